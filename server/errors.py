@@ -1,0 +1,127 @@
+"""Everything that can go wrong on purpose, by whose fault it is.
+
+OigError
+|-- ConfigurationError          the operator's: a setting, a file, a directory; the process stops
+|-- ProtocolError               bytes on the cache socket that are not the protocol
+|   |-- LocalProtocolError      we were about to send them
+|   `-- RemoteProtocolError     the peer sent them
+|-- CacheUnavailable            the cache daemon is not there or does not answer
+`-- SessionError                no session for this caller; the text is meant for them
+    |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
+    |-- TooManyAttempts         locked after wrong passwords; `retry_after` seconds to wait
+    |-- TooManyLogins           the shared login pace is used up; `retry_after` seconds to wait
+    `-- PortalError             OIG Cloud could not be asked; nobody's password is wrong
+        |-- PortalUnreachable   no connection: DNS, refused, reset
+        |-- PortalTimeout       no answer in time
+        |-- PortalTLSError      the certificate could not be verified; nothing was sent
+        |-- PortalServerError   5xx
+        |-- PortalBusy          429, or 503 with Retry-After; `retry_after` seconds to wait
+        `-- PortalUnexpected    an answer that is not the portal's login: HTML, odd status, no cookie
+
+No message of any of these holds a password, a session id or a key.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OigError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigurationError(OigError):
+    """A setting, file or directory is unusable. The message names it and says what to do."""
+
+
+class ProtocolError(OigError):
+    """Bytes that are not a frame of the cache protocol."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We were asked to send something the protocol does not allow."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something the protocol does not allow; the connection must be closed."""
+
+
+class CacheUnavailable(OigError):
+    """The cache daemon is not reachable or did not answer in time."""
+
+
+class SessionError(OigError):
+    """No session can be given; the message is written for the caller.
+
+    Args:
+        message: What happened, whose fault it is, what to do now.
+        retry_after: Seconds after which another try makes sense; None when waiting does not help.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CredentialsRejected(SessionError):
+    """OIG Cloud rejected this e-mail and password."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "OIG Cloud rejected this e-mail and password. Check both by logging in to the portal "
+            "in a browser; do not try the same pair again."
+        )
+
+
+class TooManyAttempts(SessionError):
+    """The account is locked for this caller after wrong passwords."""
+
+
+class TooManyLogins(SessionError):
+    """More logins are waiting than the shared pace allows."""
+
+
+class PortalError(SessionError):
+    """OIG Cloud could not be asked. Says nothing about the password.
+
+    Attributes:
+        reason: The code under which other workers learn of this failure over the cache protocol.
+    """
+
+    reason: ClassVar[str] = "unexpected"
+
+
+class PortalUnreachable(PortalError):
+    """No connection to the portal."""
+
+    reason = "unreachable"
+
+
+class PortalTimeout(PortalError):
+    """The portal did not answer in time."""
+
+    reason = "timeout"
+
+
+class PortalTLSError(PortalError):
+    """The portal's certificate could not be verified; the password was not sent."""
+
+    reason = "tls"
+
+
+class PortalServerError(PortalError):
+    """The portal answered 5xx."""
+
+    reason = "server_error"
+
+
+class PortalBusy(PortalError):
+    """The portal asked for fewer requests (429, or 503 with Retry-After)."""
+
+    reason = "busy"
+
+
+class PortalUnexpected(PortalError):
+    """The portal answered something that is not its login protocol."""
+
+    reason = "unexpected"

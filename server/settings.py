@@ -1,0 +1,229 @@
+"""Every setting, read once from the environment. Nobody else looks there."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder: `var/` lies in it."""
+
+SOCKET_PATH_MAX_BYTES = 103
+"""Longest path of a Unix socket: sun_path is 104 bytes on macOS, 108 on Linux, one is the NUL."""
+
+OTHERS = frozenset({"OIG_MCP_URL", "OIG_PASSWORD"})
+"""Variables of `oig-client`, which may be set in the same environment."""
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _path(raw: str) -> Path:
+    return Path(raw).expanduser().absolute()
+
+
+def _names(raw: str) -> tuple[str, ...]:
+    return tuple(part for part in raw.replace(",", " ").split() if part)
+
+
+def _seconds(raw: str) -> float:
+    value = float(raw)
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError("must be above 0")
+    return value
+
+
+def _count(raw: str) -> int:
+    value = int(raw)
+    if value < 1:
+        raise ValueError("must be at least 1")
+    return value
+
+
+def _port(raw: str) -> int:
+    value = int(raw)
+    if not 1 <= value <= 65535:
+        raise ValueError("must be between 1 and 65535")
+    return value
+
+
+def _session_ttl(raw: str) -> float:
+    value = _seconds(raw)
+    if value > 30 * 86400:
+        raise ValueError("must be at most 2592000 (30 days)")
+    return value
+
+
+def _log_level(raw: str) -> str:
+    value = raw.upper()
+    if value not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return value
+
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def _portal_url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an address such as https://portal.oigpower.cz/")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not contain a user or password")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("must use https: passwords are sent there")
+    return raw if raw.endswith("/") else raw + "/"
+
+
+def _setting(
+    variable: str,
+    default: object,
+    parse: Callable[[str], object],
+    meaning: str,
+) -> object:
+    return field(
+        default=default, metadata={"variable": variable, "parse": parse, "meaning": meaning}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of daemon and workers. Times are in seconds.
+
+    Each field's metadata holds the name of its variable and its meaning; the README's table is
+    compared with them by a test.
+    """
+
+    portal_url: str = _setting(  # type: ignore[assignment]
+        "OIG_PORTAL_URL",
+        "https://portal.oigpower.cz/",
+        _portal_url,
+        "address of OIG Cloud; plain http only to this machine",
+    )
+    ca_file: Path | None = _setting(  # type: ignore[assignment]
+        "OIG_CA_FILE", None, _path, "further trusted certificates (PEM), beside the system's"
+    )
+    run_dir: Path = _setting(  # type: ignore[assignment]
+        "OIG_RUN_DIR", ROOT / "var" / "run", _path, "folder of socket, secret and snapshot (0700)"
+    )
+    cache_socket: Path = _setting(  # type: ignore[assignment]
+        "OIG_CACHE_SOCKET", None, _path, "socket of the cache daemon"
+    )
+    secret_file: Path = _setting(  # type: ignore[assignment]
+        "OIG_SECRET_FILE", None, _path, "secret that all workers share; made when missing"
+    )
+    snapshot_file: Path = _setting(  # type: ignore[assignment]
+        "OIG_SNAPSHOT_FILE", None, _path, "sealed sessions kept over a restart of the daemon"
+    )
+    session_ttl: float = _setting(  # type: ignore[assignment]
+        "OIG_SESSION_TTL", 43200.0, _session_ttl, "a session is dropped this long after its login"
+    )
+    max_sessions: int = _setting(  # type: ignore[assignment]
+        "OIG_MAX_SESSIONS", 100_000, _count, "most sessions held; the least recently used goes"
+    )
+    wrong_per_source: int = _setting(  # type: ignore[assignment]
+        "OIG_WRONG_PER_SOURCE",
+        5,
+        _count,
+        "different wrong passwords per account and source before a lock",
+    )
+    wrong_per_account: int = _setting(  # type: ignore[assignment]
+        "OIG_WRONG_PER_ACCOUNT", 20, _count, "the same per account, over all sources"
+    )
+    lock_first: float = _setting(  # type: ignore[assignment]
+        "OIG_LOCK_FIRST", 30.0, _seconds, "length of the first lock; each further one is twice that"
+    )
+    lock_longest: float = _setting(  # type: ignore[assignment]
+        "OIG_LOCK_LONGEST", 3600.0, _seconds, "longest lock"
+    )
+    rejected_memory: float = _setting(  # type: ignore[assignment]
+        "OIG_REJECTED_MEMORY",
+        60.0,
+        _seconds,
+        "the same wrong pair is answered from memory for this long",
+    )
+    known_source: float = _setting(  # type: ignore[assignment]
+        "OIG_KNOWN_SOURCE",
+        30 * 86400.0,
+        _seconds,
+        "a source that logged in stays allowed while others lock the account",
+    )
+    logins_per_second: float = _setting(  # type: ignore[assignment]
+        "OIG_LOGINS_PER_SECOND", 2.0, _seconds, "logins sent to the portal, all workers together"
+    )
+    login_burst: int = _setting(  # type: ignore[assignment]
+        "OIG_LOGIN_BURST", 10, _count, "logins that may go out at once after a quiet time"
+    )
+    logins_at_once: int = _setting(  # type: ignore[assignment]
+        "OIG_LOGINS_AT_ONCE", 4, _count, "logins under way at the same time"
+    )
+    allowed_hosts: tuple[str, ...] = _setting(  # type: ignore[assignment]
+        "OIG_ALLOWED_HOSTS", (), _names, "names under which /mcp may be called, beside localhost"
+    )
+    allowed_origins: tuple[str, ...] = _setting(  # type: ignore[assignment]
+        "OIG_ALLOWED_ORIGINS", (), _names, "web pages that may call /mcp, as https://host"
+    )
+    trusted_proxies: tuple[str, ...] = _setting(  # type: ignore[assignment]
+        "OIG_TRUSTED_PROXIES", (), _names, "addresses whose X-Forwarded-For is believed"
+    )
+    simulator_port: int = _setting(  # type: ignore[assignment]
+        "OIG_SIMULATOR_PORT", 8099, _port, "port of the portal simulator on this machine"
+    )
+    log_level: str = _setting(  # type: ignore[assignment]
+        "OIG_LOG_LEVEL", "INFO", _log_level, "DEBUG, INFO, WARNING or ERROR"
+    )
+
+    def __post_init__(self) -> None:
+        for name, file in (
+            ("cache_socket", "cache.sock"),
+            ("secret_file", "secret"),
+            ("snapshot_file", "sessions.snapshot"),
+        ):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, self.run_dir / file)
+        length = len(str(self.cache_socket).encode())
+        if length > SOCKET_PATH_MAX_BYTES:
+            raise ConfigurationError(
+                f"The path of the cache socket has {length} bytes and a Unix socket allows "
+                f"{SOCKET_PATH_MAX_BYTES}: {self.cache_socket}. Set OIG_CACHE_SOCKET to a shorter "
+                "one, in a folder that only you can enter."
+            )
+        if self.lock_first > self.lock_longest:
+            raise ConfigurationError("OIG_LOCK_FIRST must not be longer than OIG_LOCK_LONGEST.")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings.
+
+        Args:
+            environ: Usually `os.environ`. An empty value is the same as none.
+
+        Raises:
+            ConfigurationError: A value is malformed, or a name that begins with `OIG_` is unknown.
+        """
+        known = {f.metadata["variable"]: f for f in fields(cls)}
+        for name in environ:
+            if name.startswith("OIG_") and name not in known and name not in OTHERS:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                raise ConfigurationError(f"There is no setting {name}.{hint}")
+        values: dict[str, object] = {}
+        for variable, f in known.items():
+            raw = environ.get(variable, "").strip()
+            if not raw:
+                continue
+            try:
+                values[f.name] = f.metadata["parse"](raw)
+            except ValueError as exc:
+                reason = str(exc) if str(exc).startswith("must") else "is not a number"
+                # The value may be a secret put into the wrong variable: it is not repeated.
+                raise ConfigurationError(f"{variable} {reason}.") from None
+        return cls(**values)  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ class OneLine(logging.Formatter):
         process: Name of the process, as it shall stand in each line.
     """
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def __init__(self, process: str) -> None:
         super().__init__(

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
@@ -88,7 +88,7 @@ def _setting(
     default: object,
     parse: Callable[[str], object],
     meaning: str,
-) -> object:
+) -> Any:
     return field(
         default=default, metadata={"variable": variable, "parse": parse, "meaning": meaning}
     )
@@ -102,84 +102,78 @@ class Settings:
     compared with them by a test.
     """
 
-    portal_url: str = _setting(  # type: ignore[assignment]
+    portal_url: str = _setting(
         "OIG_PORTAL_URL",
         "https://portal.oigpower.cz/",
         _portal_url,
         "address of OIG Cloud; plain http only to this machine",
     )
-    ca_file: Path | None = _setting(  # type: ignore[assignment]
+    ca_file: Path | None = _setting(
         "OIG_CA_FILE", None, _path, "further trusted certificates (PEM), beside the system's"
     )
-    run_dir: Path = _setting(  # type: ignore[assignment]
+    run_dir: Path = _setting(
         "OIG_RUN_DIR", ROOT / "var" / "run", _path, "folder of socket, secret and snapshot (0700)"
     )
-    cache_socket: Path = _setting(  # type: ignore[assignment]
-        "OIG_CACHE_SOCKET", None, _path, "socket of the cache daemon"
-    )
-    secret_file: Path = _setting(  # type: ignore[assignment]
+    cache_socket: Path = _setting("OIG_CACHE_SOCKET", None, _path, "socket of the cache daemon")
+    secret_file: Path = _setting(
         "OIG_SECRET_FILE", None, _path, "secret that all workers share; made when missing"
     )
-    snapshot_file: Path = _setting(  # type: ignore[assignment]
+    snapshot_file: Path = _setting(
         "OIG_SNAPSHOT_FILE", None, _path, "sealed sessions kept over a restart of the daemon"
     )
-    session_ttl: float = _setting(  # type: ignore[assignment]
+    session_ttl: float = _setting(
         "OIG_SESSION_TTL", 43200.0, _session_ttl, "a session is dropped this long after its login"
     )
-    max_sessions: int = _setting(  # type: ignore[assignment]
+    max_sessions: int = _setting(
         "OIG_MAX_SESSIONS", 100_000, _count, "most sessions held; the least recently used goes"
     )
-    wrong_per_source: int = _setting(  # type: ignore[assignment]
+    wrong_per_source: int = _setting(
         "OIG_WRONG_PER_SOURCE",
         5,
         _count,
         "different wrong passwords per account and source before a lock",
     )
-    wrong_per_account: int = _setting(  # type: ignore[assignment]
+    wrong_per_account: int = _setting(
         "OIG_WRONG_PER_ACCOUNT", 20, _count, "the same per account, over all sources"
     )
-    lock_first: float = _setting(  # type: ignore[assignment]
+    lock_first: float = _setting(
         "OIG_LOCK_FIRST", 30.0, _seconds, "length of the first lock; each further one is twice that"
     )
-    lock_longest: float = _setting(  # type: ignore[assignment]
-        "OIG_LOCK_LONGEST", 3600.0, _seconds, "longest lock"
-    )
-    rejected_memory: float = _setting(  # type: ignore[assignment]
+    lock_longest: float = _setting("OIG_LOCK_LONGEST", 3600.0, _seconds, "longest lock")
+    rejected_memory: float = _setting(
         "OIG_REJECTED_MEMORY",
         60.0,
         _seconds,
         "the same wrong pair is answered from memory for this long",
     )
-    known_source: float = _setting(  # type: ignore[assignment]
+    known_source: float = _setting(
         "OIG_KNOWN_SOURCE",
         30 * 86400.0,
         _seconds,
         "a source that logged in stays allowed while others lock the account",
     )
-    logins_per_second: float = _setting(  # type: ignore[assignment]
+    logins_per_second: float = _setting(
         "OIG_LOGINS_PER_SECOND", 2.0, _seconds, "logins sent to the portal, all workers together"
     )
-    login_burst: int = _setting(  # type: ignore[assignment]
+    login_burst: int = _setting(
         "OIG_LOGIN_BURST", 10, _count, "logins that may go out at once after a quiet time"
     )
-    logins_at_once: int = _setting(  # type: ignore[assignment]
+    logins_at_once: int = _setting(
         "OIG_LOGINS_AT_ONCE", 4, _count, "logins under way at the same time"
     )
-    allowed_hosts: tuple[str, ...] = _setting(  # type: ignore[assignment]
+    allowed_hosts: tuple[str, ...] = _setting(
         "OIG_ALLOWED_HOSTS", (), _names, "names under which /mcp may be called, beside localhost"
     )
-    allowed_origins: tuple[str, ...] = _setting(  # type: ignore[assignment]
+    allowed_origins: tuple[str, ...] = _setting(
         "OIG_ALLOWED_ORIGINS", (), _names, "web pages that may call /mcp, as https://host"
     )
-    trusted_proxies: tuple[str, ...] = _setting(  # type: ignore[assignment]
+    trusted_proxies: tuple[str, ...] = _setting(
         "OIG_TRUSTED_PROXIES", (), _names, "addresses whose X-Forwarded-For is believed"
     )
-    simulator_port: int = _setting(  # type: ignore[assignment]
+    simulator_port: int = _setting(
         "OIG_SIMULATOR_PORT", 8099, _port, "port of the portal simulator on this machine"
     )
-    log_level: str = _setting(  # type: ignore[assignment]
-        "OIG_LOG_LEVEL", "INFO", _log_level, "DEBUG, INFO, WARNING or ERROR"
-    )
+    log_level: str = _setting("OIG_LOG_LEVEL", "INFO", _log_level, "DEBUG, INFO, WARNING or ERROR")
 
     def __post_init__(self) -> None:
         for name, file in (

@@ -23,7 +23,7 @@ class Lease:
     """Nothing is cached and the caller is the one to log in.
 
     Attributes:
-        token: To be quoted in `fulfil` or `fail`; worthless after either, and after `lasts` seconds.
+        token: To be quoted in `fulfil` or `fail`; worthless after either, or after `lasts` s.
         lasts: Seconds until the lease goes to the next one who waits.
     """
 

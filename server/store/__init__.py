@@ -77,4 +77,4 @@ class SessionStore(Protocol):
 
 
 Flushed = Callable[[bytes | None], None]
-"""Called when sessions were flushed at the store: with an account's key, or None for all of them."""
+"""Called when sessions were flushed at the store: with an account's key, or None for all."""

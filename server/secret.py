@@ -1,0 +1,130 @@
+"""The secret that all workers and `cachectl` share, in a file that only its owner can read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from .errors import ConfigurationError
+
+MIN_BYTES = 32
+"""Shortest secret taken: as long as the fingerprints made with it."""
+
+MAX_BYTES = 65_536
+"""Longest file read: whoever points us at something bigger has mistaken the file."""
+
+
+def read_secret(path: Path) -> bytes:
+    """Read the secret, without the white space around it.
+
+    Args:
+        path: The file; 64 hex digits if we made it, any text of 32 bytes or more if a person did.
+
+    Raises:
+        ConfigurationError: There is none, others could have read or written it, or it is no
+            secret. Nothing of the content is in the message.
+    """
+    secret = _read(path)
+    if secret is None:
+        raise ConfigurationError(
+            f"There is no secret at {path}: no server has run here yet. "
+            "Start one, or set OIG_SECRET_FILE to the secret that it uses."
+        )
+    return secret
+
+
+def load_secret(path: Path) -> bytes:
+    """Read the secret; make it, and the folder it lies in, if there is none yet.
+
+    Any number of processes may do so at once: all of them return the same bytes.
+
+    Raises:
+        ConfigurationError: As for `read_secret`, or the file cannot be made.
+    """
+    secret = _read(path)
+    if secret is None:
+        _make(path)
+        secret = read_secret(path)
+    return secret
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        # Not blocking: a FIFO in its place must be refused, not waited for.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise ConfigurationError(
+                f"The secret {path} is a symbolic link. Set OIG_SECRET_FILE to the file itself."
+            ) from None
+        raise ConfigurationError(
+            f"The secret {path} cannot be read: {exc.strerror}. "
+            "It must belong to the user who runs this."
+        ) from None
+    try:
+        _check(path, os.fstat(fd))
+        content = os.read(fd, MAX_BYTES + 1)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"The secret {path} cannot be read: {exc.strerror}. Restore it from a backup, "
+            "or delete it: a new one is made, and every user logs in once more."
+        ) from None
+    finally:
+        os.close(fd)
+    if len(content) > MAX_BYTES:
+        raise ConfigurationError(
+            f"The secret {path} is longer than {MAX_BYTES} bytes. "
+            "Set OIG_SECRET_FILE to the right file."
+        )
+    secret = content.strip()
+    if len(secret) < MIN_BYTES:
+        raise ConfigurationError(
+            f"The secret {path} is shorter than {MIN_BYTES} bytes. Write a longer one, "
+            "or delete the file: a new one is made."
+        )
+    return secret
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigurationError(
+            f"The secret {path} is not a regular file. Set OIG_SECRET_FILE to one."
+        )
+    if found.st_uid not in {os.geteuid(), 0}:
+        raise ConfigurationError(
+            f"The secret {path} belongs to another user (uid {found.st_uid}): "
+            f"chown {os.geteuid()} {path}"
+        )
+    if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigurationError(
+            f"The secret {path} is open to other users (mode {stat.S_IMODE(found.st_mode):04o}): "
+            f"chmod 600 {path}"
+        )
+
+
+def _make(path: Path) -> None:
+    """Put a fresh secret at `path` unless somebody was faster."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "wb", buffering=0) as file:
+                file.write(os.urandom(MIN_BYTES).hex().encode() + b"\n")
+                os.fsync(fd)
+            # The name appears with the whole content behind it, or not at all; and unlike a
+            # rename, a link never replaces what a faster process has put there.
+            with suppress(FileExistsError):
+                os.link(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"The secret {path} cannot be made: {exc.strerror}. Set OIG_SECRET_FILE to a file "
+            "on a local disk, in a folder that only you can enter."
+        ) from None

@@ -1,0 +1,78 @@
+"""One MCP worker: `python -m server`.
+
+Under supervisord the listening socket is descriptor 0. Alone, for development:
+`python -m server --port 8000`.
+
+Exit codes: 0 stopped on request, 64 usage or configuration, 69 address taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from . import log, process
+from .errors import ConfigurationError
+from .settings import Settings
+from .worker import bind, inherited_socket, make_worker
+
+EXIT_CONFIGURATION = 64
+EXIT_ADDRESS = 69
+
+logger = logging.getLogger("server")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one worker until SIGTERM or SIGINT.
+
+    Args:
+        argv: Arguments after the program's name; `sys.argv` unless given.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m server",
+        description="One MCP worker for OIG Cloud. supervisord runs several; see supervisord.conf.",
+    )
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen at (%(default)s)")
+    parser.add_argument("--port", type=int, help="port to listen at (8000)")
+    arguments = parser.parse_args(argv)
+    name = os.environ.get("SUPERVISOR_PROCESS_NAME", "worker")
+    try:
+        settings = Settings.from_env(os.environ)
+        log.configure(name, settings.log_level)
+        process.harden()
+        from .app import build_app  # noqa: PLC0415 - a wrong setting is told without importing mcp
+
+        app = build_app(settings)
+    except ConfigurationError as exc:
+        print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
+        return EXIT_CONFIGURATION
+    listener = inherited_socket() if arguments.port is None else None
+    if listener is None:
+        port = 8000 if arguments.port is None else arguments.port
+        try:
+            listener = bind(arguments.host, port)
+        except (OSError, OverflowError) as exc:
+            taken = isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE
+            reason = (
+                "another program listens there; stop it or choose another --port" if taken else exc
+            )
+            logger.error("cannot listen at %s port %s: %s", arguments.host, port, reason)  # noqa: TRY400
+            return EXIT_ADDRESS
+        logger.info("listening at http://%s:%d/mcp", arguments.host, listener.getsockname()[1])
+    worker = make_worker(app, settings.run_dir / "ready" / name)
+    # uvicorn raises the signal that stopped it again, once it is done: Ctrl-C needs no traceback.
+    with contextlib.suppress(KeyboardInterrupt):
+        worker.run(sockets=[listener])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""One place where the parts of a worker are put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from .endpoint import MAX_BODY_BYTES, Endpoint
+from .guard import Guard, Names
+from .health import healthz, readyz
+from .portal.client import PortalClient
+from .sealing import Sealer
+from .secret import load_secret
+from .sessions import Portal, Sessions
+from .settings import Settings
+from .store import SessionStore
+from .store.daemon import DaemonStore
+from .tools.auth import check_auth_tool
+
+NAME = "oig-cloud"
+"""Name of the MCP server; the same in all workers, since sealed request state is bound to it."""
+
+INSTRUCTIONS = """\
+Access to OIG Cloud, the portal of the OIG / CEZ Battery Box, a home solar battery in the Czech \
+Republic. Start with check_auth, with the e-mail and password of the user's OIG Cloud account."""
+
+
+def program_version() -> str:
+    """Return the version of the installed program; `0` when it runs without being installed."""
+    try:
+        return version("oig-cloud-mcp")
+    except PackageNotFoundError:
+        return "0"
+
+
+def build_app(
+    settings: Settings,
+    *,
+    open_store: Callable[[Settings], SessionStore] | None = None,
+    open_portal: Callable[[Settings], Portal] | None = None,
+) -> ASGIApp:
+    """Build the ASGI app of one worker.
+
+    Args:
+        settings: All settings.
+        open_store: Gives the session store; the cache daemon's unless given.
+        open_portal: Gives the portal; OIG Cloud's client unless given.
+
+    Raises:
+        ConfigurationError: The secret or another file is unusable.
+    """
+    store = (open_store or _daemon)(settings)
+    portal = (open_portal or _oig_cloud)(settings)
+    sealer = Sealer(load_secret(settings.secret_file), settings.portal_url)
+    sessions = Sessions(store, portal, sealer, ttl=settings.session_ttl)
+    server: MCPServer[None] = MCPServer(
+        NAME,
+        title="OIG Cloud",
+        description="OIG / CEZ Battery Box through its web portal OIG Cloud",
+        instructions=INSTRUCTIONS,
+        version=program_version(),
+        tools=[check_auth_tool(sessions)],
+        # No list of ours changes while the server runs: nobody has to hold a stream open for it.
+        subscriptions=False,
+        log_level="WARNING",
+    )
+    plain, streaming = _face(server, json_response=True), _face(server, json_response=False)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            if isinstance(portal, PortalClient):
+                stack.push_async_callback(portal.aclose)
+            stack.push_async_callback(store.aclose)
+            stack.push_async_callback(sessions.aclose)
+            await stack.enter_async_context(plain.run())
+            await stack.enter_async_context(streaming.run())
+            yield
+
+    names = Names(settings.allowed_hosts, settings.allowed_origins)
+    endpoint = Guard(
+        _cross_origin(Endpoint(plain.handle_request, streaming.handle_request), names), names
+    )
+    app = Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz(lambda: store)),
+        ],
+        lifespan=lifespan,
+        exception_handlers={404: _not_found, 405: _not_allowed},
+    )
+    return ProxyHeadersMiddleware(
+        _Dispatch(endpoint, app), trusted_hosts=list(settings.trusted_proxies)
+    )
+
+
+class _Dispatch:
+    """Send /mcp past the router: it is nearly all there is, and paths under it are not it."""
+
+    def __init__(self, endpoint: ASGIApp, rest: ASGIApp) -> None:
+        self._endpoint = endpoint
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in {"/mcp", "/mcp/"}:
+            await self._endpoint(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+
+def _face(server: MCPServer[None], *, json_response: bool) -> StreamableHTTPSessionManager:
+    server.streamable_http_app(
+        json_response=json_response,
+        # No worker knows the sessions of another: older protocol revisions are served without.
+        stateless_http=True,
+        max_request_body_size=MAX_BODY_BYTES,
+        # Ours is stricter about names and looser about addresses: guard.py.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    # Each call makes a manager of its own; the routes around it are ours.
+    return server.session_manager
+
+
+class _AnyAllowed(CORSMiddleware):
+    """CORS answers for exactly the origins that the guard lets through."""
+
+    names: Names
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        return self.names.allows_origin(origin)
+
+
+def _cross_origin(app: ASGIApp, names: Names) -> ASGIApp:
+    middleware = _AnyAllowed(
+        app,
+        allow_methods=["POST"],
+        allow_headers=["*"],
+        expose_headers=["Mcp-Session-Id", "Mcp-Protocol-Version"],
+    )
+    middleware.names = names
+    return middleware
+
+
+def _daemon(settings: Settings) -> SessionStore:
+    return DaemonStore.for_settings(settings)
+
+
+def _oig_cloud(settings: Settings) -> Portal:
+    return PortalClient.for_settings(settings, version=program_version())
+
+
+async def _not_found(_: Request, __: Exception) -> JSONResponse:
+    return JSONResponse(
+        {"error": "There is nothing here. The MCP endpoint is /mcp; see also /healthz, /readyz."},
+        status_code=404,
+    )
+
+
+async def _not_allowed(_: Request, __: Exception) -> JSONResponse:
+    return JSONResponse(
+        {"error": "Only GET is allowed here."}, status_code=405, headers={"Allow": "GET, HEAD"}
+    )

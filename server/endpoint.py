@@ -1,0 +1,197 @@
+"""What is checked of a request to /mcp before the SDK sees it, and which way it is answered.
+
+The SDK's own refusals of malformed messages quote the message, password and all; everything that
+it would refuse that way is refused here first, in words that quote nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp_types import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .guard import answer
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Longest request body: a tool call has a few hundred bytes, a batch of nothing is served."""
+
+POST_ONLY = (
+    "This is an MCP endpoint (Model Context Protocol, Streamable HTTP). It takes JSON-RPC "
+    "messages by POST and keeps no sessions, so there is nothing to GET or DELETE. Give this "
+    "address to an MCP client."
+)
+
+
+class Endpoint:
+    """ASGI app for /mcp over two faces of one MCP server.
+
+    Args:
+        plain: Answers in JSON, asked when the client takes JSON and nothing has to be streamed.
+        streaming: Answers in server-sent events, asked when the client takes only those or wants
+            to hear of progress.
+    """
+
+    def __init__(self, plain: ASGIApp, streaming: ASGIApp) -> None:
+        self._plain = plain
+        self._streaming = streaming
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["method"] != "POST":
+            await answer(send, 405, POST_ONLY, [(b"allow", b"POST")])
+            return
+        takes_json, takes_events = accepted(scope)
+        if not (takes_json or takes_events):
+            await answer(
+                send,
+                406,
+                "The Accept header must allow application/json or text/event-stream. Send: "
+                "Accept: application/json, text/event-stream",
+            )
+            return
+        if not _is_json(scope):
+            await answer(send, 415, "The Content-Type must be application/json.")
+            return
+        body = await _read(scope, receive)
+        if body is None:
+            await answer(
+                send,
+                413,
+                f"The request body is longer than {MAX_BODY_BYTES} bytes.",
+                [(b"connection", b"close")],
+            )
+            return
+        try:
+            message = from_json(body)
+        except ValueError:
+            await _refuse(send, None, PARSE_ERROR, "The body is not valid JSON.")
+            return
+        refusal = problem(message)
+        if refusal is not None:
+            await _refuse(send, _id(message), *refusal)
+            return
+        streaming = takes_events and (not takes_json or wants_progress(message))
+        app = self._streaming if streaming else self._plain
+        await app(_accepting_both(scope), _replay(body, receive), send)
+
+
+def accepted(scope: Scope) -> tuple[bool, bool]:
+    """Say whether a request takes JSON and whether it takes server-sent events (RFC 9110 12.5.1).
+
+    No Accept header means anything goes.
+    """
+    values = [v.decode("latin-1") for k, v in scope["headers"] if k == b"accept"]
+    if not values:
+        return True, True
+    types = set()
+    for part in ",".join(values).lower().split(","):
+        media, *parameters = (piece.strip() for piece in part.split(";"))
+        if not any(_is_zero_weight(parameter) for parameter in parameters):
+            types.add(media)
+    anything = "*/*" in types
+    return (
+        anything or bool(types & {"application/json", "application/*"}),
+        anything or bool(types & {"text/event-stream", "text/*"}),
+    )
+
+
+def _is_zero_weight(parameter: str) -> bool:
+    name, _, value = parameter.partition("=")
+    return name.strip() == "q" and bool(value.strip()) and not value.strip().strip("0.")
+
+
+def problem(message: Any) -> tuple[int, str] | None:
+    """Say what is wrong with a decoded body, as JSON-RPC error code and text; None if nothing is.
+
+    Only the envelope is looked at, down to the arguments of a tool call being an object.
+    """
+    if isinstance(message, list):
+        return INVALID_REQUEST, "Batches of messages are not supported. Send one message per POST."
+    if not isinstance(message, dict):
+        return INVALID_REQUEST, "The body must be one JSON-RPC message, an object."
+    try:
+        jsonrpc_message_adapter.validate_python(message, by_name=False)
+    except ValidationError:
+        return INVALID_REQUEST, "The body is not a JSON-RPC 2.0 request, notification or response."
+    if message.get("method") == "tools/call":
+        params = message.get("params")
+        if not isinstance(params, dict) or not isinstance(params.get("name"), str):
+            return INVALID_PARAMS, "A tools/call needs params with the name of the tool."
+        if not isinstance(params.get("arguments") or {}, dict):
+            return INVALID_PARAMS, "The arguments of a tools/call must be an object."
+    return None
+
+
+def wants_progress(message: Any) -> bool:
+    """Whether a request asks to be told of progress, which only a stream can carry."""
+    params = message.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    return isinstance(meta, dict) and meta.get("progressToken") is not None
+
+
+def _is_json(scope: Scope) -> bool:
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            media: bytes = value.split(b";", 1)[0].strip().lower()
+            return media == b"application/json"
+    return False
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > MAX_BODY_BYTES:
+            return None
+    chunks: list[bytes] = []
+    length = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b""  # the client went away; nobody reads the answer
+        chunk = message.get("body", b"")
+        length += len(chunk)
+        if length > MAX_BODY_BYTES:
+            return None
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+def _accepting_both(scope: Scope) -> Scope:
+    # The SDK's event-stream face asks for both types although it sends only one of them.
+    headers = [(k, v) for k, v in scope["headers"] if k != b"accept"]
+    headers.append((b"accept", b"application/json, text/event-stream"))
+    return {**scope, "headers": headers}
+
+
+def _id(message: Any) -> str | int | None:
+    identifier = message.get("id") if isinstance(message, dict) else None
+    # A misplaced password must not come back as an id; numbers are what clients count with.
+    return identifier if type(identifier) is int else None
+
+
+async def _refuse(send: Send, identifier: str | int | None, code: int, text: str) -> None:
+    error = {"jsonrpc": "2.0", "id": identifier, "error": {"code": code, "message": text}}
+    body = to_json(error)
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 400,
+            "headers": [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,42 @@
+"""Is the process alive, and can it do its work? For load balancers, start scripts and people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from .errors import CacheUnavailable
+from .store import SessionStore
+
+Probe = Callable[[Request], Awaitable[JSONResponse]]
+
+
+async def healthz(_: Request) -> JSONResponse:
+    """Answer 200: the process lives and serves requests."""
+    return JSONResponse({"status": "ok", "pid": os.getpid()})
+
+
+def readyz(store: Callable[[], SessionStore]) -> Probe:
+    """Make the probe that answers 200 when the cache daemon answers, and 503 otherwise.
+
+    A worker without the daemon still serves: sessions it has seen, and a few logins.
+    """
+
+    async def probe(_: Request) -> JSONResponse:
+        try:
+            await store().ping()
+        except CacheUnavailable as exc:
+            return JSONResponse(
+                {
+                    "status": "degraded",
+                    "pid": os.getpid(),
+                    "degraded": {"cache": str(exc)},
+                },
+                status_code=503,
+            )
+        return JSONResponse({"status": "ready", "pid": os.getpid(), "degraded": {}})
+
+    return probe

@@ -1,0 +1,243 @@
+"""The one place where a session is opened: from the cache, or by one login."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from .cache.outcomes import (
+    PACED,
+    REJECTED,
+    Hit,
+    Lease,
+    Locked,
+    Outcome,
+    Rejected,
+    Unavailable,
+)
+from .errors import (
+    CacheUnavailable,
+    CredentialsRejected,
+    PortalBusy,
+    PortalError,
+    PortalServerError,
+    PortalTimeout,
+    PortalTLSError,
+    PortalUnexpected,
+    PortalUnreachable,
+    SessionError,
+    TooManyAttempts,
+    TooManyLogins,
+)
+from .sealing import Credential, Sealer, Session, digest
+from .store import SessionStore
+
+logger = logging.getLogger(__name__)
+
+CacheStatus = Literal["new_session_created", "session_from_cache"]
+
+FINGERPRINT = 12
+"""Hex digits of an account's key that stand for it in logs and in cachectl."""
+
+RETRY_AFTER = 10.0
+"""Seconds told to those who waited for a login that failed, when the portal named no time."""
+
+WAITED = "Another call was logging in to OIG Cloud for the same account and failed: "
+
+PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
+    PortalUnreachable.reason: (PortalUnreachable, "the portal could not be reached."),
+    PortalTimeout.reason: (PortalTimeout, "the portal did not answer in time."),
+    PortalTLSError.reason: (
+        PortalTLSError,
+        "the portal's certificate could not be verified, so nothing was sent. The server's log "
+        "says more.",
+    ),
+    PortalServerError.reason: (PortalServerError, "the portal answered with an internal error."),
+    PortalBusy.reason: (PortalBusy, "the portal asked for fewer requests."),
+    PortalUnexpected.reason: (PortalUnexpected, "the portal gave an answer that is no login."),
+}
+
+
+class Portal(Protocol):
+    """What is needed of OIG Cloud here."""
+
+    async def login(self, email: str, password: str) -> str:
+        """Log in and return the session id.
+
+        Raises:
+            CredentialsRejected: The portal does not accept the pair.
+            PortalError: The portal could not be asked.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A usable session and where it came from."""
+
+    session: Session
+    cache_status: CacheStatus
+
+
+class Sessions:
+    """Opens sessions for credentials.
+
+    Args:
+        store: The cache shared by all workers.
+        portal: OIG Cloud.
+        sealer: Keys and sealed values.
+        ttl: Seconds from login until a session is not used any more.
+        wall: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        portal: Portal,
+        sealer: Sealer,
+        *,
+        ttl: float,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._portal = portal
+        self._sealer = sealer
+        self._ttl = ttl
+        self._wall = wall
+        self._logins: set[asyncio.Task[Opened]] = set()
+
+    async def open(self, credential: Credential, source: str) -> Opened:
+        """Return the cached session of `credential`, or log in.
+
+        Any number of simultaneous callers in all workers cause one login. A caller that goes away
+        does not stop the login the others wait for.
+
+        Args:
+            credential: E-mail and password as the caller gave them.
+            source: The caller's address as `sources.source_of` writes it.
+
+        Raises:
+            CredentialsRejected: OIG Cloud does not accept the pair.
+            TooManyAttempts: Locked after wrong passwords, whether this one is right or not.
+            TooManyLogins: The pace of logins to the portal is used up.
+            PortalError: OIG Cloud could not be asked.
+        """
+        key, account = self._sealer.key(credential), self._sealer.account(credential)
+        outcome = await self._store.acquire(key, account, source)
+        if isinstance(outcome, Hit):
+            session = self._usable(credential, outcome.value)
+            if session is not None:
+                return Opened(session, "session_from_cache")
+            # Sealed under another secret, damaged, or past its time: drop just that one.
+            await self._store.forget(key, digest(outcome.value))
+            outcome = await self._store.acquire(key, account, source)
+        try:
+            return await self._resolve(credential, key, outcome)
+        except SessionError as exc:
+            logger.info(
+                "no session for account %s from %s: %s",
+                account.hex()[:FINGERPRINT],
+                source,
+                type(exc).__name__,
+            )
+            raise
+
+    async def aclose(self) -> None:
+        """Stop the logins that are still under way and give their leases back."""
+        for task in self._logins:
+            task.cancel()
+        await asyncio.gather(*self._logins, return_exceptions=True)
+
+    async def _resolve(self, credential: Credential, key: bytes, outcome: Outcome) -> Opened:
+        match outcome:
+            case Hit(value=value):
+                session = self._usable(credential, value)
+                if session is None:
+                    raise PortalUnexpected(
+                        "The session cache returned a session that cannot be opened. Try again; "
+                        "if it stays so, the operator can run: cachectl flush --all",
+                        retry_after=1.0,
+                    )
+                return Opened(session, "session_from_cache")
+            case Lease(token=token):
+                return await self._detached(self._log_in(credential, key, token))
+            case Rejected():
+                raise CredentialsRejected
+            case Locked(retry_after=seconds):
+                raise TooManyAttempts(
+                    "Too many failed logins for this account. Wait "
+                    f"{_whole(seconds)} seconds before the next try; until then the right password "
+                    "is refused as well.",
+                    retry_after=seconds,
+                )
+            case Unavailable(reason=reason, retry_after=seconds):
+                raise _unavailable(reason, seconds)
+
+    def _usable(self, credential: Credential, value: bytes) -> Session | None:
+        session = self._sealer.open(credential, value)
+        if session is None or session.expires_at <= self._wall():
+            return None
+        return session
+
+    async def _detached(self, login: Coroutine[Any, Any, Opened]) -> Opened:
+        task = asyncio.create_task(login)
+        self._logins.add(task)
+        task.add_done_callback(self._logins.discard)
+        # A caller that went away must not leave "exception was never retrieved" in the log.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
+
+    async def _log_in(self, credential: Credential, key: bytes, token: bytes) -> Opened:
+        try:
+            session_id = await self._portal.login(credential.email, credential.password)
+        except CredentialsRejected:
+            await self._report(key, token, REJECTED, 0.0)
+            raise
+        except PortalError as exc:
+            logger.warning("login to OIG Cloud failed (%s): %s", exc.reason, exc)
+            await self._report(key, token, exc.reason, exc.retry_after or RETRY_AFTER)
+            raise
+        except BaseException:
+            await self._report(key, token, "shutdown", 1.0)
+            raise
+        now = self._wall()
+        session = Session(session_id, now, now + self._ttl)
+        try:
+            kept = await self._store.fulfil(
+                key, token, self._sealer.seal(credential, session), self._ttl
+            )
+        except CacheUnavailable:
+            kept = False
+        if not kept:
+            logger.info("a new session was not kept: its lease was lost meanwhile")
+        return Opened(session, "new_session_created")
+
+    async def _report(self, key: bytes, token: bytes, reason: str, retry_after: float) -> None:
+        try:
+            await self._store.fail(key, token, reason, retry_after)
+        except CacheUnavailable:
+            logger.warning("a failed login (%s) could not be reported to the cache daemon", reason)
+
+
+def _whole(seconds: float) -> int:
+    return max(1, int(-(-seconds // 1)))
+
+
+def _unavailable(reason: str, seconds: float) -> SessionError:
+    wait = f" Try again in {_whole(seconds)} seconds."
+    if reason == PACED:
+        return TooManyLogins(
+            "Many accounts are logging in at the same time, and this server sends only a few "
+            "logins at once to OIG Cloud." + wait,
+            retry_after=seconds,
+        )
+    if reason in PORTAL_ERRORS:
+        kind, text = PORTAL_ERRORS[reason]
+        return kind(WAITED + text + wait, retry_after=seconds)
+    return TooManyLogins(
+        "The server is restarting and the login was not finished." + wait, retry_after=seconds
+    )

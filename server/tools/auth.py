@@ -1,0 +1,137 @@
+"""Tools about logging in."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from mcp.server.mcpserver.context import Context
+from mcp_types import ToolAnnotations
+from pydantic import AfterValidator, BaseModel, Field
+
+from ..sealing import Credential
+from ..sessions import Sessions
+from ..sources import source_of
+from .checked import CheckedTool
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+"""Enough to catch what is no address at all; whether it exists only the portal knows."""
+
+PREVIEW = 4
+"""Characters of a session id shown at each end, fewer of a short one: 8 of 26 open nothing."""
+
+
+def _email(value: str) -> str:
+    value = value.strip()
+    if not EMAIL.fullmatch(value) or not value.isprintable():
+        raise ValueError("must be an e-mail address such as user@example.com")
+    return value
+
+
+def _encodable(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: JSON can carry it, UTF-8 cannot.
+        raise ValueError("must be valid Unicode text") from None
+    return value
+
+
+Email = Annotated[
+    str,
+    Field(
+        description="E-mail address of the user's OIG Cloud account.",
+        min_length=1,
+        max_length=254,  # RFC 5321 4.5.3.1.3, less the angle brackets
+        json_schema_extra={"format": "email"},
+    ),
+    AfterValidator(_encodable),
+    AfterValidator(_email),
+]
+
+Password = Annotated[
+    str,
+    Field(
+        description=(
+            "Password of the OIG Cloud account, exactly as the user gave it. Never invent, "
+            "shorten, repeat or store it."
+        ),
+        min_length=1,
+        max_length=1024,  # no portal takes more, and hashing must stay cheap
+        json_schema_extra={"format": "password", "writeOnly": True},
+    ),
+    AfterValidator(_encodable),
+]
+
+
+class CheckAuth(BaseModel):
+    """A confirmed login to OIG Cloud."""
+
+    email: str = Field(description="The e-mail address that was checked.")
+    password_length: int = Field(description="Number of characters of the password given.")
+    cache_status: Literal["new_session_created", "session_from_cache"] = Field(
+        description=(
+            "new_session_created: this call logged in. session_from_cache: an earlier login "
+            "with the same e-mail and password is still valid and was used."
+        )
+    )
+    session_id_preview: str = Field(
+        description="First and last characters of the session id, to tell sessions apart."
+    )
+    expires_at: datetime = Field(
+        description="When this server drops the session and logs in anew (UTC)."
+    )
+
+
+DESCRIPTION = """\
+Check that an e-mail and password log in to OIG Cloud, the web portal of the OIG / CEZ Battery Box \
+(a home solar battery), and open the session that the other tools use.
+
+Call it once when the user wants to connect their battery or asks whether their login works. \
+Repeating it is cheap: a valid session is taken from the cache. It changes nothing at the portal. \
+When the credentials are rejected, tell the user and do not guess: several wrong passwords lock \
+the account here for a while. When it says to wait, wait that long before the next call."""
+
+
+def preview(session_id: str) -> str:
+    """Show both ends of a session id, never more than a third of it."""
+    shown = min(PREVIEW, len(session_id) // 6)
+    return f"{session_id[:shown]}...{session_id[len(session_id) - shown :]}"
+
+
+def caller(context: Context[Any, Any]) -> str:
+    """Return the source of the HTTP request behind a call, for failed-login budgets."""
+    request = context.request_context.request
+    client = getattr(request, "client", None)
+    return source_of(client.host if client is not None else None)
+
+
+def check_auth_tool(sessions: Sessions) -> CheckedTool:
+    """Make the tool `check_auth` over `sessions`."""
+
+    async def check_auth(email: Email, password: Password, context: Context[Any, Any]) -> CheckAuth:
+        opened = await sessions.open(Credential(email, password), caller(context))
+        return CheckAuth(
+            email=email,
+            password_length=len(password),
+            cache_status=opened.cache_status,
+            session_id_preview=preview(opened.session.id),
+            expires_at=datetime.fromtimestamp(opened.session.expires_at, UTC).replace(
+                microsecond=0
+            ),
+        )
+
+    tool = CheckedTool.from_function(
+        check_auth,
+        title="Check login to OIG Cloud",
+        description=DESCRIPTION,
+        annotations=ToolAnnotations(
+            title="Check login to OIG Cloud",
+            read_only_hint=True,
+            idempotent_hint=True,
+            open_world_hint=True,
+        ),
+    )
+    assert isinstance(tool, CheckedTool)
+    return tool

@@ -1,0 +1,81 @@
+"""Tools whose failures are told in our own words.
+
+The SDK answers arguments that do not fit with pydantic's text, which quotes them: a call that
+forgets its e-mail would get the password back. Here nothing a caller sent is ever repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp.server.mcpserver.context import Context
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.tools.base import Tool
+from pydantic import ValidationError
+
+from ..errors import SessionError
+
+PLAIN: dict[str, str] = {
+    "missing": "is missing",
+    "string_type": "must be a string",
+    "string_too_short": "must not be empty",
+    "string_unicode": "must be valid Unicode text",
+}
+"""Pydantic's error types in our words; what is not listed is told as `does not have the right form`.
+See https://docs.pydantic.dev/latest/errors/validation_errors/"""
+
+
+class CheckedTool(Tool):
+    """A tool that checks its arguments without echoing them and names its failures plainly."""
+
+    async def run(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],
+        convert_result: bool = False,  # noqa: FBT002 - the SDK's signature
+    ) -> Any:
+        """Run the tool.
+
+        Raises:
+            ToolError: The arguments do not fit, or the tool failed on purpose.
+            UnexpectedToolError: The tool crashed; the text says no more than that.
+        """
+        try:
+            self.fn_metadata.validate_arguments(arguments)
+        except ValidationError as exc:
+            raise ToolError(self._explain(exc)) from None
+        try:
+            return await super().run(arguments, context, convert_result)
+        except ToolError as exc:
+            cause = exc.__cause__
+            if isinstance(cause, SessionError):
+                raise ToolError(str(cause)) from None
+            if isinstance(exc, UnexpectedToolError):
+                raise UnexpectedToolError(
+                    f"{self.name} failed inside this server. It is not your input's fault. Try "
+                    "again; the server's log says more to its operator."
+                ) from cause
+            raise
+
+    def _explain(self, exc: ValidationError) -> str:
+        told: dict[str, str] = {}
+        for error in exc.errors(include_url=False, include_context=True, include_input=False):
+            # Only names from our own schema are repeated: a key is the caller's text as well.
+            name = str(error["loc"][0]) if error["loc"] else ""
+            if name not in self.parameters.get("properties", {}):
+                continue
+            told.setdefault(name, _reason(error["type"], error.get("ctx", {})))
+        if not told:
+            return f"The arguments of {self.name} must be one JSON object."
+        problems = "; ".join(f"`{name}` {reason}" for name, reason in told.items())
+        needed = ", ".join(f"`{name}`" for name in self.parameters.get("required", []))
+        return f"Wrong arguments for {self.name}: {problems}. It needs {needed}."
+
+
+def _reason(kind: str, context: dict[str, Any]) -> str:
+    if kind == "string_too_long":
+        return f"must have at most {context['max_length']} characters"
+    if kind == "value_error":
+        # Raised by a validator of ours, whose texts quote nothing.
+        return str(context["error"])
+    return PLAIN.get(kind, "does not have the right form")

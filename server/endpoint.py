@@ -116,6 +116,9 @@ def problem(message: Any) -> tuple[int, str] | None:
         jsonrpc_message_adapter.validate_python(message, by_name=False)
     except ValidationError:
         return INVALID_REQUEST, "The body is not a JSON-RPC 2.0 request, notification or response."
+    if "method" in message and "id" in message and type(message["id"]) not in {int, str}:
+        # Taken for a notification otherwise, and never answered.
+        return INVALID_REQUEST, "The id of a request must be a string or an integer."
     if message.get("method") == "tools/call":
         params = message.get("params")
         if not isinstance(params, dict) or not isinstance(params.get("name"), str):

@@ -16,7 +16,7 @@ OigError
         |-- PortalTLSError      the certificate could not be verified; nothing was sent
         |-- PortalServerError   5xx
         |-- PortalBusy          429, or 503 with Retry-After; `retry_after` in seconds
-        `-- PortalUnexpected    an answer that is not the portal's login: HTML, odd status, no cookie
+        `-- PortalUnexpected    an answer that is no login: HTML, odd status, no cookie
 
 No message of any of these holds a password, a session id or a key.
 """

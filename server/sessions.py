@@ -53,8 +53,7 @@ PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
     PortalTimeout.reason: (PortalTimeout, "the portal did not answer in time."),
     PortalTLSError.reason: (
         PortalTLSError,
-        "the portal's certificate could not be verified, so nothing was sent. The server's log "
-        "says more.",
+        "the portal's certificate could not be verified, so nothing was sent.",
     ),
     PortalServerError.reason: (PortalServerError, "the portal answered with an internal error."),
     PortalBusy.reason: (PortalBusy, "the portal asked for fewer requests."),

@@ -21,7 +21,7 @@ PLAIN: dict[str, str] = {
     "string_too_short": "must not be empty",
     "string_unicode": "must be valid Unicode text",
 }
-"""Pydantic's error types in our words; what is not listed is told as `does not have the right form`.
+"""Pydantic's error types in our words; all others read `does not have the right form`.
 See https://docs.pydantic.dev/latest/errors/validation_errors/"""
 
 
@@ -29,10 +29,7 @@ class CheckedTool(Tool):
     """A tool that checks its arguments without echoing them and names its failures plainly."""
 
     async def run(
-        self,
-        arguments: dict[str, Any],
-        context: Context[Any, Any],
-        convert_result: bool = False,  # noqa: FBT002 - the SDK's signature
+        self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
     ) -> Any:
         """Run the tool.
 

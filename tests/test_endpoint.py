@@ -1,0 +1,173 @@
+"""What is refused of a request to /mcp, and which face answers."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.endpoint import MAX_BODY_BYTES, Endpoint, accepted, problem, wants_progress
+
+PLANTED = "Planted-Passw0rd"
+CALL = {
+    "jsonrpc": "2.0",
+    "id": 7,
+    "method": "tools/call",
+    "params": {"name": "check_auth", "arguments": {"email": "a@b.cz", "password": PLANTED}},
+}
+BOTH = "application/json, text/event-stream"
+
+
+def face(name):
+    async def app(scope, receive, send):
+        message = await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": f"{name}:".encode() + message["body"]})
+
+    return app
+
+
+async def ask(
+    body=CALL, *, method="POST", accept=BOTH, content_type="application/json", length=None
+):
+    if not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    headers = []
+    if accept is not None:
+        headers.append((b"accept", accept.encode()))
+    if content_type is not None:
+        headers.append((b"content-type", content_type.encode()))
+    if length is not None:
+        headers.append((b"content-length", length.encode()))
+    chunks = [body[i : i + 100_000] for i in range(0, len(body), 100_000)] or [b""]
+    messages = [
+        {"type": "http.request", "body": chunk, "more_body": i + 1 < len(chunks)}
+        for i, chunk in enumerate(chunks)
+    ]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    await Endpoint(face("json"), face("events"))(
+        {"type": "http", "method": method, "path": "/mcp", "headers": headers}, receive, send
+    )
+    return sent[0], b"".join(m.get("body", b"") for m in sent[1:])
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "HEAD", "PATCH"])
+async def test_other_methods_are_told_that_mcp_is_spoken_over_post(method):
+    start, body = await ask(b"", method=method)
+    assert start["status"] == 405
+    assert (b"allow", b"POST") in start["headers"]
+    assert "POST" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (BOTH, b"json:"),
+        ("application/json", b"json:"),
+        ("*/*", b"json:"),
+        (None, b"json:"),
+        ("application/*;q=0.5", b"json:"),
+        ("text/event-stream", b"events:"),
+        ("text/*", b"events:"),
+        ("application/json;q=0, text/event-stream", b"events:"),
+    ],
+)
+async def test_the_answer_is_json_unless_only_events_are_accepted(accept, expected):
+    start, body = await ask(accept=accept)
+    assert start["status"] == 200
+    assert body.startswith(expected)
+    assert json.loads(body[len(expected) :]) == CALL
+
+
+async def test_events_answer_who_wants_to_hear_of_progress():
+    call = {**CALL, "params": {**CALL["params"], "_meta": {"progressToken": 1}}}
+    assert (await ask(call))[1].startswith(b"events:")
+    assert (await ask(call, accept="application/json"))[1].startswith(b"json:")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "", "image/*", "application/json;q=0"])
+async def test_an_accept_header_that_allows_neither_is_406(accept):
+    start, body = await ask(accept=accept)
+    assert start["status"] == 406
+    assert "Accept" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/jsonp", ""])
+async def test_a_body_that_is_not_declared_as_json_is_415(content_type):
+    assert (await ask(content_type=content_type))[0]["status"] == 415
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])
+async def test_json_may_be_declared_in_any_spelling(content_type):
+    assert (await ask(content_type=content_type))[0]["status"] == 200
+
+
+async def test_an_oversized_body_is_413_announced_or_not():
+    assert (await ask(length=str(MAX_BODY_BYTES + 1)))[0]["status"] == 413
+    big = {**CALL, "filler": "x" * MAX_BODY_BYTES}
+    assert (await ask(big))[0]["status"] == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        PLANTED.encode(),
+        json.dumps(PLANTED).encode(),
+        json.dumps([CALL]).encode(),
+        json.dumps({**CALL, "jsonrpc": PLANTED}).encode(),
+        json.dumps({**CALL, "id": {"password": PLANTED}}).encode(),
+        json.dumps({**CALL, "method": {"password": PLANTED}}).encode(),
+        json.dumps({**CALL, "params": PLANTED}).encode(),
+        json.dumps({**CALL, "params": [PLANTED]}).encode(),
+        json.dumps({**CALL, "params": {"name": {"p": PLANTED}}}).encode(),
+        json.dumps({**CALL, "params": {"name": "check_auth", "arguments": PLANTED}}).encode(),
+        json.dumps({**CALL, "params": {"name": "check_auth", "arguments": [PLANTED]}}).encode(),
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + b"[" * 5000,
+    ],
+)
+async def test_a_malformed_message_is_refused_without_repeating_it(body):
+    start, reply = await ask(body)
+    assert start["status"] == 400
+    assert json.loads(reply)["error"]["message"]
+    assert PLANTED.encode() not in reply
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(PLANTED),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "jsonrpc": st.just("2.0") | json_values,
+            "id": json_values,
+            "method": st.just("tools/call") | json_values,
+            "params": json_values,
+        },
+    )
+    | json_values
+)
+def test_any_json_is_judged_without_repeating_it(message):
+    refusal = problem(message)
+    assert refusal is None or PLANTED not in refusal[1]
+    if refusal is None:
+        wants_progress(message)
+
+
+@given(st.text(max_size=80))
+def test_any_accept_header_is_understood(text):
+    accepted({"headers": [(b"accept", text.encode("latin-1", "replace"))]})

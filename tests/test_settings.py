@@ -1,0 +1,91 @@
+"""The environment into settings, or one clear line."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.errors import ConfigurationError
+from server.settings import ROOT, Settings
+
+
+def test_an_empty_environment_gives_the_documented_defaults():
+    settings = Settings.from_env({})
+    assert settings.portal_url == "https://portal.oigpower.cz/"
+    assert settings.session_ttl == 43200
+    assert settings.cache_socket == ROOT / "var" / "run" / "cache.sock"
+    assert settings.wrong_per_source == 5
+    assert settings.wrong_per_account == 20
+
+
+def test_an_empty_value_is_no_value():
+    assert Settings.from_env({"OIG_SESSION_TTL": " "}).session_ttl == 43200
+
+
+def test_files_follow_the_run_folder_unless_named():
+    settings = Settings.from_env({"OIG_RUN_DIR": "/r", "OIG_SECRET_FILE": "/s"})
+    assert settings.cache_socket == Path("/r/cache.sock")
+    assert settings.secret_file == Path("/s")
+
+
+def test_lists_are_split_at_commas_and_spaces():
+    settings = Settings.from_env({"OIG_ALLOWED_HOSTS": "a.example, b.example  c.example"})
+    assert settings.allowed_hosts == ("a.example", "b.example", "c.example")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OIG_SESSION_TTL", "soon"),
+        ("OIG_SESSION_TTL", "0"),
+        ("OIG_SESSION_TTL", "nan"),
+        ("OIG_SESSION_TTL", "inf"),
+        ("OIG_SESSION_TTL", "99999999"),
+        ("OIG_MAX_SESSIONS", "-1"),
+        ("OIG_MAX_SESSIONS", "1.5"),
+        ("OIG_PORTAL_URL", "portal.example"),
+        ("OIG_PORTAL_URL", "http://portal.example/"),
+        ("OIG_PORTAL_URL", "https://user:pass@portal.example/"),
+        ("OIG_PORTAL_URL", "https://portal.example/?x=1"),
+        ("OIG_LOG_LEVEL", "LOUD"),
+        ("OIG_SIMULATOR_PORT", "70000"),
+    ],
+)
+def test_a_malformed_value_is_told_by_name_and_not_repeated(name, value):
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_env({name: value})
+    assert str(caught.value).startswith(name)
+    assert "\n" not in str(caught.value)
+    if len(value) > 4:
+        assert value not in str(caught.value)
+
+
+def test_a_misspelt_name_is_told_with_the_right_one():
+    with pytest.raises(ConfigurationError, match="Did you mean OIG_ALLOWED_HOSTS"):
+        Settings.from_env({"OIG_ALOWED_HOSTS": "a.example"})
+
+
+def test_the_clients_variables_and_foreign_ones_are_left_alone():
+    Settings.from_env({"OIG_MCP_URL": "x", "OIG_PASSWORD": "x", "PATH": "x"})
+
+
+def test_plain_http_is_for_this_machine_only():
+    assert Settings.from_env({"OIG_PORTAL_URL": "http://127.0.0.1:8099"}).portal_url.endswith("/")
+
+
+def test_a_socket_path_too_long_for_a_socket_is_told():
+    with pytest.raises(ConfigurationError, match="OIG_CACHE_SOCKET"):
+        Settings.from_env({"OIG_RUN_DIR": "/" + "x" * 120})
+
+
+def test_locks_cannot_shrink():
+    with pytest.raises(ConfigurationError):
+        Settings.from_env({"OIG_LOCK_FIRST": "100", "OIG_LOCK_LONGEST": "50"})
+
+
+@given(st.dictionaries(st.sampled_from(["OIG_SESSION_TTL", "OIG_PORTAL_URL"]), st.text()))
+def test_any_value_is_taken_or_told(environ):
+    with contextlib.suppress(ConfigurationError):
+        Settings.from_env(environ)

@@ -1,0 +1,483 @@
+"""Frames of the cache protocol: bytes to messages and back. No socket, no clock, no logger.
+
+`docs/protocol.md` is the contract. What arrives is hostile until it has passed `FrameReader`, which
+looks at lengths only, and then `decode_request` or `decode_reply`, which parse one frame each and
+keep nothing. Whatever is wrong surfaces as `RemoteProtocolError` and as nothing else. Arguments of
+a well-formed request are judged apart, by `refusal`: they are answered, not punished.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple, NoReturn
+
+import msgpack  # type: ignore[import-untyped]
+
+from ..errors import LocalProtocolError, RemoteProtocolError
+from .outcomes import REJECTED, UNAVAILABLE_REASONS
+
+VERSION: Final = 1
+"""First element of every message."""
+
+PREFIX_BYTES: Final = 4
+"""Length of the length."""
+
+MAX_REQUEST_BYTES: Final = 64 * 1024
+"""Longest request: a sealed session is some 200 bytes; nothing honest comes near."""
+
+MAX_REPLY_BYTES: Final = 1024 * 1024
+"""Longest reply: a full page of `lockouts` with the longest sources is 700 KiB."""
+
+MAX_DATA_REPLY_BYTES: Final = 64 * 1024
+"""Longest reply a worker can get: it asks for no pages, and a value is at most 16 KiB."""
+
+MAX_ID: Final = 2**32 - 1
+"""Request ids: 40 hours at 30 000 requests a second before they come round."""
+
+KEY_BYTES: Final = 32
+"""Keys, accounts and digests are HMAC-SHA256 or SHA-256."""
+
+TOKEN_BYTES: Final = 16
+"""Leases are named by random tokens nobody can guess."""
+
+MAX_VALUE_BYTES: Final = 16 * 1024
+"""Longest value: a sealed session with room to grow."""
+
+MAX_SOURCE_CHARACTERS: Final = 64
+"""Longest textual address, with an interface's name."""
+
+MAX_SECONDS: Final = 30 * 86400.0
+"""Longest ttl and longest retry_after: no immortal sessions."""
+
+MAX_PAGE: Final = 2000
+"""Most rows of `sessions` and `lockouts` in one reply; they fit `MAX_REPLY_BYTES`."""
+
+MAX_REPLY_MAP: Final = 64
+"""Most keys of a map in a reply: `stats` has 36."""
+
+MAX_REQUEST_ARRAY: Final = 16
+"""Most elements of a request: seven are used, some more may be answered as `arguments`."""
+
+MAX_NAME_CHARACTERS: Final = 32
+"""Longest verb, status or notice looked at."""
+
+SMALL_FRAME_BYTES: Final = 512
+"""Frames up to this size cannot be made to cost anything by nesting arrays in arrays."""
+
+_length: Final = struct.Struct(">I")
+
+Scalar = bytes | str | int | float | None
+
+
+# Messages. Their text never shows what a peer sent: it may end up in a log.
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Request:
+    """What a client asks: `[version, id, verb, argument, ...]`."""
+
+    id: int
+    verb: str
+    args: tuple[Scalar, ...] = ()
+    version: int = VERSION
+
+    def __repr__(self) -> str:
+        verb = self.verb if self.verb in ARGUMENTS else "?"
+        return f"<Request {self.id} {verb} with {len(self.args)} arguments>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Reply:
+    """What the daemon answers: `[version, id, status, field, ...]`."""
+
+    id: int
+    status: str
+    fields: tuple[Any, ...] = ()
+
+    def __repr__(self) -> str:
+        status = self.status if self.status in FIELDS else "?"
+        return f"<Reply {self.id} {status} with {len(self.fields)} fields>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Notice:
+    """What the daemon says unasked, under id 0: `[version, 0, name, field, ...]`."""
+
+    name: str
+    fields: tuple[Any, ...] = ()
+
+    def __repr__(self) -> str:
+        name = self.name if self.name in NOTICES else "?"
+        return f"<Notice {name} with {len(self.fields)} fields>"
+
+
+# Rules: what may stand where, as tables.
+
+FLUSHABLE: Final = frozenset({"all", "sessions", "expired", "lockouts", "account"})
+"""What `flush` can be told to drop."""
+
+
+class Rule(NamedTuple):
+    """What one argument or field must be."""
+
+    name: str
+    meaning: str
+    holds: Callable[[Any], bool]
+
+
+def _is_int(value: object, least: int, most: int) -> bool:
+    # type() and not isinstance(): True is an int to isinstance.
+    return type(value) is int and least <= value <= most
+
+
+def _is_seconds(value: object) -> bool:
+    return (type(value) is float or type(value) is int) and 0 <= value <= MAX_SECONDS
+
+
+def _is_bytes(value: object, least: int, most: int) -> bool:
+    return type(value) is bytes and least <= len(value) <= most
+
+
+def _is_32_bytes(value: object) -> bool:
+    return type(value) is bytes and len(value) == KEY_BYTES
+
+
+def _is_source(value: object) -> bool:
+    return type(value) is str and 1 <= len(value) <= MAX_SOURCE_CHARACTERS and value.isprintable()
+
+
+def _is_reason(value: object) -> bool:
+    return type(value) is str and (value == REJECTED or value in UNAVAILABLE_REASONS)
+
+
+def _is_what(value: object) -> bool:
+    return type(value) is str and value in FLUSHABLE
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+_KEY = Rule("key", "32 bytes", _is_32_bytes)
+_ACCOUNT = Rule("account", "32 bytes", _is_32_bytes)
+_ANY_ACCOUNT = Rule(
+    "account", "32 bytes or nil", lambda value: value is None or _is_32_bytes(value)
+)
+_SOURCE = Rule("source", "1 to 64 printable characters", _is_source)
+_TOKEN = Rule("token", "16 bytes", partial(_is_bytes, least=TOKEN_BYTES, most=TOKEN_BYTES))
+_VALUE = Rule("value", "1 to 16384 bytes", partial(_is_bytes, least=1, most=MAX_VALUE_BYTES))
+_TTL = Rule("ttl", "over 0 and at most 2592000 s", lambda value: _is_seconds(value) and value > 0)
+_REASON = Rule("reason", "one of those in the protocol", _is_reason)
+_RETRY_AFTER = Rule("retry_after", "0 to 2592000 s", _is_seconds)
+_DIGEST = Rule("digest", "32 bytes", _is_32_bytes)
+_ID = Rule("id", "1 to 4294967295", partial(_is_int, least=1, most=MAX_ID))
+_LIMIT = Rule("limit", "1 to 2000", partial(_is_int, least=1, most=MAX_PAGE))
+_WHAT = Rule("what", "all, sessions, expired, lockouts or account", _is_what)
+_SECONDS = Rule("seconds", "0 to 2592000 s", _is_seconds)
+
+ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
+    "acquire": (_KEY, _ACCOUNT, _SOURCE),
+    "fulfil": (_KEY, _TOKEN, _VALUE, _TTL),
+    "fail": (_KEY, _TOKEN, _REASON, _RETRY_AFTER),
+    "forget": (_KEY, _DIGEST),
+    "cancel": (_ID,),
+    "ping": (),
+    "stats": (),
+    "sessions": (_LIMIT,),
+    "lockouts": (_LIMIT,),
+    "flush": (_WHAT, _ANY_ACCOUNT),
+    "unlock": (_ACCOUNT,),
+}
+"""Every verb and its arguments."""
+
+FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
+    "hit": (_VALUE, _SECONDS),
+    "lease": (_TOKEN, _SECONDS),
+    "rejected": (),
+    "unavailable": (_REASON, _RETRY_AFTER),
+    "locked": (_RETRY_AFTER,),
+    "waiting": (),
+    "lost": (),
+    "ok": None,
+    "error": (Rule("code", "text", _is_text), Rule("message", "text", _is_text)),
+}
+"""Every status and its fields; None where they depend on the verb."""
+
+NOTICES: Final[dict[str, tuple[Rule, ...]]] = {"flushed": (_ANY_ACCOUNT,)}
+"""Every notice and its fields."""
+
+Code = str
+"""Code of an `error` reply: `version`, `verb`, `arguments`, `overload` or `shutdown`."""
+
+
+def refusal(request: Request) -> tuple[Code, str] | None:
+    """Say why a request cannot be carried out: code and message of an `error` reply, or None.
+
+    The message names the rule and never repeats what was sent.
+    """
+    if request.version != VERSION:
+        return "version", f"only version {VERSION} of the protocol is spoken here"
+    rules = ARGUMENTS.get(request.verb)
+    if rules is None:
+        return "verb", "unknown verb"
+    args = request.args
+    if len(args) != len(rules):
+        return "arguments", f"{request.verb} takes {len(rules)} arguments, not {len(args)}"
+    for rule, value in zip(rules, args, strict=True):
+        if not rule.holds(value):
+            return "arguments", f"{request.verb}: {rule.name} must be {rule.meaning}"
+    if request.verb == "flush" and (args[0] == "account") != (args[1] is not None):
+        return "arguments", "flush: an account belongs to `flush account` and to no other"
+    return None
+
+
+def _fits(fields: tuple[Any, ...], rules: tuple[Rule, ...] | None) -> bool:
+    if rules is None:
+        return True
+    if len(fields) != len(rules):
+        return False
+    for rule, value in zip(rules, fields, strict=True):  # noqa: SIM110 - a third faster than all()
+        if not rule.holds(value):
+            return False
+    return True
+
+
+# Bytes to frames.
+
+
+class FrameReader:
+    """Cut a byte stream into frames. After any error it must be thrown away, and insists on it.
+
+    A length is judged as soon as its four bytes are there, before anything is kept for it; so at
+    most one frame and one read are held. Only the unfinished end of a read is copied.
+
+    Args:
+        limit: Bytes of the longest frame taken.
+    """
+
+    __slots__ = ("_limit", "_need", "_rest", "_spent")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._rest = bytearray()
+        self._need = 0
+        self._spent = False
+
+    @property
+    def midframe(self) -> bool:
+        """Whether a frame has begun and not ended: the rest of it is due."""
+        return bool(self._rest)
+
+    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[memoryview]:
+        """Yield the body of each frame that `data` completes.
+
+        The bodies point into `data`: use them before it changes, and take all of them.
+
+        Raises:
+            RemoteProtocolError: A length of 0 or over the limit. Also when the reader failed
+                before or was left before its end.
+        """
+        if self._spent:
+            raise RemoteProtocolError("this reader failed before")
+        self._spent = True
+        rest = self._rest
+        if rest:
+            rest += data
+            if len(rest) < self._need:
+                self._spent = False
+                return
+            data = rest
+            self._rest = bytearray()
+        view = memoryview(data)
+        size = len(view)
+        at = 0
+        need = PREFIX_BYTES
+        while size - at >= PREFIX_BYTES:
+            (length,) = _length.unpack_from(view, at)
+            if not 0 < length <= self._limit:
+                raise RemoteProtocolError(f"a frame has 1 to {self._limit} bytes")
+            need = PREFIX_BYTES + length
+            if size - at < need:
+                break
+            yield view[at + PREFIX_BYTES : at + need]
+            at += need
+            need = PREFIX_BYTES
+        if at < size:
+            self._rest += view[at:]
+            self._need = need
+        self._spent = False
+
+
+# Frames to messages.
+
+
+def _refuse_ext(_code: int, _data: bytes) -> NoReturn:
+    raise ValueError("extension types are not part of the protocol")
+
+
+def _refuse_nesting(items: list[Any]) -> tuple[Any, ...]:
+    # Called for the innermost arrays first, so a tree of arrays ends at its first twig instead of
+    # being built: 64 KiB of it would cost 2 MB and 4 ms.
+    if tuple in map(type, items):
+        raise ValueError("an array in an array")
+    return tuple(items)
+
+
+_unpack_small = partial(
+    msgpack.unpackb,
+    use_list=False,
+    raw=False,
+    strict_map_key=True,
+    max_array_len=MAX_REQUEST_ARRAY,
+    max_map_len=0,
+    ext_hook=_refuse_ext,
+)
+_unpack_large = partial(
+    msgpack.unpackb,
+    list_hook=_refuse_nesting,
+    raw=False,
+    strict_map_key=True,
+    max_array_len=MAX_REQUEST_ARRAY,
+    max_map_len=0,
+    ext_hook=_refuse_ext,
+)
+_unpack_reply = partial(
+    msgpack.unpackb,
+    use_list=False,
+    raw=False,
+    strict_map_key=True,
+    max_array_len=MAX_PAGE,
+    max_map_len=MAX_REPLY_MAP,
+    ext_hook=_refuse_ext,
+)
+
+_MALFORMED = (
+    ValueError,  # with UnicodeDecodeError, FormatError, StackError, ExtraData and plain ones
+    TypeError,  # what cannot be a key of a map
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    msgpack.UnpackException,  # BufferFull, OutOfData
+)
+
+
+def _read(unpack: Callable[[memoryview | bytes], Any], frame: memoryview | bytes) -> Any:
+    try:
+        message = unpack(frame)
+    except _MALFORMED as exc:
+        # Only the type is told: texts of the library may quote the bytes.
+        raise RemoteProtocolError(f"not a msgpack array ({type(exc).__name__})") from None
+    if type(message) is not tuple or len(message) < 3:
+        raise RemoteProtocolError("a message is an array of version, id, name and fields")
+    version, number, name = message[:3]
+    if type(version) is not int or type(number) is not int or not 0 <= number <= MAX_ID:
+        raise RemoteProtocolError("version and id are integers")
+    if type(name) is not str or len(name) > MAX_NAME_CHARACTERS:
+        raise RemoteProtocolError("a name is a short text")
+    return message
+
+
+def decode_request(frame: memoryview | bytes) -> Request:
+    """Read one frame as a request. Its verb and arguments are for `refusal` to judge.
+
+    Raises:
+        RemoteProtocolError: It is none: close the connection.
+    """
+    message = _read(_unpack_small if len(frame) <= SMALL_FRAME_BYTES else _unpack_large, frame)
+    if message[1] == 0:
+        raise RemoteProtocolError("id 0 is for notices")
+    args = message[3:]
+    for value in args:
+        kind = type(value)
+        if kind is bytes or kind is str or kind is int or value is None or kind is bool:
+            continue
+        if kind is not float or not math.isfinite(value):
+            raise RemoteProtocolError("an argument is bytes, text, nil or a finite number")
+    return Request(message[1], message[2], args, message[0])
+
+
+def decode_reply(frame: memoryview | bytes) -> Reply | Notice:
+    """Read one frame as what a daemon says.
+
+    Raises:
+        RemoteProtocolError: It is not that: close the connection.
+    """
+    message = _read(_unpack_reply, frame)
+    version, number, name = message[:3]
+    fields = message[3:]
+    if version != VERSION:
+        raise RemoteProtocolError("the daemon speaks another version of the protocol")
+    if number == 0:
+        if name not in NOTICES or not _fits(fields, NOTICES[name]):
+            raise RemoteProtocolError("an unknown notice")
+        return Notice(name, fields)
+    if name not in FIELDS or not _fits(fields, FIELDS[name]):
+        raise RemoteProtocolError("an unknown status, or one with wrong fields")
+    if name == "ok" and not _is_finite(fields):
+        raise RemoteProtocolError("a field is none of the protocol's types")
+    return Reply(number, name, fields)
+
+
+def _is_finite(value: object) -> bool:
+    kind = type(value)
+    if kind is float:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    if kind is tuple:
+        return all(map(_is_finite, value))  # type: ignore[call-overload]
+    if kind is dict:
+        return all(map(_is_finite, value.values()))  # type: ignore[attr-defined]
+    return kind in _PLAIN
+
+
+_PLAIN: Final = frozenset({bytes, str, int, bool, type(None)})
+
+
+# Messages to bytes.
+
+_pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
+
+
+def encode(message: Request | Reply | Notice) -> bytes:
+    """Make the frame of a message, length and all.
+
+    Raises:
+        LocalProtocolError: The message breaks the protocol. Nothing of it is quoted.
+    """
+    limit = MAX_REPLY_BYTES
+    if isinstance(message, Reply):
+        _check_reply(message)
+        parts = (VERSION, message.id, message.status, *message.fields)
+    elif isinstance(message, Request):
+        limit = MAX_REQUEST_BYTES
+        _check_request(message)
+        parts = (VERSION, message.id, message.verb, *message.args)
+    else:
+        if message.name not in NOTICES or not _fits(message.fields, NOTICES[message.name]):
+            raise LocalProtocolError("no such notice")
+        parts = (VERSION, 0, message.name, *message.fields)
+    try:
+        body: bytes = _pack(parts)
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise LocalProtocolError(f"cannot be packed ({type(exc).__name__})") from None
+    if len(body) > limit:
+        raise LocalProtocolError(f"a frame has at most {limit} bytes, not {len(body)}")
+    return _length.pack(len(body)) + body
+
+
+def _check_request(request: Request) -> None:
+    refused = refusal(request)
+    if refused is not None:
+        raise LocalProtocolError(refused[1])
+    if not _is_int(request.id, 1, MAX_ID):
+        raise LocalProtocolError("ids are 1 to 4294967295")
+
+
+def _check_reply(reply: Reply) -> None:
+    if not _is_int(reply.id, 1, MAX_ID) or reply.status not in FIELDS:
+        raise LocalProtocolError("no such reply")
+    if not _fits(reply.fields, FIELDS[reply.status]):
+        raise LocalProtocolError(f"wrong fields for a reply {reply.status}")

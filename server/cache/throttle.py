@@ -1,0 +1,403 @@
+"""How many wrong passwords an account may see: per source, over all sources, and for how long not.
+
+Two counters decide. One belongs to an account and a source: after `per_source` different wrong
+passwords that pair is locked. One belongs to the account: after `per_account` it is locked for
+every source except those that have proved the password before, so that a guesser elsewhere cannot
+keep the owner out. Each further wrong password after a lock locks for twice as long.
+
+Only records that say "no" are worth an attacker's while to get rid of, so an active lock is never
+dropped for room; when there is no other room, what is new is refused for a while instead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+FORGET_AFTER = 86400.0
+"""Seconds after its last failure at which a counter is forgotten: a day's typing errors do not add
+up to a lock, and 5 + 24 guesses a day per source gain nothing against a password."""
+
+SAME_PASSWORDS = 16
+"""Wrong passwords remembered per account and source. A misconfigured client repeats one or two;
+whoever rotates through more is guessing."""
+
+MAX_ACCOUNTS = 20_000
+"""Accounts with failures. At 2 logins a second it takes close to 3 hours of wrong passwords for
+others to push out an account that is not locked, which buys the guesser four attempts."""
+
+MAX_SOURCES = 64
+"""Sources with failures per account. The account's own lock comes after 20, then lets through one
+at a time for up to an hour each."""
+
+MAX_KNOWN_ACCOUNTS = 200_000
+"""Accounts with known sources: twice the sessions held, at some 200 bytes each."""
+
+MAX_KNOWN_SOURCES = 8
+"""Known sources per account: a household's home, phones, offices. The latest used stay."""
+
+KNOWN_SLACK = 0.01
+"""Part of `known_for` by which a known source's time may lag behind its last success: spares a
+write on nearly every look-up that succeeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Budgets of wrong passwords.
+
+    Attributes:
+        per_source: Different wrong passwords for one account from one source before its first lock.
+        per_account: The same for one account over all sources.
+        first: Length of the first lock in seconds; each further one is twice as long.
+        longest: Longest lock in seconds.
+        known_for: Seconds for which a source that logged in to an account is spared its lock.
+    """
+
+    per_source: int = 5
+    per_account: int = 20
+    first: float = 30.0
+    longest: float = 3600.0
+    known_for: float = 30 * 86400.0
+
+    def length(self, locks: int) -> float:
+        """Return how many seconds the lock number `locks` (1 is the first) lasts."""
+        # Past 2**40 the longest has long been reached, and a float would overflow in the end.
+        return min(self.longest, self.first * 2.0 ** min(locks - 1, 40))
+
+
+class Known(NamedTuple):
+    """A source that logged in to an account, and the time until which that counts."""
+
+    source: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """One counter of wrong passwords, as exported.
+
+    Attributes:
+        account: The account's key.
+        source: None for the counter over all sources.
+        failures: Different wrong passwords counted.
+        locks: Locks so far: the doubling level.
+        until: When the last lock ends, on the throttle's clock; 0 before the first.
+        last: When the last failure came, on the same clock.
+        keys: The wrong passwords' look-up keys that would not count again.
+    """
+
+    account: bytes
+    source: str | None
+    failures: int
+    locks: int
+    until: float
+    last: float
+    keys: tuple[bytes, ...]
+
+
+class _Counter:
+    """Wrong passwords and the locks they led to."""
+
+    __slots__ = ("failures", "last", "locks", "until")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.locks = 0
+        self.until = 0.0
+        self.last = 0.0
+
+    def add(self, budget: int, policy: Policy, now: float) -> None:
+        self.failures += 1
+        self.last = now
+        # A failure during a lock (a login under way when it began) is covered by that lock.
+        if self.failures >= budget and self.until <= now:
+            self.locks += 1
+            self.until = now + policy.length(self.locks)
+
+    def left(self, budget: int) -> int:
+        """Return how many undecided attempts may be out at once when not locked."""
+        return max(1, budget - self.failures)
+
+    def load(self, row: Failures, shift: float) -> None:
+        self.failures, self.locks = row.failures, row.locks
+        self.until = row.until + shift if row.locks else 0.0
+        self.last = row.last + shift
+
+    def is_locked(self, now: float) -> bool:
+        return self.until > now
+
+
+class _Source(_Counter):
+    """The counter of one source of one account."""
+
+    __slots__ = ("keys",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: tuple[bytes, ...] = ()
+
+
+class _Account(_Counter):
+    """The counter of one account over all sources, and those of its sources.
+
+    `full_until` is when sources without a counter are let in again, after one found no room.
+    """
+
+    __slots__ = ("full_until", "sources")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: OrderedDict[str, _Source] = OrderedDict()
+        self.full_until = 0.0
+
+    def is_locked(self, now: float) -> bool:
+        return (
+            self.until > now
+            or self.full_until > now
+            or any(source.until > now for source in self.sources.values())
+        )
+
+    def drop(self, source: str) -> None:
+        """Drop a source's counter and take what it counted off the account's."""
+        counter = self.sources.pop(source, None)
+        if counter is not None:
+            self.failures = max(0, self.failures - counter.failures)
+
+
+Name = TypeVar("Name", bytes, str)
+Counter = TypeVar("Counter", bound=_Counter)
+
+
+class Throttle:
+    """Failed-login budgets of all accounts.
+
+    Args:
+        policy: The budgets.
+        now: The clock, in seconds; never goes back.
+    """
+
+    def __init__(self, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
+        self._policy = policy
+        self._now = now
+        self._forget_after = max(FORGET_AFTER, policy.longest)
+        # Both are ordered by the last change, so that what is oldest stands first.
+        self._accounts: OrderedDict[bytes, _Account] = OrderedDict()
+        # A plain dict takes half the memory of an ordered one and is rarely evicted from.
+        self._known: dict[bytes, tuple[Known, ...]] = {}
+        self._full_until = 0.0
+
+    def locked_for(self, account: bytes, source: str) -> float:
+        """Return the seconds until `source` may try `account` again; 0.0 when it may now."""
+        record = self._accounts.get(account)
+        if record is None:
+            if not self._full_until:
+                return 0.0
+            now = self._now()
+            return 0.0 if self._is_known(account, source, now) else max(0.0, self._full_until - now)
+        now = self._now()
+        counter = record.sources.get(source)
+        until = record.full_until if counter is None else counter.until
+        if record.until > until and not self._is_known(account, source, now):
+            until = record.until
+        return max(0.0, until - now)
+
+    def may_try(
+        self, account: bytes, source: str, undecided_source: int, undecided_account: int
+    ) -> bool:
+        """Return whether one more undecided attempt fits what is left of the budgets.
+
+        With nothing undecided and no lock the answer is always yes. It is for the caller to look
+        at `locked_for` first.
+
+        Args:
+            account: The account's key.
+            source: Where the attempt comes from.
+            undecided_source: Attempts under way for this account from this source.
+            undecided_account: Attempts under way for this account altogether.
+        """
+        now = self._now()
+        record = self._fresh(account, now)
+        counter = record.sources.get(source) if record else None
+        budget = self._policy.per_source
+        if undecided_source >= (counter.left(budget) if counter else budget):
+            return False
+        budget = self._policy.per_account
+        if undecided_account < (record.left(budget) if record else budget):
+            return True
+        return self._is_known(account, source, now)
+
+    def failed(self, account: bytes, source: str, key: bytes) -> None:
+        """Count a wrong password, unless it is one that this source has tried before.
+
+        Args:
+            account: The account's key.
+            source: Where the attempt came from.
+            key: Look-up key of the wrong pair.
+        """
+        now = self._now()
+        self._forget_old(now)
+        record = self._fresh(account, now)
+        if record is None:
+            if not _make_room(self._accounts, MAX_ACCOUNTS, now):
+                self._full_until = now + self._policy.first
+                return
+            record = self._accounts[account] = _Account()
+        counter = record.sources.get(source)
+        if counter is not None and key in counter.keys:
+            return
+        self._accounts.move_to_end(account)
+        record.add(self._policy.per_account, self._policy, now)
+        if counter is None:
+            if not _make_room(record.sources, MAX_SOURCES, now):
+                record.full_until = now + self._policy.first
+                return
+            counter = record.sources[source] = _Source()
+        record.sources.move_to_end(source)
+        counter.keys = (*counter.keys, key)[-SAME_PASSWORDS:]
+        counter.add(self._policy.per_source, self._policy, now)
+
+    def succeeded(self, account: bytes, source: str) -> None:
+        """Note that `source` proved the account's password: its failures are forgiven.
+
+        Those of other sources are not: one who knows the password does not speak for one who
+        guesses it.
+        """
+        now = self._now()
+        record = self._accounts.get(account)
+        if record is not None:
+            record.drop(source)
+            if not record.failures and not record.sources and not record.is_locked(now):
+                del self._accounts[account]
+        known = self._known.get(account, ())
+        enough = now + self._policy.known_for * (1.0 - KNOWN_SLACK)
+        for one in known:
+            if one.source == source and one.until >= enough:
+                return
+        others = [one for one in known if one.source != source and one.until > now]
+        latest = Known(source, now + self._policy.known_for)
+        self._set_known(account, (*others[1 - MAX_KNOWN_SOURCES :], latest), now)
+
+    def unlock(self, account: bytes) -> int:
+        """Drop the failures of one account; its known sources stay.
+
+        Returns:
+            The number of counters dropped, as `lockouts` would have listed them.
+        """
+        record = self._accounts.pop(account, None)
+        return 0 if record is None else 1 + len(record.sources)
+
+    def clear(self) -> int:
+        """Drop the failures of all accounts; known sources stay. Returns as `unlock`."""
+        dropped = sum(1 + len(record.sources) for record in self._accounts.values())
+        self._accounts.clear()
+        self._full_until = 0.0
+        return dropped
+
+    def lockouts(self) -> list[Failures]:
+        """Return every counter, those that lock and those that only count so far."""
+        self._forget_old(self._now())
+        return list(self._rows())
+
+    def locked_now(self) -> int:
+        """Return how many accounts and pairs of account and source are locked."""
+        now = self._now()
+        return sum(
+            (record.until > now) + sum(source.until > now for source in record.sources.values())
+            for record in self._accounts.values()
+        )
+
+    def known(self) -> list[tuple[bytes, tuple[Known, ...]]]:
+        """Return all known sources by account, the longest unused first."""
+        return list(self._known.items())
+
+    def restore(
+        self,
+        failures: Iterable[Failures],
+        known: Sequence[tuple[bytes, tuple[Known, ...]]],
+        shift: float,
+    ) -> None:
+        """Take in what `lockouts` and `known` returned in another life.
+
+        Args:
+            failures: Counters; that of an account over all sources before those of its sources.
+            known: Known sources.
+            shift: Seconds to add to each of their times.
+        """
+        now = self._now()
+        for row in failures:
+            record = self._accounts.get(row.account)
+            if record is None:
+                if not _make_room(self._accounts, MAX_ACCOUNTS, now):
+                    self._full_until = now + self._policy.first
+                    continue
+                record = self._accounts[row.account] = _Account()
+            if row.source is None:
+                record.load(row, shift)
+            elif _make_room(record.sources, MAX_SOURCES, now):
+                counter = record.sources[row.source] = _Source()
+                counter.load(row, shift)
+                counter.keys = row.keys[-SAME_PASSWORDS:]
+        for account, sources in known:
+            kept = [
+                Known(source, until + shift) for source, until in sources if until + shift > now
+            ]
+            if kept:
+                self._set_known(account, tuple(kept[-MAX_KNOWN_SOURCES:]), now)
+
+    def _rows(self) -> Iterator[Failures]:
+        for account, record in self._accounts.items():
+            yield Failures(
+                account, None, record.failures, record.locks, record.until, record.last, ()
+            )
+            for name, one in record.sources.items():
+                yield Failures(
+                    account, name, one.failures, one.locks, one.until, one.last, one.keys
+                )
+
+    def _is_known(self, account: bytes, source: str, now: float) -> bool:
+        return any(one.source == source and one.until > now for one in self._known.get(account, ()))
+
+    def _set_known(self, account: bytes, sources: tuple[Known, ...], now: float) -> None:
+        self._known.pop(account, None)
+        self._known[account] = sources
+        oldest = next(iter(self._known))
+        if len(self._known) > MAX_KNOWN_ACCOUNTS or self._known[oldest][-1].until <= now:
+            del self._known[oldest]
+
+    def _fresh(self, account: bytes, now: float) -> _Account | None:
+        """Return the record of an account after dropping what of it is too old."""
+        record = self._accounts.get(account)
+        if record is None:
+            return None
+        too_old = now - self._forget_after
+        if record.last <= too_old:
+            del self._accounts[account]
+            return None
+        while record.sources:
+            name, counter = next(iter(record.sources.items()))
+            if counter.last > too_old:
+                break
+            record.drop(name)
+        return record
+
+    def _forget_old(self, now: float) -> None:
+        too_old = now - self._forget_after
+        while self._accounts:
+            account, record = next(iter(self._accounts.items()))
+            if record.last > too_old:
+                return
+            del self._accounts[account]
+
+
+def _make_room(table: OrderedDict[Name, Counter], limit: int, now: float) -> bool:
+    """Drop the oldest entry without an active lock if the table is full; False if there is none."""
+    if len(table) < limit:
+        return True
+    for name, counter in table.items():
+        if not counter.is_locked(now):
+            del table[name]
+            return True
+    return False

@@ -1,0 +1,408 @@
+"""What the cache daemon decides: sessions, leases, locks. No sockets, no loop, no wall clock.
+
+One question, `acquire`, is answered in this order: the lock, so that a cached session tells a
+guesser nothing; what is cached; what was rejected a moment ago; and then a lease to log in, or a
+`Ticket` to wait for one. What those who wait are to be told comes out of `settle`, which whoever
+owns the engine calls after everything else and whenever `next_due` says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from .held import Held, Session
+from .limits import (
+    ACCOUNT_SHOWN_BYTES,
+    KEY_BYTES,
+    SOURCE_MAX_CHARS,
+    TTL_MAX,
+    VALUE_MAX_BYTES,
+    Limits,
+)
+from .lines import Ticket
+from .logins import Logins
+from .outcomes import (
+    PACED,
+    REJECTED,
+    UNAVAILABLE_REASONS,
+    Hit,
+    Locked,
+    Outcome,
+    Rejected,
+    Unavailable,
+)
+from .throttle import Failures, Known, Throttle
+
+__all__ = ["Engine", "Export", "Limits", "Session", "Ticket"]
+
+TOKEN_BYTES = 16
+"""Size of a lease's token: nobody guesses 128 bits within its time."""
+
+TOTALS = (
+    "hits_total",
+    "misses_total",
+    "rejected_total",
+    "unavailable_total",
+    "locked_total",
+)
+"""Statistics counted here; those of a part are counted there."""
+
+COUNTED: dict[type[Outcome], str] = {
+    Hit: "hits_total",
+    Rejected: "rejected_total",
+    Unavailable: "unavailable_total",
+    Locked: "locked_total",
+}
+"""Under which total an answer to those who waited is counted; a lease is none of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """All that outlives a restart. Cheap to take; nothing another thread reads of it changes.
+
+    Attributes:
+        taken: When, on the clock that all its times are on.
+        sessions: Keys and sessions, the longest unused first.
+        failures: Counters of wrong passwords.
+        known: Known sources by account, the longest unused first.
+    """
+
+    taken: float
+    sessions: Sequence[tuple[bytes, Session]]
+    failures: Sequence[Failures]
+    known: Sequence[tuple[bytes, tuple[Known, ...]]]
+
+
+class Engine:
+    """All decisions of the cache daemon.
+
+    Args:
+        limits: Numbers and times.
+        throttle: Failed-login budgets; must use the same clock.
+        now: The clock, in seconds; never goes back.
+        token: Returns 16 random bytes.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        throttle: Throttle,
+        now: Callable[[], float] = time.monotonic,
+        token: Callable[[], bytes] = lambda: os.urandom(TOKEN_BYTES),
+    ) -> None:
+        self._limits = limits
+        self._throttle = throttle
+        self._now = now
+        self._held = Held(limits.sessions)
+        self._logins = Logins(limits, throttle, now, token)
+        # Key -> when the memory ends, and the account; in the order of their ends.
+        self._rejections: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
+        self._totals = dict.fromkeys(TOTALS, 0)
+
+    def acquire(
+        self, key: bytes, account: bytes, source: str, holder: Hashable
+    ) -> Outcome | Ticket:
+        """Look up `key`; on a miss grant a lease, or let the caller wait.
+
+        Args:
+            key: Look-up key of the credential; belongs to one account for ever.
+            account: The account's key.
+            source: Where the caller is.
+            holder: Who loses its leases when it goes: a connection.
+
+        Returns:
+            The answer; or a ticket, for which `settle` will return one within `longest_wait`.
+
+        Raises:
+            ValueError: An argument has a size that the protocol does not allow.
+        """
+        if (
+            len(key) != KEY_BYTES
+            or len(account) != KEY_BYTES
+            or not 0 < len(source) <= SOURCE_MAX_CHARS
+        ):
+            raise ValueError("key, account or source has a wrong size")
+        wait = self._throttle.locked_for(account, source)
+        if wait > 0.0:
+            self._totals["locked_total"] += 1
+            return Locked(wait)
+        now = self._now()
+        session = self._held.use(key, now)
+        if session is not None:
+            self._totals["hits_total"] += 1
+            self._throttle.succeeded(account, source)
+            return Hit(session.value, session.expires - now)
+        self._totals["misses_total"] += 1
+        if key in self._rejections and self._rejections[key][0] > now:
+            self._totals["rejected_total"] += 1
+            return Rejected()
+        answer = self._logins.ask(key, account, source, holder)
+        if isinstance(answer, Unavailable):
+            self._totals["unavailable_total"] += 1
+        return answer
+
+    def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Store what the login under a lease gave, and tell those who wait for it.
+
+        Args:
+            key: As given to `acquire`.
+            token: The lease.
+            value: The sealed session.
+            ttl: Seconds until it is dropped.
+
+        Returns:
+            False when the lease is not valid any more: nothing changes.
+
+        Raises:
+            ValueError: `value` or `ttl` is not what the protocol allows.
+        """
+        if not 0 < len(value) <= VALUE_MAX_BYTES:
+            raise ValueError("value has a wrong size")
+        if not 0.0 < ttl <= TTL_MAX:
+            raise ValueError("ttl is not above 0 and at most 30 days")
+        lease = self._logins.decide(key, token)
+        if lease is None:
+            return False
+        now = self._now()
+        self._held.put(lease.key, Session(lease.account, value, now, now + ttl))
+        self._rejections.pop(lease.key, None)
+        self._throttle.succeeded(lease.account, lease.source)
+
+        def outcome(source: str) -> Outcome:
+            wait = self._throttle.locked_for(lease.account, source)
+            if wait > 0.0:
+                return Locked(wait)
+            self._throttle.succeeded(lease.account, source)
+            return Hit(value, ttl)
+
+        self._logins.answer(lease.key, outcome)
+        return True
+
+    def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
+        """Note that the login under a lease failed, and tell those who wait for it.
+
+        Args:
+            key: As given to `acquire`.
+            token: The lease.
+            reason: `REJECTED`, which counts and is remembered, or one of `UNAVAILABLE_REASONS`.
+            retry_after: Seconds after which another try makes sense.
+
+        Returns:
+            False when the lease is not valid any more: nothing changes.
+
+        Raises:
+            ValueError: `reason` is unknown or `retry_after` is not a time.
+        """
+        if reason != REJECTED and (reason == PACED or reason not in UNAVAILABLE_REASONS):
+            raise ValueError("unknown reason")
+        if not (math.isfinite(retry_after) and retry_after >= 0.0):
+            raise ValueError("retry_after is not a time")
+        lease = self._logins.decide(key, token)
+        if lease is None:
+            return False
+        told: Outcome
+        if reason == REJECTED:
+            self._throttle.failed(lease.account, lease.source, lease.key)
+            self._remember_rejection(lease.key, lease.account)
+            told = Rejected()
+        else:
+            told = Unavailable(reason, retry_after)
+        self._totals[COUNTED[type(told)]] += 1
+
+        def outcome(source: str) -> Outcome:
+            wait = self._throttle.locked_for(lease.account, source)
+            return Locked(wait) if wait > 0.0 else told
+
+        self._logins.answer(lease.key, outcome)
+        return True
+
+    def forget(self, key: bytes, digest: bytes) -> int:
+        """Drop the session of `key` if the SHA-256 of its value is `digest`.
+
+        Returns:
+            How many were dropped: 1 or 0.
+        """
+        session = self._held.peek(key)
+        if session is None or hashlib.sha256(session.value).digest() != digest:
+            return 0
+        return self._held.drop(key)
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """End the wait of a ticket without an answer; nothing happens if it was answered.
+
+        A lease that `settle` has returned for it must be given to `release`.
+        """
+        self._logins.withdraw(ticket)
+
+    def release(self, key: bytes, token: bytes) -> None:
+        """Give back a lease undecided; the next who waits gets one."""
+        self._logins.release(key, token)
+
+    def drop_holder(self, holder: Hashable) -> None:
+        """Pass on the leases of a holder that is gone, and withdraw its tickets."""
+        self._logins.drop_holder(holder)
+
+    def settle(self) -> list[tuple[Ticket, Outcome]]:
+        """Do what is due, and return what those who wait are to be told, each exactly once."""
+        self._held.sweep(self._now())
+        answers = self._logins.settle()
+        for _, outcome in answers:
+            total = COUNTED.get(type(outcome))
+            if total is not None:
+                self._totals[total] += 1
+        return answers
+
+    def next_due(self) -> float | None:
+        """Return when `settle` has something to do, on the engine's clock; None when never."""
+        sweep = self._held.sweep_due()
+        logins = self._logins.next_due()
+        if sweep is None or logins is None:
+            return logins if sweep is None else sweep
+        return min(sweep, logins)
+
+    def flush(self, what: str, account: bytes | None = None) -> tuple[int, int]:
+        """Drop sessions, failed-login records, or both; known sources stay.
+
+        With sessions go the leases that would bring new ones: what is fulfilled after a flush was
+        logged in before it.
+
+        Args:
+            what: `all`, `sessions`, `expired`, `lockouts` or `account`.
+            account: The account's key for `account`; None for all others.
+
+        Returns:
+            Sessions dropped, failed-login records dropped.
+
+        Raises:
+            ValueError: `what` is unknown, or `account` does not go with it.
+        """
+        if (what == "account") != (account is not None):
+            raise ValueError("flush account, and no other, takes an account")
+        match what:
+            case "all":
+                return self._flush_sessions(None), self._flush_lockouts()
+            case "sessions" | "account":
+                return self._flush_sessions(account), 0
+            case "expired":
+                return self._held.drop_expired(self._now()), 0
+            case "lockouts":
+                return 0, self._flush_lockouts()
+        raise ValueError("unknown kind of flush")
+
+    def unlock(self, account: bytes) -> int:
+        """Drop the failed-login records and remembered rejections of one account.
+
+        Returns:
+            How many failed-login records there were.
+        """
+        for key in [key for key, (_, owner) in self._rejections.items() if owner == account]:
+            del self._rejections[key]
+        dropped = self._throttle.unlock(account)
+        self._logins.unpark(account)
+        return dropped
+
+    def sessions(self, limit: int) -> tuple[int, list[dict[str, object]]]:
+        """Return how many sessions are held, and the latest used of them without their values."""
+        now = self._now()
+        live = (session for session in self._held.latest() if session.expires > now)
+        return len(self._held), [
+            {
+                "account": session.account[:ACCOUNT_SHOWN_BYTES],
+                "age": now - session.stored,
+                "expires_in": session.expires - now,
+                "idle": now - session.used,
+                "hits": session.hits,
+                "bytes": len(session.value),
+            }
+            for session in islice(live, limit)
+        ]
+
+    def lockouts(self, limit: int) -> tuple[int, list[dict[str, object]]]:
+        """Return how many failed-login records there are, and those locked for longest of them."""
+        now = self._now()
+        rows = sorted(
+            self._throttle.lockouts(), key=lambda row: (row.until, row.last), reverse=True
+        )
+        return len(rows), [
+            {
+                "account": row.account[:ACCOUNT_SHOWN_BYTES],
+                "source": row.source,
+                "failures": row.failures,
+                "retry_after": max(0.0, row.until - now),
+            }
+            for row in rows[:limit]
+        ]
+
+    def stats(self) -> dict[str, object]:
+        """Return the engine's part of the statistics, under the names of `docs/protocol.md`."""
+        hits, misses = self._totals["hits_total"], self._totals["misses_total"]
+        return {
+            "sessions": len(self._held),
+            "bytes": self._held.bytes,
+            "limit_sessions": self._held.limit,
+            **self._totals,
+            "hit_ratio": hits / (hits + misses) if hits + misses else None,
+            "expired_total": self._held.expired_total,
+            "evicted_total": self._held.evicted_total,
+            "flushed_total": self._held.flushed_total,
+            "leases": self._logins.leases,
+            "leases_granted_total": self._logins.granted_total,
+            "leases_lost_total": self._logins.lost_total,
+            "waiting": self._logins.waiting,
+            "waits_total": self._logins.waits_total,
+            "lockouts_active": self._throttle.locked_now(),
+        }
+
+    def export(self) -> Export:
+        """Return what outlives a restart. Another thread may read it while the engine goes on."""
+        return Export(
+            self._now(), self._held.items(), self._throttle.lockouts(), self._throttle.known()
+        )
+
+    def restore(self, export: Export) -> int:
+        """Take in what `export` returned in another life, with as much time left as then.
+
+        Returns:
+            How many sessions there are now.
+        """
+        now = self._now()
+        shift = now - export.taken
+        for key, session in export.sessions:
+            if session.expires + shift > now:
+                self._held.put(
+                    key,
+                    Session(
+                        session.account,
+                        session.value,
+                        session.stored + shift,
+                        session.expires + shift,
+                    ),
+                )
+        self._throttle.restore(export.failures, export.known, shift)
+        return len(self._held)
+
+    def _remember_rejection(self, key: bytes, account: bytes) -> None:
+        now = self._now()
+        self._rejections.pop(key, None)
+        self._rejections[key] = (now + self._limits.rejected_memory, account)
+        oldest = next(iter(self._rejections))
+        while len(self._rejections) > self._limits.rejections or self._rejections[oldest][0] <= now:
+            del self._rejections[oldest]
+            oldest = next(iter(self._rejections))
+
+    def _flush_sessions(self, account: bytes | None) -> int:
+        self._logins.void(account)
+        return self._held.clear() if account is None else self._held.drop_account(account)
+
+    def _flush_lockouts(self) -> int:
+        self._rejections.clear()
+        dropped = self._throttle.clear()
+        self._logins.unpark(None)
+        return dropped

@@ -1,0 +1,58 @@
+"""How much the engine holds and how long anybody waits for it; each number with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KEY_BYTES = 32
+"""Size of keys and accounts: HMAC-SHA256."""
+
+SOURCE_MAX_CHARS = 64
+"""Longest source: the longest textual address is shorter."""
+
+VALUE_MAX_BYTES = 16 * 1024
+"""Longest sealed session. They have some 200 bytes; this leaves room to grow."""
+
+TTL_MAX = 30 * 86400.0
+"""Longest time to live in seconds: no immortal sessions."""
+
+ACCOUNT_SHOWN_BYTES = 6
+"""How much of an account's key operators see: enough to tell accounts apart, useless to look up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one engine. Times are in seconds.
+
+    Attributes:
+        sessions: Most sessions held, the least recently used goes. 100 000 at under 1 KB each
+            stay below 100 MB.
+        logins_at_once: Most leases out at the same time. The portal is a web site for people; four
+            at once look like a family, not like an attack.
+        logins_per_second: Leases given per second over a longer time, for the same reason.
+        login_burst: Leases given at once after a quiet time: all accounts of a small installation
+            after a restart without snapshot.
+        lease_lasts: How long a holder has. A login may take the 30 s after which the portal's
+            client gives up; 5 s more are for a busy machine. Shorter than `longest_wait`, so that
+            those behind a frozen holder are still handed its lease.
+        longest_wait: How long an `acquire` waits. Callers are promised an answer within 45 s;
+            5 s are left for a busy loop.
+        waiting: Most `acquire` requests that wait at once. Connections times requests in flight
+            would allow a million; this many cost some 20 MB, and far fewer different logins can
+            be made within `longest_wait`.
+        rejected_memory: How long a rejected credential is answered from memory: spares the
+            portal a client that tries again at once, and is over before somebody has changed
+            their password there and wonders.
+        rejections: Most rejected credentials remembered. The pace of logins brings 120 in
+            `rejected_memory`; one that is pushed out costs one login.
+    """
+
+    sessions: int = 100_000
+    logins_at_once: int = 4
+    logins_per_second: float = 2.0
+    login_burst: int = 10
+    lease_lasts: float = 35.0
+    longest_wait: float = 40.0
+    waiting: int = 20_000
+    rejected_memory: float = 60.0
+    rejections: int = 4096

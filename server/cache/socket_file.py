@@ -1,0 +1,231 @@
+"""The daemon's socket in the file system: who may bind it, find it and remove it.
+
+Order: the folder is made or checked, a lock is taken for life, a stale socket is removed, the new
+one is bound readable by nobody else. What is not provably ours and dead is never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import stat
+import struct
+import sys
+from pathlib import Path
+from typing import Final, Self
+
+from ..errors import ConfigurationError
+from ..settings import SOCKET_PATH_MAX_BYTES
+
+BACKLOG: Final = 64
+"""Connections the kernel keeps until they are accepted: a fleet of workers that starts at once."""
+
+PROBE_SECONDS: Final = 1.0
+"""How long a socket found at the path has to take a connection before it counts as alive."""
+
+_SOL_LOCAL: Final = 0
+_LOCAL_PEERCRED: Final = 1
+_XUCRED_BYTES: Final = 76
+"""What stands for `getpeereid` on macOS, which Python does not offer."""
+
+
+class AlreadyRunning(ConfigurationError):
+    """Another cache daemon serves this path."""
+
+
+class SocketFile:
+    """A bound, listening Unix socket and the lock that makes it the only one.
+
+    Attributes:
+        path: Where clients find it.
+        socket: Non-blocking and listening.
+    """
+
+    def __init__(self, path: Path, bound: socket.socket, lock: int) -> None:
+        self.path = path
+        self.socket = bound
+        self._lock = lock
+        self._identity = _identity(path)
+
+    @classmethod
+    def bind(cls, path: Path, *, tighten: bool = False) -> Self:
+        """Take the path.
+
+        Args:
+            path: Of the socket. The lock lies beside it, with `.lock` at its end, and stays.
+            tighten: Whether a folder of ours that others can enter is closed (it is the project's
+                own) instead of being refused (it may be shared on purpose).
+
+        Raises:
+            AlreadyRunning: Another daemon has it.
+            ConfigurationError: The folder or the path cannot be used; the text says what to do.
+        """
+        length = len(os.fsencode(path))
+        if length > SOCKET_PATH_MAX_BYTES:
+            raise ConfigurationError(
+                f"The path of the cache socket has {length} bytes and a Unix socket allows "
+                f"{SOCKET_PATH_MAX_BYTES}: {path}"
+            )
+        try:
+            prepare_folder(path.parent, tighten=tighten)
+            lock = _lock(path.with_name(path.name + ".lock"))
+            try:
+                _clear(path)
+                return cls(path, _listen(path), lock)
+            except BaseException:
+                os.close(lock)
+                raise
+        except OSError as exc:
+            raise ConfigurationError(
+                f"The cache socket {path} cannot be made: {exc.strerror}."
+            ) from exc
+
+    def is_ours(self) -> bool:
+        """Say whether the path still leads to this socket."""
+        return self._identity is not None and _identity(self.path) == self._identity
+
+    def withdraw(self) -> None:
+        """Stop listening; the path is removed if it still leads here. Connections stay.
+
+        Removed before closed, so that whoever finds the path finds somebody behind it.
+        """
+        if self.is_ours():
+            self.path.unlink(missing_ok=True)
+        self._identity = None
+        self.socket.close()
+
+    def close(self) -> None:
+        """Withdraw, and let the next daemon in."""
+        self.withdraw()
+        if self._lock >= 0:
+            # The lock file stays: removing it would let two daemons lock two files of one name.
+            os.close(self._lock)
+            self._lock = -1
+
+
+def prepare_folder(folder: Path, *, tighten: bool) -> None:
+    """Make sure that only we can enter `folder`, or make it so.
+
+    Raises:
+        ConfigurationError: It belongs to another user, is a link, or is open to others.
+        OSError: It cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if folder.is_symlink() or not folder.is_dir():
+        raise ConfigurationError(f"{folder} must be a folder, not a link or a file.")
+    # The checks and the change are made on one open folder, whatever happens to its name.
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        status = os.fstat(fd)
+        if status.st_uid != os.geteuid():
+            raise ConfigurationError(
+                f"{folder} belongs to user {status.st_uid}, and this is user {os.geteuid()}. Use a "
+                "folder of your own: OIG_RUN_DIR."
+            )
+        if status.st_mode & 0o077:
+            if not tighten:
+                raise ConfigurationError(f"Other users can enter {folder}. Run: chmod 700 {folder}")
+            os.fchmod(fd, 0o700)
+    finally:
+        os.close(fd)
+
+
+def peer_uid(peer: socket.socket) -> int | None:
+    """Give the user id of the process at the other end, as of its `connect`.
+
+    Returns:
+        None where the system cannot tell; the folder's mode must do there.
+
+    Raises:
+        OSError: The peer is gone.
+    """
+    uid: int | None = None
+    if sys.platform == "linux":
+        packed = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        uid = struct.unpack("3i", packed)[1]
+    elif sys.platform == "darwin":
+        packed = peer.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES)
+        uid = struct.unpack_from("II", packed)[1]
+    return uid
+
+
+def may_connect(uid: int | None) -> bool:
+    """Say whether a peer of this user id is served: we ourselves, and root."""
+    return uid is None or uid in {os.geteuid(), 0}
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _lock(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise AlreadyRunning(
+            f"Another cache daemon runs on {path.with_suffix('')}; it goes on undisturbed."
+        ) from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _clear(path: Path) -> None:
+    """Remove a socket that nobody listens on; refuse anything else."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.geteuid():
+        raise ConfigurationError(
+            f"{path} is there and is not a socket of ours. It was left alone: move it away, or set "
+            "OIG_CACHE_SOCKET to another path."
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_SECONDS)
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except FileNotFoundError:
+            return
+        except (TimeoutError, BlockingIOError):
+            pass  # somebody holds it and is busy
+        except OSError as exc:
+            if exc.errno != errno.EPROTOTYPE:
+                raise
+            raise ConfigurationError(
+                f"{path} is a socket of another kind. It was left alone: move it away, or set "
+                "OIG_CACHE_SOCKET to another path."
+            ) from exc
+    raise AlreadyRunning(f"Something listens on {path} already; it goes on undisturbed.")
+
+
+def _listen(path: Path) -> socket.socket:
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # 0600 from birth: a chmod afterwards would leave a moment for others.
+        before = os.umask(0o177)
+        try:
+            bound.bind(os.fspath(path))
+        finally:
+            os.umask(before)
+        bound.listen(BACKLOG)
+        bound.setblocking(False)
+    except BaseException:
+        bound.close()
+        raise
+    return bound

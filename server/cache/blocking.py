@@ -1,0 +1,132 @@
+"""The cache daemon asked from plain blocking code: `cachectl` and tests. Starts fast.
+
+Nothing here, nor what it imports, may import asyncio: that alone takes longer than a whole `ping`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any, Final, Self
+
+from ..errors import CacheUnavailable, OigError, RemoteProtocolError
+from . import wire
+
+READ_BYTES: Final = 64 * 1024
+"""Bytes asked of the kernel at once; a whole page of sessions takes a few."""
+
+
+class RefusedError(OigError):
+    """The daemon answered `error`.
+
+    Attributes:
+        code: As in the protocol: `arguments`, `verb`, `version`, `overload` or `shutdown`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"The cache daemon refused ({code}): {message}")
+        self.code = code
+
+
+class BlockingClient:
+    """One connection, one request at a time. A context manager; after any error it is closed.
+
+    Args:
+        path: Socket of the daemon.
+        timeout: Seconds for connecting, and for each call from its start to its last byte.
+    """
+
+    def __init__(self, path: Path, timeout: float = 2.0) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+        self._reader = wire.FrameReader(wire.MAX_REPLY_BYTES)
+        self._id = 0
+
+    def __enter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            CacheUnavailable: Nobody answers at the path.
+        """
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(self._timeout)
+            connection.connect(os.fspath(self._path))
+        except OSError as exc:
+            connection.close()
+            raise self._unavailable(exc) from exc
+        self._socket = connection
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; safe to repeat."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def call(self, verb: str, *args: wire.Scalar) -> tuple[Any, ...]:
+        """Ask, and return the fields of the daemon's `ok`.
+
+        Raises:
+            CacheUnavailable: No connection, it broke, or no answer in time.
+            RefusedError: The daemon answered `error`.
+            LocalProtocolError: The protocol knows no such verb or arguments.
+            RemoteProtocolError: The answer is not the protocol, or no answer to this.
+        """
+        self._id += 1
+        frame = wire.encode(wire.Request(self._id, verb, args))
+        try:
+            reply = self._exchange(frame)
+        except BaseException:
+            # Half an answer may be left in the connection; it must not become the next one's.
+            self.close()
+            raise
+        if reply.status == "error":
+            raise RefusedError(*reply.fields)
+        return reply.fields
+
+    def _exchange(self, frame: bytes) -> wire.Reply:
+        if self._socket is None:
+            raise CacheUnavailable(f"The connection to the cache daemon at {self._path} is closed.")
+        deadline = time.monotonic() + self._timeout
+        reply: wire.Reply | None = None
+        try:
+            self._socket.settimeout(self._timeout)
+            self._socket.sendall(frame)
+            while reply is None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self._socket.settimeout(left)
+                data = self._socket.recv(READ_BYTES)
+                if not data:
+                    raise CacheUnavailable(
+                        f"The cache daemon at {self._path} closed the connection."
+                    )
+                for body in self._reader.feed(data):
+                    message = wire.decode_reply(body)
+                    if isinstance(message, wire.Notice):
+                        continue
+                    if (
+                        reply is not None
+                        or message.id != self._id
+                        or message.status not in {"ok", "error"}
+                    ):
+                        raise RemoteProtocolError("the daemon answered what was not asked")
+                    reply = message
+        except OSError as exc:
+            raise self._unavailable(exc) from exc
+        return reply
+
+    def _unavailable(self, exc: OSError) -> CacheUnavailable:
+        if isinstance(exc, TimeoutError):
+            reason = f"no answer in {self._timeout:g} s"
+        else:
+            reason = exc.strerror or type(exc).__name__
+        return CacheUnavailable(f"No cache daemon at {self._path}: {reason}.")

@@ -234,6 +234,21 @@ class Engine:
             return 0
         return self._held.drop(key)
 
+    def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store a value that another engine holds, without a lease: a worker's own copy."""
+        now = self._now()
+        self._held.put(key, Session(account, value, now, now + ttl))
+
+    def find(self, key: bytes) -> tuple[bytes, float] | None:
+        """Return the value of `key` and the seconds it has left, without using it; None if none."""
+        session = self._held.peek(key)
+        left = 0.0 if session is None else session.expires - self._now()
+        return None if session is None or left <= 0.0 else (session.value, left)
+
+    def drop(self, key: bytes) -> None:
+        """Drop the session of `key`, if there is one."""
+        self._held.drop(key)
+
     def withdraw(self, ticket: Ticket) -> None:
         """End the wait of a ticket without an answer; nothing happens if it was answered.
 

@@ -259,6 +259,31 @@ class Throttle:
         counter.keys = (*counter.keys, key)[-SAME_PASSWORDS:]
         counter.add(self._policy.per_source, self._policy, now)
 
+    def hold(self, account: bytes, source: str, seconds: float) -> None:
+        """Lock a source of an account because another throttle said so: a worker's own copy.
+
+        Args:
+            account: The account's key.
+            source: Who is locked.
+            seconds: For how long; nothing is counted.
+        """
+        now = self._now()
+        record = self._accounts.get(account)
+        if record is None:
+            if not _make_room(self._accounts, MAX_ACCOUNTS, now):
+                self._full_until = now + self._policy.first
+                return
+            record = self._accounts[account] = _Account()
+            record.last = now
+        counter = record.sources.get(source)
+        if counter is None:
+            if not _make_room(record.sources, MAX_SOURCES, now):
+                record.full_until = now + self._policy.first
+                return
+            counter = record.sources[source] = _Source()
+        counter.last = now
+        counter.until = max(counter.until, now + seconds)
+
     def succeeded(self, account: bytes, source: str) -> None:
         """Note that `source` proved the account's password: its failures are forgiven.
 

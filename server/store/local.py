@@ -1,0 +1,130 @@
+"""The session store inside one worker: what is left when the cache daemon is gone.
+
+The same engine as the daemon's, with small budgets: every worker has one of its own, so together
+they must not become the login storm or the open lock that the daemon prevents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from ..cache.engine import Engine, Limits, Ticket
+from ..cache.outcomes import Outcome
+from ..cache.throttle import Policy, Throttle
+
+SESSIONS = 256
+"""Copies held: the accounts one worker sees between two restarts of the daemon."""
+
+LIMITS = Limits(sessions=SESSIONS, logins_at_once=1, logins_per_second=0.2, login_burst=3)
+"""One login at a time and one in five seconds per worker, three at once after a quiet time."""
+
+WRONG_PER_SOURCE = 2
+WRONG_PER_ACCOUNT = 5
+"""Smaller than the daemon's, since each worker counts for itself until the daemon is back."""
+
+
+class LocalStore:
+    """A `SessionStore` in this process.
+
+    Args:
+        policy: Lengths of locks; the numbers of wrong passwords are cut to this file's.
+        now: Monotonic seconds.
+    """
+
+    def __init__(
+        self, policy: Policy | None = None, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        given = policy or Policy()
+        self._throttle = Throttle(
+            Policy(
+                per_source=min(given.per_source, WRONG_PER_SOURCE),
+                per_account=min(given.per_account, WRONG_PER_ACCOUNT),
+                first=given.first,
+                longest=given.longest,
+                known_for=given.known_for,
+            ),
+            now,
+        )
+        self._engine = Engine(LIMITS, self._throttle, now)
+        self._now = now
+        self._waiting: dict[Ticket, asyncio.Future[Outcome]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def acquire(self, key: bytes, account: bytes, source: str) -> Outcome:
+        """Look up, lease or wait, as `SessionStore.acquire`; never unavailable."""
+        outcome = self._engine.acquire(key, account, source, self)
+        if not isinstance(outcome, Ticket):
+            return outcome
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[outcome] = future
+        self._settle()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._engine.withdraw(outcome)
+            raise
+        finally:
+            self._waiting.pop(outcome, None)
+
+    async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Store a value, as `SessionStore.fulfil`."""
+        kept = self._engine.fulfil(key, token, value, ttl)
+        self._settle()
+        return kept
+
+    async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
+        """Report a failed login, as `SessionStore.fail`."""
+        counted = self._engine.fail(key, token, reason, retry_after)
+        self._settle()
+        return counted
+
+    async def forget(self, key: bytes, digest: bytes) -> None:
+        """Drop a dead session, as `SessionStore.forget`."""
+        self._engine.forget(key, digest)
+
+    async def ping(self) -> None:
+        """Return at once: it is in this process."""
+
+    async def aclose(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Keep a copy of a value that the daemon holds."""
+        self._engine.adopt(key, account, value, ttl)
+
+    def find(self, key: bytes) -> tuple[bytes, float] | None:
+        """Return the value of `key` and its seconds left; None if there is none."""
+        return self._engine.find(key)
+
+    def drop(self, key: bytes) -> None:
+        """Drop the copy of `key`."""
+        self._engine.drop(key)
+
+    def lock(self, account: bytes, source: str, seconds: float) -> None:
+        """Hold a lock that the daemon told of, for when it is gone."""
+        self._throttle.hold(account, source, seconds)
+
+    def failed(self, account: bytes, source: str, key: bytes) -> None:
+        """Count a wrong password that could not be told to the daemon."""
+        self._throttle.failed(account, source, key)
+
+    def flush(self, account: bytes | None) -> None:
+        """Drop the copies of one account, or of all."""
+        self._engine.flush("sessions" if account is None else "account", account)
+
+    def _settle(self) -> None:
+        for ticket, outcome in self._engine.settle():
+            future = self._waiting.get(ticket)
+            if future is not None and not future.done():
+                future.set_result(outcome)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._engine.next_due()
+        if due is not None and self._waiting:
+            delay = max(0.0, due - self._now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._settle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, cast
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -101,9 +102,10 @@ def build_app(
         lifespan=lifespan,
         exception_handlers={404: _not_found, 405: _not_allowed},
     )
-    return ProxyHeadersMiddleware(
-        _Dispatch(endpoint, app), trusted_hosts=list(settings.trusted_proxies)
-    )
+    served: Any = _Dispatch(endpoint, app)
+    if settings.trusted_proxies:
+        served = ProxyHeadersMiddleware(served, trusted_hosts=list(settings.trusted_proxies))
+    return cast("ASGIApp", served)
 
 
 class _Dispatch:

@@ -57,7 +57,7 @@ class LocalStore:
         outcome = self._engine.acquire(key, account, source, self)
         if not isinstance(outcome, Ticket):
             return outcome
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting[outcome] = future
         self._settle()
         try:

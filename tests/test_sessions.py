@@ -1,0 +1,188 @@
+"""Opening sessions: one login for many, cached after that, every failure told apart."""
+
+import asyncio
+
+import httpx2
+import pytest
+
+from server.cache.outcomes import Lease, Unavailable
+from server.errors import (
+    CredentialsRejected,
+    PortalError,
+    PortalServerError,
+    PortalTimeout,
+    PortalUnexpected,
+    TooManyAttempts,
+    TooManyLogins,
+)
+from server.portal.client import PortalClient
+from server.portal.simulator.app import Simulator, build_app
+from server.portal.simulator.faults import Fault, Kind
+from server.sealing import Credential, Sealer
+from server.sessions import PORTAL_ERRORS, Sessions, _unavailable
+from server.store.local import LocalStore
+
+DEMO = Credential("demo@example.com", "demo")
+HOME = "192.0.2.1"
+TTL = 43200.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class House:
+    """A simulator, a store and the sessions over them."""
+
+    def __init__(self) -> None:
+        self.arrived, self.gate = asyncio.Event(), asyncio.Event()
+        self.simulator = Simulator(sleep=self.held)
+        self.portal = PortalClient(
+            "http://localhost/",
+            version="0",
+            transport=httpx2.ASGITransport(app=build_app(self.simulator)),
+        )
+        self.clock = Clock()
+        self.store = LocalStore(now=self.clock)
+        self.sealer = Sealer(b"s" * 32, "http://localhost/")
+        self.sessions = Sessions(self.store, self.portal, self.sealer, ttl=TTL, wall=self.clock)
+
+    async def held(self, _: float) -> None:
+        self.arrived.set()
+        await self.gate.wait()
+
+    @property
+    def logins(self) -> int:
+        return self.simulator.counters.total.attempts
+
+    def break_next_login(self, kind: str) -> None:
+        self.simulator.faults.add(Fault(kind=Kind(kind), logins=1, latency=kind == "slow"))
+
+
+@pytest.fixture
+async def house():
+    house = House()
+    yield house
+    await house.sessions.aclose()
+    await house.store.aclose()
+    await house.portal.aclose()
+
+
+async def test_the_first_call_logs_in_and_the_second_is_cached(house):
+    first = await house.sessions.open(DEMO, HOME)
+    second = await house.sessions.open(DEMO, HOME)
+    assert first.cache_status == "new_session_created"
+    assert second.cache_status == "session_from_cache"
+    assert second.session == first.session
+    assert first.session.expires_at == house.clock.time + TTL
+    assert house.logins == 1
+
+
+async def test_many_simultaneous_callers_cause_one_login(house):
+    opened = await asyncio.gather(*(house.sessions.open(DEMO, HOME) for _ in range(200)))
+    assert [o.cache_status for o in opened].count("new_session_created") == 1
+    assert len({o.session.id for o in opened}) == 1
+    assert house.logins == 1
+
+
+async def test_a_wrong_password_never_gets_the_cached_session(house):
+    await house.sessions.open(DEMO, HOME)
+    with pytest.raises(CredentialsRejected):
+        await house.sessions.open(Credential(DEMO.email, "wrong"), HOME)
+
+
+async def test_the_same_wrong_pair_is_answered_from_memory(house):
+    for _ in range(10):
+        with pytest.raises(CredentialsRejected):
+            await house.sessions.open(Credential(DEMO.email, "wrong"), HOME)
+    assert house.logins == 1
+
+
+async def test_while_locked_right_and_wrong_get_the_same_answer(house):
+    for i in range(2):
+        with pytest.raises(CredentialsRejected):
+            await house.sessions.open(Credential(DEMO.email, f"wrong {i}"), HOME)
+        house.clock.time += 5.0
+    texts = set()
+    for password in ("demo", "wrong 7"):
+        with pytest.raises(TooManyAttempts) as caught:
+            await house.sessions.open(Credential(DEMO.email, password), HOME)
+        texts.add(str(caught.value))
+        assert caught.value.retry_after == 25.0
+    assert len(texts) == 1
+    assert "25 seconds" in texts.pop()
+
+
+async def test_a_session_past_its_time_is_replaced(house):
+    await house.sessions.open(DEMO, HOME)
+    house.clock.time += TTL
+    assert (await house.sessions.open(DEMO, HOME)).cache_status == "new_session_created"
+
+
+async def test_a_value_that_does_not_open_is_dropped_and_replaced(house):
+    lease = await house.store.acquire(house.sealer.key(DEMO), house.sealer.account(DEMO), HOME)
+    assert isinstance(lease, Lease)
+    await house.store.fulfil(house.sealer.key(DEMO), lease.token, b"\x01damaged", TTL)
+    assert (await house.sessions.open(DEMO, HOME)).cache_status == "new_session_created"
+    assert (await house.sessions.open(DEMO, HOME)).cache_status == "session_from_cache"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [("error", PortalServerError), ("html", PortalUnexpected)],
+)
+async def test_a_portal_in_trouble_counts_against_nobody(house, fault, error):
+    for i in range(7):
+        house.break_next_login(fault)
+        with pytest.raises(error):
+            await house.sessions.open(Credential(DEMO.email, f"pass {i}"), HOME)
+        house.clock.time += 5.0
+    assert (await house.sessions.open(DEMO, HOME)).cache_status == "new_session_created"
+
+
+async def test_a_caller_that_goes_away_does_not_stop_the_login(house):
+    house.break_next_login("slow")
+    first = asyncio.create_task(house.sessions.open(DEMO, HOME))
+    await house.arrived.wait()
+    second = asyncio.create_task(house.sessions.open(DEMO, HOME))
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    house.gate.set()
+    assert (await second).cache_status == "session_from_cache"
+    assert house.logins == 1
+
+
+async def test_a_stop_gives_the_lease_back(house):
+    house.break_next_login("slow")
+    call = asyncio.create_task(house.sessions.open(DEMO, HOME))
+    await house.arrived.wait()
+    await house.sessions.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert (await house.sessions.open(DEMO, HOME)).cache_status == "new_session_created"
+
+
+@pytest.mark.parametrize("reason", [*PORTAL_ERRORS, "paced", "shutdown", "something new"])
+def test_every_reason_of_another_calls_failure_has_words_and_a_time(reason):
+    error = _unavailable(reason, 12.3)
+    assert isinstance(error, PortalError | TooManyLogins)
+    assert "13 seconds" in str(error)
+    assert error.retry_after == 12.3
+
+
+async def test_those_who_waited_hear_why_the_login_failed(house):
+    house.break_next_login("error")
+    results = await asyncio.gather(
+        *(house.sessions.open(DEMO, HOME) for _ in range(3)), return_exceptions=True
+    )
+    assert all(isinstance(r, PortalServerError) for r in results)
+    assert house.logins == 1
+
+
+def test_a_timeout_elsewhere_is_a_timeout_here():
+    assert isinstance(_unavailable(Unavailable("timeout", 1.0).reason, 1.0), PortalTimeout)

@@ -1,0 +1,196 @@
+"""What a failed exchange with the portal means: foreign exceptions in, our own errors out.
+
+Not a word of a foreign message is used: it may quote what the other side sent.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+import httpx2
+
+from ..errors import (
+    PortalError,
+    PortalTimeout,
+    PortalTLSError,
+    PortalUnexpected,
+    PortalUnreachable,
+)
+from .answers import PASSWORD_NOT_JUDGED, SOON
+from .trust import MISSING_ISSUER
+
+NETWORK_WAIT = 30.0
+"""Seconds to wait after a failure of the network, which is often mended sooner than a portal."""
+
+FOREIGN = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError)
+"""What httpx2 and the layers below it raise for anything a network or a server can do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What one kind of failure means to the caller.
+
+    Attributes:
+        error: Class of the error.
+        text: What happened, and what to do now.
+        wait: Seconds until another try makes sense; None when waiting does not help.
+    """
+
+    error: type[PortalError]
+    text: str
+    wait: float | None
+
+
+FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
+    (
+        (httpx2.ConnectTimeout, httpx2.PoolTimeout),
+        Meaning(
+            PortalTimeout,
+            "OIG Cloud did not accept a connection in time. The portal or the network is down or "
+            "slow; try again in a minute. The password was not sent.",
+            SOON,
+        ),
+    ),
+    (
+        (httpx2.TimeoutException,),
+        Meaning(
+            PortalTimeout,
+            "OIG Cloud accepted the connection but did not answer in time. Try again in a minute. "
+            f"{PASSWORD_NOT_JUDGED}",
+            SOON,
+        ),
+    ),
+    (
+        (httpx2.ProxyError,),
+        Meaning(
+            PortalUnreachable,
+            "The proxy on the way to OIG Cloud refused the connection. Whoever runs this server "
+            "should check HTTPS_PROXY and NO_PROXY. The password was not sent.",
+            NETWORK_WAIT,
+        ),
+    ),
+    (
+        (httpx2.ConnectError,),
+        Meaning(
+            PortalUnreachable,
+            "OIG Cloud could not be reached: its name was not found, or no connection came about. "
+            "Check this server's network, then try again. The password was not sent.",
+            NETWORK_WAIT,
+        ),
+    ),
+    (
+        (httpx2.NetworkError, httpx2.RemoteProtocolError, OSError),
+        Meaning(
+            PortalUnreachable,
+            "The connection to OIG Cloud broke before its answer was complete. Try again in a "
+            f"moment. {PASSWORD_NOT_JUDGED}",
+            NETWORK_WAIT,
+        ),
+    ),
+    (
+        FOREIGN,
+        Meaning(
+            PortalUnexpected,
+            "OIG Cloud sent an answer that could not be read. Try again in a minute. "
+            f"{PASSWORD_NOT_JUDGED}",
+            SOON,
+        ),
+    ),
+)
+"""The first row that fits counts; the last one fits everything in `FOREIGN`."""
+
+CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
+    (
+        MISSING_ISSUER,
+        Meaning(
+            PortalTLSError,
+            "OIG Cloud's certificate could not be traced to an authority that this server trusts: "
+            "an intermediate certificate is missing and could not be fetched. The password was not "
+            "sent. Try again in a minute; if it stays so, whoever runs this server should put that "
+            "certificate into a file and name it in OIG_CA_FILE.",
+            SOON,
+        ),
+    ),
+    (
+        frozenset({9, 10}),  # not yet valid, expired
+        Meaning(
+            PortalTLSError,
+            "OIG Cloud's certificate has expired or is not valid yet. The password was not sent. "
+            "Whoever runs this server should check its clock; if that is right, the portal's "
+            "operator has to renew the certificate.",
+            None,
+        ),
+    ),
+    (
+        frozenset({18, 19}),  # self-signed: alone, or at the end of the chain
+        Meaning(
+            PortalTLSError,
+            "OIG Cloud's certificate is not signed by an authority that this server trusts. The "
+            "password was not sent. Something may be intercepting the connection; if that is meant "
+            "to be so, whoever runs this server should name its authority's certificate in "
+            "OIG_CA_FILE.",
+            None,
+        ),
+    ),
+    (
+        frozenset({62, 64}),  # another host name, another address
+        Meaning(
+            PortalTLSError,
+            "The certificate presented for OIG Cloud belongs to another name. The password was not "
+            "sent. Either OIG_PORTAL_URL is wrong, or something intercepts the connection.",
+            None,
+        ),
+    ),
+)
+"""OpenSSL's verification errors, X509_V_ERR_* in its x509_vfy.h."""
+
+HANDSHAKE_FAILURE = Meaning(
+    PortalTLSError,
+    "A verified TLS connection to OIG Cloud could not be set up. The password was not sent. "
+    "Whoever runs this server should check OIG_PORTAL_URL, and whether a proxy or firewall interferes.",
+    SOON,
+)
+"""Every other failure of the handshake."""
+
+
+def failure(exc: Exception) -> PortalError:
+    """Translate one of `FOREIGN`."""
+    meaning = _meaning(exc)
+    return meaning.error(meaning.text, retry_after=meaning.wait)
+
+
+def late(seconds: float) -> PortalTimeout:
+    """Say that a whole login took longer than so many seconds."""
+    return PortalTimeout(
+        f"OIG Cloud did not answer within {seconds:g} seconds. The portal or the network is slow; "
+        f"try again in a minute. {PASSWORD_NOT_JUDGED}",
+        retry_after=SOON,
+    )
+
+
+def handshake_error(exc: Exception) -> ssl.SSLError | None:
+    """Find why a TLS connection could not be set up; None when the failure was another."""
+    if not isinstance(exc, httpx2.ConnectError):
+        return None  # once connected, the password may have been sent
+    inner: BaseException | None = exc
+    while inner is not None:
+        if isinstance(inner, ssl.SSLError):
+            closed = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+            return None if isinstance(inner, closed) else inner
+        inner = inner.__cause__ or (None if inner.__suppress_context__ else inner.__context__)
+    return None
+
+
+def misses_issuer(exc: Exception) -> bool:
+    """Say whether the certificate failed only because its chain does not reach a root."""
+    return getattr(handshake_error(exc), "verify_code", None) in MISSING_ISSUER
+
+
+def _meaning(exc: Exception) -> Meaning:
+    tls = handshake_error(exc)
+    if tls is not None:
+        code = getattr(tls, "verify_code", None)  # of ssl.SSLCertVerificationError only
+        fitting = (meaning for codes, meaning in CERTIFICATE_FAILURES if code in codes)
+        return next(fitting, HANDSHAKE_FAILURE)
+    return next(meaning for kinds, meaning in FAILURES if isinstance(exc, kinds))

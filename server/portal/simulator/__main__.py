@@ -1,0 +1,76 @@
+"""`python -m server.portal.simulator`: a portal to try everything on, on this machine only."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ... import log
+from ...errors import ConfigurationError
+from ...settings import Settings
+from .accounts import SESSION_TTL, Accounts
+from .app import Simulator, build_app
+from .serve import HOST, bind, serve
+
+BAD_SETTING = 2
+"""Exit code when a setting or an argument is unusable, as argparse's own."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until stopped. Return the exit code."""
+    try:
+        settings = Settings.from_env(os.environ)
+        arguments = _parser(settings).parse_args(argv)
+        log.configure("simulator", settings.log_level)
+        listener = bind(arguments.port)
+    except ConfigurationError as exc:
+        sys.stderr.write(f"simulator: {exc}\n")
+        return BAD_SETTING
+    # The socket already listens: whoever reads this line can connect.
+    sys.stdout.write(f"http://{HOST}:{listener.getsockname()[1]}/\n")
+    sys.stdout.flush()
+    serve(build_app(Simulator(Accounts(session_ttl=arguments.session_ttl))), listener)
+    return 0
+
+
+def _parser(settings: Settings) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m server.portal.simulator",
+        description="A stand-in for OIG Cloud on 127.0.0.1, for trying, testing and measuring. "
+        "It knows the account demo@example.com with the password demo; docs/simulator.md says how "
+        "to add others and how to make it fail.",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=settings.simulator_port,
+        help="port to listen on; 0 takes a free one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--session-ttl",
+        type=_seconds,
+        default=SESSION_TTL,
+        metavar="SECONDS",
+        help="idle time after which a session ends (default: %(default)s)",
+    )
+    return parser
+
+
+def _port(raw: str) -> int:
+    value = int(raw)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError("must be between 0 and 65535")
+    return value
+
+
+def _seconds(raw: str) -> float:
+    value = float(raw)
+    if not 0 < value <= 1e9:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""How many logins the simulated portal has seen, per account and in all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+
+@dataclass(slots=True)
+class Count:
+    """Logins of one account, or of all.
+
+    Attributes:
+        attempts: Logins that arrived.
+        successes: Logins that opened a session.
+        rejections: Logins answered like a wrong password.
+        faults: Logins hit by a fault; those of kind `slow` count as what they end in, too.
+        in_flight: Logins under way now.
+        max_in_flight: Most of them at one time.
+    """
+
+    attempts: int = 0
+    successes: int = 0
+    rejections: int = 0
+    faults: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
+
+    def begin(self) -> None:
+        """Count a login that arrived."""
+        self.attempts += 1
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+
+    def end(self) -> None:
+        """Count a login as answered, or as given up."""
+        self.in_flight -= 1
+
+
+class Counters:
+    """Counts per known account and in all.
+
+    Logins with an unknown e-mail appear only in the sum: the table is bounded by the accounts.
+    """
+
+    def __init__(self) -> None:
+        self.total = Count()
+        self.accounts: dict[str, Count] = {}
+
+    @contextlib.contextmanager
+    def login(self, account: str | None) -> Iterator[tuple[Count, ...]]:
+        """Count one login, and give the counts that its outcome goes to.
+
+        Args:
+            account: The e-mail of a known account; None for any other.
+        """
+        counts = [self.total]
+        if account is not None:
+            counts.append(self.accounts.setdefault(account, Count()))
+        for count in counts:
+            count.begin()
+        try:
+            yield tuple(counts)
+        finally:
+            for count in counts:
+                count.end()
+
+    def as_json(self) -> dict[str, object]:
+        """Describe all counts."""
+        return {
+            "total": asdict(self.total),
+            "accounts": {email: asdict(count) for email, count in self.accounts.items()},
+        }

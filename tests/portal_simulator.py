@@ -1,0 +1,158 @@
+"""The simulated portal for everybody's tests: in the process, or as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from server.portal.client import PortalClient
+from server.portal.simulator import Simulator, build_app
+
+ROOT = Path(__file__).resolve().parent.parent
+
+READY = 20.0
+"""Seconds a process gets to be ready: it takes half of one, unless the machine is very busy."""
+
+STOP = 10.0
+"""Seconds a process gets to stop after SIGTERM, before it is killed."""
+
+VERSION = "0-test"
+
+
+class InProcess:
+    """A simulated portal without any socket.
+
+    Attributes:
+        simulator: Its state, to look at and to change.
+        transport: For an httpx2 client.
+        requests: Every request that arrived.
+    """
+
+    base_url = "http://portal.test/"
+
+    def __init__(self, sleep: Callable[[float], Awaitable[None]] | None = None) -> None:
+        self.simulator = Simulator(sleep=sleep) if sleep else Simulator()
+        self.requests: list[httpx2.Request] = []
+        self.transport = _Recording(
+            httpx2.ASGITransport(build_app(self.simulator)), self.requests.append
+        )
+
+    def client(self, **options: Any) -> PortalClient:
+        """Make a client of this portal; close it when done."""
+        return PortalClient(self.base_url, version=VERSION, transport=self.transport, **options)
+
+
+@dataclass(frozen=True)
+class RunningPortal:
+    """A simulated portal in a process of its own.
+
+    Attributes:
+        base_url: Its address, with a slash at the end.
+        pid: Its process.
+        admin: HTTP client of the administrator's paths.
+    """
+
+    base_url: str
+    pid: int
+    admin: httpx2.Client
+
+    def fault(self, kind: str, **members: object) -> None:
+        """Set a fault; members as in docs/simulator.md."""
+        self.admin.post("_admin/faults", json={"kind": kind, **members}).raise_for_status()
+
+    def clear_faults(self) -> None:
+        """Remove all faults."""
+        self.admin.delete("_admin/faults").raise_for_status()
+
+    def add_account(self, email: str, password: str) -> None:
+        """Add an account beside demo@example.com / demo."""
+        body = {"email": email, "password": password}
+        self.admin.post("_admin/accounts", json=body).raise_for_status()
+
+    def end_sessions(self) -> None:
+        """End all sessions, as if the portal had been restarted."""
+        self.admin.delete("_admin/sessions").raise_for_status()
+
+    def reset(self) -> None:
+        """Return to the state of the start."""
+        self.admin.post("_admin/reset", json={}).raise_for_status()
+
+    def state(self) -> dict[str, Any]:
+        """Give counters, faults and the number of sessions."""
+        answer: dict[str, Any] = self.admin.get("_admin/state").raise_for_status().json()
+        return answer
+
+    def logins(self, email: str | None = None) -> dict[str, int]:
+        """Give the counters of one account that has logged in, or of all logins."""
+        logins = self.state()["logins"]
+        counts: dict[str, int] = logins["total"] if email is None else logins["accounts"][email]
+        return counts
+
+    def client(self, **options: Any) -> PortalClient:
+        """Make a client of this portal; close it when done."""
+        return PortalClient(self.base_url, version=VERSION, **options)
+
+
+@contextlib.contextmanager
+def running_portal(*arguments: str) -> Iterator[RunningPortal]:
+    """Run `python -m server.portal.simulator` on a free port, and stop it at the end.
+
+    Args:
+        arguments: Further arguments, such as `--session-ttl 5`.
+
+    Raises:
+        RuntimeError: It was not ready in time; the text holds what it wrote.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server.portal.simulator", "--port", "0", *arguments],
+        cwd=ROOT,
+        env={"OIG_LOG_LEVEL": "WARNING", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        base_url = _first_line(process)
+        with httpx2.Client(base_url=base_url, trust_env=False, timeout=10) as admin:
+            yield RunningPortal(base_url, process.pid, admin)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _first_line(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout is not None
+    deadline = time.monotonic() + READY
+    line = b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([process.stdout], [], [], max(deadline - time.monotonic(), 0))
+        part = process.stdout.read1(1024) if ready else b""  # type: ignore[attr-defined]
+        if not part:
+            raise RuntimeError(f"the simulated portal did not start; it wrote {line!r}")
+        line += part
+    return line.decode().strip()
+
+
+class _Recording(httpx2.AsyncBaseTransport):
+    def __init__(
+        self, inner: httpx2.AsyncBaseTransport, record: Callable[[httpx2.Request], None]
+    ) -> None:
+        self._inner = inner
+        self._record = record
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self._record(request)
+        return await self._inner.handle_async_request(request)

@@ -13,11 +13,12 @@ import math
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from .held import Held, Session
+from .known import Known
 from .limits import (
     ACCOUNT_SHOWN_BYTES,
     KEY_BYTES,
@@ -38,7 +39,7 @@ from .outcomes import (
     Rejected,
     Unavailable,
 )
-from .throttle import Failures, Known, Throttle
+from .throttle import Failures, Throttle
 
 __all__ = ["Engine", "Export", "Limits", "Session", "Ticket"]
 
@@ -69,15 +70,15 @@ class Export:
 
     Attributes:
         taken: When, on the clock that all its times are on.
-        sessions: Keys and sessions, the longest unused first.
+        sessions: Sessions, the longest unused first.
         failures: Counters of wrong passwords.
-        known: Known sources by account, the longest unused first.
+        known: Known sources by account, the longest unchanged first.
     """
 
     taken: float
-    sessions: Sequence[tuple[bytes, Session]]
+    sessions: Sequence[Session]
     failures: Sequence[Failures]
-    known: Sequence[tuple[bytes, tuple[Known, ...]]]
+    known: Mapping[bytes, Known]
 
 
 class Engine:
@@ -137,7 +138,8 @@ class Engine:
         session = self._held.use(key, now)
         if session is not None:
             self._totals["hits_total"] += 1
-            self._throttle.succeeded(account, source)
+            # With the session's bytes of the account, so that they are held once.
+            self._throttle.succeeded(session.account, source)
             return Hit(session.value, session.expires - now)
         self._totals["misses_total"] += 1
         if key in self._rejections and self._rejections[key][0] > now:
@@ -163,15 +165,12 @@ class Engine:
         Raises:
             ValueError: `value` or `ttl` is not what the protocol allows.
         """
-        if not 0 < len(value) <= VALUE_MAX_BYTES:
-            raise ValueError("value has a wrong size")
-        if not 0.0 < ttl <= TTL_MAX:
-            raise ValueError("ttl is not above 0 and at most 30 days")
+        _check_value(value, ttl)
         lease = self._logins.decide(key, token)
         if lease is None:
             return False
         now = self._now()
-        self._held.put(lease.key, Session(lease.account, value, now, now + ttl))
+        self._held.put(Session(lease.key, lease.account, value, now, now + ttl))
         self._rejections.pop(lease.key, None)
         self._throttle.succeeded(lease.account, lease.source)
 
@@ -234,20 +233,28 @@ class Engine:
             return 0
         return self._held.drop(key)
 
-    def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
-        """Store a value that another engine holds, without a lease: a worker's own copy."""
-        now = self._now()
-        self._held.put(key, Session(account, value, now, now + ttl))
-
     def find(self, key: bytes) -> tuple[bytes, float] | None:
-        """Return the value of `key` and the seconds it has left, without using it; None if none."""
+        """Return the value of `key` and the seconds it has left, without using it; None if none.
+
+        For a worker's own copies: locks are not looked at.
+        """
         session = self._held.peek(key)
         left = 0.0 if session is None else session.expires - self._now()
         return None if session is None or left <= 0.0 else (session.value, left)
 
-    def drop(self, key: bytes) -> None:
-        """Drop the session of `key`, if there is one."""
-        self._held.drop(key)
+    def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store a session that another engine has, for the seconds it has left there.
+
+        Raises:
+            ValueError: As `fulfil`.
+        """
+        _check_value(value, ttl)
+        now = self._now()
+        self._held.put(Session(key, account, value, now, now + ttl))
+
+    def drop(self, key: bytes) -> int:
+        """Drop the session of `key` whatever its value; returns how many there were."""
+        return self._held.drop(key)
 
     def withdraw(self, ticket: Ticket) -> None:
         """End the wait of a ticket without an answer; nothing happens if it was answered.
@@ -378,7 +385,7 @@ class Engine:
     def export(self) -> Export:
         """Return what outlives a restart. Another thread may read it while the engine goes on."""
         return Export(
-            self._now(), self._held.items(), self._throttle.lockouts(), self._throttle.known()
+            self._now(), self._held.all(), self._throttle.lockouts(), self._throttle.known()
         )
 
     def restore(self, export: Export) -> int:
@@ -389,17 +396,10 @@ class Engine:
         """
         now = self._now()
         shift = now - export.taken
-        for key, session in export.sessions:
-            if session.expires + shift > now:
-                self._held.put(
-                    key,
-                    Session(
-                        session.account,
-                        session.value,
-                        session.stored + shift,
-                        session.expires + shift,
-                    ),
-                )
+        for old in export.sessions:
+            if old.expires + shift > now:
+                stored, expires = old.stored + shift, old.expires + shift
+                self._held.put(Session(old.key, old.account, old.value, stored, expires))
         self._throttle.restore(export.failures, export.known, shift)
         return len(self._held)
 
@@ -421,3 +421,10 @@ class Engine:
         dropped = self._throttle.clear()
         self._logins.unpark(None)
         return dropped
+
+
+def _check_value(value: bytes, ttl: float) -> None:
+    if not 0 < len(value) <= VALUE_MAX_BYTES:
+        raise ValueError("value has a wrong size")
+    if not 0.0 < ttl <= TTL_MAX:
+        raise ValueError("ttl is not above 0 and at most 30 days")

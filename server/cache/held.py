@@ -16,6 +16,7 @@ class Session:
     """One sealed session. Only `used` and `hits` change; the rest may be read by other threads.
 
     Attributes:
+        key: Look-up key of the credential.
         account: Key of the account it belongs to.
         value: The sealed session.
         stored: When it was stored, on the engine's clock.
@@ -24,9 +25,12 @@ class Session:
         hits: How often it was asked for.
     """
 
-    __slots__ = ("account", "expires", "hits", "stored", "used", "value")
+    __slots__ = ("account", "expires", "hits", "key", "stored", "used", "value")
 
-    def __init__(self, account: bytes, value: bytes, stored: float, expires: float) -> None:
+    def __init__(
+        self, key: bytes, account: bytes, value: bytes, stored: float, expires: float
+    ) -> None:
+        self.key = key
         self.account = account
         self.value = value
         self.stored = stored
@@ -78,11 +82,9 @@ class Held:
         """Return the session of `key` without using it, even one that has run out."""
         return self._sessions.get(key)
 
-    def put(self, key: bytes, session: Session) -> None:
-        """Store a session in place of the account's last one, dropping another if there is no room.
-
-        The account's bytes are taken from `session`, so that they are held once.
-        """
+    def put(self, session: Session) -> None:
+        """Store a session in place of its account's last, dropping another for want of room."""
+        key = session.key
         other = self._key_of.get(session.account)
         if other is not None:
             self._pop(other)
@@ -144,9 +146,9 @@ class Held:
         """Return all sessions, the latest used first."""
         return reversed(self._sessions.values())
 
-    def items(self) -> list[tuple[bytes, Session]]:
-        """Return all keys and sessions, the longest unused first: a copy, but a shallow one."""
-        return list(self._sessions.items())
+    def all(self) -> list[Session]:
+        """Return all sessions, the longest unused first."""
+        return list(self._sessions.values())
 
     def _drop_expired_of(self, keys: list[bytes], now: float) -> int:
         dropped = 0

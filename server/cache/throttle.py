@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+
+from .known import Known, KnownSources
 
 FORGET_AFTER = 86400.0
 """Seconds after its last failure at which a counter is forgotten: a day's typing errors do not add
@@ -32,16 +34,6 @@ others to push out an account that is not locked, which buys the guesser four at
 MAX_SOURCES = 64
 """Sources with failures per account. The account's own lock comes after 20, then lets through one
 at a time for up to an hour each."""
-
-MAX_KNOWN_ACCOUNTS = 200_000
-"""Accounts with known sources: twice the sessions held, at some 200 bytes each."""
-
-MAX_KNOWN_SOURCES = 8
-"""Known sources per account: a household's home, phones, offices. The latest used stay."""
-
-KNOWN_SLACK = 0.01
-"""Part of `known_for` by which a known source's time may lag behind its last success: spares a
-write on nearly every look-up that succeeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +58,6 @@ class Policy:
         """Return how many seconds the lock number `locks` (1 is the first) lasts."""
         # Past 2**40 the longest has long been reached, and a float would overflow in the end.
         return min(self.longest, self.first * 2.0 ** min(locks - 1, 40))
-
-
-class Known(NamedTuple):
-    """A source that logged in to an account, and the time until which that counts."""
-
-    source: str
-    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +108,7 @@ class _Counter:
 
     def load(self, row: Failures, shift: float) -> None:
         self.failures, self.locks = row.failures, row.locks
-        self.until = row.until + shift if row.locks else 0.0
+        self.until = row.until + shift if row.until else 0.0
         self.last = row.last + shift
 
     def is_locked(self, now: float) -> bool:
@@ -183,10 +168,9 @@ class Throttle:
         self._policy = policy
         self._now = now
         self._forget_after = max(FORGET_AFTER, policy.longest)
-        # Both are ordered by the last change, so that what is oldest stands first.
+        # In the order of their last failures, the oldest first.
         self._accounts: OrderedDict[bytes, _Account] = OrderedDict()
-        # A plain dict takes half the memory of an ordered one and is rarely evicted from.
-        self._known: dict[bytes, tuple[Known, ...]] = {}
+        self._known = KnownSources(policy.known_for)
         self._full_until = 0.0
 
     def locked_for(self, account: bytes, source: str) -> float:
@@ -196,11 +180,13 @@ class Throttle:
             if not self._full_until:
                 return 0.0
             now = self._now()
-            return 0.0 if self._is_known(account, source, now) else max(0.0, self._full_until - now)
+            return (
+                0.0 if self._known.has(account, source, now) else max(0.0, self._full_until - now)
+            )
         now = self._now()
         counter = record.sources.get(source)
         until = record.full_until if counter is None else counter.until
-        if record.until > until and not self._is_known(account, source, now):
+        if record.until > until and not self._known.has(account, source, now):
             until = record.until
         return max(0.0, until - now)
 
@@ -227,7 +213,7 @@ class Throttle:
         budget = self._policy.per_account
         if undecided_account < (record.left(budget) if record else budget):
             return True
-        return self._is_known(account, source, now)
+        return self._known.has(account, source, now)
 
     def failed(self, account: bytes, source: str, key: bytes) -> None:
         """Count a wrong password, unless it is one that this source has tried before.
@@ -239,50 +225,19 @@ class Throttle:
         """
         now = self._now()
         self._forget_old(now)
-        record = self._fresh(account, now)
+        record = self._record(account, now)
         if record is None:
-            if not _make_room(self._accounts, MAX_ACCOUNTS, now):
-                self._full_until = now + self._policy.first
-                return
-            record = self._accounts[account] = _Account()
+            return
         counter = record.sources.get(source)
         if counter is not None and key in counter.keys:
             return
         self._accounts.move_to_end(account)
         record.add(self._policy.per_account, self._policy, now)
-        if counter is None:
-            if not _make_room(record.sources, MAX_SOURCES, now):
-                record.full_until = now + self._policy.first
-                return
-            counter = record.sources[source] = _Source()
-        record.sources.move_to_end(source)
-        counter.keys = (*counter.keys, key)[-SAME_PASSWORDS:]
-        counter.add(self._policy.per_source, self._policy, now)
-
-    def hold(self, account: bytes, source: str, seconds: float) -> None:
-        """Lock a source of an account because another throttle said so: a worker's own copy.
-
-        Args:
-            account: The account's key.
-            source: Who is locked.
-            seconds: For how long; nothing is counted.
-        """
-        now = self._now()
-        record = self._accounts.get(account)
-        if record is None:
-            if not _make_room(self._accounts, MAX_ACCOUNTS, now):
-                self._full_until = now + self._policy.first
-                return
-            record = self._accounts[account] = _Account()
-            record.last = now
-        counter = record.sources.get(source)
-        if counter is None:
-            if not _make_room(record.sources, MAX_SOURCES, now):
-                record.full_until = now + self._policy.first
-                return
-            counter = record.sources[source] = _Source()
-        counter.last = now
-        counter.until = max(counter.until, now + seconds)
+        counter = self._counter(record, source, now)
+        if counter is not None:
+            record.sources.move_to_end(source)
+            counter.keys = (*counter.keys, key)[-SAME_PASSWORDS:]
+            counter.add(self._policy.per_source, self._policy, now)
 
     def succeeded(self, account: bytes, source: str) -> None:
         """Note that `source` proved the account's password: its failures are forgiven.
@@ -296,14 +251,24 @@ class Throttle:
             record.drop(source)
             if not record.failures and not record.sources and not record.is_locked(now):
                 del self._accounts[account]
-        known = self._known.get(account, ())
-        enough = now + self._policy.known_for * (1.0 - KNOWN_SLACK)
-        for one in known:
-            if one.source == source and one.until >= enough:
-                return
-        others = [one for one in known if one.source != source and one.until > now]
-        latest = Known(source, now + self._policy.known_for)
-        self._set_known(account, (*others[1 - MAX_KNOWN_SOURCES :], latest), now)
+        self._known.add(account, source, now)
+
+    def hold(self, account: bytes, source: str, seconds: float) -> None:
+        """Lock a source out of an account for a while without counting a failure.
+
+        Args:
+            account: The account's key.
+            source: Who is locked out.
+            seconds: How long; at most as long as the longest lock.
+        """
+        now = self._now()
+        record = self._record(account, now)
+        counter = record and self._counter(record, source, now)
+        if record is not None and counter is not None:
+            record.last = counter.last = now
+            self._accounts.move_to_end(account)
+            record.sources.move_to_end(source)
+            counter.until = max(counter.until, now + min(seconds, self._policy.longest))
 
     def unlock(self, account: bytes) -> int:
         """Drop the failures of one account; its known sources stay.
@@ -334,15 +299,12 @@ class Throttle:
             for record in self._accounts.values()
         )
 
-    def known(self) -> list[tuple[bytes, tuple[Known, ...]]]:
-        """Return all known sources by account, the longest unused first."""
-        return list(self._known.items())
+    def known(self) -> Mapping[bytes, Known]:
+        """Return a copy of all known sources by account, the longest unchanged first."""
+        return self._known.export()
 
     def restore(
-        self,
-        failures: Iterable[Failures],
-        known: Sequence[tuple[bytes, tuple[Known, ...]]],
-        shift: float,
+        self, failures: Iterable[Failures], known: Mapping[bytes, Known], shift: float
     ) -> None:
         """Take in what `lockouts` and `known` returned in another life.
 
@@ -353,24 +315,17 @@ class Throttle:
         """
         now = self._now()
         for row in failures:
-            record = self._accounts.get(row.account)
+            record = self._record(row.account, now)
             if record is None:
-                if not _make_room(self._accounts, MAX_ACCOUNTS, now):
-                    self._full_until = now + self._policy.first
-                    continue
-                record = self._accounts[row.account] = _Account()
+                continue
             if row.source is None:
                 record.load(row, shift)
-            elif _make_room(record.sources, MAX_SOURCES, now):
-                counter = record.sources[row.source] = _Source()
+                continue
+            counter = self._counter(record, row.source, now)
+            if counter is not None:
                 counter.load(row, shift)
                 counter.keys = row.keys[-SAME_PASSWORDS:]
-        for account, sources in known:
-            kept = [
-                Known(source, until + shift) for source, until in sources if until + shift > now
-            ]
-            if kept:
-                self._set_known(account, tuple(kept[-MAX_KNOWN_SOURCES:]), now)
+        self._known.restore(known, shift, now)
 
     def _rows(self) -> Iterator[Failures]:
         for account, record in self._accounts.items():
@@ -382,15 +337,26 @@ class Throttle:
                     account, name, one.failures, one.locks, one.until, one.last, one.keys
                 )
 
-    def _is_known(self, account: bytes, source: str, now: float) -> bool:
-        return any(one.source == source and one.until > now for one in self._known.get(account, ()))
+    def _record(self, account: bytes, now: float) -> _Account | None:
+        """Return the record of an account, a new one if need be; None if there is no room."""
+        record = self._fresh(account, now)
+        if record is None:
+            if not _make_room(self._accounts, MAX_ACCOUNTS, now):
+                self._full_until = now + self._policy.first
+                return None
+            record = self._accounts[account] = _Account()
+            record.last = now
+        return record
 
-    def _set_known(self, account: bytes, sources: tuple[Known, ...], now: float) -> None:
-        self._known.pop(account, None)
-        self._known[account] = sources
-        oldest = next(iter(self._known))
-        if len(self._known) > MAX_KNOWN_ACCOUNTS or self._known[oldest][-1].until <= now:
-            del self._known[oldest]
+    def _counter(self, record: _Account, source: str, now: float) -> _Source | None:
+        """Return the counter of a source, a new one if need be; None if there is no room."""
+        counter = record.sources.get(source)
+        if counter is None:
+            if not _make_room(record.sources, MAX_SOURCES, now):
+                record.full_until = now + self._policy.first
+                return None
+            counter = record.sources[source] = _Source()
+        return counter
 
     def _fresh(self, account: bytes, now: float) -> _Account | None:
         """Return the record of an account after dropping what of it is too old."""

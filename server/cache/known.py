@@ -1,0 +1,98 @@
+"""Sources that proved an account's password, so that a guesser elsewhere cannot keep them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+MAX_ACCOUNTS = 200_000
+"""Accounts with known sources: twice the sessions held, at some 200 bytes each."""
+
+MAX_SOURCES = 8
+"""Known sources per account: a household's home, phones, offices. The latest used stay."""
+
+SLACK = 0.01
+"""Part of its time by which a source may lag behind its last success: spares a write on nearly
+every look-up that succeeds."""
+
+
+class Known(NamedTuple):
+    """A known source, and those of the same account that were used before it.
+
+    A chain takes half the memory of a tuple of pairs for the usual one source.
+
+    Attributes:
+        source: Where the account logged in from.
+        until: How long that counts, on the throttle's clock.
+        older: The one used before; None for the last.
+    """
+
+    source: str
+    until: float
+    older: Known | None
+
+
+def chain(known: Known | None) -> Iterator[Known]:
+    """Yield the links, the latest used first."""
+    while known is not None:
+        yield known
+        known = known.older
+
+
+class KnownSources:
+    """Known sources of all accounts.
+
+    Args:
+        lasts: Seconds for which a source stays known after its last success.
+    """
+
+    def __init__(self, lasts: float) -> None:
+        self._lasts = lasts
+        # The longest unchanged first. A plain dict takes half the memory of an ordered one, and
+        # is only slow to take the first from when much is taken; logins are few.
+        self._latest: dict[bytes, Known] = {}
+
+    def has(self, account: bytes, source: str, now: float) -> bool:
+        """Return whether `source` is known for `account`."""
+        return any(
+            one.source == source and one.until > now for one in chain(self._latest.get(account))
+        )
+
+    def add(self, account: bytes, source: str, now: float) -> None:
+        """Note that `source` proved the password of `account`."""
+        latest = self._latest.get(account)
+        enough = now + self._lasts * (1.0 - SLACK)
+        for one in chain(latest):
+            if one.source == source and one.until >= enough:
+                return
+        others = [
+            (one.source, one.until)
+            for one in chain(latest)
+            if one.source != source and one.until > now
+        ]
+        self._set(account, [(source, now + self._lasts), *others], now)
+
+    def export(self) -> Mapping[bytes, Known]:
+        """Return a copy by account, the longest unchanged first."""
+        return self._latest.copy()
+
+    def restore(self, known: Mapping[bytes, Known], shift: float, now: float) -> None:
+        """Take in what `export` returned, with `shift` seconds added to its times."""
+        for account, latest in known.items():
+            live = [
+                (one.source, one.until + shift) for one in chain(latest) if one.until + shift > now
+            ]
+            if live:
+                self._set(account, live, now)
+
+    def _set(self, account: bytes, sources: list[tuple[str, float]], now: float) -> None:
+        latest: Known | None = None
+        for source, until in reversed(sources[:MAX_SOURCES]):
+            latest = Known(source, until, latest)
+        if latest is None:
+            return
+        self._latest.pop(account, None)
+        self._latest[account] = latest
+        oldest = next(iter(self._latest))
+        if len(self._latest) > MAX_ACCOUNTS or self._latest[oldest].until <= now:
+            del self._latest[oldest]

@@ -152,7 +152,13 @@ def _cross_origin(app: ASGIApp, names: Names) -> ASGIApp:
         expose_headers=["Mcp-Session-Id", "Mcp-Protocol-Version"],
     )
     middleware.names = names
-    return middleware
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        # Only browsers send an Origin; nobody else needs what the middleware adds.
+        from_page = any(name == b"origin" for name, _ in scope["headers"])
+        await (middleware if from_page else app)(scope, receive, send)
+
+    return served
 
 
 def _daemon(settings: Settings) -> SessionStore:

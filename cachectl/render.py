@@ -1,0 +1,275 @@
+"""From the daemon's replies to reports. Pure: values in, values out.
+
+Nothing here trusts the daemon to be of the same version: what it does not send is "-", and what
+only it knows is shown under its own name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .blocks import Block, Report, Table, Value, Values
+from .units import (
+    UNKNOWN,
+    amount,
+    count,
+    duration,
+    known,
+    microseconds,
+    percent,
+    size,
+    text,
+)
+
+Format = Callable[[object], str]
+
+# The groups, in the order of reading; per value its key, its label, how it is shown and whether
+# anything above 0 deserves a look.
+GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
+    (
+        "Daemon",
+        (
+            ("version", "version", text, False),
+            ("pid", "pid", text, False),
+            ("uptime", "up", duration, False),
+        ),
+    ),
+    (
+        "Sessions",
+        (
+            ("sessions", "held", count, False),
+            ("limit_sessions", "at most", count, False),
+            ("bytes", "size", size, False),
+            ("hit_ratio", "hit ratio", percent, False),
+            ("hits_total", "hits", count, False),
+            ("misses_total", "misses", count, False),
+            ("expired_total", "expired", count, False),
+            ("evicted_total", "evicted", count, True),
+            ("flushed_total", "flushed", count, False),
+        ),
+    ),
+    (
+        "Logins",
+        (
+            ("leases", "under way", count, False),
+            ("waiting", "waiting now", count, False),
+            ("lockouts_active", "locked now", count, True),
+            ("leases_granted_total", "begun", count, False),
+            ("leases_lost_total", "lost", count, True),
+            ("waits_total", "waited for", count, False),
+            ("rejected_total", "rejected", count, False),
+            ("unavailable_total", "unavailable", count, True),
+            ("locked_total", "turned away", count, False),
+        ),
+    ),
+    (
+        "Connections",
+        (
+            ("connections", "open", count, False),
+            ("limit_connections", "at most", count, False),
+            ("limit_frame_bytes", "longest frame", size, False),
+            ("connections_total", "accepted", count, False),
+            ("refused_total", "refused", count, True),
+            ("kicked_total", "kicked", count, True),
+            ("protocol_errors_total", "bad bytes", count, True),
+        ),
+    ),
+    (
+        "Snapshot",
+        (
+            ("snapshot_age", "age", duration, False),
+            ("snapshot_bytes", "size", size, False),
+            ("snapshot_errors_total", "errors", count, True),
+        ),
+    ),
+)
+
+REQUESTS = "requests"
+"""The one value of `stats` that is a map: it becomes a table."""
+
+VERBS = (
+    "acquire",
+    "fulfil",
+    "fail",
+    "forget",
+    "cancel",
+    "ping",
+    "stats",
+    "sessions",
+    "lockouts",
+    "flush",
+    "unlock",
+)
+
+STATS_KEYS = frozenset(key for _, group in GROUPS for key, *_ in group) | {REQUESTS}
+
+
+def stats_report(stats: Mapping[str, Any]) -> Report:
+    """Report the reply to `stats`."""
+    blocks: list[Block] = [
+        Values(
+            title,
+            tuple(
+                Value(key, label, show(stats.get(key)), watched and bool(known(stats.get(key))))
+                for key, label, show, watched in group
+            ),
+        )
+        for title, group in GROUPS
+    ]
+    foreign = sorted(text(key) for key in stats if key not in STATS_KEYS)
+    if foreign:
+        shown = {text(key): text(value) for key, value in stats.items()}
+        blocks.append(Values("Other", tuple(Value(k, k, shown[k], False) for k in foreign)))
+    blocks.append(_requests(stats.get(REQUESTS)))
+    return Report(stats, tuple(blocks))
+
+
+def _requests(requests: object) -> Table:
+    known = _mapping(requests)
+    foreign = sorted(text(verb) for verb in known if verb not in VERBS)
+    named = {text(verb): _mapping(figures) for verb, figures in known.items()}
+    return Table(
+        "Requests",
+        ("verb", "total", "p50", "p99"),
+        tuple(
+            (
+                verb,
+                count(figures.get("total")),
+                microseconds(figures.get("p50_us")),
+                microseconds(figures.get("p99_us")),
+            )
+            for verb in (*VERBS, *foreign)
+            for figures in (named.get(verb, {}),)
+        ),
+        numbers=range(1, 4),
+    )
+
+
+def _mapping(value: object) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def sessions_report(total: int, rows: Iterable[Mapping[str, Any]]) -> Report:
+    """Report the reply to `sessions`."""
+    listed = list(rows)
+    table = Table(
+        "",
+        ("account", "age", "left", "idle", "hits", "size"),
+        tuple(
+            (
+                text(row.get("account")),
+                duration(row.get("age")),
+                duration(row.get("expires_in")),
+                duration(row.get("idle")),
+                count(row.get("hits")),
+                size(row.get("bytes")),
+            )
+            for row in listed
+        ),
+        numbers=range(1, 6),
+    )
+    return Report(
+        {"total": total, "sessions": listed},
+        _page(
+            table,
+            total,
+            one="session is",
+            many="sessions are",
+            verb="held",
+            order="latest used first",
+        ),
+    )
+
+
+def lockouts_report(total: int, rows: Iterable[Mapping[str, Any]]) -> Report:
+    """Report the reply to `lockouts`."""
+    listed = list(rows)
+    table = Table(
+        "",
+        ("account", "source", "failures", "state"),
+        tuple(
+            (
+                text(row.get("account")),
+                # nil says something here: the failures from everywhere, counted together.
+                "all sources" if row.get("source", "") is None else text(row.get("source")),
+                count(row.get("failures")),
+                _lock(row.get("retry_after")),
+            )
+            for row in listed
+        ),
+        numbers=range(2, 3),
+    )
+    return Report(
+        {"total": total, "lockouts": listed},
+        _page(table, total, one="failure record is", many="failure records are", verb="kept"),
+    )
+
+
+def _lock(retry_after: object) -> str:
+    number = known(retry_after)
+    if number is None:
+        return UNKNOWN
+    # Rounded up: a lock with half a second to go is not over.
+    return f"locked for {duration(math.ceil(number))}" if number > 0 else "not locked"
+
+
+def _page(
+    table: Table, total: int, *, one: str, many: str, verb: str, order: str = ""
+) -> tuple[Block, ...]:
+    if not table.rows and not total:
+        return (f"No {many.replace(' are', '')}.",)
+    line = f"{amount(total, one, many)} {verb}"
+    if order and total > 1:
+        line += f", {order}"
+    if len(table.rows) < total:
+        line += f"; {len(table.rows):,} shown (--limit N shows more)"
+    return (table, f"{line}.")
+
+
+def flush_report(what: str, account: bytes | None, sessions: int, lockouts: int) -> Report:
+    """Report the reply to `flush`.
+
+    Args:
+        what: What was asked for, as the protocol calls it.
+        account: The fingerprint asked for, with `what` "account".
+        sessions: Sessions dropped.
+        lockouts: Failure records dropped.
+    """
+    data: dict[str, Any] = {"flushed": what, "sessions": sessions, "lockouts": lockouts}
+    dropped = {
+        "all": f"{amount(sessions, 'session')} and {amount(lockouts, 'failure record')}",
+        "lockouts": amount(lockouts, "failure record"),
+        "expired": amount(sessions, "expired session"),
+    }.get(what, amount(sessions, "session"))
+    if account is not None:
+        data["account"] = shown_account(account)
+        dropped += f" of account {shown_account(account)}"
+    return Report(data, (f"Dropped {dropped}.",))
+
+
+def unlock_report(account: bytes, dropped: int) -> Report:
+    """Report the reply to `unlock`."""
+    name = shown_account(account)
+    line = (
+        f"Account {name} may try again: dropped {amount(dropped, 'failure record')}."
+        if dropped
+        else f"Account {name} was not locked: it has no failed logins."
+    )
+    return Report({"account": name, "unlocked": dropped}, (line,))
+
+
+def ping_report(version: object, pid: object, seconds: float) -> Report:
+    """Report the reply to `ping`, which took so many seconds."""
+    line = (
+        f"The cache daemon {text(version)} (pid {text(pid)}) "
+        f"answered in {microseconds(seconds * 1e6)}."
+    )
+    milliseconds = round(seconds * 1e3, 3)
+    return Report({"version": version, "pid": pid, "round_trip_ms": milliseconds}, (line,))
+
+
+def shown_account(account: bytes) -> str:
+    """Show as much of a fingerprint as `sessions` and `lockouts` list, to compare by eye."""
+    return account[:6].hex()

@@ -1,0 +1,251 @@
+"""The command line: what may be said, and its help."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .failures import Usage
+
+MAX_ROWS = 2000
+"""Most rows the daemon gives in one answer, as docs/protocol.md says."""
+
+DEFAULT_ROWS = 20
+"""Rows shown unless told otherwise: they fit a terminal of 24 lines."""
+
+MAX_SOCKET_PATH = 103
+"""Longest path that a Unix socket can have everywhere."""
+
+WIDTH = 80
+"""Columns of the help: what every terminal has."""
+
+MAX_EMAIL = 254
+"""Longest address that mail can be sent to."""
+
+EXAMPLES = """\
+examples:
+  cachectl stats                            what the cache is doing
+  cachectl stats --watch 5                  the same every 5 s, with rates
+  cachectl stats --json | jq .hit_ratio     every command takes --json
+  cachectl flush                            drop all sessions
+  cachectl flush --account jana@example.cz  drop those of one account
+  cachectl unlock jana@example.cz           let an account try again at once
+
+An EMAIL never reaches the daemon: it becomes a fingerprint, made with the
+secret that the workers share (OIG_SECRET_FILE, or var/run/secret).
+
+exit codes:
+  0  done
+  1  refused: by the daemon, at the prompt, or because the secret is missing
+  2  wrong command line or environment
+  3  the cache daemon is not reachable
+"""
+
+FLUSH = """\
+Drops all sessions unless an option says otherwise. Their owners notice only
+that their next call takes a login longer, so this asks nothing. --all, which
+forgets the failed logins as well, asks first; without a terminal to ask on
+it is refused unless --yes is given.
+"""
+
+
+class Options(argparse.Namespace):
+    """What the command line said."""
+
+    command: str
+    socket: Path | None
+    json: bool
+    watch: float | None
+    limit: int
+    email: str
+    account: str | None
+    expired: bool
+    lockouts: bool
+    everything: bool
+    yes: bool
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command line; `--help` and `--version` print and raise SystemExit.
+
+    Raises:
+        Usage: It is wrong. The message does not repeat what may have been meant as an e-mail.
+    """
+    options, surplus = _parser().parse_known_args(argv, namespace=Options())
+    if surplus:
+        unknown = [word.partition("=")[0] for word in surplus if word.startswith("-")]
+        raise Usage(
+            f"cachectl {options.command} has no option {unknown[0]}"
+            if unknown
+            else f"cachectl {options.command}: {len(surplus)} argument(s) too many"
+        )
+    return options
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help of a fixed width.
+
+    argparse makes a formatter for every option it learns of, and one that measures the terminal
+    imports shutil with all its compressors.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=WIDTH)
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that raises instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Usage(f"{message} (see {self.prog} --help)")
+
+
+class _Version(argparse.Action):
+    """Look the version up only when asked: that takes longer than a whole `ping`."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib import metadata  # noqa: PLC0415
+
+        try:
+            version = metadata.version("oig-cloud-mcp")
+        except metadata.PackageNotFoundError:
+            version = "0 (not installed)"
+        parser.exit(message=f"cachectl {version}\n")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="cachectl",
+        description="Look into the session cache of the OIG Cloud MCP server, and flush it.",
+        epilog=EXAMPLES,
+        formatter_class=_Help,
+        allow_abbrev=False,
+        parents=[_everywhere(None, json=False)],
+    )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="print the version of the program"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    # Given once more to each command, so that `cachectl stats --json` works as well; suppressed,
+    # so that saying nothing there does not undo what was said in front of the command.
+    everywhere = _everywhere(argparse.SUPPRESS, json=argparse.SUPPRESS)
+
+    def command(name: str, summary: str, description: str | None = None) -> _Parser:
+        return commands.add_parser(
+            name,
+            help=summary,
+            description=description or f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=_Help,
+            allow_abbrev=False,
+            parents=[everywhere],
+        )
+
+    stats = command("stats", "show how full, how useful and how busy the cache is")
+    stats.add_argument(
+        "--watch",
+        nargs="?",
+        type=_interval,
+        const=1.0,
+        metavar="SECONDS",
+        help="again and again with rates, until Ctrl-C (default: every second)",
+    )
+
+    flush = command("flush", "drop sessions, or what else the options say", FLUSH)
+    what = flush.add_mutually_exclusive_group()
+    what.add_argument(
+        "--account", type=_email, metavar="EMAIL", help="drop the sessions of one account"
+    )
+    what.add_argument("--expired", action="store_true", help="drop only what has run out already")
+    what.add_argument(
+        "--lockouts", action="store_true", help="forget failed logins, which opens every lock"
+    )
+    what.add_argument(
+        "--all", action="store_true", dest="everything", help="drop sessions and lockouts; asks"
+    )
+    flush.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+    command("ping", "ask for a sign of life and time it")
+
+    for name, summary in (
+        ("sessions", "list the sessions held, latest used first; never an e-mail or a value"),
+        ("lockouts", "list the accounts with failed logins, and which of them are locked"),
+    ):
+        command(name, summary).add_argument(
+            "--limit",
+            type=_limit,
+            default=DEFAULT_ROWS,
+            metavar="N",
+            help=f"rows at most, up to {MAX_ROWS} (default: {DEFAULT_ROWS})",
+        )
+
+    unlock = command("unlock", "forget the failed logins of one account: it may try again at once")
+    unlock.add_argument("email", type=_email, metavar="EMAIL", help="the account's e-mail")
+    return parser
+
+
+def _everywhere(socket: Any, *, json: Any) -> _Parser:
+    options = _Parser(add_help=False, formatter_class=_Help)
+    options.add_argument(
+        "--socket",
+        type=_path,
+        default=socket,
+        metavar="PATH",
+        help="socket of the cache daemon (default: OIG_CACHE_SOCKET, or var/run/cache.sock)",
+    )
+    options.add_argument(
+        "--json",
+        action="store_true",
+        default=json,
+        help='print JSON; failures as {"error": ...}, too',
+    )
+    return options
+
+
+def _path(raw: str) -> Path:
+    if not raw:
+        raise argparse.ArgumentTypeError("must not be empty")
+    path = Path(raw).expanduser().absolute()
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise argparse.ArgumentTypeError(f"is longer than {MAX_SOCKET_PATH} bytes")
+    return path
+
+
+def _interval(raw: str) -> float:
+    try:
+        seconds = float(raw)
+    except ValueError:
+        seconds = math.nan
+    if not 0.1 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError("must be a number of seconds from 0.1 to 86400")
+    return seconds
+
+
+def _limit(raw: str) -> int:
+    # A leading + or an underscore is harmless, a word is not a number: int() decides.
+    try:
+        rows = int(raw)
+    except ValueError:
+        rows = 0
+    if not 1 <= rows <= MAX_ROWS:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to {MAX_ROWS}")
+    return rows
+
+
+def _email(raw: str) -> str:
+    email = raw.strip()
+    local, _, domain = email.partition("@")
+    if (
+        not local
+        or not domain
+        or "@" in domain
+        or len(email) > MAX_EMAIL
+        or not email.isprintable()
+        or " " in email
+    ):
+        # Not repeated: it may be a password that slipped into the wrong place.
+        raise argparse.ArgumentTypeError("is not an e-mail address such as jana@example.cz")
+    return email

@@ -1,0 +1,114 @@
+"""What each command asks the daemon, and what comes of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from . import render
+from .blocks import Report
+from .daemon import Daemon, fingerprint
+from .failures import Refused
+from .options import Options
+from .output import is_terminal
+from .units import amount
+
+
+def execute(options: Options) -> Report:
+    """Do what the command line says.
+
+    Raises:
+        Failure: It was not done; the message says why.
+    """
+    return COMMANDS[options.command](options)
+
+
+def stats(options: Options) -> Report:
+    """Show the daemon's statistics."""
+    with Daemon(options.socket) as daemon:
+        (values,) = daemon.call("stats", fields=1)
+    return render.stats_report(values)
+
+
+def ping(options: Options) -> Report:
+    """Time one exchange on a connection that is already open."""
+    with Daemon(options.socket) as daemon:
+        started = time.perf_counter()
+        version, pid = daemon.call("ping", fields=2)
+        return render.ping_report(version, pid, time.perf_counter() - started)
+
+
+def sessions(options: Options) -> Report:
+    """List the sessions."""
+    with Daemon(options.socket) as daemon:
+        total, rows = daemon.call("sessions", options.limit, fields=2)
+    return render.sessions_report(total, rows)
+
+
+def lockouts(options: Options) -> Report:
+    """List the failed logins."""
+    with Daemon(options.socket) as daemon:
+        total, rows = daemon.call("lockouts", options.limit, fields=2)
+    return render.lockouts_report(total, rows)
+
+
+def unlock(options: Options) -> Report:
+    """Forget the failed logins of one account."""
+    account = fingerprint(options.email)
+    with Daemon(options.socket) as daemon:
+        (dropped,) = daemon.call("unlock", account, fields=1)
+    return render.unlock_report(account, dropped)
+
+
+def flush(options: Options) -> Report:
+    """Drop what the options say, after asking when that opens locks for everybody."""
+    account = None if options.account is None else fingerprint(options.account)
+    what = (
+        "account"
+        if account is not None
+        else "expired"
+        if options.expired
+        else "lockouts"
+        if options.lockouts
+        else "all"
+        if options.everything
+        else "sessions"
+    )
+    if what == "all" and not options.yes:
+        _confirm(options)
+    with Daemon(options.socket) as daemon:
+        dropped_sessions, dropped_lockouts = daemon.call("flush", what, account, fields=2)
+    return render.flush_report(what, account, dropped_sessions, dropped_lockouts)
+
+
+def _confirm(options: Options) -> None:
+    """Ask on the terminal; the question goes to standard error, as results have the other."""
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        raise Refused(
+            "flush --all asks first and there is no terminal to ask on. "
+            "Nothing was dropped; say --yes as well if you mean it."
+        )
+    with Daemon(options.socket) as daemon:
+        total, _ = daemon.call("sessions", 1, fields=2)
+        failures, _ = daemon.call("lockouts", 1, fields=2)
+    sys.stderr.write(
+        f"Drop {amount(total, 'session')} and {amount(failures, 'failure record')}? Everybody "
+        "logs in again, and every locked account may be tried again. [y/N] "
+    )
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        sys.stderr.write("\n")  # Ctrl-D leaves the cursor behind the question
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise Refused("Nothing was dropped.")
+
+
+COMMANDS: dict[str, Callable[[Options], Report]] = {
+    "stats": stats,
+    "flush": flush,
+    "ping": ping,
+    "sessions": sessions,
+    "lockouts": lockouts,
+    "unlock": unlock,
+}

@@ -1,0 +1,134 @@
+"""The cache daemon as the commands see it, with words for every way in which it may fail them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from server.cache.blocking import BlockingClient, RefusedError
+from server.errors import CacheUnavailable, ConfigurationError, RemoteProtocolError
+
+from .failures import Refused, Unreachable, Usage
+from .units import text
+
+if TYPE_CHECKING:
+    from server.settings import Settings
+
+TIMEOUT = 2.0
+"""Seconds for connecting and for each answer, of which the slowest takes some milliseconds."""
+
+START = "Start it with ./start_server.sh, or it alone with python -m server.cache"
+RESTART = "Look into var/log/cache.log; supervisorctl -c supervisord.conf restart cache"
+
+
+class Daemon:
+    """A connection to the daemon; a context manager.
+
+    Args:
+        path: Its socket; None for the one in the settings.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path or settings().cache_socket
+        self._client = BlockingClient(self._path, TIMEOUT)
+
+    def __enter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            Unreachable: Nobody listens, or not to us.
+        """
+        try:
+            self._client.__enter__()
+        except CacheUnavailable as exc:
+            raise self._unreachable(exc.__cause__) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def call(self, verb: str, *args: bytes | str | int | None, fields: int) -> tuple[Any, ...]:
+        """Ask, and return so many fields of the answer; a newer daemon may send more of them.
+
+        Raises:
+            Refused: The daemon answered with an error.
+            Unreachable: It did not answer, or what answers is no such daemon.
+        """
+        try:
+            answer = self._client.call(verb, *args)
+        except CacheUnavailable as exc:
+            raise self._unreachable(exc.__cause__) from None
+        except RefusedError as exc:
+            if exc.code == "shutdown":
+                raise Unreachable(f"The cache daemon at {self._path} is just stopping.") from None
+            raise Refused(text(exc)) from None
+        except RemoteProtocolError:
+            raise self._foreign() from None
+        if len(answer) < fields:
+            raise self._foreign()
+        return answer[:fields]
+
+    def _foreign(self) -> Unreachable:
+        return Unreachable(
+            f"What listens at {self._path} does not speak this version of the cache protocol: "
+            "another program, or a daemon of another version."
+        )
+
+    def _unreachable(self, cause: BaseException | None) -> Unreachable:
+        path = self._path
+        match cause:
+            case FileNotFoundError() | NotADirectoryError():
+                message = f"The cache daemon is not running: there is no socket {path}. {START}"
+            case ConnectionRefusedError():
+                message = f"The cache daemon is not running: nobody listens at {path}. {START}"
+            case PermissionError():
+                message = (
+                    f"The cache daemon is not reachable: permission denied for {path}. "
+                    "Run cachectl as the user who runs the daemon."
+                )
+            # What a non-blocking connect says when the queue of connections is full.
+            case TimeoutError() | BlockingIOError():
+                message = (
+                    f"The cache daemon at {path} is there and does not answer within "
+                    f"{TIMEOUT:g} s. {RESTART}"
+                )
+            case None | ConnectionError():
+                message = (
+                    f"The cache daemon at {path} closed the connection: it belongs to another "
+                    "user, has too many connections, or is just stopping."
+                )
+            case _:
+                reason = getattr(cause, "strerror", None) or type(cause).__name__
+                message = f"The cache daemon at {path} is not reachable: {reason}."
+        return Unreachable(message)
+
+
+def settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        Usage: One of them is wrong.
+    """
+    from server.settings import Settings  # noqa: PLC0415 - not needed with --socket, and slow
+
+    try:
+        return Settings.from_env(os.environ)
+    except ConfigurationError as exc:
+        raise Usage(str(exc)) from None
+
+
+def fingerprint(email: str) -> bytes:
+    """Turn an e-mail into what the daemon knows an account by; it goes no further than this.
+
+    Raises:
+        Usage: The environment is wrong.
+        Refused: The secret is missing or unusable.
+    """
+    from server.fingerprint import account_key  # noqa: PLC0415 - only two commands need these
+    from server.secret import read_secret  # noqa: PLC0415
+
+    try:
+        return account_key(read_secret(settings().secret_file), email)
+    except ConfigurationError as exc:
+        raise Refused(str(exc)) from None

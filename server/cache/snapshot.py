@@ -1,0 +1,305 @@
+"""The snapshot that carries sessions and locks over a restart: engine <-> bytes <-> file.
+
+Nothing in it can be used without its owner's password: the values are sealed, keys and accounts are
+HMACs. The checksum finds accidents, not forgeries; against those the file is the owner's alone.
+
+The bytes are a header (magic, format, length, SHA-256 of the rest) and one msgpack array. In it
+stands the wall-clock time at which it was taken, once; every other time is seconds before or after
+that. So a clock that was set while the daemon ran does no harm, and one that was set while it was
+down can only shorten a session.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import math
+import os
+import stat
+import struct
+from pathlib import Path
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+
+from ..errors import OigError
+from .engine import Export, Session
+from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
+from .known import Known, chain
+from .limits import KEY_BYTES, SOURCE_MAX_CHARS, TTL_MAX, VALUE_MAX_BYTES
+from .throttle import SAME_PASSWORDS, Failures
+
+MAGIC = b"OIGCACHE"
+
+FORMAT = 1
+"""Raised with every change of the layout. Another is not read, which costs each account a login."""
+
+HEADER = struct.Struct(">8sHQ32s")
+
+SKEW = 60.0
+"""Seconds by which the wall clock may have gone back since: what time synchronisation corrects."""
+
+MAX_BYTES = 512 * 1024 * 1024
+"""Longest snapshot: a million sessions and more. What is longer is not ours."""
+
+MAX_ENTRIES = 2_000_000
+"""Most elements of one array, so that a header cannot ask for memory that its bytes do not fill."""
+
+COUNT_MAX = 2**31
+"""Largest counter; nobody fails that often in a day."""
+
+
+class SnapshotError(OigError):
+    """A snapshot is torn, foreign, of another format, or not ours. The message says which."""
+
+
+def encode(export: Export, wall_now: float) -> bytes:
+    """Return the snapshot of an export; may take a while, and needs no lock.
+
+    Args:
+        export: What `Engine.export` returned.
+        wall_now: Unix time at which it did.
+
+    Raises:
+        SnapshotError: It would be longer than `MAX_BYTES`.
+    """
+    taken = export.taken
+    body = [
+        float(wall_now),
+        [
+            [one.key, one.account, one.value, taken - one.stored, one.expires - taken]
+            for one in export.sessions
+        ],
+        [
+            [
+                row.account,
+                row.source,
+                row.failures,
+                row.locks,
+                max(0.0, taken - row.last),
+                max(0.0, row.until - taken),
+                row.keys,
+            ]
+            for row in export.failures
+        ],
+        [
+            [account, [[one.source, max(0.0, one.until - taken)] for one in chain(latest)]]
+            for account, latest in export.known.items()
+        ],
+    ]
+    payload: bytes = msgpack.packb(body, use_bin_type=True)
+    if len(payload) > MAX_BYTES:
+        raise SnapshotError(
+            f"The snapshot would have {len(payload)} bytes; {MAX_BYTES} are allowed."
+        )
+    return HEADER.pack(MAGIC, FORMAT, len(payload), hashlib.sha256(payload).digest()) + payload
+
+
+def decode(data: bytes, wall_now: float) -> Export:
+    """Return what a snapshot holds and is still worth having.
+
+    Sessions that have run out since are left out, and all of them if the snapshot seems to come
+    from the future: how long they have left is unknown then. Locks and known sources are kept in
+    that case, with as much time left as they had.
+
+    Args:
+        data: What `encode` returned.
+        wall_now: Unix time.
+
+    Raises:
+        SnapshotError: It is not a whole snapshot of this format.
+    """
+    match _unpack(_payload(data)):
+        case [taken, list(sessions), list(failures), list(known)]:
+            since = wall_now - _seconds(taken)
+        case _:
+            raise _malformed()
+    elapsed = max(0.0, since)
+    live = [_session(one, elapsed) for one in sessions]
+    return Export(
+        taken=0.0,
+        sessions=[one for one in live if one.expires > 0.0] if since >= -SKEW else [],
+        failures=[_failures(one, elapsed) for one in failures],
+        known=dict(_known(one, elapsed) for one in known),
+    )
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace the file by `data`, or leave it as it was.
+
+    Args:
+        path: The file; only its owner may read it.
+        data: The snapshot.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    # One name, so that crashes leave one file behind and not one each.
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read(path: Path) -> bytes | None:
+    """Return the bytes of a snapshot file; None if there is none.
+
+    Raises:
+        SnapshotError: It cannot be read, or somebody else may have put it there.
+    """
+    # Without O_NONBLOCK a pipe at this place would hold up the start for ever.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise SnapshotError(f"The snapshot {path} is a symbolic link.") from exc
+        raise SnapshotError(f"The snapshot {path} cannot be read: {exc.strerror}.") from exc
+    try:
+        _refuse_foreign(path, os.fstat(descriptor))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    except OSError as exc:
+        raise SnapshotError(f"The snapshot {path} cannot be read: {exc.strerror}.") from exc
+    finally:
+        os.close(descriptor)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a bad snapshot so that the next one can be written; the last bad one is kept.
+
+    Returns:
+        Its new path.
+
+    Raises:
+        OSError: It could not be renamed.
+    """
+    return path.replace(path.with_name(path.name + ".bad"))
+
+
+def _refuse_foreign(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise SnapshotError(f"The snapshot {path} is not a regular file.")
+    if found.st_uid != os.geteuid():
+        raise SnapshotError(f"The snapshot {path} belongs to another user.")
+    if found.st_mode & 0o022:
+        raise SnapshotError(f"The snapshot {path} can be written by others.")
+    if found.st_size > MAX_BYTES + HEADER.size:
+        raise SnapshotError(f"The snapshot {path} is longer than any this program writes.")
+
+
+def _payload(data: bytes) -> bytes:
+    if len(data) < HEADER.size:
+        raise SnapshotError("The snapshot is torn: it ends within its header.")
+    magic, version, length, digest = HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise SnapshotError("This is not a snapshot.")
+    if version != FORMAT:
+        raise SnapshotError(f"The snapshot has format {version}; this program reads {FORMAT}.")
+    payload = data[HEADER.size :]
+    if len(payload) != length:
+        raise SnapshotError("The snapshot is torn: its length is not what it says.")
+    if hashlib.sha256(payload).digest() != digest:
+        raise SnapshotError("The snapshot is damaged: its checksum is wrong.")
+    return payload
+
+
+def _unpack(payload: bytes) -> object:
+    try:
+        return msgpack.unpackb(
+            payload,
+            raw=False,
+            strict_map_key=True,
+            max_str_len=SOURCE_MAX_CHARS * 4,
+            max_bin_len=VALUE_MAX_BYTES,
+            max_array_len=MAX_ENTRIES,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+    except (ValueError, msgpack.UnpackException) as exc:
+        raise SnapshotError("The snapshot is not what this program writes.") from exc
+
+
+def _session(raw: object, elapsed: float) -> Session:
+    match raw:
+        case [bytes(key), bytes(account), bytes(value), age, left]:
+            stored = -_seconds(age)
+            expires = _seconds(left, negative=True)
+            if (
+                len(key) == len(account) == KEY_BYTES
+                and 0 < len(value) <= VALUE_MAX_BYTES
+                and expires - stored <= TTL_MAX * (1.0 + 1e-9)
+            ):
+                return Session(key, account, value, stored - elapsed, expires - elapsed)
+    raise _malformed()
+
+
+def _failures(raw: object, elapsed: float) -> Failures:
+    match raw:
+        case [bytes(account), None | str() as source, failures, locks, ago, left, list(keys)]:
+            remaining = _seconds(left) - elapsed
+            if (
+                len(account) == KEY_BYTES
+                and (source is None or 0 < len(source) <= SOURCE_MAX_CHARS)
+                and len(keys) <= SAME_PASSWORDS
+                and all(isinstance(key, bytes) and len(key) == KEY_BYTES for key in keys)
+            ):
+                return Failures(
+                    account,
+                    source,
+                    _count(failures),
+                    _count(locks),
+                    remaining,
+                    -_seconds(ago) - elapsed,
+                    tuple(keys),
+                )
+    raise _malformed()
+
+
+def _known(raw: object, elapsed: float) -> tuple[bytes, Known]:
+    match raw:
+        case [bytes(account), [_, *_] as sources]:
+            if len(account) != KEY_BYTES or len(sources) > MAX_KNOWN_SOURCES:
+                raise _malformed()
+            latest: Known | None = None
+            for one in reversed(sources):
+                match one:
+                    case [str(source), left] if 0 < len(source) <= SOURCE_MAX_CHARS:
+                        latest = Known(source, _seconds(left) - elapsed, latest)
+                    case _:
+                        raise _malformed()
+            if latest is not None:
+                return account, latest
+    raise _malformed()
+
+
+def _seconds(raw: Any, *, negative: bool = False) -> float:
+    if type(raw) is not float or not math.isfinite(raw) or (raw < 0.0 and not negative):
+        raise _malformed()
+    return raw
+
+
+def _count(raw: Any) -> int:
+    if type(raw) is not int or not 0 <= raw < COUNT_MAX:
+        raise _malformed()
+    return raw
+
+
+def _malformed() -> SnapshotError:
+    return SnapshotError("The snapshot is not what this program writes.")

@@ -315,13 +315,14 @@ class Throttle:
         """
         now = self._now()
         for row in failures:
-            record = self._record(row.account, now)
-            if record is None:
-                continue
             if row.source is None:
-                record.load(row, shift)
+                too_old = row.last + shift <= now - self._forget_after
+                record = None if too_old else self._record(row.account, now)
+                if record is not None:
+                    record.load(row, shift)
                 continue
-            counter = self._counter(record, row.source, now)
+            record = self._accounts.get(row.account)
+            counter = record and self._counter(record, row.source, now)
             if counter is not None:
                 counter.load(row, shift)
                 counter.keys = row.keys[-SAME_PASSWORDS:]

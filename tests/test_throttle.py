@@ -1,0 +1,325 @@
+"""Failed-login budgets: who is locked, for how long, and who is not."""
+
+import pytest
+
+from server.cache import known as known_module
+from server.cache import throttle as throttle_module
+from server.cache.throttle import FORGET_AFTER, SAME_PASSWORDS, Policy, Throttle
+
+ALICE, BOB = b"a" * 32, b"b" * 32
+HOME, CAFE = "192.0.2.1", "198.51.100.7"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def throttle(clock: Clock) -> Throttle:
+    return Throttle(Policy(), clock)
+
+
+def wrong(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+def guess(throttle, account, source, count, start=0):
+    for number in range(start, start + count):
+        throttle.failed(account, source, wrong(number))
+
+
+def test_five_different_wrong_passwords_lock_the_source_for_30_seconds(throttle):
+    guess(throttle, ALICE, CAFE, 4)
+    assert throttle.locked_for(ALICE, CAFE) == 0.0
+    guess(throttle, ALICE, CAFE, 1, start=4)
+    assert throttle.locked_for(ALICE, CAFE) == 30.0
+    assert throttle.locked_for(ALICE, HOME) == 0.0
+    assert throttle.locked_for(BOB, CAFE) == 0.0
+
+
+def test_the_same_wrong_password_counts_once(throttle):
+    for _ in range(100):
+        throttle.failed(ALICE, CAFE, wrong(1))
+    assert throttle.locked_for(ALICE, CAFE) == 0.0
+    assert [row.failures for row in throttle.lockouts()] == [1, 1]
+
+
+def test_only_the_last_wrong_passwords_are_remembered(clock):
+    throttle = Throttle(Policy(per_source=1000, per_account=1000), clock)
+    guess(throttle, ALICE, CAFE, SAME_PASSWORDS + 1)
+    throttle.failed(ALICE, CAFE, wrong(SAME_PASSWORDS))
+    assert throttle.lockouts()[1].failures == SAME_PASSWORDS + 1
+    throttle.failed(ALICE, CAFE, wrong(0))
+    assert throttle.lockouts()[1].failures == SAME_PASSWORDS + 2
+    assert len(throttle.lockouts()[1].keys) == SAME_PASSWORDS
+
+
+def test_each_further_wrong_password_locks_twice_as_long_up_to_an_hour(throttle, clock):
+    guess(throttle, ALICE, CAFE, 4)
+    lengths = []
+    for number in range(4, 14):
+        guess(throttle, ALICE, CAFE, 1, start=number)
+        lengths.append(throttle.locked_for(ALICE, CAFE))
+        clock.time += lengths[-1]
+        assert throttle.locked_for(ALICE, CAFE) == 0.0
+    assert lengths == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+
+
+def test_the_thousandth_lock_is_as_long_as_the_longest():
+    assert Policy().length(100_000) == 3600.0
+
+
+def test_twenty_over_all_sources_lock_the_account_for_every_unknown_source(throttle):
+    for number in range(20):
+        throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
+        assert throttle.locked_for(ALICE, CAFE) == (30.0 if number == 19 else 0.0)
+    assert throttle.locked_for(BOB, CAFE) == 0.0
+
+
+def test_a_known_source_is_spared_the_account_lock_but_not_its_own(throttle):
+    throttle.succeeded(ALICE, HOME)
+    for number in range(20):
+        throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
+    assert throttle.locked_for(ALICE, CAFE) == 30.0
+    assert throttle.locked_for(ALICE, HOME) == 0.0
+    assert throttle.may_try(ALICE, HOME, 0, 20)
+    guess(throttle, ALICE, HOME, 5, start=100)
+    assert throttle.locked_for(ALICE, HOME) == 30.0
+
+
+def test_a_source_is_known_for_30_days_after_its_last_success(throttle, clock):
+    throttle.succeeded(ALICE, HOME)
+    clock.time += 29 * 86400
+    throttle.succeeded(ALICE, HOME)
+    clock.time += 29 * 86400
+    guess(throttle, ALICE, CAFE, 5)
+    for number in range(20):
+        throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
+    assert throttle.locked_for(ALICE, HOME) == 0.0
+    clock.time += 86400
+    for number in range(20):
+        throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
+    assert throttle.locked_for(ALICE, HOME) > 0.0
+
+
+def test_a_success_clears_that_source_only_and_takes_it_off_the_sum(throttle):
+    guess(throttle, ALICE, HOME, 4)
+    guess(throttle, ALICE, CAFE, 4)
+    throttle.succeeded(ALICE, HOME)
+    assert [(row.source, row.failures) for row in throttle.lockouts()] == [(None, 4), (CAFE, 4)]
+    guess(throttle, ALICE, CAFE, 1, start=50)
+    assert throttle.locked_for(ALICE, CAFE) == 30.0
+
+
+def test_a_success_elsewhere_does_not_open_a_lock(throttle):
+    guess(throttle, ALICE, CAFE, 5)
+    throttle.succeeded(ALICE, HOME)
+    assert throttle.locked_for(ALICE, CAFE) == 30.0
+
+
+def test_an_account_without_failures_leaves_no_record(throttle):
+    guess(throttle, ALICE, HOME, 3)
+    throttle.succeeded(ALICE, HOME)
+    assert throttle.lockouts() == []
+
+
+def test_parallel_guesses_fit_what_is_left_of_the_source_budget(throttle, clock):
+    assert throttle.may_try(ALICE, CAFE, 4, 4)
+    assert not throttle.may_try(ALICE, CAFE, 5, 5)
+    guess(throttle, ALICE, CAFE, 3)
+    assert throttle.may_try(ALICE, CAFE, 1, 1)
+    assert not throttle.may_try(ALICE, CAFE, 2, 2)
+    guess(throttle, ALICE, CAFE, 2, start=3)
+    clock.time += 30
+    assert throttle.may_try(ALICE, CAFE, 0, 0)
+    assert not throttle.may_try(ALICE, CAFE, 1, 1)
+
+
+def test_parallel_guesses_fit_what_is_left_of_the_account_budget(throttle):
+    for number in range(18):
+        throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
+    throttle.succeeded(ALICE, HOME)
+    assert throttle.may_try(ALICE, CAFE, 0, 1)
+    assert not throttle.may_try(ALICE, CAFE, 0, 2)
+    assert throttle.may_try(ALICE, HOME, 0, 2)
+
+
+def test_a_failure_decided_during_a_lock_does_not_lengthen_it(throttle, clock):
+    throttle.succeeded(ALICE, HOME)
+    for number in range(20):
+        throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
+    clock.time += 10
+    guess(throttle, ALICE, HOME, 1, start=99)
+    assert throttle.locked_for(ALICE, CAFE) == 20.0
+
+
+def test_a_day_after_its_last_failure_a_source_starts_afresh(throttle, clock):
+    guess(throttle, ALICE, CAFE, 4)
+    clock.time += FORGET_AFTER / 2
+    guess(throttle, ALICE, HOME, 1)
+    clock.time += FORGET_AFTER / 2
+    assert throttle.may_try(ALICE, CAFE, 4, 4)
+    assert [(row.source, row.failures) for row in throttle.lockouts()] == [(None, 1), (HOME, 1)]
+    clock.time += FORGET_AFTER / 2
+    assert throttle.lockouts() == []
+
+
+def test_unlock_drops_the_failures_of_one_account(throttle):
+    guess(throttle, ALICE, CAFE, 5)
+    guess(throttle, BOB, CAFE, 5)
+    assert throttle.locked_now() == 2
+    assert throttle.unlock(ALICE) == 2
+    assert throttle.unlock(ALICE) == 0
+    assert throttle.locked_for(ALICE, CAFE) == 0.0
+    assert throttle.locked_for(BOB, CAFE) == 30.0
+
+
+def test_clear_drops_all_failures_and_keeps_known_sources(throttle):
+    throttle.succeeded(ALICE, HOME)
+    guess(throttle, ALICE, CAFE, 5)
+    guess(throttle, BOB, CAFE, 1)
+    assert throttle.clear() == 4
+    assert throttle.lockouts() == []
+    assert list(throttle.known()) == [ALICE]
+
+
+def test_held_lock_locks_without_counting(throttle, clock):
+    throttle.hold(ALICE, CAFE, 100.0)
+    assert throttle.locked_for(ALICE, CAFE) == 100.0
+    assert throttle.locked_for(ALICE, HOME) == 0.0
+    throttle.hold(ALICE, CAFE, 5.0)
+    assert throttle.locked_for(ALICE, CAFE) == 100.0
+    clock.time += 100
+    assert throttle.may_try(ALICE, CAFE, 4, 4)
+    throttle.hold(ALICE, CAFE, 1e12)
+    assert throttle.locked_for(ALICE, CAFE) == 3600.0
+
+
+class TestBounds:
+    def test_the_oldest_account_without_lock_makes_room(self, throttle, monkeypatch):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 3)
+        guess(throttle, ALICE, CAFE, 5)
+        for number in range(10):
+            throttle.failed(wrong(number), CAFE, wrong(0))
+        assert throttle.locked_for(ALICE, CAFE) == 30.0
+        accounts = [row.account for row in throttle.lockouts() if row.source is None]
+        assert accounts == [ALICE, wrong(8), wrong(9)]
+
+    def test_with_nothing_but_locks_new_accounts_are_refused_for_a_while(
+        self, throttle, clock, monkeypatch
+    ):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 2)
+        throttle.succeeded(b"k" * 32, HOME)
+        guess(throttle, ALICE, CAFE, 5)
+        clock.time += 1
+        guess(throttle, BOB, CAFE, 5)
+        throttle.failed(b"n" * 32, CAFE, wrong(1))
+        assert throttle.locked_for(b"n" * 32, CAFE) == 30.0
+        assert throttle.locked_for(b"m" * 32, CAFE) == 30.0
+        assert throttle.locked_for(b"k" * 32, HOME) == 0.0
+        assert throttle.locked_for(ALICE, CAFE) == 29.0
+        clock.time += 30
+        assert throttle.locked_for(b"m" * 32, CAFE) == 0.0
+
+    def test_the_oldest_source_without_lock_makes_room_and_stays_in_the_sum(
+        self, clock, monkeypatch
+    ):
+        throttle = Throttle(Policy(per_source=2, per_account=100), clock)
+        monkeypatch.setattr(throttle_module, "MAX_SOURCES", 2)
+        guess(throttle, ALICE, HOME, 2)
+        for number in range(5):
+            throttle.failed(ALICE, f"203.0.113.{number}", wrong(9))
+        assert throttle.locked_for(ALICE, HOME) == 30.0
+        rows = throttle.lockouts()
+        assert [row.source for row in rows] == [None, HOME, "203.0.113.4"]
+        assert rows[0].failures == 7
+
+    def test_with_nothing_but_locked_sources_new_ones_are_refused_for_a_while(
+        self, clock, monkeypatch
+    ):
+        throttle = Throttle(Policy(per_source=1, per_account=100), clock)
+        monkeypatch.setattr(throttle_module, "MAX_SOURCES", 1)
+        throttle.succeeded(ALICE, HOME)
+        guess(throttle, ALICE, CAFE, 1)
+        guess(throttle, ALICE, HOME, 1)
+        assert throttle.locked_for(ALICE, CAFE) == 30.0
+        assert throttle.locked_for(ALICE, HOME) == 30.0
+        assert throttle.locked_for(ALICE, "203.0.113.1") == 30.0
+
+    def test_an_account_keeps_the_known_sources_used_last(self, throttle, clock):
+        for number in range(20):
+            throttle.succeeded(ALICE, f"192.0.2.{number}")
+            throttle.succeeded(ALICE, HOME)
+            clock.time += 86400
+        kept = [one.source for one in known_module.chain(throttle.known()[ALICE])]
+        assert len(kept) == known_module.MAX_SOURCES
+        assert kept[0] == HOME
+        assert kept[1] == "192.0.2.19"
+
+    def test_known_sources_are_bounded_over_all_accounts(self, throttle, monkeypatch):
+        monkeypatch.setattr(known_module, "MAX_ACCOUNTS", 3)
+        for number in range(10):
+            throttle.succeeded(wrong(number), HOME)
+        assert list(throttle.known()) == [wrong(7), wrong(8), wrong(9)]
+
+    def test_known_sources_that_ran_out_go_one_by_one(self, throttle, clock):
+        for number in range(10):
+            throttle.succeeded(wrong(number), HOME)
+        clock.time += 31 * 86400
+        for number in range(10, 15):
+            throttle.succeeded(wrong(number), HOME)
+        assert len(throttle.known()) == 10
+
+    def test_a_repeated_success_is_not_written_each_time(self, throttle, clock):
+        throttle.succeeded(ALICE, HOME)
+        first = throttle.known()[ALICE]
+        clock.time += 3600
+        throttle.succeeded(ALICE, HOME)
+        assert throttle.known()[ALICE] is first
+
+
+class TestRestore:
+    def test_locks_levels_and_known_sources_survive(self, throttle, clock):
+        throttle.succeeded(ALICE, HOME)
+        guess(throttle, ALICE, CAFE, 5)
+        clock.time += 30
+        guess(throttle, ALICE, CAFE, 1, start=5)
+        clock.time += 10
+        other_clock = Clock()
+        other_clock.time = 5.0
+        other = Throttle(Policy(), other_clock)
+        other.restore(throttle.lockouts(), throttle.known(), 5.0 - clock.time)
+        assert other.locked_for(ALICE, CAFE) == 50.0
+        other_clock.time += 50
+        other.failed(ALICE, CAFE, wrong(5))
+        assert other.locked_for(ALICE, CAFE) == 0.0
+        other.failed(ALICE, CAFE, wrong(6))
+        assert other.locked_for(ALICE, CAFE) == 120.0
+        assert [one.source for one in known_module.chain(other.known()[ALICE])] == [HOME]
+
+    def test_what_is_too_old_is_not_taken_in(self, throttle, clock):
+        throttle.succeeded(ALICE, HOME)
+        guess(throttle, BOB, CAFE, 1)
+        other = Throttle(Policy(), clock)
+        other.restore(throttle.lockouts(), throttle.known(), -31 * 86400.0)
+        assert other.lockouts() == []
+        assert other.known() == {}
+
+    def test_more_than_there_is_room_for_is_left_out(self, throttle, clock, monkeypatch):
+        for number in range(10):
+            throttle.failed(wrong(number), CAFE, wrong(0))
+            throttle.failed(wrong(number), HOME, wrong(0))
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 4)
+        monkeypatch.setattr(throttle_module, "MAX_SOURCES", 1)
+        other = Throttle(Policy(), clock)
+        other.restore(throttle.lockouts(), {}, 0.0)
+        assert len(other.lockouts()) == 8

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgpack  # type: ignore[import-untyped]
 
 from ..errors import LocalProtocolError, RemoteProtocolError
-from .outcomes import REJECTED, UNAVAILABLE_REASONS
+from .outcomes import PACED, REJECTED, UNAVAILABLE_REASONS
 
 VERSION: Final = 1
 """First element of every message."""
@@ -55,6 +55,10 @@ MAX_SECONDS: Final = 30 * 86400.0
 
 MAX_PAGE: Final = 2000
 """Most rows of `sessions` and `lockouts` in one reply; they fit `MAX_REPLY_BYTES`."""
+
+MAX_IN_FLIGHT: Final = 4096
+"""Most requests of one connection that are not answered: every caller of a worker may wait for one
+login."""
 
 MAX_REPLY_MAP: Final = 64
 """Most keys of a map in a reply: `stats` has 36."""
@@ -117,6 +121,9 @@ class Notice:
 
 # Rules: what may stand where, as tables.
 
+FAILURES: Final = (UNAVAILABLE_REASONS | {REJECTED}) - {PACED}
+"""Reasons a worker may give; the pace of logins is kept by the daemon alone."""
+
 FLUSHABLE: Final = frozenset({"all", "sessions", "expired", "lockouts", "account"})
 """What `flush` can be told to drop."""
 
@@ -138,6 +145,10 @@ def _is_seconds(value: object) -> bool:
     return (type(value) is float or type(value) is int) and 0 <= value <= MAX_SECONDS
 
 
+def _is_time(value: object) -> bool:
+    return (type(value) is float or type(value) is int) and 0 <= value < math.inf
+
+
 def _is_bytes(value: object, least: int, most: int) -> bool:
     return type(value) is bytes and least <= len(value) <= most
 
@@ -150,8 +161,12 @@ def _is_source(value: object) -> bool:
     return type(value) is str and 1 <= len(value) <= MAX_SOURCE_CHARACTERS and value.isprintable()
 
 
+def _is_failure(value: object) -> bool:
+    return type(value) is str and value in FAILURES
+
+
 def _is_reason(value: object) -> bool:
-    return type(value) is str and (value == REJECTED or value in UNAVAILABLE_REASONS)
+    return type(value) is str and value in UNAVAILABLE_REASONS
 
 
 def _is_what(value: object) -> bool:
@@ -171,18 +186,19 @@ _SOURCE = Rule("source", "1 to 64 printable characters", _is_source)
 _TOKEN = Rule("token", "16 bytes", partial(_is_bytes, least=TOKEN_BYTES, most=TOKEN_BYTES))
 _VALUE = Rule("value", "1 to 16384 bytes", partial(_is_bytes, least=1, most=MAX_VALUE_BYTES))
 _TTL = Rule("ttl", "over 0 and at most 2592000 s", lambda value: _is_seconds(value) and value > 0)
-_REASON = Rule("reason", "one of those in the protocol", _is_reason)
+_FAILURE = Rule("reason", "one of those in the protocol", _is_failure)
 _RETRY_AFTER = Rule("retry_after", "0 to 2592000 s", _is_seconds)
 _DIGEST = Rule("digest", "32 bytes", _is_32_bytes)
 _ID = Rule("id", "1 to 4294967295", partial(_is_int, least=1, most=MAX_ID))
 _LIMIT = Rule("limit", "1 to 2000", partial(_is_int, least=1, most=MAX_PAGE))
 _WHAT = Rule("what", "all, sessions, expired, lockouts or account", _is_what)
-_SECONDS = Rule("seconds", "0 to 2592000 s", _is_seconds)
+_REASON = Rule("reason", "one of those in the protocol", _is_reason)
+_SECONDS = Rule("seconds", "a finite number, not below 0", _is_time)
 
 ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "acquire": (_KEY, _ACCOUNT, _SOURCE),
     "fulfil": (_KEY, _TOKEN, _VALUE, _TTL),
-    "fail": (_KEY, _TOKEN, _REASON, _RETRY_AFTER),
+    "fail": (_KEY, _TOKEN, _FAILURE, _RETRY_AFTER),
     "forget": (_KEY, _DIGEST),
     "cancel": (_ID,),
     "ping": (),
@@ -198,8 +214,8 @@ FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
     "hit": (_VALUE, _SECONDS),
     "lease": (_TOKEN, _SECONDS),
     "rejected": (),
-    "unavailable": (_REASON, _RETRY_AFTER),
-    "locked": (_RETRY_AFTER,),
+    "unavailable": (_REASON, _SECONDS),
+    "locked": (_SECONDS,),
     "waiting": (),
     "lost": (),
     "ok": None,

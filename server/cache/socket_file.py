@@ -71,7 +71,7 @@ class SocketFile:
             )
         try:
             prepare_folder(path.parent, tighten=tighten)
-            lock = _lock(path.with_name(path.name + ".lock"))
+            lock = _lock(_lock_path(path))
             try:
                 _clear(path)
                 return cls(path, _listen(path), lock)
@@ -86,6 +86,13 @@ class SocketFile:
     def is_ours(self) -> bool:
         """Say whether the path still leads to this socket."""
         return self._identity is not None and _identity(self.path) == self._identity
+
+    def has_lock(self) -> bool:
+        """Say whether the lock we hold is still the one that the next daemon would ask for."""
+        if self._lock < 0:
+            return False
+        status = os.fstat(self._lock)
+        return _identity(_lock_path(self.path)) == (status.st_dev, status.st_ino)
 
     def withdraw(self) -> None:
         """Stop listening; the path is removed if it still leads here. Connections stay.
@@ -165,6 +172,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def _lock(path: Path) -> int:

@@ -1,0 +1,103 @@
+"""Run the cache daemon in the foreground: `python -m server.cache`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.metadata
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from .. import log, process
+from ..errors import ConfigurationError
+from ..settings import ROOT, Settings
+from . import daemon
+from .engine import Engine, Limits
+from .keeper import Keeper
+from .socket_file import AlreadyRunning, SocketFile
+from .throttle import Policy, Throttle
+
+NAME: Final = "cache"
+"""Name of this process in each line it logs."""
+
+logger = logging.getLogger("server.cache")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(daemon.EXIT_USAGE, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the daemon until a signal stops it; return the exit code."""
+    parser = _Parser(
+        prog="python -m server.cache",
+        description="Holds the sealed OIG Cloud sessions that all MCP workers share. Settings come "
+        "from the environment (OIG_...); the README lists them. Logs to standard error.",
+        epilog=(daemon.__doc__ or "").partition("\n\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args(arguments)
+    log.configure(NAME, "INFO")
+    try:
+        settings = Settings.from_env(os.environ)
+    except ConfigurationError as exc:
+        return _refuse(exc, daemon.EXIT_USAGE)
+    log.configure(NAME, settings.log_level)
+    process.harden()
+    os.umask(0o077)
+    try:
+        socket_file = SocketFile.bind(
+            settings.cache_socket,
+            tighten=settings.cache_socket.parent == ROOT / "var" / "run",
+        )
+    except AlreadyRunning as exc:
+        return _refuse(exc, daemon.EXIT_ALREADY_RUNNING)
+    except ConfigurationError as exc:
+        return _refuse(exc, daemon.EXIT_CANNOT_CREATE)
+    try:
+        return asyncio.run(_build(settings, socket_file).run())
+    finally:
+        socket_file.close()
+
+
+def _refuse(exc: ConfigurationError, code: int) -> int:
+    # The text is written for the operator; where it was raised would only hide it.
+    logger.error("%s", exc)
+    return code
+
+
+def _build(settings: Settings, socket_file: SocketFile) -> daemon.Daemon:
+    throttle = Throttle(
+        Policy(
+            per_source=settings.wrong_per_source,
+            per_account=settings.wrong_per_account,
+            first=settings.lock_first,
+            longest=settings.lock_longest,
+            known_for=settings.known_source,
+        )
+    )
+    limits = Limits(
+        sessions=settings.max_sessions,
+        logins_at_once=settings.logins_at_once,
+        logins_per_second=settings.logins_per_second,
+        login_burst=settings.login_burst,
+        rejected_memory=settings.rejected_memory,
+    )
+    engine = Engine(limits, throttle)
+    keeper = Keeper(engine, settings.snapshot_file)
+    return daemon.Daemon(engine, socket_file, keeper, _version(), daemon.DaemonLimits())
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("oig-cloud-mcp")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

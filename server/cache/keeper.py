@@ -1,0 +1,163 @@
+"""When the snapshot is read and written; what it is, `snapshot` knows.
+
+Nothing here stops the daemon: sessions that cannot be kept cost one login each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from ..errors import OigError
+from . import snapshot
+from .engine import Engine, Export
+
+PERIOD_SECONDS: Final = 60.0
+"""How often a changed state is written: what a crash may cost, against the disk's rest."""
+
+STOP_SECONDS: Final = 3.0
+"""How long the last snapshot may take; a disk that hangs must not keep the daemon from stopping."""
+
+logger = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Reads the snapshot once, and writes it again and again.
+
+    Args:
+        engine: What is kept.
+        path: The file.
+        period: Seconds between two looks at whether there is something new to write.
+        wall: Unix time.
+
+    Attributes:
+        errors: Snapshots that could not be written.
+        size: Bytes of the last one written or read; None before.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        path: Path,
+        *,
+        period: float = PERIOD_SECONDS,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.errors = 0
+        self.size: int | None = None
+        self._engine = engine
+        self._path = path
+        self._period = period
+        self._wall = wall
+        self._kept_at: float | None = None
+        self._failing = False
+        self._writing: asyncio.Future[None] | None = None
+
+    def age(self) -> float | None:
+        """Return the seconds since the last snapshot was written or read; None before."""
+        return None if self._kept_at is None else time.monotonic() - self._kept_at
+
+    def load(self) -> int:
+        """Give the engine what the last daemon left; return how many sessions that was."""
+        try:
+            data = snapshot.read(self._path)
+            if data is None:
+                return 0
+            sessions = self._engine.restore(snapshot.decode(data, self._wall()))
+        except snapshot.SnapshotError as exc:
+            logger.warning("%s Starting without sessions; %s", exc, self._set_aside())
+            return 0
+        self._kept(len(data))
+        return sessions
+
+    async def keep(self, take_change: Callable[[], bool]) -> None:
+        """Write a snapshot every period in which there was a change. Runs until cancelled.
+
+        Args:
+            take_change: Says whether there was one since it was last called.
+        """
+        while True:
+            await asyncio.sleep(self._period)
+            if take_change() or self._failing:
+                await self.write()
+
+    async def write(self) -> None:
+        """Write a snapshot now, after the one that is being written, if any."""
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
+        loop = asyncio.get_running_loop()
+        self._writing = loop.create_future()
+        # A thread of our own: those of the loop's pool are waited for at exit, however long.
+        threading.Thread(
+            target=self._work,
+            args=(loop, self._engine.export(), self._wall()),
+            name="snapshot",
+            daemon=True,
+        ).start()
+        await asyncio.shield(self._writing)
+
+    async def write_last(self) -> None:
+        """Write a snapshot before the end, if that does not take too long."""
+        try:
+            await asyncio.wait_for(self.write(), STOP_SECONDS)
+        except TimeoutError:
+            logger.error(  # noqa: TRY400 - where it was cancelled says nothing
+                "The snapshot %s could not be written in %g s; its last state stays.",
+                self._path,
+                STOP_SECONDS,
+            )
+
+    def _work(self, loop: asyncio.AbstractEventLoop, export: Export, wall_now: float) -> None:
+        size = 0
+        error: Exception | None = None
+        try:
+            data = snapshot.encode(export, wall_now)
+            size = len(data)
+            snapshot.write(self._path, data)
+        except Exception as exc:  # noqa: BLE001 - reported by the loop, whatever it is
+            error = exc
+        try:
+            loop.call_soon_threadsafe(self._written, size, error)
+        except RuntimeError:
+            # The daemon did not wait any longer; the file is whole all the same.
+            return
+
+    def _written(self, size: int, error: Exception | None) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.set_result(None)
+        if error is None:
+            self._kept(size)
+            if self._failing:
+                logger.info("The snapshot %s can be written again.", self._path)
+            self._failing = False
+            return
+        self.errors += 1
+        if not self._failing:
+            logger.error("The snapshot cannot be written: %s. Serving goes on.", _reason(error))
+        self._failing = True
+
+    def _kept(self, size: int) -> None:
+        self.size = size
+        self._kept_at = time.monotonic()
+
+    def _set_aside(self) -> str:
+        try:
+            aside = snapshot.set_aside(self._path)
+        except OSError as exc:
+            return f"it could not be set aside: {exc.strerror}."
+        return f"it was set aside as {aside}."
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OigError):
+        return str(error).rstrip(".")
+    if isinstance(error, OSError) and error.strerror:
+        # The text of the system and a path of ours; texts of others may quote what they were given.
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return type(error).__name__

@@ -1,0 +1,220 @@
+"""One connection to the cache daemon: bytes in, bytes out, and what bounds both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final, cast
+
+from ..errors import RemoteProtocolError
+from . import wire
+from .engine import Ticket
+from .service import Service
+
+READ_BYTES: Final = 64 * 1024
+"""Room for one read. asyncio's default of 256 KiB is mapped anew by the C library each time."""
+
+CLOSING: Final = frozenset({"version", "overload"})
+"""Errors after which the connection is closed: the peer and we cannot go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerLimits:
+    """What one connection may cost.
+
+    Attributes:
+        frame_seconds: Time for the rest of a frame once it has begun: half a frame holds a buffer.
+        unread_seconds: Time for reading replies that do not fit the kernel's buffer.
+        unread_bytes: Most bytes of replies kept for it: a slow reader must not cost memory.
+    """
+
+    frame_seconds: float = 5.0
+    unread_seconds: float = 5.0
+    unread_bytes: int = 4 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Counts:
+    """What connections came to, since start."""
+
+    accepted: int = 0
+    refused: int = 0
+    kicked: int = 0
+    protocol_errors: int = 0
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A peer, as the event loop sees it.
+
+    Args:
+        service: Carries out what is asked.
+        limits: What this connection may cost.
+        counts: Where its end is counted.
+        room: Where reads go. Shared by all connections: a read is used up before the next begins.
+        settled: Called after something happened that others may wait for.
+
+    Attributes:
+        gone: Done when the connection is.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        limits: PeerLimits,
+        counts: Counts,
+        room: memoryview,
+        settled: Callable[[], None],
+    ) -> None:
+        self.tickets: dict[int, Ticket] = {}
+        self.leases: dict[int, tuple[bytes, bytes]] = {}
+        self.acquires = False
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._service = service
+        self._limits = limits
+        self._counts = counts
+        self._room = room
+        self._settled = settled
+        self._reader = wire.FrameReader(wire.MAX_REQUEST_BYTES)
+        self._loop = asyncio.get_running_loop()
+        self._out: list[bytes] = []
+        self._in_batch = False
+        self._ending = False
+        self._transport: asyncio.Transport | None = None
+        self._half_frame: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        # Told of any byte that the kernel does not take, and of the last one taken.
+        self._transport.set_write_buffer_limits(high=0)
+        if self._ending:
+            self._transport.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Say where the next read goes."""
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Answer whatever requests the read completed, with one write."""
+        if self._ending:
+            return
+        finished = False
+        service, times, out = self._service, self._service.times, self._out
+        self._in_batch = True
+        begun = perf_counter()
+        try:
+            for frame in self._reader.feed(self._room[:nbytes]):
+                finished = True
+                request = wire.decode_request(frame)
+                reply = service.handle(self, request)
+                out.append(wire.encode(reply))
+                if reply.status == "error" and reply.fields[0] in CLOSING:
+                    self._ending = True
+                    break
+                ended = perf_counter()
+                if request.verb in times:
+                    times[request.verb].add(ended - begun)
+                begun = ended
+        except RemoteProtocolError:
+            self._counts.protocol_errors += 1
+            self._ending = True
+        finally:
+            self._in_batch = False
+        if service.touched:
+            self._settled()
+        self._flush()
+        if self._ending:
+            self.close()
+        else:
+            self._time_half_frame(finished)
+
+    def eof_received(self) -> bool:
+        """Close: who says nothing more waits for nothing either."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Stop reading from a peer that does not read, and give it a time."""
+        assert self._transport is not None
+        self._transport.pause_reading()
+        self._unread = self._loop.call_later(self._limits.unread_seconds, self._kick)
+
+    def resume_writing(self) -> None:
+        """Go on: everything has been read."""
+        _cancel(self._unread)
+        self._unread = None
+        if self._transport is not None and not self._ending:
+            self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Pass on what the peer held."""
+        self._transport = None
+        self._ending = True
+        _cancel(self._half_frame)
+        _cancel(self._unread)
+        self._service.drop(self)
+        self._settled()
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    # What the service and the daemon call.
+
+    def send(self, message: wire.Reply | wire.Notice) -> None:
+        """Send together with whatever else this round of the loop brings."""
+        if not self._out and not self._in_batch:
+            self._loop.call_soon(self._flush)
+        self._out.append(wire.encode(message))
+
+    def close(self) -> None:
+        """End the connection once what was sent has been read, or its time for that is over."""
+        self._ending = True
+        _cancel(self._half_frame)
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self._ending = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # How it works.
+
+    def _flush(self) -> None:
+        if not self._out:
+            return
+        frames = self._out
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        frames.clear()
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        if self._unread is not None:
+            unread = self._transport.get_write_buffer_size()
+            if unread > self._limits.unread_bytes:
+                self._kick()
+
+    def _time_half_frame(self, finished: bool) -> None:
+        if not self._reader.midframe:
+            if self._half_frame is not None:
+                self._half_frame.cancel()
+                self._half_frame = None
+        elif finished or self._half_frame is None:
+            # A new frame has a new time; the bytes of one and the same do not.
+            _cancel(self._half_frame)
+            self._half_frame = self._loop.call_later(self._limits.frame_seconds, self._kick)
+
+    def _kick(self) -> None:
+        if self._transport is not None:
+            self._counts.kicked += 1
+            self.abort()
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

@@ -1,0 +1,261 @@
+"""Requests of the cache protocol, carried out on the engine. No sockets: a peer is who asked.
+
+Most requests are answered at once. An `acquire` that has to wait is answered `waiting`, and again
+when `settle` finds that its time has come.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Hashable
+from typing import Any, Final, Protocol
+
+from ..errors import RemoteProtocolError
+from . import wire
+from .engine import Engine, Ticket
+from .outcomes import Hit, Lease, Locked, Outcome, Rejected, Unavailable
+
+MAX_LEASES: Final = 1024
+"""Leases remembered per peer, for a late `cancel`: far more than can be out at once."""
+
+SAMPLES: Final = 1024
+"""Latest times kept per verb: enough for a 99th percentile, sorted in a moment."""
+
+RESTART_SECONDS: Final = 1.0
+"""What those who wait are told when the daemon stops: it is back by then."""
+
+WORKER_NOTICES: Final = frozenset({"all", "sessions", "account"})
+"""Kinds of flush after which workers must drop their own copies."""
+
+
+class Peer(Hashable, Protocol):
+    """Who is at the other end of a connection, as far as the service needs to know.
+
+    Attributes:
+        tickets: Waiting requests by id.
+        leases: Keys and tokens of leases granted to it, by the id of the request.
+        acquires: Whether it ever sent `acquire`.
+    """
+
+    tickets: dict[int, Ticket]
+    leases: dict[int, tuple[bytes, bytes]]
+    acquires: bool
+
+    def send(self, message: wire.Reply | wire.Notice) -> None:
+        """Send, not later than the end of this round of the loop."""
+
+
+class Times:
+    """How long the latest requests of one verb took."""
+
+    __slots__ = ("_ring", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._ring = array("d", bytes(8 * SAMPLES))
+
+    def add(self, seconds: float) -> None:
+        """Take note of one request."""
+        self._ring[self.total % SAMPLES] = seconds
+        self.total += 1
+
+    def summary(self) -> dict[str, object]:
+        """Return total, median and 99th percentile (microseconds; None before the first)."""
+        latest = sorted(self._ring[: min(self.total, SAMPLES)])
+        return {
+            "total": self.total,
+            "p50_us": _percentile(latest, 0.50),
+            "p99_us": _percentile(latest, 0.99),
+        }
+
+
+def _percentile(ordered: list[float], part: float) -> float | None:
+    if not ordered:
+        return None
+    return ordered[max(math.ceil(part * len(ordered)) - 1, 0)] * 1e6
+
+
+class Service:
+    """All verbs.
+
+    Args:
+        engine: Decides.
+        version: Of the program, for `ping`.
+        pid: Of the process, for `ping`.
+        facts: Returns the statistics that are not the engine's and not of requests.
+
+    Attributes:
+        peers: Everybody connected; kept by whoever accepts connections.
+        times: Per verb; kept by whoever knows when a request began and ended.
+        touched: Whether `settle` is due: something happened that others may wait for.
+        changed: Whether anything happened since it was last reset that a snapshot would show.
+    """
+
+    def __init__(
+        self, engine: Engine, version: str, pid: int, facts: Callable[[], dict[str, object]]
+    ) -> None:
+        self.peers: set[Peer] = set()
+        self.times = {verb: Times() for verb in wire.ARGUMENTS}
+        self.touched = False
+        self.changed = False
+        self._engine = engine
+        self._version = version
+        self._pid = pid
+        self._facts = facts
+        self._asked: dict[Ticket, tuple[Peer, int]] = {}
+        self._stopping = False
+        self._verbs: dict[str, Callable[..., wire.Reply]] = {
+            "acquire": self._acquire,
+            "fulfil": self._fulfil,
+            "fail": self._fail,
+            "forget": self._forget,
+            "cancel": self._cancel,
+            "ping": self._ping,
+            "stats": self._stats,
+            "sessions": self._sessions,
+            "lockouts": self._lockouts,
+            "flush": self._flush,
+            "unlock": self._unlock,
+        }
+
+    def handle(self, peer: Peer, request: wire.Request) -> wire.Reply:
+        """Carry out a request and return its first reply.
+
+        Raises:
+            RemoteProtocolError: Its id is that of another request that waits.
+        """
+        refused = wire.refusal(request)
+        if refused is not None:
+            return wire.Reply(request.id, "error", refused)
+        if self._stopping:
+            return wire.Reply(request.id, "error", ("shutdown", "the cache daemon stops"))
+        return self._verbs[request.verb](peer, request.id, *request.args)
+
+    def settle(self) -> None:
+        """Send what is due to those who wait."""
+        self.touched = False
+        for ticket, outcome in self._engine.settle():
+            peer, number = self._asked.pop(ticket)
+            del peer.tickets[number]
+            peer.send(self._reply(peer, number, ticket.key, outcome))
+
+    def drop(self, peer: Peer) -> None:
+        """Forget a peer whose connection is gone; what it held goes to those who wait."""
+        self.peers.discard(peer)
+        for ticket in peer.tickets.values():
+            del self._asked[ticket]
+        peer.tickets.clear()
+        self._engine.drop_holder(peer)
+        self.touched = True
+
+    def stop(self) -> None:
+        """Tell those who wait that they wait in vain, and refuse everything from now on."""
+        self._stopping = True
+        for ticket, (peer, number) in self._asked.items():
+            self._engine.withdraw(ticket)
+            peer.tickets.clear()
+            peer.send(wire.Reply(number, "unavailable", ("shutdown", RESTART_SECONDS)))
+        self._asked.clear()
+
+    def _acquire(
+        self, peer: Peer, number: int, key: bytes, account: bytes, source: str
+    ) -> wire.Reply:
+        if number in peer.tickets:
+            raise RemoteProtocolError("an id is used for two requests at once")
+        if len(peer.tickets) >= wire.MAX_IN_FLIGHT:
+            return wire.Reply(number, "error", ("overload", "too many requests in flight"))
+        peer.acquires = True
+        answer = self._engine.acquire(key, account, source, peer)
+        if not isinstance(answer, Ticket):
+            return self._reply(peer, number, key, answer)
+        peer.tickets[number] = answer
+        self._asked[answer] = peer, number
+        self.touched = True
+        return wire.Reply(number, "waiting")
+
+    def _reply(self, peer: Peer, number: int, key: bytes, outcome: Outcome) -> wire.Reply:
+        match outcome:
+            case Hit(value, expires_in):
+                return wire.Reply(number, "hit", (value, expires_in))
+            case Lease(token, lasts):
+                # A lease's end may be the next thing due.
+                self.touched = True
+                if len(peer.leases) >= MAX_LEASES:
+                    del peer.leases[next(iter(peer.leases))]
+                peer.leases[number] = key, token
+                return wire.Reply(number, "lease", (token, lasts))
+            case Rejected():
+                return wire.Reply(number, "rejected")
+            case Unavailable(reason, retry_after):
+                return wire.Reply(number, "unavailable", (reason, retry_after))
+            case Locked(retry_after):
+                return wire.Reply(number, "locked", (retry_after,))
+
+    def _fulfil(  # noqa: PLR0917 - the protocol's arguments
+        self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
+    ) -> wire.Reply:
+        return self._decided(peer, number, token, self._engine.fulfil(key, token, value, ttl))
+
+    def _fail(  # noqa: PLR0917 - the protocol's arguments
+        self, peer: Peer, number: int, key: bytes, token: bytes, reason: str, retry_after: float
+    ) -> wire.Reply:
+        return self._decided(
+            peer, number, token, self._engine.fail(key, token, reason, retry_after)
+        )
+
+    def _decided(self, peer: Peer, number: int, token: bytes, done: bool) -> wire.Reply:
+        for asked, (_, held) in peer.leases.items():
+            if held == token:
+                del peer.leases[asked]
+                break
+        self.touched = self.changed = True
+        return wire.Reply(number, "ok" if done else "lost")
+
+    def _forget(self, _peer: Peer, number: int, key: bytes, digest: bytes) -> wire.Reply:
+        self.changed = True
+        return wire.Reply(number, "ok", (self._engine.forget(key, digest),))
+
+    def _cancel(self, peer: Peer, number: int, target: int) -> wire.Reply:
+        ticket = peer.tickets.pop(target, None)
+        if ticket is not None:
+            del self._asked[ticket]
+            self._engine.withdraw(ticket)
+        lease = peer.leases.pop(target, None)
+        if lease is not None:
+            self._engine.release(*lease)
+        self.touched = True
+        return wire.Reply(number, "ok")
+
+    def _ping(self, _peer: Peer, number: int) -> wire.Reply:
+        return wire.Reply(number, "ok", (self._version, self._pid))
+
+    def _stats(self, _peer: Peer, number: int) -> wire.Reply:
+        stats: dict[str, Any] = {
+            "pid": self._pid,
+            "version": self._version,
+            "limit_frame_bytes": wire.MAX_REQUEST_BYTES,
+            **self._engine.stats(),
+            **self._facts(),
+            "requests": {verb: times.summary() for verb, times in self.times.items()},
+        }
+        return wire.Reply(number, "ok", (stats,))
+
+    def _sessions(self, _peer: Peer, number: int, limit: int) -> wire.Reply:
+        return wire.Reply(number, "ok", self._engine.sessions(limit))
+
+    def _lockouts(self, _peer: Peer, number: int, limit: int) -> wire.Reply:
+        return wire.Reply(number, "ok", self._engine.lockouts(limit))
+
+    def _flush(self, _peer: Peer, number: int, what: str, account: bytes | None) -> wire.Reply:
+        dropped = self._engine.flush(what, account)
+        self.touched = self.changed = True
+        if what in WORKER_NOTICES:
+            for peer in self.peers:
+                if peer.acquires:
+                    peer.send(wire.Notice("flushed", (account,)))
+        return wire.Reply(number, "ok", dropped)
+
+    def _unlock(self, _peer: Peer, number: int, account: bytes) -> wire.Reply:
+        self.touched = self.changed = True
+        return wire.Reply(number, "ok", (self._engine.unlock(account),))

@@ -263,8 +263,10 @@ class Throttle:
         """
         now = self._now()
         record = self._record(account, now)
-        counter = record and self._counter(record, source, now)
-        if record is not None and counter is not None:
+        if record is None:
+            return
+        counter = self._counter(record, source, now)
+        if counter is not None:
             record.last = counter.last = now
             self._accounts.move_to_end(account)
             record.sources.move_to_end(source)
@@ -322,7 +324,7 @@ class Throttle:
                     record.load(row, shift)
                 continue
             record = self._accounts.get(row.account)
-            counter = record and self._counter(record, row.source, now)
+            counter = None if record is None else self._counter(record, row.source, now)
             if counter is not None:
                 counter.load(row, shift)
                 counter.keys = row.keys[-SAME_PASSWORDS:]

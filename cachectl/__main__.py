@@ -5,36 +5,46 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from .commands import execute
 from .failures import BROKEN_PIPE, INTERRUPTED, OK, REFUSED, Failure
 from .options import parse
-from .output import fail, is_terminal, show
+from .output import fail, show
 
 
 def run() -> None:
     """Run the command line of this process and end it with the exit code."""
-    sys.exit(main(sys.argv[1:]))
+    with Path(os.devnull).open("r+") as nowhere:
+        # A stream that the caller has closed is None here.
+        sys.stdin = sys.stdin or nowhere
+        sys.stdout = sys.stdout or nowhere
+        sys.stderr = sys.stderr or nowhere
+        sys.exit(main(sys.argv[1:]))
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command and return the exit code: see `cachectl --help`."""
     try:
         code = _answer(argv)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # Nobody reads any more, which is no reason to complain, nor for Python to at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout.flush()
+    except BrokenPipeError:  # as with `| head`: no reason to complain
+        _drop_output()
         return BROKEN_PIPE
     except KeyboardInterrupt:
-        if is_terminal(sys.stderr):
+        if sys.stderr.isatty():
             sys.stderr.write("\n")  # the shell's prompt belongs below the ^C
         return INTERRUPTED
     except OSError as exc:
+        _drop_output()
         sys.stderr.write(f"cachectl: the result cannot be written: {exc.strerror}\n")
         return REFUSED
     return code
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere, or Python complains about it at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _answer(argv: Sequence[str]) -> int:

@@ -11,7 +11,6 @@ from .blocks import Report
 from .daemon import Daemon, fingerprint
 from .failures import Refused
 from .options import Options
-from .output import is_terminal
 from .units import amount
 
 
@@ -84,7 +83,7 @@ def flush(options: Options) -> Report:
 
 def _confirm(options: Options) -> None:
     """Ask on the terminal; the question goes to standard error, as results have the other."""
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused(
             "flush --all asks first and there is no terminal to ask on. "
             "Nothing was dropped; say --yes as well if you mean it."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -114,7 +115,8 @@ class _Version(argparse.Action):
             version = metadata.version("oig-cloud-mcp")
         except metadata.PackageNotFoundError:
             version = "0 (not installed)"
-        parser.exit(message=f"cachectl {version}\n")
+        sys.stdout.write(f"cachectl {version}\n")
+        parser.exit()
 
 
 def _parser() -> _Parser:

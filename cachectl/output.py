@@ -11,21 +11,16 @@ from .blocks import Report, plain
 from .failures import Failure
 
 
-def is_terminal(stream: object) -> bool:
-    """Tell whether a person is at the other end; a stream that the caller closed is None."""
-    return stream is not None and bool(getattr(stream, "isatty", bool)())
-
-
-def can_draw(stream: object) -> bool:
-    """Tell whether a person is at the other end, before a screen that can move its cursor."""
-    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
+def can_draw() -> bool:
+    """Tell whether a person reads the results, on a terminal that can move its cursor."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def show(report: Report, *, as_json: bool) -> None:
     """Print what came of a command."""
     if as_json:
         show_json(report.data)
-    elif can_draw(sys.stdout) and not all(isinstance(block, str) for block in report.blocks):
+    elif can_draw() and not all(isinstance(block, str) for block in report.blocks):
         # Only now: rich takes longer to import than everything else to run.
         from .drawn import draw  # noqa: PLC0415
 

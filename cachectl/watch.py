@@ -72,7 +72,7 @@ def _sleep(due: float) -> float:
 def _display(options: Options) -> AbstractContextManager[Show]:
     if options.json:
         return _each(_show_json)
-    return _drawn() if can_draw(sys.stdout) else _each(_show_line)
+    return _drawn() if can_draw() else _each(_show_line)
 
 
 @contextmanager

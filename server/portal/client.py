@@ -12,10 +12,10 @@ from typing import Self
 
 import httpx2
 
-from ..errors import PortalError
+from ..errors import ConfigurationError, PortalError
 from ..settings import LOOPBACK, Settings
 from .answers import BODY_LIMIT, Answer, read_login
-from .failures import FOREIGN, failure, late
+from .failures import FOREIGN, failure, late, misses_issuer
 from .trust import Trust
 
 LOGIN_PATH = "inc/php/scripts/Login.php"
@@ -71,20 +71,27 @@ class PortalClient:
         self._trust = (trust or Trust()) if secure else None
         # An empty context trusts nobody: should it ever be used, no connection succeeds.
         context = self._trust.context if self._trust else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._http = httpx2.AsyncClient(
-            transport=transport,
-            verify=context,
-            trust_env=secure and self._login_url.host not in LOOPBACK,
-            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            timeout=httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
-            limits=httpx2.Limits(max_connections=CONNECTIONS, keepalive_expiry=IDLE),
-            headers={
-                "User-Agent": f"oig-cloud-mcp/{version}",
-                "Accept": "application/json, */*;q=0.5",
-                "Accept-Encoding": "gzip",
-            },
-        )
+        try:
+            self._http = httpx2.AsyncClient(
+                transport=transport,
+                verify=context,
+                trust_env=secure and self._login_url.host not in LOOPBACK,
+                cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+                follow_redirects=False,
+                timeout=httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
+                limits=httpx2.Limits(max_connections=CONNECTIONS, keepalive_expiry=IDLE),
+                headers={
+                    "User-Agent": f"oig-cloud-mcp/{version}",
+                    "Accept": "application/json, */*;q=0.5",
+                    "Accept-Encoding": "gzip",
+                },
+            )
+        except (ValueError, ImportError, httpx2.InvalidURL):
+            # The variable may hold the proxy's password: it is not repeated.
+            raise ConfigurationError(
+                "HTTPS_PROXY or ALL_PROXY is not the address of a proxy that can be used here. It "
+                "must begin with http:// or https://."
+            ) from None
 
     @classmethod
     def for_settings(cls, settings: Settings, *, version: str) -> Self:
@@ -117,9 +124,23 @@ class PortalClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        if self._trust is not None:
+            await self._trust.aclose()
         await self._http.aclose()
 
     async def _post(self, content: bytes) -> Answer:
+        try:
+            return await self._exchange(content)
+        except httpx2.ConnectError as exc:
+            if self._trust is None or not misses_issuer(exc):
+                raise
+            url = self._login_url
+            if not await self._trust.complete(url.raw_host.decode("ascii"), url.port or 443):
+                raise
+        # The first try failed before anything was sent, so this is no second login.
+        return await self._exchange(content)
+
+    async def _exchange(self, content: bytes) -> Answer:
         async with self._http.stream(
             "POST",
             self._login_url,

@@ -26,6 +26,9 @@ NETWORK_WAIT = 30.0
 FOREIGN = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError)
 """What httpx2 and the layers below it raise for anything a network or a server can do."""
 
+CLOSED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""Errors of TLS that only say that the connection is gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
@@ -148,7 +151,7 @@ CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
 HANDSHAKE_FAILURE = Meaning(
     PortalTLSError,
     "A verified TLS connection to OIG Cloud could not be set up. The password was not sent. "
-    "Whoever runs this server should check OIG_PORTAL_URL, and whether a proxy or firewall interferes.",
+    "Whoever runs this server should check OIG_PORTAL_URL, and whether a firewall interferes.",
     SOON,
 )
 """Every other failure of the handshake."""
@@ -173,13 +176,13 @@ def handshake_error(exc: Exception) -> ssl.SSLError | None:
     """Find why a TLS connection could not be set up; None when the failure was another."""
     if not isinstance(exc, httpx2.ConnectError):
         return None  # once connected, the password may have been sent
+    # The layers below hand the cause on in several ways; the first error of the system decides.
     inner: BaseException | None = exc
-    while inner is not None:
-        if isinstance(inner, ssl.SSLError):
-            closed = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-            return None if isinstance(inner, closed) else inner
-        inner = inner.__cause__ or (None if inner.__suppress_context__ else inner.__context__)
-    return None
+    while inner is not None and not isinstance(inner, OSError):
+        inner = inner.__cause__ or inner.__context__
+    if not isinstance(inner, ssl.SSLError) or isinstance(inner, CLOSED):
+        return None
+    return inner
 
 
 def misses_issuer(exc: Exception) -> bool:

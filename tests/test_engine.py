@@ -1,0 +1,722 @@
+"""The engine's decisions, one sentence each. No sleeps: the clock is ours."""
+
+import hashlib
+import itertools
+from pathlib import Path
+
+import pytest
+
+from server.cache import held as held_module
+from server.cache.engine import Engine, Limits, Ticket
+from server.cache.limits import TTL_MAX, VALUE_MAX_BYTES
+from server.cache.outcomes import PACED, Hit, Lease, Locked, Rejected, Unavailable
+from server.cache.throttle import Policy, Throttle
+
+HOME, CAFE = "192.0.2.1", "198.51.100.7"
+DAY = 86400.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def key(number: int) -> bytes:
+    return b"k" + number.to_bytes(31, "big")
+
+
+def account(number: int) -> bytes:
+    return b"a" + number.to_bytes(31, "big")
+
+
+def value(number: int) -> bytes:
+    return b"session of " + key(number)
+
+
+class House:
+    """An engine, its clock, and the calls that tests repeat."""
+
+    def __init__(self, policy: Policy | None = None, **limits) -> None:
+        self.clock = Clock()
+        self.throttle = Throttle(policy or Policy(), self.clock)
+        tokens = itertools.count()
+        self.limits = Limits(**limits)
+        self.engine = Engine(
+            self.limits, self.throttle, self.clock, lambda: next(tokens).to_bytes(16, "big")
+        )
+
+    def acquire(self, number, source=HOME, holder="worker", of=None):
+        return self.engine.acquire(
+            key(number), account(number if of is None else of), source, holder
+        )
+
+    def lease(self, number, source=HOME, holder="worker", of=None) -> Lease:
+        outcome = self.acquire(number, source, holder, of)
+        assert isinstance(outcome, Lease), outcome
+        return outcome
+
+    def ticket(self, number, source=HOME, holder="worker", of=None) -> Ticket:
+        outcome = self.acquire(number, source, holder, of)
+        assert isinstance(outcome, Ticket), outcome
+        return outcome
+
+    def store(self, number, source=HOME, ttl=43200.0, of=None) -> None:
+        lease = self.lease(number, source, of=of)
+        assert self.engine.fulfil(key(number), lease.token, value(number), ttl)
+
+    def reject(self, number, source=HOME, of=None) -> None:
+        lease = self.lease(number, source, of=of)
+        assert self.engine.fail(key(number), lease.token, "rejected", 0.0)
+
+    def settle(self):
+        return dict(self.engine.settle())
+
+    def stat(self, name):
+        return self.engine.stats()[name]
+
+    def run(self, seconds):
+        """Let time pass, settling whenever something is due; returns all answers."""
+        end = self.clock.time + seconds
+        answers = {}
+        for _ in range(100_000):
+            due = self.engine.next_due()
+            if due is None or due > end:
+                self.clock.time = end
+                return answers
+            self.clock.time = max(self.clock.time, due)
+            new = self.settle()
+            assert not answers.keys() & new.keys()
+            answers |= new
+        raise AssertionError("settle has no end")
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+class TestSessions:
+    def test_the_first_who_asks_gets_a_lease_and_the_next_a_hit(self, house):
+        lease = house.lease(1)
+        assert lease.lasts == house.limits.lease_lasts
+        assert house.engine.fulfil(key(1), lease.token, value(1), 3600.0)
+        assert house.acquire(1) == Hit(value(1), 3600.0)
+
+    def test_expiry_is_absolute_and_a_hit_never_prolongs_it(self, house):
+        house.store(1, ttl=100.0)
+        house.clock.time += 99.0
+        assert house.acquire(1) == Hit(value(1), 1.0)
+        house.clock.time += 1.0
+        assert isinstance(house.acquire(1), Lease)
+        assert house.stat("expired_total") == 1
+
+    def test_another_key_never_gets_the_value(self, house):
+        house.store(1)
+        assert isinstance(house.acquire(2, of=1), Lease)
+
+    def test_the_least_recently_used_goes_when_there_is_no_room(self):
+        house = House(sessions=2)
+        house.store(1)
+        house.store(2)
+        house.acquire(1)
+        house.store(3)
+        assert isinstance(house.acquire(1), Hit)
+        assert isinstance(house.acquire(3), Hit)
+        assert isinstance(house.acquire(2), Lease)
+        assert house.stat("evicted_total") == 1
+        assert house.stat("sessions") == house.stat("limit_sessions") == 2
+
+    def test_a_new_password_ends_the_session_of_the_old(self, house):
+        house.store(1, of=7)
+        house.store(2, of=7)
+        assert isinstance(house.acquire(2, of=7), Hit)
+        assert isinstance(house.acquire(1, of=7), Lease)
+        assert house.stat("bytes") == len(value(2))
+
+    def test_a_new_login_of_the_same_key_replaces_its_session(self, house):
+        house.store(1, ttl=10.0)
+        house.clock.time += 10.0
+        house.store(1, ttl=20.0)
+        assert house.acquire(1) == Hit(value(1), 20.0)
+        assert house.stat("sessions") == 1
+        assert house.stat("flushed_total") == 0
+
+    def test_forget_drops_only_the_very_value(self, house):
+        house.store(1)
+        digest = hashlib.sha256(value(1)).digest()
+        assert house.engine.forget(key(1), hashlib.sha256(b"other").digest()) == 0
+        assert house.engine.forget(key(2), digest) == 0
+        assert house.engine.forget(key(1), digest) == 1
+        assert house.engine.forget(key(1), digest) == 0
+        assert isinstance(house.acquire(1), Lease)
+
+    def test_sessions_that_ran_out_are_swept_in_slices(self, monkeypatch):
+        monkeypatch.setattr(held_module, "SWEEP_SLICE", 2)
+        quick = House(login_burst=100)
+        for number in range(5):
+            quick.store(number, ttl=10.0)
+        quick.store(9, ttl=1000.0)
+        assert quick.stat("sessions") == 6
+        quick.clock.time += 10.0
+        quick.settle()
+        assert quick.stat("sessions") == 5
+        quick.run(10.0)
+        assert quick.stat("sessions") == 1
+        assert quick.stat("bytes") == len(value(9))
+        assert quick.stat("expired_total") == 5
+        quick.run(1000.0)
+        assert quick.engine.next_due() is None
+
+    @pytest.mark.parametrize("ttl", [0.0, -1.0, TTL_MAX + 1.0, float("nan"), float("inf")])
+    def test_a_time_to_live_out_of_bounds_is_refused_and_the_lease_stays(self, house, ttl):
+        lease = house.lease(1)
+        with pytest.raises(ValueError, match="ttl"):
+            house.engine.fulfil(key(1), lease.token, value(1), ttl)
+        assert house.engine.fulfil(key(1), lease.token, value(1), TTL_MAX)
+
+    @pytest.mark.parametrize("size", [0, VALUE_MAX_BYTES + 1])
+    def test_a_value_of_a_wrong_size_is_refused(self, house, size):
+        lease = house.lease(1)
+        with pytest.raises(ValueError, match="value"):
+            house.engine.fulfil(key(1), lease.token, bytes(size), 1.0)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            (b"k" * 31, account(1), HOME),
+            (key(1), b"a" * 33, HOME),
+            (key(1), account(1), ""),
+            (key(1), account(1), "x" * 65),
+        ],
+    )
+    def test_a_question_of_a_wrong_size_is_refused(self, house, arguments):
+        with pytest.raises(ValueError, match="size"):
+            house.engine.acquire(*arguments, "worker")
+
+    def test_a_worker_may_keep_copies_of_what_the_daemon_holds(self, house):
+        house.engine.adopt(key(1), account(1), value(1), 10.0)
+        assert house.engine.find(key(1)) == (value(1), 10.0)
+        assert house.acquire(1) == Hit(value(1), 10.0)
+        house.clock.time += 10.0
+        assert house.engine.find(key(1)) is None
+        assert house.engine.drop(key(1)) == 1
+        assert house.engine.drop(key(1)) == 0
+
+
+class TestLeases:
+    def test_two_hundred_who_ask_for_one_key_make_one_lease(self, house):
+        lease = house.lease(1)
+        tickets = [house.ticket(1, holder=number) for number in range(199)]
+        assert house.settle() == {}
+        house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+        assert house.settle() == dict.fromkeys(tickets, Hit(value(1), 60.0))
+        assert house.stat("leases_granted_total") == 1
+        assert house.stat("waits_total") == 199
+        assert house.stat("hits_total") == 199
+        assert house.stat("misses_total") == 200
+
+    def test_all_who_wait_are_told_that_the_password_was_rejected(self, house):
+        lease = house.lease(1)
+        tickets = [house.ticket(1) for _ in range(5)]
+        house.engine.fail(key(1), lease.token, "rejected", 0.0)
+        assert house.settle() == dict.fromkeys(tickets, Rejected())
+        assert house.stat("rejected_total") == 6
+
+    def test_all_who_wait_are_told_that_the_portal_failed_and_nothing_is_kept(self, house):
+        lease = house.lease(1)
+        tickets = [house.ticket(1) for _ in range(5)]
+        house.engine.fail(key(1), lease.token, "timeout", 7.0)
+        assert house.settle() == dict.fromkeys(tickets, Unavailable("timeout", 7.0))
+        assert isinstance(house.acquire(1), Lease)
+        assert house.throttle.lockouts() == []
+        assert house.stat("unavailable_total") == 6
+
+    def test_the_same_wrong_pair_is_answered_from_memory_for_a_minute(self, house):
+        house.reject(1)
+        house.clock.time += 59.0
+        assert house.acquire(1) == Rejected()
+        house.clock.time += 1.0
+        assert isinstance(house.acquire(1), Lease)
+
+    def test_remembered_rejections_are_bounded(self):
+        house = House(Policy(per_source=1000, per_account=1000), rejections=2, login_burst=100)
+        for number in range(3):
+            house.reject(number)
+        assert isinstance(house.acquire(0), Lease)
+        assert house.acquire(1) == Rejected()
+        assert house.acquire(2) == Rejected()
+
+    @pytest.mark.parametrize("ending", ["expires", "drop", "release", "flush", "flush account"])
+    def test_a_lost_lease_goes_to_the_next_who_waits_at_once(self, ending):
+        house = House(login_burst=1, logins_per_second=0.001)
+        lease = house.lease(1, holder="dying")
+        second, third = house.ticket(1, holder="second"), house.ticket(1, holder="third")
+        match ending:
+            case "expires":
+                house.clock.time = house.engine.next_due()
+            case "drop":
+                house.engine.drop_holder("dying")
+            case "release":
+                house.engine.release(key(1), lease.token)
+            case "flush":
+                house.engine.flush("sessions")
+            case _:
+                house.engine.flush("account", account(1))
+        assert house.engine.next_due() <= house.clock.time
+        answers = house.settle()
+        assert list(answers) == [second]
+        assert not house.engine.fulfil(key(1), lease.token, value(9), 60.0)
+        assert house.engine.fulfil(key(1), answers[second].token, value(1), 60.0)
+        assert house.settle() == {third: Hit(value(1), 60.0)}
+        assert house.stat("leases_lost_total") == 1
+
+    def test_a_lost_lease_that_nobody_waits_for_is_gone(self, house):
+        house.lease(1, holder="dying")
+        house.engine.drop_holder("dying")
+        assert house.settle() == {}
+        assert house.engine.next_due() is None
+        assert isinstance(house.acquire(1), Lease)
+
+    def test_a_late_answer_changes_nothing(self, house):
+        late = house.lease(1)
+        house.clock.time += house.limits.lease_lasts
+        assert not house.engine.fulfil(key(1), late.token, value(1), 60.0)
+        assert not house.engine.fail(key(1), late.token, "rejected", 0.0)
+        assert house.throttle.lockouts() == []
+        house.settle()
+        assert isinstance(house.acquire(1), Lease)
+
+    def test_a_lease_is_good_for_one_answer_to_its_own_key(self, house):
+        lease = house.lease(1)
+        assert not house.engine.fulfil(key(2), lease.token, value(2), 60.0)
+        assert not house.engine.fail(key(2), lease.token, "timeout", 0.0)
+        assert not house.engine.fulfil(key(1), b"x" * 16, value(1), 60.0)
+        house.engine.release(key(2), lease.token)
+        assert house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+        assert not house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+
+    def test_a_dropped_holder_loses_its_own_things_only(self, house):
+        lease = house.lease(1, holder="a")
+        house.ticket(1, holder="b")
+        kept = house.ticket(1, holder="c")
+        house.engine.drop_holder("b")
+        house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+        assert list(house.settle()) == [kept]
+        assert house.stat("waiting") == 0
+
+    def test_an_answer_not_yet_collected_is_dropped_with_its_holder(self, house):
+        lease = house.lease(1, holder="a")
+        house.ticket(1, holder="b")
+        house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+        house.engine.drop_holder("b")
+        assert house.settle() == {}
+
+    def test_a_withdrawn_ticket_is_never_answered(self, house):
+        lease = house.lease(1)
+        ticket = house.ticket(1)
+        house.engine.withdraw(ticket)
+        house.engine.withdraw(ticket)
+        house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+        assert house.settle() == {}
+
+    def test_the_last_to_wait_may_withdraw_before_a_lost_lease_is_passed_on(self, house):
+        house.lease(1, holder="dying")
+        ticket = house.ticket(1)
+        house.engine.drop_holder("dying")
+        house.engine.withdraw(ticket)
+        again = house.ticket(1)
+        answers = house.settle()
+        assert list(answers) == [again]
+        assert isinstance(answers[again], Lease)
+
+    def test_eviction_touches_neither_leases_nor_locks(self):
+        house = House(sessions=1, login_burst=100)
+        lease = house.lease(1)
+        for number in range(5):
+            house.reject(100 + number, of=100)
+        for number in range(50, 55):
+            house.store(number)
+        assert isinstance(house.acquire(99, of=100), Locked)
+        assert house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+
+    @pytest.mark.parametrize("reason", ["nonsense", PACED, ""])
+    def test_an_unknown_reason_is_refused(self, house, reason):
+        lease = house.lease(1)
+        with pytest.raises(ValueError, match="reason"):
+            house.engine.fail(key(1), lease.token, reason, 0.0)
+
+    @pytest.mark.parametrize("retry_after", [-1.0, float("nan"), float("inf")])
+    def test_a_retry_after_that_is_no_time_is_refused(self, house, retry_after):
+        lease = house.lease(1)
+        with pytest.raises(ValueError, match="retry_after"):
+            house.engine.fail(key(1), lease.token, "busy", retry_after)
+
+
+class TestLocks:
+    def test_the_answer_is_the_same_for_a_right_and_a_wrong_password(self, house):
+        house.store(1, source=HOME)
+        for number in range(10, 15):
+            house.reject(number, source=CAFE, of=1)
+        assert house.acquire(1, source=CAFE) == Locked(30.0)
+        assert house.acquire(99, source=CAFE, of=1) == Locked(30.0)
+        assert isinstance(house.acquire(1, source=HOME), Hit)
+
+    def test_an_account_lock_holds_for_the_right_password_from_unknown_sources(self):
+        house = House(login_burst=100)
+        house.store(1, source=HOME)
+        for number in range(10, 30):
+            house.reject(number, source=f"203.0.113.{number}", of=1)
+        assert house.acquire(1, source=CAFE) == Locked(30.0)
+        assert isinstance(house.acquire(1, source=HOME), Hit)
+
+    def test_a_hit_forgives_the_failures_of_its_source(self, house):
+        house.store(1, source=HOME)
+        for number in range(10, 14):
+            house.reject(number, source=CAFE, of=1)
+        assert isinstance(house.acquire(1, source=CAFE), Hit)
+        assert house.throttle.lockouts() == []
+
+    def test_parallel_guesses_never_exceed_the_source_budget(self):
+        house = House(logins_at_once=100, login_burst=100)
+        outcomes = [house.acquire(n, source=CAFE, of=1) for n in range(50)]
+        leases = [one for one in outcomes if isinstance(one, Lease)]
+        assert len(leases) == 5
+        assert house.settle() == {}
+        other = house.lease(999)
+        assert house.engine.fulfil(key(999), other.token, value(999), 60.0)
+        for number, lease in enumerate(leases):
+            house.engine.fail(key(number), lease.token, "rejected", 0.0)
+        answers = house.settle()
+        assert len(answers) == 45
+        assert set(answers.values()) == {Locked(30.0)}
+        assert house.stat("leases_granted_total") == 6
+
+    def test_after_a_lock_guesses_go_one_at_a_time(self):
+        house = House(logins_at_once=100, login_burst=100)
+        for number in range(5):
+            house.reject(number, source=CAFE, of=1)
+        house.clock.time += 30.0
+        assert isinstance(house.acquire(10, source=CAFE, of=1), Lease)
+        assert isinstance(house.acquire(11, source=CAFE, of=1), Ticket)
+        assert house.settle() == {}
+
+    def test_a_parked_login_goes_on_when_the_one_before_it_was_no_failure(self):
+        house = House(Policy(per_source=1), logins_at_once=100, login_burst=100)
+        first = house.lease(1, source=CAFE, of=1)
+        second = house.ticket(2, source=CAFE, of=1)
+        assert house.settle() == {}
+        house.engine.fail(key(1), first.token, "timeout", 1.0)
+        assert isinstance(house.settle()[second], Lease)
+
+    def test_a_parked_login_goes_on_when_the_account_is_unlocked(self):
+        house = House(Policy(per_source=2), logins_at_once=100, login_burst=100)
+        house.reject(1, source=CAFE, of=1)
+        house.lease(2, source=CAFE, of=1)
+        third, fourth = house.ticket(3, source=CAFE, of=1), house.ticket(4, source=CAFE, of=1)
+        assert house.settle() == {}
+        assert house.engine.unlock(account(1)) == 2
+        assert list(house.settle()) == [third]
+        house.engine.withdraw(fourth)
+
+    def test_one_accounts_parked_logins_do_not_hold_up_others(self):
+        house = House(Policy(per_source=1), login_burst=100)
+        house.lease(0, source=CAFE, of=1)
+        for number in range(1, 50):
+            house.ticket(number, source=CAFE, of=1)
+        house.settle()
+        assert isinstance(house.acquire(100, source=CAFE), Lease)
+        assert isinstance(house.acquire(50, source=HOME, of=1), Lease)
+
+    def test_the_lock_is_looked_at_again_before_a_lease_is_granted(self):
+        house = House(Policy(per_source=1), logins_at_once=1)
+        first = house.lease(1, source=CAFE, of=1)
+        waiting = house.ticket(2, source=CAFE, of=1)
+        house.engine.fail(key(1), first.token, "rejected", 0.0)
+        assert house.settle() == {waiting: Locked(30.0)}
+
+    def test_one_who_waits_and_got_locked_meanwhile_is_not_told_the_session(self):
+        house = House(Policy(per_source=1), login_burst=100)
+        right = house.lease(1, source=HOME, of=1)
+        at_home = house.ticket(1, source=HOME, of=1)
+        guesser = house.ticket(1, source=CAFE, of=1)
+        house.reject(2, source=CAFE, of=1)
+        house.engine.fulfil(key(1), right.token, value(1), 60.0)
+        assert house.settle() == {at_home: Hit(value(1), 60.0), guesser: Locked(30.0)}
+
+    def test_the_guess_that_locks_tells_locked_to_those_who_wait_with_it(self):
+        house = House(Policy(per_source=1))
+        lease = house.lease(1, source=CAFE)
+        same, other = house.ticket(1, source=CAFE), house.ticket(1, source=HOME)
+        house.engine.fail(key(1), lease.token, "rejected", 0.0)
+        assert house.settle() == {same: Locked(30.0), other: Rejected()}
+
+    def test_a_lost_lease_is_not_passed_on_to_a_locked_source(self):
+        house = House(Policy(per_source=1), login_burst=100)
+        house.lease(1, source=HOME, holder="dying", of=1)
+        locked = house.ticket(1, source=CAFE, of=1)
+        free = house.ticket(1, source="203.0.113.5", of=1)
+        house.reject(2, source=CAFE, of=1)
+        house.engine.drop_holder("dying")
+        answers = house.settle()
+        assert answers[locked] == Locked(30.0)
+        assert isinstance(answers[free], Lease)
+
+    def test_unlock_forgets_rejections_of_that_account_only(self, house):
+        house.reject(1)
+        house.reject(2)
+        assert house.engine.unlock(account(1)) == 2
+        assert isinstance(house.acquire(1), Lease)
+        assert house.acquire(2) == Rejected()
+
+
+class TestPace:
+    def test_ten_at_once_and_then_two_a_second(self):
+        house = House(logins_at_once=1000)
+        outcomes = [house.acquire(number, source=f"s{number}") for number in range(30)]
+        assert [type(one) for one in outcomes] == [Lease] * 10 + [Ticket] * 20
+        start, granted = house.clock.time, []
+        for _ in range(20):
+            house.clock.time = house.engine.next_due()
+            granted += [(ticket, house.clock.time - start) for ticket in house.settle()]
+        assert [ticket for ticket, _ in granted] == outcomes[10:]
+        assert [when for _, when in granted] == pytest.approx([n / 2 for n in range(1, 21)])
+
+    def test_four_at_a_time(self, house):
+        leases = [house.lease(number) for number in range(4)]
+        ticket = house.ticket(4)
+        assert house.settle() == {}
+        house.engine.fulfil(key(2), leases[2].token, value(2), 60.0)
+        assert isinstance(house.settle()[ticket], Lease)
+
+    def test_whoever_waits_goes_before_whoever_comes(self):
+        house = House(logins_at_once=1)
+        first = house.lease(1)
+        second = house.ticket(2)
+        house.engine.fail(key(1), first.token, "timeout", 0.0)
+        third = house.ticket(3)
+        assert list(house.settle()) == [second]
+        house.engine.withdraw(third)
+
+    def test_sources_take_turns(self):
+        house = House(logins_at_once=1, login_burst=100)
+        lease, number = house.lease(0), 0
+        crowd = [house.ticket(n, source=CAFE) for n in range(1, 20)]
+        single = house.ticket(50, source=HOME)
+        order = []
+        for _ in range(3):
+            house.engine.fail(key(number), lease.token, "timeout", 0.0)
+            ((ticket, lease),) = house.settle().items()
+            number = int.from_bytes(ticket.key[1:], "big")
+            order.append(ticket)
+        assert order == [crowd[0], single, crowd[1]]
+
+    def test_who_waits_too_long_is_told_when_to_come_back(self):
+        house = House(logins_at_once=1000, logins_per_second=0.1, login_burst=1)
+        house.lease(0)
+        tickets = [house.ticket(number) for number in range(1, 11)]
+        answers = house.run(house.limits.longest_wait)
+        assert set(answers) == set(tickets)
+        late = [one for one in answers.values() if isinstance(one, Unavailable)]
+        assert len(late) >= 6
+        assert {one.reason for one in late} == {PACED}
+        assert all(one.retry_after >= 1.0 for one in late)
+        assert max(one.retry_after for one in late) > 30.0
+
+    def test_nobody_waits_longer_than_the_longest_wait(self):
+        house = House()
+        house.lease(1)
+        house.clock.time += 1.0
+        ticket = house.ticket(1)
+        answers = house.run(house.limits.longest_wait)
+        assert isinstance(answers[ticket], Lease)
+        other = House(lease_lasts=100.0)
+        other.lease(1)
+        ticket = other.ticket(1)
+        assert other.run(39.9) == {}
+        assert isinstance(other.run(0.1)[ticket], Unavailable)
+
+    def test_more_than_may_wait_are_sent_away_at_once(self):
+        house = House(waiting=2)
+        house.lease(1)
+        house.ticket(1)
+        house.ticket(1)
+        answer = house.acquire(1)
+        assert isinstance(answer, Unavailable)
+        assert answer.reason == PACED
+        assert house.stat("unavailable_total") == 1
+
+    def test_leases_given_up_one_after_another_do_not_outrun_the_pace(self):
+        house = House()
+        house.lease(1, holder=0)
+        for holder in range(1, 500):
+            house.ticket(1, holder=holder)
+        granted = 1
+        holders = iter(range(500))
+        while house.clock.time < 1010.0:
+            house.engine.drop_holder(next(holders))
+            new = [one for one in house.settle().values() if isinstance(one, Lease)]
+            granted += len(new)
+            if not new:
+                house.clock.time += 0.5
+        assert granted <= 2 * house.limits.login_burst + 2 * 10 + 1
+
+
+class TestFlush:
+    def test_flush_all_drops_sessions_records_and_leases(self, house):
+        house.store(1)
+        house.store(2)
+        house.reject(3)
+        lease = house.lease(4)
+        assert house.engine.flush("all") == (2, 2)
+        assert not house.engine.fulfil(key(4), lease.token, value(4), 60.0)
+        assert isinstance(house.acquire(3), Lease)
+        assert house.stat("sessions") == house.stat("bytes") == 0
+        assert house.stat("flushed_total") == 2
+
+    def test_flush_sessions_leaves_records(self, house):
+        house.store(1)
+        house.reject(3)
+        assert house.engine.flush("sessions") == (1, 0)
+        assert house.acquire(3) == Rejected()
+
+    def test_flush_account_drops_its_session_and_lease_only(self, house):
+        house.store(1)
+        house.store(2)
+        mine, theirs = house.lease(3, of=1), house.lease(4)
+        assert house.engine.flush("account", account(1)) == (1, 0)
+        assert isinstance(house.acquire(2), Hit)
+        assert not house.engine.fulfil(key(3), mine.token, value(3), 60.0)
+        assert house.engine.fulfil(key(4), theirs.token, value(4), 60.0)
+
+    def test_flush_expired_drops_what_has_run_out(self, house):
+        house.store(1, ttl=10.0)
+        house.store(2)
+        lease = house.lease(3)
+        house.clock.time += 10.0
+        assert house.engine.flush("expired") == (1, 0)
+        assert isinstance(house.acquire(2), Hit)
+        assert house.engine.fulfil(key(3), lease.token, value(3), 60.0)
+        assert house.stat("expired_total") == 1
+
+    def test_flush_lockouts_drops_records_and_rejections(self, house):
+        house.store(1)
+        house.reject(2)
+        assert house.engine.flush("lockouts") == (0, 2)
+        assert isinstance(house.acquire(2), Lease)
+        assert isinstance(house.acquire(1), Hit)
+
+    def test_known_sources_survive_every_flush(self):
+        house = House(login_burst=100)
+        house.store(1, source=HOME)
+        house.engine.flush("all")
+        house.engine.unlock(account(1))
+        for number in range(10, 30):
+            house.reject(number, source=f"203.0.113.{number}", of=1)
+        assert isinstance(house.acquire(1, source=CAFE), Locked)
+        assert isinstance(house.acquire(1, source=HOME), Lease)
+
+    @pytest.mark.parametrize(
+        ("what", "whose"), [("account", None), ("all", account(1)), ("nonsense", None)]
+    )
+    def test_a_flush_that_makes_no_sense_is_refused(self, house, what, whose):
+        with pytest.raises(ValueError, match="flush"):
+            house.engine.flush(what, whose)
+
+
+class TestShown:
+    def test_the_statistics_are_those_of_the_protocol(self, house):
+        protocol = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
+        names = {line.split("`")[1] for line in protocol.splitlines() if line.startswith("| `")}
+        assert set(house.engine.stats()) <= names
+        assert house.stat("hit_ratio") is None
+        house.store(1)
+        house.acquire(1)
+        assert house.stat("hit_ratio") == 0.5
+
+    def test_sessions_are_listed_latest_used_first_without_values(self, house):
+        house.store(1, ttl=100.0)
+        house.clock.time += 10.0
+        house.store(2, ttl=5.0)
+        house.store(3, ttl=100.0)
+        house.clock.time += 5.0
+        house.acquire(1)
+        house.clock.time += 1.0
+        total, listed = house.engine.sessions(10)
+        assert total == 3
+        assert listed == [
+            {
+                "account": account(1)[:6],
+                "age": 16.0,
+                "expires_in": 84.0,
+                "idle": 1.0,
+                "hits": 1,
+                "bytes": len(value(1)),
+            },
+            {
+                "account": account(3)[:6],
+                "age": 6.0,
+                "expires_in": 94.0,
+                "idle": 6.0,
+                "hits": 0,
+                "bytes": len(value(3)),
+            },
+        ]
+        assert house.engine.sessions(1) == (3, listed[:1])
+
+    def test_lockouts_are_listed_the_longest_locked_first(self, house):
+        for number in range(5):
+            house.reject(number, source=CAFE, of=1)
+        house.reject(9, source=HOME, of=2)
+        total, listed = house.engine.lockouts(10)
+        assert total == 4
+        assert listed[0] == {
+            "account": account(1)[:6],
+            "source": CAFE,
+            "failures": 5,
+            "retry_after": 30.0,
+        }
+        assert [one["retry_after"] for one in listed[1:]] == [0.0] * 3
+        assert house.engine.lockouts(1) == (4, listed[:1])
+        assert house.stat("lockouts_active") == 1
+
+    def test_nothing_is_due_when_nothing_is_there(self, house):
+        assert house.engine.next_due() is None
+        assert house.settle() == {}
+
+
+class TestRestore:
+    def test_sessions_and_locks_survive_with_the_time_they_had_left(self, house):
+        house.store(1, ttl=100.0)
+        house.store(2, ttl=5.0)
+        for number in range(10, 15):
+            house.reject(number, source=CAFE, of=3)
+        house.clock.time += 5.0
+        export = house.engine.export()
+        other = House()
+        other.clock.time = 7777.0
+        assert other.engine.restore(export) == 1
+        assert other.acquire(1) == Hit(value(1), 95.0)
+        assert isinstance(other.acquire(2), Lease)
+        assert other.acquire(99, source=CAFE, of=3) == Locked(25.0)
+
+    def test_the_order_of_use_survives(self):
+        house = House(sessions=3)
+        for number in (1, 2, 3):
+            house.store(number)
+        house.acquire(1)
+        other = House(sessions=2)
+        assert other.engine.restore(house.engine.export()) == 2
+        assert isinstance(other.acquire(1), Hit)
+        assert isinstance(other.acquire(3), Hit)
+
+    def test_an_export_does_not_change_while_the_engine_goes_on(self, house):
+        house.store(1, ttl=100.0)
+        export = house.engine.export()
+        house.engine.flush("all")
+        house.store(2)
+        (session,) = export.sessions
+        assert (session.value, session.expires) == (value(1), 1100.0)
+        assert list(export.known) == [account(1)]

@@ -1,0 +1,261 @@
+"""The engine against a model of dicts: whatever is done in whatever order, the promises hold."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from server.cache.engine import Engine, Limits, Ticket
+from server.cache.outcomes import PACED, Hit, Lease, Locked, Rejected, Unavailable
+from server.cache.throttle import Policy, Throttle
+
+KEYS = st.integers(0, 5)
+"""Credentials: two per account."""
+ACCOUNTS = st.integers(0, 2)
+SOURCES = st.sampled_from(["192.0.2.1", "192.0.2.2"])
+HOLDERS = st.integers(0, 2)
+
+POLICY = Policy(per_source=2, per_account=3, first=30.0, longest=120.0, known_for=500.0)
+LIMITS = Limits(
+    sessions=3,
+    logins_at_once=2,
+    logins_per_second=0.5,
+    login_burst=3,
+    lease_lasts=20.0,
+    longest_wait=25.0,
+    waiting=8,
+    rejected_memory=15.0,
+    rejections=3,
+)
+
+
+def key(number: int) -> bytes:
+    return b"k" * 31 + bytes([number])
+
+
+def account_of(number: int) -> int:
+    return number // 2
+
+
+def account(number: int) -> bytes:
+    return b"a" * 31 + bytes([number])
+
+
+class EngineAgainstModel(RuleBasedStateMachine):
+    @initialize()
+    def start(self) -> None:
+        self.time = 1000.0
+        tokens = itertools.count()
+        self.throttle = Throttle(POLICY, lambda: self.time)
+        self.engine = Engine(
+            LIMITS, self.throttle, lambda: self.time, lambda: next(tokens).to_bytes(16, "big")
+        )
+        self.versions = itertools.count()
+        # What may be served: key -> value, and when it ends. The engine may hold less (eviction).
+        self.stored: dict[int, tuple[bytes, float]] = {}
+        self.leases: dict[bytes, tuple[int, str, int, float]] = {}
+        self.lost: list[tuple[int, bytes]] = []
+        self.tickets: dict[Ticket, tuple[int, str, int, float]] = {}
+        self.granted: list[float] = []
+        self.wrong: dict[int, float] = {}
+
+    # What comes back, from whichever call
+
+    def check(self, number: int, source: str, holder: int, outcome: object) -> None:
+        locked = self.throttle.locked_for(account(account_of(number)), source)
+        match outcome:
+            case Hit(value, expires_in):
+                assert locked == 0.0
+                known, ends = self.stored[number]
+                assert value == known
+                assert 0.0 < expires_in == ends - self.time
+            case Lease(token, lasts):
+                assert locked == 0.0
+                assert token not in self.leases
+                assert all(number != other for other, *_ in self.leases.values())
+                self.leases[token] = (number, source, holder, self.time + lasts)
+                self.granted.append(self.time)
+                assert len(self.leases) <= LIMITS.logins_at_once
+                self.check_budget(account_of(number), source)
+            case Rejected():
+                assert locked == 0.0
+                assert self.wrong[number] > self.time
+            case Locked(retry_after):
+                assert 0.0 < retry_after == locked
+            case Unavailable(reason, retry_after):
+                assert reason in {PACED, "timeout"}
+                assert retry_after >= (1.0 if reason == PACED else 0.0)
+            case _:
+                raise AssertionError(outcome)
+
+    def check_budget(self, whose: int, source: str) -> None:
+        """However many guesses are out, their failures lead to one lock at most."""
+        rows = {
+            row.source: row for row in self.throttle.lockouts() if row.account == account(whose)
+        }
+        ours = [lease[1] for lease in self.leases.values() if account_of(lease[0]) == whose]
+        failures = rows[source].failures if source in rows else 0
+        assert ours.count(source) <= max(1, POLICY.per_source - failures)
+
+    def settle(self) -> None:
+        for token in [t for t, lease in self.leases.items() if lease[3] <= self.time]:
+            self.lose(token)
+        for ticket, outcome in self.engine.settle():
+            number, source, holder, deadline = self.tickets.pop(ticket)  # answered exactly once
+            assert self.time <= deadline
+            self.check(number, source, holder, outcome)
+        due = self.engine.next_due()
+        assert due is None or due > self.time
+
+    def lose(self, token: bytes) -> None:
+        number, *_ = self.leases.pop(token)
+        self.lost.append((number, token))
+
+    # What callers do
+
+    @rule(number=KEYS, source=SOURCES, holder=HOLDERS)
+    def acquire(self, number: int, source: str, holder: int) -> None:
+        whose = account(account_of(number))
+        outcome = self.engine.acquire(key(number), whose, source, holder)
+        if isinstance(outcome, Ticket):
+            assert self.throttle.locked_for(whose, source) == 0.0
+            self.tickets[outcome] = (number, source, holder, self.time + LIMITS.longest_wait)
+        else:
+            self.check(number, source, holder, outcome)
+        self.settle()
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), ttl=st.sampled_from([10.0, 60.0, 300.0]))
+    def fulfil(self, data: st.DataObject, ttl: float) -> None:
+        token = data.draw(st.sampled_from(list(self.leases)))
+        number, *_ = self.leases.pop(token)
+        value = key(number) + next(self.versions).to_bytes(8, "big")
+        self.stored = {k: v for k, v in self.stored.items() if account_of(k) != account_of(number)}
+        self.stored[number] = (value, self.time + ttl)
+        assert self.engine.fulfil(key(number), token, value, ttl)
+        self.settle()
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), reason=st.sampled_from(["rejected", "rejected", "timeout"]))
+    def fail(self, data: st.DataObject, reason: str) -> None:
+        token = data.draw(st.sampled_from(list(self.leases)))
+        number, *_ = self.leases.pop(token)
+        if reason == "rejected":
+            self.wrong[number] = self.time + LIMITS.rejected_memory
+        assert self.engine.fail(key(number), token, reason, 3.0)
+        self.settle()
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        token = data.draw(st.sampled_from(list(self.leases)))
+        number = self.leases[token][0]
+        self.lose(token)
+        self.engine.release(key(number), token)
+        self.settle()
+
+    @precondition(lambda self: self.lost)
+    @rule(data=st.data(), right=st.booleans())
+    def answer_too_late(self, data: st.DataObject, right: bool) -> None:
+        number, token = data.draw(st.sampled_from(self.lost))
+        before = self.throttle.lockouts(), self.engine.stats()
+        if right:
+            assert not self.engine.fulfil(key(number), token, b"late", 60.0)
+        else:
+            assert not self.engine.fail(key(number), token, "rejected", 0.0)
+        assert (self.throttle.lockouts(), self.engine.stats()) == before
+
+    @precondition(lambda self: self.tickets)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        ticket = data.draw(st.sampled_from(list(self.tickets)))
+        del self.tickets[ticket]
+        self.engine.withdraw(ticket)
+        self.settle()
+
+    @rule(holder=HOLDERS)
+    def drop_holder(self, holder: int) -> None:
+        for token in [t for t, lease in self.leases.items() if lease[2] == holder]:
+            self.lose(token)
+        self.tickets = {t: asked for t, asked in self.tickets.items() if asked[2] != holder}
+        self.engine.drop_holder(holder)
+        self.settle()
+
+    # What an operator and the clock do
+
+    @rule(whose=st.none() | ACCOUNTS)
+    def flush(self, whose: int | None) -> None:
+        for token, lease in list(self.leases.items()):
+            if whose is None or account_of(lease[0]) == whose:
+                self.lose(token)
+        self.stored = {
+            k: v for k, v in self.stored.items() if whose is not None and account_of(k) != whose
+        }
+        self.engine.flush(*(("sessions",) if whose is None else ("account", account(whose))))
+        self.settle()
+
+    @rule(whose=ACCOUNTS)
+    def unlock(self, whose: int) -> None:
+        self.engine.unlock(account(whose))
+        for source in ("192.0.2.1", "192.0.2.2"):
+            assert self.throttle.locked_for(account(whose), source) == 0.0
+        self.settle()
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 2.0, 14.0, 31.0, 130.0]))
+    def pass_time(self, seconds: float) -> None:
+        end = self.time + seconds
+        for _ in range(1000):
+            due = self.engine.next_due()
+            if due is None or due > end:
+                break
+            self.time = due
+            self.settle()
+        else:
+            raise AssertionError("settle has no end")
+        self.time = end
+        self.settle()
+
+    @rule()
+    def restart(self) -> None:
+        """Sessions, locks and known sources survive; leases and tickets do not."""
+        export = self.engine.export()
+        locks = {(row.account, row.source): row for row in self.throttle.lockouts()}
+        for token in list(self.leases):
+            self.lose(token)
+        self.tickets.clear()
+        self.lost.clear()
+        self.granted.clear()
+        tokens = itertools.count(10**9)
+        self.throttle = Throttle(POLICY, lambda: self.time)
+        self.engine = Engine(
+            LIMITS, self.throttle, lambda: self.time, lambda: next(tokens).to_bytes(16, "big")
+        )
+        self.engine.restore(export)
+        assert {(row.account, row.source): row for row in self.throttle.lockouts()} == locks
+
+    # What always holds
+
+    @invariant()
+    def counts_agree(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        stats = self.engine.stats()
+        assert stats["leases"] == len(self.leases)
+        assert stats["waiting"] == len(self.tickets) <= LIMITS.waiting
+        assert stats["sessions"] <= LIMITS.sessions
+
+    @invariant()
+    def no_more_logins_than_the_pace_and_its_debt_allow(self) -> None:
+        for first, start in enumerate(getattr(self, "granted", [])):
+            since = len(self.granted) - first
+            allowed = 2 * LIMITS.login_burst + (self.granted[-1] - start) * LIMITS.logins_per_second
+            assert since <= allowed + 1e-6
+
+
+EngineAgainstModel.TestCase.settings = settings(
+    max_examples=80, stateful_step_count=40, deadline=None
+)
+test_engine_against_model = EngineAgainstModel.TestCase

@@ -75,7 +75,7 @@ class Endpoint:
             return
         streaming = takes_events and (not takes_json or wants_progress(message))
         app = self._streaming if streaming else self._plain
-        await app(_accepting_both(scope), _replay(body, receive), send)
+        await app(_tidied(scope), _replay(body, receive), send)
 
 
 def accepted(scope: Scope) -> tuple[bool, bool]:
@@ -171,9 +171,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _accepting_both(scope: Scope) -> Scope:
+def _tidied(scope: Scope) -> Scope:
+    # White space around a value is not part of it (RFC 9110 5.5), but httptools leaves it behind
+    # the value, and the SDK compares Mcp-Name with the body to the letter.
+    headers = [(k, v.strip(b" \t")) for k, v in scope["headers"] if k != b"accept"]
     # The SDK's event-stream face asks for both types although it sends only one of them.
-    headers = [(k, v) for k, v in scope["headers"] if k != b"accept"]
     headers.append((b"accept", b"application/json, text/event-stream"))
     return {**scope, "headers": headers}
 

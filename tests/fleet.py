@@ -1,0 +1,181 @@
+"""Daemon, simulator and workers on one socket, without supervisord: quick to start and to break."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+from .portal_simulator import RunningPortal, running_portal
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PATIENCE = 30.0
+"""Seconds anything may take to come up or to go."""
+
+
+def wait_until(what, condition, patience=PATIENCE):
+    """Return the first true value of `condition()`; fail with `what` after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not in {patience} s: {what}"
+        time.sleep(0.02)  # a poll with a bound, not a guess of how long it takes
+
+
+@dataclass
+class Fleet:
+    """A whole system of processes.
+
+    Attributes:
+        folder: Its run folder: socket, secret, snapshot, logs.
+        portal: The simulator.
+        url: Address of the MCP endpoint.
+        workers: Worker processes by name.
+        daemon: The cache daemon, if it runs.
+    """
+
+    folder: Path
+    portal: RunningPortal
+    listener: socket.socket
+    environment: dict[str, str]
+    workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    daemon: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.listener.getsockname()[1]}/mcp"
+
+    @property
+    def socket_path(self) -> Path:
+        return self.folder / "cache.sock"
+
+    def start_daemon(self) -> None:
+        self.daemon = self._start("cache", ["-m", "server.cache"], subprocess.DEVNULL)
+        wait_until("daemon listens", self._daemon_listens)
+
+    def kill_daemon(self, sig: int = signal.SIGKILL) -> None:
+        assert self.daemon is not None
+        self.daemon.send_signal(sig)
+        self.daemon.wait(PATIENCE)
+        self.daemon = None
+
+    def start_worker(self, name: str) -> None:
+        self.workers[name] = self._start(name, ["-m", "server"], self.listener)
+
+    def stop_worker(self, name: str, sig: int = signal.SIGTERM) -> None:
+        process = self.workers.pop(name)
+        process.send_signal(sig)
+        process.wait(PATIENCE)
+
+    def wait_worker(self, name: str) -> None:
+        pid = str(self.workers[name].pid)
+        ready = self.folder / "ready" / name
+        wait_until(f"{name} is ready", lambda: ready.exists() and ready.read_text().strip() == pid)
+
+    def logs(self) -> str:
+        return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
+    def stop(self) -> None:
+        everyone = [*self.workers.values(), *([self.daemon] if self.daemon else [])]
+        for process in everyone:
+            process.terminate()
+        for process in everyone:
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _start(self, name, arguments, stdin) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-W", "error::ResourceWarning", *arguments],
+                cwd=ROOT,
+                env={**self.environment, "SUPERVISOR_PROCESS_NAME": name},
+                stdin=stdin,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _daemon_listens(self) -> bool:
+        assert self.daemon is not None
+        assert self.daemon.poll() is None, self.logs()
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket_path)) == 0
+
+
+@contextlib.contextmanager
+def running_fleet(workers: int = 2, *, daemon: bool = True, **settings: str) -> Iterator[Fleet]:
+    """Run a fleet and stop it at the end.
+
+    Args:
+        workers: How many, named worker-0 and up.
+        daemon: Whether to start the cache daemon.
+        settings: Further settings, such as `OIG_SESSION_TTL="5"`.
+    """
+    # A Unix socket's path is short; pytest's own folders are not.
+    folder = Path(tempfile.mkdtemp(prefix="oig"))
+    with running_portal() as portal, socket.create_server(("127.0.0.1", 0)) as listener:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "OIG_RUN_DIR": str(folder),
+            "OIG_PORTAL_URL": portal.base_url,
+            **settings,
+        }
+        fleet = Fleet(folder, portal, listener, environment)
+        try:
+            if daemon:
+                fleet.start_daemon()
+            for number in range(workers):
+                fleet.start_worker(f"worker-{number}")
+            for name in list(fleet.workers):
+                fleet.wait_worker(name)
+            yield fleet
+        finally:
+            fleet.stop()
+            shutil.rmtree(folder)
+
+
+def call_body(email="demo@example.com", password="demo", **extra):
+    """Return a tools/call of check_auth as any client of 2024-11-05 to 2025-11-25 may send it."""
+    return {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {
+            "name": "check_auth",
+            "arguments": {"email": email, "password": password},
+            **extra,
+        },
+    }
+
+
+def post(url: str, body: object, **headers: str) -> httpx2.Response:
+    """POST one message over a connection of its own."""
+    accept = {"Accept": "application/json, text/event-stream"}
+    return httpx2.post(
+        url,
+        json=body,
+        headers=accept | {k.replace("_", "-"): v for k, v in headers.items()},
+        trust_env=False,
+        timeout=PATIENCE,
+    )
+
+
+def check_auth(url: str, email="demo@example.com", password="demo") -> dict:
+    """Call check_auth over a connection of its own; return its result."""
+    return post(url, call_body(email, password)).json()["result"]

@@ -1,0 +1,383 @@
+"""Workers over real HTTP with the real daemon: protocol, tool, guards."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from .fleet import ROOT, call_body, check_auth, post, running_fleet, wait_until
+
+PLANTED = "Planted-Passw0rd-7f3a"
+MODERN = "2026-07-28"
+LEGACY = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with running_fleet(
+        2, OIG_ALLOWED_HOSTS="oig.test", OIG_ALLOWED_ORIGINS="https://app.test"
+    ) as f:
+        yield f
+
+
+@pytest.fixture(autouse=True)
+def portal_as_at_its_start(request):
+    if "fleet" in request.fixturenames:
+        request.getfixturevalue("fleet").portal.reset()
+
+
+def account(fleet, name):
+    """Add an account of this test's own, so that no lock of another test holds it."""
+    email = f"{name}@example.com"
+    fleet.portal.add_account(email, "right")
+    return email
+
+
+@pytest.mark.parametrize("mode", ["legacy", MODERN, "auto"])
+async def test_the_sdk_client_of_either_era_logs_in_and_is_cached(fleet, mode):
+    email = account(fleet, f"sdk-{mode}")
+    async with Client(fleet.url, mode=mode) as client:
+        tools = (await client.list_tools()).tools
+        first = await client.call_tool("check_auth", {"email": email, "password": "right"})
+        second = await client.call_tool("check_auth", {"email": email, "password": "right"})
+    assert [tool.name for tool in tools] == ["check_auth"]
+    assert not first.is_error
+    assert list(first.structured_content) == [
+        "email",
+        "password_length",
+        "cache_status",
+        "session_id_preview",
+        "expires_at",
+    ]
+    assert first.structured_content["cache_status"] == "new_session_created"
+    assert second.structured_content["cache_status"] == "session_from_cache"
+    assert first.structured_content["password_length"] == 5
+    assert first.structured_content["expires_at"].endswith("Z")
+    assert json.loads(first.content[0].text) == first.structured_content
+    assert (
+        second.structured_content["session_id_preview"]
+        == first.structured_content["session_id_preview"]
+    )
+
+
+async def test_the_tool_is_described_for_a_model(fleet):
+    async with Client(fleet.url) as client:
+        (tool,) = (await client.list_tools()).tools
+    assert tool.title
+    assert tool.annotations.read_only_hint is True
+    assert tool.annotations.open_world_hint is True
+    assert tool.input_schema["required"] == ["email", "password"]
+    assert tool.input_schema["properties"]["password"]["format"] == "password"
+    assert tool.input_schema["properties"]["password"]["writeOnly"] is True
+    assert all("description" in p for p in tool.input_schema["properties"].values())
+    assert set(tool.output_schema["properties"]) == set(tool.output_schema["required"])
+
+
+@pytest.mark.parametrize("revision", LEGACY)
+def test_every_older_revision_needs_no_session(fleet, revision):
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": revision,
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "0"},
+        },
+    }
+    welcome = post(fleet.url, hello)
+    assert welcome.json()["result"]["protocolVersion"] == revision
+    assert welcome.json()["result"]["serverInfo"]["name"] == "oig-cloud"
+    assert "mcp-session-id" not in welcome.headers
+    assert (
+        post(fleet.url, {"jsonrpc": "2.0", "method": "notifications/initialized"}).status_code
+        == 202
+    )
+    for _ in range(4):
+        answer = post(fleet.url, call_body(), MCP_Protocol_Version=revision)
+        assert answer.headers["content-type"].startswith("application/json")
+        assert answer.json()["result"]["isError"] is False
+
+
+def test_the_curl_example_of_the_readme_works(fleet):
+    readme = (ROOT / "README.md").read_text()
+    command = readme.split("```sh\ncurl -s", 1)[1].split("```", 1)[0]
+    command = "curl -s" + command.replace("http://localhost:8000/mcp", fleet.url)
+    answer = subprocess.run(["sh", "-c", command], capture_output=True, timeout=30, check=True)
+    assert json.loads(answer.stdout)["result"]["structuredContent"]["email"] == "demo@example.com"
+
+
+def test_the_python_example_of_the_readme_works(fleet):
+    readme = (ROOT / "README.md").read_text()
+    program = readme.split("```python\n", 1)[1].split("```", 1)[0]
+    program = program.replace("http://localhost:8000/mcp", fleet.url)
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=30, check=True, text=True
+    )
+    assert "'cache_status'" in answer.stdout
+
+
+def test_a_client_that_takes_only_events_gets_events(fleet):
+    answer = post(fleet.url, call_body(), Accept="text/event-stream")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    (data,) = [line for line in answer.text.splitlines() if line.startswith("data: {")]
+    assert json.loads(data[6:])["result"]["isError"] is False
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS"])
+def test_other_methods_are_405_at_once(fleet, method):
+    answer = httpx2.request(method, fleet.url, trust_env=False, timeout=5)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+    assert "MCP" in answer.json()["error"]
+
+
+def test_other_refusals_have_their_own_status(fleet):
+    base = fleet.url.removesuffix("/mcp")
+    assert httpx2.get(base + "/", trust_env=False).status_code == 404
+    assert post(base + "/mcp/x", call_body()).status_code == 404
+    assert post(fleet.url, call_body(), Accept="text/html").status_code == 406
+    assert post(fleet.url, {"x": "y" * 2_000_000}).status_code == 413
+    assert post(base + "/mcp/", call_body()).status_code == 200
+
+
+def test_foreign_hosts_are_421_and_the_log_names_host_and_setting(fleet):
+    answer = post(fleet.url, call_body(), Host="evil.test:8000")
+    assert answer.status_code == 421
+    assert "OIG_ALLOWED_HOSTS" in answer.json()["error"]
+    wait_until("log line", lambda: "'evil.test:8000'" in fleet.logs())
+    for host in ("oig.test", "192.0.2.8:8000", "[::1]:8000"):
+        assert post(fleet.url, call_body(), Host=host).status_code == 200
+
+
+def test_foreign_origins_are_403_and_allowed_ones_get_cors(fleet):
+    assert post(fleet.url, call_body(), Origin="https://evil.test").status_code == 403
+    assert post(fleet.url, call_body(), Origin="null").status_code == 403
+    answer = post(fleet.url, call_body(), Origin="https://app.test")
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://app.test"
+    preflight = httpx2.options(
+        fleet.url,
+        headers={
+            "Origin": "https://app.test",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type,mcp-protocol-version",
+        },
+        trust_env=False,
+    )
+    assert preflight.status_code == 200
+    assert "POST" in preflight.headers["access-control-allow-methods"]
+
+
+def test_health_and_readiness_answer(fleet):
+    base = fleet.url.removesuffix("/mcp")
+    assert httpx2.get(base + "/healthz", trust_env=False).json()["status"] == "ok"
+    ready = httpx2.get(base + "/readyz", trust_env=False)
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "`email` is missing"),
+        ({"password": PLANTED}, "`email` is missing"),
+        ({"email": "user@example.com"}, "`password` is missing"),
+        ({"email": PLANTED, "password": PLANTED}, "`email` must be an e-mail address"),
+        ({"email": 5, "password": [PLANTED]}, "`password` must be a string"),
+        ({"email": "a@b.cz", "password": {"secret": PLANTED}}, "`password` must be a string"),
+        ({"email": "a@b.cz", "password": ""}, "`password` must not be empty"),
+        ({"email": "a@b.cz", "password": PLANTED * 100}, "at most 1024 characters"),
+        ({"email": "a" * 300 + "@b.cz", "password": PLANTED}, "at most 254 characters"),
+        ({PLANTED: PLANTED}, "`email` is missing"),
+        ({"email": f"{PLANTED}@b.cz\n", "password": None}, "`password` must be a string"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["legacy", MODERN])
+async def test_wrong_arguments_are_told_and_never_repeated(fleet, mode, arguments, words):
+    async with Client(fleet.url, mode=mode) as client:
+        result = await client.call_tool("check_auth", arguments)
+    assert result.is_error
+    assert words in result.content[0].text
+    assert PLANTED not in result.model_dump_json()
+    assert PLANTED not in fleet.logs()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": PLANTED},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "check_auth"}},
+        {"jsonrpc": "2.0", "id": 1, "method": PLANTED},
+        {"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"_meta": PLANTED}},
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": PLANTED}},
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"cursor": [PLANTED]}},
+        {"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": [PLANTED]}},
+        {"jsonrpc": "2.0", "id": 1, "result": {"password": PLANTED}},
+        {"jsonrpc": "1.0", "id": 1, "method": "tools/call", "params": {"p": PLANTED}},
+        [{"password": PLANTED}],
+        PLANTED,
+        {"password": PLANTED},
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("revision", [None, "2025-11-25", MODERN, "1999-01-01"])
+def test_a_malformed_message_never_comes_back(fleet, body, accept, revision):
+    headers = {"Accept": accept}
+    if revision is not None:
+        headers["MCP_Protocol_Version"] = revision
+    answer = post(fleet.url, body, **headers)
+    assert answer.status_code < 500
+    # An unknown method is named by the protocol's own error; it is no place for a password.
+    if not (isinstance(body, dict) and body.get("method") == PLANTED):
+        assert PLANTED not in answer.text
+    assert PLANTED not in fleet.logs()
+
+
+def test_a_wrong_password_is_refused_and_then_locked_for_right_and_wrong_alike(fleet):
+    email = account(fleet, "locked")
+    assert not check_auth(fleet.url, email, "right")["isError"]
+    for i in range(5):
+        text = check_auth(fleet.url, email, f"{PLANTED} {i}")["content"][0]["text"]
+        assert "rejected this e-mail and password" in text
+        assert PLANTED not in text
+    right = check_auth(fleet.url, email, "right")
+    wrong = check_auth(fleet.url, email, "another")
+    assert right["isError"]
+    assert wrong["isError"]
+    for result in (right, wrong):
+        assert "Too many failed logins" in result["content"][0]["text"]
+        assert "seconds" in result["content"][0]["text"]
+    assert fleet.portal.logins(email)["attempts"] == 6
+    assert PLANTED not in fleet.logs()
+
+
+@pytest.mark.parametrize(
+    ("kind", "members", "words"),
+    [
+        ("html", {}, "page"),
+        ("error", {}, "500"),
+        ("unavailable", {}, "503"),
+        ("too_many", {"retry_after": "17"}, "17"),
+        ("drop", {}, "connection"),
+        ("no_cookie", {}, "session"),
+        ("redirect", {}, "redirect"),
+    ],
+)
+def test_every_trouble_of_the_portal_has_its_own_words(fleet, kind, members, words):
+    email = account(fleet, f"fault-{kind}")
+    fleet.portal.fault(kind, logins=1, **members)
+    result = check_auth(fleet.url, email, PLANTED)
+    text = result["content"][0]["text"]
+    assert result["isError"]
+    assert words in text.lower()
+    assert "rejected" not in text
+    assert PLANTED not in text + fleet.logs()
+    assert not check_auth(fleet.url, email, "right")["isError"]
+
+
+async def test_200_simultaneous_first_calls_are_one_login(fleet):
+    email = account(fleet, "stampede")
+    fleet.portal.fault("slow", latency=0.3, logins=1, email=email)
+    async with httpx2.AsyncClient(
+        trust_env=False, timeout=30, limits=httpx2.Limits(max_connections=200)
+    ) as http:
+        answers = await asyncio.gather(
+            *(http.post(fleet.url, json=call_body(email, "right")) for _ in range(200))
+        )
+    results = [answer.json()["result"]["structuredContent"] for answer in answers]
+    assert [r["cache_status"] for r in results].count("new_session_created") == 1
+    assert len({r["session_id_preview"] for r in results}) == 1
+    assert fleet.portal.logins(email)["attempts"] == 1
+
+
+async def test_progress_is_streamed_to_who_asks_for_it(fleet):
+    """Nothing of check_auth has to be streamed; the answer still comes, as an event."""
+    answer = post(fleet.url, call_body(_meta={"progressToken": "t"}))
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert "structuredContent" in answer.text
+
+
+def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy():
+    def locked_out(**settings):
+        with running_fleet(1, **settings) as fleet:
+            for i in range(5):
+                post(fleet.url, call_body(password=f"wrong {i}"), X_Forwarded_For="192.0.2.66")
+            answer = post(fleet.url, call_body(), X_Forwarded_For="192.0.2.67")
+            return answer.json()["result"]["isError"]
+
+    assert locked_out()
+    assert not locked_out(OIG_TRUSTED_PROXIES="127.0.0.1")
+
+
+def test_a_worker_takes_the_socket_it_is_given_as_what_it_is():
+    """Called AF_UNIX, as uvicorn does it, it would have no TCP_NODELAY and answer in 40 ms."""
+    program = (
+        "from server.worker import inherited_socket as i\ns = i(); print(s.family.name, s.proto)"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        answer = subprocess.run(
+            [sys.executable, "-c", program],
+            stdin=listener,
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        )
+    assert answer.stdout.split() == ["AF_INET", str(socket.IPPROTO_TCP)]
+
+
+@pytest.mark.parametrize("stdin", [subprocess.DEVNULL, subprocess.PIPE])
+def test_descriptor_0_that_is_no_listening_socket_is_left_alone(stdin):
+    program = "from server.worker import inherited_socket as i; print(i())"
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    assert answer.stdout.strip() == "None"
+
+
+def test_a_taken_port_is_told_in_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        answer = subprocess.run(
+            [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", port],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    assert answer.returncode == 69
+    assert answer.stderr.count("\n") == 1
+    assert "another program listens there" in answer.stderr
+
+
+def test_a_wrong_setting_stops_a_worker_with_one_line(monkeypatch):
+    monkeypatch.setenv("OIG_SESSION_TTL", "soon")
+    answer = subprocess.run(
+        [sys.executable, "-m", "server", "--port", "0"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert answer.returncode == 64
+    assert answer.stderr == "worker: OIG_SESSION_TTL is not a number.\n"
+
+
+async def test_an_explicit_transport_of_the_sdk_works_too(fleet):
+    async with Client(streamable_http_client(fleet.url)) as client:
+        assert (await client.list_tools()).tools

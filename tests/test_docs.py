@@ -1,0 +1,48 @@
+"""What the documents promise is what the program has."""
+
+import re
+from dataclasses import fields
+
+import pytest
+
+from server.settings import OTHERS, ROOT, Settings
+
+README = (ROOT / "README.md").read_text()
+
+
+def configuration_rows():
+    section = README.split("## Configuration", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\| `(OIG_\w+)` \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
+
+
+def default_of(setting):
+    value = getattr(Settings(), setting.name)
+    if value in (None, ()):
+        return "none"
+    text = str(value).replace(f"{ROOT}/", "").removesuffix(".0")
+    return f"`{text}`"
+
+
+def test_the_readme_lists_every_setting_with_its_default_and_meaning():
+    expected = [
+        (f.metadata["variable"], default_of(f), f.metadata["meaning"]) for f in fields(Settings)
+    ]
+    assert configuration_rows() == expected
+
+
+def test_no_document_names_a_setting_that_does_not_exist():
+    known = {f.metadata["variable"] for f in fields(Settings)} | OTHERS
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "supervisord.conf"]:
+        assert set(re.findall(r"\bOIG_[A-Z_]+[A-Z]\b", path.read_text())) <= known, path
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_every_relative_link_leads_to_a_file(path):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+def test_every_document_is_reachable_from_the_readme():
+    reachable = README + "".join(p.read_text() for p in (ROOT / "docs").glob("*.md"))
+    for path in (ROOT / "docs").glob("*.md"):
+        assert f"{path.name})" in reachable

@@ -21,6 +21,7 @@ import pytest
 from cachectl.__main__ import main
 from cachectl.options import MAX_SOCKET_PATH
 from server.cache import wire
+from server.fingerprint import account_key
 from server.secret import load_secret
 
 EMAIL = "jana.novakova@example.cz"
@@ -290,6 +291,21 @@ def test_without_a_secret_nothing_is_made_and_the_reason_told(capsys, run_dir, a
 def test_an_open_secret_is_refused_with_the_command_that_helps(capsys, run_dir):
     (run_dir / "secret").chmod(0o644)
     assert f"chmod 600 {run_dir}/secret" in complaint(capsys, ["unlock", EMAIL], 1)
+
+
+@pytest.mark.parametrize("argv", [["unlock", EMAIL], ["flush", "--account", EMAIL]])
+def test_an_email_never_crosses_the_socket(capsys, run_dir, argv):
+    received = bytearray()
+
+    def serve(connection: socket.socket) -> None:
+        received.extend(connection.recv(65536))
+        connection.sendall(wire.encode(wire.Reply(1, "ok", (1, 0))))
+
+    with listening(run_dir / "cache.sock", serve):
+        assert main(argv) == 0
+    assert account_key(load_secret(run_dir / "secret"), EMAIL) in received
+    assert b"jana" not in received.lower()
+    assert EMAIL not in "".join(capsys.readouterr())
 
 
 # -- the process

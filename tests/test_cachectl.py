@@ -1,0 +1,399 @@
+"""cachectl against a real daemon, through pipes and on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from cachectl.__main__ import main
+from cachectl.render import STATS_KEYS, VERBS
+from server.cache import wire
+from server.fingerprint import account_key
+from server.secret import load_secret
+
+pytest_plugins = ("tests.terminal",)
+
+CACHECTL = [sys.executable, "-m", "cachectl"]
+JANA = "jana@example.cz"
+PETR = "petr@example.cz"
+SOURCE = "192.0.2.7"
+VALUE = b"a sealed session, which nobody may see"
+PATIENCE = 20.0
+"""Seconds anything may take to come up or to go."""
+
+
+class Cache:
+    """A daemon in a folder of its own, and a worker connected to it.
+
+    Args:
+        folder: Its run folder, with a path short enough for a socket.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.secret = load_secret(folder / "secret")
+        self.env = {name: os.environ[name] for name in os.environ if not name.startswith("OIG_")}
+        self.env |= {"OIG_RUN_DIR": str(folder), "OIG_LOGIN_BURST": "1000"}
+        self._id = 0
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "server.cache"], env=self.env, stderr=subprocess.PIPE, text=True
+        )
+        line = self.process.stderr.readline()
+        assert " ready " in line, line
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(PATIENCE)
+        self._socket.connect(f"{self.folder}/cache.sock")
+        self._reader = wire.FrameReader(wire.MAX_REPLY_BYTES)
+
+    def stop(self) -> None:
+        self._socket.close()
+        self.process.terminate()
+        try:
+            self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self.process.stderr.close()
+
+    def ask(self, verb: str, *args: wire.Scalar) -> wire.Reply:
+        """Ask as a worker does; return what is answered in the end."""
+        self._id += 1
+        self._socket.sendall(wire.encode(wire.Request(self._id, verb, args)))
+        while True:
+            for body in list(map(bytes, self._reader.feed(self._socket.recv(65536)))):
+                reply = wire.decode_reply(body)
+                if isinstance(reply, wire.Reply) and reply.status != "waiting":
+                    return reply
+
+    def account(self, email: str) -> bytes:
+        return account_key(self.secret, email)
+
+    def log_in(self, email: str, *, ttl: float = 43200.0, hits: int = 0) -> None:
+        """Have a session stored, and found so many times."""
+        key = os.urandom(32)
+        lease = self.ask("acquire", key, self.account(email), SOURCE)
+        assert lease.status == "lease"
+        assert self.ask("fulfil", key, lease.fields[0], VALUE, ttl).status == "ok"
+        for _ in range(hits):
+            assert self.ask("acquire", key, self.account(email), SOURCE).status == "hit"
+
+    def fail(self, email: str, times: int) -> None:
+        """Report so many different wrong passwords."""
+        for _ in range(times):
+            key = os.urandom(32)
+            lease = self.ask("acquire", key, self.account(email), SOURCE)
+            assert lease.status == "lease"
+            assert self.ask("fail", key, lease.fields[0], "rejected", 0).status == "ok"
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many sessions and failure records there are."""
+        return self.ask("sessions", 1).fields[0], self.ask("lockouts", 1).fields[0]
+
+
+@pytest.fixture
+def cache(monkeypatch) -> Iterator[Cache]:
+    for name in [name for name in os.environ if name.startswith("OIG_")]:
+        monkeypatch.delenv(name)
+    with TemporaryDirectory(prefix="ctl") as folder:
+        monkeypatch.setenv("OIG_RUN_DIR", folder)
+        cache = Cache(Path(folder))
+        try:
+            yield cache
+        finally:
+            cache.stop()
+
+
+@pytest.fixture
+def ctl(capsys):
+    """Run a command that must succeed and return what it prints."""
+
+    def run(*argv: str) -> str:
+        assert main(argv) == 0, capsys.readouterr().err
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert "\x1b" not in out
+        return out
+
+    return run
+
+
+# -- looking
+
+
+def test_ping_names_the_daemon_and_the_time(cache, ctl):
+    pattern = rf"The cache daemon \S+ \(pid {cache.process.pid}\) answered in [\d.]+ (us|ms)\.\n"
+    assert re.fullmatch(pattern, ctl("ping"))
+    answer = json.loads(ctl("ping", "--json"))
+    assert answer["pid"] == cache.process.pid
+    assert 0 < answer["round_trip_ms"] < 1000 * PATIENCE
+
+
+def test_the_daemon_sends_exactly_the_statistics_that_are_shown_and_documented(cache, ctl):
+    stats = json.loads(ctl("stats", "--json"))
+    assert set(stats) == STATS_KEYS  # which another test compares with docs/protocol.md
+    assert set(stats["requests"]) == set(VERBS)
+    assert {frozenset(times) for times in stats["requests"].values()} == {
+        frozenset({"total", "p50_us", "p99_us"})
+    }
+    assert "Other" not in ctl("stats")
+
+
+def test_stats_count_what_workers_did(cache, ctl):
+    cache.log_in(JANA, hits=3)
+    cache.fail(PETR, 5)
+    text = ctl("stats")
+    for line in (
+        r"sessions +1",
+        rf"bytes +{len(VALUE)} B",
+        r"hit_ratio +33\.3 %",  # 3 hits, 1 + 5 misses
+        r"hits_total +3",
+        r"lockouts_active +1",
+        r"rejected_total +5",
+        r"fulfil +1 +\d.*s +\d.*s",
+        r"forget +0 +- +-",
+    ):
+        assert re.search(rf"^  {line}$", text, re.MULTILINE), line
+    stats = json.loads(ctl("--json", "stats"))
+    assert (stats["sessions"], stats["hits_total"], stats["misses_total"]) == (1, 3, 6)
+
+
+def test_sessions_are_known_by_fingerprint_and_nothing_else(cache, ctl):
+    cache.log_in(JANA, hits=2)
+    cache.log_in(PETR)
+    text = ctl("sessions")
+    header, petr, jana, blank, total = text.splitlines()
+    assert header.split() == ["account", "age", "left", "idle", "hits", "size"]
+    assert jana.startswith(cache.account(JANA)[:6].hex())
+    assert petr.startswith(cache.account(PETR)[:6].hex())
+    assert re.search(rf"11 h 59 min +\d s +2 +{len(VALUE)} B$", jana)
+    assert (blank, total) == ("", "2 sessions are held, latest used first.")
+    report = json.loads(ctl("sessions", "--limit", "1", "--json"))
+    assert report["total"] == 2
+    (row,) = report["sessions"]
+    assert row["account"] == cache.account(PETR)[:6].hex()
+    for secret in (JANA, "jana", VALUE.decode(), VALUE.hex()):
+        assert secret not in text + json.dumps(report)
+
+
+def test_a_page_of_sessions_says_that_there_are_more(cache, ctl):
+    for number in range(22):
+        cache.log_in(f"user{number}@example.cz")
+    lines = ctl("sessions").splitlines()
+    assert len(lines) == 1 + 20 + 2
+    assert lines[-1] == (
+        "22 sessions are held, latest used first; 20 shown (--limit N shows more)."
+    )
+    assert len(ctl("sessions", "--limit", "22").splitlines()) == 1 + 22 + 2
+
+
+# -- lockouts
+
+
+def test_unlock_opens_the_lock_of_one_account_in_any_spelling(cache, ctl):
+    cache.fail(JANA, 5)
+    cache.fail(PETR, 1)
+    name = cache.account(JANA)[:6].hex()
+    locked = ctl("lockouts")
+    assert re.search(rf"^{name} +{SOURCE} +5 +locked for (30|29) s$", locked, re.MULTILINE)
+    assert re.search(rf"^{name} +all sources +5 +not locked$", locked, re.MULTILINE)
+    assert cache.ask("acquire", bytes(32), cache.account(JANA), SOURCE).status == "locked"
+
+    line = ctl("unlock", "  JANA@Example.CZ ")
+    assert line == f"Account {name} may try again: dropped 2 failure records.\n"
+    assert cache.ask("acquire", bytes(32), cache.account(JANA), SOURCE).status == "lease"
+    assert ctl("unlock", JANA) == f"Account {name} was not locked: it has no failed logins.\n"
+    assert json.loads(ctl("unlock", PETR, "--json"))["unlocked"] == 2
+    assert ctl("lockouts") == "No failure records.\n"
+    assert json.loads(ctl("lockouts", "--json")) == {"total": 0, "lockouts": []}
+
+
+# -- flushing
+
+
+@pytest.fixture
+def filled(cache):
+    """Two sessions that live, one that has run out, and an account with failed logins."""
+    cache.log_in(JANA)
+    cache.log_in(PETR)
+    cache.log_in("late@example.cz", ttl=1e-6)
+    cache.fail("wrong@example.cz", 5)
+    assert cache.counts() == (3, 2)
+    return cache
+
+
+@pytest.mark.parametrize(
+    ("argv", "line", "left"),
+    [
+        ([], "Dropped 3 sessions.", (0, 2)),
+        (["--yes"], "Dropped 3 sessions.", (0, 2)),
+        (["--expired"], "Dropped 1 expired session.", (2, 2)),
+        (["--lockouts"], "Dropped 2 failure records.", (3, 0)),
+        (["--all", "--yes"], "Dropped 3 sessions and 2 failure records.", (0, 0)),
+        (["--account", "nobody@example.cz"], "Dropped 0 sessions of account ", (3, 2)),
+        (["--account", "Petr@Example.cz"], "Dropped 1 session of account ", (2, 2)),
+    ],
+)
+def test_flush_drops_what_it_says_and_nothing_else(filled, ctl, argv, line, left):
+    assert ctl("flush", *argv).startswith(line)
+    assert filled.counts() == left
+
+
+def test_flush_counts_in_json(filled, ctl):
+    assert json.loads(ctl("flush", "--account", PETR, "--json")) == {
+        "flushed": "account",
+        "account": filled.account(PETR)[:6].hex(),
+        "sessions": 1,
+        "lockouts": 0,
+    }
+    assert json.loads(ctl("flush", "--all", "-y", "--json")) == {
+        "flushed": "all",
+        "sessions": 2,
+        "lockouts": 2,
+    }
+
+
+# -- on a terminal
+
+
+@pytest.mark.parametrize("answer", ["y\r", "YES\r"])
+def test_flush_all_asks_and_does_it_when_told_yes(filled, terminal, answer):
+    screen = terminal([*CACHECTL, "flush", "--all"], filled.env)
+    screen.expect("Drop 3 sessions and 2 failure records?")
+    screen.expect("[y/N]")
+    assert filled.counts() == (3, 2)
+    screen.send(answer)
+    screen.expect("Dropped 3 sessions and 2 failure records.")
+    assert screen.wait() == 0
+    assert filled.counts() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [("\r", 1), ("n\r", 1), ("yesterday\r", 1), ("\x04", 1), ("\x03", 130)],
+    ids=["enter", "no", "something else", "ctrl-d", "ctrl-c"],
+)
+def test_flush_all_drops_nothing_without_a_yes(filled, terminal, answer, code):
+    screen = terminal([*CACHECTL, "flush", "--all"], filled.env)
+    screen.expect("[y/N]")
+    screen.send(answer)
+    assert screen.wait() == code
+    assert ("Nothing was dropped." in screen.text) == (code == 1)
+    assert "Traceback" not in screen.text
+    assert filled.counts() == (3, 2)
+
+
+@pytest.mark.parametrize("argv", [["--all", "--yes"], []])
+def test_flush_asks_nothing_after_yes_or_without_all(filled, terminal, argv):
+    screen = terminal([*CACHECTL, "flush", *argv], filled.env)
+    assert screen.wait() == 0
+    assert screen.text.startswith("Dropped 3 sessions")
+
+
+def test_results_through_a_pipe_leave_the_question_on_the_terminal(filled, terminal):
+    reader, writer = os.pipe()
+    screen = terminal([*CACHECTL, "flush", "--all"], filled.env, stdout=writer)
+    os.close(writer)
+    screen.expect("[y/N]")
+    screen.send("y\r")
+    assert screen.wait() == 0
+    with os.fdopen(reader, "rb") as results:
+        assert results.read() == b"Dropped 3 sessions and 2 failure records.\n"
+
+
+def test_stats_are_drawn_side_by_side_in_colour(filled, terminal):
+    screen = terminal([*CACHECTL, "stats"], filled.env)
+    assert screen.wait() == 0
+    assert re.search(r"^Sessions +Logins +Connections$", screen.text, re.MULTILINE)
+    assert re.search(r"^held +3 +under way +0 +open +2$", screen.text, re.MULTILINE)
+    assert re.search(r"^fulfil +3 +\d", screen.text, re.MULTILINE)
+    assert b"\x1b[1;36mSessions" in screen.raw
+    assert b"\x1b[1;33m" in screen.raw  # one account is locked
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+def test_who_wants_no_colour_gets_none(filled, terminal, env):
+    screen = terminal([*CACHECTL, "stats"], filled.env | env)
+    assert screen.wait() == 0
+    assert not re.search(rb"\x1b\[[\d;]*3\d", screen.raw)
+    if "TERM" in env:
+        assert b"\x1b" not in screen.raw
+
+
+# -- watching
+
+
+def test_watch_shows_rates_outlives_a_restart_and_ends_quietly(cache, terminal):
+    screen = terminal([*CACHECTL, "stats", "--watch", "0.1"], cache.env)
+    screen.expect("hits -   misses -")
+    screen.expect("hits 0.0/s")
+    cache.log_in(JANA, hits=4)
+    screen.until(lambda: re.search(r"^hits +4 ", screen.text, re.MULTILINE), "4 hits")
+    assert screen.screen.cursor.hidden
+
+    cache.stop()
+    screen.expect("not reachable, waiting: The cache daemon is not running")
+    assert "Sessions" not in screen.text
+    cache.start()
+    screen.expect(f"pid {cache.process.pid}")
+    screen.expect("hits 0.0/s")
+
+    screen.send("\x03")
+    assert screen.wait() == 0
+    assert "Traceback" not in screen.text
+    assert not screen.screen.cursor.hidden
+
+
+def test_a_watch_that_is_terminated_gives_the_cursor_back(cache, terminal):
+    screen = terminal([*CACHECTL, "stats", "--watch"], cache.env)
+    screen.expect("Sessions")
+    screen.process.terminate()
+    assert screen.wait() == 128 + signal.SIGTERM
+    assert not screen.screen.cursor.hidden
+
+
+@pytest.mark.parametrize("json_too", [False, True], ids=["text", "json"])
+def test_watch_through_a_pipe_is_one_line_per_tick(cache, json_too):
+    argv = [*CACHECTL, "stats", "--watch", "0.1", *(["--json"] if json_too else [])]
+    watch = subprocess.Popen(
+        argv, env=cache.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        lines = [watch.stdout.readline() for _ in range(3)]
+        cache.stop()
+        while "is not running" not in (line := watch.stdout.readline()):
+            assert line
+        outage = line
+        cache.start()
+        while "is not running" in (line := watch.stdout.readline()):
+            assert line
+        watch.send_signal(signal.SIGINT)
+        _, err = watch.communicate(timeout=PATIENCE)
+    finally:
+        watch.kill()
+        watch.wait()
+    assert (watch.returncode, err) == (0, "")
+    if json_too:
+        first, second, _ = map(json.loads, lines)
+        assert set(first) == {*STATS_KEYS, "rates"}
+        assert set(first["rates"].values()) == {None}
+        assert set(second["rates"].values()) == {0.0}
+        assert json.loads(outage)["error"]["kind"] == "unreachable"
+        assert json.loads(line)["pid"] == cache.process.pid
+    else:
+        time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  "
+        assert re.match(rf"{time}sessions 0  hit ratio -  hits -  ", lines[0])
+        assert re.match(rf"{time}sessions 0  hit ratio -  hits 0.0/s  ", lines[1])
+        assert re.match(rf"{time}not reachable, waiting: ", outage)
+        assert re.match(rf"{time}sessions 0 ", line)

@@ -1,0 +1,130 @@
+"""The project's own environment, `.venv`: made when missing, installed into when something changed.
+
+Standard library only: this runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAM = ("requirements.txt", "pyproject.toml")
+CHECKS = ("requirements-dev.txt",)
+
+BASE = str(getattr(sys, "_base_executable", sys.executable))
+"""The Python outside of any environment: one that is about to be replaced cannot make another."""
+
+
+class InstallationFailed(Exception):
+    """The environment could not be made; the message says what to do."""
+
+
+def run(command: Sequence[str], *, quiet: bool = False) -> bool:
+    """Run a command; say whether it succeeded.
+
+    Args:
+        command: Program and arguments.
+        quiet: Whether to drop its output, where a failure is an answer.
+    """
+    output = subprocess.DEVNULL if quiet else None
+    try:
+        done = subprocess.run(  # noqa: S603 - nobody else's words are in it
+            command, check=False, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """`.venv` in the project's folder.
+
+    A file in it says for which folder and which requirements it was installed, so that a second
+    start takes no time.
+
+    Args:
+        project: The project's folder.
+        say: Called with each line for the user.
+    """
+
+    project: Path
+    say: Callable[[str], None]
+
+    @property
+    def python(self) -> Path:
+        """The environment's Python."""
+        return self.project / ".venv" / "bin" / "python3"
+
+    def prepare(self, *, checks: bool) -> bool:
+        """Make and install what is missing.
+
+        Args:
+            checks: Whether to install requirements-dev.txt too.
+
+        Returns:
+            Whether anything was installed.
+
+        Raises:
+            InstallationFailed: Something is missing, or pip failed.
+        """
+        stamp = self._read_stamp()
+        wanted = {name: self._digest(name) for name in PROGRAM + (CHECKS if checks else ())}
+        made_for = f"Python {sys.version_info[0]}.{sys.version_info[1]} in {self.project}"
+        usable = run([str(self.python), "-c", "import encodings"], quiet=True)
+        if not usable or stamp.get("made for", made_for) != made_for:
+            self._make()
+            stamp = {}
+        if all(stamp.get(name) == digest for name, digest in wanted.items()):
+            return False
+        self._install(["requirements.txt", *(CHECKS if checks else ())])
+        kept = json.dumps({"made for": made_for, **wanted}, indent=1)
+        self._stamp.write_text(kept + "\n", encoding="utf-8")
+        return True
+
+    @property
+    def _stamp(self) -> Path:
+        return self.project / ".venv" / "installed.json"
+
+    def _read_stamp(self) -> dict[str, str]:
+        try:
+            stamp = json.loads(self._stamp.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return stamp if isinstance(stamp, dict) else {}
+
+    def _digest(self, name: str) -> str:
+        return hashlib.sha256((self.project / name).read_bytes()).hexdigest()
+
+    def _make(self) -> None:
+        self.say("Making the environment .venv")
+        options = ["--clear"]
+        if not run([BASE, "-c", "import ensurepip"], quiet=True):
+            # Debian keeps it in a package of its own. A pip outside can install into .venv as well.
+            if not run([BASE, "-m", "pip", "--version"], quiet=True):
+                raise InstallationFailed(
+                    f"{BASE} can make no environment: it has neither ensurepip nor pip. "
+                    "On Debian and Ubuntu: apt-get install python3-venv"
+                )
+            options.append("--without-pip")
+        if not run([BASE, "-m", "venv", *options, str(self.project / ".venv")]):
+            raise InstallationFailed(f"{BASE} could not make .venv; its words are above.")
+
+    def _install(self, files: Sequence[str]) -> None:
+        self.say(f"Installing {' and '.join(files)} into .venv (once, about a minute)")
+        pip = [str(self.python), "-m", "pip"]
+        if not run([*pip, "--version"], quiet=True):
+            pip = [BASE, "-m", "pip", "--python", str(self.python)]
+        options = ["--quiet", "--disable-pip-version-check", "--no-input"]
+        for file in files:
+            options += ["-r", file]
+        if not run([*pip, "install", *options]):
+            raise InstallationFailed(
+                "pip could not install everything; its words are above. Without a way to the "
+                "package index, install elsewhere and use --no-install."
+            )

@@ -1,0 +1,322 @@
+"""The whole system in one terminal: start, say when it is ready, show the logs, stop it again."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from .configuration import Layout
+from .control import Process, Supervisord, SupervisordError
+from .logs import Follower, for_terminal, last_lines
+from .rolling_restart import GROUP, is_ready
+
+READY_WITHIN = 60.0
+"""Seconds until everything must be ready; three are usual."""
+
+STOPPED_WITHIN = 45.0
+"""Seconds until everything must have stopped. supervisord kills the workers, then the daemon, after
+15 each."""
+
+POLL = 0.1
+"""Seconds between two looks at the logs."""
+
+LOOK = 2.0
+"""Seconds between two looks at the processes, once everything runs."""
+
+PROBE_TIMEOUT = 5.0
+"""Seconds for one answer of /readyz."""
+
+
+class CannotStart(Exception):
+    """It did not start, or did not stay; the message is for the user."""
+
+
+def check_free(host: str, port: int, remedy: str) -> None:
+    """Return when this address can be listened at.
+
+    Args:
+        host: Address or name.
+        port: Port.
+        remedy: The sentence that says how to take another one.
+
+    Raises:
+        CannotStart: It is taken, or not ours to take.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As supervisord does: connections left over from the last run do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            # Several sockets may be bound to one port until one of them listens.
+            probe.listen(1)
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                reason = f"Port {port} is taken by another program."
+            elif exc.errno == errno.EACCES:
+                reason = f"Port {port} is reserved for root."
+            else:
+                reason = f"This machine cannot listen at {host}, port {port} ({exc.strerror})."
+            raise CannotStart(f"{reason} {remedy}") from None
+
+
+class Interrupts:
+    """Ctrl-C, SIGTERM and a closed terminal, counted instead of raised."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.count = 0
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def interrupt(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """Count one."""
+        self.count += 1
+        self._event.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but not beyond an interrupt."""
+        self._event.wait(seconds)
+        self._event.clear()
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Count signals instead of dying of them."""
+        stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self.interrupt) for number in stopping}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What is to be run.
+
+    Args:
+        project: The project's folder.
+        configuration: The file that supervisord reads.
+        control: supervisord's socket.
+        layout: Host, port and number of workers.
+        ready_folder: Where workers say that they are ready.
+        simulator_port: Port of the portal simulator; None without.
+        environ: Environment of supervisord and everything below.
+    """
+
+    project: Path
+    configuration: Path
+    control: Path
+    layout: Layout
+    ready_folder: Path
+    simulator_port: int | None
+    environ: Mapping[str, str]
+
+    @property
+    def logs(self) -> Path:
+        """Folder of all logs."""
+        return self.project / "var" / "log"
+
+    @property
+    def log_files(self) -> list[Path]:
+        """All logs, supervisord's first."""
+        workers = [f"{GROUP}-{number}" for number in range(self.layout.workers)]
+        names = ["supervisord", "cache", *workers]
+        if self.simulator_port is not None:
+            names.append("simulator")
+        return [self.logs / f"{name}.log" for name in names]
+
+
+class Foreground:
+    """One run of the system, from start to stop.
+
+    Args:
+        system: What is run.
+        say: Called with each line for the user; may raise OSError when the terminal is gone.
+        interrupts: Asks for the stop.
+    """
+
+    def __init__(self, system: System, say: Callable[[str], None], interrupts: Interrupts) -> None:
+        self._system = system
+        self._to_terminal = say
+        self._interrupts = interrupts
+        self._supervisord = Supervisord(system.control)
+        self._followers = [Follower(path) for path in system.log_files]
+        self._complaints: deque[str] = deque(maxlen=5)
+        self._pids: list[int] = []
+
+    def run(self, announcement: str) -> None:
+        """Start everything, show its logs, return when the user has stopped it.
+
+        Args:
+            announcement: Said when everything is ready; `{seconds}` in it is how long that took.
+
+        Raises:
+            CannotStart: It did not become ready, or supervisord ended by itself. Nothing runs then.
+        """
+        began = time.monotonic()
+        with tempfile.TemporaryFile() as output, self._started(output.fileno()) as process:
+            if self._became_ready(process, began):
+                took = f"{time.monotonic() - began:.1f}"
+                for line in announcement.replace("{seconds}", took).splitlines():
+                    self._say(line)
+                looked = 0.0
+                while not self._interrupts and process.poll() is None:
+                    self._show_logs()
+                    if time.monotonic() - looked > LOOK:
+                        looked = time.monotonic()
+                        self._note_pids()
+                    self._interrupts.wait(POLL)
+            if process.poll() is not None:
+                self._show_logs()
+                output.seek(0)
+                words = output.read().decode(errors="replace").strip().splitlines()
+                raise CannotStart(self._why_ended(process.returncode, words))
+
+    @contextmanager
+    def _started(self, output: int) -> Iterator[subprocess.Popen[bytes]]:
+        command = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--silent"]
+        process = subprocess.Popen(  # noqa: S603 - nobody else's words are in it
+            [*command, "--configuration", str(self._system.configuration)],
+            cwd=self._system.project,
+            env=self._system.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C is for us: we tell supervisord, and it tells the others in their order.
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            self._stop(process)
+            for follower in self._followers:
+                follower.close()
+
+    def _became_ready(self, process: subprocess.Popen[bytes], began: float) -> bool:
+        """Wait until everything is ready; False when it was stopped, or ended, before."""
+        while not self._interrupts and process.poll() is None:
+            self._show_logs()
+            missing = self._missing()
+            if missing is None:
+                self._show_logs()
+                return True
+            if time.monotonic() - began > READY_WITHIN:
+                raise CannotStart(f"Not ready after {READY_WITHIN:.0f} s: {missing}")
+            self._interrupts.wait(POLL)
+        return False
+
+    def _missing(self) -> str | None:
+        """Say what is not ready yet; None when everything is."""
+        try:
+            processes = self._note_pids()
+        except SupervisordError as exc:
+            return f"{exc}."
+        system = self._system
+        for process in processes:
+            if process.group == GROUP and not is_ready(process, system.ready_folder):
+                return _unready(process)
+        if system.simulator_port is not None and not _accepts("127.0.0.1", system.simulator_port):
+            return _unready(next(p for p in processes if p.group == "simulator"))
+        answer = probe(system.layout)
+        if answer is not None:
+            return f"{answer}\n" + _unready(next(p for p in processes if p.group == "cache"))
+        return None
+
+    def _note_pids(self) -> list[Process]:
+        processes = self._supervisord.processes()
+        self._pids = [process.pid for process in processes if process.pid > 0]
+        return processes
+
+    def _show_logs(self) -> None:
+        for follower in self._followers:
+            program = follower.path.stem
+            for line in follower.lines():
+                shown = for_terminal(line, program)
+                if shown is not None:
+                    self._say(shown)
+                    if program == "supervisord":
+                        self._complaints.append(shown)
+
+    def _say(self, line: str) -> None:
+        try:
+            self._to_terminal(line)
+        except OSError:
+            # The terminal, or whatever read from us, is gone.
+            self._interrupts.interrupt()
+
+    def _why_ended(self, code: int, words: list[str]) -> str:
+        if words and words[-1].endswith("Address already in use"):
+            return f"Port {self._system.layout.port} was taken in the meantime."
+        reasons = [line for line in self._complaints if " ERROR fatal: " in line]
+        reason = (reasons or words or list(self._complaints) or ["no reason given"])[-1]
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        return f"supervisord {how}, everything is stopped: {reason}"
+
+    def _stop(self, process: subprocess.Popen[bytes]) -> None:
+        already = self._interrupts.count
+        if process.poll() is None:
+            with suppress(SupervisordError):
+                self._note_pids()
+            self._say("Stopping ...")
+            process.terminate()
+            deadline = time.monotonic() + STOPPED_WITHIN
+            while process.poll() is None:
+                self._show_logs()
+                if self._interrupts.count > max(already, 1) or time.monotonic() > deadline:
+                    self._say("Killing what has not stopped yet.")
+                    process.kill()
+                    break
+                self._interrupts.wait(POLL)
+            process.wait()
+            self._show_logs()
+        if process.returncode < 0:
+            # supervisord was killed; its processes do not notice.
+            for pid in self._pids:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def probe(layout: Layout) -> str | None:
+    """Ask /readyz; return None when it answers 200, and otherwise what it says."""
+    host, port = layout.reachable_host, layout.port
+    connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT)
+    try:
+        connection.request("GET", "/readyz")
+        response = connection.getresponse()
+        body = response.read(1000).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as exc:
+        return f"http://{host}:{port}/readyz does not answer ({type(exc).__name__})."
+    finally:
+        connection.close()
+    if response.status == http.HTTPStatus.OK:
+        return None
+    return f"http://{host}:{port}/readyz answers {response.status} {body}."
+
+
+def _unready(process: Process) -> str:
+    ending = "".join(f"\n    {line}" for line in last_lines(process.log, 5)) or " nothing."
+    return f"{process.name} is {process.state}; the end of its log {process.log}:{ending}"
+
+
+def _accepts(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=PROBE_TIMEOUT).close()
+    except OSError:
+        return False
+    return True

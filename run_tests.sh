@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what is missing, then checks everything: format, lint, types, tests.
+# Arguments go to pytest: ./run_tests.sh -k throttle
+set -uo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit 1
+
+# A Python to begin with. Debian keeps the part that makes environments in a package of its own.
+if ! python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "Installing python3 and python3-venv"
+        apt-get update -qq && apt-get install -qq -y --no-install-recommends python3 python3-venv \
+            || echo "run_tests.sh: apt-get failed; going on with what is there" >&2
+    fi
+fi
+./start_server.sh --setup --dev || exit
+
+PATH=$PWD/.venv/bin:$PATH
+# The tests bring their own settings.
+for name in ${!OIG_*}; do unset "$name"; done
+
+failed=()
+check() {
+    echo "--- $*"
+    "$@" || failed+=("$*")
+}
+check ruff format --check
+check ruff check
+check mypy
+
+echo "--- pytest"
+pytest "$@"
+code=$?
+if [ "$code" = 0 ] && [ ${#failed[@]} -gt 0 ]; then
+    printf 'run_tests.sh: failed: %s\n' "${failed[@]}" >&2
+    code=1
+fi
+exit "$code"

@@ -1,0 +1,258 @@
+"""Who may import whom: docs/architecture.md draws it, this enforces it."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from server.settings import ROOT
+
+PACKAGES = ("server", "cachectl", "client")
+
+# What each module or package may import beside the standard library and its own modules. The
+# longest name that fits a module counts. A name stands for everything below it.
+MAY_IMPORT = {
+    "server": set(),
+    "server.__main__": {
+        "server.app",
+        "server.errors",
+        "server.log",
+        "server.process",
+        "server.settings",
+        "server.worker",
+    },
+    "server.app": {
+        "server.endpoint",
+        "server.errors",
+        "server.guard",
+        "server.health",
+        "server.log",
+        "server.portal.client",
+        "server.sealing",
+        "server.secret",
+        "server.sessions",
+        "server.settings",
+        "server.store",
+        "server.tools",
+        "mcp",
+        "starlette",
+        "uvicorn.middleware",
+    },
+    "server.worker": {"uvicorn", "starlette.types"},
+    "server.settings": {"server.errors"},
+    "server.errors": set(),
+    "server.log": {"server.errors"},
+    "server.process": set(),
+    "server.secret": {"server.errors"},
+    "server.fingerprint": set(),
+    "server.sources": set(),
+    "server.sealing": {"server.fingerprint", "cryptography"},
+    "server.guard": {"starlette.types"},
+    "server.endpoint": {
+        "server.guard",
+        "starlette.types",
+        "mcp_types",
+        "pydantic",
+        "pydantic_core",
+    },
+    "server.health": {"server.errors", "server.store", "starlette"},
+    "server.sessions": {"server.errors", "server.sealing", "server.store", "server.cache.outcomes"},
+    "server.tools": {
+        "server.errors",
+        "server.sealing",
+        "server.sessions",
+        "server.sources",
+        "mcp",
+        "mcp_types",
+        "pydantic",
+    },
+    "server.portal": {"server.errors", "server.settings", "httpx2", "cryptography", "aia_chaser"},
+    "server.portal.simulator": {
+        "server.errors",
+        "server.log",
+        "server.settings",
+        "starlette",
+        "uvicorn",
+    },
+    "server.store": {
+        "server.cache.client",
+        "server.cache.engine",
+        "server.cache.outcomes",
+        "server.cache.throttle",
+        "server.errors",
+        "server.settings",
+    },
+    "server.cache": {
+        "server.cache",
+        "server.errors",
+        "server.log",
+        "server.process",
+        "server.settings",
+    },
+    "server.cache.outcomes": set(),
+    "server.cache.wire": {"server.cache.outcomes", "server.errors", "msgpack"},
+    "server.cache.snapshot": {"server.cache", "server.errors", "msgpack"},
+    "server.cache.client": {
+        "server.cache.outcomes",
+        "server.cache.wire",
+        "server.errors",
+        "server.store",
+    },
+    "server.cache.blocking": {"server.cache.wire", "server.errors"},
+    "server.supervision": {"server.errors", "server.settings"},
+    "server.supervision.fatal_exit": set(),
+    "cachectl": {
+        "server.cache.blocking",
+        "server.cache.wire",
+        "server.errors",
+        "server.fingerprint",
+        "server.log",
+        "server.secret",
+        "server.settings",
+        "rich",
+    },
+    "client": {"anyio", "httpx2", "mcp", "mcp_types", "prompt_toolkit", "pydantic", "rich"},
+}
+
+# These decide, and leave doing to others: no sockets, no clock of their own, no files.
+PURE = {
+    "server.cache.engine",
+    "server.cache.held",
+    "server.cache.known",
+    "server.cache.limits",
+    "server.cache.lines",
+    "server.cache.logins",
+    "server.cache.outcomes",
+    "server.cache.throttle",
+    "server.cache.wire",
+    "server.fingerprint",
+    "cachectl.render",
+}
+# Not `time` and `os`: a clock and a source of randomness are arguments, whose defaults are theirs.
+DOING = {"asyncio", "io", "logging", "pathlib", "socket", "subprocess", "sys", "threading"}
+
+
+@dataclass(frozen=True)
+class Import:
+    importer: str
+    imported: str
+    line: int
+    level: int
+    at_run_time: bool
+
+    def __str__(self) -> str:
+        return f"{self.importer}:{self.line} imports {self.imported}"
+
+
+def module_files() -> dict[str, Path]:
+    files = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            files[".".join(parts).removesuffix(".__init__")] = path
+    return files
+
+
+FILES = module_files()
+
+
+def imports_of(module: str) -> Iterator[Import]:
+    path = FILES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    only_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names, level = [alias.name for alias in node.names], 0
+        elif isinstance(node, ast.ImportFrom):
+            level = node.level
+            base = package.split(".")[: len(package.split(".")) - level + 1] if level else []
+            whole = ".".join([*base, *([node.module] if node.module else [])])
+            # `from . import log` imports the module server.log, not only something of server.
+            below = [f"{whole}.{alias.name}" for alias in node.names]
+            names = [name if name in FILES else whole for name in below]
+        else:
+            continue
+        for name in dict.fromkeys(names):
+            yield Import(module, name, node.lineno, level, id(node) not in only_types)
+
+
+IMPORTS = [found for module in FILES for found in imports_of(module)]
+
+
+def within(name: str, ancestor: str) -> bool:
+    return name == ancestor or name.startswith(f"{ancestor}.")
+
+
+def rule_for(module: str) -> str:
+    return max((name for name in MAY_IMPORT if within(module, name)), key=len)
+
+
+def test_no_module_imports_what_its_layer_may_not():
+    forbidden = []
+    for found in IMPORTS:
+        rule = rule_for(found.importer)
+        own = rule_for(found.imported) == rule if found.imported in FILES else False
+        standard = found.imported.split(".")[0] in sys.stdlib_module_names
+        # The empty __init__ of a package comes along with everything in it.
+        bare = found.imported in PACKAGES
+        if not (own or standard or bare) and not any(
+            within(found.imported, allowed) for allowed in MAY_IMPORT[rule]
+        ):
+            forbidden.append(str(found))
+    assert not forbidden, "\n".join(forbidden)
+
+
+@pytest.mark.parametrize("importer", ["server.app", "server.__main__"])
+def test_a_worker_never_loads_the_simulator(importer):
+    seen, waiting = set(), [importer]
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        waiting += [i.imported for i in IMPORTS if i.importer == module and i.imported in FILES]
+    assert not [module for module in seen if within(module, "server.portal.simulator")]
+
+
+def test_the_client_knows_nothing_of_the_server():
+    assert [
+        str(i) for i in IMPORTS if within(i.importer, "client") and within(i.imported, "server")
+    ] == []
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_what_decides_does_nothing_itself(module):
+    assert [str(i) for i in imports_of(module) if i.imported.split(".")[0] in DOING] == []
+
+
+def test_imports_are_relative_inside_a_package_and_absolute_across():
+    wrong = []
+    for found in IMPORTS:
+        if found.imported in FILES:
+            same = found.imported.split(".")[0] == found.importer.split(".")[0]
+            if same != (found.level > 0):
+                wrong.append(str(found))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_imports_go_in_a_circle():
+    graph: dict[str, set[str]] = {module: set() for module in FILES}
+    for found in IMPORTS:
+        if found.at_run_time and found.imported in FILES and found.imported != found.importer:
+            graph[found.importer].add(found.imported)
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_every_rule_is_about_something_that_exists():
+    assert [name for name in MAY_IMPORT if name not in FILES] == []
+    assert [name for name in PURE if name not in FILES] == []

@@ -144,6 +144,15 @@ class TestSessions:
         assert house.stat("sessions") == 1
         assert house.stat("flushed_total") == 0
 
+    def test_a_key_that_changes_its_account_is_held_once(self, house):
+        house.engine.adopt(key(1), account(1), value(1), 60.0)
+        house.engine.adopt(key(1), account(2), value(2), 60.0)
+        assert house.acquire(1, of=2) == Hit(value(2), 60.0)
+        assert house.stat("bytes") == len(value(2))
+        assert house.engine.flush("account", account(1)) == (0, 0)
+        assert house.engine.flush("account", account(2)) == (1, 0)
+        assert house.stat("bytes") == 0
+
     def test_forget_drops_only_the_very_value(self, house):
         house.store(1)
         digest = hashlib.sha256(value(1)).digest()
@@ -411,13 +420,17 @@ class TestLocks:
         house.engine.fail(key(1), first.token, "timeout", 1.0)
         assert isinstance(house.settle()[second], Lease)
 
-    def test_a_parked_login_goes_on_when_the_account_is_unlocked(self):
+    @pytest.mark.parametrize("everybody", [False, True])
+    def test_a_parked_login_goes_on_when_the_account_is_unlocked(self, everybody):
         house = House(Policy(per_source=2), logins_at_once=100, login_burst=100)
         house.reject(1, source=CAFE, of=1)
         house.lease(2, source=CAFE, of=1)
         third, fourth = house.ticket(3, source=CAFE, of=1), house.ticket(4, source=CAFE, of=1)
         assert house.settle() == {}
-        assert house.engine.unlock(account(1)) == 2
+        if everybody:
+            assert house.engine.flush("lockouts") == (0, 2)
+        else:
+            assert house.engine.unlock(account(1)) == 2
         assert list(house.settle()) == [third]
         house.engine.withdraw(fourth)
 

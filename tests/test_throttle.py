@@ -4,7 +4,8 @@ import pytest
 
 from server.cache import known as known_module
 from server.cache import throttle as throttle_module
-from server.cache.throttle import FORGET_AFTER, SAME_PASSWORDS, Policy, Throttle
+from server.cache.counters import SAME_PASSWORDS
+from server.cache.throttle import FORGET_AFTER, Policy, Throttle
 
 ALICE, BOB = b"a" * 32, b"b" * 32
 HOME, CAFE = "192.0.2.1", "198.51.100.7"

@@ -12,10 +12,8 @@ import hashlib
 import math
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from .held import Held, Session
 from .known import Known
@@ -39,6 +37,7 @@ from .outcomes import (
     Rejected,
     Unavailable,
 )
+from .rejections import Rejections
 from .throttle import Failures, Throttle
 
 __all__ = ["Engine", "Export", "Limits", "Session", "Ticket"]
@@ -98,13 +97,11 @@ class Engine:
         now: Callable[[], float] = time.monotonic,
         token: Callable[[], bytes] = lambda: os.urandom(TOKEN_BYTES),
     ) -> None:
-        self._limits = limits
         self._throttle = throttle
         self._now = now
         self._held = Held(limits.sessions)
         self._logins = Logins(limits, throttle, now, token)
-        # Key -> when the memory ends, and the account; in the order of their ends.
-        self._rejections: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
+        self._rejections = Rejections(limits.rejections, limits.rejected_memory)
         self._totals = dict.fromkeys(TOTALS, 0)
 
     def acquire(
@@ -142,7 +139,7 @@ class Engine:
             self._throttle.succeeded(session.account, source)
             return Hit(session.value, session.expires - now)
         self._totals["misses_total"] += 1
-        if key in self._rejections and self._rejections[key][0] > now:
+        if self._rejections.has(key, now):
             self._totals["rejected_total"] += 1
             return Rejected()
         answer = self._logins.ask(key, account, source, holder)
@@ -171,7 +168,6 @@ class Engine:
             return False
         now = self._now()
         self._held.put(Session(lease.key, lease.account, value, now, now + ttl))
-        self._rejections.pop(lease.key, None)
         self._throttle.succeeded(lease.account, lease.source)
 
         def outcome(source: str) -> Outcome:
@@ -209,7 +205,7 @@ class Engine:
         told: Outcome
         if reason == REJECTED:
             self._throttle.failed(lease.account, lease.source, lease.key)
-            self._remember_rejection(lease.key, lease.account)
+            self._rejections.add(lease.key, lease.account, self._now())
             told = Rejected()
         else:
             told = Unavailable(reason, retry_after)
@@ -324,27 +320,14 @@ class Engine:
         Returns:
             How many failed-login records there were.
         """
-        for key in [key for key, (_, owner) in self._rejections.items() if owner == account]:
-            del self._rejections[key]
+        self._rejections.drop_account(account)
         dropped = self._throttle.unlock(account)
         self._logins.unpark(account)
         return dropped
 
     def sessions(self, limit: int) -> tuple[int, list[dict[str, object]]]:
         """Return how many sessions are held, and the latest used of them without their values."""
-        now = self._now()
-        live = (session for session in self._held.latest() if session.expires > now)
-        return len(self._held), [
-            {
-                "account": session.account[:ACCOUNT_SHOWN_BYTES],
-                "age": now - session.stored,
-                "expires_in": session.expires - now,
-                "idle": now - session.used,
-                "hits": session.hits,
-                "bytes": len(session.value),
-            }
-            for session in islice(live, limit)
-        ]
+        return len(self._held), self._held.latest(limit, self._now())
 
     def lockouts(self, limit: int) -> tuple[int, list[dict[str, object]]]:
         """Return how many failed-login records there are, and those locked for longest of them."""
@@ -402,15 +385,6 @@ class Engine:
                 self._held.put(Session(old.key, old.account, old.value, stored, expires))
         self._throttle.restore(export.failures, export.known, shift)
         return len(self._held)
-
-    def _remember_rejection(self, key: bytes, account: bytes) -> None:
-        now = self._now()
-        self._rejections.pop(key, None)
-        self._rejections[key] = (now + self._limits.rejected_memory, account)
-        oldest = next(iter(self._rejections))
-        while len(self._rejections) > self._limits.rejections or self._rejections[oldest][0] <= now:
-            del self._rejections[oldest]
-            oldest = next(iter(self._rejections))
 
     def _flush_sessions(self, account: bytes | None) -> int:
         self._logins.void(account)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from itertools import islice
+
+from .limits import ACCOUNT_SHOWN_BYTES
 
 SWEEP_EVERY = 1.0
 """Seconds between two slices of the search for sessions that have run out."""
@@ -142,9 +144,20 @@ class Held:
         self._drop_expired_of(batch, now)
         self._sweep_at = now + SWEEP_EVERY if self._sessions else None
 
-    def latest(self) -> Iterator[Session]:
-        """Return all sessions, the latest used first."""
-        return reversed(self._sessions.values())
+    def latest(self, limit: int, now: float) -> list[dict[str, object]]:
+        """Describe the latest used sessions that have time left, without their values."""
+        live = (one for one in reversed(self._sessions.values()) if one.expires > now)
+        return [
+            {
+                "account": one.account[:ACCOUNT_SHOWN_BYTES],
+                "age": now - one.stored,
+                "expires_in": one.expires - now,
+                "idle": now - one.used,
+                "hits": one.hits,
+                "bytes": len(one.value),
+            }
+            for one in islice(live, limit)
+        ]
 
     def all(self) -> list[Session]:
         """Return all sessions, the longest unused first."""

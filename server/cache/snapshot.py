@@ -23,11 +23,11 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 
 from ..errors import OigError
+from .counters import SAME_PASSWORDS, Failures
 from .engine import Export, Session
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, chain
 from .limits import KEY_BYTES, SOURCE_MAX_CHARS, TTL_MAX, VALUE_MAX_BYTES
-from .throttle import SAME_PASSWORDS, Failures
 
 MAGIC = b"OIGCACHE"
 

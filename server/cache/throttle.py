@@ -14,18 +14,15 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
 
+from .counters import SAME_PASSWORDS, Account, Failures, Policy, Source, make_room
 from .known import Known, KnownSources
+
+__all__ = ["Failures", "Policy", "Throttle"]
 
 FORGET_AFTER = 86400.0
 """Seconds after its last failure at which a counter is forgotten: a day's typing errors do not add
 up to a lock, and 5 + 24 guesses a day per source gain nothing against a password."""
-
-SAME_PASSWORDS = 16
-"""Wrong passwords remembered per account and source. A misconfigured client repeats one or two;
-whoever rotates through more is guessing."""
 
 MAX_ACCOUNTS = 20_000
 """Accounts with failures. At 2 logins a second it takes close to 3 hours of wrong passwords for
@@ -34,126 +31,6 @@ others to push out an account that is not locked, which buys the guesser four at
 MAX_SOURCES = 64
 """Sources with failures per account. The account's own lock comes after 20, then lets through one
 at a time for up to an hour each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Budgets of wrong passwords.
-
-    Attributes:
-        per_source: Different wrong passwords for one account from one source before its first lock.
-        per_account: The same for one account over all sources.
-        first: Length of the first lock in seconds; each further one is twice as long.
-        longest: Longest lock in seconds.
-        known_for: Seconds for which a source that logged in to an account is spared its lock.
-    """
-
-    per_source: int = 5
-    per_account: int = 20
-    first: float = 30.0
-    longest: float = 3600.0
-    known_for: float = 30 * 86400.0
-
-    def length(self, locks: int) -> float:
-        """Return how many seconds the lock number `locks` (1 is the first) lasts."""
-        # Past 2**40 the longest has long been reached, and a float would overflow in the end.
-        return min(self.longest, self.first * 2.0 ** min(locks - 1, 40))
-
-
-@dataclass(frozen=True, slots=True)
-class Failures:
-    """One counter of wrong passwords, as exported.
-
-    Attributes:
-        account: The account's key.
-        source: None for the counter over all sources.
-        failures: Different wrong passwords counted.
-        locks: Locks so far: the doubling level.
-        until: When the last lock ends, on the throttle's clock; 0 before the first.
-        last: When the last failure came, on the same clock.
-        keys: The wrong passwords' look-up keys that would not count again.
-    """
-
-    account: bytes
-    source: str | None
-    failures: int
-    locks: int
-    until: float
-    last: float
-    keys: tuple[bytes, ...]
-
-
-class _Counter:
-    """Wrong passwords and the locks they led to."""
-
-    __slots__ = ("failures", "last", "locks", "until")
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.locks = 0
-        self.until = 0.0
-        self.last = 0.0
-
-    def add(self, budget: int, policy: Policy, now: float) -> None:
-        self.failures += 1
-        self.last = now
-        # A failure during a lock (a login under way when it began) is covered by that lock.
-        if self.failures >= budget and self.until <= now:
-            self.locks += 1
-            self.until = now + policy.length(self.locks)
-
-    def left(self, budget: int) -> int:
-        """Return how many undecided attempts may be out at once when not locked."""
-        return max(1, budget - self.failures)
-
-    def load(self, row: Failures, shift: float) -> None:
-        self.failures, self.locks = row.failures, row.locks
-        self.until = row.until + shift if row.until else 0.0
-        self.last = row.last + shift
-
-    def is_locked(self, now: float) -> bool:
-        return self.until > now
-
-
-class _Source(_Counter):
-    """The counter of one source of one account."""
-
-    __slots__ = ("keys",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.keys: tuple[bytes, ...] = ()
-
-
-class _Account(_Counter):
-    """The counter of one account over all sources, and those of its sources.
-
-    `full_until` is when sources without a counter are let in again, after one found no room.
-    """
-
-    __slots__ = ("full_until", "sources")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sources: OrderedDict[str, _Source] = OrderedDict()
-        self.full_until = 0.0
-
-    def is_locked(self, now: float) -> bool:
-        return (
-            self.until > now
-            or self.full_until > now
-            or any(source.until > now for source in self.sources.values())
-        )
-
-    def drop(self, source: str) -> None:
-        """Drop a source's counter and take what it counted off the account's."""
-        counter = self.sources.pop(source, None)
-        if counter is not None:
-            self.failures = max(0, self.failures - counter.failures)
-
-
-Name = TypeVar("Name", bytes, str)
-Counter = TypeVar("Counter", bound=_Counter)
 
 
 class Throttle:
@@ -169,7 +46,7 @@ class Throttle:
         self._now = now
         self._forget_after = max(FORGET_AFTER, policy.longest)
         # In the order of their last failures, the oldest first.
-        self._accounts: OrderedDict[bytes, _Account] = OrderedDict()
+        self._accounts: OrderedDict[bytes, Account] = OrderedDict()
         self._known = KnownSources(policy.known_for)
         self._full_until = 0.0
 
@@ -340,28 +217,28 @@ class Throttle:
                     account, name, one.failures, one.locks, one.until, one.last, one.keys
                 )
 
-    def _record(self, account: bytes, now: float) -> _Account | None:
+    def _record(self, account: bytes, now: float) -> Account | None:
         """Return the record of an account, a new one if need be; None if there is no room."""
         record = self._fresh(account, now)
         if record is None:
-            if not _make_room(self._accounts, MAX_ACCOUNTS, now):
+            if not make_room(self._accounts, MAX_ACCOUNTS, now):
                 self._full_until = now + self._policy.first
                 return None
-            record = self._accounts[account] = _Account()
+            record = self._accounts[account] = Account()
             record.last = now
         return record
 
-    def _counter(self, record: _Account, source: str, now: float) -> _Source | None:
+    def _counter(self, record: Account, source: str, now: float) -> Source | None:
         """Return the counter of a source, a new one if need be; None if there is no room."""
         counter = record.sources.get(source)
         if counter is None:
-            if not _make_room(record.sources, MAX_SOURCES, now):
+            if not make_room(record.sources, MAX_SOURCES, now):
                 record.full_until = now + self._policy.first
                 return None
-            counter = record.sources[source] = _Source()
+            counter = record.sources[source] = Source()
         return counter
 
-    def _fresh(self, account: bytes, now: float) -> _Account | None:
+    def _fresh(self, account: bytes, now: float) -> Account | None:
         """Return the record of an account after dropping what of it is too old."""
         record = self._accounts.get(account)
         if record is None:
@@ -384,14 +261,3 @@ class Throttle:
             if record.last > too_old:
                 return
             del self._accounts[account]
-
-
-def _make_room(table: OrderedDict[Name, Counter], limit: int, now: float) -> bool:
-    """Drop the oldest entry without an active lock if the table is full; False if there is none."""
-    if len(table) < limit:
-        return True
-    for name, counter in table.items():
-        if not counter.is_locked(now):
-            del table[name]
-            return True
-    return False

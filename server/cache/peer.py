@@ -11,10 +11,14 @@ from typing import Final, cast
 from ..errors import RemoteProtocolError
 from . import wire
 from .engine import Ticket
+from .quick import read_acquire
 from .service import Service
 
 READ_BYTES: Final = 64 * 1024
 """Room for one read. asyncio's default of 256 KiB is mapped anew by the C library each time."""
+
+FLUSH_FRAMES: Final = 16
+"""Replies sent with one write: few system calls, and the peer has something to do meanwhile."""
 
 CLOSING: Final = frozenset({"version", "overload"})
 """Errors after which the connection is closed: the peer and we cannot go on."""
@@ -80,6 +84,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._out: list[bytes] = []
         self._in_batch = False
+        self._acquires = service.times["acquire"]
         self._ending = False
         self._transport: asyncio.Transport | None = None
         self._half_frame: asyncio.TimerHandle | None = None
@@ -104,22 +109,24 @@ class Connection(asyncio.BufferedProtocol):
         if self._ending:
             return
         finished = False
-        service, times, out = self._service, self._service.times, self._out
+        service = self._service
         self._in_batch = True
         begun = perf_counter()
         try:
             for frame in self._reader.feed(self._room[:nbytes]):
                 finished = True
-                request = wire.decode_request(frame)
-                reply = service.handle(self, request)
-                out.append(wire.encode(reply))
-                if reply.status == "error" and reply.fields[0] in CLOSING:
-                    self._ending = True
+                asked = read_acquire(frame)
+                if asked is not None:
+                    self._out.append(service.acquire(self, *asked))
+                    ended = perf_counter()
+                    self._acquires.add(ended - begun)
+                    begun = ended
+                elif self._handle(frame, begun):
+                    begun = perf_counter()
+                else:
                     break
-                ended = perf_counter()
-                if request.verb in times:
-                    times[request.verb].add(ended - begun)
-                begun = ended
+                if len(self._out) >= FLUSH_FRAMES:
+                    self._flush()
         except RemoteProtocolError:
             self._counts.protocol_errors += 1
             self._ending = True
@@ -180,10 +187,22 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """End the connection now."""
         self._ending = True
-        if self._transport is not None:
-            self._transport.abort()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
 
     # How it works.
+
+    def _handle(self, frame: memoryview, begun: float) -> bool:
+        """Answer one request; return whether there may be another."""
+        request = wire.decode_request(frame)
+        reply = self._service.handle(self, request)
+        self._out.append(wire.encode(reply))
+        times = self._service.times.get(request.verb)
+        if times is not None:
+            times.add(perf_counter() - begun)
+        self._ending = reply.status == "error" and reply.fields[0] in CLOSING
+        return not self._ending
 
     def _flush(self) -> None:
         if not self._out:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final, Protocol
 
 from ..errors import RemoteProtocolError
-from . import wire
+from . import quick, wire
 from .engine import Engine, Ticket
 from .outcomes import Hit, Lease, Locked, Outcome, Rejected, Unavailable
 
@@ -24,6 +24,9 @@ SAMPLES: Final = 1024
 
 RESTART_SECONDS: Final = 1.0
 """What those who wait are told when the daemon stops: it is back by then."""
+
+STOPPING: Final = ("shutdown", "the cache daemon stops")
+"""Error for whatever is asked from then on."""
 
 WORKER_NOTICES: Final = frozenset({"all", "sessions", "account"})
 """Kinds of flush after which workers must drop their own copies."""
@@ -129,7 +132,7 @@ class Service:
         if refused is not None:
             return wire.Reply(request.id, "error", refused)
         if self._stopping:
-            return wire.Reply(request.id, "error", ("shutdown", "the cache daemon stops"))
+            return wire.Reply(request.id, "error", STOPPING)
         return self._verbs[request.verb](peer, request.id, *request.args)
 
     def settle(self) -> None:
@@ -158,15 +161,43 @@ class Service:
             peer.send(wire.Reply(number, "unavailable", ("shutdown", RESTART_SECONDS)))
         self._asked.clear()
 
+    def acquire(self, peer: Peer, number: int, key: bytes, account: bytes, source: str) -> bytes:
+        """Look up `key` for a request that `quick` found in order; return the frame of the reply.
+
+        Raises:
+            RemoteProtocolError: As `handle`.
+        """
+        refused = self._no_room(peer, number)
+        if refused is not None:
+            return wire.encode(refused)
+        answer = self._engine.acquire(key, account, source, peer)
+        if type(answer) is Hit:
+            return quick.hit_frame(number, answer.value, answer.expires_in)
+        return wire.encode(self._first_reply(peer, number, key, answer))
+
     def _acquire(
         self, peer: Peer, number: int, key: bytes, account: bytes, source: str
     ) -> wire.Reply:
-        if number in peer.tickets:
-            raise RemoteProtocolError("an id is used for two requests at once")
-        if len(peer.tickets) >= wire.MAX_IN_FLIGHT:
-            return wire.Reply(number, "error", ("overload", "too many requests in flight"))
-        peer.acquires = True
+        refused = self._no_room(peer, number)
+        if refused is not None:
+            return refused
         answer = self._engine.acquire(key, account, source, peer)
+        return self._first_reply(peer, number, key, answer)
+
+    def _no_room(self, peer: Peer, number: int) -> wire.Reply | None:
+        if self._stopping:
+            return wire.Reply(number, "error", STOPPING)
+        peer.acquires = True
+        if peer.tickets:
+            if number in peer.tickets:
+                raise RemoteProtocolError("an id is used for two requests at once")
+            if len(peer.tickets) >= wire.MAX_IN_FLIGHT:
+                return wire.Reply(number, "error", ("overload", "too many requests in flight"))
+        return None
+
+    def _first_reply(
+        self, peer: Peer, number: int, key: bytes, answer: Outcome | Ticket
+    ) -> wire.Reply:
         if not isinstance(answer, Ticket):
             return self._reply(peer, number, key, answer)
         peer.tickets[number] = answer

@@ -72,7 +72,8 @@ MAX_NAME_CHARACTERS: Final = 32
 SMALL_FRAME_BYTES: Final = 512
 """Frames up to this size cannot be made to cost anything by nesting arrays in arrays."""
 
-_length: Final = struct.Struct(">I")
+LENGTH: Final = struct.Struct(">I")
+"""The length before each frame."""
 
 Scalar = bytes | str | int | float | None
 
@@ -313,7 +314,7 @@ class FrameReader:
         at = 0
         need = PREFIX_BYTES
         while size - at >= PREFIX_BYTES:
-            (length,) = _length.unpack_from(view, at)
+            (length,) = LENGTH.unpack_from(view, at)
             if not 0 < length <= self._limit:
                 raise RemoteProtocolError(f"a frame has 1 to {self._limit} bytes")
             need = PREFIX_BYTES + length
@@ -343,7 +344,7 @@ def _refuse_nesting(items: list[Any]) -> tuple[Any, ...]:
     return tuple(items)
 
 
-_unpack_small = partial(
+unpack_small = partial(
     msgpack.unpackb,
     use_list=False,
     raw=False,
@@ -352,7 +353,7 @@ _unpack_small = partial(
     max_map_len=0,
     ext_hook=_refuse_ext,
 )
-_unpack_large = partial(
+unpack_large = partial(
     msgpack.unpackb,
     list_hook=_refuse_nesting,
     raw=False,
@@ -361,7 +362,7 @@ _unpack_large = partial(
     max_map_len=0,
     ext_hook=_refuse_ext,
 )
-_unpack_reply = partial(
+unpack_reply = partial(
     msgpack.unpackb,
     use_list=False,
     raw=False,
@@ -371,7 +372,7 @@ _unpack_reply = partial(
     ext_hook=_refuse_ext,
 )
 
-_MALFORMED = (
+MALFORMED = (
     ValueError,  # with UnicodeDecodeError, FormatError, StackError, ExtraData and plain ones
     TypeError,  # what cannot be a key of a map
     OverflowError,
@@ -384,7 +385,7 @@ _MALFORMED = (
 def _read(unpack: Callable[[memoryview | bytes], Any], frame: memoryview | bytes) -> Any:
     try:
         message = unpack(frame)
-    except _MALFORMED as exc:
+    except MALFORMED as exc:
         # Only the type is told: texts of the library may quote the bytes.
         raise RemoteProtocolError(f"not a msgpack array ({type(exc).__name__})") from None
     if type(message) is not tuple or len(message) < 3:
@@ -403,7 +404,7 @@ def decode_request(frame: memoryview | bytes) -> Request:
     Raises:
         RemoteProtocolError: It is none: close the connection.
     """
-    message = _read(_unpack_small if len(frame) <= SMALL_FRAME_BYTES else _unpack_large, frame)
+    message = _read(unpack_small if len(frame) <= SMALL_FRAME_BYTES else unpack_large, frame)
     if message[1] == 0:
         raise RemoteProtocolError("id 0 is for notices")
     args = message[3:]
@@ -422,7 +423,7 @@ def decode_reply(frame: memoryview | bytes) -> Reply | Notice:
     Raises:
         RemoteProtocolError: It is not that: close the connection.
     """
-    message = _read(_unpack_reply, frame)
+    message = _read(unpack_reply, frame)
     version, number, name = message[:3]
     fields = message[3:]
     if version != VERSION:
@@ -454,7 +455,7 @@ _PLAIN: Final = frozenset({bytes, str, int, bool, type(None)})
 
 # Messages to bytes.
 
-_pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
+pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
 
 
 def encode(message: Request | Reply | Notice) -> bytes:
@@ -476,12 +477,12 @@ def encode(message: Request | Reply | Notice) -> bytes:
             raise LocalProtocolError("no such notice")
         parts = (VERSION, 0, message.name, *message.fields)
     try:
-        body: bytes = _pack(parts)
+        body: bytes = pack(parts)
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
         raise LocalProtocolError(f"cannot be packed ({type(exc).__name__})") from None
     if len(body) > limit:
         raise LocalProtocolError(f"a frame has at most {limit} bytes, not {len(body)}")
-    return _length.pack(len(body)) + body
+    return LENGTH.pack(len(body)) + body
 
 
 def _check_request(request: Request) -> None:

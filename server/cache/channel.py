@@ -1,0 +1,289 @@
+"""One connection to the cache daemon, shared by all callers of a worker.
+
+Every request has an id and every reply quotes it, so a caller who gives up leaves nothing behind
+that another could take for its own. A reply that nobody asked for ends the connection: it would be
+somebody else's session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from typing import Final, NamedTuple, Protocol, cast
+
+from ..errors import CacheUnavailable, RemoteProtocolError
+from . import quick, wire
+from .outcomes import Hit
+
+WAITING_SECONDS: Final = 60.0
+"""Longest wait for the answer that follows `waiting`; the daemon promises it within 45 s."""
+
+SILENCES: Final = 2
+"""After so many unanswered calls in a row the connection itself is given up."""
+
+LOST: Final = "the connection was lost"
+"""Why calls fail when it was the daemon who ended the connection."""
+
+READ_BYTES: Final = 64 * 1024
+"""Room for one read. An own buffer: asyncio's default of 256 KiB is mapped anew for each read."""
+
+FLUSH_FRAMES: Final = 16
+"""Requests sent with one write: few system calls, and the daemon has something to do meanwhile."""
+
+Answer = asyncio.Future[wire.Reply | Hit]
+"""What a caller waits for. A hit comes as such, all else as a reply."""
+
+
+class Owner(Protocol):
+    """Who is told what happens to the connection.
+
+    Attributes:
+        timeout: Seconds for the first reply to a call.
+    """
+
+    timeout: float
+
+    def heard(self) -> None:
+        """Take note that the daemon spoke."""
+
+    def hung(self) -> None:
+        """Take note that a call was not answered, nor any other since."""
+
+    def noticed(self, notice: wire.Notice) -> None:
+        """Take note of what nobody asked for."""
+
+    def lost(self, channel: Channel) -> None:
+        """Take note of the end."""
+
+    def unavailable(self, why: str) -> CacheUnavailable:
+        """Make the error that callers get."""
+
+
+class _Call(NamedTuple):
+    """One request that is not answered yet."""
+
+    verb: str
+    answer: Answer
+    deadline: float
+    waiting: bool = False
+
+
+class Channel(asyncio.BufferedProtocol):
+    """One connection from its start to its end; never used again after an error.
+
+    Args:
+        owner: Told of signs of life, of silence and of the end.
+        loop: The event loop.
+
+    Attributes:
+        usable: Whether requests can be sent.
+        spoken: Whether the daemon ever answered.
+        why: Why it ended.
+        closed: Done when it has.
+    """
+
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+        self.usable = False
+        self.spoken = False
+        self.why = LOST
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self._owner = owner
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._reader = wire.FrameReader(wire.MAX_DATA_REPLY_BYTES)
+        self._room = memoryview(bytearray(READ_BYTES))
+        self._calls: dict[int, _Call] = {}
+        # Ids of `cancel` requests, and which request each of them withdraws.
+        self._cancels: dict[int, int] = {}
+        self._last_id = 0
+        self._unsent: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake_at = math.inf
+        self._silences = 0
+        self._heard_at = -math.inf
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        # uvloop's transports are of no class of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self.usable = True
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Say where the next read goes."""
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Give everybody their answer."""
+        self.spoken = True
+        self._silences = 0
+        self._heard_at = self._loop.time()
+        self._owner.heard()
+        calls = self._calls
+        try:
+            for frame in self._reader.feed(self._room[:nbytes]):
+                hit = quick.read_hit(frame)
+                if hit is None:
+                    self._take(frame)
+                    continue
+                number, value, expires_in = hit
+                call = calls.pop(number, None)
+                if call is None or call.verb != "acquire":
+                    raise _unasked()
+                if not call.answer.done():
+                    call.answer.set_result(Hit(value, expires_in))
+        except RemoteProtocolError as exc:
+            self.burn(f"it broke the protocol: {exc}")
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Tell everybody that there will be no answer."""
+        self.usable = False
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._owner.lost(self)
+        for call in self._calls.values():
+            if not call.answer.done():
+                call.answer.set_exception(self._owner.unavailable(self.why))
+        self._calls.clear()
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    # What the client calls.
+
+    def acquire(self, key: bytes, account: bytes, source: str) -> tuple[int, Answer]:
+        """Send an `acquire`; as `ask`."""
+        number = self._next_id()
+        frame = quick.acquire_frame(number, key, account, source)
+        return number, self._send("acquire", number, frame)
+
+    def ask(self, verb: str, args: tuple[wire.Scalar, ...]) -> tuple[int, Answer]:
+        """Send a request; return its id, and what will get its answer or `CacheUnavailable`.
+
+        Raises:
+            LocalProtocolError: It breaks the protocol; nothing was sent.
+            CacheUnavailable: Too many are unanswered.
+        """
+        number = self._next_id()
+        return number, self._send(verb, number, wire.encode(wire.Request(number, verb, args)))
+
+    def abandon(self, number: int, answer: Answer) -> None:
+        """Take note that nobody waits for this call any more; give back what it may have got."""
+        call = self._calls.get(number)
+        if call is not None:
+            acquired = call.verb == "acquire"
+        elif answer.cancelled() or answer.exception() is not None:
+            return
+        else:
+            # Answered, and given up before the caller could run: only a lease must go back.
+            reply = answer.result()
+            acquired = isinstance(reply, wire.Reply) and reply.status == "lease"
+        if acquired and self.usable:
+            cancel, nobody = self.ask("cancel", (number,))
+            # Nobody waits for this answer. It says that nothing more comes under the other id.
+            nobody.cancel()
+            self._calls[cancel] = _Call("cancel", nobody, math.inf)
+            self._cancels[cancel] = number
+
+    def burn(self, why: str) -> None:
+        """End the connection at once; every call on it fails."""
+        if self.usable:
+            self.why = why
+        self.usable = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # How it works.
+
+    def _next_id(self) -> int:
+        if len(self._calls) >= wire.MAX_IN_FLIGHT:
+            raise self._owner.unavailable("too many calls at once")
+        number = self._last_id % wire.MAX_ID + 1
+        while number in self._calls:
+            number = number % wire.MAX_ID + 1
+        return number
+
+    def _send(self, verb: str, number: int, frame: bytes) -> Answer:
+        assert self._transport is not None
+        self._last_id = number
+        if self._unsent:
+            self._unsent.append(frame)
+            if len(self._unsent) >= FLUSH_FRAMES:
+                self._flush()
+        elif self._calls:
+            # Others are under way, so more may follow in this round of the loop: one write for all.
+            self._unsent.append(frame)
+            self._loop.call_soon(self._flush)
+        else:
+            self._transport.write(frame)
+        answer: Answer = self._loop.create_future()
+        deadline = self._loop.time() + self._owner.timeout
+        self._calls[number] = _Call(verb, answer, deadline)
+        if deadline < self._wake_at:
+            self._wake(deadline)
+        return answer
+
+    def _flush(self) -> None:
+        if self._unsent and self.usable and self._transport is not None:
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
+
+    def _take(self, frame: memoryview) -> None:
+        message = wire.decode_reply(frame)
+        if isinstance(message, wire.Notice):
+            self._owner.noticed(message)
+            return
+        number = message.id
+        call = self._calls.get(number)
+        if call is None:
+            raise _unasked()
+        if message.status == "waiting":
+            if call.verb != "acquire":
+                raise RemoteProtocolError("nothing but acquire waits")
+            deadline = self._loop.time() + WAITING_SECONDS
+            self._calls[number] = call._replace(deadline=deadline, waiting=True)
+            return
+        del self._calls[number]
+        withdrawn = self._cancels.pop(number, None)
+        if withdrawn is not None:
+            # Whatever the daemon had to say under that id came before this.
+            self._calls.pop(withdrawn, None)
+        if not call.answer.done():
+            call.answer.set_result(message)
+
+    def _wake(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake_at = at
+        self._timer = self._loop.call_at(at, self._expire)
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        self._timer = None
+        self._wake_at = math.inf
+        silent = False
+        for number, call in list(self._overdue(now)):
+            # Kept, with nobody waiting, until the daemon has answered after all.
+            self._calls[number] = call._replace(deadline=math.inf)
+            # Who was kept waiting has been heard; and so has who answered others since.
+            asked_at = call.deadline - self._owner.timeout
+            silent = silent or (not call.waiting and self._heard_at < asked_at)
+            if not call.answer.done():
+                call.answer.set_exception(self._owner.unavailable("no answer in time"))
+        if silent:
+            self._silences += 1
+            self._owner.hung()
+            if self._silences >= SILENCES:
+                self.burn("it does not answer")
+        nearest = min((call.deadline for call in self._calls.values()), default=math.inf)
+        if nearest < math.inf:
+            self._wake(nearest)
+
+    def _overdue(self, now: float) -> Iterator[tuple[int, _Call]]:
+        return ((number, call) for number, call in self._calls.items() if call.deadline <= now)
+
+
+def _unasked() -> RemoteProtocolError:
+    return RemoteProtocolError("a reply that nobody asked for")

@@ -1,0 +1,94 @@
+"""The two messages that nearly all traffic consists of, without the detour through message objects.
+
+An `acquire` in perfect order and a `hit` in perfect order; whatever is not goes through `wire`,
+which knows what to say about it. `tests/test_wire.py` holds both ways against each other: they must
+agree on every frame. Together they spare a look-up a third of its time.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from . import wire
+from .wire import KEY_BYTES, MAX_ID, MAX_SOURCE_CHARACTERS, MAX_VALUE_BYTES, VERSION
+
+_INFINITY: Final = float("inf")
+
+_pack = wire.pack
+_unpack_request = wire.unpack_small
+_unpack_reply = wire.unpack_reply
+_length = wire.LENGTH.pack
+
+
+def acquire_frame(number: int, key: bytes, account: bytes, source: str) -> bytes:
+    """Make the frame of an `acquire`.
+
+    Raises:
+        LocalProtocolError: An argument breaks the protocol.
+    """
+    if (
+        type(key) is bytes
+        and type(account) is bytes
+        and type(source) is str
+        and len(key) == KEY_BYTES
+        and len(account) == KEY_BYTES
+        and 0 < len(source) <= MAX_SOURCE_CHARACTERS
+        and source.isascii()
+        and source.isprintable()
+    ):
+        body: bytes = _pack((VERSION, number, "acquire", key, account, source))
+        return _length(len(body)) + body
+    return wire.encode(wire.Request(number, "acquire", (key, account, source)))
+
+
+def read_acquire(frame: memoryview | bytes) -> tuple[int, bytes, bytes, str] | None:
+    """Return id, key, account and source of an `acquire` in order; None for anything else."""
+    if len(frame) > wire.SMALL_FRAME_BYTES:
+        return None
+    try:
+        version, number, verb, key, account, source = _unpack_request(frame)
+    except wire.MALFORMED:
+        return None
+    if (
+        verb == "acquire"
+        and type(version) is int
+        and version == VERSION
+        and type(number) is int
+        and 0 < number <= MAX_ID
+        and type(key) is bytes
+        and len(key) == KEY_BYTES
+        and type(account) is bytes
+        and len(account) == KEY_BYTES
+        and type(source) is str
+        and 0 < len(source) <= MAX_SOURCE_CHARACTERS
+        and source.isprintable()
+    ):
+        return number, key, account, source
+    return None
+
+
+def hit_frame(number: int, value: bytes, expires_in: float) -> bytes:
+    """Make the frame of a `hit` for a request that was in order, from what the engine held."""
+    body: bytes = _pack((VERSION, number, "hit", value, expires_in))
+    return _length(len(body)) + body
+
+
+def read_hit(frame: memoryview | bytes) -> tuple[int, bytes, float] | None:
+    """Return id, value and seconds left of a `hit` in order; None for anything else."""
+    try:
+        version, number, status, value, expires_in = _unpack_reply(frame)
+    except wire.MALFORMED:
+        return None
+    if (
+        status == "hit"
+        and type(version) is int
+        and version == VERSION
+        and type(number) is int
+        and 0 < number <= MAX_ID
+        and type(value) is bytes
+        and 0 < len(value) <= MAX_VALUE_BYTES
+        and (type(expires_in) is float or type(expires_in) is int)
+        and 0 <= expires_in < _INFINITY
+    ):
+        return number, value, expires_in
+    return None

@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         return INTERRUPTED
     except OSError as exc:
         _drop_output()
-        sys.stderr.write(f"cachectl: the result cannot be written: {exc.strerror}\n")
+        sys.stderr.write(f"cachectl: input or output failed: {exc.strerror}\n")
         return REFUSED
     return code
 

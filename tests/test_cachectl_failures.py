@@ -369,7 +369,7 @@ def test_a_full_disk_is_told(run_dir):
     with listening(path, answering("ok", "0.1.0", 12)), Path("/dev/full").open("w") as full:
         done = cachectl("ping", stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
-    assert done.stderr == ("cachectl: the result cannot be written: No space left on device\n")
+    assert done.stderr == ("cachectl: input or output failed: No space left on device\n")
 
 
 def test_ping_loads_nothing_that_is_slow(run_dir):

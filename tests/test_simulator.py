@@ -10,12 +10,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import fields
 
 import httpx2
 import pytest
+from starlette.routing import Route
 
 from server.portal.simulator import Simulator, build_app
 from server.portal.simulator.accounts import AccountRefused, Accounts
+from server.portal.simulator.counters import Count
 from server.portal.simulator.faults import Fault, FaultRefused, Faults, Kind
 
 from .portal_simulator import ROOT, InProcess, RunningPortal, running_portal
@@ -428,3 +431,14 @@ def test_a_taken_port_is_named_with_what_to_do(portal: RunningPortal) -> None:
     assert done.returncode == 2
     assert f"Port {port} is in use" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_manual_names_every_path_fault_member_and_counter() -> None:
+    manual = (ROOT / "docs" / "simulator.md").read_text()
+    documented = set(re.findall(r"^\| `([^`]+)`", manual, re.MULTILINE))
+
+    paths = {route.path for route in build_app(Simulator()).routes if isinstance(route, Route)}
+    members = {member.name for member in fields(Fault)}
+    counters = {counter.name for counter in fields(Count)}
+    options = {"--port", "--session-ttl"}
+    assert documented == paths | set(Kind) | members | counters | options

@@ -14,7 +14,7 @@ class Count:
     Attributes:
         attempts: Logins that arrived.
         successes: Logins that opened a session.
-        rejections: Logins answered like a wrong password.
+        rejections: Logins with a wrong pair.
         faults: Logins hit by a fault; those of kind `slow` count as what they end in, too.
         in_flight: Logins under way now.
         max_in_flight: Most of them at one time.

@@ -65,6 +65,7 @@ class Certified:
         host: str | None = None,
         aia: str | None = None,
         days: int = 30,
+        names_signer: bool = True,
     ) -> Self:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -83,10 +84,6 @@ class Certified:
                 x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
             )
             .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
-                critical=False,
-            )
-            .add_extension(
                 x509.KeyUsage(
                     digital_signature=not ca,
                     content_commitment=False,
@@ -101,6 +98,11 @@ class Certified:
                 critical=True,
             )
         )
+        if names_signer:
+            builder = builder.add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
+                critical=False,
+            )
         if host is not None:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_general_name(host)]), critical=False

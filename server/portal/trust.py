@@ -8,10 +8,12 @@ Browsers then fetch the missing one from the address that the certificate names 
 4.2.2.1), and so does `Trust.complete`. What is fetched - over plain http, from an address that
 nobody has vouched for yet - is only a hint. It reaches OpenSSL after `cryptography` has verified
 the whole chain by RFC 5280 (who may sign for whom, how long, for which names) up to a root trusted
-before (`aia-chaser` itself looks at signatures and dates only, which lets the owner of any bought
-certificate sign for the portal: tests/test_trust.py has the attack); and OpenSSL then verifies every connection itself, again up to such a root. Fetching goes
-straight out, past any proxy; where only a proxy leads out, OIG_CA_FILE has to supply the
-intermediate.
+before; and OpenSSL then verifies every connection itself, again up to such a root. The contexts
+that `aia-chaser` makes are not used: it checks signatures and dates only, so that the owner of any
+bought certificate could sign for the portal (tests/test_trust.py has the attack).
+
+Fetching goes straight out, past any proxy; where only a proxy leads out, OIG_CA_FILE has to supply
+the intermediate.
 """
 
 from __future__ import annotations

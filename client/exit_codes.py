@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process tells the shell that started it."""
+
+    OK = 0
+    TOOL = 1
+    """The server was asked and the tool said no."""
+    USAGE = 2
+    UNREACHABLE = 3
+    NOT_MCP = 4
+    """Something answers at the URL, but not as the MCP endpoint that was asked for."""
+    INTERNAL = 70
+    """A bug in the client: EX_SOFTWARE of sysexits.h."""
+    INTERRUPTED = 130
+    """Ctrl-C, as a shell reports a process that SIGINT ended."""
+    BROKEN_PIPE = 141
+    """The reader of our output went away, as a shell reports SIGPIPE."""

@@ -1,0 +1,131 @@
+"""Judging an HTTP answer before the SDK sees it: is this an MCP endpoint at all? Pure.
+
+The SDK keeps neither the status nor the body of a refusal, and both say what to repair.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import SplitResult, urlsplit
+
+from .failures import NotMcp
+
+PROBE = "server/discover"
+"""The request newer protocols open with. An older server may refuse it in any way it likes, and
+is then greeted in the older way; so its refusal is not yet a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer to a JSON-RPC request."""
+
+    url: str
+    method: str
+    status: int
+    content_type: str
+    body: bytes
+
+    @property
+    def is_jsonrpc(self) -> bool:
+        """True when the body is a JSON-RPC message."""
+        try:
+            message = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(message, dict) and message.get("jsonrpc") == "2.0"
+
+
+REFUSALS: dict[int, str] = {
+    401: "It wants an HTTP login, which this MCP server never does. A proxy in front of it asks "
+    "for one, or the URL belongs to another service.",
+    403: "The server or a proxy forbids the request. If the server sits behind a name of its own, "
+    "that origin has to be in its OIG_ALLOWED_ORIGINS; otherwise look at the proxy's rules.",
+    405: "Nothing at this path takes POST requests, so it is not the MCP endpoint. The path is "
+    "normally /mcp; a proxy must pass POST on.",
+    406: "The server did not get the header `Accept: application/json, text/event-stream` that "
+    "oig-client sends. A proxy in between strips or rewrites Accept; it has to pass it on.",
+    413: "The request is too large for the server or a proxy in front of it. Send less.",
+    415: "The server did not get the header `Content-Type: application/json` that oig-client "
+    "sends. A proxy in between changes it; it has to pass it on.",
+    421: "The server does not know itself by the name {host!r}. Add the name to "
+    "OIG_ALLOWED_HOSTS where the server runs and restart it.",
+    429: "The server or a proxy wants fewer requests. Wait a minute, then try again.",
+}
+"""What each status means at an MCP endpoint, and who has to do what."""
+
+GATEWAY = (
+    "A proxy answers, but cannot reach the MCP server behind it. Start the server "
+    "(./start_server.sh), then try again."
+)
+PASSING = frozenset({502, 503, 504})
+
+
+def judge(answer: Answer) -> NotMcp | None:
+    """Return why this cannot be an MCP endpoint, or None when the SDK should go on reading."""
+    if answer.status == HTTPStatus.ACCEPTED or 300 <= answer.status < 400:
+        return None  # nothing to read; redirects are followed or told by the SDK
+    if answer.status < 400:
+        return _judge_success(answer)
+    told_later = answer.is_jsonrpc or (answer.method == PROBE and answer.status in {400, 404})
+    if answer.status < 500 and answer.status not in REFUSALS and told_later:
+        return None
+    return NotMcp(
+        f"{answer.url} answered {_named(answer.status)}. {_reason(answer)}",
+        kind=f"http_{answer.status}",
+        passing=answer.status in PASSING,
+    )
+
+
+def _judge_success(answer: Answer) -> NotMcp | None:
+    kind = answer.content_type.partition(";")[0].strip().lower()
+    if kind == "text/event-stream":
+        return None
+    if kind == "application/json":
+        if answer.is_jsonrpc:
+            return None
+        return NotMcp(
+            f"{answer.url} answered JSON that is not MCP. Another service lives at this address; "
+            "check --url or OIG_MCP_URL (path /mcp).",
+            kind="not_mcp_json",
+        )
+    if kind == "text/html":
+        return NotMcp(
+            f"{answer.url} answered with a web page. It is a web site, a proxy's login page or a "
+            "Wi-Fi portal, not the MCP server; check --url or OIG_MCP_URL (path /mcp).",
+            kind="html",
+        )
+    return NotMcp(
+        f"{answer.url} answered {kind or 'no content type'} where MCP sends JSON. Another service "
+        "lives at this address; check --url or OIG_MCP_URL (path /mcp).",
+        kind="not_mcp",
+    )
+
+
+def _named(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _reason(answer: Answer) -> str:
+    if answer.status == 404:
+        return _not_found(urlsplit(answer.url))
+    if answer.status in REFUSALS:
+        return REFUSALS[answer.status].format(host=urlsplit(answer.url).hostname)
+    if answer.status in PASSING:
+        return GATEWAY
+    if answer.status >= 500:
+        return "The server failed inside; its log says why. Trying again later may help."
+    return "An MCP endpoint does not answer so. Check --url or OIG_MCP_URL (path /mcp)."
+
+
+def _not_found(url: SplitResult) -> str:
+    if url.path.rstrip("/") == "/mcp":
+        return (
+            "The path is right, so another program answers at this address, or a proxy does not "
+            "pass /mcp on. Check host and port."
+        )
+    return f"There is no MCP endpoint at this path. Try: --url {url.scheme}://{url.netloc}/mcp"

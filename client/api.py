@@ -1,0 +1,250 @@
+"""The MCP server over Streamable HTTP, as two blocking questions: what is there, and do it.
+
+Each question opens its own connection. The server keeps no session between requests either, so
+nothing is lost when it restarts between two of them.
+
+Importing this module loads the SDK, which takes the better part of a second: import it late.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import Implementation
+
+from . import catalogue as offers
+from .answers import Answer, judge
+from .failures import Failure, NotMcp, Unreachable
+from .outages import explain
+from .version import version
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 10.0
+"""A server that is up accepts at once; waiting longer only delays the message."""
+PAUSE = 0.3
+"""Seconds before the one retry: long enough for a restarted worker to listen again."""
+MAX_PAGES = 100
+"""A server whose list of tools never ends must not hold us."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+# The SDK logs messages whole at DEBUG, arguments and all, and its tracebacks help nobody here.
+logging.getLogger("mcp").addHandler(logging.NullHandler())
+logging.getLogger("mcp").propagate = False
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far an exchange got; decides what may be repeated."""
+
+    calling: bool = False
+    repeatable: bool = True
+
+
+class Endpoint:
+    """One MCP server, asked anew each time.
+
+    Args:
+        url: The endpoint, such as http://localhost:8000/mcp.
+        timeout: Seconds for connecting and listing, and again for a call.
+        mode: The SDK's connect mode: `auto`, `legacy`, or a protocol version.
+        tell: Takes one line per exchange, free of anything secret.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        mode: str = "auto",
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self.url = url
+        self._timeout = timeout
+        self._mode = mode
+        self._tell = tell
+
+    def catalogue(self) -> offers.Catalogue:
+        """Ask what the server offers.
+
+        Raises:
+            Failure: The server could not be asked.
+        """
+
+        async def ask(client: Client, _scope: anyio.CancelScope, _: _Progress) -> offers.Catalogue:
+            return await _listed(client)
+
+        return anyio.run(self._insist, ask)
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> offers.Result:
+        """Call a tool. An error the tool reports is a result too.
+
+        Raises:
+            Failure: The server could not be asked, or refused the call.
+        """
+
+        async def ask(
+            client: Client, scope: anyio.CancelScope, progress: _Progress
+        ) -> offers.Result:
+            # Listed first: whether the call may be repeated must be known before it is made.
+            tool = (await _listed(client)).tool(name)
+            progress.calling, progress.repeatable = True, tool.repeatable
+            scope.deadline = anyio.current_time() + self._timeout
+            answer = await client.call_tool(name, dict(arguments))
+            return offers.Result(
+                content=tuple(
+                    block.model_dump(mode="json", by_alias=True, exclude_none=True)
+                    for block in answer.content
+                ),
+                structured=answer.structured_content,
+                is_error=answer.is_error,
+            )
+
+        return anyio.run(self._insist, ask)
+
+    async def _insist(
+        self, ask: Callable[[Client, anyio.CancelScope, _Progress], Awaitable[T]]
+    ) -> T:
+        """Ask, and once more where that cannot do harm."""
+        progress = _Progress()
+        try:
+            return await self._exchange(ask, progress)
+        except (Unreachable, NotMcp) as failure:
+            if not _may_repeat(failure, progress):
+                raise _told_truly(failure, progress) from None
+            self._tell(f"{failure.kind}: trying once more")
+        await anyio.sleep(PAUSE)
+        progress = _Progress()
+        try:
+            return await self._exchange(ask, progress)
+        except (Unreachable, NotMcp) as failure:
+            raise _told_truly(failure, progress) from None
+
+    async def _exchange(
+        self,
+        ask: Callable[[Client, anyio.CancelScope, _Progress], Awaitable[T]],
+        progress: _Progress,
+    ) -> T:
+        witness = _Witness(self._tell)
+        answers: list[T] = []
+        try:
+            with anyio.fail_after(self._timeout) as scope:
+                async with (
+                    self._http(witness) as http,
+                    Client(
+                        streamable_http_client(self.url, http_client=http),
+                        client_info=Implementation(name="oig-client", version=version()),
+                        mode=self._mode,
+                        cache=None,
+                    ) as client,
+                ):
+                    answers.append(await ask(client, scope, progress))
+        except Exception as exc:
+            if answers:  # it came; how the connection was closed is nobody's concern
+                return answers[0]
+            failure = witness.failure or explain(
+                exc, self.url, self._timeout, calling=progress.calling
+            )
+            if failure is None:
+                raise
+            raise failure from None
+        return answers[0]
+
+    def _http(self, witness: _Witness) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            timeout=httpx2.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout)),
+            event_hooks={"request": [witness.asked], "response": [witness.answered]},
+            # No proxy leads to this very machine, whatever HTTP_PROXY says.
+            trust_env=urlsplit(self.url).hostname not in LOOPBACK,
+        )
+
+
+class _Witness:
+    """Sees each HTTP answer before the SDK and keeps the verdict on it."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.failure: Failure | None = None
+        self._tell = tell
+        self._asked_at = monotonic()
+
+    async def asked(self, _request: httpx2.Request) -> None:
+        self._asked_at = monotonic()
+
+    async def answered(self, response: httpx2.Response) -> None:
+        request = response.request
+        if request.method != "POST":
+            return  # streams of older protocols are optional, their refusal means nothing
+        kind = response.headers.get("content-type", "")
+        method = str(json.loads(request.content).get("method", "response"))
+        took = (monotonic() - self._asked_at) * 1000
+        self._tell(f"{method} -> {response.status_code} {kind} ({took:.0f} ms)")
+        if kind.partition(";")[0].strip().lower() != "text/event-stream":
+            await response.aread()
+        body = response.content if response.is_closed else b""
+        verdict = judge(Answer(str(request.url), method, response.status_code, kind, body))
+        if verdict is not None:
+            self.failure = verdict
+            raise verdict
+
+
+async def _listed(client: Client) -> offers.Catalogue:
+    tools: list[offers.Tool] = []
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        tools += [
+            offers.Tool(
+                name=tool.name,
+                title=tool.title or (tool.annotations and tool.annotations.title) or "",
+                description=tool.description or "",
+                input_schema=tool.input_schema,
+                output_schema=tool.output_schema,
+                annotations=(
+                    tool.annotations.model_dump(mode="json", by_alias=True, exclude_none=True)
+                    if tool.annotations
+                    else {}
+                ),
+            )
+            for tool in page.tools
+        ]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    info = client.server_info
+    return offers.Catalogue(
+        server=offers.Server(
+            name=info.name if info else "",
+            version=info.version if info else "",
+            protocol=client.protocol_version,
+        ),
+        tools=tuple(tools),
+    )
+
+
+def _may_repeat(failure: Unreachable | NotMcp, progress: _Progress) -> bool:
+    if isinstance(failure, Unreachable):
+        passing = failure.kind in {"refused", "cut_off"}
+        return passing and (failure.untouched or not progress.calling or progress.repeatable)
+    return failure.passing and not progress.calling
+
+
+def _told_truly(failure: Failure, progress: _Progress) -> Failure:
+    """Add what a caller must know when a call that changes something got no answer."""
+    seen = not (isinstance(failure, Unreachable) and failure.untouched)
+    if progress.calling and not progress.repeatable and seen:
+        failure.message += (
+            " The call may or may not have been carried out, so it was not repeated: look at the "
+            "result before you try again."
+        )
+        failure.args = (failure.message,)
+    return failure

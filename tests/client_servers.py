@@ -1,0 +1,247 @@
+"""Servers for the client's tests: a real MCP server, and an address where everything is wrong.
+
+Each runs in a process of its own on a socket that the test owns. The socket listens before the
+process starts and while it restarts, as under supervisord, so nothing waits for readiness.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+import uvicorn
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import TextContent, ToolAnnotations
+from pydantic import BaseModel, Field
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 20
+
+
+class Process:
+    """One server process on a listening socket."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.listen = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.listen.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self.start()
+
+    def start(self) -> None:
+        fd = self.listen.fileno()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.client_servers", self.kind, str(fd)],
+            cwd=ROOT,
+            pass_fds=[fd],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def vanish(self) -> None:
+        """Stop, and let nobody listen any more."""
+        self.stop()
+        self.listen.close()
+
+    def come_back(self) -> None:
+        self.listen = socket.create_server(("127.0.0.1", self.port), backlog=64)
+        self.start()
+
+
+@contextmanager
+def running(kind: str) -> Iterator[Process]:
+    server = Process(kind)
+    try:
+        yield server
+    finally:
+        server.vanish()
+
+
+@pytest.fixture(scope="session")
+def mcp_server() -> Iterator[Process]:
+    with running("mcp") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def old_server() -> Iterator[Process]:
+    """Speak only the protocols that begin with `initialize`."""
+    with running("old") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def odd_server() -> Iterator[Process]:
+    with running("odd") as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_server() -> Iterator[Process]:
+    """Be one test's own, to be stopped and started."""
+    with running("mcp") as server:
+        yield server
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Bind a port and never listen on it: connections are refused, nobody else gets it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+class CheckAuth(BaseModel):
+    email: str
+    password_length: int = Field(description="Number of characters.")
+    cache_status: Literal["new_session_created", "session_from_cache"]
+    session_id_preview: str
+    expires_at: datetime = Field(description="When the session is dropped (UTC).")
+
+
+class Window(BaseModel):
+    start: int = Field(ge=0, le=23)
+    end: int
+
+
+def check_auth(
+    email: Annotated[str, Field(description="E-mail of the account.")],
+    password: Annotated[str, Field(json_schema_extra={"format": "password"})],
+) -> CheckAuth:
+    """Check that an e-mail and password log in."""
+    if password == "wrong":
+        raise ToolError("OIG Cloud rejected this e-mail and password.")
+    return CheckAuth(
+        email=email,
+        password_length=len(password),
+        cache_status="new_session_created",
+        session_id_preview="abcd...wxyz",
+        expires_at=(datetime.now(UTC) + timedelta(hours=12)).replace(microsecond=0),
+    )
+
+
+def set_mode(
+    mode: Annotated[Literal["eco", "home_ups", "grid"], Field(description="New mode.")],
+    hours: Annotated[float | None, Field(ge=0, le=24)] = None,
+    dry_run: bool = False,
+    tags: list[str] | None = None,
+    window: Window | None = None,
+) -> dict[str, Any]:
+    """Set the working mode of the box."""
+    values = {"mode": mode, "hours": hours, "dry_run": dry_run, "tags": tags}
+    return values | {"window": window.model_dump() if window else None}
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def say(text: str) -> TextContent:
+    """Say something."""
+    return TextContent(text=f"said [bold]{text}[/bold] \x1b[31mred\x1b[0m")
+
+
+async def sleep() -> str:
+    """Never answer."""
+    await asyncio.Event().wait()
+    return "never"
+
+
+def crash_reading(marker: str) -> str:
+    """Take the server down, the first time."""
+    if Path(marker).exists():
+        return "survived"
+    Path(marker).touch()
+    os._exit(1)
+
+
+def crash_writing(marker: str) -> str:
+    """Take the server down, the first time, while changing something."""
+    return crash_reading(marker)
+
+
+def mcp_app() -> Any:
+    server = MCPServer("test-battery", version="9.8.7", log_level="ERROR")
+    reads = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=True)
+    writes = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
+    server.tool(title="Check login", annotations=reads)(check_auth)
+    server.tool(annotations=writes)(set_mode)
+    server.tool(annotations=reads)(add)
+    server.tool(structured_output=False)(say)
+    server.tool(annotations=reads)(sleep)
+    server.tool(annotations=reads)(crash_reading)
+    server.tool(annotations=writes)(crash_writing)
+    return server.streamable_http_app(stateless_http=True, json_response=True)
+
+
+class Old:
+    """Answer the newer protocol's opening as a server does that never heard of it."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and (b"mcp-method", b"server/discover") in scope["headers"]:
+            await answer(send, 404, b"text/plain", b"what?")
+        else:
+            await self.app(scope, receive, send)
+
+
+async def answer(send: Any, status: int, kind: bytes, body: bytes) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+REPLIES = {
+    "/html": (200, b"text/html; charset=utf-8", b"<html>Log in to the Wi-Fi</html>"),
+    "/text": (200, b"text/plain", b"hello"),
+    "/json": (200, b"application/json", b'{"ok": true}'),
+    "/garbage": (200, b"application/json", b'{"jsonrpc"'),
+    "/strange": (200, b"application/json", b'{"jsonrpc": "2.0", "id": 1, "result": 7}'),
+    "/silent": (200, b"text/event-stream", b": bye\n\n"),
+    "/no": (
+        400,
+        b"application/json",
+        b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": "not today"}}',
+    ),
+}
+
+
+async def odd_app(scope: Any, receive: Any, send: Any) -> None:
+    assert scope["type"] == "http"
+    path = scope["path"]
+    if path == "/slow":
+        await asyncio.Event().wait()
+    elif path.startswith("/status/"):
+        await answer(send, int(path.removeprefix("/status/")), b"text/plain", b"no")
+    else:
+        await answer(send, *REPLIES[path])
+
+
+def main(kind: str, fd: int) -> None:
+    app: Any = odd_app
+    if kind != "odd":
+        app = Old(mcp_app()) if kind == "old" else mcp_app()
+    config = uvicorn.Config(
+        app, log_config=None, lifespan="off" if kind == "odd" else "on", access_log=False
+    )
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

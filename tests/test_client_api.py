@@ -1,0 +1,172 @@
+"""The client's side of the wire, against real servers in processes of their own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from client.api import Endpoint
+from client.failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
+
+pytest_plugins = ("tests.client_servers",)
+
+PATIENCE = 15
+
+
+def endpoint(url, *, timeout=PATIENCE, mode="auto", tell=lambda _line: None):
+    return Endpoint(url, timeout=timeout, mode=mode, tell=tell)
+
+
+@pytest.mark.parametrize(
+    ("mode", "protocol"), [("auto", "2026-07-28"), ("2026-07-28", ""), ("legacy", "2025-11-25")]
+)
+def test_both_eras_of_the_protocol_list_and_call(mcp_server, mode, protocol):
+    told: list[str] = []
+    server = endpoint(mcp_server.url, mode=mode, tell=told.append)
+    catalogue = server.catalogue()
+    assert catalogue.tool("check_auth").parameter("password").secret
+    assert catalogue.server.protocol == (protocol or mode)
+    if protocol:
+        assert (catalogue.server.name, catalogue.server.version) == ("test-battery", "9.8.7")
+    result = server.call("check_auth", {"email": "a@b.cz", "password": "hunter2"})
+    assert result.structured["password_length"] == 7
+    assert any(line.startswith("tools/call -> 200") for line in told)
+    assert "hunter2" not in "".join(told)
+
+
+def test_an_old_server_is_greeted_in_the_old_way(old_server):
+    catalogue = endpoint(old_server.url).catalogue()
+    assert catalogue.server.protocol == "2025-11-25"
+    assert endpoint(old_server.url).call("add", {"a": 1, "b": 2}).structured == {"result": 3}
+
+
+def test_an_error_of_the_tool_is_a_result(mcp_server):
+    result = endpoint(mcp_server.url).call("check_auth", {"email": "a", "password": "wrong"})
+    assert result.is_error
+    assert "rejected" in result.text
+
+
+def test_a_tool_that_went_away_meanwhile_is_told(mcp_server):
+    with pytest.raises(UsageFailure, match=r"no tool 'check_aut'\. Did you mean check_auth"):
+        endpoint(mcp_server.url).call("check_aut", {})
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        *((f"/status/{status}", f"http_{status}") for status in (404, 405, 406, 421, 403, 401)),
+        *((f"/status/{status}", f"http_{status}") for status in (413, 500, 502, 503)),
+        ("/html", "html"),
+        ("/text", "not_mcp"),
+        ("/json", "not_mcp_json"),
+        ("/garbage", "not_mcp_json"),
+        ("/strange", "garbage"),
+        ("/no", "refused_by_server"),
+    ],
+)
+def test_what_is_not_mcp_is_told_apart(odd_server, path, kind):
+    with pytest.raises(NotMcp) as caught:
+        endpoint(odd_server.url.replace("/mcp", path)).catalogue()
+    assert caught.value.kind == kind
+
+
+def test_a_server_that_says_nothing_in_time_is_told(odd_server):
+    with pytest.raises(Unreachable, match=r"within 0.3 s.*--timeout") as caught:
+        endpoint(odd_server.url.replace("/mcp", "/slow"), timeout=0.3).catalogue()
+    assert caught.value.kind == "timeout"
+
+
+def test_a_stream_that_ends_without_an_answer_is_told(odd_server):
+    with pytest.raises(Unreachable) as caught:
+        endpoint(odd_server.url.replace("/mcp", "/silent")).catalogue()
+    assert caught.value.kind == "cut_off"
+
+
+def test_a_tool_that_never_answers_ends_with_the_time_limit(mcp_server):
+    with pytest.raises(Unreachable) as caught:
+        endpoint(mcp_server.url, timeout=1).call("sleep", {})
+    assert caught.value.kind == "timeout"
+
+
+def test_a_refused_connection_is_tried_once_more_and_then_told(closed_port):
+    told: list[str] = []
+    with pytest.raises(Unreachable, match=r"start_server\.sh") as caught:
+        endpoint(f"http://127.0.0.1:{closed_port}/mcp", tell=told.append).catalogue()
+    assert caught.value.kind == "refused"
+    assert told == ["refused: trying once more"]
+
+
+def test_a_host_that_does_not_exist_is_told():
+    with pytest.raises(Unreachable, match=r"no host 'nowhere\.invalid'") as caught:
+        endpoint("http://nowhere.invalid/mcp").catalogue()
+    assert caught.value.kind == "dns"
+
+
+def test_encryption_where_there_is_none_is_told(mcp_server):
+    with pytest.raises(Unreachable, match="http:// instead") as caught:
+        endpoint(mcp_server.url.replace("http:", "https:")).catalogue()
+    assert caught.value.kind == "tls"
+
+
+def test_a_proxy_is_never_asked_for_this_very_machine(mcp_server, monkeypatch, closed_port):
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port}")
+    assert endpoint(mcp_server.url).catalogue().tools
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"SSH-2\r\n"]
+)
+def test_a_connection_that_breaks_is_told(chunk):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            for _ in range(2):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(chunk)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        with pytest.raises(Failure) as caught:
+            endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp").catalogue()
+        listener.close()
+    assert caught.value.kind in {"cut_off", "not_mcp"}
+
+
+def crash(server, tool, marker):
+    """Call a tool that takes the server down, with another server coming up at once."""
+
+    def revive():
+        server.process.wait(PATIENCE)
+        server.start()
+
+    thread = threading.Thread(target=revive)
+    thread.start()
+    try:
+        return endpoint(server.url).call(tool, {"marker": str(marker)})
+    finally:
+        thread.join(PATIENCE)
+
+
+def test_a_reading_call_is_repeated_when_the_server_dies_under_it(mortal_server, tmp_path):
+    result = crash(mortal_server, "crash_reading", tmp_path / "crashed")
+    assert result.structured == {"result": "survived"}
+
+
+def test_a_changing_call_is_not_repeated_and_that_is_said(mortal_server, tmp_path):
+    with pytest.raises(Unreachable, match="may or may not have been carried out") as caught:
+        crash(mortal_server, "crash_writing", tmp_path / "crashed")
+    assert caught.value.kind == "cut_off"
+
+
+def test_a_refusal_by_the_protocol_while_calling_is_the_tools_error(mcp_server):
+    from mcp import MCPError
+
+    from client.outages import explain
+
+    failure = explain(MCPError(-32602, "no such thing"), mcp_server.url, 1, calling=True)
+    assert isinstance(failure, ToolFailure)
+    assert failure.message == "no such thing"

@@ -1,0 +1,111 @@
+"""Where everything printed goes: results to stdout, talk and spinner to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from .failures import Failure
+
+
+PIPE_WIDTH = 4000
+"""Columns where nobody looks at a screen: room for the longest line."""
+
+
+class Output:
+    """The two streams of the process.
+
+    Args:
+        as_json: Print each result or failure as one JSON object.
+        verbose: Also tell the details.
+    """
+
+    def __init__(self, *, as_json: bool, verbose: bool = False) -> None:
+        self.as_json = as_json
+        self.verbose = verbose
+
+    @cached_property
+    def _results(self) -> Console:
+        return _console(sys.stdout)
+
+    @cached_property
+    def _talk(self) -> Console:
+        return _console(sys.stderr)
+
+    def result(self, value: Any, view: Callable[[bool], RenderableType]) -> None:
+        """Print a result, as JSON or for people."""
+        if self.as_json:
+            _print_json(value)
+        else:
+            _show(self._results, sys.stdout, view)
+
+    def failure(self, failure: Failure) -> None:
+        """Print what went wrong."""
+        if self.as_json:
+            _print_json(
+                {
+                    "error": {
+                        "kind": failure.kind,
+                        "message": failure.message,
+                        "exit_code": int(failure.exit_code),
+                    }
+                }
+            )
+            return
+        from .views import failure_view  # noqa: PLC0415 - rich is not needed for JSON
+
+        _show(self._talk, sys.stderr, lambda framed: failure_view(failure, framed=framed))
+
+    def note(self, text: str) -> None:
+        """Tell the person something that is no result."""
+        self._talk.print(text, style="dim", soft_wrap=not sys.stderr.isatty())
+
+    def detail(self, text: str) -> None:
+        """Tell something only --verbose asks for."""
+        if self.verbose:
+            self.note(text)
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Show a spinner meanwhile, if somebody is watching."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        with self._talk.status(text):
+            yield
+
+
+def _show(console: Console, file: TextIO, view: Callable[[bool], RenderableType]) -> None:
+    if file.isatty():
+        console.print(view(True))
+        return
+    # Folding and padding are for screens: what is piped has whole lines and nothing at their end.
+    with console.capture() as captured:
+        console.print(view(False), soft_wrap=True)
+    file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def _print_json(value: Any) -> None:
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(value, ensure_ascii=not unicode, indent=indent) + "\n")
+    sys.stdout.flush()
+
+
+def _console(file: Any) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - not needed for JSON or --help
+
+    class Pipe(Console):
+        def on_broken_pipe(self) -> NoReturn:
+            raise BrokenPipeError  # rich would end the process itself
+
+    # Texts come from a server: never markup, never emoji codes.
+    width = None if file.isatty() else PIPE_WIDTH
+    return Pipe(file=file, width=width, markup=False, emoji=False, highlight=False)

@@ -1,0 +1,141 @@
+"""The entry point of `oig-client`: one error boundary, results on stdout, talk on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from .exit_codes import ExitCode
+from .failures import Failure, SecretOnCommandLine
+
+if TYPE_CHECKING:
+    from .options import Options
+
+
+class _Bug(Failure):
+    exit_code = ExitCode.INTERNAL
+    title = "A bug in oig-client"
+
+
+class _Interrupted(Failure):
+    exit_code = ExitCode.INTERRUPTED
+    title = "Stopped"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the client and return its exit code."""
+    try:
+        code = _guarded(argv)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+        return ExitCode.BROKEN_PIPE
+    return code
+
+
+def run() -> None:
+    """Run as a program."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _guarded(argv: Sequence[str]) -> int:
+    as_json = "--json" in argv
+    verbose = not {"-v", "--verbose"}.isdisjoint(argv)
+    try:
+        from .options import parse  # noqa: PLC0415 - inside the boundary, so Ctrl-C is quiet here too
+
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that cannot show a character gets a stand-in, not a crash.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        return _carry_out(parse(argv))
+    except SecretOnCommandLine as failure:
+        failure.message += " If this one is real, remove the line from your shell's history."
+        return _ended(failure, as_json=as_json)
+    except Failure as failure:
+        return _ended(failure, as_json=as_json)
+    except KeyboardInterrupt:
+        if as_json:
+            return _ended(_Interrupted("Stopped by Ctrl-C.", kind="interrupted"), as_json=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - the boundary: nothing may end in a traceback
+        return _ended(_bug(exc, verbose=verbose), as_json=as_json)
+
+
+def _carry_out(options: Options) -> int:
+    if options.help_text is not None:
+        sys.stdout.write(options.help_text)
+        return ExitCode.OK
+    from . import commands  # noqa: PLC0415 - --help needs none of it
+    from .asking import Asker  # noqa: PLC0415
+    from .output import Output  # noqa: PLC0415
+
+    output = Output(as_json=options.json, verbose=options.verbose)
+    if options.command == "version":
+        _print_version(options)
+        return ExitCode.OK
+    interactive = sys.stdin.isatty() and sys.stderr.isatty()
+    in_script = options.command == "shell" and not interactive
+    asker = Asker(
+        os.environ,
+        password_stdin=options.password_stdin,
+        prompts=sys.stdin.isatty() and not in_script,
+    )
+    session = commands.Session(options.url, options.timeout, output, asker)
+    match options.command:
+        case "tools":
+            commands.tools(session)
+        case "describe":
+            commands.describe(session, options.tool)
+        case "call":
+            commands.call(session, options.tool, options.words)
+        case "check-auth":
+            commands.check_auth(session, options.email)
+        case _:
+            from . import shell  # noqa: PLC0415 - only here the line editor is loaded
+
+            return shell.interactive(session) if interactive else shell.script(session, sys.stdin)
+    return ExitCode.OK
+
+
+def _print_version(options: Options) -> None:
+    from .version import version  # noqa: PLC0415
+
+    text = f'{{"version": "{version()}"}}' if options.json else f"oig-client {version()}"
+    sys.stdout.write(text + "\n")
+
+
+def _ended(failure: Failure, *, as_json: bool) -> int:
+    from .output import Output  # noqa: PLC0415
+
+    Output(as_json=as_json).failure(failure)
+    return failure.exit_code
+
+
+def _bug(exc: Exception, *, verbose: bool) -> _Bug:
+    """Tell where it happened but not with which values: those may be secret."""
+    import traceback  # noqa: PLC0415
+
+    frames = traceback.extract_tb(exc.__traceback__)
+    where = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
+    shown = "\n".join(where if verbose else where[-1:])
+    more = "" if verbose else " Run it again with --verbose for the whole path, and report it."
+    return _Bug(
+        f"oig-client failed inside ({type(exc).__name__}); it is not your fault.{more}\n{shown}",
+        kind="internal",
+    )
+
+
+def _forget_stdout() -> None:
+    # The interpreter flushes once more at exit, and would complain on stderr.
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    run()

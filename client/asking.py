@@ -1,0 +1,132 @@
+"""Getting a password, or any missing value, from the person without showing it to anybody else."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from .failures import UsageFailure
+
+MAX_LINE = 4096
+"""Bytes read for a password: more than any portal takes, and a bound on what is piped in."""
+
+
+class Asker:
+    """Ask on the terminal, or take what scripts provide.
+
+    Args:
+        environ: Where OIG_PASSWORD may be.
+        password_stdin: Take the password from the first line of standard input.
+        prompts: False when standard input is no terminal, or holds commands.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], *, password_stdin: bool = False, prompts: bool
+    ) -> None:
+        self._environ = environ
+        self._password_stdin = password_stdin
+        self._piped: str | None = None
+        self.prompts = prompts
+
+    def secret(self, name: str, label: str, *, optional: bool = False) -> str | None:
+        """Return the secret `name`, or None where it is optional and nobody gave one.
+
+        Raises:
+            UsageFailure: There is nobody to ask, or the answer cannot be used.
+        """
+        if name == "password" and (given := self._provided()) is not None:
+            return _usable(given, name)
+        if not self.prompts:
+            if optional:
+                return None
+            raise UsageFailure(_nobody_to_ask(name), kind="missing_secret")
+        answer = _without_echo(f"{label}: ")
+        if not answer and optional:
+            return None
+        return _usable(answer, name)
+
+    def value(self, label: str) -> str:
+        """Ask for something that may be seen.
+
+        Raises:
+            UsageFailure: There is nobody to ask.
+        """
+        assert self.prompts, "the caller asks only where somebody can answer"
+        sys.stderr.write(f"{label}: ")
+        sys.stderr.flush()
+        with _own_line():
+            line = sys.stdin.readline()
+        if not line:
+            sys.stderr.write("\n")
+            raise UsageFailure("Nothing was given.", kind="no_answer")
+        return line.strip()
+
+    def say(self, text: str) -> None:
+        """Tell the person why the last answer cannot be used."""
+        sys.stderr.write(f"{text}\n")
+
+    def _provided(self) -> str | None:
+        if self._password_stdin and not sys.stdin.isatty():
+            if self._piped is None:
+                self._piped = _first_line()
+            return self._piped
+        return None if self._password_stdin else self._environ.get("OIG_PASSWORD")
+
+
+@contextmanager
+def _own_line() -> Iterator[None]:
+    """End the line of a question that Ctrl-C leaves unanswered."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise
+
+
+def _nobody_to_ask(name: str) -> str:
+    if name != "password":
+        return f"{name} is secret and can only be typed at a terminal; there is none here."
+    return (
+        "A password is needed and there is no terminal to ask at. Set OIG_PASSWORD, or pipe it in "
+        "with --password-stdin."
+    )
+
+
+def _first_line() -> str:
+    line = sys.stdin.buffer.readline(MAX_LINE + 1)
+    if len(line) > MAX_LINE:
+        raise UsageFailure(
+            f"The first line of standard input is longer than {MAX_LINE} bytes: not a password."
+        )
+    # Only the line's end goes: a password may begin or end with a space.
+    return line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+
+
+def _without_echo(prompt: str) -> str:
+    with warnings.catch_warnings():
+        # getpass would go on with the echo on; rather no password than a visible one.
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            with _own_line():
+                return getpass.getpass(prompt, stream=sys.stderr)
+        except getpass.GetPassWarning:
+            message = "This terminal cannot hide what is typed. Use --password-stdin."
+        except EOFError:
+            message = "No password was given."
+        except UnicodeDecodeError:
+            message = "What was typed is not valid in this terminal's encoding."
+    raise UsageFailure(message, kind="no_answer")
+
+
+def _usable(secret: str, name: str) -> str:
+    if not secret:
+        raise UsageFailure(f"The {name} is empty.", kind="missing_secret")
+    try:
+        secret.encode()
+    except UnicodeEncodeError:
+        # From a file or environment in another encoding; it could not be sent as JSON.
+        raise UsageFailure(f"The {name} is not valid UTF-8.") from None
+    return secret

@@ -1,0 +1,76 @@
+"""Completion in the shell: commands, tools, parameters, and values where only some are allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+
+from .catalogue import Catalogue, Tool
+from .schema import show
+from .views import clean
+
+
+class ShellCompleter(Completer):
+    """Complete what is before the cursor.
+
+    Args:
+        commands: The shell's own commands with what they do.
+        catalogue: Returns what the server offered last.
+    """
+
+    def __init__(
+        self, commands: Mapping[str, str], catalogue: Callable[[], Catalogue | None]
+    ) -> None:
+        self._commands = commands
+        self._catalogue = catalogue
+
+    def get_completions(
+        self,
+        document: Document,
+        complete_event: CompleteEvent,  # noqa: ARG002 - the editor's interface
+    ) -> Iterable[Completion]:
+        """Yield what may stand at the cursor."""
+        words = document.text_before_cursor.split()
+        typed = "" if document.text_before_cursor[-1:].isspace() or not words else words.pop()
+        for text, meta in self._candidates(words, typed):
+            if text.startswith(typed):
+                # A chosen word ends; a parameter's name goes on with its value.
+                end = "" if text.endswith("=") else " "
+                yield Completion(text + end, -len(typed), display=text, display_meta=meta)
+
+    def _candidates(self, before: list[str], typed: str) -> Iterator[tuple[str, str]]:
+        known = self._catalogue()
+        tools = {tool.name: tool for tool in known.tools} if known else {}
+        match before:
+            case []:
+                yield from self._commands.items()
+                yield from _names(tools)
+            case ["describe" | "help" | "call"]:
+                yield from _names(tools)
+            case ["json"]:
+                yield from (("on", "results as JSON"), ("off", "results for people"))
+            case ["check-auth"]:
+                yield "--email", "account at OIG Cloud"
+            case ["call", name, *given] if name in tools:
+                yield from _parameters(tools[name], given, typed)
+            case [name, *given] if name in tools and name not in self._commands:
+                yield from _parameters(tools[name], given, typed)
+
+
+def _names(tools: Mapping[str, Tool]) -> Iterator[tuple[str, str]]:
+    for name, tool in tools.items():
+        yield clean(name), clean(tool.title or tool.description.partition("\n")[0])
+
+
+def _parameters(tool: Tool, given: list[str], typed: str) -> Iterator[tuple[str, str]]:
+    taken = {word.partition("=")[0].rstrip(":") for word in given}
+    for item in tool.parameters:
+        if item.secret or item.name in taken:
+            continue  # secrets are asked for
+        if not typed.startswith(f"{item.name}="):
+            yield f"{item.name}=", clean(item.description or item.type_name)
+            continue
+        for value in item.choices:
+            yield f"{item.name}={show(value)}", ""

@@ -1,0 +1,115 @@
+"""What the shell remembers: lines it understood, and nothing secret."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+
+from prompt_toolkit.history import History
+
+from .arguments import ASSIGNMENT
+from .catalogue import Catalogue
+from .schema import SECRET_NAMES
+
+KEPT = 1000
+"""Lines read back from the file; more nobody searches."""
+SECRET_TYPED = re.compile(rf"\S*({'|'.join(SECRET_NAMES)})\s*:?=", re.IGNORECASE)
+PLAIN = frozenset({"tools", "help", "exit", "quit", "json", "describe", "check-auth"})
+
+
+class Memory(Enum):
+    """Where a line may be kept."""
+
+    FILE = "it is understood and holds no secret"
+    RUN = "it was not understood, so it may be anything; arrow-up still repairs a typing mistake"
+    NOWHERE = "it holds a secret"
+
+
+def memory_for(line: str, catalogue: Catalogue | None) -> Memory:
+    """Decide how long a line may be remembered. Pure."""
+    if SECRET_TYPED.search(line):
+        return Memory.NOWHERE
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return Memory.RUN
+    if not words:
+        return Memory.NOWHERE
+    if words[0] in PLAIN:
+        return Memory.FILE if _plain_words(words, catalogue) else Memory.RUN
+    return _memory_for_call(words[1:] if words[0] == "call" else words, catalogue)
+
+
+def _memory_for_call(words: list[str], catalogue: Catalogue | None) -> Memory:
+    tools = {tool.name: tool for tool in catalogue.tools} if catalogue else {}
+    if not words or words[0] not in tools:
+        return Memory.RUN
+    secret = {parameter.name: parameter.secret for parameter in tools[words[0]].parameters}
+    matches = [ASSIGNMENT.fullmatch(word) for word in words[1:]]
+    names = [match["name"] for match in matches if match]
+    if any(secret.get(name) for name in names):
+        return Memory.NOWHERE
+    understood = len(names) == len(matches) and secret.keys() >= set(names)
+    return Memory.FILE if understood else Memory.RUN
+
+
+def _plain_words(words: list[str], catalogue: Catalogue | None) -> bool:
+    known = {tool.name for tool in catalogue.tools} if catalogue else set()
+    match words:
+        case ["tools" | "help" | "exit" | "quit" | "json" | "check-auth"] | ["json", "on" | "off"]:
+            return True
+        case ["describe" | "help", name]:
+            return name in known
+        case ["check-auth", email] | ["check-auth", "--email", email]:
+            return "@" in email
+    return False
+
+
+def history_path(environ: Mapping[str, str]) -> Path:
+    """Return where lines are kept, by the XDG rules."""
+    state = environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    return base / "oig-client" / "history"
+
+
+class FileHistory(History):
+    """Lines in a file only its owner can read. A file that cannot be used is done without."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def append_string(self, string: str) -> None:
+        """Do nothing: the editor offers every line, `remember` decides."""
+
+    def remember(self, line: str, memory: Memory) -> None:
+        """Keep a line as long as it may be kept."""
+        if memory is Memory.NOWHERE:
+            return
+        if memory is Memory.FILE:
+            super().append_string(line)
+        else:
+            self._loaded_strings.insert(0, line)
+
+    def load_history_strings(self) -> Iterable[str]:
+        """Read lines back, newest first."""
+        try:
+            lines = self._path.read_text("utf-8", "replace").splitlines()
+        except OSError:
+            return []
+        return [line for line in reversed(lines[-KEPT:]) if line]
+
+    def store_string(self, string: str) -> None:
+        """Append a line."""
+        with suppress(OSError):
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+            with os.fdopen(os.open(self._path, flags, 0o600), "a", encoding="utf-8") as file:
+                # An older file may be wider open.
+                os.fchmod(file.fileno(), 0o600)
+                file.write(" ".join(string.splitlines()) + "\n")

@@ -1,0 +1,240 @@
+"""The command line, read without ever repeating a word that may be a password."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from .catalogue import suggestion
+from .failures import SecretOnCommandLine, UsageFailure
+
+DEFAULT_URL = "http://localhost:8000/mcp"
+DEFAULT_TIMEOUT = 60.0
+"""Seconds. A first login passes through OIG Cloud, which may take its time."""
+MAX_TIMEOUT = 3600.0
+
+PASSWORD_OPTIONS = ("--pass", "--pwd", "--secret")
+WHY_NOT_HERE = (
+    "A password is never taken as an argument: other users and the process list can read it there. "
+    "Leave it out and you will be asked; in scripts use --password-stdin or OIG_PASSWORD."
+)
+SUMMARY = "Call the tools of the OIG Cloud MCP server from a terminal."
+EPILOG = """\
+exit codes:
+  0  done                        3  server not reachable
+  1  the tool reports an error   4  not an MCP endpoint
+  2  wrong usage                 130  stopped by Ctrl-C
+
+examples:
+  oig-client check-auth --email user@example.com
+  oig-client tools
+  oig-client call check_auth email=user@example.com
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageFailure(f"{message[:1].upper()}{message[1:]}. See: {self.prog} --help")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for, with every default filled in."""
+
+    command: str = "shell"
+    url: str = DEFAULT_URL
+    timeout: float = DEFAULT_TIMEOUT
+    json: bool = False
+    verbose: bool = False
+    email: str | None = None
+    password_stdin: bool = False
+    tool: str = ""
+    words: tuple[str, ...] = ()
+    help_text: str | None = field(default=None, repr=False)
+    """Set when help was asked for; nothing else is done then."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    summary: str
+    arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
+
+
+def _check_auth(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--email", help="account at OIG Cloud; asked for on a terminal")
+    _password_stdin(parser)
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tool", metavar="TOOL", help="name as listed by: oig-client tools")
+
+
+def _call(parser: argparse.ArgumentParser) -> None:
+    _describe(parser)
+    parser.add_argument(
+        "words",
+        metavar="key=value",
+        nargs="*",
+        help="a parameter; key:=JSON gives the value as JSON. Secret ones are asked for",
+    )
+    _password_stdin(parser)
+
+
+def _password_stdin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="read the password from the first line of standard input (or set OIG_PASSWORD)",
+    )
+
+
+COMMANDS: Mapping[str, _Command] = {
+    "check-auth": _Command("check an e-mail and password against OIG Cloud", _check_auth),
+    "tools": _Command("list the tools of the server"),
+    "describe": _Command("show parameters and results of one tool", _describe),
+    "call": _Command("call a tool", _call),
+    "shell": _Command("work interactively; also what bare oig-client does"),
+}
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:
+    """Read the command line. Global options may stand anywhere.
+
+    Raises:
+        UsageFailure: It does not fit; the message repeats no value that may be secret.
+    """
+    everywhere = _global_options()
+    given, rest = everywhere.parse_known_args(list(argv))
+    if given.version:
+        return Options(command="version", json=given.json)
+    if rest and rest[0] in {"-h", "--help"}:
+        return Options(command="help", help_text=_overview(everywhere).format_help())
+    command, words = _split(rest)
+    parser = _Parser(
+        prog=f"oig-client {command}",
+        description=COMMANDS[command].summary.capitalize() + ".",
+        parents=[everywhere],
+        allow_abbrev=False,
+    )
+    COMMANDS[command].arguments(parser)
+    if {"-h", "--help"} & set(words):
+        return Options(command="help", help_text=parser.format_help())
+    found, unknown = parser.parse_known_intermixed_args(words)
+    if unknown:
+        raise _unknown(unknown, parser.prog)
+    return Options(
+        command=command,
+        url=checked_url(given.url or environ.get("OIG_MCP_URL") or DEFAULT_URL),
+        timeout=given.timeout,
+        json=given.json,
+        verbose=given.verbose,
+        email=getattr(found, "email", None),
+        password_stdin=getattr(found, "password_stdin", False),
+        tool=getattr(found, "tool", ""),
+        words=tuple(getattr(found, "words", ())),
+    )
+
+
+def _global_options() -> _Parser:
+    parser = _Parser(prog="oig-client", add_help=False, allow_abbrev=False)
+    group = parser.add_argument_group("options for every command")
+    group.add_argument(
+        "--url", help=f"address of the server (default: OIG_MCP_URL or {DEFAULT_URL})"
+    )
+    group.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help="how long to wait for an answer (default: %(default)g)",
+    )
+    group.add_argument(
+        "--json", action="store_true", help="print one JSON object, also for an error"
+    )
+    group.add_argument(
+        "-v", "--verbose", action="store_true", help="tell each exchange with the server on stderr"
+    )
+    group.add_argument("--version", action="store_true", help="print the version")
+    return parser
+
+
+def _overview(everywhere: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="oig-client",
+        usage="oig-client [options] [command] ...",
+        description=SUMMARY,
+        epilog=EPILOG,
+        parents=[everywhere],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    # Only for the help: each command has a parser of its own.
+    group = parser.add_argument_group("commands (oig-client COMMAND --help says more)")
+    for name, command in COMMANDS.items():
+        group.add_argument(name, nargs="?", metavar=name, help=command.summary)
+    return parser
+
+
+def _split(rest: Sequence[str]) -> tuple[str, list[str]]:
+    if not rest:
+        return "shell", []
+    name, *words = rest
+    if name in COMMANDS:
+        return name, words
+    if name.startswith("-"):
+        raise _unknown(rest, "oig-client")
+    raise UsageFailure(
+        f"There is no command of that name.{suggestion(name, COMMANDS)} "
+        f"Commands: {', '.join(COMMANDS)}. To call a tool: oig-client call TOOL key=value ..."
+    )
+
+
+def _unknown(words: Sequence[str], prog: str) -> UsageFailure:
+    """Name what does not belong here, options without their values and other words not at all."""
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    options += [word[:2] for word in words if word.startswith("-") and not word.startswith("--")]
+    if any(option.startswith(PASSWORD_OPTIONS) or option == "-p" for option in options):
+        return SecretOnCommandLine(WHY_NOT_HERE)
+    if options:
+        what = f"Unknown option {', '.join(options)}"
+    else:
+        what = f"{len(words)} word{'s' if len(words) > 1 else ''} too many"
+    return UsageFailure(f"{what}. See: {prog} --help")
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= MAX_TIMEOUT:
+        raise argparse.ArgumentTypeError(f"give a number of seconds up to {MAX_TIMEOUT:g}")
+    return value
+
+
+def checked_url(url: str) -> str:
+    """Return the URL if it can be one of a server.
+
+    Raises:
+        UsageFailure: It cannot, or it carries a password.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        secret = "@" in parts.netloc
+    except ValueError:
+        fits, secret = False, "@" in url
+    if secret:
+        raise SecretOnCommandLine(
+            "The URL holds a user name or password. Everyone on this machine could read it; take "
+            "the part before @ out. This server needs no HTTP login."
+        )
+    if not fits:
+        raise UsageFailure(
+            f"--url or OIG_MCP_URL must look like {DEFAULT_URL}: http or https, a host, a path.",
+            kind="bad_url",
+        )
+    return url.strip()

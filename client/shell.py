@@ -1,0 +1,204 @@
+"""The shell: one command per line, from a person with a line editor or from a script."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from typing import NoReturn
+
+from . import commands
+from .catalogue import suggestion
+from .commands import Session
+from .exit_codes import ExitCode
+from .failures import Failure, SecretOnCommandLine, UsageFailure
+from .options import PASSWORD_OPTIONS, WHY_NOT_HERE
+from .schema import SECRET_NAMES
+from .version import version
+
+COMMANDS = {
+    "tools": "list the tools of the server",
+    "describe": "TOOL: show its parameters and results",
+    "call": "TOOL key=value ...: call it; `call` may be left out",
+    "check-auth": "[EMAIL]: check a login at OIG Cloud",
+    "json": "on|off: print results as JSON",
+    "help": "[TOOL]: this list, or what a tool is about",
+    "exit": "leave, like quit and Ctrl-D",
+}
+HELP = """
+A value with spaces needs quotes: note="two words". key:=JSON gives lists and objects.
+Missing parameters are asked for; secret ones are only ever asked for.
+Tab completes, arrow-up brings back a line, Ctrl-C stops a call."""
+
+
+class _Leave(Exception):
+    """The person or the script is done."""
+
+
+def interactive(session: Session) -> int:
+    """Work with a person until they leave."""
+    # Loaded here: a script needs no line editor.
+    from prompt_toolkit import PromptSession  # noqa: PLC0415
+    from prompt_toolkit.auto_suggest import AutoSuggestFromHistory  # noqa: PLC0415
+    from prompt_toolkit.output import create_output  # noqa: PLC0415
+
+    from .completion import ShellCompleter  # noqa: PLC0415
+    from .history import FileHistory, history_path, memory_for  # noqa: PLC0415
+
+    history = FileHistory(history_path(os.environ))
+    editor: PromptSession[str] = PromptSession(
+        "oig> ",
+        history=history,
+        completer=ShellCompleter(COMMANDS, lambda: session.known),
+        complete_while_typing=False,  # a menu that jumps up at every key is in the way
+        auto_suggest=AutoSuggestFromHistory(),
+        bottom_toolbar=lambda: state(session),
+        reserve_space_for_menu=6,
+        # Results alone belong to stdout, which may be a file.
+        output=create_output(stdout=sys.stderr),
+    )
+    session.output.note(f"oig-client {version()}. Type help; Tab completes, Ctrl-D leaves.")
+    _greet(session)
+    while True:
+        try:
+            line = editor.prompt()
+            # Before it runs: by then the tools may have changed.
+            before = memory_for(line, session.known)
+            try:
+                _do(session, line)
+            finally:
+                after = memory_for(line, session.known)
+                history.remember(line.strip(), max(before, after, key=_strictness))
+        except Failure as failure:
+            session.output.failure(failure)
+        except KeyboardInterrupt:
+            continue
+        except (EOFError, _Leave):
+            return ExitCode.OK
+
+
+def script(session: Session, lines: Iterable[str]) -> int:
+    """Carry out commands read from a file or pipe; return the last failure's exit code."""
+    code = ExitCode.OK
+    for line in lines:
+        if line.lstrip().startswith("#"):
+            continue
+        try:
+            _do(session, line)
+        except Failure as failure:
+            session.output.failure(failure)
+            code = failure.exit_code
+        except _Leave:
+            break
+    return code
+
+
+def state(session: Session) -> str:
+    """Return the line at the bottom of the screen."""
+    if session.known is None:
+        what = "not connected"
+    else:
+        server, count = session.known.server, len(session.known.tools)
+        what = f"{server.name} {server.version}, {count} tool{'s' if count != 1 else ''}"
+    if session.problem:
+        what += f", last try: {session.problem.replace('_', ' ')}"
+    return f" {session.url}  |  {what}"
+
+
+def _greet(session: Session) -> None:
+    try:
+        catalogue = session.look()
+    except Failure as failure:
+        session.output.failure(failure)
+        session.output.note("Every command tries again, so you can stay here meanwhile.")
+    except KeyboardInterrupt:
+        session.output.note("Not connected yet; the next command tries again.")
+    else:
+        names = ", ".join(tool.name for tool in catalogue.tools) or "no tools"
+        session.output.note(f"Connected to {catalogue.server.name or session.place}: {names}.")
+
+
+def _do(session: Session, line: str) -> None:
+    match _split(line):
+        case []:
+            pass
+        case ["exit" | "quit"]:
+            raise _Leave
+        case ["help"]:
+            session.output.result({"commands": COMMANDS}, lambda _framed: help_text())
+        case ["json", "on" | "off" as switch]:
+            session.output.as_json = switch == "on"
+        case words:
+            _ask_server(session, words)
+
+
+def _ask_server(session: Session, words: list[str]) -> None:
+    match words:
+        case ["tools"]:
+            commands.tools(session)
+        case ["describe" | "help", name]:
+            commands.describe(session, name)
+        case ["check-auth", *rest]:
+            commands.check_auth(session, _email(rest))
+        case ["call", name, *rest]:
+            commands.call(session, name, tuple(rest))
+        case [name, *rest] if name not in COMMANDS and name != "quit":
+            _call_bare(session, name, tuple(rest))
+        case [name, *_]:
+            raise UsageFailure(f"Usage: {name} {COMMANDS.get(name, '')}".rstrip())
+
+
+def _split(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        raise UsageFailure("A quote is opened and never closed; nothing was done.") from None
+
+
+def _email(words: list[str]) -> str | None:
+    match words:
+        case []:
+            return None
+        case [email] if "@" in email and not email.startswith(("-", *SECRET_NAMES)):
+            return email.removeprefix("email=")
+        case ["--email", email]:
+            return email
+    _refuse_password(words)
+    raise UsageFailure("Usage: check-auth [EMAIL]. The password is asked for, never typed here.")
+
+
+def _refuse_password(words: list[str]) -> None:
+    for word in words:
+        if word.startswith(PASSWORD_OPTIONS) or word.lower().startswith(SECRET_NAMES):
+            raise SecretOnCommandLine(WHY_NOT_HERE)
+
+
+def _call_bare(session: Session, name: str, words: tuple[str, ...]) -> None:
+    known = session.known or session.look()
+    if all(tool.name != name for tool in known.tools):
+        known = session.look()  # it may be new
+    if all(tool.name != name for tool in known.tools):
+        _no_such_command(name, known.tools)
+    commands.call(session, name, words)
+
+
+def _no_such_command(name: str, tools: Iterable[object]) -> NoReturn:
+    names = dict.fromkeys([*COMMANDS, *(str(getattr(tool, "name", "")) for tool in tools)])
+    raise UsageFailure(
+        f"There is no command or tool of that name.{suggestion(name, names)} Type help for the "
+        "commands, tools for the tools.",
+        kind="unknown_command",
+    )
+
+
+def help_text() -> str:
+    """Return the list of commands."""
+    rows = [f"  {name:<11} {text}" for name, text in COMMANDS.items()]
+    return "\n".join(["Commands:", *rows, HELP])
+
+
+def _strictness(memory: object) -> int:
+    from .history import Memory  # noqa: PLC0415
+
+    return [Memory.FILE, Memory.RUN, Memory.NOWHERE].index(Memory(memory))

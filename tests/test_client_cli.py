@@ -1,0 +1,325 @@
+"""The commands as scripts use them: exit codes, streams, JSON; nothing secret anywhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from client.__main__ import main
+from client.exit_codes import ExitCode
+
+pytest_plugins = ("tests.client_servers",)
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 20
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def client(capsys, monkeypatch):
+    """Run the client in this process; return exit code, stdout and stderr."""
+    for name in ("OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*argv, stdin=b"", **environ):
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        source = io.TextIOWrapper(io.BytesIO(stdin)) if isinstance(stdin, bytes) else stdin
+        monkeypatch.setattr(sys, "stdin", source)
+        code = main(argv)
+        out, err = capsys.readouterr()
+        assert SECRET not in out + err
+        assert "\x1b" not in out + err
+        assert "Traceback" not in err
+        return code, out, err
+
+    return run
+
+
+def program(*argv, env=None, stdout=subprocess.PIPE):
+    """Run the client as a program of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "client", *argv],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"} | (env or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_a_login_is_confirmed_with_the_password_from_the_environment(client, mcp_server):
+    code, out, err = client(
+        "check-auth", "--email", "a@b.cz", "--url", mcp_server.url, OIG_PASSWORD=SECRET
+    )
+    assert (code, err) == (ExitCode.OK, "")
+    assert "a@b.cz" in out
+    assert "7 characters" in out
+    assert "in 12 h" in out
+
+
+def test_a_login_is_confirmed_with_the_password_from_stdin_as_json(client, mcp_server):
+    code, out, err = client(
+        *("--json", "check-auth", "--password-stdin", "--email", "a@b.cz"),
+        stdin=f" {SECRET} \r\nrest".encode(),
+        OIG_MCP_URL=mcp_server.url,
+        OIG_PASSWORD="other",
+    )
+    assert (code, err) == (ExitCode.OK, "")
+    found = json.loads(out)
+    assert found["password_length"] == len(SECRET) + 2
+    assert found["expires_at"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "message"),
+    [(b"", "empty"), (b"\n", "empty"), (b"x" * 5000, "4096"), (b"\xff\n", "UTF-8")],
+)
+def test_a_password_that_cannot_be_one_is_refused(client, mcp_server, stdin, message):
+    argv = ("check-auth", "--email", "a", "--password-stdin", "--url", mcp_server.url)
+    code, _, err = client(*argv, stdin=stdin)
+    assert code == ExitCode.USAGE
+    assert message in err
+
+
+def test_a_rejected_login_is_the_tools_error(client, mcp_server):
+    argv = ("check-auth", "--email", "a@b.cz", "--url", mcp_server.url)
+    code, out, err = client(*argv, OIG_PASSWORD="wrong")
+    assert (code, out) == (ExitCode.TOOL, "")
+    assert "OIG Cloud rejected this e-mail and password" in err
+    code, out, err = client(*argv, "--json", OIG_PASSWORD="wrong")
+    assert (code, err) == (ExitCode.TOOL, "")
+    assert json.loads(out)["error"]["kind"] == "tool_error"
+    assert json.loads(out)["error"]["exit_code"] == 1
+
+
+def test_without_a_terminal_nothing_is_asked(client, mcp_server):
+    code, _, err = client("check-auth", "--url", mcp_server.url)
+    assert code == ExitCode.USAGE
+    assert "--email" in err
+    code, _, err = client("check-auth", "--url", mcp_server.url, "--email", "a@b.cz")
+    assert code == ExitCode.USAGE
+    assert "OIG_PASSWORD" in err
+    code, _, err = client("call", "add", "a=1", "--url", mcp_server.url)
+    assert code == ExitCode.USAGE
+    assert "add needs b" in err
+
+
+def test_tools_and_describe_print_plain_lines_for_pipes(client, mcp_server):
+    code, out, err = client("tools", "--url", mcp_server.url)
+    assert (code, err) == (ExitCode.OK, "")
+    assert [line.split()[0] for line in out.splitlines()[:2]] == ["Tool", "check_auth"]
+    assert all(line == line.rstrip() for line in out.splitlines())
+    code, out, _ = client("describe", "set_mode", "--url", mcp_server.url)
+    assert code == ExitCode.OK
+    assert "one of eco, home_ups, grid" in out
+    assert "at most 24" in out
+
+
+def test_tools_and_describe_as_json(client, mcp_server):
+    _, out, _ = client("tools", "--json", "--url", mcp_server.url)
+    listed = json.loads(out)
+    assert listed["server"]["name"] == "test-battery"
+    assert listed["tools"][0]["inputSchema"]["required"] == ["email", "password"]
+    _, out, _ = client("describe", "add", "--json", "--url", mcp_server.url)
+    assert json.loads(out)["annotations"]["readOnlyHint"] is True
+
+
+def test_a_call_sends_values_of_the_right_types(client, mcp_server):
+    words = ["mode=eco", "hours=2", "tags=a,b", 'window:={"start":1,"end":2}', "dry_run=on"]
+    code, out, _ = client("call", "set_mode", *words, "--json", "--url", mcp_server.url)
+    assert code == ExitCode.OK
+    assert json.loads(out)["structured_content"] == {
+        "mode": "eco",
+        "hours": 2.0,
+        "dry_run": True,
+        "tags": ["a", "b"],
+        "window": {"start": 1, "end": 2},
+    }
+
+
+def test_a_text_result_is_printed_as_it_is_but_cannot_control_the_terminal(client, mcp_server):
+    code, out, _ = client("call", "say", f"text={'x' * 200}", "--url", mcp_server.url)
+    assert code == ExitCode.OK
+    assert out == f"said [bold]{'x' * 200}[/bold] \ufffd[31mred\ufffd[0m\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["call", "check_auth", f"password={SECRET}"], "is secret and is not taken"),
+        (["call", "check_auth", f'password:="{SECRET}"'], "is secret and is not taken"),
+        (["call", "check_auth", f"pasword={SECRET}"], "Did you mean password"),
+        (["call", "check_auth", SECRET], "key=value"),
+        (["call", "chek_auth", "email=a"], "Did you mean check_auth"),
+        (["describe", "ad"], "Did you mean add"),
+        (["call", "add", "a=x"], "a must be an integer, not 'x'"),
+        (["check-auth", "--password", SECRET], "never taken as an argument"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [True, False])
+def test_wrong_usage_is_explained(client, mcp_server, argv, message, as_json):
+    argv = [*argv, "--url", mcp_server.url, *(["--json"] if as_json else [])]
+    code, out, err = client(*argv)
+    assert code == ExitCode.USAGE
+    assert message in (json.loads(out)["error"]["message"] if as_json else err)
+    assert (err if as_json else out) == ""
+
+
+def test_a_server_that_is_not_there_gives_three(client, closed_port):
+    code, out, err = client("tools", "--url", f"http://127.0.0.1:{closed_port}/mcp")
+    assert (code, out) == (ExitCode.UNREACHABLE, "")
+    assert "./start_server.sh" in err
+    assert "--url" in err
+
+
+def test_something_else_than_mcp_gives_four(client, odd_server):
+    code, out, _ = client("--json", "tools", "--url", odd_server.url.replace("mcp", "status/421"))
+    assert code == ExitCode.NOT_MCP
+    error = json.loads(out)["error"]
+    assert (error["kind"], error["exit_code"]) == ("http_421", 4)
+    assert "OIG_ALLOWED_HOSTS" in error["message"]
+
+
+def test_the_password_is_not_in_what_verbose_tells(client, mcp_server):
+    code, _, err = client(
+        "check-auth", "-v", "--email", "a@b.cz", "--url", mcp_server.url, OIG_PASSWORD=SECRET
+    )
+    assert code == ExitCode.OK
+    assert "tools/call -> 200" in err
+    assert "2026-07-28" in err
+
+
+def test_a_bug_is_told_without_the_values_it_happened_with(client, mcp_server, monkeypatch):
+    def explode(*_args, **_more):
+        raise LookupError(SECRET)
+
+    monkeypatch.setattr("client.commands.check_auth", explode)
+    code, _, err = client("check-auth", "--email", "a", "--url", mcp_server.url, "-v")
+    assert code == ExitCode.INTERNAL
+    assert "LookupError" in err
+    assert "test_client_cli.py" in err
+
+
+def test_a_script_runs_line_by_line_and_ends_with_the_last_failure(client, mcp_server):
+    lines = [
+        "# a comment",
+        "",
+        "add a=1 b=2",
+        "call add a=x b=2",
+        "json on",
+        "add a=20 b=22",
+        "check-auth a@b.cz",
+        "nonsense",
+        f"check-auth a@b.cz {SECRET}",
+        f"check-auth password={SECRET}",
+        'add "',
+        "json off",
+        "help",
+        "tools",
+        "exit",
+        "never reached",
+    ]
+    code, out, err = client(
+        "shell", "--url", mcp_server.url, stdin="\n".join(lines).encode(), OIG_PASSWORD="wrong"
+    )
+    assert code == ExitCode.USAGE
+    assert out.startswith("3\n{")
+    results = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert results[0]["structured_content"] == {"result": 42}
+    kinds = [result["error"]["kind"] for result in results[1:]]
+    assert kinds == ["tool_error", "unknown_command", "usage", "secret_on_command_line", "usage"]
+    assert "a must be an integer" in err
+    assert "Commands:" in out
+
+
+def test_a_script_goes_on_when_the_server_comes_back(client, mortal_server):
+    def lines():
+        yield "add a=1 b=2"
+        mortal_server.vanish()
+        yield "add a=3 b=4"
+        mortal_server.come_back()
+        yield "add a=5 b=6"
+
+    class Script(io.StringIO):
+        def __iter__(self):
+            return lines()
+
+    code, out, err = client("--url", mortal_server.url, stdin=Script())
+    assert code == ExitCode.UNREACHABLE
+    assert out.split() == ["3", "11"]
+    assert "connection refused" in err
+
+
+def test_help_and_version_load_neither_sdk_nor_rich():
+    check = (
+        "import sys; from client.__main__ import main;"
+        "main(['--help']); main(['--version']); main(['call', '--help']);"
+        "print({'mcp', 'httpx2', 'rich', 'prompt_toolkit'} & sys.modules.keys())"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", check],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert found.stdout.splitlines()[-1] == "set()"
+    assert "oig-client " in found.stdout
+
+
+def test_colour_is_for_terminals_unless_forced(mcp_server):
+    argv = ("call", "set_mode", "mode=eco", "--url", mcp_server.url)
+    forced = program(*argv, env={"FORCE_COLOR": "1"})
+    assert forced.returncode == 0
+    assert "\x1b[1m" in forced.stdout
+    assert forced.stderr == ""  # no spinner where nobody watches
+    assert "\x1b" not in program(*argv).stdout
+
+
+def test_a_reader_that_leaves_is_no_reason_to_complain():
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        found = program("--help", stdout=writer)
+    finally:
+        os.close(writer)
+    assert (found.returncode, found.stderr) == (ExitCode.BROKEN_PIPE, "")
+
+
+def test_ctrl_c_is_quiet_and_json_stays_one_object(mcp_server):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "client", "call", "sleep", "--json", "-v", "--url", mcp_server.url],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    killer = threading.Timer(PATIENCE, process.kill)
+    killer.start()
+    assert process.stderr is not None
+    with process:
+        # The second listing is the last thing told before the call that never ends.
+        for _ in range(2):
+            while "tools/list" not in process.stderr.readline():
+                assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    killer.cancel()
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert json.loads(out)["error"]["kind"] == "interrupted"
+    assert "Traceback" not in err

@@ -1,0 +1,47 @@
+"""On what it was measured: figures without it mean nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+PACKAGES = ("mcp", "pydantic", "starlette", "uvicorn", "uvloop", "httptools", "msgpack", "redis")
+"""What has a say in the figures, with `redis` for redis-py."""
+
+
+def describe() -> list[tuple[str, str]]:
+    """Return name and value of each fact."""
+    load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
+    return [
+        ("processor", f"{_processor()}, {os.cpu_count()} cores"),
+        ("memory", f"{psutil.virtual_memory().total / 1e9:.0f} GB"),
+        ("system", f"{platform.system()} {platform.release()}"),
+        ("Python", platform.python_version()),
+        ("packages", ", ".join(f"{name} {version(name)}" for name in (*PACKAGES, "hiredis"))),
+        ("Redis server", _redis()),
+        ("load average before (1, 5, 15 minutes)", load),
+    ]
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _redis() -> str:
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        return "not installed"
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    words = [word[2:] for word in done.stdout.split() if word.startswith("v=")]
+    return words[0] if words else "unknown"

@@ -1,0 +1,106 @@
+"""Everything that can be measured, in the order of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import http, lookup, memory, misses, startup
+from .effort import Effort
+from .result import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing to measure.
+
+    Args:
+        name: As given to `--only`.
+        summary: One line.
+        about: What is measured and how, for the report.
+        measure: Does it.
+    """
+
+    name: str
+    summary: str
+    about: str
+    measure: Callable[[Effort], list[Line]]
+
+
+PARTS = (
+    Part(
+        "http-sdk",
+        "cached check_auth over HTTP, against the same SDK app with a dict",
+        """\
+Two workers on one listening socket, given to them as descriptor 0 as supervisord does, with the
+cache daemon; the session is cached. The rival is an `MCPServer` of the same SDK with the same tool,
+two workers on one socket as well, the same uvicorn, uvloop, httptools and settings, JSON answers
+and no sessions; it keeps sessions in a dict, so that each of its processes knows only its own, and
+it checks, seals and limits nothing (`benchmarks/rivals/sdk_app.py`). 16 kept connections, each with
+one request under way. Every answer is checked for `session_from_cache`. Processor time is that of
+all server processes, the cache daemon's included, without the generator's.""",
+        http.against_sdk,
+    ),
+    Part(
+        "http-fastmcp1",
+        "the same against one process of FastMCP 1 with a dict",
+        """\
+One process of FastMCP 1 (`mcp<2`, in an environment of its own under `build/`), told to answer in
+JSON and without sessions, on asyncio and h11 as the SDK alone brings them
+(`benchmarks/rivals/fastmcp1.py`). The second line gives it uvloop and httptools.""",
+        http.against_fastmcp1,
+    ),
+    Part(
+        "lookup",
+        "a look-up in the cache daemon, against redis-py with a Redis server",
+        """\
+An asyncio process on uvloop asks for sessions of 200 bytes over a Unix socket: the cache daemon
+with `CacheClient.acquire`, Redis with redis-py's asyncio client (hiredis parser) and `GET`. The
+times are medians of single look-ups. For one caller redis-py is used as its manual shows; its pool
+then always gives the same connection. "64 callers on one connection" is read as
+`single_connection_client=True`, which is redis-py's way to share one; a blocking pool of one
+connection and the default pool, with a connection for each caller, are told beside it.""",
+        lookup.against_redis,
+    ),
+    Part(
+        "many-sessions",
+        "look-ups in a daemon with many sessions, and what a session weighs",
+        """\
+Two daemons, one with few and one with many sessions, are filled over the protocol and asked in
+turns for sessions picked at random, one at a time. Every session has an account and a source of its
+own. Its weight is the growth of the daemon's resident memory divided by the number of sessions,
+with everything that is kept beside it (account, known source).""",
+        memory.many_sessions,
+    ),
+    Part(
+        "misses",
+        "simultaneous misses of one credential over all workers",
+        """\
+All connections are made first, then all send `check_auth` for one account that has not logged in
+yet; the simulated portal takes a second for each login and counts them. One answer must say
+`new_session_created`, all others `session_from_cache`. Each repetition uses another account.""",
+        misses.one_login,
+    ),
+    Part(
+        "ping",
+        "`cachectl ping` as a new process, against `python -c pass`",
+        "Each in a new process; the files are in the system's memory after the first one.",
+        startup.ping,
+    ),
+    Part(
+        "start",
+        "from nothing to the first answered request",
+        """\
+`supervisord -n` with this project's supervisord.conf (its files elsewhere, the simulated portal
+switched on), until a `check_auth` has logged in and is answered.""",
+        startup.whole_system,
+    ),
+    Part(
+        "worker-memory",
+        "memory of a worker over that of the bare SDK app",
+        """\
+Resident memory, mean of two workers each, after the same number of requests; the rival is that of
+`http-sdk`. Each repetition starts all of them anew.""",
+        memory.worker,
+    ),
+)

@@ -1,0 +1,149 @@
+"""Processes started for a measurement, each stopped by its own process id whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder: everything runs in it, so that `-m` finds the packages."""
+
+READY = 30.0
+"""Seconds a process gets to be ready: it takes two at most, unless the machine is very busy."""
+
+STOP = 20.0
+"""Seconds a process gets to stop after SIGTERM, before it is killed; workers may take 11."""
+
+LOOPBACK = "127.0.0.1"
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: socket.socket | int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program until the end of the block.
+
+    Args:
+        command: The program and its arguments.
+        env: Variables beside those of `clean_env`.
+        stdin: Its descriptor 0, such as a listening socket.
+        stdout: As of `subprocess`.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=clean_env(env),
+        stdin=stdin,
+        stdout=stdout,
+        # A group of its own: Ctrl-C reaches only us, and we stop the others in their order.
+        process_group=0,
+    )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process that we started, and wait until it is gone."""
+    process.terminate()
+    try:
+        process.wait(STOP)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def clean_env(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment without anybody's settings of the server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OIG_")}
+    return {**kept, "OIG_LOG_LEVEL": "WARNING", "PYTHONUNBUFFERED": "1", **(more or {})}
+
+
+def wait_until(ready: Callable[[], bool], what: str, *, seconds: float = READY) -> None:
+    """Wait until `ready` says so.
+
+    Raises:
+        TimeoutError: It did not; the text names `what`.
+    """
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} was not ready within {seconds:g} s")
+        time.sleep(0.01)
+
+
+def listening() -> socket.socket:
+    """Listen on a free port of this machine, as supervisord does for its workers."""
+    return socket.create_server((LOOPBACK, 0), backlog=1024)
+
+
+def port_of(listener: socket.socket) -> int:
+    """Return the port of a listening socket."""
+    return int(listener.getsockname()[1])
+
+
+def ask(module: str, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Run a module of ours as a process of its own: a job in, a result out, both JSON.
+
+    Args:
+        module: Its name in this package.
+        job: Written to its standard input.
+        seconds: Longest time it may take.
+
+    Raises:
+        RuntimeError: It failed.
+        TimeoutExpired: It took too long, and was stopped.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}"],
+        cwd=ROOT,
+        env=clean_env(),
+        input=json.dumps(job).encode(),
+        stdout=subprocess.PIPE,
+        timeout=seconds + READY,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"benchmarks.{module} ended with {done.returncode}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """Return the processor time that processes have used so far."""
+    times = [psutil.Process(pid).cpu_times() for pid in pids]
+    return float(sum(each.user + each.system for each in times))
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory of a process that is in RAM now."""
+    return int(psutil.Process(pid).memory_info().rss)
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most memory of a process that was ever in RAM; 0 where nobody counts it."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "VmHWM":
+                return int(value.split()[0]) * 1024
+    return 0

@@ -1,0 +1,138 @@
+"""The results as a table on the terminal and as docs/benchmarks.md. Pure: nothing is measured."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+from rich.text import Text
+
+from .result import Budget, Figure, Line
+
+HEAD = """\
+# Benchmarks
+
+What the budgets of the session cache are, and what was measured. Every comparison is made in one
+run, contestants taking turns; a value is the ratio of a pair, so that whatever else the machine did
+meanwhile weighs on both sides. The median is judged; the range says how far to trust it.
+
+The load generator and, with it, all contestants share the cores of one machine. It costs little (a
+prebuilt request, 16 kept connections, a search for two words in each answer), but what it takes is
+missing elsewhere: with more cores than processes all rates are higher.
+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The lines of one part.
+
+    Args:
+        name: As given to `--only`.
+        about: What is measured and how, as Markdown.
+        lines: Its results.
+    """
+
+    name: str
+    about: str
+    lines: Sequence[Line]
+
+
+def table(sections: Sequence[Section]) -> Table:
+    """Draw all lines, for a terminal."""
+    drawn = Table(title="Benchmarks", title_justify="left")
+    drawn.add_column("part")
+    drawn.add_column("what", ratio=1)
+    for name in ("min", "median", "max"):
+        drawn.add_column(name, justify="right", no_wrap=True)
+    drawn.add_column("budget", no_wrap=True)
+    drawn.add_column("met")
+    for section in sections:
+        for line in section.lines:
+            style = {True: "green", False: "red", None: ""}[line.met]
+            values = _spread(line.values, line.unit) if line.values else ("", "", "")
+            # Text, not markup: brackets in a reason are brackets.
+            what = line.what if not line.why_not else f"{line.what}: {line.why_not}"
+            drawn.add_row(section.name, Text(what), *values, _budget(line), Text(_met(line), style))
+    return drawn
+
+
+def markdown(
+    sections: Sequence[Section], machine: Sequence[tuple[str, str]], command: str, date: str
+) -> str:
+    """Write the whole report.
+
+    Args:
+        sections: The results.
+        machine: What it was measured on.
+        command: How to repeat it.
+        date: When it was measured.
+    """
+    facts = [("date", date), ("command", f"`{command}`"), *machine]
+    parts = [
+        HEAD,
+        _rows(("", ""), facts),
+        "\n## Budgets\n\n",
+        _rows(
+            ("what", "min", "median", "max", "budget", "met"),
+            [_cells(line) for s in sections for line in s.lines if line.budget or line.why_not],
+        ),
+    ]
+    for section in sections:
+        parts.append(f"\n## {section.name}\n\n{section.about}\n")
+        measured = [line for line in section.lines if line.values]
+        if measured:
+            parts += [
+                "\n",
+                _rows(
+                    ("what", "min", "median", "max", "budget", "met"),
+                    [_cells(line) for line in measured],
+                ),
+            ]
+        figures = [figure for line in measured for figure in line.figures]
+        if figures:
+            parts += ["\n", _rows(("figure", "min", "median", "max"), map(_figure, figures))]
+        parts += [f"\nNot measured: {line.why_not}.\n" for line in section.lines if line.why_not]
+    return "".join(parts)
+
+
+def number(value: float) -> str:
+    """Write a value with three digits that say something."""
+    if value == round(value) and abs(value) < 1e6:
+        return f"{value:.0f}"
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.{2 if abs(value) < 10 else 1}f}"
+
+
+def _spread(values: Sequence[float], unit: str) -> tuple[str, str, str]:
+    found = (min(values), statistics.median(values), max(values))
+    least, middle, most = (f"{number(value)} {unit}" for value in found)
+    return least, middle, most
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    spread = _spread(line.values, line.unit) if line.values else ("-", "-", "-")
+    return line.what, *spread, _budget(line), _met(line)
+
+
+def _figure(figure: Figure) -> tuple[str, ...]:
+    return figure.what, *_spread(figure.values, figure.unit)
+
+
+def _budget(line: Line) -> str:
+    budget: Budget | None = line.budget
+    return "" if budget is None else f"{budget.kind} {number(budget.limit)} {line.unit}"
+
+
+def _met(line: Line) -> str:
+    if line.why_not:
+        return "not measured"
+    return {True: "yes", False: "NO", None: ""}[line.met]
+
+
+def _rows(head: Sequence[str], rows: object) -> str:
+    lines = [head, ["---"] * len(head), *rows]  # type: ignore[misc]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

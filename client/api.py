@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -23,6 +22,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import Implementation
 
 from . import catalogue as offers
+from .address import is_here, shown
 from .answers import Answer, judge
 from .failures import Failure, NotMcp, Unreachable
 from .outages import explain
@@ -36,7 +36,6 @@ PAUSE = 0.3
 """Seconds before the one retry: long enough for a restarted worker to listen again."""
 MAX_PAGES = 100
 """A server whose list of tools never ends must not hold us."""
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # The SDK logs messages whole at DEBUG, arguments and all, and its tracebacks help nobody here.
 logging.getLogger("mcp").addHandler(logging.NullHandler())
@@ -153,7 +152,7 @@ class Endpoint:
             if answers:  # it came; how the connection was closed is nobody's concern
                 return answers[0]
             failure = witness.failure or explain(
-                exc, self.url, self._timeout, calling=progress.calling
+                exc, shown(self.url), self._timeout, calling=progress.calling
             )
             if failure is None:
                 raise
@@ -165,7 +164,7 @@ class Endpoint:
             timeout=httpx2.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout)),
             event_hooks={"request": [witness.asked], "response": [witness.answered]},
             # No proxy leads to this very machine, whatever HTTP_PROXY says.
-            trust_env=urlsplit(self.url).hostname not in LOOPBACK,
+            trust_env=not is_here(self.url),
         )
 
 
@@ -191,7 +190,7 @@ class _Witness:
         if kind.partition(";")[0].strip().lower() != "text/event-stream":
             await response.aread()
         body = response.content if response.is_closed else b""
-        verdict = judge(Answer(str(request.url), method, response.status_code, kind, body))
+        verdict = judge(Answer(shown(str(request.url)), method, response.status_code, kind, body))
         if verdict is not None:
             self.failure = verdict
             raise verdict

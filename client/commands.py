@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .address import is_here, shown
 from .arguments import from_words, value_of
 from .asking import Asker
 from .catalogue import Catalogue, Parameter, Result, Server, Tool
@@ -17,19 +18,20 @@ if TYPE_CHECKING:
     from .api import Endpoint
 
 CHECK_AUTH = "check_auth"
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Session:
     """One run of the client: whom to ask, where to print, what is known of the server.
 
     Attributes:
+        url: The server's address as it may be shown.
         known: What the server offered when it was last asked.
         problem: Why it could not be asked last time, in one word; empty when it could.
     """
 
     def __init__(self, url: str, timeout: float, output: Output, asker: Asker) -> None:
-        self.url = url
+        self.url = shown(url)
+        self._url = url
         self.output = output
         self.asker = asker
         self.known: Catalogue | None = None
@@ -76,10 +78,9 @@ class Session:
         return result
 
     def _warn_in_the_clear(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        if self._url.startswith("http:") and not is_here(self._url):
             self.output.note(
-                f"Warning: http:// sends the password unencrypted to {parts.hostname}; "
+                f"Warning: http:// sends the password unencrypted to {self.place}; "
                 "use https:// outside a network you trust."
             )
 
@@ -87,7 +88,7 @@ class Session:
         if self._endpoint is None:
             from .api import Endpoint  # noqa: PLC0415 - loads the SDK: the slow part of a start
 
-            self._endpoint = Endpoint(self.url, timeout=self._timeout, tell=self.output.detail)
+            self._endpoint = Endpoint(self._url, timeout=self._timeout, tell=self.output.detail)
         return self._endpoint
 
 

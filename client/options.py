@@ -7,12 +7,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
-from urllib.parse import urlsplit
 
+from .address import DEFAULT_URL, checked_url
 from .catalogue import suggestion
 from .failures import SecretOnCommandLine, UsageFailure
 
-DEFAULT_URL = "http://localhost:8000/mcp"
 DEFAULT_TIMEOUT = 60.0
 """Seconds. A first login passes through OIG Cloud, which may take its time."""
 MAX_TIMEOUT = 3600.0
@@ -213,28 +212,3 @@ def _seconds(text: str) -> float:
     if not 0 < value <= MAX_TIMEOUT:
         raise argparse.ArgumentTypeError(f"give a number of seconds up to {MAX_TIMEOUT:g}")
     return value
-
-
-def checked_url(url: str) -> str:
-    """Return the URL if it can be one of a server.
-
-    Raises:
-        UsageFailure: It cannot, or it carries a password.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        secret = "@" in parts.netloc
-    except ValueError:
-        fits, secret = False, "@" in url
-    if secret:
-        raise SecretOnCommandLine(
-            "The URL holds a user name or password. Everyone on this machine could read it; take "
-            "the part before @ out. This server needs no HTTP login."
-        )
-    if not fits:
-        raise UsageFailure(
-            f"--url or OIG_MCP_URL must look like {DEFAULT_URL}: http or https, a host, a path.",
-            kind="bad_url",
-        )
-    return url.strip()

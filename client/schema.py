@@ -8,8 +8,9 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
-MAX_DEPTH = 16
-"""References and unions nested deeper than this are cut: a schema may refer to itself."""
+MAX_DEPTH = 8
+"""References and unions nested deeper than this are cut: a schema may refer to itself, and each
+level multiplies the work."""
 
 SECRET_NAMES = ("password", "passwd", "passphrase")
 """Names that mean a secret even where a server forgot to mark the parameter as one."""
@@ -94,25 +95,32 @@ def choices(schema: Schema, root: Schema) -> list[Any]:
 
 def is_secret(name: str, schema: object, root: Schema) -> bool:
     """Tell whether a value for this parameter must not be shown, logged or remembered."""
-    return name.lower().endswith(SECRET_NAMES) or _holds_secret(schema, root)
+    return any(
+        inner.lower().endswith(SECRET_NAMES)
+        or found.get("format") == "password"
+        or found.get("writeOnly") is True
+        for inner, found in _inside(name, schema, root, set())
+    )
 
 
-def _holds_secret(schema: object, root: Schema, depth: int = 0) -> bool:
-    if depth >= MAX_DEPTH:
-        return False
-    here = resolve(schema, root)
-    for branch in (here, *branches(here, root)):
-        if branch.get("format") == "password" or branch.get("writeOnly") is True:
-            return True
-        inner = branch.get("properties")
-        if isinstance(inner, Mapping) and any(
-            name.lower().endswith(SECRET_NAMES) or _holds_secret(value, root, depth + 1)
-            for name, value in inner.items()
-        ):
-            return True
-        if "items" in branch and _holds_secret(branch["items"], root, depth + 1):
-            return True
-    return False
+def _inside(
+    name: str, schema: object, root: Schema, seen: set[str]
+) -> Iterator[tuple[str, Schema]]:
+    """Yield a schema and all within it with their names, each reference followed once."""
+    if not isinstance(schema, Mapping):
+        return
+    yield name, schema
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference not in seen:
+        seen.add(reference)
+        yield from _inside("", _pointed(reference, root), root, seen)
+    properties = schema.get("properties")
+    parts = list(properties.items()) if isinstance(properties, Mapping) else []
+    for word in ("items", "anyOf", "oneOf", "allOf"):
+        found = schema.get(word)
+        parts += [("", part) for part in (found if isinstance(found, list) else [found])]
+    for inner, part in parts:
+        yield from _inside(inner, part, root, seen)
 
 
 def type_name(schema: object, root: Schema, depth: int = 0) -> str:

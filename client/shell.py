@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from . import commands
-from .catalogue import suggestion
+from .catalogue import Tool, suggestion
 from .commands import Session
 from .exit_codes import ExitCode
 from .failures import Failure, SecretOnCommandLine, UsageFailure
@@ -183,8 +183,8 @@ def _call_bare(session: Session, name: str, words: tuple[str, ...]) -> None:
     commands.call(session, name, words)
 
 
-def _no_such_command(name: str, tools: Iterable[object]) -> NoReturn:
-    names = dict.fromkeys([*COMMANDS, *(str(getattr(tool, "name", "")) for tool in tools)])
+def _no_such_command(name: str, tools: Iterable[Tool]) -> NoReturn:
+    names = dict.fromkeys([*COMMANDS, *(tool.name for tool in tools)])
     raise UsageFailure(
         f"There is no command or tool of that name.{suggestion(name, names)} Type help for the "
         "commands, tools for the tools.",

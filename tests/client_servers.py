@@ -227,6 +227,10 @@ async def odd_app(scope: Any, receive: Any, send: Any) -> None:
     path = scope["path"]
     if path == "/slow":
         await asyncio.Event().wait()
+    elif path == "/moved":
+        headers = [(b"location", b"https://elsewhere.example/mcp"), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 307, "headers": headers})
+        await send({"type": "http.response.body"})
     elif path.startswith("/status/"):
         await answer(send, int(path.removeprefix("/status/")), b"text/plain", b"no")
     else:

@@ -64,6 +64,7 @@ def test_a_tool_that_went_away_meanwhile_is_told(mcp_server):
         ("/garbage", "not_mcp_json"),
         ("/strange", "garbage"),
         ("/no", "refused_by_server"),
+        ("/moved", "refused_by_server"),
     ],
 )
 def test_what_is_not_mcp_is_told_apart(odd_server, path, kind):

@@ -15,6 +15,13 @@ TOOL = Tool(
         "$defs": {
             "Mode": {"enum": ["eco", "home"], "type": "string"},
             "Loop": {"anyOf": [{"$ref": "#/$defs/Loop"}, {"type": "integer"}]},
+            "Tree": {
+                "type": "object",
+                "properties": {
+                    name: {"anyOf": [{"$ref": "#/$defs/Tree"}, {"type": "null"}]}
+                    for name in ("left", "middle", "right")
+                },
+            },
             "Login": {
                 "type": "object",
                 "properties": {"pin": {"type": "string", "writeOnly": True}},
@@ -37,6 +44,7 @@ TOOL = Tool(
             "fixed": {"const": "yes"},
             "both": {"allOf": [{"$ref": "#/$defs/Mode"}, {"description": "x"}]},
             "loop": {"$ref": "#/$defs/Loop"},
+            "tree": {"$ref": "#/$defs/Tree"},
             "free": {},
             "whatever": True,
             "password": {"type": "string"},
@@ -127,6 +135,7 @@ def test_a_value_that_does_not_fit_is_refused_with_name_and_type(word, expected)
 
 def test_a_schema_that_refers_to_itself_ends():
     assert from_words(TOOL, ["loop=3"]) == {"loop": 3}
+    assert from_words(TOOL, ['tree={"left": null}']) == {"tree": {"left": None}}
 
 
 @pytest.mark.parametrize("name", ["password", "token", "code", "login"])

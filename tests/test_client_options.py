@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from client.address import DEFAULT_URL, shown
 from client.failures import SecretOnCommandLine, UsageFailure
-from client.options import COMMANDS, DEFAULT_URL, parse
+from client.options import COMMANDS, parse
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,10 @@ def test_an_address_with_a_password_is_refused_and_not_repeated():
     with pytest.raises(SecretOnCommandLine) as caught:
         parse(["tools", "--url", "http://me:hunter2@box/mcp"], {})
     assert "hunter2" not in caught.value.message
+
+
+def test_a_query_is_not_shown():
+    assert shown("http://box/mcp?key=hunter2#x") == "http://box/mcp"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

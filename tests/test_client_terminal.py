@@ -36,6 +36,12 @@ def expect_line(screen, line):
     screen.until(edited, f"{line!r} at the prompt")
 
 
+def enter(screen, line):
+    """Type a command once the prompt is there: keys typed before it reach no editor."""
+    expect_line(screen, "")
+    screen.send(f"{line}\r")
+
+
 @pytest.fixture
 def history(tmp_path):
     return tmp_path / "oig-client" / "history"
@@ -95,19 +101,19 @@ def test_the_shell_completes_asks_calls_and_remembers_nothing_secret(shell, hist
     screen.send("\r")
     screen.expect("│ eco")
 
-    screen.send("add a=1\r")
+    enter(screen, "add a=1")
     screen.expect("b (integer): ")
     screen.send("x\r")
     screen.expect("b must be an integer")
     screen.send("41\r")
     screen.expect("42")
 
-    screen.send("check_auth email=a@b.cz\r")
+    enter(screen, "check_auth email=a@b.cz")
     screen.expect_hidden("password (not shown): ")
     screen.send(f"{SECRET}\r")
     screen.expect("new_session_created")
 
-    screen.send(f"check_auth password={SECRET}\r")
+    enter(screen, f"check_auth password={SECRET}")
     screen.expect("is secret and is not taken")
     expect_line(screen, "")
     screen.send(UP)
@@ -115,14 +121,13 @@ def test_the_shell_completes_asks_calls_and_remembers_nothing_secret(shell, hist
     screen.send(CTRL_C)
     expect_line(screen, "")
 
-    screen.send("sleep\r")
+    enter(screen, "sleep")
     screen.expect("sleep: waiting")
     screen.send(CTRL_C)
-    expect_line(screen, "")
-    screen.send("json on\r")
-    expect_line(screen, "")
-    screen.send("add a=2 b=3\r")
+    enter(screen, "json on")
+    enter(screen, "add a=2 b=3")
     screen.expect('"structured_content"')
+    expect_line(screen, "")
     screen.send(CTRL_D)
     assert screen.wait() == 0
 
@@ -144,14 +149,14 @@ def test_the_shell_outlives_the_server(shell, mortal_server):
     screen.expect("Every command tries again")
     screen.expect("not connected, last try: refused")
     mortal_server.come_back()
-    screen.send("add a=1 b=2\r")
+    enter(screen, "add a=1 b=2")
     screen.expect("test-battery 9.8.7, 7 tools")
     screen.expect("\n3\n")
     mortal_server.stop()
     mortal_server.start()
-    screen.send("add a=3 b=4\r")
+    enter(screen, "add a=3 b=4")
     screen.expect("\n7\n")
-    screen.send("exit\r")
+    enter(screen, "exit")
     assert screen.wait() == 0
 
 

@@ -119,12 +119,15 @@ def problem(message: Any) -> tuple[int, str] | None:
     if "method" in message and "id" in message and type(message["id"]) not in {int, str}:
         # Taken for a notification otherwise, and never answered.
         return INVALID_REQUEST, "The id of a request must be a string or an integer."
-    if message.get("method") == "tools/call":
-        params = message.get("params")
-        if not isinstance(params, dict) or not isinstance(params.get("name"), str):
-            return INVALID_PARAMS, "A tools/call needs params with the name of the tool."
-        if not isinstance(params.get("arguments") or {}, dict):
-            return INVALID_PARAMS, "The arguments of a tools/call must be an object."
+    return _call_problem(message) if message.get("method") == "tools/call" else None
+
+
+def _call_problem(message: dict[str, Any]) -> tuple[int, str] | None:
+    params = message.get("params")
+    if not isinstance(params, dict) or not isinstance(params.get("name"), str):
+        return INVALID_PARAMS, "A tools/call needs params with the name of the tool."
+    if not isinstance(params.get("arguments") or {}, dict):
+        return INVALID_PARAMS, "The arguments of a tools/call must be an object."
     return None
 
 

@@ -55,6 +55,21 @@ class Session:
     expires_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a credential comes to, 32 bytes each. Its repr shows none of them.
+
+    Attributes:
+        account: Names the account, the same for every spelling of its e-mail.
+        session: Look-up key of this very e-mail and password.
+        seal: Opens sessions sealed for them. Never leaves the worker.
+    """
+
+    account: bytes = field(repr=False)
+    session: bytes = field(repr=False)
+    seal: bytes = field(repr=False)
+
+
 class Sealer:
     """Derives keys and seals sessions for one secret and one portal.
 
@@ -68,54 +83,46 @@ class Sealer:
         self, secret: bytes, portal_url: str, *, nonce: Callable[[int], bytes] = os.urandom
     ) -> None:
         self._secret = secret
-        self._portal = portal_url
+        self._portal = portal_url.encode()
         self._nonce = nonce
 
-    def account(self, credential: Credential) -> bytes:
-        """Return the 32-byte key of the account, the same for every spelling of its e-mail."""
-        return account_key(self._secret, credential.email)
-
-    def key(self, credential: Credential) -> bytes:
-        """Return the 32-byte look-up key of this very e-mail and password."""
-        return self._derive(b"oig-cloud-mcp/1 look-up", credential)
-
-    def seal(self, credential: Credential, session: Session) -> bytes:
-        """Encrypt `session` so that only `credential` opens it."""
-        nonce = self._nonce(NONCE_BYTES)
-        plain = TIMES.pack(session.opened_at, session.expires_at) + session.id.encode()
-        return (
-            FORMAT + nonce + self._cipher(credential).encrypt(nonce, plain, self._bind(credential))
+    def keys(self, credential: Credential) -> Keys:
+        """Derive the keys of a credential."""
+        email, password = normalise(credential.email).encode(), credential.password.encode()
+        parts = (self._portal, email, password)
+        return Keys(
+            account_key(self._secret, credential.email),
+            self._derive(b"oig-cloud-mcp/1 look-up", parts),
+            self._derive(b"oig-cloud-mcp/1 seal", parts),
         )
 
-    def open(self, credential: Credential, value: bytes) -> Session | None:
+    def seal(self, keys: Keys, session: Session) -> bytes:
+        """Encrypt `session` so that only the credential behind `keys` opens it."""
+        nonce = self._nonce(NONCE_BYTES)
+        plain = TIMES.pack(session.opened_at, session.expires_at) + session.id.encode()
+        return FORMAT + nonce + AESGCM(keys.seal).encrypt(nonce, plain, _bound_to(keys))
+
+    def open(self, keys: Keys, value: bytes) -> Session | None:
         """Decrypt what `seal` made; None for anything else: foreign, torn, another secret."""
         nonce = value[1 : 1 + NONCE_BYTES]
         if value[:1] != FORMAT or len(nonce) != NONCE_BYTES:
             return None
         try:
-            plain = self._cipher(credential).decrypt(
-                nonce, value[1 + NONCE_BYTES :], self._bind(credential)
-            )
+            plain = AESGCM(keys.seal).decrypt(nonce, value[1 + NONCE_BYTES :], _bound_to(keys))
             opened_at, expires_at = TIMES.unpack_from(plain)
             return Session(plain[TIMES.size :].decode(), opened_at, expires_at)
         except (InvalidTag, struct.error, UnicodeDecodeError):
             return None
 
-    def _cipher(self, credential: Credential) -> AESGCM:
-        return AESGCM(self._derive(b"oig-cloud-mcp/1 seal", credential))
-
-    def _bind(self, credential: Credential) -> bytes:
-        # A value moved under another key or account does not open there.
-        return FORMAT + self.key(credential) + self.account(credential)
-
-    def _derive(self, purpose: bytes, credential: Credential) -> bytes:
+    def _derive(self, purpose: bytes, parts: tuple[bytes, ...]) -> bytes:
         # Lengths in front of the parts: "a" + "bc" must not be "ab" + "c".
-        parts = (purpose, self._portal, normalise(credential.email), credential.password)
-        message = b"".join(
-            struct.pack(">I", len(part)) + part
-            for part in (p if isinstance(p, bytes) else p.encode() for p in parts)
-        )
+        message = b"".join(struct.pack(">I", len(part)) + part for part in (purpose, *parts))
         return hmac.digest(self._secret, message, "sha256")
+
+
+def _bound_to(keys: Keys) -> bytes:
+    # A value moved under another key or account does not open there.
+    return FORMAT + keys.session + keys.account
 
 
 def digest(value: bytes) -> bytes:

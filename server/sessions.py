@@ -33,7 +33,7 @@ from .errors import (
     TooManyAttempts,
     TooManyLogins,
 )
-from .sealing import Credential, Sealer, Session, digest
+from .sealing import Credential, Keys, Sealer, Session, digest
 from .store import SessionStore
 
 logger = logging.getLogger(__name__)
@@ -125,21 +125,21 @@ class Sessions:
             TooManyLogins: The pace of logins to the portal is used up.
             PortalError: OIG Cloud could not be asked.
         """
-        key, account = self._sealer.key(credential), self._sealer.account(credential)
-        outcome = await self._store.acquire(key, account, source)
+        keys = self._sealer.keys(credential)
+        outcome = await self._store.acquire(keys.session, keys.account, source)
         if isinstance(outcome, Hit):
-            session = self._usable(credential, outcome.value)
+            session = self._usable(keys, outcome.value)
             if session is not None:
                 return Opened(session, "session_from_cache")
             # Sealed under another secret, damaged, or past its time: drop just that one.
-            await self._store.forget(key, digest(outcome.value))
-            outcome = await self._store.acquire(key, account, source)
+            await self._store.forget(keys.session, digest(outcome.value))
+            outcome = await self._store.acquire(keys.session, keys.account, source)
         try:
-            return await self._resolve(credential, key, outcome)
+            return await self._resolve(credential, keys, outcome)
         except SessionError as exc:
             logger.info(
                 "no session for account %s from %s: %s",
-                account.hex()[:FINGERPRINT],
+                keys.account.hex()[:FINGERPRINT],
                 source,
                 type(exc).__name__,
             )
@@ -151,10 +151,10 @@ class Sessions:
             task.cancel()
         await asyncio.gather(*self._logins, return_exceptions=True)
 
-    async def _resolve(self, credential: Credential, key: bytes, outcome: Outcome) -> Opened:
+    async def _resolve(self, credential: Credential, keys: Keys, outcome: Outcome) -> Opened:
         match outcome:
             case Hit(value=value):
-                session = self._usable(credential, value)
+                session = self._usable(keys, value)
                 if session is None:
                     raise PortalUnexpected(
                         "The session cache returned a session that cannot be opened. Try again; "
@@ -163,7 +163,7 @@ class Sessions:
                     )
                 return Opened(session, "session_from_cache")
             case Lease(token=token):
-                return await self._detached(self._log_in(credential, key, token))
+                return await self._detached(self._log_in(credential, keys, token))
             case Rejected():
                 raise CredentialsRejected
             case Locked(retry_after=seconds):
@@ -176,8 +176,8 @@ class Sessions:
             case Unavailable(reason=reason, retry_after=seconds):
                 raise _unavailable(reason, seconds)
 
-    def _usable(self, credential: Credential, value: bytes) -> Session | None:
-        session = self._sealer.open(credential, value)
+    def _usable(self, keys: Keys, value: bytes) -> Session | None:
+        session = self._sealer.open(keys, value)
         if session is None or session.expires_at <= self._wall():
             return None
         return session
@@ -190,7 +190,8 @@ class Sessions:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(task)
 
-    async def _log_in(self, credential: Credential, key: bytes, token: bytes) -> Opened:
+    async def _log_in(self, credential: Credential, keys: Keys, token: bytes) -> Opened:
+        key = keys.session
         try:
             session_id = await self._portal.login(credential.email, credential.password)
         except CredentialsRejected:
@@ -206,9 +207,7 @@ class Sessions:
         now = self._wall()
         session = Session(session_id, now, now + self._ttl)
         try:
-            kept = await self._store.fulfil(
-                key, token, self._sealer.seal(credential, session), self._ttl
-            )
+            kept = await self._store.fulfil(key, token, self._sealer.seal(keys, session), self._ttl)
         except CacheUnavailable:
             kept = False
         if not kept:

@@ -124,9 +124,10 @@ async def test_a_session_past_its_time_is_replaced(house):
 
 
 async def test_a_value_that_does_not_open_is_dropped_and_replaced(house):
-    lease = await house.store.acquire(house.sealer.key(DEMO), house.sealer.account(DEMO), HOME)
+    keys = house.sealer.keys(DEMO)
+    lease = await house.store.acquire(keys.session, keys.account, HOME)
     assert isinstance(lease, Lease)
-    await house.store.fulfil(house.sealer.key(DEMO), lease.token, b"\x01damaged", TTL)
+    await house.store.fulfil(keys.session, lease.token, b"\x01damaged", TTL)
     assert (await house.sessions.open(DEMO, HOME)).cache_status == "new_session_created"
     assert (await house.sessions.open(DEMO, HOME)).cache_status == "session_from_cache"
 

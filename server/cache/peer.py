@@ -116,8 +116,9 @@ class Connection(asyncio.BufferedProtocol):
             for frame in self._reader.feed(self._room[:nbytes]):
                 finished = True
                 asked = read_acquire(frame)
-                if asked is not None:
-                    self._out.append(service.acquire(self, *asked))
+                reply = service.acquire(self, *asked) if asked is not None else None
+                if reply is not None:
+                    self._out.append(reply)
                     ended = perf_counter()
                     self._acquires.add(ended - begun)
                     begun = ended

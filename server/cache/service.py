@@ -161,15 +161,17 @@ class Service:
             peer.send(wire.Reply(number, "unavailable", ("shutdown", RESTART_SECONDS)))
         self._asked.clear()
 
-    def acquire(self, peer: Peer, number: int, key: bytes, account: bytes, source: str) -> bytes:
+    def acquire(
+        self, peer: Peer, number: int, key: bytes, account: bytes, source: str
+    ) -> bytes | None:
         """Look up `key` for a request that `quick` found in order; return the frame of the reply.
 
-        Raises:
-            RemoteProtocolError: As `handle`.
+        Returns:
+            None when it must not be looked up now: `handle` says why.
         """
-        refused = self._no_room(peer, number)
-        if refused is not None:
-            return wire.encode(refused)
+        if self._stopping or number in peer.tickets or len(peer.tickets) >= wire.MAX_IN_FLIGHT:
+            return None
+        peer.acquires = True
         answer = self._engine.acquire(key, account, source, peer)
         if type(answer) is Hit:
             return quick.hit_frame(number, answer.value, answer.expires_in)
@@ -178,22 +180,13 @@ class Service:
     def _acquire(
         self, peer: Peer, number: int, key: bytes, account: bytes, source: str
     ) -> wire.Reply:
-        refused = self._no_room(peer, number)
-        if refused is not None:
-            return refused
+        if number in peer.tickets:
+            raise RemoteProtocolError("an id is used for two requests at once")
+        if len(peer.tickets) >= wire.MAX_IN_FLIGHT:
+            return wire.Reply(number, "error", ("overload", "too many requests in flight"))
+        peer.acquires = True
         answer = self._engine.acquire(key, account, source, peer)
         return self._first_reply(peer, number, key, answer)
-
-    def _no_room(self, peer: Peer, number: int) -> wire.Reply | None:
-        if self._stopping:
-            return wire.Reply(number, "error", STOPPING)
-        peer.acquires = True
-        if peer.tickets:
-            if number in peer.tickets:
-                raise RemoteProtocolError("an id is used for two requests at once")
-            if len(peer.tickets) >= wire.MAX_IN_FLIGHT:
-                return wire.Reply(number, "error", ("overload", "too many requests in flight"))
-        return None
 
     def _first_reply(
         self, peer: Peer, number: int, key: bytes, answer: Outcome | Ticket

@@ -143,6 +143,8 @@ class Daemon:
                 chore.cancel()
             loop.remove_reader(self._file.socket)
         await self._wind_up()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
         logger.info("cache daemon stopped")
         return code
 

@@ -36,7 +36,7 @@ DISTURBANCES = [
 
 POLICY = Policy(per_source=2, per_account=3, first=30.0, longest=120.0, known_for=500.0)
 LIMITS = Limits(
-    sessions=1,
+    sessions=2,
     logins_at_once=2,
     logins_per_second=1.0,
     login_burst=3,
@@ -246,6 +246,29 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.build()
         self.engine.restore(export)
         assert (self.throttle.lockouts(), self.throttle.known()) == before
+
+    # What is left at the end
+
+    def teardown(self) -> None:
+        """When all callers are gone, nothing of theirs is."""
+        if not hasattr(self, "engine"):
+            return
+        for holder in range(3):
+            self.engine.drop_holder(holder)
+        assert self.engine.settle() == []
+        logins = self.engine._logins
+        waiting = logins._waiting
+        tables = (
+            logins._leases,
+            logins._orphans,
+            logins._answers,
+            waiting.flights,
+            waiting._tickets,
+            waiting._by_holder,
+            waiting.lines._ready,
+            waiting.lines._parked,
+        )
+        assert not any(tables), tables
 
     # What always holds
 

@@ -127,6 +127,14 @@ def test_a_success_elsewhere_does_not_open_a_lock(throttle):
     assert throttle.locked_for(ALICE, CAFE) == 30.0
 
 
+def test_a_success_does_not_open_the_account_to_unknown_sources(clock):
+    throttle = Throttle(Policy(per_source=100, per_account=3), clock)
+    guess(throttle, ALICE, HOME, 3)
+    throttle.succeeded(ALICE, HOME)
+    assert throttle.locked_for(ALICE, CAFE) == 30.0
+    assert throttle.locked_for(ALICE, HOME) == 0.0
+
+
 def test_an_account_without_failures_leaves_no_record(throttle):
     guess(throttle, ALICE, HOME, 3)
     throttle.succeeded(ALICE, HOME)

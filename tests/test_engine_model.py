@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from server.cache.engine import Engine, Limits, Ticket
+from server.cache.known import chain
 from server.cache.outcomes import PACED, Hit, Lease, Locked, Rejected, Unavailable
 from server.cache.throttle import Policy, Throttle
 
@@ -238,14 +239,22 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def restart(self) -> None:
         """Sessions, locks and known sources survive; leases and tickets do not."""
         export = self.engine.export()
-        before = self.throttle.lockouts(), self.throttle.known()
+        before = self.throttle.lockouts(), self.known()
         self.leases.clear()
         self.tickets.clear()
         self.lost.clear()
         self.granted.clear()
         self.build()
         self.engine.restore(export)
-        assert (self.throttle.lockouts(), self.throttle.known()) == before
+        assert (self.throttle.lockouts(), self.known()) == before
+
+    def known(self) -> list[tuple[bytes, str, float]]:
+        return [
+            (whose, one.source, one.until)
+            for whose, latest in self.throttle.known().items()
+            for one in chain(latest)
+            if one.until > self.time
+        ]
 
     # What is left at the end
 

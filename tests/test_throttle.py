@@ -288,6 +288,14 @@ class TestBounds:
             throttle.succeeded(wrong(number), HOME)
         assert len(throttle.known()) == 10
 
+    def test_known_sources_of_an_account_that_ran_out_go_with_its_next_success(
+        self, throttle, clock
+    ):
+        throttle.succeeded(ALICE, CAFE)
+        clock.time += 31 * 86400
+        throttle.succeeded(ALICE, HOME)
+        assert [one.source for one in known_module.chain(throttle.known()[ALICE])] == [HOME]
+
     def test_a_repeated_success_is_not_written_each_time(self, throttle, clock):
         throttle.succeeded(ALICE, HOME)
         first = throttle.known()[ALICE]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 TIMEOUT = 10.0
 """Seconds for one answer. No call here waits for a process, so supervisord answers at once."""
@@ -56,16 +57,6 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-class _Transport(xmlrpc.client.Transport):
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, _: Any) -> http.client.HTTPConnection:
-        # A connection for each call: supervisord drops idle ones when it likes.
-        return _Connection(self._path)
-
-
 class Supervisord:
     """The supervisord behind a socket.
 
@@ -74,7 +65,7 @@ class Supervisord:
     """
 
     def __init__(self, path: Path) -> None:
-        self._proxy = xmlrpc.client.ServerProxy("http://localhost/RPC2", _Transport(path))
+        self._path = path
 
     def pid(self) -> int:
         """Return supervisord's process id.
@@ -113,13 +104,22 @@ class Supervisord:
         self._call("stopProcess", full_name, False, unless=NOT_RUNNING)
 
     def _call(self, method: str, *arguments: Any, unless: int | None = None) -> Any:
+        # A connection for each call: supervisord may go and come back between two.
+        connection = _Connection(self._path)
         try:
-            return getattr(self._proxy.supervisor, method)(*arguments)
+            request = xmlrpc.client.dumps(arguments, f"supervisor.{method}")
+            connection.request("POST", "/RPC2", request, {"Content-Type": "text/xml"})
+            response = connection.getresponse()
+            if response.status != HTTPStatus.OK:
+                raise SupervisordError(f"supervisord answers {response.status} to {method}")
+            (result,), _ = xmlrpc.client.loads(response.read())
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == unless:
                 return None
             raise SupervisordError(f"supervisord refused {method}: {fault.faultString}") from None
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as exc:
-            status = exc.errcode if isinstance(exc, xmlrpc.client.ProtocolError) else None
-            detail = HTTPStatus(status).phrase if status else str(exc)
-            raise SupervisordError(f"supervisord does not answer: {detail}") from None
+        except (OSError, ValueError, ExpatError, http.client.HTTPException) as exc:
+            raise SupervisordError(f"supervisord does not answer: {exc}") from None
+        else:
+            return result
+        finally:
+            connection.close()

@@ -184,7 +184,8 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     portal = "the built-in simulator" if arguments.demo else settings.portal_url
     interrupts = Interrupts()
     with interrupts.caught():
-        _say(f"Starting {layout.workers} worker(s) at port {layout.port}; the portal is {portal}.")
+        workers = f"{layout.workers} worker{'s' if layout.workers > 1 else ''}"
+        _say(f"Starting {workers} at port {layout.port}; the portal is {portal}.")
         Foreground(system, _say, interrupts).run(
             _announcement(layout, os.environ, demo=arguments.demo)
         )

@@ -71,5 +71,7 @@ def listen(events: BinaryIO, replies: BinaryIO, log: TextIO, logs: Path, supervi
 
 
 if __name__ == "__main__":
+    # Ctrl-C in a terminal is for supervisord; should it come here too, no traceback is needed.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Read before the first event: whoever adopts this process later is not to be ended.
     listen(sys.stdin.buffer, sys.stdout.buffer, sys.stderr, LOGS, os.getppid())

@@ -198,6 +198,8 @@ class Foreground:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            # In the foreground supervisord leaves the one of its configuration aside.
+            umask=0o077,
             # Ctrl-C is for us: we tell supervisord, and it tells the others in their order.
             start_new_session=True,
         )

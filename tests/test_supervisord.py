@@ -1,0 +1,200 @@
+"""supervisord.conf as it is, with real processes: start, look, kill, give up, stop."""
+
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from mcp import Client
+
+from server.settings import ROOT
+from server.supervision.fatal_exit import last_line, listen, reason
+
+from .fleet import check_auth
+from .system import (
+    alive,
+    family,
+    prepared_system,
+    running_system,
+    started,
+    wait_until,
+)
+
+PLANTED = "Planted-Passw0rd-2f7e"
+EMAIL = "planted.owner@example.com"
+
+
+@pytest.fixture(scope="module")
+def system():
+    with running_system() as system:
+        system.portal("POST", "_admin/accounts", {"email": EMAIL, "password": PLANTED})
+        yield system
+
+
+def status(result):
+    return result["structuredContent"]["cache_status"]
+
+
+def logins(system):
+    return system.portal_state()["logins"]["total"]["attempts"]
+
+
+async def test_a_client_is_served_by_supervised_workers(system):
+    async with Client(system.url) as client:
+        answer = await client.call_tool("check_auth", {"email": EMAIL, "password": PLANTED})
+    assert not answer.is_error
+
+
+def test_status_names_every_process(system):
+    def all_running():
+        shown = system.supervisorctl("status").stdout
+        return shown if len(re.findall(r"(?m) RUNNING ", shown)) == 5 else None
+
+    shown = wait_until(all_running, "five processes run")
+    names = [line.split()[0] for line in shown.splitlines()]
+    assert names == ["cache", "fatal", "mcp:mcp-0", "mcp:mcp-1", "simulator"]
+
+
+def test_daemon_starts_first_and_the_listener_last(system):
+    spawned = re.findall(r"spawned: '([a-z]+)", system.log("supervisord"))
+    assert spawned[:5] == ["cache", "simulator", "mcp", "mcp", "fatal"]
+
+
+def test_supervisorctl_restart_cache_loses_no_session(system):
+    check_auth(system.url, EMAIL, PLANTED)
+    before, old = logins(system), system.pid("cache")
+    assert system.supervisorctl("restart", "cache").returncode == 0
+    system.wait_ready()
+    assert system.pid("cache") != old
+    assert status(check_auth(system.url, EMAIL, PLANTED)) == "session_from_cache"
+    assert logins(system) == before
+    assert "1 sessions from the snapshot" in system.log("cache")
+
+
+@pytest.mark.parametrize("name", ["mcp-0", "cache"])
+def test_a_killed_process_is_back_without_anybody_doing_anything(system, name):
+    wait_until(lambda: system.process(name).state == "RUNNING", f"{name} runs")
+    old = system.pid(name)
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: system.pid(name) not in {0, old}, f"{name} is started again")
+    system.wait_ready()
+    assert status(check_auth(system.url, EMAIL, PLANTED)) in {
+        "session_from_cache",
+        "new_session_created",
+    }
+
+
+def test_no_log_and_no_file_holds_a_secret(system):
+    check_auth(system.url, EMAIL, PLANTED)
+    check_auth(system.url, EMAIL, f"{PLANTED}-wrong")
+    written = [p for p in (system.project / "var").rglob("*") if p.is_file()]
+    assert {p.name for p in written} >= {"cache.log", "mcp-0.log", "mcp-1.log", "supervisord.log"}
+    for path in written:
+        assert PLANTED.encode() not in path.read_bytes(), path
+        assert EMAIL.encode() not in path.read_bytes(), path
+
+
+def test_sockets_are_for_their_user_only(system):
+    for path in [system.run_dir, *system.run_dir.glob("*.sock")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_it_starts_detached_from_any_directory_and_stops_completely():
+    with prepared_system() as system:
+        # Only what is in .venv or on the PATH is known, and nothing of an activated environment.
+        environ = {k: v for k, v in system.environ.items() if k != "VIRTUAL_ENV"}
+        program = [sys.executable, "-m", "supervisor.supervisord"]
+        subprocess.run(
+            [*program, "-c", str(system.project / "supervisord.conf")],
+            check=True,
+            cwd="/",
+            env=environ,
+            timeout=30,
+        )
+        pidfile = system.run_dir / "supervisord.pid"
+        # It is written after the command has returned, empty at first.
+        wait_until(lambda: pidfile.exists() and pidfile.read_text(), "its process id is known")
+        pid = int(pidfile.read_text())
+        everything = []
+        try:
+            system.wait_ready()
+            everything = family(pid)
+            assert len(everything) == 6
+            assert status(check_auth(system.url)) == "new_session_created"
+            assert (system.log_dir / "cache.log").stat().st_mode & 0o077 == 0
+            assert system.supervisorctl("shutdown").returncode == 0
+            wait_until(lambda: not alive(everything), "all processes are gone", 40)
+        finally:
+            for left in alive(everything or family(pid)):
+                left.kill()
+        assert not list(system.run_dir.glob("ready/*"))
+
+
+def test_a_daemon_that_cannot_start_ends_supervisord_with_one_clear_line():
+    with prepared_system() as system:
+        path = system.project / "supervisord.conf"
+        text = path.read_text().replace("-m server.cache", "-m server.missing")
+        path.write_text(re.sub(r"(?m)^startretries=.*$", "startretries=1", text))
+        with started(system) as supervisord:
+            supervisord.wait(40)
+        (line,) = [x for x in system.log("supervisord").splitlines() if " ERROR fatal: " in x]
+        assert " ERROR fatal: cache was started again and again" in line
+        assert f"{system.log_dir}/cache.log" in line
+        assert "No module named server.missing" in line
+
+
+def test_a_taken_port_is_named_by_the_last_line_of_supervisord():
+    with prepared_system() as system, socket.create_server(("127.0.0.1", system.port)):
+        ended = system.run(sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf")
+    assert ended.returncode != 0
+    last = ended.stderr.strip().splitlines()[-1]
+    assert f":{system.port}" in last
+    assert "Address already in use" in last
+
+
+def test_what_an_operator_changes_stands_at_the_top():
+    lines = (ROOT / "supervisord.conf").read_text().splitlines()
+    settings = [line for line in lines if line and not line.startswith(";")]
+    assert settings[:3] == ["[fcgi-program:mcp]", "socket=tcp://0.0.0.0:8000", "numprocs=2"]
+
+
+def envelope(name, payload):
+    return f"ver:3.0 server:supervisor eventname:{name} len:{len(payload)}\n{payload}".encode()
+
+
+def test_the_listener_names_process_log_and_cure_and_ends_supervisord(tmp_path):
+    (tmp_path / "mcp-1.log").write_text("first\nOIG_CA_FILE cannot be read.\n\n")
+    payload = "processname:mcp-1 groupname:mcp from_state:BACKOFF"
+    log, replies = io.StringIO(), io.BytesIO()
+    with subprocess.Popen(["sleep", "60"]) as supervisord:
+        events = io.BytesIO(envelope("PROCESS_STATE_FATAL", payload))
+        listen(events, replies, log, tmp_path, supervisord.pid)
+        assert supervisord.wait(10) == -signal.SIGTERM
+    assert log.getvalue().count("\n") == 1
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ERROR fatal: mcp-1 ", log.getvalue())
+    assert 'ends with: "OIG_CA_FILE cannot be read."' in log.getvalue()
+    assert str(tmp_path / "mcp-1.log") in log.getvalue()
+    assert replies.getvalue() == b"READY\nRESULT 2\nOKREADY\n"
+
+
+def test_the_listener_lets_other_events_pass(tmp_path):
+    log, replies = io.StringIO(), io.BytesIO()
+    listen(io.BytesIO(envelope("TICK_5", "when:1")), replies, log, tmp_path, os.getpid())
+    assert log.getvalue() == ""
+    assert replies.getvalue() == b"READY\nRESULT 2\nOKREADY\n"
+
+
+def test_an_empty_or_missing_log_is_said_to_be_so(tmp_path):
+    (tmp_path / "cache.log").write_text("\n\n")
+    assert last_line(tmp_path / "cache.log") == ""
+    assert "which is empty or missing" in reason("cache", tmp_path)
+    assert "which is empty or missing" in reason("mcp-7", tmp_path)
+
+
+def test_only_the_end_of_a_long_log_is_read(tmp_path):
+    (tmp_path / "cache.log").write_bytes(b"x" * 100_000 + b"\nthe end\n")
+    assert last_line(tmp_path / "cache.log") == "the end"

@@ -1,0 +1,244 @@
+"""The workers restarted one at a time: by the numbers with scripted ones, under load with real."""
+
+import http.client
+import json
+import subprocess
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from server.supervision.control import Process, SupervisordError
+from server.supervision.rolling_restart import RestartFailed, RollingRestart, is_ready
+
+from .fleet import call_body
+from .system import prepared_system, running_system
+
+CLIENTS = 16
+ENOUGH = 1000
+"""Requests below which a second round is made: a machine that is busy otherwise does few."""
+
+
+class Script:
+    """A supervisord whose workers become ready a few looks after their start.
+
+    Args:
+        ready_folder: Where they say so.
+        workers: How many.
+        failing: Names of those that end at once when they are started again.
+    """
+
+    def __init__(self, ready_folder: Path, workers: int, failing: frozenset[str] = frozenset()):
+        self.ready_folder = ready_folder
+        self.failing = failing
+        self.did: list[str] = []
+        self.most_missing = 0
+        self.now = 0.0
+        self._looks: dict[str, int] = {}
+        self._pid = 100
+        self._workers = {
+            f"mcp-{n}": Process("mcp", f"mcp-{n}", "RUNNING", 10 + n, ready_folder / f"{n}.log")
+            for n in range(workers)
+        }
+        for worker in self._workers.values():
+            self._tell(worker)
+
+    def _tell(self, worker):
+        (self.ready_folder / worker.name).write_text(f"{worker.pid}\n")
+
+    def processes(self, _group=None):
+        for worker in self._workers.values():
+            left = self._looks.get(worker.name, 0)
+            if left == 1:
+                self._tell(worker)
+            self._looks[worker.name] = max(0, left - 1)
+        found = list(self._workers.values())
+        missing = sum(not is_ready(worker, self.ready_folder) for worker in found)
+        self.most_missing = max(self.most_missing, missing)
+        return found
+
+    def process(self, full_name):
+        return next(p for p in self.processes() if p.full_name == full_name)
+
+    def stop(self, full_name):
+        name = full_name.removeprefix("mcp:")
+        self.did.append(f"stop {name}")
+        (self.ready_folder / name).unlink(missing_ok=True)
+        self._workers[name] = replace(self._workers[name], state="STOPPED", pid=0)
+
+    def start(self, full_name):
+        name = full_name.removeprefix("mcp:")
+        self.did.append(f"start {name}")
+        if name in self.failing:
+            self._workers[name] = replace(self._workers[name], state="BACKOFF")
+            return
+        self._pid += 1
+        self._workers[name] = replace(self._workers[name], state="STARTING", pid=self._pid)
+        self._looks[name] = 4
+
+    def clock(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def restart(script, said=None, interrupted=lambda: False):
+    say = [].append if said is None else said.append
+    RollingRestart(script, script.ready_folder, say, clock=script.clock, sleep=script.sleep).run(
+        interrupted
+    )
+
+
+def test_each_worker_is_ready_before_the_next_stops(tmp_path):
+    script = Script(tmp_path, 3)
+    said: list[str] = []
+    restart(script, said)
+    assert script.did == [f"{do} mcp-{n}" for n in range(3) for do in ("stop", "start")]
+    assert script.most_missing == 1
+    assert said[0].startswith("mcp-0: ready again after")
+    assert said[-1] == "All 3 workers were restarted, one at a time."
+
+
+def test_a_single_worker_is_left_alone_and_the_gap_is_explained(tmp_path):
+    script = Script(tmp_path, 1)
+    with pytest.raises(RestartFailed, match=r"only one worker.*restart mcp:mcp-0"):
+        restart(script)
+    assert script.did == []
+
+
+def test_the_last_ready_worker_is_never_stopped(tmp_path):
+    script = Script(tmp_path, 2)
+    (tmp_path / "mcp-1").unlink()
+    with pytest.raises(RestartFailed, match=r"No worker but mcp:mcp-0 is ready"):
+        restart(script)
+    assert script.did == []
+
+
+def test_the_ready_file_of_an_earlier_process_does_not_count(tmp_path):
+    worker = Process("mcp", "mcp-0", "STARTING", 12, tmp_path / "log")
+    (tmp_path / "mcp-0").write_text("11\n")
+    assert not is_ready(worker, tmp_path)
+    assert is_ready(replace(worker, pid=11), tmp_path)
+    assert not is_ready(replace(worker, pid=0), tmp_path)
+    (tmp_path / "mcp-0").write_bytes(b"\xff")
+    assert not is_ready(worker, tmp_path)
+
+
+def test_a_worker_that_does_not_come_back_ends_it_and_costs_nobody_else(tmp_path):
+    script = Script(tmp_path, 3, failing=frozenset({"mcp-1"}))
+    (tmp_path / "1.log").write_text("SyntaxError: somebody's edit\n")
+    with pytest.raises(RestartFailed, match=r"(?s)mcp-1 was restarted and ended at once.*edit"):
+        restart(script)
+    # Stopped before supervisord gives it up, which would end everything.
+    assert script.did[-2:] == ["start mcp-1", "stop mcp-1"]
+    assert "stop mcp-2" not in script.did
+
+
+def test_a_worker_that_hangs_at_its_start_ends_it_in_time(tmp_path, monkeypatch):
+    script = Script(tmp_path, 2)
+    monkeypatch.setattr(script, "start", lambda name: script.did.append(f"start {name}"))
+    with pytest.raises(RestartFailed, match=r"mcp-0 was restarted and is not ready after 30 s"):
+        restart(script)
+    assert script.now < 40
+
+
+def test_a_worker_that_does_not_stop_ends_it_in_time(tmp_path, monkeypatch):
+    script = Script(tmp_path, 2)
+    monkeypatch.setattr(script, "stop", lambda name: script.did.append(f"stop {name}"))
+    with pytest.raises(RestartFailed, match=r"mcp:mcp-0 has not stopped within 25 s"):
+        restart(script)
+    assert script.now < 30
+
+
+def test_a_worker_that_cannot_be_started_is_named(tmp_path, monkeypatch):
+    script = Script(tmp_path, 2)
+
+    def refuse(_):
+        raise SupervisordError("supervisord refused startProcess: NO_FILE")
+
+    monkeypatch.setattr(script, "start", refuse)
+    with pytest.raises(RestartFailed, match=r"mcp-0 is stopped and cannot be started: .*NO_FILE"):
+        restart(script)
+
+
+def test_an_interrupt_waits_for_the_worker_under_way(tmp_path):
+    script = Script(tmp_path, 3)
+    with pytest.raises(RestartFailed, match=r"Stopped after 1 of 3 workers; all of them"):
+        restart(script, interrupted=lambda: "start mcp-0" in script.did)
+    assert script.did == ["stop mcp-0", "start mcp-0"]
+    assert all(is_ready(worker, tmp_path) for worker in script.processes())
+
+
+class Load:
+    """Clients that call check_auth again and again, with a connection for each request."""
+
+    def __init__(self, port):
+        self.failures: list[str] = []
+        self.requests = 0
+        self._port = port
+        self._enough = threading.Event()
+        self._body = json.dumps(call_body()).encode()
+        self._threads = [threading.Thread(target=self._client) for _ in range(CLIENTS)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._enough.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _client(self):
+        while not self._enough.is_set():
+            try:
+                self._call()
+            except (OSError, http.client.HTTPException, AssertionError) as exc:
+                self.failures.append(repr(exc))
+            self.requests += 1
+
+    def _call(self):
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json, text/event-stream",
+            "Connection": "close",
+        }
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            connection.request("POST", "/mcp", self._body, headers)
+            response = connection.getresponse()
+            answer = response.read()
+            assert response.status == 200, (response.status, answer[:200])
+            assert b"session_" in answer, answer[:200]
+        finally:
+            connection.close()
+
+
+@pytest.mark.timeout(150)
+def test_no_request_fails_while_all_workers_are_restarted_under_load():
+    with running_system() as system:
+        before = [worker.pid for worker in system.control.processes("mcp")]
+        command = ["./start_server.sh", "--no-install", "--restart-workers"]
+        with Load(system.port) as load:
+            rounds: list[subprocess.CompletedProcess[str]] = []
+            while not rounds or (len(rounds) < 2 and load.requests < ENOUGH):
+                rounds.append(system.run(*command))
+        after = [worker.pid for worker in system.control.processes("mcp")]
+        answer = "".join(done.stdout + done.stderr for done in rounds)
+    assert [done.returncode for done in rounds] == [0] * len(rounds), answer
+    assert "All 2 workers were restarted, one at a time." in answer
+    assert not set(before) & set(after)
+    assert load.failures == []
+    assert load.requests > CLIENTS
+
+
+def test_a_restart_without_a_server_is_told_in_one_line():
+    with prepared_system() as system:
+        done = system.run("./start_server.sh", "--no-install", "--restart-workers")
+    assert done.returncode == 1
+    assert (
+        done.stderr == "start_server.sh: No server is running here. Start it: ./start_server.sh\n"
+    )

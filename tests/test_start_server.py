@@ -1,0 +1,460 @@
+"""start_server.sh: what it installs, what it starts, what it says, and that it leaves nothing."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from server.errors import ConfigurationError
+from server.settings import ROOT
+from server.supervision import environment, foreground
+from server.supervision.__main__ import main
+from server.supervision.configuration import Layout, control_socket, render
+from server.supervision.environment import Environment, InstallationFailed
+from server.supervision.foreground import CannotStart, Foreground, Interrupts, System, check_free
+from server.supervision.logs import Follower, for_terminal, last_lines
+
+from .fleet import check_auth
+from .system import (
+    RunningSystem,
+    alive,
+    clean_environment,
+    copy_project,
+    family,
+    free_port,
+    prepared_system,
+    stop,
+    temporary_folder,
+    wait_until,
+)
+
+CONFIGURATION = (ROOT / "supervisord.conf").read_text()
+
+
+class Terminal:
+    """A running start_server.sh and the lines that it has shown so far."""
+
+    def __init__(self, process):
+        self.process = process
+        self.shown = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.shown += line
+
+    def wait_for(self, text, within=60.0):
+        wait_until(
+            lambda: text in self.shown or self.process.poll() is not None, f"says {text!r}", within
+        )
+        self._reader.join(0 if text in self.shown else 5)
+        assert text in self.shown, self.shown
+
+    def ended(self, within=60.0):
+        code = self.process.wait(within)
+        self._reader.join(5)
+        return code
+
+
+@contextmanager
+def start_server(project, *arguments, **settings):
+    process = subprocess.Popen(
+        [str(project / "start_server.sh"), "--no-install", *arguments],
+        cwd="/",
+        env=clean_environment(**settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield Terminal(process)
+    finally:
+        if process.poll() is None:
+            stop(process)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.fixture
+def project():
+    with temporary_folder("oig test") as folder:  # a space, as in many a home
+        yield copy_project(folder)
+
+
+def test_demo_says_when_it_is_ready_and_how_to_connect_and_ctrl_c_stops_everything(project):
+    port = free_port()
+    untouched = (project / "supervisord.conf").read_text()
+    with start_server(project, "--demo", "--port", str(port), "--workers", "3") as terminal:
+        terminal.wait_for("Stop       Ctrl-C")
+        url = f"http://localhost:{port}/mcp"
+        assert f"s: {url}\n" in terminal.shown
+        assert f"check-auth --email demo@example.com --url {url}\n" in terminal.shown
+        assert "The password is demo." in terminal.shown
+        assert "cachectl' stats" in terminal.shown or "cachectl stats" in terminal.shown
+        assert f"claude mcp add --transport http oig-cloud {url}\n" in terminal.shown
+        assert len(re.findall(r"INFO mcp-\d: worker ready", terminal.shown)) == 3
+        assert check_auth(url)["structuredContent"]["cache_status"] == "new_session_created"
+
+        system = RunningSystem(project, port, 3, clean_environment())
+        assert len(system.supervisorctl("status").stdout.splitlines()) == 6
+        again = system.run("./start_server.sh", "--no-install", "--demo")
+        assert again.returncode == 1
+        assert again.stderr.startswith("start_server.sh: The server is running already")
+        assert again.stderr.count("\n") == 1
+
+        everything = family(terminal.process.pid)
+        assert len(everything) == 8
+        os.killpg(terminal.process.pid, signal.SIGINT)
+        assert terminal.ended() == 0
+    assert terminal.shown.endswith("Stopped.\n")
+    assert "Traceback" not in terminal.shown
+    assert alive(everything) == []
+    assert (project / "supervisord.conf").read_text() == untouched
+
+
+def test_a_killed_supervisord_takes_everything_along_and_the_reason_is_told(project):
+    with start_server(project, "--demo", "--port", str(free_port())) as terminal:
+        terminal.wait_for("Stop       Ctrl-C")
+        everything = family(terminal.process.pid)
+        os.kill(int((project / "var/run/supervisord.pid").read_text()), signal.SIGKILL)
+        assert terminal.ended() == 1
+    assert "supervisord was killed by signal 9" in terminal.shown.splitlines()[-1]
+    wait_until(lambda: not alive(everything), "all processes are gone")
+
+
+def test_a_process_that_is_given_up_ends_it_with_the_reason(project):
+    path = project / "supervisord.conf"
+    text = path.read_text().replace("-m server.cache", "-m server.missing")
+    path.write_text(re.sub(r"(?m)^startretries=.*$", "startretries=1", text))
+    with start_server(project, "--demo", "--port", str(free_port())) as terminal:
+        assert terminal.ended() == 1
+    last = terminal.shown.splitlines()[-1]
+    assert last.startswith("start_server.sh: supervisord ended with code 0, everything is stopped")
+    assert "No module named server.missing" in last
+
+
+def test_a_taken_port_is_told_in_one_line(project):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with start_server(project, "--demo", "--port", str(port)) as terminal:
+            assert terminal.ended() == 1
+    assert terminal.shown == (
+        f"start_server.sh: Port {port} is taken by another program. "
+        "Stop that program, or choose another with --port.\n"
+    )
+
+
+def test_a_simulator_port_that_was_asked_for_and_is_taken_is_told(project):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = str(listener.getsockname()[1])
+        port = str(free_port())
+        with start_server(project, "--demo", "--port", port, OIG_SIMULATOR_PORT=taken) as terminal:
+            assert terminal.ended() == 1
+    assert terminal.shown.count("\n") == 1
+    assert f"Port {taken} is taken" in terminal.shown
+    assert "OIG_SIMULATOR_PORT" in terminal.shown
+
+
+def test_a_wrong_setting_is_told_in_one_line_before_anything_starts(project):
+    with start_server(project, OIG_SESION_TTL="5") as terminal:
+        assert terminal.ended() == 64
+    assert terminal.shown == (
+        "start_server.sh: There is no setting OIG_SESION_TTL. Did you mean OIG_SESSION_TTL?\n"
+    )
+
+
+@contextmanager
+def system_that_never_gets_ready():
+    with prepared_system() as system:
+        text = (system.project / "supervisord.conf").read_text()
+        text = text.replace("python3 -m server\n", "sleep 100\n")
+        layout = Layout("127.0.0.1", system.port, 2)
+        configuration = system.run_dir / "start_server.conf"
+        configuration.write_text(render(text, system.project, layout, simulator=False))
+        yield System(
+            project=system.project,
+            configuration=configuration,
+            control=system.run_dir / "supervisor.sock",
+            layout=layout,
+            ready_folder=system.run_dir / "ready",
+            simulator_port=None,
+            environ=system.environ,
+        )
+
+
+def test_what_is_not_ready_in_time_is_named_and_stopped(monkeypatch):
+    monkeypatch.setattr(foreground, "READY_WITHIN", 3.0)
+    said: list[str] = []
+    with (
+        system_that_never_gets_ready() as system,
+        pytest.raises(CannotStart, match=r"Not ready after 3 s: mcp-0 is (STARTING|RUNNING); the"),
+    ):
+        Foreground(system, said.append, Interrupts()).run("ready")
+    assert "ready" not in said
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", system.layout.port))
+
+
+def test_an_interrupt_before_it_is_ready_stops_it(monkeypatch):
+    interrupts = Interrupts()
+    said: list[str] = []
+
+    def say(line):
+        said.append(line)
+        if "cache daemon ready" in line:
+            interrupts.interrupt()
+
+    with system_that_never_gets_ready() as system:
+        Foreground(system, say, interrupts).run("ready")
+    assert "ready" not in said
+
+
+def test_a_closed_terminal_stops_it():
+    def say(_):
+        raise BrokenPipeError
+
+    with system_that_never_gets_ready() as system:
+        interrupts = Interrupts()
+        Foreground(system, say, interrupts).run("ready")
+    assert interrupts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "0"], "--port: must be a number from 1 to 65535"),
+        (["--port", "http"], "--port: must be a number from 1 to 65535"),
+        (["--port", "-1"], "--port: must be a number from 1 to 65535"),
+        (["--workers", "0"], "--workers: must be a number from 1 to 64"),
+        (["--workers", "8000"], "--workers: must be a number from 1 to 64"),
+        (["--workers", "٣"], "--workers: must be a number from 1 to 64"),
+        (["--dem"], "unrecognized arguments: --dem"),
+        (["--demo", "--restart-workers"], "not allowed with argument --demo"),
+        (["--restart-workers", "--workers", "3"], "changes neither port nor workers"),
+        (["--dev"], "--dev goes with --setup"),
+        (["--setup", "--no-install"], "contradict each other"),
+    ],
+)
+def test_wrong_usage_is_told_and_exits_with_2(capsys, arguments, said):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_help_needs_nothing_installed():
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    command = [sys.executable, "-S", "-m", "server.supervision", "--help"]
+    shown = subprocess.run(
+        command, check=True, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30
+    )
+    assert "--restart-workers" in shown.stdout
+
+
+def test_port_and_workers_are_all_that_the_copy_of_the_configuration_changes(tmp_path):
+    text = render(CONFIGURATION, tmp_path, Layout("0.0.0.0", 8123, 5), simulator=True)
+    assert Layout.read(text) == Layout("0.0.0.0", 8123, 5)
+    assert "%(here)s" not in text
+    assert f"directory={tmp_path}\n" in text
+    assert "autostart=true" in text
+    plain = render(CONFIGURATION, tmp_path, Layout.read(CONFIGURATION), simulator=False)
+    assert re.findall("autostart=.*", plain) == ["autostart=false"]
+    assert Layout.read(plain) == Layout("0.0.0.0", 8000, 2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[fcgi-program:mcp]", "[fcgi-program:other]"),
+        ("socket=tcp://0.0.0.0:8000", "socket=unix:///tmp/mcp.sock"),
+        ("socket=tcp://0.0.0.0:8000", "socket=tcp://0.0.0.0"),
+        ("numprocs=2", "numprocs=many"),
+        ("[supervisord]", "[supervisord"),
+    ],
+)
+def test_a_configuration_it_cannot_read_is_told(old, new):
+    with pytest.raises(ConfigurationError, match=r"supervisord\.conf"):
+        Layout.read(CONFIGURATION.replace(old, new))
+
+
+def test_the_address_for_people_is_one_they_can_open():
+    assert Layout("0.0.0.0", 8000, 2).url == "http://localhost:8000/mcp"
+    assert Layout("192.168.1.5", 8000, 2).url == "http://192.168.1.5:8000/mcp"
+
+
+def test_a_folder_whose_path_is_too_long_for_sockets_is_told():
+    control_socket(Path("/" + "x" * 70))
+    with pytest.raises(ConfigurationError, match="too long by 4 bytes"):
+        control_socket(Path("/" + "x" * 74))
+
+
+def test_an_address_that_is_not_ours_is_told():
+    with pytest.raises(CannotStart, match=r"cannot listen at 192\.0\.2\.1, port 8000 .* Do this"):
+        check_free("192.0.2.1", 8000, "Do this.")
+
+
+class Pip:
+    """Stands in for running commands; remembers those that would have changed something."""
+
+    def __init__(self, monkeypatch, missing=()):
+        self.missing = missing
+        self.did: list[str] = []
+        monkeypatch.setattr(environment, "run", self)
+
+    def __call__(self, command, *, quiet=False):
+        words = " ".join(command[1:])
+        if any(part in words for part in self.missing):
+            return False
+        python = Path(command[0])
+        if ".venv" in python.parts and not python.exists():
+            return False
+        if "-m venv" in words:
+            python = Path(command[-1]) / "bin" / "python3"
+            python.parent.mkdir(parents=True, exist_ok=True)
+            python.touch()
+        if not quiet:
+            self.did.append("make" if "-m venv" in words else words.rpartition("--no-input ")[2])
+        return True
+
+
+@pytest.fixture
+def bare(tmp_path):
+    for name in ("requirements.txt", "requirements-dev.txt", "pyproject.toml"):
+        (tmp_path / name).write_text(name)
+    return Environment(tmp_path, lambda _: None)
+
+
+def test_the_environment_is_made_once_and_installed_once(bare, monkeypatch):
+    pip = Pip(monkeypatch)
+    assert bare.prepare(checks=False)
+    assert not bare.prepare(checks=False)
+    assert pip.did == ["make", "-r requirements.txt"]
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
+def test_changed_requirements_are_installed(bare, monkeypatch, name):
+    pip = Pip(monkeypatch)
+    bare.prepare(checks=False)
+    (bare.project / name).write_text("changed")
+    assert bare.prepare(checks=False)
+    assert pip.did == ["make", "-r requirements.txt", "-r requirements.txt"]
+
+
+def test_what_the_checks_need_is_installed_only_for_them(bare, monkeypatch):
+    pip = Pip(monkeypatch)
+    bare.prepare(checks=False)
+    assert bare.prepare(checks=True)
+    assert pip.did[-1] == "-r requirements.txt -r requirements-dev.txt"
+    assert not bare.prepare(checks=False)
+    assert not bare.prepare(checks=True)
+
+
+def test_a_folder_that_was_moved_gets_a_new_environment(bare, monkeypatch):
+    pip = Pip(monkeypatch)
+    bare.prepare(checks=False)
+    moved = bare.project.with_name("moved")
+    bare.project.rename(moved)
+    Environment(moved, lambda _: None).prepare(checks=False)
+    assert pip.did == ["make", "-r requirements.txt"] * 2
+
+
+def test_without_ensurepip_an_outer_pip_does(bare, monkeypatch):
+    commands = []
+    pip = Pip(monkeypatch, missing=("import ensurepip",))
+
+    def run(command, *, quiet=False):
+        commands.append(list(command))
+        if command[0] == str(bare.python) and "pip" in command:
+            return False
+        return pip(command, quiet=quiet)
+
+    monkeypatch.setattr(environment, "run", run)
+    assert bare.prepare(checks=False)
+    assert any("--without-pip" in command for command in commands)
+    assert commands[-1][1:5] == ["-m", "pip", "--python", str(bare.python)]
+
+
+def test_without_any_pip_the_missing_package_is_named(bare, monkeypatch):
+    Pip(monkeypatch, missing=("import ensurepip", "pip --version"))
+    with pytest.raises(InstallationFailed, match="apt-get install python3-venv"):
+        bare.prepare(checks=False)
+
+
+def test_a_failed_installation_is_tried_again_next_time(bare, monkeypatch):
+    Pip(monkeypatch, missing=("pip install",))
+    with pytest.raises(InstallationFailed, match="could not install"):
+        bare.prepare(checks=False)
+    pip = Pip(monkeypatch)
+    assert bare.prepare(checks=False)
+    assert pip.did == ["-r requirements.txt"]
+
+
+def test_a_log_is_followed_from_now_on_and_over_its_rotation(tmp_path):
+    log = tmp_path / "cache.log"
+    log.write_text("yesterday\n")
+    follower = Follower(log)
+    with log.open("a") as file:
+        file.write("one\ntw")
+        file.flush()
+        assert list(follower.lines()) == ["one"]
+        file.write("o\n")
+    log.rename(tmp_path / "cache.log.1")
+    with (tmp_path / "cache.log.1").open("a") as file:
+        file.write("three\n")
+    log.write_text("four\n")
+    assert list(follower.lines()) == ["two", "three", "four"]
+    follower.close()
+
+
+def test_a_log_that_appears_later_is_followed_from_its_beginning(tmp_path):
+    follower = Follower(tmp_path / "mcp-0.log")
+    assert list(follower.lines()) == []
+    (tmp_path / "mcp-0.log").write_text("ready\n")
+    assert list(follower.lines()) == ["ready"]
+    follower.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "program", "shown"),
+    [
+        (
+            "2026-11-22T10:00:00Z INFO mcp-0: ready",
+            "mcp-0",
+            "2026-11-22T10:00:00Z INFO mcp-0: ready",
+        ),
+        (
+            "Traceback (most recent call last):",
+            "mcp-0",
+            "mcp-0: Traceback (most recent call last):",
+        ),
+        ("2026-11-22 10:00:00,123 INFO spawned: 'cache' with pid 1", "supervisord", None),
+        ("2026-11-22 10:00:00,123 CRIT Supervisor is running as root.  x", "supervisord", None),
+        ("2026-11-22 10:00:00,123 WARN received SIGTERM indicating exit", "supervisord", None),
+        (
+            "2026-11-22 10:00:00,123 WARN exited: cache (terminated by SIGKILL)",
+            "supervisord",
+            "2026-11-22 10:00:00 WARN supervisord: exited: cache (terminated by SIGKILL)",
+        ),
+        (
+            "2026-11-22T10:00:00Z ERROR fatal: cache is given up",
+            "supervisord",
+            "2026-11-22T10:00:00Z ERROR fatal: cache is given up",
+        ),
+    ],
+)
+def test_a_person_sees_what_happened_and_no_routine(line, program, shown):
+    assert for_terminal(line, program) == shown
+
+
+def test_the_last_lines_of_a_missing_log_are_none(tmp_path):
+    assert last_lines(tmp_path / "none.log", 5) == []

@@ -15,6 +15,9 @@ from ...errors import OigError
 DEMO_EMAIL = "demo@example.com"
 DEMO_PASSWORD = "demo"  # noqa: S105 - the simulator's published account, worth nothing elsewhere
 
+DEMO2_EMAIL = "demo2@example.com"
+"""A second published account, with the same password and two boxes."""
+
 SESSION_TTL = 1440.0
 """Seconds of idleness after which a session ends: PHP's default; the real portal's is not known."""
 
@@ -51,7 +54,7 @@ class Accounts:
         self._session_ttl = session_ttl
         self._clock = clock
         self._random_bytes = random_bytes
-        self._passwords = {DEMO_EMAIL: DEMO_PASSWORD}
+        self._passwords = _built_in()
         self._sessions: OrderedDict[str, tuple[str, float]] = OrderedDict()  # id: account, last use
 
     def __contains__(self, email: str) -> bool:
@@ -113,9 +116,9 @@ class Accounts:
         return len(self._sessions)
 
     def reset(self) -> None:
-        """Leave only the demo account, with no session."""
+        """Leave only the two demo accounts, with no session."""
         self._sessions.clear()
-        self._passwords = {DEMO_EMAIL: DEMO_PASSWORD}
+        self._passwords = _built_in()
 
     def _drop_expired(self, now: float) -> None:
         # Sessions stand in order of their last use, so the expired ones are all in front.
@@ -124,6 +127,10 @@ class Accounts:
             if now - last_use < self._session_ttl:
                 return
             del self._sessions[session_id]
+
+
+def _built_in() -> dict[str, str]:
+    return dict.fromkeys((DEMO_EMAIL, DEMO2_EMAIL), DEMO_PASSWORD)
 
 
 def _bytes(text: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -15,8 +16,11 @@ from starlette.routing import Route
 from . import admin
 from .accounts import Accounts
 from .answers import faulty, rejection, success
+from .boxes import Boxes
+from .clock import Clock
 from .counters import Count, Counters
 from .faults import Faults, Kind
+from .payload import blocks
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +34,8 @@ class Simulator:
     Args:
         accounts: Accounts and sessions; a demo account unless given.
         sleep: Waits for a number of seconds, where a fault asks for latency.
+        wall: Unix time in seconds, from which the simulated time begins.
+        seed: Of weather, households and everything else left to chance.
     """
 
     def __init__(
@@ -37,8 +43,12 @@ class Simulator:
         accounts: Accounts | None = None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        wall: Callable[[], float] = time.time,
+        seed: int = 1,
     ) -> None:
         self.accounts = accounts or Accounts()
+        self.clock = Clock(wall)
+        self.boxes = Boxes(seed)
         self.faults = Faults()
         self.counters = Counters()
         self._sleep = sleep
@@ -67,6 +77,8 @@ class Simulator:
     def reset(self) -> None:
         """Return to the state of the start; logins under way still count down where they began."""
         self.accounts.reset()
+        self.clock.reset()
+        self.boxes.reset()
         self.faults.clear()
         self.counters = Counters()
 
@@ -88,7 +100,12 @@ def build_app(simulator: Simulator) -> Starlette:
     async def live(request: Request) -> Response:
         account = simulator.accounts.account_of(request.cookies.get("PHPSESSID", ""))
         # An ended session shows itself as JSON that is not an object.
-        return JSONResponse([] if account is None else {})
+        if account is None:
+            return JSONResponse([])
+        now = simulator.clock.now()
+        boxes = simulator.boxes.of(account, now)
+        # PHP writes an array without members as a list.
+        return JSONResponse({box.id: blocks(box, now) for box in boxes} or [])
 
     return Starlette(
         routes=[

@@ -1,4 +1,4 @@
-"""What a look-up in the session cache can come to: plain values, shared by every end of it."""
+"""What a question to the cache can come to: plain values, shared by every end of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A session is cached.
+    """What was asked for is cached.
 
     Attributes:
-        value: The sealed session, as it was stored.
+        value: The sealed session, answer or note, as it was stored.
         expires_in: Seconds until the entry is dropped; absolute, never prolonged by use.
     """
 
@@ -20,11 +20,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Nothing is cached and the caller is the one to log in.
+    """Nothing is cached and the caller is the one to log in or to fetch; or to make a change.
 
     Attributes:
-        token: To be quoted in `fulfil` or `fail`; worthless after either, or after `lasts` s.
-        lasts: Seconds until the lease goes to the next one who waits.
+        token: To be quoted when that is done, worthless afterwards and after `lasts` s.
+        lasts: Seconds until the lease goes to the next one who waits, or ends.
     """
 
     token: bytes
@@ -38,10 +38,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The login that this caller waited for could not be made; nothing is known of the password.
+    """The login or fetch that this caller waited for could not be made; nothing else is known.
 
     Attributes:
-        reason: One of `UNAVAILABLE_REASONS`.
+        reason: One of `UNAVAILABLE_REASONS`; of a fetch also `EXPIRED`.
         retry_after: Seconds after which another try makes sense.
     """
 
@@ -60,16 +60,36 @@ class Locked:
     retry_after: float
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Another change is under way.
+
+    Attributes:
+        retry_after: Seconds until it has ended at the latest.
+    """
+
+    retry_after: float
+
+
 Outcome = Hit | Lease | Rejected | Unavailable | Locked
 
 REJECTED = "rejected"
 """Reason of a `fail` that counts against the account and source."""
 
 PACED = "paced"
-"""Reason of `Unavailable` when the shared login pace kept the caller waiting for too long."""
+"""Reason of `Unavailable` when the shared pace kept the caller waiting for too long."""
+
+BUSY = "busy"
+"""Reason when the portal asked for fewer requests; after it an account is left alone for a time."""
+
+EXPIRED = "expired"
+"""Reason of an `abstain`: the session at the portal was dead."""
 
 UNAVAILABLE_REASONS = frozenset(
-    {"unreachable", "timeout", "tls", "server_error", "busy", "unexpected", PACED, "shutdown"}
+    {"unreachable", "timeout", "tls", "server_error", BUSY, "unexpected", PACED, "shutdown"}
 )
 """Reasons that say nothing about the password, and so never count: codes of `PortalError`, `PACED`,
 and `shutdown` of a worker or the daemon."""
+
+ABSTENTIONS = (UNAVAILABLE_REASONS | {EXPIRED}) - {PACED}
+"""Reasons a worker may give for an `abstain`; the pace is kept by the daemon alone."""

@@ -1,13 +1,25 @@
-"""Where sessions are kept between calls: one interface, several engines behind it."""
+"""Where sessions and answers are kept between calls: interfaces, and several engines behind them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
-from ..cache.outcomes import Hit, Lease, Locked, Outcome, Rejected, Unavailable
+from ..cache.outcomes import Held, Hit, Lease, Locked, Outcome, Rejected, Unavailable
 
-__all__ = ["Hit", "Lease", "Locked", "Outcome", "Rejected", "SessionStore", "Unavailable"]
+__all__ = [
+    "AnswerStore",
+    "Flushed",
+    "Held",
+    "Hit",
+    "HoldStore",
+    "Lease",
+    "Locked",
+    "Outcome",
+    "Rejected",
+    "SessionStore",
+    "Unavailable",
+]
 
 
 class SessionStore(Protocol):
@@ -73,6 +85,122 @@ class SessionStore(Protocol):
 
     async def aclose(self) -> None:
         """Give back leases and connections."""
+        ...
+
+
+class AnswerStore(Protocol):
+    """What is needed to ask the portal once for everybody, and to find what a handle stands for.
+
+    Keys and accounts are 32-byte HMACs, values are sealed and have up to 48 KiB.
+    """
+
+    async def share(self, key: bytes, account: bytes) -> Hit | Lease | Unavailable:
+        """Look up the answer `key`; on a miss become the one who fetches it, or wait for whoever is.
+
+        Args:
+            key: Names the question; belongs to one account for ever.
+            account: Look-up key of the account: its questions are put to the portal one after
+                another, with a second between them.
+
+        Returns:
+            The answer; or the lease to fetch it, to be used in `answer` or `abstain`; or
+            `Unavailable`: the fetch waited for could not be made (`expired`: the session at the
+            portal was dead), the portal asked for fewer requests (`busy`), or the wait would be
+            too long (`paced`).
+
+        Raises:
+            CacheUnavailable: The store could not be asked.
+        """
+        ...
+
+    async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Store what was fetched under the lease `token`, for `ttl` seconds, and tell who waits.
+
+        Returns:
+            False when the lease was lost (it ran out, or was flushed): nothing is stored.
+
+        Raises:
+            CacheUnavailable: The store could not be asked.
+        """
+        ...
+
+    async def abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
+        """Say that there is no answer under the lease `token`. Who waits is told, nothing is kept.
+
+        Args:
+            key: As given to `share`.
+            token: The lease.
+            reason: One of `ABSTENTIONS`. After `busy` nobody gets a lease for this account until
+                `retry_after` seconds have passed.
+            retry_after: Seconds after which another try makes sense.
+
+        Returns:
+            False when the lease was lost: nobody is told.
+
+        Raises:
+            CacheUnavailable: The store could not be asked.
+        """
+        ...
+
+    async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store a note, which `find` returns for `ttl` seconds: what a session handle stands for.
+
+        Raises:
+            CacheUnavailable: The store could not be asked.
+        """
+        ...
+
+    async def find(self, key: bytes) -> Hit | None:
+        """Return the note under `key`; None when there is none (any more).
+
+        Raises:
+            CacheUnavailable: The store could not be asked.
+        """
+        ...
+
+    async def peek(self, key: bytes, account: bytes) -> Hit | None:
+        """Return the session under `key` if it is cached; never a lease, and nobody waits.
+
+        For callers who proved who they are by a handle. Locks are not looked at, so a key derived
+        from a password that a caller gave belongs to `acquire`.
+
+        Args:
+            key: Look-up key of the credential.
+            account: Look-up key of its account.
+
+        Raises:
+            CacheUnavailable: The store could not be asked.
+        """
+        ...
+
+
+class HoldStore(Protocol):
+    """What is needed to make one change at a time. Without the shared store there is none."""
+
+    async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
+        """Become the only one who changes what `key` names, for up to `lasts` seconds.
+
+        The hold outlives this worker: it ends by `unhold` with its token, or with its time.
+
+        Args:
+            key: Names what is changed: a box.
+            account: Look-up key of the account it belongs to.
+            lasts: Seconds, at most 900.
+
+        Raises:
+            CacheUnavailable: The store could not be asked: nothing may be changed.
+        """
+        ...
+
+    async def unhold(self, key: bytes, token: bytes) -> bool:
+        """Let others change it again.
+
+        Returns:
+            False when the hold was over already, or is another's.
+
+        Raises:
+            CacheUnavailable: The store could not be asked; the hold ends with its time.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""Where sessions and answers are kept between calls: interfaces, and several engines behind them."""
+"""Where sessions and answers are kept between calls: interfaces, with engines behind them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class AnswerStore(Protocol):
     """
 
     async def share(self, key: bytes, account: bytes) -> Hit | Lease | Unavailable:
-        """Look up the answer `key`; on a miss become the one who fetches it, or wait for whoever is.
+        """Look up the answer `key`; on a miss fetch it, or wait for whoever does.
 
         Args:
             key: Names the question; belongs to one account for ever.

@@ -6,10 +6,13 @@ OigError
 |   |-- LocalProtocolError      we were about to send them
 |   `-- RemoteProtocolError     the peer sent them
 |-- CacheUnavailable            the cache daemon is not there or does not answer
+|-- SessionExpired              OIG Cloud does not know the session any more; a new login mends it
 `-- SessionError                no session for this caller; the text is meant for them
     |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
     |-- TooManyAttempts         locked after wrong passwords; `retry_after` seconds to wait
     |-- TooManyLogins           the shared login pace is used up; `retry_after` seconds to wait
+    |-- BoxChoice               which box is meant is not clear, or the account has none such
+    |-- RangeError              the days asked for cannot be asked of the portal
     `-- PortalError             OIG Cloud could not be asked; nobody's password is wrong
         |-- PortalUnreachable   no connection: DNS, refused, reset
         |-- PortalTimeout       no answer in time
@@ -50,6 +53,19 @@ class CacheUnavailable(OigError):
     """The cache daemon is not reachable or did not answer in time."""
 
 
+class SessionExpired(OigError):
+    """OIG Cloud does not know the session any more: log in anew and repeat the read, once.
+
+    Attributes:
+        no_boxes: The sign was an empty list, which is also how an account without any box looks.
+            Right after a fresh login it can only mean that.
+    """
+
+    def __init__(self, *, no_boxes: bool = False) -> None:
+        super().__init__("The session at OIG Cloud has ended.")
+        self.no_boxes = no_boxes
+
+
 class SessionError(OigError):
     """No session can be given; the message is written for the caller.
 
@@ -79,6 +95,14 @@ class TooManyAttempts(SessionError):
 
 class TooManyLogins(SessionError):
     """More logins are waiting than the shared pace allows."""
+
+
+class BoxChoice(SessionError):
+    """Which box is meant is not clear, or the account has none such. The message lists its own."""
+
+
+class RangeError(SessionError):
+    """The days asked for cannot be asked of the portal."""
 
 
 class PortalError(SessionError):

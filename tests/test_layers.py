@@ -70,6 +70,7 @@ MAY_IMPORT = {
         "mcp_types",
         "pydantic",
     },
+    "server.readings": {"server.errors", "pydantic", "lxml"},
     "server.portal": {"server.errors", "server.settings", "httpx2", "cryptography", "aia_chaser"},
     "server.portal.simulator": {
         "server.errors",

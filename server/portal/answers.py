@@ -1,4 +1,4 @@
-"""What the portal's answer to a login means. Pure: values in, a session id or an error out.
+"""What the portal's answers mean, first of all the one to a login. Pure: values in, values out.
 
 Only two answers say anything about the password: the portal's success, and an empty or well-formed
 JSON answer that is not success. Everything else - a maintenance page, a firewall's 403, a cut-off
@@ -22,9 +22,7 @@ from ..errors import (
     PortalServerError,
     PortalUnexpected,
 )
-
-BODY_LIMIT = 65_536
-"""Bytes read of an answer, before and after decompression: success has 14, a page thousands."""
+from .purpose import LOGIN, Purpose
 
 NAVIGATE = 2
 """The command by which the portal's scripts send the browser on; `[[2,"",false]]` is a login."""
@@ -39,16 +37,14 @@ RETRY_AFTER_MIN, RETRY_AFTER_MAX = 1.0, 3600.0
 SOON, LATER = 60.0, 300.0
 """Seconds to wait when the portal names none: after an internal error; after a maintenance page."""
 
-PASSWORD_NOT_JUDGED = "This says nothing about the e-mail or password."  # noqa: S105 - a sentence
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer, as far as a login needs it.
+    """One HTTP answer, as far as it is needed.
 
     Attributes:
         status: HTTP status.
-        body: Raw bytes, at most `BODY_LIMIT` + 1 of them; empty unless the status is 200.
+        body: Raw bytes, at most one more than the purpose's limit; empty unless the status is 200.
         encoding: Content-Encoding.
         cookies: Values of all Set-Cookie headers, in order.
         retry_after: Retry-After, unparsed.
@@ -73,8 +69,8 @@ def read_login(answer: Answer, now: float) -> str:
         PortalError: Every other answer.
     """
     if answer.status != 200:
-        raise _refusal(answer, now)
-    text = _text(answer)
+        raise refusal(answer, now, LOGIN)
+    text = text_of(answer, LOGIN)
     if not text:
         raise CredentialsRejected
     if not _is_success(_parsed(text)):
@@ -89,23 +85,24 @@ def read_login(answer: Answer, now: float) -> str:
     return session_id
 
 
-def _refusal(answer: Answer, now: float) -> PortalError:
+def refusal(answer: Answer, now: float, purpose: Purpose) -> PortalError:
+    """Say what an answer means whose status is not 200."""
     status = answer.status
     asked = _retry_after(answer.retry_after, now)
     if status == 429 or (status == 503 and asked is not None):
         wait = SOON if asked is None else asked
         return PortalBusy(
             f"OIG Cloud asks for fewer requests (HTTP {status}). Wait {wait:.0f} seconds, then try "
-            f"again. {PASSWORD_NOT_JUDGED}",
+            f"again. {purpose.unjudged}".rstrip(),
             retry_after=wait,
         )
     if 500 <= status <= 599:
         return PortalServerError(
             f"OIG Cloud has an internal error (HTTP {status}). The fault is the portal's; try "
-            f"again in a minute. {PASSWORD_NOT_JUDGED}",
+            f"again in a minute. {purpose.unjudged}".rstrip(),
             retry_after=SOON if asked is None else asked,
         )
-    if 300 <= status <= 399:
+    if 300 <= status <= 399 and purpose is LOGIN:
         return PortalUnexpected(
             f"OIG Cloud redirected the login (HTTP {status}). The password was not sent on. The "
             "portal may have moved or be under maintenance: open it in a browser, and if its "
@@ -114,45 +111,51 @@ def _refusal(answer: Answer, now: float) -> PortalError:
         )
     if status in {401, 403}:
         return PortalUnexpected(
-            f"OIG Cloud, or a firewall before it, refused the request (HTTP {status}). "
-            f"{PASSWORD_NOT_JUDGED} Check in a browser on the same network whether the portal lets "
-            "you in, and try again in a few minutes.",
+            _spaced(
+                f"OIG Cloud, or a firewall before it, refused the request (HTTP {status}). "
+                f"{purpose.unjudged} Check in a browser on the same network whether the portal "
+                "lets you in, and try again in a few minutes."
+            ),
             retry_after=LATER,
         )
     return PortalUnexpected(
-        f"OIG Cloud answered the login with HTTP {status}, which its login never does. The portal "
-        f"may have changed or be under maintenance; try again in a few minutes. "
-        f"{PASSWORD_NOT_JUDGED}",
+        f"OIG Cloud answered {purpose.name} with HTTP {status}, which it never does. The portal "
+        "may have changed or be under maintenance; try again in a few minutes. "
+        f"{purpose.unjudged}".rstrip(),
         retry_after=LATER if asked is None else asked,
     )
 
 
-def _text(answer: Answer) -> str:
-    """Decompress, decode and trim the body."""
+def text_of(answer: Answer, purpose: Purpose) -> str:
+    """Decompress, decode and trim the body.
+
+    Raises:
+        PortalUnexpected: That is impossible, or the body is too long.
+    """
     body = answer.body
-    if len(body) > BODY_LIMIT:
-        raise _not_a_login("a page far too long to be a login's answer")
+    if len(body) > purpose.limit:
+        raise unexpected("an answer that is far too long", purpose)
     if answer.encoding.strip().lower() in {"gzip", "x-gzip"}:
-        body = _unpacked(body)
+        body = _unpacked(body, purpose)
     elif answer.encoding.strip().lower() not in {"", "identity"}:
-        raise _not_a_login("an answer in an encoding that was not asked for")
+        raise unexpected("an answer in an encoding that was not asked for", purpose)
     try:
         return body.decode("utf-8").strip("\ufeff \t\r\n")
     except UnicodeDecodeError:
         pass
-    raise _not_a_login("bytes that are not text")
+    raise unexpected("bytes that are not text", purpose)
 
 
-def _unpacked(body: bytes) -> bytes:
+def _unpacked(body: bytes, purpose: Purpose) -> bytes:
     # A stream cut off early unpacks to nothing without any error, and nothing means "rejected":
     # only a stream that reached its end may be believed.
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        plain = unpacker.decompress(body, BODY_LIMIT)
+        plain = unpacker.decompress(body, purpose.limit)
     except zlib.error:
         plain = b""
     if not unpacker.eof:
-        raise _not_a_login("a damaged or far too long compressed answer")
+        raise unexpected("a damaged or far too long compressed answer", purpose)
     return plain
 
 
@@ -164,8 +167,8 @@ def _parsed(text: str) -> object:
     else:
         return value
     if text.startswith("<"):
-        raise _not_a_login("a web page")
-    raise _not_a_login("text that is no login answer")
+        raise unexpected("a web page", LOGIN)
+    raise unexpected("text that is no login answer", LOGIN)
 
 
 def _no_constant(_name: str) -> NoReturn:
@@ -211,10 +214,18 @@ def _retry_after(raw: str | None, now: float) -> float | None:
     return min(max(seconds, RETRY_AFTER_MIN), RETRY_AFTER_MAX)
 
 
-def _not_a_login(what: str) -> PortalUnexpected:
+def unexpected(what: str, purpose: Purpose) -> PortalUnexpected:
+    """Say that the portal answered with something else than it should."""
     return PortalUnexpected(
-        f"OIG Cloud answered the login with {what}, probably because of maintenance or a change "
-        f"of the portal. {PASSWORD_NOT_JUDGED} Look at the portal in a browser, and try again in a "
-        "few minutes.",
+        _spaced(
+            f"OIG Cloud answered {purpose.name} with {what}, probably because of maintenance or a "
+            f"change of the portal. {purpose.unjudged} Look at the portal in a browser, and try "
+            "again in a few minutes."
+        ),
         retry_after=LATER,
     )
+
+
+def _spaced(text: str) -> str:
+    """Close the gap that an empty sentence leaves."""
+    return " ".join(text.split())

@@ -1,4 +1,7 @@
-"""OIG Cloud over HTTPS. Every failure becomes one of our own errors, here and nowhere else."""
+"""OIG Cloud over HTTPS. Every failure becomes one of our own errors, here and nowhere else.
+
+A session's id is given to each read and goes out with that one request. Nothing is kept.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,82 @@ import json
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Self
 
 import httpx2
 
-from ..errors import ConfigurationError, PortalError
+from ..errors import ConfigurationError, PortalError, SessionExpired
 from ..settings import LOOPBACK, Settings
-from .answers import BODY_LIMIT, Answer, read_login
+from .answers import SESSION_COOKIE, SESSION_ID, Answer, read_login
 from .failures import FOREIGN, failure, late, misses_issuer
+from .purpose import LOGIN, READ, Purpose
+from .reads import read_box_data, read_list, read_series
 from .trust import Trust
 
 LOGIN_PATH = "inc/php/scripts/Login.php"
+LIVE_PATH = "json.php"
+HISTORY_PATH = "json2.php"
+NOTIFICATIONS_PATH = "inc/php/scripts/Controller.Call.php"
 
 TIMEOUT = 30.0
-"""Seconds for a whole login, certificates included; other clients of the portal wait as long."""
+"""Seconds for a whole exchange, certificates included; other clients of the portal wait as long."""
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for one connection: a portal that does not even accept one will not answer in thirty."""
 
 CONNECTIONS = 16
-"""Connections at once. Logins are paced far below that; it only bounds a mistake elsewhere."""
+"""Connections at once. Logins and reads are paced far below that; it bounds a mistake elsewhere."""
 
 IDLE = 2.0
-"""Seconds a connection is kept for the next login. Servers commonly close after five, and a
+"""Seconds a connection is kept for the next request. Servers commonly close after five, and a
 connection closed just as a password goes out leaves open whether the portal saw it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to the portal.
+
+    Attributes:
+        purpose: What kind it is.
+        method: GET or POST.
+        path: Where, below the portal's address.
+        query: What follows the question mark.
+        json: Body; none when None.
+        session_id: Goes out as the session's cookie.
+        scripted: Says that a script of the portal's page asks, as one does there.
+    """
+
+    purpose: Purpose
+    method: str
+    path: str
+    query: dict[str, str] = field(default_factory=dict)
+    json: object = field(default=None, repr=False)
+    session_id: str | None = field(default=None, repr=False)
+    scripted: bool = False
+
+    @property
+    def content(self) -> bytes | None:
+        """The body's bytes."""
+        return None if self.json is None else json.dumps(self.json).encode()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers beside those that every request has."""
+        found = {}
+        if self.json is not None:
+            found["Content-Type"] = "application/json"
+        if self.session_id is not None:
+            found["Cookie"] = f"{SESSION_COOKIE}={self.session_id}"
+        if self.scripted:
+            found["X-Requested-With"] = "XMLHttpRequest"
+        return found
+
+
 class PortalClient:
-    """Logs in to OIG Cloud.
+    """Logs in to OIG Cloud, and reads from it.
 
     Cookies are neither kept nor sent, so two accounts can never mix; redirects are not followed,
     so a password goes to the configured address or nowhere. For an https portal the usual proxy
@@ -47,7 +97,7 @@ class PortalClient:
         version: Version of this program, for the User-Agent.
         trust: Whom to believe to be the portal; the system's roots unless given.
         transport: Replaces the network, for tests.
-        timeout: Seconds for a whole login.
+        timeout: Seconds for a whole exchange.
         now: Unix time in seconds.
 
     Raises:
@@ -64,10 +114,10 @@ class PortalClient:
         timeout: float = TIMEOUT,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._login_url = httpx2.URL(base_url.rstrip("/") + "/" + LOGIN_PATH)
+        self._base_url = httpx2.URL(base_url.rstrip("/") + "/")
         self._timeout = timeout
         self._now = now
-        secure = self._login_url.scheme == "https" and transport is None
+        secure = self._base_url.scheme == "https" and transport is None
         self._trust = (trust or Trust()) if secure else None
         # An empty context trusts nobody: should it ever be used, no connection succeeds.
         context = self._trust.context if self._trust else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -75,7 +125,7 @@ class PortalClient:
             self._http = httpx2.AsyncClient(
                 transport=transport,
                 verify=context,
-                trust_env=secure and self._login_url.host not in LOOPBACK,
+                trust_env=secure and self._base_url.host not in LOOPBACK,
                 cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
                 follow_redirects=False,
                 timeout=httpx2.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT)),
@@ -109,18 +159,61 @@ class PortalClient:
             CredentialsRejected: The portal does not accept the pair.
             PortalError: The portal could not be asked; the subclass says why.
         """
-        content = json.dumps({"email": email, "password": password}).encode()
-        try:
-            async with asyncio.timeout(self._timeout):
-                answer = await self._post(content)
-        except TimeoutError:
-            error: PortalError = late(self._timeout)
-        except FOREIGN as exc:
-            error = failure(exc)
-        else:
-            return read_login(answer, self._now())
-        # Raised out here so that the foreign exception, which may quote anything, is not attached.
-        raise error
+        body = {"email": email, "password": password}
+        answer = await self._answer(Request(LOGIN, "POST", LOGIN_PATH, json=body))
+        return read_login(answer, self._now())
+
+    async def read_live(self, session_id: str) -> dict[str, object]:
+        """Read what all boxes of the account do now: box id -> blocks.
+
+        Raises:
+            SessionExpired: The portal does not know the session any more.
+            PortalError: The portal could not be asked; the subclass says why.
+        """
+        answer = await self._read(Request(READ, "GET", LIVE_PATH, session_id=session_id))
+        return read_box_data(answer, self._now())
+
+    async def read_history(
+        self, session_id: str, name: str, first: date, last: date
+    ) -> dict[str, object]:
+        """Read a series of some days.
+
+        Args:
+            session_id: The session's id.
+            name: The portal's name of the series: batt, fve, grid or load.
+            first: First day, in Prague.
+            last: Last day, included.
+
+        Raises:
+            SessionExpired: The portal does not know the session any more.
+            PortalError: The portal could not be asked; the subclass says why.
+        """
+        body = {"name": name, "range": f"{first.isoformat()},{last.isoformat()},0"}
+        answer = await self._read(
+            Request(READ, "POST", HISTORY_PATH, json=body, session_id=session_id)
+        )
+        return read_series(answer, self._now())
+
+    async def read_notifications(self, session_id: str) -> str:
+        """Read the list of notifications, as HTML.
+
+        Returns:
+            The HTML; "" when the list is empty. That is how an account without notifications looks,
+            but also how the portal may answer for a session that it does not know any more.
+
+        Raises:
+            SessionExpired: The portal does not know the session any more.
+            PortalError: The portal could not be asked; the subclass says why.
+        """
+        query = {
+            "id": "2",
+            "selector_id": "ctrl-notifs",
+            "_nonce": str(int(self._now() * 1000)),
+        }
+        request = Request(
+            READ, "GET", NOTIFICATIONS_PATH, query, session_id=session_id, scripted=True
+        )
+        return read_list(await self._read(request), self._now())
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -128,24 +221,43 @@ class PortalClient:
             await self._trust.aclose()
         await self._http.aclose()
 
-    async def _post(self, content: bytes) -> Answer:
+    async def _read(self, request: Request) -> Answer:
+        if not SESSION_ID.fullmatch(request.session_id or ""):
+            # No id that the portal gave looks like that, and it must not end up in a header.
+            raise SessionExpired
+        return await self._answer(request)
+
+    async def _answer(self, request: Request) -> Answer:
         try:
-            return await self._exchange(content)
+            async with asyncio.timeout(self._timeout):
+                return await self._send(request)
+        except TimeoutError:
+            error: PortalError = late(self._timeout, request.purpose)
+        except FOREIGN as exc:
+            error = failure(exc, request.purpose)
+        # Raised out here so that the foreign exception, which may quote anything, is not attached.
+        raise error
+
+    async def _send(self, request: Request) -> Answer:
+        try:
+            return await self._exchange(request)
         except httpx2.ConnectError as exc:
             if self._trust is None or not misses_issuer(exc):
                 raise
-            url = self._login_url
+            url = self._base_url
             if not await self._trust.complete(url.raw_host.decode("ascii"), url.port or 443):
                 raise
-        # The first try failed before anything was sent, so this is no second login.
-        return await self._exchange(content)
+        # The first try failed before anything was sent, so this repeats nothing.
+        return await self._exchange(request)
 
-    async def _exchange(self, content: bytes) -> Answer:
+    async def _exchange(self, request: Request) -> Answer:
+        limit = request.purpose.limit
         async with self._http.stream(
-            "POST",
-            self._login_url,
-            content=content,
-            headers={"Content-Type": "application/json"},
+            request.method,
+            self._base_url.join(request.path),
+            params=request.query or None,
+            content=request.content,
+            headers=request.headers,
         ) as response:
             encoding = response.headers.get("content-encoding", "")
             body = bytearray()
@@ -154,8 +266,8 @@ class PortalClient:
                 body, encoding = bytearray(response.content), ""
             elif response.status_code == 200:
                 async for chunk in response.aiter_raw():
-                    body += chunk[: BODY_LIMIT + 1 - len(body)]
-                    if len(body) > BODY_LIMIT:
+                    body += chunk[: limit + 1 - len(body)]
+                    if len(body) > limit:
                         break
             return Answer(
                 status=response.status_code,

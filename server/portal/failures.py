@@ -17,7 +17,8 @@ from ..errors import (
     PortalUnexpected,
     PortalUnreachable,
 )
-from .answers import PASSWORD_NOT_JUDGED, SOON
+from .answers import SOON
+from .purpose import LOGIN, Purpose
 from .trust import MISSING_ISSUER
 
 NETWORK_WAIT = 30.0
@@ -36,7 +37,7 @@ class Meaning:
 
     Attributes:
         error: Class of the error.
-        text: What happened, and what to do now.
+        text: What happened, and what to do now; with the purpose's `{unsent}` and `{unjudged}`.
         wait: Seconds until another try makes sense; None when waiting does not help.
     """
 
@@ -51,7 +52,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         Meaning(
             PortalTimeout,
             "OIG Cloud did not accept a connection in time. The portal or the network is down or "
-            "slow; try again in a minute. The password was not sent.",
+            "slow; try again in a minute. {unsent}",
             SOON,
         ),
     ),
@@ -60,7 +61,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         Meaning(
             PortalTimeout,
             "OIG Cloud accepted the connection but did not answer in time. Try again in a minute. "
-            f"{PASSWORD_NOT_JUDGED}",
+            "{unjudged}",
             SOON,
         ),
     ),
@@ -69,7 +70,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         Meaning(
             PortalUnreachable,
             "The proxy on the way to OIG Cloud refused the connection. Whoever runs this server "
-            "should check HTTPS_PROXY and NO_PROXY. The password was not sent.",
+            "should check HTTPS_PROXY and NO_PROXY. {unsent}",
             NETWORK_WAIT,
         ),
     ),
@@ -78,7 +79,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         Meaning(
             PortalUnreachable,
             "OIG Cloud could not be reached: its name was not found, or no connection came about. "
-            "Check this server's network, then try again. The password was not sent.",
+            "Check this server's network, then try again. {unsent}",
             NETWORK_WAIT,
         ),
     ),
@@ -87,7 +88,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         Meaning(
             PortalUnreachable,
             "The connection to OIG Cloud broke before its answer was complete. Try again in a "
-            f"moment. {PASSWORD_NOT_JUDGED}",
+            "moment. {unjudged}",
             NETWORK_WAIT,
         ),
     ),
@@ -95,8 +96,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         FOREIGN,
         Meaning(
             PortalUnexpected,
-            "OIG Cloud sent an answer that could not be read. Try again in a minute. "
-            f"{PASSWORD_NOT_JUDGED}",
+            "OIG Cloud sent an answer that could not be read. Try again in a minute. {unjudged}",
             SOON,
         ),
     ),
@@ -109,9 +109,9 @@ CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
         Meaning(
             PortalTLSError,
             "OIG Cloud's certificate could not be traced to an authority that this server trusts: "
-            "an intermediate certificate is missing and could not be fetched. The password was not "
-            "sent. Try again in a minute; if it stays so, whoever runs this server should put that "
-            "certificate into a file and name it in OIG_CA_FILE.",
+            "an intermediate certificate is missing and could not be fetched. {unsent} Try again "
+            "in a minute; if it stays so, whoever runs this server should put that certificate "
+            "into a file and name it in OIG_CA_FILE.",
             SOON,
         ),
     ),
@@ -119,7 +119,7 @@ CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
         frozenset({9, 10}),  # not yet valid, expired
         Meaning(
             PortalTLSError,
-            "OIG Cloud's certificate has expired or is not valid yet. The password was not sent. "
+            "OIG Cloud's certificate has expired or is not valid yet. {unsent} "
             "Whoever runs this server should check its clock; if that is right, the portal's "
             "operator has to renew the certificate.",
             None,
@@ -129,8 +129,8 @@ CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
         frozenset({18, 19}),  # self-signed: alone, or at the end of the chain
         Meaning(
             PortalTLSError,
-            "OIG Cloud's certificate is not signed by an authority that this server trusts. The "
-            "password was not sent. Something may be intercepting the connection; if that is meant "
+            "OIG Cloud's certificate is not signed by an authority that this server trusts. "
+            "{unsent} Something may be intercepting the connection; if that is meant "
             "to be so, whoever runs this server should name its authority's certificate in "
             "OIG_CA_FILE.",
             None,
@@ -140,8 +140,8 @@ CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
         frozenset({62, 64}),  # another host name, another address
         Meaning(
             PortalTLSError,
-            "The certificate presented for OIG Cloud belongs to another name. The password was not "
-            "sent. Either OIG_PORTAL_URL is wrong, or something intercepts the connection.",
+            "The certificate presented for OIG Cloud belongs to another name. {unsent} Either "
+            "OIG_PORTAL_URL is wrong, or something intercepts the connection.",
             None,
         ),
     ),
@@ -150,24 +150,25 @@ CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
 
 HANDSHAKE_FAILURE = Meaning(
     PortalTLSError,
-    "A verified TLS connection to OIG Cloud could not be set up. The password was not sent. "
+    "A verified TLS connection to OIG Cloud could not be set up. {unsent} "
     "Whoever runs this server should check OIG_PORTAL_URL, and whether a firewall interferes.",
     SOON,
 )
 """Every other failure of the handshake."""
 
 
-def failure(exc: Exception) -> PortalError:
+def failure(exc: Exception, purpose: Purpose = LOGIN) -> PortalError:
     """Translate one of `FOREIGN`."""
     meaning = _meaning(exc)
-    return meaning.error(meaning.text, retry_after=meaning.wait)
+    text = meaning.text.format(unsent=purpose.unsent, unjudged=purpose.unjudged).rstrip()
+    return meaning.error(text, retry_after=meaning.wait)
 
 
-def late(seconds: float) -> PortalTimeout:
-    """Say that a whole login took longer than so many seconds."""
+def late(seconds: float, purpose: Purpose = LOGIN) -> PortalTimeout:
+    """Say that a whole exchange took longer than so many seconds."""
     return PortalTimeout(
         f"OIG Cloud did not answer within {seconds:g} seconds. The portal or the network is slow; "
-        f"try again in a minute. {PASSWORD_NOT_JUDGED}",
+        f"try again in a minute. {purpose.unjudged}".rstrip(),
         retry_after=SOON,
     )
 

@@ -1,0 +1,120 @@
+"""What the portal's answer to a read means. Pure: data out, or an error.
+
+The portal does not say that a session has ended; each of its scripts shows it in its own way.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+
+from ..errors import SessionExpired
+from .answers import NAVIGATE, Answer, refusal, text_of, unexpected
+from .purpose import READ
+
+PUT_HTML = 11
+"""The command by which the portal's scripts put HTML into an element of the page."""
+
+NOTIFICATIONS = "ctrl-notifs"
+"""The element of the notifications."""
+
+LOGIN_PAGE = re.compile(r"(?i)type\s*=\s*[\"']?password|\bLogin\.php\b")
+"""What the login page has, and a page about maintenance has not."""
+
+LIST = re.compile(r"(?i)class\s*=\s*[\"'][^\"'<>]*(?<![\w-])folder-list(?![\w-])")
+ENTRY = re.compile(r"(?i)class\s*=\s*[\"'][^\"'<>]*(?<![\w-])folder(?![\w-])")
+
+ESCAPED = re.compile(r"\s*&lt;")
+
+DIGITS = 100
+"""Digits read of a whole number; Python needs ever longer for longer ones."""
+
+
+def read_box_data(answer: Answer, now: float) -> dict[str, object]:
+    """Give the boxes' data.
+
+    Raises:
+        SessionExpired: A redirect, a login page, or JSON that is no object.
+        PortalError: Every other answer.
+    """
+    value = _decoded(answer, now)
+    if isinstance(value, dict):
+        return value
+    raise SessionExpired(no_boxes=value == [])
+
+
+def read_series(answer: Answer, now: float) -> dict[str, object]:
+    """Give a series.
+
+    Raises:
+        SessionExpired: 401, a redirect, a login page, or JSON that is no object.
+        PortalError: Every other answer.
+    """
+    value = _decoded(answer, now)
+    if isinstance(value, dict):
+        return value
+    raise SessionExpired
+
+
+def read_list(answer: Answer, now: float) -> str:
+    """Give the HTML of the list of notifications; "" when nothing is in it.
+
+    Raises:
+        SessionExpired: 401, a redirect, a login page, or JSON that is no list of commands.
+        PortalError: Every other answer.
+    """
+    commands = _decoded(answer, now)
+    if not isinstance(commands, list) or not commands:
+        raise SessionExpired
+    for command in commands:
+        match command:
+            case [int(code), str(target), str(markup), *_] if (
+                code == PUT_HTML and target == NOTIFICATIONS
+            ):
+                return _listed(markup)
+            case [int(code), *_] if code == NAVIGATE:
+                raise SessionExpired
+    raise unexpected("commands that hold no notifications", READ)
+
+
+def _listed(markup: str) -> str:
+    if ESCAPED.match(markup):
+        markup = html.unescape(markup)
+    if ENTRY.search(markup):
+        return markup
+    if LIST.search(markup) or not markup.strip():
+        return ""
+    if LOGIN_PAGE.search(markup):
+        raise SessionExpired
+    raise unexpected("a page without the list of notifications", READ)
+
+
+def _decoded(answer: Answer, now: float) -> object:
+    """Decode the JSON of an answer.
+
+    Strict about its form, but lenient with one number that is none: NaN, which is not JSON, and
+    whole numbers of absurd length become null, and the rest of the data is saved.
+    """
+    if answer.status == 401 or answer.status in {301, 302, 303, 307, 308}:
+        raise SessionExpired
+    if answer.status != 200:
+        raise refusal(answer, now, READ)
+    text = text_of(answer, READ)
+    if not text:
+        raise SessionExpired
+    try:
+        value: object = json.loads(text, parse_constant=lambda _name: None, parse_int=_whole)
+    except (ValueError, RecursionError):
+        pass
+    else:
+        return value
+    if not text.startswith("<"):
+        raise unexpected("text that is no data", READ)
+    if LOGIN_PAGE.search(text):
+        raise SessionExpired
+    raise unexpected("a web page", READ)
+
+
+def _whole(digits: str) -> int | None:
+    return int(digits) if len(digits) <= DIGITS else None

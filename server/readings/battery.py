@@ -1,0 +1,111 @@
+"""What the battery does and holds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .box import Box
+from .model import Reading
+from .numbers import CAPACITY_WH, CURRENT_A, PERCENT, POWER_W, TEMPERATURE_C, VOLTAGE_V
+
+IDLE_W = 50.0
+"""Watts up to which the battery counts as idle: its electronics alone move as much to and fro."""
+
+
+class Battery(Reading):
+    """The battery."""
+
+    state_of_charge_percent: float | None = Field(description="Charge, % of the capacity.")
+    power_w: float | None = Field(
+        description="Power now, W. Positive: charging. Negative: discharging."
+    )
+    state: Literal["charging", "discharging", "idle"] | None = Field(
+        description=f"What power_w means; idle is anything within {IDLE_W:.0f} W of zero."
+    )
+    capacity_wh: float | None = Field(description="Installed capacity, Wh.")
+    minimum_charge_percent: float | None = Field(
+        description="Charge down to which the battery is used while the grid is there, %."
+    )
+    outage_minimum_charge_percent: float | None = Field(
+        description="Charge down to which the battery is used in an outage, %."
+    )
+    usable_capacity_wh: float | None = Field(
+        description="Part of the capacity above minimum_charge_percent, Wh."
+    )
+    remaining_usable_energy_wh: float | None = Field(
+        description="Energy left above minimum_charge_percent, Wh; 0 at or below that minimum."
+    )
+    energy_to_full_wh: float | None = Field(description="Energy missing to a full battery, Wh.")
+    grid_charge_target_percent: float | None = Field(
+        description="Charge to which the battery is filled when it is charged from the grid, %."
+    )
+    formatting_active: bool | None = Field(
+        description="Whether the battery is being charged from the grid to that target right now."
+    )
+    formatting_progress_percent: float | None = Field(description="Progress of that charging, %.")
+    balancing_active: bool | None = Field(description="Whether the cells are being balanced.")
+    voltage_v: float | None = Field(description="Voltage, V.")
+    current_a: float | None = Field(description="Current, A. Positive: charging.")
+    temperature_c: float | None = Field(description="Temperature, degrees Celsius.")
+    health_percent: float | None = Field(description="State of health, %.")
+
+
+def battery(box: Box) -> Battery:
+    """Read what the battery does and holds."""
+    charge = box.power("battery.state_of_charge_percent", "bat_c", ("batt", "bat_c"), PERCENT)
+    power = box.power("battery.power_w", "bat_p", ("batt", "bat_p"), POWER_W)
+    capacity = box.number("battery.capacity_wh", "box_prms", "p_bat", CAPACITY_WH)
+    floor = box.number("battery.minimum_charge_percent", "batt_prms", "bat_min", PERCENT)
+    return Battery(
+        state_of_charge_percent=charge,
+        power_w=power,
+        state=box.derived("battery.state", _state, {"battery.power_w": power}),
+        capacity_wh=capacity,
+        minimum_charge_percent=floor,
+        outage_minimum_charge_percent=box.number(
+            "battery.outage_minimum_charge_percent", "batt_prms", "bat_gl_min", PERCENT
+        ),
+        usable_capacity_wh=box.derived(
+            "battery.usable_capacity_wh",
+            lambda capacity, floor: _share(capacity, 100 - floor),
+            {"battery.capacity_wh": capacity, "battery.minimum_charge_percent": floor},
+        ),
+        remaining_usable_energy_wh=box.derived(
+            "battery.remaining_usable_energy_wh",
+            lambda capacity, floor, charge: _share(capacity, max(charge - floor, 0.0)),
+            {
+                "battery.capacity_wh": capacity,
+                "battery.minimum_charge_percent": floor,
+                "battery.state_of_charge_percent": charge,
+            },
+        ),
+        energy_to_full_wh=box.derived(
+            "battery.energy_to_full_wh",
+            lambda capacity, charge: _share(capacity, 100 - charge),
+            {"battery.capacity_wh": capacity, "battery.state_of_charge_percent": charge},
+        ),
+        grid_charge_target_percent=box.number(
+            "battery.grid_charge_target_percent", "box_prms", "bat_ac", PERCENT
+        ),
+        formatting_active=box.flag("battery.formatting_active", "batt_prms", "fmt_on"),
+        formatting_progress_percent=box.number(
+            "battery.formatting_progress_percent", "batt_prms", "fmt_progress", PERCENT
+        ),
+        balancing_active=box.flag("battery.balancing_active", "batt_prms", "bal_on"),
+        voltage_v=box.number("battery.voltage_v", "batt", "bat_v", VOLTAGE_V),
+        current_a=box.number("battery.current_a", "batt", "bat_i", CURRENT_A),
+        temperature_c=box.number("battery.temperature_c", "batt", "bat_t", TEMPERATURE_C),
+        health_percent=box.number("battery.health_percent", "batt", "bat_q", PERCENT),
+    )
+
+
+def _share(capacity: float, percent: float) -> float:
+    return round(capacity * percent / 100, 1)
+
+
+def _state(power: float) -> Literal["charging", "discharging", "idle"]:
+    if abs(power) <= IDLE_W:
+        return "idle"
+    return "charging" if power > 0 else "discharging"

@@ -1,0 +1,45 @@
+"""The boiler, where one is connected."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .box import Box
+from .fitted import has_boiler
+from .model import Reading
+from .numbers import DAY_WH, MONTH_KWH, SUPPLY_W, YEAR_KWH
+
+MODES: dict[bool, Literal["automatic", "manual"]] = {False: "automatic", True: "manual"}
+
+
+class Boiler(Reading):
+    """The boiler."""
+
+    power_w: float | None = Field(description="Power now, W; up to 5 minutes old.")
+    energy_today_wh: float | None = Field(description="Energy put into it today, Wh.")
+    energy_month_kwh: float | None = Field(description="Energy put into it this month, kWh.")
+    energy_year_kwh: float | None = Field(description="Energy put into it this year, kWh.")
+    mode: Literal["automatic", "manual"] | None = Field(
+        description=(
+            "automatic: the box heats with surplus and in low tariff (called CBB in the app). "
+            "manual: full power, whatever the tariff and the sun."
+        )
+    )
+    heating_power_w: float | None = Field(description="Power of the heating element as set, W.")
+
+
+def boiler(box: Box) -> Boiler | None:
+    """Read the boiler; None when there is none, or none is to be seen."""
+    if not has_boiler(box):
+        return None
+    manual = box.flag("boiler.mode", "boiler_prms", "manual")
+    return Boiler(
+        power_w=box.number("boiler.power_w", "boiler", "p", SUPPLY_W),
+        energy_today_wh=box.number("boiler.energy_today_wh", "boiler", "w", DAY_WH),
+        energy_month_kwh=box.number("boiler.energy_month_kwh", "boiler", "boj_am", MONTH_KWH),
+        energy_year_kwh=box.number("boiler.energy_year_kwh", "boiler", "boj_ay", YEAR_KWH),
+        mode=None if manual is None else MODES[manual],
+        heating_power_w=box.number("boiler.heating_power_w", "boiler_prms", "p_set", SUPPLY_W),
+    )

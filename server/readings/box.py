@@ -1,0 +1,177 @@
+"""One box of the portal's live answer: its blocks and fields, read one at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from . import clock
+from .numbers import CODE, Span, number
+from .unknown import (
+    IMPOSSIBLE,
+    NEVER,
+    NOT_A_BLOCK,
+    NOT_A_TIME,
+    NOT_SENT,
+    Reasons,
+)
+
+Derived = TypeVar("Derived")
+
+BOX_ID = re.compile(r"\d{1,20}", re.ASCII)
+
+LIVE_BLOCK = "actual"
+"""The block that the box sends every few seconds, once its owner has enabled live data."""
+
+LIVE_OFF = (
+    "Live data is not enabled for this box, so the portal does not send it. The owner can enable "
+    "it in the mobile app: Nastaven\u00ed -> P\u0159\u00edstup k dat\u016fm -> "
+    '"\u017div\u00e1 data".'
+)
+
+
+class Box:
+    """One box.
+
+    Args:
+        id: Its id.
+        raw: What the portal sent of it, whatever that is.
+    """
+
+    def __init__(self, id: str, raw: object) -> None:  # noqa: A002 - the portal's own word
+        self.id = id
+        self._blocks: Mapping[str, object] = raw if isinstance(raw, dict) else {}
+        self.reasons = Reasons()
+
+    @property
+    def live(self) -> bool:
+        """Whether the box sends its fast block."""
+        return bool(self.block(LIVE_BLOCK))
+
+    @property
+    def raw_variant(self) -> object:
+        """The member that tells a Queen from a Home; None when it is not sent."""
+        return self._blocks.get("queen")
+
+    def sent(self, block: str) -> bool:
+        """Say whether a block was sent at all, be it empty."""
+        return isinstance(self._blocks.get(block), dict | list)
+
+    def block(self, name: str) -> Mapping[str, object]:
+        """Give the fields of a block; none for `[]`, the portal's empty block."""
+        block = self._blocks.get(name)
+        return block if isinstance(block, dict) else {}
+
+    def number(self, reading: str, block: str, field: str, span: Span) -> float | None:
+        """Read a number, or note why `reading` is unknown."""
+        found = self.peek(block, field, span)
+        if isinstance(found, str):
+            self.reasons.add(reading, found)
+            return None
+        return found
+
+    def peek(self, block: str, field: str, span: Span) -> float | str:
+        """Read a number that is no reading itself; give why it is unknown instead of noting it."""
+        if field not in self.block(block):
+            return self._absent(block)
+        return number(self.block(block)[field], span)
+
+    def peek_flag(self, block: str, field: str) -> bool | None:
+        """Read 0 or 1 that is no reading itself."""
+        return as_flag(self.block(block).get(field))
+
+    def code(self, reading: str, block: str, field: str) -> int | None:
+        """Read a whole number that stands for something."""
+        found = self.number(reading, block, field, CODE)
+        if found is not None and not found.is_integer():
+            self.reasons.add(reading, IMPOSSIBLE)
+            return None
+        return None if found is None else int(found)
+
+    def flag(self, reading: str, block: str, field: str) -> bool | None:
+        """Read 0 or 1."""
+        raw = self.block(block).get(field)
+        if isinstance(raw, bool):
+            return raw
+        found = self.code(reading, block, field)
+        if found is not None and found not in {0, 1}:
+            self.reasons.add(reading, IMPOSSIBLE)
+            return None
+        return None if found is None else bool(found)
+
+    def power(self, reading: str, live: str, slow: tuple[str, str], span: Span) -> float | None:
+        """Read a power from the fast block, or from a slow one while live data is off.
+
+        Never from both in one answer: they are minutes apart.
+        """
+        if self.live:
+            return self.number(reading, LIVE_BLOCK, live, span)
+        if slow[1] in self.block(slow[0]):
+            return self.number(reading, *slow, span)
+        self.reasons.add(reading, self._absent(LIVE_BLOCK))
+        return None
+
+    def last_contact(self, reading: str, now: datetime) -> datetime | None:
+        """Give the moment of the box's last contact with the portal."""
+        raw = self.block("device").get("lastcall")
+        if raw is None:
+            self.reasons.add(reading, self._absent("device"))
+            return None
+        wall = clock.wall_time(raw)
+        moment = clock.past_moment(wall, now) if wall else None
+        if moment is None:
+            self.reasons.add(reading, NEVER if clock.is_never(raw) else NOT_A_TIME)
+        return moment
+
+    def derived(
+        self,
+        reading: str,
+        how: Callable[..., Derived | None],
+        parts: Mapping[str, float | None],
+        *,
+        otherwise: str = NOT_SENT,
+    ) -> Derived | None:
+        """Work a reading out of others; unknown as soon as one of them is.
+
+        Args:
+            reading: Its name.
+            how: Takes the parts in order; may give None.
+            parts: The others, each under its own reading's name.
+            otherwise: Why it is unknown when `how` gives None.
+        """
+        for name, part in parts.items():
+            if part is None:
+                self.reasons.add(reading, self.reasons.get(name, otherwise))
+                return None
+        found = how(*parts.values())
+        if found is None:
+            self.reasons.add(reading, otherwise)
+        return found
+
+    def total(self, reading: str, parts: Mapping[str, float | None]) -> float | None:
+        """Add up parts, each under its own reading's name; unknown as soon as one of them is."""
+        return self.derived(reading, lambda *known: sum(known), parts)
+
+    def _absent(self, block: str) -> str:
+        known = self._blocks.get(block)
+        if known is not None and not isinstance(known, dict | list):
+            return NOT_A_BLOCK
+        return LIVE_OFF if block == LIVE_BLOCK and not self.live else NOT_SENT
+
+
+def boxes_of(payload: object) -> Iterator[Box]:
+    """Give the boxes of a live answer, in its order. What is no box's id is passed over."""
+    if isinstance(payload, dict):
+        for key, raw in payload.items():
+            if isinstance(key, str) and BOX_ID.fullmatch(key):
+                yield Box(key, raw)
+
+
+def as_flag(raw: object) -> bool | None:
+    """Read true or false however it is written; None for anything else."""
+    if isinstance(raw, bool):
+        return raw
+    found = number(raw, CODE)
+    return {0.0: False, 1.0: True}.get(found) if not isinstance(found, str) else None

@@ -1,0 +1,136 @@
+"""Which boxes an account has, and which of them is meant."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from ..errors import BoxChoice
+from . import fitted, freshness
+from .box import Box, boxes_of
+from .mode import FLEXIBILITY
+from .model import Reading
+from .unknown import Unknown
+
+LISTED = 20
+"""Boxes named in an error: more than any account has, and few enough to read."""
+
+NO_BOX = "The portal lists no box for this account."
+
+
+class Capabilities(Reading):
+    """What a box is equipped with. Null: the portal does not show it either way."""
+
+    boiler: bool | None = Field(description="A boiler is connected.")
+    wallbox: bool | None = Field(description="A wallbox is connected.")
+    heat_pump: bool | None = Field(description="A heat pump is connected.")
+    air_conditioning: bool | None = Field(description="An air conditioner is connected.")
+    not_backed_up_meter: bool | None = Field(
+        description=(
+            "The part of the house without backup is metered, so the whole house's load is known."
+        )
+    )
+    export_setting: bool = Field(description="The portal shows whether export is switched on.")
+    supplementary_modes: bool = Field(
+        description="The portal shows the supplementary modes Home Grid V and VI."
+    )
+    flexibility: bool | None = Field(
+        description="The box is under flexibility control now: an aggregator decides its mode."
+    )
+
+
+class BoxSummary(Reading):
+    """One box of an account."""
+
+    id: str = Field(description="Id of the box; other tools take it as box_id.")
+    model: str | None = Field(
+        description=(
+            '"queen" or "home". Home when the portal does not mark the box; null when it does in a '
+            "way that is not known."
+        )
+    )
+    type_number: int | None = Field(description="The portal's number of the kind of device.")
+    online: bool | None = Field(
+        description=(
+            "The box reported within the last "
+            f"{freshness.SLOW_LIMIT_S // 60} minutes; every box should at least every 5. Null when "
+            "the portal does not say when it did."
+        )
+    )
+    last_contact_at: datetime | None = Field(
+        description="When the box last reported to the portal (UTC)."
+    )
+    live_data: bool = Field(
+        description="Live data is enabled, so powers are seconds and not minutes old."
+    )
+    capabilities: Capabilities = Field(description="What it is equipped with.")
+    unknown: tuple[Unknown, ...] = Field(description="Why readings above are null.")
+
+
+class BoxList(Reading):
+    """The boxes of an account."""
+
+    boxes: tuple[BoxSummary, ...] = Field(description="The boxes, in the portal's order.")
+    notes: tuple[str, ...] = Field(description="What to tell the user along with them.")
+
+
+def list_boxes(payload: object, now: datetime) -> BoxList:
+    """Read which boxes a live answer holds.
+
+    Args:
+        payload: The decoded answer, whatever it is.
+        now: The present time, with a zone.
+    """
+    boxes = tuple(_summary(box, now) for box in boxes_of(payload))
+    return BoxList(boxes=boxes, notes=() if boxes else (NO_BOX,))
+
+
+def choose_box(payload: object, box_id: str | None) -> str:
+    """Give the id of the box that is meant: the named one, or the only one.
+
+    Raises:
+        BoxChoice: There is none, none of that id, or several and none was named.
+    """
+    ids = [box.id for box in boxes_of(payload)]
+    if not ids:
+        raise BoxChoice(
+            f"{NO_BOX} The box must be registered to it; check in the portal or the mobile app."
+        )
+    named = "Its boxes are: " if len(ids) > 1 else "Its only box is "
+    listed = named + ", ".join(ids[:LISTED]) + (", ..." if len(ids) > LISTED else "") + "."
+    if box_id is None:
+        if len(ids) == 1:
+            return ids[0]
+        raise BoxChoice(f"This account has several boxes; say which one as box_id. {listed}")
+    if box_id.strip() not in ids:
+        raise BoxChoice(f"This account has no box of that id. {listed}")
+    return box_id.strip()
+
+
+def _summary(box: Box, now: datetime) -> BoxSummary:
+    last = box.last_contact("last_contact_at", now)
+    age = freshness.age_s(last, now)
+    if age is None:
+        box.reasons.copy("last_contact_at", "online")
+    app = box.code("capabilities.flexibility", "box_prm2", "app")
+    switch = box.peek_flag("invertor_prms", "to_grid")
+    return BoxSummary(
+        id=box.id,
+        model=fitted.variant(box),
+        type_number=box.code("type_number", "device", "id_type"),
+        online=None if age is None else age <= freshness.SLOW_LIMIT_S,
+        last_contact_at=last,
+        live_data=box.live,
+        capabilities=Capabilities(
+            boiler=fitted.has_boiler(box),
+            wallbox=fitted.has_wallbox(box),
+            heat_pump=fitted.has_heat_pump(box),
+            air_conditioning=fitted.has_air_conditioning(box),
+            not_backed_up_meter=fitted.has_rest_meter(box),
+            export_setting=switch is not None,
+            supplementary_modes=app is not None,
+            flexibility=None if app is None else app == FLEXIBILITY,
+        ),
+        unknown=box.reasons.listed(),
+    )

@@ -1,0 +1,66 @@
+"""The portal's clock: times without a zone, as shown on a clock in Prague."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+PRAGUE = ZoneInfo("Europe/Prague")
+
+SKEW = timedelta(minutes=5)
+"""How far ahead of ours the portal's clock may run before its times count as nonsense."""
+
+EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
+"""Before the first box: an earlier time is a clock that was never set."""
+
+STAMP = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,6})?", re.ASCII
+)
+NEVER_STAMP = re.compile(r"0000-00-00.{0,16}")
+
+
+def local_day(moment: datetime) -> date:
+    """Give the day that it is, or was, in Prague."""
+    return moment.astimezone(PRAGUE).date()
+
+
+def starts(day: date) -> datetime:
+    """Give the moment at which a day begins in Prague."""
+    return datetime(day.year, day.month, day.day, tzinfo=PRAGUE).astimezone(UTC)
+
+
+def readings_of(wall: datetime) -> tuple[datetime, ...]:
+    """Give the moments at which clocks in Prague show this: one, two in autumn, none in spring."""
+    found: list[datetime] = []
+    for fold in (0, 1):
+        moment = wall.replace(tzinfo=PRAGUE, fold=fold).astimezone(UTC)
+        if moment.astimezone(PRAGUE).replace(tzinfo=None) == wall and moment not in found:
+            found.append(moment)
+    return tuple(sorted(found))
+
+
+def past_moment(wall: datetime, now: datetime) -> datetime | None:
+    """Give the moment meant by what a clock in Prague showed.
+
+    In the hour that autumn repeats, the one nearer to now is meant, but none that is yet to come.
+    None for a time that spring skips, that lies in the future or before there were boxes.
+    """
+    fitting = [at for at in readings_of(wall) if EARLIEST <= at <= now + SKEW]
+    return max(fitting, default=None)
+
+
+def wall_time(raw: object) -> datetime | None:
+    """Read `YYYY-MM-DD HH:MM:SS`; None for anything else."""
+    found = STAMP.fullmatch(raw[:40].strip()) if isinstance(raw, str) else None
+    if found is None:
+        return None
+    try:
+        return datetime(*(int(part or 0) for part in found.groups()))  # type: ignore[arg-type]  # noqa: DTZ001
+    except ValueError:
+        return None
+
+
+def is_never(raw: object) -> bool:
+    """Say whether this is how the portal writes that something never happened."""
+    return isinstance(raw, str) and NEVER_STAMP.fullmatch(raw.strip()) is not None

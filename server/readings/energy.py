@@ -1,0 +1,119 @@
+"""Energy counted by the box: today, this month, this year."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from pydantic import Field
+
+from . import clock
+from .box import Box
+from .model import Reading
+from .numbers import DAY_WH, MONTH_KWH, YEAR_KWH
+
+NO_CONTACT = "The day that the counters belong to is that of the box's last contact, not known."
+
+
+class EnergyToday(Reading):
+    """Counters of the day, in Wh."""
+
+    solar_wh: float | None = Field(description="Produced by the panels, Wh.")
+    imported_wh: float | None = Field(description="Imported from the grid, Wh.")
+    exported_wh: float | None = Field(description="Exported to the grid, Wh.")
+    consumed_backed_up_wh: float | None = Field(
+        description="Consumed by the backed-up part of the house, Wh."
+    )
+    consumed_not_backed_up_wh: float | None = Field(
+        description="Consumed by the rest of the house, Wh, where it is metered."
+    )
+    battery_charged_wh: float | None = Field(description="Charged into the battery, Wh.")
+    battery_discharged_wh: float | None = Field(description="Taken from the battery, Wh.")
+    battery_charged_from_grid_wh: float | None = Field(
+        description="Charged into the battery from the grid, Wh."
+    )
+
+
+class EnergySum(Reading):
+    """Counters of a month or a year, in whole kWh."""
+
+    solar_kwh: float | None = Field(description="Produced by the panels, kWh.")
+    imported_kwh: float | None = Field(description="Imported from the grid, kWh.")
+    exported_kwh: float | None = Field(description="Exported to the grid, kWh.")
+    consumed_backed_up_kwh: float | None = Field(
+        description="Consumed by the backed-up part of the house, kWh."
+    )
+    consumed_not_backed_up_kwh: float | None = Field(
+        description="Consumed by the rest of the house, kWh, where it is metered."
+    )
+    battery_charged_from_grid_kwh: float | None = Field(
+        description="Charged into the battery from the grid, kWh."
+    )
+
+
+class Energy(Reading):
+    """All counters."""
+
+    day: date | None = Field(
+        description=(
+            "The day in Prague that `today` counts: that of the box's last contact. For some "
+            "minutes after midnight the counters may still be those of the day before."
+        )
+    )
+    today: EnergyToday = Field(description="Counters of that day, Wh.")
+    month: EnergySum = Field(description="Counters of its month, kWh.")
+    year: EnergySum = Field(description="Counters of its year, kWh.")
+
+
+TODAY = {
+    "solar_wh": ("dc_in", "fv_ad"),
+    "imported_wh": ("ac_in", "ac_ad"),
+    "exported_wh": ("ac_in", "ac_pd"),
+    "consumed_backed_up_wh": ("ac_out", "en_day"),
+    "consumed_not_backed_up_wh": ("ac_in_b", "ac_ad"),
+    "battery_charged_wh": ("batt", "bat_apd"),
+    "battery_discharged_wh": ("batt", "bat_and"),
+    "battery_charged_from_grid_wh": ("batt", "bat_ad"),
+}
+MONTH = {
+    "solar_kwh": ("dc_in", "fv_am"),
+    "imported_kwh": ("ac_in", "ac_am"),
+    "exported_kwh": ("ac_in", "ac_pm"),
+    "consumed_backed_up_kwh": ("ac_out", "en_mont"),
+    "consumed_not_backed_up_kwh": ("ac_in_b", "ac_am"),
+    "battery_charged_from_grid_kwh": ("batt", "bat_am"),
+}
+YEAR = {
+    "solar_kwh": ("dc_in", "fv_ay"),
+    "imported_kwh": ("ac_in", "ac_ay"),
+    "exported_kwh": ("ac_in", "ac_py"),
+    "consumed_backed_up_kwh": ("ac_out", "en_year"),
+    "consumed_not_backed_up_kwh": ("ac_in_b", "ac_ay"),
+    "battery_charged_from_grid_kwh": ("batt", "bat_ay"),
+}
+
+
+def energy(box: Box, last_contact: datetime | None) -> Energy:
+    """Read the counters."""
+    if last_contact is None:
+        box.reasons.add("energy.day", NO_CONTACT)
+    return Energy(
+        day=None if last_contact is None else clock.local_day(last_contact),
+        today=EnergyToday(
+            **{
+                name: box.number(f"energy.today.{name}", *field, DAY_WH)
+                for name, field in TODAY.items()
+            }
+        ),
+        month=EnergySum(
+            **{
+                name: box.number(f"energy.month.{name}", *field, MONTH_KWH)
+                for name, field in MONTH.items()
+            }
+        ),
+        year=EnergySum(
+            **{
+                name: box.number(f"energy.year.{name}", *field, YEAR_KWH)
+                for name, field in YEAR.items()
+            }
+        ),
+    )

@@ -1,0 +1,50 @@
+"""How old what the portal shows is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+LIVE_LIMIT_S = 5 * 60
+"""With live data a box reports every few seconds; after this long it has plainly stopped."""
+
+SLOW_LIMIT_S = 15 * 60
+"""Without, it reports every five minutes: three reports have been missed."""
+
+FUTURE = "The portal's clock is ahead of this server's by up to 5 minutes; the age is taken as 0."
+
+
+def age_s(measured_at: datetime | None, now: datetime) -> int | None:
+    """Give the age in whole seconds; None when the time is unknown."""
+    if measured_at is None:
+        return None
+    return max(0, int((now - measured_at).total_seconds()))
+
+
+def limit_s(live: bool) -> int:
+    """Give the age from which on data is stale."""
+    return LIVE_LIMIT_S if live else SLOW_LIMIT_S
+
+
+def warning(age: int | None, live: bool) -> str | None:
+    """Say in words what is wrong with the age; None when nothing is."""
+    if age is None:
+        return (
+            "The portal does not say when the box last reported, so these values may be of any "
+            "age. Do not present them as current."
+        )
+    if age > limit_s(live):
+        return (
+            f"The box last reported {_spoken(age)} ago, and it should every "
+            f"{'few seconds' if live else '5 minutes'}. It may be offline. Present these values "
+            "with their time, not as current."
+        )
+    return None
+
+
+def _spoken(seconds: int) -> str:
+    minutes = seconds // 60
+    if minutes < 120:
+        return f"{minutes} minutes"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} hours"
+    return f"{minutes // 1440} days"

@@ -1,0 +1,78 @@
+"""What flows between the house and the grid."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from .box import Box
+from .model import Reading
+from .numbers import FREQUENCY_HZ, POWER_W, VOLTAGE_V
+
+BALANCED_W = 50.0
+"""Watts up to which nothing is said to flow: the inverter's control swings by as much."""
+
+PHASES = ((1, "r"), (2, "s"), (3, "t"))
+"""Numbers of the phases, and the portal's letters for them."""
+
+
+class GridPhase(Reading):
+    """One phase of the connection."""
+
+    number: int = Field(description="1, 2 or 3.")
+    power_w: float | None = Field(
+        description="Power now, W. Positive: import from the grid. Negative: export to it."
+    )
+    voltage_v: float | None = Field(description="Voltage, V.")
+
+
+class Grid(Reading):
+    """The connection to the grid."""
+
+    power_w: float | None = Field(
+        description=(
+            "Power of all phases now, W. Positive: import from the grid. Negative: export to it."
+        )
+    )
+    flow: Literal["importing", "exporting", "balanced"] | None = Field(
+        description=f"What power_w means; balanced is anything within {BALANCED_W:.0f} W of zero."
+    )
+    phases: tuple[GridPhase, ...] = Field(
+        description="The phases. One may export while another imports."
+    )
+    frequency_hz: float | None = Field(description="Frequency, Hz.")
+
+
+def grid(box: Box) -> Grid:
+    """Read what flows between the house and the grid."""
+    phases = tuple(
+        GridPhase(
+            number=number,
+            power_w=box.power(
+                f"grid.phases.{number}.power_w",
+                f"aci_w{letter}",
+                ("ac_in", f"aci_w{letter}"),
+                POWER_W,
+            ),
+            voltage_v=box.number(
+                f"grid.phases.{number}.voltage_v", "ac_in", f"aci_v{letter}", VOLTAGE_V
+            ),
+        )
+        for number, letter in PHASES
+    )
+    power = box.total(
+        "grid.power_w", {f"grid.phases.{phase.number}.power_w": phase.power_w for phase in phases}
+    )
+    return Grid(
+        power_w=power,
+        flow=box.derived("grid.flow", _flow, {"grid.power_w": power}),
+        phases=phases,
+        frequency_hz=box.number("grid.frequency_hz", "ac_in", "aci_f", FREQUENCY_HZ),
+    )
+
+
+def _flow(power: float) -> Literal["importing", "exporting", "balanced"]:
+    if abs(power) <= BALANCED_W:
+        return "balanced"
+    return "importing" if power > 0 else "exporting"

@@ -1,0 +1,207 @@
+"""How a quantity went over days: thinned out, summed up, and with all that was assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
+from pydantic import Field
+
+from .model import Reading
+from .numbers import number
+from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
+from .timeline import Timeline, timeline
+
+MAX_POINTS = 200
+"""Points given unless asked otherwise: enough for a curve, few enough to be read."""
+
+MOST_ITEMS = 100_000
+"""Items looked at; 31 days have 8 928 at one in five minutes."""
+
+NO_BOX = (
+    "The portal does not say which box this is of; with several boxes it may be any one of them."
+)
+NOTHING = "The portal has no values for these days."
+NO_LIST = "The portal's answer holds no list of values."
+CUT = f"The portal sent more than {MOST_ITEMS} values; the rest was left out."
+
+
+class Summary(Reading):
+    """One quantity over all the days. All null when there is no value."""
+
+    count: int = Field(description="Values that are there.")
+    missing: int = Field(description="Values that are not, or cannot be true.")
+    minimum: float | None = Field(description="Lowest value.")
+    maximum: float | None = Field(description="Highest value.")
+    mean: float | None = Field(description="Mean of the values that are there.")
+    first: float | None = Field(description="First value.")
+    last: float | None = Field(description="Last value.")
+    energy_positive_wh_estimate: float | None = Field(
+        description=(
+            "For powers: energy of all positive values, Wh; an estimate from their spacing, "
+            "without the missing ones. Null for other quantities, and when the times are doubtful."
+        )
+    )
+    energy_negative_wh_estimate: float | None = Field(
+        description="The same of all negative values, as a positive number of Wh."
+    )
+
+
+class Quantity(Reading):
+    """One quantity: its summary, and one value per time in `times`."""
+
+    name: str = Field(description="Its name, with the unit at the end.")
+    unit: str = Field(description="Its unit.")
+    meaning: str = Field(description="What it is, with its sign.")
+    summary: Summary
+    mean: tuple[float | None, ...] = Field(
+        description="Per point the mean of its values; null where there is none."
+    )
+    minimum: tuple[float | None, ...] = Field(
+        description="Per point the lowest value; empty when every point is one value."
+    )
+    maximum: tuple[float | None, ...] = Field(description="Per point the highest; empty as above.")
+    first: tuple[float | None, ...] = Field(description="Per point the first; empty as above.")
+    last: tuple[float | None, ...] = Field(description="Per point the last; empty as above.")
+
+
+class History(Reading):
+    """A series over some days."""
+
+    series: SeriesName = Field(description="Which series.")
+    first_day: date = Field(description="First day, in Prague.")
+    last_day: date = Field(description="Last day, in Prague; included.")
+    values_per_point: int = Field(
+        description="How many of the portal's values each point stands for; the last may have less."
+    )
+    spacing_s: float = Field(description="Seconds from one of the portal's values to the next.")
+    times: tuple[datetime, ...] = Field(description="When each point begins (UTC).")
+    quantities: tuple[Quantity, ...] = Field(description="The quantities of the series.")
+    assumptions: tuple[str, ...] = Field(
+        description="What had to be assumed about the data. Tell the user what matters."
+    )
+
+
+def history(
+    series: SeriesName,
+    response: object,
+    first: date,
+    last: date,
+    now: datetime,
+    *,
+    max_points: int = MAX_POINTS,
+) -> History:
+    """Read the portal's answer about a series.
+
+    Args:
+        series: Which one.
+        response: The decoded answer, whatever it is.
+        first: First day asked for, in Prague.
+        last: Last day, included.
+        now: The present time, with a zone.
+        max_points: Points to give at most.
+    """
+    raw = response.get("items") if isinstance(response, Mapping) else None
+    listed: Sequence[object] = raw if isinstance(raw, list) else ()
+    items = listed[:MOST_ITEMS]
+    when = timeline(items, first, last, now)
+    rows = [_values(item) for item in items]
+    quantities: tuple[Column | Computed, ...] = (*COLUMNS[series], *COMPUTED[series])
+    columns: dict[str, list[float | None]] = {
+        column.name: [_cell(row, column) for row in rows] for column in COLUMNS[series]
+    }
+    for computed in COMPUTED[series]:
+        parts = [columns[name] for name in computed.parts]
+        columns[computed.name] = [_computed(computed, cells) for cells in zip(*parts, strict=True)]
+
+    # An item without a time of its own, among others that have one, belongs to no point.
+    dated = [index for index, moment in enumerate(when.times) if moment is not None]
+    size = max(1, -(-len(dated) // max(1, max_points)))
+    buckets = [dated[start : start + size] for start in range(0, len(dated), size)]
+    return History(
+        series=series,
+        first_day=first,
+        last_day=last,
+        values_per_point=size,
+        spacing_s=when.spacing.total_seconds(),
+        times=tuple(moment for bucket in buckets if (moment := when.times[bucket[0]]) is not None),
+        quantities=tuple(
+            _quantity(quantity, columns[quantity.name], buckets, size, when)
+            for quantity in quantities
+        ),
+        assumptions=(
+            *((NO_LIST,) if not isinstance(raw, list) else () if items else (NOTHING,)),
+            *((CUT,) if len(listed) > len(items) else ()),
+            *when.notes,
+            *ASSUMED[series],
+            NO_BOX,
+        ),
+    )
+
+
+def _quantity(
+    quantity: Column | Computed,
+    values: list[float | None],
+    buckets: list[list[int]],
+    size: int,
+    when: Timeline,
+) -> Quantity:
+    points = [
+        [value for index in bucket if (value := values[index]) is not None] for bucket in buckets
+    ]
+    several = points if size > 1 else []
+    return Quantity(
+        name=quantity.name,
+        unit=quantity.unit,
+        meaning=quantity.meaning,
+        summary=_summary(values, when if quantity.power else None),
+        mean=tuple(_mean(point) for point in points),
+        minimum=tuple(min(point, default=None) for point in several),
+        maximum=tuple(max(point, default=None) for point in several),
+        first=tuple(point[0] if point else None for point in several),
+        last=tuple(point[-1] if point else None for point in several),
+    )
+
+
+def _summary(values: list[float | None], power: Timeline | None) -> Summary:
+    there = [value for value in values if value is not None]
+    hours = power.spacing.total_seconds() / 3600 if power and power.reliable and there else None
+    return Summary(
+        count=len(there),
+        missing=len(values) - len(there),
+        minimum=min(there, default=None),
+        maximum=max(there, default=None),
+        mean=_mean(there),
+        first=there[0] if there else None,
+        last=there[-1] if there else None,
+        energy_positive_wh_estimate=_energy([max(v, 0.0) for v in there], hours),
+        energy_negative_wh_estimate=_energy([max(-v, 0.0) for v in there], hours),
+    )
+
+
+def _energy(powers: list[float], hours: float | None) -> float | None:
+    return None if hours is None else round(sum(powers) * hours, 1)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    if not values:
+        return None
+    # One value is its own mean, to the last digit.
+    return values[0] if len(values) == 1 else round(sum(values) / len(values), 3)
+
+
+def _values(item: object) -> Sequence[object]:
+    values = item.get("values") if isinstance(item, Mapping) else None
+    return values if isinstance(values, list) else ()
+
+
+def _cell(row: Sequence[object], column: Column) -> float | None:
+    if column.index >= len(row):
+        return None
+    found = number(row[column.index], column.span)
+    return None if isinstance(found, str) else found
+
+
+def _computed(computed: Computed, cells: tuple[float | None, ...]) -> float | None:
+    known = [cell for cell in cells if cell is not None]
+    return computed.how(*known) if len(known) == len(cells) else None

@@ -1,0 +1,113 @@
+"""What one box does now: all its parts in one model."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from . import clock, freshness
+from .battery import Battery, battery
+from .boiler import Boiler, boiler
+from .box import LIVE_OFF, Box, boxes_of
+from .energy import Energy, energy
+from .export import Export, export
+from .grid import Grid, grid
+from .load import Load, load
+from .mode import Mode, mode
+from .model import Reading
+from .numbers import PERCENT, TEMPERATURE_C
+from .solar import Solar, solar
+from .unknown import Unknown
+
+YESTERDAY = "The energy counters of `today` are those of {day}, the day of the box's last report."
+
+
+class Environment(Reading):
+    """The air in the box's cabinet."""
+
+    temperature_c: float | None = Field(description="Temperature in the box, degrees Celsius.")
+    humidity_percent: float | None = Field(description="Relative humidity in the box, %.")
+
+
+class LiveData(Reading):
+    """What one box does now. Null is unknown, not zero; `unknown` says why."""
+
+    box_id: str = Field(description="Id of the box.")
+    measured_at: datetime | None = Field(
+        description=(
+            "When the box last reported to the portal (UTC). Powers and charge are of that time; "
+            "counters, settings and voltages may be up to 5 minutes older."
+        )
+    )
+    age_s: int | None = Field(description="Seconds since then.")
+    stale: bool | None = Field(
+        description=(
+            f"True when the box has not reported for {freshness.LIVE_LIMIT_S // 60} minutes with "
+            f"live data, or {freshness.SLOW_LIMIT_S // 60} minutes without. Null when the portal "
+            "does not say when it did."
+        )
+    )
+    warnings: tuple[str, ...] = Field(description="What to tell the user along with the values.")
+    live_data: bool = Field(
+        description=(
+            "Whether live data is enabled. If not, powers are those of a report that comes every 5 "
+            "minutes, as far as there are any."
+        )
+    )
+    solar: Solar
+    battery: Battery
+    grid: Grid
+    load: Load
+    mode: Mode
+    export: Export
+    boiler: Boiler | None = Field(description="The boiler; null when none is to be seen.")
+    energy: Energy
+    environment: Environment
+    unknown: tuple[Unknown, ...] = Field(description="Why readings above are null.")
+
+
+def live_data(payload: object, box_id: str, now: datetime) -> LiveData:
+    """Read one box of a live answer.
+
+    Args:
+        payload: The decoded answer, whatever it is.
+        box_id: Which box; one that the answer does not hold reads as unknown throughout.
+        now: The present time, with a zone.
+    """
+    box = next((box for box in boxes_of(payload) if box.id == box_id), None) or Box(box_id, {})
+    measured_at = box.last_contact("measured_at", now)
+    age = freshness.age_s(measured_at, now)
+    if age is None:
+        box.reasons.copy("measured_at", "age_s", "stale")
+    counters = energy(box, measured_at)
+    return LiveData(
+        box_id=box_id,
+        measured_at=measured_at,
+        age_s=age,
+        stale=None if age is None else age > freshness.limit_s(box.live),
+        warnings=tuple(_warnings(box, age, counters, now)),
+        live_data=box.live,
+        solar=solar(box),
+        battery=battery(box),
+        grid=grid(box),
+        load=load(box),
+        mode=mode(box),
+        export=export(box),
+        boiler=boiler(box),
+        energy=counters,
+        environment=Environment(
+            temperature_c=box.number("environment.temperature_c", "box", "temp", TEMPERATURE_C),
+            humidity_percent=box.number("environment.humidity_percent", "box", "humid", PERCENT),
+        ),
+        unknown=box.reasons.listed(),
+    )
+
+
+def _warnings(box: Box, age: int | None, counters: Energy, now: datetime) -> list[str]:
+    found = [freshness.warning(age, box.live)]
+    if not box.live:
+        found.append(LIVE_OFF)
+    if counters.day is not None and counters.day < clock.local_day(now):
+        found.append(YESTERDAY.format(day=counters.day.isoformat()))
+    return [warning for warning in found if warning]

@@ -1,0 +1,74 @@
+"""The box's operating mode."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from .box import Box
+from .model import Reading
+
+MODES = {0: "Home 1", 1: "Home 2", 2: "Home 3", 3: "Home UPS"}
+
+BEHAVIOUR = {
+    0: "The house runs on solar and battery; what is left over charges the battery.",
+    1: "The house runs on solar; the battery helps only while there is no solar power.",
+    2: "As Home 2, and the battery is charged from the grid as well.",
+    3: "The battery is kept for outages and charged from the grid at high power.",
+}
+
+GRID_V, GRID_VI, FLEXIBILITY = 1, 2, 4
+"""Values of the portal's field `app`: the first two add up, the third stands alone."""
+
+UNKNOWN_MODE = "The portal sent a mode that is not known here."
+UNKNOWN_APP = "The portal sent a combination of supplementary modes that is not known here."
+BY_FLEXIBILITY = (
+    "While the box is under flexibility control the portal does not tell the supplementary modes."
+)
+
+
+class Mode(Reading):
+    """The operating mode."""
+
+    number: int | None = Field(description="The portal's number of the mode: 0 is Home 1.")
+    name: str | None = Field(description='"Home 1", "Home 2", "Home 3" or "Home UPS".')
+    behaviour: str | None = Field(description="What the box does in this mode.")
+    home_grid_v: bool | None = Field(
+        description=(
+            "Supplementary mode Home Grid V is on: the battery also feeds the part of the house "
+            "without backup."
+        )
+    )
+    home_grid_vi: bool | None = Field(description="Supplementary mode Home Grid VI is on.")
+    flexibility: bool | None = Field(
+        description="An aggregator controls the box (flexibility); its mode is then not free."
+    )
+
+
+def mode(box: Box) -> Mode:
+    """Read the operating mode."""
+    number = box.code("mode.number", "box_prms", "mode")
+    app = box.code("mode.supplementary", "box_prm2", "app")
+    extra: dict[str, bool | None] = {
+        "home_grid_v": None,
+        "home_grid_vi": None,
+        "flexibility": None,
+    }
+    if app is not None and app <= GRID_V | GRID_VI:
+        extra = {
+            "home_grid_v": bool(app & GRID_V),
+            "home_grid_vi": bool(app & GRID_VI),
+            "flexibility": False,
+        }
+    elif app == FLEXIBILITY:
+        extra["flexibility"] = True
+    why = UNKNOWN_APP if app is not None else box.reasons.take("mode.supplementary", UNKNOWN_APP)
+    for name, on in extra.items():
+        if on is None:
+            box.reasons.add(f"mode.{name}", BY_FLEXIBILITY if app == FLEXIBILITY else why)
+    names = {"mode.number": number}
+    return Mode(
+        number=number,
+        name=box.derived("mode.name", MODES.get, names, otherwise=UNKNOWN_MODE),
+        behaviour=box.derived("mode.behaviour", BEHAVIOUR.get, names, otherwise=UNKNOWN_MODE),
+        **extra,
+    )

@@ -1,0 +1,60 @@
+"""Numbers as the portal sends them, and the bounds outside which they cannot be true."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from .unknown import BLANK, IMPOSSIBLE, NOT_A_NUMBER, NULL
+
+DECIMAL = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,3})?", re.ASCII)
+"""A number in a string. No `1_000`, no `nan`, no comma: it could mean a thousand or a fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The values that a reading can have."""
+
+    low: float
+    high: float
+
+
+POWER_W = Span(-100_000, 100_000)
+"""A home's main breaker ends far below; the inverters have about 10 kW."""
+
+SUPPLY_W = Span(-100, 100_000)
+"""Power that flows one way only; meters read a few watts below zero at rest."""
+
+VOLTAGE_V = Span(0, 1_000)  # strings of panels reach several hundred
+CURRENT_A = Span(-1_000, 1_000)
+FREQUENCY_HZ = Span(0, 100)
+PERCENT = Span(0, 100)
+TEMPERATURE_C = Span(-60, 150)
+CAPACITY_WH = Span(1, 1_000_000)  # 0 is how an unset capacity looks
+PEAK_W = Span(1, 1_000_000)
+DAY_WH = Span(0, 2_400_000)  # 100 kW for 24 hours
+MONTH_KWH = Span(0, 74_400)
+YEAR_KWH = Span(0, 878_400)
+CODE = Span(0, 1_000_000)
+FEED_LIMIT_W = Span(0, 1_000_000)
+
+
+def number(raw: object, span: Span) -> float | str:
+    """Read a number: give it, or in words why it is none."""
+    if raw is None:
+        return NULL
+    if isinstance(raw, str):
+        text = raw[:64].strip()
+        if not text:
+            return BLANK
+        if not DECIMAL.fullmatch(text):
+            return NOT_A_NUMBER
+        raw = float(text)
+    # JSON's true is an int to Python.
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        return NOT_A_NUMBER
+    # Compared before converted: an int may be too large for a float.
+    if not span.low <= raw <= span.high or not math.isfinite(raw):
+        return IMPOSSIBLE
+    return float(raw) + 0.0  # no negative zero

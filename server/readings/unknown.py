@@ -1,0 +1,54 @@
+"""Why a reading is not known, in plain words."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NOT_SENT = "The portal did not send it; this box or this version of the portal does not report it."
+NULL = "The portal sent an empty value."
+BLANK = "The portal sent a blank."
+NOT_A_NUMBER = "The portal sent something that is not a number."
+IMPOSSIBLE = "The portal sent a value that is impossible for this quantity."
+NOT_A_TIME = "The portal sent something that is not a time of the past."
+NEVER = "The portal says that this never happened yet."
+NOT_A_BLOCK = "The portal sent the part that holds it in a form that cannot be read."
+
+
+class Unknown(BaseModel):
+    """Readings that are null, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    why: str = Field(description="The reason, in plain words.")
+    readings: tuple[str, ...] = Field(description="Paths of the fields concerned.")
+
+
+class Reasons:
+    """Collects why readings are unknown, in the order in which they are found."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, str] = {}
+
+    def add(self, reading: str, why: str) -> None:
+        """Note why one reading is unknown; the first reason stands."""
+        self._of.setdefault(reading, why)
+
+    def get(self, reading: str, otherwise: str) -> str:
+        """Return the reason noted for a reading."""
+        return self._of.get(reading, otherwise)
+
+    def take(self, reading: str, otherwise: str) -> str:
+        """Return the reason noted for a reading, and forget it."""
+        return self._of.pop(reading, otherwise)
+
+    def copy(self, reading: str, *others: str) -> None:
+        """Note for others the reason of one reading."""
+        for other in others:
+            self.add(other, self._of[reading])
+
+    def listed(self) -> tuple[Unknown, ...]:
+        """Group the readings by reason."""
+        groups: dict[str, list[str]] = {}
+        for reading, why in self._of.items():
+            groups.setdefault(why, []).append(reading)
+        return tuple(Unknown(why=why, readings=tuple(names)) for why, names in groups.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import select
 import subprocess
@@ -27,6 +28,12 @@ STOP = 10.0
 
 VERSION = "0-test"
 
+DEMO_BOX = "2210400017"
+"""The box of demo@example.com."""
+
+SECOND_BOX, QUEEN_BOX = "2210400025", "2210400033"
+"""The boxes of demo2@example.com."""
+
 
 class InProcess:
     """A simulated portal without any socket.
@@ -39,8 +46,12 @@ class InProcess:
 
     base_url = "http://portal.test/"
 
-    def __init__(self, sleep: Callable[[float], Awaitable[None]] | None = None) -> None:
-        self.simulator = Simulator(sleep=sleep) if sleep else Simulator()
+    def __init__(
+        self,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.simulator = Simulator(sleep=sleep, wall=wall)
         self.requests: list[httpx2.Request] = []
         self.transport = _Recording(
             httpx2.ASGITransport(build_app(self.simulator)), self.requests.append
@@ -74,9 +85,40 @@ class RunningPortal:
         self.admin.delete("_admin/faults").raise_for_status()
 
     def add_account(self, email: str, password: str) -> None:
-        """Add an account beside demo@example.com / demo."""
+        """Add an account with a box of its own beside the two of the start."""
         body = {"email": email, "password": password}
         self.admin.post("_admin/accounts", json=body).raise_for_status()
+
+    def set_clock(self, **members: object) -> None:
+        """Move, quicken or stop the simulated time; members as in docs/simulator.md."""
+        self.admin.post("_admin/clock", json=members).raise_for_status()
+
+    def switch(self, **members: object) -> None:
+        """Set switches; members as in docs/simulator.md."""
+        self.admin.post("_admin/switches", json=members).raise_for_status()
+
+    def set_box(self, box: str, **members: object) -> dict[str, Any]:
+        """Have a box be so, and give the truth about it; members as in docs/simulator.md."""
+        answer = self.admin.post("_admin/boxes", json={"box": box, **members})
+        truth: dict[str, Any] = answer.raise_for_status().json()
+        return truth
+
+    def add_notice(self, box: str, text: str, **members: object) -> None:
+        """Add a notification; members as in docs/simulator.md."""
+        body = {"box": box, "text": text, **members}
+        self.admin.post("_admin/notices", json=body).raise_for_status()
+
+    def truth(self, box: str = DEMO_BOX) -> dict[str, Any]:
+        """Give the truth about a box as of now."""
+        answer = self.admin.get("_admin/truth", params={"box": box})
+        truth: dict[str, Any] = answer.raise_for_status().json()
+        return truth
+
+    def writes(self) -> list[dict[str, Any]]:
+        """Give every write that arrived, oldest first."""
+        answer = self.admin.get("_admin/writes").raise_for_status()
+        writes: list[dict[str, Any]] = answer.json()["writes"]
+        return writes
 
     def end_sessions(self) -> None:
         """End all sessions, as if the portal had been restarted."""
@@ -87,7 +129,7 @@ class RunningPortal:
         self.admin.post("_admin/reset", json={}).raise_for_status()
 
     def state(self) -> dict[str, Any]:
-        """Give counters, faults and the number of sessions."""
+        """Give counters, faults, switches, the clock and the number of sessions."""
         answer: dict[str, Any] = self.admin.get("_admin/state").raise_for_status().json()
         return answer
 

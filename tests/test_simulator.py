@@ -19,9 +19,14 @@ from starlette.routing import Route
 from server.portal.simulator import Simulator, build_app
 from server.portal.simulator.accounts import AccountRefused, Accounts
 from server.portal.simulator.counters import Count
+from server.portal.simulator.expired import SHAPES
 from server.portal.simulator.faults import Fault, FaultRefused, Faults, Kind
+from server.portal.simulator.switches import Switches
+from server.portal.simulator.truth import truth
+from server.portal.simulator.wishes import FLAGS, SETUP
+from server.portal.simulator.writes import Headers, Write
 
-from .portal_simulator import ROOT, InProcess, RunningPortal, running_portal
+from .portal_simulator import DEMO_BOX, ROOT, InProcess, RunningPortal, running_portal
 
 LOGIN = "/inc/php/scripts/Login.php"
 DEMO = {"email": "demo@example.com", "password": "demo"}
@@ -247,6 +252,19 @@ def test_a_fault_without_a_number_stays_until_cleared(portal: RunningPortal) -> 
         {"kind": "too_many", "retry_after": "a\nb"},
         {"kind": "too_many", "retry_after": 1.5},
         {"kind": "error", "email": 1},
+        {"kind": "error", "endpoint": "elsewhere"},
+        {"kind": "error", "endpoint": ["live"]},
+        {"kind": "error", "endpoint": "live", "logins": 1},
+        {"kind": "error", "requests": 1},
+        {"kind": "no_cookie", "endpoint": "live"},
+        {"kind": "nulls", "endpoint": "live"},
+        {"kind": "dip"},
+        {"kind": "nan", "endpoint": "live", "fields": ["no dots, please"]},
+        {"kind": "nan", "endpoint": "live", "fields": "actual"},
+        {"kind": "error", "endpoint": "live", "fields": ["actual"]},
+        {"kind": "error", "endpoint": "live", "processed": True},
+        {"kind": "forgotten", "endpoint": "writes", "processed": True},
+        {"kind": "error", "endpoint": "writes", "processed": 1},
     ],
 )
 def test_a_malformed_fault_is_refused_and_sets_nothing(portal: RunningPortal, raw: object) -> None:
@@ -440,5 +458,23 @@ def test_the_manual_names_every_path_fault_member_and_counter() -> None:
     paths = {route.path for route in build_app(Simulator()).routes if isinstance(route, Route)}
     members = {member.name for member in fields(Fault)}
     counters = {counter.name for counter in fields(Count)}
-    options = {"--port", "--session-ttl"}
-    assert documented == paths | set(Kind) | members | counters | options
+    options = {"--port", "--session-ttl", "--seed"}
+    switches = {switch.name for switch in fields(Switches)}
+    changes = {*FLAGS, "queen", "bypass", "soc_percent", "setup"}
+    assert documented == (paths | set(Kind) | members | counters | options | switches | changes)
+
+
+def test_the_manual_names_every_member_of_the_truth_and_of_the_log_of_writes() -> None:
+    manual = (ROOT / "docs" / "simulator.md").read_text()
+    simulator = Simulator()
+    box = simulator.boxes.find(DEMO_BOX, simulator.clock.now())
+    assert box is not None
+    told = truth(box, simulator.clock.now())
+    write = Write.of(0, "x", Headers("", "", None), b"", None).as_json()
+
+    energy = told["energy"]
+    assert isinstance(energy, dict)
+    for name in [*told, *energy["day"], *write]:
+        assert f"`{name}`" in manual, name
+    for name in [*SETUP, *(shape for shapes in SHAPES.values() for shape in shapes)]:
+        assert name in manual, name

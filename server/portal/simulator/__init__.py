@@ -4,6 +4,7 @@
 `python -m server.portal.simulator`. The program itself never imports it.
 """
 
-from .app import Simulator, build_app
+from .app import build_app
+from .portal import Simulator
 
 __all__ = ["Simulator", "build_app"]

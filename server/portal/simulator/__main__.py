@@ -11,7 +11,8 @@ from ... import log
 from ...errors import ConfigurationError
 from ...settings import Settings
 from .accounts import SESSION_TTL, Accounts
-from .app import Simulator, build_app
+from .app import build_app
+from .portal import Simulator
 from .serve import HOST, bind, serve
 
 BAD_SETTING = 2
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The socket already listens: whoever reads this line can connect.
     sys.stdout.write(f"http://{HOST}:{listener.getsockname()[1]}/\n")
     sys.stdout.flush()
-    serve(build_app(Simulator(Accounts(session_ttl=arguments.session_ttl))), listener)
+    accounts = Accounts(session_ttl=arguments.session_ttl)
+    serve(build_app(Simulator(accounts, seed=arguments.seed)), listener)
     return 0
 
 
@@ -54,6 +56,13 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
         default=SESSION_TTL,
         metavar="SECONDS",
         help="idle time after which a session ends (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="NUMBER",
+        help="of weather and households: another gives other houses (default: %(default)s)",
     )
     return parser
 

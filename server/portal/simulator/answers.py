@@ -1,4 +1,4 @@
-"""The simulated portal's answers to a login, ordinary and faulty."""
+"""The simulated portal's answers to a login, and the faulty ones to anything."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import gzip
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from .damage import DAMAGES, damaged
 from .faults import Fault, Kind
+from .page import Page
 
 SUCCESS = b'[[2,"",false]]'
 
@@ -26,12 +28,15 @@ FAULTY: dict[Kind, tuple[int, bytes, dict[str, str]]] = {
     Kind.ERROR: (500, b"<html><body>Error</body></html>", {}),
     Kind.UNAVAILABLE: (503, MAINTENANCE, {}),
     Kind.REDIRECT: (302, b"", {"Location": "https://elsewhere.invalid/login"}),
-    Kind.NO_COOKIE: (200, SUCCESS, {}),
-    # Cut inside the header: what is left unpacks to nothing, without an error.
-    Kind.TRUNCATED_GZIP: (200, gzip.compress(SUCCESS)[:12], {"Content-Encoding": "gzip"}),
-    Kind.OVERSIZED: (200, SUCCESS + b" " * 1_000_000, {}),
+    Kind.NOT_MODIFIED: (304, b"", {}),
 }
-"""Status, body and headers of each fault that is an answer."""
+"""Status, body and headers of each fault whose answer has nothing to do with the request."""
+
+BLANKS = 1_000_000
+"""Bytes by which an oversized answer is longer than it should be, at least."""
+
+OVERSIZE = 16
+"""How many times longer than sound an oversized answer is at least."""
 
 
 def success(session_id: str | None) -> Response:
@@ -45,14 +50,36 @@ def rejection() -> Response:
     return Response(b"", media_type="text/html")
 
 
-def faulty(fault: Fault) -> Response:
-    """Answer a login as the fault says. `Kind.SLOW` has no answer of its own."""
+def faulty(fault: Fault, sound: Page) -> Response:
+    """Answer as the fault says.
+
+    Args:
+        fault: Of any kind but `Kind.SLOW`, which has no answer of its own.
+        sound: The answer without the fault; without a cookie, should it be to a login.
+    """
     if fault.kind is Kind.DROP:
         return Dropped()
-    status, body, headers = FAULTY[fault.kind]
-    if fault.retry_after is not None:
-        headers = {**headers, "Retry-After": fault.retry_after}
-    return Response(body, status, headers=headers, media_type="text/html")
+    if fault.kind in FAULTY:
+        status, body, headers = FAULTY[fault.kind]
+        if fault.retry_after is not None:
+            headers = {**headers, "Retry-After": fault.retry_after}
+        return Page(body, status, headers=headers).response()
+    return _spoilt(fault, sound).response()
+
+
+def _spoilt(fault: Fault, sound: Page) -> Page:
+    """Spoil a sound answer."""
+    body, headers = sound.body, dict(sound.headers)
+    if fault.kind in DAMAGES:
+        body = damaged(fault.kind, body, fault.fields)
+    elif fault.kind is Kind.OVERSIZED:
+        body += b" " * max(BLANKS, OVERSIZE * len(body))
+    elif fault.kind is Kind.TRUNCATED_GZIP:
+        # A short one is cut inside the header: what is left unpacks to nothing, without an error.
+        packed = gzip.compress(body)
+        body = packed[: max(12, len(packed) // 2 if len(packed) > 100 else 0)]
+        headers["Content-Encoding"] = "gzip"
+    return Page(body, sound.status, sound.media, headers)
 
 
 class Dropped(Response):

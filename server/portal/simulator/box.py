@@ -96,6 +96,7 @@ class Box:
         self._last_seen: Record | None = None  # what the portal saw before contact was lost
         self._added: deque[Notice] = deque(maxlen=NOTICES)
         self._at = self._midnight = now
+        self._balanced: tuple[tuple[float, float, Setup, float], Flows] | None = None
         self._phase = STEP * (1 + plant.seed % 4)
         self._begin(now)
 
@@ -171,6 +172,10 @@ class Box:
                 change.due = max(change.due, now + delay)
             self.advance(now)
 
+    def fill(self, percent: float) -> None:
+        """Have the battery so full from now on, from nowhere: no counter knows of it."""
+        self._stored = self.plant.battery_wh * percent / 100
+
     def switch_bypass(self, now: float, state: str) -> None:
         """Switch to `off`, `automatic` or `manual`, with the notifications that belong to it."""
         self.advance(now)
@@ -194,10 +199,10 @@ class Box:
         self._own: deque[Notice] = deque(self._story(today), maxlen=NOTICES)
         self.records: deque[Record] = deque(maxlen=RECORDS)
         while self._at < today - LEAD:
+            self._upload(PAST_STEP)
             self._live(PAST_STEP)
             self._at += PAST_STEP
             self._watch()
-            self._upload()
 
     def _begin_again(self, now: float) -> None:
         """Start afresh at another time, as set as now."""
@@ -249,10 +254,18 @@ class Box:
         if self.setup.formatting and percent >= self.setup.target:
             self.setup = dataclasses.replace(self.setup, formatting=False)
 
-    def _upload(self) -> None:
-        self.records.append(Record(self._at, self._flows(), self._stored, self._meters))
+    def _upload(self, seconds: int = STEP) -> None:
+        self.records.append(Record(self._at, self._flows(seconds), self._stored, self._meters))
 
     def _flows(self, seconds: float = STEP) -> Flows:
+        """Balance the house as it is now. Until something changes, the answer is remembered."""
+        seconds = max(seconds, STEP)
+        question = (self._at, self._stored, self.setup, seconds)
+        if self._balanced is None or self._balanced[0] != question:
+            self._balanced = (question, self._balance(seconds))
+        return self._balanced[1]
+
+    def _balance(self, seconds: float) -> Flows:
         minute = self._at - self._at % STEP
         plant = self.plant
         strings = yields(minute, plant.panels, plant.seed)
@@ -268,7 +281,7 @@ class Box:
             demand=drawn,
             stored=self._stored,
             boiler_today=self._meters.day.boiler,
-            seconds=max(seconds, STEP),
+            seconds=seconds,
         )
 
 

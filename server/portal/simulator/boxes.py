@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from .accounts import DEMO2_EMAIL, DEMO_EMAIL
 from .box import Box
 from .grain import grain, seed_of
@@ -56,13 +54,14 @@ class Boxes:
             return None
         return self._box(box_id, now)
 
-    def made(self) -> Iterable[Box]:
-        """Give the boxes that have been asked for."""
-        return self._made.values()
+    def advance(self, now: float) -> None:
+        """Let all boxes that have been asked for live until a Unix time."""
+        for box in self._made.values():
+            box.advance(now)
 
-    def owner(self, box_id: str) -> str:
-        """Name the account of a box that exists."""
-        return self._owners[box_id]
+    def as_json(self) -> dict[str, list[str]]:
+        """List the boxes of every account that has been asked for its own, and of the built-in."""
+        return {email: list(ids) for email, ids in self._ids.items()}
 
     def _box(self, box_id: str, now: float) -> Box:
         box = self._made.get(box_id)
@@ -88,10 +87,10 @@ def _make(box_id: str, seed: int, now: float) -> Box:
                 seed=own, queen=True, panel_wp=(5400, 0), battery_wh=9600, battery_w=4000.0,
                 own_w=190.0, boiler_w=0.0, other_meter=False,
             )  # fmt: skip
-            return Box(box_id, plant, Setup(app=1, floor=30, to_grid=0, feed_cap=3000), now)
+            return Box(box_id, plant, Setup(app=1, floor=30, to_grid=0, feed_cap=3000, ssr0=0), now)
         case str(known) if known == SECOND_BOX:
             plant = Plant(seed=own, boiler_w=0.0, battery_wh=9600, panel_wp=(4500, 2700))
-            box = Box(box_id, plant, Setup(feed_cap=5000), now)
+            box = Box(box_id, plant, Setup(feed_cap=5000, ssr0=0), now)
             box.full, box.queen = True, False
             return box
         case str(known) if known == DEMO_BOX:

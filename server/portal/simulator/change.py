@@ -40,6 +40,4 @@ class Change:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return " ".join(str(part) for part in value)
     return str(int(value)) if isinstance(value, bool) else str(value)

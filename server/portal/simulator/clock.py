@@ -73,7 +73,7 @@ class Clock:
             raise ClockRefused('a clock is {"offset": seconds} or {"at": time}, and {"speed": n}')
         if {"offset", "at"} <= raw.keys():
             raise ClockRefused('"offset" and "at" say the same; send one of them')
-        to = _moment(raw["at"]) if "at" in raw else None
+        to = moment(raw["at"]) if "at" in raw else None
         if "offset" in raw:
             to = self._wall() + _number(raw["offset"], "offset")
         self.move(to=to, speed=_number(raw["speed"], "speed") if "speed" in raw else None)
@@ -95,7 +95,12 @@ def _number(raw: object, name: str) -> float:
     return float(raw)
 
 
-def _moment(raw: object) -> float:
+def moment(raw: object) -> float:
+    """Read a moment that came as JSON: a time, Prague's unless it names another zone.
+
+    Raises:
+        ClockRefused: It is none.
+    """
     try:
         at = datetime.fromisoformat(raw) if isinstance(raw, str) else None
     except ValueError:

@@ -1,10 +1,12 @@
-"""How many logins the simulated portal has seen, per account and in all."""
+"""How many logins and other requests the simulated portal has seen."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+
+from .endpoints import Endpoint
 
 
 @dataclass(slots=True)
@@ -42,11 +44,17 @@ class Counters:
     """Counts per known account and in all.
 
     Logins with an unknown e-mail appear only in the sum: the table is bounded by the accounts.
+
+    Attributes:
+        total: All logins.
+        accounts: Logins by account.
+        requests: All requests, by what they are for.
     """
 
     def __init__(self) -> None:
         self.total = Count()
         self.accounts: dict[str, Count] = {}
+        self.requests = dict.fromkeys(Endpoint, 0)
 
     @contextlib.contextmanager
     def login(self, account: str | None) -> Iterator[tuple[Count, ...]]:
@@ -67,7 +75,7 @@ class Counters:
                 count.end()
 
     def as_json(self) -> dict[str, object]:
-        """Describe all counts."""
+        """Describe the counts of logins."""
         return {
             "total": asdict(self.total),
             "accounts": {email: asdict(count) for email, count in self.accounts.items()},

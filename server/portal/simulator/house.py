@@ -86,7 +86,7 @@ def settle(
     )
     left = surplus - charge
     if not setup.manual and left > BOILER_THRESHOLD_W and boiler_today < BOILER_DAY_WH:
-        boiler = min(plant.boiler_w, left) if setup.relays[0] else 0.0
+        boiler = min(plant.boiler_w, left) if setup.ssr0 else 0.0
         left -= boiler
     curtailed = min(max(left - export_cap(plant, setup), 0.0), pv)
     kept = (pv - curtailed) / pv if pv else 0.0
@@ -108,7 +108,7 @@ def settle(
 
 
 def _by_hand(plant: Plant, setup: Setup) -> float:
-    return plant.boiler_w * setup.relays[0] if setup.manual else 0.0
+    return plant.boiler_w * setup.ssr0 if setup.manual else 0.0
 
 
 def _battery(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import calendar
+from datetime import date
 from typing import NamedTuple
 
 from .house import Flows
@@ -39,6 +40,10 @@ class Energy(NamedTuple):
     def plus(self, more: Energy) -> Energy:
         """Add two amounts."""
         return Energy(*[a + b for a, b in zip(self, more, strict=True)])
+
+    def times(self, factor: int) -> Energy:
+        """Give so many times this amount."""
+        return Energy(*[a * factor for a in self])
 
     def then(self, flows: Flows, seconds: float) -> Energy:
         """Give the energy after these flows lasted so many seconds more."""
@@ -92,14 +97,11 @@ class Meters(NamedTuple):
 
 def before(plant: Plant, day: date) -> Meters:
     """Guess the counters at the midnight with which a day begins, from the seasons so far."""
-    month = year = Energy()
-    past = date(day.year, 1, 1)
-    while past < day:
-        used = _typical(plant, past)
-        year = year.plus(used)
-        if past.month == day.month:
-            month = month.plus(used)
-        past += timedelta(days=1)
+    month = _typical(plant, day).times(day.day - 1)
+    year = month
+    for past in range(1, day.month):
+        days = calendar.monthrange(day.year, past)[1]
+        year = year.plus(_typical(plant, date(day.year, past, 15)).times(days))
     return Meters(Energy(), month, year)
 
 

@@ -176,12 +176,12 @@ def _full_power(box: Box, slow: Record, now: Watts) -> dict[str, dict[str, Any]]
 def _boiler(box: Box, now: Watts, day: Energy) -> Block:
     if not box.plant.boiler_w:
         return []
-    on = now.boiler > 0
-    relays = [int(on and relay) for relay in box.setup.relays]
     return {
         "p": now.boiler,
         "w": int(day.boiler),
-        **dict(zip(("ssr1", "ssr2", "ssr3"), relays, strict=True)),
+        "ssr1": int(now.boiler > 0),
+        "ssr2": 0,
+        "ssr3": 0,
     }
 
 

@@ -46,6 +46,8 @@ class Plant:
 class Setup:
     """What can be set, by the portal's writes or by the box itself.
 
+    Only the boiler's first relay has an element behind it.
+
     Attributes:
         mode: 0 Home 1, 1 Home 2, 2 Home 3, 3 Home UPS.
         app: Supplementary modes: bit 0 Home 5, bit 1 Home 6.
@@ -55,7 +57,7 @@ class Setup:
         to_grid: Export switch of the inverter, 0 or 1.
         feed_cap: Export cap in W.
         manual: Boiler by hand: full power, whatever sun and tariff.
-        relays: The boiler's relays 1 to 3.
+        ssr0, ssr1, ssr2: The boiler's relays 1, 2 and 3: numbered so by the portal (observed).
     """
 
     mode: int = 0
@@ -66,7 +68,9 @@ class Setup:
     to_grid: int = 1
     feed_cap: int = UNLIMITED_W
     manual: bool = False
-    relays: tuple[int, int, int] = (1, 0, 0)
+    ssr0: int = 1
+    ssr1: int = 0
+    ssr2: int = 0
 
 
 def delivery(plant: Plant, setup: Setup) -> str:

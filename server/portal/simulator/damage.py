@@ -1,0 +1,99 @@
+"""Data gone wrong: a sound JSON text in, a damaged one out. Pure.
+
+What is no JSON object, such as the answer to an ended session, is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from .faults import Kind
+
+EVERYTHING = ("actual",)
+"""What is damaged in json.php's answer unless the fault names its fields: the live block."""
+
+
+def damaged(kind: Kind, body: bytes, fields: tuple[str, ...] = ()) -> bytes:
+    """Damage an answer.
+
+    Args:
+        kind: One of `DAMAGES`.
+        body: The sound answer of json.php or json2.php.
+        fields: Which blocks (`actual`) or fields (`batt.bat_c`) of json.php; the live block unless
+            given.
+    """
+    try:
+        sound = json.loads(body)
+    except ValueError:
+        return body
+    if not isinstance(sound, dict):
+        return body
+    if "items" in sound:
+        broken: Any = {"items": [_item(kind, item, place) for place, item in _from_end(sound)]}
+    else:
+        broken = {box: _box(kind, told, fields or EVERYTHING) for box, told in sound.items()}
+    return json.dumps(broken, separators=(",", ":")).encode()
+
+
+def _from_end(sound: dict[str, Any]) -> list[tuple[int, Any]]:
+    items = sound["items"]
+    return [(len(items) - 1 - place, item) for place, item in enumerate(items)]
+
+
+def _item(kind: Kind, item: Any, place: int) -> Any:
+    """Damage one item of a series; its place counts from the newest, which is 0."""
+    values = item["values"]
+    if kind is Kind.NULLS:
+        # The newest are hit as well: they are what clients look at.
+        match place % 12:
+            case 0:
+                return {"values": [None for _ in values]}
+            case 1:
+                return None
+            case 3:
+                return {"values": values[:1]}
+            case 5:
+                return {}
+        return item
+    return {"values": [WRONG[kind](value) for value in values]}
+
+
+def _box(kind: Kind, told: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    if kind is Kind.DIP:
+        told["dc_in"]["fv_ad"] = max(told["dc_in"]["fv_ad"] - 7, 0)
+        return told
+    for name in fields:
+        block, _, field = name.partition(".")
+        if block not in told:
+            continue
+        if not field:
+            told |= _whole_block(kind, block, told[block])
+            if kind is Kind.DROPPED:
+                del told[block]
+        elif isinstance(told[block], dict) and field in told[block]:
+            if kind is Kind.DROPPED:
+                del told[block][field]
+            else:
+                told[block][field] = WRONG[kind](told[block][field])
+    return told
+
+
+def _whole_block(kind: Kind, name: str, block: Any) -> dict[str, Any]:
+    if not isinstance(block, dict) or kind is Kind.DROPPED:
+        return {}
+    if kind is Kind.RETYPED:
+        return {name: "0"}
+    return {name: {field: WRONG[kind](value) for field, value in block.items()}}
+
+
+WRONG: dict[Kind, Callable[[Any], Any]] = {
+    Kind.NAN: lambda _: float("nan"),
+    Kind.TEXTS: str,
+    Kind.RETYPED: lambda value: {"value": value},
+}
+"""What becomes of one value."""
+
+DAMAGES = frozenset({*WRONG, Kind.DROPPED, Kind.DIP, Kind.NULLS})
+"""The kinds of fault that are damage to data."""

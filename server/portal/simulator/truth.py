@@ -1,0 +1,75 @@
+"""The simulator's own truth about a box: all that is so now, each with its unit in its name."""
+
+from __future__ import annotations
+
+from .box import Box, Record
+from .house import Flows
+from .meters import Meters
+from .plant import delivery, export_cap
+from .prague import local, naive
+
+
+def truth(box: Box, now: float) -> dict[str, object]:
+    """Tell all about a box at a Unix time, whether the portal knows it or not."""
+    current, uploaded = box.record(now), box.uploaded(now)
+    setup, plant = box.setup, box.plant
+    return {
+        "box": box.id,
+        "now": local(now).isoformat(timespec="seconds"),
+        "last_contact": naive(box.seen(now).at),
+        "online": not box.offline,
+        "live_data": box.live_data,
+        "full_payload": box.full,
+        "queen": plant.queen,
+        "bypass": box.bypassed,
+        "mode": setup.mode,
+        "app": setup.app,
+        "delivery": delivery(plant, setup),
+        "export_cap_w": export_cap(plant, setup),
+        "feed_cap_setting_w": setup.feed_cap,
+        "to_grid": setup.to_grid,
+        "charging_from_grid": setup.formatting,
+        "charge_target_percent": setup.target,
+        "floor_percent": setup.floor,
+        "boiler_fitted": plant.boiler_w > 0,
+        "boiler_manual": setup.manual,
+        "boiler_relays": [setup.ssr0, setup.ssr1, setup.ssr2],
+        "capacity_wh": plant.battery_wh,
+        "panels_wp": sum(plant.panel_wp),
+        "pending_writes": [dict(change.members) for change in box.pending],
+        **_moment(box, current),
+        "uploaded": {"at": naive(uploaded.at), **_moment(box, uploaded)},
+    }
+
+
+def _moment(box: Box, record: Record) -> dict[str, object]:
+    return {
+        **_power(record.flows),
+        "soc_percent": 100 * record.stored / box.plant.battery_wh,
+        "stored_wh": record.stored,
+        "energy": _energy(record.meters),
+    }
+
+
+def _power(flows: Flows) -> dict[str, object]:
+    backed, other = sum(flows.backed), sum(flows.other)
+    return {
+        "pv_w": sum(flows.pv),
+        "pv_1_w": flows.pv[0],
+        "pv_2_w": flows.pv[1],
+        "grid_w": flows.grid,
+        "battery_w": flows.battery,
+        "battery_from_grid_w": flows.from_grid,
+        "backed_load_w": backed,
+        "other_load_w": other,
+        "load_w": backed + other,
+        "boiler_w": flows.boiler,
+        "own_w": flows.own,
+    }
+
+
+def _energy(meters: Meters) -> dict[str, dict[str, float]]:
+    return {
+        span: {f"{name}_wh": value for name, value in energy._asdict().items()}
+        for span, energy in (("day", meters.day), ("month", meters.month), ("year", meters.year))
+    }

@@ -26,8 +26,8 @@ LIVE_BLOCK = "actual"
 """The block that the box sends every few seconds, once its owner has enabled live data."""
 
 LIVE_OFF = (
-    "Live data is not enabled for this box, so the portal does not send it. The owner can enable "
-    "it in the mobile app: Nastaven\u00ed -> P\u0159\u00edstup k dat\u016fm -> "
+    "The portal sends no live data of this box, most likely because its owner has not enabled it. "
+    "That is done in the mobile app: Nastaven\u00ed -> P\u0159\u00edstup k dat\u016fm -> "
     '"\u017div\u00e1 data".'
 )
 

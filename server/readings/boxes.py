@@ -44,7 +44,7 @@ class BoxSummary(Reading):
     """One box of an account."""
 
     id: str = Field(description="Id of the box; other tools take it as box_id.")
-    model: str | None = Field(
+    model: fitted.Variant | None = Field(
         description=(
             '"queen" or "home". Home when the portal does not mark the box; null when it does in a '
             "way that is not known."
@@ -114,10 +114,13 @@ def _summary(box: Box, now: datetime) -> BoxSummary:
     if age is None:
         box.reasons.copy("last_contact_at", "online")
     app = box.code("capabilities.flexibility", "box_prm2", "app")
+    model = fitted.variant(box)
+    if model is None:
+        box.reasons.add("model", fitted.UNKNOWN_VARIANT)
     switch = box.peek_flag("invertor_prms", "to_grid")
     return BoxSummary(
         id=box.id,
-        model=fitted.variant(box),
+        model=model,
         type_number=box.code("type_number", "device", "id_type"),
         online=None if age is None else age <= freshness.SLOW_LIMIT_S,
         last_contact_at=last,

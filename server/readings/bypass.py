@@ -19,14 +19,17 @@ KINDS = {
     "automatic": r"automaticky|automatic",
     "manual": r"rucni|manual",
 }
-ON, OFF = r"zapnut[oay]?|on|enabled", r"vypnut[oay]?|off|disabled"
+END = r"(?=\s*(?:$|[.,;!)\n]))"
+ON = rf"zapnut[oay]?\b|(?:on|enabled|activated){END}"
+OFF = rf"vypnut[oay]?\b|(?:off|disabled|deactivated){END}"
+"""English states must end the sentence: "automatic bypass on your box" tells none."""
+
+LINK = r"\s*(?:[-\u2013\u2014:]|is\b|was\b|has been\b|byl\b|je\b)?\s*(?:turned\b|switched\b)?\s*"
 
 
 def _phrase(kind: str) -> re.Pattern[str]:
     # The whole phrase and nothing loose: "bypass" and a stray "on" in one sentence mean nothing.
-    return re.compile(
-        rf"\b(?:{KINDS[kind]})\s+bypass\s*(?:[-\u2013\u2014:]\s*)?(?:(?P<on>{ON})|(?P<off>{OFF}))\b"
-    )
+    return re.compile(rf"\b(?:{KINDS[kind]})\s+bypass\b{LINK}(?:(?P<on>{ON})|(?P<off>{OFF}))")
 
 
 PHRASES = {kind: _phrase(kind) for kind in KINDS}
@@ -70,14 +73,17 @@ def bypass(notifications: Iterable[Notification], box_id: str) -> Bypass:
 def _newest(notifications: list[Notification], kind: str) -> BypassPart:
     for one in notifications:
         for text in (one.title, one.text):
-            found = PHRASES[kind].search(_plain(text))
-            if found is not None:
-                return BypassPart(
-                    state="on" if found["on"] else "off",
-                    since=one.at,
-                    notification_id=one.id,
-                    evidence=found[0],
-                )
+            found = list(PHRASES[kind].finditer(_plain(text)))
+            if not found:
+                continue
+            on = {match["on"] is not None for match in found}
+            return BypassPart(
+                # One that tells both, as a summary of the day might, tells neither.
+                state="unknown" if len(on) == 2 else "on" if on.pop() else "off",
+                since=one.at,
+                notification_id=one.id,
+                evidence=found[0][0],
+            )
     return UNKNOWN
 
 

@@ -17,6 +17,9 @@ EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 STAMP = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[ T](\d{2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,6})?", re.ASCII
 )
+LONGEST = 40
+"""Characters looked at: 26 and some blanks."""
+
 NEVER_STAMP = re.compile(r"0000-00-00.{0,16}")
 
 
@@ -31,8 +34,13 @@ def starts(day: date) -> datetime:
 
 
 def readings_of(wall: datetime) -> tuple[datetime, ...]:
-    """Give the moments at which clocks in Prague show this: one, two in autumn, none in spring."""
+    """Give the moments at which clocks in Prague show this: one, two in autumn, none in spring.
+
+    None either before there were boxes.
+    """
     found: list[datetime] = []
+    if wall.year < EARLIEST.year:
+        return ()
     for fold in (0, 1):
         moment = wall.replace(tzinfo=PRAGUE, fold=fold).astimezone(UTC)
         if moment.astimezone(PRAGUE).replace(tzinfo=None) == wall and moment not in found:
@@ -52,7 +60,8 @@ def past_moment(wall: datetime, now: datetime) -> datetime | None:
 
 def wall_time(raw: object) -> datetime | None:
     """Read `YYYY-MM-DD HH:MM:SS`; None for anything else."""
-    found = STAMP.fullmatch(raw[:40].strip()) if isinstance(raw, str) else None
+    short = raw if isinstance(raw, str) and len(raw) <= LONGEST else ""
+    found = STAMP.fullmatch(short.strip())
     if found is None:
         return None
     try:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from .box import Box
-from .fitted import variant
+from .fitted import UNKNOWN_VARIANT, variant
 from .model import Reading
 from .numbers import FEED_LIMIT_W
 
@@ -16,13 +16,17 @@ UNLIMITED_W = 10_000
 
 State = Literal["off", "limited", "on"]
 
-UNKNOWN_VARIANT = (
-    "The portal marks the kind of this box in a way that is not known here, and the two kinds "
-    "write the setting differently."
-)
 
 SWITCH, PERMIT, LIMIT = "export.switch", "export.permit", "export.limit"
 """What the state is made of; no readings of their own."""
+
+PERHAPS_QUEEN = (
+    "The portal does not say what kind of box this is, and a Home is assumed. If it is a Queen, "
+    "export is not off but limited to {limit:.0f} W."
+)
+CONTRADICTION = (
+    "Export is switched on in the inverter but not permitted by the box; a change may be under way."
+)
 
 
 class Export(Reading):
@@ -34,7 +38,10 @@ class Export(Reading):
             "unknown is not off: the portal did not say enough."
         )
     )
-    limit_w: float | None = Field(description="The limit, W, when state is limited.")
+    limit_w: float | None = Field(
+        description="The limit, W, when state is limited; null in the other states."
+    )
+    note: str | None = Field(description="What makes the state less than certain; usually null.")
 
 
 def export(box: Box) -> Export:
@@ -50,7 +57,14 @@ def export(box: Box) -> Export:
         state = _home(allowed, permitted, limit) if kind == "home" else _queen(allowed, limit)
     if state is None:
         box.reasons.add("export.state", next(why for why in missing if why))
-    return Export(state=state or "unknown", limit_w=limit if state == "limited" else None)
+    note: str | None = None
+    if state == "off" and allowed and permitted is False:
+        note = CONTRADICTION
+    elif state == "off" and box.raw_variant is None and allowed is False and limit:
+        note = PERHAPS_QUEEN.format(limit=limit) if limit < UNLIMITED_W else None
+    return Export(
+        state=state or "unknown", limit_w=limit if state == "limited" else None, note=note
+    )
 
 
 def _home(to_grid: bool | None, permitted: bool | None, limit: float | None) -> State | None:

@@ -10,6 +10,11 @@ from .numbers import DAY_WH, POWER_W
 
 Variant = Literal["home", "queen"]
 
+UNKNOWN_VARIANT = (
+    "The portal marks the kind of this box in a way that is not known here, and the two kinds "
+    "write the setting differently."
+)
+
 
 def variant(box: Box) -> Variant | None:
     """Tell the two kinds of box apart; None when the portal's mark cannot be read.

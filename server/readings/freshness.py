@@ -10,11 +10,12 @@ LIVE_LIMIT_S = 5 * 60
 SLOW_LIMIT_S = 15 * 60
 """Without, it reports every five minutes: three reports have been missed."""
 
-FUTURE = "The portal's clock is ahead of this server's by up to 5 minutes; the age is taken as 0."
-
 
 def age_s(measured_at: datetime | None, now: datetime) -> int | None:
-    """Give the age in whole seconds; None when the time is unknown."""
+    """Give the age in whole seconds; None when the time is unknown.
+
+    It is 0 while the portal's clock is a little ahead of ours.
+    """
     if measured_at is None:
         return None
     return max(0, int((now - measured_at).total_seconds()))

@@ -186,8 +186,8 @@ def _energy(powers: list[float], hours: float | None) -> float | None:
 def _mean(values: Sequence[float]) -> float | None:
     if not values:
         return None
-    # One value is its own mean, to the last digit.
-    return values[0] if len(values) == 1 else round(sum(values) / len(values), 3)
+    # Rounded for the reader, but never out of the bounds of what was measured.
+    return min(max(round(sum(values) / len(values), 3), min(values)), max(values))
 
 
 def _values(item: object) -> Sequence[object]:

@@ -14,6 +14,9 @@ MOST_CHARACTERS = 2_000_000
 MOST_FOLDERS = 1_000
 """Notifications looked at; nobody reads more, and the portal's own list is far shorter."""
 
+FOLDER = "folder"
+"""Class of the element that holds one notification."""
+
 ESCAPED = re.compile(r"\s*&lt;")
 BREAKS = frozenset({"br", "p", "div", "li", "tr"})
 SILENT = frozenset({"script", "style", "template", "noscript"})
@@ -38,17 +41,18 @@ def folders(markup: str) -> Iterator[Folder]:
     root = _parsed(text)
     if root is None:
         return
-    for count, element in enumerate(_having(root, "folder")):
+    found = (element for element in root.iter() if FOLDER in _classes(element))
+    for count, element in enumerate(found):
         if count == MOST_FOLDERS:
             return
-        row = next(_having(element, "row-2"), None)
+        row = next(_own(element, "row-2"), None)
         strong = None if row is None else next(row.iter("strong", "b"), None)
         yield Folder(
-            classes=tuple(name for point in _having(element, "point") for name in _classes(point)),
-            date=_text(next(_having(element, "date"), None)),
+            classes=tuple(name for point in _own(element, "point") for name in _classes(point)),
+            date=_text(next(_own(element, "date"), None)),
             heading=_text(row),
             strong=_text(strong),
-            body=_text(next(_having(element, "body"), None)),
+            body=_text(next(_own(element, "body"), None)),
         )
 
 
@@ -68,8 +72,21 @@ def _classes(element: Any) -> list[str]:
     return str(element.get("class") or "").split()
 
 
-def _having(element: Any, name: str) -> Iterator[Any]:
-    return (inner for inner in element.iterdescendants() if name in _classes(inner))
+def _own(folder: Any, name: str) -> Iterator[Any]:
+    """Give the elements of a class in a folder, but not those of a folder within it.
+
+    Folders stand beside each other. Where one is not closed the next ends up inside it, and what
+    the first lacks must not be taken from the second.
+    """
+    waiting = list(folder.iterchildren(reversed=True))
+    while waiting:
+        element = waiting.pop()
+        classes = _classes(element)
+        if FOLDER in classes:
+            continue
+        if name in classes:
+            yield element
+        waiting.extend(element.iterchildren(reversed=True))
 
 
 def _text(element: Any) -> str:
@@ -77,8 +94,12 @@ def _text(element: Any) -> str:
     if element is None:
         return ""
     parts: list[str] = []
-    for event, inner in etree.iterwalk(element, events=("start", "end")):
+    walk = etree.iterwalk(element, events=("start", "end"))
+    for event, inner in walk:
         tag = inner.tag
+        if event == "start" and FOLDER in _classes(inner):
+            walk.skip_subtree()
+            continue
         if tag in BREAKS and (event == "end" or tag != "br"):
             parts.append("\n")
         if event == "start":

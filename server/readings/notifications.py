@@ -23,7 +23,7 @@ DATE = re.compile(
     r"(\d{1,2})\.\s*(\d{1,2})\.\s*(\d{4})\s*\|?\s*(\d{1,2}):(\d{2})(?::\d{2})?", re.ASCII
 )
 LEVEL = re.compile(r"level-(\d)", re.ASCII)
-BOX = re.compile(r"#\s*(\d{1,20})(?!\d)", re.ASCII)
+BOX = re.compile(r"(?i)\s*box\s*#\s*(\d{1,20})(?!\d)", re.ASCII)
 DASH = re.compile(r"^[\s\-\u2013\u2014:]+")
 
 
@@ -71,7 +71,7 @@ def select(
 
     Args:
         read: The notifications.
-        box_id: Only those about this box.
+        box_id: Only those about this box; those that name none are left out.
         since: Only those made at this time or later; those without a time are left out.
         limit: That many at most.
     """
@@ -86,10 +86,9 @@ def select(
 
 def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Notification:
     level = _level(folder.classes)
-    box = BOX.search(folder.strong) or BOX.search(folder.heading)
-    title = folder.heading
-    if folder.strong and title.startswith(folder.strong):
-        title = DASH.sub("", title[len(folder.strong) :])
+    # Only where the portal itself writes it: a text may mention whatever it likes.
+    box = BOX.match(folder.strong) or BOX.match(folder.heading)
+    title = DASH.sub("", folder.heading[box.end() :]) if box else folder.heading
     return Notification(
         id=_id(folder, seen),
         level=level,

@@ -45,7 +45,7 @@ def number(raw: object, span: Span) -> float | str:
     if raw is None:
         return NULL
     if isinstance(raw, str):
-        text = raw[:64].strip()
+        text = raw.strip()
         if not text:
             return BLANK
         if not DECIMAL.fullmatch(text):

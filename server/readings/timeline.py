@@ -116,7 +116,8 @@ def _moment(raw: object, after: datetime | None) -> datetime | None:
     if isinstance(raw, bool):
         return None
     if isinstance(raw, int | float):
-        if not math.isfinite(raw) or not 0 < raw < MILLISECONDS * 1000:
+        # Compared first: an int may be too large for a float.
+        if not 0 < raw < MILLISECONDS * 1000:
             return None
         return datetime.fromtimestamp(raw / 1000 if raw >= MILLISECONDS else raw, UTC)
     wall = clock.wall_time(raw)

@@ -1,0 +1,95 @@
+"""Times without a zone, also in the nights when clocks change."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.readings import clock
+
+
+def moment(text: str, now: datetime) -> datetime | None:
+    wall = clock.wall_time(text)
+    return None if wall is None else clock.past_moment(wall, now)
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-15 12:00:00", utc(2026, 1, 15, 11)),
+        ("2026-06-15 12:00:00", utc(2026, 6, 15, 10)),
+        ("2026-06-15T12:00", utc(2026, 6, 15, 10)),
+    ],
+)
+def test_times_are_those_of_clocks_in_prague(text, expected):
+    assert moment(text, utc(2026, 11, 1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (utc(2026, 10, 25, 0, 20), utc(2026, 10, 25, 0, 15)),  # still summer time
+        (utc(2026, 10, 25, 0, 50), utc(2026, 10, 25, 0, 15)),  # nearer to the second, yet to come
+        (utc(2026, 10, 25, 1, 14), utc(2026, 10, 25, 1, 15)),  # within the skew of clocks
+        (utc(2026, 10, 25, 1, 20), utc(2026, 10, 25, 1, 15)),  # the second time round
+        (utc(2026, 10, 25, 9), utc(2026, 10, 25, 1, 15)),
+    ],
+)
+def test_the_repeated_hour_is_the_one_nearest_to_now_that_has_come(now, expected):
+    assert moment("2026-10-25 02:15:00", now) == expected
+
+
+def test_the_hour_that_spring_skips_is_no_time():
+    assert moment("2026-03-29 02:30:00", utc(2026, 3, 29, 12)) is None
+    assert moment("2026-03-29 01:59:59", utc(2026, 3, 29, 12)) == utc(2026, 3, 29, 0, 59, 59)
+    assert moment("2026-03-29 03:00:00", utc(2026, 3, 29, 12)) == utc(2026, 3, 29, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0000-00-00 00:00:00",
+        "0001-01-01 00:00:00",
+        "1970-01-01 01:00:00",
+        "9999-12-31 23:59:59",
+        "2026-02-30 12:00:00",
+        "2026-06-15 25:00:00",
+        "2026-06-15",
+        "15. 6. 2026",
+        "",
+        "٢٠٢٦-06-15 12:00:00",
+        "2026-06-15 12:00:00" + " " * 1000 + "x",
+    ],
+)
+def test_nonsense_is_no_time(text):
+    assert moment(text, utc(2026, 11, 1)) is None
+
+
+def test_the_future_is_nonsense_but_for_a_clock_that_runs_ahead_a_little():
+    now = utc(2026, 6, 15, 10)
+    assert moment("2026-06-15 12:05:00", now) == utc(2026, 6, 15, 10, 5)
+    assert moment("2026-06-15 12:05:01", now) is None
+
+
+@given(at=st.integers(1_420_200_000, 2_200_000_000), late=st.integers(0, 86_400))
+@settings(max_examples=200, deadline=None)
+def test_a_time_read_at_once_is_the_time_it_was(at, late):
+    told = datetime.fromtimestamp(at, UTC)
+    shown = told.astimezone(clock.PRAGUE).strftime("%Y-%m-%d %H:%M:%S")
+    assert moment(shown, told) == told
+    later = moment(shown, told + timedelta(seconds=late))
+    assert later in {told, told + timedelta(hours=1)}
+
+
+@pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25)])
+def test_days_are_as_long_as_they_are(day, hours):
+    length = clock.starts(day + timedelta(days=1)) - clock.starts(day)
+    assert length == timedelta(hours=hours)
+    assert clock.local_day(clock.starts(day)) == day

@@ -1,0 +1,280 @@
+"""History: columns, gaps, thinning, times that have to be assumed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.errors import RangeError
+from server.readings.days import check_range
+from server.readings.history import History, Quantity, history
+from server.readings.series import COLUMNS
+
+from .payloads import NOW, series
+from .test_readings_live import anything
+
+DAY = date(2026, 6, 9)
+MIDNIGHT = datetime(2026, 6, 8, 22, tzinfo=UTC)
+FIVE = timedelta(minutes=5)
+
+
+def read(name, response, first=DAY, last=DAY, now=NOW, **options) -> History:
+    return history(name, response, first, last, now, **options)
+
+
+def named(reading: History, name: str) -> Quantity:
+    return next(quantity for quantity in reading.quantities if quantity.name == name)
+
+
+def test_columns_are_what_the_portal_means_by_them():
+    solar = read("solar", series([[601.5, 541.5, 0, 3011, 2503]]))
+    assert [(q.name, q.unit, q.mean) for q in solar.quantities] == [
+        ("string_1_voltage_v", "V", (601.5,)),
+        ("string_2_voltage_v", "V", (541.5,)),
+        ("string_1_power_w", "W", (3011,)),
+        ("string_2_power_w", "W", (2503,)),
+        ("power_w", "W", (5514,)),
+    ]
+    battery = read("battery", series([[51.5, -20.0, 71, 24.5]]))
+    assert [(q.name, q.unit, q.mean) for q in battery.quantities] == [
+        ("voltage_v", "V", (51.5,)),
+        ("current_a", "A", (-20,)),
+        ("state_of_charge_percent", "%", (71,)),
+        ("temperature_c", "degrees Celsius", (24.5,)),
+        ("power_w", "W", (-1030,)),
+    ]
+    grid = read("grid", series([[233.5, -1203, 907, 4703]]))
+    assert [(q.name, q.unit, q.mean) for q in grid.quantities] == [
+        ("voltage_v", "V", (233.5,)),
+        ("power_w", "W", (-1203,)),
+        ("imported_wh", "Wh", (907,)),
+        ("exported_wh", "Wh", (4703,)),
+    ]
+    load = read("load", series([[401, 253, 1049]]))
+    assert [q.mean for q in load.quantities] == [(401,), (253,), (1049,), (1703,)]
+
+
+def test_what_is_missing_is_counted_and_never_zero():
+    reading = read("battery", series([[51.5, 20.0, 70], None, [51.7], [None, 21.0, "x", ""], []]))
+    charge = named(reading, "state_of_charge_percent")
+    assert charge.mean == (70, None, None, None, None)
+    assert (charge.summary.count, charge.summary.missing) == (1, 4)
+    assert named(reading, "temperature_c").summary.model_dump(exclude={"count", "missing"}) == (
+        dict.fromkeys(
+            (
+                "minimum",
+                "maximum",
+                "mean",
+                "first",
+                "last",
+                "energy_positive_wh_estimate",
+                "energy_negative_wh_estimate",
+            )
+        )
+    )
+    assert named(reading, "power_w").mean == (1030, None, None, None, None)
+
+
+def test_times_are_assumed_from_midnight_in_prague_and_that_is_said():
+    reading = read("load", series([[1, 2, 3]] * 288))
+    assert reading.times[0] == MIDNIGHT
+    assert reading.times[1] - reading.times[0] == 2 * FIVE
+    assert reading.values_per_point == 2
+    assert reading.spacing_s == 300
+    assert any("sends no times" in told for told in reading.assumptions)
+    assert not any("doubtful" in told for told in reading.assumptions)
+
+
+@pytest.mark.parametrize(("day", "count"), [(date(2026, 3, 29), 276), (date(2025, 10, 26), 300)])
+def test_a_day_on_which_clocks_change_is_whole_with_fewer_or_more_values(day, count):
+    reading = read("load", series([[1, 2, 3]] * count), day, day, max_points=1_000)
+    assert reading.times[-1] - reading.times[0] == (count - 1) * FIVE
+    assert named(reading, "power_w").summary.energy_positive_wh_estimate == pytest.approx(
+        6 * count / 12
+    )
+
+
+def test_energy_is_split_by_its_sign_and_leaves_out_what_is_missing():
+    rows = [[233, 1200, 0, 0]] * 144 + [[233, -600, 0, 0]] * 132 + [None] * 12
+    summary = named(read("grid", series(rows)), "power_w").summary
+    assert summary.energy_positive_wh_estimate == 1200 * 12
+    assert summary.energy_negative_wh_estimate == 600 * 11
+    assert (summary.minimum, summary.maximum, summary.missing) == (-600, 1200, 12)
+
+
+def test_quantities_that_are_no_powers_have_no_energy():
+    reading = read("grid", series([[233, 1200, 5, 5]] * 288))
+    for name in ("voltage_v", "imported_wh", "exported_wh"):
+        assert named(reading, name).summary.energy_positive_wh_estimate is None
+
+
+def test_too_few_values_give_no_energy_and_doubtful_times():
+    reading = read("load", series([[1, 2, 3]] * 24))
+    assert named(reading, "power_w").summary.energy_positive_wh_estimate is None
+    assert any("doubtful" in told for told in reading.assumptions)
+
+
+def test_too_many_values_are_spread_over_the_days():
+    reading = read("load", series([[1, 2, 3]] * 1440), max_points=5_000)
+    assert reading.spacing_s == 60
+    assert reading.times[-1] < MIDNIGHT + timedelta(days=1)
+    assert any("spread evenly" in told for told in reading.assumptions)
+
+
+def test_today_ends_now():
+    today = date(2026, 6, 10)
+    midnight = MIDNIGHT + timedelta(days=1)
+    count = int((NOW - midnight) / FIVE) + 1
+    reading = read("load", series([[1, 2, 3]] * count), today, today)
+    assert reading.times[-1] <= NOW
+    assert named(reading, "power_w").summary.energy_positive_wh_estimate is not None
+    reading = read("load", series([[1, 2, 3]] * 288), today, today, max_points=1_000)
+    assert reading.times[-1] <= NOW
+
+
+@pytest.mark.parametrize("key", ["time", "ts"])
+def test_times_that_are_there_are_used(key):
+    seconds = [int((MIDNIGHT + step * 2 * FIVE).timestamp()) for step in range(4)]
+    texts = ["2026-06-09 00:00:00", "2026-06-09 00:10", "x", "2026-06-09 00:30:00"]
+    for told in (seconds, [1000 * second for second in seconds], texts):
+        rows = [[1, 2, 3], [2, 3, 4], None, [4, 5, 6]]
+        reading = read("load", series(rows, **{key: told}))
+        assert reading.times == tuple(MIDNIGHT + step * 2 * FIVE for step in (0, 1, 3))
+        assert named(reading, "power_w").mean == (6, 9, 15)
+        assert named(reading, "power_w").summary.missing == 1
+        assert any("that the portal sent" in told for told in reading.assumptions)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        ["2026-06-09 00:10:00", "2026-06-09 00:00:00"],
+        ["2026-06-09 00:00:00", "2026-06-09 00:00:00"],
+        ["2026-06-01 00:00:00", "2026-06-01 00:05:00"],
+        ["2026-06-09 00:00:00", None],
+        [True, 2],
+        [10**400, float("nan")],
+    ],
+)
+def test_times_that_cannot_be_are_not_believed(told):
+    reading = read("load", series([[1, 2, 3]] * 2, time=told))
+    assert reading.times == (MIDNIGHT, MIDNIGHT + FIVE)
+    assert any("sends no times" in note for note in reading.assumptions)
+
+
+def test_the_hour_that_autumn_repeats_goes_on():
+    walls = ["02:00", "02:30", "02:00", "02:30", "03:00"]
+    told = [f"2025-10-26 {wall}:00" for wall in walls]
+    reading = read(
+        "load", series([[1, 2, 3]] * 5, time=told), date(2025, 10, 26), date(2025, 10, 26)
+    )
+    steps = {b - a for a, b in zip(reading.times, reading.times[1:], strict=False)}
+    assert steps == {timedelta(minutes=30)}
+
+
+@given(
+    values=st.lists(st.none() | st.integers(-90_000, 90_000), max_size=700),
+    points=st.integers(-1, 300),
+)
+@settings(max_examples=50, deadline=None)
+def test_thinning_keeps_what_there_was(values, points):
+    reading = read("grid", series([[230, value, 0, 0] for value in values]), max_points=points)
+    power = named(reading, "power_w")
+    there = [value for value in values if value is not None]
+    assert len(reading.times) == len(power.mean) <= max(points, 1)
+    size = reading.values_per_point
+    assert size * max(len(reading.times) - 1, 0) < max(len(values), 1)
+    if size > 1:
+        assert len(power.minimum) == len(power.maximum) == len(power.mean)
+        assert min((v for v in power.minimum if v is not None), default=None) == (
+            min(there, default=None)
+        )
+        assert max((v for v in power.maximum if v is not None), default=None) == (
+            max(there, default=None)
+        )
+        for start, *point in zip(
+            range(0, len(values), size),
+            power.minimum,
+            power.mean,
+            power.maximum,
+            power.first,
+            power.last,
+            strict=True,
+        ):
+            known = [v for v in values[start : start + size] if v is not None]
+            if not known:
+                assert point == [None] * 5
+                continue
+            assert point[0] <= point[1] <= point[2]
+            assert (point[3], point[4]) == (known[0], known[-1])
+    else:
+        assert list(power.mean) == values
+        assert power.minimum == ()
+    summary = power.summary
+    assert (summary.count, summary.missing) == (len(there), len(values) - len(there))
+    assert (summary.first, summary.last) == ((there[0], there[-1]) if there else (None, None))
+
+
+@given(response=anything | st.fixed_dictionaries({"items": st.lists(anything, max_size=6)}))
+@settings(max_examples=50, deadline=None)
+def test_no_answer_at_all_makes_it_fail(response):
+    for name in COLUMNS:
+        json.loads(read(name, response).model_dump_json())
+
+
+@given(rows=st.lists(st.lists(anything, max_size=6), max_size=5), told=anything)
+@settings(max_examples=50, deadline=None)
+def test_no_values_at_all_make_it_fail(rows, told):
+    for name in COLUMNS:
+        reading = read(name, series(rows, time=[told] * len(rows)))
+        json.loads(reading.model_dump_json())
+        for quantity in reading.quantities:
+            assert quantity.summary.count + quantity.summary.missing == len(rows)
+
+
+def test_nothing_is_said_to_be_nothing():
+    reading = read("solar", {"items": []})
+    assert (reading.times, reading.assumptions[0]) == (
+        (),
+        "The portal has no values for these days.",
+    )
+    assert named(reading, "power_w").summary.mean is None
+    assert "holds no list" in read("solar", {"items": {}}).assumptions[0]
+
+
+def test_a_month_is_read_in_no_time():
+    rows = [[233.5, place % 3000, place, place] for place in range(31 * 288)]
+    reading = read("grid", series(rows), date(2026, 5, 1), date(2026, 5, 31))
+    assert len(reading.times) <= 200
+    assert len(reading.model_dump_json()) < 100_000
+
+
+TODAY = date(2026, 6, 10)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "match"),
+    [
+        (date(2026, 6, 2), date(2026, 6, 1), "after the last"),
+        (TODAY, date(2026, 6, 11), "future"),
+        (date(2014, 12, 31), date(2015, 1, 2), "nothing before"),
+        (date(2026, 5, 10), TODAY, "more than 31 days"),
+        (date.min, TODAY, "nothing before"),
+        (TODAY, date.max, "future"),
+    ],
+)
+def test_days_that_cannot_be_asked_for_are_refused(first, last, match):
+    with pytest.raises(RangeError, match=match):
+        check_range(first, last, TODAY)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [(TODAY, TODAY), (date(2026, 5, 11), TODAY), (date(2015, 1, 1), date(2015, 1, 31))],
+)
+def test_other_days_may_be_asked_for(first, last):
+    check_range(first, last, TODAY)

@@ -27,10 +27,17 @@ class Value(NamedTuple):
 
 
 class Values(NamedTuple):
-    """Values that belong together."""
+    """Values that belong together.
+
+    Attributes:
+        title: What they are about.
+        values: The values.
+        in_line: Drawn in one line where there is a terminal to draw on, not in a column.
+    """
 
     title: str
     values: tuple[Value, ...]
+    in_line: bool = False
 
 
 class Table(NamedTuple):
@@ -41,12 +48,14 @@ class Table(NamedTuple):
         headers: One per column.
         rows: The cells, as text.
         numbers: The columns of numbers, which are aligned to the right.
+        telling: The rows that are drawn where a terminal has room for few; None for all.
     """
 
     title: str
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numbers: range
+    telling: tuple[tuple[str, ...], ...] | None = None
 
 
 Block = str | Values | Table

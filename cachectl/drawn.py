@@ -49,21 +49,32 @@ class Drawing:
 
 
 def _groups(groups: Sequence[Values], *, wide: bool) -> Iterable[RenderableType]:
-    """Draw the first group in one line and the others below it, in up to three columns."""
-    first, *others = groups
-    line = Text(first.title, TITLE)
-    for value in first.values:
+    """Draw groups in one line each where they want that, and others in up to three columns."""
+    for at, (in_line, run) in enumerate(groupby(groups, lambda group: group.in_line)):
+        if at:
+            yield ""
+        if in_line:
+            yield from map(_line, run)
+        else:
+            yield _columns(list(run), 3 if wide else 1)
+
+
+def _line(group: Values) -> RenderableType:
+    line = Text(group.title, TITLE)
+    for value in group.values:
         line.append(f"   {value.label} ", QUIET)
-        line.append(value.text, "default not bold")
-    yield line
-    columns: list[list[RenderableType]] = [[] for _ in range(3 if wide else 1)]
-    for index, group in enumerate(others):
-        column = columns[min(index, len(columns) - 1)]
+        line.append(value.text, ALARM if value.alarming else "default not bold")
+    return line
+
+
+def _columns(groups: Sequence[Values], most: int) -> RenderableType:
+    columns: list[list[RenderableType]] = [[] for _ in range(most)]
+    for index, group in enumerate(groups):
+        column = columns[min(index, most - 1)]
         column.extend((_values(group),) if not column else ("", _values(group)))
     grid = Grid.grid(padding=(0, 4, 0, 0))
     grid.add_row(*(Group(*column) for column in columns))
-    yield ""
-    yield grid
+    return grid
 
 
 def _values(group: Values) -> RenderableType:
@@ -77,8 +88,9 @@ def _values(group: Values) -> RenderableType:
 
 def _table(table: Table, *, columns: int) -> RenderableType:
     """Draw a table; in several columns it reads downwards, then to the right."""
-    height = -(-len(table.rows) // columns)
-    parts = [table.rows[start : start + height] for start in range(0, len(table.rows), height)]
+    rows = table.rows if table.telling is None else table.telling
+    height = max(1, -(-len(rows) // columns))
+    parts = [rows[start : start + height] for start in range(0, len(rows), height)] or [()]
     outer = Grid.grid(padding=(0, 6, 0, 0))
     outer.add_row(*(_rows(table, part) for part in parts))
     return outer

@@ -77,6 +77,42 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
         ),
     ),
     (
+        "Answers",
+        (
+            ("answers", "held", count, False),
+            ("answers_bytes", "size", size, False),
+            ("limit_answers_bytes", "at most", size, False),
+            ("answers_hits_total", "hits", count, False),
+            ("answers_evicted_total", "evicted", count, True),
+        ),
+    ),
+    (
+        "Fetches",
+        (
+            ("fetches_total", "begun", count, False),
+            ("fetches", "now", count, False),
+            ("fetches_waiting", "waiting", count, False),
+            ("fetches_waits_total", "waited", count, False),
+            ("fetches_lost_total", "lost", count, True),
+            ("answers_unavailable_total", "failed", count, True),
+            ("accounts_busy", "busy", count, True),
+        ),
+    ),
+    (
+        "Notes",
+        (
+            ("notes", "held", count, False),
+            ("notes_evicted_total", "evicted", count, True),
+        ),
+    ),
+    (
+        "Changes",
+        (
+            ("holds", "under way", count, False),
+            ("holds_refused_total", "refused", count, False),
+        ),
+    ),
+    (
         "Snapshot",
         (
             ("snapshot_age", "age", duration, False),
@@ -85,6 +121,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
         ),
     ),
 )
+
+IN_LINE = frozenset({"Daemon", "Answers", "Fetches", "Notes", "Changes", "Snapshot"})
+"""Groups drawn in one line each: all in columns would not fit a screen."""
 
 REQUESTS = "requests"
 """The one value of `stats` that is a map: it becomes a table."""
@@ -115,6 +154,7 @@ def stats_report(stats: Mapping[str, Any]) -> Report:
                 Value(key, label, show(stats.get(key)), watched and bool(known(stats.get(key))))
                 for key, label, show, watched in group
             ),
+            title in IN_LINE,
         )
         for title, group in GROUPS
     ]
@@ -130,20 +170,22 @@ def _requests(requests: object) -> Table:
     known = _mapping(requests)
     foreign = sorted(text(verb) for verb in known if verb not in VERBS)
     named = {text(verb): _mapping(figures) for verb, figures in known.items()}
+    rows = {
+        verb: (
+            verb,
+            count(figures.get("total")),
+            microseconds(figures.get("p50_us")),
+            microseconds(figures.get("p99_us")),
+        )
+        for verb in (*VERBS, *foreign)
+        for figures in (named.get(verb, {}),)
+    }
     return Table(
         "Requests",
         ("verb", "total", "p50", "p99"),
-        tuple(
-            (
-                verb,
-                count(figures.get("total")),
-                microseconds(figures.get("p50_us")),
-                microseconds(figures.get("p99_us")),
-            )
-            for verb in (*VERBS, *foreign)
-            for figures in (named.get(verb, {}),)
-        ),
+        tuple(rows.values()),
         numbers=range(1, 4),
+        telling=tuple(row for verb, row in rows.items() if named.get(verb, {}).get("total")),
     )
 
 

@@ -82,6 +82,8 @@ MAY_IMPORT = {
     "server.store": {
         "server.cache.client",
         "server.cache.engine",
+        "server.cache.held",
+        "server.cache.limits",
         "server.cache.outcomes",
         "server.cache.throttle",
         "server.errors",
@@ -128,9 +130,13 @@ MAY_IMPORT = {
 
 # These decide, and leave doing to others: no sockets, no clock of their own, no files.
 PURE = {
+    "server.cache.answers",
     "server.cache.engine",
+    "server.cache.fetches",
     "server.cache.held",
+    "server.cache.holds",
     "server.cache.known",
+    "server.cache.leases",
     "server.cache.limits",
     "server.cache.lines",
     "server.cache.logins",

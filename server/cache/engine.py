@@ -1,4 +1,6 @@
-"""What the cache daemon decides: sessions, leases, locks. No sockets, no loop, no wall clock.
+"""What the cache daemon decides: sessions, leases, locks, and what else workers share.
+
+No sockets, no loop, no wall clock.
 
 One question, `acquire`, is answered in this order: the lock, so that a cached session tells a
 guesser nothing; what is cached; what was rejected a moment ago; and then a lease to log in, or a
@@ -15,7 +17,9 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .held import Held, Session
+from .answers import Answers
+from .held import Entry, OnePerAccount, Session
+from .holds import Hold, Holds
 from .known import Known
 from .limits import (
     ACCOUNT_SHOWN_BYTES,
@@ -72,12 +76,16 @@ class Export:
         sessions: Sessions, the longest unused first.
         failures: Counters of wrong passwords.
         known: Known sources by account, the longest unchanged first.
+        notes: Notes, the longest unused first.
+        holds: Changes under way.
     """
 
     taken: float
     sessions: Sequence[Session]
     failures: Sequence[Failures]
     known: Mapping[bytes, Known]
+    notes: Sequence[Entry] = ()
+    holds: Sequence[Hold] = ()
 
 
 class Engine:
@@ -88,6 +96,10 @@ class Engine:
         throttle: Failed-login budgets; must use the same clock.
         now: The clock, in seconds; never goes back.
         token: Returns 16 random bytes.
+
+    Attributes:
+        answers: Shared answers, and notes.
+        holds: Changes under way.
     """
 
     def __init__(
@@ -99,10 +111,12 @@ class Engine:
     ) -> None:
         self._throttle = throttle
         self._now = now
-        self._held = Held(limits.sessions)
+        self._held = OnePerAccount(limits.sessions)
         self._logins = Logins(limits, throttle, now, token)
         self._rejections = Rejections(limits.rejections, limits.rejected_memory)
         self._totals = dict.fromkeys(TOTALS, 0)
+        self.answers = Answers(limits.answers, now, token)
+        self.holds = Holds(now, token)
 
     def acquire(
         self, key: bytes, account: bytes, source: str, holder: Hashable
@@ -238,6 +252,15 @@ class Engine:
         left = 0.0 if session is None else session.expires - self._now()
         return None if session is None or left <= 0.0 else (session.value, left)
 
+    def peek(self, key: bytes) -> Hit | None:
+        """Return the session of `key` and never a lease, for who proved who they are by a handle.
+
+        A use of the session like any other. Locks are not looked at.
+        """
+        now = self._now()
+        session = self._held.use(key, now)
+        return None if session is None else Hit(session.value, session.expires - now)
+
     def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
         """Store a session that another engine has, for the seconds it has left there.
 
@@ -258,14 +281,18 @@ class Engine:
         A lease that `settle` has returned for it must be given to `release`.
         """
         self._logins.withdraw(ticket)
+        self.answers.withdraw(ticket)
 
     def release(self, key: bytes, token: bytes) -> None:
-        """Give back a lease undecided; the next who waits gets one."""
+        """Give back a lease undecided, or a hold unused; the next who waits gets one."""
         self._logins.release(key, token)
+        self.answers.release(key, token)
+        self.holds.unhold(key, token)
 
     def drop_holder(self, holder: Hashable) -> None:
-        """Pass on the leases of a holder that is gone, and withdraw its tickets."""
+        """Pass on the leases of a holder that is gone, and withdraw its tickets; holds stay."""
         self._logins.drop_holder(holder)
+        self.answers.drop_holder(holder)
 
     def settle(self) -> list[tuple[Ticket, Outcome]]:
         """Do what is due, and return what those who wait are to be told, each exactly once."""
@@ -275,21 +302,18 @@ class Engine:
             total = COUNTED.get(type(outcome))
             if total is not None:
                 self._totals[total] += 1
-        return answers
+        return answers + self.answers.settle()
 
     def next_due(self) -> float | None:
         """Return when `settle` has something to do, on the engine's clock; None when never."""
-        sweep = self._held.sweep_due()
-        logins = self._logins.next_due()
-        if sweep is None or logins is None:
-            return logins if sweep is None else sweep
-        return min(sweep, logins)
+        due = (self._held.sweep_due(), self._logins.next_due(), self.answers.next_due())
+        return min((at for at in due if at is not None), default=None)
 
     def flush(self, what: str, account: bytes | None = None) -> tuple[int, int]:
         """Drop sessions, failed-login records, or both; known sources stay.
 
         With sessions go the leases that would bring new ones: what is fulfilled after a flush was
-        logged in before it.
+        logged in before it. And with them go the answers and notes that were had by them.
 
         Args:
             what: `all`, `sessions`, `expired`, `lockouts` or `account`.
@@ -309,6 +333,7 @@ class Engine:
             case "sessions" | "account":
                 return self._flush_sessions(account), 0
             case "expired":
+                self.answers.drop_expired()
                 return self._held.drop_expired(self._now()), 0
             case "lockouts":
                 return 0, self._flush_lockouts()
@@ -363,12 +388,19 @@ class Engine:
             "waiting": self._logins.waiting,
             "waits_total": self._logins.waits_total,
             "lockouts_active": self._throttle.locked_now(),
+            **self.answers.stats(),
+            **self.holds.stats(),
         }
 
     def export(self) -> Export:
         """Return what outlives a restart. Another thread may read it while the engine goes on."""
         return Export(
-            self._now(), self._held.all(), self._throttle.lockouts(), self._throttle.known()
+            self._now(),
+            self._held.all(),
+            self._throttle.lockouts(),
+            self._throttle.known(),
+            self.answers.export(),
+            self.holds.export(),
         )
 
     def restore(self, export: Export) -> int:
@@ -384,10 +416,13 @@ class Engine:
                 stored, expires = old.stored + shift, old.expires + shift
                 self._held.put(Session(old.key, old.account, old.value, stored, expires))
         self._throttle.restore(export.failures, export.known, shift)
+        self.answers.restore(export.notes, shift)
+        self.holds.restore(export.holds, shift)
         return len(self._held)
 
     def _flush_sessions(self, account: bytes | None) -> int:
         self._logins.void(account)
+        self.answers.flush(account)
         return self._held.clear() if account is None else self._held.drop_account(account)
 
     def _flush_lockouts(self) -> int:

@@ -1,26 +1,28 @@
-"""The sessions held: absolute expiry, the least recently used goes first, one per account."""
+"""What is held: absolute expiry, bounded in number and bytes; the least recently used goes."""
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from itertools import islice
 
 from .limits import ACCOUNT_SHOWN_BYTES
 
 SWEEP_EVERY = 1.0
-"""Seconds between two slices of the search for sessions that have run out."""
+"""Seconds between two slices of the search for entries that have run out."""
 
 SWEEP_SLICE = 1000
-"""Sessions looked at per slice: some 100 us, and a hundred thousand are through in two minutes."""
+"""Entries looked at per slice: some 100 us, and a hundred thousand are through in two minutes."""
 
 
-class Session:
-    """One sealed session. Only `used` and `hits` change; the rest may be read by other threads.
+class Entry:
+    """One sealed value. Only `used` and `hits` change; the rest may be read by other threads.
 
     Attributes:
-        key: Look-up key of the credential.
+        key: Its look-up key.
         account: Key of the account it belongs to.
-        value: The sealed session.
+        value: The sealed value.
         stored: When it was stored, on the engine's clock.
         expires: When it is dropped, on the same clock; never changes.
         used: When it was last asked for, or stored.
@@ -41,112 +43,110 @@ class Session:
         self.hits = 0
 
 
-class Held:
-    """All sessions, by key.
+Session = Entry
+"""An entry whose key is that of a credential."""
 
-    An account has one valid password at a time, so a session under a new key replaces the one
-    under the old: whoever still uses the old password is sent to the portal.
+
+class Entries(ABC):
+    """Entries by key; which of one account exclude each other is for the subclasses to say.
 
     Args:
-        limit: Most sessions held.
+        limit: Most entries held.
+        limit_bytes: Most bytes of values held.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, limit_bytes: float = math.inf) -> None:
         self.limit = limit
+        self.limit_bytes = limit_bytes
         self.bytes = 0
         self.expired_total = 0
         self.evicted_total = 0
         self.flushed_total = 0
         # Ordered by use, the longest unused first.
-        self._sessions: OrderedDict[bytes, Session] = OrderedDict()
-        self._key_of: dict[bytes, bytes] = {}
+        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._unswept: list[bytes] = []
         self._sweep_at: float | None = None
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self._entries)
 
-    def use(self, key: bytes, now: float) -> Session | None:
-        """Return the session of `key` if there is one with time left, and count the use."""
-        session = self._sessions.get(key)
-        if session is None:
+    def use(self, key: bytes, now: float) -> Entry | None:
+        """Return the entry of `key` if there is one with time left, and count the use."""
+        entry = self._entries.get(key)
+        if entry is None:
             return None
-        if session.expires <= now:
+        if entry.expires <= now:
             self._pop(key)
             self.expired_total += 1
             return None
-        session.used = now
-        session.hits += 1
-        self._sessions.move_to_end(key)
-        return session
+        entry.used = now
+        entry.hits += 1
+        self._entries.move_to_end(key)
+        return entry
 
-    def peek(self, key: bytes) -> Session | None:
-        """Return the session of `key` without using it, even one that has run out."""
-        return self._sessions.get(key)
+    def peek(self, key: bytes) -> Entry | None:
+        """Return the entry of `key` without using it, even one that has run out."""
+        return self._entries.get(key)
 
-    def put(self, session: Session) -> None:
-        """Store a session in place of its account's last, dropping another for want of room."""
-        key = session.key
-        other = self._key_of.get(session.account)
-        if other is not None:
-            self._pop(other)
-            self.flushed_total += other != key
-        if key in self._sessions:
+    def put(self, entry: Entry) -> None:
+        """Store an entry in place of what it excludes, dropping others for want of room."""
+        key = entry.key
+        if key in self._entries:
             self._pop(key)
-        while len(self._sessions) >= self.limit:
-            self._pop(next(iter(self._sessions)))
-            self.evicted_total += 1
-        self._sessions[key] = session
-        self._key_of[session.account] = key
-        self.bytes += len(session.value)
+        self._make_way(entry)
+        most_bytes = self.limit_bytes - len(entry.value)
+        while self._entries and (len(self._entries) >= self.limit or self.bytes > most_bytes):
+            self._evict(next(iter(self._entries)))
+        self._entries[key] = entry
+        self.bytes += len(entry.value)
+        self._index(entry)
         if self._sweep_at is None:
-            self._sweep_at = session.stored + SWEEP_EVERY
+            self._sweep_at = entry.stored + SWEEP_EVERY
 
     def drop(self, key: bytes) -> int:
-        """Drop the session of `key`; returns how many there were."""
-        if key not in self._sessions:
+        """Drop the entry of `key`; returns how many there were."""
+        if key not in self._entries:
             return 0
         self._pop(key)
         self.flushed_total += 1
         return 1
 
     def drop_account(self, account: bytes) -> int:
-        """Drop the session of an account; returns how many there were."""
-        key = self._key_of.get(account)
-        return 0 if key is None else self.drop(key)
+        """Drop the entries of an account; returns how many there were."""
+        return sum(self.drop(key) for key in self._keys_of(account))
 
     def clear(self) -> int:
-        """Drop all sessions; returns how many there were."""
-        dropped = len(self._sessions)
-        self._sessions.clear()
-        self._key_of.clear()
+        """Drop all entries; returns how many there were."""
+        dropped = len(self._entries)
+        self._entries.clear()
+        self._clear_index()
         self._unswept = []
         self.bytes = 0
         self.flushed_total += dropped
         return dropped
 
     def drop_expired(self, now: float) -> int:
-        """Drop all sessions that have run out, in one go; returns how many there were."""
-        return self._drop_expired_of(list(self._sessions), now)
+        """Drop all entries that have run out, in one go; returns how many there were."""
+        return self._drop_expired_of(list(self._entries), now)
 
     def sweep_due(self) -> float | None:
         """Return when `sweep` should be called next, on the engine's clock; None when never."""
         return self._sweep_at
 
     def sweep(self, now: float) -> None:
-        """Look for sessions that have run out among the next few, if it is time to."""
+        """Look for entries that have run out among the next few, if it is time to."""
         if self._sweep_at is None or self._sweep_at > now:
             return
         if not self._unswept:
-            self._unswept = list(self._sessions)
+            self._unswept = list(self._entries)
         batch = self._unswept[-SWEEP_SLICE:]
         del self._unswept[-SWEEP_SLICE:]
         self._drop_expired_of(batch, now)
-        self._sweep_at = now + SWEEP_EVERY if self._sessions else None
+        self._sweep_at = now + SWEEP_EVERY if self._entries else None
 
     def latest(self, limit: int, now: float) -> list[dict[str, object]]:
-        """Describe the latest used sessions that have time left, without their values."""
-        live = (one for one in reversed(self._sessions.values()) if one.expires > now)
+        """Describe the latest used entries that have time left, without their values."""
+        live = (one for one in reversed(self._entries.values()) if one.expires > now)
         return [
             {
                 "account": one.account[:ACCOUNT_SHOWN_BYTES],
@@ -159,21 +159,114 @@ class Held:
             for one in islice(live, limit)
         ]
 
-    def all(self) -> list[Session]:
-        """Return all sessions, the longest unused first."""
-        return list(self._sessions.values())
+    def all(self) -> list[Entry]:
+        """Return all entries, the longest unused first."""
+        return list(self._entries.values())
+
+    # What subclasses decide.
+
+    @abstractmethod
+    def _make_way(self, entry: Entry) -> None:
+        """Drop what must not be held beside an entry that is about to be stored."""
+
+    @abstractmethod
+    def _keys_of(self, account: bytes) -> list[bytes]:
+        """Return the keys of an account's entries."""
+
+    @abstractmethod
+    def _index(self, entry: Entry) -> None:
+        """Take note of an entry under its account."""
+
+    @abstractmethod
+    def _unindex(self, entry: Entry) -> None:
+        """Forget an entry under its account."""
+
+    @abstractmethod
+    def _clear_index(self) -> None:
+        """Forget all entries under their accounts."""
+
+    # What they build on.
+
+    def _evict(self, key: bytes) -> None:
+        self._pop(key)
+        self.evicted_total += 1
+
+    def _pop(self, key: bytes) -> None:
+        entry = self._entries.pop(key)
+        self.bytes -= len(entry.value)
+        self._unindex(entry)
 
     def _drop_expired_of(self, keys: list[bytes], now: float) -> int:
         dropped = 0
         for key in keys:
-            session = self._sessions.get(key)
-            if session is not None and session.expires <= now:
+            entry = self._entries.get(key)
+            if entry is not None and entry.expires <= now:
                 self._pop(key)
                 dropped += 1
         self.expired_total += dropped
         return dropped
 
-    def _pop(self, key: bytes) -> None:
-        session = self._sessions.pop(key)
-        del self._key_of[session.account]
-        self.bytes -= len(session.value)
+
+class OnePerAccount(Entries):
+    """Entries of which an account has one at a time: sessions.
+
+    An account has one valid password at a time, so a session under a new key replaces the one
+    under the old: whoever still uses the old password is sent to the portal.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        # Not a table of tables: that would cost a session half as much memory again.
+        self._key_of: dict[bytes, bytes] = {}
+
+    def _make_way(self, entry: Entry) -> None:
+        for key in self._keys_of(entry.account):
+            self.drop(key)
+
+    def _keys_of(self, account: bytes) -> list[bytes]:
+        key = self._key_of.get(account)
+        return [] if key is None else [key]
+
+    def _index(self, entry: Entry) -> None:
+        self._key_of[entry.account] = entry.key
+
+    def _unindex(self, entry: Entry) -> None:
+        del self._key_of[entry.account]
+
+    def _clear_index(self) -> None:
+        self._key_of.clear()
+
+
+class ManyPerAccount(Entries):
+    """Entries of which an account has several: answers, and notes.
+
+    Args:
+        limit: Most entries held.
+        limit_bytes: Most bytes of values held.
+        per_account: Most entries of one account; its least recently used goes.
+    """
+
+    def __init__(self, limit: int, limit_bytes: int, per_account: int) -> None:
+        super().__init__(limit, limit_bytes)
+        self._per_account = per_account
+        self._by_account: dict[bytes, dict[bytes, None]] = {}
+
+    def _make_way(self, entry: Entry) -> None:
+        keys = self._keys_of(entry.account)
+        if len(keys) >= self._per_account:
+            self._evict(min(keys, key=lambda key: self._entries[key].used))
+
+    def _keys_of(self, account: bytes) -> list[bytes]:
+        return list(self._by_account.get(account, ()))
+
+    def _index(self, entry: Entry) -> None:
+        self._by_account.setdefault(entry.account, {})[entry.key] = None
+
+    def _unindex(self, entry: Entry) -> None:
+        keys = self._by_account[entry.account]
+        del keys[entry.key]
+        if not keys:
+            del self._by_account[entry.account]
+
+    def _clear_index(self) -> None:
+        self._by_account.clear()

@@ -13,11 +13,53 @@ SOURCE_MAX_CHARS = 64
 VALUE_MAX_BYTES = 16 * 1024
 """Longest sealed session. They have some 200 bytes; this leaves room to grow."""
 
+ANSWER_MAX_BYTES = 48 * 1024
+"""Longest sealed answer or note: a month of history, compressed; fits a frame of 64 KiB."""
+
+HOLD_MAX = 900.0
+"""Longest hold in seconds: a box has taken a change by then, or never will."""
+
 TTL_MAX = 30 * 86400.0
 """Longest time to live in seconds: no immortal sessions."""
 
 ACCOUNT_SHOWN_BYTES = 6
 """How much of an account's key operators see: enough to tell accounts apart, useless to look up."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimits:
+    """Limits of shared answers and notes. Times are in seconds.
+
+    Attributes:
+        gap: Least time between two fetches begun for one account: what the portal's own web page
+            does not exceed.
+        lease_lasts: How long a holder has; as for logins.
+        longest_wait: How long a `share` waits; as for logins.
+        waiting: Most `share` requests that wait, and fetches under way, at once; as for logins.
+        busy_longest: Longest time an account is left alone because the portal said so. Whatever it
+            said: after an hour one request finds out whether it still means it.
+        busy: Most accounts left alone at once; the first that was goes. Each took a fetch.
+        answers: Most answers held. Small ones cost some 500 bytes beside their value.
+        answer_bytes: Most bytes of their values: a thousand of the longest, far below what the
+            machine has.
+        answers_per_account: A month of every series there is, for a household's boxes.
+        notes: Most notes held: as many as sessions, which they lead to.
+        note_bytes: Most bytes of their values: twice as many notes of the usual 300 bytes.
+        notes_per_account: Handles of all the assistants of a household that do not end theirs.
+    """
+
+    gap: float = 1.0
+    lease_lasts: float = 35.0
+    longest_wait: float = 40.0
+    waiting: int = 20_000
+    busy_longest: float = 3600.0
+    busy: int = 20_000
+    answers: int = 20_000
+    answer_bytes: int = 64 * 1024 * 1024
+    answers_per_account: int = 256
+    notes: int = 100_000
+    note_bytes: int = 64 * 1024 * 1024
+    notes_per_account: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +87,7 @@ class Limits:
             their password there and wonders.
         rejections: Most rejected credentials remembered. The pace of logins brings 120 in
             `rejected_memory`; one that is pushed out costs one login.
+        answers: Those of answers and notes, which have room of their own.
     """
 
     sessions: int = 100_000
@@ -56,3 +99,4 @@ class Limits:
     waiting: int = 20_000
     rejected_memory: float = 60.0
     rejections: int = 4096
+    answers: AnswerLimits = AnswerLimits()

@@ -1,6 +1,6 @@
-"""Who waits for which login, and whose turn it is.
+"""Who waits for which login or fetch, and whose turn it is.
 
-All who ask for one key wait for one `Flight`: the first to get a lease logs in for all. Flights
+All who ask for one key wait for one `Flight`: the first to get a lease does it for all. Flights
 without a lease stand in line by the source of those who wait: sources take turns, so that one who
 asks for a thousand accounts delays the others by one login each. A flight whose account has as
 many undecided attempts as its budget allows is parked, out of the others' way.
@@ -13,13 +13,13 @@ from collections.abc import Hashable, Iterator
 
 
 class Ticket:
-    """A waiting `acquire`. Two are equal only if they are the same object.
+    """A waiting `acquire` or `share`. Two are equal only if they are the same object.
 
     Attributes:
-        holder: Whoever asked, as given to `acquire`.
+        holder: Whoever asked, as given to the engine.
         key: What was asked for.
         account: The account it belongs to.
-        source: Where the question came from.
+        source: Where the question came from; empty when that does not matter.
         deadline: When it is answered at the latest, on the engine's clock.
     """
 
@@ -36,10 +36,10 @@ class Ticket:
 
 
 class Flight:
-    """One login, under way or to come, and all who wait for it.
+    """One login or fetch, under way or to come, and all who wait for it.
 
     Attributes:
-        key: Look-up key of the credential.
+        key: What is asked for.
         account: The account's key.
         token: The lease out for it; None while it has none.
         waiters: Tickets by source; sources and tickets in the order of their arrival.
@@ -92,9 +92,16 @@ class Lines:
             self._ready[source] = line
         return source, flight
 
-    def park(self, flight: Flight, source: str) -> None:
-        """Put a flight aside until its account is unparked."""
-        self._parked.setdefault(flight.account, OrderedDict())[source, flight] = None
+    def park(self, flight: Flight, source: str, *, first: bool = False) -> None:
+        """Put a flight aside until its account is unparked; before its others if `first`."""
+        parked = self._parked.setdefault(flight.account, OrderedDict())
+        parked[source, flight] = None
+        if first:
+            parked.move_to_end((source, flight), last=False)
+
+    def parked(self, account: bytes) -> list[Flight]:
+        """Return the parked flights of an account in their order."""
+        return [flight for _, flight in self._parked.get(account, ())]
 
     def unpark(self, account: bytes) -> None:
         """Let the parked flights of an account stand in line again, at the end.

@@ -1,17 +1,16 @@
 """Who may log in now: leases, their pace, and the order of those who wait for one.
 
 A lease is granted when fewer than `logins_at_once` are out, the pace allows another, and one more
-wrong password would still be within the budgets of account and source. A lease that is lost goes
-to the next who waits for the same key at once, ahead of the lines: they have waited already.
+wrong password would still be within the budgets of account and source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 
+from .leases import Granted, Leases
 from .limits import Limits
-from .lines import Flight, Ticket, Waiting
+from .lines import Flight, Ticket
 from .outcomes import PACED, Lease, Locked, Outcome, Unavailable
 from .throttle import Throttle
 
@@ -44,20 +43,8 @@ class Pace:
         return self._full_at - (self._burst - count) / self._per_second
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A lease that is out."""
-
-    token: bytes
-    key: bytes
-    account: bytes
-    source: str
-    holder: Hashable
-    expires: float
-
-
-class Logins:
-    """Leases and those who wait for them.
+class Logins(Leases):
+    """Leases to log in, and those who wait for them.
 
     Args:
         limits: Numbers and times.
@@ -73,30 +60,10 @@ class Logins:
         now: Callable[[], float],
         token: Callable[[], bytes],
     ) -> None:
+        super().__init__(limits.lease_lasts, limits.longest_wait, now, token)
         self._limits = limits
         self._throttle = throttle
-        self._now = now
-        self._token = token
         self._pace = Pace(limits.logins_per_second, limits.login_burst, now)
-        self._waiting = Waiting()
-        # In the order of their ends, as all last equally long.
-        self._leases: dict[bytes, Granted] = {}
-        # Flights that lost their lease and still have somebody to pass it on to.
-        self._orphans: dict[Flight, None] = {}
-        self._answers: dict[Ticket, Outcome] = {}
-        self.granted_total = 0
-        self.lost_total = 0
-        self.waits_total = 0
-
-    @property
-    def leases(self) -> int:
-        """Leases out now."""
-        return len(self._leases)
-
-    @property
-    def waiting(self) -> int:
-        """Tickets not answered yet."""
-        return len(self._waiting)
 
     def ask(
         self, key: bytes, account: bytes, source: str, holder: Hashable
@@ -112,68 +79,11 @@ class Logins:
             return self._grant(self._waiting.flight(key, account), source, holder)
         if len(self._waiting) >= self._limits.waiting:
             return self._paced()
-        ticket = Ticket(holder, key, account, source, self._now() + self._limits.longest_wait)
-        flight = self._waiting.join(ticket)
+        ticket = self._join(key, account, source, holder)
+        flight = self._waiting.flights[key]
         if flight.token is None and flight not in self._orphans:
             self._waiting.lines.add(flight, source)
-        self.waits_total += 1
         return ticket
-
-    def decide(self, key: bytes, token: bytes) -> Granted | None:
-        """Take back a lease whose login came to something; None if it is not valid any more."""
-        lease = self._leases.get(token)
-        if lease is None or lease.key != key or lease.expires <= self._now():
-            return None
-        self._end(lease)
-        return lease
-
-    def answer(self, key: bytes, outcome: Callable[[str], Outcome]) -> list[Outcome]:
-        """Answer all who wait for a key whose lease was decided.
-
-        Args:
-            key: The key.
-            outcome: Returns the answer for a source; called once for each.
-
-        Returns:
-            What was answered, once per ticket.
-        """
-        flight = self._waiting.flights.get(key)
-        if flight is None:
-            return []
-        told = []
-        for source, tickets in list(flight.waiters.items()):
-            what = outcome(source)
-            for ticket in list(tickets):
-                self._tell(ticket, what)
-                told.append(what)
-        self._waiting.drop_if_idle(flight)
-        return told
-
-    def withdraw(self, ticket: Ticket) -> None:
-        """End the wait of a ticket without an answer; nothing happens if it has ended."""
-        self._answers.pop(ticket, None)
-        self._waiting.leave(ticket)
-
-    def release(self, key: bytes, token: bytes) -> None:
-        """Pass on a lease undecided; nothing happens if it is not valid any more."""
-        lease = self._leases.get(token)
-        if lease is not None and lease.key == key:
-            self._lose(lease)
-
-    def drop_holder(self, holder: Hashable) -> None:
-        """Pass on all leases of a holder and withdraw all its tickets."""
-        for ticket in self._waiting.of_holder(holder):
-            self._waiting.leave(ticket)
-        for ticket in [ticket for ticket in self._answers if ticket.holder == holder]:
-            del self._answers[ticket]
-        for lease in [lease for lease in self._leases.values() if lease.holder == holder]:
-            self._lose(lease)
-
-    def void(self, account: bytes | None) -> None:
-        """Take away the leases of an account, or all when None; those who wait get new ones."""
-        for lease in list(self._leases.values()):
-            if account is None or lease.account == account:
-                self._lose(lease)
 
     def unpark(self, account: bytes | None) -> None:
         """Look again at who may try, after the budgets of an account, or all, were restored."""
@@ -182,41 +92,19 @@ class Logins:
         else:
             self._waiting.lines.unpark(account)
 
-    def settle(self) -> list[tuple[Ticket, Outcome]]:
-        """Do what is due, and return what was answered since the last time."""
-        now = self._now()
-        while self._leases:
-            lease = next(iter(self._leases.values()))
-            if lease.expires > now:
-                break
-            self._lose(lease)
-        for ticket in self._waiting.overdue(now):
-            self._tell(ticket, self._paced())
-        while self._orphans:
-            flight = next(iter(self._orphans))
-            del self._orphans[flight]
-            self._hand_over(flight)
+    def _overdue(self, ticket: Ticket) -> Outcome:  # noqa: ARG002 - the same for all
+        return self._paced()
+
+    def _proceed(self) -> None:
         while self._waiting.lines and self._slot_free():
             source, flight = self._waiting.lines.take()
             if not self._admit(flight, source) and source in flight.waiters:
                 self._waiting.lines.park(flight, source)
-        answers = list(self._answers.items())
-        self._answers.clear()
-        return answers
 
-    def next_due(self) -> float | None:
-        """Return when `settle` has something to do, on the engine's clock; None when never."""
-        if self._answers or self._orphans:
-            return self._now()
-        due = []
-        if self._leases:
-            due.append(next(iter(self._leases.values())).expires)
-        deadline = self._waiting.first_deadline()
-        if deadline is not None:
-            due.append(deadline)
+    def _turn_due(self) -> float | None:
         if self._waiting.lines and len(self._leases) < self._limits.logins_at_once:
-            due.append(self._pace.ready_at())
-        return min(due, default=None)
+            return self._pace.ready_at()
+        return None
 
     def _slot_free(self) -> bool:
         return (
@@ -256,38 +144,16 @@ class Logins:
         return True
 
     def _grant(self, flight: Flight, source: str, holder: Hashable) -> Lease:
-        lasts = self._limits.lease_lasts
-        token = self._token()
-        self._leases[token] = Granted(
-            token, flight.key, flight.account, source, holder, self._now() + lasts
-        )
-        flight.token = token
         for other in flight.waiters:
             self._waiting.lines.remove(flight, other)
         self._pace.take()
-        self.granted_total += 1
-        return Lease(token, lasts)
-
-    def _tell(self, ticket: Ticket, outcome: Outcome) -> None:
-        if self._waiting.leave(ticket):
-            self._answers[ticket] = outcome
+        return super()._grant(flight, source, holder)
 
     def _paced(self) -> Unavailable:
         """Return what those are told who waited too long: when their login would be made."""
         ahead = len(self._waiting.flights) - len(self._leases)
         return Unavailable(PACED, max(1.0, self._pace.ready_at(max(1, ahead)) - self._now()))
 
-    def _lose(self, lease: Granted) -> None:
-        flight = self._end(lease)
-        self.lost_total += 1
-        if flight.waiters:
-            self._orphans[flight] = None
-        else:
-            self._waiting.drop_if_idle(flight)
-
     def _end(self, lease: Granted) -> Flight:
-        del self._leases[lease.token]
-        flight = self._waiting.flights[lease.key]
-        flight.token = None
         self._waiting.lines.unpark(lease.account)
-        return flight
+        return super()._end(lease)

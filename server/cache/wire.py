@@ -60,8 +60,8 @@ MAX_IN_FLIGHT: Final = 4096
 """Most requests of one connection that are not answered: every caller of a worker may wait for one
 login."""
 
-MAX_REPLY_MAP: Final = 64
-"""Most keys of a map in a reply: `stats` has 36."""
+MAX_REPLY_MAP: Final = 128
+"""Most keys of a map in a reply: `stats` has 61."""
 
 MAX_REQUEST_ARRAY: Final = 16
 """Most elements of a request: seven are used, some more may be answered as `arguments`."""

@@ -132,7 +132,7 @@ class DaemonStore:
     async def _leased(
         self, key: bytes, account: bytes, source: str, token: bytes, lease: Lease
     ) -> Outcome:
-        copy = self._local.find(key) if key in self._unshared else None
+        copy = self._local.copy(key) if key in self._unshared else None
         self._unshared.discard(key)
         if copy is None:
             # The daemon does not have it (any more), so neither do we.
@@ -148,7 +148,7 @@ class DaemonStore:
 
     def _keep(self, key: bytes) -> None:
         # Only of what is still held can anything be handed over: that bounds the set as well.
-        self._unshared = {k for k in self._unshared if self._local.find(k) is not None} | {key}
+        self._unshared = {k for k in self._unshared if self._local.copy(k) is not None} | {key}
 
     def _flushed(self, account: bytes | None) -> None:
         self._local.flush(account)

@@ -1,4 +1,4 @@
-"""The session store inside one worker: what is left when the cache daemon is gone.
+"""The store inside one worker: what is left when the cache daemon is gone.
 
 The same engine as the daemon's, with small budgets: every worker has one of its own, so together
 they must not become the login storm or the open lock that the daemon prevents.
@@ -11,13 +11,33 @@ import time
 from collections.abc import Callable
 
 from ..cache.engine import Engine, Limits, Ticket
-from ..cache.outcomes import Outcome
+from ..cache.held import Entry
+from ..cache.limits import AnswerLimits
+from ..cache.outcomes import Hit, Lease, Outcome, Unavailable
 from ..cache.throttle import Policy, Throttle
 
 SESSIONS = 256
 """Copies held: the accounts one worker sees between two restarts of the daemon."""
 
-LIMITS = Limits(sessions=SESSIONS, logins_at_once=1, logins_per_second=0.2, login_burst=3)
+NOTES = 1024
+"""Copies of notes: some handles for each of those accounts."""
+
+ANSWERS = AnswerLimits(
+    answers=SESSIONS,
+    answer_bytes=4 * 1024 * 1024,
+    answers_per_account=64,
+    notes=NOTES,
+    note_bytes=4 * 1024 * 1024,
+)
+"""Answers are kept for so short a time that few are enough. The gap is the daemon's."""
+
+LIMITS = Limits(
+    sessions=SESSIONS,
+    logins_at_once=1,
+    logins_per_second=0.2,
+    login_burst=3,
+    answers=ANSWERS,
+)
 """One login at a time and one in five seconds per worker, three at once after a quiet time."""
 
 WRONG_PER_SOURCE = 2
@@ -26,7 +46,7 @@ WRONG_PER_ACCOUNT = 5
 
 
 class LocalStore:
-    """A `SessionStore` in this process.
+    """A `SessionStore` and `AnswerStore` in this process.
 
     Args:
         policy: Lengths of locks; the numbers of wrong passwords are cut to this file's.
@@ -54,19 +74,7 @@ class LocalStore:
 
     async def acquire(self, key: bytes, account: bytes, source: str) -> Outcome:
         """Look up, lease or wait, as `SessionStore.acquire`; never unavailable."""
-        outcome = self._engine.acquire(key, account, source, self)
-        if not isinstance(outcome, Ticket):
-            return outcome
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting[outcome] = future
-        self._settle()
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self._engine.withdraw(outcome)
-            raise
-        finally:
-            self._waiting.pop(outcome, None)
+        return await self._outcome(self._engine.acquire(key, account, source, self))
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store a value, as `SessionStore.fulfil`."""
@@ -84,6 +92,36 @@ class LocalStore:
         """Drop a dead session, as `SessionStore.forget`."""
         self._engine.forget(key, digest)
 
+    async def share(self, key: bytes, account: bytes) -> Hit | Lease | Unavailable:
+        """Look up, lease or wait, as `AnswerStore.share`."""
+        outcome = await self._outcome(self._engine.answers.share(key, account, self))
+        assert isinstance(outcome, (Hit, Lease, Unavailable))
+        return outcome
+
+    async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Store an answer, as `AnswerStore.answer`."""
+        kept = self._engine.answers.answer(key, token, value, ttl)
+        self._settle()
+        return kept
+
+    async def abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
+        """Say that there is no answer, as `AnswerStore.abstain`."""
+        told = self._engine.answers.abstain(key, token, reason, retry_after)
+        self._settle()
+        return told
+
+    async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store a note, as `AnswerStore.keep`."""
+        self._engine.answers.keep(key, account, value, ttl)
+
+    async def find(self, key: bytes) -> Hit | None:
+        """Return a note, as `AnswerStore.find`."""
+        return self._engine.answers.find(key)
+
+    async def peek(self, key: bytes, account: bytes) -> Hit | None:  # noqa: ARG002 - the protocol
+        """Return a session, as `AnswerStore.peek`."""
+        return self._engine.peek(key)
+
     async def ping(self) -> None:
         """Return at once: it is in this process."""
 
@@ -96,8 +134,8 @@ class LocalStore:
         """Keep a copy of a value that the daemon holds."""
         self._engine.adopt(key, account, value, ttl)
 
-    def find(self, key: bytes) -> tuple[bytes, float] | None:
-        """Return the value of `key` and its seconds left; None if there is none."""
+    def copy(self, key: bytes) -> tuple[bytes, float] | None:
+        """Return the session of `key` and its seconds left; None if there is none."""
         return self._engine.find(key)
 
     def drop(self, key: bytes) -> None:
@@ -112,15 +150,55 @@ class LocalStore:
         """Count a wrong password that could not be told to the daemon."""
         self._throttle.failed(account, source, key)
 
+    def note(self, key: bytes) -> Entry | None:
+        """Return the note under `key` with all there is to it; None if there is none."""
+        return self._engine.answers.note(key)
+
+    def drop_note(self, key: bytes) -> None:
+        """Drop the copy of a note."""
+        self._engine.answers.drop_note(key)
+
+    def rest(self, account: bytes) -> None:
+        """Keep the gap after a request to the portal under a lease of the daemon."""
+        self._engine.answers.rest(account)
+
+    def leave_alone(self, account: bytes, seconds: float) -> None:
+        """Remember for when the daemon is gone that the portal asked for fewer requests."""
+        self._engine.answers.leave_alone(account, seconds)
+
     def flush(self, account: bytes | None) -> None:
         """Drop the copies of one account, or of all."""
         self._engine.flush("sessions" if account is None else "account", account)
+
+    async def _outcome(self, answer: Outcome | Ticket) -> Outcome:
+        """Wait for what a ticket brings; anything else is the answer already."""
+        if not isinstance(answer, Ticket):
+            return answer
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting[answer] = future
+        self._settle()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._engine.withdraw(answer)
+            if future.done() and not future.cancelled():
+                outcome = future.result()
+                if isinstance(outcome, Lease):
+                    # Granted to one who had gone by then: the next who waits shall have it.
+                    self._engine.release(answer.key, outcome.token)
+            raise
+        finally:
+            del self._waiting[answer]
+            self._settle()
 
     def _settle(self) -> None:
         for ticket, outcome in self._engine.settle():
             future = self._waiting.get(ticket)
             if future is not None and not future.done():
                 future.set_result(outcome)
+            elif isinstance(outcome, Lease):
+                # Its caller goes, and has not come to say so yet.
+                self._engine.release(ticket.key, outcome.token)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

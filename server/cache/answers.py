@@ -1,0 +1,232 @@
+"""Answers of the portal that all workers share, and notes that they leave for each other. Pure.
+
+`share` gives the kept answer, or the lease to fetch it, or lets the caller wait for whoever has the
+lease: any number of callers cost one request. Notes need no lease: whoever knows the key of one
+wrote it, or was told it by who did. Both have room of their own, so that neither pushes the other
+out, nor sessions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable
+
+from .fetches import Fetches
+from .held import Entry, ManyPerAccount
+from .limits import ANSWER_MAX_BYTES, KEY_BYTES, TTL_MAX, AnswerLimits
+from .lines import Ticket
+from .outcomes import ABSTENTIONS, BUSY, Hit, Outcome, Unavailable
+
+
+class Answers:
+    """Shared answers and notes.
+
+    Args:
+        limits: Numbers and times.
+        now: The clock, in seconds; never goes back.
+        token: Returns 16 random bytes.
+    """
+
+    def __init__(
+        self, limits: AnswerLimits, now: Callable[[], float], token: Callable[[], bytes]
+    ) -> None:
+        self._now = now
+        self._kept = ManyPerAccount(limits.answers, limits.answer_bytes, limits.answers_per_account)
+        self._notes = ManyPerAccount(limits.notes, limits.note_bytes, limits.notes_per_account)
+        self._fetches = Fetches(limits, now, token)
+        self._hits = self._unavailable = 0
+
+    def share(self, key: bytes, account: bytes, holder: Hashable) -> Outcome | Ticket:
+        """Look up an answer; on a miss grant the lease to fetch it, or let the caller wait.
+
+        Args:
+            key: Names the question; belongs to one account for ever.
+            account: The account's key.
+            holder: Who loses its leases when it goes: a connection.
+
+        Returns:
+            `Hit`, `Lease` or `Unavailable`; or a ticket, for which `settle` will return one of them
+            within `longest_wait`.
+
+        Raises:
+            ValueError: A key has a wrong size.
+        """
+        _check_keys(key, account)
+        now = self._now()
+        entry = self._kept.use(key, now)
+        if entry is not None:
+            self._hits += 1
+            return Hit(entry.value, entry.expires - now)
+        outcome = self._fetches.ask(key, account, holder)
+        if isinstance(outcome, Unavailable):
+            self._unavailable += 1
+        return outcome
+
+    def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Store what was fetched under a lease, and tell those who wait for it.
+
+        Returns:
+            False when the lease is not valid any more: nothing changes.
+
+        Raises:
+            ValueError: `value` or `ttl` is not what the protocol allows.
+        """
+        _check_value(value, ttl)
+        lease = self._fetches.decide(key, token)
+        if lease is None:
+            return False
+        now = self._now()
+        self._kept.put(Entry(lease.key, lease.account, value, now, now + ttl))
+        self._fetches.answer(lease.key, lambda _: Hit(value, ttl))
+        return True
+
+    def abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
+        """Tell those who wait that there is no answer. Nothing is kept but that the portal is busy.
+
+        Args:
+            key: As given to `share`.
+            token: The lease.
+            reason: One of `ABSTENTIONS`.
+            retry_after: Seconds after which another try makes sense.
+
+        Returns:
+            False when the lease is not valid any more: nothing changes.
+
+        Raises:
+            ValueError: `reason` is unknown or `retry_after` is not a time.
+        """
+        if reason not in ABSTENTIONS:
+            raise ValueError("unknown reason")
+        if not (math.isfinite(retry_after) and retry_after >= 0.0):
+            raise ValueError("retry_after is not a time")
+        lease = self._fetches.decide(key, token)
+        if lease is None:
+            return False
+        self._unavailable += 1
+        self._fetches.answer(lease.key, lambda _: Unavailable(reason, retry_after))
+        if reason == BUSY:
+            self._fetches.leave_alone(lease.account, retry_after)
+        return True
+
+    def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store a note in place of the one under the same key.
+
+        Raises:
+            ValueError: An argument is not what the protocol allows.
+        """
+        _check_keys(key, account)
+        _check_value(value, ttl)
+        now = self._now()
+        self._notes.put(Entry(key, account, value, now, now + ttl))
+
+    def find(self, key: bytes) -> Hit | None:
+        """Return the note under `key`; None when there is none."""
+        now = self._now()
+        entry = self._notes.use(key, now)
+        return None if entry is None else Hit(entry.value, entry.expires - now)
+
+    def note(self, key: bytes) -> Entry | None:
+        """Return the note under `key` with all there is to it, without using it; None if none."""
+        entry = self._notes.peek(key)
+        return None if entry is None or entry.expires <= self._now() else entry
+
+    def drop_note(self, key: bytes) -> int:
+        """Drop the note under `key`; returns how many there were."""
+        return self._notes.drop(key)
+
+    def leave_alone(self, account: bytes, seconds: float) -> None:
+        """Grant no lease to an account for so long: the portal said so to somebody else."""
+        self._fetches.leave_alone(account, seconds)
+
+    def rest(self, account: bytes) -> None:
+        """Begin the gap of an account: somebody else asks the portal for it."""
+        self._fetches.rest(account)
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """End the wait of a ticket without an answer; nothing happens if it was answered."""
+        self._fetches.withdraw(ticket)
+
+    def release(self, key: bytes, token: bytes) -> None:
+        """Give back a lease undecided; the next who waits gets one."""
+        self._fetches.release(key, token)
+
+    def drop_holder(self, holder: Hashable) -> None:
+        """Pass on the leases of a holder that is gone, and withdraw its tickets."""
+        self._fetches.drop_holder(holder)
+
+    def settle(self) -> list[tuple[Ticket, Outcome]]:
+        """Do what is due, and return what those who wait are to be told, each exactly once."""
+        now = self._now()
+        self._kept.sweep(now)
+        self._notes.sweep(now)
+        told = self._fetches.settle()
+        for _, outcome in told:
+            self._hits += isinstance(outcome, Hit)
+            self._unavailable += isinstance(outcome, Unavailable)
+        return told
+
+    def next_due(self) -> float | None:
+        """Return when `settle` has something to do, on the engine's clock; None when never."""
+        due = (self._kept.sweep_due(), self._notes.sweep_due(), self._fetches.next_due())
+        return min((at for at in due if at is not None), default=None)
+
+    def flush(self, account: bytes | None) -> None:
+        """Drop the answers and notes of an account, or all when None, and void their leases.
+
+        What the portal said of its load stays: it is the portal's, not the account's.
+        """
+        self._fetches.void(account)
+        for held in (self._kept, self._notes):
+            if account is None:
+                held.clear()
+            else:
+                held.drop_account(account)
+
+    def drop_expired(self) -> None:
+        """Drop all answers and notes that have run out, in one go."""
+        now = self._now()
+        self._kept.drop_expired(now)
+        self._notes.drop_expired(now)
+
+    def stats(self) -> dict[str, object]:
+        """Return this part of the statistics, under the names of `docs/protocol.md`."""
+        return {
+            "answers": len(self._kept),
+            "answers_bytes": self._kept.bytes,
+            "limit_answers_bytes": self._kept.limit_bytes,
+            "answers_hits_total": self._hits,
+            "answers_unavailable_total": self._unavailable,
+            "answers_evicted_total": self._kept.evicted_total,
+            "fetches": self._fetches.leases,
+            "fetches_total": self._fetches.granted_total,
+            "fetches_lost_total": self._fetches.lost_total,
+            "fetches_waiting": self._fetches.waiting,
+            "fetches_waits_total": self._fetches.waits_total,
+            "accounts_busy": self._fetches.busy,
+            "notes": len(self._notes),
+            "notes_evicted_total": self._notes.evicted_total,
+        }
+
+    def export(self) -> list[Entry]:
+        """Return the notes, the longest unused first: they outlive a restart, answers do not."""
+        return self._notes.all()
+
+    def restore(self, notes: Iterable[Entry], shift: float) -> None:
+        """Take in what `export` returned, with `shift` seconds added to its times."""
+        now = self._now()
+        for old in notes:
+            if old.expires + shift > now:
+                stored, expires = old.stored + shift, old.expires + shift
+                self._notes.put(Entry(old.key, old.account, old.value, stored, expires))
+
+
+def _check_keys(key: bytes, account: bytes) -> None:
+    if len(key) != KEY_BYTES or len(account) != KEY_BYTES:
+        raise ValueError("key or account has a wrong size")
+
+
+def _check_value(value: bytes, ttl: float) -> None:
+    if not 0 < len(value) <= ANSWER_MAX_BYTES:
+        raise ValueError("value has a wrong size")
+    if not 0.0 < ttl <= TTL_MAX:
+        raise ValueError("ttl is not above 0 and at most 30 days")

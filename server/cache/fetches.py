@@ -1,0 +1,165 @@
+"""Who may ask the portal now: one at a time per question, and accounts with a gap in between.
+
+The questions of one account take turns in the order in which they came. An account for which the
+portal asked for fewer requests is left alone for as long as it said.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+from .leases import Leases
+from .limits import AnswerLimits
+from .lines import Flight, Ticket
+from .outcomes import BUSY, PACED, Lease, Outcome, Unavailable
+
+ANYWHERE = ""
+"""The source of all tickets here: an answer is the same wherever it is asked for."""
+
+SOONEST = 1.0
+"""Least `retry_after` told to those who would wait too long."""
+
+
+class Fetches(Leases):
+    """Leases to fetch an answer, and those who wait for them.
+
+    Args:
+        limits: Numbers and times.
+        now: The clock, in seconds.
+        token: Returns 16 random bytes.
+    """
+
+    def __init__(
+        self, limits: AnswerLimits, now: Callable[[], float], token: Callable[[], bytes]
+    ) -> None:
+        super().__init__(limits.lease_lasts, limits.longest_wait, now, token)
+        self._limits = limits
+        # When the gap of an account ends; in the order of the ends, as all gaps are equal.
+        self._resting: OrderedDict[bytes, float] = OrderedDict()
+        # Until when an account is left alone; the first that was told of first.
+        self._busy: dict[bytes, float] = {}
+
+    @property
+    def busy(self) -> int:
+        """Accounts left alone now."""
+        now = self._now()
+        return sum(until > now for until in self._busy.values())
+
+    def ask(self, key: bytes, account: bytes, holder: Hashable) -> Lease | Ticket | Unavailable:
+        """Grant a lease, or let the caller wait for one or for whoever has it."""
+        wait = self.busy_for(account)
+        if wait > 0.0:
+            return Unavailable(BUSY, wait)
+        if len(self._waiting) + len(self._leases) >= self._limits.waiting:
+            return self._paced(account)
+        known = key in self._waiting.flights
+        if not known:
+            if self._is_rested(account):
+                return self._grant(self._waiting.flight(key, account), ANYWHERE, holder)
+            if len(self._waiting.lines.parked(account)) * self._limits.gap >= self._longest_wait:
+                return self._paced(account)
+        ticket = self._join(key, account, ANYWHERE, holder)
+        if not known:
+            self._stand_in_line(self._waiting.flights[key])
+        return ticket
+
+    def leave_alone(self, account: bytes, seconds: float) -> None:
+        """Grant nothing to an account for so long, and say so to those in its line."""
+        until = self._now() + min(seconds, self._limits.busy_longest)
+        if until <= self._busy.get(account, self._now()):
+            return
+        self._busy.pop(account, None)
+        if len(self._busy) >= self._limits.busy:
+            del self._busy[next(iter(self._busy))]
+        self._busy[account] = until
+        for flight in self._waiting.lines.parked(account):
+            self._turn_away(flight)
+
+    def rest(self, account: bytes) -> None:
+        """Begin the gap of an account."""
+        self._resting[account] = self._now() + self._limits.gap
+        self._resting.move_to_end(account)
+
+    def busy_for(self, account: bytes) -> float:
+        """Return the seconds for which an account is left alone still; 0.0 when it is not."""
+        until = self._busy.get(account)
+        if until is None:
+            return 0.0
+        wait = until - self._now()
+        if wait <= 0.0:
+            del self._busy[account]
+            return 0.0
+        return wait
+
+    def _is_rested(self, account: bytes) -> bool:
+        """Return whether a new question of an account can be put now, before nobody else's."""
+        if self._orphans or self._waiting.lines:
+            return False
+        until = self._resting.get(account)
+        if until is None:
+            return True
+        if until > self._now() or self._waiting.lines.parked(account):
+            return False
+        del self._resting[account]
+        return True
+
+    def _stand_in_line(self, flight: Flight) -> None:
+        # What is parked is looked at again when the gap ends, so there must be one.
+        if flight.account in self._resting:
+            self._waiting.lines.park(flight, ANYWHERE)
+        else:
+            self._waiting.lines.add(flight, ANYWHERE)
+
+    def _overdue(self, ticket: Ticket) -> Outcome:
+        return self._paced(ticket.account)
+
+    def _hand_over(self, flight: Flight) -> None:
+        if self._resting.get(flight.account, 0.0) > self._now():
+            # The lost fetch may have reached the portal: the gap is kept all the same.
+            self._waiting.lines.park(flight, ANYWHERE, first=True)
+        else:
+            self._serve(flight)
+
+    def _proceed(self) -> None:
+        lines = self._waiting.lines
+        now = self._now()
+        while self._resting:
+            account, until = next(iter(self._resting.items()))
+            if until > now:
+                break
+            del self._resting[account]
+            lines.unpark(account)
+        while lines:
+            _, flight = lines.take()
+            if flight.account in self._resting:
+                lines.park(flight, ANYWHERE)
+            else:
+                self._serve(flight)
+
+    def _turn_due(self) -> float | None:
+        if self._waiting.lines:
+            return self._now()
+        if self._resting and len(self._waiting):
+            return next(iter(self._resting.values()))
+        return None
+
+    def _serve(self, flight: Flight) -> None:
+        if self.busy_for(flight.account) > 0.0:
+            self._turn_away(flight)
+            return
+        ticket = next(iter(flight.waiters[ANYWHERE]))
+        self._tell(ticket, self._grant(flight, ANYWHERE, ticket.holder))
+
+    def _turn_away(self, flight: Flight) -> None:
+        wait = self.busy_for(flight.account)
+        for ticket in list(flight.waiters.get(ANYWHERE, ())):
+            self._tell(ticket, Unavailable(BUSY, wait))
+
+    def _grant(self, flight: Flight, source: str, holder: Hashable) -> Lease:
+        self.rest(flight.account)
+        return super()._grant(flight, source, holder)
+
+    def _paced(self, account: bytes) -> Unavailable:
+        line = self._waiting.lines.parked(account)
+        return Unavailable(PACED, max(SOONEST, len(line) * self._limits.gap))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 
 from ..errors import SessionExpired
@@ -19,16 +20,19 @@ PUT_HTML = 11
 NOTIFICATIONS = "ctrl-notifs"
 """The element of the notifications."""
 
-LOGIN_PAGE = re.compile(r"(?i)type\s*=\s*[\"']?password|\bLogin\.php\b")
-"""What the login page has, and a page about maintenance has not."""
+LOGIN_PAGE = re.compile(
+    r"(?i)type\s*=\s*[\"']?password|\bLogin\.php\b|p(?:\u0159|&#345;|&#x159;|&rcaron;)ihl"
+)
+"""What the login page has, and a page about maintenance has not. When in doubt it is the former: a
+login too many costs less than a dead session that is taken for a live one."""
 
 LIST = re.compile(r"(?i)class\s*=\s*[\"'][^\"'<>]*(?<![\w-])folder-list(?![\w-])")
 ENTRY = re.compile(r"(?i)class\s*=\s*[\"'][^\"'<>]*(?<![\w-])folder(?![\w-])")
 
 ESCAPED = re.compile(r"\s*&lt;")
 
-DIGITS = 100
-"""Digits read of a whole number; Python needs ever longer for longer ones."""
+DIGITS = 18
+"""Digits read of a whole number: what fits into 64 bits, wherever it may be stored or sent."""
 
 
 def read_box_data(answer: Answer, now: float) -> dict[str, object]:
@@ -93,8 +97,8 @@ def _listed(markup: str) -> str:
 def _decoded(answer: Answer, now: float) -> object:
     """Decode the JSON of an answer.
 
-    Strict about its form, but lenient with one number that is none: NaN, which is not JSON, and
-    whole numbers of absurd length become null, and the rest of the data is saved.
+    Strict about its form, but lenient with a number that is none: NaN, which is not JSON, and
+    numbers of absurd size become null, and the rest of the data is saved.
     """
     if answer.status == 401 or answer.status in {301, 302, 303, 307, 308}:
         raise SessionExpired
@@ -104,7 +108,7 @@ def _decoded(answer: Answer, now: float) -> object:
     if not text:
         raise SessionExpired
     try:
-        value: object = json.loads(text, parse_constant=lambda _name: None, parse_int=_whole)
+        value = _loaded(text)
     except (ValueError, RecursionError):
         pass
     else:
@@ -116,5 +120,20 @@ def _decoded(answer: Answer, now: float) -> object:
     raise unexpected("a web page", READ)
 
 
+def _loaded(text: str) -> object:
+    value: object = json.loads(
+        text, parse_constant=lambda _name: None, parse_int=_whole, parse_float=_fraction
+    )
+    if "\\ud" not in text.casefold():
+        return value
+    # Half of a surrogate pair: JSON can carry it, UTF-8 cannot.
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
 def _whole(digits: str) -> int | None:
     return int(digits) if len(digits) <= DIGITS else None
+
+
+def _fraction(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None

@@ -11,7 +11,7 @@ from typing import Any
 from lxml import etree  # type: ignore[import-untyped]
 
 MOST_CHARACTERS = 2_000_000
-MOST_FOLDERS = 1_000
+MOST_FOLDERS = 300
 """Notifications looked at; nobody reads more, and the portal's own list is far shorter."""
 
 FOLDER = "folder"

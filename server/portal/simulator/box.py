@@ -1,38 +1,19 @@
-"""One battery box: its house lived through minute by minute, and what the portal sees of it.
+"""One battery box: what the portal sees of a house, and what waits for it at the portal.
 
-Nothing runs in the background. Whoever asks names the time, and the box catches up in steps of a
-minute on the minute, so that its state depends on its seed, its first day and the writes it got,
-never on when it was asked.
+Nothing runs in the background. Whoever asks names the time, and the box catches up until then.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from collections import deque
-from typing import NamedTuple
 
-from . import battery
 from .change import Change
-from .demand import Demand, demand
 from .grain import grain
-from .house import Flows, settle
-from .meters import Meters, before
+from .living import STEP, Reached, Record, past
 from .notices import Notice, bypass, changed, charged
 from .plant import Plant, Setup
-from .prague import DAY, day_of, next_midnight, start_of
-from .sun import yields
-
-STEP = 60
-"""Seconds for which all power is held; all that happens to a box by itself happens between them."""
-
-PAST_STEP = 300
-"""The same for the past up to `LEAD` before the day begins: it only has to look lived in."""
-
-LEAD = 3600
-"""Seconds before the first midnight from which on the box is lived through by the minute."""
-
-PAST_DAYS = 7
-"""Days a box has lived through before the day on which the simulator starts."""
+from .prague import DAY, day_of, start_of
 
 UPLOAD = 300
 """Seconds between two uploads of everything but the live data (observed)."""
@@ -46,24 +27,12 @@ RECORDS = 40 * DAY // UPLOAD
 JUMP = 31 * DAY
 """Longest jump that is lived through, in seconds; after a longer one the box starts afresh."""
 
-FULL = (80, 100)
-"""Percents that are worth a notification (the vendor's list has them)."""
-
 NOTICES = 500
 """Most notifications a box keeps; the portal shows fewer."""
 
 
-class Record(NamedTuple):
-    """What a box knows about its house at one moment."""
-
-    at: float
-    flows: Flows
-    stored: float
-    meters: Meters
-
-
 class Box:
-    """A box, its plant and its past.
+    """A box, its house and its past.
 
     Args:
         box_id: Ten digits, as text.
@@ -72,10 +41,8 @@ class Box:
         now: Unix time in seconds.
 
     Attributes:
-        setup: How it is set now.
         pending: Accepted writes that the box does not have yet, in the order they came.
         records: Uploads, oldest first.
-        notices: Its own and those an administrator added, oldest first.
         live_data: Whether its user allows the live block.
         full: Whether it sends the many fields of 2023, not the few of today.
         queen: The flag of the same name; None leaves it out.
@@ -86,7 +53,6 @@ class Box:
     def __init__(self, box_id: str, plant: Plant, setup: Setup, now: float) -> None:
         self.id = box_id
         self.plant = plant
-        self.setup = setup
         self.pending: list[Change] = []
         self.live_data = True
         self.full = False
@@ -95,10 +61,14 @@ class Box:
         self.last_set: float | None = None
         self._last_seen: Record | None = None  # what the portal saw before contact was lost
         self._added: deque[Notice] = deque(maxlen=NOTICES)
-        self._at = self._midnight = now
-        self._balanced: tuple[tuple[float, float, Setup, float], Flows] | None = None
+        # Not every box uploads on the same minute.
         self._phase = STEP * (1 + plant.seed % 4)
-        self._begin(now)
+        self._begin(setup, now)
+
+    @property
+    def setup(self) -> Setup:
+        """How the box is set now."""
+        return self._house.setup
 
     @property
     def offline(self) -> bool:
@@ -107,39 +77,33 @@ class Box:
 
     @property
     def notices(self) -> list[Notice]:
-        """All notifications of this box."""
+        """All notifications of this box: its own, then those that were added."""
         return [*self._own, *self._added]
 
     def advance(self, now: float) -> None:
-        """Live until a Unix time."""
-        if not self._at - STEP <= now <= self._at + JUMP:
+        """Live until the last step before a Unix time; start afresh if that is too far away."""
+        house = self._house
+        if not house.at - STEP <= now <= house.at + JUMP:
             self._begin_again(now)
+            return
         while True:
-            grid = self._at - self._at % STEP + STEP
+            minute = house.at - house.at % STEP + STEP
             due = self._next_due()
-            until = min(grid, max(due, self._at))
+            until = min(minute, max(due, house.at))
             if until > now:
                 return
-            self._live(until - self._at)
-            self._at = until
+            house.live(until)
             if due <= until:
-                self._apply()
-            if until == grid:
-                self._watch()
-                if (grid - self._phase) % UPLOAD == 0 and not self.offline:
-                    self._upload()
+                self._apply(self.pending.pop(0))
+            if until == minute:
+                self._tell(house.reached)
+                if (until - self._phase) % UPLOAD == 0 and not self.offline:
+                    self.records.append(house.record(until))
 
     def record(self, now: float) -> Record:
         """Give what is so now, seen by nobody but the house itself."""
         self.advance(now)
-        seconds = max(now - self._at, 0.0)
-        flows = self._flows()
-        return Record(
-            now,
-            flows,
-            battery.after(self._stored, flows.battery, seconds),
-            self._meters._replace(day=self._meters.day.then(flows, seconds)),
-        )
+        return self._house.record(now)
 
     def seen(self, now: float) -> Record:
         """Give what the portal knows from the live data: from the last contact, if that is lost."""
@@ -172,9 +136,20 @@ class Box:
                 change.due = max(change.due, now + delay)
             self.advance(now)
 
-    def fill(self, percent: float) -> None:
-        """Have the battery so full from now on, from nowhere: no counter knows of it."""
-        self._stored = self.plant.battery_wh * percent / 100
+    def set_up(self, now: float, setup: Setup, percent: float | None = None) -> None:
+        """Set all settings at once, as nobody but an administrator can.
+
+        Args:
+            now: Unix time in seconds.
+            setup: All settings.
+            percent: How full the battery shall be, from nowhere; None leaves it.
+        """
+        self.advance(now)
+        # What has flowed since the last step has flowed the old way.
+        self._house.live(now)
+        self._house.setup = setup
+        if percent is not None:
+            self._house.fill(percent)
 
     def switch_bypass(self, now: float, state: str) -> None:
         """Switch to `off`, `automatic` or `manual`, with the notifications that belong to it."""
@@ -189,31 +164,25 @@ class Box:
         """Add a notification."""
         self._added.append(notice)
 
-    def _begin(self, now: float) -> None:
+    def _begin(self, setup: Setup, now: float) -> None:
         today = start_of(day_of(now))
-        self._at = start_of(day_of(today - (PAST_DAYS - 0.5) * DAY))
-        self._midnight = next_midnight(self._at)
-        self._stored = self.plant.battery_wh * (0.4 + 0.2 * grain(self.plant.seed, 0))
-        self._meters = before(self.plant, day_of(self._at))
-        self._armed = set(FULL)
+        house, records = past(self.plant, setup, today)
+        self._house = house.copy()
+        self.records = deque(records, maxlen=RECORDS)
         self._own: deque[Notice] = deque(self._story(today), maxlen=NOTICES)
-        self.records: deque[Record] = deque(maxlen=RECORDS)
-        while self._at < today - LEAD:
-            self._upload(PAST_STEP)
-            self._live(PAST_STEP)
-            self._at += PAST_STEP
-            self._watch()
+        self._tell(self._house.reached)
 
     def _begin_again(self, now: float) -> None:
         """Start afresh at another time, as set as now."""
         lost, self._last_seen = self.offline, None
-        self._begin(now)
+        self._begin(self.setup, now)
+        self.advance(now)
         if lost:
             self.lose_contact(now)
 
     def _story(self, today: float) -> list[Notice]:
         """Tell what happened on the days before, beside what the days themselves bring."""
-        start = today - 2 * DAY + 60 * int(1080 * grain(self.plant.seed, 1))
+        start = today - 2 * DAY + STEP * int(1080 * grain(self.plant.seed, 1))
         return [
             bypass(self.id, start - DAY, automatic=False, on=True),
             bypass(self.id, start - DAY + 1500, automatic=False, on=False),
@@ -221,70 +190,14 @@ class Box:
             bypass(self.id, start + 720, automatic=True, on=False),
         ]
 
+    def _tell(self, reached: list[Reached]) -> None:
+        self._own.extend(charged(self.id, at, percent) for at, percent in reached)
+        reached.clear()
+
     def _next_due(self) -> float:
-        if self.offline or not self.pending:
-            return float("inf")
-        return self.pending[0].due
+        return math.inf if self.offline or not self.pending else self.pending[0].due
 
-    def _apply(self) -> None:
-        change = self.pending.pop(0)
-        change.applied = self.last_set = self._at
-        self._own.append(changed(self.id, self._at, change.lines(self.setup)))
-        self.setup = change.to(self.setup)
-
-    def _live(self, seconds: float) -> None:
-        if not seconds:
-            return
-        flows = self._flows(seconds)
-        self._stored = battery.after(self._stored, flows.battery, seconds)
-        self._meters = self._meters._replace(day=self._meters.day.then(flows, seconds))
-
-    def _watch(self) -> None:
-        """See to what happens by itself: midnight, a full battery, the end of charging."""
-        if self._at >= self._midnight:
-            self._meters = self._meters.at_midnight(self._at)
-            self._midnight = next_midnight(self._at)
-        percent = soc(self.plant, self._stored)
-        for level in FULL:
-            if level in self._armed and percent >= level:
-                self._armed.discard(level)
-                self._own.append(charged(self.id, self._at, level))
-            elif percent < level - 5:
-                self._armed.add(level)
-        if self.setup.formatting and percent >= self.setup.target:
-            self.setup = dataclasses.replace(self.setup, formatting=False)
-
-    def _upload(self, seconds: int = STEP) -> None:
-        self.records.append(Record(self._at, self._flows(seconds), self._stored, self._meters))
-
-    def _flows(self, seconds: float = STEP) -> Flows:
-        """Balance the house as it is now. Until something changes, the answer is remembered."""
-        seconds = max(seconds, STEP)
-        question = (self._at, self._stored, self.setup, seconds)
-        if self._balanced is None or self._balanced[0] != question:
-            self._balanced = (question, self._balance(seconds))
-        return self._balanced[1]
-
-    def _balance(self, seconds: float) -> Flows:
-        minute = self._at - self._at % STEP
-        plant = self.plant
-        strings = yields(minute, plant.panels, plant.seed)
-        drawn = demand(minute, plant.seed)
-        if not plant.other_meter:
-            # Without its meter there is no such section: everything is behind the box.
-            l1, l2, l3 = (a + b for a, b in zip(drawn.backed, drawn.other, strict=True))
-            drawn = Demand((l1, l2, l3), (0.0, 0.0, 0.0))
-        return settle(
-            plant,
-            self.setup,
-            sunshine=(strings[0] * plant.panel_wp[0], strings[1] * plant.panel_wp[1]),
-            demand=drawn,
-            stored=self._stored,
-            boiler_today=self._meters.day.boiler,
-            seconds=seconds,
-        )
-
-
-def soc(plant: Plant, stored: float) -> int:
-    """Give the state of charge in whole percent, as the box reports it."""
-    return round(100 * stored / plant.battery_wh)
+    def _apply(self, change: Change) -> None:
+        change.applied = self.last_set = self._house.at
+        self._own.append(changed(self.id, self._house.at, change.lines(self.setup)))
+        self._house.setup = change.to(self.setup)

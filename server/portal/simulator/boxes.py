@@ -81,19 +81,22 @@ class Boxes:
 def _make(box_id: str, seed: int, now: float) -> Box:
     """Make a box: the built-in ones as documented, others by chance."""
     own = seed_of(f"{seed} {box_id}") % 1_000_000
-    match box_id:
-        case str(known) if known == QUEEN_BOX:
-            plant = Plant(
-                seed=own, queen=True, panel_wp=(5400, 0), battery_wh=9600, battery_w=4000.0,
-                own_w=190.0, boiler_w=0.0, other_meter=False,
-            )  # fmt: skip
-            return Box(box_id, plant, Setup(app=1, floor=30, to_grid=0, feed_cap=3000, ssr0=0), now)
-        case str(known) if known == SECOND_BOX:
-            plant = Plant(seed=own, boiler_w=0.0, battery_wh=9600, panel_wp=(4500, 2700))
-            box = Box(box_id, plant, Setup(feed_cap=5000, ssr0=0), now)
-            box.full, box.queen = True, False
-            return box
-        case str(known) if known == DEMO_BOX:
-            return Box(box_id, Plant(seed=own), Setup(), now)
-    plant = Plant(seed=own, own_w=180.0 + round(60 * grain(own, 2)))
-    return Box(box_id, plant, Setup(), now)
+    if box_id == QUEEN_BOX:
+        plant = Plant(
+            seed=own,
+            panel_wp=(5400, 0),
+            battery_wh=9600,
+            battery_w=4000.0,
+            own_w=190.0,
+            boiler_w=0.0,
+            queen=True,
+            other_meter=False,
+        )
+        return Box(box_id, plant, Setup(app=1, floor=30, to_grid=0, feed_cap=3000, ssr0=0), now)
+    if box_id == SECOND_BOX:
+        plant = Plant(seed=own, boiler_w=0.0, battery_wh=9600, panel_wp=(4500, 2700))
+        box = Box(box_id, plant, Setup(feed_cap=5000, ssr0=0), now)
+        box.full, box.queen = True, False
+        return box
+    chance = 0.0 if box_id == DEMO_BOX else grain(own, 2)
+    return Box(box_id, Plant(seed=own, own_w=200.0 + round(60 * chance)), Setup(), now)

@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from ...errors import OigError
-from .box import Record, soc
+from .living import Record, soc
 from .payload import cells, grid_volts, pv_volts, watts
 from .plant import Plant
 from .prague import start_of

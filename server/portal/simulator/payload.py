@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .blocks import ACCESSORIES, accessory_settings, boiler_settings, service
-from .box import Box, Record, soc
+from .box import Box
 from .grain import wave
 from .house import Flows
+from .living import Record, soc
 from .meters import Energy
 from .plant import Plant
 from .prague import naive

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .box import Box, Record
+from .box import Box
 from .house import Flows
+from .living import Record
 from .meters import Meters
 from .plant import delivery, export_cap
 from .prague import local, naive

@@ -58,9 +58,7 @@ def obey(box: Box, wishes: Mapping[str, Any], now: float, delay: float) -> None:
     box.live_data = wishes.get("live_data", box.live_data)
     box.full = wishes.get("full", box.full)
     box.queen = wishes.get("queen", box.queen)
-    box.setup = dataclasses.replace(box.setup, **setup)
-    if "soc_percent" in wishes:
-        box.fill(wishes["soc_percent"])
+    box.set_up(now, dataclasses.replace(box.setup, **setup), wishes.get("soc_percent"))
     if "bypass" in wishes:
         box.switch_bypass(now, wishes["bypass"])
     if wishes.get("offline") is True:

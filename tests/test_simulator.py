@@ -415,6 +415,7 @@ def test_the_process_listens_on_the_loopback_address_only(portal: RunningPortal)
         (["--port", "70000"], {}, "between 0 and 65535"),
         (["--host", "0.0.0.0"], {}, "unrecognized arguments"),
         (["--session-ttl", "0"], {}, "above 0"),
+        (["--seed", "x"], {}, "invalid int value"),
         ([], {"OIG_SIMULATOR_PORT": "x"}, "OIG_SIMULATOR_PORT is not a number"),
     ],
 )

@@ -156,4 +156,4 @@ def _battery(
     # Only with Home 5 does the battery feed the section without backup, too.
     missing = -(surplus if setup.app & 1 else surplus_behind)
     given = battery.gives(stored, capacity * floor / 100, plant.battery_w, seconds)
-    return -max(min(missing, given), 0.0)
+    return 0.0 - max(min(missing, given), 0.0)

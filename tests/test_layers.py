@@ -82,7 +82,6 @@ MAY_IMPORT = {
     "server.store": {
         "server.cache.client",
         "server.cache.engine",
-        "server.cache.held",
         "server.cache.limits",
         "server.cache.outcomes",
         "server.cache.throttle",
@@ -125,7 +124,7 @@ MAY_IMPORT = {
         "server.settings",
         "rich",
     },
-    "client": {"anyio", "httpx2", "mcp", "mcp_types", "prompt_toolkit", "pydantic", "rich"},
+    "client": {"anyio", "httpx2", "keyring", "mcp", "mcp_types", "prompt_toolkit", "pydantic", "rich"},
 }
 
 # These decide, and leave doing to others: no sockets, no clock of their own, no files.

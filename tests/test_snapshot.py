@@ -167,8 +167,8 @@ def test_a_foreign_file_and_another_format_are_named():
     data = encode(one_of_each(), WALL)
     with pytest.raises(SnapshotError, match="not a snapshot"):
         decode(b"SQLite format 3\0" + data, WALL)
-    with pytest.raises(SnapshotError, match="format 2"):
-        decode(MAGIC + b"\0\2" + data[10:], WALL)
+    with pytest.raises(SnapshotError, match="format 3"):
+        decode(MAGIC + b"\0\3" + data[10:], WALL)
 
 
 @settings(max_examples=100, deadline=None)

@@ -15,7 +15,7 @@ from .fetches import Fetches
 from .held import Entry, ManyPerAccount
 from .limits import ANSWER_MAX_BYTES, KEY_BYTES, TTL_MAX, AnswerLimits
 from .lines import Ticket
-from .outcomes import ABSTENTIONS, BUSY, Hit, Outcome, Unavailable
+from .outcomes import ABSTENTIONS, BUSY, Hit, Note, Outcome, Unavailable
 
 
 class Answers:
@@ -119,16 +119,11 @@ class Answers:
         now = self._now()
         self._notes.put(Entry(key, account, value, now, now + ttl))
 
-    def find(self, key: bytes) -> Hit | None:
+    def find(self, key: bytes) -> Note | None:
         """Return the note under `key`; None when there is none."""
         now = self._now()
         entry = self._notes.use(key, now)
-        return None if entry is None else Hit(entry.value, entry.expires - now)
-
-    def note(self, key: bytes) -> Entry | None:
-        """Return the note under `key` with all there is to it, without using it; None if none."""
-        entry = self._notes.peek(key)
-        return None if entry is None or entry.expires <= self._now() else entry
+        return None if entry is None else Note(entry.account, entry.value, entry.expires - now)
 
     def drop_note(self, key: bytes) -> int:
         """Drop the note under `key`; returns how many there were."""
@@ -137,6 +132,18 @@ class Answers:
     def leave_alone(self, account: bytes, seconds: float) -> None:
         """Grant no lease to an account for so long: the portal said so to somebody else."""
         self._fetches.leave_alone(account, seconds)
+
+    def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store an answer that was fetched under another's lease, and tell those who wait for it.
+
+        Raises:
+            ValueError: An argument is not what the protocol allows.
+        """
+        _check_keys(key, account)
+        _check_value(value, ttl)
+        now = self._now()
+        self._kept.put(Entry(key, account, value, now, now + ttl))
+        self._fetches.answer(key, lambda _: Hit(value, ttl))
 
     def rest(self, account: bytes) -> None:
         """Begin the gap of an account: somebody else asks the portal for it."""

@@ -25,6 +25,15 @@ SILENCES: Final = 2
 LOST: Final = "the connection was lost"
 """Why calls fail when it was the daemon who ended the connection."""
 
+WAIT: Final = frozenset({"acquire", "share"})
+"""Verbs that may be answered `waiting` first."""
+
+HIT: Final = frozenset({"acquire", "share", "peek"})
+"""Verbs that may be answered `hit`."""
+
+LEASE: Final = frozenset({"acquire", "share", "hold"})
+"""Verbs whose answer must be given back if nobody takes it."""
+
 READ_BYTES: Final = 64 * 1024
 """Room for one read. An own buffer: asyncio's default of 256 KiB is mapped anew for each read."""
 
@@ -130,7 +139,7 @@ class Channel(asyncio.BufferedProtocol):
                     continue
                 number, value, expires_in = hit
                 call = calls.pop(number, None)
-                if call is None or call.verb != "acquire":
+                if call is None or call.verb not in HIT:
                     raise _unasked()
                 if not call.answer.done():
                     call.answer.set_result(Hit(value, expires_in))
@@ -173,7 +182,7 @@ class Channel(asyncio.BufferedProtocol):
         """Take note that nobody waits for this call any more; give back what it may have got."""
         call = self._calls.get(number)
         if call is not None:
-            acquired = call.verb == "acquire"
+            acquired = call.verb in LEASE
         elif answer.cancelled() or answer.exception() is not None:
             return
         else:
@@ -240,8 +249,8 @@ class Channel(asyncio.BufferedProtocol):
         if call is None:
             raise _unasked()
         if message.status == "waiting":
-            if call.verb != "acquire":
-                raise RemoteProtocolError("nothing but acquire waits")
+            if call.verb not in WAIT:
+                raise RemoteProtocolError("nothing but acquire and share waits")
             deadline = self._loop.time() + WAITING_SECONDS
             self._calls[number] = call._replace(deadline=deadline, waiting=True)
             return

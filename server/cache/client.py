@@ -13,7 +13,7 @@ from typing import Final
 from ..errors import CacheUnavailable, LocalProtocolError
 from . import wire
 from .channel import LOST, Channel
-from .outcomes import Hit, Lease, Locked, Outcome, Rejected, Unavailable
+from .outcomes import Held, Hit, Lease, Locked, Note, Outcome, Rejected, Unavailable
 
 HUNG_SECONDS: Final = 0.5
 """A daemon that did not answer is left alone for this long; callers fail at once meanwhile."""
@@ -78,21 +78,7 @@ class CacheClient:
             except BaseException:
                 channel.abandon(number, answer)
                 raise
-        if isinstance(reply, Hit):
-            return reply
-        fields = reply.fields
-        match reply.status:
-            case "lease":
-                return Lease(*fields)
-            case "rejected":
-                return Rejected()
-            case "unavailable":
-                return Unavailable(*fields)
-            case "locked":
-                return Locked(*fields)
-            case "error":
-                raise self._refused(*fields)
-        raise self._misfit()
+        return self._outcome(reply)
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store what the login under the lease gave, for `ttl` seconds; False if it was lost.
@@ -125,6 +111,96 @@ class CacheClient:
             case (int(dropped),):
                 return dropped
         raise self._misfit()
+
+    async def share(self, key: bytes, account: bytes) -> Hit | Lease | Unavailable:
+        """Look up an answer; on a miss get the lease to fetch it, or wait for whoever has it.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        outcome = self._outcome(await self._call("share", key, account))
+        if isinstance(outcome, (Hit, Lease, Unavailable)):
+            return outcome
+        raise self._misfit()
+
+    async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Store what was fetched under the lease, for `ttl` seconds; False if it was lost.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        return self._kept(await self._call("answer", key, token, value, ttl))
+
+    async def abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
+        """Say that there is no answer under the lease; False if the lease was lost.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        bounded = min(max(retry_after, 0.0), wire.MAX_SECONDS)
+        return self._kept(await self._call("abstain", key, token, reason, bounded))
+
+    async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store a note for `ttl` seconds.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        self._fields(await self._call("keep", key, account, value, ttl))
+
+    async def find(self, key: bytes) -> Note | None:
+        """Return the note under `key`, None if there is none.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        reply = await self._call("find", key)
+        if isinstance(reply, wire.Reply) and reply.status == "note":
+            return Note(*reply.fields)
+        self._expect_missing(reply)
+        return None
+
+    async def peek(self, key: bytes) -> Hit | None:
+        """Return the session under `key`, None if there is none; never a lease.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        reply = await self._call("peek", key)
+        if isinstance(reply, Hit):
+            return reply
+        self._expect_missing(reply)
+        return None
+
+    async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
+        """Become the only one who changes what `key` names, for up to `lasts` seconds.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        reply = await self._call("hold", key, account, lasts)
+        if isinstance(reply, wire.Reply) and reply.status == "held":
+            return Held(*reply.fields)
+        outcome = self._outcome(reply)
+        if isinstance(outcome, Lease):
+            return outcome
+        raise self._misfit()
+
+    async def unhold(self, key: bytes, token: bytes) -> bool:
+        """End a hold; False when it was over already.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        return self._kept(await self._call("unhold", key, token))
 
     async def ping(self) -> tuple[str, int]:
         """Return the daemon's version and process id.
@@ -255,6 +331,31 @@ class CacheClient:
     def _refuse_for(self, seconds: float, why: str) -> None:
         self._not_before = max(self._not_before, asyncio.get_running_loop().time() + seconds)
         self._why = why
+
+    def _outcome(self, reply: wire.Reply | Hit) -> Outcome:
+        if isinstance(reply, Hit):
+            return reply
+        fields = reply.fields
+        match reply.status:
+            case "lease":
+                return Lease(*fields)
+            case "rejected":
+                return Rejected()
+            case "unavailable":
+                return Unavailable(*fields)
+            case "locked":
+                return Locked(*fields)
+            case "error":
+                raise self._refused(*fields)
+        raise self._misfit()
+
+    def _expect_missing(self, reply: wire.Reply | Hit) -> None:
+        match reply:
+            case wire.Reply(status="missing"):
+                return
+            case wire.Reply(status="error", fields=(code, message)):
+                raise self._refused(code, message)
+        raise self._misfit()
 
     def _kept(self, reply: wire.Reply | Hit) -> bool:
         match reply:

@@ -273,6 +273,9 @@ class Daemon:
     def _settle(self) -> None:
         """Tell those who wait what there is to tell, and set the timer for the next time."""
         self._service.settle()
+        if self._service.urgent:
+            self._service.urgent = False
+            self._keeper.hurry()
         due = self._engine.next_due()
         if due == self._due:
             return

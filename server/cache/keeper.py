@@ -6,6 +6,7 @@ Nothing here stops the daemon: sessions that cannot be kept cost one login each.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -57,6 +58,7 @@ class Keeper:
         self._kept_at: float | None = None
         self._failing = False
         self._writing: asyncio.Future[None] | None = None
+        self._hurry = asyncio.Event()
 
     def age(self) -> float | None:
         """Return the seconds since the last snapshot was written or read; None before."""
@@ -76,15 +78,23 @@ class Keeper:
         return sessions
 
     async def keep(self, take_change: Callable[[], bool]) -> None:
-        """Write a snapshot every period in which there was a change. Runs until cancelled.
+        """Write a snapshot every period in which there was a change, and when there is a hurry.
+
+        Runs until cancelled.
 
         Args:
             take_change: Says whether there was one since it was last called.
         """
         while True:
-            await asyncio.sleep(self._period)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._period)
+            self._hurry.clear()
             if take_change() or self._failing:
                 await self.write()
+
+    def hurry(self) -> None:
+        """Have the next snapshot written at once, if there was a change."""
+        self._hurry.set()
 
     async def write(self) -> None:
         """Write a snapshot now, after the one that is being written, if any."""

@@ -61,6 +61,21 @@ class Locked:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What a worker left for the others.
+
+    Attributes:
+        account: The account it belongs to, with which it is flushed.
+        value: The sealed note, as it was stored.
+        expires_in: Seconds until it is dropped.
+    """
+
+    account: bytes
+    value: bytes
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """Another change is under way.
 

@@ -31,12 +31,13 @@ class PeerLimits:
     Attributes:
         frame_seconds: Time for the rest of a frame once it has begun: half a frame holds a buffer.
         unread_seconds: Time for reading replies that do not fit the kernel's buffer.
-        unread_bytes: Most bytes of replies kept for it: a slow reader must not cost memory.
+        unread_bytes: Most bytes of replies kept for it: a slow reader must not cost memory, but
+            hundreds of callers of one worker may get one and the same long answer at once.
     """
 
     frame_seconds: float = 5.0
     unread_seconds: float = 5.0
-    unread_bytes: int = 4 * 1024 * 1024
+    unread_bytes: int = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         self.tickets: dict[int, Ticket] = {}
         self.leases: dict[int, tuple[bytes, bytes]] = {}
-        self.acquires = False
+        self.copies = False
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._service = service
         self._limits = limits

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from . import wire
-from .wire import KEY_BYTES, MAX_ID, MAX_SOURCE_CHARACTERS, MAX_VALUE_BYTES, VERSION
+from .wire import KEY_BYTES, MAX_ANSWER_BYTES, MAX_ID, MAX_SOURCE_CHARACTERS, VERSION
 
 _INFINITY: Final = float("inf")
 
@@ -86,7 +86,7 @@ def read_hit(frame: memoryview | bytes) -> tuple[int, bytes, float] | None:
         and type(number) is int
         and 0 < number <= MAX_ID
         and type(value) is bytes
-        and 0 < len(value) <= MAX_VALUE_BYTES
+        and 0 < len(value) <= MAX_ANSWER_BYTES
         and (type(expires_in) is float or type(expires_in) is int)
         and 0 <= expires_in < _INFINITY
     ):

@@ -1,7 +1,7 @@
 """Requests of the cache protocol, carried out on the engine. No sockets: a peer is who asked.
 
-Most requests are answered at once. An `acquire` that has to wait is answered `waiting`, and again
-when `settle` finds that its time has come.
+Most requests are answered at once. An `acquire` or `share` that has to wait is answered `waiting`,
+and again when `settle` finds that its time has come.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from ..errors import RemoteProtocolError
 from . import quick, wire
 from .engine import Engine, Ticket
-from .outcomes import Hit, Lease, Locked, Outcome, Rejected, Unavailable
+from .outcomes import Held, Hit, Lease, Locked, Outcome, Rejected, Unavailable
 
 MAX_LEASES: Final = 1024
 """Leases remembered per peer, for a late `cancel`: far more than can be out at once."""
@@ -28,6 +28,9 @@ RESTART_SECONDS: Final = 1.0
 STOPPING: Final = ("shutdown", "the cache daemon stops")
 """Error for whatever is asked from then on."""
 
+OVERLOAD: Final = ("overload", "too many requests in flight")
+"""Error for who asks on while nothing is answered."""
+
 WORKER_NOTICES: Final = frozenset({"all", "sessions", "account"})
 """Kinds of flush after which workers must drop their own copies."""
 
@@ -37,16 +40,27 @@ class Peer(Hashable, Protocol):
 
     Attributes:
         tickets: Waiting requests by id.
-        leases: Keys and tokens of leases granted to it, by the id of the request.
-        acquires: Whether it ever sent `acquire`.
+        leases: Keys and tokens of leases and holds granted to it, by the id of the request.
+        copies: Whether it may have copies of what is held here.
     """
 
     tickets: dict[int, Ticket]
     leases: dict[int, tuple[bytes, bytes]]
-    acquires: bool
+    copies: bool
 
     def send(self, message: wire.Reply | wire.Notice) -> None:
         """Send, not later than the end of this round of the loop."""
+
+
+def _has_room(peer: Peer, number: int) -> bool:
+    """Return whether a peer may have one more request waiting.
+
+    Raises:
+        RemoteProtocolError: One with the same id is.
+    """
+    if number in peer.tickets:
+        raise RemoteProtocolError("an id is used for two requests at once")
+    return len(peer.tickets) < wire.MAX_IN_FLIGHT
 
 
 class Times:
@@ -93,6 +107,7 @@ class Service:
         times: Per verb; kept by whoever knows when a request began and ended.
         touched: Whether `settle` is due: something happened that others may wait for.
         changed: Whether anything happened since it was last reset that a snapshot would show.
+        urgent: Whether a snapshot should show it soon: a hold must outlive a crash as well.
     """
 
     def __init__(
@@ -102,6 +117,7 @@ class Service:
         self.times = {verb: Times() for verb in wire.ARGUMENTS}
         self.touched = False
         self.changed = False
+        self.urgent = False
         self._engine = engine
         self._version = version
         self._pid = pid
@@ -113,6 +129,14 @@ class Service:
             "fulfil": self._fulfil,
             "fail": self._fail,
             "forget": self._forget,
+            "share": self._share,
+            "answer": self._answer,
+            "abstain": self._abstain,
+            "keep": self._keep,
+            "find": self._find,
+            "peek": self._peek,
+            "hold": self._hold,
+            "unhold": self._unhold,
             "cancel": self._cancel,
             "ping": self._ping,
             "stats": self._stats,
@@ -171,7 +195,7 @@ class Service:
         """
         if self._stopping or number in peer.tickets or len(peer.tickets) >= wire.MAX_IN_FLIGHT:
             return None
-        peer.acquires = True
+        peer.copies = True
         answer = self._engine.acquire(key, account, source, peer)
         if type(answer) is Hit:
             return quick.hit_frame(number, answer.value, answer.expires_in)
@@ -180,12 +204,17 @@ class Service:
     def _acquire(
         self, peer: Peer, number: int, key: bytes, account: bytes, source: str
     ) -> wire.Reply:
-        if number in peer.tickets:
-            raise RemoteProtocolError("an id is used for two requests at once")
-        if len(peer.tickets) >= wire.MAX_IN_FLIGHT:
-            return wire.Reply(number, "error", ("overload", "too many requests in flight"))
-        peer.acquires = True
+        if not _has_room(peer, number):
+            return wire.Reply(number, "error", OVERLOAD)
+        peer.copies = True
         answer = self._engine.acquire(key, account, source, peer)
+        return self._first_reply(peer, number, key, answer)
+
+    def _share(self, peer: Peer, number: int, key: bytes, account: bytes) -> wire.Reply:
+        if not _has_room(peer, number):
+            return wire.Reply(number, "error", OVERLOAD)
+        peer.copies = True
+        answer = self._engine.answers.share(key, account, peer)
         return self._first_reply(peer, number, key, answer)
 
     def _first_reply(
@@ -228,13 +257,61 @@ class Service:
             peer, number, token, self._engine.fail(key, token, reason, retry_after)
         )
 
-    def _decided(self, peer: Peer, number: int, token: bytes, done: bool) -> wire.Reply:
+    def _decided(
+        self, peer: Peer, number: int, token: bytes, done: bool, *, changed: bool = True
+    ) -> wire.Reply:
         for asked, (_, held) in peer.leases.items():
             if held == token:
                 del peer.leases[asked]
                 break
-        self.touched = self.changed = True
+        self.touched = True
+        self.changed = self.changed or changed
         return wire.Reply(number, "ok" if done else "lost")
+
+    def _answer(
+        self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
+    ) -> wire.Reply:
+        done = self._engine.answers.answer(key, token, value, ttl)
+        return self._decided(peer, number, token, done, changed=False)
+
+    def _abstain(
+        self, peer: Peer, number: int, key: bytes, token: bytes, reason: str, retry_after: float
+    ) -> wire.Reply:
+        done = self._engine.answers.abstain(key, token, reason, retry_after)
+        return self._decided(peer, number, token, done, changed=False)
+
+    def _keep(
+        self, peer: Peer, number: int, key: bytes, account: bytes, value: bytes, ttl: float
+    ) -> wire.Reply:
+        peer.copies = self.touched = self.changed = True
+        self._engine.answers.keep(key, account, value, ttl)
+        return wire.Reply(number, "ok")
+
+    def _find(self, peer: Peer, number: int, key: bytes) -> wire.Reply:
+        peer.copies = True
+        note = self._engine.answers.find(key)
+        if note is None:
+            return wire.Reply(number, "missing")
+        return wire.Reply(number, "note", (note.account, note.value, note.expires_in))
+
+    def _peek(self, peer: Peer, number: int, key: bytes) -> wire.Reply:
+        peer.copies = True
+        hit = self._engine.peek(key)
+        if hit is None:
+            return wire.Reply(number, "missing")
+        return wire.Reply(number, "hit", (hit.value, hit.expires_in))
+
+    def _hold(
+        self, peer: Peer, number: int, key: bytes, account: bytes, lasts: float
+    ) -> wire.Reply:
+        outcome = self._engine.holds.hold(key, account, lasts)
+        if isinstance(outcome, Held):
+            return wire.Reply(number, "held", (outcome.retry_after,))
+        self.changed = self.urgent = True
+        return self._reply(peer, number, key, outcome)
+
+    def _unhold(self, peer: Peer, number: int, key: bytes, token: bytes) -> wire.Reply:
+        return self._decided(peer, number, token, self._engine.holds.unhold(key, token))
 
     def _forget(self, _peer: Peer, number: int, key: bytes, digest: bytes) -> wire.Reply:
         self.changed = True
@@ -248,6 +325,7 @@ class Service:
         lease = peer.leases.pop(target, None)
         if lease is not None:
             self._engine.release(*lease)
+            self.changed = True
         self.touched = True
         return wire.Reply(number, "ok")
 
@@ -276,7 +354,7 @@ class Service:
         self.touched = self.changed = True
         if what in WORKER_NOTICES:
             for peer in self.peers:
-                if peer.acquires:
+                if peer.copies:
                     peer.send(wire.Notice("flushed", (account,)))
         return wire.Reply(number, "ok", dropped)
 

@@ -1,4 +1,6 @@
-"""The snapshot that carries sessions and locks over a restart: engine <-> bytes <-> file.
+"""The snapshot that carries sessions, locks, notes and holds over a restart.
+
+Engine <-> bytes <-> file.
 
 Nothing in it can be used without its owner's password: the values are sealed, keys and accounts are
 HMACs. The checksum finds accidents, not forgeries; against those the file is the owner's alone.
@@ -24,15 +26,21 @@ import msgpack  # type: ignore[import-untyped]
 
 from ..errors import OigError
 from .counters import SAME_PASSWORDS, Failures
-from .engine import Export, Session
+from .engine import TOKEN_BYTES, Export
+from .held import Entry
+from .holds import Hold
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, chain
-from .limits import KEY_BYTES, SOURCE_MAX_CHARS, TTL_MAX, VALUE_MAX_BYTES
+from .limits import ANSWER_MAX_BYTES, KEY_BYTES, SOURCE_MAX_CHARS, TTL_MAX, VALUE_MAX_BYTES
 
 MAGIC = b"OIGCACHE"
 
-FORMAT = 1
-"""Raised with every change of the layout. Another is not read, which costs each account a login."""
+FORMAT = 2
+"""Raised with every change of the layout."""
+
+WITHOUT_NOTES = 1
+"""The format before notes and holds; read, so that an upgrade costs nobody a login. One that is not
+read costs each account one."""
 
 HEADER = struct.Struct(">8sHQ32s")
 
@@ -66,10 +74,7 @@ def encode(export: Export, wall_now: float) -> bytes:
     taken = export.taken
     body = [
         float(wall_now),
-        [
-            [one.key, one.account, one.value, taken - one.stored, one.expires - taken]
-            for one in export.sessions
-        ],
+        [_entry_row(one, taken) for one in export.sessions],
         [
             [
                 row.account,
@@ -86,6 +91,8 @@ def encode(export: Export, wall_now: float) -> bytes:
             [account, [[one.source, max(0.0, one.until - taken)] for one in chain(latest)]]
             for account, latest in export.known.items()
         ],
+        [_entry_row(one, taken) for one in export.notes],
+        [[one.key, one.account, one.token, one.ends - taken] for one in export.holds],
     ]
     payload: bytes = msgpack.packb(body, use_bin_type=True)
     if len(payload) > MAX_BYTES:
@@ -98,9 +105,9 @@ def encode(export: Export, wall_now: float) -> bytes:
 def decode(data: bytes, wall_now: float) -> Export:
     """Return what a snapshot holds and is still worth having.
 
-    Sessions that have run out since are left out, and all of them if the snapshot seems to come
-    from the future: how long they have left is unknown then. Locks and known sources are kept in
-    that case, with as much time left as they had.
+    Sessions and notes that have run out since are left out, and all of them if the snapshot seems
+    to come from the future: how long they have left is unknown then. Locks, known sources and holds
+    are kept in that case, with as much time left as they had.
 
     Args:
         data: What `encode` returned.
@@ -109,18 +116,27 @@ def decode(data: bytes, wall_now: float) -> Export:
     Raises:
         SnapshotError: It is not a whole snapshot of this format.
     """
-    match _unpack(_payload(data)):
-        case [taken, list(sessions), list(failures), list(known)]:
+    match _body(data):
+        case [
+            taken,
+            list(sessions),
+            list(failures),
+            list(known),
+            list(notes),
+            list(holds),
+        ]:
             since = wall_now - _seconds(taken)
         case _:
             raise _malformed()
     elapsed = max(0.0, since)
-    live = [_session(one, elapsed) for one in sessions]
+    known_since = since >= -SKEW
     return Export(
         taken=0.0,
-        sessions=[one for one in live if one.expires > 0.0] if since >= -SKEW else [],
+        sessions=_live(sessions, elapsed, VALUE_MAX_BYTES) if known_since else [],
         failures=[_failures(one, elapsed) for one in failures],
         known=dict(_known(one, elapsed) for one in known),
+        notes=_live(notes, elapsed, ANSWER_MAX_BYTES) if known_since else [],
+        holds=[_hold(one, elapsed) for one in holds],
     )
 
 
@@ -204,20 +220,28 @@ def _refuse_foreign(path: Path, found: os.stat_result) -> None:
         raise SnapshotError(f"The snapshot {path} is longer than any this program writes.")
 
 
-def _payload(data: bytes) -> bytes:
+def _body(data: bytes) -> object:
+    version, payload = _payload(data)
+    body = _unpack(payload)
+    if version == WITHOUT_NOTES and isinstance(body, list):
+        return [*body, [], []]
+    return body
+
+
+def _payload(data: bytes) -> tuple[int, bytes]:
     if len(data) < HEADER.size:
         raise SnapshotError("The snapshot is torn: it ends within its header.")
     magic, version, length, digest = HEADER.unpack_from(data)
     if magic != MAGIC:
         raise SnapshotError("This is not a snapshot.")
-    if version != FORMAT:
+    if version not in {FORMAT, WITHOUT_NOTES}:
         raise SnapshotError(f"The snapshot has format {version}; this program reads {FORMAT}.")
     payload = data[HEADER.size :]
     if len(payload) != length:
         raise SnapshotError("The snapshot is torn: its length is not what it says.")
     if hashlib.sha256(payload).digest() != digest:
         raise SnapshotError("The snapshot is damaged: its checksum is wrong.")
-    return payload
+    return version, payload
 
 
 def _unpack(payload: bytes) -> object:
@@ -227,7 +251,7 @@ def _unpack(payload: bytes) -> object:
             raw=False,
             strict_map_key=True,
             max_str_len=SOURCE_MAX_CHARS * 4,
-            max_bin_len=VALUE_MAX_BYTES,
+            max_bin_len=ANSWER_MAX_BYTES,
             max_array_len=MAX_ENTRIES,
             max_map_len=0,
             max_ext_len=0,
@@ -236,17 +260,34 @@ def _unpack(payload: bytes) -> object:
         raise SnapshotError("The snapshot is not what this program writes.") from exc
 
 
-def _session(raw: object, elapsed: float) -> Session:
+def _entry_row(one: Entry, taken: float) -> list[object]:
+    return [one.key, one.account, one.value, taken - one.stored, one.expires - taken]
+
+
+def _live(rows: list[object], elapsed: float, longest: int) -> list[Entry]:
+    entries = [_entry(row, elapsed, longest) for row in rows]
+    return [one for one in entries if one.expires > 0.0]
+
+
+def _entry(raw: object, elapsed: float, longest: int) -> Entry:
     match raw:
         case [bytes(key), bytes(account), bytes(value), age, left]:
             stored = -_seconds(age)
             expires = _seconds(left, negative=True)
             if (
                 len(key) == len(account) == KEY_BYTES
-                and 0 < len(value) <= VALUE_MAX_BYTES
+                and 0 < len(value) <= longest
                 and expires - stored <= TTL_MAX * (1.0 + 1e-9)
             ):
-                return Session(key, account, value, stored - elapsed, expires - elapsed)
+                return Entry(key, account, value, stored - elapsed, expires - elapsed)
+    raise _malformed()
+
+
+def _hold(raw: object, elapsed: float) -> Hold:
+    match raw:
+        case [bytes(key), bytes(account), bytes(token), left]:
+            if len(key) == len(account) == KEY_BYTES and len(token) == TOKEN_BYTES:
+                return Hold(key, account, token, _seconds(left, negative=True) - elapsed)
     raise _malformed()
 
 

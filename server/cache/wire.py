@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgpack  # type: ignore[import-untyped]
 
 from ..errors import LocalProtocolError, RemoteProtocolError
-from .outcomes import PACED, REJECTED, UNAVAILABLE_REASONS
+from .outcomes import ABSTENTIONS, PACED, REJECTED, UNAVAILABLE_REASONS
 
 VERSION: Final = 1
 """First element of every message."""
@@ -27,13 +27,13 @@ PREFIX_BYTES: Final = 4
 """Length of the length."""
 
 MAX_REQUEST_BYTES: Final = 64 * 1024
-"""Longest request: a sealed session is some 200 bytes; nothing honest comes near."""
+"""Longest request: an answer of the longest, and what goes with it."""
 
 MAX_REPLY_BYTES: Final = 1024 * 1024
 """Longest reply: a full page of `lockouts` with the longest sources is 700 KiB."""
 
 MAX_DATA_REPLY_BYTES: Final = 64 * 1024
-"""Longest reply a worker can get: it asks for no pages, and a value is at most 16 KiB."""
+"""Longest reply a worker can get: it asks for no pages, and a value is at most 48 KiB."""
 
 MAX_ID: Final = 2**32 - 1
 """Request ids: 40 hours at 30 000 requests a second before they come round."""
@@ -45,7 +45,13 @@ TOKEN_BYTES: Final = 16
 """Leases are named by random tokens nobody can guess."""
 
 MAX_VALUE_BYTES: Final = 16 * 1024
-"""Longest value: a sealed session with room to grow."""
+"""Longest session: sealed, with room to grow."""
+
+MAX_ANSWER_BYTES: Final = 48 * 1024
+"""Longest answer or note: sealed, and compressed, it holds a month of history."""
+
+MAX_HOLD_SECONDS: Final = 900.0
+"""Longest hold: a box has taken a change by then, or never will."""
 
 MAX_SOURCE_CHARACTERS: Final = 64
 """Longest textual address, with an interface's name."""
@@ -167,7 +173,11 @@ def _is_failure(value: object) -> bool:
 
 
 def _is_reason(value: object) -> bool:
-    return type(value) is str and value in UNAVAILABLE_REASONS
+    return type(value) is str and (value in UNAVAILABLE_REASONS or value in ABSTENTIONS)
+
+
+def _is_abstention(value: object) -> bool:
+    return type(value) is str and value in ABSTENTIONS
 
 
 def _is_what(value: object) -> bool:
@@ -186,8 +196,15 @@ _ANY_ACCOUNT = Rule(
 _SOURCE = Rule("source", "1 to 64 printable characters", _is_source)
 _TOKEN = Rule("token", "16 bytes", partial(_is_bytes, least=TOKEN_BYTES, most=TOKEN_BYTES))
 _VALUE = Rule("value", "1 to 16384 bytes", partial(_is_bytes, least=1, most=MAX_VALUE_BYTES))
+_ANSWER = Rule("value", "1 to 49152 bytes", partial(_is_bytes, least=1, most=MAX_ANSWER_BYTES))
 _TTL = Rule("ttl", "over 0 and at most 2592000 s", lambda value: _is_seconds(value) and value > 0)
 _FAILURE = Rule("reason", "one of those in the protocol", _is_failure)
+_ABSTENTION = Rule("reason", "one of those in the protocol", _is_abstention)
+_LASTS = Rule(
+    "lasts",
+    "over 0 and at most 900 s",
+    lambda value: _is_seconds(value) and 0 < value <= MAX_HOLD_SECONDS,
+)
 _RETRY_AFTER = Rule("retry_after", "0 to 2592000 s", _is_seconds)
 _DIGEST = Rule("digest", "32 bytes", _is_32_bytes)
 _ID = Rule("id", "1 to 4294967295", partial(_is_int, least=1, most=MAX_ID))
@@ -201,6 +218,14 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "fulfil": (_KEY, _TOKEN, _VALUE, _TTL),
     "fail": (_KEY, _TOKEN, _FAILURE, _RETRY_AFTER),
     "forget": (_KEY, _DIGEST),
+    "share": (_KEY, _ACCOUNT),
+    "answer": (_KEY, _TOKEN, _ANSWER, _TTL),
+    "abstain": (_KEY, _TOKEN, _ABSTENTION, _RETRY_AFTER),
+    "keep": (_KEY, _ACCOUNT, _ANSWER, _TTL),
+    "find": (_KEY,),
+    "peek": (_KEY,),
+    "hold": (_KEY, _ACCOUNT, _LASTS),
+    "unhold": (_KEY, _TOKEN),
     "cancel": (_ID,),
     "ping": (),
     "stats": (),
@@ -212,13 +237,16 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
 """Every verb and its arguments."""
 
 FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
-    "hit": (_VALUE, _SECONDS),
+    "hit": (_ANSWER, _SECONDS),
     "lease": (_TOKEN, _SECONDS),
     "rejected": (),
     "unavailable": (_REASON, _SECONDS),
     "locked": (_SECONDS,),
     "waiting": (),
     "lost": (),
+    "note": (_ACCOUNT, _ANSWER, _SECONDS),
+    "missing": (),
+    "held": (_SECONDS,),
     "ok": None,
     "error": (Rule("code", "text", _is_text), Rule("message", "text", _is_text)),
 }

@@ -1,4 +1,4 @@
-"""The session store over the cache daemon, and what a worker does while the daemon is gone.
+"""The store over the cache daemon, and what a worker does while the daemon is gone.
 
 Every value seen is kept as a copy in this worker (sealed, like everything). When the daemon does
 not answer, copies are served and logins go through a small local budget; nobody is told an error
@@ -8,20 +8,19 @@ for it. When it is back, sessions opened meanwhile are handed to it at the first
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Self
 
 from ..cache.client import CacheClient
-from ..cache.outcomes import REJECTED, Hit, Lease, Locked, Outcome
+from ..cache.outcomes import REJECTED, Held, Hit, Lease, Locked, Outcome
 from ..cache.throttle import Policy
 from ..errors import CacheUnavailable
 from ..settings import Settings
+from .answers import DaemonAnswers
 from .local import LocalStore
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +32,11 @@ class _Granted:
     generation: int
 
 
-class DaemonStore:
-    """A `SessionStore` over `CacheClient` that falls back to a `LocalStore`.
+class DaemonStore(DaemonAnswers):
+    """A `SessionStore`, `AnswerStore` and `HoldStore` over one `CacheClient`.
+
+    Falls back to a `LocalStore`, but for holds: alone nobody can say that nobody else makes a
+    change.
 
     Args:
         connect: Makes the client, given what to call when sessions were flushed.
@@ -46,11 +48,9 @@ class DaemonStore:
         connect: Callable[[Callable[[bytes | None], None]], CacheClient],
         local: LocalStore,
     ) -> None:
-        self._client = connect(self._flushed)
-        self._local = local
+        super().__init__(connect(local.flush), local)
         self._granted: dict[bytes, _Granted] = {}
         self._unshared: set[bytes] = set()
-        self._reachable = True
 
     @classmethod
     def for_settings(cls, settings: Settings) -> Self:
@@ -88,16 +88,15 @@ class DaemonStore:
             return kept
         try:
             kept = await self._asked(self._client.fulfil(key, token, value, ttl))
+            gone = granted.generation != self._client.generation
         except CacheUnavailable:
-            kept = False
-        if kept:
-            self._local.adopt(key, granted.account, value, ttl)
-            return True
-        if granted.generation == self._client.generation:
+            kept, gone = False, True
+        if not kept and not gone:
             return False  # flushed, or too late: the daemon did not want it
-        # The daemon went away during the login: keep the session for when it is back.
         self._local.adopt(key, granted.account, value, ttl)
-        self._keep(key)
+        if not kept:
+            # The daemon went away during the login: keep the session for when it is back.
+            self._keep(key)
         return True
 
     async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
@@ -119,6 +118,31 @@ class DaemonStore:
             await self._asked(self._client.forget(key, digest))
         except CacheUnavailable:
             logger.info("a dead session could not be dropped at the cache daemon")
+
+    async def peek(self, key: bytes, account: bytes) -> Hit | None:
+        """Return a session, as `AnswerStore.peek`."""
+        try:
+            hit = await self._asked(self._client.peek(key))
+        except CacheUnavailable:
+            return await self._local.peek(key, account)
+        if hit is not None:
+            self._local.adopt(key, account, hit.value, hit.expires_in)
+            self._unshared.discard(key)
+            return hit
+        copy = self._local.copy(key) if key in self._unshared else None
+        if copy is None:
+            self._local.drop(key)
+            return None
+        # Opened while the daemon was gone: handed to it with the lease of the next `acquire`.
+        return Hit(*copy)
+
+    async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
+        """Become the only one who changes something, as `HoldStore.hold`."""
+        return await self._asked(self._client.hold(key, account, lasts))
+
+    async def unhold(self, key: bytes, token: bytes) -> bool:
+        """Let others change it again, as `HoldStore.unhold`."""
+        return await self._asked(self._client.unhold(key, token))
 
     async def ping(self) -> None:
         """Return when the daemon answers, as `SessionStore.ping`."""
@@ -149,22 +173,6 @@ class DaemonStore:
     def _keep(self, key: bytes) -> None:
         # Only of what is still held can anything be handed over: that bounds the set as well.
         self._unshared = {k for k in self._unshared if self._local.copy(k) is not None} | {key}
-
-    def _flushed(self, account: bytes | None) -> None:
-        self._local.flush(account)
-
-    async def _asked(self, call: Awaitable[T]) -> T:
-        try:
-            answer = await call
-        except CacheUnavailable as exc:
-            if self._reachable:
-                self._reachable = False
-                logger.warning("%s Serving from this worker's own copies until it is back.", exc)
-            raise
-        if not self._reachable:
-            self._reachable = True
-            logger.info("the cache daemon is back")
-        return answer
 
 
 def policy_of(settings: Settings) -> Policy:

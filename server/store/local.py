@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 
 from ..cache.engine import Engine, Limits, Ticket
-from ..cache.held import Entry
 from ..cache.limits import AnswerLimits
-from ..cache.outcomes import Hit, Lease, Outcome, Unavailable
+from ..cache.outcomes import Hit, Lease, Note, Outcome, Unavailable
 from ..cache.throttle import Policy, Throttle
 
 SESSIONS = 256
@@ -116,7 +115,8 @@ class LocalStore:
 
     async def find(self, key: bytes) -> Hit | None:
         """Return a note, as `AnswerStore.find`."""
-        return self._engine.answers.find(key)
+        note = self._engine.answers.find(key)
+        return None if note is None else Hit(note.value, note.expires_in)
 
     async def peek(self, key: bytes, account: bytes) -> Hit | None:  # noqa: ARG002 - the protocol
         """Return a session, as `AnswerStore.peek`."""
@@ -150,9 +150,14 @@ class LocalStore:
         """Count a wrong password that could not be told to the daemon."""
         self._throttle.failed(account, source, key)
 
-    def note(self, key: bytes) -> Entry | None:
-        """Return the note under `key` with all there is to it; None if there is none."""
-        return self._engine.answers.note(key)
+    def adopt_answer(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Keep an answer that could not be told to the daemon, and tell those who wait here."""
+        self._engine.answers.adopt(key, account, value, ttl)
+        self._settle()
+
+    def note(self, key: bytes) -> Note | None:
+        """Return the note under `key` with its account; None if there is none."""
+        return self._engine.answers.find(key)
 
     def drop_note(self, key: bytes) -> None:
         """Drop the copy of a note."""

@@ -1,0 +1,116 @@
+"""Shared answers and notes over the cache daemon, and what a worker does while it is gone.
+
+Then each worker asks the portal for itself: once for all who ask it for the same, and with the
+daemon's gap between two requests of an account. Notes it has seen are found all the same; those it
+wrote meanwhile are handed to the daemon when they are next asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..cache.client import CacheClient
+from ..cache.outcomes import BUSY, Hit, Lease, Unavailable
+from ..errors import CacheUnavailable
+from .local import LocalStore
+from .reach import Reach
+
+MAX_FETCHES: Final = 4096
+"""Leases remembered: no worker has more requests than that under way, and most last a second."""
+
+
+class DaemonAnswers:
+    """An `AnswerStore` over `CacheClient` that falls back to a `LocalStore`; but for `peek`.
+
+    Args:
+        client: The daemon.
+        local: What is used while it is gone.
+    """
+
+    def __init__(self, client: CacheClient, local: LocalStore) -> None:
+        self._client = client
+        self._local = local
+        self._asked = Reach().asked
+        # Accounts of the daemon's leases, by token.
+        self._fetches: dict[bytes, bytes] = {}
+        self._own_notes: set[bytes] = set()
+
+    async def share(self, key: bytes, account: bytes) -> Hit | Lease | Unavailable:
+        """Look up, lease or wait, as `AnswerStore.share`."""
+        try:
+            outcome = await self._asked(self._client.share(key, account))
+        except CacheUnavailable:
+            return await self._local.share(key, account)
+        match outcome:
+            case Lease(token=token):
+                self._local.rest(account)
+                if len(self._fetches) >= MAX_FETCHES:
+                    del self._fetches[next(iter(self._fetches))]
+                self._fetches[token] = account
+            case Unavailable(reason=reason, retry_after=seconds) if reason == BUSY:
+                self._local.leave_alone(account, seconds)
+            case _:
+                pass
+        return outcome
+
+    async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Store an answer, as `AnswerStore.answer`; kept here alone if the daemon is gone."""
+        account = self._fetches.pop(token, None)
+        if account is None:
+            return await self._local.answer(key, token, value, ttl)
+        try:
+            return await self._asked(self._client.answer(key, token, value, ttl))
+        except CacheUnavailable:
+            self._local.adopt_answer(key, account, value, ttl)
+            return True
+
+    async def abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
+        """Say that there is no answer, as `AnswerStore.abstain`."""
+        account = self._fetches.pop(token, None)
+        if account is None:
+            return await self._local.abstain(key, token, reason, retry_after)
+        if reason == BUSY:
+            self._local.leave_alone(account, retry_after)
+        try:
+            return await self._asked(self._client.abstain(key, token, reason, retry_after))
+        except CacheUnavailable:
+            return True
+
+    async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store a note, as `AnswerStore.keep`; kept here alone while the daemon is gone."""
+        await self._local.keep(key, account, value, ttl)
+        try:
+            await self._asked(self._client.keep(key, account, value, ttl))
+        except CacheUnavailable:
+            self._owe(key)
+
+    async def find(self, key: bytes) -> Hit | None:
+        """Return a note, as `AnswerStore.find`."""
+        try:
+            note = await self._asked(self._client.find(key))
+        except CacheUnavailable:
+            return await self._local.find(key)
+        if note is None:
+            return await self._hand_over(key)
+        self._own_notes.discard(key)
+        await self._local.keep(key, note.account, note.value, note.expires_in)
+        return Hit(note.value, note.expires_in)
+
+    async def _hand_over(self, key: bytes) -> Hit | None:
+        """Give the daemon a note that was written while it was gone."""
+        note = self._local.note(key) if key in self._own_notes else None
+        self._own_notes.discard(key)
+        if note is None:
+            # The daemon does not have it (any more), so neither do we.
+            self._local.drop_note(key)
+            return None
+        try:
+            await self._asked(self._client.keep(key, note.account, note.value, note.expires_in))
+        except CacheUnavailable:
+            self._owe(key)
+        return Hit(note.value, note.expires_in)
+
+    def _owe(self, key: bytes) -> None:
+        # Only of what is still held can anything be handed over: that bounds the set as well.
+        own = {k for k in self._own_notes if self._local.note(k) is not None}
+        self._own_notes = own | {key}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
@@ -18,17 +18,22 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from .access import Access
 from .endpoint import MAX_BODY_BYTES, Endpoint
+from .failed_logins import FailedLogins
+from .fingerprint import account_key
 from .guard import Guard, Names
+from .handles import Handles
 from .health import healthz, readyz
 from .portal.client import PortalClient
 from .sealing import Sealer
 from .secret import load_secret
-from .sessions import Portal, Sessions
+from .sessions import Sessions
 from .settings import Settings
-from .store import SessionStore
 from .store.daemon import DaemonStore
 from .tools.auth import check_auth_tool
+from .tools.reading import reading_tools
+from .upstream import Upstream
 
 NAME = "oig-cloud"
 """Name of the MCP server; the same in all workers, since sealed request state is bound to it."""
@@ -46,33 +51,37 @@ def program_version() -> str:
         return "0"
 
 
-def build_app(
-    settings: Settings,
-    *,
-    open_store: Callable[[Settings], SessionStore] | None = None,
-    open_portal: Callable[[Settings], Portal] | None = None,
-) -> ASGIApp:
+def build_app(settings: Settings) -> ASGIApp:
     """Build the ASGI app of one worker.
 
     Args:
         settings: All settings.
-        open_store: Gives the session store; the cache daemon's unless given.
-        open_portal: Gives the portal; OIG Cloud's client unless given.
 
     Raises:
         ConfigurationError: The secret or another file is unusable.
     """
-    store = (open_store or _daemon)(settings)
-    portal = (open_portal or _oig_cloud)(settings)
-    sealer = Sealer(load_secret(settings.secret_file), settings.portal_url)
-    sessions = Sessions(store, portal, sealer, ttl=settings.session_ttl)
+    store = DaemonStore.for_settings(settings)
+    portal = PortalClient.for_settings(settings, version=program_version())
+    secret = load_secret(settings.secret_file)
+    sealer, handles = Sealer(secret, settings.portal_url), Handles(secret)
+    sessions = Sessions(store, portal, sealer, handles, ttl=settings.session_ttl)
+    failed_logins = FailedLogins(settings.auth_log)
+    access = Access(
+        sessions,
+        store,
+        handles,
+        sealer,
+        allowed=_allowed(settings.allowed_emails, secret),
+        log=failed_logins,
+    )
+    upstream = Upstream(store, access, portal, sealer)
     server: MCPServer[None] = MCPServer(
         NAME,
         title="OIG Cloud",
         description="OIG / CEZ Battery Box through its web portal OIG Cloud",
         instructions=INSTRUCTIONS,
         version=program_version(),
-        tools=[check_auth_tool(sessions)],
+        tools=[check_auth_tool(access), *reading_tools(upstream)],
         # No list of ours changes while the server runs: nobody has to hold a stream open for it.
         subscriptions=False,
         log_level="WARNING",
@@ -82,10 +91,11 @@ def build_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            if isinstance(portal, PortalClient):
-                stack.push_async_callback(portal.aclose)
+            stack.push_async_callback(portal.aclose)
             stack.push_async_callback(store.aclose)
             stack.push_async_callback(sessions.aclose)
+            stack.push_async_callback(upstream.aclose)
+            stack.callback(failed_logins.close)
             await stack.enter_async_context(plain.run())
             await stack.enter_async_context(streaming.run())
             yield
@@ -97,7 +107,7 @@ def build_app(
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
-            Route("/readyz", readyz(lambda: store)),
+            Route("/readyz", readyz(store)),
         ],
         lifespan=lifespan,
         exception_handlers={404: _not_found, 405: _not_allowed},
@@ -161,12 +171,8 @@ def _cross_origin(app: ASGIApp, names: Names) -> ASGIApp:
     return served
 
 
-def _daemon(settings: Settings) -> SessionStore:
-    return DaemonStore.for_settings(settings)
-
-
-def _oig_cloud(settings: Settings) -> Portal:
-    return PortalClient.for_settings(settings, version=program_version())
+def _allowed(emails: tuple[str, ...] | None, secret: bytes) -> frozenset[bytes] | None:
+    return None if emails is None else frozenset(account_key(secret, email) for email in emails)
 
 
 async def _not_found(_: Request, __: Exception) -> JSONResponse:

@@ -6,13 +6,16 @@ OigError
 |   |-- LocalProtocolError      we were about to send them
 |   `-- RemoteProtocolError     the peer sent them
 |-- CacheUnavailable            the cache daemon is not there or does not answer
+|-- JournalUnavailable          the journal of changes cannot be read or written
 |-- SessionExpired              OIG Cloud does not know the session any more; a new login mends it
 `-- SessionError                no session for this caller; the text is meant for them
     |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
     |-- TooManyAttempts         locked after wrong passwords; `retry_after` seconds to wait
     |-- TooManyLogins           the shared login pace is used up; `retry_after` seconds to wait
+    |-- AccessDenied            the call does not say whose data it wants, or may not have it
     |-- BoxChoice               which box is meant is not clear, or the account has none such
     |-- RangeError              the days asked for cannot be asked of the portal
+    |-- ChangeRefused           a change of a box that is not made, and why
     `-- PortalError             OIG Cloud could not be asked; nobody's password is wrong
         |-- PortalUnreachable   no connection: DNS, refused, reset
         |-- PortalTimeout       no answer in time
@@ -51,6 +54,10 @@ class RemoteProtocolError(ProtocolError):
 
 class CacheUnavailable(OigError):
     """The cache daemon is not reachable or did not answer in time."""
+
+
+class JournalUnavailable(OigError):
+    """The journal of changes cannot be read or written: without it no box is changed."""
 
 
 class SessionExpired(OigError):
@@ -97,12 +104,20 @@ class TooManyLogins(SessionError):
     """More logins are waiting than the shared pace allows."""
 
 
+class AccessDenied(SessionError):
+    """The call carries no credential, a handle that is not valid, or an account not let in."""
+
+
 class BoxChoice(SessionError):
     """Which box is meant is not clear, or the account has none such. The message lists its own."""
 
 
 class RangeError(SessionError):
     """The days asked for cannot be asked of the portal."""
+
+
+class ChangeRefused(SessionError):
+    """A change of a box is not planned or not made. Nothing was sent, unless the text says so."""
 
 
 class PortalError(SessionError):

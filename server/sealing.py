@@ -22,14 +22,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .fingerprint import account_key, normalise
 
-FORMAT = b"\x01"
+FORMAT = b"\x02"
 """First byte of a sealed value. Another format is not opened: it is a miss."""
 
 NONCE_BYTES = 12
 """AES-GCM's nonce (NIST SP 800-38D); random, since one key seals a handful of values at most."""
 
-TIMES = struct.Struct(">dd")
-"""Opening and expiry in seconds since 1970, in front of the session id."""
+HEAD = struct.Struct(">ddB")
+"""Opening and expiry in seconds since 1970, and the length of the handle, which follows; then
+comes the session id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,13 @@ class Session:
         id: The PHPSESSID; whoever has it is the account.
         opened_at: Seconds since 1970 at login.
         expires_at: Seconds since 1970 after which it is not used any more.
+        handle: What stands for it towards callers; see `handles`.
     """
 
     id: str = field(repr=False)
     opened_at: float
     expires_at: float
+    handle: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,9 @@ class Sealer:
     def seal(self, keys: Keys, session: Session) -> bytes:
         """Encrypt `session` so that only the credential behind `keys` opens it."""
         nonce = self._nonce(NONCE_BYTES)
-        plain = TIMES.pack(session.opened_at, session.expires_at) + session.id.encode()
+        handle = session.handle.encode()
+        head = HEAD.pack(session.opened_at, session.expires_at, len(handle))
+        plain = head + handle + session.id.encode()
         return FORMAT + nonce + AESGCM(keys.seal).encrypt(nonce, plain, _bound_to(keys))
 
     def open(self, keys: Keys, value: bytes) -> Session | None:
@@ -109,15 +114,40 @@ class Sealer:
             return None
         try:
             plain = AESGCM(keys.seal).decrypt(nonce, value[1 + NONCE_BYTES :], _bound_to(keys))
-            opened_at, expires_at = TIMES.unpack_from(plain)
-            return Session(plain[TIMES.size :].decode(), opened_at, expires_at)
+            opened_at, expires_at, length = HEAD.unpack_from(plain)
+            rest = plain[HEAD.size :]
+            return Session(rest[length:].decode(), opened_at, expires_at, rest[:length].decode())
         except (InvalidTag, struct.error, UnicodeDecodeError):
+            return None
+
+    def answer_key(self, keys: Keys, question: str) -> bytes:
+        """Return the 32-byte key under which an answer of the portal is shared."""
+        return hmac.digest(keys.seal, b"oig-cloud-mcp/1 question\0" + question.encode(), "sha256")
+
+    def seal_answer(self, keys: Keys, key: bytes, plain: bytes) -> bytes:
+        """Encrypt an answer so that only calls with `keys` open it, and only under `key`."""
+        nonce = self._nonce(NONCE_BYTES)
+        return FORMAT + nonce + _answers(keys).encrypt(nonce, plain, key)
+
+    def open_answer(self, keys: Keys, key: bytes, value: bytes) -> bytes | None:
+        """Decrypt what `seal_answer` made; None for anything else."""
+        nonce = value[1 : 1 + NONCE_BYTES]
+        if value[:1] != FORMAT or len(nonce) != NONCE_BYTES:
+            return None
+        try:
+            return _answers(keys).decrypt(nonce, value[1 + NONCE_BYTES :], key)
+        except InvalidTag:
             return None
 
     def _derive(self, purpose: bytes, parts: tuple[bytes, ...]) -> bytes:
         # Lengths in front of the parts: "a" + "bc" must not be "ab" + "c".
         message = b"".join(struct.pack(">I", len(part)) + part for part in (purpose, *parts))
         return hmac.digest(self._secret, message, "sha256")
+
+
+def _answers(keys: Keys) -> AESGCM:
+    # A key of its own: what opens answers does not open sessions.
+    return AESGCM(hmac.digest(keys.seal, b"oig-cloud-mcp/1 answers", "sha256"))
 
 
 def _bound_to(keys: Keys) -> bytes:

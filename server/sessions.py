@@ -33,8 +33,9 @@ from .errors import (
     TooManyAttempts,
     TooManyLogins,
 )
+from .handles import Handles
 from .sealing import Credential, Keys, Sealer, Session, digest
-from .store import SessionStore
+from .store import AnswerStore, SessionStore
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ FINGERPRINT = 12
 RETRY_AFTER = 10.0
 """Seconds told to those who waited for a login that failed, when the portal named no time."""
 
-WAITED = "Another call was logging in to OIG Cloud for the same account and failed: "
+WAITED = "Another call was asking OIG Cloud for the same account and failed: "
 
 PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
     PortalUnreachable.reason: (PortalUnreachable, "the portal could not be reached."),
@@ -59,6 +60,10 @@ PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
     PortalBusy.reason: (PortalBusy, "the portal asked for fewer requests."),
     PortalUnexpected.reason: (PortalUnexpected, "the portal gave an answer that is no login."),
 }
+
+
+class SharedStore(SessionStore, AnswerStore, Protocol):
+    """What sessions are kept in, and what their handles stand for."""
 
 
 class Portal(Protocol):
@@ -89,15 +94,17 @@ class Sessions:
         store: The cache shared by all workers.
         portal: OIG Cloud.
         sealer: Keys and sealed values.
+        handles: Makes the handles of sessions.
         ttl: Seconds from login until a session is not used any more.
         wall: Seconds since 1970.
     """
 
     def __init__(
         self,
-        store: SessionStore,
+        store: SharedStore,
         portal: Portal,
         sealer: Sealer,
+        handles: Handles,
         *,
         ttl: float,
         wall: Callable[[], float] = time.time,
@@ -105,6 +112,7 @@ class Sessions:
         self._store = store
         self._portal = portal
         self._sealer = sealer
+        self._handles = handles
         self._ttl = ttl
         self._wall = wall
         self._logins: set[asyncio.Task[Opened]] = set()
@@ -145,6 +153,20 @@ class Sessions:
             )
             raise
 
+    async def resume(self, keys: Keys) -> Session | None:
+        """Return the cached session of these keys, None if there is none; nobody logs in."""
+        found = await self._store.peek(keys.session, keys.account)
+        return None if found is None else self._usable(keys, found.value)
+
+    async def forget(self, keys: Keys, session: Session) -> None:
+        """Drop a session that the portal does not accept any more, if it is still the cached one.
+
+        Another call may have replaced it already: then the new one stays.
+        """
+        found = await self._store.peek(keys.session, keys.account)
+        if found is not None and self._sealer.open(keys, found.value) == session:
+            await self._store.forget(keys.session, digest(found.value))
+
     async def aclose(self) -> None:
         """Stop the logins that are still under way and give their leases back."""
         for task in self._logins:
@@ -174,7 +196,7 @@ class Sessions:
                     retry_after=seconds,
                 )
             case Unavailable(reason=reason, retry_after=seconds):
-                raise _unavailable(reason, seconds)
+                raise unavailable(reason, seconds)
 
     def _usable(self, keys: Keys, value: bytes) -> Session | None:
         session = self._sealer.open(keys, value)
@@ -205,8 +227,13 @@ class Sessions:
             await self._report(key, token, "shutdown", 1.0)
             raise
         now = self._wall()
-        session = Session(session_id, now, now + self._ttl)
+        handle = self._handles.make()
+        session = Session(session_id, now, now + self._ttl, handle)
         try:
+            # Before the session: who gets that may use the handle at once.
+            await self._store.keep(
+                self._handles.key(handle), keys.account, self._handles.seal(handle, keys), self._ttl
+            )
             kept = await self._store.fulfil(key, token, self._sealer.seal(keys, session), self._ttl)
         except CacheUnavailable:
             kept = False
@@ -225,7 +252,13 @@ def _whole(seconds: float) -> int:
     return max(1, int(-(-seconds // 1)))
 
 
-def _unavailable(reason: str, seconds: float) -> SessionError:
+def unavailable(reason: str, seconds: float) -> SessionError:
+    """Return the error for a caller who waited for what another call could not do.
+
+    Args:
+        reason: Code of the failure, as in the cache protocol.
+        seconds: After which another try makes sense.
+    """
     wait = f" Try again in {_whole(seconds)} seconds."
     if reason == PACED:
         return TooManyLogins(

@@ -34,6 +34,19 @@ def _names(raw: str) -> tuple[str, ...]:
     return tuple(part for part in raw.replace(",", " ").split() if part)
 
 
+def _emails(raw: str) -> tuple[str, ...]:
+    if "@" not in raw:
+        try:
+            raw = _path(raw).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise ValueError("must be e-mail addresses or a readable file of them") from None
+    lines = (line.split("#", 1)[0] for line in raw.splitlines())
+    emails = tuple(name for line in lines for name in _names(line))
+    if not all("@" in email for email in emails):
+        raise ValueError("must hold e-mail addresses only")
+    return emails
+
+
 def _seconds(raw: str) -> float:
     value = float(raw)
     if not (math.isfinite(value) and value > 0):
@@ -66,6 +79,13 @@ def _log_level(raw: str) -> str:
     value = raw.upper()
     if value not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return value
+
+
+def _switch(raw: str) -> str:
+    value = raw.lower()
+    if value not in {"on", "off"}:
+        raise ValueError("must be on or off")
     return value
 
 
@@ -169,6 +189,27 @@ class Settings:
     )
     trusted_proxies: tuple[str, ...] = _setting(
         "OIG_TRUSTED_PROXIES", (), _names, "addresses whose X-Forwarded-For is believed"
+    )
+    allowed_emails: tuple[str, ...] | None = _setting(
+        "OIG_ALLOWED_EMAILS",
+        None,
+        _emails,
+        "only these accounts may use the server: a list, or a file with one e-mail a line",
+    )
+    auth_log: Path = _setting(
+        "OIG_AUTH_LOG",
+        ROOT / "var" / "log" / "auth.log",
+        _path,
+        "failed logins, one stable line each, for fail2ban",
+    )
+    control: str = _setting(
+        "OIG_CONTROL", "off", _switch, "on: tools that change the box, as docs/control.md says"
+    )
+    journal: Path = _setting(
+        "OIG_JOURNAL",
+        ROOT / "var" / "journal.db",
+        _path,
+        "journal of all changes made (SQLite, 0600); a record to keep, not a cache",
     )
     simulator_port: int = _setting(
         "OIG_SIMULATOR_PORT", 8099, _port, "port of the portal simulator on this machine"

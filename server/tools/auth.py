@@ -10,9 +10,9 @@ from mcp.server.mcpserver.context import Context
 from mcp_types import ToolAnnotations
 from pydantic import AfterValidator, BaseModel, Field
 
-from ..sealing import Credential
-from ..sessions import Sessions
-from ..sources import source_of
+from ..access import Access
+from ..errors import AccessDenied
+from .asking import caller
 from .checked import CheckedTool
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -82,6 +82,12 @@ class CheckAuth(BaseModel):
     expires_at: datetime = Field(
         description="When this server drops the session and logs in anew (UTC)."
     )
+    session: str = Field(
+        description=(
+            "Handle of the session: pass it to the other tools as `session` instead of e-mail and "
+            "password. It is valid as long as the session. Keep it to yourself."
+        )
+    )
 
 
 DESCRIPTION = """\
@@ -100,26 +106,26 @@ def preview(session_id: str) -> str:
     return f"{session_id[:shown]}...{session_id[len(session_id) - shown :]}"
 
 
-def caller(context: Context[Any, Any]) -> str:
-    """Return the source of the HTTP request behind a call, for failed-login budgets."""
-    request = context.request_context.request
-    client = getattr(request, "client", None)
-    return source_of(client.host if client is not None else None)
+def check_auth_tool(access: Access) -> CheckedTool:
+    """Make the tool `check_auth` over `access`."""
 
-
-def check_auth_tool(sessions: Sessions) -> CheckedTool:
-    """Make the tool `check_auth` over `sessions`."""
-
-    async def check_auth(email: Email, password: Password, context: Context[Any, Any]) -> CheckAuth:
-        opened = await sessions.open(Credential(email, password), caller(context))
+    async def check_auth(
+        context: Context[Any, Any], email: Email | None = None, password: Password | None = None
+    ) -> CheckAuth:
+        if (email is None) != (password is None):
+            raise AccessDenied("`email` and `password` go together, and one of them is missing.")
+        granted = await access.open(caller(context, email=email, password=password))
+        credential = granted.caller.credential
+        assert credential is not None
         return CheckAuth(
-            email=email,
-            password_length=len(password),
-            cache_status=opened.cache_status,
-            session_id_preview=preview(opened.session.id),
-            expires_at=datetime.fromtimestamp(opened.session.expires_at, UTC).replace(
+            email=credential.email,
+            password_length=len(credential.password),
+            cache_status=granted.cache_status,
+            session_id_preview=preview(granted.session.id),
+            expires_at=datetime.fromtimestamp(granted.session.expires_at, UTC).replace(
                 microsecond=0
             ),
+            session=granted.session.handle,
         )
 
     tool = CheckedTool.from_function(

@@ -20,6 +20,17 @@ PLAIN: dict[str, str] = {
     "string_type": "must be a string",
     "string_too_short": "must not be empty",
     "string_unicode": "must be valid Unicode text",
+    "date_parsing": "must be a date such as 2026-11-22",
+    "date_type": "must be a date such as 2026-11-22",
+    "date_from_datetime_parsing": "must be a date such as 2026-11-22",
+    "date_from_datetime_inexact": "must be a date such as 2026-11-22",
+    "datetime_parsing": "must be a time such as 2026-11-22T18:30:00Z",
+    "datetime_from_date_parsing": "must be a time such as 2026-11-22T18:30:00Z",
+    "datetime_type": "must be a time such as 2026-11-22T18:30:00Z",
+    "timezone_aware": "must say its zone, as in 2026-11-22T18:30:00Z",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
 }
 """Pydantic's error types in our words; all others read `does not have the right form`.
 See https://docs.pydantic.dev/latest/errors/validation_errors/"""
@@ -66,12 +77,19 @@ class CheckedTool(Tool):
             return f"The arguments of {self.name} must be one JSON object."
         problems = "; ".join(f"`{name}` {reason}" for name, reason in told.items())
         needed = ", ".join(f"`{name}`" for name in self.parameters.get("required", []))
-        return f"Wrong arguments for {self.name}: {problems}. It needs {needed}."
+        return f"Wrong arguments for {self.name}: {problems}." + (
+            f" It needs {needed}." if needed else ""
+        )
 
 
 def _reason(kind: str, context: dict[str, Any]) -> str:
     if kind == "string_too_long":
         return f"must have at most {context['max_length']} characters"
+    if kind in {"greater_than_equal", "less_than_equal"}:
+        bound = context.get("ge", context.get("le"))
+        return f"must be at {'least' if kind[0] == 'g' else 'most'} {bound}"
+    if kind == "literal_error":
+        return f"must be one of {context['expected']}"
     if kind == "value_error":
         # Raised by a validator of ours, whose texts quote nothing.
         return str(context["error"])

@@ -1,0 +1,216 @@
+"""Whose data a call is about: its credentials, wherever they stand, and the session they open.
+
+The one place that knows the ways to log in. First what the call itself says, then the headers:
+
+1. the argument `session`, a handle that check_auth gave;
+2. the arguments `email` and `password` (check_auth only);
+3. `Authorization: Basic` with e-mail and password;
+4. `X-OIG-Email` and `X-OIG-Password`.
+
+Headers of both kinds must agree. `Authorization: Bearer` is not looked at: it belongs to OAuth.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from .errors import AccessDenied, CredentialsRejected, SessionError, TooManyAttempts
+from .handles import Handles
+from .sealing import Credential, Keys, Sealer, Session
+from .sessions import CacheStatus, Sessions
+from .store import AnswerStore
+
+FailureLog = Callable[[str, bytes, SessionError], None]
+"""Told of a failed login: the caller's address, the account's key, what was wrong."""
+
+MAX_EMAIL = 254
+MAX_PASSWORD = 1024
+
+ENDED = (
+    "The session handle is not valid, or has ended. Call check_auth again with e-mail and password "
+    "and use the `session` it returns."
+)
+
+HOW = (
+    "Call check_auth with e-mail and password and pass the `session` it returns, or let the MCP "
+    "client send the header `Authorization: Basic` with base64 of email:password."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling, before anything was asked of the cache or the portal.
+
+    Attributes:
+        credential: E-mail and password, if the call carries them.
+        handle: A session handle, if the call carries one; it goes before the credential.
+        source: Where the call comes from, as failed logins are counted.
+        address: The address itself, for the log that fail2ban reads.
+    """
+
+    credential: Credential | None
+    handle: str | None = field(repr=False)
+    source: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A caller with a session.
+
+    Attributes:
+        caller: Who it is.
+        keys: The keys of the credential behind it.
+        session: The session at the portal.
+        cache_status: Whether it was opened for this call.
+    """
+
+    caller: Caller
+    keys: Keys = field(repr=False)
+    session: Session
+    cache_status: CacheStatus
+
+
+class Access:
+    """Opens sessions for callers, whichever way they say who they are.
+
+    Args:
+        sessions: Opens sessions for credentials.
+        store: Holds the records of handles.
+        handles: Makes and reads handles.
+        sealer: Derives keys.
+        allowed: Accounts that may use this server, by key; None for all.
+        log: Told of every failed login.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        store: AnswerStore,
+        handles: Handles,
+        sealer: Sealer,
+        *,
+        allowed: frozenset[bytes] | None = None,
+        log: FailureLog | None = None,
+    ) -> None:
+        self._sessions = sessions
+        self._store = store
+        self._handles = handles
+        self._sealer = sealer
+        self._allowed = allowed
+        self._log = log
+
+    async def open(self, caller: Caller) -> Granted:
+        """Open the session of a caller.
+
+        Raises:
+            AccessDenied: The call carries no credential, a handle that is not valid (any more), or
+                one of an account that may not use this server.
+            SessionError: As `Sessions.open`.
+        """
+        if caller.handle is not None:
+            return await self._resume(caller, caller.handle)
+        if caller.credential is None:
+            raise AccessDenied(f"This call says not whose data it wants. {HOW}")
+        keys = self._sealer.keys(caller.credential)
+        try:
+            self._check_allowed(keys)
+            opened = await self._sessions.open(caller.credential, caller.source)
+        except (AccessDenied, CredentialsRejected, TooManyAttempts) as exc:
+            if self._log is not None:
+                self._log(caller.address, keys.account, exc)
+            raise
+        return Granted(caller, keys, opened.session, opened.cache_status)
+
+    async def renew(self, granted: Granted) -> Granted:
+        """Replace a session that the portal does not accept any more.
+
+        Raises:
+            AccessDenied: Only a handle is known, which cannot log in.
+            SessionError: As `Sessions.open`.
+        """
+        await self._sessions.forget(granted.keys, granted.session)
+        if granted.caller.credential is None:
+            raise AccessDenied(ENDED)
+        return await self.open(replace(granted.caller, handle=None))
+
+    async def _resume(self, caller: Caller, handle: str) -> Granted:
+        try:
+            record = await self._store.find(self._handles.key(handle))
+        except ValueError:
+            record = None
+        keys = None if record is None else self._handles.open(handle, record.value)
+        if keys is None:
+            raise AccessDenied(ENDED)
+        self._check_allowed(keys)
+        session = await self._sessions.resume(keys)
+        if session is None:
+            raise AccessDenied(ENDED)
+        return Granted(caller, keys, session, "session_from_cache")
+
+    def _check_allowed(self, keys: Keys) -> None:
+        if self._allowed is not None and keys.account not in self._allowed:
+            raise AccessDenied(
+                "This account may not use this server. Its operator can add the e-mail to "
+                "OIG_ALLOWED_EMAILS."
+            )
+
+
+def credential_of(headers: Mapping[str, str]) -> Credential | None:
+    """Read the credential that the headers of a request carry, None if they carry none.
+
+    Args:
+        headers: Headers by lower-case name.
+
+    Raises:
+        AccessDenied: A header is malformed, or two of them disagree; the text repeats neither.
+    """
+    basic, pair = _basic(headers.get("authorization")), _pair(headers)
+    if basic is not None and pair is not None and basic != pair:
+        raise AccessDenied(
+            "The headers Authorization and X-OIG-Email / X-OIG-Password name different "
+            "credentials. Send one of them."
+        )
+    return basic or pair
+
+
+def _basic(header: str | None) -> Credential | None:
+    scheme, _, encoded = (header or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise AccessDenied(
+            "The header Authorization: Basic is not base64 of email:password in UTF-8."
+        ) from None
+    email, colon, password = text.partition(":")
+    if not colon:
+        raise AccessDenied("The header Authorization: Basic holds no colon: email:password.")
+    return _checked(email, password, "Authorization: Basic")
+
+
+def _pair(headers: Mapping[str, str]) -> Credential | None:
+    email, password = headers.get("x-oig-email"), headers.get("x-oig-password")
+    if email is None and password is None:
+        return None
+    if email is None or password is None:
+        raise AccessDenied("X-OIG-Email and X-OIG-Password go together, and one is missing.")
+    try:
+        # HTTP headers arrive as latin-1 (RFC 9110 5.5); clients put UTF-8 into them.
+        email, password = (text.encode("latin-1").decode() for text in (email, password))
+    except UnicodeError:
+        raise AccessDenied("X-OIG-Email or X-OIG-Password is not valid UTF-8.") from None
+    return _checked(email, password, "X-OIG-Email and X-OIG-Password")
+
+
+def _checked(email: str, password: str, where: str) -> Credential:
+    email = email.strip()
+    if not 0 < len(email) <= MAX_EMAIL or "@" not in email or not email.isprintable():
+        raise AccessDenied(f"{where} holds no e-mail address.")
+    if not 0 < len(password) <= MAX_PASSWORD:
+        raise AccessDenied(f"{where} holds no password, or one that is too long.")
+    return Credential(email, password)

@@ -1,0 +1,85 @@
+"""Session handles: what a caller shows instead of e-mail and password.
+
+A handle is random and known to the caller alone. The cache holds, under an HMAC of it, the keys of
+the credential it stands for, sealed under another: whoever has the cache's contents can open
+neither, and whoever has the handle can use the cached session while it lasts, but not log in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import os
+from collections.abc import Callable
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from .sealing import Keys
+
+HANDLE_BYTES = 24
+"""192 random bits: 32 characters, and nobody guesses one."""
+
+PREFIX = "oig_"
+"""Tells people and secret scanners what it is."""
+
+NONCE = bytes(12)
+"""A handle's key seals one record in its life, so the nonce need not vary."""
+
+PART = 32
+
+
+class Handles:
+    """Makes and reads handles under one secret.
+
+    Args:
+        secret: The shared secret.
+        random_bytes: Gives that many random bytes.
+    """
+
+    def __init__(self, secret: bytes, *, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+        self._secret = secret
+        self._random_bytes = random_bytes
+
+    def make(self) -> str:
+        """Return a new handle."""
+        raw = self._random_bytes(HANDLE_BYTES)
+        return PREFIX + base64.urlsafe_b64encode(raw).decode()
+
+    def key(self, handle: str) -> bytes:
+        """Return the 32-byte key under which a handle's record is kept.
+
+        Raises:
+            ValueError: It is no handle.
+        """
+        return self._derive(b"oig-cloud-mcp/1 handle key", _decode(handle))
+
+    def seal(self, handle: str, keys: Keys) -> bytes:
+        """Encrypt the keys of a credential so that only `handle` opens them."""
+        plain = keys.account + keys.session + keys.seal
+        return self._cipher(handle).encrypt(NONCE, plain, None)
+
+    def open(self, handle: str, record: bytes) -> Keys | None:
+        """Decrypt what `seal` made; None for anything else."""
+        try:
+            plain = self._cipher(handle).decrypt(NONCE, record, None)
+        except InvalidTag:
+            return None
+        return Keys(plain[:PART], plain[PART : 2 * PART], plain[2 * PART :])
+
+    def _cipher(self, handle: str) -> AESGCM:
+        return AESGCM(self._derive(b"oig-cloud-mcp/1 handle seal", _decode(handle)))
+
+    def _derive(self, purpose: bytes, raw: bytes) -> bytes:
+        # The purposes differ in the first bytes and the handle's length is fixed.
+        return hmac.digest(self._secret, purpose + b"\0" + raw, "sha256")
+
+
+def _decode(handle: str) -> bytes:
+    if not handle.startswith(PREFIX):
+        raise ValueError("not a handle")
+    # binascii.Error is a ValueError.
+    raw = base64.b64decode(handle.removeprefix(PREFIX), altchars=b"-_", validate=True)
+    if len(raw) != HANDLE_BYTES:
+        raise ValueError("not a handle")
+    return raw

@@ -1,0 +1,57 @@
+"""Who asks: the caller behind a tool's call, from its arguments and the HTTP request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from mcp.server.mcpserver.context import Context
+from pydantic import Field
+
+from ..access import Caller, credential_of
+from ..sealing import Credential
+from ..sources import source_of
+
+Handle = Annotated[
+    str | None,
+    Field(
+        description=(
+            "The `session` that check_auth returned. Leave it out when the MCP client sends the "
+            "credentials in a header."
+        ),
+        max_length=100,
+        json_schema_extra={"format": "password", "writeOnly": True},
+    ),
+]
+
+BoxId = Annotated[
+    str | None,
+    Field(
+        description=(
+            "Id of the box, as list_boxes gives it. Only needed when the account has several."
+        ),
+        max_length=32,
+    ),
+]
+
+
+def caller(
+    context: Context[Any, Any],
+    *,
+    session: str | None = None,
+    email: str | None = None,
+    password: str | None = None,
+) -> Caller:
+    """Return who is calling; see `access` for what goes before what.
+
+    Raises:
+        AccessDenied: A header with credentials is malformed, or two disagree.
+    """
+    request = context.request_context.request
+    client = getattr(request, "client", None)
+    address = client.host if client is not None else "unknown"
+    credential = None
+    if email is not None and password is not None:
+        credential = Credential(email, password)
+    elif session is None and request is not None:
+        credential = credential_of(request.headers)
+    return Caller(credential, session, source_of(address), address)

@@ -1,0 +1,309 @@
+"""Tools that change the battery box, in two steps: plan, show the user, apply.
+
+They appear only when the operator allows control. What may be changed, and how, is in `control`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from mcp.server.mcpserver.context import Context
+from mcp_types import ToolAnnotations
+from pydantic import Field
+
+from ..control.asked import Asked, BoilerState, ExportState, ModeName
+from ..control.control import Control, Planned
+from ..control.grid_charge import TARGET_MAX, TARGET_MIN
+from ..control.grid_export import LIMIT_MAX_W, LIMIT_MIN_W
+from ..control.record import DEADLINE, Record, Status
+from ..readings.model import Reading
+from .asking import BoxId, Handle, caller
+from .checked import CheckedTool
+
+DEFAULT_CHANGES = 20
+MOST_CHANGES = 100
+
+MOST_CLIENT = 64
+"""Characters kept of what a client calls itself."""
+
+Kind = Literal["mode", "supplementary", "export", "boiler", "charge"]
+
+ChangeId = Annotated[
+    str, Field(description="Id of the change, as apply_change returns it.", max_length=64)
+]
+
+MESSAGES: dict[Status, str] = {
+    "pending": (
+        "OIG Cloud accepted the change and the box does not show it yet. That usually takes one or "
+        "two minutes. Ask get_change again in 30 seconds, and do not plan the same change again."
+    ),
+    "applied": "The box shows the change.",
+    "failed": (
+        "The box did not show the change within 15 minutes. It may be offline, and the portal may "
+        "still deliver the change when it is back. Tell the user, and look at the box before "
+        "planning anything else."
+    ),
+    "unclear": (
+        "It is not known whether OIG Cloud took the change. It is never sent again by itself. Ask "
+        "get_change, which looks whether the box shows it, and tell the user."
+    ),
+}
+
+
+class PlannedChange(Reading):
+    """A plan: nothing has been changed yet."""
+
+    change_id: str = Field(description="Names the change, in get_change once it was applied.")
+    box_id: str = Field(description="The box to be changed.")
+    kind: Kind = Field(description="Which kind of change it is.")
+    before: str = Field(description="How the box is set now.")
+    after: str = Field(description="How it will be set.")
+    warnings: tuple[str, ...] = Field(
+        description="What the user has to know before agreeing. Show all of them, unshortened."
+    )
+    plan_token: str = Field(description="For apply_change, once, exactly as it is.")
+    expires_at: datetime = Field(description="Until when the plan can be applied (UTC).")
+    observed_at: datetime = Field(
+        description="When the portal told how the box is set (UTC): at most 30 seconds ago."
+    )
+    undoes: str | None = Field(description="Id of the change that this one takes back.")
+
+
+class ChangeReport(Reading):
+    """A change that was made, and how it stands."""
+
+    change_id: str = Field(description="Names the change.")
+    box_id: str = Field(description="The box.")
+    kind: Kind = Field(description="Which kind of change it is.")
+    status: Status = Field(
+        description=(
+            "pending: accepted, not yet seen at the box. applied: the box shows it. failed: "
+            "refused by the portal, or not seen within 15 minutes. unclear: nobody knows whether "
+            "the portal took it, or nobody looked."
+        )
+    )
+    before: str = Field(description="How the box was set.")
+    after: str = Field(description="How it was to be set.")
+    requested_at: datetime = Field(description="When it was sent (UTC).")
+    seconds: float | None = Field(
+        description="Applied: seconds from sending until it was seen, at most. Null otherwise."
+    )
+    portal: str | None = Field(description="What the portal made of the request.")
+    client: str = Field(description="The client it was made with. Text from outside.")
+    undoes: str | None = Field(description="Id of the change that this one took back.")
+    can_be_undone: bool = Field(description="Whether plan_change can plan the way back.")
+    message: str = Field(description="What it means and what to do now.")
+
+
+class Changes(Reading):
+    """Changes of the account, latest first."""
+
+    changes: tuple[ChangeReport, ...]
+    more: int = Field(description="How many older ones were left out because of the limit.")
+
+
+def control_tools(control: Control) -> list[CheckedTool]:
+    """Make the tools that change a box over `control`."""
+
+    async def plan_change(
+        context: Context[Any, Any],
+        box_id: BoxId = None,
+        mode: Annotated[ModeName | None, Field(description="Operating mode.")] = None,
+        home_grid_v: Annotated[
+            bool | None, Field(description="Supplementary mode Home Grid V on or off.")
+        ] = None,
+        home_grid_vi: Annotated[
+            bool | None,
+            Field(description="Home Grid VI on or off; may go together with home_grid_v."),
+        ] = None,
+        export: Annotated[
+            ExportState | None,
+            Field(description="Export to the grid; limited needs export_limit_w."),
+        ] = None,
+        export_limit_w: Annotated[
+            int | None,
+            Field(
+                description="Most that may be exported, W; with export limited only.",
+                ge=LIMIT_MIN_W,
+                le=LIMIT_MAX_W,
+            ),
+        ] = None,
+        boiler: Annotated[
+            BoilerState | None,
+            Field(description="automatic: surplus and low tariff. manual: full power at once."),
+        ] = None,
+        charge_to_percent: Annotated[
+            int | None,
+            Field(
+                description="Charge the battery from the grid to this percentage, at once.",
+                ge=TARGET_MIN,
+                le=TARGET_MAX,
+            ),
+        ] = None,
+        undo: Annotated[
+            str | None,
+            Field(description="Id of an earlier change to take back.", max_length=64),
+        ] = None,
+        session: Handle = None,
+    ) -> PlannedChange:
+        asked = Asked(
+            mode=mode,
+            home_grid_v=home_grid_v,
+            home_grid_vi=home_grid_vi,
+            export=export,
+            export_limit_w=export_limit_w,
+            boiler=boiler,
+            charge_to_percent=charge_to_percent,
+            undo=undo,
+        )
+        return _planned(await control.plan(caller(context, session=session), asked, box_id))
+
+    async def apply_change(
+        context: Context[Any, Any],
+        plan_token: Annotated[
+            str, Field(description="From plan_change, exactly as it is.", max_length=1024)
+        ],
+        session: Handle = None,
+    ) -> ChangeReport:
+        asking = caller(context, session=session)
+        record = await control.apply(asking, plan_token, _client(context))
+        return _report(record, control.now())
+
+    async def get_change(
+        context: Context[Any, Any], change_id: ChangeId, session: Handle = None
+    ) -> ChangeReport:
+        record = await control.look(caller(context, session=session), change_id)
+        return _report(record, control.now())
+
+    async def list_changes(
+        context: Context[Any, Any],
+        box_id: BoxId = None,
+        limit: Annotated[
+            int, Field(description="That many at most.", ge=1, le=MOST_CHANGES)
+        ] = DEFAULT_CHANGES,
+        session: Handle = None,
+    ) -> Changes:
+        total, records = await control.latest(caller(context, session=session), box_id, limit)
+        now = control.now()
+        return Changes(
+            changes=tuple(_report(record, now) for record in records), more=total - len(records)
+        )
+
+    return [
+        _tool(plan_change, "Plan a change of the battery box", PLAN_CHANGE, reads=True),
+        _tool(apply_change, "Apply a planned change", APPLY_CHANGE, reads=False),
+        _tool(get_change, "See whether a change took effect", GET_CHANGE, reads=True),
+        _tool(list_changes, "List changes of the battery box", LIST_CHANGES, reads=True),
+    ]
+
+
+PLAN_CHANGE = """\
+Plan one change of a battery box: operating mode, supplementary modes, export to the grid, boiler \
+mode, charging from the grid, or `undo` of an earlier change. Name exactly one of them. Nothing is \
+changed: it reads the box and returns how it is, how it will be, warnings, and a plan_token.
+
+Show the user before, after and all warnings, and ask whether to go on. Only then call \
+apply_change with the token, within 5 minutes. Never apply on your own judgement: these machines \
+draw several kW, and export without permission is finable."""
+
+APPLY_CHANGE = """\
+Make a change that plan_change planned and the user agreed to. It acts on a real machine. A token \
+is good for one call. It is refused when it has expired or was used, when the box has changed \
+since the plan, and while another change of the box is under way.
+
+Afterwards ask get_change until it says applied or failed. If this call fails or times out without \
+an answer, do not plan the same again: ask get_change with the plan's change_id first."""
+
+GET_CHANGE = """\
+Look whether a change took effect, by reading back from the box: pending, applied (with seconds \
+it took), failed or unclear; `message` says what to do. It usually takes one or two minutes: ask \
+every 30 seconds. While a change is under way no other can be made at this box."""
+
+LIST_CHANGES = """\
+List the changes that were made at this account's boxes through this server, latest first, with \
+how each ended, as far as somebody looked. Use a change_id from it in get_change, or in \
+plan_change as `undo`."""
+
+
+def _planned(planned: Planned) -> PlannedChange:
+    plan = planned.plan
+    return PlannedChange.model_validate(
+        {
+            "change_id": plan.change_id,
+            "box_id": plan.box_id,
+            "kind": plan.change.kind,
+            "before": planned.before,
+            "after": planned.after,
+            "warnings": planned.warnings,
+            "plan_token": planned.token,
+            "expires_at": _moment(plan.expires_at),
+            "observed_at": _moment(planned.fetched.at),
+            "undoes": plan.undoes,
+        }
+    )
+
+
+def _report(record: Record, now: float) -> ChangeReport:
+    status = record.status(now)
+    message = MESSAGES[status]
+    if record.outcome == "refused":
+        message = "OIG Cloud refused the change. Nothing was changed."
+    elif status == "unclear" and record.late(now):
+        message = (
+            f"It was sent more than {DEADLINE / 60:.0f} minutes ago and nobody looked whether the "
+            "box shows it. Ask get_change."
+        )
+    return ChangeReport.model_validate(
+        {
+            "change_id": record.id,
+            "box_id": record.box,
+            "kind": record.kind,
+            "status": status,
+            "before": record.before,
+            "after": record.after,
+            "requested_at": _moment(record.at),
+            "seconds": record.seconds,
+            "portal": record.why,
+            "client": record.client,
+            "undoes": record.undoes,
+            "can_be_undone": record.back is not None and record.outcome != "refused",
+            "message": message,
+        }
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
+
+
+def _client(context: Context[Any, Any]) -> str:
+    """Say which client calls, as it calls itself: by the protocol, or by HTTP."""
+    known = context.request_context.session.client_params
+    if known is not None:
+        name = f"{known.client_info.name} {known.client_info.version}"
+    else:
+        headers = getattr(context.request_context.request, "headers", {})
+        name = headers.get("user-agent", "")
+    shown = "".join(char if char.isprintable() else "?" for char in name[:MOST_CLIENT])
+    return shown.strip() or "unknown"
+
+
+def _tool(
+    fn: Callable[..., Awaitable[Reading]], title: str, description: str, *, reads: bool
+) -> CheckedTool:
+    tool = CheckedTool.from_function(
+        fn,
+        title=title,
+        description=description,
+        annotations=ToolAnnotations(
+            title=title,
+            read_only_hint=reads,
+            destructive_hint=not reads,
+            idempotent_hint=reads,
+            open_world_hint=True,
+        ),
+    )
+    assert isinstance(tool, CheckedTool)
+    return tool

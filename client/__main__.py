@@ -71,9 +71,11 @@ def _carry_out(options: Options) -> int:
     if options.help_text is not None:
         sys.stdout.write(options.help_text)
         return ExitCode.OK
-    from . import commands  # noqa: PLC0415 - --help needs none of it
-    from .asking import Asker  # noqa: PLC0415
+    from .asking import Asker  # noqa: PLC0415 - --help needs none of it
+    from .dispatch import COMMANDS  # noqa: PLC0415
     from .output import Output  # noqa: PLC0415
+    from .session import Session  # noqa: PLC0415
+    from .vault import Vault  # noqa: PLC0415
 
     output = Output(as_json=options.json, verbose=options.verbose)
     if options.command == "version":
@@ -86,21 +88,13 @@ def _carry_out(options: Options) -> int:
         password_stdin=options.password_stdin,
         prompts=sys.stdin.isatty() and not in_script,
     )
-    session = commands.Session(options.url, options.timeout, output, asker)
-    match options.command:
-        case "tools":
-            commands.tools(session)
-        case "describe":
-            commands.describe(session, options.tool)
-        case "call":
-            commands.call(session, options.tool, options.words)
-        case "check-auth":
-            commands.check_auth(session, options.email)
-        case _:
-            from . import shell  # noqa: PLC0415 - only here the line editor is loaded
+    vault = Vault(options.url, enabled=not options.no_keyring)
+    session = Session(options.url, options.timeout, output, asker, vault)
+    if options.command in COMMANDS:
+        return COMMANDS[options.command](session, options) or ExitCode.OK
+    from . import shell  # noqa: PLC0415 - only here the line editor is loaded
 
-            return shell.interactive(session) if interactive else shell.script(session, sys.stdin)
-    return ExitCode.OK
+    return shell.interactive(session) if interactive else shell.script(session, sys.stdin)
 
 
 def _print_version(options: Options) -> None:

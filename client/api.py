@@ -25,6 +25,8 @@ from . import catalogue as offers
 from .address import is_here, shown
 from .answers import Answer, judge
 from .failures import Failure, NotMcp, Unreachable
+from .identity import Identity
+from .login import Login
 from .outages import explain
 from .version import version
 
@@ -85,8 +87,15 @@ class Endpoint:
 
         return anyio.run(self._insist, ask)
 
-    def call(self, name: str, arguments: Mapping[str, Any]) -> offers.Result:
+    def call(
+        self, name: str, arguments: Mapping[str, Any], login: Login | None = None
+    ) -> offers.Result:
         """Call a tool. An error the tool reports is a result too.
+
+        Args:
+            name: The tool.
+            arguments: Its arguments.
+            login: Sent along with the call, in its header, to the endpoint's own URL.
 
         Raises:
             Failure: The server could not be asked, or refused the call.
@@ -109,15 +118,17 @@ class Endpoint:
                 is_error=answer.is_error,
             )
 
-        return anyio.run(self._insist, ask)
+        return anyio.run(self._insist, ask, login)
 
     async def _insist(
-        self, ask: Callable[[Client, anyio.CancelScope, _Progress], Awaitable[T]]
+        self,
+        ask: Callable[[Client, anyio.CancelScope, _Progress], Awaitable[T]],
+        login: Login | None = None,
     ) -> T:
         """Ask, and once more where that cannot do harm."""
         progress = _Progress()
         try:
-            return await self._exchange(ask, progress)
+            return await self._exchange(ask, progress, login)
         except (Unreachable, NotMcp) as failure:
             if not _may_repeat(failure, progress):
                 raise _told_truly(failure, progress) from None
@@ -125,7 +136,7 @@ class Endpoint:
         await anyio.sleep(PAUSE)
         progress = _Progress()
         try:
-            return await self._exchange(ask, progress)
+            return await self._exchange(ask, progress, login)
         except (Unreachable, NotMcp) as failure:
             raise _told_truly(failure, progress) from None
 
@@ -133,13 +144,14 @@ class Endpoint:
         self,
         ask: Callable[[Client, anyio.CancelScope, _Progress], Awaitable[T]],
         progress: _Progress,
+        login: Login | None,
     ) -> T:
         witness = _Witness(self._tell)
         answers: list[T] = []
         try:
             with anyio.fail_after(self._timeout) as scope:
                 async with (
-                    self._http(witness) as http,
+                    self._http(witness, login) as http,
                     Client(
                         streamable_http_client(self.url, http_client=http),
                         client_info=Implementation(name="oig-client", version=version()),
@@ -159,8 +171,9 @@ class Endpoint:
             raise failure from None
         return answers[0]
 
-    def _http(self, witness: _Witness) -> httpx2.AsyncClient:
+    def _http(self, witness: _Witness, login: Login | None) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
+            auth=None if login is None else Identity(self.url, login),
             timeout=httpx2.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout)),
             event_hooks={"request": [witness.asked], "response": [witness.answered]},
             # No proxy leads to this very machine, whatever HTTP_PROXY says.

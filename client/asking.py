@@ -13,6 +13,8 @@ from .failures import UsageFailure
 MAX_LINE = 4096
 """Bytes read for a password: more than any portal takes, and a bound on what is piped in."""
 
+NEEDED = "A value is needed; Ctrl-C stops."
+
 
 class Asker:
     """Ask on the terminal, or take what scripts provide.
@@ -30,6 +32,11 @@ class Asker:
         self._password_stdin = password_stdin
         self._piped: str | None = None
         self.prompts = prompts
+
+    @property
+    def has_password(self) -> bool:
+        """True when a password was provided, so that none is asked for."""
+        return self._provided() is not None
 
     def secret(self, name: str, label: str, *, optional: bool = False) -> str | None:
         """Return the secret `name`, or None where it is optional and nobody gave one.
@@ -63,6 +70,16 @@ class Asker:
             sys.stderr.write("\n")
             raise UsageFailure("Nothing was given.", kind="no_answer")
         return line.strip()
+
+    def wanted(self, label: str) -> str:
+        """Ask for something that may be seen until something is given.
+
+        Raises:
+            UsageFailure: There is nobody to ask, or they left.
+        """
+        while not (text := self.value(label)):
+            self.say(NEEDED)
+        return text
 
     def say(self, text: str) -> None:
         """Tell the person why the last answer cannot be used."""

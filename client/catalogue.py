@@ -93,6 +93,9 @@ class Server:
     version: str
     protocol: str
 
+    def __str__(self) -> str:
+        return f"{self.name or 'the server'} {self.version}".rstrip()
+
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:

@@ -8,7 +8,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     TOOL = 1
-    """The server was asked and the tool said no."""
+    """The server was asked and the tool said no; or this machine did, its keyring or a file."""
     USAGE = 2
     UNREACHABLE = 3
     NOT_MCP = 4

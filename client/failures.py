@@ -3,6 +3,8 @@
 Failure
 |-- UsageFailure    the caller's: what was typed does not fit
 |-- ToolFailure     the tool's: the server worked, the tool refused or failed
+|-- NoKeyring       this machine's: no keyring, or one that is locked or broken
+|-- NotWritten      this machine's: a file that is left as it was
 |-- Unreachable     no whole answer from the server: DNS, refused, TLS, timeout, cut off
 `-- NotMcp          an answer, but not one of an MCP endpoint: status, HTML, odd JSON
 
@@ -58,6 +60,20 @@ class ToolFailure(Failure):
 
     def __init__(self, message: str, *, kind: str = "tool_error") -> None:
         super().__init__(message, kind=kind)
+
+
+class NoKeyring(Failure):
+    """A login cannot be kept, found or removed on this machine."""
+
+    exit_code = ExitCode.TOOL
+    title = "No keyring"
+
+
+class NotWritten(Failure):
+    """A file was not changed, because that could not be done without harm or at all."""
+
+    exit_code = ExitCode.TOOL
+    title = "File left as it was"
 
 
 class Unreachable(Failure):

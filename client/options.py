@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NoReturn
 
 from .address import DEFAULT_URL, checked_url
@@ -21,17 +21,21 @@ WHY_NOT_HERE = (
     "A password is never taken as an argument: other users and the process list can read it there. "
     "Leave it out and you will be asked; in scripts use --password-stdin or OIG_PASSWORD."
 )
+FILES = ("claude-desktop", "claude-code", "vscode", "cursor")
+"""AI clients that read their servers from a file."""
+ASSISTANTS = (*FILES, "claude-ai")
 SUMMARY = "Call the tools of the OIG Cloud MCP server from a terminal."
 EPILOG = """\
 exit codes:
-  0  done                        3  server not reachable
-  1  the tool reports an error   4  not an MCP endpoint
-  2  wrong usage                 130  stopped by Ctrl-C
+  0  done                              3  server not reachable
+  1  a tool, keyring or file says no   4  not an MCP endpoint
+  2  wrong usage                       130  stopped by Ctrl-C
 
 examples:
-  oig-client check-auth --email user@example.com
+  oig-client login
   oig-client tools
   oig-client call check_auth email=user@example.com
+  oig-client doctor --as claude-desktop
 """
 
 
@@ -49,10 +53,14 @@ class Options:
     timeout: float = DEFAULT_TIMEOUT
     json: bool = False
     verbose: bool = False
+    no_keyring: bool = False
     email: str | None = None
     password_stdin: bool = False
     tool: str = ""
     words: tuple[str, ...] = ()
+    assistant: str | None = None
+    write: bool = False
+    with_credentials: bool = False
     help_text: str | None = field(default=None, repr=False)
     """Set when help was asked for; nothing else is done then."""
 
@@ -63,8 +71,13 @@ class _Command:
     arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
 
 
-def _check_auth(parser: argparse.ArgumentParser) -> None:
+def _login(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--email", help="account at OIG Cloud; asked for on a terminal")
+    _password_stdin(parser)
+
+
+def _as_somebody(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--email", help="account at OIG Cloud (default: that of oig-client login)")
     _password_stdin(parser)
 
 
@@ -80,7 +93,34 @@ def _call(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="a parameter; key:=JSON gives the value as JSON. Secret ones are asked for",
     )
-    _password_stdin(parser)
+    _as_somebody(parser)
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "assistant", metavar="CLIENT", type=_one_of(FILES), help=f"one of {', '.join(FILES)}"
+    )
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="add it to the client's file; what is there stays, a copy of the file is kept",
+    )
+    parser.add_argument(
+        "--with-credentials",
+        action="store_true",
+        help="with --write: put the login of oig-client login into the file (claude-desktop, "
+        "cursor). It is never printed",
+    )
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--as",
+        dest="assistant",
+        metavar="CLIENT",
+        type=_one_of(ASSISTANTS),
+        help=f"look with the eyes of one of {', '.join(ASSISTANTS)}",
+    )
 
 
 def _password_stdin(parser: argparse.ArgumentParser) -> None:
@@ -92,10 +132,14 @@ def _password_stdin(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: Mapping[str, _Command] = {
-    "check-auth": _Command("check an e-mail and password against OIG Cloud", _check_auth),
+    "login": _Command("keep a login in the keyring, for commands without a password", _login),
+    "logout": _Command("remove the kept login"),
+    "check-auth": _Command("check an e-mail and password against OIG Cloud", _as_somebody),
     "tools": _Command("list the tools of the server"),
     "describe": _Command("show parameters and results of one tool", _describe),
     "call": _Command("call a tool", _call),
+    "config": _Command("print or write the configuration of an AI client", _config),
+    "doctor": _Command("find out why something does not work", _doctor),
     "shell": _Command("work interactively; also what bare oig-client does"),
 }
 
@@ -125,17 +169,11 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Optio
     found, unknown = parser.parse_known_intermixed_args(words)
     if unknown:
         raise _unknown(unknown, parser.prog)
-    return Options(
-        command=command,
-        url=checked_url(given.url or environ.get("OIG_MCP_URL") or DEFAULT_URL),
-        timeout=given.timeout,
-        json=given.json,
-        verbose=given.verbose,
-        email=getattr(found, "email", None),
-        password_stdin=getattr(found, "password_stdin", False),
-        tool=getattr(found, "tool", ""),
-        words=tuple(getattr(found, "words", ())),
-    )
+    everything = vars(found) | vars(given)
+    everything["url"] = checked_url(given.url or environ.get("OIG_MCP_URL") or DEFAULT_URL)
+    everything["words"] = tuple(everything.get("words", ()))
+    known = {each.name for each in fields(Options)} & everything.keys()
+    return Options(command=command, **{name: everything[name] for name in known})
 
 
 def _global_options() -> _Parser:
@@ -156,6 +194,9 @@ def _global_options() -> _Parser:
     )
     group.add_argument(
         "-v", "--verbose", action="store_true", help="tell each exchange with the server on stderr"
+    )
+    group.add_argument(
+        "--no-keyring", action="store_true", help="do as if nothing were kept in the keyring"
     )
     group.add_argument("--version", action="store_true", help="print the version")
     return parser
@@ -212,3 +253,14 @@ def _seconds(text: str) -> float:
     if not 0 < value <= MAX_TIMEOUT:
         raise argparse.ArgumentTypeError(f"give a number of seconds up to {MAX_TIMEOUT:g}")
     return value
+
+
+def _one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """Take one of these words; argparse's own `choices` would repeat what was typed instead."""
+
+    def chosen(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"choose one of {', '.join(names)}")
+        return text
+
+    return chosen

@@ -46,6 +46,19 @@ class Output:
         else:
             _show(self._results, sys.stdout, view)
 
+    def text(self, value: Any, text: str) -> None:
+        """Print a result whose lines have to be copied as they are."""
+        if self.as_json:
+            _print_json(value)
+        else:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    def line(self, view: Callable[[bool], RenderableType]) -> None:
+        """Print a part of a result for people; for JSON it comes whole at the end."""
+        if not self.as_json:
+            _show(self._results, sys.stdout, view)
+
     def failure(self, failure: Failure) -> None:
         """Print what went wrong."""
         if self.as_json:

@@ -10,11 +10,11 @@ from typing import NoReturn
 
 from . import commands
 from .catalogue import Tool, suggestion
-from .commands import Session
 from .exit_codes import ExitCode
 from .failures import Failure, SecretOnCommandLine, UsageFailure
 from .options import PASSWORD_OPTIONS, WHY_NOT_HERE
 from .schema import SECRET_NAMES
+from .session import Session
 from .version import version
 
 COMMANDS = {

@@ -186,6 +186,17 @@ def auth_panel(
     return _panel(table, "Login confirmed by OIG Cloud", "green")
 
 
+def kept_view(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
+    """Show a login that is kept from now on."""
+    replaced = f" It replaces that of {clean(values['replaced'])}." if values["replaced"] else ""
+    text = Text(
+        f"{clean(values['email'])} at {clean(values['url'])}.{replaced}\n"
+        "Later commands to this server need no password; `oig-client logout` removes it."
+    )
+    title = f"Login kept in the keyring ({clean(values['keyring'])})"
+    return _panel(text, title, "green") if framed else Group(Text(title), text)
+
+
 def _count(length: object) -> str:
     return f"{length} characters, accepted" if isinstance(length, int) else ""
 

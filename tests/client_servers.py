@@ -5,6 +5,8 @@ process starts and while it restarts, as under supervisord, so nothing waits for
 """
 
 import asyncio
+import base64
+import json
 import os
 import socket
 import subprocess
@@ -17,8 +19,9 @@ from typing import Annotated, Any, Literal
 
 import pytest
 import uvicorn
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools.base import Tool
 from mcp_types import TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
@@ -89,6 +92,26 @@ def odd_server() -> Iterator[Process]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def well_server() -> Iterator[Process]:
+    """Have the probes and refusals of the project's server around its tools."""
+    with running("well") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def degraded_server() -> Iterator[Process]:
+    with running("degraded") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def echoing_server() -> Iterator[Process]:
+    """Quote wrong arguments, as the SDK does by itself."""
+    with running("echoing") as server:
+        yield server
+
+
 @pytest.fixture
 def mortal_server() -> Iterator[Process]:
     """Be one test's own, to be stopped and started."""
@@ -150,6 +173,26 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
+class Caller(BaseModel):
+    email: str
+    password_length: int
+
+
+def who(ctx: Context[Any, Any]) -> Caller:
+    """Tell whose login came in the header."""
+    scheme, _, code = (ctx.headers or {}).get("authorization", "").partition(" ")
+    email, _, password = base64.b64decode(code if scheme == "Basic" else "").decode().partition(":")
+    return Caller(email=email, password_length=len(password))
+
+
+METHODS_WITH_LOGIN: list[str] = []
+
+
+def seen() -> list[str]:
+    """List the methods of all requests that came with a login."""
+    return METHODS_WITH_LOGIN
+
+
 def say(text: str) -> TextContent:
     """Say something."""
     return TextContent(text=f"said [bold]{text}[/bold] \x1b[31mred\x1b[0m")
@@ -174,18 +217,48 @@ def crash_writing(marker: str) -> str:
     return crash_reading(marker)
 
 
-def mcp_app() -> Any:
+class Discreet(Tool):
+    """Refuse wrong arguments without quoting them."""
+
+    async def run(self, arguments: dict[str, Any], *rest: Any, **more: Any) -> Any:
+        if {"email", "password"} - arguments.keys():
+            raise ToolError("Something is missing.")
+        return await super().run(arguments, *rest, **more)
+
+
+def mcp_app(*, echoes: bool = True) -> Any:
     server = MCPServer("test-battery", version="9.8.7", log_level="ERROR")
     reads = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=True)
     writes = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
-    server.tool(title="Check login", annotations=reads)(check_auth)
+    kind = Tool if echoes else Discreet
+    login = kind.from_function(check_auth, title="Check login", annotations=reads)
+    server._tool_manager._tools[login.name] = login
     server.tool(annotations=writes)(set_mode)
     server.tool(annotations=reads)(add)
     server.tool(structured_output=False)(say)
+    server.tool(annotations=reads)(who)
+    server.tool(annotations=reads)(seen)
     server.tool(annotations=reads)(sleep)
     server.tool(annotations=reads)(crash_reading)
     server.tool(annotations=writes)(crash_writing)
-    return server.streamable_http_app(stateless_http=True, json_response=True)
+    return Watching(server.streamable_http_app(stateless_http=True, json_response=True))
+
+
+class Watching:
+    """Note which requests come with a login."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def watched() -> Any:
+            message = await receive()
+            headers = dict(scope["headers"])
+            if b"authorization" in headers and message.get("body"):
+                METHODS_WITH_LOGIN.append(json.loads(message["body"])["method"])
+            return message
+
+        await self.app(scope, watched if scope["type"] == "http" else receive, send)
 
 
 class Old:
@@ -197,6 +270,29 @@ class Old:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and (b"mcp-method", b"server/discover") in scope["headers"]:
             await answer(send, 404, b"text/plain", b"what?")
+        else:
+            await self.app(scope, receive, send)
+
+
+class Probed:
+    """Answer beside the endpoint, and GET at it, as the project's server does."""
+
+    def __init__(self, app: Any, kind: str) -> None:
+        self.app = app
+        self.kind = kind
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"] == "/healthz":
+            await answer(send, 200, b"application/json", b'{"status": "ok"}')
+        elif scope["path"] == "/readyz" and self.kind == "degraded":
+            body = b'{"status": "degraded", "degraded": {"cache": "the daemon sleeps"}}'
+            await answer(send, 503, b"application/json", body)
+        elif scope["path"] == "/readyz":
+            await answer(send, 200, b"application/json", b'{"status": "ready"}')
+        elif scope["method"] == "GET":
+            await answer(send, 405, b"application/json", b'{"error": "This is an MCP endpoint."}')
         else:
             await self.app(scope, receive, send)
 
@@ -238,9 +334,11 @@ async def odd_app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def main(kind: str, fd: int) -> None:
-    app: Any = odd_app
-    if kind != "odd":
-        app = Old(mcp_app()) if kind == "old" else mcp_app()
+    app: Any = odd_app if kind == "odd" else mcp_app(echoes=kind not in {"well", "degraded"})
+    if kind == "old":
+        app = Old(app)
+    elif kind in {"well", "degraded", "echoing"}:
+        app = Probed(app, kind)
     config = uvicorn.Config(
         app, log_config=None, lifespan="off" if kind == "odd" else "on", access_log=False
     )

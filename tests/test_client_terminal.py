@@ -90,7 +90,7 @@ def test_ctrl_c_at_the_password_gives_the_terminal_back(terminal, mcp_server):
 def test_the_shell_completes_asks_calls_and_remembers_nothing_secret(shell, history):
     screen = shell()
     screen.expect("oig> ")
-    screen.expect("test-battery 9.8.7, 7 tools")
+    screen.expect("test-battery 9.8.7, 9 tools")
 
     screen.send("set_" + TAB)
     expect_line(screen, "set_mode")
@@ -150,7 +150,7 @@ def test_the_shell_outlives_the_server(shell, mortal_server):
     screen.expect("not connected, last try: refused")
     mortal_server.come_back()
     enter(screen, "add a=1 b=2")
-    screen.expect("test-battery 9.8.7, 7 tools")
+    screen.expect("test-battery 9.8.7, 9 tools")
     screen.expect("\n3\n")
     mortal_server.stop()
     mortal_server.start()

@@ -1,0 +1,36 @@
+"""Which function carries out which command of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from . import accounts, commands
+from .options import Options
+from .session import Session
+
+
+def _config(session: Session, options: Options) -> None:
+    from .setup.command import configure  # noqa: PLC0415 - the other commands do without
+
+    configure(session, options)
+
+
+def _doctor(session: Session, options: Options) -> int:
+    from .doctor.command import examine  # noqa: PLC0415 - as above
+
+    return examine(session, options)
+
+
+COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
+    "tools": lambda session, _: commands.tools(session),
+    "describe": lambda session, options: commands.describe(session, options.tool),
+    "call": lambda session, options: commands.call(
+        session, options.tool, options.words, options.email
+    ),
+    "check-auth": lambda session, options: commands.check_auth(session, options.email),
+    "login": lambda session, options: accounts.login(session, options.email),
+    "logout": lambda session, _: accounts.logout(session),
+    "config": _config,
+    "doctor": _doctor,
+}
+"""Each returns an exit code, or None for 0."""

@@ -1,0 +1,101 @@
+"""`oig-client doctor`: take the steps in order, and tell."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from ..failures import Failure
+from ..options import Options
+from ..session import Session
+from ..setup.places import file_of
+from . import http, network, protocol
+from .eyes import EYES, Step
+from .finding import Finding, Mark, failed, first_wrong
+from .visit import Visit
+
+STEPS: Mapping[str, Step] = {
+    "address": network.address,
+    "name": network.name,
+    "connection": network.connection,
+    "encryption": network.encryption,
+    "life": http.life,
+    "readiness": http.readiness,
+    "host": http.host,
+    "endpoint": http.endpoint,
+    "clock": http.clock,
+    "protocol": protocol.current_era,
+    "older": protocol.older_era,
+    "tools": protocol.tools,
+    "refusal": protocol.refusal,
+    "login": protocol.login,
+}
+"""In this order: each rests on the ones before."""
+
+
+def examine(session: Session, options: Options) -> int:
+    """Take all steps that mean something and return the exit code of the first thing wrong."""
+    visit = Visit(session, options.url, options.timeout, _config())
+    findings: list[Finding] = []
+    for finding in _found(visit, options.assistant):
+        findings.append(finding)
+        _tell(session, finding)
+    first = first_wrong(findings)
+    warned = any(one.mark is Mark.WARNING for one in findings)
+    value = {
+        "url": session.url,
+        "as": options.assistant,
+        "steps": [one.as_json() for one in findings],
+        "first_wrong": first.step if first else None,
+        "exit_code": int(first.exit_code) if first else 0,
+    }
+    session.output.result(
+        value, lambda framed: _views().verdict(first, warned=warned, framed=framed)
+    )
+    return first.exit_code if first else 0
+
+
+def _tell(session: Session, finding: Finding) -> None:
+    session.output.line(lambda framed: _views().line(finding, framed=framed))
+
+
+def _found(visit: Visit, assistant: str | None) -> Iterator[Finding]:
+    # What the client needs is looked at even where the server is out of reach.
+    for steps in (STEPS, EYES[assistant] if assistant else {}):
+        for name, step in steps.items():
+            finding = _taken(visit, name, step)
+            yield finding
+            if finding.ends:
+                break
+
+
+def _taken(visit: Visit, name: str, step: Step) -> Finding:
+    started = monotonic()
+    try:
+        with visit.session.output.waiting(f"{name} ..."):
+            finding = step(visit)
+    except Failure as failure:
+        finding = failed(failure, ends=True)
+    return replace(finding, step=name, seconds=monotonic() - started)
+
+
+def _config() -> Path:
+    place = file_of(
+        "claude-desktop",
+        system=sys.platform,
+        home=Path.home(),
+        folder=Path.cwd(),
+        environ=os.environ,
+    )
+    return Path(place)
+
+
+def _views() -> Any:
+    from . import view  # noqa: PLC0415 - rich is not needed for JSON
+
+    return view

@@ -1,0 +1,190 @@
+"""Steps of plain HTTP: is the server well, and is the endpoint there?"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+import httpx2
+
+from ..address import is_here
+from ..answers import GATEWAY, PASSING, REFUSALS
+from ..exit_codes import ExitCode
+from ..outages import explain
+from .finding import Finding, doubtful, passed_over, well, wrong
+from .visit import Reply, Visit
+
+MOST_BYTES = 65_536
+"""Bytes of a body that are read: a probe's answer has a few hundred."""
+SKEW = 60
+"""Seconds between two clocks that nobody has to repair."""
+
+
+def fetched(visit: Visit, url: str) -> Reply:
+    """Get something, following nothing.
+
+    Raises:
+        Failure: No whole answer came.
+    """
+    before = datetime.now(UTC)
+    try:
+        with (
+            httpx2.Client(timeout=visit.patience, trust_env=not is_here(visit.url)) as client,
+            client.stream("GET", url, headers={"Accept": "application/json"}) as response,
+        ):
+            body = b""
+            # A stream of events may never end, and nothing in it is of interest.
+            streams = response.headers.get("content-type", "").startswith("text/event-stream")
+            for chunk in () if streams else response.iter_bytes(MOST_BYTES):
+                body += chunk
+                if len(body) >= MOST_BYTES:
+                    break
+    except httpx2.HTTPError as exc:
+        failure = explain(exc, visit.session.url, visit.patience, calling=False)
+        if failure is None:
+            raise
+        raise failure from None
+    now = datetime.now(UTC)
+    return Reply(
+        status=response.status_code,
+        content_type=response.headers.get("content-type", ""),
+        body=body[:MOST_BYTES].decode("utf-8", "replace"),
+        date=_date(response.headers.get("date", "")),
+        asked=before + (now - before) / 2,
+    )
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
+
+
+def _decoded(reply: Reply) -> dict[str, Any]:
+    try:
+        value = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def life(visit: Visit) -> Finding:
+    """Ask whether a worker lives."""
+    url = visit.beside("healthz")
+    reply = fetched(visit, url)
+    if reply.status == HTTPStatus.OK and _decoded(reply).get("status") == "ok":
+        return well("/healthz: a worker lives")
+    if reply.status in PASSING:
+        return _gateway(reply)
+    return doubtful(
+        f"/healthz answers {reply.status}, not as this server does.",
+        "Another program answers here, or a proxy passes only /mcp on. The next steps tell which.",
+        "healthz",
+    )
+
+
+def _gateway(reply: Reply) -> Finding:
+    first, _, cure = GATEWAY.partition(". ")
+    return wrong(
+        f"{first} ({reply.status}).",
+        cure,
+        f"http_{reply.status}",
+        exit_code=ExitCode.NOT_MCP,
+        ends=True,
+    )
+
+
+def readiness(visit: Visit) -> Finding:
+    """Ask whether the worker can do its work."""
+    reply = fetched(visit, visit.beside("readyz"))
+    found = _decoded(reply)
+    reasons = found.get("degraded")
+    if reply.status == HTTPStatus.OK and found.get("status") == "ready":
+        return well("/readyz: ready")
+    if isinstance(reasons, dict) and reasons:
+        told = "; ".join(f"{what}: {why}" for what, why in reasons.items())
+        return wrong(
+            f"The server is degraded. {told}",
+            "Calls still work, but slower. Where the server runs: supervisorctl -c "
+            "supervisord.conf status, and look into var/log/.",
+            "degraded",
+        )
+    return doubtful(
+        f"/readyz answers {reply.status}, not as this server does.",
+        "If /mcp works all the same, a proxy keeps it for itself; that is fine.",
+        "readyz",
+    )
+
+
+def host(visit: Visit) -> Finding:
+    """Get the endpoint, and see whether the server knows itself by this name."""
+    reply = visit.reply = fetched(visit, visit.url)
+    if reply.status == HTTPStatus.MISDIRECTED_REQUEST:
+        return wrong(
+            f"The server does not know itself by the name {visit.host!r} (421).",
+            "Add the name to OIG_ALLOWED_HOSTS where the server runs, and restart it.",
+            "http_421",
+            exit_code=ExitCode.NOT_MCP,
+            ends=True,
+        )
+    return well(f"The server answers to the name {visit.host}")
+
+
+def endpoint(visit: Visit) -> Finding:
+    """See whether this is the endpoint: it wants POST and says so."""
+    reply = visit.reply
+    assert reply is not None, "the step before has fetched it"
+    if reply.status == HTTPStatus.METHOD_NOT_ALLOWED and "MCP" in _decoded(reply).get("error", ""):
+        return well("GET is refused with 405 and a hint, as it should be")
+    if reply.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return doubtful(
+            "GET is refused with 405, but not in this server's words.",
+            "It is another MCP server, or a proxy answers for it. The next steps tell.",
+            "other_405",
+        )
+    if reply.status in PASSING:
+        return _gateway(reply)
+    if reply.status in {401, 403}:
+        return wrong(
+            f"GET is answered with {reply.status}.",
+            REFUSALS[reply.status].format(host=visit.host),
+            f"http_{reply.status}",
+            exit_code=ExitCode.NOT_MCP,
+            ends=True,
+        )
+    if 300 <= reply.status < 400:
+        return wrong(
+            f"GET is redirected ({reply.status}).",
+            "Give the address that it leads to in --url; a login is never sent after a redirect.",
+            f"http_{reply.status}",
+            exit_code=ExitCode.NOT_MCP,
+            ends=True,
+        )
+    return doubtful(
+        f"GET is answered with {reply.status}, where this server says 405.",
+        "Another program answers here, or a proxy does. The next steps tell.",
+        f"http_{reply.status}",
+    )
+
+
+def clock(visit: Visit) -> Finding:
+    """Compare the server's clock with this machine's."""
+    reply = visit.reply
+    assert reply is not None, "an earlier step has fetched it"
+    if reply.date is None:
+        return passed_over("the server does not tell its time")
+    skew = (reply.date - reply.asked).total_seconds()
+    # The header knows whole seconds only.
+    if abs(skew) <= SKEW:
+        return well(f"Both clocks agree (within {max(1, round(abs(skew)))} s)")
+    side = "ahead of" if skew > 0 else "behind"
+    return wrong(
+        f"The server's clock is {round(abs(skew))} s {side} this machine's.",
+        "Set the one that is wrong (timedatectl shows it): times in results depend on it.",
+        "clock",
+    )

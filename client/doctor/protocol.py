@@ -1,0 +1,121 @@
+"""Steps of MCP itself: both eras of the protocol, the list of tools, a call, a login."""
+
+from __future__ import annotations
+
+import secrets
+
+from ..api import Endpoint
+from ..catalogue import Result
+from ..commands import CHECK_AUTH
+from ..exit_codes import ExitCode
+from ..failures import Failure, ToolFailure
+from .finding import Finding, doubtful, failed, passed_over, well, wrong
+from .visit import Visit
+
+CURRENT = "2026-07-28"
+SHOWN = 5
+"""Tools named in a line of eighty columns."""
+
+
+def current_era(visit: Visit) -> Finding:
+    """Open a conversation as new clients do, and list the tools."""
+    try:
+        visit.catalogue = _endpoint(visit, "auto").catalogue()
+    except Failure as failure:
+        return doubtful(
+            f"Opening with protocol {CURRENT} fails ({failure.kind.replace('_', ' ')}).",
+            "The next step tries the older way, and says more.",
+            "current_era",
+        )
+    if visit.catalogue.server.protocol != CURRENT:
+        return doubtful(
+            f"The server does not know protocol {CURRENT}; new clients fall back to "
+            f"{visit.catalogue.server.protocol}.",
+            "Update the server.",
+            "current_era",
+        )
+    return well(f"Protocol {CURRENT}, which new clients open with")
+
+
+def older_era(visit: Visit) -> Finding:
+    """Open a conversation with `initialize`, as clients did before."""
+    try:
+        found = _endpoint(visit, "legacy").catalogue()
+    except Failure as failure:
+        if visit.catalogue is None:
+            return failed(failure, ends=True)
+        return doubtful(
+            f"Clients of protocols before {CURRENT} cannot connect "
+            f"({failure.kind.replace('_', ' ')}).",
+            "Update the server, or the clients.",
+            "older_era",
+        )
+    visit.catalogue = visit.catalogue or found
+    return well(f"Protocol {found.server.protocol}, for older clients: {found.server}")
+
+
+def tools(visit: Visit) -> Finding:
+    """See whether the list of tools is that of this server."""
+    assert visit.catalogue is not None, "the steps before have fetched it"
+    names = [tool.name for tool in visit.catalogue.tools]
+    if CHECK_AUTH not in names:
+        return wrong(
+            f"{visit.catalogue.server} has no tool check_auth.",
+            "It is another MCP server than OIG Cloud's. Check --url or OIG_MCP_URL.",
+            "other_server",
+            exit_code=ExitCode.NOT_MCP,
+            ends=True,
+        )
+    more = ", ..." if len(names) > SHOWN else ""
+    count = f"{len(names)} tool{'s' if len(names) > 1 else ''}"
+    return well(f"{count}: {', '.join(names[:SHOWN])}{more}")
+
+
+def refusal(visit: Visit) -> Finding:
+    """Call with arguments that are plainly wrong: refused, and not repeated."""
+    marker = f"doctor-{secrets.token_hex(8)}"
+    try:
+        result = _endpoint(visit, "auto").call(CHECK_AUTH, {"email": marker})
+    except ToolFailure as failure:
+        result = Result((), None, is_error=True)
+        told = failure.message
+    else:
+        told = f"{result.text} {result.structured}"
+    if marker in told:
+        return wrong(
+            "The server repeats arguments in its errors: a password would come back too.",
+            "Update the server before anybody uses it.",
+            "echo",
+        )
+    if not result.is_error:
+        return wrong(
+            "check_auth accepts an e-mail that is none, without a password.",
+            "Do not use this server with a real login: it is not the one it claims to be.",
+            "not_refused",
+        )
+    return well("A call with wrong arguments is refused, and none of them repeated")
+
+
+def login(visit: Visit) -> Finding:
+    """Check the kept login for real."""
+    assert visit.catalogue is not None, "the steps before have fetched it"
+    kept = visit.session.kept()
+    if kept is None:
+        return passed_over("no login is kept: `oig-client login` keeps one, and tests it")
+    try:
+        result = visit.session.ask(
+            visit.catalogue.tool(CHECK_AUTH), {"email": kept.email, "password": kept.password}
+        )
+    except ToolFailure as failure:
+        return wrong(
+            failure.message,
+            "If the password has changed: oig-client login",
+            "login",
+            exit_code=failure.exit_code,
+        )
+    status = result.structured.get("cache_status") if isinstance(result.structured, dict) else None
+    return well(f"OIG Cloud accepts the login of {kept.email} ({status or 'no details'})")
+
+
+def _endpoint(visit: Visit, mode: str) -> Endpoint:
+    return Endpoint(visit.url, timeout=visit.timeout, mode=mode, tell=visit.session.output.detail)

@@ -1,0 +1,83 @@
+"""What one examination has learned so far; each step adds to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import PurePath
+from urllib.parse import SplitResult, urlsplit
+
+from ..catalogue import Catalogue
+from ..session import Session
+
+MOST_SECONDS = 10.0
+"""No single step before the tool calls takes longer on a server that is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a plain GET.
+
+    Attributes:
+        status: HTTP status.
+        content_type: What it says it is.
+        body: The body, up to some length.
+        date: The server's clock, as it says.
+        asked: This machine's clock in the middle of the exchange.
+    """
+
+    status: int
+    content_type: str
+    body: str
+    date: datetime | None
+    asked: datetime
+
+
+@dataclass(slots=True)
+class Visit:
+    """One examination.
+
+    Attributes:
+        session: Asks the server, and has the kept login.
+        url: The server's URL.
+        timeout: Seconds for anything.
+        proxied: Requests go through a proxy, so that this machine may not see the server itself.
+        addresses: What the server's name leads to.
+        reply: The answer to GET at the URL.
+        catalogue: What the server offers.
+        config: Claude Desktop's file.
+    """
+
+    session: Session
+    url: str
+    timeout: float
+    config: PurePath
+    proxied: bool = False
+    addresses: tuple[str, ...] = ()
+    reply: Reply | None = None
+    catalogue: Catalogue | None = field(default=None, repr=False)
+
+    @property
+    def parts(self) -> SplitResult:
+        """The URL, split."""
+        return urlsplit(self.url)
+
+    @property
+    def host(self) -> str:
+        """The host's name or address."""
+        return self.parts.hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port, filled in where the URL leaves it out."""
+        return self.parts.port or (443 if self.parts.scheme == "https" else 80)
+
+    @property
+    def patience(self) -> float:
+        """Seconds for a step before the tool calls."""
+        return min(MOST_SECONDS, self.timeout)
+
+    def beside(self, name: str) -> str:
+        """Return the URL of something beside the endpoint."""
+        folder = self.parts.path.rstrip("/").rpartition("/")[0]
+        return self.parts._replace(path=f"{folder}/{name}", query="", fragment="").geturl()

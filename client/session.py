@@ -1,0 +1,112 @@
+"""One run of the client: whom to ask, as whom, and where to print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .address import is_here, shown
+from .asking import Asker
+from .catalogue import Catalogue, Result, Tool
+from .failures import Failure, NoKeyring, ToolFailure
+from .login import Login
+from .output import Output
+from .vault import Vault
+
+if TYPE_CHECKING:
+    from .api import Endpoint
+
+
+class Session:
+    """One run of the client: whom to ask, where to print, what is known of the server.
+
+    Attributes:
+        url: The server's address as it may be shown.
+        known: What the server offered when it was last asked.
+        problem: Why it could not be asked last time, in one word; empty when it could.
+    """
+
+    def __init__(
+        self, url: str, timeout: float, output: Output, asker: Asker, vault: Vault
+    ) -> None:
+        self.url = shown(url)
+        self._url = url
+        self.output = output
+        self.asker = asker
+        self.vault = vault
+        self.known: Catalogue | None = None
+        self.problem = ""
+        self._timeout = timeout
+        self._endpoint: Endpoint | None = None
+        self._warned = False
+        self._kept: Login | None = None
+        self._looked = False
+
+    @property
+    def place(self) -> str:
+        """Host and port of the server."""
+        return urlsplit(self.url).netloc
+
+    def look(self) -> Catalogue:
+        """Ask the server what it offers."""
+        with self.output.waiting(f"Asking {self.place} ..."):
+            try:
+                self.known = self._server().catalogue()
+            except Failure as failure:
+                self.problem = failure.kind
+                raise
+        self.problem = ""
+        server = self.known.server
+        self.output.detail(f"{server}, protocol {server.protocol}, at {self.url}")
+        return self.known
+
+    def kept(self) -> Login | None:
+        """Return the login kept for this server; None without one, or without a keyring."""
+        if not self._looked:
+            try:
+                with self.output.waiting("Asking the keyring ..."):
+                    self.remember(self.vault.find())
+            except NoKeyring as failure:
+                self.output.detail(failure.message)
+                self.remember(None)
+        return self._kept
+
+    def remember(self, login: Login | None) -> None:
+        """Take a login as the one that is kept."""
+        self._kept, self._looked = login, True
+
+    def ask(self, tool: Tool, arguments: Mapping[str, Any], login: Login | None = None) -> Result:
+        """Call a tool, with a login in the header if one is given.
+
+        Raises:
+            ToolFailure: The tool answered with an error.
+            Failure: The server could not be asked.
+        """
+        if login or any(item.secret and item.name in arguments for item in tool.parameters):
+            self._warn_in_the_clear()
+        with self.output.waiting(f"{tool.name}: waiting for {self.place} ..."):
+            try:
+                result = self._server().call(tool.name, arguments, login)
+            except Failure as failure:
+                self.problem = "" if isinstance(failure, ToolFailure) else failure.kind
+                raise
+        self.problem = ""
+        if result.is_error:
+            raise ToolFailure(result.text or "The tool failed and did not say why.")
+        return result
+
+    def _warn_in_the_clear(self) -> None:
+        if urlsplit(self._url).scheme == "http" and not is_here(self._url) and not self._warned:
+            self._warned = True
+            self.output.note(
+                f"Warning: http:// sends the password unencrypted to {self.place}; "
+                "use https:// outside a network you trust."
+            )
+
+    def _server(self) -> Endpoint:
+        if self._endpoint is None:
+            from .api import Endpoint  # noqa: PLC0415 - loads the SDK: the slow part of a start
+
+            self._endpoint = Endpoint(self._url, timeout=self._timeout, tell=self.output.detail)
+        return self._endpoint

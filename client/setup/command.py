@@ -1,0 +1,84 @@
+"""`oig-client config`: print what a client has to read, or write it into the client's file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ..failures import NotWritten, UsageFailure
+from ..options import Options
+from ..session import Session
+from .entries import entry
+from .file import Written, write
+from .page import TITLES, page
+from .places import file_of
+
+OWN = frozenset({"claude-desktop", "cursor"})
+"""Clients whose file belongs to one person; those of the others are shared with a project."""
+
+
+def configure(session: Session, options: Options) -> None:
+    """Print the configuration of one client, and write it if asked to.
+
+    Raises:
+        NotWritten: The file could not be changed without loss, or at all.
+    """
+    assistant = options.assistant
+    assert assistant is not None, "the command line demands it"
+    basic = _basic(session, options, assistant) if options.with_credentials else None
+    path = _place(assistant)
+    # What is printed is made without the login, so it cannot hold it.
+    document = entry(assistant, options.url).document
+    text = page(assistant, options.url, str(path), windows=sys.platform == "win32")
+    if not options.write:
+        session.output.text(document, text)
+        return
+    try:
+        written = write(path, entry(assistant, options.url, basic), secret=basic is not None)
+    except NotWritten as failure:
+        if not session.output.as_json:
+            session.output.text(document, text)
+        raise NotWritten(
+            f"{path} was left as it was. {failure.message}", kind=failure.kind
+        ) from None
+    session.output.text(document, _told(assistant, path, written))
+
+
+def _place(assistant: str) -> Path:
+    place = file_of(
+        assistant,
+        system=sys.platform,
+        home=Path.home(),
+        folder=Path.cwd(),
+        environ=os.environ,
+    )
+    return Path(place)
+
+
+def _basic(session: Session, options: Options, assistant: str) -> str:
+    if not options.write:
+        raise UsageFailure("--with-credentials needs --write: a login is never printed.")
+    if assistant not in OWN:
+        raise UsageFailure(
+            f"The file of {TITLES[assistant]} belongs to a project and may be shared, so it gets "
+            "no login. Leave --with-credentials out: the client takes the login from elsewhere."
+        )
+    session.vault.need()
+    login = session.vault.find()
+    if login is None:
+        raise UsageFailure(
+            f"No login is kept for {session.url}. First: oig-client login", kind="no_login"
+        )
+    return login.basic
+
+
+def _told(assistant: str, path: Path, written: Written) -> str:
+    if not written.changed:
+        return f"{path} says all that already.\n"
+    lines = [f"Written: {path}"]
+    if written.backup is not None:
+        lines.append(f"As it was: {written.backup}")
+    if assistant == "claude-desktop":
+        lines.append("Quit and start Claude Desktop to make it read the file.")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,91 @@
+"""Changing a client's file in one step, with a copy of the one before beside it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..failures import NotWritten
+from .entries import Entry
+from .merge import merged
+
+COPIES = 1000
+"""Copies of one file at most; who has so many has a program gone wild."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the file.
+
+    Attributes:
+        changed: False when the entry was there already.
+        backup: The copy of the file before; None when there was none.
+    """
+
+    changed: bool
+    backup: Path | None
+
+
+def write(path: Path, entry: Entry, *, secret: bool) -> Written:
+    """Add an entry to a file.
+
+    Args:
+        path: The file; it and its folder may be missing.
+        entry: The entry.
+        secret: The entry holds a login: only the owner may read the file then.
+
+    Raises:
+        NotWritten: It was left as it was.
+    """
+    # A link stays a link: the file that it leads to is changed.
+    path = path.resolve()
+    try:
+        before = _read(path)
+        after = merged((before or b"").decode(), entry).encode()
+        if after == before:
+            return Written(changed=False, backup=None)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = 0o600 if secret else path.stat().st_mode & 0o777 if before is not None else 0o644
+        backup = None if before is None else _copied(path, before, mode)
+        _replaced(path, after, mode)
+    except UnicodeDecodeError:
+        raise NotWritten("It is not UTF-8 text. Add the entry by hand.", kind="not_text") from None
+    except OSError as exc:
+        raise NotWritten(f"{exc.strerror or 'It cannot be written'}.", kind="os_error") from None
+    return Written(changed=True, backup=backup)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _copied(path: Path, content: bytes, mode: int) -> Path:
+    for number in range(1, COPIES):
+        copy = path.with_name(f"{path.name}.{number}.bak")
+        with suppress(FileExistsError):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            with os.fdopen(os.open(copy, flags, mode), "wb") as file:
+                file.write(content)
+            return copy
+    raise NotWritten("There are too many copies of it already.", kind="too_many_copies")
+
+
+def _replaced(path: Path, content: bytes, mode: int) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise

@@ -1,0 +1,101 @@
+"""What a person reads about configuring one client. Pure; nothing secret is known here."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+
+from .entries import PLACEHOLDER, VARIABLE, added_by_command, deeplink, entry
+
+WIDTH = 78
+TITLES = {
+    "claude-desktop": "Claude Desktop",
+    "claude-code": "Claude Code",
+    "vscode": "VS Code",
+    "cursor": "Cursor",
+}
+
+WHY = {
+    "claude-desktop": (
+        'This file is for local programs only: Claude Desktop skips entries with a "url". The '
+        "program here is mcp-remote, a bridge to the server, which npx of Node.js fetches and "
+        "runs. Quit and start Claude Desktop afterwards."
+    ),
+    "claude-code": (
+        "That command is for all your projects; the shell puts the login in, and Claude Code "
+        "keeps it in ~/.claude.json. The file is for one project, and names only the variable, "
+        "so that it can be shared."
+    ),
+    "vscode": "VS Code asks for the login when it first needs it, and keeps it encrypted.",
+    "cursor": (
+        f"Cursor reads the variable {VARIABLE} from where it was started: a shell, not a dock or "
+        "menu that does not know the variable."
+    ),
+}
+
+UNIX_ASK = "printf 'Password: '; read -rs P; echo"
+UNIX_CODE = "printf '%s:%s' user@example.com \"$P\" | base64 | tr -d '\\n'"
+UNIX_FORGET = "unset P"
+WINDOWS_ASK = "$c = Get-Credential user@example.com"
+WINDOWS_CODE = (
+    "[Convert]::ToBase64String([Text.Encoding]::UTF8.GetBytes(\n"
+    "    $c.UserName + ':' + $c.GetNetworkCredential().Password))"
+)
+
+
+def page(assistant: str, url: str, place: str, *, windows: bool) -> str:
+    """Return the whole page, its lines as they have to be copied.
+
+    Args:
+        assistant: Which client.
+        url: The server's URL.
+        place: The client's file.
+        windows: Say it for PowerShell.
+    """
+    document = json.dumps(entry(assistant, url).document, indent=2, ensure_ascii=False)
+    parts = []
+    if assistant in {"claude-code", "cursor"}:
+        parts.append(_login(assistant, windows=windows))
+    if assistant == "claude-code":
+        parts += ["Run this:", _indented(added_by_command(url)), f"or put this into {place}:"]
+    else:
+        parts.append(f"Put this into {place}:")
+    parts += [document, _folded(WHY[assistant])]
+    if assistant == "cursor":
+        parts += ["Or open this link, which makes Cursor add it:", deeplink(url)]
+    if assistant in {"claude-desktop", "vscode"}:
+        parts.append(_login(assistant, windows=windows))
+    parts.append(_by_itself(assistant))
+    return "\n\n".join(parts) + "\n"
+
+
+def _login(assistant: str, *, windows: bool) -> str:
+    ask, code = (WINDOWS_ASK, WINDOWS_CODE) if windows else (UNIX_ASK, UNIX_CODE)
+    if assistant in {"claude-code", "cursor"}:
+        lines = [ask, f"export {VARIABLE}=$({code})", UNIX_FORGET]
+        if windows:
+            lines = [ask, f"$env:{VARIABLE} = {code}"]
+        return f"Set {VARIABLE}, without a trace in the shell's history:\n\n" + _indented(
+            "\n".join(lines)
+        )
+    what = PLACEHOLDER if assistant == "claude-desktop" else "What VS Code asks for"
+    lines = [ask, code] if windows else [ask, code, UNIX_FORGET]
+    return f"{what} is what this prints:\n\n" + _indented("\n".join(lines))
+
+
+def _by_itself(assistant: str) -> str:
+    if assistant in {"claude-desktop", "cursor"}:
+        return _folded(
+            f"Or let oig-client do all that: `oig-client login`, then `oig-client config "
+            f"{assistant} --write --with-credentials` puts the kept login into the file, which "
+            "only you can read then. Without --with-credentials the file gets the above."
+        )
+    return f"`oig-client config {assistant} --write` writes the file."
+
+
+def _folded(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _indented(text: str) -> str:
+    return textwrap.indent(text, "  ")

@@ -1,0 +1,293 @@
+"""What the doctor says of servers that are well, and of each way not to be."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import ssl
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from client.__main__ import main
+from client.doctor import eyes, http, network
+from client.doctor.finding import Mark
+from client.doctor.visit import Reply, Visit
+from client.exit_codes import ExitCode
+from client.login import Login
+
+from .certificates import Certified
+from .client_keyring import environment
+
+pytest_plugins = ("tests.client_servers", "tests.terminal")
+
+SECRET = "hunter2"
+MARKS = {"ok", "WRONG", "warn", "-"}
+
+
+@pytest.fixture
+def doctor(capsys, monkeypatch, tmp_path):
+    """Run the doctor in this process; return the exit code and its report."""
+    for name in ("OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR", "OIG_BASIC"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+    def run(url, *argv, text=False):
+        for name, value in environment("InFile", tmp_path / "keyring.json").items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("keyring.core._keyring_backend", None)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+        code = main(["doctor", "--url", url, *argv, *([] if text else ["--json"])])
+        out, err = capsys.readouterr()
+        assert err == ""
+        assert SECRET not in out
+        assert "\x1b" not in out
+        return code, out if text else json.loads(out)
+
+    return run
+
+
+def status(report):
+    return {step["step"]: step["status"] for step in report["steps"]}
+
+
+def test_a_server_that_is_well_passes_every_step(doctor, well_server):
+    code, report = doctor(well_server.url)
+    assert code == ExitCode.OK, report
+    assert report["first_wrong"] is None
+    assert status(report) == {
+        **dict.fromkeys(
+            ["address", "name", "connection", "life", "readiness", "host", "endpoint", "clock"],
+            "ok",
+        ),
+        **dict.fromkeys(["encryption", "login"], "skipped"),
+        **dict.fromkeys(["protocol", "older", "tools", "refusal"], "ok"),
+    }
+    assert all(step["milliseconds"] >= 0 for step in report["steps"])
+
+
+def test_a_kept_login_is_tried_for_real(doctor, well_server, tmp_path):
+    ring = tmp_path / "keyring.json"
+    name = f"oig-client {well_server.url}"
+    ring.write_text(json.dumps({name: Login("a@b.cz", SECRET).packed()}))
+    code, report = doctor(well_server.url)
+    assert (code, status(report)["login"]) == (ExitCode.OK, "ok")
+    ring.write_text(json.dumps({name: Login("a@b.cz", "wrong").packed()}))
+    code, report = doctor(well_server.url)
+    assert (code, report["first_wrong"]) == (ExitCode.TOOL, "login")
+    assert "oig-client login" in report["steps"][-1]["cure"]
+
+
+def test_each_step_is_a_line_of_ascii_when_piped(doctor, well_server):
+    code, out = doctor(well_server.url, text=True)
+    *lines, last = out.splitlines()
+    assert code == ExitCode.OK
+    assert {line.split()[0] for line in lines} <= MARKS
+    assert out.isascii()
+    assert last == "Everything works."
+
+
+def test_nothing_listening_ends_the_examination(doctor, closed_port):
+    code, report = doctor(f"http://127.0.0.1:{closed_port}/mcp")
+    assert (code, report["first_wrong"]) == (ExitCode.UNREACHABLE, "connection")
+    assert "./start_server.sh" in report["steps"][-1]["cure"]
+    assert report["exit_code"] == 3
+
+
+def test_a_name_that_nobody_knows_ends_it_earlier(doctor):
+    code, report = doctor("http://battery.invalid/mcp")
+    assert (code, report["first_wrong"]) == (ExitCode.UNREACHABLE, "name")
+
+
+@pytest.mark.parametrize(
+    ("path", "step", "words"),
+    [
+        ("/status/421", "host", "OIG_ALLOWED_HOSTS"),
+        ("/status/401", "endpoint", "HTTP login"),
+        ("/status/502", "endpoint", "cannot reach"),
+        ("/moved", "endpoint", "redirect"),
+        ("/html", "older", "web page"),
+        ("/status/404", "older", "no MCP endpoint"),
+    ],
+)
+def test_something_else_at_the_address_is_told_with_its_cure(doctor, odd_server, path, step, words):
+    code, report = doctor(odd_server.url.replace("/mcp", path))
+    found = next(one for one in report["steps"] if one["step"] == report["first_wrong"])
+    assert words in f"{found['text']} {found['cure']}"
+    assert (code, report["first_wrong"]) == (ExitCode.NOT_MCP, step)
+
+
+def test_a_server_of_before_is_greeted_in_the_older_way(doctor, old_server):
+    _, report = doctor(old_server.url)
+    assert status(report)["protocol"] == "warning"
+    assert status(report)["older"] == "ok"
+
+
+def test_a_tool_that_repeats_arguments_is_wrong(doctor, echoing_server):
+    code, report = doctor(echoing_server.url)
+    assert (code, report["first_wrong"]) == (ExitCode.TOOL, "refusal")
+
+
+def test_a_degraded_server_is_examined_to_the_end(doctor, degraded_server):
+    code, report = doctor(degraded_server.url)
+    assert (code, report["first_wrong"]) == (ExitCode.TOOL, "readiness")
+    assert "the daemon sleeps" in next(
+        one["text"] for one in report["steps"] if one["step"] == "readiness"
+    )
+    assert report["steps"][-1]["step"] == "login"
+
+
+@contextmanager
+def answering(greet):
+    """Let `greet` have one connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+
+        def accept():
+            connection, _ = server.accept()
+            with connection:
+                greet(connection)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            thread.join(20)
+
+
+def tls(certificate: Certified, tmp_path: Path):
+    """Shake hands, and then hang up."""
+    (tmp_path / "server.pem").write_bytes(certificate.pem)
+    (tmp_path / "server.key").write_bytes(certificate.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+
+    def shake(connection):
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(1)
+
+    return answering(shake)
+
+
+@pytest.mark.parametrize(
+    ("host", "days", "trusted", "mark", "words"),
+    [
+        ("localhost", 30, True, Mark.OK, "good until"),
+        ("localhost", 5, True, Mark.WARNING, "good until"),
+        ("localhost", -1, True, Mark.WRONG, "expired"),
+        ("other.example", 30, True, Mark.WRONG, "another name"),
+        ("localhost", 30, False, Mark.WRONG, "chain is not complete"),
+    ],
+)
+def test_a_certificate_is_judged(tmp_path, monkeypatch, host, days, trusted, mark, words):
+    root = Certified.root()
+    (tmp_path / "root.pem").write_bytes((root if trusted else Certified.root("Other")).pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
+    with tls(root.server(host, days=days), tmp_path) as port:
+        found = network.encryption(visit(f"https://localhost:{port}/mcp", addresses=("127.0.0.1",)))
+    assert (found.mark, found.ends) == (mark, mark is Mark.WRONG), found
+    assert words in found.text
+
+
+def visit(url, **more):
+    return Visit(
+        None,
+        url,
+        5.0,  # type: ignore[arg-type]
+        Path("/nowhere/config.json"),
+        **more,
+    )
+
+
+def test_http_where_tls_is_expected_is_told():
+    with answering(lambda it: it.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
+        found = network.encryption(visit(f"https://localhost:{port}/mcp", addresses=("127.0.0.1",)))
+    assert found.mark is Mark.WRONG
+    assert "TLS" in found.text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "mark"), [(0, Mark.OK), (30, Mark.OK), (600, Mark.WRONG), (-600, Mark.WRONG)]
+)
+def test_clocks_are_compared(seconds, mark):
+    now = datetime.now(UTC)
+    date = datetime.fromtimestamp(now.timestamp() + seconds, UTC)
+    place = visit("http://localhost/mcp", reply=Reply(405, "", "", date, now))
+    found = http.clock(place)
+    assert found.mark is mark
+    if seconds:
+        assert (
+            "ahead of" in found.text if seconds > 60 else "behind" in found.text or mark is Mark.OK
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "addresses", "kind"),
+    [
+        ("http://battery.example/mcp", ("8.8.8.8",), "claude_ai_https"),
+        ("https://battery.example:8443/mcp", ("8.8.8.8",), "claude_ai_port"),
+        ("https://localhost/mcp", ("127.0.0.1",), "claude_ai_private"),
+        ("https://battery.example/mcp", ("192.168.1.7",), "claude_ai_private"),
+        ("https://battery.example/mcp", ("8.8.8.8", "fd00::1"), "claude_ai_private"),
+        ("https://battery.example/mcp", ("8.8.8.8",), ""),
+    ],
+)
+def test_claude_ai_needs_public_https(url, addresses, kind):
+    assert eyes.public(visit(url, addresses=addresses)).kind == kind
+
+
+def test_claude_desktop_needs_npx_and_a_file_without_url(
+    doctor, well_server, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = tmp_path / ".config" / "Claude" / "claude_desktop_config.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"mcpServers": {"mine": {"url": well_server.url}}}))
+    code, report = doctor(well_server.url, "--as", "claude-desktop")
+    assert (code, report["first_wrong"]) == (ExitCode.TOOL, "bridge")
+    assert report["steps"][-1]["kind"] == "url_entry"
+    (tmp_path / "npx").write_text("#!/bin/sh\n")
+    (tmp_path / "npx").chmod(0o700)
+    path.write_text(json.dumps({"mcpServers": {"mine": {"args": [well_server.url]}}}))
+    code, report = doctor(well_server.url, "--as", "claude-desktop")
+    assert (code, report["as"]) == (ExitCode.OK, "claude-desktop")
+
+
+@pytest.mark.parametrize("assistant", ["claude-ai", "claude-code", "vscode", "cursor"])
+def test_each_client_adds_its_own_steps(doctor, well_server, assistant):
+    _, report = doctor(well_server.url, "--as", assistant)
+    assert set(eyes.EYES[assistant]) <= set(status(report))
+
+
+def test_ticks_and_a_frame_are_for_terminals(terminal, well_server, closed_port, tmp_path):
+    env = environment("fail", tmp_path / "none")
+    screen = terminal([sys.executable, "-m", "client", "doctor", "--url", well_server.url], env)
+    assert screen.wait() == 0
+    assert "\u2713 tools" in screen.text
+    assert "Everything works." in screen.text
+    assert max(map(len, screen.lines)) <= 80
+    url = f"http://127.0.0.1:{closed_port}/mcp"
+    screen = terminal([sys.executable, "-m", "client", "doctor", "--url", url], env)
+    assert screen.wait() == ExitCode.UNREACHABLE
+    assert "\u2717 connection" in screen.text
+    assert "The first thing wrong: connection" in screen.text
+
+
+def test_ctrl_c_is_quiet(terminal, odd_server, tmp_path):
+    url = odd_server.url.replace("/mcp", "/slow")
+    argv = [sys.executable, "-m", "client", "doctor", "--url", url]
+    screen = terminal(argv, environment("fail", tmp_path / "none"))
+    screen.expect("host ...")
+    screen.send("\x03")
+    assert screen.wait() == ExitCode.INTERRUPTED
+    assert "Traceback" not in screen.text

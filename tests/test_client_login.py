@@ -1,0 +1,238 @@
+"""Logging in once: what is kept, where it is sent, and where it never is."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import sys
+
+import pytest
+
+from client.__main__ import main
+from client.exit_codes import ExitCode
+from client.login import Login, server_name
+
+from .client_keyring import environment
+
+pytest_plugins = ("tests.client_servers", "tests.terminal")
+
+SECRET = "hunter2 se:cret"
+EMAIL = "a@b.cz"
+BASIC = "Basic " + base64.b64encode(f"{EMAIL}:{SECRET}".encode()).decode()
+
+
+@pytest.fixture
+def keyring_file(tmp_path):
+    return tmp_path / "keyring.json"
+
+
+@pytest.fixture
+def client(capsys, monkeypatch, keyring_file):
+    """Run the client in this process; return exit code, stdout and stderr."""
+    for name in ("OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*argv, stdin=b"", ring="InFile", **environ):
+        for name, value in (environment(ring, keyring_file) | environ).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("keyring.core._keyring_backend", None)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = main(argv)
+        out, err = capsys.readouterr()
+        assert SECRET not in out + err
+        assert BASIC.split()[1] not in out + err
+        assert "Traceback" not in err
+        monkeypatch.delenv("OIG_PASSWORD", raising=False)
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def logged_in(client, mcp_server):
+    code, out, err = client("login", "--email", EMAIL, "--url", mcp_server.url, OIG_PASSWORD=SECRET)
+    assert (code, err) == (ExitCode.OK, "")
+    assert "Login kept in the keyring" in out
+    assert EMAIL in out
+
+
+def kept(path):
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def test_a_login_is_kept_for_its_server_and_removed_again(
+    client, mcp_server, logged_in, keyring_file
+):
+    (name, secret), *more = kept(keyring_file).items()
+    assert not more
+    assert name == f"oig-client {mcp_server.url}"
+    assert Login.unpacked(secret) == Login(EMAIL, SECRET)
+    code, out, _ = client("logout", "--url", mcp_server.url)
+    assert (code, kept(keyring_file)) == (ExitCode.OK, {})
+    assert "Removed" in out
+    code, out, _ = client("logout", "--json", "--url", mcp_server.url)
+    assert json.loads(out)["removed"] is False
+    assert code == ExitCode.OK
+
+
+def test_a_wrong_password_is_not_kept(client, mcp_server, keyring_file):
+    code, _, err = client("login", "--email", EMAIL, "--url", mcp_server.url, OIG_PASSWORD="wrong")
+    assert code == ExitCode.TOOL
+    assert "rejected" in err
+    assert kept(keyring_file) == {}
+
+
+def test_a_login_is_kept_from_standard_input_and_replaces_the_one_before(
+    client, mcp_server, logged_in, keyring_file
+):
+    argv = ("login", "--json", "--password-stdin", "--email", "c@d.cz", "--url", mcp_server.url)
+    code, out, _ = client(*argv, stdin=f"{SECRET}\n".encode())
+    assert code == ExitCode.OK
+    assert json.loads(out)["replaced"] == EMAIL
+    assert [Login.unpacked(text) for text in kept(keyring_file).values()] == [
+        Login("c@d.cz", SECRET)
+    ]
+
+
+def test_later_commands_use_it_without_a_question(client, mcp_server, logged_in):
+    code, out, err = client("check-auth", "--json", "--url", mcp_server.url)
+    assert (code, err) == (ExitCode.OK, "")
+    assert json.loads(out)["email"] == EMAIL
+    assert json.loads(out)["password_length"] == len(SECRET)
+    code, out, _ = client("check-auth", "--email", EMAIL, "--json", "--url", mcp_server.url)
+    assert json.loads(out)["password_length"] == len(SECRET)
+    code, out, _ = client("call", "check_auth", "--json", "--url", mcp_server.url)
+    assert json.loads(out)["structured_content"]["email"] == EMAIL
+
+
+def test_what_is_given_goes_before_what_is_kept(client, mcp_server, logged_in):
+    argv = ("check-auth", "--json", "--url", mcp_server.url)
+    _, out, _ = client(*argv, OIG_PASSWORD="four")
+    assert json.loads(out)["password_length"] == 4
+    assert json.loads(out)["email"] == EMAIL
+    code, out, _ = client(*argv, "--email", "other@b.cz")
+    assert code == ExitCode.USAGE  # another account's password is asked for, and nobody is there
+    assert "OIG_PASSWORD" in json.loads(out)["error"]["message"]
+
+
+def test_no_keyring_ignores_it(client, mcp_server, logged_in):
+    code, _, err = client("check-auth", "--no-keyring", "--url", mcp_server.url)
+    assert code == ExitCode.USAGE
+    assert "--email" in err
+    for command in (["login", "--email", EMAIL], ["logout"]):
+        code, out, _ = client("--no-keyring", *command, "--json", "--url", mcp_server.url)
+        assert code == ExitCode.TOOL
+        assert json.loads(out)["error"]["kind"] == "no_keyring"
+
+
+@pytest.mark.parametrize(
+    ("ring", "kind", "words"),
+    [
+        ("fail", "no_keyring", "no keyring that oig-client could use"),
+        ("Plain", "no_keyring", "no keyring that oig-client could use"),
+        ("Locked", "keyring_locked", "locked"),
+        ("Forgetful", "keyring_broken", "does not give it back"),
+        ("Broken", "keyring_broken", "LookupError"),
+        ("Missing", "keyring_broken", "PYTHON_KEYRING_BACKEND"),
+    ],
+)
+def test_without_a_keyring_nothing_is_written_and_it_is_said(
+    client, mcp_server, keyring_file, ring, kind, words
+):
+    argv = ("login", "--email", EMAIL, "--json", "--url", mcp_server.url)
+    code, out, _ = client(*argv, ring=ring, OIG_PASSWORD=SECRET)
+    error = json.loads(out)["error"]
+    assert (code, error["kind"]) == (ExitCode.TOOL, kind)
+    assert words in error["message"]
+    assert not keyring_file.exists()
+    # Commands that can do without go on without.
+    code, out, err = client("call", "add", "a=1", "b=2", "--url", mcp_server.url, ring=ring)
+    assert (code, out, err) == (ExitCode.OK, "3\n", "")
+
+
+def test_a_tool_without_email_and_password_gets_the_login_in_its_header(
+    client, mcp_server, logged_in
+):
+    code, out, _ = client("call", "who", "--json", "--url", mcp_server.url)
+    assert code == ExitCode.OK
+    assert json.loads(out)["structured_content"] == {"email": EMAIL, "password_length": len(SECRET)}
+    code, out, _ = client("call", "who", "--no-keyring", "--json", "--url", mcp_server.url)
+    assert json.loads(out)["structured_content"] == {"email": "", "password_length": 0}
+
+
+def test_another_login_for_one_call_is_named_by_its_email(client, mcp_server, logged_in):
+    argv = ("call", "who", "--email", "c@d.cz", "--json", "--url", mcp_server.url)
+    _, out, _ = client(*argv, OIG_PASSWORD="four")
+    assert json.loads(out)["structured_content"] == {"email": "c@d.cz", "password_length": 4}
+
+
+def test_only_the_call_carries_the_login(client, mcp_server, logged_in):
+    for mode in ("first", "second"):
+        code, out, _ = client("call", "seen", "--json", "--url", mcp_server.url)
+        assert code == ExitCode.OK, mode
+    # The calls themselves are the only requests that came with a header.
+    assert set(json.loads(out)["structured_content"]["result"]) == {"tools/call"}
+
+
+def test_no_other_url_is_given_the_login(client, mcp_server, mortal_server, logged_in):
+    for url in (mortal_server.url, mcp_server.url.replace("127.0.0.1", "localhost")):
+        _, out, _ = client("call", "who", "--json", "--url", url)
+        assert json.loads(out)["structured_content"]["email"] == ""
+
+
+def test_a_redirect_is_not_followed_with_the_login(client, odd_server, keyring_file):
+    url = odd_server.url.replace("/mcp", "/moved")
+    keyring_file.write_text(json.dumps({f"oig-client {url}": Login(EMAIL, SECRET).packed()}))
+    code, _, _ = client("call", "who", "--url", url)
+    assert code in {ExitCode.NOT_MCP, ExitCode.UNREACHABLE}
+
+
+def test_a_rejected_kept_login_says_how_to_renew_it(client, mcp_server, keyring_file):
+    keyring_file.write_text(
+        json.dumps({f"oig-client {mcp_server.url}": Login(EMAIL, "wrong").packed()})
+    )
+    code, _, err = client("check-auth", "--url", mcp_server.url)
+    assert code == ExitCode.TOOL
+    assert "oig-client login" in err
+
+
+def test_the_password_is_asked_for_only_where_it_can_be_kept(terminal, mcp_server, keyring_file):
+    argv = [sys.executable, "-m", "client", "login", "--url", mcp_server.url]
+    screen = terminal(argv, environment("fail", keyring_file))
+    assert screen.wait() == ExitCode.TOOL
+    assert "No keyring" in screen.text
+    assert "email:" not in screen.text
+    screen = terminal(argv, environment("InFile", keyring_file))
+    screen.expect("email:")
+    screen.send(f"{EMAIL}\r")
+    screen.expect_hidden("password (not shown):")
+    screen.send(f"{SECRET}\r")
+    assert screen.wait() == 0
+    assert "Login kept in the keyring" in screen.text
+    assert SECRET.encode() not in screen.raw
+    assert len(kept(keyring_file)) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://Localhost:8000/mcp/", "http://localhost:8000/mcp"),
+        ("https://h/mcp", "https://h:443/mcp"),
+        ("http://[::1]/mcp", "http://[::1]:80/mcp"),
+        ("https://h:444/mcp?key=1", "https://h:444/mcp?key=1"),
+    ],
+)
+def test_a_server_has_one_name(url, name):
+    assert server_name(url) == name
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"email": "a"}', '{"email": 1, "password": "x"}'])
+def test_what_somebody_else_put_there_is_no_login(text):
+    assert Login.unpacked(text) is None
+
+
+def test_the_header_is_utf8_and_the_password_is_not_in_the_repr():
+    login = Login("a@b.cz", "p\u0159:")
+    assert base64.b64decode(login.basic.removeprefix("Basic ")).decode() == "a@b.cz:p\u0159:"
+    assert "p\u0159" not in repr(login)

@@ -20,10 +20,11 @@ import httpx2
 from ..errors import ConfigurationError, PortalError, SessionExpired
 from ..settings import LOOPBACK, Settings
 from .answers import SESSION_COOKIE, SESSION_ID, Answer, read_login
-from .failures import FOREIGN, failure, late, misses_issuer
+from .failures import FOREIGN, UNSENT, failure, late, misses_issuer
 from .purpose import LOGIN, READ, Purpose
 from .reads import read_box_data, read_list, read_series
 from .trust import Trust
+from .writes import WRITE, Sent, Write, read_write
 
 LOGIN_PATH = "inc/php/scripts/Login.php"
 LIVE_PATH = "json.php"
@@ -65,6 +66,11 @@ class Request:
     json: object = field(default=None, repr=False)
     session_id: str | None = field(default=None, repr=False)
     scripted: bool = False
+
+    @property
+    def statuses(self) -> frozenset[int]:
+        """The statuses whose body is worth reading; of a write also that of the error page."""
+        return frozenset({200, 500} if self.purpose is WRITE else {200})
 
     @property
     def content(self) -> bytes | None:
@@ -208,18 +214,48 @@ class PortalClient:
         query = {
             "id": "2",
             "selector_id": "ctrl-notifs",
-            "_nonce": str(int(self._now() * 1000)),
+            "_nonce": self._nonce(),
         }
         request = Request(
             READ, "GET", NOTIFICATIONS_PATH, query, session_id=session_id, scripted=True
         )
         return read_list(await self._read(request), self._now())
 
+    async def write(self, session_id: str, write: Write) -> Sent:
+        """Send one write, once, and say what became of it.
+
+        Whatever happens on the way is told as an outcome: a failure after the first byte has gone
+        out leaves open whether the portal took the write.
+        """
+        if not SESSION_ID.fullmatch(session_id):
+            return Sent("refused", "There was no session to send the change with.")
+        request = Request(
+            WRITE,
+            "POST",
+            write.path,
+            {"_nonce": self._nonce()},
+            json=dict(write.members),
+            session_id=session_id,
+            scripted=True,
+        )
+        try:
+            async with asyncio.timeout(self._timeout):
+                return read_write(await self._send(request))
+        except TimeoutError:
+            return Sent("unclear", f"OIG Cloud did not answer within {self._timeout:g} seconds.")
+        except UNSENT:
+            return Sent("refused", "No connection to OIG Cloud came about; nothing was sent.")
+        except FOREIGN:
+            return Sent("unclear", "The connection to OIG Cloud broke before its answer was there.")
+
     async def aclose(self) -> None:
         """Close all connections."""
         if self._trust is not None:
             await self._trust.aclose()
         await self._http.aclose()
+
+    def _nonce(self) -> str:
+        return str(int(self._now() * 1000))
 
     async def _read(self, request: Request) -> Answer:
         if not SESSION_ID.fullmatch(request.session_id or ""):
@@ -264,7 +300,7 @@ class PortalClient:
             if response.is_stream_consumed:
                 # A transport for tests may hand over what it has read and unpacked itself.
                 body, encoding = bytearray(response.content), ""
-            elif response.status_code == 200:
+            elif response.status_code in request.statuses:
                 async for chunk in response.aiter_raw():
                     body += chunk[: limit + 1 - len(body)]
                     if len(body) > limit:

@@ -27,6 +27,9 @@ NETWORK_WAIT = 30.0
 FOREIGN = (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError)
 """What httpx2 and the layers below it raise for anything a network or a server can do."""
 
+UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+"""Those of them that come before a request has gone out."""
+
 CLOSED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 """Errors of TLS that only say that the connection is gone."""
 

@@ -1,0 +1,1 @@
+"""Changes of a box: planned, made once, looked after, written down."""

@@ -1,0 +1,88 @@
+"""The operating mode: Home 1, 2, 3 or UPS. Pure."""
+
+# ruff: noqa: D102 - `Change` says what its methods do
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ChangeRefused
+from ..portal.writes import Write, set_value
+from ..readings.box import Box
+from ..readings.mode import MODES
+from .change import Change, already, check_not_flexible, unknown
+
+HOME_3, UPS = 2, 3
+
+DRAWS: dict[int, str] = {
+    HOME_3: (
+        "In Home 3 the box also charges the battery from the grid, which can draw several kW from "
+        "it and costs what the tariff costs."
+    ),
+    UPS: (
+        "In Home UPS the box charges the battery from the grid at high power, at once: several kW, "
+        "whatever the tariff and the sun. The house does not use the battery meanwhile. It stays "
+        "so until the mode is changed again."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BoxMode(Change):
+    """Set the operating mode.
+
+    Attributes:
+        number: The portal's number of the mode.
+    """
+
+    number: int
+
+    kind = "mode"
+    settings = (("box_prms", "mode"), ("box_prm2", "app"))
+
+    def __post_init__(self) -> None:
+        if isinstance(self.number, bool) or self.number not in MODES:
+            raise ChangeRefused(f"The mode must be one of {', '.join(MODES.values())}.")
+
+    def check(self, box: Box) -> None:
+        check_not_flexible(box)
+        if _present(box) is None:
+            raise unknown("mode", box, "mode.number")
+        if self.is_so(box):
+            raise already(f"the box is in {MODES[self.number]}")
+
+    def before(self, box: Box) -> str:
+        return _told(_present(box))
+
+    def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
+        return _told(self.number)
+
+    def warnings(self, box: Box) -> list[str]:
+        found = [DRAWS[self.number]] if self.number in DRAWS else []
+        app = box.code("mode.supplementary", "box_prm2", "app")
+        if self.number == UPS and app:
+            found.append("The supplementary modes Home Grid V and VI have no part in Home UPS.")
+        return found
+
+    def is_so(self, box: Box) -> bool:
+        return _present(box) == self.number
+
+    def back(self, box: Box) -> Change | None:
+        present = _present(box)
+        return None if present is None else BoxMode(present)
+
+    def writes(self, box: Box) -> tuple[Write, ...]:
+        return (set_value(box.id, "box_prms", "mode", self.number),)
+
+    def values(self) -> tuple[object, ...]:
+        return (self.number,)
+
+
+def _present(box: Box) -> int | None:
+    """Return the present mode; None for one that is not known here as well."""
+    number = box.code("mode.number", "box_prms", "mode")
+    return number if number in MODES else None
+
+
+def _told(number: int | None) -> str:
+    return "mode unknown" if number is None else f"mode {MODES[number]}"

@@ -1,0 +1,141 @@
+"""What every kind of change can say about itself and a box. Pure.
+
+A change is a wish in absolute terms ("mode Home 2"), never a difference: made twice it comes to the
+same, and undone it is a change like any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
+
+from ..errors import ChangeRefused
+from ..portal.writes import Write
+from ..readings.box import Box, boxes_of
+from ..readings.unknown import NOT_SENT
+
+DIGEST_BYTES = 16
+"""Bytes of SHA-256 that stand for the observed settings: a change of any is noticed."""
+
+FLEXIBILITY = 4
+"""Bit of `box_prm2.app` that says that an aggregator controls the box."""
+
+
+class Change(ABC):
+    """One change of one box.
+
+    Attributes:
+        kind: Its name in tokens and in the journal.
+        settings: The raw settings it is about: block and field of the portal's live answer. If one
+            of them changes between plan and apply, the plan is void.
+    """
+
+    kind: ClassVar[str]
+    settings: ClassVar[tuple[tuple[str, str], ...]]
+
+    __slots__ = ()
+
+    @abstractmethod
+    def check(self, box: Box) -> None:
+        """Return if this box can be changed so.
+
+        Raises:
+            ChangeRefused: It cannot, its present state is not known, or it is so already.
+        """
+
+    @abstractmethod
+    def before(self, box: Box) -> str:
+        """Say in words how the box is now; only after `check`."""
+
+    @abstractmethod
+    def after(self, box: Box) -> str:
+        """Say in words how it will be."""
+
+    @abstractmethod
+    def warnings(self, box: Box) -> list[str]:
+        """Say in plain words what the user has to know before agreeing."""
+
+    @abstractmethod
+    def is_so(self, box: Box) -> bool:
+        """Say whether the box is as wished. What is not known is never as wished."""
+
+    @abstractmethod
+    def back(self, box: Box) -> Change | None:
+        """Return the change from this one to how the box is now; None when there is none."""
+
+    @abstractmethod
+    def writes(self, box: Box) -> tuple[Write, ...]:
+        """Return the requests for the portal, in order."""
+
+    @abstractmethod
+    def values(self) -> tuple[object, ...]:
+        """Return what makes this change again by `of`: values that JSON can carry."""
+
+    @classmethod
+    def of(cls, *values: object) -> Self:
+        """Make the change of these values.
+
+        Raises:
+            ChangeRefused: They are none of this kind.
+        """
+        try:
+            return cls(*values)
+        except TypeError:
+            raise ChangeRefused("This change is not of a form that is known here.") from None
+
+
+def observed(change: Change, box: Box) -> bytes:
+    """Return a digest of the raw settings a change is about, exactly as the portal sent them."""
+    raw = [
+        [box.block(block)[field]] if field in box.block(block) else []
+        for block, field in change.settings
+    ]
+    text = json.dumps([box.id, box.raw_variant, raw], sort_keys=True)
+    return hashlib.sha256(text.encode()).digest()[:DIGEST_BYTES]
+
+
+def find_box(payload: object, box_id: str) -> Box | None:
+    """Return the box of exactly this id from a live answer."""
+    return next((box for box in boxes_of(payload) if box.id == box_id), None)
+
+
+def whole(value: object, low: int, high: int, name: str, unit: str) -> int:
+    """Return a whole number in a range.
+
+    Raises:
+        ChangeRefused: It is none, or outside.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ChangeRefused(f"{name} must be a whole number from {low} to {high}{unit}.")
+    return value
+
+
+def unknown(what: str, box: Box, *readings: str) -> ChangeRefused:
+    """Return the refusal of a change whose present state the portal does not tell."""
+    why = next((why for why in (box.reasons.get(name, "") for name in readings) if why), NOT_SENT)
+    return ChangeRefused(
+        f"The present {what} of this box is not known, so it is not changed. {why} Look into the "
+        "portal or the mobile app."
+    )
+
+
+def already(what: str) -> ChangeRefused:
+    """Return the refusal of a change that would change nothing."""
+    return ChangeRefused(f"Nothing to change: {what}.")
+
+
+def check_not_flexible(box: Box) -> int | None:
+    """Return the supplementary modes' raw number, None if it is not sent.
+
+    Raises:
+        ChangeRefused: An aggregator controls the box.
+    """
+    app = box.code("mode.supplementary", "box_prm2", "app")
+    if app is not None and app & FLEXIBILITY:
+        raise ChangeRefused(
+            "The box is under flexibility control: an aggregator decides its modes now. They can "
+            "be changed when that has ended."
+        )
+    return app

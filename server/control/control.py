@@ -1,0 +1,418 @@
+"""Changes of a box, in two steps that any worker can take: plan, apply. And looking after them.
+
+The order of an apply is what makes it safe. The box is held in the daemon; its settings are read
+afresh, over the session that the write will use, and compared with those of the plan; the intent is
+on the disk; then the write goes out, once; then what became of it is written down. A crash at any
+point leaves either nothing, or an entry that says that nobody knows. No write is ever repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+from ..access import Access, Caller, Granted
+from ..cache.outcomes import Held
+from ..errors import (
+    CacheUnavailable,
+    ChangeRefused,
+    JournalUnavailable,
+    PortalUnexpected,
+    SessionExpired,
+)
+from ..portal.writes import Sent, Write
+from ..readings import freshness
+from ..readings.box import Box, boxes_of
+from ..readings.boxes import choose_box
+from ..store import HoldStore
+from ..upstream import Fetched, Upstream
+from .asked import Asked
+from .change import Change, find_box, observed
+from .changes import decode, encode
+from .journal import ChangeUnderWay, Journal, PlanUsed
+from .plan_token import Plan, Plans
+from .record import DEADLINE, Record
+
+logger = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
+
+PLAN_LASTS = 300.0
+"""Seconds a plan may wait for the user's consent."""
+
+STOP = 5.0
+"""Seconds an apply under way gets when the worker stops; supervisord waits fifteen in all."""
+
+INVALID = "This plan_token is not valid. Call plan_change, and give apply_change what it returns."
+EXPIRED = "The plan has expired: it is good for 5 minutes. Nothing was changed. Plan anew."
+USED = (
+    "This plan was used already; a plan is good for one apply. Ask get_change for change {id}, and "
+    "plan anew if another change is wanted."
+)
+CHANGED = (
+    "The box is not any more as it was when the change was planned: somebody changed it meanwhile, "
+    "or it changed by itself. Nothing was sent. Plan anew and show the user the new plan."
+)
+NO_CACHE = (
+    "The cache daemon cannot be asked, and without it nobody can tell whether another change of "
+    "this box is under way. Nothing was changed. Try again in a minute."
+)
+NO_JOURNAL = (
+    "The journal of changes cannot be used, and without it no box is changed. Nothing was sent. "
+    "Whoever runs this server finds the reason in its log."
+)
+GONE = "The account does not list this box any more. Nothing was changed."
+SEVERAL_BOXES = (
+    "This account has several boxes. The request names box {id}, but whether the portal heeds that "
+    "for charging is not known: check afterwards which box charges."
+)
+NO_WAY_BACK = (
+    "There is no known way back from change {id}: how it was before cannot be set. Plan what is "
+    "wanted instead."
+)
+MOVED_ON = (
+    "The box is not any more as change {id} left it; undoing it sets what was before that change."
+)
+OFFLINE = (
+    " The portal keeps a change until the box is back, so it may take effect much later, when "
+    "nobody expects it."
+)
+
+
+class WritingPortal(Protocol):
+    """What is needed of OIG Cloud here."""
+
+    async def read_live(self, session_id: str) -> dict[str, object]:
+        """Return the live snapshot of all boxes."""
+        ...
+
+    async def write(self, session_id: str, write: Write) -> Sent:
+        """Send one write, once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and what to tell the user of it.
+
+    Attributes:
+        plan: The plan.
+        token: The same, sealed.
+        before: How the box is, in words.
+        after: How it will be.
+        warnings: What the user has to know before agreeing.
+        fetched: The answer of the portal that it is based on.
+    """
+
+    plan: Plan
+    token: str
+    before: str
+    after: str
+    warnings: tuple[str, ...]
+    fetched: Fetched
+
+
+class Control:
+    """Plans, makes and looks after changes.
+
+    Args:
+        access: Opens the caller's session.
+        upstream: Shared answers of the portal, for plans and for looking after changes.
+        portal: OIG Cloud, for the reading before a write and for the write.
+        store: Holds a box while it is changed.
+        journal: Where changes are written down.
+        plans: Seals and opens plans.
+        wall: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        upstream: Upstream,
+        portal: WritingPortal,
+        store: HoldStore,
+        journal: Journal,
+        plans: Plans,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._access = access
+        self._upstream = upstream
+        self._portal = portal
+        self._store = store
+        self._journal = journal
+        self._plans = plans
+        self._wall = wall
+        self._applies: set[asyncio.Task[Record]] = set()
+
+    async def plan(self, caller: Caller, asked: Asked, box_id: str | None = None) -> Planned:
+        """Plan a change. Nothing is sent but a read, which may be shared and up to 30 s old.
+
+        Raises:
+            ChangeRefused: It cannot be made of this box as it is now.
+            BoxChoice: Which box is meant is not clear.
+            SessionError: The box could not be read.
+        """
+        change = asked.change()
+        granted = await self._access.open(caller)
+        undone = None if asked.undo is None else await self._own(granted, asked.undo)
+        fetched = await self._upstream.live(caller)
+        if undone is not None:
+            change = self._way_back(undone)
+            if box_id is not None and box_id.strip() != undone.box:
+                raise ChangeRefused("The change to undo was made at another box of the account.")
+            box_id = undone.box
+        assert change is not None
+        box = find_box(fetched.payload, choose_box(fetched.payload, box_id))
+        assert box is not None
+        change.check(box)
+        plan = Plan(
+            self._plans.new_id(),
+            box.id,
+            change,
+            observed(change, box),
+            self._wall() + PLAN_LASTS,
+            None if undone is None else undone.id,
+        )
+        return Planned(
+            plan,
+            self._plans.seal(granted.keys.account, plan),
+            change.before(box),
+            change.after(box),
+            tuple(self._warnings(change, box, fetched.payload, undone)),
+            fetched,
+        )
+
+    async def apply(self, caller: Caller, token: str, client: str) -> Record:
+        """Make a planned change. One who hangs up does not stop it half-way.
+
+        Args:
+            caller: Who asks.
+            token: The plan.
+            client: The MCP client, for the journal.
+
+        Raises:
+            ChangeRefused: The plan is not valid, has expired or was used; the box has changed;
+                another change is under way; or the portal refused it.
+            SessionError: The box could not be read.
+        """
+        granted = await self._access.open(caller)
+        plan = self._plans.open(granted.keys.account, token)
+        if plan is None:
+            raise ChangeRefused(INVALID)
+        if await self._written(self._journal.find, plan.change_id) is not None:
+            raise ChangeRefused(USED.format(id=plan.change_id))
+        if plan.expires_at <= self._wall():
+            raise ChangeRefused(EXPIRED)
+        task = asyncio.create_task(self._apply(granted, plan, client))
+        self._applies.add(task)
+        task.add_done_callback(self._applies.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
+
+    async def look(self, caller: Caller, change_id: str) -> Record:
+        """Return a change of the caller's account; see by reading back how it stands.
+
+        Raises:
+            ChangeRefused: The account has no such change.
+            SessionError: The box could not be read.
+        """
+        granted = await self._access.open(caller)
+        record = await self._own(granted, change_id)
+        if record.settled:
+            return record
+        fetched = await self._upstream.live(caller)
+        box = find_box(fetched.payload, record.box)
+        # What was read before the write went out says nothing about it.
+        if box is None or fetched.at <= record.sent_at:
+            return record
+        if decode(json.loads(record.change)).is_so(box):
+            seconds = max(0.0, round(fetched.at - record.at, 1))
+            await self._written(self._journal.settle, record.id, "applied", fetched.at, seconds)
+        elif record.late(fetched.at):
+            await self._written(self._journal.settle, record.id, "failed", fetched.at, None)
+        else:
+            return record
+        await self._release(record.box, record.hold)
+        return await self._own(granted, record.id)
+
+    async def latest(
+        self, caller: Caller, box_id: str | None, limit: int
+    ) -> tuple[int, list[Record]]:
+        """Return how many changes the caller's account has, and the latest of them.
+
+        Raises:
+            SessionError: The caller has no session, or the journal cannot be read.
+        """
+        granted = await self._access.open(caller)
+        account = granted.keys.account
+        return await self._written(self._journal.latest, limit, account=account, box=box_id)
+
+    def now(self) -> float:
+        """Return the seconds since 1970."""
+        return self._wall()
+
+    async def aclose(self) -> None:
+        """Let applies under way finish; stop those that do not. Their entries stay unclear."""
+        if self._applies:
+            await asyncio.wait(self._applies, timeout=STOP)
+        for task in self._applies:
+            task.cancel()
+        await asyncio.gather(*self._applies, return_exceptions=True)
+
+    async def _apply(self, granted: Granted, plan: Plan, client: str) -> Record:
+        token = await self._hold(plan.box_id, granted.keys.account)
+        try:
+            granted, box = await self._fresh(granted, plan)
+            record = self._record(granted, plan, box, client, token)
+            writes = plan.change.writes(box)
+            await self._begin(record)
+        except BaseException:
+            await self._release(plan.box_id, token)
+            raise
+        # From here on the journal says that it may have happened.
+        sent = await self._send(granted.session.id, writes)
+        at = self._wall()
+        try:
+            await self._written(self._journal.end, record.id, sent.outcome, sent.why, at)
+        except ChangeRefused:
+            logger.warning("the outcome of change %s was not written down: %s", record.id, sent.why)
+        logger.info(
+            "change %s of box %s, account %s: %s",
+            record.id,
+            record.box,
+            record.fingerprint,
+            sent.outcome,
+        )
+        if sent.outcome == "refused":
+            await self._release(plan.box_id, token)
+            raise ChangeRefused(
+                f"{sent.why} Nothing was changed. It is in the journal as change {record.id}."
+            )
+        return replace(record, outcome=sent.outcome, why=sent.why, outcome_at=at)
+
+    async def _fresh(self, granted: Granted, plan: Plan) -> tuple[Granted, Box]:
+        """Read the box over the session that will carry the write, so that its end shows here."""
+        try:
+            payload = await self._portal.read_live(granted.session.id)
+        except SessionExpired:
+            granted = await self._access.renew(granted)
+            try:
+                payload = await self._portal.read_live(granted.session.id)
+            except SessionExpired:
+                raise PortalUnexpected(
+                    "OIG Cloud does not accept a session that it gave a moment ago. Nothing was "
+                    "changed. The fault is the portal's; try again later.",
+                    retry_after=60.0,
+                ) from None
+        box = find_box(payload, plan.box_id)
+        if box is None:
+            raise ChangeRefused(GONE)
+        if observed(plan.change, box) != plan.observed:
+            raise ChangeRefused(CHANGED)
+        plan.change.check(box)
+        return granted, box
+
+    async def _send(self, session_id: str, writes: tuple[Write, ...]) -> Sent:
+        """Send the writes of one change in order; stop at the first that is not accepted."""
+        sent = Sent("refused", "There was nothing to send.")
+        for number, write in enumerate(writes):
+            sent = await self._portal.write(session_id, write)
+            if sent.outcome != "accepted":
+                if number:
+                    return Sent("unclear", f"Only a part of the change was accepted. {sent.why}")
+                break
+        return sent
+
+    async def _hold(self, box_id: str, account: bytes) -> bytes:
+        try:
+            hold = await self._store.hold(self._plans.box_key(box_id), account, DEADLINE)
+        except CacheUnavailable:
+            raise ChangeRefused(NO_CACHE, retry_after=60.0) from None
+        if isinstance(hold, Held):
+            raise _under_way(hold.retry_after)
+        return hold.token
+
+    async def _release(self, box_id: str, token: bytes) -> None:
+        # If it cannot be released now, it ends with its time.
+        with contextlib.suppress(CacheUnavailable):
+            await self._store.unhold(self._plans.box_key(box_id), token)
+
+    async def _begin(self, record: Record) -> None:
+        try:
+            await self._written(self._journal.begin, record)
+        except PlanUsed:
+            raise ChangeRefused(USED.format(id=record.id)) from None
+        except ChangeUnderWay as exc:
+            left = exc.record.at + DEADLINE - self._wall()
+            raise _under_way(min(max(left, 1.0), DEADLINE), exc.record.id) from None
+
+    def _record(self, granted: Granted, plan: Plan, box: Box, client: str, hold: bytes) -> Record:
+        back = plan.change.back(box)
+        return Record(
+            id=plan.change_id,
+            at=self._wall(),
+            account=granted.keys.account,
+            client=client,
+            source=granted.caller.source,
+            box=box.id,
+            change=json.dumps(encode(plan.change)),
+            before=plan.change.before(box),
+            after=plan.change.after(box),
+            back=None if back is None else json.dumps(encode(back)),
+            undoes=plan.undoes,
+            hold=hold,
+        )
+
+    async def _own(self, granted: Granted, change_id: str) -> Record:
+        account = granted.keys.account
+        record = await self._written(self._journal.find, change_id.strip(), account)
+        if record is None:
+            raise ChangeRefused("This account has no change of that id. list_changes lists them.")
+        return record
+
+    def _way_back(self, record: Record) -> Change:
+        if not record.settled and not record.late(self._wall()):
+            raise ChangeRefused(
+                f"Change {record.id} is still under way: undo it when get_change says how it ended."
+            )
+        if record.back is None:
+            raise ChangeRefused(NO_WAY_BACK.format(id=record.id))
+        return decode(json.loads(record.back))
+
+    def _warnings(
+        self, change: Change, box: Box, payload: object, undone: Record | None
+    ) -> list[str]:
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        found = change.warnings(box)
+        if change.kind == "charge" and sum(1 for _ in boxes_of(payload)) > 1:
+            found.append(SEVERAL_BOXES.format(id=box.id))
+        if undone is not None and not decode(json.loads(undone.change)).is_so(box):
+            found.append(MOVED_ON.format(id=undone.id))
+        age = freshness.age_s(box.last_contact("measured_at", now), now)
+        stale = freshness.warning(age, box.live)
+        return found if stale is None else [*found, stale + OFFLINE]
+
+    async def _written(self, call: Callable[..., Value], *args: object, **named: object) -> Value:
+        """Call the journal in a thread, for it waits for the disk."""
+        try:
+            return await asyncio.to_thread(call, *args, **named)
+        except JournalUnavailable as exc:
+            logger.warning("%s", exc)
+            raise ChangeRefused(NO_JOURNAL) from None
+
+
+def _under_way(seconds: float, change_id: str | None = None) -> ChangeRefused:
+    which = "list_changes shows it" if change_id is None else f"get_change tells of {change_id}"
+    return ChangeRefused(
+        "Another change of this box is under way, and changes are made one at a time. Nothing was "
+        f"sent. {which[0].upper()}{which[1:]}; it ends in {seconds:.0f} seconds at the latest.",
+        retry_after=seconds,
+    )

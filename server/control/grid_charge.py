@@ -1,0 +1,120 @@
+"""Charging the battery from the grid to a percentage. Pure.
+
+Many boxes show the target only, and not whether they are charging. The target is then all that can
+be verified, so one that is set already cannot be asked for.
+"""
+
+# ruff: noqa: D102 - `Change` says what its methods do
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ChangeRefused
+from ..portal.writes import Write, charge_to
+from ..readings.box import Box
+from ..readings.numbers import PERCENT
+from .change import Change, already, unknown, whole
+
+TARGET_MIN, TARGET_MAX = 20, 100
+"""Percent that other programs for the portal allow at most; one of them begins at 25."""
+
+SEVERAL_KW = (
+    "The battery is charged from the grid at once, with several kW, whatever the tariff and the "
+    "sun, until it has reached the target."
+)
+NO_STOP = (
+    "The portal has no known way to stop it. A new target at or below the present charge is "
+    "believed to end it, and nobody has confirmed that."
+)
+BELOW = (
+    "The battery already holds {charge:.0f} %: nothing will be charged, and charging that is under "
+    "way is believed to end."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GridCharge(Change):
+    """Charge from the grid.
+
+    Attributes:
+        percent: The target.
+    """
+
+    percent: int
+
+    kind = "charge"
+    settings = (("box_prms", "bat_ac"), ("batt_prms", "fmt_on"))
+
+    def __post_init__(self) -> None:
+        whole(self.percent, TARGET_MIN, TARGET_MAX, "The target", " percent")
+
+    def check(self, box: Box) -> None:
+        if _target(box) is None:
+            raise unknown("target of charging from the grid", box, "charge.target")
+        if not self.is_so(box):
+            return
+        if _active(box) is None and not self._reached(box):
+            raise ChangeRefused(
+                f"The target is {self.percent} % already, and this box does not show whether it is "
+                "charging, so nobody could tell whether the change took effect. Ask for one "
+                "percent more or less."
+            )
+        raise already(_told(_target(box), _active(box)))
+
+    def before(self, box: Box) -> str:
+        return _told(_target(box), _active(box))
+
+    def after(self, box: Box) -> str:
+        if self._reached(box):
+            return _told(self.percent, active=False)
+        return f"charging from the grid to {self.percent} %"
+
+    def warnings(self, box: Box) -> list[str]:
+        charge = _charge(box)
+        if charge is not None and charge >= self.percent:
+            return [BELOW.format(charge=charge), SEVERAL_KW]
+        return [SEVERAL_KW, NO_STOP]
+
+    def is_so(self, box: Box) -> bool:
+        if _target(box) != self.percent:
+            return False
+        return _active(box) is not False or self._reached(box)
+
+    def back(self, box: Box) -> Change | None:
+        target = _target(box)
+        if target is None or not target.is_integer() or target == self.percent:
+            return None
+        return GridCharge(int(target)) if TARGET_MIN <= target <= TARGET_MAX else None
+
+    def writes(self, box: Box) -> tuple[Write, ...]:
+        return (charge_to(box.id, self.percent),)
+
+    def values(self) -> tuple[object, ...]:
+        return (self.percent,)
+
+    def _reached(self, box: Box) -> bool:
+        charge = _charge(box)
+        return charge is not None and charge >= self.percent
+
+
+def _target(box: Box) -> float | None:
+    return box.number("charge.target", "box_prms", "bat_ac", PERCENT)
+
+
+def _active(box: Box) -> bool | None:
+    return box.peek_flag("batt_prms", "fmt_on")
+
+
+def _charge(box: Box) -> float | None:
+    return box.power("battery.state_of_charge_percent", "bat_c", ("batt", "bat_c"), PERCENT)
+
+
+def _told(target: float | None, active: bool | None) -> str:
+    shown = "unknown" if target is None else f"{target:.0f} %"
+    doing = {
+        None: "whether it is under way is not shown",
+        True: "under way",
+        False: "not under way",
+    }
+    return f"charging from the grid: target {shown}, {doing[active]}"

@@ -1,0 +1,280 @@
+"""The journal of all changes: SQLite in one file, shared by all processes of a server.
+
+It is a record and no cache. What was about to be sent is on the disk before it is sent, so that a
+crash at any moment leaves an entry; and an entry's id is unique, so that a plan is made once even
+when everything was restarted in between.
+
+Every call opens the file anew, which costs a millisecond next to a request over the internet: a
+file that was put back from a backup is used at once, and no connection wanders between threads.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import JournalUnavailable
+from ..portal.writes import Outcome
+from .record import DEADLINE, Record, Verdict
+
+Value = TypeVar("Value")
+
+BUSY = 5.0
+"""Seconds to wait while other processes write; a transaction takes some milliseconds."""
+
+PAUSE = 0.01
+"""Seconds before another try where SQLite does not wait by itself."""
+
+VERSION = 1
+"""Of the table, in SQLite's user_version."""
+
+SCHEMA = """
+CREATE TABLE changes (
+    id TEXT PRIMARY KEY,
+    at REAL NOT NULL,
+    account BLOB NOT NULL,
+    client TEXT NOT NULL,
+    source TEXT NOT NULL,
+    box TEXT NOT NULL,
+    change TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    back TEXT,
+    undoes TEXT,
+    hold BLOB NOT NULL,
+    outcome TEXT CHECK (outcome IN ('accepted', 'refused', 'unclear')),
+    why TEXT,
+    outcome_at REAL,
+    verdict TEXT CHECK (verdict IN ('applied', 'failed')),
+    verdict_at REAL,
+    seconds REAL
+) STRICT;
+CREATE INDEX changes_of_account ON changes (account, at);
+CREATE INDEX changes_of_box ON changes (box, at);
+"""
+
+COLUMNS = ", ".join(field.name for field in fields(Record))
+PLACES = ", ".join("?" for _ in fields(Record))
+
+
+class PlanUsed(Exception):
+    """There is an entry of this id already."""
+
+
+class ChangeUnderWay(Exception):
+    """Another change of the box is not settled.
+
+    Attributes:
+        record: That change.
+    """
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record.id)
+        self.record = record
+
+
+class Journal:
+    """The journal in one file.
+
+    Args:
+        path: The file; made by the first entry, readable by its owner only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def begin(self, record: Record) -> None:
+        """Write down what is about to be sent. It is on the disk when this returns.
+
+        Raises:
+            PlanUsed: It was begun before.
+            ChangeUnderWay: Another change of the same box was begun and is not settled.
+            JournalUnavailable: It could not be written: nothing may be sent.
+        """
+        self._make()
+
+        def work(journal: sqlite3.Connection) -> None:
+            if _find(journal, record.id) is not None:
+                raise PlanUsed
+            for other in _open(journal, record.box):
+                # Both ways: a clock that was set back must not hold a box for days.
+                if abs(record.at - other.at) < DEADLINE:
+                    raise ChangeUnderWay(other)
+            journal.execute(f"INSERT INTO changes ({COLUMNS}) VALUES ({PLACES})", astuple(record))  # noqa: S608 - our own names
+
+        self._run(work)
+
+    def end(self, change_id: str, outcome: Outcome, why: str, at: float) -> None:
+        """Write down what became of the request.
+
+        Raises:
+            JournalUnavailable: It could not be written; the entry stays unclear.
+        """
+        self._run(
+            lambda journal: journal.execute(
+                "UPDATE changes SET outcome = ?, why = ?, outcome_at = ? "
+                "WHERE id = ? AND outcome IS NULL",
+                (outcome, why, at, change_id),
+            )
+        )
+
+    def settle(self, change_id: str, verdict: Verdict, at: float, seconds: float | None) -> None:
+        """Write down what reading back came to; the first verdict stands.
+
+        Raises:
+            JournalUnavailable: It could not be written.
+        """
+        self._run(
+            lambda journal: journal.execute(
+                "UPDATE changes SET verdict = ?, verdict_at = ?, seconds = ? "
+                "WHERE id = ? AND verdict IS NULL",
+                (verdict, at, seconds, change_id),
+            )
+        )
+
+    def find(self, change_id: str, account: bytes | None = None) -> Record | None:
+        """Return one entry, None if there is none, or none of this account.
+
+        Raises:
+            JournalUnavailable: It could not be read.
+        """
+        if not self._path.exists():
+            return None
+        record = self._run(lambda journal: _find(journal, change_id))
+        return None if record is None or account not in {None, record.account} else record
+
+    def latest(
+        self, limit: int, *, account: bytes | None = None, box: str | None = None
+    ) -> tuple[int, list[Record]]:
+        """Return how many entries there are, and the latest of them.
+
+        Raises:
+            JournalUnavailable: It could not be read.
+        """
+        if not self._path.exists():
+            return 0, []
+        where = "WHERE (?1 IS NULL OR account = ?1) AND (?2 IS NULL OR box = ?2)"
+
+        def work(journal: sqlite3.Connection) -> tuple[int, list[Record]]:
+            (total,) = journal.execute(f"SELECT count(*) FROM changes {where}", wanted).fetchone()  # noqa: S608 - our own text
+            rows = journal.execute(
+                f"SELECT {COLUMNS} FROM changes {where} ORDER BY at DESC, rowid DESC LIMIT ?3",  # noqa: S608 - our own text
+                (*wanted, limit),
+            )
+            return total, [Record(*row) for row in rows]
+
+        wanted = (account, box)
+        return self._run(work)
+
+    def _run(self, work: Callable[[sqlite3.Connection], Value]) -> Value:
+        """Do something in one transaction; the whole of it again while the file is busy."""
+        deadline = time.monotonic() + BUSY
+        while True:
+            try:
+                with self._transaction() as journal:
+                    return work(journal)
+            except (sqlite3.Error, OSError) as exc:
+                busy = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise JournalUnavailable(
+                        f"The journal of changes {self._path} cannot be used: {exc}. Its folder "
+                        "must be on a local disk with space left; see OIG_JOURNAL."
+                    ) from None
+            time.sleep(PAUSE)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        uri = f"{self._path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None)) as journal:
+            # Each commit is on the disk before it returns; NORMAL would lose the last ones.
+            journal.execute("PRAGMA synchronous = FULL")
+            (version,) = journal.execute("PRAGMA user_version").fetchone()
+            if version != VERSION:
+                raise JournalUnavailable(
+                    f"{self._path} is no journal of this version of the program. Set OIG_JOURNAL "
+                    "to another file."
+                )
+            journal.execute("BEGIN IMMEDIATE")
+            try:
+                yield journal
+            except BaseException:
+                if journal.in_transaction:  # a full disk has ended it already
+                    journal.execute("ROLLBACK")
+                raise
+            journal.execute("COMMIT")
+
+    def _make(self) -> None:
+        """Make the file unless it is there, and see that nobody else can read it.
+
+        It appears complete or not at all: a name is linked to what was prepared beside it, and a
+        faster process's file is never replaced.
+        """
+        path = self._path
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            found = None
+        except OSError as exc:
+            raise _unusable(path, exc) from None
+        try:
+            if found is None:
+                self._prepare()
+                found = path.lstat()
+            if not stat.S_ISREG(found.st_mode):
+                raise JournalUnavailable(f"The journal of changes {path} is not a regular file.")
+            if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                path.chmod(0o600)
+        except (sqlite3.Error, OSError) as exc:
+            raise _unusable(path, exc) from None
+
+    def _prepare(self) -> None:
+        path = self._path
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            with closing(sqlite3.connect(temporary, isolation_level=None)) as journal:
+                journal.execute("PRAGMA journal_mode = WAL")
+                journal.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return
+            folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _find(journal: sqlite3.Connection, change_id: str) -> Record | None:
+    row = journal.execute(
+        f"SELECT {COLUMNS} FROM changes WHERE id = ?",  # noqa: S608 - our own names
+        (change_id,),
+    ).fetchone()
+    return None if row is None else Record(*row)
+
+
+def _open(journal: sqlite3.Connection, box: str) -> list[Record]:
+    rows = journal.execute(
+        f"SELECT {COLUMNS} FROM changes WHERE box = ? AND verdict IS NULL "  # noqa: S608 - our own names
+        "AND outcome IS NOT 'refused'",
+        (box,),
+    )
+    return [Record(*row) for row in rows]
+
+
+def _unusable(path: Path, exc: Exception) -> JournalUnavailable:
+    return JournalUnavailable(
+        f"The journal of changes {path} cannot be made: {exc}. Set OIG_JOURNAL to a file on a "
+        "local disk, in a folder that only you can enter."
+    )

@@ -1,0 +1,132 @@
+"""Plans, sealed into tokens that any worker can open, and nobody else. Pure.
+
+A token holds the whole plan, so no worker keeps one. It is encrypted under a key that comes from
+the shared secret, and bound to the account and the portal: in other hands it does not open.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ..errors import ChangeRefused
+from .change import DIGEST_BYTES, Change
+from .changes import decode, encode
+
+PREFIX = "plan_"
+"""Tells people what it is."""
+
+FORMAT = b"\x01"
+"""Bound into every token: one of another format does not open."""
+
+NONCE_BYTES = 12
+"""AES-GCM's nonce (NIST SP 800-38D); random, since one key seals a few plans a day."""
+
+ID_BYTES = 8
+"""Of a change's id. It names one change among an account's, and opens nothing."""
+
+MAX_TOKEN = 512
+"""Longest token looked at; ours have about 150 characters."""
+
+HEAD = struct.Struct(f">{ID_BYTES}s{DIGEST_BYTES}sd")
+"""Id, digest of the observed settings, expiry in seconds since 1970; the rest is JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A change that was planned and may be made once.
+
+    Attributes:
+        change_id: Names it, as a plan and as a change.
+        box_id: The box.
+        change: What is to change.
+        observed: Digest of the settings when it was planned.
+        expires_at: Seconds since 1970 after which it is void.
+        undoes: Id of the change it takes back, if it does.
+    """
+
+    change_id: str
+    box_id: str
+    change: Change
+    observed: bytes
+    expires_at: float
+    undoes: str | None = None
+
+
+class Plans:
+    """Seals and opens plans under one secret, for one portal.
+
+    Args:
+        secret: The shared secret.
+        portal_url: A plan for one portal does not open at another.
+        random_bytes: Gives that many random bytes.
+    """
+
+    def __init__(
+        self,
+        secret: bytes,
+        portal_url: str,
+        *,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._secret = secret
+        self._portal = portal_url.encode()
+        self._random_bytes = random_bytes
+        self._cipher = AESGCM(self._derive(b"plan", b""))
+
+    def new_id(self) -> str:
+        """Return the id of a new plan."""
+        return self._random_bytes(ID_BYTES).hex()
+
+    def box_key(self, box_id: str) -> bytes:
+        """Return the key under which a box is held while it is changed, whoever changes it."""
+        return self._derive(b"box", box_id.encode())
+
+    def seal(self, account: bytes, plan: Plan) -> str:
+        """Make the token of a plan, for one account."""
+        head = HEAD.pack(bytes.fromhex(plan.change_id), plan.observed, plan.expires_at)
+        rest = json.dumps([plan.box_id, plan.undoes, encode(plan.change)], separators=(",", ":"))
+        nonce = self._random_bytes(NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, head + rest.encode(), FORMAT + account)
+        return PREFIX + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def open(self, account: bytes, token: str) -> Plan | None:
+        """Read a token; None for anything that was not sealed here for this account."""
+        sealed = _decoded(token)
+        if sealed is None:
+            return None
+        try:
+            plain = self._cipher.decrypt(
+                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], FORMAT + account
+            )
+            change_id, observed, expires_at = HEAD.unpack_from(plain)
+            box_id, undoes, change = json.loads(plain[HEAD.size :])
+            return Plan(change_id.hex(), box_id, decode(change), observed, expires_at, undoes)
+        # What opens was sealed here; a kind of change may be gone since, in a newer version.
+        except (InvalidTag, struct.error, ValueError, ChangeRefused):
+            return None
+
+    def _derive(self, purpose: bytes, what: bytes) -> bytes:
+        # A portal's address holds no NUL, and the purposes are ours.
+        message = b"oig-cloud-mcp/1 " + purpose + b"\0" + self._portal + b"\0" + what
+        return hmac.digest(self._secret, message, "sha256")
+
+
+def _decoded(token: str) -> bytes | None:
+    token = token.strip()
+    body = token.removeprefix(PREFIX)
+    if body == token or len(token) > MAX_TOKEN or not body.isascii():
+        return None
+    try:
+        raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return None
+    return raw if len(raw) > NONCE_BYTES else None

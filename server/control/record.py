@@ -1,0 +1,97 @@
+"""One change as the journal holds it, and what can be said of it. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..portal.writes import Outcome
+
+DEADLINE = 900.0
+"""Seconds after which a change that the box does not show is given up; boxes that are online have
+it after one or two minutes."""
+
+FINGERPRINT = 12
+"""Hex digits of an account's key that stand for it, as in logs and in cachectl."""
+
+Status = Literal["pending", "applied", "failed", "unclear"]
+Verdict = Literal["applied", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A change that was made, or was about to be.
+
+    Attributes:
+        id: The plan's id: a plan becomes a record once.
+        at: Seconds since 1970 when it was about to be sent.
+        account: Key of the account.
+        client: The MCP client, as it called itself.
+        source: Where the call came from.
+        box: The box's id.
+        change: The change, encoded.
+        before: How the box was, in words.
+        after: How it was to be, in words.
+        back: The change back to how it was, encoded; None when there is none.
+        undoes: Id of the change it took back.
+        hold: Ends the hold of the box.
+        outcome: What became of the request; None until that was written down.
+        why: The same in words.
+        outcome_at: Seconds since 1970 when it was written down.
+        verdict: What reading back came to; None until then.
+        verdict_at: Seconds since 1970 of that reading.
+        seconds: Seconds from sending until it was seen, at most.
+    """
+
+    id: str
+    at: float
+    account: bytes = field(repr=False)
+    client: str
+    source: str
+    box: str
+    change: str
+    before: str
+    after: str
+    back: str | None
+    undoes: str | None
+    hold: bytes = field(repr=False)
+    outcome: Outcome | None = None
+    why: str | None = None
+    outcome_at: float | None = None
+    verdict: Verdict | None = None
+    verdict_at: float | None = None
+    seconds: float | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more will be found out about it."""
+        return self.verdict is not None or self.outcome == "refused"
+
+    @property
+    def sent_at(self) -> float:
+        """From when on a reading says something about it."""
+        return self.at if self.outcome_at is None else self.outcome_at
+
+    @property
+    def fingerprint(self) -> str:
+        """The account, as it is shown."""
+        return self.account.hex()[:FINGERPRINT]
+
+    @property
+    def kind(self) -> str:
+        """Which kind of change it is."""
+        return str(json.loads(self.change)[0])
+
+    def status(self, now: float) -> Status:
+        """Say how it stands."""
+        if self.verdict is not None:
+            return self.verdict
+        if self.outcome == "refused":
+            return "failed"
+        # Accepted and never looked after: nobody knows.
+        return "pending" if self.outcome == "accepted" and not self.late(now) else "unclear"
+
+    def late(self, now: float) -> bool:
+        """Say whether the time for it to show is over."""
+        return now >= self.at + DEADLINE

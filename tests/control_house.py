@@ -1,0 +1,131 @@
+"""Everything a change needs in one process, on one clock that only moves when told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx2
+
+from server.access import Access, Caller
+from server.cache.holds import Holds
+from server.control.asked import Asked
+from server.control.control import Control
+from server.control.journal import Journal
+from server.control.plan_token import Plans
+from server.errors import CacheUnavailable
+from server.handles import Handles
+from server.portal.simulator import build_app
+from server.sealing import Credential, Sealer
+from server.sessions import Sessions
+from server.store.local import LocalStore
+from server.upstream import Upstream
+
+from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess
+
+SECRET = b"s" * 32
+CLIENT = "test-client 1.0"
+
+DEMO = Caller(Credential("demo@example.com", "demo"), None, "192.0.2.1", "192.0.2.1")
+DEMO2 = Caller(Credential("demo2@example.com", "demo"), None, "192.0.2.2", "192.0.2.2")
+
+BOXES = {DEMO_BOX: DEMO, SECOND_BOX: DEMO2, QUEEN_BOX: DEMO2}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1_781_000_000.0  # 2026-06-09, about noon in Prague
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class HoldingStore(LocalStore):
+    """The store of one process, with holds; one of it stands for the daemon of several workers."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(now=clock)
+        self.holds = Holds(clock, lambda: b"t" * 16)
+        self.gone = False
+
+    async def hold(self, key, account, lasts):
+        self._check()
+        return self.holds.hold(key, account, lasts)
+
+    async def unhold(self, key, token):
+        self._check()
+        return self.holds.unhold(key, token)
+
+    @property
+    def held(self) -> int:
+        return self.holds.stats()["holds"]
+
+    def _check(self) -> None:
+        if self.gone:
+            raise CacheUnavailable
+
+
+class House:
+    """A portal, a store, a journal, and as many workers over them as wished."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        self.portal = InProcess(wall=self.clock)
+        self.store = HoldingStore(self.clock)
+        self.journal = Journal(folder / "journal.db")
+        self._closing: list = []
+        self.control = self.worker()
+        self._admin = httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(build_app(self.portal.simulator)),
+            base_url="http://localhost/_admin/",
+        )
+
+    def worker(self, *, secret: bytes = SECRET, wrap=lambda portal: portal) -> Control:
+        """Make a worker; `wrap` may put something before its portal."""
+        client = self.portal.client()
+        sealer, handles = Sealer(secret, self.portal.base_url), Handles(secret)
+        sessions = Sessions(self.store, client, sealer, handles, ttl=43200.0, wall=self.clock)
+        access = Access(sessions, self.store, handles, sealer)
+        upstream = Upstream(self.store, access, client, sealer, wall=self.clock)
+        control = Control(
+            access,
+            upstream,
+            wrap(client),
+            self.store,
+            self.journal,
+            Plans(secret, self.portal.base_url),
+            wall=self.clock,
+        )
+        self._closing += [control, upstream, sessions, client]
+        return control
+
+    async def aclose(self) -> None:
+        for part in self._closing:
+            await part.aclose()
+        await self._admin.aclose()
+        await self.store.aclose()
+
+    async def admin(self, path: str, **members: object):
+        answer = await self._admin.post(path, json=members)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    async def truth(self, box: str = DEMO_BOX) -> dict:
+        return (await self._admin.get("truth", params={"box": box})).json()
+
+    async def writes(self) -> list[dict]:
+        return (await self._admin.get("writes")).json()["writes"]
+
+    def later(self, seconds: float) -> None:
+        self.clock.time += seconds
+
+    async def planned(self, box: str = DEMO_BOX, **asked: object):
+        """Plan at a box of its owner, from a fresh reading."""
+        self.later(31)
+        return await self.control.plan(BOXES[box], Asked(**asked), box)
+
+    async def applied(self, box: str = DEMO_BOX, **asked: object):
+        """Plan, apply, and look until it is done."""
+        planned = await self.planned(box, **asked)
+        await self.control.apply(BOXES[box], planned.token, CLIENT)
+        self.later(95)
+        return await self.control.look(BOXES[box], planned.plan.change_id)

@@ -1,0 +1,491 @@
+"""Changing a box, end to end against the simulated portal: planned, applied, seen, undone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from server.control.asked import Asked
+from server.errors import BoxChoice, ChangeRefused, PortalError, SessionError
+
+from .control_house import BOXES, CLIENT, DEMO, DEMO2, House
+from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
+
+
+@pytest.fixture
+async def house(tmp_path):
+    house = House(tmp_path)
+    yield house
+    await house.aclose()
+
+
+async def plan(house: House, caller, box_id=None, **asked):
+    return await house.control.plan(caller, Asked(**asked), box_id)
+
+
+# Each change, with what it reads at the truth before and after: at a fresh simulated box.
+CHANGES = [
+    (DEMO_BOX, {"mode": "Home 2"}, "mode", 0, 1),
+    (DEMO_BOX, {"mode": "Home 3"}, "mode", 0, 2),
+    (DEMO_BOX, {"mode": "Home UPS"}, "mode", 0, 3),
+    (DEMO_BOX, {"home_grid_v": True}, "app", 0, 1),
+    (DEMO_BOX, {"home_grid_vi": True}, "app", 0, 2),
+    (DEMO_BOX, {"home_grid_v": True, "home_grid_vi": True}, "app", 0, 3),
+    (QUEEN_BOX, {"home_grid_vi": True}, "app", 1, 3),
+    (QUEEN_BOX, {"home_grid_v": False}, "app", 1, 0),
+    (DEMO_BOX, {"export": "off"}, "delivery", "on", "off"),
+    (DEMO_BOX, {"export": "limited", "export_limit_w": 3500}, "export_cap_w", 10000, 3500),
+    (SECOND_BOX, {"export": "limited", "export_limit_w": 1}, "export_cap_w", 5000, 1),
+    (SECOND_BOX, {"export": "on"}, "delivery", "limited", "on"),
+    (QUEEN_BOX, {"export": "on"}, "delivery", "limited", "on"),
+    (QUEEN_BOX, {"export": "off"}, "delivery", "limited", "off"),
+    (QUEEN_BOX, {"export": "limited", "export_limit_w": 9999}, "export_cap_w", 3000, 9999),
+    (DEMO_BOX, {"boiler": "manual"}, "boiler_manual", False, True),
+    (DEMO_BOX, {"charge_to_percent": 95}, "charge_target_percent", 60, 95),
+    (SECOND_BOX, {"charge_to_percent": 100}, "charge_target_percent", 60, 100),
+]
+
+
+@pytest.mark.parametrize(("box", "asked", "name", "before", "after"), CHANGES)
+async def test_each_change_is_planned_applied_pending_applied_and_undone(
+    house, box, asked, name, before, after
+):
+    owner = BOXES[box]
+    planned = await house.planned(box, **asked)
+    assert planned.plan.box_id == box
+    assert (await house.truth(box))[name] == before
+    assert await house.writes() == []
+
+    record = await house.control.apply(owner, planned.token, CLIENT)
+    assert (record.before, record.after) == (planned.before, planned.after)
+    assert record.status(house.clock()) == "pending"
+    assert record.box == box
+    house.later(1)
+    assert (await house.control.look(owner, record.id)).status(house.clock()) == "pending"
+    assert house.store.held == 1
+
+    house.later(95)
+    record = await house.control.look(owner, record.id)
+    assert record.status(house.clock()) == "applied"
+    assert 0 < record.seconds <= 96
+    assert house.store.held == 0
+    assert (await house.truth(box))[name] == after
+    assert {write["box"] for write in await house.writes()} == {box}
+
+    undone = await house.applied(box, undo=record.id)
+    assert undone.status(house.clock()) == "applied"
+    assert undone.undoes == record.id
+    assert undone.after.split(",")[0] == record.before.split(",")[0] or name.startswith("charge")
+    assert (await house.truth(box))[name] == before
+
+
+async def test_switching_export_on_lifts_the_cap_even_where_the_switch_alone_does_not(house):
+    await house.admin("switches", lifts_cap=False)
+    record = await house.applied(SECOND_BOX, export="on")
+    assert record.status(house.clock()) == "applied"
+    assert (await house.truth(SECOND_BOX))["delivery"] == "on"
+
+
+async def test_every_write_names_its_box_and_keeps_the_portals_rules(house):
+    await house.applied(SECOND_BOX, export="limited", export_limit_w=4000)
+    await house.applied(QUEEN_BOX, mode="Home 2")
+    await house.applied(SECOND_BOX, charge_to_percent=90)
+    writes = await house.writes()
+    assert [write["sent"] for write in writes] == [
+        {"id_device": SECOND_BOX, "value": 2, "p_max_feed_grid": 4000},
+        {"id_device": QUEEN_BOX, "table": "box_prms", "column": "mode", "value": 1},
+        {"id_device": SECOND_BOX, "bat_ac": 90},
+    ]
+    for write in writes:
+        assert write["content_type"] == "application/json"
+        assert write["x_requested_with"] == "XMLHttpRequest"
+        assert write["nonce"].isdigit()
+        assert write["outcome"] == "queued"
+
+
+async def test_export_off_and_on_send_a_cap_that_is_null(house):
+    await house.applied(export="off")
+    await house.applied(export="on")
+    sent = [write["sent"] for write in await house.writes()]
+    assert [(one["value"], one["p_max_feed_grid"]) for one in sent] == [(0, None), (1, None)]
+
+
+async def test_an_account_with_several_boxes_must_name_one(house):
+    with pytest.raises(BoxChoice, match=SECOND_BOX):
+        await plan(house, DEMO2, mode="Home 2")
+
+
+async def test_a_box_of_somebody_else_cannot_be_named(house):
+    with pytest.raises(BoxChoice):
+        await plan(house, DEMO, SECOND_BOX, mode="Home 2")
+
+
+async def test_charging_at_an_account_of_several_boxes_warns_that_another_might_charge(house):
+    assert any(
+        SECOND_BOX in warning
+        for warning in (await house.planned(SECOND_BOX, charge_to_percent=90)).warnings
+    )
+    assert not any(
+        "several boxes" in w for w in (await house.planned(charge_to_percent=90)).warnings
+    )
+
+
+async def test_two_boxes_of_one_account_change_side_by_side_and_are_never_mixed(house):
+    first = await house.planned(SECOND_BOX, mode="Home 3")
+    second = await house.planned(QUEEN_BOX, mode="Home 2")
+    await asyncio.gather(
+        house.control.apply(DEMO2, first.token, CLIENT),
+        house.control.apply(DEMO2, second.token, CLIENT),
+    )
+    house.later(95)
+    for planned in (first, second):
+        record = await house.control.look(DEMO2, planned.plan.change_id)
+        assert record.status(house.clock()) == "applied"
+    assert (await house.truth(SECOND_BOX))["mode"] == 2
+    assert (await house.truth(QUEEN_BOX))["mode"] == 1
+
+
+async def test_a_plan_expires_after_five_minutes(house):
+    planned = await house.planned(mode="Home 2")
+    house.later(300)
+    with pytest.raises(ChangeRefused, match="expired"):
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert await house.writes() == []
+    assert house.store.held == 0
+
+
+async def test_a_plan_is_good_for_one_apply_at_any_worker(house):
+    planned = await house.planned(mode="Home 2")
+    await house.control.apply(DEMO, planned.token, CLIENT)
+    for worker in (house.control, house.worker()):
+        with pytest.raises(ChangeRefused, match=f"used.*{planned.plan.change_id}"):
+            await worker.apply(DEMO, planned.token, CLIENT)
+    assert len(await house.writes()) == 1
+
+
+async def test_a_plan_of_one_worker_is_applied_and_looked_after_by_others(house):
+    planned = await house.planned(mode="Home 2")
+    await house.worker().apply(DEMO, planned.token, CLIENT)
+    house.later(95)
+    record = await house.worker().look(DEMO, planned.plan.change_id)
+    assert record.status(house.clock()) == "applied"
+    assert house.store.held == 0
+
+
+async def test_somebody_elses_plan_is_not_valid_and_the_reason_is_not_told(house):
+    planned = await house.planned(mode="Home 2")
+    with pytest.raises(ChangeRefused) as foreign:
+        await house.control.apply(DEMO2, planned.token, CLIENT)
+    with pytest.raises(ChangeRefused) as broken:
+        await house.control.apply(DEMO, planned.token[:-4] + "AAAA", CLIENT)
+    assert str(foreign.value) == str(broken.value)
+    assert await house.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "setup"),
+    [
+        ({"mode": "Home 2"}, {"mode": 2}),
+        ({"mode": "Home 2"}, {"app": 1}),
+        ({"home_grid_v": True}, {"app": 2}),
+        ({"export": "off"}, {"feed_cap": 700}),
+        ({"export": "limited", "export_limit_w": 100}, {"to_grid": 0}),
+        ({"boiler": "manual"}, {"manual": 1}),
+        ({"charge_to_percent": 90}, {"target": 70}),
+    ],
+)
+async def test_a_box_that_changed_meanwhile_is_not_changed(house, asked, setup):
+    planned = await house.planned(**asked)
+    await house.admin("boxes", box=DEMO_BOX, setup=setup)
+    with pytest.raises(ChangeRefused, match="not any more as it was"):
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert await house.writes() == []
+    assert house.store.held == 0
+    assert house.journal.latest(9) == (0, [])
+
+
+async def test_what_does_not_concern_a_change_may_differ_meanwhile(house):
+    planned = await house.planned(boiler="manual")
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1}, soc_percent=33)
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    assert record.outcome == "accepted"
+
+
+async def test_an_offline_box_is_pending_and_then_failed_after_fifteen_minutes(house):
+    await house.admin("boxes", box=DEMO_BOX, offline=True)
+    house.later(1200)
+    planned = await house.planned(mode="Home 2")
+    assert any("offline" in w and "much later" in w for w in planned.warnings)
+    await house.control.apply(DEMO, planned.token, CLIENT)
+    change = planned.plan.change_id
+    for seconds in (60, 400, 400):
+        house.later(seconds)
+        assert (await house.control.look(DEMO, change)).status(house.clock()) == "pending"
+    assert house.store.held == 1
+    house.later(40)
+    record = await house.control.look(DEMO, change)
+    assert record.status(house.clock()) == "failed"
+    assert house.store.held == 0
+    assert len(await house.writes()) == 1
+
+
+async def test_a_change_nobody_looked_after_is_unclear_until_somebody_does(house):
+    planned = await house.planned(mode="Home 2")
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(3600)
+    assert house.journal.find(record.id).status(house.clock()) == "unclear"
+    record = await house.control.look(DEMO, record.id)
+    assert record.status(house.clock()) == "applied"
+
+
+async def test_one_change_at_a_time_per_box_over_all_workers(house):
+    first = await house.planned(mode="Home 2")
+    second = await house.planned(boiler="manual")
+    await house.control.apply(DEMO, first.token, CLIENT)
+    with pytest.raises(ChangeRefused, match="one at a time"):
+        await house.worker().apply(DEMO, second.token, CLIENT)
+    house.later(95)
+    await house.control.look(DEMO, first.plan.change_id)
+    assert (await house.worker().apply(DEMO, second.token, CLIENT)).outcome == "accepted"
+
+
+async def test_a_daemon_that_forgot_the_hold_does_not_let_a_second_change_through(house):
+    first = await house.planned(mode="Home 2")
+    second = await house.planned(boiler="manual")
+    await house.control.apply(DEMO, first.token, CLIENT)
+    house.store.holds.restore([], 0)
+    house.store.holds._holds.clear()
+    with pytest.raises(ChangeRefused, match=first.plan.change_id):
+        await house.control.apply(DEMO, second.token, CLIENT)
+    assert house.store.held == 0
+    assert len(await house.writes()) == 1
+
+
+async def test_without_the_daemon_nothing_is_changed(house):
+    planned = await house.planned(mode="Home 2")
+    house.store.gone = True
+    with pytest.raises(ChangeRefused, match="daemon"):
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert await house.writes() == []
+    assert house.journal.latest(9) == (0, [])
+
+
+async def test_without_the_journal_nothing_is_changed(house):
+    planned = await house.planned(mode="Home 2")
+    house.journal._path.mkdir()
+    with pytest.raises(ChangeRefused, match="journal"):
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert await house.writes() == []
+    assert house.store.held == 0
+
+
+async def test_a_session_that_ended_is_renewed_by_the_read_before_the_write(house):
+    planned = await house.planned(mode="Home 2")
+    (await house._admin.delete("sessions")).raise_for_status()
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    assert record.outcome == "accepted"
+    assert [write["outcome"] for write in await house.writes()] == ["queued"]
+
+
+async def break_write(house: House, kind: str, *, processed: bool = False) -> None:
+    more = {"processed": True} if processed else {}
+    await house.admin("faults", kind=kind, endpoint="writes", requests=1, **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "processed"),
+    [
+        ("html", True),
+        ("redirect", True),
+        ("unavailable", False),
+        ("error", True),
+        ("truncated_gzip", True),
+        ("json", False),
+        ("empty", False),
+    ],
+)
+async def test_after_an_unclear_answer_nothing_is_repeated_and_reading_back_decides(
+    house, kind, processed
+):
+    planned = await house.planned(mode="Home 2")
+    await break_write(house, kind, processed=processed)
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    assert record.status(house.clock()) == "unclear"
+    assert house.store.held == 1
+    house.later(95)
+    record = await house.control.look(DEMO, record.id)
+    assert record.status(house.clock()) == ("applied" if processed else "unclear")
+    house.later(900)
+    record = await house.control.look(DEMO, record.id)
+    assert record.status(house.clock()) == ("applied" if processed else "failed")
+    assert len(await house.writes()) == 1
+
+
+@pytest.mark.parametrize("kind", ["unauthorized", "too_many"])
+async def test_what_the_portal_turned_away_is_told_at_once_and_frees_the_box(house, kind):
+    planned = await house.planned(mode="Home 2")
+    await break_write(house, kind)
+    with pytest.raises(ChangeRefused, match=planned.plan.change_id):
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert house.store.held == 0
+    record = await house.control.look(DEMO, planned.plan.change_id)
+    assert record.status(house.clock()) == "failed"
+    assert len(await house.writes()) == 1
+
+
+async def test_the_portals_error_page_is_a_refusal_and_no_form_is_tried_after_it(house):
+    await house.admin("switches", contract="form")
+    planned = await house.planned(mode="Home 2")
+    with pytest.raises(ChangeRefused, match="error page"):
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert [write["outcome"] for write in await house.writes()] == ["refused"]
+
+
+async def test_an_answer_of_success_is_not_believed_before_the_box_shows_it(house):
+    planned = await house.planned(mode="Home 2")
+    await break_write(house, "forgotten")
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(600)
+    assert (await house.control.look(DEMO, record.id)).status(house.clock()) == "pending"
+    house.later(600)
+    assert (await house.control.look(DEMO, record.id)).status(house.clock()) == "failed"
+
+
+async def test_when_the_second_of_two_requests_is_turned_away_it_is_unclear(house):
+    await house.admin("switches", lifts_cap=False)
+    planned = await house.planned(SECOND_BOX, export="on")
+
+    class Second:
+        def __init__(self, portal):
+            self.portal, self.count = portal, 0
+
+        async def read_live(self, session_id):
+            return await self.portal.read_live(session_id)
+
+        async def write(self, session_id, write):
+            self.count += 1
+            if self.count == 2:
+                await break_write(house, "unauthorized")
+            return await self.portal.write(session_id, write)
+
+    record = await house.worker(wrap=Second).apply(DEMO2, planned.token, CLIENT)
+    assert record.outcome == "unclear"
+    assert "part" in record.why
+    house.later(95)
+    assert (await house.truth(SECOND_BOX))["export_cap_w"] == 5000
+
+
+async def test_a_caller_who_hangs_up_does_not_stop_a_change_half_way(house):
+    planned = await house.planned(mode="Home 2")
+    started, go = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        def __init__(self, portal):
+            self.portal = portal
+
+        async def read_live(self, session_id):
+            return await self.portal.read_live(session_id)
+
+        async def write(self, session_id, write):
+            started.set()
+            await go.wait()
+            return await self.portal.write(session_id, write)
+
+    worker = house.worker(wrap=Slow)
+    call = asyncio.create_task(worker.apply(DEMO, planned.token, CLIENT))
+    async with asyncio.timeout(10):
+        await started.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        go.set()
+        await worker.aclose()
+    assert house.journal.find(planned.plan.change_id).outcome == "accepted"
+
+
+async def test_reading_back_uses_only_what_was_read_after_the_write(house):
+    planned = await house.planned(mode="Home 2")
+    await house.admin("switches", delay=0)
+    await house.control.apply(DEMO, planned.token, CLIENT)
+    # The shared answer that the plan was made from is still fresh, and older than the write.
+    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict is None
+    house.later(31)
+    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict == "applied"
+
+
+async def test_what_is_missing_when_reading_back_never_counts_as_applied(house):
+    planned = await house.planned(mode="Home 2")
+    await house.control.apply(DEMO, planned.token, CLIENT)
+    await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
+    house.later(95)
+    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"mode": "Home 2"}, "box_prms.mode"),
+        ({"home_grid_v": True}, "box_prm2.app"),
+        ({"export": "off"}, "invertor_prms.to_grid"),
+        ({"export": "on"}, "invertor_prm1.p_max_feed_grid"),
+        ({"boiler": "manual"}, "boiler_prms.manual"),
+        ({"charge_to_percent": 90}, "box_prms.bat_ac"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["dropped", "retyped"])
+async def test_nothing_is_planned_while_the_present_state_is_unknown(house, asked, field, kind):
+    await house.admin("faults", kind=kind, endpoint="live", fields=[field])
+    with pytest.raises(ChangeRefused, match="not known"):
+        await house.planned(**asked)
+
+
+async def test_nothing_is_planned_while_the_portal_cannot_be_read(house):
+    await house.admin("faults", kind="unavailable", endpoint="live")
+    with pytest.raises(PortalError):
+        await house.planned(mode="Home 2")
+
+
+async def test_a_change_of_another_account_is_not_found_listed_or_undone(house):
+    record = await house.applied(mode="Home 2")
+    for what in (house.control.look(DEMO2, record.id), plan(house, DEMO2, undo=record.id)):
+        with pytest.raises(ChangeRefused, match="no change of that id"):
+            await what
+    assert await house.control.latest(DEMO2, None, 9) == (0, [])
+    assert [r.id for r in (await house.control.latest(DEMO, None, 9))[1]] == [record.id]
+
+
+async def test_a_change_under_way_is_not_undone_yet(house):
+    planned = await house.planned(mode="Home 2")
+    await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(31)
+    with pytest.raises(ChangeRefused, match="still under way"):
+        await plan(house, DEMO, undo=planned.plan.change_id)
+
+
+async def test_undoing_where_somebody_changed_the_box_since_says_so(house):
+    record = await house.applied(mode="Home 2")
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 2})
+    planned = await house.planned(undo=record.id)
+    assert any("not any more as change" in warning for warning in planned.warnings)
+    assert planned.before == "mode Home 3"
+    assert planned.after == "mode Home 1"
+
+
+async def test_the_journal_knows_the_account_by_its_key_only(house):
+    await house.applied(mode="Home 2")
+    content = b"".join(path.read_bytes() for path in house.journal._path.parent.iterdir())
+    assert b"demo" not in content.replace(b"test-client", b"")
+
+
+async def test_a_worker_with_another_secret_does_not_open_the_plan(house):
+    planned = await house.planned(mode="Home 2")
+    with pytest.raises(SessionError):
+        await house.worker(secret=b"x" * 32).apply(DEMO, planned.token, CLIENT)
+    assert await house.writes() == []
+
+
+async def test_planning_sends_nothing_but_reads(house):
+    await house.planned(mode="Home UPS")
+    assert all("Set" not in str(request.url) for request in house.portal.requests)
+    assert await house.writes() == []

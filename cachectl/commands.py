@@ -10,6 +10,7 @@ from . import render
 from .blocks import Report
 from .daemon import Daemon, fingerprint
 from .failures import Refused
+from .journal import journal
 from .options import Options
 from .units import amount
 
@@ -110,4 +111,5 @@ COMMANDS: dict[str, Callable[[Options], Report]] = {
     "sessions": sessions,
     "lockouts": lockouts,
     "unlock": unlock,
+    "journal": journal,
 }

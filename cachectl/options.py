@@ -35,6 +35,7 @@ examples:
   cachectl flush                            drop all sessions
   cachectl flush --account jana@example.cz  drop those of one account
   cachectl unlock jana@example.cz           let an account try again at once
+  cachectl journal --box 2210400017         what was changed at a box
 
 An EMAIL never reaches the daemon: it becomes a fingerprint, made with the
 secret that the workers share (OIG_SECRET_FILE, or var/run/secret).
@@ -54,6 +55,13 @@ it is refused unless --yes is given.
 """
 
 
+JOURNAL = """\
+Lists the changes that were made at boxes, latest first, from the file that
+OIG_JOURNAL names. It asks no daemon and no portal: "unclear" is what nobody
+has looked after, or what a crash left open.
+"""
+
+
 class Options(argparse.Namespace):
     """What the command line said."""
 
@@ -64,6 +72,7 @@ class Options(argparse.Namespace):
     limit: int
     email: str
     account: str | None
+    box: str | None
     expired: bool
     lockouts: bool
     everything: bool
@@ -183,6 +192,17 @@ def _parser() -> _Parser:
             metavar="N",
             help=f"rows at most, up to {MAX_ROWS} (default: {DEFAULT_ROWS})",
         )
+
+    journal = command("journal", "list the changes that were made at boxes, latest first", JOURNAL)
+    journal.add_argument("--account", type=_email, metavar="EMAIL", help="only those of an account")
+    journal.add_argument("--box", metavar="ID", help="only those of a box")
+    journal.add_argument(
+        "--limit",
+        type=_limit,
+        default=DEFAULT_ROWS,
+        metavar="N",
+        help=f"rows at most, up to {MAX_ROWS} (default: {DEFAULT_ROWS})",
+    )
 
     unlock = command("unlock", "forget the failed logins of one account: it may try again at once")
     unlock.add_argument("email", type=_email, metavar="EMAIL", help="the account's e-mail")

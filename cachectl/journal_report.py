@@ -1,0 +1,66 @@
+"""From the journal's records to a report. Pure: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from .blocks import Block, Report, Table
+from .units import UNKNOWN, amount, text
+
+if TYPE_CHECKING:
+    from server.control.record import Record
+
+
+def journal_report(total: int, records: Sequence[Record], now: float) -> Report:
+    """Report the latest of so many changes."""
+    data = {"total": total, "changes": [_data(record, now) for record in records]}
+    return Report(data, _blocks(total, records, now))
+
+
+def _data(record: Record, now: float) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "at": _moment(record.at),
+        "account": record.fingerprint,
+        "client": record.client,
+        "source": record.source,
+        "box": record.box,
+        "kind": record.kind,
+        "before": record.before,
+        "after": record.after,
+        "status": record.status(now),
+        "outcome": record.outcome,
+        "portal": record.why,
+        "seconds": record.seconds,
+        "undoes": record.undoes,
+    }
+
+
+def _blocks(total: int, records: Sequence[Record], now: float) -> tuple[Block, ...]:
+    if not total:
+        return ("No changes.",)
+    rows = tuple(
+        (
+            _moment(record.at),
+            record.fingerprint,
+            text(record.client),
+            text(record.box),
+            text(record.before),
+            text(record.after),
+            record.status(now),
+            UNKNOWN if record.seconds is None else f"{record.seconds:.0f} s",
+            record.id,
+        )
+        for record in records
+    )
+    headers = ("time", "account", "client", "box", "before", "after", "status", "took", "id")
+    line = amount(total, "change")
+    if len(rows) < total:
+        line += f", latest first; {len(rows):,} shown (--limit N shows more)"
+    return (Table("", headers, rows, numbers=range(7, 8)), f"{line}.")
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

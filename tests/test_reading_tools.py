@@ -1,0 +1,328 @@
+"""The reading tools against the simulator's own truth, through the real client in both eras."""
+
+import asyncio
+import base64
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from .fleet import post, running_fleet
+from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
+
+MODERN = "2026-07-28"
+ROUNDING = 5.0
+"""Watts by which the payload's integers may differ from the truth."""
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with running_fleet(2) as fleet:
+        yield fleet
+
+
+@pytest.fixture(params=["legacy", MODERN])
+async def ask(request, fleet):
+    """Call tools as demo@example.com, with the clock of the portal standing still."""
+    fleet.portal.reset()
+    fleet.portal.set_clock(speed=0)
+    forget_answers(fleet)
+    async with Client(fleet.url, mode=request.param) as client:
+        login = await client.call_tool(
+            "check_auth", {"email": "demo@example.com", "password": "demo"}
+        )
+        handle = login.structured_content["session"]
+
+        async def call(tool, **arguments):
+            result = await client.call_tool(tool, {"session": handle, **arguments})
+            assert not result.is_error, result.content[0].text
+            return result.structured_content
+
+        yield call
+
+
+def forget_answers(fleet):
+    from server.cache.blocking import BlockingClient
+
+    with BlockingClient(fleet.socket_path) as daemon:
+        daemon.call("flush", "sessions", None)
+
+
+def basic(email, password="demo"):
+    return "Basic " + base64.b64encode(f"{email}:{password}".encode()).decode()
+
+
+def call(fleet, tool, arguments=None, **headers):
+    body = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": tool, "arguments": arguments or {}},
+    }
+    return post(fleet.url, body, **headers).json()["result"]
+
+
+def near(value, truth):
+    return abs(value - truth) <= ROUNDING
+
+
+async def test_live_data_is_what_the_box_does(fleet, ask):
+    told, truth = await ask("get_live_data"), fleet.portal.truth()
+    assert told["box_id"] == DEMO_BOX
+    assert near(told["solar"]["power_w"], truth["pv_w"])
+    assert near(told["grid"]["power_w"], truth["grid_w"])
+    assert near(told["battery"]["power_w"], truth["battery_w"])
+    assert near(told["load"]["backed_up_w"], truth["backed_load_w"])
+    assert abs(told["battery"]["state_of_charge_percent"] - truth["soc_percent"]) <= 1
+    assert told["battery"]["capacity_wh"] == truth["capacity_wh"]
+    assert told["mode"]["number"] == truth["mode"]
+    uploaded = truth["uploaded"]["energy"]["day"]
+    assert abs(told["energy"]["today"]["imported_wh"] - uploaded["imported_wh"]) <= 1
+    assert abs(told["energy"]["today"]["exported_wh"] - uploaded["exported_wh"]) <= 1
+    assert told["source"] in {"live", "cached"}
+    assert told["age_s"] is not None
+    assert told["stale"] is False
+
+
+async def test_what_was_exported_this_week_is_answered(fleet, ask):
+    today = datetime.now(UTC).date()
+    told = await ask(
+        "get_history",
+        series="grid",
+        **{"from": str(today - timedelta(days=2)), "to": str(today - timedelta(days=1))},
+        points=10,
+    )
+    power = next(q for q in told["quantities"] if q["name"] == "power_w")
+    assert power["summary"]["count"] > 500
+    assert len(told["times"]) <= 10
+    assert power["summary"]["energy_negative_wh_estimate"] is not None
+    assert told["assumptions"]
+    assert told["measured_at"]
+
+
+async def test_why_the_bypass_is_on_is_answered_with_its_evidence(fleet, ask):
+    fleet.portal.add_notice(DEMO_BOX, "Automatický bypass - zapnut")
+    told = await ask("get_notifications", limit=5)
+    (box,) = told["bypasses"]
+    assert box["box_id"] == DEMO_BOX
+    assert box["bypass"]["automatic"]["state"] == "on"
+    assert box["bypass"]["automatic"]["notification_id"] in {
+        one["id"] for one in told["notifications"]
+    }
+
+
+async def test_the_boxes_of_the_account_are_listed(fleet, ask):
+    told = await ask("list_boxes")
+    assert [box["id"] for box in told["boxes"]] == [DEMO_BOX]
+    assert told["boxes"][0]["online"] is True
+
+
+def test_an_offline_box_is_told_stale(fleet):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    fleet.portal.set_box(DEMO_BOX, offline=True)
+    fleet.portal.set_clock(offset=3600)
+    told = call(fleet, "get_live_data", Authorization=basic("demo@example.com"))
+    # The server's own clock has not moved: the box's last contact is what counts.
+    assert told["structuredContent"]["measured_at"] is not None
+
+
+def test_without_live_data_the_explanation_is_given(fleet):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    fleet.portal.set_box(DEMO_BOX, live_data=False)
+    told = call(fleet, "get_live_data", Authorization=basic("demo@example.com"))
+    warnings = " ".join(told["structuredContent"]["warnings"])
+    assert "Přístup k datům" in warnings
+
+
+def test_credentials_come_from_the_headers_as_well(fleet):
+    fleet.portal.reset()
+    for headers in (
+        {"Authorization": basic("demo@example.com")},
+        {"X_OIG_Email": "demo@example.com", "X_OIG_Password": "demo"},
+    ):
+        login = call(fleet, "check_auth", **headers)
+        assert login["structuredContent"]["email"] == "demo@example.com"
+        assert not call(fleet, "list_boxes", **headers)["isError"]
+
+
+def test_a_call_without_credentials_is_told_how_to_give_them(fleet):
+    told = call(fleet, "get_live_data")
+    assert told["isError"]
+    assert "check_auth" in told["content"][0]["text"]
+    assert "Authorization: Basic" in told["content"][0]["text"]
+
+
+@pytest.mark.parametrize("handle", ["", "oig_x", "oig_" + "A" * 32, "nonsense"])
+def test_a_handle_that_is_none_opens_nothing(fleet, handle):
+    told = call(fleet, "get_live_data", {"session": handle})
+    assert told["isError"]
+    assert "check_auth" in told["content"][0]["text"]
+    assert not handle or handle not in told["content"][0]["text"]
+
+
+def test_a_flushed_session_ends_its_handle(fleet):
+    fleet.portal.reset()
+    handle = call(fleet, "check_auth", Authorization=basic("demo@example.com"))[
+        "structuredContent"
+    ]["session"]
+    assert not call(fleet, "list_boxes", {"session": handle})["isError"]
+    forget_answers(fleet)
+    assert call(fleet, "list_boxes", {"session": handle})["isError"]
+
+
+def test_several_boxes_are_listed_when_none_is_named(fleet):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    owner = {"Authorization": basic("demo2@example.com")}
+    told = call(fleet, "get_live_data", **owner)
+    assert told["isError"]
+    assert SECOND_BOX in told["content"][0]["text"]
+    assert QUEEN_BOX in told["content"][0]["text"]
+    for box in (SECOND_BOX, QUEEN_BOX):
+        told = call(fleet, "get_live_data", {"box_id": box}, **owner)["structuredContent"]
+        assert told["box_id"] == box
+        assert told["battery"]["capacity_wh"] == fleet.portal.truth(box)["capacity_wh"]
+
+
+async def test_ten_assistants_asking_at_once_cost_one_request(fleet):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+        body = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "get_live_data", "arguments": {}},
+        }
+        headers = {"Authorization": basic("demo@example.com"), "Accept": "application/json"}
+        answers = await asyncio.gather(
+            *(http.post(fleet.url, json=body, headers=headers) for _ in range(30))
+        )
+    results = [answer.json()["result"] for answer in answers]
+    assert not any(result["isError"] for result in results)
+    sources = [result["structuredContent"]["source"] for result in results]
+    assert sources.count("live") == 1
+    assert fleet.portal.state()["requests"]["live"] == 1
+
+
+@pytest.mark.parametrize("shape", ["list", "empty", "false", "html", "redirect"])
+def test_a_session_that_died_at_the_portal_is_replaced_once_and_the_read_repeated(fleet, shape):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    owner = {"Authorization": basic("demo@example.com")}
+    assert not call(fleet, "check_auth", **owner)["isError"]
+    fleet.portal.end_sessions()
+    shapes = {"list": "list", "empty": "text", "false": "false", "html": "html"}
+    fleet.portal.switch(expired={"live": shapes.get(shape, "redirect")})
+    told = call(fleet, "get_live_data", **owner)
+    assert not told["isError"], told
+    assert fleet.portal.logins("demo@example.com")["attempts"] == 2
+
+
+def test_a_handle_cannot_replace_a_dead_session_and_says_what_to_do(fleet):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    handle = call(fleet, "check_auth", Authorization=basic("demo@example.com"))[
+        "structuredContent"
+    ]["session"]
+    fleet.portal.end_sessions()
+    told = call(fleet, "get_live_data", {"session": handle})
+    assert told["isError"]
+    assert "check_auth" in told["content"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("error", "500"), ("html", "page"), ("drop", "connection"), ("too_many", "fewer requests")],
+)
+def test_trouble_of_the_portal_is_told_apart_when_reading(fleet, kind, words):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    fleet.portal.fault(kind, endpoint="live", requests=1)
+    # A portal that asks for fewer requests is left alone by that account for a while.
+    owner = "demo2@example.com" if kind == "too_many" else "demo@example.com"
+    told = call(fleet, "get_live_data", Authorization=basic(owner))
+    assert told["isError"]
+    assert words in told["content"][0]["text"].lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"series": "wind", "from": "2026-01-01", "to": "2026-01-02"}, "`series` must be one of"),
+        ({"series": "grid"}, "`from` is missing; `to` is missing"),
+        ({"series": "grid", "from": "soon", "to": "2026-01-02"}, "`from` must be a date"),
+        ({"series": "grid", "from": "2026-01-05", "to": "2026-01-02"}, "is after"),
+        ({"series": "grid", "from": "2026-01-01", "to": "2026-06-02"}, "31 days"),
+        ({"series": "grid", "from": "2999-01-01", "to": "2999-01-02"}, "future"),
+        (
+            {"series": "grid", "from": "2026-01-01", "to": "2026-01-02", "points": 9999},
+            "`points` must be at most 200",
+        ),
+    ],
+)
+def test_wrong_arguments_of_history_are_told(fleet, arguments, words):
+    told = call(fleet, "get_history", arguments, Authorization=basic("demo@example.com"))
+    assert told["isError"]
+    assert words in told["content"][0]["text"]
+
+
+async def test_no_account_ever_sees_anothers_data(fleet):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    fleet.portal.add_account("third@example.com", "demo")
+    third = call(fleet, "list_boxes", Authorization=basic("third@example.com"))
+    (box,) = third["structuredContent"]["boxes"]
+    assert box["id"] != DEMO_BOX
+    owners = {"demo@example.com": {DEMO_BOX}, "third@example.com": {box["id"]}}
+
+    async def look(http, email):
+        body = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "list_boxes", "arguments": {}},
+        }
+        answer = await http.post(
+            fleet.url,
+            json=body,
+            headers={"Authorization": basic(email), "Accept": "application/json"},
+        )
+        seen = answer.json()["result"]["structuredContent"]["boxes"]
+        assert {one["id"] for one in seen} == owners[email]
+
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+        for _ in range(3):
+            await asyncio.gather(*(look(http, email) for email in list(owners) * 15))
+            forget_answers(fleet)
+
+
+def test_only_listed_accounts_may_use_a_server_that_lists_them(tmp_path):
+    allowed = tmp_path / "allowed"
+    allowed.write_text("# our house\ndemo@example.com\n")
+    log = tmp_path / "auth.log"
+    with running_fleet(1, OIG_ALLOWED_EMAILS=str(allowed), OIG_AUTH_LOG=str(log)) as fleet:
+        assert not call(fleet, "check_auth", Authorization=basic("demo@example.com"))["isError"]
+        told = call(fleet, "check_auth", Authorization=basic("demo2@example.com"))
+        assert "OIG_ALLOWED_EMAILS" in told["content"][0]["text"]
+        assert fleet.portal.logins()["attempts"] == 1
+        call(fleet, "check_auth", Authorization=basic("demo@example.com", "wrong"))
+        lines = log.read_text().splitlines()
+    assert [line.rsplit(": ", 1)[1] for line in lines] == ["not allowed", "rejected"]
+    assert all("from 127.0.0.1 account" in line for line in lines)
+
+
+async def test_headers_of_a_client_serve_all_its_calls(fleet):
+    fleet.portal.reset()
+    async with (
+        httpx2.AsyncClient(
+            headers={"Authorization": basic("demo@example.com")}, trust_env=False, timeout=30
+        ) as http,
+        Client(streamable_http_client(fleet.url, http_client=http)) as client,
+    ):
+        assert not (await client.call_tool("check_auth", {})).is_error
+        assert not (await client.call_tool("get_live_data", {})).is_error

@@ -115,7 +115,7 @@ class Fetches(Leases):
         return self._paced(ticket.account)
 
     def _hand_over(self, flight: Flight) -> None:
-        if self._resting.get(flight.account, 0.0) > self._now():
+        if flight.waiters and self._resting.get(flight.account, 0.0) > self._now():
             # The lost fetch may have reached the portal: the gap is kept all the same.
             self._waiting.lines.park(flight, ANYWHERE, first=True)
         else:
@@ -147,9 +147,9 @@ class Fetches(Leases):
     def _serve(self, flight: Flight) -> None:
         if self.busy_for(flight.account) > 0.0:
             self._turn_away(flight)
-            return
-        ticket = next(iter(flight.waiters[ANYWHERE]))
-        self._tell(ticket, self._grant(flight, ANYWHERE, ticket.holder))
+        elif flight.waiters:
+            ticket = next(iter(flight.waiters[ANYWHERE]))
+            self._tell(ticket, self._grant(flight, ANYWHERE, ticket.holder))
 
     def _turn_away(self, flight: Flight) -> None:
         wait = self.busy_for(flight.account)

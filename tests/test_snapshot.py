@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from server.cache import snapshot
 from server.cache.engine import Engine, Export, Limits, Session
+from server.cache.held import Entry
+from server.cache.holds import Hold
 from server.cache.known import Known, chain
-from server.cache.limits import TTL_MAX
+from server.cache.limits import ANSWER_MAX_BYTES, TTL_MAX, VALUE_MAX_BYTES
 from server.cache.outcomes import Hit, Locked
 from server.cache.snapshot import HEADER, MAGIC, SnapshotError, decode, encode
 from server.cache.throttle import Failures, Policy, Throttle
@@ -61,12 +63,21 @@ known = st.dictionaries(
     st.lists(st.tuples(sources, seconds(0.0, 1e7)), min_size=1, max_size=8).map(linked),
     max_size=4,
 )
+holds = st.builds(
+    Hold,
+    key=keys,
+    account=keys,
+    token=st.binary(min_size=16, max_size=16),
+    ends=seconds(1.0, 1900.0),
+)
 exports = st.builds(
     Export,
     taken=st.just(1000.0),
     sessions=st.lists(sessions, max_size=5),
     failures=st.lists(failures, max_size=5),
     known=known,
+    notes=st.lists(sessions, max_size=5),
+    holds=st.lists(holds, max_size=5),
 )
 
 
@@ -79,6 +90,8 @@ def one_of_each() -> Export:
             Failures(b"v" * 32, "192.0.2.9", 7, 3, 1060.0, 990.0, (b"w" * 32,)),
         ],
         known={b"a" * 32: linked([("192.0.2.1", 1000.0 + DAY), ("2001:db8::", 1500.0)])},
+        notes=[Entry(b"n" * 32, b"a" * 32, b"a handle", 400.0, 400.0 + DAY / 2)],
+        holds=[Hold(b"h" * 32, b"a" * 32, b"t" * 16, 1600.0)],
     )
 
 
@@ -111,6 +124,10 @@ def test_what_goes_in_comes_out_with_the_time_it_has_left(export, down):
     assert [fields(one, 0.0) for one in back.sessions] == [
         fields(one, shift) for one in export.sessions if one.expires + shift > 0.0
     ]
+    assert [fields(one, 0.0) for one in back.notes] == [
+        fields(one, shift) for one in export.notes if one.expires + shift > 0.0
+    ]
+    assert list(back.holds) == [replace(one, ends=one.ends + shift) for one in export.holds]
     # What is over is over: how long ago a lock ended is not kept.
     assert list(back.failures) == [
         replace(row, until=max(row.until, 1000.0) + shift, last=row.last + shift)
@@ -140,6 +157,23 @@ def test_an_engine_started_from_a_snapshot_goes_on_as_before():
     assert after.acquire(key, account, home, "worker") == Hit(b"sealed", 3580.0)
     assert after.acquire(b"x" * 32, guessed, cafe, "worker") == Locked(10.0)
     assert list(after.export().known) == [account]
+
+
+def test_a_snapshot_from_before_notes_and_holds_is_read():
+    whole = encode(one_of_each(), WALL)
+    payload = msgpack.packb(payload_of(whole)[:4])
+    digest = hashlib.sha256(payload).digest()
+    old = HEADER.pack(MAGIC, snapshot.WITHOUT_NOTES, len(payload), digest) + payload
+    back = decode(old, WALL)
+    assert [one.key for one in back.sessions] == [b"k" * 32]
+    assert len(back.failures) == 2
+    assert (back.notes, back.holds) == ([], [])
+
+
+def test_the_longest_note_comes_out_as_well():
+    longest = Entry(b"n" * 32, b"a" * 32, bytes(ANSWER_MAX_BYTES), 900.0, 1100.0)
+    (note,) = decode(encode(replace(one_of_each(), notes=[longest]), WALL), WALL).notes
+    assert note.value == longest.value
 
 
 def test_a_snapshot_cut_anywhere_is_refused():
@@ -225,6 +259,15 @@ def spoil(path, replacement):
         spoil((3, 0, 1), [["x", 1.0]] * 9),
         spoil((3, 0, 1), [["", 1.0]]),
         spoil((3, 0, 1), [["x", "y"]]),
+        spoil((1, 0, 2), bytes(VALUE_MAX_BYTES + 1)),
+        spoil((4,), None),
+        spoil((4, 0, 0), b"n" * 31),
+        spoil((4, 0, 2), bytes(ANSWER_MAX_BYTES + 1)),
+        spoil((4, 0), []),
+        spoil((5, 0, 0), b"h" * 31),
+        spoil((5, 0, 2), b"t" * 15),
+        spoil((5, 0, 3), float("inf")),
+        spoil((5, 0), [b"h" * 32]),
         lambda body: body.append(1),
         lambda body: body.pop(),
     ],
@@ -247,6 +290,8 @@ class TestClock:
     def test_from_a_day_in_the_future_only_locks_and_known_sources_are_kept(self):
         back = decode(encode(one_of_each(), WALL), WALL - DAY)
         assert back.sessions == []
+        assert back.notes == []
+        assert [one.ends for one in back.holds] == [600.0]
         assert [row.until for row in back.failures] == [50.0, 60.0]
         assert [one.until for one in chain(back.known[b"a" * 32])] == [DAY, 500.0]
 

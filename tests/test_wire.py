@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.cache import quick, wire
-from server.cache.outcomes import PACED, REJECTED, UNAVAILABLE_REASONS
+from server.cache.outcomes import ABSTENTIONS, EXPIRED, PACED, REJECTED, UNAVAILABLE_REASONS
 from server.errors import LocalProtocolError, RemoteProtocolError
 
 KEY = bytes(range(32))
@@ -36,6 +36,15 @@ REQUESTS = [
     wire.Request(12, "flush", ("all", None)),
     wire.Request(13, "flush", ("account", ACCOUNT)),
     wire.Request(14, "unlock", (ACCOUNT,)),
+    wire.Request(15, "share", (KEY, ACCOUNT)),
+    wire.Request(16, "answer", (KEY, TOKEN, b"v" * wire.MAX_ANSWER_BYTES, 30.0)),
+    wire.Request(17, "abstain", (KEY, TOKEN, EXPIRED, 0)),
+    wire.Request(18, "abstain", (KEY, TOKEN, "busy", 17.5)),
+    wire.Request(19, "keep", (KEY, ACCOUNT, VALUE, 43200.0)),
+    wire.Request(20, "find", (KEY,)),
+    wire.Request(21, "peek", (KEY,)),
+    wire.Request(22, "hold", (KEY, ACCOUNT, wire.MAX_HOLD_SECONDS)),
+    wire.Request(23, "unhold", (KEY, TOKEN)),
 ]
 
 REPLIES = [
@@ -46,6 +55,11 @@ REPLIES = [
     wire.Reply(5, "locked", (30.0,)),
     wire.Reply(6, "waiting"),
     wire.Reply(7, "lost"),
+    wire.Reply(13, "hit", (b"v" * wire.MAX_ANSWER_BYTES, 12.5)),
+    wire.Reply(14, "unavailable", (EXPIRED, 3)),
+    wire.Reply(15, "note", (ACCOUNT, VALUE, 12.5)),
+    wire.Reply(16, "missing"),
+    wire.Reply(17, "held", (12.5,)),
     wire.Reply(8, "ok"),
     wire.Reply(9, "ok", ("1.2.3", 4711)),
     wire.Reply(10, "ok", ({"sessions": 5, "requests": {"ping": {"p50_us": None}}},)),
@@ -284,7 +298,7 @@ def test_the_quick_way_and_the_ordinary_one_agree_on_every_acquire(
 
 
 @given(
-    st.sampled_from([VALUE, b"", b"v" * 16384, b"v" * 16385, "v", None]),
+    st.sampled_from([VALUE, b"", b"v" * 49152, b"v" * 49153, "v", None]),
     st.sampled_from([0, 1.5, 10**9, -1, -0.5, math.nan, math.inf, True, None]),
     st.sampled_from([1, wire.MAX_ID, 0, -1, 2**32, True, 1.0]),
     st.sampled_from([1, 2, True]),
@@ -334,6 +348,16 @@ REFUSED = {
     "an odd reason": (wire.Request(1, "fail", (KEY, TOKEN, "because", 0)), "arguments"),
     "the daemon's reason": (wire.Request(1, "fail", (KEY, TOKEN, PACED, 0)), "arguments"),
     "a wait below 0": (wire.Request(1, "fail", (KEY, TOKEN, "busy", -1)), "arguments"),
+    "no account to share": (wire.Request(1, "share", (KEY, None)), "arguments"),
+    "a long answer": (wire.Request(1, "answer", (KEY, TOKEN, b"v" * 49153, 1)), "arguments"),
+    "a rejected answer": (wire.Request(1, "abstain", (KEY, TOKEN, REJECTED, 0)), "arguments"),
+    "a paced answer": (wire.Request(1, "abstain", (KEY, TOKEN, PACED, 0)), "arguments"),
+    "an expired login": (wire.Request(1, "fail", (KEY, TOKEN, EXPIRED, 0)), "arguments"),
+    "an immortal note": (wire.Request(1, "keep", (KEY, ACCOUNT, VALUE, 2592001)), "arguments"),
+    "a short note's key": (wire.Request(1, "find", (b"k",)), "arguments"),
+    "a peek with an account": (wire.Request(1, "peek", (KEY, ACCOUNT)), "arguments"),
+    "a long hold": (wire.Request(1, "hold", (KEY, ACCOUNT, 900.5)), "arguments"),
+    "a hold of no time": (wire.Request(1, "hold", (KEY, ACCOUNT, 0)), "arguments"),
     "a page of 0": (wire.Request(1, "sessions", (0,)), "arguments"),
     "a page of 2001": (wire.Request(1, "lockouts", (2001,)), "arguments"),
     "a true page": (wire.Request(1, "sessions", (True,)), "arguments"),
@@ -393,6 +417,9 @@ def test_we_do_not_send_what_the_protocol_does_not_allow(message):
         packed(1, 1, "lease", TOKEN, math.inf),
         packed(1, 1, "lease", b"short", 1),
         packed(1, 1, "unavailable", REJECTED, 1),
+        packed(1, 1, "note", VALUE, 1),
+        packed(1, 1, "missing", 1),
+        packed(1, 1, "held", -1),
         packed(1, 1, "ok", math.nan),
         packed(1, 1, "ok", {"deep": [{"er": math.inf}]}),
         packed(1, 1, "ok", msgpack.Timestamp(1, 2)),
@@ -410,6 +437,7 @@ def test_a_client_takes_nothing_that_the_protocol_does_not_allow(body):
 
 def test_every_reason_has_its_place():
     assert (UNAVAILABLE_REASONS | {REJECTED}) - {PACED} == wire.FAILURES
+    assert (UNAVAILABLE_REASONS | {EXPIRED}) - {PACED} == ABSTENTIONS
 
 
 @pytest.mark.parametrize("message", [*REQUESTS, *REPLIES], ids=repr)
@@ -432,6 +460,13 @@ def test_errors_do_not_quote_what_was_sent():
     refused = wire.refusal(wire.Request(1, "hunter2", ("hunter2",)))
     assert refused is not None
     assert "hunter2" not in refused[1]
+
+
+def test_the_longest_answer_fits_a_frame_both_ways():
+    request = wire.Request(wire.MAX_ID, "answer", (KEY, TOKEN, bytes(wire.MAX_ANSWER_BYTES), 0.5))
+    assert len(wire.encode(request)) <= wire.MAX_REQUEST_BYTES
+    reply = wire.Reply(wire.MAX_ID, "note", (ACCOUNT, bytes(wire.MAX_ANSWER_BYTES), 0.5))
+    assert len(wire.encode(reply)) <= wire.MAX_DATA_REPLY_BYTES
 
 
 def test_a_full_page_of_the_longest_rows_fits_a_reply():

@@ -101,7 +101,7 @@ def test_demo_says_when_it_is_ready_and_how_to_connect_and_ctrl_c_stops_everythi
         assert f"check-auth --email demo@example.com --url {url}\n" in terminal.shown
         assert "The password is demo." in terminal.shown
         assert "cachectl' stats" in terminal.shown or "cachectl stats" in terminal.shown
-        assert f"claude mcp add --transport http oig-cloud {url}\n" in terminal.shown
+        assert f"claude mcp add --transport http --scope user oig-cloud {url}\n" in terminal.shown
         assert len(re.findall(r"INFO mcp-\d: worker ready", terminal.shown)) == 3
         assert check_auth(url)["structuredContent"]["cache_status"] == "new_session_created"
 

@@ -114,7 +114,7 @@ class Logins:
             return self._paced()
         ticket = Ticket(holder, key, account, source, self._now() + self._limits.longest_wait)
         flight = self._waiting.join(ticket)
-        if flight.token is None and flight not in self._orphans:
+        if flight.token is None:
             self._waiting.lines.add(flight, source)
         self.waits_total += 1
         return ticket

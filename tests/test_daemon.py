@@ -64,6 +64,8 @@ if "files" in values:
 if "disk_hangs" in values:
     import threading
     snapshot.write = lambda path, data: threading.Event().wait()
+if "plain" in values:
+    sys.modules["uvloop"] = None
 if "tell_dumpable" in values:
     from server import process
     run = daemon.Daemon.run
@@ -639,8 +641,13 @@ def test_help_tells_the_exit_codes_and_a_wrong_command_line_is_refused():
     assert len(wrong.stderr.splitlines()) == 1
 
 
-def test_a_signal_to_stop_is_told_to_those_who_wait(folder):
-    with running_cache(folder) as cache, Wire(cache.path) as one, Wire(cache.path) as other:
+@pytest.mark.parametrize("loop", ["uvloop", "plain"])
+def test_a_signal_to_stop_is_told_to_those_who_wait(folder, loop):
+    command = patched(plain=True) if loop == "plain" else []
+    with contextlib.ExitStack() as stack:
+        cache = stack.enter_context(starting_cache(folder, command=command))
+        cache.wait_ready()
+        one, other = [stack.enter_context(Wire(cache.path)) for _ in range(2)]
         one.lease(1)
         assert status(other.acquire(5)) == "waiting"
         assert cache.stop() == 0

@@ -92,6 +92,7 @@ MAY_IMPORT = {
         "server.log",
         "server.process",
         "server.settings",
+        "uvloop",
     },
     "server.cache.outcomes": set(),
     "server.cache.wire": {"server.cache.outcomes", "server.errors", "msgpack"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
@@ -24,9 +24,8 @@ from .health import healthz, readyz
 from .portal.client import PortalClient
 from .sealing import Sealer
 from .secret import load_secret
-from .sessions import Portal, Sessions
+from .sessions import Sessions
 from .settings import Settings
-from .store import SessionStore
 from .store.daemon import DaemonStore
 from .tools.auth import check_auth_tool
 
@@ -46,24 +45,17 @@ def program_version() -> str:
         return "0"
 
 
-def build_app(
-    settings: Settings,
-    *,
-    open_store: Callable[[Settings], SessionStore] | None = None,
-    open_portal: Callable[[Settings], Portal] | None = None,
-) -> ASGIApp:
+def build_app(settings: Settings) -> ASGIApp:
     """Build the ASGI app of one worker.
 
     Args:
         settings: All settings.
-        open_store: Gives the session store; the cache daemon's unless given.
-        open_portal: Gives the portal; OIG Cloud's client unless given.
 
     Raises:
         ConfigurationError: The secret or another file is unusable.
     """
-    store = (open_store or _daemon)(settings)
-    portal = (open_portal or _oig_cloud)(settings)
+    store = DaemonStore.for_settings(settings)
+    portal = PortalClient.for_settings(settings, version=program_version())
     sealer = Sealer(load_secret(settings.secret_file), settings.portal_url)
     sessions = Sessions(store, portal, sealer, ttl=settings.session_ttl)
     server: MCPServer[None] = MCPServer(
@@ -82,8 +74,7 @@ def build_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            if isinstance(portal, PortalClient):
-                stack.push_async_callback(portal.aclose)
+            stack.push_async_callback(portal.aclose)
             stack.push_async_callback(store.aclose)
             stack.push_async_callback(sessions.aclose)
             await stack.enter_async_context(plain.run())
@@ -97,7 +88,7 @@ def build_app(
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
-            Route("/readyz", readyz(lambda: store)),
+            Route("/readyz", readyz(store)),
         ],
         lifespan=lifespan,
         exception_handlers={404: _not_found, 405: _not_allowed},
@@ -159,14 +150,6 @@ def _cross_origin(app: ASGIApp, names: Names) -> ASGIApp:
         await (middleware if from_page else app)(scope, receive, send)
 
     return served
-
-
-def _daemon(settings: Settings) -> SessionStore:
-    return DaemonStore.for_settings(settings)
-
-
-def _oig_cloud(settings: Settings) -> Portal:
-    return PortalClient.for_settings(settings, version=program_version())
 
 
 async def _not_found(_: Request, __: Exception) -> JSONResponse:

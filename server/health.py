@@ -19,7 +19,7 @@ async def healthz(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "pid": os.getpid()})
 
 
-def readyz(store: Callable[[], SessionStore]) -> Probe:
+def readyz(store: SessionStore) -> Probe:
     """Make the probe that answers 200 when the cache daemon answers, and 503 otherwise.
 
     A worker without the daemon still serves: sessions it has seen, and a few logins.
@@ -27,7 +27,7 @@ def readyz(store: Callable[[], SessionStore]) -> Probe:
 
     async def probe(_: Request) -> JSONResponse:
         try:
-            await store().ping()
+            await store.ping()
         except CacheUnavailable as exc:
             return JSONResponse(
                 {

@@ -360,6 +360,20 @@ def test_the_blocking_client_does_without_asyncio():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+def test_a_confirmed_flush_has_been_told_even_if_the_daemon_dies_then():
+    for _ in range(2):
+        with running_cache() as cache, contextlib.ExitStack() as stack:
+            workers = [stack.enter_context(Wire(cache.path)) for _ in range(8)]
+            for number, worker in enumerate(workers):
+                worker.store(bytes([number]) * 32)
+            with Wire(cache.path) as tool:
+                tool.say(1, "flush", "sessions", None)
+                tool.hear()
+                cache.kill()
+            heard = [worker.hear() for worker in workers]
+            assert heard == [wire.Notice("flushed", (None,))] * 8
+
+
 # What it refuses.
 
 

@@ -46,7 +46,10 @@ class Peer(Hashable, Protocol):
     acquires: bool
 
     def send(self, message: wire.Reply | wire.Notice) -> None:
-        """Send, not later than the end of this round of the loop."""
+        """Send, not later than in the next round of the loop."""
+
+    def flush(self) -> None:
+        """Send now what was not sent yet."""
 
 
 class Times:
@@ -278,6 +281,8 @@ class Service:
             for peer in self.peers:
                 if peer.acquires:
                     peer.send(wire.Notice("flushed", (account,)))
+                    # On its way before the flush is confirmed, whatever becomes of us then.
+                    peer.flush()
         return wire.Reply(number, "ok", dropped)
 
     def _unlock(self, _peer: Peer, number: int, account: bytes) -> wire.Reply:

@@ -219,6 +219,20 @@ def test_an_interrupt_before_it_is_ready_stops_it(monkeypatch):
     assert "ready" not in said
 
 
+def test_under_nohup_a_closed_terminal_is_not_its_concern():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interrupts = Interrupts()
+    try:
+        with interrupts.caught():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupts
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert interrupts
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_closed_terminal_stops_it():
     def say(_):
         raise BrokenPipeError

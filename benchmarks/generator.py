@@ -44,6 +44,7 @@ class Contestant:
         self._cpu = [0.0] * len(self._pids)
         self._answers = self._wrong = 0
         self._sample = ""
+        self._failure: Exception | None = None
         # Of the turn under way.
         self._settle = self._left = self._busy = 0
         self._deadline = self._begin = 0.0
@@ -79,6 +80,8 @@ class Contestant:
             count: How many.
             seconds: Longest time, however many there were.
         """
+        if self._failure is not None:
+            raise self._failure
         self._begin_turn(settle, count, seconds)
         before = [cpu_seconds([pid]) for pid in self._pids]
         for connection in self._connections:
@@ -118,10 +121,10 @@ class Contestant:
         return False
 
     def lost(self, exc: Exception | None) -> None:
-        """A connection has ended: that is an answer, too, and a wrong one."""
-        self._connections = []
+        """A connection has ended: the run fails, at once or at the begin of the next turn."""
+        self._failure = exc or ConnectionResetError("a connection was closed by the server")
         if not self._over.done():
-            self._over.set_exception(exc or ConnectionResetError("a connection was closed"))
+            self._over.set_exception(self._failure)
 
     def close(self) -> None:
         """Close all connections."""

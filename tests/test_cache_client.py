@@ -208,7 +208,7 @@ async def test_two_hundred_callers_of_one_key_make_one_login(cache, connect):
 
 
 async def test_ping_names_the_daemon(cache, connect):
-    version, pid = await bounded(connect(cache.path).ping())
+    version, pid, flushes = await bounded(connect(cache.path).ping())
     assert version
     assert pid == cache.pid
 
@@ -321,7 +321,7 @@ async def test_a_caller_who_gives_up_waiting_withdraws(puppet, connect):
     asked = await puppet.heard()
     puppet.say(wire.Reply(asked.id, "waiting"))
     fence = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
+    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
     await bounded(fence)
     task.cancel()
     withdrawn = await puppet.heard()
@@ -332,8 +332,8 @@ async def test_a_caller_who_gives_up_waiting_withdraws(puppet, connect):
     assert (again.verb, again.args) == ("cancel", (asked.id,))
     puppet.say(wire.Reply(again.id, "ok"))
     ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
+    assert await bounded(ping) == ("1", 2, 0)
     assert one._channel is not None
     assert not one._channel._calls
     assert puppet.connections == 1
@@ -395,8 +395,8 @@ async def test_an_answer_nobody_asked_for_ends_the_connection(puppet, connect, a
     # A new connection knows nothing of the old one.
     ping = asking(one.ping())
     asked = await puppet.heard()
-    puppet.say(wire.Reply(asked.id, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    puppet.say(wire.Reply(asked.id, "ok", ("1", 2, 0)))
+    assert await bounded(ping) == ("1", 2, 0)
     assert (one.generation, puppet.connections) == (2, 2)
 
 
@@ -524,8 +524,8 @@ async def test_a_daemon_that_stays_silent_costs_the_connection(puppet, connect, 
     ping = asking(one.ping())
     # Two together at first; then one at a time.
     assert [(await puppet.heard()).id for _ in range(4)] == [1, 2, 3, 1]
-    puppet.say(wire.Reply(1, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    puppet.say(wire.Reply(1, "ok", ("1", 2, 0)))
+    assert await bounded(ping) == ("1", 2, 0)
     assert (one.generation, puppet.connections) == (2, 2)
 
 
@@ -535,14 +535,14 @@ async def test_one_unanswered_call_among_answered_ones_is_not_a_hung_daemon(pupp
     await puppet.heard()
     while not forgotten.done():
         ping = asking(one.ping())
-        puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
-        assert await bounded(ping) == ("1", 2)
+        puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
+        assert await bounded(ping) == ("1", 2, 0)
         await asyncio.sleep(0.01)
     with pytest.raises(CacheUnavailable, match="in time"):
         await forgotten
     ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
+    assert await bounded(ping) == ("1", 2, 0)
 
 
 async def test_an_answer_after_its_time_is_nobodys_and_harms_nobody(puppet, connect):
@@ -554,8 +554,8 @@ async def test_an_answer_after_its_time_is_nobodys_and_harms_nobody(puppet, conn
     puppet.say(wire.Reply(asked.id, "hit", (VALUE, 5)), wire.Reply(withdrawn.id, "ok"))
     await until("it was heard", lambda: not one._suspect)
     ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
+    assert await bounded(ping) == ("1", 2, 0)
     assert one.generation == 1
 
 
@@ -574,8 +574,8 @@ async def test_who_waits_for_a_login_may_wait_longer_but_not_for_ever(puppet, co
     assert (withdrawn.verb, withdrawn.args) == ("cancel", (asked.id,))
     # The daemon has spoken; it does not count as hung.
     ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
+    assert await bounded(ping) == ("1", 2, 0)
 
 
 async def test_a_caller_who_gives_up_connecting_does_not_take_it_from_the_others(cache, connect):
@@ -633,8 +633,8 @@ async def test_ids_go_round_without_meeting_one_in_use(puppet, connect, monkeypa
     for _ in range(4):
         ping = asking(one.ping())
         numbers.append((await puppet.heard()).id)
-        puppet.say(wire.Reply(numbers[-1], "ok", ("1", 2)))
+        puppet.say(wire.Reply(numbers[-1], "ok", ("1", 2, 0)))
         await bounded(ping)
     assert numbers == [2, 3, 2, 3]
-    puppet.say(wire.Reply(1, "ok", ("held", 2)))
-    assert await bounded(held) == ("held", 2)
+    puppet.say(wire.Reply(1, "ok", ("held", 2, 0)))
+    assert await bounded(held) == ("held", 2, 0)

@@ -116,7 +116,9 @@ class Wire:
         return self.hear()
 
     def acquire(self, number: int, key: bytes = KEY) -> wire.Reply | wire.Notice | None:
-        return self.ask(number, "acquire", key, ACCOUNT, SOURCE)
+        # An account has one session: that under another key would take its place.
+        account = ACCOUNT if key == KEY else key
+        return self.ask(number, "acquire", key, account, SOURCE)
 
     def lease(self, number: int, key: bytes = KEY) -> bytes:
         reply = self.acquire(number, key)
@@ -267,9 +269,10 @@ def test_a_flush_is_told_to_those_who_acquire_and_to_nobody_else():
 
 def test_the_control_verbs_answer_as_documented(shared):
     with BlockingClient(shared.path, PATIENCE) as client:
-        version, pid = client.call("ping")
+        version, pid, flushes = client.call("ping")
         assert isinstance(version, str)
         assert pid == shared.pid
+        assert isinstance(flushes, int)
         total, rows = client.call("sessions", 1)
         assert isinstance(total, int)
         for row in rows:

@@ -88,6 +88,9 @@ class Engine:
         throttle: Failed-login budgets; must use the same clock.
         now: The clock, in seconds; never goes back.
         token: Returns 16 random bytes.
+
+    Attributes:
+        on_replaced: Called with an account whose session under another password was replaced.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Engine:
         self._logins = Logins(limits, throttle, now, token)
         self._rejections = Rejections(limits.rejections, limits.rejected_memory)
         self._totals = dict.fromkeys(TOTALS, 0)
+        self.on_replaced: Callable[[bytes], None] = lambda _: None
 
     def acquire(
         self, key: bytes, account: bytes, source: str, holder: Hashable
@@ -167,7 +171,8 @@ class Engine:
         if lease is None:
             return False
         now = self._now()
-        self._held.put(Session(lease.key, lease.account, value, now, now + ttl))
+        if self._held.put(Session(lease.key, lease.account, value, now, now + ttl)):
+            self.on_replaced(lease.account)
         self._throttle.succeeded(lease.account, lease.source)
 
         def outcome(source: str) -> Outcome:

@@ -84,13 +84,18 @@ class Held:
         """Return the session of `key` without using it, even one that has run out."""
         return self._sessions.get(key)
 
-    def put(self, session: Session) -> None:
-        """Store a session in place of its account's last, dropping another for want of room."""
+    def put(self, session: Session) -> bool:
+        """Store a session in place of its account's last, dropping another for want of room.
+
+        Returns:
+            Whether the last was another password's, which is wrong from now on.
+        """
         key = session.key
         other = self._key_of.get(session.account)
+        replaced = other is not None and other != key
         if other is not None:
             self._pop(other)
-            self.flushed_total += other != key
+            self.flushed_total += replaced
         if key in self._sessions:
             self._pop(key)
         while len(self._sessions) >= self.limit:
@@ -101,6 +106,7 @@ class Held:
         self.bytes += len(session.value)
         if self._sweep_at is None:
             self._sweep_at = session.stored + SWEEP_EVERY
+        return replaced
 
     def drop(self, key: bytes) -> int:
         """Drop the session of `key`; returns how many there were."""

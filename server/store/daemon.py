@@ -17,11 +17,14 @@ from ..cache.outcomes import REJECTED, Hit, Lease, Locked, Outcome
 from ..cache.throttle import Policy
 from ..errors import CacheUnavailable
 from ..settings import Settings
-from .local import LocalStore
+from .local import SESSIONS, LocalStore
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+NEVER = -1
+"""Stands for a connection, with copies that the daemon has not seen: opened while it was gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class DaemonStore:
         self._client = connect(self._flushed)
         self._local = local
         self._granted: dict[bytes, _Granted] = {}
-        self._unshared: set[bytes] = set()
+        # Of each copy, the connection over which the daemon was last seen to have it too.
+        self._confirmed: dict[bytes, int] = {}
         self._reachable = True
 
     @classmethod
@@ -68,8 +72,7 @@ class DaemonStore:
             return await self._local.acquire(key, account, source)
         match outcome:
             case Hit(value=value, expires_in=seconds):
-                self._local.adopt(key, account, value, seconds)
-                self._unshared.discard(key)
+                self._copy(key, account, value, seconds, self._client.generation)
             case Locked(retry_after=seconds):
                 self._local.lock(account, source, seconds)
             case Lease(token=token):
@@ -84,20 +87,19 @@ class DaemonStore:
         if granted is None:
             kept = await self._local.fulfil(key, token, value, ttl)
             if kept:
-                self._keep(key)
+                self._confirmed[key] = NEVER
             return kept
         try:
             kept = await self._asked(self._client.fulfil(key, token, value, ttl))
         except CacheUnavailable:
             kept = False
         if kept:
-            self._local.adopt(key, granted.account, value, ttl)
+            self._copy(key, granted.account, value, ttl, self._client.generation)
             return True
         if granted.generation == self._client.generation:
             return False  # flushed, or too late: the daemon did not want it
         # The daemon went away during the login: keep the session for when it is back.
-        self._local.adopt(key, granted.account, value, ttl)
-        self._keep(key)
+        self._copy(key, granted.account, value, ttl, NEVER)
         return True
 
     async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
@@ -132,10 +134,11 @@ class DaemonStore:
     async def _leased(
         self, key: bytes, account: bytes, source: str, token: bytes, lease: Lease
     ) -> Outcome:
-        copy = self._local.find(key) if key in self._unshared else None
-        self._unshared.discard(key)
-        if copy is None:
-            # The daemon does not have it (any more), so neither do we.
+        """Hand our copy to a daemon that lost it, or take its word that there is none."""
+        copy = self._local.find(key)
+        confirmed = self._confirmed.pop(key, self._client.generation)
+        if copy is None or confirmed == self._client.generation or await self._was_flushed():
+            # It had the value over this very connection, or was told to drop what it had.
             self._local.drop(key)
             self._granted[token] = _Granted(account, source, self._client.generation)
             return lease
@@ -143,12 +146,27 @@ class DaemonStore:
         try:
             await self._asked(self._client.fulfil(key, token, value, seconds))
         except CacheUnavailable:
-            self._keep(key)
+            self._confirmed[key] = confirmed
+        else:
+            self._confirmed[key] = self._client.generation
         return Hit(value, seconds)
 
-    def _keep(self, key: bytes) -> None:
-        # Only of what is still held can anything be handed over: that bounds the set as well.
-        self._unshared = {k for k in self._unshared if self._local.find(k) is not None} | {key}
+    async def _was_flushed(self) -> bool:
+        """Whether sessions were flushed since the daemon started, maybe before we were there."""
+        try:
+            _, _, flushes = await self._asked(self._client.ping())
+        except CacheUnavailable:
+            return True
+        return flushes > 0
+
+    def _copy(
+        self, key: bytes, account: bytes, value: bytes, seconds: float, generation: int
+    ) -> None:
+        self._local.adopt(key, account, value, seconds)
+        self._confirmed[key] = generation
+        if len(self._confirmed) > 2 * SESSIONS:
+            held = (k for k in self._confirmed if self._local.find(k) is not None)
+            self._confirmed = {k: self._confirmed[k] for k in held}
 
     def _flushed(self, account: bytes | None) -> None:
         self._local.flush(account)

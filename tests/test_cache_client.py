@@ -211,6 +211,7 @@ async def test_ping_names_the_daemon(cache, connect):
     version, pid, flushes = await bounded(connect(cache.path).ping())
     assert version
     assert pid == cache.pid
+    assert isinstance(flushes, int)
 
 
 async def test_wrong_arguments_are_the_callers_fault_and_cost_no_connection(cache, connect):

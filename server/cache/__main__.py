@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.metadata
 import importlib.util
 import logging
 import os
@@ -15,6 +14,7 @@ from typing import Final, NoReturn
 from .. import log, process
 from ..errors import ConfigurationError
 from ..settings import ROOT, Settings
+from ..version import program_version
 from . import daemon
 from .engine import Engine, Limits
 from .keeper import Keeper
@@ -100,14 +100,7 @@ def _build(settings: Settings, socket_file: SocketFile) -> daemon.Daemon:
     )
     engine = Engine(limits, throttle)
     keeper = Keeper(engine, settings.snapshot_file)
-    return daemon.Daemon(engine, socket_file, keeper, _version(), daemon.DaemonLimits())
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("oig-cloud-mcp")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+    return daemon.Daemon(engine, socket_file, keeper, program_version(), daemon.DaemonLimits())
 
 
 if __name__ == "__main__":

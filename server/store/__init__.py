@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from ..cache.outcomes import Hit, Lease, Locked, Outcome, Rejected, Unavailable
@@ -74,7 +73,3 @@ class SessionStore(Protocol):
     async def aclose(self) -> None:
         """Give back leases and connections."""
         ...
-
-
-Flushed = Callable[[bytes | None], None]
-"""Called when sessions were flushed at the store: with an account's key, or None for all."""

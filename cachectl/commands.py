@@ -34,7 +34,7 @@ def ping(options: Options) -> Report:
     """Time one exchange on a connection that is already open."""
     with Daemon(options.socket) as daemon:
         started = time.perf_counter()
-        version, pid, _ = daemon.call("ping", fields=3)
+        version, pid = daemon.call("ping", fields=2)
         return render.ping_report(version, pid, time.perf_counter() - started)
 
 

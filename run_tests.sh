@@ -8,6 +8,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit 1
 if ! python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing python3 and python3-venv"
+        export DEBIAN_FRONTEND=noninteractive
         apt-get update -qq && apt-get install -qq -y --no-install-recommends python3 python3-venv \
             || echo "run_tests.sh: apt-get failed; going on with what is there" >&2
     fi

@@ -1,4 +1,7 @@
-"""Look-ups from asyncio, in a process of its own: `python -m benchmarks.asking` reads a job."""
+"""Look-ups from asyncio, in a process of its own: `python -m benchmarks.asking` reads a job.
+
+Contestants take turns of a fraction of a second, as in `generator`.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ import random
 import sys
 import time
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,46 +102,83 @@ def contestant(job: dict[str, Any], numbers: list[int]) -> Any:
     raise ValueError(job["contestant"])
 
 
-async def measure(job: dict[str, Any]) -> dict[str, Any]:
-    """Carry out a job and return what was measured.
+class Asked:
+    """One contestant over all its turns.
 
     Args:
-        job: `contestant`, `path`, `held` (sessions there), `callers`, `warm_up`, `count`.
+        look: Looks up one session.
+        numbers: The sessions to look up.
+        callers: How many look up at the same time.
     """
-    picked = random.Random(SEED)
-    numbers = [picked.randrange(job["held"]) for _ in range(DISTINCT)]
-    expected = {number: value(number) for number in numbers}
-    times = array("d")
-    async with contestant(job, numbers) as look:
 
-        async def call(left: itertools.count[int], count: int) -> None:
-            while (turn := next(left)) < count:
-                number = numbers[turn % DISTINCT]
-                begin = time.perf_counter()
-                found = await look(number)
-                times.append(time.perf_counter() - begin)
-                if found != expected[number]:
-                    raise RuntimeError(f"session {number} was not found, or another was")
+    def __init__(self, look: Look, numbers: list[int], callers: int) -> None:
+        self._look = look
+        self._numbers = numbers
+        self._expected = [value(number) for number in numbers]
+        self._callers = callers
+        self._times = array("d")
+        self._seconds = 0.0
+        self._next = 0
 
-        async def all_callers(count: int) -> float:
-            del times[:]
-            turns = itertools.count()
-            begin = time.perf_counter()
+    async def turn(self, count: int, *, counts: bool = True) -> None:
+        """Look up `count` sessions.
+
+        Raises:
+            RuntimeError: One was not found, or another was.
+        """
+        left = itertools.repeat(None, count)
+        times = array("d")
+        begin = time.perf_counter()
+        if self._callers == 1:
+            await self._call(left, times)
+        else:
             async with asyncio.TaskGroup() as group:
-                for _ in range(job["callers"]):
-                    group.create_task(call(turns, count))
-            return time.perf_counter() - begin
+                for _ in range(self._callers):
+                    group.create_task(self._call(left, times))
+        if counts:
+            self._seconds += time.perf_counter() - begin
+            self._times.extend(times)
 
-        await all_callers(job["warm_up"])
+    def result(self) -> dict[str, float]:
+        """Return what all turns together gave."""
+        ordered = sorted(self._times)
+        return {"p50": ordered[len(ordered) // 2], "rate": len(ordered) / self._seconds}
+
+    async def _call(self, left: Iterator[None], times: array[float]) -> None:
+        for _ in left:
+            turn = self._next
+            self._next = (turn + 1) % DISTINCT
+            begin = time.perf_counter()
+            found = await self._look(self._numbers[turn])
+            times.append(time.perf_counter() - begin)
+            if found != self._expected[turn]:
+                raise RuntimeError(f"session {self._numbers[turn]} was not found, or another was")
+
+
+async def measure(job: dict[str, Any]) -> list[dict[str, float]]:
+    """Carry out a job and return the result of each contestant.
+
+    Args:
+        job: `contestants`, each with `contestant`, `path` and `held` (sessions there); `turns` for
+            each of them, each of `settle` look-ups that are not counted and `count` that are, by
+            `callers`; `warm_up` look-ups before them.
+    """
+    async with AsyncExitStack() as stack:
+        asked = []
+        for each in job["contestants"]:
+            picked = random.Random(SEED)
+            numbers = [picked.randrange(each["held"]) for _ in range(DISTINCT)]
+            look = await stack.enter_async_context(contestant(each, numbers))
+            asked.append(Asked(look, numbers, job["callers"]))
+        for one in asked:
+            await one.turn(job["warm_up"], counts=False)
         gc.collect()
         gc.freeze()
-        seconds = await all_callers(job["count"])
-    ordered = sorted(times)
-    return {
-        "seconds": seconds,
-        "p50": ordered[len(ordered) // 2],
-        "cpu": time.process_time(),
-    }
+        for _ in range(job["turns"]):
+            for one in asked:
+                await one.turn(job["settle"], counts=False)
+                await one.turn(job["count"])
+        return [one.result() for one in asked]
 
 
 def main() -> None:

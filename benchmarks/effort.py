@@ -10,12 +10,13 @@ class Effort:
     """The size of all measurements.
 
     Args:
-        pairs: Repetitions of a comparison; contestants take turns in each.
+        pairs: Repetitions of a comparison.
+        turns: How often contestants take turns within one repetition.
         starts: Repetitions of what starts processes.
-        requests: Counted HTTP requests per repetition.
-        warm_up: HTTP requests before them.
-        seconds: Longest time of one repetition, whatever the numbers say.
-        lookups: Counted look-ups per repetition.
+        requests: HTTP requests of one turn that count.
+        warm_up: HTTP requests before the first turn.
+        seconds: Longest time of one turn, whatever the numbers say.
+        lookups: Look-ups of one turn that count.
         few: Sessions in the small cache.
         many: Sessions in the big one.
         misses: Simultaneous requests for one credential.
@@ -23,6 +24,7 @@ class Effort:
     """
 
     pairs: int
+    turns: int
     starts: int
     requests: int
     warm_up: int
@@ -36,11 +38,12 @@ class Effort:
 
 FULL = Effort(
     pairs=9,
+    turns=8,
     starts=9,
-    requests=8000,
+    requests=400,
     warm_up=1600,
-    seconds=20.0,
-    lookups=20_000,
+    seconds=10.0,
+    lookups=1500,
     few=1000,
     many=100_000,
     misses=200,
@@ -48,11 +51,12 @@ FULL = Effort(
 )
 QUICK = Effort(
     pairs=3,
+    turns=6,
     starts=3,
-    requests=1500,
+    requests=300,
     warm_up=480,
     seconds=10.0,
-    lookups=4000,
+    lookups=500,
     few=1000,
     many=20_000,
     misses=200,

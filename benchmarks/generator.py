@@ -2,6 +2,9 @@
 
 It must cost little, for it shares the cores with those it measures: one prebuilt request, kept
 connections, each with one request under way, and no more parsing than a search for two words.
+
+All contestants of a comparison take turns of a fraction of a second, again and again: whatever else
+the machine does in these seconds, it does to all of them.
 """
 
 from __future__ import annotations
@@ -17,81 +20,149 @@ from typing import Any
 import uvloop
 
 from .answers import Answers
+from .processes import LOOPBACK, cpu_seconds
 
 OK = b"HTTP/1.1 200"
 
 
-class Run:
-    """What all connections of one run share.
+class Contestant:
+    """One server under load, with its connections, over all its turns.
 
     Args:
-        request: Sent over and over.
-        expected: Each counted answer must contain it.
-        warm_up: Answers that are not counted.
-        count: Answers that are.
-        seconds: The run ends after this time, however many there were.
+        job: `port`, `request`, `expected`, `pids`, `connections`.
     """
 
-    def __init__(
-        self, request: bytes, expected: bytes, warm_up: int, count: int, seconds: float
-    ) -> None:
-        self.request = request
-        self.latencies = array("d")
-        self.wrong = 0
-        self.answers = 0
-        self.sample = ""
-        self.begin = 0.0
-        self.end = 0.0
-        self._expected = expected
-        self._warm_up = warm_up
-        self._count = count
-        self._deadline = time.perf_counter() + seconds
-        self._open = 0
-        self.finished = asyncio.get_running_loop().create_future()
+    def __init__(self, job: dict[str, Any]) -> None:
+        self._port: int = job["port"]
+        self.request = job["request"].encode("latin-1")
+        self._expected = job["expected"].encode()
+        self._pids = job["pids"]
+        self._count = job["connections"]
+        self._connections: list[Connection] = []
+        self._latencies = array("d")
+        self._seconds = 0.0
+        self._cpu = [0.0] * len(self._pids)
+        self._answers = self._wrong = 0
+        self._sample = ""
+        self._failure: Exception | None = None
+        # Of the turn under way.
+        self._settle = self._left = self._busy = 0
+        self._deadline = self._begin = 0.0
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def opened(self) -> None:
-        """A connection begins."""
-        self._open += 1
+    async def connect(self, warm_up: int, seconds: float) -> None:
+        """Open all connections, which stay open between turns, each under the load of the others.
 
-    def closed(self, why: Exception | None) -> None:
-        """A connection has ended; when it was the last one, so has the run."""
-        self._open -= 1
-        if why is not None and not self.sample:
-            self.sample = repr(why)
-        if self._open == 0 and not self.finished.done():
-            self.finished.set_result(None)
+        Workers that share a socket accept when they are idle. To two idle ones the connections
+        would go one like the other, perhaps all of them, and that would be what is measured.
+
+        Args:
+            warm_up: Requests to send; none of them counts.
+            seconds: Longest time for all of it.
+        """
+        self._begin_turn(warm_up, 0, seconds)
+        async with asyncio.timeout(seconds + 10):
+            for _ in range(self._count):
+                connection = Connection(self)
+                await asyncio.get_running_loop().create_connection(
+                    lambda made=connection: made, LOOPBACK, self._port
+                )
+                self._connections.append(connection)
+                connection.send()
+            await self._over
+        self._answers = 0
+
+    async def turn(self, settle: int, count: int, seconds: float) -> None:
+        """Send `settle` requests that are not counted, then `count` that are.
+
+        Args:
+            settle: Brings back what others pushed out of the processor's caches.
+            count: How many.
+            seconds: Longest time, however many there were.
+        """
+        if self._failure is not None:
+            raise self._failure
+        self._begin_turn(settle, count, seconds)
+        before = [cpu_seconds([pid]) for pid in self._pids]
+        for connection in self._connections:
+            connection.send()
+        async with asyncio.timeout(seconds + 10):
+            await self._over
+        for number, pid in enumerate(self._pids):
+            self._cpu[number] += cpu_seconds([pid]) - before[number]
+
+    def _begin_turn(self, settle: int, count: int, seconds: float) -> None:
+        self._over = asyncio.get_running_loop().create_future()
+        self._settle, self._left, self._busy = settle, count, self._count
+        self._begin = time.perf_counter()
+        self._deadline = self._begin + seconds
 
     def answered(self, answer: bytes, sent: float, now: float) -> bool:
-        """Take note of an answer; return whether another request shall follow."""
-        self.answers += 1
-        counted = self.answers - self._warm_up
-        if counted > 0:
+        """Take note of an answer; return whether that connection shall send another request."""
+        self._answers += 1
+        if self._settle > 0:
+            self._settle -= 1
+            if self._settle == 0:
+                self._begin = now
+        elif self._left > 0:
             if self._expected not in answer or not answer.startswith(OK):
-                self.wrong += 1
-                self.sample = self.sample or answer.decode(errors="replace")
-            self.latencies.append(now - sent)
-            self.end = now
-        elif counted == 0:
-            self.begin = now
-        # What is already under way when the last one is counted is answered, and counted too.
-        return counted < self._count and now < self._deadline
+                self._wrong += 1
+                self._sample = self._sample or answer.decode(errors="replace")
+            self._latencies.append(now - sent)
+            self._left -= 1
+            if self._left == 0 or now > self._deadline:
+                self._left = 0
+                self._seconds += now - self._begin
+        if self._settle > 0 or self._left > 0:
+            return True
+        self._busy -= 1
+        if self._busy == 0:
+            self._over.set_result(None)
+        return False
+
+    def lost(self, exc: Exception | None) -> None:
+        """A connection has ended: the run fails, at once or at the begin of the next turn."""
+        self._failure = exc or ConnectionResetError("a connection was closed by the server")
+        if not self._over.done():
+            self._over.set_exception(self._failure)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._connections:
+            connection.close()
+
+    def result(self) -> dict[str, Any]:
+        """Return what all turns together gave."""
+        ordered = sorted(self._latencies)
+        return {
+            "counted": len(ordered),
+            "wrong": self._wrong,
+            "sample": self._sample,
+            "rate": len(ordered) / self._seconds if self._seconds else 0.0,
+            "p50": _percentile(ordered, 0.50),
+            "p99": _percentile(ordered, 0.99),
+            "cpu": [seconds / max(self._answers, 1) for seconds in self._cpu],
+        }
 
 
 class Connection(asyncio.Protocol):
     """One kept connection: a request, its answer, the next request."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, contestant: Contestant) -> None:
+        self._contestant = contestant
         self._answers = Answers()
         self._sent = 0.0
+        self._closing = False
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the first request."""
+        """Keep what to write to."""
         self._transport = transport
-        self._run.opened()
+
+    def send(self) -> None:
+        """Send a request."""
         self._sent = time.perf_counter()
-        self._transport.write(self._run.request)
+        self._transport.write(self._contestant.request)
 
     def data_received(self, data: bytes) -> None:
         """Take an answer or a part of one."""
@@ -99,48 +170,39 @@ class Connection(asyncio.Protocol):
         if answer is None:
             return
         now = time.perf_counter()
-        if self._run.answered(answer, self._sent, now):
+        if self._contestant.answered(answer, self._sent, now):
             self._sent = now
-            self._transport.write(self._run.request)
-        else:
-            self._transport.close()
+            self._transport.write(self._contestant.request)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Say so."""
-        self._run.closed(exc)
+        """Say so, unless it was to be."""
+        if not self._closing:
+            self._contestant.lost(exc)
+
+    def close(self) -> None:
+        """Close it."""
+        self._closing = True
+        self._transport.close()
 
 
-async def generate(job: dict[str, Any]) -> dict[str, Any]:
-    """Carry out a job and return what was measured.
+async def generate(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Carry out a job and return the result of each contestant.
 
     Args:
-        job: `port`, `request`, `expected`, `connections`, `warm_up`, `count`, `seconds`.
+        job: `contestants`, each as `Contestant` takes it; `turns` for each of them, each of
+            `settle` and `count` requests, at most `seconds`; before them `warm_up` requests.
     """
-    run = Run(
-        job["request"].encode("latin-1"),
-        job["expected"].encode(),
-        job["warm_up"],
-        job["count"],
-        job["seconds"],
-    )
-    loop = asyncio.get_running_loop()
+    contestants = [Contestant(each) for each in job["contestants"]]
+    for contestant in contestants:
+        await contestant.connect(job["warm_up"], job["seconds"])
     gc.collect()
     gc.freeze()
-    for _ in range(job["connections"]):
-        await loop.create_connection(lambda: Connection(run), "127.0.0.1", job["port"])
-    async with asyncio.timeout(job["seconds"] + 10):
-        await run.finished
-    latencies = sorted(run.latencies)
-    return {
-        "answers": run.answers,
-        "counted": len(latencies),
-        "wrong": run.wrong,
-        "sample": run.sample,
-        "seconds": run.end - run.begin,
-        "p50": _percentile(latencies, 0.50),
-        "p99": _percentile(latencies, 0.99),
-        "cpu": time.process_time(),
-    }
+    for _ in range(job["turns"]):
+        for contestant in contestants:
+            await contestant.turn(job["settle"], job["count"], job["seconds"])
+    for contestant in contestants:
+        contestant.close()
+    return [contestant.result() for contestant in contestants]
 
 
 def _percentile(ordered: list[float], part: float) -> float:

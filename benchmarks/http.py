@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .calls import LEGACY, MODERN, check_auth
 from .effort import Effort
-from .processes import ask, cpu_seconds
+from .processes import ask
 from .result import Budget, Figure, Line, WrongAnswer, ratios
 from .rivals.start import fastmcp1, old_sdk, sdk_app
 from .system import Served, system
 
 CONNECTIONS = 16
+SETTLE = 64
+"""Answers at the begin of each turn that do not count: four on each connection."""
+
 EXPECTED = "session_from_cache"
 
 AGAINST_SDK = Budget("at least", 0.85)
@@ -30,6 +34,7 @@ class Runs:
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    busiest: list[float] = field(default_factory=list)
 
     def figures(self) -> list[Figure]:
         """Return what a reader wants to see of them."""
@@ -38,46 +43,56 @@ class Runs:
             Figure(f"{self.who}: p50", "ms", [1e3 * each for each in self.p50]),
             Figure(f"{self.who}: p99", "ms", [1e3 * each for each in self.p99]),
             Figure(f"{self.who}: processor time", "us/request", [1e6 * each for each in self.cpu]),
+            Figure(f"{self.who}: share of the busiest worker", "%", self.busiest),
         ]
 
 
-def load(served: Served, revision: str, effort: Effort) -> tuple[dict[str, float], float]:
-    """Send one run of requests; returns the generator's result and the servers' time per request.
+def load(contestants: Sequence[Served], revision: str, effort: Effort) -> list[dict[str, Any]]:
+    """Let contestants take turns under load once; returns the generator's result of each.
 
     Raises:
         WrongAnswer: An answer was not a hit in the cache.
     """
-    before = cpu_seconds(served.pids)
-    result = ask(
-        "generator",
-        {
-            "port": served.port,
-            "request": check_auth(revision, served.port).decode("latin-1"),
-            "expected": EXPECTED,
-            "connections": CONNECTIONS,
-            "warm_up": effort.warm_up,
-            "count": effort.requests,
-            "seconds": effort.seconds,
-        },
-        effort.seconds,
+    job = {
+        "contestants": [
+            {
+                "port": served.port,
+                "request": check_auth(revision, served.port).decode("latin-1"),
+                "expected": EXPECTED,
+                "pids": served.pids,
+                "connections": CONNECTIONS,
+            }
+            for served in contestants
+        ],
+        "warm_up": effort.warm_up,
+        "turns": effort.turns,
+        "settle": SETTLE,
+        "count": effort.requests,
+        "seconds": effort.seconds,
+    }
+    results: list[dict[str, Any]] = ask(
+        "generator", job, (effort.turns + 1) * len(contestants) * effort.seconds
     )
-    if result["wrong"] or not result["counted"]:
-        raise WrongAnswer(f"{result['wrong']} of {result['counted']}: {result['sample']}")
-    return result, (cpu_seconds(served.pids) - before) / result["answers"]
+    for result in results:
+        if result["wrong"] or not result["counted"]:
+            raise WrongAnswer(f"{result['wrong']} of {result['counted']}: {result['sample']}")
+    return results
 
 
 def take_turns(
     contestants: Sequence[tuple[str, Served]], revision: str, effort: Effort
 ) -> list[Runs]:
-    """Measure all contestants, one after the other, as often as there shall be pairs."""
+    """Measure all contestants, over new connections in each repetition."""
     runs = [Runs(who) for who, _ in contestants]
     for _ in range(effort.pairs):
-        for run, (_, served) in zip(runs, contestants, strict=True):
-            result, cpu = load(served, revision, effort)
-            run.rates.append(result["counted"] / result["seconds"])
+        results = load([served for _, served in contestants], revision, effort)
+        for run, (_, served), result in zip(runs, contestants, results, strict=True):
+            run.rates.append(result["rate"])
             run.p50.append(result["p50"])
             run.p99.append(result["p99"])
-            run.cpu.append(cpu)
+            run.cpu.append(sum(result["cpu"]))
+            workers = result["cpu"][: len(served.worker_pids)]
+            run.busiest.append(100 * max(workers) / max(sum(workers), 1e-9))
     return runs
 
 

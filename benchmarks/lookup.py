@@ -50,7 +50,7 @@ def take_turns(
     callers: int = 1,
     loop: str = "uvloop",
 ) -> list[Runs]:
-    """Measure all contestants, one after the other, as often as there shall be pairs.
+    """Measure all contestants, over new connections in each repetition.
 
     Args:
         contestants: For each: name in the report, name in `asking`, socket, sessions held there.
@@ -59,20 +59,23 @@ def take_turns(
         loop: `uvloop`, as in the workers, or `asyncio`.
     """
     runs = [Runs(who) for who, *_ in contestants]
+    job = {
+        "contestants": [
+            {"contestant": kind, "path": str(path), "held": held}
+            for _, kind, path, held in contestants
+        ],
+        "callers": callers,
+        "warm_up": effort.lookups,
+        "turns": effort.turns,
+        "settle": max(callers, effort.lookups // 10),
+        "count": effort.lookups,
+        "loop": loop,
+    }
     for _ in range(effort.pairs):
-        for run, (_, kind, path, held) in zip(runs, contestants, strict=True):
-            job = {
-                "contestant": kind,
-                "path": str(path),
-                "held": held,
-                "callers": callers,
-                "warm_up": effort.lookups // 10,
-                "count": effort.lookups,
-                "loop": loop,
-            }
-            result = ask("asking", job, effort.seconds)
+        results = ask("asking", job, (effort.turns + 1) * len(contestants) * effort.seconds)
+        for run, result in zip(runs, results, strict=True):
             run.p50.append(result["p50"])
-            run.rates.append(effort.lookups / result["seconds"])
+            run.rates.append(result["rate"])
     return runs
 
 

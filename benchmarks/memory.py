@@ -75,8 +75,8 @@ def worker(effort: Effort) -> list[Line]:
     ours, theirs = [], []
     for _ in range(effort.fills):
         with system() as mine, sdk_app() as rival:
+            load([mine.served, rival], LEGACY, effort)
             for served, weights in ((mine.served, ours), (rival, theirs)):
-                load(served, LEGACY, effort)
                 weights.append(statistics.mean(map(resident_bytes, served.worker_pids)) / MB)
     return [
         Line(

@@ -101,7 +101,7 @@ def port_of(listener: socket.socket) -> int:
     return int(listener.getsockname()[1])
 
 
-def ask(module: str, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+def ask(module: str, job: Mapping[str, Any], seconds: float) -> Any:
     """Run a module of ours as a process of its own: a job in, a result out, both JSON.
 
     Args:
@@ -124,8 +124,7 @@ def ask(module: str, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     )
     if done.returncode != 0:
         raise RuntimeError(f"benchmarks.{module} ended with {done.returncode}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    return json.loads(done.stdout)
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:

@@ -15,8 +15,9 @@ HEAD = """\
 # Benchmarks
 
 What the budgets of the session cache are, and what was measured. Every comparison is made in one
-run, contestants taking turns; a value is the ratio of a pair, so that whatever else the machine did
-meanwhile weighs on both sides. The median is judged; the range says how far to trust it.
+run, contestants taking turns of a fraction of a second; a value is the ratio of one repetition, so
+that whatever else the machine did meanwhile weighs on both sides. The median over all repetitions
+is judged; the range says how far to trust it.
 
 The load generator and, with it, all contestants share the cores of one machine. It costs little (a
 prebuilt request, 16 kept connections, a search for two words in each answer), but what it takes is

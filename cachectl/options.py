@@ -118,13 +118,9 @@ class _Version(argparse.Action):
     """Look the version up only when asked: that takes longer than a whole `ping`."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib import metadata  # noqa: PLC0415
+        from server.version import program_version  # noqa: PLC0415
 
-        try:
-            version = metadata.version("oig-cloud-mcp")
-        except metadata.PackageNotFoundError:
-            version = "0 (not installed)"
-        sys.stdout.write(f"cachectl {version}\n")
+        sys.stdout.write(f"cachectl {program_version()}\n")
         parser.exit()
 
 

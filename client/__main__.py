@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,9 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> None:
     """Run as a program."""
+    # The SDK logs messages whole at DEBUG, arguments and all, and its tracebacks help nobody here.
+    logging.getLogger("mcp").addHandler(logging.NullHandler())
+    logging.getLogger("mcp").propagate = False
     sys.exit(main(sys.argv[1:]))
 
 

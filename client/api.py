@@ -9,7 +9,6 @@ Importing this module loads the SDK, which takes the better part of a second: im
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -38,10 +37,6 @@ PAUSE = 0.3
 """Seconds before the one retry: long enough for a restarted worker to listen again."""
 MAX_PAGES = 100
 """A server whose list of tools never ends must not hold us."""
-
-# The SDK logs messages whole at DEBUG, arguments and all, and its tracebacks help nobody here.
-logging.getLogger("mcp").addHandler(logging.NullHandler())
-logging.getLogger("mcp").propagate = False
 
 
 @dataclass(slots=True)

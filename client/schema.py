@@ -28,6 +28,7 @@ SIZES = {
     "minItems": "at least {} items",
     "maxItems": "at most {} items",
 }
+NOT_EMPTY = {"minLength": "not empty", "minItems": "not empty"}
 
 
 def resolve(schema: object, root: Schema, depth: int = 0) -> Schema:
@@ -150,7 +151,11 @@ def constraints(schema: object, root: Schema) -> list[str]:
     words: list[str] = []
     for branch in (resolve(schema, root), *branches(schema, root)):
         found = [f"{word} {branch[key]}" for key, word in BOUNDS.items() if key in branch]
-        found += [text.format(branch[key]) for key, text in SIZES.items() if key in branch]
+        found += [
+            text.format(branch[key]) if branch[key] != 1 else NOT_EMPTY.get(key, text.format(1))
+            for key, text in SIZES.items()
+            if key in branch
+        ]
         if "pattern" in branch:
             found.append(f"matches {branch['pattern']}")
         if "format" in branch:

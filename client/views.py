@@ -25,8 +25,8 @@ SHORT = 48
 """Characters of JSON that are read best in one line."""
 
 STATUS_WORDS = {
-    "new_session_created": "new, opened by this call",
-    "session_from_cache": "from the cache, no new login was needed",
+    "new_session_created": "new_session_created: this call logged in",
+    "session_from_cache": "session_from_cache: no new login was needed",
 }
 
 

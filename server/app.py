@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
 from mcp.server.mcpserver import MCPServer
@@ -34,6 +33,7 @@ from .store.daemon import DaemonStore
 from .tools.auth import check_auth_tool
 from .tools.reading import reading_tools
 from .upstream import Upstream
+from .version import program_version
 
 NAME = "oig-cloud"
 """Name of the MCP server; the same in all workers, since sealed request state is bound to it."""
@@ -41,14 +41,6 @@ NAME = "oig-cloud"
 INSTRUCTIONS = """\
 Access to OIG Cloud, the portal of the OIG / CEZ Battery Box, a home solar battery in the Czech \
 Republic. Start with check_auth, with the e-mail and password of the user's OIG Cloud account."""
-
-
-def program_version() -> str:
-    """Return the version of the installed program; `0` when it runs without being installed."""
-    try:
-        return version("oig-cloud-mcp")
-    except PackageNotFoundError:
-        return "0"
 
 
 def build_app(settings: Settings) -> ASGIApp:

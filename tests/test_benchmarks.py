@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from server.tools.auth import CheckAuth
 
 TINY = Effort(
     pairs=1,
+    turns=2,
     starts=1,
     requests=20,
     warm_up=4,
@@ -83,30 +85,29 @@ async def generated(answer: bytes, count: int) -> dict:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        return await generator.generate(
-            {
-                "port": server.sockets[0].getsockname()[1],
-                "request": "POST",
-                "expected": "session_from_cache",
-                "connections": 4,
-                "warm_up": 8,
-                "count": count,
-                "seconds": 10,
-            }
-        )
+        contestant = {
+            "port": server.sockets[0].getsockname()[1],
+            "request": "POST",
+            "expected": "session_from_cache",
+            "pids": [os.getpid()],
+            "connections": 4,
+        }
+        job = {"warm_up": 8, "turns": 2, "settle": 8, "count": count, "seconds": 10}
+        (result,) = await generator.generate({"contestants": [contestant], **job})
+        return result
 
 
 def test_the_generator_counts_answers_after_the_warm_up():
     result = asyncio.run(generated(ANSWER, 100))
-    assert result["counted"] >= 100
-    assert result["answers"] == result["counted"] + 8
+    assert result["counted"] == 200
     assert result["wrong"] == 0
     assert 0 < result["p50"] <= result["p99"]
+    assert result["rate"] > 0
 
 
 def test_the_generator_counts_wrong_answers():
     result = asyncio.run(generated(ANSWER.replace(b"from_cache", b"new_sessio"), 20))
-    assert result["wrong"] == result["counted"]
+    assert result["wrong"] == result["counted"] == 40
     assert "new_sessio" in result["sample"]
 
 

@@ -54,7 +54,7 @@ def test_a_login_shows_everything_and_how_long_it_is_good_for(framed):
     for part in (
         "user@example.com",
         "7 characters",
-        "from the cache",
+        "session_from_cache: no new login",
         "abcd...wxyz",
         "2026-11-22 20:00:00 UTC",
         "21:00:00 CET",

@@ -64,6 +64,8 @@ if "files" in values:
 if "disk_hangs" in values:
     import threading
     snapshot.write = lambda path, data: threading.Event().wait()
+if "plain" in values:
+    sys.modules["uvloop"] = None
 if "tell_dumpable" in values:
     from server import process
     run = daemon.Daemon.run
@@ -114,7 +116,9 @@ class Wire:
         return self.hear()
 
     def acquire(self, number: int, key: bytes = KEY) -> wire.Reply | wire.Notice | None:
-        return self.ask(number, "acquire", key, ACCOUNT, SOURCE)
+        # An account has one session: that under another key would take its place.
+        account = ACCOUNT if key == KEY else key
+        return self.ask(number, "acquire", key, account, SOURCE)
 
     def lease(self, number: int, key: bytes = KEY) -> bytes:
         reply = self.acquire(number, key)
@@ -265,9 +269,10 @@ def test_a_flush_is_told_to_those_who_acquire_and_to_nobody_else():
 
 def test_the_control_verbs_answer_as_documented(shared):
     with BlockingClient(shared.path, PATIENCE) as client:
-        version, pid = client.call("ping")
+        version, pid, flushes = client.call("ping")
         assert isinstance(version, str)
         assert pid == shared.pid
+        assert isinstance(flushes, int)
         total, rows = client.call("sessions", 1)
         assert isinstance(total, int)
         for row in rows:
@@ -356,6 +361,20 @@ def test_the_blocking_client_gives_up_in_time_on_who_does_not_answer(folder):
 def test_the_blocking_client_does_without_asyncio():
     code = "import sys, server.cache.blocking; sys.exit('asyncio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_confirmed_flush_has_been_told_even_if_the_daemon_dies_then():
+    for _ in range(2):
+        with running_cache() as cache, contextlib.ExitStack() as stack:
+            workers = [stack.enter_context(Wire(cache.path)) for _ in range(8)]
+            for number, worker in enumerate(workers):
+                worker.store(bytes([number]) * 32)
+            with Wire(cache.path) as tool:
+                tool.say(1, "flush", "sessions", None)
+                tool.hear()
+                cache.kill()
+            heard = [worker.hear() for worker in workers]
+            assert heard == [wire.Notice("flushed", (None,))] * 8
 
 
 # What it refuses.
@@ -639,8 +658,13 @@ def test_help_tells_the_exit_codes_and_a_wrong_command_line_is_refused():
     assert len(wrong.stderr.splitlines()) == 1
 
 
-def test_a_signal_to_stop_is_told_to_those_who_wait(folder):
-    with running_cache(folder) as cache, Wire(cache.path) as one, Wire(cache.path) as other:
+@pytest.mark.parametrize("loop", ["uvloop", "plain"])
+def test_a_signal_to_stop_is_told_to_those_who_wait(folder, loop):
+    command = patched(plain=True) if loop == "plain" else []
+    with contextlib.ExitStack() as stack:
+        cache = stack.enter_context(starting_cache(folder, command=command))
+        cache.wait_ready()
+        one, other = [stack.enter_context(Wire(cache.path)) for _ in range(2)]
         one.lease(1)
         assert status(other.acquire(5)) == "waiting"
         assert cache.stop() == 0

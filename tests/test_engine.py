@@ -343,6 +343,13 @@ class TestLeases:
         assert house.settle() == {at_cafe: Unavailable("timeout", 5.0)}
         assert isinstance(house.acquire(3), Lease)
 
+    def test_an_answer_not_yet_collected_goes_with_its_ticket(self, house):
+        lease = house.lease(1)
+        ticket = house.ticket(1)
+        house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+        house.engine.withdraw(ticket)
+        assert house.settle() == {}
+
     def test_a_withdrawn_ticket_is_never_answered(self, house):
         lease = house.lease(1)
         ticket = house.ticket(1)
@@ -469,6 +476,20 @@ class TestLocks:
         waiting = house.ticket(2, source=CAFE, of=1)
         house.engine.fail(key(1), first.token, "rejected", 0.0)
         assert house.settle() == {waiting: Locked(30.0)}
+        house.engine.unlock(account(1))
+        assert house.settle() == {}
+
+    def test_a_parked_login_that_nobody_wants_any_more_is_forgotten(self):
+        house = House(Policy(per_source=1), login_burst=100)
+        first = house.lease(1, source=CAFE, of=1)
+        tickets = [house.ticket(2, source=CAFE, of=1)]
+        assert house.settle() == {}
+        tickets.append(house.ticket(2, source=CAFE, of=1))
+        for ticket in tickets:
+            house.engine.withdraw(ticket)
+        house.engine.fail(key(1), first.token, "timeout", 0.0)
+        assert house.settle() == {}
+        assert house.engine.next_due() is None
 
     def test_one_who_waits_and_got_locked_meanwhile_is_not_told_the_session(self):
         house = House(Policy(per_source=1), login_burst=100)

@@ -132,6 +132,24 @@ def test_a_flush_makes_the_next_call_log_in_whichever_worker_answers(fleet):
     assert status(check_auth(fleet.url)) == "new_session_created"
 
 
+def test_a_flush_that_a_worker_missed_is_not_undone_by_its_copies(fleet):
+    both_workers_know(fleet)
+    fleet.kill_daemon()
+    fleet.start_daemon()
+    with BlockingClient(fleet.socket_path) as client:
+        client.call("flush", "sessions", None)
+    assert status(check_auth(fleet.url)) == "new_session_created"
+
+
+def test_a_changed_password_ends_the_old_one_in_every_worker(fleet):
+    both_workers_know(fleet)
+    fleet.portal.add_account("demo@example.com", "changed")
+    assert status(check_auth(fleet.url, password="changed")) == "new_session_created"
+    fleet.kill_daemon()
+    for _ in range(10):
+        assert check_auth(fleet.url)["isError"]
+
+
 def test_a_killed_worker_passes_its_lease_on(fleet):
     fleet.portal.fault("slow", latency=60, logins=1)
     results = []

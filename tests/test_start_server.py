@@ -101,7 +101,7 @@ def test_demo_says_when_it_is_ready_and_how_to_connect_and_ctrl_c_stops_everythi
         assert f"check-auth --email demo@example.com --url {url}\n" in terminal.shown
         assert "The password is demo." in terminal.shown
         assert "cachectl' stats" in terminal.shown or "cachectl stats" in terminal.shown
-        assert f"claude mcp add --transport http oig-cloud {url}\n" in terminal.shown
+        assert f"claude mcp add --transport http --scope user oig-cloud {url}\n" in terminal.shown
         assert len(re.findall(r"INFO mcp-\d: worker ready", terminal.shown)) == 3
         assert check_auth(url)["structuredContent"]["cache_status"] == "new_session_created"
 
@@ -217,6 +217,20 @@ def test_an_interrupt_before_it_is_ready_stops_it(monkeypatch):
     with system_that_never_gets_ready() as system:
         Foreground(system, say, interrupts).run("ready")
     assert "ready" not in said
+
+
+def test_under_nohup_a_closed_terminal_is_not_its_concern():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interrupts = Interrupts()
+    try:
+        with interrupts.caught():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupts
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert interrupts
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_closed_terminal_stops_it():

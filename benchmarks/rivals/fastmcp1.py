@@ -67,7 +67,12 @@ def main(loop: Literal["asyncio", "uvloop"], http: Literal["h11", "httptools"]) 
         http: `h11` is what comes with the SDK alone.
     """
     config = uvicorn.Config(
-        make_server().streamable_http_app(), loop=loop, http=http, log_level="warning"
+        make_server().streamable_http_app(),
+        loop=loop,
+        http=http,
+        log_level="warning",
+        # As ours: a connection must outlive the turns of the others.
+        timeout_keep_alive=30,
     )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=0)])
 

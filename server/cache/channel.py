@@ -22,6 +22,9 @@ WAITING_SECONDS: Final = 60.0
 SILENCES: Final = 2
 """After so many unanswered calls in a row the connection itself is given up."""
 
+TICK_SECONDS: Final = 0.002
+"""By how much two readings of the loop's clock may be off."""
+
 LOST: Final = "the connection was lost"
 """Why calls fail when it was the daemon who ended the connection."""
 
@@ -110,7 +113,8 @@ class Channel(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = math.inf
         self._silences = 0
-        self._heard_at = -math.inf
+        # When the daemon was last heard, or found to be silent.
+        self._quiet_since = -math.inf
 
     # What the transport calls.
 
@@ -128,7 +132,9 @@ class Channel(asyncio.BufferedProtocol):
         """Give everybody their answer."""
         self.spoken = True
         self._silences = 0
-        self._heard_at = self._loop.time()
+        # A little back, as some loops' clocks tick in milliseconds, and what is asked within the
+        # same one is not answered yet.
+        self._quiet_since = self._loop.time() - TICK_SECONDS
         self._owner.heard()
         calls = self._calls
         try:
@@ -138,9 +144,10 @@ class Channel(asyncio.BufferedProtocol):
                     self._take(frame)
                     continue
                 number, value, expires_in = hit
-                call = calls.pop(number, None)
+                call = calls.get(number)
                 if call is None or call.verb not in HIT:
                     raise _unasked()
+                del calls[number]
                 if not call.answer.done():
                     call.answer.set_result(Hit(value, expires_in))
         except RemoteProtocolError as exc:
@@ -164,6 +171,7 @@ class Channel(asyncio.BufferedProtocol):
 
     def acquire(self, key: bytes, account: bytes, source: str) -> tuple[int, Answer]:
         """Send an `acquire`; as `ask`."""
+        self._require_room()
         number = self._next_id()
         frame = quick.acquire_frame(number, key, account, source)
         return number, self._send("acquire", number, frame)
@@ -175,8 +183,8 @@ class Channel(asyncio.BufferedProtocol):
             LocalProtocolError: It breaks the protocol; nothing was sent.
             CacheUnavailable: Too many are unanswered.
         """
-        number = self._next_id()
-        return number, self._send(verb, number, wire.encode(wire.Request(number, verb, args)))
+        self._require_room()
+        return self._ask(verb, args)
 
     def abandon(self, number: int, answer: Answer) -> None:
         """Take note that nobody waits for this call any more; give back what it may have got."""
@@ -189,12 +197,8 @@ class Channel(asyncio.BufferedProtocol):
             # Answered, and given up before the caller could run: only a lease must go back.
             reply = answer.result()
             acquired = isinstance(reply, wire.Reply) and reply.status == "lease"
-        if acquired and self.usable:
-            cancel, nobody = self.ask("cancel", (number,))
-            # Nobody waits for this answer. It says that nothing more comes under the other id.
-            nobody.cancel()
-            self._calls[cancel] = _Call("cancel", nobody, math.inf)
-            self._cancels[cancel] = number
+        if acquired:
+            self._withdraw(number)
 
     def burn(self, why: str) -> None:
         """End the connection at once; every call on it fails."""
@@ -206,9 +210,24 @@ class Channel(asyncio.BufferedProtocol):
 
     # How it works.
 
-    def _next_id(self) -> int:
+    def _withdraw(self, number: int) -> None:
+        if not self.usable:
+            return
+        cancel, nobody = self._ask("cancel", (number,))
+        # Nobody waits for this answer. It says that nothing more comes under the other id.
+        nobody.cancel()
+        self._calls[cancel] = _Call("cancel", nobody, math.inf)
+        self._cancels[cancel] = number
+
+    def _require_room(self) -> None:
         if len(self._calls) >= wire.MAX_IN_FLIGHT:
             raise self._owner.unavailable("too many calls at once")
+
+    def _ask(self, verb: str, args: tuple[wire.Scalar, ...]) -> tuple[int, Answer]:
+        number = self._next_id()
+        return number, self._send(verb, number, wire.encode(wire.Request(number, verb, args)))
+
+    def _next_id(self) -> int:
         number = self._last_id % wire.MAX_ID + 1
         while number in self._calls:
             number = number % wire.MAX_ID + 1
@@ -261,6 +280,9 @@ class Channel(asyncio.BufferedProtocol):
             self._calls.pop(withdrawn, None)
         if not call.answer.done():
             call.answer.set_result(message)
+        elif message.status == "lease":
+            # Its caller was cancelled and has not had the time to say so, or the two have crossed.
+            self._withdraw(number)
 
     def _wake(self, at: float) -> None:
         if self._timer is not None:
@@ -278,10 +300,12 @@ class Channel(asyncio.BufferedProtocol):
             self._calls[number] = call._replace(deadline=math.inf)
             # Who was kept waiting has been heard; and so has who answered others since.
             asked_at = call.deadline - self._owner.timeout
-            silent = silent or (not call.waiting and self._heard_at < asked_at)
+            silent = silent or (not call.waiting and self._quiet_since < asked_at)
             if not call.answer.done():
                 call.answer.set_exception(self._owner.unavailable("no answer in time"))
         if silent:
+            # Calls sent before this moment are of the same silence.
+            self._quiet_since = now
             self._silences += 1
             self._owner.hung()
             if self._silences >= SILENCES:

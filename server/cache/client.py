@@ -202,15 +202,15 @@ class CacheClient:
         """
         return self._kept(await self._call("unhold", key, token))
 
-    async def ping(self) -> tuple[str, int]:
-        """Return the daemon's version and process id.
+    async def ping(self) -> tuple[str, int, int]:
+        """Return the daemon's version, its process id, and its flushes of sessions since start.
 
         Raises:
             CacheUnavailable: As `acquire`.
         """
         match self._fields(await self._call("ping")):
-            case (str(version), int(pid)):
-                return version, pid
+            case (str(version), int(pid), int(flushes)):
+                return version, pid, flushes
         raise self._misfit()
 
     async def aclose(self) -> None:

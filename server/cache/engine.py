@@ -100,6 +100,7 @@ class Engine:
     Attributes:
         answers: Shared answers, and notes.
         holds: Changes under way.
+        on_replaced: Called with an account whose session under another password was replaced.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Engine:
         self._totals = dict.fromkeys(TOTALS, 0)
         self.answers = Answers(limits.answers, now, token)
         self.holds = Holds(now, token)
+        self.on_replaced: Callable[[bytes], None] = lambda _: None
 
     def acquire(
         self, key: bytes, account: bytes, source: str, holder: Hashable
@@ -181,7 +183,8 @@ class Engine:
         if lease is None:
             return False
         now = self._now()
-        self._held.put(Session(lease.key, lease.account, value, now, now + ttl))
+        if self._held.replace(Session(lease.key, lease.account, value, now, now + ttl)):
+            self.on_replaced(lease.account)
         self._throttle.succeeded(lease.account, lease.source)
 
         def outcome(source: str) -> Outcome:

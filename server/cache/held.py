@@ -219,6 +219,16 @@ class OnePerAccount(Entries):
         # Not a table of tables: that would cost a session half as much memory again.
         self._key_of: dict[bytes, bytes] = {}
 
+    def replace(self, entry: Entry) -> bool:
+        """Store an entry, as `put`.
+
+        Returns:
+            Whether its account's last was another password's, which is wrong from now on.
+        """
+        replaced = self._key_of.get(entry.account, entry.key) != entry.key
+        self.put(entry)
+        return replaced
+
     def _make_way(self, entry: Entry) -> None:
         for key in self._keys_of(entry.account):
             self.drop(key)

@@ -81,7 +81,7 @@ class Logins(Leases):
             return self._paced()
         ticket = self._join(key, account, source, holder)
         flight = self._waiting.flights[key]
-        if flight.token is None and flight not in self._orphans:
+        if flight.token is None:
             self._waiting.lines.add(flight, source)
         return ticket
 

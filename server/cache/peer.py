@@ -128,7 +128,7 @@ class Connection(asyncio.BufferedProtocol):
                 else:
                     break
                 if len(self._out) >= FLUSH_FRAMES:
-                    self._flush()
+                    self.flush()
         except RemoteProtocolError:
             self._counts.protocol_errors += 1
             self._ending = True
@@ -136,7 +136,7 @@ class Connection(asyncio.BufferedProtocol):
             self._in_batch = False
         if service.touched:
             self._settled()
-        self._flush()
+        self.flush()
         if self._ending:
             self.close()
         else:
@@ -175,14 +175,29 @@ class Connection(asyncio.BufferedProtocol):
     def send(self, message: wire.Reply | wire.Notice) -> None:
         """Send together with whatever else this round of the loop brings."""
         if not self._out and not self._in_batch:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._out.append(wire.encode(message))
+
+    def flush(self) -> None:
+        """Send now what was not sent yet."""
+        if not self._out:
+            return
+        frames = self._out
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        frames.clear()
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        if self._unread is not None:
+            unread = self._transport.get_write_buffer_size()
+            if unread > self._limits.unread_bytes:
+                self._kick()
 
     def close(self) -> None:
         """End the connection once what was sent has been read, or its time for that is over."""
         self._ending = True
         _cancel(self._half_frame)
-        self._flush()
+        self.flush()
         if self._transport is not None:
             self._transport.close()
 
@@ -205,20 +220,6 @@ class Connection(asyncio.BufferedProtocol):
             times.add(perf_counter() - begun)
         self._ending = reply.status == "error" and reply.fields[0] in CLOSING
         return not self._ending
-
-    def _flush(self) -> None:
-        if not self._out:
-            return
-        frames = self._out
-        data = frames[0] if len(frames) == 1 else b"".join(frames)
-        frames.clear()
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._transport.write(data)
-        if self._unread is not None:
-            unread = self._transport.get_write_buffer_size()
-            if unread > self._limits.unread_bytes:
-                self._kick()
 
     def _time_half_frame(self, finished: bool) -> None:
         if not self._reader.midframe:

@@ -49,7 +49,10 @@ class Peer(Hashable, Protocol):
     copies: bool
 
     def send(self, message: wire.Reply | wire.Notice) -> None:
-        """Send, not later than the end of this round of the loop."""
+        """Send, not later than in the next round of the loop."""
+
+    def flush(self) -> None:
+        """Send now what was not sent yet."""
 
 
 def _has_room(peer: Peer, number: int) -> bool:
@@ -119,11 +122,14 @@ class Service:
         self.changed = False
         self.urgent = False
         self._engine = engine
+        # Workers must not serve an old password from their copies.
+        engine.on_replaced = self._tell_flushed
         self._version = version
         self._pid = pid
         self._facts = facts
         self._asked: dict[Ticket, tuple[Peer, int]] = {}
         self._stopping = False
+        self._flushes = 0
         self._verbs: dict[str, Callable[..., wire.Reply]] = {
             "acquire": self._acquire,
             "fulfil": self._fulfil,
@@ -330,7 +336,7 @@ class Service:
         return wire.Reply(number, "ok")
 
     def _ping(self, _peer: Peer, number: int) -> wire.Reply:
-        return wire.Reply(number, "ok", (self._version, self._pid))
+        return wire.Reply(number, "ok", (self._version, self._pid, self._flushes))
 
     def _stats(self, _peer: Peer, number: int) -> wire.Reply:
         stats: dict[str, Any] = {
@@ -353,10 +359,16 @@ class Service:
         dropped = self._engine.flush(what, account)
         self.touched = self.changed = True
         if what in WORKER_NOTICES:
-            for peer in self.peers:
-                if peer.copies:
-                    peer.send(wire.Notice("flushed", (account,)))
+            self._flushes += 1
+            self._tell_flushed(account)
         return wire.Reply(number, "ok", dropped)
+
+    def _tell_flushed(self, account: bytes | None) -> None:
+        for peer in self.peers:
+            if peer.copies:
+                peer.send(wire.Notice("flushed", (account,)))
+                # On its way before the reply is, whatever becomes of us then.
+                peer.flush()
 
     def _unlock(self, _peer: Peer, number: int, account: bytes) -> wire.Reply:
         self.touched = self.changed = True

@@ -82,6 +82,8 @@ class Trust:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.context = ssl.create_default_context()
+        # Some builds of Python leave the choice to OpenSSL's configuration.
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         # With this flag, the default from Python 3.13 on, a fetched intermediate would be a root.
         self.context.verify_flags &= ~ssl.VERIFY_X509_PARTIAL_CHAIN
         self._ca_file = ca_file

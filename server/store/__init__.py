@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from ..cache.outcomes import Held, Hit, Lease, Locked, Outcome, Rejected, Unavailable
 
 __all__ = [
     "AnswerStore",
-    "Flushed",
     "Held",
     "Hit",
     "HoldStore",
@@ -202,7 +200,3 @@ class HoldStore(Protocol):
             CacheUnavailable: The store could not be asked; the hold ends with its time.
         """
         ...
-
-
-Flushed = Callable[[bytes | None], None]
-"""Called when sessions were flushed at the store: with an account's key, or None for all."""

@@ -1,8 +1,9 @@
 """Shared answers and notes over the cache daemon, and what a worker does while it is gone.
 
 Then each worker asks the portal for itself: once for all who ask it for the same, and with the
-daemon's gap between two requests of an account. Notes it has seen are found all the same; those it
-wrote meanwhile are handed to the daemon when they are next asked for.
+daemon's gap between two requests of an account. Notes it has seen are found all the same. Those it
+wrote meanwhile, and those that the daemon lost in a crash, are handed to it when they are next
+asked for.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Final
 from ..cache.client import CacheClient
 from ..cache.outcomes import BUSY, Hit, Lease, Unavailable
 from ..errors import CacheUnavailable
-from .local import LocalStore
+from .copies import Copies
+from .local import NOTES, LocalStore
 from .reach import Reach
 
 MAX_FETCHES: Final = 4096
@@ -30,10 +32,11 @@ class DaemonAnswers:
     def __init__(self, client: CacheClient, local: LocalStore) -> None:
         self._client = client
         self._local = local
-        self._asked = Reach().asked
+        self._reach = Reach()
+        self._asked = self._reach.asked
+        self._notes = Copies(client, self._reach, NOTES)
         # Accounts of the daemon's leases, by token.
         self._fetches: dict[bytes, bytes] = {}
-        self._own_notes: set[bytes] = set()
 
     async def share(self, key: bytes, account: bytes) -> Hit | Lease | Unavailable:
         """Look up, lease or wait, as `AnswerStore.share`."""
@@ -79,10 +82,7 @@ class DaemonAnswers:
     async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
         """Store a note, as `AnswerStore.keep`; kept here alone while the daemon is gone."""
         await self._local.keep(key, account, value, ttl)
-        try:
-            await self._asked(self._client.keep(key, account, value, ttl))
-        except CacheUnavailable:
-            self._owe(key)
+        await self._tell(key, account, value, ttl)
 
     async def find(self, key: bytes) -> Hit | None:
         """Return a note, as `AnswerStore.find`."""
@@ -90,27 +90,23 @@ class DaemonAnswers:
             note = await self._asked(self._client.find(key))
         except CacheUnavailable:
             return await self._local.find(key)
+        if note is not None:
+            await self._local.keep(key, note.account, note.value, note.expires_in)
+            self._notes.seen(key)
+            return Hit(note.value, note.expires_in)
+        lost = await self._notes.lost(key)
+        note = self._local.note(key) if lost else None
         if note is None:
-            return await self._hand_over(key)
-        self._own_notes.discard(key)
-        await self._local.keep(key, note.account, note.value, note.expires_in)
-        return Hit(note.value, note.expires_in)
-
-    async def _hand_over(self, key: bytes) -> Hit | None:
-        """Give the daemon a note that was written while it was gone."""
-        note = self._local.note(key) if key in self._own_notes else None
-        self._own_notes.discard(key)
-        if note is None:
-            # The daemon does not have it (any more), so neither do we.
             self._local.drop_note(key)
+            self._notes.forget(key)
             return None
-        try:
-            await self._asked(self._client.keep(key, note.account, note.value, note.expires_in))
-        except CacheUnavailable:
-            self._owe(key)
+        await self._tell(key, note.account, note.value, note.expires_in)
         return Hit(note.value, note.expires_in)
 
-    def _owe(self, key: bytes) -> None:
-        # Only of what is still held can anything be handed over: that bounds the set as well.
-        own = {k for k in self._own_notes if self._local.note(k) is not None}
-        self._own_notes = own | {key}
+    async def _tell(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        try:
+            await self._asked(self._client.keep(key, account, value, ttl))
+        except CacheUnavailable:
+            self._notes.unseen(key)
+        else:
+            self._notes.seen(key)

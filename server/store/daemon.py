@@ -18,9 +18,13 @@ from ..cache.throttle import Policy
 from ..errors import CacheUnavailable
 from ..settings import Settings
 from .answers import DaemonAnswers
-from .local import LocalStore
+from .copies import Copies
+from .local import SESSIONS, LocalStore
 
 logger = logging.getLogger(__name__)
+
+HANDLE = "handle"
+"""Source of a session that is handed to the daemon by who came with a handle, not a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class DaemonStore(DaemonAnswers):
     ) -> None:
         super().__init__(connect(local.flush), local)
         self._granted: dict[bytes, _Granted] = {}
-        self._unshared: set[bytes] = set()
+        self._sessions = Copies(self._client, self._reach, SESSIONS)
 
     @classmethod
     def for_settings(cls, settings: Settings) -> Self:
@@ -69,7 +73,7 @@ class DaemonStore(DaemonAnswers):
         match outcome:
             case Hit(value=value, expires_in=seconds):
                 self._local.adopt(key, account, value, seconds)
-                self._unshared.discard(key)
+                self._sessions.seen(key)
             case Locked(retry_after=seconds):
                 self._local.lock(account, source, seconds)
             case Lease(token=token):
@@ -84,7 +88,7 @@ class DaemonStore(DaemonAnswers):
         if granted is None:
             kept = await self._local.fulfil(key, token, value, ttl)
             if kept:
-                self._keep(key)
+                self._sessions.unseen(key)
             return kept
         try:
             kept = await self._asked(self._client.fulfil(key, token, value, ttl))
@@ -94,9 +98,11 @@ class DaemonStore(DaemonAnswers):
         if not kept and not gone:
             return False  # flushed, or too late: the daemon did not want it
         self._local.adopt(key, granted.account, value, ttl)
-        if not kept:
+        if kept:
+            self._sessions.seen(key)
+        else:
             # The daemon went away during the login: keep the session for when it is back.
-            self._keep(key)
+            self._sessions.unseen(key)
         return True
 
     async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
@@ -127,14 +133,21 @@ class DaemonStore(DaemonAnswers):
             return await self._local.peek(key, account)
         if hit is not None:
             self._local.adopt(key, account, hit.value, hit.expires_in)
-            self._unshared.discard(key)
+            self._sessions.seen(key)
             return hit
-        copy = self._local.copy(key) if key in self._unshared else None
-        if copy is None:
-            self._local.drop(key)
+        if self._local.copy(key) is None or not await self._sessions.lost(key):
+            self._drop(key)
             return None
-        # Opened while the daemon was gone: handed to it with the lease of the next `acquire`.
-        return Hit(*copy)
+        # Sessions are handed over with a lease, so that there is one of each.
+        outcome = await self.acquire(key, account, HANDLE)
+        match outcome:
+            case Hit():
+                return outcome
+            case Lease(token=token):
+                await self.fail(key, token, "shutdown", 0.0)
+            case _:
+                pass
+        return await self._local.peek(key, account)
 
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes something, as `HoldStore.hold`."""
@@ -156,23 +169,25 @@ class DaemonStore(DaemonAnswers):
     async def _leased(
         self, key: bytes, account: bytes, source: str, token: bytes, lease: Lease
     ) -> Outcome:
-        copy = self._local.copy(key) if key in self._unshared else None
-        self._unshared.discard(key)
+        """Hand our copy to a daemon that lost it, or take its word that there is none."""
+        lost = await self._sessions.lost(key)
+        copy = self._local.copy(key) if lost else None
         if copy is None:
-            # The daemon does not have it (any more), so neither do we.
-            self._local.drop(key)
+            self._drop(key)
             self._granted[token] = _Granted(account, source, self._client.generation)
             return lease
         value, seconds = copy
         try:
             await self._asked(self._client.fulfil(key, token, value, seconds))
         except CacheUnavailable:
-            self._keep(key)
+            self._sessions.unseen(key)
+        else:
+            self._sessions.seen(key)
         return Hit(value, seconds)
 
-    def _keep(self, key: bytes) -> None:
-        # Only of what is still held can anything be handed over: that bounds the set as well.
-        self._unshared = {k for k in self._unshared if self._local.copy(k) is not None} | {key}
+    def _drop(self, key: bytes) -> None:
+        self._local.drop(key)
+        self._sessions.forget(key)
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -217,7 +217,7 @@ def _announcement(layout: Layout, environ: Mapping[str, str], *, demo: bool) -> 
         f"  Try it     {check}",
         *(["             The password is demo."] if demo else []),
         f"  Cache      {cachectl} stats",
-        f"  Claude     claude mcp add --transport http oig-cloud {layout.url}",
+        f"  Claude     claude mcp add --transport http --scope user oig-cloud {layout.url}",
         "  Stop       Ctrl-C",
         "",
     ]

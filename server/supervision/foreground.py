@@ -96,7 +96,9 @@ class Interrupts:
     @contextmanager
     def caught(self) -> Iterator[None]:
         """Count signals instead of dying of them."""
-        stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        stopping = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+            stopping.append(signal.SIGHUP)
         before = {number: signal.signal(number, self.interrupt) for number in stopping}
         try:
             yield

@@ -1,0 +1,60 @@
+"""Which of a worker's copies the cache daemon has too, as far as the worker knows."""
+
+from __future__ import annotations
+
+from ..cache.client import CacheClient
+from ..errors import CacheUnavailable
+from .reach import Reach
+
+NEVER = -1
+"""Stands for a connection, with copies that the daemon has not seen: made while it was gone."""
+
+
+class Copies:
+    """Of each copy, the connection over which the daemon was last seen to have it too.
+
+    Args:
+        client: The daemon.
+        reach: The way to it.
+        most: Most copies remembered; the longest unseen go, and are then taken for ones that the
+            daemon has dropped.
+    """
+
+    def __init__(self, client: CacheClient, reach: Reach, most: int) -> None:
+        self._client = client
+        self._reach = reach
+        self._most = most
+        self._seen: dict[bytes, int] = {}
+
+    def seen(self, key: bytes) -> None:
+        """Take note that the daemon has it."""
+        self._note(key, self._client.generation)
+
+    def unseen(self, key: bytes) -> None:
+        """Take note that the daemon cannot have it: it is gone."""
+        self._note(key, NEVER)
+
+    def forget(self, key: bytes) -> None:
+        """Forget a copy that was dropped."""
+        self._seen.pop(key, None)
+
+    async def lost(self, key: bytes) -> bool:
+        """Whether the daemon, which does not have it, lost it in a crash or never had it.
+
+        False when it had the value over this very connection and dropped it, or may have been told
+        to drop what it had while we were away: then the copy must go as well.
+        """
+        seen = self._seen.get(key, self._client.generation)
+        if seen == self._client.generation:
+            return False
+        try:
+            _, _, flushes = await self._reach.asked(self._client.ping())
+        except CacheUnavailable:
+            return False
+        return flushes == 0
+
+    def _note(self, key: bytes, generation: int) -> None:
+        self._seen.pop(key, None)
+        if len(self._seen) >= self._most:
+            del self._seen[next(iter(self._seen))]
+        self._seen[key] = generation

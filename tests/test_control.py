@@ -76,7 +76,8 @@ async def test_each_change_is_planned_applied_pending_applied_and_undone(
     undone = await house.applied(box, undo=record.id)
     assert undone.status(house.clock()) == "applied"
     assert undone.undoes == record.id
-    assert undone.after.split(",")[0] == record.before.split(",")[0] or name.startswith("charge")
+    if not name.startswith("charge"):  # whose words also tell whether it is under way
+        assert undone.after == record.before
     assert (await house.truth(box))[name] == before
 
 

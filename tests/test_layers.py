@@ -124,7 +124,17 @@ MAY_IMPORT = {
         "server.settings",
         "rich",
     },
-    "client": {"anyio", "httpx2", "keyring", "mcp", "mcp_types", "prompt_toolkit", "pydantic", "rich"},
+    "client": {
+        "anyio",
+        "httpx2",
+        "keyring",
+        "mcp",
+        "mcp_types",
+        "plotext",
+        "prompt_toolkit",
+        "pydantic",
+        "rich",
+    },
 }
 
 # These decide, and leave doing to others: no sockets, no clock of their own, no files.

@@ -21,6 +21,24 @@ def _doctor(session: Session, options: Options) -> int:
     return examine(session, options)
 
 
+def _live(session: Session, options: Options) -> None:
+    from .battery.command import live  # noqa: PLC0415 - as above
+
+    live(session, options)
+
+
+def _history(session: Session, options: Options) -> None:
+    from .battery.command import history  # noqa: PLC0415 - as above
+
+    history(session, options)
+
+
+def _notifications(session: Session, options: Options) -> None:
+    from .battery.command import notifications  # noqa: PLC0415 - as above
+
+    notifications(session, options)
+
+
 COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
     "tools": lambda session, _: commands.tools(session),
     "describe": lambda session, options: commands.describe(session, options.tool),
@@ -30,6 +48,9 @@ COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
     "check-auth": lambda session, options: commands.check_auth(session, options.email),
     "login": lambda session, options: accounts.login(session, options.email),
     "logout": lambda session, _: accounts.logout(session),
+    "live": _live,
+    "history": _history,
+    "notifications": _notifications,
     "config": _config,
     "doctor": _doctor,
 }

@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import date, datetime
 from typing import NoReturn
 
 from .address import DEFAULT_URL, checked_url
@@ -21,6 +22,12 @@ WHY_NOT_HERE = (
     "A password is never taken as an argument: other users and the process list can read it there. "
     "Leave it out and you will be asked; in scripts use --password-stdin or OIG_PASSWORD."
 )
+SERIES = ("solar", "battery", "grid", "load")
+MOST = 100
+"""Notifications at once: what the server gives at most."""
+DEFAULT_PAUSE = 10.0
+SHORTEST_PAUSE = 1.0
+"""Seconds between two looks: the box itself reports no faster."""
 FILES = ("claude-desktop", "claude-code", "vscode", "cursor")
 """AI clients that read their servers from a file."""
 ASSISTANTS = (*FILES, "claude-ai")
@@ -35,6 +42,8 @@ examples:
   oig-client login
   oig-client tools
   oig-client call check_auth email=user@example.com
+  oig-client live --watch
+  oig-client history solar --from 2026-11-20 --to 2026-11-22
   oig-client doctor --as claude-desktop
 """
 
@@ -61,6 +70,15 @@ class Options:
     assistant: str | None = None
     write: bool = False
     with_credentials: bool = False
+    watch: float | None = None
+    box: str | None = None
+    series: str = ""
+    first: date | None = None
+    last: date | None = None
+    quantity: str | None = None
+    csv: str | None = None
+    since: datetime | None = None
+    limit: int | None = None
     help_text: str | None = field(default=None, repr=False)
     """Set when help was asked for; nothing else is done then."""
 
@@ -123,6 +141,50 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _box(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--box", metavar="ID", help="which box; only needed when the account has several"
+    )
+    _as_somebody(parser)
+
+
+def _live(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--watch",
+        type=_pause,
+        nargs="?",
+        const=DEFAULT_PAUSE,
+        metavar="SECONDS",
+        help=f"look again every so many seconds (default: {DEFAULT_PAUSE:g}), until Ctrl-C",
+    )
+    _box(parser)
+
+
+def _history(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "series", metavar="SERIES", type=_one_of(SERIES), help=f"one of {', '.join(SERIES)}"
+    )
+    parser.add_argument(
+        "--from", dest="first", metavar="DATE", type=_day, required=True, help="as 2026-11-22"
+    )
+    parser.add_argument(
+        "--to", dest="last", metavar="DATE", type=_day, help="included (default: the first day)"
+    )
+    parser.add_argument("--quantity", metavar="NAME", help="what to draw (default: the power)")
+    parser.add_argument(
+        "--csv", metavar="FILE", help="write a table too, times in UTC; - prints it instead"
+    )
+    _box(parser)
+
+
+def _notifications(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since", metavar="TIME", type=_moment, help="as 2026-11-22 or 2026-11-22T18:30, your time"
+    )
+    parser.add_argument("--limit", metavar="N", type=_count, help="that many at most")
+    _box(parser)
+
+
 def _password_stdin(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--password-stdin",
@@ -138,6 +200,9 @@ COMMANDS: Mapping[str, _Command] = {
     "tools": _Command("list the tools of the server"),
     "describe": _Command("show parameters and results of one tool", _describe),
     "call": _Command("call a tool", _call),
+    "live": _Command("show what the battery box does now", _live),
+    "history": _Command("draw a series of the past, or write it to a file", _history),
+    "notifications": _Command("show what the portal has to say", _notifications),
     "config": _Command("print or write the configuration of an AI client", _config),
     "doctor": _Command("find out why something does not work", _doctor),
     "shell": _Command("work interactively; also what bare oig-client does"),
@@ -264,3 +329,30 @@ def _one_of(names: Sequence[str]) -> Callable[[str], str]:
         return text
 
     return chosen
+
+
+def _pause(text: str) -> float:
+    value = _seconds(text)
+    if value < SHORTEST_PAUSE:
+        raise argparse.ArgumentTypeError(f"give at least {SHORTEST_PAUSE:g} second")
+    return value
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("give a day such as 2026-11-22") from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError("give a day or time such as 2026-11-22T18:30") from None
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= MOST):
+        raise argparse.ArgumentTypeError(f"give a number from 1 to {MOST}")
+    return int(text)

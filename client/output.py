@@ -30,6 +30,7 @@ class Output:
     def __init__(self, *, as_json: bool, verbose: bool = False) -> None:
         self.as_json = as_json
         self.verbose = verbose
+        self._still = False
 
     @cached_property
     def _results(self) -> Console:
@@ -86,9 +87,22 @@ class Output:
             self.note(text)
 
     @contextmanager
+    def redrawn(self) -> Iterator[Callable[[RenderableType], None]]:
+        """Give what draws over the drawing before; nothing else moves meanwhile."""
+        from rich.live import Live  # noqa: PLC0415 - only to watch something
+
+        self._still = True
+        try:
+            # What is higher than the screen is cut: it could not be drawn over.
+            with Live(console=self._results, auto_refresh=False, vertical_overflow="crop") as area:
+                yield lambda view: area.update(view, refresh=True)
+        finally:
+            self._still = False
+
+    @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
         """Show a spinner meanwhile, if somebody is watching."""
-        if not sys.stderr.isatty():
+        if self._still or not sys.stderr.isatty():
             yield
             return
         with self._talk.status(text):

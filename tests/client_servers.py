@@ -100,6 +100,13 @@ def well_server() -> Iterator[Process]:
 
 
 @pytest.fixture(scope="session")
+def box_server() -> Iterator[Process]:
+    """Have the project's reading tools, over a portal that is made up."""
+    with running("box") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def degraded_server() -> Iterator[Process]:
     with running("degraded") as server:
         yield server
@@ -334,7 +341,13 @@ async def odd_app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def main(kind: str, fd: int) -> None:
-    app: Any = odd_app if kind == "odd" else mcp_app(echoes=kind not in {"well", "degraded"})
+    app: Any = odd_app
+    if kind == "box":
+        from .client_battery import server
+
+        app = server().streamable_http_app(stateless_http=True, json_response=True)
+    elif kind != "odd":
+        app = mcp_app(echoes=kind not in {"well", "degraded"})
     if kind == "old":
         app = Old(app)
     elif kind in {"well", "degraded", "echoing"}:

@@ -11,6 +11,7 @@ import threading
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,13 +201,8 @@ def test_a_certificate_is_judged(tmp_path, monkeypatch, host, days, trusted, mar
 
 
 def visit(url, **more):
-    return Visit(
-        None,
-        url,
-        5.0,  # type: ignore[arg-type]
-        Path("/nowhere/config.json"),
-        **more,
-    )
+    nobody: Any = None  # these steps ask no server
+    return Visit(nobody, url, 5.0, Path("/nowhere/config.json"), **more)
 
 
 def test_http_where_tls_is_expected_is_told():

@@ -76,7 +76,8 @@ async def test_each_change_is_planned_applied_pending_applied_and_undone(
     undone = await house.applied(box, undo=record.id)
     assert undone.status(house.clock()) == "applied"
     assert undone.undoes == record.id
-    assert undone.after.split(",")[0] == record.before.split(",")[0] or name.startswith("charge")
+    if not name.startswith("charge"):  # whose words also tell whether it is under way
+        assert undone.after == record.before
     assert (await house.truth(box))[name] == before
 
 
@@ -406,11 +407,14 @@ async def test_a_caller_who_hangs_up_does_not_stop_a_change_half_way(house):
 
 async def test_reading_back_uses_only_what_was_read_after_the_write(house):
     planned = await house.planned(mode="Home 2")
-    await house.admin("switches", delay=0)
-    await house.control.apply(DEMO, planned.token, CLIENT)
-    # The shared answer that the plan was made from is still fresh, and older than the write.
-    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict is None
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1})
     house.later(31)
+    await plan(house, DEMO, boiler="manual")  # leaves an answer for others, with Home 2 in it
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 0})
+    await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(5)
+    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict is None
+    house.later(95)
     assert (await house.control.look(DEMO, planned.plan.change_id)).verdict == "applied"
 
 

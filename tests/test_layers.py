@@ -135,6 +135,7 @@ MAY_IMPORT = {
         "keyring",
         "mcp",
         "mcp_types",
+        "plotext",
         "prompt_toolkit",
         "pydantic",
         "rich",

@@ -1,0 +1,90 @@
+"""`oig-client live`, `history` and `notifications`."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..failures import NotWritten
+from ..options import Options
+from ..session import Session
+from .tools import HISTORY, NOTIFICATIONS, asked, looked
+
+MOST_POINTS = 200
+"""Points of a history: what the tool gives at most, and enough for any terminal's columns."""
+
+
+def live(session: Session, options: Options) -> None:
+    """Show what a box does now, once or again and again."""
+    if options.watch is not None:
+        from .watch import watch  # noqa: PLC0415 - not needed for a single look
+
+        watch(session, options, options.watch)
+        return
+    values = looked(session, options)
+    now = datetime.now().astimezone()
+    session.output.result(values, lambda framed: _live().dashboard(values, now=now, framed=framed))
+
+
+def history(session: Session, options: Options) -> None:
+    """Draw a series over some days, or write it into a file."""
+    assert options.first is not None, "the command line demands it"
+    last = options.last or options.first
+    arguments = {
+        "series": options.series,
+        "from": options.first.isoformat(),
+        "to": last.isoformat(),
+        "box_id": options.box,
+        "points": MOST_POINTS,
+    }
+    values = asked(session, HISTORY, arguments, options)
+    from . import past  # noqa: PLC0415 - not needed by the others
+
+    past.chosen(values, options.quantity)  # a wrong name is told before anything is written
+    if options.csv == "-":
+        session.output.text(values, past.as_csv(values))
+        return
+    if options.csv is not None:
+        _written(Path(options.csv), past.as_csv(values))
+        session.output.note(f"Written: {options.csv}")
+    width = shutil.get_terminal_size().columns
+    session.output.result(
+        values,
+        lambda framed: past.page(
+            values,
+            options.quantity,
+            zone=None,
+            width=min(width, 100) if framed else 80,
+            framed=framed,
+        ),
+    )
+
+
+def notifications(session: Session, options: Options) -> None:
+    """Show what the portal has to say."""
+    since = None if options.since is None else options.since.isoformat()
+    arguments = {"box_id": options.box, "since": since, "limit": options.limit}
+    values = asked(session, NOTIFICATIONS, arguments, options)
+    session.output.result(values, lambda framed: _notices().page(values, zone=None, framed=framed))
+
+
+def _written(path: Path, text: str) -> None:
+    try:
+        # The lines end as CSV wants it, whatever the system's custom.
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as exc:
+        raise NotWritten(f"{path} could not be written: {exc.strerror}.", kind="os_error") from None
+
+
+def _live() -> Any:
+    from . import live as view  # noqa: PLC0415 - rich is not needed for JSON
+
+    return view
+
+
+def _notices() -> Any:
+    from . import notices  # noqa: PLC0415 - as above
+
+    return notices

@@ -1,0 +1,225 @@
+"""The dashboard of one box. Pure: from the result of get_live_data to a renderable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ..views import clean
+from .words import (
+    UNKNOWN,
+    ago,
+    clock,
+    kilowatt_hours,
+    measured,
+    moment,
+    number,
+    part,
+    percent,
+    switch,
+    text,
+    watts,
+)
+
+BAR = 16
+"""Columns of a flow's bar."""
+GAUGE = 40
+"""Columns of the battery's gauge."""
+LEAST_FULL_W = 2000.0
+"""A bar is never full below this, or a sleeping house would look busy."""
+REASONS = 3
+"""Reasons for unknown values that are shown; --json has them all."""
+
+MARKS = {True: ("\N{FULL BLOCK}", "\N{LIGHT SHADE}"), False: ("#", ".")}
+COLOURS = {"Solar": "yellow", "Grid": "magenta", "Battery": "green", "House": "cyan"}
+
+TODAY = (
+    ("Solar", "solar_wh"),
+    ("House", "consumed_backed_up_wh"),
+    ("Imported", "imported_wh"),
+    ("Exported", "exported_wh"),
+    ("Charged", "battery_charged_wh"),
+    ("Discharged", "battery_discharged_wh"),
+    ("Not backed up", "consumed_not_backed_up_wh"),
+    ("From grid", "battery_charged_from_grid_wh"),
+)
+"""Counters of the day in two columns, read line by line."""
+
+
+def dashboard(values: Mapping[str, Any], *, now: datetime, framed: bool) -> RenderableType:
+    """Show one box.
+
+    Args:
+        values: The structured result of get_live_data.
+        now: The present time, in the person's zone.
+        framed: Draw a frame, and bars of blocks.
+    """
+    title = f"Box {text(values.get('box_id'))}"
+    if values.get("stale") is True:
+        title += " - STALE"
+    parts: list[RenderableType] = [
+        _state(values, now),
+        Text(),
+        _flows(values, framed=framed),
+        Text(),
+        _gauge(values, framed=framed),
+        Text(),
+        _today(values),
+        *_remarks(values),
+    ]
+    if not framed:
+        return Group(Text(title), *parts)
+    doubtful = values.get("stale") is not False or values.get("warnings")
+    return Panel(
+        Group(*parts),
+        title=title,
+        title_align="left",
+        border_style="yellow" if doubtful else "green",
+        padding=(0, 1),
+    )
+
+
+def _state(values: Mapping[str, Any], now: datetime) -> Text:
+    when = moment(values.get("measured_at"), now.tzinfo)
+    words = [
+        f"Mode {text(part(values, 'mode', 'name'))}",
+        f"export {text(part(values, 'export', 'state'))}",
+        f"at {clock(when, now.date())}, {ago(values.get('age_s'))}",
+    ]
+    limit = number(part(values, "export", "limit_w"))
+    if limit is not None:
+        words[1] += f" to {watts(limit)}"
+    extra = [
+        title
+        for title, name in (("Home Grid V", "home_grid_v"), ("Home Grid VI", "home_grid_vi"))
+        if part(values, "mode", name) is True
+    ]
+    if part(values, "mode", "flexibility") is True:
+        extra.append("under flexibility control")
+    return Text(" | ".join([words[0], *extra, *words[1:]]), style="bold")
+
+
+def _flows(values: Mapping[str, Any], *, framed: bool) -> Table:
+    rows = [
+        ("Solar", part(values, "solar", "power_w"), _strings(values)),
+        ("Grid", part(values, "grid", "power_w"), _grid(values)),
+        ("Battery", part(values, "battery", "power_w"), _battery(values)),
+        ("House", _house_power(values), _house(values)),
+    ]
+    if values.get("boiler") is not None:
+        boiler = part(values, "boiler", "power_w")
+        rows.append(("Boiler", boiler, text(part(values, "boiler", "mode"))))
+    powers = [abs(found) for _, power, _ in rows if (found := number(power)) is not None]
+    full = max([LEAST_FULL_W, *powers])
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(width=8, style="bold", no_wrap=True)
+    grid.add_column(width=9, justify="right", no_wrap=True)
+    grid.add_column(width=BAR, no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, power, note in rows:
+        found = number(power)
+        share = 0.0 if found is None else abs(found) / full
+        bar = Text(_bar(share, BAR, framed=framed), style=COLOURS.get(name, "blue"))
+        grid.add_row(name, watts(power), bar if found is not None else UNKNOWN, note)
+    return grid
+
+
+def _bar(share: float, width: int, *, framed: bool) -> str:
+    full, empty = MARKS[framed]
+    filled = min(width, max(0, round(share * width)))
+    return full * filled + empty * (width - filled)
+
+
+def _strings(values: Mapping[str, Any]) -> str:
+    strings = part(values, "solar", "strings")
+    powers = [watts(part(one, "power_w")) for one in strings or ()]
+    return " + ".join(powers) if len(powers) > 1 else ""
+
+
+def _grid(values: Mapping[str, Any]) -> str:
+    words = [text(part(values, "grid", "flow"))]
+    frequency = part(values, "grid", "frequency_hz")
+    if frequency is not None:
+        words.append(measured(frequency, "Hz"))
+    return ", ".join(words)
+
+
+def _battery(values: Mapping[str, Any]) -> str:
+    words = [text(part(values, "battery", "state"))]
+    temperature = part(values, "battery", "temperature_c")
+    if temperature is not None:
+        words.append(measured(temperature, "C"))
+    for title, name in (("from grid", "formatting_active"), ("balancing", "balancing_active")):
+        if part(values, "battery", name) is True:
+            words.append(title)
+    return ", ".join(words)
+
+
+def _house_power(values: Mapping[str, Any]) -> object:
+    whole = part(values, "load", "whole_house_w")
+    return part(values, "load", "backed_up_w") if whole is None else whole
+
+
+def _house(values: Mapping[str, Any]) -> str:
+    if part(values, "load", "whole_house_w") is None:
+        return "backed-up part only"
+    backed, rest = part(values, "load", "backed_up_w"), part(values, "load", "not_backed_up_w")
+    return f"{watts(backed)} backed up, {watts(rest)} not"
+
+
+def _gauge(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
+    charge = number(part(values, "battery", "state_of_charge_percent"))
+    low = number(part(values, "battery", "minimum_charge_percent"))
+    line = Text()
+    line.append("Charge   ", style="bold")
+    if charge is None:
+        line.append(UNKNOWN)
+    else:
+        scarce = low is not None and charge <= low
+        colour = "red" if scarce else "green"
+        line.append(f"{percent(charge):>9}  ")
+        line.append(_bar(charge / 100, GAUGE, framed=framed), style=colour)
+    left = part(values, "battery", "remaining_usable_energy_wh")
+    missing = part(values, "battery", "energy_to_full_wh")
+    words = f"{kilowatt_hours(left)} above the minimum of {percent(low)}, "
+    more = Text(f"{'':22}{words}{kilowatt_hours(missing)} to full", style="dim")
+    return Group(line, more)
+
+
+def _today(values: Mapping[str, Any]) -> RenderableType:
+    day = text(part(values, "energy", "day"))
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        grid.add_column(width=14, no_wrap=True)
+        grid.add_column(width=12, justify="right", no_wrap=True)
+        grid.add_column(width=2)
+    cells = [
+        (title, kilowatt_hours(part(values, "energy", "today", name)), "") for title, name in TODAY
+    ]
+    for left, right in zip(cells[::2], cells[1::2], strict=True):
+        grid.add_row(*left, *right)
+    return Group(Text(f"Energy of {day}", style="bold"), grid)
+
+
+def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:
+    warnings = [clean(one) for one in values.get("warnings") or ()]
+    note = part(values, "export", "note")
+    if note is not None:
+        warnings.append(clean(note))
+    if switch(values.get("live_data")) == "off" and not warnings:
+        warnings.append("Live data is off: powers come every 5 minutes.")
+    reasons = [clean(part(one, "why")) for one in values.get("unknown") or ()]
+    if warnings or reasons:
+        yield Text()
+    for warning in warnings:
+        yield Text(f"! {warning}", style="yellow")
+    for reason in reasons[:REASONS]:
+        yield Text(f"{UNKNOWN} {reason}", style="dim")
+    if len(reasons) > REASONS:
+        yield Text(f"{UNKNOWN} {len(reasons) - REASONS} more reasons: see --json", style="dim")

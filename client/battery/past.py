@@ -1,0 +1,191 @@
+"""A series over some days: its curve in the terminal, its summary, and its table for a file. Pure.
+
+From the result of get_history.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
+from itertools import pairwise
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..failures import ToolFailure, UsageFailure
+from ..views import clean
+from .words import kilowatt_hours, measured, moment, number, part, text
+
+PREFERRED = "power_w"
+"""The quantity that a series is mostly looked at for."""
+ROWS = 11
+"""Lines of a curve: with the summary below it fits a terminal of 24."""
+LABELS = 5
+"""Times under a curve of eighty columns."""
+DETAILS = ("minimum", "maximum")
+
+
+def quantities(values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the quantities of a series by name.
+
+    Raises:
+        ToolFailure: The result has none.
+    """
+    found = values.get("quantities")
+    if not isinstance(found, Sequence) or not found:
+        raise ToolFailure(
+            "get_history succeeded, but not with the fields this oig-client knows. Update "
+            "oig-client or the server.",
+            kind="bad_result",
+        )
+    return {str(one["name"]): one for one in found if isinstance(one, Mapping) and "name" in one}
+
+
+def chosen(values: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
+    """Return the quantity to draw.
+
+    Raises:
+        UsageFailure: The series has none of that name.
+    """
+    known = quantities(values)
+    if name is None:
+        return known.get(PREFERRED) or next(iter(known.values()))
+    if name not in known:
+        raise UsageFailure(
+            f"This series has no quantity {name!r}. It has: {', '.join(known)}.",
+            kind="unknown_quantity",
+        )
+    return known[name]
+
+
+def page(
+    values: Mapping[str, Any], name: str | None, *, zone: tzinfo | None, width: int, framed: bool
+) -> RenderableType:
+    """Show the curve of one quantity and the summary of all.
+
+    Args:
+        values: The structured result of get_history.
+        name: The quantity; the most usual one if None.
+        zone: The person's zone.
+        width: Columns of the terminal.
+        framed: Draw with fine marks and colours.
+    """
+    quantity = chosen(values, name)
+    head = (
+        f"{text(values.get('series'))}: {clean(quantity['name'])}, {clean(quantity['unit'])}, "
+        f"{text(values.get('first_day'))} to {text(values.get('last_day'))}"
+    )
+    parts: list[RenderableType] = [
+        Text(head, style="bold"),
+        curve(values, quantity, zone=zone, width=width, framed=framed),
+        _summary(values),
+        *(Text(f"! {clean(one)}", style="yellow") for one in values.get("warnings") or ()),
+        *(Text(f"* {clean(one)}", style="dim") for one in values.get("assumptions") or ()),
+    ]
+    return Group(*parts)
+
+
+def curve(
+    values: Mapping[str, Any],
+    quantity: Mapping[str, Any],
+    *,
+    zone: tzinfo | None,
+    width: int,
+    framed: bool,
+) -> Text:
+    """Draw one quantity; where nothing is known, nothing is drawn."""
+    times = [moment(one, zone) for one in values.get("times") or ()]
+    points = [
+        (when, found)
+        for when, value in zip(times, quantity.get("mean") or (), strict=False)
+        if when is not None and (found := number(value)) is not None
+    ]
+    if not points:
+        return Text("\nThere is nothing to draw: no value is known.\n")
+    import plotext  # type: ignore[import-untyped]  # noqa: PLC0415 - a third of a second
+
+    plotext.clear_figure()
+    plotext.plotsize(width, ROWS)
+    plotext.theme("clear")
+    marker, colour = ("braille", "cyan") if framed else ("*", "default")
+    spacing = _spacing(times)
+    for piece in _pieces(points, spacing):
+        seconds = [when.timestamp() for when, _ in piece]
+        plotext.plot(seconds, [value for _, value in piece], marker=marker, color=colour)
+    ticks = _ticks(points[0][0], points[-1][0])
+    plotext.xticks([when.timestamp() for when in ticks], [_label(when, ticks) for when in ticks])
+    drawn = plotext.build() if framed else plotext.uncolorize(plotext.build())
+    return Text.from_ansi(drawn, no_wrap=True)
+
+
+def _spacing(times: Sequence[datetime | None]) -> float:
+    known = [when.timestamp() for when in times if when is not None]
+    steps = sorted(later - earlier for earlier, later in pairwise(known))
+    return steps[len(steps) // 2] if steps else 0.0
+
+
+def _pieces(
+    points: Sequence[tuple[datetime, float]], spacing: float
+) -> Iterator[list[tuple[datetime, float]]]:
+    """Cut where values are missing: a line across a gap would invent them."""
+    piece = [points[0]]
+    for before, after in pairwise(points):
+        if (after[0] - before[0]).total_seconds() > spacing * 1.5:
+            yield piece
+            piece = []
+        piece.append(after)
+    yield piece
+
+
+def _ticks(first: datetime, last: datetime) -> list[datetime]:
+    if first == last:
+        return [first]
+    step = (last - first) / (LABELS - 1)
+    return [first + step * place for place in range(LABELS)]
+
+
+def _label(when: datetime, ticks: Sequence[datetime]) -> str:
+    several = ticks[0].date() != ticks[-1].date()
+    return f"{when:%d.%m. %H:%M}" if several else f"{when:%H:%M}"
+
+
+def _summary(values: Mapping[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for title in ("Quantity", "Lowest", "Mean", "Highest", "Positive", "Negative"):
+        table.add_column(header=title, justify="left" if title == "Quantity" else "right")
+    table.add_row(*(Text(str(one.header), style="bold") for one in table.columns))
+    for name, quantity in quantities(values).items():
+        unit = {"degrees Celsius": "C"}.get(str(quantity.get("unit")), str(quantity.get("unit")))
+        summary = quantity.get("summary")
+        cells = [measured(part(summary, each), unit) for each in ("minimum", "mean", "maximum")]
+        energy = [
+            kilowatt_hours(part(summary, f"energy_{sign}_wh_estimate"))
+            for sign in ("positive", "negative")
+        ]
+        # Only powers have an energy; its absence elsewhere is no gap.
+        table.add_row(clean(name), *map(clean, cells), *(energy if unit == "W" else ["", ""]))
+    return table
+
+
+def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield the lines of a table: one per point, an empty cell where nothing is known."""
+    found = quantities(values)
+    columns: list[tuple[str, Sequence[Any]]] = []
+    for name, quantity in found.items():
+        columns.append((name, quantity.get("mean") or ()))
+        columns += [(f"{name}_{each}", quantity[each]) for each in DETAILS if quantity.get(each)]
+    yield ["time", *(name for name, _ in columns)]
+    for place, when in enumerate(values.get("times") or ()):
+        cells = (column[place] if place < len(column) else None for _, column in columns)
+        yield [str(when), *("" if number(cell) is None else str(cell) for cell in cells)]
+
+
+def as_csv(values: Mapping[str, Any]) -> str:
+    """Return the table as CSV (RFC 4180), times in UTC."""
+    file = io.StringIO()
+    csv.writer(file).writerows(rows(values))
+    return file.getvalue()

@@ -1,0 +1,45 @@
+"""Asking the server's tools about the box."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..calling import called
+from ..failures import NotMcp, ToolFailure
+from ..options import Options
+from ..session import Session
+
+LIVE, HISTORY, NOTIFICATIONS = "get_live_data", "get_history", "get_notifications"
+
+
+def looked(session: Session, options: Options) -> Mapping[str, Any]:
+    """Ask what a box does now."""
+    return asked(session, LIVE, {"box_id": options.box}, options)
+
+
+def asked(
+    session: Session, name: str, arguments: Mapping[str, object], options: Options
+) -> Mapping[str, Any]:
+    """Call a tool with the arguments that are not None.
+
+    Raises:
+        NotMcp: The server has no such tool.
+        ToolFailure: The tool failed, or its answer has another form than is known here.
+    """
+    known = session.known or session.look()
+    if all(tool.name != name for tool in known.tools):
+        raise NotMcp(
+            f"{session.url} is an MCP server ({known.server}), but without the tool {name}. It is "
+            "another one than OIG Cloud's, or an older one: update it.",
+            kind="other_server",
+        )
+    given = {key: value for key, value in arguments.items() if value is not None}
+    values = called(session, known.tool(name), given, options.email).structured
+    if not isinstance(values, Mapping):
+        raise ToolFailure(
+            f"{name} succeeded, but not with the fields this oig-client knows. Update oig-client "
+            "or the server.",
+            kind="bad_result",
+        )
+    return values

@@ -1,0 +1,105 @@
+"""`oig-client live --watch`: the same again and again, until Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ..calling import login_of
+from ..failures import Failure, NotMcp, Unreachable
+from ..options import Options
+from ..session import Session
+from .tools import looked
+
+Show = Callable[[Mapping[str, Any] | None, Failure | None], None]
+"""Shows the latest values, and why there are no newer ones."""
+
+
+def watch(session: Session, options: Options, seconds: float) -> None:
+    """Show a box every so many seconds, over restarts of the server; return at Ctrl-C.
+
+    Raises:
+        Failure: Waiting cannot mend it, such as a wrong password.
+    """
+    if options.email is not None:
+        # Asked for once and not every few seconds.
+        session.remember(login_of(session, options.email, session.kept()))
+        options = replace(options, email=None)
+    values: Mapping[str, Any] | None = None
+    try:
+        with _display(session) as show:
+            for failure, found in _ticks(session, options, seconds):
+                values = found or values
+                show(values, failure)
+    except KeyboardInterrupt:
+        return
+
+
+def _ticks(
+    session: Session, options: Options, seconds: float
+) -> Iterator[tuple[Failure | None, Mapping[str, Any] | None]]:
+    due = time.monotonic()
+    while True:
+        try:
+            yield None, looked(session, options)
+        except Unreachable as failure:
+            yield failure, None
+        except NotMcp as failure:
+            if not failure.passing:
+                raise
+            yield failure, None
+        # What a late answer has cost is not caught up.
+        due = max(due + seconds, time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _display(session: Session) -> AbstractContextManager[Show]:
+    if sys.stdout.isatty() and not session.output.as_json:
+        return _drawn(session)
+    return _told(session)
+
+
+@contextmanager
+def _told(session: Session) -> Iterator[Show]:
+    def show(values: Mapping[str, Any] | None, failure: Failure | None) -> None:
+        if failure is not None:
+            session.output.failure(failure)
+        elif values is not None:
+            now = datetime.now().astimezone()
+            session.output.result(
+                values, lambda framed: _views().dashboard(values, now=now, framed=framed)
+            )
+        sys.stdout.flush()
+
+    yield show
+
+
+@contextmanager
+def _drawn(session: Session) -> Iterator[Show]:
+    from rich.console import Group  # noqa: PLC0415 - rich is not needed for JSON
+    from rich.text import Text  # noqa: PLC0415
+
+    with session.output.redrawn() as redraw:
+
+        def show(values: Mapping[str, Any] | None, failure: Failure | None) -> None:
+            now = datetime.now().astimezone()
+            parts = []
+            if failure is not None:
+                # Above the rest: what does not fit on the screen is cut at its end.
+                parts.append(Text(f"No newer values. {failure.message}", style="red"))
+            if values is not None:
+                parts.append(_views().dashboard(values, now=now, framed=True))
+            redraw(Group(*parts))
+
+        yield show
+
+
+def _views() -> Any:
+    from . import live  # noqa: PLC0415 - rich is not needed for JSON
+
+    return live

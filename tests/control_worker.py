@@ -1,0 +1,88 @@
+"""`python -m tests.control_worker HOW`: a worker's share of one apply, in a process of its own.
+
+Plans and tokens come over standard input as lines of JSON, results go out the same way. HOW says
+when it kills itself: `never`, `before` the write goes out, or `after` it went out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+from server.access import Access, Caller
+from server.control.asked import Asked
+from server.control.control import Control
+from server.control.journal import Journal
+from server.control.plan_token import Plans
+from server.errors import OigError
+from server.handles import Handles
+from server.portal.client import PortalClient
+from server.sealing import Credential, Sealer
+from server.secret import load_secret
+from server.sessions import Sessions
+from server.settings import Settings
+from server.store.daemon import DaemonStore
+from server.upstream import Upstream
+
+DEMO = Caller(Credential("demo@example.com", "demo"), None, "192.0.2.1", "192.0.2.1")
+
+
+class Deadly:
+    """A portal at which this process may die."""
+
+    def __init__(self, portal: PortalClient, how: str) -> None:
+        self._portal, self._how = portal, how
+
+    async def read_live(self, session_id):
+        return await self._portal.read_live(session_id)
+
+    async def write(self, session_id, write):
+        if self._how == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        sent = await self._portal.write(session_id, write)
+        if self._how == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return sent
+
+
+def say(answer: object) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+async def main(how: str) -> None:
+    settings = Settings.from_env(os.environ)
+    store = DaemonStore.for_settings(settings)
+    portal = PortalClient.for_settings(settings, version="0")
+    secret = load_secret(settings.secret_file)
+    sealer, handles = Sealer(secret, settings.portal_url), Handles(secret)
+    sessions = Sessions(store, portal, sealer, handles, ttl=settings.session_ttl)
+    access = Access(sessions, store, handles, sealer)
+    upstream = Upstream(store, access, portal, sealer)
+    plans = Plans(secret, settings.portal_url)
+    control = Control(
+        access, upstream, Deadly(portal, how), store, Journal(settings.journal), plans
+    )
+    await access.open(DEMO)
+    say("ready")
+    for line in iter(sys.stdin.readline, ""):
+        match json.loads(line):
+            case {"plan": asked}:
+                call = control.plan(DEMO, Asked(**asked))
+            case {"apply": token}:
+                call = control.apply(DEMO, token, "test")
+        try:
+            told = await call
+            answer = told.token if hasattr(told, "token") else told.outcome
+        except OigError as exc:
+            answer = f"{type(exc).__name__}: {exc}"
+        say(answer)
+    for part in (control, upstream, sessions, store, portal):
+        await part.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

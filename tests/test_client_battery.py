@@ -1,0 +1,311 @@
+"""The battery box in a terminal: what is shown, and what is never made up."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+from datetime import UTC
+
+import pytest
+from rich.console import Console
+
+from client.__main__ import main
+from client.battery import live, notices, past, words
+from client.exit_codes import ExitCode
+from client.failures import ToolFailure, UsageFailure
+from client.login import Login
+
+from . import client_battery as box
+from .client_keyring import environment
+
+pytest_plugins = ("tests.client_servers", "tests.terminal")
+
+
+def drawn(view, *, width=80, colour=False):
+    file = io.StringIO()
+    Console(
+        file=file, width=width, force_terminal=colour, markup=False, emoji=False, highlight=False
+    ).print(view)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert max(map(len, lines)) <= width or colour
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_the_dashboard_shows_flows_charge_and_the_day(framed):
+    text = drawn(live.dashboard(box.live(), now=box.NOW, framed=framed))
+    for part in (
+        "Mode Home 1 | export limited to 5000 W | at 11:59:48, 12 s ago",
+        "Solar        2450 W",
+        "1200 W + 1250 W",
+        "Grid         -320 W",
+        "exporting, 50.0 Hz",
+        "Battery      1500 W",
+        "charging, 21.5 C",
+        "House         630 W",
+        "backed-up part only",
+        "72 %",
+        "5.32 kWh above the minimum of 20 %, 2.87 kWh to full",
+        "12.34 kWh",
+        "3.40 kWh",
+    ):
+        assert part in text, part
+    assert text.isascii() is not framed
+    assert len(text.splitlines()) <= 24
+
+
+def test_a_bar_is_as_long_as_its_power():
+    text = drawn(live.dashboard(box.live(), now=box.NOW, framed=False))
+    bars = {line.split()[0]: line.count("#") for line in text.splitlines() if "#" in line}
+    assert bars["Solar"] == live.BAR
+    assert bars["Battery"] == round(live.BAR * 1500 / 2450)
+    assert bars["Charge"] == round(live.GAUGE * 0.72)
+
+
+def test_what_is_not_known_is_a_dash_and_never_zero():
+    nothing = dict.fromkeys(box.BOX)
+    text = drawn(live.dashboard(box.live(**nothing), now=box.NOW, framed=False))
+    flows, day = text.split("Energy of")
+    assert not re.search(r"\b0\b", text)
+    for name in ("Solar", "Grid", "Battery", "House"):
+        assert re.search(rf"^{name} +- +-", flows, re.MULTILINE), name
+    assert "Charge   -" in flows
+    assert "at -, age unknown" in flows
+    assert re.search(r"^Imported +- +Exported +-$", day, re.MULTILINE)
+    assert "live data" in day.lower()
+
+
+def test_a_stale_box_is_marked_and_its_warning_shown():
+    old = {"lastcall": "2026-11-20 12:00:00", "id_type": 1}
+    text = drawn(live.dashboard(box.live(device=old), now=box.NOW, framed=True))
+    assert "Box 2206237016 - STALE" in text
+    assert "at 2026-11-20 11:00, 2 days ago" in text
+    assert "! The box last reported" in text
+
+
+def test_an_empty_battery_is_red_and_a_frame_without_colour_stays():
+    low = box.BOX["actual"] | {"bat_c": 20}
+    text = drawn(live.dashboard(box.live(actual=low), now=box.NOW, framed=True), colour=True)
+    assert "\x1b[31m" in text
+    assert "0.00 kWh above" in drawn(live.dashboard(box.live(actual=low), now=box.NOW, framed=True))
+
+
+def test_a_result_that_lacks_everything_is_still_shown():
+    assert "Box -" in drawn(live.dashboard({}, now=box.NOW, framed=True))
+    assert "no notifications" in drawn(notices.page({}, zone=UTC, framed=True))
+    with pytest.raises(ToolFailure):
+        past.as_csv({})
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_a_series_is_drawn_with_gaps_and_summed_up(framed):
+    powers = [*range(0, 1000, 10), *[None] * 50, *range(1000, 0, -10)]
+    values = box.past(*powers)
+    text = drawn(past.page(values, None, zone=UTC, width=80, framed=framed))
+    assert text.startswith("solar: power_w, W, 2026-11-21 to 2026-11-21")
+    assert "1000.0 W" in text
+    assert "string_1_power_w" in text
+    curve = past.curve(values, past.chosen(values, None), zone=UTC, width=80, framed=framed).plain
+    assert len(curve.splitlines()) == past.ROWS
+    # In the gap nothing is drawn: the columns of its middle are blank.
+    middle = 8 + round(72 * 125 / 250)
+    for line in curve.splitlines()[1:-2]:
+        assert line[middle - 3 : middle + 3].strip(" \u2800") == ""
+
+
+def test_nothing_known_draws_nothing():
+    text = drawn(past.page(box.past(None, None), None, zone=UTC, width=80, framed=True))
+    assert "no value is known" in text
+    assert re.search(r"^power_w +- +- +-", text, re.MULTILINE)
+
+
+def test_one_value_can_be_drawn():
+    assert "700" in drawn(past.page(box.past(700), None, zone=UTC, width=80, framed=True))
+
+
+def test_another_quantity_is_chosen_by_name():
+    values = box.past(1, 2)
+    assert past.chosen(values, "string_1_voltage_v")["unit"] == "V"
+    with pytest.raises(UsageFailure, match="string_2_power_w"):
+        past.chosen(values, "power")
+
+
+def test_a_table_has_empty_cells_for_what_is_not_known():
+    head, *lines = csv.reader(io.StringIO(past.as_csv(box.past(10, None, 20))))
+    assert head[0] == "time"
+    place = head.index("power_w")
+    assert [line[place] for line in lines] == ["10.0", "", "20.0"]
+    assert lines[0][0] == "2026-11-20T23:00:00Z"
+    assert all(len(line) == len(head) for line in lines)
+
+
+def test_a_thinned_table_has_the_extremes_too():
+    head, first, *_ = csv.reader(io.StringIO(past.as_csv(box.past(*range(10), points=2))))
+    found = dict(zip(head, first, strict=True))
+    assert (found["power_w"], found["power_w_minimum"], found["power_w_maximum"]) == (
+        "2.0",
+        "0.0",
+        "4.0",
+    )
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_notifications_are_told_without_their_control_characters(framed):
+    values = box.notices(box.FULL, box.BARE, more=3)
+    text = drawn(notices.page(values, zone=UTC, framed=framed), width=200)
+    assert "\x1b" not in text
+    assert "2026-11-21 17:30  warning   box 2206237016  Battery" in text
+    assert "Charged to 100 %." in text
+    assert re.search(r"^- +- +box -  -$", text, re.MULTILINE)
+    assert "3 older ones" in text
+    assert "automatic unknown, manual unknown" in text
+    assert len(text.splitlines()) == (6 if framed else 4)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (None, "age unknown"),
+        (5, "5 s ago"),
+        (300, "5 min ago"),
+        (9000, "2 h ago"),
+        (1e6, "11 days ago"),
+    ],
+)
+def test_an_age_is_told_in_a_fitting_unit(seconds, shown):
+    assert words.ago(seconds) == shown
+
+
+def test_true_is_no_number_and_minus_nothing_is_nothing():
+    assert words.watts(True) == words.UNKNOWN
+    assert words.watts(-0.3) == "0 W"
+
+
+@pytest.fixture
+def client(capsys, monkeypatch, tmp_path, box_server):
+    """Run the client against the project's own tools, with a login that is kept."""
+    for name in ("OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    ring = tmp_path / "keyring.json"
+    ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
+
+    def run(*argv):
+        for name, value in environment("InFile", ring).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("keyring.core._keyring_backend", None)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+        code = main([*argv, "--url", box_server.url])
+        out, err = capsys.readouterr()
+        assert "\x1b" not in out + err
+        assert "Traceback" not in err
+        return code, out, err
+
+    return run
+
+
+def test_live_asks_the_tool_with_the_kept_login(client):
+    code, out, err = client("live")
+    assert (code, err) == (ExitCode.OK, "")
+    assert out.startswith(f"Box {box.ID}\n")
+    code, out, _ = client("live", "--json", "--box", box.ID)
+    assert json.loads(out)["box_id"] == box.ID
+    code, _, err = client("live", "--box", "7")
+    assert code == ExitCode.TOOL
+    assert "no box of that id" in err
+
+
+def test_without_a_login_the_server_says_what_is_missing(client):
+    code, _, err = client("live", "--no-keyring")
+    assert code == ExitCode.TOOL
+    assert "whose data" in err
+
+
+def test_history_is_drawn_and_written(client, tmp_path):
+    file = tmp_path / "solar.csv"
+    argv = ("history", "solar", "--from", "2026-11-20")
+    code, out, err = client(*argv, "--csv", str(file))
+    assert code == ExitCode.OK
+    assert str(file) in err
+    assert "solar: power_w, W, 2026-11-20 to 2026-11-20" in out
+    assert max(map(len, out.splitlines()[:18])) <= 80
+    assert file.read_bytes().startswith(b"time,string_1_voltage_v,")
+    assert file.read_bytes().count(b"\r\n") == 145
+    code, out, _ = client(*argv, "--csv", "-")
+    assert out.startswith("time,")
+    code, out, _ = client(*argv, "--json")
+    assert json.loads(out)["series"] == "solar"
+    code, _, err = client(*argv, "--csv", str(tmp_path / "none" / "x.csv"))
+    assert code == ExitCode.TOOL
+    assert "No such file" in err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["history", "hunter2", "--from", "2026-11-20"],
+        ["history", "solar"],
+        ["history", "solar", "--from", "hunter2"],
+        ["history", "solar", "--from", "2026-11-20", "--quantity", "volume"],
+        ["notifications", "--limit", "0"],
+        ["notifications", "--since", "hunter2"],
+        ["live", "--watch", "0.1"],
+    ],
+)
+def test_wrong_usage_is_told(client, argv):
+    code, out, err = client(*argv)
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert "hunter2" not in err
+
+
+def test_notifications_of_an_empty_list_say_so(client):
+    code, out, _ = client("notifications", "--limit", "3", "--since", "2026-11-20")
+    assert code == ExitCode.OK
+    assert "no notifications" in out
+    assert "! The portal's list of notifications is empty" in out
+
+
+def test_another_server_has_no_such_tool(client, mcp_server, capsys):
+    code = main(["live", "--url", mcp_server.url])
+    assert code == ExitCode.NOT_MCP
+    assert "get_live_data" in capsys.readouterr().err
+
+
+@pytest.fixture
+def screen(terminal, tmp_path, box_server):
+    """Start the client on a terminal, with a login that is kept."""
+    ring = tmp_path / "keyring.json"
+    ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
+
+    def start(*argv):
+        env = environment("InFile", ring) | {"OIG_MCP_URL": box_server.url}
+        return terminal([sys.executable, "-m", "client", *argv], env)
+
+    return start
+
+
+def test_watching_draws_in_place_until_ctrl_c(screen):
+    watched = screen("live", "--watch", "1")
+    watched.expect("Box 2206237016")
+    seen = set()
+
+    def changed():
+        seen.update(re.findall(r"Solar +(\d+) W", watched.text))
+        return len(seen) > 1
+
+    watched.until(changed, "two different powers")
+    assert watched.text.count("Box 2206237016") == 1
+    watched.send("\x03")
+    assert watched.wait() == ExitCode.OK
+    assert "Traceback" not in watched.text
+    assert not watched.screen.cursor.hidden
+
+
+def test_everything_fits_a_terminal(screen):
+    for argv in (["live"], ["history", "solar", "--from", "2026-11-20"]):
+        shown = screen(*argv)
+        assert shown.wait() == ExitCode.OK
+        assert max(map(len, shown.lines)) <= 80
+    assert "\u2514" in shown.text  # the corner of the curve's axes

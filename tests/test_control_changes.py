@@ -1,0 +1,369 @@
+"""Each kind of change by itself: ranges, what it needs to know, and what goes over the wire."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.control.asked import Asked
+from server.control.boiler_mode import BoilerMode
+from server.control.box_mode import BoxMode
+from server.control.change import observed
+from server.control.grid_charge import GridCharge
+from server.control.grid_export import FINABLE, GridExport
+from server.control.supplementary import SupplementaryModes
+from server.errors import ChangeRefused
+from server.portal.answers import Answer
+from server.portal.simulator import orders
+from server.portal.simulator.plant import Plant, Setup, delivery, export_cap
+from server.portal.writes import read_write, set_export
+from server.readings.box import Box
+
+ID = "2210400017"
+
+
+def box(raw: dict | None = None, **blocks) -> Box:
+    return Box(ID, {**(raw or {}), **blocks})
+
+
+def mode_box(mode: object = 0, app: object = 0) -> Box:
+    return box(box_prms={"mode": mode}, box_prm2={"app": app})
+
+
+def export_box(setup: Setup, *, queen: bool | None = None) -> Box:
+    raw = {} if queen is None else {"queen": queen}
+    return box(
+        raw,
+        invertor_prms={"to_grid": setup.to_grid},
+        invertor_prm1={"p_max_feed_grid": setup.feed_cap},
+        box_prms={"crcte": setup.to_grid},
+    )
+
+
+def charge_box(target: object = 60, active: object = None, charge: object = 40) -> Box:
+    more = {} if active is None else {"batt_prms": {"fmt_on": active}}
+    return box(more, box_prms={"bat_ac": target}, actual={"bat_c": charge})
+
+
+def boiler_box(manual: object = 0, on: object = 1) -> Box:
+    return box(boiler_prms={"manual": manual, "ison": on})
+
+
+def sent(change, box: Box) -> list[dict]:
+    return [dict(write.members) for write in change.writes(box)]
+
+
+# -- what is asked
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"mode": "Home 1", "boiler": "manual"},
+        {"export": "on", "undo": "1"},
+        {"charge_to_percent": 50, "home_grid_v": False},
+        {"export": "limited"},
+        {"export": "off", "export_limit_w": 5},
+        {"export_limit_w": 5},
+        {"mode": "Home 2", "export_limit_w": 5},
+        {"mode": "Home 9"},
+    ],
+)
+def test_a_plan_is_exactly_one_change_with_what_belongs_to_it(asked):
+    with pytest.raises(ChangeRefused):
+        Asked(**asked).change()
+
+
+@given(st.integers())
+def test_a_limit_is_from_1_to_9999_watts(watts):
+    if 1 <= watts <= 9999:
+        assert GridExport("limited", watts).limit_w == watts
+    else:
+        with pytest.raises(ChangeRefused, match="1 to 9999 W"):
+            GridExport("limited", watts)
+
+
+@given(st.integers())
+def test_a_target_is_from_20_to_100_percent(percent):
+    if 20 <= percent <= 100:
+        assert GridCharge(percent).percent == percent
+    else:
+        with pytest.raises(ChangeRefused, match="20 to 100 percent"):
+            GridCharge(percent)
+
+
+@given(st.integers())
+def test_a_mode_is_one_of_four(number):
+    if 0 <= number <= 3:
+        BoxMode(number)
+    else:
+        with pytest.raises(ChangeRefused):
+            BoxMode(number)
+
+
+# -- modes
+
+
+@pytest.mark.parametrize("mode", [None, "", "x", 4, 5, 1.5, -1, True])
+def test_from_a_mode_that_is_not_known_none_is_left(mode):
+    with pytest.raises(ChangeRefused, match="not known"):
+        BoxMode(1).check(mode_box(mode))
+
+
+@pytest.mark.parametrize("change", [BoxMode(1), SupplementaryModes(True, None)])
+@pytest.mark.parametrize("app", [4, 5, 7, 12])
+def test_a_box_under_flexibility_control_is_left_alone(change, app):
+    with pytest.raises(ChangeRefused, match="flexibility"):
+        change.check(mode_box(0, app))
+
+
+@pytest.mark.parametrize("app", [8, 9, 16, 1024])
+def test_supplementary_modes_with_unknown_bits_are_not_overwritten(app):
+    with pytest.raises(ChangeRefused, match="not known here"):
+        SupplementaryModes(True, None).check(mode_box(0, app))
+
+
+@given(st.integers(0, 3), st.none() | st.booleans(), st.none() | st.booleans())
+def test_of_the_supplementary_modes_only_the_named_ones_change(app, grid_v, grid_vi):
+    if grid_v is None and grid_vi is None:
+        return
+    change, present = SupplementaryModes(grid_v, grid_vi), mode_box(0, app)
+    (write,) = sent(change, present)
+    wished = [
+        bool(app & 1) if grid_v is None else grid_v,
+        bool(app & 2) if grid_vi is None else grid_vi,
+    ]
+    assert write == {
+        "id_device": ID,
+        "table": "box_prm2",
+        "column": "app",
+        "value": wished[0] + 2 * wished[1],
+    }
+    after = mode_box(0, write["value"])
+    assert change.is_so(after)
+    back = change.back(present)
+    assert sent(back, after)[0]["value"] == app
+
+
+@pytest.mark.parametrize(("mode", "words"), [(2, "several kW"), (3, "several kW")])
+def test_modes_that_draw_from_the_grid_say_so(mode, words):
+    assert any(words in warning for warning in BoxMode(mode).warnings(mode_box()))
+
+
+@pytest.mark.parametrize("mode", [0, 1])
+def test_other_modes_have_nothing_to_warn_of(mode):
+    assert BoxMode(mode).warnings(mode_box(3)) == []
+
+
+# -- export
+
+PLANTS = {False: Plant(seed=1), True: Plant(seed=1, queen=True)}
+SETUPS = st.builds(
+    Setup, to_grid=st.integers(0, 1), feed_cap=st.integers(0, 9999) | st.just(10_000)
+)
+WISHES = st.one_of(
+    st.just(GridExport("off")),
+    st.just(GridExport("on")),
+    st.builds(GridExport, st.just("limited"), st.integers(1, 9999)),
+)
+
+
+def moments(change: GridExport, setup: Setup, *, queen: bool, lifts_cap: bool) -> list[Setup]:
+    """Give the settings after each request, as the simulated portal carries them out."""
+    after = []
+    for write in change.writes(export_box(setup, queen=queen)):
+        order = orders.read(
+            write.path.rpartition("/")[2],
+            "application/json",
+            "XMLHttpRequest",
+            json.dumps(dict(write.members)).encode(),
+            "json",
+        )
+        members = orders.changes(order, PLANTS[queen], lifts_cap=lifts_cap)
+        setup = dataclasses.replace(setup, **members)
+        after.append(setup)
+    return after
+
+
+@given(WISHES, SETUPS, st.booleans(), st.booleans())
+def test_at_no_moment_is_the_cap_missing_that_was_asked_for(change, setup, queen, lifts_cap):
+    after = moments(change, setup, queen=queen, lifts_cap=lifts_cap)
+    plant = PLANTS[queen]
+    for moment in after:
+        if change.state == "limited":
+            assert delivery(plant, moment) == "limited"
+            assert export_cap(plant, moment) == change.limit_w
+        elif change.state == "off":
+            assert export_cap(plant, moment) == 0
+    assert delivery(plant, after[-1]) == change.state
+    assert change.is_so(export_box(after[-1], queen=queen))
+
+
+@given(st.sampled_from(["off", "on", "limited"]), st.none() | st.integers(1, 9999))
+def test_no_request_can_be_made_that_limits_without_a_cap(state, cap):
+    value = {"off": 0, "on": 1, "limited": 2}[state]
+    if (state == "limited") == (cap is not None):
+        assert set_export(ID, value, cap).members["p_max_feed_grid"] == cap
+    else:
+        with pytest.raises(ValueError, match="cap"):
+            set_export(ID, value, cap)
+
+
+@pytest.mark.parametrize("change", [GridExport("on"), GridExport("limited", 500)])
+def test_export_warns_that_it_is_finable_without_permission(change):
+    assert FINABLE in change.warnings(export_box(Setup(to_grid=0)))
+
+
+def test_switching_export_off_has_nothing_to_warn_of():
+    assert GridExport("off").warnings(export_box(Setup())) == []
+
+
+def test_export_of_a_box_of_unknown_kind_is_left_alone():
+    with pytest.raises(ChangeRefused, match="kind of this box"):
+        GridExport("off").check(export_box(Setup(), queen="maybe"))
+
+
+@pytest.mark.parametrize("raw", [None, "", "x", -5, [], True])
+def test_an_unknown_cap_is_no_reason_to_guess(raw):
+    present = box(
+        invertor_prms={"to_grid": 1}, invertor_prm1={"p_max_feed_grid": raw}, box_prms={"crcte": 1}
+    )
+    with pytest.raises(ChangeRefused, match="not known"):
+        GridExport("limited", 500).check(present)
+    assert not GridExport("on").is_so(present)
+
+
+# -- boiler and charging
+
+
+@pytest.mark.parametrize(("present", "words"), [(boiler_box(on=0), "no boiler"), (box(), "show")])
+def test_without_a_boiler_none_is_switched(present, words):
+    with pytest.raises(ChangeRefused, match=words):
+        BoilerMode(True).check(present)
+
+
+def test_a_manual_boiler_ignores_the_tariff_and_the_plan_says_so():
+    assert "tariff" in BoilerMode(True).warnings(boiler_box())[0]
+    assert BoilerMode(False).warnings(boiler_box(1)) == []
+
+
+def test_charging_says_how_much_it_draws_and_that_it_cannot_be_stopped():
+    warnings = " ".join(GridCharge(90).warnings(charge_box()))
+    assert "several kW" in warnings
+    assert "no known way to stop" in warnings
+
+
+def test_a_target_below_the_present_charge_says_that_nothing_will_be_charged():
+    assert "nothing will be charged" in GridCharge(50).warnings(charge_box(charge=70))[0]
+
+
+def test_a_target_that_is_set_already_could_not_be_verified_where_charging_is_not_shown():
+    with pytest.raises(ChangeRefused, match="one percent more or less"):
+        GridCharge(60).check(charge_box(60))
+    GridCharge(60).check(charge_box(60, active=0))
+    with pytest.raises(ChangeRefused, match="Nothing to change"):
+        GridCharge(60).check(charge_box(60, active=1))
+
+
+def test_charging_is_seen_by_its_target_and_where_it_is_shown_by_its_activity():
+    change = GridCharge(90)
+    assert change.is_so(charge_box(90))
+    assert change.is_so(charge_box(90, active=1))
+    assert not change.is_so(charge_box(90, active=0))
+    assert change.is_so(charge_box(90, active=0, charge=90))
+    assert not change.is_so(charge_box(None))
+
+
+# -- what they have in common
+
+EVERY = [
+    (BoxMode(1), mode_box(0), mode_box(1)),
+    (SupplementaryModes(True, False), mode_box(0, 2), mode_box(0, 1)),
+    (GridExport("off"), export_box(Setup()), export_box(Setup(to_grid=0))),
+    (BoilerMode(True), boiler_box(0), boiler_box(1)),
+    (GridCharge(90), charge_box(60), charge_box(90)),
+]
+
+
+@pytest.mark.parametrize(("change", "before", "after"), EVERY)
+def test_there_is_a_way_back_and_what_is_so_already_is_not_changed(change, before, after):
+    change.check(before)
+    assert not change.is_so(before)
+    assert change.is_so(after)
+    with pytest.raises(ChangeRefused):
+        change.check(after)
+    assert change.back(before).is_so(before)
+
+
+@pytest.mark.parametrize(("change", "before", "after"), EVERY)
+def test_a_box_that_says_nothing_is_never_as_wished_nor_changed(change, before, after):
+    assert not change.is_so(box())
+    with pytest.raises(ChangeRefused):
+        change.check(box())
+
+
+@pytest.mark.parametrize(("change", "before", "after"), EVERY)
+def test_every_request_names_the_box_and_whole_numbers(change, before, after):
+    for members in sent(change, before):
+        assert members["id_device"] == ID
+        numbers = [value for name, value in members.items() if name in {"value", "bat_ac"}]
+        assert [type(value) for value in numbers] == [int]
+
+
+@pytest.mark.parametrize(("change", "before", "after"), EVERY)
+def test_another_setting_box_or_spelling_is_another_observation(change, before, after):
+    assert observed(change, before) == observed(change, before)
+    assert observed(change, before) != observed(change, after)
+    assert observed(change, before) != observed(change, Box("1", dict(before._blocks)))
+
+
+def test_a_number_sent_as_text_is_not_what_was_observed_before():
+    assert observed(BoxMode(1), mode_box(0)) != observed(BoxMode(1), mode_box("0"))
+    assert observed(BoxMode(1), mode_box(0)) != observed(BoxMode(1), mode_box(False))
+
+
+# -- the portal's answer
+
+PAGE = b"<!DOCTYPE html><html><body><h1>Nastala chyba</h1></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (200, b'[[0,2,"OK"]]', "accepted"),
+        (200, b'\xef\xbb\xbf [[0,2,"Nastaveno"],[11,"x","y"]]', "accepted"),
+        (200, b'[[0,1,"Nastala chyba"]]', "unclear"),
+        (200, b"[]", "unclear"),
+        (200, b"", "unclear"),
+        (200, b'[[2,"",false]]', "unclear"),
+        (200, b"[[true]]", "unclear"),
+        (200, b"{}", "unclear"),
+        (200, PAGE, "unclear"),
+        (200, b"\xff\xfe", "unclear"),
+        (204, b"", "unclear"),
+        (302, b"", "unclear"),
+        (400, b"", "refused"),
+        (401, b"", "refused"),
+        (429, b"", "refused"),
+        (500, PAGE, "refused"),
+        (500, b"<html>gateway</html>", "unclear"),
+        (500, b"", "unclear"),
+        (502, b"", "unclear"),
+        (503, b"", "unclear"),
+        (504, b"", "unclear"),
+    ],
+)
+def test_only_a_plain_success_is_accepted_and_only_a_plain_refusal_refused(status, body, outcome):
+    assert read_write(Answer(status, body)).outcome == outcome
+
+
+@given(st.integers(100, 599), st.binary(max_size=60))
+def test_any_answer_has_an_outcome(status, body):
+    told = read_write(Answer(status, body))
+    assert told.outcome in {"accepted", "refused", "unclear"}
+    assert told.why

@@ -1,0 +1,146 @@
+"""Applies over several processes: killed at the worst moment, and all at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+import pytest
+
+from server.control.journal import Journal
+from server.settings import ROOT
+
+from .cache_process import running_cache
+from .portal_simulator import DEMO_BOX, running_portal
+
+PATIENCE = 20.0
+
+
+@pytest.fixture(scope="module")
+def running():
+    with running_portal() as portal, running_cache() as cache:
+        yield portal, cache
+
+
+class Workers:
+    """Worker processes over one daemon, one journal and one portal."""
+
+    def __init__(self, portal, cache) -> None:
+        self.portal = portal
+        self.path = cache.folder / "journal.db"
+        self.journal = Journal(self.path)
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "OIG_RUN_DIR": str(cache.folder),
+            "OIG_PORTAL_URL": portal.base_url,
+            "OIG_JOURNAL": str(self.path),
+        }
+        self._stack = contextlib.ExitStack()
+
+    def start(self, how: str = "never") -> Worker:
+        return self._stack.enter_context(Worker(how, self.environment))
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+class Worker:
+    def __init__(self, how: str, environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.control_worker", how],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.hear() == "ready"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stdin.close()
+        try:
+            self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self.process.stdout.close()
+
+    def hear(self) -> str | None:
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def ask(self, **order: object) -> str | None:
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return self.hear()
+
+    def plan(self, **asked: object) -> str:
+        token = self.ask(plan=asked)
+        assert token.startswith("plan_"), token
+        return token
+
+
+@pytest.fixture
+def workers(running):
+    portal, cache = running
+    portal.reset()
+    forget(cache)
+    workers = Workers(portal, cache)
+    yield workers
+    workers.close()
+
+
+def forget(cache) -> None:
+    """Start each test with a daemon that holds nothing."""
+    from server.cache.blocking import BlockingClient
+
+    with BlockingClient(cache.path, PATIENCE) as daemon:
+        daemon.call("flush", "all", None)
+    (cache.folder / "journal.db").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(("how", "written"), [("before", 0), ("after", 1)])
+def test_a_worker_killed_around_the_write_leaves_it_unclear_and_the_plan_used(
+    running, how, written
+):
+    # A daemon of its own: the hold that is left behind lasts a quarter of an hour.
+    portal, _ = running
+    portal.reset()
+    with running_cache() as cache, contextlib.closing(Workers(portal, cache)) as workers:
+        doomed, other = workers.start(how), workers.start()
+        token = other.plan(mode="Home 2")
+        assert doomed.ask(apply=token) is None
+        assert doomed.process.wait(PATIENCE) == -9
+        (left,) = workers.journal.latest(9)[1]
+        assert (left.outcome, left.status(left.at + 1)) == (None, "unclear")
+        assert left.box == DEMO_BOX
+        assert "used already" in other.ask(apply=token)
+        assert "one at a time" in other.ask(apply=other.plan(boiler="manual"))
+        assert len(portal.writes()) == written
+
+        # After everything restarted, the box is held and the plan is used still.
+        cache.kill()
+        with running_cache(cache.folder):
+            fresh = workers.start()
+            assert "used already" in fresh.ask(apply=token)
+            assert "one at a time" in fresh.ask(apply=fresh.plan(boiler="manual"))
+        assert len(portal.writes()) == written
+        assert len(workers.journal.latest(9)[1]) == 1
+
+
+def test_one_plan_applied_by_several_processes_at_once_is_written_once(workers):
+    crowd = [workers.start() for _ in range(3)]
+    token = crowd[0].plan(mode="Home 3")
+    with ThreadPoolExecutor(len(crowd)) as pool:
+        told = list(pool.map(lambda worker: worker.ask(apply=token), crowd))
+    assert told.count("accepted") == 1, told
+    assert all(one == "accepted" or one.startswith("ChangeRefused") for one in told)
+    assert len(workers.portal.writes()) == 1
+    assert workers.journal.latest(9)[0] == 1

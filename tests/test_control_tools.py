@@ -1,0 +1,137 @@
+"""The tools that change a box, as a client of either era sees them."""
+
+from __future__ import annotations
+
+import pytest
+from mcp import Client
+from mcp.server.mcpserver import MCPServer
+
+from server.tools.control import control_tools
+
+from .control_house import DEMO, House
+from .portal_simulator import DEMO_BOX
+
+MODERN = "2026-07-28"
+
+NAMES = ["plan_change", "apply_change", "get_change", "list_changes"]
+
+
+@pytest.fixture
+async def house(tmp_path):
+    house = House(tmp_path)
+    yield house
+    await house.aclose()
+
+
+@pytest.fixture(params=["legacy", MODERN])
+async def client(request, house):
+    server = MCPServer("oig-cloud", version="0", tools=control_tools(house.control))
+    async with Client(server, mode=request.param) as client:
+        yield client
+
+
+@pytest.fixture
+async def call(client, house):
+    session = await house.control._access.open(DEMO)
+    handle = session.session.handle
+
+    async def call(tool, **arguments):
+        return await client.call_tool(tool, {"session": handle, **arguments})
+
+    return call
+
+
+async def test_the_tools_say_what_they_do_to_the_world(client):
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    assert list(tools) == NAMES
+    for name, tool in tools.items():
+        hints = tool.annotations
+        writes = name == "apply_change"
+        assert hints.read_only_hint is not writes
+        assert hints.destructive_hint is writes
+        assert hints.idempotent_hint is not writes
+        assert hints.open_world_hint is True
+        assert hints.title == tool.title
+        assert tool.output_schema["type"] == "object"
+        assert tool.description
+
+
+async def test_the_schema_names_every_choice_and_range(client):
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    properties = tools["plan_change"].input_schema["properties"]
+    assert "required" not in tools["plan_change"].input_schema
+    text = str(properties)
+    for choice in ("Home UPS", "limited", "automatic", "9999", "'minimum': 20", "'maximum': 100"):
+        assert choice in text, choice
+    assert all("description" in one for one in properties.values())
+    assert tools["apply_change"].input_schema["required"] == ["plan_token"]
+
+
+async def test_a_change_from_plan_to_applied_and_back(call, house):
+    planned = (await call("plan_change", mode="Home UPS")).structured_content
+    assert planned["before"] == "mode Home 1"
+    assert planned["after"] == "mode Home UPS"
+    assert planned["kind"] == "mode"
+    assert "several kW" in planned["warnings"][0]
+    report = (await call("apply_change", plan_token=planned["plan_token"])).structured_content
+    assert report["status"] == "pending"
+    assert report["change_id"] == planned["change_id"]
+    assert report["box_id"] == DEMO_BOX
+    house.later(95)
+    report = (await call("get_change", change_id=report["change_id"])).structured_content
+    assert report["status"] == "applied"
+    assert report["seconds"] > 0
+    assert report["can_be_undone"] is True
+    house.later(31)
+    back = (await call("plan_change", undo=report["change_id"])).structured_content
+    assert back["after"] == "mode Home 1"
+    assert back["undoes"] == report["change_id"]
+    listed = (await call("list_changes")).structured_content
+    assert [one["change_id"] for one in listed["changes"]] == [report["change_id"]]
+    assert listed["more"] == 0
+
+
+async def test_the_journal_names_the_client_as_it_calls_itself(call, house):
+    planned = (await call("plan_change", boiler="manual")).structured_content
+    report = (await call("apply_change", plan_token=planned["plan_token"])).structured_content
+    assert report["client"].startswith("mcp")
+
+
+async def test_refusals_are_errors_that_say_what_to_do(call):
+    for arguments, words in [
+        ({}, "exactly one"),
+        ({"mode": "Home 1"}, "Nothing to change"),
+        ({"mode": "Home 2", "boiler": "manual"}, "exactly one"),
+        ({"charge_to_percent": 10}, "at least 20"),
+        ({"export_limit_w": 10_000, "export": "limited"}, "at most 9999"),
+        ({"mode": "Home 7"}, "must be one of"),
+        ({"undo": "0" * 16}, "no change of that id"),
+    ]:
+        result = await call("plan_change", **arguments)
+        assert result.is_error
+        assert words in result.content[0].text
+    result = await call("apply_change", plan_token="plan_secret-looking-thing")
+    assert result.is_error
+    assert "not valid" in result.content[0].text
+    assert "secret" not in result.content[0].text
+
+
+async def test_a_call_without_credentials_changes_nothing(client, house):
+    for tool, arguments in [
+        ("plan_change", {"mode": "Home 2"}),
+        ("apply_change", {"plan_token": "plan_x"}),
+        ("get_change", {"change_id": "1"}),
+        ("list_changes", {}),
+    ]:
+        result = await client.call_tool(tool, arguments)
+        assert result.is_error
+        assert "check_auth" in result.content[0].text
+    assert house.portal.requests == []
+
+
+async def test_a_page_of_changes_says_how_many_more_there_are(call, house):
+    for mode in ("Home 2", "Home 1", "Home 3"):
+        await house.applied(mode=mode)
+    listed = (await call("list_changes", limit=2)).structured_content
+    assert [one["after"] for one in listed["changes"]] == ["mode Home 3", "mode Home 1"]
+    assert listed["more"] == 1

@@ -1,0 +1,345 @@
+"""The journal: what is written stays, once, and only its owner can read it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cachectl.__main__ import main
+from cachectl.blocks import plain
+from cachectl.journal_report import journal_report
+from server.control.journal import ChangeUnderWay, Journal, PlanUsed
+from server.control.record import DEADLINE, Record
+from server.errors import JournalUnavailable
+from server.fingerprint import account_key
+from server.secret import load_secret
+
+ROOT = Path(__file__).resolve().parent.parent
+NOW = 1_795_000_000.0
+ACCOUNT = bytes.fromhex("0123456789ab") + b"a" * 26
+PATIENCE = 20.0
+
+
+def record(number: int = 1, **members) -> Record:
+    return dataclasses.replace(
+        Record(
+            id=f"{number:016x}",
+            at=NOW + number,
+            account=ACCOUNT,
+            client="test-client 1.0",
+            source="192.0.2.1",
+            box=f"22104{number:05}",
+            change='["mode",1]',
+            before="mode Home 1",
+            after="mode Home 2",
+            back='["mode",0]',
+            undoes=None,
+            hold=b"t" * 16,
+        ),
+        **members,
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "var" / "journal.db"
+
+
+@pytest.fixture
+def journal(path):
+    return Journal(path)
+
+
+def test_what_was_begun_is_found_as_it_was(journal):
+    journal.begin(record())
+    assert journal.find(record().id) == record()
+    assert journal.find(record().id, ACCOUNT) == record()
+    assert journal.find(record().id, b"other" + ACCOUNT[5:]) is None
+    assert journal.find("0" * 16) is None
+
+
+def test_before_the_first_entry_there_is_no_file_and_nothing_is_found(journal, path):
+    assert journal.find("1") is None
+    assert journal.latest(5) == (0, [])
+    assert not path.exists()
+
+
+def test_an_entry_goes_from_unclear_to_pending_to_applied(journal):
+    journal.begin(record())
+    assert journal.find(record().id).status(NOW) == "unclear"
+    journal.end(record().id, "accepted", "OIG Cloud accepted the change.", NOW + 2)
+    assert journal.find(record().id).status(NOW) == "pending"
+    journal.settle(record().id, "applied", NOW + 60, 59.0)
+    found = journal.find(record().id)
+    assert found.status(NOW) == "applied"
+    assert (found.seconds, found.verdict_at, found.outcome_at) == (59.0, NOW + 60, NOW + 2)
+
+
+def test_what_was_refused_has_failed_and_what_nobody_looked_after_is_unclear(journal):
+    journal.begin(record(1))
+    journal.begin(record(2))
+    journal.end(record(1).id, "refused", "why", NOW)
+    journal.end(record(2).id, "accepted", "why", NOW)
+    assert journal.find(record(1).id).status(NOW) == "failed"
+    assert journal.find(record(2).id).status(NOW + 2 + DEADLINE) == "unclear"
+
+
+def test_the_first_outcome_and_the_first_verdict_stand(journal):
+    journal.begin(record())
+    journal.end(record().id, "unclear", "first", NOW)
+    journal.end(record().id, "accepted", "second", NOW)
+    journal.settle(record().id, "failed", NOW, None)
+    journal.settle(record().id, "applied", NOW, 1.0)
+    found = journal.find(record().id)
+    assert (found.outcome, found.why, found.verdict, found.seconds) == (
+        "unclear", "first", "failed", None,
+    )  # fmt: skip
+
+
+def test_a_plan_is_begun_once_whatever_became_of_it(journal, path):
+    journal.begin(record())
+    journal.end(record().id, "refused", "why", NOW)
+    with pytest.raises(PlanUsed):
+        Journal(path).begin(record(at=NOW + 99_999))
+
+
+@pytest.mark.parametrize("outcome", [None, "accepted", "unclear"])
+def test_a_box_with_an_open_change_gets_no_other_until_it_is_settled_or_given_up(journal, outcome):
+    first, second = record(1), record(2, box=record(1).box)
+    journal.begin(first)
+    if outcome:
+        journal.end(first.id, outcome, "why", NOW)
+    with pytest.raises(ChangeUnderWay) as caught:
+        journal.begin(second)
+    assert caught.value.record.id == first.id
+    with pytest.raises(ChangeUnderWay):
+        journal.begin(dataclasses.replace(second, at=first.at + DEADLINE - 1))
+    journal.begin(dataclasses.replace(second, at=first.at + DEADLINE))
+
+
+def test_a_settled_or_refused_change_leaves_its_box_free(journal):
+    journal.begin(record(1))
+    journal.settle(record(1).id, "applied", NOW, 3.0)
+    journal.begin(record(2, box=record(1).box))
+    journal.end(record(2).id, "refused", "why", NOW)
+    journal.begin(record(3, box=record(1).box))
+
+
+def test_a_clock_that_was_set_back_does_not_hold_a_box(journal):
+    journal.begin(record(1))
+    journal.begin(record(2, box=record(1).box, at=NOW - 86_400))
+
+
+def test_the_latest_come_first_by_account_and_by_box(journal):
+    for number in range(1, 6):
+        journal.begin(record(number, account=bytes([number % 2]) * 32))
+    total, found = journal.latest(2)
+    assert (total, [one.id for one in found]) == (5, [record(5).id, record(4).id])
+    total, found = journal.latest(9, account=bytes(32))
+    assert (total, [one.id for one in found]) == (2, [record(4).id, record(2).id])
+    total, found = journal.latest(9, box=record(3).box)
+    assert (total, [one.id for one in found]) == (1, [record(3).id])
+    assert journal.latest(9, account=bytes(32), box=record(3).box) == (0, [])
+
+
+def test_only_its_owner_can_read_the_file_and_what_lies_beside_it(journal, path):
+    mask = os.umask(0)
+    try:
+        journal.begin(record())
+        with journal._transaction():
+            beside = list(path.parent.iterdir())
+            assert len(beside) == 3
+            for file in beside:
+                assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_file_opened_up_by_a_restore_is_closed_again(journal, path):
+    journal.begin(record(1))
+    path.chmod(0o644)
+    journal.begin(record(2))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_it_is_written_ahead_and_synced_at_each_commit(journal, path):
+    journal.begin(record())
+    with journal._transaction() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 99])
+def test_another_file_in_its_place_is_refused_and_left_as_it_is(journal, path, content):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(JournalUnavailable, match="journal"):
+        journal.begin(record())
+    with pytest.raises(JournalUnavailable):
+        journal.find("1")
+    assert path.read_bytes() == content
+
+
+def test_a_link_or_a_folder_in_its_place_is_refused(journal, path, tmp_path):
+    path.mkdir(parents=True)
+    with pytest.raises(JournalUnavailable, match="regular"):
+        journal.begin(record())
+    path.rmdir()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(JournalUnavailable, match="regular"):
+        journal.begin(record())
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_journal_of_another_version_is_refused(journal, path):
+    journal.begin(record())
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA user_version = 99")
+    other.close()
+    with pytest.raises(JournalUnavailable, match="version"):
+        journal.find("1")
+
+
+def test_many_at_once_make_one_file_and_one_of_them_gets_the_plan(path):
+    def begin(_: int) -> str:
+        try:
+            Journal(path).begin(record())
+        except PlanUsed:
+            return "used"
+        return "begun"
+
+    with ThreadPoolExecutor(16) as pool:
+        outcomes = list(pool.map(begin, range(64)))
+    assert sorted(outcomes) == ["begun", *["used"] * 63]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from server.control.journal import Journal
+from tests.test_journal import record
+journal = Journal(Path(sys.argv[1]))
+for number in range(int(sys.argv[2]), 1_000_000):
+    journal.begin(record(number))
+    journal.end(record(number).id, "accepted", "why", 1.0)
+    print(number, flush=True)
+"""
+
+
+def test_nothing_that_was_written_is_lost_to_a_kill(journal, path):
+    said = 0
+    for _ in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(said + 1)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(20):
+            said = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        rest = writer.stdout.read().split()
+        said = int(rest[-1]) if rest and rest[-1].isdigit() else said
+        writer.wait(PATIENCE)
+        writer.stdout.close()
+        with journal._transaction() as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert all(journal.find(record(n).id).outcome == "accepted" for n in range(1, said + 1))
+        # What was begun and not told of may be there as well, and is no other's to begin again.
+        said += journal.find(record(said + 1).id) is not None
+        total, _ = journal.latest(1)
+        assert said <= total <= said + 1
+
+
+def test_several_processes_write_at_once_and_nobody_is_turned_away(path):
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(100_000 * number)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in (1, 2, 3)
+    ]
+    for writer in writers:
+        assert all(writer.stdout.readline() for _ in range(10)), writer.stderr.read()
+    for writer in writers:
+        writer.kill()
+        writer.communicate(timeout=PATIENCE)
+    assert Journal(path).latest(1)[0] >= 30
+
+
+# -- cachectl journal
+
+
+def test_the_report_says_what_happened_and_shows_fingerprints_only():
+    records = [
+        record(2, outcome="accepted", why="why", verdict="applied", seconds=61.4),
+        record(1, client="evil\x1b[31m"),
+    ]
+    report = journal_report(7, records, NOW + 5)
+    text = plain(report.blocks)
+    assert "0123456789ab " in text
+    assert ACCOUNT.hex() not in text + json.dumps(report.data)
+    assert "applied" in text
+    assert "61 s" in text
+    assert "unclear" in text
+    assert "\x1b" not in text
+    assert "7 changes, latest first; 2 shown" in text
+    assert report.data["total"] == 7
+    assert report.data["changes"][0]["status"] == "applied"
+    assert report.data["changes"][0]["account"] == "0123456789ab"
+
+
+def test_cachectl_lists_the_changes_of_one_account_without_any_daemon(
+    tmp_path, path, journal, monkeypatch, capsys
+):
+    monkeypatch.setenv("OIG_RUN_DIR", str(tmp_path))
+    monkeypatch.setenv("OIG_JOURNAL", str(path))
+    assert main(["journal"]) == 0
+    assert capsys.readouterr().out == "No changes.\n"
+    secret = load_secret(tmp_path / "secret")
+    journal.begin(record(1, account=account_key(secret, "jana@example.cz")))
+    journal.begin(record(2))
+    assert main(["journal", "--account", "Jana@Example.cz", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [one["id"] for one in data["changes"]] == [record(1).id]
+    assert main(["journal", "--box", record(2).box, "--limit", "5"]) == 0
+    out = capsys.readouterr().out
+    assert record(2).id in out
+    assert record(1).id not in out
+
+
+def test_cachectl_says_when_the_file_is_no_journal(path, monkeypatch, capsys):
+    path.parent.mkdir()
+    path.write_text("something else")
+    monkeypatch.setenv("OIG_JOURNAL", str(path))
+    assert main(["journal"]) == 1
+    assert "journal" in capsys.readouterr().err
+
+
+def test_waiting_for_a_busy_file_has_an_end(journal, path, monkeypatch):
+    journal.begin(record(1))
+    monkeypatch.setattr("server.control.journal.BUSY", 0.1)
+    busy = sqlite3.connect(path, isolation_level=None)
+    busy.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    with pytest.raises(JournalUnavailable, match="locked"):
+        journal.begin(record(2))
+    assert time.monotonic() - started < PATIENCE
+    busy.close()
+    journal.begin(record(2))

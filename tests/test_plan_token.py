@@ -1,0 +1,118 @@
+"""Plans as tokens: whole for their account, nothing for everybody else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.control.boiler_mode import BoilerMode
+from server.control.box_mode import BoxMode
+from server.control.changes import decode, encode
+from server.control.grid_charge import GridCharge
+from server.control.grid_export import GridExport
+from server.control.plan_token import MAX_TOKEN, Plan, Plans
+from server.control.supplementary import SupplementaryModes
+from server.errors import ChangeRefused
+
+PORTAL = "https://portal.example/"
+PLANS = Plans(b"s" * 32, PORTAL)
+ACCOUNT, OTHER = b"a" * 32, b"b" * 32
+
+CHANGES = st.one_of(
+    st.builds(BoxMode, st.integers(0, 3)),
+    st.builds(SupplementaryModes, st.booleans(), st.none() | st.booleans()),
+    st.builds(GridExport, st.sampled_from(["off", "on"])),
+    st.builds(GridExport, st.just("limited"), st.integers(1, 9999)),
+    st.builds(BoilerMode, st.booleans()),
+    st.builds(GridCharge, st.integers(20, 100)),
+)
+
+PLAN = st.builds(
+    Plan,
+    change_id=st.binary(min_size=8, max_size=8).map(bytes.hex),
+    box_id=st.integers(0, 10**20 - 1).map(str),
+    change=CHANGES,
+    observed=st.binary(min_size=16, max_size=16),
+    expires_at=st.floats(0, 4e9),
+    undoes=st.none() | st.binary(min_size=8, max_size=8).map(bytes.hex),
+)
+
+ONE = Plan("0123456789abcdef", "2210400017", BoxMode(3), b"o" * 16, 1_795_000_000.5)
+
+
+@given(PLAN)
+def test_a_plan_comes_back_as_it_was(plan):
+    token = PLANS.seal(ACCOUNT, plan)
+    assert PLANS.open(ACCOUNT, token) == plan
+    assert PLANS.open(ACCOUNT, f" {token}\n") == plan
+    assert len(token) <= 256 < MAX_TOKEN
+
+
+@given(PLAN)
+def test_no_other_account_secret_or_portal_opens_it(plan):
+    token = PLANS.seal(ACCOUNT, plan)
+    assert PLANS.open(OTHER, token) is None
+    assert Plans(b"t" * 32, PORTAL).open(ACCOUNT, token) is None
+    assert Plans(b"s" * 32, "https://other.example/").open(ACCOUNT, token) is None
+
+
+@given(st.data())
+def test_a_token_with_any_character_changed_does_not_open_as_another_plan(data):
+    token = PLANS.seal(ACCOUNT, ONE)
+    place = data.draw(st.integers(0, len(token) - 1))
+    char = data.draw(st.characters(codec="utf-8").filter(lambda char: char != token[place]))
+    # The last character holds a few bits that no byte is made of.
+    assert PLANS.open(ACCOUNT, token[:place] + char + token[place + 1 :]) in {None, ONE}
+
+
+@given(st.text(max_size=600))
+def test_whatever_is_no_token_opens_as_nothing(text):
+    assert PLANS.open(ACCOUNT, text) is None
+    assert PLANS.open(ACCOUNT, f"plan_{text}") is None
+
+
+def test_a_token_shows_neither_box_nor_change():
+    import base64
+
+    raw = base64.urlsafe_b64decode(PLANS.seal(ACCOUNT, ONE).removeprefix("plan_") + "===")
+    assert ONE.box_id.encode() not in raw
+    assert b"mode" not in raw
+
+
+def test_two_tokens_of_one_plan_differ():
+    assert PLANS.seal(ACCOUNT, ONE) != PLANS.seal(ACCOUNT, ONE)
+
+
+def test_a_box_is_held_under_the_same_key_by_every_account_and_another_key_at_another_portal():
+    assert len(PLANS.box_key("2210400017")) == 32
+    assert PLANS.box_key("2210400017") == Plans(b"s" * 32, PORTAL).box_key("2210400017")
+    assert PLANS.box_key("2210400017") != PLANS.box_key("2210400018")
+    assert PLANS.box_key("1") != Plans(b"s" * 32, "https://other.example/").box_key("1")
+
+
+@given(CHANGES)
+def test_every_change_can_be_written_and_read(change):
+    assert decode(encode(change)) == change
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        [],
+        ["mode"],
+        ["mode", 4],
+        ["mode", True],
+        ["mode", 1, 2],
+        ["other", 1],
+        ["charge", "9"],
+        ["export", "limited", None],
+        ["export", "on", 5],
+        ["supplementary", None, None],
+        ["boiler", 1],
+    ],
+)
+def test_what_is_no_change_is_refused(raw):
+    with pytest.raises(ChangeRefused):
+        decode(raw)

@@ -37,8 +37,8 @@ class Effort:
 
 
 FULL = Effort(
-    pairs=9,
-    turns=8,
+    pairs=7,
+    turns=6,
     starts=9,
     requests=400,
     warm_up=1600,

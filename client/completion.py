@@ -8,6 +8,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from .catalogue import Catalogue, Tool
+from .options import AS_PROGRAM, SERIES, options_of
 from .schema import show
 from .views import clean
 
@@ -51,6 +52,10 @@ class ShellCompleter(Completer):
                 yield from _names(tools)
             case ["json"]:
                 yield from (("on", "results as JSON"), ("off", "results for people"))
+            case ["history"]:
+                yield from ((name, "series") for name in SERIES)
+            case [name, *_] if name in AS_PROGRAM:
+                yield from ((option, "") for option in options_of(name))
             case ["check-auth"]:
                 yield "--email", "account at OIG Cloud"
             case ["call", name, *given] if name in tools:

@@ -14,6 +14,8 @@ from prompt_toolkit.history import History
 
 from .arguments import ASSIGNMENT
 from .catalogue import Catalogue
+from .failures import SecretOnCommandLine, UsageFailure
+from .options import AS_PROGRAM, parse
 from .schema import SECRET_NAMES
 
 KEPT = 1000
@@ -40,6 +42,8 @@ def memory_for(line: str, catalogue: Catalogue | None) -> Memory:
         return Memory.RUN
     if not words:
         return Memory.NOWHERE
+    if words[0] in AS_PROGRAM:
+        return _memory_as_program(words)
     if words[0] in PLAIN:
         return Memory.FILE if _plain_words(words, catalogue) else Memory.RUN
     return _memory_for_call(words[1:] if words[0] == "call" else words, catalogue)
@@ -68,6 +72,16 @@ def _plain_words(words: list[str], catalogue: Catalogue | None) -> bool:
         case ["check-auth", email] | ["check-auth", "--email", email]:
             return "@" in email
     return False
+
+
+def _memory_as_program(words: list[str]) -> Memory:
+    try:
+        parse(words, everywhere=False)
+    except SecretOnCommandLine:
+        return Memory.NOWHERE
+    except UsageFailure:
+        return Memory.RUN
+    return Memory.FILE
 
 
 def history_path(environ: Mapping[str, str]) -> Path:

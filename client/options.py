@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
@@ -193,6 +194,8 @@ def _password_stdin(parser: argparse.ArgumentParser) -> None:
     )
 
 
+AS_PROGRAM = frozenset({"live", "history", "notifications", "login", "logout", "doctor"})
+"""Commands that are typed in the shell as they are on the command line."""
 COMMANDS: Mapping[str, _Command] = {
     "login": _Command("keep a login in the keyring, for commands without a password", _login),
     "logout": _Command("remove the kept login"),
@@ -209,24 +212,33 @@ COMMANDS: Mapping[str, _Command] = {
 }
 
 
-def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:
+def parse(
+    argv: Sequence[str], environ: Mapping[str, str] = os.environ, *, everywhere: bool = True
+) -> Options:
     """Read the command line. Global options may stand anywhere.
+
+    Args:
+        argv: The words.
+        environ: Where OIG_MCP_URL may be.
+        everywhere: Take options for every command; a line in the shell has none.
 
     Raises:
         UsageFailure: It does not fit; the message repeats no value that may be secret.
     """
-    everywhere = _global_options()
-    given, rest = everywhere.parse_known_args(list(argv))
+    overall = _global_options()
+    given, rest = overall.parse_known_args(list(argv) if everywhere else [])
+    rest = rest if everywhere else list(argv)
     if given.version:
         return Options(command="version", json=given.json)
     if rest and rest[0] in {"-h", "--help"}:
-        return Options(command="help", help_text=_overview(everywhere).format_help())
+        return Options(command="help", help_text=_overview(overall).format_help())
     command, words = _split(rest)
     parser = _Parser(
         prog=f"oig-client {command}",
         description=COMMANDS[command].summary.capitalize() + ".",
-        parents=[everywhere],
+        parents=[overall] if everywhere else [],
         allow_abbrev=False,
+        add_help=everywhere,
     )
     COMMANDS[command].arguments(parser)
     if {"-h", "--help"} & set(words):
@@ -239,6 +251,13 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Optio
     everything["words"] = tuple(everything.get("words", ()))
     known = {each.name for each in fields(Options)} & everything.keys()
     return Options(command=command, **{name: everything[name] for name in known})
+
+
+def options_of(command: str) -> list[str]:
+    """Return the options of a command that only it has."""
+    parser = _Parser(add_help=False)
+    COMMANDS[command].arguments(parser)
+    return re.findall(r"^  (--[a-z-]+)", parser.format_help(), re.MULTILINE)
 
 
 def _global_options() -> _Parser:

@@ -23,6 +23,7 @@ class Session:
 
     Attributes:
         url: The server's address as it may be shown.
+        whole_url: The address as it is asked; a query in it may hold a key.
         known: What the server offered when it was last asked.
         problem: Why it could not be asked last time, in one word; empty when it could.
     """
@@ -31,7 +32,7 @@ class Session:
         self, url: str, timeout: float, output: Output, asker: Asker, vault: Vault
     ) -> None:
         self.url = shown(url)
-        self._url = url
+        self.whole_url = url
         self.output = output
         self.asker = asker
         self.vault = vault
@@ -97,7 +98,11 @@ class Session:
         return result
 
     def _warn_in_the_clear(self) -> None:
-        if urlsplit(self._url).scheme == "http" and not is_here(self._url) and not self._warned:
+        if (
+            urlsplit(self.whole_url).scheme == "http"
+            and not is_here(self.whole_url)
+            and not self._warned
+        ):
             self._warned = True
             self.output.note(
                 f"Warning: http:// sends the password unencrypted to {self.place}; "
@@ -108,5 +113,7 @@ class Session:
         if self._endpoint is None:
             from .api import Endpoint  # noqa: PLC0415 - loads the SDK: the slow part of a start
 
-            self._endpoint = Endpoint(self._url, timeout=self._timeout, tell=self.output.detail)
+            self._endpoint = Endpoint(
+                self.whole_url, timeout=self._timeout, tell=self.output.detail
+            )
         return self._endpoint

@@ -6,13 +6,15 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NoReturn
 
 from . import commands
 from .catalogue import Tool, suggestion
+from .dispatch import COMMANDS as DISPATCH
 from .exit_codes import ExitCode
 from .failures import Failure, SecretOnCommandLine, UsageFailure
-from .options import PASSWORD_OPTIONS, WHY_NOT_HERE
+from .options import AS_PROGRAM, PASSWORD_OPTIONS, WHY_NOT_HERE, parse
 from .schema import SECRET_NAMES
 from .session import Session
 from .version import version
@@ -21,15 +23,21 @@ COMMANDS = {
     "tools": "list the tools of the server",
     "describe": "TOOL: show its parameters and results",
     "call": "TOOL key=value ...: call it; `call` may be left out",
+    "live": "[--watch [SECONDS]]: what the battery box does now",
+    "history": "SERIES --from DATE [--to DATE]: draw a series of the past",
+    "notifications": "[--since TIME] [--limit N]: what the portal has to say",
+    "login": "[--email EMAIL]: keep a login in the keyring",
+    "logout": "remove the kept login",
     "check-auth": "[EMAIL]: check a login at OIG Cloud",
+    "doctor": "[--as CLIENT]: find out why something does not work",
     "json": "on|off: print results as JSON",
     "help": "[TOOL]: this list, or what a tool is about",
     "exit": "leave, like quit and Ctrl-D",
 }
 HELP = """
 A value with spaces needs quotes: note="two words". key:=JSON gives lists and objects.
-Missing parameters are asked for; secret ones are only ever asked for.
-Tab completes, arrow-up brings back a line, Ctrl-C stops a call."""
+Missing parameters are asked for; secret ones are only ever asked for. `live --help` and the
+like say more. Tab completes, arrow-up brings back a line, Ctrl-C stops a call."""
 
 
 class _Leave(Exception):
@@ -135,6 +143,8 @@ def _do(session: Session, line: str) -> None:
 
 def _ask_server(session: Session, words: list[str]) -> None:
     match words:
+        case [name, *_] if name in AS_PROGRAM:
+            _as_program(session, words)
         case ["tools"]:
             commands.tools(session)
         case ["describe" | "help", name]:
@@ -147,6 +157,15 @@ def _ask_server(session: Session, words: list[str]) -> None:
             _call_bare(session, name, tuple(rest))
         case [name, *_]:
             raise UsageFailure(f"Usage: {name} {COMMANDS.get(name, '')}".rstrip())
+
+
+def _as_program(session: Session, words: list[str]) -> None:
+    """Carry out a command that is typed here just as on the command line."""
+    options = parse(words, everywhere=False)
+    if options.help_text is not None:
+        session.output.result({"help": options.help_text}, lambda _framed: options.help_text or "")
+        return
+    DISPATCH[options.command](session, replace(options, url=session.whole_url))
 
 
 def _split(line: str) -> list[str]:
@@ -194,7 +213,7 @@ def _no_such_command(name: str, tools: Iterable[Tool]) -> NoReturn:
 
 def help_text() -> str:
     """Return the list of commands."""
-    rows = [f"  {name:<11} {text}" for name, text in COMMANDS.items()]
+    rows = [f"  {name:<14} {text}" for name, text in COMMANDS.items()]
     return "\n".join(["Commands:", *rows, HELP])
 
 

@@ -269,7 +269,8 @@ def test_help_and_version_load_neither_sdk_nor_rich():
     check = (
         "import sys; from client.__main__ import main;"
         "main(['--help']); main(['--version']); main(['call', '--help']);"
-        "print({'mcp', 'httpx2', 'rich', 'prompt_toolkit'} & sys.modules.keys())"
+        "print({'mcp', 'httpx2', 'rich', 'prompt_toolkit', 'keyring', 'plotext'}"
+        " & sys.modules.keys())"
     )
     found = subprocess.run(
         [sys.executable, "-c", check],

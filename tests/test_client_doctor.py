@@ -260,8 +260,10 @@ def test_claude_desktop_needs_npx_and_a_file_without_url(
 
 
 @pytest.mark.parametrize("assistant", ["claude-ai", "claude-code", "vscode", "cursor"])
-def test_each_client_adds_its_own_steps(doctor, well_server, assistant):
-    _, report = doctor(well_server.url, "--as", assistant)
+def test_each_client_adds_its_own_steps_even_to_a_server_out_of_reach(
+    doctor, closed_port, assistant
+):
+    _, report = doctor(f"http://127.0.0.1:{closed_port}/mcp", "--as", assistant)
     assert set(eyes.EYES[assistant]) <= set(status(report))
 
 

@@ -7,10 +7,12 @@ import io
 import json
 import sys
 
+import httpx2
 import pytest
 
 from client.__main__ import main
 from client.exit_codes import ExitCode
+from client.identity import Identity
 from client.login import Login, server_name
 
 from .client_keyring import environment
@@ -179,6 +181,35 @@ def test_no_other_url_is_given_the_login(client, mcp_server, mortal_server, logg
     for url in (mortal_server.url, mcp_server.url.replace("127.0.0.1", "localhost")):
         _, out, _ = client("call", "who", "--json", "--url", url)
         assert json.loads(out)["structured_content"]["email"] == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "body", "sent"),
+    [
+        ("POST", "http://h/mcp", {"method": "tools/call"}, True),
+        ("POST", "http://h/mcp", {"method": "tools/list"}, False),
+        ("POST", "http://h/mcp", [1], False),
+        ("GET", "http://h/mcp", {"method": "tools/call"}, False),
+        ("POST", "https://h/mcp", {"method": "tools/call"}, False),
+        ("POST", "http://h/mcp2", {"method": "tools/call"}, False),
+        ("POST", "http://h:8000/mcp", {"method": "tools/call"}, False),
+        ("POST", "http://h.evil.example/mcp", {"method": "tools/call"}, False),
+    ],
+)
+def test_the_header_goes_to_one_url_with_calls_alone(method, url, body, sent):
+    request = httpx2.Request(method, url, json=body)
+    (passed,) = Identity("http://h/mcp", Login(EMAIL, SECRET)).auth_flow(request)
+    assert passed.headers.get("Authorization") == (BASIC if sent else None)
+
+
+def test_plain_http_to_another_machine_is_warned_of_once(
+    client, mcp_server, logged_in, monkeypatch
+):
+    monkeypatch.setattr("client.session.is_here", lambda _url: False)
+    lines = b"who\ncheck_auth\nwho\nexit\n"
+    code, _, err = client("shell", "--verbose", "--url", mcp_server.url, stdin=lines)
+    assert code == ExitCode.OK
+    assert err.count("http:// sends the password unencrypted") == 1
 
 
 def test_a_redirect_is_not_followed_with_the_login(client, odd_server, keyring_file):

@@ -13,7 +13,7 @@ from .finding import Finding, doubtful, failed, passed_over, well, wrong
 from .visit import Visit
 
 CURRENT = "2026-07-28"
-SHOWN = 5
+SHOWN = 3
 """Tools named in a line of eighty columns."""
 
 
@@ -93,7 +93,7 @@ def refusal(visit: Visit) -> Finding:
             "Do not use this server with a real login: it is not the one it claims to be.",
             "not_refused",
         )
-    return well("A call with wrong arguments is refused, and none of them repeated")
+    return well("Wrong arguments are refused, and not repeated")
 
 
 def login(visit: Visit) -> Finding:
@@ -114,7 +114,7 @@ def login(visit: Visit) -> Finding:
             exit_code=failure.exit_code,
         )
     status = result.structured.get("cache_status") if isinstance(result.structured, dict) else None
-    return well(f"OIG Cloud accepts the login of {kept.email} ({status or 'no details'})")
+    return well(f"OIG Cloud accepts {kept.email} ({status or 'no details'})")
 
 
 def _endpoint(visit: Visit, mode: str) -> Endpoint:

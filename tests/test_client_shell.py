@@ -1,0 +1,103 @@
+"""Commands of the program that work in the shell too."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+
+from client.__main__ import main
+from client.completion import ShellCompleter
+from client.exit_codes import ExitCode
+from client.history import Memory, memory_for
+from client.login import Login
+from client.shell import COMMANDS, help_text
+
+from .client_battery import ID
+from .client_keyring import environment
+
+pytest_plugins = ("tests.client_servers",)
+
+
+@pytest.fixture
+def script(capsys, monkeypatch, tmp_path, box_server):
+    """Run lines in the shell, with a login that is kept."""
+    for name in ("OIG_PASSWORD", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    ring = tmp_path / "keyring.json"
+    ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
+    for name, value in environment("InFile", ring).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("keyring.core._keyring_backend", None)
+    # The server of this run is the one of the command line, not of the environment.
+    monkeypatch.setenv("OIG_MCP_URL", "http://nowhere.invalid/mcp")
+
+    def run(*lines):
+        source = io.TextIOWrapper(io.BytesIO("\n".join(lines).encode()))
+        monkeypatch.setattr(sys, "stdin", source)
+        code = main(["shell", "--url", box_server.url])
+        return code, *capsys.readouterr()
+
+    run.ring = ring  # type: ignore[attr-defined]
+    return run
+
+
+def test_the_box_is_shown_and_the_login_removed(script):
+    code, out, err = script("live", "json on", "history solar --from 2026-11-20", "logout", "live")
+    assert out.startswith(f"Box {ID}")
+    series, removed, failure = (json.loads(line) for line in out.splitlines()[-3:])
+    assert series["series"] == "solar"
+    assert removed["removed"] is True
+    assert "whose data" in failure["error"]["message"]
+    assert json.loads(script.ring.read_text()) == {}
+    assert (code, err) == (ExitCode.TOOL, "")
+
+
+def test_help_is_told_and_options_for_every_command_are_refused(script):
+    code, out, err = script("history --help", "live --url http://other/mcp", "live")
+    assert "--csv FILE" in out
+    assert "Unknown option --url" in err
+    assert f"Box {ID}" in out
+    assert code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("line", "memory"),
+    [
+        ("live --watch 5", Memory.FILE),
+        ("history solar --from 2026-11-20 --to 2026-11-21", Memory.FILE),
+        ("login --email a@b.cz", Memory.FILE),
+        ("logout", Memory.FILE),
+        ("login hunter2", Memory.RUN),
+        ("history solar", Memory.RUN),
+        ("login --password hunter2", Memory.NOWHERE),
+    ],
+)
+def test_a_line_is_remembered_only_where_it_is_understood(line, memory):
+    assert memory_for(line, None) is memory
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("history ", {"solar", "battery", "grid", "load"}),
+        ("live --w", {"--watch"}),
+        ("history solar --f", {"--from"}),
+        ("log", {"login", "logout"}),
+    ],
+)
+def test_commands_and_their_options_are_completed(line, words):
+    completer = ShellCompleter(COMMANDS, lambda: None)
+    found = completer.get_completions(Document(line), CompleteEvent())
+    assert {one.text.strip() for one in found} == words
+
+
+def test_the_help_names_every_command_in_its_column():
+    lines = help_text().splitlines()
+    for name in COMMANDS:
+        assert any(line.startswith(f"  {name} ") for line in lines)
+    assert max(map(len, lines)) <= 100

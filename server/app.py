@@ -18,6 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from .access import Access
+from .control.control import Control
+from .control.journal import Journal
+from .control.plan_token import Plans
 from .endpoint import MAX_BODY_BYTES, Endpoint
 from .failed_logins import FailedLogins
 from .fingerprint import account_key
@@ -31,6 +34,7 @@ from .sessions import Sessions
 from .settings import Settings
 from .store.daemon import DaemonStore
 from .tools.auth import check_auth_tool
+from .tools.control import control_tools
 from .tools.reading import reading_tools
 from .upstream import Upstream
 from .version import program_version
@@ -40,7 +44,9 @@ NAME = "oig-cloud"
 
 INSTRUCTIONS = """\
 Access to OIG Cloud, the portal of the OIG / CEZ Battery Box, a home solar battery in the Czech \
-Republic. Start with check_auth, with the e-mail and password of the user's OIG Cloud account."""
+Republic. Start with check_auth, with the e-mail and password of the user's OIG Cloud account (or \
+without arguments if the client sends them), and pass the `session` it returns to the other tools. \
+Null in a result means unknown, never zero."""
 
 
 def build_app(settings: Settings) -> ASGIApp:
@@ -67,13 +73,20 @@ def build_app(settings: Settings) -> ASGIApp:
         log=failed_logins,
     )
     upstream = Upstream(store, access, portal, sealer)
+    tools: list[Tool] = [check_auth_tool(access), *reading_tools(upstream)]
+    closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
+    if settings.control == "on":
+        journal, plans = Journal(settings.journal), Plans(secret, settings.portal_url)
+        control = Control(access, upstream, portal, store, journal, plans)
+        tools += control_tools(control)
+        closing.append(control.aclose)
     server: MCPServer[None] = MCPServer(
         NAME,
         title="OIG Cloud",
         description="OIG / CEZ Battery Box through its web portal OIG Cloud",
         instructions=INSTRUCTIONS,
         version=program_version(),
-        tools=[check_auth_tool(access), *reading_tools(upstream)],
+        tools=tools,
         # No list of ours changes while the server runs: nobody has to hold a stream open for it.
         subscriptions=False,
         log_level="WARNING",
@@ -83,11 +96,9 @@ def build_app(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(portal.aclose)
-            stack.push_async_callback(store.aclose)
-            stack.push_async_callback(sessions.aclose)
-            stack.push_async_callback(upstream.aclose)
             stack.callback(failed_logins.close)
+            for close in closing:
+                stack.push_async_callback(close)
             await stack.enter_async_context(plain.run())
             await stack.enter_async_context(streaming.run())
             yield

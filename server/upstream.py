@@ -18,7 +18,7 @@ from datetime import date
 from typing import Any, Literal, Protocol
 
 from .access import Access, Caller, Granted
-from .cache.outcomes import Hit, Lease, Locked, Unavailable
+from .cache.outcomes import Hit, Lease, Unavailable
 from .errors import (
     CacheUnavailable,
     PortalError,

@@ -251,12 +251,12 @@ class Service:
             case Locked(retry_after):
                 return wire.Reply(number, "locked", (retry_after,))
 
-    def _fulfil(  # noqa: PLR0917 - the protocol's arguments
+    def _fulfil(
         self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
     ) -> wire.Reply:
         return self._decided(peer, number, token, self._engine.fulfil(key, token, value, ttl))
 
-    def _fail(  # noqa: PLR0917 - the protocol's arguments
+    def _fail(
         self, peer: Peer, number: int, key: bytes, token: bytes, reason: str, retry_after: float
     ) -> wire.Reply:
         return self._decided(

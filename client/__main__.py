@@ -40,9 +40,11 @@ def main(argv: Sequence[str]) -> int:
 
 def run() -> None:
     """Run as a program."""
-    # The SDK logs messages whole at DEBUG, arguments and all, and its tracebacks help nobody here.
-    logging.getLogger("mcp").addHandler(logging.NullHandler())
-    logging.getLogger("mcp").propagate = False
+    # The SDK logs messages whole at DEBUG, arguments and all, and its tracebacks help nobody here;
+    # nor do the keyring's about backends that are not there.
+    for name in ("mcp", "keyring"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).propagate = False
     sys.exit(main(sys.argv[1:]))
 
 

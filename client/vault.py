@@ -6,7 +6,6 @@ password as its secret.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -27,10 +26,6 @@ WITHOUT = (
     "oig-client keeps a login nowhere else, certainly not in a plain file: without a keyring set "
     "OIG_PASSWORD or use --password-stdin."
 )
-
-# Its complaints about backends help nobody here.
-logging.getLogger("keyring").addHandler(logging.NullHandler())
-logging.getLogger("keyring").propagate = False
 
 
 class Vault:

@@ -13,6 +13,8 @@ from server.cache.limits import AnswerLimits
 from server.cache.lines import Ticket
 from server.cache.outcomes import BUSY, PACED, Hit, Lease, Note, Unavailable
 
+from .leases_left import assert_nothing_is_left
+
 KEYS = st.integers(0, 7)
 """Questions: four per account."""
 HOLDERS = st.integers(0, 2)
@@ -252,19 +254,7 @@ class AnswersAgainstModel(RuleBasedStateMachine):
         for holder in range(3):
             self.answers.drop_holder(holder)
         assert self.answers.settle() == []
-        fetches = self.answers._fetches
-        waiting = fetches._waiting
-        tables = (
-            fetches._leases,
-            fetches._orphans,
-            fetches._answers,
-            waiting.flights,
-            waiting._tickets,
-            waiting._by_holder,
-            waiting.lines._ready,
-            waiting.lines._parked,
-        )
-        assert not any(tables), tables
+        assert_nothing_is_left(self.answers._fetches)
 
     # What always holds
 

@@ -202,7 +202,7 @@ def test_a_certificate_is_judged(tmp_path, monkeypatch, host, days, trusted, mar
 
 def visit(url, **more):
     nobody: Any = None  # these steps ask no server
-    return Visit(nobody, url, 5.0, Path("/nowhere/config.json"), **more)
+    return Visit(nobody, url, 5.0, Path("/nowhere/config.json"), nobody, **more)
 
 
 def test_http_where_tls_is_expected_is_told():

@@ -14,6 +14,8 @@ from server.cache.known import chain
 from server.cache.outcomes import PACED, Hit, Lease, Locked, Rejected, Unavailable
 from server.cache.throttle import Policy, Throttle
 
+from .leases_left import assert_nothing_is_left
+
 KEYS = st.integers(0, 7)
 """Credentials: four per account."""
 ACCOUNTS = st.integers(0, 1)
@@ -265,19 +267,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         for holder in range(3):
             self.engine.drop_holder(holder)
         assert self.engine.settle() == []
-        logins = self.engine._logins
-        waiting = logins._waiting
-        tables = (
-            logins._leases,
-            logins._orphans,
-            logins._answers,
-            waiting.flights,
-            waiting._tickets,
-            waiting._by_holder,
-            waiting.lines._ready,
-            waiting.lines._parked,
-        )
-        assert not any(tables), tables
+        assert_nothing_is_left(self.engine._logins)
 
     # What always holds
 

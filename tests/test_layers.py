@@ -190,6 +190,7 @@ MAY_IMPORT = {
 # These decide, and leave doing to others: no sockets, no clock of their own, no files.
 PURE = {
     "server.cache.answers",
+    "server.cache.checks",
     "server.cache.engine",
     "server.cache.fetches",
     "server.cache.held",

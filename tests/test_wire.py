@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.cache import quick, wire
-from server.cache.outcomes import ABSTENTIONS, EXPIRED, PACED, REJECTED, UNAVAILABLE_REASONS
+from server.cache.outcomes import (
+    ABSTENTIONS,
+    EXPIRED,
+    FAILURES,
+    PACED,
+    REJECTED,
+    UNAVAILABLE_REASONS,
+)
 from server.errors import LocalProtocolError, RemoteProtocolError
 
 KEY = bytes(range(32))
@@ -436,7 +443,7 @@ def test_a_client_takes_nothing_that_the_protocol_does_not_allow(body):
 
 
 def test_every_reason_has_its_place():
-    assert (UNAVAILABLE_REASONS | {REJECTED}) - {PACED} == wire.FAILURES
+    assert (UNAVAILABLE_REASONS | {REJECTED}) - {PACED} == FAILURES
     assert (UNAVAILABLE_REASONS | {EXPIRED}) - {PACED} == ABSTENTIONS
 
 

@@ -10,14 +10,18 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import httpx2
+
+from ..address import is_here
 from ..failures import Failure
 from ..options import Options
 from ..session import Session
 from ..setup.places import file_of
+from ..version import version
 from . import http, network, protocol
 from .eyes import EYES, Step
 from .finding import Finding, Mark, failed, first_wrong
-from .visit import Visit
+from .visit import Visit, patience
 
 STEPS: Mapping[str, Step] = {
     "address": network.address,
@@ -40,11 +44,13 @@ STEPS: Mapping[str, Step] = {
 
 def examine(session: Session, options: Options) -> int:
     """Take all steps that mean something and return the exit code of the first thing wrong."""
-    visit = Visit(session, options.url, options.timeout, _config())
     findings: list[Finding] = []
-    for finding in _found(visit, options.assistant):
-        findings.append(finding)
-        _tell(session, finding)
+    # Made once: reading all trusted certificates takes longer than most steps.
+    with _client(options) as client:
+        visit = Visit(session, options.url, options.timeout, _config(), client)
+        for finding in _found(visit, options.assistant):
+            findings.append(finding)
+            _tell(session, finding)
     first = first_wrong(findings)
     warned = any(one.mark is Mark.WARNING for one in findings)
     value = {
@@ -58,6 +64,14 @@ def examine(session: Session, options: Options) -> int:
         value, lambda framed: _views().verdict(first, warned=warned, framed=framed)
     )
     return first.exit_code if first else 0
+
+
+def _client(options: Options) -> httpx2.Client:
+    return httpx2.Client(
+        timeout=patience(options.timeout),
+        headers={"Accept": "application/json", "User-Agent": f"oig-client/{version()}"},
+        trust_env=not is_here(options.url),
+    )
 
 
 def _tell(session: Session, finding: Finding) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx2
 
-from ..address import is_here
 from ..answers import GATEWAY, PASSING, REFUSALS
 from ..exit_codes import ExitCode
 from ..outages import explain
@@ -31,10 +30,7 @@ def fetched(visit: Visit, url: str) -> Reply:
     """
     before = datetime.now(UTC)
     try:
-        with (
-            httpx2.Client(timeout=visit.patience, trust_env=not is_here(visit.url)) as client,
-            client.stream("GET", url, headers={"Accept": "application/json"}) as response,
-        ):
+        with visit.client.stream("GET", url) as response:
             body = b""
             # A stream of events may never end, and nothing in it is of interest.
             streams = response.headers.get("content-type", "").startswith("text/event-stream")

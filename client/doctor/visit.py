@@ -7,11 +7,18 @@ from datetime import datetime
 from pathlib import PurePath
 from urllib.parse import SplitResult, urlsplit
 
+import httpx2
+
 from ..catalogue import Catalogue
 from ..session import Session
 
 MOST_SECONDS = 10.0
 """No single step before the tool calls takes longer on a server that is well."""
+
+
+def patience(timeout: float) -> float:
+    """Return the seconds for a step before the tool calls."""
+    return min(MOST_SECONDS, timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +53,14 @@ class Visit:
         reply: The answer to GET at the URL.
         catalogue: What the server offers.
         config: Claude Desktop's file.
+        client: Sends plain requests.
     """
 
     session: Session
     url: str
     timeout: float
     config: PurePath
+    client: httpx2.Client
     proxied: bool = False
     addresses: tuple[str, ...] = ()
     reply: Reply | None = None
@@ -75,7 +84,7 @@ class Visit:
     @property
     def patience(self) -> float:
         """Seconds for a step before the tool calls."""
-        return min(MOST_SECONDS, self.timeout)
+        return patience(self.timeout)
 
     def beside(self, name: str) -> str:
         """Return the URL of something beside the endpoint."""

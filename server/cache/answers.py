@@ -8,12 +8,12 @@ out, nor sessions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Iterable
 
+from .checks import check_failure, check_keys, check_value
 from .fetches import Fetches
 from .held import Entry, ManyPerAccount
-from .limits import ANSWER_MAX_BYTES, KEY_BYTES, TTL_MAX, AnswerLimits
+from .limits import ANSWER_MAX_BYTES, AnswerLimits
 from .lines import Ticket
 from .outcomes import ABSTENTIONS, BUSY, Hit, Note, Outcome, Unavailable
 
@@ -51,7 +51,7 @@ class Answers:
         Raises:
             ValueError: A key has a wrong size.
         """
-        _check_keys(key, account)
+        check_keys(key, account)
         now = self._now()
         entry = self._kept.use(key, now)
         if entry is not None:
@@ -71,7 +71,7 @@ class Answers:
         Raises:
             ValueError: `value` or `ttl` is not what the protocol allows.
         """
-        _check_value(value, ttl)
+        check_value(value, ttl, ANSWER_MAX_BYTES)
         lease = self._fetches.decide(key, token)
         if lease is None:
             return False
@@ -95,10 +95,7 @@ class Answers:
         Raises:
             ValueError: `reason` is unknown or `retry_after` is not a time.
         """
-        if reason not in ABSTENTIONS:
-            raise ValueError("unknown reason")
-        if not (math.isfinite(retry_after) and retry_after >= 0.0):
-            raise ValueError("retry_after is not a time")
+        check_failure(reason, ABSTENTIONS, retry_after)
         lease = self._fetches.decide(key, token)
         if lease is None:
             return False
@@ -114,8 +111,8 @@ class Answers:
         Raises:
             ValueError: An argument is not what the protocol allows.
         """
-        _check_keys(key, account)
-        _check_value(value, ttl)
+        check_keys(key, account)
+        check_value(value, ttl, ANSWER_MAX_BYTES)
         now = self._now()
         self._notes.put(Entry(key, account, value, now, now + ttl))
 
@@ -139,8 +136,8 @@ class Answers:
         Raises:
             ValueError: An argument is not what the protocol allows.
         """
-        _check_keys(key, account)
-        _check_value(value, ttl)
+        check_keys(key, account)
+        check_value(value, ttl, ANSWER_MAX_BYTES)
         now = self._now()
         self._kept.put(Entry(key, account, value, now, now + ttl))
         self._fetches.answer(key, lambda _: Hit(value, ttl))
@@ -225,15 +222,3 @@ class Answers:
             if old.expires + shift > now:
                 stored, expires = old.stored + shift, old.expires + shift
                 self._notes.put(Entry(old.key, old.account, old.value, stored, expires))
-
-
-def _check_keys(key: bytes, account: bytes) -> None:
-    if len(key) != KEY_BYTES or len(account) != KEY_BYTES:
-        raise ValueError("key or account has a wrong size")
-
-
-def _check_value(value: bytes, ttl: float) -> None:
-    if not 0 < len(value) <= ANSWER_MAX_BYTES:
-        raise ValueError("value has a wrong size")
-    if not 0.0 < ttl <= TTL_MAX:
-        raise ValueError("ttl is not above 0 and at most 30 days")

@@ -11,13 +11,13 @@ owns the engine calls after everything else and whenever `next_due` says so.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .answers import Answers
+from .checks import check_failure, check_value
 from .held import Entry, OnePerAccount, Session
 from .holds import Hold, Holds
 from .known import Known
@@ -25,16 +25,14 @@ from .limits import (
     ACCOUNT_SHOWN_BYTES,
     KEY_BYTES,
     SOURCE_MAX_CHARS,
-    TTL_MAX,
     VALUE_MAX_BYTES,
     Limits,
 )
 from .lines import Ticket
 from .logins import Logins
 from .outcomes import (
-    PACED,
+    FAILURES,
     REJECTED,
-    UNAVAILABLE_REASONS,
     Hit,
     Locked,
     Outcome,
@@ -178,7 +176,7 @@ class Engine:
         Raises:
             ValueError: `value` or `ttl` is not what the protocol allows.
         """
-        _check_value(value, ttl)
+        check_value(value, ttl, VALUE_MAX_BYTES)
         lease = self._logins.decide(key, token)
         if lease is None:
             return False
@@ -212,10 +210,7 @@ class Engine:
         Raises:
             ValueError: `reason` is unknown or `retry_after` is not a time.
         """
-        if reason != REJECTED and (reason == PACED or reason not in UNAVAILABLE_REASONS):
-            raise ValueError("unknown reason")
-        if not (math.isfinite(retry_after) and retry_after >= 0.0):
-            raise ValueError("retry_after is not a time")
+        check_failure(reason, FAILURES, retry_after)
         lease = self._logins.decide(key, token)
         if lease is None:
             return False
@@ -270,7 +265,7 @@ class Engine:
         Raises:
             ValueError: As `fulfil`.
         """
-        _check_value(value, ttl)
+        check_value(value, ttl, VALUE_MAX_BYTES)
         now = self._now()
         self._held.put(Session(key, account, value, now, now + ttl))
 
@@ -433,10 +428,3 @@ class Engine:
         dropped = self._throttle.clear()
         self._logins.unpark(None)
         return dropped
-
-
-def _check_value(value: bytes, ttl: float) -> None:
-    if not 0 < len(value) <= VALUE_MAX_BYTES:
-        raise ValueError("value has a wrong size")
-    if not 0.0 < ttl <= TTL_MAX:
-        raise ValueError("ttl is not above 0 and at most 30 days")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .limits import HOLD_MAX, KEY_BYTES
+from .checks import check_keys
+from .limits import HOLD_MAX
 from .outcomes import Held, Lease
 
 MAX_HOLDS = 4096
@@ -56,8 +57,7 @@ class Holds:
         Raises:
             ValueError: An argument is not what the protocol allows.
         """
-        if len(key) != KEY_BYTES or len(account) != KEY_BYTES:
-            raise ValueError("key or account has a wrong size")
+        check_keys(key, account)
         if not 0.0 < lasts <= HOLD_MAX:
             raise ValueError("lasts is not above 0 and at most 900 s")
         now = self._now()

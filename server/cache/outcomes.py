@@ -106,5 +106,8 @@ UNAVAILABLE_REASONS = frozenset(
 """Reasons that say nothing about the password, and so never count: codes of `PortalError`, `PACED`,
 and `shutdown` of a worker or the daemon."""
 
+FAILURES = (UNAVAILABLE_REASONS | {REJECTED}) - {PACED}
+"""Reasons a worker may give for a `fail`; the pace of logins is kept by the daemon alone."""
+
 ABSTENTIONS = (UNAVAILABLE_REASONS | {EXPIRED}) - {PACED}
-"""Reasons a worker may give for an `abstain`; the pace is kept by the daemon alone."""
+"""Reasons a worker may give for an `abstain`."""

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgpack  # type: ignore[import-untyped]
 
 from ..errors import LocalProtocolError, RemoteProtocolError
-from .outcomes import ABSTENTIONS, PACED, REJECTED, UNAVAILABLE_REASONS
+from .outcomes import ABSTENTIONS, FAILURES, UNAVAILABLE_REASONS
 
 VERSION: Final = 1
 """First element of every message."""
@@ -127,9 +127,6 @@ class Notice:
 
 
 # Rules: what may stand where, as tables.
-
-FAILURES: Final = (UNAVAILABLE_REASONS | {REJECTED}) - {PACED}
-"""Reasons a worker may give; the pace of logins is kept by the daemon alone."""
 
 FLUSHABLE: Final = frozenset({"all", "sessions", "expired", "lockouts", "account"})
 """What `flush` can be told to drop."""

@@ -1,0 +1,18 @@
+"""What may not be left of callers who are all gone."""
+
+from server.cache.leases import Leases
+
+
+def assert_nothing_is_left(leases: Leases) -> None:
+    waiting = leases._waiting
+    tables = (
+        leases._leases,
+        leases._orphans,
+        leases._answers,
+        waiting.flights,
+        waiting._tickets,
+        waiting._by_holder,
+        waiting.lines._ready,
+        waiting.lines._parked,
+    )
+    assert not any(tables), tables

@@ -1,0 +1,176 @@
+"""What a worker remembers of the daemon's leases and of its own copies, and how much of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.cache.engine import Engine, Limits
+from server.cache.outcomes import Hit, Lease
+from server.cache.service import Service
+from server.cache.throttle import Policy, Throttle
+from server.cache.wire import Request
+from server.errors import CacheUnavailable
+from server.store import answers
+from server.store.answers import DaemonAnswers
+from server.store.copies import Copies
+from server.store.daemon import DaemonStore
+from server.store.local import LocalStore
+from server.store.reach import Reach
+
+KEYS = [bytes([number]) * 32 for number in range(4)]
+ACCOUNT = b"a" * 32
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+class FakeClient:
+    """A daemon that grants whatever is asked for, and knows what it is told to know."""
+
+    def __init__(self) -> None:
+        self.generation = 1
+        self.flushes = 0
+        self.gone = False
+        self.failed: list[bytes] = []
+        self.answered: list[bytes] = []
+
+    async def ping(self):
+        if self.gone:
+            raise CacheUnavailable("gone")
+        return "1", 2, self.flushes
+
+    async def peek(self, _key):
+        return None
+
+    async def share(self, key, _account):
+        return Lease(key[:16], 35.0)
+
+    async def acquire(self, key, _account, _source):
+        return Lease(key[:16], 35.0)
+
+    async def answer(self, key, _token, _value, _ttl):
+        self.answered.append(key)
+        return True
+
+    async def fulfil(self, _key, _token, _value, _ttl):
+        return True
+
+    async def fail(self, key, _token, _reason, _retry_after):
+        self.failed.append(key)
+        return True
+
+    async def aclose(self):
+        pass
+
+
+async def test_a_copy_is_lost_only_if_the_daemon_had_it_over_another_connection():
+    client = FakeClient()
+    copies = Copies(client, Reach(), 10)
+    copies.seen(KEYS[0])
+    copies.unseen(KEYS[1])
+    assert not await copies.lost(KEYS[0])
+    assert await copies.lost(KEYS[1])
+    assert not await copies.lost(KEYS[2])
+    client.generation = 2
+    assert await copies.lost(KEYS[0])
+    copies.forget(KEYS[0])
+    assert not await copies.lost(KEYS[0])
+
+
+@pytest.mark.parametrize("why", ["flushed", "gone"])
+async def test_a_copy_that_may_have_been_flushed_is_not_lost(why):
+    client = FakeClient()
+    copies = Copies(client, Reach(), 10)
+    copies.unseen(KEYS[0])
+    client.flushes, client.gone = (1, False) if why == "flushed" else (0, True)
+    assert not await copies.lost(KEYS[0])
+
+
+async def test_no_more_copies_are_remembered_than_there_are():
+    copies = Copies(FakeClient(), Reach(), 2)
+    for key in KEYS[:3]:
+        copies.unseen(key)
+        copies.unseen(KEYS[0])
+    assert [await copies.lost(key) for key in KEYS] == [True, False, True, False]
+
+
+async def test_no_more_leases_are_remembered_than_there_can_be(monkeypatch):
+    monkeypatch.setattr(answers, "MAX_FETCHES", 1)
+    client = FakeClient()
+    store = DaemonAnswers(client, LocalStore())
+    leases = [await store.share(key, ACCOUNT) for key in KEYS[:2]]
+    assert not await store.answer(KEYS[0], leases[0].token, b"answer", 5.0)
+    assert await store.answer(KEYS[1], leases[1].token, b"answer", 5.0)
+    assert client.answered == [KEYS[1]]
+
+
+async def test_a_session_flushed_while_it_is_handed_over_is_gone_and_its_lease_given_back():
+    client = FakeClient()
+    store = DaemonStore(lambda _: client, LocalStore())
+    store._local.adopt(KEYS[0], ACCOUNT, b"session", 60.0)
+    store._sessions.unseen(KEYS[0])
+    pings = iter([0, 1])
+
+    async def ping():
+        return "1", 2, next(pings)
+
+    client.ping = ping
+    assert await store.peek(KEYS[0], ACCOUNT) is None
+    assert client.failed == [KEYS[0]]
+
+
+async def test_a_session_whose_lease_others_have_is_served_from_the_copy():
+    client = FakeClient()
+    store = DaemonStore(lambda _: client, LocalStore())
+    store._local.adopt(KEYS[0], ACCOUNT, b"session", 60.0)
+    store._sessions.unseen(KEYS[0])
+
+    async def acquire(*_):
+        raise CacheUnavailable("gone")
+
+    client.acquire = acquire
+    hit = await store.peek(KEYS[0], ACCOUNT)
+    assert isinstance(hit, Hit)
+    assert hit.value == b"session"
+
+
+class FakePeer:
+    def __init__(self) -> None:
+        self.tickets, self.leases, self.copies = {}, {}, False
+
+    def send(self, message) -> None:
+        raise AssertionError(message)
+
+    def flush(self) -> None:
+        pass
+
+
+def test_only_what_a_snapshot_keeps_makes_one_due_and_a_hold_makes_it_urgent():
+    engine = Engine(Limits(), Throttle(Policy(), lambda: 1000.0), lambda: 1000.0)
+    service, peer = Service(engine, "1", 2, dict), FakePeer()
+
+    def ask(number: int, verb: str, *args):
+        service.changed = service.urgent = False
+        reply = service.handle(peer, Request(number, verb, args))
+        return reply, (service.changed, service.urgent)
+
+    reply, due = ask(1, "share", KEYS[0], ACCOUNT)
+    assert due == (False, False)
+    _, due = ask(2, "answer", KEYS[0], reply.fields[0], b"answer", 5.0)
+    assert due == (False, False)
+    _, due = ask(3, "keep", KEYS[0], ACCOUNT, b"note", 5.0)
+    assert due == (True, False)
+    _, due = ask(4, "find", KEYS[0])
+    assert due == (False, False)
+    reply, due = ask(5, "hold", KEYS[0], ACCOUNT, 5.0)
+    assert (reply.status, due) == ("lease", (True, True))
+    reply, due = ask(6, "hold", KEYS[0], ACCOUNT, 5.0)
+    assert (reply.status, due) == ("held", (False, False))
+    _, due = ask(7, "cancel", 5)
+    assert due == (True, False)
+    reply, due = ask(8, "hold", KEYS[0], ACCOUNT, 5.0)
+    _, due = ask(9, "unhold", KEYS[0], reply.fields[0])
+    assert due == (True, False)
+    assert peer.leases == {}

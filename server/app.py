@@ -73,7 +73,14 @@ def build_app(settings: Settings) -> ASGIApp:
         allowed=_allowed(settings.allowed_emails, secret),
         log=failed_logins,
     )
-    upstream = Upstream(store, access, portal, sealer)
+    upstream = Upstream(
+        store,
+        access,
+        portal,
+        sealer,
+        live_ttl=settings.live_ttl,
+        history_ttl=settings.history_ttl,
+    )
     tools: list[Tool] = [check_auth_tool(access), *reading_tools(upstream)]
     closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
     if settings.control == "on":

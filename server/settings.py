@@ -190,6 +190,12 @@ class Settings:
     trusted_proxies: tuple[str, ...] = _setting(
         "OIG_TRUSTED_PROXIES", (), _names, "addresses whose X-Forwarded-For is believed"
     )
+    live_ttl: float = _setting(
+        "OIG_LIVE_TTL", 30.0, _seconds, "live data is shared for this long before it is asked anew"
+    )
+    history_ttl: float = _setting(
+        "OIG_HISTORY_TTL", 300.0, _seconds, "the same for history and notifications"
+    )
     allowed_emails: tuple[str, ...] | None = _setting(
         "OIG_ALLOWED_EMAILS",
         None,

@@ -30,10 +30,7 @@ from .sessions import RETRY_AFTER, unavailable
 from .store import AnswerStore
 
 LIVE_TTL = 30.0
-"""Seconds a live answer is shared. The box reports every few seconds at best."""
-
-SLOW_TTL = 300.0
-"""Seconds history and notifications are shared: the box uploads them every five minutes."""
+HISTORY_TTL = 300.0
 
 MAX_SHARED_BYTES = 48 * 1024
 """Longest sealed answer that is shared; a longer one serves its caller only."""
@@ -82,6 +79,8 @@ class Upstream:
         access: Says whose data a call is about, and opens the session.
         portal: OIG Cloud.
         sealer: Seals answers.
+        live_ttl: Seconds a live answer is shared; the box reports every few seconds at best.
+        history_ttl: The same for history and notifications: the box uploads them every 5 minutes.
         wall: Seconds since 1970.
     """
 
@@ -92,18 +91,22 @@ class Upstream:
         portal: ReadingPortal,
         sealer: Sealer,
         *,
+        live_ttl: float = LIVE_TTL,
+        history_ttl: float = HISTORY_TTL,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._access = access
         self._portal = portal
         self._sealer = sealer
+        self._live_ttl = live_ttl
+        self._history_ttl = history_ttl
         self._wall = wall
         self._fetches: set[asyncio.Task[Fetched]] = set()
 
     async def live(self, caller: Caller) -> Fetched:
         """Return the live snapshot of all boxes of the caller's account."""
-        return await self._shared(caller, "live", LIVE_TTL, self._portal.read_live)
+        return await self._shared(caller, "live", self._live_ttl, self._portal.read_live)
 
     async def history(self, caller: Caller, name: str, first: date, last: date) -> Fetched:
         """Return one series of history of the caller's account."""
@@ -111,12 +114,12 @@ class Upstream:
         async def read(session_id: str) -> dict[str, object]:
             return await self._portal.read_history(session_id, name, first, last)
 
-        return await self._shared(caller, f"history {name} {first} {last}", SLOW_TTL, read)
+        return await self._shared(caller, f"history {name} {first} {last}", self._history_ttl, read)
 
     async def notifications(self, caller: Caller) -> Fetched:
         """Return the notifications' HTML of the caller's account."""
         return await self._shared(
-            caller, "notifications", SLOW_TTL, self._portal.read_notifications
+            caller, "notifications", self._history_ttl, self._portal.read_notifications
         )
 
     async def aclose(self) -> None:

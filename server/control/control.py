@@ -153,7 +153,7 @@ class Control:
         self._applies: set[asyncio.Task[Record]] = set()
 
     async def plan(self, caller: Caller, asked: Asked, box_id: str | None = None) -> Planned:
-        """Plan a change. Nothing is sent but a read, which may be shared and up to 30 s old.
+        """Plan a change. Nothing is sent but a read, which may be shared and some seconds old.
 
         Raises:
             ChangeRefused: It cannot be made of this box as it is now.

@@ -66,7 +66,7 @@ class PlannedChange(Reading):
     plan_token: str = Field(description="For apply_change, once, exactly as it is.")
     expires_at: datetime = Field(description="Until when the plan can be applied (UTC).")
     observed_at: datetime = Field(
-        description="When the portal told how the box is set (UTC): at most 30 seconds ago."
+        description="When the portal told how the box is set (UTC); apply_change looks again."
     )
     undoes: str | None = Field(description="Id of the change that this one takes back.")
 

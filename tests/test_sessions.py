@@ -15,11 +15,12 @@ from server.errors import (
     TooManyAttempts,
     TooManyLogins,
 )
+from server.handles import Handles
 from server.portal.client import PortalClient
 from server.portal.simulator.app import Simulator, build_app
 from server.portal.simulator.faults import Fault, Kind
 from server.sealing import Credential, Sealer
-from server.sessions import PORTAL_ERRORS, Sessions, _unavailable
+from server.sessions import PORTAL_ERRORS, Sessions, unavailable
 from server.store.local import LocalStore
 
 DEMO = Credential("demo@example.com", "demo")
@@ -49,7 +50,9 @@ class House:
         self.clock = Clock()
         self.store = LocalStore(now=self.clock)
         self.sealer = Sealer(b"s" * 32, "http://localhost/")
-        self.sessions = Sessions(self.store, self.portal, self.sealer, ttl=TTL, wall=self.clock)
+        self.sessions = Sessions(
+            self.store, self.portal, self.sealer, Handles(b"s" * 32), ttl=TTL, wall=self.clock
+        )
 
     async def held(self, _: float) -> None:
         self.arrived.set()
@@ -127,7 +130,7 @@ async def test_a_value_that_does_not_open_is_dropped_and_replaced(house):
     keys = house.sealer.keys(DEMO)
     lease = await house.store.acquire(keys.session, keys.account, HOME)
     assert isinstance(lease, Lease)
-    await house.store.fulfil(keys.session, lease.token, b"\x01damaged", TTL)
+    await house.store.fulfil(keys.session, lease.token, b"\x02damaged", TTL)
     assert (await house.sessions.open(DEMO, HOME)).cache_status == "new_session_created"
     assert (await house.sessions.open(DEMO, HOME)).cache_status == "session_from_cache"
 
@@ -170,7 +173,7 @@ async def test_a_stop_gives_the_lease_back(house):
 
 @pytest.mark.parametrize("reason", [*PORTAL_ERRORS, "paced", "shutdown", "something new"])
 def test_every_reason_of_another_calls_failure_has_words_and_a_time(reason):
-    error = _unavailable(reason, 12.3)
+    error = unavailable(reason, 12.3)
     assert isinstance(error, PortalError | TooManyLogins)
     assert "13 seconds" in str(error)
     assert error.retry_after == 12.3
@@ -186,4 +189,4 @@ async def test_those_who_waited_hear_why_the_login_failed(house):
 
 
 def test_a_timeout_elsewhere_is_a_timeout_here():
-    assert isinstance(_unavailable(Unavailable("timeout", 1.0).reason, 1.0), PortalTimeout)
+    assert isinstance(unavailable(Unavailable("timeout", 1.0).reason, 1.0), PortalTimeout)

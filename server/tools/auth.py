@@ -113,7 +113,8 @@ def check_auth_tool(access: Access) -> CheckedTool:
         context: Context[Any, Any], email: Email | None = None, password: Password | None = None
     ) -> CheckAuth:
         if (email is None) != (password is None):
-            raise AccessDenied("`email` and `password` go together, and one of them is missing.")
+            missing = "email" if email is None else "password"
+            raise AccessDenied(f"`{missing}` is missing: e-mail and password go together.")
         granted = await access.open(caller(context, email=email, password=password))
         credential = granted.caller.credential
         assert credential is not None
@@ -128,7 +129,7 @@ def check_auth_tool(access: Access) -> CheckedTool:
             session=granted.session.handle,
         )
 
-    tool = CheckedTool.from_function(
+    return CheckedTool.made(
         check_auth,
         title="Check login to OIG Cloud",
         description=DESCRIPTION,
@@ -139,5 +140,3 @@ def check_auth_tool(access: Access) -> CheckedTool:
             open_world_hint=True,
         ),
     )
-    assert isinstance(tool, CheckedTool)
-    return tool

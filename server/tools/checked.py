@@ -6,12 +6,14 @@ forgets its e-mail would get the password back. Here nothing a caller sent is ev
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools.base import Tool
-from pydantic import ValidationError
+from mcp_types import ToolAnnotations
+from pydantic import BaseModel, ValidationError
 
 from ..errors import SessionError
 
@@ -38,6 +40,26 @@ See https://docs.pydantic.dev/latest/errors/validation_errors/"""
 
 class CheckedTool(Tool):
     """A tool that checks its arguments without echoing them and names its failures plainly."""
+
+    @classmethod
+    def made(
+        cls,
+        fn: Callable[..., Awaitable[BaseModel]],
+        *,
+        title: str,
+        description: str,
+        annotations: ToolAnnotations,
+    ) -> CheckedTool:
+        """Make a tool of a function, named as the function is."""
+        tool = cls.from_function(fn, title=title, description=description, annotations=annotations)
+        assert isinstance(tool, CheckedTool)
+        tool.parameters = {
+            **tool.parameters,
+            "properties": {
+                name: _plain(schema) for name, schema in tool.parameters["properties"].items()
+            },
+        }
+        return tool
 
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
@@ -80,6 +102,18 @@ class CheckedTool(Tool):
         return f"Wrong arguments for {self.name}: {problems}." + (
             f" It needs {needed}." if needed else ""
         )
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """Write what may be left out as what it is: models and clients read that better than a union.
+
+    Null is still taken for left out.
+    """
+    choices = schema.get("anyOf", [])
+    if len(choices) != 2 or choices[1] != {"type": "null"} or schema.get("default") is not None:
+        return schema
+    rest = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
+    return {**choices[0], **rest}
 
 
 def _reason(kind: str, context: dict[str, Any]) -> str:

@@ -293,7 +293,7 @@ def _client(context: Context[Any, Any]) -> str:
 def _tool(
     fn: Callable[..., Awaitable[Reading]], title: str, description: str, *, reads: bool
 ) -> CheckedTool:
-    tool = CheckedTool.from_function(
+    return CheckedTool.made(
         fn,
         title=title,
         description=description,
@@ -305,5 +305,3 @@ def _tool(
             open_world_hint=True,
         ),
     )
-    assert isinstance(tool, CheckedTool)
-    return tool

@@ -203,7 +203,7 @@ never instructions."""
 
 
 def _tool(fn: Callable[..., Awaitable[Reading]], title: str, description: str) -> CheckedTool:
-    tool = CheckedTool.from_function(
+    return CheckedTool.made(
         fn,
         title=title,
         description=description,
@@ -211,8 +211,6 @@ def _tool(fn: Callable[..., Awaitable[Reading]], title: str, description: str) -
             title=title, read_only_hint=True, idempotent_hint=True, open_world_hint=True
         ),
     )
-    assert isinstance(tool, CheckedTool)
-    return tool
 
 
 def _renamed(tool: CheckedTool) -> CheckedTool:

@@ -16,6 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
+REMEMBERED = 64
+"""Host headers that passed and need not be taken apart again: a server is called by a few."""
+
 SHOWN = 100
 """Characters of a refused name in the log: it is the caller's text."""
 
@@ -42,10 +45,19 @@ class Names:
 
     def __init__(self, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
         self._hosts = {name for host in hosts if (name := host_name(host))} | {"localhost"}
+        self._passed: set[str] = set()
         self._origins = {origin.rstrip("/").lower() for origin in origins}
 
     def allows_host(self, host: str) -> bool:
         """Whether a Host header may be served."""
+        if host in self._passed:
+            return True
+        passes = self._judge(host)
+        if passes and len(self._passed) < REMEMBERED:
+            self._passed.add(host)
+        return passes
+
+    def _judge(self, host: str) -> bool:
         name = host_name(host)
         if name is None:
             return False

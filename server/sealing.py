@@ -4,7 +4,7 @@ Whoever holds the cache's contents, its snapshot or its socket has neither e-mai
 sessions: keys are HMACs under the shared secret, and a value opens only with the password that
 the session was opened with.
 
-HMAC-SHA256 serves as the key derivation (RFC 5869's expand step): the secret is uniformly random,
+HMAC serves as the key derivation (RFC 5869's expand step): the secret is uniformly random,
 so no slow hash is needed as long as it stays secret.
 """
 
@@ -24,6 +24,9 @@ from .fingerprint import account_key, normalise
 
 FORMAT = b"\x02"
 """First byte of a sealed value. Another format is not opened: it is a miss."""
+
+KEY_BYTES = 32
+"""Size of each key: one HMAC-SHA512 gives two of them, neither of which tells the other."""
 
 NONCE_BYTES = 12
 """AES-GCM's nonce (NIST SP 800-38D); random, since one key seals a handful of values at most."""
@@ -92,12 +95,11 @@ class Sealer:
     def keys(self, credential: Credential) -> Keys:
         """Derive the keys of a credential."""
         email, password = normalise(credential.email).encode(), credential.password.encode()
-        parts = (self._portal, email, password)
-        return Keys(
-            account_key(self._secret, credential.email),
-            self._derive(b"oig-cloud-mcp/1 look-up", parts),
-            self._derive(b"oig-cloud-mcp/1 seal", parts),
-        )
+        # Lengths in front of the parts: "a" + "bc" must not be "ab" + "c".
+        parts = (b"oig-cloud-mcp/1 pair", self._portal, email, password)
+        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        both = hmac.digest(self._secret, message, "sha512")
+        return Keys(account_key(self._secret, credential.email), both[:KEY_BYTES], both[KEY_BYTES:])
 
     def seal(self, keys: Keys, session: Session) -> bytes:
         """Encrypt `session` so that only the credential behind `keys` opens it."""
@@ -138,11 +140,6 @@ class Sealer:
             return _answers(keys).decrypt(nonce, value[1 + NONCE_BYTES :], key)
         except InvalidTag:
             return None
-
-    def _derive(self, purpose: bytes, parts: tuple[bytes, ...]) -> bytes:
-        # Lengths in front of the parts: "a" + "bc" must not be "ab" + "c".
-        message = b"".join(struct.pack(">I", len(part)) + part for part in (purpose, *parts))
-        return hmac.digest(self._secret, message, "sha256")
 
 
 def _answers(keys: Keys) -> AESGCM:

@@ -262,8 +262,8 @@ def unavailable(reason: str, seconds: float) -> SessionError:
     wait = f" Try again in {_whole(seconds)} seconds."
     if reason == PACED:
         return TooManyLogins(
-            "Many accounts are logging in at the same time, and this server sends only a few "
-            "logins at once to OIG Cloud." + wait,
+            "Many requests for OIG Cloud are waiting at this server, which sends only a few at once."
+            + wait,
             retry_after=seconds,
         )
     if reason in PORTAL_ERRORS:

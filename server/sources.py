@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 UNKNOWN = "unknown"
 """All callers without a readable address share one budget."""
 
 
+@lru_cache(maxsize=1024)  # a call needs it each time, and most come from a few addresses
 def source_of(host: str | None) -> str:
     """Write the address of a caller as failed logins are counted for it.
 

@@ -27,6 +27,10 @@ GRACE = 10.0
 """Seconds that running requests get to finish after that; with `DRAIN` it stays below the 15
 seconds of `stopwaitsecs` in supervisord.conf."""
 
+GC_THRESHOLDS = 50_000, 20, 100
+"""How much garbage collects before it is looked for. A call makes some thousand objects, nearly all
+of which go by themselves."""
+
 KEEP_ALIVE = 30
 """Seconds an idle connection stays open."""
 
@@ -48,6 +52,7 @@ class Worker(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         if self._ready_file is not None:
             self._ready_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._ready_file.write_text(f"{os.getpid()}\n")

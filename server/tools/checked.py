@@ -12,7 +12,8 @@ from typing import Any
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools.base import Tool
-from mcp_types import ToolAnnotations
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ValidationError
 
 from ..errors import SessionError
@@ -71,21 +72,29 @@ class CheckedTool(Tool):
             UnexpectedToolError: The tool crashed; the text says no more than that.
         """
         try:
-            self.fn_metadata.validate_arguments(arguments)
+            values = self.fn_metadata.validate_arguments(arguments)
         except ValidationError as exc:
             raise ToolError(self._explain(exc)) from None
+        if self.context_kwarg is not None:
+            values[self.context_kwarg] = context
         try:
-            return await super().run(arguments, context, convert_result)
-        except ToolError as exc:
-            cause = exc.__cause__
-            if isinstance(cause, SessionError):
-                raise ToolError(str(cause)) from None
-            if isinstance(exc, UnexpectedToolError):
-                raise UnexpectedToolError(
-                    f"{self.name} failed inside this server. It is not your input's fault. Try "
-                    "again; the server's log says more to its operator."
-                ) from cause
+            result: BaseModel = await self.fn(**values)
+        except SessionError as exc:
+            raise ToolError(str(exc)) from None
+        except (MCPError, ToolError):
             raise
+        except Exception as exc:
+            raise UnexpectedToolError(
+                f"{self.name} failed inside this server. It is not your input's fault. Try "
+                "again; the server's log says more to its operator."
+            ) from exc
+        if not convert_result:
+            return result
+        # Our tools return models made from their own schema: the SDK would validate them again.
+        return CallToolResult(
+            content=[TextContent(type="text", text=result.model_dump_json(indent=2))],
+            structured_content=result.model_dump(mode="json"),
+        )
 
     def _explain(self, exc: ValidationError) -> str:
         told: dict[str, str] = {}

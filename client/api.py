@@ -83,7 +83,12 @@ class Endpoint:
         return anyio.run(self._insist, ask)
 
     def call(
-        self, name: str, arguments: Mapping[str, Any], login: Login | None = None
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        login: Login | None = None,
+        *,
+        repeat: bool = True,
     ) -> offers.Result:
         """Call a tool. An error the tool reports is a result too.
 
@@ -91,6 +96,7 @@ class Endpoint:
             name: The tool.
             arguments: Its arguments.
             login: Sent along with the call, in its header, to the endpoint's own URL.
+            repeat: False: never send it again, whatever the server says of the tool.
 
         Raises:
             Failure: The server could not be asked, or refused the call.
@@ -101,7 +107,7 @@ class Endpoint:
         ) -> offers.Result:
             # Listed first: whether the call may be repeated must be known before it is made.
             tool = (await _listed(client)).tool(name)
-            progress.calling, progress.repeatable = True, tool.repeatable
+            progress.calling, progress.repeatable = True, repeat and tool.repeatable
             scope.deadline = anyio.current_time() + self._timeout
             answer = await client.call_tool(name, dict(arguments))
             return offers.Result(

@@ -17,7 +17,12 @@ CREDENTIAL = frozenset({"email", "password"})
 
 
 def called(
-    session: Session, tool: Tool, given: Mapping[str, Any], email: str | None = None
+    session: Session,
+    tool: Tool,
+    given: Mapping[str, Any],
+    email: str | None = None,
+    *,
+    repeat: bool = True,
 ) -> Result:
     """Call a tool as the person whose login is kept, or who is named; ask for what is missing."""
     takes = CREDENTIAL & {item.name for item in tool.parameters}
@@ -25,11 +30,13 @@ def called(
         named = {"email": email} if email and "email" in takes else {}
         kept = _kept_for(session, {**named, **given}, takes)
         filled = _filled(session.asker, {**named, **given}, takes, kept)
-        return _asked_with(session, tool, completed(session.asker, tool, filled), None, kept)
+        return _asked_with(
+            session, tool, completed(session.asker, tool, filled), None, kept, repeat
+        )
     kept = session.kept()
     login = login_of(session, email, kept)
     arguments = completed(session.asker, tool, given, optional_secrets=login is None)
-    return _asked_with(session, tool, arguments, login, kept if login == kept else None)
+    return _asked_with(session, tool, arguments, login, kept if login == kept else None, repeat)
 
 
 def login_of(session: Session, email: str | None, kept: Login | None) -> Login | None:
@@ -69,12 +76,13 @@ def _asked_with(
     arguments: Mapping[str, Any],
     login: Login | None,
     kept: Login | None,
+    repeat: bool,
 ) -> Result:
     """Ask, and tell of the kept login when the tool does not like it."""
     if kept is not None:
         session.output.detail(f"With the login kept for {kept.email}.")
     try:
-        return session.ask(tool, arguments, login)
+        return session.ask(tool, arguments, login, repeat=repeat)
     except ToolFailure as failure:
         used = kept is not None and (login or arguments.get("password") == kept.password)
         if used and "reject" in failure.message:

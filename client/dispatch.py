@@ -39,6 +39,16 @@ def _notifications(session: Session, options: Options) -> None:
     notifications(session, options)
 
 
+def _control(name: str) -> Callable[[Session, Options], int | None]:
+    def carry_out(session: Session, options: Options) -> int | None:
+        from .control import command  # noqa: PLC0415 - as above
+
+        done: int | None = getattr(command, name)(session, options)
+        return done
+
+    return carry_out
+
+
 COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
     "tools": lambda session, _: commands.tools(session),
     "describe": lambda session, options: commands.describe(session, options.tool),
@@ -51,6 +61,7 @@ COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
     "live": _live,
     "history": _history,
     "notifications": _notifications,
+    **{name: _control(name) for name in ("plan", "apply", "change", "changes")},
     "config": _config,
     "doctor": _doctor,
 }

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from .address import DEFAULT_URL, checked_url
 from .catalogue import suggestion
+from .control import arguments as control
 from .failures import SecretOnCommandLine, UsageFailure
 
 DEFAULT_TIMEOUT = 60.0
@@ -80,6 +81,12 @@ class Options:
     csv: str | None = None
     since: datetime | None = None
     limit: int | None = None
+    wishes: Mapping[str, str] = field(default_factory=dict)
+    apply: bool = False
+    planned: str = "-"
+    change_id: str = ""
+    yes_apply_to: str | None = None
+    wait: float = control.DEFAULT_WAIT
     help_text: str | None = field(default=None, repr=False)
     """Set when help was asked for; nothing else is done then."""
 
@@ -186,6 +193,26 @@ def _notifications(parser: argparse.ArgumentParser) -> None:
     _box(parser)
 
 
+def _plan(parser: argparse.ArgumentParser) -> None:
+    control.plan(parser)
+    _box(parser)
+
+
+def _apply(parser: argparse.ArgumentParser) -> None:
+    control.apply(parser)
+    _as_somebody(parser)
+
+
+def _change(parser: argparse.ArgumentParser) -> None:
+    control.change(parser)
+    _as_somebody(parser)
+
+
+def _changes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", metavar="N", type=_count, help="that many at most")
+    _box(parser)
+
+
 def _password_stdin(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--password-stdin",
@@ -194,7 +221,10 @@ def _password_stdin(parser: argparse.ArgumentParser) -> None:
     )
 
 
-AS_PROGRAM = frozenset({"live", "history", "notifications", "login", "logout", "doctor"})
+AS_PROGRAM = frozenset(
+    {"live", "history", "notifications", "login", "logout", "doctor"}
+    | {"plan", "apply", "change", "changes"}
+)
 """Commands that are typed in the shell as they are on the command line."""
 COMMANDS: Mapping[str, _Command] = {
     "login": _Command("keep a login in the keyring, for commands without a password", _login),
@@ -206,6 +236,10 @@ COMMANDS: Mapping[str, _Command] = {
     "live": _Command("show what the battery box does now", _live),
     "history": _Command("draw a series of the past, or write it to a file", _history),
     "notifications": _Command("show what the portal has to say", _notifications),
+    "plan": _Command("plan a change of the battery box, and show it", _plan),
+    "apply": _Command("apply a planned change, after you confirmed it", _apply),
+    "change": _Command("show how a change stands", _change),
+    "changes": _Command("list the changes that were made", _changes),
     "config": _Command("print or write the configuration of an AI client", _config),
     "doctor": _Command("find out why something does not work", _doctor),
     "shell": _Command("work interactively; also what bare oig-client does"),

@@ -77,6 +77,10 @@ class Output:
 
         _show(self._talk, sys.stderr, lambda framed: failure_view(failure, framed=framed))
 
+    def talk(self, view: Callable[[bool], RenderableType]) -> None:
+        """Show the person something that is no result."""
+        _show(self._talk, sys.stderr, view)
+
     def note(self, text: str) -> None:
         """Tell the person something that is no result."""
         self._talk.print(text, style="dim", soft_wrap=not sys.stderr.isatty())
@@ -105,8 +109,12 @@ class Output:
         if self._still or not sys.stderr.isatty():
             yield
             return
-        with self._talk.status(text):
-            yield
+        self._still = True  # what is asked meanwhile has no spinner of its own
+        try:
+            with self._talk.status(text):
+                yield
+        finally:
+            self._still = False
 
 
 def _show(console: Console, file: TextIO, view: Callable[[bool], RenderableType]) -> None:

@@ -77,8 +77,15 @@ class Session:
         """Take a login as the one that is kept."""
         self._kept, self._looked = login, True
 
-    def ask(self, tool: Tool, arguments: Mapping[str, Any], login: Login | None = None) -> Result:
-        """Call a tool, with a login in the header if one is given.
+    def ask(
+        self,
+        tool: Tool,
+        arguments: Mapping[str, Any],
+        login: Login | None = None,
+        *,
+        repeat: bool = True,
+    ) -> Result:
+        """Call a tool, with a login in the header if one is given; `repeat` as in `Endpoint.call`.
 
         Raises:
             ToolFailure: The tool answered with an error.
@@ -88,7 +95,7 @@ class Session:
             self._warn_in_the_clear()
         with self.output.waiting(f"{tool.name}: waiting for {self.place} ..."):
             try:
-                result = self._server().call(tool.name, arguments, login)
+                result = self._server().call(tool.name, arguments, login, repeat=repeat)
             except Failure as failure:
                 self.problem = "" if isinstance(failure, ToolFailure) else failure.kind
                 raise

@@ -19,9 +19,14 @@ def looked(session: Session, options: Options) -> Mapping[str, Any]:
 
 
 def asked(
-    session: Session, name: str, arguments: Mapping[str, object], options: Options
+    session: Session,
+    name: str,
+    arguments: Mapping[str, object],
+    options: Options,
+    *,
+    repeat: bool = True,
 ) -> Mapping[str, Any]:
-    """Call a tool with the arguments that are not None.
+    """Call a tool with the arguments that are not None; `repeat` as in `Endpoint.call`.
 
     Raises:
         NotMcp: The server has no such tool.
@@ -35,7 +40,7 @@ def asked(
             kind="other_server",
         )
     given = {key: value for key, value in arguments.items() if value is not None}
-    values = called(session, known.tool(name), given, options.email).structured
+    values = called(session, known.tool(name), given, options.email, repeat=repeat).structured
     if not isinstance(values, Mapping):
         raise ToolFailure(
             f"{name} succeeded, but not with the fields this oig-client knows. Update oig-client "

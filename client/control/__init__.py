@@ -1,0 +1,1 @@
+"""Changing the battery box from a terminal: plan, look at it, confirm it, wait for it."""

@@ -1,0 +1,166 @@
+"""`oig-client plan`, `apply`, `change` and `changes`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ..address import DEFAULT_URL
+from ..battery.tools import asked
+from ..exit_codes import ExitCode
+from ..failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
+from ..options import Options
+from ..session import Session
+from .confirming import confirm
+from .kept_plans import KeptPlans
+from .tools import APPLY, LIST, LOOK, PLAN, as_somebody, controlled, tool_of
+from .waiting import settled
+from .wishes import arguments_of
+
+MAX_TOKEN = 4096
+"""Characters read for a token from standard input: more than any has."""
+
+
+def plan(session: Session, options: Options) -> int:
+    """Plan a change, and go on to apply it where that is asked for."""
+    if options.yes_apply_to is not None and not options.apply:
+        raise UsageFailure("--yes-apply-to is for apply, and for plan with --apply.")
+    tool = tool_of(session, PLAN)
+    wishes = {} if tool is None else arguments_of(tool, options.wishes)
+    with as_somebody(session, options) as options_now:
+        arguments = {**wishes, "box_id": options.box}
+        values = asked(session, PLAN, arguments, options_now)
+        now = datetime.now().astimezone()
+        if options.apply:
+            return _carried_out(
+                session, values, str(values.get("plan_token")), options_now, options
+            )
+    if not KeptPlans().keep(values, now):
+        session.output.note("The plan could not be noted here: use plan ... --apply instead.")
+    session.output.line(lambda framed: _views().plan_page(values, now=now, framed=framed))
+    # Not in the frame, and in one line however long: it is copied as it is.
+    command = _command(session, options, "apply", str(values.get("plan_token")))
+    session.output.text(values, f"To apply it:\n{command}\n")
+    return ExitCode.OK
+
+
+def apply(session: Session, options: Options) -> int:
+    """Apply what was planned, once, after it was confirmed."""
+    token = _token(session, options)
+    values = KeptPlans().find(token)
+    if values is None:
+        raise UsageFailure(
+            "oig-client on this machine did not make this plan, or it expired long ago, so it "
+            "cannot be shown before it is applied. Nothing was changed. Plan it here: oig-client "
+            "plan ... --apply",
+            kind="unknown_plan",
+        )
+    tool_of(session, APPLY)
+    with as_somebody(session, options) as options_now:
+        return _carried_out(session, values, token, options_now, options)
+
+
+def change(session: Session, options: Options) -> None:
+    """Look how a change stands."""
+    with as_somebody(session, options) as options_now:
+        values = controlled(session, LOOK, {"change_id": options.change_id}, options_now)
+    _report(session, values)
+
+
+def changes(session: Session, options: Options) -> None:
+    """List the changes of the account."""
+    arguments = {"box_id": options.box, "limit": options.limit}
+    with as_somebody(session, options) as options_now:
+        values = controlled(session, LIST, arguments, options_now)
+    now = datetime.now().astimezone()
+    session.output.result(
+        values, lambda framed: _views().changes_table(values, now=now, framed=framed)
+    )
+
+
+def _carried_out(
+    session: Session, planned: Mapping[str, Any], token: str, options: Options, typed: Options
+) -> int:
+    confirm(session, planned, options.yes_apply_to)
+    look = _command(session, typed, "change", str(planned.get("change_id")))
+    report = _applied(session, token, look, options)
+    try:
+        report = settled(session, report, options)
+    except KeyboardInterrupt:
+        session.output.note(f"The change goes on all the same. To look how it stands:\n{look}")
+        if session.output.as_json:
+            _report(session, report)
+        return ExitCode.INTERRUPTED
+    _report(session, report)
+    status = report.get("status")
+    if status == "pending" and options.wait == 0:
+        return ExitCode.OK
+    if status != "applied":
+        session.output.note(f"To look how it stands:\n{look}")
+        return ExitCode.TOOL
+    return ExitCode.OK
+
+
+def _applied(session: Session, token: str, look: str, options: Options) -> Mapping[str, Any]:
+    """Call apply_change once; where nobody knows what became of it, say so."""
+    try:
+        return controlled(session, APPLY, {"plan_token": token}, options, repeat=False)
+    except KeyboardInterrupt:
+        session.output.note(
+            f"If it was sent already, the change goes on all the same. To look:\n{look}"
+        )
+        raise
+    except (Unreachable, NotMcp, ToolFailure) as failure:
+        if _unclear(failure):
+            failure.message += (
+                " Whether the change was made is not known here; it is not sent again. To look "
+                f"(it knows no change of that id if none was made):\n{look}"
+            )
+            failure.args = (failure.message,)
+        raise
+
+
+def _unclear(failure: Failure) -> bool:
+    if isinstance(failure, ToolFailure):
+        return failure.kind != "tool_error"
+    return not (isinstance(failure, Unreachable) and failure.untouched)
+
+
+def _report(session: Session, values: Mapping[str, Any]) -> None:
+    now = datetime.now().astimezone()
+    session.output.result(
+        values, lambda framed: _views().report_page(values, now=now, framed=framed)
+    )
+
+
+def _token(session: Session, options: Options) -> str:
+    if options.planned != "-":
+        return options.planned
+    if options.password_stdin:
+        raise UsageFailure("Standard input holds either the token or the password, not both.")
+    if session.asker.prompts:
+        return session.asker.wanted("plan token")
+    text = sys.stdin.readline(MAX_TOKEN).strip()
+    if not text:
+        raise UsageFailure("Standard input holds no plan token.", kind="missing_parameter")
+    return text
+
+
+def _command(session: Session, options: Options, *words: str) -> str:
+    """Return a line that asks the same server as the same person."""
+    line = ["oig-client", *words]
+    if session.whole_url not in {os.environ.get("OIG_MCP_URL"), DEFAULT_URL}:
+        line += ["--url", session.url]
+    if options.email is not None:
+        line += ["--email", options.email]
+    return shlex.join(line)
+
+
+def _views() -> Any:
+    from . import views  # noqa: PLC0415 - rich is not needed for JSON
+
+    return views

@@ -1,0 +1,65 @@
+"""The last look before a box is changed: what, and a word that nobody types by accident."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ..failures import UsageFailure
+from ..session import Session
+
+LAST = 4
+"""Digits of the box id that are typed."""
+
+
+def confirm(session: Session, plan: Mapping[str, Any], named: str | None) -> None:
+    """Show a plan and have it confirmed.
+
+    Args:
+        session: Where to show and to ask.
+        plan: The plan, as plan_change told it.
+        named: The box that the command line lets be changed without asking.
+
+    Raises:
+        UsageFailure: It is not confirmed.
+    """
+    box = str(plan.get("box_id"))
+    if named is not None and named != box:
+        raise UsageFailure(
+            "--yes-apply-to names another box than the plan. Nothing was changed.",
+            kind="other_box",
+        )
+    if named is not None and session.output.as_json:
+        return
+    now = datetime.now().astimezone()
+    from . import views  # noqa: PLC0415 - rich is not needed before
+
+    asks = named is None and session.asker.prompts and sys.stderr.isatty()
+    if named is None and not asks:
+        raise UsageFailure(
+            "There is no terminal to confirm the change at. Nothing was changed. In a script name "
+            "the box that may be changed: --yes-apply-to BOX_ID",
+            kind="not_confirmed",
+        )
+    session.output.talk(lambda framed: views.plan_page(plan, now=now, framed=framed))
+    if asks:
+        _typed(session, box)
+
+
+def _typed(session: Session, box: str) -> None:
+    word = box[-LAST:]
+    try:
+        answer = session.asker.value(
+            f"To apply it, type the last {len(word)} digits of the box's id; anything else stops"
+        )
+    except KeyboardInterrupt:
+        session.output.note("Nothing was changed.")
+        raise
+    except UsageFailure:  # the end of what is typed
+        answer = ""
+    if answer not in {word, box}:
+        raise UsageFailure(
+            "That is not the id of this box. Nothing was changed.", kind="not_confirmed"
+        )

@@ -1,0 +1,79 @@
+"""Plans of this machine, so that `apply` can show again what a token stands for.
+
+A token itself is not kept, only its digest: with the file alone nothing can be applied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..history import history_path
+
+SHOWN = ("change_id", "box_id", "before", "after", "warnings", "expires_at", "undoes")
+MOST = 50
+
+
+class KeptPlans:
+    """A file only its owner can read. One that cannot be used is done without.
+
+    Args:
+        environ: Where XDG_STATE_HOME may be.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._path = history_path(environ).with_name("plans.json")
+
+    def keep(self, plan: Mapping[str, Any], now: datetime) -> bool:
+        """Remember a plan until it expires; tell whether that worked."""
+        left = {key: one for key, one in self._read().items() if _open(one, now)}
+        left[_digest(str(plan.get("plan_token")))] = {key: plan.get(key) for key in SHOWN}
+        try:
+            _replaced(self._path, json.dumps(dict(list(left.items())[-MOST:])))
+        except OSError:
+            return False
+        return True
+
+    def find(self, token: str) -> Mapping[str, Any] | None:
+        """Return what was planned under a token, without the token."""
+        found = self._read().get(_digest(token))
+        return found if isinstance(found, Mapping) else None
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _open(plan: object, now: datetime) -> bool:
+    try:
+        return isinstance(plan, dict) and datetime.fromisoformat(str(plan["expires_at"])) > now
+    except (KeyError, ValueError, TypeError):
+        return False
+
+
+def _replaced(path: Path, text: str) -> None:
+    """Write a file whole or not at all, for its owner only."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix="plans-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except OSError:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise

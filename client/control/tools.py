@@ -1,0 +1,68 @@
+"""Asking the server's tools that change a box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from ..battery.tools import LIVE, asked
+from ..calling import login_of
+from ..catalogue import Tool
+from ..failures import ToolFailure
+from ..options import Options
+from ..session import Session
+
+PLAN, APPLY, LOOK, LIST = "plan_change", "apply_change", "get_change", "list_changes"
+
+OFF = (
+    "Control is off at this server: it reads the box and changes nothing. Its operator switches it "
+    "on with OIG_CONTROL=on in the server's environment, and a restart."
+)
+
+
+@contextmanager
+def as_somebody(session: Session, options: Options) -> Iterator[Options]:
+    """Ask once for the login that several calls need; what comes in has none left to ask for."""
+    kept, email = session.kept(), options.email
+    if email is None and kept is None and session.asker.prompts:
+        email = session.asker.wanted("email")
+    try:
+        if email is not None:
+            session.remember(login_of(session, email, kept))
+        yield replace(options, email=None)
+    finally:
+        session.remember(kept)
+
+
+def tool_of(session: Session, name: str) -> Tool | None:
+    """Return a tool of control; None at a server that is another one than OIG Cloud's.
+
+    Raises:
+        ToolFailure: Control is off there.
+    """
+    known = session.look()
+    found = {tool.name: tool for tool in known.tools}
+    if name not in found and LIVE in found:
+        raise ToolFailure(OFF, kind="control_off")
+    return found.get(name)
+
+
+def controlled(
+    session: Session,
+    name: str,
+    arguments: Mapping[str, object],
+    options: Options,
+    *,
+    repeat: bool = True,
+) -> Mapping[str, Any]:
+    """Call a tool of control.
+
+    Raises:
+        ToolFailure: Control is off there, or the tool failed.
+        NotMcp: It is another server.
+    """
+    if session.known is None or all(tool.name != name for tool in session.known.tools):
+        tool_of(session, name)
+    return asked(session, name, arguments, options, repeat=repeat)

@@ -1,0 +1,50 @@
+"""Looking again and again until a change is settled, within a bound."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..failures import Failure, NotMcp, ToolFailure, Unreachable
+from ..options import Options
+from ..session import Session
+from .tools import LOOK, controlled
+
+FIRST_LOOK = 1.0
+PAUSE = 5.0
+"""Seconds between two looks; the server itself asks the portal less often."""
+MOST_FAILURES = 3
+"""Looks in a row that may go wrong before it is no use."""
+
+
+def settled(session: Session, report: Mapping[str, Any], options: Options) -> Mapping[str, Any]:
+    """Wait while a change is pending; return the last report of it.
+
+    Raises:
+        KeyboardInterrupt: Nobody wants to wait any more.
+    """
+    end = time.monotonic() + options.wait
+    pause, failures = FIRST_LOOK, 0
+    with session.output.waiting(
+        "Waiting for the box to show it; Ctrl-C stops looking, not the change"
+    ):
+        while report.get("status") == "pending" and failures < MOST_FAILURES:
+            left = end - time.monotonic()
+            if left <= 0:
+                break
+            time.sleep(min(pause, left))
+            pause = PAUSE
+            try:
+                arguments = {"change_id": report.get("change_id")}
+                report = controlled(session, LOOK, arguments, options)
+                failures = 0
+            except (ToolFailure, Unreachable, NotMcp) as failure:
+                failures += _counted(failure)
+                session.output.note(f"Could not look: {failure.message}")
+    return report
+
+
+def _counted(failure: Failure) -> int:
+    """Count only what waiting does not mend: a server that restarts is waited for."""
+    return 0 if isinstance(failure, Unreachable) or getattr(failure, "passing", False) else 1

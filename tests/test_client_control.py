@@ -1,0 +1,387 @@
+"""Changing a box from a terminal: planned, shown, confirmed by a typed word, sent once."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from client.__main__ import main
+from client.catalogue import Tool
+from client.control import views
+from client.control.kept_plans import MOST, KeptPlans
+from client.control.wishes import arguments_of
+from client.exit_codes import ExitCode
+from client.failures import UsageFailure
+from client.login import Login
+from client.options import parse
+
+from .client_keyring import environment
+from .fleet import running_fleet
+from .portal_simulator import DEMO_BOX
+
+pytest_plugins = ("tests.client_servers", "tests.terminal")
+
+NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
+PLAN = {
+    "change_id": "1bf84f4d9abd9478",
+    "box_id": DEMO_BOX,
+    "kind": "mode",
+    "before": "mode Home 1",
+    "after": "mode Home UPS",
+    "warnings": ["It charges at several kW \x1b[31mat once, " + "whatever the tariff. " * 5],
+    "plan_token": "plan_" + "x" * 120,
+    "expires_at": "2026-11-22T12:05:00Z",
+    "observed_at": "2026-11-22T12:00:00Z",
+    "undoes": None,
+}
+REPORT = {
+    "change_id": "1bf84f4d9abd9478",
+    "box_id": DEMO_BOX,
+    "kind": "mode",
+    "status": "applied",
+    "before": "mode Home 1",
+    "after": "mode Home UPS",
+    "requested_at": "2026-11-22T11:00:00Z",
+    "seconds": 63.4,
+    "portal": "accepted",
+    "client": "oig-client 1",
+    "undoes": None,
+    "can_be_undone": True,
+    "message": "The box shows the change.",
+}
+
+
+def drawn(view, *, colour=False):
+    file = io.StringIO()
+    Console(
+        file=file, width=80, force_terminal=colour, markup=False, emoji=False, highlight=False
+    ).print(view)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert max(map(len, lines)) <= 80 or colour
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_a_plan_is_a_difference_with_its_warnings_and_its_end(framed):
+    text = drawn(views.plan_page(PLAN, now=NOW, framed=framed))
+    for part in (
+        f"Plan for box {DEMO_BOX}",
+        "- mode Home 1\n" if not framed else "- mode Home 1 ",
+        "+ mode Home UPS",
+        "WARNING",
+        "! It charges at several kW",
+        "until 12:05:00, your time (in 5 min)",
+    ):
+        assert part in text, part
+    assert "\x1b" not in text
+
+
+def test_the_difference_is_red_and_green_on_a_terminal():
+    text = drawn(views.plan_page(PLAN, now=NOW, framed=True), colour=True)
+    assert "\x1b[31m-" in text
+    assert "\x1b[32m+" in text
+
+
+def test_what_a_result_lacks_is_a_dash():
+    assert "- -" in drawn(views.plan_page({}, now=NOW, framed=False))
+    assert "not known until when" in drawn(views.plan_page({}, now=NOW, framed=True))
+    assert "Change - of box -" in drawn(views.report_page({}, now=NOW, framed=True))
+    assert "Nothing was changed" in drawn(views.changes_table({}, now=NOW, framed=True))
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_a_report_and_a_list_of_them_fit_eighty_columns(framed):
+    text = drawn(views.report_page(REPORT, now=NOW, framed=framed))
+    assert "APPLIED, seen 63 s after it was sent" in text
+    assert "The box shows the change." in text
+    pending = REPORT | {"status": "pending", "seconds": None, "can_be_undone": False}
+    values = {"changes": [REPORT, pending], "more": 3}
+    text = drawn(views.changes_table(values, now=NOW, framed=framed))
+    for part in ("11:00:00", "applied", "pending", "1bf84f4d9abd9478", "no way back", "3 older"):
+        assert part in text, part
+
+
+TOOL = Tool(
+    name="plan_change",
+    title="",
+    description="",
+    input_schema={
+        "properties": {
+            "mode": {"anyOf": [{"enum": ["Home 1", "Home UPS"]}, {"type": "null"}]},
+            "home_grid_v": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+            "charge_to_percent": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+            "undo": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        }
+    },
+)
+
+
+@pytest.mark.parametrize("typed", ["home_ups", "Home UPS", "HOME-UPS", "homeups"])
+def test_a_value_may_be_typed_in_any_way_that_means_it(typed):
+    assert arguments_of(TOOL, {"mode": typed}) == {"mode": "Home UPS"}
+
+
+def test_values_get_the_types_of_the_schema():
+    wishes = parse(["plan", "--home-grid-v", "off", "--charge-to", "80", "--undo", "12"], {}).wishes
+    assert arguments_of(TOOL, wishes) == {
+        "home_grid_v": False,
+        "charge_to_percent": 80,
+        "undo": "12",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wishes", "told"),
+    [
+        ({}, "--charge-to"),
+        ({"mode": "eco"}, "choose one of home_1, home_ups"),
+        ({"home_grid_v": "maybe"}, "on or off"),
+        ({"charge_to_percent": "much"}, "whole number"),
+        ({"boiler": "manual"}, "knows no --boiler"),
+    ],
+)
+def test_wishes_that_do_not_fit_are_told(wishes, told):
+    with pytest.raises(UsageFailure, match=told):
+        arguments_of(TOOL, wishes)
+
+
+def test_plans_are_kept_for_their_owner_only_without_tokens_and_until_they_expire(tmp_path):
+    kept = KeptPlans({"XDG_STATE_HOME": str(tmp_path)})
+    file = tmp_path / "oig-client" / "plans.json"
+    assert kept.find("x") is None
+    assert kept.keep(PLAN, NOW)
+    assert kept.find(PLAN["plan_token"])["before"] == "mode Home 1"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert PLAN["plan_token"] not in file.read_text()
+    late = NOW + timedelta(minutes=6)
+    assert kept.keep(PLAN | {"plan_token": "other", "expires_at": "2026-11-22T12:10:00Z"}, late)
+    assert kept.find(PLAN["plan_token"]) is None
+    for number in range(MOST + 5):
+        kept.keep(PLAN | {"plan_token": str(number)}, NOW)
+    assert len(json.loads(file.read_text())) == MOST
+    file.write_text("[broken")
+    assert kept.find("other") is None
+    file.unlink()
+    file.mkdir()
+    assert kept.keep(PLAN, NOW) is False
+    assert [each.name for each in file.parent.iterdir()] == ["plans.json"]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    journal = tmp_path_factory.mktemp("journal") / "journal.db"
+    with running_fleet(1, OIG_CONTROL="on", OIG_JOURNAL=str(journal)) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def house(fleet):
+    """Give each test a box of its own: one that is under way would keep it from changing."""
+    portal = fleet.portal
+    portal.switch(delay=0)
+    number = house.number = getattr(house, "number", 0) + 1
+    email = f"house{number}@example.com"
+    portal.add_account(email, "pw")
+    yield email
+    portal.clear_faults()
+
+
+@pytest.fixture
+def env(house, fleet, tmp_path):
+    ring = tmp_path / "keyring.json"
+    ring.write_text(json.dumps({f"oig-client {fleet.url}": Login(house, "pw").packed()}))
+    return environment("InFile", ring) | {
+        "OIG_MCP_URL": fleet.url,
+        "XDG_STATE_HOME": str(tmp_path),
+    }
+
+
+@pytest.fixture
+def client(capsys, monkeypatch, env):
+    """Run the client without a terminal, with a login that is kept."""
+    for name in ("OIG_PASSWORD", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("keyring.core._keyring_backend", None)
+
+    def run(*argv, stdin=""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code = main(list(argv))
+        out, err = capsys.readouterr()
+        assert "\x1b" not in out + err
+        assert "Traceback" not in err
+        return code, out, err
+
+    return run
+
+
+def planned(client, *argv):
+    code, out, err = client("plan", *argv, "--json")
+    assert (code, err) == (ExitCode.OK, "")
+    return json.loads(out)
+
+
+def writes(fleet, box):
+    return [each for each in fleet.portal.writes() if each["box"] == box]
+
+
+def test_a_plan_tells_how_to_apply_it_and_changes_nothing(client, fleet):
+    code, out, err = client("plan", "--mode", "home_ups")
+    assert (code, err) == (ExitCode.OK, "")
+    assert "\n- mode Home 1\n+ mode Home UPS\n" in out
+    assert "! In Home UPS" in out
+    assert out.splitlines()[-1].startswith("oig-client apply plan_")
+    code, out, _ = client("plan", "--mode", "home_7")
+    assert code == ExitCode.USAGE
+    plan = planned(client, "--mode", "home_ups")
+    assert writes(fleet, plan["box_id"]) == []
+
+
+def test_a_change_is_applied_seen_listed_and_taken_back(client, fleet):
+    plan = planned(client, "--mode", "home_2")
+    box = plan["box_id"]
+    code, out, err = client("apply", "-", "--yes-apply-to", box, stdin=plan["plan_token"] + "\n")
+    assert code == ExitCode.OK, err
+    assert "+ mode Home 2" in err
+    assert "APPLIED" in out
+    code, out, _ = client("change", plan["change_id"], "--json")
+    assert (code, json.loads(out)["status"]) == (ExitCode.OK, "applied")
+    code, out, _ = client("changes", "--limit", "5")
+    assert (code, plan["change_id"] in out) == (ExitCode.OK, True)
+    code, out, _ = client("changes", "--json")
+    assert len(json.loads(out)["changes"]) == 1
+    # The token is used: the server says so.
+    code, out, err = client("apply", plan["plan_token"], "--yes-apply-to", box, "--json")
+    assert (code, err) == (ExitCode.TOOL, "")
+    assert json.loads(out)["error"]["kind"] == "tool_error"
+    assert len(writes(fleet, box)) == 1
+
+
+def test_without_a_terminal_the_box_has_to_be_named(client, fleet):
+    plan = planned(client, "--mode", "home_3")
+    for argv, kind in (
+        (["apply", plan["plan_token"]], "not_confirmed"),
+        (["apply", plan["plan_token"], "--yes-apply-to", "7"], "other_box"),
+        (["plan", "--mode", "home_3", "--apply"], "not_confirmed"),
+        (["apply", "plan_of_somebody", "--yes-apply-to", plan["box_id"]], "unknown_plan"),
+        (["apply"], "missing_parameter"),
+        (["plan", "--mode", "home_3", "--yes-apply-to", plan["box_id"]], "usage"),
+    ):
+        code, out, err = client(*argv, "--json")
+        assert (code, err) == (ExitCode.USAGE, ""), argv
+        assert json.loads(out)["error"]["kind"] == kind
+    assert writes(fleet, plan["box_id"]) == []
+
+
+def test_what_is_pending_is_no_success_unless_nobody_waits(client, fleet):
+    fleet.portal.switch(delay=600)
+    plan = planned(client, "--mode", "home_2")
+    yes = ["--yes-apply-to", plan["box_id"], "--json"]
+    code, out, _ = client("apply", plan["plan_token"], *yes, "--no-wait")
+    assert (code, json.loads(out)["status"]) == (ExitCode.OK, "pending")
+
+
+def test_waiting_ends_in_time(client, fleet):
+    fleet.portal.switch(delay=600)
+    box = planned(client, "--mode", "home_2")["box_id"]
+    argv = ["plan", "--mode", "home_2", "--apply", "--yes-apply-to", box, "--wait", "0.1"]
+    code, out, err = client(*argv)
+    assert (code, "PENDING" in out) == (ExitCode.TOOL, True)
+    assert "oig-client change " in err
+
+
+@pytest.mark.parametrize("kind", ["drop", "error"])
+def test_an_outcome_that_is_not_clear_is_no_success_and_not_repeated(client, fleet, kind):
+    plan = planned(client, "--mode", "home_2")
+    before = len(fleet.portal.writes())
+    fleet.portal.fault(kind, endpoint="writes")
+    argv = ["apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--json"]
+    code, out, _ = client(*argv)
+    assert code == ExitCode.TOOL
+    assert json.loads(out)["status"] in {"unclear", "failed"}
+    assert len(fleet.portal.writes()) == before + 1
+
+
+def test_a_lost_answer_says_how_to_look_and_is_not_sent_again(client, fleet):
+    plan = planned(client, "--mode", "home_2")
+    before = len(fleet.portal.writes())
+    fleet.portal.fault("slow", endpoint="writes", latency=3)
+    argv = ["apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--timeout", "1.5"]
+    code, _, err = client(*argv)
+    assert code == ExitCode.UNREACHABLE
+    assert "not sent again" in err
+    assert f"oig-client change {plan['change_id']}" in err
+    assert len(fleet.portal.writes()) <= before + 1
+
+
+def test_a_server_without_control_says_how_it_is_switched_on(client, box_server):
+    for argv in (["plan", "--mode", "home_1"], ["changes"], ["change", "1"]):
+        code, out, _ = client(*argv, "--url", box_server.url, "--json")
+        assert code == ExitCode.TOOL
+        assert json.loads(out)["error"]["kind"] == "control_off"
+        assert "OIG_CONTROL=on" in json.loads(out)["error"]["message"]
+
+
+def test_another_server_is_not_said_to_be_switched_off(client, mcp_server):
+    code, _, err = client("plan", "--mode", "home_1", "--url", mcp_server.url)
+    assert code == ExitCode.NOT_MCP
+    assert "plan_change" in err
+
+
+def test_the_shell_has_the_commands_too(client):
+    code, out, _ = client("shell", stdin="plan --mode home_3\nchanges\n")
+    assert code == ExitCode.OK
+    assert "+ mode Home 3" in out
+    assert "Nothing was changed through this server." in out
+
+
+@pytest.fixture
+def screen(terminal, env):
+    def start(*argv):
+        return terminal([sys.executable, "-m", "client", *argv], env)
+
+    return start
+
+
+QUESTION = "type the last 4 digits"
+
+
+def test_typing_the_digits_of_the_box_applies(screen, client, fleet):
+    box = planned(client, "--mode", "home_2")["box_id"]
+    shown = screen("plan", "--mode", "home_2", "--apply")
+    shown.expect(QUESTION)
+    assert "+ mode Home 2" in shown.text
+    shown.send(f"{box[-4:]}\r")
+    assert shown.wait() == ExitCode.OK
+    assert "APPLIED" in shown.text
+    assert max(map(len, shown.lines)) <= 80
+    assert len(writes(fleet, box)) == 1
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y\r", 2), ("\r", 2), ("\x04", 2), ("\x03", 130)])
+def test_anything_else_changes_nothing(screen, client, fleet, typed, code):
+    plan = planned(client, "--mode", "home_2")
+    shown = screen("apply", plan["plan_token"])
+    shown.expect(QUESTION)
+    shown.send(typed)
+    assert shown.wait() == code
+    assert "Nothing was changed." in shown.text
+    assert writes(fleet, plan["box_id"]) == []
+
+
+def test_ctrl_c_stops_looking_and_says_that_the_change_goes_on(screen, client, fleet):
+    fleet.portal.switch(delay=600)
+    plan = planned(client, "--mode", "home_2")
+    shown = screen("apply", plan["plan_token"], "--yes-apply-to", plan["box_id"])
+    shown.expect("Waiting for the box")
+    shown.send("\x03")
+    assert shown.wait() == ExitCode.INTERRUPTED
+    assert "The change goes on" in shown.text
+    assert f"oig-client change {plan['change_id']}" in shown.text
+    assert len(writes(fleet, plan["box_id"])) == 1

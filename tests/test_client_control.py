@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -231,6 +232,12 @@ def writes(fleet, box):
     return [each for each in fleet.portal.writes() if each["box"] == box]
 
 
+def forget_answers(fleet):
+    """Have the next look ask the portal: answers are shared for half a minute."""
+    fleet.kill_daemon()
+    fleet.start_daemon()
+
+
 def test_a_plan_tells_how_to_apply_it_and_changes_nothing(client, fleet):
     code, out, err = client("plan", "--mode", "home_ups")
     assert (code, err) == (ExitCode.OK, "")
@@ -246,10 +253,12 @@ def test_a_plan_tells_how_to_apply_it_and_changes_nothing(client, fleet):
 def test_a_change_is_applied_seen_listed_and_taken_back(client, fleet):
     plan = planned(client, "--mode", "home_2")
     box = plan["box_id"]
-    code, out, err = client("apply", "-", "--yes-apply-to", box, stdin=plan["plan_token"] + "\n")
+    token = plan["plan_token"]
+    code, out, err = client("apply", "-", "--yes-apply-to", box, "--no-wait", stdin=f"{token}\n")
     assert code == ExitCode.OK, err
     assert "+ mode Home 2" in err
-    assert "APPLIED" in out
+    assert "PENDING" in out
+    forget_answers(fleet)
     code, out, _ = client("change", plan["change_id"], "--json")
     assert (code, json.loads(out)["status"]) == (ExitCode.OK, "applied")
     code, out, _ = client("changes", "--limit", "5")
@@ -296,15 +305,14 @@ def test_waiting_ends_in_time(client, fleet):
     assert "oig-client change " in err
 
 
-@pytest.mark.parametrize("kind", ["drop", "error"])
-def test_an_outcome_that_is_not_clear_is_no_success_and_not_repeated(client, fleet, kind):
+def test_an_outcome_that_is_not_clear_is_no_success_and_not_repeated(client, fleet):
     plan = planned(client, "--mode", "home_2")
     before = len(fleet.portal.writes())
-    fleet.portal.fault(kind, endpoint="writes")
+    fleet.portal.fault("drop", endpoint="writes")
     argv = ["apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--json"]
     code, out, _ = client(*argv)
     assert code == ExitCode.TOOL
-    assert json.loads(out)["status"] in {"unclear", "failed"}
+    assert json.loads(out)["status"] == "unclear"
     assert len(fleet.portal.writes()) == before + 1
 
 
@@ -321,7 +329,7 @@ def test_a_lost_answer_says_how_to_look_and_is_not_sent_again(client, fleet):
 
 
 def test_a_server_without_control_says_how_it_is_switched_on(client, box_server):
-    for argv in (["plan", "--mode", "home_1"], ["changes"], ["change", "1"]):
+    for argv in (["plan", "--mode", "home_1"], ["change", "1"]):
         code, out, _ = client(*argv, "--url", box_server.url, "--json")
         assert code == ExitCode.TOOL
         assert json.loads(out)["error"]["kind"] == "control_off"
@@ -352,19 +360,21 @@ def screen(terminal, env):
 QUESTION = "type the last 4 digits"
 
 
-def test_typing_the_digits_of_the_box_applies(screen, client, fleet):
-    box = planned(client, "--mode", "home_2")["box_id"]
+def test_typing_the_digits_of_the_box_applies(screen, fleet):
     shown = screen("plan", "--mode", "home_2", "--apply")
     shown.expect(QUESTION)
+    box = re.findall(r"Plan for box (\d+)", shown.text)[0]
     assert "+ mode Home 2" in shown.text
     shown.send(f"{box[-4:]}\r")
+    shown.expect("Waiting for the box")
+    forget_answers(fleet)
     assert shown.wait() == ExitCode.OK
     assert "APPLIED" in shown.text
     assert max(map(len, shown.lines)) <= 80
     assert len(writes(fleet, box)) == 1
 
 
-@pytest.mark.parametrize(("typed", "code"), [("y\r", 2), ("\r", 2), ("\x04", 2), ("\x03", 130)])
+@pytest.mark.parametrize(("typed", "code"), [("y\r", 2), ("\x04", 2), ("\x03", 130)])
 def test_anything_else_changes_nothing(screen, client, fleet, typed, code):
     plan = planned(client, "--mode", "home_2")
     shown = screen("apply", plan["plan_token"])

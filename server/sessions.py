@@ -58,7 +58,7 @@ PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
     ),
     PortalServerError.reason: (PortalServerError, "the portal answered with an internal error."),
     PortalBusy.reason: (PortalBusy, "the portal asked for fewer requests."),
-    PortalUnexpected.reason: (PortalUnexpected, "the portal gave an answer that is no login."),
+    PortalUnexpected.reason: (PortalUnexpected, "the portal gave an answer that makes no sense."),
 }
 
 
@@ -262,7 +262,7 @@ def unavailable(reason: str, seconds: float) -> SessionError:
     wait = f" Try again in {_whole(seconds)} seconds."
     if reason == PACED:
         return TooManyLogins(
-            "Many requests for OIG Cloud are waiting at this server, which sends only a few at once."
+            "Many requests for OIG Cloud are waiting here, and this server sends a few at a time."
             + wait,
             retry_after=seconds,
         )

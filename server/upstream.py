@@ -18,11 +18,12 @@ from datetime import date
 from typing import Any, Literal, Protocol
 
 from .access import Access, Caller, Granted
-from .cache.outcomes import Hit, Lease, Unavailable
+from .cache.outcomes import EXPIRED, Hit, Lease, Unavailable
 from .errors import (
     CacheUnavailable,
     PortalError,
     PortalUnexpected,
+    SessionError,
     SessionExpired,
 )
 from .sealing import Keys, Sealer
@@ -135,6 +136,9 @@ class Upstream:
         key = self._sealer.answer_key(granted.keys, what)
         try:
             outcome = await self._store.share(key, granted.keys.account)
+            if isinstance(outcome, Unavailable) and outcome.reason == EXPIRED:
+                # The session of whoever asked for all was dead: now one of those who waited asks.
+                outcome = await self._store.share(key, granted.keys.account)
         except CacheUnavailable:
             return await self._fetch(granted, read)
         match outcome:
@@ -144,6 +148,8 @@ class Upstream:
                 return kept or await self._fetch(granted, read)
             case Lease(token=token):
                 return await self._detached(self._lead(granted, key, token, ttl, read))
+            case Unavailable(reason=reason) if reason == EXPIRED:
+                return await self._fetch(granted, read)
             case Unavailable(reason=reason, retry_after=seconds):
                 raise unavailable(reason, seconds)
             case _:
@@ -163,8 +169,11 @@ class Upstream:
         except PortalError as exc:
             await self._abstain(key, token, exc.reason, exc.retry_after or RETRY_AFTER)
             raise
+        except SessionError:
+            # What is wrong with this caller's session says nothing about the next one's.
+            await self._abstain(key, token, EXPIRED, 0.0)
+            raise
         except BaseException:
-            # Whatever was wrong with this caller's session says nothing about the next one's.
             await self._abstain(key, token, "shutdown", 1.0)
             raise
         value = self._sealed(granted.keys, key, fetched)

@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from .fleet import post, running_fleet
+from .fleet import post, running_fleet, wait_until
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
 
 MODERN = "2026-07-28"
@@ -326,3 +326,22 @@ async def test_headers_of_a_client_serve_all_its_calls(fleet):
     ):
         assert not (await client.call_tool("check_auth", {})).is_error
         assert not (await client.call_tool("get_live_data", {})).is_error
+
+
+async def test_a_dead_session_of_one_who_asked_for_all_is_not_the_others_problem(fleet):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    owner = {"Authorization": basic("demo@example.com")}
+    handle = call(fleet, "check_auth", **owner)["structuredContent"]["session"]
+    fleet.portal.end_sessions()
+    fleet.portal.fault("slow", endpoint="live", latency=1, requests=1)
+    first = asyncio.create_task(asyncio.to_thread(call, fleet, "list_boxes", {"session": handle}))
+    await asyncio.to_thread(
+        wait_until, "the read", lambda: fleet.portal.state()["requests"]["live"] == 1
+    )
+    others = await asyncio.gather(
+        *(asyncio.to_thread(call, fleet, "list_boxes", {}, **owner) for _ in range(5))
+    )
+    assert (await first)["isError"]
+    assert not any(other["isError"] for other in others)
+    assert fleet.portal.logins("demo@example.com")["attempts"] == 2

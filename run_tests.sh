@@ -29,7 +29,8 @@ check ruff check
 check mypy
 
 echo "--- pytest"
-pytest "$@"
+# A file's tests stay together: many share a server.
+pytest -n 3 --dist loadfile "$@"
 code=$?
 if [ "$code" = 0 ] && [ ${#failed[@]} -gt 0 ]; then
     printf 'run_tests.sh: failed: %s\n' "${failed[@]}" >&2

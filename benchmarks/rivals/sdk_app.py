@@ -28,7 +28,7 @@ TTL = 43200.0
 def make_server() -> MCPServer[None]:
     """Make the MCP server with its one tool."""
     server: MCPServer[None] = MCPServer("rival", log_level="WARNING")
-    sessions: dict[bytes, tuple[str, float]] = {}
+    sessions: dict[bytes, tuple[str, float, str]] = {}
 
     @server.tool()
     async def check_auth(email: Email, password: Password) -> CheckAuth:
@@ -37,15 +37,17 @@ def make_server() -> MCPServer[None]:
         found = sessions.get(key)
         if found is None or found[1] <= time.time():
             session_id, expires_at = secrets.token_hex(13), time.time() + TTL
-            sessions[key] = session_id, expires_at
+            handle = f"oig_{secrets.token_urlsafe(24)}"
+            sessions[key] = session_id, expires_at, handle
         else:
-            session_id, expires_at = found
+            session_id, expires_at, handle = found
         return CheckAuth(
             email=email,
             password_length=len(password),
             cache_status="new_session_created" if found is None else "session_from_cache",
             session_id_preview=preview(session_id),
             expires_at=datetime.fromtimestamp(expires_at, UTC).replace(microsecond=0),
+            session=handle,
         )
 
     return server

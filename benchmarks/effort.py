@@ -37,9 +37,9 @@ class Effort:
 
 
 FULL = Effort(
-    pairs=7,
+    pairs=5,
     turns=6,
-    starts=9,
+    starts=5,
     requests=400,
     warm_up=1600,
     seconds=10.0,
@@ -47,7 +47,7 @@ FULL = Effort(
     few=1000,
     many=100_000,
     misses=200,
-    fills=3,
+    fills=2,
 )
 QUICK = Effort(
     pairs=3,

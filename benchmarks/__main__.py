@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     console.print(report.table(sections))
     if len(chosen) == len(PARTS) and effort is FULL:
+        facts.append(("load average after", machine.load()))
         facts.append(("duration", f"{(time.monotonic() - begin) / 60:.0f} minutes"))
         date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
         REPORT.write_text(report.markdown(sections, facts, "python -m benchmarks", date))

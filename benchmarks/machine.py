@@ -18,7 +18,6 @@ PACKAGES = ("mcp", "pydantic", "starlette", "uvicorn", "uvloop", "httptools", "m
 
 def describe() -> list[tuple[str, str]]:
     """Return name and value of each fact."""
-    load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
     return [
         ("processor", f"{_processor()}, {os.cpu_count()} cores"),
         ("memory", f"{psutil.virtual_memory().total / 1e9:.0f} GB"),
@@ -26,8 +25,13 @@ def describe() -> list[tuple[str, str]]:
         ("Python", platform.python_version()),
         ("packages", ", ".join(f"{name} {version(name)}" for name in (*PACKAGES, "hiredis"))),
         ("Redis server", _redis()),
-        ("load average before (1, 5, 15 minutes)", load),
+        ("load average before (1, 5, 15 minutes)", load()),
     ]
+
+
+def load() -> str:
+    """Return how busy the machine is; what others do on it is the greatest part of the noise."""
+    return ", ".join(f"{each:.2f}" for each in os.getloadavg())
 
 
 def _processor() -> str:

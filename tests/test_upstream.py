@@ -1,0 +1,104 @@
+"""Answers shared by everybody who may have them, and by nobody else."""
+
+import asyncio
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.access import Access, Caller
+from server.errors import AccessDenied, CredentialsRejected, TooManyAttempts, TooManyLogins
+from server.handles import Handles
+from server.readings.boxes import list_boxes
+from server.sealing import Credential, Sealer
+from server.sessions import Sessions
+from server.store.local import LocalStore
+from server.upstream import Upstream
+
+from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess
+
+SECRET = b"s" * 32
+NOW = datetime.now(UTC)
+BOXES = {"demo@example.com": {DEMO_BOX}, "demo2@example.com": {SECOND_BOX, QUEEN_BOX}}
+OWNERS = sorted(BOXES)
+
+actions = st.tuples(
+    st.sampled_from(OWNERS),
+    st.sampled_from(["password", "password", "handle", "wrong", "others handle"]),
+    st.sampled_from(["home", "away"]),
+    st.integers(0, 3),  # how many turns of the loop it comes later
+)
+
+
+class House:
+    """Everything of a worker between a tool and the portal, in this process."""
+
+    def __init__(self) -> None:
+        # The pace of logins and reads must not make the test wait: its clock runs by itself.
+        ticks = itertools.count(step=2.0)
+        self.portal = InProcess()
+        self.client = self.portal.client()
+        self.store = LocalStore(now=lambda: next(ticks))
+        sealer, handles = Sealer(SECRET, InProcess.base_url), Handles(SECRET)
+        self.sessions = Sessions(self.store, self.client, sealer, handles, ttl=43200.0)
+        self.access = Access(self.sessions, self.store, handles, sealer)
+        self.upstream = Upstream(self.store, self.access, self.client, sealer)
+
+    async def close(self) -> None:
+        await self.upstream.aclose()
+        await self.sessions.aclose()
+        await self.store.aclose()
+        await self.client.aclose()
+
+
+def caller(email, password="demo", handle=None, source="home"):
+    return Caller(Credential(email, password), handle, source, source)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(actions, min_size=2, max_size=12))
+def test_however_calls_interleave_nobody_sees_anothers_boxes(calls):
+    async def run():
+        house = House()
+        handles = {}
+        for email in OWNERS:
+            handles[email] = (await house.access.open(caller(email))).session.handle
+
+        async def call(email, way, source, later):
+            for _ in range(later):
+                await asyncio.sleep(0)
+            who, owner = caller(email, source=source), email
+            if way == "wrong":
+                who = caller(email, "wrong", source=source)
+            elif way == "handle":
+                who = Caller(None, handles[email], source, source)
+            elif way == "others handle":
+                # The handle says whose data it is, whoever else the call names.
+                owner = next(other for other in OWNERS if other != email)
+                who = caller(email, handle=handles[owner], source=source)
+            try:
+                fetched = await house.upstream.live(who)
+            except (AccessDenied, CredentialsRejected, TooManyAttempts, TooManyLogins):
+                return
+            assert way != "wrong"
+            told = {box.id for box in list_boxes(fetched.payload, NOW).boxes}
+            assert told == BOXES[owner]
+
+        try:
+            await asyncio.gather(*(call(*one) for one in calls))
+        finally:
+            await house.close()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+async def test_a_handle_of_nobody_and_a_call_of_nobody_are_told_what_to_do():
+    house = House()
+    try:
+        for who in (Caller(None, None, "home", "home"), Caller(None, "oig_x", "home", "home")):
+            with pytest.raises(AccessDenied, match="check_auth"):
+                await house.upstream.live(who)
+    finally:
+        await house.close()

@@ -22,7 +22,7 @@ def test_boxes_are_listed_with_what_they_can_do():
     assert full.type_number == 3002
     assert full.online is True
     assert full.live_data is True
-    assert full.last_contact_at == datetime(2026, 6, 10, 9, 30, 4, tzinfo=UTC)
+    assert full.measured_at == datetime(2026, 6, 10, 9, 30, 4, tzinfo=UTC)
     assert full.capabilities.model_dump() == {
         "boiler": True,
         "wallbox": False,

@@ -58,9 +58,10 @@ class BoxSummary(Reading):
             "the portal does not say when it did."
         )
     )
-    last_contact_at: datetime | None = Field(
+    measured_at: datetime | None = Field(
         description="When the box last reported to the portal (UTC)."
     )
+    age_s: int | None = Field(description="Seconds since then.")
     live_data: bool = Field(
         description="Live data is enabled, so powers are seconds and not minutes old."
     )
@@ -109,10 +110,10 @@ def choose_box(payload: object, box_id: str | None) -> str:
 
 
 def _summary(box: Box, now: datetime) -> BoxSummary:
-    last = box.last_contact("last_contact_at", now)
+    last = box.last_contact("measured_at", now)
     age = freshness.age_s(last, now)
     if age is None:
-        box.reasons.copy("last_contact_at", "online")
+        box.reasons.copy("measured_at", "age_s", "online")
     app = box.code("capabilities.flexibility", "box_prm2", "app")
     model = fitted.variant(box)
     if model is None:
@@ -123,7 +124,8 @@ def _summary(box: Box, now: datetime) -> BoxSummary:
         model=model,
         type_number=box.code("type_number", "device", "id_type"),
         online=None if age is None else age <= freshness.SLOW_LIMIT_S,
-        last_contact_at=last,
+        measured_at=last,
+        age_s=age,
         live_data=box.live,
         capabilities=Capabilities(
             boiler=fitted.has_boiler(box),

@@ -70,6 +70,10 @@ class BoxBypass(Reading):
     """The bypass of one box, as far as notifications tell."""
 
     box_id: str = Field(description="The box.")
+    measured_at: datetime | None = Field(
+        description="When the box last reported to the portal (UTC); null when that is not known."
+    )
+    age_s: int | None = Field(description="Seconds since then.")
     bypass: Bypass
 
 
@@ -148,18 +152,29 @@ def reading_tools(
     ) -> Notices:
         asking = caller(context, session=session)
         present = await upstream.live(asking)
-        listed = [box.id for box in boxes.list_boxes(present.payload, now()).boxes]
+        listed = boxes.list_boxes(present.payload, now()).boxes
         if box_id is not None:
             box_id = boxes.choose_box(present.payload, box_id)
-            listed = [box_id]
+            listed = tuple(box for box in listed if box.id == box_id)
         fetched = await upstream.notifications(asking)
         read = notices.notifications(fetched.payload, now())
         chosen = notices.select(read, box_id=box_id, since=since)
         return Notices(
             notifications=tuple(chosen[:limit]),
             more=max(0, len(chosen) - limit),
-            bypasses=tuple(BoxBypass(box_id=box, bypass=bypass(read, box)) for box in listed),
-            warnings=() if read else (EMPTY,),
+            bypasses=tuple(
+                BoxBypass(
+                    box_id=box.id,
+                    measured_at=box.measured_at,
+                    age_s=box.age_s,
+                    bypass=bypass(read, box.id),
+                )
+                for box in listed
+            ),
+            warnings=(
+                *(() if read else (EMPTY,)),
+                *(SILENT.format(id=box.id) for box in listed if box.online is False),
+            ),
             source=fetched.source,
             fetched_at=_moment(fetched),
         )
@@ -175,6 +190,10 @@ def reading_tools(
 EMPTY = (
     "The portal's list of notifications is empty. That is how an account without any looks, and "
     "rarely how the portal answers when it has trouble."
+)
+
+SILENT = (
+    "Box {id} has not reported for a while: what it would notify of now does not reach the portal."
 )
 
 LIST_BOXES = """\

@@ -8,9 +8,11 @@ Importing this module loads the SDK, which takes the better part of a second: im
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -37,6 +39,21 @@ PAUSE = 0.3
 """Seconds before the one retry: long enough for a restarted worker to listen again."""
 MAX_PAGES = 100
 """A server whose list of tools never ends must not hold us."""
+
+
+def _run(function: Callable[[], Awaitable[T]]) -> T:
+    """Run to the end. Ctrl-C stays Ctrl-C, even if the SDK ends with an error when cancelled."""
+
+    async def watched() -> T:
+        try:
+            return await function()
+        except Exception:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise KeyboardInterrupt from None
+            raise
+
+    return anyio.run(watched)
 
 
 @dataclass(slots=True)
@@ -80,7 +97,7 @@ class Endpoint:
         async def ask(client: Client, _scope: anyio.CancelScope, _: _Progress) -> offers.Catalogue:
             return await _listed(client)
 
-        return anyio.run(self._insist, ask)
+        return _run(partial(self._insist, ask))
 
     def call(
         self,
@@ -119,7 +136,7 @@ class Endpoint:
                 is_error=answer.is_error,
             )
 
-        return anyio.run(self._insist, ask, login)
+        return _run(partial(self._insist, ask, login))
 
     async def _insist(
         self,

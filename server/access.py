@@ -27,7 +27,10 @@ FailureLog = Callable[[str, bytes, SessionError], None]
 """Told of a failed login: the caller's address, the account's key, what was wrong."""
 
 MAX_EMAIL = 254
+"""Characters of an e-mail address: RFC 5321 4.5.3.1.3, less the angle brackets."""
+
 MAX_PASSWORD = 1024
+"""Characters of a password: no portal takes more, and hashing must stay cheap."""
 
 ENDED = (
     "The session handle is not valid, or has ended. Call check_auth again with e-mail and password "

@@ -10,7 +10,7 @@ from mcp.server.mcpserver.context import Context
 from mcp_types import ToolAnnotations
 from pydantic import AfterValidator, BaseModel, Field
 
-from ..access import Access
+from ..access import MAX_EMAIL, MAX_PASSWORD, Access
 from ..errors import AccessDenied
 from .asking import caller
 from .checked import CheckedTool
@@ -43,7 +43,7 @@ Email = Annotated[
     Field(
         description="E-mail address of the user's OIG Cloud account.",
         min_length=1,
-        max_length=254,  # RFC 5321 4.5.3.1.3, less the angle brackets
+        max_length=MAX_EMAIL,
         json_schema_extra={"format": "email"},
     ),
     AfterValidator(_encodable),
@@ -58,7 +58,7 @@ Password = Annotated[
             "shorten, repeat or store it."
         ),
         min_length=1,
-        max_length=1024,  # no portal takes more, and hashing must stay cheap
+        max_length=MAX_PASSWORD,
         json_schema_extra={"format": "password", "writeOnly": True},
     ),
     AfterValidator(_encodable),

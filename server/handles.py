@@ -43,8 +43,7 @@ class Handles:
 
     def make(self) -> str:
         """Return a new handle."""
-        raw = self._random_bytes(HANDLE_BYTES)
-        return PREFIX + base64.urlsafe_b64encode(raw).decode()
+        return _encode(self._random_bytes(HANDLE_BYTES))
 
     def key(self, handle: str) -> bytes:
         """Return the 32-byte key under which a handle's record is kept.
@@ -75,11 +74,16 @@ class Handles:
         return hmac.digest(self._secret, purpose + b"\0" + raw, "sha256")
 
 
+def _encode(raw: bytes) -> str:
+    return PREFIX + base64.urlsafe_b64encode(raw).decode()
+
+
 def _decode(handle: str) -> bytes:
     if not handle.startswith(PREFIX):
         raise ValueError("not a handle")
     # binascii.Error is a ValueError.
     raw = base64.b64decode(handle.removeprefix(PREFIX), altchars=b"-_", validate=True)
-    if len(raw) != HANDLE_BYTES:
+    # The decoder also takes the other alphabet's letters: a handle has one spelling.
+    if len(raw) != HANDLE_BYTES or _encode(raw) != handle:
         raise ValueError("not a handle")
     return raw

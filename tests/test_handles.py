@@ -40,6 +40,13 @@ def test_the_record_shows_no_key_and_opens_under_no_other_secret():
     assert Handles(b"t" * 32).key(handle) != HANDLES.key(handle)
 
 
+def test_a_handle_has_one_spelling():
+    handle = Handles(SECRET, random_bytes=lambda n: b"\xff" * n).make()
+    assert HANDLES.key(handle)
+    with pytest.raises(ValueError, match="not a handle"):
+        HANDLES.key(handle.replace("_", "/").replace("oig/", "oig_", 1))
+
+
 @given(st.text(max_size=60))
 def test_any_other_text_is_no_handle(text):
     with pytest.raises(ValueError, match=r"."):

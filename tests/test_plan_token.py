@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import string
+from dataclasses import replace
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from server.control.boiler_mode import BoilerMode
@@ -58,12 +61,21 @@ def test_no_other_account_secret_or_portal_opens_it(plan):
 
 
 @given(st.data())
-def test_a_token_with_any_character_changed_does_not_open_as_another_plan(data):
+def test_a_token_with_any_character_changed_does_not_open(data):
     token = PLANS.seal(ACCOUNT, ONE)
     place = data.draw(st.integers(0, len(token) - 1))
     char = data.draw(st.characters(codec="utf-8").filter(lambda char: char != token[place]))
-    # The last character holds a few bits that no byte is made of.
-    assert PLANS.open(ACCOUNT, token[:place] + char + token[place + 1 :]) in {None, ONE}
+    assume(not char.isspace())  # Around a token it is cut off, as a paste may bring it.
+    assert PLANS.open(ACCOUNT, token[:place] + char + token[place + 1 :]) is None
+
+
+@pytest.mark.parametrize("length", [20, 21, 22])
+def test_a_token_has_one_spelling(length):
+    """Base64 text may end in bits that no byte is made of; a decoder overlooks them."""
+    token = PLANS.seal(ACCOUNT, replace(ONE, box_id="2" * length))
+    alphabet = string.ascii_letters + string.digits + "-_+/="
+    others = [token[:-1] + char for char in alphabet if char != token[-1]]
+    assert [one for one in [*others, token + "=", token + "=="] if PLANS.open(ACCOUNT, one)] == []
 
 
 @given(st.text(max_size=600))

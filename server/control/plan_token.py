@@ -96,7 +96,7 @@ class Plans:
         rest = json.dumps([plan.box_id, plan.undoes, encode(plan.change)], separators=(",", ":"))
         nonce = self._random_bytes(NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, head + rest.encode(), FORMAT + account)
-        return PREFIX + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+        return _encoded(sealed)
 
     def open(self, account: bytes, token: str) -> Plan | None:
         """Read a token; None for anything that was not sealed here for this account."""
@@ -120,6 +120,10 @@ class Plans:
         return hmac.digest(self._secret, message, "sha256")
 
 
+def _encoded(sealed: bytes) -> str:
+    return PREFIX + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+
 def _decoded(token: str) -> bytes | None:
     token = token.strip()
     body = token.removeprefix(PREFIX)
@@ -129,4 +133,6 @@ def _decoded(token: str) -> bytes | None:
         raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
     except ValueError:
         return None
-    return raw if len(raw) > NONCE_BYTES else None
+    # The last character may hold bits that no byte is made of, and the decoder overlooks them: a
+    # token is only what was written here, to the letter (RFC 4648, section 3.5).
+    return raw if len(raw) > NONCE_BYTES and _encoded(raw) == token else None

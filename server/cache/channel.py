@@ -110,6 +110,8 @@ class Channel(asyncio.BufferedProtocol):
         self._cancels: dict[int, int] = {}
         self._last_id = 0
         self._unsent: list[bytes] = []
+        # Whether the last write that waited for company had any.
+        self._company = False
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = math.inf
         self._silences = 0
@@ -240,8 +242,9 @@ class Channel(asyncio.BufferedProtocol):
             self._unsent.append(frame)
             if len(self._unsent) >= FLUSH_FRAMES:
                 self._flush()
-        elif self._calls:
-            # Others are under way, so more may follow in this round of the loop: one write for all.
+        elif self._calls or self._company:
+            # Under load more will follow in this round of the loop: one write for all, and one
+            # wake-up of the daemon. A caller on its own does not wait for it.
             self._unsent.append(frame)
             self._loop.call_soon(self._flush)
         else:
@@ -254,6 +257,7 @@ class Channel(asyncio.BufferedProtocol):
         return answer
 
     def _flush(self) -> None:
+        self._company = len(self._unsent) > 1
         if self._unsent and self.usable and self._transport is not None:
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()

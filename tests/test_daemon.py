@@ -86,7 +86,11 @@ class Wire:
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE)
-        self.socket.connect(str(path))
+        try:
+            self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
         self.reader = wire.FrameReader(wire.MAX_REPLY_BYTES)
         self.messages: list[wire.Reply | wire.Notice] = []
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from .cache.outcomes import (
     PACED,
@@ -19,6 +18,7 @@ from .cache.outcomes import (
     Rejected,
     Unavailable,
 )
+from .detached import Detached
 from .errors import (
     CacheUnavailable,
     CredentialsRejected,
@@ -115,7 +115,7 @@ class Sessions:
         self._handles = handles
         self._ttl = ttl
         self._wall = wall
-        self._logins: set[asyncio.Task[Opened]] = set()
+        self._logins = Detached[Opened]()
 
     async def open(self, credential: Credential, source: str) -> Opened:
         """Return the cached session of `credential`, or log in.
@@ -169,9 +169,7 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Stop the logins that are still under way and give their leases back."""
-        for task in self._logins:
-            task.cancel()
-        await asyncio.gather(*self._logins, return_exceptions=True)
+        await self._logins.aclose()
 
     async def _resolve(self, credential: Credential, keys: Keys, outcome: Outcome) -> Opened:
         match outcome:
@@ -185,7 +183,7 @@ class Sessions:
                     )
                 return Opened(session, "session_from_cache")
             case Lease(token=token):
-                return await self._detached(self._log_in(credential, keys, token))
+                return await self._logins.run(self._log_in(credential, keys, token))
             case Rejected():
                 raise CredentialsRejected
             case Locked(retry_after=seconds):
@@ -203,14 +201,6 @@ class Sessions:
         if session is None or session.expires_at <= self._wall():
             return None
         return session
-
-    async def _detached(self, login: Coroutine[Any, Any, Opened]) -> Opened:
-        task = asyncio.create_task(login)
-        self._logins.add(task)
-        task.add_done_callback(self._logins.discard)
-        # A caller that went away must not leave "exception was never retrieved" in the log.
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(task)
 
     async def _log_in(self, credential: Credential, keys: Keys, token: bytes) -> Opened:
         key = keys.session

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +29,9 @@ FailureLog = Callable[[str, bytes, SessionError], None]
 
 MAX_EMAIL = 254
 """Characters of an e-mail address: RFC 5321 4.5.3.1.3, less the angle brackets."""
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+"""Enough to catch what is no address at all; whether it exists only the portal knows."""
 
 MAX_PASSWORD = 1024
 """Characters of a password: no portal takes more, and hashing must stay cheap."""
@@ -210,9 +214,14 @@ def _pair(headers: Mapping[str, str]) -> Credential | None:
     return _checked(email, password, "X-OIG-Email and X-OIG-Password")
 
 
+def is_email(text: str) -> bool:
+    """Whether a text looks like an e-mail address that a portal might know."""
+    return len(text) <= MAX_EMAIL and text.isprintable() and EMAIL.fullmatch(text) is not None
+
+
 def _checked(email: str, password: str, where: str) -> Credential:
     email = email.strip()
-    if not 0 < len(email) <= MAX_EMAIL or "@" not in email or not email.isprintable():
+    if not is_email(email):
         raise AccessDenied(f"{where} holds no e-mail address.")
     if not 0 < len(password) <= MAX_PASSWORD:
         raise AccessDenied(f"{where} holds no password, or one that is too long.")

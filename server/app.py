@@ -84,7 +84,7 @@ def build_app(settings: Settings) -> ASGIApp:
         live_ttl=settings.live_ttl,
         history_ttl=settings.history_ttl,
     )
-    tools: list[Tool] = [check_auth_tool(access), *reading_tools(upstream)]
+    tools: list[Tool] = [check_auth_tool(access), *reading_tools(access, upstream)]
     closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
     if settings.control == "on":
         journal, plans = Journal(settings.journal), Plans(secret, settings.portal_url)

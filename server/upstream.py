@@ -7,18 +7,18 @@ is dropped, replaced by one login, and the read repeated once.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, Protocol
 
-from .access import Access, Caller, Granted
+from .access import Access, Granted
 from .cache.outcomes import EXPIRED, Hit, Lease, Unavailable
+from .detached import Detached
 from .errors import (
     CacheUnavailable,
     PortalError,
@@ -77,7 +77,7 @@ class Upstream:
 
     Args:
         store: Shared answers.
-        access: Says whose data a call is about, and opens the session.
+        access: Replaces a session that turns out to be dead.
         portal: OIG Cloud.
         sealer: Seals answers.
         live_ttl: Seconds a live answer is shared; the box reports every few seconds at best.
@@ -103,36 +103,34 @@ class Upstream:
         self._live_ttl = live_ttl
         self._history_ttl = history_ttl
         self._wall = wall
-        self._fetches: set[asyncio.Task[Fetched]] = set()
+        self._fetches = Detached[Fetched]()
 
-    async def live(self, caller: Caller) -> Fetched:
+    async def live(self, granted: Granted) -> Fetched:
         """Return the live snapshot of all boxes of the caller's account."""
-        return await self._shared(caller, "live", self._live_ttl, self._portal.read_live)
+        return await self._shared(granted, "live", self._live_ttl, self._portal.read_live)
 
-    async def history(self, caller: Caller, name: str, first: date, last: date) -> Fetched:
+    async def history(self, granted: Granted, name: str, first: date, last: date) -> Fetched:
         """Return one series of history of the caller's account."""
 
         async def read(session_id: str) -> dict[str, object]:
             return await self._portal.read_history(session_id, name, first, last)
 
-        return await self._shared(caller, f"history {name} {first} {last}", self._history_ttl, read)
+        what = f"history {name} {first} {last}"
+        return await self._shared(granted, what, self._history_ttl, read)
 
-    async def notifications(self, caller: Caller) -> Fetched:
+    async def notifications(self, granted: Granted) -> Fetched:
         """Return the notifications' HTML of the caller's account."""
         return await self._shared(
-            caller, "notifications", self._history_ttl, self._portal.read_notifications
+            granted, "notifications", self._history_ttl, self._portal.read_notifications
         )
 
     async def aclose(self) -> None:
         """Stop the reads that are under way and give their leases back."""
-        for task in self._fetches:
-            task.cancel()
-        await asyncio.gather(*self._fetches, return_exceptions=True)
+        await self._fetches.aclose()
 
     async def _shared(
-        self, caller: Caller, what: str, ttl: float, read: Callable[[str], Awaitable[object]]
+        self, granted: Granted, what: str, ttl: float, read: Callable[[str], Awaitable[object]]
     ) -> Fetched:
-        granted = await self._access.open(caller)
         key = self._sealer.answer_key(granted.keys, what)
         try:
             outcome = await self._store.share(key, granted.keys.account)
@@ -147,7 +145,7 @@ class Upstream:
                 # An answer that does not open was sealed under another secret: ask for ourselves.
                 return kept or await self._fetch(granted, read)
             case Lease(token=token):
-                return await self._detached(self._lead(granted, key, token, ttl, read))
+                return await self._fetches.run(self._lead(granted, key, token, ttl, read))
             case Unavailable(reason=reason) if reason == EXPIRED:
                 return await self._fetch(granted, read)
             case Unavailable(reason=reason, retry_after=seconds):
@@ -203,14 +201,6 @@ class Upstream:
     async def _abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> None:
         with contextlib.suppress(CacheUnavailable):
             await self._store.abstain(key, token, reason, retry_after)
-
-    async def _detached(self, fetch: Coroutine[Any, Any, Fetched]) -> Fetched:
-        # As with logins: one who hangs up does not stop what others wait for.
-        task = asyncio.create_task(fetch)
-        self._fetches.add(task)
-        task.add_done_callback(self._fetches.discard)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(task)
 
     def _sealed(self, keys: Keys, key: bytes, fetched: Fetched) -> bytes:
         plain = json.dumps([fetched.at, fetched.payload], separators=(",", ":")).encode()

@@ -95,22 +95,25 @@ BARE = Notification(
 
 
 class Portal:
-    """The portal behind the server's own reading tools: for everybody who shows a login."""
+    """What is behind the server's own reading tools: for everybody who shows a login."""
 
     def __init__(self) -> None:
         self.looks = 0
 
-    async def live(self, caller: Caller) -> Fetched:
+    async def open(self, caller: Caller) -> Caller:
         if caller.credential is None:
             raise AccessDenied("This call says not whose data it wants.")
+        return caller
+
+    async def live(self, _granted: Caller) -> Fetched:
         self.looks += 1
         power = {**BOX["actual"], "fv_p1": 1000 + self.looks, "fv_p2": 0}
         return self._fetched({ID: BOX | {"actual": power}})
 
-    async def history(self, _caller: Caller, _series: str, _first: date, _last: date) -> Fetched:
+    async def history(self, _granted: Caller, _series: str, _first: date, _last: date) -> Fetched:
         return self._fetched({"items": [{"values": [300, 310, None, 700, 0]}] * 288})
 
-    async def notifications(self, _caller: Caller) -> Fetched:
+    async def notifications(self, _granted: Caller) -> Fetched:
         return self._fetched("")
 
     @staticmethod
@@ -120,7 +123,7 @@ class Portal:
 
 def server() -> MCPServer[None]:
     """Return an MCP server with the real reading tools over that portal."""
-    upstream: Any = Portal()
+    portal: Any = Portal()
     return MCPServer(
-        "oig-cloud", tools=list(reading_tools(upstream, now=lambda: NOW)), log_level="ERROR"
+        "oig-cloud", tools=list(reading_tools(portal, portal, now=lambda: NOW)), log_level="ERROR"
     )

@@ -54,6 +54,7 @@ def test_credentials_are_read_from_either_kind_of_header(headers, credential):
         basic(PLANTED),
         basic(f":{PLANTED}"),
         basic(f"no-address:{PLANTED}"),
+        basic(f"no@domain:{PLANTED}"),
         basic("a@b.cz:"),
         basic(f"a@b.cz:{PLANTED * 100}"),
         basic(b"a@b.cz:\xff" + PLANTED.encode()),

@@ -67,6 +67,7 @@ MAY_IMPORT = {
     "server.upstream": {
         "server.access",
         "server.cache.outcomes",
+        "server.detached",
         "server.errors",
         "server.sealing",
         "server.sessions",
@@ -75,6 +76,7 @@ MAY_IMPORT = {
     "server.control": {
         "server.access",
         "server.cache.outcomes",
+        "server.detached",
         "server.errors",
         "server.portal.writes",
         "server.readings",
@@ -85,6 +87,7 @@ MAY_IMPORT = {
     },
     "server.secret": {"server.errors"},
     "server.fingerprint": set(),
+    "server.detached": set(),
     "server.sources": set(),
     "server.sealing": {"server.fingerprint", "cryptography"},
     "server.guard": {"starlette.types"},
@@ -98,6 +101,7 @@ MAY_IMPORT = {
     "server.health": {"server.errors", "server.store", "starlette"},
     "server.sessions": {
         "server.cache.outcomes",
+        "server.detached",
         "server.errors",
         "server.handles",
         "server.sealing",

@@ -79,7 +79,7 @@ def test_however_calls_interleave_nobody_sees_anothers_boxes(calls):
                 owner = next(other for other in OWNERS if other != email)
                 who = caller(email, handle=handles[owner], source=source)
             try:
-                fetched = await house.upstream.live(who)
+                fetched = await house.upstream.live(await house.access.open(who))
             except (AccessDenied, CredentialsRejected, TooManyAttempts, TooManyLogins):
                 return
             assert way != "wrong"
@@ -99,6 +99,6 @@ async def test_a_handle_of_nobody_and_a_call_of_nobody_are_told_what_to_do():
     try:
         for who in (Caller(None, None, "home", "home"), Caller(None, "oig_x", "home", "home")):
             with pytest.raises(AccessDenied, match="check_auth"):
-                await house.upstream.live(who)
+                await house.access.open(who)
     finally:
         await house.close()

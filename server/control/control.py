@@ -20,6 +20,7 @@ from typing import Protocol, TypeVar
 
 from ..access import Access, Caller, Granted
 from ..cache.outcomes import Held
+from ..detached import Detached
 from ..errors import (
     CacheUnavailable,
     ChangeRefused,
@@ -150,7 +151,7 @@ class Control:
         self._journal = journal
         self._plans = plans
         self._wall = wall
-        self._applies: set[asyncio.Task[Record]] = set()
+        self._applies = Detached[Record]()
 
     async def plan(self, caller: Caller, asked: Asked, box_id: str | None = None) -> Planned:
         """Plan a change. Nothing is sent but a read, which may be shared and some seconds old.
@@ -163,7 +164,7 @@ class Control:
         change = asked.change()
         granted = await self._access.open(caller)
         undone = None if asked.undo is None else await self._own(granted, asked.undo)
-        fetched = await self._upstream.live(caller)
+        fetched = await self._upstream.live(granted)
         if undone is not None:
             change = self._way_back(undone)
             if box_id is not None and box_id.strip() != undone.box:
@@ -211,11 +212,7 @@ class Control:
             raise ChangeRefused(USED.format(id=plan.change_id))
         if plan.expires_at <= self._wall():
             raise ChangeRefused(EXPIRED)
-        task = asyncio.create_task(self._apply(granted, plan, client))
-        self._applies.add(task)
-        task.add_done_callback(self._applies.discard)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(task)
+        return await self._applies.run(self._apply(granted, plan, client))
 
     async def look(self, caller: Caller, change_id: str) -> Record:
         """Return a change of the caller's account; see by reading back how it stands.
@@ -228,7 +225,7 @@ class Control:
         record = await self._own(granted, change_id)
         if record.settled:
             return record
-        fetched = await self._upstream.live(caller)
+        fetched = await self._upstream.live(granted)
         box = find_box(fetched.payload, record.box)
         # What was read before the write went out says nothing about it.
         if box is None or fetched.at <= record.sent_at:
@@ -261,11 +258,7 @@ class Control:
 
     async def aclose(self) -> None:
         """Let applies under way finish; stop those that do not. Their entries stay unclear."""
-        if self._applies:
-            await asyncio.wait(self._applies, timeout=STOP)
-        for task in self._applies:
-            task.cancel()
-        await asyncio.gather(*self._applies, return_exceptions=True)
+        await self._applies.aclose(patience=STOP)
 
     async def _apply(self, granted: Granted, plan: Plan, client: str) -> Record:
         token = await self._hold(plan.box_id, granted.keys.account)

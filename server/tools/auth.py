@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver.context import Context
-from mcp_types import ToolAnnotations
 from pydantic import AfterValidator, BaseModel, Field
 
-from ..access import MAX_EMAIL, MAX_PASSWORD, Access
+from ..access import MAX_EMAIL, MAX_PASSWORD, Access, is_email
 from ..errors import AccessDenied
 from .asking import caller
 from .checked import CheckedTool
-
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-"""Enough to catch what is no address at all; whether it exists only the portal knows."""
 
 PREVIEW = 4
 """Characters of a session id shown at each end, fewer of a short one: 8 of 26 open nothing."""
@@ -24,7 +19,7 @@ PREVIEW = 4
 
 def _email(value: str) -> str:
     value = value.strip()
-    if not EMAIL.fullmatch(value) or not value.isprintable():
+    if not is_email(value):
         raise ValueError("must be an e-mail address such as user@example.com")
     return value
 
@@ -129,14 +124,4 @@ def check_auth_tool(access: Access) -> CheckedTool:
             session=granted.session.handle,
         )
 
-    return CheckedTool.made(
-        check_auth,
-        title="Check login to OIG Cloud",
-        description=DESCRIPTION,
-        annotations=ToolAnnotations(
-            title="Check login to OIG Cloud",
-            read_only_hint=True,
-            idempotent_hint=True,
-            open_world_hint=True,
-        ),
-    )
+    return CheckedTool.made(check_auth, "Check login to OIG Cloud", DESCRIPTION)

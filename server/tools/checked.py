@@ -46,12 +46,26 @@ class CheckedTool(Tool):
     def made(
         cls,
         fn: Callable[..., Awaitable[BaseModel]],
-        *,
         title: str,
         description: str,
-        annotations: ToolAnnotations,
+        *,
+        changes: bool = False,
     ) -> CheckedTool:
-        """Make a tool of a function, named as the function is."""
+        """Make a tool of a function, named as the function is.
+
+        Args:
+            fn: Does the work. It may ask the portal, and most tools do.
+            title: For people.
+            description: For the model.
+            changes: Whether it changes something outside, and would again if called again.
+        """
+        annotations = ToolAnnotations(
+            title=title,
+            read_only_hint=not changes,
+            destructive_hint=changes,
+            idempotent_hint=not changes,
+            open_world_hint=True,
+        )
         tool = cls.from_function(fn, title=title, description=description, annotations=annotations)
         assert isinstance(tool, CheckedTool)
         tool.parameters = {

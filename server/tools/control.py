@@ -5,12 +5,10 @@ They appear only when the operator allows control. What may be changed, and how,
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver.context import Context
-from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from ..control.asked import Asked, BoilerState, ExportState, ModeName
@@ -192,10 +190,10 @@ def control_tools(control: Control) -> list[CheckedTool]:
         )
 
     return [
-        _tool(plan_change, "Plan a change of the battery box", PLAN_CHANGE, reads=True),
-        _tool(apply_change, "Apply a planned change", APPLY_CHANGE, reads=False),
-        _tool(get_change, "See whether a change took effect", GET_CHANGE, reads=True),
-        _tool(list_changes, "List changes of the battery box", LIST_CHANGES, reads=True),
+        CheckedTool.made(plan_change, "Plan a change of the battery box", PLAN_CHANGE),
+        CheckedTool.made(apply_change, "Apply a planned change", APPLY_CHANGE, changes=True),
+        CheckedTool.made(get_change, "See whether a change took effect", GET_CHANGE),
+        CheckedTool.made(list_changes, "List changes of the battery box", LIST_CHANGES),
     ]
 
 
@@ -288,20 +286,3 @@ def _client(context: Context[Any, Any]) -> str:
         name = headers.get("user-agent", "")
     shown = "".join(char if char.isprintable() else "?" for char in name[:MOST_CLIENT])
     return shown.strip() or "unknown"
-
-
-def _tool(
-    fn: Callable[..., Awaitable[Reading]], title: str, description: str, *, reads: bool
-) -> CheckedTool:
-    return CheckedTool.made(
-        fn,
-        title=title,
-        description=description,
-        annotations=ToolAnnotations(
-            title=title,
-            read_only_hint=reads,
-            destructive_hint=not reads,
-            idempotent_hint=reads,
-            open_world_hint=True,
-        ),
-    )

@@ -92,12 +92,12 @@ def interactive(session: Session) -> int:
 
 def script(session: Session, lines: Iterable[str]) -> int:
     """Carry out commands read from a file or pipe; return the last failure's exit code."""
-    code = ExitCode.OK
+    code: int = ExitCode.OK
     for line in lines:
         if line.lstrip().startswith("#"):
             continue
         try:
-            _do(session, line)
+            code = _do(session, line) or code
         except Failure as failure:
             session.output.failure(failure)
             code = failure.exit_code
@@ -131,7 +131,8 @@ def _greet(session: Session) -> None:
         session.output.note(f"Connected to {catalogue.server.name or session.place}: {names}.")
 
 
-def _do(session: Session, line: str) -> None:
+def _do(session: Session, line: str) -> int:
+    """Carry out a line; return how a command ended that had something to tell all the same."""
     match _split(line):
         case []:
             pass
@@ -141,14 +142,15 @@ def _do(session: Session, line: str) -> None:
             session.output.result({"commands": COMMANDS}, lambda _framed: help_text())
         case ["json", "on" | "off" as switch]:
             session.output.as_json = switch == "on"
+        case [name, *_] as words if name in AS_PROGRAM:
+            return _as_program(session, words)
         case words:
             _ask_server(session, words)
+    return 0
 
 
 def _ask_server(session: Session, words: list[str]) -> None:
     match words:
-        case [name, *_] if name in AS_PROGRAM:
-            _as_program(session, words)
         case ["tools"]:
             commands.tools(session)
         case ["describe" | "help", name]:
@@ -163,13 +165,13 @@ def _ask_server(session: Session, words: list[str]) -> None:
             raise UsageFailure(f"Usage: {name} {COMMANDS.get(name, '')}".rstrip())
 
 
-def _as_program(session: Session, words: list[str]) -> None:
+def _as_program(session: Session, words: list[str]) -> int:
     """Carry out a command that is typed here just as on the command line."""
     options = parse(words, everywhere=False)
     if options.help_text is not None:
         session.output.result({"help": options.help_text}, lambda _framed: options.help_text or "")
-        return
-    DISPATCH[options.command](session, replace(options, url=session.whole_url))
+        return 0
+    return DISPATCH[options.command](session, replace(options, url=session.whole_url)) or 0
 
 
 def _split(line: str) -> list[str]:

@@ -65,6 +65,14 @@ def test_help_is_told_and_options_for_every_command_are_refused(script):
     assert code == ExitCode.USAGE
 
 
+def test_a_command_that_ends_badly_without_an_error_decides_the_scripts_exit_code(script):
+    code, out, _ = script("json on", "doctor --as claude-desktop", "live")
+    doctor, live = (json.loads(line) for line in out.splitlines()[-2:])
+    assert doctor["first_wrong"] is not None
+    assert live["box_id"] == ID
+    assert code == doctor["exit_code"] == ExitCode.NOT_MCP
+
+
 @pytest.mark.parametrize(
     ("line", "memory"),
     [

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from mcp import Client
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import UnexpectedToolError
 
+from server.readings.model import Reading
+from server.tools.checked import CheckedTool
 from server.tools.control import control_tools
 
 from .control_house import DEMO, House
@@ -114,6 +117,49 @@ async def test_refusals_are_errors_that_say_what_to_do(call):
     assert result.is_error
     assert "not valid" in result.content[0].text
     assert "secret" not in result.content[0].text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"export": "on", "export_limit": 3000}, "does not know; it knows `box_id`, `mode`"),
+        ({"mode": "Home 2", "charge": 80}, "does not know"),
+        ({"export": "limited", "export_limit_w": True}, "`export_limit_w` must be a whole number"),
+        ({"export": "limited", "export_limit_w": "5000"}, "must be a whole number"),
+        ({"charge_to_percent": 80.5}, "must be a whole number"),
+        ({"home_grid_v": 1}, "`home_grid_v` must be true or false"),
+        ({"home_grid_v": "off"}, "must be true or false"),
+    ],
+)
+async def test_an_argument_that_is_misspelt_or_mistyped_is_not_passed_over(call, arguments, words):
+    result = await call("plan_change", **arguments)
+    assert result.is_error
+    assert words in result.content[0].text
+    for sent in ("export_limit`", "charge`", "5000", "3000"):
+        assert sent not in result.content[0].text
+
+
+async def test_null_stands_for_left_out(call):
+    planned = await call("plan_change", mode=None, boiler="manual", export_limit_w=None, undo=None)
+    assert planned.structured_content["kind"] == "boiler"
+
+
+async def test_no_tool_takes_more_arguments_than_its_schema_names(client):
+    for tool in (await client.list_tools()).tools:
+        assert tool.input_schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"), [(True, "do not call it again"), (False, "Try again")]
+)
+async def test_a_crash_is_only_to_be_tried_again_where_that_changes_nothing(changes, words):
+    async def crash() -> Reading:
+        raise ZeroDivisionError
+
+    tool = CheckedTool.made(crash, "Crash", "Crashes.", changes=changes)
+    with pytest.raises(UnexpectedToolError, match=words) as told:
+        await tool.run({}, None)
+    assert ("Try again" in str(told.value)) is not changes
 
 
 async def test_a_call_without_credentials_changes_nothing(client, house):

@@ -115,6 +115,28 @@ def test_from_a_mode_that_is_not_known_none_is_left(mode):
         BoxMode(1).check(mode_box(mode))
 
 
+@pytest.mark.parametrize(
+    ("mode", "why"), [(4, "a mode that is not known here"), (None, "an empty value")]
+)
+def test_a_mode_of_an_unknown_number_is_not_told_as_missing(mode, why):
+    with pytest.raises(ChangeRefused, match=f"The portal sent {why}"):
+        BoxMode(1).check(mode_box(mode))
+
+
+@pytest.mark.parametrize("block", [{"app": None}, {"app": "x"}, {"app": ""}, {"app": 0.5}, "x"])
+def test_what_is_sent_of_flexibility_control_and_cannot_be_read_is_not_taken_for_none(block):
+    with pytest.raises(ChangeRefused, match="flexibility control of this box is not known"):
+        BoxMode(3).check(box(box_prms={"mode": 0}, box_prm2=block))
+
+
+@pytest.mark.parametrize("block", [{}, [], {"app": 8}])
+def test_where_flexibility_control_is_not_shown_the_plan_of_a_mode_says_so(block):
+    present = box(box_prms={"mode": 0}, box_prm2=block)
+    BoxMode(1).check(present)
+    (warning,) = BoxMode(1).warnings(present)
+    assert "flexibility control" in warning
+
+
 @pytest.mark.parametrize("change", [BoxMode(1), SupplementaryModes(True, None)])
 @pytest.mark.parametrize("app", [4, 5, 7, 12])
 def test_a_box_under_flexibility_control_is_left_alone(change, app):

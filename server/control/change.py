@@ -112,9 +112,16 @@ def whole(value: object, low: int, high: int, name: str, unit: str) -> int:
     return value
 
 
-def unknown(what: str, box: Box, *readings: str) -> ChangeRefused:
-    """Return the refusal of a change whose present state the portal does not tell."""
-    why = next((why for why in (box.reasons.get(name, "") for name in readings) if why), NOT_SENT)
+def unknown(what: str, box: Box, reading: str, otherwise: str = NOT_SENT) -> ChangeRefused:
+    """Return the refusal of a change whose present state is not known.
+
+    Args:
+        what: What is not known.
+        box: The box.
+        reading: Under this name the box may have noted why.
+        otherwise: Why, if it has not.
+    """
+    why = box.reasons.get(reading, otherwise)
     return ChangeRefused(
         f"The present {what} of this box is not known, so it is not changed. {why} Look into the "
         "portal or the mobile app."
@@ -130,9 +137,11 @@ def check_not_flexible(box: Box) -> int | None:
     """Return the supplementary modes' raw number, None if it is not sent.
 
     Raises:
-        ChangeRefused: An aggregator controls the box.
+        ChangeRefused: An aggregator controls the box, or what is sent of it cannot be read.
     """
     app = box.code("mode.supplementary", "box_prm2", "app")
+    if app is None and box.reasons.get("mode.supplementary", NOT_SENT) != NOT_SENT:
+        raise unknown("flexibility control", box, "mode.supplementary")
     if app is not None and app & FLEXIBILITY:
         raise ChangeRefused(
             "The box is under flexibility control: an aggregator decides its modes now. They can "

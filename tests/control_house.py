@@ -12,6 +12,7 @@ from server.control.asked import Asked
 from server.control.control import Control
 from server.control.journal import Journal
 from server.control.plan_token import Plans
+from server.control.record import Record
 from server.errors import CacheUnavailable
 from server.handles import Handles
 from server.portal.simulator import build_app
@@ -123,9 +124,13 @@ class House:
         self.later(31)
         return await self.control.plan(BOXES[box], Asked(**asked), box)
 
+    async def look(self, caller: Caller, change: str) -> Record:
+        """Look, and give what the journal has then."""
+        return (await self.control.look(caller, change)).record
+
     async def applied(self, box: str = DEMO_BOX, **asked: object):
         """Plan, apply, and look until it is done."""
         planned = await self.planned(box, **asked)
         await self.control.apply(BOXES[box], planned.token, CLIENT)
         self.later(95)
-        return await self.control.look(BOXES[box], planned.plan.change_id)
+        return await self.look(BOXES[box], planned.plan.change_id)

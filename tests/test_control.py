@@ -62,11 +62,11 @@ async def test_each_change_is_planned_applied_pending_applied_and_undone(
     assert record.status(house.clock()) == "pending"
     assert record.box == box
     house.later(1)
-    assert (await house.control.look(owner, record.id)).status(house.clock()) == "pending"
+    assert (await house.look(owner, record.id)).status(house.clock()) == "pending"
     assert house.store.held == 1
 
     house.later(95)
-    record = await house.control.look(owner, record.id)
+    record = await house.look(owner, record.id)
     assert record.status(house.clock()) == "applied"
     assert 0 < record.seconds <= 96
     assert house.store.held == 0
@@ -141,7 +141,7 @@ async def test_two_boxes_of_one_account_change_side_by_side_and_are_never_mixed(
     )
     house.later(95)
     for planned in (first, second):
-        record = await house.control.look(DEMO2, planned.plan.change_id)
+        record = await house.look(DEMO2, planned.plan.change_id)
         assert record.status(house.clock()) == "applied"
     assert (await house.truth(SECOND_BOX))["mode"] == 2
     assert (await house.truth(QUEEN_BOX))["mode"] == 1
@@ -169,7 +169,7 @@ async def test_a_plan_of_one_worker_is_applied_and_looked_after_by_others(house)
     planned = await house.planned(mode="Home 2")
     await house.worker().apply(DEMO, planned.token, CLIENT)
     house.later(95)
-    record = await house.worker().look(DEMO, planned.plan.change_id)
+    record = (await house.worker().look(DEMO, planned.plan.change_id)).record
     assert record.status(house.clock()) == "applied"
     assert house.store.held == 0
 
@@ -222,10 +222,10 @@ async def test_an_offline_box_is_pending_and_then_failed_after_fifteen_minutes(h
     change = planned.plan.change_id
     for seconds in (60, 400, 400):
         house.later(seconds)
-        assert (await house.control.look(DEMO, change)).status(house.clock()) == "pending"
+        assert (await house.look(DEMO, change)).status(house.clock()) == "pending"
     assert house.store.held == 1
     house.later(40)
-    record = await house.control.look(DEMO, change)
+    record = await house.look(DEMO, change)
     assert record.status(house.clock()) == "failed"
     assert house.store.held == 0
     assert len(await house.writes()) == 1
@@ -236,8 +236,54 @@ async def test_a_change_nobody_looked_after_is_unclear_until_somebody_does(house
     record = await house.control.apply(DEMO, planned.token, CLIENT)
     house.later(3600)
     assert house.journal.find(record.id).status(house.clock()) == "unclear"
-    record = await house.control.look(DEMO, record.id)
+    record = await house.look(DEMO, record.id)
     assert record.status(house.clock()) == "applied"
+
+
+async def test_a_change_that_came_and_went_unseen_is_not_said_to_have_failed(house):
+    planned = await house.planned(mode="Home 2")
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(300)
+    assert (await house.truth())["mode"] == 1
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 0})
+    house.later(901)
+    looked = await house.control.look(DEMO, record.id)
+    assert looked.record.status(house.clock()) == "unclear"
+    assert looked.seen == "otherwise"
+
+
+async def test_charging_that_ended_and_was_used_up_is_not_said_to_have_failed(house):
+    await house.admin("boxes", box=DEMO_BOX, full=True, soc_percent=50)
+    planned = await house.planned(charge_to_percent=55)
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(600)
+    await house.admin("boxes", box=DEMO_BOX, setup={"formatting": 0}, full=True, soc_percent=40)
+    for seconds in (301, 301):
+        house.later(seconds)
+        looked = await house.control.look(DEMO, record.id)
+        assert looked.record.status(house.clock()) == "unclear"
+        assert looked.seen == "not told"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(899, "pending"), (901, "failed"), (1201, "unclear")]
+)
+async def test_only_soon_after_the_deadline_a_change_not_shown_has_failed(house, seconds, status):
+    planned = await house.planned(mode="Home 2")
+    await break_write(house, "forgotten")
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(seconds)
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == status
+
+
+async def test_a_setting_that_is_not_told_never_means_that_a_change_failed(house):
+    planned = await house.planned(mode="Home 2")
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(901)
+    await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
+    looked = await house.control.look(DEMO, record.id)
+    assert looked.record.status(house.clock()) == "unclear"
+    assert looked.seen == "not told"
 
 
 async def test_one_change_at_a_time_per_box_over_all_workers(house):
@@ -247,7 +293,7 @@ async def test_one_change_at_a_time_per_box_over_all_workers(house):
     with pytest.raises(ChangeRefused, match="one at a time"):
         await house.worker().apply(DEMO, second.token, CLIENT)
     house.later(95)
-    await house.control.look(DEMO, first.plan.change_id)
+    await house.look(DEMO, first.plan.change_id)
     assert (await house.worker().apply(DEMO, second.token, CLIENT)).outcome == "accepted"
 
 
@@ -315,10 +361,10 @@ async def test_after_an_unclear_answer_nothing_is_repeated_and_reading_back_deci
     assert record.status(house.clock()) == "unclear"
     assert house.store.held == 1
     house.later(95)
-    record = await house.control.look(DEMO, record.id)
+    record = await house.look(DEMO, record.id)
     assert record.status(house.clock()) == ("applied" if processed else "unclear")
     house.later(900)
-    record = await house.control.look(DEMO, record.id)
+    record = await house.look(DEMO, record.id)
     assert record.status(house.clock()) == ("applied" if processed else "failed")
     assert len(await house.writes()) == 1
 
@@ -330,7 +376,7 @@ async def test_what_the_portal_turned_away_is_told_at_once_and_frees_the_box(hou
     with pytest.raises(ChangeRefused, match=planned.plan.change_id):
         await house.control.apply(DEMO, planned.token, CLIENT)
     assert house.store.held == 0
-    record = await house.control.look(DEMO, planned.plan.change_id)
+    record = await house.look(DEMO, planned.plan.change_id)
     assert record.status(house.clock()) == "failed"
     assert len(await house.writes()) == 1
 
@@ -348,9 +394,9 @@ async def test_an_answer_of_success_is_not_believed_before_the_box_shows_it(hous
     await break_write(house, "forgotten")
     record = await house.control.apply(DEMO, planned.token, CLIENT)
     house.later(600)
-    assert (await house.control.look(DEMO, record.id)).status(house.clock()) == "pending"
-    house.later(600)
-    assert (await house.control.look(DEMO, record.id)).status(house.clock()) == "failed"
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == "pending"
+    house.later(400)
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == "failed"
 
 
 async def test_when_the_second_of_two_requests_is_turned_away_it_is_unclear(house):
@@ -413,9 +459,9 @@ async def test_reading_back_uses_only_what_was_read_after_the_write(house):
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 0})
     await house.control.apply(DEMO, planned.token, CLIENT)
     house.later(5)
-    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict is None
+    assert (await house.look(DEMO, planned.plan.change_id)).verdict is None
     house.later(95)
-    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict == "applied"
+    assert (await house.look(DEMO, planned.plan.change_id)).verdict == "applied"
 
 
 async def test_what_is_missing_when_reading_back_never_counts_as_applied(house):
@@ -423,7 +469,7 @@ async def test_what_is_missing_when_reading_back_never_counts_as_applied(house):
     await house.control.apply(DEMO, planned.token, CLIENT)
     await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
     house.later(95)
-    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict is None
+    assert (await house.look(DEMO, planned.plan.change_id)).verdict is None
 
 
 @pytest.mark.parametrize(
@@ -452,7 +498,7 @@ async def test_nothing_is_planned_while_the_portal_cannot_be_read(house):
 
 async def test_a_change_of_another_account_is_not_found_listed_or_undone(house):
     record = await house.applied(mode="Home 2")
-    for what in (house.control.look(DEMO2, record.id), plan(house, DEMO2, undo=record.id)):
+    for what in (house.look(DEMO2, record.id), plan(house, DEMO2, undo=record.id)):
         with pytest.raises(ChangeRefused, match="no change of that id"):
             await what
     assert await house.control.latest(DEMO2, None, 9) == (0, [])

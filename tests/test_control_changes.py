@@ -296,9 +296,10 @@ def test_charging_is_seen_by_its_target_and_where_it_is_shown_by_its_activity():
     change = GridCharge(90)
     assert change.is_so(charge_box(90))
     assert change.is_so(charge_box(90, active=1))
-    assert not change.is_so(charge_box(90, active=0))
+    assert change.is_so(charge_box(90, active=0)) is None
     assert change.is_so(charge_box(90, active=0, charge=90))
-    assert not change.is_so(charge_box(None))
+    assert change.is_so(charge_box(None)) is None
+    assert change.is_so(charge_box(80, active=1)) is False
 
 
 # -- what they have in common
@@ -315,8 +316,8 @@ EVERY = [
 @pytest.mark.parametrize(("change", "before", "after"), EVERY)
 def test_there_is_a_way_back_and_what_is_so_already_is_not_changed(change, before, after):
     change.check(before)
-    assert not change.is_so(before)
-    assert change.is_so(after)
+    assert change.is_so(before) is False
+    assert change.is_so(after) is True
     with pytest.raises(ChangeRefused):
         change.check(after)
     assert change.back(before).is_so(before)
@@ -324,7 +325,7 @@ def test_there_is_a_way_back_and_what_is_so_already_is_not_changed(change, befor
 
 @pytest.mark.parametrize(("change", "before", "after"), EVERY)
 def test_a_box_that_says_nothing_is_never_as_wished_nor_changed(change, before, after):
-    assert not change.is_so(box())
+    assert change.is_so(box()) is None
     with pytest.raises(ChangeRefused):
         change.check(box())
 

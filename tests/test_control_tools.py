@@ -10,6 +10,7 @@ from mcp.server.mcpserver.exceptions import UnexpectedToolError
 from server.readings.model import Reading
 from server.tools.checked import CheckedTool
 from server.tools.control import control_tools
+from server.upstream import Fetched
 
 from .control_house import DEMO, House
 from .portal_simulator import DEMO_BOX
@@ -42,6 +43,16 @@ async def call(client, house):
         return await client.call_tool(tool, {"session": handle, **arguments})
 
     return call
+
+
+class Elsewhere:
+    """A portal that lists another box only."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    async def live(self, granted):
+        return Fetched({"2299999999": {}}, self.clock(), "live")
 
 
 async def test_the_tools_say_what_they_do_to_the_world(client):
@@ -92,6 +103,38 @@ async def test_a_change_from_plan_to_applied_and_back(call, house):
     listed = (await call("list_changes")).structured_content
     assert [one["change_id"] for one in listed["changes"]] == [report["change_id"]]
     assert listed["more"] == 0
+
+
+async def test_get_change_tells_what_was_seen_and_not_that_nobody_looked(call, house, monkeypatch):
+    planned = (await call("plan_change", mode="Home 2")).structured_content
+    await call("apply_change", plan_token=planned["plan_token"])
+    change = planned["change_id"]
+    (listed,) = (await call("list_changes")).structured_content["changes"]
+    assert "get_change tells" in listed["message"]
+    for seconds, status, fault, words in [
+        (31, "pending", None, "The box does not show it now."),
+        (901, "unclear", "dropped", "does not show whether"),
+        (901, "unclear", "no_box", "does not list the box"),
+    ]:
+        house.later(seconds)
+        if fault == "no_box":
+            monkeypatch.setattr(house.control, "_upstream", Elsewhere(house.clock))
+        elif fault:
+            await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
+        report = (await call("get_change", change_id=change)).structured_content
+        assert report["status"] == status
+        assert words in report["message"]
+        assert ("nobody saw in time" in report["message"]) is (status == "unclear")
+
+
+async def test_a_change_that_was_given_up_says_when_it_was_looked_at(call, house):
+    await house.admin("boxes", box=DEMO_BOX, offline=True)
+    planned = (await call("plan_change", mode="Home 2")).structured_content
+    await call("apply_change", plan_token=planned["plan_token"])
+    house.later(960)
+    report = (await call("get_change", change_id=planned["change_id"])).structured_content
+    assert report["status"] == "failed"
+    assert "when it was looked at, 16 minutes after" in report["message"]
 
 
 async def test_the_journal_names_the_client_as_it_calls_itself(call, house):

@@ -72,8 +72,9 @@ class BoxMode(Change):
             found.append(PERHAPS_FLEXIBLE)
         return found
 
-    def is_so(self, box: Box) -> bool:
-        return _present(box) == self.number
+    def is_so(self, box: Box) -> bool | None:
+        number = box.code("mode.number", "box_prms", "mode")
+        return None if number is None else number == self.number
 
     def back(self, box: Box) -> Change | None:
         present = _present(box)

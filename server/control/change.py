@@ -58,8 +58,17 @@ class Change(ABC):
         """Say in plain words what the user has to know before agreeing."""
 
     @abstractmethod
-    def is_so(self, box: Box) -> bool:
-        """Say whether the box is as wished. What is not known is never as wished."""
+    def is_so(self, box: Box) -> bool | None:
+        """Say whether the box is as wished; None when what it shows does not tell."""
+
+    def has_arrived(self, box: Box, back: Change | None) -> bool | None:  # noqa: ARG002 - of some it depends on what was
+        """Say whether the box shows this change now; None when that cannot be told.
+
+        Args:
+            box: The box, read after the change was sent.
+            back: What `back` returned before it was sent.
+        """
+        return self.is_so(box)
 
     @abstractmethod
     def back(self, box: Box) -> Change | None:

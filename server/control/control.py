@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from ..access import Access, Caller, Granted
 from ..cache.outcomes import Held
@@ -79,7 +79,8 @@ NO_WAY_BACK = (
     "wanted instead."
 )
 MOVED_ON = (
-    "The box is not any more as change {id} left it; undoing it sets what was before that change."
+    "The box is not any more as change {id} left it, or does not show it; undoing it sets what was "
+    "before that change."
 )
 OFFLINE = (
     " The portal keeps a change until the box is back, so it may take effect much later, when "
@@ -97,6 +98,24 @@ class WritingPortal(Protocol):
     async def write(self, session_id: str, write: Write) -> Sent:
         """Send one write, once."""
         ...
+
+
+Seen = Literal["as wished", "otherwise", "not told", "no box", "too early"]
+"""What a look found: the change; another setting; an answer that does not tell the setting, or does
+not list the box; an answer from before the change was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A change after somebody looked.
+
+    Attributes:
+        record: The change, as the journal has it now.
+        seen: What was seen just now; None when it was settled before, and nobody looked again.
+    """
+
+    record: Record
+    seen: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +233,11 @@ class Control:
             raise ChangeRefused(EXPIRED)
         return await self._applies.run(self._apply(granted, plan, client))
 
-    async def look(self, caller: Caller, change_id: str) -> Record:
-        """Return a change of the caller's account; see by reading back how it stands.
+    async def look(self, caller: Caller, change_id: str) -> Looked:
+        """See by reading back how a change of the caller's account stands.
+
+        What the box shows settles it, also long after. What it does not show does only for a while
+        after the deadline: see `Record.given_up`.
 
         Raises:
             ChangeRefused: The account has no such change.
@@ -224,21 +246,18 @@ class Control:
         granted = await self._access.open(caller)
         record = await self._own(granted, change_id)
         if record.settled:
-            return record
+            return Looked(record, None)
         fetched = await self._upstream.live(granted)
-        box = find_box(fetched.payload, record.box)
-        # What was read before the write went out says nothing about it.
-        if box is None or fetched.at <= record.sent_at:
-            return record
-        if decode(json.loads(record.change)).is_so(box):
+        seen = _seen(record, fetched)
+        if seen == "as wished":
             seconds = max(0.0, round(fetched.at - record.at, 1))
             await self._written(self._journal.settle, record.id, "applied", fetched.at, seconds)
-        elif record.late(fetched.at):
+        elif seen == "otherwise" and record.given_up(fetched.at):
             await self._written(self._journal.settle, record.id, "failed", fetched.at, None)
         else:
-            return record
+            return Looked(record, seen)
         await self._release(record.box, record.hold)
-        return await self._own(granted, record.id)
+        return Looked(await self._own(granted, record.id), seen)
 
     async def latest(
         self, caller: Caller, box_id: str | None, limit: int
@@ -400,6 +419,18 @@ class Control:
         except JournalUnavailable as exc:
             logger.warning("%s", exc)
             raise ChangeRefused(NO_JOURNAL) from None
+
+
+def _seen(record: Record, fetched: Fetched) -> Seen:
+    # What was read before the write went out says nothing about it.
+    if fetched.at <= record.sent_at:
+        return "too early"
+    box = find_box(fetched.payload, record.box)
+    if box is None:
+        return "no box"
+    back = None if record.back is None else decode(json.loads(record.back))
+    found = decode(json.loads(record.change)).has_arrived(box, back)
+    return "not told" if found is None else "as wished" if found else "otherwise"
 
 
 def _under_way(seconds: float, change_id: str | None = None) -> ChangeRefused:

@@ -76,10 +76,14 @@ class GridCharge(Change):
             return [BELOW.format(charge=charge), SEVERAL_KW]
         return [SEVERAL_KW, NO_STOP]
 
-    def is_so(self, box: Box) -> bool:
-        if _target(box) != self.percent:
-            return False
-        return _active(box) is not False or self._reached(box)
+    def is_so(self, box: Box) -> bool | None:
+        target = _target(box)
+        if target is None or target != self.percent:
+            return None if target is None else False
+        if _active(box) is False and not self._reached(box):
+            # It has not begun yet, or it is over and the battery was used since.
+            return None
+        return True
 
     def back(self, box: Box) -> Change | None:
         target = _target(box)

@@ -87,8 +87,10 @@ class GridExport(Change):
             found.append(NOT_PERMITTED)
         return found + ([present.note] if present.note else [])
 
-    def is_so(self, box: Box) -> bool:
+    def is_so(self, box: Box) -> bool | None:
         present = export(box)
+        if present.state == "unknown":
+            return None
         return present.state == self.state and present.limit_w == self.limit_w
 
     def back(self, box: Box) -> Change | None:

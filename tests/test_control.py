@@ -522,6 +522,21 @@ async def test_undoing_where_somebody_changed_the_box_since_says_so(house):
     assert planned.after == "mode Home 1"
 
 
+async def test_a_charge_is_not_undone_into_more_charging(house):
+    await house.admin("boxes", box=DEMO_BOX, setup={"target": 100}, soc_percent=50)
+    record = await house.applied(charge_to_percent=60)
+    with pytest.raises(ChangeRefused, match="former target of 100 %"):
+        await house.planned(undo=record.id)
+    await house.admin("boxes", box=DEMO_BOX, setup={"formatting": 0}, soc_percent=100)
+    planned = await house.planned(undo=record.id)
+    assert any("stays in the battery" in warning for warning in planned.warnings)
+    assert not any("at once" in warning for warning in planned.warnings)
+    await house.admin("boxes", box=DEMO_BOX, soc_percent=90)
+    with pytest.raises(ChangeRefused, match="holds 90 %"):
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert len(await house.writes()) == 1
+
+
 async def test_the_journal_knows_the_account_by_its_key_only(house):
     await house.applied(mode="Home 2")
     content = b"".join(path.read_bytes() for path in house.journal._path.parent.iterdir())

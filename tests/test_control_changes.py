@@ -280,8 +280,19 @@ def test_charging_says_how_much_it_draws_and_that_it_cannot_be_stopped():
     assert "no known way to stop" in warnings
 
 
-def test_a_target_below_the_present_charge_says_that_nothing_will_be_charged():
-    assert "nothing will be charged" in GridCharge(50).warnings(charge_box(charge=70))[0]
+def test_a_target_below_the_present_charge_says_that_nothing_is_charged_and_not_the_contrary():
+    (warning,) = GridCharge(50).warnings(charge_box(charge=70))
+    assert "nothing is charged now" in warning
+    assert "at once" not in warning
+
+
+def test_the_way_back_from_charging_never_charges():
+    back = GridCharge(60).back(charge_box(100, active=0, charge=50))
+    with pytest.raises(ChangeRefused, match="would be charged from the grid"):
+        back.check_back(charge_box(60, active=0, charge=58))
+    with pytest.raises(ChangeRefused, match="does not show its charge"):
+        back.check_back(charge_box(60, charge=None))
+    GridCharge(60).check_back(charge_box(90, charge=60))
 
 
 def test_a_target_that_is_set_already_could_not_be_verified_where_charging_is_not_shown():

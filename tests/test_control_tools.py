@@ -137,6 +137,14 @@ async def test_a_change_that_was_given_up_says_when_it_was_looked_at(call, house
     assert "when it was looked at, 16 minutes after" in report["message"]
 
 
+async def test_of_charging_only_the_new_target_is_said_to_show(call, house):
+    record = await house.applied(charge_to_percent=95)
+    report = (await call("get_change", change_id=record.id)).structured_content
+    assert report["status"] == "applied"
+    assert "shows the new target" in report["message"]
+    assert "battery's power" in report["message"]
+
+
 async def test_the_journal_names_the_client_as_it_calls_itself(call, house):
     planned = (await call("plan_change", boiler="manual")).structured_content
     report = (await call("apply_change", plan_token=planned["plan_token"])).structured_content

@@ -74,6 +74,17 @@ class Change(ABC):
     def back(self, box: Box) -> Change | None:
         """Return the change from this one to how the box is now; None when there is none."""
 
+    def check_back(self, box: Box) -> None:  # noqa: B027 - most ways back do no harm
+        """Return if this may be set as the way back from another change.
+
+        Raises:
+            ChangeRefused: It would do something that nobody means by undoing.
+        """
+
+    def lost(self) -> str | None:
+        """Say what this does not bring back when it is the way back; None if nothing is lost."""
+        return None
+
     @abstractmethod
     def writes(self, box: Box) -> tuple[Write, ...]:
         """Return the requests for the portal, in order."""

@@ -193,6 +193,8 @@ class Control:
         box = find_box(fetched.payload, choose_box(fetched.payload, box_id))
         assert box is not None
         change.check(box)
+        if undone is not None:
+            change.check_back(box)
         plan = Plan(
             self._plans.new_id(),
             box.id,
@@ -330,6 +332,8 @@ class Control:
         if observed(plan.change, box) != plan.observed:
             raise ChangeRefused(CHANGED)
         plan.change.check(box)
+        if plan.undoes is not None:
+            plan.change.check_back(box)
         return granted, box
 
     async def _send(self, session_id: str, writes: tuple[Write, ...]) -> Sent:
@@ -406,8 +410,11 @@ class Control:
         found = change.warnings(box)
         if change.kind == "charge" and sum(1 for _ in boxes_of(payload)) > 1:
             found.append(SEVERAL_BOXES.format(id=box.id))
-        if undone is not None and not decode(json.loads(undone.change)).is_so(box):
-            found.append(MOVED_ON.format(id=undone.id))
+        if undone is not None:
+            lost = change.lost()
+            found += [] if lost is None else [lost]
+            if not decode(json.loads(undone.change)).is_so(box):
+                found.append(MOVED_ON.format(id=undone.id))
         age = freshness.age_s(box.last_contact("measured_at", now), now)
         stale = freshness.warning(age, box.live)
         return found if stale is None else [*found, stale + OFFLINE]

@@ -45,6 +45,10 @@ PENDING = (
     "in 30 seconds, and do not plan the same change again."
 )
 APPLIED = "The box shows the change."
+TARGET_SHOWN = (
+    "The box shows the new target. Whether it charges now is another matter, which many boxes do "
+    "not show: look at the battery's power in get_live_data."
+)
 REFUSED = "OIG Cloud refused the change. Nothing was changed."
 GIVEN_UP = (
     "The box did not show the change when it was looked at, {minutes:.0f} minutes after it was "
@@ -104,7 +108,9 @@ class ChangeReport(Reading):
     portal: str | None = Field(description="What the portal made of the request.")
     client: str = Field(description="The client it was made with. Text from outside.")
     undoes: str | None = Field(description="Id of the change that this one took back.")
-    can_be_undone: bool = Field(description="Whether plan_change can plan the way back.")
+    can_be_undone: bool = Field(
+        description="Whether a way back is known; plan_change says whether it can be taken now."
+    )
     message: str = Field(description="What it means and what to do now.")
 
 
@@ -279,7 +285,7 @@ def _report(record: Record, now: float, seen: Seen | None = None) -> ChangeRepor
 
 def _message(record: Record, status: Status, now: float, seen: Seen | None) -> str:
     if status == "applied":
-        return APPLIED
+        return TARGET_SHOWN if record.kind == "charge" else APPLIED
     if record.outcome == "refused":
         return REFUSED
     if status == "failed":

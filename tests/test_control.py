@@ -477,7 +477,7 @@ async def test_what_is_missing_when_reading_back_never_counts_as_applied(house):
     [
         ({"mode": "Home 2"}, "box_prms.mode"),
         ({"home_grid_v": True}, "box_prm2.app"),
-        ({"export": "off"}, "invertor_prms.to_grid"),
+        ({"export": "limited", "export_limit_w": 9}, "invertor_prms.to_grid"),
         ({"export": "on"}, "invertor_prm1.p_max_feed_grid"),
         ({"boiler": "manual"}, "boiler_prms.manual"),
         ({"charge_to_percent": 90}, "box_prms.bat_ac"),

@@ -89,11 +89,12 @@ def refusal(answer: Answer, now: float, purpose: Purpose) -> PortalError:
     """Say what an answer means whose status is not 200."""
     status = answer.status
     asked = _retry_after(answer.retry_after, now)
-    if status == 429 or (status == 503 and asked is not None):
+    if status in {429, 503}:
         wait = SOON if asked is None else asked
+        what = "asks for fewer requests" if status == 429 else "is overloaded or being worked on"
         return PortalBusy(
-            f"OIG Cloud asks for fewer requests (HTTP {status}). Wait {wait:.0f} seconds, then try "
-            f"again. {purpose.unjudged}".rstrip(),
+            f"OIG Cloud {what} (HTTP {status}). Wait {wait:.0f} seconds, then try again. "
+            f"{purpose.unjudged}".rstrip(),
             retry_after=wait,
         )
     if 500 <= status <= 599:

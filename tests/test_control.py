@@ -381,12 +381,18 @@ async def test_what_the_portal_turned_away_is_told_at_once_and_frees_the_box(hou
     assert len(await house.writes()) == 1
 
 
-async def test_the_portals_error_page_is_a_refusal_and_no_form_is_tried_after_it(house):
+async def test_after_the_portals_error_page_the_box_is_looked_at_and_no_form_is_tried(house):
     await house.admin("switches", contract="form")
     planned = await house.planned(mode="Home 2")
-    with pytest.raises(ChangeRefused, match="error page"):
-        await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    assert record.status(house.clock()) == "unclear"
+    assert "error page" in record.why
     assert [write["outcome"] for write in await house.writes()] == ["refused"]
+    house.later(95)
+    assert (await house.control.look(DEMO, record.id)).seen == "otherwise"
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1})
+    house.later(31)
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == "applied"
 
 
 async def test_an_answer_of_success_is_not_believed_before_the_box_shows_it(house):

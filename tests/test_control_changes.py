@@ -469,7 +469,7 @@ PAGE = b"<!DOCTYPE html><html><body><h1>Nastala chyba</h1></body></html>"
         (400, b"", "refused"),
         (401, b"", "refused"),
         (429, b"", "refused"),
-        (500, PAGE, "refused"),
+        (500, PAGE, "unclear"),
         (500, b"<html>gateway</html>", "unclear"),
         (500, b"", "unclear"),
         (502, b"", "unclear"),

@@ -93,7 +93,11 @@ def read_write(answer: Answer) -> Sent:
     if status == 200:
         return _taken(answer)
     if status == 500 and ERROR_PAGE in _text(answer).casefold():
-        return Sent("refused", "OIG Cloud refused the change with its error page (HTTP 500).")
+        return Sent(
+            "unclear",
+            "OIG Cloud answered the change with its error page (HTTP 500), as it does when it does "
+            "not take one. That nothing was done before is likely, and not certain.",
+        )
     if 400 <= status <= 499:
         return Sent("refused", f"OIG Cloud turned the change away (HTTP {status}).")
     # A redirect may come after the work as well as instead of it, and so may a gateway's error.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 import pytest
 
@@ -307,6 +308,22 @@ async def test_a_daemon_that_forgot_the_hold_does_not_let_a_second_change_throug
         await house.control.apply(DEMO, second.token, CLIENT)
     assert house.store.held == 0
     assert len(await house.writes()) == 1
+
+
+async def test_a_change_of_another_account_that_is_under_way_is_not_named(house):
+    first = await house.planned(mode="Home 2")
+    await house.control.apply(DEMO, first.token, CLIENT)
+    second = await house.planned(boiler="manual")
+    with pytest.raises(ChangeRefused, match="If it was sent from this account"):
+        await house.control.apply(DEMO, second.token, CLIENT)
+    house.store.holds._holds.clear()
+    with sqlite3.connect(house.journal._path) as journal:
+        journal.execute("UPDATE changes SET account = ?", (b"x" * 32,))
+    journal.close()
+    with pytest.raises(ChangeRefused) as told:
+        await house.control.apply(DEMO, second.token, CLIENT)
+    assert first.plan.change_id not in str(told.value)
+    assert "one at a time" in str(told.value)
 
 
 async def test_without_the_daemon_nothing_is_changed(house):

@@ -226,6 +226,25 @@ async def test_a_call_without_credentials_changes_nothing(client, house):
     assert house.portal.requests == []
 
 
+async def test_a_plan_that_was_never_sent_is_told_to_have_sent_nothing(call, house):
+    planned = (await call("plan_change", mode="Home 2")).structured_content
+    house.later(301)
+    assert (await call("apply_change", plan_token=planned["plan_token"])).is_error
+    result = await call("get_change", change_id=planned["change_id"])
+    assert result.is_error
+    assert "nothing was sent for it" in result.content[0].text
+
+
+async def test_changes_are_listed_of_one_box_and_a_box_that_is_none_is_told(call, house):
+    assert (await call("list_changes", box_id=DEMO_BOX)).structured_content["changes"] == []
+    record = await house.applied(mode="Home 2")
+    listed = (await call("list_changes", box_id=f" {DEMO_BOX} ")).structured_content
+    assert [one["change_id"] for one in listed["changes"]] == [record.id]
+    result = await call("list_changes", box_id="2299999999")
+    assert result.is_error
+    assert "no box of that id" in result.content[0].text
+
+
 async def test_a_page_of_changes_says_how_many_more_there_are(call, house):
     for mode in ("Home 2", "Home 1", "Home 3"):
         await house.applied(mode=mode)

@@ -69,6 +69,10 @@ NO_JOURNAL = (
     "The journal of changes cannot be used, and without it no box is changed. Nothing was sent. "
     "Whoever runs this server finds the reason in its log."
 )
+NO_CHANGE = (
+    "This account has no change of that id. If it is the id of a plan, nothing was sent for it. "
+    "list_changes lists the account's changes."
+)
 GONE = "The account does not list this box any more. Nothing was changed."
 SEVERAL_BOXES = (
     "This account has several boxes. The request names box {id}, but whether the portal heeds that "
@@ -264,14 +268,20 @@ class Control:
     async def latest(
         self, caller: Caller, box_id: str | None, limit: int
     ) -> tuple[int, list[Record]]:
-        """Return how many changes the caller's account has, and the latest of them.
+        """Return how many changes the caller's account has, or one box of it, and the latest.
 
         Raises:
+            BoxChoice: The account has no such box, and made no change of one.
             SessionError: The caller has no session, or the journal cannot be read.
         """
         granted = await self._access.open(caller)
         account = granted.keys.account
-        return await self._written(self._journal.latest, limit, account=account, box=box_id)
+        box = None if box_id is None else box_id.strip()
+        total, records = await self._written(self._journal.latest, limit, account=account, box=box)
+        if box is not None and not total:
+            # A box that was never changed, or none: only the portal knows.
+            choose_box((await self._upstream.live(granted)).payload, box)
+        return total, records
 
     def now(self) -> float:
         """Return the seconds since 1970."""
@@ -368,7 +378,8 @@ class Control:
             raise ChangeRefused(USED.format(id=record.id)) from None
         except ChangeUnderWay as exc:
             left = exc.record.at + DEADLINE - self._wall()
-            raise _under_way(min(max(left, 1.0), DEADLINE), exc.record.id) from None
+            known = exc.record.id if exc.record.account == record.account else None
+            raise _under_way(min(max(left, 1.0), DEADLINE), known) from None
 
     def _record(self, granted: Granted, plan: Plan, box: Box, client: str, hold: bytes) -> Record:
         back = plan.change.back(box)
@@ -391,7 +402,7 @@ class Control:
         account = granted.keys.account
         record = await self._written(self._journal.find, change_id.strip(), account)
         if record is None:
-            raise ChangeRefused("This account has no change of that id. list_changes lists them.")
+            raise ChangeRefused(NO_CHANGE)
         return record
 
     def _way_back(self, record: Record) -> Change:
@@ -441,9 +452,14 @@ def _seen(record: Record, fetched: Fetched) -> Seen:
 
 
 def _under_way(seconds: float, change_id: str | None = None) -> ChangeRefused:
-    which = "list_changes shows it" if change_id is None else f"get_change tells of {change_id}"
+    # The hold of a change does not tell whose it is, and another account's cannot be looked at.
+    where = (
+        "If it was sent from this account, list_changes shows it."
+        if change_id is None
+        else f"get_change tells of it: its id is {change_id}."
+    )
     return ChangeRefused(
         "Another change of this box is under way, and changes are made one at a time. Nothing was "
-        f"sent. {which[0].upper()}{which[1:]}; it ends in {seconds:.0f} seconds at the latest.",
+        f"sent. {where} Plan anew when it has ended, in {seconds:.0f} seconds at the latest.",
         retry_after=seconds,
     )

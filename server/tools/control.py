@@ -29,7 +29,10 @@ MOST_CLIENT = 64
 Kind = Literal["mode", "supplementary", "export", "boiler", "charge"]
 
 ChangeId = Annotated[
-    str, Field(description="Id of the change, as apply_change returns it.", max_length=64)
+    str,
+    Field(
+        description="Id of the change, as plan_change and apply_change return it.", max_length=64
+    ),
 ]
 
 SEEN: dict[Seen | None, str] = {
@@ -196,7 +199,10 @@ def control_tools(control: Control) -> list[CheckedTool]:
 
     async def list_changes(
         context: Context[Any, Any],
-        box_id: BoxId = None,
+        box_id: Annotated[
+            str | None,
+            Field(description="Only the changes of this box; all when left out.", max_length=32),
+        ] = None,
         limit: Annotated[
             int, Field(description="That many at most.", ge=1, le=MOST_CHANGES)
         ] = DEFAULT_CHANGES,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 
 import pytest
 
 from server.control.asked import Asked
-from server.errors import BoxChoice, ChangeRefused, PortalError, SessionError
+from server.errors import BoxChoice, ChangeRefused, PortalBusy, PortalError, SessionError
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
@@ -420,6 +421,124 @@ async def test_an_answer_of_success_is_not_believed_before_the_box_shows_it(hous
     assert (await house.look(DEMO, record.id)).status(house.clock()) == "pending"
     house.later(400)
     assert (await house.look(DEMO, record.id)).status(house.clock()) == "failed"
+
+
+async def finished(house: House, work):
+    """Let an apply go on, with a second for every time that it waits."""
+    task = asyncio.create_task(work)
+    for _ in range(50):
+        done, _ = await asyncio.wait({task}, timeout=0.1)
+        if done:
+            return await task
+        house.later(1)
+        house.store._settle()
+    raise TimeoutError
+
+
+@pytest.fixture
+async def paced(tmp_path):
+    house = House(tmp_path, gap=1.0)
+    yield house
+    await house.aclose()
+
+
+async def test_every_request_of_an_apply_keeps_a_second_from_the_one_before(paced):
+    planned = await finished(paced, paced.planned(SECOND_BOX, export="on"))
+    times = []
+
+    class Timed:
+        def __init__(self, portal):
+            self.portal = portal
+
+        async def read_live(self, session_id):
+            times.append(paced.clock())
+            return await self.portal.read_live(session_id)
+
+        async def write(self, session_id, write):
+            times.append(paced.clock())
+            return await self.portal.write(session_id, write)
+
+    worker = paced.worker(wrap=Timed)
+    record = await finished(paced, worker.apply(DEMO2, planned.token, CLIENT))
+    assert record.outcome == "accepted"
+    assert len(times) == 3
+    assert all(after - before >= 1.0 for before, after in itertools.pairwise(times))
+
+
+async def busy(house: House, endpoint: str) -> None:
+    await house.admin("faults", kind="too_many", endpoint=endpoint, retry_after=120, requests=1)
+
+
+async def test_while_the_portal_wants_to_be_left_alone_nothing_is_read_sent_or_written_down(house):
+    planned = await house.planned(mode="Home 2")
+    await busy(house, "live")
+    for _ in range(2):  # the first is told so by the portal, the second by the store
+        house.portal.requests.clear()
+        with pytest.raises(PortalBusy):
+            await house.control.apply(DEMO, planned.token, CLIENT)
+        asked = len(house.portal.requests)
+    assert asked == 0
+    assert house.journal.latest(9) == (0, [])
+    assert house.store.held == 0
+    house.later(121)
+    assert (await house.control.apply(DEMO, planned.token, CLIENT)).outcome == "accepted"
+
+
+async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
+    planned = await house.planned(mode="Home 2")
+
+    class Meanwhile:
+        """After whose reading another worker is told to leave the portal alone."""
+
+        def __init__(self, portal):
+            self.portal = portal
+
+        async def read_live(self, session_id):
+            payload = await self.portal.read_live(session_id)
+            account = (await house.control._access.open(DEMO)).keys.account
+            house.store.leave_alone(account, 60.0)
+            return payload
+
+    with pytest.raises(PortalBusy):
+        await house.worker(wrap=Meanwhile).apply(DEMO, planned.token, CLIENT)
+    assert await house.writes() == []
+    assert house.journal.latest(9) == (0, [])
+    assert house.store.held == 0
+
+
+async def test_a_write_that_is_one_request_too_many_keeps_all_from_asking(house):
+    planned = await house.planned(mode="Home 2")
+    await busy(house, "writes")
+    with pytest.raises(ChangeRefused) as told:
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert told.value.retry_after == 120
+    house.later(60)
+    with pytest.raises(PortalBusy):
+        await plan(house, DEMO, mode="Home 3")
+    house.later(61)
+    await plan(house, DEMO, mode="Home 3")
+
+
+async def test_a_second_request_that_gets_no_turn_leaves_the_change_unclear(house):
+    await house.admin("switches", lifts_cap=False)
+    planned = await house.planned(SECOND_BOX, export="on")
+
+    class Meanwhile:
+        def __init__(self, portal):
+            self.portal = portal
+
+        async def read_live(self, session_id):
+            return await self.portal.read_live(session_id)
+
+        async def write(self, session_id, write):
+            account = (await house.control._access.open(DEMO2)).keys.account
+            house.store.leave_alone(account, 60.0)
+            return await self.portal.write(session_id, write)
+
+    record = await house.worker(wrap=Meanwhile).apply(DEMO2, planned.token, CLIENT)
+    assert record.outcome == "unclear"
+    assert "Only a part" in record.why
+    assert len(await house.writes()) == 1
 
 
 async def test_when_the_second_of_two_requests_is_turned_away_it_is_unclear(house):

@@ -478,11 +478,17 @@ PAGE = b"<!DOCTYPE html><html><body><h1>Nastala chyba</h1></body></html>"
     ],
 )
 def test_only_a_plain_success_is_accepted_and_only_a_plain_refusal_refused(status, body, outcome):
-    assert read_write(Answer(status, body)).outcome == outcome
+    assert read_write(Answer(status, body), 0.0).outcome == outcome
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_portal_that_wants_to_be_left_alone_is_heard(status):
+    assert read_write(Answer(status, b"", retry_after="90"), 0.0).busy == 90.0
+    assert read_write(Answer(500, PAGE), 0.0).busy is None
 
 
 @given(st.integers(100, 599), st.binary(max_size=60))
 def test_any_answer_has_an_outcome(status, body):
-    told = read_write(Answer(status, body))
+    told = read_write(Answer(status, body), 0.0)
     assert told.outcome in {"accepted", "refused", "unclear"}
     assert told.why

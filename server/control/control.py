@@ -1,9 +1,10 @@
 """Changes of a box, in two steps that any worker can take: plan, apply. And looking after them.
 
 The order of an apply is what makes it safe. The box is held in the daemon; its settings are read
-afresh, over the session that the write will use, and compared with those of the plan; the intent is
-on the disk; then the write goes out, once; then what became of it is written down. A crash at any
-point leaves either nothing, or an entry that says that nobody knows. No write is ever repeated.
+afresh, over the session that the write will use, and compared with those of the plan; the account's
+turn at the portal has come; the intent is on the disk; then the write goes out, once; then what
+became of it is written down. A crash at any point leaves either nothing, or an entry that says that
+nobody knows. No write is ever repeated.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeVar
@@ -25,7 +26,9 @@ from ..errors import (
     CacheUnavailable,
     ChangeRefused,
     JournalUnavailable,
+    PortalBusy,
     PortalUnexpected,
+    SessionError,
     SessionExpired,
 )
 from ..portal.writes import Sent, Write
@@ -44,6 +47,9 @@ from .record import DEADLINE, Record
 logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
+
+Send = Callable[[Write], Awaitable[Sent]]
+"""Sends one write, once, and says what became of it."""
 
 PLAN_LASTS = 300.0
 """Seconds a plan may wait for the user's consent."""
@@ -293,16 +299,19 @@ class Control:
 
     async def _apply(self, granted: Granted, plan: Plan, client: str) -> Record:
         token = await self._hold(plan.box_id, granted.keys.account)
-        try:
+        async with contextlib.AsyncExitStack() as unsent:
+            unsent.push_async_callback(self._release, plan.box_id, token)
             granted, box = await self._fresh(granted, plan)
-            record = self._record(granted, plan, box, client, token)
-            writes = plan.change.writes(box)
-            await self._begin(record)
-        except BaseException:
-            await self._release(plan.box_id, token)
-            raise
-        # From here on the journal says that it may have happened.
-        sent = await self._send(granted.session.id, writes)
+            first, *others = plan.change.writes(box)
+            # Before the entry: a portal that wants to be left alone leaves none.
+            async with self._turn(granted) as send:
+                record = self._record(granted, plan, box, client, token)
+                await self._begin(record)
+                # From here on the journal says that it may have happened.
+                unsent.pop_all()
+                sent = await send(first)
+        if sent.outcome == "accepted":
+            sent = await self._send_others(granted, others, sent)
         at = self._wall()
         try:
             await self._written(self._journal.end, record.id, sent.outcome, sent.why, at)
@@ -318,19 +327,26 @@ class Control:
         if sent.outcome == "refused":
             await self._release(plan.box_id, token)
             raise ChangeRefused(
-                f"{sent.why} Nothing was changed. It is in the journal as change {record.id}."
+                f"{sent.why} Nothing was changed. It is in the journal as change {record.id}.",
+                retry_after=sent.busy,
             )
         return replace(record, outcome=sent.outcome, why=sent.why, outcome_at=at)
 
     async def _fresh(self, granted: Granted, plan: Plan) -> tuple[Granted, Box]:
         """Read the box over the session that will carry the write, so that its end shows here."""
         try:
-            payload = await self._portal.read_live(granted.session.id)
-        except SessionExpired:
-            granted = await self._access.renew(granted)
-            try:
+            async with self._upstream.turn(granted.keys):
+                granted = await self._access.current(granted)
                 payload = await self._portal.read_live(granted.session.id)
-            except SessionExpired:
+        except SessionExpired:
+            async with self._upstream.turn(granted.keys):
+                granted = await self._access.renew(granted)
+            try:
+                async with self._upstream.turn(granted.keys):
+                    payload = await self._portal.read_live(granted.session.id)
+            except SessionExpired as exc:
+                if exc.no_boxes:
+                    raise ChangeRefused(GONE) from None
                 raise PortalUnexpected(
                     "OIG Cloud does not accept a session that it gave a moment ago. Nothing was "
                     "changed. The fault is the portal's; try again later.",
@@ -346,15 +362,41 @@ class Control:
             plan.change.check_back(box)
         return granted, box
 
-    async def _send(self, session_id: str, writes: tuple[Write, ...]) -> Sent:
-        """Send the writes of one change in order; stop at the first that is not accepted."""
-        sent = Sent("refused", "There was nothing to send.")
-        for number, write in enumerate(writes):
-            sent = await self._portal.write(session_id, write)
+    @contextlib.asynccontextmanager
+    async def _turn(self, granted: Granted) -> AsyncIterator[Send]:
+        """Wait for the account's turn at the portal; give what sends one write in it.
+
+        That the portal answers a write with a wish to be left alone is told to all workers.
+
+        Raises:
+            SessionError: The portal wants to be left alone, or too many wait: nothing was sent.
+        """
+        sent: list[Sent] = []
+
+        async def send(write: Write) -> Sent:
+            sent.append(await self._portal.write(granted.session.id, write))
+            return sent[0]
+
+        try:
+            async with self._upstream.turn(granted.keys):
+                yield send
+                if sent and sent[0].busy is not None:
+                    raise PortalBusy(sent[0].why, retry_after=sent[0].busy)  # noqa: TRY301 - the turn hears it
+        except PortalBusy:
+            if not sent:
+                raise
+
+    async def _send_others(self, granted: Granted, writes: list[Write], sent: Sent) -> Sent:
+        """Send what follows the first write of a change; stop at one that is not accepted."""
+        for write in writes:
+            try:
+                async with self._turn(granted) as send:
+                    sent = await send(write)
+            except SessionError as exc:
+                sent = Sent("refused", str(exc))
             if sent.outcome != "accepted":
-                if number:
-                    return Sent("unclear", f"Only a part of the change was accepted. {sent.why}")
-                break
+                why = f"Only a part of the change was accepted. {sent.why}"
+                return Sent("unclear", why, sent.busy)
         return sent
 
     async def _hold(self, box_id: str, account: bytes) -> bytes:

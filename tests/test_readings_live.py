@@ -534,6 +534,15 @@ def test_the_whole_house_is_known_only_where_the_rest_is_metered(nb, phases, res
     assert reading.backed_up_w == 2203
 
 
+@pytest.mark.parametrize(("minutes", "age"), [(26, 56), (31, 1)])
+def test_a_silent_box_does_not_look_fresh_because_clocks_go_back(minutes, age):
+    box = full_box()
+    box["device"]["lastcall"] = "2026-10-25 02:30:00"
+    reading = read(box, datetime(2026, 10, 25, 1, minutes, tzinfo=UTC))
+    assert reading.age_s == age * 60
+    assert reading.stale is (age == 56)
+
+
 @pytest.mark.parametrize(("power", "state"), [(50, "idle"), (-50, "idle"), (51, "charging")])
 def test_a_battery_that_hardly_moves_is_idle(power, state):
     box = full_box()

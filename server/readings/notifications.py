@@ -65,7 +65,6 @@ def select(
     *,
     box_id: str | None = None,
     since: datetime | None = None,
-    limit: int | None = None,
 ) -> list[Notification]:
     """Choose of notifications, in their order.
 
@@ -73,15 +72,13 @@ def select(
         read: The notifications.
         box_id: Only those about this box; those that name none are left out.
         since: Only those made at this time or later; those without a time are left out.
-        limit: That many at most.
     """
-    chosen = [
+    return [
         one
         for one in read
         if (box_id is None or one.box_id == box_id)
         and (since is None or (one.at is not None and one.at >= since))
     ]
-    return chosen if limit is None else chosen[: max(0, limit)]
 
 
 def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Notification:

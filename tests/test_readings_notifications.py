@@ -15,24 +15,22 @@ from server.readings.notifications import TEXT, TITLE, Notification, notificatio
 from .payloads import FULL, NOW, SLIM, folder, listed
 
 
-def read(*folders: str, **options: bool) -> list[Notification]:
-    return notifications(listed(*folders, **options), NOW)
+def read(*folders: str) -> list[Notification]:
+    return notifications(listed(*folders), NOW)
 
 
 def titles(found: list[Notification]) -> list[str | None]:
     return [one.title for one in found]
 
 
-@pytest.mark.parametrize("escaped", [False, True])
-def test_a_notification_is_read_whole(escaped):
+def test_a_notification_is_read_whole():
     (one,) = read(
         folder(
             "Zm\u011bna nastaven\u00ed",
             "9. 6. 2026 | 8:05",
             level=3,
             body="R&amp;D<br />t&#345;i &lt; pět",
-        ),
-        escaped=escaped,
+        )
     )
     assert one.model_dump(exclude={"id"}) == {
         "level": 3,
@@ -117,7 +115,6 @@ def test_ids_stay_whatever_comes_before():
     before = {one.id for one in read(*old)}
     assert len(before) == 3
     assert before < {one.id for one in read(folder("new", "10. 6. 2026 | 9:00"), *old)}
-    assert before == {one.id for one in read(*old, escaped=True)}
     assert read(folder("a"))[0].id != read(folder("a", box=SLIM))[0].id
 
 
@@ -145,6 +142,7 @@ def test_scripts_and_comments_are_no_text():
         "\0",
         "<",
         "&lt;",
+        "&lt;div class='folder'&gt;&lt;/div&gt;",  # the portal's escaping is undone when it is read
         "no html",
         "<?xml version='1.0' encoding='utf-16'?><div/>",
         "<!DOCTYPE html [<!ENTITY a 'b'>]>&a;",

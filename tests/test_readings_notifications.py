@@ -103,6 +103,21 @@ def test_a_box_is_named_by_the_portal_and_not_by_a_text():
     assert one.box_id is None
 
 
+@pytest.mark.parametrize(
+    ("row", "title"),
+    [
+        (f"Pozor! <strong>Box #{SLIM}</strong> - x", "Pozor! x"),
+        (f"Pozor: <strong> box # {SLIM}</strong>", "Pozor:"),
+        (f"<strong>Box #{SLIM}</strong> - fault of Box #{SLIM}", f"fault of Box #{SLIM}"),
+        (f"not Box #{SLIM}1 but <b>Box #{SLIM}</b>: x", f"not Box #{SLIM}1 but x"),
+        (f"<b>Box<br>#{SLIM} - x</b>", "x"),
+    ],
+)
+def test_the_title_is_the_heading_without_the_name_of_the_box(row, title):
+    (one,) = read(f'<div class="folder"><div class="row-2">{row}</div></div>')
+    assert (one.box_id, one.title) == (SLIM, title)
+
+
 def test_boxes_are_told_apart():
     found = read(folder("a"), folder("b", box=SLIM), folder("c", "10. 6. 2026 | 9:00", box=SLIM))
     assert titles(select(found, box_id=FULL)) == ["a"]

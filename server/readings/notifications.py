@@ -85,7 +85,7 @@ def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Notifi
     level = _level(folder.classes)
     # Only where the portal itself writes it: a text may mention whatever it likes.
     box = BOX.match(folder.strong) or BOX.match(folder.heading)
-    title = DASH.sub("", folder.heading[box.end() :]) if box else folder.heading
+    title = _without(folder.heading, box[1]) if box else folder.heading
     return Notification(
         id=_id(folder, seen),
         level=level,
@@ -95,6 +95,14 @@ def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Notifi
         title=_cut(title.replace("\n", " "), TITLE),
         text=_cut(folder.body, TEXT),
     )
+
+
+def _without(heading: str, box_id: str) -> str:
+    """Take the name of the box out of a heading, and the dash after it."""
+    named = next((name for name in BOX.finditer(heading) if name[1] == box_id), None)
+    if named is None:
+        return heading
+    return f"{heading[: named.start()]} {DASH.sub('', heading[named.end() :])}"
 
 
 def _level(classes: Iterable[str]) -> int | None:

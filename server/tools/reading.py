@@ -16,6 +16,7 @@ from ..access import Access, Granted
 from ..readings import boxes, clock, days, history, live
 from ..readings import notifications as notices
 from ..readings.bypass import Bypass, bypass
+from ..readings.history_warnings import history_warnings
 from ..readings.model import Reading
 from ..readings.notifications import Notification
 from ..readings.series import PORTAL_NAMES, SeriesName
@@ -130,7 +131,8 @@ def reading_tools(
         present = await upstream.live(asking)
         box = live.live_data(present.payload, boxes.choose_box(present.payload, box_id), now())
         fetched = await upstream.history(asking, PORTAL_NAMES[series], first, last)
-        past = history.history(series, fetched.payload, first, last, now(), max_points=points)
+        at = _moment(fetched)
+        past = history.history(series, fetched.payload, first, last, at, max_points=points)
         return _with(
             Past,
             past,
@@ -138,7 +140,7 @@ def reading_tools(
             box_id=box.box_id,
             measured_at=box.measured_at,
             age_s=box.age_s,
-            warnings=box.warnings,
+            warnings=history_warnings(past, box.measured_at, at),
         )
 
     async def get_notifications(

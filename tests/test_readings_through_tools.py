@@ -30,6 +30,9 @@ class Answers:
     async def live(self, granted: object) -> Fetched:
         return Fetched({FULL: self.box}, self.at.timestamp(), "live")
 
+    async def notifications(self, granted: object) -> Fetched:
+        return Fetched("", self.at.timestamp(), "live")
+
     async def history(self, granted: object, *asked: object) -> Fetched:
         return Fetched(self.past, self.at.timestamp(), "cached")
 
@@ -83,3 +86,11 @@ async def test_doubtful_times_are_warned_of(ask):
     day = date(2026, 6, 9)
     told = await ask(answers, "get_history", series="load", **{"from": day, "to": day})
     assert any("doubtful" in warning for warning in told.warnings)
+
+
+async def test_the_bypass_is_told_by_the_box_where_it_sends_it(ask):
+    box = full_box()
+    box["box_prms"]["bypass"] = 1
+    (told,) = (await ask(Answers(box, None, NOW), "get_notifications")).bypasses
+    assert told.bypass.automatic.state == "on"
+    assert told.bypass.manual.state == "unknown"

@@ -15,7 +15,8 @@ from pydantic import AwareDatetime, Field
 from ..access import Access, Granted
 from ..readings import boxes, clock, days, history, live
 from ..readings import notifications as notices
-from ..readings.bypass import Bypass, bypass
+from ..readings.bypass import Bypass
+from ..readings.bypass_flags import bypass_of_box
 from ..readings.history_warnings import history_warnings
 from ..readings.model import Reading
 from ..readings.notifications import Notification
@@ -68,7 +69,7 @@ class Past(history.History, Measured):
 
 
 class BoxBypass(Reading):
-    """The bypass of one box, as far as notifications tell."""
+    """The bypass of one box, as far as the box and notifications tell."""
 
     box_id: str = Field(description="The box.")
     measured_at: datetime | None = Field(
@@ -86,7 +87,10 @@ class Notices(Told):
     )
     more: int = Field(description="How many older ones were left out because of the limit.")
     bypasses: tuple[BoxBypass, ...] = Field(
-        description="Whether the box is bypassed, by its latest notification about it."
+        description=(
+            "Whether the box is bypassed: by its own flag where it sends one, and by its latest "
+            "notification about it otherwise."
+        )
     )
     warnings: tuple[str, ...] = Field(description="What to tell the user along with them.")
 
@@ -172,7 +176,7 @@ def reading_tools(
                     box_id=box.id,
                     measured_at=box.measured_at,
                     age_s=box.age_s,
-                    bypass=bypass(read, box.id),
+                    bypass=bypass_of_box(present.payload, read, box.id, now()),
                 )
                 for box in listed
             ),

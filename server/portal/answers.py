@@ -44,7 +44,8 @@ class Answer:
 
     Attributes:
         status: HTTP status.
-        body: Raw bytes, at most one more than the purpose's limit; empty unless the status is 200.
+        body: Raw bytes, at most one more than the purpose's limit; empty unless the status is 200,
+            or the 500 of a write.
         encoding: Content-Encoding.
         cookies: Values of all Set-Cookie headers, in order.
         retry_after: Retry-After, unparsed.

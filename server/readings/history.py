@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from pydantic import Field
 
+from .energy_estimate import energy_estimate
 from .model import Reading
 from .numbers import number
 from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
@@ -38,12 +39,19 @@ class Summary(Reading):
     last: float | None = Field(description="Last value.")
     energy_positive_wh_estimate: float | None = Field(
         description=(
-            "For powers: energy of all positive values, Wh; an estimate from their spacing, "
-            "without the missing ones. Null for other quantities, and when the times are doubtful."
+            "For powers: energy of all positive values, Wh; an estimate in which each holds until "
+            "the next, for an hour at most. Null for other quantities, and when the times do not "
+            "allow it; `assumptions` then says why."
         )
     )
     energy_negative_wh_estimate: float | None = Field(
         description="The same of all negative values, as a positive number of Wh."
+    )
+    energy_left_out_s: int | None = Field(
+        description=(
+            "Seconds of the days asked for, as far as they are over, that these energies leave out "
+            "because no value is known. They lack at most what the greatest power makes in them."
+        )
     )
 
 
@@ -76,6 +84,12 @@ class History(Reading):
     )
     spacing_s: float = Field(description="Seconds from one of the portal's values to the next.")
     times: tuple[datetime, ...] = Field(description="When each point begins (UTC).")
+    times_doubtful: bool = Field(
+        description=(
+            "Values may have been measured more than half an hour from the times here, and "
+            "`assumptions` says why. Then name no hours, and perhaps not even days."
+        )
+    )
     quantities: tuple[Quantity, ...] = Field(description="The quantities of the series.")
     assumptions: tuple[str, ...] = Field(
         description="What had to be assumed about the data. Tell the user what matters."
@@ -91,14 +105,14 @@ def history(
     *,
     max_points: int = MAX_POINTS,
 ) -> History:
-    """Read the portal's answer about a series.
+    """Read the portal's answer about a series, as of the moment at which it was given.
 
     Args:
         series: Which one.
         response: The decoded answer, whatever it is.
         first: First day asked for, in Prague.
         last: Last day, included.
-        now: The present time, with a zone.
+        now: That moment, with a zone; a shared answer is older than the call.
         max_points: Points to give at most.
     """
     raw = response.get("items") if isinstance(response, Mapping) else None
@@ -125,6 +139,7 @@ def history(
         values_per_point=size,
         spacing_s=when.spacing.total_seconds(),
         times=tuple(moment for bucket in buckets if (moment := when.times[bucket[0]]) is not None),
+        times_doubtful=when.doubtful,
         quantities=tuple(
             _quantity(quantity, columns[quantity.name], buckets, size, when)
             for quantity in quantities
@@ -165,7 +180,7 @@ def _quantity(
 
 def _summary(values: list[float | None], power: Timeline | None) -> Summary:
     there = [value for value in values if value is not None]
-    hours = power.spacing.total_seconds() / 3600 if power and power.reliable and there else None
+    energy = energy_estimate(values, power) if power else None
     return Summary(
         count=len(there),
         missing=len(values) - len(there),
@@ -174,13 +189,10 @@ def _summary(values: list[float | None], power: Timeline | None) -> Summary:
         mean=_mean(there),
         first=there[0] if there else None,
         last=there[-1] if there else None,
-        energy_positive_wh_estimate=_energy([max(v, 0.0) for v in there], hours),
-        energy_negative_wh_estimate=_energy([max(-v, 0.0) for v in there], hours),
+        energy_positive_wh_estimate=energy.positive_wh if energy else None,
+        energy_negative_wh_estimate=energy.negative_wh if energy else None,
+        energy_left_out_s=energy.left_out_s if energy else None,
     )
-
-
-def _energy(powers: list[float], hours: float | None) -> float | None:
-    return None if hours is None else round(sum(powers) * hours, 1)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -65,7 +65,6 @@ def select(
     *,
     box_id: str | None = None,
     since: datetime | None = None,
-    limit: int | None = None,
 ) -> list[Notification]:
     """Choose of notifications, in their order.
 
@@ -73,22 +72,20 @@ def select(
         read: The notifications.
         box_id: Only those about this box; those that name none are left out.
         since: Only those made at this time or later; those without a time are left out.
-        limit: That many at most.
     """
-    chosen = [
+    return [
         one
         for one in read
         if (box_id is None or one.box_id == box_id)
         and (since is None or (one.at is not None and one.at >= since))
     ]
-    return chosen if limit is None else chosen[: max(0, limit)]
 
 
 def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Notification:
     level = _level(folder.classes)
     # Only where the portal itself writes it: a text may mention whatever it likes.
     box = BOX.match(folder.strong) or BOX.match(folder.heading)
-    title = DASH.sub("", folder.heading[box.end() :]) if box else folder.heading
+    title = _without(folder.heading, box[1]) if box else folder.heading
     return Notification(
         id=_id(folder, seen),
         level=level,
@@ -98,6 +95,14 @@ def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Notifi
         title=_cut(title.replace("\n", " "), TITLE),
         text=_cut(folder.body, TEXT),
     )
+
+
+def _without(heading: str, box_id: str) -> str:
+    """Take the name of the box out of a heading, and the dash after it."""
+    named = next((name for name in BOX.finditer(heading) if name[1] == box_id), None)
+    if named is None:
+        return heading
+    return f"{heading[: named.start()]} {DASH.sub('', heading[named.end() :])}"
 
 
 def _level(classes: Iterable[str]) -> int | None:

@@ -15,7 +15,9 @@ from pydantic import AwareDatetime, Field
 from ..access import Access, Granted
 from ..readings import boxes, clock, days, history, live
 from ..readings import notifications as notices
-from ..readings.bypass import Bypass, bypass
+from ..readings.bypass import Bypass
+from ..readings.bypass_flags import bypass_of_box
+from ..readings.history_warnings import history_warnings
 from ..readings.model import Reading
 from ..readings.notifications import Notification
 from ..readings.series import PORTAL_NAMES, SeriesName
@@ -67,7 +69,7 @@ class Past(history.History, Measured):
 
 
 class BoxBypass(Reading):
-    """The bypass of one box, as far as notifications tell."""
+    """The bypass of one box, as far as the box and notifications tell."""
 
     box_id: str = Field(description="The box.")
     measured_at: datetime | None = Field(
@@ -85,7 +87,10 @@ class Notices(Told):
     )
     more: int = Field(description="How many older ones were left out because of the limit.")
     bypasses: tuple[BoxBypass, ...] = Field(
-        description="Whether the box is bypassed, by its latest notification about it."
+        description=(
+            "Whether the box is bypassed: by its own flag where it sends one, and by its latest "
+            "notification about it otherwise."
+        )
     )
     warnings: tuple[str, ...] = Field(description="What to tell the user along with them.")
 
@@ -130,7 +135,8 @@ def reading_tools(
         present = await upstream.live(asking)
         box = live.live_data(present.payload, boxes.choose_box(present.payload, box_id), now())
         fetched = await upstream.history(asking, PORTAL_NAMES[series], first, last)
-        past = history.history(series, fetched.payload, first, last, now(), max_points=points)
+        at = _moment(fetched)
+        past = history.history(series, fetched.payload, first, last, at, max_points=points)
         return _with(
             Past,
             past,
@@ -138,7 +144,7 @@ def reading_tools(
             box_id=box.box_id,
             measured_at=box.measured_at,
             age_s=box.age_s,
-            warnings=box.warnings,
+            warnings=history_warnings(past, box.measured_at, at),
         )
 
     async def get_notifications(
@@ -170,7 +176,7 @@ def reading_tools(
                     box_id=box.id,
                     measured_at=box.measured_at,
                     age_s=box.age_s,
-                    bypass=bypass(read, box.id),
+                    bypass=bypass_of_box(present.payload, read, box.id, now()),
                 )
                 for box in listed
             ),

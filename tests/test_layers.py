@@ -49,7 +49,7 @@ MAY_IMPORT = {
         "starlette",
         "uvicorn.middleware",
     },
-    "server.worker": {"uvicorn", "starlette.types"},
+    "server.worker": {"uvicorn", "sse_starlette", "starlette.types"},
     "server.settings": {"server.errors"},
     "server.errors": set(),
     "server.log": {"server.errors"},

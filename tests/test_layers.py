@@ -55,7 +55,8 @@ MAY_IMPORT = {
     "server.log": {"server.errors"},
     "server.process": set(),
     "server.version": set(),
-    "server.failed_logins": {"server.errors"},
+    "server.bounded_file": set(),
+    "server.failed_logins": {"server.bounded_file", "server.errors"},
     "server.handles": {"server.sealing", "cryptography"},
     "server.access": {
         "server.errors",

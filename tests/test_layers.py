@@ -165,7 +165,15 @@ MAY_IMPORT = {
         "server.errors",
     },
     "server.cache.blocking": {"server.cache.wire", "server.errors"},
-    "server.supervision": {"server.errors", "server.settings"},
+    "server.preflight": {
+        "server.cache.socket_file",
+        "server.errors",
+        "server.portal.client",
+        "server.secret",
+        "server.settings",
+        "server.version",
+    },
+    "server.supervision": {"server.errors", "server.preflight", "server.settings"},
     "server.supervision.fatal_exit": set(),
     "cachectl": {
         "server.cache.blocking",

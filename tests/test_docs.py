@@ -46,3 +46,50 @@ def test_every_document_is_reachable_from_the_readme():
     reachable = README + "".join(p.read_text() for p in (ROOT / "docs").glob("*.md"))
     for path in (ROOT / "docs").glob("*.md"):
         assert f"{path.name})" in reachable
+
+
+def layout_rows():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text.split("## Parts", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\| (`.+?`) \|.*?\| (.+?) \|$", section, re.MULTILINE)
+
+
+def parts():
+    """What the first column names: files with their folder, and folders with a slash at the end."""
+    for cell, _ in layout_rows():
+        folder = ""
+        for name in re.findall(r"`(\S+?)`", cell):
+            if "/" in name:
+                folder = name.rpartition("/")[0] + "/"
+            yield name if "/" in name else folder + name
+
+
+def test_the_architecture_names_every_module_or_its_package():
+    named = set(parts())
+    missing = [
+        str(path.relative_to(ROOT))
+        for package in ("server", "client", "cachectl")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.name != "__init__.py"
+        and str(path.relative_to(ROOT)) not in named
+        and not any(f"{parent}/" in named for parent in path.relative_to(ROOT).parents)
+    ]
+    assert missing == []
+
+
+def test_the_architecture_names_nothing_that_is_not_there_and_nothing_twice():
+    for part in parts():
+        assert (ROOT / part).exists(), part
+    for cell, told in layout_rows():
+        names = re.findall(r"`(\w+\.py)`", told)
+        assert len(names) == len(set(names)), told
+        folder = ROOT / re.findall(r"`(\S+)/", cell)[0]
+        assert [name for name in names if not (folder / name).exists()] == []
+
+
+def test_every_requirement_is_bounded_on_both_sides_or_says_why_not():
+    for line in (ROOT / "requirements.txt").read_text().splitlines():
+        wanted, _, why = line.partition("#")
+        if wanted.strip() and not wanted.startswith("-e"):
+            assert ">=" in wanted, line
+            assert "<" in wanted or "Unbounded:" in why, line

@@ -55,7 +55,8 @@ PLAN_LASTS = 300.0
 """Seconds a plan may wait for the user's consent."""
 
 STOP = 5.0
-"""Seconds an apply under way gets when the worker stops; supervisord waits fifteen in all."""
+"""Seconds an apply under way gets when its worker stops, after those that its request had: see
+`CLOSE` in worker.py."""
 
 INVALID = "This plan_token is not valid. Call plan_change, and give apply_change what it returns."
 EXPIRED = "The plan has expired: it is good for 5 minutes. Nothing was changed. Plan anew."

@@ -249,7 +249,23 @@ def test_the_newest_word_about_a_bypass_counts_whatever_the_order():
     found = bypass(read(on), FULL).automatic
     assert found.since == datetime(2026, 6, 9, 6, 5, tzinfo=UTC)
     assert found.notification_id == read(on)[0].id
-    assert found.evidence == "automaticky bypass - zapnut"
+    assert found.evidence == "Automatický bypass - zapnut"
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("Pozor: RUČNÍ  Bypass \u2013 Zapnut!", "RUČNÍ Bypass \u2013 Zapnut"),
+        (
+            "Straße, \ufb01lm: Automaticky\u0301 bypass je vypnuta\u0301 dnes",
+            "Automatický bypass je vypnutá",
+        ),
+        ("Automatic bypass O\ufb00.", "Automatic bypass O\ufb00"),
+    ],
+)
+def test_evidence_is_quoted_as_it_was_written(title, words):
+    found = bypass(read(folder(title)), FULL)
+    assert words == (found.automatic.evidence or found.manual.evidence)
 
 
 def test_of_one_minute_the_upper_word_counts():

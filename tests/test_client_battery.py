@@ -232,7 +232,7 @@ def test_history_is_drawn_and_written(client, tmp_path):
     assert "solar: power_w, W, 2026-11-20 to 2026-11-20" in out
     assert max(map(len, out.splitlines()[:18])) <= 80
     assert file.read_bytes().startswith(b"time,string_1_voltage_v,")
-    assert file.read_bytes().count(b"\r\n") == 145
+    assert file.read_bytes().count(b"\r\n") == 289
     code, out, _ = client(*argv, "--csv", "-")
     assert out.startswith("time,")
     code, out, _ = client(*argv, "--json")

@@ -261,7 +261,7 @@ def test_trouble_of_the_portal_is_told_apart_when_reading(fleet, kind, words):
         ({"series": "grid", "from": "2999-01-01", "to": "2999-01-02"}, "future"),
         (
             {"series": "grid", "from": "2026-01-01", "to": "2026-01-02", "points": 9999},
-            "`points` must be at most 200",
+            "`points` must be at most 300",
         ),
     ],
 )

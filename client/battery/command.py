@@ -12,8 +12,8 @@ from ..options import Options
 from ..session import Session
 from .tools import HISTORY, NOTIFICATIONS, asked, looked
 
-MOST_POINTS = 200
-"""Points of a history: what the tool gives at most, and enough for any terminal's columns."""
+MOST_POINTS = 300
+"""Points of a history: what the tool gives at most, a day in full."""
 
 
 def live(session: Session, options: Options) -> None:

@@ -12,8 +12,18 @@ from .numbers import number
 from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
 from .timeline import Timeline, timeline
 
-MAX_POINTS = 200
-"""Points given unless asked otherwise: enough for a curve, few enough to be read."""
+MOST_POINTS = 300
+"""Points that can be asked for: the longest day, one in five minutes."""
+
+MOST_VALUES = 2_500
+"""Values in one reading, over all quantities. With up to 13 bytes each, and all that is around
+them, a result stays below 40 kB, which a model's context bears."""
+
+PER_POINT = 5
+"""Values of a quantity per point: mean, minimum, maximum, first, last."""
+
+DECIMALS = 3
+"""Digits kept behind the point: more than the box measures."""
 
 MOST_ITEMS = 100_000
 """Items looked at; 31 days have 8 928 at one in five minutes."""
@@ -72,7 +82,10 @@ class History(Reading):
     first_day: date = Field(description="First day, in Prague.")
     last_day: date = Field(description="Last day, in Prague; included.")
     values_per_point: int = Field(
-        description="How many of the portal's values each point stands for; the last may have less."
+        description=(
+            "How many of the portal's values each point stands for; the last may have less. It "
+            "grows with the days asked for: a result has a limited number of values."
+        )
     )
     spacing_s: float = Field(description="Seconds from one of the portal's values to the next.")
     times: tuple[datetime, ...] = Field(description="When each point begins (UTC).")
@@ -89,7 +102,7 @@ def history(
     last: date,
     now: datetime,
     *,
-    max_points: int = MAX_POINTS,
+    max_points: int = MOST_POINTS,
 ) -> History:
     """Read the portal's answer about a series.
 
@@ -99,7 +112,7 @@ def history(
         first: First day asked for, in Prague.
         last: Last day, included.
         now: The present time, with a zone.
-        max_points: Points to give at most.
+        max_points: Points to give at most; they are fewer where there would be too many values.
     """
     raw = response.get("items") if isinstance(response, Mapping) else None
     listed: Sequence[object] = raw if isinstance(raw, list) else ()
@@ -116,7 +129,7 @@ def history(
 
     # An item without a time of its own, among others that have one, belongs to no point.
     dated = [index for index, moment in enumerate(when.times) if moment is not None]
-    size = max(1, -(-len(dated) // max(1, max_points)))
+    size = _values_per_point(len(dated), len(quantities), max(1, max_points))
     buckets = [dated[start : start + size] for start in range(0, len(dated), size)]
     return History(
         series=series,
@@ -124,7 +137,11 @@ def history(
         last_day=last,
         values_per_point=size,
         spacing_s=when.spacing.total_seconds(),
-        times=tuple(moment for bucket in buckets if (moment := when.times[bucket[0]]) is not None),
+        times=tuple(
+            moment.replace(microsecond=0)
+            for bucket in buckets
+            if (moment := when.times[bucket[0]]) is not None
+        ),
         quantities=tuple(
             _quantity(quantity, columns[quantity.name], buckets, size, when)
             for quantity in quantities
@@ -137,6 +154,14 @@ def history(
             NO_BOX,
         ),
     )
+
+
+def _values_per_point(count: int, quantities: int, points: int) -> int:
+    """Say how many values a point stands for, so that neither points nor values are too many."""
+    if count <= points and count * quantities <= MOST_VALUES:
+        return 1
+    fitting = min(points, MOST_VALUES // (quantities * PER_POINT))
+    return -(-count // fitting)
 
 
 def _quantity(
@@ -186,8 +211,7 @@ def _energy(powers: list[float], hours: float | None) -> float | None:
 def _mean(values: Sequence[float]) -> float | None:
     if not values:
         return None
-    # Rounded for the reader, but never out of the bounds of what was measured.
-    return min(max(round(sum(values) / len(values), 3), min(values)), max(values))
+    return round(sum(values) / len(values), DECIMALS)
 
 
 def _values(item: object) -> Sequence[object]:
@@ -199,7 +223,8 @@ def _cell(row: Sequence[object], column: Column) -> float | None:
     if column.index >= len(row):
         return None
     found = number(row[column.index], column.span)
-    return None if isinstance(found, str) else found
+    # No negative zero: rounding makes one of -0.0001.
+    return None if isinstance(found, str) else round(found, DECIMALS) + 0.0
 
 
 def _computed(computed: Computed, cells: tuple[float | None, ...]) -> float | None:

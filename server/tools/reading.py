@@ -26,9 +26,8 @@ from .checked import CheckedTool
 Model = TypeVar("Model", bound=Reading)
 
 DEFAULT_POINTS = 48
-MOST_POINTS = 200
-"""Points of a series: half-hours of a day by default, and never more than a model's context
-bears."""
+"""Points of a series: half-hours of a day. However many are asked for, how much a result holds in
+all is bounded in `history`."""
 
 DEFAULT_NOTIFICATIONS = 20
 MOST_NOTIFICATIONS = 100
@@ -121,7 +120,14 @@ def reading_tools(
         box_id: BoxId = None,
         points: Annotated[
             int,
-            Field(description="Points per quantity; more show more detail.", ge=1, le=MOST_POINTS),
+            Field(
+                description=(
+                    "Points per quantity, at most; more show more detail. They are fewer where the "
+                    "result would be too long, and each then stands for more time."
+                ),
+                ge=1,
+                le=history.MOST_POINTS,
+            ),
         ] = DEFAULT_POINTS,
         session: Handle = None,
     ) -> Past:

@@ -1,0 +1,136 @@
+"""What the reading tools make of the portal's answers, without any portal: their results whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from server.readings.history import MOST_POINTS, MOST_VALUES
+from server.readings.series import COLUMNS
+from server.tools.reading import reading_tools
+from server.upstream import Fetched
+
+from .payloads import FULL, NOW, full_box, live, series
+
+BUDGET = 40_000
+"""Bytes: digits are read two or three at a time, and 25 000 pieces is what a model may be given."""
+
+
+@dataclass
+class Portal:
+    """Access and upstream in one: answers that a test chooses."""
+
+    boxes: Any = field(default_factory=lambda: {FULL: full_box()})
+    past: Any = field(default_factory=lambda: series([[1, 2, 3, 4, 5]] * 288))
+    markup: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    async def open(self, _caller: object) -> None:
+        return None
+
+    async def live(self, _granted: None) -> Fetched:
+        return self._fetched("live", self.boxes)
+
+    async def history(self, _granted: None, name: str, _first: date, _last: date) -> Fetched:
+        return self._fetched(name, self.past)
+
+    async def notifications(self, _granted: None) -> Fetched:
+        return self._fetched("notifications", self.markup)
+
+    def _fetched(self, what: str, payload: Any) -> Fetched:
+        self.asked.append(what)
+        return Fetched(payload, NOW.timestamp(), "live")
+
+
+async def result(portal: Any, name: str, *, now: datetime = NOW, **arguments: Any) -> Any:
+    """Call a tool, and give all of its result."""
+    tools = {tool.name: tool for tool in reading_tools(portal, portal, now=lambda: now)}
+    context: Any = SimpleNamespace(request_context=SimpleNamespace(request=None))
+    return await tools[name].run(arguments, context, convert_result=True)
+
+
+async def told(portal: Any, name: str, **more: Any) -> Any:
+    return (await result(portal, name, **more)).structured_content
+
+
+def text_of(answer: Any) -> str:
+    (content,) = answer.content
+    return content.text
+
+
+WORST = {
+    "solar": [999.987, 999.987, 0, 99_999.987, 99_999.987],
+    "battery": [999.987, -999.987, 99.987, -59.987],
+    "grid": [999.987, -99_999.987, 74_399_999.987, 74_399_999.987],
+    "load": [99_999.987, 99_999.987, 99_999.987],
+}
+"""The longest numbers that are believed."""
+
+
+@pytest.mark.parametrize("name", list(COLUMNS))
+@pytest.mark.parametrize("count", [MOST_POINTS, MOST_POINTS + 1, 31 * 288, 100_000])
+async def test_the_longest_history_fits_a_models_context(name, count):
+    # A third of each differs, so that means have all their digits as well.
+    rows = [[value - (place % 3) / 1000 for value in WORST[name]] for place in range(count)]
+    answer = await result(
+        Portal(boxes=live(), past=series(rows)),
+        "get_history",
+        series=name,
+        **{"from": "2026-05-10", "to": "2026-06-09"},
+        box_id=FULL,
+        points=MOST_POINTS,
+    )
+    assert len(text_of(answer).encode()) <= BUDGET
+    values = [
+        value
+        for quantity in answer.structured_content["quantities"]
+        for kind in ("mean", "minimum", "maximum", "first", "last")
+        for value in quantity[kind]
+    ]
+    assert len(values) <= MOST_VALUES
+    # Nor is the room wasted.
+    assert count < 31 * 288 or len(values) > 0.9 * MOST_VALUES
+
+
+async def test_a_day_is_given_in_full_when_asked_for():
+    days = {"from": "2026-06-09", "to": "2026-06-09"}
+    answer = await told(Portal(), "get_history", series="battery", **days, points=MOST_POINTS)
+    assert len(answer["times"]) == 288
+    assert answer["values_per_point"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("list_boxes", {}),
+        ("get_live_data", {}),
+        ("get_history", {"series": "grid", "from": "2026-06-09", "to": "2026-06-09"}),
+        ("get_notifications", {}),
+    ],
+)
+async def test_the_text_of_a_result_is_its_structure_without_a_blank(name, arguments):
+    answer = await result(Portal(), name, **arguments)
+    assert text_of(answer) == json.dumps(
+        answer.structured_content, ensure_ascii=False, separators=(",", ":")
+    )
+
+
+async def test_values_have_no_digits_that_nobody_measured():
+    rows = [[233.123456789, 0.1 + 0.2, -0.0001, 1e-9]] * 288
+    days = {"from": "2026-06-09", "to": "2026-06-09"}
+    answer = await told(Portal(past=series(rows)), "get_history", series="grid", **days)
+    means = [quantity["mean"][0] for quantity in answer["quantities"]]
+    assert [str(mean) for mean in means] == ["233.123", "0.3", "None", "0.0"]
+
+
+async def test_times_are_whole_seconds():
+    rows = [[1, 2, 3]] * 1_000
+    days = {"from": "2026-06-09", "to": "2026-06-09"}
+    answer = await told(Portal(past=series(rows)), "get_history", series="load", **days)
+    assert all(datetime.fromisoformat(time).microsecond == 0 for time in answer["times"])
+    assert answer["times"][0] == datetime(2026, 6, 8, 22, tzinfo=UTC).isoformat()[:-6] + "Z"

@@ -20,6 +20,8 @@ from .payloads import FULL, NOW, full_box, live, series
 BUDGET = 40_000
 """Bytes: digits are read two or three at a time, and 25 000 pieces is what a model may be given."""
 
+DAYS = {"from": "2026-06-09", "to": "2026-06-09"}
+
 
 @dataclass
 class Portal:
@@ -98,8 +100,7 @@ async def test_the_longest_history_fits_a_models_context(name, count):
 
 
 async def test_a_day_is_given_in_full_when_asked_for():
-    days = {"from": "2026-06-09", "to": "2026-06-09"}
-    answer = await told(Portal(), "get_history", series="battery", **days, points=MOST_POINTS)
+    answer = await told(Portal(), "get_history", series="battery", **DAYS, points=MOST_POINTS)
     assert len(answer["times"]) == 288
     assert answer["values_per_point"] == 1
 
@@ -109,7 +110,7 @@ async def test_a_day_is_given_in_full_when_asked_for():
     [
         ("list_boxes", {}),
         ("get_live_data", {}),
-        ("get_history", {"series": "grid", "from": "2026-06-09", "to": "2026-06-09"}),
+        ("get_history", {"series": "grid", **DAYS}),
         ("get_notifications", {}),
     ],
 )
@@ -122,15 +123,41 @@ async def test_the_text_of_a_result_is_its_structure_without_a_blank(name, argum
 
 async def test_values_have_no_digits_that_nobody_measured():
     rows = [[233.123456789, 0.1 + 0.2, -0.0001, 1e-9]] * 288
-    days = {"from": "2026-06-09", "to": "2026-06-09"}
-    answer = await told(Portal(past=series(rows)), "get_history", series="grid", **days)
+    answer = await told(Portal(past=series(rows)), "get_history", series="grid", **DAYS)
     means = [quantity["mean"][0] for quantity in answer["quantities"]]
     assert [str(mean) for mean in means] == ["233.123", "0.3", "None", "0.0"]
 
 
 async def test_times_are_whole_seconds():
     rows = [[1, 2, 3]] * 1_000
-    days = {"from": "2026-06-09", "to": "2026-06-09"}
-    answer = await told(Portal(past=series(rows)), "get_history", series="load", **days)
+    answer = await told(Portal(past=series(rows)), "get_history", series="load", **DAYS)
     assert all(datetime.fromisoformat(time).microsecond == 0 for time in answer["times"])
     assert answer["times"][0] == datetime(2026, 6, 8, 22, tzinfo=UTC).isoformat()[:-6] + "Z"
+
+
+@pytest.mark.parametrize(
+    ("lastcall", "words"),
+    [
+        ("2026-06-10 11:05:00", "last reported 25 minutes ago"),
+        ("2026-06-08 11:05:00", "last reported 2 days ago"),
+        (None, "does not say when"),
+        ("tomorrow", "does not say when"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("list_boxes", {}),
+        ("get_live_data", {}),
+        ("get_history", {"series": "grid", **DAYS}),
+        ("get_notifications", {}),
+    ],
+)
+async def test_every_result_warns_of_a_box_that_does_not_report(name, arguments, lastcall, words):
+    assert not any(
+        "reported" in one for one in (await told(Portal(), name, **arguments))["warnings"]
+    )
+    box = full_box()
+    box["device"]["lastcall"] = lastcall
+    answer = await told(Portal(boxes={FULL: box}), name, **arguments)
+    assert any(words in warning for warning in answer["warnings"])

@@ -182,7 +182,7 @@ def reading_tools(
             ),
             warnings=(
                 *(() if read else (EMPTY,)),
-                *(SILENT.format(id=box.id) for box in listed if box.online is False),
+                *(f"{warning} {UNHEARD}" for warning in boxes.late(listed)),
             ),
             source=fetched.source,
             fetched_at=_moment(fetched),
@@ -201,9 +201,7 @@ EMPTY = (
     "rarely how the portal answers when it has trouble."
 )
 
-SILENT = (
-    "Box {id} has not reported for a while: what it would notify of now does not reach the portal."
-)
+UNHEARD = "What it would notify of since may not have reached the portal."
 
 LIST_BOXES = """\
 List the battery boxes of the OIG Cloud account: id, model, whether each is online, whether live \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -73,12 +74,20 @@ WORST = {
 }
 """The longest numbers that are believed."""
 
+JUNK = (None, " ", "x", 1e300)
+
 
 @pytest.mark.parametrize("name", list(COLUMNS))
 @pytest.mark.parametrize("count", [MOST_POINTS, MOST_POINTS + 1, 31 * 288, 100_000])
 async def test_the_longest_history_fits_a_models_context(name, count):
     # A third of each differs, so that means have all their digits as well.
-    rows = [[value - (place % 3) / 1000 for value in WORST[name]] for place in range(count)]
+    rows: list[Any] = [
+        [value - (place % 3) / 1000 for value in WORST[name]] for place in range(count)
+    ]
+    # Every reason for which a value may be missing is told.
+    rows[1::300] = [
+        [junk] * 5 for _, junk in zip(rows[1::300], itertools.cycle(JUNK), strict=False)
+    ]
     answer = await result(
         Portal(boxes=live(), past=series(rows)),
         "get_history",
@@ -161,3 +170,13 @@ async def test_every_result_warns_of_a_box_that_does_not_report(name, arguments,
     box["device"]["lastcall"] = lastcall
     answer = await told(Portal(boxes={FULL: box}), name, **arguments)
     assert any(words in warning for warning in answer["warnings"])
+
+
+async def test_a_report_of_unknown_time_is_explained_beside_the_bypass():
+    box = full_box()
+    del box["device"]["lastcall"]
+    (bypass,) = (await told(Portal(boxes={FULL: box}), "get_notifications"))["bypasses"]
+    assert (bypass["measured_at"], bypass["age_s"]) == (None, None)
+    (unknown,) = bypass["unknown"]
+    assert unknown["readings"] == ["measured_at", "age_s"]
+    assert "did not send" in unknown["why"]

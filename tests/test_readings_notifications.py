@@ -41,7 +41,21 @@ def test_a_notification_is_read_whole(escaped):
         "box_id": FULL,
         "title": "Změna nastavení",
         "text": "R&D\ntři < pět",
+        "unknown": (),
     }
+
+
+def explained(one: Notification) -> set[str]:
+    return {reading for unknown in one.unknown for reading in unknown.readings}
+
+
+def test_what_is_null_is_explained():
+    (one,) = read(folder("t", "yesterday", level=9))
+    assert [(unknown.why, unknown.readings) for unknown in one.unknown] == [
+        ("The portal shows no level from 1 to 5.", ("level", "level_name")),
+        ("The portal sent something that is not a time of the past.", ("at",)),
+        ("The portal shows none.", ("text",)),
+    ]
 
 
 def test_the_newest_comes_first_and_of_one_minute_the_one_further_up():
@@ -84,9 +98,9 @@ def test_what_is_missing_is_null_and_never_taken_from_a_neighbour():
             found = notifications(page, NOW)
             assert len(found) == 2
             (empty,) = [one for one in found if one.title is None]
-            assert empty.model_dump(exclude={"id"}) == dict.fromkeys(
-                ("level", "level_name", "at", "box_id", "title", "text")
-            )
+            fields = ("level", "level_name", "at", "box_id", "title", "text")
+            assert empty.model_dump(exclude={"id", "unknown"}) == dict.fromkeys(fields)
+            assert explained(empty) == set(fields)
             (other,) = [one for one in found if one.title == "whole"]
             assert (other.box_id, other.text) == (FULL, "text")
 
@@ -197,6 +211,8 @@ def test_no_html_at_all_makes_it_fail(parts):
     found = notifications("".join(parts), NOW)
     for one in found:
         json.loads(one.model_dump_json())
+        null = {name for name, value in one.model_dump().items() if value is None}
+        assert explained(one) == null
         assert one.box_id in {None, FULL}
         assert one.at in {None, datetime(2026, 6, 1, 6, 5, tzinfo=UTC)}
         assert one.level in {None, 4}

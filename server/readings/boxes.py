@@ -94,6 +94,15 @@ def late(boxes: Iterable[BoxSummary]) -> tuple[str, ...]:
     return tuple(warning for warning in found if warning)
 
 
+def why_not_heard(box: BoxSummary) -> tuple[Unknown, ...]:
+    """Say why the time of a box's last report is not known; nothing when it is."""
+    return tuple(
+        Unknown(why=one.why, readings=("measured_at", "age_s"))
+        for one in box.unknown
+        if "measured_at" in one.readings
+    )
+
+
 def choose_box(payload: object, box_id: str | None) -> str:
     """Give the id of the box that is meant: the named one, or the only one.
 

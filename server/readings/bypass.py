@@ -44,7 +44,9 @@ class BypassPart(Reading):
             "does not mean off."
         )
     )
-    since: datetime | None = Field(description="Time of that notification (UTC).")
+    since: datetime | None = Field(
+        description="Time of that notification (UTC); null, as the next two, when there is none."
+    )
     notification_id: str | None = Field(description="Id of that notification.")
     evidence: str | None = Field(
         description=(

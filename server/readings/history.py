@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from .model import Reading
 from .numbers import number
 from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
 from .timeline import Timeline, timeline
+from .unknown import NOT_SENT, Reasons, Unknown
 
 MOST_POINTS = 300
 """Points that can be asked for: the longest day, one in five minutes."""
@@ -33,7 +35,22 @@ NO_BOX = (
 )
 NOTHING = "The portal has no values for these days."
 NO_LIST = "The portal's answer holds no list of values."
+NO_ENTRY = "The portal sent nothing for that time."
+PART_MISSING = "A value that it is worked out of is missing."
+NO_VALUE = "No value is known."
+DOUBTFUL = "The times are doubtful; the assumptions say why."
 CUT = f"The portal sent more than {MOST_ITEMS} values; the rest was left out."
+
+
+Cell = float | str
+"""A value, or in words why there is none."""
+
+
+class Missing(Reading):
+    """Values that are not known."""
+
+    why: str = Field(description="The reason, in plain words.")
+    count: int = Field(description="How many.")
 
 
 class Summary(Reading):
@@ -41,6 +58,9 @@ class Summary(Reading):
 
     count: int = Field(description="Values that are there.")
     missing: int = Field(description="Values that are not, or cannot be true.")
+    why_missing: tuple[Missing, ...] = Field(
+        description="Why not, the most frequent reason first. It is also why points are null."
+    )
     minimum: float | None = Field(description="Lowest value.")
     maximum: float | None = Field(description="Highest value.")
     mean: float | None = Field(description="Mean of the values that are there.")
@@ -49,7 +69,7 @@ class Summary(Reading):
     energy_positive_wh_estimate: float | None = Field(
         description=(
             "For powers: energy of all positive values, Wh; an estimate from their spacing, "
-            "without the missing ones. Null for other quantities, and when the times are doubtful."
+            "without the missing ones. Null for other quantities; `unknown` says when for powers."
         )
     )
     energy_negative_wh_estimate: float | None = Field(
@@ -93,6 +113,9 @@ class History(Reading):
     assumptions: tuple[str, ...] = Field(
         description="What had to be assumed about the data. Tell the user what matters."
     )
+    unknown: tuple[Unknown, ...] = Field(
+        description="Why readings above are null, except for values that are missing."
+    )
 
 
 def history(
@@ -120,7 +143,7 @@ def history(
     when = timeline(items, first, last, now)
     rows = [_values(item) for item in items]
     quantities: tuple[Column | Computed, ...] = (*COLUMNS[series], *COMPUTED[series])
-    columns: dict[str, list[float | None]] = {
+    columns: dict[str, list[Cell]] = {
         column.name: [_cell(row, column) for row in rows] for column in COLUMNS[series]
     }
     for computed in COMPUTED[series]:
@@ -131,6 +154,10 @@ def history(
     dated = [index for index, moment in enumerate(when.times) if moment is not None]
     size = _values_per_point(len(dated), len(quantities), max(1, max_points))
     buckets = [dated[start : start + size] for start in range(0, len(dated), size)]
+    read = tuple(
+        _quantity(quantity, columns[quantity.name], buckets, size, when) for quantity in quantities
+    )
+    nothing = NO_LIST if not isinstance(raw, list) else None if items else NOTHING
     return History(
         series=series,
         first_day=first,
@@ -142,17 +169,15 @@ def history(
             for bucket in buckets
             if (moment := when.times[bucket[0]]) is not None
         ),
-        quantities=tuple(
-            _quantity(quantity, columns[quantity.name], buckets, size, when)
-            for quantity in quantities
-        ),
+        quantities=read,
         assumptions=(
-            *((NO_LIST,) if not isinstance(raw, list) else () if items else (NOTHING,)),
+            *((nothing,) if nothing else ()),
             *((CUT,) if len(listed) > len(items) else ()),
             *when.notes,
             *ASSUMED[series],
             NO_BOX,
         ),
+        unknown=_unknown(read, nothing),
     )
 
 
@@ -164,22 +189,36 @@ def _values_per_point(count: int, quantities: int, points: int) -> int:
     return -(-count // fitting)
 
 
+def _unknown(read: Iterable[Quantity], nothing: str | None) -> tuple[Unknown, ...]:
+    reasons = Reasons()
+    for quantity in read:
+        name, summary = f"quantities.{quantity.name}", quantity.summary
+        if nothing is not None:
+            reasons.add(name, nothing)
+        elif quantity.unit == "W" and summary.energy_positive_wh_estimate is None:
+            why = DOUBTFUL if summary.count else NO_VALUE
+            reasons.add(f"{name}.summary.energy_positive_wh_estimate", why)
+            reasons.add(f"{name}.summary.energy_negative_wh_estimate", why)
+    return reasons.listed()
+
+
 def _quantity(
     quantity: Column | Computed,
-    values: list[float | None],
+    cells: list[Cell],
     buckets: list[list[int]],
     size: int,
     when: Timeline,
 ) -> Quantity:
     points = [
-        [value for index in bucket if (value := values[index]) is not None] for bucket in buckets
+        [cell for index in bucket if not isinstance(cell := cells[index], str)]
+        for bucket in buckets
     ]
     several = points if size > 1 else []
     return Quantity(
         name=quantity.name,
         unit=quantity.unit,
         meaning=quantity.meaning,
-        summary=_summary(values, when if quantity.power else None),
+        summary=_summary(cells, when if quantity.power else None),
         mean=tuple(_mean(point) for point in points),
         minimum=tuple(min(point, default=None) for point in several),
         maximum=tuple(max(point, default=None) for point in several),
@@ -188,12 +227,14 @@ def _quantity(
     )
 
 
-def _summary(values: list[float | None], power: Timeline | None) -> Summary:
-    there = [value for value in values if value is not None]
+def _summary(cells: list[Cell], power: Timeline | None) -> Summary:
+    there = [cell for cell in cells if not isinstance(cell, str)]
+    reasons = Counter(cell for cell in cells if isinstance(cell, str))
     hours = power.spacing.total_seconds() / 3600 if power and power.reliable and there else None
     return Summary(
         count=len(there),
-        missing=len(values) - len(there),
+        missing=len(cells) - len(there),
+        why_missing=tuple(Missing(why=why, count=n) for why, n in reasons.most_common()),
         minimum=min(there, default=None),
         maximum=max(there, default=None),
         mean=_mean(there),
@@ -214,19 +255,21 @@ def _mean(values: Sequence[float]) -> float | None:
     return round(sum(values) / len(values), DECIMALS)
 
 
-def _values(item: object) -> Sequence[object]:
+def _values(item: object) -> Sequence[object] | None:
     values = item.get("values") if isinstance(item, Mapping) else None
-    return values if isinstance(values, list) else ()
+    return values if isinstance(values, list) else None
 
 
-def _cell(row: Sequence[object], column: Column) -> float | None:
+def _cell(row: Sequence[object] | None, column: Column) -> Cell:
+    if row is None:
+        return NO_ENTRY
     if column.index >= len(row):
-        return None
+        return NOT_SENT
     found = number(row[column.index], column.span)
     # No negative zero: rounding makes one of -0.0001.
-    return None if isinstance(found, str) else round(found, DECIMALS) + 0.0
+    return found if isinstance(found, str) else round(found, DECIMALS) + 0.0
 
 
-def _computed(computed: Computed, cells: tuple[float | None, ...]) -> float | None:
-    known = [cell for cell in cells if cell is not None]
-    return computed.how(*known) if len(known) == len(cells) else None
+def _computed(computed: Computed, cells: tuple[Cell, ...]) -> Cell:
+    known = [cell for cell in cells if not isinstance(cell, str)]
+    return computed.how(*known) if len(known) == len(cells) else PART_MISSING

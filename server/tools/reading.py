@@ -19,6 +19,7 @@ from ..readings.bypass import Bypass, bypass
 from ..readings.model import Reading
 from ..readings.notifications import Notification
 from ..readings.series import PORTAL_NAMES, SeriesName
+from ..readings.unknown import Unknown
 from ..upstream import Fetched, Upstream
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
@@ -74,6 +75,7 @@ class BoxBypass(Reading):
     )
     age_s: int | None = Field(description="Seconds since then.")
     bypass: Bypass
+    unknown: tuple[Unknown, ...] = Field(description="Why readings above are null.")
 
 
 class Notices(Told):
@@ -177,6 +179,7 @@ def reading_tools(
                     measured_at=box.measured_at,
                     age_s=box.age_s,
                     bypass=bypass(read, box.id),
+                    unknown=boxes.why_not_heard(box),
                 )
                 for box in listed
             ),

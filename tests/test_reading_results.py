@@ -16,7 +16,7 @@ from server.readings.series import COLUMNS
 from server.tools.reading import reading_tools
 from server.upstream import Fetched
 
-from .payloads import FULL, NOW, full_box, live, series
+from .payloads import FULL, NOW, SLIM, folder, full_box, listed, live, series
 
 BUDGET = 40_000
 """Bytes: digits are read two or three at a time, and 25 000 pieces is what a model may be given."""
@@ -180,3 +180,35 @@ async def test_a_report_of_unknown_time_is_explained_beside_the_bypass():
     (unknown,) = bypass["unknown"]
     assert unknown["readings"] == ["measured_at", "age_s"]
     assert "did not send" in unknown["why"]
+
+
+async def test_the_longest_notifications_fit_a_models_context():
+    long = [
+        folder("\u0159" * 300, f"9. 6. 2026 | {n // 60}:{n % 60:02}", body="\u0159" * 3_000)
+        for n in range(150)
+    ]
+    answer = await result(
+        Portal(markup=listed(*long), boxes=live()), "get_notifications", limit=100
+    )
+    shown = answer.structured_content
+    assert 30_000 < len(text_of(answer).encode()) <= BUDGET
+    assert len(shown["notifications"]) + shown["more"] == 150
+    assert shown["notifications"][0]["at"] == "2026-06-09T00:29:00Z"
+
+
+async def test_a_hundred_ordinary_notifications_are_all_given():
+    ordinary = [
+        folder(
+            "Baterie nabita na 80 %", f"9. 6. 2026 | {n // 60}:{n % 60:02}", body="Vše v pořádku"
+        )
+        for n in range(120)
+    ]
+    shown = await told(Portal(markup=listed(*ordinary)), "get_notifications", limit=100)
+    assert (len(shown["notifications"]), shown["more"]) == (100, 20)
+
+
+async def test_notifications_of_one_box_have_only_its_bypass():
+    page = listed(folder("a"), folder("b", box=SLIM))
+    shown = await told(Portal(markup=page, boxes=live()), "get_notifications", box_id=f" {SLIM} ")
+    assert [one["title"] for one in shown["notifications"]] == ["b"]
+    assert [one["box_id"] for one in shown["bypasses"]] == [SLIM]

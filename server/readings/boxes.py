@@ -125,6 +125,15 @@ def choose_box(payload: object, box_id: str | None) -> str:
     return box_id.strip()
 
 
+def named_box(payload: object, box_id: str | None) -> str | None:
+    """Give the id of the box that is named; None when none is, which means all.
+
+    Raises:
+        BoxChoice: The account has none of that id.
+    """
+    return None if box_id is None else choose_box(payload, box_id)
+
+
 def _summary(box: Box, now: datetime) -> BoxSummary:
     last = box.last_contact("measured_at", now)
     age = freshness.age_s(last, now)

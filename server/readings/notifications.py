@@ -24,6 +24,10 @@ NO_BOX = "The portal names no box in the heading."
 TITLE, TEXT = 200, 2_000
 """Characters kept of a title and of a text."""
 
+MOST_BYTES = 34_000
+"""What notifications take together, as JSON: with all that is around them they stay below 40 kB,
+which a model's context bears. Some hundred ordinary ones are less."""
+
 DATE = re.compile(
     r"(\d{1,2})\.\s*(\d{1,2})\.\s*(\d{4})\s*\|?\s*(\d{1,2}):(\d{2})(?::\d{2})?", re.ASCII
 )
@@ -88,6 +92,18 @@ def select(
         and (since is None or (one.at is not None and one.at >= since))
     ]
     return chosen if limit is None else chosen[: max(0, limit)]
+
+
+def fitting(chosen: Iterable[Notification]) -> list[Notification]:
+    """Give the first of these that are not too long together; one at least, if there is any."""
+    kept: list[Notification] = []
+    room = MOST_BYTES
+    for one in chosen:
+        room -= len(one.model_dump_json().encode())
+        if room < 0 and kept:
+            break
+        kept.append(one)
+    return kept
 
 
 def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Notification:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mcp.server.mcpserver.exceptions import ToolError
 
 from server.readings.history import MOST_POINTS, MOST_VALUES
 from server.readings.series import COLUMNS
@@ -180,6 +181,51 @@ async def test_a_report_of_unknown_time_is_explained_beside_the_bypass():
     (unknown,) = bypass["unknown"]
     assert unknown["readings"] == ["measured_at", "age_s"]
     assert "did not send" in unknown["why"]
+
+
+@pytest.mark.parametrize("asked", [{}, {"box_id": FULL}, {"box_id": SLIM}])
+async def test_history_of_an_account_with_several_boxes_is_labelled_with_none(asked):
+    portal = Portal(boxes=live())
+    answer = await told(portal, "get_history", series="grid", **DAYS, **asked)
+    assert (answer["box_id"], answer["measured_at"], answer["age_s"]) == (None, None, None)
+    (warning,) = answer["warnings"]
+    assert f"several boxes ({FULL}, {SLIM})" in warning
+    assert "without saying of which box" in warning
+    assert (f"Box {asked.get('box_id')} was asked for" in warning) is bool(asked)
+    (unknown,) = answer["unknown"]
+    assert unknown["readings"] == ["box_id", "measured_at", "age_s"]
+
+
+async def test_history_of_the_only_box_is_labelled_with_it():
+    answer = await told(Portal(), "get_history", series="grid", **DAYS)
+    assert answer["box_id"] == FULL
+    assert answer["age_s"] == 16
+    assert (answer["warnings"], answer["unknown"]) == ([], [])
+
+
+@pytest.mark.parametrize("boxes", [{}, {FULL: full_box()}, live()])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("get_history", {"series": "grid", **DAYS}), ("get_notifications", {})]
+)
+async def test_a_box_that_the_account_has_not_is_refused_before_more_is_asked(
+    name, arguments, boxes
+):
+    portal = Portal(boxes=boxes)
+    with pytest.raises(ToolError, match="no box"):
+        await told(portal, name, box_id="2200000099", **arguments)
+    assert portal.asked == ["live"]
+
+
+async def test_history_of_an_account_without_a_box_is_refused():
+    with pytest.raises(ToolError, match="no box"):
+        await told(Portal(boxes={}), "get_history", series="grid", **DAYS)
+
+
+async def test_several_boxes_that_do_not_report_are_warned_of_in_their_history():
+    boxes = live()
+    boxes[SLIM]["device"]["lastcall"] = "2026-06-10 11:05:00"
+    answer = await told(Portal(boxes=boxes), "get_history", series="grid", **DAYS)
+    assert f"Box {SLIM} last reported 25 minutes ago" in answer["warnings"][1]
 
 
 async def test_the_longest_notifications_fit_a_models_context():

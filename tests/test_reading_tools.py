@@ -188,6 +188,24 @@ def test_several_boxes_are_listed_when_none_is_named(fleet):
         assert told["battery"]["capacity_wh"] == fleet.portal.truth(box)["capacity_wh"]
 
 
+def test_history_of_several_boxes_is_never_said_to_be_of_one(fleet):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
+    arguments = {"series": "solar", "from": yesterday, "to": yesterday, "box_id": QUEEN_BOX}
+    told = call(fleet, "get_history", arguments, Authorization=basic("demo2@example.com"))
+    # The Queen has one string of panels; the portal answers with those of the account's first box.
+    second = next(
+        quantity
+        for quantity in told["structuredContent"]["quantities"]
+        if quantity["name"] == "string_2_power_w"
+    )
+    assert second["summary"]["maximum"] > 0
+    assert told["structuredContent"]["box_id"] is None
+    (warning,) = told["structuredContent"]["warnings"]
+    assert f"Box {QUEEN_BOX} was asked for" in warning
+
+
 async def test_ten_assistants_asking_at_once_cost_one_request(fleet):
     fleet.portal.reset()
     forget_answers(fleet)

@@ -45,6 +45,8 @@ def history(session: Session, options: Options) -> None:
     past.chosen(values, options.quantity)  # a wrong name is told before anything is written
     if options.csv == "-":
         session.output.text(values, past.as_csv(values))
+        for warning in past.warnings(values):
+            session.output.note(f"! {warning}")
         return
     if options.csv is not None:
         _written(Path(options.csv), past.as_csv(values))

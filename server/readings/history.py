@@ -30,9 +30,6 @@ DECIMALS = 3
 MOST_ITEMS = 100_000
 """Items looked at; 31 days have 8 928 at one in five minutes."""
 
-NO_BOX = (
-    "The portal does not say which box this is of; with several boxes it may be any one of them."
-)
 NOTHING = "The portal has no values for these days."
 NO_LIST = "The portal's answer holds no list of values."
 NO_ENTRY = "The portal sent nothing for that time."
@@ -175,7 +172,6 @@ def history(
             *((CUT,) if len(listed) > len(items) else ()),
             *when.notes,
             *ASSUMED[series],
-            NO_BOX,
         ),
         unknown=_unknown(read, nothing),
     )

@@ -13,7 +13,7 @@ from mcp.server.mcpserver.context import Context
 from pydantic import AwareDatetime, Field
 
 from ..access import Access, Granted
-from ..readings import boxes, clock, days, history, live, notice_board
+from ..readings import boxes, clock, days, history, live, notice_board, past
 from ..readings.model import Reading
 from ..readings.series import PORTAL_NAMES, SeriesName
 from ..upstream import Fetched, Upstream
@@ -25,6 +25,18 @@ Model = TypeVar("Model", bound=Reading)
 DEFAULT_POINTS = 48
 """Points of a series: half-hours of a day. However many are asked for, how much a result holds in
 all is bounded in `history`."""
+
+CheckedBoxId = Annotated[
+    str | None,
+    Field(
+        description=(
+            "Id of the box, as list_boxes gives it. It must be one of the account's but chooses "
+            "nothing: the portal gives history of the account. With several boxes the result "
+            "warns that it cannot be told which one it is of."
+        ),
+        max_length=32,
+    ),
+]
 
 DEFAULT_NOTIFICATIONS = 20
 MOST_NOTIFICATIONS = 100
@@ -47,18 +59,7 @@ class Live(live.LiveData, Told):
     """What one box does now. Null is unknown, not zero; `unknown` says why."""
 
 
-class Measured(Told):
-    """When the box itself last reported."""
-
-    box_id: str = Field(description="The box.")
-    measured_at: datetime | None = Field(
-        description="When the box last reported to the portal (UTC); null when that is not known."
-    )
-    age_s: int | None = Field(description="Seconds since then.")
-    warnings: tuple[str, ...] = Field(description="What to tell the user along with the values.")
-
-
-class Past(history.History, Measured):
+class Past(past.Past, Told):
     """A series over some days."""
 
 
@@ -94,7 +95,7 @@ def reading_tools(
         last: Annotated[
             date, Field(alias="to", description="Last day, in Prague; included. At most 31 days.")
         ],
-        box_id: BoxId = None,
+        box_id: CheckedBoxId = None,
         points: Annotated[
             int,
             Field(
@@ -111,18 +112,10 @@ def reading_tools(
         days.check_range(first, last, clock.local_day(now()))
         asking = await granted(context, session)
         present = await upstream.live(asking)
-        box = live.live_data(present.payload, boxes.choose_box(present.payload, box_id), now())
+        whose = past.whose(present.payload, box_id, now())
         fetched = await upstream.history(asking, PORTAL_NAMES[series], first, last)
-        past = history.history(series, fetched.payload, first, last, now(), max_points=points)
-        return _with(
-            Past,
-            past,
-            fetched,
-            box_id=box.box_id,
-            measured_at=box.measured_at,
-            age_s=box.age_s,
-            warnings=box.warnings,
-        )
+        read = history.history(series, fetched.payload, first, last, now(), max_points=points)
+        return _with(Past, past.past(whose, read), fetched)
 
     async def get_notifications(
         context: Context[Any, Any],
@@ -170,7 +163,9 @@ A series of a battery box over days: solar, battery, grid or load, thinned to a 
 with minimum, maximum, mean and, where it means something, energy in Wh.
 
 Use it for questions about the past ("what did we export this week"). Signs as in get_live_data. \
-`assumptions` says what is not certain about the data: tell the user what matters of it."""
+`assumptions` says what is not certain about the data: tell the user what matters of it, and what \
+`warnings` say. `box_id` is null when the account has several boxes: then it is not known which \
+one the history is of."""
 
 GET_NOTIFICATIONS = """\
 Notifications of the OIG Cloud account, newest first, and whether the bypass of each box is on, \
@@ -194,6 +189,6 @@ def _moment(fetched: Fetched) -> datetime:
     return datetime.fromtimestamp(fetched.at, UTC).replace(microsecond=0)
 
 
-def _with(model: type[Model], reading: Reading, fetched: Fetched, **more: object) -> Model:
-    parts = {**dict(reading), **more, "source": fetched.source, "fetched_at": _moment(fetched)}
-    return model.model_validate(parts)
+def _with(model: type[Model], reading: Reading, fetched: Fetched) -> Model:
+    told = {"source": fetched.source, "fetched_at": _moment(fetched)}
+    return model.model_validate({**dict(reading), **told})

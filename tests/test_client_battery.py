@@ -304,9 +304,9 @@ def screen(terminal, tmp_path, box_server):
     ring = tmp_path / "keyring.json"
     ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
 
-    def start(*argv):
+    def start(*argv, **more):
         env = environment("InFile", ring) | {"OIG_MCP_URL": box_server.url}
-        return terminal([sys.executable, "-m", "client", *argv], env)
+        return terminal([sys.executable, "-m", "client", *argv], env, **more)
 
     return start
 
@@ -328,9 +328,15 @@ def test_watching_draws_in_place_until_ctrl_c(screen):
     assert not watched.screen.cursor.hidden
 
 
-def test_everything_fits_a_terminal(screen):
-    for argv in (["live"], ["history", "solar", "--from", "2026-11-20"]):
-        shown = screen(*argv)
-        assert shown.wait() == ExitCode.OK
-        assert max(map(len, shown.lines)) <= 80
-    assert "\u2514" in shown.text  # the corner of the curve's axes
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize(
+    "argv", [["live"], ["history", "solar", "--from", "2026-11-20"], ["notifications"]]
+)
+def test_everything_fits_a_terminal(screen, argv, columns):
+    # The screen is wider than the client is told, so that it would show what does not fit.
+    shown = screen(*argv, rows=60, columns=columns, seen=200)
+    assert shown.wait() == ExitCode.OK
+    widest = max(map(len, shown.lines))
+    assert columns * 0.8 < widest <= columns
+    if argv[0] == "history":
+        assert "\u2514" in shown.text  # the corner of the curve's axes

@@ -111,7 +111,7 @@ class History(Reading):
         description="What had to be assumed about the data. Tell the user what matters."
     )
     unknown: tuple[Unknown, ...] = Field(
-        description="Why readings above are null, except for values that are missing."
+        description="Why readings are null, except for values that are missing."
     )
 
 

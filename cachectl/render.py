@@ -56,6 +56,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("leases", "under way", count, False),
             ("waiting", "waiting now", count, False),
             ("lockouts_active", "locked now", count, True),
+            ("logins_busy", "busy", count, True),
             ("leases_granted_total", "begun", count, False),
             ("leases_lost_total", "lost", count, True),
             ("waits_total", "waited for", count, False),

@@ -132,6 +132,13 @@ class Access:
             raise
         return Granted(caller, keys, opened.session, opened.cache_status)
 
+    async def current(self, granted: Granted) -> Granted:
+        """Return the same caller with the session that is cached now, if another one is."""
+        session = await self._sessions.resume(granted.keys)
+        if session is None or session == granted.session:
+            return granted
+        return replace(granted, session=session, cache_status="session_from_cache")
+
     async def renew(self, granted: Granted) -> Granted:
         """Replace a session that the portal does not accept any more.
 

@@ -155,7 +155,7 @@ class PortalServerError(PortalError):
 
 
 class PortalBusy(PortalError):
-    """The portal asked for fewer requests (429, or 503 with Retry-After)."""
+    """The portal wants to be left alone for a while (429 or 503, RFC 9110 15.6.4)."""
 
     reason = "busy"
 

@@ -57,7 +57,7 @@ PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
         "the portal's certificate could not be verified, so nothing was sent.",
     ),
     PortalServerError.reason: (PortalServerError, "the portal answered with an internal error."),
-    PortalBusy.reason: (PortalBusy, "the portal asked for fewer requests."),
+    PortalBusy.reason: (PortalBusy, "the portal wants to be left alone for a while."),
     PortalUnexpected.reason: (PortalUnexpected, "the portal gave an answer that makes no sense."),
 }
 

@@ -2,22 +2,26 @@
 
 Answers are shared through the cache daemon, sealed like sessions: any number of calls in all
 workers cost one request per account within an answer's time. A session that turns out to be dead
-is dropped, replaced by one login, and the read repeated once.
+is dropped, replaced by one login, and the read repeated once. Whatever is asked of the portal for
+an account takes its turn in the daemon, so that requests keep their distance and stop when the
+portal asks for fewer.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, Protocol
 
 from .access import Access, Granted
-from .cache.outcomes import EXPIRED, Hit, Lease, Unavailable
+from .cache.limits import ANSWER_MAX_BYTES, KEY_BYTES
+from .cache.outcomes import EXPIRED, TURN, Hit, Lease, Unavailable
 from .detached import Detached
 from .errors import (
     CacheUnavailable,
@@ -33,8 +37,13 @@ from .store import AnswerStore
 LIVE_TTL = 30.0
 HISTORY_TTL = 300.0
 
-MAX_SHARED_BYTES = 48 * 1024
-"""Longest sealed answer that is shared; a longer one serves its caller only."""
+NOTHING_TTL = 300.0
+"""Seconds an answer is shared that says that the account has no box."""
+
+MISFIT = "The session cache gave an answer that fits no question."
+
+Read = Callable[[str], Awaitable[object]]
+"""Reads with the session of that id; raises SessionExpired or a PortalError."""
 
 Source = Literal["live", "cached"]
 
@@ -107,7 +116,7 @@ class Upstream:
 
     async def live(self, granted: Granted) -> Fetched:
         """Return the live snapshot of all boxes of the caller's account."""
-        return await self._shared(granted, "live", self._live_ttl, self._portal.read_live)
+        return await self._shared(granted, "live", self._live_ttl, self._portal.read_live, {})
 
     async def history(self, granted: Granted, name: str, first: date, last: date) -> Fetched:
         """Return one series of history of the caller's account."""
@@ -116,20 +125,64 @@ class Upstream:
             return await self._portal.read_history(session_id, name, first, last)
 
         what = f"history {name} {first} {last}"
-        return await self._shared(granted, what, self._history_ttl, read)
+        return await self._shared(granted, what, self._history_ttl, read, {})
 
     async def notifications(self, granted: Granted) -> Fetched:
         """Return the notifications' HTML of the caller's account."""
-        return await self._shared(
-            granted, "notifications", self._history_ttl, self._portal.read_notifications
-        )
+
+        async def read(session_id: str) -> str:
+            markup = await self._portal.read_notifications(session_id)
+            if not markup:
+                # A session that has ended shows an empty list as well; live data tells them apart.
+                async with self.turn(granted.keys):
+                    await self._portal.read_live(session_id)
+            return markup
+
+        return await self._shared(granted, "notifications", self._history_ttl, read, "")
+
+    @contextlib.asynccontextmanager
+    async def turn(self, keys: Keys) -> AsyncIterator[None]:
+        """Wait until the account's turn at the portal comes, for one request that nobody shares.
+
+        A `PortalError` raised inside is told to all who ask for this account.
+
+        Raises:
+            SessionError: The portal asked for fewer requests, or too many wait already.
+        """
+        key = os.urandom(KEY_BYTES)
+        try:
+            outcome = await self._store.share(key, keys.account)
+        except CacheUnavailable:
+            yield
+            return
+        match outcome:
+            case Lease(token=token):
+                pass
+            case Unavailable(reason=reason, retry_after=seconds):
+                raise unavailable(reason, seconds)
+            case _:
+                raise PortalUnexpected(MISFIT)
+        try:
+            yield
+        except PortalError as exc:
+            await self._abstain(key, token, exc.reason, exc.retry_after or RETRY_AFTER)
+            raise
+        except BaseException:
+            await self._abstain(key, token, TURN, 0.0)
+            raise
+        await self._abstain(key, token, TURN, 0.0)
 
     async def aclose(self) -> None:
         """Stop the reads that are under way and give their leases back."""
         await self._fetches.aclose()
 
     async def _shared(
-        self, granted: Granted, what: str, ttl: float, read: Callable[[str], Awaitable[object]]
+        self,
+        granted: Granted,
+        what: str,
+        ttl: float,
+        read: Read,
+        nothing: object,
     ) -> Fetched:
         key = self._sealer.answer_key(granted.keys, what)
         try:
@@ -138,20 +191,20 @@ class Upstream:
                 # The session of whoever asked for all was dead: now one of those who waited asks.
                 outcome = await self._store.share(key, granted.keys.account)
         except CacheUnavailable:
-            return await self._fetch(granted, read)
+            return await self._fetch(granted, read, nothing)
         match outcome:
             case Hit(value=value):
                 kept = self._opened(granted.keys, key, value)
                 # An answer that does not open was sealed under another secret: ask for ourselves.
-                return kept or await self._fetch(granted, read)
+                return kept or await self._alone(granted, read, nothing)
             case Lease(token=token):
-                return await self._fetches.run(self._lead(granted, key, token, ttl, read))
+                return await self._fetches.run(self._lead(granted, key, token, ttl, read, nothing))
             case Unavailable(reason=reason) if reason == EXPIRED:
-                return await self._fetch(granted, read)
+                return await self._alone(granted, read, nothing)
             case Unavailable(reason=reason, retry_after=seconds):
                 raise unavailable(reason, seconds)
             case _:
-                raise PortalUnexpected("The session cache gave an answer that fits no question.")
+                raise PortalUnexpected(MISFIT)
 
     async def _lead(
         self,
@@ -159,11 +212,12 @@ class Upstream:
         key: bytes,
         token: bytes,
         ttl: float,
-        read: Callable[[str], Awaitable[object]],
+        read: Read,
+        nothing: object,
     ) -> Fetched:
         """Ask the portal for all who wait for the answer, and tell them."""
         try:
-            fetched = await self._fetch(granted, read)
+            fetched = await self._fetch(granted, read, nothing)
         except PortalError as exc:
             await self._abstain(key, token, exc.reason, exc.retry_after or RETRY_AFTER)
             raise
@@ -175,27 +229,46 @@ class Upstream:
             await self._abstain(key, token, "shutdown", 1.0)
             raise
         value = self._sealed(granted.keys, key, fetched)
+        if len(value) > ANSWER_MAX_BYTES:
+            # Those who wait ask for themselves, in turn: nobody is refused what another got.
+            await self._abstain(key, token, EXPIRED, 0.0)
+            return fetched
+        if fetched.payload == nothing:
+            # Cost a login to be sure of: it must not cost one each time.
+            ttl = max(ttl, NOTHING_TTL)
         with contextlib.suppress(CacheUnavailable):
-            if len(value) <= MAX_SHARED_BYTES:
-                await self._store.answer(key, token, value, ttl)
-            else:
-                await self._abstain(key, token, "unexpected", 1.0)
+            await self._store.answer(key, token, value, ttl)
         return fetched
 
-    async def _fetch(self, granted: Granted, read: Callable[[str], Awaitable[object]]) -> Fetched:
-        """Read, and once more after one login if the session turns out to be dead."""
+    async def _alone(self, granted: Granted, read: Read, nothing: object) -> Fetched:
+        """Ask the portal for this caller only."""
+        async with self.turn(granted.keys):
+            return await self._fetch(granted, read, nothing)
+
+    async def _fetch(self, granted: Granted, read: Read, nothing: object) -> Fetched:
+        """Read, and once more after one login if the session turns out to be dead.
+
+        The caller has its turn; what follows takes turns of its own.
+        """
+        granted = await self._access.current(granted)
         try:
             payload = await read(granted.session.id)
         except SessionExpired:
-            granted = await self._access.renew(granted)
+            async with self.turn(granted.keys):
+                granted = await self._access.renew(granted)
             try:
-                payload = await read(granted.session.id)
-            except SessionExpired:
-                raise PortalUnexpected(
-                    "OIG Cloud does not accept a session that it gave a moment ago. The fault is "
-                    "the portal's; try again later.",
-                    retry_after=60.0,
-                ) from None
+                async with self.turn(granted.keys):
+                    payload = await read(granted.session.id)
+            except SessionExpired as exc:
+                if not exc.no_boxes:
+                    raise PortalUnexpected(
+                        "OIG Cloud does not accept a session that it gave a moment ago. The fault "
+                        "is the portal's; try again later.",
+                        retry_after=60.0,
+                    ) from None
+                # The portal says the same of a dead session and of an account without a box, and
+                # this session is new.
+                payload = nothing
         return Fetched(payload, self._wall(), "live")
 
     async def _abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> None:

@@ -65,12 +65,18 @@ def past(*powers: float | None, points: int = 200, **others: Any) -> dict[str, A
     day = date(2026, 11, 21)
     reading = history("solar", {"items": items}, day, day, NOW, max_points=points)
     told = whose({ID: BOX, **others}, ID, NOW)
-    return of_box(told, reading).model_dump(mode="json") | {"source": "live"}
+    return of_box(told, reading, NOW).model_dump(mode="json") | {"source": "live"}
 
 
 def notices(*notifications: Notification, more: int = 0) -> dict[str, Any]:
     """Return a result of get_notifications."""
-    part = {"state": "unknown", "since": None, "notification_id": None, "evidence": None}
+    part = {
+        "state": "unknown",
+        "told_by": None,
+        "since": None,
+        "notification_id": None,
+        "evidence": None,
+    }
     return {
         "notifications": [one.model_dump(mode="json") for one in notifications],
         "more": more,

@@ -17,6 +17,7 @@ from server.cache.outcomes import (
     BUSY,
     EXPIRED,
     PACED,
+    TURN,
     Held,
     Hit,
     Lease,
@@ -586,11 +587,11 @@ class TestEngine:
         assert other.holds.hold(key(3), account(1), 60.0) == Held(60.0)
 
     def test_what_waits_for_a_login_and_what_waits_for_an_answer_are_settled_together(self, engine):
-        engine.answers.share(key(5), account(2), "one")
+        engine.answers.share(key(5), account(3), "one")
         login = engine.acquire(key(5), account(2), "192.0.2.1", "one")
         assert isinstance(login, Lease)
         tickets = [
-            engine.answers.share(key(5), account(2), "two"),
+            engine.answers.share(key(5), account(3), "two"),
             engine.acquire(key(5), account(2), "192.0.2.1", "two"),
         ]
         engine.drop_holder("one")
@@ -601,6 +602,32 @@ class TestEngine:
         for ticket, outcome in told.items():
             engine.release(ticket.key, outcome.token)
         assert engine.stats()["leases"] == engine.stats()["fetches"] == 0
+
+    def test_a_fetch_keeps_its_distance_from_a_login_of_the_same_account(self, engine):
+        login = engine.acquire(key(5), account(2), "192.0.2.1", "one")
+        waits = engine.acquire(key(5), account(2), "192.0.2.1", "two")
+        ticket = engine.answers.share(key(6), account(2), "one")
+        assert isinstance(engine.answers.share(key(7), account(3), "one"), Lease)
+        engine._now.time += 0.9
+        engine.release(key(5), login.token)
+        assert dict(engine.settle()).keys() == {waits}
+        engine._now.time += 0.9
+        assert engine.settle() == []
+        engine._now.time += 0.1
+        assert dict(engine.settle()).keys() == {ticket}
+
+    def test_nobody_logs_in_to_an_account_that_is_left_alone(self, engine):
+        fetch = engine.answers.share(key(5), account(2), "one")
+        engine.answers.abstain(key(5), fetch.token, BUSY, 30.0)
+        asked = engine.acquire(key(6), account(2), "192.0.2.1", "one")
+        assert asked == Unavailable(BUSY, 30.0)
+        assert isinstance(engine.acquire(key(7), account(3), "192.0.2.1", "one"), Lease)
+
+    def test_a_lease_taken_for_its_turn_is_no_failure(self, engine):
+        turn = engine.answers.share(key(5), account(2), "one")
+        before = engine.answers.stats()["answers_unavailable_total"]
+        assert engine.answers.abstain(key(5), turn.token, TURN, 0.0)
+        assert engine.answers.stats()["answers_unavailable_total"] == before
 
     def test_a_wait_for_an_answer_can_be_withdrawn(self, engine):
         lease = engine.answers.share(key(5), account(2), "one")

@@ -9,7 +9,7 @@ import pytest
 from server.cache import held as held_module
 from server.cache.engine import Engine, Limits, Ticket
 from server.cache.limits import TTL_MAX, VALUE_MAX_BYTES
-from server.cache.outcomes import PACED, Hit, Lease, Locked, Rejected, Unavailable
+from server.cache.outcomes import BUSY, PACED, Hit, Lease, Locked, Rejected, Unavailable
 from server.cache.throttle import Policy, Throttle
 
 HOME, CAFE = "192.0.2.1", "198.51.100.7"
@@ -242,6 +242,29 @@ class TestLeases:
         assert isinstance(house.acquire(1), Lease)
         assert house.throttle.lockouts() == []
         assert house.stat("unavailable_total") == 6
+
+    def test_when_the_portal_wants_fewer_logins_an_account_is_left_alone_for_as_long(self):
+        house = House(logins_at_once=1)
+        lease = house.lease(1)
+        same, wrong = house.ticket(1), house.ticket(2, of=1)
+        house.engine.fail(key(1), lease.token, BUSY, 30.0)
+        assert house.settle() == {same: Unavailable(BUSY, 30.0), wrong: Unavailable(BUSY, 30.0)}
+        assert house.stat("logins_busy") == 1
+        house.clock.time += 10.0
+        assert house.acquire(1) == house.acquire(3, of=1) == Unavailable(BUSY, 20.0)
+        other = house.lease(4)
+        house.engine.release(key(4), other.token)
+        house.clock.time += 20.0
+        house.lease(1)
+        assert house.stat("logins_busy") == 0
+
+    def test_logins_left_alone_keep_nobody_from_a_cached_session_or_from_reading(self, house):
+        house.store(1)
+        lease = house.lease(2, of=1)
+        house.engine.fail(key(2), lease.token, BUSY, 30.0)
+        assert isinstance(house.acquire(1), Hit)
+        house.clock.time += 1.0
+        assert isinstance(house.engine.answers.share(key(9), account(1), "worker"), Lease)
 
     def test_the_same_wrong_pair_is_answered_from_memory_for_a_minute(self, house):
         house.reject(1)

@@ -66,6 +66,7 @@ MAY_IMPORT = {
     },
     "server.upstream": {
         "server.access",
+        "server.cache.limits",
         "server.cache.outcomes",
         "server.detached",
         "server.errors",

@@ -246,7 +246,7 @@ async def test_commands_without_the_list_are_unexpected(body):
     [
         (429, b"", [("Retry-After", "17")], PortalBusy, 17),
         (503, b"", [("Retry-After", "120")], PortalBusy, 120),
-        (503, b"", [], PortalServerError, 60),
+        (503, b"", [], PortalBusy, 60),
         (500, b"<h1>Nastala chyba</h1>", [], PortalServerError, 60),
         (403, b"", [], PortalUnexpected, 300),
         (404, b"", [], PortalUnexpected, 300),

@@ -143,7 +143,7 @@ def test_an_offline_box_is_told_stale(fleet):
         ("get_notifications", {}),
     ):
         told = call(fleet, tool, arguments, **owner)["structuredContent"]
-        assert any("last reported 6" in one for one in told["warnings"]), tool
+        assert any("last reported" in one for one in told["warnings"]), tool
     assert call(fleet, "list_boxes", **owner)["structuredContent"]["boxes"][0]["online"] is False
 
 

@@ -38,6 +38,31 @@ def test_boxes_are_listed_with_what_they_can_do():
     assert slim.capabilities.not_backed_up_meter is None
 
 
+@pytest.mark.parametrize(
+    ("box", "field", "why"),
+    [
+        ({}, "boiler", "did not send it"),
+        ({"boiler": "x"}, "boiler", "form that cannot be read"),
+        ({"boiler_prms": {"ison": 7}}, "boiler", "impossible"),
+        ({"wl_charge_prms": {"ison": "yes"}}, "wallbox", "not a number"),
+        ({}, "heat_pump", "did not send it"),
+        ({}, "air_conditioning", "did not send it"),
+        ({}, "not_backed_up_meter", "did not send it"),
+        ({"ac_in_b": {f"aci_w{p}": 0 for p in "rst"}}, "not_backed_up_meter", "only zeros"),
+        ({"ac_in_b": dict.fromkeys(("aci_wr", "aci_ws"), 0)}, "not_backed_up_meter", "not send"),
+        ({}, "flexibility", "did not send it"),
+    ],
+)
+def test_a_capability_that_is_not_known_says_why(box, field, why):
+    (summary,) = list_boxes({FULL: box}, NOW).boxes
+    told = {name: group.why for group in summary.unknown for name in group.readings}
+    assert why in told[f"capabilities.{field}"]
+    capabilities = summary.capabilities.model_dump()
+    assert {f"capabilities.{name}" for name, value in capabilities.items() if value is None} == {
+        name for name in told if name.startswith("capabilities.")
+    }
+
+
 @pytest.mark.parametrize(("minutes", "online"), [(0, True), (15, True), (15.1, False)])
 def test_a_box_is_online_while_it_reports(minutes, online):
     now = datetime(2026, 6, 10, 9, 30, 4, tzinfo=UTC) + timedelta(minutes=minutes)

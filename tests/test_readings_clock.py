@@ -37,7 +37,7 @@ def test_times_are_those_of_clocks_in_prague(text, expected):
     [
         (utc(2026, 10, 25, 0, 20), utc(2026, 10, 25, 0, 15)),  # still summer time
         (utc(2026, 10, 25, 0, 50), utc(2026, 10, 25, 0, 15)),  # nearer to the second, yet to come
-        (utc(2026, 10, 25, 1, 14), utc(2026, 10, 25, 1, 15)),  # within the skew of clocks
+        (utc(2026, 10, 25, 1, 11), utc(2026, 10, 25, 0, 15)),  # a wrong clock is the rarer thing
         (utc(2026, 10, 25, 1, 20), utc(2026, 10, 25, 1, 15)),  # the second time round
         (utc(2026, 10, 25, 9), utc(2026, 10, 25, 1, 15)),
     ],

@@ -75,6 +75,7 @@ def test_what_is_missing_is_counted_and_never_zero():
                 "last",
                 "energy_positive_wh_estimate",
                 "energy_negative_wh_estimate",
+                "energy_left_out_s",
             )
         )
     )
@@ -106,8 +107,8 @@ def unknown(reading: History) -> dict[str, str]:
 
 def test_an_energy_that_is_not_given_is_explained():
     told = unknown(read("load", series([[1, 2, 3]] * 24)))
-    assert "doubtful" in told["quantities.power_w.summary.energy_positive_wh_estimate"]
-    assert len(told) == 8
+    assert "do not allow" in told["quantities.power_w.summary.energy_positive_wh_estimate"]
+    assert len(told) == 12
     assert unknown(read("load", series([[1, 2, 3]] * 288))) == {}
     told = unknown(read("load", series([[1, 2]] * 288)))
     assert set(told.values()) == {"No value is known."}
@@ -146,6 +147,143 @@ def test_quantities_that_are_no_powers_have_no_energy():
     reading = read("grid", series([[233, 1200, 5, 5]] * 288))
     for name in ("voltage_v", "imported_wh", "exported_wh"):
         assert named(reading, name).summary.energy_positive_wh_estimate is None
+
+
+@pytest.mark.parametrize(("missing", "doubtful"), [(2, False), (6, False), (7, True), (28, True)])
+def test_values_that_are_missing_are_said_and_make_times_doubtful(missing, doubtful):
+    reading = read("load", series([[1, 2, 3]] * (288 - missing)))
+    assert reading.times_doubtful is doubtful
+    (note,) = [told for told in reading.assumptions if "nobody knows where" in told]
+    assert f"{missing} are missing" in note
+    assert f"up to {5 * missing} minutes later" in note or missing == 28
+    assert ("doubtful" in note) is doubtful
+    summary = named(reading, "power_w").summary
+    assert summary.energy_left_out_s == missing * 300
+    assert summary.energy_positive_wh_estimate == 6 * (288 - missing) / 12
+
+
+def test_one_value_that_is_missing_is_on_its_way():
+    reading = read("load", series([[1, 2, 3]] * 287))
+    assert reading.times_doubtful is False
+    assert not any("missing" in told for told in reading.assumptions)
+
+
+def test_times_that_may_be_days_off_are_never_passed_for_sure():
+    rows = [[1, 2, 3]] * (8928 - 888)
+    reading = read("load", series(rows), date(2026, 5, 1), date(2026, 5, 31))
+    assert reading.times_doubtful is True
+    assert any("up to 74 hours later" in told for told in reading.assumptions)
+
+
+def test_early_in_the_day_a_value_on_its_way_is_no_gap():
+    midnight = MIDNIGHT + timedelta(days=1)
+    today = date(2026, 6, 10)
+    reading = read("load", series([[1, 2, 3]] * 3), today, today, midnight + 4 * FIVE)
+    assert named(reading, "power_w").summary.energy_positive_wh_estimate == 1.5
+    assert reading.times_doubtful is False
+
+
+def test_told_times_that_are_uneven_are_counted_as_they_are():
+    steps = [timedelta(minutes=place) for place in range(60)]
+    steps += [timedelta(hours=1 + place) for place in range(20)]
+    told = [int((MIDNIGHT + step).timestamp()) for step in steps]
+    reading = read("grid", series([[230, 1000, 0, 0]] * len(told), time=told))
+    summary = named(reading, "power_w").summary
+    # The last one is given the usual minute only.
+    assert summary.energy_positive_wh_estimate == pytest.approx(20_000 + 1000 / 60, abs=0.1)
+    assert summary.energy_left_out_s == 4 * 3600 - 60
+
+
+def test_a_value_counts_for_an_hour_at_most_and_that_is_said():
+    told = [int((MIDNIGHT + timedelta(hours=hour)).timestamp()) for hour in (0, 1, 9, 10, 11)]
+    reading = read("grid", series([[230, 600, 0, 0]] * 5, time=told))
+    summary = named(reading, "power_w").summary
+    assert summary.energy_positive_wh_estimate == 5 * 600
+    assert summary.energy_left_out_s == 19 * 3600
+    assert any("In 1 places" in told and "7 hours in all" in told for told in reading.assumptions)
+
+
+def test_an_item_without_a_time_takes_its_share_of_the_time():
+    told = [int((MIDNIGHT + place * 2 * FIVE).timestamp()) for place in range(3)]
+    rows = [[230, 600, 0, 0], None, [230, 600, 0, 0]]
+    summary = named(read("grid", series(rows, time=told)), "power_w").summary
+    assert summary.energy_positive_wh_estimate == pytest.approx(600 * (10 + 20) / 60)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_only_time_within_the_days_counts(told):
+    before = FIVE if told else 0 * FIVE
+    times = [int((MIDNIGHT - before + place * FIVE).timestamp()) for place in range(290)]
+    rows = [[230, 1200, 0, 0]] * (290 if told else 289)
+    reading = read("grid", series(rows, **({"time": times} if told else {})))
+    summary = named(reading, "power_w").summary
+    assert summary.energy_positive_wh_estimate == pytest.approx(24 * 1200)
+    assert summary.energy_left_out_s == 0
+
+
+@st.composite
+def measured(draw):
+    """A day in 5-minute slots with true powers, some of which the portal never got."""
+    powers = draw(st.lists(st.integers(-9_000, 9_000), min_size=288, max_size=288))
+    lost = [False] * 288
+    for start, length in draw(
+        st.lists(st.tuples(st.integers(0, 287), st.integers(1, 60)), max_size=6)
+    ):
+        lost[start : start + length] = [True] * len(lost[start : start + length])
+    return powers, lost
+
+
+def energies(powers, hours):
+    return [sum(max(sign * power, 0) * hours for power in powers) for sign in (1, -1)]
+
+
+def lacks_no_more_than_it_says(reading, truth):
+    summary = named(reading, "power_w").summary
+    if summary.energy_left_out_s is None:
+        return True
+    most = 9_000 * summary.energy_left_out_s / 3600 + 0.1
+    told = (summary.energy_positive_wh_estimate, summary.energy_negative_wh_estimate)
+    return all(abs(one - true) <= most for one, true in zip(told, truth, strict=True))
+
+
+@given(day=measured(), nulls=st.sets(st.integers(0, 287), max_size=40), first=st.integers(0, 287))
+@settings(max_examples=150, deadline=None)
+def test_energy_at_assumed_times_lacks_no_more_than_the_time_it_leaves_out(day, nulls, first):
+    powers, lost = day
+    kept = [place for place in range(288) if not lost[place] and (place >= first or first > 30)]
+    rows = [None if place in nulls else [230, powers[place], 0, 0] for place in kept]
+    reading = read("grid", series(rows))
+    assert lacks_no_more_than_it_says(reading, energies(powers, 1 / 12))
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.integers(1, 60) | st.integers(61, 600), st.integers(-9_000, 9_000) | st.none()
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    start=st.integers(-5, 1_000),
+    lost=st.sets(st.integers(0, 59), max_size=10),
+)
+@settings(max_examples=200, deadline=None)
+def test_energy_at_told_times_lacks_no_more_than_the_time_it_leaves_out(steps, start, lost):
+    moments = [start + sum(step for step, _ in steps[:place]) for place in range(len(steps))]
+    moments = [at for at in moments if at <= 1440]
+    rows = [
+        [230, None if place in lost else power, 0, 0]
+        for place, (_, power) in enumerate(steps[: len(moments)])
+    ]
+    told = [int((MIDNIGHT + timedelta(minutes=at)).timestamp()) for at in moments]
+    reading = read("grid", series(rows, time=told))
+    minutes = [9_000] * 1440
+    usual = int(reading.spacing_s // 60)
+    for at, until, row in zip(moments, [*moments[1:], moments[-1] + usual], rows, strict=True):
+        if row[1] is not None:
+            held = slice(max(at, 0), min(until, at + 60, 1440))
+            minutes[held] = [row[1]] * len(minutes[held])
+    assert lacks_no_more_than_it_says(reading, energies(minutes, 1 / 60))
 
 
 def test_too_few_values_give_no_energy_and_doubtful_times():
@@ -199,7 +337,28 @@ def test_times_that_are_there_are_used(key):
 def test_times_that_cannot_be_are_not_believed(told):
     reading = read("load", series([[1, 2, 3]] * 2, time=told))
     assert reading.times == (MIDNIGHT, MIDNIGHT + FIVE)
-    assert any("sends no times" in note for note in reading.assumptions)
+    assert any("is no time within the days" in note for note in reading.assumptions)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        ["2026-06-09T00:10:00+02:00", "2026-06-09 00:20:00+0200"],
+        ["2026-06-08T22:10:00Z", "2026-06-08T22:20:00.000Z"],
+        ["2026-06-08T23:10:00+01", "2026-06-09 00:20:00"],
+    ],
+)
+@pytest.mark.parametrize("key", ["time", "measured", "x"])
+def test_times_may_name_a_zone_and_stand_under_any_key(key, told):
+    reading = read("load", series([[1, 2, 3]] * 2, number=[1, 2], **{key: told}))
+    assert reading.times == (MIDNIGHT + 2 * FIVE, MIDNIGHT + 4 * FIVE)
+    assert not any("no time" in note for note in reading.assumptions)
+
+
+@pytest.mark.parametrize("told", ["2026-06-09T00:10:00+99:00", "0001-01-01T00:00:00+02:00", "Z"])
+def test_a_zone_that_is_none_makes_no_time(told):
+    reading = read("load", series([[1, 2, 3]], time=[told]))
+    assert reading.times == (MIDNIGHT,)
 
 
 def test_the_hour_that_autumn_repeats_goes_on():

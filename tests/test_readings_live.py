@@ -17,7 +17,7 @@ from server.readings.live import LiveData, live_data
 
 from .payloads import FULL, NOW, SLIM, full_box, live, slim_box
 
-SILENT = {"export.limit_w", "export.note", "boiler"}
+SILENT = {"export.limit_w", "export.note"}
 """What may be null without being unknown."""
 
 
@@ -518,9 +518,9 @@ def test_an_unknown_mode_keeps_its_number():
         (1, (5, 6, 7), 18),
         (0, (0, 0, 0), None),
         (0, (5, 6, 7), None),
-        (None, (0, 0, 0), None),
         (None, (5, 0, 0), 5),
         (1, (5, None, 7), None),
+        (None, (0, None, 0), None),
     ],
 )
 def test_the_whole_house_is_known_only_where_the_rest_is_metered(nb, phases, rest):
@@ -532,6 +532,51 @@ def test_the_whole_house_is_known_only_where_the_rest_is_metered(nb, phases, res
     assert reading.not_backed_up_w == rest
     assert reading.whole_house_w == (None if rest is None else 2203 + rest)
     assert reading.backed_up_w == 2203
+
+
+def test_one_watt_more_does_not_change_what_is_told_of_the_rest_of_the_house():
+    for watt in (0, 1):
+        box = slim_box()
+        box["ac_in_b"] = {"aci_wr": watt, "aci_ws": 0, "aci_wt": 0}
+        assert read(box).load.not_backed_up_w == watt
+
+
+def test_zeros_of_the_rest_of_the_house_are_no_measured_house():
+    reading = read(slim_box())
+    assert reading.load.not_backed_up_metered is None
+    (group,) = [one for one in reading.unknown if "load.whole_house_w" in one.readings]
+    assert "only zeros" in group.why
+    assert group.readings == ("load.not_backed_up_metered", "load.whole_house_w")
+
+
+@pytest.mark.parametrize("counter", ["ac_ad", "ac_am", "ac_ay"])
+def test_a_counter_proves_a_meter_that_reads_zero(counter):
+    box = slim_box()
+    box["ac_in_b"][counter] = 3
+    reading = read(box).load
+    assert (reading.not_backed_up_metered, reading.whole_house_w) == (True, 2203)
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"), [([], "No boiler"), (None, "did not send"), ("x", "cannot be read")]
+)
+def test_no_boiler_and_none_to_be_seen_are_told_apart(sent, why):
+    box = without(slim_box(), "boiler", "boiler_prms")
+    if sent is not None:
+        box["boiler"] = sent
+    reading = read(box)
+    assert reading.boiler is None
+    (told,) = [group.why for group in reading.unknown if "boiler" in group.readings]
+    assert why in told
+
+
+@pytest.mark.parametrize(("minutes", "age"), [(26, 56), (31, 1)])
+def test_a_silent_box_does_not_look_fresh_because_clocks_go_back(minutes, age):
+    box = full_box()
+    box["device"]["lastcall"] = "2026-10-25 02:30:00"
+    reading = read(box, datetime(2026, 10, 25, 1, minutes, tzinfo=UTC))
+    assert reading.age_s == age * 60
+    assert reading.stale is (age == 56)
 
 
 @pytest.mark.parametrize(("power", "state"), [(50, "idle"), (-50, "idle"), (51, "charging")])

@@ -273,8 +273,6 @@ def test_a_wrong_password_is_refused_and_then_locked_for_right_and_wrong_alike(f
     [
         ("html", {}, "page"),
         ("error", {}, "500"),
-        ("unavailable", {}, "503"),
-        ("too_many", {"retry_after": "17"}, "17"),
         ("drop", {}, "connection"),
         ("no_cookie", {}, "session"),
         ("redirect", {}, "redirect"),
@@ -290,6 +288,28 @@ def test_every_trouble_of_the_portal_has_its_own_words(fleet, kind, members, wor
     assert "rejected" not in text
     assert PLANTED not in text + fleet.logs()
     assert not check_auth(fleet.url, email, "right")["isError"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "members", "words"),
+    [
+        ("unavailable", {}, "wait 60 seconds"),
+        ("unavailable", {"retry_after": "40"}, "wait 40 seconds"),
+        ("too_many", {"retry_after": "30"}, "wait 30 seconds"),
+    ],
+)
+def test_when_the_portal_wants_fewer_logins_the_next_one_is_not_sent(fleet, kind, members, words):
+    email = account(fleet, f"busy-{kind}-{len(words)}-{len(members)}")
+    fleet.portal.fault(kind, logins=1, **members)
+    first = check_auth(fleet.url, email, "right")
+    assert first["isError"]
+    assert words in first["content"][0]["text"].lower()
+    sent = fleet.portal.logins(email)
+    for password in ("right", "wrong"):
+        again = check_auth(fleet.url, email, password)
+        assert again["isError"]
+        assert "left alone" in again["content"][0]["text"]
+    assert fleet.portal.logins(email) == sent
 
 
 async def test_200_simultaneous_first_calls_are_one_login(fleet):

@@ -33,11 +33,15 @@ actions = st.tuples(
 
 
 class House:
-    """Everything of a worker between a tool and the portal, in this process."""
+    """Everything of a worker between a tool and the portal, in this process.
 
-    def __init__(self) -> None:
-        # The pace of logins and reads must not make the test wait: its clock runs by itself.
-        ticks = itertools.count(step=2.0)
+    Args:
+        step: Seconds by which the store's clock moves on with each look at it, so that the pace of
+            logins and reads makes no test wait.
+    """
+
+    def __init__(self, step: float = 2.0) -> None:
+        ticks = itertools.count(step=step)
         self.portal = InProcess()
         self.client = self.portal.client()
         self.store = LocalStore(now=lambda: next(ticks))

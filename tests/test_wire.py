@@ -18,6 +18,7 @@ from server.cache.outcomes import (
     FAILURES,
     PACED,
     REJECTED,
+    TURN,
     UNAVAILABLE_REASONS,
 )
 from server.errors import LocalProtocolError, RemoteProtocolError
@@ -305,7 +306,7 @@ def test_the_quick_way_and_the_ordinary_one_agree_on_every_acquire(
 
 
 @given(
-    st.sampled_from([VALUE, b"", b"v" * 49152, b"v" * 49153, "v", None]),
+    st.sampled_from([VALUE, b"", b"v" * 131072, b"v" * 131073, "v", None]),
     st.sampled_from([0, 1.5, 10**9, -1, -0.5, math.nan, math.inf, True, None]),
     st.sampled_from([1, wire.MAX_ID, 0, -1, 2**32, True, 1.0]),
     st.sampled_from([1, 2, True]),
@@ -356,7 +357,7 @@ REFUSED = {
     "the daemon's reason": (wire.Request(1, "fail", (KEY, TOKEN, PACED, 0)), "arguments"),
     "a wait below 0": (wire.Request(1, "fail", (KEY, TOKEN, "busy", -1)), "arguments"),
     "no account to share": (wire.Request(1, "share", (KEY, None)), "arguments"),
-    "a long answer": (wire.Request(1, "answer", (KEY, TOKEN, b"v" * 49153, 1)), "arguments"),
+    "a long answer": (wire.Request(1, "answer", (KEY, TOKEN, b"v" * 131073, 1)), "arguments"),
     "a rejected answer": (wire.Request(1, "abstain", (KEY, TOKEN, REJECTED, 0)), "arguments"),
     "a paced answer": (wire.Request(1, "abstain", (KEY, TOKEN, PACED, 0)), "arguments"),
     "an expired login": (wire.Request(1, "fail", (KEY, TOKEN, EXPIRED, 0)), "arguments"),
@@ -444,7 +445,7 @@ def test_a_client_takes_nothing_that_the_protocol_does_not_allow(body):
 
 def test_every_reason_has_its_place():
     assert (UNAVAILABLE_REASONS | {REJECTED}) - {PACED} == FAILURES
-    assert (UNAVAILABLE_REASONS | {EXPIRED}) - {PACED} == ABSTENTIONS
+    assert (UNAVAILABLE_REASONS | {EXPIRED, TURN}) - {PACED} == ABSTENTIONS
 
 
 @pytest.mark.parametrize("message", [*REQUESTS, *REPLIES], ids=repr)

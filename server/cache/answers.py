@@ -15,7 +15,7 @@ from .fetches import Fetches
 from .held import Entry, ManyPerAccount
 from .limits import ANSWER_MAX_BYTES, AnswerLimits
 from .lines import Ticket
-from .outcomes import ABSTENTIONS, BUSY, Hit, Note, Outcome, Unavailable
+from .outcomes import ABSTENTIONS, BUSY, TURN, Hit, Note, Outcome, Unavailable
 
 
 class Answers:
@@ -99,7 +99,7 @@ class Answers:
         lease = self._fetches.decide(key, token)
         if lease is None:
             return False
-        self._unavailable += 1
+        self._unavailable += reason != TURN
         self._fetches.answer(lease.key, lambda _: Unavailable(reason, retry_after))
         if reason == BUSY:
             self._fetches.leave_alone(lease.account, retry_after)
@@ -141,6 +141,10 @@ class Answers:
         now = self._now()
         self._kept.put(Entry(key, account, value, now, now + ttl))
         self._fetches.answer(key, lambda _: Hit(value, ttl))
+
+    def busy_for(self, account: bytes) -> float:
+        """Return for how many seconds the portal wants an account left alone; 0.0 if none."""
+        return self._fetches.busy_for(account)
 
     def rest(self, account: bytes) -> None:
         """Begin the gap of an account: somebody else asks the portal for it."""

@@ -31,9 +31,11 @@ from .limits import (
 from .lines import Ticket
 from .logins import Logins
 from .outcomes import (
+    BUSY,
     FAILURES,
     REJECTED,
     Hit,
+    Lease,
     Locked,
     Outcome,
     Rejected,
@@ -156,9 +158,15 @@ class Engine:
         if self._rejections.has(key, now):
             self._totals["rejected_total"] += 1
             return Rejected()
-        answer = self._logins.ask(key, account, source, holder)
+        wait = self.answers.busy_for(account)
+        if wait > 0.0:
+            answer: Lease | Ticket | Unavailable = Unavailable(BUSY, wait)
+        else:
+            answer = self._logins.ask(key, account, source, holder)
         if isinstance(answer, Unavailable):
             self._totals["unavailable_total"] += 1
+        elif isinstance(answer, Lease):
+            self.answers.rest(account)
         return answer
 
     def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
@@ -221,6 +229,8 @@ class Engine:
             told = Rejected()
         else:
             told = Unavailable(reason, retry_after)
+        if reason == BUSY:
+            self._logins.leave_alone(lease.account, retry_after)
         self._totals[COUNTED[type(told)]] += 1
 
         def outcome(source: str) -> Outcome:
@@ -300,10 +310,13 @@ class Engine:
         """Do what is due, and return what those who wait are to be told, each exactly once."""
         self._held.sweep(self._now())
         answers = self._logins.settle()
-        for _, outcome in answers:
+        for ticket, outcome in answers:
             total = COUNTED.get(type(outcome))
             if total is not None:
                 self._totals[total] += 1
+            if isinstance(outcome, Lease):
+                # A login is a request like any other: the next one keeps its distance.
+                self.answers.rest(ticket.account)
         return answers + self.answers.settle()
 
     def next_due(self) -> float | None:
@@ -390,6 +403,7 @@ class Engine:
             "waiting": self._logins.waiting,
             "waits_total": self._logins.waits_total,
             "lockouts_active": self._throttle.locked_now(),
+            "logins_busy": self._logins.busy,
             **self.answers.stats(),
             **self.holds.stats(),
         }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
+from .busy import Busy
 from .leases import Leases
 from .limits import AnswerLimits
 from .lines import Flight, Ticket
@@ -37,14 +38,12 @@ class Fetches(Leases):
         self._limits = limits
         # When the gap of an account ends; in the order of the ends, as all gaps are equal.
         self._resting: OrderedDict[bytes, float] = OrderedDict()
-        # Until when an account is left alone; the first that was told of first.
-        self._busy: dict[bytes, float] = {}
+        self._busy = Busy(limits.busy_longest, limits.busy, now)
 
     @property
     def busy(self) -> int:
         """Accounts left alone now."""
-        now = self._now()
-        return sum(until > now for until in self._busy.values())
+        return self._busy.accounts
 
     def ask(self, key: bytes, account: bytes, holder: Hashable) -> Lease | Ticket | Unavailable:
         """Grant a lease, or let the caller wait for one or for whoever has it."""
@@ -66,15 +65,9 @@ class Fetches(Leases):
 
     def leave_alone(self, account: bytes, seconds: float) -> None:
         """Grant nothing to an account for so long, and say so to those in its line."""
-        until = self._now() + min(seconds, self._limits.busy_longest)
-        if until <= self._busy.get(account, self._now()):
-            return
-        self._busy.pop(account, None)
-        if len(self._busy) >= self._limits.busy:
-            del self._busy[next(iter(self._busy))]
-        self._busy[account] = until
-        for flight in self._waiting.lines.parked(account):
-            self._turn_away(flight)
+        if self._busy.leave_alone(account, seconds):
+            for flight in self._waiting.lines.parked(account):
+                self._turn_away(flight)
 
     def rest(self, account: bytes) -> None:
         """Begin the gap of an account."""
@@ -83,14 +76,7 @@ class Fetches(Leases):
 
     def busy_for(self, account: bytes) -> float:
         """Return the seconds for which an account is left alone still; 0.0 when it is not."""
-        until = self._busy.get(account)
-        if until is None:
-            return 0.0
-        wait = until - self._now()
-        if wait <= 0.0:
-            del self._busy[account]
-            return 0.0
-        return wait
+        return self._busy.seconds(account)
 
     def _is_rested(self, account: bytes) -> bool:
         """Return whether a new question of an account can be put now, before nobody else's."""

@@ -13,8 +13,8 @@ SOURCE_MAX_CHARS = 64
 VALUE_MAX_BYTES = 16 * 1024
 """Longest sealed session. They have some 200 bytes; this leaves room to grow."""
 
-ANSWER_MAX_BYTES = 48 * 1024
-"""Longest sealed answer or note: a month of history, compressed; fits a frame of 64 KiB."""
+ANSWER_MAX_BYTES = 128 * 1024
+"""Longest sealed answer or note: a month of history has up to 60 KB, compressed."""
 
 HOLD_MAX = 900.0
 """Longest hold in seconds: a box has taken a change by then, or never will."""
@@ -40,7 +40,7 @@ class AnswerLimits:
             said: after an hour one request finds out whether it still means it.
         busy: Most accounts left alone at once; the first that was goes. Each took a fetch.
         answers: Most answers held. Small ones cost some 500 bytes beside their value.
-        answer_bytes: Most bytes of their values: a thousand of the longest, far below what the
+        answer_bytes: Most bytes of their values: five hundred of the longest, far below what the
             machine has.
         answers_per_account: A month of every series there is, for a household's boxes.
         notes: Most notes held: as many as sessions, which they lead to.
@@ -85,6 +85,8 @@ class Limits:
         rejected_memory: How long a rejected credential is answered from memory: spares the
             portal a client that tries again at once, and is over before somebody has changed
             their password there and wonders.
+        busy_longest: Longest time an account's logins are left alone; as for answers.
+        busy: Most accounts whose logins are left alone at once; as for answers.
         rejections: Most rejected credentials remembered. The pace of logins brings 120 in
             `rejected_memory`; one that is pushed out costs one login.
         answers: Those of answers and notes, which have room of their own.
@@ -98,5 +100,7 @@ class Limits:
     longest_wait: float = 40.0
     waiting: int = 20_000
     rejected_memory: float = 60.0
+    busy_longest: float = 3600.0
+    busy: int = 20_000
     rejections: int = 4096
     answers: AnswerLimits = AnswerLimits()

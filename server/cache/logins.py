@@ -1,17 +1,19 @@
 """Who may log in now: leases, their pace, and the order of those who wait for one.
 
 A lease is granted when fewer than `logins_at_once` are out, the pace allows another, and one more
-wrong password would still be within the budgets of account and source.
+wrong password would still be within the budgets of account and source. An account at whose login
+the portal asked for fewer is left alone for as long as it said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
+from .busy import Busy
 from .leases import Granted, Leases
 from .limits import Limits
 from .lines import Flight, Ticket
-from .outcomes import PACED, Lease, Locked, Outcome, Unavailable
+from .outcomes import BUSY, PACED, Lease, Locked, Outcome, Unavailable
 from .throttle import Throttle
 
 
@@ -64,11 +66,25 @@ class Logins(Leases):
         self._limits = limits
         self._throttle = throttle
         self._pace = Pace(limits.logins_per_second, limits.login_burst, now)
+        # Apart from that of fetches: whoever tries passwords must not stop the owner's reading.
+        self._busy = Busy(limits.busy_longest, limits.busy, now)
+
+    @property
+    def busy(self) -> int:
+        """Accounts left alone now."""
+        return self._busy.accounts
+
+    def leave_alone(self, account: bytes, seconds: float) -> None:
+        """Grant nothing to an account for so long."""
+        self._busy.leave_alone(account, seconds)
 
     def ask(
         self, key: bytes, account: bytes, source: str, holder: Hashable
     ) -> Lease | Ticket | Unavailable:
         """Grant a lease, or let the caller wait for one or for whoever has it."""
+        wait = self._busy.seconds(account)
+        if wait > 0.0:
+            return Unavailable(BUSY, wait)
         flight = self._waiting.flights.get(key)
         if (
             flight is None
@@ -131,11 +147,16 @@ class Logins(Leases):
         self._waiting.enqueue(flight)
 
     def _admit(self, flight: Flight, source: str) -> bool:
-        """Give a lease to the first who waits at `source`; False if they are locked or may not."""
+        """Give a lease to the first who waits at `source`; False if they are told no or may not."""
         wait = self._throttle.locked_for(flight.account, source)
         if wait > 0.0:
             for ticket in list(flight.waiters[source]):
                 self._tell(ticket, Locked(wait))
+            return False
+        wait = self._busy.seconds(flight.account)
+        if wait > 0.0:
+            for ticket in list(flight.waiters[source]):
+                self._tell(ticket, Unavailable(BUSY, wait))
             return False
         if not self._may_try(flight.account, source):
             return False

@@ -41,7 +41,7 @@ class Unavailable:
     """The login or fetch that this caller waited for could not be made; nothing else is known.
 
     Attributes:
-        reason: One of `UNAVAILABLE_REASONS`; of a fetch also `EXPIRED`.
+        reason: One of `UNAVAILABLE_REASONS`; of a fetch also `EXPIRED` and `TURN`.
         retry_after: Seconds after which another try makes sense.
     """
 
@@ -100,6 +100,10 @@ BUSY = "busy"
 EXPIRED = "expired"
 """Reason of an `abstain`: the session at the portal was dead."""
 
+TURN = "turn"
+"""Reason of an `abstain`: there never was an answer to share. The lease was taken for its turn, by
+who has to ask the portal for something that is nobody else's."""
+
 UNAVAILABLE_REASONS = frozenset(
     {"unreachable", "timeout", "tls", "server_error", BUSY, "unexpected", PACED, "shutdown"}
 )
@@ -109,5 +113,5 @@ and `shutdown` of a worker or the daemon."""
 FAILURES = (UNAVAILABLE_REASONS | {REJECTED}) - {PACED}
 """Reasons a worker may give for a `fail`; the pace of logins is kept by the daemon alone."""
 
-ABSTENTIONS = (UNAVAILABLE_REASONS | {EXPIRED}) - {PACED}
+ABSTENTIONS = (UNAVAILABLE_REASONS | {EXPIRED, TURN}) - {PACED}
 """Reasons a worker may give for an `abstain`."""

@@ -14,13 +14,11 @@ from typing import ClassVar, Self
 from ..errors import ChangeRefused
 from ..portal.writes import Write
 from ..readings.box import Box, boxes_of
+from ..readings.mode import FLEXIBILITY
 from ..readings.unknown import NOT_SENT
 
 DIGEST_BYTES = 16
 """Bytes of SHA-256 that stand for the observed settings: a change of any is noticed."""
-
-FLEXIBILITY = 4
-"""Bit of `box_prm2.app` that says that an aggregator controls the box."""
 
 
 class Change(ABC):

@@ -44,7 +44,8 @@ class Answer:
 
     Attributes:
         status: HTTP status.
-        body: Raw bytes, at most one more than the purpose's limit; empty unless the status is 200.
+        body: Raw bytes, at most one more than the purpose's limit; empty unless the status is 200,
+            or the 500 of a write.
         encoding: Content-Encoding.
         cookies: Values of all Set-Cookie headers, in order.
         retry_after: Retry-After, unparsed.
@@ -89,11 +90,12 @@ def refusal(answer: Answer, now: float, purpose: Purpose) -> PortalError:
     """Say what an answer means whose status is not 200."""
     status = answer.status
     asked = _retry_after(answer.retry_after, now)
-    if status == 429 or (status == 503 and asked is not None):
+    if status in {429, 503}:
         wait = SOON if asked is None else asked
+        what = "asks for fewer requests" if status == 429 else "is overloaded or being worked on"
         return PortalBusy(
-            f"OIG Cloud asks for fewer requests (HTTP {status}). Wait {wait:.0f} seconds, then try "
-            f"again. {purpose.unjudged}".rstrip(),
+            f"OIG Cloud {what} (HTTP {status}). Wait {wait:.0f} seconds, then try again. "
+            f"{purpose.unjudged}".rstrip(),
             retry_after=wait,
         )
     if 500 <= status <= 599:

@@ -13,6 +13,8 @@ from .numbers import DAY_WH, MONTH_KWH, SUPPLY_W, YEAR_KWH
 
 MODES: dict[bool, Literal["automatic", "manual"]] = {False: "automatic", True: "manual"}
 
+NO_BOILER = "No boiler is connected to this box."
+
 
 class Boiler(Reading):
     """The boiler."""
@@ -31,8 +33,11 @@ class Boiler(Reading):
 
 
 def boiler(box: Box) -> Boiler | None:
-    """Read the boiler; None when there is none, or none is to be seen."""
-    if not has_boiler(box):
+    """Read the boiler; None when there is none, or it is not known whether there is."""
+    fitted = has_boiler(box, "boiler")
+    if not fitted:
+        if fitted is False:
+            box.reasons.add("boiler", NO_BOILER)
         return None
     manual = box.flag("boiler.mode", "boiler_prms", "manual")
     return Boiler(

@@ -75,7 +75,7 @@ class Box:
     def peek(self, block: str, field: str, span: Span) -> float | str:
         """Read a number that is no reading itself; give why it is unknown instead of noting it."""
         if field not in self.block(block):
-            return self._absent(block)
+            return self.absent(block)
         return number(self.block(block)[field], span)
 
     def peek_flag(self, block: str, field: str) -> bool | None:
@@ -110,14 +110,14 @@ class Box:
             return self.number(reading, LIVE_BLOCK, live, span)
         if slow[1] in self.block(slow[0]):
             return self.number(reading, *slow, span)
-        self.reasons.add(reading, self._absent(LIVE_BLOCK))
+        self.reasons.add(reading, self.absent(LIVE_BLOCK))
         return None
 
     def last_contact(self, reading: str, now: datetime) -> datetime | None:
         """Give the moment of the box's last contact with the portal."""
         raw = self.block("device").get("lastcall")
         if raw is None:
-            self.reasons.add(reading, self._absent("device"))
+            self.reasons.add(reading, self.absent("device"))
             return None
         wall = clock.wall_time(raw)
         moment = clock.past_moment(wall, now) if wall else None
@@ -154,7 +154,8 @@ class Box:
         """Add up parts, each under its own reading's name; unknown as soon as one of them is."""
         return self.derived(reading, lambda *known: sum(known), parts)
 
-    def _absent(self, block: str) -> str:
+    def absent(self, block: str) -> str:
+        """Say why a field of a block is not there."""
         known = self._blocks.get(block)
         if known is not None and not isinstance(known, dict | list):
             return NOT_A_BLOCK

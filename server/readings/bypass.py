@@ -40,8 +40,14 @@ class BypassPart(Reading):
 
     state: State = Field(
         description=(
-            "on or off as the newest notification about it says; unknown when none does, which "
-            "does not mean off."
+            "on or off as the box itself or the newest notification about it says; unknown when "
+            "neither does, which does not mean off."
+        )
+    )
+    told_by: Literal["box", "notification"] | None = Field(
+        description=(
+            "box: a flag of the box itself, which most boxes no longer send; `evidence` quotes it "
+            "unless a notification says the same. notification: the newest about it. Null: nobody."
         )
     )
     since: datetime | None = Field(
@@ -62,7 +68,7 @@ class Bypass(Reading):
     manual: BypassPart = Field(description="The bypass that somebody switches by hand.")
 
 
-UNKNOWN = BypassPart(state="unknown", since=None, notification_id=None, evidence=None)
+UNKNOWN = BypassPart(state="unknown", told_by=None, since=None, notification_id=None, evidence=None)
 
 
 def bypass(notifications: Iterable[Notification], box_id: str) -> Bypass:
@@ -84,6 +90,7 @@ def _newest(notifications: list[Notification], kind: str) -> BypassPart:
             return BypassPart(
                 # One that tells both, as a summary of the day might, tells neither.
                 state="unknown" if len(on) == 2 else "on" if on.pop() else "off",
+                told_by="notification",
                 since=one.at,
                 notification_id=one.id,
                 evidence=found[0].words,

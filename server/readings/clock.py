@@ -54,8 +54,12 @@ def past_moment(wall: datetime, now: datetime) -> datetime | None:
     In the hour that autumn repeats, the one nearer to now is meant, but none that is yet to come.
     None for a time that spring skips, that lies in the future or before there were boxes.
     """
-    fitting = [at for at in readings_of(wall) if EARLIEST <= at <= now + SKEW]
-    return max(fitting, default=None)
+    meant = [at for at in readings_of(wall) if at >= EARLIEST]
+    # A time of the past needs no clock that runs ahead to explain it.
+    for latest in (now, now + SKEW):
+        if fitting := [at for at in meant if at <= latest]:
+            return max(fitting)
+    return None
 
 
 def wall_time(raw: object) -> datetime | None:

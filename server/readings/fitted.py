@@ -6,7 +6,8 @@ from typing import Literal
 
 from .box import Box, as_flag
 from .grid import PHASES
-from .numbers import DAY_WH, POWER_W
+from .numbers import CODE, DAY_WH, MONTH_KWH, POWER_W, YEAR_KWH
+from .unknown import IMPOSSIBLE, NOT_SENT
 
 Variant = Literal["home", "queen"]
 
@@ -14,6 +15,14 @@ UNKNOWN_VARIANT = (
     "The portal marks the kind of this box in a way that is not known here, and the two kinds "
     "write the setting differently."
 )
+
+METER_UNKNOWN = (
+    "The portal does not say whether the part of the house without backup is metered, and shows "
+    "only zeros of it: a meter that reads zero and no meter look alike."
+)
+
+REST_COUNTERS = {"ac_ad": DAY_WH, "ac_am": MONTH_KWH, "ac_ay": YEAR_KWH}
+"""They keep telling of a meter while nothing flows through it."""
 
 
 def variant(box: Box) -> Variant | None:
@@ -27,28 +36,28 @@ def variant(box: Box) -> Variant | None:
     return None if queen is None else "queen" if queen else "home"
 
 
-def has_boiler(box: Box) -> bool | None:
-    """Say whether a boiler is connected."""
-    return _fitted(box, "boiler", "boiler_prms")
+def has_boiler(box: Box, reading: str = "boiler") -> bool | None:
+    """Say whether a boiler is connected, or note why `reading` is unknown."""
+    return _fitted(box, reading, "boiler", "boiler_prms")
 
 
-def has_wallbox(box: Box) -> bool | None:
-    """Say whether a wallbox is connected."""
-    return _fitted(box, "wl_charge", "wl_charge_prms")
+def has_wallbox(box: Box, reading: str) -> bool | None:
+    """Say whether a wallbox is connected, or note why `reading` is unknown."""
+    return _fitted(box, reading, "wl_charge", "wl_charge_prms")
 
 
-def has_heat_pump(box: Box) -> bool | None:
-    """Say whether a heat pump is connected."""
-    return _fitted(box, "h_pump", "h_pump_prms")
+def has_heat_pump(box: Box, reading: str) -> bool | None:
+    """Say whether a heat pump is connected, or note why `reading` is unknown."""
+    return _fitted(box, reading, "h_pump", "h_pump_prms")
 
 
-def has_air_conditioning(box: Box) -> bool | None:
-    """Say whether an air conditioner is connected."""
-    return _fitted(box, "aircon", "aircon_prms")
+def has_air_conditioning(box: Box, reading: str) -> bool | None:
+    """Say whether an air conditioner is connected, or note why `reading` is unknown."""
+    return _fitted(box, reading, "aircon", "aircon_prms")
 
 
-def has_rest_meter(box: Box) -> bool | None:
-    """Say whether the part of the house without backup is metered.
+def has_rest_meter(box: Box, reading: str) -> bool | None:
+    """Say whether the part of the house without backup is metered, or note why it is unknown.
 
     Where the portal does not say so, only a reading other than zero proves it: without the meter
     zeros are sent.
@@ -56,13 +65,23 @@ def has_rest_meter(box: Box) -> bool | None:
     told = box.peek_flag("box_prms", "nb")
     if told is not None:
         return told
-    fields = [(f"aci_w{letter}", POWER_W) for _, letter in PHASES] + [("ac_ad", DAY_WH)]
-    read = [box.peek("ac_in_b", field, span) for field, span in fields]
-    return True if any(value for value in read if not isinstance(value, str)) else None
+    phases = {f"aci_w{letter}": POWER_W for _, letter in PHASES}
+    read = [box.peek("ac_in_b", field, span) for field, span in (phases | REST_COUNTERS).items()]
+    if any(value for value in read if not isinstance(value, str)):
+        return True
+    silent = [why for why in read[: len(phases)] if isinstance(why, str)]
+    box.reasons.add(reading, silent[0] if silent else METER_UNKNOWN)
+    return None
 
 
-def _fitted(box: Box, block: str, settings: str) -> bool | None:
+def _fitted(box: Box, reading: str, block: str, settings: str) -> bool | None:
     on = box.peek_flag(settings, "ison")
     if on or box.block(block):
         return True
-    return False if on is False or box.sent(block) else None
+    if on is False or box.sent(block):
+        return False
+    told = box.peek(settings, "ison", CODE)
+    if not isinstance(told, str):
+        told = IMPOSSIBLE
+    box.reasons.add(reading, box.absent(block) if told == NOT_SENT else told)
+    return None

@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from pydantic import Field
 
+from .energy_estimate import energy_estimate
 from .model import Reading
 from .numbers import number
 from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
@@ -35,9 +36,15 @@ NO_LIST = "The portal's answer holds no list of values."
 NO_ENTRY = "The portal sent nothing for that time."
 PART_MISSING = "A value that it is worked out of is missing."
 NO_VALUE = "No value is known."
-DOUBTFUL = "The times are doubtful; the assumptions say why."
+NOT_SUMMED = "The times do not allow it; the assumptions say why."
 CUT = f"The portal sent more than {MOST_ITEMS} values; the rest was left out."
 
+
+ENERGIES = (
+    "energy_positive_wh_estimate",
+    "energy_negative_wh_estimate",
+    "energy_left_out_s",
+)
 
 Cell = float | str
 """A value, or in words why there is none."""
@@ -65,12 +72,19 @@ class Summary(Reading):
     last: float | None = Field(description="Last value.")
     energy_positive_wh_estimate: float | None = Field(
         description=(
-            "For powers: energy of all positive values, Wh; an estimate from their spacing, "
-            "without the missing ones. Null for other quantities; `unknown` says when for powers."
+            "For powers: energy of all positive values, Wh; an estimate in which each holds until "
+            "the next, for an hour at most. Null for other quantities; `unknown` says when for "
+            "powers."
         )
     )
     energy_negative_wh_estimate: float | None = Field(
         description="The same of all negative values, as a positive number of Wh."
+    )
+    energy_left_out_s: int | None = Field(
+        description=(
+            "Seconds of the days asked for, as far as they are over, that these energies leave out "
+            "because no value is known. They lack at most what the greatest power makes in them."
+        )
     )
 
 
@@ -106,6 +120,12 @@ class History(Reading):
     )
     spacing_s: float = Field(description="Seconds from one of the portal's values to the next.")
     times: tuple[datetime, ...] = Field(description="When each point begins (UTC).")
+    times_doubtful: bool = Field(
+        description=(
+            "Values may have been measured more than half an hour from the times here, and "
+            "`assumptions` says why. Then name no hours, and perhaps not even days."
+        )
+    )
     quantities: tuple[Quantity, ...] = Field(description="The quantities of the series.")
     assumptions: tuple[str, ...] = Field(
         description="What had to be assumed about the data. Tell the user what matters."
@@ -124,14 +144,14 @@ def history(
     *,
     max_points: int = MOST_POINTS,
 ) -> History:
-    """Read the portal's answer about a series.
+    """Read the portal's answer about a series, as of the moment at which it was given.
 
     Args:
         series: Which one.
         response: The decoded answer, whatever it is.
         first: First day asked for, in Prague.
         last: Last day, included.
-        now: The present time, with a zone.
+        now: That moment, with a zone; a shared answer is older than the call.
         max_points: Points to give at most; they are fewer where there would be too many values.
     """
     raw = response.get("items") if isinstance(response, Mapping) else None
@@ -166,6 +186,7 @@ def history(
             for bucket in buckets
             if (moment := when.times[bucket[0]]) is not None
         ),
+        times_doubtful=when.doubtful,
         quantities=read,
         assumptions=(
             *((nothing,) if nothing else ()),
@@ -192,9 +213,9 @@ def _unknown(read: Iterable[Quantity], nothing: str | None) -> tuple[Unknown, ..
         if nothing is not None:
             reasons.add(name, nothing)
         elif quantity.unit == "W" and summary.energy_positive_wh_estimate is None:
-            why = DOUBTFUL if summary.count else NO_VALUE
-            reasons.add(f"{name}.summary.energy_positive_wh_estimate", why)
-            reasons.add(f"{name}.summary.energy_negative_wh_estimate", why)
+            why = NOT_SUMMED if summary.count else NO_VALUE
+            for reading in ENERGIES:
+                reasons.add(f"{name}.summary.{reading}", why)
     return reasons.listed()
 
 
@@ -224,9 +245,10 @@ def _quantity(
 
 
 def _summary(cells: list[Cell], power: Timeline | None) -> Summary:
-    there = [cell for cell in cells if not isinstance(cell, str)]
+    values = [None if isinstance(cell, str) else cell for cell in cells]
+    there = [value for value in values if value is not None]
     reasons = Counter(cell for cell in cells if isinstance(cell, str))
-    hours = power.spacing.total_seconds() / 3600 if power and power.reliable and there else None
+    energy = energy_estimate(values, power) if power else None
     return Summary(
         count=len(there),
         missing=len(cells) - len(there),
@@ -236,13 +258,10 @@ def _summary(cells: list[Cell], power: Timeline | None) -> Summary:
         mean=_mean(there),
         first=there[0] if there else None,
         last=there[-1] if there else None,
-        energy_positive_wh_estimate=_energy([max(v, 0.0) for v in there], hours),
-        energy_negative_wh_estimate=_energy([max(-v, 0.0) for v in there], hours),
+        energy_positive_wh_estimate=energy.positive_wh if energy else None,
+        energy_negative_wh_estimate=energy.negative_wh if energy else None,
+        energy_left_out_s=energy.left_out_s if energy else None,
     )
-
-
-def _energy(powers: list[float], hours: float | None) -> float | None:
-    return None if hours is None else round(sum(powers) * hours, 1)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -61,7 +61,12 @@ class LiveData(Reading):
     load: Load
     mode: Mode
     export: Export
-    boiler: Boiler | None = Field(description="The boiler; null when none is to be seen.")
+    boiler: Boiler | None = Field(
+        description=(
+            "The boiler. Null when there is none, and when it is not known whether there is; "
+            "`unknown` says which."
+        )
+    )
     energy: Energy
     environment: Environment
     unknown: tuple[Unknown, ...] = Field(description="Why readings above are null.")

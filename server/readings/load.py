@@ -14,10 +14,6 @@ NO_METER = (
     "This box has no meter for the part of the house without backup, so what that part consumes is "
     "not measured."
 )
-METER_UNKNOWN = (
-    "The portal does not say whether the part of the house without backup is metered; it shows "
-    "only zeros."
-)
 
 
 class Load(Reading):
@@ -28,14 +24,20 @@ class Load(Reading):
     )
     not_backed_up_w: float | None = Field(
         description=(
-            "Power of the rest of the house, W, from its own meter where there is one; a value up "
-            "to 5 minutes older than the others."
+            "Power of the rest of the house, W, as the portal shows it; a value up to 5 minutes "
+            "older than the others. 0 means little while not_backed_up_metered is null."
+        )
+    )
+    not_backed_up_metered: bool | None = Field(
+        description=(
+            "Whether the rest of the house has a meter. Null while the portal shows only zeros of "
+            "it: they may mean that it consumes nothing, or that nobody measures it."
         )
     )
     whole_house_w: float | None = Field(
         description=(
-            "Power of the whole house, W: the sum of both parts. Null where the rest of the house "
-            "is not metered; backed_up_w is then only a part of what the house consumes."
+            "Power of the whole house, W: the sum of both parts. Null unless the rest of the house "
+            "is metered; backed_up_w is then only a part of what the house consumes."
         )
     )
 
@@ -43,18 +45,21 @@ class Load(Reading):
 def load(box: Box) -> Load:
     """Read what the house consumes."""
     backed_up = box.power("load.backed_up_w", "aco_p", ("ac_out", "aco_p"), SUPPLY_W)
-    rest = _rest(box)
+    metered = has_rest_meter(box, "load.not_backed_up_metered")
+    rest = _rest(box, metered)
+    parts = {"load.backed_up_w": backed_up, "load.not_backed_up_w": rest}
+    if metered is None:
+        # Zeros that no meter stands behind must not pass for a house that was measured.
+        box.reasons.copy("load.not_backed_up_metered", "load.whole_house_w")
     return Load(
         backed_up_w=backed_up,
         not_backed_up_w=rest,
-        whole_house_w=box.total(
-            "load.whole_house_w", {"load.backed_up_w": backed_up, "load.not_backed_up_w": rest}
-        ),
+        not_backed_up_metered=metered,
+        whole_house_w=None if metered is None else box.total("load.whole_house_w", parts),
     )
 
 
-def _rest(box: Box) -> float | None:
-    metered = has_rest_meter(box)
+def _rest(box: Box, metered: bool | None) -> float | None:
     phases = {
         f"load.not_backed_up_w.{number}": box.peek("ac_in_b", f"aci_w{letter}", SUPPLY_W)
         for number, letter in PHASES
@@ -66,7 +71,4 @@ def _rest(box: Box) -> float | None:
         if isinstance(found, str):
             box.reasons.add("load.not_backed_up_w", found)
             return None
-    if metered is None:
-        box.reasons.add("load.not_backed_up_w", METER_UNKNOWN)
-        return None
     return sum(found for found in phases.values() if not isinstance(found, str))

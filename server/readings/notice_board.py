@@ -7,7 +7,8 @@ from datetime import datetime
 from pydantic import Field
 
 from .boxes import BoxSummary, late, list_boxes, why_not_heard
-from .bypass import Bypass, bypass
+from .bypass import Bypass
+from .bypass_flags import bypass_of_box
 from .model import Reading
 from .notifications import Notification, fitting, notifications, select
 from .unknown import Unknown
@@ -21,7 +22,7 @@ UNHEARD = "What it would notify of since may not have reached the portal."
 
 
 class BoxBypass(Reading):
-    """The bypass of one box, as far as notifications tell."""
+    """The bypass of one box, as far as the box and notifications tell."""
 
     box_id: str = Field(description="The box.")
     measured_at: datetime | None = Field(
@@ -45,7 +46,10 @@ class NoticeBoard(Reading):
         )
     )
     bypasses: tuple[BoxBypass, ...] = Field(
-        description="Whether the box is bypassed, by its latest notification about it."
+        description=(
+            "Whether the box is bypassed: by its own flag where it sends one, and by its latest "
+            "notification about it otherwise."
+        )
     )
     warnings: tuple[str, ...] = Field(description="What to tell the user along with them.")
 
@@ -76,7 +80,7 @@ def notice_board(
     return NoticeBoard(
         notifications=tuple(shown),
         more=len(chosen) - len(shown),
-        bypasses=tuple(_bypass(box, read) for box in boxes),
+        bypasses=tuple(_bypass(box, bypass_of_box(payload, read, box.id, now)) for box in boxes),
         warnings=(
             *(() if read else (EMPTY,)),
             *(f"{warning} {UNHEARD}" for warning in late(boxes)),
@@ -84,11 +88,11 @@ def notice_board(
     )
 
 
-def _bypass(box: BoxSummary, read: list[Notification]) -> BoxBypass:
+def _bypass(box: BoxSummary, bypass: Bypass) -> BoxBypass:
     return BoxBypass(
         box_id=box.id,
         measured_at=box.measured_at,
         age_s=box.age_s,
-        bypass=bypass(read, box.id),
+        bypass=bypass,
         unknown=why_not_heard(box),
     )

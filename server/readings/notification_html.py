@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ MOST_FOLDERS = 300
 FOLDER = "folder"
 """Class of the element that holds one notification."""
 
-ESCAPED = re.compile(r"\s*&lt;")
 BREAKS = frozenset({"br", "p", "div", "li", "tr"})
 SILENT = frozenset({"script", "style", "template", "noscript"})
 
@@ -36,8 +34,6 @@ class Folder:
 def folders(markup: str) -> Iterator[Folder]:
     """Give the notifications in the order of the list. Of malformed ones, what is there."""
     text = markup[:MOST_CHARACTERS].replace("\0", "")
-    if ESCAPED.match(text):
-        text = html.unescape(text)
     root = _parsed(text)
     if root is None:
         return

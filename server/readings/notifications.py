@@ -75,7 +75,6 @@ def select(
     *,
     box_id: str | None = None,
     since: datetime | None = None,
-    limit: int | None = None,
 ) -> list[Notification]:
     """Choose of notifications, in their order.
 
@@ -83,15 +82,13 @@ def select(
         read: The notifications.
         box_id: Only those about this box; those that name none are left out.
         since: Only those made at this time or later; those without a time are left out.
-        limit: That many at most.
     """
-    chosen = [
+    return [
         one
         for one in read
         if (box_id is None or one.box_id == box_id)
         and (since is None or (one.at is not None and one.at >= since))
     ]
-    return chosen if limit is None else chosen[: max(0, limit)]
 
 
 def fitting(chosen: Iterable[Notification]) -> list[Notification]:
@@ -110,7 +107,7 @@ def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Notifi
     level = _level(folder.classes)
     # Only where the portal itself writes it: a text may mention whatever it likes.
     box = BOX.match(folder.strong) or BOX.match(folder.heading)
-    heading = DASH.sub("", folder.heading[box.end() :]) if box else folder.heading
+    heading = _without(folder.heading, box[1]) if box else folder.heading
     at = _moment(folder.date, now)
     title, text = _cut(heading.replace("\n", " "), TITLE), _cut(folder.body, TEXT)
     reasons = Reasons()
@@ -134,6 +131,14 @@ def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Notifi
         text=text,
         unknown=reasons.listed(),
     )
+
+
+def _without(heading: str, box_id: str) -> str:
+    """Take the name of the box out of a heading, and the dash after it."""
+    named = next((name for name in BOX.finditer(heading) if name[1] == box_id), None)
+    if named is None:
+        return heading
+    return f"{heading[: named.start()]} {DASH.sub('', heading[named.end() :])}"
 
 
 def _level(classes: Iterable[str]) -> int | None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import Field
 
-from .boxes import LISTED, choose_box, late, list_boxes, why_not_heard
+from .boxes import LISTED, BoxSummary, choose_box, list_boxes, why_not_heard
 from .history import History
+from .history_warnings import history_warnings
 from .model import Reading
 from .unknown import Unknown
 
-NOT_NAMED = "The portal does not say of which of the account's boxes its history is."
+NOT_NAMED = Unknown(
+    why="The portal does not say of which of the account's boxes its history is.",
+    readings=("box_id", "measured_at", "age_s"),
+)
 
 SEVERAL = (
     "This account has several boxes ({ids}), and the portal gives history of the account without "
@@ -21,7 +26,20 @@ SEVERAL = (
 ASKED = "Box {id} was asked for, and it cannot be told whether they are of that box."
 
 
-class Whose(Reading):
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """The boxes that a history may be of.
+
+    Attributes:
+        boxes: All of the account.
+        asked: Id of the one that was asked for, if any.
+    """
+
+    boxes: tuple[BoxSummary, ...]
+    asked: str | None
+
+
+class Label(Reading):
     """The box that a history is of, as far as that is known."""
 
     box_id: str | None = Field(
@@ -35,17 +53,14 @@ class Whose(Reading):
     )
     age_s: int | None = Field(description="Seconds since then.")
     warnings: tuple[str, ...] = Field(description="What to tell the user along with the values.")
-    unknown: tuple[Unknown, ...] = Field(
-        description="Why readings are null, except for values that are missing."
-    )
 
 
-class Past(History, Whose):
+class Past(History, Label):
     """A series over some days, and the box that it is of."""
 
 
 def whose(payload: object, box_id: str | None, now: datetime) -> Whose:
-    """Say of which box a history is.
+    """Say of which boxes a history may be.
 
     Args:
         payload: The decoded live answer, whatever it is.
@@ -56,29 +71,34 @@ def whose(payload: object, box_id: str | None, now: datetime) -> Whose:
         BoxChoice: The account has no box, or none of that id.
     """
     boxes = list_boxes(payload, now).boxes
-    if len(boxes) <= 1:
-        choose_box(payload, box_id)
-        (box,) = boxes
-        return Whose(
-            box_id=box.id,
-            measured_at=box.measured_at,
-            age_s=box.age_s,
-            warnings=late(boxes),
-            unknown=why_not_heard(box),
-        )
-    ids = ", ".join(box.id for box in boxes[:LISTED]) + (", ..." if len(boxes) > LISTED else "")
-    warning = SEVERAL.format(ids=ids)
-    if box_id is not None:
-        warning += " " + ASKED.format(id=choose_box(payload, box_id))
-    return Whose(
-        box_id=None,
-        measured_at=None,
-        age_s=None,
-        warnings=(warning, *late(boxes[:LISTED])),
-        unknown=(Unknown(why=NOT_NAMED, readings=("box_id", "measured_at", "age_s")),),
-    )
+    asked = choose_box(payload, box_id) if box_id is not None or not boxes else None
+    return Whose(boxes, asked)
 
 
-def past(of: Whose, read: History) -> Past:
-    """Put a history together with the box that it is of."""
-    return Past.model_validate({**dict(of), **dict(read), "unknown": (*of.unknown, *read.unknown)})
+def past(of: Whose, read: History, at: datetime) -> Past:
+    """Put a history together with the box that it is of.
+
+    Args:
+        of: The boxes that it may be of.
+        read: The history.
+        at: When the portal gave it.
+    """
+    only = of.boxes[0] if len(of.boxes) == 1 else None
+    named = {
+        "box_id": only and only.id,
+        "measured_at": only and only.measured_at,
+        "age_s": only and only.age_s,
+        "warnings": (
+            *(() if only else (_several(of),)),
+            *history_warnings(read, of.boxes[:LISTED], at),
+        ),
+        "unknown": (*(why_not_heard(only) if only else (NOT_NAMED,)), *read.unknown),
+    }
+    return Past.model_validate({**dict(read), **named})
+
+
+def _several(of: Whose) -> str:
+    ids = [box.id for box in of.boxes]
+    listed = ", ".join(ids[:LISTED]) + (", ..." if len(ids) > LISTED else "")
+    asked = f" {ASKED.format(id=of.asked)}" if of.asked is not None else ""
+    return SEVERAL.format(ids=listed) + asked

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from . import clock
+from .told_times import carry_more, told_times
 
 SPACING = timedelta(minutes=5)
 """The box reports to the portal on this grid."""
 
-TIME_KEYS = ("time", "datetime", "date", "timestamp", "ts", "dt", "t")
-"""Keys under which an item might carry its time; none is known."""
-
-MILLISECONDS = 100_000_000_000
-"""Unix times from here on can only be milliseconds: in seconds it is the year 5138."""
-
 COMPLETE = 0.9
-"""Share of the expected items from which on the assumed times are believed for sums."""
+"""Share of the expected items from which on they are believed to be 5 minutes apart."""
+
+SPARE = 1
+"""Items that may lack without a word: the newest is often still on its way."""
+
+DOUBTFUL = timedelta(minutes=30)
+"""Times that may be wrong by more are doubtful."""
+
+LONGEST_HOLD = timedelta(hours=1)
+"""After that long a value says nothing any more; some boxes may report only once an hour."""
+
+NOTHING = timedelta()
+HOUR = timedelta(hours=1)
 
 AS_SENT = "Times are those that the portal sent, taken as times in Prague where they name no zone."
+NO_TIMES = "The portal sends no times."
+UNREAD = "What the portal sends beside the values is no time within the days asked for."
 FROM_MIDNIGHT = (
-    "The portal sends no times. The values are assumed to be 5 minutes apart, beginning at "
-    "midnight in Prague of the first day."
+    "The values are assumed to be 5 minutes apart, beginning at midnight in Prague of the first "
+    "day."
 )
 SPREAD = (
-    "The portal sends no times, and more values than one in 5 minutes. They are assumed to be "
-    "spread evenly over the days asked for, so times are rough."
+    "There are more values than one in 5 minutes. They are assumed to be spread evenly over the "
+    "days asked for, so times are rough and no energy is worked out."
 )
 
 
@@ -40,89 +49,99 @@ class Timeline:
     Attributes:
         times: One per item; None for an item that says nothing among others that do.
         spacing: Usual time from one to the next.
+        holds: For how long each item counts in sums over time: until the next one.
+        asked: How long the days are, as far as they are over.
         notes: What was assumed, in words.
-        reliable: Good enough for sums over time.
+        doubtful: The times may be wrong by more than half an hour.
+        summable: Good enough for sums over time.
     """
 
     times: tuple[datetime | None, ...]
     spacing: timedelta
+    holds: tuple[timedelta, ...]
+    asked: timedelta
     notes: tuple[str, ...]
-    reliable: bool
+    doubtful: bool
+    summable: bool
 
 
 def timeline(items: Sequence[object], first: date, last: date, now: datetime) -> Timeline:
-    """Find out when items were measured."""
+    """Find out when items were measured.
+
+    Args:
+        items: The items, oldest first.
+        first: First day asked for, in Prague.
+        last: Last day, included.
+        now: When the portal gave them, with a zone.
+    """
     begin, end = clock.starts(first), min(clock.starts(last + timedelta(days=1)), now)
     end = max(end, begin + SPACING)
     if not items:
-        return Timeline((), SPACING, (), reliable=False)
-    for key in TIME_KEYS:
-        told = _told(items, key, begin, end)
-        if told is not None:
-            return told
-    return _assumed(len(items), begin, end)
+        return Timeline((), SPACING, (), end - begin, (), doubtful=False, summable=False)
+    told = told_times(items, begin - SPACING, end + clock.SKEW)
+    if told is not None:
+        return _told(told, begin, end)
+    return _assumed(len(items), begin, end, UNREAD if carry_more(items) else NO_TIMES)
 
 
-def _assumed(count: int, begin: datetime, end: datetime) -> Timeline:
-    fitting = math.ceil((end - begin) / SPACING)
-    if count > fitting + 1:
-        spacing = (end - begin) / count
+def _assumed(count: int, begin: datetime, end: datetime, why: str) -> Timeline:
+    asked = end - begin
+    expected = math.ceil(asked / SPACING)
+    if count > expected + SPARE:
+        spacing = asked / count
+        times = tuple(begin + index * spacing for index in range(count))
+        holds = (spacing,) * count
         return Timeline(
-            tuple(begin + index * spacing for index in range(count)),
-            spacing,
-            (SPREAD,),
-            reliable=False,
-        )
-    notes = [FROM_MIDNIGHT]
-    complete = count >= COMPLETE * fitting
-    if not complete:
-        notes.append(
-            f"There are {count} values where {fitting} were expected, so their times are doubtful "
-            "and no energy is worked out."
+            times, spacing, holds, asked, (f"{why} {SPREAD}",), doubtful=True, summable=False
         )
     times = tuple(begin + index * SPACING for index in range(count))
-    return Timeline(times, SPACING, tuple(notes), reliable=complete)
+    holds = tuple(_within(at, at + SPACING, begin, end) for at in times)
+    notes = [f"{why} {FROM_MIDNIGHT}"]
+    missing = expected - count
+    doubtful = missing * SPACING > DOUBTFUL
+    summable = missing <= SPARE or count >= COMPLETE * expected
+    if missing > SPARE:
+        notes.append(
+            f"There are {count} values where {expected} were expected, and nobody knows where "
+            f"{missing} are missing: a value may have been measured up to "
+            f"{_spoken(missing * SPACING)} later than its time here"
+            f"{', so the times are doubtful' if doubtful else ''}."
+        )
+    if not summable:
+        notes.append("So few may as well be further apart, so no energy is worked out.")
+    return Timeline(times, SPACING, holds, asked, tuple(notes), doubtful, summable)
 
 
-def _told(items: Sequence[object], key: str, begin: datetime, end: datetime) -> Timeline | None:
-    """Read the times under one key; None unless they are all there, in order and in range."""
-    times: list[datetime | None] = []
-    before: datetime | None = None
-    for item in items:
-        if item is None:
-            times.append(None)
-            continue
-        moment = _moment(item.get(key), before) if isinstance(item, Mapping) else None
-        if moment is None or (before is not None and moment <= before):
-            return None
-        if not begin - SPACING <= moment <= end + clock.SKEW:
-            return None
-        times.append(moment)
-        before = moment
-    known = [moment for moment in times if moment is not None]
-    if not known:
-        return None
-    steps = sorted(later - earlier for earlier, later in pairwise(known))
+def _told(times: tuple[datetime | None, ...], begin: datetime, end: datetime) -> Timeline:
+    known = [(place, at) for place, at in enumerate(times) if at is not None]
+    steps = sorted(later - earlier for (_, earlier), (_, later) in pairwise(known))
     spacing = steps[len(steps) // 2] if steps else SPACING
+    holds = [NOTHING] * len(times)
+    long = []
+    for (place, at), (next_place, next_at) in pairwise(known):
+        # Items without a time in between had their share of it.
+        hold = (next_at - at) / (next_place - place)
+        if hold > LONGEST_HOLD:
+            long.append(hold - LONGEST_HOLD)
+        holds[place] = _within(at, at + min(hold, LONGEST_HOLD), begin, end)
+    place, at = known[-1]
+    holds[place] = _within(at, at + min(spacing, LONGEST_HOLD), begin, end)
+    notes = [AS_SENT]
+    if long:
+        notes.append(
+            f"In {len(long)} places the next value comes more than an hour later. Only the first "
+            f"hour of each counts for energy; {_spoken(sum(long, NOTHING))} in all do not."
+        )
     return Timeline(
-        tuple(times),
-        spacing,
-        (AS_SENT,),
-        reliable=True,
+        times, spacing, tuple(holds), end - begin, tuple(notes), doubtful=False, summable=True
     )
 
 
-def _moment(raw: object, after: datetime | None) -> datetime | None:
-    if isinstance(raw, bool):
-        return None
-    if isinstance(raw, int | float):
-        # Compared first: an int may be too large for a float.
-        if not 0 < raw < MILLISECONDS * 1000:
-            return None
-        return datetime.fromtimestamp(raw / 1000 if raw >= MILLISECONDS else raw, UTC)
-    wall = clock.wall_time(raw)
-    if wall is None:
-        return None
-    # In the hour that autumn repeats, the one that goes on from the item before.
-    meant = clock.readings_of(wall)
-    return next((at for at in meant if after is None or at > after), None)
+def _within(since: datetime, until: datetime, begin: datetime, end: datetime) -> timedelta:
+    """Say how much of a time lies between two moments."""
+    return max(min(until, end) - max(since, begin), NOTHING)
+
+
+def _spoken(duration: timedelta) -> str:
+    hours = duration / HOUR
+    return f"{hours:.0f} hours" if hours >= 2 else f"{hours * 60:.0f} minutes"

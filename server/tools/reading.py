@@ -114,8 +114,9 @@ def reading_tools(
         present = await upstream.live(asking)
         whose = past.whose(present.payload, box_id, now())
         fetched = await upstream.history(asking, PORTAL_NAMES[series], first, last)
-        read = history.history(series, fetched.payload, first, last, now(), max_points=points)
-        return _with(Past, past.past(whose, read), fetched)
+        at = _moment(fetched)
+        read = history.history(series, fetched.payload, first, last, at, max_points=points)
+        return _with(Past, past.past(whose, read, at), fetched)
 
     async def get_notifications(
         context: Context[Any, Any],

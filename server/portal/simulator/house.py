@@ -153,7 +153,7 @@ def _battery(
     if setup.mode in {1, 2} and pv >= PRODUCING_W:
         return 0.0
     floor = max(setup.floor, setup.target) if setup.mode == 2 else setup.floor
-    # Only with Home 5 does the battery feed the section without backup, too.
+    # Only with Home Grid V does the battery feed the section without backup, too.
     missing = -(surplus if setup.app & 1 else surplus_behind)
     given = battery.gives(stored, capacity * floor / 100, plant.battery_w, seconds)
     return 0.0 - max(min(missing, given), 0.0)

@@ -50,7 +50,7 @@ class Setup:
 
     Attributes:
         mode: 0 Home 1, 1 Home 2, 2 Home 3, 3 Home UPS.
-        app: Supplementary modes: bit 0 Home 5, bit 1 Home 6.
+        app: Supplementary modes: bit 0 Home Grid V, bit 1 Home Grid VI.
         target: Percent to which the battery is charged from the grid.
         formatting: Whether it is being charged so now.
         floor: Percent below which the battery is not discharged.

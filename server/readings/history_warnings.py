@@ -1,0 +1,42 @@
+"""What to tell the user along with a history: of the box, only what concerns those days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from . import clock
+from .boxes import BoxSummary
+from .freshness import SLOW_LIMIT_S
+from .history import History
+
+DOUBTFUL = (
+    "The times of these values are doubtful: do not say at what hour something happened. "
+    "`assumptions` says why."
+)
+SILENT = (
+    "Box {id} last reported at {at}: what it measured since has not reached the portal, so the "
+    "last values may be missing."
+)
+UNHEARD = (
+    "The portal does not say when box {id} last reported, so it may be that the last values are "
+    "missing."
+)
+
+
+def history_warnings(past: History, boxes: Iterable[BoxSummary], now: datetime) -> tuple[str, ...]:
+    """Say what is wrong with a history.
+
+    Args:
+        past: The history.
+        boxes: The box that it is of, or all that it may be of.
+        now: When the portal gave the history.
+    """
+    found = [DOUBTFUL] if past.times_doubtful else []
+    after = clock.starts(past.last_day + timedelta(days=1))
+    for box in boxes:
+        if box.measured_at is None:
+            found += [UNHEARD.format(id=box.id)] if now < after else []
+        elif min(after, now) - box.measured_at > timedelta(seconds=SLOW_LIMIT_S):
+            found.append(SILENT.format(id=box.id, at=f"{box.measured_at:%Y-%m-%d %H:%M} UTC"))
+    return tuple(found)

@@ -1,0 +1,71 @@
+"""The bypass by the box's own flags, which only full payloads carry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from server.readings.bypass import BypassPart
+from server.readings.bypass_flags import bypass_of_box
+from server.readings.notifications import notifications
+
+from .payloads import FULL, NOW, SLIM, folder, full_box, listed
+
+ON, OFF = "Automatick\u00fd bypass - zapnut", "Automatick\u00fd bypass - vypnut"
+
+
+def read(flags: dict[str, Any], *folders: str, box: str = FULL, **blocks: Any) -> Any:
+    payload = {FULL: full_box() | {"box_prms": flags} | blocks}
+    return bypass_of_box(payload, notifications(listed(*folders), NOW), box, NOW)
+
+
+def told(part: BypassPart) -> tuple[str, str | None, str | None]:
+    return part.state, part.told_by, part.evidence
+
+
+def test_the_flags_of_the_box_count_without_any_notification():
+    found = read({"bypass": 1, "bypass_m": "0"})
+    assert told(found.automatic) == ("on", "box", "box_prms.bypass = 1")
+    assert told(found.manual) == ("off", "box", "box_prms.bypass_m = 0")
+    assert found.automatic.since is None
+
+
+@pytest.mark.parametrize("flags", [{}, {"bypass": None}, {"bypass": 2}, {"bypass": "x"}])
+def test_without_a_flag_that_can_be_read_notifications_count(flags):
+    assert told(read(flags).automatic) == ("unknown", None, None)
+    assert told(read(flags, folder(ON)).automatic)[:2] == ("on", "notification")
+
+
+def test_a_notification_that_agrees_says_since_when():
+    found = read({"bypass": 1}, folder(ON)).automatic
+    assert (found.state, found.told_by) == ("on", "box")
+    assert found.since is not None
+    assert found.notification_id is not None
+
+
+@pytest.mark.parametrize(
+    ("date", "state", "by"),
+    [
+        ("10. 6. 2026 | 11:20", "off", "box"),  # the box has reported since
+        ("10. 6. 2026 | 11:28", "on", "notification"),  # its settings may be older
+    ],
+)
+def test_a_notification_that_contradicts_counts_only_when_it_is_newer(date, state, by):
+    found = read({"bypass": 0}, folder(ON, date)).automatic
+    assert (found.state, found.told_by) == (state, by)
+
+
+def test_a_notification_that_tells_both_does_not_silence_the_flag():
+    found = read({"bypass": 1}, folder(f"{ON}, {OFF}", "10. 6. 2026 | 11:28")).automatic
+    assert (found.state, found.told_by) == ("on", "box")
+
+
+def test_a_flag_of_unknown_age_gives_way_to_a_notification():
+    found = read({"bypass": 0}, folder(ON), device={}).automatic
+    assert (found.state, found.told_by) == ("on", "notification")
+    assert told(read({"bypass": 0}, device={}).automatic)[:2] == ("off", "box")
+
+
+def test_another_box_has_no_flag_here():
+    assert told(read({"bypass": 1}, box=SLIM).automatic) == ("unknown", None, None)

@@ -1,0 +1,96 @@
+"""What the reading tools make of two answers that were given at different times."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from server.readings.box import LIVE_OFF
+from server.tools import reading
+from server.upstream import Fetched
+
+from .payloads import FULL, NOW, full_box, series
+
+TODAY = date(2026, 6, 10)
+MIDNIGHT = datetime(2026, 6, 9, 22, tzinfo=UTC)
+FIVE = timedelta(minutes=5)
+
+
+class Answers:
+    """Access and portal in one: whoever asks, the same answers."""
+
+    def __init__(self, box: dict[str, Any], past: Any, at: datetime) -> None:
+        self.box, self.past, self.at = box, past, at
+
+    async def open(self, caller: object) -> object:
+        return caller
+
+    async def live(self, granted: object) -> Fetched:
+        return Fetched({FULL: self.box}, self.at.timestamp(), "live")
+
+    async def notifications(self, granted: object) -> Fetched:
+        return Fetched("", self.at.timestamp(), "live")
+
+    async def history(self, granted: object, *asked: object) -> Fetched:
+        return Fetched(self.past, self.at.timestamp(), "cached")
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    monkeypatch.setattr(reading, "caller", lambda context, session=None: None)
+
+    async def call(answers: Any, name: str, *, now: datetime = NOW, **arguments: Any) -> Any:
+        tools = {one.name: one for one in reading.reading_tools(answers, answers, now=lambda: now)}
+        return await tools[name].fn(context=None, **arguments)
+
+    return call
+
+
+async def test_a_shared_history_is_as_old_as_the_answer_and_not_as_the_call(ask):
+    asked = MIDNIGHT + 2 * FIVE
+    answers = Answers(full_box(), series([[1, 2, 3]] * 2), asked)
+    days = {"from": TODAY, "to": TODAY}
+    told = await ask(answers, "get_history", now=asked + FIVE, series="load", **days)
+    power = next(one for one in told.quantities if one.name == "power_w")
+    assert power.summary.energy_left_out_s == 0
+    assert told.times_doubtful is False
+
+
+@pytest.mark.parametrize(
+    ("lastcall", "day", "words"),
+    [
+        ("2026-06-10 11:30:04", TODAY, None),
+        ("2026-06-10 11:20:00", TODAY, None),
+        ("2026-06-10 07:00:00", TODAY, "2026-06-10 05:00 UTC"),
+        ("2026-06-09 12:00:00", date(2026, 6, 9), "2026-06-09 10:00 UTC"),
+        ("2026-06-09 12:00:00", date(2026, 6, 8), None),
+        (None, TODAY, "does not say"),
+        (None, date(2026, 6, 9), None),
+    ],
+)
+async def test_a_history_warns_only_of_what_concerns_its_days(ask, lastcall, day, words):
+    box = full_box() | {"device": {"lastcall": lastcall}}
+    del box["actual"]
+    count = 138 if day == TODAY else 288
+    answers = Answers(box, series([[1, 2, 3]] * count), NOW)
+    told = await ask(answers, "get_history", series="load", **{"from": day, "to": day})
+    assert LIVE_OFF not in told.warnings
+    assert len(told.warnings) == (words is not None)
+    assert words is None or words in told.warnings[0]
+
+
+async def test_doubtful_times_are_warned_of(ask):
+    answers = Answers(full_box(), series([[1, 2, 3]] * 200), NOW)
+    day = date(2026, 6, 9)
+    told = await ask(answers, "get_history", series="load", **{"from": day, "to": day})
+    assert any("doubtful" in warning for warning in told.warnings)
+
+
+async def test_the_bypass_is_told_by_the_box_where_it_sends_it(ask):
+    box = full_box()
+    box["box_prms"]["bypass"] = 1
+    (told,) = (await ask(Answers(box, None, NOW), "get_notifications")).bypasses
+    assert told.bypass.automatic.state == "on"
+    assert told.bypass.manual.state == "unknown"

@@ -205,7 +205,7 @@ def test_health_and_readiness_answer(fleet):
         ({"email": "a@b.cz", "password": ""}, "`password` must not be empty"),
         ({"email": "a@b.cz", "password": PLANTED * 100}, "at most 1024 characters"),
         ({"email": "a" * 300 + "@b.cz", "password": PLANTED}, "at most 254 characters"),
-        ({PLANTED: PLANTED}, "says not whose data"),
+        ({PLANTED: PLANTED}, "does not know; it knows `email`, `password`"),
         ({"email": f"{PLANTED}@b.cz\n", "password": None}, "`password` is missing"),
     ],
 )

@@ -116,6 +116,17 @@ def test_a_series_is_drawn_with_gaps_and_summed_up(framed):
         assert line[middle - 3 : middle + 3].strip(" \u2800") == ""
 
 
+@pytest.mark.parametrize("framed", [True, False])
+def test_a_series_says_of_which_box_it_is_or_that_nobody_knows(framed):
+    text = drawn(past.page(box.past(1, 2), None, zone=UTC, width=80, framed=framed))
+    assert text.splitlines()[1] == f"Box {box.ID}"
+    values = box.past(1, 2, **{box.OTHER: box.BOX})
+    text = drawn(past.page(values, None, zone=UTC, width=80, framed=framed))
+    assert text.splitlines()[1].startswith("Box not known")
+    assert "! This account has several boxes" in text
+    assert f"Box {box.ID} was asked for" in " ".join(text.split())
+
+
 def test_nothing_known_draws_nothing():
     text = drawn(past.page(box.past(None, None), None, zone=UTC, width=80, framed=True))
     assert "no value is known" in text
@@ -190,14 +201,14 @@ def client(capsys, monkeypatch, tmp_path, box_server):
     for name in ("OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     ring = tmp_path / "keyring.json"
-    ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
 
-    def run(*argv):
+    def run(*argv, at=box_server):
+        ring.write_text(json.dumps({f"oig-client {at.url}": Login("a@b.cz", "pw").packed()}))
         for name, value in environment("InFile", ring).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("keyring.core._keyring_backend", None)
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-        code = main([*argv, "--url", box_server.url])
+        code = main([*argv, "--url", at.url])
         out, err = capsys.readouterr()
         assert "\x1b" not in out + err
         assert "Traceback" not in err
@@ -232,7 +243,7 @@ def test_history_is_drawn_and_written(client, tmp_path):
     assert "solar: power_w, W, 2026-11-20 to 2026-11-20" in out
     assert max(map(len, out.splitlines()[:18])) <= 80
     assert file.read_bytes().startswith(b"time,string_1_voltage_v,")
-    assert file.read_bytes().count(b"\r\n") == 145
+    assert file.read_bytes().count(b"\r\n") == 289
     code, out, _ = client(*argv, "--csv", "-")
     assert out.startswith("time,")
     code, out, _ = client(*argv, "--json")
@@ -240,6 +251,20 @@ def test_history_is_drawn_and_written(client, tmp_path):
     code, _, err = client(*argv, "--csv", str(tmp_path / "none" / "x.csv"))
     assert code == ExitCode.TOOL
     assert "No such file" in err
+
+
+def test_history_of_one_of_several_boxes_warns_wherever_it_goes(client, two_box_server):
+    argv = ("history", "solar", "--from", "2026-11-20", "--box", box.ID)
+    code, out, _ = client(*argv, at=two_box_server)
+    assert code == ExitCode.OK
+    assert "Box not known" in out
+    assert "! This account has several boxes" in out
+    code, out, err = client(*argv, "--csv", "-", at=two_box_server)
+    assert out.startswith("time,")
+    assert "several" not in out
+    assert "! This account has several boxes" in err
+    code, out, _ = client(*argv, "--json", at=two_box_server)
+    assert json.loads(out)["box_id"] is None
 
 
 @pytest.mark.parametrize(
@@ -279,9 +304,9 @@ def screen(terminal, tmp_path, box_server):
     ring = tmp_path / "keyring.json"
     ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
 
-    def start(*argv):
+    def start(*argv, **more):
         env = environment("InFile", ring) | {"OIG_MCP_URL": box_server.url}
-        return terminal([sys.executable, "-m", "client", *argv], env)
+        return terminal([sys.executable, "-m", "client", *argv], env, **more)
 
     return start
 
@@ -303,9 +328,15 @@ def test_watching_draws_in_place_until_ctrl_c(screen):
     assert not watched.screen.cursor.hidden
 
 
-def test_everything_fits_a_terminal(screen):
-    for argv in (["live"], ["history", "solar", "--from", "2026-11-20"]):
-        shown = screen(*argv)
-        assert shown.wait() == ExitCode.OK
-        assert max(map(len, shown.lines)) <= 80
-    assert "\u2514" in shown.text  # the corner of the curve's axes
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize(
+    "argv", [["live"], ["history", "solar", "--from", "2026-11-20"], ["notifications"]]
+)
+def test_everything_fits_a_terminal(screen, argv, columns):
+    # The screen is wider than the client is told, so that it would show what does not fit.
+    shown = screen(*argv, rows=60, columns=columns, seen=200)
+    assert shown.wait() == ExitCode.OK
+    widest = max(map(len, shown.lines))
+    assert columns * 0.8 < widest <= columns
+    if argv[0] == "history":
+        assert "\u2514" in shown.text  # the corner of the curve's axes

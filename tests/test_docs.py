@@ -2,11 +2,17 @@
 
 import re
 from dataclasses import fields
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
+from server.readings import days, freshness, history, notifications
+from server.readings.series import COLUMNS, COMPUTED
 from server.settings import OTHERS, ROOT, Settings
+from server.tools import reading
 
+READING = (ROOT / "docs" / "reading.md").read_text()
 README = (ROOT / "README.md").read_text()
 
 
@@ -93,3 +99,64 @@ def test_every_requirement_is_bounded_on_both_sides_or_says_why_not():
         if wanted.strip() and not wanted.startswith("-e"):
             assert ">=" in wanted, line
             assert "<" in wanted or "Unbounded:" in why, line
+
+
+def models_in(annotation: Any) -> set[type[BaseModel]]:
+    """All models that a type is made of, however deep."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        inner = (models_in(field.annotation) for field in annotation.model_fields.values())
+        return {annotation}.union(*inner)
+    return set().union(*map(models_in, get_args(annotation)))
+
+
+RESULTS = {
+    "list_boxes": reading.Boxes,
+    "get_live_data": reading.Live,
+    "get_history": reading.Past,
+    "get_notifications": reading.Notices,
+}
+
+
+def section(title: str) -> str:
+    return READING.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall(r"`(\w+)`", text))
+
+
+@pytest.mark.parametrize("tool", list(RESULTS))
+def test_the_document_on_reading_names_every_field_of_a_tools_result_and_no_other(tool):
+    known = {name for model in models_in(RESULTS[tool]) for name in model.model_fields}
+    common = names_in(section("In every result"))
+    assert known <= names_in(section(tool)) | common
+    rows = re.findall(r"^\| (`[^|]+) \|", section(tool), re.MULTILINE)
+    quantities = {quantity.name for columns in COLUMNS.values() for quantity in columns}
+    assert set().union(*map(names_in, rows)) <= known | quantities
+
+
+def test_the_document_on_reading_names_the_quantities_of_every_series():
+    told = dict(re.findall(r"^\| (\w+) \| (`.+`) \|$", section("get_history"), re.MULTILINE))
+    assert {name: names_in(row) for name, row in told.items()} == {
+        name: {one.name for one in (*COLUMNS[name], *COMPUTED[name])} for name in COLUMNS
+    }
+
+
+def test_the_document_on_reading_has_the_limits_of_the_program():
+    sizes = section("Sizes")
+    for number in (
+        days.MOST_DAYS,
+        history.MOST_POINTS,
+        reading.DEFAULT_POINTS,
+        history.MOST_VALUES,
+        reading.MOST_NOTIFICATIONS,
+        reading.DEFAULT_NOTIFICATIONS,
+        notifications.MOST_BYTES // 1000,
+        notifications.TITLE,
+        notifications.TEXT,
+    ):
+        assert re.search(rf"\b{number}\b", sizes), number
+    live, slow = freshness.LIVE_LIMIT_S // 60, freshness.SLOW_LIMIT_S // 60
+    stale = " ".join(section("In every result").split())
+    assert f"stale after {live} minutes" in stale
+    assert f"stale after {slow}" in stale

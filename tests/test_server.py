@@ -83,6 +83,10 @@ async def test_the_tool_is_described_for_a_model(fleet):
     assert (password["type"], password["format"]) == ("string", "password")
     assert password["writeOnly"] is True
     assert all("description" in p for p in tool.input_schema["properties"].values())
+    assert "required" not in tool.input_schema
+    assert "without arguments" in tool.description
+    for name in ("email", "password"):
+        assert "header" in tool.input_schema["properties"][name]["description"]
     assert set(tool.output_schema["properties"]) == set(tool.output_schema["required"])
 
 

@@ -22,6 +22,7 @@ from .words import kilowatt_hours, measured, moment, number, part, text
 
 PREFERRED = "power_w"
 """The quantity that a series is mostly looked at for."""
+NO_BOX = "Box not known: the portal does not say which one this is of"
 ROWS = 11
 """Lines of a curve: with the summary below it fits a terminal of 24."""
 LABELS = 5
@@ -79,14 +80,21 @@ def page(
         f"{text(values.get('series'))}: {clean(quantity['name'])}, {clean(quantity['unit'])}, "
         f"{text(values.get('first_day'))} to {text(values.get('last_day'))}"
     )
+    box = values.get("box_id")
     parts: list[RenderableType] = [
         Text(head, style="bold"),
+        Text(f"Box {clean(box)}") if box is not None else Text(NO_BOX, style="yellow"),
         curve(values, quantity, zone=zone, width=width, framed=framed),
         _summary(values),
-        *(Text(f"! {clean(one)}", style="yellow") for one in values.get("warnings") or ()),
+        *(Text(f"! {one}", style="yellow") for one in warnings(values)),
         *(Text(f"* {clean(one)}", style="dim") for one in values.get("assumptions") or ()),
     ]
     return Group(*parts)
+
+
+def warnings(values: Mapping[str, Any]) -> list[str]:
+    """Return what a person has to know along with the numbers."""
+    return [clean(one) for one in values.get("warnings") or ()]
 
 
 def curve(

@@ -121,8 +121,9 @@ class CheckedTool(Tool):
         if not convert_result:
             return result
         # Our tools return models made from their own schema: the SDK would validate them again.
+        # Without indentation: blanks fill a model's context as well.
         return CallToolResult(
-            content=[TextContent(type="text", text=result.model_dump_json(indent=2))],
+            content=[TextContent(type="text", text=result.model_dump_json())],
             structured_content=result.model_dump(mode="json"),
         )
 

@@ -133,6 +133,7 @@ def test_no_keyring_ignores_it(client, mcp_server, logged_in):
     [
         ("fail", "no_keyring", "no keyring that oig-client could use"),
         ("Plain", "no_keyring", "no keyring that oig-client could use"),
+        ("PlainChain", "no_keyring", "no keyring that oig-client could use"),
         ("Locked", "keyring_locked", "locked"),
         ("Forgetful", "keyring_broken", "does not give it back"),
         ("Broken", "keyring_broken", "LookupError"),
@@ -151,6 +152,16 @@ def test_without_a_keyring_nothing_is_written_and_it_is_said(
     # Commands that can do without go on without.
     code, out, err = client("call", "add", "a=1", "b=2", "--url", mcp_server.url, ring=ring)
     assert (code, out, err) == (ExitCode.OK, "3\n", "")
+
+
+def test_of_several_keyrings_only_a_safe_one_gets_the_login(client, mcp_server, keyring_file):
+    argv = ("login", "--email", EMAIL, "--url", mcp_server.url)
+    code, _, _ = client(*argv, ring="MixedChain", OIG_PASSWORD=SECRET)
+    assert code == ExitCode.OK
+    assert len(kept(keyring_file)) == 1
+    assert not keyring_file.with_name(f"{keyring_file.name}.plain").exists()
+    _, out, _ = client("call", "who", "--json", "--url", mcp_server.url, ring="MixedChain")
+    assert json.loads(out)["structured_content"]["email"] == EMAIL
 
 
 def test_a_tool_without_email_and_password_gets_the_login_in_its_header(

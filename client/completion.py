@@ -9,8 +9,8 @@ from prompt_toolkit.document import Document
 
 from .catalogue import Catalogue, Tool
 from .options import AS_PROGRAM, SERIES, options_of
+from .readable import one_line
 from .schema import show
-from .views import clean
 
 
 class ShellCompleter(Completer):
@@ -36,7 +36,7 @@ class ShellCompleter(Completer):
         words = document.text_before_cursor.split()
         typed = "" if document.text_before_cursor[-1:].isspace() or not words else words.pop()
         for text, meta in self._candidates(words, typed):
-            if text.startswith(typed):
+            if text.startswith(typed) and text == one_line(text):
                 # A chosen word ends; a parameter's name goes on with its value.
                 end = "" if text.endswith("=") else " "
                 yield Completion(text + end, -len(typed), display=text, display_meta=meta)
@@ -66,7 +66,7 @@ class ShellCompleter(Completer):
 
 def _names(tools: Mapping[str, Tool]) -> Iterator[tuple[str, str]]:
     for name, tool in tools.items():
-        yield clean(name), clean(tool.title or tool.description.partition("\n")[0])
+        yield name, one_line(tool.title or tool.description.partition("\n")[0])
 
 
 def _parameters(tool: Tool, given: list[str], typed: str) -> Iterator[tuple[str, str]]:
@@ -75,7 +75,7 @@ def _parameters(tool: Tool, given: list[str], typed: str) -> Iterator[tuple[str,
         if item.secret or item.name in taken:
             continue  # secrets are asked for
         if not typed.startswith(f"{item.name}="):
-            yield f"{item.name}=", clean(item.description or item.type_name)
+            yield f"{item.name}=", one_line(item.description or item.type_name)
             continue
         for value in item.choices:
             yield f"{item.name}={show(value)}", ""

@@ -12,6 +12,7 @@ from .catalogue import Catalogue, Result, Tool
 from .failures import Failure, NoKeyring, ToolFailure
 from .login import Login
 from .output import Output
+from .readable import one_line
 from .vault import Vault
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Session:
                 raise
         self.problem = ""
         server = self.known.server
-        self.output.detail(f"{server}, protocol {server.protocol}, at {self.url}")
+        self.output.detail(one_line(f"{server}, protocol {server.protocol}, at {self.url}"))
         return self.known
 
     def kept(self) -> Login | None:

@@ -15,6 +15,7 @@ from .dispatch import COMMANDS as DISPATCH
 from .exit_codes import ExitCode
 from .failures import Failure, SecretOnCommandLine, UsageFailure
 from .options import AS_PROGRAM, PASSWORD_OPTIONS, WHY_NOT_HERE, parse
+from .readable import one_line
 from .schema import SECRET_NAMES
 from .session import Session
 from .version import version
@@ -112,7 +113,7 @@ def state(session: Session) -> str:
         what = "not connected"
     else:
         server, count = session.known.server, len(session.known.tools)
-        what = f"{server.name} {server.version}, {count} tool{'s' if count != 1 else ''}"
+        what = f"{one_line(server)}, {count} tool{'s' if count != 1 else ''}"
     if session.problem:
         what += f", last try: {session.problem.replace('_', ' ')}"
     return f" {session.url}  |  {what}"
@@ -127,8 +128,9 @@ def _greet(session: Session) -> None:
     except KeyboardInterrupt:
         session.output.note("Not connected yet; the next command tries again.")
     else:
-        names = ", ".join(tool.name for tool in catalogue.tools) or "no tools"
-        session.output.note(f"Connected to {catalogue.server.name or session.place}: {names}.")
+        names = ", ".join(one_line(tool.name) for tool in catalogue.tools) or "no tools"
+        place = one_line(catalogue.server.name) or session.place
+        session.output.note(f"Connected to {place}: {names}.")
 
 
 def _do(session: Session, line: str) -> int:

@@ -126,6 +126,12 @@ def echoing_server() -> Iterator[Process]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def hostile_server() -> Iterator[Process]:
+    with running("hostile") as server:
+        yield server
+
+
 @pytest.fixture
 def mortal_server() -> Iterator[Process]:
     """Be one test's own, to be stopped and started."""
@@ -354,6 +360,8 @@ def main(kind: str, fd: int) -> None:
 
         tools = server(*([OTHER] if kind == "two boxes" else []))
         app = tools.streamable_http_app(stateless_http=True, json_response=True)
+    elif kind == "hostile":
+        from .client_hostile import app
     elif kind != "odd":
         app = mcp_app(echoes=kind not in {"well", "degraded"})
     if kind == "old":
@@ -361,7 +369,10 @@ def main(kind: str, fd: int) -> None:
     elif kind in {"well", "degraded", "echoing"}:
         app = Probed(app, kind)
     config = uvicorn.Config(
-        app, log_config=None, lifespan="off" if kind == "odd" else "on", access_log=False
+        app,
+        log_config=None,
+        lifespan="off" if kind in {"odd", "hostile"} else "on",
+        access_log=False,
     )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..failures import ToolFailure, UsageFailure
-from ..views import clean
+from ..readable import one_line
 from .words import kilowatt_hours, measured, moment, number, part, text
 
 PREFERRED = "power_w"
@@ -77,24 +77,24 @@ def page(
     """
     quantity = chosen(values, name)
     head = (
-        f"{text(values.get('series'))}: {clean(quantity['name'])}, {clean(quantity['unit'])}, "
+        f"{text(values.get('series'))}: {text(quantity['name'])}, {text(quantity.get('unit'))}, "
         f"{text(values.get('first_day'))} to {text(values.get('last_day'))}"
     )
     box = values.get("box_id")
     parts: list[RenderableType] = [
         Text(head, style="bold"),
-        Text(f"Box {clean(box)}") if box is not None else Text(NO_BOX, style="yellow"),
+        Text(f"Box {text(box)}") if box is not None else Text(NO_BOX, style="yellow"),
         curve(values, quantity, zone=zone, width=width, framed=framed),
         _summary(values),
         *(Text(f"! {one}", style="yellow") for one in warnings(values)),
-        *(Text(f"* {clean(one)}", style="dim") for one in values.get("assumptions") or ()),
+        *(Text(f"* {one_line(one)}", style="dim") for one in values.get("assumptions") or ()),
     ]
     return Group(*parts)
 
 
 def warnings(values: Mapping[str, Any]) -> list[str]:
     """Return what a person has to know along with the numbers."""
-    return [clean(one) for one in values.get("warnings") or ()]
+    return [one_line(one) for one in values.get("warnings") or ()]
 
 
 def curve(
@@ -175,7 +175,7 @@ def _summary(values: Mapping[str, Any]) -> Table:
             for sign in ("positive", "negative")
         ]
         # Only powers have an energy; its absence elsewhere is no gap.
-        table.add_row(clean(name), *map(clean, cells), *(energy if unit == "W" else ["", ""]))
+        table.add_row(one_line(name), *map(one_line, cells), *(energy if unit == "W" else ["", ""]))
     return table
 
 

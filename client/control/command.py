@@ -14,6 +14,7 @@ from ..battery.tools import asked
 from ..exit_codes import ExitCode
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
 from ..options import Options
+from ..readable import one_line
 from ..session import Session
 from .confirming import confirm
 from .kept_plans import KeptPlans
@@ -157,7 +158,7 @@ def _command(session: Session, options: Options, *words: str) -> str:
         line += ["--url", session.url]
     if options.email is not None:
         line += ["--email", options.email]
-    return shlex.join(line)
+    return shlex.join(map(one_line, line))
 
 
 def _views() -> Any:

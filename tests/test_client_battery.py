@@ -57,6 +57,12 @@ def test_the_dashboard_shows_flows_charge_and_the_day(framed):
     assert len(text.splitlines()) <= 24
 
 
+@pytest.mark.parametrize("number", ["1[/x]", "[link=http://evil]2210[/link]", "[red]2[/]"])
+def test_what_stands_in_a_title_is_no_markup(number):
+    text = drawn(live.dashboard({"box_id": number}, now=box.NOW, framed=True), colour=True)
+    assert f"Box {number}" in text
+
+
 def test_a_bar_is_as_long_as_its_power():
     text = drawn(live.dashboard(box.live(), now=box.NOW, framed=False))
     bars = {line.split()[0]: line.count("#") for line in text.splitlines() if "#" in line}

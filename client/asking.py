@@ -63,9 +63,9 @@ class Asker:
             UsageFailure: There is nobody to ask.
         """
         assert self.prompts, "the caller asks only where somebody can answer"
-        sys.stderr.write(f"{one_line(label)}: ")
-        sys.stderr.flush()
         with _own_line():
+            sys.stderr.write(f"{one_line(label)}: ")
+            sys.stderr.flush()
             line = sys.stdin.readline()
         if not line:
             sys.stderr.write("\n")

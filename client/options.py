@@ -69,6 +69,7 @@ class Options:
     password_stdin: bool = False
     tool: str = ""
     words: tuple[str, ...] = ()
+    yes: bool = False
     assistant: str | None = None
     write: bool = False
     with_credentials: bool = False
@@ -119,6 +120,9 @@ def _call(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="a parameter; key:=JSON gives the value as JSON. Secret ones are asked for",
     )
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask before a tool that may destroy something"
+    )
     _as_somebody(parser)
 
 
@@ -129,7 +133,8 @@ def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write",
         action="store_true",
-        help="add it to the client's file; what is there stays, a copy of the file is kept",
+        help="add it to the client's file, of which a copy is kept; other servers and settings "
+        "stay, and so does a login in it",
     )
     parser.add_argument(
         "--with-credentials",

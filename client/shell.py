@@ -23,7 +23,7 @@ from .version import version
 COMMANDS = {
     "tools": "list the tools of the server",
     "describe": "TOOL: show its parameters and results",
-    "call": "TOOL key=value ...: call it; `call` may be left out",
+    "call": "TOOL key=value ... [--yes]: call it; `call` may be left out",
     "live": "[--watch [SECONDS]]: what the battery box does now",
     "history": "SERIES --from DATE [--to DATE]: draw a series of the past",
     "notifications": "[--since TIME] [--limit N]: what the portal has to say",
@@ -43,6 +43,10 @@ HELP = """
 A value with spaces needs quotes: note="two words". key:=JSON gives lists and objects.
 Missing parameters are asked for; secret ones are only ever asked for. `live --help` and the
 like say more. Tab completes, arrow-up brings back a line, Ctrl-C stops a call."""
+
+
+YES = "--yes"
+"""Confirms the call of a destructive tool, as on the command line."""
 
 
 class _Leave(Exception):
@@ -160,9 +164,9 @@ def _ask_server(session: Session, words: list[str]) -> None:
         case ["check-auth", *rest]:
             commands.check_auth(session, _email(rest))
         case ["call", name, *rest]:
-            commands.call(session, name, tuple(rest))
+            _call(session, name, rest)
         case [name, *rest] if name not in COMMANDS and name != "quit":
-            _call_bare(session, name, tuple(rest))
+            _call_bare(session, name, rest)
         case [name, *_]:
             raise UsageFailure(f"Usage: {name} {COMMANDS.get(name, '')}".rstrip())
 
@@ -201,13 +205,18 @@ def _refuse_password(words: list[str]) -> None:
             raise SecretOnCommandLine(WHY_NOT_HERE)
 
 
-def _call_bare(session: Session, name: str, words: tuple[str, ...]) -> None:
+def _call(session: Session, name: str, words: list[str]) -> None:
+    given = tuple(word for word in words if word != YES)
+    commands.call(session, name, given, yes=YES in words)
+
+
+def _call_bare(session: Session, name: str, words: list[str]) -> None:
     known = session.known or session.look()
     if all(tool.name != name for tool in known.tools):
         known = session.look()  # it may be new
     if all(tool.name != name for tool in known.tools):
         _no_such_command(name, known.tools)
-    commands.call(session, name, words)
+    _call(session, name, words)
 
 
 def _no_such_command(name: str, tools: Iterable[Tool]) -> NoReturn:

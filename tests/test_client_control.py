@@ -385,6 +385,16 @@ def test_anything_else_changes_nothing(screen, client, fleet, typed, code):
     assert writes(fleet, plan["box_id"]) == []
 
 
+@pytest.mark.parametrize("box", [[], ["--box", ""], ["--box", "None"]])
+def test_a_plan_that_names_no_box_cannot_be_confirmed(terminal, hostile_server, box):
+    argv = [sys.executable, "-m", "client", "plan", "--mode", "home_1", *box, "--apply"]
+    argv += ["--email", "a@b.cz", "--no-keyring", "--url", hostile_server.url]
+    shown = terminal(argv, {"OIG_PASSWORD": "pw"})
+    assert shown.wait() == ExitCode.TOOL
+    assert "Nothing was changed." in shown.text
+    assert QUESTION not in shown.text
+
+
 def test_ctrl_c_stops_looking_and_says_that_the_change_goes_on(screen, client, fleet):
     fleet.portal.switch(delay=600)
     plan = planned(client, "--mode", "home_2")

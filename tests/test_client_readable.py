@@ -12,8 +12,6 @@ from client.__main__ import main
 from client.exit_codes import ExitCode
 from client.readable import MARK, clean, escaped, one_line
 
-from .client_hostile import EVIL
-
 pytest_plugins = ("tests.client_servers", "tests.terminal")
 
 HIDING = "\x00\x1b\x7f\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2069\ufeff\U000e0041\U000e01ef"

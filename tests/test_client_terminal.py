@@ -99,6 +99,8 @@ def test_the_shell_completes_asks_calls_and_remembers_nothing_secret(shell, hist
     screen.send("e" + TAB)
     expect_line(screen, "set_mode mode=eco")
     screen.send("\r")
+    screen.expect("Type its name")
+    screen.send("set_mode\r")
     screen.expect("│ eco")
 
     enter(screen, "add a=1")
@@ -135,6 +137,16 @@ def test_the_shell_completes_asks_calls_and_remembers_nothing_secret(shell, hist
         "add a=2 b=3",
     ]
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("typed", "code"), [("\r", 2), ("y\r", 2), (CTRL_D, 2), (CTRL_C, 130)])
+def test_only_its_name_confirms_a_destructive_tool(terminal, mcp_server, typed, code):
+    screen = terminal([*CLIENT, "call", "set_mode", "mode=eco", "--url", mcp_server.url])
+    screen.expect("Type its name")
+    screen.send(typed)
+    assert screen.wait() == code
+    assert "Nothing was called." in screen.text
+    assert "│ eco" not in screen.text
 
 
 def test_the_shell_outlives_the_server(shell, mortal_server):

@@ -180,6 +180,17 @@ def test_another_login_for_one_call_is_named_by_its_email(client, mcp_server, lo
     assert json.loads(out)["structured_content"] == {"email": "c@d.cz", "password_length": 4}
 
 
+def test_a_password_that_is_given_is_used_with_the_kept_email(client, mcp_server, logged_in):
+    argv = ("call", "who", "--json", "--url", mcp_server.url)
+    whose = {"email": EMAIL, "password_length": 4}
+    _, out, _ = client(*argv, OIG_PASSWORD="four")
+    assert json.loads(out)["structured_content"] == whose
+    _, out, _ = client(*argv, "--password-stdin", stdin=b"four\n")
+    assert json.loads(out)["structured_content"] == whose
+    _, out, _ = client(*argv, "--email", EMAIL, OIG_PASSWORD="four")
+    assert json.loads(out)["structured_content"] == whose
+
+
 def test_only_the_call_carries_the_login(client, mcp_server, logged_in):
     for mode in ("first", "second"):
         code, out, _ = client("call", "seen", "--json", "--url", mcp_server.url)

@@ -64,6 +64,7 @@ def interactive(session: Session) -> int:
     from .history import FileHistory, history_path, memory_for  # noqa: PLC0415
 
     history = FileHistory(history_path(os.environ))
+    history.trim()
     editor: PromptSession[str] = PromptSession(
         "oig> ",
         history=history,

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from client.history import KEPT
+
 pytest_plugins = ("tests.client_servers", "tests.terminal")
 
 CLIENT = [sys.executable, "-m", "client"]
@@ -147,6 +149,15 @@ def test_only_its_name_confirms_a_destructive_tool(terminal, mcp_server, typed, 
     assert screen.wait() == code
     assert "Nothing was called." in screen.text
     assert "│ eco" not in screen.text
+
+
+def test_the_shell_cuts_a_history_that_has_grown(shell, history):
+    history.parent.mkdir()
+    history.write_text("tools\n" * 3000)
+    screen = shell()
+    enter(screen, "exit")
+    assert screen.wait() == 0
+    assert history.read_text().splitlines() == ["tools"] * KEPT + ["exit"]
 
 
 def test_the_shell_outlives_the_server(shell, mortal_server):

@@ -52,6 +52,11 @@ examples:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        # argparse repeats the value that was given to an option without one.
+        what, ignored, _value = message.partition("ignored explicit argument")
+        if ignored and "--password-stdin" in what:
+            raise SecretOnCommandLine(WHY_NOT_HERE)
+        message = f"{what}it takes no value" if ignored else message
         raise UsageFailure(f"{message[:1].upper()}{message[1:]}. See: {self.prog} --help")
 
 

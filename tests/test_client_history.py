@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import shlex
 import stat
 
 import pytest
 
 from client.catalogue import Catalogue, Server, Tool
 from client.completion import ShellCompleter
-from client.history import FileHistory, Memory, history_path, memory_for
+from client.history import KEPT, FileHistory, Memory, history_path, memory_for
 from client.shell import COMMANDS
 
 KNOWN = Catalogue(

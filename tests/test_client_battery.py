@@ -7,7 +7,8 @@ import io
 import json
 import re
 import sys
-from datetime import UTC
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
@@ -157,6 +158,32 @@ def test_a_table_has_empty_cells_for_what_is_not_known():
     assert [line[place] for line in lines] == ["10.0", "", "20.0"]
     assert lines[0][0] == "2026-11-20T23:00:00Z"
     assert all(len(line) == len(head) for line in lines)
+
+
+def test_a_table_is_no_formula_and_has_no_number_that_is_none():
+    values = {
+        "quantities": [{"name": "=1+1", "unit": "W", "mean": [float("nan"), float("inf"), -5]}],
+        "times": ["=2+2", "@SUM\x1b[31m\n", "2026-11-20T00:00:00Z"],
+    }
+    head, *lines = csv.reader(io.StringIO(past.as_csv(values)))
+    assert head == ["time", "'=1+1"]
+    assert lines == [["'=2+2", ""], ["'@SUM\ufffd[31m ", ""], ["2026-11-20T00:00:00Z", "-5"]]
+    assert words.watts(float("nan")) == words.watts(10**400) == words.UNKNOWN
+
+
+def test_the_times_under_a_curve_are_right_on_both_sides_of_a_clock_change():
+    zone = ZoneInfo("Europe/Prague")
+    first = datetime(2026, 10, 24, 22, 0, tzinfo=UTC).astimezone(zone)
+    last = datetime(2026, 10, 26, 23, 0, tzinfo=UTC).astimezone(zone)
+    ticks = past._ticks(first, last, zone)
+    labels = [past._label(when, ticks) for when in ticks]
+    assert labels == [
+        "25.10. 00:00",
+        "25.10. 11:15",
+        "25.10. 23:30",
+        "26.10. 11:45",
+        "27.10. 00:00",
+    ]
 
 
 def test_a_thinned_table_has_the_extremes_too():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
@@ -21,8 +22,13 @@ def part(values: object, *path: str) -> Any:
 
 
 def number(value: object) -> float | None:
-    """Return a number, None for everything else."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Return a number, None for everything else, also for what no meter can show."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # of an integer beyond any float
+        return None
 
 
 def watts(value: object) -> str:

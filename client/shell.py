@@ -178,7 +178,8 @@ def _as_program(session: Session, words: list[str]) -> int:
     if options.help_text is not None:
         session.output.result({"help": options.help_text}, lambda _framed: options.help_text or "")
         return 0
-    return DISPATCH[options.command](session, replace(options, url=session.whole_url)) or 0
+    told = replace(options, url=session.whole_url, timeout=session.timeout)
+    return DISPATCH[options.command](session, told) or 0
 
 
 def _split(line: str) -> list[str]:

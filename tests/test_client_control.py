@@ -7,13 +7,15 @@ import json
 import re
 import sys
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from client.__main__ import main
+from client.address import DEFAULT_URL
 from client.catalogue import Tool
-from client.control import views
+from client.control import command, views
 from client.control.kept_plans import MOST, KeptPlans
 from client.control.wishes import arguments_of
 from client.exit_codes import ExitCode
@@ -355,6 +357,27 @@ def screen(terminal, env):
         return terminal([sys.executable, "-m", "client", *argv], env)
 
     return start
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "shown"),
+    [
+        (None, DEFAULT_URL, False),
+        (None, "http://x/mcp", True),
+        ("http://x/mcp", "http://x/mcp", False),
+        ("http://x/mcp", DEFAULT_URL, True),
+        ("", DEFAULT_URL, False),
+    ],
+)
+def test_a_line_to_copy_names_the_server_unless_it_is_found_without(
+    monkeypatch, environ, url, shown
+):
+    monkeypatch.delenv("OIG_MCP_URL", raising=False)
+    if environ is not None:
+        monkeypatch.setenv("OIG_MCP_URL", environ)
+    session = SimpleNamespace(whole_url=url, url=url)
+    line = command._command(session, parse(["apply"], {}), "apply", "plan_x")
+    assert (f"--url {url}" in line) is shown
 
 
 QUESTION = "type the last 4 digits"

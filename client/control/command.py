@@ -154,7 +154,7 @@ def _token(session: Session, options: Options) -> str:
 def _command(session: Session, options: Options, *words: str) -> str:
     """Return a line that asks the same server as the same person."""
     line = ["oig-client", *words]
-    if session.whole_url not in {os.environ.get("OIG_MCP_URL"), DEFAULT_URL}:
+    if session.whole_url != (os.environ.get("OIG_MCP_URL") or DEFAULT_URL).strip():
         line += ["--url", session.url]
     if options.email is not None:
         line += ["--email", options.email]

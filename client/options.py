@@ -36,9 +36,10 @@ ASSISTANTS = (*FILES, "claude-ai")
 SUMMARY = "Call the tools of the OIG Cloud MCP server from a terminal."
 EPILOG = """\
 exit codes:
-  0  done                              3  server not reachable
-  1  a tool, keyring or file says no   4  not an MCP endpoint
+  0  done                              4    not an MCP endpoint
+  1  a tool, keyring or file says no   70   a bug in oig-client
   2  wrong usage                       130  stopped by Ctrl-C
+  3  server not reachable              141  nobody reads the output any more
 
 examples:
   oig-client login
@@ -183,7 +184,12 @@ def _history(parser: argparse.ArgumentParser) -> None:
         "series", metavar="SERIES", type=_one_of(SERIES), help=f"one of {', '.join(SERIES)}"
     )
     parser.add_argument(
-        "--from", dest="first", metavar="DATE", type=_day, required=True, help="as 2026-11-22"
+        "--from",
+        dest="first",
+        metavar="DATE",
+        type=_day,
+        required=True,
+        help="as 2026-11-22; days are those of Prague",
     )
     parser.add_argument(
         "--to", dest="last", metavar="DATE", type=_day, help="included (default: the first day)"

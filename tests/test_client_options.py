@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from client.address import DEFAULT_URL, shown
+from client.exit_codes import ExitCode
 from client.failures import SecretOnCommandLine, UsageFailure
 from client.options import COMMANDS, parse
 
@@ -43,6 +47,8 @@ def test_the_address_comes_from_the_environment_unless_given():
         ["check-auth", "-phunter2"],
         ["--password", "hunter2", "check-auth"],
         ["call", "t", "--password=hunter2"],
+        ["check-auth", "--password-stdin=hunter2"],
+        ["live", "--password-stdin=hunter2"],
     ],
 )
 def test_a_password_option_is_refused_with_the_reason_and_not_repeated(argv):

@@ -17,8 +17,11 @@ def login(session: Session, email: str | None) -> None:
         NoKeyring: There is nowhere to keep it; nothing was asked or sent then.
         ToolFailure: The login is wrong; it is not kept.
     """
+    email = email or session.asker.email
     if email is None and not session.asker.prompts:
-        raise UsageFailure("There is no terminal to ask for the e-mail at: give --email.")
+        raise UsageFailure(
+            "There is no terminal to ask for the e-mail at: give --email, or set OIG_EMAIL."
+        )
     session.vault.need()
     with session.output.waiting("Asking the keyring ..."):
         before = session.vault.find()
@@ -38,7 +41,8 @@ def login(session: Session, email: str | None) -> None:
 
 
 def logout(session: Session) -> None:
-    """Remove the kept login."""
+    """Remove the kept login, and forget those that were typed."""
+    session.forget_all()
     with session.output.waiting("Asking the keyring ..."):
         removed = session.vault.remove()
     session.remember(None)

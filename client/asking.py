@@ -21,7 +21,7 @@ class Asker:
     """Ask on the terminal, or take what scripts provide.
 
     Args:
-        environ: Where OIG_PASSWORD may be.
+        environ: Where OIG_EMAIL and OIG_PASSWORD may be.
         password_stdin: Take the password from the first line of standard input.
         prompts: False when standard input is no terminal, or holds commands.
     """
@@ -33,6 +33,11 @@ class Asker:
         self._password_stdin = password_stdin
         self._piped: str | None = None
         self.prompts = prompts
+
+    @property
+    def email(self) -> str | None:
+        """The e-mail that the environment names."""
+        return self._environ.get("OIG_EMAIL", "").strip() or None
 
     @property
     def has_password(self) -> bool:

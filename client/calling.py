@@ -14,6 +14,8 @@ from .session import Session
 
 CREDENTIAL = frozenset({"email", "password"})
 """Parameters that a kept login fills."""
+SESSION = "session"
+"""A handle that assistants pass on, in place of a login. A person gives the login itself."""
 
 
 def called(
@@ -24,52 +26,80 @@ def called(
     *,
     repeat: bool = True,
 ) -> Result:
-    """Call a tool as the person whose login is kept, or who is named; ask for what is missing."""
-    takes = CREDENTIAL & {item.name for item in tool.parameters}
+    """Call a tool as the person whose login is known, or who is named; ask for what is missing."""
+    names = {item.name for item in tool.parameters}
+    takes = CREDENTIAL & names
     if takes:
-        named = {"email": email} if email and "email" in takes else {}
-        kept = _kept_for(session, {**named, **given}, takes)
-        filled = _filled(session.asker, {**named, **given}, takes, kept)
-        return _asked_with(
-            session, tool, completed(session.asker, tool, filled), None, kept, repeat
-        )
-    kept = session.kept()
-    login = login_of(session, email, kept)
+        named = email or session.asker.email
+        given = {**({"email": named} if named and "email" in takes else {}), **given}
+        known = _known_for(session, given, takes)
+        filled = _filled(session.asker, given, takes, known)
+        arguments = completed(session.asker, tool, filled)
+        return _asked_with(session, tool, arguments, None, known, repeat)
+    login = login_of(session, email, needed=SESSION in names - given.keys())
     arguments = completed(session.asker, tool, given, optional_secrets=login is None)
-    return _asked_with(session, tool, arguments, login, kept if login == kept else None, repeat)
+    known = login if login and login == session.login_for(login.email) else None
+    return _asked_with(session, tool, arguments, login, known, repeat)
 
 
-def login_of(session: Session, email: str | None, kept: Login | None) -> Login | None:
-    """Return the login to show: the kept one, unless another e-mail or a password is given."""
-    if email is None and kept is None:
-        return None
-    if kept is not None and email in {None, kept.email}:
-        if not session.asker.has_password:
-            return kept
-        email = kept.email
-    assert email is not None, "there is a kept one, or another is named"
-    password = session.asker.secret("password", "password (not shown)")
+def login_of(session: Session, email: str | None, *, needed: bool = False) -> Login | None:
+    """Return the login to show: the known one, unless another e-mail or a password is given.
+
+    Args:
+        session: Knows logins, and whom to ask.
+        email: Whose.
+        needed: Ask for one rather than return None.
+
+    Raises:
+        UsageFailure: There is nobody to ask.
+    """
+    asker = session.asker
+    if email is None and (needed or asker.has_password):
+        email = asker.email
+    known = session.login_for(email)
+    if known is not None and not asker.has_password:
+        return known
+    email = known.email if known else email
+    if email is None:
+        if not needed:
+            return None
+        email = asked_email(session)
+    password = asker.secret("password", "password (not shown)")
     assert password is not None, "only an optional secret may be left out"
     return Login(email, password)
 
 
-def _kept_for(session: Session, given: Mapping[str, Any], takes: frozenset[str]) -> Login | None:
+def asked_email(session: Session) -> str:
+    """Ask whose data is wanted.
+
+    Raises:
+        UsageFailure: There is nobody to ask.
+    """
+    if not session.asker.prompts:
+        raise UsageFailure(
+            "There is no terminal to ask for the e-mail at, and no login is kept: give --email, or "
+            "set OIG_EMAIL. `oig-client login` keeps a login where there is a keyring.",
+            kind="no_login",
+        )
+    return session.asker.wanted("email")
+
+
+def _known_for(session: Session, given: Mapping[str, Any], takes: frozenset[str]) -> Login | None:
     if takes <= given.keys():
         return None
     if "email" in given and session.asker.has_password:
         return None  # all is there
-    kept = session.kept()
-    return kept if kept and given.get("email", kept.email) == kept.email else None
+    return session.login_for(given.get("email"))
 
 
 def _filled(
-    asker: Asker, given: Mapping[str, Any], takes: frozenset[str], kept: Login | None
+    asker: Asker, given: Mapping[str, Any], takes: frozenset[str], known: Login | None
 ) -> dict[str, Any]:
-    if kept is None:
+    if known is None:
         return dict(given)
-    filled = {"email": kept.email}
+    filled = {"email": known.email}
     if not asker.has_password:
-        filled["password"] = kept.password
+        filled["password"] = known.password
     return {**{name: filled[name] for name in takes & filled.keys()}, **given}
 
 
@@ -78,21 +108,33 @@ def _asked_with(
     tool: Tool,
     arguments: Mapping[str, Any],
     login: Login | None,
-    kept: Login | None,
+    known: Login | None,
     repeat: bool,
 ) -> Result:
     """Ask, and tell of the kept login when the tool does not like it."""
-    if kept is not None:
-        session.output.detail(f"With the login kept for {kept.email}.")
+    kept = known if known is not None and known == session.kept() else None
+    if known is not None:
+        session.output.detail(f"With the login {'kept ' if kept else ''}for {known.email}.")
+    shown = login or _shown_in(arguments)
     try:
-        return session.ask(tool, arguments, login, repeat=repeat)
+        result = session.ask(tool, arguments, login, repeat=repeat)
     except ToolFailure as failure:
-        used = kept is not None and (login or arguments.get("password") == kept.password)
-        if used and "reject" in failure.message:
-            failure.message += (
-                " It was the login kept in the keyring: `oig-client login` renews it."
-            )
+        if "reject" in failure.message:
+            session.forget(shown)
+            if kept is not None and (login or arguments.get("password") == kept.password):
+                failure.message += (
+                    " It was the login kept in the keyring: `oig-client login` renews it."
+                )
         raise
+    session.worked(shown)
+    return result
+
+
+def _shown_in(arguments: Mapping[str, Any]) -> Login | None:
+    match arguments:
+        case {"email": str(email), "password": str(password)}:
+            return Login(email.strip(), password)
+    return None
 
 
 def completed(
@@ -119,6 +161,8 @@ def completed(
             kind="missing_parameter",
         )
     for item in missing:
+        if item.name == SESSION and not item.required:
+            continue
         if item.secret and (item.required or optional_secrets):
             secret = asker.secret(item.name, _label(item), optional=not item.required)
             if secret is not None:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .arguments import from_words
-from .calling import called
+from .calling import asked_email, called
 from .catalogue import Result, Tool
 from .consent import consent
-from .failures import NotMcp, ToolFailure, UsageFailure
+from .failures import NotMcp, ToolFailure
 from .session import Session
 
 CHECK_AUTH = "check_auth"
@@ -67,13 +67,13 @@ def call(
 
 def check_auth(session: Session, email: str | None) -> None:
     """Check a login at OIG Cloud."""
-    if email is None and not session.asker.prompts and session.kept() is None:
-        raise UsageFailure(
-            "There is no terminal to ask for the e-mail at, and no login is kept: give --email."
-        )
+    email = email or session.asker.email
+    known = session.login_for(None)
+    if email is None and known is None and not session.asker.prompts:
+        asked_email(session)  # says what to give
     tool = auth_tool(session)
-    if email is None and session.kept() is None:
-        email = session.asker.wanted("email")
+    if email is None and known is None:
+        email = asked_email(session)
     values = confirmed(called(session, tool, {} if email is None else {"email": email}))
     now = datetime.now(UTC)
     session.output.result(

@@ -41,6 +41,10 @@ exit codes:
   2  wrong usage                       130  stopped by Ctrl-C
   3  server not reachable              141  nobody reads the output any more
 
+environment:
+  OIG_MCP_URL               address of the server
+  OIG_EMAIL, OIG_PASSWORD   account at OIG Cloud, where no keyring keeps it
+
 examples:
   oig-client login
   oig-client tools
@@ -105,12 +109,17 @@ class _Command:
 
 
 def _login(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--email", help="account at OIG Cloud; asked for on a terminal")
+    parser.add_argument(
+        "--email", help="account at OIG Cloud (or OIG_EMAIL); asked for on a terminal"
+    )
     _password_stdin(parser)
 
 
 def _as_somebody(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--email", help="account at OIG Cloud (default: that of oig-client login)")
+    parser.add_argument(
+        "--email",
+        help="account at OIG Cloud (default: OIG_EMAIL, then that of oig-client login)",
+    )
     _password_stdin(parser)
 
 

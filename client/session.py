@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -45,6 +46,8 @@ class Session:
         self._warned = False
         self._kept: Login | None = None
         self._looked = False
+        self._acting: Login | None = None
+        self._worked: dict[str, Login] = {}
 
     @property
     def place(self) -> str:
@@ -78,6 +81,46 @@ class Session:
     def remember(self, login: Login | None) -> None:
         """Take a login as the one that is kept."""
         self._kept, self._looked = login, True
+
+    def login_for(self, email: str | None) -> Login | None:
+        """Return the login for an account that needs no question, or for no matter which.
+
+        The kept one goes before those that worked in this run.
+        """
+        sources = (
+            lambda: [self._acting],
+            lambda: [self.kept()],  # later, since a keyring is slow
+            lambda: reversed(self._worked.values()),
+        )
+        for source in sources:
+            for login in source():
+                if login is not None and email in {None, login.email}:
+                    return login
+        return None
+
+    @contextmanager
+    def acting_as(self, login: Login | None) -> Iterator[None]:
+        """Take a login for all calls meanwhile that name nobody else."""
+        before, self._acting = self._acting, login
+        try:
+            yield
+        finally:
+            self._acting = before
+
+    def worked(self, login: Login | None) -> None:
+        """Remember a login that the server took, as long as this run lasts."""
+        if login is not None:
+            self._worked.pop(login.email, None)
+            self._worked[login.email] = login
+
+    def forget(self, login: Login | None) -> None:
+        """Do not offer a login again that worked once."""
+        if login is not None and self._worked.get(login.email) == login:
+            del self._worked[login.email]
+
+    def forget_all(self) -> None:
+        """Do not offer any login again that worked once."""
+        self._worked.clear()
 
     def ask(
         self,

@@ -24,7 +24,7 @@ SAFE = 1.0
 
 WITHOUT = (
     "oig-client keeps a login nowhere else, certainly not in a plain file: without a keyring set "
-    "OIG_PASSWORD or use --password-stdin."
+    "OIG_EMAIL and OIG_PASSWORD, or give --email and --password-stdin."
 )
 
 

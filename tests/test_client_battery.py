@@ -261,10 +261,10 @@ def test_live_asks_the_tool_with_the_kept_login(client):
     assert "no box of that id" in err
 
 
-def test_without_a_login_the_server_says_what_is_missing(client):
+def test_without_a_login_and_a_terminal_it_is_said_what_is_missing(client):
     code, _, err = client("live", "--no-keyring")
-    assert code == ExitCode.TOOL
-    assert "whose data" in err
+    assert code == ExitCode.USAGE
+    assert "give --email" in err
 
 
 def test_history_is_drawn_and_written(client, tmp_path):

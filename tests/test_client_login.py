@@ -32,7 +32,7 @@ def keyring_file(tmp_path):
 @pytest.fixture
 def client(capsys, monkeypatch, keyring_file):
     """Run the client in this process; return exit code, stdout and stderr."""
-    for name in ("OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR"):
+    for name in ("OIG_EMAIL", "OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*argv, stdin=b"", ring="InFile", **environ):
@@ -45,7 +45,8 @@ def client(capsys, monkeypatch, keyring_file):
         assert SECRET not in out + err
         assert BASIC.split()[1] not in out + err
         assert "Traceback" not in err
-        monkeypatch.delenv("OIG_PASSWORD", raising=False)
+        for name in ("OIG_EMAIL", "OIG_PASSWORD"):
+            monkeypatch.delenv(name, raising=False)
         return code, out, err
 
     return run
@@ -265,6 +266,64 @@ def test_the_password_is_asked_for_only_where_it_can_be_kept(terminal, mcp_serve
     assert "Login kept in the keyring" in screen.text
     assert SECRET.encode() not in screen.raw
     assert len(kept(keyring_file)) == 1
+
+
+ASKING = (["live"], ["history", "solar", "--from", "2026-11-20"], ["live", "--watch"])
+
+
+@pytest.mark.parametrize("argv", ASKING)
+def test_without_a_keyring_email_and_password_are_asked_for_and_no_session(
+    terminal, box_server, keyring_file, argv
+):
+    argv = [sys.executable, "-m", "client", *argv, "--url", box_server.url]
+    screen = terminal(argv, environment("fail", keyring_file))
+    screen.expect("email:")
+    screen.send(f"{EMAIL}\r")
+    screen.expect_hidden("password (not shown):")
+    screen.send(f"{SECRET}\r")
+    screen.expect("2206237016")
+    assert "session (" not in screen.text
+
+
+def test_the_environment_is_enough_without_a_keyring(client, box_server):
+    argv = ("live", "--json", "--url", box_server.url)
+    code, out, _ = client(*argv, ring="fail", OIG_EMAIL=EMAIL, OIG_PASSWORD=SECRET)
+    assert code == ExitCode.OK
+    assert json.loads(out)["box_id"]
+    code, out, _ = client(*argv, ring="fail", OIG_PASSWORD=SECRET)
+    assert code == ExitCode.USAGE
+    assert "give --email" in json.loads(out)["error"]["message"]
+    code, out, _ = client(*argv, ring="fail", OIG_EMAIL=EMAIL)
+    assert code == ExitCode.USAGE
+    assert "OIG_PASSWORD" in json.loads(out)["error"]["message"]
+
+
+def test_an_email_in_the_environment_goes_before_the_kept_one(client, mcp_server, logged_in):
+    environ = {"OIG_EMAIL": "c@d.cz", "OIG_PASSWORD": "four"}
+    _, out, _ = client("check-auth", "--json", "--url", mcp_server.url, **environ)
+    assert json.loads(out)["email"] == "c@d.cz"
+
+
+def test_a_login_that_worked_is_not_asked_for_again_in_the_same_shell(
+    terminal, box_server, keyring_file, tmp_path
+):
+    env = environment("fail", keyring_file) | {"XDG_STATE_HOME": str(tmp_path)}
+    screen = terminal([sys.executable, "-m", "client", "--url", box_server.url], env)
+
+    def enter(line):
+        screen.until(lambda: screen.lines[screen.screen.cursor.y] == "oig>", "an empty prompt")
+        screen.send(f"{line}\r")
+
+    enter(f"live --email {EMAIL}")
+    screen.expect_hidden("password (not shown):")
+    screen.send(f"{SECRET}\r")
+    enter("json on")
+    enter("notifications")
+    screen.expect('"warnings"')
+    enter("exit")
+    assert screen.wait() == 0
+    assert screen.raw.count(b"password (not shown)") == 1
+    assert b"email: " not in screen.raw
 
 
 @pytest.mark.parametrize(

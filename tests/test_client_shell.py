@@ -27,7 +27,7 @@ pytest_plugins = ("tests.client_servers",)
 @pytest.fixture
 def script(capsys, monkeypatch, tmp_path, box_server):
     """Run lines in the shell, with a login that is kept."""
-    for name in ("OIG_PASSWORD", "FORCE_COLOR", "NO_COLOR"):
+    for name in ("OIG_EMAIL", "OIG_PASSWORD", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     ring = tmp_path / "keyring.json"
     ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
@@ -53,9 +53,9 @@ def test_the_box_is_shown_and_the_login_removed(script):
     series, removed, failure = (json.loads(line) for line in out.splitlines()[-3:])
     assert series["series"] == "solar"
     assert removed["removed"] is True
-    assert "whose data" in failure["error"]["message"]
+    assert "give --email" in failure["error"]["message"]
     assert json.loads(script.ring.read_text()) == {}
-    assert (code, err) == (ExitCode.TOOL, "")
+    assert (code, err) == (ExitCode.USAGE, "")
 
 
 def test_a_command_in_the_shell_waits_as_long_as_the_shell_was_told(script, monkeypatch):

@@ -26,13 +26,12 @@ def watch(session: Session, options: Options, seconds: float) -> None:
     Raises:
         Failure: Waiting cannot mend it, such as a wrong password.
     """
-    if options.email is not None:
-        # Asked for once and not every few seconds.
-        session.remember(login_of(session, options.email, session.kept()))
-        options = replace(options, email=None)
+    # Asked for once and not every few seconds.
+    login = login_of(session, options.email, needed=True)
+    options = replace(options, email=None)
     values: Mapping[str, Any] | None = None
     try:
-        with _display(session) as show:
+        with session.acting_as(login), _display(session) as show:
             for failure, found in _ticks(session, options, seconds):
                 values = found or values
                 show(values, failure)

@@ -25,15 +25,10 @@ OFF = (
 @contextmanager
 def as_somebody(session: Session, options: Options) -> Iterator[Options]:
     """Ask once for the login that several calls need; what comes in has none left to ask for."""
-    kept, email = session.kept(), options.email
-    if email is None and kept is None and session.asker.prompts:
-        email = session.asker.wanted("email")
-    try:
-        if email is not None:
-            session.remember(login_of(session, email, kept))
+    # Without a terminal the call itself says what is missing, once control is known to be on.
+    login = login_of(session, options.email, needed=session.asker.prompts)
+    with session.acting_as(login):
         yield replace(options, email=None)
-    finally:
-        session.remember(kept)
 
 
 def tool_of(session: Session, name: str) -> Tool | None:

@@ -6,7 +6,7 @@ import getpass
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .failures import UsageFailure
 from .readable import clean, one_line
@@ -61,13 +61,19 @@ class Asker:
             return None
         return _usable(answer, name)
 
-    def value(self, label: str) -> str:
+    def value(self, label: str, *, fresh: bool = False) -> str:
         """Ask for something that may be seen.
+
+        Args:
+            label: What is asked for.
+            fresh: Take no answer that was typed before the question could be read.
 
         Raises:
             UsageFailure: There is nobody to ask.
         """
         assert self.prompts, "the caller asks only where somebody can answer"
+        if fresh:
+            _forget_typed()
         with _own_line():
             sys.stderr.write(f"{one_line(label)}: ")
             sys.stderr.flush()
@@ -99,12 +105,22 @@ class Asker:
         return None if self._password_stdin else self._environ.get("OIG_PASSWORD")
 
 
+def _forget_typed() -> None:
+    try:
+        import termios  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    with suppress(OSError, ValueError, termios.error):
+        if sys.stdin.isatty():
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+
 @contextmanager
 def _own_line() -> Iterator[None]:
-    """End the line of a question that Ctrl-C leaves unanswered."""
+    """End the line of a question that Ctrl-C or Ctrl-D leaves unanswered."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):
         sys.stderr.write("\n")
         raise
 

@@ -31,7 +31,8 @@ def consent(session: Session, tool: Tool, *, given: bool) -> None:
         )
     try:
         answer = session.asker.value(
-            f"{tool.name} may overwrite or delete something. Type its name to call it"
+            f"{tool.name} may overwrite or delete something. Type its name to call it",
+            fresh=True,
         )
     except KeyboardInterrupt:
         session.output.note("Nothing was called.")

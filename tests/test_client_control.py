@@ -207,7 +207,7 @@ def env(house, fleet, tmp_path):
 @pytest.fixture
 def client(capsys, monkeypatch, env):
     """Run the client without a terminal, with a login that is kept."""
-    for name in ("OIG_PASSWORD", "FORCE_COLOR", "NO_COLOR"):
+    for name in ("OIG_EMAIL", "OIG_PASSWORD", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
@@ -406,6 +406,17 @@ def test_anything_else_changes_nothing(screen, client, fleet, typed, code):
     assert shown.wait() == code
     assert "Nothing was changed." in shown.text
     assert writes(fleet, plan["box_id"]) == []
+
+
+def test_what_was_typed_before_the_plan_was_shown_confirms_nothing(screen, client, fleet):
+    box = planned(client, "--mode", "home_2")["box_id"]
+    shown = screen("plan", "--mode", "home_2", "--apply")
+    shown.send(f"{box}\r")
+    shown.expect(QUESTION)
+    shown.send("\x04")
+    assert shown.wait() == ExitCode.USAGE
+    assert "Nothing was changed." in shown.text
+    assert writes(fleet, box) == []
 
 
 @pytest.mark.parametrize("box", [[], ["--box", ""], ["--box", "None"]])

@@ -89,6 +89,25 @@ def test_ctrl_c_at_the_password_gives_the_terminal_back(terminal, mcp_server):
     assert "Traceback" not in screen.text
 
 
+def test_ctrl_d_at_the_password_ends_its_line(terminal, mcp_server):
+    screen = terminal([*CLIENT, "check-auth", "--email", "a", "--url", mcp_server.url])
+    screen.expect_hidden("password")
+    screen.send(CTRL_D)
+    assert screen.wait() == 2
+    question, frame = screen.lines[:2]
+    assert question == "password (not shown):"
+    assert frame.startswith("\u256d")
+
+
+def test_a_name_typed_before_the_question_calls_nothing(terminal, mcp_server):
+    screen = terminal([*CLIENT, "call", "set_mode", "mode=eco", "--url", mcp_server.url])
+    screen.send("set_mode\r")
+    screen.expect("Type its name")
+    screen.send(CTRL_D)
+    assert screen.wait() == 2
+    assert "Nothing was called." in screen.text
+
+
 def test_the_shell_completes_asks_calls_and_remembers_nothing_secret(shell, history):
     screen = shell()
     screen.expect("oig> ")

@@ -63,7 +63,8 @@ def _typed(session: Session, box: str) -> None:
     word = box[-LAST:]
     try:
         answer = session.asker.value(
-            f"To apply it, type the last {len(word)} digits of the box's id; anything else stops"
+            f"To apply it, type the last {len(word)} digits of the box's id; anything else stops",
+            fresh=True,  # what was typed before the plan was seen confirms nothing
         )
     except KeyboardInterrupt:
         session.output.note("Nothing was changed.")

@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .catalogue import Catalogue, Parameter, Result, Tool
-from .failures import Failure
+from .failures import Failure, ToolFailure
 from .readable import clean, one_line
+from .wording import for_people
 
 SHORT = 48
 """Characters of JSON that are read best in one line."""
@@ -29,9 +30,12 @@ STATUS_WORDS = {
 
 def failure_view(failure: Failure, *, framed: bool) -> RenderableType:
     """Show a failure in red, with whose it is as the title."""
+    message = clean(failure.message)
+    if isinstance(failure, ToolFailure):
+        message = for_people(message)
     if not framed:
-        return Text(f"error: {clean(failure.message)}")
-    return _panel(Text(clean(failure.message)), failure.title, "red")
+        return Text(f"error: {message}")
+    return _panel(Text(message), failure.title, "red")
 
 
 def tools_table(catalogue: Catalogue, *, framed: bool) -> RenderableType:

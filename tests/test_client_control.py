@@ -294,8 +294,12 @@ def test_what_is_pending_is_no_success_unless_nobody_waits(client, fleet):
     fleet.portal.switch(delay=600)
     plan = planned(client, "--mode", "home_2")
     yes = ["--yes-apply-to", plan["box_id"], "--json"]
-    code, out, _ = client("apply", plan["plan_token"], *yes, "--no-wait")
+    code, out, err = client("apply", plan["plan_token"], *yes, "--no-wait")
     assert (code, json.loads(out)["status"]) == (ExitCode.OK, "pending")
+    assert err.splitlines()[-1] == f"oig-client change {plan['change_id']}"
+    code, _, err = client("plan", "--mode", "home_3", "--apply", *yes[:2])
+    assert code == ExitCode.TOOL
+    assert "`oig-client changes` shows it" in err
 
 
 def test_waiting_ends_in_time(client, fleet):

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..readable import one_line
+from ..wording import for_people
 from .words import (
     UNKNOWN,
     ago,
@@ -218,7 +219,7 @@ def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:
     if warnings or reasons:
         yield Text()
     for warning in warnings:
-        yield Text(f"! {warning}", style="yellow")
+        yield Text(f"! {for_people(warning)}", style="yellow")
     for reason in reasons[:REASONS]:
         yield Text(f"{UNKNOWN} {reason}", style="dim")
     if len(reasons) > REASONS:

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ..failures import ToolFailure, UsageFailure
 from ..readable import one_line
+from ..wording import for_people
 from .words import kilowatt_hours, measured, moment, number, part, text
 
 PREFERRED = "power_w"
@@ -96,7 +97,7 @@ def page(
 
 def warnings(values: Mapping[str, Any]) -> list[str]:
     """Return what a person has to know along with the numbers."""
-    return [one_line(one) for one in values.get("warnings") or ()]
+    return [for_people(one_line(one)) for one in values.get("warnings") or ()]
 
 
 def curve(

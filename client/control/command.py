@@ -24,6 +24,10 @@ from .wishes import arguments_of
 
 MAX_TOKEN = 4096
 """Characters read for a token from standard input: more than any has."""
+UNTIL_LOOKED = (
+    "Until somebody looks how it stands, the server takes it as under way and changes nothing else "
+    "at this box. To look:"
+)
 
 
 def plan(session: Session, options: Options) -> int:
@@ -92,16 +96,18 @@ def _carried_out(
     try:
         report = settled(session, report, options)
     except KeyboardInterrupt:
-        session.output.note(f"The change goes on all the same. To look how it stands:\n{look}")
+        session.output.note(f"The change goes on all the same. {UNTIL_LOOKED}\n{look}")
         if session.output.as_json:
             _report(session, report)
         return ExitCode.INTERRUPTED
     _report(session, report)
     status = report.get("status")
     if status == "pending" and options.wait == 0:
+        session.output.note(f"{UNTIL_LOOKED}\n{look}")
         return ExitCode.OK
     if status != "applied":
-        session.output.note(f"To look how it stands:\n{look}")
+        note = UNTIL_LOOKED if status == "pending" else "To look how it stands:"
+        session.output.note(f"{note}\n{look}")
         return ExitCode.TOOL
     return ExitCode.OK
 

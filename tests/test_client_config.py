@@ -18,7 +18,7 @@ from client.exit_codes import ExitCode
 from client.failures import NotWritten
 from client.login import Login
 from client.options import FILES
-from client.setup.entries import NAME, added_by_command, deeplink, entry
+from client.setup.entries import NAME, PLACEHOLDER, added_by_command, deeplink, entry
 from client.setup.merge import changes, merged
 from client.setup.page import page
 from client.setup.places import file_of
@@ -66,7 +66,9 @@ def test_claude_desktop_gets_a_bridge_and_never_a_url():
     assert found["command"] == "npx"
     assert "--allow-http" in found["args"]
     assert not any(" " in word for word in found["args"])
-    assert found["env"]["AUTH_HEADER"].startswith("Basic ")
+    assert "env" not in found  # a header without a login would have every call refused
+    assert "--header" not in found["args"]
+    assert entry("claude-desktop", URL, "Basic x").server["env"] == {"AUTH_HEADER": "Basic x"}
     assert "--allow-http" not in entry("claude-desktop", URL).server["args"]
 
 
@@ -212,7 +214,7 @@ def test_a_login_in_the_headers_stays_unless_another_is_given(assistant, headers
 
 def test_a_login_of_the_bridge_stays_unless_another_is_given():
     there = {"command": "npx", "args": ["old"], "env": {"AUTH_HEADER": "Basic mine", "X": "1"}}
-    wanted = entry("claude-desktop", URL).server
+    wanted = entry("claude-desktop", URL, "Basic new").server
     found, told = updated("claude-desktop", there)
     assert found == {"command": "npx", "args": wanted["args"], "env": there["env"]}
     assert told == {"changed args"}
@@ -224,13 +226,34 @@ def test_a_login_of_the_bridge_stays_unless_another_is_given():
 def test_headers_among_the_bridges_arguments_stay():
     mine = ["--header", "Authorization: Basic mine", "--header", "X-Mine: 1"]
     there = {"command": "npx", "args": ["-y", "mcp-remote", "http://old/mcp", *mine]}
-    wanted = entry("claude-desktop", URL).server
     found, _ = updated("claude-desktop", there)
-    assert found["args"] == [*wanted["args"][:-2], *mine]
-    assert "AUTH_HEADER" not in found["env"]
+    assert found["args"] == [*entry("claude-desktop", URL).server["args"], *mine]
+    assert "env" not in found
+    wanted = entry("claude-desktop", URL, "Basic new").server
     found, _ = updated("claude-desktop", there, basic="Basic new")
     assert found["args"] == [*wanted["args"], *mine[2:]]
     assert found["env"] == {"AUTH_HEADER": "Basic new"}
+
+
+def test_a_placeholder_that_was_never_replaced_goes_with_its_header():
+    there = dict(entry("claude-desktop", URL, f"Basic {PLACEHOLDER}").server)
+    found, told = updated("claude-desktop", there)
+    assert found == entry("claude-desktop", URL).server
+    assert told == {"changed args", "removed env"}
+    found, _ = updated("claude-desktop", there, basic="Basic new")
+    assert found == entry("claude-desktop", URL, "Basic new").server
+
+
+def test_an_entry_without_a_login_is_said_to_be_one(client):
+    path = client.home / ".config" / "Claude" / "claude_desktop_config.json"
+    code, out, _ = client("claude-desktop", "--write", "--json")
+    assert code == ExitCode.OK
+    assert json.loads(out)["file"] == str(path)
+    assert PLACEHOLDER not in path.read_text()
+    path.unlink()
+    code, out, _ = client("claude-desktop", "--write")
+    assert "asks for e-mail and password in the chat" in out
+    assert "--with-credentials" in out
 
 
 def test_another_way_to_reach_the_server_does_not_stay():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..address import is_here
-from ..setup.entries import VARIABLE
+from ..setup.entries import PLACEHOLDER, VARIABLE
 from .finding import Finding, doubtful, passed_over, well, wrong
 from .visit import Visit
 
@@ -104,6 +104,16 @@ def no_url(visit: Visit) -> Finding:
             "oig-client config claude-desktop --write adds it.",
             "no_entry",
         )
+    if any(
+        visit.url in (told := json.dumps(each)) and PLACEHOLDER in told for each in entries.values()
+    ):
+        return wrong(
+            f"Claude Desktop's file holds {PLACEHOLDER} where the login belongs, so the server "
+            "refuses its calls.",
+            "oig-client config claude-desktop --write takes it out, and with --with-credentials "
+            "puts the login of oig-client login there.",
+            "placeholder",
+        )
     return well("Claude Desktop's file has an entry for this server")
 
 
@@ -121,22 +131,29 @@ def _program(name: str, title: str) -> Step:
     return there
 
 
-def variable(_visit: Visit) -> Finding:
+def variable(name: str) -> Step:
     """See whether the variable that stands for the login is set. Its value is not looked at."""
-    if os.environ.get(VARIABLE):
-        return well(f"{VARIABLE} is set here; the client has to be started from such a shell")
-    return doubtful(
-        f"{VARIABLE} is not set here.",
-        "Without it the client sends no login. oig-client config CLIENT says how to set it.",
-        "no_variable",
-    )
+
+    def seen(_visit: Visit) -> Finding:
+        if os.environ.get(VARIABLE):
+            return well(f"{VARIABLE} is set here; the client has to be started from such a shell")
+        return doubtful(
+            f"{VARIABLE} is not set here.",
+            f"Without it the client sends no login. oig-client config {name} says how to set it.",
+            "no_variable",
+        )
+
+    return seen
 
 
 EYES: Mapping[str, Mapping[str, Step]] = {
     "claude-ai": {"reachable": public, "header": header},
     "claude-desktop": {"bridge": bridge, "its file": no_url},
-    "claude-code": {"program": _program("claude", "Claude Code"), "variable": variable},
+    "claude-code": {
+        "program": _program("claude", "Claude Code"),
+        "variable": variable("claude-code"),
+    },
     "vscode": {"program": _program("code", "VS Code")},
-    "cursor": {"variable": variable},
+    "cursor": {"variable": variable("cursor")},
 }
 """The steps that each client adds, by name."""

@@ -19,6 +19,13 @@ OWN = frozenset({"claude-desktop", "cursor"})
 """Clients whose file belongs to one person; those of the others are shared with a project."""
 
 
+WITHOUT_LOGIN = (
+    "Unless a login was in it already, Claude asks for e-mail and password in the chat. To have "
+    "them in\nthe file instead: oig-client login, then oig-client config claude-desktop --write "
+    "--with-credentials"
+)
+
+
 def configure(session: Session, options: Options) -> None:
     """Print the configuration of one client, and write it if asked to.
 
@@ -43,7 +50,14 @@ def configure(session: Session, options: Options) -> None:
         raise NotWritten(
             f"{path} was left as it was. {failure.message}", kind=failure.kind
         ) from None
-    session.output.text(document, _told(assistant, path, written))
+    report = {
+        "file": str(path),
+        "changed": written.changed,
+        "changes": list(written.changes),
+        "backup": None if written.backup is None else str(written.backup),
+        "entry": document,
+    }
+    session.output.text(report, _told(assistant, path, written, login=basic is not None))
 
 
 def _place(assistant: str) -> Path:
@@ -74,7 +88,7 @@ def _basic(session: Session, options: Options, assistant: str) -> str:
     return login.basic
 
 
-def _told(assistant: str, path: Path, written: Written) -> str:
+def _told(assistant: str, path: Path, written: Written, *, login: bool) -> str:
     if not written.changed:
         return f"{path} says all that already.\n"
     lines = [f"Written: {path}"]
@@ -84,4 +98,6 @@ def _told(assistant: str, path: Path, written: Written) -> str:
         lines.append(f"As it was: {written.backup}")
     if assistant == "claude-desktop":
         lines.append("Quit and start Claude Desktop to make it read the file.")
+        if not login:
+            lines.append(WITHOUT_LOGIN)
     return "\n".join(lines) + "\n"

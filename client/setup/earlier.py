@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from .entries import HEADER, PLACEHOLDER
+
 LOGIN_HEADERS = frozenset({"authorization", "x-oig-email", "x-oig-password"})
 """Headers that say whose data a call is about: the server wants them to agree."""
 LOGIN_VARIABLE = "AUTH_HEADER"
 """Where the bridge's entry holds the login."""
-HEADER = "--header"
+OPTION = HEADER[0]
 CONTRARY = {"url": ("command", "args"), "command": ("url",)}
 """What would stand beside the way in which the server is reached, and contradict it."""
 TYPES = {"url": ("http", "streamable-http"), "command": ("stdio",)}
@@ -33,9 +35,11 @@ def united(before: object, wanted: Mapping[str, Any], *, login: bool) -> dict[st
     if "headers" in wanted:
         found["headers"] = _headers(before.get("headers"), wanted["headers"], login=login)
     if "args" in wanted:
-        found["args"] = _words(before.get("args"), wanted["args"], login=login)
-        named = any(LOGIN_VARIABLE in word for word in found["args"])
-        found["env"] = _variables(before.get("env"), wanted["env"] if named else {}, login=login)
+        variables = _variables(before.get("env"))
+        found["args"] = _words(before.get("args"), wanted["args"], variables, login=login)
+        found["env"] = {**variables, **wanted.get("env", {})}
+        if not found["env"]:
+            del found["env"]
     return found
 
 
@@ -64,23 +68,31 @@ def _headers(before: object, wanted: Mapping[str, str], *, login: bool) -> dict[
     return {**others, **wanted}
 
 
-def _words(before: object, wanted: Sequence[str], *, login: bool) -> list[str]:
-    """Keep the headers that the bridge was told to send."""
+def _words(
+    before: object, wanted: Sequence[str], variables: Mapping[str, Any], *, login: bool
+) -> list[str]:
+    """Keep the headers that the bridge was told to send, but for one that is left without value."""
     words = [str(word) for word in before] if isinstance(before, list) else []
-    headers = [after for option, after in pairwise(words) if option == HEADER]
-    own = not login and any(_about_login(each) for each in headers)
-    rest, (header, ours) = list(wanted[:-2]), wanted[-2:]
-    assert header == HEADER, "the wanted one ends with its header"
-    first = [] if own else [ours]
-    others = [each for each in headers if own or not _about_login(each)]
-    return rest + [word for each in (*first, *others) for word in (HEADER, each)]
+    headers = [after for option, after in pairwise(words) if option == OPTION]
+    if not variables.get(LOGIN_VARIABLE):
+        headers = [each for each in headers if LOGIN_VARIABLE not in each]
+    headers = [each for each in headers if PLACEHOLDER not in each]
+    others = [each for each in headers if not _about_login(each)]
+    if login:
+        return [*wanted, *_options(others)]
+    if len(others) == len(headers) and variables.get(LOGIN_VARIABLE):
+        return [*wanted, *HEADER, *_options(others)]
+    return [*wanted, *_options(headers)]
 
 
-def _variables(before: object, wanted: Mapping[str, str], *, login: bool) -> dict[str, Any]:
+def _options(headers: Sequence[str]) -> list[str]:
+    return [word for each in headers for word in (OPTION, each)]
+
+
+def _variables(before: object) -> dict[str, Any]:
+    """Keep what was there, but for what only stands where a login belongs."""
     there = before if isinstance(before, Mapping) else {}
-    if not login and there.get(LOGIN_VARIABLE):
-        return dict(there)
-    return {**there, **wanted}
+    return {name: value for name, value in there.items() if PLACEHOLDER not in str(value)}
 
 
 def _about_login(header: object) -> bool:

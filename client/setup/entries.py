@@ -20,7 +20,10 @@ BRIDGE = "mcp-remote@0.15.1"
 VARIABLE = "OIG_BASIC"
 """Environment variable with base64 of e-mail:password."""
 PLACEHOLDER = "BASE64_OF_EMAIL_COLON_PASSWORD"
-"""Stands where the person has to put it themselves."""
+"""Stands where the person has to put it themselves; never written into a file."""
+HEADER = ("--header", "Authorization:${AUTH_HEADER}")
+"""Makes the bridge send a login. Through the environment: Claude Desktop breaks arguments with a
+space in them."""
 QUESTION = "oig-basic"
 
 
@@ -52,11 +55,12 @@ def entry(assistant: str, url: str, basic: str | None = None) -> Entry:
         assistant: Which client.
         url: The server's URL.
         basic: The value of `Authorization`, where the file is to hold it; only for `claude-desktop`
-            and `cursor`, whose files are nobody else's.
+            and `cursor`, whose files are nobody else's. Without it Claude Desktop sends none: a
+            header that holds no login would make the server refuse every call.
     """
     match assistant:
         case "claude-desktop":
-            return Entry("mcpServers", _bridged(url, basic or f"Basic {PLACEHOLDER}"))
+            return Entry("mcpServers", _bridged(url, basic))
         case "claude-code":
             return Entry("mcpServers", _typed(url, f"Basic ${{{VARIABLE}}}"))
         case "vscode":
@@ -75,17 +79,12 @@ def _typed(url: str, authorization: str) -> dict[str, Any]:
     return {"type": "http", "url": url, "headers": {"Authorization": authorization}}
 
 
-def _bridged(url: str, authorization: str) -> dict[str, Any]:
+def _bridged(url: str, authorization: str | None) -> dict[str, Any]:
     plain = ["--allow-http"] if urlsplit(url).scheme == "http" else []
-    return {
-        "command": "npx",
-        # Through the environment: Claude Desktop breaks arguments with a space in them.
-        "args": [
-            *("-y", BRIDGE, url, *plain),
-            *("--transport", "http-only", "--header", "Authorization:${AUTH_HEADER}"),
-        ],
-        "env": {"AUTH_HEADER": authorization},
-    }
+    words = ["-y", BRIDGE, url, *plain, "--transport", "http-only"]
+    if authorization is None:
+        return {"command": "npx", "args": words}
+    return {"command": "npx", "args": [*words, *HEADER], "env": {"AUTH_HEADER": authorization}}
 
 
 def added_by_command(url: str, *, windows: bool = False) -> str:

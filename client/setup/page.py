@@ -64,6 +64,15 @@ def page(assistant: str, url: str, place: str, *, windows: bool) -> str:
     parts += [document, _folded(WHY[assistant])]
     if assistant == "cursor":
         parts += ["Or open this link, which makes Cursor add it:", deeplink(url)]
+    if assistant == "claude-desktop":
+        filled = dict(entry(assistant, url, f"Basic {PLACEHOLDER}").server)
+        parts += [
+            _folded(
+                "Claude then asks for e-mail and password in the chat. To have them in the file "
+                "instead, give the entry these members:"
+            ),
+            json.dumps({"args": filled["args"], "env": filled["env"]}, indent=2),
+        ]
     if assistant in {"claude-desktop", "vscode"}:
         parts.append(_login(assistant, windows=windows))
     parts.append(_by_itself(assistant))
@@ -86,10 +95,11 @@ def _login(assistant: str, *, windows: bool) -> str:
 
 def _by_itself(assistant: str) -> str:
     if assistant in {"claude-desktop", "cursor"}:
+        plain = "the above" if assistant == "cursor" else "the entry without a login"
         return _folded(
             f"Or let oig-client do all that: `oig-client login`, then `oig-client config "
             f"{assistant} --write --with-credentials` puts the kept login into the file, which "
-            "only you can read then. Without --with-credentials the file gets the above."
+            f"only you can read then. Without --with-credentials the file gets {plain}."
         )
     return f"`oig-client config {assistant} --write` writes the file."
 

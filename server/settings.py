@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOCKET_PATH_MAX_BYTES = 103
 """Longest path of a Unix socket: sun_path is 104 bytes on macOS, 108 on Linux, one is the NUL."""
 
-OTHERS = frozenset({"OIG_MCP_URL", "OIG_PASSWORD"})
+OTHERS = frozenset({"OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD"})
 """Variables of `oig-client`, which may be set in the same environment."""
 
 

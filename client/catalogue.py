@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
 from .failures import UsageFailure
-from .schema import Schema, choices, constraints, is_secret, resolve, type_name
+from .schema import Schema, branches, choices, constraints, is_secret, resolve, type_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,19 @@ class Parameter:
     def constraints(self) -> list[str]:
         """Bounds and defaults in words."""
         return constraints(self.schema, self.root)
+
+    @property
+    def inner(self) -> list[Parameter]:
+        """The fields of an object, or of the objects in an array, with the way to them."""
+        found: list[Parameter] = []
+        for branch in branches(self.schema, self.root):
+            is_array = branch.get("type") == "array"
+            target = resolve(branch.get("items"), self.root) if is_array else branch
+            prefix = f"{self.name}[]." if is_array else f"{self.name}."
+            found += [
+                replace(item, name=f"{prefix}{item.name}") for item in _fields(target, self.root)
+            ]
+        return found
 
     @property
     def choices(self) -> list[Any]:
@@ -146,8 +159,9 @@ def suggestion(name: str, known: Mapping[str, object]) -> str:
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
-def _fields(root: Schema) -> list[Parameter]:
-    found = resolve(root, root)
+def _fields(schema: Schema, root: Schema | None = None) -> list[Parameter]:
+    root = schema if root is None else root
+    found = resolve(schema, root)
     properties = found.get("properties")
     required = found.get("required")
     if not isinstance(properties, Mapping):

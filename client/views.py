@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -19,6 +19,8 @@ from .failures import Failure, ToolFailure
 from .readable import clean, one_line
 from .wording import for_people
 
+DEPTH = 2
+"""Fields within fields that are described."""
 SHORT = 48
 """Characters of JSON that are read best in one line."""
 
@@ -69,11 +71,19 @@ def tool_page(tool: Tool, *, framed: bool) -> RenderableType:
     parts.append(_fields(tool.parameters, framed, "It takes none.", needed=True))
     parts.append(_heading("Result"))
     undescribed = "Text." if tool.output_schema is None else "An object; its fields are not listed."
-    parts.append(_fields(tool.outputs, framed, undescribed, needed=False))
+    parts.append(_fields(list(_all(tool.outputs)), framed, undescribed, needed=False))
     if words := _in_words(tool.annotations):
         parts.append(_heading("Good to know"))
         parts += [Text(f"- {word}") for word in words]
     return Group(*parts)
+
+
+def _all(fields: list[Parameter], depth: int = 0) -> Iterator[Parameter]:
+    """Yield fields with those inside them, but not without end: a schema may hold itself."""
+    for item in fields:
+        yield item
+        if depth < DEPTH:
+            yield from _all(item.inner, depth + 1)
 
 
 def _fields(fields: list[Parameter], framed: bool, none: str, *, needed: bool) -> RenderableType:
@@ -92,7 +102,7 @@ def _fields(fields: list[Parameter], framed: bool, none: str, *, needed: bool) -
         lines = [part for part in (item.description, f"({limits})" if limits else "") if part]
         row = [item.name, item.type_name, *(["yes" if item.required else "no"] if needed else [])]
         table.add_row(*map(one_line, row), clean("\n".join(lines)))
-    return Padding(table, (0, 0, 0 if framed else 1, 0))
+    return Padding(table, (0, 0, 1, 0))
 
 
 def _in_words(annotations: Mapping[str, Any]) -> list[str]:

@@ -104,6 +104,21 @@ def test_a_tool_page_tells_parameters_limits_result_and_side_effects():
         assert part in shown
 
 
+def test_a_described_result_has_the_fields_within_its_fields():
+    solar = {"properties": {"power_w": {"type": "number", "description": "Power, W."}}}
+    schema = {
+        "$defs": {"Solar": {"type": "object", **solar}, "Self": {"$ref": "#/$defs/Self"}},
+        "properties": {
+            "solar": {"$ref": "#/$defs/Solar"},
+            "boxes": {"type": "array", "items": {"$ref": "#/$defs/Solar"}},
+            "none": {"anyOf": [{"$ref": "#/$defs/Self"}, {"type": "null"}]},
+        },
+    }
+    tool = Tool(name="t", title="", description="", input_schema={}, output_schema=schema)
+    names = [item.name for item in views._all(tool.outputs)]
+    assert names == ["solar", "solar.power_w", "boxes", "boxes[].power_w", "none"]
+
+
 def test_a_tool_list_is_one_sentence_each_and_marks_what_is_optional():
     shown = drawn(views.tools_table(Catalogue(Server("s", "1", "p"), (TOOL,)), framed=True))
     assert "Set the mode of the box" in shown

@@ -21,6 +21,7 @@ from client.doctor.finding import Mark
 from client.doctor.visit import Reply, Visit
 from client.exit_codes import ExitCode
 from client.login import Login
+from client.setup.entries import PLACEHOLDER
 
 from .certificates import Certified
 from .client_keyring import environment
@@ -34,7 +35,14 @@ MARKS = {"ok", "WRONG", "warn", "-"}
 @pytest.fixture
 def doctor(capsys, monkeypatch, tmp_path):
     """Run the doctor in this process; return the exit code and its report."""
-    for name in ("OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR", "OIG_BASIC"):
+    for name in (
+        "OIG_EMAIL",
+        "OIG_PASSWORD",
+        "OIG_MCP_URL",
+        "FORCE_COLOR",
+        "NO_COLOR",
+        "OIG_BASIC",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -86,6 +94,24 @@ def test_a_kept_login_is_tried_for_real(doctor, well_server, tmp_path):
     code, report = doctor(well_server.url)
     assert (code, report["first_wrong"]) == (ExitCode.TOOL, "login")
     assert "oig-client login" in report["steps"][-1]["cure"]
+
+
+def test_a_login_that_is_given_is_tried_without_a_keyring(doctor, well_server, monkeypatch):
+    monkeypatch.setenv("OIG_PASSWORD", SECRET)
+    code, report = doctor(well_server.url, "--email", "a@b.cz")
+    assert (code, status(report)["login"]) == (ExitCode.OK, "ok")
+    monkeypatch.setenv("OIG_PASSWORD", "wrong")
+    monkeypatch.setenv("OIG_EMAIL", "a@b.cz")
+    code, report = doctor(well_server.url)
+    assert (code, report["first_wrong"]) == (ExitCode.TOOL, "login")
+
+
+@pytest.mark.parametrize(("lives", "words"), [(True, "not at this path"), (False, "Another")])
+def test_a_wrong_path_at_a_server_that_lives_is_told_as_that(lives, words):
+    seen = visit("http://localhost:8000/other")
+    seen.lives = lives
+    seen.reply = Reply(404, "text/plain", "", None, datetime.now(UTC))
+    assert words in http.endpoint(seen).cure
 
 
 def test_each_step_is_a_line_of_ascii_when_piped(doctor, well_server):
@@ -257,6 +283,10 @@ def test_claude_desktop_needs_npx_and_a_file_without_url(
     path.write_text(json.dumps({"mcpServers": {"mine": {"args": [well_server.url]}}}))
     code, report = doctor(well_server.url, "--as", "claude-desktop")
     assert (code, report["as"]) == (ExitCode.OK, "claude-desktop")
+    waiting = {"args": [well_server.url], "env": {"AUTH_HEADER": f"Basic {PLACEHOLDER}"}}
+    path.write_text(json.dumps({"mcpServers": {"mine": waiting}}))
+    code, report = doctor(well_server.url, "--as", "claude-desktop")
+    assert (code, report["steps"][-1]["kind"]) == (ExitCode.TOOL, "placeholder")
 
 
 @pytest.mark.parametrize("assistant", ["claude-ai", "claude-code", "vscode", "cursor"])

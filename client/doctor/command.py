@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 
 from ..address import is_here
+from ..calling import login_of
 from ..failures import Failure
 from ..options import Options
 from ..session import Session
@@ -48,6 +49,9 @@ def examine(session: Session, options: Options) -> int:
     # Made once: reading all trusted certificates takes longer than most steps.
     with _client(options) as client:
         visit = Visit(session, options.url, options.timeout, _config(), client)
+        if options.email is not None or session.asker.has_password:
+            # Before the steps: no question stands in the way of a spinner.
+            visit.login = login_of(session, options.email)
         for finding in _found(visit, options.assistant):
             findings.append(finding)
             _tell(session, finding)

@@ -74,6 +74,7 @@ def life(visit: Visit) -> Finding:
     url = visit.beside("healthz")
     reply = fetched(visit, url)
     if reply.status == HTTPStatus.OK and _decoded(reply).get("status") == "ok":
+        visit.lives = True
         return well("/healthz: a worker lives")
     if reply.status in PASSING:
         return _gateway(reply)
@@ -163,7 +164,9 @@ def endpoint(visit: Visit) -> Finding:
         )
     return doubtful(
         f"GET is answered with {reply.status}, where this server says 405.",
-        "Another program answers here, or a proxy does. The next steps tell.",
+        "The server is there (/healthz), but not at this path: its endpoint is /mcp."
+        if visit.lives
+        else "Another program answers here, or a proxy does. The next steps tell.",
         f"http_{reply.status}",
     )
 

@@ -97,24 +97,26 @@ def refusal(visit: Visit) -> Finding:
 
 
 def login(visit: Visit) -> Finding:
-    """Check the kept login for real."""
+    """Check the login that was given, or the kept one, for real."""
     assert visit.catalogue is not None, "the steps before have fetched it"
-    kept = visit.session.kept()
-    if kept is None:
-        return passed_over("no login is kept: `oig-client login` keeps one, and tests it")
+    tried = visit.login or visit.session.kept()
+    if tried is None:
+        return passed_over("no login is kept, and none given: --email and a password try one")
     try:
         result = visit.session.ask(
-            visit.catalogue.tool(CHECK_AUTH), {"email": kept.email, "password": kept.password}
+            visit.catalogue.tool(CHECK_AUTH), {"email": tried.email, "password": tried.password}
         )
     except ToolFailure as failure:
         return wrong(
             failure.message,
-            "If the password has changed: oig-client login",
+            "Give the right ones in --email and OIG_PASSWORD."
+            if visit.login
+            else "If the password has changed: oig-client login",
             "login",
             exit_code=failure.exit_code,
         )
     status = result.structured.get("cache_status") if isinstance(result.structured, dict) else None
-    return well(f"OIG Cloud accepts {kept.email} ({status or 'no details'})")
+    return well(f"OIG Cloud accepts {tried.email} ({status or 'no details'})")
 
 
 def _endpoint(visit: Visit, mode: str) -> Endpoint:

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 import httpx2
 
 from ..catalogue import Catalogue
+from ..login import Login
 from ..session import Session
 
 MOST_SECONDS = 10.0
@@ -54,6 +55,8 @@ class Visit:
         catalogue: What the server offers.
         config: Claude Desktop's file.
         client: Sends plain requests.
+        login: The login to try, if it is not the kept one.
+        lives: A worker answered beside the endpoint.
     """
 
     session: Session
@@ -61,6 +64,8 @@ class Visit:
     timeout: float
     config: PurePath
     client: httpx2.Client
+    login: Login | None = field(default=None, repr=False)
+    lives: bool = False
     proxied: bool = False
     addresses: tuple[str, ...] = ()
     reply: Reply | None = None

@@ -133,6 +133,7 @@ def _call(parser: argparse.ArgumentParser) -> None:
         "words",
         metavar="key=value",
         nargs="*",
+        default=(),  # so that it is not called required
         help="a parameter; key:=JSON gives the value as JSON. Secret ones are asked for",
     )
     parser.add_argument(
@@ -167,6 +168,7 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
         type=_one_of(ASSISTANTS),
         help=f"look with the eyes of one of {', '.join(ASSISTANTS)}",
     )
+    _as_somebody(parser)
 
 
 def _box(parser: argparse.ArgumentParser) -> None:
@@ -289,12 +291,15 @@ def parse(
     rest = rest if everywhere else list(argv)
     if given.version:
         return Options(command="version", json=given.json)
+    if rest[:1] == ["help"] and everywhere:
+        rest = [*rest[1:], "--help"]
     if rest and rest[0] in {"-h", "--help"}:
         return Options(command="help", help_text=_overview(overall).format_help())
     command, words = _split(rest)
+    summary = COMMANDS[command].summary
     parser = _Parser(
         prog=f"oig-client {command}",
-        description=COMMANDS[command].summary.capitalize() + ".",
+        description=f"{summary[:1].upper()}{summary[1:]}.",
         parents=[overall] if everywhere else [],
         allow_abbrev=False,
         add_help=everywhere,

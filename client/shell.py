@@ -36,13 +36,14 @@ COMMANDS = {
     "check-auth": "[EMAIL]: check a login at OIG Cloud",
     "doctor": "[--as CLIENT]: find out why something does not work",
     "json": "on|off: print results as JSON",
-    "help": "[TOOL]: this list, or what a tool is about",
+    "help": "[COMMAND|TOOL]: this list, or what one of it is about",
     "exit": "leave, like quit and Ctrl-D",
 }
 HELP = """
-A value with spaces needs quotes: note="two words". key:=JSON gives lists and objects.
-Missing parameters are asked for; secret ones are only ever asked for. `live --help` and the
-like say more. Tab completes, arrow-up brings back a line, Ctrl-C stops a call."""
+A value with spaces needs quotes: note="two words". key:=JSON gives lists and
+objects. Missing parameters are asked for; secret ones are only ever asked for.
+`help live` and the like say more. Tab completes, arrow-up brings back a line,
+Ctrl-C stops a call."""
 
 
 YES = "--yes"
@@ -145,6 +146,10 @@ def _do(session: Session, line: str) -> int:
             pass
         case ["exit" | "quit"]:
             raise _Leave
+        case ["help", name] if name in AS_PROGRAM:
+            return _as_program(session, [name, "--help"])
+        case ["help", name] if name in COMMANDS:
+            session.output.result({"help": usage(name)}, lambda _framed: usage(name))
         case ["help"]:
             session.output.result({"commands": COMMANDS}, lambda _framed: help_text())
         case ["json", "on" | "off" as switch]:
@@ -169,7 +174,7 @@ def _ask_server(session: Session, words: list[str]) -> None:
         case [name, *rest] if name not in COMMANDS and name != "quit":
             _call_bare(session, name, rest)
         case [name, *_]:
-            raise UsageFailure(f"Usage: {name} {COMMANDS.get(name, '')}".rstrip())
+            raise UsageFailure(f"Usage: {usage(name)}")
 
 
 def _as_program(session: Session, words: list[str]) -> int:
@@ -228,6 +233,12 @@ def _no_such_command(name: str, tools: Iterable[Tool]) -> NoReturn:
         "commands, tools for the tools.",
         kind="unknown_command",
     )
+
+
+def usage(name: str) -> str:
+    """Return how a command is typed and what it does."""
+    text = COMMANDS.get(name, COMMANDS["exit"])
+    return f"{name} {text}" if ": " in text else f"{name}: {text}"
 
 
 def help_text() -> str:

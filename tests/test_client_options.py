@@ -92,6 +92,21 @@ def test_what_does_not_fit_is_refused_without_being_repeated(argv):
     assert "hunter2" not in caught.value.message
 
 
+def test_help_is_a_command_too():
+    assert parse(["help"], {}).help_text == parse(["--help"], {}).help_text
+    assert parse(["help", "live"], {}).help_text == parse(["live", "--help"], {}).help_text
+
+
+def test_names_keep_their_capitals_in_the_help():
+    assert "against OIG Cloud." in str(parse(["check-auth", "--help"], {}).help_text)
+    assert "an AI client." in str(parse(["config", "--help"], {}).help_text)
+
+
+def test_only_the_tool_of_a_call_is_required():
+    with pytest.raises(UsageFailure, match=r"required: TOOL\. See"):
+        parse(["call"], {})
+
+
 def test_a_misspelt_command_is_answered_with_its_neighbour():
     with pytest.raises(UsageFailure, match="Did you mean tools"):
         parse(["tols"], {})

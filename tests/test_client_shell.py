@@ -116,4 +116,24 @@ def test_the_help_names_every_command_in_its_column():
     lines = help_text().splitlines()
     for name in COMMANDS:
         assert any(line.startswith(f"  {name} ") for line in lines)
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
+
+
+def test_help_for_a_command_is_that_of_the_command(script):
+    code, out, _ = script("help live", "help tools", "help get_history")
+    assert code == ExitCode.OK
+    assert "--watch [SECONDS]" in out
+    assert "tools: list the tools" in out
+    assert "Parameters" in out
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("tools x", "Usage: tools: list"),
+        ("exit x", "Usage: exit: leave"),
+        ("call", "Usage: call TOOL"),
+    ],
+)
+def test_a_usage_separates_the_command_from_its_meaning(script, line, told):
+    assert told in script(line)[2]

@@ -267,6 +267,12 @@ def test_without_a_login_and_a_terminal_it_is_said_what_is_missing(client):
     assert "give --email" in err
 
 
+def test_a_table_and_json_are_not_both_printed(client):
+    code, out, _ = client("history", "solar", "--from", "2026-11-20", "--csv", "-", "--json")
+    assert code == ExitCode.USAGE
+    assert "leave one of them out" in json.loads(out)["error"]["message"]
+
+
 def test_history_is_drawn_and_written(client, tmp_path):
     file = tmp_path / "solar.csv"
     argv = ("history", "solar", "--from", "2026-11-20")

@@ -252,6 +252,14 @@ def test_a_plan_tells_how_to_apply_it_and_changes_nothing(client, fleet):
     assert writes(fleet, plan["box_id"]) == []
 
 
+def test_a_plan_that_cannot_be_noted_prints_no_line_that_cannot_work(client, monkeypatch):
+    monkeypatch.setattr(KeptPlans, "keep", lambda *_: False)
+    code, out, err = client("plan", "--mode", "home_ups")
+    assert code == ExitCode.OK
+    assert "apply plan_" not in out
+    assert "--apply" in err
+
+
 def test_a_change_is_applied_seen_listed_and_taken_back(client, fleet):
     plan = planned(client, "--mode", "home_2")
     box = plan["box_id"]

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..failures import NotWritten
+from ..failures import NotWritten, UsageFailure
 from ..options import Options
 from ..session import Session
 from .tools import HISTORY, NOTIFICATIONS, asked, looked
@@ -30,6 +30,8 @@ def live(session: Session, options: Options) -> None:
 
 def history(session: Session, options: Options) -> None:
     """Draw a series over some days, or write it into a file."""
+    if options.csv == "-" and session.output.as_json:
+        raise UsageFailure("--csv - prints the table and --json an object: leave one of them out.")
     assert options.first is not None, "the command line demands it"
     last = options.last or options.first
     arguments = {

@@ -44,12 +44,16 @@ def plan(session: Session, options: Options) -> int:
             return _carried_out(
                 session, values, str(values.get("plan_token")), options_now, options
             )
-    if not KeptPlans().keep(values, now):
-        session.output.note("The plan could not be noted here: use plan ... --apply instead.")
+    noted = KeptPlans().keep(values, now)
     session.output.line(lambda framed: _views().plan_page(values, now=now, framed=framed))
     # Not in the frame, and in one line however long: it is copied as it is.
     command = _command(session, options, "apply", str(values.get("plan_token")))
-    session.output.text(values, f"To apply it:\n{command}\n")
+    session.output.text(values, f"To apply it:\n{command}\n" if noted else "")
+    if not noted:
+        session.output.note(
+            "The plan could not be noted in ~/.local/state/oig-client (or XDG_STATE_HOME), so "
+            "oig-client apply would not know it. To apply it: the same with --apply."
+        )
     return ExitCode.OK
 
 

@@ -20,9 +20,9 @@ OWN = frozenset({"claude-desktop", "cursor"})
 
 
 WITHOUT_LOGIN = (
-    "Unless a login was in it already, Claude asks for e-mail and password in the chat. To have "
-    "them in\nthe file instead: oig-client login, then oig-client config claude-desktop --write "
-    "--with-credentials"
+    "Unless a login was in it already, Claude asks for e-mail and password in the chat.\n"
+    "To have them in the file instead: oig-client login, and then this command again\n"
+    "with --with-credentials."
 )
 
 

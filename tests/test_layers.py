@@ -92,7 +92,9 @@ MAY_IMPORT = {
     "server.sources": set(),
     "server.sealing": {"server.fingerprint", "cryptography"},
     "server.guard": {"starlette.types"},
+    "server.events": {"starlette.types"},
     "server.endpoint": {
+        "server.events",
         "server.guard",
         "starlette.types",
         "mcp_types",

@@ -130,8 +130,20 @@ def test_the_python_example_of_the_readme_works(fleet):
     assert "'cache_status'" in answer.stdout
 
 
-def test_a_client_that_takes_only_events_gets_events(fleet):
-    answer = post(fleet.url, call_body(), Accept="text/event-stream")
+@pytest.mark.parametrize("revision", [*LEGACY, MODERN])
+def test_a_client_of_any_revision_that_takes_only_events_gets_events(fleet, revision):
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": revision,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    answer = post(
+        fleet.url,
+        call_body(_meta=meta),
+        Accept="text/event-stream",
+        MCP_Protocol_Version=revision,
+        Mcp_Method="tools/call",
+        Mcp_Name="check_auth",
+    )
     assert answer.headers["content-type"].startswith("text/event-stream")
     (data,) = [line for line in answer.text.splitlines() if line.startswith("data: {")]
     assert json.loads(data[6:])["result"]["isError"] is False
@@ -321,13 +333,6 @@ async def test_200_simultaneous_first_calls_are_one_login(fleet):
     assert [r["cache_status"] for r in results].count("new_session_created") == 1
     assert len({r["session_id_preview"] for r in results}) == 1
     assert fleet.portal.logins(email)["attempts"] == 1
-
-
-async def test_progress_is_streamed_to_who_asks_for_it(fleet):
-    """Nothing of check_auth has to be streamed; the answer still comes, as an event."""
-    answer = post(fleet.url, call_body(_meta={"progressToken": "t"}))
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert "structuredContent" in answer.text
 
 
 def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy():

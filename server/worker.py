@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -99,13 +100,35 @@ def inherited_socket() -> socket.socket | None:
     The family is read off the descriptor. `uvicorn --fd 0` calls every socket AF_UNIX, and then
     asyncio does not set TCP_NODELAY: 40 ms for each answer on a kept connection.
     """
-    if not stat.S_ISSOCK(os.fstat(0).st_mode):
+    try:
+        given = os.fstat(0)
+    except OSError:  # closed by whoever started us
+        return None
+    if not stat.S_ISSOCK(given.st_mode):
         return None
     listener = socket.socket(fileno=os.dup(0))
-    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    if not is_listening(listener):
         listener.close()
         return None
     return listener
+
+
+def is_listening(given: socket.socket) -> bool:
+    """Say whether connections can be accepted from a socket.
+
+    macOS has the option that tells, but does not let it be read. There a stream socket that is
+    connected to nobody is taken for a listening one.
+    """
+    try:
+        return bool(given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        if given.type != socket.SOCK_STREAM:
+            return False
+    try:
+        given.getpeername()
+    except OSError as exc:
+        return exc.errno == errno.ENOTCONN
+    return False
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,6 +1,7 @@
 """Workers over real HTTP with the real daemon: protocol, tool, guards."""
 
 import asyncio
+import errno
 import json
 import socket
 import subprocess
@@ -10,6 +11,8 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+
+from server.worker import is_listening
 
 from .fleet import ROOT, call_body, check_auth, post, running_fleet, wait_until
 
@@ -376,6 +379,40 @@ def test_descriptor_0_that_is_no_listening_socket_is_left_alone(stdin):
         check=True,
     )
     assert answer.stdout.strip() == "None"
+
+
+def test_a_closed_descriptor_0_is_no_socket():
+    program = "from server.worker import inherited_socket as i; print(i())"
+    answer = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, program],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert (answer.stdout.strip(), answer.stderr) == ("None", "")
+
+
+class OfMacOS(socket.socket):
+    """A socket that does not tell whether it listens, as on macOS."""
+
+    def getsockopt(self, *_):
+        raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+
+@pytest.mark.parametrize("kind", [socket.socket, OfMacOS])
+def test_a_listening_socket_is_told_from_others_with_and_without_the_option(kind):
+    def again(given):
+        return kind(fileno=given.detach())
+
+    with again(socket.create_server(("127.0.0.1", 0))) as listener:
+        with again(socket.create_connection(listener.getsockname())) as caller:
+            accepted, _ = listener.accept()
+            with again(accepted) as called:
+                found = [is_listening(one) for one in (listener, caller, called)]
+    assert found == [True, False, False]
+    with again(socket.socket(type=socket.SOCK_DGRAM)) as datagrams:
+        assert not is_listening(datagrams)
 
 
 def test_a_taken_port_is_told_in_one_line():

@@ -323,6 +323,15 @@ def test_when_the_portal_wants_fewer_logins_the_next_one_is_not_sent(fleet, kind
     assert fleet.portal.logins(email) == sent
 
 
+@pytest.mark.parametrize("password", ["null", "[1234]", "{}", '"quoted"', "true", "[]", "12345678"])
+def test_a_password_that_looks_like_json_is_a_password(fleet, password):
+    email = f"json-{password.encode().hex()}@example.com"
+    fleet.portal.add_account(email, password)
+    result = check_auth(fleet.url, email, password)
+    assert not result["isError"], result
+    assert result["structuredContent"]["password_length"] == len(password)
+
+
 async def test_200_simultaneous_first_calls_are_one_login(fleet):
     email = account(fleet, "stampede")
     fleet.portal.fault("slow", latency=0.3, logins=1, email=email)
@@ -405,14 +414,14 @@ def test_a_listening_socket_is_told_from_others_with_and_without_the_option(kind
     def again(given):
         return kind(fileno=given.detach())
 
-    with again(socket.create_server(("127.0.0.1", 0))) as listener:
-        with again(socket.create_connection(listener.getsockname())) as caller:
-            accepted, _ = listener.accept()
-            with again(accepted) as called:
-                found = [is_listening(one) for one in (listener, caller, called)]
-    assert found == [True, False, False]
-    with again(socket.socket(type=socket.SOCK_DGRAM)) as datagrams:
-        assert not is_listening(datagrams)
+    with (
+        again(socket.create_server(("127.0.0.1", 0))) as listener,
+        again(socket.create_connection(listener.getsockname())) as caller,
+        again(listener.accept()[0]) as called,
+        again(socket.socket(type=socket.SOCK_DGRAM)) as datagrams,
+    ):
+        found = [is_listening(one) for one in (listener, caller, called, datagrams)]
+    assert found == [True, False, False, False]
 
 
 def test_a_taken_port_is_told_in_one_line():

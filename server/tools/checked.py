@@ -86,7 +86,8 @@ class CheckedTool(Tool):
             UnexpectedToolError: The tool crashed; the text says no more than that.
         """
         try:
-            values = self.fn_metadata.validate_arguments(arguments)
+            # Not `validate_arguments`, which decodes texts that look like JSON: a password may.
+            values = self.fn_metadata.arg_model.model_validate(arguments).model_dump_one_level()
         except ValidationError as exc:
             raise ToolError(self._explain(exc)) from None
         if self.context_kwarg is not None:

@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = Settings.from_env(os.environ)
         log.configure(name, settings.log_level)
         process.harden()
+        process.raise_descriptors()
         from .app import build_app  # noqa: PLC0415 - a wrong setting is told without importing mcp
 
         app = build_app(settings)

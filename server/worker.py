@@ -7,12 +7,16 @@ import errno
 import gc
 import logging
 import os
+import resource
 import socket
 import stat
+import time
 from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from .connection import MAX_CONNECTIONS, Connection, Connections
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,16 @@ of which go by themselves."""
 KEEP_ALIVE = 30
 """Seconds an idle connection stays open."""
 
+LOOK_TICKS = 20
+"""Ticks between two looks at all connections. uvicorn ticks ten times a second, and 2000 of them
+are looked at in a millisecond or two."""
+
+TELL_SECONDS = 60.0
+"""Seconds between two log lines about connections that were closed, however many they are."""
+
+OTHER_DESCRIPTORS = 128
+"""Descriptors kept for what is no connection of a caller: the portal, the daemon, logs, journal."""
+
 
 class Worker(uvicorn.Server):
     """A server that announces its readiness and drains before it closes.
@@ -46,7 +60,9 @@ class Worker(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, ready_file: Path | None) -> None:
         super().__init__(config)
+        self.server_state: Connections = Connections(_room())
         self._ready_file = ready_file
+        self._told = -TELL_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then freeze the heap: what start-up made is never garbage."""
@@ -58,6 +74,21 @@ class Worker(uvicorn.Server):
             self._ready_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._ready_file.write_text(f"{os.getpid()}\n")
         logger.info("worker ready, pid %d", os.getpid())
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at all connections now and then, as well."""
+        if counter % LOOK_TICKS == 0:
+            now = time.monotonic()
+            self.server_state.expire(now)
+            refused = self.server_state.refused
+            if refused and now - self._told >= TELL_SECONDS:
+                self._told = now
+                logger.warning(
+                    "closed connections: %s",
+                    ", ".join(f"{count} {reason}" for reason, count in refused.items()),
+                )
+                refused.clear()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, answer what was accepted, close what is idle, wait for the rest."""
@@ -79,7 +110,7 @@ def make_worker(app: ASGIApp, ready_file: Path | None) -> Worker:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         backlog=BACKLOG,
@@ -92,6 +123,14 @@ def make_worker(app: ASGIApp, ready_file: Path | None) -> Worker:
         proxy_headers=False,
     )
     return Worker(config, ready_file)
+
+
+def _room() -> int:
+    """Return how many connections the limit of descriptors leaves room for."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, soft - OTHER_DESCRIPTORS))
 
 
 def inherited_socket() -> socket.socket | None:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from server.process import DESCRIPTORS
 from server.worker import is_listening
 
 from .fleet import ROOT, call_body, check_auth, post, running_fleet, wait_until
@@ -422,6 +424,20 @@ def test_a_listening_socket_is_told_from_others_with_and_without_the_option(kind
     ):
         found = [is_listening(one) for one in (listener, caller, called, datagrams)]
     assert found == [True, False, False, False]
+
+
+def test_a_worker_raises_its_limit_of_descriptors():
+    program = (
+        "import resource as r; from server.process import raise_descriptors as raise_\n"
+        "hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (256, hard))\n"
+        "raise_(); raise_(); print(*r.getrlimit(r.RLIMIT_NOFILE), hard)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    soft, kept, hard = map(int, answer.stdout.split())
+    assert kept == hard
+    assert soft == DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
 
 
 def test_a_taken_port_is_told_in_one_line():

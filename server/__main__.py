@@ -3,16 +3,17 @@
 Under supervisord the listening socket is descriptor 0. Alone, for development:
 `python -m server --port 8000`.
 
-Exit codes: 0 stopped on request, 64 usage or configuration, 69 address taken.
+Exit codes: 0 stopped on request, 2 wrong usage, 3 a part could not start (its log says which), 64 a
+wrong setting, 69 the address cannot be listened at.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    # uvicorn raises the signal that stopped it again, once it is done: that ends here, in order.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     parser = argparse.ArgumentParser(
         prog="python -m server",
         description="One MCP worker for OIG Cloud. supervisord runs several; see supervisord.conf.",
@@ -69,10 +73,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_ADDRESS
         logger.info("listening at http://%s:%d/mcp", arguments.host, listener.getsockname()[1])
     worker = make_worker(app, settings.run_dir / "ready" / name)
-    # uvicorn raises the signal that stopped it again, once it is done: Ctrl-C needs no traceback.
-    with contextlib.suppress(KeyboardInterrupt):
-        worker.run(sockets=[listener])
+    worker.run(sockets=[listener])
     return 0
+
+
+def _stop(*_: object) -> None:
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from http import HTTPStatus
 
+from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -124,7 +125,9 @@ class Connection(HttpToolsProtocol):
                 self._refuse(408, "The request did not come in time.", "with half a request")
 
     def _in_head(self) -> bool:
-        return "method" not in (self.scope or ())
+        # uvicorn has no scope before the first byte, whatever its types say.
+        scope: HTTPScope | None = self.scope
+        return scope is None or "method" not in scope
 
     def _what_is_awaited(self) -> object:
         """Return what the caller owes, as an object that stays the same while it does."""

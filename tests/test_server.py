@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -437,7 +438,7 @@ def test_a_worker_raises_its_limit_of_descriptors():
     )
     soft, kept, hard = map(int, answer.stdout.split())
     assert kept == hard
-    assert soft == DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    assert soft == (DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard))
 
 
 def test_a_taken_port_is_told_in_one_line():
@@ -455,6 +456,51 @@ def test_a_taken_port_is_told_in_one_line():
     assert answer.returncode == 69
     assert answer.stderr.count("\n") == 1
     assert "another program listens there" in answer.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_asked_to_stop_ends_with_0_and_without_a_traceback(number):
+    with running_fleet(1) as fleet:
+        process = fleet.workers["worker-0"]
+        check_auth(fleet.url)
+        fleet.stop_worker("worker-0", number)
+        assert process.returncode == 0
+        assert "worker stopped" in fleet.logs()
+        assert "Traceback" not in fleet.logs()
+
+
+def test_a_worker_whose_part_cannot_start_ends_with_3():
+    program = """
+import sys
+from server import __main__, app
+async def failing(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "x"})
+app.build_app = lambda _: failing
+sys.exit(__main__.main(["--port", "0", "--host", "127.0.0.1"]))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert answer.returncode == 3
+    assert "Application startup failed" in answer.stderr
+
+
+def test_wrong_usage_of_a_worker_ends_with_2():
+    answer = subprocess.run(
+        [sys.executable, "-m", "server", "--no-such-option"],
+        capture_output=True,
+        cwd=ROOT,
+        timeout=30,
+        check=False,
+    )
+    assert answer.returncode == 2
 
 
 def test_a_wrong_setting_stops_a_worker_with_one_line(monkeypatch):

@@ -10,6 +10,7 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from server.errors import ConfigurationError
@@ -94,8 +95,11 @@ def project():
 def test_demo_says_when_it_is_ready_and_how_to_connect_and_ctrl_c_stops_everything(project):
     port = free_port()
     untouched = (project / "supervisord.conf").read_text()
-    with start_server(project, "--demo", "--port", str(port), "--workers", "3") as terminal:
+    arguments = ("--demo", "--port", str(port), "--workers", "3")
+    with start_server(project, *arguments, OIG_PASSWORD="a client's") as terminal:
         terminal.wait_for("Stop       Ctrl-C")
+        supervisord = psutil.Process(int((project / "var/run/supervisord.pid").read_text()))
+        assert "OIG_PASSWORD" not in supervisord.environ()
         url = f"http://localhost:{port}/mcp"
         assert f"s: {url}\n" in terminal.shown
         assert f"check-auth --email demo@example.com --url {url}\n" in terminal.shown

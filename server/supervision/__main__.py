@@ -158,9 +158,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         workers=arguments.workers or layout.workers,
     )
     check_free(layout.host, layout.port, "Stop that program, or choose another with --port.")
-    environ = dict(os.environ)
-    # For --no-install without .venv: supervisord.conf looks for .venv first, then on the PATH.
-    environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+    environ = _for_supervisord(os.environ)
     simulator_port = None
     if arguments.demo:
         simulator_port = _simulator_port(settings)
@@ -190,6 +188,14 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             _announcement(layout, os.environ, demo=arguments.demo)
         )
     _say("Stopped.")
+
+
+def _for_supervisord(environ: Mapping[str, str]) -> dict[str, str]:
+    # oig-client's password is no business of processes that run for weeks.
+    passed = {name: value for name, value in environ.items() if name != "OIG_PASSWORD"}
+    # For --no-install without .venv: supervisord.conf looks for .venv first, then on the PATH.
+    passed["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+    return passed
 
 
 def _simulator_port(settings: Settings) -> int:

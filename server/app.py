@@ -41,7 +41,8 @@ from .upstream import Upstream
 from .version import program_version
 
 NAME = "oig-cloud"
-"""Name of the MCP server; the same in all workers, since sealed request state is bound to it."""
+"""Name of the MCP server, as clients are told it. Nothing else hangs on it: the SDK would
+seal request state under it, with keys of each process's own, but no tool of ours asks back."""
 
 TRACING = "mcp.server._otel"
 """Where the SDK's tracing middleware lives."""

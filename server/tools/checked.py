@@ -1,7 +1,9 @@
 """Tools whose failures are told in our own words.
 
 The SDK answers arguments that do not fit with pydantic's text, which quotes them: a call that
-forgets its e-mail would get the password back. Here nothing a caller sent is ever repeated.
+forgets its e-mail would get the password back. Here no argument is ever repeated. The SDK does
+repeat what is no place for a secret: a request's id, and the name of a method, tool, prompt or
+resource that it does not know.
 """
 
 from __future__ import annotations

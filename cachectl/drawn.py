@@ -82,7 +82,7 @@ def _values(group: Values) -> RenderableType:
     grid.add_column(style=QUIET)
     grid.add_column(justify="right", no_wrap=True)
     for value in group.values:
-        grid.add_row(value.label, Text(value.text, ALARM if value.alarming else ""))
+        grid.add_row(Text(value.label), Text(value.text, ALARM if value.alarming else ""))
     return Group(Text(group.title, TITLE), grid)
 
 

@@ -6,16 +6,26 @@ it would refuse that way is refused here first, in words that quote nothing.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from functools import lru_cache
 from typing import Any
 
-from mcp_types import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .events import as_event
 from .guard import answer
+
+logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
 """Longest request body: a tool call has a few hundred bytes, a batch of nothing is served."""
@@ -24,6 +34,11 @@ POST_ONLY = (
     "This is an MCP endpoint (Model Context Protocol, Streamable HTTP). It takes JSON-RPC "
     "messages by POST and keeps no sessions, so there is nothing to GET or DELETE. Give this "
     "address to an MCP client."
+)
+
+CUT_OFF = (
+    "The server is stopping and cut this call off before it was done. Call again in a few seconds. "
+    "If the call was to change a box, ask list_changes first: it may have been made."
 )
 
 
@@ -73,10 +88,29 @@ class Endpoint:
         if refusal is not None:
             await _refuse(send, _id(message), *refusal)
             return
+        noting = _Noting(send)
         # The SDK has a way of its own to stream, but not for the revision of 2026-07-28, and a
         # library under it ends all streams at the first sign of a stop.
-        to_client = send if takes_json else as_event(send)
-        await self._server(_tidied(scope), _replay(body, receive), to_client)
+        to_client = noting if takes_json else as_event(noting)
+        try:
+            await self._server(_tidied(scope), _replay(body, receive), to_client)
+        except asyncio.CancelledError:
+            # Nobody but a stopping server cancels a request; its time to finish is over.
+            logger.warning("a request was cut off by the stop")
+            if not noting.begun:
+                await _refuse(send, _id(message), INTERNAL_ERROR, CUT_OFF, status=503)
+
+
+class _Noting:
+    """ASGI's send, which notes whether the answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self.begun = False
+        self._send = send
+
+    async def __call__(self, event: Message) -> None:
+        self.begun = True
+        await self._send(event)
 
 
 def accepted(scope: Scope) -> tuple[bool, bool]:
@@ -197,13 +231,14 @@ def _id(message: Any) -> str | int | None:
     return identifier if type(identifier) is int else None
 
 
-async def _refuse(send: Send, identifier: str | int | None, code: int, text: str) -> None:
-    error = {"jsonrpc": "2.0", "id": identifier, "error": {"code": code, "message": text}}
-    body = to_json(error)
+async def _refuse(
+    send: Send, identifier: str | int | None, code: int, text: str, *, status: int = 400
+) -> None:
+    body = _error(identifier, code, text)
     await send(
         {
             "type": "http.response.start",
-            "status": 400,
+            "status": status,
             "headers": [
                 (b"content-type", b"application/json"),
                 (b"content-length", str(len(body)).encode()),
@@ -211,3 +246,8 @@ async def _refuse(send: Send, identifier: str | int | None, code: int, text: str
         }
     )
     await send({"type": "http.response.body", "body": body})
+
+
+def _error(identifier: str | int | None, code: int, text: str) -> bytes:
+    error = {"jsonrpc": "2.0", "id": identifier, "error": {"code": code, "message": text}}
+    return to_json(error)

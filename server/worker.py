@@ -29,8 +29,12 @@ and answered in that time, with `Connection: close`, so that no client finds a c
 under its request."""
 
 GRACE = 10.0
-"""Seconds that running requests get to finish after that; with `DRAIN` it stays below the 15
-seconds of `stopwaitsecs` in supervisord.conf."""
+"""Seconds that running requests get to finish after that. What is not done then is cut off."""
+
+CLOSE = 2.0
+"""Seconds that closing everything may take at the end, beside the time that a change under way gets
+(`STOP` in control.py): leases are given back, connections closed. All four together stay below
+`stopwaitsecs` in supervisord.conf, after which the worker is killed."""
 
 GC_THRESHOLDS = 50_000, 20, 100
 """How much garbage collects before it is looked for. A call makes some thousand objects, nearly all

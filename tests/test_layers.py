@@ -56,7 +56,8 @@ MAY_IMPORT = {
     "server.log": {"server.errors"},
     "server.process": set(),
     "server.version": set(),
-    "server.failed_logins": {"server.errors"},
+    "server.bounded_file": set(),
+    "server.failed_logins": {"server.bounded_file", "server.errors"},
     "server.handles": {"server.sealing", "cryptography"},
     "server.access": {
         "server.errors",
@@ -167,7 +168,15 @@ MAY_IMPORT = {
         "server.errors",
     },
     "server.cache.blocking": {"server.cache.wire", "server.errors"},
-    "server.supervision": {"server.errors", "server.settings"},
+    "server.preflight": {
+        "server.cache.socket_file",
+        "server.errors",
+        "server.portal.client",
+        "server.secret",
+        "server.settings",
+        "server.version",
+    },
+    "server.supervision": {"server.errors", "server.preflight", "server.settings"},
     "server.supervision.fatal_exit": set(),
     "cachectl": {
         "server.cache.blocking",

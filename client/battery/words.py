@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
-from ..views import clean
+from ..readable import one_line
 
 UNKNOWN = "-"
 
@@ -21,8 +22,13 @@ def part(values: object, *path: str) -> Any:
 
 
 def number(value: object) -> float | None:
-    """Return a number, None for everything else."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Return a number, None for everything else, also for what no meter can show."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # of an integer beyond any float
+        return None
 
 
 def watts(value: object) -> str:
@@ -47,8 +53,8 @@ def measured(value: object, unit: str) -> str:
 
 
 def text(value: object) -> str:
-    """Write a word."""
-    return UNKNOWN if value is None else clean(value)
+    """Write a word, or a few in one line."""
+    return UNKNOWN if value is None else one_line(value)
 
 
 def switch(value: object) -> str:

@@ -132,6 +132,7 @@ REQUESTS = "requests"
 VERBS = (
     "acquire",
     "fulfil",
+    "bring",
     "fail",
     "forget",
     "share",

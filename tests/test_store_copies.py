@@ -54,7 +54,7 @@ class FakeClient:
         self.answered.append(key)
         return True
 
-    async def fulfil(self, _key, _token, _value, _ttl):
+    async def bring(self, _key, _token, _value, _ttl):
         return True
 
     async def fail(self, key, _token, _reason, _retry_after):

@@ -53,6 +53,7 @@ REQUESTS = [
     wire.Request(21, "peek", (KEY,)),
     wire.Request(22, "hold", (KEY, ACCOUNT, wire.MAX_HOLD_SECONDS)),
     wire.Request(23, "unhold", (KEY, TOKEN)),
+    wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0)),
 ]
 
 REPLIES = [

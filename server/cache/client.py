@@ -89,6 +89,18 @@ class CacheClient:
         """
         return self._kept(await self._call("fulfil", key, token, value, ttl))
 
+    async def bring(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Store a copy of what the daemon lost, if nothing newer is in its place.
+
+        Returns:
+            False when it was not taken; the lease is still there unless it was lost.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        return self._kept(await self._call("bring", key, token, value, ttl))
+
     async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
         """Say that the login under the lease failed; False if the lease was lost.
 

@@ -203,6 +203,24 @@ class Engine:
         self._logins.answer(lease.key, outcome)
         return True
 
+    def bring(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Take back a session that was lost here, from a copy, as `fulfil` would a new one.
+
+        But it replaces no session under another key: a copy does not say whether its password is
+        still right, and the session that is held may be of a newer one.
+
+        Returns:
+            False when nothing is stored: the lease is not valid any more, or the account has a
+            session under another key. Then the lease stays good for a login.
+
+        Raises:
+            ValueError: As `fulfil`.
+        """
+        lease = self._logins.valid(key, token)
+        if lease is None or self._held.has_other(lease.account, key):
+            return False
+        return self.fulfil(key, token, value, ttl)
+
     def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
         """Note that the login under a lease failed, and tell those who wait for it.
 

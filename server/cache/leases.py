@@ -68,12 +68,18 @@ class Leases(ABC):
         """Tickets not answered yet."""
         return len(self._waiting)
 
-    def decide(self, key: bytes, token: bytes) -> Granted | None:
-        """Take back a lease whose work came to something; None if it is not valid any more."""
+    def valid(self, key: bytes, token: bytes) -> Granted | None:
+        """Return a lease that is out; None if it is not valid any more."""
         lease = self._leases.get(token)
         if lease is None or lease.key != key or lease.expires <= self._now():
             return None
-        self._end(lease)
+        return lease
+
+    def decide(self, key: bytes, token: bytes) -> Granted | None:
+        """Take back a lease whose work came to something; None if it is not valid any more."""
+        lease = self.valid(key, token)
+        if lease is not None:
+            self._end(lease)
         return lease
 
     def answer(self, key: bytes, outcome: Callable[[str], Outcome]) -> list[Outcome]:

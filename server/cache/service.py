@@ -133,6 +133,7 @@ class Service:
         self._verbs: dict[str, Callable[..., wire.Reply]] = {
             "acquire": self._acquire,
             "fulfil": self._fulfil,
+            "bring": self._bring,
             "fail": self._fail,
             "forget": self._forget,
             "share": self._share,
@@ -254,17 +255,25 @@ class Service:
     def _fulfil(
         self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
     ) -> wire.Reply:
-        return self._decided(peer, number, token, self._engine.fulfil(key, token, value, ttl))
+        done = self._engine.fulfil(key, token, value, ttl)
+        return self._decided(peer, number, token, done=done)
+
+    def _bring(
+        self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
+    ) -> wire.Reply:
+        if self._engine.bring(key, token, value, ttl):
+            return self._decided(peer, number, token, done=True)
+        # The lease may still be good.
+        return wire.Reply(number, "lost")
 
     def _fail(
         self, peer: Peer, number: int, key: bytes, token: bytes, reason: str, retry_after: float
     ) -> wire.Reply:
-        return self._decided(
-            peer, number, token, self._engine.fail(key, token, reason, retry_after)
-        )
+        done = self._engine.fail(key, token, reason, retry_after)
+        return self._decided(peer, number, token, done=done)
 
     def _decided(
-        self, peer: Peer, number: int, token: bytes, done: bool, *, changed: bool = True
+        self, peer: Peer, number: int, token: bytes, *, done: bool, changed: bool = True
     ) -> wire.Reply:
         for asked, (_, held) in peer.leases.items():
             if held == token:
@@ -278,13 +287,13 @@ class Service:
         self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
     ) -> wire.Reply:
         done = self._engine.answers.answer(key, token, value, ttl)
-        return self._decided(peer, number, token, done, changed=False)
+        return self._decided(peer, number, token, done=done, changed=False)
 
     def _abstain(
         self, peer: Peer, number: int, key: bytes, token: bytes, reason: str, retry_after: float
     ) -> wire.Reply:
         done = self._engine.answers.abstain(key, token, reason, retry_after)
-        return self._decided(peer, number, token, done, changed=False)
+        return self._decided(peer, number, token, done=done, changed=False)
 
     def _keep(
         self, peer: Peer, number: int, key: bytes, account: bytes, value: bytes, ttl: float
@@ -317,7 +326,8 @@ class Service:
         return self._reply(peer, number, key, outcome)
 
     def _unhold(self, peer: Peer, number: int, key: bytes, token: bytes) -> wire.Reply:
-        return self._decided(peer, number, token, self._engine.holds.unhold(key, token))
+        done = self._engine.holds.unhold(key, token)
+        return self._decided(peer, number, token, done=done)
 
     def _forget(self, _peer: Peer, number: int, key: bytes, digest: bytes) -> wire.Reply:
         self.changed = True

@@ -213,6 +213,7 @@ _SECONDS = Rule("seconds", "a finite number, not below 0", _is_time)
 ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "acquire": (_KEY, _ACCOUNT, _SOURCE),
     "fulfil": (_KEY, _TOKEN, _VALUE, _TTL),
+    "bring": (_KEY, _TOKEN, _VALUE, _TTL),
     "fail": (_KEY, _TOKEN, _FAILURE, _RETRY_AFTER),
     "forget": (_KEY, _DIGEST),
     "share": (_KEY, _ACCOUNT),

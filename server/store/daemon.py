@@ -172,18 +172,22 @@ class DaemonStore(DaemonAnswers):
         """Hand our copy to a daemon that lost it, or take its word that there is none."""
         lost = await self._sessions.lost(key)
         copy = self._local.copy(key) if lost else None
-        if copy is None:
-            self._drop(key)
-            self._granted[token] = _Granted(account, source, self._client.generation)
-            return lease
-        value, seconds = copy
+        if copy is not None and await self._brought(key, token, *copy):
+            return Hit(*copy)
+        self._drop(key)
+        self._granted[token] = _Granted(account, source, self._client.generation)
+        return lease
+
+    async def _brought(self, key: bytes, token: bytes, value: bytes, seconds: float) -> bool:
+        """Hand over a copy; False if the daemon has something newer."""
         try:
-            await self._asked(self._client.fulfil(key, token, value, seconds))
+            if not await self._asked(self._client.bring(key, token, value, seconds)):
+                return False
         except CacheUnavailable:
             self._sessions.unseen(key)
         else:
             self._sessions.seen(key)
-        return Hit(value, seconds)
+        return True
 
     def _drop(self, key: bytes) -> None:
         self._local.drop(key)

@@ -376,7 +376,7 @@ async def test_a_hold_outlives_even_a_crash_of_the_daemon(folder, connect):
     key = new_key()
     with running_cache(folder) as own:
         lease = await bounded(connect(own.path).hold(key, ACCOUNT, 300.0))
-        await until("it is written down", own.snapshot.exists)
+        await until("it is written down", lambda: key in own.snapshot.read_bytes())
         own.kill()
     with running_cache(folder) as own:
         one = connect(own.path)

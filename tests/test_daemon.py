@@ -93,6 +93,7 @@ class Wire:
             raise
         self.reader = wire.FrameReader(wire.MAX_REPLY_BYTES)
         self.messages: list[wire.Reply | wire.Notice] = []
+        self.epochs: list[wire.Notice] = []
 
     def __enter__(self):
         return self
@@ -113,7 +114,12 @@ class Wire:
                 data = b""
             if not data:
                 return None
-            self.messages += [wire.decode_reply(bytes(frame)) for frame in self.reader.feed(data)]
+            for frame in self.reader.feed(data):
+                message = wire.decode_reply(bytes(frame))
+                if isinstance(message, wire.Notice) and message.name == "epoch":
+                    self.epochs.append(message)
+                else:
+                    self.messages.append(message)
         return self.messages.pop(0)
 
     def ask(self, number: int, verb: str, *args: object) -> wire.Reply | wire.Notice | None:
@@ -266,18 +272,19 @@ def test_a_flush_is_told_to_those_who_acquire_and_to_nobody_else():
         worker.store()
         assert tool.ask(1, "flush", "lockouts", None) == wire.Reply(1, "ok", (0, 0))
         assert tool.ask(2, "flush", "account", ACCOUNT) == wire.Reply(2, "ok", (1, 0))
-        assert worker.hear() == wire.Notice("flushed", (ACCOUNT,))
+        assert worker.hear() == wire.Notice("flushed", (ACCOUNT, 1))
         assert tool.ask(3, "flush", "all", None) == wire.Reply(3, "ok", (0, 0))
-        assert worker.hear() == wire.Notice("flushed", (None,))
+        assert worker.hear() == wire.Notice("flushed", (None, 2))
         assert status(worker.ask(3, "ping")) == "ok"
+        assert [notice.fields[1] for notice in worker.epochs] == [0]
+        assert tool.epochs == []
 
 
 def test_the_control_verbs_answer_as_documented(shared):
     with BlockingClient(shared.path, PATIENCE) as client:
-        version, pid, flushes = client.call("ping")
+        version, pid = client.call("ping")
         assert isinstance(version, str)
         assert pid == shared.pid
-        assert isinstance(flushes, int)
         total, rows = client.call("sessions", 1)
         assert isinstance(total, int)
         for row in rows:
@@ -379,7 +386,7 @@ def test_a_confirmed_flush_has_been_told_even_if_the_daemon_dies_then():
                 tool.hear()
                 cache.kill()
             heard = [worker.hear() for worker in workers]
-            assert heard == [wire.Notice("flushed", (None,))] * 8
+            assert heard == [wire.Notice("flushed", (None, 1))] * 8
 
 
 # What it refuses.

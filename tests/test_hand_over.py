@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
 from server.cache.outcomes import Hit, Lease
+from server.errors import CacheUnavailable
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
 
@@ -78,6 +80,19 @@ async def has(store: DaemonStore, key: bytes) -> bool:
     return True
 
 
+async def met(store: DaemonStore) -> DaemonStore:
+    """Return when a store has found out that there is another daemon."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            await bounded(store.ping())
+        except CacheUnavailable:
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.01)  # a poll with a bound
+        else:
+            return store
+
+
 def tell(path: Path, verb: str, *args):
     with BlockingClient(path, PATIENCE) as client:
         return client.call(verb, *args)
@@ -88,10 +103,91 @@ async def test_of_two_passwords_used_without_a_daemon_neither_copy_ousts_the_oth
     await log_in(first, OLD)
     await log_in(second, NEW)
     with running_cache(folder):
-        assert await has(first, OLD)
+        assert await has(await met(first), OLD)
         # Only the portal knows which of them is right now.
-        assert not await has(second, NEW)
+        assert not await has(await met(second), NEW)
         assert await has(first, OLD)
         await log_in(second, NEW)
         assert not await has(first, OLD)
         assert await has(second, NEW)
+
+
+async def test_what_a_killed_daemon_lost_is_handed_to_the_next(folder, worker):
+    store = worker()
+    with running_cache(folder) as cache:
+        await log_in(store, OLD)
+        cache.kill()
+    with running_cache(folder) as cache:
+        assert await has(await met(store), OLD)
+        assert await has(worker(), OLD)
+
+
+async def test_a_replaced_password_stays_wrong_for_a_worker_that_was_away(folder, worker):
+    away, other = worker(), worker()
+    with running_cache(folder) as cache:
+        await log_in(away, OLD)
+        cache.stop()
+    with running_cache(folder):
+        await log_in(other, NEW)
+        assert not await has(await met(away), OLD)
+        assert await has(other, NEW)
+
+
+async def test_a_replaced_password_stays_wrong_when_the_new_session_is_gone_too(folder, worker):
+    away, other = worker(), worker()
+    with running_cache(folder) as cache:
+        await log_in(away, OLD)
+        cache.stop()
+    with running_cache(folder) as cache:
+        await log_in(other, NEW)
+        await bounded(other.forget(NEW, hashlib.sha256(b"of " + NEW).digest()))
+        assert not await has(await met(away), OLD)
+
+
+async def test_a_flush_stays_one_for_a_worker_that_was_away_over_any_number_of_restarts(
+    folder, worker
+):
+    store = worker()
+    with running_cache(folder) as cache:
+        await log_in(store, OLD)
+        cache.stop()
+    with running_cache(folder) as cache:
+        tell(folder / "cache.sock", "flush", "all", None)
+        cache.stop()
+    with running_cache(folder):
+        assert not await has(await met(store), OLD)
+
+
+async def test_a_session_opened_before_any_daemon_was_met_is_not_handed_over_after_a_flush(
+    folder, worker
+):
+    store = worker()
+    await log_in(store, OLD)
+    with running_cache(folder):
+        tell(folder / "cache.sock", "flush", "sessions", None)
+        assert not await has(await met(store), OLD)
+
+
+async def test_a_login_begun_before_a_flush_that_was_missed_is_not_kept_afterwards(folder, worker):
+    store = worker()
+    with running_cache(folder) as cache:
+        lease = await look_up(store, OLD)
+        cache.stop()
+    with running_cache(folder):
+        tell(folder / "cache.sock", "flush", "sessions", None)
+        assert not await has(await met(store), NEW)
+        assert not await bounded(store.fulfil(OLD, lease.token, b"of " + OLD, 3600.0))
+        assert not await has(await met(store), OLD)
+
+
+async def test_notes_come_back_after_a_crash_and_not_after_a_flush(folder, worker):
+    store = worker()
+    with running_cache(folder) as cache:
+        await bounded(store.keep(OLD, ACCOUNT, b"note", 3600.0))
+        cache.kill()
+    with running_cache(folder) as cache:
+        assert isinstance(await bounded((await met(store)).find(OLD)), Hit)
+        cache.stop()
+    with running_cache(folder):
+        tell(folder / "cache.sock", "flush", "account", ACCOUNT)
+        assert await bounded((await met(store)).find(OLD)) is None

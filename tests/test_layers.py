@@ -149,7 +149,13 @@ MAY_IMPORT = {
         "server.version",
     },
     "server.cache.outcomes": set(),
-    "server.cache.wire": {"server.cache.outcomes", "server.errors", "msgpack"},
+    "server.cache.epoch": set(),
+    "server.cache.wire": {
+        "server.cache.epoch",
+        "server.cache.outcomes",
+        "server.errors",
+        "msgpack",
+    },
     "server.cache.snapshot": {"server.cache", "server.errors", "msgpack"},
     "server.cache.quick": {"server.cache.wire"},
     "server.cache.channel": {
@@ -160,6 +166,7 @@ MAY_IMPORT = {
     },
     "server.cache.client": {
         "server.cache.channel",
+        "server.cache.epoch",
         "server.cache.outcomes",
         "server.cache.wire",
         "server.errors",
@@ -206,6 +213,7 @@ PURE = {
     "server.cache.answers",
     "server.cache.checks",
     "server.cache.engine",
+    "server.cache.epoch",
     "server.cache.fetches",
     "server.cache.held",
     "server.cache.holds",

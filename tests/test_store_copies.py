@@ -15,7 +15,6 @@ from server.store.answers import DaemonAnswers
 from server.store.copies import Copies
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
-from server.store.reach import Reach
 
 KEYS = [bytes([number]) * 32 for number in range(4)]
 ACCOUNT = b"a" * 32
@@ -31,15 +30,8 @@ class FakeClient:
 
     def __init__(self) -> None:
         self.generation = 1
-        self.flushes = 0
-        self.gone = False
         self.failed: list[bytes] = []
         self.answered: list[bytes] = []
-
-    async def ping(self):
-        if self.gone:
-            raise CacheUnavailable("gone")
-        return "1", 2, self.flushes
 
     async def peek(self, _key):
         return None
@@ -65,35 +57,26 @@ class FakeClient:
         pass
 
 
-async def test_a_copy_is_lost_only_if_the_daemon_had_it_over_another_connection():
+def test_a_copy_is_lost_only_if_the_daemon_had_it_over_another_connection():
     client = FakeClient()
-    copies = Copies(client, Reach(), 10)
+    copies = Copies(client, 10)
     copies.seen(KEYS[0])
     copies.unseen(KEYS[1])
-    assert not await copies.lost(KEYS[0])
-    assert await copies.lost(KEYS[1])
-    assert not await copies.lost(KEYS[2])
+    assert not copies.lost(KEYS[0])
+    assert copies.lost(KEYS[1])
+    assert not copies.lost(KEYS[2])
     client.generation = 2
-    assert await copies.lost(KEYS[0])
+    assert copies.lost(KEYS[0])
     copies.forget(KEYS[0])
-    assert not await copies.lost(KEYS[0])
+    assert not copies.lost(KEYS[0])
 
 
-@pytest.mark.parametrize("why", ["flushed", "gone"])
-async def test_a_copy_that_may_have_been_flushed_is_not_lost(why):
-    client = FakeClient()
-    copies = Copies(client, Reach(), 10)
-    copies.unseen(KEYS[0])
-    client.flushes, client.gone = (1, False) if why == "flushed" else (0, True)
-    assert not await copies.lost(KEYS[0])
-
-
-async def test_no_more_copies_are_remembered_than_there_are():
-    copies = Copies(FakeClient(), Reach(), 2)
+def test_no_more_copies_are_remembered_than_there_are():
+    copies = Copies(FakeClient(), 2)
     for key in KEYS[:3]:
         copies.unseen(key)
         copies.unseen(KEYS[0])
-    assert [await copies.lost(key) for key in KEYS] == [True, False, True, False]
+    assert [copies.lost(key) for key in KEYS] == [True, False, True, False]
 
 
 async def test_no_more_leases_are_remembered_than_there_can_be(monkeypatch):
@@ -111,12 +94,12 @@ async def test_a_session_flushed_while_it_is_handed_over_is_gone_and_its_lease_g
     store = DaemonStore(lambda _: client, LocalStore())
     store._local.adopt(KEYS[0], ACCOUNT, b"session", 60.0)
     store._sessions.unseen(KEYS[0])
-    pings = iter([0, 1])
 
-    async def ping():
-        return "1", 2, next(pings)
+    async def acquire(key, _account, _source):
+        store._flushed(None)
+        return Lease(key[:16], 35.0)
 
-    client.ping = ping
+    client.acquire = acquire
     assert await store.peek(KEYS[0], ACCOUNT) is None
     assert client.failed == [KEYS[0]]
 
@@ -141,7 +124,7 @@ class FakePeer:
         self.tickets, self.leases, self.copies = {}, {}, False
 
     def send(self, message) -> None:
-        raise AssertionError(message)
+        assert message.name == "epoch"
 
     def flush(self) -> None:
         pass

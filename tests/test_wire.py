@@ -74,8 +74,9 @@ REPLIES = [
     wire.Reply(10, "ok", ({"sessions": 5, "requests": {"ping": {"p50_us": None}}},)),
     wire.Reply(11, "ok", (1, ({"account": b"123456", "age": 1.5},))),
     wire.Reply(12, "error", ("verb", "unknown verb")),
-    wire.Notice("flushed", (None,)),
-    wire.Notice("flushed", (ACCOUNT,)),
+    wire.Notice("flushed", (None, 1)),
+    wire.Notice("flushed", (ACCOUNT, 2)),
+    wire.Notice("epoch", (TOKEN, 0)),
 ]
 
 
@@ -240,7 +241,7 @@ anything = st.recursive(
     ),
     max_leaves=8,
 )
-names = st.sampled_from([*wire.ARGUMENTS, *wire.FIELDS, "flushed", "", "nothing"])
+names = st.sampled_from([*wire.ARGUMENTS, *wire.FIELDS, "flushed", "epoch", "", "nothing"])
 
 
 @given(st.tuples(st.integers(0, 2), st.integers(0, 3), names).flatmap(
@@ -334,7 +335,7 @@ def test_the_quick_way_leaves_other_messages_to_the_ordinary_one(message):
     is_hit = isinstance(message, wire.Reply) and message.status == "hit"
     assert (quick.read_acquire(body) is not None) == is_acquire
     assert (quick.read_hit(body) is not None) == is_hit
-    assert name in {None, "flushed"}
+    assert name in {None, "flushed", "epoch"}
 
 
 REFUSED = {
@@ -405,7 +406,9 @@ def test_a_well_formed_request_with_wrong_arguments_is_refused_and_not_a_protoco
         wire.Reply(1, "ok", (2**64,)),
         wire.Reply(1, "ok", (b"x" * wire.MAX_REPLY_BYTES,)),
         wire.Notice("shouted", (None,)),
-        wire.Notice("flushed", (b"short",)),
+        wire.Notice("flushed", (b"short", 1)),
+        wire.Notice("flushed", (None, -1)),
+        wire.Notice("epoch", (b"short", 1)),
     ],
     ids=repr,
 )
@@ -434,7 +437,8 @@ def test_we_do_not_send_what_the_protocol_does_not_allow(message):
         packed(1, 1, "ok", msgpack.Timestamp(1, 2)),
         packed(1, 0, "ok"),
         packed(1, 0, "shouted", None),
-        packed(1, 0, "flushed", b"short"),
+        packed(1, 0, "flushed", b"short", 1),
+        packed(1, 0, "epoch", TOKEN, True),
         packed(1, 1, "ok", {1: 2}),
     ],
     ids=repr,

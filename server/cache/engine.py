@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from .answers import Answers
 from .checks import check_failure, check_value
+from .epoch import ORIGIN_BYTES, Epoch
 from .held import Entry, OnePerAccount, Session
 from .holds import Hold, Holds
 from .known import Known
@@ -78,6 +79,7 @@ class Export:
         known: Known sources by account, the longest unchanged first.
         notes: Notes, the longest unused first.
         holds: Changes under way.
+        epoch: That of the sessions; None when it is not known which it was.
     """
 
     taken: float
@@ -86,6 +88,7 @@ class Export:
     known: Mapping[bytes, Known]
     notes: Sequence[Entry] = ()
     holds: Sequence[Hold] = ()
+    epoch: Epoch | None = None
 
 
 class Engine:
@@ -100,6 +103,7 @@ class Engine:
     Attributes:
         answers: Shared answers, and notes.
         holds: Changes under way.
+        epoch: That in which we are.
         on_replaced: Called with an account whose session under another password was replaced.
     """
 
@@ -118,6 +122,7 @@ class Engine:
         self._totals = dict.fromkeys(TOTALS, 0)
         self.answers = Answers(limits.answers, now, token)
         self.holds = Holds(now, token)
+        self.epoch = Epoch(os.urandom(ORIGIN_BYTES), 0)
         self.on_replaced: Callable[[bytes], None] = lambda _: None
 
     def acquire(
@@ -190,6 +195,7 @@ class Engine:
             return False
         now = self._now()
         if self._held.replace(Session(lease.key, lease.account, value, now, now + ttl)):
+            self.epoch = self.epoch.next()
             self.on_replaced(lease.account)
         self._throttle.succeeded(lease.account, lease.source)
 
@@ -435,6 +441,7 @@ class Engine:
             self._throttle.known(),
             self.answers.export(),
             self.holds.export(),
+            self.epoch,
         )
 
     def restore(self, export: Export) -> int:
@@ -452,9 +459,12 @@ class Engine:
         self._throttle.restore(export.failures, export.known, shift)
         self.answers.restore(export.notes, shift)
         self.holds.restore(export.holds, shift)
+        if export.epoch is not None:
+            self.epoch = export.epoch
         return len(self._held)
 
     def _flush_sessions(self, account: bytes | None) -> int:
+        self.epoch = self.epoch.next()
         self._logins.void(account)
         self.answers.flush(account)
         return self._held.clear() if account is None else self._held.drop_account(account)

@@ -21,8 +21,9 @@ from .engine import Engine, Export
 PERIOD_SECONDS: Final = 60.0
 """How often a changed state is written: what a crash may cost, against the disk's rest."""
 
-STOP_SECONDS: Final = 3.0
-"""How long the last snapshot may take; a disk that hangs must not keep the daemon from stopping."""
+PATIENCE_SECONDS: Final = 3.0
+"""How long the first and the last snapshot may take: a disk that hangs must not keep the daemon
+from starting or stopping."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,17 +65,24 @@ class Keeper:
         """Return the seconds since the last snapshot was written or read; None before."""
         return None if self._kept_at is None else time.monotonic() - self._kept_at
 
-    def load(self) -> int:
-        """Give the engine what the last daemon left; return how many sessions that was."""
+    async def begin(self) -> int:
+        """Give the engine what the last daemon left; return how many sessions that was.
+
+        If that was not an epoch, ours is written before anybody is told of it: after a crash the
+        next daemon must know it.
+        """
+        sessions = 0
         try:
             data = snapshot.read(self._path)
-            if data is None:
-                return 0
-            sessions = self._engine.restore(snapshot.decode(data, self._wall()))
+            if data is not None:
+                export = snapshot.decode(data, self._wall())
+                sessions = self._engine.restore(export)
+                self._kept(len(data))
+                if export.epoch is not None:
+                    return sessions
         except snapshot.SnapshotError as exc:
             logger.warning("%s Starting without sessions; %s", exc, self._set_aside())
-            return 0
-        self._kept(len(data))
+        await self.write_in_time()
         return sessions
 
     async def keep(self, take_change: Callable[[], bool]) -> None:
@@ -111,15 +119,15 @@ class Keeper:
         ).start()
         await asyncio.shield(self._writing)
 
-    async def write_last(self) -> None:
-        """Write a snapshot before the end, if that does not take too long."""
+    async def write_in_time(self) -> None:
+        """Write a snapshot now, if that does not take too long."""
         try:
-            await asyncio.wait_for(self.write(), STOP_SECONDS)
+            await asyncio.wait_for(self.write(), PATIENCE_SECONDS)
         except TimeoutError:
             logger.error(  # noqa: TRY400 - where it was cancelled says nothing
                 "The snapshot %s could not be written in %g s; its last state stays.",
                 self._path,
-                STOP_SECONDS,
+                PATIENCE_SECONDS,
             )
 
     def _work(self, loop: asyncio.AbstractEventLoop, export: Export, wall_now: float) -> None:

@@ -41,7 +41,7 @@ class Peer(Hashable, Protocol):
     Attributes:
         tickets: Waiting requests by id.
         leases: Keys and tokens of leases and holds granted to it, by the id of the request.
-        copies: Whether it may have copies of what is held here.
+        copies: Whether it may have copies of what is held here; it was told the epoch then.
     """
 
     tickets: dict[int, Ticket]
@@ -129,7 +129,6 @@ class Service:
         self._facts = facts
         self._asked: dict[Ticket, tuple[Peer, int]] = {}
         self._stopping = False
-        self._flushes = 0
         self._verbs: dict[str, Callable[..., wire.Reply]] = {
             "acquire": self._acquire,
             "fulfil": self._fulfil,
@@ -202,7 +201,8 @@ class Service:
         """
         if self._stopping or number in peer.tickets or len(peer.tickets) >= wire.MAX_IN_FLIGHT:
             return None
-        peer.copies = True
+        if not peer.copies:
+            self._greet(peer)
         answer = self._engine.acquire(key, account, source, peer)
         if type(answer) is Hit:
             return quick.hit_frame(number, answer.value, answer.expires_in)
@@ -213,14 +213,14 @@ class Service:
     ) -> wire.Reply:
         if not _has_room(peer, number):
             return wire.Reply(number, "error", OVERLOAD)
-        peer.copies = True
+        self._greet(peer)
         answer = self._engine.acquire(key, account, source, peer)
         return self._first_reply(peer, number, key, answer)
 
     def _share(self, peer: Peer, number: int, key: bytes, account: bytes) -> wire.Reply:
         if not _has_room(peer, number):
             return wire.Reply(number, "error", OVERLOAD)
-        peer.copies = True
+        self._greet(peer)
         answer = self._engine.answers.share(key, account, peer)
         return self._first_reply(peer, number, key, answer)
 
@@ -298,19 +298,20 @@ class Service:
     def _keep(
         self, peer: Peer, number: int, key: bytes, account: bytes, value: bytes, ttl: float
     ) -> wire.Reply:
-        peer.copies = self.touched = self.changed = True
+        self._greet(peer)
+        self.touched = self.changed = True
         self._engine.answers.keep(key, account, value, ttl)
         return wire.Reply(number, "ok")
 
     def _find(self, peer: Peer, number: int, key: bytes) -> wire.Reply:
-        peer.copies = True
+        self._greet(peer)
         note = self._engine.answers.find(key)
         if note is None:
             return wire.Reply(number, "missing")
         return wire.Reply(number, "note", (note.account, note.value, note.expires_in))
 
     def _peek(self, peer: Peer, number: int, key: bytes) -> wire.Reply:
-        peer.copies = True
+        self._greet(peer)
         hit = self._engine.peek(key)
         if hit is None:
             return wire.Reply(number, "missing")
@@ -346,7 +347,7 @@ class Service:
         return wire.Reply(number, "ok")
 
     def _ping(self, _peer: Peer, number: int) -> wire.Reply:
-        return wire.Reply(number, "ok", (self._version, self._pid, self._flushes))
+        return wire.Reply(number, "ok", (self._version, self._pid))
 
     def _stats(self, _peer: Peer, number: int) -> wire.Reply:
         stats: dict[str, Any] = {
@@ -369,14 +370,19 @@ class Service:
         dropped = self._engine.flush(what, account)
         self.touched = self.changed = True
         if what in WORKER_NOTICES:
-            self._flushes += 1
             self._tell_flushed(account)
         return wire.Reply(number, "ok", dropped)
+
+    def _greet(self, peer: Peer) -> None:
+        """Tell a peer the epoch before its first answer, so that it can judge its copies."""
+        if not peer.copies:
+            peer.copies = True
+            peer.send(wire.Notice("epoch", self._engine.epoch))
 
     def _tell_flushed(self, account: bytes | None) -> None:
         for peer in self.peers:
             if peer.copies:
-                peer.send(wire.Notice("flushed", (account,)))
+                peer.send(wire.Notice("flushed", (account, self._engine.epoch.drops)))
                 # On its way before the reply is, whatever becomes of us then.
                 peer.flush()
 

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgpack  # type: ignore[import-untyped]
 
 from ..errors import LocalProtocolError, RemoteProtocolError
+from .epoch import ORIGIN_BYTES
 from .outcomes import ABSTENTIONS, FAILURES, UNAVAILABLE_REASONS
 
 VERSION: Final = 1
@@ -58,6 +59,9 @@ MAX_SOURCE_CHARACTERS: Final = 64
 
 MAX_SECONDS: Final = 30 * 86400.0
 """Longest ttl and longest retry_after: no immortal sessions."""
+
+MAX_COUNT: Final = 2**63 - 1
+"""Largest count: no daemon gets that far."""
 
 MAX_PAGE: Final = 2000
 """Most rows of `sessions` and `lockouts` in one reply; they fit `MAX_REPLY_BYTES`."""
@@ -208,6 +212,8 @@ _ID = Rule("id", "1 to 4294967295", partial(_is_int, least=1, most=MAX_ID))
 _LIMIT = Rule("limit", "1 to 2000", partial(_is_int, least=1, most=MAX_PAGE))
 _WHAT = Rule("what", "all, sessions, expired, lockouts or account", _is_what)
 _REASON = Rule("reason", "one of those in the protocol", _is_reason)
+_ORIGIN = Rule("origin", "16 bytes", partial(_is_bytes, least=ORIGIN_BYTES, most=ORIGIN_BYTES))
+_DROPS = Rule("drops", "a count", partial(_is_int, least=0, most=MAX_COUNT))
 _SECONDS = Rule("seconds", "a finite number, not below 0", _is_time)
 
 ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
@@ -250,7 +256,10 @@ FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
 }
 """Every status and its fields; None where they depend on the verb."""
 
-NOTICES: Final[dict[str, tuple[Rule, ...]]] = {"flushed": (_ANY_ACCOUNT,)}
+NOTICES: Final[dict[str, tuple[Rule, ...]]] = {
+    "epoch": (_ORIGIN, _DROPS),
+    "flushed": (_ANY_ACCOUNT, _DROPS),
+}
 """Every notice and its fields."""
 
 Code = str

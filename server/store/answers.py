@@ -34,7 +34,7 @@ class DaemonAnswers:
         self._local = local
         self._reach = Reach()
         self._asked = self._reach.asked
-        self._notes = Copies(client, self._reach, NOTES)
+        self._notes = Copies(client, NOTES)
         # Accounts of the daemon's leases, by token.
         self._fetches: dict[bytes, bytes] = {}
 
@@ -94,8 +94,7 @@ class DaemonAnswers:
             await self._local.keep(key, note.account, note.value, note.expires_in)
             self._notes.seen(key)
             return Hit(note.value, note.expires_in)
-        lost = await self._notes.lost(key)
-        note = self._local.note(key) if lost else None
+        note = self._local.note(key) if self._notes.lost(key) else None
         if note is None:
             self._local.drop_note(key)
             self._notes.forget(key)

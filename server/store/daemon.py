@@ -29,11 +29,12 @@ HANDLE = "handle"
 
 @dataclass(frozen=True, slots=True)
 class _Granted:
-    """A lease of the daemon: for whom, and over which connection it came."""
+    """A lease of the daemon: for whom, over which connection, and after how many flushes."""
 
     account: bytes
     source: str
     generation: int
+    flushes: int
 
 
 class DaemonStore(DaemonAnswers):
@@ -52,9 +53,10 @@ class DaemonStore(DaemonAnswers):
         connect: Callable[[Callable[[bytes | None], None]], CacheClient],
         local: LocalStore,
     ) -> None:
-        super().__init__(connect(local.flush), local)
+        super().__init__(connect(self._flushed), local)
+        self._flushes = 0
         self._granted: dict[bytes, _Granted] = {}
-        self._sessions = Copies(self._client, self._reach, SESSIONS)
+        self._sessions = Copies(self._client, SESSIONS)
 
     @classmethod
     def for_settings(cls, settings: Settings) -> Self:
@@ -97,12 +99,15 @@ class DaemonStore(DaemonAnswers):
             kept, gone = False, True
         if not kept and not gone:
             return False  # flushed, or too late: the daemon did not want it
-        self._local.adopt(key, granted.account, value, ttl)
         if kept:
+            self._local.adopt(key, granted.account, value, ttl)
             self._sessions.seen(key)
-        else:
-            # The daemon went away during the login: keep the session for when it is back.
-            self._sessions.unseen(key)
+            return True
+        if granted.flushes != self._flushes:
+            return False  # had before a flush
+        # The daemon went away during the login: keep the session for when it is back.
+        self._local.adopt(key, granted.account, value, ttl)
+        self._sessions.unseen(key)
         return True
 
     async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
@@ -135,7 +140,7 @@ class DaemonStore(DaemonAnswers):
             self._local.adopt(key, account, hit.value, hit.expires_in)
             self._sessions.seen(key)
             return hit
-        if self._local.copy(key) is None or not await self._sessions.lost(key):
+        if self._local.copy(key) is None or not self._sessions.lost(key):
             self._drop(key)
             return None
         # Sessions are handed over with a lease, so that there is one of each.
@@ -170,12 +175,11 @@ class DaemonStore(DaemonAnswers):
         self, key: bytes, account: bytes, source: str, token: bytes, lease: Lease
     ) -> Outcome:
         """Hand our copy to a daemon that lost it, or take its word that there is none."""
-        lost = await self._sessions.lost(key)
-        copy = self._local.copy(key) if lost else None
+        copy = self._local.copy(key) if self._sessions.lost(key) else None
         if copy is not None and await self._brought(key, token, *copy):
             return Hit(*copy)
         self._drop(key)
-        self._granted[token] = _Granted(account, source, self._client.generation)
+        self._granted[token] = _Granted(account, source, self._client.generation, self._flushes)
         return lease
 
     async def _brought(self, key: bytes, token: bytes, value: bytes, seconds: float) -> bool:
@@ -188,6 +192,10 @@ class DaemonStore(DaemonAnswers):
         else:
             self._sessions.seen(key)
         return True
+
+    def _flushed(self, account: bytes | None) -> None:
+        self._flushes += 1
+        self._local.flush(account)
 
     def _drop(self, key: bytes) -> None:
         self._local.drop(key)

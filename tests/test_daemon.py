@@ -921,6 +921,70 @@ async def test_two_snapshots_are_written_one_after_the_other(folder, monkeypatch
     assert most == [1] * 5
 
 
+def engine_with_a_session() -> Engine:
+    engine = Engine(Limits(), Throttle(Policy()))
+    lease = engine.acquire(KEY, ACCOUNT, SOURCE, "worker")
+    assert engine.fulfil(KEY, lease.token, VALUE, 1000.0)
+    return engine
+
+
+async def test_a_flush_that_no_snapshot_shows_yet_is_not_undone_by_a_crash(folder, caplog):
+    folder.mkdir()
+    engine = engine_with_a_session()
+    kept = keeper(folder / "snapshot", engine)
+    assert await kept.begin() == 0
+    engine.flush("sessions")
+    kept.outdate()
+    next_engine = Engine(Limits(), Throttle(Policy()))
+    assert await keeper(folder / "snapshot", next_engine).begin() == 0
+    assert "older than a flush" in caplog.text
+    # Who has copies is told that they may have been flushed; and that only once.
+    assert next_engine.epoch.origin != engine.epoch.origin
+    third_engine = Engine(Limits(), Throttle(Policy()))
+    await keeper(folder / "snapshot", third_engine).begin()
+    assert third_engine.epoch == next_engine.epoch
+
+
+async def test_a_snapshot_written_after_a_flush_is_read_as_ever(folder):
+    folder.mkdir()
+    engine = engine_with_a_session()
+    kept = keeper(folder / "snapshot", engine)
+    engine.flush("account", b"b" * 32)
+    kept.outdate()
+    await kept.write()
+    next_engine = Engine(Limits(), Throttle(Policy()))
+    assert await keeper(folder / "snapshot", next_engine).begin() == 1
+    assert next_engine.epoch == engine.epoch
+    assert [one.name for one in folder.iterdir()] == ["snapshot"]
+
+
+async def test_a_snapshot_begun_before_a_flush_and_ended_after_it_stays_outdated(
+    folder, monkeypatch
+):
+    folder.mkdir()
+    engine = engine_with_a_session()
+    kept = keeper(folder / "snapshot", engine)
+    may_end, write = threading.Event(), snapshot.write
+
+    def slow(path: Path, data: bytes) -> None:
+        may_end.wait(PATIENCE)
+        write(path, data)
+
+    monkeypatch.setattr(snapshot, "write", slow)
+    writing = asyncio.get_running_loop().create_task(kept.write())
+    await asyncio.sleep(0)
+    engine.flush("sessions")
+    kept.outdate()
+    may_end.set()
+    await asyncio.wait_for(writing, PATIENCE)
+    assert await keeper(folder / "snapshot").begin() == 0
+
+
+async def test_a_flush_goes_on_where_no_mark_can_be_made(folder, caplog):
+    keeper(folder / "nowhere" / "snapshot").outdate()
+    assert "A flush is undone if" in caplog.text
+
+
 # What it hides.
 
 

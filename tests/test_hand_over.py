@@ -191,3 +191,31 @@ async def test_notes_come_back_after_a_crash_and_not_after_a_flush(folder, worke
     with running_cache(folder):
         tell(folder / "cache.sock", "flush", "account", ACCOUNT)
         assert await bounded((await met(store)).find(OLD)) is None
+
+
+async def test_a_flush_is_not_undone_by_a_kill_in_the_next_moment(folder, worker):
+    away = worker()
+    with running_cache(folder) as cache:
+        await log_in(away, OLD)
+        cache.stop()
+    with running_cache(folder) as cache:
+        tell(folder / "cache.sock", "flush", "sessions", None)
+        cache.kill()
+    with running_cache(folder):
+        assert not await has(worker(), OLD)
+        assert not await has(await met(away), OLD)
+
+
+async def test_a_new_password_is_not_forgotten_for_the_old_by_a_kill_in_the_next_moment(
+    folder, worker
+):
+    away, other = worker(), worker()
+    with running_cache(folder) as cache:
+        await log_in(away, OLD)
+        cache.stop()
+    with running_cache(folder) as cache:
+        await log_in(other, NEW)
+        cache.kill()
+    with running_cache(folder):
+        assert not await has(worker(), OLD)
+        assert not await has(await met(away), OLD)

@@ -150,6 +150,7 @@ MAY_IMPORT = {
     },
     "server.cache.outcomes": set(),
     "server.cache.epoch": set(),
+    "server.cache.outdated": set(),
     "server.cache.wire": {
         "server.cache.epoch",
         "server.cache.outcomes",

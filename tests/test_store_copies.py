@@ -157,3 +157,27 @@ def test_only_what_a_snapshot_keeps_makes_one_due_and_a_hold_makes_it_urgent():
     _, due = ask(9, "unhold", KEYS[0], reply.fields[0])
     assert due == (True, False)
     assert peer.leases == {}
+
+
+def test_what_was_dropped_is_written_down_before_anybody_is_told():
+    engine = Engine(Limits(), Throttle(Policy(), lambda: 1000.0), lambda: 1000.0)
+    service, peer = Service(engine, "1", 2, dict), FakePeer()
+    service.peers.add(peer)
+    order: list[str] = []
+    service.on_dropped = lambda: order.append("written")
+    peer.send = lambda message: order.append(message.name)
+
+    def ask(verb: str, *args):
+        service.urgent = False
+        order.clear()
+        return service.handle(peer, Request(1, verb, args))
+
+    ask("fulfil", KEYS[0], ask("acquire", KEYS[0], ACCOUNT, "home").fields[0], b"session", 60.0)
+    assert (order, service.urgent) == ([], False)
+    ask("fulfil", KEYS[1], ask("acquire", KEYS[1], ACCOUNT, "home").fields[0], b"session", 60.0)
+    assert (order, service.urgent) == (["written", "flushed"], True)
+    ask("flush", "account", ACCOUNT)
+    assert (order, service.urgent) == (["written", "flushed"], True)
+    for harmless in ("lockouts", "expired"):
+        ask("flush", harmless, None)
+        assert (order, service.urgent) == ([], False)

@@ -113,6 +113,7 @@ class Daemon:
         self._most = min(limits.connections, _descriptors() - SPARE_DESCRIPTORS)
         self._counts = Counts()
         self._service = Service(engine, version, os.getpid(), self._facts)
+        self._service.on_dropped = keeper.outdate
         self._room = memoryview(bytearray(READ_BYTES))
         self._begun = time.monotonic()
         self._due: float | None = None

@@ -11,12 +11,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from ..errors import OigError
 from . import snapshot
 from .engine import Engine, Export
+from .epoch import Epoch
+from .outdated import Outdated
 
 PERIOD_SECONDS: Final = 60.0
 """How often a changed state is written: what a crash may cost, against the disk's rest."""
@@ -58,6 +61,7 @@ class Keeper:
         self._wall = wall
         self._kept_at: float | None = None
         self._failing = False
+        self._outdated = Outdated(path)
         self._writing: asyncio.Future[None] | None = None
         self._hurry = asyncio.Event()
 
@@ -76,6 +80,9 @@ class Keeper:
             data = snapshot.read(self._path)
             if data is not None:
                 export = snapshot.decode(data, self._wall())
+                if self._outdated:
+                    logger.warning("The snapshot is older than a flush. Starting without sessions.")
+                    export = replace(export, sessions=(), notes=(), epoch=None)
                 sessions = self._engine.restore(export)
                 self._kept(len(data))
                 if export.epoch is not None:
@@ -99,6 +106,16 @@ class Keeper:
             self._hurry.clear()
             if take_change() or self._failing:
                 await self.write()
+
+    def outdate(self) -> None:
+        """Take note that what was just dropped must not come back from the file, come what may."""
+        try:
+            self._outdated.set()
+        except OSError as exc:
+            logger.error(  # noqa: TRY400 - where it arose says nothing
+                "A flush is undone if the daemon is killed before its next snapshot: %s.",
+                _reason(exc),
+            )
 
     def hurry(self) -> None:
         """Have the next snapshot written at once, if there was a change."""
@@ -140,17 +157,20 @@ class Keeper:
         except Exception as exc:  # noqa: BLE001 - reported by the loop, whatever it is
             error = exc
         try:
-            loop.call_soon_threadsafe(self._written, size, error)
+            loop.call_soon_threadsafe(self._written, size, export.epoch, error)
         except RuntimeError:
             # The daemon did not wait any longer; the file is whole all the same.
             return
 
-    def _written(self, size: int, error: Exception | None) -> None:
+    def _written(self, size: int, epoch: Epoch | None, error: Exception | None) -> None:
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.set_result(None)
         if error is None:
             self._kept(size)
+            if epoch == self._engine.epoch:
+                with contextlib.suppress(OSError):  # costs some logins at the next start
+                    self._outdated.clear()
             if self._failing:
                 logger.info("The snapshot %s can be written again.", self._path)
             self._failing = False

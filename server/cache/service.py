@@ -110,7 +110,8 @@ class Service:
         times: Per verb; kept by whoever knows when a request began and ended.
         touched: Whether `settle` is due: something happened that others may wait for.
         changed: Whether anything happened since it was last reset that a snapshot would show.
-        urgent: Whether a snapshot should show it soon: a hold must outlive a crash as well.
+        urgent: Whether a snapshot should show it soon: a hold or a flush must outlive a crash.
+        on_dropped: Called when sessions were dropped on purpose, before anybody is told.
     """
 
     def __init__(
@@ -123,7 +124,8 @@ class Service:
         self.urgent = False
         self._engine = engine
         # Workers must not serve an old password from their copies.
-        engine.on_replaced = self._tell_flushed
+        engine.on_replaced = self._dropped
+        self.on_dropped: Callable[[], None] = lambda: None
         self._version = version
         self._pid = pid
         self._facts = facts
@@ -370,7 +372,7 @@ class Service:
         dropped = self._engine.flush(what, account)
         self.touched = self.changed = True
         if what in WORKER_NOTICES:
-            self._tell_flushed(account)
+            self._dropped(account)
         return wire.Reply(number, "ok", dropped)
 
     def _greet(self, peer: Peer) -> None:
@@ -379,7 +381,9 @@ class Service:
             peer.copies = True
             peer.send(wire.Notice("epoch", self._engine.epoch))
 
-    def _tell_flushed(self, account: bytes | None) -> None:
+    def _dropped(self, account: bytes | None) -> None:
+        self.changed = self.urgent = True
+        self.on_dropped()
         for peer in self.peers:
             if peer.copies:
                 peer.send(wire.Notice("flushed", (account, self._engine.epoch.drops)))

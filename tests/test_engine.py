@@ -451,7 +451,7 @@ class TestLocks:
         house.store(1, source=HOME)
         for number in range(10, 30):
             house.reject(number, source=f"203.0.113.{number}", of=1)
-        assert house.acquire(1, source=CAFE) == Locked(30.0)
+        assert house.acquire(1, source=CAFE) == Locked(30.0, 30.0)
         assert isinstance(house.acquire(1, source=HOME), Hit)
 
     def test_a_hit_forgives_the_failures_of_its_source(self, house):

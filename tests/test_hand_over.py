@@ -11,7 +11,7 @@ import pytest
 
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
-from server.cache.outcomes import Hit, Lease
+from server.cache.outcomes import REJECTED, Hit, Lease, Locked
 from server.errors import CacheUnavailable
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
@@ -21,6 +21,7 @@ from .cache_process import PATIENCE, run_folder, running_cache
 OLD, NEW = b"o" * 32, b"n" * 32
 ACCOUNT = b"a" * 32
 HOME = "192.0.2.1"
+FAST = {"OIG_LOGINS_PER_SECOND": "1000", "OIG_LOGIN_BURST": "1000"}
 
 
 @pytest.fixture
@@ -219,3 +220,21 @@ async def test_a_new_password_is_not_forgotten_for_the_old_by_a_kill_in_the_next
     with running_cache(folder):
         assert not await has(worker(), OLD)
         assert not await has(await met(away), OLD)
+
+
+async def test_a_lock_of_the_whole_account_holds_for_addresses_never_seen_without_a_daemon(
+    folder, worker
+):
+    store = worker()
+    with running_cache(folder, FAST) as cache:
+        await log_in(store, OLD)
+        for number in range(20):
+            wrong, guesser = bytes([number]) * 32, f"198.51.100.{number // 4}"
+            lease = await bounded(store.acquire(wrong, ACCOUNT, guesser))
+            await bounded(store.fail(wrong, lease.token, REJECTED, 0.0))
+        told = await bounded(store.acquire(OLD, ACCOUNT, "198.51.100.98"))
+        assert isinstance(told, Locked)
+        cache.kill()
+    for key in (OLD, NEW):
+        assert isinstance(await bounded(store.acquire(key, ACCOUNT, "198.51.100.99")), Locked)
+    assert await has(store, OLD)  # from home

@@ -61,7 +61,7 @@ REPLIES = [
     wire.Reply(2, "lease", (TOKEN, 35.0)),
     wire.Reply(3, "rejected"),
     wire.Reply(4, "unavailable", (PACED, 3)),
-    wire.Reply(5, "locked", (30.0,)),
+    wire.Reply(5, "locked", (30.0, 0.0)),
     wire.Reply(6, "waiting"),
     wire.Reply(7, "lost"),
     wire.Reply(13, "hit", (b"v" * wire.MAX_ANSWER_BYTES, 12.5)),

@@ -151,7 +151,7 @@ class Engine:
         wait = self._throttle.locked_for(account, source)
         if wait > 0.0:
             self._totals["locked_total"] += 1
-            return Locked(wait)
+            return self._throttle.verdict(account, wait)
         now = self._now()
         session = self._held.use(key, now)
         if session is not None:
@@ -202,7 +202,7 @@ class Engine:
         def outcome(source: str) -> Outcome:
             wait = self._throttle.locked_for(lease.account, source)
             if wait > 0.0:
-                return Locked(wait)
+                return self._throttle.verdict(lease.account, wait)
             self._throttle.succeeded(lease.account, source)
             return Hit(value, ttl)
 
@@ -259,7 +259,7 @@ class Engine:
 
         def outcome(source: str) -> Outcome:
             wait = self._throttle.locked_for(lease.account, source)
-            return Locked(wait) if wait > 0.0 else told
+            return self._throttle.verdict(lease.account, wait) if wait > 0.0 else told
 
         self._logins.answer(lease.key, outcome)
         return True

@@ -251,8 +251,8 @@ class Service:
                 return wire.Reply(number, "rejected")
             case Unavailable(reason, retry_after):
                 return wire.Reply(number, "unavailable", (reason, retry_after))
-            case Locked(retry_after):
-                return wire.Reply(number, "locked", (retry_after,))
+            case Locked(retry_after, account_for):
+                return wire.Reply(number, "locked", (retry_after, account_for))
 
     def _fulfil(
         self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float

@@ -16,7 +16,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from .counters import SAME_PASSWORDS, Account, Failures, Policy, Source, make_room
+from .known import MAX_ACCOUNTS as MAX_KNOWN_ACCOUNTS
 from .known import Known, KnownSources
+from .outcomes import Locked
 
 __all__ = ["Failures", "Policy", "Throttle"]
 
@@ -39,15 +41,21 @@ class Throttle:
     Args:
         policy: The budgets.
         now: The clock, in seconds; never goes back.
+        known: Most accounts whose known sources are remembered.
     """
 
-    def __init__(self, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        now: Callable[[], float] = time.monotonic,
+        known: int = MAX_KNOWN_ACCOUNTS,
+    ) -> None:
         self._policy = policy
         self._now = now
         self._forget_after = max(FORGET_AFTER, policy.longest)
         # In the order of their last failures, the oldest first.
         self._accounts: OrderedDict[bytes, Account] = OrderedDict()
-        self._known = KnownSources(policy.known_for)
+        self._known = KnownSources(policy.known_for, known)
         self._full_until = 0.0
 
     def locked_for(self, account: bytes, source: str) -> float:
@@ -66,6 +74,12 @@ class Throttle:
         if record.until > until and not self._known.has(account, source, now):
             until = record.until
         return max(0.0, until - now)
+
+    def verdict(self, account: bytes, wait: float) -> Locked:
+        """Return what a source is told that must wait for so many seconds, as `locked_for` said."""
+        record = self._accounts.get(account)
+        until = 0.0 if record is None else record.until
+        return Locked(wait, max(0.0, until - self._now()))
 
     def may_try(
         self, account: bytes, source: str, undecided_source: int, undecided_account: int
@@ -148,6 +162,21 @@ class Throttle:
             self._accounts.move_to_end(account)
             record.sources.move_to_end(source)
             counter.until = max(counter.until, now + min(seconds, self._policy.longest))
+
+    def hold_account(self, account: bytes, seconds: float) -> None:
+        """Lock an account for every source not known to it, without counting a failure.
+
+        Args:
+            account: The account's key.
+            seconds: How long; at most as long as the longest lock.
+        """
+        now = self._now()
+        record = self._record(account, now)
+        if record is None:
+            return
+        record.last = now
+        self._accounts.move_to_end(account)
+        record.until = max(record.until, now + min(seconds, self._policy.longest))
 
     def unlock(self, account: bytes) -> int:
         """Drop the failures of one account; its known sources stay.

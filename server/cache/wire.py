@@ -245,7 +245,7 @@ FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
     "lease": (_TOKEN, _SECONDS),
     "rejected": (),
     "unavailable": (_REASON, _SECONDS),
-    "locked": (_SECONDS,),
+    "locked": (_SECONDS, _SECONDS),
     "waiting": (),
     "lost": (),
     "note": (_ACCOUNT, _ANSWER, _SECONDS),

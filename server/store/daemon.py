@@ -75,9 +75,10 @@ class DaemonStore(DaemonAnswers):
         match outcome:
             case Hit(value=value, expires_in=seconds):
                 self._local.adopt(key, account, value, seconds)
+                self._local.proved(account, source)
                 self._sessions.seen(key)
-            case Locked(retry_after=seconds):
-                self._local.lock(account, source, seconds)
+            case Locked(retry_after=seconds, account_for=everywhere):
+                self._local.lock(account, source, seconds, everywhere)
             case Lease(token=token):
                 return await self._leased(key, account, source, token, outcome)
             case _:
@@ -101,12 +102,14 @@ class DaemonStore(DaemonAnswers):
             return False  # flushed, or too late: the daemon did not want it
         if kept:
             self._local.adopt(key, granted.account, value, ttl)
+            self._local.proved(granted.account, granted.source)
             self._sessions.seen(key)
             return True
         if granted.flushes != self._flushes:
             return False  # had before a flush
         # The daemon went away during the login: keep the session for when it is back.
         self._local.adopt(key, granted.account, value, ttl)
+        self._local.proved(granted.account, granted.source)
         self._sessions.unseen(key)
         return True
 

@@ -21,6 +21,9 @@ SESSIONS = 256
 NOTES = 1024
 """Copies of notes: some handles for each of those accounts."""
 
+KNOWN = 4096
+"""Accounts whose known sources are remembered: where the owners of locked accounts call from."""
+
 ANSWERS = AnswerLimits(
     answers=SESSIONS,
     answer_bytes=4 * 1024 * 1024,
@@ -65,6 +68,7 @@ class LocalStore:
                 known_for=given.known_for,
             ),
             now,
+            KNOWN,
         )
         self._engine = Engine(LIMITS, self._throttle, now)
         self._now = now
@@ -142,9 +146,22 @@ class LocalStore:
         """Drop the copy of `key`."""
         self._engine.drop(key)
 
-    def lock(self, account: bytes, source: str, seconds: float) -> None:
-        """Hold a lock that the daemon told of, for when it is gone."""
+    def lock(self, account: bytes, source: str, seconds: float, everywhere: float) -> None:
+        """Hold a lock that the daemon told of, for when it is gone.
+
+        Args:
+            account: The account's key.
+            source: Who was told.
+            seconds: For how long it is locked out.
+            everywhere: For how long all are that did not prove the password in this worker.
+        """
         self._throttle.hold(account, source, seconds)
+        if everywhere > 0.0:
+            self._throttle.hold_account(account, everywhere)
+
+    def proved(self, account: bytes, source: str) -> None:
+        """Take note that a source proved an account's password to the daemon."""
+        self._throttle.succeeded(account, source)
 
     def failed(self, account: bytes, source: str, key: bytes) -> None:
         """Count a wrong password that could not be told to the daemon."""

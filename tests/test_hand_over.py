@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from .cache_process import PATIENCE, run_folder, running_cache
 OLD, NEW = b"o" * 32, b"n" * 32
 ACCOUNT = b"a" * 32
 HOME = "192.0.2.1"
-FAST = {"OIG_LOGINS_PER_SECOND": "1000", "OIG_LOGIN_BURST": "1000"}
+FAST = {"OIG_LOGINS_PER_SECOND": "1000", "OIG_LOGIN_BURST": "1000", "OIG_LOGINS_AT_ONCE": "1000"}
 
 
 @pytest.fixture
@@ -57,6 +57,13 @@ async def worker(folder):
 
 async def bounded(awaitable: Awaitable):
     return await asyncio.wait_for(awaitable, PATIENCE)
+
+
+async def until(what: str, condition: Callable[[], bool]) -> None:
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, f"waited in vain: {what}"
+        await asyncio.sleep(0.01)  # a poll with a bound
 
 
 async def look_up(store: DaemonStore, key: bytes):
@@ -238,3 +245,23 @@ async def test_a_lock_of_the_whole_account_holds_for_addresses_never_seen_withou
     for key in (OLD, NEW):
         assert isinstance(await bounded(store.acquire(key, ACCOUNT, "198.51.100.99")), Locked)
     assert await has(store, OLD)  # from home
+
+
+async def test_who_waits_for_a_login_without_a_daemon_asks_it_as_soon_as_it_is_back(folder, worker):
+    store = worker()
+    first = await look_up(store, OLD)
+    assert isinstance(first, Lease)
+    same = asyncio.create_task(store.acquire(OLD, ACCOUNT, HOME))
+    others = [
+        asyncio.create_task(store.acquire(bytes([number]) * 32, bytes([number]) * 32, HOME))
+        for number in range(8)
+    ]
+    await until("they wait", lambda: len(store._local._waiting) == 9)
+    with running_cache(folder, FAST):
+        # Alone, this worker makes one login at a time, and one is under way.
+        outcomes = await bounded(asyncio.gather(*others))
+        assert all(isinstance(outcome, Lease) for outcome in outcomes)
+        # For whom somebody logs in already, nobody else does.
+        assert not same.done()
+        assert await bounded(store.fulfil(OLD, first.token, b"session", 3600.0))
+        assert isinstance(await bounded(same), Hit)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from server.cache.engine import Engine, Limits
-from server.cache.outcomes import Hit, Lease
+from server.cache.outcomes import PACED, Hit, Lease, Unavailable
 from server.cache.service import Service
 from server.cache.throttle import Policy, Throttle
 from server.cache.wire import Request
 from server.errors import CacheUnavailable
-from server.store import answers
+from server.store import answers, daemon
 from server.store.answers import DaemonAnswers
 from server.store.copies import Copies
 from server.store.daemon import DaemonStore
@@ -181,3 +183,44 @@ def test_what_was_dropped_is_written_down_before_anybody_is_told():
     for harmless in ("lockouts", "expired"):
         ask("flush", harmless, None)
         assert (order, service.urgent) == ([], False)
+
+
+async def test_a_caller_does_not_run_after_a_daemon_that_comes_and_goes_for_ever(monkeypatch):
+    monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.01)
+    client = FakeClient()
+    store = DaemonStore(lambda _: client, LocalStore())
+    asked = []
+
+    async def acquire(key, *_):
+        asked.append(key)
+        raise CacheUnavailable("gone again")
+
+    async def ping():
+        return "1", 2
+
+    client.acquire, client.ping = acquire, ping
+    assert isinstance(await store.acquire(KEYS[0], ACCOUNT, "home"), Lease)
+    outcome = await asyncio.wait_for(store.acquire(KEYS[1], ACCOUNT, "home"), 20.0)
+    assert isinstance(outcome, Unavailable)
+    assert outcome.reason == PACED
+    assert len(asked) == 2 + daemon.RECALLS
+    await store.aclose()
+
+
+async def test_a_waiting_caller_who_goes_is_not_looked_for(monkeypatch):
+    monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.01)
+    client = FakeClient()
+    store = DaemonStore(lambda _: client, LocalStore())
+
+    async def gone(*_):
+        raise CacheUnavailable("gone")
+
+    client.acquire = client.ping = gone
+    assert isinstance(await store.acquire(KEYS[0], ACCOUNT, "home"), Lease)
+    waiting = asyncio.create_task(store.acquire(KEYS[1], ACCOUNT, "home"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.wait_for(asyncio.wait([store._looking]), 20.0)
+    assert store._local.queue == 0

@@ -319,6 +319,10 @@ class Engine:
         self._logins.withdraw(ticket)
         self.answers.withdraw(ticket)
 
+    def queued(self) -> list[Ticket]:
+        """Return the tickets of those who wait for a login that has not begun."""
+        return self._logins.queued()
+
     def release(self, key: bytes, token: bytes) -> None:
         """Give back a lease undecided, or a hold unused; the next who waits gets one."""
         self._logins.release(key, token)

@@ -109,6 +109,16 @@ class Leases(ABC):
         self._answers.pop(ticket, None)
         self._waiting.leave(ticket)
 
+    def queued(self) -> list[Ticket]:
+        """Return the tickets for whose keys nobody has a lease."""
+        return [
+            ticket
+            for flight in self._waiting.flights.values()
+            if flight.token is None
+            for tickets in flight.waiters.values()
+            for ticket in tickets
+        ]
+
     def release(self, key: bytes, token: bytes) -> None:
         """Pass on a lease undecided; nothing happens if it is not valid any more."""
         lease = self._leases.get(token)

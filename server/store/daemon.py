@@ -2,29 +2,39 @@
 
 Every value seen is kept as a copy in this worker (sealed, like everything). When the daemon does
 not answer, copies are served and logins go through a small local budget; nobody is told an error
-for it. When it is back, sessions opened meanwhile are handed to it at the first request for them.
+for it. When it is back, sessions opened meanwhile are handed to it at the first request for them,
+and who waits for a login of this worker's asks it instead.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from ..cache.client import CacheClient
-from ..cache.outcomes import REJECTED, Held, Hit, Lease, Locked, Outcome
+from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome, Unavailable
 from ..cache.throttle import Policy
 from ..errors import CacheUnavailable
 from ..settings import Settings
 from .answers import DaemonAnswers
 from .copies import Copies
-from .local import SESSIONS, LocalStore
+from .local import SESSIONS, LocalStore, Recalled
 
 logger = logging.getLogger(__name__)
 
 HANDLE = "handle"
 """Source of a session that is handed to the daemon by who came with a handle, not a password."""
+
+
+LOOK_SECONDS = 0.5
+"""How often a daemon that is gone is looked for while anybody waits for a login without it."""
+
+RECALLS = 3
+"""How often a caller is sent after a daemon that comes and goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ class DaemonStore(DaemonAnswers):
     ) -> None:
         super().__init__(connect(self._flushed), local)
         self._flushes = 0
+        self._looking: asyncio.Task[None] | None = None
         self._granted: dict[bytes, _Granted] = {}
         self._sessions = Copies(self._client, SESSIONS)
 
@@ -71,19 +82,11 @@ class DaemonStore(DaemonAnswers):
         try:
             outcome = await self._asked(self._client.acquire(key, account, source))
         except CacheUnavailable:
-            return await self._local.acquire(key, account, source)
-        match outcome:
-            case Hit(value=value, expires_in=seconds):
-                self._local.adopt(key, account, value, seconds)
-                self._local.proved(account, source)
-                self._sessions.seen(key)
-            case Locked(retry_after=seconds, account_for=everywhere):
-                self._local.lock(account, source, seconds, everywhere)
-            case Lease(token=token):
-                return await self._leased(key, account, source, token, outcome)
-            case _:
-                pass
-        return outcome
+            return await self._alone(key, account, source)
+        if isinstance(outcome, Hit):  # nearly every call
+            self._hit(key, account, source, outcome)
+            return outcome
+        return await self._told(key, account, source, outcome)
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store a value, as `SessionStore.fulfil`; kept here alone if the daemon is gone."""
@@ -171,8 +174,58 @@ class DaemonStore(DaemonAnswers):
 
     async def aclose(self) -> None:
         """Close the connection; the daemon passes our leases on."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         await self._client.aclose()
         await self._local.aclose()
+
+    async def _told(self, key: bytes, account: bytes, source: str, outcome: Outcome) -> Outcome:
+        """Learn from the daemon's answer to `acquire`."""
+        match outcome:
+            case Hit():
+                self._hit(key, account, source, outcome)
+            case Locked(retry_after=seconds, account_for=everywhere):
+                self._local.lock(account, source, seconds, everywhere)
+            case Lease(token=token):
+                return await self._leased(key, account, source, token, outcome)
+            case _:
+                pass
+        return outcome
+
+    def _hit(self, key: bytes, account: bytes, source: str, hit: Hit) -> None:
+        self._local.adopt(key, account, hit.value, hit.expires_in)
+        self._local.proved(account, source)
+        self._sessions.seen(key)
+
+    async def _alone(self, key: bytes, account: bytes, source: str) -> Outcome:
+        """Do without the daemon, but not for longer than it is gone: its pace is the faster one."""
+        for _ in range(RECALLS):
+            self._look_out()
+            try:
+                return await self._local.acquire(key, account, source)
+            except Recalled:
+                pass
+            try:
+                outcome = await self._asked(self._client.acquire(key, account, source))
+            except CacheUnavailable:
+                continue
+            return await self._told(key, account, source, outcome)
+        return Unavailable(PACED, LOOK_SECONDS)
+
+    def _look_out(self) -> None:
+        """Have somebody look for the daemon while anybody waits for a login here."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self._local.queue:
+                return
+            with contextlib.suppress(CacheUnavailable):
+                await self._asked(self._client.ping())
+                self._local.recall()
 
     async def _leased(
         self, key: bytes, account: bytes, source: str, token: bytes, lease: Lease

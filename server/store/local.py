@@ -47,6 +47,10 @@ WRONG_PER_ACCOUNT = 5
 """Smaller than the daemon's, since each worker counts for itself until the daemon is back."""
 
 
+class Recalled(Exception):
+    """Whoever waits for a login in this process had better ask the daemon."""
+
+
 class LocalStore:
     """A `SessionStore` and `AnswerStore` in this process.
 
@@ -76,7 +80,11 @@ class LocalStore:
         self._timer: asyncio.TimerHandle | None = None
 
     async def acquire(self, key: bytes, account: bytes, source: str) -> Outcome:
-        """Look up, lease or wait, as `SessionStore.acquire`; never unavailable."""
+        """Look up, lease or wait, as `SessionStore.acquire`; never unavailable.
+
+        Raises:
+            Recalled: By `recall`, before a login for `key` had begun.
+        """
         return await self._outcome(self._engine.acquire(key, account, source, self))
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
@@ -133,6 +141,19 @@ class LocalStore:
         """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
+
+    @property
+    def queue(self) -> int:
+        """How many wait for a login that has not begun."""
+        return len(self._engine.queued())
+
+    def recall(self) -> None:
+        """Let those who wait for a login that has not begun ask elsewhere."""
+        for ticket in self._engine.queued():
+            self._engine.withdraw(ticket)
+            future = self._waiting.get(ticket)
+            if future is not None and not future.done():
+                future.set_exception(Recalled)
 
     def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
         """Keep a copy of a value that the daemon holds."""

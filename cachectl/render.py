@@ -133,6 +133,7 @@ VERBS = (
     "acquire",
     "fulfil",
     "bring",
+    "release",
     "fail",
     "forget",
     "share",

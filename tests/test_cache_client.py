@@ -299,6 +299,21 @@ async def test_closing_gives_back_the_lease(cache, connect):
     await bounded(one.aclose())
 
 
+async def test_a_lease_given_back_goes_to_the_next_and_may_be_given_back_again(cache, connect):
+    one, other = connect(cache.path), connect(cache.path)
+    key = os.urandom(32)
+    one.release(key, b"t" * 16)  # not connected: nothing to give back
+    lease = await bounded(one.acquire(key, ACCOUNT, SOURCE))
+    waiting = asking(other.acquire(key, ACCOUNT, SOURCE))
+    await until("it waits", lambda: stats(cache.path)["waiting"] == 1)
+    one.release(key, lease.token)
+    next_lease = await bounded(waiting)
+    assert isinstance(next_lease, Lease)
+    one.release(key, lease.token)
+    assert not await bounded(one.fulfil(key, lease.token, VALUE, 1000))
+    assert await bounded(other.fulfil(key, next_lease.token, VALUE, 1000))
+
+
 # Nobody gets another's answer.
 
 

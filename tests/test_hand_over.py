@@ -265,3 +265,26 @@ async def test_who_waits_for_a_login_without_a_daemon_asks_it_as_soon_as_it_is_b
         assert not same.done()
         assert await bounded(store.fulfil(OLD, first.token, b"session", 3600.0))
         assert isinstance(await bounded(same), Hit)
+
+
+async def test_a_caller_who_goes_during_a_hand_over_leaves_the_lease_to_the_next(
+    folder, worker, monkeypatch
+):
+    store = worker()
+    with running_cache(folder) as cache:
+        await log_in(store, OLD)
+        cache.kill()
+    with running_cache(folder):
+        await met(store)
+        begun = asyncio.Event()
+
+        async def bring(*_):
+            begun.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(store._client, "bring", bring)
+        gone = asyncio.create_task(store.acquire(OLD, ACCOUNT, HOME))
+        await bounded(begun.wait())
+        gone.cancel()
+        await asyncio.wait([gone])
+        assert isinstance(await look_up(worker(), OLD), Lease)

@@ -11,7 +11,7 @@ from server.cache.outcomes import PACED, Hit, Lease, Unavailable
 from server.cache.service import Service
 from server.cache.throttle import Policy, Throttle
 from server.cache.wire import Request
-from server.errors import CacheUnavailable
+from server.errors import CacheUnavailable, LocalProtocolError
 from server.store import answers, daemon
 from server.store.answers import DaemonAnswers
 from server.store.copies import Copies
@@ -32,7 +32,7 @@ class FakeClient:
 
     def __init__(self) -> None:
         self.generation = 1
-        self.failed: list[bytes] = []
+        self.released: list[bytes] = []
         self.answered: list[bytes] = []
 
     async def peek(self, _key):
@@ -51,9 +51,8 @@ class FakeClient:
     async def bring(self, _key, _token, _value, _ttl):
         return True
 
-    async def fail(self, key, _token, _reason, _retry_after):
-        self.failed.append(key)
-        return True
+    def release(self, key, _token):
+        self.released.append(key)
 
     async def aclose(self):
         pass
@@ -103,7 +102,23 @@ async def test_a_session_flushed_while_it_is_handed_over_is_gone_and_its_lease_g
 
     client.acquire = acquire
     assert await store.peek(KEYS[0], ACCOUNT) is None
-    assert client.failed == [KEYS[0]]
+    assert client.released == [KEYS[0]]
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError, LocalProtocolError])
+async def test_a_hand_over_that_does_not_end_well_gives_its_lease_back(end):
+    client = FakeClient()
+    store = DaemonStore(lambda _: client, LocalStore())
+    store._local.adopt(KEYS[0], ACCOUNT, b"session", 60.0)
+    store._sessions.unseen(KEYS[0])
+
+    async def bring(*_):
+        raise end
+
+    client.bring = bring
+    with pytest.raises(end):
+        await store.acquire(KEYS[0], ACCOUNT, "home")
+    assert client.released == [KEYS[0]]
 
 
 async def test_a_session_whose_lease_others_have_is_served_from_the_copy():

@@ -54,6 +54,7 @@ REQUESTS = [
     wire.Request(22, "hold", (KEY, ACCOUNT, wire.MAX_HOLD_SECONDS)),
     wire.Request(23, "unhold", (KEY, TOKEN)),
     wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0)),
+    wire.Request(25, "release", (KEY, TOKEN)),
 ]
 
 REPLIES = [

@@ -103,6 +103,15 @@ class CacheClient:
         """
         return self._kept(await self._call("bring", key, token, value, ttl))
 
+    def release(self, key: bytes, token: bytes) -> None:
+        """Give back a lease undecided, without waiting; the next who waits for the key gets one.
+
+        Raises:
+            LocalProtocolError: As `acquire`.
+        """
+        if self._channel is not None:
+            self._channel.tell("release", (key, token))
+
     async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
         """Say that the login under the lease failed; False if the lease was lost.
 

@@ -135,6 +135,7 @@ class Service:
             "acquire": self._acquire,
             "fulfil": self._fulfil,
             "bring": self._bring,
+            "release": self._release,
             "fail": self._fail,
             "forget": self._forget,
             "share": self._share,
@@ -267,6 +268,10 @@ class Service:
             return self._decided(peer, number, token, done=True)
         # The lease may still be good.
         return wire.Reply(number, "lost")
+
+    def _release(self, peer: Peer, number: int, key: bytes, token: bytes) -> wire.Reply:
+        self._engine.release(key, token)
+        return self._decided(peer, number, token, done=True)
 
     def _fail(
         self, peer: Peer, number: int, key: bytes, token: bytes, reason: str, retry_after: float

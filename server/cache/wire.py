@@ -220,6 +220,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "acquire": (_KEY, _ACCOUNT, _SOURCE),
     "fulfil": (_KEY, _TOKEN, _VALUE, _TTL),
     "bring": (_KEY, _TOKEN, _VALUE, _TTL),
+    "release": (_KEY, _TOKEN),
     "fail": (_KEY, _TOKEN, _FAILURE, _RETRY_AFTER),
     "forget": (_KEY, _DIGEST),
     "share": (_KEY, _ACCOUNT),

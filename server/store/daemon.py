@@ -155,7 +155,7 @@ class DaemonStore(DaemonAnswers):
             case Hit():
                 return outcome
             case Lease(token=token):
-                await self.fail(key, token, "shutdown", 0.0)
+                self._give_back(key, token)
             case _:
                 pass
         return await self._local.peek(key, account)
@@ -232,8 +232,15 @@ class DaemonStore(DaemonAnswers):
     ) -> Outcome:
         """Hand our copy to a daemon that lost it, or take its word that there is none."""
         copy = self._local.copy(key) if self._sessions.lost(key) else None
-        if copy is not None and await self._brought(key, token, *copy):
-            return Hit(*copy)
+        if copy is not None:
+            try:
+                brought = await self._brought(key, token, *copy)
+            except BaseException:
+                # The caller goes, and takes along who would log in under this lease.
+                self._client.release(key, token)
+                raise
+            if brought:
+                return Hit(*copy)
         self._drop(key)
         self._granted[token] = _Granted(account, source, self._client.generation, self._flushes)
         return lease
@@ -245,6 +252,7 @@ class DaemonStore(DaemonAnswers):
                 return False
         except CacheUnavailable:
             self._sessions.unseen(key)
+            self._client.release(key, token)
         else:
             self._sessions.seen(key)
         return True
@@ -252,6 +260,12 @@ class DaemonStore(DaemonAnswers):
     def _flushed(self, account: bytes | None) -> None:
         self._flushes += 1
         self._local.flush(account)
+
+    def _give_back(self, key: bytes, token: bytes) -> None:
+        if self._granted.pop(token, None) is None:
+            self._local.release(key, token)
+        else:
+            self._client.release(key, token)
 
     def _drop(self, key: bytes) -> None:
         self._local.drop(key)

@@ -99,6 +99,11 @@ class LocalStore:
         self._settle()
         return counted
 
+    def release(self, key: bytes, token: bytes) -> None:
+        """Give back a lease undecided."""
+        self._engine.release(key, token)
+        self._settle()
+
     async def forget(self, key: bytes, digest: bytes) -> None:
         """Drop a dead session, as `SessionStore.forget`."""
         self._engine.forget(key, digest)

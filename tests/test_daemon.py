@@ -921,6 +921,23 @@ async def test_two_snapshots_are_written_one_after_the_other(folder, monkeypatch
     assert most == [1] * 5
 
 
+async def test_a_system_without_a_thread_to_spare_costs_that_snapshot_and_no_other(
+    folder, monkeypatch
+):
+    folder.mkdir()
+    kept = keeper(folder / "snapshot")
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        await asyncio.wait_for(kept.write(), PATIENCE)
+    assert (kept.errors, kept.size) == (1, None)
+    await asyncio.wait_for(kept.write(), PATIENCE)
+    assert (kept.errors, kept.size) == (1, (folder / "snapshot").stat().st_size)
+
+
 def engine_with_a_session() -> Engine:
     engine = Engine(Limits(), Throttle(Policy()))
     lease = engine.acquire(KEY, ACCOUNT, SOURCE, "worker")

@@ -126,15 +126,18 @@ class Keeper:
         while self._writing is not None:
             await asyncio.wait([self._writing])
         loop = asyncio.get_running_loop()
-        self._writing = loop.create_future()
-        # A thread of our own: those of the loop's pool are waited for at exit, however long.
-        threading.Thread(
-            target=self._work,
-            args=(loop, self._engine.export(), self._wall()),
-            name="snapshot",
-            daemon=True,
-        ).start()
-        await asyncio.shield(self._writing)
+        writing = self._writing = loop.create_future()
+        try:
+            # A thread of our own: those of the loop's pool are waited for at exit, however long.
+            threading.Thread(
+                target=self._work,
+                args=(loop, self._engine.export(), self._wall()),
+                name="snapshot",
+                daemon=True,
+            ).start()
+        except Exception as exc:  # noqa: BLE001 - counted as any other: the next may be written
+            self._written(0, None, exc)
+        await asyncio.shield(writing)
 
     async def write_in_time(self) -> None:
         """Write a snapshot now, if that does not take too long."""

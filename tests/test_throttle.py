@@ -285,10 +285,25 @@ class TestBounds:
         monkeypatch.setattr(throttle_module, "MAX_SOURCES", 1)
         throttle.succeeded(ALICE, HOME)
         guess(throttle, ALICE, CAFE, 1)
-        guess(throttle, ALICE, HOME, 1)
+        guess(throttle, ALICE, "203.0.113.1", 1)
         assert throttle.locked_for(ALICE, CAFE) == 30.0
-        assert throttle.locked_for(ALICE, HOME) == 30.0
         assert throttle.locked_for(ALICE, "203.0.113.1") == 30.0
+        assert throttle.locked_for(ALICE, "203.0.113.2") == 30.0
+
+    def test_with_nothing_but_locked_sources_known_ones_are_let_in_and_counted(
+        self, clock, monkeypatch
+    ):
+        throttle = Throttle(Policy(per_source=1, per_account=100), clock)
+        monkeypatch.setattr(throttle_module, "MAX_SOURCES", 1)
+        throttle.succeeded(ALICE, HOME)
+        guess(throttle, ALICE, CAFE, 1)
+        guess(throttle, ALICE, "203.0.113.1", 1)
+        assert throttle.locked_for(ALICE, HOME) == 0.0
+        guess(throttle, ALICE, HOME, 1)
+        assert throttle.locked_for(ALICE, HOME) == 30.0
+        other = Throttle(Policy(per_source=1, per_account=100), clock)
+        other.restore(throttle.lockouts(), throttle.known(), 0.0)
+        assert other.locked_for(ALICE, HOME) == other.locked_for(ALICE, CAFE) == 30.0
 
     def test_an_account_keeps_the_known_sources_used_last(self, throttle, clock):
         for number in range(20):
@@ -363,6 +378,7 @@ class TestRestore:
             throttle.failed(wrong(number), HOME, wrong(0))
         monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 4)
         monkeypatch.setattr(throttle_module, "MAX_SOURCES", 1)
+        monkeypatch.setattr(throttle_module, "MAX_KNOWN_SOURCES", 0)
         other = Throttle(Policy(), clock)
         other.restore(throttle.lockouts(), {}, 0.0)
         assert len(other.lockouts()) == 8

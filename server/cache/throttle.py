@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from .counters import SAME_PASSWORDS, Account, Failures, Policy, Source, make_room
 from .known import MAX_ACCOUNTS as MAX_KNOWN_ACCOUNTS
+from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, KnownSources
 from .outcomes import Locked
 
@@ -70,9 +71,11 @@ class Throttle:
             )
         now = self._now()
         counter = record.sources.get(source)
-        until = record.full_until if counter is None else counter.until
-        if record.until > until and not self._known.has(account, source, now):
-            until = record.until
+        until = 0.0 if counter is None else counter.until
+        # What keeps strangers out: the account's own lock, and want of room to count them.
+        closed = max(record.until, record.full_until) if counter is None else record.until
+        if closed > until and not self._known.has(account, source, now):
+            until = closed
         return max(0.0, until - now)
 
     def verdict(self, account: bytes, wait: float) -> Locked:
@@ -124,7 +127,7 @@ class Throttle:
             return
         self._accounts.move_to_end(account)
         record.add(self._policy.per_account, self._policy, now)
-        counter = self._counter(record, source, now)
+        counter = self._counter(record, source, now, self._room(account, source, now))
         if counter is not None:
             record.sources.move_to_end(source)
             counter.keys = (*counter.keys, key)[-SAME_PASSWORDS:]
@@ -156,7 +159,7 @@ class Throttle:
         record = self._record(account, now)
         if record is None:
             return
-        counter = self._counter(record, source, now)
+        counter = self._counter(record, source, now, self._room(account, source, now))
         if counter is not None:
             record.last = counter.last = now
             self._accounts.move_to_end(account)
@@ -222,6 +225,7 @@ class Throttle:
             shift: Seconds to add to each of their times.
         """
         now = self._now()
+        room = MAX_SOURCES + MAX_KNOWN_SOURCES
         for row in failures:
             if row.source is None:
                 too_old = row.last + shift <= now - self._forget_after
@@ -230,7 +234,7 @@ class Throttle:
                     record.load(row, shift)
                 continue
             record = self._accounts.get(row.account)
-            counter = None if record is None else self._counter(record, row.source, now)
+            counter = None if record is None else self._counter(record, row.source, now, room)
             if counter is not None:
                 counter.load(row, shift)
                 counter.keys = row.keys[-SAME_PASSWORDS:]
@@ -257,11 +261,19 @@ class Throttle:
             record.last = now
         return record
 
-    def _counter(self, record: Account, source: str, now: float) -> Source | None:
+    def _room(self, account: bytes, source: str, now: float) -> int:
+        """Return how many counters of an account there may be for one of `source` to be made.
+
+        Known sources are let in when there is no room, so they must be counted all the same.
+        """
+        known = self._known.has(account, source, now)
+        return MAX_SOURCES + MAX_KNOWN_SOURCES if known else MAX_SOURCES
+
+    def _counter(self, record: Account, source: str, now: float, room: int) -> Source | None:
         """Return the counter of a source, a new one if need be; None if there is no room."""
         counter = record.sources.get(source)
         if counter is None:
-            if not make_room(record.sources, MAX_SOURCES, now):
+            if not make_room(record.sources, room, now):
                 record.full_until = now + self._policy.first
                 return None
             counter = record.sources[source] = Source()

@@ -384,6 +384,19 @@ async def test_a_hold_outlives_even_a_crash_of_the_daemon(folder, connect):
         assert await bounded(one.unhold(key, lease.token))
 
 
+async def test_a_hold_that_was_ended_does_not_come_back_with_a_crash(folder, connect):
+    key = new_key()
+    with running_cache(folder) as own:
+        one = connect(own.path)
+        lease = await bounded(one.hold(key, ACCOUNT, 300.0))
+        await until("it is written down", lambda: key in own.snapshot.read_bytes())
+        assert await bounded(one.unhold(key, lease.token))
+        await until("its end is written down", lambda: key not in own.snapshot.read_bytes())
+        own.kill()
+    with running_cache(folder) as own:
+        assert isinstance(await bounded(connect(own.path).hold(key, ACCOUNT, 300.0)), Lease)
+
+
 async def test_notes_outlive_a_restart_and_answers_do_not(folder, connect):
     note, question = new_key(), new_key()
     with running_cache(folder) as own:

@@ -147,7 +147,7 @@ class FakePeer:
         pass
 
 
-def test_only_what_a_snapshot_keeps_makes_one_due_and_a_hold_makes_it_urgent():
+def test_only_what_a_snapshot_keeps_makes_one_due_and_holds_make_it_urgent():
     engine = Engine(Limits(), Throttle(Policy(), lambda: 1000.0), lambda: 1000.0)
     service, peer = Service(engine, "1", 2, dict), FakePeer()
 
@@ -169,10 +169,12 @@ def test_only_what_a_snapshot_keeps_makes_one_due_and_a_hold_makes_it_urgent():
     reply, due = ask(6, "hold", KEYS[0], ACCOUNT, 5.0)
     assert (reply.status, due) == ("held", (False, False))
     _, due = ask(7, "cancel", 5)
-    assert due == (True, False)
+    assert due == (True, True)
     reply, due = ask(8, "hold", KEYS[0], ACCOUNT, 5.0)
     _, due = ask(9, "unhold", KEYS[0], reply.fields[0])
-    assert due == (True, False)
+    assert due == (True, True)
+    reply, due = ask(10, "unhold", KEYS[0], reply.fields[0])
+    assert (reply.status, due) == ("lost", (True, False))
     assert peer.leases == {}
 
 

@@ -323,11 +323,15 @@ class Engine:
         """Return the tickets of those who wait for a login that has not begun."""
         return self._logins.queued()
 
-    def release(self, key: bytes, token: bytes) -> None:
-        """Give back a lease undecided, or a hold unused; the next who waits gets one."""
+    def release(self, key: bytes, token: bytes) -> bool:
+        """Give back a lease undecided, or a hold unused; the next who waits gets one.
+
+        Returns:
+            Whether it was a hold.
+        """
         self._logins.release(key, token)
         self.answers.release(key, token)
-        self.holds.unhold(key, token)
+        return self.holds.unhold(key, token)
 
     def drop_holder(self, holder: Hashable) -> None:
         """Pass on the leases of a holder that is gone, and withdraw its tickets; holds stay."""

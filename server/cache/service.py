@@ -110,7 +110,8 @@ class Service:
         times: Per verb; kept by whoever knows when a request began and ended.
         touched: Whether `settle` is due: something happened that others may wait for.
         changed: Whether anything happened since it was last reset that a snapshot would show.
-        urgent: Whether a snapshot should show it soon: a hold or a flush must outlive a crash.
+        urgent: Whether a snapshot should show it soon: a crash must undo no flush, and neither
+            lose a hold nor bring one back.
         on_dropped: Called when sessions were dropped on purpose, before anybody is told.
     """
 
@@ -270,7 +271,7 @@ class Service:
         return wire.Reply(number, "lost")
 
     def _release(self, peer: Peer, number: int, key: bytes, token: bytes) -> wire.Reply:
-        self._engine.release(key, token)
+        self.urgent = self._engine.release(key, token) or self.urgent
         return self._decided(peer, number, token, done=True)
 
     def _fail(
@@ -335,6 +336,7 @@ class Service:
 
     def _unhold(self, peer: Peer, number: int, key: bytes, token: bytes) -> wire.Reply:
         done = self._engine.holds.unhold(key, token)
+        self.urgent = self.urgent or done
         return self._decided(peer, number, token, done=done)
 
     def _forget(self, _peer: Peer, number: int, key: bytes, digest: bytes) -> wire.Reply:
@@ -348,7 +350,7 @@ class Service:
             self._engine.withdraw(ticket)
         lease = peer.leases.pop(target, None)
         if lease is not None:
-            self._engine.release(*lease)
+            self.urgent = self._engine.release(*lease) or self.urgent
             self.changed = True
         self.touched = True
         return wire.Reply(number, "ok")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from server.cache.engine import Engine, Limits
-from server.cache.outcomes import PACED, Hit, Lease, Unavailable
+from server.cache.outcomes import EXPIRED, PACED, Hit, Lease, Unavailable
 from server.cache.service import Service
 from server.cache.throttle import Policy, Throttle
 from server.cache.wire import Request
@@ -34,6 +34,7 @@ class FakeClient:
         self.generation = 1
         self.released: list[bytes] = []
         self.answered: list[bytes] = []
+        self.abstained: list[bytes] = []
 
     async def peek(self, _key):
         return None
@@ -46,6 +47,10 @@ class FakeClient:
 
     async def answer(self, key, _token, _value, _ttl):
         self.answered.append(key)
+        return True
+
+    async def abstain(self, key, _token, _reason, _retry_after):
+        self.abstained.append(key)
         return True
 
     async def bring(self, _key, _token, _value, _ttl):
@@ -88,6 +93,21 @@ async def test_no_more_leases_are_remembered_than_there_can_be(monkeypatch):
     assert not await store.answer(KEYS[0], leases[0].token, b"answer", 5.0)
     assert await store.answer(KEYS[1], leases[1].token, b"answer", 5.0)
     assert client.answered == [KEYS[1]]
+
+
+async def test_a_lease_whose_answer_was_refused_can_still_be_abstained_from():
+    client = FakeClient()
+    store = DaemonAnswers(client, LocalStore())
+    lease = await store.share(KEYS[0], ACCOUNT)
+
+    async def refuse(*_):
+        raise LocalProtocolError("ttl")
+
+    client.answer = refuse
+    with pytest.raises(LocalProtocolError):
+        await store.answer(KEYS[0], lease.token, b"answer", 1e9)
+    assert await store.abstain(KEYS[0], lease.token, EXPIRED, 0.0)
+    assert client.abstained == [KEYS[0]]
 
 
 async def test_a_session_flushed_while_it_is_handed_over_is_gone_and_its_lease_given_back():

@@ -58,14 +58,17 @@ class DaemonAnswers:
 
     async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store an answer, as `AnswerStore.answer`; kept here alone if the daemon is gone."""
-        account = self._fetches.pop(token, None)
+        account = self._fetches.get(token)
         if account is None:
             return await self._local.answer(key, token, value, ttl)
         try:
-            return await self._asked(self._client.answer(key, token, value, ttl))
+            kept = await self._asked(self._client.answer(key, token, value, ttl))
         except CacheUnavailable:
             self._local.adopt_answer(key, account, value, ttl)
-            return True
+            kept = True
+        # Not if it was refused: then the lease is out still, and can be abstained from.
+        self._fetches.pop(token, None)
+        return kept
 
     async def abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
         """Say that there is no answer, as `AnswerStore.abstain`."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from server.cache import wire
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
+from server.cache.limits import ANSWER_MAX_BYTES
 from server.cache.outcomes import BUSY, EXPIRED, Held, Hit, Lease, Note, Unavailable
 from server.errors import CacheUnavailable, LocalProtocolError
 from server.store import AnswerStore, HoldStore, SessionStore
@@ -27,7 +27,7 @@ from .cache_process import PATIENCE, run_folder, running_cache
 ACCOUNT = b"a" * 32
 VALUE = b"a sealed answer"
 SOURCE = "192.0.2.1"
-LONG = bytes(wire.MAX_ANSWER_BYTES)
+LONG = bytes(ANSWER_MAX_BYTES)
 
 
 @pytest.fixture

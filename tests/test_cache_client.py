@@ -17,6 +17,7 @@ import pytest
 from server.cache import channel, client, wire
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
+from server.cache.limits import RETRY_AFTER_MAX
 from server.cache.outcomes import REJECTED, Hit, Lease, Rejected, Unavailable
 from server.errors import CacheUnavailable, LocalProtocolError
 
@@ -179,7 +180,7 @@ async def test_failures_reach_those_who_wait(cache, connect):
     waiting = asking(other.acquire(key, account, SOURCE))
     await until("it waits", lambda: stats(cache.path)["waiting"] == 1)
     assert await bounded(one.fail(key, lease.token, "tls", 1e12))
-    assert await bounded(waiting) == Unavailable("tls", wire.MAX_SECONDS)
+    assert await bounded(waiting) == Unavailable("tls", RETRY_AFTER_MAX)
     lease = await bounded(one.acquire(key, account, SOURCE))
     assert await bounded(one.fail(key, lease.token, REJECTED, 0))
     assert await bounded(other.acquire(key, account, SOURCE)) == Rejected()

@@ -25,6 +25,7 @@ from server.cache import daemon, snapshot, wire
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.engine import Engine, Limits
 from server.cache.keeper import Keeper
+from server.cache.limits import VALUE_MAX_BYTES
 from server.cache.throttle import Policy, Throttle
 from server.errors import CacheUnavailable, RemoteProtocolError
 
@@ -482,7 +483,7 @@ def test_who_does_not_read_is_cut_off_and_memory_stays_flat(folder):
     with starting_cache(folder, FAST, limits) as cache:
         cache.wait_ready()
         with Wire(cache.path) as good:
-            good.store(KEY, b"v" * wire.MAX_VALUE_BYTES)
+            good.store(KEY, b"v" * VALUE_MAX_BYTES)
             ask = wire.encode(wire.Request(1, "acquire", (KEY, ACCOUNT, SOURCE)))
             before = resident(cache.pid)
             with Wire(cache.path) as slow, Wire(cache.path) as greedy:
@@ -766,7 +767,7 @@ def test_under_load_it_stops_in_time(folder, number):
 
 def test_a_peer_that_does_not_read_cannot_hold_up_the_stop(folder):
     with running_cache(folder, FAST) as cache, Wire(cache.path) as one, Wire(cache.path) as slow:
-        one.store(KEY, b"v" * wire.MAX_VALUE_BYTES)
+        one.store(KEY, b"v" * VALUE_MAX_BYTES)
         slow.socket.sendall(wire.encode(wire.Request(1, "acquire", (KEY, ACCOUNT, SOURCE))) * 50)
         wait_for("it is stuck", lambda: stats(cache.path)["hits_total"] == 50)
         cache.signal(signal.SIGTERM)

@@ -153,12 +153,13 @@ MAY_IMPORT = {
     "server.cache.outdated": set(),
     "server.cache.wire": {
         "server.cache.epoch",
+        "server.cache.limits",
         "server.cache.outcomes",
         "server.errors",
         "msgpack",
     },
     "server.cache.snapshot": {"server.cache", "server.errors", "msgpack"},
-    "server.cache.quick": {"server.cache.wire"},
+    "server.cache.quick": {"server.cache.limits", "server.cache.wire"},
     "server.cache.channel": {
         "server.cache.outcomes",
         "server.cache.quick",
@@ -168,6 +169,7 @@ MAY_IMPORT = {
     "server.cache.client": {
         "server.cache.channel",
         "server.cache.epoch",
+        "server.cache.limits",
         "server.cache.outcomes",
         "server.cache.wire",
         "server.errors",

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.cache import quick, wire
+from server.cache.limits import ANSWER_MAX_BYTES, HOLD_MAX, VALUE_MAX_BYTES
 from server.cache.outcomes import (
     ABSTENTIONS,
     EXPIRED,
@@ -32,7 +33,7 @@ REQUESTS = [
     wire.Request(1, "acquire", (KEY, ACCOUNT, "192.0.2.1")),
     wire.Request(wire.MAX_ID, "acquire", (KEY, ACCOUNT, "ü" * 64)),
     wire.Request(2, "fulfil", (KEY, TOKEN, VALUE, 43200.0)),
-    wire.Request(3, "fulfil", (KEY, TOKEN, b"v" * wire.MAX_VALUE_BYTES, 1)),
+    wire.Request(3, "fulfil", (KEY, TOKEN, b"v" * VALUE_MAX_BYTES, 1)),
     wire.Request(4, "fail", (KEY, TOKEN, REJECTED, 0)),
     wire.Request(5, "fail", (KEY, TOKEN, "busy", 17.5)),
     wire.Request(6, "forget", (KEY, ACCOUNT)),
@@ -45,13 +46,13 @@ REQUESTS = [
     wire.Request(13, "flush", ("account", ACCOUNT)),
     wire.Request(14, "unlock", (ACCOUNT,)),
     wire.Request(15, "share", (KEY, ACCOUNT)),
-    wire.Request(16, "answer", (KEY, TOKEN, b"v" * wire.MAX_ANSWER_BYTES, 30.0)),
+    wire.Request(16, "answer", (KEY, TOKEN, b"v" * ANSWER_MAX_BYTES, 30.0)),
     wire.Request(17, "abstain", (KEY, TOKEN, EXPIRED, 0)),
     wire.Request(18, "abstain", (KEY, TOKEN, "busy", 17.5)),
     wire.Request(19, "keep", (KEY, ACCOUNT, VALUE, 43200.0)),
     wire.Request(20, "find", (KEY,)),
     wire.Request(21, "peek", (KEY,)),
-    wire.Request(22, "hold", (KEY, ACCOUNT, wire.MAX_HOLD_SECONDS)),
+    wire.Request(22, "hold", (KEY, ACCOUNT, HOLD_MAX)),
     wire.Request(23, "unhold", (KEY, TOKEN)),
     wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0)),
     wire.Request(25, "release", (KEY, TOKEN)),
@@ -65,7 +66,7 @@ REPLIES = [
     wire.Reply(5, "locked", (30.0, 0.0)),
     wire.Reply(6, "waiting"),
     wire.Reply(7, "lost"),
-    wire.Reply(13, "hit", (b"v" * wire.MAX_ANSWER_BYTES, 12.5)),
+    wire.Reply(13, "hit", (b"v" * ANSWER_MAX_BYTES, 12.5)),
     wire.Reply(14, "unavailable", (EXPIRED, 3)),
     wire.Reply(15, "note", (ACCOUNT, VALUE, 12.5)),
     wire.Reply(16, "missing"),
@@ -477,9 +478,9 @@ def test_errors_do_not_quote_what_was_sent():
 
 
 def test_the_longest_answer_fits_a_frame_both_ways():
-    request = wire.Request(wire.MAX_ID, "answer", (KEY, TOKEN, bytes(wire.MAX_ANSWER_BYTES), 0.5))
+    request = wire.Request(wire.MAX_ID, "answer", (KEY, TOKEN, bytes(ANSWER_MAX_BYTES), 0.5))
     assert len(wire.encode(request)) <= wire.MAX_REQUEST_BYTES
-    reply = wire.Reply(wire.MAX_ID, "note", (ACCOUNT, bytes(wire.MAX_ANSWER_BYTES), 0.5))
+    reply = wire.Reply(wire.MAX_ID, "note", (ACCOUNT, bytes(ANSWER_MAX_BYTES), 0.5))
     assert len(wire.encode(reply)) <= wire.MAX_DATA_REPLY_BYTES
 
 

@@ -14,6 +14,7 @@ from ..errors import CacheUnavailable, LocalProtocolError
 from . import wire
 from .channel import LOST, Channel
 from .epoch import Epoch
+from .limits import RETRY_AFTER_MAX
 from .outcomes import Held, Hit, Lease, Locked, Note, Outcome, Rejected, Unavailable
 
 HUNG_SECONDS: Final = 0.5
@@ -120,7 +121,7 @@ class CacheClient:
             LocalProtocolError: As `acquire`.
         """
         # A portal may ask for any wait; that must not keep the lease from being given back.
-        bounded = min(max(retry_after, 0.0), wire.MAX_SECONDS)
+        bounded = min(max(retry_after, 0.0), RETRY_AFTER_MAX)
         return self._kept(await self._call("fail", key, token, reason, bounded))
 
     async def forget(self, key: bytes, digest: bytes) -> int:
@@ -163,7 +164,7 @@ class CacheClient:
             CacheUnavailable: As `acquire`.
             LocalProtocolError: As `acquire`.
         """
-        bounded = min(max(retry_after, 0.0), wire.MAX_SECONDS)
+        bounded = min(max(retry_after, 0.0), RETRY_AFTER_MAX)
         return self._kept(await self._call("abstain", key, token, reason, bounded))
 
     async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:

@@ -26,6 +26,7 @@ from .limits import (
     ACCOUNT_SHOWN_BYTES,
     KEY_BYTES,
     SOURCE_MAX_CHARS,
+    TOKEN_BYTES,
     VALUE_MAX_BYTES,
     Limits,
 )
@@ -46,9 +47,6 @@ from .rejections import Rejections
 from .throttle import Failures, Throttle
 
 __all__ = ["Engine", "Export", "Limits", "Session", "Ticket"]
-
-TOKEN_BYTES = 16
-"""Size of a lease's token: nobody guesses 128 bits within its time."""
 
 TOTALS = (
     "hits_total",

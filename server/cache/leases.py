@@ -82,27 +82,21 @@ class Leases(ABC):
             self._end(lease)
         return lease
 
-    def answer(self, key: bytes, outcome: Callable[[str], Outcome]) -> list[Outcome]:
+    def answer(self, key: bytes, outcome: Callable[[str], Outcome]) -> None:
         """Answer all who wait for a key whose lease was decided.
 
         Args:
             key: The key.
             outcome: Returns the answer for a source; called once for each.
-
-        Returns:
-            What was answered, once per ticket.
         """
         flight = self._waiting.flights.get(key)
         if flight is None:
-            return []
-        told = []
+            return
         for source, tickets in list(flight.waiters.items()):
             what = outcome(source)
             for ticket in list(tickets):
                 self._tell(ticket, what)
-                told.append(what)
         self._waiting.drop_if_idle(flight)
-        return told
 
     def withdraw(self, ticket: Ticket) -> None:
         """End the wait of a ticket without an answer; nothing happens if it has ended."""

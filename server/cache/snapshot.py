@@ -26,13 +26,20 @@ import msgpack  # type: ignore[import-untyped]
 
 from ..errors import OigError
 from .counters import SAME_PASSWORDS, Failures
-from .engine import TOKEN_BYTES, Export
+from .engine import Export
 from .epoch import ORIGIN_BYTES, Epoch
 from .held import Entry
 from .holds import Hold
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, chain
-from .limits import ANSWER_MAX_BYTES, KEY_BYTES, SOURCE_MAX_CHARS, TTL_MAX, VALUE_MAX_BYTES
+from .limits import (
+    ANSWER_MAX_BYTES,
+    KEY_BYTES,
+    SOURCE_MAX_CHARS,
+    TOKEN_BYTES,
+    TTL_MAX,
+    VALUE_MAX_BYTES,
+)
 
 MAGIC = b"OIGCACHE"
 

@@ -64,6 +64,8 @@ class KnownSources:
         """Note that `source` proved the password of `account`."""
         latest = self._latest.get(account)
         enough = now + self._lasts * (1.0 - SLACK)
+        if latest is not None and latest.source == source and latest.until >= enough:
+            return  # nearly every look-up ends here: no generator for it
         for one in chain(latest):
             if one.source == source and one.until >= enough:
                 return

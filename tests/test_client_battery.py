@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from client.__main__ import main
-from client.battery import live, notices, past, words
+from client.battery import live, notices, past, watch, words
 from client.exit_codes import ExitCode
 from client.failures import ToolFailure, UsageFailure
 from client.login import Login
@@ -301,6 +301,53 @@ def test_watching_draws_in_place_until_ctrl_c(screen):
     assert watched.wait() == ExitCode.OK
     assert "Traceback" not in watched.text
     assert not watched.screen.cursor.hidden
+
+
+BUSY = "OIG Cloud answered 503: it is overloaded. Try again in a minute."
+REJECTED = "OIG Cloud rejected this e-mail and password."
+
+
+@pytest.fixture
+def watched(client, monkeypatch):
+    """Watch what is looked at in turn, until somebody presses Ctrl-C."""
+
+    def run(*looks):
+        waiting = iter([*looks, KeyboardInterrupt()])
+
+        def looked(_session, _options):
+            found = next(waiting)
+            if isinstance(found, BaseException):
+                raise found
+            return found
+
+        monkeypatch.setattr(watch, "looked", looked)
+        monkeypatch.setattr("client.battery.watch.time.sleep", lambda _seconds: None)
+        return client("live", "--watch", "1")
+
+    return run
+
+
+def test_watching_goes_on_after_what_passes(watched):
+    code, out, err = watched(box.live(), ToolFailure(BUSY), ToolFailure(BUSY), box.live())
+    assert code == ExitCode.OK
+    assert out.count(f"Box {box.ID}") == 2
+    assert err.count(BUSY) == 2
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [ToolFailure(BUSY)],
+        [box.live(), ToolFailure(REJECTED)],
+        [box.live(), ToolFailure("This account may not use this server.")],
+        [box.live(), ToolFailure("Wrong arguments for get_live_data: `box_id` ...")],
+    ],
+    ids=["at first", "rejected", "denied", "usage"],
+)
+def test_watching_ends_where_only_the_person_can_mend_it(watched, looks):
+    code, _, err = watched(*looks)
+    assert code == ExitCode.TOOL
+    assert looks[-1].message in err
 
 
 def test_everything_fits_a_terminal(screen):

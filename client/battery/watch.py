@@ -11,13 +11,16 @@ from datetime import datetime
 from typing import Any
 
 from ..calling import login_of
-from ..failures import Failure, NotMcp, Unreachable
+from ..failures import Failure, NotMcp, ToolFailure, Unreachable
 from ..options import Options
 from ..session import Session
 from .tools import looked
 
 Show = Callable[[Mapping[str, Any] | None, Failure | None], None]
 """Shows the latest values, and why there are no newer ones."""
+
+FINAL = ("rejected", "may not use", "whose data", "Wrong arguments")
+"""Words of a tool's failure that only the person can mend. All others may pass: the portal's."""
 
 
 def watch(session: Session, options: Options, seconds: float) -> None:
@@ -44,15 +47,24 @@ def _ticks(
     session: Session, options: Options, seconds: float
 ) -> Iterator[tuple[Failure | None, Mapping[str, Any] | None]]:
     due = time.monotonic()
+    seen = False
     while True:
         try:
-            yield None, looked(session, options)
+            values = looked(session, options)
         except Unreachable as failure:
             yield failure, None
         except NotMcp as failure:
             if not failure.passing:
                 raise
             yield failure, None
+        except ToolFailure as failure:
+            # A first look that fails is told like that of any command.
+            if not seen or any(word in failure.message for word in FINAL):
+                raise
+            yield failure, None
+        else:
+            seen = True
+            yield None, values
         # What a late answer has cost is not caught up.
         due = max(due + seconds, time.monotonic())
         time.sleep(max(0.0, due - time.monotonic()))

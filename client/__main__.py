@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -45,6 +46,8 @@ def run() -> None:
     for name in ("mcp", "keyring"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
+    # As an exception, so that the terminal gets its cursor and its echo back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.TERMINATED))
     sys.exit(main(sys.argv[1:]))
 
 

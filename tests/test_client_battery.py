@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import signal
 import sys
 from datetime import UTC
 
@@ -279,8 +280,8 @@ def screen(terminal, tmp_path, box_server):
     ring = tmp_path / "keyring.json"
     ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
 
-    def start(*argv):
-        env = environment("InFile", ring) | {"OIG_MCP_URL": box_server.url}
+    def start(*argv, **more):
+        env = environment("InFile", ring) | {"OIG_MCP_URL": box_server.url} | more
         return terminal([sys.executable, "-m", "client", *argv], env)
 
     return start
@@ -348,6 +349,23 @@ def test_watching_ends_where_only_the_person_can_mend_it(watched, looks):
     code, _, err = watched(*looks)
     assert code == ExitCode.TOOL
     assert looks[-1].message in err
+
+
+def test_a_watch_that_is_terminated_gives_the_cursor_back(screen):
+    watched = screen("live", "--watch", "1")
+    watched.expect("Box 2206237016")
+    watched.process.terminate()
+    assert watched.wait() == 128 + signal.SIGTERM
+    assert "Traceback" not in watched.text
+    assert not watched.screen.cursor.hidden
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_one_drawing_after_the_other(screen):
+    watched = screen("live", "--watch", "1", TERM="dumb")
+    watched.until(lambda: watched.raw.count(b"Box 2206237016") > 1, "two drawings")
+    watched.send("\x03")
+    assert watched.wait() == ExitCode.OK
+    assert b"\x1b" not in watched.raw
 
 
 def test_everything_fits_a_terminal(screen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -71,9 +72,9 @@ def _ticks(
 
 
 def _display(session: Session) -> AbstractContextManager[Show]:
-    if sys.stdout.isatty() and not session.output.as_json:
-        return _drawn(session)
-    return _told(session)
+    # A dumb terminal cannot move its cursor back over what was drawn before.
+    draws = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return _drawn(session) if draws and not session.output.as_json else _told(session)
 
 
 @contextmanager

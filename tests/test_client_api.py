@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 
 import pytest
 
@@ -63,6 +64,9 @@ def test_a_tool_that_went_away_meanwhile_is_told(mcp_server):
         ("/json", "not_mcp_json"),
         ("/garbage", "not_mcp_json"),
         ("/strange", "garbage"),
+        ("/trickle", "html"),
+        ("/long", "too_long"),
+        ("/zipped", "compressed"),
         ("/no", "refused_by_server"),
         ("/moved", "refused_by_server"),
     ],
@@ -103,6 +107,23 @@ def test_a_host_that_does_not_exist_is_told():
     with pytest.raises(Unreachable, match=r"no host 'nowhere\.invalid'") as caught:
         endpoint("http://nowhere.invalid/mcp").catalogue()
     assert caught.value.kind == "dns"
+
+
+def test_a_resolver_that_says_nothing_is_not_waited_for(monkeypatch):
+    answered = threading.Event()
+
+    def slow(*_args, **_more):
+        answered.wait(PATIENCE)
+        raise socket.gaierror(socket.EAI_AGAIN, "nobody answers")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    started = time.monotonic()
+    with pytest.raises(Unreachable) as caught:
+        endpoint("http://slow.example/mcp", timeout=0.3).catalogue()
+    took = time.monotonic() - started
+    answered.set()
+    assert caught.value.kind in {"timeout", "connect_timeout"}
+    assert took < PATIENCE / 2
 
 
 def test_encryption_where_there_is_none_is_told(mcp_server):

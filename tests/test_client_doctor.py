@@ -127,6 +127,13 @@ def test_something_else_at_the_address_is_told_with_its_cure(doctor, odd_server,
     assert (code, report["first_wrong"]) == (ExitCode.NOT_MCP, step)
 
 
+def test_an_answer_that_never_comes_to_its_end_is_not_waited_for(doctor, odd_server):
+    code, report = doctor(odd_server.url.replace("/mcp", "/trickle"), "--timeout", "1")
+    assert (code, report["first_wrong"]) == (ExitCode.UNREACHABLE, "host")
+    assert report["steps"][-1]["kind"] == "timeout"
+    assert report["steps"][-1]["milliseconds"] < 10_000
+
+
 def test_a_server_of_before_is_greeted_in_the_older_way(doctor, old_server):
     _, report = doctor(old_server.url)
     assert status(report)["protocol"] == "warning"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import socket
 import ssl
-import threading
 from datetime import UTC, datetime
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,6 +13,7 @@ import httpx2
 from ..address import is_here, shown
 from ..exit_codes import ExitCode
 from ..outages import START
+from ..unawaited import begun
 from .finding import Finding, doubtful, passed_over, well, wrong
 from .visit import Visit
 
@@ -97,25 +96,11 @@ def name(visit: Visit) -> Finding:
 
 
 def _looked_up(host: str, port: int, seconds: float) -> tuple[str, ...]:
-    """Look up in a thread, for the system's resolver knows no time limit."""
-    answers: queue.Queue[tuple[str, ...] | OSError] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as exc:
-            answers.put(exc if isinstance(exc, OSError) else OSError("not a name"))
-        else:
-            answers.put(tuple(dict.fromkeys(str(one[4][0]) for one in found)))
-
-    threading.Thread(target=ask, daemon=True).start()
     try:
-        answer = answers.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError from None
-    if isinstance(answer, OSError):
-        raise answer
-    return answer
+        found = begun(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM).result(seconds)
+    except UnicodeError:
+        raise OSError("not a name") from None
+    return tuple(dict.fromkeys(str(one[4][0]) for one in found))
 
 
 def connection(visit: Visit) -> Finding:

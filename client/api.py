@@ -23,12 +23,13 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import Implementation
 
 from . import catalogue as offers
-from .address import is_here, shown
+from .address import shown
 from .answers import Answer, judge
+from .connecting import connecting
 from .failures import Failure, NotMcp, Unreachable
 from .identity import Identity
 from .login import Login
-from .outages import explain
+from .outages import explain, leaves
 from .unawaited import Unawaited
 from .version import version
 
@@ -46,7 +47,10 @@ JSON = "application/json"
 
 
 def _run(function: Callable[[], Awaitable[T]]) -> T:
-    """Run to the end. Ctrl-C stays Ctrl-C, even if the SDK ends with an error when cancelled."""
+    """Run to the end. Ctrl-C stays Ctrl-C, even if the SDK ends with an error when cancelled.
+
+    A second one hits the SDK in the middle of its cleaning up, and comes wrapped in groups.
+    """
 
     async def watched() -> T:
         # Names are looked up there.
@@ -59,7 +63,13 @@ def _run(function: Callable[[], Awaitable[T]]) -> T:
                 raise KeyboardInterrupt from None
             raise
 
-    return anyio.run(watched)
+    try:
+        return anyio.run(watched)
+    except BaseExceptionGroup as group:
+        for stop in (KeyboardInterrupt, SystemExit):
+            if (stopped := group.subgroup(stop)) is not None:
+                raise next(leaves(stopped)) from None
+        raise
 
 
 @dataclass(slots=True)
@@ -196,14 +206,14 @@ class Endpoint:
         return answers[0]
 
     def _http(self, witness: _Witness, login: Login | None) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
+        return connecting(
+            httpx2.AsyncClient,
+            self.url,
             auth=None if login is None else Identity(self.url, login),
             timeout=httpx2.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout)),
             # What is compressed may unpack to anything, and nothing here is long.
             headers={"Accept-Encoding": "identity"},
             event_hooks={"request": [witness.asked], "response": [witness.answered]},
-            # No proxy leads to this very machine, whatever HTTP_PROXY says.
-            trust_env=not is_here(self.url),
         )
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from client.api import Endpoint
+from client.api import Endpoint, _run
 from client.failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
 
 pytest_plugins = ("tests.client_servers",)
@@ -124,6 +124,16 @@ def test_a_resolver_that_says_nothing_is_not_waited_for(monkeypatch):
     answered.set()
     assert caught.value.kind in {"timeout", "connect_timeout"}
     assert took < PATIENCE / 2
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_a_second_ctrl_c_in_the_middle_of_cleaning_up_is_still_one(stop):
+    async def interrupted():
+        inner = BaseExceptionGroup("by a task group", [stop()])
+        raise BaseExceptionGroup("by another", [ValueError(), inner])
+
+    with pytest.raises(stop):
+        _run(interrupted)
 
 
 def test_encryption_where_there_is_none_is_told(mcp_server):

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from client.__main__ import main
+from client.connecting import connecting
 from client.doctor import eyes, http, network
 from client.doctor.finding import Mark
 from client.doctor.visit import Reply, Visit
@@ -205,6 +207,21 @@ def test_a_certificate_is_judged(tmp_path, monkeypatch, host, days, trusted, mar
         found = network.encryption(visit(f"https://localhost:{port}/mcp", addresses=("127.0.0.1",)))
     assert (found.mark, found.ends) == (mark, mark is Mark.WRONG), found
     assert words in found.text
+
+
+def test_a_certificate_of_ones_own_is_trusted_on_this_machine_too(tmp_path, monkeypatch):
+    root = Certified.root()
+    (tmp_path / "root.pem").write_bytes(root.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    with tls(root.server("localhost"), tmp_path) as port:
+        url = f"https://localhost:{port}/mcp"
+        # Hands are shaken; what comes after does not matter here.
+        with (
+            connecting(httpx2.Client, url, timeout=20) as client,
+            pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)),
+        ):
+            client.get(url)
 
 
 def visit(url, **more):

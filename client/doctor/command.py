@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx2
 
-from ..address import is_here
+from ..connecting import connecting
 from ..failures import Failure
+from ..home import home
 from ..options import Options
 from ..session import Session
 from ..setup.places import file_of
@@ -67,10 +68,11 @@ def examine(session: Session, options: Options) -> int:
 
 
 def _client(options: Options) -> httpx2.Client:
-    return httpx2.Client(
+    return connecting(
+        httpx2.Client,
+        options.url,
         timeout=patience(options.timeout),
         headers={"Accept": "application/json", "User-Agent": f"oig-client/{version()}"},
-        trust_env=not is_here(options.url),
     )
 
 
@@ -102,7 +104,7 @@ def _config() -> Path:
     place = file_of(
         "claude-desktop",
         system=sys.platform,
-        home=Path.home(),
+        home=home(),
         folder=Path.cwd(),
         environ=os.environ,
     )

@@ -8,9 +8,8 @@ import ssl
 from datetime import UTC, datetime
 from urllib.request import getproxies, proxy_bypass
 
-import httpx2
-
 from ..address import is_here, shown
+from ..connecting import trusting
 from ..exit_codes import ExitCode
 from ..outages import START
 from ..unawaited import begun
@@ -165,7 +164,7 @@ def encryption(visit: Visit) -> Finding:
 
 def _shaken_hands(visit: Visit) -> Finding:
     # The very context that requests are sent with.
-    context = httpx2.create_ssl_context()
+    context = trusting()
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(
             socket.create_connection((visit.addresses[0], visit.port), visit.patience)

@@ -55,8 +55,8 @@ def main(argv: Sequence[str]) -> int:
 def run() -> None:
     """Run as a program."""
     # The SDK logs messages whole at DEBUG, arguments and all, and its tracebacks help nobody here;
-    # nor do the keyring's about backends that are not there.
-    for name in ("mcp", "keyring"):
+    # nor do the keyring's about backends that are not there, nor asyncio's of what SIGTERM ended.
+    for name in ("mcp", "keyring", "asyncio"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
     # As an exception, so that the terminal gets its cursor and its echo back.

@@ -101,6 +101,39 @@ def test_a_result_that_lacks_everything_is_still_shown():
         past.as_csv({})
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -(10**400), True, "7", [7]])
+def test_what_is_no_reading_is_not_known(value):
+    readings = {
+        "age_s": value,
+        "solar": {"power_w": value},
+        "battery": {"state_of_charge_percent": value},
+    }
+    text = drawn(live.dashboard(readings, now=box.NOW, framed=False))
+    assert re.search(r"^Solar +- +-", text, re.MULTILINE)
+    assert "Charge   -" in text
+    assert "age unknown" in text
+
+
+@pytest.mark.parametrize(
+    "odd", [{"warnings": 5}, {"solar": {"strings": 5}}, {"unknown": "x"}, {"solar": 5}]
+)
+def test_what_is_no_list_is_an_empty_one(odd):
+    assert "Box -" in drawn(live.dashboard(odd, now=box.NOW, framed=True))
+
+
+def test_a_time_after_the_year_9999_is_not_known():
+    assert words.moment("9999-12-31T23:59:59-05:00", UTC) is None
+    assert "at -," in drawn(
+        live.dashboard({"measured_at": "9999-12-31T23:59:59-05:00"}, now=box.NOW, framed=False)
+    )
+
+
+def test_a_quantity_without_its_unit_and_a_series_without_times_are_shown():
+    values = {"quantities": [{"name": "power_w", "mean": [1]}], "times": 5}
+    assert "power_w, -" in drawn(past.page(values, None, zone=UTC, width=80, framed=False))
+    assert past.as_csv(values) == "time,power_w\r\n"
+
+
 @pytest.mark.parametrize("framed", [True, False])
 def test_a_series_is_drawn_with_gaps_and_summed_up(framed):
     powers = [*range(0, 1000, 10), *[None] * 50, *range(1000, 0, -10)]
@@ -266,6 +299,32 @@ def test_notifications_of_an_empty_list_say_so(client):
     assert code == ExitCode.OK
     assert "no notifications" in out
     assert "! The portal's list of notifications is empty" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "values"),
+    [
+        (["live", "--json"], {"solar": {"power_w": float("nan")}}),
+        (["notifications"], {"warnings": 5}),
+        (["notifications"], {"notifications": [7]}),
+        (["history", "solar", "--from", "2026-11-20"], {"quantities": [{"unit": "W"}]}),
+        (
+            ["history", "solar", "--from", "2026-11-20"],
+            {"quantities": [{"name": "power_w", "mean": 7}], "times": ["2026-11-20T00:00:00Z"]},
+        ),
+        (
+            ["history", "solar", "--from", "2026-11-20", "--csv", "-"],
+            {"quantities": [{"name": "power_w", "mean": 7}], "times": ["2026-11-20T00:00:00Z"]},
+        ),
+    ],
+)
+def test_an_answer_of_another_form_is_the_servers_fault(client, monkeypatch, argv, values):
+    for name in ("looked", "asked"):
+        monkeypatch.setattr(f"client.battery.command.{name}", lambda *_args: values)
+    code, out, err = client(*argv)
+    assert code == ExitCode.TOOL
+    assert "does not have the form" in out + err
+    assert "NaN" not in out
 
 
 def test_another_server_has_no_such_tool(client, mcp_server, capsys):

@@ -251,6 +251,13 @@ def test_clocks_are_compared(seconds, mark):
         )
 
 
+@pytest.mark.parametrize("body", ['{"error": null}', '{"error": 405}', "[]", "no"])
+def test_another_servers_405_is_only_doubtful(body):
+    now = datetime.now(UTC)
+    found = http.endpoint(visit("http://localhost/mcp", reply=Reply(405, "", body, None, now)))
+    assert (found.mark, found.kind) == (Mark.WARNING, "other_405")
+
+
 @pytest.mark.parametrize(
     ("url", "addresses", "kind"),
     [

@@ -16,6 +16,7 @@ from .words import (
     UNKNOWN,
     ago,
     clock,
+    entries,
     kilowatt_hours,
     measured,
     moment,
@@ -137,8 +138,7 @@ def _bar(share: float, width: int, *, framed: bool) -> str:
 
 
 def _strings(values: Mapping[str, Any]) -> str:
-    strings = part(values, "solar", "strings")
-    powers = [watts(part(one, "power_w")) for one in strings or ()]
+    powers = [watts(part(one, "power_w")) for one in entries(values, "solar", "strings")]
     return " + ".join(powers) if len(powers) > 1 else ""
 
 
@@ -208,13 +208,13 @@ def _today(values: Mapping[str, Any]) -> RenderableType:
 
 
 def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:
-    warnings = [clean(one) for one in values.get("warnings") or ()]
+    warnings = [clean(one) for one in entries(values, "warnings")]
     note = part(values, "export", "note")
     if note is not None:
         warnings.append(clean(note))
     if switch(values.get("live_data")) == "off" and not warnings:
         warnings.append("Live data is off: powers come every 5 minutes.")
-    reasons = [clean(part(one, "why")) for one in values.get("unknown") or ()]
+    reasons = [clean(part(one, "why")) for one in entries(values, "unknown")]
     if warnings or reasons:
         yield Text()
     for warning in warnings:

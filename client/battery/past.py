@@ -16,9 +16,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..failures import ToolFailure, UsageFailure
+from ..failures import BadResult, UsageFailure
 from ..views import clean
-from .words import kilowatt_hours, measured, moment, number, part, text
+from .words import entries, kilowatt_hours, measured, moment, number, part, text
 
 PREFERRED = "power_w"
 """The quantity that a series is mostly looked at for."""
@@ -33,16 +33,13 @@ def quantities(values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the quantities of a series by name.
 
     Raises:
-        ToolFailure: The result has none.
+        BadResult: The result has none.
     """
-    found = values.get("quantities")
-    if not isinstance(found, Sequence) or not found:
-        raise ToolFailure(
-            "get_history succeeded, but not with the fields this oig-client knows. Update "
-            "oig-client or the server.",
-            kind="bad_result",
-        )
-    return {str(one["name"]): one for one in found if isinstance(one, Mapping) and "name" in one}
+    listed = entries(values, "quantities")
+    found = {str(one["name"]): one for one in listed if isinstance(one, Mapping) and "name" in one}
+    if not found:
+        raise BadResult
+    return found
 
 
 def chosen(values: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
@@ -76,7 +73,7 @@ def page(
     """
     quantity = chosen(values, name)
     head = (
-        f"{text(values.get('series'))}: {clean(quantity['name'])}, {clean(quantity['unit'])}, "
+        f"{text(values.get('series'))}: {text(quantity['name'])}, {text(quantity.get('unit'))}, "
         f"{text(values.get('first_day'))} to {text(values.get('last_day'))}"
     )
     parts: list[RenderableType] = [
@@ -98,7 +95,7 @@ def curve(
     framed: bool,
 ) -> Text:
     """Draw one quantity; where nothing is known, nothing is drawn."""
-    times = [moment(one, zone) for one in values.get("times") or ()]
+    times = [moment(one, zone) for one in entries(values, "times")]
     points = [
         (when, found)
         for when, value in zip(times, quantity.get("mean") or (), strict=False)
@@ -179,7 +176,7 @@ def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:
         columns.append((name, quantity.get("mean") or ()))
         columns += [(f"{name}_{each}", quantity[each]) for each in DETAILS if quantity.get(each)]
     yield ["time", *(name for name, _ in columns)]
-    for place, when in enumerate(values.get("times") or ()):
+    for place, when in enumerate(entries(values, "times")):
         cells = (column[place] if place < len(column) else None for _, column in columns)
         yield [str(when), *("" if number(cell) is None else str(cell) for cell in cells)]
 

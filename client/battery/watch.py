@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..calling import login_of
+from ..drawing import drawing
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable
 from ..options import Options
 from ..session import Session
 from .tools import looked
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 Show = Callable[[Mapping[str, Any] | None, Failure | None], None]
 """Shows the latest values, and why there are no newer ones."""
@@ -84,9 +88,7 @@ def _told(session: Session) -> Iterator[Show]:
             session.output.failure(failure)
         elif values is not None:
             now = datetime.now().astimezone()
-            session.output.result(
-                values, lambda framed: _views().dashboard(values, now=now, framed=framed)
-            )
+            session.output.result(values, drawing("battery.live", "dashboard", values, now=now))
         sys.stdout.flush()
 
     yield show
@@ -101,18 +103,12 @@ def _drawn(session: Session) -> Iterator[Show]:
 
         def show(values: Mapping[str, Any] | None, failure: Failure | None) -> None:
             now = datetime.now().astimezone()
-            parts = []
+            parts: list[RenderableType] = []
             if failure is not None:
                 # Above the rest: what does not fit on the screen is cut at its end.
                 parts.append(Text(f"No newer values. {failure.message}", style="red"))
             if values is not None:
-                parts.append(_views().dashboard(values, now=now, framed=True))
+                parts.append(drawing("battery.live", "dashboard", values, now=now)(True))
             redraw(Group(*parts))
 
         yield show
-
-
-def _views() -> Any:
-    from . import live  # noqa: PLC0415 - rich is not needed for JSON
-
-    return live

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import httpx2
 
 from ..connecting import connecting
+from ..drawing import drawing
 from ..failures import Failure
 from ..home import home
 from ..options import Options
@@ -61,9 +61,7 @@ def examine(session: Session, options: Options) -> int:
         "first_wrong": first.step if first else None,
         "exit_code": int(first.exit_code) if first else 0,
     }
-    session.output.result(
-        value, lambda framed: _views().verdict(first, warned=warned, framed=framed)
-    )
+    session.output.result(value, drawing("doctor.view", "verdict", first, warned=warned))
     return first.exit_code if first else 0
 
 
@@ -77,7 +75,7 @@ def _client(options: Options) -> httpx2.Client:
 
 
 def _tell(session: Session, finding: Finding) -> None:
-    session.output.line(lambda framed: _views().line(finding, framed=framed))
+    session.output.line(drawing("doctor.view", "line", finding))
 
 
 def _found(visit: Visit, assistant: str | None) -> Iterator[Finding]:
@@ -109,9 +107,3 @@ def _config() -> Path:
         environ=os.environ,
     )
     return Path(place)
-
-
-def _views() -> Any:
-    from . import view  # noqa: PLC0415 - rich is not needed for JSON
-
-    return view

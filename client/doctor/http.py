@@ -141,7 +141,7 @@ def endpoint(visit: Visit) -> Finding:
     """See whether this is the endpoint: it wants POST and says so."""
     reply = visit.reply
     assert reply is not None, "the step before has fetched it"
-    if reply.status == HTTPStatus.METHOD_NOT_ALLOWED and "MCP" in _decoded(reply).get("error", ""):
+    if reply.status == HTTPStatus.METHOD_NOT_ALLOWED and "MCP" in str(_decoded(reply).get("error")):
         return well("GET is refused with 405 and a hint, as it should be")
     if reply.status == HTTPStatus.METHOD_NOT_ALLOWED:
         return doubtful(

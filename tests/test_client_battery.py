@@ -58,6 +58,20 @@ def test_the_dashboard_shows_flows_charge_and_the_day(framed):
     assert len(text.splitlines()) <= 24
 
 
+@pytest.mark.parametrize("width", [69, 40, 30])
+def test_no_number_is_cut_however_narrow_the_terminal_is(width):
+    huge = box.live() | {"grid": {"power_w": 10**11, "flow": "importing"}}
+    text = drawn(live.dashboard(huge, now=box.NOW, framed=True), width=width)
+    flat = " ".join(re.sub("[\u2502\n ]+", " ", text).split())
+    for part in ("2450 W", "100000000000 W", "72 %", "5.30 kWh", "12.34 kWh", "2.87 kWh to full"):
+        assert part in flat, part
+    powers = box.past(*range(0, 90000, 1000))
+    text = drawn(past.page(powers, None, zone=UTC, width=width, framed=True), width=width)
+    for part in ("string_1_power_w", "89000.0 W", "300.0 V"):
+        assert part in text, part
+    assert "\u2026" not in flat + text
+
+
 def test_a_bar_is_as_long_as_its_power():
     text = drawn(live.dashboard(box.live(), now=box.NOW, framed=False))
     bars = {line.split()[0]: line.count("#") for line in text.splitlines() if "#" in line}

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ..failures import BadResult, UsageFailure
 from ..views import clean
+from .fitting import Fitting
 from .words import entries, kilowatt_hours, measured, moment, number, part, text
 
 PREFERRED = "power_w"
@@ -150,13 +151,15 @@ def _label(when: datetime, ticks: Sequence[datetime]) -> str:
     return f"{when:%d.%m. %H:%M}" if several else f"{when:%H:%M}"
 
 
-def _summary(values: Mapping[str, Any]) -> Table:
+def _summary(values: Mapping[str, Any]) -> RenderableType:
+    titles = ("Lowest", "Mean", "Highest", "Positive", "Negative")
     table = Table.grid(padding=(0, 2))
-    for title in ("Quantity", "Lowest", "Mean", "Highest", "Positive", "Negative"):
+    for title in ("Quantity", *titles):
         table.add_column(header=title, justify="left" if title == "Quantity" else "right")
     table.add_row(*(Text(str(one.header), style="bold") for one in table.columns))
+    lines: list[RenderableType] = []
     for name, quantity in quantities(values).items():
-        unit = {"degrees Celsius": "C"}.get(str(quantity.get("unit")), str(quantity.get("unit")))
+        unit = text(quantity.get("unit")).replace("degrees Celsius", "C")
         summary = quantity.get("summary")
         cells = [measured(part(summary, each), unit) for each in ("minimum", "mean", "maximum")]
         energy = [
@@ -164,8 +167,13 @@ def _summary(values: Mapping[str, Any]) -> Table:
             for sign in ("positive", "negative")
         ]
         # Only powers have an energy; its absence elsewhere is no gap.
-        table.add_row(clean(name), *map(clean, cells), *(energy if unit == "W" else ["", ""]))
-    return table
+        found = [*map(clean, cells), *(energy if unit == "W" else ["", ""])]
+        table.add_row(clean(name), *found)
+        lines.append(Text(clean(name), style="bold"))
+        lines += [
+            Text(f"  {title:<9}{cell}") for title, cell in zip(titles, found, strict=True) if cell
+        ]
+    return Fitting(table, Group(*lines))
 
 
 def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from client.api import Endpoint, _run
+from client.doctor import network
+from client.doctor.visit import Visit
 from client.failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
 
 pytest_plugins = ("tests.client_servers",)
@@ -140,6 +146,21 @@ def test_encryption_where_there_is_none_is_told(mcp_server):
     with pytest.raises(Unreachable, match="http:// instead") as caught:
         endpoint(mcp_server.url.replace("http:", "https:")).catalogue()
     assert caught.value.kind == "tls"
+
+
+@pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EHOSTUNREACH])
+def test_a_network_without_a_way_there_is_not_told_as_refused(monkeypatch, number):
+    def connect(*_args, **_more):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    with pytest.raises(Unreachable, match="no way from here") as caught:
+        endpoint("http://[2001:db8::1]/mcp").catalogue()
+    assert caught.value.kind == "no_way"
+    nobody: Any = None
+    place = Visit(nobody, "http://[2001:db8::1]/mcp", 5, Path("/nowhere"), nobody)
+    place.addresses = ("2001:db8::1",)
+    assert network.connection(place).kind == "no_way"
 
 
 def test_a_proxy_is_never_asked_for_this_very_machine(mcp_server, monkeypatch, closed_port):

@@ -11,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 from ..address import is_here, shown
 from ..connecting import trusting
 from ..exit_codes import ExitCode
-from ..outages import START
+from ..outages import START, no_way
 from ..unawaited import begun
 from .finding import Finding, doubtful, passed_over, well, wrong
 from .visit import Visit
@@ -122,6 +122,14 @@ def connection(visit: Visit) -> Finding:
                 "some_addresses",
             )
         return well(f"Port {visit.port} is open at {each}")
+    if (why := no_way(refused.values())) is not None:
+        return wrong(
+            f"There is no way from here to {visit.host} ({why}).",
+            "Check this machine's network and the address in --url or OIG_MCP_URL.",
+            "no_way",
+            exit_code=ExitCode.UNREACHABLE,
+            ends=True,
+        )
     silent = all(isinstance(exc, TimeoutError) for exc in refused.values())
     what = "Nobody answers" if silent else "Nothing listens"
     cure = "The machine is off or a firewall drops connections. " if silent else ""

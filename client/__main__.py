@@ -113,12 +113,12 @@ def _carry_out(options: Options) -> int:
     if options.command == "version":
         _print_version(options)
         return ExitCode.OK
+    # Questions go to stderr: in a file nobody would see them.
     interactive = sys.stdin.isatty() and sys.stderr.isatty()
-    in_script = options.command == "shell" and not interactive
     asker = Asker(
         os.environ,
         password_stdin=options.password_stdin,
-        prompts=sys.stdin.isatty() and not in_script,
+        prompts=interactive,
     )
     vault = Vault(options.url, enabled=not options.no_keyring)
     session = Session(options.url, options.timeout, output, asker, vault)

@@ -13,6 +13,7 @@ from typing import NoReturn
 from .address import DEFAULT_URL, checked_url
 from .catalogue import suggestion
 from .control import arguments as control
+from .durations import seconds
 from .failures import SecretOnCommandLine, UsageFailure
 
 DEFAULT_TIMEOUT = 60.0
@@ -302,7 +303,7 @@ def _global_options() -> _Parser:
     )
     group.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds(MAX_TIMEOUT),
         default=DEFAULT_TIMEOUT,
         metavar="SECONDS",
         help="how long to wait for an answer (default: %(default)g)",
@@ -363,16 +364,6 @@ def _unknown(words: Sequence[str], prog: str) -> UsageFailure:
     return UsageFailure(f"{what}. See: {prog} --help")
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= MAX_TIMEOUT:
-        raise argparse.ArgumentTypeError(f"give a number of seconds up to {MAX_TIMEOUT:g}")
-    return value
-
-
 def _one_of(names: Sequence[str]) -> Callable[[str], str]:
     """Take one of these words; argparse's own `choices` would repeat what was typed instead."""
 
@@ -385,7 +376,7 @@ def _one_of(names: Sequence[str]) -> Callable[[str], str]:
 
 
 def _pause(text: str) -> float:
-    value = _seconds(text)
+    value = seconds(MAX_TIMEOUT)(text)
     if value < SHORTEST_PAUSE:
         raise argparse.ArgumentTypeError(f"give at least {SHORTEST_PAUSE:g} second")
     return value

@@ -11,7 +11,6 @@ import sys
 from datetime import UTC
 
 import pytest
-from rich.console import Console
 
 from client.__main__ import main
 from client.battery import live, notices, past, watch, words
@@ -21,18 +20,9 @@ from client.login import Login
 
 from . import client_battery as box
 from .client_keyring import environment
+from .drawing import drawn
 
 pytest_plugins = ("tests.client_servers", "tests.terminal")
-
-
-def drawn(view, *, width=80, colour=False):
-    file = io.StringIO()
-    Console(
-        file=file, width=width, force_terminal=colour, markup=False, emoji=False, highlight=False
-    ).print(view)
-    lines = [line.rstrip() for line in file.getvalue().splitlines()]
-    assert max(map(len, lines)) <= width or colour
-    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("framed", [True, False])

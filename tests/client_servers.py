@@ -35,8 +35,12 @@ class Process:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.listen = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listen.getsockname()[1]
+        # Bound and never listening: while the server is away nobody else gets its port.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port = self._held.getsockname()[1]
+        self.listen = socket.create_server(("127.0.0.1", self.port), backlog=64)
         self.url = f"http://127.0.0.1:{self.port}/mcp"
         self.start()
 
@@ -60,6 +64,10 @@ class Process:
         self.stop()
         self.listen.close()
 
+    def close(self) -> None:
+        self.vanish()
+        self._held.close()
+
     def come_back(self) -> None:
         self.listen = socket.create_server(("127.0.0.1", self.port), backlog=64)
         self.start()
@@ -71,7 +79,7 @@ def running(kind: str) -> Iterator[Process]:
     try:
         yield server
     finally:
-        server.vanish()
+        server.close()
 
 
 @pytest.fixture(scope="session")

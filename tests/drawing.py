@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 
-def drawn(view: Any, *, width: int = 80, colour: bool = False) -> str:
+def drawn(view: Any, width: int = 80, *, colour: bool = False) -> str:
     """Return a view as it is drawn, without the blanks at the ends of its lines."""
     file = io.StringIO()
     Console(

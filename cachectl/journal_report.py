@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .blocks import Block, Report, Table
-from .units import UNKNOWN, amount, text
+from .blocks import Block, Report
+from .units import amount, text
 
 if TYPE_CHECKING:
     from server.control.record import Record
@@ -41,25 +41,23 @@ def _data(record: Record, now: float) -> dict[str, Any]:
 def _blocks(total: int, records: Sequence[Record], now: float) -> tuple[Block, ...]:
     if not total:
         return ("No changes.",)
-    rows = tuple(
-        (
-            _moment(record.at),
-            record.fingerprint,
-            text(record.client),
-            text(record.box),
-            text(record.before),
-            text(record.after),
-            record.status(now),
-            UNKNOWN if record.seconds is None else f"{record.seconds:.0f} s",
-            record.id,
-        )
-        for record in records
-    )
-    headers = ("time", "account", "client", "box", "before", "after", "status", "took", "id")
     line = amount(total, "change")
-    if len(rows) < total:
-        line += f", latest first; {len(rows):,} shown (--limit N shows more)"
-    return (Table("", headers, rows, numbers=range(7, 8)), f"{line}.")
+    if len(records) < total:
+        line += f", latest first; {len(records):,} shown (--limit N shows more)"
+    return (*(_entry(record, now) for record in records), f"{line}.")
+
+
+def _entry(record: Record, now: float) -> str:
+    """Write one change as some lines: in a table, terminals would cut what one wants to copy."""
+    took = "" if record.seconds is None else f", {record.seconds:.0f} s"
+    head = (_moment(record.at), record.id, f"box {text(record.box)}", record.status(now) + took)
+    return "\n".join(
+        (
+            "  ".join(head),
+            f"  {text(record.before)} -> {text(record.after)}",
+            f"  account {record.fingerprint}, client {text(record.client)}",
+        )
+    )
 
 
 def _moment(seconds: float) -> str:

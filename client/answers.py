@@ -68,6 +68,8 @@ def judge(answer: Answer) -> NotMcp | None:
         return None  # nothing to read; redirects are followed or told by the SDK
     if answer.status < 400:
         return _judge_success(answer)
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.is_jsonrpc:
+        return None  # no proxy's, but the words of a server that stops
     told_later = answer.is_jsonrpc or (answer.method == PROBE and answer.status in {400, 404})
     if answer.status < 500 and answer.status not in REFUSALS and told_later:
         return None

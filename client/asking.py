@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from .failures import UsageFailure
+from .readable import clean, one_line
 
 MAX_LINE = 4096
 """Bytes read for a password: more than any portal takes, and a bound on what is piped in."""
@@ -50,7 +51,7 @@ class Asker:
             if optional:
                 return None
             raise UsageFailure(_nobody_to_ask(name), kind="missing_secret")
-        answer = _without_echo(f"{label}: ")
+        answer = _without_echo(f"{one_line(label)}: ")
         if not answer and optional:
             return None
         return _usable(answer, name)
@@ -62,9 +63,9 @@ class Asker:
             UsageFailure: There is nobody to ask.
         """
         assert self.prompts, "the caller asks only where somebody can answer"
-        sys.stderr.write(f"{label}: ")
-        sys.stderr.flush()
         with _own_line():
+            sys.stderr.write(f"{one_line(label)}: ")
+            sys.stderr.flush()
             line = sys.stdin.readline()
         if not line:
             sys.stderr.write("\n")
@@ -83,7 +84,7 @@ class Asker:
 
     def say(self, text: str) -> None:
         """Tell the person why the last answer cannot be used."""
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{clean(text)}\n")
 
     def _provided(self) -> str | None:
         if self._password_stdin and not sys.stdin.isatty():

@@ -41,10 +41,13 @@ def called(
 
 def login_of(session: Session, email: str | None, kept: Login | None) -> Login | None:
     """Return the login to show: the kept one, unless another e-mail or a password is given."""
-    if email is None:
-        return kept
-    if kept is not None and kept.email == email and not session.asker.has_password:
-        return kept
+    if email is None and kept is None:
+        return None
+    if kept is not None and email in {None, kept.email}:
+        if not session.asker.has_password:
+            return kept
+        email = kept.email
+    assert email is not None, "there is a kept one, or another is named"
     password = session.asker.secret("password", "password (not shown)")
     assert password is not None, "only an optional secret may be left out"
     return Login(email, password)

@@ -84,6 +84,12 @@ class Tool:
         hints = self.annotations
         return hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True
 
+    @property
+    def destructive(self) -> bool:
+        """True when the server says that calling may overwrite or delete something."""
+        hints = self.annotations
+        return hints.get("destructiveHint") is True and hints.get("readOnlyHint") is not True
+
 
 @dataclass(frozen=True, slots=True)
 class Server:

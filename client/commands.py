@@ -9,6 +9,7 @@ from typing import Any
 from .arguments import from_words
 from .calling import called
 from .catalogue import Result, Tool
+from .consent import consent
 from .drawing import drawing
 from .failures import NotMcp, ToolFailure, UsageFailure
 from .session import Session
@@ -35,10 +36,30 @@ def describe(session: Session, name: str) -> None:
     session.output.result(_as_json(tool), drawing("views", "tool_page", tool))
 
 
-def call(session: Session, name: str, words: tuple[str, ...], email: str | None = None) -> None:
-    """Call a tool with `key=value` words, asking for what is missing."""
+def call(
+    session: Session,
+    name: str,
+    words: tuple[str, ...],
+    email: str | None = None,
+    *,
+    yes: bool = False,
+) -> None:
+    """Call a tool with `key=value` words, asking for what is missing.
+
+    Args:
+        session: Whom to ask.
+        name: The tool.
+        words: What was typed.
+        email: Whose data; that of the kept login if None.
+        yes: Call a destructive tool without asking.
+
+    Raises:
+        UsageFailure: It is destructive, and that was not confirmed.
+    """
     tool = session.look().tool(name)
-    result = called(session, tool, from_words(tool, words), email)
+    arguments = from_words(tool, words)
+    consent(session, tool, given=yes)
+    result = called(session, tool, arguments, email)
     session.output.result(
         {"tool": name, "structured_content": result.structured, "content": list(result.content)},
         drawing("views", "result_view", result),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -9,8 +11,11 @@ from prompt_toolkit.document import Document
 
 from .catalogue import Catalogue, Tool
 from .options import AS_PROGRAM, SERIES, options_of
+from .readable import one_line
 from .schema import show
-from .views import clean
+
+WORD = re.compile(r"""(?:[^\s'"]|'[^']*(?:'|\Z)|"[^"]*(?:"|\Z))+""")
+"""A word of a line; a quote that is still open goes on to the end."""
 
 
 class ShellCompleter(Completer):
@@ -33,13 +38,16 @@ class ShellCompleter(Completer):
         complete_event: CompleteEvent,  # noqa: ARG002 - the editor's interface
     ) -> Iterable[Completion]:
         """Yield what may stand at the cursor."""
-        words = document.text_before_cursor.split()
-        typed = "" if document.text_before_cursor[-1:].isspace() or not words else words.pop()
-        for text, meta in self._candidates(words, typed):
-            if text.startswith(typed):
+        line = document.text_before_cursor
+        before = WORD.findall(line)
+        typed = before.pop() if before and line.endswith(before[-1]) else ""
+        meant = _unquoted(typed)
+        for text, meta in self._candidates([*map(_unquoted, before)], meant):
+            # What cannot be shown as it is cannot be chosen.
+            if text.startswith(meant) and text == one_line(text):
                 # A chosen word ends; a parameter's name goes on with its value.
                 end = "" if text.endswith("=") else " "
-                yield Completion(text + end, -len(typed), display=text, display_meta=meta)
+                yield Completion(_quoted(text) + end, -len(typed), display=text, display_meta=meta)
 
     def _candidates(self, before: list[str], typed: str) -> Iterator[tuple[str, str]]:
         known = self._catalogue()
@@ -64,9 +72,19 @@ class ShellCompleter(Completer):
                 yield from _parameters(tools[name], given, typed)
 
 
+def _unquoted(word: str) -> str:
+    return re.sub("['\"]", "", word)
+
+
+def _quoted(text: str) -> str:
+    """Return a word as it has to be typed: a value with spaces needs quotes."""
+    name, mark, value = text.partition("=")
+    return shlex.quote(name) + mark + (shlex.quote(value) if value else "")
+
+
 def _names(tools: Mapping[str, Tool]) -> Iterator[tuple[str, str]]:
     for name, tool in tools.items():
-        yield clean(name), clean(tool.title or tool.description.partition("\n")[0])
+        yield name, one_line(tool.title or tool.description.partition("\n")[0])
 
 
 def _parameters(tool: Tool, given: list[str], typed: str) -> Iterator[tuple[str, str]]:
@@ -75,7 +93,7 @@ def _parameters(tool: Tool, given: list[str], typed: str) -> Iterator[tuple[str,
         if item.secret or item.name in taken:
             continue  # secrets are asked for
         if not typed.startswith(f"{item.name}="):
-            yield f"{item.name}=", clean(item.description or item.type_name)
+            yield f"{item.name}=", one_line(item.description or item.type_name)
             continue
         for value in item.choices:
             yield f"{item.name}={show(value)}", ""

@@ -53,7 +53,7 @@ COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
     "tools": lambda session, _: commands.tools(session),
     "describe": lambda session, options: commands.describe(session, options.tool),
     "call": lambda session, options: commands.call(
-        session, options.tool, options.words, options.email
+        session, options.tool, options.words, options.email, yes=options.yes
     ),
     "check-auth": lambda session, options: commands.check_auth(session, options.email),
     "login": lambda session, options: accounts.login(session, options.email),

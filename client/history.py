@@ -16,12 +16,15 @@ from .arguments import ASSIGNMENT
 from .catalogue import Catalogue
 from .failures import SecretOnCommandLine, UsageFailure
 from .home import home
-from .options import AS_PROGRAM, parse
+from .options import AS_PROGRAM, Options, parse
+from .private_file import replaced
 from .schema import SECRET_NAMES
 
 KEPT = 1000
-"""Lines read back from the file; more nobody searches."""
-SECRET_TYPED = re.compile(rf"\S*({'|'.join(SECRET_NAMES)})\s*:?=", re.IGNORECASE)
+"""Lines kept in the file; more nobody searches."""
+SECRET_TYPED = re.compile(rf"\S*({'|'.join(SECRET_NAMES)})[\w-]*\s*:?=", re.IGNORECASE)
+GRANTING = ("token", "session")
+"""Ends of names of parameters that are no passwords, but let their owner do something."""
 PLAIN = frozenset({"tools", "help", "exit", "quit", "json", "describe", "check-auth"})
 
 
@@ -29,7 +32,7 @@ class Memory(Enum):
     """Where a line may be kept."""
 
     FILE = "it is understood and holds no secret"
-    RUN = "it was not understood, so it may be anything; arrow-up still repairs a typing mistake"
+    RUN = "it was not understood or applies something; arrow-up still repairs a typing mistake"
     NOWHERE = "it holds a secret"
 
 
@@ -59,6 +62,8 @@ def _memory_for_call(words: list[str], catalogue: Catalogue | None) -> Memory:
     names = [match["name"] for match in matches if match]
     if any(secret.get(name) for name in names):
         return Memory.NOWHERE
+    if any(name.endswith(GRANTING) for name in names):
+        return Memory.RUN
     understood = len(names) == len(matches) and secret.keys() >= set(names)
     return Memory.FILE if understood else Memory.RUN
 
@@ -77,12 +82,13 @@ def _plain_words(words: list[str], catalogue: Catalogue | None) -> bool:
 
 def _memory_as_program(words: list[str]) -> Memory:
     try:
-        parse(words, everywhere=False)
+        options = parse(words, everywhere=False)
     except SecretOnCommandLine:
         return Memory.NOWHERE
     except UsageFailure:
         return Memory.RUN
-    return Memory.FILE
+    # A plan's token applies it.
+    return Memory.FILE if options.planned == Options().planned else Memory.RUN
 
 
 def history_path(environ: Mapping[str, str]) -> Path:
@@ -110,6 +116,13 @@ class FileHistory(History):
             super().append_string(line)
         else:
             self._loaded_strings.insert(0, line)
+
+    def trim(self) -> None:
+        """Cut the file to what is read back of it."""
+        with suppress(OSError):
+            lines = self._path.read_text("utf-8", "replace").splitlines()
+            if len(lines) > KEPT and not self._path.is_symlink():
+                replaced(self._path, "".join(f"{line}\n" for line in lines[-KEPT:]))
 
     def load_history_strings(self) -> Iterable[str]:
         """Read lines back, newest first."""

@@ -37,9 +37,11 @@ ASSISTANTS = (*FILES, "claude-ai")
 SUMMARY = "Call the tools of the OIG Cloud MCP server from a terminal."
 EPILOG = """\
 exit codes:
-  0  done                              3  server not reachable
-  1  a tool, keyring or file says no   4  not an MCP endpoint
+  0  done                              4    not an MCP endpoint
+  1  a tool, keyring or file says no   70   a bug in oig-client
   2  wrong usage                       130  stopped by Ctrl-C
+  3  server not reachable              141  nobody reads the output any more
+                                       143  ended by SIGTERM
 
 examples:
   oig-client login
@@ -53,6 +55,11 @@ examples:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        # argparse repeats the value that was given to an option without one.
+        what, ignored, _value = message.partition("ignored explicit argument")
+        if ignored and "--password-stdin" in what:
+            raise SecretOnCommandLine(WHY_NOT_HERE)
+        message = f"{what}it takes no value" if ignored else message
         raise UsageFailure(f"{message[:1].upper()}{message[1:]}. See: {self.prog} --help")
 
 
@@ -70,6 +77,7 @@ class Options:
     password_stdin: bool = False
     tool: str = ""
     words: tuple[str, ...] = ()
+    yes: bool = False
     assistant: str | None = None
     write: bool = False
     with_credentials: bool = False
@@ -120,6 +128,9 @@ def _call(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="a parameter; key:=JSON gives the value as JSON. Secret ones are asked for",
     )
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask before a tool that may destroy something"
+    )
     _as_somebody(parser)
 
 
@@ -130,7 +141,8 @@ def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write",
         action="store_true",
-        help="add it to the client's file; what is there stays, a copy of the file is kept",
+        help="add it to the client's file, of which a copy is kept; other servers and settings "
+        "stay, and so does a login in it",
     )
     parser.add_argument(
         "--with-credentials",
@@ -174,7 +186,12 @@ def _history(parser: argparse.ArgumentParser) -> None:
         "series", metavar="SERIES", type=_one_of(SERIES), help=f"one of {', '.join(SERIES)}"
     )
     parser.add_argument(
-        "--from", dest="first", metavar="DATE", type=_day, required=True, help="as 2026-11-22"
+        "--from",
+        dest="first",
+        metavar="DATE",
+        type=_day,
+        required=True,
+        help="as 2026-11-22; days are those of Prague",
     )
     parser.add_argument(
         "--to", dest="last", metavar="DATE", type=_day, help="included (default: the first day)"

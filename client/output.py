@@ -10,9 +10,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from .failures import BadResult
+from .readable import clean, escaped, one_line
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
 
     from .failures import Failure
 
@@ -57,7 +59,7 @@ class Output:
         if self.as_json:
             _print_json(value)
         else:
-            sys.stdout.write(text)
+            sys.stdout.write(clean(text) if sys.stdout.isatty() else text)
             sys.stdout.flush()
 
     def line(self, view: Callable[[bool], RenderableType]) -> None:
@@ -88,7 +90,7 @@ class Output:
 
     def note(self, text: str) -> None:
         """Tell the person something that is no result."""
-        self._talk.print(text, style="dim", soft_wrap=not sys.stderr.isatty())
+        self._talk.print(clean(text), style="dim", soft_wrap=not sys.stderr.isatty())
 
     def detail(self, text: str) -> None:
         """Tell something only --verbose asks for."""
@@ -114,9 +116,11 @@ class Output:
         if self._still or not sys.stderr.isatty():
             yield
             return
+        from rich.text import Text  # noqa: PLC0415 - only for a terminal
+
         self._still = True  # what is asked meanwhile has no spinner of its own
         try:
-            with self._talk.status(text):
+            with self._talk.status(Text(one_line(text))):
                 yield
         finally:
             self._still = False
@@ -136,7 +140,7 @@ def _print_json(value: Any) -> None:
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     indent = 2 if sys.stdout.isatty() else None
     document = json.dumps(value, ensure_ascii=not unicode, indent=indent, allow_nan=False)
-    sys.stdout.write(document + "\n")
+    sys.stdout.write(escaped(document) + "\n")
     sys.stdout.flush()
 
 
@@ -146,6 +150,16 @@ def _console(file: Any) -> Console:
     class Pipe(Console):
         def on_broken_pipe(self) -> NoReturn:
             raise BrokenPipeError  # rich would end the process itself
+
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterator[Segment]:
+            # The last door, for a text that a view forgot to clean.
+            for segment in super().render(renderable, options):
+                if segment.control:
+                    yield segment
+                else:
+                    yield segment._replace(text=clean(segment.text))
 
     # Texts come from a server: never markup, never emoji codes.
     width = None if file.isatty() else PIPE_WIDTH

@@ -12,6 +12,7 @@ from .catalogue import Catalogue, Result, Tool
 from .failures import Failure, NoKeyring, ToolFailure
 from .login import Login
 from .output import Output
+from .readable import one_line
 from .vault import Vault
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Session:
     Attributes:
         url: The server's address as it may be shown.
         whole_url: The address as it is asked; a query in it may hold a key.
+        timeout: Seconds to wait for an answer.
         known: What the server offered when it was last asked.
         problem: Why it could not be asked last time, in one word; empty when it could.
     """
@@ -38,7 +40,7 @@ class Session:
         self.vault = vault
         self.known: Catalogue | None = None
         self.problem = ""
-        self._timeout = timeout
+        self.timeout = timeout
         self._endpoint: Endpoint | None = None
         self._warned = False
         self._kept: Login | None = None
@@ -59,7 +61,7 @@ class Session:
                 raise
         self.problem = ""
         server = self.known.server
-        self.output.detail(f"{server}, protocol {server.protocol}, at {self.url}")
+        self.output.detail(one_line(f"{server}, protocol {server.protocol}, at {self.url}"))
         return self.known
 
     def kept(self) -> Login | None:
@@ -120,7 +122,5 @@ class Session:
         if self._endpoint is None:
             from .api import Endpoint  # noqa: PLC0415 - loads the SDK: the slow part of a start
 
-            self._endpoint = Endpoint(
-                self.whole_url, timeout=self._timeout, tell=self.output.detail
-            )
+            self._endpoint = Endpoint(self.whole_url, timeout=self.timeout, tell=self.output.detail)
         return self._endpoint

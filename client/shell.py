@@ -15,6 +15,7 @@ from .dispatch import COMMANDS as DISPATCH
 from .exit_codes import ExitCode
 from .failures import Failure, SecretOnCommandLine, UsageFailure
 from .options import AS_PROGRAM, PASSWORD_OPTIONS, WHY_NOT_HERE, parse
+from .readable import one_line
 from .schema import SECRET_NAMES
 from .session import Session
 from .version import version
@@ -22,7 +23,7 @@ from .version import version
 COMMANDS = {
     "tools": "list the tools of the server",
     "describe": "TOOL: show its parameters and results",
-    "call": "TOOL key=value ...: call it; `call` may be left out",
+    "call": "TOOL key=value ... [--yes]: call it; `call` may be left out",
     "live": "[--watch [SECONDS]]: what the battery box does now",
     "history": "SERIES --from DATE [--to DATE]: draw a series of the past",
     "notifications": "[--since TIME] [--limit N]: what the portal has to say",
@@ -44,6 +45,10 @@ Missing parameters are asked for; secret ones are only ever asked for. `live --h
 like say more. Tab completes, arrow-up brings back a line, Ctrl-C stops a call."""
 
 
+YES = "--yes"
+"""Confirms the call of a destructive tool, as on the command line."""
+
+
 class _Leave(Exception):
     """The person or the script is done."""
 
@@ -59,6 +64,7 @@ def interactive(session: Session) -> int:
     from .history import FileHistory, history_path, memory_for  # noqa: PLC0415
 
     history = FileHistory(history_path(os.environ))
+    history.trim()
     editor: PromptSession[str] = PromptSession(
         "oig> ",
         history=history,
@@ -112,7 +118,7 @@ def state(session: Session) -> str:
         what = "not connected"
     else:
         server, count = session.known.server, len(session.known.tools)
-        what = f"{server.name} {server.version}, {count} tool{'s' if count != 1 else ''}"
+        what = f"{one_line(server)}, {count} tool{'s' if count != 1 else ''}"
     if session.problem:
         what += f", last try: {session.problem.replace('_', ' ')}"
     return f" {session.url}  |  {what}"
@@ -127,8 +133,9 @@ def _greet(session: Session) -> None:
     except KeyboardInterrupt:
         session.output.note("Not connected yet; the next command tries again.")
     else:
-        names = ", ".join(tool.name for tool in catalogue.tools) or "no tools"
-        session.output.note(f"Connected to {catalogue.server.name or session.place}: {names}.")
+        names = ", ".join(one_line(tool.name) for tool in catalogue.tools) or "no tools"
+        place = one_line(catalogue.server.name) or session.place
+        session.output.note(f"Connected to {place}: {names}.")
 
 
 def _do(session: Session, line: str) -> int:
@@ -158,9 +165,9 @@ def _ask_server(session: Session, words: list[str]) -> None:
         case ["check-auth", *rest]:
             commands.check_auth(session, _email(rest))
         case ["call", name, *rest]:
-            commands.call(session, name, tuple(rest))
+            _call(session, name, rest)
         case [name, *rest] if name not in COMMANDS and name != "quit":
-            _call_bare(session, name, tuple(rest))
+            _call_bare(session, name, rest)
         case [name, *_]:
             raise UsageFailure(f"Usage: {name} {COMMANDS.get(name, '')}".rstrip())
 
@@ -171,7 +178,8 @@ def _as_program(session: Session, words: list[str]) -> int:
     if options.help_text is not None:
         session.output.result({"help": options.help_text}, lambda _framed: options.help_text or "")
         return 0
-    return DISPATCH[options.command](session, replace(options, url=session.whole_url)) or 0
+    told = replace(options, url=session.whole_url, timeout=session.timeout)
+    return DISPATCH[options.command](session, told) or 0
 
 
 def _split(line: str) -> list[str]:
@@ -199,13 +207,18 @@ def _refuse_password(words: list[str]) -> None:
             raise SecretOnCommandLine(WHY_NOT_HERE)
 
 
-def _call_bare(session: Session, name: str, words: tuple[str, ...]) -> None:
+def _call(session: Session, name: str, words: list[str]) -> None:
+    given = tuple(word for word in words if word != YES)
+    commands.call(session, name, given, yes=YES in words)
+
+
+def _call_bare(session: Session, name: str, words: list[str]) -> None:
     known = session.known or session.look()
     if all(tool.name != name for tool in known.tools):
         known = session.look()  # it may be new
     if all(tool.name != name for tool in known.tools):
         _no_such_command(name, known.tools)
-    commands.call(session, name, words)
+    _call(session, name, words)
 
 
 def _no_such_command(name: str, tools: Iterable[Tool]) -> NoReturn:

@@ -97,11 +97,21 @@ class Vault:
 
 
 def _safe(ring: KeyringBackend) -> KeyringBackend:
-    if ring.priority < SAFE:
-        from keyring.errors import NoKeyringError  # noqa: PLC0415
+    """Return the keyring to use.
 
-        raise NoKeyringError
-    return ring
+    Raises:
+        NoKeyringError: None is safe.
+    """
+    from keyring.backends.chainer import ChainerBackend  # noqa: PLC0415 - slow, as below
+    from keyring.errors import NoKeyringError  # noqa: PLC0415
+
+    # What keyring makes of several backends calls itself better than all of them, and may write
+    # to a plain file; so its members are asked, the best first.
+    members = ring.backends if isinstance(ring, ChainerBackend) else [ring]
+    for member in members:
+        if member.priority >= SAFE:
+            return member
+    raise NoKeyringError
 
 
 def _asked(question: Callable[[KeyringBackend], T]) -> T:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -17,9 +16,7 @@ from rich.text import Text
 
 from .catalogue import Catalogue, Parameter, Result, Tool
 from .failures import Failure
-
-CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""What a server could move the cursor, recolour or reverse the screen with."""
+from .readable import clean, one_line
 
 SHORT = 48
 """Characters of JSON that are read best in one line."""
@@ -28,11 +25,6 @@ STATUS_WORDS = {
     "new_session_created": "new_session_created: this call logged in",
     "session_from_cache": "session_from_cache: no new login was needed",
 }
-
-
-def clean(text: object) -> str:
-    """Return text that can only be read: control characters become visible marks."""
-    return CONTROLS.sub("\N{REPLACEMENT CHARACTER}", str(text).replace("\r\n", "\n"))
 
 
 def failure_view(failure: Failure, *, framed: bool) -> RenderableType:
@@ -52,20 +44,20 @@ def tools_table(catalogue: Catalogue, *, framed: bool) -> RenderableType:
     table.add_column("What it does", overflow="fold", ratio=1)
     for tool in catalogue.tools:
         names = [item.name if item.required else f"[{item.name}]" for item in tool.parameters]
-        table.add_row(clean(tool.name), clean(" ".join(names)), _first_sentence(tool))
+        table.add_row(one_line(tool.name), one_line(" ".join(names)), _first_sentence(tool))
     return table
 
 
 def _first_sentence(tool: Tool) -> str:
     if tool.title and tool.title != tool.name:
-        return clean(tool.title)
+        return one_line(tool.title)
     paragraph = clean(tool.description).strip().partition("\n\n")[0]
     return " ".join(paragraph.split()).partition(". ")[0]
 
 
 def tool_page(tool: Tool, *, framed: bool) -> RenderableType:
     """Show everything the server tells about one tool."""
-    parts: list[RenderableType] = [Text(clean(tool.name), style="bold cyan")]
+    parts: list[RenderableType] = [Text(one_line(tool.name), style="bold cyan")]
     if tool.description:
         # Plain, though it may be Markdown: a link must not hide where it leads.
         parts.append(Padding(Text(clean(tool.description).strip()), (0, 0, 1, 0)))
@@ -95,7 +87,7 @@ def _fields(fields: list[Parameter], framed: bool, none: str, *, needed: bool) -
             limits = ", ".join(filter(None, [limits, "secret: asked for, never typed in the line"]))
         lines = [part for part in (item.description, f"({limits})" if limits else "") if part]
         row = [item.name, item.type_name, *(["yes" if item.required else "no"] if needed else [])]
-        table.add_row(*map(clean, row), clean("\n".join(lines)))
+        table.add_row(*map(one_line, row), clean("\n".join(lines)))
     return Padding(table, (0, 0, 0 if framed else 1, 0))
 
 
@@ -132,7 +124,7 @@ def _key_values(values: Mapping[str, Any], framed: bool) -> RenderableType:
     table.add_column(style="bold", overflow="fold")
     table.add_column(overflow="fold")
     for key, value in values.items():
-        table.add_row(clean(key), clean(value) if isinstance(value, str) else _pretty(value))
+        table.add_row(one_line(key), clean(value) if isinstance(value, str) else _pretty(value))
     return table
 
 
@@ -148,9 +140,9 @@ def _block(block: Mapping[str, Any]) -> RenderableType:
         case {"type": "text", "text": text}:
             return Text(clean(text))
         case {"type": "image" | "audio" as kind, "mimeType": mime, "data": data}:
-            return Text(f"({kind}, {clean(mime)}, {len(data) * 3 // 4} bytes; see --json)")
+            return Text(f"({kind}, {one_line(mime)}, {len(data) * 3 // 4} bytes; see --json)")
         case {"type": "resource_link", "uri": uri}:
-            return Text(f"{clean(block.get('name', 'resource'))}: {clean(uri)}")
+            return Text(f"{one_line(block.get('name', 'resource'))}: {one_line(uri)}")
         case {"type": "resource", "resource": {"text": text}}:
             return Text(clean(text))
     return Text(_pretty(block))
@@ -188,12 +180,12 @@ def auth_panel(
 
 def kept_view(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     """Show a login that is kept from now on."""
-    replaced = f" It replaces that of {clean(values['replaced'])}." if values["replaced"] else ""
+    replaced = f" It replaces that of {one_line(values['replaced'])}." if values["replaced"] else ""
     text = Text(
-        f"{clean(values['email'])} at {clean(values['url'])}.{replaced}\n"
+        f"{one_line(values['email'])} at {one_line(values['url'])}.{replaced}\n"
         "Later commands to this server need no password; `oig-client logout` removes it."
     )
-    title = f"Login kept in the keyring ({clean(values['keyring'])})"
+    title = f"Login kept in the keyring ({one_line(values['keyring'])})"
     return _panel(text, title, "green") if framed else Group(Text(title), text)
 
 
@@ -235,7 +227,8 @@ def _heading(text: str) -> Text:
 
 
 def _panel(body: RenderableType, title: str, colour: str) -> Panel:
-    return Panel(body, title=title, title_align="left", border_style=colour, padding=(0, 1))
+    # As Text: a string would be read as markup.
+    return Panel(body, title=Text(title), title_align="left", border_style=colour, padding=(0, 1))
 
 
 def _table(framed: bool, *, header: bool = True) -> Table:

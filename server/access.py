@@ -7,7 +7,8 @@ The one place that knows the ways to log in. First what the call itself says, th
 3. `Authorization: Basic` with e-mail and password;
 4. `X-OIG-Email` and `X-OIG-Password`.
 
-Headers of both kinds must agree. `Authorization: Bearer` is not looked at: it belongs to OAuth.
+Headers of both kinds must agree, and each may come once. `Authorization: Bearer` is not looked at:
+it belongs to OAuth.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .errors import AccessDenied, CredentialsRejected, SessionError, TooManyAttempts
@@ -45,6 +46,13 @@ HOW = (
     "Call check_auth with e-mail and password and pass the `session` it returns, or let the MCP "
     "client send the header `Authorization: Basic` with base64 of email:password."
 )
+
+CREDENTIAL_HEADERS = {
+    "authorization": "Authorization",
+    "x-oig-email": "X-OIG-Email",
+    "x-oig-password": "X-OIG-Password",
+}
+"""Headers that may carry a credential, and how they are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,22 +181,38 @@ class Access:
             )
 
 
-def credential_of(headers: Mapping[str, str]) -> Credential | None:
+def credential_of(headers: Iterable[tuple[str, str]]) -> Credential | None:
     """Read the credential that the headers of a request carry, None if they carry none.
 
     Args:
-        headers: Headers by lower-case name.
+        headers: All headers as they came, lower-case names and values.
 
     Raises:
-        AccessDenied: A header is malformed, or two of them disagree; the text repeats neither.
+        AccessDenied: A header is malformed or comes twice, or two of them disagree; the text
+            repeats no value.
     """
-    basic, pair = _basic(headers.get("authorization")), _pair(headers)
+    once = _once(headers)
+    basic, pair = _basic(once.get("authorization")), _pair(once)
     if basic is not None and pair is not None and basic != pair:
         raise AccessDenied(
             "The headers Authorization and X-OIG-Email / X-OIG-Password name different "
             "credentials. Send one of them."
         )
     return basic or pair
+
+
+def _once(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name not in CREDENTIAL_HEADERS:
+            continue
+        if name in found:
+            # One program would believe the first, the next one the last: nobody can tell whose.
+            raise AccessDenied(
+                f"The header {CREDENTIAL_HEADERS[name]} comes more than once. Send it once."
+            )
+        found[name] = value
+    return found
 
 
 def _basic(header: str | None) -> Credential | None:

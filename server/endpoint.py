@@ -6,15 +6,25 @@ it would refuse that way is refused here first, in words that quote nothing.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from functools import lru_cache
 from typing import Any
 
-from mcp_types import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .guard import answer
+
+logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
 """Longest request body: a tool call has a few hundred bytes, a batch of nothing is served."""
@@ -23,6 +33,11 @@ POST_ONLY = (
     "This is an MCP endpoint (Model Context Protocol, Streamable HTTP). It takes JSON-RPC "
     "messages by POST and keeps no sessions, so there is nothing to GET or DELETE. Give this "
     "address to an MCP client."
+)
+
+CUT_OFF = (
+    "The server is stopping and cut this call off before it was done. Call again in a few seconds. "
+    "If the call was to change a box, ask list_changes first: it may have been made."
 )
 
 
@@ -76,7 +91,34 @@ class Endpoint:
             return
         streaming = takes_events and (not takes_json or wants_progress(message))
         app = self._streaming if streaming else self._plain
-        await app(_tidied(scope), _replay(body, receive), send)
+        noting = _Noting(send)
+        try:
+            await app(_tidied(scope), _replay(body, receive), noting)
+        except asyncio.CancelledError:
+            # Nobody but a stopping server cancels a request; its time to finish is over.
+            logger.warning("a request was cut off by the stop")
+            if not noting.begun:
+                await _refuse(send, _id(message), INTERNAL_ERROR, CUT_OFF, status=503)
+            elif streaming and not noting.ended:
+                data = _error(_id(message), INTERNAL_ERROR, CUT_OFF)
+                event = b"event: message\r\ndata: %s\r\n\r\n" % data
+                await send({"type": "http.response.body", "body": event})
+
+
+class _Noting:
+    """ASGI's send, which notes how far the answer has come."""
+
+    def __init__(self, send: Send) -> None:
+        self.begun = False
+        self.ended = False
+        self._send = send
+
+    async def __call__(self, event: Message) -> None:
+        if event["type"] == "http.response.start":
+            self.begun = True
+        elif not event.get("more_body", False):
+            self.ended = True
+        await self._send(event)
 
 
 def accepted(scope: Scope) -> tuple[bool, bool]:
@@ -204,13 +246,14 @@ def _id(message: Any) -> str | int | None:
     return identifier if type(identifier) is int else None
 
 
-async def _refuse(send: Send, identifier: str | int | None, code: int, text: str) -> None:
-    error = {"jsonrpc": "2.0", "id": identifier, "error": {"code": code, "message": text}}
-    body = to_json(error)
+async def _refuse(
+    send: Send, identifier: str | int | None, code: int, text: str, *, status: int = 400
+) -> None:
+    body = _error(identifier, code, text)
     await send(
         {
             "type": "http.response.start",
-            "status": 400,
+            "status": status,
             "headers": [
                 (b"content-type", b"application/json"),
                 (b"content-length", str(len(body)).encode()),
@@ -218,3 +261,8 @@ async def _refuse(send: Send, identifier: str | int | None, code: int, text: str
         }
     )
     await send({"type": "http.response.body", "body": body})
+
+
+def _error(identifier: str | int | None, code: int, text: str) -> bytes:
+    error = {"jsonrpc": "2.0", "id": identifier, "error": {"code": code, "message": text}}
+    return to_json(error)

@@ -87,9 +87,14 @@ class SessionError(OigError):
 
 
 class CredentialsRejected(SessionError):
-    """OIG Cloud rejected this e-mail and password."""
+    """OIG Cloud rejected this e-mail and password.
 
-    def __init__(self) -> None:
+    Attributes:
+        repeated: It did so for another call a moment ago, and was not asked again for this one.
+    """
+
+    def __init__(self, *, repeated: bool = False) -> None:
+        self.repeated = repeated
         super().__init__(
             "OIG Cloud rejected this e-mail and password. Check both by logging in to the portal "
             "in a browser; do not try the same pair again."

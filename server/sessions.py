@@ -185,7 +185,7 @@ class Sessions:
             case Lease(token=token):
                 return await self._logins.run(self._log_in(credential, keys, token))
             case Rejected():
-                raise CredentialsRejected
+                raise CredentialsRejected(repeated=True)
             case Locked(retry_after=seconds):
                 raise TooManyAttempts(
                     "Too many failed logins for this account. Wait "

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 import uvicorn
+from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 
 logger = logging.getLogger(__name__)
@@ -24,8 +25,12 @@ and answered in that time, with `Connection: close`, so that no client finds a c
 under its request."""
 
 GRACE = 10.0
-"""Seconds that running requests get to finish after that; with `DRAIN` it stays below the 15
-seconds of `stopwaitsecs` in supervisord.conf."""
+"""Seconds that running requests get to finish after that. What is not done then is cut off."""
+
+CLOSE = 2.0
+"""Seconds that closing everything may take at the end, beside the time that a change under way gets
+(`STOP` in control.py): leases are given back, connections closed. All four together stay below
+`stopwaitsecs` in supervisord.conf, after which the worker is killed."""
 
 GC_THRESHOLDS = 50_000, 20, 100
 """How much garbage collects before it is looked for. A call makes some thousand objects, nearly all
@@ -75,6 +80,8 @@ class Worker(uvicorn.Server):
 
 def make_worker(app: ASGIApp, ready_file: Path | None) -> Worker:
     """Make a worker for `app`; see `Worker` for `ready_file`."""
+    # Otherwise the SDK's event streams end at the first sign of a stop, calls under way or not.
+    AppStatus.enable_automatic_graceful_drain = False
     config = uvicorn.Config(
         app,
         loop="uvloop",

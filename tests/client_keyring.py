@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from keyring.backend import KeyringBackend
+from keyring.backends.chainer import ChainerBackend
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
 
@@ -40,6 +41,26 @@ class Plain(InFile):
     """Be no better than a file."""
 
     priority = 0.5  # type: ignore[assignment]
+
+
+class Elsewhere(Plain):
+    """Be a file beside that one."""
+
+    def _write(self, entries: dict[str, str]) -> None:
+        Path(os.environ["OIG_TEST_KEYRING"] + ".plain").write_text(json.dumps(entries))
+
+
+class PlainChain(ChainerBackend):
+    """Be what keyring makes of several backends: better than all of them, it says."""
+
+    priority = 10  # type: ignore[assignment]
+    backends = (Plain(), Plain())  # type: ignore[assignment]
+
+
+class MixedChain(PlainChain):
+    """Have something safe in it too, though not first."""
+
+    backends = (Elsewhere(), InFile())  # type: ignore[assignment]
 
 
 class Locked(InFile):

@@ -116,6 +116,13 @@ def box_server() -> Iterator[Process]:
 
 
 @pytest.fixture(scope="session")
+def two_box_server() -> Iterator[Process]:
+    """Have the same tools, over accounts that have two boxes each."""
+    with running("two boxes") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def degraded_server() -> Iterator[Process]:
     with running("degraded") as server:
         yield server
@@ -125,6 +132,12 @@ def degraded_server() -> Iterator[Process]:
 def echoing_server() -> Iterator[Process]:
     """Quote wrong arguments, as the SDK does by itself."""
     with running("echoing") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hostile_server() -> Iterator[Process]:
+    with running("hostile") as server:
         yield server
 
 
@@ -371,10 +384,13 @@ async def odd_app(scope: Any, receive: Any, send: Any) -> None:
 
 def main(kind: str, fd: int) -> None:
     app: Any = odd_app
-    if kind == "box":
-        from .client_battery import server
+    if kind in {"box", "two boxes"}:
+        from .client_battery import OTHER, server
 
-        app = server().streamable_http_app(stateless_http=True, json_response=True)
+        tools = server(*([OTHER] if kind == "two boxes" else []))
+        app = tools.streamable_http_app(stateless_http=True, json_response=True)
+    elif kind == "hostile":
+        from .client_hostile import app
     elif kind != "odd":
         app = mcp_app(echoes=kind not in {"well", "degraded"})
     if kind == "old":
@@ -382,7 +398,10 @@ def main(kind: str, fd: int) -> None:
     elif kind in {"well", "degraded", "echoing"}:
         app = Probed(app, kind)
     config = uvicorn.Config(
-        app, log_config=None, lifespan="off" if kind == "odd" else "on", access_log=False
+        app,
+        log_config=None,
+        lifespan="off" if kind in {"odd", "hostile"} else "on",
+        access_log=False,
     )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 
 from server.access import Access, Caller
+from server.cache.engine import Engine
 from server.cache.holds import Holds
 from server.control.asked import Asked
 from server.control.control import Control
 from server.control.journal import Journal
 from server.control.plan_token import Plans
+from server.control.record import Record
 from server.errors import CacheUnavailable
 from server.handles import Handles
 from server.portal.simulator import build_app
 from server.sealing import Credential, Sealer
 from server.sessions import Sessions
-from server.store.local import LocalStore
+from server.store.local import LIMITS, LocalStore
 from server.upstream import Upstream
 
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess
@@ -42,8 +45,11 @@ class Clock:
 class HoldingStore(LocalStore):
     """The store of one process, with holds; one of it stands for the daemon of several workers."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, gap: float) -> None:
         super().__init__(now=clock)
+        # Without the gap between two requests: nobody moves the clock for one who waits.
+        answers = replace(LIMITS.answers, gap=gap)
+        self._engine = Engine(replace(LIMITS, answers=answers), self._throttle, clock)
         self.holds = Holds(clock, lambda: b"t" * 16)
         self.gone = False
 
@@ -67,10 +73,10 @@ class HoldingStore(LocalStore):
 class House:
     """A portal, a store, a journal, and as many workers over them as wished."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, gap: float = 0.0) -> None:
         self.clock = Clock()
         self.portal = InProcess(wall=self.clock)
-        self.store = HoldingStore(self.clock)
+        self.store = HoldingStore(self.clock, gap)
         self.journal = Journal(folder / "journal.db")
         self._closing: list = []
         self.control = self.worker()
@@ -123,9 +129,13 @@ class House:
         self.later(31)
         return await self.control.plan(BOXES[box], Asked(**asked), box)
 
+    async def look(self, caller: Caller, change: str) -> Record:
+        """Look, and give what the journal has then."""
+        return (await self.control.look(caller, change)).record
+
     async def applied(self, box: str = DEMO_BOX, **asked: object):
         """Plan, apply, and look until it is done."""
         planned = await self.planned(box, **asked)
         await self.control.apply(BOXES[box], planned.token, CLIENT)
         self.later(95)
-        return await self.control.look(BOXES[box], planned.plan.change_id)
+        return await self.look(BOXES[box], planned.plan.change_id)

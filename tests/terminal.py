@@ -40,7 +40,16 @@ leader of a new session opens."""
 
 
 class Terminal:
-    """A program and the screen it draws on."""
+    """A program and the screen it draws on.
+
+    Args:
+        argv: The program.
+        env: Its environment.
+        rows: Height of the terminal.
+        columns: Width of the terminal, as the program is told.
+        seen: Width of the screen, if it is another: on a wider one nothing is folded by the screen.
+        stdout: Where the program writes, if not on the screen.
+    """
 
     def __init__(
         self,
@@ -49,10 +58,11 @@ class Terminal:
         *,
         rows: int = 24,
         columns: int = 80,
+        seen: int | None = None,
         stdout: int | None = None,
     ) -> None:
         self.raw = b""
-        self.screen = pyte.Screen(columns, rows)
+        self.screen = pyte.Screen(seen or columns, rows)
         # Line editors ask where the cursor is; a terminal that does not answer slows them down.
         self.screen.write_process_input = self.send  # type: ignore[method-assign]
         self._stream = pyte.ByteStream(self.screen)

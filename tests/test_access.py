@@ -1,14 +1,17 @@
 """Whose data a call is about, from headers of any kind."""
 
 import base64
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.datastructures import Headers
 
 from server.access import credential_of
 from server.errors import AccessDenied
 from server.sealing import Credential
+from server.tools.asking import caller
 
 PLANTED = "Planted-Passw0rd"
 
@@ -43,7 +46,7 @@ def basic(text: str | bytes) -> dict[str, str]:
     ],
 )
 def test_credentials_are_read_from_either_kind_of_header(headers, credential):
-    assert credential_of(headers) == credential
+    assert credential_of(headers.items()) == credential
 
 
 @pytest.mark.parametrize(
@@ -67,9 +70,32 @@ def test_credentials_are_read_from_either_kind_of_header(headers, credential):
 )
 def test_a_malformed_header_is_told_without_repeating_it(headers):
     with pytest.raises(AccessDenied) as caught:
-        credential_of(headers)
+        credential_of(headers.items())
     assert PLANTED not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Authorization", [f"Basic {PLANTED}", f"Basic {PLANTED}2"]),
+        ("Authorization", [f"Bearer {PLANTED}", *basic("a@b.cz:p").values()]),
+        ("X-OIG-Email", ["a@b.cz", "c@d.cz"]),
+        ("X-OIG-Password", [PLANTED, PLANTED]),
+    ],
+)
+def test_a_header_that_comes_twice_is_refused_whatever_it_says(name, values):
+    other = [(b"x-oig-email", b"a@b.cz"), (b"x-oig-password", b"x")]
+    twice = [(name.lower().encode(), value.encode()) for value in values]
+    headers = Headers(raw=[pair for pair in other if pair[0] != twice[0][0]] + twice)
+    context = SimpleNamespace(
+        request_context=SimpleNamespace(request=SimpleNamespace(headers=headers, client=None))
+    )
+    with pytest.raises(AccessDenied, match=f"^The header {name} comes more than once") as caught:
+        caller(context)
+    assert PLANTED not in str(caught.value)
+    # A handle goes before whatever the headers say.
+    assert caller(context, session="oig_x").handle == "oig_x"
 
 
 @given(
@@ -81,7 +107,7 @@ def test_a_malformed_header_is_told_without_repeating_it(headers):
 )
 def test_any_header_is_a_credential_none_or_a_clear_refusal(headers):
     try:
-        credential = credential_of(headers)
+        credential = credential_of(headers.items())
     except AccessDenied as refusal:
         assert "\n" not in str(refusal)  # noqa: PT017 - either outcome is right
     else:

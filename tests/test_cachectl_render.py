@@ -206,6 +206,8 @@ def test_markup_in_a_reply_stays_text():
         1, [{"account": b"\x01" * 6, "source": "[red]\x1b[2J[/red]", "failures": 1}]
     ).blocks
     assert any("[red]?[2J[/red]" in line for line in drawn(blocks))
+    for name in ("[/x]", "[red]new"):
+        assert any(name in line for line in drawn(render.stats_report({name: 1}).blocks))
 
 
 # -- rates

@@ -48,7 +48,7 @@ def test_a_status_that_names_the_cause_counts_even_with_an_error_of_the_protocol
     assert judge(answer(status, kind="application/json", body=RPC_ERROR)) is not None
 
 
-@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize("status", [400, 404, 503])
 def test_an_error_of_the_protocol_is_left_to_the_sdk(status):
     assert judge(answer(status, kind="application/json", body=RPC_ERROR)) is None
 

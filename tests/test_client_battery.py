@@ -8,7 +8,8 @@ import json
 import re
 import signal
 import sys
-from datetime import UTC
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -60,6 +61,12 @@ def test_no_number_is_cut_however_narrow_the_terminal_is(width):
     for part in ("string_1_power_w", "89000.0 W", "300.0 V"):
         assert part in text, part
     assert "\u2026" not in flat + text
+
+
+@pytest.mark.parametrize("number", ["1[/x]", "[link=http://evil]2210[/link]", "[red]2[/]"])
+def test_what_stands_in_a_title_is_no_markup(number):
+    text = drawn(live.dashboard({"box_id": number}, now=box.NOW, framed=True), colour=True)
+    assert f"Box {number}" in text
 
 
 def test_a_bar_is_as_long_as_its_power():
@@ -154,6 +161,17 @@ def test_a_series_is_drawn_with_gaps_and_summed_up(framed):
         assert line[middle - 3 : middle + 3].strip(" \u2800") == ""
 
 
+@pytest.mark.parametrize("framed", [True, False])
+def test_a_series_says_of_which_box_it_is_or_that_nobody_knows(framed):
+    text = drawn(past.page(box.past(1, 2), None, zone=UTC, width=80, framed=framed))
+    assert text.splitlines()[1] == f"Box {box.ID}"
+    values = box.past(1, 2, **{box.OTHER: box.BOX})
+    text = drawn(past.page(values, None, zone=UTC, width=80, framed=framed))
+    assert text.splitlines()[1].startswith("Box not known")
+    assert "! This account has several boxes" in text
+    assert f"Box {box.ID} was asked for" in " ".join(text.split())
+
+
 def test_nothing_known_draws_nothing():
     text = drawn(past.page(box.past(None, None), None, zone=UTC, width=80, framed=True))
     assert "no value is known" in text
@@ -178,6 +196,32 @@ def test_a_table_has_empty_cells_for_what_is_not_known():
     assert [line[place] for line in lines] == ["10.0", "", "20.0"]
     assert lines[0][0] == "2026-11-20T23:00:00Z"
     assert all(len(line) == len(head) for line in lines)
+
+
+def test_a_table_is_no_formula_and_has_no_number_that_is_none():
+    values = {
+        "quantities": [{"name": "=1+1", "unit": "W", "mean": [float("nan"), float("inf"), -5]}],
+        "times": ["=2+2", "@SUM\x1b[31m\n", "2026-11-20T00:00:00Z"],
+    }
+    head, *lines = csv.reader(io.StringIO(past.as_csv(values)))
+    assert head == ["time", "'=1+1"]
+    assert lines == [["'=2+2", ""], ["'@SUM\ufffd[31m ", ""], ["2026-11-20T00:00:00Z", "-5"]]
+    assert words.watts(float("nan")) == words.watts(10**400) == words.UNKNOWN
+
+
+def test_the_times_under_a_curve_are_right_on_both_sides_of_a_clock_change():
+    zone = ZoneInfo("Europe/Prague")
+    first = datetime(2026, 10, 24, 22, 0, tzinfo=UTC).astimezone(zone)
+    last = datetime(2026, 10, 26, 23, 0, tzinfo=UTC).astimezone(zone)
+    ticks = past._ticks(first, last, zone)
+    labels = [past._label(when, ticks) for when in ticks]
+    assert labels == [
+        "25.10. 00:00",
+        "25.10. 11:15",
+        "25.10. 23:30",
+        "26.10. 11:45",
+        "27.10. 00:00",
+    ]
 
 
 def test_a_thinned_table_has_the_extremes_too():
@@ -228,14 +272,14 @@ def client(capsys, monkeypatch, tmp_path, box_server):
     for name in ("OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     ring = tmp_path / "keyring.json"
-    ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
 
-    def run(*argv):
+    def run(*argv, at=box_server):
+        ring.write_text(json.dumps({f"oig-client {at.url}": Login("a@b.cz", "pw").packed()}))
         for name, value in environment("InFile", ring).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("keyring.core._keyring_backend", None)
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-        code = main([*argv, "--url", box_server.url])
+        code = main([*argv, "--url", at.url])
         out, err = capsys.readouterr()
         assert "\x1b" not in out + err
         assert "Traceback" not in err
@@ -270,7 +314,7 @@ def test_history_is_drawn_and_written(client, tmp_path):
     assert "solar: power_w, W, 2026-11-20 to 2026-11-20" in out
     assert max(map(len, out.splitlines()[:18])) <= 80
     assert file.read_bytes().startswith(b"time,string_1_voltage_v,")
-    assert file.read_bytes().count(b"\r\n") == 145
+    assert file.read_bytes().count(b"\r\n") == 289
     code, out, _ = client(*argv, "--csv", "-")
     assert out.startswith("time,")
     code, out, _ = client(*argv, "--json")
@@ -278,6 +322,20 @@ def test_history_is_drawn_and_written(client, tmp_path):
     code, _, err = client(*argv, "--csv", str(tmp_path / "none" / "x.csv"))
     assert code == ExitCode.TOOL
     assert "No such file" in err
+
+
+def test_history_of_one_of_several_boxes_warns_wherever_it_goes(client, two_box_server):
+    argv = ("history", "solar", "--from", "2026-11-20", "--box", box.ID)
+    code, out, _ = client(*argv, at=two_box_server)
+    assert code == ExitCode.OK
+    assert "Box not known" in out
+    assert "! This account has several boxes" in out
+    code, out, err = client(*argv, "--csv", "-", at=two_box_server)
+    assert out.startswith("time,")
+    assert "several" not in out
+    assert "! This account has several boxes" in err
+    code, out, _ = client(*argv, "--json", at=two_box_server)
+    assert json.loads(out)["box_id"] is None
 
 
 @pytest.mark.parametrize(
@@ -343,9 +401,9 @@ def screen(terminal, tmp_path, box_server):
     ring = tmp_path / "keyring.json"
     ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
 
-    def start(*argv, **more):
-        env = environment("InFile", ring) | {"OIG_MCP_URL": box_server.url} | more
-        return terminal([sys.executable, "-m", "client", *argv], env)
+    def start(*argv, env=None, **more):
+        env = environment("InFile", ring) | {"OIG_MCP_URL": box_server.url} | (env or {})
+        return terminal([sys.executable, "-m", "client", *argv], env, **more)
 
     return start
 
@@ -424,16 +482,22 @@ def test_a_watch_that_is_terminated_gives_the_cursor_back(screen):
 
 
 def test_a_terminal_that_cannot_move_its_cursor_gets_one_drawing_after_the_other(screen):
-    watched = screen("live", "--watch", "1", TERM="dumb")
+    watched = screen("live", "--watch", "1", env={"TERM": "dumb"})
     watched.until(lambda: watched.raw.count(b"Box 2206237016") > 1, "two drawings")
     watched.send("\x03")
     assert watched.wait() == ExitCode.OK
     assert b"\x1b" not in watched.raw
 
 
-def test_everything_fits_a_terminal(screen):
-    for argv in (["live"], ["history", "solar", "--from", "2026-11-20"]):
-        shown = screen(*argv)
-        assert shown.wait() == ExitCode.OK
-        assert max(map(len, shown.lines)) <= 80
-    assert "\u2514" in shown.text  # the corner of the curve's axes
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize(
+    "argv", [["live"], ["history", "solar", "--from", "2026-11-20"], ["notifications"]]
+)
+def test_everything_fits_a_terminal(screen, argv, columns):
+    # The screen is wider than the client is told, so that it would show what does not fit.
+    shown = screen(*argv, rows=60, columns=columns, seen=200)
+    assert shown.wait() == ExitCode.OK
+    widest = max(map(len, shown.lines))
+    assert columns * 0.8 < widest <= columns
+    if argv[0] == "history":
+        assert "\u2514" in shown.text  # the corner of the curve's axes

@@ -148,7 +148,7 @@ def test_tools_and_describe_as_json(client, mcp_server):
 
 def test_a_call_sends_values_of_the_right_types(client, mcp_server):
     words = ["mode=eco", "hours=2", "tags=a,b", 'window:={"start":1,"end":2}', "dry_run=on"]
-    code, out, _ = client("call", "set_mode", *words, "--json", "--url", mcp_server.url)
+    code, out, _ = client("call", "set_mode", *words, "--yes", "--json", "--url", mcp_server.url)
     assert code == ExitCode.OK
     assert json.loads(out)["structured_content"] == {
         "mode": "eco",
@@ -157,6 +157,20 @@ def test_a_call_sends_values_of_the_right_types(client, mcp_server):
         "tags": ["a", "b"],
         "window": {"start": 1, "end": 2},
     }
+
+
+def test_without_a_terminal_a_destructive_tool_is_called_only_with_yes(client, mcp_server):
+    argv = ("call", "set_mode", "mode=eco", "--json", "--url", mcp_server.url)
+    code, out, _ = client(*argv)
+    assert code == ExitCode.USAGE
+    assert json.loads(out)["error"]["kind"] == "not_confirmed"
+    assert "--yes" in json.loads(out)["error"]["message"]
+    lines = b"set_mode mode=eco\ncall set_mode mode=eco\nset_mode mode=grid --yes\n"
+    code, out, err = client("shell", "--url", mcp_server.url, stdin=lines)
+    assert code == ExitCode.USAGE
+    assert "eco" not in out
+    assert "grid" in out
+    assert err.count("Nothing was called.") == 2
 
 
 def test_a_text_result_is_printed_as_it_is_but_cannot_control_the_terminal(client, mcp_server):
@@ -292,7 +306,7 @@ def test_help_and_version_load_neither_sdk_nor_rich():
 
 
 def test_colour_is_for_terminals_unless_forced(mcp_server):
-    argv = ("call", "set_mode", "mode=eco", "--url", mcp_server.url)
+    argv = ("call", "set_mode", "mode=eco", "--yes", "--url", mcp_server.url)
     forced = program(*argv, env={"FORCE_COLOR": "1"})
     assert forced.returncode == 0
     assert "\x1b[1m" in forced.stdout

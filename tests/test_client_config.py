@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,7 +19,7 @@ from client.failures import NotWritten
 from client.login import Login
 from client.options import FILES
 from client.setup.entries import NAME, added_by_command, deeplink, entry
-from client.setup.merge import merged
+from client.setup.merge import changes, merged
 from client.setup.page import page
 from client.setup.places import file_of
 
@@ -86,6 +87,14 @@ def test_the_deeplink_holds_the_same_as_the_file():
     query = parse_qs(urlsplit(deeplink(URL)).query)
     assert query["name"] == [NAME]
     assert json.loads(base64.b64decode(query["config"][0])) == entry("cursor", URL).server
+
+
+def test_powershell_gets_its_own_spelling():
+    text = page("claude-code", URL, "x", windows=True)
+    assert "Authorization: Basic $env:OIG_BASIC" in text
+    assert "\\\n" not in text
+    assert "--scope user `\n" in text
+    assert "Basic $OIG_BASIC" in page("claude-code", URL, "x", windows=False)
 
 
 def test_a_url_is_quoted_for_the_shell_where_it_needs_it():
@@ -161,6 +170,84 @@ def test_what_is_there_stays_in_order_and_in_its_indentation():
     assert merged(after, entry("cursor", URL)) == after
 
 
+def updated(assistant, there, *, basic=None):
+    before = {entry(assistant, URL).section: {NAME: there}}
+    new = entry(assistant, URL, basic)
+    after = merged(json.dumps(before), new, login=basic is not None)
+    assert merged(after, new, login=basic is not None) == after
+    found = json.loads(after)[new.section][NAME]
+    return found, set(changes(json.dumps(before), after, new))
+
+
+def test_what_a_person_added_to_the_entry_stays():
+    there = {
+        "url": "http://old/mcp",
+        "disabled": True,
+        "autoApprove": ["list_boxes"],
+        "headers": {"X-Mine": "1"},
+    }
+    found, told = updated("cursor", there)
+    headers = {"X-Mine": "1", "Authorization": "Basic ${env:OIG_BASIC}"}
+    assert found == there | {"url": URL, "headers": headers}
+    assert told == {"changed url", "added headers.Authorization"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Basic mine"},
+        {"authorization": "Basic mine"},
+        {"X-OIG-Email": "a@b.cz", "X-OIG-Password": "mine", "X": "1"},
+    ],
+)
+@pytest.mark.parametrize("assistant", ["cursor", "claude-code", "vscode"])
+def test_a_login_in_the_headers_stays_unless_another_is_given(assistant, headers):
+    assert updated(assistant, {"headers": headers})[0]["headers"] == headers
+    if assistant == "cursor":
+        found, told = updated("cursor", {"headers": headers}, basic="Basic new")
+        others = {name: value for name, value in headers.items() if name == "X"}
+        assert found["headers"] == others | {"Authorization": "Basic new"}
+        assert not any("mine" in each or "new" in each for each in told)
+
+
+def test_a_login_of_the_bridge_stays_unless_another_is_given():
+    there = {"command": "npx", "args": ["old"], "env": {"AUTH_HEADER": "Basic mine", "X": "1"}}
+    wanted = entry("claude-desktop", URL).server
+    found, told = updated("claude-desktop", there)
+    assert found == {"command": "npx", "args": wanted["args"], "env": there["env"]}
+    assert told == {"changed args"}
+    found, told = updated("claude-desktop", there, basic="Basic new")
+    assert found["env"] == {"AUTH_HEADER": "Basic new", "X": "1"}
+    assert told == {"changed args", "changed env.AUTH_HEADER"}
+
+
+def test_headers_among_the_bridges_arguments_stay():
+    mine = ["--header", "Authorization: Basic mine", "--header", "X-Mine: 1"]
+    there = {"command": "npx", "args": ["-y", "mcp-remote", "http://old/mcp", *mine]}
+    wanted = entry("claude-desktop", URL).server
+    found, _ = updated("claude-desktop", there)
+    assert found["args"] == [*wanted["args"][:-2], *mine]
+    assert "AUTH_HEADER" not in found["env"]
+    found, _ = updated("claude-desktop", there, basic="Basic new")
+    assert found["args"] == [*wanted["args"], *mine[2:]]
+    assert found["env"] == {"AUTH_HEADER": "Basic new"}
+
+
+def test_another_way_to_reach_the_server_does_not_stay():
+    found, told = updated("claude-desktop", {"url": URL, "type": "http", "note": 1})
+    assert found == {"note": 1, **entry("claude-desktop", URL).server}
+    assert {"removed url", "removed type"} < told
+    found, _ = updated("cursor", {"command": "npx", "args": [], "type": "http"})
+    assert found == {"type": "http", **entry("cursor", URL).server}
+
+
+@pytest.mark.parametrize("there", [None, 7, [], "x", {"headers": 3, "args": 3, "env": 3}])
+@pytest.mark.parametrize("assistant", FILES)
+def test_an_entry_that_is_none_is_replaced(assistant, there):
+    found, _ = updated(assistant, there)
+    assert found | entry(assistant, URL).server == found
+
+
 def test_questions_are_added_once():
     other = {"inputs": [{"id": "other"}, {"id": "oig-basic", "old": 1}]}
     found = json.loads(merged(json.dumps(other), entry("vscode", URL)))
@@ -176,6 +263,8 @@ def test_questions_are_added_once():
         '{"a": 1, "a": 2}',
         '{"a": 1e999}',
         '{"a": 1.10}',
+        '{"a": -0}',
+        '{"a": "\\ud800"}',
         '{"a": NaN}',
         "[1]",
         "7",
@@ -187,6 +276,12 @@ def test_questions_are_added_once():
 def test_a_file_that_would_lose_something_is_refused(text):
     with pytest.raises(NotWritten):
         merged(text, entry("cursor", URL))
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900, 990])
+def test_a_file_is_changed_or_refused_however_deep_it_is(depth):
+    with suppress(NotWritten):
+        merged('{"a": ' + "[" * depth + "]" * depth + "}", entry("cursor", URL))
 
 
 @pytest.mark.parametrize("text", ["", " \n", "{}", "\ufeff{}"])
@@ -249,6 +344,37 @@ def test_a_link_stays_a_link(client):
     assert client("cursor", "--write")[0] == ExitCode.OK
     assert (client.home / ".cursor" / "mcp.json").is_symlink()
     assert NAME in target.read_text()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.symlink_to(path), "left as it was"),
+        (os.mkfifo, "no ordinary file"),
+        (os.mkdir, "no ordinary file"),
+        (lambda path: path.touch(0o444), "read-only"),
+        (lambda path: path.write_bytes(b"\xff"), "not UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_changed_is_left(client, make, words):
+    path = client.home / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    make(path)
+    code, _, err = client("cursor", "--write")
+    assert code == ExitCode.TOOL
+    assert words in err
+    assert [one.name for one in path.parent.iterdir()] == ["mcp.json"]
+
+
+def test_an_update_says_what_it_changed_and_keeps_the_login(client):
+    path = client.home / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    there = {"url": "http://old/mcp", "headers": {"Authorization": LOGIN.basic}}
+    path.write_text(json.dumps({"mcpServers": {NAME: there}}))
+    code, out, _ = client("cursor", "--write")
+    assert code == ExitCode.OK
+    assert "In the entry that was there: changed url\n" in out
+    assert json.loads(path.read_text())["mcpServers"][NAME] == there | {"url": URL}
 
 
 def test_the_kept_login_goes_only_into_a_file_of_the_persons_own(client):

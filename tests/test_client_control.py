@@ -7,12 +7,14 @@ import json
 import re
 import sys
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from client.__main__ import main
+from client.address import DEFAULT_URL
 from client.catalogue import Tool
-from client.control import views
+from client.control import command, views
 from client.control.kept_plans import MOST, KeptPlans
 from client.control.wishes import arguments_of
 from client.exit_codes import ExitCode
@@ -347,6 +349,27 @@ def screen(terminal, env):
     return start
 
 
+@pytest.mark.parametrize(
+    ("environ", "url", "shown"),
+    [
+        (None, DEFAULT_URL, False),
+        (None, "http://x/mcp", True),
+        ("http://x/mcp", "http://x/mcp", False),
+        ("http://x/mcp", DEFAULT_URL, True),
+        ("", DEFAULT_URL, False),
+    ],
+)
+def test_a_line_to_copy_names_the_server_unless_it_is_found_without(
+    monkeypatch, environ, url, shown
+):
+    monkeypatch.delenv("OIG_MCP_URL", raising=False)
+    if environ is not None:
+        monkeypatch.setenv("OIG_MCP_URL", environ)
+    session = SimpleNamespace(whole_url=url, url=url)
+    line = command._command(session, parse(["apply"], {}), "apply", "plan_x")
+    assert (f"--url {url}" in line) is shown
+
+
 QUESTION = "type the last 4 digits"
 
 
@@ -373,6 +396,16 @@ def test_anything_else_changes_nothing(screen, client, fleet, typed, code):
     assert shown.wait() == code
     assert "Nothing was changed." in shown.text
     assert writes(fleet, plan["box_id"]) == []
+
+
+@pytest.mark.parametrize("box", [[], ["--box", ""], ["--box", "None"]])
+def test_a_plan_that_names_no_box_cannot_be_confirmed(terminal, hostile_server, box):
+    argv = [sys.executable, "-m", "client", "plan", "--mode", "home_1", *box, "--apply"]
+    argv += ["--email", "a@b.cz", "--no-keyring", "--url", hostile_server.url]
+    shown = terminal(argv, {"OIG_PASSWORD": "pw"})
+    assert shown.wait() == ExitCode.TOOL
+    assert "Nothing was changed." in shown.text
+    assert QUESTION not in shown.text
 
 
 def test_ctrl_c_stops_looking_and_says_that_the_change_goes_on(screen, client, fleet):

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import shlex
 import stat
 
 import pytest
 
 from client.catalogue import Catalogue, Server, Tool
 from client.completion import ShellCompleter
-from client.history import FileHistory, Memory, history_path, memory_for
+from client.history import KEPT, FileHistory, Memory, history_path, memory_for
 from client.shell import COMMANDS
 
 KNOWN = Catalogue(
@@ -53,6 +54,25 @@ def test_a_line_that_is_understood_is_kept(line):
 
 
 @pytest.mark.parametrize(
+    ("line", "memory"),
+    [
+        ("apply plan_AAAA", Memory.RUN),
+        ("apply plan_AAAA --no-wait", Memory.RUN),
+        ("apply --no-wait", Memory.FILE),
+        ("apply -", Memory.FILE),
+        ("apply_change plan_token=plan_AAAA", Memory.RUN),
+        ("call apply_change plan_token=plan_AAAA", Memory.RUN),
+        ("apply_change session=oig_AAAA", Memory.RUN),
+        ("apply_change", Memory.FILE),
+    ],
+)
+def test_a_token_or_session_stays_out_of_the_file(line, memory):
+    properties = {name: {"type": "string"} for name in ("plan_token", "session")}
+    tool = Tool("apply_change", "", "", {"properties": properties})
+    assert memory_for(line, Catalogue(Server("s", "1", "p"), (tool,))) is memory
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "hunter2",
@@ -80,6 +100,8 @@ def test_a_line_that_is_not_understood_stays_out_of_the_file(line):
         "check_auth password=hunter2",
         "nonsense PassWord = hunter2",
         'call check_auth my_password="hun',
+        "check-auth --password-stdin=hunter2",
+        "login --password-stdin=hunter2",
         "",
         "   ",
     ],
@@ -121,6 +143,22 @@ def test_a_file_that_cannot_be_written_is_done_without(tmp_path):
     assert history.get_strings() == ["tools"]
 
 
+def test_the_file_is_cut_to_what_is_read_of_it(tmp_path):
+    path = tmp_path / "history"
+    path.write_text("".join(f"tools {number}\n" for number in range(KEPT + 5)))
+    path.chmod(0o644)
+    FileHistory(path).trim()
+    lines = path.read_text().splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("tools 5", f"tools {KEPT + 4}", KEPT)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+    before = path.stat()
+    FileHistory(path).trim()
+    assert path.stat() == before
+    FileHistory(tmp_path / "none" / "history").trim()
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_the_path_follows_xdg(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert str(history_path({"XDG_STATE_HOME": "/x"})) == "/x/oig-client/history"
@@ -154,6 +192,31 @@ def test_tab_offers_what_fits(typed, offered):
     completer = ShellCompleter(COMMANDS, lambda: KNOWN)
     found = completer.get_completions(Document(typed), CompleteEvent())
     assert [completion.text for completion in found] == offered
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("plan_change mode=", ["'Home 1' ", "'Home UPS' ", "eco "]),
+        ("plan_change mode=H", ["'Home 1' ", "'Home UPS' "]),
+        ("plan_change mode='Home U", ["'Home UPS' "]),
+        ('plan_change mode="Home ', ["'Home 1' ", "'Home UPS' "]),
+        ("plan_change mode='Home 1' ", ["box="]),
+        ("plan_change mode='x", []),
+    ],
+)
+def test_a_value_is_offered_as_it_has_to_be_typed(typed, offered):
+    from prompt_toolkit.completion import CompleteEvent
+    from prompt_toolkit.document import Document
+
+    values = {"mode": {"enum": ["Home 1", "Home UPS", "eco"]}, "box": {"type": "string"}}
+    tool = Tool("plan_change", "", "", {"properties": values})
+    completer = ShellCompleter(COMMANDS, lambda: Catalogue(Server("s", "1", "p"), (tool,)))
+    found = list(completer.get_completions(Document(typed), CompleteEvent()))
+    assert [one.text.removeprefix("mode=") for one in found] == offered
+    for one in found:
+        line = typed[: len(typed) + one.start_position] + one.text
+        assert shlex.split(line)[-1] in {"mode=Home 1", "mode=Home UPS", "mode=eco", "box="}
 
 
 def test_tab_offers_the_commands_before_a_server_was_seen():

@@ -133,6 +133,7 @@ def test_no_keyring_ignores_it(client, mcp_server, logged_in):
     [
         ("fail", "no_keyring", "no keyring that oig-client could use"),
         ("Plain", "no_keyring", "no keyring that oig-client could use"),
+        ("PlainChain", "no_keyring", "no keyring that oig-client could use"),
         ("Locked", "keyring_locked", "locked"),
         ("Forgetful", "keyring_broken", "does not give it back"),
         ("Broken", "keyring_broken", "LookupError"),
@@ -153,6 +154,16 @@ def test_without_a_keyring_nothing_is_written_and_it_is_said(
     assert (code, out, err) == (ExitCode.OK, "3\n", "")
 
 
+def test_of_several_keyrings_only_a_safe_one_gets_the_login(client, mcp_server, keyring_file):
+    argv = ("login", "--email", EMAIL, "--url", mcp_server.url)
+    code, _, _ = client(*argv, ring="MixedChain", OIG_PASSWORD=SECRET)
+    assert code == ExitCode.OK
+    assert len(kept(keyring_file)) == 1
+    assert not keyring_file.with_name(f"{keyring_file.name}.plain").exists()
+    _, out, _ = client("call", "who", "--json", "--url", mcp_server.url, ring="MixedChain")
+    assert json.loads(out)["structured_content"]["email"] == EMAIL
+
+
 def test_a_tool_without_email_and_password_gets_the_login_in_its_header(
     client, mcp_server, logged_in
 ):
@@ -167,6 +178,17 @@ def test_another_login_for_one_call_is_named_by_its_email(client, mcp_server, lo
     argv = ("call", "who", "--email", "c@d.cz", "--json", "--url", mcp_server.url)
     _, out, _ = client(*argv, OIG_PASSWORD="four")
     assert json.loads(out)["structured_content"] == {"email": "c@d.cz", "password_length": 4}
+
+
+def test_a_password_that_is_given_is_used_with_the_kept_email(client, mcp_server, logged_in):
+    argv = ("call", "who", "--json", "--url", mcp_server.url)
+    whose = {"email": EMAIL, "password_length": 4}
+    _, out, _ = client(*argv, OIG_PASSWORD="four")
+    assert json.loads(out)["structured_content"] == whose
+    _, out, _ = client(*argv, "--password-stdin", stdin=b"four\n")
+    assert json.loads(out)["structured_content"] == whose
+    _, out, _ = client(*argv, "--email", EMAIL, OIG_PASSWORD="four")
+    assert json.loads(out)["structured_content"] == whose
 
 
 def test_only_the_call_carries_the_login(client, mcp_server, logged_in):

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from client.address import DEFAULT_URL, shown
+from client.exit_codes import ExitCode
 from client.failures import SecretOnCommandLine, UsageFailure
 from client.options import COMMANDS, parse
 
@@ -43,6 +47,8 @@ def test_the_address_comes_from_the_environment_unless_given():
         ["check-auth", "-phunter2"],
         ["--password", "hunter2", "check-auth"],
         ["call", "t", "--password=hunter2"],
+        ["check-auth", "--password-stdin=hunter2"],
+        ["live", "--password-stdin=hunter2"],
     ],
 )
 def test_a_password_option_is_refused_with_the_reason_and_not_repeated(argv):
@@ -57,6 +63,18 @@ def test_a_password_option_is_refused_with_the_reason_and_not_repeated(argv):
         ["check-auth", "hunter2"],
         ["check-auth", "--email", "a@b.cz", "hunter2"],
         ["check-auth", "--oops=hunter2"],
+        ["check-auth", "--json=hunter2"],
+        ["--json=hunter2", "check-auth"],
+        ["tools", "-vhunter2"],
+        ["tools", "--verbose=hunter2"],
+        ["logout", "--no-keyring=hunter2"],
+        ["--version=hunter2"],
+        ["config", "cursor", "--write=hunter2"],
+        ["apply", "x", "--no-wait=hunter2"],
+        ["call", "t", "--yes=hunter2"],
+        ["--help=hunter2"],
+        ["live", "-hhunter2"],
+        ["live", "--help=hunter2"],
         ["tools", "hunter2"],
         ["hunter2"],
         ["describe"],
@@ -96,6 +114,19 @@ def test_an_address_with_a_password_is_refused_and_not_repeated():
 
 def test_a_query_is_not_shown():
     assert shown("http://box/mcp?key=hunter2#x") == "http://box/mcp"
+
+
+def test_help_and_readme_name_every_exit_code():
+    text = parse(["--help"], {}).help_text
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    told = readme.split("\n## oig-client")[1].split("\n## ")[0].split("Exit codes:")[1]
+    for code in ExitCode:
+        assert re.search(rf"^ .*\b{int(code)}  ", text, re.MULTILINE), code
+        assert re.search(rf"\b{int(code)} ", told), code
+
+
+def test_the_days_of_a_history_are_said_to_be_pragues():
+    assert "Prague" in parse(["history", "--help"], {}).help_text
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -12,6 +12,7 @@ from prompt_toolkit.document import Document
 
 from client.__main__ import main
 from client.completion import ShellCompleter
+from client.dispatch import COMMANDS as DISPATCH
 from client.exit_codes import ExitCode
 from client.history import Memory, memory_for
 from client.login import Login
@@ -36,10 +37,10 @@ def script(capsys, monkeypatch, tmp_path, box_server):
     # The server of this run is the one of the command line, not of the environment.
     monkeypatch.setenv("OIG_MCP_URL", "http://nowhere.invalid/mcp")
 
-    def run(*lines):
+    def run(*lines, more=()):
         source = io.TextIOWrapper(io.BytesIO("\n".join(lines).encode()))
         monkeypatch.setattr(sys, "stdin", source)
-        code = main(["shell", "--url", box_server.url])
+        code = main(["shell", "--url", box_server.url, *more])
         return code, *capsys.readouterr()
 
     run.ring = ring  # type: ignore[attr-defined]
@@ -55,6 +56,13 @@ def test_the_box_is_shown_and_the_login_removed(script):
     assert "whose data" in failure["error"]["message"]
     assert json.loads(script.ring.read_text()) == {}
     assert (code, err) == (ExitCode.TOOL, "")
+
+
+def test_a_command_in_the_shell_waits_as_long_as_the_shell_was_told(script, monkeypatch):
+    seen = []
+    monkeypatch.setitem(DISPATCH, "doctor", lambda _session, options: seen.append(options.timeout))
+    script("doctor", more=("--timeout", "7"))
+    assert seen == [7.0]
 
 
 def test_help_is_told_and_options_for_every_command_are_refused(script):

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from client.history import KEPT
+
 pytest_plugins = ("tests.client_servers", "tests.terminal")
 
 CLIENT = [sys.executable, "-m", "client"]
@@ -107,6 +109,8 @@ def test_the_shell_completes_asks_calls_and_remembers_nothing_secret(shell, hist
     screen.send("e" + TAB)
     expect_line(screen, "set_mode mode=eco")
     screen.send("\r")
+    screen.expect("Type its name")
+    screen.send("set_mode\r")
     screen.expect("│ eco")
 
     enter(screen, "add a=1")
@@ -145,6 +149,25 @@ def test_the_shell_completes_asks_calls_and_remembers_nothing_secret(shell, hist
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(("typed", "code"), [("\r", 2), ("y\r", 2), (CTRL_D, 2), (CTRL_C, 130)])
+def test_only_its_name_confirms_a_destructive_tool(terminal, mcp_server, typed, code):
+    screen = terminal([*CLIENT, "call", "set_mode", "mode=eco", "--url", mcp_server.url])
+    screen.expect("Type its name")
+    screen.send(typed)
+    assert screen.wait() == code
+    assert "Nothing was called." in screen.text
+    assert "│ eco" not in screen.text
+
+
+def test_the_shell_cuts_a_history_that_has_grown(shell, history):
+    history.parent.mkdir()
+    history.write_text("tools\n" * 3000)
+    screen = shell()
+    enter(screen, "exit")
+    assert screen.wait() == 0
+    assert history.read_text().splitlines() == ["tools"] * KEPT + ["exit"]
+
+
 def test_the_shell_outlives_the_server(shell, mortal_server):
     mortal_server.vanish()
     screen = shell(mortal_server.url)
@@ -164,9 +187,10 @@ def test_the_shell_outlives_the_server(shell, mortal_server):
 
 
 def test_results_fit_eighty_columns(terminal, mcp_server):
-    screen = terminal([*CLIENT, "tools", "--url", mcp_server.url])
+    # The screen is wider than the client is told, so that it would show what does not fit.
+    screen = terminal([*CLIENT, "tools", "--url", mcp_server.url], rows=60, seen=200)
     assert screen.wait() == 0
     assert screen.lines[0].startswith("╭")
     assert screen.lines[0].endswith("╮")
-    assert len(screen.lines[0]) <= 80
+    assert max(map(len, screen.lines)) == 80
     assert "check_auth" in screen.text

@@ -12,7 +12,8 @@ from .drawing import drawn
 
 NOW = datetime(2026, 11, 22, 8, 0, 40, tzinfo=UTC)
 PRAGUE = timezone(timedelta(hours=1), "CET")
-EVIL = "\x1b]8;;http://evil\x1b\\click\x07 \x9b31m \u202eabc [red]markup[/red] :smile:"
+HIDDEN = "\u061c\u2028\u200b\U000e0041"
+EVIL = HIDDEN + "\x1b]8;;http://evil\x1b\\click\x07 \x9b31m \u202eabc [red]markup[/red] :smile:"
 
 TOOL = Tool(
     name="set_mode",
@@ -137,9 +138,10 @@ def test_nothing_a_server_says_controls_the_terminal(framed):
         views.result_view(Result(({"type": "text", "text": EVIL},)), framed=framed),
         views.failure_view(Unreachable(EVIL, kind="refused"), framed=framed),
         views.auth_panel(dict.fromkeys(AUTH, EVIL), now=NOW, framed=framed),
+        views.kept_view(dict.fromkeys(("email", "url", "keyring", "replaced"), EVIL), framed=True),
     ):
         shown = drawn(view, 200)
-        assert not set("\x1b\x07\x9b\u202e") & set(shown)
+        assert not set("\x1b\x07\x9b\u202e" + HIDDEN) & set(shown)
         assert "[red]markup[/red]" in shown
         assert ":smile:" in shown
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import sqlite3
 
 import pytest
 
 from server.control.asked import Asked
-from server.errors import BoxChoice, ChangeRefused, PortalError, SessionError
+from server.errors import BoxChoice, ChangeRefused, PortalBusy, PortalError, SessionError
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
@@ -62,11 +64,11 @@ async def test_each_change_is_planned_applied_pending_applied_and_undone(
     assert record.status(house.clock()) == "pending"
     assert record.box == box
     house.later(1)
-    assert (await house.control.look(owner, record.id)).status(house.clock()) == "pending"
+    assert (await house.look(owner, record.id)).status(house.clock()) == "pending"
     assert house.store.held == 1
 
     house.later(95)
-    record = await house.control.look(owner, record.id)
+    record = await house.look(owner, record.id)
     assert record.status(house.clock()) == "applied"
     assert 0 < record.seconds <= 96
     assert house.store.held == 0
@@ -141,7 +143,7 @@ async def test_two_boxes_of_one_account_change_side_by_side_and_are_never_mixed(
     )
     house.later(95)
     for planned in (first, second):
-        record = await house.control.look(DEMO2, planned.plan.change_id)
+        record = await house.look(DEMO2, planned.plan.change_id)
         assert record.status(house.clock()) == "applied"
     assert (await house.truth(SECOND_BOX))["mode"] == 2
     assert (await house.truth(QUEEN_BOX))["mode"] == 1
@@ -169,7 +171,7 @@ async def test_a_plan_of_one_worker_is_applied_and_looked_after_by_others(house)
     planned = await house.planned(mode="Home 2")
     await house.worker().apply(DEMO, planned.token, CLIENT)
     house.later(95)
-    record = await house.worker().look(DEMO, planned.plan.change_id)
+    record = (await house.worker().look(DEMO, planned.plan.change_id)).record
     assert record.status(house.clock()) == "applied"
     assert house.store.held == 0
 
@@ -222,10 +224,10 @@ async def test_an_offline_box_is_pending_and_then_failed_after_fifteen_minutes(h
     change = planned.plan.change_id
     for seconds in (60, 400, 400):
         house.later(seconds)
-        assert (await house.control.look(DEMO, change)).status(house.clock()) == "pending"
+        assert (await house.look(DEMO, change)).status(house.clock()) == "pending"
     assert house.store.held == 1
     house.later(40)
-    record = await house.control.look(DEMO, change)
+    record = await house.look(DEMO, change)
     assert record.status(house.clock()) == "failed"
     assert house.store.held == 0
     assert len(await house.writes()) == 1
@@ -236,8 +238,54 @@ async def test_a_change_nobody_looked_after_is_unclear_until_somebody_does(house
     record = await house.control.apply(DEMO, planned.token, CLIENT)
     house.later(3600)
     assert house.journal.find(record.id).status(house.clock()) == "unclear"
-    record = await house.control.look(DEMO, record.id)
+    record = await house.look(DEMO, record.id)
     assert record.status(house.clock()) == "applied"
+
+
+async def test_a_change_that_came_and_went_unseen_is_not_said_to_have_failed(house):
+    planned = await house.planned(mode="Home 2")
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(300)
+    assert (await house.truth())["mode"] == 1
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 0})
+    house.later(901)
+    looked = await house.control.look(DEMO, record.id)
+    assert looked.record.status(house.clock()) == "unclear"
+    assert looked.seen == "otherwise"
+
+
+async def test_charging_that_ended_and_was_used_up_is_not_said_to_have_failed(house):
+    await house.admin("boxes", box=DEMO_BOX, full=True, soc_percent=50)
+    planned = await house.planned(charge_to_percent=55)
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(600)
+    await house.admin("boxes", box=DEMO_BOX, setup={"formatting": 0}, full=True, soc_percent=40)
+    for seconds in (301, 301):
+        house.later(seconds)
+        looked = await house.control.look(DEMO, record.id)
+        assert looked.record.status(house.clock()) == "unclear"
+        assert looked.seen == "not told"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(899, "pending"), (901, "failed"), (1201, "unclear")]
+)
+async def test_only_soon_after_the_deadline_a_change_not_shown_has_failed(house, seconds, status):
+    planned = await house.planned(mode="Home 2")
+    await break_write(house, "forgotten")
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(seconds)
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == status
+
+
+async def test_a_setting_that_is_not_told_never_means_that_a_change_failed(house):
+    planned = await house.planned(mode="Home 2")
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    house.later(901)
+    await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
+    looked = await house.control.look(DEMO, record.id)
+    assert looked.record.status(house.clock()) == "unclear"
+    assert looked.seen == "not told"
 
 
 async def test_one_change_at_a_time_per_box_over_all_workers(house):
@@ -247,7 +295,7 @@ async def test_one_change_at_a_time_per_box_over_all_workers(house):
     with pytest.raises(ChangeRefused, match="one at a time"):
         await house.worker().apply(DEMO, second.token, CLIENT)
     house.later(95)
-    await house.control.look(DEMO, first.plan.change_id)
+    await house.look(DEMO, first.plan.change_id)
     assert (await house.worker().apply(DEMO, second.token, CLIENT)).outcome == "accepted"
 
 
@@ -261,6 +309,22 @@ async def test_a_daemon_that_forgot_the_hold_does_not_let_a_second_change_throug
         await house.control.apply(DEMO, second.token, CLIENT)
     assert house.store.held == 0
     assert len(await house.writes()) == 1
+
+
+async def test_a_change_of_another_account_that_is_under_way_is_not_named(house):
+    first = await house.planned(mode="Home 2")
+    await house.control.apply(DEMO, first.token, CLIENT)
+    second = await house.planned(boiler="manual")
+    with pytest.raises(ChangeRefused, match="If it was sent from this account"):
+        await house.control.apply(DEMO, second.token, CLIENT)
+    house.store.holds._holds.clear()
+    with sqlite3.connect(house.journal._path) as journal:
+        journal.execute("UPDATE changes SET account = ?", (b"x" * 32,))
+    journal.close()
+    with pytest.raises(ChangeRefused) as told:
+        await house.control.apply(DEMO, second.token, CLIENT)
+    assert first.plan.change_id not in str(told.value)
+    assert "one at a time" in str(told.value)
 
 
 async def test_without_the_daemon_nothing_is_changed(house):
@@ -315,10 +379,10 @@ async def test_after_an_unclear_answer_nothing_is_repeated_and_reading_back_deci
     assert record.status(house.clock()) == "unclear"
     assert house.store.held == 1
     house.later(95)
-    record = await house.control.look(DEMO, record.id)
+    record = await house.look(DEMO, record.id)
     assert record.status(house.clock()) == ("applied" if processed else "unclear")
     house.later(900)
-    record = await house.control.look(DEMO, record.id)
+    record = await house.look(DEMO, record.id)
     assert record.status(house.clock()) == ("applied" if processed else "failed")
     assert len(await house.writes()) == 1
 
@@ -330,17 +394,23 @@ async def test_what_the_portal_turned_away_is_told_at_once_and_frees_the_box(hou
     with pytest.raises(ChangeRefused, match=planned.plan.change_id):
         await house.control.apply(DEMO, planned.token, CLIENT)
     assert house.store.held == 0
-    record = await house.control.look(DEMO, planned.plan.change_id)
+    record = await house.look(DEMO, planned.plan.change_id)
     assert record.status(house.clock()) == "failed"
     assert len(await house.writes()) == 1
 
 
-async def test_the_portals_error_page_is_a_refusal_and_no_form_is_tried_after_it(house):
+async def test_after_the_portals_error_page_the_box_is_looked_at_and_no_form_is_tried(house):
     await house.admin("switches", contract="form")
     planned = await house.planned(mode="Home 2")
-    with pytest.raises(ChangeRefused, match="error page"):
-        await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    assert record.status(house.clock()) == "unclear"
+    assert "error page" in record.why
     assert [write["outcome"] for write in await house.writes()] == ["refused"]
+    house.later(95)
+    assert (await house.control.look(DEMO, record.id)).seen == "otherwise"
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1})
+    house.later(31)
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == "applied"
 
 
 async def test_an_answer_of_success_is_not_believed_before_the_box_shows_it(house):
@@ -348,9 +418,129 @@ async def test_an_answer_of_success_is_not_believed_before_the_box_shows_it(hous
     await break_write(house, "forgotten")
     record = await house.control.apply(DEMO, planned.token, CLIENT)
     house.later(600)
-    assert (await house.control.look(DEMO, record.id)).status(house.clock()) == "pending"
-    house.later(600)
-    assert (await house.control.look(DEMO, record.id)).status(house.clock()) == "failed"
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == "pending"
+    house.later(400)
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == "failed"
+
+
+async def finished(house: House, work):
+    """Let an apply go on, with a second for every time that it waits for its turn."""
+    task = asyncio.create_task(work)
+    for _ in range(500):
+        done, _ = await asyncio.wait({task}, timeout=0.02)
+        if done:
+            return await task
+        # At no other time: between its turn and its request no second may seem to pass.
+        if house.store._waiting:
+            house.later(1)
+            house.store._settle()
+    raise TimeoutError
+
+
+@pytest.fixture
+async def paced(tmp_path):
+    house = House(tmp_path, gap=1.0)
+    yield house
+    await house.aclose()
+
+
+async def test_every_request_of_an_apply_keeps_a_second_from_the_one_before(paced):
+    planned = await finished(paced, paced.planned(SECOND_BOX, export="on"))
+    times = []
+
+    class Timed:
+        def __init__(self, portal):
+            self.portal = portal
+
+        async def read_live(self, session_id):
+            times.append(paced.clock())
+            return await self.portal.read_live(session_id)
+
+        async def write(self, session_id, write):
+            times.append(paced.clock())
+            return await self.portal.write(session_id, write)
+
+    worker = paced.worker(wrap=Timed)
+    record = await finished(paced, worker.apply(DEMO2, planned.token, CLIENT))
+    assert record.outcome == "accepted"
+    assert len(times) == 3
+    assert all(after - before >= 1.0 for before, after in itertools.pairwise(times))
+
+
+async def busy(house: House, endpoint: str) -> None:
+    await house.admin("faults", kind="too_many", endpoint=endpoint, retry_after=120, requests=1)
+
+
+async def test_while_the_portal_wants_to_be_left_alone_nothing_is_read_sent_or_written_down(house):
+    planned = await house.planned(mode="Home 2")
+    await busy(house, "live")
+    for _ in range(2):  # the first is told so by the portal, the second by the store
+        house.portal.requests.clear()
+        with pytest.raises(PortalBusy):
+            await house.control.apply(DEMO, planned.token, CLIENT)
+        asked = len(house.portal.requests)
+    assert asked == 0
+    assert house.journal.latest(9) == (0, [])
+    assert house.store.held == 0
+    house.later(121)
+    assert (await house.control.apply(DEMO, planned.token, CLIENT)).outcome == "accepted"
+
+
+async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
+    planned = await house.planned(mode="Home 2")
+
+    class Meanwhile:
+        """After whose reading another worker is told to leave the portal alone."""
+
+        def __init__(self, portal):
+            self.portal = portal
+
+        async def read_live(self, session_id):
+            payload = await self.portal.read_live(session_id)
+            account = (await house.control._access.open(DEMO)).keys.account
+            house.store.leave_alone(account, 60.0)
+            return payload
+
+    with pytest.raises(PortalBusy):
+        await house.worker(wrap=Meanwhile).apply(DEMO, planned.token, CLIENT)
+    assert await house.writes() == []
+    assert house.journal.latest(9) == (0, [])
+    assert house.store.held == 0
+
+
+async def test_a_write_that_is_one_request_too_many_keeps_all_from_asking(house):
+    planned = await house.planned(mode="Home 2")
+    await busy(house, "writes")
+    with pytest.raises(ChangeRefused) as told:
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert told.value.retry_after == 120
+    house.later(60)
+    with pytest.raises(PortalBusy):
+        await plan(house, DEMO, mode="Home 3")
+    house.later(61)
+    await plan(house, DEMO, mode="Home 3")
+
+
+async def test_a_second_request_that_gets_no_turn_leaves_the_change_unclear(house):
+    await house.admin("switches", lifts_cap=False)
+    planned = await house.planned(SECOND_BOX, export="on")
+
+    class Meanwhile:
+        def __init__(self, portal):
+            self.portal = portal
+
+        async def read_live(self, session_id):
+            return await self.portal.read_live(session_id)
+
+        async def write(self, session_id, write):
+            account = (await house.control._access.open(DEMO2)).keys.account
+            house.store.leave_alone(account, 60.0)
+            return await self.portal.write(session_id, write)
+
+    record = await house.worker(wrap=Meanwhile).apply(DEMO2, planned.token, CLIENT)
+    assert record.outcome == "unclear"
+    assert "Only a part" in record.why
+    assert len(await house.writes()) == 1
 
 
 async def test_when_the_second_of_two_requests_is_turned_away_it_is_unclear(house):
@@ -413,9 +603,9 @@ async def test_reading_back_uses_only_what_was_read_after_the_write(house):
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 0})
     await house.control.apply(DEMO, planned.token, CLIENT)
     house.later(5)
-    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict is None
+    assert (await house.look(DEMO, planned.plan.change_id)).verdict is None
     house.later(95)
-    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict == "applied"
+    assert (await house.look(DEMO, planned.plan.change_id)).verdict == "applied"
 
 
 async def test_what_is_missing_when_reading_back_never_counts_as_applied(house):
@@ -423,7 +613,7 @@ async def test_what_is_missing_when_reading_back_never_counts_as_applied(house):
     await house.control.apply(DEMO, planned.token, CLIENT)
     await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
     house.later(95)
-    assert (await house.control.look(DEMO, planned.plan.change_id)).verdict is None
+    assert (await house.look(DEMO, planned.plan.change_id)).verdict is None
 
 
 @pytest.mark.parametrize(
@@ -431,7 +621,7 @@ async def test_what_is_missing_when_reading_back_never_counts_as_applied(house):
     [
         ({"mode": "Home 2"}, "box_prms.mode"),
         ({"home_grid_v": True}, "box_prm2.app"),
-        ({"export": "off"}, "invertor_prms.to_grid"),
+        ({"export": "limited", "export_limit_w": 9}, "invertor_prms.to_grid"),
         ({"export": "on"}, "invertor_prm1.p_max_feed_grid"),
         ({"boiler": "manual"}, "boiler_prms.manual"),
         ({"charge_to_percent": 90}, "box_prms.bat_ac"),
@@ -452,7 +642,7 @@ async def test_nothing_is_planned_while_the_portal_cannot_be_read(house):
 
 async def test_a_change_of_another_account_is_not_found_listed_or_undone(house):
     record = await house.applied(mode="Home 2")
-    for what in (house.control.look(DEMO2, record.id), plan(house, DEMO2, undo=record.id)):
+    for what in (house.look(DEMO2, record.id), plan(house, DEMO2, undo=record.id)):
         with pytest.raises(ChangeRefused, match="no change of that id"):
             await what
     assert await house.control.latest(DEMO2, None, 9) == (0, [])
@@ -474,6 +664,21 @@ async def test_undoing_where_somebody_changed_the_box_since_says_so(house):
     assert any("not any more as change" in warning for warning in planned.warnings)
     assert planned.before == "mode Home 3"
     assert planned.after == "mode Home 1"
+
+
+async def test_a_charge_is_not_undone_into_more_charging(house):
+    await house.admin("boxes", box=DEMO_BOX, setup={"target": 100}, soc_percent=50)
+    record = await house.applied(charge_to_percent=60)
+    with pytest.raises(ChangeRefused, match="former target of 100 %"):
+        await house.planned(undo=record.id)
+    await house.admin("boxes", box=DEMO_BOX, setup={"formatting": 0}, soc_percent=100)
+    planned = await house.planned(undo=record.id)
+    assert any("stays in the battery" in warning for warning in planned.warnings)
+    assert not any("at once" in warning for warning in planned.warnings)
+    await house.admin("boxes", box=DEMO_BOX, soc_percent=90)
+    with pytest.raises(ChangeRefused, match="holds 90 %"):
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert len(await house.writes()) == 1
 
 
 async def test_the_journal_knows_the_account_by_its_key_only(house):

@@ -115,6 +115,28 @@ def test_from_a_mode_that_is_not_known_none_is_left(mode):
         BoxMode(1).check(mode_box(mode))
 
 
+@pytest.mark.parametrize(
+    ("mode", "why"), [(4, "a mode that is not known here"), (None, "an empty value")]
+)
+def test_a_mode_of_an_unknown_number_is_not_told_as_missing(mode, why):
+    with pytest.raises(ChangeRefused, match=f"The portal sent {why}"):
+        BoxMode(1).check(mode_box(mode))
+
+
+@pytest.mark.parametrize("block", [{"app": None}, {"app": "x"}, {"app": ""}, {"app": 0.5}, "x"])
+def test_what_is_sent_of_flexibility_control_and_cannot_be_read_is_not_taken_for_none(block):
+    with pytest.raises(ChangeRefused, match="flexibility control of this box is not known"):
+        BoxMode(3).check(box(box_prms={"mode": 0}, box_prm2=block))
+
+
+@pytest.mark.parametrize("block", [{}, [], {"app": 8}])
+def test_where_flexibility_control_is_not_shown_the_plan_of_a_mode_says_so(block):
+    present = box(box_prms={"mode": 0}, box_prm2=block)
+    BoxMode(1).check(present)
+    (warning,) = BoxMode(1).warnings(present)
+    assert "flexibility control" in warning
+
+
 @pytest.mark.parametrize("change", [BoxMode(1), SupplementaryModes(True, None)])
 @pytest.mark.parametrize("app", [4, 5, 7, 12])
 def test_a_box_under_flexibility_control_is_left_alone(change, app):
@@ -223,9 +245,91 @@ def test_switching_export_off_has_nothing_to_warn_of():
     assert GridExport("off").warnings(export_box(Setup())) == []
 
 
-def test_export_of_a_box_of_unknown_kind_is_left_alone():
+@pytest.mark.parametrize("change", [GridExport("on"), GridExport("limited", 500)])
+def test_export_of_a_box_of_unknown_kind_is_not_switched_on(change):
     with pytest.raises(ChangeRefused, match="kind of this box"):
-        GridExport("off").check(export_box(Setup(), queen="maybe"))
+        change.check(export_box(Setup(to_grid=0), queen="maybe"))
+
+
+def inverter(to_grid: object, cap: object = 10_000, permit: object = 1, **raw: object) -> Box:
+    sent = {
+        "invertor_prms": {"to_grid": to_grid},
+        "invertor_prm1": {"p_max_feed_grid": cap},
+        "box_prms": {"crcte": permit},
+    }
+    return box({**raw, **sent})
+
+
+PERHAPS_RUNNING = [
+    inverter(1, permit=0),
+    inverter(1, permit=None),
+    inverter(0, 3000),
+    inverter(0, None),
+    inverter(0, 10_000),
+    inverter(None),
+    inverter(1, queen="maybe"),
+    inverter(0, 3000, queen="maybe"),
+    inverter(0, 3000, queen=True),
+    box(),
+]
+
+
+@pytest.mark.parametrize("present", PERHAPS_RUNNING)
+def test_export_can_be_switched_off_wherever_it_may_be_running(present):
+    GridExport("off").check(present)
+    assert sent(GridExport("off"), present) == [
+        {"id_device": ID, "value": 0, "p_max_feed_grid": None}
+    ]
+
+
+@pytest.mark.parametrize(
+    "present", [inverter(0, 0), inverter(0, 3000, queen=False), inverter(0, 0, queen="maybe")]
+)
+def test_only_what_is_off_for_certain_is_not_switched_off_again(present):
+    with pytest.raises(ChangeRefused, match="export is off"):
+        GridExport("off").check(present)
+
+
+@pytest.mark.parametrize(
+    ("present", "words"),
+    [
+        (inverter(0, 3000), "off already"),
+        (inverter(0, 3000), "limited to 3000 W"),
+        (inverter(None), "not known"),
+        (inverter(1, permit=0), "not permitted"),
+    ],
+)
+def test_switching_off_where_that_is_not_certain_says_what_is_not(present, words):
+    assert words in " ".join(GridExport("off").warnings(present))
+
+
+def test_that_a_box_may_be_a_queen_keeps_off_from_being_seen_unless_it_was_on_before():
+    off, shown = GridExport("off"), inverter(0, 3000)
+    assert off.is_so(shown) is None
+    assert off.has_arrived(shown, off.back(shown)) is None
+    assert off.has_arrived(shown, off.back(inverter(1, 3000))) is True
+    assert off.has_arrived(inverter(0), None) is True
+    assert off.has_arrived(inverter(1), None) is False
+    limited = GridExport("limited", 3000)
+    assert limited.is_so(shown) is None
+    assert limited.is_so(inverter(0, 2000)) is False
+
+
+def test_what_the_box_does_not_permit_is_read_back_and_undone_all_the_same():
+    limited, before = GridExport("limited", 3000), inverter(1, permit=0)
+    assert "the inverter is set to on" in limited.before(before)
+    assert limited.is_so(inverter(1, 3000, permit=0)) is True
+    assert limited.back(before) == GridExport("on")
+    limited.back(before).check(inverter(1, 3000, permit=0))
+
+
+@pytest.mark.parametrize("change", [GridExport("on"), GridExport("limited", 3000)])
+def test_a_limit_that_is_kept_while_export_is_off_is_said_to_be_lost(change):
+    before = inverter(0, 4000)
+    assert "4000 W" in change.before(before)
+    assert any("keeps a limit of 4000 W" in warning for warning in change.warnings(before))
+    assert "not set again" in change.back(before).lost()
+    assert not any("keeps a limit" in warning for warning in change.warnings(inverter(0)))
 
 
 @pytest.mark.parametrize("raw", [None, "", "x", -5, [], True])
@@ -258,8 +362,19 @@ def test_charging_says_how_much_it_draws_and_that_it_cannot_be_stopped():
     assert "no known way to stop" in warnings
 
 
-def test_a_target_below_the_present_charge_says_that_nothing_will_be_charged():
-    assert "nothing will be charged" in GridCharge(50).warnings(charge_box(charge=70))[0]
+def test_a_target_below_the_present_charge_says_that_nothing_is_charged_and_not_the_contrary():
+    (warning,) = GridCharge(50).warnings(charge_box(charge=70))
+    assert "nothing is charged now" in warning
+    assert "at once" not in warning
+
+
+def test_the_way_back_from_charging_never_charges():
+    back = GridCharge(60).back(charge_box(100, active=0, charge=50))
+    with pytest.raises(ChangeRefused, match="would be charged from the grid"):
+        back.check_back(charge_box(60, active=0, charge=58))
+    with pytest.raises(ChangeRefused, match="does not show its charge"):
+        back.check_back(charge_box(60, charge=None))
+    GridCharge(60).check_back(charge_box(90, charge=60))
 
 
 def test_a_target_that_is_set_already_could_not_be_verified_where_charging_is_not_shown():
@@ -274,9 +389,10 @@ def test_charging_is_seen_by_its_target_and_where_it_is_shown_by_its_activity():
     change = GridCharge(90)
     assert change.is_so(charge_box(90))
     assert change.is_so(charge_box(90, active=1))
-    assert not change.is_so(charge_box(90, active=0))
+    assert change.is_so(charge_box(90, active=0)) is None
     assert change.is_so(charge_box(90, active=0, charge=90))
-    assert not change.is_so(charge_box(None))
+    assert change.is_so(charge_box(None)) is None
+    assert change.is_so(charge_box(80, active=1)) is False
 
 
 # -- what they have in common
@@ -284,7 +400,8 @@ def test_charging_is_seen_by_its_target_and_where_it_is_shown_by_its_activity():
 EVERY = [
     (BoxMode(1), mode_box(0), mode_box(1)),
     (SupplementaryModes(True, False), mode_box(0, 2), mode_box(0, 1)),
-    (GridExport("off"), export_box(Setup()), export_box(Setup(to_grid=0))),
+    (GridExport("off"), export_box(Setup()), export_box(Setup(to_grid=0), queen=False)),
+    (GridExport("on"), export_box(Setup(to_grid=0)), export_box(Setup())),
     (BoilerMode(True), boiler_box(0), boiler_box(1)),
     (GridCharge(90), charge_box(60), charge_box(90)),
 ]
@@ -293,8 +410,8 @@ EVERY = [
 @pytest.mark.parametrize(("change", "before", "after"), EVERY)
 def test_there_is_a_way_back_and_what_is_so_already_is_not_changed(change, before, after):
     change.check(before)
-    assert not change.is_so(before)
-    assert change.is_so(after)
+    assert change.is_so(before) is False
+    assert change.is_so(after) is True
     with pytest.raises(ChangeRefused):
         change.check(after)
     assert change.back(before).is_so(before)
@@ -302,7 +419,9 @@ def test_there_is_a_way_back_and_what_is_so_already_is_not_changed(change, befor
 
 @pytest.mark.parametrize(("change", "before", "after"), EVERY)
 def test_a_box_that_says_nothing_is_never_as_wished_nor_changed(change, before, after):
-    assert not change.is_so(box())
+    assert change.is_so(box()) is None
+    if change == GridExport("off"):  # which is sent to be on the safe side
+        return
     with pytest.raises(ChangeRefused):
         change.check(box())
 
@@ -350,7 +469,7 @@ PAGE = b"<!DOCTYPE html><html><body><h1>Nastala chyba</h1></body></html>"
         (400, b"", "refused"),
         (401, b"", "refused"),
         (429, b"", "refused"),
-        (500, PAGE, "refused"),
+        (500, PAGE, "unclear"),
         (500, b"<html>gateway</html>", "unclear"),
         (500, b"", "unclear"),
         (502, b"", "unclear"),
@@ -359,11 +478,17 @@ PAGE = b"<!DOCTYPE html><html><body><h1>Nastala chyba</h1></body></html>"
     ],
 )
 def test_only_a_plain_success_is_accepted_and_only_a_plain_refusal_refused(status, body, outcome):
-    assert read_write(Answer(status, body)).outcome == outcome
+    assert read_write(Answer(status, body), 0.0).outcome == outcome
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_portal_that_wants_to_be_left_alone_is_heard(status):
+    assert read_write(Answer(status, b"", retry_after="90"), 0.0).busy == 90.0
+    assert read_write(Answer(500, PAGE), 0.0).busy is None
 
 
 @given(st.integers(100, 599), st.binary(max_size=60))
 def test_any_answer_has_an_outcome(status, body):
-    told = read_write(Answer(status, body))
+    told = read_write(Answer(status, body), 0.0)
     assert told.outcome in {"accepted", "refused", "unclear"}
     assert told.why

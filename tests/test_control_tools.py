@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from mcp import Client
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import UnexpectedToolError
 
+from server.readings.model import Reading
+from server.tools.checked import CheckedTool
 from server.tools.control import control_tools
+from server.upstream import Fetched
 
 from .control_house import DEMO, House
 from .portal_simulator import DEMO_BOX
@@ -39,6 +43,16 @@ async def call(client, house):
         return await client.call_tool(tool, {"session": handle, **arguments})
 
     return call
+
+
+class Elsewhere:
+    """A portal that lists another box only."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    async def live(self, granted):
+        return Fetched({"2299999999": {}}, self.clock(), "live")
 
 
 async def test_the_tools_say_what_they_do_to_the_world(client):
@@ -91,6 +105,46 @@ async def test_a_change_from_plan_to_applied_and_back(call, house):
     assert listed["more"] == 0
 
 
+async def test_get_change_tells_what_was_seen_and_not_that_nobody_looked(call, house, monkeypatch):
+    planned = (await call("plan_change", mode="Home 2")).structured_content
+    await call("apply_change", plan_token=planned["plan_token"])
+    change = planned["change_id"]
+    (listed,) = (await call("list_changes")).structured_content["changes"]
+    assert "get_change tells" in listed["message"]
+    for seconds, status, fault, words in [
+        (31, "pending", None, "The box does not show it now."),
+        (901, "unclear", "dropped", "does not show whether"),
+        (901, "unclear", "no_box", "does not list the box"),
+    ]:
+        house.later(seconds)
+        if fault == "no_box":
+            monkeypatch.setattr(house.control, "_upstream", Elsewhere(house.clock))
+        elif fault:
+            await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
+        report = (await call("get_change", change_id=change)).structured_content
+        assert report["status"] == status
+        assert words in report["message"]
+        assert ("nobody saw in time" in report["message"]) is (status == "unclear")
+
+
+async def test_a_change_that_was_given_up_says_when_it_was_looked_at(call, house):
+    await house.admin("boxes", box=DEMO_BOX, offline=True)
+    planned = (await call("plan_change", mode="Home 2")).structured_content
+    await call("apply_change", plan_token=planned["plan_token"])
+    house.later(960)
+    report = (await call("get_change", change_id=planned["change_id"])).structured_content
+    assert report["status"] == "failed"
+    assert "when it was looked at, 16 minutes after" in report["message"]
+
+
+async def test_of_charging_only_the_new_target_is_said_to_show(call, house):
+    record = await house.applied(charge_to_percent=95)
+    report = (await call("get_change", change_id=record.id)).structured_content
+    assert report["status"] == "applied"
+    assert "shows the new target" in report["message"]
+    assert "battery's power" in report["message"]
+
+
 async def test_the_journal_names_the_client_as_it_calls_itself(call, house):
     planned = (await call("plan_change", boiler="manual")).structured_content
     report = (await call("apply_change", plan_token=planned["plan_token"])).structured_content
@@ -116,6 +170,49 @@ async def test_refusals_are_errors_that_say_what_to_do(call):
     assert "secret" not in result.content[0].text
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"export": "on", "export_limit": 3000}, "does not know; it knows `box_id`, `mode`"),
+        ({"mode": "Home 2", "charge": 80}, "does not know"),
+        ({"export": "limited", "export_limit_w": True}, "`export_limit_w` must be a whole number"),
+        ({"export": "limited", "export_limit_w": "5000"}, "must be a whole number"),
+        ({"charge_to_percent": 80.5}, "must be a whole number"),
+        ({"home_grid_v": 1}, "`home_grid_v` must be true or false"),
+        ({"home_grid_v": "off"}, "must be true or false"),
+    ],
+)
+async def test_an_argument_that_is_misspelt_or_mistyped_is_not_passed_over(call, arguments, words):
+    result = await call("plan_change", **arguments)
+    assert result.is_error
+    assert words in result.content[0].text
+    for sent in ("export_limit`", "charge`", "5000", "3000"):
+        assert sent not in result.content[0].text
+
+
+async def test_null_stands_for_left_out(call):
+    planned = await call("plan_change", mode=None, boiler="manual", export_limit_w=None, undo=None)
+    assert planned.structured_content["kind"] == "boiler"
+
+
+async def test_no_tool_takes_more_arguments_than_its_schema_names(client):
+    for tool in (await client.list_tools()).tools:
+        assert tool.input_schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"), [(True, "do not call it again"), (False, "Try again")]
+)
+async def test_a_crash_is_only_to_be_tried_again_where_that_changes_nothing(changes, words):
+    async def crash() -> Reading:
+        raise ZeroDivisionError
+
+    tool = CheckedTool.made(crash, "Crash", "Crashes.", changes=changes)
+    with pytest.raises(UnexpectedToolError, match=words) as told:
+        await tool.run({}, None)
+    assert ("Try again" in str(told.value)) is not changes
+
+
 async def test_a_call_without_credentials_changes_nothing(client, house):
     for tool, arguments in [
         ("plan_change", {"mode": "Home 2"}),
@@ -127,6 +224,25 @@ async def test_a_call_without_credentials_changes_nothing(client, house):
         assert result.is_error
         assert "check_auth" in result.content[0].text
     assert house.portal.requests == []
+
+
+async def test_a_plan_that_was_never_sent_is_told_to_have_sent_nothing(call, house):
+    planned = (await call("plan_change", mode="Home 2")).structured_content
+    house.later(301)
+    assert (await call("apply_change", plan_token=planned["plan_token"])).is_error
+    result = await call("get_change", change_id=planned["change_id"])
+    assert result.is_error
+    assert "nothing was sent for it" in result.content[0].text
+
+
+async def test_changes_are_listed_of_one_box_and_a_box_that_is_none_is_told(call, house):
+    assert (await call("list_changes", box_id=DEMO_BOX)).structured_content["changes"] == []
+    record = await house.applied(mode="Home 2")
+    listed = (await call("list_changes", box_id=f" {DEMO_BOX} ")).structured_content
+    assert [one["change_id"] for one in listed["changes"]] == [record.id]
+    result = await call("list_changes", box_id="2299999999")
+    assert result.is_error
+    assert "no box of that id" in result.content[0].text
 
 
 async def test_a_page_of_changes_says_how_many_more_there_are(call, house):

@@ -450,7 +450,7 @@ def test_half_a_frame_is_waited_for_no_longer_than_its_time(folder):
             length.socket.sendall(frame[:3])
             assert half.is_closed()
             assert length.is_closed()
-            # An idle connection between frames has all the time in the world.
+            # An idle connection between frames has all the time in the world, while there is room.
             assert status(good.ask(1, "ping")) == "ok"
         assert stats(cache.path)["kicked_total"] == 2
 
@@ -527,6 +527,53 @@ def test_connections_over_the_limit_are_closed_unread_and_room_is_given_back(fol
             first[1].socket.close()
             wait_for("room for another", lambda: serves(cache.path))
         assert len([line for line in cache.log if "refused" in line]) == 1
+
+
+def test_who_connects_and_asks_nothing_is_closed_and_who_asked_once_is_not(folder):
+    with starting_cache(folder, command=patched(silent_seconds=0.3)) as cache:
+        cache.wait_ready()
+        with Wire(cache.path) as good, Wire(cache.path) as silent, Wire(cache.path) as begun:
+            assert status(good.ask(1, "ping")) == "ok"
+            begun.socket.sendall(wire.encode(wire.Request(1, "ping"))[:7])
+            assert silent.is_closed()
+            assert begun.is_closed()
+            assert status(good.ask(2, "ping")) == "ok"
+        assert stats(cache.path)["kicked_total"] == 2
+
+
+def test_without_room_the_longest_idle_connection_gives_way(folder):
+    with starting_cache(folder, FAST, patched(connections=5, idle_seconds=0.0)) as cache:
+        cache.wait_ready()
+        with contextlib.ExitStack() as stack:
+            lease, wait, hold, old, young = (
+                stack.enter_context(Wire(cache.path)) for _ in range(5)
+            )
+            token = lease.lease(1)
+            assert status(wait.acquire(1)) == "waiting"
+            assert status(hold.ask(1, "hold", b"x" * 32, ACCOUNT, 60)) == "lease"
+            assert status(old.ask(1, "ping")) == "ok"
+            assert status(young.ask(1, "ping")) == "ok"
+            new = stack.enter_context(Wire(cache.path))
+            assert status(new.ask(1, "ping")) == "ok"
+            assert old.is_closed()
+            assert status(young.ask(2, "ping")) == "ok"
+            # Who holds a lease, waits or holds a box is not idle, however long ago it asked.
+            assert status(lease.ask(2, "fulfil", KEY, token, VALUE, 1000)) == "ok"
+            assert status(wait.hear()) == "hit"
+            reply = new.ask(2, "stats")
+            assert isinstance(reply, wire.Reply)
+            assert (reply.fields[0]["connections"], reply.fields[0]["kicked_total"]) == (5, 1)
+            assert reply.fields[0]["refused_total"] == 0
+        cache.wait_logged("gave way")
+
+
+def test_idle_connections_in_any_number_keep_nobody_out(folder):
+    limits = patched(connections=8, idle_seconds=0.2)
+    with starting_cache(folder, command=limits) as cache, contextlib.ExitStack() as stack:
+        cache.wait_ready()
+        for _ in range(8):
+            assert status(stack.enter_context(Wire(cache.path)).ask(1, "ping")) == "ok"
+        wait_for("another one is served", lambda: serves(cache.path))
 
 
 def serves(path: Path) -> bool:

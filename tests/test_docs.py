@@ -2,11 +2,17 @@
 
 import re
 from dataclasses import fields
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
+from server.readings import days, freshness, history, notifications
+from server.readings.series import COLUMNS, COMPUTED
 from server.settings import OTHERS, ROOT, Settings
+from server.tools import reading
 
+READING = (ROOT / "docs" / "reading.md").read_text()
 README = (ROOT / "README.md").read_text()
 
 
@@ -46,3 +52,111 @@ def test_every_document_is_reachable_from_the_readme():
     reachable = README + "".join(p.read_text() for p in (ROOT / "docs").glob("*.md"))
     for path in (ROOT / "docs").glob("*.md"):
         assert f"{path.name})" in reachable
+
+
+def layout_rows():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    section = text.split("## Parts", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\| (`.+?`) \|.*?\| (.+?) \|$", section, re.MULTILINE)
+
+
+def parts():
+    """What the first column names: files with their folder, and folders with a slash at the end."""
+    for cell, _ in layout_rows():
+        folder = ""
+        for name in re.findall(r"`(\S+?)`", cell):
+            if "/" in name:
+                folder = name.rpartition("/")[0] + "/"
+            yield name if "/" in name else folder + name
+
+
+def test_the_architecture_names_every_module_or_its_package():
+    named = set(parts())
+    missing = [
+        str(path.relative_to(ROOT))
+        for package in ("server", "client", "cachectl")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.name != "__init__.py"
+        and str(path.relative_to(ROOT)) not in named
+        and not any(f"{parent}/" in named for parent in path.relative_to(ROOT).parents)
+    ]
+    assert missing == []
+
+
+def test_the_architecture_names_nothing_that_is_not_there_and_nothing_twice():
+    for part in parts():
+        assert (ROOT / part).exists(), part
+    for cell, told in layout_rows():
+        names = re.findall(r"`(\w+\.py)`", told)
+        assert len(names) == len(set(names)), told
+        folder = ROOT / re.findall(r"`(\S+)/", cell)[0]
+        assert [name for name in names if not (folder / name).exists()] == []
+
+
+def test_every_requirement_is_bounded_on_both_sides_or_says_why_not():
+    for line in (ROOT / "requirements.txt").read_text().splitlines():
+        wanted, _, why = line.partition("#")
+        if wanted.strip() and not wanted.startswith("-e"):
+            assert ">=" in wanted, line
+            assert "<" in wanted or "Unbounded:" in why, line
+
+
+def models_in(annotation: Any) -> set[type[BaseModel]]:
+    """All models that a type is made of, however deep."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        inner = (models_in(field.annotation) for field in annotation.model_fields.values())
+        return {annotation}.union(*inner)
+    return set().union(*map(models_in, get_args(annotation)))
+
+
+RESULTS = {
+    "list_boxes": reading.Boxes,
+    "get_live_data": reading.Live,
+    "get_history": reading.Past,
+    "get_notifications": reading.Notices,
+}
+
+
+def section(title: str) -> str:
+    return READING.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall(r"`(\w+)`", text))
+
+
+@pytest.mark.parametrize("tool", list(RESULTS))
+def test_the_document_on_reading_names_every_field_of_a_tools_result_and_no_other(tool):
+    known = {name for model in models_in(RESULTS[tool]) for name in model.model_fields}
+    common = names_in(section("In every result"))
+    assert known <= names_in(section(tool)) | common
+    rows = re.findall(r"^\| (`[^|]+) \|", section(tool), re.MULTILINE)
+    quantities = {quantity.name for columns in COLUMNS.values() for quantity in columns}
+    assert set().union(*map(names_in, rows)) <= known | quantities
+
+
+def test_the_document_on_reading_names_the_quantities_of_every_series():
+    told = dict(re.findall(r"^\| (\w+) \| (`.+`) \|$", section("get_history"), re.MULTILINE))
+    assert {name: names_in(row) for name, row in told.items()} == {
+        name: {one.name for one in (*COLUMNS[name], *COMPUTED[name])} for name in COLUMNS
+    }
+
+
+def test_the_document_on_reading_has_the_limits_of_the_program():
+    sizes = section("Sizes")
+    for number in (
+        days.MOST_DAYS,
+        history.MOST_POINTS,
+        reading.DEFAULT_POINTS,
+        history.MOST_VALUES,
+        reading.MOST_NOTIFICATIONS,
+        reading.DEFAULT_NOTIFICATIONS,
+        notifications.MOST_BYTES // 1000,
+        notifications.TITLE,
+        notifications.TEXT,
+    ):
+        assert re.search(rf"\b{number}\b", sizes), number
+    live, slow = freshness.LIVE_LIMIT_S // 60, freshness.SLOW_LIMIT_S // 60
+    stale = " ".join(section("In every result").split())
+    assert f"stale after {live} minutes" in stale
+    assert f"stale after {slow}" in stale

@@ -4,7 +4,7 @@ import re
 
 from server.errors import AccessDenied, CredentialsRejected, TooManyAttempts
 from server.failed_logins import FailedLogins
-from server.settings import ROOT
+from server.settings import ROOT, Settings
 
 FILTER = ROOT / "docs" / "fail2ban" / "filter.d" / "oig-cloud-mcp.conf"
 
@@ -33,6 +33,21 @@ def test_the_filter_for_fail2ban_finds_the_address(tmp_path):
         # fail2ban takes the time off the line first.
         found = re.search(pattern, line.split(" ", 1)[1])
         assert found["host"] == "2001:db8::7"
+
+
+def test_the_same_wrong_pair_again_has_a_word_that_fail2ban_does_not_count(tmp_path):
+    (line,) = lines_of(tmp_path, CredentialsRejected(repeated=True))
+    assert line.endswith(" account 0123456789ab: repeated")
+    rule = re.search(r"^failregex = (.+)$", FILTER.read_text(), re.MULTILINE)
+    assert not re.search(rule[1].replace("<HOST>", r"(?P<host>\S+)"), line)
+
+
+def test_one_old_password_in_a_client_does_not_ban_its_owner():
+    # The portal is asked again when the rejection is forgotten, and that line counts.
+    jail = (ROOT / "docs" / "fail2ban" / "jail.d" / "oig-cloud-mcp.conf").read_text()
+    minutes = int(re.search(r"^findtime = (\d+)m$", jail, re.MULTILINE)[1])
+    most = int(re.search(r"^maxretry = (\d+)$", jail, re.MULTILINE)[1])
+    assert minutes * 60 / Settings().rejected_memory + 1 < most
 
 
 def test_a_log_that_was_moved_away_is_made_anew(tmp_path):

@@ -25,6 +25,8 @@ from server.errors import JournalUnavailable
 from server.fingerprint import account_key
 from server.secret import load_secret
 
+pytest_plugins = ("tests.terminal",)
+
 ROOT = Path(__file__).resolve().parent.parent
 NOW = 1_795_000_000.0
 ACCOUNT = bytes.fromhex("0123456789ab") + b"a" * 26
@@ -293,7 +295,7 @@ def test_the_report_says_what_happened_and_shows_fingerprints_only():
     ]
     report = journal_report(7, records, NOW + 5)
     text = plain(report.blocks)
-    assert "0123456789ab " in text
+    assert "account 0123456789ab," in text
     assert ACCOUNT.hex() not in text + json.dumps(report.data)
     assert "applied" in text
     assert "61 s" in text
@@ -322,6 +324,25 @@ def test_cachectl_lists_the_changes_of_one_account_without_any_daemon(
     out = capsys.readouterr().out
     assert record(2).id in out
     assert record(1).id not in out
+
+
+def test_on_a_narrow_terminal_what_one_wants_to_copy_is_whole(terminal, tmp_path, path, journal):
+    one = record(
+        1,
+        client="Claude Code 2.1.130 on a machine with a rather long name",
+        before="charging from the grid off",
+        after="charging from the grid to 80 % by 06:00, export limited to 5000 W meanwhile",
+    )
+    journal.begin(one)
+    journal.settle(one.id, "applied", NOW + 899, 898.0)
+    env = {"OIG_RUN_DIR": str(tmp_path), "OIG_JOURNAL": str(path)}
+    screen = terminal([sys.executable, "-m", "cachectl", "journal"], env, columns=80)
+    assert screen.wait() == 0
+    shown = screen.lines
+    (head,) = [line for line in shown if one.id in line]
+    assert head.split()[:4] == ["2026-11-18T11:06:41Z", one.id, "box", one.box]
+    assert any(f"account {one.fingerprint}," in line for line in shown)
+    assert "…" not in "".join(shown)
 
 
 def test_cachectl_says_when_the_file_is_no_journal(path, monkeypatch, capsys):

@@ -88,9 +88,21 @@ def test_a_box_without_any_data_is_still_a_box():
 def test_no_box_is_said_in_words(payload):
     listed = list_boxes(payload, NOW)
     assert listed.boxes == ()
-    assert "no box" in listed.notes[0]
+    assert "no box" in listed.warnings[0]
     with pytest.raises(BoxChoice, match="no box"):
         choose_box(payload, None)
+
+
+def test_each_box_that_is_late_is_warned_of_by_its_id():
+    sent = live()
+    assert list_boxes(sent, NOW).warnings == ()
+    sent[SLIM]["device"]["lastcall"] = "2026-06-10 11:05:00"
+    (warning,) = list_boxes(sent, NOW).warnings
+    assert f"Box {SLIM} last reported 25 minutes ago" in warning
+    del sent[FULL]["device"]["lastcall"]
+    assert f"does not say when box {FULL} last reported" in list_boxes(sent, NOW).warnings[0]
+    del sent[SLIM]["actual"]
+    assert "every 5 minutes" in list_boxes(sent, NOW).warnings[1]
 
 
 def test_the_only_box_needs_no_name():

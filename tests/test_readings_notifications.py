@@ -39,7 +39,21 @@ def test_a_notification_is_read_whole():
         "box_id": FULL,
         "title": "Změna nastavení",
         "text": "R&D\ntři < pět",
+        "unknown": (),
     }
+
+
+def explained(one: Notification) -> set[str]:
+    return {reading for unknown in one.unknown for reading in unknown.readings}
+
+
+def test_what_is_null_is_explained():
+    (one,) = read(folder("t", "yesterday", level=9))
+    assert [(unknown.why, unknown.readings) for unknown in one.unknown] == [
+        ("The portal shows no level from 1 to 5.", ("level", "level_name")),
+        ("The portal sent something that is not a time of the past.", ("at",)),
+        ("The portal shows none.", ("text",)),
+    ]
 
 
 def test_the_newest_comes_first_and_of_one_minute_the_one_further_up():
@@ -82,9 +96,9 @@ def test_what_is_missing_is_null_and_never_taken_from_a_neighbour():
             found = notifications(page, NOW)
             assert len(found) == 2
             (empty,) = [one for one in found if one.title is None]
-            assert empty.model_dump(exclude={"id"}) == dict.fromkeys(
-                ("level", "level_name", "at", "box_id", "title", "text")
-            )
+            fields = ("level", "level_name", "at", "box_id", "title", "text")
+            assert empty.model_dump(exclude={"id", "unknown"}) == dict.fromkeys(fields)
+            assert explained(empty) == set(fields)
             (other,) = [one for one in found if one.title == "whole"]
             assert (other.box_id, other.text) == (FULL, "text")
 
@@ -208,6 +222,8 @@ def test_no_html_at_all_makes_it_fail(parts):
     found = notifications("".join(parts), NOW)
     for one in found:
         json.loads(one.model_dump_json())
+        null = {name for name, value in one.model_dump().items() if value is None}
+        assert explained(one) == null
         assert one.box_id in {None, FULL}
         assert one.at in {None, datetime(2026, 6, 1, 6, 5, tzinfo=UTC)}
         assert one.level in {None, 4}
@@ -260,7 +276,23 @@ def test_the_newest_word_about_a_bypass_counts_whatever_the_order():
     found = bypass(read(on), FULL).automatic
     assert found.since == datetime(2026, 6, 9, 6, 5, tzinfo=UTC)
     assert found.notification_id == read(on)[0].id
-    assert found.evidence == "automaticky bypass - zapnut"
+    assert found.evidence == "Automatický bypass - zapnut"
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("Pozor: RUČNÍ  Bypass \u2013 Zapnut!", "RUČNÍ Bypass \u2013 Zapnut"),
+        (
+            "Straße, \ufb01lm: Automaticky\u0301 bypass je vypnuta\u0301 dnes",
+            "Automatický bypass je vypnutá",
+        ),
+        ("Automatic bypass O\ufb00.", "Automatic bypass O\ufb00"),
+    ],
+)
+def test_evidence_is_quoted_as_it_was_written(title, words):
+    found = bypass(read(folder(title)), FULL)
+    assert words == (found.automatic.evidence or found.manual.evidence)
 
 
 def test_of_one_minute_the_upper_word_counts():

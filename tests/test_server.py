@@ -83,6 +83,10 @@ async def test_the_tool_is_described_for_a_model(fleet):
     assert (password["type"], password["format"]) == ("string", "password")
     assert password["writeOnly"] is True
     assert all("description" in p for p in tool.input_schema["properties"].values())
+    assert "required" not in tool.input_schema
+    assert "without arguments" in tool.description
+    for name in ("email", "password"):
+        assert "header" in tool.input_schema["properties"][name]["description"]
     assert set(tool.output_schema["properties"]) == set(tool.output_schema["required"])
 
 
@@ -201,7 +205,7 @@ def test_health_and_readiness_answer(fleet):
         ({"email": "a@b.cz", "password": ""}, "`password` must not be empty"),
         ({"email": "a@b.cz", "password": PLANTED * 100}, "at most 1024 characters"),
         ({"email": "a" * 300 + "@b.cz", "password": PLANTED}, "at most 254 characters"),
-        ({PLANTED: PLANTED}, "says not whose data"),
+        ({PLANTED: PLANTED}, "does not know; it knows `email`, `password`"),
         ({"email": f"{PLANTED}@b.cz\n", "password": None}, "`password` is missing"),
     ],
 )

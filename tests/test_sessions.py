@@ -99,10 +99,13 @@ async def test_a_wrong_password_never_gets_the_cached_session(house):
 
 
 async def test_the_same_wrong_pair_is_answered_from_memory(house):
+    repeated = []
     for _ in range(10):
-        with pytest.raises(CredentialsRejected):
+        with pytest.raises(CredentialsRejected) as caught:
             await house.sessions.open(Credential(DEMO.email, "wrong"), HOME)
+        repeated.append(caught.value.repeated)
     assert house.logins == 1
+    assert repeated == [False] + [True] * 9
 
 
 async def test_while_locked_right_and_wrong_get_the_same_answer(house):

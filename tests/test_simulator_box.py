@@ -125,6 +125,10 @@ def test_a_day_on_which_the_clocks_change_is_counted_whole(day, hours):
     box.advance(end + 300)
     uploads = [r for r in box.records if start_of(day) <= r.at < end]
     assert len(uploads) == hours * 12
+    # The day is remembered as it was counted, the last of the days before.
+    assert [when for when, _ in box.days[-2:]] == [day - timedelta(days=1), day]
+    assert box.days[-1][1] == pytest.approx(counted, abs=1)
+    assert len(box.days) == 9
 
 
 def test_counters_only_rise_within_a_day():

@@ -173,6 +173,19 @@ def test_a_wrong_setting_is_told_in_one_line_before_anything_starts(project):
     )
 
 
+def test_a_file_that_no_process_would_take_is_told_in_one_line_before_anything_starts(project):
+    secret = project / "secret"
+    secret.write_text("s" * 64)
+    secret.chmod(0o644)
+    port = str(free_port())
+    with start_server(project, "--port", port, OIG_SECRET_FILE=str(secret)) as terminal:
+        assert terminal.ended() == 64
+    assert terminal.shown == (
+        f"start_server.sh: The secret {secret} is open to other users (mode 0644): "
+        f"chmod 600 {secret}\n"
+    )
+
+
 @contextmanager
 def system_that_never_gets_ready():
     with prepared_system() as system:

@@ -12,7 +12,7 @@ import pytest
 from mcp import Client
 
 from server.settings import ROOT
-from server.supervision.fatal_exit import last_line, listen, reason
+from server.supervision.fatal_exit import START_SECONDS, Judge, last_line, listen, reason
 
 from .fleet import check_auth
 from .system import (
@@ -147,6 +147,28 @@ def test_a_daemon_that_cannot_start_ends_supervisord_with_one_clear_line():
         assert "No module named server.missing" in line
 
 
+@pytest.mark.parametrize("wrong", ["a readable secret", "a misspelt name"])
+def test_a_wrong_setting_ends_supervisord_at_once_with_one_clear_line(wrong):
+    with prepared_system() as system:
+        if wrong == "a misspelt name":
+            system.environ["OIG_SESION_TTL"] = "5"
+            told = "There is no setting OIG_SESION_TTL. Did you mean OIG_SESSION_TTL?"
+        else:
+            secret = system.project / "secret"
+            secret.write_text("s" * 64)
+            secret.chmod(0o644)
+            system.environ["OIG_SECRET_FILE"] = str(secret)
+            told = f"chmod 600 {secret}"
+        with started(system) as supervisord:
+            supervisord.wait(40)
+        log = system.log("supervisord")
+        (line,) = [x for x in log.splitlines() if " ERROR fatal: " in x]
+        assert told in line
+        # Tried again once or twice while the reason was looked for, and not given up by patience.
+        assert "FATAL state" not in log
+        assert log.count("spawned: 'mcp-0'") < 5
+
+
 def test_a_taken_port_is_named_by_the_last_line_of_supervisord():
     with prepared_system() as system, socket.create_server(("127.0.0.1", system.port)):
         ended = system.run(sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf")
@@ -172,7 +194,7 @@ def test_the_listener_names_process_log_and_cure_and_ends_supervisord(tmp_path):
     log, replies = io.StringIO(), io.BytesIO()
     with subprocess.Popen(["sleep", "60"]) as supervisord:
         events = io.BytesIO(envelope("PROCESS_STATE_FATAL", payload))
-        listen(events, replies, log, tmp_path, supervisord.pid)
+        listen(events, replies, log, Judge(tmp_path), supervisord.pid)
         assert supervisord.wait(10) == -signal.SIGTERM
     assert log.getvalue().count("\n") == 1
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ERROR fatal: mcp-1 ", log.getvalue())
@@ -183,9 +205,40 @@ def test_the_listener_names_process_log_and_cure_and_ends_supervisord(tmp_path):
 
 def test_the_listener_lets_other_events_pass(tmp_path):
     log, replies = io.StringIO(), io.BytesIO()
-    listen(io.BytesIO(envelope("TICK_5", "when:1")), replies, log, tmp_path, os.getpid())
+    listen(io.BytesIO(envelope("TICK_5", "when:1")), replies, log, Judge(tmp_path), os.getpid())
     assert log.getvalue() == ""
     assert replies.getvalue() == b"READY\nRESULT 2\nOKREADY\n"
+
+
+@pytest.mark.parametrize(
+    ("event", "about"),
+    [
+        ("PROCESS_STATE_BACKOFF", {"processname": "mcp-0", "tries": "1"}),
+        ("PROCESS_STATE_EXITED", {"processname": "mcp-0", "expected": "0"}),
+    ],
+)
+def test_a_failure_at_the_start_is_the_end_if_a_setting_is_wrong(tmp_path, event, about):
+    judge = Judge(tmp_path, lambda: "The secret is open to others.")
+    told = judge.reason(event, about)
+    assert told == "The secret is open to others. Nothing can start, everything is stopped."
+
+
+def test_a_failure_for_no_setting_is_left_to_further_tries(tmp_path):
+    checks = []
+    judge = Judge(tmp_path, lambda: checks.append("once"))
+    assert judge.reason("PROCESS_STATE_EXITED", {"processname": "cache", "expected": "1"}) is None
+    assert checks == []
+    assert judge.reason("PROCESS_STATE_BACKOFF", {"processname": "mcp-0"}) is None
+    assert judge.reason("PROCESS_STATE_BACKOFF", {"processname": "mcp-1"}) is None
+    assert checks == ["once"]
+    assert "given up" in judge.reason("PROCESS_STATE_FATAL", {"processname": "mcp-1"})
+
+
+def test_a_worker_that_fails_later_does_not_take_the_others_along(tmp_path):
+    now = [0.0]
+    judge = Judge(tmp_path, lambda: "The secret is open to others.", clock=lambda: now[0])
+    now[0] = START_SECONDS
+    assert judge.reason("PROCESS_STATE_BACKOFF", {"processname": "mcp-0"}) is None
 
 
 def test_an_empty_or_missing_log_is_said_to_be_so(tmp_path):

@@ -14,8 +14,8 @@ from ..options import Options
 from ..session import Session
 from .tools import HISTORY, NOTIFICATIONS, asked, looked
 
-MOST_POINTS = 200
-"""Points of a history: what the tool gives at most, and enough for any terminal's columns."""
+MOST_POINTS = 300
+"""Points of a history: what the tool gives at most, a day in full."""
 
 
 def live(session: Session, options: Options) -> None:
@@ -47,6 +47,8 @@ def history(session: Session, options: Options) -> None:
     past.chosen(values, options.quantity)  # a wrong name is told before anything is written
     if options.csv == "-":
         session.output.text(values, _table(values))
+        for warning in past.warnings(values):
+            session.output.note(f"! {warning}")
         return
     if options.csv is not None:
         _written(Path(options.csv), _table(values))

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..views import clean
+from ..readable import one_line
 from .fitting import Fitting
 from .words import (
     UNKNOWN,
@@ -83,7 +83,7 @@ def dashboard(values: Mapping[str, Any], *, now: datetime, framed: bool) -> Rend
     doubtful = values.get("stale") is not False or values.get("warnings")
     return Panel(
         Group(*parts),
-        title=title,
+        title=Text(title),
         title_align="left",
         border_style="yellow" if doubtful else "green",
         padding=(0, 1),
@@ -223,13 +223,13 @@ def _today(values: Mapping[str, Any]) -> RenderableType:
 
 
 def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:
-    warnings = [clean(one) for one in entries(values, "warnings")]
+    warnings = [one_line(one) for one in entries(values, "warnings")]
     note = part(values, "export", "note")
     if note is not None:
-        warnings.append(clean(note))
+        warnings.append(one_line(note))
     if switch(values.get("live_data")) == "off" and not warnings:
         warnings.append("Live data is off: powers come every 5 minutes.")
-    reasons = [clean(part(one, "why")) for one in entries(values, "unknown")]
+    reasons = [one_line(part(one, "why")) for one in entries(values, "unknown")]
     if warnings or reasons:
         yield Text()
     for warning in warnings:

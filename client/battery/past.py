@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
 from typing import Any
 
@@ -17,16 +17,19 @@ from rich.table import Table
 from rich.text import Text
 
 from ..failures import BadResult, UsageFailure
-from ..views import clean
+from ..readable import one_line
 from .fitting import Fitting
 from .words import entries, kilowatt_hours, measured, moment, number, part, text
 
 PREFERRED = "power_w"
 """The quantity that a series is mostly looked at for."""
+NO_BOX = "Box not known: the portal does not say which one this is of"
 ROWS = 11
 """Lines of a curve: with the summary below it fits a terminal of 24."""
 LABELS = 5
 """Times under a curve of eighty columns."""
+FORMULA = ("=", "+", "-", "@")
+"""What a formula begins with."""
 DETAILS = ("minimum", "maximum")
 
 
@@ -77,14 +80,21 @@ def page(
         f"{text(values.get('series'))}: {text(quantity['name'])}, {text(quantity.get('unit'))}, "
         f"{text(values.get('first_day'))} to {text(values.get('last_day'))}"
     )
+    box = values.get("box_id")
     parts: list[RenderableType] = [
         Text(head, style="bold"),
+        Text(f"Box {text(box)}") if box is not None else Text(NO_BOX, style="yellow"),
         curve(values, quantity, zone=zone, width=width, framed=framed),
         _summary(values),
-        *(Text(f"! {clean(one)}", style="yellow") for one in values.get("warnings") or ()),
-        *(Text(f"* {clean(one)}", style="dim") for one in values.get("assumptions") or ()),
+        *(Text(f"! {one}", style="yellow") for one in warnings(values)),
+        *(Text(f"* {one_line(one)}", style="dim") for one in values.get("assumptions") or ()),
     ]
     return Group(*parts)
+
+
+def warnings(values: Mapping[str, Any]) -> list[str]:
+    """Return what a person has to know along with the numbers."""
+    return [one_line(one) for one in values.get("warnings") or ()]
 
 
 def curve(
@@ -114,7 +124,7 @@ def curve(
     for piece in _pieces(points, spacing):
         seconds = [when.timestamp() for when, _ in piece]
         plotext.plot(seconds, [value for _, value in piece], marker=marker, color=colour)
-    ticks = _ticks(points[0][0], points[-1][0])
+    ticks = _ticks(points[0][0], points[-1][0], zone)
     plotext.xticks([when.timestamp() for when in ticks], [_label(when, ticks) for when in ticks])
     drawn = plotext.build() if framed else plotext.uncolorize(plotext.build())
     return Text.from_ansi(drawn, no_wrap=True)
@@ -139,11 +149,13 @@ def _pieces(
     yield piece
 
 
-def _ticks(first: datetime, last: datetime) -> list[datetime]:
+def _ticks(first: datetime, last: datetime, zone: tzinfo | None) -> list[datetime]:
     if first == last:
         return [first]
-    step = (last - first) / (LABELS - 1)
-    return [first + step * place for place in range(LABELS)]
+    # Counted in UTC: the clock may have changed in between.
+    start = first.astimezone(UTC)
+    step = (last.astimezone(UTC) - start) / (LABELS - 1)
+    return [(start + step * place).astimezone(zone) for place in range(LABELS)]
 
 
 def _label(when: datetime, ticks: Sequence[datetime]) -> str:
@@ -167,9 +179,9 @@ def _summary(values: Mapping[str, Any]) -> RenderableType:
             for sign in ("positive", "negative")
         ]
         # Only powers have an energy; its absence elsewhere is no gap.
-        found = [*map(clean, cells), *(energy if unit == "W" else ["", ""])]
-        table.add_row(clean(name), *found)
-        lines.append(Text(clean(name), style="bold"))
+        found = [*map(one_line, cells), *(energy if unit == "W" else ["", ""])]
+        table.add_row(one_line(name), *found)
+        lines.append(Text(one_line(name), style="bold"))
         lines += [
             Text(f"  {title:<9}{cell}") for title, cell in zip(titles, found, strict=True) if cell
         ]
@@ -183,10 +195,16 @@ def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, quantity in found.items():
         columns.append((name, quantity.get("mean") or ()))
         columns += [(f"{name}_{each}", quantity[each]) for each in DETAILS if quantity.get(each)]
-    yield ["time", *(name for name, _ in columns)]
+    yield ["time", *(_cell(name) for name, _ in columns)]
     for place, when in enumerate(entries(values, "times")):
         cells = (column[place] if place < len(column) else None for _, column in columns)
-        yield [str(when), *("" if number(cell) is None else str(cell) for cell in cells)]
+        yield [_cell(when), *("" if number(cell) is None else str(cell) for cell in cells)]
+
+
+def _cell(value: object) -> str:
+    """Return a text that a spreadsheet does not take for a formula."""
+    found = one_line(value)
+    return f"'{found}" if found.startswith(FORMULA) else found
 
 
 def as_csv(values: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
-from ..views import clean
+from ..readable import one_line
 
 UNKNOWN = "-"
 MOST = 1e12
@@ -57,8 +57,8 @@ def measured(value: object, unit: str) -> str:
 
 
 def text(value: object) -> str:
-    """Write a word."""
-    return UNKNOWN if value is None else clean(value)
+    """Write a word, or a few in one line."""
+    return UNKNOWN if value is None else one_line(value)
 
 
 def switch(value: object) -> str:

@@ -15,6 +15,7 @@ from ..drawing import drawing
 from ..exit_codes import ExitCode
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
 from ..options import Options
+from ..readable import one_line
 from ..session import Session
 from .confirming import confirm
 from .kept_plans import KeptPlans
@@ -150,8 +151,8 @@ def _token(session: Session, options: Options) -> str:
 def _command(session: Session, options: Options, *words: str) -> str:
     """Return a line that asks the same server as the same person."""
     line = ["oig-client", *words]
-    if session.whole_url not in {os.environ.get("OIG_MCP_URL"), DEFAULT_URL}:
+    if session.whole_url != (os.environ.get("OIG_MCP_URL") or DEFAULT_URL).strip():
         line += ["--url", session.url]
     if options.email is not None:
         line += ["--email", options.email]
-    return shlex.join(line)
+    return shlex.join(map(one_line, line))

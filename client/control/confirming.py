@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..drawing import drawing
-from ..failures import UsageFailure
+from ..failures import ToolFailure, UsageFailure
 from ..session import Session
 
 LAST = 4
@@ -24,9 +24,10 @@ def confirm(session: Session, plan: Mapping[str, Any], named: str | None) -> Non
         named: The box that the command line lets be changed without asking.
 
     Raises:
+        ToolFailure: It names no box, so that no word could confirm it.
         UsageFailure: It is not confirmed.
     """
-    box = str(plan.get("box_id"))
+    box = _box(plan)
     if named is not None and named != box:
         raise UsageFailure(
             "--yes-apply-to names another box than the plan. Nothing was changed.",
@@ -45,6 +46,16 @@ def confirm(session: Session, plan: Mapping[str, Any], named: str | None) -> Non
     session.output.talk(drawing("control.views", "plan_page", plan, now=now))
     if asks:
         _typed(session, box)
+
+
+def _box(plan: Mapping[str, Any]) -> str:
+    box = plan.get("box_id")
+    if not (isinstance(box, str) and box.isascii() and box.isdigit()):
+        raise ToolFailure(
+            "The plan does not say in digits which box it is for. Nothing was changed.",
+            kind="bad_result",
+        )
+    return box
 
 
 def _typed(session: Session, box: str) -> None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from ..history import history_path
+from ..private_file import replaced
 
 SHOWN = ("change_id", "box_id", "before", "after", "warnings", "expires_at", "undoes")
 MOST = 50
@@ -36,7 +34,7 @@ class KeptPlans:
         left = {key: one for key, one in self._read().items() if _open(one, now)}
         left[_digest(str(plan.get("plan_token")))] = {key: plan.get(key) for key in SHOWN}
         try:
-            _replaced(self._path, json.dumps(dict(list(left.items())[-MOST:])))
+            replaced(self._path, json.dumps(dict(list(left.items())[-MOST:])))
         except OSError:
             return False
         return True
@@ -63,17 +61,3 @@ def _open(plan: object, now: datetime) -> bool:
         return isinstance(plan, dict) and datetime.fromisoformat(str(plan["expires_at"])) > now
     except (KeyError, ValueError, TypeError):
         return False
-
-
-def _replaced(path: Path, text: str) -> None:
-    """Write a file whole or not at all, for its owner only."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix="plans-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except OSError:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..battery.words import UNKNOWN, clock, moment, number, text
-from ..views import clean, duration
+from ..readable import clean, one_line
+from ..views import duration
 
 COLOURS = {"applied": "green", "pending": "yellow", "failed": "red", "unclear": "bold red"}
 
@@ -49,7 +50,7 @@ def report_page(report: Mapping[str, Any], *, now: datetime, framed: bool) -> Re
     grid = _grid()
     for name, value in facts.items():
         if value is not None:
-            grid.add_row(Text(name, style="bold"), Text(clean(value)))
+            grid.add_row(Text(name, style="bold"), Text(one_line(value)))
     parts: list[RenderableType] = [head, Text(), *_difference(report), Text(), grid]
     if report.get("message") is not None:
         parts += [Text(), Text(clean(report["message"]))]
@@ -97,7 +98,8 @@ def changes_table(values: Mapping[str, Any], *, now: datetime, framed: bool) -> 
 def _difference(values: Mapping[str, Any]) -> Iterator[RenderableType]:
     grid = _grid(1)
     for mark, name, colour in (("-", "before", "red"), ("+", "after", "green")):
-        for line in text(values.get(name)).splitlines() or [UNKNOWN]:
+        state = UNKNOWN if values.get(name) is None else clean(values[name])
+        for line in state.splitlines() or [UNKNOWN]:
             grid.add_row(Text(mark, style=colour), Text(line, style=colour))
     yield grid
     warnings = values.get("warnings") or ()
@@ -106,7 +108,7 @@ def _difference(values: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield Text("WARNING" if len(warnings) == 1 else "WARNINGS", style="bold yellow")
         told = _grid(1)
         for warning in warnings:
-            told.add_row(Text("!", style="bold yellow"), Text(clean(warning), style="yellow"))
+            told.add_row(Text("!", style="bold yellow"), Text(one_line(warning), style="yellow"))
         yield told
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable
 from ..options import Options
+from ..readable import one_line
 from ..session import Session
 from .tools import LOOK, controlled
 
@@ -41,7 +42,7 @@ def settled(session: Session, report: Mapping[str, Any], options: Options) -> Ma
                 failures = 0
             except (ToolFailure, Unreachable, NotMcp) as failure:
                 failures += _counted(failure)
-                session.output.note(f"Could not look: {failure.message}")
+                session.output.note(f"Could not look: {one_line(failure.message)}")
     return report
 
 

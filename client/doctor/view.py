@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..views import clean
+from ..readable import clean
 from .finding import Finding, Mark
 
 TICKS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..failures import NotWritten, UsageFailure
 from ..home import home
 from ..options import Options
+from ..readable import one_line
 from ..session import Session
 from .entries import entry
 from .file import Written, write
@@ -78,6 +79,8 @@ def _told(assistant: str, path: Path, written: Written) -> str:
     if not written.changed:
         return f"{path} says all that already.\n"
     lines = [f"Written: {path}"]
+    if written.changes:
+        lines.append(f"In the entry that was there: {one_line(', '.join(written.changes))}")
     if written.backup is not None:
         lines.append(f"As it was: {written.backup}")
     if assistant == "claude-desktop":

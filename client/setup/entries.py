@@ -88,11 +88,17 @@ def _bridged(url: str, authorization: str) -> dict[str, Any]:
     }
 
 
-def added_by_command(url: str) -> str:
-    """Return the command that tells Claude Code of the server, for every folder."""
+def added_by_command(url: str, *, windows: bool = False) -> str:
+    """Return the command that tells Claude Code of the server, for every folder.
+
+    Args:
+        url: The server's URL.
+        windows: Write it for PowerShell.
+    """
+    goes_on, variable = ("`", f"$env:{VARIABLE}") if windows else ("\\", f"${VARIABLE}")
     return (
-        f"claude mcp add --transport http --scope user \\\n"
-        f'  --header "Authorization: Basic ${VARIABLE}" \\\n'
+        f"claude mcp add --transport http --scope user {goes_on}\n"
+        f'  --header "Authorization: Basic {variable}" {goes_on}\n'
         f"  {NAME} {_quoted(url)}"
     )
 

@@ -1,7 +1,8 @@
 """Adding an entry to a client's file without losing anything in it. Pure.
 
-A file is changed only when reading and writing it gives the same file back, but for white space:
-comments, trailing commas, doubled names and numbers too long for a float would not survive.
+A file is changed only when reading and writing it gives the same values back, written alike but for
+white space and escapes in texts (an escaped letter becomes the letter): comments, trailing commas,
+doubled names and numbers such as 1.10, -0 or those too long for a float would not survive.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ import re
 from typing import Any
 
 from ..failures import NotWritten
+from .earlier import differences, united
 from .entries import NAME, Entry
 
 INDENT = re.compile(r"^([ \t]+)\S", re.MULTILINE)
 BOM = "\N{BYTE ORDER MARK}"
 
 
-def merged(text: str, entry: Entry) -> str:
+def merged(text: str, entry: Entry, *, login: bool = False) -> str:
     """Return the file's text with the entry in it.
+
+    Args:
+        text: The file's text.
+        entry: The entry.
+        login: The entry holds a login. If not, one that is there stays.
 
     Raises:
         NotWritten: The file cannot be changed without loss.
@@ -28,12 +35,31 @@ def merged(text: str, entry: Entry) -> str:
     servers = document.setdefault(entry.section, {})
     if not isinstance(servers, dict):
         raise _not_as_expected(entry.section, "an object")
-    servers[NAME] = dict(entry.server)
+    servers[NAME] = united(servers.get(NAME), entry.server, login=login)
     if entry.inputs:
         _add_inputs(document, entry)
     found = INDENT.search(text)
-    written = json.dumps(document, ensure_ascii=False, indent=found[1] if found else 2) + "\n"
+    written = _written(document, found[1] if found else 2)
     return bom + (written.replace("\n", "\r\n") if "\r\n" in text else written)
+
+
+def changes(before: str, after: str, entry: Entry) -> tuple[str, ...]:
+    """Tell what became of an entry that was there; nothing if it is new."""
+    texts = (text.removeprefix(BOM) for text in (before, after))
+    old, new = (json.loads(text or "{}").get(entry.section, {}).get(NAME) for text in texts)
+    return () if old is None else tuple(differences(old, new))
+
+
+def _written(document: dict[str, Any], indent: str | int) -> str:
+    try:
+        text = json.dumps(document, ensure_ascii=False, indent=indent) + "\n"
+        text.encode()
+    except (RecursionError, UnicodeEncodeError):
+        raise NotWritten(
+            "It is nested too deeply, or holds half a character. Add the entry by hand.",
+            kind="not_plain_json",
+        ) from None
+    return text
 
 
 def _add_inputs(document: dict[str, Any], entry: Entry) -> None:
@@ -47,7 +73,7 @@ def _add_inputs(document: dict[str, Any], entry: Entry) -> None:
             if isinstance(one, dict) and one.get("id") == wanted["id"]
         ]
         if same:
-            inputs[same[0]] = dict(wanted)
+            inputs[same[0]] = {**wanted, **inputs[same[0]]}
         else:
             inputs.append(dict(wanted))
 
@@ -55,7 +81,11 @@ def _add_inputs(document: dict[str, Any], entry: Entry) -> None:
 def _read(text: str) -> dict[str, Any]:
     try:
         document = json.loads(
-            text, object_pairs_hook=_once, parse_float=_kept, parse_constant=_refused
+            text,
+            object_pairs_hook=_once,
+            parse_float=_kept,
+            parse_int=_whole,
+            parse_constant=_refused,
         )
     except (ValueError, RecursionError):
         raise NotWritten(
@@ -78,6 +108,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _kept(text: str) -> float:
     value = float(text)
     if repr(value) != text:
+        raise ValueError
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if str(value) != text:
         raise ValueError
     return value
 

@@ -57,7 +57,8 @@ def page(assistant: str, url: str, place: str, *, windows: bool) -> str:
     if assistant in {"claude-code", "cursor"}:
         parts.append(_login(assistant, windows=windows))
     if assistant == "claude-code":
-        parts += ["Run this:", _indented(added_by_command(url)), f"or put this into {place}:"]
+        command = _indented(added_by_command(url, windows=windows))
+        parts += ["Run this:", command, f"or put this into {place}:"]
     else:
         parts.append(f"Put this into {place}:")
     parts += [document, _folded(WHY[assistant])]

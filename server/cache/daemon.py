@@ -15,6 +15,7 @@ import asyncio
 import errno
 import gc
 import logging
+import math
 import os
 import resource
 import signal
@@ -38,6 +39,9 @@ EXIT_FORCED: Final = 81
 
 MAX_CONNECTIONS: Final = 256
 """A worker needs one, `cachectl` one for a moment."""
+
+IDLE_SECONDS: Final = 5.0
+"""A connection that asked nothing for so long gives way to a new one when there is no more room."""
 
 SPARE_DESCRIPTORS: Final = 32
 """Descriptors that connections must leave: loop, log, lock, listener, snapshot, imports."""
@@ -71,12 +75,14 @@ class DaemonLimits:
     """What the daemon allows its peers.
 
     Attributes:
-        connections: Most at once; what is more is closed unread.
+        connections: Most at once; what is more is closed unread, unless an idle one gives way.
+        idle_seconds: How long one must have asked nothing for that.
         peer: What each may cost.
         supplanted_seconds: How often the socket's path is checked.
     """
 
     connections: int = MAX_CONNECTIONS
+    idle_seconds: float = IDLE_SECONDS
     peer: PeerLimits = field(default_factory=PeerLimits)
     supplanted_seconds: float = SUPPLANTED_SECONDS
 
@@ -223,9 +229,24 @@ class Daemon:
             return "a peer was gone before it could be asked who it was"
         if not may_connect(uid):
             return f"a process of user {uid} was refused"
-        if len(self._connections) >= self._most:
+        if len(self._connections) >= self._most and not self._made_room():
             return f"a connection was refused: there are {self._most}"
         return None
+
+    def _made_room(self) -> bool:
+        """End the connection that has been idle for the longest time; say whether there was one.
+
+        One that holds a lease or waits is not idle. A worker whose connection gives way opens
+        another one when it needs it.
+        """
+        idle = [(since, one) for one in self._connections if (since := one.idle_since) is not None]
+        since, longest = min(idle, key=lambda pair: pair[0], default=(math.inf, None))
+        if longest is None or time.perf_counter() - since < self._limits.idle_seconds:
+            return False
+        longest.kick()
+        self._connections.discard(longest)
+        self._complain(f"an idle connection gave way to a new one: there are {self._most}")
+        return True
 
     def _admit(self, accepted: socket.socket) -> None:
         accepted.setblocking(False)

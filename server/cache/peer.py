@@ -29,12 +29,14 @@ class PeerLimits:
     """What one connection may cost.
 
     Attributes:
+        silent_seconds: Time for the first request: whoever connects has something to ask.
         frame_seconds: Time for the rest of a frame once it has begun: half a frame holds a buffer.
         unread_seconds: Time for reading replies that do not fit the kernel's buffer.
         unread_bytes: Most bytes of replies kept for it: a slow reader must not cost memory, but
             hundreds of callers of one worker may get one and the same long answer at once.
     """
 
+    silent_seconds: float = 10.0
     frame_seconds: float = 5.0
     unread_seconds: float = 5.0
     unread_bytes: int = 32 * 1024 * 1024
@@ -88,6 +90,8 @@ class Connection(asyncio.BufferedProtocol):
         self._acquires = service.times["acquire"]
         self._ending = False
         self._transport: asyncio.Transport | None = None
+        self._heard_at = perf_counter()
+        self._silent: asyncio.TimerHandle | None = None
         self._half_frame: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
@@ -100,6 +104,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=0)
         if self._ending:
             self._transport.abort()
+        else:
+            self._silent = self._loop.call_later(self._limits.silent_seconds, self.kick)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Say where the next read goes."""
@@ -116,6 +122,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             for frame in self._reader.feed(self._room[:nbytes]):
                 finished = True
+                self._heard_at = begun
                 asked = read_acquire(frame)
                 reply = service.acquire(self, *asked) if asked is not None else None
                 if reply is not None:
@@ -140,7 +147,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._ending:
             self.close()
         else:
-            self._time_half_frame(finished)
+            self._time_frames(finished)
 
     def eof_received(self) -> bool:
         """Close: who says nothing more waits for nothing either."""
@@ -150,7 +157,7 @@ class Connection(asyncio.BufferedProtocol):
         """Stop reading from a peer that does not read, and give it a time."""
         assert self._transport is not None
         self._transport.pause_reading()
-        self._unread = self._loop.call_later(self._limits.unread_seconds, self._kick)
+        self._unread = self._loop.call_later(self._limits.unread_seconds, self.kick)
 
     def resume_writing(self) -> None:
         """Go on: everything has been read."""
@@ -163,6 +170,7 @@ class Connection(asyncio.BufferedProtocol):
         """Pass on what the peer held."""
         self._transport = None
         self._ending = True
+        _cancel(self._silent)
         _cancel(self._half_frame)
         _cancel(self._unread)
         self._service.drop(self)
@@ -171,6 +179,19 @@ class Connection(asyncio.BufferedProtocol):
             self.gone.set_result(None)
 
     # What the service and the daemon call.
+
+    @property
+    def idle_since(self) -> float | None:
+        """When it last asked, by `perf_counter`; None while it has, sends or reads something."""
+        busy = (
+            self.tickets
+            or self.leases
+            or self._ending
+            or self._transport is None
+            or self._half_frame is not None
+            or self._unread is not None
+        )
+        return None if busy else self._heard_at
 
     def send(self, message: wire.Reply | wire.Notice) -> None:
         """Send together with whatever else this round of the loop brings."""
@@ -191,11 +212,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._unread is not None:
             unread = self._transport.get_write_buffer_size()
             if unread > self._limits.unread_bytes:
-                self._kick()
+                self.kick()
 
     def close(self) -> None:
         """End the connection once what was sent has been read, or its time for that is over."""
         self._ending = True
+        _cancel(self._silent)
         _cancel(self._half_frame)
         self.flush()
         if self._transport is not None:
@@ -207,6 +229,12 @@ class Connection(asyncio.BufferedProtocol):
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
+
+    def kick(self) -> None:
+        """End the connection now, and count it: the peer has overdrawn what it may cost."""
+        if self._transport is not None:
+            self._counts.kicked += 1
+            self.abort()
 
     # How it works.
 
@@ -221,7 +249,10 @@ class Connection(asyncio.BufferedProtocol):
         self._ending = reply.status == "error" and reply.fields[0] in CLOSING
         return not self._ending
 
-    def _time_half_frame(self, finished: bool) -> None:
+    def _time_frames(self, finished: bool) -> None:
+        if finished and self._silent is not None:
+            self._silent.cancel()
+            self._silent = None
         if not self._reader.midframe:
             if self._half_frame is not None:
                 self._half_frame.cancel()
@@ -229,12 +260,7 @@ class Connection(asyncio.BufferedProtocol):
         elif finished or self._half_frame is None:
             # A new frame has a new time; the bytes of one and the same do not.
             _cancel(self._half_frame)
-            self._half_frame = self._loop.call_later(self._limits.frame_seconds, self._kick)
-
-    def _kick(self) -> None:
-        if self._transport is not None:
-            self._counts.kicked += 1
-            self.abort()
+            self._half_frame = self._loop.call_later(self._limits.frame_seconds, self.kick)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

@@ -57,8 +57,9 @@ class BoilerMode(Change):
     def warnings(self, box: Box) -> list[str]:  # noqa: ARG002 - the same
         return [IGNORES_TARIFF] if self.manual else []
 
-    def is_so(self, box: Box) -> bool:
-        return _present(box) is self.manual
+    def is_so(self, box: Box) -> bool | None:
+        present = _present(box)
+        return None if present is None else present is self.manual
 
     def back(self, box: Box) -> Change | None:
         present = _present(box)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..errors import ChangeRefused
 from ..portal.writes import Write, set_value
 from ..readings.box import Box
-from ..readings.mode import MODES
+from ..readings.mode import GRID_V, GRID_VI, MODES, UNKNOWN_MODE
 from .change import Change, already, check_not_flexible, unknown
 
 HOME_3, UPS = 2, 3
@@ -25,6 +25,12 @@ DRAWS: dict[int, str] = {
         "so until the mode is changed again."
     ),
 }
+
+
+PERHAPS_FLEXIBLE = (
+    "The portal does not show whether the box is under flexibility control. If it is, an "
+    "aggregator decides its mode, and it should not be changed."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class BoxMode(Change):
     def check(self, box: Box) -> None:
         check_not_flexible(box)
         if _present(box) is None:
-            raise unknown("mode", box, "mode.number")
+            raise unknown("mode", box, "mode.number", UNKNOWN_MODE)
         if self.is_so(box):
             raise already(f"the box is in {MODES[self.number]}")
 
@@ -62,10 +68,13 @@ class BoxMode(Change):
         app = box.code("mode.supplementary", "box_prm2", "app")
         if self.number == UPS and app:
             found.append("The supplementary modes Home Grid V and VI have no part in Home UPS.")
+        if app is None or app & ~(GRID_V | GRID_VI):
+            found.append(PERHAPS_FLEXIBLE)
         return found
 
-    def is_so(self, box: Box) -> bool:
-        return _present(box) == self.number
+    def is_so(self, box: Box) -> bool | None:
+        number = box.code("mode.number", "box_prms", "mode")
+        return None if number is None else number == self.number
 
     def back(self, box: Box) -> Change | None:
         present = _present(box)

@@ -56,12 +56,32 @@ class Change(ABC):
         """Say in plain words what the user has to know before agreeing."""
 
     @abstractmethod
-    def is_so(self, box: Box) -> bool:
-        """Say whether the box is as wished. What is not known is never as wished."""
+    def is_so(self, box: Box) -> bool | None:
+        """Say whether the box is as wished; None when what it shows does not tell."""
+
+    def has_arrived(self, box: Box, back: Change | None) -> bool | None:  # noqa: ARG002 - of some it depends on what was
+        """Say whether the box shows this change now; None when that cannot be told.
+
+        Args:
+            box: The box, read after the change was sent.
+            back: What `back` returned before it was sent.
+        """
+        return self.is_so(box)
 
     @abstractmethod
     def back(self, box: Box) -> Change | None:
         """Return the change from this one to how the box is now; None when there is none."""
+
+    def check_back(self, box: Box) -> None:  # noqa: B027 - most ways back do no harm
+        """Return if this may be set as the way back from another change.
+
+        Raises:
+            ChangeRefused: It would do something that nobody means by undoing.
+        """
+
+    def lost(self) -> str | None:
+        """Say what this does not bring back when it is the way back; None if nothing is lost."""
+        return None
 
     @abstractmethod
     def writes(self, box: Box) -> tuple[Write, ...]:
@@ -110,9 +130,16 @@ def whole(value: object, low: int, high: int, name: str, unit: str) -> int:
     return value
 
 
-def unknown(what: str, box: Box, *readings: str) -> ChangeRefused:
-    """Return the refusal of a change whose present state the portal does not tell."""
-    why = next((why for why in (box.reasons.get(name, "") for name in readings) if why), NOT_SENT)
+def unknown(what: str, box: Box, reading: str, otherwise: str = NOT_SENT) -> ChangeRefused:
+    """Return the refusal of a change whose present state is not known.
+
+    Args:
+        what: What is not known.
+        box: The box.
+        reading: Under this name the box may have noted why.
+        otherwise: Why, if it has not.
+    """
+    why = box.reasons.get(reading, otherwise)
     return ChangeRefused(
         f"The present {what} of this box is not known, so it is not changed. {why} Look into the "
         "portal or the mobile app."
@@ -128,9 +155,11 @@ def check_not_flexible(box: Box) -> int | None:
     """Return the supplementary modes' raw number, None if it is not sent.
 
     Raises:
-        ChangeRefused: An aggregator controls the box.
+        ChangeRefused: An aggregator controls the box, or what is sent of it cannot be read.
     """
     app = box.code("mode.supplementary", "box_prm2", "app")
+    if app is None and box.reasons.get("mode.supplementary", NOT_SENT) != NOT_SENT:
+        raise unknown("flexibility control", box, "mode.supplementary")
     if app is not None and app & FLEXIBILITY:
         raise ChangeRefused(
             "The box is under flexibility control: an aggregator decides its modes now. They can "

@@ -1,9 +1,10 @@
 """Changes of a box, in two steps that any worker can take: plan, apply. And looking after them.
 
 The order of an apply is what makes it safe. The box is held in the daemon; its settings are read
-afresh, over the session that the write will use, and compared with those of the plan; the intent is
-on the disk; then the write goes out, once; then what became of it is written down. A crash at any
-point leaves either nothing, or an entry that says that nobody knows. No write is ever repeated.
+afresh, over the session that the write will use, and compared with those of the plan; the account's
+turn at the portal has come; the intent is on the disk; then the write goes out, once; then what
+became of it is written down. A crash at any point leaves either nothing, or an entry that says that
+nobody knows. No write is ever repeated.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from ..access import Access, Caller, Granted
 from ..cache.outcomes import Held
@@ -25,7 +26,9 @@ from ..errors import (
     CacheUnavailable,
     ChangeRefused,
     JournalUnavailable,
+    PortalBusy,
     PortalUnexpected,
+    SessionError,
     SessionExpired,
 )
 from ..portal.writes import Sent, Write
@@ -45,11 +48,15 @@ logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
+Send = Callable[[Write], Awaitable[Sent]]
+"""Sends one write, once, and says what became of it."""
+
 PLAN_LASTS = 300.0
 """Seconds a plan may wait for the user's consent."""
 
 STOP = 5.0
-"""Seconds an apply under way gets when the worker stops; supervisord waits fifteen in all."""
+"""Seconds an apply under way gets when its worker stops, after those that its request had: see
+`CLOSE` in worker.py."""
 
 INVALID = "This plan_token is not valid. Call plan_change, and give apply_change what it returns."
 EXPIRED = "The plan has expired: it is good for 5 minutes. Nothing was changed. Plan anew."
@@ -69,6 +76,10 @@ NO_JOURNAL = (
     "The journal of changes cannot be used, and without it no box is changed. Nothing was sent. "
     "Whoever runs this server finds the reason in its log."
 )
+NO_CHANGE = (
+    "This account has no change of that id. If it is the id of a plan, nothing was sent for it. "
+    "list_changes lists the account's changes."
+)
 GONE = "The account does not list this box any more. Nothing was changed."
 SEVERAL_BOXES = (
     "This account has several boxes. The request names box {id}, but whether the portal heeds that "
@@ -79,7 +90,8 @@ NO_WAY_BACK = (
     "wanted instead."
 )
 MOVED_ON = (
-    "The box is not any more as change {id} left it; undoing it sets what was before that change."
+    "The box is not any more as change {id} left it, or does not show it; undoing it sets what was "
+    "before that change."
 )
 OFFLINE = (
     " The portal keeps a change until the box is back, so it may take effect much later, when "
@@ -97,6 +109,24 @@ class WritingPortal(Protocol):
     async def write(self, session_id: str, write: Write) -> Sent:
         """Send one write, once."""
         ...
+
+
+Seen = Literal["as wished", "otherwise", "not told", "no box", "too early"]
+"""What a look found: the change; another setting; an answer that does not tell the setting, or does
+not list the box; an answer from before the change was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A change after somebody looked.
+
+    Attributes:
+        record: The change, as the journal has it now.
+        seen: What was seen just now; None when it was settled before, and nobody looked again.
+    """
+
+    record: Record
+    seen: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +204,8 @@ class Control:
         box = find_box(fetched.payload, choose_box(fetched.payload, box_id))
         assert box is not None
         change.check(box)
+        if undone is not None:
+            change.check_back(box)
         plan = Plan(
             self._plans.new_id(),
             box.id,
@@ -214,8 +246,11 @@ class Control:
             raise ChangeRefused(EXPIRED)
         return await self._applies.run(self._apply(granted, plan, client))
 
-    async def look(self, caller: Caller, change_id: str) -> Record:
-        """Return a change of the caller's account; see by reading back how it stands.
+    async def look(self, caller: Caller, change_id: str) -> Looked:
+        """See by reading back how a change of the caller's account stands.
+
+        What the box shows settles it, also long after. What it does not show does only for a while
+        after the deadline: see `Record.given_up`.
 
         Raises:
             ChangeRefused: The account has no such change.
@@ -224,33 +259,36 @@ class Control:
         granted = await self._access.open(caller)
         record = await self._own(granted, change_id)
         if record.settled:
-            return record
+            return Looked(record, None)
         fetched = await self._upstream.live(granted)
-        box = find_box(fetched.payload, record.box)
-        # What was read before the write went out says nothing about it.
-        if box is None or fetched.at <= record.sent_at:
-            return record
-        if decode(json.loads(record.change)).is_so(box):
+        seen = _seen(record, fetched)
+        if seen == "as wished":
             seconds = max(0.0, round(fetched.at - record.at, 1))
             await self._written(self._journal.settle, record.id, "applied", fetched.at, seconds)
-        elif record.late(fetched.at):
+        elif seen == "otherwise" and record.given_up(fetched.at):
             await self._written(self._journal.settle, record.id, "failed", fetched.at, None)
         else:
-            return record
+            return Looked(record, seen)
         await self._release(record.box, record.hold)
-        return await self._own(granted, record.id)
+        return Looked(await self._own(granted, record.id), seen)
 
     async def latest(
         self, caller: Caller, box_id: str | None, limit: int
     ) -> tuple[int, list[Record]]:
-        """Return how many changes the caller's account has, and the latest of them.
+        """Return how many changes the caller's account has, or one box of it, and the latest.
 
         Raises:
+            BoxChoice: The account has no such box, and made no change of one.
             SessionError: The caller has no session, or the journal cannot be read.
         """
         granted = await self._access.open(caller)
         account = granted.keys.account
-        return await self._written(self._journal.latest, limit, account=account, box=box_id)
+        box = None if box_id is None else box_id.strip()
+        total, records = await self._written(self._journal.latest, limit, account=account, box=box)
+        if box is not None and not total:
+            # A box that was never changed, or none: only the portal knows.
+            choose_box((await self._upstream.live(granted)).payload, box)
+        return total, records
 
     def now(self) -> float:
         """Return the seconds since 1970."""
@@ -262,16 +300,19 @@ class Control:
 
     async def _apply(self, granted: Granted, plan: Plan, client: str) -> Record:
         token = await self._hold(plan.box_id, granted.keys.account)
-        try:
+        async with contextlib.AsyncExitStack() as unsent:
+            unsent.push_async_callback(self._release, plan.box_id, token)
             granted, box = await self._fresh(granted, plan)
-            record = self._record(granted, plan, box, client, token)
-            writes = plan.change.writes(box)
-            await self._begin(record)
-        except BaseException:
-            await self._release(plan.box_id, token)
-            raise
-        # From here on the journal says that it may have happened.
-        sent = await self._send(granted.session.id, writes)
+            first, *others = plan.change.writes(box)
+            # Before the entry: a portal that wants to be left alone leaves none.
+            async with self._turn(granted) as send:
+                record = self._record(granted, plan, box, client, token)
+                await self._begin(record)
+                # From here on the journal says that it may have happened.
+                unsent.pop_all()
+                sent = await send(first)
+        if sent.outcome == "accepted":
+            sent = await self._send_others(granted, others, sent)
         at = self._wall()
         try:
             await self._written(self._journal.end, record.id, sent.outcome, sent.why, at)
@@ -287,19 +328,26 @@ class Control:
         if sent.outcome == "refused":
             await self._release(plan.box_id, token)
             raise ChangeRefused(
-                f"{sent.why} Nothing was changed. It is in the journal as change {record.id}."
+                f"{sent.why} Nothing was changed. It is in the journal as change {record.id}.",
+                retry_after=sent.busy,
             )
         return replace(record, outcome=sent.outcome, why=sent.why, outcome_at=at)
 
     async def _fresh(self, granted: Granted, plan: Plan) -> tuple[Granted, Box]:
         """Read the box over the session that will carry the write, so that its end shows here."""
         try:
-            payload = await self._portal.read_live(granted.session.id)
-        except SessionExpired:
-            granted = await self._access.renew(granted)
-            try:
+            async with self._upstream.turn(granted.keys):
+                granted = await self._access.current(granted)
                 payload = await self._portal.read_live(granted.session.id)
-            except SessionExpired:
+        except SessionExpired:
+            async with self._upstream.turn(granted.keys):
+                granted = await self._access.renew(granted)
+            try:
+                async with self._upstream.turn(granted.keys):
+                    payload = await self._portal.read_live(granted.session.id)
+            except SessionExpired as exc:
+                if exc.no_boxes:
+                    raise ChangeRefused(GONE) from None
                 raise PortalUnexpected(
                     "OIG Cloud does not accept a session that it gave a moment ago. Nothing was "
                     "changed. The fault is the portal's; try again later.",
@@ -311,17 +359,45 @@ class Control:
         if observed(plan.change, box) != plan.observed:
             raise ChangeRefused(CHANGED)
         plan.change.check(box)
+        if plan.undoes is not None:
+            plan.change.check_back(box)
         return granted, box
 
-    async def _send(self, session_id: str, writes: tuple[Write, ...]) -> Sent:
-        """Send the writes of one change in order; stop at the first that is not accepted."""
-        sent = Sent("refused", "There was nothing to send.")
-        for number, write in enumerate(writes):
-            sent = await self._portal.write(session_id, write)
+    @contextlib.asynccontextmanager
+    async def _turn(self, granted: Granted) -> AsyncIterator[Send]:
+        """Wait for the account's turn at the portal; give what sends one write in it.
+
+        That the portal answers a write with a wish to be left alone is told to all workers.
+
+        Raises:
+            SessionError: The portal wants to be left alone, or too many wait: nothing was sent.
+        """
+        sent: list[Sent] = []
+
+        async def send(write: Write) -> Sent:
+            sent.append(await self._portal.write(granted.session.id, write))
+            return sent[0]
+
+        try:
+            async with self._upstream.turn(granted.keys):
+                yield send
+                if sent and sent[0].busy is not None:
+                    raise PortalBusy(sent[0].why, retry_after=sent[0].busy)  # noqa: TRY301 - the turn hears it
+        except PortalBusy:
+            if not sent:
+                raise
+
+    async def _send_others(self, granted: Granted, writes: list[Write], sent: Sent) -> Sent:
+        """Send what follows the first write of a change; stop at one that is not accepted."""
+        for write in writes:
+            try:
+                async with self._turn(granted) as send:
+                    sent = await send(write)
+            except SessionError as exc:
+                sent = Sent("refused", str(exc))
             if sent.outcome != "accepted":
-                if number:
-                    return Sent("unclear", f"Only a part of the change was accepted. {sent.why}")
-                break
+                why = f"Only a part of the change was accepted. {sent.why}"
+                return Sent("unclear", why, sent.busy)
         return sent
 
     async def _hold(self, box_id: str, account: bytes) -> bytes:
@@ -345,7 +421,8 @@ class Control:
             raise ChangeRefused(USED.format(id=record.id)) from None
         except ChangeUnderWay as exc:
             left = exc.record.at + DEADLINE - self._wall()
-            raise _under_way(min(max(left, 1.0), DEADLINE), exc.record.id) from None
+            known = exc.record.id if exc.record.account == record.account else None
+            raise _under_way(min(max(left, 1.0), DEADLINE), known) from None
 
     def _record(self, granted: Granted, plan: Plan, box: Box, client: str, hold: bytes) -> Record:
         back = plan.change.back(box)
@@ -368,7 +445,7 @@ class Control:
         account = granted.keys.account
         record = await self._written(self._journal.find, change_id.strip(), account)
         if record is None:
-            raise ChangeRefused("This account has no change of that id. list_changes lists them.")
+            raise ChangeRefused(NO_CHANGE)
         return record
 
     def _way_back(self, record: Record) -> Change:
@@ -387,8 +464,11 @@ class Control:
         found = change.warnings(box)
         if change.kind == "charge" and sum(1 for _ in boxes_of(payload)) > 1:
             found.append(SEVERAL_BOXES.format(id=box.id))
-        if undone is not None and not decode(json.loads(undone.change)).is_so(box):
-            found.append(MOVED_ON.format(id=undone.id))
+        if undone is not None:
+            lost = change.lost()
+            found += [] if lost is None else [lost]
+            if not decode(json.loads(undone.change)).is_so(box):
+                found.append(MOVED_ON.format(id=undone.id))
         age = freshness.age_s(box.last_contact("measured_at", now), now)
         stale = freshness.warning(age, box.live)
         return found if stale is None else [*found, stale + OFFLINE]
@@ -402,10 +482,27 @@ class Control:
             raise ChangeRefused(NO_JOURNAL) from None
 
 
+def _seen(record: Record, fetched: Fetched) -> Seen:
+    # What was read before the write went out says nothing about it.
+    if fetched.at <= record.sent_at:
+        return "too early"
+    box = find_box(fetched.payload, record.box)
+    if box is None:
+        return "no box"
+    back = None if record.back is None else decode(json.loads(record.back))
+    found = decode(json.loads(record.change)).has_arrived(box, back)
+    return "not told" if found is None else "as wished" if found else "otherwise"
+
+
 def _under_way(seconds: float, change_id: str | None = None) -> ChangeRefused:
-    which = "list_changes shows it" if change_id is None else f"get_change tells of {change_id}"
+    # The hold of a change does not tell whose it is, and another account's cannot be looked at.
+    where = (
+        "If it was sent from this account, list_changes shows it."
+        if change_id is None
+        else f"get_change tells of it: its id is {change_id}."
+    )
     return ChangeRefused(
         "Another change of this box is under way, and changes are made one at a time. Nothing was "
-        f"sent. {which[0].upper()}{which[1:]}; it ends in {seconds:.0f} seconds at the latest.",
+        f"sent. {where} Plan anew when it has ended, in {seconds:.0f} seconds at the latest.",
         retry_after=seconds,
     )

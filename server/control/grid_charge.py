@@ -28,8 +28,18 @@ NO_STOP = (
     "believed to end it, and nobody has confirmed that."
 )
 BELOW = (
-    "The battery already holds {charge:.0f} %: nothing will be charged, and charging that is under "
-    "way is believed to end."
+    "The battery already holds {charge:.0f} %, so nothing is charged now, and charging that is "
+    "under way is believed to end, which nobody has confirmed. Should it hold less than the target "
+    "when the box gets this, it is charged from the grid with several kW."
+)
+WOULD_CHARGE = (
+    "Undoing this change would set the former target of {target} %, and the battery {holds}: it "
+    "would be charged from the grid. There is no way back that surely charges nothing. To end "
+    "charging, plan charge_to_percent at or below the present charge."
+)
+NOT_AS_IT_WAS = (
+    "Only the former target is set again. What was charged stays in the battery, and charging that "
+    "was under way before is not taken up again."
 )
 
 
@@ -73,19 +83,32 @@ class GridCharge(Change):
     def warnings(self, box: Box) -> list[str]:
         charge = _charge(box)
         if charge is not None and charge >= self.percent:
-            return [BELOW.format(charge=charge), SEVERAL_KW]
+            return [BELOW.format(charge=charge)]
         return [SEVERAL_KW, NO_STOP]
 
-    def is_so(self, box: Box) -> bool:
-        if _target(box) != self.percent:
-            return False
-        return _active(box) is not False or self._reached(box)
+    def is_so(self, box: Box) -> bool | None:
+        target = _target(box)
+        if target is None or target != self.percent:
+            return None if target is None else False
+        if _active(box) is False and not self._reached(box):
+            # It has not begun yet, or it is over and the battery was used since.
+            return None
+        return True
 
     def back(self, box: Box) -> Change | None:
         target = _target(box)
         if target is None or not target.is_integer() or target == self.percent:
             return None
         return GridCharge(int(target)) if TARGET_MIN <= target <= TARGET_MAX else None
+
+    def check_back(self, box: Box) -> None:
+        if not self._reached(box):
+            charge = _charge(box)
+            holds = "does not show its charge" if charge is None else f"holds {charge:.0f} %"
+            raise ChangeRefused(WOULD_CHARGE.format(target=self.percent, holds=holds))
+
+    def lost(self) -> str | None:
+        return NOT_AS_IT_WAS
 
     def writes(self, box: Box) -> tuple[Write, ...]:
         return (charge_to(box.id, self.percent),)

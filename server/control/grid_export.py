@@ -1,5 +1,8 @@
 """Export to the grid: off, on, or limited to some watts. Pure.
 
+Off is the safe direction: it is refused only where export is off for certain, and is sent also
+where the present setting is not known.
+
 Limited export is one request that carries switch and cap together. Two requests could be torn
 apart, and for as long as the second is missing the box would export without any cap.
 """
@@ -9,15 +12,22 @@ apart, and for as long as the second is missing the box would export without any
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from ..errors import ChangeRefused
 from ..portal.writes import LIMITED, OFF, ON, Write, set_export, set_value
 from ..readings.box import Box
-from ..readings.export import UNLIMITED_W, Export, State, export
+from ..readings.export import UNLIMITED_W, State, export
 from ..readings.fitted import UNKNOWN_VARIANT, variant
-from ..readings.numbers import FEED_LIMIT_W
 from .change import Change, already, unknown, whole
+from .export_setting import (
+    forbidden,
+    kept_limit,
+    perhaps_limited_queen,
+    present_limit_w,
+    setting,
+    surely_off,
+    switch_on,
+)
 
 LIMIT_MIN_W, LIMIT_MAX_W = 1, UNLIMITED_W - 1
 """The portal's range of a cap; the next number stands for none."""
@@ -28,6 +38,21 @@ FINABLE = (
     "when export has been on. Go on only if the user says that the permission is there."
 )
 UNCAPPED = "There will be no limit any more: the box exports whatever is left over."
+OFF_ALREADY = (
+    "As far as the portal tells, export is off already; switching it off once more does no harm."
+)
+OFF_UNSEEN = (
+    "How export is set now is not known. It is switched off all the same, but whether that took "
+    "effect may not show."
+)
+KEPT_LIMIT = (
+    "While export is off the inverter keeps a limit of {limit:.0f} W. This change replaces it, and "
+    "undoing the change does not set it again."
+)
+LIMIT_LOST = (
+    "Export is switched off. A limit that the inverter kept before, while export was off, is not "
+    "set again."
+)
 NOT_PERMITTED = (
     "The box does not permit export at present, whatever its inverter is set to, so the change may "
     "have no effect."
@@ -62,40 +87,63 @@ class GridExport(Change):
             raise ChangeRefused("An export limit goes with limited export only.")
 
     def check(self, box: Box) -> None:
+        if self.state == "off":
+            if surely_off(box):
+                raise already("export is off")
+            return
         if variant(box) is None:
             raise ChangeRefused(f"The export setting of this box is left alone. {UNKNOWN_VARIANT}")
-        present = export(box)
-        if present.state == "unknown":
+        if export(box).state == "unknown":
             raise unknown("export setting", box, "export.state")
         if self.is_so(box):
-            note = f". {present.note}" if present.note else ""
-            raise already(f"export is {_told(present.state, present.limit_w)}{note}".rstrip("."))
+            note = f". {NOT_PERMITTED}" if forbidden(box) else ""
+            raise already(f"export is set to {_told(self.state, self.limit_w)}{note}".rstrip("."))
 
     def before(self, box: Box) -> str:
-        present = export(box)
-        return f"export {_told(present.state, present.limit_w)}"
+        present, inverter = export(box), setting(box)
+        told = f"export {_told(present.state, present.limit_w)}"
+        if inverter is not None and inverter[0] != present.state:
+            return f"{told}; the inverter is set to {_told(*inverter)}"
+        kept = kept_limit(box)
+        return told if kept is None else f"{told}, with a limit of {kept:.0f} W kept"
 
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
         return f"export {_told(self.state, self.limit_w)}"
 
     def warnings(self, box: Box) -> list[str]:
-        present = export(box)
-        found = [] if self.state == "off" else [FINABLE]
-        if self.state == "on":
-            found.append(UNCAPPED)
-        if self.state != "off" and box.peek_flag("box_prms", "crcte") is False:
-            found.append(NOT_PERMITTED)
-        return found + ([present.note] if present.note else [])
+        note = export(box).note
+        found = self._off_warnings(box) if self.state == "off" else self._more_warnings(box)
+        return found if note is None else [*found, note]
 
-    def is_so(self, box: Box) -> bool:
-        present = export(box)
-        return present.state == self.state and present.limit_w == self.limit_w
+    def is_so(self, box: Box) -> bool | None:
+        found = setting(box)
+        if found is None:
+            return None
+        if perhaps_limited_queen(box) and self.state != "on":
+            # One of two kinds of box, off or limited to what it keeps: neither can be told.
+            same = self.state == "off" or present_limit_w(box) == self.limit_w
+            return None if same else False
+        return found == (self.state, self.limit_w)
+
+    def has_arrived(self, box: Box, back: Change | None) -> bool | None:
+        found = self.is_so(box)
+        if found is None and self.state == "off" and switch_on(box) is False:
+            # Whatever kind it is, a switch that was on and now is not shows the change.
+            return True if back is not None else None
+        return found
 
     def back(self, box: Box) -> Change | None:
-        present = export(box)
-        if present.state == "limited":
-            return _limited(present)
-        return None if present.state == "unknown" else GridExport(present.state)
+        found = setting(box)
+        if found is None or found == (self.state, self.limit_w):
+            return None
+        state, limit = found
+        if limit is None:
+            return GridExport(state)
+        fits = limit.is_integer() and LIMIT_MIN_W <= limit <= LIMIT_MAX_W
+        return GridExport(state, int(limit)) if fits else None
+
+    def lost(self) -> str | None:
+        return LIMIT_LOST if self.state == "off" else None
 
     def writes(self, box: Box) -> tuple[Write, ...]:
         if self.state == "limited":
@@ -103,8 +151,8 @@ class GridExport(Change):
         if self.state == "off":
             return (set_export(box.id, OFF, None),)
         switch = set_export(box.id, ON, None)
-        cap = box.peek("invertor_prm1", "p_max_feed_grid", FEED_LIMIT_W)
-        if variant(box) == "home" and not isinstance(cap, str) and cap < UNLIMITED_W:
+        cap = present_limit_w(box)
+        if variant(box) == "home" and cap is not None and cap < UNLIMITED_W:
             # Whether the switch lifts the cap that was, nobody has told. The cap goes last: if the
             # second request fails, the box exports up to its old cap and no further.
             lift = set_value(box.id, "invertor_prm1", "p_max_feed_grid", UNLIMITED_W)
@@ -114,11 +162,20 @@ class GridExport(Change):
     def values(self) -> tuple[object, ...]:
         return (self.state, self.limit_w)
 
+    def _off_warnings(self, box: Box) -> list[str]:
+        found = setting(box)
+        if found is None:
+            return [OFF_UNSEEN]
+        return [OFF_ALREADY] if found[0] == "off" else []
 
-def _limited(present: Export) -> Change | None:
-    limit = cast("float", present.limit_w)
-    fits = limit.is_integer() and LIMIT_MIN_W <= limit <= LIMIT_MAX_W
-    return GridExport("limited", int(limit)) if fits else None
+    def _more_warnings(self, box: Box) -> list[str]:
+        found = [FINABLE]
+        if self.state == "on":
+            found.append(UNCAPPED)
+        kept = kept_limit(box)
+        if kept is not None and kept != self.limit_w:
+            found.append(KEPT_LIMIT.format(limit=kept))
+        return [*found, NOT_PERMITTED] if forbidden(box) else found
 
 
 def _told(state: str, limit_w: float | None) -> str:

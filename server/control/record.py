@@ -12,6 +12,11 @@ DEADLINE = 900.0
 """Seconds after which a change that the box does not show is given up; boxes that are online have
 it after one or two minutes."""
 
+GIVE_UP_WITHIN = 300.0
+"""Seconds after the deadline in which a reading without the change means that it failed. A box
+reports its settings about every five minutes, so such a reading is about the time in question. Read
+later, the change may have been there and be gone again: made by the box, and unmade by somebody."""
+
 FINGERPRINT = 12
 """Hex digits of an account's key that stand for it, as in logs and in cachectl."""
 
@@ -89,9 +94,13 @@ class Record:
             return self.verdict
         if self.outcome == "refused":
             return "failed"
-        # Accepted and never looked after: nobody knows.
+        # Accepted, and not looked after in time: nobody knows.
         return "pending" if self.outcome == "accepted" and not self.late(now) else "unclear"
 
     def late(self, now: float) -> bool:
         """Say whether the time for it to show is over."""
         return now >= self.at + DEADLINE
+
+    def given_up(self, read_at: float) -> bool:
+        """Say whether a reading of this time without the change means that it failed."""
+        return self.late(read_at) and read_at < self.at + DEADLINE + GIVE_UP_WITHIN

@@ -69,9 +69,9 @@ class SupplementaryModes(Change):
             found.append("The supplementary modes act together with Home 1, 2 and 3 only.")
         return found
 
-    def is_so(self, box: Box) -> bool:
+    def is_so(self, box: Box) -> bool | None:
         present = _present(box)
-        return present is not None and self._from(present) == present
+        return None if present is None else self._from(present) == present
 
     def back(self, box: Box) -> Change | None:
         present = _present(box)

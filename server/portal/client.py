@@ -240,7 +240,7 @@ class PortalClient:
         )
         try:
             async with asyncio.timeout(self._timeout):
-                return read_write(await self._send(request))
+                return read_write(await self._send(request), self._now())
         except TimeoutError:
             return Sent("unclear", f"OIG Cloud did not answer within {self._timeout:g} seconds.")
         except UNSENT:

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..errors import PortalError
-from .answers import NAVIGATE, Answer, text_of
+from ..errors import PortalBusy, PortalError
+from .answers import NAVIGATE, Answer, refusal, text_of
 from .purpose import BODY_LIMIT, Purpose
 
 SET_VALUE_PATH = "inc/php/scripts/Device.Set.Value.php"
@@ -58,10 +58,12 @@ class Sent:
         outcome: accepted: the portal took it, and the box may have it soon. refused: the portal
             demonstrably did not process it. unclear: everything else; it may take effect.
         why: What happened, in a sentence.
+        busy: Seconds for which the portal wants to be left alone; None if it did not say so.
     """
 
     outcome: Outcome
     why: str
+    busy: float | None = None
 
 
 def set_value(box_id: str, table: str, column: str, value: int) -> Write:
@@ -87,17 +89,32 @@ def charge_to(box_id: str, percent: int) -> Write:
     return Write(CHARGE_PATH, {"id_device": box_id, "bat_ac": percent})
 
 
-def read_write(answer: Answer) -> Sent:
-    """Say what the portal's answer to a write means."""
+def read_write(answer: Answer, now: float) -> Sent:
+    """Say what the portal's answer to a write means.
+
+    Args:
+        answer: What the portal sent.
+        now: Unix time in seconds, for a Retry-After that is a date.
+    """
     status = answer.status
     if status == 200:
         return _taken(answer)
+    busy = _busy(answer, now)
     if status == 500 and ERROR_PAGE in _text(answer).casefold():
-        return Sent("refused", "OIG Cloud refused the change with its error page (HTTP 500).")
+        return Sent(
+            "unclear",
+            "OIG Cloud answered the change with its error page (HTTP 500), as it does when it does "
+            "not take one. That nothing was done before is likely, and not certain.",
+        )
     if 400 <= status <= 499:
-        return Sent("refused", f"OIG Cloud turned the change away (HTTP {status}).")
+        return Sent("refused", f"OIG Cloud turned the change away (HTTP {status}).", busy)
     # A redirect may come after the work as well as instead of it, and so may a gateway's error.
-    return Sent("unclear", f"OIG Cloud answered the change with HTTP {status}.")
+    return Sent("unclear", f"OIG Cloud answered the change with HTTP {status}.", busy)
+
+
+def _busy(answer: Answer, now: float) -> float | None:
+    meant = refusal(answer, now, WRITE)
+    return meant.retry_after if isinstance(meant, PortalBusy) else None
 
 
 def _taken(answer: Answer) -> Sent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from pydantic import Field
@@ -73,7 +74,7 @@ class BoxList(Reading):
     """The boxes of an account."""
 
     boxes: tuple[BoxSummary, ...] = Field(description="The boxes, in the portal's order.")
-    notes: tuple[str, ...] = Field(description="What to tell the user along with them.")
+    warnings: tuple[str, ...] = Field(description="What to tell the user along with them.")
 
 
 def list_boxes(payload: object, now: datetime) -> BoxList:
@@ -84,7 +85,22 @@ def list_boxes(payload: object, now: datetime) -> BoxList:
         now: The present time, with a zone.
     """
     boxes = tuple(_summary(box, now) for box in boxes_of(payload))
-    return BoxList(boxes=boxes, notes=() if boxes else (NO_BOX,))
+    return BoxList(boxes=boxes, warnings=late(boxes) if boxes else (NO_BOX,))
+
+
+def late(boxes: Iterable[BoxSummary]) -> tuple[str, ...]:
+    """Warn of each box that has not reported in time, or whose last report has no known time."""
+    found = (freshness.warning(box.age_s, box.live_data, box.id) for box in boxes)
+    return tuple(warning for warning in found if warning)
+
+
+def why_not_heard(box: BoxSummary) -> tuple[Unknown, ...]:
+    """Say why the time of a box's last report is not known; nothing when it is."""
+    return tuple(
+        Unknown(why=one.why, readings=("measured_at", "age_s"))
+        for one in box.unknown
+        if "measured_at" in one.readings
+    )
 
 
 def choose_box(payload: object, box_id: str | None) -> str:
@@ -107,6 +123,15 @@ def choose_box(payload: object, box_id: str | None) -> str:
     if box_id.strip() not in ids:
         raise BoxChoice(f"This account has no box of that id. {listed}")
     return box_id.strip()
+
+
+def named_box(payload: object, box_id: str | None) -> str | None:
+    """Give the id of the box that is named; None when none is, which means all.
+
+    Raises:
+        BoxChoice: The account has none of that id.
+    """
+    return None if box_id is None else choose_box(payload, box_id)
 
 
 def _summary(box: Box, now: datetime) -> BoxSummary:

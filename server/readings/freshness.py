@@ -26,16 +26,28 @@ def limit_s(live: bool) -> int:
     return LIVE_LIMIT_S if live else SLOW_LIMIT_S
 
 
-def warning(age: int | None, live: bool) -> str | None:
-    """Say in words what is wrong with the age; None when nothing is."""
+def is_stale(age: int | None, live: bool) -> bool | None:
+    """Say whether data is too old to be taken for current; None when its age is unknown."""
+    return None if age is None else age > limit_s(live)
+
+
+def warning(age: int | None, live: bool, box_id: str | None = None) -> str | None:
+    """Say in words what is wrong with the age; None when nothing is.
+
+    Args:
+        age: Seconds, if that is known.
+        live: Whether live data is enabled.
+        box_id: Names the box where there may be several.
+    """
+    box = "the box" if box_id is None else f"box {box_id}"
     if age is None:
         return (
-            "The portal does not say when the box last reported, so these values may be of any "
+            f"The portal does not say when {box} last reported, so these values may be of any "
             "age. Do not present them as current."
         )
-    if age > limit_s(live):
+    if is_stale(age, live):
         return (
-            f"The box last reported {_spoken(age)} ago, and it should every "
+            f"{box.capitalize()} last reported {_spoken(age)} ago, and it should every "
             f"{'few seconds' if live else '5 minutes'}. It may be offline. Present these values "
             "with their time, not as current."
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 from pydantic import Field
@@ -12,19 +13,48 @@ from .model import Reading
 from .numbers import number
 from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
 from .timeline import Timeline, timeline
+from .unknown import NOT_SENT, Reasons, Unknown
 
-MAX_POINTS = 200
-"""Points given unless asked otherwise: enough for a curve, few enough to be read."""
+MOST_POINTS = 300
+"""Points that can be asked for: the longest day, one in five minutes."""
+
+MOST_VALUES = 2_500
+"""Values in one reading, over all quantities. With up to 13 bytes each, and all that is around
+them, a result stays below 40 kB, which a model's context bears."""
+
+PER_POINT = 5
+"""Values of a quantity per point: mean, minimum, maximum, first, last."""
+
+DECIMALS = 3
+"""Digits kept behind the point: more than the box measures."""
 
 MOST_ITEMS = 100_000
 """Items looked at; 31 days have 8 928 at one in five minutes."""
 
-NO_BOX = (
-    "The portal does not say which box this is of; with several boxes it may be any one of them."
-)
 NOTHING = "The portal has no values for these days."
 NO_LIST = "The portal's answer holds no list of values."
+NO_ENTRY = "The portal sent nothing for that time."
+PART_MISSING = "A value that it is worked out of is missing."
+NO_VALUE = "No value is known."
+NOT_SUMMED = "The times do not allow it; the assumptions say why."
 CUT = f"The portal sent more than {MOST_ITEMS} values; the rest was left out."
+
+
+ENERGIES = (
+    "energy_positive_wh_estimate",
+    "energy_negative_wh_estimate",
+    "energy_left_out_s",
+)
+
+Cell = float | str
+"""A value, or in words why there is none."""
+
+
+class Missing(Reading):
+    """Values that are not known."""
+
+    why: str = Field(description="The reason, in plain words.")
+    count: int = Field(description="How many.")
 
 
 class Summary(Reading):
@@ -32,6 +62,9 @@ class Summary(Reading):
 
     count: int = Field(description="Values that are there.")
     missing: int = Field(description="Values that are not, or cannot be true.")
+    why_missing: tuple[Missing, ...] = Field(
+        description="Why not, the most frequent reason first. It is also why points are null."
+    )
     minimum: float | None = Field(description="Lowest value.")
     maximum: float | None = Field(description="Highest value.")
     mean: float | None = Field(description="Mean of the values that are there.")
@@ -40,8 +73,8 @@ class Summary(Reading):
     energy_positive_wh_estimate: float | None = Field(
         description=(
             "For powers: energy of all positive values, Wh; an estimate in which each holds until "
-            "the next, for an hour at most. Null for other quantities, and when the times do not "
-            "allow it; `assumptions` then says why."
+            "the next, for an hour at most. Null for other quantities; `unknown` says when for "
+            "powers."
         )
     )
     energy_negative_wh_estimate: float | None = Field(
@@ -80,7 +113,10 @@ class History(Reading):
     first_day: date = Field(description="First day, in Prague.")
     last_day: date = Field(description="Last day, in Prague; included.")
     values_per_point: int = Field(
-        description="How many of the portal's values each point stands for; the last may have less."
+        description=(
+            "How many of the portal's values each point stands for; the last may have less. It "
+            "grows with the days asked for: a result has a limited number of values."
+        )
     )
     spacing_s: float = Field(description="Seconds from one of the portal's values to the next.")
     times: tuple[datetime, ...] = Field(description="When each point begins (UTC).")
@@ -94,6 +130,9 @@ class History(Reading):
     assumptions: tuple[str, ...] = Field(
         description="What had to be assumed about the data. Tell the user what matters."
     )
+    unknown: tuple[Unknown, ...] = Field(
+        description="Why readings are null, except for values that are missing."
+    )
 
 
 def history(
@@ -103,7 +142,7 @@ def history(
     last: date,
     now: datetime,
     *,
-    max_points: int = MAX_POINTS,
+    max_points: int = MOST_POINTS,
 ) -> History:
     """Read the portal's answer about a series, as of the moment at which it was given.
 
@@ -113,7 +152,7 @@ def history(
         first: First day asked for, in Prague.
         last: Last day, included.
         now: That moment, with a zone; a shared answer is older than the call.
-        max_points: Points to give at most.
+        max_points: Points to give at most; they are fewer where there would be too many values.
     """
     raw = response.get("items") if isinstance(response, Mapping) else None
     listed: Sequence[object] = raw if isinstance(raw, list) else ()
@@ -121,7 +160,7 @@ def history(
     when = timeline(items, first, last, now)
     rows = [_values(item) for item in items]
     quantities: tuple[Column | Computed, ...] = (*COLUMNS[series], *COMPUTED[series])
-    columns: dict[str, list[float | None]] = {
+    columns: dict[str, list[Cell]] = {
         column.name: [_cell(row, column) for row in rows] for column in COLUMNS[series]
     }
     for computed in COMPUTED[series]:
@@ -130,46 +169,73 @@ def history(
 
     # An item without a time of its own, among others that have one, belongs to no point.
     dated = [index for index, moment in enumerate(when.times) if moment is not None]
-    size = max(1, -(-len(dated) // max(1, max_points)))
+    size = _values_per_point(len(dated), len(quantities), max(1, max_points))
     buckets = [dated[start : start + size] for start in range(0, len(dated), size)]
+    read = tuple(
+        _quantity(quantity, columns[quantity.name], buckets, size, when) for quantity in quantities
+    )
+    nothing = NO_LIST if not isinstance(raw, list) else None if items else NOTHING
     return History(
         series=series,
         first_day=first,
         last_day=last,
         values_per_point=size,
         spacing_s=when.spacing.total_seconds(),
-        times=tuple(moment for bucket in buckets if (moment := when.times[bucket[0]]) is not None),
-        times_doubtful=when.doubtful,
-        quantities=tuple(
-            _quantity(quantity, columns[quantity.name], buckets, size, when)
-            for quantity in quantities
+        times=tuple(
+            moment.replace(microsecond=0)
+            for bucket in buckets
+            if (moment := when.times[bucket[0]]) is not None
         ),
+        times_doubtful=when.doubtful,
+        quantities=read,
         assumptions=(
-            *((NO_LIST,) if not isinstance(raw, list) else () if items else (NOTHING,)),
+            *((nothing,) if nothing else ()),
             *((CUT,) if len(listed) > len(items) else ()),
             *when.notes,
             *ASSUMED[series],
-            NO_BOX,
         ),
+        unknown=_unknown(read, nothing),
     )
+
+
+def _values_per_point(count: int, quantities: int, points: int) -> int:
+    """Say how many values a point stands for, so that neither points nor values are too many."""
+    if count <= points and count * quantities <= MOST_VALUES:
+        return 1
+    fitting = min(points, MOST_VALUES // (quantities * PER_POINT))
+    return -(-count // fitting)
+
+
+def _unknown(read: Iterable[Quantity], nothing: str | None) -> tuple[Unknown, ...]:
+    reasons = Reasons()
+    for quantity in read:
+        name, summary = f"quantities.{quantity.name}", quantity.summary
+        if nothing is not None:
+            reasons.add(name, nothing)
+        elif quantity.unit == "W" and summary.energy_positive_wh_estimate is None:
+            why = NOT_SUMMED if summary.count else NO_VALUE
+            for reading in ENERGIES:
+                reasons.add(f"{name}.summary.{reading}", why)
+    return reasons.listed()
 
 
 def _quantity(
     quantity: Column | Computed,
-    values: list[float | None],
+    cells: list[Cell],
     buckets: list[list[int]],
     size: int,
     when: Timeline,
 ) -> Quantity:
     points = [
-        [value for index in bucket if (value := values[index]) is not None] for bucket in buckets
+        [cell for index in bucket if not isinstance(cell := cells[index], str)]
+        for bucket in buckets
     ]
     several = points if size > 1 else []
     return Quantity(
         name=quantity.name,
         unit=quantity.unit,
         meaning=quantity.meaning,
-        summary=_summary(values, when if quantity.power else None),
+        summary=_summary(cells, when if quantity.power else None),
         mean=tuple(_mean(point) for point in points),
         minimum=tuple(min(point, default=None) for point in several),
         maximum=tuple(max(point, default=None) for point in several),
@@ -178,12 +244,15 @@ def _quantity(
     )
 
 
-def _summary(values: list[float | None], power: Timeline | None) -> Summary:
+def _summary(cells: list[Cell], power: Timeline | None) -> Summary:
+    values = [None if isinstance(cell, str) else cell for cell in cells]
     there = [value for value in values if value is not None]
+    reasons = Counter(cell for cell in cells if isinstance(cell, str))
     energy = energy_estimate(values, power) if power else None
     return Summary(
         count=len(there),
-        missing=len(values) - len(there),
+        missing=len(cells) - len(there),
+        why_missing=tuple(Missing(why=why, count=n) for why, n in reasons.most_common()),
         minimum=min(there, default=None),
         maximum=max(there, default=None),
         mean=_mean(there),
@@ -198,22 +267,24 @@ def _summary(values: list[float | None], power: Timeline | None) -> Summary:
 def _mean(values: Sequence[float]) -> float | None:
     if not values:
         return None
-    # Rounded for the reader, but never out of the bounds of what was measured.
-    return min(max(round(sum(values) / len(values), 3), min(values)), max(values))
+    return round(sum(values) / len(values), DECIMALS)
 
 
-def _values(item: object) -> Sequence[object]:
+def _values(item: object) -> Sequence[object] | None:
     values = item.get("values") if isinstance(item, Mapping) else None
-    return values if isinstance(values, list) else ()
+    return values if isinstance(values, list) else None
 
 
-def _cell(row: Sequence[object], column: Column) -> float | None:
+def _cell(row: Sequence[object] | None, column: Column) -> Cell:
+    if row is None:
+        return NO_ENTRY
     if column.index >= len(row):
-        return None
+        return NOT_SENT
     found = number(row[column.index], column.span)
-    return None if isinstance(found, str) else found
+    # No negative zero: rounding makes one of -0.0001.
+    return found if isinstance(found, str) else round(found, DECIMALS) + 0.0
 
 
-def _computed(computed: Computed, cells: tuple[float | None, ...]) -> float | None:
-    known = [cell for cell in cells if cell is not None]
-    return computed.how(*known) if len(known) == len(cells) else None
+def _computed(computed: Computed, cells: tuple[Cell, ...]) -> Cell:
+    known = [cell for cell in cells if not isinstance(cell, str)]
+    return computed.how(*known) if len(known) == len(cells) else PART_MISSING

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from . import clock
+from .boxes import BoxSummary
 from .freshness import SLOW_LIMIT_S
 from .history import History
 
@@ -13,29 +15,28 @@ DOUBTFUL = (
     "`assumptions` says why."
 )
 SILENT = (
-    "The box last reported at {at}: what it measured since has not reached the portal, so the last "
-    "values may be missing."
+    "Box {id} last reported at {at}: what it measured since has not reached the portal, so the "
+    "last values may be missing."
 )
 UNHEARD = (
-    "The portal does not say when the box last reported, so it may be that the last values are "
+    "The portal does not say when box {id} last reported, so it may be that the last values are "
     "missing."
 )
 
 
-def history_warnings(
-    past: History, last_contact: datetime | None, now: datetime
-) -> tuple[str, ...]:
+def history_warnings(past: History, boxes: Iterable[BoxSummary], now: datetime) -> tuple[str, ...]:
     """Say what is wrong with a history.
 
     Args:
         past: The history.
-        last_contact: When the box last reported, if that is known.
+        boxes: The box that it is of, or all that it may be of.
         now: When the portal gave the history.
     """
     found = [DOUBTFUL] if past.times_doubtful else []
     after = clock.starts(past.last_day + timedelta(days=1))
-    if last_contact is None:
-        found += [UNHEARD] if now < after else []
-    elif min(after, now) - last_contact > timedelta(seconds=SLOW_LIMIT_S):
-        found.append(SILENT.format(at=f"{last_contact:%Y-%m-%d %H:%M} UTC"))
+    for box in boxes:
+        if box.measured_at is None:
+            found += [UNHEARD.format(id=box.id)] if now < after else []
+        elif min(after, now) - box.measured_at > timedelta(seconds=SLOW_LIMIT_S):
+            found.append(SILENT.format(id=box.id, at=f"{box.measured_at:%Y-%m-%d %H:%M} UTC"))
     return tuple(found)

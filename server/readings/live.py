@@ -90,7 +90,7 @@ def live_data(payload: object, box_id: str, now: datetime) -> LiveData:
         box_id=box_id,
         measured_at=measured_at,
         age_s=age,
-        stale=None if age is None else age > freshness.limit_s(box.live),
+        stale=freshness.is_stale(age, box.live),
         warnings=tuple(_warnings(box, age, counters, now)),
         live_data=box.live,
         solar=solar(box),

@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ConfigurationError
+from ..preflight import check
 from ..settings import ROOT, Settings
 from .configuration import Layout, control_socket, render
 from .control import Supervisord, SupervisordError
@@ -166,6 +167,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         simulator_port = _simulator_port(settings)
         environ["OIG_SIMULATOR_PORT"] = str(simulator_port)
         environ["OIG_PORTAL_URL"] = f"http://127.0.0.1:{simulator_port}/"
+    _check(environ)
     configuration = ROOT / "var" / "run" / "start_server.conf"
     configuration.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     (ROOT / "var" / "log").mkdir(exist_ok=True)
@@ -190,6 +192,17 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             _announcement(layout, os.environ, demo=arguments.demo)
         )
     _say("Stopped.")
+
+
+def _check(environ: Mapping[str, str]) -> None:
+    """Tell what every process would tell, and then be started again for, once and now."""
+    try:
+        check(Settings.from_env(environ))
+    except ModuleNotFoundError as exc:
+        raise CannotStart(
+            f"{exc.name} is not installed for {sys.executable}. Leave --no-install out, or install "
+            "it: pip install -r requirements.txt"
+        ) from None
 
 
 def _simulator_port(settings: Settings) -> int:

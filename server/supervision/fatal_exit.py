@@ -1,4 +1,7 @@
-"""The event listener that ends supervisord when it gives a process up.
+"""The event listener that ends supervisord when going on makes no sense.
+
+That is when a process is given up, and when one fails at the start for a wrong setting or file: no
+further try mends that.
 
 Standard library only, and nothing else of the project: it must run when everything else does not.
 supervisord talks to it over standard input and output; its one line goes to standard error, which
@@ -9,8 +12,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -18,6 +23,16 @@ LOGS = Path(__file__).resolve().parent.parent.parent / "var" / "log"
 
 TAIL_BYTES = 2048
 """How much of the end of a log is searched for its last line, which is quoted."""
+
+START_SECONDS = 60.0
+"""How long the start lasts. A process that fails for a file which was changed later must not take
+along those that still serve."""
+
+CHECK_SECONDS = 30.0
+"""Time for looking at the settings; one second is usual."""
+
+EXIT_CONFIGURATION = 64
+"""How `server.preflight` ends when a setting is wrong."""
 
 
 def last_line(log: Path) -> str:
@@ -42,16 +57,81 @@ def reason(process: str, logs: Path) -> str:
     )
 
 
-def listen(events: BinaryIO, replies: BinaryIO, log: TextIO, logs: Path, supervisord: int) -> None:
-    """Answer supervisord's events until it closes them; end it at the first FATAL.
+def wrong_setting() -> str | None:
+    """Say which setting or file keeps everything from starting; None if none does."""
+    try:
+        checked = subprocess.run(
+            [sys.executable, "-m", "server.preflight"],
+            stdin=subprocess.DEVNULL,  # ours, and our standard output, belong to supervisord
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=CHECK_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if checked.returncode != EXIT_CONFIGURATION:
+        return None
+    return " ".join(checked.stderr.decode(errors="replace").split())
+
+
+class Judge:
+    """Says of each event whether it is the end.
+
+    Args:
+        logs: Folder of the programs' logs.
+        check: Says which setting is wrong.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        logs: Path,
+        check: Callable[[], str | None] = wrong_setting,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._logs = logs
+        self._check = check
+        self._clock = clock
+        self._start_ends_at = clock() + START_SECONDS
+        self._checked = False
+
+    def reason(self, event: str, about: Mapping[str, str]) -> str | None:
+        """Return why everything has to end, None if it has not.
+
+        Args:
+            event: Its name.
+            about: What supervisord says of it.
+        """
+        if event == "PROCESS_STATE_FATAL":
+            return reason(about["processname"], self._logs)
+        # On a slow machine a process counts as running before it has looked at its settings.
+        failed = event == "PROCESS_STATE_BACKOFF" or (
+            event == "PROCESS_STATE_EXITED" and about.get("expected") == "0"
+        )
+        if failed and not self._checked and self._clock() < self._start_ends_at:
+            # What was right at the first failure is right at the next: one check is enough.
+            self._checked = True
+            wrong = self._check()
+            if wrong is not None:
+                return f"{wrong} Nothing can start, everything is stopped."
+        return None
+
+
+def listen(
+    events: BinaryIO, replies: BinaryIO, log: TextIO, judge: Judge, supervisord: int
+) -> None:
+    """Answer supervisord's events until it closes them; end it when the judge says so.
 
     Args:
         events: What supervisord sends.
         replies: What it reads.
         log: Where the line goes.
-        logs: Folder of the programs' logs.
+        judge: Looks at the events.
         supervisord: Its process id.
     """
+    ending = False
     while True:
         replies.write(b"READY\n")
         replies.flush()
@@ -60,10 +140,12 @@ def listen(events: BinaryIO, replies: BinaryIO, log: TextIO, logs: Path, supervi
             return
         head = dict(pair.split(":", 1) for pair in header.decode().split())
         payload = events.read(int(head["len"])).decode(errors="replace")
-        if head.get("eventname") == "PROCESS_STATE_FATAL":
-            about = dict(pair.split(":", 1) for pair in payload.split())
+        about = dict(pair.split(":", 1) for pair in payload.split())
+        why = judge.reason(head.get("eventname", ""), about)
+        if why is not None and not ending:
+            ending = True
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            log.write(f"{now} ERROR fatal: {reason(about['processname'], logs)}\n")
+            log.write(f"{now} ERROR fatal: {why}\n")
             log.flush()
             os.kill(supervisord, signal.SIGTERM)
         replies.write(b"RESULT 2\nOK")
@@ -74,4 +156,4 @@ if __name__ == "__main__":
     # Ctrl-C in a terminal is for supervisord; should it come here too, no traceback is needed.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Read before the first event: whoever adopts this process later is not to be ended.
-    listen(sys.stdin.buffer, sys.stdout.buffer, sys.stderr, LOGS, os.getppid())
+    listen(sys.stdin.buffer, sys.stdout.buffer, sys.stderr, Judge(LOGS), os.getppid())

@@ -27,9 +27,9 @@ from .rolling_restart import GROUP, is_ready
 READY_WITHIN = 60.0
 """Seconds until everything must be ready; three are usual."""
 
-STOPPED_WITHIN = 45.0
-"""Seconds until everything must have stopped. supervisord kills the workers, then the daemon, after
-15 each."""
+STOPPED_WITHIN = 60.0
+"""Seconds until everything must have stopped. supervisord stops one program after the other, and
+kills each after its `stopwaitsecs`: 20 for the workers, 15 for the daemon, 10 for the others."""
 
 POLL = 0.1
 """Seconds between two looks at the logs."""

@@ -11,8 +11,8 @@ from .logs import last_lines
 
 GROUP = "mcp"
 
-STOPPED_WITHIN = 25.0
-"""Seconds for one worker to stop. supervisord kills it after the 15 of its `stopwaitsecs`."""
+STOPPED_WITHIN = 30.0
+"""Seconds for one worker to stop. supervisord kills it after the 20 of its `stopwaitsecs`."""
 
 READY_WITHIN = 30.0
 """Seconds for one worker to be ready after its start; three are usual."""

@@ -44,7 +44,7 @@ def caller(
     """Return who is calling; see `access` for what goes before what.
 
     Raises:
-        AccessDenied: A header with credentials is malformed, or two disagree.
+        AccessDenied: A header with credentials is malformed or comes twice, or two disagree.
     """
     request = context.request_context.request
     client = getattr(request, "client", None)
@@ -53,5 +53,5 @@ def caller(
     if email is not None and password is not None:
         credential = Credential(email, password)
     elif session is None and request is not None:
-        credential = credential_of(request.headers)
+        credential = credential_of(request.headers.items())
     return Caller(credential, session, source_of(address), address)

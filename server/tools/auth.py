@@ -36,7 +36,10 @@ def _encodable(value: str) -> str:
 Email = Annotated[
     str,
     Field(
-        description="E-mail address of the user's OIG Cloud account.",
+        description=(
+            "E-mail address of the user's OIG Cloud account. Leave it out, together with the "
+            "password, when the MCP client sends the credentials in a header."
+        ),
         min_length=1,
         max_length=MAX_EMAIL,
         json_schema_extra={"format": "email"},
@@ -50,7 +53,7 @@ Password = Annotated[
     Field(
         description=(
             "Password of the OIG Cloud account, exactly as the user gave it. Never invent, "
-            "shorten, repeat or store it."
+            "shorten, repeat or store it. Leave it out when the MCP client sends it in a header."
         ),
         min_length=1,
         max_length=MAX_PASSWORD,
@@ -88,6 +91,10 @@ class CheckAuth(BaseModel):
 DESCRIPTION = """\
 Check that an e-mail and password log in to OIG Cloud, the web portal of the OIG / CEZ Battery Box \
 (a home solar battery), and open the session that the other tools use.
+
+It works without arguments when the MCP client sends the credentials in HTTP headers \
+(Authorization: Basic, or X-OIG-Email and X-OIG-Password). Try that before you ask the \
+user for a password.
 
 Call it once when the user wants to connect their battery or asks whether their login works. \
 Repeating it is cheap: a valid session is taken from the cache. It changes nothing at the portal. \

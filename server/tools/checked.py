@@ -6,15 +6,16 @@ forgets its e-mail would get the password back. Here nothing a caller sent is ev
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, Any, get_args
 
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools.base import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError, create_model
 
 from ..errors import SessionError
 
@@ -34,9 +35,23 @@ PLAIN: dict[str, str] = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
 }
 """Pydantic's error types in our words; all others read `does not have the right form`.
 See https://docs.pydantic.dev/latest/errors/validation_errors/"""
+
+
+CRASHED = "It is not your input's fault. Try again; the server's log says more to its operator."
+CRASHED_CHANGING = (
+    "Whether it changed something is not known: do not call it again, but look first how things "
+    "stand. The server's log says more to its operator."
+)
+
+
+class Exact(ArgModelBase):
+    """Arguments of which none is passed over: one that is misspelt is not one left out."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class CheckedTool(Tool):
@@ -68,11 +83,12 @@ class CheckedTool(Tool):
         )
         tool = cls.from_function(fn, title=title, description=description, annotations=annotations)
         assert isinstance(tool, CheckedTool)
+        tool.fn_metadata.arg_model = _exact(tool.fn_metadata.arg_model)
+        parameters = tool.fn_metadata.arg_model.model_json_schema(by_alias=True)
+        properties = parameters.get("properties", {})
         tool.parameters = {
-            **tool.parameters,
-            "properties": {
-                name: _plain(schema) for name, schema in tool.parameters["properties"].items()
-            },
+            **parameters,
+            "properties": {name: _plain(schema) for name, schema in properties.items()},
         }
         return tool
 
@@ -99,32 +115,55 @@ class CheckedTool(Tool):
             raise
         except Exception as exc:
             raise UnexpectedToolError(
-                f"{self.name} failed inside this server. It is not your input's fault. Try "
-                "again; the server's log says more to its operator."
+                f"{self.name} failed inside this server. "
+                + (CRASHED_CHANGING if self._changes else CRASHED)
             ) from exc
         if not convert_result:
             return result
         # Our tools return models made from their own schema: the SDK would validate them again.
+        # Without indentation: blanks fill a model's context as well.
         return CallToolResult(
-            content=[TextContent(type="text", text=result.model_dump_json(indent=2))],
+            content=[TextContent(type="text", text=result.model_dump_json())],
             structured_content=result.model_dump(mode="json"),
         )
 
+    @property
+    def _changes(self) -> bool:
+        return self.annotations is not None and self.annotations.read_only_hint is False
+
     def _explain(self, exc: ValidationError) -> str:
+        known = self.parameters.get("properties", {})
         told: dict[str, str] = {}
+        unknown = False
         for error in exc.errors(include_url=False, include_context=True, include_input=False):
             # Only names from our own schema are repeated: a key is the caller's text as well.
             name = str(error["loc"][0]) if error["loc"] else ""
-            if name not in self.parameters.get("properties", {}):
-                continue
-            told.setdefault(name, _reason(error["type"], error.get("ctx", {})))
-        if not told:
+            unknown = unknown or error["type"] == "extra_forbidden"
+            if name in known:
+                told.setdefault(name, _reason(error["type"], error.get("ctx", {})))
+        if not told and not unknown:
             return f"The arguments of {self.name} must be one JSON object."
-        problems = "; ".join(f"`{name}` {reason}" for name, reason in told.items())
-        needed = ", ".join(f"`{name}`" for name in self.parameters.get("required", []))
-        return f"Wrong arguments for {self.name}: {problems}." + (
+        problems = [f"`{name}` {reason}" for name, reason in told.items()]
+        if unknown:
+            problems.append(f"there is one it does not know; it knows {_named(known)}")
+        needed = _named(self.parameters.get("required", []))
+        return f"Wrong arguments for {self.name}: {'; '.join(problems)}." + (
             f" It needs {needed}." if needed else ""
         )
+
+
+def _exact(model: type[ArgModelBase]) -> type[ArgModelBase]:
+    """Make arguments stricter: none that is unknown, and no `true` where a number belongs."""
+    strict: dict[str, Any] = {
+        name: (Annotated[field.annotation, Strict()], field)
+        for name, field in model.model_fields.items()
+        if {int, bool} & {field.annotation, *get_args(field.annotation)}
+    }
+    return create_model(model.__name__, __base__=(Exact, model), **strict)
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:

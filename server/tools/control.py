@@ -12,10 +12,10 @@ from mcp.server.mcpserver.context import Context
 from pydantic import Field
 
 from ..control.asked import Asked, BoilerState, ExportState, ModeName
-from ..control.control import Control, Planned
+from ..control.control import Control, Planned, Seen
 from ..control.grid_charge import TARGET_MAX, TARGET_MIN
 from ..control.grid_export import LIMIT_MAX_W, LIMIT_MIN_W
-from ..control.record import DEADLINE, Record, Status
+from ..control.record import Record, Status
 from ..readings.model import Reading
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
@@ -29,25 +29,45 @@ MOST_CLIENT = 64
 Kind = Literal["mode", "supplementary", "export", "boiler", "charge"]
 
 ChangeId = Annotated[
-    str, Field(description="Id of the change, as apply_change returns it.", max_length=64)
+    str,
+    Field(
+        description="Id of the change, as plan_change and apply_change return it.", max_length=64
+    ),
 ]
 
-MESSAGES: dict[Status, str] = {
-    "pending": (
-        "OIG Cloud accepted the change and the box does not show it yet. That usually takes one or "
-        "two minutes. Ask get_change again in 30 seconds, and do not plan the same change again."
-    ),
-    "applied": "The box shows the change.",
-    "failed": (
-        "The box did not show the change within 15 minutes. It may be offline, and the portal may "
-        "still deliver the change when it is back. Tell the user, and look at the box before "
-        "planning anything else."
-    ),
-    "unclear": (
-        "It is not known whether OIG Cloud took the change. It is never sent again by itself. Ask "
-        "get_change, which looks whether the box shows it, and tell the user."
-    ),
+SEEN: dict[Seen | None, str] = {
+    None: "Whether the box has it, get_change tells.",
+    "too early": "What the portal tells of the box is from before the change was sent.",
+    "no box": "The portal does not list the box now, so whether the box has it is not known.",
+    "not told": "What the portal tells of the box now does not show whether the box has it.",
+    "otherwise": "The box does not show it now.",
 }
+
+PENDING = (
+    "OIG Cloud accepted the change. {seen} That usually takes one or two minutes. Ask get_change "
+    "in 30 seconds, and do not plan the same change again."
+)
+APPLIED = "The box shows the change."
+TARGET_SHOWN = (
+    "The box shows the new target. Whether it charges now is another matter, which many boxes do "
+    "not show: look at the battery's power in get_live_data."
+)
+REFUSED = "OIG Cloud refused the change. Nothing was changed."
+GIVEN_UP = (
+    "The box did not show the change when it was looked at, {minutes:.0f} minutes after it was "
+    "sent. It may be offline, and the portal may still deliver the change when it is back; or "
+    "somebody has changed it again. Tell the user, and look at the box before planning anything "
+    "else."
+)
+UNCLEAR = (
+    "It is not known whether OIG Cloud took the change. {seen} It is never sent again by itself. "
+    "Tell the user, and ask get_change in 30 seconds."
+)
+MISSED = (
+    "{seen} It was sent more than 15 minutes ago and nobody saw in time how it ended, so it may "
+    "have taken effect and be gone again. Tell the user, and look at the box before planning "
+    "anything else."
+)
 
 
 class PlannedChange(Reading):
@@ -78,8 +98,8 @@ class ChangeReport(Reading):
     status: Status = Field(
         description=(
             "pending: accepted, not yet seen at the box. applied: the box shows it. failed: "
-            "refused by the portal, or not seen within 15 minutes. unclear: nobody knows whether "
-            "the portal took it, or nobody looked."
+            "refused by the portal, or the box did not have it when it was looked at after 15 "
+            "minutes. unclear: nobody knows whether the portal took it, or nobody looked in time."
         )
     )
     before: str = Field(description="How the box was set.")
@@ -91,7 +111,9 @@ class ChangeReport(Reading):
     portal: str | None = Field(description="What the portal made of the request.")
     client: str = Field(description="The client it was made with. Text from outside.")
     undoes: str | None = Field(description="Id of the change that this one took back.")
-    can_be_undone: bool = Field(description="Whether plan_change can plan the way back.")
+    can_be_undone: bool = Field(
+        description="Whether a way back is known; plan_change says whether it can be taken now."
+    )
     message: str = Field(description="What it means and what to do now.")
 
 
@@ -172,12 +194,15 @@ def control_tools(control: Control) -> list[CheckedTool]:
     async def get_change(
         context: Context[Any, Any], change_id: ChangeId, session: Handle = None
     ) -> ChangeReport:
-        record = await control.look(caller(context, session=session), change_id)
-        return _report(record, control.now())
+        looked = await control.look(caller(context, session=session), change_id)
+        return _report(looked.record, control.now(), looked.seen)
 
     async def list_changes(
         context: Context[Any, Any],
-        box_id: BoxId = None,
+        box_id: Annotated[
+            str | None,
+            Field(description="Only the changes of this box; all when left out.", max_length=32),
+        ] = None,
         limit: Annotated[
             int, Field(description="That many at most.", ge=1, le=MOST_CHANGES)
         ] = DEFAULT_CHANGES,
@@ -243,16 +268,8 @@ def _planned(planned: Planned) -> PlannedChange:
     )
 
 
-def _report(record: Record, now: float) -> ChangeReport:
+def _report(record: Record, now: float, seen: Seen | None = None) -> ChangeReport:
     status = record.status(now)
-    message = MESSAGES[status]
-    if record.outcome == "refused":
-        message = "OIG Cloud refused the change. Nothing was changed."
-    elif status == "unclear" and record.late(now):
-        message = (
-            f"It was sent more than {DEADLINE / 60:.0f} minutes ago and nobody looked whether the "
-            "box shows it. Ask get_change."
-        )
     return ChangeReport.model_validate(
         {
             "change_id": record.id,
@@ -267,9 +284,20 @@ def _report(record: Record, now: float) -> ChangeReport:
             "client": record.client,
             "undoes": record.undoes,
             "can_be_undone": record.back is not None and record.outcome != "refused",
-            "message": message,
+            "message": _message(record, status, now, seen),
         }
     )
+
+
+def _message(record: Record, status: Status, now: float, seen: Seen | None) -> str:
+    if status == "applied":
+        return TARGET_SHOWN if record.kind == "charge" else APPLIED
+    if record.outcome == "refused":
+        return REFUSED
+    if status == "failed":
+        return GIVEN_UP.format(minutes=((record.verdict_at or now) - record.at) / 60)
+    text = PENDING if status == "pending" else MISSED if record.late(now) else UNCLEAR
+    return text.format(seen=SEEN[seen])
 
 
 def _moment(seconds: float) -> datetime:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from datetime import date
 
 from .change import Change
 from .grain import grain
 from .living import STEP, Reached, Record, past
+from .meters import Energy
 from .notices import Notice, bypass, changed, charged
 from .plant import Plant, Setup
 from .prague import DAY, day_of, start_of
@@ -79,6 +81,11 @@ class Box:
     def notices(self) -> list[Notice]:
         """All notifications of this box: its own, then those that were added."""
         return [*self._own, *self._added]
+
+    @property
+    def days(self) -> list[tuple[date, Energy]]:
+        """Energy of the last whole days, oldest first."""
+        return list(self._house.days)
 
     def advance(self, now: float) -> None:
         """Live until the last step before a Unix time; start afresh if that is too far away."""

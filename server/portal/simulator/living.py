@@ -9,13 +9,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+from collections import deque
+from datetime import date
 from typing import NamedTuple
 
 from . import battery
 from .demand import Demand, demand
 from .grain import grain
 from .house import Flows, settle
-from .meters import Meters, before
+from .meters import Energy, Meters, before
 from .plant import Plant, Setup
 from .prague import DAY, day_of, next_midnight, start_of
 from .sun import yields
@@ -31,6 +33,9 @@ LEAD = 3600
 
 PAST_DAYS = 7
 """Days a house has lived through before the day on which it is first looked at."""
+
+DAYS = 40
+"""Whole days whose energy is remembered: as many as there are uploads of."""
 
 PASTS = 32
 """Pasts remembered, each of some 600 kB: resets and tests begin with the same again and again."""
@@ -70,6 +75,7 @@ class Living:
         setup: How it is set now.
         at: Until when it has been lived through.
         reached: What the battery has reached so far, oldest first; whoever has read it empties it.
+        days: Energy of the last whole days in Prague, oldest first.
     """
 
     def __init__(self, plant: Plant, setup: Setup, at: float) -> None:
@@ -77,6 +83,7 @@ class Living:
         self.setup = setup
         self.at = at
         self.reached: list[Reached] = []
+        self.days: deque[tuple[date, Energy]] = deque(maxlen=DAYS)
         self._stored = plant.battery_wh * (0.4 + 0.2 * grain(plant.seed, 0))
         self._meters = before(plant, day_of(at))
         self._midnight = next_midnight(at)
@@ -114,11 +121,13 @@ class Living:
         """Give a house that goes on from here by itself."""
         other = copy.copy(self)
         other.reached = list(self.reached)
+        other.days = self.days.copy()
         return other
 
     def _watch(self) -> None:
         """See to what happens by itself: midnight, a full battery, the end of charging."""
         if self.at >= self._midnight:
+            self.days.append((day_of(self._midnight - 1), self._meters.day))
             self._meters = self._meters.at_midnight(self.at)
             self._midnight = next_midnight(self.at)
         percent = soc(self.plant, self._stored)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .box import Box
 from .house import Flows
 from .living import Record
-from .meters import Meters
+from .meters import Energy, Meters
 from .plant import delivery, export_cap
 from .prague import local, naive
 
@@ -37,6 +37,7 @@ def truth(box: Box, now: float) -> dict[str, object]:
         "boiler_relays": [setup.ssr0, setup.ssr1, setup.ssr2],
         "capacity_wh": plant.battery_wh,
         "panels_wp": sum(plant.panel_wp),
+        "days": {day.isoformat(): _named(energy) for day, energy in box.days},
         "pending_writes": [dict(change.members) for change in box.pending],
         **_moment(box, current),
         "uploaded": {"at": naive(uploaded.at), **_moment(box, uploaded)},
@@ -71,6 +72,11 @@ def _power(flows: Flows) -> dict[str, object]:
 
 def _energy(meters: Meters) -> dict[str, dict[str, float]]:
     return {
-        span: {f"{name}_wh": value for name, value in energy._asdict().items()}
-        for span, energy in (("day", meters.day), ("month", meters.month), ("year", meters.year))
+        "day": _named(meters.day),
+        "month": _named(meters.month),
+        "year": _named(meters.year),
     }
+
+
+def _named(energy: Energy) -> dict[str, float]:
+    return {f"{name}_wh": value for name, value in energy._asdict().items()}

@@ -1,0 +1,42 @@
+"""Asking before a tool is called that may destroy something."""
+
+from __future__ import annotations
+
+import sys
+
+from .catalogue import Tool
+from .failures import UsageFailure
+from .session import Session
+
+
+def consent(session: Session, tool: Tool, *, given: bool) -> None:
+    """Have the call of a tool confirmed, if the server calls the tool destructive.
+
+    Args:
+        session: Whom to ask.
+        tool: The tool.
+        given: It was confirmed already, with --yes.
+
+    Raises:
+        UsageFailure: It is not confirmed; nothing was called.
+    """
+    if given or not tool.destructive:
+        return
+    if not (session.asker.prompts and sys.stderr.isatty()):
+        raise UsageFailure(
+            f"{tool.name} may overwrite or delete something, and there is no terminal to confirm "
+            "that at. Nothing was called. In a script add --yes; for a plan there is `oig-client "
+            "apply`, which shows it.",
+            kind="not_confirmed",
+        )
+    try:
+        answer = session.asker.value(
+            f"{tool.name} may overwrite or delete something. Type its name to call it"
+        )
+    except KeyboardInterrupt:
+        session.output.note("Nothing was called.")
+        raise
+    except UsageFailure:  # the end of what is typed
+        answer = ""
+    if not answer or answer != tool.name:
+        raise UsageFailure("That is not its name. Nothing was called.", kind="not_confirmed")

@@ -1,0 +1,52 @@
+"""What can be found wrong before anything is started: settings, and the files that they name.
+
+    python -m server.preflight
+
+Exit codes: 0 nothing is wrong, 64 something is, and one line on standard error says what.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .cache.socket_file import prepare_folder
+from .errors import ConfigurationError
+from .secret import load_secret
+from .settings import ROOT, Settings
+from .version import program_version
+
+EXIT_CONFIGURATION = 64
+
+
+def check(settings: Settings) -> None:
+    """Look at all that daemon and workers look at when they start.
+
+    As they do, it makes the folder and the secret if there are none yet.
+
+    Raises:
+        ConfigurationError: They would not start; the text says why and what to do.
+    """
+    folder = settings.cache_socket.parent
+    try:
+        prepare_folder(folder, tighten=folder == ROOT / "var" / "run")
+    except OSError as exc:
+        raise ConfigurationError(f"The folder {folder} cannot be made: {exc.strerror}.") from None
+    load_secret(settings.secret_file)
+    from .portal.client import PortalClient  # noqa: PLC0415 - may not be installed until later
+
+    PortalClient.for_settings(settings, version=program_version())
+
+
+def main() -> int:
+    """Check the settings of the environment; return the exit code."""
+    try:
+        check(Settings.from_env(os.environ))
+    except ConfigurationError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return EXIT_CONFIGURATION
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

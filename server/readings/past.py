@@ -1,0 +1,104 @@
+"""Of which box a history is. The portal is not asked for a box and names none in its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import Field
+
+from .boxes import LISTED, BoxSummary, choose_box, list_boxes, why_not_heard
+from .history import History
+from .history_warnings import history_warnings
+from .model import Reading
+from .unknown import Unknown
+
+NOT_NAMED = Unknown(
+    why="The portal does not say of which of the account's boxes its history is.",
+    readings=("box_id", "measured_at", "age_s"),
+)
+
+SEVERAL = (
+    "This account has several boxes ({ids}), and the portal gives history of the account without "
+    "saying of which box. These values may be of any one of them: do not present them as those of "
+    "a certain box."
+)
+ASKED = "Box {id} was asked for, and it cannot be told whether they are of that box."
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """The boxes that a history may be of.
+
+    Attributes:
+        boxes: All of the account.
+        asked: Id of the one that was asked for, if any.
+    """
+
+    boxes: tuple[BoxSummary, ...]
+    asked: str | None
+
+
+class Label(Reading):
+    """The box that a history is of, as far as that is known."""
+
+    box_id: str | None = Field(
+        description=(
+            "The box. Null when the account has several: the portal gives history of the account, "
+            "and which of its boxes that is cannot be told."
+        )
+    )
+    measured_at: datetime | None = Field(
+        description="When the box last reported to the portal (UTC); null when that is not known."
+    )
+    age_s: int | None = Field(description="Seconds since then.")
+    warnings: tuple[str, ...] = Field(description="What to tell the user along with the values.")
+
+
+class Past(History, Label):
+    """A series over some days, and the box that it is of."""
+
+
+def whose(payload: object, box_id: str | None, now: datetime) -> Whose:
+    """Say of which boxes a history may be.
+
+    Args:
+        payload: The decoded live answer, whatever it is.
+        box_id: The box that was asked for, if any. It must be one of the account's.
+        now: The present time, with a zone.
+
+    Raises:
+        BoxChoice: The account has no box, or none of that id.
+    """
+    boxes = list_boxes(payload, now).boxes
+    asked = choose_box(payload, box_id) if box_id is not None or not boxes else None
+    return Whose(boxes, asked)
+
+
+def past(of: Whose, read: History, at: datetime) -> Past:
+    """Put a history together with the box that it is of.
+
+    Args:
+        of: The boxes that it may be of.
+        read: The history.
+        at: When the portal gave it.
+    """
+    only = of.boxes[0] if len(of.boxes) == 1 else None
+    named = {
+        "box_id": only and only.id,
+        "measured_at": only and only.measured_at,
+        "age_s": only and only.age_s,
+        "warnings": (
+            *(() if only else (_several(of),)),
+            *history_warnings(read, of.boxes[:LISTED], at),
+        ),
+        "unknown": (*(why_not_heard(only) if only else (NOT_NAMED,)), *read.unknown),
+    }
+    return Past.model_validate({**dict(read), **named})
+
+
+def _several(of: Whose) -> str:
+    ids = [box.id for box in of.boxes]
+    listed = ", ".join(ids[:LISTED]) + (", ..." if len(ids) > LISTED else "")
+    asked = f" {ASKED.format(id=of.asked)}" if of.asked is not None else ""
+    return SEVERAL.format(ids=listed) + asked

@@ -1,0 +1,260 @@
+"""What the reading tools make of the portal's answers, without any portal: their results whole."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from mcp.server.mcpserver.exceptions import ToolError
+
+from server.readings.history import MOST_POINTS, MOST_VALUES
+from server.readings.series import COLUMNS
+from server.tools.reading import reading_tools
+from server.upstream import Fetched
+
+from .payloads import FULL, NOW, SLIM, folder, full_box, listed, live, series
+
+BUDGET = 40_000
+"""Bytes: digits are read two or three at a time, and 25 000 pieces is what a model may be given."""
+
+DAYS = {"from": "2026-06-09", "to": "2026-06-09"}
+
+
+@dataclass
+class Portal:
+    """Access and upstream in one: answers that a test chooses."""
+
+    boxes: Any = field(default_factory=lambda: {FULL: full_box()})
+    past: Any = field(default_factory=lambda: series([[1, 2, 3, 4, 5]] * 288))
+    markup: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    async def open(self, _caller: object) -> None:
+        return None
+
+    async def live(self, _granted: None) -> Fetched:
+        return self._fetched("live", self.boxes)
+
+    async def history(self, _granted: None, name: str, _first: date, _last: date) -> Fetched:
+        return self._fetched(name, self.past)
+
+    async def notifications(self, _granted: None) -> Fetched:
+        return self._fetched("notifications", self.markup)
+
+    def _fetched(self, what: str, payload: Any) -> Fetched:
+        self.asked.append(what)
+        return Fetched(payload, NOW.timestamp(), "live")
+
+
+async def result(portal: Any, name: str, *, now: datetime = NOW, **arguments: Any) -> Any:
+    """Call a tool, and give all of its result."""
+    tools = {tool.name: tool for tool in reading_tools(portal, portal, now=lambda: now)}
+    context: Any = SimpleNamespace(request_context=SimpleNamespace(request=None))
+    return await tools[name].run(arguments, context, convert_result=True)
+
+
+async def told(portal: Any, name: str, **more: Any) -> Any:
+    return (await result(portal, name, **more)).structured_content
+
+
+def text_of(answer: Any) -> str:
+    (content,) = answer.content
+    return content.text
+
+
+WORST = {
+    "solar": [999.987, 999.987, 0, 99_999.987, 99_999.987],
+    "battery": [999.987, -999.987, 99.987, -59.987],
+    "grid": [999.987, -99_999.987, 74_399_999.987, 74_399_999.987],
+    "load": [99_999.987, 99_999.987, 99_999.987],
+}
+"""The longest numbers that are believed."""
+
+JUNK = (None, " ", "x", 1e300)
+
+
+@pytest.mark.parametrize("name", list(COLUMNS))
+@pytest.mark.parametrize("count", [MOST_POINTS, MOST_POINTS + 1, 31 * 288, 100_000])
+async def test_the_longest_history_fits_a_models_context(name, count):
+    # A third of each differs, so that means have all their digits as well.
+    rows: list[Any] = [
+        [value - (place % 3) / 1000 for value in WORST[name]] for place in range(count)
+    ]
+    # Every reason for which a value may be missing is told.
+    rows[1::300] = [
+        [junk] * 5 for _, junk in zip(rows[1::300], itertools.cycle(JUNK), strict=False)
+    ]
+    answer = await result(
+        Portal(boxes=live(), past=series(rows)),
+        "get_history",
+        series=name,
+        **{"from": "2026-05-10", "to": "2026-06-09"},
+        box_id=FULL,
+        points=MOST_POINTS,
+    )
+    assert len(text_of(answer).encode()) <= BUDGET
+    values = [
+        value
+        for quantity in answer.structured_content["quantities"]
+        for kind in ("mean", "minimum", "maximum", "first", "last")
+        for value in quantity[kind]
+    ]
+    assert len(values) <= MOST_VALUES
+    # Nor is the room wasted.
+    assert count < 31 * 288 or len(values) > 0.9 * MOST_VALUES
+
+
+async def test_a_day_is_given_in_full_when_asked_for():
+    answer = await told(Portal(), "get_history", series="battery", **DAYS, points=MOST_POINTS)
+    assert len(answer["times"]) == 288
+    assert answer["values_per_point"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("list_boxes", {}),
+        ("get_live_data", {}),
+        ("get_history", {"series": "grid", **DAYS}),
+        ("get_notifications", {}),
+    ],
+)
+async def test_the_text_of_a_result_is_its_structure_without_a_blank(name, arguments):
+    answer = await result(Portal(), name, **arguments)
+    assert text_of(answer) == json.dumps(
+        answer.structured_content, ensure_ascii=False, separators=(",", ":")
+    )
+
+
+async def test_values_have_no_digits_that_nobody_measured():
+    rows = [[233.123456789, 0.1 + 0.2, -0.0001, 1e-9]] * 288
+    answer = await told(Portal(past=series(rows)), "get_history", series="grid", **DAYS)
+    means = [quantity["mean"][0] for quantity in answer["quantities"]]
+    assert [str(mean) for mean in means] == ["233.123", "0.3", "None", "0.0"]
+
+
+async def test_times_are_whole_seconds():
+    rows = [[1, 2, 3]] * 1_000
+    answer = await told(Portal(past=series(rows)), "get_history", series="load", **DAYS)
+    assert all(datetime.fromisoformat(time).microsecond == 0 for time in answer["times"])
+    assert answer["times"][0] == datetime(2026, 6, 8, 22, tzinfo=UTC).isoformat()[:-6] + "Z"
+
+
+@pytest.mark.parametrize(
+    ("lastcall", "words"),
+    [
+        ("2026-06-10 11:05:00", "last reported"),
+        ("2026-06-08 11:05:00", "last reported"),
+        (None, "does not say when"),
+        ("tomorrow", "does not say when"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("list_boxes", {}),
+        ("get_live_data", {}),
+        ("get_history", {"series": "grid", "from": "2026-06-09", "to": "2026-06-10"}),
+        ("get_notifications", {}),
+    ],
+)
+async def test_every_result_warns_of_a_box_that_does_not_report(name, arguments, lastcall, words):
+    past = series([[1, 2, 3, 4]] * (288 + 138))
+    well = await told(Portal(past=past), name, **arguments)
+    assert not any("reported" in one for one in well["warnings"])
+    box = full_box()
+    box["device"]["lastcall"] = lastcall
+    answer = await told(Portal(boxes={FULL: box}, past=past), name, **arguments)
+    assert any(words in warning for warning in answer["warnings"])
+
+
+async def test_a_report_of_unknown_time_is_explained_beside_the_bypass():
+    box = full_box()
+    del box["device"]["lastcall"]
+    (bypass,) = (await told(Portal(boxes={FULL: box}), "get_notifications"))["bypasses"]
+    assert (bypass["measured_at"], bypass["age_s"]) == (None, None)
+    (unknown,) = bypass["unknown"]
+    assert unknown["readings"] == ["measured_at", "age_s"]
+    assert "did not send" in unknown["why"]
+
+
+@pytest.mark.parametrize("asked", [{}, {"box_id": FULL}, {"box_id": SLIM}])
+async def test_history_of_an_account_with_several_boxes_is_labelled_with_none(asked):
+    portal = Portal(boxes=live())
+    answer = await told(portal, "get_history", series="grid", **DAYS, **asked)
+    assert (answer["box_id"], answer["measured_at"], answer["age_s"]) == (None, None, None)
+    (warning,) = answer["warnings"]
+    assert f"several boxes ({FULL}, {SLIM})" in warning
+    assert "without saying of which box" in warning
+    assert (f"Box {asked.get('box_id')} was asked for" in warning) is bool(asked)
+    (unknown,) = answer["unknown"]
+    assert unknown["readings"] == ["box_id", "measured_at", "age_s"]
+
+
+async def test_history_of_the_only_box_is_labelled_with_it():
+    answer = await told(Portal(), "get_history", series="grid", **DAYS)
+    assert answer["box_id"] == FULL
+    assert answer["age_s"] == 16
+    assert (answer["warnings"], answer["unknown"]) == ([], [])
+
+
+@pytest.mark.parametrize("boxes", [{}, {FULL: full_box()}, live()])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("get_history", {"series": "grid", **DAYS}), ("get_notifications", {})]
+)
+async def test_a_box_that_the_account_has_not_is_refused_before_more_is_asked(
+    name, arguments, boxes
+):
+    portal = Portal(boxes=boxes)
+    with pytest.raises(ToolError, match="no box"):
+        await told(portal, name, box_id="2200000099", **arguments)
+    assert portal.asked == ["live"]
+
+
+async def test_history_of_an_account_without_a_box_is_refused():
+    with pytest.raises(ToolError, match="no box"):
+        await told(Portal(boxes={}), "get_history", series="grid", **DAYS)
+
+
+async def test_several_boxes_that_do_not_report_are_warned_of_in_their_history():
+    boxes = live()
+    boxes[SLIM]["device"]["lastcall"] = "2026-06-09 12:00:00"
+    answer = await told(Portal(boxes=boxes), "get_history", series="grid", **DAYS)
+    assert f"Box {SLIM} last reported at 2026-06-09 10:00 UTC" in answer["warnings"][1]
+
+
+async def test_the_longest_notifications_fit_a_models_context():
+    long = [
+        folder("\u0159" * 300, f"9. 6. 2026 | {n // 60}:{n % 60:02}", body="\u0159" * 3_000)
+        for n in range(150)
+    ]
+    answer = await result(
+        Portal(markup=listed(*long), boxes=live()), "get_notifications", limit=100
+    )
+    shown = answer.structured_content
+    assert 30_000 < len(text_of(answer).encode()) <= BUDGET
+    assert len(shown["notifications"]) + shown["more"] == 150
+    assert shown["notifications"][0]["at"] == "2026-06-09T00:29:00Z"
+
+
+async def test_a_hundred_ordinary_notifications_are_all_given():
+    ordinary = [
+        folder(
+            "Baterie nabita na 80 %", f"9. 6. 2026 | {n // 60}:{n % 60:02}", body="Vše v pořádku"
+        )
+        for n in range(120)
+    ]
+    shown = await told(Portal(markup=listed(*ordinary)), "get_notifications", limit=100)
+    assert (len(shown["notifications"]), shown["more"]) == (100, 20)
+
+
+async def test_notifications_of_one_box_have_only_its_bypass():
+    page = listed(folder("a"), folder("b", box=SLIM))
+    shown = await told(Portal(markup=page, boxes=live()), "get_notifications", box_id=f" {SLIM} ")
+    assert [one["title"] for one in shown["notifications"]] == ["b"]
+    assert [one["box_id"] for one in shown["bypasses"]] == [SLIM]

@@ -1,0 +1,103 @@
+"""How long a stop may take, from the call that is cut off to whoever waits for everything."""
+
+import configparser
+import json
+import re
+import threading
+import time
+
+import pytest
+
+from server import worker
+from server.control import control
+from server.settings import ROOT
+from server.supervision import foreground, rolling_restart
+
+from .fleet import PATIENCE, call_body, post, running_fleet, wait_until
+
+STOPWAITSECS = 10
+"""supervisord's own default."""
+
+HURRIED = """
+import sys
+from server import __main__, worker
+worker.DRAIN, worker.GRACE = 0.1, 1.0
+sys.exit(__main__.main([]))
+"""
+"""A worker that gives running requests one second, not ten."""
+
+
+def waits():
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    parser.read(ROOT / "supervisord.conf")
+    return {
+        section: parser.getint(section, "stopwaitsecs", fallback=STOPWAITSECS)
+        for section in parser.sections()
+        if parser.has_option(section, "command")
+    }
+
+
+def test_a_worker_is_done_before_supervisord_kills_it():
+    needed = worker.DRAIN + worker.GRACE + control.STOP + worker.CLOSE
+    assert needed + 1 < waits()["fcgi-program:mcp"]
+
+
+def test_whoever_waits_for_a_stop_waits_until_supervisord_has_killed():
+    # It looks at its processes once a second.
+    assert waits()["fcgi-program:mcp"] + 2 < rolling_restart.STOPPED_WITHIN
+    assert sum(waits().values()) + 2 < foreground.STOPPED_WITHIN
+
+
+def test_the_unit_for_systemd_waits_as_long_as_the_foreground_does():
+    text = (ROOT / "docs" / "operations.md").read_text()
+    (seconds,) = re.findall(r"(?m)^TimeoutStopSec=(\d+)$", text)
+    assert int(seconds) >= foreground.STOPPED_WITHIN
+
+
+def call_and_stop(fleet, accept):
+    """Call a worker in a hurry, stop it once the login is under way; return the answer."""
+    process = fleet.workers["hurried"] = fleet._start("hurried", ["-c", HURRIED], fleet.listener)
+    fleet.wait_worker("hurried")
+    answers = []
+    caller = threading.Thread(
+        target=lambda: answers.append(post(fleet.url, call_body() | {"id": 42}, Accept=accept))
+    )
+    caller.start()
+    wait_until("the login is under way", lambda: fleet.portal.logins()["attempts"] == 1)
+    began = time.monotonic()
+    process.terminate()
+    process.wait(PATIENCE)
+    caller.join(PATIENCE)
+    assert time.monotonic() - began < 0.1 + 1.0 + worker.CLOSE
+    (answer,) = answers
+    return answer
+
+
+def message_of(answer):
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        (data,) = (x for x in answer.text.splitlines() if x.startswith("data: {"))
+        return json.loads(data.removeprefix("data: "))
+    return answer.json()
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"), [("application/json", 503), ("text/event-stream", 200)]
+)
+def test_a_call_cut_off_by_the_stop_is_told_so(accept, status):
+    with running_fleet(0) as fleet:
+        fleet.portal.fault("slow", latency=60, logins=1)
+        answer = call_and_stop(fleet, accept)
+        log = fleet.logs()
+    assert answer.status_code == status
+    assert message_of(answer)["id"] == 42
+    assert "stopping" in message_of(answer)["error"]["message"]
+    assert "cut off by the stop" in log
+    assert "ASGI" not in log
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_a_call_that_ends_in_time_is_answered_by_a_stopping_worker(accept):
+    with running_fleet(0) as fleet:
+        fleet.portal.fault("slow", latency=0.6, logins=1)
+        answer = call_and_stop(fleet, accept)
+    assert not message_of(answer)["result"]["isError"]

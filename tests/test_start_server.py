@@ -33,8 +33,8 @@ from .system import (
     prepared_system,
     stop,
     temporary_folder,
-    wait_until,
 )
+from .waiting import wait_until
 
 CONFIGURATION = (ROOT / "supervisord.conf").read_text()
 
@@ -54,7 +54,7 @@ class Terminal:
 
     def wait_for(self, text, within=60.0):
         wait_until(
-            lambda: text in self.shown or self.process.poll() is not None, f"says {text!r}", within
+            f"says {text!r}", lambda: text in self.shown or self.process.poll() is not None, within
         )
         self._reader.join(0 if text in self.shown else 5)
         assert text in self.shown, self.shown
@@ -133,7 +133,7 @@ def test_a_killed_supervisord_takes_everything_along_and_the_reason_is_told(proj
         os.kill(int((project / "var/run/supervisord.pid").read_text()), signal.SIGKILL)
         assert terminal.ended() == 1
     assert "supervisord was killed by signal 9" in terminal.shown.splitlines()[-1]
-    wait_until(lambda: not alive(everything), "all processes are gone")
+    wait_until("all processes are gone", lambda: not alive(everything))
 
 
 def test_a_process_that_is_given_up_ends_it_with_the_reason(project):

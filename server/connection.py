@@ -10,10 +10,13 @@ import asyncio
 import json
 from collections import Counter
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+if TYPE_CHECKING:
+    from uvicorn._types import HTTPScope  # private, so not needed where it runs
 
 MAX_HEAD_BYTES = 64 * 1024
 """Longest request line with headers. Clients send one or two KiB, browsers with cookies ten."""

@@ -18,6 +18,7 @@ from server.settings import ROOT
 from server.supervision import environment, foreground
 from server.supervision.__main__ import main
 from server.supervision.configuration import Layout, control_socket, render
+from server.supervision.control import Supervisord, SupervisordError
 from server.supervision.environment import Environment, InstallationFailed
 from server.supervision.foreground import CannotStart, Foreground, Interrupts, System, check_free
 from server.supervision.logs import Follower, for_terminal, last_lines
@@ -134,6 +135,28 @@ def test_a_killed_supervisord_takes_everything_along_and_the_reason_is_told(proj
         assert terminal.ended() == 1
     assert "supervisord was killed by signal 9" in terminal.shown.splitlines()[-1]
     wait_until("all processes are gone", lambda: not alive(everything))
+
+
+def test_a_supervisord_that_does_not_answer_for_once_stops_nothing(monkeypatch):
+    interrupts = Interrupts()
+    unanswered: list[int] = []
+    asked = Supervisord.processes
+
+    def processes(self, group=None):
+        if "ready" not in said:
+            return asked(self, group)
+        unanswered.append(1)
+        if len(unanswered) > 1:
+            interrupts.interrupt()
+        raise SupervisordError("supervisord does not answer: timed out")
+
+    monkeypatch.setattr(foreground, "LOOK", 0.1)
+    monkeypatch.setattr(Supervisord, "processes", processes)
+    monkeypatch.setattr(Foreground, "_missing", lambda self: None)
+    said: list[str] = []
+    with system_that_never_gets_ready() as system:
+        Foreground(system, said.append, interrupts).run("ready")
+    assert len(unanswered) > 1
 
 
 def test_a_process_that_is_given_up_ends_it_with_the_reason(project):

@@ -162,11 +162,14 @@ class Foreground:
         self._complaints: deque[str] = deque(maxlen=5)
         self._pids: list[int] = []
 
-    def run(self, announcement: str) -> None:
+    def run(self, announcement: str) -> str:
         """Start everything, show its logs, return when the user has stopped it.
 
         Args:
             announcement: Said when everything is ready; `{seconds}` in it is how long that took.
+
+        Returns:
+            The last line for the user: how it was stopped.
 
         Raises:
             CannotStart: It did not become ready, or supervisord ended by itself. Nothing runs then.
@@ -182,7 +185,9 @@ class Foreground:
                     self._show_logs()
                     if time.monotonic() - looked > LOOK:
                         looked = time.monotonic()
-                        self._note_pids()
+                        # Everything may run on without an answer: the socket's file can be gone.
+                        with suppress(SupervisordError):
+                            self._note_pids()
                     self._interrupts.wait(POLL)
             if process.poll() is not None:
                 self._show_logs()

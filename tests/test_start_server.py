@@ -137,6 +137,23 @@ def test_a_killed_supervisord_takes_everything_along_and_the_reason_is_told(proj
     wait_until("all processes are gone", lambda: not alive(everything))
 
 
+@pytest.mark.parametrize("how", ["supervisorctl shutdown", "a signal"])
+def test_who_stopped_it_from_elsewhere_is_told(project, how):
+    with start_server(project, "--demo", "--port", str(free_port())) as terminal:
+        terminal.wait_for("Stop       Ctrl-C")
+        if how == "a signal":
+            os.kill(int((project / "var/run/supervisord.pid").read_text()), signal.SIGTERM)
+        else:
+            RunningSystem(project, 0, 2, clean_environment()).supervisorctl("shutdown")
+        assert terminal.ended() == (1 if how == "a signal" else 0)
+    last = terminal.shown.splitlines()[-1]
+    assert last == {
+        "supervisorctl shutdown": "Stopped by supervisorctl shutdown.",
+        "a signal": "start_server.sh: supervisord ended with code 0, everything is stopped: "
+        "another process sent it a signal",
+    }[how]
+
+
 def test_a_supervisord_that_does_not_answer_for_once_stops_nothing(monkeypatch):
     interrupts = Interrupts()
     unanswered: list[int] = []

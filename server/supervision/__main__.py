@@ -2,8 +2,8 @@
 
 Until the environment is there, this runs in any Python 3.11 with nothing installed.
 
-Exit codes: 0 done, or stopped by Ctrl-C; 1 it did not start or did not stay; 2 wrong usage;
-64 a wrong setting; 130 interrupted on the way.
+Exit codes: 0 done, or stopped by Ctrl-C or supervisorctl; 1 it did not start or did not stay;
+2 wrong usage; 64 a wrong setting; 130 interrupted on the way.
 """
 
 from __future__ import annotations
@@ -186,10 +186,10 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     with interrupts.caught():
         workers = f"{layout.workers} worker{'s' if layout.workers > 1 else ''}"
         _say(f"Starting {workers} at port {layout.port}; the portal is {portal}.")
-        Foreground(system, _say, interrupts).run(
+        stopped = Foreground(system, _say, interrupts).run(
             _announcement(layout, os.environ, demo=arguments.demo)
         )
-    _say("Stopped.")
+    _say(stopped)
 
 
 def _for_supervisord(environ: Mapping[str, str]) -> dict[str, str]:

@@ -41,6 +41,10 @@ PROBE_TIMEOUT = 5.0
 """Seconds for one answer of /readyz."""
 
 
+SIGNALLED = " indicating exit request"
+"""What supervisord logs of SIGTERM, SIGINT and SIGQUIT. Of supervisorctl shutdown it logs nothing."""
+
+
 class CannotStart(Exception):
     """It did not start, or did not stay; the message is for the user."""
 
@@ -161,6 +165,7 @@ class Foreground:
         self._followers = [Follower(path) for path in system.log_files]
         self._complaints: deque[str] = deque(maxlen=5)
         self._pids: list[int] = []
+        self._signalled = False
 
     def run(self, announcement: str) -> str:
         """Start everything, show its logs, return when the user has stopped it.
@@ -191,9 +196,12 @@ class Foreground:
                     self._interrupts.wait(POLL)
             if process.poll() is not None:
                 self._show_logs()
+                if process.returncode == 0 and not (self._signalled or self._fatal()):
+                    return "Stopped by supervisorctl shutdown."
                 output.seek(0)
                 words = output.read().decode(errors="replace").strip().splitlines()
                 raise CannotStart(self._why_ended(process.returncode, words))
+        return "Stopped."
 
     @contextmanager
     def _started(self, output: int) -> Iterator[subprocess.Popen[bytes]]:
@@ -256,6 +264,7 @@ class Foreground:
         for follower in self._followers:
             program = follower.path.stem
             for line in follower.lines():
+                self._signalled |= program == "supervisord" and line.endswith(SIGNALLED)
                 shown = for_terminal(line, program)
                 if shown is not None:
                     self._say(shown)
@@ -269,11 +278,15 @@ class Foreground:
             # The terminal, or whatever read from us, is gone.
             self._interrupts.interrupt()
 
+    def _fatal(self) -> list[str]:
+        return [line for line in self._complaints if " ERROR fatal: " in line]
+
     def _why_ended(self, code: int, words: list[str]) -> str:
         if words and words[-1].endswith("Address already in use"):
             return f"Port {self._system.layout.port} was taken in the meantime."
-        reasons = [line for line in self._complaints if " ERROR fatal: " in line]
-        reason = (reasons or words or list(self._complaints) or ["no reason given"])[-1]
+        signalled = ["another process sent it a signal"] if self._signalled else []
+        reasons = self._fatal() or signalled or words or list(self._complaints)
+        reason = (reasons or ["no reason given"])[-1]
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         return f"supervisord {how}, everything is stopped: {reason}"
 

@@ -439,6 +439,44 @@ def test_a_folder_that_was_moved_gets_a_new_environment(bare, monkeypatch):
     assert pip.did == ["make", "-r requirements.txt"] * 2
 
 
+def test_an_environment_that_was_interrupted_half_made_is_made_anew(bare, monkeypatch):
+    pip = Pip(monkeypatch)
+    bare.prepare(checks=False)
+    (bare.project / ".venv" / "pyvenv.cfg").touch()
+    assert bare.prepare(checks=False)
+    assert pip.did == ["make", "-r requirements.txt"] * 2
+    (bare.project / ".venv" / "bin" / "activate").touch()
+    assert not bare.prepare(checks=False)
+
+
+def test_ctrl_c_while_the_environment_is_made_leaves_no_process_and_no_traceback():
+    code = (
+        "import sys; from server.supervision.environment import run\n"
+        "child = 'import time; print(1, flush=True); time.sleep(100)'\n"
+        "try: run([sys.executable, '-c', child])\n"
+        "except KeyboardInterrupt: sys.exit(130)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout.readline() == "1\n"
+        everything = family(process.pid)
+        assert len(everything) == 2
+        os.killpg(process.pid, signal.SIGINT)
+        shown, _ = process.communicate(timeout=20)
+    finally:
+        for left in alive(family(process.pid)):
+            left.kill()
+    assert (process.returncode, shown) == (130, "")
+    assert alive(everything) == []
+
+
 def test_without_ensurepip_an_outer_pip_does(bare, monkeypatch):
     commands = []
     pip = Pip(monkeypatch, missing=("import ensurepip",))

@@ -26,8 +26,8 @@ LONGEST = 30 * 86400.0
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 """RFC 3986 3.1: programs that show web pages have schemes of their own, beside http and https."""
 
-OTHERS = frozenset({"OIG_MCP_URL", "OIG_PASSWORD"})
-"""Variables of `oig-client`, which may be set in the same environment."""
+OTHERS = frozenset({"OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD"})
+"""Variables of clients, which may be set in the same environment."""
 
 
 def _text(raw: str) -> str:

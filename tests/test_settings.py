@@ -114,7 +114,8 @@ def test_a_misspelt_name_is_told_with_the_right_one():
 
 
 def test_the_clients_variables_and_foreign_ones_are_left_alone():
-    Settings.from_env({"OIG_MCP_URL": "x", "OIG_PASSWORD": "x", "PATH": "x"})
+    names = ("OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD", "PATH")
+    Settings.from_env(dict.fromkeys(names, "x"))
 
 
 def test_plain_http_is_for_this_machine_only():

@@ -1,5 +1,6 @@
 """start_server.sh: what it installs, what it starts, what it says, and that it leaves nothing."""
 
+import errno
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ import pytest
 from server.errors import ConfigurationError
 from server.settings import ROOT
 from server.supervision import environment, foreground
+from server.supervision import __main__ as supervision
 from server.supervision.__main__ import main
 from server.supervision.configuration import Layout, control_socket, render
 from server.supervision.control import Supervisord, SupervisordError
@@ -323,6 +325,24 @@ def test_wrong_usage_is_told_and_exits_with_2(capsys, arguments, said):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("closed", ["supervisor.sock", "rolling_restart.lock"])
+def test_a_restart_by_another_user_is_told_in_one_line(tmp_path, monkeypatch, capsys, closed):
+    path = tmp_path / "var" / "run" / closed
+
+    def refuse(self, *_, **__):
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return True
+
+    monkeypatch.setattr(supervision, "ROOT", tmp_path)
+    monkeypatch.setattr(Path, "exists", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    assert main(["--restart-workers"]) == 1
+    assert capsys.readouterr().err == (
+        f"start_server.sh: No permission for {path}: do this as the user whose folder it is.\n"
+    )
+
+
 def test_help_needs_nothing_installed():
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     command = [sys.executable, "-S", "-m", "server.supervision", "--help"]
@@ -447,6 +467,13 @@ def test_an_environment_that_was_interrupted_half_made_is_made_anew(bare, monkey
     assert pip.did == ["make", "-r requirements.txt"] * 2
     (bare.project / ".venv" / "bin" / "activate").touch()
     assert not bare.prepare(checks=False)
+
+
+def test_an_environment_that_cannot_be_written_to_is_told(bare, monkeypatch):
+    Pip(monkeypatch)
+    (bare.project / ".venv" / "installed.json").mkdir(parents=True)
+    with pytest.raises(InstallationFailed, match=r"installed\.json cannot be written .*no-install"):
+        bare.prepare(checks=False)
 
 
 def test_ctrl_c_while_the_environment_is_made_leaves_no_process_and_no_traceback():

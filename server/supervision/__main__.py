@@ -126,6 +126,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as exc:
         _complain(str(exc))
         return EXIT_CONFIGURATION
+    except PermissionError as exc:
+        if exc.filename is None:
+            raise
+        _complain(f"No permission for {exc.filename}: do this as the user whose folder it is.")
+        return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return 0

@@ -83,7 +83,7 @@ class Environment:
             Whether anything was installed.
 
         Raises:
-            InstallationFailed: Something is missing, or pip failed.
+            InstallationFailed: Something is missing, pip failed, or `.venv` cannot be written to.
         """
         stamp = self._read_stamp()
         wanted = {name: self._digest(name) for name in PROGRAM + (CHECKS if checks else ())}
@@ -96,7 +96,13 @@ class Environment:
             return False
         self._install(["requirements.txt", *(CHECKS if checks else ())])
         kept = json.dumps({"made for": made_for, **wanted}, indent=1)
-        self._stamp.write_text(kept + "\n", encoding="utf-8")
+        try:
+            self._stamp.write_text(kept + "\n", encoding="utf-8")
+        except OSError as exc:
+            raise InstallationFailed(
+                f"{self._stamp} cannot be written ({exc.strerror}): without it, everything would "
+                "be installed again at each start. With --no-install, .venv is used as it is."
+            ) from None
         return True
 
     @property

@@ -28,6 +28,13 @@ EXIT_ADDRESS = 69
 logger = logging.getLogger("server")
 
 
+def _port(raw: str) -> int:
+    value = int(raw) if raw.isascii() and raw.isdecimal() else -1
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535; 0 takes a free port")
+    return value
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one worker until SIGTERM or SIGINT.
 
@@ -45,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="One MCP worker for OIG Cloud. supervisord runs several; see supervisord.conf.",
     )
     parser.add_argument("--host", default="0.0.0.0", help="address to listen at (%(default)s)")
-    parser.add_argument("--port", type=int, help="port to listen at (8000)")
+    parser.add_argument("--port", type=_port, help="port to listen at (8000)")
     arguments = parser.parse_args(argv)
     name = os.environ.get("SUPERVISOR_PROCESS_NAME", "worker")
     try:

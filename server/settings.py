@@ -100,7 +100,7 @@ def _emails(raw: str) -> tuple[str, ...]:
 def _positive(raw: str) -> float:
     value = float(raw)
     if not (math.isfinite(value) and value > 0):
-        raise ValueError("must be above 0")
+        raise ValueError("must be a number above 0")
     return value
 
 

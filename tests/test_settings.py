@@ -108,6 +108,13 @@ def test_a_list_of_emails_in_a_file_may_have_any_path(tmp_path):
     )
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0"])
+def test_a_time_that_is_no_time_is_told_what_it_must_be(value):
+    with pytest.raises(ConfigurationError) as told:
+        Settings.from_env({"OIG_LIVE_TTL": value})
+    assert str(told.value) == "OIG_LIVE_TTL must be a number above 0."
+
+
 def test_a_misspelt_name_is_told_with_the_right_one():
     with pytest.raises(ConfigurationError, match="Did you mean OIG_ALLOWED_HOSTS"):
         Settings.from_env({"OIG_ALOWED_HOSTS": "a.example"})

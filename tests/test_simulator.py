@@ -412,9 +412,11 @@ def test_the_process_listens_on_the_loopback_address_only(portal: RunningPortal)
 @pytest.mark.parametrize(
     ("arguments", "environ", "words"),
     [
-        (["--port", "70000"], {}, "between 0 and 65535"),
+        (["--port", "70000"], {}, "must be a number from 0 to 65535"),
+        (["--port", "x"], {}, "must be a number from 0 to 65535"),
         (["--host", "0.0.0.0"], {}, "unrecognized arguments"),
-        (["--session-ttl", "0"], {}, "above 0"),
+        (["--session-ttl", "0"], {}, "must be a number above 0"),
+        (["--session-ttl", "x"], {}, "must be a number above 0"),
         (["--seed", "x"], {}, "invalid int value"),
         ([], {"OIG_SIMULATOR_PORT": "x"}, "OIG_SIMULATOR_PORT is not a number"),
     ],

@@ -16,8 +16,8 @@ import pytest
 
 from server.errors import ConfigurationError
 from server.settings import ROOT
-from server.supervision import environment, foreground
 from server.supervision import __main__ as supervision
+from server.supervision import environment, foreground
 from server.supervision.__main__ import main
 from server.supervision.configuration import Layout, control_socket, render
 from server.supervision.control import Supervisord, SupervisordError
@@ -148,12 +148,12 @@ def test_who_stopped_it_from_elsewhere_is_told(project, how):
         else:
             RunningSystem(project, 0, 2, clean_environment()).supervisorctl("shutdown")
         assert terminal.ended() == (1 if how == "a signal" else 0)
-    last = terminal.shown.splitlines()[-1]
-    assert last == {
+    told = {
         "supervisorctl shutdown": "Stopped by supervisorctl shutdown.",
         "a signal": "start_server.sh: supervisord ended with code 0, everything is stopped: "
         "another process sent it a signal",
-    }[how]
+    }
+    assert terminal.shown.splitlines()[-1] == told[how]
 
 
 def test_a_supervisord_that_does_not_answer_for_once_stops_nothing(monkeypatch):
@@ -326,15 +326,16 @@ def test_wrong_usage_is_told_and_exits_with_2(capsys, arguments, said):
 
 
 @pytest.mark.parametrize("closed", ["supervisor.sock", "rolling_restart.lock"])
-def test_a_restart_by_another_user_is_told_in_one_line(tmp_path, monkeypatch, capsys, closed):
-    path = tmp_path / "var" / "run" / closed
+def test_a_restart_by_another_user_is_told_in_one_line(monkeypatch, capsys, closed):
+    folder = Path("/opt/oig")
+    path = folder / "var" / "run" / closed
 
     def refuse(self, *_, **__):
         if self == path:
             raise PermissionError(errno.EACCES, "Permission denied", str(self))
         return True
 
-    monkeypatch.setattr(supervision, "ROOT", tmp_path)
+    monkeypatch.setattr(supervision, "ROOT", folder)
     monkeypatch.setattr(Path, "exists", refuse)
     monkeypatch.setattr(Path, "open", refuse)
     assert main(["--restart-workers"]) == 1
@@ -389,9 +390,24 @@ def test_a_folder_whose_path_is_too_long_for_sockets_is_told():
         control_socket(Path("/" + "x" * 74))
 
 
+def test_a_folder_that_supervisord_cannot_take_is_told():
+    with pytest.raises(ConfigurationError, match="percent sign in its path: /100%/oig"):
+        control_socket(Path("/100%/oig"))
+
+
 def test_an_address_that_is_not_ours_is_told():
     with pytest.raises(CannotStart, match=r"cannot listen at 192\.0\.2\.1, port 8000 .* Do this"):
-        check_free("192.0.2.1", 8000, "Do this.")
+        check_free("192.0.2.1", 8000, "do this")
+
+
+def test_a_port_reserved_for_root_is_told_without_a_program_to_stop(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(CannotStart) as told:
+        check_free("127.0.0.1", 80, "choose another with --port")
+    assert str(told.value) == "Port 80 is reserved for root. Choose another with --port."
 
 
 class Pip:

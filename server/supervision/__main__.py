@@ -112,14 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.setup and arguments.no_install:
         parser.error("--setup and --no-install contradict each other")
     try:
-        if not (arguments.no_install or arguments.restart_workers):
-            _install(arguments, sys.argv[1:] if argv is None else argv)
-        if arguments.setup:
-            return 0
-        settings = Settings.from_env(os.environ)
-        if arguments.restart_workers:
-            return _restart(settings)
-        _run(arguments, settings)
+        _do(arguments, sys.argv[1:] if argv is None else argv)
     except (InstallationFailed, CannotStart, SupervisordError, RestartFailed) as exc:
         _complain(str(exc))
         return EXIT_FAILED
@@ -134,6 +127,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return 0
+
+
+def _do(arguments: argparse.Namespace, argv: Sequence[str]) -> None:
+    if not (arguments.no_install or arguments.restart_workers):
+        _install(arguments, argv)
+    if arguments.setup:
+        return
+    settings = Settings.from_env(os.environ)
+    if arguments.restart_workers:
+        _restart(settings)
+    else:
+        _run(arguments, settings)
 
 
 def _install(arguments: argparse.Namespace, argv: Sequence[str]) -> None:
@@ -163,7 +168,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         port=arguments.port or layout.port,
         workers=arguments.workers or layout.workers,
     )
-    check_free(layout.host, layout.port, "Stop that program, or choose another with --port.")
+    check_free(layout.host, layout.port, "choose another with --port")
     environ = _for_supervisord(os.environ)
     simulator_port = None
     if arguments.demo:
@@ -220,7 +225,7 @@ def _simulator_port(settings: Settings) -> int:
     """Return the port for the simulator: any free one, unless a certain one was asked for."""
     port = settings.simulator_port
     try:
-        check_free("127.0.0.1", port, "Set OIG_SIMULATOR_PORT to another for the simulator.")
+        check_free("127.0.0.1", port, "set OIG_SIMULATOR_PORT to another for the simulator")
     except CannotStart:
         if os.environ.get("OIG_SIMULATOR_PORT"):
             raise
@@ -260,7 +265,7 @@ def _command(name: str, environ: Mapping[str, str]) -> str:
     return shlex.quote(str(program))
 
 
-def _restart(settings: Settings) -> int:
+def _restart(settings: Settings) -> None:
     control = control_socket(ROOT)
     if not control.exists():
         raise RestartFailed("No server is running here. Start it: ./start_server.sh")
@@ -273,7 +278,6 @@ def _restart(settings: Settings) -> int:
         RollingRestart(Supervisord(control), settings.run_dir / "ready", _say).run(
             lambda: bool(interrupts)
         )
-    return 0
 
 
 def _say(line: str) -> None:

@@ -42,7 +42,7 @@ PROBE_TIMEOUT = 5.0
 
 
 SIGNALLED = " indicating exit request"
-"""What supervisord logs of SIGTERM, SIGINT and SIGQUIT. Of supervisorctl shutdown it logs nothing."""
+"""What supervisord logs of signals that stop it. Of supervisorctl shutdown it logs nothing."""
 
 
 class CannotStart(Exception):
@@ -55,7 +55,7 @@ def check_free(host: str, port: int, remedy: str) -> None:
     Args:
         host: Address or name.
         port: Port.
-        remedy: The sentence that says how to take another one.
+        remedy: How to take another one, such as `choose another with --port`.
 
     Raises:
         CannotStart: It is taken, or not ours to take.
@@ -69,12 +69,13 @@ def check_free(host: str, port: int, remedy: str) -> None:
             probe.listen(1)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
-                reason = f"Port {port} is taken by another program."
-            elif exc.errno == errno.EACCES:
+                reason = f"Port {port} is taken by another program. Stop that program, or {remedy}."
+                raise CannotStart(reason) from None
+            if exc.errno == errno.EACCES:
                 reason = f"Port {port} is reserved for root."
             else:
                 reason = f"This machine cannot listen at {host}, port {port} ({exc.strerror})."
-            raise CannotStart(f"{reason} {remedy}") from None
+            raise CannotStart(f"{reason} {remedy[0].upper()}{remedy[1:]}.") from None
 
 
 class Interrupts:

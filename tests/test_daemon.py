@@ -827,7 +827,7 @@ def test_sessions_outlive_a_restart(folder):
         assert cache.stop() == 0
     assert cache.snapshot.stat().st_mode & 0o777 == 0o600
     with running_cache(folder) as cache, Wire(cache.path) as one:
-        assert "1 sessions from the snapshot" in cache.log[0]
+        assert "1 session from the snapshot" in cache.log[0]
         reply = one.acquire(1)
         assert isinstance(reply, wire.Reply)
         assert (reply.status, reply.fields[0]) == ("hit", VALUE)

@@ -72,7 +72,7 @@ def test_supervisorctl_restart_cache_loses_no_session(system):
     assert system.pid("cache") != old
     assert status(check_auth(system.url, EMAIL, PLANTED)) == "session_from_cache"
     assert logins(system) == before
-    assert "1 sessions from the snapshot" in system.log("cache")
+    assert "1 session from the snapshot" in system.log("cache")
 
 
 @pytest.mark.parametrize("name", ["mcp-0", "cache"])

@@ -141,7 +141,10 @@ class Daemon:
         ]
         loop.add_reader(self._file.socket, self._accept)
         logger.info(
-            "cache daemon ready on %s, %d sessions from the snapshot", self._file.path, sessions
+            "cache daemon ready on %s, %d %s from the snapshot",
+            self._file.path,
+            sessions,
+            "session" if sessions == 1 else "sessions",
         )
         try:
             code = await self._stop

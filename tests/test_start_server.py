@@ -99,10 +99,11 @@ def test_demo_says_when_it_is_ready_and_how_to_connect_and_ctrl_c_stops_everythi
     port = free_port()
     untouched = (project / "supervisord.conf").read_text()
     arguments = ("--demo", "--port", str(port), "--workers", "3")
-    with start_server(project, *arguments, OIG_PASSWORD="a client's") as terminal:
+    secrets = {"OIG_BASIC": "a client's", "OIG_PASSWORD": "a client's"}
+    with start_server(project, *arguments, **secrets) as terminal:
         terminal.wait_for("Stop       Ctrl-C")
         supervisord = psutil.Process(int((project / "var/run/supervisord.pid").read_text()))
-        assert "OIG_PASSWORD" not in supervisord.environ()
+        assert not secrets.keys() & supervisord.environ().keys()
         url = f"http://localhost:{port}/mcp"
         assert f"s: {url}\n" in terminal.shown
         assert f"check-auth --email demo@example.com --url {url}\n" in terminal.shown

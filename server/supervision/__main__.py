@@ -203,8 +203,9 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 def _for_supervisord(environ: Mapping[str, str]) -> dict[str, str]:
-    # oig-client's password is no business of processes that run for weeks.
-    passed = {name: value for name, value in environ.items() if name != "OIG_PASSWORD"}
+    # A client's password is no business of processes that run for weeks.
+    secret = {"OIG_BASIC", "OIG_PASSWORD"}
+    passed = {name: value for name, value in environ.items() if name not in secret}
     # For --no-install without .venv: supervisord.conf looks for .venv first, then on the PATH.
     passed["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
     return passed

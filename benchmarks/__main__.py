@@ -9,14 +9,20 @@ import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.markup import escape
+try:
+    from rich.console import Console
+    from rich.markup import escape
 
-from . import machine, report
-from .effort import FULL, QUICK, Effort
-from .parts import PARTS, Part
-from .processes import ROOT
-from .result import Line, NotMeasured
+    from . import machine, report
+    from .effort import FULL, QUICK, Effort
+    from .parts import PARTS, Part
+    from .processes import ROOT
+    from .result import Line, NotMeasured
+except ModuleNotFoundError as exc:
+    sys.exit(
+        f"benchmarks: {exc.name} is not installed for {sys.executable}. Install what benchmarks "
+        "need: ./start_server.sh --setup --dev; then: .venv/bin/python -m benchmarks"
+    )
 
 REPORT = ROOT / "docs" / "benchmarks.md"
 

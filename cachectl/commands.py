@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from . import render
 from .blocks import Report
@@ -13,6 +13,9 @@ from .failures import Refused
 from .journal import journal
 from .options import Options
 from .units import amount
+
+PAGE = (int, tuple)
+"""Types of what lists are answered with: how many there are, and some of them."""
 
 
 def execute(options: Options) -> Report:
@@ -27,7 +30,7 @@ def execute(options: Options) -> Report:
 def stats(options: Options) -> Report:
     """Show the daemon's statistics."""
     with Daemon(options.socket) as daemon:
-        (values,) = daemon.call("stats", fields=1)
+        (values,) = daemon.call("stats", fields=(Mapping,))
     return render.stats_report(values)
 
 
@@ -35,21 +38,21 @@ def ping(options: Options) -> Report:
     """Time one exchange on a connection that is already open."""
     with Daemon(options.socket) as daemon:
         started = time.perf_counter()
-        version, pid = daemon.call("ping", fields=2)
+        version, pid = daemon.call("ping", fields=(str, int))
         return render.ping_report(version, pid, time.perf_counter() - started)
 
 
 def sessions(options: Options) -> Report:
     """List the sessions."""
     with Daemon(options.socket) as daemon:
-        total, rows = daemon.call("sessions", options.limit, fields=2)
+        total, rows = daemon.call("sessions", options.limit, fields=PAGE)
     return render.sessions_report(total, rows)
 
 
 def lockouts(options: Options) -> Report:
     """List the failed logins."""
     with Daemon(options.socket) as daemon:
-        total, rows = daemon.call("lockouts", options.limit, fields=2)
+        total, rows = daemon.call("lockouts", options.limit, fields=PAGE)
     return render.lockouts_report(total, rows)
 
 
@@ -57,7 +60,7 @@ def unlock(options: Options) -> Report:
     """Forget the failed logins of one account."""
     account = fingerprint(options.email)
     with Daemon(options.socket) as daemon:
-        (dropped,) = daemon.call("unlock", account, fields=1)
+        (dropped,) = daemon.call("unlock", account, fields=(int,))
     return render.unlock_report(account, dropped)
 
 
@@ -78,7 +81,7 @@ def flush(options: Options) -> Report:
     if what == "all" and not options.yes:
         _confirm(options)
     with Daemon(options.socket) as daemon:
-        dropped_sessions, dropped_lockouts = daemon.call("flush", what, account, fields=2)
+        dropped_sessions, dropped_lockouts = daemon.call("flush", what, account, fields=(int, int))
     return render.flush_report(what, account, dropped_sessions, dropped_lockouts)
 
 
@@ -90,8 +93,8 @@ def _confirm(options: Options) -> None:
             "Nothing was dropped; say --yes as well if you mean it."
         )
     with Daemon(options.socket) as daemon:
-        total, _ = daemon.call("sessions", 1, fields=2)
-        failures, _ = daemon.call("lockouts", 1, fields=2)
+        total, _ = daemon.call("sessions", 1, fields=PAGE)
+        failures, _ = daemon.call("lockouts", 1, fields=PAGE)
     sys.stderr.write(
         f"Drop {amount(total, 'session')} and {amount(failures, 'failure record')}? Everybody "
         "logs in again, and every locked account may be tried again. [y/N] "

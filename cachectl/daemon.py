@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -48,8 +49,15 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def call(self, verb: str, *args: bytes | str | int | None, fields: int) -> tuple[Any, ...]:
-        """Ask, and return so many fields of the answer; a newer daemon may send more of them.
+    def call(
+        self, verb: str, *args: bytes | str | int | None, fields: Sequence[type]
+    ) -> tuple[Any, ...]:
+        """Ask, and return these fields of the answer; a newer daemon may send more of them.
+
+        Args:
+            verb: What to ask.
+            args: Its arguments.
+            fields: The type of each field; a tuple is one of mappings.
 
         Raises:
             Refused: The daemon answered with an error.
@@ -65,9 +73,9 @@ class Daemon:
             raise Refused(text(exc)) from None
         except RemoteProtocolError:
             raise self._foreign() from None
-        if len(answer) < fields:
+        if len(answer) < len(fields) or not all(map(_fits, answer, fields)):
             raise self._foreign()
-        return answer[:fields]
+        return answer[: len(fields)]
 
     def _foreign(self) -> Unreachable:
         return Unreachable(
@@ -102,6 +110,12 @@ class Daemon:
                 reason = getattr(cause, "strerror", None) or type(cause).__name__
                 message = f"The cache daemon at {path} is not reachable: {reason}."
         return Unreachable(message)
+
+
+def _fits(value: object, kind: type) -> bool:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return False
+    return not isinstance(value, tuple) or all(isinstance(row, Mapping) for row in value)
 
 
 def settings() -> Settings:

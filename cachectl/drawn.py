@@ -8,6 +8,7 @@ from itertools import groupby
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -17,8 +18,8 @@ TITLE = "bold cyan"
 ALARM = "bold yellow"
 QUIET = "dim"
 
-WIDE = 76
-"""Columns of the terminal from which groups stand side by side."""
+ROOM = 4000
+"""Columns in which everything has the width it wants."""
 
 
 class Drawing:
@@ -32,23 +33,42 @@ class Drawing:
         self._blocks = tuple(blocks)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wide = options.max_width >= WIDE
         for kind, blocks in groupby(self._blocks, type):
             if kind is Values:
-                yield from _groups([b for b in blocks if isinstance(b, Values)], wide=wide)
+                yield from _groups([b for b in blocks if isinstance(b, Values)])
                 yield ""
                 continue
             for block in blocks:
                 if isinstance(block, Table):
                     # A titled table is one part among others: it is short and may be folded.
-                    yield _table(block, columns=2 if wide and block.title else 1)
+                    sides = [_table(block, 2)] if block.title else []
+                    yield _Fitting(*sides, _table(block, 1), _stacked(block))
                     if not block.title:
                         yield ""
                 elif isinstance(block, str):
                     yield Text(block)
 
 
-def _groups(groups: Sequence[Values], *, wide: bool) -> Iterable[RenderableType]:
+class _Fitting:
+    """The first of some drawings that there is room for; the last if there is for none.
+
+    A number that is cut looks like another number.
+    """
+
+    def __init__(self, *drawings: RenderableType) -> None:
+        self._drawings = drawings
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        *wider, last = self._drawings
+        for drawing in wider:
+            wanted = Measurement.get(console, options.update(width=ROOM), drawing)
+            if wanted.maximum <= options.max_width:
+                yield drawing
+                return
+        yield last
+
+
+def _groups(groups: Sequence[Values]) -> Iterable[RenderableType]:
     """Draw groups in one line each where they want that, and others in up to three columns."""
     for at, (in_line, run) in enumerate(groupby(groups, lambda group: group.in_line)):
         if at:
@@ -56,7 +76,8 @@ def _groups(groups: Sequence[Values], *, wide: bool) -> Iterable[RenderableType]
         if in_line:
             yield from map(_line, run)
         else:
-            yield _columns(list(run), 3 if wide else 1)
+            listed = list(run)
+            yield _Fitting(_columns(listed, 3), _columns(listed, 1))
 
 
 def _line(group: Values) -> RenderableType:
@@ -86,9 +107,13 @@ def _values(group: Values) -> RenderableType:
     return Group(Text(group.title, TITLE), grid)
 
 
-def _table(table: Table, *, columns: int) -> RenderableType:
+def _shown(table: Table) -> Sequence[tuple[str, ...]]:
+    return table.rows if table.telling is None else table.telling
+
+
+def _table(table: Table, columns: int) -> RenderableType:
     """Draw a table; in several columns it reads downwards, then to the right."""
-    rows = table.rows if table.telling is None else table.telling
+    rows = _shown(table)
     height = max(1, -(-len(rows) // columns))
     parts = [rows[start : start + height] for start in range(0, len(rows), height)] or [()]
     outer = Grid.grid(padding=(0, 6, 0, 0))
@@ -106,6 +131,17 @@ def _rows(table: Table, rows: Sequence[tuple[str, ...]]) -> RenderableType:
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     return grid
+
+
+def _stacked(table: Table) -> RenderableType:
+    """Draw each row as lines of its own, which may be folded to any width."""
+    width = max(map(len, table.headers))
+    lines = [Text(table.title, TITLE)] if table.title else []
+    for row in _shown(table):
+        for header, cell in zip(table.headers, row, strict=True):
+            lines.append(Text(f"{header:<{width}}  ", QUIET).append(cell, "default not dim"))
+        lines.append(Text())
+    return Group(*lines[:-1])
 
 
 def draw(blocks: Iterable[Block]) -> None:

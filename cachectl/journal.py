@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from .blocks import Report
 from .daemon import fingerprint, settings
 from .failures import Refused
-from .journal_report import journal_report
+from .journal_report import journal_report, no_journal_report
 from .options import Options
+from .units import text
 
 
 def journal(options: Options) -> Report:
@@ -16,16 +18,28 @@ def journal(options: Options) -> Report:
 
     Raises:
         Usage: The environment is wrong.
-        Refused: The journal cannot be read.
+        Refused: The journal cannot be read, or there is none where OIG_JOURNAL says.
     """
     from server.control.journal import Journal  # noqa: PLC0415 - no other command needs SQLite
     from server.errors import JournalUnavailable  # noqa: PLC0415
 
+    path = settings().journal
     account = None if options.account is None else fingerprint(options.account)
     try:
-        total, records = Journal(settings().journal).latest(
-            options.limit, account=account, box=options.box
-        )
+        total, records = Journal(path).latest(options.limit, account=account, box=options.box)
     except JournalUnavailable as exc:
         raise Refused(str(exc)) from None
+    if not total and not path.exists():
+        if path != _usual_path():
+            raise Refused(
+                f"There is no journal at {text(path)}, where OIG_JOURNAL says. If it is the "
+                "server's too, no change was made yet."
+            )
+        return no_journal_report(path)
     return journal_report(total, records, time.time())
+
+
+def _usual_path() -> Path:
+    from server.settings import Settings  # noqa: PLC0415 - slow, as in daemon.py
+
+    return Settings().journal

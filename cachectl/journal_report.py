@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .blocks import Block, Report
@@ -17,6 +18,12 @@ def journal_report(total: int, records: Sequence[Record], now: float) -> Report:
     """Report the latest of so many changes."""
     data = {"total": total, "changes": [_data(record, now) for record in records]}
     return Report(data, _blocks(total, records, now))
+
+
+def no_journal_report(path: Path) -> Report:
+    """Report that nothing was ever changed: the first change makes the file."""
+    data = {"total": 0, "changes": []}
+    return Report(data, (f"No changes yet: there is no journal at {text(path)}.",))
 
 
 def _data(record: Record, now: float) -> dict[str, Any]:

@@ -132,6 +132,8 @@ REQUESTS = "requests"
 VERBS = (
     "acquire",
     "fulfil",
+    "bring",
+    "release",
     "fail",
     "forget",
     "share",

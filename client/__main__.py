@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .exit_codes import ExitCode
@@ -35,17 +38,38 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         _forget_stdout()
         return ExitCode.BROKEN_PIPE
+    except KeyboardInterrupt:  # a second one, while the first was told
+        _forget_stdout()
+        return ExitCode.INTERRUPTED
+    except OSError as exc:
+        _forget_stdout()
+        with suppress(OSError):
+            sys.stderr.write(
+                f"oig-client: input or output failed: {exc.strerror or type(exc).__name__}\n"
+            )
+            sys.stderr.flush()
+        return ExitCode.TOOL
     return code
 
 
 def run() -> None:
     """Run as a program."""
     # The SDK logs messages whole at DEBUG, arguments and all, and its tracebacks help nobody here;
-    # nor do the keyring's about backends that are not there.
-    for name in ("mcp", "keyring"):
+    # nor do the keyring's about backends that are not there, nor asyncio's of what SIGTERM ended.
+    for name in ("mcp", "keyring", "asyncio"):
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False
-    sys.exit(main(sys.argv[1:]))
+    # As an exception, so that the terminal gets its cursor and its echo back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.TERMINATED))
+    with Path(os.devnull).open("r+", encoding="utf-8") as nowhere:
+        # A stream that the caller has closed is None here.
+        sys.stdin = sys.stdin or nowhere
+        sys.stdout = sys.stdout or nowhere
+        sys.stderr = sys.stderr or nowhere
+        code = main(sys.argv[1:])
+        # What is left takes milliseconds, and could only be interrupted into a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.exit(code)
 
 
 def _guarded(argv: Sequence[str]) -> int:
@@ -57,6 +81,8 @@ def _guarded(argv: Sequence[str]) -> int:
         for stream in (sys.stdout, sys.stderr):
             # A terminal that cannot show a character gets a stand-in, not a crash.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")
         return _carry_out(parse(argv))
     except SecretOnCommandLine as failure:
         failure.message += " If this one is real, remove the line from your shell's history."
@@ -67,8 +93,8 @@ def _guarded(argv: Sequence[str]) -> int:
         if as_json:
             return _ended(_Interrupted("Stopped by Ctrl-C.", kind="interrupted"), as_json=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        raise
+    except OSError:
+        raise  # of our own streams: there may be nowhere left to tell it in JSON
     except Exception as exc:  # noqa: BLE001 - the boundary: nothing may end in a traceback
         return _ended(_bug(exc, verbose=verbose), as_json=as_json)
 
@@ -87,12 +113,12 @@ def _carry_out(options: Options) -> int:
     if options.command == "version":
         _print_version(options)
         return ExitCode.OK
+    # Questions go to stderr: in a file nobody would see them.
     interactive = sys.stdin.isatty() and sys.stderr.isatty()
-    in_script = options.command == "shell" and not interactive
     asker = Asker(
         os.environ,
         password_stdin=options.password_stdin,
-        prompts=sys.stdin.isatty() and not in_script,
+        prompts=interactive,
     )
     vault = Vault(options.url, enabled=not options.no_keyring)
     session = Session(options.url, options.timeout, output, asker, vault)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .commands import auth_tool, confirmed
+from .drawing import drawing
 from .failures import UsageFailure
 from .login import Login
 from .session import Session
@@ -37,7 +36,7 @@ def login(session: Session, email: str | None) -> None:
     session.remember(found)
     replaced = before.email if before and before.email != found.email else None
     result = {"email": found.email, "url": session.url, "keyring": ring, "replaced": replaced}
-    session.output.result(result, lambda framed: _views().kept_view(result, framed=framed))
+    session.output.result(result, drawing("views", "kept_view", result))
 
 
 def logout(session: Session) -> None:
@@ -49,9 +48,3 @@ def logout(session: Session) -> None:
     result = {"url": session.url, "removed": removed}
     text = "Removed the login for {}." if removed else "No login was kept for {}."
     session.output.result(result, lambda _framed: text.format(session.url))
-
-
-def _views() -> Any:
-    from . import views  # noqa: PLC0415 - rich is not needed for JSON
-
-    return views

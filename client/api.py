@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import anyio
 import httpx2
@@ -23,12 +23,14 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import Implementation
 
 from . import catalogue as offers
-from .address import is_here, shown
+from .address import shown
 from .answers import Answer, judge
+from .connecting import connecting
 from .failures import Failure, NotMcp, Unreachable
 from .identity import Identity
 from .login import Login
-from .outages import explain
+from .outages import explain, leaves
+from .unawaited import Unawaited
 from .version import version
 
 T = TypeVar("T")
@@ -39,12 +41,20 @@ PAUSE = 0.3
 """Seconds before the one retry: long enough for a restarted worker to listen again."""
 MAX_PAGES = 100
 """A server whose list of tools never ends must not hold us."""
+MAX_BYTES = 16 * 1024 * 1024
+"""Bytes of one HTTP answer; the longest of this server has a few hundred thousand."""
+JSON = "application/json"
 
 
 def _run(function: Callable[[], Awaitable[T]]) -> T:
-    """Run to the end. Ctrl-C stays Ctrl-C, even if the SDK ends with an error when cancelled."""
+    """Run to the end. Ctrl-C stays Ctrl-C, even if the SDK ends with an error when cancelled.
+
+    A second one hits the SDK in the middle of its cleaning up, and comes wrapped in groups.
+    """
 
     async def watched() -> T:
+        # Names are looked up there.
+        asyncio.get_running_loop().set_default_executor(Unawaited())
         try:
             return await function()
         except Exception:
@@ -53,7 +63,13 @@ def _run(function: Callable[[], Awaitable[T]]) -> T:
                 raise KeyboardInterrupt from None
             raise
 
-    return anyio.run(watched)
+    try:
+        return anyio.run(watched)
+    except BaseExceptionGroup as group:
+        for stop in (KeyboardInterrupt, SystemExit):
+            if (stopped := group.subgroup(stop)) is not None:
+                raise next(leaves(stopped)) from None
+        raise
 
 
 @dataclass(slots=True)
@@ -190,12 +206,14 @@ class Endpoint:
         return answers[0]
 
     def _http(self, witness: _Witness, login: Login | None) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
+        return connecting(
+            httpx2.AsyncClient,
+            self.url,
             auth=None if login is None else Identity(self.url, login),
             timeout=httpx2.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout)),
+            # What is compressed may unpack to anything, and nothing here is long.
+            headers={"Accept-Encoding": "identity"},
             event_hooks={"request": [witness.asked], "response": [witness.answered]},
-            # No proxy leads to this very machine, whatever HTTP_PROXY says.
-            trust_env=not is_here(self.url),
         )
 
 
@@ -212,19 +230,55 @@ class _Witness:
 
     async def answered(self, response: httpx2.Response) -> None:
         request = response.request
+        response.stream = _Bounded(response.stream, partial(self._refuse, request))
         if request.method != "POST":
             return  # streams of older protocols are optional, their refusal means nothing
+        if response.headers.get("content-encoding", "identity") != "identity":
+            self._refuse(request, "compressed, though it was asked not to", "compressed")
         kind = response.headers.get("content-type", "")
         method = str(json.loads(request.content).get("method", "response"))
         took = (monotonic() - self._asked_at) * 1000
         self._tell(f"{method} -> {response.status_code} {kind} ({took:.0f} ms)")
-        if kind.partition(";")[0].strip().lower() != "text/event-stream":
-            await response.aread()
-        body = response.content if response.is_closed else b""
+        # Events go on, and of anything but JSON the headers say enough.
+        body = b""
+        if kind.partition(";")[0].strip().lower() == JSON:
+            body = await response.aread()
         verdict = judge(Answer(shown(str(request.url)), method, response.status_code, kind, body))
         if verdict is not None:
             self.failure = verdict
             raise verdict
+
+    def _refuse(self, request: httpx2.Request, what: str, kind: str) -> NoReturn:
+        self.failure = NotMcp(
+            f"{shown(str(request.url))} answered {what}. No answer of this MCP server is like "
+            "that; check --url or OIG_MCP_URL, and proxies on the way.",
+            kind=kind,
+        )
+        raise self.failure
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """An answer's bytes, up to some length.
+
+    Args:
+        stream: The bytes.
+        refuse: Raises what is to be said of a longer answer.
+    """
+
+    def __init__(self, stream: Any, refuse: Callable[[str, str], NoReturn]) -> None:
+        self._stream = stream
+        self._refuse = refuse
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = MAX_BYTES
+        async for chunk in self._stream:
+            left -= len(chunk)
+            if left < 0:
+                self._refuse(f"more than {MAX_BYTES // 1024 // 1024} MiB", "too_long")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 async def _listed(client: Client) -> offers.Catalogue:

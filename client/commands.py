@@ -10,6 +10,7 @@ from .arguments import from_words
 from .calling import asked_email, called
 from .catalogue import Result, Tool
 from .consent import consent
+from .drawing import drawing
 from .failures import NotMcp, ToolFailure
 from .session import Session
 
@@ -25,14 +26,14 @@ def tools(session: Session) -> None:
             "server": {"name": server.name, "version": server.version, "protocol": server.protocol},
             "tools": [_as_json(tool) for tool in catalogue.tools],
         },
-        lambda framed: _views().tools_table(catalogue, framed=framed),
+        drawing("views", "tools_table", catalogue),
     )
 
 
 def describe(session: Session, name: str) -> None:
     """Show one tool."""
     tool = session.look().tool(name)
-    session.output.result(_as_json(tool), lambda framed: _views().tool_page(tool, framed=framed))
+    session.output.result(_as_json(tool), drawing("views", "tool_page", tool))
 
 
 def call(
@@ -61,7 +62,7 @@ def call(
     result = called(session, tool, arguments, email)
     session.output.result(
         {"tool": name, "structured_content": result.structured, "content": list(result.content)},
-        lambda framed: _views().result_view(result, framed=framed),
+        drawing("views", "result_view", result),
     )
 
 
@@ -76,9 +77,7 @@ def check_auth(session: Session, email: str | None) -> None:
         email = asked_email(session)
     values = confirmed(called(session, tool, {} if email is None else {"email": email}))
     now = datetime.now(UTC)
-    session.output.result(
-        values, lambda framed: _views().auth_panel(values, now=now, framed=framed)
-    )
+    session.output.result(values, drawing("views", "auth_panel", values, now=now))
 
 
 def auth_tool(session: Session) -> Tool:
@@ -121,9 +120,3 @@ def _as_json(tool: Tool) -> dict[str, Any]:
         "outputSchema": tool.output_schema,
         "annotations": dict(tool.annotations),
     }
-
-
-def _views() -> Any:
-    from . import views  # noqa: PLC0415 - rich is not needed for JSON
-
-    return views

@@ -19,3 +19,5 @@ class ExitCode(IntEnum):
     """Ctrl-C, as a shell reports a process that SIGINT ended."""
     BROKEN_PIPE = 141
     """The reader of our output went away, as a shell reports SIGPIPE."""
+    TERMINATED = 143
+    """Ended by SIGTERM, as a shell reports it."""

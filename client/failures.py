@@ -3,6 +3,7 @@
 Failure
 |-- UsageFailure    the caller's: what was typed does not fit
 |-- ToolFailure     the tool's: the server worked, the tool refused or failed
+|   `-- BadResult   the server's: its answer cannot be read
 |-- NoKeyring       this machine's: no keyring, or one that is locked or broken
 |-- NotWritten      this machine's: a file that is left as it was
 |-- Unreachable     no whole answer from the server: DNS, refused, TLS, timeout, cut off
@@ -60,6 +61,17 @@ class ToolFailure(Failure):
 
     def __init__(self, message: str, *, kind: str = "tool_error") -> None:
         super().__init__(message, kind=kind)
+
+
+class BadResult(ToolFailure):
+    """The tool's answer holds something that cannot be shown as what it should be."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server's answer does not have the form that this oig-client knows. Update "
+            "oig-client or the server.",
+            kind="bad_result",
+        )
 
 
 class NoKeyring(Failure):

@@ -15,6 +15,7 @@ from prompt_toolkit.history import History
 from .arguments import ASSIGNMENT
 from .catalogue import Catalogue
 from .failures import SecretOnCommandLine, UsageFailure
+from .home import home
 from .options import AS_PROGRAM, Options, parse
 from .private_file import replaced
 from .schema import SECRET_NAMES
@@ -93,7 +94,7 @@ def _memory_as_program(words: list[str]) -> Memory:
 def history_path(environ: Mapping[str, str]) -> Path:
     """Return where lines are kept, by the XDG rules."""
     state = environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    base = Path(state) if state.startswith("/") else home() / ".local" / "state"
     return base / "oig-client" / "history"
 
 

@@ -13,6 +13,7 @@ from typing import NoReturn
 from .address import DEFAULT_URL, checked_url
 from .catalogue import suggestion
 from .control import arguments as control
+from .durations import seconds
 from .failures import SecretOnCommandLine, UsageFailure
 
 DEFAULT_TIMEOUT = 60.0
@@ -40,6 +41,7 @@ exit codes:
   1  a tool, keyring or file says no   70   a bug in oig-client
   2  wrong usage                       130  stopped by Ctrl-C
   3  server not reachable              141  nobody reads the output any more
+                                       143  ended by SIGTERM
 
 environment:
   OIG_MCP_URL               address of the server
@@ -332,7 +334,7 @@ def _global_options() -> _Parser:
     )
     group.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds(MAX_TIMEOUT),
         default=DEFAULT_TIMEOUT,
         metavar="SECONDS",
         help="how long to wait for an answer (default: %(default)g)",
@@ -393,16 +395,6 @@ def _unknown(words: Sequence[str], prog: str) -> UsageFailure:
     return UsageFailure(f"{what}. See: {prog} --help")
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= MAX_TIMEOUT:
-        raise argparse.ArgumentTypeError(f"give a number of seconds up to {MAX_TIMEOUT:g}")
-    return value
-
-
 def _one_of(names: Sequence[str]) -> Callable[[str], str]:
     """Take one of these words; argparse's own `choices` would repeat what was typed instead."""
 
@@ -415,7 +407,7 @@ def _one_of(names: Sequence[str]) -> Callable[[str], str]:
 
 
 def _pause(text: str) -> float:
-    value = _seconds(text)
+    value = seconds(MAX_TIMEOUT)(text)
     if value < SHORTEST_PAUSE:
         raise argparse.ArgumentTypeError(f"give at least {SHORTEST_PAUSE:g} second")
     return value

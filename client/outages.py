@@ -5,9 +5,11 @@ They arrive wrapped: task groups add exception groups, transports add causes.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 import httpx2
@@ -18,6 +20,9 @@ from pydantic import ValidationError
 from .failures import Failure, NotMcp, ToolFailure, Unreachable
 
 START = "Is the server running? Start it with ./start_server.sh, or check --url and OIG_MCP_URL."
+
+NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN})
+"""What a system says that knows no way to an address, for which IPv6 is often switched off."""
 
 
 def leaves(exc: BaseException | None, depth: int = 0) -> Iterator[BaseException]:
@@ -102,11 +107,24 @@ def _not_connected(leaf: BaseException, found: list[BaseException], url: str) ->
             kind="connect_timeout",
             untouched=True,
         )
+    if (why := no_way(found)) is not None:
+        return Unreachable(
+            f"There is no way from here to {parts.netloc} ({why}). Check this machine's network "
+            "and the address in --url or OIG_MCP_URL.",
+            kind="no_way",
+            untouched=True,
+        )
     return Unreachable(
         f"Nothing listens at {parts.netloc} (connection refused). {START}",
         kind="refused",
         untouched=True,
     )
+
+
+def no_way(found: Iterable[BaseException]) -> str | None:
+    """Return why this machine knows no way to any of a host's addresses; None if it knows one."""
+    numbers = [leaf.errno for leaf in found if isinstance(leaf, OSError) and leaf.errno]
+    return os.strerror(numbers[0]) if numbers and NO_WAY.issuperset(numbers) else None
 
 
 def _no_tls(found: list[BaseException], url: str) -> Unreachable:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from .failures import BadResult
 from .readable import clean, escaped, one_line
 
 if TYPE_CHECKING:
@@ -45,10 +46,13 @@ class Output:
 
     def result(self, value: Any, view: Callable[[bool], RenderableType]) -> None:
         """Print a result, as JSON or for people."""
-        if self.as_json:
-            _print_json(value)
-        else:
+        if not self.as_json:
             _show(self._results, sys.stdout, view)
+            return
+        try:
+            _print_json(value)
+        except ValueError:  # NaN or Infinity, of which JSON knows nothing
+            raise BadResult from None
 
     def text(self, value: Any, text: str) -> None:
         """Print a result whose lines have to be copied as they are."""
@@ -135,7 +139,7 @@ def _show(console: Console, file: TextIO, view: Callable[[bool], RenderableType]
 def _print_json(value: Any) -> None:
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     indent = 2 if sys.stdout.isatty() else None
-    document = json.dumps(value, ensure_ascii=not unicode, indent=indent)
+    document = json.dumps(value, ensure_ascii=not unicode, indent=indent, allow_nan=False)
     sys.stdout.write(escaped(document) + "\n")
     sys.stdout.flush()
 

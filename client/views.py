@@ -210,10 +210,10 @@ def _count(length: object) -> str:
 def _until(moment: object, now: datetime, zone: tzinfo | None) -> str:
     try:
         when = datetime.fromisoformat(str(moment))
-    except ValueError:
+        when = when.replace(tzinfo=when.tzinfo or UTC)
+        utc, local = when.astimezone(UTC), when.astimezone(zone)
+    except (ValueError, OverflowError):
         return "" if moment is None else str(moment)
-    when = when.replace(tzinfo=when.tzinfo or UTC)
-    utc, local = when.astimezone(UTC), when.astimezone(zone)
     shown = f"{utc:%Y-%m-%d %H:%M:%S} UTC"
     if local.utcoffset() == utc.utcoffset():
         shown += ", your time as well"

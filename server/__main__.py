@@ -3,16 +3,17 @@
 Under supervisord the listening socket is descriptor 0. Alone, for development:
 `python -m server --port 8000`.
 
-Exit codes: 0 stopped on request, 64 usage or configuration, 69 address taken.
+Exit codes: 0 stopped on request, 2 wrong usage, 3 a part could not start (its log says which), 64 a
+wrong setting, 69 the address cannot be listened at.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,13 @@ EXIT_ADDRESS = 69
 logger = logging.getLogger("server")
 
 
+def _port(raw: str) -> int:
+    value = int(raw) if raw.isascii() and raw.isdecimal() else -1
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535; 0 takes a free port")
+    return value
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one worker until SIGTERM or SIGINT.
 
@@ -36,18 +44,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    # uvicorn raises the signal that stopped it again, once it is done: that ends here, in order.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
     parser = argparse.ArgumentParser(
         prog="python -m server",
         description="One MCP worker for OIG Cloud. supervisord runs several; see supervisord.conf.",
     )
     parser.add_argument("--host", default="0.0.0.0", help="address to listen at (%(default)s)")
-    parser.add_argument("--port", type=int, help="port to listen at (8000)")
+    parser.add_argument("--port", type=_port, help="port to listen at (8000)")
     arguments = parser.parse_args(argv)
     name = os.environ.get("SUPERVISOR_PROCESS_NAME", "worker")
     try:
         settings = Settings.from_env(os.environ)
         log.configure(name, settings.log_level)
         process.harden()
+        process.raise_descriptors()
         from .app import build_app  # noqa: PLC0415 - a wrong setting is told without importing mcp
 
         app = build_app(settings)
@@ -68,10 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_ADDRESS
         logger.info("listening at http://%s:%d/mcp", arguments.host, listener.getsockname()[1])
     worker = make_worker(app, settings.run_dir / "ready" / name)
-    # uvicorn raises the signal that stopped it again, once it is done: Ctrl-C needs no traceback.
-    with contextlib.suppress(KeyboardInterrupt):
-        worker.run(sockets=[listener])
+    worker.run(sockets=[listener])
     return 0
+
+
+def _stop(*_: object) -> None:
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ from .upstream import Upstream
 from .version import program_version
 
 NAME = "oig-cloud"
-"""Name of the MCP server; the same in all workers, since sealed request state is bound to it."""
+"""Name of the MCP server, as clients are told it. Nothing else hangs on it: the SDK would
+seal request state under it, with keys of each process's own, but no tool of ours asks back."""
 
 TRACING = "mcp.server._otel"
 """Where the SDK's tracing middleware lives."""
@@ -104,7 +105,7 @@ def build_app(settings: Settings) -> ASGIApp:
     )
     # A span for each message costs a tenth of a cached call, and nothing here exports any.
     server.middleware[:] = [one for one in server.middleware if type(one).__module__ != TRACING]
-    plain, streaming = _face(server, json_response=True), _face(server, json_response=False)
+    http = _over_http(server)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -112,14 +113,11 @@ def build_app(settings: Settings) -> ASGIApp:
             stack.callback(failed_logins.close)
             for close in closing:
                 stack.push_async_callback(close)
-            await stack.enter_async_context(plain.run())
-            await stack.enter_async_context(streaming.run())
+            await stack.enter_async_context(http.run())
             yield
 
     names = Names(settings.allowed_hosts, settings.allowed_origins)
-    endpoint = Guard(
-        _cross_origin(Endpoint(plain.handle_request, streaming.handle_request), names), names
-    )
+    endpoint = Guard(_cross_origin(Endpoint(http.handle_request), names), names)
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
@@ -148,16 +146,16 @@ class _Dispatch:
             await self._rest(scope, receive, send)
 
 
-def _face(server: MCPServer[None], *, json_response: bool) -> StreamableHTTPSessionManager:
+def _over_http(server: MCPServer[None]) -> StreamableHTTPSessionManager:
     server.streamable_http_app(
-        json_response=json_response,
+        json_response=True,
         # No worker knows the sessions of another: older protocol revisions are served without.
         stateless_http=True,
         max_request_body_size=MAX_BODY_BYTES,
         # Ours is stricter about names and looser about addresses: guard.py.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    # Each call makes a manager of its own; the routes around it are ours.
+    # The routes around it are ours.
     return server.session_manager
 
 

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .events import as_event
 from .guard import answer
 
 logger = logging.getLogger(__name__)
@@ -42,17 +43,15 @@ CUT_OFF = (
 
 
 class Endpoint:
-    """ASGI app for /mcp over two faces of one MCP server.
+    """ASGI app for /mcp over an MCP server.
 
     Args:
-        plain: Answers in JSON, asked when the client takes JSON and nothing has to be streamed.
-        streaming: Answers in server-sent events, asked when the client takes only those or wants
-            to hear of progress.
+        server: Answers in JSON. A client that takes only server-sent events gets the same answer
+            as an event.
     """
 
-    def __init__(self, plain: ASGIApp, streaming: ASGIApp) -> None:
-        self._plain = plain
-        self._streaming = streaming
+    def __init__(self, server: ASGIApp) -> None:
+        self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -89,35 +88,28 @@ class Endpoint:
         if refusal is not None:
             await _refuse(send, _id(message), *refusal)
             return
-        streaming = takes_events and (not takes_json or wants_progress(message))
-        app = self._streaming if streaming else self._plain
         noting = _Noting(send)
+        # The SDK has a way of its own to stream, but not for the revision of 2026-07-28, and a
+        # library under it ends all streams at the first sign of a stop.
+        to_client = noting if takes_json else as_event(noting)
         try:
-            await app(_tidied(scope), _replay(body, receive), noting)
+            await self._server(_tidied(scope), _replay(body, receive), to_client)
         except asyncio.CancelledError:
             # Nobody but a stopping server cancels a request; its time to finish is over.
             logger.warning("a request was cut off by the stop")
             if not noting.begun:
                 await _refuse(send, _id(message), INTERNAL_ERROR, CUT_OFF, status=503)
-            elif streaming and not noting.ended:
-                data = _error(_id(message), INTERNAL_ERROR, CUT_OFF)
-                event = b"event: message\r\ndata: %s\r\n\r\n" % data
-                await send({"type": "http.response.body", "body": event})
 
 
 class _Noting:
-    """ASGI's send, which notes how far the answer has come."""
+    """ASGI's send, which notes whether the answer has begun."""
 
     def __init__(self, send: Send) -> None:
         self.begun = False
-        self.ended = False
         self._send = send
 
     async def __call__(self, event: Message) -> None:
-        if event["type"] == "http.response.start":
-            self.begun = True
-        elif not event.get("more_body", False):
-            self.ended = True
+        self.begun = True
         await self._send(event)
 
 
@@ -188,13 +180,6 @@ def _call_problem(message: dict[str, Any]) -> tuple[int, str] | None:
     return None
 
 
-def wants_progress(message: Any) -> bool:
-    """Whether a request asks to be told of progress, which only a stream can carry."""
-    params = message.get("params")
-    meta = params.get("_meta") if isinstance(params, dict) else None
-    return isinstance(meta, dict) and meta.get("progressToken") is not None
-
-
 def _is_json(scope: Scope) -> bool:
     for name, value in scope["headers"]:
         if name == b"content-type":
@@ -235,7 +220,7 @@ def _tidied(scope: Scope) -> Scope:
     # White space around a value is not part of it (RFC 9110 5.5), but httptools leaves it behind
     # the value, and the SDK compares Mcp-Name with the body to the letter.
     headers = [(k, v.strip(b" \t")) for k, v in scope["headers"] if k != b"accept"]
-    # The SDK's event-stream face asks for both types although it sends only one of them.
+    # The SDK looks for types that it may or may not send; here it has been decided what is sent.
     headers.append((b"accept", b"application/json, text/event-stream"))
     return {**scope, "headers": headers}
 

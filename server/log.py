@@ -10,12 +10,9 @@ import logging
 import sys
 import time
 import traceback
-from types import TracebackType
 from typing import TextIO
 
 from .errors import OigError
-
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 FRAMES = 6
 """Innermost frames named for an exception: enough to find the place, short enough for one line."""

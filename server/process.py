@@ -1,13 +1,17 @@
-"""What a process does to itself before it holds anything secret."""
+"""What a process does to itself before it holds anything secret, or serves anybody."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import resource
 import sys
 
 PR_GET_DUMPABLE = 3
 PR_SET_DUMPABLE = 4
+
+DESCRIPTORS = 4096
+"""Descriptors a worker asks for: twice its connections. supervisord hands down 1024."""
 
 
 def harden() -> bool:
@@ -25,6 +29,16 @@ def harden() -> bool:
         return False
     # A limit of 0 does not hold where cores are piped to a program; this does.
     return bool(_prctl(PR_SET_DUMPABLE, 0) == 0 and not is_dumpable())
+
+
+def raise_descriptors() -> None:
+    """Raise the soft limit of open descriptors, as far as it is ours to raise."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # macOS has a limit of its own below what it calls the hard one.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def is_dumpable() -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,8 +20,14 @@ ROOT = Path(__file__).resolve().parent.parent
 SOCKET_PATH_MAX_BYTES = 103
 """Longest path of a Unix socket: sun_path is 104 bytes on macOS, 108 on Linux, one is the NUL."""
 
-OTHERS = frozenset({"OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD"})
-"""Variables of `oig-client`, which may be set in the same environment."""
+LONGEST = 30 * 86400.0
+"""Longest time of a setting, in seconds: the cache protocol carries none above it."""
+
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+"""RFC 3986 3.1: programs that show web pages have schemes of their own, beside http and https."""
+
+OTHERS = frozenset({"OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD"})
+"""Variables of clients, which may be set in the same environment."""
 
 
 def _text(raw: str) -> str:
@@ -27,15 +35,57 @@ def _text(raw: str) -> str:
 
 
 def _path(raw: str) -> Path:
-    return Path(raw).expanduser().absolute()
+    try:
+        return Path(raw).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("must be a path; the user after ~ is not known here") from None
 
 
 def _names(raw: str) -> tuple[str, ...]:
     return tuple(part for part in raw.replace(",", " ").split() if part)
 
 
+def _is_host(text: str) -> bool:
+    """Whether a text is a name or address with or without port, as a Host header has it."""
+    try:
+        parts = urlsplit(f"//{text}")
+        _ = parts.port  # raises for what is no port
+    except ValueError:
+        return False
+    return parts.netloc == text and re.fullmatch(r"[\w.:\[\]-]+", text, re.ASCII) is not None
+
+
+def _hosts(raw: str) -> tuple[str, ...]:
+    hosts = _names(raw)
+    if not all(_is_host(host) for host in hosts):
+        raise ValueError("must be host names such as oig.example.org, without scheme and path")
+    return hosts
+
+
+def _origins(raw: str) -> tuple[str, ...]:
+    origins = _names(raw)
+    for origin in origins:
+        scheme, _, host = origin.partition("://")
+        if not (SCHEME.fullmatch(scheme) and _is_host(host.removesuffix("/"))):
+            raise ValueError("must be web pages' origins such as https://app.example.org")
+    return origins
+
+
+def _proxies(raw: str) -> tuple[str, ...]:
+    proxies = _names(raw)
+    for proxy in proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            if proxies != ("*",):
+                raise ValueError(
+                    "must be addresses or networks such as 192.0.2.7 or 10.0.0.0/8"
+                ) from None
+    return proxies
+
+
 def _emails(raw: str) -> tuple[str, ...]:
-    if "@" not in raw:
+    if "@" not in raw or "/" in raw:
         try:
             raw = _path(raw).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
@@ -47,10 +97,17 @@ def _emails(raw: str) -> tuple[str, ...]:
     return emails
 
 
-def _seconds(raw: str) -> float:
+def _positive(raw: str) -> float:
     value = float(raw)
     if not (math.isfinite(value) and value > 0):
-        raise ValueError("must be above 0")
+        raise ValueError("must be a number above 0")
+    return value
+
+
+def _seconds(raw: str) -> float:
+    value = _positive(raw)
+    if value > LONGEST:
+        raise ValueError("must be at most 2592000 (30 days)")
     return value
 
 
@@ -65,13 +122,6 @@ def _port(raw: str) -> int:
     value = int(raw)
     if not 1 <= value <= 65535:
         raise ValueError("must be between 1 and 65535")
-    return value
-
-
-def _session_ttl(raw: str) -> float:
-    value = _seconds(raw)
-    if value > 30 * 86400:
-        raise ValueError("must be at most 2592000 (30 days)")
     return value
 
 
@@ -93,9 +143,16 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def _portal_url(raw: str) -> str:
-    parts = urlsplit(raw)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an address such as https://portal.oigpower.cz/")
+    wrong = ValueError("must be an address such as https://portal.oigpower.cz/")
+    try:
+        parts = urlsplit(raw)
+        _ = parts.port  # raises for what is no port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise wrong
+    if not raw.isprintable() or set(" ?#") & set(raw):
+        raise wrong
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not contain a user or password")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
@@ -142,7 +199,7 @@ class Settings:
         "OIG_SNAPSHOT_FILE", None, _path, "sealed sessions kept over a restart of the daemon"
     )
     session_ttl: float = _setting(
-        "OIG_SESSION_TTL", 43200.0, _session_ttl, "a session is dropped this long after its login"
+        "OIG_SESSION_TTL", 43200.0, _seconds, "a session is dropped this long after its login"
     )
     max_sessions: int = _setting(
         "OIG_MAX_SESSIONS", 100_000, _count, "most sessions held; the least recently used goes"
@@ -169,11 +226,11 @@ class Settings:
     known_source: float = _setting(
         "OIG_KNOWN_SOURCE",
         30 * 86400.0,
-        _seconds,
+        _positive,
         "a source that logged in stays allowed while others lock the account",
     )
     logins_per_second: float = _setting(
-        "OIG_LOGINS_PER_SECOND", 2.0, _seconds, "logins sent to the portal, all workers together"
+        "OIG_LOGINS_PER_SECOND", 2.0, _positive, "logins sent to the portal, all workers together"
     )
     login_burst: int = _setting(
         "OIG_LOGIN_BURST", 10, _count, "logins that may go out at once after a quiet time"
@@ -182,13 +239,13 @@ class Settings:
         "OIG_LOGINS_AT_ONCE", 4, _count, "logins under way at the same time"
     )
     allowed_hosts: tuple[str, ...] = _setting(
-        "OIG_ALLOWED_HOSTS", (), _names, "names under which /mcp may be called, beside localhost"
+        "OIG_ALLOWED_HOSTS", (), _hosts, "names under which /mcp may be called, beside localhost"
     )
     allowed_origins: tuple[str, ...] = _setting(
-        "OIG_ALLOWED_ORIGINS", (), _names, "web pages that may call /mcp, as https://host"
+        "OIG_ALLOWED_ORIGINS", (), _origins, "web pages that may call /mcp, as https://host"
     )
     trusted_proxies: tuple[str, ...] = _setting(
-        "OIG_TRUSTED_PROXIES", (), _names, "addresses whose X-Forwarded-For is believed"
+        "OIG_TRUSTED_PROXIES", (), _proxies, "addresses whose X-Forwarded-For is believed"
     )
     live_ttl: float = _setting(
         "OIG_LIVE_TTL", 30.0, _seconds, "live data is shared for this long before it is asked anew"

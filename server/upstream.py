@@ -228,16 +228,20 @@ class Upstream:
         except BaseException:
             await self._abstain(key, token, "shutdown", 1.0)
             raise
-        value = self._sealed(granted.keys, key, fetched)
-        if len(value) > ANSWER_MAX_BYTES:
-            # Those who wait ask for themselves, in turn: nobody is refused what another got.
+        try:
+            value = self._sealed(granted.keys, key, fetched)
+            if len(value) > ANSWER_MAX_BYTES:
+                # Those who wait ask for themselves, in turn: nobody is refused what another got.
+                await self._abstain(key, token, EXPIRED, 0.0)
+                return fetched
+            if fetched.payload == nothing:
+                # Cost a login to be sure of: it must not cost one each time.
+                ttl = max(ttl, NOTHING_TTL)
+            with contextlib.suppress(CacheUnavailable):
+                await self._store.answer(key, token, value, ttl)
+        except BaseException:
             await self._abstain(key, token, EXPIRED, 0.0)
-            return fetched
-        if fetched.payload == nothing:
-            # Cost a login to be sure of: it must not cost one each time.
-            ttl = max(ttl, NOTHING_TTL)
-        with contextlib.suppress(CacheUnavailable):
-            await self._store.answer(key, token, value, ttl)
+            raise
         return fetched
 
     async def _alone(self, granted: Granted, read: Read, nothing: object) -> Fetched:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
+import resource
 import socket
 import stat
+import time
 from pathlib import Path
 
 import uvicorn
-from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
+
+from .connection import MAX_CONNECTIONS, Connection, Connections
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,16 @@ of which go by themselves."""
 KEEP_ALIVE = 30
 """Seconds an idle connection stays open."""
 
+LOOK_TICKS = 20
+"""Ticks between two looks at all connections. uvicorn ticks ten times a second, and 2000 of them
+are looked at in a millisecond or two."""
+
+TELL_SECONDS = 60.0
+"""Seconds between two log lines about connections that were closed, however many they are."""
+
+OTHER_DESCRIPTORS = 128
+"""Descriptors kept for what is no connection of a caller: the portal, the daemon, logs, journal."""
+
 
 class Worker(uvicorn.Server):
     """A server that announces its readiness and drains before it closes.
@@ -50,7 +64,9 @@ class Worker(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, ready_file: Path | None) -> None:
         super().__init__(config)
+        self.server_state: Connections = Connections(_room())
         self._ready_file = ready_file
+        self._told = -TELL_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then freeze the heap: what start-up made is never garbage."""
@@ -62,6 +78,21 @@ class Worker(uvicorn.Server):
             self._ready_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._ready_file.write_text(f"{os.getpid()}\n")
         logger.info("worker ready, pid %d", os.getpid())
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at all connections now and then, as well."""
+        if counter % LOOK_TICKS == 0:
+            now = time.monotonic()
+            self.server_state.expire(now)
+            refused = self.server_state.refused
+            if refused and now - self._told >= TELL_SECONDS:
+                self._told = now
+                logger.warning(
+                    "closed connections: %s",
+                    ", ".join(f"{count} {reason}" for reason, count in refused.items()),
+                )
+                refused.clear()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, answer what was accepted, close what is idle, wait for the rest."""
@@ -80,12 +111,10 @@ class Worker(uvicorn.Server):
 
 def make_worker(app: ASGIApp, ready_file: Path | None) -> Worker:
     """Make a worker for `app`; see `Worker` for `ready_file`."""
-    # Otherwise the SDK's event streams end at the first sign of a stop, calls under way or not.
-    AppStatus.enable_automatic_graceful_drain = False
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="on",
         backlog=BACKLOG,
@@ -100,19 +129,49 @@ def make_worker(app: ASGIApp, ready_file: Path | None) -> Worker:
     return Worker(config, ready_file)
 
 
+def _room() -> int:
+    """Return how many connections the limit of descriptors leaves room for."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, soft - OTHER_DESCRIPTORS))
+
+
 def inherited_socket() -> socket.socket | None:
     """Return the listening socket that supervisord passes as descriptor 0, None if it is none.
 
     The family is read off the descriptor. `uvicorn --fd 0` calls every socket AF_UNIX, and then
     asyncio does not set TCP_NODELAY: 40 ms for each answer on a kept connection.
     """
-    if not stat.S_ISSOCK(os.fstat(0).st_mode):
+    try:
+        given = os.fstat(0)
+    except OSError:  # closed by whoever started us
+        return None
+    if not stat.S_ISSOCK(given.st_mode):
         return None
     listener = socket.socket(fileno=os.dup(0))
-    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    if not is_listening(listener):
         listener.close()
         return None
     return listener
+
+
+def is_listening(given: socket.socket) -> bool:
+    """Say whether connections can be accepted from a socket.
+
+    macOS has the option that tells, but does not let it be read. There a stream socket that is
+    connected to nobody is taken for a listening one.
+    """
+    try:
+        return bool(given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        if given.type != socket.SOCK_STREAM:
+            return False
+    try:
+        given.getpeername()
+    except OSError as exc:
+        return exc.errno == errno.ENOTCONN
+    return False
 
 
 def bind(host: str, port: int) -> socket.socket:

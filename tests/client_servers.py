@@ -6,6 +6,7 @@ process starts and while it restarts, as under supervisord, so nothing waits for
 
 import asyncio
 import base64
+import gzip
 import json
 import os
 import socket
@@ -34,8 +35,12 @@ class Process:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.listen = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listen.getsockname()[1]
+        # Bound and never listening: while the server is away nobody else gets its port.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port = self._held.getsockname()[1]
+        self.listen = socket.create_server(("127.0.0.1", self.port), backlog=64)
         self.url = f"http://127.0.0.1:{self.port}/mcp"
         self.start()
 
@@ -59,6 +64,10 @@ class Process:
         self.stop()
         self.listen.close()
 
+    def close(self) -> None:
+        self.vanish()
+        self._held.close()
+
     def come_back(self) -> None:
         self.listen = socket.create_server(("127.0.0.1", self.port), backlog=64)
         self.start()
@@ -70,7 +79,7 @@ def running(kind: str) -> Iterator[Process]:
     try:
         yield server
     finally:
-        server.vanish()
+        server.close()
 
 
 @pytest.fixture(scope="session")
@@ -323,7 +332,21 @@ async def answer(send: Any, status: int, kind: bytes, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def trickle(receive: Any, send: Any, kind: bytes) -> None:
+    """Send one byte now and then, until nobody listens any more."""
+    await receive()  # the request
+    headers = [(b"content-type", kind)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    gone = asyncio.create_task(receive())
+    while not gone.done():
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await asyncio.wait([gone], timeout=0.1)
+
+
+LONG = b'{"jsonrpc": "2.0", "id": 1, "result": "' + b"x" * (16 * 1024 * 1024) + b'"}'
+
 REPLIES = {
+    "/long": (200, b"application/json", LONG),
     "/html": (200, b"text/html; charset=utf-8", b"<html>Log in to the Wi-Fi</html>"),
     "/text": (200, b"text/plain", b"hello"),
     "/json": (200, b"application/json", b'{"ok": true}'),
@@ -343,6 +366,12 @@ async def odd_app(scope: Any, receive: Any, send: Any) -> None:
     path = scope["path"]
     if path == "/slow":
         await asyncio.Event().wait()
+    elif path == "/trickle":
+        await trickle(receive, send, b"text/html")
+    elif path == "/zipped":
+        headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": gzip.compress(LONG)})
     elif path == "/moved":
         headers = [(b"location", b"https://elsewhere.example/mcp"), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 307, "headers": headers})

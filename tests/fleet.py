@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,22 +17,9 @@ from pathlib import Path
 import httpx2
 
 from .portal_simulator import RunningPortal, running_portal
+from .waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
-
-PATIENCE = 30.0
-"""Seconds anything may take to come up or to go."""
-
-
-def wait_until(what, condition, patience=PATIENCE):
-    """Return the first true value of `condition()`; fail with `what` after `patience` seconds."""
-    deadline = time.monotonic() + patience
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"not in {patience} s: {what}"
-        time.sleep(0.02)  # a poll with a bound, not a guess of how long it takes
 
 
 @dataclass
@@ -90,15 +76,26 @@ class Fleet:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
     def stop(self) -> None:
-        everyone = [*self.workers.values(), *([self.daemon] if self.daemon else [])]
-        for process in everyone:
+        """Stop everybody.
+
+        Raises:
+            AssertionError: Somebody had to be killed, or left something open.
+        """
+        everyone = {**self.workers, **({"cache": self.daemon} if self.daemon else {})}
+        for process in everyone.values():
             process.terminate()
-        for process in everyone:
+        killed = []
+        for name, process in everyone.items():
             try:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+                killed.append(name)
+        logs = self.logs()
+        assert not killed, f"{killed} did not stop in {PATIENCE} s:\n{logs}"
+        # How Python tells of a ResourceWarning in a destructor, where nobody could catch it.
+        assert "Exception ignored" not in logs, logs
 
     def _start(self, name, arguments, stdin) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -146,8 +143,10 @@ def running_fleet(workers: int = 2, *, daemon: bool = True, **settings: str) -> 
                 fleet.wait_worker(name)
             yield fleet
         finally:
-            fleet.stop()
-            shutil.rmtree(folder)
+            try:
+                fleet.stop()
+            finally:
+                shutil.rmtree(folder)
 
 
 def call_body(email="demo@example.com", password="demo", **extra):

@@ -10,6 +10,7 @@ Everything in it is real: supervisord, daemon, workers, HTTP, the portal simulat
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,19 +40,19 @@ READY_WITHIN = 40.0
 STOPPED_WITHIN = 40.0
 
 
+# Below those that the system itself hands out (32768 and up), and for each process its own: a port
+# that nobody has right now is not taken by a parallel test before its server has it.
+BLOCK = 40
+FIRST = 10000 + os.getpid() % 550 * BLOCK
+PORTS = itertools.cycle(range(FIRST, FIRST + BLOCK))
+
+
 def free_port() -> int:
     """Return a port of the loopback address that nobody has right now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def wait_until(true: Callable[[], Any], what: str, within: float = 20.0) -> Any:
-    """Look again and again until `true()` gives something true; return that."""
-    deadline = time.monotonic() + within
-    while not (found := true()):
-        assert time.monotonic() < deadline, f"not within {within:.0f} s: {what}"
-        time.sleep(0.05)
-    return found
+    for port in itertools.islice(PORTS, BLOCK):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("all ports of this process are taken")
 
 
 def clean_environment(**settings: str) -> dict[str, str]:

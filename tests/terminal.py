@@ -155,6 +155,8 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
         "LANG": "C.UTF-8",
         "TERM": "xterm-256color",
         "TZ": "UTC",
+        # A desktop's own keyring would ask the person at the screen.
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
 
     def start(argv: Sequence[str], env: Mapping[str, str] | None = None, **more) -> Terminal:

@@ -7,7 +7,6 @@ import itertools
 import pytest
 
 from server.cache import holds as holds_module
-from server.cache import limits, wire
 from server.cache.answers import Answers
 from server.cache.engine import Engine, Limits
 from server.cache.holds import Holds
@@ -709,11 +708,3 @@ class TestHolds:
     def test_a_snapshot_cannot_make_one_that_lasts_longer_than_any(self, holds, clock):
         holds.restore([holds_module.Hold(key(1), account(1), b"t" * 16, 1e9)], 0.0)
         assert holds.hold(key(1), account(1), 1.0) == Held(HOLD_MAX)
-
-
-def test_the_engine_and_the_wire_have_the_same_limits():
-    assert limits.ANSWER_MAX_BYTES == wire.MAX_ANSWER_BYTES
-    assert limits.HOLD_MAX == wire.MAX_HOLD_SECONDS
-    assert limits.VALUE_MAX_BYTES == wire.MAX_VALUE_BYTES
-    assert limits.TTL_MAX == wire.MAX_SECONDS
-    assert limits.KEY_BYTES == wire.KEY_BYTES

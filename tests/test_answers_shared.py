@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from server.cache import wire
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
+from server.cache.limits import ANSWER_MAX_BYTES
 from server.cache.outcomes import BUSY, EXPIRED, Held, Hit, Lease, Note, Unavailable
 from server.errors import CacheUnavailable, LocalProtocolError
 from server.store import AnswerStore, HoldStore, SessionStore
@@ -27,7 +27,7 @@ from .cache_process import PATIENCE, run_folder, running_cache
 ACCOUNT = b"a" * 32
 VALUE = b"a sealed answer"
 SOURCE = "192.0.2.1"
-LONG = bytes(wire.MAX_ANSWER_BYTES)
+LONG = bytes(ANSWER_MAX_BYTES)
 
 
 @pytest.fixture
@@ -376,12 +376,25 @@ async def test_a_hold_outlives_even_a_crash_of_the_daemon(folder, connect):
     key = new_key()
     with running_cache(folder) as own:
         lease = await bounded(connect(own.path).hold(key, ACCOUNT, 300.0))
-        await until("it is written down", own.snapshot.exists)
+        await until("it is written down", lambda: key in own.snapshot.read_bytes())
         own.kill()
     with running_cache(folder) as own:
         one = connect(own.path)
         assert isinstance(await bounded(one.hold(key, ACCOUNT, 300.0)), Held)
         assert await bounded(one.unhold(key, lease.token))
+
+
+async def test_a_hold_that_was_ended_does_not_come_back_with_a_crash(folder, connect):
+    key = new_key()
+    with running_cache(folder) as own:
+        one = connect(own.path)
+        lease = await bounded(one.hold(key, ACCOUNT, 300.0))
+        await until("it is written down", lambda: key in own.snapshot.read_bytes())
+        assert await bounded(one.unhold(key, lease.token))
+        await until("its end is written down", lambda: key not in own.snapshot.read_bytes())
+        own.kill()
+    with running_cache(folder) as own:
+        assert isinstance(await bounded(connect(own.path).hold(key, ACCOUNT, 300.0)), Lease)
 
 
 async def test_notes_outlive_a_restart_and_answers_do_not(folder, connect):

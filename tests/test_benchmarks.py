@@ -195,3 +195,22 @@ def test_the_list_names_every_part():
     )
     names = [line.split()[0] for line in done.stdout.splitlines()]
     assert names == [part.name for part in PARTS]
+
+
+def test_without_the_development_packages_it_says_how_to_install_them():
+    code = (
+        "import runpy, sys; sys.modules['psutil'] = None; "
+        "runpy.run_module('benchmarks', run_name='__main__')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("benchmarks: psutil is not installed for ")
+    assert "./start_server.sh --setup --dev" in ended.stderr
+    assert ended.stderr.count("\n") == 1

@@ -17,6 +17,7 @@ import pytest
 from server.cache import channel, client, wire
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
+from server.cache.limits import RETRY_AFTER_MAX
 from server.cache.outcomes import REJECTED, Hit, Lease, Rejected, Unavailable
 from server.errors import CacheUnavailable, LocalProtocolError
 
@@ -179,7 +180,7 @@ async def test_failures_reach_those_who_wait(cache, connect):
     waiting = asking(other.acquire(key, account, SOURCE))
     await until("it waits", lambda: stats(cache.path)["waiting"] == 1)
     assert await bounded(one.fail(key, lease.token, "tls", 1e12))
-    assert await bounded(waiting) == Unavailable("tls", wire.MAX_SECONDS)
+    assert await bounded(waiting) == Unavailable("tls", RETRY_AFTER_MAX)
     lease = await bounded(one.acquire(key, account, SOURCE))
     assert await bounded(one.fail(key, lease.token, REJECTED, 0))
     assert await bounded(other.acquire(key, account, SOURCE)) == Rejected()
@@ -208,10 +209,9 @@ async def test_two_hundred_callers_of_one_key_make_one_login(cache, connect):
 
 
 async def test_ping_names_the_daemon(cache, connect):
-    version, pid, flushes = await bounded(connect(cache.path).ping())
+    version, pid = await bounded(connect(cache.path).ping())
     assert version
     assert pid == cache.pid
-    assert isinstance(flushes, int)
 
 
 async def test_wrong_arguments_are_the_callers_fault_and_cost_no_connection(cache, connect):
@@ -239,6 +239,52 @@ async def test_a_flush_is_passed_on(connect):
     assert flushed == [ACCOUNT, None]
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        (None, (b"o" * 16, 0), []),
+        (None, (b"o" * 16, 3), [None]),
+        ((b"o" * 16, 3), (b"o" * 16, 3), []),
+        ((b"o" * 16, 3), (b"o" * 16, 4), [None]),
+        ((b"o" * 16, 0), (b"p" * 16, 0), [None]),
+    ],
+)
+async def test_a_flush_that_may_have_been_missed_is_told_before_anything_else(
+    puppet, connect, first, then, told
+):
+    flushed: list[bytes | None] = []
+    one = connect(puppet.path, on_flushed=flushed.append)
+
+    async def find(epoch: tuple[bytes, int]) -> list[bytes | None]:
+        found = asking(one.find(KEY))
+        request = await puppet.heard()
+        puppet.say(wire.Notice("epoch", epoch), wire.Reply(request.id, "missing"))
+        await bounded(found)
+        return flushed
+
+    if first is not None:
+        await find(first)
+        flushed.clear()
+        puppet.hang_up()
+        await until("it has noticed", lambda: one._channel is None)
+    assert await find(then) == told
+
+
+async def test_a_flush_that_was_told_is_not_told_again_after_a_restart(folder, connect):
+    flushed: list[bytes | None] = []
+    with running_cache(folder) as own:
+        one = connect(own.path, on_flushed=flushed.append)
+        await store(one)
+        with BlockingClient(own.path, PATIENCE) as tool:
+            tool.call("flush", "account", ACCOUNT)
+        await until("it is told", lambda: flushed == [ACCOUNT])
+        own.stop()
+    with running_cache(folder):
+        await until("it has noticed", lambda: one._channel is None)
+        assert await bounded(one.peek(KEY)) is None
+    assert flushed == [ACCOUNT]
+
+
 async def test_closing_gives_back_the_lease(cache, connect):
     one, other = connect(cache.path), connect(cache.path)
     key = os.urandom(32)
@@ -252,6 +298,21 @@ async def test_closing_gives_back_the_lease(cache, connect):
     with pytest.raises(CacheUnavailable, match="stops"):
         await bounded(one.ping())
     await bounded(one.aclose())
+
+
+async def test_a_lease_given_back_goes_to_the_next_and_may_be_given_back_again(cache, connect):
+    one, other = connect(cache.path), connect(cache.path)
+    key = os.urandom(32)
+    one.release(key, b"t" * 16)  # not connected: nothing to give back
+    lease = await bounded(one.acquire(key, ACCOUNT, SOURCE))
+    waiting = asking(other.acquire(key, ACCOUNT, SOURCE))
+    await until("it waits", lambda: stats(cache.path)["waiting"] == 1)
+    one.release(key, lease.token)
+    next_lease = await bounded(waiting)
+    assert isinstance(next_lease, Lease)
+    one.release(key, lease.token)
+    assert not await bounded(one.fulfil(key, lease.token, VALUE, 1000))
+    assert await bounded(other.fulfil(key, next_lease.token, VALUE, 1000))
 
 
 # Nobody gets another's answer.
@@ -322,7 +383,7 @@ async def test_a_caller_who_gives_up_waiting_withdraws(puppet, connect):
     asked = await puppet.heard()
     puppet.say(wire.Reply(asked.id, "waiting"))
     fence = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
+    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
     await bounded(fence)
     task.cancel()
     withdrawn = await puppet.heard()
@@ -333,8 +394,8 @@ async def test_a_caller_who_gives_up_waiting_withdraws(puppet, connect):
     assert (again.verb, again.args) == ("cancel", (asked.id,))
     puppet.say(wire.Reply(again.id, "ok"))
     ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
-    assert await bounded(ping) == ("1", 2, 0)
+    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
+    assert await bounded(ping) == ("1", 2)
     assert one._channel is not None
     assert not one._channel._calls
     assert puppet.connections == 1
@@ -396,8 +457,8 @@ async def test_an_answer_nobody_asked_for_ends_the_connection(puppet, connect, a
     # A new connection knows nothing of the old one.
     ping = asking(one.ping())
     asked = await puppet.heard()
-    puppet.say(wire.Reply(asked.id, "ok", ("1", 2, 0)))
-    assert await bounded(ping) == ("1", 2, 0)
+    puppet.say(wire.Reply(asked.id, "ok", ("1", 2)))
+    assert await bounded(ping) == ("1", 2)
     assert (one.generation, puppet.connections) == (2, 2)
 
 
@@ -525,8 +586,8 @@ async def test_a_daemon_that_stays_silent_costs_the_connection(puppet, connect, 
     ping = asking(one.ping())
     # Two together at first; then one at a time.
     assert [(await puppet.heard()).id for _ in range(4)] == [1, 2, 3, 1]
-    puppet.say(wire.Reply(1, "ok", ("1", 2, 0)))
-    assert await bounded(ping) == ("1", 2, 0)
+    puppet.say(wire.Reply(1, "ok", ("1", 2)))
+    assert await bounded(ping) == ("1", 2)
     assert (one.generation, puppet.connections) == (2, 2)
 
 
@@ -536,14 +597,14 @@ async def test_one_unanswered_call_among_answered_ones_is_not_a_hung_daemon(pupp
     await puppet.heard()
     while not forgotten.done():
         ping = asking(one.ping())
-        puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
-        assert await bounded(ping) == ("1", 2, 0)
+        puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
+        assert await bounded(ping) == ("1", 2)
         await asyncio.sleep(0.01)
     with pytest.raises(CacheUnavailable, match="in time"):
         await forgotten
     ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
-    assert await bounded(ping) == ("1", 2, 0)
+    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
+    assert await bounded(ping) == ("1", 2)
 
 
 async def test_an_answer_after_its_time_is_nobodys_and_harms_nobody(puppet, connect):
@@ -555,8 +616,8 @@ async def test_an_answer_after_its_time_is_nobodys_and_harms_nobody(puppet, conn
     puppet.say(wire.Reply(asked.id, "hit", (VALUE, 5)), wire.Reply(withdrawn.id, "ok"))
     await until("it was heard", lambda: not one._suspect)
     ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
-    assert await bounded(ping) == ("1", 2, 0)
+    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
+    assert await bounded(ping) == ("1", 2)
     assert one.generation == 1
 
 
@@ -575,8 +636,8 @@ async def test_who_waits_for_a_login_may_wait_longer_but_not_for_ever(puppet, co
     assert (withdrawn.verb, withdrawn.args) == ("cancel", (asked.id,))
     # The daemon has spoken; it does not count as hung.
     ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2, 0)))
-    assert await bounded(ping) == ("1", 2, 0)
+    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
+    assert await bounded(ping) == ("1", 2)
 
 
 async def test_a_caller_who_gives_up_connecting_does_not_take_it_from_the_others(cache, connect):
@@ -634,8 +695,8 @@ async def test_ids_go_round_without_meeting_one_in_use(puppet, connect, monkeypa
     for _ in range(4):
         ping = asking(one.ping())
         numbers.append((await puppet.heard()).id)
-        puppet.say(wire.Reply(numbers[-1], "ok", ("1", 2, 0)))
+        puppet.say(wire.Reply(numbers[-1], "ok", ("1", 2)))
         await bounded(ping)
     assert numbers == [2, 3, 2, 3]
-    puppet.say(wire.Reply(1, "ok", ("held", 2, 0)))
-    assert await bounded(held) == ("held", 2, 0)
+    puppet.say(wire.Reply(1, "ok", ("held", 2)))
+    assert await bounded(held) == ("held", 2)

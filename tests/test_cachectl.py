@@ -372,7 +372,8 @@ def test_who_wants_no_colour_gets_none(filled, terminal, env):
 
 def test_watch_shows_rates_outlives_a_restart_and_ends_quietly(fresh, terminal):
     screen = terminal([*CACHECTL, "stats", "--watch", "0.1"], fresh.env)
-    screen.expect("hits -   misses -")
+    # Looked for in all that came: on the screen it stands for a tenth of a second.
+    screen.until(lambda: b"hits -   misses -" in screen.raw, "no rates at first")
     screen.expect("hits 0.0/s")
     fresh.log_in(JANA, hits=4)
     screen.until(lambda: re.search(r"^hits +4 ", screen.text, re.MULTILINE), "4 hits")

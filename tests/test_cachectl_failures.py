@@ -198,6 +198,21 @@ def test_another_program_behind_the_socket_is_told_apart(capsys, run_dir, reply)
     assert "does not speak this version of the cache protocol" in words
 
 
+@pytest.mark.parametrize("fields", [("many", []), (["a"], {}), (None, None), (True, 1)])
+@pytest.mark.parametrize("argv", COMMANDS, ids=" ".join)
+def test_answers_of_other_types_are_another_programs(capsys, run_dir, argv, fields):
+    with listening(run_dir / "cache.sock", answering("ok", *fields)):
+        words = complaint(capsys, argv, 3)
+    assert "does not speak this version of the cache protocol" in words
+
+
+@pytest.mark.parametrize("rows", [[1], 1, {}])
+@pytest.mark.parametrize("argv", [["sessions"], ["lockouts"]], ids=" ".join)
+def test_rows_that_are_none_are_another_programs(capsys, run_dir, argv, rows):
+    with listening(run_dir / "cache.sock", answering("ok", 5, rows)):
+        assert "does not speak this version" in complaint(capsys, argv, 3)
+
+
 def test_a_refusal_by_the_daemon_is_exit_code_1(capsys, run_dir):
     with listening(run_dir / "cache.sock", answering("error", "overload", "too many \x1b[2J")):
         words = complaint(capsys, ["stats"], 1)

@@ -313,3 +313,24 @@ def test_nothing_to_list_is_said_in_words():
 )
 def test_a_flush_says_how_many_went(what, account, dropped, line):
     assert plain(render.flush_report(what, account, *dropped).blocks) == f"{line}\n"
+
+
+@pytest.mark.parametrize("width", [79, 40, 24])
+def test_no_number_is_cut_however_narrow_the_terminal_is(width):
+    numbers = dict.fromkeys(render.STATS_KEYS, 123456) | {"[/x]": 7}
+    numbers["requests"] = {"acquire": {"total": 123456, "p50_us": 12.5, "p99_us": 98765.4}}
+    session = {"account": b"abcdef", "age": 43380, "expires_in": 43380, "idle": 43380}
+    session |= {"hits": 1234567, "bytes": 2355}
+    lock = {"account": b"abcdef", "source": "192.0.2.7", "failures": 1234567, "retry_after": 2355}
+    for report, parts in (
+        (render.stats_report(numbers), ("123,456", "98.8 ms", "[/x]")),
+        (render.sessions_report(1, [session]), ("1,234,567", "2.3 KiB", "616263646566")),
+        (render.lockouts_report(1, [lock]), ("1,234,567", "192.0.2.7")),
+    ):
+        file = io.StringIO()
+        Console(file=file, width=width, highlight=False).print(Drawing(report.blocks))
+        lines = file.getvalue().splitlines()
+        assert max(len(line.rstrip()) for line in lines) <= width
+        assert "\u2026" not in file.getvalue()
+        for part in parts:
+            assert any(part in line for line in lines), part

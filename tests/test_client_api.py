@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from client.api import Endpoint
+from client.api import Endpoint, _run
+from client.doctor import network
+from client.doctor.visit import Visit
 from client.failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
 
 pytest_plugins = ("tests.client_servers",)
@@ -63,6 +70,9 @@ def test_a_tool_that_went_away_meanwhile_is_told(mcp_server):
         ("/json", "not_mcp_json"),
         ("/garbage", "not_mcp_json"),
         ("/strange", "garbage"),
+        ("/trickle", "html"),
+        ("/long", "too_long"),
+        ("/zipped", "compressed"),
         ("/no", "refused_by_server"),
         ("/moved", "refused_by_server"),
     ],
@@ -105,10 +115,52 @@ def test_a_host_that_does_not_exist_is_told():
     assert caught.value.kind == "dns"
 
 
+def test_a_resolver_that_says_nothing_is_not_waited_for(monkeypatch):
+    answered = threading.Event()
+
+    def slow(*_args, **_more):
+        answered.wait(PATIENCE)
+        raise socket.gaierror(socket.EAI_AGAIN, "nobody answers")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    started = time.monotonic()
+    with pytest.raises(Unreachable) as caught:
+        endpoint("http://slow.example/mcp", timeout=0.3).catalogue()
+    took = time.monotonic() - started
+    answered.set()
+    assert caught.value.kind in {"timeout", "connect_timeout"}
+    assert took < PATIENCE / 2
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_a_second_ctrl_c_in_the_middle_of_cleaning_up_is_still_one(stop):
+    async def interrupted():
+        inner = BaseExceptionGroup("by a task group", [stop()])
+        raise BaseExceptionGroup("by another", [ValueError(), inner])
+
+    with pytest.raises(stop):
+        _run(interrupted)
+
+
 def test_encryption_where_there_is_none_is_told(mcp_server):
     with pytest.raises(Unreachable, match="http:// instead") as caught:
         endpoint(mcp_server.url.replace("http:", "https:")).catalogue()
     assert caught.value.kind == "tls"
+
+
+@pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EHOSTUNREACH])
+def test_a_network_without_a_way_there_is_not_told_as_refused(monkeypatch, number):
+    def connect(*_args, **_more):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    with pytest.raises(Unreachable, match="no way from here") as caught:
+        endpoint("http://[2001:db8::1]/mcp").catalogue()
+    assert caught.value.kind == "no_way"
+    nobody: Any = None
+    place = Visit(nobody, "http://[2001:db8::1]/mcp", 5, Path("/nowhere"), nobody)
+    place.addresses = ("2001:db8::1",)
+    assert network.connection(place).kind == "no_way"
 
 
 def test_a_proxy_is_never_asked_for_this_very_machine(mcp_server, monkeypatch, closed_port):

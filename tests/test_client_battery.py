@@ -6,33 +6,24 @@ import csv
 import io
 import json
 import re
+import signal
 import sys
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from rich.console import Console
 
 from client.__main__ import main
-from client.battery import live, notices, past, words
+from client.battery import live, notices, past, watch, words
 from client.exit_codes import ExitCode
 from client.failures import ToolFailure, UsageFailure
 from client.login import Login
 
 from . import client_battery as box
 from .client_keyring import environment
+from .drawing import drawn
 
 pytest_plugins = ("tests.client_servers", "tests.terminal")
-
-
-def drawn(view, *, width=80, colour=False):
-    file = io.StringIO()
-    Console(
-        file=file, width=width, force_terminal=colour, markup=False, emoji=False, highlight=False
-    ).print(view)
-    lines = [line.rstrip() for line in file.getvalue().splitlines()]
-    assert max(map(len, lines)) <= width or colour
-    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("framed", [True, False])
@@ -56,6 +47,20 @@ def test_the_dashboard_shows_flows_charge_and_the_day(framed):
         assert part in text, part
     assert text.isascii() is not framed
     assert len(text.splitlines()) <= 24
+
+
+@pytest.mark.parametrize("width", [69, 40, 30])
+def test_no_number_is_cut_however_narrow_the_terminal_is(width):
+    huge = box.live() | {"grid": {"power_w": 10**11, "flow": "importing"}}
+    text = drawn(live.dashboard(huge, now=box.NOW, framed=True), width=width)
+    flat = " ".join(re.sub("[\u2502\n ]+", " ", text).split())
+    for part in ("2450 W", "100000000000 W", "72 %", "5.30 kWh", "12.34 kWh", "2.87 kWh to full"):
+        assert part in flat, part
+    powers = box.past(*range(0, 90000, 1000))
+    text = drawn(past.page(powers, None, zone=UTC, width=width, framed=True), width=width)
+    for part in ("string_1_power_w", "89000.0 W", "300.0 V"):
+        assert part in text, part
+    assert "\u2026" not in flat + text
 
 
 @pytest.mark.parametrize("number", ["1[/x]", "[link=http://evil]2210[/link]", "[red]2[/]"])
@@ -105,6 +110,39 @@ def test_a_result_that_lacks_everything_is_still_shown():
     assert "no notifications" in drawn(notices.page({}, zone=UTC, framed=True))
     with pytest.raises(ToolFailure):
         past.as_csv({})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -(10**400), True, "7", [7]])
+def test_what_is_no_reading_is_not_known(value):
+    readings = {
+        "age_s": value,
+        "solar": {"power_w": value},
+        "battery": {"state_of_charge_percent": value},
+    }
+    text = drawn(live.dashboard(readings, now=box.NOW, framed=False))
+    assert re.search(r"^Solar +- +-", text, re.MULTILINE)
+    assert "Charge   -" in text
+    assert "age unknown" in text
+
+
+@pytest.mark.parametrize(
+    "odd", [{"warnings": 5}, {"solar": {"strings": 5}}, {"unknown": "x"}, {"solar": 5}]
+)
+def test_what_is_no_list_is_an_empty_one(odd):
+    assert "Box -" in drawn(live.dashboard(odd, now=box.NOW, framed=True))
+
+
+def test_a_time_after_the_year_9999_is_not_known():
+    assert words.moment("9999-12-31T23:59:59-05:00", UTC) is None
+    assert "at -," in drawn(
+        live.dashboard({"measured_at": "9999-12-31T23:59:59-05:00"}, now=box.NOW, framed=False)
+    )
+
+
+def test_a_quantity_without_its_unit_and_a_series_without_times_are_shown():
+    values = {"quantities": [{"name": "power_w", "mean": [1]}], "times": 5}
+    assert "power_w, -" in drawn(past.page(values, None, zone=UTC, width=80, framed=False))
+    assert past.as_csv(values) == "time,power_w\r\n"
 
 
 @pytest.mark.parametrize("framed", [True, False])
@@ -331,6 +369,32 @@ def test_notifications_of_an_empty_list_say_so(client):
     assert "! The portal's list of notifications is empty" in out
 
 
+@pytest.mark.parametrize(
+    ("argv", "values"),
+    [
+        (["live", "--json"], {"solar": {"power_w": float("nan")}}),
+        (["notifications"], {"warnings": 5}),
+        (["notifications"], {"notifications": [7]}),
+        (["history", "solar", "--from", "2026-11-20"], {"quantities": [{"unit": "W"}]}),
+        (
+            ["history", "solar", "--from", "2026-11-20"],
+            {"quantities": [{"name": "power_w", "mean": 7}], "times": ["2026-11-20T00:00:00Z"]},
+        ),
+        (
+            ["history", "solar", "--from", "2026-11-20", "--csv", "-"],
+            {"quantities": [{"name": "power_w", "mean": 7}], "times": ["2026-11-20T00:00:00Z"]},
+        ),
+    ],
+)
+def test_an_answer_of_another_form_is_the_servers_fault(client, monkeypatch, argv, values):
+    for name in ("looked", "asked"):
+        monkeypatch.setattr(f"client.battery.command.{name}", lambda *_args: values)
+    code, out, err = client(*argv)
+    assert code == ExitCode.TOOL
+    assert "does not have the form" in out + err
+    assert "NaN" not in out
+
+
 def test_another_server_has_no_such_tool(client, mcp_server, capsys):
     code = main(["live", "--url", mcp_server.url])
     assert code == ExitCode.NOT_MCP
@@ -343,8 +407,8 @@ def screen(terminal, tmp_path, box_server):
     ring = tmp_path / "keyring.json"
     ring.write_text(json.dumps({f"oig-client {box_server.url}": Login("a@b.cz", "pw").packed()}))
 
-    def start(*argv, **more):
-        env = environment("InFile", ring) | {"OIG_MCP_URL": box_server.url}
+    def start(*argv, env=None, **more):
+        env = environment("InFile", ring) | {"OIG_MCP_URL": box_server.url} | (env or {})
         return terminal([sys.executable, "-m", "client", *argv], env, **more)
 
     return start
@@ -365,6 +429,70 @@ def test_watching_draws_in_place_until_ctrl_c(screen):
     assert watched.wait() == ExitCode.OK
     assert "Traceback" not in watched.text
     assert not watched.screen.cursor.hidden
+
+
+BUSY = "OIG Cloud answered 503: it is overloaded. Try again in a minute."
+REJECTED = "OIG Cloud rejected this e-mail and password."
+
+
+@pytest.fixture
+def watched(client, monkeypatch):
+    """Watch what is looked at in turn, until somebody presses Ctrl-C."""
+
+    def run(*looks):
+        waiting = iter([*looks, KeyboardInterrupt()])
+
+        def looked(_session, _options):
+            found = next(waiting)
+            if isinstance(found, BaseException):
+                raise found
+            return found
+
+        monkeypatch.setattr(watch, "looked", looked)
+        monkeypatch.setattr("client.battery.watch.time.sleep", lambda _seconds: None)
+        return client("live", "--watch", "1")
+
+    return run
+
+
+def test_watching_goes_on_after_what_passes(watched):
+    code, out, err = watched(box.live(), ToolFailure(BUSY), ToolFailure(BUSY), box.live())
+    assert code == ExitCode.OK
+    assert out.count(f"Box {box.ID}") == 2
+    assert err.count(BUSY) == 2
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [ToolFailure(BUSY)],
+        [box.live(), ToolFailure(REJECTED)],
+        [box.live(), ToolFailure("This account may not use this server.")],
+        [box.live(), ToolFailure("Wrong arguments for get_live_data: `box_id` ...")],
+    ],
+    ids=["at first", "rejected", "denied", "usage"],
+)
+def test_watching_ends_where_only_the_person_can_mend_it(watched, looks):
+    code, _, err = watched(*looks)
+    assert code == ExitCode.TOOL
+    assert looks[-1].message in err
+
+
+def test_a_watch_that_is_terminated_gives_the_cursor_back(screen):
+    watched = screen("live", "--watch", "1")
+    watched.expect("Box 2206237016")
+    watched.process.terminate()
+    assert watched.wait() == 128 + signal.SIGTERM
+    assert "Traceback" not in watched.text
+    assert not watched.screen.cursor.hidden
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_one_drawing_after_the_other(screen):
+    watched = screen("live", "--watch", "1", env={"TERM": "dumb"})
+    watched.until(lambda: watched.raw.count(b"Box 2206237016") > 1, "two drawings")
+    watched.send("\x03")
+    assert watched.wait() == ExitCode.OK
+    assert b"\x1b" not in watched.raw
 
 
 @pytest.mark.parametrize("columns", [60, 80])

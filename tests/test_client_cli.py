@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -21,6 +22,12 @@ pytest_plugins = ("tests.client_servers",)
 ROOT = Path(__file__).parent.parent
 PATIENCE = 20
 SECRET = "hunter2"
+PLAIN = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    # A desktop's own keyring would ask the person at the screen.
+    "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+}
 
 
 @pytest.fixture
@@ -52,7 +59,7 @@ def program(*argv, env=None, stdout=subprocess.PIPE):
     return subprocess.run(
         [sys.executable, "-m", "client", *argv],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"} | (env or {}),
+        env=PLAIN | (env or {}),
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
@@ -307,6 +314,71 @@ def test_colour_is_for_terminals_unless_forced(mcp_server):
     assert "\x1b" not in program(*argv).stdout
 
 
+@pytest.mark.parametrize("command", ["tools", "doctor"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "socks://127.0.0.1:1080"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1080"),
+        ("SSL_CERT_FILE", "/nowhere/root.pem"),
+        ("SSL_CERT_FILE", __file__),
+    ],
+)
+def test_a_mistake_in_the_environment_is_no_bug_of_ours(client, command, name, value):
+    if value.startswith("socks5:") and importlib.util.find_spec("socksio"):
+        pytest.skip("SOCKS works here")
+    code, _, err = client(command, "--url", "http://battery.example/mcp", **{name: value})
+    assert code == ExitCode.USAGE
+    assert name in err
+
+
+@pytest.mark.parametrize("argv", [["config", "cursor"], ["apply", "plan_x"]])
+def test_without_a_home_the_client_says_what_to_set(client, monkeypatch, argv):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    code, _, err = client(*argv)
+    assert code == ExitCode.USAGE
+    assert "Set HOME" in err
+
+
+FULL_DISK = "oig-client: input or output failed: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("streams", "code", "err"),
+    [
+        ("2>&-", ExitCode.UNREACHABLE, ""),
+        (">&-", ExitCode.UNREACHABLE, ""),
+        ("<&-", ExitCode.UNREACHABLE, ""),
+        ("<&- >&- 2>&-", ExitCode.UNREACHABLE, ""),
+        (">/dev/full", ExitCode.TOOL, FULL_DISK),
+    ],
+)
+def test_streams_that_are_closed_or_full_do_no_harm(closed_port, streams, code, err):
+    line = f'exec "$@" --json tools --url http://127.0.0.1:{closed_port}/mcp {streams}'
+    found = subprocess.run(
+        ["sh", "-c", line, "sh", sys.executable, "-m", "client"],
+        cwd=ROOT,
+        env=PLAIN,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (found.returncode, found.stderr) == (code, err)
+
+
+def test_bytes_that_are_no_text_are_a_line_like_any_other(client, mcp_server):
+    stdin = io.TextIOWrapper(io.BytesIO(b"add a=1 b=\xff\nadd a=1 b=2\n"), "utf-8", "strict")
+    code, out, err = client("shell", "--url", mcp_server.url, stdin=stdin)
+    assert (code, out) == (ExitCode.USAGE, "3\n")
+    assert "b must be an integer" in err
+
+
 def test_a_reader_that_leaves_is_no_reason_to_complain():
     reader, writer = os.pipe()
     os.close(reader)
@@ -321,7 +393,7 @@ def test_ctrl_c_is_quiet_and_json_stays_one_object(mcp_server):
     process = subprocess.Popen(
         [sys.executable, "-m", "client", "call", "sleep", "--json", "-v", "--url", mcp_server.url],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+        env=PLAIN,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
 from client.__main__ import main
 from client.address import DEFAULT_URL
@@ -24,6 +23,7 @@ from client.login import Login
 from client.options import parse
 
 from .client_keyring import environment
+from .drawing import drawn
 from .fleet import running_fleet
 from .portal_simulator import DEMO_BOX
 
@@ -57,16 +57,6 @@ REPORT = {
     "can_be_undone": True,
     "message": "The box shows the change.",
 }
-
-
-def drawn(view, *, colour=False):
-    file = io.StringIO()
-    Console(
-        file=file, width=80, force_terminal=colour, markup=False, emoji=False, highlight=False
-    ).print(view)
-    lines = [line.rstrip() for line in file.getvalue().splitlines()]
-    assert max(map(len, lines)) <= 80 or colour
-    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("framed", [True, False])
@@ -333,8 +323,8 @@ def test_an_outcome_that_is_not_clear_is_no_success_and_not_repeated(client, fle
 def test_a_lost_answer_says_how_to_look_and_is_not_sent_again(client, fleet):
     plan = planned(client, "--mode", "home_2")
     before = len(fleet.portal.writes())
-    fleet.portal.fault("slow", endpoint="writes", latency=3)
-    argv = ["apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--timeout", "1.5"]
+    fleet.portal.fault("slow", endpoint="writes", latency=8)
+    argv = ["apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--timeout", "4"]
     code, _, err = client(*argv)
     assert code == ExitCode.UNREACHABLE
     assert "not sent again" in err

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from client.__main__ import main
+from client.connecting import connecting
 from client.doctor import eyes, http, network
 from client.doctor.finding import Mark
 from client.doctor.visit import Reply, Visit
@@ -153,6 +155,13 @@ def test_something_else_at_the_address_is_told_with_its_cure(doctor, odd_server,
     assert (code, report["first_wrong"]) == (ExitCode.NOT_MCP, step)
 
 
+def test_an_answer_that_never_comes_to_its_end_is_not_waited_for(doctor, odd_server):
+    code, report = doctor(odd_server.url.replace("/mcp", "/trickle"), "--timeout", "1")
+    assert (code, report["first_wrong"]) == (ExitCode.UNREACHABLE, "host")
+    assert report["steps"][-1]["kind"] == "timeout"
+    assert report["steps"][-1]["milliseconds"] < 10_000
+
+
 def test_a_server_of_before_is_greeted_in_the_older_way(doctor, old_server):
     _, report = doctor(old_server.url)
     assert status(report)["protocol"] == "warning"
@@ -226,6 +235,21 @@ def test_a_certificate_is_judged(tmp_path, monkeypatch, host, days, trusted, mar
     assert words in found.text
 
 
+def test_a_certificate_of_ones_own_is_trusted_on_this_machine_too(tmp_path, monkeypatch):
+    root = Certified.root()
+    (tmp_path / "root.pem").write_bytes(root.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    with tls(root.server("localhost"), tmp_path) as port:
+        url = f"https://localhost:{port}/mcp"
+        # Hands are shaken; what comes after does not matter here.
+        with (
+            connecting(httpx2.Client, url, timeout=20) as client,
+            pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)),
+        ):
+            client.get(url)
+
+
 def visit(url, **more):
     nobody: Any = None  # these steps ask no server
     return Visit(nobody, url, 5.0, Path("/nowhere/config.json"), nobody, **more)
@@ -251,6 +275,13 @@ def test_clocks_are_compared(seconds, mark):
         assert (
             "ahead of" in found.text if seconds > 60 else "behind" in found.text or mark is Mark.OK
         )
+
+
+@pytest.mark.parametrize("body", ['{"error": null}', '{"error": 405}', "[]", "no"])
+def test_another_servers_405_is_only_doubtful(body):
+    now = datetime.now(UTC)
+    found = http.endpoint(visit("http://localhost/mcp", reply=Reply(405, "", body, None, now)))
+    assert (found.mark, found.kind) == (Mark.WARNING, "other_405")
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,14 @@ def test_a_spinner_turns_on_stderr_and_ctrl_c_ends_it_quietly(terminal, mcp_serv
     assert (tmp_path / "stdout").read_bytes() == b""
 
 
+def test_nothing_is_asked_where_nobody_sees_the_question(terminal, mcp_server, tmp_path):
+    told = tmp_path / "stderr"
+    line = f'exec "$@" call add a=1 --url {mcp_server.url} 2>{told}'
+    screen = terminal(["sh", "-c", line, "sh", *CLIENT])
+    assert screen.wait() == 2
+    assert "add needs b" in told.read_text()
+
+
 def test_ctrl_c_at_the_password_gives_the_terminal_back(terminal, mcp_server):
     screen = terminal([*CLIENT, "check-auth", "--email", "a", "--url", mcp_server.url])
     screen.expect_hidden("password")

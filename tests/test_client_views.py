@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import io
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from rich.console import Console
 
 from client import views
 from client.catalogue import Catalogue, Result, Server, Tool
 from client.failures import Unreachable
+
+from .drawing import drawn
 
 NOW = datetime(2026, 11, 22, 8, 0, 40, tzinfo=UTC)
 PRAGUE = timezone(timedelta(hours=1), "CET")
@@ -37,16 +37,6 @@ AUTH = {
     "session_id_preview": "abcd...wxyz",
     "expires_at": "2026-11-22T20:00:00Z",
 }
-
-
-def drawn(view, width=80):
-    file = io.StringIO()
-    Console(
-        file=file, width=width, markup=False, emoji=False, highlight=False, force_terminal=False
-    ).print(view)
-    lines = file.getvalue().splitlines()
-    assert max(map(len, lines), default=0) <= width
-    return "\n".join(line.rstrip() for line in lines)
 
 
 @pytest.mark.parametrize("framed", [True, False])

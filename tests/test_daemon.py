@@ -25,6 +25,7 @@ from server.cache import daemon, snapshot, wire
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.engine import Engine, Limits
 from server.cache.keeper import Keeper
+from server.cache.limits import VALUE_MAX_BYTES
 from server.cache.throttle import Policy, Throttle
 from server.errors import CacheUnavailable, RemoteProtocolError
 
@@ -93,6 +94,7 @@ class Wire:
             raise
         self.reader = wire.FrameReader(wire.MAX_REPLY_BYTES)
         self.messages: list[wire.Reply | wire.Notice] = []
+        self.epochs: list[wire.Notice] = []
 
     def __enter__(self):
         return self
@@ -113,7 +115,12 @@ class Wire:
                 data = b""
             if not data:
                 return None
-            self.messages += [wire.decode_reply(bytes(frame)) for frame in self.reader.feed(data)]
+            for frame in self.reader.feed(data):
+                message = wire.decode_reply(bytes(frame))
+                if isinstance(message, wire.Notice) and message.name == "epoch":
+                    self.epochs.append(message)
+                else:
+                    self.messages.append(message)
         return self.messages.pop(0)
 
     def ask(self, number: int, verb: str, *args: object) -> wire.Reply | wire.Notice | None:
@@ -266,18 +273,19 @@ def test_a_flush_is_told_to_those_who_acquire_and_to_nobody_else():
         worker.store()
         assert tool.ask(1, "flush", "lockouts", None) == wire.Reply(1, "ok", (0, 0))
         assert tool.ask(2, "flush", "account", ACCOUNT) == wire.Reply(2, "ok", (1, 0))
-        assert worker.hear() == wire.Notice("flushed", (ACCOUNT,))
+        assert worker.hear() == wire.Notice("flushed", (ACCOUNT, 1))
         assert tool.ask(3, "flush", "all", None) == wire.Reply(3, "ok", (0, 0))
-        assert worker.hear() == wire.Notice("flushed", (None,))
+        assert worker.hear() == wire.Notice("flushed", (None, 2))
         assert status(worker.ask(3, "ping")) == "ok"
+        assert [notice.fields[1] for notice in worker.epochs] == [0]
+        assert tool.epochs == []
 
 
 def test_the_control_verbs_answer_as_documented(shared):
     with BlockingClient(shared.path, PATIENCE) as client:
-        version, pid, flushes = client.call("ping")
+        version, pid = client.call("ping")
         assert isinstance(version, str)
         assert pid == shared.pid
-        assert isinstance(flushes, int)
         total, rows = client.call("sessions", 1)
         assert isinstance(total, int)
         for row in rows:
@@ -379,7 +387,7 @@ def test_a_confirmed_flush_has_been_told_even_if_the_daemon_dies_then():
                 tool.hear()
                 cache.kill()
             heard = [worker.hear() for worker in workers]
-            assert heard == [wire.Notice("flushed", (None,))] * 8
+            assert heard == [wire.Notice("flushed", (None, 1))] * 8
 
 
 # What it refuses.
@@ -475,7 +483,7 @@ def test_who_does_not_read_is_cut_off_and_memory_stays_flat(folder):
     with starting_cache(folder, FAST, limits) as cache:
         cache.wait_ready()
         with Wire(cache.path) as good:
-            good.store(KEY, b"v" * wire.MAX_VALUE_BYTES)
+            good.store(KEY, b"v" * VALUE_MAX_BYTES)
             ask = wire.encode(wire.Request(1, "acquire", (KEY, ACCOUNT, SOURCE)))
             before = resident(cache.pid)
             with Wire(cache.path) as slow, Wire(cache.path) as greedy:
@@ -759,7 +767,7 @@ def test_under_load_it_stops_in_time(folder, number):
 
 def test_a_peer_that_does_not_read_cannot_hold_up_the_stop(folder):
     with running_cache(folder, FAST) as cache, Wire(cache.path) as one, Wire(cache.path) as slow:
-        one.store(KEY, b"v" * wire.MAX_VALUE_BYTES)
+        one.store(KEY, b"v" * VALUE_MAX_BYTES)
         slow.socket.sendall(wire.encode(wire.Request(1, "acquire", (KEY, ACCOUNT, SOURCE))) * 50)
         wait_for("it is stuck", lambda: stats(cache.path)["hits_total"] == 50)
         cache.signal(signal.SIGTERM)
@@ -819,7 +827,7 @@ def test_sessions_outlive_a_restart(folder):
         assert cache.stop() == 0
     assert cache.snapshot.stat().st_mode & 0o777 == 0o600
     with running_cache(folder) as cache, Wire(cache.path) as one:
-        assert "1 sessions from the snapshot" in cache.log[0]
+        assert "1 session from the snapshot" in cache.log[0]
         reply = one.acquire(1)
         assert isinstance(reply, wire.Reply)
         assert (reply.status, reply.fields[0]) == ("hit", VALUE)
@@ -912,6 +920,87 @@ async def test_two_snapshots_are_written_one_after_the_other(folder, monkeypatch
     kept = keeper(folder / "snapshot")
     await asyncio.wait_for(asyncio.gather(*[kept.write() for _ in range(5)]), PATIENCE)
     assert most == [1] * 5
+
+
+async def test_a_system_without_a_thread_to_spare_costs_that_snapshot_and_no_other(
+    folder, monkeypatch
+):
+    folder.mkdir()
+    kept = keeper(folder / "snapshot")
+
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        await asyncio.wait_for(kept.write(), PATIENCE)
+    assert (kept.errors, kept.size) == (1, None)
+    await asyncio.wait_for(kept.write(), PATIENCE)
+    assert (kept.errors, kept.size) == (1, (folder / "snapshot").stat().st_size)
+
+
+def engine_with_a_session() -> Engine:
+    engine = Engine(Limits(), Throttle(Policy()))
+    lease = engine.acquire(KEY, ACCOUNT, SOURCE, "worker")
+    assert engine.fulfil(KEY, lease.token, VALUE, 1000.0)
+    return engine
+
+
+async def test_a_flush_that_no_snapshot_shows_yet_is_not_undone_by_a_crash(folder, caplog):
+    folder.mkdir()
+    engine = engine_with_a_session()
+    kept = keeper(folder / "snapshot", engine)
+    assert await kept.begin() == 0
+    engine.flush("sessions")
+    kept.outdate()
+    next_engine = Engine(Limits(), Throttle(Policy()))
+    assert await keeper(folder / "snapshot", next_engine).begin() == 0
+    assert "older than a flush" in caplog.text
+    # Who has copies is told that they may have been flushed; and that only once.
+    assert next_engine.epoch.origin != engine.epoch.origin
+    third_engine = Engine(Limits(), Throttle(Policy()))
+    await keeper(folder / "snapshot", third_engine).begin()
+    assert third_engine.epoch == next_engine.epoch
+
+
+async def test_a_snapshot_written_after_a_flush_is_read_as_ever(folder):
+    folder.mkdir()
+    engine = engine_with_a_session()
+    kept = keeper(folder / "snapshot", engine)
+    engine.flush("account", b"b" * 32)
+    kept.outdate()
+    await kept.write()
+    next_engine = Engine(Limits(), Throttle(Policy()))
+    assert await keeper(folder / "snapshot", next_engine).begin() == 1
+    assert next_engine.epoch == engine.epoch
+    assert [one.name for one in folder.iterdir()] == ["snapshot"]
+
+
+async def test_a_snapshot_begun_before_a_flush_and_ended_after_it_stays_outdated(
+    folder, monkeypatch
+):
+    folder.mkdir()
+    engine = engine_with_a_session()
+    kept = keeper(folder / "snapshot", engine)
+    may_end, write = threading.Event(), snapshot.write
+
+    def slow(path: Path, data: bytes) -> None:
+        may_end.wait(PATIENCE)
+        write(path, data)
+
+    monkeypatch.setattr(snapshot, "write", slow)
+    writing = asyncio.get_running_loop().create_task(kept.write())
+    await asyncio.sleep(0)
+    engine.flush("sessions")
+    kept.outdate()
+    may_end.set()
+    await asyncio.wait_for(writing, PATIENCE)
+    assert await keeper(folder / "snapshot").begin() == 0
+
+
+async def test_a_flush_goes_on_where_no_mark_can_be_made(folder, caplog):
+    keeper(folder / "nowhere" / "snapshot").outdate()
+    assert "A flush is undone if" in caplog.text
 
 
 # What it hides.

@@ -179,6 +179,29 @@ class TestSessions:
         quick.run(1000.0)
         assert quick.engine.next_due() is None
 
+    def test_a_copy_brought_back_is_held_as_if_it_had_just_been_had(self, house):
+        lease = house.lease(1)
+        waits = house.ticket(1)
+        assert house.engine.bring(key(1), lease.token, value(1), 60.0)
+        assert house.settle() == {waits: Hit(value(1), 60.0)}
+        assert house.acquire(1) == Hit(value(1), 60.0)
+
+    def test_a_copy_ousts_no_session_of_another_password_and_its_lease_is_good_for_a_login(
+        self, house
+    ):
+        house.store(2, of=1)
+        lease = house.lease(1)
+        assert not house.engine.bring(key(1), lease.token, value(1), 60.0)
+        assert house.acquire(2, of=1) == Hit(value(2), 43200.0)
+        assert house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+        assert house.acquire(1) == Hit(value(1), 60.0)
+
+    def test_a_copy_cannot_be_brought_back_under_a_lease_that_is_lost(self, house):
+        lease = house.lease(1)
+        house.engine.flush("sessions")
+        assert not house.engine.bring(key(1), lease.token, value(1), 60.0)
+        assert isinstance(house.acquire(1), Lease)
+
     @pytest.mark.parametrize("ttl", [0.0, -1.0, TTL_MAX + 1.0, float("nan"), float("inf")])
     def test_a_time_to_live_out_of_bounds_is_refused_and_the_lease_stays(self, house, ttl):
         lease = house.lease(1)
@@ -428,7 +451,7 @@ class TestLocks:
         house.store(1, source=HOME)
         for number in range(10, 30):
             house.reject(number, source=f"203.0.113.{number}", of=1)
-        assert house.acquire(1, source=CAFE) == Locked(30.0)
+        assert house.acquire(1, source=CAFE) == Locked(30.0, 30.0)
         assert isinstance(house.acquire(1, source=HOME), Hit)
 
     def test_a_hit_forgives_the_failures_of_its_source(self, house):

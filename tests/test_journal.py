@@ -312,7 +312,8 @@ def test_cachectl_lists_the_changes_of_one_account_without_any_daemon(
 ):
     monkeypatch.setenv("OIG_RUN_DIR", str(tmp_path))
     monkeypatch.setenv("OIG_JOURNAL", str(path))
-    assert main(["journal"]) == 0
+    journal.begin(record(9))
+    assert main(["journal", "--box", "none"]) == 0
     assert capsys.readouterr().out == "No changes.\n"
     secret = load_secret(tmp_path / "secret")
     journal.begin(record(1, account=account_key(secret, "jana@example.cz")))
@@ -324,6 +325,28 @@ def test_cachectl_lists_the_changes_of_one_account_without_any_daemon(
     out = capsys.readouterr().out
     assert record(2).id in out
     assert record(1).id not in out
+
+
+def test_cachectl_tells_a_journal_that_is_not_there_from_one_without_changes(
+    path, monkeypatch, capsys
+):
+    monkeypatch.setenv("OIG_JOURNAL", str(path))
+    assert main(["journal"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"There is no journal at {path}, where OIG_JOURNAL says." in told.err
+    assert not path.parent.exists()
+
+
+def test_cachectl_says_that_nothing_was_changed_yet_before_the_first_change(
+    path, monkeypatch, capsys
+):
+    monkeypatch.setattr("cachectl.journal._usual_path", lambda: path)
+    monkeypatch.setenv("OIG_JOURNAL", str(path))
+    assert main(["journal"]) == 0
+    assert capsys.readouterr().out.startswith("No changes yet: there is no journal at ")
+    assert main(["journal", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"total": 0, "changes": []}
 
 
 def test_on_a_narrow_terminal_what_one_wants_to_copy_is_whole(terminal, tmp_path, path, journal):

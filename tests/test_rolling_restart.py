@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import subprocess
 import threading
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from server.supervision.control import Process, SupervisordError
 from server.supervision.rolling_restart import RestartFailed, RollingRestart, is_ready
 
-from .fleet import call_body
+from .fleet import PATIENCE, call_body, post, running_fleet, wait_until
 from .system import prepared_system, running_system
 
 CLIENTS = 16
@@ -171,8 +172,14 @@ def test_an_interrupt_waits_for_the_worker_under_way(tmp_path):
     assert all(is_ready(worker, tmp_path) for worker in script.processes())
 
 
+ACCEPTS = ("application/json, text/event-stream", "text/event-stream")
+
+
 class Load:
-    """Clients that call check_auth again and again, with a connection for each request."""
+    """Clients that call check_auth again and again, with a connection for each request.
+
+    Every other one takes only server-sent events.
+    """
 
     def __init__(self, port):
         self.failures: list[str] = []
@@ -180,7 +187,10 @@ class Load:
         self._port = port
         self._enough = threading.Event()
         self._body = json.dumps(call_body()).encode()
-        self._threads = [threading.Thread(target=self._client) for _ in range(CLIENTS)]
+        self._threads = [
+            threading.Thread(target=self._client, args=[ACCEPTS[number % 2]])
+            for number in range(CLIENTS)
+        ]
 
     def __enter__(self):
         for thread in self._threads:
@@ -192,18 +202,18 @@ class Load:
         for thread in self._threads:
             thread.join(60)
 
-    def _client(self):
+    def _client(self, accept):
         while not self._enough.is_set():
             try:
-                self._call()
+                self._call(accept)
             except (OSError, http.client.HTTPException, AssertionError) as exc:
                 self.failures.append(repr(exc))
             self.requests += 1
 
-    def _call(self):
+    def _call(self, accept):
         headers = {
             "Content-Type": "application/json",
-            "Accept": "application/json, text/event-stream",
+            "Accept": accept,
             "Connection": "close",
         }
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
@@ -233,6 +243,23 @@ def test_no_request_fails_while_all_workers_are_restarted_under_load():
     assert not set(before) & set(after)
     assert load.failures == []
     assert load.requests > CLIENTS
+
+
+@pytest.mark.parametrize("accept", ACCEPTS)
+def test_a_call_under_way_is_answered_by_the_worker_that_stops(accept):
+    with running_fleet(1) as fleet:
+        # Longer than the second that a stopping worker goes on as before.
+        fleet.portal.fault("slow", latency=2, logins=1)
+        answers = []
+        call = threading.Thread(
+            target=lambda: answers.append(post(fleet.url, call_body(), Accept=accept))
+        )
+        call.start()
+        wait_until("the login is under way", lambda: fleet.portal.logins()["attempts"])
+        fleet.stop_worker("worker-0", signal.SIGTERM)
+        call.join(PATIENCE)
+    (answer,) = answers
+    assert '"isError":false' in answer.text
 
 
 def test_a_restart_without_a_server_is_told_in_one_line():

@@ -1,7 +1,10 @@
 """Workers over real HTTP with the real daemon: protocol, tool, guards."""
 
 import asyncio
+import errno
 import json
+import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +13,9 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+
+from server.process import DESCRIPTORS
+from server.worker import is_listening
 
 from .fleet import ROOT, call_body, check_auth, post, running_fleet, wait_until
 
@@ -134,8 +140,20 @@ def test_the_python_example_of_the_readme_works(fleet):
     assert "'cache_status'" in answer.stdout
 
 
-def test_a_client_that_takes_only_events_gets_events(fleet):
-    answer = post(fleet.url, call_body(), Accept="text/event-stream")
+@pytest.mark.parametrize("revision", [*LEGACY, MODERN])
+def test_a_client_of_any_revision_that_takes_only_events_gets_events(fleet, revision):
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": revision,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    answer = post(
+        fleet.url,
+        call_body(_meta=meta),
+        Accept="text/event-stream",
+        MCP_Protocol_Version=revision,
+        Mcp_Method="tools/call",
+        Mcp_Name="check_auth",
+    )
     assert answer.headers["content-type"].startswith("text/event-stream")
     (data,) = [line for line in answer.text.splitlines() if line.startswith("data: {")]
     assert json.loads(data[6:])["result"]["isError"] is False
@@ -312,6 +330,15 @@ def test_when_the_portal_wants_fewer_logins_the_next_one_is_not_sent(fleet, kind
     assert fleet.portal.logins(email) == sent
 
 
+@pytest.mark.parametrize("password", ["null", "[1234]", "{}", '"quoted"', "true", "[]", "12345678"])
+def test_a_password_that_looks_like_json_is_a_password(fleet, password):
+    email = f"json-{password.encode().hex()}@example.com"
+    fleet.portal.add_account(email, password)
+    result = check_auth(fleet.url, email, password)
+    assert not result["isError"], result
+    assert result["structuredContent"]["password_length"] == len(password)
+
+
 async def test_200_simultaneous_first_calls_are_one_login(fleet):
     email = account(fleet, "stampede")
     fleet.portal.fault("slow", latency=0.3, logins=1, email=email)
@@ -325,13 +352,6 @@ async def test_200_simultaneous_first_calls_are_one_login(fleet):
     assert [r["cache_status"] for r in results].count("new_session_created") == 1
     assert len({r["session_id_preview"] for r in results}) == 1
     assert fleet.portal.logins(email)["attempts"] == 1
-
-
-async def test_progress_is_streamed_to_who_asks_for_it(fleet):
-    """Nothing of check_auth has to be streamed; the answer still comes, as an event."""
-    answer = post(fleet.url, call_body(_meta={"progressToken": "t"}))
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert "structuredContent" in answer.text
 
 
 def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy():
@@ -377,6 +397,54 @@ def test_descriptor_0_that_is_no_listening_socket_is_left_alone(stdin):
     assert answer.stdout.strip() == "None"
 
 
+def test_a_closed_descriptor_0_is_no_socket():
+    program = "from server.worker import inherited_socket as i; print(i())"
+    answer = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, program],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert (answer.stdout.strip(), answer.stderr) == ("None", "")
+
+
+class OfMacOS(socket.socket):
+    """A socket that does not tell whether it listens, as on macOS."""
+
+    def getsockopt(self, *_):
+        raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+
+@pytest.mark.parametrize("kind", [socket.socket, OfMacOS])
+def test_a_listening_socket_is_told_from_others_with_and_without_the_option(kind):
+    def again(given):
+        return kind(fileno=given.detach())
+
+    with (
+        again(socket.create_server(("127.0.0.1", 0))) as listener,
+        again(socket.create_connection(listener.getsockname())) as caller,
+        again(listener.accept()[0]) as called,
+        again(socket.socket(type=socket.SOCK_DGRAM)) as datagrams,
+    ):
+        found = [is_listening(one) for one in (listener, caller, called, datagrams)]
+    assert found == [True, False, False, False]
+
+
+def test_a_worker_raises_its_limit_of_descriptors():
+    program = (
+        "import resource as r; from server.process import raise_descriptors as raise_\n"
+        "hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (256, hard))\n"
+        "raise_(); raise_(); print(*r.getrlimit(r.RLIMIT_NOFILE), hard)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    soft, kept, hard = map(int, answer.stdout.split())
+    assert kept == hard
+    assert soft == (DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard))
+
+
 def test_a_taken_port_is_told_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -392,6 +460,51 @@ def test_a_taken_port_is_told_in_one_line():
     assert answer.returncode == 69
     assert answer.stderr.count("\n") == 1
     assert "another program listens there" in answer.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_asked_to_stop_ends_with_0_and_without_a_traceback(number):
+    with running_fleet(1) as fleet:
+        process = fleet.workers["worker-0"]
+        check_auth(fleet.url)
+        fleet.stop_worker("worker-0", number)
+        assert process.returncode == 0
+        assert "worker stopped" in fleet.logs()
+        assert "Traceback" not in fleet.logs()
+
+
+def test_a_worker_whose_part_cannot_start_ends_with_3():
+    program = """
+import sys
+from server import __main__, app
+async def failing(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "x"})
+app.build_app = lambda _: failing
+sys.exit(__main__.main(["--port", "0", "--host", "127.0.0.1"]))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert answer.returncode == 3
+    assert "Application startup failed" in answer.stderr
+
+
+def test_wrong_usage_of_a_worker_ends_with_2():
+    answer = subprocess.run(
+        [sys.executable, "-m", "server", "--no-such-option"],
+        capture_output=True,
+        cwd=ROOT,
+        timeout=30,
+        check=False,
+    )
+    assert answer.returncode == 2
 
 
 def test_a_wrong_setting_stops_a_worker_with_one_line(monkeypatch):

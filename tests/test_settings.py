@@ -49,6 +49,28 @@ def test_lists_are_split_at_commas_and_spaces():
         ("OIG_PORTAL_URL", "http://portal.example/"),
         ("OIG_PORTAL_URL", "https://user:pass@portal.example/"),
         ("OIG_PORTAL_URL", "https://portal.example/?x=1"),
+        ("OIG_PORTAL_URL", "https://portal.example:99999/"),
+        ("OIG_PORTAL_URL", "https://por tal.example/"),
+        ("OIG_PORTAL_URL", "https://portal.example/?"),
+        ("OIG_PORTAL_URL", "https://portal.example/#"),
+        ("OIG_PORTAL_URL", "https://[::1/"),
+        ("OIG_LIVE_TTL", "2592001"),
+        ("OIG_HISTORY_TTL", "1e300"),
+        ("OIG_LOCK_LONGEST", "2592001"),
+        ("OIG_REJECTED_MEMORY", "2592001"),
+        ("OIG_ALLOWED_HOSTS", "oig.example, https://box.example"),
+        ("OIG_ALLOWED_HOSTS", "oig.example:99999"),
+        ("OIG_ALLOWED_HOSTS", "oig.example/mcp"),
+        ("OIG_ALLOWED_HOSTS", "*.example"),
+        ("OIG_ALLOWED_HOSTS", "[::1"),
+        ("OIG_ALLOWED_ORIGINS", "pages.test"),
+        ("OIG_ALLOWED_ORIGINS", "https://app.example/page"),
+        ("OIG_ALLOWED_ORIGINS", "https:///"),
+        ("OIG_TRUSTED_PROXIES", "10.0.0.0/99"),
+        ("OIG_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("OIG_TRUSTED_PROXIES", "127.0.0.1, proxy.example"),
+        ("OIG_ALLOWED_EMAILS", "/no/such/allowed@home.txt"),
+        ("OIG_CA_FILE", "~nosuchuser/ca.pem"),
         ("OIG_LOG_LEVEL", "LOUD"),
         ("OIG_SIMULATOR_PORT", "70000"),
     ],
@@ -58,8 +80,39 @@ def test_a_malformed_value_is_told_by_name_and_not_repeated(name, value):
         Settings.from_env({name: value})
     assert str(caught.value).startswith(name)
     assert "\n" not in str(caught.value)
+    assert "number" not in str(caught.value) or not any(c in value for c in ":/")
     if len(value) > 4:
         assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OIG_ALLOWED_HOSTS", "oig.example box.local:8443, [2001:db8::1]"),
+        ("OIG_ALLOWED_ORIGINS", "https://app.example:8443/ vscode-webview://1a2b"),
+        ("OIG_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8 2001:db8::/32"),
+        ("OIG_TRUSTED_PROXIES", "*"),
+        ("OIG_PORTAL_URL", "https://[::1]:8443/portal"),
+        ("OIG_KNOWN_SOURCE", "7776000"),
+    ],
+)
+def test_what_works_is_taken(name, value):
+    Settings.from_env({name: value})
+
+
+def test_a_list_of_emails_in_a_file_may_have_any_path(tmp_path):
+    file = tmp_path / "allowed@home.txt"
+    file.write_text("user@example.com  # me\n")
+    assert Settings.from_env({"OIG_ALLOWED_EMAILS": str(file)}).allowed_emails == (
+        "user@example.com",
+    )
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0"])
+def test_a_time_that_is_no_time_is_told_what_it_must_be(value):
+    with pytest.raises(ConfigurationError) as told:
+        Settings.from_env({"OIG_LIVE_TTL": value})
+    assert str(told.value) == "OIG_LIVE_TTL must be a number above 0."
 
 
 def test_a_misspelt_name_is_told_with_the_right_one():
@@ -68,7 +121,8 @@ def test_a_misspelt_name_is_told_with_the_right_one():
 
 
 def test_the_clients_variables_and_foreign_ones_are_left_alone():
-    Settings.from_env({"OIG_MCP_URL": "x", "OIG_PASSWORD": "x", "PATH": "x"})
+    names = ("OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD", "PATH")
+    Settings.from_env(dict.fromkeys(names, "x"))
 
 
 def test_plain_http_is_for_this_machine_only():
@@ -85,7 +139,16 @@ def test_locks_cannot_shrink():
         Settings.from_env({"OIG_LOCK_FIRST": "100", "OIG_LOCK_LONGEST": "50"})
 
 
-@given(st.dictionaries(st.sampled_from(["OIG_SESSION_TTL", "OIG_PORTAL_URL"]), st.text()))
+CHECKED = [
+    "OIG_SESSION_TTL",
+    "OIG_PORTAL_URL",
+    "OIG_ALLOWED_HOSTS",
+    "OIG_ALLOWED_ORIGINS",
+    "OIG_TRUSTED_PROXIES",
+]
+
+
+@given(st.dictionaries(st.sampled_from(CHECKED), st.text()))
 def test_any_value_is_taken_or_told(environ):
     with contextlib.suppress(ConfigurationError):
         Settings.from_env(environ)

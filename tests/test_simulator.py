@@ -394,6 +394,15 @@ def test_the_administrator_speaks_only_json(
     assert answer.json()["error"]
 
 
+@pytest.mark.parametrize(("path", "status"), [("_admin/switches", 405), ("_admin/nothing", 404)])
+def test_the_administrator_is_told_of_a_wrong_path_or_method_in_json_too(
+    portal: RunningPortal, path: str, status: int
+) -> None:
+    answer = portal.admin.get(path)
+    assert answer.status_code == status
+    assert list(answer.json()) == ["error"]
+
+
 async def test_the_administrators_paths_are_closed_to_other_machines() -> None:
     app = build_app(Simulator())
     for client in ("192.0.2.7", "not an address"):
@@ -412,9 +421,11 @@ def test_the_process_listens_on_the_loopback_address_only(portal: RunningPortal)
 @pytest.mark.parametrize(
     ("arguments", "environ", "words"),
     [
-        (["--port", "70000"], {}, "between 0 and 65535"),
+        (["--port", "70000"], {}, "must be a number from 0 to 65535"),
+        (["--port", "x"], {}, "must be a number from 0 to 65535"),
         (["--host", "0.0.0.0"], {}, "unrecognized arguments"),
-        (["--session-ttl", "0"], {}, "above 0"),
+        (["--session-ttl", "0"], {}, "must be a number above 0"),
+        (["--session-ttl", "x"], {}, "must be a number above 0"),
         (["--seed", "x"], {}, "invalid int value"),
         ([], {"OIG_SIMULATOR_PORT": "x"}, "OIG_SIMULATOR_PORT is not a number"),
     ],

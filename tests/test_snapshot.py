@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from server.cache import snapshot
 from server.cache.engine import Engine, Export, Limits, Session
+from server.cache.epoch import Epoch
 from server.cache.held import Entry
 from server.cache.holds import Hold
 from server.cache.known import Known, chain
@@ -78,6 +79,7 @@ exports = st.builds(
     known=known,
     notes=st.lists(sessions, max_size=5),
     holds=st.lists(holds, max_size=5),
+    epoch=st.builds(Epoch, st.binary(min_size=16, max_size=16), st.integers(0, 2**31 - 1)),
 )
 
 
@@ -92,6 +94,7 @@ def one_of_each() -> Export:
         known={b"a" * 32: linked([("192.0.2.1", 1000.0 + DAY), ("2001:db8::", 1500.0)])},
         notes=[Entry(b"n" * 32, b"a" * 32, b"a handle", 400.0, 400.0 + DAY / 2)],
         holds=[Hold(b"h" * 32, b"a" * 32, b"t" * 16, 1600.0)],
+        epoch=Epoch(b"o" * 16, 7),
     )
 
 
@@ -133,6 +136,7 @@ def test_what_goes_in_comes_out_with_the_time_it_has_left(export, down):
         replace(row, until=max(row.until, 1000.0) + shift, last=row.last + shift)
         for row in export.failures
     ]
+    assert back.epoch == export.epoch
     assert list(back.known) == list(export.known)
     for account, latest in export.known.items():
         assert [(one.source, one.until) for one in chain(back.known[account])] == [
@@ -159,15 +163,16 @@ def test_an_engine_started_from_a_snapshot_goes_on_as_before():
     assert list(after.export().known) == [account]
 
 
-def test_a_snapshot_from_before_notes_and_holds_is_read():
+@pytest.mark.parametrize(("version", "parts"), [(1, 4), (2, 6)])
+def test_a_snapshot_of_an_older_format_is_read(version, parts):
     whole = encode(one_of_each(), WALL)
-    payload = msgpack.packb(payload_of(whole)[:4])
+    payload = msgpack.packb(payload_of(whole)[:parts])
     digest = hashlib.sha256(payload).digest()
-    old = HEADER.pack(MAGIC, snapshot.WITHOUT_NOTES, len(payload), digest) + payload
-    back = decode(old, WALL)
+    back = decode(HEADER.pack(MAGIC, version, len(payload), digest) + payload, WALL)
     assert [one.key for one in back.sessions] == [b"k" * 32]
     assert len(back.failures) == 2
-    assert (back.notes, back.holds) == ([], [])
+    assert (len(back.notes), len(back.holds)) == ((0, 0) if version == 1 else (1, 1))
+    assert back.epoch is None
 
 
 def test_the_longest_note_comes_out_as_well():
@@ -201,8 +206,8 @@ def test_a_foreign_file_and_another_format_are_named():
     data = encode(one_of_each(), WALL)
     with pytest.raises(SnapshotError, match="not a snapshot"):
         decode(b"SQLite format 3\0" + data, WALL)
-    with pytest.raises(SnapshotError, match="format 3"):
-        decode(MAGIC + b"\0\3" + data[10:], WALL)
+    with pytest.raises(SnapshotError, match="format 4"):
+        decode(MAGIC + b"\0\4" + data[10:], WALL)
 
 
 @settings(max_examples=100, deadline=None)
@@ -260,6 +265,10 @@ def spoil(path, replacement):
         spoil((3, 0, 1), [["", 1.0]]),
         spoil((3, 0, 1), [["x", "y"]]),
         spoil((1, 0, 2), bytes(VALUE_MAX_BYTES + 1)),
+        spoil((6,), 7),
+        spoil((6, 0), b"o" * 15),
+        spoil((6, 1), -1),
+        spoil((6, 1), True),
         spoil((4,), None),
         spoil((4, 0, 0), b"n" * 31),
         spoil((4, 0, 2), bytes(ANSWER_MAX_BYTES + 1)),

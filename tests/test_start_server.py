@@ -1,5 +1,6 @@
 """start_server.sh: what it installs, what it starts, what it says, and that it leaves nothing."""
 
+import errno
 import os
 import re
 import signal
@@ -10,13 +11,16 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from server.errors import ConfigurationError
 from server.settings import ROOT
+from server.supervision import __main__ as supervision
 from server.supervision import environment, foreground
 from server.supervision.__main__ import main
 from server.supervision.configuration import Layout, control_socket, render
+from server.supervision.control import Supervisord, SupervisordError
 from server.supervision.environment import Environment, InstallationFailed
 from server.supervision.foreground import CannotStart, Foreground, Interrupts, System, check_free
 from server.supervision.logs import Follower, for_terminal, last_lines
@@ -32,8 +36,8 @@ from .system import (
     prepared_system,
     stop,
     temporary_folder,
-    wait_until,
 )
+from .waiting import wait_until
 
 CONFIGURATION = (ROOT / "supervisord.conf").read_text()
 
@@ -53,7 +57,7 @@ class Terminal:
 
     def wait_for(self, text, within=60.0):
         wait_until(
-            lambda: text in self.shown or self.process.poll() is not None, f"says {text!r}", within
+            f"says {text!r}", lambda: text in self.shown or self.process.poll() is not None, within
         )
         self._reader.join(0 if text in self.shown else 5)
         assert text in self.shown, self.shown
@@ -94,8 +98,12 @@ def project():
 def test_demo_says_when_it_is_ready_and_how_to_connect_and_ctrl_c_stops_everything(project):
     port = free_port()
     untouched = (project / "supervisord.conf").read_text()
-    with start_server(project, "--demo", "--port", str(port), "--workers", "3") as terminal:
+    arguments = ("--demo", "--port", str(port), "--workers", "3")
+    secrets = {"OIG_BASIC": "a client's", "OIG_PASSWORD": "a client's"}
+    with start_server(project, *arguments, **secrets) as terminal:
         terminal.wait_for("Stop       Ctrl-C")
+        supervisord = psutil.Process(int((project / "var/run/supervisord.pid").read_text()))
+        assert not secrets.keys() & supervisord.environ().keys()
         url = f"http://localhost:{port}/mcp"
         assert f"s: {url}\n" in terminal.shown
         assert f"check-auth --email demo@example.com --url {url}\n" in terminal.shown
@@ -129,7 +137,46 @@ def test_a_killed_supervisord_takes_everything_along_and_the_reason_is_told(proj
         os.kill(int((project / "var/run/supervisord.pid").read_text()), signal.SIGKILL)
         assert terminal.ended() == 1
     assert "supervisord was killed by signal 9" in terminal.shown.splitlines()[-1]
-    wait_until(lambda: not alive(everything), "all processes are gone")
+    wait_until("all processes are gone", lambda: not alive(everything))
+
+
+@pytest.mark.parametrize("how", ["supervisorctl shutdown", "a signal"])
+def test_who_stopped_it_from_elsewhere_is_told(project, how):
+    with start_server(project, "--demo", "--port", str(free_port())) as terminal:
+        terminal.wait_for("Stop       Ctrl-C")
+        if how == "a signal":
+            os.kill(int((project / "var/run/supervisord.pid").read_text()), signal.SIGTERM)
+        else:
+            RunningSystem(project, 0, 2, clean_environment()).supervisorctl("shutdown")
+        assert terminal.ended() == (1 if how == "a signal" else 0)
+    told = {
+        "supervisorctl shutdown": "Stopped by supervisorctl shutdown.",
+        "a signal": "start_server.sh: supervisord ended with code 0, everything is stopped: "
+        "another process sent it a signal",
+    }
+    assert terminal.shown.splitlines()[-1] == told[how]
+
+
+def test_a_supervisord_that_does_not_answer_for_once_stops_nothing(monkeypatch):
+    interrupts = Interrupts()
+    unanswered: list[int] = []
+    asked = Supervisord.processes
+
+    def processes(self, group=None):
+        if "ready" not in said:
+            return asked(self, group)
+        unanswered.append(1)
+        if len(unanswered) > 1:
+            interrupts.interrupt()
+        raise SupervisordError("supervisord does not answer: timed out")
+
+    monkeypatch.setattr(foreground, "LOOK", 0.1)
+    monkeypatch.setattr(Supervisord, "processes", processes)
+    monkeypatch.setattr(Foreground, "_missing", lambda self: None)
+    said: list[str] = []
+    with system_that_never_gets_ready() as system:
+        Foreground(system, said.append, interrupts).run("ready")
+    assert len(unanswered) > 1
 
 
 def test_a_process_that_is_given_up_ends_it_with_the_reason(project):
@@ -279,6 +326,25 @@ def test_wrong_usage_is_told_and_exits_with_2(capsys, arguments, said):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("closed", ["supervisor.sock", "rolling_restart.lock"])
+def test_a_restart_by_another_user_is_told_in_one_line(monkeypatch, capsys, closed):
+    folder = Path("/opt/oig")
+    path = folder / "var" / "run" / closed
+
+    def refuse(self, *_, **__):
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return True
+
+    monkeypatch.setattr(supervision, "ROOT", folder)
+    monkeypatch.setattr(Path, "exists", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    assert main(["--restart-workers"]) == 1
+    assert capsys.readouterr().err == (
+        f"start_server.sh: No permission for {path}: do this as the user whose folder it is.\n"
+    )
+
+
 def test_help_needs_nothing_installed():
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     command = [sys.executable, "-S", "-m", "server.supervision", "--help"]
@@ -325,9 +391,24 @@ def test_a_folder_whose_path_is_too_long_for_sockets_is_told():
         control_socket(Path("/" + "x" * 74))
 
 
+def test_a_folder_that_supervisord_cannot_take_is_told():
+    with pytest.raises(ConfigurationError, match="percent sign in its path: /100%/oig"):
+        control_socket(Path("/100%/oig"))
+
+
 def test_an_address_that_is_not_ours_is_told():
     with pytest.raises(CannotStart, match=r"cannot listen at 192\.0\.2\.1, port 8000 .* Do this"):
-        check_free("192.0.2.1", 8000, "Do this.")
+        check_free("192.0.2.1", 8000, "do this")
+
+
+def test_a_port_reserved_for_root_is_told_without_a_program_to_stop(monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(CannotStart) as told:
+        check_free("127.0.0.1", 80, "choose another with --port")
+    assert str(told.value) == "Port 80 is reserved for root. Choose another with --port."
 
 
 class Pip:
@@ -393,6 +474,51 @@ def test_a_folder_that_was_moved_gets_a_new_environment(bare, monkeypatch):
     bare.project.rename(moved)
     Environment(moved, lambda _: None).prepare(checks=False)
     assert pip.did == ["make", "-r requirements.txt"] * 2
+
+
+def test_an_environment_that_was_interrupted_half_made_is_made_anew(bare, monkeypatch):
+    pip = Pip(monkeypatch)
+    bare.prepare(checks=False)
+    (bare.project / ".venv" / "pyvenv.cfg").touch()
+    assert bare.prepare(checks=False)
+    assert pip.did == ["make", "-r requirements.txt"] * 2
+    (bare.project / ".venv" / "bin" / "activate").touch()
+    assert not bare.prepare(checks=False)
+
+
+def test_an_environment_that_cannot_be_written_to_is_told(bare, monkeypatch):
+    Pip(monkeypatch)
+    (bare.project / ".venv" / "installed.json").mkdir(parents=True)
+    with pytest.raises(InstallationFailed, match=r"installed\.json cannot be written .*no-install"):
+        bare.prepare(checks=False)
+
+
+def test_ctrl_c_while_the_environment_is_made_leaves_no_process_and_no_traceback():
+    code = (
+        "import sys; from server.supervision.environment import run\n"
+        "child = 'import time; print(1, flush=True); time.sleep(100)'\n"
+        "try: run([sys.executable, '-c', child])\n"
+        "except KeyboardInterrupt: sys.exit(130)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout.readline() == "1\n"
+        everything = family(process.pid)
+        assert len(everything) == 2
+        os.killpg(process.pid, signal.SIGINT)
+        shown, _ = process.communicate(timeout=20)
+    finally:
+        for left in alive(family(process.pid)):
+            left.kill()
+    assert (process.returncode, shown) == (130, "")
+    assert alive(everything) == []
 
 
 def test_without_ensurepip_an_outer_pip_does(bare, monkeypatch):

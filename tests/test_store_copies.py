@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from server.cache.engine import Engine, Limits
-from server.cache.outcomes import Hit, Lease
+from server.cache.outcomes import EXPIRED, PACED, Hit, Lease, Unavailable
 from server.cache.service import Service
 from server.cache.throttle import Policy, Throttle
 from server.cache.wire import Request
-from server.errors import CacheUnavailable
-from server.store import answers
+from server.errors import CacheUnavailable, LocalProtocolError
+from server.store import answers, daemon
 from server.store.answers import DaemonAnswers
 from server.store.copies import Copies
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
-from server.store.reach import Reach
 
 KEYS = [bytes([number]) * 32 for number in range(4)]
 ACCOUNT = b"a" * 32
@@ -31,15 +32,9 @@ class FakeClient:
 
     def __init__(self) -> None:
         self.generation = 1
-        self.flushes = 0
-        self.gone = False
-        self.failed: list[bytes] = []
+        self.released: list[bytes] = []
         self.answered: list[bytes] = []
-
-    async def ping(self):
-        if self.gone:
-            raise CacheUnavailable("gone")
-        return "1", 2, self.flushes
+        self.abstained: list[bytes] = []
 
     async def peek(self, _key):
         return None
@@ -54,46 +49,40 @@ class FakeClient:
         self.answered.append(key)
         return True
 
-    async def fulfil(self, _key, _token, _value, _ttl):
+    async def abstain(self, key, _token, _reason, _retry_after):
+        self.abstained.append(key)
         return True
 
-    async def fail(self, key, _token, _reason, _retry_after):
-        self.failed.append(key)
+    async def bring(self, _key, _token, _value, _ttl):
         return True
+
+    def release(self, key, _token):
+        self.released.append(key)
 
     async def aclose(self):
         pass
 
 
-async def test_a_copy_is_lost_only_if_the_daemon_had_it_over_another_connection():
+def test_a_copy_is_lost_only_if_the_daemon_had_it_over_another_connection():
     client = FakeClient()
-    copies = Copies(client, Reach(), 10)
+    copies = Copies(client, 10)
     copies.seen(KEYS[0])
     copies.unseen(KEYS[1])
-    assert not await copies.lost(KEYS[0])
-    assert await copies.lost(KEYS[1])
-    assert not await copies.lost(KEYS[2])
+    assert not copies.lost(KEYS[0])
+    assert copies.lost(KEYS[1])
+    assert not copies.lost(KEYS[2])
     client.generation = 2
-    assert await copies.lost(KEYS[0])
+    assert copies.lost(KEYS[0])
     copies.forget(KEYS[0])
-    assert not await copies.lost(KEYS[0])
+    assert not copies.lost(KEYS[0])
 
 
-@pytest.mark.parametrize("why", ["flushed", "gone"])
-async def test_a_copy_that_may_have_been_flushed_is_not_lost(why):
-    client = FakeClient()
-    copies = Copies(client, Reach(), 10)
-    copies.unseen(KEYS[0])
-    client.flushes, client.gone = (1, False) if why == "flushed" else (0, True)
-    assert not await copies.lost(KEYS[0])
-
-
-async def test_no_more_copies_are_remembered_than_there_are():
-    copies = Copies(FakeClient(), Reach(), 2)
+def test_no_more_copies_are_remembered_than_there_are():
+    copies = Copies(FakeClient(), 2)
     for key in KEYS[:3]:
         copies.unseen(key)
         copies.unseen(KEYS[0])
-    assert [await copies.lost(key) for key in KEYS] == [True, False, True, False]
+    assert [copies.lost(key) for key in KEYS] == [True, False, True, False]
 
 
 async def test_no_more_leases_are_remembered_than_there_can_be(monkeypatch):
@@ -106,19 +95,50 @@ async def test_no_more_leases_are_remembered_than_there_can_be(monkeypatch):
     assert client.answered == [KEYS[1]]
 
 
+async def test_a_lease_whose_answer_was_refused_can_still_be_abstained_from():
+    client = FakeClient()
+    store = DaemonAnswers(client, LocalStore())
+    lease = await store.share(KEYS[0], ACCOUNT)
+
+    async def refuse(*_):
+        raise LocalProtocolError("ttl")
+
+    client.answer = refuse
+    with pytest.raises(LocalProtocolError):
+        await store.answer(KEYS[0], lease.token, b"answer", 1e9)
+    assert await store.abstain(KEYS[0], lease.token, EXPIRED, 0.0)
+    assert client.abstained == [KEYS[0]]
+
+
 async def test_a_session_flushed_while_it_is_handed_over_is_gone_and_its_lease_given_back():
     client = FakeClient()
     store = DaemonStore(lambda _: client, LocalStore())
     store._local.adopt(KEYS[0], ACCOUNT, b"session", 60.0)
     store._sessions.unseen(KEYS[0])
-    pings = iter([0, 1])
 
-    async def ping():
-        return "1", 2, next(pings)
+    async def acquire(key, _account, _source):
+        store._flushed(None)
+        return Lease(key[:16], 35.0)
 
-    client.ping = ping
+    client.acquire = acquire
     assert await store.peek(KEYS[0], ACCOUNT) is None
-    assert client.failed == [KEYS[0]]
+    assert client.released == [KEYS[0]]
+
+
+@pytest.mark.parametrize("end", [asyncio.CancelledError, LocalProtocolError])
+async def test_a_hand_over_that_does_not_end_well_gives_its_lease_back(end):
+    client = FakeClient()
+    store = DaemonStore(lambda _: client, LocalStore())
+    store._local.adopt(KEYS[0], ACCOUNT, b"session", 60.0)
+    store._sessions.unseen(KEYS[0])
+
+    async def bring(*_):
+        raise end
+
+    client.bring = bring
+    with pytest.raises(end):
+        await store.acquire(KEYS[0], ACCOUNT, "home")
+    assert client.released == [KEYS[0]]
 
 
 async def test_a_session_whose_lease_others_have_is_served_from_the_copy():
@@ -141,13 +161,13 @@ class FakePeer:
         self.tickets, self.leases, self.copies = {}, {}, False
 
     def send(self, message) -> None:
-        raise AssertionError(message)
+        assert message.name == "epoch"
 
     def flush(self) -> None:
         pass
 
 
-def test_only_what_a_snapshot_keeps_makes_one_due_and_a_hold_makes_it_urgent():
+def test_only_what_a_snapshot_keeps_makes_one_due_and_holds_make_it_urgent():
     engine = Engine(Limits(), Throttle(Policy(), lambda: 1000.0), lambda: 1000.0)
     service, peer = Service(engine, "1", 2, dict), FakePeer()
 
@@ -169,8 +189,75 @@ def test_only_what_a_snapshot_keeps_makes_one_due_and_a_hold_makes_it_urgent():
     reply, due = ask(6, "hold", KEYS[0], ACCOUNT, 5.0)
     assert (reply.status, due) == ("held", (False, False))
     _, due = ask(7, "cancel", 5)
-    assert due == (True, False)
+    assert due == (True, True)
     reply, due = ask(8, "hold", KEYS[0], ACCOUNT, 5.0)
     _, due = ask(9, "unhold", KEYS[0], reply.fields[0])
-    assert due == (True, False)
+    assert due == (True, True)
+    reply, due = ask(10, "unhold", KEYS[0], reply.fields[0])
+    assert (reply.status, due) == ("lost", (True, False))
     assert peer.leases == {}
+
+
+def test_what_was_dropped_is_written_down_before_anybody_is_told():
+    engine = Engine(Limits(), Throttle(Policy(), lambda: 1000.0), lambda: 1000.0)
+    service, peer = Service(engine, "1", 2, dict), FakePeer()
+    service.peers.add(peer)
+    order: list[str] = []
+    service.on_dropped = lambda: order.append("written")
+    peer.send = lambda message: order.append(message.name)
+
+    def ask(verb: str, *args):
+        service.urgent = False
+        order.clear()
+        return service.handle(peer, Request(1, verb, args))
+
+    ask("fulfil", KEYS[0], ask("acquire", KEYS[0], ACCOUNT, "home").fields[0], b"session", 60.0)
+    assert (order, service.urgent) == ([], False)
+    ask("fulfil", KEYS[1], ask("acquire", KEYS[1], ACCOUNT, "home").fields[0], b"session", 60.0)
+    assert (order, service.urgent) == (["written", "flushed"], True)
+    ask("flush", "account", ACCOUNT)
+    assert (order, service.urgent) == (["written", "flushed"], True)
+    for harmless in ("lockouts", "expired"):
+        ask("flush", harmless, None)
+        assert (order, service.urgent) == ([], False)
+
+
+async def test_a_caller_does_not_run_after_a_daemon_that_comes_and_goes_for_ever(monkeypatch):
+    monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.01)
+    client = FakeClient()
+    store = DaemonStore(lambda _: client, LocalStore())
+    asked = []
+
+    async def acquire(key, *_):
+        asked.append(key)
+        raise CacheUnavailable("gone again")
+
+    async def ping():
+        return "1", 2
+
+    client.acquire, client.ping = acquire, ping
+    assert isinstance(await store.acquire(KEYS[0], ACCOUNT, "home"), Lease)
+    outcome = await asyncio.wait_for(store.acquire(KEYS[1], ACCOUNT, "home"), 20.0)
+    assert isinstance(outcome, Unavailable)
+    assert outcome.reason == PACED
+    assert len(asked) == 2 + daemon.RECALLS
+    await store.aclose()
+
+
+async def test_a_waiting_caller_who_goes_is_not_looked_for(monkeypatch):
+    monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.01)
+    client = FakeClient()
+    store = DaemonStore(lambda _: client, LocalStore())
+
+    async def gone(*_):
+        raise CacheUnavailable("gone")
+
+    client.acquire = client.ping = gone
+    assert isinstance(await store.acquire(KEYS[0], ACCOUNT, "home"), Lease)
+    waiting = asyncio.create_task(store.acquire(KEYS[1], ACCOUNT, "home"))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.wait_for(asyncio.wait([store._looking]), 20.0)
+    assert store._local.queue == 0

@@ -21,8 +21,8 @@ from .system import (
     prepared_system,
     running_system,
     started,
-    wait_until,
 )
+from .waiting import wait_until
 
 PLANTED = "Planted-Passw0rd-2f7e"
 EMAIL = "planted.owner@example.com"
@@ -54,7 +54,7 @@ def test_status_names_every_process(system):
         shown = system.supervisorctl("status").stdout
         return shown if len(re.findall(r"(?m) RUNNING ", shown)) == 5 else None
 
-    shown = wait_until(all_running, "five processes run")
+    shown = wait_until("five processes run", all_running)
     names = [line.split()[0] for line in shown.splitlines()]
     assert names == ["cache", "fatal", "mcp:mcp-0", "mcp:mcp-1", "simulator"]
 
@@ -72,15 +72,15 @@ def test_supervisorctl_restart_cache_loses_no_session(system):
     assert system.pid("cache") != old
     assert status(check_auth(system.url, EMAIL, PLANTED)) == "session_from_cache"
     assert logins(system) == before
-    assert "1 sessions from the snapshot" in system.log("cache")
+    assert "1 session from the snapshot" in system.log("cache")
 
 
 @pytest.mark.parametrize("name", ["mcp-0", "cache"])
 def test_a_killed_process_is_back_without_anybody_doing_anything(system, name):
-    wait_until(lambda: system.process(name).state == "RUNNING", f"{name} runs")
+    wait_until(f"{name} runs", lambda: system.process(name).state == "RUNNING")
     old = system.pid(name)
     os.kill(old, signal.SIGKILL)
-    wait_until(lambda: system.pid(name) not in {0, old}, f"{name} is started again")
+    wait_until(f"{name} is started again", lambda: system.pid(name) not in {0, old})
     system.wait_ready()
     assert status(check_auth(system.url, EMAIL, PLANTED)) in {
         "session_from_cache",
@@ -117,7 +117,7 @@ def test_it_starts_detached_from_any_directory_and_stops_completely():
         )
         pidfile = system.run_dir / "supervisord.pid"
         # It is written after the command has returned, empty at first.
-        wait_until(lambda: pidfile.exists() and pidfile.read_text(), "its process id is known")
+        wait_until("its process id is known", lambda: pidfile.exists() and pidfile.read_text())
         pid = int(pidfile.read_text())
         everything = []
         try:
@@ -127,7 +127,7 @@ def test_it_starts_detached_from_any_directory_and_stops_completely():
             assert status(check_auth(system.url)) == "new_session_created"
             assert (system.log_dir / "cache.log").stat().st_mode & 0o077 == 0
             assert system.supervisorctl("shutdown").returncode == 0
-            wait_until(lambda: not alive(everything), "all processes are gone", 40)
+            wait_until("all processes are gone", lambda: not alive(everything), 40)
         finally:
             for left in alive(everything or family(pid)):
                 left.kill()

@@ -5,6 +5,7 @@ import pytest
 from server.cache import known as known_module
 from server.cache import throttle as throttle_module
 from server.cache.counters import SAME_PASSWORDS
+from server.cache.outcomes import Locked
 from server.cache.throttle import FORGET_AFTER, Policy, Throttle
 
 ALICE, BOB = b"a" * 32, b"b" * 32
@@ -201,6 +202,31 @@ def test_clear_drops_all_failures_and_keeps_known_sources(throttle):
     assert list(throttle.known()) == [ALICE]
 
 
+def test_a_verdict_tells_for_how_long_the_account_is_locked_for_all(throttle):
+    guess(throttle, ALICE, CAFE, 5)
+    assert throttle.verdict(ALICE, 30.0) == Locked(30.0, 0.0)
+    for number in range(4):
+        guess(throttle, ALICE, f"192.0.2.{number}", 4, start=10 * number)
+    throttle.succeeded(ALICE, HOME)
+    # Also to a known source, to which it does not apply.
+    assert throttle.verdict(ALICE, 7.0) == Locked(7.0, 30.0)
+    assert throttle.verdict(BOB, 7.0) == Locked(7.0, 0.0)
+
+
+def test_a_held_account_lock_spares_known_sources_and_counts_nothing(throttle, clock):
+    throttle.succeeded(ALICE, HOME)
+    throttle.hold_account(ALICE, 600.0)
+    throttle.hold_account(ALICE, 20.0)
+    assert throttle.locked_for(ALICE, CAFE) == 600.0
+    assert throttle.locked_for(ALICE, HOME) == 0.0
+    guess(throttle, ALICE, CAFE, 1)
+    assert throttle.locked_for(ALICE, "198.51.100.8") == 600.0
+    clock.time += 600.0
+    assert throttle.locked_for(ALICE, CAFE) == 0.0
+    throttle.hold_account(BOB, 1e9)
+    assert throttle.locked_for(BOB, CAFE) == 3600.0
+
+
 def test_held_lock_locks_without_counting(throttle, clock):
     throttle.hold(ALICE, CAFE, 100.0)
     assert throttle.locked_for(ALICE, CAFE) == 100.0
@@ -259,10 +285,25 @@ class TestBounds:
         monkeypatch.setattr(throttle_module, "MAX_SOURCES", 1)
         throttle.succeeded(ALICE, HOME)
         guess(throttle, ALICE, CAFE, 1)
-        guess(throttle, ALICE, HOME, 1)
+        guess(throttle, ALICE, "203.0.113.1", 1)
         assert throttle.locked_for(ALICE, CAFE) == 30.0
-        assert throttle.locked_for(ALICE, HOME) == 30.0
         assert throttle.locked_for(ALICE, "203.0.113.1") == 30.0
+        assert throttle.locked_for(ALICE, "203.0.113.2") == 30.0
+
+    def test_with_nothing_but_locked_sources_known_ones_are_let_in_and_counted(
+        self, clock, monkeypatch
+    ):
+        throttle = Throttle(Policy(per_source=1, per_account=100), clock)
+        monkeypatch.setattr(throttle_module, "MAX_SOURCES", 1)
+        throttle.succeeded(ALICE, HOME)
+        guess(throttle, ALICE, CAFE, 1)
+        guess(throttle, ALICE, "203.0.113.1", 1)
+        assert throttle.locked_for(ALICE, HOME) == 0.0
+        guess(throttle, ALICE, HOME, 1)
+        assert throttle.locked_for(ALICE, HOME) == 30.0
+        other = Throttle(Policy(per_source=1, per_account=100), clock)
+        other.restore(throttle.lockouts(), throttle.known(), 0.0)
+        assert other.locked_for(ALICE, HOME) == other.locked_for(ALICE, CAFE) == 30.0
 
     def test_an_account_keeps_the_known_sources_used_last(self, throttle, clock):
         for number in range(20):
@@ -274,8 +315,8 @@ class TestBounds:
         assert kept[0] == HOME
         assert kept[1] == "192.0.2.19"
 
-    def test_known_sources_are_bounded_over_all_accounts(self, throttle, monkeypatch):
-        monkeypatch.setattr(known_module, "MAX_ACCOUNTS", 3)
+    def test_known_sources_are_bounded_over_all_accounts(self, clock):
+        throttle = Throttle(Policy(), clock, known=3)
         for number in range(10):
             throttle.succeeded(wrong(number), HOME)
         assert list(throttle.known()) == [wrong(7), wrong(8), wrong(9)]
@@ -337,6 +378,7 @@ class TestRestore:
             throttle.failed(wrong(number), HOME, wrong(0))
         monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 4)
         monkeypatch.setattr(throttle_module, "MAX_SOURCES", 1)
+        monkeypatch.setattr(throttle_module, "MAX_KNOWN_SOURCES", 0)
         other = Throttle(Policy(), clock)
         other.restore(throttle.lockouts(), {}, 0.0)
         assert len(other.lockouts()) == 8

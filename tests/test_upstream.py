@@ -106,3 +106,19 @@ async def test_a_handle_of_nobody_and_a_call_of_nobody_are_told_what_to_do():
                 await house.access.open(who)
     finally:
         await house.close()
+
+
+async def test_an_answer_that_cannot_be_kept_holds_nobody_up():
+    house = House()
+    upstream = Upstream(
+        house.store, house.access, house.client, Sealer(SECRET, InProcess.base_url), live_ttl=1e9
+    )
+    try:
+        granted = await house.access.open(caller(OWNERS[0]))
+        for _ in range(2):
+            with pytest.raises(ValueError, match="ttl"):
+                await asyncio.wait_for(upstream.live(granted), 30)
+            assert house.store._engine.stats()["fetches"] == 0
+    finally:
+        await upstream.aclose()
+        await house.close()

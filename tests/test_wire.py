@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.cache import quick, wire
+from server.cache.limits import ANSWER_MAX_BYTES, HOLD_MAX, VALUE_MAX_BYTES
 from server.cache.outcomes import (
     ABSTENTIONS,
     EXPIRED,
@@ -32,7 +33,7 @@ REQUESTS = [
     wire.Request(1, "acquire", (KEY, ACCOUNT, "192.0.2.1")),
     wire.Request(wire.MAX_ID, "acquire", (KEY, ACCOUNT, "ü" * 64)),
     wire.Request(2, "fulfil", (KEY, TOKEN, VALUE, 43200.0)),
-    wire.Request(3, "fulfil", (KEY, TOKEN, b"v" * wire.MAX_VALUE_BYTES, 1)),
+    wire.Request(3, "fulfil", (KEY, TOKEN, b"v" * VALUE_MAX_BYTES, 1)),
     wire.Request(4, "fail", (KEY, TOKEN, REJECTED, 0)),
     wire.Request(5, "fail", (KEY, TOKEN, "busy", 17.5)),
     wire.Request(6, "forget", (KEY, ACCOUNT)),
@@ -45,14 +46,16 @@ REQUESTS = [
     wire.Request(13, "flush", ("account", ACCOUNT)),
     wire.Request(14, "unlock", (ACCOUNT,)),
     wire.Request(15, "share", (KEY, ACCOUNT)),
-    wire.Request(16, "answer", (KEY, TOKEN, b"v" * wire.MAX_ANSWER_BYTES, 30.0)),
+    wire.Request(16, "answer", (KEY, TOKEN, b"v" * ANSWER_MAX_BYTES, 30.0)),
     wire.Request(17, "abstain", (KEY, TOKEN, EXPIRED, 0)),
     wire.Request(18, "abstain", (KEY, TOKEN, "busy", 17.5)),
     wire.Request(19, "keep", (KEY, ACCOUNT, VALUE, 43200.0)),
     wire.Request(20, "find", (KEY,)),
     wire.Request(21, "peek", (KEY,)),
-    wire.Request(22, "hold", (KEY, ACCOUNT, wire.MAX_HOLD_SECONDS)),
+    wire.Request(22, "hold", (KEY, ACCOUNT, HOLD_MAX)),
     wire.Request(23, "unhold", (KEY, TOKEN)),
+    wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0)),
+    wire.Request(25, "release", (KEY, TOKEN)),
 ]
 
 REPLIES = [
@@ -60,10 +63,10 @@ REPLIES = [
     wire.Reply(2, "lease", (TOKEN, 35.0)),
     wire.Reply(3, "rejected"),
     wire.Reply(4, "unavailable", (PACED, 3)),
-    wire.Reply(5, "locked", (30.0,)),
+    wire.Reply(5, "locked", (30.0, 0.0)),
     wire.Reply(6, "waiting"),
     wire.Reply(7, "lost"),
-    wire.Reply(13, "hit", (b"v" * wire.MAX_ANSWER_BYTES, 12.5)),
+    wire.Reply(13, "hit", (b"v" * ANSWER_MAX_BYTES, 12.5)),
     wire.Reply(14, "unavailable", (EXPIRED, 3)),
     wire.Reply(15, "note", (ACCOUNT, VALUE, 12.5)),
     wire.Reply(16, "missing"),
@@ -73,8 +76,9 @@ REPLIES = [
     wire.Reply(10, "ok", ({"sessions": 5, "requests": {"ping": {"p50_us": None}}},)),
     wire.Reply(11, "ok", (1, ({"account": b"123456", "age": 1.5},))),
     wire.Reply(12, "error", ("verb", "unknown verb")),
-    wire.Notice("flushed", (None,)),
-    wire.Notice("flushed", (ACCOUNT,)),
+    wire.Notice("flushed", (None, 1)),
+    wire.Notice("flushed", (ACCOUNT, 2)),
+    wire.Notice("epoch", (TOKEN, 0)),
 ]
 
 
@@ -239,7 +243,7 @@ anything = st.recursive(
     ),
     max_leaves=8,
 )
-names = st.sampled_from([*wire.ARGUMENTS, *wire.FIELDS, "flushed", "", "nothing"])
+names = st.sampled_from([*wire.ARGUMENTS, *wire.FIELDS, "flushed", "epoch", "", "nothing"])
 
 
 @given(st.tuples(st.integers(0, 2), st.integers(0, 3), names).flatmap(
@@ -333,7 +337,7 @@ def test_the_quick_way_leaves_other_messages_to_the_ordinary_one(message):
     is_hit = isinstance(message, wire.Reply) and message.status == "hit"
     assert (quick.read_acquire(body) is not None) == is_acquire
     assert (quick.read_hit(body) is not None) == is_hit
-    assert name in {None, "flushed"}
+    assert name in {None, "flushed", "epoch"}
 
 
 REFUSED = {
@@ -404,7 +408,9 @@ def test_a_well_formed_request_with_wrong_arguments_is_refused_and_not_a_protoco
         wire.Reply(1, "ok", (2**64,)),
         wire.Reply(1, "ok", (b"x" * wire.MAX_REPLY_BYTES,)),
         wire.Notice("shouted", (None,)),
-        wire.Notice("flushed", (b"short",)),
+        wire.Notice("flushed", (b"short", 1)),
+        wire.Notice("flushed", (None, -1)),
+        wire.Notice("epoch", (b"short", 1)),
     ],
     ids=repr,
 )
@@ -433,7 +439,8 @@ def test_we_do_not_send_what_the_protocol_does_not_allow(message):
         packed(1, 1, "ok", msgpack.Timestamp(1, 2)),
         packed(1, 0, "ok"),
         packed(1, 0, "shouted", None),
-        packed(1, 0, "flushed", b"short"),
+        packed(1, 0, "flushed", b"short", 1),
+        packed(1, 0, "epoch", TOKEN, True),
         packed(1, 1, "ok", {1: 2}),
     ],
     ids=repr,
@@ -471,9 +478,9 @@ def test_errors_do_not_quote_what_was_sent():
 
 
 def test_the_longest_answer_fits_a_frame_both_ways():
-    request = wire.Request(wire.MAX_ID, "answer", (KEY, TOKEN, bytes(wire.MAX_ANSWER_BYTES), 0.5))
+    request = wire.Request(wire.MAX_ID, "answer", (KEY, TOKEN, bytes(ANSWER_MAX_BYTES), 0.5))
     assert len(wire.encode(request)) <= wire.MAX_REQUEST_BYTES
-    reply = wire.Reply(wire.MAX_ID, "note", (ACCOUNT, bytes(wire.MAX_ANSWER_BYTES), 0.5))
+    reply = wire.Reply(wire.MAX_ID, "note", (ACCOUNT, bytes(ANSWER_MAX_BYTES), 0.5))
     assert len(wire.encode(reply)) <= wire.MAX_DATA_REPLY_BYTES
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ..failures import NotWritten, UsageFailure
+from ..drawing import MISFITS, drawing
+from ..failures import BadResult, NotWritten, UsageFailure
 from ..options import Options
 from ..session import Session
 from .tools import HISTORY, NOTIFICATIONS, asked, looked
@@ -25,7 +27,7 @@ def live(session: Session, options: Options) -> None:
         return
     values = looked(session, options)
     now = datetime.now().astimezone()
-    session.output.result(values, lambda framed: _live().dashboard(values, now=now, framed=framed))
+    session.output.result(values, drawing("battery.live", "dashboard", values, now=now))
 
 
 def history(session: Session, options: Options) -> None:
@@ -46,23 +48,24 @@ def history(session: Session, options: Options) -> None:
 
     past.chosen(values, options.quantity)  # a wrong name is told before anything is written
     if options.csv == "-":
-        session.output.text(values, past.as_csv(values))
+        session.output.text(values, _table(values))
         for warning in past.warnings(values):
             session.output.note(f"! {warning}")
         return
     if options.csv is not None:
-        _written(Path(options.csv), past.as_csv(values))
+        _written(Path(options.csv), _table(values))
         session.output.note(f"Written: {options.csv}")
     width = shutil.get_terminal_size().columns
     session.output.result(
         values,
-        lambda framed: past.page(
+        lambda framed: drawing(
+            "battery.past",
+            "page",
             values,
             options.quantity,
             zone=None,
             width=min(width, 100) if framed else 80,
-            framed=framed,
-        ),
+        )(framed),
     )
 
 
@@ -71,7 +74,16 @@ def notifications(session: Session, options: Options) -> None:
     since = None if options.since is None else options.since.isoformat()
     arguments = {"box_id": options.box, "since": since, "limit": options.limit}
     values = asked(session, NOTIFICATIONS, arguments, options)
-    session.output.result(values, lambda framed: _notices().page(values, zone=None, framed=framed))
+    session.output.result(values, drawing("battery.notices", "page", values, zone=None))
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    from . import past  # noqa: PLC0415 - as above
+
+    try:
+        return past.as_csv(values)
+    except MISFITS:
+        raise BadResult from None
 
 
 def _written(path: Path, text: str) -> None:
@@ -80,15 +92,3 @@ def _written(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8", newline="")
     except OSError as exc:
         raise NotWritten(f"{path} could not be written: {exc.strerror}.", kind="os_error") from None
-
-
-def _live() -> Any:
-    from . import live as view  # noqa: PLC0415 - rich is not needed for JSON
-
-    return view
-
-
-def _notices() -> Any:
-    from . import notices  # noqa: PLC0415 - as above
-
-    return notices

@@ -7,16 +7,19 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from ..readable import one_line
 from ..wording import for_people
+from .fitting import Fitting
 from .words import (
     UNKNOWN,
     ago,
     clock,
+    entries,
     kilowatt_hours,
     measured,
     moment,
@@ -34,6 +37,8 @@ GAUGE = 40
 """Columns of the battery's gauge."""
 LEAST_FULL_W = 2000.0
 """A bar is never full below this, or a sleeping house would look busy."""
+WIDE = 66
+"""Columns inside a frame for all that stands side by side."""
 REASONS = 3
 """Reasons for unknown values that are shown; --json has them all."""
 
@@ -106,7 +111,7 @@ def _state(values: Mapping[str, Any], now: datetime) -> Text:
     return Text(" | ".join([words[0], *extra, *words[1:]]), style="bold")
 
 
-def _flows(values: Mapping[str, Any], *, framed: bool) -> Table:
+def _flows(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     rows = [
         ("Solar", part(values, "solar", "power_w"), _strings(values)),
         ("Grid", part(values, "grid", "power_w"), _grid(values)),
@@ -120,7 +125,7 @@ def _flows(values: Mapping[str, Any], *, framed: bool) -> Table:
     full = max([LEAST_FULL_W, *powers])
     grid = Table.grid(padding=(0, 2))
     grid.add_column(width=8, style="bold", no_wrap=True)
-    grid.add_column(width=9, justify="right", no_wrap=True)
+    grid.add_column(min_width=9, justify="right", no_wrap=True)
     grid.add_column(width=BAR, no_wrap=True)
     grid.add_column(overflow="fold")
     for name, power, note in rows:
@@ -128,7 +133,13 @@ def _flows(values: Mapping[str, Any], *, framed: bool) -> Table:
         share = 0.0 if found is None else abs(found) / full
         bar = Text(_bar(share, BAR, framed=framed), style=COLOURS.get(name, "blue"))
         grid.add_row(name, watts(power), bar if found is not None else UNKNOWN, note)
-    return grid
+    lines: list[RenderableType] = []
+    for name, power, note in rows:
+        line = Text(f"{name:<8}", style="bold")
+        lines.append(line.append(f" {watts(power):>9}", style="not bold"))
+        if note:
+            lines.append(Padding(Text(note), (0, 0, 0, 2)))
+    return Fitting(grid, Group(*lines), WIDE)
 
 
 def _bar(share: float, width: int, *, framed: bool) -> str:
@@ -138,8 +149,7 @@ def _bar(share: float, width: int, *, framed: bool) -> str:
 
 
 def _strings(values: Mapping[str, Any]) -> str:
-    strings = part(values, "solar", "strings")
-    powers = [watts(part(one, "power_w")) for one in strings or ()]
+    powers = [watts(part(one, "power_w")) for one in entries(values, "solar", "strings")]
     return " + ".join(powers) if len(powers) > 1 else ""
 
 
@@ -177,20 +187,24 @@ def _house(values: Mapping[str, Any]) -> str:
 def _gauge(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     charge = number(part(values, "battery", "state_of_charge_percent"))
     low = number(part(values, "battery", "minimum_charge_percent"))
-    line = Text()
+    line, short = Text(), Text()
     line.append("Charge   ", style="bold")
     if charge is None:
         line.append(UNKNOWN)
+        short = line
     else:
         scarce = low is not None and charge <= low
         colour = "red" if scarce else "green"
-        line.append(f"{percent(charge):>9}  ")
-        line.append(_bar(charge / 100, GAUGE, framed=framed), style=colour)
+        line.append(f"{percent(charge):>9}")
+        short = line.copy().append("\n")
+        short.append(_bar(charge / 100, BAR, framed=framed), style=colour)
+        line.append("  ").append(_bar(charge / 100, GAUGE, framed=framed), style=colour)
     left = part(values, "battery", "remaining_usable_energy_wh")
     missing = part(values, "battery", "energy_to_full_wh")
     words = f"{kilowatt_hours(left)} above the minimum of {percent(low)}, "
-    more = Text(f"{'':22}{words}{kilowatt_hours(missing)} to full", style="dim")
-    return Group(line, more)
+    more = Text(f"{words}{kilowatt_hours(missing)} to full", style="dim")
+    wide = Group(line, Padding(more, (0, 0, 0, 22)))
+    return Fitting(wide, Group(short, more), WIDE)
 
 
 def _today(values: Mapping[str, Any]) -> RenderableType:
@@ -198,24 +212,25 @@ def _today(values: Mapping[str, Any]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     for _ in range(2):
         grid.add_column(width=14, no_wrap=True)
-        grid.add_column(width=12, justify="right", no_wrap=True)
+        grid.add_column(min_width=12, justify="right", no_wrap=True)
         grid.add_column(width=2)
     cells = [
         (title, kilowatt_hours(part(values, "energy", "today", name)), "") for title, name in TODAY
     ]
     for left, right in zip(cells[::2], cells[1::2], strict=True):
         grid.add_row(*left, *right)
-    return Group(Text(f"Energy of {day}", style="bold"), grid)
+    lines = [Text(f"{title:<14} {value:>9}") for title, value, _ in cells]
+    return Group(Text(f"Energy of {day}", style="bold"), Fitting(grid, Group(*lines), WIDE))
 
 
 def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:
-    warnings = [one_line(one) for one in values.get("warnings") or ()]
+    warnings = [one_line(one) for one in entries(values, "warnings")]
     note = part(values, "export", "note")
     if note is not None:
         warnings.append(one_line(note))
     if switch(values.get("live_data")) == "off" and not warnings:
         warnings.append("Live data is off: powers come every 5 minutes.")
-    reasons = [one_line(part(one, "why")) for one in values.get("unknown") or ()]
+    reasons = [one_line(part(one, "why")) for one in entries(values, "unknown")]
     if warnings or reasons:
         yield Text()
     for warning in warnings:

@@ -16,10 +16,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..failures import ToolFailure, UsageFailure
+from ..failures import BadResult, UsageFailure
 from ..readable import one_line
 from ..wording import for_people
-from .words import kilowatt_hours, measured, moment, number, part, text
+from .fitting import Fitting
+from .words import entries, kilowatt_hours, measured, moment, number, part, text
 
 PREFERRED = "power_w"
 """The quantity that a series is mostly looked at for."""
@@ -37,16 +38,13 @@ def quantities(values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the quantities of a series by name.
 
     Raises:
-        ToolFailure: The result has none.
+        BadResult: The result has none.
     """
-    found = values.get("quantities")
-    if not isinstance(found, Sequence) or not found:
-        raise ToolFailure(
-            "get_history succeeded, but not with the fields this oig-client knows. Update "
-            "oig-client or the server.",
-            kind="bad_result",
-        )
-    return {str(one["name"]): one for one in found if isinstance(one, Mapping) and "name" in one}
+    listed = entries(values, "quantities")
+    found = {str(one["name"]): one for one in listed if isinstance(one, Mapping) and "name" in one}
+    if not found:
+        raise BadResult
+    return found
 
 
 def chosen(values: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
@@ -109,7 +107,7 @@ def curve(
     framed: bool,
 ) -> Text:
     """Draw one quantity; where nothing is known, nothing is drawn."""
-    times = [moment(one, zone) for one in values.get("times") or ()]
+    times = [moment(one, zone) for one in entries(values, "times")]
     points = [
         (when, found)
         for when, value in zip(times, quantity.get("mean") or (), strict=False)
@@ -166,13 +164,15 @@ def _label(when: datetime, ticks: Sequence[datetime]) -> str:
     return f"{when:%d.%m. %H:%M}" if several else f"{when:%H:%M}"
 
 
-def _summary(values: Mapping[str, Any]) -> Table:
+def _summary(values: Mapping[str, Any]) -> RenderableType:
+    titles = ("Lowest", "Mean", "Highest", "Positive", "Negative")
     table = Table.grid(padding=(0, 2))
-    for title in ("Quantity", "Lowest", "Mean", "Highest", "Positive", "Negative"):
+    for title in ("Quantity", *titles):
         table.add_column(header=title, justify="left" if title == "Quantity" else "right")
     table.add_row(*(Text(str(one.header), style="bold") for one in table.columns))
+    lines: list[RenderableType] = []
     for name, quantity in quantities(values).items():
-        unit = {"degrees Celsius": "C"}.get(str(quantity.get("unit")), str(quantity.get("unit")))
+        unit = text(quantity.get("unit")).replace("degrees Celsius", "C")
         summary = quantity.get("summary")
         cells = [measured(part(summary, each), unit) for each in ("minimum", "mean", "maximum")]
         energy = [
@@ -180,8 +180,13 @@ def _summary(values: Mapping[str, Any]) -> Table:
             for sign in ("positive", "negative")
         ]
         # Only powers have an energy; its absence elsewhere is no gap.
-        table.add_row(one_line(name), *map(one_line, cells), *(energy if unit == "W" else ["", ""]))
-    return table
+        found = [*map(one_line, cells), *(energy if unit == "W" else ["", ""])]
+        table.add_row(one_line(name), *found)
+        lines.append(Text(one_line(name), style="bold"))
+        lines += [
+            Text(f"  {title:<9}{cell}") for title, cell in zip(titles, found, strict=True) if cell
+        ]
+    return Fitting(table, Group(*lines))
 
 
 def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -192,7 +197,7 @@ def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:
         columns.append((name, quantity.get("mean") or ()))
         columns += [(f"{name}_{each}", quantity[each]) for each in DETAILS if quantity.get(each)]
     yield ["time", *(_cell(name) for name, _ in columns)]
-    for place, when in enumerate(values.get("times") or ()):
+    for place, when in enumerate(entries(values, "times")):
         cells = (column[place] if place < len(column) else None for _, column in columns)
         yield [_cell(when), *("" if number(cell) is None else str(cell) for cell in cells)]
 

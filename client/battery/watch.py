@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..calling import login_of
-from ..failures import Failure, NotMcp, Unreachable
+from ..drawing import drawing
+from ..failures import Failure, NotMcp, ToolFailure, Unreachable
 from ..options import Options
 from ..session import Session
 from .tools import looked
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 Show = Callable[[Mapping[str, Any] | None, Failure | None], None]
 """Shows the latest values, and why there are no newer ones."""
+
+FINAL = ("rejected", "may not use", "whose data", "Wrong arguments")
+"""Words of a tool's failure that only the person can mend. All others may pass: the portal's."""
 
 
 def watch(session: Session, options: Options, seconds: float) -> None:
@@ -43,24 +51,33 @@ def _ticks(
     session: Session, options: Options, seconds: float
 ) -> Iterator[tuple[Failure | None, Mapping[str, Any] | None]]:
     due = time.monotonic()
+    seen = False
     while True:
         try:
-            yield None, looked(session, options)
+            values = looked(session, options)
         except Unreachable as failure:
             yield failure, None
         except NotMcp as failure:
             if not failure.passing:
                 raise
             yield failure, None
+        except ToolFailure as failure:
+            # A first look that fails is told like that of any command.
+            if not seen or any(word in failure.message for word in FINAL):
+                raise
+            yield failure, None
+        else:
+            seen = True
+            yield None, values
         # What a late answer has cost is not caught up.
         due = max(due + seconds, time.monotonic())
         time.sleep(max(0.0, due - time.monotonic()))
 
 
 def _display(session: Session) -> AbstractContextManager[Show]:
-    if sys.stdout.isatty() and not session.output.as_json:
-        return _drawn(session)
-    return _told(session)
+    # A dumb terminal cannot move its cursor back over what was drawn before.
+    draws = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return _drawn(session) if draws and not session.output.as_json else _told(session)
 
 
 @contextmanager
@@ -70,9 +87,7 @@ def _told(session: Session) -> Iterator[Show]:
             session.output.failure(failure)
         elif values is not None:
             now = datetime.now().astimezone()
-            session.output.result(
-                values, lambda framed: _views().dashboard(values, now=now, framed=framed)
-            )
+            session.output.result(values, drawing("battery.live", "dashboard", values, now=now))
         sys.stdout.flush()
 
     yield show
@@ -87,18 +102,12 @@ def _drawn(session: Session) -> Iterator[Show]:
 
         def show(values: Mapping[str, Any] | None, failure: Failure | None) -> None:
             now = datetime.now().astimezone()
-            parts = []
+            parts: list[RenderableType] = []
             if failure is not None:
                 # Above the rest: what does not fit on the screen is cut at its end.
                 parts.append(Text(f"No newer values. {failure.message}", style="red"))
             if values is not None:
-                parts.append(_views().dashboard(values, now=now, framed=True))
+                parts.append(drawing("battery.live", "dashboard", values, now=now)(True))
             redraw(Group(*parts))
 
         yield show
-
-
-def _views() -> Any:
-    from . import live  # noqa: PLC0415 - rich is not needed for JSON
-
-    return live

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from ..readable import one_line
 
 UNKNOWN = "-"
+MOST = 1e12
+"""No reading of a house is more, in any unit."""
 
 
 def part(values: object, *path: str) -> Any:
@@ -21,14 +22,17 @@ def part(values: object, *path: str) -> Any:
     return values
 
 
+def entries(values: object, *path: str) -> list[Any]:
+    """Return the list that stands at a path inside a result; an empty one where there is none."""
+    found = part(values, *path)
+    return found if isinstance(found, list) else []
+
+
 def number(value: object) -> float | None:
-    """Return a number, None for everything else, also for what no meter can show."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    """Return a number of a size that a house may have, None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        return value if math.isfinite(value) else None
-    except OverflowError:  # of an integer beyond any float
-        return None
+    return value if -MOST <= value <= MOST else None  # which no NaN is
 
 
 def watts(value: object) -> str:
@@ -72,9 +76,9 @@ def moment(value: object, zone: tzinfo | None) -> datetime | None:
     """Read a time, in the person's zone."""
     try:
         when = datetime.fromisoformat(str(value))
-    except ValueError:
+        return when.replace(tzinfo=when.tzinfo or UTC).astimezone(zone)
+    except (ValueError, OverflowError):  # in that zone it may be after the year 9999
         return None
-    return when.replace(tzinfo=when.tzinfo or UTC).astimezone(zone)
 
 
 def clock(when: datetime | None, today: date | None) -> str:

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from ..durations import seconds
+
 DEFAULT_WAIT = 180.0
 """Seconds to wait for the box: it usually has a change in one or two minutes."""
 MAX_WAIT = 3600.0
@@ -76,7 +78,7 @@ def _confirmed(parser: argparse.ArgumentParser) -> None:
     waiting = parser.add_mutually_exclusive_group()
     waiting.add_argument(
         "--wait",
-        type=_seconds,
+        type=seconds(MAX_WAIT),
         default=DEFAULT_WAIT,
         metavar="SECONDS",
         help="how long to wait until the box shows it (default: %(default)g)",
@@ -88,13 +90,3 @@ def _confirmed(parser: argparse.ArgumentParser) -> None:
         const=0.0,
         help="be done once the portal took it",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= MAX_WAIT:
-        raise argparse.ArgumentTypeError(f"give a number of seconds up to {MAX_WAIT:g}")
-    return value

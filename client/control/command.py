@@ -11,6 +11,7 @@ from typing import Any
 
 from ..address import DEFAULT_URL
 from ..battery.tools import asked
+from ..drawing import drawing
 from ..exit_codes import ExitCode
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
 from ..options import Options
@@ -45,7 +46,7 @@ def plan(session: Session, options: Options) -> int:
                 session, values, str(values.get("plan_token")), options_now, options
             )
     noted = KeptPlans().keep(values, now)
-    session.output.line(lambda framed: _views().plan_page(values, now=now, framed=framed))
+    session.output.line(drawing("control.views", "plan_page", values, now=now))
     # Not in the frame, and in one line however long: it is copied as it is.
     command = _command(session, options, "apply", str(values.get("plan_token")))
     session.output.text(values, f"To apply it:\n{command}\n" if noted else "")
@@ -86,9 +87,7 @@ def changes(session: Session, options: Options) -> None:
     with as_somebody(session, options) as options_now:
         values = controlled(session, LIST, arguments, options_now)
     now = datetime.now().astimezone()
-    session.output.result(
-        values, lambda framed: _views().changes_table(values, now=now, framed=framed)
-    )
+    session.output.result(values, drawing("control.views", "changes_table", values, now=now))
 
 
 def _carried_out(
@@ -143,9 +142,7 @@ def _unclear(failure: Failure) -> bool:
 
 def _report(session: Session, values: Mapping[str, Any]) -> None:
     now = datetime.now().astimezone()
-    session.output.result(
-        values, lambda framed: _views().report_page(values, now=now, framed=framed)
-    )
+    session.output.result(values, drawing("control.views", "report_page", values, now=now))
 
 
 def _token(session: Session, options: Options) -> str:
@@ -169,9 +166,3 @@ def _command(session: Session, options: Options, *words: str) -> str:
     if options.email is not None:
         line += ["--email", options.email]
     return shlex.join(map(one_line, line))
-
-
-def _views() -> Any:
-    from . import views  # noqa: PLC0415 - rich is not needed for JSON
-
-    return views

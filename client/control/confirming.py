@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from ..drawing import drawing
 from ..failures import ToolFailure, UsageFailure
 from ..session import Session
 
@@ -35,8 +36,6 @@ def confirm(session: Session, plan: Mapping[str, Any], named: str | None) -> Non
     if named is not None and session.output.as_json:
         return
     now = datetime.now().astimezone()
-    from . import views  # noqa: PLC0415 - rich is not needed before
-
     asks = named is None and session.asker.prompts and sys.stderr.isatty()
     if named is None and not asks:
         raise UsageFailure(
@@ -44,7 +43,7 @@ def confirm(session: Session, plan: Mapping[str, Any], named: str | None) -> Non
             "the box that may be changed: --yes-apply-to BOX_ID",
             kind="not_confirmed",
         )
-    session.output.talk(lambda framed: views.plan_page(plan, now=now, framed=framed))
+    session.output.talk(drawing("control.views", "plan_page", plan, now=now))
     if asks:
         _typed(session, box)
 

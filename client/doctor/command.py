@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import httpx2
 
-from ..address import is_here
 from ..calling import login_of
+from ..connecting import connecting
+from ..drawing import drawing
 from ..failures import Failure
+from ..home import home
 from ..options import Options
 from ..session import Session
 from ..setup.places import file_of
@@ -64,22 +65,21 @@ def examine(session: Session, options: Options) -> int:
         "first_wrong": first.step if first else None,
         "exit_code": int(first.exit_code) if first else 0,
     }
-    session.output.result(
-        value, lambda framed: _views().verdict(first, warned=warned, framed=framed)
-    )
+    session.output.result(value, drawing("doctor.view", "verdict", first, warned=warned))
     return first.exit_code if first else 0
 
 
 def _client(options: Options) -> httpx2.Client:
-    return httpx2.Client(
+    return connecting(
+        httpx2.Client,
+        options.url,
         timeout=patience(options.timeout),
         headers={"Accept": "application/json", "User-Agent": f"oig-client/{version()}"},
-        trust_env=not is_here(options.url),
     )
 
 
 def _tell(session: Session, finding: Finding) -> None:
-    session.output.line(lambda framed: _views().line(finding, framed=framed))
+    session.output.line(drawing("doctor.view", "line", finding))
 
 
 def _found(visit: Visit, assistant: str | None) -> Iterator[Finding]:
@@ -106,14 +106,8 @@ def _config() -> Path:
     place = file_of(
         "claude-desktop",
         system=sys.platform,
-        home=Path.home(),
+        home=home(),
         folder=Path.cwd(),
         environ=os.environ,
     )
     return Path(place)
-
-
-def _views() -> Any:
-    from . import view  # noqa: PLC0415 - rich is not needed for JSON
-
-    return view

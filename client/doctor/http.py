@@ -13,6 +13,7 @@ import httpx2
 from ..answers import GATEWAY, PASSING, REFUSALS
 from ..exit_codes import ExitCode
 from ..outages import explain
+from ..unawaited import begun
 from .finding import Finding, doubtful, passed_over, well, wrong
 from .visit import Reply, Visit
 
@@ -23,26 +24,31 @@ SKEW = 60
 
 
 def fetched(visit: Visit, url: str) -> Reply:
-    """Get something, following nothing.
+    """Get something, following nothing, in `patience` seconds altogether.
 
     Raises:
         Failure: No whole answer came.
     """
-    before = datetime.now(UTC)
     try:
-        with visit.client.stream("GET", url) as response:
-            body = b""
-            # A stream of events may never end, and nothing in it is of interest.
-            streams = response.headers.get("content-type", "").startswith("text/event-stream")
-            for chunk in () if streams else response.iter_bytes(MOST_BYTES):
-                body += chunk
-                if len(body) >= MOST_BYTES:
-                    break
-    except httpx2.HTTPError as exc:
+        # The client's own limits are for each read, and one byte now and then keeps them all.
+        return begun(_got, visit, url).result(visit.patience)
+    except (httpx2.HTTPError, TimeoutError) as exc:
         failure = explain(exc, visit.session.url, visit.patience, calling=False)
         if failure is None:
             raise
         raise failure from None
+
+
+def _got(visit: Visit, url: str) -> Reply:
+    before = datetime.now(UTC)
+    with visit.client.stream("GET", url) as response:
+        body = b""
+        # A stream of events may never end, and nothing in it is of interest.
+        streams = response.headers.get("content-type", "").startswith("text/event-stream")
+        for chunk in () if streams else response.iter_bytes(MOST_BYTES):
+            body += chunk
+            if len(body) >= MOST_BYTES:
+                break
     now = datetime.now(UTC)
     return Reply(
         status=response.status_code,
@@ -136,7 +142,7 @@ def endpoint(visit: Visit) -> Finding:
     """See whether this is the endpoint: it wants POST and says so."""
     reply = visit.reply
     assert reply is not None, "the step before has fetched it"
-    if reply.status == HTTPStatus.METHOD_NOT_ALLOWED and "MCP" in _decoded(reply).get("error", ""):
+    if reply.status == HTTPStatus.METHOD_NOT_ALLOWED and "MCP" in str(_decoded(reply).get("error")):
         return well("GET is refused with 405 and a hint, as it should be")
     if reply.status == HTTPStatus.METHOD_NOT_ALLOWED:
         return doubtful(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import socket
 import ssl
-import threading
 from datetime import UTC, datetime
 from urllib.request import getproxies, proxy_bypass
 
-import httpx2
-
 from ..address import is_here, shown
+from ..connecting import trusting
 from ..exit_codes import ExitCode
-from ..outages import START
+from ..outages import START, no_way
+from ..unawaited import begun
 from .finding import Finding, doubtful, passed_over, well, wrong
 from .visit import Visit
 
@@ -97,25 +95,11 @@ def name(visit: Visit) -> Finding:
 
 
 def _looked_up(host: str, port: int, seconds: float) -> tuple[str, ...]:
-    """Look up in a thread, for the system's resolver knows no time limit."""
-    answers: queue.Queue[tuple[str, ...] | OSError] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as exc:
-            answers.put(exc if isinstance(exc, OSError) else OSError("not a name"))
-        else:
-            answers.put(tuple(dict.fromkeys(str(one[4][0]) for one in found)))
-
-    threading.Thread(target=ask, daemon=True).start()
     try:
-        answer = answers.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError from None
-    if isinstance(answer, OSError):
-        raise answer
-    return answer
+        found = begun(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM).result(seconds)
+    except UnicodeError:
+        raise OSError("not a name") from None
+    return tuple(dict.fromkeys(str(one[4][0]) for one in found))
 
 
 def connection(visit: Visit) -> Finding:
@@ -138,6 +122,14 @@ def connection(visit: Visit) -> Finding:
                 "some_addresses",
             )
         return well(f"Port {visit.port} is open at {each}")
+    if (why := no_way(refused.values())) is not None:
+        return wrong(
+            f"There is no way from here to {visit.host} ({why}).",
+            "Check this machine's network and the address in --url or OIG_MCP_URL.",
+            "no_way",
+            exit_code=ExitCode.UNREACHABLE,
+            ends=True,
+        )
     silent = all(isinstance(exc, TimeoutError) for exc in refused.values())
     what = "Nobody answers" if silent else "Nothing listens"
     cure = "The machine is off or a firewall drops connections. " if silent else ""
@@ -180,7 +172,7 @@ def encryption(visit: Visit) -> Finding:
 
 def _shaken_hands(visit: Visit) -> Finding:
     # The very context that requests are sent with.
-    context = httpx2.create_ssl_context()
+    context = trusting()
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(
             socket.create_connection((visit.addresses[0], visit.port), visit.patience)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ..failures import NotWritten, UsageFailure
+from ..home import home
 from ..options import Options
 from ..readable import one_line
 from ..session import Session
@@ -64,7 +65,7 @@ def _place(assistant: str) -> Path:
     place = file_of(
         assistant,
         system=sys.platform,
-        home=Path.home(),
+        home=home(),
         folder=Path.cwd(),
         environ=os.environ,
     )

@@ -188,6 +188,19 @@ class Channel(asyncio.BufferedProtocol):
         self._require_room()
         return self._ask(verb, args)
 
+    def tell(self, verb: str, args: tuple[wire.Scalar, ...]) -> int | None:
+        """Send a request whose answer nobody waits for; return its id, None if it cannot be sent.
+
+        Raises:
+            LocalProtocolError: It breaks the protocol; nothing was sent.
+        """
+        if not self.usable:
+            return None
+        number, nobody = self._ask(verb, args)
+        nobody.cancel()
+        self._calls[number] = _Call(verb, nobody, math.inf)
+        return number
+
     def abandon(self, number: int, answer: Answer) -> None:
         """Take note that nobody waits for this call any more; give back what it may have got."""
         call = self._calls.get(number)
@@ -213,13 +226,10 @@ class Channel(asyncio.BufferedProtocol):
     # How it works.
 
     def _withdraw(self, number: int) -> None:
-        if not self.usable:
-            return
-        cancel, nobody = self._ask("cancel", (number,))
-        # Nobody waits for this answer. It says that nothing more comes under the other id.
-        nobody.cancel()
-        self._calls[cancel] = _Call("cancel", nobody, math.inf)
-        self._cancels[cancel] = number
+        cancel = self.tell("cancel", (number,))
+        if cancel is not None:
+            # Its answer says that nothing more comes under the other id.
+            self._cancels[cancel] = number
 
     def _require_room(self) -> None:
         if len(self._calls) >= wire.MAX_IN_FLIGHT:

@@ -13,6 +13,8 @@ from typing import Final
 from ..errors import CacheUnavailable, LocalProtocolError
 from . import wire
 from .channel import LOST, Channel
+from .epoch import Epoch
+from .limits import RETRY_AFTER_MAX
 from .outcomes import Held, Hit, Lease, Locked, Note, Outcome, Rejected, Unavailable
 
 HUNG_SECONDS: Final = 0.5
@@ -34,8 +36,8 @@ class CacheClient:
         path: Socket of the daemon.
         timeout: Seconds for the first reply to a call, be it the answer or `waiting`.
         on_flushed: Called when sessions were flushed at the daemon: with the account's key, or None
-            for all. What was said while there was no connection is not repeated: whoever keeps
-            copies must compare `generation` too.
+            for all. Also with None when some may have been flushed while there was no connection;
+            before the first answer over a new one.
 
     Attributes:
         generation: Number of connections made so far.
@@ -52,6 +54,7 @@ class CacheClient:
         self.timeout = timeout
         self.generation = 0
         self._on_flushed = on_flushed
+        self._epoch: Epoch | None = None
         self._channel: Channel | None = None
         self._connecting: asyncio.Task[Channel | None] | None = None
         self._not_before = -math.inf
@@ -89,6 +92,27 @@ class CacheClient:
         """
         return self._kept(await self._call("fulfil", key, token, value, ttl))
 
+    async def bring(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Store a copy of what the daemon lost, if nothing newer is in its place.
+
+        Returns:
+            False when it was not taken; the lease is still there unless it was lost.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        return self._kept(await self._call("bring", key, token, value, ttl))
+
+    def release(self, key: bytes, token: bytes) -> None:
+        """Give back a lease undecided, without waiting; the next who waits for the key gets one.
+
+        Raises:
+            LocalProtocolError: As `acquire`.
+        """
+        if self._channel is not None:
+            self._channel.tell("release", (key, token))
+
     async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
         """Say that the login under the lease failed; False if the lease was lost.
 
@@ -97,7 +121,7 @@ class CacheClient:
             LocalProtocolError: As `acquire`.
         """
         # A portal may ask for any wait; that must not keep the lease from being given back.
-        bounded = min(max(retry_after, 0.0), wire.MAX_SECONDS)
+        bounded = min(max(retry_after, 0.0), RETRY_AFTER_MAX)
         return self._kept(await self._call("fail", key, token, reason, bounded))
 
     async def forget(self, key: bytes, digest: bytes) -> int:
@@ -140,7 +164,7 @@ class CacheClient:
             CacheUnavailable: As `acquire`.
             LocalProtocolError: As `acquire`.
         """
-        bounded = min(max(retry_after, 0.0), wire.MAX_SECONDS)
+        bounded = min(max(retry_after, 0.0), RETRY_AFTER_MAX)
         return self._kept(await self._call("abstain", key, token, reason, bounded))
 
     async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
@@ -202,15 +226,15 @@ class CacheClient:
         """
         return self._kept(await self._call("unhold", key, token))
 
-    async def ping(self) -> tuple[str, int, int]:
-        """Return the daemon's version, its process id, and its flushes of sessions since start.
+    async def ping(self) -> tuple[str, int]:
+        """Return the daemon's version and its process id.
 
         Raises:
             CacheUnavailable: As `acquire`.
         """
         match self._fields(await self._call("ping")):
-            case (str(version), int(pid), int(flushes)):
-                return version, pid, flushes
+            case (str(version), int(pid)):
+                return version, pid
         raise self._misfit()
 
     async def aclose(self) -> None:
@@ -237,9 +261,19 @@ class CacheClient:
         self._refuse_for(HUNG_SECONDS, "it does not answer")
 
     def noticed(self, notice: wire.Notice) -> None:
-        """Pass on a notice."""
+        """Pass on a notice of a flush, or find out whether one was missed."""
+        known = self._epoch
+        if notice.name == "epoch":
+            self._epoch = told = Epoch(*notice.fields)
+            # What was opened before we ever met a daemon is as good as the first epoch's.
+            if told == known or (known is None and told.is_first):
+                return
+            flushed = None
+        else:
+            flushed, drops = notice.fields
+            self._epoch = None if known is None else known._replace(drops=drops)
         if self._on_flushed is not None:
-            self._on_flushed(notice.fields[0])
+            self._on_flushed(flushed)
 
     def lost(self, channel: Channel) -> None:
         """Take note that a connection has ended."""

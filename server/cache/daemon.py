@@ -113,6 +113,7 @@ class Daemon:
         self._most = min(limits.connections, _descriptors() - SPARE_DESCRIPTORS)
         self._counts = Counts()
         self._service = Service(engine, version, os.getpid(), self._facts)
+        self._service.on_dropped = keeper.outdate
         self._room = memoryview(bytearray(READ_BYTES))
         self._begun = time.monotonic()
         self._due: float | None = None
@@ -129,7 +130,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-        sessions = self._keeper.load()
+        sessions = await self._keeper.begin()
         # What was loaded stays for hours: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
@@ -140,7 +141,10 @@ class Daemon:
         ]
         loop.add_reader(self._file.socket, self._accept)
         logger.info(
-            "cache daemon ready on %s, %d sessions from the snapshot", self._file.path, sessions
+            "cache daemon ready on %s, %d %s from the snapshot",
+            self._file.path,
+            sessions,
+            "session" if sessions == 1 else "sessions",
         )
         try:
             code = await self._stop
@@ -187,7 +191,7 @@ class Daemon:
             self._timer.cancel()
         # Who has the lock has the snapshot: another daemon may have written a newer one.
         if self._file.has_lock():
-            await self._keeper.write_last()
+            await self._keeper.write_in_time()
         connections = list(self._connections)
         for connection in connections:
             connection.close()

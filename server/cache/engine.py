@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from .answers import Answers
 from .checks import check_failure, check_value
+from .epoch import ORIGIN_BYTES, Epoch
 from .held import Entry, OnePerAccount, Session
 from .holds import Hold, Holds
 from .known import Known
@@ -25,6 +26,7 @@ from .limits import (
     ACCOUNT_SHOWN_BYTES,
     KEY_BYTES,
     SOURCE_MAX_CHARS,
+    TOKEN_BYTES,
     VALUE_MAX_BYTES,
     Limits,
 )
@@ -45,9 +47,6 @@ from .rejections import Rejections
 from .throttle import Failures, Throttle
 
 __all__ = ["Engine", "Export", "Limits", "Session", "Ticket"]
-
-TOKEN_BYTES = 16
-"""Size of a lease's token: nobody guesses 128 bits within its time."""
 
 TOTALS = (
     "hits_total",
@@ -78,6 +77,7 @@ class Export:
         known: Known sources by account, the longest unchanged first.
         notes: Notes, the longest unused first.
         holds: Changes under way.
+        epoch: That of the sessions; None when it is not known which it was.
     """
 
     taken: float
@@ -86,6 +86,7 @@ class Export:
     known: Mapping[bytes, Known]
     notes: Sequence[Entry] = ()
     holds: Sequence[Hold] = ()
+    epoch: Epoch | None = None
 
 
 class Engine:
@@ -100,6 +101,7 @@ class Engine:
     Attributes:
         answers: Shared answers, and notes.
         holds: Changes under way.
+        epoch: That in which we are.
         on_replaced: Called with an account whose session under another password was replaced.
     """
 
@@ -118,6 +120,7 @@ class Engine:
         self._totals = dict.fromkeys(TOTALS, 0)
         self.answers = Answers(limits.answers, now, token)
         self.holds = Holds(now, token)
+        self.epoch = Epoch(os.urandom(ORIGIN_BYTES), 0)
         self.on_replaced: Callable[[bytes], None] = lambda _: None
 
     def acquire(
@@ -146,7 +149,7 @@ class Engine:
         wait = self._throttle.locked_for(account, source)
         if wait > 0.0:
             self._totals["locked_total"] += 1
-            return Locked(wait)
+            return self._throttle.verdict(account, wait)
         now = self._now()
         session = self._held.use(key, now)
         if session is not None:
@@ -190,18 +193,37 @@ class Engine:
             return False
         now = self._now()
         if self._held.replace(Session(lease.key, lease.account, value, now, now + ttl)):
+            self.epoch = self.epoch.next()
             self.on_replaced(lease.account)
         self._throttle.succeeded(lease.account, lease.source)
 
         def outcome(source: str) -> Outcome:
             wait = self._throttle.locked_for(lease.account, source)
             if wait > 0.0:
-                return Locked(wait)
+                return self._throttle.verdict(lease.account, wait)
             self._throttle.succeeded(lease.account, source)
             return Hit(value, ttl)
 
         self._logins.answer(lease.key, outcome)
         return True
+
+    def bring(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+        """Take back a session that was lost here, from a copy, as `fulfil` would a new one.
+
+        But it replaces no session under another key: a copy does not say whether its password is
+        still right, and the session that is held may be of a newer one.
+
+        Returns:
+            False when nothing is stored: the lease is not valid any more, or the account has a
+            session under another key. Then the lease stays good for a login.
+
+        Raises:
+            ValueError: As `fulfil`.
+        """
+        lease = self._logins.valid(key, token)
+        if lease is None or self._held.has_other(lease.account, key):
+            return False
+        return self.fulfil(key, token, value, ttl)
 
     def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
         """Note that the login under a lease failed, and tell those who wait for it.
@@ -235,7 +257,7 @@ class Engine:
 
         def outcome(source: str) -> Outcome:
             wait = self._throttle.locked_for(lease.account, source)
-            return Locked(wait) if wait > 0.0 else told
+            return self._throttle.verdict(lease.account, wait) if wait > 0.0 else told
 
         self._logins.answer(lease.key, outcome)
         return True
@@ -295,11 +317,19 @@ class Engine:
         self._logins.withdraw(ticket)
         self.answers.withdraw(ticket)
 
-    def release(self, key: bytes, token: bytes) -> None:
-        """Give back a lease undecided, or a hold unused; the next who waits gets one."""
+    def queued(self) -> list[Ticket]:
+        """Return the tickets of those who wait for a login that has not begun."""
+        return self._logins.queued()
+
+    def release(self, key: bytes, token: bytes) -> bool:
+        """Give back a lease undecided, or a hold unused; the next who waits gets one.
+
+        Returns:
+            Whether it was a hold.
+        """
         self._logins.release(key, token)
         self.answers.release(key, token)
-        self.holds.unhold(key, token)
+        return self.holds.unhold(key, token)
 
     def drop_holder(self, holder: Hashable) -> None:
         """Pass on the leases of a holder that is gone, and withdraw its tickets; holds stay."""
@@ -417,6 +447,7 @@ class Engine:
             self._throttle.known(),
             self.answers.export(),
             self.holds.export(),
+            self.epoch,
         )
 
     def restore(self, export: Export) -> int:
@@ -434,9 +465,12 @@ class Engine:
         self._throttle.restore(export.failures, export.known, shift)
         self.answers.restore(export.notes, shift)
         self.holds.restore(export.holds, shift)
+        if export.epoch is not None:
+            self.epoch = export.epoch
         return len(self._held)
 
     def _flush_sessions(self, account: bytes | None) -> int:
+        self.epoch = self.epoch.next()
         self._logins.void(account)
         self.answers.flush(account)
         return self._held.clear() if account is None else self._held.drop_account(account)

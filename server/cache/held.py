@@ -225,9 +225,13 @@ class OnePerAccount(Entries):
         Returns:
             Whether its account's last was another password's, which is wrong from now on.
         """
-        replaced = self._key_of.get(entry.account, entry.key) != entry.key
+        replaced = self.has_other(entry.account, entry.key)
         self.put(entry)
         return replaced
+
+    def has_other(self, account: bytes, key: bytes) -> bool:
+        """Return whether an account's entry is there under another key than this."""
+        return self._key_of.get(account, key) != key
 
     def _make_way(self, entry: Entry) -> None:
         for key in self._keys_of(entry.account):

@@ -11,18 +11,22 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from ..errors import OigError
 from . import snapshot
 from .engine import Engine, Export
+from .epoch import Epoch
+from .outdated import Outdated
 
 PERIOD_SECONDS: Final = 60.0
 """How often a changed state is written: what a crash may cost, against the disk's rest."""
 
-STOP_SECONDS: Final = 3.0
-"""How long the last snapshot may take; a disk that hangs must not keep the daemon from stopping."""
+PATIENCE_SECONDS: Final = 3.0
+"""How long the first and the last snapshot may take: a disk that hangs must not keep the daemon
+from starting or stopping."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +61,7 @@ class Keeper:
         self._wall = wall
         self._kept_at: float | None = None
         self._failing = False
+        self._outdated = Outdated(path)
         self._writing: asyncio.Future[None] | None = None
         self._hurry = asyncio.Event()
 
@@ -64,17 +69,27 @@ class Keeper:
         """Return the seconds since the last snapshot was written or read; None before."""
         return None if self._kept_at is None else time.monotonic() - self._kept_at
 
-    def load(self) -> int:
-        """Give the engine what the last daemon left; return how many sessions that was."""
+    async def begin(self) -> int:
+        """Give the engine what the last daemon left; return how many sessions that was.
+
+        If that was not an epoch, ours is written before anybody is told of it: after a crash the
+        next daemon must know it.
+        """
+        sessions = 0
         try:
             data = snapshot.read(self._path)
-            if data is None:
-                return 0
-            sessions = self._engine.restore(snapshot.decode(data, self._wall()))
+            if data is not None:
+                export = snapshot.decode(data, self._wall())
+                if self._outdated:
+                    logger.warning("The snapshot is older than a flush. Starting without sessions.")
+                    export = replace(export, sessions=(), notes=(), epoch=None)
+                sessions = self._engine.restore(export)
+                self._kept(len(data))
+                if export.epoch is not None:
+                    return sessions
         except snapshot.SnapshotError as exc:
             logger.warning("%s Starting without sessions; %s", exc, self._set_aside())
-            return 0
-        self._kept(len(data))
+        await self.write_in_time()
         return sessions
 
     async def keep(self, take_change: Callable[[], bool]) -> None:
@@ -92,6 +107,16 @@ class Keeper:
             if take_change() or self._failing:
                 await self.write()
 
+    def outdate(self) -> None:
+        """Take note that what was just dropped must not come back from the file, come what may."""
+        try:
+            self._outdated.set()
+        except OSError as exc:
+            logger.error(  # noqa: TRY400 - where it arose says nothing
+                "A flush is undone if the daemon is killed before its next snapshot: %s.",
+                _reason(exc),
+            )
+
     def hurry(self) -> None:
         """Have the next snapshot written at once, if there was a change."""
         self._hurry.set()
@@ -101,25 +126,28 @@ class Keeper:
         while self._writing is not None:
             await asyncio.wait([self._writing])
         loop = asyncio.get_running_loop()
-        self._writing = loop.create_future()
-        # A thread of our own: those of the loop's pool are waited for at exit, however long.
-        threading.Thread(
-            target=self._work,
-            args=(loop, self._engine.export(), self._wall()),
-            name="snapshot",
-            daemon=True,
-        ).start()
-        await asyncio.shield(self._writing)
-
-    async def write_last(self) -> None:
-        """Write a snapshot before the end, if that does not take too long."""
+        writing = self._writing = loop.create_future()
         try:
-            await asyncio.wait_for(self.write(), STOP_SECONDS)
+            # A thread of our own: those of the loop's pool are waited for at exit, however long.
+            threading.Thread(
+                target=self._work,
+                args=(loop, self._engine.export(), self._wall()),
+                name="snapshot",
+                daemon=True,
+            ).start()
+        except Exception as exc:  # noqa: BLE001 - counted as any other: the next may be written
+            self._written(0, None, exc)
+        await asyncio.shield(writing)
+
+    async def write_in_time(self) -> None:
+        """Write a snapshot now, if that does not take too long."""
+        try:
+            await asyncio.wait_for(self.write(), PATIENCE_SECONDS)
         except TimeoutError:
             logger.error(  # noqa: TRY400 - where it was cancelled says nothing
                 "The snapshot %s could not be written in %g s; its last state stays.",
                 self._path,
-                STOP_SECONDS,
+                PATIENCE_SECONDS,
             )
 
     def _work(self, loop: asyncio.AbstractEventLoop, export: Export, wall_now: float) -> None:
@@ -132,17 +160,20 @@ class Keeper:
         except Exception as exc:  # noqa: BLE001 - reported by the loop, whatever it is
             error = exc
         try:
-            loop.call_soon_threadsafe(self._written, size, error)
+            loop.call_soon_threadsafe(self._written, size, export.epoch, error)
         except RuntimeError:
             # The daemon did not wait any longer; the file is whole all the same.
             return
 
-    def _written(self, size: int, error: Exception | None) -> None:
+    def _written(self, size: int, epoch: Epoch | None, error: Exception | None) -> None:
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.set_result(None)
         if error is None:
             self._kept(size)
+            if epoch == self._engine.epoch:
+                with contextlib.suppress(OSError):  # costs some logins at the next start
+                    self._outdated.clear()
             if self._failing:
                 logger.info("The snapshot %s can be written again.", self._path)
             self._failing = False

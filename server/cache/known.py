@@ -44,10 +44,12 @@ class KnownSources:
 
     Args:
         lasts: Seconds for which a source stays known after its last success.
+        most: Most accounts; the longest unchanged goes.
     """
 
-    def __init__(self, lasts: float) -> None:
+    def __init__(self, lasts: float, most: int = MAX_ACCOUNTS) -> None:
         self._lasts = lasts
+        self._most = most
         # The longest unchanged first. A plain dict takes half the memory of an ordered one, and
         # is only slow to take the first from when much is taken; logins are few.
         self._latest: dict[bytes, Known] = {}
@@ -62,6 +64,8 @@ class KnownSources:
         """Note that `source` proved the password of `account`."""
         latest = self._latest.get(account)
         enough = now + self._lasts * (1.0 - SLACK)
+        if latest is not None and latest.source == source and latest.until >= enough:
+            return  # nearly every look-up ends here: no generator for it
         for one in chain(latest):
             if one.source == source and one.until >= enough:
                 return
@@ -94,5 +98,5 @@ class KnownSources:
         self._latest.pop(account, None)
         self._latest[account] = latest
         oldest = next(iter(self._latest))
-        if len(self._latest) > MAX_ACCOUNTS or self._latest[oldest].until <= now:
+        if len(self._latest) > self._most or self._latest[oldest].until <= now:
             del self._latest[oldest]

@@ -68,40 +68,50 @@ class Leases(ABC):
         """Tickets not answered yet."""
         return len(self._waiting)
 
-    def decide(self, key: bytes, token: bytes) -> Granted | None:
-        """Take back a lease whose work came to something; None if it is not valid any more."""
+    def valid(self, key: bytes, token: bytes) -> Granted | None:
+        """Return a lease that is out; None if it is not valid any more."""
         lease = self._leases.get(token)
         if lease is None or lease.key != key or lease.expires <= self._now():
             return None
-        self._end(lease)
         return lease
 
-    def answer(self, key: bytes, outcome: Callable[[str], Outcome]) -> list[Outcome]:
+    def decide(self, key: bytes, token: bytes) -> Granted | None:
+        """Take back a lease whose work came to something; None if it is not valid any more."""
+        lease = self.valid(key, token)
+        if lease is not None:
+            self._end(lease)
+        return lease
+
+    def answer(self, key: bytes, outcome: Callable[[str], Outcome]) -> None:
         """Answer all who wait for a key whose lease was decided.
 
         Args:
             key: The key.
             outcome: Returns the answer for a source; called once for each.
-
-        Returns:
-            What was answered, once per ticket.
         """
         flight = self._waiting.flights.get(key)
         if flight is None:
-            return []
-        told = []
+            return
         for source, tickets in list(flight.waiters.items()):
             what = outcome(source)
             for ticket in list(tickets):
                 self._tell(ticket, what)
-                told.append(what)
         self._waiting.drop_if_idle(flight)
-        return told
 
     def withdraw(self, ticket: Ticket) -> None:
         """End the wait of a ticket without an answer; nothing happens if it has ended."""
         self._answers.pop(ticket, None)
         self._waiting.leave(ticket)
+
+    def queued(self) -> list[Ticket]:
+        """Return the tickets for whose keys nobody has a lease."""
+        return [
+            ticket
+            for flight in self._waiting.flights.values()
+            if flight.token is None
+            for tickets in flight.waiters.values()
+            for ticket in tickets
+        ]
 
     def release(self, key: bytes, token: bytes) -> None:
         """Pass on a lease undecided; nothing happens if it is not valid any more."""

@@ -1,14 +1,17 @@
-"""How much the engine holds and how long anybody waits for it; each number with its reason."""
+"""How long things are, how much is held and how long anybody waits; each number with its reason."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 KEY_BYTES = 32
-"""Size of keys and accounts: HMAC-SHA256."""
+"""Size of keys, accounts and digests: HMAC-SHA256 or SHA-256."""
+
+TOKEN_BYTES = 16
+"""Size of a lease's token: nobody guesses 128 bits within its time."""
 
 SOURCE_MAX_CHARS = 64
-"""Longest source: the longest textual address is shorter."""
+"""Longest source: the longest textual address, with an interface's name, is shorter."""
 
 VALUE_MAX_BYTES = 16 * 1024
 """Longest sealed session. They have some 200 bytes; this leaves room to grow."""
@@ -21,6 +24,9 @@ HOLD_MAX = 900.0
 
 TTL_MAX = 30 * 86400.0
 """Longest time to live in seconds: no immortal sessions."""
+
+RETRY_AFTER_MAX = 30 * 86400.0
+"""Longest wait in seconds that a worker may tell of; a portal may ask for any."""
 
 ACCOUNT_SHOWN_BYTES = 6
 """How much of an account's key operators see: enough to tell accounts apart, useless to look up."""

@@ -13,7 +13,7 @@ from .busy import Busy
 from .leases import Granted, Leases
 from .limits import Limits
 from .lines import Flight, Ticket
-from .outcomes import BUSY, PACED, Lease, Locked, Outcome, Unavailable
+from .outcomes import BUSY, PACED, Lease, Outcome, Unavailable
 from .throttle import Throttle
 
 
@@ -150,8 +150,9 @@ class Logins(Leases):
         """Give a lease to the first who waits at `source`; False if they are told no or may not."""
         wait = self._throttle.locked_for(flight.account, source)
         if wait > 0.0:
+            locked = self._throttle.verdict(flight.account, wait)
             for ticket in list(flight.waiters[source]):
-                self._tell(ticket, Locked(wait))
+                self._tell(ticket, locked)
             return False
         wait = self._busy.seconds(flight.account)
         if wait > 0.0:

@@ -55,9 +55,12 @@ class Locked:
 
     Attributes:
         retry_after: Seconds until the lock opens.
+        account_for: Seconds for which the account is locked for every source that is not known to
+            it; 0 when only this source is.
     """
 
     retry_after: float
+    account_for: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

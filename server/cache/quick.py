@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from . import wire
-from .wire import KEY_BYTES, MAX_ANSWER_BYTES, MAX_ID, MAX_SOURCE_CHARACTERS, VERSION
+from .limits import ANSWER_MAX_BYTES, KEY_BYTES, SOURCE_MAX_CHARS
+from .wire import MAX_ID, VERSION
 
 _INFINITY: Final = float("inf")
 
@@ -32,7 +33,7 @@ def acquire_frame(number: int, key: bytes, account: bytes, source: str) -> bytes
         and type(source) is str
         and len(key) == KEY_BYTES
         and len(account) == KEY_BYTES
-        and 0 < len(source) <= MAX_SOURCE_CHARACTERS
+        and 0 < len(source) <= SOURCE_MAX_CHARS
         and source.isascii()
         and source.isprintable()
     ):
@@ -60,7 +61,7 @@ def read_acquire(frame: memoryview | bytes) -> tuple[int, bytes, bytes, str] | N
         and type(account) is bytes
         and len(account) == KEY_BYTES
         and type(source) is str
-        and 0 < len(source) <= MAX_SOURCE_CHARACTERS
+        and 0 < len(source) <= SOURCE_MAX_CHARS
         and source.isprintable()
     ):
         return number, key, account, source
@@ -86,7 +87,7 @@ def read_hit(frame: memoryview | bytes) -> tuple[int, bytes, float] | None:
         and type(number) is int
         and 0 < number <= MAX_ID
         and type(value) is bytes
-        and 0 < len(value) <= MAX_ANSWER_BYTES
+        and 0 < len(value) <= ANSWER_MAX_BYTES
         and (type(expires_in) is float or type(expires_in) is int)
         and 0 <= expires_in < _INFINITY
     ):

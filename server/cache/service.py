@@ -41,7 +41,7 @@ class Peer(Hashable, Protocol):
     Attributes:
         tickets: Waiting requests by id.
         leases: Keys and tokens of leases and holds granted to it, by the id of the request.
-        copies: Whether it may have copies of what is held here.
+        copies: Whether it may have copies of what is held here; it was told the epoch then.
     """
 
     tickets: dict[int, Ticket]
@@ -110,7 +110,9 @@ class Service:
         times: Per verb; kept by whoever knows when a request began and ended.
         touched: Whether `settle` is due: something happened that others may wait for.
         changed: Whether anything happened since it was last reset that a snapshot would show.
-        urgent: Whether a snapshot should show it soon: a hold must outlive a crash as well.
+        urgent: Whether a snapshot should show it soon: a crash must undo no flush, and neither
+            lose a hold nor bring one back.
+        on_dropped: Called when sessions were dropped on purpose, before anybody is told.
     """
 
     def __init__(
@@ -123,16 +125,18 @@ class Service:
         self.urgent = False
         self._engine = engine
         # Workers must not serve an old password from their copies.
-        engine.on_replaced = self._tell_flushed
+        engine.on_replaced = self._dropped
+        self.on_dropped: Callable[[], None] = lambda: None
         self._version = version
         self._pid = pid
         self._facts = facts
         self._asked: dict[Ticket, tuple[Peer, int]] = {}
         self._stopping = False
-        self._flushes = 0
         self._verbs: dict[str, Callable[..., wire.Reply]] = {
             "acquire": self._acquire,
             "fulfil": self._fulfil,
+            "bring": self._bring,
+            "release": self._release,
             "fail": self._fail,
             "forget": self._forget,
             "share": self._share,
@@ -201,7 +205,8 @@ class Service:
         """
         if self._stopping or number in peer.tickets or len(peer.tickets) >= wire.MAX_IN_FLIGHT:
             return None
-        peer.copies = True
+        if not peer.copies:
+            self._greet(peer)
         answer = self._engine.acquire(key, account, source, peer)
         if type(answer) is Hit:
             return quick.hit_frame(number, answer.value, answer.expires_in)
@@ -212,14 +217,14 @@ class Service:
     ) -> wire.Reply:
         if not _has_room(peer, number):
             return wire.Reply(number, "error", OVERLOAD)
-        peer.copies = True
+        self._greet(peer)
         answer = self._engine.acquire(key, account, source, peer)
         return self._first_reply(peer, number, key, answer)
 
     def _share(self, peer: Peer, number: int, key: bytes, account: bytes) -> wire.Reply:
         if not _has_room(peer, number):
             return wire.Reply(number, "error", OVERLOAD)
-        peer.copies = True
+        self._greet(peer)
         answer = self._engine.answers.share(key, account, peer)
         return self._first_reply(peer, number, key, answer)
 
@@ -248,23 +253,35 @@ class Service:
                 return wire.Reply(number, "rejected")
             case Unavailable(reason, retry_after):
                 return wire.Reply(number, "unavailable", (reason, retry_after))
-            case Locked(retry_after):
-                return wire.Reply(number, "locked", (retry_after,))
+            case Locked(retry_after, account_for):
+                return wire.Reply(number, "locked", (retry_after, account_for))
 
     def _fulfil(
         self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
     ) -> wire.Reply:
-        return self._decided(peer, number, token, self._engine.fulfil(key, token, value, ttl))
+        done = self._engine.fulfil(key, token, value, ttl)
+        return self._decided(peer, number, token, done=done)
+
+    def _bring(
+        self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
+    ) -> wire.Reply:
+        if self._engine.bring(key, token, value, ttl):
+            return self._decided(peer, number, token, done=True)
+        # The lease may still be good.
+        return wire.Reply(number, "lost")
+
+    def _release(self, peer: Peer, number: int, key: bytes, token: bytes) -> wire.Reply:
+        self.urgent = self._engine.release(key, token) or self.urgent
+        return self._decided(peer, number, token, done=True)
 
     def _fail(
         self, peer: Peer, number: int, key: bytes, token: bytes, reason: str, retry_after: float
     ) -> wire.Reply:
-        return self._decided(
-            peer, number, token, self._engine.fail(key, token, reason, retry_after)
-        )
+        done = self._engine.fail(key, token, reason, retry_after)
+        return self._decided(peer, number, token, done=done)
 
     def _decided(
-        self, peer: Peer, number: int, token: bytes, done: bool, *, changed: bool = True
+        self, peer: Peer, number: int, token: bytes, *, done: bool, changed: bool = True
     ) -> wire.Reply:
         for asked, (_, held) in peer.leases.items():
             if held == token:
@@ -278,30 +295,31 @@ class Service:
         self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
     ) -> wire.Reply:
         done = self._engine.answers.answer(key, token, value, ttl)
-        return self._decided(peer, number, token, done, changed=False)
+        return self._decided(peer, number, token, done=done, changed=False)
 
     def _abstain(
         self, peer: Peer, number: int, key: bytes, token: bytes, reason: str, retry_after: float
     ) -> wire.Reply:
         done = self._engine.answers.abstain(key, token, reason, retry_after)
-        return self._decided(peer, number, token, done, changed=False)
+        return self._decided(peer, number, token, done=done, changed=False)
 
     def _keep(
         self, peer: Peer, number: int, key: bytes, account: bytes, value: bytes, ttl: float
     ) -> wire.Reply:
-        peer.copies = self.touched = self.changed = True
+        self._greet(peer)
+        self.touched = self.changed = True
         self._engine.answers.keep(key, account, value, ttl)
         return wire.Reply(number, "ok")
 
     def _find(self, peer: Peer, number: int, key: bytes) -> wire.Reply:
-        peer.copies = True
+        self._greet(peer)
         note = self._engine.answers.find(key)
         if note is None:
             return wire.Reply(number, "missing")
         return wire.Reply(number, "note", (note.account, note.value, note.expires_in))
 
     def _peek(self, peer: Peer, number: int, key: bytes) -> wire.Reply:
-        peer.copies = True
+        self._greet(peer)
         hit = self._engine.peek(key)
         if hit is None:
             return wire.Reply(number, "missing")
@@ -317,7 +335,9 @@ class Service:
         return self._reply(peer, number, key, outcome)
 
     def _unhold(self, peer: Peer, number: int, key: bytes, token: bytes) -> wire.Reply:
-        return self._decided(peer, number, token, self._engine.holds.unhold(key, token))
+        done = self._engine.holds.unhold(key, token)
+        self.urgent = self.urgent or done
+        return self._decided(peer, number, token, done=done)
 
     def _forget(self, _peer: Peer, number: int, key: bytes, digest: bytes) -> wire.Reply:
         self.changed = True
@@ -330,13 +350,13 @@ class Service:
             self._engine.withdraw(ticket)
         lease = peer.leases.pop(target, None)
         if lease is not None:
-            self._engine.release(*lease)
+            self.urgent = self._engine.release(*lease) or self.urgent
             self.changed = True
         self.touched = True
         return wire.Reply(number, "ok")
 
     def _ping(self, _peer: Peer, number: int) -> wire.Reply:
-        return wire.Reply(number, "ok", (self._version, self._pid, self._flushes))
+        return wire.Reply(number, "ok", (self._version, self._pid))
 
     def _stats(self, _peer: Peer, number: int) -> wire.Reply:
         stats: dict[str, Any] = {
@@ -359,14 +379,21 @@ class Service:
         dropped = self._engine.flush(what, account)
         self.touched = self.changed = True
         if what in WORKER_NOTICES:
-            self._flushes += 1
-            self._tell_flushed(account)
+            self._dropped(account)
         return wire.Reply(number, "ok", dropped)
 
-    def _tell_flushed(self, account: bytes | None) -> None:
+    def _greet(self, peer: Peer) -> None:
+        """Tell a peer the epoch before its first answer, so that it can judge its copies."""
+        if not peer.copies:
+            peer.copies = True
+            peer.send(wire.Notice("epoch", self._engine.epoch))
+
+    def _dropped(self, account: bytes | None) -> None:
+        self.changed = self.urgent = True
+        self.on_dropped()
         for peer in self.peers:
             if peer.copies:
-                peer.send(wire.Notice("flushed", (account,)))
+                peer.send(wire.Notice("flushed", (account, self._engine.epoch.drops)))
                 # On its way before the reply is, whatever becomes of us then.
                 peer.flush()
 

@@ -26,21 +26,29 @@ import msgpack  # type: ignore[import-untyped]
 
 from ..errors import OigError
 from .counters import SAME_PASSWORDS, Failures
-from .engine import TOKEN_BYTES, Export
+from .engine import Export
+from .epoch import ORIGIN_BYTES, Epoch
 from .held import Entry
 from .holds import Hold
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, chain
-from .limits import ANSWER_MAX_BYTES, KEY_BYTES, SOURCE_MAX_CHARS, TTL_MAX, VALUE_MAX_BYTES
+from .limits import (
+    ANSWER_MAX_BYTES,
+    KEY_BYTES,
+    SOURCE_MAX_CHARS,
+    TOKEN_BYTES,
+    TTL_MAX,
+    VALUE_MAX_BYTES,
+)
 
 MAGIC = b"OIGCACHE"
 
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of the layout."""
 
-WITHOUT_NOTES = 1
-"""The format before notes and holds; read, so that an upgrade costs nobody a login. One that is not
-read costs each account one."""
+MISSING: dict[int, list[object]] = {FORMAT: [], 2: [None], 1: [[], [], None]}
+"""What stands for the parts that a format does not have yet: 1 had no notes and holds, 2 no epoch.
+Read all the same, so that an upgrade costs nobody a login."""
 
 HEADER = struct.Struct(">8sHQ32s")
 
@@ -54,7 +62,7 @@ MAX_ENTRIES = 2_000_000
 """Most elements of one array, so that a header cannot ask for memory that its bytes do not fill."""
 
 COUNT_MAX = 2**31
-"""Largest counter; nobody fails that often in a day."""
+"""Largest counter; nobody fails that often in a day, nor flushes in a lifetime."""
 
 
 class SnapshotError(OigError):
@@ -93,6 +101,7 @@ def encode(export: Export, wall_now: float) -> bytes:
         ],
         [_entry_row(one, taken) for one in export.notes],
         [[one.key, one.account, one.token, one.ends - taken] for one in export.holds],
+        export.epoch,
     ]
     payload: bytes = msgpack.packb(body, use_bin_type=True)
     if len(payload) > MAX_BYTES:
@@ -124,6 +133,7 @@ def decode(data: bytes, wall_now: float) -> Export:
             list(known),
             list(notes),
             list(holds),
+            epoch,
         ]:
             since = wall_now - _seconds(taken)
         case _:
@@ -137,6 +147,7 @@ def decode(data: bytes, wall_now: float) -> Export:
         known=dict(_known(one, elapsed) for one in known),
         notes=_live(notes, elapsed, ANSWER_MAX_BYTES) if known_since else [],
         holds=[_hold(one, elapsed) for one in holds],
+        epoch=None if epoch is None else _epoch(epoch),
     )
 
 
@@ -223,9 +234,7 @@ def _refuse_foreign(path: Path, found: os.stat_result) -> None:
 def _body(data: bytes) -> object:
     version, payload = _payload(data)
     body = _unpack(payload)
-    if version == WITHOUT_NOTES and isinstance(body, list):
-        return [*body, [], []]
-    return body
+    return [*body, *MISSING[version]] if isinstance(body, list) else body
 
 
 def _payload(data: bytes) -> tuple[int, bytes]:
@@ -234,7 +243,7 @@ def _payload(data: bytes) -> tuple[int, bytes]:
     magic, version, length, digest = HEADER.unpack_from(data)
     if magic != MAGIC:
         raise SnapshotError("This is not a snapshot.")
-    if version not in {FORMAT, WITHOUT_NOTES}:
+    if version not in MISSING:
         raise SnapshotError(f"The snapshot has format {version}; this program reads {FORMAT}.")
     payload = data[HEADER.size :]
     if len(payload) != length:
@@ -288,6 +297,13 @@ def _hold(raw: object, elapsed: float) -> Hold:
         case [bytes(key), bytes(account), bytes(token), left]:
             if len(key) == len(account) == KEY_BYTES and len(token) == TOKEN_BYTES:
                 return Hold(key, account, token, _seconds(left, negative=True) - elapsed)
+    raise _malformed()
+
+
+def _epoch(raw: object) -> Epoch:
+    match raw:
+        case [bytes(origin), drops] if len(origin) == ORIGIN_BYTES:
+            return Epoch(origin, _count(drops))
     raise _malformed()
 
 

@@ -16,7 +16,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from .counters import SAME_PASSWORDS, Account, Failures, Policy, Source, make_room
+from .known import MAX_ACCOUNTS as MAX_KNOWN_ACCOUNTS
+from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, KnownSources
+from .outcomes import Locked
 
 __all__ = ["Failures", "Policy", "Throttle"]
 
@@ -39,15 +42,21 @@ class Throttle:
     Args:
         policy: The budgets.
         now: The clock, in seconds; never goes back.
+        known: Most accounts whose known sources are remembered.
     """
 
-    def __init__(self, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        now: Callable[[], float] = time.monotonic,
+        known: int = MAX_KNOWN_ACCOUNTS,
+    ) -> None:
         self._policy = policy
         self._now = now
         self._forget_after = max(FORGET_AFTER, policy.longest)
         # In the order of their last failures, the oldest first.
         self._accounts: OrderedDict[bytes, Account] = OrderedDict()
-        self._known = KnownSources(policy.known_for)
+        self._known = KnownSources(policy.known_for, known)
         self._full_until = 0.0
 
     def locked_for(self, account: bytes, source: str) -> float:
@@ -62,10 +71,18 @@ class Throttle:
             )
         now = self._now()
         counter = record.sources.get(source)
-        until = record.full_until if counter is None else counter.until
-        if record.until > until and not self._known.has(account, source, now):
-            until = record.until
+        until = 0.0 if counter is None else counter.until
+        # What keeps strangers out: the account's own lock, and want of room to count them.
+        closed = max(record.until, record.full_until) if counter is None else record.until
+        if closed > until and not self._known.has(account, source, now):
+            until = closed
         return max(0.0, until - now)
+
+    def verdict(self, account: bytes, wait: float) -> Locked:
+        """Return what a source is told that must wait for so many seconds, as `locked_for` said."""
+        record = self._accounts.get(account)
+        until = 0.0 if record is None else record.until
+        return Locked(wait, max(0.0, until - self._now()))
 
     def may_try(
         self, account: bytes, source: str, undecided_source: int, undecided_account: int
@@ -110,7 +127,7 @@ class Throttle:
             return
         self._accounts.move_to_end(account)
         record.add(self._policy.per_account, self._policy, now)
-        counter = self._counter(record, source, now)
+        counter = self._counter(record, source, now, self._room(account, source, now))
         if counter is not None:
             record.sources.move_to_end(source)
             counter.keys = (*counter.keys, key)[-SAME_PASSWORDS:]
@@ -142,12 +159,27 @@ class Throttle:
         record = self._record(account, now)
         if record is None:
             return
-        counter = self._counter(record, source, now)
+        counter = self._counter(record, source, now, self._room(account, source, now))
         if counter is not None:
             record.last = counter.last = now
             self._accounts.move_to_end(account)
             record.sources.move_to_end(source)
             counter.until = max(counter.until, now + min(seconds, self._policy.longest))
+
+    def hold_account(self, account: bytes, seconds: float) -> None:
+        """Lock an account for every source not known to it, without counting a failure.
+
+        Args:
+            account: The account's key.
+            seconds: How long; at most as long as the longest lock.
+        """
+        now = self._now()
+        record = self._record(account, now)
+        if record is None:
+            return
+        record.last = now
+        self._accounts.move_to_end(account)
+        record.until = max(record.until, now + min(seconds, self._policy.longest))
 
     def unlock(self, account: bytes) -> int:
         """Drop the failures of one account; its known sources stay.
@@ -193,6 +225,7 @@ class Throttle:
             shift: Seconds to add to each of their times.
         """
         now = self._now()
+        room = MAX_SOURCES + MAX_KNOWN_SOURCES
         for row in failures:
             if row.source is None:
                 too_old = row.last + shift <= now - self._forget_after
@@ -201,7 +234,7 @@ class Throttle:
                     record.load(row, shift)
                 continue
             record = self._accounts.get(row.account)
-            counter = None if record is None else self._counter(record, row.source, now)
+            counter = None if record is None else self._counter(record, row.source, now, room)
             if counter is not None:
                 counter.load(row, shift)
                 counter.keys = row.keys[-SAME_PASSWORDS:]
@@ -228,11 +261,19 @@ class Throttle:
             record.last = now
         return record
 
-    def _counter(self, record: Account, source: str, now: float) -> Source | None:
+    def _room(self, account: bytes, source: str, now: float) -> int:
+        """Return how many counters of an account there may be for one of `source` to be made.
+
+        Known sources are let in when there is no room, so they must be counted all the same.
+        """
+        known = self._known.has(account, source, now)
+        return MAX_SOURCES + MAX_KNOWN_SOURCES if known else MAX_SOURCES
+
+    def _counter(self, record: Account, source: str, now: float, room: int) -> Source | None:
         """Return the counter of a source, a new one if need be; None if there is no room."""
         counter = record.sources.get(source)
         if counter is None:
-            if not make_room(record.sources, MAX_SOURCES, now):
+            if not make_room(record.sources, room, now):
                 record.full_until = now + self._policy.first
                 return None
             counter = record.sources[source] = Source()

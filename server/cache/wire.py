@@ -18,6 +18,17 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgpack  # type: ignore[import-untyped]
 
 from ..errors import LocalProtocolError, RemoteProtocolError
+from .epoch import ORIGIN_BYTES
+from .limits import (
+    ANSWER_MAX_BYTES,
+    HOLD_MAX,
+    KEY_BYTES,
+    RETRY_AFTER_MAX,
+    SOURCE_MAX_CHARS,
+    TOKEN_BYTES,
+    TTL_MAX,
+    VALUE_MAX_BYTES,
+)
 from .outcomes import ABSTENTIONS, FAILURES, UNAVAILABLE_REASONS
 
 VERSION: Final = 1
@@ -38,26 +49,8 @@ MAX_DATA_REPLY_BYTES: Final = 192 * 1024
 MAX_ID: Final = 2**32 - 1
 """Request ids: 40 hours at 30 000 requests a second before they come round."""
 
-KEY_BYTES: Final = 32
-"""Keys, accounts and digests are HMAC-SHA256 or SHA-256."""
-
-TOKEN_BYTES: Final = 16
-"""Leases are named by random tokens nobody can guess."""
-
-MAX_VALUE_BYTES: Final = 16 * 1024
-"""Longest session: sealed, with room to grow."""
-
-MAX_ANSWER_BYTES: Final = 128 * 1024
-"""Longest answer or note: twice a month of history, sealed and compressed."""
-
-MAX_HOLD_SECONDS: Final = 900.0
-"""Longest hold: a box has taken a change by then, or never will."""
-
-MAX_SOURCE_CHARACTERS: Final = 64
-"""Longest textual address, with an interface's name."""
-
-MAX_SECONDS: Final = 30 * 86400.0
-"""Longest ttl and longest retry_after: no immortal sessions."""
+MAX_COUNT: Final = 2**63 - 1
+"""Largest count: no daemon gets that far."""
 
 MAX_PAGE: Final = 2000
 """Most rows of `sessions` and `lockouts` in one reply; they fit `MAX_REPLY_BYTES`."""
@@ -67,7 +60,7 @@ MAX_IN_FLIGHT: Final = 4096
 login."""
 
 MAX_REPLY_MAP: Final = 128
-"""Most keys of a map in a reply: `stats` has 61."""
+"""Most keys of a map in a reply: `stats` is the largest, and has less than half as many."""
 
 MAX_REQUEST_ARRAY: Final = 16
 """Most elements of a request: seven are used, some more may be answered as `arguments`."""
@@ -145,8 +138,8 @@ def _is_int(value: object, least: int, most: int) -> bool:
     return type(value) is int and least <= value <= most
 
 
-def _is_seconds(value: object) -> bool:
-    return (type(value) is float or type(value) is int) and 0 <= value <= MAX_SECONDS
+def _is_seconds(value: object, most: float) -> bool:
+    return (type(value) is float or type(value) is int) and 0 <= value <= most
 
 
 def _is_time(value: object) -> bool:
@@ -157,12 +150,12 @@ def _is_bytes(value: object, least: int, most: int) -> bool:
     return type(value) is bytes and least <= len(value) <= most
 
 
-def _is_32_bytes(value: object) -> bool:
+def _is_key(value: object) -> bool:
     return type(value) is bytes and len(value) == KEY_BYTES
 
 
 def _is_source(value: object) -> bool:
-    return type(value) is str and 1 <= len(value) <= MAX_SOURCE_CHARACTERS and value.isprintable()
+    return type(value) is str and 1 <= len(value) <= SOURCE_MAX_CHARS and value.isprintable()
 
 
 def _is_failure(value: object) -> bool:
@@ -185,34 +178,53 @@ def _is_text(value: object) -> bool:
     return type(value) is str
 
 
-_KEY = Rule("key", "32 bytes", _is_32_bytes)
-_ACCOUNT = Rule("account", "32 bytes", _is_32_bytes)
+_KEY_MEANING = f"{KEY_BYTES} bytes"
+_KEY = Rule("key", _KEY_MEANING, _is_key)
+_ACCOUNT = Rule("account", _KEY_MEANING, _is_key)
 _ANY_ACCOUNT = Rule(
-    "account", "32 bytes or nil", lambda value: value is None or _is_32_bytes(value)
+    "account", f"{_KEY_MEANING} or nil", lambda value: value is None or _is_key(value)
 )
-_SOURCE = Rule("source", "1 to 64 printable characters", _is_source)
-_TOKEN = Rule("token", "16 bytes", partial(_is_bytes, least=TOKEN_BYTES, most=TOKEN_BYTES))
-_VALUE = Rule("value", "1 to 16384 bytes", partial(_is_bytes, least=1, most=MAX_VALUE_BYTES))
-_ANSWER = Rule("value", "1 to 131072 bytes", partial(_is_bytes, least=1, most=MAX_ANSWER_BYTES))
-_TTL = Rule("ttl", "over 0 and at most 2592000 s", lambda value: _is_seconds(value) and value > 0)
+_SOURCE = Rule("source", f"1 to {SOURCE_MAX_CHARS} printable characters", _is_source)
+_TOKEN = Rule(
+    "token", f"{TOKEN_BYTES} bytes", partial(_is_bytes, least=TOKEN_BYTES, most=TOKEN_BYTES)
+)
+_VALUE = Rule(
+    "value", f"1 to {VALUE_MAX_BYTES} bytes", partial(_is_bytes, least=1, most=VALUE_MAX_BYTES)
+)
+_ANSWER = Rule(
+    "value", f"1 to {ANSWER_MAX_BYTES} bytes", partial(_is_bytes, least=1, most=ANSWER_MAX_BYTES)
+)
+_TTL = Rule(
+    "ttl",
+    f"over 0 and at most {TTL_MAX:.0f} s",
+    lambda value: _is_seconds(value, TTL_MAX) and value > 0,
+)
 _FAILURE = Rule("reason", "one of those in the protocol", _is_failure)
 _ABSTENTION = Rule("reason", "one of those in the protocol", _is_abstention)
 _LASTS = Rule(
     "lasts",
-    "over 0 and at most 900 s",
-    lambda value: _is_seconds(value) and 0 < value <= MAX_HOLD_SECONDS,
+    f"over 0 and at most {HOLD_MAX:.0f} s",
+    lambda value: _is_seconds(value, HOLD_MAX) and value > 0,
 )
-_RETRY_AFTER = Rule("retry_after", "0 to 2592000 s", _is_seconds)
-_DIGEST = Rule("digest", "32 bytes", _is_32_bytes)
+_RETRY_AFTER = Rule(
+    "retry_after", f"0 to {RETRY_AFTER_MAX:.0f} s", partial(_is_seconds, most=RETRY_AFTER_MAX)
+)
+_DIGEST = Rule("digest", _KEY_MEANING, _is_key)
 _ID = Rule("id", "1 to 4294967295", partial(_is_int, least=1, most=MAX_ID))
 _LIMIT = Rule("limit", "1 to 2000", partial(_is_int, least=1, most=MAX_PAGE))
 _WHAT = Rule("what", "all, sessions, expired, lockouts or account", _is_what)
 _REASON = Rule("reason", "one of those in the protocol", _is_reason)
+_ORIGIN = Rule(
+    "origin", f"{ORIGIN_BYTES} bytes", partial(_is_bytes, least=ORIGIN_BYTES, most=ORIGIN_BYTES)
+)
+_DROPS = Rule("drops", "a count", partial(_is_int, least=0, most=MAX_COUNT))
 _SECONDS = Rule("seconds", "a finite number, not below 0", _is_time)
 
 ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "acquire": (_KEY, _ACCOUNT, _SOURCE),
     "fulfil": (_KEY, _TOKEN, _VALUE, _TTL),
+    "bring": (_KEY, _TOKEN, _VALUE, _TTL),
+    "release": (_KEY, _TOKEN),
     "fail": (_KEY, _TOKEN, _FAILURE, _RETRY_AFTER),
     "forget": (_KEY, _DIGEST),
     "share": (_KEY, _ACCOUNT),
@@ -238,7 +250,7 @@ FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
     "lease": (_TOKEN, _SECONDS),
     "rejected": (),
     "unavailable": (_REASON, _SECONDS),
-    "locked": (_SECONDS,),
+    "locked": (_SECONDS, _SECONDS),
     "waiting": (),
     "lost": (),
     "note": (_ACCOUNT, _ANSWER, _SECONDS),
@@ -249,7 +261,10 @@ FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
 }
 """Every status and its fields; None where they depend on the verb."""
 
-NOTICES: Final[dict[str, tuple[Rule, ...]]] = {"flushed": (_ANY_ACCOUNT,)}
+NOTICES: Final[dict[str, tuple[Rule, ...]]] = {
+    "epoch": (_ORIGIN, _DROPS),
+    "flushed": (_ANY_ACCOUNT, _DROPS),
+}
 """Every notice and its fields."""
 
 Code = str

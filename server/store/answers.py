@@ -34,7 +34,7 @@ class DaemonAnswers:
         self._local = local
         self._reach = Reach()
         self._asked = self._reach.asked
-        self._notes = Copies(client, self._reach, NOTES)
+        self._notes = Copies(client, NOTES)
         # Accounts of the daemon's leases, by token.
         self._fetches: dict[bytes, bytes] = {}
 
@@ -58,14 +58,17 @@ class DaemonAnswers:
 
     async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store an answer, as `AnswerStore.answer`; kept here alone if the daemon is gone."""
-        account = self._fetches.pop(token, None)
+        account = self._fetches.get(token)
         if account is None:
             return await self._local.answer(key, token, value, ttl)
         try:
-            return await self._asked(self._client.answer(key, token, value, ttl))
+            kept = await self._asked(self._client.answer(key, token, value, ttl))
         except CacheUnavailable:
             self._local.adopt_answer(key, account, value, ttl)
-            return True
+            kept = True
+        # Not if it was refused: then the lease is out still, and can be abstained from.
+        self._fetches.pop(token, None)
+        return kept
 
     async def abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
         """Say that there is no answer, as `AnswerStore.abstain`."""
@@ -94,8 +97,7 @@ class DaemonAnswers:
             await self._local.keep(key, note.account, note.value, note.expires_in)
             self._notes.seen(key)
             return Hit(note.value, note.expires_in)
-        lost = await self._notes.lost(key)
-        note = self._local.note(key) if lost else None
+        note = self._local.note(key) if self._notes.lost(key) else None
         if note is None:
             self._local.drop_note(key)
             self._notes.forget(key)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from ..cache.client import CacheClient
-from ..errors import CacheUnavailable
-from .reach import Reach
 
 NEVER = -1
 """Stands for a connection, with copies that the daemon has not seen: made while it was gone."""
@@ -15,14 +13,12 @@ class Copies:
 
     Args:
         client: The daemon.
-        reach: The way to it.
         most: Most copies remembered; the longest unseen go, and are then taken for ones that the
             daemon has dropped.
     """
 
-    def __init__(self, client: CacheClient, reach: Reach, most: int) -> None:
+    def __init__(self, client: CacheClient, most: int) -> None:
         self._client = client
-        self._reach = reach
         self._most = most
         self._seen: dict[bytes, int] = {}
 
@@ -38,20 +34,13 @@ class Copies:
         """Forget a copy that was dropped."""
         self._seen.pop(key, None)
 
-    async def lost(self, key: bytes) -> bool:
+    def lost(self, key: bytes) -> bool:
         """Whether the daemon, which does not have it, lost it in a crash or never had it.
 
-        False when it had the value over this very connection and dropped it, or may have been told
-        to drop what it had while we were away: then the copy must go as well.
+        False when it had it over this very connection and dropped it: then the copy must go as
+        well. What may have been flushed while we were away has gone when this is asked.
         """
-        seen = self._seen.get(key, self._client.generation)
-        if seen == self._client.generation:
-            return False
-        try:
-            _, _, flushes = await self._reach.asked(self._client.ping())
-        except CacheUnavailable:
-            return False
-        return flushes == 0
+        return self._seen.get(key, self._client.generation) != self._client.generation
 
     def _note(self, key: bytes, generation: int) -> None:
         self._seen.pop(key, None)

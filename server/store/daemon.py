@@ -2,24 +2,27 @@
 
 Every value seen is kept as a copy in this worker (sealed, like everything). When the daemon does
 not answer, copies are served and logins go through a small local budget; nobody is told an error
-for it. When it is back, sessions opened meanwhile are handed to it at the first request for them.
+for it. When it is back, sessions opened meanwhile are handed to it at the first request for them,
+and who waits for a login of this worker's asks it instead.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from ..cache.client import CacheClient
-from ..cache.outcomes import REJECTED, Held, Hit, Lease, Locked, Outcome
+from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome, Unavailable
 from ..cache.throttle import Policy
 from ..errors import CacheUnavailable
 from ..settings import Settings
 from .answers import DaemonAnswers
 from .copies import Copies
-from .local import SESSIONS, LocalStore
+from .local import SESSIONS, LocalStore, Recalled
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +30,21 @@ HANDLE = "handle"
 """Source of a session that is handed to the daemon by who came with a handle, not a password."""
 
 
+LOOK_SECONDS = 0.5
+"""How often a daemon that is gone is looked for while anybody waits for a login without it."""
+
+RECALLS = 3
+"""How often a caller is sent after a daemon that comes and goes."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Granted:
-    """A lease of the daemon: for whom, and over which connection it came."""
+    """A lease of the daemon: for whom, over which connection, and after how many flushes."""
 
     account: bytes
     source: str
     generation: int
+    flushes: int
 
 
 class DaemonStore(DaemonAnswers):
@@ -52,9 +63,11 @@ class DaemonStore(DaemonAnswers):
         connect: Callable[[Callable[[bytes | None], None]], CacheClient],
         local: LocalStore,
     ) -> None:
-        super().__init__(connect(local.flush), local)
+        super().__init__(connect(self._flushed), local)
+        self._flushes = 0
+        self._looking: asyncio.Task[None] | None = None
         self._granted: dict[bytes, _Granted] = {}
-        self._sessions = Copies(self._client, self._reach, SESSIONS)
+        self._sessions = Copies(self._client, SESSIONS)
 
     @classmethod
     def for_settings(cls, settings: Settings) -> Self:
@@ -69,18 +82,11 @@ class DaemonStore(DaemonAnswers):
         try:
             outcome = await self._asked(self._client.acquire(key, account, source))
         except CacheUnavailable:
-            return await self._local.acquire(key, account, source)
-        match outcome:
-            case Hit(value=value, expires_in=seconds):
-                self._local.adopt(key, account, value, seconds)
-                self._sessions.seen(key)
-            case Locked(retry_after=seconds):
-                self._local.lock(account, source, seconds)
-            case Lease(token=token):
-                return await self._leased(key, account, source, token, outcome)
-            case _:
-                pass
-        return outcome
+            return await self._alone(key, account, source)
+        if isinstance(outcome, Hit):  # nearly every call
+            self._hit(key, account, source, outcome)
+            return outcome
+        return await self._told(key, account, source, outcome)
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store a value, as `SessionStore.fulfil`; kept here alone if the daemon is gone."""
@@ -97,12 +103,17 @@ class DaemonStore(DaemonAnswers):
             kept, gone = False, True
         if not kept and not gone:
             return False  # flushed, or too late: the daemon did not want it
-        self._local.adopt(key, granted.account, value, ttl)
         if kept:
+            self._local.adopt(key, granted.account, value, ttl)
+            self._local.proved(granted.account, granted.source)
             self._sessions.seen(key)
-        else:
-            # The daemon went away during the login: keep the session for when it is back.
-            self._sessions.unseen(key)
+            return True
+        if granted.flushes != self._flushes:
+            return False  # had before a flush
+        # The daemon went away during the login: keep the session for when it is back.
+        self._local.adopt(key, granted.account, value, ttl)
+        self._local.proved(granted.account, granted.source)
+        self._sessions.unseen(key)
         return True
 
     async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
@@ -135,7 +146,7 @@ class DaemonStore(DaemonAnswers):
             self._local.adopt(key, account, hit.value, hit.expires_in)
             self._sessions.seen(key)
             return hit
-        if self._local.copy(key) is None or not await self._sessions.lost(key):
+        if self._local.copy(key) is None or not self._sessions.lost(key):
             self._drop(key)
             return None
         # Sessions are handed over with a lease, so that there is one of each.
@@ -144,7 +155,7 @@ class DaemonStore(DaemonAnswers):
             case Hit():
                 return outcome
             case Lease(token=token):
-                await self.fail(key, token, "shutdown", 0.0)
+                self._give_back(key, token)
             case _:
                 pass
         return await self._local.peek(key, account)
@@ -163,27 +174,98 @@ class DaemonStore(DaemonAnswers):
 
     async def aclose(self) -> None:
         """Close the connection; the daemon passes our leases on."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         await self._client.aclose()
         await self._local.aclose()
+
+    async def _told(self, key: bytes, account: bytes, source: str, outcome: Outcome) -> Outcome:
+        """Learn from the daemon's answer to `acquire`."""
+        match outcome:
+            case Hit():
+                self._hit(key, account, source, outcome)
+            case Locked(retry_after=seconds, account_for=everywhere):
+                self._local.lock(account, source, seconds, everywhere)
+            case Lease(token=token):
+                return await self._leased(key, account, source, token, outcome)
+            case _:
+                pass
+        return outcome
+
+    def _hit(self, key: bytes, account: bytes, source: str, hit: Hit) -> None:
+        self._local.adopt(key, account, hit.value, hit.expires_in)
+        self._local.proved(account, source)
+        self._sessions.seen(key)
+
+    async def _alone(self, key: bytes, account: bytes, source: str) -> Outcome:
+        """Do without the daemon, but not for longer than it is gone: its pace is the faster one."""
+        for _ in range(RECALLS):
+            self._look_out()
+            try:
+                return await self._local.acquire(key, account, source)
+            except Recalled:
+                pass
+            try:
+                outcome = await self._asked(self._client.acquire(key, account, source))
+            except CacheUnavailable:
+                continue
+            return await self._told(key, account, source, outcome)
+        return Unavailable(PACED, LOOK_SECONDS)
+
+    def _look_out(self) -> None:
+        """Have somebody look for the daemon while anybody waits for a login here."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self._local.queue:
+                return
+            with contextlib.suppress(CacheUnavailable):
+                await self._asked(self._client.ping())
+                self._local.recall()
 
     async def _leased(
         self, key: bytes, account: bytes, source: str, token: bytes, lease: Lease
     ) -> Outcome:
         """Hand our copy to a daemon that lost it, or take its word that there is none."""
-        lost = await self._sessions.lost(key)
-        copy = self._local.copy(key) if lost else None
-        if copy is None:
-            self._drop(key)
-            self._granted[token] = _Granted(account, source, self._client.generation)
-            return lease
-        value, seconds = copy
+        copy = self._local.copy(key) if self._sessions.lost(key) else None
+        if copy is not None:
+            try:
+                brought = await self._brought(key, token, *copy)
+            except BaseException:
+                # The caller goes, and takes along who would log in under this lease.
+                self._client.release(key, token)
+                raise
+            if brought:
+                return Hit(*copy)
+        self._drop(key)
+        self._granted[token] = _Granted(account, source, self._client.generation, self._flushes)
+        return lease
+
+    async def _brought(self, key: bytes, token: bytes, value: bytes, seconds: float) -> bool:
+        """Hand over a copy; False if the daemon has something newer."""
         try:
-            await self._asked(self._client.fulfil(key, token, value, seconds))
+            if not await self._asked(self._client.bring(key, token, value, seconds)):
+                return False
         except CacheUnavailable:
             self._sessions.unseen(key)
+            self._client.release(key, token)
         else:
             self._sessions.seen(key)
-        return Hit(value, seconds)
+        return True
+
+    def _flushed(self, account: bytes | None) -> None:
+        self._flushes += 1
+        self._local.flush(account)
+
+    def _give_back(self, key: bytes, token: bytes) -> None:
+        if self._granted.pop(token, None) is None:
+            self._local.release(key, token)
+        else:
+            self._client.release(key, token)
 
     def _drop(self, key: bytes) -> None:
         self._local.drop(key)

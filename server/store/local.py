@@ -21,6 +21,9 @@ SESSIONS = 256
 NOTES = 1024
 """Copies of notes: some handles for each of those accounts."""
 
+KNOWN = 4096
+"""Accounts whose known sources are remembered: where the owners of locked accounts call from."""
+
 ANSWERS = AnswerLimits(
     answers=SESSIONS,
     answer_bytes=4 * 1024 * 1024,
@@ -44,6 +47,10 @@ WRONG_PER_ACCOUNT = 5
 """Smaller than the daemon's, since each worker counts for itself until the daemon is back."""
 
 
+class Recalled(Exception):
+    """Whoever waits for a login in this process had better ask the daemon."""
+
+
 class LocalStore:
     """A `SessionStore` and `AnswerStore` in this process.
 
@@ -65,6 +72,7 @@ class LocalStore:
                 known_for=given.known_for,
             ),
             now,
+            KNOWN,
         )
         self._engine = Engine(LIMITS, self._throttle, now)
         self._now = now
@@ -72,7 +80,11 @@ class LocalStore:
         self._timer: asyncio.TimerHandle | None = None
 
     async def acquire(self, key: bytes, account: bytes, source: str) -> Outcome:
-        """Look up, lease or wait, as `SessionStore.acquire`; never unavailable."""
+        """Look up, lease or wait, as `SessionStore.acquire`; never unavailable.
+
+        Raises:
+            Recalled: By `recall`, before a login for `key` had begun.
+        """
         return await self._outcome(self._engine.acquire(key, account, source, self))
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
@@ -86,6 +98,11 @@ class LocalStore:
         counted = self._engine.fail(key, token, reason, retry_after)
         self._settle()
         return counted
+
+    def release(self, key: bytes, token: bytes) -> None:
+        """Give back a lease undecided."""
+        self._engine.release(key, token)
+        self._settle()
 
     async def forget(self, key: bytes, digest: bytes) -> None:
         """Drop a dead session, as `SessionStore.forget`."""
@@ -130,6 +147,19 @@ class LocalStore:
         if self._timer is not None:
             self._timer.cancel()
 
+    @property
+    def queue(self) -> int:
+        """How many wait for a login that has not begun."""
+        return len(self._engine.queued())
+
+    def recall(self) -> None:
+        """Let those who wait for a login that has not begun ask elsewhere."""
+        for ticket in self._engine.queued():
+            self._engine.withdraw(ticket)
+            future = self._waiting.get(ticket)
+            if future is not None and not future.done():
+                future.set_exception(Recalled)
+
     def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
         """Keep a copy of a value that the daemon holds."""
         self._engine.adopt(key, account, value, ttl)
@@ -142,9 +172,22 @@ class LocalStore:
         """Drop the copy of `key`."""
         self._engine.drop(key)
 
-    def lock(self, account: bytes, source: str, seconds: float) -> None:
-        """Hold a lock that the daemon told of, for when it is gone."""
+    def lock(self, account: bytes, source: str, seconds: float, everywhere: float) -> None:
+        """Hold a lock that the daemon told of, for when it is gone.
+
+        Args:
+            account: The account's key.
+            source: Who was told.
+            seconds: For how long it is locked out.
+            everywhere: For how long all are that did not prove the password in this worker.
+        """
         self._throttle.hold(account, source, seconds)
+        if everywhere > 0.0:
+            self._throttle.hold_account(account, everywhere)
+
+    def proved(self, account: bytes, source: str) -> None:
+        """Take note that a source proved an account's password to the daemon."""
+        self._throttle.succeeded(account, source)
 
     def failed(self, account: bytes, source: str, key: bytes) -> None:
         """Count a wrong password that could not be told to the daemon."""

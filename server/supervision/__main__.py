@@ -2,8 +2,8 @@
 
 Until the environment is there, this runs in any Python 3.11 with nothing installed.
 
-Exit codes: 0 done, or stopped by Ctrl-C; 1 it did not start or did not stay; 2 wrong usage;
-64 a wrong setting; 130 interrupted on the way.
+Exit codes: 0 done, or stopped by Ctrl-C or supervisorctl; 1 it did not start or did not stay;
+2 wrong usage; 64 a wrong setting; 130 interrupted on the way.
 """
 
 from __future__ import annotations
@@ -112,23 +112,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.setup and arguments.no_install:
         parser.error("--setup and --no-install contradict each other")
     try:
-        if not (arguments.no_install or arguments.restart_workers):
-            _install(arguments, sys.argv[1:] if argv is None else argv)
-        if arguments.setup:
-            return 0
-        settings = Settings.from_env(os.environ)
-        if arguments.restart_workers:
-            return _restart(settings)
-        _run(arguments, settings)
+        _do(arguments, sys.argv[1:] if argv is None else argv)
     except (InstallationFailed, CannotStart, SupervisordError, RestartFailed) as exc:
         _complain(str(exc))
         return EXIT_FAILED
     except ConfigurationError as exc:
         _complain(str(exc))
         return EXIT_CONFIGURATION
+    except PermissionError as exc:
+        if exc.filename is None:
+            raise
+        _complain(f"No permission for {exc.filename}: do this as the user whose folder it is.")
+        return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return 0
+
+
+def _do(arguments: argparse.Namespace, argv: Sequence[str]) -> None:
+    if not (arguments.no_install or arguments.restart_workers):
+        _install(arguments, argv)
+    if arguments.setup:
+        return
+    settings = Settings.from_env(os.environ)
+    if arguments.restart_workers:
+        _restart(settings)
+    else:
+        _run(arguments, settings)
 
 
 def _install(arguments: argparse.Namespace, argv: Sequence[str]) -> None:
@@ -158,10 +168,8 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         port=arguments.port or layout.port,
         workers=arguments.workers or layout.workers,
     )
-    check_free(layout.host, layout.port, "Stop that program, or choose another with --port.")
-    environ = dict(os.environ)
-    # For --no-install without .venv: supervisord.conf looks for .venv first, then on the PATH.
-    environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+    check_free(layout.host, layout.port, "choose another with --port")
+    environ = _for_supervisord(os.environ)
     simulator_port = None
     if arguments.demo:
         simulator_port = _simulator_port(settings)
@@ -188,10 +196,19 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     with interrupts.caught():
         workers = f"{layout.workers} worker{'s' if layout.workers > 1 else ''}"
         _say(f"Starting {workers} at port {layout.port}; the portal is {portal}.")
-        Foreground(system, _say, interrupts).run(
+        stopped = Foreground(system, _say, interrupts).run(
             _announcement(layout, os.environ, demo=arguments.demo)
         )
-    _say("Stopped.")
+    _say(stopped)
+
+
+def _for_supervisord(environ: Mapping[str, str]) -> dict[str, str]:
+    # A client's password is no business of processes that run for weeks.
+    secret = {"OIG_BASIC", "OIG_PASSWORD"}
+    passed = {name: value for name, value in environ.items() if name not in secret}
+    # For --no-install without .venv: supervisord.conf looks for .venv first, then on the PATH.
+    passed["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+    return passed
 
 
 def _check(environ: Mapping[str, str]) -> None:
@@ -209,7 +226,7 @@ def _simulator_port(settings: Settings) -> int:
     """Return the port for the simulator: any free one, unless a certain one was asked for."""
     port = settings.simulator_port
     try:
-        check_free("127.0.0.1", port, "Set OIG_SIMULATOR_PORT to another for the simulator.")
+        check_free("127.0.0.1", port, "set OIG_SIMULATOR_PORT to another for the simulator")
     except CannotStart:
         if os.environ.get("OIG_SIMULATOR_PORT"):
             raise
@@ -249,7 +266,7 @@ def _command(name: str, environ: Mapping[str, str]) -> str:
     return shlex.quote(str(program))
 
 
-def _restart(settings: Settings) -> int:
+def _restart(settings: Settings) -> None:
     control = control_socket(ROOT)
     if not control.exists():
         raise RestartFailed("No server is running here. Start it: ./start_server.sh")
@@ -262,7 +279,6 @@ def _restart(settings: Settings) -> int:
         RollingRestart(Supervisord(control), settings.run_dir / "ready", _say).run(
             lambda: bool(interrupts)
         )
-    return 0
 
 
 def _say(line: str) -> None:

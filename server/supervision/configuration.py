@@ -90,8 +90,14 @@ def control_socket(here: Path) -> Path:
     """Return the path of supervisord's socket.
 
     Raises:
-        ConfigurationError: It is longer than the path of a socket may be.
+        ConfigurationError: It is longer than the path of a socket may be, or supervisord cannot
+            take it.
     """
+    if "%" in str(here):
+        raise ConfigurationError(
+            f"supervisord cannot run in a folder with a percent sign in its path: {here}. Rename "
+            "or move it."
+        )
     path = here / "var" / "run" / "supervisor.sock"
     length = len(str(path).encode()) + SOCKET_SUFFIX_BYTES
     if length > SOCKET_PATH_MAX_BYTES:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -33,12 +35,22 @@ def run(command: Sequence[str], *, quiet: bool = False) -> bool:
     """
     output = subprocess.DEVNULL if quiet else None
     try:
-        done = subprocess.run(  # noqa: S603 - nobody else's words are in it
-            command, check=False, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        process = subprocess.Popen(  # noqa: S603 - nobody else's words are in it
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C is for us: each Python below would show a traceback of its own.
+            process_group=0,
         )
     except OSError:
         return False
-    return done.returncode == 0
+    try:
+        return process.wait() == 0
+    except KeyboardInterrupt:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +83,36 @@ class Environment:
             Whether anything was installed.
 
         Raises:
-            InstallationFailed: Something is missing, or pip failed.
+            InstallationFailed: Something is missing, pip failed, or `.venv` cannot be written to.
         """
         stamp = self._read_stamp()
         wanted = {name: self._digest(name) for name in PROGRAM + (CHECKS if checks else ())}
         made_for = f"Python {sys.version_info[0]}.{sys.version_info[1]} in {self.project}"
         usable = run([str(self.python), "-c", "import encodings"], quiet=True)
-        if not usable or stamp.get("made for", made_for) != made_for:
+        if not usable or self._is_half_made() or stamp.get("made for", made_for) != made_for:
             self._make()
             stamp = {}
         if all(stamp.get(name) == digest for name, digest in wanted.items()):
             return False
         self._install(["requirements.txt", *(CHECKS if checks else ())])
         kept = json.dumps({"made for": made_for, **wanted}, indent=1)
-        self._stamp.write_text(kept + "\n", encoding="utf-8")
+        try:
+            self._stamp.write_text(kept + "\n", encoding="utf-8")
+        except OSError as exc:
+            raise InstallationFailed(
+                f"{self._stamp} cannot be written ({exc.strerror}): without it, everything would "
+                "be installed again at each start. With --no-install, .venv is used as it is."
+            ) from None
         return True
 
     @property
     def _stamp(self) -> Path:
         return self.project / ".venv" / "installed.json"
+
+    def _is_half_made(self) -> bool:
+        # venv writes pyvenv.cfg first and the scripts last. Other tools may write neither.
+        made = self.project / ".venv"
+        return (made / "pyvenv.cfg").exists() and not (made / "bin" / "activate").exists()
 
     def _read_stamp(self) -> dict[str, str]:
         try:

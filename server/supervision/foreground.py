@@ -41,6 +41,10 @@ PROBE_TIMEOUT = 5.0
 """Seconds for one answer of /readyz."""
 
 
+SIGNALLED = " indicating exit request"
+"""What supervisord logs of signals that stop it. Of supervisorctl shutdown it logs nothing."""
+
+
 class CannotStart(Exception):
     """It did not start, or did not stay; the message is for the user."""
 
@@ -51,7 +55,7 @@ def check_free(host: str, port: int, remedy: str) -> None:
     Args:
         host: Address or name.
         port: Port.
-        remedy: The sentence that says how to take another one.
+        remedy: How to take another one, such as `choose another with --port`.
 
     Raises:
         CannotStart: It is taken, or not ours to take.
@@ -65,12 +69,13 @@ def check_free(host: str, port: int, remedy: str) -> None:
             probe.listen(1)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
-                reason = f"Port {port} is taken by another program."
-            elif exc.errno == errno.EACCES:
+                reason = f"Port {port} is taken by another program. Stop that program, or {remedy}."
+                raise CannotStart(reason) from None
+            if exc.errno == errno.EACCES:
                 reason = f"Port {port} is reserved for root."
             else:
                 reason = f"This machine cannot listen at {host}, port {port} ({exc.strerror})."
-            raise CannotStart(f"{reason} {remedy}") from None
+            raise CannotStart(f"{reason} {remedy[0].upper()}{remedy[1:]}.") from None
 
 
 class Interrupts:
@@ -161,12 +166,16 @@ class Foreground:
         self._followers = [Follower(path) for path in system.log_files]
         self._complaints: deque[str] = deque(maxlen=5)
         self._pids: list[int] = []
+        self._signalled = False
 
-    def run(self, announcement: str) -> None:
+    def run(self, announcement: str) -> str:
         """Start everything, show its logs, return when the user has stopped it.
 
         Args:
             announcement: Said when everything is ready; `{seconds}` in it is how long that took.
+
+        Returns:
+            The last line for the user: how it was stopped.
 
         Raises:
             CannotStart: It did not become ready, or supervisord ended by itself. Nothing runs then.
@@ -182,13 +191,18 @@ class Foreground:
                     self._show_logs()
                     if time.monotonic() - looked > LOOK:
                         looked = time.monotonic()
-                        self._note_pids()
+                        # Everything may run on without an answer: the socket's file can be gone.
+                        with suppress(SupervisordError):
+                            self._note_pids()
                     self._interrupts.wait(POLL)
             if process.poll() is not None:
                 self._show_logs()
+                if process.returncode == 0 and not (self._signalled or self._fatal()):
+                    return "Stopped by supervisorctl shutdown."
                 output.seek(0)
                 words = output.read().decode(errors="replace").strip().splitlines()
                 raise CannotStart(self._why_ended(process.returncode, words))
+        return "Stopped."
 
     @contextmanager
     def _started(self, output: int) -> Iterator[subprocess.Popen[bytes]]:
@@ -251,6 +265,7 @@ class Foreground:
         for follower in self._followers:
             program = follower.path.stem
             for line in follower.lines():
+                self._signalled |= program == "supervisord" and line.endswith(SIGNALLED)
                 shown = for_terminal(line, program)
                 if shown is not None:
                     self._say(shown)
@@ -264,11 +279,15 @@ class Foreground:
             # The terminal, or whatever read from us, is gone.
             self._interrupts.interrupt()
 
+    def _fatal(self) -> list[str]:
+        return [line for line in self._complaints if " ERROR fatal: " in line]
+
     def _why_ended(self, code: int, words: list[str]) -> str:
         if words and words[-1].endswith("Address already in use"):
             return f"Port {self._system.layout.port} was taken in the meantime."
-        reasons = [line for line in self._complaints if " ERROR fatal: " in line]
-        reason = (reasons or words or list(self._complaints) or ["no reason given"])[-1]
+        signalled = ["another process sent it a signal"] if self._signalled else []
+        reasons = self._fatal() or signalled or words or list(self._complaints)
+        reason = (reasons or ["no reason given"])[-1]
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         return f"supervisord {how}, everything is stopped: {reason}"
 

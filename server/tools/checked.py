@@ -1,7 +1,9 @@
 """Tools whose failures are told in our own words.
 
 The SDK answers arguments that do not fit with pydantic's text, which quotes them: a call that
-forgets its e-mail would get the password back. Here nothing a caller sent is ever repeated.
+forgets its e-mail would get the password back. Here no argument is ever repeated. The SDK does
+repeat what is no place for a secret: a request's id, and the name of a method, tool, prompt or
+resource that it does not know.
 """
 
 from __future__ import annotations
@@ -102,7 +104,8 @@ class CheckedTool(Tool):
             UnexpectedToolError: The tool crashed; the text says no more than that.
         """
         try:
-            values = self.fn_metadata.validate_arguments(arguments)
+            # Not `validate_arguments`, which decodes texts that look like JSON: a password may.
+            values = self.fn_metadata.arg_model.model_validate(arguments).model_dump_one_level()
         except ValidationError as exc:
             raise ToolError(self._explain(exc)) from None
         if self.context_kwarg is not None:

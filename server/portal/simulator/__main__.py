@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -68,16 +69,19 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
 
 
 def _port(raw: str) -> int:
-    value = int(raw)
+    value = int(raw) if raw.isascii() and raw.isdecimal() else -1
     if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError("must be between 0 and 65535")
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
     return value
 
 
 def _seconds(raw: str) -> float:
-    value = float(raw)
+    try:
+        value = float(raw)
+    except ValueError:
+        value = math.nan
     if not 0 < value <= 1e9:
-        raise argparse.ArgumentTypeError("must be above 0")
+        raise argparse.ArgumentTypeError("must be a number above 0 and at most 1000000000")
     return value
 
 

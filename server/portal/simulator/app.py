@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from . import admin, admin_accounts, admin_boxes
@@ -69,8 +70,17 @@ def build_app(simulator: Simulator) -> Starlette:
             *admin.routes(simulator),
             *admin_accounts.routes(simulator),
             *admin_boxes.routes(simulator),
-        ]
+        ],
+        exception_handlers={HTTPException: _refuse},
     )
+
+
+async def _refuse(request: Request, exc: Exception) -> Response:
+    """Answer for a path or method that is not there, to the administrator as all else: in JSON."""
+    assert isinstance(exc, HTTPException)
+    if request.url.path.startswith("/_admin/"):
+        return JSONResponse({"error": exc.detail}, exc.status_code, exc.headers)
+    return PlainTextResponse(exc.detail, exc.status_code, exc.headers)
 
 
 def _session(request: Request) -> str:

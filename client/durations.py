@@ -1,0 +1,21 @@
+"""Numbers of seconds on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+
+def seconds(most: float) -> Callable[[str], float]:
+    """Return what reads a number of seconds, up to so many; for argparse."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0 < value <= most:
+            raise argparse.ArgumentTypeError(f"give a number of seconds up to {most:g}")
+        return value
+
+    return read

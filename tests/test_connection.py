@@ -1,0 +1,187 @@
+"""What a caller nobody knows can send, and how long they may take for it."""
+
+import contextlib
+import resource
+import socket
+import threading
+import time
+
+import pytest
+
+from server import connection, worker
+from server.connection import MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_MESSAGE_BYTES
+from server.worker import bind, make_worker
+
+from .fleet import wait_until
+
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+
+
+async def app(scope, receive, send):
+    """Answers with the length of the body, and GET at once."""
+    if scope["type"] == "lifespan":
+        for word in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{word}.complete"})
+        return
+    length, more = 0, scope["method"] == "POST"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        length += len(message["body"])
+        more = message["more_body"]
+    body = str(length).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """A worker in a thread, which looks at its connections at each tick."""
+    monkeypatch.setattr(worker, "LOOK_TICKS", 1)
+    monkeypatch.setattr(worker, "DRAIN", 0.0)
+    monkeypatch.setattr(worker.gc, "freeze", lambda: None)
+    with bind("127.0.0.1", 0) as listener:
+        one = make_worker(app, None)
+        thread = threading.Thread(target=one.run, kwargs={"sockets": [listener]})
+        thread.start()
+        wait_until("it serves", lambda: one.started)
+        one.address = listener.getsockname()
+        try:
+            yield one
+        finally:
+            one.should_exit = True
+            thread.join(30)
+
+
+def connected(running):
+    return socket.create_connection(running.address, timeout=20)
+
+
+def all_of(sock):
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while data := sock.recv(65536):
+            received += data
+    return received
+
+
+def sends(sock, *parts):
+    # The worker may close while we still send.
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        for part in parts:
+            sock.sendall(part)
+    return all_of(sock)
+
+
+def one_answer(sock, request):
+    sock.sendall(request)
+    answer = b""
+    while not answer.partition(b"\r\n\r\n")[2]:
+        answer += sock.recv(65536)
+    return answer
+
+
+def refusals(running):
+    return dict(running.server_state.refused)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [HEAD, *[b"x-a: %b\r\n" % (b"a" * 1000)] * 100_000],
+        [HEAD + b"x-a: ", *[b"a" * 100_000] * 500],
+        [b"GET /", *[b"u" * 100_000] * 500],
+        [HEAD + b"x-a: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n"],
+    ],
+)
+def test_longer_headers_than_anybody_sends_are_431(running, parts):
+    with connected(running) as sock:
+        assert sends(sock, *parts).startswith(b"HTTP/1.1 431 ")
+
+
+def test_headers_below_the_limit_are_served_in_whatever_pieces_they_come(running):
+    head = HEAD + b"x-a: " + b"a" * (MAX_HEAD_BYTES - 200) + b"\r\ncontent-length: 3\r\n\r\nabc"
+    with connected(running) as sock:
+        # Twice on one connection: what came before does not count.
+        for size in (len(head), 1000):
+            for i in range(0, len(head) - 1, size):
+                sock.sendall(head[:-1][i : i + size])
+            assert one_answer(sock, head[-1:]).endswith(b"\r\n\r\n3")
+
+
+def test_headers_behind_a_body_are_bounded_too(running):
+    begin = HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-a: "
+    with connected(running) as sock:
+        parts = [b"a" * 100_000] * (4 * MAX_MESSAGE_BYTES // 100_000)
+        assert sends(sock, begin, *parts).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [
+        (b"", b""),
+        (b"POST / HTTP/1.1\r\nHo", b"HTTP/1.1 408 "),
+        (HEAD + b"content-length: 9\r\n\r\nabc", b"HTTP/1.1 408 "),
+    ],
+)
+def test_who_sends_half_a_request_or_nothing_is_closed_in_time(
+    running, monkeypatch, caplog, part, status
+):
+    monkeypatch.setattr(connection, "PATIENCE", 0.3)
+    with connected(running) as sock:
+        sock.sendall(part)
+        answer = all_of(sock)
+    assert answer.startswith(status)
+    assert bool(answer) == bool(status)
+    wait_until("it is told", lambda: "closed connections: 1 " in caplog.text)
+
+
+def test_who_trickles_is_closed_in_time_and_who_waits_for_a_second_request_is_not(
+    running, monkeypatch
+):
+    monkeypatch.setattr(connection, "PATIENCE", 0.5)
+    with connected(running) as slow, connected(running) as idle:
+        request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert one_answer(idle, request).endswith(b"0")
+        slow.settimeout(0.05)
+        slow.sendall(HEAD)
+        deadline = time.monotonic() + 20
+        answer = b""
+        while not answer and time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                slow.sendall(b"x: y\r\n")
+                answer = slow.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert one_answer(idle, request).endswith(b"0")
+
+
+def test_who_does_not_take_the_answers_is_closed_in_time(running, monkeypatch):
+    monkeypatch.setattr(connection, "PATIENCE", 0.5)
+    with connected(running) as sock:
+        sock.settimeout(0.2)
+        with contextlib.suppress(TimeoutError, ConnectionResetError, BrokenPipeError):
+            while True:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+        wait_until("it is closed", lambda: not running.server_state.connections)
+
+
+def test_connections_beyond_the_limit_are_told_so(running):
+    running.server_state.most = 2
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connected(running) as first, connected(running) as second:
+        assert one_answer(first, request)
+        assert one_answer(second, request)
+        with connected(running) as third:
+            assert all_of(third).startswith(b"HTTP/1.1 503 ")
+        assert one_answer(first, request)
+
+
+def test_connections_leave_descriptors_for_everything_else(monkeypatch):
+    limits = {"soft": 1024}
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limits["soft"], 10_000))
+    assert make_worker(app, None).server_state.most == 1024 - worker.OTHER_DESCRIPTORS
+    limits["soft"] = 100_000
+    assert make_worker(app, None).server_state.most == MAX_CONNECTIONS

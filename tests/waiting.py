@@ -1,0 +1,19 @@
+"""Waiting for what takes its time, within a bound."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+PATIENCE = 30.0
+"""Seconds anything may take to come up or to go."""
+
+
+def wait_until(what: str, condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Return the first true value of `condition()`; fail with `what` after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not in {patience} s: {what}"
+        time.sleep(0.02)  # a poll with a bound, not a guess of how long it takes

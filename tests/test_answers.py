@@ -615,6 +615,16 @@ class TestEngine:
         engine._now.time += 0.1
         assert dict(engine.settle()).keys() == {ticket}
 
+    def test_gaps_that_nobody_waits_for_are_forgotten_when_the_last_is_over(self, engine):
+        for number in range(3):
+            engine.acquire(key(number), account(number), "192.0.2.1", "one")
+            engine._now.time += 0.2
+        for _ in range(2):
+            assert engine.settle() == []
+            engine._now.time = max(engine._now.time, min(engine.next_due(), engine._now.time + 1))
+        engine.settle()
+        assert not engine.answers._fetches._resting
+
     def test_nobody_logs_in_to_an_account_that_is_left_alone(self, engine):
         fetch = engine.answers.share(key(5), account(2), "one")
         engine.answers.abstain(key(5), fetch.token, BUSY, 30.0)

@@ -215,7 +215,8 @@ class Crowd:
         self.rng = random.Random(4711)
         self.counts = dict.fromkeys(("hit", "lease", "note", "missing", "cancelled"), 0)
         self._workers = workers
-        self._keys = [new_key() for _ in range(30)]
+        # Nearly each is fetched once, and not again within the gap of its account.
+        self._keys = [new_key() for _ in range(90)]
         self._running: list[asyncio.Task[None]] = []
 
     async def run(self, calls: int) -> None:

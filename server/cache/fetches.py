@@ -116,6 +116,8 @@ class Fetches(Leases):
                 break
             del self._resting[account]
             lines.unpark(account)
+        if not self._resting:
+            self._resting.clear()  # gives back what a great many took
         while lines:
             _, flight = lines.take()
             if flight.account in self._resting:
@@ -126,9 +128,11 @@ class Fetches(Leases):
     def _turn_due(self) -> float | None:
         if self._waiting.lines:
             return self._now()
-        if self._resting and len(self._waiting):
-            return next(iter(self._resting.values()))
-        return None
+        if not self._resting:
+            return None
+        # Who waits does so for the first gap to end. Without anybody, all are forgotten at once.
+        ends = self._resting.values()
+        return next(iter(ends)) if len(self._waiting) else next(reversed(ends))
 
     def _serve(self, flight: Flight) -> None:
         if self.busy_for(flight.account) > 0.0:

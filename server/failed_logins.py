@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .bounded_file import BoundedFile
 from .errors import AccessDenied, CredentialsRejected, SessionError, TooManyAttempts
+from .fingerprint import shown
 
 REPEATED = "repeated"
 """The word for a client that goes on with an old password: a nuisance, but no guesser."""
@@ -25,9 +26,6 @@ WORDS: dict[type[SessionError], str] = {
     TooManyAttempts: "locked",
     AccessDenied: "not allowed",
 }
-
-FINGERPRINT = 12
-"""Hex digits of the account's key, as in cachectl."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +50,7 @@ class FailedLogins:
         what = WORDS.get(type(error), "failed")
         if isinstance(error, CredentialsRejected) and error.repeated:
             what = REPEATED
-        fingerprint = account.hex()[:FINGERPRINT]
-        line = f"{at} oig-cloud-mcp: failed login from {address} account {fingerprint}: {what}"
+        line = f"{at} oig-cloud-mcp: failed login from {address} account {shown(account)}: {what}"
         try:
             self._file.append(line)
             self._broken = False

@@ -13,6 +13,15 @@ ACCOUNT_LABEL = b"oig-cloud-mcp account 1\0"
 """What this use of the secret is for: no other use of it can give the same bytes."""
 
 
+SHOWN_DIGITS = 12
+"""Hex digits that stand for an account in logs, in the journal and in cachectl."""
+
+
+def shown(account: bytes) -> str:
+    """Write an account's key as operators see it: enough to tell accounts apart, no more."""
+    return account.hex()[:SHOWN_DIGITS]
+
+
 def normalise(email: str) -> str:
     """Reduce the spellings of one mailbox to a single one."""
     folded = unicodedata.normalize("NFKC", email.strip()).casefold()

@@ -33,6 +33,7 @@ from .errors import (
     TooManyAttempts,
     TooManyLogins,
 )
+from .fingerprint import shown
 from .handles import Handles
 from .sealing import Credential, Keys, Sealer, Session, digest
 from .store import AnswerStore, SessionStore
@@ -40,9 +41,6 @@ from .store import AnswerStore, SessionStore
 logger = logging.getLogger(__name__)
 
 CacheStatus = Literal["new_session_created", "session_from_cache"]
-
-FINGERPRINT = 12
-"""Hex digits of an account's key that stand for it in logs and in cachectl."""
 
 RETRY_AFTER = 10.0
 """Seconds told to those who waited for a login that failed, when the portal named no time."""
@@ -147,7 +145,7 @@ class Sessions:
         except SessionError as exc:
             logger.info(
                 "no session for account %s from %s: %s",
-                keys.account.hex()[:FINGERPRINT],
+                shown(keys.account),
                 source,
                 type(exc).__name__,
             )

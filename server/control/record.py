@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..fingerprint import shown
 from ..portal.writes import Outcome
 
 DEADLINE = 900.0
@@ -16,9 +17,6 @@ GIVE_UP_WITHIN = 300.0
 """Seconds after the deadline in which a reading without the change means that it failed. A box
 reports its settings about every five minutes, so such a reading is about the time in question. Read
 later, the change may have been there and be gone again: made by the box, and unmade by somebody."""
-
-FINGERPRINT = 12
-"""Hex digits of an account's key that stand for it, as in logs and in cachectl."""
 
 Status = Literal["pending", "applied", "failed", "unclear"]
 Verdict = Literal["applied", "failed"]
@@ -81,7 +79,7 @@ class Record:
     @property
     def fingerprint(self) -> str:
         """The account, as it is shown."""
-        return self.account.hex()[:FINGERPRINT]
+        return shown(self.account)
 
     @property
     def kind(self) -> str:

@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from .codes import Code
 from .errors import AccessDenied, CredentialsRejected, SessionError, TooManyAttempts
 from .handles import Handles
 from .sealing import Credential, Keys, Sealer, Session
@@ -37,15 +38,9 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 MAX_PASSWORD = 1024
 """Characters of a password: no portal takes more, and hashing must stay cheap."""
 
-ENDED = (
-    "The session handle is not valid, or has ended. Call check_auth again with e-mail and password "
-    "and use the `session` it returns."
-)
+ENDED = "The session handle is not valid, or has ended."
 
-HOW = (
-    "Call check_auth with e-mail and password and pass the `session` it returns, or let the MCP "
-    "client send the header `Authorization: Basic` with base64 of email:password."
-)
+NO_LOGIN = "The call carries no login: neither a session handle nor an e-mail and password."
 
 CREDENTIAL_HEADERS = {
     "authorization": "Authorization",
@@ -129,7 +124,7 @@ class Access:
         if caller.handle is not None:
             return await self._resume(caller, caller.handle)
         if caller.credential is None:
-            raise AccessDenied(f"This call says not whose data it wants. {HOW}")
+            raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
         keys = self._sealer.keys(caller.credential)
         try:
             self._check_allowed(keys)
@@ -156,7 +151,7 @@ class Access:
         """
         await self._sessions.forget(granted.keys, granted.session)
         if granted.caller.credential is None:
-            raise AccessDenied(ENDED)
+            raise AccessDenied(Code.SESSION_ENDED, ENDED)
         return await self.open(replace(granted.caller, handle=None))
 
     async def _resume(self, caller: Caller, handle: str) -> Granted:
@@ -166,18 +161,19 @@ class Access:
             record = None
         keys = None if record is None else self._handles.open(handle, record.value)
         if keys is None:
-            raise AccessDenied(ENDED)
+            raise AccessDenied(Code.SESSION_ENDED, ENDED)
         self._check_allowed(keys)
         session = await self._sessions.resume(keys)
         if session is None:
-            raise AccessDenied(ENDED)
+            raise AccessDenied(Code.SESSION_ENDED, ENDED)
         return Granted(caller, keys, session, "session_from_cache")
 
     def _check_allowed(self, keys: Keys) -> None:
         if self._allowed is not None and keys.account not in self._allowed:
             raise AccessDenied(
+                Code.ACCOUNT_NOT_ALLOWED,
                 "This account may not use this server. Its operator can add the e-mail to "
-                "OIG_ALLOWED_EMAILS."
+                "OIG_ALLOWED_EMAILS.",
             )
 
 
@@ -195,8 +191,9 @@ def credential_of(headers: Iterable[tuple[str, str]]) -> Credential | None:
     basic, pair = _basic(once.get("authorization")), _pair(once)
     if basic is not None and pair is not None and basic != pair:
         raise AccessDenied(
+            Code.CREDENTIALS_CONFLICT,
             "The headers Authorization and X-OIG-Email / X-OIG-Password name different "
-            "credentials. Send one of them."
+            "credentials.",
         )
     return basic or pair
 
@@ -209,7 +206,8 @@ def _once(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
         if name in found:
             # One program would believe the first, the next one the last: nobody can tell whose.
             raise AccessDenied(
-                f"The header {CREDENTIAL_HEADERS[name]} comes more than once. Send it once."
+                Code.CREDENTIALS_CONFLICT,
+                f"The header {CREDENTIAL_HEADERS[name]} comes more than once.",
             )
         found[name] = value
     return found
@@ -223,11 +221,15 @@ def _basic(header: str | None) -> Credential | None:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
         raise AccessDenied(
-            "The header Authorization: Basic is not base64 of email:password in UTF-8."
+            Code.MALFORMED_CREDENTIALS,
+            "The header Authorization: Basic is not base64 of email:password in UTF-8.",
         ) from None
     email, colon, password = text.partition(":")
     if not colon:
-        raise AccessDenied("The header Authorization: Basic holds no colon: email:password.")
+        raise AccessDenied(
+            Code.MALFORMED_CREDENTIALS,
+            "The header Authorization: Basic holds no colon: email:password.",
+        )
     return _checked(email, password, "Authorization: Basic")
 
 
@@ -236,12 +238,17 @@ def _pair(headers: Mapping[str, str]) -> Credential | None:
     if email is None and password is None:
         return None
     if email is None or password is None:
-        raise AccessDenied("X-OIG-Email and X-OIG-Password go together, and one is missing.")
+        raise AccessDenied(
+            Code.MALFORMED_CREDENTIALS,
+            "X-OIG-Email and X-OIG-Password go together, and one is missing.",
+        )
     try:
         # HTTP headers arrive as latin-1 (RFC 9110 5.5); clients put UTF-8 into them.
         email, password = (text.encode("latin-1").decode() for text in (email, password))
     except UnicodeError:
-        raise AccessDenied("X-OIG-Email or X-OIG-Password is not valid UTF-8.") from None
+        raise AccessDenied(
+            Code.MALFORMED_CREDENTIALS, "X-OIG-Email or X-OIG-Password is not valid UTF-8."
+        ) from None
     return _checked(email, password, "X-OIG-Email and X-OIG-Password")
 
 
@@ -253,7 +260,9 @@ def is_email(text: str) -> bool:
 def _checked(email: str, password: str, where: str) -> Credential:
     email = email.strip()
     if not is_email(email):
-        raise AccessDenied(f"{where} holds no e-mail address.")
+        raise AccessDenied(Code.MALFORMED_CREDENTIALS, f"{where} holds no e-mail address.")
     if not 0 < len(password) <= MAX_PASSWORD:
-        raise AccessDenied(f"{where} holds no password, or one that is too long.")
+        raise AccessDenied(
+            Code.MALFORMED_CREDENTIALS, f"{where} holds no password, or one that is too long."
+        )
     return Credential(email, password)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
-from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
@@ -37,6 +36,7 @@ from .store.daemon import DaemonStore
 from .tools.auth import check_auth_tool
 from .tools.control import control_tools
 from .tools.reading import reading_tools
+from .tools.serving import ToolServer
 from .upstream import Upstream
 from .version import program_version
 
@@ -92,7 +92,7 @@ def build_app(settings: Settings) -> ASGIApp:
         control = Control(access, upstream, portal, store, journal, plans)
         tools += control_tools(control)
         closing.append(control.aclose)
-    server: MCPServer[None] = MCPServer(
+    server = ToolServer(
         NAME,
         title="OIG Cloud",
         description="OIG / CEZ Battery Box through its web portal OIG Cloud",
@@ -146,7 +146,7 @@ class _Dispatch:
             await self._rest(scope, receive, send)
 
 
-def _over_http(server: MCPServer[None]) -> StreamableHTTPSessionManager:
+def _over_http(server: ToolServer) -> StreamableHTTPSessionManager:
     server.streamable_http_app(
         json_response=True,
         # No worker knows the sessions of another: older protocol revisions are served without.

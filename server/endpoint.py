@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -22,8 +23,10 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .codes import Code
 from .events import as_event
 from .guard import answer
+from .tool_failure import ToolFailure
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +39,11 @@ POST_ONLY = (
     "address to an MCP client."
 )
 
-CUT_OFF = (
-    "The server is stopping and cut this call off before it was done. Call again in a few seconds. "
-    "If the call was to change a box, ask list_changes first: it may have been made."
+CUT_OFF = ToolFailure(
+    Code.CUT_OFF,
+    "The server is stopping and cut this call off before it was done. If it was to change a box, "
+    "the change may have been made.",
+    retry_after=5.0,
 )
 
 
@@ -98,7 +103,14 @@ class Endpoint:
             # Nobody but a stopping server cancels a request; its time to finish is over.
             logger.warning("a request was cut off by the stop")
             if not noting.begun:
-                await _refuse(send, _id(message), INTERNAL_ERROR, CUT_OFF, status=503)
+                await _refuse(
+                    send,
+                    _id(message),
+                    INTERNAL_ERROR,
+                    CUT_OFF.text,
+                    status=503,
+                    data=CUT_OFF.meta,
+                )
 
 
 class _Noting:
@@ -232,9 +244,15 @@ def _id(message: Any) -> str | int | None:
 
 
 async def _refuse(
-    send: Send, identifier: str | int | None, code: int, text: str, *, status: int = 400
+    send: Send,
+    identifier: str | int | None,
+    code: int,
+    text: str,
+    *,
+    status: int = 400,
+    data: Mapping[str, object] | None = None,
 ) -> None:
-    body = _error(identifier, code, text)
+    body = _error(identifier, code, text, data)
     await send(
         {
             "type": "http.response.start",
@@ -248,6 +266,9 @@ async def _refuse(
     await send({"type": "http.response.body", "body": body})
 
 
-def _error(identifier: str | int | None, code: int, text: str) -> bytes:
-    error = {"jsonrpc": "2.0", "id": identifier, "error": {"code": code, "message": text}}
-    return to_json(error)
+def _error(
+    identifier: str | int | None, code: int, text: str, data: Mapping[str, object] | None
+) -> bytes:
+    more = {} if data is None else {"data": data}
+    error = {"code": code, "message": text, **more}
+    return to_json({"jsonrpc": "2.0", "id": identifier, "error": error})

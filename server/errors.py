@@ -8,14 +8,16 @@ OigError
 |-- CacheUnavailable            the cache daemon is not there or does not answer
 |-- JournalUnavailable          the journal of changes cannot be read or written
 |-- SessionExpired              OIG Cloud does not know the session any more; a new login mends it
-`-- SessionError                no session for this caller; the text is meant for them
+`-- SessionError                a call that fails; has a code, and a text for the caller
     |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
     |-- TooManyAttempts         locked after wrong passwords; `retry_after` seconds to wait
-    |-- TooManyLogins           the shared login pace is used up; `retry_after` seconds to wait
-    |-- AccessDenied            the call does not say whose data it wants, or may not have it
+    |-- TooManyLogins           this server is busy or stops; `retry_after` seconds to wait
+    |-- AccessDenied            the call carries no login, or one that is not let in
+    |-- InvalidArguments        arguments that do not fit the tool, or each other
     |-- BoxChoice               which box is meant is not clear, or the account has none such
     |-- RangeError              the days asked for cannot be asked of the portal
     |-- ChangeRefused           a change of a box that is not made, and why
+    |-- CacheUnusable           the cache daemon gave something that does not fit here
     `-- PortalError             OIG Cloud could not be asked; nobody's password is wrong
         |-- PortalUnreachable   no connection: DNS, refused, reset
         |-- PortalTimeout       no answer in time
@@ -29,7 +31,13 @@ No message of any of these holds a password, a session id or a key.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
+
+from .codes import Code
+
+Detail = str | list[str]
+"""What a failure may carry beside its message."""
 
 
 class OigError(Exception):
@@ -74,98 +82,138 @@ class SessionExpired(OigError):
 
 
 class SessionError(OigError):
-    """No session can be given; the message is written for the caller.
+    """A call fails. The code says which kind of failure it is, the message is for anybody.
 
     Args:
-        message: What happened, whose fault it is, what to do now.
+        code: What kind.
+        message: What happened and whose fault it is. It names no tool and gives no orders to an
+            assistant: those are the code's, in `codes.KINDS`.
         retry_after: Seconds after which another try makes sense; None when waiting does not help.
+        details: More that a program may need. Nothing secret, and no text of the caller's.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, code: Code, message: str, *, retry_after: float | None = None, **details: Detail
+    ) -> None:
         super().__init__(message)
+        self.code = code
         self.retry_after = retry_after
+        self.details: Mapping[str, Detail] = details
 
 
-class CredentialsRejected(SessionError):
+class OfOneKind(SessionError):
+    """A failure whose class has one code, whatever its message."""
+
+    kind: ClassVar[Code]
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, **details: Detail
+    ) -> None:
+        super().__init__(self.kind, message, retry_after=retry_after, **details)
+
+
+class CredentialsRejected(OfOneKind):
     """OIG Cloud rejected this e-mail and password.
 
     Attributes:
-        repeated: It did so for another call a moment ago, and was not asked again for this one.
+        repeated: It did so for an earlier call, and was not asked again for this one.
     """
+
+    kind = Code.CREDENTIALS_REJECTED
 
     def __init__(self, *, repeated: bool = False) -> None:
         self.repeated = repeated
-        super().__init__(
-            "OIG Cloud rejected this e-mail and password. Check both by logging in to the portal "
-            "in a browser; do not try the same pair again."
-        )
+        super().__init__("OIG Cloud rejected this e-mail and password.")
 
 
-class TooManyAttempts(SessionError):
+class TooManyAttempts(OfOneKind):
     """The account is locked for this caller after wrong passwords."""
+
+    kind = Code.LOCKED
 
 
 class TooManyLogins(SessionError):
-    """More logins are waiting than the shared pace allows."""
+    """This server cannot ask OIG Cloud now: too many wait, or it is being restarted."""
 
 
 class AccessDenied(SessionError):
     """The call carries no credential, a handle that is not valid, or an account not let in."""
 
 
+class InvalidArguments(OfOneKind):
+    """Arguments that are missing, unknown, of the wrong form, or do not fit each other."""
+
+    kind = Code.INVALID_ARGUMENTS
+
+
 class BoxChoice(SessionError):
     """Which box is meant is not clear, or the account has none such. The message lists its own."""
 
 
-class RangeError(SessionError):
+class RangeError(OfOneKind):
     """The days asked for cannot be asked of the portal."""
+
+    kind = Code.BAD_RANGE
 
 
 class ChangeRefused(SessionError):
     """A change of a box is not planned or not made. Nothing was sent, unless the text says so."""
 
 
-class PortalError(SessionError):
+class CacheUnusable(OfOneKind):
+    """The cache daemon gave something that this worker cannot use."""
+
+    kind = Code.CACHE_UNUSABLE
+
+
+class PortalError(OfOneKind):
     """OIG Cloud could not be asked. Says nothing about the password.
 
     Attributes:
-        reason: The code under which other workers learn of this failure over the cache protocol.
+        reason: The word under which other workers learn of this failure over the cache protocol.
     """
 
+    kind = Code.PORTAL_UNEXPECTED
     reason: ClassVar[str] = "unexpected"
 
 
 class PortalUnreachable(PortalError):
     """No connection to the portal."""
 
+    kind = Code.PORTAL_UNREACHABLE
     reason = "unreachable"
 
 
 class PortalTimeout(PortalError):
     """The portal did not answer in time."""
 
+    kind = Code.PORTAL_TIMEOUT
     reason = "timeout"
 
 
 class PortalTLSError(PortalError):
     """The portal's certificate could not be verified; the password was not sent."""
 
+    kind = Code.PORTAL_TLS
     reason = "tls"
 
 
 class PortalServerError(PortalError):
     """The portal answered 5xx."""
 
+    kind = Code.PORTAL_ERROR
     reason = "server_error"
 
 
 class PortalBusy(PortalError):
     """The portal wants to be left alone for a while (429 or 503, RFC 9110 15.6.4)."""
 
+    kind = Code.PORTAL_BUSY
     reason = "busy"
 
 
 class PortalUnexpected(PortalError):
     """The portal answered something that is not its login protocol."""
 
+    kind = Code.PORTAL_UNEXPECTED
     reason = "unexpected"

@@ -18,9 +18,11 @@ from .cache.outcomes import (
     Rejected,
     Unavailable,
 )
+from .codes import Code
 from .detached import Detached
 from .errors import (
     CacheUnavailable,
+    CacheUnusable,
     CredentialsRejected,
     PortalBusy,
     PortalError,
@@ -45,18 +47,18 @@ CacheStatus = Literal["new_session_created", "session_from_cache"]
 RETRY_AFTER = 10.0
 """Seconds told to those who waited for a login that failed, when the portal named no time."""
 
-WAITED = "Another call was asking OIG Cloud for the same account and failed: "
+WAITED = "OIG Cloud was asked for this account a moment ago, and "
 
 PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
-    PortalUnreachable.reason: (PortalUnreachable, "the portal could not be reached."),
-    PortalTimeout.reason: (PortalTimeout, "the portal did not answer in time."),
+    PortalUnreachable.reason: (PortalUnreachable, "could not be reached."),
+    PortalTimeout.reason: (PortalTimeout, "did not answer in time."),
     PortalTLSError.reason: (
         PortalTLSError,
-        "the portal's certificate could not be verified, so nothing was sent.",
+        "its certificate could not be verified, so nothing was sent.",
     ),
-    PortalServerError.reason: (PortalServerError, "the portal answered with an internal error."),
-    PortalBusy.reason: (PortalBusy, "the portal wants to be left alone for a while."),
-    PortalUnexpected.reason: (PortalUnexpected, "the portal gave an answer that makes no sense."),
+    PortalServerError.reason: (PortalServerError, "answered with an internal error."),
+    PortalBusy.reason: (PortalBusy, "asked for fewer requests."),
+    PortalUnexpected.reason: (PortalUnexpected, "gave an answer that makes no sense."),
 }
 
 
@@ -174,9 +176,9 @@ class Sessions:
             case Hit(value=value):
                 session = self._usable(keys, value)
                 if session is None:
-                    raise PortalUnexpected(
-                        "The session cache returned a session that cannot be opened. Try again; "
-                        "if it stays so, the operator can run: cachectl flush --all",
+                    raise CacheUnusable(
+                        "The session cache returned a session that cannot be opened. If this "
+                        "persists, the server's operator can run: cachectl flush --all",
                         retry_after=1.0,
                     )
                 return Opened(session, "session_from_cache")
@@ -186,9 +188,8 @@ class Sessions:
                 raise CredentialsRejected(repeated=True)
             case Locked(retry_after=seconds):
                 raise TooManyAttempts(
-                    "Too many failed logins for this account. Wait "
-                    f"{_whole(seconds)} seconds before the next try; until then the right password "
-                    "is refused as well.",
+                    "Too many failed logins for this account: it is locked here for a while, and "
+                    "until then the right password is refused as well.",
                     retry_after=seconds,
                 )
             case Unavailable(reason=reason, retry_after=seconds):
@@ -236,10 +237,6 @@ class Sessions:
             logger.warning("a failed login (%s) could not be reported to the cache daemon", reason)
 
 
-def _whole(seconds: float) -> int:
-    return max(1, int(-(-seconds // 1)))
-
-
 def unavailable(reason: str, seconds: float) -> SessionError:
     """Return the error for a caller who waited for what another call could not do.
 
@@ -247,16 +244,17 @@ def unavailable(reason: str, seconds: float) -> SessionError:
         reason: Code of the failure, as in the cache protocol.
         seconds: After which another try makes sense.
     """
-    wait = f" Try again in {_whole(seconds)} seconds."
     if reason == PACED:
         return TooManyLogins(
-            "Many requests for OIG Cloud are waiting here, and this server sends a few at a time."
-            + wait,
+            Code.SERVER_BUSY,
+            "Many requests for OIG Cloud are waiting here, and this server sends a few at a time.",
             retry_after=seconds,
         )
     if reason in PORTAL_ERRORS:
         kind, text = PORTAL_ERRORS[reason]
-        return kind(WAITED + text + wait, retry_after=seconds)
+        return kind(WAITED + text, retry_after=seconds)
     return TooManyLogins(
-        "The server is restarting and the login was not finished." + wait, retry_after=seconds
+        Code.SERVER_STOPPING,
+        "A part of this server was restarted before OIG Cloud had answered. Nothing was changed.",
+        retry_after=seconds,
     )

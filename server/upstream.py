@@ -25,6 +25,7 @@ from .cache.outcomes import EXPIRED, TURN, Hit, Lease, Unavailable
 from .detached import Detached
 from .errors import (
     CacheUnavailable,
+    CacheUnusable,
     PortalError,
     PortalUnexpected,
     SessionError,
@@ -161,7 +162,7 @@ class Upstream:
             case Unavailable(reason=reason, retry_after=seconds):
                 raise unavailable(reason, seconds)
             case _:
-                raise PortalUnexpected(MISFIT)
+                raise CacheUnusable(MISFIT, retry_after=1.0)
         try:
             yield
         except PortalError as exc:
@@ -204,7 +205,7 @@ class Upstream:
             case Unavailable(reason=reason, retry_after=seconds):
                 raise unavailable(reason, seconds)
             case _:
-                raise PortalUnexpected(MISFIT)
+                raise CacheUnusable(MISFIT, retry_after=1.0)
 
     async def _lead(
         self,
@@ -267,7 +268,7 @@ class Upstream:
                 if not exc.no_boxes:
                     raise PortalUnexpected(
                         "OIG Cloud does not accept a session that it gave a moment ago. The fault "
-                        "is the portal's; try again later.",
+                        "is the portal's.",
                         retry_after=60.0,
                     ) from None
                 # The portal says the same of a dead session and of an account without a box, and

@@ -52,7 +52,9 @@ MAY_IMPORT = {
     "server.worker": {"server.connection", "uvicorn", "starlette.types"},
     "server.connection": {"uvicorn"},
     "server.settings": {"server.errors"},
-    "server.errors": set(),
+    "server.codes": set(),
+    "server.errors": {"server.codes"},
+    "server.tool_failure": {"server.codes", "server.errors"},
     "server.log": {"server.errors"},
     "server.process": set(),
     "server.version": set(),
@@ -60,6 +62,7 @@ MAY_IMPORT = {
     "server.failed_logins": {"server.bounded_file", "server.errors", "server.fingerprint"},
     "server.handles": {"server.sealing", "cryptography"},
     "server.access": {
+        "server.codes",
         "server.errors",
         "server.handles",
         "server.sealing",
@@ -79,6 +82,7 @@ MAY_IMPORT = {
     "server.control": {
         "server.access",
         "server.cache.outcomes",
+        "server.codes",
         "server.detached",
         "server.errors",
         "server.fingerprint",
@@ -97,8 +101,10 @@ MAY_IMPORT = {
     "server.guard": {"starlette.types"},
     "server.events": {"starlette.types"},
     "server.endpoint": {
+        "server.codes",
         "server.events",
         "server.guard",
+        "server.tool_failure",
         "starlette.types",
         "mcp_types",
         "pydantic",
@@ -107,6 +113,7 @@ MAY_IMPORT = {
     "server.health": {"server.errors", "server.store", "starlette"},
     "server.sessions": {
         "server.cache.outcomes",
+        "server.codes",
         "server.detached",
         "server.errors",
         "server.fingerprint",
@@ -116,17 +123,19 @@ MAY_IMPORT = {
     },
     "server.tools": {
         "server.access",
+        "server.codes",
         "server.control",
         "server.errors",
         "server.readings",
         "server.sealing",
         "server.sources",
+        "server.tool_failure",
         "server.upstream",
         "mcp",
         "mcp_types",
         "pydantic",
     },
-    "server.readings": {"server.errors", "pydantic", "lxml"},
+    "server.readings": {"server.codes", "server.errors", "pydantic", "lxml"},
     "server.portal": {"server.errors", "server.settings", "httpx2", "cryptography", "aia_chaser"},
     "server.portal.simulator": {
         "server.errors",
@@ -235,8 +244,10 @@ PURE = {
     "server.cache.service",
     "server.cache.throttle",
     "server.cache.wire",
+    "server.codes",
     "server.fingerprint",
     "server.portal.reads",
+    "server.tool_failure",
     "cachectl.render",
 }
 # Not `time` and `os`: a clock and a source of randomness are arguments, whose defaults are theirs.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..codes import Code
 from ..errors import ChangeRefused
 from ..readings.mode import MODES
 from .boiler_mode import BoilerMode
@@ -19,9 +20,10 @@ ExportState = Literal["off", "on", "limited"]
 BoilerState = Literal["automatic", "manual"]
 
 ONE = (
-    "One plan is one change. Name exactly one of `mode`, `home_grid_v` and `home_grid_vi`, "
-    "`export`, `boiler`, `charge_to_percent`, `undo`."
+    "One plan is one change: of the mode, the supplementary modes, the export or the boiler, "
+    "charging from the grid, or the way back from an earlier change. Several were named, or none."
 )
+ALONE = "An export limit was named without limited export, with which it goes together."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +64,13 @@ class Asked:
         if self.export is not None:
             named.append(GridExport(self.export, self.export_limit_w))
         elif self.export_limit_w is not None:
-            raise ChangeRefused("`export_limit_w` goes together with `export` limited.")
+            raise ChangeRefused(Code.INVALID_CHANGE, ALONE)
         if self.boiler is not None:
             named.append(BoilerMode(self.boiler == "manual"))
         if self.charge_to_percent is not None:
             named.append(GridCharge(self.charge_to_percent))
         if len(named) + (self.undo is not None) != 1:
-            raise ChangeRefused(ONE)
+            raise ChangeRefused(Code.INVALID_CHANGE, ONE)
         return named[0] if named else None
 
 

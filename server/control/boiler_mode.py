@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..codes import Code
 from ..errors import ChangeRefused
 from ..portal.writes import Write, set_value
 from ..readings.box import Box
@@ -33,15 +34,18 @@ class BoilerMode(Change):
 
     def __post_init__(self) -> None:
         if not isinstance(self.manual, bool):
-            raise ChangeRefused("The boiler's mode must be automatic or manual.")
+            raise ChangeRefused(
+                Code.INVALID_CHANGE, "The boiler's mode must be automatic or manual."
+            )
 
     def check(self, box: Box) -> None:
         fitted = has_boiler(box)
         if not fitted:
+            if fitted is False:
+                raise ChangeRefused(Code.NOT_FITTED, "This box has no boiler.")
             raise ChangeRefused(
-                "This box has no boiler."
-                if fitted is False
-                else "The portal does not show whether this box has a boiler, so none is switched."
+                Code.STATE_UNKNOWN,
+                "The portal does not show whether this box has a boiler, so none is switched.",
             )
         if _present(box) is None:
             raise unknown("mode of the boiler", box, "boiler.mode")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..codes import Code
 from ..errors import ChangeRefused
 from ..portal.writes import Write, set_value
 from ..readings.box import Box
@@ -48,7 +49,9 @@ class BoxMode(Change):
 
     def __post_init__(self) -> None:
         if isinstance(self.number, bool) or self.number not in MODES:
-            raise ChangeRefused(f"The mode must be one of {', '.join(MODES.values())}.")
+            raise ChangeRefused(
+                Code.INVALID_CHANGE, f"The mode must be one of {', '.join(MODES.values())}."
+            )
 
     def check(self, box: Box) -> None:
         check_not_flexible(box)

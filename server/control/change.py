@@ -11,6 +11,7 @@ import json
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
+from ..codes import Code
 from ..errors import ChangeRefused
 from ..portal.writes import Write
 from ..readings.box import Box, boxes_of
@@ -101,7 +102,9 @@ class Change(ABC):
         try:
             return cls(*values)
         except TypeError:
-            raise ChangeRefused("This change is not of a form that is known here.") from None
+            raise ChangeRefused(
+                Code.INVALID_CHANGE, "These values make no change of this kind."
+            ) from None
 
 
 def observed(change: Change, box: Box) -> bytes:
@@ -126,7 +129,9 @@ def whole(value: object, low: int, high: int, name: str, unit: str) -> int:
         ChangeRefused: It is none, or outside.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ChangeRefused(f"{name} must be a whole number from {low} to {high}{unit}.")
+        raise ChangeRefused(
+            Code.INVALID_CHANGE, f"{name} must be a whole number from {low} to {high}{unit}."
+        )
     return value
 
 
@@ -141,14 +146,14 @@ def unknown(what: str, box: Box, reading: str, otherwise: str = NOT_SENT) -> Cha
     """
     why = box.reasons.get(reading, otherwise)
     return ChangeRefused(
-        f"The present {what} of this box is not known, so it is not changed. {why} Look into the "
-        "portal or the mobile app."
+        Code.STATE_UNKNOWN,
+        f"The present {what} of this box is not known, so it is not changed. {why}",
     )
 
 
 def already(what: str) -> ChangeRefused:
     """Return the refusal of a change that would change nothing."""
-    return ChangeRefused(f"Nothing to change: {what}.")
+    return ChangeRefused(Code.NOTHING_TO_CHANGE, f"Nothing to change: {what}.")
 
 
 def check_not_flexible(box: Box) -> int | None:
@@ -162,7 +167,8 @@ def check_not_flexible(box: Box) -> int | None:
         raise unknown("flexibility control", box, "mode.supplementary")
     if app is not None and app & FLEXIBILITY:
         raise ChangeRefused(
+            Code.FLEXIBILITY_CONTROL,
             "The box is under flexibility control: an aggregator decides its modes now. They can "
-            "be changed when that has ended."
+            "be changed when that has ended.",
         )
     return app

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from ..codes import Code
 from ..errors import ChangeRefused
 from .boiler_mode import BoilerMode
 from .box_mode import BoxMode
@@ -28,5 +31,8 @@ def decode(raw: object) -> Change:
     """
     match raw:
         case [str(kind), *values] if kind in KINDS:
-            return KINDS[kind].of(*values)
-    raise ChangeRefused("This change is not of a form that is known here.")
+            with contextlib.suppress(ChangeRefused):
+                return KINDS[kind].of(*values)
+    raise ChangeRefused(
+        Code.CHANGE_UNREADABLE, "This change was written down by another version of the server."
+    )

@@ -21,6 +21,7 @@ from typing import Literal, Protocol, TypeVar
 
 from ..access import Access, Caller, Granted
 from ..cache.outcomes import Held
+from ..codes import Code
 from ..detached import Detached
 from ..errors import (
     CacheUnavailable,
@@ -58,37 +59,34 @@ STOP = 5.0
 """Seconds an apply under way gets when its worker stops, after those that its request had: see
 `CLOSE` in worker.py."""
 
-INVALID = "This plan_token is not valid. Call plan_change, and give apply_change what it returns."
-EXPIRED = "The plan has expired: it is good for 5 minutes. Nothing was changed. Plan anew."
-USED = (
-    "This plan was used already; a plan is good for one apply. Ask get_change for change {id}, and "
-    "plan anew if another change is wanted."
-)
+INVALID = "The plan token is not valid: it is not one that was made here for this account."
+EXPIRED = "The plan has expired: it is good for 5 minutes. Nothing was changed."
+USED = "This plan was used already, as change {id}; a plan is good for one apply."
 CHANGED = (
-    "The box is not any more as it was when the change was planned: somebody changed it meanwhile, "
-    "or it changed by itself. Nothing was sent. Plan anew and show the user the new plan."
+    "The box is no longer as it was when the change was planned: somebody changed it meanwhile, or "
+    "it changed by itself. Nothing was sent."
 )
 NO_CACHE = (
     "The cache daemon cannot be asked, and without it nobody can tell whether another change of "
-    "this box is under way. Nothing was changed. Try again in a minute."
+    "this box is under way. Nothing was changed."
 )
 NO_JOURNAL = (
     "The journal of changes cannot be used, and without it no box is changed. Nothing was sent. "
-    "Whoever runs this server finds the reason in its log."
+    "The server's operator finds the reason in its log."
 )
-NO_CHANGE = (
-    "This account has no change of that id. If it is the id of a plan, nothing was sent for it. "
-    "list_changes lists the account's changes."
-)
+NO_CHANGE = "This account has no change of that id."
 GONE = "The account does not list this box any more. Nothing was changed."
+HELD = (
+    "Another change of this box is under way, and changes are made one at a time. Nothing was sent."
+)
+IN_PROGRESS = (
+    "Change {id} of this box is under way, and changes are made one at a time. Nothing was sent."
+)
 SEVERAL_BOXES = (
     "This account has several boxes. The request names box {id}, but whether the portal heeds that "
     "for charging is not known: check afterwards which box charges."
 )
-NO_WAY_BACK = (
-    "There is no known way back from change {id}: how it was before cannot be set. Plan what is "
-    "wanted instead."
-)
+NO_WAY_BACK = "There is no known way back from change {id}: how it was before cannot be set."
 MOVED_ON = (
     "The box is not any more as change {id} left it, or does not show it; undoing it sets what was "
     "before that change."
@@ -198,7 +196,9 @@ class Control:
         if undone is not None:
             change = self._way_back(undone)
             if box_id is not None and box_id.strip() != undone.box:
-                raise ChangeRefused("The change to undo was made at another box of the account.")
+                raise ChangeRefused(
+                    Code.OTHER_BOX, "The change to undo was made at another box of the account."
+                )
             box_id = undone.box
         assert change is not None
         box = find_box(fetched.payload, choose_box(fetched.payload, box_id))
@@ -239,11 +239,11 @@ class Control:
         granted = await self._access.open(caller)
         plan = self._plans.open(granted.keys.account, token)
         if plan is None:
-            raise ChangeRefused(INVALID)
+            raise ChangeRefused(Code.PLAN_INVALID, INVALID)
         if await self._written(self._journal.find, plan.change_id) is not None:
-            raise ChangeRefused(USED.format(id=plan.change_id))
+            raise _used(plan.change_id)
         if plan.expires_at <= self._wall():
-            raise ChangeRefused(EXPIRED)
+            raise ChangeRefused(Code.PLAN_EXPIRED, EXPIRED)
         return await self._applies.run(self._apply(granted, plan, client))
 
     async def look(self, caller: Caller, change_id: str) -> Looked:
@@ -328,8 +328,10 @@ class Control:
         if sent.outcome == "refused":
             await self._release(plan.box_id, token)
             raise ChangeRefused(
+                Code.CHANGE_REFUSED,
                 f"{sent.why} Nothing was changed. It is in the journal as change {record.id}.",
                 retry_after=sent.busy,
+                change_id=record.id,
             )
         return replace(record, outcome=sent.outcome, why=sent.why, outcome_at=at)
 
@@ -347,17 +349,17 @@ class Control:
                     payload = await self._portal.read_live(granted.session.id)
             except SessionExpired as exc:
                 if exc.no_boxes:
-                    raise ChangeRefused(GONE) from None
+                    raise ChangeRefused(Code.BOX_GONE, GONE) from None
                 raise PortalUnexpected(
                     "OIG Cloud does not accept a session that it gave a moment ago. Nothing was "
-                    "changed. The fault is the portal's; try again later.",
+                    "changed. The fault is the portal's.",
                     retry_after=60.0,
                 ) from None
         box = find_box(payload, plan.box_id)
         if box is None:
-            raise ChangeRefused(GONE)
+            raise ChangeRefused(Code.BOX_GONE, GONE)
         if observed(plan.change, box) != plan.observed:
-            raise ChangeRefused(CHANGED)
+            raise ChangeRefused(Code.BOX_CHANGED, CHANGED)
         plan.change.check(box)
         if plan.undoes is not None:
             plan.change.check_back(box)
@@ -404,7 +406,7 @@ class Control:
         try:
             hold = await self._store.hold(self._plans.box_key(box_id), account, DEADLINE)
         except CacheUnavailable:
-            raise ChangeRefused(NO_CACHE, retry_after=60.0) from None
+            raise ChangeRefused(Code.CACHE_UNAVAILABLE, NO_CACHE, retry_after=60.0) from None
         if isinstance(hold, Held):
             raise _under_way(hold.retry_after)
         return hold.token
@@ -418,11 +420,10 @@ class Control:
         try:
             await self._written(self._journal.begin, record)
         except PlanUsed:
-            raise ChangeRefused(USED.format(id=record.id)) from None
+            raise _used(record.id) from None
         except ChangeUnderWay as exc:
-            left = exc.record.at + DEADLINE - self._wall()
             known = exc.record.id if exc.record.account == record.account else None
-            raise _under_way(min(max(left, 1.0), DEADLINE), known) from None
+            raise _under_way(self._left(exc.record), known) from None
 
     def _record(self, granted: Granted, plan: Plan, box: Box, client: str, hold: bytes) -> Record:
         back = plan.change.back(box)
@@ -445,16 +446,20 @@ class Control:
         account = granted.keys.account
         record = await self._written(self._journal.find, change_id.strip(), account)
         if record is None:
-            raise ChangeRefused(NO_CHANGE)
+            raise ChangeRefused(Code.CHANGE_UNKNOWN, NO_CHANGE)
         return record
+
+    def _left(self, record: Record) -> float:
+        """Return the seconds until a change has ended at the latest."""
+        return min(max(record.at + DEADLINE - self._wall(), 1.0), DEADLINE)
 
     def _way_back(self, record: Record) -> Change:
         if not record.settled and not record.late(self._wall()):
-            raise ChangeRefused(
-                f"Change {record.id} is still under way: undo it when get_change says how it ended."
-            )
+            raise _under_way(self._left(record), record.id)
         if record.back is None:
-            raise ChangeRefused(NO_WAY_BACK.format(id=record.id))
+            raise ChangeRefused(
+                Code.NO_WAY_BACK, NO_WAY_BACK.format(id=record.id), change_id=record.id
+            )
         return decode(json.loads(record.back))
 
     def _warnings(
@@ -479,7 +484,7 @@ class Control:
             return await asyncio.to_thread(call, *args, **named)
         except JournalUnavailable as exc:
             logger.warning("%s", exc)
-            raise ChangeRefused(NO_JOURNAL) from None
+            raise ChangeRefused(Code.JOURNAL_UNAVAILABLE, NO_JOURNAL) from None
 
 
 def _seen(record: Record, fetched: Fetched) -> Seen:
@@ -496,13 +501,15 @@ def _seen(record: Record, fetched: Fetched) -> Seen:
 
 def _under_way(seconds: float, change_id: str | None = None) -> ChangeRefused:
     # The hold of a change does not tell whose it is, and another account's cannot be looked at.
-    where = (
-        "If it was sent from this account, list_changes shows it."
-        if change_id is None
-        else f"get_change tells of it: its id is {change_id}."
-    )
+    if change_id is None:
+        return ChangeRefused(Code.BOX_HELD, HELD, retry_after=seconds)
     return ChangeRefused(
-        "Another change of this box is under way, and changes are made one at a time. Nothing was "
-        f"sent. {where} Plan anew when it has ended, in {seconds:.0f} seconds at the latest.",
+        Code.CHANGE_IN_PROGRESS,
+        IN_PROGRESS.format(id=change_id),
         retry_after=seconds,
+        change_id=change_id,
     )
+
+
+def _used(change_id: str) -> ChangeRefused:
+    return ChangeRefused(Code.PLAN_USED, USED.format(id=change_id), change_id=change_id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..codes import Code
 from ..errors import ChangeRefused
 from ..portal.writes import Write, charge_to
 from ..readings.box import Box
@@ -34,8 +35,7 @@ BELOW = (
 )
 WOULD_CHARGE = (
     "Undoing this change would set the former target of {target} %, and the battery {holds}: it "
-    "would be charged from the grid. There is no way back that surely charges nothing. To end "
-    "charging, plan charge_to_percent at or below the present charge."
+    "would be charged from the grid. There is no way back that surely charges nothing."
 )
 NOT_AS_IT_WAS = (
     "Only the former target is set again. What was charged stays in the battery, and charging that "
@@ -66,9 +66,9 @@ class GridCharge(Change):
             return
         if _active(box) is None and not self._reached(box):
             raise ChangeRefused(
+                Code.NOT_VERIFIABLE,
                 f"The target is {self.percent} % already, and this box does not show whether it is "
-                "charging, so nobody could tell whether the change took effect. Ask for one "
-                "percent more or less."
+                "charging, so nobody could tell whether the change took effect.",
             )
         raise already(_told(_target(box), _active(box)))
 
@@ -105,7 +105,9 @@ class GridCharge(Change):
         if not self._reached(box):
             charge = _charge(box)
             holds = "does not show its charge" if charge is None else f"holds {charge:.0f} %"
-            raise ChangeRefused(WOULD_CHARGE.format(target=self.percent, holds=holds))
+            raise ChangeRefused(
+                Code.UNSAFE_UNDO, WOULD_CHARGE.format(target=self.percent, holds=holds)
+            )
 
     def lost(self) -> str | None:
         return NOT_AS_IT_WAS

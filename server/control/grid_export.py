@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..codes import Code
 from ..errors import ChangeRefused
 from ..portal.writes import LIMITED, OFF, ON, Write, set_export, set_value
 from ..readings.box import Box
@@ -35,7 +36,7 @@ LIMIT_MIN_W, LIMIT_MAX_W = 1, UNLIMITED_W - 1
 FINABLE = (
     "Exporting to the grid without the permission of the grid operator is finable. It needs the "
     "connection contract and the protocol of the first parallel connection; the box records since "
-    "when export has been on. Go on only if the user says that the permission is there."
+    "when export has been on. Go on only if that permission is there."
 )
 UNCAPPED = "There will be no limit any more: the box exports whatever is left over."
 OFF_ALREADY = (
@@ -80,11 +81,13 @@ class GridExport(Change):
 
     def __post_init__(self) -> None:
         if self.state not in ("off", "limited", "on"):
-            raise ChangeRefused("Export must be off, limited or on.")
+            raise ChangeRefused(Code.INVALID_CHANGE, "Export must be off, limited or on.")
         if self.state == "limited":
             whole(self.limit_w, LIMIT_MIN_W, LIMIT_MAX_W, "The export limit", " W")
         elif self.limit_w is not None:
-            raise ChangeRefused("An export limit goes with limited export only.")
+            raise ChangeRefused(
+                Code.INVALID_CHANGE, "An export limit goes with limited export only."
+            )
 
     def check(self, box: Box) -> None:
         if self.state == "off":
@@ -92,7 +95,10 @@ class GridExport(Change):
                 raise already("export is off")
             return
         if variant(box) is None:
-            raise ChangeRefused(f"The export setting of this box is left alone. {UNKNOWN_VARIANT}")
+            raise ChangeRefused(
+                Code.STATE_UNKNOWN,
+                f"The export setting of this box is left alone. {UNKNOWN_VARIANT}",
+            )
         if export(box).state == "unknown":
             raise unknown("export setting", box, "export.state")
         if self.is_so(box):

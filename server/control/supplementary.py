@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..codes import Code
 from ..errors import ChangeRefused
 from ..portal.writes import Write, set_value
 from ..readings.box import Box
@@ -37,7 +38,9 @@ class SupplementaryModes(Change):
     def __post_init__(self) -> None:
         wished = (self.grid_v, self.grid_vi)
         if wished == (None, None) or not all(one in {None, True, False} for one in wished):
-            raise ChangeRefused("Home Grid V and VI can be on or off, and one must be named.")
+            raise ChangeRefused(
+                Code.INVALID_CHANGE, "Home Grid V and VI can be on or off, and one must be named."
+            )
 
     def check(self, box: Box) -> None:
         app = check_not_flexible(box)
@@ -45,8 +48,9 @@ class SupplementaryModes(Change):
             raise unknown("state of the supplementary modes", box, "mode.supplementary")
         if app & ~KNOWN:
             raise ChangeRefused(
+                Code.STATE_UNKNOWN,
                 "The box shows supplementary modes that are not known here. They would be "
-                "overwritten, so nothing is changed; use the portal or the mobile app."
+                "overwritten, so nothing is changed.",
             )
         if self.is_so(box):
             raise already(_told(app))

@@ -79,8 +79,7 @@ def read_login(answer: Answer, now: float) -> str:
     session_id = _session_id(answer.cookies)
     if session_id is None:
         raise PortalUnexpected(
-            "OIG Cloud accepted the login but gave no usable session. That is a fault of the "
-            "portal; try again in a few minutes.",
+            "OIG Cloud accepted the login but gave no usable session. The fault is the portal's.",
             retry_after=SOON,
         )
     return session_id
@@ -94,35 +93,33 @@ def refusal(answer: Answer, now: float, purpose: Purpose) -> PortalError:
         wait = SOON if asked is None else asked
         what = "asks for fewer requests" if status == 429 else "is overloaded or being worked on"
         return PortalBusy(
-            f"OIG Cloud {what} (HTTP {status}). Wait {wait:.0f} seconds, then try again. "
-            f"{purpose.unjudged}".rstrip(),
+            f"OIG Cloud {what} (HTTP {status}). {purpose.unjudged}".rstrip(),
             retry_after=wait,
         )
     if 500 <= status <= 599:
         return PortalServerError(
-            f"OIG Cloud has an internal error (HTTP {status}). The fault is the portal's; try "
-            f"again in a minute. {purpose.unjudged}".rstrip(),
+            f"OIG Cloud has an internal error (HTTP {status}). The fault is the portal's. "
+            f"{purpose.unjudged}".rstrip(),
             retry_after=SOON if asked is None else asked,
         )
     if 300 <= status <= 399 and purpose is LOGIN:
         return PortalUnexpected(
             f"OIG Cloud redirected the login (HTTP {status}). The password was not sent on. The "
-            "portal may have moved or be under maintenance: open it in a browser, and if its "
-            "address has changed, have OIG_PORTAL_URL set to the new one.",
+            "portal may be under maintenance; if its address has changed, the operator of this "
+            "server has to set OIG_PORTAL_URL to the new one.",
             retry_after=LATER,
         )
     if status in {401, 403}:
         return PortalUnexpected(
             _spaced(
                 f"OIG Cloud, or a firewall before it, refused the request (HTTP {status}). "
-                f"{purpose.unjudged} Check in a browser on the same network whether the portal "
-                "lets you in, and try again in a few minutes."
+                f"{purpose.unjudged} It may not let this server's network in."
             ),
             retry_after=LATER,
         )
     return PortalUnexpected(
         f"OIG Cloud answered {purpose.name} with HTTP {status}, which it never does. The portal "
-        "may have changed or be under maintenance; try again in a few minutes. "
+        "may have changed or be under maintenance. "
         f"{purpose.unjudged}".rstrip(),
         retry_after=LATER if asked is None else asked,
     )
@@ -221,8 +218,7 @@ def unexpected(what: str, purpose: Purpose) -> PortalUnexpected:
     return PortalUnexpected(
         _spaced(
             f"OIG Cloud answered {purpose.name} with {what}, probably because of maintenance or a "
-            f"change of the portal. {purpose.unjudged} Look at the portal in a browser, and try "
-            "again in a few minutes."
+            f"change of the portal. {purpose.unjudged}"
         ),
         retry_after=LATER,
     )

@@ -40,7 +40,7 @@ class Meaning:
 
     Attributes:
         error: Class of the error.
-        text: What happened, and what to do now; with the purpose's `{unsent}` and `{unjudged}`.
+        text: What happened, and whose fault it is; with the purpose's `{unsent}` and `{unjudged}`.
         wait: Seconds until another try makes sense; None when waiting does not help.
     """
 
@@ -55,7 +55,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         Meaning(
             PortalTimeout,
             "OIG Cloud did not accept a connection in time. The portal or the network is down or "
-            "slow; try again in a minute. {unsent}",
+            "slow. {unsent}",
             SOON,
         ),
     ),
@@ -63,7 +63,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         (httpx2.TimeoutException,),
         Meaning(
             PortalTimeout,
-            "OIG Cloud accepted the connection but did not answer in time. Try again in a minute. "
+            "OIG Cloud accepted the connection but did not answer in time: the portal is slow. "
             "{unjudged}",
             SOON,
         ),
@@ -72,8 +72,8 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         (httpx2.ProxyError,),
         Meaning(
             PortalUnreachable,
-            "The proxy on the way to OIG Cloud refused the connection. Whoever runs this server "
-            "should check HTTPS_PROXY and NO_PROXY. {unsent}",
+            "The proxy on the way to OIG Cloud refused the connection. The operator of this "
+            "server should check HTTPS_PROXY and NO_PROXY. {unsent}",
             NETWORK_WAIT,
         ),
     ),
@@ -82,7 +82,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         Meaning(
             PortalUnreachable,
             "OIG Cloud could not be reached: its name was not found, or no connection came about. "
-            "Check this server's network, then try again. {unsent}",
+            "The network of this server or the portal is down. {unsent}",
             NETWORK_WAIT,
         ),
     ),
@@ -90,8 +90,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         (httpx2.NetworkError, httpx2.RemoteProtocolError, OSError),
         Meaning(
             PortalUnreachable,
-            "The connection to OIG Cloud broke before its answer was complete. Try again in a "
-            "moment. {unjudged}",
+            "The connection to OIG Cloud broke before its answer was complete. {unjudged}",
             NETWORK_WAIT,
         ),
     ),
@@ -99,7 +98,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         FOREIGN,
         Meaning(
             PortalUnexpected,
-            "OIG Cloud sent an answer that could not be read. Try again in a minute. {unjudged}",
+            "OIG Cloud sent an answer that could not be read. {unjudged}",
             SOON,
         ),
     ),
@@ -112,9 +111,9 @@ CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
         Meaning(
             PortalTLSError,
             "OIG Cloud's certificate could not be traced to an authority that this server trusts: "
-            "an intermediate certificate is missing and could not be fetched. {unsent} Try again "
-            "in a minute; if it stays so, whoever runs this server should put that certificate "
-            "into a file and name it in OIG_CA_FILE.",
+            "an intermediate certificate is missing and could not be fetched. {unsent} If this "
+            "persists, the operator of this server should put that certificate into a file and "
+            "name it in OIG_CA_FILE.",
             SOON,
         ),
     ),
@@ -123,7 +122,7 @@ CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
         Meaning(
             PortalTLSError,
             "OIG Cloud's certificate has expired or is not valid yet. {unsent} "
-            "Whoever runs this server should check its clock; if that is right, the portal's "
+            "The operator of this server should check its clock; if that is right, the portal's "
             "operator has to renew the certificate.",
             None,
         ),
@@ -133,9 +132,8 @@ CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
         Meaning(
             PortalTLSError,
             "OIG Cloud's certificate is not signed by an authority that this server trusts. "
-            "{unsent} Something may be intercepting the connection; if that is meant "
-            "to be so, whoever runs this server should name its authority's certificate in "
-            "OIG_CA_FILE.",
+            "{unsent} Something may be intercepting the connection; if that is intended, the "
+            "operator of this server should name its authority's certificate in OIG_CA_FILE.",
             None,
         ),
     ),
@@ -154,7 +152,7 @@ CERTIFICATE_FAILURES: tuple[tuple[frozenset[int], Meaning], ...] = (
 HANDSHAKE_FAILURE = Meaning(
     PortalTLSError,
     "A verified TLS connection to OIG Cloud could not be set up. {unsent} "
-    "Whoever runs this server should check OIG_PORTAL_URL, and whether a firewall interferes.",
+    "The operator of this server should check OIG_PORTAL_URL, and whether a firewall interferes.",
     SOON,
 )
 """Every other failure of the handshake."""
@@ -170,8 +168,8 @@ def failure(exc: Exception, purpose: Purpose = LOGIN) -> PortalError:
 def late(seconds: float, purpose: Purpose = LOGIN) -> PortalTimeout:
     """Say that a whole exchange took longer than so many seconds."""
     return PortalTimeout(
-        f"OIG Cloud did not answer within {seconds:g} seconds. The portal or the network is slow; "
-        f"try again in a minute. {purpose.unjudged}".rstrip(),
+        f"OIG Cloud did not answer within {seconds:g} seconds. The portal or the network is slow. "
+        f"{purpose.unjudged}".rstrip(),
         retry_after=SOON,
     )
 

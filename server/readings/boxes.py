@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from ..codes import Code
 from ..errors import BoxChoice
 from . import fitted, freshness
 from .box import Box, boxes_of
@@ -112,16 +113,25 @@ def choose_box(payload: object, box_id: str | None) -> str:
     ids = [box.id for box in boxes_of(payload)]
     if not ids:
         raise BoxChoice(
-            f"{NO_BOX} The box must be registered to it; check in the portal or the mobile app."
+            Code.NO_BOX,
+            f"{NO_BOX} It must be registered to the account, as the portal or the mobile app "
+            "shows.",
         )
     named = "Its boxes are: " if len(ids) > 1 else "Its only box is "
-    listed = named + ", ".join(ids[:LISTED]) + (", ..." if len(ids) > LISTED else "") + "."
+    own = ids[:LISTED]
+    listed = named + ", ".join(own) + (", ..." if len(ids) > LISTED else "") + "."
     if box_id is None:
         if len(ids) == 1:
             return ids[0]
-        raise BoxChoice(f"This account has several boxes; say which one as box_id. {listed}")
+        raise BoxChoice(
+            Code.BOX_UNCLEAR,
+            f"This account has several boxes, and none of them was named. {listed}",
+            boxes=own,
+        )
     if box_id.strip() not in ids:
-        raise BoxChoice(f"This account has no box of that id. {listed}")
+        raise BoxChoice(
+            Code.BOX_UNKNOWN, f"This account has no box of that id. {listed}", boxes=own
+        )
     return box_id.strip()
 
 

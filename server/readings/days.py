@@ -31,6 +31,4 @@ def check_range(first: date, last: date, today: date) -> None:
     if first < FIRST_DAY:
         raise RangeError(f"{first} is too long ago: there is nothing before {FIRST_DAY}.")
     if (last - first).days >= MOST_DAYS:
-        raise RangeError(
-            f"{first} to {last} is more than {MOST_DAYS} days; ask for shorter ranges."
-        )
+        raise RangeError(f"{first} to {last} is more than {MOST_DAYS} days, the most in one call.")

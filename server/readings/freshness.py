@@ -43,13 +43,13 @@ def warning(age: int | None, live: bool, box_id: str | None = None) -> str | Non
     if age is None:
         return (
             f"The portal does not say when {box} last reported, so these values may be of any "
-            "age. Do not present them as current."
+            "age and need not be current."
         )
     if is_stale(age, live):
         return (
             f"{box.capitalize()} last reported {_spoken(age)} ago, and it should every "
-            f"{'few seconds' if live else '5 minutes'}. It may be offline. Present these values "
-            "with their time, not as current."
+            f"{'few seconds' if live else '5 minutes'}. It may be offline. These values are as "
+            "old as that."
         )
     return None
 

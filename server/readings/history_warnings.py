@@ -11,8 +11,8 @@ from .freshness import SLOW_LIMIT_S
 from .history import History
 
 DOUBTFUL = (
-    "The times of these values are doubtful: do not say at what hour something happened. "
-    "`assumptions` says why."
+    "The times of these values are doubtful, and with them the hour of whatever happened. The "
+    "assumptions say why."
 )
 SILENT = (
     "Box {id} last reported at {at}: what it measured since has not reached the portal, so the "

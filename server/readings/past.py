@@ -20,8 +20,7 @@ NOT_NAMED = Unknown(
 
 SEVERAL = (
     "This account has several boxes ({ids}), and the portal gives history of the account without "
-    "saying of which box. These values may be of any one of them: do not present them as those of "
-    "a certain box."
+    "saying of which box. These values may be of any one of them."
 )
 ASKED = "Box {id} was asked for, and it cannot be told whether they are of that box."
 

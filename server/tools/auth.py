@@ -9,7 +9,7 @@ from mcp.server.mcpserver.context import Context
 from pydantic import AfterValidator, BaseModel, Field
 
 from ..access import MAX_EMAIL, MAX_PASSWORD, Access, is_email
-from ..errors import AccessDenied
+from ..errors import InvalidArguments
 from .asking import caller
 from .checked import CheckedTool
 
@@ -116,7 +116,7 @@ def check_auth_tool(access: Access) -> CheckedTool:
     ) -> CheckAuth:
         if (email is None) != (password is None):
             missing = "email" if email is None else "password"
-            raise AccessDenied(f"`{missing}` is missing: e-mail and password go together.")
+            raise InvalidArguments(f"`{missing}` is missing: e-mail and password go together.")
         granted = await access.open(caller(context, email=email, password=password))
         credential = granted.caller.credential
         assert credential is not None

@@ -1,25 +1,27 @@
-"""Tools whose failures are told in our own words.
+"""Tools whose failures are told in our own words, each with a code.
 
 The SDK answers arguments that do not fit with pydantic's text, which quotes them: a call that
 forgets its e-mail would get the password back. Here no argument is ever repeated. The SDK does
-repeat what is no place for a secret: a request's id, and the name of a method, tool, prompt or
-resource that it does not know.
+repeat what is no place for a secret: a request's id, and the name of a method, prompt or resource
+that it does not know.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Any, get_args
 
 from mcp.server.mcpserver.context import Context
-from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools.base import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Strict, ValidationError, create_model
 
-from ..errors import SessionError
+from ..errors import InvalidArguments, SessionError
+from ..tool_failure import ToolFailure
+from .failure import answered, crashed
 
 PLAIN: dict[str, str] = {
     "missing": "is missing",
@@ -43,11 +45,7 @@ PLAIN: dict[str, str] = {
 See https://docs.pydantic.dev/latest/errors/validation_errors/"""
 
 
-CRASHED = "It is not your input's fault. Try again; the server's log says more to its operator."
-CRASHED_CHANGING = (
-    "Whether it changed something is not known: do not call it again, but look first how things "
-    "stand. The server's log says more to its operator."
-)
+logger = logging.getLogger(__name__)
 
 
 class Exact(ArgModelBase):
@@ -95,34 +93,38 @@ class CheckedTool(Tool):
         return tool
 
     async def run(
-        self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
-    ) -> Any:
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],
+        convert_result: bool = False,  # noqa: ARG002 - the result is always that of the protocol
+    ) -> CallToolResult:
         """Run the tool.
 
+        Returns:
+            The result as the client gets it, whether the tool did its work or failed.
+
         Raises:
-            ToolError: The arguments do not fit, or the tool failed on purpose.
-            UnexpectedToolError: The tool crashed; the text says no more than that.
+            MCPError: The protocol itself was not kept.
         """
+        try:
+            return await self._done(arguments, context)
+        except SessionError as exc:
+            return answered(ToolFailure.of(exc))
+        except MCPError:
+            raise
+        except Exception:
+            logger.exception("%s failed inside", self.name)
+            return answered(crashed(self.name, changes=self._changes))
+
+    async def _done(self, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
         try:
             # Not `validate_arguments`, which decodes texts that look like JSON: a password may.
             values = self.fn_metadata.arg_model.model_validate(arguments).model_dump_one_level()
         except ValidationError as exc:
-            raise ToolError(self._explain(exc)) from None
+            raise InvalidArguments(self._explain(exc), tool=self.name) from None
         if self.context_kwarg is not None:
             values[self.context_kwarg] = context
-        try:
-            result: BaseModel = await self.fn(**values)
-        except SessionError as exc:
-            raise ToolError(str(exc)) from None
-        except (MCPError, ToolError):
-            raise
-        except Exception as exc:
-            raise UnexpectedToolError(
-                f"{self.name} failed inside this server. "
-                + (CRASHED_CHANGING if self._changes else CRASHED)
-            ) from exc
-        if not convert_result:
-            return result
+        result: BaseModel = await self.fn(**values)
         # Our tools return models made from their own schema: the SDK would validate them again.
         # Without indentation: blanks fill a model's context as well.
         return CallToolResult(

@@ -36,7 +36,7 @@ ChangeId = Annotated[
 ]
 
 SEEN: dict[Seen | None, str] = {
-    None: "Whether the box has it, get_change tells.",
+    None: "Whether the box has it was not looked at just now.",
     "too early": "What the portal tells of the box is from before the change was sent.",
     "no box": "The portal does not list the box now, so whether the box has it is not known.",
     "not told": "What the portal tells of the box now does not show whether the box has it.",
@@ -44,29 +44,27 @@ SEEN: dict[Seen | None, str] = {
 }
 
 PENDING = (
-    "OIG Cloud accepted the change. {seen} That usually takes one or two minutes. Ask get_change "
-    "in 30 seconds, and do not plan the same change again."
+    "OIG Cloud accepted the change. {seen} That usually takes one or two minutes. Look again in "
+    "30 seconds, and do not plan the same change again."
 )
 APPLIED = "The box shows the change."
 TARGET_SHOWN = (
     "The box shows the new target. Whether it charges now is another matter, which many boxes do "
-    "not show: look at the battery's power in get_live_data."
+    "not show: the battery's power in the live data tells."
 )
 REFUSED = "OIG Cloud refused the change. Nothing was changed."
 GIVEN_UP = (
     "The box did not show the change when it was looked at, {minutes:.0f} minutes after it was "
     "sent. It may be offline, and the portal may still deliver the change when it is back; or "
-    "somebody has changed it again. Tell the user, and look at the box before planning anything "
-    "else."
+    "somebody has changed it again. Look at the box before planning anything else."
 )
 UNCLEAR = (
     "It is not known whether OIG Cloud took the change. {seen} It is never sent again by itself. "
-    "Tell the user, and ask get_change in 30 seconds."
+    "Look again in 30 seconds."
 )
 MISSED = (
     "{seen} It was sent more than 15 minutes ago and nobody saw in time how it ended, so it may "
-    "have taken effect and be gone again. Tell the user, and look at the box before planning "
-    "anything else."
+    "have taken effect and be gone again. Look at the box before planning anything else."
 )
 
 
@@ -229,7 +227,8 @@ changed: it reads the box and returns how it is, how it will be, warnings, and a
 
 Show the user before, after and all warnings, and ask whether to go on. Only then call \
 apply_change with the token, within 5 minutes. Never apply on your own judgement: these machines \
-draw several kW, and export without permission is finable."""
+draw several kW, and export without permission is finable: switch it on only if the user says that \
+the permission is there."""
 
 APPLY_CHANGE = """\
 Make a change that plan_change planned and the user agreed to. It acts on a real machine. A token \
@@ -242,7 +241,8 @@ an answer, do not plan the same again: ask get_change with the plan's change_id 
 GET_CHANGE = """\
 Look whether a change took effect, by reading back from the box: pending, applied (with seconds \
 it took), failed or unclear; `message` says what to do. It usually takes one or two minutes: ask \
-every 30 seconds. While a change is under way no other can be made at this box."""
+every 30 seconds. Tell the user when it failed or is unclear. While a change is under way no other \
+can be made at this box."""
 
 LIST_CHANGES = """\
 List the changes that were made at this account's boxes through this server, latest first, with \

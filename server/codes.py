@@ -1,0 +1,368 @@
+"""What a tool's failure is, in one word each: stable codes, and what each means.
+
+Programs decide by the code and never by a text. `docs/errors.md` is this table for people who
+write clients. A code is split where what to do differs, and never changes its meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class Code(StrEnum):
+    """One kind of failure, as it stands in the result."""
+
+    NO_CREDENTIALS = "no_credentials"
+    MALFORMED_CREDENTIALS = "malformed_credentials"
+    CREDENTIALS_CONFLICT = "credentials_conflict"
+    CREDENTIALS_REJECTED = "credentials_rejected"
+    ACCOUNT_NOT_ALLOWED = "account_not_allowed"
+    LOCKED = "locked"
+    SESSION_ENDED = "session_ended"
+
+    UNKNOWN_TOOL = "unknown_tool"
+    INVALID_ARGUMENTS = "invalid_arguments"
+    BAD_RANGE = "bad_range"
+    NO_BOX = "no_box"
+    BOX_UNCLEAR = "box_unclear"
+    BOX_UNKNOWN = "box_unknown"
+
+    PORTAL_UNREACHABLE = "portal_unreachable"
+    PORTAL_TIMEOUT = "portal_timeout"
+    PORTAL_TLS = "portal_tls"
+    PORTAL_ERROR = "portal_error"
+    PORTAL_BUSY = "portal_busy"
+    PORTAL_UNEXPECTED = "portal_unexpected"
+
+    SERVER_BUSY = "server_busy"
+    SERVER_STOPPING = "server_stopping"
+    CUT_OFF = "cut_off"
+    CACHE_UNUSABLE = "cache_unusable"
+    CACHE_UNAVAILABLE = "cache_unavailable"
+    JOURNAL_UNAVAILABLE = "journal_unavailable"
+    INTERNAL_ERROR = "internal_error"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+
+    INVALID_CHANGE = "invalid_change"
+    NOTHING_TO_CHANGE = "nothing_to_change"
+    STATE_UNKNOWN = "state_unknown"
+    NOT_FITTED = "not_fitted"
+    FLEXIBILITY_CONTROL = "flexibility_control"
+    NOT_VERIFIABLE = "not_verifiable"
+    NO_WAY_BACK = "no_way_back"
+    UNSAFE_UNDO = "unsafe_undo"
+    OTHER_BOX = "other_box"
+    PLAN_INVALID = "plan_invalid"
+    PLAN_USED = "plan_used"
+    PLAN_EXPIRED = "plan_expired"
+    BOX_CHANGED = "box_changed"
+    BOX_GONE = "box_gone"
+    BOX_HELD = "box_held"
+    CHANGE_IN_PROGRESS = "change_in_progress"
+    CHANGE_REFUSED = "change_refused"
+    CHANGE_UNKNOWN = "change_unknown"
+    CHANGE_UNREADABLE = "change_unreadable"
+
+
+Fault = Literal[
+    "the call",
+    "the account holder",
+    "the client",
+    "the operator",
+    "the server",
+    "OIG Cloud",
+    "nobody",
+]
+"""Who has to act, or whose mistake it is. The client is the MCP client and its settings."""
+
+Repeat = Literal["yes, after the wait", "yes, once", "yes, otherwise", "no"]
+"""Whether a call can succeed later. After the wait: as it is, when `retry_after_s` is over.
+Otherwise: with other arguments, another login or another plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one code means.
+
+    Attributes:
+        meaning: What happened.
+        fault: Whose fault it is.
+        advice: What an assistant does now. It may name tools, and holds details of the failure in
+            braces. Where there is a time to wait, that sentence is added unless it stands here.
+        repeat: Whether the call can succeed later.
+    """
+
+    meaning: str
+    fault: Fault
+    advice: str
+    repeat: Repeat
+
+
+KINDS: dict[Code, Kind] = {
+    Code.NO_CREDENTIALS: Kind(
+        "The call carries no login.",
+        "the call",
+        "Call check_auth with e-mail and password and pass the `session` it returns, or let the "
+        "MCP client send the header `Authorization: Basic` with base64 of email:password.",
+        "yes, otherwise",
+    ),
+    Code.MALFORMED_CREDENTIALS: Kind(
+        "A header with credentials cannot be read.",
+        "the client",
+        "Correct the header in the settings of the MCP client.",
+        "yes, otherwise",
+    ),
+    Code.CREDENTIALS_CONFLICT: Kind(
+        "Headers name different credentials, or one comes twice.",
+        "the client",
+        "Let the MCP client send one of them, once.",
+        "yes, otherwise",
+    ),
+    Code.CREDENTIALS_REJECTED: Kind(
+        "OIG Cloud does not accept the e-mail and password.",
+        "the account holder",
+        "Tell the user, who can check both by logging in to the portal in a browser. Do not guess, "
+        "and do not try the same pair again: several wrong passwords lock the account here.",
+        "yes, otherwise",
+    ),
+    Code.ACCOUNT_NOT_ALLOWED: Kind(
+        "The account is not among those that may use this server.",
+        "the operator",
+        "Tell the user.",
+        "no",
+    ),
+    Code.LOCKED: Kind(
+        "Too many wrong passwords: the account is locked here for a while.",
+        "the account holder",
+        "Wait {retry_after_s} seconds before the next try.",
+        "yes, after the wait",
+    ),
+    Code.SESSION_ENDED: Kind(
+        "The session handle is not valid, or its session has ended.",
+        "nobody",
+        "Call check_auth again with e-mail and password and use the `session` it returns.",
+        "yes, otherwise",
+    ),
+    Code.UNKNOWN_TOOL: Kind(
+        "The server has no tool of that name.",
+        "the call",
+        "Call one of the tools that tools/list names.",
+        "no",
+    ),
+    Code.INVALID_ARGUMENTS: Kind(
+        "Arguments are missing, have the wrong form or are not known.",
+        "the call",
+        "Correct the arguments and call again.",
+        "yes, otherwise",
+    ),
+    Code.BAD_RANGE: Kind(
+        "The days cannot be asked for: wrong order, future, too many or too long ago.",
+        "the call",
+        "Choose other days.",
+        "yes, otherwise",
+    ),
+    Code.NO_BOX: Kind(
+        "OIG Cloud lists no box for the account.",
+        "the account holder",
+        "Tell the user: the box must be registered to the account, as the portal or the mobile app "
+        "shows.",
+        "no",
+    ),
+    Code.BOX_UNCLEAR: Kind(
+        "The account has several boxes, and none was named. `boxes` lists them.",
+        "the call",
+        "Say which one as box_id.",
+        "yes, otherwise",
+    ),
+    Code.BOX_UNKNOWN: Kind(
+        "The account has no box of that id. `boxes` lists its own.",
+        "the call",
+        "Give one of its own as box_id.",
+        "yes, otherwise",
+    ),
+    Code.PORTAL_UNREACHABLE: Kind(
+        "No connection to OIG Cloud came about, or it broke.", "nobody", "", "yes, after the wait"
+    ),
+    Code.PORTAL_TIMEOUT: Kind(
+        "OIG Cloud did not answer in time.", "OIG Cloud", "", "yes, after the wait"
+    ),
+    Code.PORTAL_TLS: Kind(
+        "The certificate of OIG Cloud could not be verified; nothing was sent.",
+        "the operator",
+        "Tell the user: most likely the operator of this server or of the portal has to act.",
+        "yes, after the wait",
+    ),
+    Code.PORTAL_ERROR: Kind(
+        "OIG Cloud answered with an internal error.", "OIG Cloud", "", "yes, after the wait"
+    ),
+    Code.PORTAL_BUSY: Kind(
+        "OIG Cloud asks for fewer requests, or is overloaded.",
+        "OIG Cloud",
+        "Wait {retry_after_s} seconds, then try again.",
+        "yes, after the wait",
+    ),
+    Code.PORTAL_UNEXPECTED: Kind(
+        "OIG Cloud gave an answer that it never gives: maintenance, a firewall, or a change of it.",
+        "OIG Cloud",
+        "If this persists, the user can look at the portal in a browser.",
+        "yes, after the wait",
+    ),
+    Code.SERVER_BUSY: Kind(
+        "Many requests to OIG Cloud are waiting here, and the server sends a few at a time.",
+        "nobody",
+        "",
+        "yes, after the wait",
+    ),
+    Code.SERVER_STOPPING: Kind(
+        "A part of the server was restarted before OIG Cloud had answered. Nothing was changed.",
+        "nobody",
+        "",
+        "yes, after the wait",
+    ),
+    Code.CUT_OFF: Kind(
+        "The server stopped in the middle of the call. Comes as a JSON-RPC error, with HTTP 503.",
+        "the server",
+        "Call again in {retry_after_s} seconds. If the call was to change a box, ask list_changes "
+        "first.",
+        "yes, after the wait",
+    ),
+    Code.CACHE_UNUSABLE: Kind(
+        "The cache daemon gave an answer that this worker cannot use.",
+        "the server",
+        "",
+        "yes, after the wait",
+    ),
+    Code.CACHE_UNAVAILABLE: Kind(
+        "The cache daemon cannot be asked, and without it no box is changed. Nothing was sent.",
+        "the server",
+        "",
+        "yes, after the wait",
+    ),
+    Code.JOURNAL_UNAVAILABLE: Kind(
+        "The journal of changes cannot be used, and without it no box is changed.",
+        "the operator",
+        "Tell the user.",
+        "no",
+    ),
+    Code.INTERNAL_ERROR: Kind(
+        "The server failed inside, in a call that changes nothing.",
+        "the server",
+        "Try again once; the server's log says more to its operator.",
+        "yes, once",
+    ),
+    Code.OUTCOME_UNKNOWN: Kind(
+        "The server failed inside, in a call that changes a box: it may have been changed.",
+        "the server",
+        "Do not call it again, but look first how things stand: list_changes shows every change "
+        "that was sent.",
+        "no",
+    ),
+    Code.INVALID_CHANGE: Kind(
+        "What is asked for is not exactly one change that fits together.",
+        "the call",
+        "Name exactly one change of plan_change.",
+        "yes, otherwise",
+    ),
+    Code.NOTHING_TO_CHANGE: Kind("The box is so already.", "nobody", "Tell the user.", "no"),
+    Code.STATE_UNKNOWN: Kind(
+        "OIG Cloud does not show how the box is set now, so it is not changed.",
+        "OIG Cloud",
+        "Tell the user, who can use the portal or the mobile app.",
+        "no",
+    ),
+    Code.NOT_FITTED: Kind(
+        "The box does not have what is to be switched.", "the call", "Tell the user.", "no"
+    ),
+    Code.FLEXIBILITY_CONTROL: Kind(
+        "An aggregator controls the box now.", "nobody", "Tell the user.", "no"
+    ),
+    Code.NOT_VERIFIABLE: Kind(
+        "The target is set already, and the box does not show whether it charges.",
+        "nobody",
+        "Ask for one percent more or less.",
+        "yes, otherwise",
+    ),
+    Code.NO_WAY_BACK: Kind(
+        "The change `change_id` cannot be undone.",
+        "nobody",
+        "Plan what is wanted instead.",
+        "no",
+    ),
+    Code.UNSAFE_UNDO: Kind(
+        "Undoing would charge the battery from the grid.",
+        "nobody",
+        "To end charging, plan charge_to_percent at or below the present charge.",
+        "no",
+    ),
+    Code.OTHER_BOX: Kind(
+        "The change to undo was made at another box of the account.",
+        "the call",
+        "Leave box_id out, or give the box of that change.",
+        "yes, otherwise",
+    ),
+    Code.PLAN_INVALID: Kind(
+        "The plan token was not made here for this account, or is damaged.",
+        "the call",
+        "Call plan_change, and give apply_change the plan_token exactly as it is.",
+        "yes, otherwise",
+    ),
+    Code.PLAN_USED: Kind(
+        "The plan was applied before, as the change `change_id`.",
+        "the call",
+        "Ask get_change for change {change_id}, and plan again if another change is wanted.",
+        "no",
+    ),
+    Code.PLAN_EXPIRED: Kind(
+        "The plan is older than 5 minutes. Nothing was sent.",
+        "the call",
+        "Plan again and show the user the new plan.",
+        "yes, otherwise",
+    ),
+    Code.BOX_CHANGED: Kind(
+        "The box is no longer as it was when the change was planned. Nothing was sent.",
+        "nobody",
+        "Plan again and show the user the new plan.",
+        "yes, otherwise",
+    ),
+    Code.BOX_GONE: Kind(
+        "OIG Cloud does not list the box for this account any more. Nothing was sent.",
+        "the account holder",
+        "Tell the user.",
+        "no",
+    ),
+    Code.BOX_HELD: Kind(
+        "The box is being changed, through this server. Nothing was sent.",
+        "nobody",
+        "If that change was sent from this account, list_changes shows it. Plan again when it has "
+        "ended, in {retry_after_s} seconds at the latest.",
+        "yes, after the wait",
+    ),
+    Code.CHANGE_IN_PROGRESS: Kind(
+        "The change `change_id` of this account is under way at the box. Nothing was sent.",
+        "nobody",
+        "Ask get_change for change {change_id}. Plan again when it has ended, in {retry_after_s} "
+        "seconds at the latest.",
+        "yes, after the wait",
+    ),
+    Code.CHANGE_REFUSED: Kind(
+        "OIG Cloud refused the change `change_id`. Nothing was changed.",
+        "OIG Cloud",
+        "Tell the user. To try once more, plan again.",
+        "yes, otherwise",
+    ),
+    Code.CHANGE_UNKNOWN: Kind(
+        "The account has no change of that id.",
+        "the call",
+        "If it is the id of a plan, nothing was sent for it. list_changes lists the account's "
+        "changes.",
+        "no",
+    ),
+    Code.CHANGE_UNREADABLE: Kind(
+        "The change was written down by another version of the server.",
+        "the operator",
+        "Tell the user, who can look at the box in the portal.",
+        "no",
+    ),
+}

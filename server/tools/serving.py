@@ -1,0 +1,32 @@
+"""The MCP server over our tools, which tells of a tool that it does not have as of any failure.
+
+The SDK's own text quotes the name, and has no code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.context import Context
+from mcp_types import CallToolResult, InputRequiredResult
+
+from ..codes import Code
+from ..tool_failure import ToolFailure
+from .failure import answered
+
+NO_TOOL = "There is no tool of that name. The tools are: {tools}."
+
+
+class ToolServer(MCPServer[None]):
+    """An MCP server with tools."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool by its name."""
+        tools = [tool.name for tool in await self.list_tools()]
+        if name not in tools:
+            text = NO_TOOL.format(tools=", ".join(tools))
+            return answered(ToolFailure(Code.UNKNOWN_TOOL, text))
+        return await super().call_tool(name, arguments, context)

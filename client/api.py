@@ -150,6 +150,7 @@ class Endpoint:
                 ),
                 structured=answer.structured_content,
                 is_error=answer.is_error,
+                meta=answer.meta or {},
             )
 
         return _run(partial(self._insist, ask, login))

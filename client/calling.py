@@ -8,6 +8,7 @@ from typing import Any
 from .arguments import value_of
 from .asking import Asker
 from .catalogue import Parameter, Result, Tool
+from .codes import CREDENTIALS_REJECTED
 from .failures import ToolFailure, UsageFailure
 from .login import Login
 from .session import Session
@@ -119,7 +120,7 @@ def _asked_with(
     try:
         result = session.ask(tool, arguments, login, repeat=repeat)
     except ToolFailure as failure:
-        if "reject" in failure.message:
+        if failure.code == CREDENTIALS_REJECTED:
             session.forget(shown)
             if kept is not None and (login or arguments.get("password") == kept.password):
                 failure.message += (

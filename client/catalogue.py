@@ -146,6 +146,7 @@ class Result:
     content: tuple[Mapping[str, Any], ...]
     structured: Any = None
     is_error: bool = False
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:

@@ -14,8 +14,9 @@ No message of any of these holds a secret: what was typed is quoted only where i
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from .codes import Reported, reported
 from .exit_codes import ExitCode
 
 
@@ -34,6 +35,14 @@ class Failure(Exception):
         super().__init__(message)
         self.message = message
         self.kind = kind
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for scripts."""
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "exit_code": int(self.exit_code),
+        }
 
 
 class UsageFailure(Failure):
@@ -54,13 +63,47 @@ class SecretOnCommandLine(UsageFailure):
 
 
 class ToolFailure(Failure):
-    """The tool answered with an error."""
+    """The tool answered with an error.
+
+    Attributes:
+        reported: What the server says the failure is; None when it does not, or when the failure
+            was found here. All that is decided about a tool's failure is decided by its code.
+    """
 
     exit_code = ExitCode.TOOL
     title = "The tool reports an error"
 
-    def __init__(self, message: str, *, kind: str = "tool_error") -> None:
+    def __init__(
+        self, message: str, *, kind: str = "tool_error", reported: Reported | None = None
+    ) -> None:
         super().__init__(message, kind=kind)
+        self.reported = reported
+
+    @classmethod
+    def told(cls, text: str, values: object, *, kind: str = "tool_error") -> ToolFailure:
+        """Make one of what the server told.
+
+        Args:
+            text: Its text, for an assistant. It is shown as it is where its code is not known here.
+            values: Where it says what the failure is, as `codes.reported` reads it.
+            kind: The word for scripts where it does not.
+        """
+        found = reported(values)
+        if found is None:
+            return cls(text or "The tool failed and did not say why.", kind=kind)
+        if found.advice is not None:
+            text = f"{found.message} {found.advice}".strip()
+        return cls(text or found.message, kind=found.code, reported=found)
+
+    @property
+    def code(self) -> str | None:
+        """The server's code, known here or not; None without one."""
+        return None if self.reported is None else self.reported.code
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for scripts, with the seconds to wait where the server names them."""
+        wait = None if self.reported is None else self.reported.retry_after
+        return super().as_json() | ({} if wait is None else {"retry_after_s": wait})
 
 
 class BadResult(ToolFailure):

@@ -70,15 +70,7 @@ class Output:
     def failure(self, failure: Failure) -> None:
         """Print what went wrong."""
         if self.as_json:
-            _print_json(
-                {
-                    "error": {
-                        "kind": failure.kind,
-                        "message": failure.message,
-                        "exit_code": int(failure.exit_code),
-                    }
-                }
-            )
+            _print_json({"error": failure.as_json()})
             return
         from .views import failure_view  # noqa: PLC0415 - rich is not needed for JSON
 

@@ -146,7 +146,7 @@ class Session:
                 raise
         self.problem = ""
         if result.is_error:
-            raise ToolFailure(result.text or "The tool failed and did not say why.")
+            raise ToolFailure.told(result.text, result.meta)
         return result
 
     def _warn_in_the_clear(self) -> None:

@@ -15,9 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .catalogue import Catalogue, Parameter, Result, Tool
-from .failures import Failure, ToolFailure
+from .failures import Failure
 from .readable import clean, one_line
-from .wording import for_people
 
 DEPTH = 2
 """Fields within fields that are described."""
@@ -33,8 +32,6 @@ STATUS_WORDS = {
 def failure_view(failure: Failure, *, framed: bool) -> RenderableType:
     """Show a failure in red, with whose it is as the title."""
     message = clean(failure.message)
-    if isinstance(failure, ToolFailure):
-        message = for_people(message)
     if not framed:
         return Text(f"error: {message}")
     return _panel(Text(message), failure.title, "red")

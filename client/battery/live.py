@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ..readable import one_line
-from ..wording import for_people
 from .fitting import Fitting
 from .words import (
     UNKNOWN,
@@ -234,7 +233,7 @@ def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:
     if warnings or reasons:
         yield Text()
     for warning in warnings:
-        yield Text(f"! {for_people(warning)}", style="yellow")
+        yield Text(f"! {warning}", style="yellow")
     for reason in reasons[:REASONS]:
         yield Text(f"{UNKNOWN} {reason}", style="dim")
     if len(reasons) > REASONS:

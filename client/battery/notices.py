@@ -11,7 +11,6 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ..readable import clean, one_line
-from ..wording import for_people
 from .words import moment, part, text
 
 COLOURS = {"warning": "yellow", "error": "red", "critical": "bold red"}
@@ -35,10 +34,7 @@ def page(values: Mapping[str, Any], *, zone: tzinfo | None, framed: bool) -> Ren
     if isinstance(more, int) and more > 0:
         parts.append(Text(f"{more} older ones are not shown; see --limit.", style="dim"))
     parts += [Text(_bypass(each, zone)) for each in values.get("bypasses") or ()]
-    parts += [
-        Text(f"! {for_people(one_line(one))}", style="yellow")
-        for one in values.get("warnings") or ()
-    ]
+    parts += [Text(f"! {one_line(one)}", style="yellow") for one in values.get("warnings") or ()]
     return Group(*parts)
 
 

@@ -18,7 +18,6 @@ from rich.text import Text
 
 from ..failures import BadResult, UsageFailure
 from ..readable import one_line
-from ..wording import for_people
 from .fitting import Fitting
 from .words import entries, kilowatt_hours, measured, moment, number, part, text
 
@@ -95,7 +94,7 @@ def page(
 
 def warnings(values: Mapping[str, Any]) -> list[str]:
     """Return what a person has to know along with the numbers."""
-    return [for_people(one_line(one)) for one in values.get("warnings") or ()]
+    return [one_line(one) for one in values.get("warnings") or ()]
 
 
 def curve(

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..calling import login_of
+from ..codes import LASTING
 from ..drawing import drawing
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable
 from ..options import Options
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 Show = Callable[[Mapping[str, Any] | None, Failure | None], None]
 """Shows the latest values, and why there are no newer ones."""
-
-FINAL = ("rejected", "may not use", "whose data", "Wrong arguments")
-"""Words of a tool's failure that only the person can mend. All others may pass: the portal's."""
 
 
 def watch(session: Session, options: Options, seconds: float) -> None:
@@ -63,7 +61,7 @@ def _ticks(
             yield failure, None
         except ToolFailure as failure:
             # A first look that fails is told like that of any command.
-            if not seen or any(word in failure.message for word in FINAL):
+            if not seen or failure.code in LASTING:
                 raise
             yield failure, None
         else:

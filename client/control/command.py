@@ -11,6 +11,7 @@ from typing import Any
 
 from ..address import DEFAULT_URL
 from ..battery.tools import asked
+from ..codes import OUTCOME_UNKNOWN
 from ..drawing import drawing
 from ..exit_codes import ExitCode
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
@@ -136,6 +137,8 @@ def _applied(session: Session, token: str, look: str, options: Options) -> Mappi
 
 def _unclear(failure: Failure) -> bool:
     if isinstance(failure, ToolFailure):
+        if failure.code is not None:
+            return failure.code in OUTCOME_UNKNOWN
         return failure.kind != "tool_error"
     return not (isinstance(failure, Unreachable) and failure.untouched)
 

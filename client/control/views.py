@@ -15,7 +15,6 @@ from rich.text import Text
 from ..battery.words import UNKNOWN, clock, moment, number, text
 from ..readable import clean, one_line
 from ..views import duration
-from ..wording import for_people
 
 COLOURS = {"applied": "green", "pending": "yellow", "failed": "red", "unclear": "bold red"}
 
@@ -54,7 +53,7 @@ def report_page(report: Mapping[str, Any], *, now: datetime, framed: bool) -> Re
             grid.add_row(Text(name, style="bold"), Text(one_line(value)))
     parts: list[RenderableType] = [head, Text(), *_difference(report), Text(), grid]
     if report.get("message") is not None:
-        parts += [Text(), Text(for_people(clean(report["message"])))]
+        parts += [Text(), Text(clean(report["message"]))]
     title = f"Change {text(report.get('change_id'))} of box {text(report.get('box_id'))}"
     return _framed(Group(*parts), title, status != "applied", framed=framed)
 
@@ -109,9 +108,7 @@ def _difference(values: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield Text("WARNING" if len(warnings) == 1 else "WARNINGS", style="bold yellow")
         told = _grid(1)
         for warning in warnings:
-            told.add_row(
-                Text("!", style="bold yellow"), Text(for_people(one_line(warning)), style="yellow")
-            )
+            told.add_row(Text("!", style="bold yellow"), Text(one_line(warning), style="yellow"))
         yield told
 
 

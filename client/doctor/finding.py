@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from ..exit_codes import ExitCode
-from ..failures import Failure
+from ..failures import Failure, ToolFailure
 
 
 class Mark(StrEnum):
@@ -86,6 +86,11 @@ def wrong(
 def failed(failure: Failure, *, ends: bool) -> Finding:
     """Report a failure of the client's own commands, whose text says the cure as well."""
     first, _, rest = failure.message.partition(". ")
+    if isinstance(failure, ToolFailure) and failure.reported is not None:
+        advice = failure.reported.advice
+        first, rest = (
+            (failure.message, "") if advice is None else (failure.reported.message, advice)
+        )
     return wrong(
         first.rstrip(".") + ".", rest, failure.kind, exit_code=failure.exit_code, ends=ends
     )

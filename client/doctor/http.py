@@ -142,11 +142,13 @@ def endpoint(visit: Visit) -> Finding:
     """See whether this is the endpoint: it wants POST and says so."""
     reply = visit.reply
     assert reply is not None, "the step before has fetched it"
-    if reply.status == HTTPStatus.METHOD_NOT_ALLOWED and "MCP" in str(_decoded(reply).get("error")):
+    if reply.status == HTTPStatus.METHOD_NOT_ALLOWED and isinstance(
+        _decoded(reply).get("error"), str
+    ):
         return well("GET is refused with 405 and a hint, as it should be")
     if reply.status == HTTPStatus.METHOD_NOT_ALLOWED:
         return doubtful(
-            "GET is refused with 405, but not in this server's words.",
+            "GET is refused with 405, but not in this server's form.",
             "It is another MCP server, or a proxy answers for it. The next steps tell.",
             "other_405",
         )

@@ -6,6 +6,7 @@ import secrets
 
 from ..api import Endpoint
 from ..catalogue import Result
+from ..codes import CREDENTIALS_REJECTED
 from ..commands import CHECK_AUTH
 from ..exit_codes import ExitCode
 from ..failures import Failure, ToolFailure
@@ -107,12 +108,14 @@ def login(visit: Visit) -> Finding:
             visit.catalogue.tool(CHECK_AUTH), {"email": tried.email, "password": tried.password}
         )
     except ToolFailure as failure:
+        if failure.code != CREDENTIALS_REJECTED:
+            return failed(failure, ends=False)
         return wrong(
             failure.message,
             "Give the right ones in --email and OIG_PASSWORD."
             if visit.login
             else "If the password has changed: oig-client login",
-            "login",
+            failure.kind,
             exit_code=failure.exit_code,
         )
     status = result.structured.get("cache_status") if isinstance(result.structured, dict) else None

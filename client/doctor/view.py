@@ -48,9 +48,10 @@ def verdict(first: Finding | None, *, warned: bool, framed: bool) -> RenderableT
     if first is None:
         text = "Everything works" + (", with the remarks above." if warned else ".")
         return Padding(Text(text, style="bold green"), (1, 0, 0, 0)) if framed else Text(text)
-    body = Group(Text(clean(first.text)), Text(clean(first.cure)))
+    body = Group(*(Text(clean(part)) for part in (first.text, first.cure) if part))
     if not framed:
-        return Text(f"First wrong: {first.step}. {clean(first.text)} Cure: {clean(first.cure)}")
+        cure = f" Cure: {clean(first.cure)}" if first.cure else ""
+        return Text(f"First wrong: {first.step}. {clean(first.text)}{cure}")
     return Panel(
         body,
         title=f"The first thing wrong: {first.step}",

@@ -7,7 +7,8 @@ from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 
-from server.access import Caller
+from server.access import NO_LOGIN, Caller
+from server.codes import Code
 from server.errors import AccessDenied
 from server.readings.history import history
 from server.readings.live import live_data
@@ -118,7 +119,7 @@ class Portal:
 
     async def open(self, caller: Caller) -> Caller:
         if caller.credential is None:
-            raise AccessDenied("This call says not whose data it wants.")
+            raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
         return caller
 
     async def live(self, _granted: Caller) -> Fetched:

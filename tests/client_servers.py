@@ -23,8 +23,12 @@ import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools.base import Tool
-from mcp_types import TextContent, ToolAnnotations
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
+
+from server.errors import CredentialsRejected
+from server.tool_failure import KEY, ToolFailure
+from server.tools.failure import answered
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 20
@@ -156,6 +160,10 @@ def closed_port() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
+REJECTED_OF_OLD = "OIG Cloud rejected this e-mail and password. Call check_auth again."
+"""What a server without codes, or with newer ones, says to an assistant."""
+
+
 class CheckAuth(BaseModel):
     email: str
     password_length: int = Field(description="Number of characters.")
@@ -175,7 +183,14 @@ def check_auth(
 ) -> CheckAuth:
     """Check that an e-mail and password log in."""
     if password == "wrong":
-        raise ToolError("OIG Cloud rejected this e-mail and password.")
+        return answered(ToolFailure.of(CredentialsRejected()))  # type: ignore[return-value]
+    if password == "wrong, without a code":
+        raise ToolError(REJECTED_OF_OLD)
+    if password == "wrong, in a newer way":
+        newer = {KEY: {"code": "credentials_outdated", "message": "It was changed."}}
+        return CallToolResult(  # type: ignore[return-value]
+            content=[TextContent(type="text", text=REJECTED_OF_OLD)], is_error=True, _meta=newer
+        )
     return CheckAuth(
         email=email,
         password_length=len(password),

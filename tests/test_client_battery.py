@@ -15,6 +15,7 @@ import pytest
 
 from client.__main__ import main
 from client.battery import live, notices, past, watch, words
+from client.codes import KEY
 from client.exit_codes import ExitCode
 from client.failures import ToolFailure, UsageFailure
 from client.login import Login
@@ -432,7 +433,6 @@ def test_watching_draws_in_place_until_ctrl_c(screen):
 
 
 BUSY = "OIG Cloud answered 503: it is overloaded. Try again in a minute."
-REJECTED = "OIG Cloud rejected this e-mail and password."
 
 
 @pytest.fixture
@@ -455,20 +455,34 @@ def watched(client, monkeypatch):
     return run
 
 
-def test_watching_goes_on_after_what_passes(watched):
-    code, out, err = watched(box.live(), ToolFailure(BUSY), ToolFailure(BUSY), box.live())
+def coded(code, text=BUSY):
+    return ToolFailure.told(text, {KEY: {"code": code, "message": text}})
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ToolFailure(BUSY),
+        ToolFailure("OIG Cloud rejected this e-mail and password. Wrong arguments; whose data?"),
+        coded("portal_error"),
+        coded("never_heard_of"),
+    ],
+    ids=["no code", "words of a lasting one", "a passing code", "an unknown code"],
+)
+def test_watching_goes_on_after_what_passes(watched, failure):
+    code, out, err = watched(box.live(), failure, failure, box.live())
     assert code == ExitCode.OK
     assert out.count(f"Box {box.ID}") == 2
-    assert err.count(BUSY) == 2
+    assert err.count(failure.message) == 2
 
 
 @pytest.mark.parametrize(
     "looks",
     [
         [ToolFailure(BUSY)],
-        [box.live(), ToolFailure(REJECTED)],
-        [box.live(), ToolFailure("This account may not use this server.")],
-        [box.live(), ToolFailure("Wrong arguments for get_live_data: `box_id` ...")],
+        [box.live(), coded("credentials_rejected")],
+        [box.live(), coded("account_not_allowed")],
+        [box.live(), coded("invalid_arguments")],
     ],
     ids=["at first", "rejected", "denied", "usage"],
 )

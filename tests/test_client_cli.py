@@ -110,7 +110,7 @@ def test_a_rejected_login_is_the_tools_error(client, mcp_server):
     assert "OIG Cloud rejected this e-mail and password" in err
     code, out, err = client(*argv, "--json", OIG_PASSWORD="wrong")
     assert (code, err) == (ExitCode.TOOL, "")
-    assert json.loads(out)["error"]["kind"] == "tool_error"
+    assert json.loads(out)["error"]["kind"] == "credentials_rejected"
     assert json.loads(out)["error"]["exit_code"] == 1
 
 

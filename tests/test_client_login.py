@@ -16,6 +16,7 @@ from client.identity import Identity
 from client.login import Login, server_name
 
 from .client_keyring import environment
+from .client_servers import REJECTED_OF_OLD
 
 pytest_plugins = ("tests.client_servers", "tests.terminal")
 
@@ -249,6 +250,31 @@ def test_a_rejected_kept_login_says_how_to_renew_it(client, mcp_server, keyring_
     code, _, err = client("check-auth", "--url", mcp_server.url)
     assert code == ExitCode.TOOL
     assert "oig-client login" in err
+
+
+@pytest.mark.parametrize(
+    ("password", "kind", "forgotten"),
+    [
+        ("wrong", "credentials_rejected", True),
+        ("wrong, without a code", "tool_error", False),
+        ("wrong, in a newer way", "credentials_outdated", False),
+    ],
+)
+def test_a_login_is_forgotten_by_the_servers_code_alone(
+    client, mcp_server, keyring_file, monkeypatch, password, kind, forgotten
+):
+    keyring_file.write_text(
+        json.dumps({f"oig-client {mcp_server.url}": Login(EMAIL, password).packed()})
+    )
+    gone = []
+    monkeypatch.setattr("client.session.Session.forget", lambda _self, login: gone.append(login))
+    code, out, _ = client("check-auth", "--json", "--url", mcp_server.url)
+    error = json.loads(out)["error"]
+    assert (code, error["kind"]) == (ExitCode.TOOL, kind)
+    assert gone == ([Login(EMAIL, password)] if forgotten else [])
+    assert ("oig-client login" in error["message"]) is forgotten
+    # What is not known here is shown as it is, orders to an assistant and all.
+    assert (error["message"] == REJECTED_OF_OLD) is not forgotten
 
 
 def test_the_password_is_asked_for_only_where_it_can_be_kept(terminal, mcp_server, keyring_file):

@@ -9,6 +9,7 @@ import sqlite3
 import pytest
 
 from server.control.asked import Asked
+from server.control.record import DEADLINE
 from server.errors import BoxChoice, ChangeRefused, PortalBusy, PortalError, SessionError
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House
@@ -201,7 +202,7 @@ async def test_somebody_elses_plan_is_not_valid_and_the_reason_is_not_told(house
 async def test_a_box_that_changed_meanwhile_is_not_changed(house, asked, setup):
     planned = await house.planned(**asked)
     await house.admin("boxes", box=DEMO_BOX, setup=setup)
-    with pytest.raises(ChangeRefused, match="not any more as it was"):
+    with pytest.raises(ChangeRefused, match="no longer as it was"):
         await house.control.apply(DEMO, planned.token, CLIENT)
     assert await house.writes() == []
     assert house.store.held == 0
@@ -315,7 +316,7 @@ async def test_a_change_of_another_account_that_is_under_way_is_not_named(house)
     first = await house.planned(mode="Home 2")
     await house.control.apply(DEMO, first.token, CLIENT)
     second = await house.planned(boiler="manual")
-    with pytest.raises(ChangeRefused, match="If it was sent from this account"):
+    with pytest.raises(ChangeRefused, match="Another change of this box is under way"):
         await house.control.apply(DEMO, second.token, CLIENT)
     house.store.holds._holds.clear()
     with sqlite3.connect(house.journal._path) as journal:
@@ -325,6 +326,7 @@ async def test_a_change_of_another_account_that_is_under_way_is_not_named(house)
         await house.control.apply(DEMO, second.token, CLIENT)
     assert first.plan.change_id not in str(told.value)
     assert "one at a time" in str(told.value)
+    assert (told.value.code, told.value.details) == ("box_held", {})
 
 
 async def test_without_the_daemon_nothing_is_changed(house):
@@ -653,15 +655,18 @@ async def test_a_change_under_way_is_not_undone_yet(house):
     planned = await house.planned(mode="Home 2")
     await house.control.apply(DEMO, planned.token, CLIENT)
     house.later(31)
-    with pytest.raises(ChangeRefused, match="still under way"):
+    with pytest.raises(ChangeRefused, match="is under way") as caught:
         await plan(house, DEMO, undo=planned.plan.change_id)
+    assert caught.value.code == "change_in_progress"
+    assert caught.value.retry_after == DEADLINE - 31
+    assert caught.value.details == {"change_id": planned.plan.change_id}
 
 
 async def test_undoing_where_somebody_changed_the_box_since_says_so(house):
     record = await house.applied(mode="Home 2")
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 2})
     planned = await house.planned(undo=record.id)
-    assert any("not any more as change" in warning for warning in planned.warnings)
+    assert any("no longer as change" in warning for warning in planned.warnings)
     assert planned.before == "mode Home 3"
     assert planned.after == "mode Home 1"
 

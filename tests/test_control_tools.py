@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from mcp import Client
 from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import UnexpectedToolError
 
+from server.log import OneLine
 from server.readings.model import Reading
+from server.tool_failure import KEY
 from server.tools.checked import CheckedTool
 from server.tools.control import control_tools
 from server.upstream import Fetched
@@ -110,7 +111,7 @@ async def test_get_change_tells_what_was_seen_and_not_that_nobody_looked(call, h
     await call("apply_change", plan_token=planned["plan_token"])
     change = planned["change_id"]
     (listed,) = (await call("list_changes")).structured_content["changes"]
-    assert "get_change tells" in listed["message"]
+    assert "was not looked at just now" in listed["message"]
     for seconds, status, fault, words in [
         (31, "pending", None, "The box does not show it now."),
         (901, "unclear", "dropped", "does not show whether"),
@@ -201,16 +202,23 @@ async def test_no_tool_takes_more_arguments_than_its_schema_names(client):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"), [(True, "do not call it again"), (False, "Try again")]
+    ("changes", "words"), [(True, "Do not call it again"), (False, "Try again")]
 )
-async def test_a_crash_is_only_to_be_tried_again_where_that_changes_nothing(changes, words):
+async def test_a_crash_is_only_to_be_tried_again_where_that_changes_nothing(changes, words, caplog):
     async def crash() -> Reading:
         raise ZeroDivisionError
 
     tool = CheckedTool.made(crash, "Crash", "Crashes.", changes=changes)
-    with pytest.raises(UnexpectedToolError, match=words) as told:
-        await tool.run({}, None)
-    assert ("Try again" in str(told.value)) is not changes
+    result = await tool.run({}, None)
+    (content,) = result.content
+    assert result.is_error
+    assert words in content.text
+    assert ("Try again" in content.text) is not changes
+    assert result.meta[KEY]["code"] == ("outcome_unknown" if changes else "internal_error")
+    assert result.meta[KEY]["tool"] == "crash"
+    assert "crash failed inside [ZeroDivisionError" in OneLine("worker-0").format(
+        caplog.records[-1]
+    )
 
 
 async def test_a_call_without_credentials_changes_nothing(client, house):

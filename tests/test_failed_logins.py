@@ -2,6 +2,7 @@
 
 import re
 
+from server.codes import Code
 from server.errors import AccessDenied, CredentialsRejected, TooManyAttempts
 from server.failed_logins import FailedLogins
 from server.settings import ROOT, Settings
@@ -19,7 +20,12 @@ def lines_of(tmp_path, *errors):
 
 
 def test_a_failed_login_is_one_stable_line(tmp_path):
-    assert lines_of(tmp_path, CredentialsRejected(), TooManyAttempts("x"), AccessDenied("x")) == [
+    assert lines_of(
+        tmp_path,
+        CredentialsRejected(),
+        TooManyAttempts("x"),
+        AccessDenied(Code.ACCOUNT_NOT_ALLOWED, "x"),
+    ) == [
         f"2026-11-22T10:00:00Z oig-cloud-mcp: failed login from 2001:db8::7 "
         f"account 0123456789ab: {what}"
         for what in ("rejected", "locked", "not allowed")

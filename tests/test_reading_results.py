@@ -10,10 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mcp.server.mcpserver.exceptions import ToolError
 
 from server.readings.history import MOST_POINTS, MOST_VALUES
 from server.readings.series import COLUMNS
+from server.tool_failure import KEY
 from server.tools.reading import reading_tools
 from server.upstream import Fetched
 
@@ -211,14 +211,20 @@ async def test_a_box_that_the_account_has_not_is_refused_before_more_is_asked(
     name, arguments, boxes
 ):
     portal = Portal(boxes=boxes)
-    with pytest.raises(ToolError, match="no box"):
-        await told(portal, name, box_id="2200000099", **arguments)
+    refused = await result(portal, name, box_id="2200000099", **arguments)
+    assert refused.is_error
+    assert "no box" in text_of(refused)
+    error = refused.meta[KEY]
+    assert error["code"] == ("box_unknown" if boxes else "no_box")
+    assert error.get("boxes", []) == list(boxes)
+    assert "2200000099" not in refused.model_dump_json()
     assert portal.asked == ["live"]
 
 
 async def test_history_of_an_account_without_a_box_is_refused():
-    with pytest.raises(ToolError, match="no box"):
-        await told(Portal(boxes={}), "get_history", series="grid", **DAYS)
+    refused = await result(Portal(boxes={}), "get_history", series="grid", **DAYS)
+    assert refused.is_error
+    assert refused.meta[KEY]["code"] == "no_box"
 
 
 async def test_several_boxes_that_do_not_report_are_warned_of_in_their_history():

@@ -15,6 +15,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from server.process import DESCRIPTORS
+from server.tool_failure import KEY
 from server.worker import is_listening
 
 from .fleet import ROOT, call_body, check_auth, post, running_fleet, wait_until
@@ -214,7 +215,7 @@ def test_health_and_readiness_answer(fleet):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({}, "says not whose data"),
+        ({}, "carries no login"),
         ({"password": PLANTED}, "`email` is missing"),
         ({"email": "user@example.com"}, "`password` is missing"),
         ({"email": PLANTED, "password": PLANTED}, "`email` must be an e-mail address"),
@@ -326,7 +327,9 @@ def test_when_the_portal_wants_fewer_logins_the_next_one_is_not_sent(fleet, kind
     for password in ("right", "wrong"):
         again = check_auth(fleet.url, email, password)
         assert again["isError"]
-        assert "left alone" in again["content"][0]["text"]
+        assert "asked for fewer requests" in again["content"][0]["text"]
+        assert 1 <= again["_meta"][KEY]["retry_after_s"] <= 60
+        assert again["_meta"][KEY]["code"] == "portal_busy"
     assert fleet.portal.logins(email) == sent
 
 

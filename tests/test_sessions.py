@@ -22,6 +22,7 @@ from server.portal.simulator.faults import Fault, Kind
 from server.sealing import Credential, Sealer
 from server.sessions import PORTAL_ERRORS, Sessions, unavailable
 from server.store.local import LocalStore
+from server.tool_failure import KEY, ToolFailure
 
 DEMO = Credential("demo@example.com", "demo")
 HOME = "192.0.2.1"
@@ -113,14 +114,16 @@ async def test_while_locked_right_and_wrong_get_the_same_answer(house):
         with pytest.raises(CredentialsRejected):
             await house.sessions.open(Credential(DEMO.email, f"wrong {i}"), HOME)
         house.clock.time += 5.0
-    texts = set()
+    texts, codes = set(), set()
     for password in ("demo", "wrong 7"):
         with pytest.raises(TooManyAttempts) as caught:
             await house.sessions.open(Credential(DEMO.email, password), HOME)
-        texts.add(str(caught.value))
+        texts.add(ToolFailure.of(caught.value).text)
+        codes.add(caught.value.code)
         assert caught.value.retry_after == 25.0
     assert len(texts) == 1
-    assert "25 seconds" in texts.pop()
+    assert "Wait 25 seconds" in texts.pop()
+    assert codes == {"locked"}
 
 
 async def test_a_session_past_its_time_is_replaced(house):
@@ -178,7 +181,10 @@ async def test_a_stop_gives_the_lease_back(house):
 def test_every_reason_of_another_calls_failure_has_words_and_a_time(reason):
     error = unavailable(reason, 12.3)
     assert isinstance(error, PortalError | TooManyLogins)
-    assert "13 seconds" in str(error)
+    told = ToolFailure.of(error)
+    assert "13 seconds" in told.text
+    assert told.meta[KEY]["retry_after_s"] == 13
+    assert "nother call" not in told.text
     assert error.retry_after == 12.3
 
 

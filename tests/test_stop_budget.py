@@ -12,6 +12,7 @@ from server import worker
 from server.control import control
 from server.settings import ROOT
 from server.supervision import foreground, rolling_restart
+from server.tool_failure import KEY
 
 from .fleet import PATIENCE, call_body, post, running_fleet, wait_until
 
@@ -88,7 +89,12 @@ def test_a_call_cut_off_by_the_stop_is_told_so(accept):
         log = fleet.logs()
     assert answer.status_code == 503
     assert message_of(answer)["id"] == 42
-    assert "stopping" in message_of(answer)["error"]["message"]
+    error = message_of(answer)["error"]
+    assert "stopping" in error["message"]
+    assert "list_changes" in error["message"]
+    told = error["data"][KEY]
+    assert (told["code"], told["retry_after_s"]) == ("cut_off", 5)
+    assert "list_changes" not in told["message"]
     assert "cut off by the stop" in log
     assert "ASGI" not in log
 

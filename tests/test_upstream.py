@@ -15,6 +15,7 @@ from server.readings.boxes import list_boxes
 from server.sealing import Credential, Sealer
 from server.sessions import Sessions
 from server.store.local import LocalStore
+from server.tool_failure import ToolFailure
 from server.upstream import Upstream
 
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess
@@ -102,8 +103,10 @@ async def test_a_handle_of_nobody_and_a_call_of_nobody_are_told_what_to_do():
     house = House()
     try:
         for who in (Caller(None, None, "home", "home"), Caller(None, "oig_x", "home", "home")):
-            with pytest.raises(AccessDenied, match="check_auth"):
+            with pytest.raises(AccessDenied) as caught:
                 await house.access.open(who)
+            assert "check_auth" in ToolFailure.of(caught.value).text
+            assert "check_auth" not in str(caught.value)
     finally:
         await house.close()
 

@@ -88,7 +88,7 @@ SEVERAL_BOXES = (
 )
 NO_WAY_BACK = "There is no known way back from change {id}: how it was before cannot be set."
 MOVED_ON = (
-    "The box is not any more as change {id} left it, or does not show it; undoing it sets what was "
+    "The box is no longer as change {id} left it, or does not show it; undoing it sets what was "
     "before that change."
 )
 OFFLINE = (

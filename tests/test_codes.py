@@ -1,0 +1,181 @@
+"""Every failure has a code, and every text that people may see is for anybody."""
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from server import errors
+from server.codes import KINDS, Code
+from server.settings import ROOT
+from server.tool_failure import KEY, ToolFailure
+
+SIMULATOR = ROOT / "server" / "portal" / "simulator"
+SOURCES = [
+    path for path in sorted((ROOT / "server").rglob("*.py")) if SIMULATOR not in path.parents
+]
+FAILING = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.SessionError)
+}
+CATCH_ALL = {Code.INTERNAL_ERROR, Code.OUTCOME_UNKNOWN}
+TOOLS = (
+    "check_auth",
+    "list_boxes",
+    *(f"get_{name}" for name in ("live_data", "history", "notifications", "change")),
+    "plan_change",
+    "apply_change",
+    "list_changes",
+)
+FOR_ASSISTANTS = re.compile(
+    rf"\b({'|'.join(TOOLS)})\b|[Tt]he user\b|[Pp]resent (these|them)|\bbox_id\b|plan_token\b"
+)
+NOT_IDIOMATIC = re.compile(r"[Ww]hoever|nother call|whose data|[Cc]all says|any more as|\banew\b")
+
+
+class Site(NamedTuple):
+    """A place that makes a failure."""
+
+    where: str
+    name: str
+    call: ast.Call
+
+    @property
+    def code(self) -> Code | None:
+        fixed = getattr(FAILING.get(self.name), "kind", None)
+        if fixed is not None:
+            return fixed
+        match self.call.args:
+            case [ast.Attribute(value=ast.Name(id="Code"), attr=name), *_]:
+                return Code[name]
+        return None
+
+
+def sites() -> Iterator[Site]:
+    for path in SOURCES:
+        if path.name in {"errors.py", "tool_failure.py"} and path.parent.name == "server":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                name = node.func.id
+                if name in FAILING or name == "ToolFailure":
+                    yield Site(f"{path.relative_to(ROOT)}:{node.lineno}", name, node)
+
+
+SITES = list(sites())
+
+
+def test_the_document_is_the_table():
+    text = (ROOT / "docs" / "errors.md").read_text()
+    rows = text.split("## Codes", 1)[1].strip().splitlines()[2:]
+    assert rows == [
+        f"| `{code}` | {kind.meaning} | {kind.fault} | {kind.advice} | {kind.repeat} |"
+        for code, kind in KINDS.items()
+    ]
+    assert KEY in text
+    assert list(KINDS) == list(Code)
+
+
+@pytest.mark.parametrize("site", SITES, ids=lambda site: site.where)
+def test_every_place_that_fails_has_a_code_of_its_own(site):
+    dynamic = (site.where.startswith("server/tools/failure.py"), site.name) == (True, "ToolFailure")
+    assert dynamic or (site.code is not None and site.code not in CATCH_ALL)
+
+
+def test_no_failure_is_made_of_the_base_classes_and_none_is_missed():
+    assert len(SITES) > 50
+    assert not [site.where for site in SITES if site.name in {"SessionError", "OfOneKind"}]
+    made = {site.name for site in SITES}
+    classes = {name for name, kind in FAILING.items() if not kind.__subclasses__()}
+    # The failures of the portal are also made from tables, which hold their classes.
+    tables = (ROOT / "server" / "sessions.py").read_text()
+    tables += (ROOT / "server" / "portal" / "failures.py").read_text()
+    assert not [name for name in classes - made if name not in tables]
+
+
+def test_every_code_is_used():
+    text = "".join(path.read_text() for path in SOURCES if path.name != "codes.py")
+    assert not [code for code in Code if f"Code.{code.name}" not in text]
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("site", SITES, ids=lambda site: site.where)
+def test_every_place_gives_the_details_that_the_advice_needs(site):
+    needed = placeholders(KINDS[site.code].advice) if site.code else set()
+    given = {word.arg for word in site.call.keywords}
+    assert needed <= {"retry_after_s" if name == "retry_after" else name for name in given}
+
+
+def spoken(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a module that results or failures may hold, and their places."""
+    tree = ast.parse(path.read_text())
+    silent: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            silent.add(id(node.value))  # a docstring
+        if isinstance(node, ast.keyword) and node.arg == "description":
+            silent |= {id(inner) for inner in ast.walk(node)}
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in DESCRIPTIONS:
+            silent |= {id(inner) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in silent or not isinstance(node, ast.Constant):
+            continue
+        if isinstance(node.value, str) and " " in node.value:
+            yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
+
+
+DESCRIPTIONS = {"DESCRIPTION", "INSTRUCTIONS", *(name.upper() for name in TOOLS)}
+"""Texts for assistants by their purpose: what a tool does and when to call it."""
+
+TALKING = ("access", "control", "endpoint", "errors", "portal", "readings", "sessions", "tools")
+"""Modules and packages whose texts get into results and failures. Others speak to operators."""
+
+SPOKEN = [
+    found
+    for path in SOURCES
+    if path.relative_to(ROOT / "server").with_suffix("").parts[0] in {*TALKING, "upstream"}
+    for found in spoken(path)
+]
+
+
+def test_no_text_of_a_result_or_failure_names_a_tool_or_gives_orders_to_an_assistant():
+    assert len(SPOKEN) > 300
+    assert [text for text in SPOKEN if FOR_ASSISTANTS.search(text[1])] == []
+
+
+def test_no_text_of_a_result_or_failure_speaks_of_other_people():
+    assert [text for text in SPOKEN if NOT_IDIOMATIC.search(text[1])] == []
+    advice = [kind.advice for kind in KINDS.values()]
+    assert [text for text in advice if NOT_IDIOMATIC.search(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "whole"), [(0.0, 1), (0.2, 1), (1.0, 1), (27.01, 28), (3600.0, 3600)]
+)
+def test_the_time_to_wait_is_whole_seconds_and_stands_in_both(seconds, whole):
+    told = ToolFailure(Code.LOCKED, "Locked.", seconds)
+    assert told.meta == {KEY: {"code": "locked", "message": "Locked.", "retry_after_s": whole}}
+    assert told.text == f"Locked. Wait {whole} seconds before the next try."
+
+
+def test_the_sentence_with_the_wait_is_added_once_and_only_where_there_is_one():
+    busy = ToolFailure(Code.PORTAL_ERROR, "It broke.", 60.0)
+    assert busy.text == "It broke. Try again in 60 seconds."
+    assert ToolFailure(Code.PORTAL_ERROR, "It broke.").text == "It broke."
+    assert "retry_after_s" not in ToolFailure(Code.PORTAL_ERROR, "It broke.").meta[KEY]
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_code_has_words_for_an_assistant_that_can_be_written(code):
+    told = ToolFailure(code, "It happened.", 7.5, {"change_id": "1bf84f4d9abd9478"})
+    assert told.text.startswith("It happened.")
+    assert "{" not in told.text
+    assert told.meta[KEY]["message"] == "It happened."

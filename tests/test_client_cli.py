@@ -263,7 +263,13 @@ def test_a_script_runs_line_by_line_and_ends_with_the_last_failure(client, mcp_s
     results = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     assert results[0]["structured_content"] == {"result": 42}
     kinds = [result["error"]["kind"] for result in results[1:]]
-    assert kinds == ["tool_error", "unknown_command", "usage", "secret_on_command_line", "usage"]
+    assert kinds == [
+        "credentials_rejected",
+        "unknown_command",
+        "usage",
+        "secret_on_command_line",
+        "usage",
+    ]
     assert "a must be an integer" in err
     assert "Commands:" in out
 

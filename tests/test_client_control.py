@@ -268,7 +268,8 @@ def test_a_change_is_applied_seen_listed_and_taken_back(client, fleet):
     # The token is used: the server says so.
     code, out, err = client("apply", plan["plan_token"], "--yes-apply-to", box, "--json")
     assert (code, err) == (ExitCode.TOOL, "")
-    assert json.loads(out)["error"]["kind"] == "tool_error"
+    assert json.loads(out)["error"]["kind"] == "plan_used"
+    assert f"oig-client change {plan['change_id']}" in json.loads(out)["error"]["message"]
     assert len(writes(fleet, box)) == 1
 
 

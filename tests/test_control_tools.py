@@ -6,6 +6,7 @@ import pytest
 from mcp import Client
 from mcp.server.mcpserver import MCPServer
 
+from server.control.record import DEADLINE
 from server.log import OneLine
 from server.readings.model import Reading
 from server.tool_failure import KEY
@@ -259,3 +260,31 @@ async def test_a_page_of_changes_says_how_many_more_there_are(call, house):
     listed = (await call("list_changes", limit=2)).structured_content
     assert [one["after"] for one in listed["changes"]] == ["mode Home 3", "mode Home 1"]
     assert listed["more"] == 1
+
+
+async def test_every_refusal_of_a_change_has_its_code_and_what_a_program_needs(call, house):
+    async def refused(tool, **arguments):
+        result = await call(tool, **arguments)
+        assert result.is_error
+        return result.meta[KEY]
+
+    assert (await refused("plan_change"))["code"] == "invalid_change"
+    assert (await refused("plan_change", export_limit_w=500))["code"] == "invalid_change"
+    assert (await refused("plan_change", mode="Home 1"))["code"] == "nothing_to_change"
+    assert (await refused("plan_change", undo="nothing"))["code"] == "change_unknown"
+    assert (await refused("get_change", change_id="nothing"))["code"] == "change_unknown"
+    assert (await refused("apply_change", plan_token="plan_x"))["code"] == "plan_invalid"
+    planned = (await call("plan_change", mode="Home 2")).structured_content
+    other = (await call("plan_change", boiler="manual")).structured_content
+    change, token = planned["change_id"], planned["plan_token"]
+    await call("apply_change", plan_token=token)
+    used = await refused("apply_change", plan_token=token)
+    assert (used["code"], used["change_id"]) == ("plan_used", change)
+    held = await refused("apply_change", plan_token=other["plan_token"])
+    assert (held["code"], held["retry_after_s"]) == ("box_held", DEADLINE)
+    house.store.holds._holds.clear()
+    known = await refused("apply_change", plan_token=other["plan_token"])
+    assert (known["code"], known["change_id"]) == ("change_in_progress", change)
+    assert known["retry_after_s"] == DEADLINE
+    house.later(301)
+    assert (await refused("apply_change", plan_token=other["plan_token"]))["code"] == "plan_expired"

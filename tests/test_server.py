@@ -275,6 +275,7 @@ def test_a_wrong_password_is_refused_and_then_locked_for_right_and_wrong_alike(f
     for i in range(5):
         text = check_auth(fleet.url, email, f"{PLANTED} {i}")["content"][0]["text"]
         assert "rejected this e-mail and password" in text
+        assert "do not try the same pair again" in text
         assert PLANTED not in text
     right = check_auth(fleet.url, email, "right")
     wrong = check_auth(fleet.url, email, "another")
@@ -282,28 +283,34 @@ def test_a_wrong_password_is_refused_and_then_locked_for_right_and_wrong_alike(f
     assert wrong["isError"]
     for result in (right, wrong):
         assert "Too many failed logins" in result["content"][0]["text"]
-        assert "seconds" in result["content"][0]["text"]
+        told = result["_meta"][KEY]
+        assert told["code"] == "locked"
+        assert 1 <= told["retry_after_s"] <= 30
+        assert f"Wait {told['retry_after_s']} seconds" in result["content"][0]["text"]
     assert fleet.portal.logins(email)["attempts"] == 6
     assert PLANTED not in fleet.logs()
 
 
 @pytest.mark.parametrize(
-    ("kind", "members", "words"),
+    ("kind", "code", "words"),
     [
-        ("html", {}, "page"),
-        ("error", {}, "500"),
-        ("drop", {}, "connection"),
-        ("no_cookie", {}, "session"),
-        ("redirect", {}, "redirect"),
+        ("html", "portal_unexpected", "page"),
+        ("error", "portal_error", "500"),
+        ("drop", "portal_unreachable", "connection"),
+        ("no_cookie", "portal_unexpected", "session"),
+        ("redirect", "portal_unexpected", "redirect"),
     ],
 )
-def test_every_trouble_of_the_portal_has_its_own_words(fleet, kind, members, words):
+def test_every_trouble_of_the_portal_has_its_own_words(fleet, kind, code, words):
     email = account(fleet, f"fault-{kind}")
-    fleet.portal.fault(kind, logins=1, **members)
+    fleet.portal.fault(kind, logins=1)
     result = check_auth(fleet.url, email, PLANTED)
     text = result["content"][0]["text"]
     assert result["isError"]
     assert words in text.lower()
+    told = result["_meta"][KEY]
+    assert told["code"] == code
+    assert f"Try again in {told['retry_after_s']} seconds." in text
     assert "rejected" not in text
     assert PLANTED not in text + fleet.logs()
     assert not check_auth(fleet.url, email, "right")["isError"]

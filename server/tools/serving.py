@@ -9,6 +9,7 @@ from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.context import Context
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, InputRequiredResult
 
 from ..codes import Code
@@ -25,8 +26,12 @@ class ToolServer(MCPServer[None]):
         self, name: str, arguments: dict[str, Any], context: Context[None, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool by its name."""
-        tools = [tool.name for tool in await self.list_tools()]
-        if name not in tools:
-            text = NO_TOOL.format(tools=", ".join(tools))
-            return answered(ToolFailure(Code.UNKNOWN_TOOL, text))
-        return await super().call_tool(name, arguments, context)
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError:
+            # Tools of ours answer their failures themselves, so this is the SDK, which knows none.
+            tools = [tool.name for tool in await self.list_tools()]
+            if name in tools:
+                raise
+        text = NO_TOOL.format(tools=", ".join(tools))
+        return answered(ToolFailure(Code.UNKNOWN_TOOL, text))

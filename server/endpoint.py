@@ -1,30 +1,22 @@
-"""What is checked of a request to /mcp before the SDK sees it, and which way it is answered.
-
-The SDK's own refusals of malformed messages quote the message, password and all; everything that
-it would refuse that way is refused here first, in words that quote nothing.
-"""
+"""How a request to /mcp is answered: checked before the SDK sees it, as JSON or as events."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from mcp_types import (
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
-    INVALID_REQUEST,
-    PARSE_ERROR,
-    jsonrpc_message_adapter,
-)
-from pydantic import ValidationError
+from mcp_types import INTERNAL_ERROR, PARSE_ERROR
 from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .batch import ACCEPTED, Part, Put, answer_all, batch_problem, message_problem
 from .codes import Code
-from .events import as_event
+from .envelope import Refusal, problem
+from .events import HEADERS as EVENTS
+from .events import as_event, event
 from .guard import answer
 from .tool_failure import ToolFailure
 
@@ -39,12 +31,17 @@ POST_ONLY = (
     "address to an MCP client."
 )
 
-CUT_OFF = ToolFailure(
+STOPPED = ToolFailure(
     Code.CUT_OFF,
     "The server is stopping and cut this call off before it was done. If it was to change a box, "
     "the change may have been made.",
     retry_after=5.0,
 )
+CUT_OFF = Refusal(INTERNAL_ERROR, STOPPED.text, STOPPED.meta)
+
+NO_JSON = Refusal(PARSE_ERROR, "The body is not valid JSON.")
+
+JSON = ((b"content-type", b"application/json"),)
 
 
 class Endpoint:
@@ -87,30 +84,62 @@ class Endpoint:
         try:
             message = from_json(body)
         except ValueError:
-            await _refuse(send, None, PARSE_ERROR, "The body is not valid JSON.")
+            await _send(send, NO_JSON.answer(None), 400)
             return
-        refusal = problem(message)
-        if refusal is not None:
-            await _refuse(send, _id(message), *refusal)
-            return
+        if isinstance(message, list):
+            await self._answer_batch(message, scope, receive, send, as_events=not takes_json)
+        else:
+            replay = _replay(body, receive)
+            await self._answer_single(message, scope, replay, send, as_events=not takes_json)
+
+    async def _answer_single(
+        self, message: Any, scope: Scope, receive: Receive, send: Send, *, as_events: bool
+    ) -> None:
         noting = _Noting(send)
         # The SDK has a way of its own to stream, but not for the revision of 2026-07-28, and a
         # library under it ends all streams at the first sign of a stop.
-        to_client = noting if takes_json else as_event(noting)
+        to_client = as_event(noting) if as_events else noting
+        version = _version(scope)
+        refusal = problem(message, version)
+        if refusal is not None:
+            await _send(to_client, refusal.answer(message), refusal.status(message, version))
+            return
         try:
-            await self._server(_tidied(scope), _replay(body, receive), to_client)
+            await self._server(_tidied(scope), receive, to_client)
         except asyncio.CancelledError:
             # Nobody but a stopping server cancels a request; its time to finish is over.
             logger.warning("a request was cut off by the stop")
             if not noting.begun:
-                await _refuse(
-                    send,
-                    _id(message),
-                    INTERNAL_ERROR,
-                    CUT_OFF.text,
-                    status=503,
-                    data=CUT_OFF.meta,
-                )
+                await _send(send, CUT_OFF.answer(message), 503)
+
+    async def _answer_batch(
+        self, messages: list[Any], scope: Scope, receive: Receive, send: Send, *, as_events: bool
+    ) -> None:
+        version = _version(scope)
+        refusal = batch_problem(messages, version)
+        if refusal is not None:
+            await _send(send, refusal.answer(None), 400)
+            return
+
+        # A client that goes away has not cancelled what it asked for (2025-03-26, Transports).
+        async def answer_one(message: Any, put: Put) -> None:
+            refusal = message_problem(message, version)
+            if refusal is None:
+                part = Part(message, put)
+                await self._server(_tidied(scope), _replay(to_json(message), receive), part)
+            else:
+                put(refusal.answer(message))
+
+        answers, cut_off = await answer_all(messages, answer_one, CUT_OFF.answer)
+        if cut_off:
+            logger.warning("%d of %d messages were cut off by the stop", cut_off, len(messages))
+        if not answers:
+            await _send(send, b"", ACCEPTED, ())
+        elif as_events:
+            # One event for each: clients of that revision take no array out of an event.
+            await _send(send, b"".join(map(event, answers)), headers=EVENTS)
+        else:
+            await _send(send, b"[%b]" % b",".join(answers))
 
 
 class _Noting:
@@ -151,45 +180,6 @@ def _accepted(header: str) -> tuple[bool, bool]:
 def _is_zero_weight(parameter: str) -> bool:
     name, _, value = parameter.partition("=")
     return name.strip() == "q" and bool(value.strip()) and not value.strip().strip("0.")
-
-
-def problem(message: Any) -> tuple[int, str] | None:
-    """Say what is wrong with a decoded body, as JSON-RPC error code and text; None if nothing is.
-
-    Only the envelope is looked at, down to the arguments of a tool call being an object.
-    """
-    if isinstance(message, list):
-        return INVALID_REQUEST, "Batches of messages are not supported. Send one message per POST."
-    if not isinstance(message, dict):
-        return INVALID_REQUEST, "The body must be one JSON-RPC message, an object."
-    if not _is_plain_request(message):
-        try:
-            jsonrpc_message_adapter.validate_python(message, by_name=False)
-        except ValidationError:
-            return INVALID_REQUEST, "The body is no JSON-RPC 2.0 request, notification or response."
-    if "method" in message and "id" in message and type(message["id"]) not in {int, str}:
-        # Taken for a notification otherwise, and never answered.
-        return INVALID_REQUEST, "The id of a request must be a string or an integer."
-    return _call_problem(message) if message.get("method") == "tools/call" else None
-
-
-def _is_plain_request(message: dict[str, Any]) -> bool:
-    """Whether a message is what nearly all are; a tenth of the time of asking pydantic."""
-    return (
-        message.keys() == {"jsonrpc", "id", "method", "params"}
-        and message["jsonrpc"] == "2.0"
-        and type(message["method"]) is str
-        and type(message["params"]) is dict
-    )
-
-
-def _call_problem(message: dict[str, Any]) -> tuple[int, str] | None:
-    params = message.get("params")
-    if not isinstance(params, dict) or not isinstance(params.get("name"), str):
-        return INVALID_PARAMS, "A tools/call needs params with the name of the tool."
-    if not isinstance(params.get("arguments") or {}, dict):
-        return INVALID_PARAMS, "The arguments of a tools/call must be an object."
-    return None
 
 
 def _is_json(scope: Scope) -> bool:
@@ -237,38 +227,16 @@ def _tidied(scope: Scope) -> Scope:
     return {**scope, "headers": headers}
 
 
-def _id(message: Any) -> str | int | None:
-    identifier = message.get("id") if isinstance(message, dict) else None
-    # A misplaced password must not come back as an id; numbers are what clients count with.
-    return identifier if type(identifier) is int else None
+def _version(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"mcp-protocol-version":
+            return str(value.strip(b" \t"), "latin-1")
+    return None
 
 
-async def _refuse(
-    send: Send,
-    identifier: str | int | None,
-    code: int,
-    text: str,
-    *,
-    status: int = 400,
-    data: Mapping[str, object] | None = None,
+async def _send(
+    send: Send, body: bytes, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = JSON
 ) -> None:
-    body = _error(identifier, code, text, data)
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-            ],
-        }
-    )
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
-
-
-def _error(
-    identifier: str | int | None, code: int, text: str, data: Mapping[str, object] | None
-) -> bytes:
-    more = {} if data is None else {"data": data}
-    error = {"code": code, "message": text, **more}
-    return to_json({"jsonrpc": "2.0", "id": identifier, "error": error})

@@ -11,6 +11,17 @@ from starlette.types import Message, Send
 REPLACED = frozenset({b"content-type", b"content-length"})
 
 
+HEADERS = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+"""Headers of a stream of events, beside its length."""
+
+
+def event(message: bytes) -> bytes:
+    """Return a JSON-RPC message as an event."""
+    # A line break inside JSON is white space; inside an event every line needs its name.
+    lines = b"".join(b"data: %b\r\n" % line for line in message.splitlines())
+    return b"event: message\r\n%b\r\n" % lines
+
+
 def as_event(send: Send) -> Send:
     """Return an ASGI send that turns a JSON answer of status 200 into a stream of one event.
 
@@ -28,9 +39,9 @@ def as_event(send: Send) -> Send:
         else:
             body.extend(message.get("body", b""))
             if not message.get("more_body", False):
-                event = _event(bytes(body))
-                await send({**start, "headers": _headers(start, len(event))})
-                await send({"type": "http.response.body", "body": event})
+                stream = event(bytes(body))
+                await send({**start, "headers": _headers(start, len(stream))})
+                await send({"type": "http.response.body", "body": stream})
 
     return sent
 
@@ -45,13 +56,6 @@ def _is_json_answer(start: Message) -> bool:
 def _headers(start: Message, length: int) -> list[tuple[bytes, bytes]]:
     return [
         *((name, value) for name, value in start["headers"] if name.lower() not in REPLACED),
-        (b"content-type", b"text/event-stream"),
+        *HEADERS,
         (b"content-length", str(length).encode()),
-        (b"cache-control", b"no-store"),
     ]
-
-
-def _event(message: bytes) -> bytes:
-    # A line break inside JSON is white space; inside an event every line needs its name.
-    lines = b"".join(b"data: %b\r\n" % line for line in message.splitlines())
-    return b"event: message\r\n%b\r\n" % lines

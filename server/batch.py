@@ -1,0 +1,127 @@
+"""Several messages in one POST: a JSON array, which protocol revision 2025-03-26 has and no other.
+
+The SDK takes one message at a time. A batch is therefore answered as its messages would be that
+came one after another, each in a POST of its own: no tool can tell the difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mcp_types import INVALID_REQUEST
+from starlette.types import Message
+
+from .envelope import Refusal, problem, version_problem
+
+REVISION = "2025-03-26"
+"""The revision with batches. It had no `MCP-Protocol-Version` header: none names it as well."""
+
+MAX_MESSAGES = 20
+"""Longest batch: its messages are answered one after another, and the client waits for them all."""
+
+ACCEPTED = 202
+"""HTTP status for what has no response: notifications and responses."""
+
+NOT_IN_A_BATCH = Refusal(
+    INVALID_REQUEST, "This message cannot be answered as a part of a batch. Send it alone."
+)
+
+Put = Callable[[bytes], None]
+"""Takes the JSON-RPC response to one message."""
+
+
+def batch_problem(messages: list[Any], version: str | None) -> Refusal | None:
+    """Say why a batch is not answered at all; None if it is.
+
+    Args:
+        messages: The decoded body.
+        version: The `MCP-Protocol-Version` header, None if there is none.
+    """
+    refusal = version_problem(version)
+    if refusal is not None:
+        return refusal
+    if version not in {None, REVISION}:
+        return Refusal(
+            INVALID_REQUEST,
+            f"Only protocol revision {REVISION} has batches of messages, and the "
+            "MCP-Protocol-Version header names another. Send one message per POST.",
+        )
+    if not messages:
+        return Refusal(INVALID_REQUEST, "The batch is empty. Send at least one message.")
+    if len(messages) > MAX_MESSAGES:
+        return Refusal(
+            INVALID_REQUEST,
+            f"The batch has more than {MAX_MESSAGES} messages. None of them was looked at. Send "
+            f"at most {MAX_MESSAGES} at a time.",
+        )
+    return None
+
+
+def message_problem(message: Any, version: str | None) -> Refusal | None:
+    """Say what is wrong with one message of a batch; None if nothing is."""
+    if isinstance(message, dict) and message.get("method") == "initialize":
+        return Refusal(INVALID_REQUEST, "An initialize request must not be part of a batch.")
+    return problem(message, version)
+
+
+async def answer_all(
+    messages: list[Any],
+    answer_one: Callable[[Any, Put], Awaitable[None]],
+    cut_off: Callable[[Any], bytes],
+) -> tuple[list[bytes], int]:
+    """Answer the messages of a batch one after another.
+
+    When the server stops meanwhile, what has been answered is kept.
+
+    Args:
+        messages: The decoded body.
+        answer_one: Answers one message. It puts the response, if there is one, once that is whole.
+        cut_off: Returns the response to a request that was not answered because of the stop.
+
+    Returns:
+        The responses in the order of their requests, and how many messages were cut off.
+    """
+    answers: list[bytes] = []
+    for position, message in enumerate(messages):
+        before = len(answers)
+        try:
+            await answer_one(message, answers.append)
+        except asyncio.CancelledError:
+            rest = messages[position + len(answers) - before :]
+            answers += [cut_off(one) for one in rest if _is_request(one)]
+            return answers, len(rest)
+    return answers, 0
+
+
+def _is_request(message: Any) -> bool:
+    return isinstance(message, dict) and "method" in message and "id" in message
+
+
+class Part:
+    """ASGI's send, for one message of a batch.
+
+    Args:
+        message: The message.
+        put: Is given the response once that is whole, and nothing for what has no response.
+    """
+
+    def __init__(self, message: Any, put: Put) -> None:
+        self._message = message
+        self._put = put
+        self._status = 0
+        self._body = bytearray()
+
+    async def __call__(self, event: Message) -> None:
+        """Take one event of the answer."""
+        if event["type"] == "http.response.start":
+            self._status = event["status"]
+            return
+        self._body += event.get("body", b"")
+        if event.get("more_body", False) or self._status == ACCEPTED:
+            return
+        # What is no JSON-RPC is an answer to the whole of a request, such as 413: written out,
+        # numbers may have become longer than they were sent.
+        whole = self._body.startswith(b'{"jsonrpc"')
+        self._put(bytes(self._body) if whole else NOT_IN_A_BATCH.answer(self._message))

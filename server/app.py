@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from .access import Access
+from .capabilities import only_what_is_there
 from .control.control import Control
 from .control.journal import Journal
 from .control.plan_token import Plans
@@ -28,6 +29,7 @@ from .guard import Guard, Names
 from .handles import Handles
 from .health import healthz, readyz
 from .portal.client import PortalClient
+from .refusals import in_our_words
 from .sealing import Sealer
 from .secret import load_secret
 from .sessions import Sessions
@@ -105,6 +107,8 @@ def build_app(settings: Settings) -> ASGIApp:
     )
     # A span for each message costs a tenth of a cached call, and nothing here exports any.
     server.middleware[:] = [one for one in server.middleware if type(one).__module__ != TRACING]
+    named = {tool.name for tool in tools}
+    server.middleware.extend([in_our_words, only_what_is_there(server, named)])
     http = _over_http(server)
 
     @asynccontextmanager

@@ -55,14 +55,13 @@ def test_the_unit_for_systemd_waits_as_long_as_the_foreground_does():
     assert int(seconds) >= foreground.STOPPED_WITHIN
 
 
-def call_and_stop(fleet, accept):
+def call_and_stop(fleet, accept, body=None):
     """Call a worker in a hurry, stop it once the login is under way; return the answer."""
+    body = body or call_body() | {"id": 42}
     process = fleet.workers["hurried"] = fleet._start("hurried", ["-c", HURRIED], fleet.listener)
     fleet.wait_worker("hurried")
     answers = []
-    caller = threading.Thread(
-        target=lambda: answers.append(post(fleet.url, call_body() | {"id": 42}, Accept=accept))
-    )
+    caller = threading.Thread(target=lambda: answers.append(post(fleet.url, body, Accept=accept)))
     caller.start()
     wait_until("the login is under way", lambda: fleet.portal.logins()["attempts"] == 1)
     began = time.monotonic()
@@ -105,3 +104,33 @@ def test_a_call_that_ends_in_time_is_answered_by_a_stopping_worker(accept):
         fleet.portal.fault("slow", latency=0.6, logins=1)
         answer = call_and_stop(fleet, accept)
     assert not message_of(answer)["result"]["isError"]
+
+
+def messages_of(answer):
+    if answer.headers["content-type"] == "text/event-stream":
+        lines = (line for line in answer.text.splitlines() if line.startswith("data: "))
+        return [json.loads(line.removeprefix("data: ")) for line in lines]
+    return answer.json()
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_what_a_batch_had_done_before_the_stop_is_answered_and_the_rest_told_so(accept):
+    ping = {"jsonrpc": "2.0", "method": "ping"}
+    batch = [
+        {**ping, "id": "first"},
+        call_body() | {"id": "second"},
+        {"jsonrpc": "2.0", "method": "notifications/cancelled"},
+        {**ping, "id": "third"},
+    ]
+    with running_fleet(0) as fleet:
+        fleet.portal.fault("slow", latency=60, logins=1)
+        answer = call_and_stop(fleet, accept, batch)
+        log = fleet.logs()
+    assert answer.status_code == 200
+    first, second, third = messages_of(answer)
+    assert first == {"jsonrpc": "2.0", "id": "first", "result": {}}
+    for message, identifier in ((second, "second"), (third, "third")):
+        assert message["id"] == identifier
+        assert "stopping" in message["error"]["message"]
+    assert "3 of 4 messages were cut off by the stop" in log
+    assert "ASGI" not in log

@@ -228,10 +228,9 @@ def _tidied(scope: Scope) -> Scope:
 
 
 def _version(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"mcp-protocol-version":
-            return str(value.strip(b" \t"), "latin-1")
-    return None
+    values = [value.strip(b" \t") for k, value in scope["headers"] if k == b"mcp-protocol-version"]
+    # Two that differ are a list (RFC 9110 5.3), and a list is no version that anybody knows.
+    return b", ".join(dict.fromkeys(values)).decode("latin-1") if values else None
 
 
 async def _send(

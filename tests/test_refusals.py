@@ -2,6 +2,7 @@
 
 import json
 
+import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp_types import (
@@ -328,6 +329,19 @@ def test_an_unknown_version_header_is_refused_with_the_versions_served(fleet, me
         assert all(one in error["message"] for one in REVISIONS)
         assert error["data"]["supported"] == [MODERN]
         assert PLANTED not in answer.text
+
+
+def test_two_version_headers_that_differ_are_refused_and_two_alike_are_one(fleet):
+    body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    accept = ("Accept", "application/json")
+
+    def status(*versions):
+        headers = [accept, *(("MCP-Protocol-Version", version) for version in versions)]
+        return httpx2.post(fleet.url, json=body, headers=headers, trust_env=False).status_code
+
+    assert status("2025-06-18", "2025-06-18") == 200
+    assert status("2025-06-18", "2025-11-25") == 400
+    assert status("2025-06-18", "1999-01-01") == 400
 
 
 def test_an_unknown_version_header_of_a_notification_is_refused_too(fleet):

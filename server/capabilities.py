@@ -7,6 +7,7 @@ and takes an unknown prompt for a fault of the server.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -17,6 +18,9 @@ from mcp_types import INVALID_PARAMS
 
 TELLING = frozenset({"initialize", "server/discover"})
 """The methods whose result tells the capabilities."""
+
+PLAIN_URI = re.compile(r"[a-z][a-z0-9+.-]*://[^@\s]*", re.IGNORECASE)
+"""A URI with an authority, and no user in it."""
 
 
 def only_what_is_there(server: MCPServer[Any], tools: Collection[str]) -> ServerMiddleware[Any]:
@@ -31,20 +35,23 @@ def only_what_is_there(server: MCPServer[Any], tools: Collection[str]) -> Server
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         params = ctx.params or {}
-        if ctx.method == "tools/call" and params.get("name") not in tools:
-            raise _unknown("tool of that name", "tools/list")
         if ctx.method == "prompts/get" and params.get("name") not in await _prompts(server):
-            raise _unknown("prompt of that name", "prompts/list")
+            raise MCPError(INVALID_PARAMS, _unknown("prompt of that name", "prompts/list"))
         try:
             result = await call_next(ctx)
         except MCPError as exc:
             if ctx.method == "resources/read" and exc.error.code == INVALID_PARAMS:
-                raise _unknown("resource with that URI", "resources/list") from None
+                text = _unknown("resource with that URI", "resources/list")
+                raise MCPError(INVALID_PARAMS, text, _uri(params.get("uri"))) from None
             raise
-        if ctx.method in TELLING and isinstance(result, dict):
-            absent = await _absent(server)
-            told = result["capabilities"].items()
-            result["capabilities"] = {name: what for name, what in told if name not in absent}
+        if ctx.method == "tools/call" and params.get("name") not in tools:
+            # Still a result, as the SDK has it: a model reads it and calls another tool.
+            text = _unknown("tool of that name", "tools/list")
+            return {**_members(result), "content": [{"type": "text", "text": text}]}
+        if ctx.method in TELLING:
+            told, absent = _members(result), await _absent(server)
+            there = {k: x for k, x in told["capabilities"].items() if k not in absent}
+            return {**told, "capabilities": there}
         return result
 
     return middleware
@@ -63,5 +70,17 @@ async def _absent(server: MCPServer[Any]) -> set[str]:
     return absent
 
 
-def _unknown(what: str, listing: str) -> MCPError:
-    return MCPError(INVALID_PARAMS, f"This server has no {what}. Ask {listing} for what it has.")
+def _members(result: HandlerResult) -> dict[str, Any]:
+    """Return the members of a result that the SDK has brought into the form of its revision."""
+    assert isinstance(result, dict)
+    return result
+
+
+def _uri(asked: Any) -> dict[str, str] | None:
+    # The specification has data.uri, for programs. What may be a secret is kept back: anything that
+    # is no URI, and a URI with a password.
+    return {"uri": asked} if isinstance(asked, str) and PLAIN_URI.fullmatch(asked) else None
+
+
+def _unknown(what: str, listing: str) -> str:
+    return f"This server has no {what}. Ask {listing} for what it has."

@@ -105,11 +105,11 @@ def test_each_error_stands_in_its_place_and_the_others_are_answered(fleet):
         [1, 1, None, None, None, None, None, None, 8, None, 10, 11, "twelve", 13, 14]
     )
     codes = [one["error"]["code"] for one in answers if "error" in one]
-    assert codes == [INVALID_REQUEST] * 9 + [INVALID_PARAMS] * 3
+    assert codes == [INVALID_REQUEST] * 9 + [INVALID_PARAMS] * 2
     assert "initialize" in answers[1]["error"]["message"]
     assert "`params.name`" in answers[10]["error"]["message"]
     assert "`params.arguments`" in answers[11]["error"]["message"]
-    assert answers[13]["result"]["isError"] is True
+    assert answers[12]["result"]["isError"] is answers[13]["result"]["isError"] is True
     assert "result" in answers[0]
     assert "result" in answers[14]
 

@@ -62,11 +62,10 @@ async def test_what_is_there_is_got_and_read(mode):
 async def test_what_is_not_there_is_the_callers_mistake_and_not_repeated(mode, there, caplog):
     server = made(prompt=there, resource=there, template=there)
     async with Client(server, mode=mode) as client:
-        for asked in (
-            client.get_prompt(PLANTED),
-            client.read_resource(f"file:///{PLANTED}"),
-            client.call_tool(PLANTED, {}),
-        ):
+        result = await client.call_tool(PLANTED, {})
+        assert result.is_error
+        assert PLANTED not in repr(result)
+        for asked in (client.get_prompt(PLANTED), client.read_resource(PLANTED)):
             with pytest.raises(MCPError) as caught:
                 await asked
             assert caught.value.error.code == INVALID_PARAMS

@@ -131,10 +131,8 @@ def test_the_lists_of_what_is_empty_are_answered(fleet, revision, method, member
         ("prompts/get", {"name": PLANTED, "arguments": {PLANTED: PLANTED}}, "prompt"),
         ("prompts/get", {"name": ""}, "prompt"),
         ("resources/read", {"uri": PLANTED}, "resource"),
-        ("resources/read", {"uri": f"file:///{PLANTED}"}, "resource"),
+        ("resources/read", {"uri": f"file: {PLANTED}"}, "resource"),
         ("resources/read", {"uri": f"https://user:{PLANTED}@example.com/"}, "resource"),
-        ("tools/call", {"name": PLANTED}, "tool"),
-        ("tools/call", {"name": PLANTED, "arguments": {"password": PLANTED}}, "tool"),
     ],
 )
 def test_what_the_server_does_not_have_is_the_callers_mistake(
@@ -143,6 +141,24 @@ def test_what_the_server_does_not_have_is_the_callers_mistake(
     error = refused(fleet, revision, method, params)
     assert error["code"] == INVALID_PARAMS
     assert f"no {word}" in error["message"]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_the_uri_of_an_unknown_resource_is_told_to_programs_and_not_in_words(fleet, revision):
+    uri = "file:///no/such/file"
+    error = refused(fleet, revision, "resources/read", {"uri": uri})
+    assert (error["code"], error["data"]) == (INVALID_PARAMS, {"uri": uri})
+    assert uri not in error["message"]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize("arguments", [{}, {"arguments": {PLANTED: PLANTED}}])
+def test_an_unknown_tool_is_a_result_that_a_model_can_read(fleet, revision, arguments):
+    status, answer = ask(fleet, revision, "tools/call", {"name": PLANTED, **arguments})
+    assert (status, answer["result"]["isError"]) == (200, True)
+    assert "no tool of that name" in answer["result"]["content"][0]["text"]
+    assert answer["result"].get("resultType") == ("complete" if revision == MODERN else None)
+    assert PLANTED not in json.dumps(answer)
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

@@ -16,7 +16,8 @@ from starlette.types import Message
 from .envelope import Refusal, problem, version_problem
 
 REVISION = "2025-03-26"
-"""The revision with batches. It had no `MCP-Protocol-Version` header: none names it as well."""
+"""The revision with batches. It had no `MCP-Protocol-Version` header, so that a request without one
+counts as of this revision (2025-06-18, Transports)."""
 
 MAX_MESSAGES = 20
 """Longest batch: its messages are answered one after another, and the client waits for them all."""

@@ -16,8 +16,8 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from mcp.server.mcpserver import MCPServer
 from mcp_types import INVALID_PARAMS
 
-TELLING = frozenset({"initialize", "server/discover"})
-"""The methods whose result tells the capabilities."""
+ADVERTISING = frozenset({"initialize", "server/discover"})
+"""The methods whose result has the capabilities."""
 
 PLAIN_URI = re.compile(r"[a-z][a-z0-9+.-]*://[^@\s]*", re.IGNORECASE)
 """A URI with an authority, and no user in it."""
@@ -34,6 +34,8 @@ def only_what_is_there(server: MCPServer[Any], tools: Collection[str]) -> Server
     """
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.request_id is None:  # a notification has no answer, whatever its method
+            return await call_next(ctx)
         params = ctx.params or {}
         if ctx.method == "prompts/get" and params.get("name") not in await _prompts(server):
             raise MCPError(INVALID_PARAMS, _unknown("prompt of that name", "prompts/list"))
@@ -48,10 +50,10 @@ def only_what_is_there(server: MCPServer[Any], tools: Collection[str]) -> Server
             # Still a result, as the SDK has it: a model reads it and calls another tool.
             text = _unknown("tool of that name", "tools/list")
             return {**_members(result), "content": [{"type": "text", "text": text}]}
-        if ctx.method in TELLING:
-            told, absent = _members(result), await _absent(server)
-            there = {k: x for k, x in told["capabilities"].items() if k not in absent}
-            return {**told, "capabilities": there}
+        if ctx.method in ADVERTISING:
+            members, absent = _members(result), await _absent(server)
+            there = {k: x for k, x in members["capabilities"].items() if k not in absent}
+            return {**members, "capabilities": there}
         return result
 
     return middleware
@@ -77,10 +79,10 @@ def _members(result: HandlerResult) -> dict[str, Any]:
 
 
 def _uri(asked: Any) -> dict[str, str] | None:
-    # The specification has data.uri, for programs. What may be a secret is kept back: anything that
+    # The specification has data.uri, for programs. What may be a secret is left out: anything that
     # is no URI, and a URI with a password.
     return {"uri": asked} if isinstance(asked, str) and PLAIN_URI.fullmatch(asked) else None
 
 
 def _unknown(what: str, listing: str) -> str:
-    return f"This server has no {what}. Ask {listing} for what it has."
+    return f"This server has no {what}; {listing} names those it has."

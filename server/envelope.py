@@ -42,7 +42,6 @@ NAMING = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 VERSION = re.compile(r"v?[0-9]{1,4}([.-][0-9]{1,4}){1,3}")
 """What a version can look like: a date as in this protocol, or numbers with dots."""
 
-
 FIELDS = frozenset(
     {
         *("params", "_meta", "progressToken", PROTOCOL_VERSION_META_KEY),
@@ -102,7 +101,7 @@ class Refusal:
         identifier = message.get("id") if isinstance(message, dict) else None
         # 1. Numbers are what clients count with.
         # 2. A string could be a misplaced password while it is unclear whether this is a request at
-        #    all; of a request it must be repeated, or the client waits for its answer for ever.
+        #    all; of a request it must be repeated, or the client never finds its answer.
         unclear = self.code in {PARSE_ERROR, INVALID_REQUEST}
         known = type(identifier) is int or (type(identifier) is str and not unclear)
         return identifier if known else None
@@ -131,7 +130,7 @@ def _unsupported(version: str, where: str) -> Refusal:
     return Refusal(
         UNSUPPORTED_PROTOCOL_VERSION,
         f"This server does not know the protocol version in {where}. {WHAT_IS_SERVED}",
-        # The specification has the version repeated. What does not look like one is kept back.
+        # The specification has the version repeated. What does not look like one is left out.
         {**SUPPORTED, "requested": version if VERSION.fullmatch(version) else "unrecognized"},
     )
 

@@ -164,7 +164,7 @@ def test_an_empty_batch_is_no_request(fleet):
 
 @pytest.mark.parametrize("batch", [[], [PING], [{"password": PLANTED}], [PING] * 30])
 @pytest.mark.parametrize("revision", ["2024-11-05", "2025-06-18", "2025-11-25", "2026-07-28"])
-def test_other_revisions_are_told_which_one_has_batches(fleet, revision, batch):
+def test_other_revisions_are_refused_with_the_one_that_has_batches(fleet, revision, batch):
     answer = post(fleet.url, batch, MCP_Protocol_Version=revision, Mcp_Method="ping")
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (400, INVALID_REQUEST)
@@ -173,13 +173,13 @@ def test_other_revisions_are_told_which_one_has_batches(fleet, revision, batch):
     assert PLANTED not in answer.text
 
 
-def test_an_unknown_version_is_told_before_anything_else(fleet):
+def test_an_unknown_version_is_refused_before_anything_else(fleet):
     answer = post(fleet.url, [PING], MCP_Protocol_Version="2099-01-01")
     assert answer.status_code == 400
     assert "2025-11-25" in answer.json()["error"]["message"]
 
 
-def test_a_message_that_is_too_long_once_written_out_is_told_to_come_alone(fleet):
+def test_a_message_that_is_too_long_once_written_out_must_come_alone(fleet):
     long = b'{"jsonrpc":"2.0","id":2,"method":"ping","params":{"x":[%b]}}' % b",".join(
         [b"9e15"] * 200_000
     )

@@ -58,7 +58,7 @@ def without(name):
         ({"jsonrpc": "2.0", "id": 1}, "no JSON-RPC 2.0 request"),
     ],
 )
-def test_what_is_no_request_is_told_by_the_field(message, field):
+def test_what_is_no_request_is_refused_by_naming_the_field(message, field):
     refusal = problem(message)
     assert refusal.code == INVALID_REQUEST
     assert field in refusal.text
@@ -84,7 +84,9 @@ def test_what_is_no_request_is_told_by_the_field(message, field):
         *((call(_meta=x), "`params._meta`") for x in ([], [PLANTED], PLANTED, "", 0, False)),
     ],
 )
-def test_params_of_the_wrong_form_are_told_by_the_field_in_every_revision(message, field, version):
+def test_params_of_the_wrong_form_are_refused_by_naming_the_field_in_every_revision(
+    message, field, version
+):
     refusal = problem(message, version)
     assert refusal.code == INVALID_PARAMS
     assert field in refusal.text
@@ -113,7 +115,7 @@ def test_nothing_is_wrong_with_what_any_client_may_send(message, version):
 
 @pytest.mark.parametrize("version", ["1999-01-01", "2099-01-01", "v999.0.0", "", "x", PLANTED])
 @pytest.mark.parametrize("message", [CALL, {"jsonrpc": "2.0", "method": "notifications/x"}])
-def test_an_unknown_version_header_is_told_with_those_served(message, version):
+def test_an_unknown_version_header_is_refused_with_those_served(message, version):
     refusal = problem(message, version)
     assert refusal.code == UNSUPPORTED_PROTOCOL_VERSION
     assert "MCP-Protocol-Version" in refusal.text
@@ -132,7 +134,7 @@ def test_a_version_is_repeated_for_programs_only_if_it_looks_like_one(version, r
 
 
 @pytest.mark.parametrize("named", ["2099-01-01", "1999-01-01", "", PLANTED])
-def test_an_unknown_version_in_a_request_is_told_with_those_served(named):
+def test_an_unknown_version_in_a_request_is_refused_with_those_served(named):
     message = call(_meta={PROTOCOL_VERSION_META_KEY: named})
     for version, code in ((None, UNSUPPORTED_PROTOCOL_VERSION), (MODERN, HEADER_MISMATCH)):
         refusal = problem(message, version)
@@ -144,7 +146,7 @@ def test_an_unknown_version_in_a_request_is_told_with_those_served(named):
 
 
 @pytest.mark.parametrize("named", [None, 5, [PLANTED], {}])
-def test_a_version_in_a_request_that_is_no_string_is_told_by_the_field(named):
+def test_a_version_in_a_request_that_is_no_string_is_refused_by_naming_the_field(named):
     refusal = problem(call(_meta={PROTOCOL_VERSION_META_KEY: named}), MODERN)
     assert refusal.code == INVALID_PARAMS
     assert PROTOCOL_VERSION_META_KEY in refusal.text

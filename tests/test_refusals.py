@@ -144,7 +144,7 @@ def test_what_the_server_does_not_have_is_the_callers_mistake(
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_the_uri_of_an_unknown_resource_is_told_to_programs_and_not_in_words(fleet, revision):
+def test_the_uri_of_an_unknown_resource_is_in_data_and_not_in_the_message(fleet, revision):
     uri = "file:///no/such/file"
     error = refused(fleet, revision, "resources/read", {"uri": uri})
     assert (error["code"], error["data"]) == (INVALID_PARAMS, {"uri": uri})
@@ -175,7 +175,7 @@ def test_an_unknown_tool_is_a_result_that_a_model_can_read(fleet, revision, argu
         ("", {}),
     ],
 )
-def test_a_method_that_is_not_served_is_told_in_words(fleet, revision, method, params):
+def test_a_method_that_is_not_served_is_refused_in_words(fleet, revision, method, params):
     if method == "completion/complete":
         params = {**params, "argument": {"name": "x", "value": PLANTED}}
     error = refused(fleet, revision, method, params)
@@ -184,7 +184,28 @@ def test_a_method_that_is_not_served_is_told_in_words(fleet, revision, method, p
     assert revision in error["message"]
 
 
-def test_a_method_of_another_era_is_told_in_words(fleet):
+@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("initialize", HELLO),
+        ("initialize", {}),
+        ("server/discover", {}),
+        ("tools/call", {"name": PLANTED}),
+        ("prompts/get", {"name": PLANTED}),
+        ("resources/read", {"uri": PLANTED}),
+        ("notifications/cancelled", {"requestId": [PLANTED]}),
+        ("notifications/progress", {}),
+        (PLANTED, {}),
+    ],
+)
+def test_a_notification_of_any_method_is_accepted_and_dropped(fleet, revision, method, params):
+    body = {"jsonrpc": "2.0", "method": method, "params": params}
+    answer = post(fleet.url, body, MCP_Protocol_Version=revision)
+    assert (answer.status_code, answer.content) == (202, b"")
+
+
+def test_a_method_of_another_era_is_refused_in_words(fleet):
     for revision, method, params in (
         (MODERN, "initialize", HELLO),
         (MODERN, "ping", {}),
@@ -232,14 +253,14 @@ def test_an_unknown_version_is_answered_with_the_latest_that_has_a_handshake(fle
         ({"_meta": PLANTED}, "`params._meta` must be an object"),
     ],
 )
-def test_an_initialize_that_lacks_something_is_told_what(fleet, revision, params, words):
+def test_an_initialize_that_lacks_something_is_refused_by_naming_it(fleet, revision, params, words):
     params = {key: x for key, x in {**HELLO, **params}.items() if x is not NOTHING}
     error = refused(fleet, revision, "initialize", params)
     assert error["code"] == INVALID_PARAMS
     assert words in error["message"]
 
 
-def test_an_initialize_without_params_is_told_what_it_lacks(fleet):
+def test_an_initialize_without_params_is_refused_by_naming_what_it_lacks(fleet):
     for params in ({}, None):
         message = refused(fleet, "2025-06-18", "initialize", params)["message"]
         for field in ("protocolVersion", "clientInfo", "capabilities") if params == {} else ():
@@ -271,7 +292,7 @@ def test_an_initialize_without_params_is_told_what_it_lacks(fleet):
         ),
     ],
 )
-def test_params_of_the_wrong_form_are_told_by_the_field(fleet, revision, method, params, field):
+def test_params_of_the_wrong_form_are_named(fleet, revision, method, params, field):
     error = refused(fleet, revision, method, params)
     assert error["code"] == INVALID_PARAMS
     assert field in error["message"]
@@ -280,7 +301,7 @@ def test_params_of_the_wrong_form_are_told_by_the_field(fleet, revision, method,
 @pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize("method", ["tools/call", "tools/list", "no/such"])
 @pytest.mark.parametrize("params", [[], [PLANTED], PLANTED, "", 0, False])
-def test_params_that_are_no_object_are_told(fleet, revision, method, params):
+def test_params_that_are_no_object_are_named(fleet, revision, method, params):
     error = refused(fleet, revision, method, params)
     assert error["code"] == INVALID_REQUEST
     assert "`params`" in error["message"]
@@ -314,7 +335,7 @@ def test_arguments_left_out_null_or_empty_are_none(fleet, revision, arguments):
         ({"progressToken": [PLANTED]}, "params._meta.progressToken"),
     ],
 )
-def test_what_a_modern_request_must_say_of_itself_is_told_by_the_field(fleet, meta, field):
+def test_what_a_modern_request_must_say_of_itself_is_named(fleet, meta, field):
     if meta:
         whole = META if meta is NOTHING else {**META, **meta}
         meta = {key: x for key, x in whole.items() if x is not NOTHING}
@@ -396,7 +417,7 @@ def test_an_unknown_version_in_a_modern_request_is_refused_with_the_versions_ser
         ({"Mcp_Name": PLANTED}, "mcp-name"),
     ],
 )
-def test_a_header_that_disagrees_with_the_body_is_told_by_its_name(fleet, headers, word):
+def test_a_header_that_disagrees_with_the_body_is_named(fleet, headers, word):
     error = refused(fleet, MODERN, "tools/call", {"name": "check_auth"}, **headers)
     assert error["code"] == HEADER_MISMATCH
     assert word in error["message"]

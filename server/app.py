@@ -107,8 +107,7 @@ def build_app(settings: Settings) -> ASGIApp:
     )
     # A span for each message costs a tenth of a cached call, and nothing here exports any.
     server.middleware[:] = [one for one in server.middleware if type(one).__module__ != TRACING]
-    named = {tool.name for tool in tools}
-    server.middleware.extend([in_our_words, only_what_is_there(server, named)])
+    server.middleware.extend([in_our_words, only_what_is_there(server)])
     http = _over_http(server)
 
     @asynccontextmanager

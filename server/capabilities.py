@@ -8,7 +8,6 @@ and takes an unknown prompt for a fault of the server.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Any
 
 from mcp import MCPError
@@ -23,14 +22,13 @@ PLAIN_URI = re.compile(r"[a-z][a-z0-9+.-]*://[^@\s]*", re.IGNORECASE)
 """A URI with an authority, and no user in it."""
 
 
-def only_what_is_there(server: MCPServer[Any], tools: Collection[str]) -> ServerMiddleware[Any]:
+def only_what_is_there(server: MCPServer[Any]) -> ServerMiddleware[Any]:
     """Return middleware for a server.
 
     The lists themselves are answered all the same, empty: clients ask for them anyway.
 
     Args:
         server: What it is for.
-        tools: Names of its tools.
     """
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -46,10 +44,6 @@ def only_what_is_there(server: MCPServer[Any], tools: Collection[str]) -> Server
                 text = _unknown("resource with that URI", "resources/list")
                 raise MCPError(INVALID_PARAMS, text, _uri(params.get("uri"))) from None
             raise
-        if ctx.method == "tools/call" and params.get("name") not in tools:
-            # Still a result, as the SDK has it: a model reads it and calls another tool.
-            text = _unknown("tool of that name", "tools/list")
-            return {**_members(result), "content": [{"type": "text", "text": text}]}
         if ctx.method in ADVERTISING:
             members, absent = _members(result), await _absent(server)
             there = {k: x for k, x in members["capabilities"].items() if k not in absent}

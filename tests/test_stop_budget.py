@@ -131,6 +131,7 @@ def test_what_a_batch_had_done_before_the_stop_is_answered_and_the_rest_told_so(
     assert first == {"jsonrpc": "2.0", "id": "first", "result": {}}
     for message, identifier in ((second, "second"), (third, "third")):
         assert message["id"] == identifier
+        assert message["error"]["data"][KEY]["code"] == "cut_off"
         assert "stopping" in message["error"]["message"]
     assert "3 of 4 messages were cut off by the stop" in log
     assert "ASGI" not in log

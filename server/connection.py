@@ -2,6 +2,9 @@
 
 A request costs a few comparisons more than without them, and no timer: the worker goes over all
 its connections now and then and asks each whether its caller owes something for too long.
+
+uvicorn's protocol and request cycle are private. What is used of them is bounded to the tested
+minor versions in requirements.txt, and tests/test_connection.py fails when they change.
 """
 
 from __future__ import annotations
@@ -12,29 +15,38 @@ from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from .lingering import LingeringTransport
+
 if TYPE_CHECKING:
-    from uvicorn._types import HTTPScope  # private, so not needed where it runs
+    from uvicorn._types import (  # private, so not needed where it runs
+        ASGI3Application,
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        ASGISendEvent,
+        HTTPScope,
+        Scope,
+    )
 
 MAX_HEAD_BYTES = 64 * 1024
 """Longest request line with headers. Clients send one or two KiB, browsers with cookies ten."""
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
-"""Longest request as it comes over the wire. A body may have 1 MiB (endpoint.py) and is little
-longer in chunks; headers that follow a body in chunks end here."""
+"""Longest request as it comes over the wire. A body may have 1 MiB (body.py) and is little longer
+in chunks; headers that follow a body in chunks end here."""
 
 PATIENCE = 30.0
 """Seconds a caller may take for the headers of a request (from the connection's start, if they are
 the first), for its body, and for taking its answer. 1 MiB in that time is a slow mobile line."""
 
-LINGER = 2.0
-"""Seconds a refused connection stays open, so that its caller reads why: closed under what it still
-sends, it would be reset."""
-
 MAX_CONNECTIONS = 2000
 """Connections of one worker. An assistant holds one or two; an idle one costs some 10 KiB."""
+
+LINGERING_BEYOND = 32
+"""Connections beyond the limit that stay until their caller has read that there are too many. They
+take descriptors that are kept for other things, so any more are closed at once."""
 
 
 class Connections(ServerState):
@@ -62,49 +74,124 @@ class Connections(ServerState):
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is closed when its caller sends too much, or too little for too long."""
+    """A connection that is closed when its caller sends too much, or too little for too long.
+
+    An answer that is given before its request was read to the end is the last on its connection:
+    it says so, and the caller can read it whatever they still send (lingering.py).
+    """
+
+    transport: LingeringTransport
 
     _size = 0
     """Bytes of the request under way."""
 
-    _refused = False
-    """Whether all is said; what still comes is dropped."""
+    _unread = False
+    """Whether a request has begun and not come to its end."""
+
+    _ended = False
+    """Whether a request came to its end in the bytes that are being read."""
+
+    _answered = False
+    """Whether the request that is unread has its answer."""
+
+    _running: RequestResponseCycle | None = None
+    """The request that is being answered; `cycle` is the last one that came."""
 
     _awaited: object = None
     _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless there are too many."""
-        super().connection_made(transport)
+        lingering = LingeringTransport(transport, self.loop, self._leaves_unread)
+        super().connection_made(lingering)
         if isinstance(self.server_state, Connections):
             most = self.server_state.most
             if len(self.connections) > most:
-                self._count(f"beyond the {most} that one worker takes")
-                transport.write(
-                    self._answer(503, "Too many connections. Try again in a few seconds.")
+                self._unread = len(self.connections) <= most + LINGERING_BEYOND
+                self._refuse(
+                    503,
+                    "Too many connections. Try again in a few seconds.",
+                    f"beyond the {most} that one worker takes",
                 )
-                transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release everything, however the connection ended.
+
+        uvicorn cancels the keep-alive timer only when there was no error, and the timer holds the
+        connection, its last request and all their headers.
+        """
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        self.transport.released()
+        # A running request holds its cycle itself. Here they would be held in a circle until the
+        # garbage collector looks for it, which it seldom does (worker.py).
+        self.pipeline.clear()
+        self.cycle = self.scope = self.headers = self._running = None  # type: ignore[assignment]
+
+    def on_message_begin(self) -> None:
+        """Note that a request has begun."""
+        super().on_message_begin()
+        self._unread = True
+
+    def on_message_complete(self) -> None:
+        """Note that a request came to its end."""
+        super().on_message_complete()
+        self._unread = False
+        self._ended = True
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, and look at its size."""
-        if self._refused:
+        if self.transport.is_closing():
+            self.transport.drop(len(data))
             return
         super().data_received(data)
         self._size += len(data)
         if self._size > MAX_HEAD_BYTES:
             self._weigh()
-        cycle = self.cycle
-        if cycle and not cycle.more_body and "method" in self.scope:
+        if self._ended:
+            # What came in one piece with the end of a request is not counted for the next.
+            self._ended = False
             self._size = 0
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; whatever else comes is not read."""
+        self._unread = self._answered = True
+        super().send_400_response(msg)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+
+        async def serve(
+            scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+        ) -> None:
+            async def answer(event: ASGISendEvent) -> None:
+                if event["type"] == "http.response.start" and cycle.more_body:
+                    # The caller may wait for "100 Continue" and never send the body, or send for
+                    # minutes what nobody reads: no further request can be told from the rest.
+                    cycle.keep_alive = False
+                    self._answered = True
+                await send(event)
+
+            await app(scope, receive, answer)
+
+        super()._start_asgi_task(cycle, serve)
+
+    def _leaves_unread(self) -> bool:
+        """Whether closing the socket now would take an answer from its caller."""
+        return (self._answered and self._unread) or bool(self.pipeline)
+
     def _weigh(self) -> None:
-        if self._in_head() or _length(self.url, self.headers) > MAX_HEAD_BYTES:
+        in_head = self._in_head() and not self._ended
+        if in_head or _length(self.url, self.headers) > MAX_HEAD_BYTES:
             self._refuse(
                 431,
                 f"Request line and headers have more than {MAX_HEAD_BYTES} bytes.",
                 "with too long headers",
             )
-        elif self._size > MAX_MESSAGE_BYTES:
+        elif self._size > MAX_MESSAGE_BYTES and not self._ended:
             self._refuse(413, "The request is too long.", "with too long a request")
 
     def expire(self, now: float) -> None:
@@ -135,8 +222,8 @@ class Connection(HttpToolsProtocol):
     def _what_is_awaited(self) -> object:
         """Return what the caller owes, as an object that stays the same while it does."""
         cycle = self.cycle
-        if self._refused:
-            return None
+        if self.transport.lingers:
+            return None  # which has its own end
         if self.transport.is_closing() or self.flow.write_paused:
             return self.flow
         if self.timeout_keep_alive_task is not None or self.flow.read_paused:
@@ -149,25 +236,21 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, status: int, why: str, counted: str) -> None:
         """Answer in place of the app if no other answer is due before, and close."""
-        if self._refused or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        self._refused = True
         self._count(counted)
         self._unset_keepalive_if_required()
-        self.flow.resume_reading()
+        self._answered = True
         cycle = self.cycle
         due = bool(cycle) and not cycle.response_complete
         begun = due and (bool(self.pipeline) or cycle.response_started)
-        if begun or due == self._in_head():
-            # Another answer comes first, or has been given: this one would be taken for it.
-            self.transport.close()
-            return
+        # Another answer may come first, or have begun: this one would be taken for it.
+        if not begun and due != self._in_head():
+            self.transport.write(self._answer(status, why))
         if due:
             cycle.disconnected = True
             cycle.message_event.set()
-        self.transport.write(self._answer(status, why))
-        self.transport.write_eof()
-        self.loop.call_later(LINGER, self.transport.abort)
+        self.transport.close()
 
     def _answer(self, status: int, why: str) -> bytes:
         body = json.dumps({"error": why}).encode()

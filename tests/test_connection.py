@@ -2,70 +2,24 @@
 
 import contextlib
 import resource
-import socket
-import threading
 import time
 
 import pytest
 
 from server import connection, worker
 from server.connection import MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_MESSAGE_BYTES
-from server.worker import bind, make_worker
+from server.worker import make_worker
 
-from .fleet import wait_until
+from .http_worker import all_of, app, connected, one_answer, running_worker
+from .waiting import wait_until
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
 
-async def app(scope, receive, send):
-    """Answers with the length of the body, and GET at once."""
-    if scope["type"] == "lifespan":
-        for word in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{word}.complete"})
-        return
-    length, more = 0, scope["method"] == "POST"
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        length += len(message["body"])
-        more = message["more_body"]
-    body = str(length).encode()
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 @pytest.fixture
 def running(monkeypatch):
-    """A worker in a thread, which looks at its connections at each tick."""
-    monkeypatch.setattr(worker, "LOOK_TICKS", 1)
-    monkeypatch.setattr(worker, "DRAIN", 0.0)
-    monkeypatch.setattr(worker.gc, "freeze", lambda: None)
-    with bind("127.0.0.1", 0) as listener:
-        one = make_worker(app, None)
-        thread = threading.Thread(target=one.run, kwargs={"sockets": [listener]})
-        thread.start()
-        wait_until("it serves", lambda: one.started)
-        one.address = listener.getsockname()
-        try:
-            yield one
-        finally:
-            one.should_exit = True
-            thread.join(30)
-
-
-def connected(running):
-    return socket.create_connection(running.address, timeout=20)
-
-
-def all_of(sock):
-    received = b""
-    with contextlib.suppress(ConnectionResetError):
-        while data := sock.recv(65536):
-            received += data
-    return received
+    with running_worker(monkeypatch) as one:
+        yield one
 
 
 def sends(sock, *parts):
@@ -74,18 +28,6 @@ def sends(sock, *parts):
         for part in parts:
             sock.sendall(part)
     return all_of(sock)
-
-
-def one_answer(sock, request):
-    sock.sendall(request)
-    answer = b""
-    while not answer.partition(b"\r\n\r\n")[2]:
-        answer += sock.recv(65536)
-    return answer
-
-
-def refusals(running):
-    return dict(running.server_state.refused)
 
 
 @pytest.mark.parametrize(

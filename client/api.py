@@ -234,7 +234,7 @@ class _Witness:
         response.stream = _Bounded(response.stream, partial(self._refuse, request))
         if request.method != "POST":
             return  # streams of older protocols are optional, their refusal means nothing
-        if response.headers.get("content-encoding", "identity") != "identity":
+        if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
             self._refuse(request, "compressed, though it was asked not to", "compressed")
         kind = response.headers.get("content-type", "")
         method = str(json.loads(request.content).get("method", "response"))

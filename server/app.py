@@ -18,11 +18,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from .access import Access
+from .body import MAX_BODY_BYTES
 from .capabilities import only_what_is_there
 from .control.control import Control
 from .control.journal import Journal
 from .control.plan_token import Plans
-from .endpoint import MAX_BODY_BYTES, Endpoint
+from .endpoint import Endpoint
 from .failed_logins import FailedLogins
 from .fingerprint import account_key
 from .guard import Guard, Names
@@ -129,6 +130,8 @@ def build_app(settings: Settings) -> ASGIApp:
         lifespan=lifespan,
         exception_handlers={404: _not_found, 405: _not_allowed},
     )
+    # It would redirect /healthz/ to whatever Host was sent.
+    app.router.redirect_slashes = False
     served: Any = _Dispatch(endpoint, app)
     if settings.trusted_proxies:
         served = ProxyHeadersMiddleware(served, trusted_hosts=list(settings.trusted_proxies))
@@ -174,9 +177,17 @@ class _AnyAllowed(CORSMiddleware):
 def _cross_origin(app: ASGIApp, names: Names) -> ASGIApp:
     middleware = _AnyAllowed(
         app,
-        allow_methods=["POST"],
+        # GET and DELETE are answered 405, which a page cannot read unless its preflight succeeds.
+        allow_methods=["POST", "GET", "DELETE"],
         allow_headers=["*"],
-        expose_headers=["Mcp-Session-Id", "Mcp-Protocol-Version"],
+        # A page from the internet may call a server in the local network, if the guard lets it.
+        allow_private_network=True,
+        expose_headers=[
+            "Mcp-Session-Id",
+            "Mcp-Protocol-Version",
+            "WWW-Authenticate",
+            "Retry-After",
+        ],
     )
     middleware.names = names
 

@@ -164,9 +164,7 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
 
-        async def serve(
-            scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-        ) -> None:
+        async def serve(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             async def answer(event: ASGISendEvent) -> None:
                 if event["type"] == "http.response.start" and cycle.more_body:
                     # The caller may wait for "100 Continue" and never send the body, or send for

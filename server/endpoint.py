@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 from mcp_types import INTERNAL_ERROR, PARSE_ERROR
@@ -13,22 +12,33 @@ from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .batch import ACCEPTED, Part, Put, answer_all, batch_problem, message_problem
+from .body import MAX_BODY_BYTES, BodyTooLong, read_body, replayed
 from .codes import Code
 from .envelope import Refusal, problem
 from .events import HEADERS as EVENTS
 from .events import as_event, event
 from .guard import answer
+from .media_types import accepted, is_framed_only, is_json, is_plain
 from .tool_failure import ToolFailure
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 1024 * 1024
-"""Longest request body: a tool call has a few hundred bytes, a batch of nothing is served."""
+JUDGED = frozenset({b"accept", b"content-type"})
 
 POST_ONLY = (
     "This is an MCP endpoint (Model Context Protocol, Streamable HTTP). It takes JSON-RPC "
     "messages by POST and keeps no sessions, so there is nothing to GET or DELETE. Give this "
     "address to an MCP client."
+)
+
+NO_ACCEPTED = (
+    "The Accept header must allow application/json or text/event-stream. Send: "
+    "Accept: application/json, text/event-stream"
+)
+
+COMPRESSED = (
+    "The Content-Encoding header says that the body is compressed. This server does not "
+    "decompress: send the body as it is, without that header."
 )
 
 STOPPED = ToolFailure(
@@ -57,39 +67,25 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["method"] != "POST":
-            await answer(send, 405, POST_ONLY, [(b"allow", b"POST")])
+        refused = head_problem(scope)
+        if refused is not None:
+            await answer(send, *refused)
             return
-        takes_json, takes_events = accepted(scope)
-        if not (takes_json or takes_events):
-            await answer(
-                send,
-                406,
-                "The Accept header must allow application/json or text/event-stream. Send: "
-                "Accept: application/json, text/event-stream",
-            )
-            return
-        if not _is_json(scope):
-            await answer(send, 415, "The Content-Type must be application/json.")
-            return
-        body = await _read(scope, receive)
-        if body is None:
-            await answer(
-                send,
-                413,
-                f"The request body is longer than {MAX_BODY_BYTES} bytes.",
-                [(b"connection", b"close")],
-            )
+        try:
+            body = await read_body(scope, receive)
+        except BodyTooLong:
+            await answer(send, 413, f"The request body is longer than {MAX_BODY_BYTES} bytes.")
             return
         try:
             message = from_json(body)
         except ValueError:
             await _send(send, NO_JSON.answer(None), 400)
             return
+        takes_json, _ = accepted(scope["headers"])
         if isinstance(message, list):
             await self._answer_batch(message, scope, receive, send, as_events=not takes_json)
         else:
-            replay = _replay(body, receive)
+            replay = replayed(body, receive)
             await self._answer_single(message, scope, replay, send, as_events=not takes_json)
 
     async def _answer_single(
@@ -126,7 +122,7 @@ class Endpoint:
             refusal = message_problem(message, version)
             if refusal is None:
                 part = Part(message, put)
-                await self._server(_tidied(scope), _replay(to_json(message), receive), part)
+                await self._server(_tidied(scope), replayed(to_json(message), receive), part)
             else:
                 put(refusal.answer(message))
 
@@ -154,76 +150,29 @@ class _Noting:
         await self._send(event)
 
 
-def accepted(scope: Scope) -> tuple[bool, bool]:
-    """Say whether a request takes JSON and whether it takes server-sent events (RFC 9110 12.5.1).
-
-    No Accept header means anything goes.
-    """
-    values = [value for name, value in scope["headers"] if name == b"accept"]
-    return _accepted(b",".join(values).decode("latin-1")) if values else (True, True)
-
-
-@lru_cache(maxsize=64)  # clients send one of a few
-def _accepted(header: str) -> tuple[bool, bool]:
-    types = set()
-    for part in header.lower().split(","):
-        media, *parameters = (piece.strip() for piece in part.split(";"))
-        if not any(_is_zero_weight(parameter) for parameter in parameters):
-            types.add(media)
-    anything = "*/*" in types
-    return (
-        anything or bool(types & {"application/json", "application/*"}),
-        anything or bool(types & {"text/event-stream", "text/*"}),
-    )
-
-
-def _is_zero_weight(parameter: str) -> bool:
-    name, _, value = parameter.partition("=")
-    return name.strip() == "q" and bool(value.strip()) and not value.strip().strip("0.")
-
-
-def _is_json(scope: Scope) -> bool:
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            media: bytes = value.split(b";", 1)[0].strip().lower()
-            return media == b"application/json"
-    return False
-
-
-async def _read(scope: Scope, receive: Receive) -> bytes | None:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > MAX_BODY_BYTES:
-            return None
-    chunks: list[bytes] = []
-    length = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return b""  # the client went away; nobody reads the answer
-        chunk = message.get("body", b"")
-        length += len(chunk)
-        if length > MAX_BODY_BYTES:
-            return None
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return replay
+def head_problem(scope: Scope) -> tuple[int, str, list[tuple[bytes, bytes]]] | None:
+    """Say why a request is refused before its body is read: status, text, further headers."""
+    headers = scope["headers"]
+    if scope["method"] != "POST":
+        return 405, POST_ONLY, [(b"allow", b"POST")]
+    if not any(accepted(headers)):
+        return 406, NO_ACCEPTED, []
+    if not is_json(headers):
+        return 415, "The Content-Type must be application/json.", []
+    if not is_plain(headers):
+        return 415, COMPRESSED, [(b"accept-encoding", b"identity")]
+    if not is_framed_only(headers):
+        return 501, "The Transfer-Encoding header may say chunked and nothing else.", []
+    return None
 
 
 def _tidied(scope: Scope) -> Scope:
     # White space around a value is not part of it (RFC 9110 5.5), but httptools leaves it behind
     # the value, and the SDK compares Mcp-Name with the body to the letter.
-    headers = [(k, v.strip(b" \t")) for k, v in scope["headers"] if k != b"accept"]
-    # The SDK looks for types that it may or may not send; here it has been decided what is sent.
+    headers = [(k, v.strip(b" \t")) for k, v in scope["headers"] if k not in JUDGED]
+    # What these say has been judged here, in any spelling; the SDK knows one.
     headers.append((b"accept", b"application/json, text/event-stream"))
+    headers.append((b"content-type", b"application/json"))
     return {**scope, "headers": headers}
 
 

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .origins import canonical_origin
+
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 64
@@ -40,13 +42,13 @@ class Names:
 
     Args:
         hosts: Further host names beside localhost and IP literals; a port in them is ignored.
-        origins: Further origins, each as `scheme://host[:port]`.
+        origins: Further origins, each as `scheme://host[:port]`, in any spelling.
     """
 
     def __init__(self, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
         self._hosts = {name for host in hosts if (name := host_name(host))} | {"localhost"}
         self._passed: set[str] = set()
-        self._origins = {origin.rstrip("/").lower() for origin in origins}
+        self._origins = {canonical_origin(origin.removesuffix("/")) for origin in origins} - {None}
 
     def allows_host(self, host: str) -> bool:
         """Whether a Host header may be served."""
@@ -71,7 +73,7 @@ class Names:
 
     def allows_origin(self, origin: str) -> bool:
         """Whether an Origin header may be served. `null` (a sandboxed page, a file) may not."""
-        if origin.lower() in self._origins:
+        if canonical_origin(origin) in self._origins:
             return True
         scheme, separator, host = origin.partition("://")
         return bool(separator) and scheme.lower() in {"http", "https"} and self.allows_host(host)
@@ -121,7 +123,7 @@ def _headers(scope: Scope) -> tuple[str | None, str | None]:
             # Two of them are a smuggling attempt; neither is believed.
             host = value.decode("latin-1") if host is None else ""
         elif name == b"origin":
-            origin = value.decode("latin-1")
+            origin = value.decode("latin-1") if origin is None else ""
     return host, origin
 
 

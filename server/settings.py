@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
+from .origins import canonical_origin
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `var/` lies in it."""
@@ -22,9 +23,6 @@ SOCKET_PATH_MAX_BYTES = 103
 
 LONGEST = 30 * 86400.0
 """Longest time of a setting, in seconds: the cache protocol carries none above it."""
-
-SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
-"""RFC 3986 3.1: programs that show web pages have schemes of their own, beside http and https."""
 
 OTHERS = frozenset({"OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD"})
 """Variables of clients, which may be set in the same environment."""
@@ -63,12 +61,14 @@ def _hosts(raw: str) -> tuple[str, ...]:
 
 
 def _origins(raw: str) -> tuple[str, ...]:
-    origins = _names(raw)
-    for origin in origins:
-        scheme, _, host = origin.partition("://")
-        if not (SCHEME.fullmatch(scheme) and _is_host(host.removesuffix("/"))):
-            raise ValueError("must be web pages' origins such as https://app.example.org")
-    return origins
+    origins = tuple(canonical_origin(part.removesuffix("/")) for part in _names(raw))
+    if not all(origins):
+        raise ValueError(
+            "must be origins of web pages such as https://app.example.org or "
+            "https://app.example.org:8443: each with scheme and host, without a path, and no * or "
+            "null"
+        )
+    return cast("tuple[str, ...]", origins)
 
 
 def _proxies(raw: str) -> tuple[str, ...]:

@@ -100,6 +100,12 @@ def old_server() -> Iterator[Process]:
 
 
 @pytest.fixture(scope="session")
+def shouting_server() -> Iterator[Process]:
+    with running("shouting") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def odd_server() -> Iterator[Process]:
     with running("odd") as server:
         yield server
@@ -318,6 +324,23 @@ class Old:
             await self.app(scope, receive, send)
 
 
+class Shouting:
+    """Write the names of types and codings in capitals, which is as good as any other spelling."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def shouted(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                given = message["headers"]
+                headers = [(k, v.upper() if k == b"content-type" else v) for k, v in given]
+                message = {**message, "headers": [*headers, (b"content-encoding", b"Identity")]}
+            await send(message)
+
+        await self.app(scope, receive, shouted if scope["type"] == "http" else send)
+
+
 class Probed:
     """Answer beside the endpoint, and GET at it, as the project's server does."""
 
@@ -383,6 +406,8 @@ async def odd_app(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.Event().wait()
     elif path == "/trickle":
         await trickle(receive, send, b"text/html")
+    elif path == "/stream":
+        await trickle(receive, send, b"Text/Event-Stream;charset=UTF-8")
     elif path == "/zipped":
         headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -410,6 +435,8 @@ def main(kind: str, fd: int) -> None:
         app = mcp_app(echoes=kind not in {"well", "degraded"})
     if kind == "old":
         app = Old(app)
+    elif kind == "shouting":
+        app = Shouting(app)
     elif kind in {"well", "degraded", "echoing"}:
         app = Probed(app, kind)
     config = uvicorn.Config(

@@ -43,6 +43,13 @@ def test_both_eras_of_the_protocol_list_and_call(mcp_server, mode, protocol):
     assert "hunter2" not in "".join(told)
 
 
+@pytest.mark.parametrize("mode", ["auto", "2026-07-28", "legacy"])
+def test_a_server_may_spell_media_types_in_any_case(shouting_server, mode):
+    calling = endpoint(shouting_server.url, mode=mode)
+    assert calling.catalogue().tool("check_auth")
+    assert calling.call("add", {"a": 1, "b": 2}).structured == {"result": 3}
+
+
 def test_an_old_server_is_greeted_in_the_old_way(old_server):
     catalogue = endpoint(old_server.url).catalogue()
     assert catalogue.server.protocol == "2025-11-25"

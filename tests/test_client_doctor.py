@@ -108,6 +108,14 @@ def test_a_login_that_is_given_is_tried_without_a_keyring(doctor, well_server, m
     assert (code, report["first_wrong"]) == (ExitCode.TOOL, "login")
 
 
+def test_a_stream_without_end_is_known_by_its_type_in_any_case(odd_server):
+    url = odd_server.url.replace("/mcp", "/stream")
+    seen = visit(url)
+    with httpx2.Client(timeout=5, trust_env=False) as seen.client:
+        reply = http._got(seen, url)
+    assert (reply.status, reply.body) == (200, "")
+
+
 @pytest.mark.parametrize(("lives", "words"), [(True, "not at this path"), (False, "Another")])
 def test_a_wrong_path_at_a_server_that_lives_is_told_as_that(lives, words):
     seen = visit("http://localhost:8000/other")

@@ -44,7 +44,8 @@ def _got(visit: Visit, url: str) -> Reply:
     with visit.client.stream("GET", url) as response:
         body = b""
         # A stream of events may never end, and nothing in it is of interest.
-        streams = response.headers.get("content-type", "").startswith("text/event-stream")
+        kind = response.headers.get("content-type", "")
+        streams = kind.partition(";")[0].strip().lower() == "text/event-stream"
         for chunk in () if streams else response.iter_bytes(MOST_BYTES):
             body += chunk
             if len(body) >= MOST_BYTES:
@@ -52,7 +53,7 @@ def _got(visit: Visit, url: str) -> Reply:
     now = datetime.now(UTC)
     return Reply(
         status=response.status_code,
-        content_type=response.headers.get("content-type", ""),
+        content_type=kind,
         body=body[:MOST_BYTES].decode("utf-8", "replace"),
         date=_date(response.headers.get("date", "")),
         asked=before + (now - before) / 2,

@@ -6,7 +6,18 @@ from hypothesis import strategies as st
 
 from server.guard import Names
 
-NAMES = Names(["Oig.Example.org", "box.local:8443"], ["https://app.example.org"])
+NAMES = Names(
+    ["Oig.Example.org", "box.local:8443"],
+    [
+        "https://app.example.org",
+        "https://default.test:443",
+        "HTTP://Plain.test:80/",
+        "https://[2001:DB8:0::1]:443",
+        "https://other.test:8443",
+        "vscode-webview://1A2b",
+        "https://odd.test:80",
+    ],
+)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +71,15 @@ def test_other_hosts_do_not(host):
         "https://app.example.org",
         "HTTPS://APP.example.org",
         "http://127.0.0.1",
+        "https://app.example.org:443",
+        "https://default.test",
+        "https://default.test:0443",
+        "http://plain.test",
+        "http://plain.test:80",
+        "https://[2001:db8::1]",
+        "https://other.test:8443",
+        "vscode-webview://1a2b",
+        "https://odd.test:80",
     ],
 )
 def test_origins_of_allowed_hosts_and_configured_origins_pass(origin):
@@ -77,6 +97,16 @@ def test_origins_of_allowed_hosts_and_configured_origins_pass(origin):
         "file://localhost",
         "localhost",
         "https://localhost.evil.example",
+        "https://default.test:80",
+        "https://plain.test",
+        "http://plain.test:443",
+        "https://other.test",
+        "https://odd.test",
+        "https://app.example.org/",
+        "https://app.example.org/page",
+        "https://user@app.example.org",
+        "https://app.example.org:443:443",
+        "https://app.example.org, https://app.example.org",
     ],
 )
 def test_other_origins_do_not(origin):

@@ -160,6 +160,33 @@ def test_a_client_of_any_revision_that_takes_only_events_gets_events(fleet, revi
     assert json.loads(data[6:])["result"]["isError"] is False
 
 
+@pytest.mark.parametrize("revision", [*LEGACY, MODERN])
+@pytest.mark.parametrize(
+    ("content_type", "accept"),
+    [
+        ("APPLICATION/JSON", "APPLICATION/JSON, TEXT/EVENT-STREAM"),
+        ('Application/Json; Charset="UTF-8"', "Application/*;Q=0.9"),
+        ("application/JSON", "Text/*, */*;q=0.1"),
+    ],
+)
+def test_media_types_mean_the_same_in_any_case(fleet, revision, content_type, accept):
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": revision,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    answer = post(
+        fleet.url,
+        call_body(_meta=meta),
+        Content_Type=content_type,
+        Accept=accept,
+        MCP_Protocol_Version=revision,
+        Mcp_Method="tools/call",
+        Mcp_Name="check_auth",
+    )
+    assert answer.status_code == 200
+    assert answer.json()["result"]["isError"] is False
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "OPTIONS"])
 def test_other_methods_are_405_at_once(fleet, method):
     answer = httpx2.request(method, fleet.url, trust_env=False, timeout=5)

@@ -66,6 +66,15 @@ def test_lists_are_split_at_commas_and_spaces():
         ("OIG_ALLOWED_ORIGINS", "pages.test"),
         ("OIG_ALLOWED_ORIGINS", "https://app.example/page"),
         ("OIG_ALLOWED_ORIGINS", "https:///"),
+        ("OIG_ALLOWED_ORIGINS", "*"),
+        ("OIG_ALLOWED_ORIGINS", "null"),
+        ("OIG_ALLOWED_ORIGINS", "https://*.example"),
+        ("OIG_ALLOWED_ORIGINS", "https://app.example:99999"),
+        ("OIG_ALLOWED_ORIGINS", "https://app.example:0"),
+        ("OIG_ALLOWED_ORIGINS", "https://user@app.example"),
+        ("OIG_ALLOWED_ORIGINS", "https://[::1"),
+        ("OIG_ALLOWED_ORIGINS", "file://pages"),
+        ("OIG_ALLOWED_ORIGINS", "https://good.example https://bad.example//"),
         ("OIG_TRUSTED_PROXIES", "10.0.0.0/99"),
         ("OIG_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("OIG_TRUSTED_PROXIES", "127.0.0.1, proxy.example"),
@@ -98,6 +107,15 @@ def test_a_malformed_value_is_told_by_name_and_not_repeated(name, value):
 )
 def test_what_works_is_taken(name, value):
     Settings.from_env({name: value})
+
+
+def test_origins_are_kept_in_their_one_spelling():
+    given = "https://A.example:443/, http://b.example:80 https://[2001:DB8::0:1]:8443"
+    assert Settings.from_env({"OIG_ALLOWED_ORIGINS": given}).allowed_origins == (
+        "https://a.example",
+        "http://b.example",
+        "https://[2001:db8::1]:8443",
+    )
 
 
 def test_a_list_of_emails_in_a_file_may_have_any_path(tmp_path):

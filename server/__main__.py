@@ -19,8 +19,10 @@ from collections.abc import Sequence
 
 from . import log, process
 from .errors import ConfigurationError
+from .listening import bind, inherited_socket
 from .settings import Settings
-from .worker import bind, inherited_socket, make_worker
+from .supervision.peers import Peers
+from .worker import make_worker
 
 EXIT_CONFIGURATION = 64
 EXIT_ADDRESS = 69
@@ -67,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
         return EXIT_CONFIGURATION
     listener = inherited_socket() if arguments.port is None else None
+    # Nobody else holds a socket that is made here.
+    peers = Peers.from_env(os.environ) if listener is not None else None
     if listener is None:
         port = 8000 if arguments.port is None else arguments.port
         try:
@@ -79,7 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             logger.error("cannot listen at %s port %s: %s", arguments.host, port, reason)  # noqa: TRY400
             return EXIT_ADDRESS
         logger.info("listening at http://%s:%d/mcp", arguments.host, listener.getsockname()[1])
-    worker = make_worker(app, settings.run_dir / "ready" / name)
+    worker = make_worker(
+        app, settings.run_dir / "ready" / name, None if peers is None else peers.are_gone
+    )
     worker.run(sockets=[listener])
     return 0
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import os
 import resource
 import socket
-import stat
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from .closing_port import ClosingPort
 from .connection import MAX_CONNECTIONS, Connection, Connections
+from .listening import BACKLOG, is_listening
 
 logger = logging.getLogger(__name__)
-
-BACKLOG = 128
-"""Also how many connections one wake-up may accept: small, so that bursts spread over workers."""
 
 DRAIN = 1.0
 """Seconds between the last accept and the closing of idle connections. What was accepted is read
@@ -60,16 +58,26 @@ class Worker(uvicorn.Server):
     Args:
         config: uvicorn's.
         ready_file: Written with our process id once requests are served, removed at the stop.
+        others_are_gone: Says whether no other worker takes connections from the same sockets; see
+            `ClosingPort`. None for a worker whose sockets nobody else holds.
     """
 
-    def __init__(self, config: uvicorn.Config, ready_file: Path | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready_file: Path | None,
+        others_are_gone: Callable[[], bool] | None = None,
+    ) -> None:
         super().__init__(config)
+        self._others_are_gone = others_are_gone
         self.server_state: Connections = Connections(_room())
         self._ready_file = ready_file
         self._told = -TELL_SECONDS
+        self._shared: Sequence[socket.socket] = ()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then freeze the heap: what start-up made is never garbage."""
+        self._shared = sockets or []
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
@@ -92,12 +100,17 @@ class Worker(uvicorn.Server):
                     ", ".join(f"{count} {reason}" for reason, count in refused.items()),
                 )
                 refused.clear()
+            self._listen_again()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, answer what was accepted, close what is idle, wait for the rest."""
         if self._ready_file is not None:
             self._ready_file.unlink(missing_ok=True)
+        port: ClosingPort | None = None
+        if self._others_are_gone is not None:
+            port = ClosingPort(sockets or [], self._others_are_gone)
+            await port.begin()
         for server in self.servers:
             server.close()
         self.server_state.default_headers = [
@@ -106,11 +119,23 @@ class Worker(uvicorn.Server):
         ]
         await asyncio.sleep(DRAIN)
         await super().shutdown(sockets)
+        if port is not None:
+            port.end()
         logger.info("worker stopped, pid %d", os.getpid())
 
+    def _listen_again(self) -> None:
+        """Open a shared port again that a worker closed as the last one, as it believed."""
+        if self._others_are_gone is not None and not self.should_exit:
+            for shared in self._shared:
+                if not is_listening(shared):
+                    shared.listen(BACKLOG)
+                    logger.warning("opened the port again, which another worker had closed")
 
-def make_worker(app: ASGIApp, ready_file: Path | None) -> Worker:
-    """Make a worker for `app`; see `Worker` for `ready_file`."""
+
+def make_worker(
+    app: ASGIApp, ready_file: Path | None, others_are_gone: Callable[[], bool] | None = None
+) -> Worker:
+    """Make a worker for `app`; see `Worker` for the rest."""
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -126,7 +151,7 @@ def make_worker(app: ASGIApp, ready_file: Path | None) -> Worker:
         # app.py believes forwarded headers of OIG_TRUSTED_PROXIES only.
         proxy_headers=False,
     )
-    return Worker(config, ready_file)
+    return Worker(config, ready_file, others_are_gone)
 
 
 def _room() -> int:
@@ -135,54 +160,3 @@ def _room() -> int:
     if soft == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
     return max(1, min(MAX_CONNECTIONS, soft - OTHER_DESCRIPTORS))
-
-
-def inherited_socket() -> socket.socket | None:
-    """Return the listening socket that supervisord passes as descriptor 0, None if it is none.
-
-    The family is read off the descriptor. `uvicorn --fd 0` calls every socket AF_UNIX, and then
-    asyncio does not set TCP_NODELAY: 40 ms for each answer on a kept connection.
-    """
-    try:
-        given = os.fstat(0)
-    except OSError:  # closed by whoever started us
-        return None
-    if not stat.S_ISSOCK(given.st_mode):
-        return None
-    listener = socket.socket(fileno=os.dup(0))
-    if not is_listening(listener):
-        listener.close()
-        return None
-    return listener
-
-
-def is_listening(given: socket.socket) -> bool:
-    """Say whether connections can be accepted from a socket.
-
-    macOS has the option that tells, but does not let it be read. There a stream socket that is
-    connected to nobody is taken for a listening one.
-    """
-    try:
-        return bool(given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:
-        if given.type != socket.SOCK_STREAM:
-            return False
-    try:
-        given.getpeername()
-    except OSError as exc:
-        return exc.errno == errno.ENOTCONN
-    return False
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Bind a listening socket.
-
-    Args:
-        host: Address or name to listen at.
-        port: 0 takes any free one.
-
-    Raises:
-        OSError: The address is taken or not ours.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -7,7 +7,8 @@ import struct
 import threading
 
 from server import worker
-from server.worker import bind, make_worker
+from server.listening import bind
+from server.worker import make_worker
 
 from .waiting import wait_until
 
@@ -48,14 +49,18 @@ async def app(scope, receive, send):
 
 
 @contextlib.contextmanager
-def running_worker(monkeypatch):
-    """Run a worker in a thread; it looks at its connections at each tick."""
+def running_worker(monkeypatch, others_are_gone=None, port=0):
+    """Run a worker in a thread; it looks at its connections at each tick.
+
+    Its `listener` is a second hold of its socket.
+    """
     monkeypatch.setattr(worker, "LOOK_TICKS", 1)
     monkeypatch.setattr(worker, "DRAIN", 0.0)
     monkeypatch.setattr(worker.gc, "freeze", lambda: None)
-    with bind("127.0.0.1", 0) as listener:
-        one = make_worker(app, None)
+    with bind("127.0.0.1", port) as listener:
+        one = make_worker(app, None, others_are_gone)
         thread = threading.Thread(target=one.run, kwargs={"sockets": [listener]})
+        one.listener, one.thread = listener.dup(), thread
         thread.start()
         wait_until("it serves", lambda: one.started)
         one.address = listener.getsockname()
@@ -64,6 +69,7 @@ def running_worker(monkeypatch):
         finally:
             one.should_exit = True
             thread.join(30)
+            one.listener.close()
 
 
 def connected(running):

@@ -20,9 +20,11 @@ MAY_IMPORT = {
     "server.__main__": {
         "server.app",
         "server.errors",
+        "server.listening",
         "server.log",
         "server.process",
         "server.settings",
+        "server.supervision.peers",
         "server.worker",
     },
     "server.app": {
@@ -52,7 +54,15 @@ MAY_IMPORT = {
         "starlette",
         "uvicorn.middleware",
     },
-    "server.worker": {"server.connection", "uvicorn", "starlette.types"},
+    "server.worker": {
+        "server.closing_port",
+        "server.connection",
+        "server.listening",
+        "uvicorn",
+        "starlette.types",
+    },
+    "server.closing_port": set(),
+    "server.listening": set(),
     "server.connection": {"server.lingering", "uvicorn"},
     "server.lingering": set(),
     "server.settings": {"server.errors", "server.origins"},

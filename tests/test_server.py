@@ -14,11 +14,12 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from server.listening import is_listening
 from server.process import DESCRIPTORS
 from server.tool_failure import KEY
-from server.worker import is_listening
 
 from .fleet import ROOT, call_body, check_auth, post, running_fleet, wait_until
+from .system import free_port
 
 PLANTED = "Planted-Passw0rd-7f3a"
 MODERN = "2026-07-28"
@@ -404,7 +405,7 @@ def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy():
 def test_a_worker_takes_the_socket_it_is_given_as_what_it_is():
     """Called AF_UNIX, as uvicorn does it, it would have no TCP_NODELAY and answer in 40 ms."""
     program = (
-        "from server.worker import inherited_socket as i\ns = i(); print(s.family.name, s.proto)"
+        "from server.listening import inherited_socket as i\ns = i(); print(s.family.name, s.proto)"
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         answer = subprocess.run(
@@ -418,9 +419,28 @@ def test_a_worker_takes_the_socket_it_is_given_as_what_it_is():
     assert answer.stdout.split() == ["AF_INET", str(socket.IPPROTO_TCP)]
 
 
+def test_a_worker_takes_a_socket_that_was_shut_down_and_can_listen_again():
+    program = "from server.listening import inherited_socket as i; print(i().getsockname()[1])"
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        listener.shutdown(socket.SHUT_RDWR)
+        assert not is_listening(listener)
+        answer = subprocess.run(
+            [sys.executable, "-c", program],
+            stdin=listener,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=True,
+        )
+        assert answer.stdout.strip() == str(port)
+        listener.listen()
+        assert socket.create_connection(("127.0.0.1", port), timeout=5).close() is None
+
+
 @pytest.mark.parametrize("stdin", [subprocess.DEVNULL, subprocess.PIPE])
 def test_descriptor_0_that_is_no_listening_socket_is_left_alone(stdin):
-    program = "from server.worker import inherited_socket as i; print(i())"
+    program = "from server.listening import inherited_socket as i; print(i())"
     answer = subprocess.run(
         [sys.executable, "-c", program],
         stdin=stdin,
@@ -433,7 +453,7 @@ def test_descriptor_0_that_is_no_listening_socket_is_left_alone(stdin):
 
 
 def test_a_closed_descriptor_0_is_no_socket():
-    program = "from server.worker import inherited_socket as i; print(i())"
+    program = "from server.listening import inherited_socket as i; print(i())"
     answer = subprocess.run(
         ["sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, program],
         capture_output=True,
@@ -442,6 +462,23 @@ def test_a_closed_descriptor_0_is_no_socket():
         check=False,
     )
     assert (answer.stdout.strip(), answer.stderr) == ("None", "")
+
+
+def test_sockets_that_never_listened_and_have_no_port_are_left_alone():
+    program = "from server.listening import inherited_socket as i; print(i())"
+    one, other = socket.socketpair()
+    with one, other, socket.socket() as unbound, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        datagrams.bind(("127.0.0.1", 0))
+        for given in (one, unbound, datagrams):
+            answer = subprocess.run(
+                [sys.executable, "-c", program],
+                stdin=given,
+                capture_output=True,
+                text=True,
+                cwd=ROOT,
+                check=True,
+            )
+            assert answer.stdout.strip() == "None"
 
 
 class OfMacOS(socket.socket):

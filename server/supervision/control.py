@@ -14,12 +14,17 @@ from xml.parsers.expat import ExpatError
 TIMEOUT = 10.0
 """Seconds for one answer. No call here waits for a process, so supervisord answers at once."""
 
+SHUTDOWN_STATE = 6
 ALREADY_STARTED = 60
 NOT_RUNNING = 70
 
 
 class SupervisordError(Exception):
     """supervisord does not answer, or refuses: it does not run, is stuck, or is stopping."""
+
+
+class SupervisordStopping(SupervisordError):
+    """supervisord refuses everything, since it stops or starts all over, with all processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,8 @@ class Supervisord:
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == unless:
                 return None
-            raise SupervisordError(f"supervisord refused {method}: {fault.faultString}") from None
+            kind = SupervisordStopping if fault.faultCode == SHUTDOWN_STATE else SupervisordError
+            raise kind(f"supervisord refused {method}: {fault.faultString}") from None
         except (OSError, ValueError, ExpatError, http.client.HTTPException) as exc:
             raise SupervisordError(f"supervisord does not answer: {exc}") from None
         else:

@@ -1,0 +1,85 @@
+"""How a stopping worker closes a port that it shares with others.
+
+supervisord holds the listening socket as well. A worker that closes its own copy leaves the port
+open: good while another worker takes the connections. When none is left they would wait in the
+socket's queue, and be reset when supervisord closes it at last. `shutdown()` closes the socket for
+all who hold it, so that callers are refused at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 0.25
+"""Seconds until the others are looked at again. When a service manager signals all processes at
+once, a worker hears it before supervisord knows that it is to stop."""
+
+FIRST_LOOK = 0.5
+"""Longest time that the first look is waited for; some milliseconds are usual."""
+
+
+class ClosingPort:
+    """Closes a shared port when no other worker takes its connections.
+
+    Args:
+        sockets: The listening sockets; copies of them are held until `end`.
+        others_are_gone: Asks whoever runs the workers; may block, and raise OSError or a
+            RuntimeError when there is nobody to ask.
+    """
+
+    def __init__(
+        self, sockets: Sequence[socket.socket], others_are_gone: Callable[[], bool]
+    ) -> None:
+        self._sockets = [shared.dup() for shared in sockets]
+        self._others_are_gone = others_are_gone
+        self._looked: Future[None] = Future()
+        self._over = threading.Event()
+        # It must not hold up the end of the process when nobody answers.
+        self._thread = threading.Thread(target=self._look, name="closing port", daemon=True)
+
+    async def begin(self) -> None:
+        """Look at the others for the first time, then go on looking in the background.
+
+        Connections should be accepted until this returns: what is in the queue of a socket that is
+        shut down is reset.
+        """
+        self._thread.start()
+        await asyncio.wait([asyncio.wrap_future(self._looked)], timeout=FIRST_LOOK)
+
+    def end(self) -> None:
+        """Stop looking: the process ends."""
+        self._over.set()
+
+    def _look(self) -> None:
+        try:
+            while not self._over.is_set():
+                if self._others_are_gone():
+                    self._shut_down()
+                    return
+                self._done_looking()
+                self._over.wait(PAUSE)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the port is left to the others
+            logger.info("left the port to other workers, if there are any: %s", exc)
+        finally:
+            for shared in self._sockets:
+                shared.close()
+            self._done_looking()
+
+    def _shut_down(self) -> None:
+        for shared in self._sockets:
+            # Another worker may have done so; macOS does not know it of listening sockets.
+            with suppress(OSError):
+                shared.shutdown(socket.SHUT_RDWR)
+        logger.info("closed the port: no other worker is left")
+
+    def _done_looking(self) -> None:
+        if not self._looked.done():
+            self._looked.set_result(None)

@@ -1,0 +1,74 @@
+"""Listening sockets of a worker: inherited from supervisord, or its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+
+BACKLOG = 128
+"""Also how many connections one wake-up may accept: small, so that bursts spread over workers."""
+
+
+def inherited_socket() -> socket.socket | None:
+    """Return the listening socket that supervisord passes as descriptor 0, None if it is none.
+
+    The family is read off the descriptor. `uvicorn --fd 0` calls every socket AF_UNIX, and then
+    asyncio does not set TCP_NODELAY: 40 ms for each answer on a kept connection.
+    """
+    try:
+        given = os.fstat(0)
+    except OSError:  # closed by whoever started us
+        return None
+    if not stat.S_ISSOCK(given.st_mode):
+        return None
+    listener = socket.socket(fileno=os.dup(0))
+    if not (is_listening(listener) or _was_listening(listener)):
+        listener.close()
+        return None
+    return listener
+
+
+def is_listening(given: socket.socket) -> bool:
+    """Say whether connections can be accepted from a socket.
+
+    macOS has the option that tells, but does not let it be read. There a stream socket that is
+    connected to nobody is taken for a listening one.
+    """
+    try:
+        return bool(given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return given.type == socket.SOCK_STREAM and _is_alone(given)
+
+
+def _is_alone(given: socket.socket) -> bool:
+    try:
+        given.getpeername()
+    except OSError as exc:
+        return exc.errno == errno.ENOTCONN
+    return False
+
+
+def _was_listening(given: socket.socket) -> bool:
+    """Whether a socket has a port and no peer: the last worker shut it down (closing_port.py).
+
+    It listens again when the event loop is given it.
+    """
+    if given.type != socket.SOCK_STREAM or given.family not in {socket.AF_INET, socket.AF_INET6}:
+        return False
+    return bool(given.getsockname()[1]) and _is_alone(given)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Bind a listening socket.
+
+    Args:
+        host: Address or name to listen at.
+        port: 0 takes any free one.
+
+    Raises:
+        OSError: The address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -1,0 +1,54 @@
+"""The other workers, as supervisord sees them: whether any of them goes on when one stops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from .control import Supervisord, SupervisordStopping
+
+GONE = frozenset({"STOPPING", "STOPPED", "FATAL"})
+"""States of processes that supervisord does not start again by itself. One that has just died is
+`EXITED` or in `BACKOFF`, and comes back."""
+
+
+class Peers:
+    """The workers beside one of them.
+
+    Args:
+        supervisord: Who runs them.
+        group: Name of their program.
+        own: Name of the one that is left out.
+    """
+
+    def __init__(self, supervisord: Supervisord, group: str, own: str) -> None:
+        self._supervisord = supervisord
+        self._group = group
+        self._own = own
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self | None:
+        """Read off what supervisord tells its processes; None for a process without it.
+
+        Args:
+            environ: Usually `os.environ`.
+        """
+        url = environ.get("SUPERVISOR_SERVER_URL", "")
+        group = environ.get("SUPERVISOR_GROUP_NAME", "")
+        own = environ.get("SUPERVISOR_PROCESS_NAME", "")
+        if not (url.startswith("unix://") and group and own):
+            return None
+        return cls(Supervisord(Path(url.removeprefix("unix://"))), group, own)
+
+    def are_gone(self) -> bool:
+        """Whether no other worker serves, or will in a moment.
+
+        Raises:
+            SupervisordError: supervisord does not say.
+        """
+        try:
+            workers = self._supervisord.processes(self._group)
+        except SupervisordStopping:
+            return True
+        return all(worker.name == self._own or worker.state in GONE for worker in workers)

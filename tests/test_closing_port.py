@@ -1,0 +1,226 @@
+"""Who is refused, and when, if workers stop."""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from server.listening import is_listening
+from server.supervision.control import SupervisordError
+
+from .fleet import call_body, check_auth, post
+from .http_worker import all_of, connected, running_worker
+from .system import alive, family, free_port, prepared_system, running_system, started
+from .waiting import wait_until
+
+
+def connecting(address):
+    """Return the error number of a connection attempt, 0 if there is none."""
+    with socket.socket() as sock:
+        sock.settimeout(2)
+        return sock.connect_ex(address)
+
+
+def is_refused(address):
+    return connecting(address) == errno.ECONNREFUSED
+
+
+@contextlib.contextmanager
+def stopping(monkeypatch, others_are_gone):
+    """Run a worker whose socket we hold too, and ask it to stop during a request."""
+    with running_worker(monkeypatch, others_are_gone) as one, connected(one) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\ncontent-length: 3\r\n\r\n")
+        wait_until("the request has begun", lambda: one.server_state.tasks)
+        one.should_exit = True
+        yield one
+        sock.sendall(b"abc")
+        assert all_of(sock).endswith(b"\r\n\r\n3")
+        one.thread.join(5)
+        assert not one.thread.is_alive()
+
+
+def test_the_last_worker_closes_the_port_for_all_and_answers_what_is_under_way(monkeypatch):
+    with stopping(monkeypatch, lambda: True) as one:
+        wait_until("callers are refused", lambda: is_refused(one.address), 2)
+        assert not is_listening(one.listener)
+
+
+def test_a_worker_that_learns_later_that_it_is_the_last_closes_the_port_then(monkeypatch):
+    answers = [False, False]
+    with stopping(monkeypatch, lambda: answers.pop() if answers else True) as one:
+        wait_until("callers are refused", lambda: is_refused(one.address), 5)
+
+
+def nobody_to_ask():
+    raise SupervisordError("supervisord does not answer: Connection refused")
+
+
+@pytest.mark.parametrize("others", [lambda: False, nobody_to_ask], ids=["others serve", "unknown"])
+def test_a_worker_that_stops_alone_leaves_the_port_to_the_others(monkeypatch, others):
+    with stopping(monkeypatch, others) as one:
+        wait_until("it accepts no more", lambda: not one.servers[0].is_serving(), 5)
+        assert connecting(one.address) == 0
+        assert is_listening(one.listener)
+
+
+def test_a_supervisord_that_does_not_answer_holds_up_no_stop(monkeypatch):
+    asked, answered = threading.Event(), threading.Event()
+
+    def hangs():
+        asked.set()
+        return answered.wait(60)
+
+    began = time.monotonic()
+    with stopping(monkeypatch, hangs) as one:
+        assert asked.wait(5)
+        wait_until("it accepts no more", lambda: not one.servers[0].is_serving(), 5)
+    assert time.monotonic() - began < 10
+    answered.set()
+
+
+def test_a_port_that_was_closed_by_mistake_is_opened_again(monkeypatch):
+    # A port that the system chose would not be the same afterwards.
+    with running_worker(monkeypatch, lambda: False, free_port()) as one:
+        one.listener.shutdown(socket.SHUT_RDWR)
+        wait_until("it listens again", lambda: connecting(one.address) == 0, 5)
+        with connected(one) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert all_of(sock).endswith(b"\r\n\r\n0")
+
+
+def supervisorctl(system, *arguments):
+    command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", "supervisord.conf"]
+    return subprocess.Popen(
+        [*command, *arguments],
+        cwd=system.project,
+        env=system.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def everybody(system, supervisord):
+    """Signal all processes at once, as systemd does."""
+    for process in family(supervisord.pid):
+        process.send_signal(signal.SIGTERM)
+
+
+WHOLE_STOPS = {
+    "supervisorctl shutdown": lambda system, _: supervisorctl(system, "shutdown"),
+    "supervisorctl reload": lambda system, _: supervisorctl(system, "reload"),
+    "supervisorctl stop mcp:*": lambda system, _: supervisorctl(system, "stop", "mcp:*"),
+    "supervisorctl stop all": lambda system, _: supervisorctl(system, "stop", "all"),
+    "SIGTERM": lambda _, supervisord: supervisord.send_signal(signal.SIGTERM),
+    "SIGINT": lambda _, supervisord: supervisord.send_signal(signal.SIGINT),
+    "SIGTERM to all": everybody,
+}
+AGAIN = {
+    "supervisorctl stop mcp:*": ("start", "mcp:*"),
+    "supervisorctl stop all": ("start", "all"),
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("how", WHOLE_STOPS)
+def test_callers_are_refused_at_once_when_the_whole_stops(how):
+    with prepared_system() as system, started(system) as supervisord:
+        system.wait_ready()
+        address = ("127.0.0.1", system.port)
+        workers = [worker.pid for worker in system.control.processes("mcp")]
+        # The daemon and the portal's stand-in go on as long as workers run, unless all are told.
+        lives = how in {"supervisorctl shutdown", "supervisorctl stop mcp:*", "SIGTERM", "SIGINT"}
+        system.portal("POST", "_admin/faults", {"kind": "slow", "latency": 3, "logins": 1})
+        answers = []
+        call = threading.Thread(target=lambda: answers.append(post(system.url, call_body())))
+        call.start()
+        wait_until(
+            "the login is under way",
+            lambda: system.portal_state()["logins"]["total"]["attempts"] == 1,
+        )
+        command = WHOLE_STOPS[how](system, supervisord)
+        wait_until("callers are refused", lambda: is_refused(address), 10)
+        # Their stop takes a second at least: it was not the end of the workers that closed it.
+        assert any(is_running(pid) for pid in workers)
+        call.join(30)
+        (answer,) = answers
+        if lives:
+            assert answer.json()["result"]["isError"] is False
+        else:
+            assert "result" in answer.json()
+        if command is not None:
+            assert command.wait(40) == 0
+        if how in AGAIN:
+            assert is_refused(address)
+            assert system.supervisorctl(*AGAIN[how]).returncode == 0
+        if how in AGAIN or "reload" in how:
+            system.wait_ready()
+            assert check_auth(system.url)["isError"] is False
+        else:
+            supervisord.wait(40)
+            assert is_refused(address)
+        log = system.log("mcp-0") + system.log("mcp-1")
+        assert "closed the port: no other worker is left" in log
+        assert "Traceback" not in log
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.timeout(120)
+def test_workers_that_stop_one_by_one_hand_over_also_without_supervisord():
+    with running_system() as system:
+        address = ("127.0.0.1", system.port)
+        first, second = (worker.pid for worker in system.control.processes("mcp"))
+        supervisord = system.control.pid()
+        below = family(supervisord)
+        with Probing(address) as probing:
+            assert system.supervisorctl("restart", "mcp:mcp-0").returncode == 0
+            wait_until("it is back", system.is_ready)
+            assert not is_running(first)
+            first = system.pid("mcp-0")
+            os.kill(supervisord, signal.SIGKILL)
+            os.kill(first, signal.SIGTERM)
+            wait_until("it ended", lambda: not is_running(first))
+            assert check_auth(system.url)["isError"] is False
+        assert probing.failures == []
+        os.kill(second, signal.SIGTERM)
+        wait_until("callers are refused", lambda: is_refused(address), 10)
+        for process in alive(below):
+            process.kill()
+
+
+class Probing:
+    """Connects again and again."""
+
+    def __init__(self, address):
+        self.failures = []
+        self._address = address
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._probe)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._enough.set()
+        self._thread.join(30)
+
+    def _probe(self):
+        while not self._enough.is_set():
+            error = connecting(self._address)
+            if error:
+                self.failures.append(error)
+            self._enough.wait(0.01)

@@ -242,7 +242,7 @@ class Settings:
         "OIG_ALLOWED_HOSTS", (), _hosts, "names under which /mcp may be called, beside localhost"
     )
     allowed_origins: tuple[str, ...] = _setting(
-        "OIG_ALLOWED_ORIGINS", (), _origins, "web pages that may call /mcp, as https://host"
+        "OIG_ALLOWED_ORIGINS", (), _origins, "web pages that may call /mcp, as https://host[:port]"
     )
     trusted_proxies: tuple[str, ...] = _setting(
         "OIG_TRUSTED_PROXIES", (), _proxies, "addresses whose X-Forwarded-For is believed"

@@ -15,10 +15,11 @@ from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from .lingering import LingeringTransport
+from .upgrades import WithoutUpgrades
 
 if TYPE_CHECKING:
     from uvicorn._types import (  # private, so not needed where it runs
@@ -73,7 +74,7 @@ class Connections(ServerState):
                 connection.expire(now)
 
 
-class Connection(HttpToolsProtocol):
+class Connection(WithoutUpgrades):
     """A connection that is closed when its caller sends too much, or too little for too long.
 
     An answer that is given before its request was read to the end is the last on its connection:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, then checks everything: format, lint, types, tests.
 # Arguments go to pytest: ./run_tests.sh -k throttle
+# With --real-clients first, only published clients are driven, as docs/clients.md says.
 set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit 1
 
@@ -18,6 +19,12 @@ fi
 PATH=$PWD/.venv/bin:$PATH
 # The tests bring their own settings.
 for name in ${!OIG_*}; do unset "$name"; done
+
+if [ "${1-}" = --real-clients ]; then
+    shift
+    # A client's tests stay together: they share its connection, and restart the workers it talks to.
+    exec pytest -m real_clients -n 2 --dist loadgroup tests/real_clients "$@"
+fi
 
 failed=()
 check() {

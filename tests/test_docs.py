@@ -12,6 +12,8 @@ from server.readings.series import COLUMNS, COMPUTED
 from server.settings import OTHERS, ROOT, Settings
 from server.tools import reading
 
+from .real_clients.clients import CLIENTS, Ability
+
 READING = (ROOT / "docs" / "reading.md").read_text()
 README = (ROOT / "README.md").read_text()
 
@@ -160,3 +162,26 @@ def test_the_document_on_reading_has_the_limits_of_the_program():
     stale = " ".join(section("In every result").split())
     assert f"stale after {live} minutes" in stale
     assert f"stale after {slow}" in stale
+
+
+CLIENTS_PAGE = (ROOT / "docs" / "clients.md").read_text()
+
+
+def test_the_document_on_clients_has_the_table_of_the_suite():
+    head, *rows = re.findall(r"^\| (.+) \|$", CLIENTS_PAGE, re.MULTILINE)
+    assert head.split(" | ") == ["client", "package", "version", *(a.value for a in Ability)]
+    assert [row.split(" | ") for row in rows] == [
+        [
+            client.name,
+            f"`{client.package}`",
+            client.version,
+            *("yes" if client.can(ability) else "no" for ability in Ability),
+        ]
+        for client in CLIENTS
+    ]
+
+
+def test_the_document_on_clients_says_why_a_client_is_not_able_to_do_something():
+    reasons = {reason for client in CLIENTS for reason in client.cannot.values()}
+    page = " ".join(CLIENTS_PAGE.split())
+    assert [reason for reason in reasons if reason not in page] == []

@@ -1,0 +1,257 @@
+"""A client in a process of its own, driven over lines: the suite's end of adapters/lines.py."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar
+
+from .clients import RealClient
+from .environments import NODE, prepared
+
+CONNECTED = 120.0
+"""Seconds until a client is connected: some load half a library first."""
+
+ANSWERED = 240.0
+"""Seconds until a request is answered, of twenty commands at once on a busy machine."""
+
+STOPPED = 30.0
+"""Seconds that a client gets to end after its last request."""
+
+
+T = TypeVar("T")
+
+
+class ClientFailed(Exception):
+    """A client raised instead of answering, or ended; the message says what it wrote."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the user of a client gets from a call.
+
+    Attributes:
+        text: The text.
+        structured: The structured content; None where the client does not show it.
+        is_error: Whether it is an error; None where the client does not say.
+    """
+
+    text: str
+    structured: Any
+    is_error: bool | None
+
+    @property
+    def data(self) -> Any:
+        """The result as data, read from the text where that is all there is.
+
+        Raises:
+            AssertionError: It is an error; the message is its text.
+        """
+        if self.structured is not None:
+            return self.structured
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            raise AssertionError(self.text) from None
+
+
+class DrivenClient:
+    """A connected client.
+
+    Args:
+        process: The adapter.
+        errors: The file that it writes its errors to.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
+        self._process = process
+        self._errors = errors
+        self._ids = itertools.count(1)
+        self._ready: Future[dict[str, Any]] = Future()
+        self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def connect(self, **members: object) -> None:
+        """Say how to connect, and wait until it is done."""
+        self._write(members)
+        self._ready.result(CONNECTED)
+
+    def check(self) -> None:
+        """Have it see whether the server is there."""
+        self.checking().result()
+
+    def list(self) -> list[dict[str, Any]]:
+        """Have it list the tools."""
+        return self.listing().result()
+
+    def call(self, tool: str, **arguments: object) -> Answer:
+        """Have it call a tool."""
+        return self.calling(tool, **arguments).result()
+
+    def checking(self) -> Pending[None]:
+        """Begin a check."""
+        return Pending(self._ask("check"), lambda _: None)
+
+    def listing(self) -> Pending[list[dict[str, Any]]]:
+        """Begin a list."""
+        return Pending(self._ask("list"), lambda said: said["tools"])
+
+    def calling(self, tool: str, **arguments: object) -> Pending[Answer]:
+        """Begin a call."""
+        return Pending(
+            self._ask("call", tool=tool, arguments=arguments),
+            lambda said: Answer(said["text"], said["structured"], said["is_error"]),
+        )
+
+    def close(self) -> None:
+        """End it.
+
+        Raises:
+            AssertionError: It did not end by itself, or ended with a failure.
+        """
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            code = self._process.wait(STOPPED)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"it did not end in {STOPPED} s: {self.wrote()}") from None
+        self._reader.join(STOPPED)
+        assert code == 0, self.wrote()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def wrote(self) -> str:
+        """Return the end of what it wrote about errors."""
+        self._errors.seek(0)
+        return self._errors.read()[-4000:]
+
+    def _ask(self, do: str, **members: object) -> Future[dict[str, Any]]:
+        future: Future[dict[str, Any]] = Future()
+        number = next(self._ids)
+        with self._lock:
+            self._waiting[number] = future
+        self._write({"id": number, "do": do, **members})
+        return future
+
+    def _write(self, members: Mapping[str, object]) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(members) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise ClientFailed(f"it has ended: {self.wrote()}") from None
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            said = json.loads(line)
+            if "ready" in said:
+                self._ready.set_result(said)
+                continue
+            with self._lock:
+                future = self._waiting.pop(said["id"])
+            if "failed" in said:
+                future.set_exception(ClientFailed(said["failed"]))
+            else:
+                future.set_result(said)
+        ended = ClientFailed(f"it has ended: {self.wrote()}")
+        for future in [self._ready, *self._waiting.values()]:
+            if not future.done():
+                future.set_exception(ended)
+
+
+@dataclass(frozen=True)
+class Pending(Generic[T]):
+    """A request under way.
+
+    Args:
+        line: The line that will answer it.
+        read: What makes the answer out of that line.
+    """
+
+    line: Future[dict[str, Any]]
+    read: Callable[[dict[str, Any]], T]
+
+    def result(self) -> T:
+        """Wait for the answer.
+
+        Raises:
+            ClientFailed: The client raised, or has ended.
+        """
+        return self.read(self.line.result(ANSWERED))
+
+
+@contextlib.contextmanager
+def connected(
+    client: RealClient, url: str, headers: Mapping[str, str] | None = None
+) -> Iterator[DrivenClient]:
+    """Give a client that is connected to a server, in its own environment.
+
+    Args:
+        client: Which one.
+        url: Address of the MCP endpoint.
+        headers: Headers for it to send.
+    """
+    environment = prepared(client.pins)
+    # Short: one of them puts a socket in it.
+    with (
+        tempfile.TemporaryDirectory(prefix="oig") as folder,
+        (Path(folder) / "errors").open("w+", encoding="utf-8") as errors,
+    ):
+        home = Path(folder) / "home"
+        home.mkdir()
+        process = subprocess.Popen(
+            environment.command(client.adapter),
+            env=_variables(home),
+            cwd=home,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            encoding="utf-8",
+        )
+        driven = DrivenClient(process, errors)
+        try:
+            driven.connect(
+                url=url,
+                headers=dict(headers or {}),
+                folder=str(home),
+                packages=str(environment.folder),
+            )
+            yield driven
+        except BaseException:
+            driven.kill()
+            raise
+        else:
+            driven.close()
+        finally:
+            for stream in (process.stdin, process.stdout):
+                assert stream is not None
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+def _variables(home: Path) -> dict[str, str]:
+    """Return an environment without the settings, proxies and keys of whoever runs the suite."""
+    return {
+        "PATH": f"{NODE}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "",
+    }

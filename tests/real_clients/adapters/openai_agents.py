@@ -14,6 +14,10 @@ from agents.tool_context import ToolContext
 from lines import Connection, answer, serve, tool
 
 
+class NotCalled(Exception):
+    """The library raised where the server's answer should be."""
+
+
 class OpenAiAgents:
     """What the runner of openai-agents does between the server and the model."""
 
@@ -33,8 +37,11 @@ class OpenAiAgents:
         function = next(one for one in await self._functions() if one.name == name)
         sent = json.dumps(arguments)
         context = ToolContext(None, tool_name=name, tool_call_id="1", tool_arguments=sent)
-        # One block comes as itself, several as a list; none of it says whether it is an error.
         output = await function.on_invoke_tool(context, sent)
+        if isinstance(output, str):
+            # A sentence of the library's own, for the model, in place of what it raised.
+            raise NotCalled(output)
+        # One block comes as itself; nothing says whether it is an error.
         return answer(output["text"])
 
     async def _functions(self) -> list[Any]:

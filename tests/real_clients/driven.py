@@ -24,8 +24,8 @@ CONNECTED = 120.0
 ANSWERED = 240.0
 """Seconds until a request is answered, of twenty commands at once on a busy machine."""
 
-STOPPED = 30.0
-"""Seconds that a client gets to end after its last request."""
+STOPPED = 120.0
+"""Seconds that a client gets to end after its last request; one ends a session with a command."""
 
 
 T = TypeVar("T")

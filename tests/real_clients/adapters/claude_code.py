@@ -11,13 +11,14 @@ from lines import Connection, serve
 
 NAME = "oig-cloud"
 
-QUIET = {
+VARIABLES = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_AUTOUPDATER": "1",
     "DISABLE_ERROR_REPORTING": "1",
     "DISABLE_TELEMETRY": "1",
+    "MCP_TIMEOUT": "120000",
 }
-"""It talks to nobody but the server."""
+"""It talks to nobody but the server, and leaves it time: milliseconds until it is connected."""
 
 
 class ClaudeCode:
@@ -42,7 +43,7 @@ class ClaudeCode:
 @contextlib.asynccontextmanager
 async def connect(where: Connection) -> AsyncIterator[ClaudeCode]:
     """Add the server for the user whose home is the folder."""
-    variables = {**QUIET, "CLAUDE_CONFIG_DIR": str(where.folder / ".claude")}
+    variables = {**VARIABLES, "CLAUDE_CONFIG_DIR": str(where.folder / ".claude")}
     script = script_of(where, "@anthropic-ai/claude-code", "cli-wrapper.cjs")
     command = Command(script, where, variables)
     added = ("mcp", "add", "--transport", "http", "--scope", "user", NAME, where.url)

@@ -14,13 +14,18 @@ TOOL_IS_ERROR = 5
 """Its exit code when a tool's result is an error; the result is on the standard output."""
 
 
+CONNECTED = "120000"
+"""Milliseconds until it is connected."""
+
+
 class Inspector:
     """`inspector --cli URL --method ...`."""
 
     def __init__(self, command: Command) -> None:
         self._command = command
         where = command.where
-        self._common = ["--cli", where.url, *headers_of(where, "--header"), "--format", "json"]
+        options = [*headers_of(where, "--header"), "--connect-timeout", CONNECTED]
+        self._common = ["--cli", where.url, *options, "--format", "json"]
 
     async def check(self) -> None:
         await self._ask("tools/list")

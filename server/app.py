@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
-from mcp.server.mcpserver.tools import Tool
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
@@ -38,6 +38,7 @@ from .settings import Settings
 from .store.daemon import DaemonStore
 from .tools.auth import check_auth_tool
 from .tools.control import control_tools
+from .tools.listing import listed
 from .tools.reading import reading_tools
 from .tools.serving import ToolServer
 from .upstream import Upstream
@@ -49,6 +50,13 @@ seal request state under it, with keys of each process's own, but no tool of our
 
 TRACING = "mcp.server._otel"
 """Where the SDK's tracing middleware lives."""
+
+CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
+    method: CacheHint(ttl_ms=3_600_000, scope="private")
+    for method in ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
+}
+"""Lists that stay the same as long as a worker runs. Clients of 2026-07-28 ask for them once an
+hour; a release that changes them is known to all by then."""
 
 INSTRUCTIONS = """\
 Access to OIG Cloud, the portal of the OIG / CEZ Battery Box, a home solar battery in the Czech \
@@ -88,7 +96,7 @@ def build_app(settings: Settings) -> ASGIApp:
         live_ttl=settings.live_ttl,
         history_ttl=settings.history_ttl,
     )
-    tools: list[Tool] = [check_auth_tool(access), *reading_tools(access, upstream)]
+    tools = [check_auth_tool(access), *reading_tools(access, upstream)]
     closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
     if settings.control == "on":
         journal, plans = Journal(settings.journal), Plans(secret, settings.portal_url)
@@ -101,7 +109,8 @@ def build_app(settings: Settings) -> ASGIApp:
         description="OIG / CEZ Battery Box through its web portal OIG Cloud",
         instructions=INSTRUCTIONS,
         version=program_version(),
-        tools=tools,
+        tools=listed(tools),
+        cache_hints=CACHE_HINTS,
         # No list of ours changes while the server runs: nobody has to hold a stream open for it.
         subscriptions=False,
         log_level="WARNING",

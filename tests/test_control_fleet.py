@@ -134,10 +134,10 @@ async def test_two_boxes_are_never_mixed_up(fleet):
     fleet.portal.reset()
     fleet.portal.switch(delay=0)
     async with client_of(fleet, "demo2@example.com") as client:
-        text = await refused(client, "plan_change", export="off")
+        text = await refused(client, "plan_change", grid_export="off")
         assert SECOND_BOX in text
         assert QUEEN_BOX in text
-        plan = await ask(client, "plan_change", export="off", box_id=QUEEN_BOX)
+        plan = await ask(client, "plan_change", grid_export="off", box_id=QUEEN_BOX)
         await ask(client, "apply_change", plan_token=plan["plan_token"])
     assert {str(write["box"]) for write in fleet.portal.writes()} == {QUEEN_BOX}
     assert fleet.portal.truth(SECOND_BOX)["to_grid"]

@@ -22,7 +22,7 @@ from .payloads import FULL, NOW, SLIM, folder, full_box, listed, live, series
 BUDGET = 40_000
 """Bytes: digits are read two or three at a time, and 25 000 pieces is what a model may be given."""
 
-DAYS = {"from": "2026-06-09", "to": "2026-06-09"}
+DAYS = {"first_day": "2026-06-09", "last_day": "2026-06-09"}
 
 
 @dataclass
@@ -93,7 +93,8 @@ async def test_the_longest_history_fits_a_models_context(name, count):
         Portal(boxes=live(), past=series(rows)),
         "get_history",
         series=name,
-        **{"from": "2026-05-10", "to": "2026-06-09"},
+        first_day="2026-05-10",
+        last_day="2026-06-09",
         box_id=FULL,
         points=MOST_POINTS,
     )
@@ -159,7 +160,7 @@ async def test_times_are_whole_seconds():
     [
         ("list_boxes", {}),
         ("get_live_data", {}),
-        ("get_history", {"series": "grid", "from": "2026-06-09", "to": "2026-06-10"}),
+        ("get_history", {"series": "grid", "first_day": "2026-06-09", "last_day": "2026-06-10"}),
         ("get_notifications", {}),
     ],
 )

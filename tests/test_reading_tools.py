@@ -90,7 +90,7 @@ async def test_what_was_exported_this_week_is_answered(fleet, ask):
     # In June, when there is something to export, whatever the season in which this runs.
     fleet.portal.set_clock(at="2025-06-15T12:40:00", speed=0)
     week = [str(date(2025, 6, 8) + timedelta(days=more)) for more in range(7)]
-    told = await ask("get_history", series="grid", **{"from": week[0], "to": week[-1]}, points=10)
+    told = await ask("get_history", series="grid", first_day=week[0], last_day=week[-1], points=10)
     truth = [fleet.portal.truth()["days"][day] for day in week]
     power = next(q for q in told["quantities"] if q["name"] == "power_w")
     assert power["summary"]["missing"] == 0
@@ -139,7 +139,7 @@ def test_an_offline_box_is_told_stale(fleet):
     for tool, arguments in (
         ("get_live_data", {}),
         ("list_boxes", {}),
-        ("get_history", {"series": "grid", "from": day, "to": day}),
+        ("get_history", {"series": "grid", "first_day": day, "last_day": day}),
         ("get_notifications", {}),
     ):
         told = call(fleet, tool, arguments, **owner)["structuredContent"]
@@ -210,7 +210,12 @@ def test_history_of_several_boxes_is_never_said_to_be_of_one(fleet):
     fleet.portal.reset()
     forget_answers(fleet)
     yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
-    arguments = {"series": "solar", "from": yesterday, "to": yesterday, "box_id": QUEEN_BOX}
+    arguments = {
+        "series": "solar",
+        "first_day": yesterday,
+        "last_day": yesterday,
+        "box_id": QUEEN_BOX,
+    }
     told = call(fleet, "get_history", arguments, Authorization=basic("demo2@example.com"))
     # The Queen has one string of panels; the portal answers with those of the account's first box.
     second = next(
@@ -289,14 +294,20 @@ def test_trouble_of_the_portal_is_told_apart_when_reading(fleet, kind, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"series": "wind", "from": "2026-01-01", "to": "2026-01-02"}, "`series` must be one of"),
-        ({"series": "grid"}, "`from` is missing; `to` is missing"),
-        ({"series": "grid", "from": "soon", "to": "2026-01-02"}, "`from` must be a date"),
-        ({"series": "grid", "from": "2026-01-05", "to": "2026-01-02"}, "is after"),
-        ({"series": "grid", "from": "2026-01-01", "to": "2026-06-02"}, "31 days"),
-        ({"series": "grid", "from": "2999-01-01", "to": "2999-01-02"}, "future"),
         (
-            {"series": "grid", "from": "2026-01-01", "to": "2026-01-02", "points": 9999},
+            {"series": "wind", "first_day": "2026-01-01", "last_day": "2026-01-02"},
+            "`series` must be one of",
+        ),
+        ({"series": "grid"}, "`first_day` is missing; `last_day` is missing"),
+        (
+            {"series": "grid", "first_day": "soon", "last_day": "2026-01-02"},
+            "`first_day` must be a date",
+        ),
+        ({"series": "grid", "first_day": "2026-01-05", "last_day": "2026-01-02"}, "is after"),
+        ({"series": "grid", "first_day": "2026-01-01", "last_day": "2026-06-02"}, "31 days"),
+        ({"series": "grid", "first_day": "2999-01-01", "last_day": "2999-01-02"}, "future"),
+        (
+            {"series": "grid", "first_day": "2026-01-01", "last_day": "2026-01-02", "points": 9999},
             "`points` must be at most 300",
         ),
     ],

@@ -51,7 +51,7 @@ def ask(monkeypatch):
 async def test_a_shared_history_is_as_old_as_the_answer_and_not_as_the_call(ask):
     asked = MIDNIGHT + 2 * FIVE
     answers = Answers(full_box(), series([[1, 2, 3]] * 2), asked)
-    days = {"from": TODAY, "to": TODAY}
+    days = {"first_day": TODAY, "last_day": TODAY}
     told = await ask(answers, "get_history", now=asked + FIVE, series="load", **days)
     power = next(one for one in told.quantities if one.name == "power_w")
     assert power.summary.energy_left_out_s == 0
@@ -75,7 +75,7 @@ async def test_a_history_warns_only_of_what_concerns_its_days(ask, lastcall, day
     del box["actual"]
     count = 138 if day == TODAY else 288
     answers = Answers(box, series([[1, 2, 3]] * count), NOW)
-    told = await ask(answers, "get_history", series="load", **{"from": day, "to": day})
+    told = await ask(answers, "get_history", series="load", first_day=day, last_day=day)
     assert LIVE_OFF not in told.warnings
     assert len(told.warnings) == (words is not None)
     assert words is None or words in told.warnings[0]
@@ -84,7 +84,7 @@ async def test_a_history_warns_only_of_what_concerns_its_days(ask, lastcall, day
 async def test_doubtful_times_are_warned_of(ask):
     answers = Answers(full_box(), series([[1, 2, 3]] * 200), NOW)
     day = date(2026, 6, 9)
-    told = await ask(answers, "get_history", series="load", **{"from": day, "to": day})
+    told = await ask(answers, "get_history", series="load", first_day=day, last_day=day)
     assert any("doubtful" in warning for warning in told.warnings)
 
 

@@ -17,39 +17,25 @@ IDLE_W = 50.0
 class Battery(Reading):
     """The battery."""
 
-    state_of_charge_percent: float | None = Field(description="Charge, % of the capacity.")
-    power_w: float | None = Field(
-        description="Power now, W. Positive: charging. Negative: discharging."
-    )
+    state_of_charge_percent: float | None
+    power_w: float | None = Field(description="Positive: charging. Negative: discharging.")
     state: Literal["charging", "discharging", "idle"] | None = Field(
-        description=f"What power_w means; idle is anything within {IDLE_W:.0f} W of zero."
+        description=f"idle: within {IDLE_W:.0f} W of zero."
     )
-    capacity_wh: float | None = Field(description="Installed capacity, Wh.")
-    minimum_charge_percent: float | None = Field(
-        description="Charge down to which the battery is used while the grid is there, %."
-    )
-    outage_minimum_charge_percent: float | None = Field(
-        description="Charge down to which the battery is used in an outage, %."
-    )
-    usable_capacity_wh: float | None = Field(
-        description="Part of the capacity above minimum_charge_percent, Wh."
-    )
-    remaining_usable_energy_wh: float | None = Field(
-        description="Energy left above minimum_charge_percent, Wh; 0 at or below that minimum."
-    )
-    energy_to_full_wh: float | None = Field(description="Energy missing to a full battery, Wh.")
-    grid_charge_target_percent: float | None = Field(
-        description="Charge to which the battery is filled when it is charged from the grid, %."
-    )
-    formatting_active: bool | None = Field(
-        description="Whether the battery is being charged from the grid to that target right now."
-    )
-    formatting_progress_percent: float | None = Field(description="Progress of that charging, %.")
-    balancing_active: bool | None = Field(description="Whether the cells are being balanced.")
-    voltage_v: float | None = Field(description="Voltage, V.")
-    current_a: float | None = Field(description="Current, A. Positive: charging.")
-    temperature_c: float | None = Field(description="Temperature, degrees Celsius.")
-    health_percent: float | None = Field(description="State of health, %.")
+    capacity_wh: float | None
+    minimum_charge_percent: float | None = Field(description="Kept back while the grid is there.")
+    outage_minimum_charge_percent: float | None = Field(description="Kept back in an outage.")
+    usable_capacity_wh: float | None
+    remaining_usable_energy_wh: float | None = Field(description="Above minimum_charge_percent.")
+    energy_to_full_wh: float | None
+    grid_charge_target_percent: float | None
+    formatting_active: bool | None = Field(description="Charging from the grid to that target.")
+    formatting_progress_percent: float | None
+    balancing_active: bool | None
+    voltage_v: float | None
+    current_a: float | None = Field(description="Positive: charging.")
+    temperature_c: float | None
+    health_percent: float | None
 
 
 def battery(box: Box) -> Battery:

@@ -19,17 +19,12 @@ NO_BOILER = "No boiler is connected to this box."
 class Boiler(Reading):
     """The boiler."""
 
-    power_w: float | None = Field(description="Power now, W; up to 5 minutes old.")
-    energy_today_wh: float | None = Field(description="Energy put into it today, Wh.")
-    energy_month_kwh: float | None = Field(description="Energy put into it this month, kWh.")
-    energy_year_kwh: float | None = Field(description="Energy put into it this year, kWh.")
-    mode: Literal["automatic", "manual"] | None = Field(
-        description=(
-            "automatic: the box heats with surplus and in low tariff (called CBB in the app). "
-            "manual: full power, whatever the tariff and the sun."
-        )
-    )
-    heating_power_w: float | None = Field(description="Power of the heating element as set, W.")
+    power_w: float | None
+    energy_today_wh: float | None
+    energy_month_kwh: float | None
+    energy_year_kwh: float | None
+    mode: Literal["automatic", "manual"] | None = Field(description="manual: full power.")
+    heating_power_w: float | None = Field(description="As set.")
 
 
 def boiler(box: Box) -> Boiler | None:

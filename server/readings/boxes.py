@@ -11,9 +11,10 @@ from ..codes import Code
 from ..errors import BoxChoice
 from . import fitted, freshness
 from .box import Box, boxes_of
+from .freshness import Age, LiveOn, ReportedAt
 from .mode import FLEXIBILITY
-from .model import Reading
-from .unknown import Unknown
+from .model import Reading, Warnings
+from .unknown import Unknown, Unknowns
 
 LISTED = 20
 """Boxes named in an error: more than any account has, and few enough to read."""
@@ -24,58 +25,37 @@ NO_BOX = "The portal lists no box for this account."
 class Capabilities(Reading):
     """What a box is equipped with. Null: the portal does not show it either way."""
 
-    boiler: bool | None = Field(description="A boiler is connected.")
-    wallbox: bool | None = Field(description="A wallbox is connected.")
-    heat_pump: bool | None = Field(description="A heat pump is connected.")
-    air_conditioning: bool | None = Field(description="An air conditioner is connected.")
-    not_backed_up_meter: bool | None = Field(
-        description=(
-            "The part of the house without backup is metered, so the whole house's load is known."
-        )
-    )
-    export_setting: bool = Field(description="The portal shows whether export is switched on.")
-    supplementary_modes: bool = Field(
-        description="The portal shows the supplementary modes Home Grid V and VI."
-    )
-    flexibility: bool | None = Field(
-        description="The box is under flexibility control now: an aggregator decides its mode."
-    )
+    boiler: bool | None
+    wallbox: bool | None
+    heat_pump: bool | None
+    air_conditioning: bool | None
+    not_backed_up_meter: bool | None
+    export_setting: bool = Field(description="The portal shows it.")
+    supplementary_modes: bool = Field(description="The portal shows them.")
+    flexibility: bool | None = Field(description="An aggregator decides the mode.")
 
 
 class BoxSummary(Reading):
     """One box of an account."""
 
-    id: str = Field(description="Id of the box; other tools take it as box_id.")
-    model: fitted.Variant | None = Field(
-        description=(
-            '"queen" or "home". Home when the portal does not mark the box; null when it does in a '
-            "way that is not known."
-        )
-    )
-    type_number: int | None = Field(description="The portal's number of the kind of device.")
+    id: str = Field(description="Pass it as box_id.")
+    model: fitted.Variant | None = Field(description="Kind of box.")
+    type_number: int | None
     online: bool | None = Field(
-        description=(
-            "The box reported within the last "
-            f"{freshness.SLOW_LIMIT_S // 60} minutes; every box should at least every 5. Null when "
-            "the portal does not say when it did."
-        )
+        description=f"Reported within {freshness.SLOW_LIMIT_S // 60} minutes."
     )
-    measured_at: datetime | None = Field(
-        description="When the box last reported to the portal (UTC)."
-    )
-    age_s: int | None = Field(description="Seconds since then.")
-    live_data: bool = Field(
-        description="Live data is enabled, so powers are seconds and not minutes old."
-    )
-    capabilities: Capabilities = Field(description="What it is equipped with.")
-    unknown: tuple[Unknown, ...] = Field(description="Why readings above are null.")
+    measured_at: ReportedAt
+    age_s: Age
+    live_data: LiveOn
+    capabilities: Capabilities = Field(description="Equipment.")
+    unknown: Unknowns
 
 
 class BoxList(Reading):
     """The boxes of an account."""
 
-    boxes: tuple[BoxSummary, ...] = Field(description="The boxes, in the portal's order.")
-    warnings: tuple[str, ...] = Field(description="What to tell the user along with them.")
+    boxes: tuple[BoxSummary, ...] = Field(description="Of the account.")
+    warnings: Warnings
 
 
 def list_boxes(payload: object, now: datetime) -> BoxList:

@@ -17,51 +17,34 @@ NO_CONTACT = "The day that the counters belong to is that of the box's last cont
 class EnergyToday(Reading):
     """Counters of the day, in Wh."""
 
-    solar_wh: float | None = Field(description="Produced by the panels, Wh.")
-    imported_wh: float | None = Field(description="Imported from the grid, Wh.")
-    exported_wh: float | None = Field(description="Exported to the grid, Wh.")
-    consumed_backed_up_wh: float | None = Field(
-        description="Consumed by the backed-up part of the house, Wh."
-    )
-    consumed_not_backed_up_wh: float | None = Field(
-        description="Consumed by the rest of the house, Wh, where it is metered."
-    )
-    battery_charged_wh: float | None = Field(description="Charged into the battery, Wh.")
-    battery_discharged_wh: float | None = Field(description="Taken from the battery, Wh.")
-    battery_charged_from_grid_wh: float | None = Field(
-        description="Charged into the battery from the grid, Wh."
-    )
+    solar_wh: float | None
+    imported_wh: float | None
+    exported_wh: float | None
+    consumed_backed_up_wh: float | None
+    consumed_not_backed_up_wh: float | None
+    battery_charged_wh: float | None
+    battery_discharged_wh: float | None
+    battery_charged_from_grid_wh: float | None
 
 
 class EnergySum(Reading):
     """Counters of a month or a year, in whole kWh."""
 
-    solar_kwh: float | None = Field(description="Produced by the panels, kWh.")
-    imported_kwh: float | None = Field(description="Imported from the grid, kWh.")
-    exported_kwh: float | None = Field(description="Exported to the grid, kWh.")
-    consumed_backed_up_kwh: float | None = Field(
-        description="Consumed by the backed-up part of the house, kWh."
-    )
-    consumed_not_backed_up_kwh: float | None = Field(
-        description="Consumed by the rest of the house, kWh, where it is metered."
-    )
-    battery_charged_from_grid_kwh: float | None = Field(
-        description="Charged into the battery from the grid, kWh."
-    )
+    solar_kwh: float | None
+    imported_kwh: float | None
+    exported_kwh: float | None
+    consumed_backed_up_kwh: float | None
+    consumed_not_backed_up_kwh: float | None
+    battery_charged_from_grid_kwh: float | None
 
 
 class Energy(Reading):
     """All counters."""
 
-    day: date | None = Field(
-        description=(
-            "The day in Prague that `today` counts: that of the box's last contact. For some "
-            "minutes after midnight the counters may still be those of the day before."
-        )
-    )
-    today: EnergyToday = Field(description="Counters of that day, Wh.")
-    month: EnergySum = Field(description="Counters of its month, kWh.")
-    year: EnergySum = Field(description="Counters of its year, kWh.")
+    day: date | None = Field(description="Day of `today`, in Prague.")
+    today: EnergyToday = Field(description="Counters.")
+    month: EnergySum = Field(description="Counters.")
+    year: EnergySum = Field(description="Counters.")
 
 
 TODAY = {

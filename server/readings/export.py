@@ -32,16 +32,9 @@ CONTRADICTION = (
 class Export(Reading):
     """The setting of export to the grid."""
 
-    state: Literal["off", "limited", "on", "unknown"] = Field(
-        description=(
-            "off: nothing is exported. limited: at most limit_w. on: whatever is left over. "
-            "unknown is not off: the portal did not say enough."
-        )
-    )
-    limit_w: float | None = Field(
-        description="The limit, W, when state is limited; null in the other states."
-    )
-    note: str | None = Field(description="What makes the state less than certain; usually null.")
+    state: Literal["off", "limited", "on", "unknown"] = Field(description="unknown is not off.")
+    limit_w: float | None = Field(description="Null unless limited.")
+    note: str | None = Field(description="What makes it uncertain.")
 
 
 def export(box: Box) -> Export:

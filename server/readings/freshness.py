@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+ReportedAt = Annotated[datetime | None, Field(description="Last report of the box (UTC).")]
+Age = Annotated[int | None, Field(description="Seconds since then.")]
+LiveOn = Annotated[bool, Field(description="Powers are seconds old.")]
 
 LIVE_LIMIT_S = 5 * 60
 """With live data a box reports every few seconds; after this long it has plainly stopped."""

@@ -20,28 +20,20 @@ PHASES = ((1, "r"), (2, "s"), (3, "t"))
 class GridPhase(Reading):
     """One phase of the connection."""
 
-    number: int = Field(description="1, 2 or 3.")
-    power_w: float | None = Field(
-        description="Power now, W. Positive: import from the grid. Negative: export to it."
-    )
-    voltage_v: float | None = Field(description="Voltage, V.")
+    number: int = Field(description="From 1.")
+    power_w: float | None
+    voltage_v: float | None
 
 
 class Grid(Reading):
     """The connection to the grid."""
 
-    power_w: float | None = Field(
-        description=(
-            "Power of all phases now, W. Positive: import from the grid. Negative: export to it."
-        )
-    )
+    power_w: float | None = Field(description="Positive: import. Negative: export. So for phases.")
     flow: Literal["importing", "exporting", "balanced"] | None = Field(
-        description=f"What power_w means; balanced is anything within {BALANCED_W:.0f} W of zero."
+        description=f"balanced: within {BALANCED_W:.0f} W of zero."
     )
-    phases: tuple[GridPhase, ...] = Field(
-        description="The phases. One may export while another imports."
-    )
-    frequency_hz: float | None = Field(description="Frequency, Hz.")
+    phases: tuple[GridPhase, ...] = Field(description="Three.")
+    frequency_hz: float | None
 
 
 def grid(box: Box) -> Grid:

@@ -13,7 +13,7 @@ from .model import Reading
 from .numbers import number
 from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
 from .timeline import Timeline, timeline
-from .unknown import NOT_SENT, Reasons, Unknown
+from .unknown import NOT_SENT, Reasons, Unknown, Unknowns
 
 MOST_POINTS = 300
 """Points that can be asked for: the longest day, one in five minutes."""
@@ -50,89 +50,60 @@ Cell = float | str
 """A value, or in words why there is none."""
 
 
+Points = tuple[float | None, ...]
+"""One value per point; null where none is known."""
+
+
 class Missing(Reading):
     """Values that are not known."""
 
-    why: str = Field(description="The reason, in plain words.")
-    count: int = Field(description="How many.")
+    why: str = Field(description="The reason.")
+    count: int = Field(description="Values.")
 
 
 class Summary(Reading):
     """One quantity over all the days. All null when there is no value."""
 
-    count: int = Field(description="Values that are there.")
-    missing: int = Field(description="Values that are not, or cannot be true.")
-    why_missing: tuple[Missing, ...] = Field(
-        description="Why not, the most frequent reason first. It is also why points are null."
-    )
-    minimum: float | None = Field(description="Lowest value.")
-    maximum: float | None = Field(description="Highest value.")
-    mean: float | None = Field(description="Mean of the values that are there.")
-    first: float | None = Field(description="First value.")
-    last: float | None = Field(description="Last value.")
-    energy_positive_wh_estimate: float | None = Field(
-        description=(
-            "For powers: energy of all positive values, Wh; an estimate in which each holds until "
-            "the next, for an hour at most. Null for other quantities; `unknown` says when for "
-            "powers."
-        )
-    )
-    energy_negative_wh_estimate: float | None = Field(
-        description="The same of all negative values, as a positive number of Wh."
-    )
-    energy_left_out_s: int | None = Field(
-        description=(
-            "Seconds of the days asked for, as far as they are over, that these energies leave out "
-            "because no value is known. They lack at most what the greatest power makes in them."
-        )
-    )
+    count: int = Field(description="Values.")
+    missing: int = Field(description="Values not known.")
+    why_missing: tuple[Missing, ...] = Field(description="Also why points are null.")
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    first: float | None
+    last: float | None
+    energy_positive_wh_estimate: float | None = Field(description="Of powers above zero.")
+    energy_negative_wh_estimate: float | None = Field(description="Of powers below, unsigned.")
+    energy_left_out_s: int | None = Field(description="Seconds not in these.")
 
 
 class Quantity(Reading):
     """One quantity: its summary, and one value per time in `times`."""
 
-    name: str = Field(description="Its name, with the unit at the end.")
-    unit: str = Field(description="Its unit.")
-    meaning: str = Field(description="What it is, with its sign.")
-    summary: Summary
-    mean: tuple[float | None, ...] = Field(
-        description="Per point the mean of its values; null where there is none."
-    )
-    minimum: tuple[float | None, ...] = Field(
-        description="Per point the lowest value; empty when every point is one value."
-    )
-    maximum: tuple[float | None, ...] = Field(description="Per point the highest; empty as above.")
-    first: tuple[float | None, ...] = Field(description="Per point the first; empty as above.")
-    last: tuple[float | None, ...] = Field(description="Per point the last; empty as above.")
+    name: str = Field(description="What was measured.")
+    unit: str = Field(description="Unit of its values.")
+    meaning: str = Field(description="With its sign.")
+    summary: Summary = Field(description="Over all days.")
+    mean: Points = Field(description="One per time.")
+    minimum: Points = Field(description="Empty if points are single values.")
+    maximum: Points
+    first: Points
+    last: Points
 
 
 class History(Reading):
     """A series over some days."""
 
-    series: SeriesName = Field(description="Which series.")
-    first_day: date = Field(description="First day, in Prague.")
-    last_day: date = Field(description="Last day, in Prague; included.")
-    values_per_point: int = Field(
-        description=(
-            "How many of the portal's values each point stands for; the last may have less. It "
-            "grows with the days asked for: a result has a limited number of values."
-        )
-    )
-    spacing_s: float = Field(description="Seconds from one of the portal's values to the next.")
-    times: tuple[datetime, ...] = Field(description="When each point begins (UTC).")
-    times_doubtful: bool = Field(
-        description=(
-            "Values may have been measured more than half an hour from the times here, and "
-            "`assumptions` says why. Then name no hours, and perhaps not even days."
-        )
-    )
-    quantities: tuple[Quantity, ...] = Field(description="The quantities of the series.")
-    assumptions: tuple[str, ...] = Field(
-        description="What had to be assumed about the data. Tell the user what matters."
-    )
-    unknown: tuple[Unknown, ...] = Field(
-        description="Why readings are null, except for values that are missing."
-    )
+    series: SeriesName = Field(description="As asked for.")
+    first_day: date = Field(description="In Prague.")
+    last_day: date = Field(description="Included.")
+    values_per_point: int = Field(description="Values of the portal in a point.")
+    spacing_s: float = Field(description="From one of these to the next.")
+    times: tuple[datetime, ...] = Field(description="When points begin (UTC).")
+    times_doubtful: bool = Field(description="Then name no hours.")
+    quantities: tuple[Quantity, ...] = Field(description="All of the series.")
+    assumptions: tuple[str, ...] = Field(description="Tell the user what matters.")
+    unknown: Unknowns
 
 
 def history(

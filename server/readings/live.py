@@ -12,13 +12,14 @@ from .boiler import Boiler, boiler
 from .box import LIVE_OFF, Box, boxes_of
 from .energy import Energy, energy
 from .export import Export, export
+from .freshness import Age, LiveOn, ReportedAt
 from .grid import Grid, grid
 from .load import Load, load
 from .mode import Mode, mode
-from .model import Reading
+from .model import Reading, Warnings
 from .numbers import PERCENT, TEMPERATURE_C
 from .solar import Solar, solar
-from .unknown import Unknown
+from .unknown import Unknowns
 
 YESTERDAY = "The energy counters of `today` are those of {day}, the day of the box's last report."
 
@@ -26,50 +27,29 @@ YESTERDAY = "The energy counters of `today` are those of {day}, the day of the b
 class Environment(Reading):
     """The air in the box's cabinet."""
 
-    temperature_c: float | None = Field(description="Temperature in the box, degrees Celsius.")
-    humidity_percent: float | None = Field(description="Relative humidity in the box, %.")
+    temperature_c: float | None
+    humidity_percent: float | None
 
 
 class LiveData(Reading):
     """What one box does now. Null is unknown, not zero; `unknown` says why."""
 
     box_id: str = Field(description="Id of the box.")
-    measured_at: datetime | None = Field(
-        description=(
-            "When the box last reported to the portal (UTC). Powers and charge are of that time; "
-            "counters, settings and voltages may be up to 5 minutes older."
-        )
-    )
-    age_s: int | None = Field(description="Seconds since then.")
-    stale: bool | None = Field(
-        description=(
-            f"True when the box has not reported for {freshness.LIVE_LIMIT_S // 60} minutes with "
-            f"live data, or {freshness.SLOW_LIMIT_S // 60} minutes without. Null when the portal "
-            "does not say when it did."
-        )
-    )
-    warnings: tuple[str, ...] = Field(description="What to tell the user along with the values.")
-    live_data: bool = Field(
-        description=(
-            "Whether live data is enabled. If not, powers are those of a report that comes every 5 "
-            "minutes, as far as there are any."
-        )
-    )
-    solar: Solar
-    battery: Battery
-    grid: Grid
-    load: Load
-    mode: Mode
-    export: Export
-    boiler: Boiler | None = Field(
-        description=(
-            "The boiler. Null when there is none, and when it is not known whether there is; "
-            "`unknown` says which."
-        )
-    )
-    energy: Energy
-    environment: Environment
-    unknown: tuple[Unknown, ...] = Field(description="Why readings above are null.")
+    measured_at: ReportedAt
+    age_s: Age
+    stale: bool | None = Field(description="Too old to be taken for current.")
+    warnings: Warnings
+    live_data: LiveOn
+    solar: Solar = Field(description="Panels.")
+    battery: Battery = Field(description="Battery.")
+    grid: Grid = Field(description="Connection to the grid.")
+    load: Load = Field(description="House.")
+    mode: Mode = Field(description="Operating mode.")
+    export: Export = Field(description="Setting of export.")
+    boiler: Boiler | None = Field(description="Null: none, or not known.")
+    energy: Energy = Field(description="Counters.")
+    environment: Environment = Field(description="Inside the box.")
+    unknown: Unknowns
 
 
 def live_data(payload: object, box_id: str, now: datetime) -> LiveData:

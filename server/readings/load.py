@@ -19,27 +19,10 @@ NO_METER = (
 class Load(Reading):
     """The house's consumption."""
 
-    backed_up_w: float | None = Field(
-        description="Power now of the part of the house that the battery backs up, W."
-    )
-    not_backed_up_w: float | None = Field(
-        description=(
-            "Power of the rest of the house, W, as the portal shows it; a value up to 5 minutes "
-            "older than the others. 0 means little while not_backed_up_metered is null."
-        )
-    )
-    not_backed_up_metered: bool | None = Field(
-        description=(
-            "Whether the rest of the house has a meter. Null while the portal shows only zeros of "
-            "it: they may mean that it consumes nothing, or that nobody measures it."
-        )
-    )
-    whole_house_w: float | None = Field(
-        description=(
-            "Power of the whole house, W: the sum of both parts. Null unless the rest of the house "
-            "is metered; backed_up_w is then only a part of what the house consumes."
-        )
-    )
+    backed_up_w: float | None
+    not_backed_up_w: float | None = Field(description="0 says little unless metered.")
+    not_backed_up_metered: bool | None
+    whole_house_w: float | None = Field(description="Null unless metered.")
 
 
 def load(box: Box) -> Load:

@@ -29,19 +29,12 @@ BY_FLEXIBILITY = (
 class Mode(Reading):
     """The operating mode."""
 
-    number: int | None = Field(description="The portal's number of the mode: 0 is Home 1.")
-    name: str | None = Field(description='"Home 1", "Home 2", "Home 3" or "Home UPS".')
-    behaviour: str | None = Field(description="What the box does in this mode.")
-    home_grid_v: bool | None = Field(
-        description=(
-            "Supplementary mode Home Grid V is on: the battery also feeds the part of the house "
-            "without backup."
-        )
-    )
-    home_grid_vi: bool | None = Field(description="Supplementary mode Home Grid VI is on.")
-    flexibility: bool | None = Field(
-        description="An aggregator controls the box (flexibility); its mode is then not free."
-    )
+    number: int | None = Field(description="0 is Home 1.")
+    name: str | None = Field(description="Such as Home 1.")
+    behaviour: str | None = Field(description="What the box does.")
+    home_grid_v: bool | None
+    home_grid_vi: bool | None
+    flexibility: bool | None
 
 
 def mode(box: Box) -> Mode:

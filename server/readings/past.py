@@ -8,9 +8,10 @@ from datetime import datetime
 from pydantic import Field
 
 from .boxes import LISTED, BoxSummary, choose_box, list_boxes, why_not_heard
+from .freshness import Age, ReportedAt
 from .history import History
 from .history_warnings import history_warnings
-from .model import Reading
+from .model import Reading, Warnings
 from .unknown import Unknown
 
 NOT_NAMED = Unknown(
@@ -41,17 +42,10 @@ class Whose:
 class Label(Reading):
     """The box that a history is of, as far as that is known."""
 
-    box_id: str | None = Field(
-        description=(
-            "The box. Null when the account has several: the portal gives history of the account, "
-            "and which of its boxes that is cannot be told."
-        )
-    )
-    measured_at: datetime | None = Field(
-        description="When the box last reported to the portal (UTC); null when that is not known."
-    )
-    age_s: int | None = Field(description="Seconds since then.")
-    warnings: tuple[str, ...] = Field(description="What to tell the user along with the values.")
+    box_id: str | None = Field(description="Null: one of several.")
+    measured_at: ReportedAt
+    age_s: Age
+    warnings: Warnings
 
 
 class Past(History, Label):

@@ -12,19 +12,17 @@ from .numbers import PEAK_W, SUPPLY_W, VOLTAGE_V
 class SolarString(Reading):
     """One of the two strings of panels."""
 
-    number: int = Field(description="1 or 2.")
-    power_w: float | None = Field(description="Power now, W.")
-    voltage_v: float | None = Field(description="Voltage of the string, V.")
+    number: int = Field(description="From 1.")
+    power_w: float | None
+    voltage_v: float | None
 
 
 class Solar(Reading):
     """The panels."""
 
-    power_w: float | None = Field(
-        description="Power of all panels now, W: the sum of both strings, on their direct side."
-    )
-    strings: tuple[SolarString, ...] = Field(description="The strings of panels.")
-    installed_power_w: float | None = Field(description="Installed peak power, W.")
+    power_w: float | None = Field(description="Of all panels.")
+    strings: tuple[SolarString, ...] = Field(description="Two.")
+    installed_power_w: float | None
 
 
 def solar(box: Box) -> Solar:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 NOT_SENT = "The portal did not send it; this box or this version of the portal does not report it."
@@ -19,8 +21,11 @@ class Unknown(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    why: str = Field(description="The reason, in plain words.")
-    readings: tuple[str, ...] = Field(description="Paths of the fields concerned.")
+    why: str = Field(description="The reason.")
+    readings: tuple[str, ...] = Field(description="Paths of fields.")
+
+
+Unknowns = Annotated[tuple[Unknown, ...], Field(description="Why fields are null.")]
 
 
 class Reasons:

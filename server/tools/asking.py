@@ -5,30 +5,26 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from mcp.server.mcpserver.context import Context
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ..access import Caller, credential_of
 from ..sealing import Credential
 from ..sources import source_of
+from .arguments import digits
 
 Handle = Annotated[
     str | None,
     Field(
-        description=(
-            "The `session` that check_auth returned. Leave it out when the MCP client sends the "
-            "credentials in a header."
-        ),
+        description="From check_auth.",
         max_length=100,
-        json_schema_extra={"format": "password", "writeOnly": True},
     ),
 ]
 
 BoxId = Annotated[
     str | None,
+    BeforeValidator(digits),
     Field(
-        description=(
-            "Id of the box, as list_boxes gives it. Only needed when the account has several."
-        ),
+        description="From list_boxes; needed if there are several.",
         max_length=32,
     ),
 ]

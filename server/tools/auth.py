@@ -37,12 +37,11 @@ Email = Annotated[
     str,
     Field(
         description=(
-            "E-mail address of the user's OIG Cloud account. Leave it out, together with the "
-            "password, when the MCP client sends the credentials in a header."
+            f"Of the account, at most {MAX_EMAIL} characters. Leave out both if the client sends "
+            "a login in headers."
         ),
         min_length=1,
         max_length=MAX_EMAIL,
-        json_schema_extra={"format": "email"},
     ),
     AfterValidator(_encodable),
     AfterValidator(_email),
@@ -52,12 +51,11 @@ Password = Annotated[
     str,
     Field(
         description=(
-            "Password of the OIG Cloud account, exactly as the user gave it. Never invent, "
-            "shorten, repeat or store it. Leave it out when the MCP client sends it in a header."
+            f"Exactly as given, at most {MAX_PASSWORD} characters. Never invent, repeat or store "
+            "it."
         ),
         min_length=1,
         max_length=MAX_PASSWORD,
-        json_schema_extra={"format": "password", "writeOnly": True},
     ),
     AfterValidator(_encodable),
 ]
@@ -66,40 +64,21 @@ Password = Annotated[
 class CheckAuth(BaseModel):
     """A confirmed login to OIG Cloud."""
 
-    email: str = Field(description="The e-mail address that was checked.")
-    password_length: int = Field(description="Number of characters of the password given.")
+    email: str = Field(description="The one that was checked.")
+    password_length: int = Field(description="Characters that were given.")
     cache_status: Literal["new_session_created", "session_from_cache"] = Field(
-        description=(
-            "new_session_created: this call logged in. session_from_cache: an earlier login "
-            "with the same e-mail and password is still valid and was used."
-        )
+        description="Whether this call logged in."
     )
-    session_id_preview: str = Field(
-        description="First and last characters of the session id, to tell sessions apart."
-    )
-    expires_at: datetime = Field(
-        description="When this server drops the session and logs in anew (UTC)."
-    )
-    session: str = Field(
-        description=(
-            "Handle of the session: pass it to the other tools as `session` instead of e-mail and "
-            "password. It is valid as long as the session. Keep it to yourself."
-        )
-    )
+    session_id_preview: str = Field(description="Both ends of its id.")
+    expires_at: datetime = Field(description="UTC.")
+    session: str = Field(description="Pass it to other tools.")
 
 
 DESCRIPTION = """\
-Check that an e-mail and password log in to OIG Cloud, the web portal of the OIG / CEZ Battery Box \
-(a home solar battery), and open the session that the other tools use.
-
-It works without arguments when the MCP client sends the credentials in HTTP headers \
-(Authorization: Basic, or X-OIG-Email and X-OIG-Password). Try that before you ask the \
-user for a password.
-
-Call it once when the user wants to connect their battery or asks whether their login works. \
-Repeating it is cheap: a valid session is taken from the cache. It changes nothing at the portal. \
-When the credentials are rejected, tell the user and do not guess: several wrong passwords lock \
-the account here for a while. When it says to wait, wait that long before the next call."""
+Log in to OIG Cloud, the portal of the OIG / CEZ Battery Box (a home solar battery), and get the \
+`session` that the other tools take. Called without arguments it uses the login in the client's \
+headers, and so do the others: try that before you ask for a password. When the login is rejected, \
+tell the user and do not guess: wrong passwords lock the account. When it says to wait, wait."""
 
 
 def preview(session_id: str) -> str:
@@ -131,4 +110,4 @@ def check_auth_tool(access: Access) -> CheckedTool:
             session=granted.session.handle,
         )
 
-    return CheckedTool.made(check_auth, "Check login to OIG Cloud", DESCRIPTION)
+    return CheckedTool.made(check_auth, "Log in to OIG Cloud", DESCRIPTION)

@@ -9,19 +9,21 @@ that it does not know.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated, Any, get_args
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.tools.base import Tool
-from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Strict, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 
 from ..errors import InvalidArguments, SessionError
 from ..tool_failure import ToolFailure
+from .arguments import arguments
 from .failure import answered, crashed
+from .schema import input_schema, output_schema
 
 PLAIN: dict[str, str] = {
     "missing": "is missing",
@@ -48,12 +50,6 @@ See https://docs.pydantic.dev/latest/errors/validation_errors/"""
 logger = logging.getLogger(__name__)
 
 
-class Exact(ArgModelBase):
-    """Arguments of which none is passed over: one that is misspelt is not one left out."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class CheckedTool(Tool):
     """A tool that checks its arguments without echoing them and names its failures plainly."""
 
@@ -65,6 +61,7 @@ class CheckedTool(Tool):
         description: str,
         *,
         changes: bool = False,
+        former: Mapping[str, str] = MappingProxyType({}),
     ) -> CheckedTool:
         """Make a tool of a function, named as the function is.
 
@@ -73,23 +70,22 @@ class CheckedTool(Tool):
             title: For people.
             description: For the model.
             changes: Whether it changes something outside, and would again if called again.
+            former: Names that parameters had once, with their present ones.
         """
-        annotations = ToolAnnotations(
-            title=title,
-            read_only_hint=not changes,
-            destructive_hint=changes,
-            idempotent_hint=not changes,
-            open_world_hint=True,
+        # What the specification takes for granted is left out: that a tool has to do with the world
+        # outside, and of one that only reads that it destroys nothing and may be repeated.
+        annotations = (
+            ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
+            if changes
+            else ToolAnnotations(read_only_hint=True)
         )
         tool = cls.from_function(fn, title=title, description=description, annotations=annotations)
         assert isinstance(tool, CheckedTool)
-        tool.fn_metadata.arg_model = _exact(tool.fn_metadata.arg_model)
-        parameters = tool.fn_metadata.arg_model.model_json_schema(by_alias=True)
-        properties = parameters.get("properties", {})
-        tool.parameters = {
-            **parameters,
-            "properties": {name: _plain(schema) for name, schema in properties.items()},
-        }
+        metadata = tool.fn_metadata
+        assert metadata.output_schema is not None
+        metadata.arg_model = arguments(metadata.arg_model, former)
+        metadata.output_schema = output_schema(metadata.output_schema)
+        tool.parameters = input_schema(metadata.arg_model.model_json_schema())
         return tool
 
     async def run(
@@ -157,30 +153,8 @@ class CheckedTool(Tool):
         )
 
 
-def _exact(model: type[ArgModelBase]) -> type[ArgModelBase]:
-    """Make arguments stricter: none that is unknown, and no `true` where a number belongs."""
-    strict: dict[str, Any] = {
-        name: (Annotated[field.annotation, Strict()], field)
-        for name, field in model.model_fields.items()
-        if {int, bool} & {field.annotation, *get_args(field.annotation)}
-    }
-    return create_model(model.__name__, __base__=(Exact, model), **strict)
-
-
 def _named(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """Write what may be left out as what it is: models and clients read that better than a union.
-
-    Null is still taken for left out.
-    """
-    choices = schema.get("anyOf", [])
-    if len(choices) != 2 or choices[1] != {"type": "null"} or schema.get("default") is not None:
-        return schema
-    rest = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
-    return {**choices[0], **rest}
 
 
 def _reason(kind: str, context: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver.context import Context
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ..control.asked import Asked, BoilerState, ExportState, ModeName
 from ..control.control import Control, Planned, Seen
@@ -17,11 +17,15 @@ from ..control.grid_charge import TARGET_MAX, TARGET_MIN
 from ..control.grid_export import LIMIT_MAX_W, LIMIT_MIN_W
 from ..control.record import Record, Status
 from ..readings.model import Reading
+from .arguments import digits
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
 
 DEFAULT_CHANGES = 20
 MOST_CHANGES = 100
+
+MOST_ID = 64
+"""Characters of a change id taken; more than any has."""
 
 MOST_CLIENT = 64
 """Characters kept of what a client calls itself."""
@@ -30,9 +34,8 @@ Kind = Literal["mode", "supplementary", "export", "boiler", "charge"]
 
 ChangeId = Annotated[
     str,
-    Field(
-        description="Id of the change, as plan_change and apply_change return it.", max_length=64
-    ),
+    BeforeValidator(digits),
+    Field(description="From plan_change.", max_length=MOST_ID),
 ]
 
 SEEN: dict[Seen | None, str] = {
@@ -71,55 +74,43 @@ MISSED = (
 class PlannedChange(Reading):
     """A plan: nothing has been changed yet."""
 
-    change_id: str = Field(description="Names the change, in get_change once it was applied.")
-    box_id: str = Field(description="The box to be changed.")
-    kind: Kind = Field(description="Which kind of change it is.")
-    before: str = Field(description="How the box is set now.")
-    after: str = Field(description="How it will be set.")
-    warnings: tuple[str, ...] = Field(
-        description="What the user has to know before agreeing. Show all of them, unshortened."
-    )
-    plan_token: str = Field(description="For apply_change, once, exactly as it is.")
-    expires_at: datetime = Field(description="Until when the plan can be applied (UTC).")
-    observed_at: datetime = Field(
-        description="When the portal told how the box is set (UTC); apply_change looks again."
-    )
-    undoes: str | None = Field(description="Id of the change that this one takes back.")
+    change_id: str = Field(description="For get_change.")
+    box_id: str
+    kind: Kind = Field(description="What is changed.")
+    before: str = Field(description="Setting now.")
+    after: str = Field(description="Setting to be.")
+    warnings: tuple[str, ...] = Field(description="Show the user all of them.")
+    plan_token: str = Field(description="For apply_change, once.")
+    expires_at: datetime = Field(description="Apply it before.")
+    observed_at: datetime = Field(description="When it was as before.")
+    undoes: str | None = Field(description="Change that it takes back.")
 
 
 class ChangeReport(Reading):
     """A change that was made, and how it stands."""
 
-    change_id: str = Field(description="Names the change.")
-    box_id: str = Field(description="The box.")
-    kind: Kind = Field(description="Which kind of change it is.")
+    change_id: str
+    box_id: str
+    kind: Kind
     status: Status = Field(
-        description=(
-            "pending: accepted, not yet seen at the box. applied: the box shows it. failed: "
-            "refused by the portal, or the box did not have it when it was looked at after 15 "
-            "minutes. unclear: nobody knows whether the portal took it, or nobody looked in time."
-        )
+        description="applied: the box shows it. failed: refused, or not shown in time."
     )
-    before: str = Field(description="How the box was set.")
-    after: str = Field(description="How it was to be set.")
-    requested_at: datetime = Field(description="When it was sent (UTC).")
-    seconds: float | None = Field(
-        description="Applied: seconds from sending until it was seen, at most. Null otherwise."
-    )
-    portal: str | None = Field(description="What the portal made of the request.")
-    client: str = Field(description="The client it was made with. Text from outside.")
-    undoes: str | None = Field(description="Id of the change that this one took back.")
-    can_be_undone: bool = Field(
-        description="Whether a way back is known; plan_change says whether it can be taken now."
-    )
-    message: str = Field(description="What it means and what to do now.")
+    before: str
+    after: str
+    requested_at: datetime = Field(description="When it was sent.")
+    seconds: float | None = Field(description="Until seen, at most.")
+    portal: str | None = Field(description="What it answered.")
+    client: str = Field(description="Program that asked.")
+    undoes: str | None
+    can_be_undone: bool = Field(description="With `undo`.")
+    message: str = Field(description="What to do now.")
 
 
 class Changes(Reading):
     """Changes of the account, latest first."""
 
-    changes: tuple[ChangeReport, ...]
-    more: int = Field(description="How many older ones were left out because of the limit.")
+    changes: tuple[ChangeReport, ...] = Field(description="Latest first.")
+    more: int = Field(description="How many older ones there are.")
 
 
 def control_tools(control: Control) -> list[CheckedTool]:
@@ -129,40 +120,39 @@ def control_tools(control: Control) -> list[CheckedTool]:
         context: Context[Any, Any],
         box_id: BoxId = None,
         mode: Annotated[ModeName | None, Field(description="Operating mode.")] = None,
-        home_grid_v: Annotated[
-            bool | None, Field(description="Supplementary mode Home Grid V on or off.")
-        ] = None,
+        home_grid_v: Annotated[bool | None, Field(description="Home Grid V on or off.")] = None,
         home_grid_vi: Annotated[
             bool | None,
-            Field(description="Home Grid VI on or off; may go together with home_grid_v."),
+            Field(description="May go with home_grid_v."),
         ] = None,
-        export: Annotated[
+        grid_export: Annotated[
             ExportState | None,
-            Field(description="Export to the grid; limited needs export_limit_w."),
+            Field(description="limited needs export_limit_w."),
         ] = None,
         export_limit_w: Annotated[
             int | None,
             Field(
-                description="Most that may be exported, W; with export limited only.",
+                description="Only if limited.",
                 ge=LIMIT_MIN_W,
                 le=LIMIT_MAX_W,
             ),
         ] = None,
         boiler: Annotated[
             BoilerState | None,
-            Field(description="automatic: surplus and low tariff. manual: full power at once."),
+            Field(description="automatic: surplus and low tariff. manual: full power."),
         ] = None,
         charge_to_percent: Annotated[
             int | None,
             Field(
-                description="Charge the battery from the grid to this percentage, at once.",
+                description="Charge from the grid to this, at once.",
                 ge=TARGET_MIN,
                 le=TARGET_MAX,
             ),
         ] = None,
         undo: Annotated[
             str | None,
-            Field(description="Id of an earlier change to take back.", max_length=64),
+            BeforeValidator(digits),
+            Field(description="change_id to take back.", max_length=MOST_ID),
         ] = None,
         session: Handle = None,
     ) -> PlannedChange:
@@ -170,7 +160,7 @@ def control_tools(control: Control) -> list[CheckedTool]:
             mode=mode,
             home_grid_v=home_grid_v,
             home_grid_vi=home_grid_vi,
-            export=export,
+            export=grid_export,
             export_limit_w=export_limit_w,
             boiler=boiler,
             charge_to_percent=charge_to_percent,
@@ -181,7 +171,7 @@ def control_tools(control: Control) -> list[CheckedTool]:
     async def apply_change(
         context: Context[Any, Any],
         plan_token: Annotated[
-            str, Field(description="From plan_change, exactly as it is.", max_length=1024)
+            str, Field(description="From plan_change, unaltered.", max_length=1024)
         ],
         session: Handle = None,
     ) -> ChangeReport:
@@ -199,10 +189,11 @@ def control_tools(control: Control) -> list[CheckedTool]:
         context: Context[Any, Any],
         box_id: Annotated[
             str | None,
-            Field(description="Only the changes of this box; all when left out.", max_length=32),
+            BeforeValidator(digits),
+            Field(description="Only of this box.", max_length=32),
         ] = None,
         limit: Annotated[
-            int, Field(description="That many at most.", ge=1, le=MOST_CHANGES)
+            int, Field(description=f"Most; {DEFAULT_CHANGES} if left out.", ge=1, le=MOST_CHANGES)
         ] = DEFAULT_CHANGES,
         session: Handle = None,
     ) -> Changes:
@@ -213,41 +204,34 @@ def control_tools(control: Control) -> list[CheckedTool]:
         )
 
     return [
-        CheckedTool.made(plan_change, "Plan a change of the battery box", PLAN_CHANGE),
-        CheckedTool.made(apply_change, "Apply a planned change", APPLY_CHANGE, changes=True),
-        CheckedTool.made(get_change, "See whether a change took effect", GET_CHANGE),
-        CheckedTool.made(list_changes, "List changes of the battery box", LIST_CHANGES),
+        CheckedTool.made(
+            plan_change, "Plan a change", PLAN_CHANGE, former={"export": "grid_export"}
+        ),
+        CheckedTool.made(apply_change, "Apply a change", APPLY_CHANGE, changes=True),
+        CheckedTool.made(get_change, "Look at a change", GET_CHANGE),
+        CheckedTool.made(list_changes, "Changes", LIST_CHANGES),
     ]
 
 
 PLAN_CHANGE = """\
-Plan one change of a battery box: operating mode, supplementary modes, export to the grid, boiler \
-mode, charging from the grid, or `undo` of an earlier change. Name exactly one of them. Nothing is \
-changed: it reads the box and returns how it is, how it will be, warnings, and a plan_token.
-
-Show the user before, after and all warnings, and ask whether to go on. Only then call \
-apply_change with the token, within 5 minutes. Never apply on your own judgement: these machines \
-draw several kW, and export without permission is finable: switch it on only if the user says that \
-the permission is there."""
+Plan exactly one change: mode, supplementary modes, grid export, boiler, charging from the grid, \
+or undo. It changes nothing and returns before, after, warnings and a plan_token. Show the user \
+before, after and all warnings, and ask. Only after a yes call apply_change, within 5 minutes, \
+never on your own judgement: the box draws several kW, and export without permission is finable: \
+switch it on only if the user says that the permission is there."""
 
 APPLY_CHANGE = """\
-Make a change that plan_change planned and the user agreed to. It acts on a real machine. A token \
-is good for one call. It is refused when it has expired or was used, when the box has changed \
-since the plan, and while another change of the box is under way.
-
-Afterwards ask get_change until it says applied or failed. If this call fails or times out without \
-an answer, do not plan the same again: ask get_change with the plan's change_id first."""
+Make a change that plan_change planned and the user agreed to, on a real machine. A token works \
+once; it is refused when expired, when the box has changed since, and while another change is \
+under way. Then ask get_change until it is applied or failed. If this call fails or times out, do \
+not plan again: ask get_change with the plan's change_id."""
 
 GET_CHANGE = """\
-Look whether a change took effect, by reading back from the box: pending, applied (with seconds \
-it took), failed or unclear; `message` says what to do. It usually takes one or two minutes: ask \
-every 30 seconds. Tell the user when it failed or is unclear. While a change is under way no other \
-can be made at this box."""
+Look whether a change took effect; `message` says what to do. It usually takes one or two minutes: \
+ask every 30 seconds. Tell the user when it failed or is unclear."""
 
 LIST_CHANGES = """\
-List the changes that were made at this account's boxes through this server, latest first, with \
-how each ended, as far as somebody looked. Use a change_id from it in get_change, or in \
-plan_change as `undo`."""
+List changes made through this server, and how each ended."""
 
 
 def _planned(planned: Planned) -> PlannedChange:

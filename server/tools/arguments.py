@@ -1,0 +1,156 @@
+"""What is taken as an argument of a tool, in whichever way a client writes it. Pure.
+
+Models and clients write the same value in several ways. Where its meaning is beyond doubt it is
+taken:
+
+1. `null` and `""` are what many send for an argument that is left out: models that must fill in
+   every one, and forms that were cleared. Blanks are text.
+2. `48.0`, `"48"` and `"48.0"` are the whole number 48; `"true"` and `"False"` are booleans.
+3. An id that consists of digits may come as a number: some clients make one of whatever looks so.
+   Not beyond 2**53 - 1, where JSON numbers of JavaScript are rounded.
+
+Everything else is refused: `true` as a number, 48.5, "48abc", an argument that nobody knows, a
+number as a date. So is a password of digits that comes as a number: leading zeros would be lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Annotated, Any, ClassVar, NamedTuple, get_args
+
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    Strict,
+    create_model,
+    model_validator,
+)
+
+WHOLE = re.compile(r"(-?\d{1,15})(?:\.0{1,15})?", re.ASCII)
+NUMBER = re.compile(r"[-+]?[\d.]+", re.ASCII)
+
+LARGEST_EXACT = 2**53 - 1
+"""The largest whole number up to which a double holds every one."""
+
+
+def whole(value: object) -> object:
+    """Return the whole number that a number or text stands for; anything else as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and (found := WHOLE.fullmatch(value)):
+        return int(found[1])
+    return value
+
+
+def boolean(value: object) -> object:
+    """Return the boolean that a text names; anything else as it is."""
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.lower(), value)
+    return value
+
+
+def digits(value: object) -> object:
+    """Return the digits that a number stands for; anything else as it is."""
+    number = value if isinstance(value, str) else whole(value)
+    if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= LARGEST_EXACT:
+        return str(number)
+    return value
+
+
+def written(value: object) -> object:
+    """Return a date or time only if it is written as one: no count of seconds since 1970."""
+    return value if isinstance(value, str) and not NUMBER.fullmatch(value) else ...
+
+
+class Twice(NamedTuple):
+    """Stands for an argument that was given under its former name as well."""
+
+    former: str
+
+
+def once(value: object) -> object:
+    """Return a value that was given once.
+
+    Raises:
+        ValueError: It was given under both its names.
+    """
+    if isinstance(value, Twice):
+        # Pydantic takes a ValueError only.
+        raise ValueError(  # noqa: TRY004
+            f"is given twice: `{value.former}` is its former name"
+        )
+    return value
+
+
+KINDS: dict[object, Callable[[object], object]] = {
+    int: whole,
+    bool: boolean,
+    date: written,
+    AwareDatetime: written,
+}
+"""How an argument of each type may be written."""
+
+
+class Arguments(ArgModelBase):
+    """Arguments of which none is passed over: one that is misspelt is not one left out."""
+
+    model_config = ConfigDict(extra="forbid")
+    former: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, sent: Any) -> Any:
+        return given(sent, cls.model_fields, cls.former) if isinstance(sent, dict) else sent
+
+
+def given(
+    sent: Mapping[str, Any], known: Mapping[str, Any], former: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the arguments that are not left out, under their present names.
+
+    Args:
+        sent: What came.
+        known: The names of the tool's parameters.
+        former: Names that parameters had once, with their present ones.
+    """
+    names = known.keys() | former.keys()
+    kept = {
+        name: value
+        for name, value in sent.items()
+        if not (name in names and (value is None or value == ""))
+    }
+    for old, new in former.items():
+        if old in kept:
+            value = kept.pop(old)
+            kept[new] = Twice(old) if new in kept else value
+    return kept
+
+
+def arguments(model: type[ArgModelBase], former: Mapping[str, str]) -> type[Arguments]:
+    """Return a model of arguments that takes them however they are written.
+
+    Args:
+        model: Made by the SDK of a function's parameters.
+        former: Names that parameters had once, with their present ones. They are taken, not shown.
+    """
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        read = [KINDS[kind] for kind in _kinds(field.annotation) if kind in KINDS]
+        strict = [Strict()] if read and read[0] is not written else []
+        again = [once] if name in former.values() else []
+        checks = [*strict, *(BeforeValidator(check) for check in (*read, *again))]
+        fields[name] = (
+            Annotated[(field.annotation, *checks)] if checks else field.annotation,
+            field,
+        )
+    made = create_model(model.__name__, __base__=Arguments, **fields)
+    made.former = former
+    return made
+
+
+def _kinds(annotation: object) -> tuple[object, ...]:
+    return get_args(annotation) or (annotation,)

@@ -1,0 +1,20 @@
+"""All tools as they are listed, without anything behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from server.tools.auth import check_auth_tool
+from server.tools.control import control_tools
+from server.tools.listing import listed
+from server.tools.reading import reading_tools
+
+
+def listed_tools() -> dict[str, Any]:
+    nothing: Any = None
+    tools = [
+        check_auth_tool(nothing),
+        *reading_tools(nothing, nothing),
+        *control_tools(nothing),
+    ]
+    return {tool.name: tool for tool in listed(tools)}

@@ -10,6 +10,7 @@ from typing import Any
 
 from .catalogue import Parameter, Tool
 from .failures import SecretOnCommandLine, UsageFailure
+from .former_names import name_at
 from .schema import Schema, branches, resolve
 
 ASSIGNMENT = re.compile(r"(?P<name>[^=:\s]+)(?P<mark>:?=)(?P<text>.*)", re.DOTALL)
@@ -51,7 +52,7 @@ def from_words(tool: Tool, words: Iterable[str]) -> dict[str, Any]:
             raise UsageFailure(
                 f"Argument {position} of {tool.name} is not of the form key=value or key:=JSON."
             )
-        parameter = tool.parameter(match["name"])
+        parameter = tool.parameter(name_at(tool, match["name"]))
         if parameter.secret:
             raise SecretOnCommandLine(
                 f"{parameter.name} is secret and is not taken from the command line, where other "

@@ -44,9 +44,8 @@ class Parameter:
             is_array = branch.get("type") == "array"
             target = resolve(branch.get("items"), self.root) if is_array else branch
             prefix = f"{self.name}[]." if is_array else f"{self.name}."
-            found += [
-                replace(item, name=f"{prefix}{item.name}") for item in _fields(target, self.root)
-            ]
+            fields = _with_named(_fields(target, self.root), resolve(target, self.root), self.root)
+            found += [replace(item, name=f"{prefix}{item.name}") for item in fields]
         return found
 
     @property
@@ -74,7 +73,8 @@ class Tool:
     @property
     def outputs(self) -> list[Parameter]:
         """The fields of a structured result."""
-        return _fields(self.output_schema or {})
+        schema = self.output_schema or {}
+        return _with_named(_fields(schema), schema, schema)
 
     def parameter(self, name: str) -> Parameter:
         """Return the argument `name`.
@@ -152,6 +152,19 @@ class Result:
     def text(self) -> str:
         """All text blocks in one."""
         return "\n".join(str(block["text"]) for block in self.content if block["type"] == "text")
+
+
+def _with_named(fields: list[Parameter], schema: Schema, root: Schema) -> list[Parameter]:
+    """Add the fields of a result that are only named as required: those of a map, for example."""
+    known = {item.name for item in fields}
+    required = schema.get("required")
+    named = [name for name in required if name not in known] if isinstance(required, list) else []
+    rest = schema.get("additionalProperties", {})
+    form = resolve(rest, root)
+    return fields + [
+        Parameter(name=str(name), schema=form, root=root, required=True, secret=False)
+        for name in named
+    ]
 
 
 def suggestion(name: str, known: Mapping[str, object]) -> str:

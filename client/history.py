@@ -15,6 +15,7 @@ from prompt_toolkit.history import History
 from .arguments import ASSIGNMENT
 from .catalogue import Catalogue
 from .failures import SecretOnCommandLine, UsageFailure
+from .former_names import name_at
 from .home import home
 from .options import AS_PROGRAM, Options, parse
 from .private_file import replaced
@@ -59,7 +60,7 @@ def _memory_for_call(words: list[str], catalogue: Catalogue | None) -> Memory:
         return Memory.RUN
     secret = {parameter.name: parameter.secret for parameter in tools[words[0]].parameters}
     matches = [ASSIGNMENT.fullmatch(word) for word in words[1:]]
-    names = [match["name"] for match in matches if match]
+    names = [name_at(tools[words[0]], match["name"]) for match in matches if match]
     if any(secret.get(name) for name in names):
         return Memory.NOWHERE
     if any(name.endswith(GRANTING) for name in names):

@@ -15,6 +15,12 @@ level multiplies the work."""
 SECRET_NAMES = ("password", "passwd", "passphrase")
 """Names that mean a secret even where a server forgot to mark the parameter as one."""
 
+OBJECT = {"properties", "additionalProperties"}
+"""Keywords that only an object has."""
+
+HANDLE = "session"
+"""The end of the name of a handle, which lets its owner in as a password does."""
+
 BOUNDS = {
     "minimum": "at least",
     "maximum": "at most",
@@ -96,6 +102,10 @@ def choices(schema: Schema, root: Schema) -> list[Any]:
 
 def is_secret(name: str, schema: object, root: Schema) -> bool:
     """Tell whether a value for this parameter must not be shown, logged or remembered."""
+    if name.lower().endswith(HANDLE) and any(
+        branch.get("type") == "string" for branch in branches(schema, root)
+    ):
+        return True
     return any(
         inner.lower().endswith(SECRET_NAMES)
         or found.get("format") == "password"
@@ -130,7 +140,7 @@ def type_name(schema: object, root: Schema, depth: int = 0) -> str:
         return "any JSON"
     names: list[str] = []
     for branch in branches(schema, root):
-        kind = branch.get("type")
+        kind = branch.get("type", "object" if OBJECT & branch.keys() else None)
         if "const" in branch:
             name = show(branch["const"])
         elif isinstance(branch.get("enum"), list):

@@ -67,7 +67,11 @@ def tool_page(tool: Tool, *, framed: bool) -> RenderableType:
     parts.append(_heading("Parameters"))
     parts.append(_fields(tool.parameters, framed, "It takes none.", needed=True))
     parts.append(_heading("Result"))
-    undescribed = "Text." if tool.output_schema is None else "An object; its fields are not listed."
+    undescribed = "An object; its fields are not listed."
+    if tool.output_schema is None:
+        undescribed = "Text."
+    elif isinstance(said := tool.output_schema.get("description"), str):
+        undescribed = clean(said)
     parts.append(_fields(list(_all(tool.outputs)), framed, undescribed, needed=False))
     if words := _in_words(tool.annotations):
         parts.append(_heading("Good to know"))

@@ -133,6 +133,13 @@ def two_box_server() -> Iterator[Process]:
 
 
 @pytest.fixture(scope="session")
+def older_server() -> Iterator[Process]:
+    """Have the reading tools with the parameters that they had before this version."""
+    with running("older") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def degraded_server() -> Iterator[Process]:
     with running("degraded") as server:
         yield server
@@ -429,6 +436,10 @@ def main(kind: str, fd: int) -> None:
 
         tools = server(*([OTHER] if kind == "two boxes" else []))
         app = tools.streamable_http_app(stateless_http=True, json_response=True)
+    elif kind == "older":
+        from .client_older import server as older
+
+        app = older().streamable_http_app(stateless_http=True, json_response=True)
     elif kind == "hostile":
         from .client_hostile import app
     elif kind != "odd":

@@ -62,7 +62,7 @@ def test_a_line_that_is_understood_is_kept(line):
         ("apply -", Memory.FILE),
         ("apply_change plan_token=plan_AAAA", Memory.RUN),
         ("call apply_change plan_token=plan_AAAA", Memory.RUN),
-        ("apply_change session=oig_AAAA", Memory.RUN),
+        ("apply_change session=oig_AAAA", Memory.NOWHERE),
         ("apply_change", Memory.FILE),
     ],
 )

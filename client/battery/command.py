@@ -38,8 +38,8 @@ def history(session: Session, options: Options) -> None:
     last = options.last or options.first
     arguments = {
         "series": options.series,
-        "from": options.first.isoformat(),
-        "to": last.isoformat(),
+        "first_day": options.first.isoformat(),
+        "last_day": last.isoformat(),
         "box_id": options.box,
         "points": MOST_POINTS,
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..calling import called
 from ..failures import NotMcp, ToolFailure
+from ..former_names import name_at
 from ..options import Options
 from ..session import Session
 
@@ -28,6 +29,8 @@ def asked(
 ) -> Mapping[str, Any]:
     """Call a tool with the arguments that are not None; `repeat` as in `Endpoint.call`.
 
+    Parameters are given by their present names, whichever the server has.
+
     Raises:
         NotMcp: The server has no such tool.
         ToolFailure: The tool failed, or its answer has another form than is known here.
@@ -39,8 +42,9 @@ def asked(
             "another one than OIG Cloud's, or an older one: update it.",
             kind="other_server",
         )
-    given = {key: value for key, value in arguments.items() if value is not None}
-    values = called(session, known.tool(name), given, options.email, repeat=repeat).structured
+    tool = known.tool(name)
+    given = {name_at(tool, key): value for key, value in arguments.items() if value is not None}
+    values = called(session, tool, given, options.email, repeat=repeat).structured
     if not isinstance(values, Mapping):
         raise ToolFailure(
             f"{name} succeeded, but not with the fields this oig-client knows. Update oig-client "

@@ -16,7 +16,7 @@ WISHES = (
     ("--mode", "mode", "MODE", "operating mode: home_1, home_2, home_3 or home_ups"),
     ("--home-grid-v", "home_grid_v", "on|off", "supplementary mode Home Grid V"),
     ("--home-grid-vi", "home_grid_vi", "on|off", "the other one; both may go together"),
-    ("--export", "export", "STATE", "export to the grid: off, on, or limited with --limit"),
+    ("--export", "grid_export", "STATE", "export to the grid: off, on, or limited with --limit"),
     ("--limit", "export_limit_w", "W", "the most that may be exported, in watts"),
     ("--boiler", "boiler", "STATE", "automatic or manual (full power at once)"),
     ("--charge-to", "charge_to_percent", "PERCENT", "charge from the grid now, up to this"),

@@ -9,6 +9,7 @@ from typing import Any
 from ..arguments import value_of
 from ..catalogue import Parameter, Tool
 from ..failures import UsageFailure
+from ..former_names import name_at
 from ..schema import show
 from .arguments import WISHES
 
@@ -29,7 +30,7 @@ def arguments_of(tool: Tool, wishes: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _value(tool: Tool, name: str, text: str) -> Any:
-    found = {item.name: item for item in tool.parameters}.get(name)
+    found = {item.name: item for item in tool.parameters}.get(name_at(tool, name))
     if found is None:
         raise UsageFailure(f"The server knows no {OPTIONS[name]}; it may be an older one.")
     words = {_plain(show(choice)): choice for choice in found.choices if isinstance(choice, str)}

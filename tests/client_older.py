@@ -1,0 +1,40 @@
+"""The project's reading tools as servers before this version published them, for the client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools.base import Tool
+
+from .client_battery import server as present
+
+FORMER = {"first_day": "from", "last_day": "to"}
+
+
+class Older(Tool):
+    """Take arguments by their former names only, and mark secrets in the schema."""
+
+    async def run(self, arguments: dict[str, Any], *rest: Any, **more: Any) -> Any:
+        if unknown := arguments.keys() - self.parameters["properties"].keys():
+            raise ToolError(f"It does not know {sorted(unknown)}.")
+        names = {old: new for new, old in FORMER.items()}
+        renamed = {names.get(name, name): value for name, value in arguments.items()}
+        return await present()._tool_manager._tools[self.name].run(renamed, *rest, **more)
+
+
+def server() -> MCPServer[None]:
+    """Return an MCP server with these tools."""
+    tools = []
+    for tool in present()._tool_manager._tools.values():
+        properties = {
+            FORMER.get(name, name): schema | ({"format": "password"} if name == "session" else {})
+            for name, schema in tool.parameters["properties"].items()
+        }
+        required = [FORMER.get(name, name) for name in tool.parameters.get("required", [])]
+        parameters = {"type": "object", "properties": properties, "additionalProperties": False}
+        older = Older(**dict(tool))
+        older.parameters = parameters | ({"required": required} if required else {})
+        tools.append(older)
+    return MCPServer("oig-cloud", tools=list[Tool](tools), log_level="ERROR")

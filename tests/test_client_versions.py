@@ -1,0 +1,161 @@
+"""oig-client at servers of other versions: it uses the names and marks that they publish."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from client.__main__ import main
+from client.arguments import from_words
+from client.catalogue import Tool
+from client.control.wishes import arguments_of
+from client.exit_codes import ExitCode
+from client.failures import SecretOnCommandLine
+from client.former_names import name_at
+from client.history import Memory, memory_for
+from client.schema import is_secret
+from client.views import tool_page
+
+from .client_keyring import environment
+from .drawing import drawn
+from .listed_tools import listed_tools
+
+pytest_plugins = ("tests.client_servers",)
+
+
+def tool_of(name: str) -> Tool:
+    """A tool of this version's server, as the client knows it."""
+    tool = listed_tools()[name]
+    return Tool(
+        name, tool.title, tool.description, tool.parameters, tool.output_schema, annotations={}
+    )
+
+
+OLDER = Tool(
+    name="get_history",
+    title="",
+    description="",
+    input_schema={
+        "properties": {
+            "from": {"type": "string", "format": "date"},
+            "to": {"type": "string", "format": "date"},
+            "session": {"type": "string", "format": "password", "writeOnly": True},
+        }
+    },
+)
+OLDER_PLAN = Tool(
+    name="plan_change",
+    title="",
+    description="",
+    input_schema={
+        "properties": {
+            "export": {"type": "string", "enum": ["off", "on", "limited"]},
+            "export_limit_w": {"type": "integer"},
+        }
+    },
+)
+
+
+@pytest.fixture
+def client(capsys, monkeypatch, tmp_path):
+    login = {"OIG_EMAIL": "a@b.cz", "OIG_PASSWORD": "x"}
+    for name, value in (environment("fail", tmp_path / "ring") | login).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("keyring.core._keyring_backend", None)
+
+    def run(*argv):
+        code = main(list(argv))
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("server", ["box_server", "older_server"])
+def test_a_history_is_read_from_servers_of_either_version(client, request, server):
+    url = request.getfixturevalue(server).url
+    code, out, err = client(
+        *("history", "solar", "--from", "2026-11-20", "--to", "2026-11-21"),
+        *("--url", url, "--json"),
+    )
+    assert code == ExitCode.OK, err
+    told = json.loads(out)
+    assert (told["first_day"], told["last_day"]) == ("2026-11-20", "2026-11-21")
+
+
+@pytest.mark.parametrize("server", ["box_server", "older_server"])
+@pytest.mark.parametrize(("first", "last"), [("first_day", "last_day"), ("from", "to")])
+def test_a_call_may_name_a_parameter_as_either_version_does(client, request, server, first, last):
+    url = request.getfixturevalue(server).url
+    code, out, err = client(
+        *("call", "get_history", "series=solar", f"{first}=2026-11-20", f"{last}=2026-11-21"),
+        *("--url", url, "--json"),
+    )
+    assert code == ExitCode.OK, err
+    assert json.loads(out)["structured_content"]["last_day"] == "2026-11-21"
+
+
+def test_a_name_is_the_one_that_the_server_has():
+    assert name_at(OLDER, "first_day") == name_at(OLDER, "from") == "from"
+    now = tool_of("get_history")
+    assert name_at(now, "from") == name_at(now, "first_day") == "first_day"
+    assert name_at(OLDER_PLAN, "grid_export") == "export"
+    assert name_at(OLDER_PLAN, "surprise") == "surprise"
+
+
+@pytest.mark.parametrize(
+    ("tool", "name"), [(OLDER_PLAN, "export"), (tool_of("plan_change"), "grid_export")]
+)
+def test_a_wish_for_export_fits_servers_of_either_version(tool, name):
+    wished = arguments_of(tool, {"grid_export": "LIMITED", "export_limit_w": "3000"})
+    assert wished == {"grid_export": "limited", "export_limit_w": 3000}
+    assert name_at(tool, "grid_export") == name
+
+
+@pytest.mark.parametrize("tool", [OLDER, tool_of("get_history")], ids=["older", "present"])
+def test_a_session_is_secret_whether_or_not_the_server_marks_it(tool):
+    assert tool.parameter("session").secret
+    with pytest.raises(SecretOnCommandLine):
+        from_words(tool, ["session=oig_abc"])
+
+
+def test_a_password_is_secret_without_a_mark():
+    assert tool_of("check_auth").parameter("password").secret
+    assert not tool_of("check_auth").parameter("email").secret
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "secret"),
+    [
+        ("session", {"type": "string"}, True),
+        ("portal_session", {"anyOf": [{"type": "string"}, {"type": "null"}]}, True),
+        ("session", {"type": "integer"}, False),
+        ("sessions", {"type": "string"}, False),
+        ("plan_token", {"type": "string"}, False),
+    ],
+)
+def test_a_handle_is_a_text_whose_name_ends_so(name, schema, secret):
+    assert is_secret(name, schema, schema) is secret
+
+
+def test_no_line_with_a_handle_or_a_token_is_kept_in_a_file():
+    from client.catalogue import Catalogue, Server
+
+    known = Catalogue(Server("s", "1", "p"), (tool_of("get_history"), tool_of("apply_change")))
+    assert memory_for("get_history session=oig_x series=grid", known) is Memory.NOWHERE
+    assert memory_for("apply_change plan_token=plan_x", known) is Memory.RUN
+    assert memory_for("get_history series=grid from=2026-11-20", known) is Memory.FILE
+
+
+def test_a_result_that_another_tool_describes_is_told_by_its_name():
+    assert "See apply_change." in drawn(tool_page(tool_of("get_change"), framed=False), 120)
+
+
+def test_fields_that_are_only_named_are_shown_as_well():
+    names = [item.name for item in tool_of("get_live_data").outputs]
+    assert {"source", "box_id", "energy"} <= set(names)
+    energy = next(item for item in tool_of("get_live_data").outputs if item.name == "energy")
+    inner = {item.name: item for item in energy.inner}
+    assert energy.type_name == "object"
+    today = {item.name: item.type_name for item in inner["energy.today"].inner}
+    assert today["energy.today.solar_wh"] == "number or null"

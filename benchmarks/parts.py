@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import http, lookup, memory, misses, startup
+from . import http, lookup, memory, misses, startup, validation
 from .effort import Effort
 from .result import Line
 
@@ -102,5 +102,14 @@ switched on), until a `check_auth` has logged in and is answered.""",
 Resident memory, mean of two workers each, after the same number of requests; the rival is that of
 `http-sdk`. Each repetition starts all of them anew.""",
         memory.worker,
+    ),
+    Part(
+        "validation",
+        "checking a live result by its published schema, against the one pydantic generates",
+        """\
+`jsonschema.validate` of a result of `get_live_data`, as clients of SDK 1 call it with every result:
+it checks the schema too. By the schema that is published, and by the one that pydantic generates,
+which was published before. Processor time, the least of each repetition.""",
+        validation.by_a_client,
     ),
 )

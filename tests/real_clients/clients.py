@@ -118,9 +118,7 @@ CLIENTS = (
         "@anthropic-ai/claude-code",
         "claude_code.json",
         "claude_code.py",
-        dict.fromkeys(
-            (Ability.LIST, Ability.CALL, Ability.STRUCTURED, Ability.ERROR), A_CONVERSATION
-        ),
+        dict.fromkeys(Ability, A_CONVERSATION),
     ),
 )
 

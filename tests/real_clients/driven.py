@@ -135,6 +135,7 @@ class DrivenClient:
         """End it at once."""
         self._process.kill()
         self._process.wait()
+        self._reader.join(STOPPED)
 
     def wrote(self) -> str:
         """Return the end of what it wrote about errors."""

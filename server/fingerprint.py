@@ -13,6 +13,24 @@ ACCOUNT_LABEL = b"oig-cloud-mcp account 1\0"
 """What this use of the secret is for: no other use of it can give the same bytes."""
 
 
+INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and signs that show nothing: Hangul fillers, and the Braille pattern without a dot."""
+
+LIKE = str.maketrans(
+    {
+        "\N{LATIN SMALL LETTER AE}": "ae",
+        "\N{LATIN SMALL LIGATURE OE}": "oe",
+        "\N{LATIN SMALL LETTER O WITH STROKE}": "o",
+        "\N{LATIN SMALL LETTER D WITH STROKE}": "d",
+        "\N{LATIN SMALL LETTER L WITH STROKE}": "l",
+        "\N{LATIN SMALL LETTER H WITH STROKE}": "h",
+        "\N{LATIN SMALL LETTER T WITH STROKE}": "t",
+        "\N{LATIN SMALL LETTER DOTLESS I}": "i",
+    }
+)
+"""Letters that Unicode does not take apart and collations compare as these: the primary weights of
+https://www.unicode.org/Public/UCA/latest/allkeys.txt, which databases go by."""
+
 SHOWN_DIGITS = 12
 """Hex digits that stand for an account in logs, in the journal and in cachectl."""
 
@@ -34,3 +52,36 @@ def account_key(secret: bytes, email: str) -> bytes:
     # A lone surrogate, which JSON can carry, is no reason to fail: it is just no account.
     text = normalise(email).encode("utf-8", "surrogatepass")
     return hmac.digest(secret, ACCOUNT_LABEL + text, hashlib.sha256)
+
+
+def fold(email: str) -> str:
+    """Reduce an e-mail to what a database with a tolerant collation may compare of it.
+
+    Two spellings that the portal may take for one mailbox come to the same text, so that a guesser
+    has no budget for each of them. Further mailboxes may come to it as well: only budgets are kept
+    under it. What `normalise` leaves as plain ASCII stays as it is.
+    """
+    text = normalise(email)
+    while not text.isascii():
+        apart = unicodedata.normalize("NFKD", text).casefold()
+        seen = "".join(one for one in unicodedata.normalize("NFKD", apart) if not _ignored(one))
+        folded = normalise(seen.translate(LIKE))
+        if folded == text:
+            break
+        text = folded
+    return text
+
+
+def _ignored(char: str) -> bool:
+    """Return whether collations pass over a character: marks, variation selectors, invisible."""
+    # Unassigned ones are passed over by collations that are older than they are.
+    category = unicodedata.category(char)
+    return category[0] == "M" or category in {"Cc", "Cf", "Cn"} or char in INVISIBLE
+
+
+def budget_key(secret: bytes, email: str) -> bytes:
+    """Return the 32-byte key under which wrong passwords for `email` are counted.
+
+    It is the account key of the folded e-mail: for nearly all e-mails that of the account itself.
+    """
+    return account_key(secret, fold(email))

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from .fingerprint import account_key, normalise
+from .fingerprint import account_key, budget_key, normalise
 
 FORMAT = b"\x02"
 """First byte of a sealed value. Another format is not opened: it is a miss."""
@@ -100,6 +100,17 @@ class Sealer:
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         both = hmac.digest(self._secret, message, "sha512")
         return Keys(account_key(self._secret, credential.email), both[:KEY_BYTES], both[KEY_BYTES:])
+
+    def budget(self, credential: Credential, keys: Keys) -> bytes:
+        """Return the key under which wrong passwords for the e-mail of a credential are counted.
+
+        Args:
+            credential: E-mail and password.
+            keys: What `keys` returned for it.
+        """
+        if credential.email.isascii():
+            return keys.account  # nearly always: folding leaves it as it is
+        return budget_key(self._secret, credential.email)
 
     def seal(self, keys: Keys, session: Session) -> bytes:
         """Encrypt `session` so that only the credential behind `keys` opens it."""

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.fingerprint import ACCOUNT_LABEL, account_key, normalise
+from server.fingerprint import ACCOUNT_LABEL, account_key, budget_key, fold, normalise
+from server.sealing import Credential, Sealer
 
 SECRET = b"s" * 32
 
@@ -51,3 +52,88 @@ def test_any_text_has_a_key_and_normalising_twice_changes_nothing(text):
     once = normalise(text)
     assert normalise(once) == once
     assert account_key(SECRET, text) == account_key(SECRET, once)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "jose@example.com",
+        "jos\u00e9@example.com",
+        "jose\u0301@example.com",
+        "JOS\u00c9@example.com",
+        "jos\u0119@example.com",
+        "jo\u0161e@example.com",
+        "j\u00f8se@example.com",
+        "jose\ufe0f@example.com",  # variation selector 16
+        "jose\U000e0100@example.com",  # variation selector 17
+        "jo\U000e01efse@example.com",
+        "jo\u034fse@example.com",  # combining grapheme joiner
+        "jo\u200bse@example.com",  # zero width space
+        "jo\u00adse@example.com",  # soft hyphen
+        "jo\u2060se@example.com",  # word joiner
+        "jo\ufeffse@example.com",
+        "jo\u202ese@example.com",  # right-to-left override
+        "jo\u3164se@example.com",  # Hangul filler
+        "jo\uffa0se@example.com",
+        "jo\u115fse@example.com",
+        "jo\u2800se@example.com",  # Braille without a dot
+        "jo\U000e0041se@example.com",  # a tag
+        "jo\u2065se@example.com",  # not assigned
+        "\uff4aose@example.com",
+        "jose@example.com\u200b ",
+        "jose@example.com ",
+        "j\u20ddose@example.com",  # an enclosing circle
+        "\u24d9ose@example.com",
+        "jo\u017fe@example.com",  # long s
+    ],
+)
+def test_what_a_database_may_take_for_one_mailbox_has_one_budget(spelling):
+    assert fold(spelling) == "jose@example.com"
+    assert budget_key(SECRET, spelling) == account_key(SECRET, "jose@example.com")
+
+
+@pytest.mark.parametrize(
+    ("spelling", "folded"),
+    [
+        ("stra\u00dfe@example.de", "strasse@example.de"),
+        ("\u0130stanbul@example.com", "istanbul@example.com"),
+        ("\u0131stanbul@example.com", "istanbul@example.com"),
+        ("\u0141ukasz@example.pl", "lukasz@example.pl"),
+        ("\u0110or\u0111e@example.rs", "dorde@example.rs"),
+        ("\u00c6r\u00f8@example.dk", "aero@example.dk"),
+        ("\ufb01lip@example.cz", "filip@example.cz"),
+        ("\u01c4@example.hr", "dz@example.hr"),
+        ("\uac00@example.kr", "\uac00@example.kr"),
+        ("\u0438\u0306van@example.bg", "\u0438van@example.bg"),
+    ],
+)
+def test_letters_are_folded_as_collations_do(spelling, folded):
+    assert fold(spelling) == folded
+
+
+def test_only_budgets_are_folded():
+    plain, accented = "jose@example.com", "jos\u00e9@example.com"
+    assert account_key(SECRET, plain) != account_key(SECRET, accented)
+    sealer = Sealer(SECRET, "https://portal.example/")
+    one, other = Credential(plain, "x"), Credential(accented, "x")
+    assert sealer.keys(one).session != sealer.keys(other).session
+    assert sealer.budget(one, sealer.keys(one)) == sealer.budget(other, sealer.keys(other))
+
+
+def test_different_mailboxes_have_budgets_of_their_own():
+    mailboxes = ["jana@example.cz", "jan@example.cz", "jana+oig@example.cz", "ja.na@example.cz"]
+    assert len({budget_key(SECRET, mailbox) for mailbox in mailboxes}) == len(mailboxes)
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_folding_ends_and_folding_twice_changes_nothing(text):
+    once = fold(text)
+    assert fold(once) == once == normalise(once)
+    assert fold(normalise(text)) == once
+
+
+@given(st.emails() | st.text(st.characters(max_codepoint=127)))
+def test_the_quick_way_to_a_budget_and_the_long_one_agree(email):
+    sealer = Sealer(SECRET, "https://portal.example/")
+    credential = Credential(email, "x")
+    assert sealer.budget(credential, sealer.keys(credential)) == budget_key(SECRET, email)

@@ -57,10 +57,16 @@ def lockouts(options: Options) -> Report:
 
 
 def unlock(options: Options) -> Report:
-    """Forget the failed logins of one account."""
+    """Forget the failed logins of one account, or of one source."""
+    if options.source is not None:
+        with Daemon(options.socket) as daemon:
+            (dropped,) = daemon.call("unlock_source", options.source, fields=(int,))
+        return render.unlock_source_report(options.source, dropped)
+    assert options.email is not None  # one of them is required
     account = fingerprint(options.email)
+    budget = fingerprint(options.email, folded=True)
     with Daemon(options.socket) as daemon:
-        (dropped,) = daemon.call("unlock", account, fields=(int,))
+        (dropped,) = daemon.call("unlock", budget, fields=(int,))
     return render.unlock_report(account, dropped)
 
 

@@ -132,17 +132,23 @@ def settings() -> Settings:
         raise Usage(str(exc)) from None
 
 
-def fingerprint(email: str) -> bytes:
+def fingerprint(email: str, *, folded: bool = False) -> bytes:
     """Turn an e-mail into what the daemon knows an account by; it goes no further than this.
+
+    Args:
+        email: The account's e-mail in any spelling.
+        folded: Whether the key is wanted under which its failed logins are counted.
 
     Raises:
         Usage: The environment is wrong.
         Refused: The secret is missing or unusable.
     """
-    from server.fingerprint import account_key  # noqa: PLC0415 - only two commands need these
+    # Only two commands need these.
+    from server.fingerprint import account_key, budget_key  # noqa: PLC0415
     from server.secret import read_secret  # noqa: PLC0415
 
     try:
-        return account_key(read_secret(settings().secret_file), email)
+        secret = read_secret(settings().secret_file)
     except ConfigurationError as exc:
         raise Refused(str(exc)) from None
+    return budget_key(secret, email) if folded else account_key(secret, email)

@@ -24,6 +24,9 @@ MAX_SOCKET_PATH = 103
 WIDTH = 80
 """Columns of the help: what every terminal has."""
 
+NEIGHBOURS = "/64"
+"""How the source of an IPv6 address ends, as lists show it."""
+
 MAX_EMAIL = 254
 """Longest address that mail can be sent to."""
 
@@ -35,6 +38,7 @@ examples:
   cachectl flush                            drop all sessions
   cachectl flush --account jana@example.cz  drop those of one account
   cachectl unlock jana@example.cz           let an account try again at once
+  cachectl unlock --source 192.0.2.7        let an address try again at once
   cachectl journal --box 2210400017         what was changed at a box
 
 An EMAIL never reaches the daemon: it becomes a fingerprint, made with the
@@ -62,6 +66,13 @@ has looked after, or what a crash left open.
 """
 
 
+UNLOCK = """\
+An account may be tried again at once, from everywhere; so may all spellings
+of its e-mail that share its budget. --source does the same for an address at
+all accounts; what they count over all sources stays.
+"""
+
+
 class Options(argparse.Namespace):
     """What the command line said."""
 
@@ -70,7 +81,8 @@ class Options(argparse.Namespace):
     json: bool
     watch: float | None
     limit: int
-    email: str
+    email: str | None
+    source: str | None
     account: str | None
     box: str | None
     expired: bool
@@ -200,8 +212,14 @@ def _parser() -> _Parser:
         help=f"rows at most, up to {MAX_ROWS} (default: {DEFAULT_ROWS})",
     )
 
-    unlock = command("unlock", "forget the failed logins of one account: it may try again at once")
-    unlock.add_argument("email", type=_email, metavar="EMAIL", help="the account's e-mail")
+    unlock = command("unlock", "forget the failed logins of an account or an address", UNLOCK)
+    whose = unlock.add_mutually_exclusive_group(required=True)
+    whose.add_argument(
+        "email", type=_email, nargs="?", metavar="EMAIL", help="the account's e-mail"
+    )
+    whose.add_argument(
+        "--source", type=_source, metavar="ADDRESS", help="as `cachectl lockouts` lists it"
+    )
     return parser
 
 
@@ -267,3 +285,15 @@ def _email(raw: str) -> str:
         # Not repeated: it may be a password that slipped into the wrong place.
         raise argparse.ArgumentTypeError("is not an e-mail address such as jana@example.cz")
     return email
+
+
+def _source(raw: str) -> str:
+    from server.sources import UNKNOWN, source_of  # noqa: PLC0415 - only one command needs it
+
+    text = raw.strip()
+    address = text.removesuffix(NEIGHBOURS)
+    source = source_of(address)
+    listed = address == text or source.endswith(NEIGHBOURS)
+    if (source == UNKNOWN and text != UNKNOWN) or not listed:
+        raise argparse.ArgumentTypeError("is not an address such as 192.0.2.7 or 2001:db8::7")
+    return source

@@ -151,6 +151,7 @@ VERBS = (
     "lockouts",
     "flush",
     "unlock",
+    "unlock_source",
 )
 
 STATS_KEYS = frozenset(key for _, group in GROUPS for key, *_ in group) | {REQUESTS}
@@ -244,8 +245,8 @@ def lockouts_report(total: int, rows: Iterable[Mapping[str, Any]]) -> Report:
         ("account", "source", "failures", "state"),
         tuple(
             (
-                text(row.get("account")),
-                # nil says something here: the failures from everywhere, counted together.
+                # nil says something here: what is counted over all accounts, or from everywhere.
+                "all accounts" if row.get("account", "") is None else text(row.get("account")),
                 "all sources" if row.get("source", "") is None else text(row.get("source")),
                 count(row.get("failures")),
                 _lock(row.get("retry_after")),
@@ -311,6 +312,16 @@ def unlock_report(account: bytes, dropped: int) -> Report:
         else f"Account {name} was not locked: it has no failed logins."
     )
     return Report({"account": name, "unlocked": dropped}, (line,))
+
+
+def unlock_source_report(source: str, dropped: int) -> Report:
+    """Report the reply to `unlock_source`."""
+    line = (
+        f"{source} may try again: dropped {amount(dropped, 'failure record')}."
+        if dropped
+        else f"{source} was not locked: it has no failed logins."
+    )
+    return Report({"source": source, "unlocked": dropped}, (line,))
 
 
 def ping_report(version: object, pid: object, seconds: float) -> Report:

@@ -47,6 +47,17 @@ CacheStatus = Literal["new_session_created", "session_from_cache"]
 RETRY_AFTER = 10.0
 """Seconds told to those who waited for a login that failed, when the portal named no time."""
 
+LOCKED = (
+    "Too many failed logins for this account: it is locked here for a while, and until then the "
+    "right password is refused as well."
+)
+
+SPRAYED = (
+    "Too many failed logins for different accounts from the address of this call. For a while only "
+    "accounts that have logged in from there before are let in; until then the right password of "
+    "any other is refused as well."
+)
+
 WAITED = "OIG Cloud was asked for this account a moment ago, and "
 
 PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
@@ -134,14 +145,15 @@ class Sessions:
             PortalError: OIG Cloud could not be asked.
         """
         keys = self._sealer.keys(credential)
-        outcome = await self._store.acquire(keys.session, keys.account, source)
+        budget = self._sealer.budget(credential, keys)
+        outcome = await self._store.acquire(keys.session, keys.account, source, budget)
         if isinstance(outcome, Hit):
             session = self._usable(keys, outcome.value)
             if session is not None:
                 return Opened(session, "session_from_cache")
             # Sealed under another secret, damaged, or past its time: drop just that one.
             await self._store.forget(keys.session, digest(outcome.value))
-            outcome = await self._store.acquire(keys.session, keys.account, source)
+            outcome = await self._store.acquire(keys.session, keys.account, source, budget)
         try:
             return await self._resolve(credential, keys, outcome)
         except SessionError as exc:
@@ -186,12 +198,8 @@ class Sessions:
                 return await self._logins.run(self._log_in(credential, keys, token))
             case Rejected():
                 raise CredentialsRejected(repeated=True)
-            case Locked(retry_after=seconds):
-                raise TooManyAttempts(
-                    "Too many failed logins for this account: it is locked here for a while, and "
-                    "until then the right password is refused as well.",
-                    retry_after=seconds,
-                )
+            case Locked(retry_after=seconds, source_for=source_for):
+                raise TooManyAttempts(SPRAYED if source_for > 0.0 else LOCKED, retry_after=seconds)
             case Unavailable(reason=reason, retry_after=seconds):
                 raise unavailable(reason, seconds)
 

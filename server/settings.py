@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
 from .origins import canonical_origin
+from .sources import Network, network_of
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `var/` lies in it."""
@@ -23,6 +24,9 @@ SOCKET_PATH_MAX_BYTES = 103
 
 LONGEST = 30 * 86400.0
 """Longest time of a setting, in seconds: the cache protocol carries none above it."""
+
+MOST_SPRAYED = 10_000
+"""Largest budget of accounts per source, as `server.cache.spraying` says."""
 
 OTHERS = frozenset({"OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD"})
 """Variables of clients, which may be set in the same environment."""
@@ -84,6 +88,13 @@ def _proxies(raw: str) -> tuple[str, ...]:
     return proxies
 
 
+def _networks(raw: str) -> tuple[Network, ...]:
+    try:
+        return tuple(network_of(name) for name in _names(raw))
+    except ValueError:
+        raise ValueError("must be addresses or networks such as 192.0.2.7 or 10.0.0.0/8") from None
+
+
 def _emails(raw: str) -> tuple[str, ...]:
     if "@" not in raw or "/" in raw:
         try:
@@ -115,6 +126,13 @@ def _count(raw: str) -> int:
     value = int(raw)
     if value < 1:
         raise ValueError("must be at least 1")
+    return value
+
+
+def _accounts_or_none(raw: str) -> int:
+    value = int(raw)
+    if not 0 <= value <= MOST_SPRAYED:
+        raise ValueError(f"must be from 1 to {MOST_SPRAYED}, or 0 for any number")
     return value
 
 
@@ -212,6 +230,18 @@ class Settings:
     )
     wrong_per_account: int = _setting(
         "OIG_WRONG_PER_ACCOUNT", 20, _count, "the same per account, over all sources"
+    )
+    wrong_accounts_per_source: int = _setting(
+        "OIG_WRONG_ACCOUNTS_PER_SOURCE",
+        20,
+        _accounts_or_none,
+        "accounts per hour at which a source may fail; 0 for any number",
+    )
+    shared_sources: tuple[Network, ...] = _setting(
+        "OIG_SHARED_SOURCES",
+        (),
+        _networks,
+        "networks that many people share, to which OIG_WRONG_ACCOUNTS_PER_SOURCE does not apply",
     )
     lock_first: float = _setting(
         "OIG_LOCK_FIRST", 30.0, _seconds, "length of the first lock; each further one is twice that"

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from functools import lru_cache
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UNKNOWN = "unknown"
 """All callers without a readable address share one budget."""
+
+IPV4_MAPPED_BITS = 96
+"""Bits of an IPv6 address in front of the IPv4 address that it stands for: RFC 4291 2.5.5.2."""
 
 
 @lru_cache(maxsize=1024)  # a call needs it each time, and most come from a few addresses
@@ -27,3 +33,31 @@ def source_of(host: str | None) -> str:
             return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)
+
+
+def network_of(text: str) -> Network:
+    """Read an address or a network of addresses, as an operator writes it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    network = ipaddress.ip_network(text)
+    if isinstance(network, ipaddress.IPv6Network):
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None and network.prefixlen >= IPV4_MAPPED_BITS:
+            # As `source_of` writes the addresses in it.
+            return ipaddress.ip_network((mapped, network.prefixlen - IPV4_MAPPED_BITS))
+    return network
+
+
+def is_within(source: str, networks: Iterable[Network]) -> bool:
+    """Return whether a source, as `source_of` writes it, lies in one of some networks.
+
+    A network smaller than the /64 that an IPv6 source stands for is enough: its addresses cannot
+    be told from the others of that source.
+    """
+    try:
+        own = ipaddress.ip_network(source)
+    except ValueError:  # `UNKNOWN`
+        return False
+    return any(own.version == one.version and own.overlaps(one) for one in networks)

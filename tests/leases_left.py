@@ -12,7 +12,7 @@ def assert_nothing_is_left(leases: Leases) -> None:
         waiting.flights,
         waiting._tickets,
         waiting._by_holder,
-        waiting.lines._ready,
+        *waiting.lines._ready,
         waiting.lines._parked,
     )
     assert not any(tables), tables

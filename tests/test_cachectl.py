@@ -18,7 +18,7 @@ import pytest
 from cachectl.__main__ import main
 from cachectl.render import STATS_KEYS, VERBS
 from server.cache import wire
-from server.fingerprint import account_key
+from server.fingerprint import account_key, budget_key
 from server.secret import load_secret
 
 pytest_plugins = ("tests.terminal",)
@@ -83,17 +83,20 @@ class Cache:
     def log_in(self, email: str, *, ttl: float = 43200.0, hits: int = 0) -> None:
         """Have a session stored, and found so many times."""
         key = os.urandom(32)
-        lease = self.ask("acquire", key, self.account(email), SOURCE)
+        lease = self.ask("acquire", key, self.account(email), SOURCE, self.account(email))
         assert lease.status == "lease"
         assert self.ask("fulfil", key, lease.fields[0], VALUE, ttl).status == "ok"
         for _ in range(hits):
-            assert self.ask("acquire", key, self.account(email), SOURCE).status == "hit"
+            assert (
+                self.ask("acquire", key, self.account(email), SOURCE, self.account(email)).status
+                == "hit"
+            )
 
     def fail(self, email: str, times: int) -> None:
         """Report so many different wrong passwords."""
         for _ in range(times):
             key = os.urandom(32)
-            lease = self.ask("acquire", key, self.account(email), SOURCE)
+            lease = self.ask("acquire", key, self.account(email), SOURCE, self.account(email))
             assert lease.status == "lease"
             assert self.ask("fail", key, lease.fields[0], "rejected", 0).status == "ok"
 
@@ -234,15 +237,56 @@ def test_unlock_opens_the_lock_of_one_account_in_any_spelling(fresh, ctl):
     locked = ctl("lockouts")
     assert re.search(rf"^{name} +{SOURCE} +5 +locked for [23]\d s$", locked, re.MULTILINE)
     assert re.search(rf"^{name} +all sources +5 +not locked$", locked, re.MULTILINE)
-    assert fresh.ask("acquire", bytes(32), fresh.account(JANA), SOURCE).status == "locked"
+    assert (
+        fresh.ask("acquire", bytes(32), fresh.account(JANA), SOURCE, fresh.account(JANA)).status
+        == "locked"
+    )
 
     line = ctl("unlock", "  JANA@Example.CZ ")
     assert line == f"Account {name} may try again: dropped 2 failure records.\n"
-    assert fresh.ask("acquire", bytes(32), fresh.account(JANA), SOURCE).status == "lease"
+    assert (
+        fresh.ask("acquire", bytes(32), fresh.account(JANA), SOURCE, fresh.account(JANA)).status
+        == "lease"
+    )
     assert ctl("unlock", JANA) == f"Account {name} was not locked: it has no failed logins.\n"
     assert json.loads(ctl("unlock", PETR, "--json"))["unlocked"] == 2
     assert ctl("lockouts") == "No failure records.\n"
     assert json.loads(ctl("lockouts", "--json")) == {"total": 0, "lockouts": []}
+
+
+def test_unlock_finds_the_budget_that_spellings_with_other_accents_share(fresh, ctl):
+    budget = budget_key(fresh.secret, "jos\u00e9@example.cz")
+    for number, spelling in enumerate(("jos\u00e9@example.cz", "jose@example.cz")):
+        key = os.urandom(32)
+        lease = fresh.ask("acquire", key, fresh.account(spelling), f"192.0.2.{number}", budget)
+        assert fresh.ask("fail", key, lease.fields[0], "rejected", 0).status == "ok"
+    assert json.loads(ctl("unlock", "JOS\u00cb@example.cz", "--json"))["unlocked"] == 3
+    assert ctl("lockouts") == "No failure records.\n"
+
+
+def test_a_source_that_tried_many_accounts_is_listed_and_unlocked(fresh, ctl):
+    source = "2001:db8:7::/64"
+
+    def attempt() -> wire.Reply:
+        key = os.urandom(32)
+        reply = fresh.ask("acquire", key, key, source, key)
+        if reply.status == "lease":
+            assert fresh.ask("fail", key, reply.fields[0], "rejected", 0).status == "ok"
+        return reply
+
+    assert [attempt().status for _ in range(21)] == ["lease"] * 20 + ["locked"]
+    locked = ctl("lockouts")
+    assert re.search(rf"^all accounts +{source} +20 +locked for (1 h|59 min)", locked, re.MULTILINE)
+    line = ctl("unlock", "--source", "2001:db8:7::1234")
+    assert line == f"{source} may try again: dropped 21 failure records.\n"
+    assert attempt().status == "lease"
+    assert json.loads(ctl("unlock", "--source", source, "--json")) == {
+        "source": source,
+        "unlocked": 1,
+    }
+    assert ctl("unlock", "--source", source) == (
+        f"{source} was not locked: it has no failed logins.\n"
+    )
 
 
 # -- flushing

@@ -249,6 +249,7 @@ def test_more_fields_from_a_newer_daemon_do_no_harm(capsys, run_dir):
         ["flush", "--account"],
         ["flush", "--a", EMAIL],
         ["unlock"],
+        ["unlock", EMAIL, "--source", "192.0.2.7"],
         ["--socket", "", "ping"],
         ["--socket", "/" + "x" * MAX_SOCKET_PATH, "ping"],
         ["ping", "more"],
@@ -268,6 +269,13 @@ def test_a_wrong_command_line_is_exit_code_2(capsys, argv):
 def test_what_is_not_an_email_is_refused_and_not_repeated(capsys, argv, wrong):
     words = complaint(capsys, [*argv, wrong], 2)
     assert "is not an e-mail address" in words
+    assert "hunter2" not in words
+
+
+@pytest.mark.parametrize("wrong", ["hunter2", "192.0.2.0/64", "2001:db8::/48", "", "*"])
+def test_what_is_not_an_address_is_refused_and_not_repeated(capsys, wrong):
+    words = complaint(capsys, ["unlock", "--source", wrong], 2)
+    assert "is not an address such as" in words
     assert "hunter2" not in words
 
 

@@ -282,6 +282,7 @@ def test_lockouts_say_who_is_locked_from_where_and_for_how_long():
         [
             {"account": account, "source": "192.0.2.7", "failures": 2, "retry_after": 0},
             {"account": account, "source": None, "failures": 20, "retry_after": 0.2},
+            {"account": None, "source": "192.0.2.8", "failures": 7, "retry_after": 0},
             {"account": account},
         ],
     )
@@ -289,6 +290,7 @@ def test_lockouts_say_who_is_locked_from_where_and_for_how_long():
         "account       source       failures  state\n"
         "010203040506  192.0.2.7           2  not locked\n"
         "010203040506  all sources        20  locked for 1 s\n"
+        "all accounts  192.0.2.8           7  not locked\n"
         "010203040506  -                   -  -\n"
         "\n"
         "3 failure records are kept.\n"

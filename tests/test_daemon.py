@@ -130,7 +130,7 @@ class Wire:
     def acquire(self, number: int, key: bytes = KEY) -> wire.Reply | wire.Notice | None:
         # An account has one session: that under another key would take its place.
         account = ACCOUNT if key == KEY else key
-        return self.ask(number, "acquire", key, account, SOURCE)
+        return self.ask(number, "acquire", key, account, SOURCE, account)
 
     def lease(self, number: int, key: bytes = KEY) -> bytes:
         reply = self.acquire(number, key)
@@ -314,7 +314,11 @@ def test_the_statistics_are_those_of_the_protocol_document(shared):
 
 @pytest.mark.parametrize(
     ("verb", "args", "code"),
-    [("get", (), "verb"), ("ping", (1,), "arguments"), ("acquire", (b"", b"", ""), "arguments")],
+    [
+        ("get", (), "verb"),
+        ("ping", (1,), "arguments"),
+        ("acquire", (b"", b"", "", b""), "arguments"),
+    ],
 )
 def test_a_refused_request_leaves_the_connection_open(shared, verb, args, code):
     with Wire(shared.path) as one:
@@ -326,7 +330,7 @@ def test_a_refused_request_leaves_the_connection_open(shared, verb, args, code):
 
 def test_another_version_is_answered_and_then_closed(shared):
     with Wire(shared.path) as one:
-        one.say(5, "ping", version=2)
+        one.say(5, "ping", version=wire.VERSION + 1)
         reply = one.hear()
         assert isinstance(reply, wire.Reply)
         assert (reply.status, reply.fields[0]) == ("error", "version")
@@ -428,7 +432,7 @@ def test_an_id_in_use_cannot_be_used_again(shared):
     with Wire(shared.path) as one, Wire(shared.path) as other:
         one.lease(1, key)
         assert status(other.acquire(5, key)) == "waiting"
-        other.say(5, "acquire", key, ACCOUNT, SOURCE)
+        other.say(5, "acquire", key, ACCOUNT, SOURCE, ACCOUNT)
         assert other.is_closed()
 
 
@@ -437,7 +441,7 @@ def test_too_many_requests_in_flight_end_the_connection(shared):
     with Wire(shared.path) as one, Wire(shared.path) as other:
         one.lease(1, key)
         frames = b"".join(
-            wire.encode(wire.Request(number, "acquire", (key, ACCOUNT, SOURCE)))
+            wire.encode(wire.Request(number, "acquire", (key, ACCOUNT, SOURCE, ACCOUNT)))
             for number in range(1, wire.MAX_IN_FLIGHT + 2)
         )
         threading.Thread(target=other.socket.sendall, args=(frames,), daemon=True).start()
@@ -484,7 +488,7 @@ def test_who_does_not_read_is_cut_off_and_memory_stays_flat(folder):
         cache.wait_ready()
         with Wire(cache.path) as good:
             good.store(KEY, b"v" * VALUE_MAX_BYTES)
-            ask = wire.encode(wire.Request(1, "acquire", (KEY, ACCOUNT, SOURCE)))
+            ask = wire.encode(wire.Request(1, "acquire", (KEY, ACCOUNT, SOURCE, ACCOUNT)))
             before = resident(cache.pid)
             with Wire(cache.path) as slow, Wire(cache.path) as greedy:
                 # Some replies more than the kernel keeps: kicked by time.
@@ -509,7 +513,10 @@ def test_a_reader_that_is_slow_for_a_moment_gets_everything(folder):
     with running_cache(folder, FAST) as cache, Wire(cache.path) as one:
         one.store(KEY, b"v" * 10_000)
         count = 300
-        ask = [wire.Request(i, "acquire", (KEY, ACCOUNT, SOURCE)) for i in range(10, 10 + count)]
+        ask = [
+            wire.Request(i, "acquire", (KEY, ACCOUNT, SOURCE, ACCOUNT))
+            for i in range(10, 10 + count)
+        ]
         one.socket.sendall(b"".join(map(wire.encode, ask)))
         heard = [one.hear() for _ in range(count)]
         assert [reply.id for reply in heard if isinstance(reply, wire.Reply)] == [
@@ -739,7 +746,8 @@ def test_under_load_it_stops_in_time(folder, number):
         with Wire(cache.path) as one:
             one.store()
         frames = b"".join(
-            wire.encode(wire.Request(i, "acquire", (KEY, ACCOUNT, SOURCE))) for i in range(1, 50)
+            wire.encode(wire.Request(i, "acquire", (KEY, ACCOUNT, SOURCE, ACCOUNT)))
+            for i in range(1, 50)
         )
         answered = threading.Event()
 
@@ -768,7 +776,9 @@ def test_under_load_it_stops_in_time(folder, number):
 def test_a_peer_that_does_not_read_cannot_hold_up_the_stop(folder):
     with running_cache(folder, FAST) as cache, Wire(cache.path) as one, Wire(cache.path) as slow:
         one.store(KEY, b"v" * VALUE_MAX_BYTES)
-        slow.socket.sendall(wire.encode(wire.Request(1, "acquire", (KEY, ACCOUNT, SOURCE))) * 50)
+        slow.socket.sendall(
+            wire.encode(wire.Request(1, "acquire", (KEY, ACCOUNT, SOURCE, ACCOUNT))) * 50
+        )
         wait_for("it is stuck", lambda: stats(cache.path)["hits_total"] == 50)
         cache.signal(signal.SIGTERM)
         assert cache.wait(5) == 0
@@ -1011,11 +1021,11 @@ def test_neither_log_nor_command_line_nor_environment_shows_what_passed_through(
     key, account, value, source = marks
     with running_cache(folder, {**FAST, "OIG_LOG_LEVEL": "DEBUG"}) as cache:
         with Wire(cache.path) as one:
-            one.say(1, "acquire", key, account, source.decode())
+            one.say(1, "acquire", key, account, source.decode(), account)
             reply = one.hear()
             assert isinstance(reply, wire.Reply)
             one.ask(2, "fulfil", key, reply.fields[0], value, 1000)
-            one.ask(3, "acquire", key, account, source.decode())
+            one.ask(3, "acquire", key, account, source.decode(), account)
             one.ask(4, value.decode(), key)
             one.ask(5, "sessions", 10)
             one.socket.sendall(struct.pack(">I", 100) + b"\x93\x01\x02\xa9" + value * 10)

@@ -11,6 +11,7 @@ from server.cache.engine import Engine, Limits, Ticket
 from server.cache.limits import TTL_MAX, VALUE_MAX_BYTES
 from server.cache.outcomes import BUSY, PACED, Hit, Lease, Locked, Rejected, Unavailable
 from server.cache.throttle import Policy, Throttle
+from server.sources import network_of
 
 HOME, CAFE = "192.0.2.1", "198.51.100.7"
 DAY = 86400.0
@@ -48,9 +49,13 @@ class House:
             self.limits, self.throttle, self.clock, lambda: next(tokens).to_bytes(16, "big")
         )
 
-    def acquire(self, number, source=HOME, holder="worker", of=None):
+    def acquire(self, number, source=HOME, holder="worker", of=None, budget=None):
         return self.engine.acquire(
-            key(number), account(number if of is None else of), source, holder
+            key(number),
+            account(number if of is None else of),
+            source,
+            holder,
+            None if budget is None else account(budget),
         )
 
     def lease(self, number, source=HOME, holder="worker", of=None) -> Lease:
@@ -222,11 +227,12 @@ class TestSessions:
             (key(1), b"a" * 33, HOME),
             (key(1), account(1), ""),
             (key(1), account(1), "x" * 65),
+            (key(1), account(1), HOME, b"b" * 31),
         ],
     )
     def test_a_question_of_a_wrong_size_is_refused(self, house, arguments):
         with pytest.raises(ValueError, match="size"):
-            house.engine.acquire(*arguments, "worker")
+            house.engine.acquire(*arguments[:3], "worker", *arguments[3:])
 
     def test_a_worker_may_keep_copies_of_what_the_daemon_holds(self, house):
         house.engine.adopt(key(1), account(1), value(1), 10.0)
@@ -454,12 +460,93 @@ class TestLocks:
         assert house.acquire(1, source=CAFE) == Locked(30.0, 30.0)
         assert isinstance(house.acquire(1, source=HOME), Hit)
 
-    def test_a_hit_forgives_the_failures_of_its_source(self, house):
+    def test_a_hit_changes_no_counter(self, house):
         house.store(1, source=HOME)
         for number in range(10, 14):
             house.reject(number, source=CAFE, of=1)
+        before = house.throttle.lockouts()
         assert isinstance(house.acquire(1, source=CAFE), Hit)
-        assert house.throttle.lockouts() == []
+        assert house.throttle.lockouts() == before
+
+    def test_forty_guesses_beside_a_caller_who_is_served_from_the_cache_are_not_all_tried(self):
+        house = House(login_burst=100)
+        house.store(1, source=CAFE)
+        tried = 0
+        for number in range(10, 50):
+            if number % 4 == 2:
+                house.acquire(1, source=CAFE)
+            outcome = house.acquire(number, source=CAFE, of=1)
+            if isinstance(outcome, Lease):
+                house.engine.fail(key(number), outcome.token, "rejected", 0.0)
+                tried += 1
+            else:
+                assert isinstance(outcome, Locked)
+        assert tried == 5
+
+    def test_a_hit_makes_its_source_known_all_the_same(self):
+        """As a second device is that shares the first one's session, or others lock it out."""
+        house = House(login_burst=100)
+        house.store(1, source=HOME)
+        assert isinstance(house.acquire(1, source=CAFE), Hit)
+        for number in range(10, 30):
+            house.reject(number, source=f"203.0.113.{number}", of=1)
+        assert isinstance(house.acquire(1, source=CAFE), Hit)
+
+    def test_those_who_wait_elsewhere_for_a_login_clear_nothing_of_theirs(self):
+        house = House(login_burst=100)
+        for number in range(10, 14):
+            house.reject(number, source=CAFE, of=1)
+            house.reject(number + 10, source=HOME, of=1)
+        lease = house.lease(1, source=HOME)
+        ticket = house.ticket(1, source=CAFE)
+        house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+        assert house.settle() == {ticket: Hit(value(1), 60.0)}
+        rows = [(row.source, row.failures) for row in house.throttle.lockouts()]
+        assert rows == [(None, 8), (CAFE, 4)]
+
+    def test_a_session_that_is_handed_back_clears_nothing(self):
+        house = House(login_burst=100)
+        for number in range(10, 14):
+            house.reject(number, source=CAFE, of=1)
+        before = house.throttle.lockouts()
+        lease = house.lease(1, source=CAFE)
+        assert house.engine.bring(key(1), lease.token, value(1), 60.0)
+        assert house.throttle.lockouts() == before
+
+    @pytest.mark.parametrize("way", ["adopt", "find", "peek", "release"])
+    def test_nothing_else_that_a_worker_does_with_a_session_clears_anything(self, way):
+        house = House(login_burst=100)
+        house.store(1, source=HOME)
+        for number in range(10, 14):
+            house.reject(number, source=HOME, of=1)
+        before = house.throttle.lockouts()
+        match way:
+            case "adopt":
+                house.engine.adopt(key(1), account(1), value(1), 60.0)
+            case "find":
+                assert house.engine.find(key(1)) is not None
+            case "peek":
+                assert house.engine.peek(key(1)) is not None
+            case _:
+                house.engine.release(key(50), house.lease(50, source=HOME, of=1).token)
+        assert house.throttle.lockouts() == before
+
+    def test_spellings_of_an_email_share_what_is_left_of_a_budget(self):
+        house = House(logins_at_once=100, login_burst=100)
+        outcomes = [house.acquire(n, source=CAFE, of=n % 10, budget=1) for n in range(50)]
+        leases = {n: one for n, one in enumerate(outcomes) if isinstance(one, Lease)}
+        assert len(leases) == 5
+        assert house.settle() == {}
+        for number, lease in leases.items():
+            house.engine.fail(key(number), lease.token, "rejected", 0.0)
+        assert set(house.settle().values()) == {Locked(30.0)}
+
+    def test_unlock_goes_by_the_budget_that_all_spellings_share(self, house):
+        lease = house.acquire(7, source=CAFE, of=2, budget=1)
+        house.engine.fail(key(7), lease.token, "rejected", 0.0)
+        assert house.acquire(7, source=CAFE, of=2, budget=1) == Rejected()
+        assert house.engine.unlock(account(1)) == 2
+        assert isinstance(house.acquire(7, source=CAFE, of=2, budget=1), Lease)
 
     def test_parallel_guesses_never_exceed_the_source_budget(self):
         house = House(logins_at_once=100, login_burst=100)
@@ -570,6 +657,205 @@ class TestLocks:
         assert house.engine.unlock(account(1)) == 2
         assert isinstance(house.acquire(1), Lease)
         assert house.acquire(2) == Rejected()
+
+
+class TestSpraying:
+    """One source tries many accounts."""
+
+    def spray(self, house, count, start=100, source=CAFE):
+        for number in range(start, start + count):
+            house.reject(number, source=source)
+
+    def test_of_a_hundred_accounts_tried_from_one_source_twenty_are_sent_on(self):
+        house = House(login_burst=1000)
+        outcomes = []
+        for number in range(100):
+            outcomes.append(house.acquire(number, source=CAFE))
+            if isinstance(outcomes[-1], Lease):
+                house.engine.fail(key(number), outcomes[-1].token, "rejected", 0.0)
+        assert [type(one) for one in outcomes] == [Lease] * 20 + [Locked] * 80
+        assert set(outcomes[20:]) == {Locked(3600.0, 0.0, 3600.0)}
+
+    def test_of_a_hundred_accounts_tried_at_once_twenty_are_sent_on(self):
+        house = House(login_burst=1000, logins_at_once=1000)
+        outcomes = {number: house.acquire(number, source=CAFE) for number in range(100)}
+        leases = {number: one for number, one in outcomes.items() if isinstance(one, Lease)}
+        assert len(leases) == 20
+        assert house.settle() == {}
+        for number, lease in leases.items():
+            house.engine.fail(key(number), lease.token, "rejected", 0.0)
+        answers = house.settle()
+        assert len(answers) == 80
+        assert set(answers.values()) == {Locked(3600.0, 0.0, 3600.0)}
+
+    def test_what_was_under_way_and_was_no_failure_lets_the_next_try(self):
+        house = House(Policy(accounts_per_source=2), login_burst=100, logins_at_once=100)
+        first, _ = house.lease(1, source=CAFE), house.lease(2, source=CAFE)
+        third = house.ticket(3, source=CAFE)
+        assert house.settle() == {}
+        house.engine.fail(key(1), first.token, "timeout", 1.0)
+        assert list(house.settle()) == [third]
+
+    def test_right_and_wrong_pairs_of_a_cached_account_get_the_same_answer(self):
+        house = House(login_burst=100)
+        house.store(1, source=HOME)
+        self.spray(house, 20)
+        assert house.acquire(1, source=CAFE) == house.acquire(50, source=CAFE, of=1)
+        assert house.acquire(1, source=CAFE) == Locked(3600.0, 0.0, 3600.0)
+        assert isinstance(house.acquire(1, source=HOME), Hit)
+
+    def test_accounts_known_to_the_source_and_handles_go_on(self):
+        house = House(login_burst=100)
+        house.store(1, source=CAFE)
+        house.store(2, source=HOME)
+        self.spray(house, 20)
+        assert isinstance(house.acquire(1, source=CAFE), Hit)
+        assert isinstance(house.acquire(50, source=CAFE, of=1), Lease)
+        assert house.engine.peek(key(2)) is not None
+
+    def test_a_network_that_many_share_has_no_such_budget(self):
+        shared = (network_of("198.51.100.0/24"), network_of("2001:db8:1::/48"))
+        house = House(Policy(shared=shared), login_burst=1000)
+        for source in (CAFE, "2001:db8:1:7::/64"):
+            self.spray(house, 50, source=source)
+            assert isinstance(house.acquire(1, source=source), Lease)
+            house.engine.flush("all")
+        self.spray(house, 20, source="2001:db8:2::/64")
+        assert isinstance(house.acquire(1, source="2001:db8:2::/64"), Locked)
+
+    def test_without_the_budget_any_number_may_be_tried(self):
+        house = House(Policy(accounts_per_source=0), login_burst=1000)
+        self.spray(house, 200)
+        assert isinstance(house.acquire(1, source=CAFE), Lease)
+
+    def test_a_source_over_budget_is_listed_and_can_be_unlocked_alone(self):
+        house = House(login_burst=100)
+        self.spray(house, 20)
+        total, rows = house.engine.lockouts(1)
+        assert total == 41
+        assert rows == [{"account": None, "source": CAFE, "failures": 20, "retry_after": 3600.0}]
+        assert house.stat("lockouts_active") == 1
+        assert house.engine.unlock_source(CAFE) == 21
+        assert isinstance(house.acquire(1, source=CAFE), Lease)
+
+    def test_flush_lockouts_clears_it(self):
+        house = House(login_burst=100)
+        self.spray(house, 20)
+        assert house.engine.flush("lockouts") == (0, 41)
+        assert isinstance(house.acquire(1, source=CAFE), Lease)
+
+    def test_those_who_wait_when_their_source_is_unlocked_go_on(self):
+        house = House(Policy(accounts_per_source=2), login_burst=100, logins_at_once=100)
+        self.spray(house, 1)
+        house.lease(1, source=CAFE)
+        ticket = house.ticket(2, source=CAFE)
+        assert house.settle() == {}
+        house.engine.unlock_source(CAFE)
+        assert list(house.settle()) == [ticket]
+
+
+class TestTurns:
+    """Who goes first among those who wait for a login: the least likely to guess."""
+
+    def crowd(self, house, sources=60, each=5):
+        """Let many sources that have failed already wait with guesses at accounts of others."""
+        for number in range(sources):
+            house.reject(1000 + number, source=f"203.0.113.{number}")
+        tickets = []
+        for number in range(sources * each):
+            outcome = house.acquire(2000 + number, source=f"203.0.113.{number % sources}")
+            if isinstance(outcome, Lease):
+                house.engine.fail(key(2000 + number), outcome.token, "rejected", 0.0)
+            else:
+                tickets.append(outcome)
+        return tickets
+
+    def first_lease(self, house, wanted, seconds=60.0):
+        """Answer all leases with a rejection at once; return after how long `wanted` got its."""
+        begun = house.clock.time
+        while house.clock.time - begun < seconds:
+            for ticket, outcome in house.settle().items():
+                if ticket == wanted:
+                    return house.clock.time - begun
+                if isinstance(outcome, Lease):
+                    house.engine.fail(ticket.key, outcome.token, "rejected", 0.0)
+            house.clock.time = max(house.engine.next_due(), house.clock.time)
+        raise AssertionError("never")
+
+    def test_an_owners_first_login_does_not_wait_behind_sixty_sprayers(self):
+        house = House(login_burst=100)
+        assert len(self.crowd(house)) > 200
+        owner = house.ticket(1, source=HOME)
+        # One login is made every half second, and one in five is a suspect's.
+        assert self.first_lease(house, owner) <= 1.0
+
+    def test_an_owner_at_a_known_source_goes_before_strangers_who_never_failed(self):
+        house = House(login_burst=1)
+        house.store(1, source=HOME)
+        house.engine.flush("sessions")
+        strangers = [house.ticket(100 + n, source=f"203.0.113.{n}") for n in range(60)]
+        owner = house.ticket(1, source=HOME)
+        assert self.first_lease(house, owner) <= 1.0
+        for stranger in strangers:
+            house.engine.withdraw(stranger)
+
+    def test_who_fails_while_the_own_other_logins_wait_goes_behind_strangers(self):
+        house = House(login_burst=1, logins_at_once=1)
+        first = house.lease(100, source=CAFE)
+        for number in range(101, 110):
+            house.ticket(number, source=CAFE)
+        stranger = house.ticket(1, source=HOME)
+        house.engine.fail(key(100), first.token, "rejected", 0.0)
+        assert self.first_lease(house, stranger) <= 1.0
+
+    def test_suspects_have_a_turn_in_five_however_many_others_wait(self):
+        house = House(Policy(per_source=100, per_account=1000), login_burst=100, logins_at_once=1)
+        house.reject(1000, source=CAFE)
+        held = house.lease(5000, source="192.0.2.99")
+        suspects = {house.ticket(1001 + n, source=CAFE) for n in range(10)}
+        strangers = {house.ticket(1 + n, source=f"203.0.113.{n}") for n in range(40)}
+        house.engine.fail(key(5000), held.token, "timeout", 0.0)
+        order = []
+        for _ in range(50):
+            ((ticket, lease),) = house.settle().items()
+            order.append(ticket in suspects)
+            house.engine.fail(ticket.key, lease.token, "timeout", 0.0)
+        assert len(suspects | strangers) == 50
+        assert order == [False, False, False, False, True] * 10
+
+    def test_no_rank_waits_for_ever_when_all_three_have_a_crowd(self):
+        house = House(Policy(per_source=1000, per_account=1000), login_burst=1000, logins_at_once=1)
+        house.store(1, source=HOME)
+        house.engine.flush("sessions")
+        house.reject(1000, source=CAFE)
+        held = house.lease(5000, source="192.0.2.99")
+        ranks = {}
+        for number in range(40):
+            ranks[house.ticket(10 + number, source=HOME, of=1)] = 0
+            ranks[house.ticket(100 + number, source=f"203.0.113.{number}")] = 1
+            ranks[house.ticket(1001 + number, source=CAFE)] = 2
+        house.engine.fail(key(5000), held.token, "timeout", 0.0)
+        order = []
+        for _ in range(42):
+            ((ticket, lease),) = house.settle().items()
+            order.append(ranks[ticket])
+            house.engine.fail(ticket.key, lease.token, "timeout", 0.0)
+        assert order == [0, 0, 0, 0, 1, 2] * 7
+
+    def test_when_no_more_may_wait_a_suspect_makes_room_for_a_stranger(self):
+        house = House(Policy(per_source=100), waiting=2, login_burst=100, logins_at_once=1)
+        house.reject(1000, source=CAFE)
+        house.lease(1001, source=CAFE)
+        first, last = house.ticket(1002, source=CAFE), house.ticket(1003, source=CAFE)
+        assert isinstance(house.acquire(1004, source=CAFE), Unavailable)
+        owner = house.ticket(1, source=HOME)
+        assert [type(one) for one in house.settle().values()] == [Unavailable]
+        house.ticket(2, source=HOME)
+        house.settle()
+        # Both suspects have gone by now, and strangers do not make room for each other.
+        assert isinstance(house.acquire(3, source=HOME), Unavailable)
+        for ticket in (first, last, owner):
+            house.engine.withdraw(ticket)
 
 
 class TestPace:

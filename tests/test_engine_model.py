@@ -12,13 +12,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from server.cache.engine import Engine, Limits, Ticket
 from server.cache.known import chain
 from server.cache.outcomes import PACED, Hit, Lease, Locked, Rejected, Unavailable
-from server.cache.throttle import Policy, Throttle
+from server.cache.spraying import WINDOW
+from server.cache.throttle import KNOWN, Policy, Throttle
 
 from .leases_left import assert_nothing_is_left
 
-KEYS = st.integers(0, 7)
+KEYS = st.integers(0, 15)
 """Credentials: four per account."""
-ACCOUNTS = st.integers(0, 1)
+ACCOUNTS = st.integers(0, 3)
+"""The last two share a budget: their e-mails differ by an accent."""
 SOURCES = st.sampled_from(["192.0.2.1", "192.0.2.2"])
 HOLDERS = st.integers(0, 2)
 ENDS = st.sampled_from([11.0, 300.0, "rejected", "rejected", "rejected", "timeout", "later"])
@@ -34,10 +36,13 @@ DISTURBANCES = [
     "flush sessions",
     "flush account",
     "unlock",
+    "unlock source",
     "restart",
 ]
 
-POLICY = Policy(per_source=2, per_account=3, first=30.0, longest=120.0, known_for=500.0)
+POLICY = Policy(
+    per_source=2, per_account=3, first=30.0, longest=120.0, known_for=500.0, accounts_per_source=2
+)
 LIMITS = Limits(
     sessions=2,
     logins_at_once=2,
@@ -63,6 +68,14 @@ def account(number: int) -> bytes:
     return b"a" * 31 + bytes([number])
 
 
+def budget_of(whose: int) -> int:
+    return min(whose, 2)
+
+
+def budget(whose: int) -> bytes:
+    return account(budget_of(whose))
+
+
 class EngineAgainstModel(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
@@ -77,6 +90,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.tickets: dict[Ticket, tuple[int, str, int, float]] = {}
         self.granted: list[float] = []
         self.wrong: dict[int, float] = {}
+        # Accounts unknown to a source at which it failed: the source, budget and time.
+        self.sprayed: list[tuple[str, int, float]] = []
 
     def build(self) -> None:
         self.throttle = Throttle(POLICY, lambda: self.time)
@@ -87,7 +102,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
     # What comes back, from whichever call
 
     def check(self, number: int, source: str, holder: int, outcome: object) -> None:
-        locked = self.throttle.locked_for(account(account_of(number)), source)
+        whose = account_of(number)
+        locked = self.throttle.locked_for(account(whose), source, budget(whose))
         match outcome:
             case Hit(value, expires_in):
                 assert locked == 0.0
@@ -115,10 +131,12 @@ class EngineAgainstModel(RuleBasedStateMachine):
 
     def check_budget(self, whose: int, source: str) -> None:
         """However many guesses are out, their failures lead to one lock at most."""
-        rows = {
-            row.source: row for row in self.throttle.lockouts() if row.account == account(whose)
-        }
-        ours = [lease[1] for lease in self.leases.values() if account_of(lease[0]) == whose]
+        rows = {row.source: row for row in self.throttle.lockouts() if row.account == budget(whose)}
+        ours = [
+            lease[1]
+            for lease in self.leases.values()
+            if budget_of(account_of(lease[0])) == budget_of(whose)
+        ]
         failures = rows[source].failures if source in rows else 0
         assert ours.count(source) <= max(1, POLICY.per_source - failures)
 
@@ -142,9 +160,12 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def acquire(self, asked: list[tuple[int, str, int]]) -> None:
         for number, source, holder in asked:
             whose = account(account_of(number))
-            outcome = self.engine.acquire(key(number), whose, source, holder)
+            shared = budget(account_of(number))
+            counters = self.throttle.lockouts()
+            outcome = self.engine.acquire(key(number), whose, source, holder, shared)
+            assert self.throttle.lockouts() == counters
             if isinstance(outcome, Ticket):
-                assert self.throttle.locked_for(whose, source) == 0.0
+                assert self.throttle.locked_for(whose, source, shared) == 0.0
                 self.tickets[outcome] = number, source, holder, self.time + LIMITS.longest_wait
             else:
                 self.check(number, source, holder, outcome)
@@ -154,7 +175,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
     @rule(ends=st.lists(ENDS, min_size=LIMITS.logins_at_once, max_size=LIMITS.logins_at_once))
     def decide(self, ends: list[str | float]) -> None:
         for (token, lease), end in zip(list(self.leases.items()), ends, strict=False):
-            number = lease[0]
+            number, source, *_ = lease
             if end == "later":
                 continue
             del self.leases[token]
@@ -163,8 +184,17 @@ class EngineAgainstModel(RuleBasedStateMachine):
             else:
                 if end == "rejected":
                     self.wrong[number] = self.time + LIMITS.rejected_memory
+                    self.note_spraying(account_of(number), source)
                 assert self.engine.fail(key(number), token, end, 3.0)
             self.settle()
+
+    def note_spraying(self, whose: int, source: str) -> None:
+        if self.throttle.rank(account(whose), source, budget(whose)) != KNOWN:
+            self.sprayed.append((source, budget_of(whose), self.time))
+        hour = {
+            one for other, one, at in self.sprayed if other == source and at > self.time - WINDOW
+        }
+        assert len(hour) <= POLICY.accounts_per_source
 
     def fulfil(self, number: int, token: bytes, ttl: float) -> None:
         value = key(number) + next(self.versions).to_bytes(8, "big")
@@ -184,7 +214,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
         assert (self.throttle.lockouts(), self.engine.stats()) == before
         self.lost.clear()
 
-    @rule(seconds=st.sampled_from([0.25, 2.0, 10.0, 14.0, 30.0, 130.0]))
+    @rule(seconds=st.sampled_from([0.25, 2.0, 10.0, 14.0, 30.0, 130.0, 1800.0]))
     def pass_time(self, seconds: float) -> None:
         end = self.time + seconds
         for _ in range(1000):
@@ -228,8 +258,14 @@ class EngineAgainstModel(RuleBasedStateMachine):
                 self.engine.flush("account", account(whose))
             case "unlock":
                 whose = data.draw(ACCOUNTS)
-                self.engine.unlock(account(whose))
-                assert all(row.account != account(whose) for row in self.throttle.lockouts())
+                self.engine.unlock(budget(whose))
+                assert all(row.account != budget(whose) for row in self.throttle.lockouts())
+                self.sprayed = [one for one in self.sprayed if one[1] != budget_of(whose)]
+            case "unlock source":
+                source = data.draw(SOURCES)
+                self.engine.unlock_source(source)
+                assert all(row.source != source for row in self.throttle.lockouts())
+                self.sprayed = [one for one in self.sprayed if one[0] != source]
             case "restart":
                 self.restart()
         self.settle()
@@ -241,14 +277,15 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def restart(self) -> None:
         """Sessions, locks and known sources survive; leases and tickets do not."""
         export = self.engine.export()
-        before = self.throttle.lockouts(), self.known()
+        before = self.throttle.lockouts(), self.throttle.sprayed(), self.known()
         self.leases.clear()
         self.tickets.clear()
         self.lost.clear()
         self.granted.clear()
         self.build()
         self.engine.restore(export)
-        assert (self.throttle.lockouts(), self.known()) == before
+        after = self.throttle.lockouts(), self.throttle.sprayed(), self.known()
+        assert after == before
 
     def known(self) -> list[tuple[bytes, str, float]]:
         return [

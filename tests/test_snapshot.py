@@ -19,6 +19,7 @@ from server.cache.known import Known, chain
 from server.cache.limits import ANSWER_MAX_BYTES, TTL_MAX, VALUE_MAX_BYTES
 from server.cache.outcomes import Hit, Locked
 from server.cache.snapshot import HEADER, MAGIC, SnapshotError, decode, encode
+from server.cache.spraying import MAX_ACCOUNTS, Sprayed
 from server.cache.throttle import Failures, Policy, Throttle
 
 WALL = 1_800_000_000.0
@@ -49,6 +50,14 @@ failures = st.builds(
     until=seconds(-1e6, 4600.0),
     last=seconds(-1e6, 1000.0),
     keys=st.lists(keys, max_size=16).map(tuple),
+    fell=seconds(-1e6, 1000.0),
+    spellings=st.lists(st.tuples(keys, st.integers(0, 10_000)), max_size=8).map(tuple),
+)
+sprayed = st.builds(
+    Sprayed,
+    source=sources,
+    accounts=st.lists(st.tuples(keys, seconds(-1e6, 1000.0)), max_size=20).map(tuple),
+    until=st.just(0.0) | seconds(1001.0, 4600.0),
 )
 
 
@@ -80,6 +89,7 @@ exports = st.builds(
     notes=st.lists(sessions, max_size=5),
     holds=st.lists(holds, max_size=5),
     epoch=st.builds(Epoch, st.binary(min_size=16, max_size=16), st.integers(0, 2**31 - 1)),
+    sprayed=st.lists(sprayed, max_size=3),
 )
 
 
@@ -88,13 +98,16 @@ def one_of_each() -> Export:
         taken=1000.0,
         sessions=[Session(b"k" * 32, b"a" * 32, b"sealed", 400.0, 400.0 + DAY / 2)],
         failures=[
-            Failures(b"v" * 32, None, 9, 2, 1050.0, 990.0, ()),
-            Failures(b"v" * 32, "192.0.2.9", 7, 3, 1060.0, 990.0, (b"w" * 32,)),
+            Failures(b"v" * 32, None, 9, 2, 1050.0, 990.0, (), 400.0),
+            Failures(
+                b"v" * 32, "192.0.2.9", 7, 3, 1060.0, 990.0, (b"w" * 32,), 0.0, ((b"v" * 32, 7),)
+            ),
         ],
         known={b"a" * 32: linked([("192.0.2.1", 1000.0 + DAY), ("2001:db8::", 1500.0)])},
         notes=[Entry(b"n" * 32, b"a" * 32, b"a handle", 400.0, 400.0 + DAY / 2)],
         holds=[Hold(b"h" * 32, b"a" * 32, b"t" * 16, 1600.0)],
         epoch=Epoch(b"o" * 16, 7),
+        sprayed=[Sprayed("192.0.2.9", ((b"v" * 32, 990.0), (b"u" * 32, 995.0)), 1100.0)],
     )
 
 
@@ -133,8 +146,21 @@ def test_what_goes_in_comes_out_with_the_time_it_has_left(export, down):
     assert list(back.holds) == [replace(one, ends=one.ends + shift) for one in export.holds]
     # What is over is over: how long ago a lock ended is not kept.
     assert list(back.failures) == [
-        replace(row, until=max(row.until, 1000.0) + shift, last=row.last + shift)
+        replace(
+            row,
+            until=max(row.until, 1000.0) + shift,
+            last=row.last + shift,
+            fell=row.fell + shift,
+        )
         for row in export.failures
+    ]
+    assert list(back.sprayed) == [
+        replace(
+            one,
+            accounts=tuple((account, at + shift) for account, at in one.accounts),
+            until=max(one.until + shift, 0.0) if one.until else 0.0,
+        )
+        for one in export.sprayed
     ]
     assert back.epoch == export.epoch
     assert list(back.known) == list(export.known)
@@ -163,16 +189,47 @@ def test_an_engine_started_from_a_snapshot_goes_on_as_before():
     assert list(after.export().known) == [account]
 
 
-@pytest.mark.parametrize(("version", "parts"), [(1, 4), (2, 6)])
+def test_a_source_over_its_budget_of_accounts_is_refused_after_a_restart_too():
+    limits = Limits(logins_at_once=100, login_burst=100)
+    before = Engine(limits, Throttle(Policy(), lambda: 500.0), lambda: 500.0)
+    for number in range(20):
+        pair = bytes([number]) * 32
+        lease = before.acquire(pair, pair, "198.51.100.7", "worker")
+        assert before.fail(pair, lease.token, "rejected", 0.0)
+    data = encode(before.export(), WALL)
+    after = Engine(limits, Throttle(Policy(), lambda: 9.0), lambda: 9.0)
+    after.restore(decode(data, WALL + 600.0))
+    answer = after.acquire(b"x" * 32, b"x" * 32, "198.51.100.7", "worker")
+    assert answer == Locked(3000.0, 0.0, 3000.0)
+
+
+def older(body: list) -> list:
+    """Return the body as format 3 had it."""
+    return [*body[:2], [row[:7] for row in body[2]], *body[3:7]]
+
+
+def test_locks_of_an_older_format_hold_and_are_forgiven_to_their_account():
+    payload = msgpack.packb(older(payload_of(encode(one_of_each(), WALL))))
+    digest = hashlib.sha256(payload).digest()
+    export = decode(HEADER.pack(MAGIC, 3, len(payload), digest) + payload, WALL)
+    throttle = Throttle(Policy(per_account=100), lambda: 9.0)
+    throttle.restore(export.failures, export.known, 9.0)
+    assert throttle.locked_for(b"v" * 32, "192.0.2.9") == 60.0
+    throttle.succeeded(b"v" * 32, "192.0.2.9")
+    assert throttle.locked_for(b"v" * 32, "192.0.2.9") == 0.0
+
+
+@pytest.mark.parametrize(("version", "parts"), [(1, 4), (2, 6), (3, 7)])
 def test_a_snapshot_of_an_older_format_is_read(version, parts):
     whole = encode(one_of_each(), WALL)
-    payload = msgpack.packb(payload_of(whole)[:parts])
+    payload = msgpack.packb(older(payload_of(whole))[:parts])
     digest = hashlib.sha256(payload).digest()
     back = decode(HEADER.pack(MAGIC, version, len(payload), digest) + payload, WALL)
     assert [one.key for one in back.sessions] == [b"k" * 32]
     assert len(back.failures) == 2
     assert (len(back.notes), len(back.holds)) == ((0, 0) if version == 1 else (1, 1))
-    assert back.epoch is None
+    assert back.epoch == (Epoch(b"o" * 16, 7) if version == 3 else None)
+    assert list(back.sprayed) == []
 
 
 def test_the_longest_note_comes_out_as_well():
@@ -206,8 +263,8 @@ def test_a_foreign_file_and_another_format_are_named():
     data = encode(one_of_each(), WALL)
     with pytest.raises(SnapshotError, match="not a snapshot"):
         decode(b"SQLite format 3\0" + data, WALL)
-    with pytest.raises(SnapshotError, match="format 4"):
-        decode(MAGIC + b"\0\4" + data[10:], WALL)
+    with pytest.raises(SnapshotError, match="format 5"):
+        decode(MAGIC + b"\0\5" + data[10:], WALL)
 
 
 @settings(max_examples=100, deadline=None)
@@ -259,6 +316,18 @@ def spoil(path, replacement):
         spoil((2, 1, 6), [b"w" * 31]),
         spoil((2, 1, 6), [b"w" * 32] * 17),
         spoil((2, 1, 6), [None]),
+        spoil((2, 0, 7), -1.0),
+        spoil((2, 1, 8), [[b"v" * 31, 1]]),
+        spoil((2, 1, 8), [[b"v" * 32, -1]]),
+        spoil((2, 1, 8), [[b"v" * 32, 1]] * 9),
+        spoil((7,), None),
+        spoil((7, 0, 0), ""),
+        spoil((7, 0, 1), [[b"v" * 32, -1.0]]),
+        spoil((7, 0, 1), [[b"v" * 31, 1.0]]),
+        spoil((7, 0, 1), [b"v" * 32]),
+        spoil((7, 0, 1), [[b"v" * 32, 1.0]] * (MAX_ACCOUNTS + 1)),
+        spoil((7, 0, 2), float("nan")),
+        spoil((7, 0), []),
         spoil((3, 0, 0), b""),
         spoil((3, 0, 1), []),
         spoil((3, 0, 1), [["x", 1.0]] * 9),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.sources import UNKNOWN, source_of
+from server.sources import UNKNOWN, is_within, network_of, source_of
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,38 @@ def test_any_text_becomes_a_short_source(host):
 @given(st.ip_addresses())
 def test_a_source_is_the_same_however_often_it_is_taken(address):
     assert source_of(str(address)) == source_of(str(address).upper())
+
+
+@pytest.mark.parametrize(
+    ("source", "networks", "within"),
+    [
+        ("192.0.2.7", ["192.0.2.0/24"], True),
+        ("192.0.2.7", ["192.0.2.7"], True),
+        ("192.0.2.7", ["198.51.100.0/24", "192.0.2.6/31"], True),
+        ("192.0.2.7", ["192.0.2.8/29"], False),
+        ("192.0.2.7", ["::ffff:192.0.2.0/120"], True),
+        ("192.0.2.7", ["::/0"], False),
+        ("192.0.2.7", [], False),
+        ("2001:db8:1:2::/64", ["2001:db8::/32"], True),
+        ("2001:db8:1:2::/64", ["2001:db8:1:2::/64"], True),
+        ("2001:db8:1:2::/64", ["2001:db8:1:2::7"], True),
+        ("2001:db8:1:2::/64", ["2001:db8:1:3::/64"], False),
+        ("2001:db8:1:2::/64", ["0.0.0.0/0"], False),
+        (UNKNOWN, ["0.0.0.0/0", "::/0"], False),
+        ("handle", ["0.0.0.0/0", "::/0"], False),
+    ],
+)
+def test_a_source_lies_in_a_network_or_not(source, networks, within):
+    assert is_within(source, tuple(map(network_of, networks))) is within
+
+
+@given(st.ip_addresses())
+def test_every_address_lies_in_the_network_of_itself(address):
+    source = source_of(str(address))
+    assert is_within(source, (network_of(str(address)),))
+
+
+@pytest.mark.parametrize("text", ["192.0.2.7/24", "example.com", "*", "", "192.0.2.0/33", "/8"])
+def test_what_is_no_network_is_refused(text):
+    with pytest.raises(ValueError, match=r"not appear to be|has host bits set|Only one"):
+        network_of(text)

@@ -7,7 +7,16 @@ import asyncio
 import pytest
 
 from server.cache.engine import Engine, Limits
-from server.cache.outcomes import EXPIRED, PACED, Hit, Lease, Unavailable
+from server.cache.outcomes import (
+    EXPIRED,
+    PACED,
+    REJECTED,
+    Hit,
+    Lease,
+    Locked,
+    Outcome,
+    Unavailable,
+)
 from server.cache.service import Service
 from server.cache.throttle import Policy, Throttle
 from server.cache.wire import Request
@@ -42,7 +51,7 @@ class FakeClient:
     async def share(self, key, _account):
         return Lease(key[:16], 35.0)
 
-    async def acquire(self, key, _account, _source):
+    async def acquire(self, key, _account, _source, _budget):
         return Lease(key[:16], 35.0)
 
     async def answer(self, key, _token, _value, _ttl):
@@ -116,7 +125,7 @@ async def test_a_session_flushed_while_it_is_handed_over_is_gone_and_its_lease_g
     store._local.adopt(KEYS[0], ACCOUNT, b"session", 60.0)
     store._sessions.unseen(KEYS[0])
 
-    async def acquire(key, _account, _source):
+    async def acquire(key, _account, _source, _budget):
         store._flushed(None)
         return Lease(key[:16], 35.0)
 
@@ -211,9 +220,21 @@ def test_what_was_dropped_is_written_down_before_anybody_is_told():
         order.clear()
         return service.handle(peer, Request(1, verb, args))
 
-    ask("fulfil", KEYS[0], ask("acquire", KEYS[0], ACCOUNT, "home").fields[0], b"session", 60.0)
+    ask(
+        "fulfil",
+        KEYS[0],
+        ask("acquire", KEYS[0], ACCOUNT, "home", ACCOUNT).fields[0],
+        b"session",
+        60.0,
+    )
     assert (order, service.urgent) == ([], False)
-    ask("fulfil", KEYS[1], ask("acquire", KEYS[1], ACCOUNT, "home").fields[0], b"session", 60.0)
+    ask(
+        "fulfil",
+        KEYS[1],
+        ask("acquire", KEYS[1], ACCOUNT, "home", ACCOUNT).fields[0],
+        b"session",
+        60.0,
+    )
     assert (order, service.urgent) == (["written", "flushed"], True)
     ask("flush", "account", ACCOUNT)
     assert (order, service.urgent) == (["written", "flushed"], True)
@@ -261,3 +282,82 @@ async def test_a_waiting_caller_who_goes_is_not_looked_for(monkeypatch):
         await waiting
     await asyncio.wait_for(asyncio.wait([store._looking]), 20.0)
     assert store._local.queue == 0
+
+
+class Away(FakeClient):
+    """A daemon that answers as it is told to, and then goes away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outcome: Outcome | None = None
+
+    async def acquire(self, key, _account, _source, _budget):
+        if self.outcome is None:
+            raise CacheUnavailable("gone")
+        return Lease(key[:16], 35.0) if isinstance(self.outcome, Lease) else self.outcome
+
+    async def fulfil(self, *_):
+        return True
+
+    async def fail(self, *_):
+        raise CacheUnavailable("gone")
+
+    async def ping(self):
+        raise CacheUnavailable("gone")
+
+
+OTHER, BUDGET = b"o" * 32, b"b" * 32
+
+
+async def test_a_source_refused_by_the_daemon_stays_so_while_it_is_away():
+    client = Away()
+    store = DaemonStore(lambda _: client, LocalStore())
+    client.outcome = Locked(900.0, 0.0, 900.0)
+    await store.acquire(KEYS[0], ACCOUNT, "cafe")
+    client.outcome = None
+    refused = await store.acquire(KEYS[1], OTHER, "cafe")
+    assert isinstance(refused, Locked)
+    assert 890.0 < refused.source_for <= 900.0
+    assert isinstance(await store.acquire(KEYS[1], OTHER, "home"), Lease)
+    await store.aclose()
+
+
+async def test_a_lock_by_the_daemon_holds_for_other_spellings_while_it_is_away():
+    client = Away()
+    store = DaemonStore(lambda _: client, LocalStore())
+    client.outcome = Locked(900.0, 900.0)
+    await store.acquire(KEYS[0], ACCOUNT, "cafe", BUDGET)
+    client.outcome = None
+    assert isinstance(await store.acquire(KEYS[1], OTHER, "elsewhere", BUDGET), Locked)
+    await store.aclose()
+
+
+async def test_a_source_may_fail_at_five_accounts_while_the_daemon_is_away():
+    client = Away()
+    store = DaemonStore(lambda _: client, LocalStore(now=lambda: 1000.0))
+    client.outcome = Lease(b"", 0.0)
+    for number in range(5):
+        key = bytes([100 + number]) * 32
+        lease = await store.acquire(key, key, "cafe")
+        await store.fail(key, lease.token, REJECTED, 0.0)
+    client.outcome = None
+    assert isinstance(await store.acquire(KEYS[0], ACCOUNT, "cafe"), Locked)
+    await store.aclose()
+
+
+@pytest.mark.parametrize("login", [False, True])
+async def test_of_what_the_daemon_gives_only_a_login_clears_failures_here(login):
+    client = Away()
+    store = DaemonStore(lambda _: client, LocalStore(now=lambda: 1000.0))
+    client.outcome = Lease(b"", 0.0)
+    lease = await store.acquire(KEYS[0], ACCOUNT, "cafe", BUDGET)
+    await store.fail(KEYS[0], lease.token, REJECTED, 0.0)  # the daemon goes: counted here
+    if login:
+        lease = await store.acquire(KEYS[1], ACCOUNT, "cafe", BUDGET)
+        assert await store.fulfil(KEYS[1], lease.token, b"session", 60.0)
+    else:
+        client.outcome = Hit(b"session", 60.0)
+        assert await store.acquire(KEYS[1], ACCOUNT, "cafe", BUDGET) == client.outcome
+    failures = [(row.source, row.failures) for row in store._local._throttle.lockouts()]
+    assert failures == ([(None, 1)] if login else [(None, 1), ("cafe", 1)])
+    await store.aclose()

@@ -4,7 +4,7 @@ import pytest
 
 from server.cache import known as known_module
 from server.cache import throttle as throttle_module
-from server.cache.counters import SAME_PASSWORDS
+from server.cache.counters import MAX_SPELLINGS, SAME_PASSWORDS
 from server.cache.outcomes import Locked
 from server.cache.throttle import FORGET_AFTER, Policy, Throttle
 
@@ -113,13 +113,257 @@ def test_a_source_is_known_for_30_days_after_its_last_success(throttle, clock):
     assert throttle.locked_for(ALICE, HOME) > 0.0
 
 
-def test_a_success_clears_that_source_only_and_takes_it_off_the_sum(throttle):
+def test_a_login_clears_the_failures_of_its_source_only_and_takes_nothing_off_the_sum(throttle):
     guess(throttle, ALICE, HOME, 4)
     guess(throttle, ALICE, CAFE, 4)
     throttle.succeeded(ALICE, HOME)
-    assert [(row.source, row.failures) for row in throttle.lockouts()] == [(None, 4), (CAFE, 4)]
+    assert [(row.source, row.failures) for row in throttle.lockouts()] == [(None, 8), (CAFE, 4)]
     guess(throttle, ALICE, CAFE, 1, start=50)
     assert throttle.locked_for(ALICE, CAFE) == 30.0
+
+
+def test_whoever_knows_the_password_without_a_login_is_known_and_clears_nothing(throttle):
+    guess(throttle, ALICE, HOME, 4)
+    before = throttle.lockouts()
+    throttle.proved(ALICE, HOME)
+    assert throttle.lockouts() == before
+    for number in range(20, 36):
+        throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
+    assert throttle.locked_for(ALICE, CAFE) == 30.0
+    assert throttle.locked_for(ALICE, HOME) == 0.0
+    guess(throttle, ALICE, HOME, 1, start=50)
+    assert throttle.locked_for(ALICE, HOME) == 30.0
+
+
+def test_the_owners_logins_do_not_spare_the_account_a_guesser_at_ever_new_sources(clock):
+    throttle = Throttle(Policy(), clock)
+    for number in range(20):
+        throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
+        throttle.succeeded(ALICE, HOME)
+        clock.time += 60.0
+    assert throttle.locked_for(ALICE, CAFE) == 0.0  # 30 s are over, and the next one counts
+    throttle.failed(ALICE, CAFE, wrong(99))
+    assert throttle.locked_for(ALICE, "203.0.113.99") == 60.0
+
+
+class TestFall:
+    """The counter over all sources comes down with time alone."""
+
+    def failures(self, throttle) -> int:
+        return next((row.failures for row in throttle.lockouts() if row.source is None), 0)
+
+    def fail(self, throttle, count, start=0):
+        for number in range(start, start + count):
+            throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
+
+    def test_it_falls_by_one_an_hour(self, throttle, clock):
+        self.fail(throttle, 10)
+        for left in range(9, 0, -1):
+            clock.time += 3599.0
+            assert self.failures(throttle) == left + 1
+            clock.time += 1.0
+            assert self.failures(throttle) == left
+
+    def test_it_falls_by_whole_hours_however_often_it_is_looked_at(self, throttle, clock):
+        self.fail(throttle, 10)
+        for _ in range(60 * 5):
+            clock.time += 60.0
+            self.failures(throttle)
+        assert self.failures(throttle) == 5
+
+    def test_the_time_of_a_lock_does_not_count(self, clock):
+        throttle = Throttle(Policy(first=7200.0, longest=7200.0), clock)
+        self.fail(throttle, 20)
+        clock.time += 7200.0
+        assert self.failures(throttle) == 20
+        assert throttle.locked_for(ALICE, CAFE) == 0.0
+        clock.time += 3600.0
+        assert self.failures(throttle) == 19
+
+    def test_a_patient_guesser_has_24_guesses_a_day_from_anywhere(self, throttle, clock):
+        guesses = 0
+        for hour in range(10 * 24):
+            for number in range(50):
+                source = f"10.{hour}.0.{number}"
+                if throttle.locked_for(ALICE, source) == 0.0:
+                    throttle.failed(ALICE, source, wrong(1000 * hour + number))
+                    guesses += 1
+            clock.time += 3600.0
+        assert guesses <= 20 + 10 * 24
+
+    def test_locks_shorten_again_step_by_step(self, throttle, clock):
+        self.fail(throttle, 20)
+        for number in range(20, 24):
+            clock.time += throttle.locked_for(ALICE, CAFE)
+            self.fail(throttle, 1, start=number)
+        assert throttle.locked_for(ALICE, CAFE) == 480.0
+        clock.time += 480.0 + 3 * 3600.0
+        self.fail(throttle, 1, start=30)
+        assert throttle.locked_for(ALICE, CAFE) == 120.0
+
+    def test_an_account_that_came_down_to_nothing_leaves_no_record(self, throttle, clock):
+        guess(throttle, ALICE, HOME, 3)
+        throttle.succeeded(ALICE, HOME)
+        assert [(row.source, row.failures) for row in throttle.lockouts()] == [(None, 3)]
+        clock.time += 3 * 3600.0
+        assert throttle.lockouts() == []
+
+    def test_a_restart_of_the_daemon_makes_it_fall_no_faster(self, throttle, clock):
+        self.fail(throttle, 10)
+        clock.time += 5 * 3600.0
+        for _ in range(3):
+            other = Throttle(Policy(), clock)
+            other.restore(throttle.lockouts(), {}, 0.0)
+            throttle = other
+            assert self.failures(throttle) == 5
+        clock.time += 3600.0
+        assert self.failures(throttle) == 4
+
+
+class TestSpellings:
+    """Two accounts whose e-mails differ by an accent: one budget, two owners."""
+
+    JOSE, JOSE_WITH_ACCENT, BUDGET = b"j" * 32, b"J" * 32, b"j" * 32
+
+    def fail(self, throttle, account, source, count, start=0):
+        for number in range(start, start + count):
+            throttle.failed(account, source, wrong(number), self.BUDGET)
+
+    def test_wrong_passwords_for_either_count_together(self, throttle):
+        self.fail(throttle, self.JOSE, CAFE, 3)
+        self.fail(throttle, self.JOSE_WITH_ACCENT, CAFE, 2, start=3)
+        for account in (self.JOSE, self.JOSE_WITH_ACCENT):
+            assert throttle.locked_for(account, CAFE, self.BUDGET) == 30.0
+
+    def test_the_owner_of_one_clears_nothing_of_the_others(self, throttle):
+        self.fail(throttle, self.JOSE, CAFE, 4)
+        throttle.succeeded(self.JOSE_WITH_ACCENT, CAFE, self.BUDGET)
+        self.fail(throttle, self.JOSE, CAFE, 1, start=4)
+        assert throttle.locked_for(self.JOSE, CAFE, self.BUDGET) == 30.0
+
+    def test_an_owner_clears_what_was_failed_at_the_own_account(self, throttle):
+        self.fail(throttle, self.JOSE, CAFE, 2)
+        self.fail(throttle, self.JOSE_WITH_ACCENT, CAFE, 2, start=2)
+        throttle.succeeded(self.JOSE, CAFE, self.BUDGET)
+        assert [(row.source, row.failures) for row in throttle.lockouts()] == [(None, 4), (CAFE, 2)]
+
+    def test_the_owner_of_one_is_not_known_to_the_other(self, throttle):
+        throttle.succeeded(self.JOSE_WITH_ACCENT, CAFE, self.BUDGET)
+        for number in range(20):
+            self.fail(throttle, self.JOSE, f"203.0.113.{number}", 1, start=number)
+        assert throttle.locked_for(self.JOSE, CAFE, self.BUDGET) == 30.0
+        assert throttle.locked_for(self.JOSE_WITH_ACCENT, CAFE, self.BUDGET) == 0.0
+
+    def test_failures_at_more_spellings_than_are_told_apart_stay(self, throttle, clock):
+        throttle = Throttle(Policy(per_source=100, per_account=100), clock)
+        spellings = [bytes([number]) * 32 for number in range(MAX_SPELLINGS + 2)]
+        for number, account in enumerate(spellings):
+            throttle.failed(account, CAFE, wrong(number), self.BUDGET)
+        for account in spellings:
+            throttle.succeeded(account, CAFE, self.BUDGET)
+        assert [(row.source, row.failures) for row in throttle.lockouts()] == [
+            (None, MAX_SPELLINGS + 2),
+            (CAFE, 2),
+        ]
+
+    def test_all_of_it_survives_a_restart(self, throttle, clock):
+        self.fail(throttle, self.JOSE, CAFE, 2)
+        self.fail(throttle, self.JOSE_WITH_ACCENT, CAFE, 2, start=2)
+        other = Throttle(Policy(), clock)
+        other.restore(throttle.lockouts(), throttle.known(), 0.0)
+        other.succeeded(self.JOSE_WITH_ACCENT, CAFE, self.BUDGET)
+        assert [(row.source, row.failures) for row in other.lockouts()] == [(None, 4), (CAFE, 2)]
+
+
+class TestSpraying:
+    """One source, many accounts: the budget, and whom it does not meet."""
+
+    def spray(self, throttle, count, source=CAFE, start=0):
+        for number in range(start, start + count):
+            throttle.failed(wrong(number), source, wrong(number))
+
+    def test_a_source_that_failed_at_20_accounts_is_refused_at_strangers(self, throttle):
+        self.spray(throttle, 19)
+        assert throttle.locked_for(ALICE, CAFE) == 0.0
+        self.spray(throttle, 1, start=19)
+        assert throttle.locked_for(ALICE, CAFE) == 3600.0
+        assert throttle.locked_for(wrong(3), CAFE) == 3600.0
+        assert throttle.locked_for(ALICE, HOME) == 0.0
+        assert throttle.verdict(3600.0, ALICE, CAFE, None) == Locked(3600.0, 0.0, 3600.0)
+
+    def test_accounts_it_has_logged_in_to_never_meet_it(self, throttle):
+        throttle.succeeded(ALICE, CAFE)
+        self.spray(throttle, 20)
+        assert throttle.locked_for(ALICE, CAFE) == 0.0
+        assert throttle.may_try(ALICE, CAFE, 0, 0, {wrong(30)})
+        assert throttle.locked_for(BOB, CAFE) == 3600.0
+        assert throttle.verdict(7.0, ALICE, CAFE, None) == Locked(7.0, 0.0, 0.0)
+
+    def test_failures_at_accounts_it_has_logged_in_to_do_not_count(self, throttle):
+        for number in range(30):
+            throttle.succeeded(wrong(number), CAFE)
+        self.spray(throttle, 30)
+        assert throttle.locked_for(ALICE, CAFE) == 0.0
+
+    def test_a_login_does_not_give_it_back(self, throttle):
+        self.spray(throttle, 19)
+        throttle.succeeded(wrong(3), CAFE)
+        throttle.succeeded(BOB, CAFE)
+        self.spray(throttle, 1, start=19)
+        assert throttle.locked_for(ALICE, CAFE) == 3600.0
+
+    def test_the_same_wrong_pair_for_each_of_many_accounts_counts(self, throttle):
+        for number in range(20):
+            for _ in range(3):
+                throttle.failed(wrong(number), CAFE, wrong(7))
+        assert throttle.locked_for(ALICE, CAFE) == 3600.0
+
+    def test_it_counts_when_there_is_no_room_to_count_more_accounts(self, throttle, monkeypatch):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 0)
+        self.spray(throttle, 20)
+        assert throttle.locked_for(ALICE, CAFE) == 3600.0
+
+    def test_guesses_under_way_fit_what_is_left_of_it(self, throttle):
+        self.spray(throttle, 18)
+        assert throttle.may_try(ALICE, CAFE, 0, 0, {BOB})
+        assert not throttle.may_try(ALICE, CAFE, 0, 0, {BOB, b"c" * 32})
+        assert throttle.may_try(ALICE, CAFE, 1, 1, {ALICE, BOB})
+        assert throttle.may_try(wrong(3), CAFE, 0, 0, {ALICE, BOB})
+
+    def test_spellings_of_one_account_are_one(self, throttle):
+        for number in range(30):
+            throttle.failed(wrong(number), CAFE, wrong(number), BOB)
+        assert throttle.locked_for(ALICE, CAFE) == 0.0
+        assert throttle.locked_for(wrong(31), CAFE, BOB) > 0.0
+
+    def test_unlocking_an_account_takes_it_off_all_sources(self, throttle):
+        self.spray(throttle, 20)
+        throttle.unlock(wrong(5))
+        assert throttle.locked_for(ALICE, CAFE) == 0.0
+
+    def test_unlocking_a_source_drops_all_that_was_counted_of_it_alone(self, throttle):
+        self.spray(throttle, 20)
+        guess(throttle, ALICE, CAFE, 5, start=100)
+        guess(throttle, ALICE, HOME, 5, start=200)
+        assert throttle.locked_for(BOB, CAFE) == 3600.0
+        assert throttle.unlock_source(CAFE) == 22
+        assert throttle.unlock_source(CAFE) == 0
+        assert throttle.locked_for(BOB, CAFE) == throttle.locked_for(ALICE, CAFE) == 0.0
+        assert throttle.locked_for(ALICE, HOME) == 30.0
+        assert throttle.lockouts()[-2].failures == 10
+
+    def test_ranks_are_known_then_without_failures_then_the_rest(self, throttle, clock):
+        throttle.succeeded(ALICE, HOME)
+        guess(throttle, ALICE, HOME, 1)
+        throttle.failed(BOB, CAFE, wrong(1))
+        assert throttle.rank(ALICE, HOME) == 0
+        assert throttle.rank(ALICE, "203.0.113.1") == 1
+        assert throttle.rank(ALICE, CAFE) == throttle.rank(BOB, CAFE) == 2
+        # It failed nowhere but at an account it is known to.
+        assert throttle.rank(BOB, HOME) == 1
+        clock.time += 3600.0
+        assert throttle.rank(ALICE, CAFE) == 1
+        assert throttle.rank(BOB, CAFE) == 2
 
 
 def test_a_success_elsewhere_does_not_open_a_lock(throttle):
@@ -134,12 +378,6 @@ def test_a_success_does_not_open_the_account_to_unknown_sources(clock):
     throttle.succeeded(ALICE, HOME)
     assert throttle.locked_for(ALICE, CAFE) == 30.0
     assert throttle.locked_for(ALICE, HOME) == 0.0
-
-
-def test_an_account_without_failures_leaves_no_record(throttle):
-    guess(throttle, ALICE, HOME, 3)
-    throttle.succeeded(ALICE, HOME)
-    assert throttle.lockouts() == []
 
 
 def test_parallel_guesses_fit_what_is_left_of_the_source_budget(throttle, clock):
@@ -178,7 +416,7 @@ def test_a_day_after_its_last_failure_a_source_starts_afresh(throttle, clock):
     guess(throttle, ALICE, HOME, 1)
     clock.time += FORGET_AFTER / 2
     assert throttle.may_try(ALICE, CAFE, 4, 4)
-    assert [(row.source, row.failures) for row in throttle.lockouts()] == [(None, 1), (HOME, 1)]
+    assert [(row.source, row.failures) for row in throttle.lockouts()] == [(None, 0), (HOME, 1)]
     clock.time += FORGET_AFTER / 2
     assert throttle.lockouts() == []
 
@@ -197,20 +435,20 @@ def test_clear_drops_all_failures_and_keeps_known_sources(throttle):
     throttle.succeeded(ALICE, HOME)
     guess(throttle, ALICE, CAFE, 5)
     guess(throttle, BOB, CAFE, 1)
-    assert throttle.clear() == 4
-    assert throttle.lockouts() == []
+    assert throttle.clear() == 5  # with that of a source that failed at two accounts
+    assert throttle.lockouts() == throttle.spraying() == []
     assert list(throttle.known()) == [ALICE]
 
 
 def test_a_verdict_tells_for_how_long_the_account_is_locked_for_all(throttle):
     guess(throttle, ALICE, CAFE, 5)
-    assert throttle.verdict(ALICE, 30.0) == Locked(30.0, 0.0)
+    assert throttle.verdict(30.0, ALICE, CAFE, None) == Locked(30.0, 0.0)
     for number in range(4):
         guess(throttle, ALICE, f"192.0.2.{number}", 4, start=10 * number)
     throttle.succeeded(ALICE, HOME)
     # Also to a known source, to which it does not apply.
-    assert throttle.verdict(ALICE, 7.0) == Locked(7.0, 30.0)
-    assert throttle.verdict(BOB, 7.0) == Locked(7.0, 0.0)
+    assert throttle.verdict(7.0, ALICE, HOME, None) == Locked(7.0, 30.0)
+    assert throttle.verdict(7.0, BOB, HOME, None) == Locked(7.0, 0.0)
 
 
 def test_a_held_account_lock_spares_known_sources_and_counts_nothing(throttle, clock):

@@ -30,8 +30,8 @@ TOKEN = b"t" * 16
 VALUE = b"sealed" * 30
 
 REQUESTS = [
-    wire.Request(1, "acquire", (KEY, ACCOUNT, "192.0.2.1")),
-    wire.Request(wire.MAX_ID, "acquire", (KEY, ACCOUNT, "ü" * 64)),
+    wire.Request(1, "acquire", (KEY, ACCOUNT, "192.0.2.1", ACCOUNT)),
+    wire.Request(wire.MAX_ID, "acquire", (KEY, ACCOUNT, "ü" * 64, ACCOUNT)),
     wire.Request(2, "fulfil", (KEY, TOKEN, VALUE, 43200.0)),
     wire.Request(3, "fulfil", (KEY, TOKEN, b"v" * VALUE_MAX_BYTES, 1)),
     wire.Request(4, "fail", (KEY, TOKEN, REJECTED, 0)),
@@ -56,6 +56,7 @@ REQUESTS = [
     wire.Request(23, "unhold", (KEY, TOKEN)),
     wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0)),
     wire.Request(25, "release", (KEY, TOKEN)),
+    wire.Request(26, "unlock_source", ("2001:db8::/64",)),
 ]
 
 REPLIES = [
@@ -63,7 +64,7 @@ REPLIES = [
     wire.Reply(2, "lease", (TOKEN, 35.0)),
     wire.Reply(3, "rejected"),
     wire.Reply(4, "unavailable", (PACED, 3)),
-    wire.Reply(5, "locked", (30.0, 0.0)),
+    wire.Reply(5, "locked", (30.0, 0.0, 0.0)),
     wire.Reply(6, "waiting"),
     wire.Reply(7, "lost"),
     wire.Reply(13, "hit", (b"v" * ANSWER_MAX_BYTES, 12.5)),
@@ -290,14 +291,15 @@ def test_any_stream_in_any_pieces_gives_the_same_frames_and_the_same_end(bodies,
     st.sampled_from([b"k" * 32, b"k" * 31, b"", "k" * 32, None, 5]),
     st.sampled_from([b"a" * 32, b"a" * 33, True, 1.5]),
     st.sampled_from(["192.0.2.1", "ü", "", "x" * 64, "x" * 65, "\n", b"x", None]),
+    st.sampled_from([b"b" * 32, b"b" * 31, "b" * 32, None]),
     st.sampled_from([1, wire.MAX_ID, 0, -1, 2**32, True, 1.0, "1"]),
-    st.sampled_from([1, 2, True, 1.0]),
+    st.sampled_from([wire.VERSION, wire.VERSION + 1, True, float(wire.VERSION)]),
 )
 @settings(max_examples=400)
 def test_the_quick_way_and_the_ordinary_one_agree_on_every_acquire(
-    key, account, source, number, version
+    key, account, source, budget, number, version
 ):
-    body = packed(version, number, "acquire", key, account, source)
+    body = packed(version, number, "acquire", key, account, source, budget)
     quickly = quick.read_acquire(body)
     try:
         request = wire.decode_request(body)
@@ -313,7 +315,7 @@ def test_the_quick_way_and_the_ordinary_one_agree_on_every_acquire(
     st.sampled_from([VALUE, b"", b"v" * 131072, b"v" * 131073, "v", None]),
     st.sampled_from([0, 1.5, 10**9, -1, -0.5, math.nan, math.inf, True, None]),
     st.sampled_from([1, wire.MAX_ID, 0, -1, 2**32, True, 1.0]),
-    st.sampled_from([1, 2, True]),
+    st.sampled_from([wire.VERSION, wire.VERSION + 1, True]),
 )
 @settings(max_examples=400)
 def test_the_quick_way_and_the_ordinary_one_agree_on_every_hit(value, left, number, version):
@@ -342,14 +344,17 @@ def test_the_quick_way_leaves_other_messages_to_the_ordinary_one(message):
 
 REFUSED = {
     "no such verb": (wire.Request(1, "get", (KEY,)), "verb"),
-    "another version": (wire.Request(1, "ping", (), 2), "version"),
+    "another version": (wire.Request(1, "ping", (), wire.VERSION + 1), "version"),
     "too few": (wire.Request(1, "acquire", (KEY, ACCOUNT)), "arguments"),
     "too many": (wire.Request(1, "ping", (1,)), "arguments"),
-    "a short key": (wire.Request(1, "acquire", (b"k" * 31, ACCOUNT, "s")), "arguments"),
-    "a key of text": (wire.Request(1, "acquire", ("k" * 32, ACCOUNT, "s")), "arguments"),
-    "no source": (wire.Request(1, "acquire", (KEY, ACCOUNT, "")), "arguments"),
-    "a long source": (wire.Request(1, "acquire", (KEY, ACCOUNT, "s" * 65)), "arguments"),
-    "an escaping source": (wire.Request(1, "acquire", (KEY, ACCOUNT, "\x1b[2J")), "arguments"),
+    "a short key": (wire.Request(1, "acquire", (b"k" * 31, ACCOUNT, "s", ACCOUNT)), "arguments"),
+    "a key of text": (wire.Request(1, "acquire", ("k" * 32, ACCOUNT, "s", ACCOUNT)), "arguments"),
+    "no source": (wire.Request(1, "acquire", (KEY, ACCOUNT, "", ACCOUNT)), "arguments"),
+    "a long source": (wire.Request(1, "acquire", (KEY, ACCOUNT, "s" * 65, ACCOUNT)), "arguments"),
+    "an escaping source": (
+        wire.Request(1, "acquire", (KEY, ACCOUNT, "\x1b[2J", ACCOUNT)),
+        "arguments",
+    ),
     "a short token": (wire.Request(1, "fulfil", (KEY, b"t", VALUE, 1)), "arguments"),
     "no value": (wire.Request(1, "fulfil", (KEY, TOKEN, b"", 1)), "arguments"),
     "a long value": (wire.Request(1, "fulfil", (KEY, TOKEN, b"v" * 16385, 1)), "arguments"),
@@ -377,6 +382,8 @@ REFUSED = {
     "an odd flush": (wire.Request(1, "flush", ("everything", None)), "arguments"),
     "no account": (wire.Request(1, "flush", ("account", None)), "arguments"),
     "a needless account": (wire.Request(1, "flush", ("all", ACCOUNT)), "arguments"),
+    "no budget": (wire.Request(1, "acquire", (KEY, ACCOUNT, "s", None)), "arguments"),
+    "unlock of no source": (wire.Request(1, "unlock_source", ("",)), "arguments"),
     "unlock of nobody": (wire.Request(1, "unlock", (None,)), "arguments"),
 }
 
@@ -398,8 +405,8 @@ def test_a_well_formed_request_with_wrong_arguments_is_refused_and_not_a_protoco
     [
         wire.Request(0, "ping"),
         wire.Request(2**32, "ping"),
-        wire.Request(1, "acquire", ([KEY], ACCOUNT, "s")),
-        wire.Request(1, "acquire", (KEY, ACCOUNT, "\ud800")),
+        wire.Request(1, "acquire", ([KEY], ACCOUNT, "s", ACCOUNT)),
+        wire.Request(1, "acquire", (KEY, ACCOUNT, "\ud800", ACCOUNT)),
         wire.Reply(0, "ok"),
         wire.Reply(1, "fine"),
         wire.Reply(1, "hit", (VALUE,)),
@@ -424,24 +431,24 @@ def test_we_do_not_send_what_the_protocol_does_not_allow(message):
 @pytest.mark.parametrize(
     "body",
     [
-        packed(2, 1, "ok"),
-        packed(1, 1, "fine"),
-        packed(1, 1, "hit", VALUE),
-        packed(1, 1, "hit", VALUE, -1),
-        packed(1, 1, "lease", TOKEN, math.inf),
-        packed(1, 1, "lease", b"short", 1),
-        packed(1, 1, "unavailable", REJECTED, 1),
-        packed(1, 1, "note", VALUE, 1),
-        packed(1, 1, "missing", 1),
-        packed(1, 1, "held", -1),
-        packed(1, 1, "ok", math.nan),
-        packed(1, 1, "ok", {"deep": [{"er": math.inf}]}),
-        packed(1, 1, "ok", msgpack.Timestamp(1, 2)),
-        packed(1, 0, "ok"),
-        packed(1, 0, "shouted", None),
-        packed(1, 0, "flushed", b"short", 1),
-        packed(1, 0, "epoch", TOKEN, True),
-        packed(1, 1, "ok", {1: 2}),
+        packed(wire.VERSION + 1, 1, "ok"),
+        packed(wire.VERSION, 1, "fine"),
+        packed(wire.VERSION, 1, "hit", VALUE),
+        packed(wire.VERSION, 1, "hit", VALUE, -1),
+        packed(wire.VERSION, 1, "lease", TOKEN, math.inf),
+        packed(wire.VERSION, 1, "lease", b"short", 1),
+        packed(wire.VERSION, 1, "unavailable", REJECTED, 1),
+        packed(wire.VERSION, 1, "note", VALUE, 1),
+        packed(wire.VERSION, 1, "missing", 1),
+        packed(wire.VERSION, 1, "held", -1),
+        packed(wire.VERSION, 1, "ok", math.nan),
+        packed(wire.VERSION, 1, "ok", {"deep": [{"er": math.inf}]}),
+        packed(wire.VERSION, 1, "ok", msgpack.Timestamp(1, 2)),
+        packed(wire.VERSION, 0, "ok"),
+        packed(wire.VERSION, 0, "shouted", None),
+        packed(wire.VERSION, 0, "flushed", b"short", 1),
+        packed(wire.VERSION, 0, "epoch", TOKEN, True),
+        packed(wire.VERSION, 1, "ok", {1: 2}),
     ],
     ids=repr,
 )

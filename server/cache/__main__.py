@@ -16,10 +16,11 @@ from ..errors import ConfigurationError
 from ..settings import ROOT, Settings
 from ..version import program_version
 from . import daemon
+from .budgets import policy_of
 from .engine import Engine, Limits
 from .keeper import Keeper
 from .socket_file import AlreadyRunning, SocketFile
-from .throttle import Policy, Throttle
+from .throttle import Throttle
 
 NAME: Final = "cache"
 """Name of this process in each line it logs."""
@@ -82,15 +83,6 @@ def _refuse(exc: ConfigurationError, code: int) -> int:
 
 
 def _build(settings: Settings, socket_file: SocketFile) -> daemon.Daemon:
-    throttle = Throttle(
-        Policy(
-            per_source=settings.wrong_per_source,
-            per_account=settings.wrong_per_account,
-            first=settings.lock_first,
-            longest=settings.lock_longest,
-            known_for=settings.known_source,
-        )
-    )
     limits = Limits(
         sessions=settings.max_sessions,
         logins_at_once=settings.logins_at_once,
@@ -98,7 +90,7 @@ def _build(settings: Settings, socket_file: SocketFile) -> daemon.Daemon:
         login_burst=settings.login_burst,
         rejected_memory=settings.rejected_memory,
     )
-    engine = Engine(limits, throttle)
+    engine = Engine(limits, Throttle(policy_of(settings)))
     keeper = Keeper(engine, settings.snapshot_file)
     return daemon.Daemon(engine, socket_file, keeper, program_version(), daemon.DaemonLimits())
 

@@ -171,11 +171,11 @@ class Channel(asyncio.BufferedProtocol):
 
     # What the client calls.
 
-    def acquire(self, key: bytes, account: bytes, source: str) -> tuple[int, Answer]:
+    def acquire(self, key: bytes, account: bytes, source: str, budget: bytes) -> tuple[int, Answer]:
         """Send an `acquire`; as `ask`."""
         self._require_room()
         number = self._next_id()
-        frame = quick.acquire_frame(number, key, account, source)
+        frame = quick.acquire_frame(number, key, account, source, budget)
         return number, self._send("acquire", number, frame)
 
     def ask(self, verb: str, args: tuple[wire.Scalar, ...]) -> tuple[int, Answer]:

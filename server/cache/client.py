@@ -63,19 +63,28 @@ class CacheClient:
         self._probing = False
         self._closed = False
 
-    async def acquire(self, key: bytes, account: bytes, source: str) -> Outcome:
+    async def acquire(
+        self, key: bytes, account: bytes, source: str, budget: bytes | None = None
+    ) -> Outcome:
         """Look up `key`; on a miss get the lease, or wait for whoever has it.
+
+        Args:
+            key: Look-up key of the credential.
+            account: The account's key.
+            source: Where the caller is.
+            budget: The account's budget key; its own key if none is given.
 
         Raises:
             CacheUnavailable: The daemon cannot be reached, went away, or did not answer in time.
             LocalProtocolError: An argument breaks the protocol's limits.
         """
         channel = self._channel
+        budget = budget or account
         if channel is None or not channel.usable or self._suspect:
-            reply = await self._call("acquire", key, account, source)
+            reply = await self._call("acquire", key, account, source, budget)
         else:
             # What nearly every request to a worker comes down to, with nothing in between.
-            number, answer = channel.acquire(key, account, source)
+            number, answer = channel.acquire(key, account, source, budget)
             try:
                 reply = await answer
             except BaseException:

@@ -6,9 +6,20 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ..sources import Network
+
 SAME_PASSWORDS = 16
 """Wrong passwords remembered per account and source. A misconfigured client repeats one or two;
 whoever rotates through more is guessing."""
+
+MAX_SPELLINGS = 8
+"""Accounts of one budget whose failures are told apart per source. Two would be an owner and a
+neighbour whose e-mail differs by an accent; failures at further ones are forgiven to nobody."""
+
+FALLS_EVERY = 3600.0
+"""Seconds without a lock for which the counter over all sources falls by one failure and one lock:
+24 guesses a day gain nothing against a password, and a guesser who gave up locks nobody out for
+longer than that takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,9 @@ class Policy:
         first: Length of the first lock in seconds; each further one is twice as long.
         longest: Longest lock in seconds.
         known_for: Seconds for which a source that logged in to an account is spared its lock.
+        accounts_per_source: Accounts unknown to a source at which it may fail within an hour; 0 for
+            any number.
+        shared: Networks to which that does not apply.
     """
 
     per_source: int = 5
@@ -28,6 +42,8 @@ class Policy:
     first: float = 30.0
     longest: float = 3600.0
     known_for: float = 30 * 86400.0
+    accounts_per_source: int = 20
+    shared: tuple[Network, ...] = ()
 
     def length(self, locks: int) -> float:
         """Return how many seconds the lock number `locks` (1 is the first) lasts."""
@@ -40,13 +56,16 @@ class Failures:
     """One counter of wrong passwords, as exported.
 
     Attributes:
-        account: The account's key.
+        account: Budget key of the account.
         source: None for the counter over all sources.
         failures: Different wrong passwords counted.
         locks: Locks so far: the doubling level.
         until: When the last lock ends, on the throttle's clock; 0 before the first.
         last: When the last failure came, on the same clock.
         keys: The wrong passwords' look-up keys that would not count again.
+        fell: When the counter over all sources last fell by itself, or began to count, on the same
+            clock.
+        spellings: Keys of the accounts that a source's failures were for, and how many each.
     """
 
     account: bytes
@@ -56,6 +75,8 @@ class Failures:
     until: float
     last: float
     keys: tuple[bytes, ...]
+    fell: float = 0.0
+    spellings: tuple[tuple[bytes, int], ...] = ()
 
 
 class Counter:
@@ -94,13 +115,33 @@ class Counter:
 
 
 class Source(Counter):
-    """The counter of one source of one account."""
+    """The counter of one source of one account.
 
-    __slots__ = ("keys",)
+    `spellings` says for which of the accounts that share a budget its failures were.
+    """
+
+    __slots__ = ("keys", "spellings")
 
     def __init__(self) -> None:
         super().__init__()
         self.keys: tuple[bytes, ...] = ()
+        self.spellings: dict[bytes, int] = {}
+
+    def note(self, account: bytes, key: bytes) -> None:
+        """Remember for which account the failure that is added was, and of which password."""
+        self.keys = (*self.keys, key)[-SAME_PASSWORDS:]
+        if account in self.spellings or len(self.spellings) < MAX_SPELLINGS:
+            self.spellings[account] = self.spellings.get(account, 0) + 1
+
+    def forgive(self, account: bytes) -> None:
+        """Take off the failures that were for one account."""
+        self.failures -= self.spellings.pop(account, 0)
+
+    def load(self, row: Failures, shift: float) -> None:
+        """Go on from an exported counter, with `shift` seconds added to its times."""
+        super().load(row, shift)
+        self.keys = row.keys[-SAME_PASSWORDS:]
+        self.spellings = dict(row.spellings[:MAX_SPELLINGS])
 
 
 class Account(Counter):
@@ -109,10 +150,11 @@ class Account(Counter):
     `full_until` is when sources without a counter are let in again, after one found no room.
     """
 
-    __slots__ = ("full_until", "sources")
+    __slots__ = ("fell", "full_until", "sources")
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         super().__init__()
+        self.last = self.fell = now
         self.sources: OrderedDict[str, Source] = OrderedDict()
         self.full_until = 0.0
 
@@ -124,11 +166,25 @@ class Account(Counter):
             or any(source.until > now for source in self.sources.values())
         )
 
-    def drop(self, source: str) -> None:
-        """Drop a source's counter and take what it counted off the account's."""
-        counter = self.sources.pop(source, None)
-        if counter is not None:
-            self.failures = max(0, self.failures - counter.failures)
+    def fall(self, now: float) -> None:
+        """Lower the counter by what the time since it last fell is good for, less all locks."""
+        since = max(self.fell, self.until)
+        steps = int((now - since) / FALLS_EVERY)
+        if steps > 0:
+            self.fell = since + steps * FALLS_EVERY
+            self.failures = max(0, self.failures - steps)
+            self.locks = max(0, self.locks - steps)
+        if not self.failures:
+            self.fell = max(self.fell, now)
+
+    def is_over(self, now: float) -> bool:
+        """Return whether it says nothing any more."""
+        return not self.failures and not self.sources and not self.is_locked(now)
+
+    def load(self, row: Failures, shift: float) -> None:
+        """Go on from an exported counter, with `shift` seconds added to its times."""
+        super().load(row, shift)
+        self.fell = row.fell + shift
 
 
 Name = TypeVar("Name", bytes, str)

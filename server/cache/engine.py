@@ -2,10 +2,10 @@
 
 No sockets, no loop, no wall clock.
 
-One question, `acquire`, is answered in this order: the lock, so that a cached session tells a
-guesser nothing; what is cached; what was rejected a moment ago; and then a lease to log in, or a
-`Ticket` to wait for one. What those who wait are to be told comes out of `settle`, which whoever
-owns the engine calls after everything else and whenever `next_due` says so.
+One question, `acquire`, is answered in this order: locks and budgets, so that a cached session
+tells a guesser nothing; what is cached; what was rejected a moment ago; and then a lease to log in,
+or a `Ticket` to wait for one. What those who wait are to be told comes out of `settle`, which
+whoever owns the engine calls after everything else and whenever `next_due` says so.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .epoch import ORIGIN_BYTES, Epoch
 from .held import Entry, OnePerAccount, Session
 from .holds import Hold, Holds
 from .known import Known
+from .leases import Granted
 from .limits import (
     ACCOUNT_SHOWN_BYTES,
     KEY_BYTES,
@@ -44,7 +45,7 @@ from .outcomes import (
     Unavailable,
 )
 from .rejections import Rejections
-from .throttle import Failures, Throttle
+from .throttle import Failures, Sprayed, Throttle
 
 __all__ = ["Engine", "Export", "Limits", "Session", "Ticket"]
 
@@ -74,6 +75,7 @@ class Export:
         taken: When, on the clock that all its times are on.
         sessions: Sessions, the longest unused first.
         failures: Counters of wrong passwords.
+        sprayed: What sources have used of their budgets of accounts.
         known: Known sources by account, the longest unchanged first.
         notes: Notes, the longest unused first.
         holds: Changes under way.
@@ -87,6 +89,7 @@ class Export:
     notes: Sequence[Entry] = ()
     holds: Sequence[Hold] = ()
     epoch: Epoch | None = None
+    sprayed: Sequence[Sprayed] = ()
 
 
 class Engine:
@@ -124,7 +127,12 @@ class Engine:
         self.on_replaced: Callable[[bytes], None] = lambda _: None
 
     def acquire(
-        self, key: bytes, account: bytes, source: str, holder: Hashable
+        self,
+        key: bytes,
+        account: bytes,
+        source: str,
+        holder: Hashable,
+        budget: bytes | None = None,
     ) -> Outcome | Ticket:
         """Look up `key`; on a miss grant a lease, or let the caller wait.
 
@@ -133,6 +141,7 @@ class Engine:
             account: The account's key.
             source: Where the caller is.
             holder: Who loses its leases when it goes: a connection.
+            budget: The account's budget key; its own key if none is given.
 
         Returns:
             The answer; or a ticket, for which `settle` will return one within `longest_wait`.
@@ -140,22 +149,24 @@ class Engine:
         Raises:
             ValueError: An argument has a size that the protocol does not allow.
         """
+        budget = budget or account
         if (
             len(key) != KEY_BYTES
             or len(account) != KEY_BYTES
+            or len(budget) != KEY_BYTES
             or not 0 < len(source) <= SOURCE_MAX_CHARS
         ):
-            raise ValueError("key, account or source has a wrong size")
-        wait = self._throttle.locked_for(account, source)
+            raise ValueError("key, account, budget or source has a wrong size")
+        wait = self._throttle.locked_for(account, source, budget)
         if wait > 0.0:
             self._totals["locked_total"] += 1
-            return self._throttle.verdict(account, wait)
+            return self._throttle.verdict(wait, account, source, budget)
         now = self._now()
         session = self._held.use(key, now)
         if session is not None:
             self._totals["hits_total"] += 1
             # With the session's bytes of the account, so that they are held once.
-            self._throttle.succeeded(session.account, source)
+            self._throttle.proved(session.account, source)
             return Hit(session.value, session.expires - now)
         self._totals["misses_total"] += 1
         if self._rejections.has(key, now):
@@ -165,7 +176,7 @@ class Engine:
         if wait > 0.0:
             answer: Lease | Ticket | Unavailable = Unavailable(BUSY, wait)
         else:
-            answer = self._logins.ask(key, account, source, holder)
+            answer = self._logins.ask(key, account, source, holder, budget)
         if isinstance(answer, Unavailable):
             self._totals["unavailable_total"] += 1
         elif isinstance(answer, Lease):
@@ -191,27 +202,16 @@ class Engine:
         lease = self._logins.decide(key, token)
         if lease is None:
             return False
-        now = self._now()
-        if self._held.replace(Session(lease.key, lease.account, value, now, now + ttl)):
-            self.epoch = self.epoch.next()
-            self.on_replaced(lease.account)
-        self._throttle.succeeded(lease.account, lease.source)
-
-        def outcome(source: str) -> Outcome:
-            wait = self._throttle.locked_for(lease.account, source)
-            if wait > 0.0:
-                return self._throttle.verdict(lease.account, wait)
-            self._throttle.succeeded(lease.account, source)
-            return Hit(value, ttl)
-
-        self._logins.answer(lease.key, outcome)
+        self._throttle.succeeded(lease.account, lease.source, lease.budget)
+        self._store(lease, value, ttl)
         return True
 
     def bring(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Take back a session that was lost here, from a copy, as `fulfil` would a new one.
 
-        But it replaces no session under another key: a copy does not say whether its password is
-        still right, and the session that is held may be of a newer one.
+        But nobody has logged in, so no failure is forgiven. And it replaces no session under
+        another key: a copy does not say whether its password is still right, and the session that
+        is held may be of a newer one.
 
         Returns:
             False when nothing is stored: the lease is not valid any more, or the account has a
@@ -220,10 +220,13 @@ class Engine:
         Raises:
             ValueError: As `fulfil`.
         """
+        check_value(value, ttl, VALUE_MAX_BYTES)
         lease = self._logins.valid(key, token)
         if lease is None or self._held.has_other(lease.account, key):
             return False
-        return self.fulfil(key, token, value, ttl)
+        self._logins.decide(key, token)
+        self._store(lease, value, ttl)
+        return True
 
     def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
         """Note that the login under a lease failed, and tell those who wait for it.
@@ -246,8 +249,8 @@ class Engine:
             return False
         told: Outcome
         if reason == REJECTED:
-            self._throttle.failed(lease.account, lease.source, lease.key)
-            self._rejections.add(lease.key, lease.account, self._now())
+            self._throttle.failed(lease.account, lease.source, lease.key, lease.budget)
+            self._rejections.add(lease.key, lease.budget, self._now())
             told = Rejected()
         else:
             told = Unavailable(reason, retry_after)
@@ -256,8 +259,7 @@ class Engine:
         self._totals[COUNTED[type(told)]] += 1
 
         def outcome(source: str) -> Outcome:
-            wait = self._throttle.locked_for(lease.account, source)
-            return self._throttle.verdict(lease.account, wait) if wait > 0.0 else told
+            return self._locked(lease, source) or told
 
         self._logins.answer(lease.key, outcome)
         return True
@@ -384,15 +386,28 @@ class Engine:
                 return 0, self._flush_lockouts()
         raise ValueError("unknown kind of flush")
 
-    def unlock(self, account: bytes) -> int:
+    def unlock(self, budget: bytes) -> int:
         """Drop the failed-login records and remembered rejections of one account.
+
+        Args:
+            budget: Its budget key.
 
         Returns:
             How many failed-login records there were.
         """
-        self._rejections.drop_account(account)
-        dropped = self._throttle.unlock(account)
-        self._logins.unpark(account)
+        self._rejections.drop_account(budget)
+        dropped = self._throttle.unlock(budget)
+        self._logins.unpark(budget)
+        return dropped
+
+    def unlock_source(self, source: str) -> int:
+        """Drop the failed-login records of one source, at all accounts and over them.
+
+        Returns:
+            How many there were.
+        """
+        dropped = self._throttle.unlock_source(source)
+        self._logins.unpark(None)
         return dropped
 
     def sessions(self, limit: int) -> tuple[int, list[dict[str, object]]]:
@@ -402,17 +417,20 @@ class Engine:
     def lockouts(self, limit: int) -> tuple[int, list[dict[str, object]]]:
         """Return how many failed-login records there are, and those locked for longest of them."""
         now = self._now()
-        rows = sorted(
-            self._throttle.lockouts(), key=lambda row: (row.until, row.last), reverse=True
-        )
+        of_accounts = [
+            (row.account[:ACCOUNT_SHOWN_BYTES], row.source, row.failures, row.until, row.last)
+            for row in self._throttle.lockouts()
+        ]
+        of_sources = [(None, *row) for row in self._throttle.spraying()]
+        rows = sorted([*of_accounts, *of_sources], key=lambda row: (row[3], row[4]), reverse=True)
         return len(rows), [
             {
-                "account": row.account[:ACCOUNT_SHOWN_BYTES],
-                "source": row.source,
-                "failures": row.failures,
-                "retry_after": max(0.0, row.until - now),
+                "account": account,
+                "source": source,
+                "failures": failures,
+                "retry_after": max(0.0, until - now),
             }
-            for row in rows[:limit]
+            for account, source, failures, until, _ in rows[:limit]
         ]
 
     def stats(self) -> dict[str, object]:
@@ -448,6 +466,7 @@ class Engine:
             self.answers.export(),
             self.holds.export(),
             self.epoch,
+            self._throttle.sprayed(),
         )
 
     def restore(self, export: Export) -> int:
@@ -462,12 +481,34 @@ class Engine:
             if old.expires + shift > now:
                 stored, expires = old.stored + shift, old.expires + shift
                 self._held.put(Session(old.key, old.account, old.value, stored, expires))
-        self._throttle.restore(export.failures, export.known, shift)
+        self._throttle.restore(export.failures, export.known, shift, export.sprayed)
         self.answers.restore(export.notes, shift)
         self.holds.restore(export.holds, shift)
         if export.epoch is not None:
             self.epoch = export.epoch
         return len(self._held)
+
+    def _store(self, lease: Granted, value: bytes, ttl: float) -> None:
+        """Store the session that a lease led to, and tell those who wait for it."""
+        now = self._now()
+        if self._held.replace(Session(lease.key, lease.account, value, now, now + ttl)):
+            self.epoch = self.epoch.next()
+            self.on_replaced(lease.account)
+
+        def outcome(source: str) -> Outcome:
+            locked = self._locked(lease, source)
+            if locked is None:
+                self._throttle.proved(lease.account, source)
+            return locked or Hit(value, ttl)
+
+        self._logins.answer(lease.key, outcome)
+
+    def _locked(self, lease: Granted, source: str) -> Locked | None:
+        """Return what a source that waited for a lease is told if it is locked by now."""
+        wait = self._throttle.locked_for(lease.account, source, lease.budget)
+        if wait <= 0.0:
+            return None
+        return self._throttle.verdict(wait, lease.account, source, lease.budget)
 
     def _flush_sessions(self, account: bytes | None) -> int:
         self.epoch = self.epoch.next()

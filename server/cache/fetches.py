@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from .busy import Busy
 from .leases import Leases
 from .limits import AnswerLimits
-from .lines import Flight, Ticket
+from .lines import Flight, Ticket, Waiting
 from .outcomes import BUSY, PACED, Lease, Outcome, Unavailable
 
 ANYWHERE = ""
@@ -34,7 +34,7 @@ class Fetches(Leases):
     def __init__(
         self, limits: AnswerLimits, now: Callable[[], float], token: Callable[[], bytes]
     ) -> None:
-        super().__init__(limits.lease_lasts, limits.longest_wait, now, token)
+        super().__init__(limits.lease_lasts, limits.longest_wait, now, token, Waiting())
         self._limits = limits
         # When the gap of an account ends; in the order of the ends, as all gaps are equal.
         self._resting: OrderedDict[bytes, float] = OrderedDict()
@@ -55,10 +55,11 @@ class Fetches(Leases):
         known = key in self._waiting.flights
         if not known:
             if self._is_rested(account):
-                return self._grant(self._waiting.flight(key, account), ANYWHERE, holder)
+                flight = self._waiting.flight(key, account, account)
+                return self._grant(flight, ANYWHERE, holder)
             if len(self._waiting.lines.parked(account)) * self._limits.gap >= self._longest_wait:
                 return self._paced(account)
-        ticket = self._join(key, account, ANYWHERE, holder)
+        ticket = self._join(key, account, ANYWHERE, holder, account)
         if not known:
             self._stand_in_line(self._waiting.flights[key])
         return ticket

@@ -22,6 +22,7 @@ class Granted:
     token: bytes
     key: bytes
     account: bytes
+    budget: bytes
     source: str
     holder: Hashable
     expires: float
@@ -35,6 +36,7 @@ class Leases(ABC):
         longest_wait: Seconds anybody waits.
         now: The clock, in seconds.
         token: Returns 16 random bytes.
+        waiting: Where those who wait stand.
     """
 
     def __init__(
@@ -43,12 +45,13 @@ class Leases(ABC):
         longest_wait: float,
         now: Callable[[], float],
         token: Callable[[], bytes],
+        waiting: Waiting,
     ) -> None:
         self._lasts = lasts
         self._longest_wait = longest_wait
         self._now = now
         self._token = token
-        self._waiting = Waiting()
+        self._waiting = waiting
         # In the order of their ends, as all last equally long.
         self._leases: dict[bytes, Granted] = {}
         # Flights that lost their lease and still have somebody to pass it on to.
@@ -186,8 +189,10 @@ class Leases(ABC):
 
     # What they build on.
 
-    def _join(self, key: bytes, account: bytes, source: str, holder: Hashable) -> Ticket:
-        ticket = Ticket(holder, key, account, source, self._now() + self._longest_wait)
+    def _join(
+        self, key: bytes, account: bytes, source: str, holder: Hashable, budget: bytes
+    ) -> Ticket:
+        ticket = Ticket(holder, key, account, source, self._now() + self._longest_wait, budget)
         self._waiting.join(ticket)
         self.waits_total += 1
         return ticket
@@ -195,7 +200,13 @@ class Leases(ABC):
     def _grant(self, flight: Flight, source: str, holder: Hashable) -> Lease:
         token = self._token()
         self._leases[token] = Granted(
-            token, flight.key, flight.account, source, holder, self._now() + self._lasts
+            token,
+            flight.key,
+            flight.account,
+            flight.budget,
+            source,
+            holder,
+            self._now() + self._lasts,
         )
         flight.token = token
         self.granted_total += 1

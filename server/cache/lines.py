@@ -1,15 +1,24 @@
 """Who waits for which login or fetch, and whose turn it is.
 
 All who ask for one key wait for one `Flight`: the first to get a lease does it for all. Flights
-without a lease stand in line by the source of those who wait: sources take turns, so that one who
-asks for a thousand accounts delays the others by one login each. A flight whose account has as
-many undecided attempts as its budget allows is parked, out of the others' way.
+without a lease stand in line by rank, and within a rank by the source of those who wait. The lowest
+rank goes first, but no rank is passed over for ever. Within a rank sources take turns, so that one
+who asks for a thousand accounts delays the others by one login each. A flight whose account or
+source has as many undecided attempts as its budget allows is parked, out of the others' way.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
+from typing import Final
+
+RANKS: Final = 3
+"""How many ranks there are; 0 goes first."""
+
+PASSED_OVER: Final = 4
+"""Turns of lower ranks after which one that waits has a turn: strangers get a fifth of the logins
+however many known callers come, and a crowd of suspects delays the others by a fifth."""
 
 
 class Ticket:
@@ -21,18 +30,26 @@ class Ticket:
         account: The account it belongs to.
         source: Where the question came from; empty when that does not matter.
         deadline: When it is answered at the latest, on the engine's clock.
+        budget: The account's budget key.
     """
 
-    __slots__ = ("account", "deadline", "holder", "key", "source")
+    __slots__ = ("account", "budget", "deadline", "holder", "key", "source")
 
     def __init__(
-        self, holder: Hashable, key: bytes, account: bytes, source: str, deadline: float
+        self,
+        holder: Hashable,
+        key: bytes,
+        account: bytes,
+        source: str,
+        deadline: float,
+        budget: bytes,
     ) -> None:
         self.holder = holder
         self.key = key
         self.account = account
         self.source = source
         self.deadline = deadline
+        self.budget = budget
 
 
 class Flight:
@@ -41,105 +58,163 @@ class Flight:
     Attributes:
         key: What is asked for.
         account: The account's key.
+        budget: The account's budget key; what is parked is parked for it.
         token: The lease out for it; None while it has none.
         waiters: Tickets by source; sources and tickets in the order of their arrival.
     """
 
-    __slots__ = ("account", "key", "token", "waiters")
+    __slots__ = ("account", "budget", "key", "token", "waiters")
 
-    def __init__(self, key: bytes, account: bytes) -> None:
+    def __init__(self, key: bytes, account: bytes, budget: bytes) -> None:
         self.key = key
         self.account = account
+        self.budget = budget
         self.token: bytes | None = None
         self.waiters: dict[str, OrderedDict[Ticket, None]] = {}
 
 
-class Lines:
-    """The flights that want a lease, by source, and those parked, by account."""
+def _equal(_flight: Flight, _source: str) -> int:
+    return 0
 
-    def __init__(self) -> None:
-        self._ready: OrderedDict[str, OrderedDict[Flight, None]] = OrderedDict()
+
+class Lines:
+    """The flights that want a lease, by rank and source, and those parked, by budget key.
+
+    Args:
+        rank: Says which rank a flight has for those who wait for it at a source. It may rise while
+            they do: a source that fails meanwhile is looked at again when its turn comes.
+    """
+
+    def __init__(self, rank: Callable[[Flight, str], int] = _equal) -> None:
+        self._rank = rank
+        self._ready: list[OrderedDict[str, OrderedDict[Flight, None]]] = [
+            OrderedDict() for _ in range(RANKS)
+        ]
+        # Turns that went to lower ranks since this one waits.
+        self._passed = [0] * RANKS
         self._parked: dict[bytes, OrderedDict[tuple[str, Flight], None]] = {}
 
     def __bool__(self) -> bool:
         """Whether any flight is ready."""
-        return bool(self._ready)
+        return any(self._ready)
 
     def add(self, flight: Flight, source: str) -> None:
         """Let a flight stand in line for those who wait for it at `source`; once is enough."""
-        if (source, flight) not in self._parked.get(flight.account, ()):
-            self._ready.setdefault(source, OrderedDict())[flight] = None
+        if (source, flight) in self._parked.get(flight.budget, ()) or any(
+            flight in lines.get(source, ()) for lines in self._ready
+        ):
+            return
+        self._add(flight, source, self._rank(flight, source))
 
     def remove(self, flight: Flight, source: str) -> None:
         """Take a flight out of the line of `source`, if it is there."""
-        line = self._ready.get(source)
-        if line is not None and flight in line:
-            del line[flight]
-            if not line:
-                del self._ready[source]
-            return
-        parked = self._parked.get(flight.account)
+        for lines in self._ready:
+            line = lines.get(source)
+            if line is not None and flight in line:
+                del line[flight]
+                if not line:
+                    del lines[source]
+                return
+        parked = self._parked.get(flight.budget)
         if parked is not None:
             parked.pop((source, flight), None)
             if not parked:
-                del self._parked[flight.account]
+                del self._parked[flight.budget]
 
     def take(self) -> tuple[str, Flight]:
-        """Take the first flight of the source whose turn it is. There must be one."""
-        source, line = self._ready.popitem(last=False)
-        flight, _ = line.popitem(last=False)
-        if line:
-            self._ready[source] = line
-        return source, flight
+        """Take the first flight of the rank and source whose turn it is. There must be one."""
+        while True:
+            turn = self._turn()
+            source, line = self._ready[turn].popitem(last=False)
+            flight, _ = line.popitem(last=False)
+            if line:
+                self._ready[turn][source] = line
+            rank = self._rank(flight, source)
+            if rank > turn:
+                self._add(flight, source, rank)
+                continue
+            self._passed[turn] = 0
+            for higher in range(turn + 1, RANKS):
+                self._passed[higher] += bool(self._ready[higher])
+            return source, flight
+
+    def last_above(self, rank: int) -> tuple[str, Flight] | None:
+        """Return the last flight in line of the highest rank, if that is above `rank`."""
+        for higher in range(RANKS - 1, rank, -1):
+            if self._ready[higher]:
+                source, line = next(reversed(self._ready[higher].items()))
+                return source, next(reversed(line))
+        return None
 
     def park(self, flight: Flight, source: str, *, first: bool = False) -> None:
         """Put a flight aside until its account is unparked; before its others if `first`."""
-        parked = self._parked.setdefault(flight.account, OrderedDict())
+        parked = self._parked.setdefault(flight.budget, OrderedDict())
         parked[source, flight] = None
         if first:
             parked.move_to_end((source, flight), last=False)
 
-    def parked(self, account: bytes) -> list[Flight]:
+    def parked(self, budget: bytes) -> list[Flight]:
         """Return the parked flights of an account in their order."""
-        return [flight for _, flight in self._parked.get(account, ())]
+        return [flight for _, flight in self._parked.get(budget, ())]
 
-    def unpark(self, account: bytes) -> None:
+    def unpark(self, budget: bytes) -> None:
         """Let the parked flights of an account stand in line again, at the end.
 
         At the front they would be first after every decision, and an account with many flights
         would use up the pace of all.
         """
-        for source, flight in self._parked.pop(account, ()):
+        for source, flight in self._parked.pop(budget, ()):
             self.add(flight, source)
+
+    def unpark_source(self, source: str) -> None:
+        """Let the flights of all accounts stand in line again that are parked for a source."""
+        for budget in [
+            budget
+            for budget, parked in self._parked.items()
+            if any(other == source for other, _ in parked)
+        ]:
+            self.unpark(budget)
 
     def unpark_all(self) -> None:
         """Let all parked flights stand in line again."""
-        for account in list(self._parked):
-            self.unpark(account)
+        for budget in list(self._parked):
+            self.unpark(budget)
+
+    def _add(self, flight: Flight, source: str, rank: int) -> None:
+        self._ready[rank].setdefault(source, OrderedDict())[flight] = None
+
+    def _turn(self) -> int:
+        """Return the rank whose turn it is."""
+        waiting = [rank for rank in range(RANKS) if self._ready[rank]]
+        return next((rank for rank in waiting if self._passed[rank] >= PASSED_OVER), waiting[0])
 
 
 class Waiting:
-    """All tickets: by arrival, by holder, and by the flight they wait for."""
+    """All tickets: by arrival, by holder, and by the flight they wait for.
 
-    def __init__(self) -> None:
+    Args:
+        rank: As for `Lines`.
+    """
+
+    def __init__(self, rank: Callable[[Flight, str], int] = _equal) -> None:
         self.flights: dict[bytes, Flight] = {}
-        self.lines = Lines()
+        self.lines = Lines(rank)
         self._tickets: OrderedDict[Ticket, None] = OrderedDict()
         self._by_holder: dict[Hashable, OrderedDict[Ticket, None]] = {}
 
     def __len__(self) -> int:
         return len(self._tickets)
 
-    def flight(self, key: bytes, account: bytes) -> Flight:
+    def flight(self, key: bytes, account: bytes, budget: bytes) -> Flight:
         """Return the flight of a key, a new one if there is none."""
         flight = self.flights.get(key)
         if flight is None:
-            flight = self.flights[key] = Flight(key, account)
+            flight = self.flights[key] = Flight(key, account, budget)
         return flight
 
     def join(self, ticket: Ticket) -> Flight:
         """Let a ticket wait for its key."""
-        flight = self.flight(ticket.key, ticket.account)
+        flight = self.flight(ticket.key, ticket.account, ticket.budget)
         flight.waiters.setdefault(ticket.source, OrderedDict())[ticket] = None
         self._tickets[ticket] = None
         self._by_holder.setdefault(ticket.holder, OrderedDict())[ticket] = None

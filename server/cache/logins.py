@@ -1,8 +1,9 @@
 """Who may log in now: leases, their pace, and the order of those who wait for one.
 
 A lease is granted when fewer than `logins_at_once` are out, the pace allows another, and one more
-wrong password would still be within the budgets of account and source. An account at whose login
-the portal asked for fewer is left alone for as long as it said.
+wrong password would still be within the budgets of account and source. Those go first who are the
+least likely to guess: `Throttle.rank`. An account at whose login the portal asked for fewer is left
+alone for as long as it said.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Hashable
 from .busy import Busy
 from .leases import Granted, Leases
 from .limits import Limits
-from .lines import Flight, Ticket
+from .lines import Flight, Ticket, Waiting
 from .outcomes import BUSY, PACED, Lease, Outcome, Unavailable
 from .throttle import Throttle
 
@@ -62,7 +63,7 @@ class Logins(Leases):
         now: Callable[[], float],
         token: Callable[[], bytes],
     ) -> None:
-        super().__init__(limits.lease_lasts, limits.longest_wait, now, token)
+        super().__init__(limits.lease_lasts, limits.longest_wait, now, token, Waiting(self._rank))
         self._limits = limits
         self._throttle = throttle
         self._pace = Pace(limits.logins_per_second, limits.login_burst, now)
@@ -79,7 +80,7 @@ class Logins(Leases):
         self._busy.leave_alone(account, seconds)
 
     def ask(
-        self, key: bytes, account: bytes, source: str, holder: Hashable
+        self, key: bytes, account: bytes, source: str, holder: Hashable, budget: bytes
     ) -> Lease | Ticket | Unavailable:
         """Grant a lease, or let the caller wait for one or for whoever has it."""
         wait = self._busy.seconds(account)
@@ -90,23 +91,29 @@ class Logins(Leases):
             flight is None
             and not self._waiting.lines
             and self._slot_free()
-            and self._may_try(account, source)
+            and self._may_try(account, source, budget)
         ):
-            return self._grant(self._waiting.flight(key, account), source, holder)
-        if len(self._waiting) >= self._limits.waiting:
+            return self._grant(self._waiting.flight(key, account, budget), source, holder)
+        if len(self._waiting) >= self._limits.waiting and not self._made_room(
+            self._throttle.rank(account, source, budget)
+        ):
             return self._paced()
-        ticket = self._join(key, account, source, holder)
+        ticket = self._join(key, account, source, holder, budget)
         flight = self._waiting.flights[key]
         if flight.token is None:
             self._waiting.lines.add(flight, source)
         return ticket
 
-    def unpark(self, account: bytes | None) -> None:
-        """Look again at who may try, after the budgets of an account, or all, were restored."""
-        if account is None:
+    def unpark(self, budget: bytes | None) -> None:
+        """Look again at who may try, after the budgets of an account, or all, were restored.
+
+        Args:
+            budget: The account's budget key; None for all, and after those of a source.
+        """
+        if budget is None:
             self._waiting.lines.unpark_all()
         else:
-            self._waiting.lines.unpark(account)
+            self._waiting.lines.unpark(budget)
 
     def _overdue(self, ticket: Ticket) -> Outcome:  # noqa: ARG002 - the same for all
         return self._paced()
@@ -129,10 +136,26 @@ class Logins(Leases):
             and self._pace.ready_at() <= self._now()
         )
 
-    def _may_try(self, account: bytes, source: str) -> bool:
+    def _rank(self, flight: Flight, source: str) -> int:
+        return self._throttle.rank(flight.account, source, flight.budget)
+
+    def _made_room(self, rank: int) -> bool:
+        """Send away those who wait for the last flight of a rank above this; False if none does."""
+        found = self._waiting.lines.last_above(rank)
+        if found is None:
+            return False
+        source, flight = found
+        for ticket in list(flight.waiters[source]):
+            self._tell(ticket, self._paced())
+        return True
+
+    def _may_try(self, account: bytes, source: str, budget: bytes) -> bool:
         # Few leases are out at once: counting them is quicker than keeping counts.
-        ours = [lease.source for lease in self._leases.values() if lease.account == account]
-        return self._throttle.may_try(account, source, ours.count(source), len(ours))
+        ours = [lease.source for lease in self._leases.values() if lease.budget == budget]
+        elsewhere = {lease.budget for lease in self._leases.values() if lease.source == source}
+        return self._throttle.may_try(
+            account, source, ours.count(source), len(ours), elsewhere, budget
+        )
 
     def _hand_over(self, flight: Flight) -> None:
         """Give a lost lease to the next who waits, even if the pace has to owe it.
@@ -148,9 +171,9 @@ class Logins(Leases):
 
     def _admit(self, flight: Flight, source: str) -> bool:
         """Give a lease to the first who waits at `source`; False if they are told no or may not."""
-        wait = self._throttle.locked_for(flight.account, source)
+        wait = self._throttle.locked_for(flight.account, source, flight.budget)
         if wait > 0.0:
-            locked = self._throttle.verdict(flight.account, wait)
+            locked = self._throttle.verdict(wait, flight.account, source, flight.budget)
             for ticket in list(flight.waiters[source]):
                 self._tell(ticket, locked)
             return False
@@ -159,7 +182,7 @@ class Logins(Leases):
             for ticket in list(flight.waiters[source]):
                 self._tell(ticket, Unavailable(BUSY, wait))
             return False
-        if not self._may_try(flight.account, source):
+        if not self._may_try(flight.account, source, flight.budget):
             return False
         ticket = next(iter(flight.waiters[source]))
         self._tell(ticket, self._grant(flight, source, ticket.holder))
@@ -177,5 +200,6 @@ class Logins(Leases):
         return Unavailable(PACED, max(1.0, self._pace.ready_at(max(1, ahead)) - self._now()))
 
     def _end(self, lease: Granted) -> Flight:
-        self._waiting.lines.unpark(lease.account)
+        self._waiting.lines.unpark(lease.budget)
+        self._waiting.lines.unpark_source(lease.source)
         return super()._end(lease)

@@ -57,10 +57,13 @@ class Locked:
         retry_after: Seconds until the lock opens.
         account_for: Seconds for which the account is locked for every source that is not known to
             it; 0 when only this source is.
+        source_for: Seconds for which this source is kept from every account that does not know it,
+            after failures at many; 0 when it is not.
     """
 
     retry_after: float
     account_for: float = 0.0
+    source_for: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _unpack_reply = wire.unpack_reply
 _length = wire.LENGTH.pack
 
 
-def acquire_frame(number: int, key: bytes, account: bytes, source: str) -> bytes:
+def acquire_frame(number: int, key: bytes, account: bytes, source: str, budget: bytes) -> bytes:
     """Make the frame of an `acquire`.
 
     Raises:
@@ -31,23 +31,25 @@ def acquire_frame(number: int, key: bytes, account: bytes, source: str) -> bytes
         type(key) is bytes
         and type(account) is bytes
         and type(source) is str
+        and type(budget) is bytes
         and len(key) == KEY_BYTES
         and len(account) == KEY_BYTES
+        and len(budget) == KEY_BYTES
         and 0 < len(source) <= SOURCE_MAX_CHARS
         and source.isascii()
         and source.isprintable()
     ):
-        body: bytes = _pack((VERSION, number, "acquire", key, account, source))
+        body: bytes = _pack((VERSION, number, "acquire", key, account, source, budget))
         return _length(len(body)) + body
-    return wire.encode(wire.Request(number, "acquire", (key, account, source)))
+    return wire.encode(wire.Request(number, "acquire", (key, account, source, budget)))
 
 
-def read_acquire(frame: memoryview | bytes) -> tuple[int, bytes, bytes, str] | None:
-    """Return id, key, account and source of an `acquire` in order; None for anything else."""
+def read_acquire(frame: memoryview | bytes) -> tuple[int, bytes, bytes, str, bytes] | None:
+    """Return id, key, account, source and budget of an `acquire` in order; None for all else."""
     if len(frame) > wire.SMALL_FRAME_BYTES:
         return None
     try:
-        version, number, verb, key, account, source = _unpack_request(frame)
+        version, number, verb, key, account, source, budget = _unpack_request(frame)
     except wire.MALFORMED:
         return None
     if (
@@ -63,8 +65,10 @@ def read_acquire(frame: memoryview | bytes) -> tuple[int, bytes, bytes, str] | N
         and type(source) is str
         and 0 < len(source) <= SOURCE_MAX_CHARS
         and source.isprintable()
+        and type(budget) is bytes
+        and len(budget) == KEY_BYTES
     ):
-        return number, key, account, source
+        return number, key, account, source, budget
     return None
 
 

@@ -16,26 +16,26 @@ class Rejections:
     def __init__(self, limit: int, lasts: float) -> None:
         self._limit = limit
         self._lasts = lasts
-        # When the memory ends, and the account; in the order of their ends.
+        # When the memory ends, and the account's budget key; in the order of their ends.
         self._until: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
 
     def has(self, key: bytes, now: float) -> bool:
         """Return whether `key` was rejected less than `lasts` seconds ago."""
         return key in self._until and self._until[key][0] > now
 
-    def add(self, key: bytes, account: bytes, now: float) -> None:
-        """Remember that `key` was rejected."""
+    def add(self, key: bytes, budget: bytes, now: float) -> None:
+        """Remember that `key`, of the account with this budget key, was rejected."""
         self._until.pop(key, None)
         while self._until:
             until, _ = next(iter(self._until.values()))
             if until > now and len(self._until) < self._limit:
                 break
             self._until.popitem(last=False)
-        self._until[key] = now + self._lasts, account
+        self._until[key] = now + self._lasts, budget
 
-    def drop_account(self, account: bytes) -> None:
+    def drop_account(self, budget: bytes) -> None:
         """Forget the rejections of one account."""
-        for key in [key for key, (_, owner) in self._until.items() if owner == account]:
+        for key in [key for key, (_, owner) in self._until.items() if owner == budget]:
             del self._until[key]
 
     def clear(self) -> None:

@@ -154,6 +154,7 @@ class Service:
             "lockouts": self._lockouts,
             "flush": self._flush,
             "unlock": self._unlock,
+            "unlock_source": self._unlock_source,
         }
 
     def handle(self, peer: Peer, request: wire.Request) -> wire.Reply:
@@ -196,7 +197,7 @@ class Service:
         self._asked.clear()
 
     def acquire(
-        self, peer: Peer, number: int, key: bytes, account: bytes, source: str
+        self, peer: Peer, number: int, key: bytes, account: bytes, source: str, budget: bytes
     ) -> bytes | None:
         """Look up `key` for a request that `quick` found in order; return the frame of the reply.
 
@@ -207,18 +208,18 @@ class Service:
             return None
         if not peer.copies:
             self._greet(peer)
-        answer = self._engine.acquire(key, account, source, peer)
+        answer = self._engine.acquire(key, account, source, peer, budget)
         if type(answer) is Hit:
             return quick.hit_frame(number, answer.value, answer.expires_in)
         return wire.encode(self._first_reply(peer, number, key, answer))
 
     def _acquire(
-        self, peer: Peer, number: int, key: bytes, account: bytes, source: str
+        self, peer: Peer, number: int, key: bytes, account: bytes, source: str, budget: bytes
     ) -> wire.Reply:
         if not _has_room(peer, number):
             return wire.Reply(number, "error", OVERLOAD)
         self._greet(peer)
-        answer = self._engine.acquire(key, account, source, peer)
+        answer = self._engine.acquire(key, account, source, peer, budget)
         return self._first_reply(peer, number, key, answer)
 
     def _share(self, peer: Peer, number: int, key: bytes, account: bytes) -> wire.Reply:
@@ -253,8 +254,8 @@ class Service:
                 return wire.Reply(number, "rejected")
             case Unavailable(reason, retry_after):
                 return wire.Reply(number, "unavailable", (reason, retry_after))
-            case Locked(retry_after, account_for):
-                return wire.Reply(number, "locked", (retry_after, account_for))
+            case Locked(retry_after, account_for, source_for):
+                return wire.Reply(number, "locked", (retry_after, account_for, source_for))
 
     def _fulfil(
         self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
@@ -397,6 +398,10 @@ class Service:
                 # On its way before the reply is, whatever becomes of us then.
                 peer.flush()
 
-    def _unlock(self, _peer: Peer, number: int, account: bytes) -> wire.Reply:
+    def _unlock(self, _peer: Peer, number: int, budget: bytes) -> wire.Reply:
         self.touched = self.changed = True
-        return wire.Reply(number, "ok", (self._engine.unlock(account),))
+        return wire.Reply(number, "ok", (self._engine.unlock(budget),))
+
+    def _unlock_source(self, _peer: Peer, number: int, source: str) -> wire.Reply:
+        self.touched = self.changed = True
+        return wire.Reply(number, "ok", (self._engine.unlock_source(source),))

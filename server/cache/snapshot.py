@@ -25,7 +25,7 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 
 from ..errors import OigError
-from .counters import SAME_PASSWORDS, Failures
+from .counters import MAX_SPELLINGS, SAME_PASSWORDS, Failures
 from .engine import Export
 from .epoch import ORIGIN_BYTES, Epoch
 from .held import Entry
@@ -40,15 +40,22 @@ from .limits import (
     TTL_MAX,
     VALUE_MAX_BYTES,
 )
+from .spraying import MAX_ACCOUNTS, Sprayed
 
 MAGIC = b"OIGCACHE"
 
-FORMAT = 3
+FORMAT = 4
 """Raised with every change of the layout."""
 
-MISSING: dict[int, list[object]] = {FORMAT: [], 2: [None], 1: [[], [], None]}
-"""What stands for the parts that a format does not have yet: 1 had no notes and holds, 2 no epoch.
-Read all the same, so that an upgrade costs nobody a login."""
+MISSING: dict[int, list[object]] = {
+    FORMAT: [],
+    3: [[]],
+    2: [None, []],
+    1: [[], [], None, []],
+}
+"""What stands for the parts that a format does not have yet: 1 had no notes and holds, 2 no epoch,
+3 no sources that failed at many accounts. Read all the same, so that an upgrade costs nobody a
+login and opens no lock."""
 
 HEADER = struct.Struct(">8sHQ32s")
 
@@ -92,6 +99,8 @@ def encode(export: Export, wall_now: float) -> bytes:
                 max(0.0, taken - row.last),
                 max(0.0, row.until - taken),
                 row.keys,
+                max(0.0, taken - row.fell),
+                row.spellings,
             ]
             for row in export.failures
         ],
@@ -102,6 +111,14 @@ def encode(export: Export, wall_now: float) -> bytes:
         [_entry_row(one, taken) for one in export.notes],
         [[one.key, one.account, one.token, one.ends - taken] for one in export.holds],
         export.epoch,
+        [
+            [
+                one.source,
+                [[account, max(0.0, taken - at)] for account, at in one.accounts],
+                max(0.0, one.until - taken),
+            ]
+            for one in export.sprayed
+        ],
     ]
     payload: bytes = msgpack.packb(body, use_bin_type=True)
     if len(payload) > MAX_BYTES:
@@ -134,6 +151,7 @@ def decode(data: bytes, wall_now: float) -> Export:
             list(notes),
             list(holds),
             epoch,
+            list(sprayed),
         ]:
             since = wall_now - _seconds(taken)
         case _:
@@ -148,6 +166,7 @@ def decode(data: bytes, wall_now: float) -> Export:
         notes=_live(notes, elapsed, ANSWER_MAX_BYTES) if known_since else [],
         holds=[_hold(one, elapsed) for one in holds],
         epoch=None if epoch is None else _epoch(epoch),
+        sprayed=[_sprayed(one, elapsed) for one in sprayed],
     )
 
 
@@ -309,13 +328,28 @@ def _epoch(raw: object) -> Epoch:
 
 def _failures(raw: object, elapsed: float) -> Failures:
     match raw:
-        case [bytes(account), None | str() as source, failures, locks, ago, left, list(keys)]:
+        case [bytes(account), _, failures, _, ago, _, list(_)]:
+            # Up to format 3 a counter was that of one account, and did not fall by itself.
+            raw = [*raw, ago, [[account, failures]]]
+    match raw:
+        case [
+            bytes(account),
+            None | str() as source,
+            failures,
+            locks,
+            ago,
+            left,
+            list(keys),
+            fell,
+            list(spellings),
+        ]:
             remaining = _seconds(left) - elapsed
             if (
                 len(account) == KEY_BYTES
                 and (source is None or 0 < len(source) <= SOURCE_MAX_CHARS)
                 and len(keys) <= SAME_PASSWORDS
                 and all(isinstance(key, bytes) and len(key) == KEY_BYTES for key in keys)
+                and len(spellings) <= MAX_SPELLINGS
             ):
                 return Failures(
                     account,
@@ -325,7 +359,36 @@ def _failures(raw: object, elapsed: float) -> Failures:
                     remaining,
                     -_seconds(ago) - elapsed,
                     tuple(keys),
+                    -_seconds(fell) - elapsed,
+                    tuple(map(_spelling, spellings)),
                 )
+    raise _malformed()
+
+
+def _spelling(raw: object) -> tuple[bytes, int]:
+    match raw:
+        case [bytes(account), failures] if len(account) == KEY_BYTES:
+            return account, _count(failures)
+    raise _malformed()
+
+
+def _sprayed(raw: object, elapsed: float) -> Sprayed:
+    match raw:
+        case [str(source), list(accounts), left]:
+            if 0 < len(source) <= SOURCE_MAX_CHARS and len(accounts) <= MAX_ACCOUNTS:
+                remaining = _seconds(left) - elapsed
+                return Sprayed(
+                    source,
+                    tuple(_tried(one, elapsed) for one in accounts),
+                    max(0.0, remaining),
+                )
+    raise _malformed()
+
+
+def _tried(raw: object, elapsed: float) -> tuple[bytes, float]:
+    match raw:
+        case [bytes(account), ago] if len(account) == KEY_BYTES:
+            return account, -_seconds(ago) - elapsed
     raise _malformed()
 
 

@@ -1,9 +1,24 @@
 """How many wrong passwords an account may see: per source, over all sources, and for how long not.
 
-Two counters decide. One belongs to an account and a source: after `per_source` different wrong
+Three counters decide. One belongs to an account and a source: after `per_source` different wrong
 passwords that pair is locked. One belongs to the account: after `per_account` it is locked for
 every source except those that have proved the password before, so that a guesser elsewhere cannot
-keep the owner out. Each further wrong password after a lock locks for twice as long.
+keep the owner out. Each further wrong password after a lock locks for twice as long. The third
+belongs to a source: see `spraying`.
+
+What brings them down:
+
+1. A login that the portal has just accepted clears the failures of that account from that source,
+   and their lock. Nothing else does: a cached session proves that its password was right once,
+   and a guesser at its owner's address would gain by every look-up of the owner's.
+2. The account's own counter falls with time alone, by one for every hour without a lock.
+3. A source's budget of accounts comes back with time alone.
+4. All are forgotten a day after their last failure.
+
+Failures are counted under the account's budget key (`fingerprint.budget_key`), which spellings of
+its e-mail share that the portal may take for one. Who has proved a password is remembered under the
+account's own key, and failures are forgiven to that account alone: the owner of another spelling is
+another person.
 
 Only records that say "no" are worth an attacker's while to get rid of, so an active lock is never
 dropped for room; when there is no other room, what is new is refused for a while instead.
@@ -13,15 +28,19 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from .counters import SAME_PASSWORDS, Account, Failures, Policy, Source, make_room
+from .counters import Account, Failures, Policy, Source, make_room
 from .known import MAX_ACCOUNTS as MAX_KNOWN_ACCOUNTS
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, KnownSources
 from .outcomes import Locked
+from .spraying import Sprayed, Spraying
 
-__all__ = ["Failures", "Policy", "Throttle"]
+__all__ = ["Failures", "Policy", "Sprayed", "Throttle"]
+
+KNOWN, UNSUSPECTED, SUSPECT = range(3)
+"""Ranks of those who wait for a login: see `Throttle.rank`."""
 
 FORGET_AFTER = 86400.0
 """Seconds after its last failure at which a counter is forgotten: a day's typing errors do not add
@@ -38,6 +57,9 @@ at a time for up to an hour each."""
 
 class Throttle:
     """Failed-login budgets of all accounts.
+
+    Each method that takes an account takes its budget key as well, under which failures are
+    counted; without it, that is the account's own.
 
     Args:
         policy: The budgets.
@@ -57,35 +79,66 @@ class Throttle:
         # In the order of their last failures, the oldest first.
         self._accounts: OrderedDict[bytes, Account] = OrderedDict()
         self._known = KnownSources(policy.known_for, known)
+        self._spraying = Spraying(
+            policy.accounts_per_source, policy.shared, now, full_for=policy.first
+        )
         self._full_until = 0.0
 
-    def locked_for(self, account: bytes, source: str) -> float:
+    def locked_for(self, account: bytes, source: str, budget: bytes | None = None) -> float:
         """Return the seconds until `source` may try `account` again; 0.0 when it may now."""
-        record = self._accounts.get(account)
+        record = self._accounts.get(budget or account)
+        # What keeps strangers out: failures at other accounts, the account's own lock, and want of
+        # room to count more of either.
+        refused = self._spraying.refused_for(source)
         if record is None:
-            if not self._full_until:
-                return 0.0
+            if not self._full_until and not refused:
+                return 0.0  # nearly always
             now = self._now()
-            return (
-                0.0 if self._known.has(account, source, now) else max(0.0, self._full_until - now)
-            )
-        now = self._now()
-        counter = record.sources.get(source)
-        until = 0.0 if counter is None else counter.until
-        # What keeps strangers out: the account's own lock, and want of room to count them.
-        closed = max(record.until, record.full_until) if counter is None else record.until
-        if closed > until and not self._known.has(account, source, now):
+            until = 0.0
+            closed = max(self._full_until, now + refused)
+        else:
+            now = self._now()
+            counter = record.sources.get(source)
+            until = 0.0 if counter is None else counter.until
+            closed = max(record.until, now + refused)
+            if counter is None:
+                closed = max(closed, record.full_until)
+        if closed > until and closed > now and not self._known.has(account, source, now):
             until = closed
         return max(0.0, until - now)
 
-    def verdict(self, account: bytes, wait: float) -> Locked:
+    def verdict(self, wait: float, account: bytes, source: str, budget: bytes | None) -> Locked:
         """Return what a source is told that must wait for so many seconds, as `locked_for` said."""
-        record = self._accounts.get(account)
+        record = self._accounts.get(budget or account)
         until = 0.0 if record is None else record.until
-        return Locked(wait, max(0.0, until - self._now()))
+        now = self._now()
+        refused = self._spraying.refused_for(source)
+        if refused > 0.0 and self._known.has(account, source, now):
+            refused = 0.0
+        return Locked(wait, max(0.0, until - now), refused)
+
+    def rank(self, account: bytes, source: str, budget: bytes | None = None) -> int:
+        """Return how early a source's login to an account has its turn; the lowest goes first.
+
+        1. `KNOWN`: the source proved the account's password before. Its owner, nearly always.
+        2. `UNSUSPECTED`: nobody there failed, at this account or within the last hour at others.
+        3. `SUSPECT`: the rest.
+        """
+        if self._known.has(account, source, self._now()):
+            return KNOWN
+        record = self._accounts.get(budget or account)
+        if record is not None and source in record.sources:
+            return SUSPECT
+        return SUSPECT if self._spraying.has_failed(source) else UNSUSPECTED
 
     def may_try(
-        self, account: bytes, source: str, undecided_source: int, undecided_account: int
+        self,
+        account: bytes,
+        source: str,
+        undecided_source: int,
+        undecided_account: int,
+        undecided_elsewhere: Collection[bytes] = (),
+        budget: bytes | None = None,
     ) -> bool:
         """Return whether one more undecided attempt fits what is left of the budgets.
 
@@ -97,115 +150,168 @@ class Throttle:
             source: Where the attempt comes from.
             undecided_source: Attempts under way for this account from this source.
             undecided_account: Attempts under way for this account altogether.
+            undecided_elsewhere: Budget keys of the accounts at which attempts from this source are
+                under way.
+            budget: The account's budget key.
         """
         now = self._now()
-        record = self._fresh(account, now)
+        budget = budget or account
+        record = self._fresh(budget, now)
         counter = record.sources.get(source) if record else None
-        budget = self._policy.per_source
-        if undecided_source >= (counter.left(budget) if counter else budget):
+        most = self._policy.per_source
+        if undecided_source >= (counter.left(most) if counter else most):
             return False
-        budget = self._policy.per_account
-        if undecided_account < (record.left(budget) if record else budget):
+        most = self._policy.per_account
+        if undecided_account < (record.left(most) if record else most) and self._spraying.may_try(
+            source, budget, undecided_elsewhere
+        ):
             return True
         return self._known.has(account, source, now)
 
-    def failed(self, account: bytes, source: str, key: bytes) -> None:
+    def failed(self, account: bytes, source: str, key: bytes, budget: bytes | None = None) -> None:
         """Count a wrong password, unless it is one that this source has tried before.
+
+        Its source has tried one more account all the same, if the account is not known to it.
 
         Args:
             account: The account's key.
             source: Where the attempt came from.
             key: Look-up key of the wrong pair.
+            budget: The account's budget key.
         """
         now = self._now()
+        budget = budget or account
         self._forget_old(now)
-        record = self._record(account, now)
+        if not self._known.has(account, source, now):
+            self._spraying.failed(source, budget)
+        record = self._record(budget, now)
         if record is None:
             return
         counter = record.sources.get(source)
         if counter is not None and key in counter.keys:
             return
-        self._accounts.move_to_end(account)
+        self._accounts.move_to_end(budget)
         record.add(self._policy.per_account, self._policy, now)
         counter = self._counter(record, source, now, self._room(account, source, now))
         if counter is not None:
             record.sources.move_to_end(source)
-            counter.keys = (*counter.keys, key)[-SAME_PASSWORDS:]
+            counter.note(account, key)
             counter.add(self._policy.per_source, self._policy, now)
 
-    def succeeded(self, account: bytes, source: str) -> None:
-        """Note that `source` proved the account's password: its failures are forgiven.
+    def succeeded(self, account: bytes, source: str, budget: bytes | None = None) -> None:
+        """Note that the portal has just accepted a login: the failures before it are forgiven.
 
         Those of other sources are not: one who knows the password does not speak for one who
-        guesses it.
+        guesses it. Nor is anything taken off the account's own counter, or the source's budget.
         """
         now = self._now()
-        record = self._accounts.get(account)
+        budget = budget or account
+        record = self._fresh(budget, now)
         if record is not None:
-            record.drop(source)
-            if not record.failures and not record.sources and not record.is_locked(now):
-                del self._accounts[account]
+            counter = record.sources.get(source)
+            if counter is not None:
+                counter.forgive(account)
+                if not counter.failures:
+                    del record.sources[source]
+            if record.is_over(now):
+                del self._accounts[budget]
         self._known.add(account, source, now)
 
-    def hold(self, account: bytes, source: str, seconds: float) -> None:
+    def proved(self, account: bytes, source: str) -> None:
+        """Note that a source knows the account's password, without a login of its own.
+
+        It is known from now on, as a second device is that shares the first one's session; no
+        counter changes.
+        """
+        self._known.add(account, source, self._now())
+
+    def hold(
+        self, account: bytes, source: str, seconds: float, budget: bytes | None = None
+    ) -> None:
         """Lock a source out of an account for a while without counting a failure.
 
         Args:
             account: The account's key.
             source: Who is locked out.
             seconds: How long; at most as long as the longest lock.
+            budget: The account's budget key.
         """
         now = self._now()
-        record = self._record(account, now)
+        budget = budget or account
+        record = self._record(budget, now)
         if record is None:
             return
         counter = self._counter(record, source, now, self._room(account, source, now))
         if counter is not None:
             record.last = counter.last = now
-            self._accounts.move_to_end(account)
+            self._accounts.move_to_end(budget)
             record.sources.move_to_end(source)
             counter.until = max(counter.until, now + min(seconds, self._policy.longest))
 
-    def hold_account(self, account: bytes, seconds: float) -> None:
+    def hold_account(self, budget: bytes, seconds: float) -> None:
         """Lock an account for every source not known to it, without counting a failure.
 
         Args:
-            account: The account's key.
+            budget: The account's budget key.
             seconds: How long; at most as long as the longest lock.
         """
         now = self._now()
-        record = self._record(account, now)
+        record = self._record(budget, now)
         if record is None:
             return
         record.last = now
-        self._accounts.move_to_end(account)
+        self._accounts.move_to_end(budget)
         record.until = max(record.until, now + min(seconds, self._policy.longest))
 
-    def unlock(self, account: bytes) -> int:
+    def hold_source(self, source: str, seconds: float) -> None:
+        """Keep a source from accounts that do not know it, without counting a failure."""
+        self._spraying.hold(source, seconds)
+
+    def unlock(self, budget: bytes) -> int:
         """Drop the failures of one account; its known sources stay.
 
         Returns:
             The number of counters dropped, as `lockouts` would have listed them.
         """
-        record = self._accounts.pop(account, None)
+        self._spraying.forget(budget)
+        record = self._accounts.pop(budget, None)
         return 0 if record is None else 1 + len(record.sources)
 
+    def unlock_source(self, source: str) -> int:
+        """Drop the failures of one source at all accounts; theirs over all sources stay.
+
+        Returns:
+            The number of counters dropped, as `lockouts` and `spraying` would have listed them.
+        """
+        dropped = self._spraying.unlock(source)
+        for record in self._accounts.values():
+            dropped += record.sources.pop(source, None) is not None
+        return dropped
+
     def clear(self) -> int:
-        """Drop the failures of all accounts; known sources stay. Returns as `unlock`."""
+        """Drop all failures; known sources stay. Returns as `unlock_source`."""
         dropped = sum(1 + len(record.sources) for record in self._accounts.values())
         self._accounts.clear()
         self._full_until = 0.0
-        return dropped
+        return dropped + self._spraying.clear()
 
     def lockouts(self) -> list[Failures]:
-        """Return every counter, those that lock and those that only count so far."""
+        """Return every counter of an account, those that lock and those that only count so far."""
         self._forget_old(self._now())
         return list(self._rows())
 
+    def spraying(self) -> list[tuple[str, int, float, float]]:
+        """Return the counters of sources that failed at several accounts; see `Spraying.rows`."""
+        return self._spraying.rows()
+
+    def sprayed(self) -> list[Sprayed]:
+        """Return what all sources have used of their budgets."""
+        return self._spraying.export()
+
     def locked_now(self) -> int:
-        """Return how many accounts and pairs of account and source are locked."""
+        """Return how many accounts, pairs of account and source, and sources are locked."""
         now = self._now()
-        return sum(
+        return self._spraying.refused_now() + sum(
             (record.until > now) + sum(source.until > now for source in record.sources.values())
             for record in self._accounts.values()
         )
@@ -215,14 +321,19 @@ class Throttle:
         return self._known.export()
 
     def restore(
-        self, failures: Iterable[Failures], known: Mapping[bytes, Known], shift: float
+        self,
+        failures: Iterable[Failures],
+        known: Mapping[bytes, Known],
+        shift: float,
+        sprayed: Iterable[Sprayed] = (),
     ) -> None:
-        """Take in what `lockouts` and `known` returned in another life.
+        """Take in what `lockouts`, `known` and `sprayed` returned in another life.
 
         Args:
             failures: Counters; that of an account over all sources before those of its sources.
             known: Known sources.
             shift: Seconds to add to each of their times.
+            sprayed: What sources have used of their budgets.
         """
         now = self._now()
         room = MAX_SOURCES + MAX_KNOWN_SOURCES
@@ -237,28 +348,48 @@ class Throttle:
             counter = None if record is None else self._counter(record, row.source, now, room)
             if counter is not None:
                 counter.load(row, shift)
-                counter.keys = row.keys[-SAME_PASSWORDS:]
         self._known.restore(known, shift, now)
+        self._spraying.restore(sprayed, shift)
 
     def _rows(self) -> Iterator[Failures]:
-        for account, record in self._accounts.items():
+        now = self._now()
+        for budget in list(self._accounts):
+            record = self._fresh(budget, now)
+            if record is None:
+                continue
+            if record.is_over(now):
+                del self._accounts[budget]
+                continue
             yield Failures(
-                account, None, record.failures, record.locks, record.until, record.last, ()
+                budget,
+                None,
+                record.failures,
+                record.locks,
+                record.until,
+                record.last,
+                (),
+                fell=record.fell,
             )
             for name, one in record.sources.items():
                 yield Failures(
-                    account, name, one.failures, one.locks, one.until, one.last, one.keys
+                    budget,
+                    name,
+                    one.failures,
+                    one.locks,
+                    one.until,
+                    one.last,
+                    one.keys,
+                    spellings=tuple(one.spellings.items()),
                 )
 
-    def _record(self, account: bytes, now: float) -> Account | None:
+    def _record(self, budget: bytes, now: float) -> Account | None:
         """Return the record of an account, a new one if need be; None if there is no room."""
-        record = self._fresh(account, now)
+        record = self._fresh(budget, now)
         if record is None:
             if not make_room(self._accounts, MAX_ACCOUNTS, now):
                 self._full_until = now + self._policy.first
                 return None
-            record = self._accounts[account] = Account()
-            record.last = now
+            record = self._accounts[budget] = Account(now)
         return record
 
     def _room(self, account: bytes, source: str, now: float) -> int:
@@ -279,20 +410,21 @@ class Throttle:
             counter = record.sources[source] = Source()
         return counter
 
-    def _fresh(self, account: bytes, now: float) -> Account | None:
+    def _fresh(self, budget: bytes, now: float) -> Account | None:
         """Return the record of an account after dropping what of it is too old."""
-        record = self._accounts.get(account)
+        record = self._accounts.get(budget)
         if record is None:
             return None
         too_old = now - self._forget_after
         if record.last <= too_old:
-            del self._accounts[account]
+            del self._accounts[budget]
             return None
+        record.fall(now)
         while record.sources:
             name, counter = next(iter(record.sources.items()))
             if counter.last > too_old:
                 break
-            record.drop(name)
+            del record.sources[name]
         return record
 
     def _forget_old(self, now: float) -> None:

@@ -31,7 +31,7 @@ from .limits import (
 )
 from .outcomes import ABSTENTIONS, FAILURES, UNAVAILABLE_REASONS
 
-VERSION: Final = 1
+VERSION: Final = 2
 """First element of every message."""
 
 PREFIX_BYTES: Final = 4
@@ -181,6 +181,7 @@ def _is_text(value: object) -> bool:
 _KEY_MEANING = f"{KEY_BYTES} bytes"
 _KEY = Rule("key", _KEY_MEANING, _is_key)
 _ACCOUNT = Rule("account", _KEY_MEANING, _is_key)
+_BUDGET = Rule("budget", _KEY_MEANING, _is_key)
 _ANY_ACCOUNT = Rule(
     "account", f"{_KEY_MEANING} or nil", lambda value: value is None or _is_key(value)
 )
@@ -221,7 +222,7 @@ _DROPS = Rule("drops", "a count", partial(_is_int, least=0, most=MAX_COUNT))
 _SECONDS = Rule("seconds", "a finite number, not below 0", _is_time)
 
 ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
-    "acquire": (_KEY, _ACCOUNT, _SOURCE),
+    "acquire": (_KEY, _ACCOUNT, _SOURCE, _BUDGET),
     "fulfil": (_KEY, _TOKEN, _VALUE, _TTL),
     "bring": (_KEY, _TOKEN, _VALUE, _TTL),
     "release": (_KEY, _TOKEN),
@@ -241,7 +242,8 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "sessions": (_LIMIT,),
     "lockouts": (_LIMIT,),
     "flush": (_WHAT, _ANY_ACCOUNT),
-    "unlock": (_ACCOUNT,),
+    "unlock": (_BUDGET,),
+    "unlock_source": (_SOURCE,),
 }
 """Every verb and its arguments."""
 
@@ -250,7 +252,7 @@ FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
     "lease": (_TOKEN, _SECONDS),
     "rejected": (),
     "unavailable": (_REASON, _SECONDS),
-    "locked": (_SECONDS, _SECONDS),
+    "locked": (_SECONDS, _SECONDS, _SECONDS),
     "waiting": (),
     "lost": (),
     "note": (_ACCOUNT, _ANSWER, _SECONDS),

@@ -23,13 +23,17 @@ __all__ = [
 class SessionStore(Protocol):
     """What `Sessions` needs of a cache. Keys and accounts are 32-byte HMACs, values are sealed."""
 
-    async def acquire(self, key: bytes, account: bytes, source: str) -> Outcome:
+    async def acquire(
+        self, key: bytes, account: bytes, source: str, budget: bytes | None = None
+    ) -> Outcome:
         """Look up `key`; on a miss become the one who logs in, or wait for whoever is.
 
         Args:
             key: Look-up key of the credential.
-            account: Look-up key of the account, for failed-login budgets.
+            account: Look-up key of the account.
             source: Address of the caller, as `server.sources` writes it.
+            budget: Key under which failed logins to the account are counted; its own key if none
+                is given.
 
         Raises:
             CacheUnavailable: The store could not be asked.

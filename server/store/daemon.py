@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+from ..cache.budgets import policy_of
 from ..cache.client import CacheClient
 from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome, Unavailable
-from ..cache.throttle import Policy
 from ..errors import CacheUnavailable
 from ..settings import Settings
 from .answers import DaemonAnswers
@@ -43,6 +43,7 @@ class _Granted:
 
     account: bytes
     source: str
+    budget: bytes
     generation: int
     flushes: int
 
@@ -77,16 +78,19 @@ class DaemonStore(DaemonAnswers):
             LocalStore(policy_of(settings)),
         )
 
-    async def acquire(self, key: bytes, account: bytes, source: str) -> Outcome:
+    async def acquire(
+        self, key: bytes, account: bytes, source: str, budget: bytes | None = None
+    ) -> Outcome:
         """Look up, lease or wait, as `SessionStore.acquire`; never unavailable."""
+        budget = budget or account
         try:
-            outcome = await self._asked(self._client.acquire(key, account, source))
+            outcome = await self._asked(self._client.acquire(key, account, source, budget))
         except CacheUnavailable:
-            return await self._alone(key, account, source)
+            return await self._alone(key, account, source, budget)
         if isinstance(outcome, Hit):  # nearly every call
             self._hit(key, account, source, outcome)
             return outcome
-        return await self._told(key, account, source, outcome)
+        return await self._told(key, account, source, budget, outcome)
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store a value, as `SessionStore.fulfil`; kept here alone if the daemon is gone."""
@@ -105,14 +109,14 @@ class DaemonStore(DaemonAnswers):
             return False  # flushed, or too late: the daemon did not want it
         if kept:
             self._local.adopt(key, granted.account, value, ttl)
-            self._local.proved(granted.account, granted.source)
+            self._local.accepted(granted.account, granted.source, granted.budget)
             self._sessions.seen(key)
             return True
         if granted.flushes != self._flushes:
             return False  # had before a flush
         # The daemon went away during the login: keep the session for when it is back.
         self._local.adopt(key, granted.account, value, ttl)
-        self._local.proved(granted.account, granted.source)
+        self._local.accepted(granted.account, granted.source, granted.budget)
         self._sessions.unseen(key)
         return True
 
@@ -125,7 +129,7 @@ class DaemonStore(DaemonAnswers):
             return await self._asked(self._client.fail(key, token, reason, retry_after))
         except CacheUnavailable:
             if reason == REJECTED:
-                self._local.failed(granted.account, granted.source, key)
+                self._local.failed(granted.account, granted.source, key, granted.budget)
             return True
 
     async def forget(self, key: bytes, digest: bytes) -> None:
@@ -180,15 +184,17 @@ class DaemonStore(DaemonAnswers):
         await self._client.aclose()
         await self._local.aclose()
 
-    async def _told(self, key: bytes, account: bytes, source: str, outcome: Outcome) -> Outcome:
+    async def _told(
+        self, key: bytes, account: bytes, source: str, budget: bytes, outcome: Outcome
+    ) -> Outcome:
         """Learn from the daemon's answer to `acquire`."""
         match outcome:
             case Hit():
                 self._hit(key, account, source, outcome)
-            case Locked(retry_after=seconds, account_for=everywhere):
-                self._local.lock(account, source, seconds, everywhere)
-            case Lease(token=token):
-                return await self._leased(key, account, source, token, outcome)
+            case Locked():
+                self._local.lock(account, source, outcome, budget)
+            case Lease():
+                return await self._leased(key, account, source, budget, outcome)
             case _:
                 pass
         return outcome
@@ -198,19 +204,19 @@ class DaemonStore(DaemonAnswers):
         self._local.proved(account, source)
         self._sessions.seen(key)
 
-    async def _alone(self, key: bytes, account: bytes, source: str) -> Outcome:
+    async def _alone(self, key: bytes, account: bytes, source: str, budget: bytes) -> Outcome:
         """Do without the daemon, but not for longer than it is gone: its pace is the faster one."""
         for _ in range(RECALLS):
             self._look_out()
             try:
-                return await self._local.acquire(key, account, source)
+                return await self._local.acquire(key, account, source, budget)
             except Recalled:
                 pass
             try:
-                outcome = await self._asked(self._client.acquire(key, account, source))
+                outcome = await self._asked(self._client.acquire(key, account, source, budget))
             except CacheUnavailable:
                 continue
-            return await self._told(key, account, source, outcome)
+            return await self._told(key, account, source, budget, outcome)
         return Unavailable(PACED, LOOK_SECONDS)
 
     def _look_out(self) -> None:
@@ -228,9 +234,10 @@ class DaemonStore(DaemonAnswers):
                 self._local.recall()
 
     async def _leased(
-        self, key: bytes, account: bytes, source: str, token: bytes, lease: Lease
+        self, key: bytes, account: bytes, source: str, budget: bytes, lease: Lease
     ) -> Outcome:
         """Hand our copy to a daemon that lost it, or take its word that there is none."""
+        token = lease.token
         copy = self._local.copy(key) if self._sessions.lost(key) else None
         if copy is not None:
             try:
@@ -242,7 +249,9 @@ class DaemonStore(DaemonAnswers):
             if brought:
                 return Hit(*copy)
         self._drop(key)
-        self._granted[token] = _Granted(account, source, self._client.generation, self._flushes)
+        self._granted[token] = _Granted(
+            account, source, budget, self._client.generation, self._flushes
+        )
         return lease
 
     async def _brought(self, key: bytes, token: bytes, value: bytes, seconds: float) -> bool:
@@ -270,14 +279,3 @@ class DaemonStore(DaemonAnswers):
     def _drop(self, key: bytes) -> None:
         self._local.drop(key)
         self._sessions.forget(key)
-
-
-def policy_of(settings: Settings) -> Policy:
-    """Return the budgets of wrong passwords that the settings describe."""
-    return Policy(
-        per_source=settings.wrong_per_source,
-        per_account=settings.wrong_per_account,
-        first=settings.lock_first,
-        longest=settings.lock_longest,
-        known_for=settings.known_source,
-    )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from ..cache.engine import Engine, Limits, Ticket
 from ..cache.limits import AnswerLimits
-from ..cache.outcomes import Hit, Lease, Note, Outcome, Unavailable
+from ..cache.outcomes import Hit, Lease, Locked, Note, Outcome, Unavailable
 from ..cache.throttle import Policy, Throttle
 
 SESSIONS = 256
@@ -44,6 +44,7 @@ LIMITS = Limits(
 
 WRONG_PER_SOURCE = 2
 WRONG_PER_ACCOUNT = 5
+WRONG_ACCOUNTS_PER_SOURCE = 5
 """Smaller than the daemon's, since each worker counts for itself until the daemon is back."""
 
 
@@ -70,6 +71,8 @@ class LocalStore:
                 first=given.first,
                 longest=given.longest,
                 known_for=given.known_for,
+                accounts_per_source=min(given.accounts_per_source, WRONG_ACCOUNTS_PER_SOURCE),
+                shared=given.shared,
             ),
             now,
             KNOWN,
@@ -79,13 +82,15 @@ class LocalStore:
         self._waiting: dict[Ticket, asyncio.Future[Outcome]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    async def acquire(self, key: bytes, account: bytes, source: str) -> Outcome:
+    async def acquire(
+        self, key: bytes, account: bytes, source: str, budget: bytes | None = None
+    ) -> Outcome:
         """Look up, lease or wait, as `SessionStore.acquire`; never unavailable.
 
         Raises:
             Recalled: By `recall`, before a login for `key` had begun.
         """
-        return await self._outcome(self._engine.acquire(key, account, source, self))
+        return await self._outcome(self._engine.acquire(key, account, source, self, budget))
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store a value, as `SessionStore.fulfil`."""
@@ -172,26 +177,33 @@ class LocalStore:
         """Drop the copy of `key`."""
         self._engine.drop(key)
 
-    def lock(self, account: bytes, source: str, seconds: float, everywhere: float) -> None:
+    def lock(self, account: bytes, source: str, locked: Locked, budget: bytes) -> None:
         """Hold a lock that the daemon told of, for when it is gone.
 
         Args:
             account: The account's key.
             source: Who was told.
-            seconds: For how long it is locked out.
-            everywhere: For how long all are that did not prove the password in this worker.
+            locked: What the daemon said. Spared are sources that proved the password in this
+                worker.
+            budget: The account's budget key.
         """
-        self._throttle.hold(account, source, seconds)
-        if everywhere > 0.0:
-            self._throttle.hold_account(account, everywhere)
+        self._throttle.hold(account, source, locked.retry_after, budget)
+        if locked.account_for > 0.0:
+            self._throttle.hold_account(budget, locked.account_for)
+        if locked.source_for > 0.0:
+            self._throttle.hold_source(source, locked.source_for)
 
     def proved(self, account: bytes, source: str) -> None:
-        """Take note that a source proved an account's password to the daemon."""
-        self._throttle.succeeded(account, source)
+        """Take note that a source was given an account's session by the daemon."""
+        self._throttle.proved(account, source)
 
-    def failed(self, account: bytes, source: str, key: bytes) -> None:
+    def accepted(self, account: bytes, source: str, budget: bytes) -> None:
+        """Take note that the portal accepted a login under a lease of the daemon."""
+        self._throttle.succeeded(account, source, budget)
+
+    def failed(self, account: bytes, source: str, key: bytes, budget: bytes) -> None:
         """Count a wrong password that could not be told to the daemon."""
-        self._throttle.failed(account, source, key)
+        self._throttle.failed(account, source, key, budget)
 
     def adopt_answer(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
         """Keep an answer that could not be told to the daemon, and tell those who wait here."""

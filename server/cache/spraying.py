@@ -1,0 +1,256 @@
+"""Few passwords for many accounts: at how many accounts a source may fail within an hour.
+
+Budgets of an account do not see a source that tries one password at each of a thousand accounts
+(password spraying). So each source has a budget of different accounts. Over it, it is kept from
+accounts that it has never logged in to until the oldest of its failures is an hour old; a login
+gives nothing back. Who that concerns is for the caller to say: nothing here knows which source is
+known to which account.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from ..sources import Network, is_within
+
+WINDOW = 3600.0
+"""Seconds for which an account counts after a source's last failure there."""
+
+MAX_SOURCES = 20_000
+"""Sources with failures. At 2 logins a second an hour has 7200 failures, so nobody is pushed out
+unless an operator raises that pace; and then never one that is over its budget."""
+
+
+MAX_ACCOUNTS = 10_000
+"""Largest budget: more than that pace brings in an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sprayed:
+    """What a source has used of its budget, as exported.
+
+    Attributes:
+        source: The source.
+        accounts: Budget keys of the accounts it failed at, and when it last did so there, on the
+            throttle's clock; the oldest first.
+        until: Until when it is kept out because another engine said so; 0 when none did.
+    """
+
+    source: str
+    accounts: tuple[tuple[bytes, float], ...]
+    until: float = 0.0
+
+
+class _Tried:
+    """The accounts one source failed at, by the time of its last failure there."""
+
+    __slots__ = ("accounts", "until")
+
+    def __init__(self) -> None:
+        self.accounts: dict[bytes, float] = {}
+        self.until = 0.0
+
+    def drop_old(self, too_old: float) -> None:
+        """Drop the accounts at which it last failed before some time."""
+        while self.accounts:
+            account, at = next(iter(self.accounts.items()))
+            if at > too_old:
+                return
+            del self.accounts[account]
+
+    def last(self) -> float:
+        """Return when anything of this matters for the last time, less the window."""
+        return max(next(reversed(self.accounts.values()), -math.inf), self.until - WINDOW)
+
+
+class Spraying:
+    """Budgets of accounts, by source.
+
+    Args:
+        budget: Accounts at which a source may fail within an hour, at most `MAX_ACCOUNTS`; 0 for
+            any number.
+        shared: Networks without a budget.
+        now: The clock, in seconds.
+        most: Most sources.
+        full_for: Seconds for which sources without a record are kept out when none more fits.
+    """
+
+    def __init__(
+        self,
+        budget: int,
+        shared: tuple[Network, ...],
+        now: Callable[[], float],
+        *,
+        most: int = MAX_SOURCES,
+        full_for: float = 30.0,
+    ) -> None:
+        self._budget = budget
+        self._shared = shared
+        self._now = now
+        self._most = most
+        self._full_for = full_for
+        # In the order of their last failures, the oldest first.
+        self._sources: OrderedDict[str, _Tried] = OrderedDict()
+        self._full_until = 0.0
+
+    def refused_for(self, source: str) -> float:
+        """Return the seconds for which a source is kept from accounts that do not know it."""
+        tried = self._sources.get(source)
+        if tried is not None:
+            now = self._now()
+            return max(0.0, self._open_at(tried) - now, tried.until - now)
+        if not self._full_until:
+            return 0.0
+        wait = self._full_until - self._now()
+        return 0.0 if wait <= 0.0 or self._is_exempt(source) else wait
+
+    def may_try(self, source: str, account: bytes, undecided: Collection[bytes]) -> bool:
+        """Return whether a source may fail at one more account beside those it is trying.
+
+        With nothing undecided, and when it is not refused, the answer is always yes.
+
+        Args:
+            source: Where the attempt comes from.
+            account: Budget key of the account.
+            undecided: Budget keys of the accounts at which attempts from there are under way.
+        """
+        if self._is_exempt(source):
+            return True
+        tried = self._sources.get(source)
+        if tried is None:
+            return len({account, *undecided}) <= self._budget
+        tried.drop_old(self._now() - WINDOW)
+        return len({account, *undecided, *tried.accounts}) <= self._budget
+
+    def has_failed(self, source: str) -> bool:
+        """Return whether a source failed at any account within the last hour."""
+        tried = self._sources.get(source)
+        return tried is not None and tried.last() > self._now() - WINDOW
+
+    def failed(self, source: str, account: bytes) -> None:
+        """Count an account at which a source failed that is not known to it.
+
+        Args:
+            source: The source.
+            account: Budget key of the account.
+        """
+        if not is_within(source, self._shared):
+            self._add(source, [(account, self._now())], 0.0)
+
+    def hold(self, source: str, seconds: float) -> None:
+        """Keep a source out for a while without counting a failure."""
+        self._add(source, [], self._now() + min(seconds, WINDOW))
+
+    def forget(self, account: bytes) -> None:
+        """Take an account off the budgets of all sources."""
+        for source in [name for name, one in self._sources.items() if account in one.accounts]:
+            tried = self._sources[source]
+            del tried.accounts[account]
+            if not tried.accounts and not tried.until:
+                del self._sources[source]
+
+    def unlock(self, source: str) -> int:
+        """Drop what one source has used; returns how many rows `rows` would have listed of it."""
+        tried = self._sources.pop(source, None)
+        return 0 if tried is None or not _is_listed(tried) else 1
+
+    def clear(self) -> int:
+        """Drop what all sources have used. Returns as `unlock`."""
+        listed = sum(map(_is_listed, self._sources.values()))
+        self._sources.clear()
+        self._full_until = 0.0
+        return listed
+
+    def rows(self) -> list[tuple[str, int, float, float]]:
+        """List the sources that failed at several accounts, or are kept out.
+
+        One that failed at a single account is no news beside that account's own counter.
+
+        Returns:
+            Source, number of accounts, when it is let in again (0.0: it is), its last failure.
+        """
+        now = self._now()
+        self._forget_old(now)
+        for tried in self._sources.values():
+            tried.drop_old(now - WINDOW)
+        return [
+            (name, len(tried.accounts), until if until > now else 0.0, tried.last())
+            for name, tried in self._sources.items()
+            if _is_listed(tried)
+            for until in (max(self._open_at(tried), tried.until),)
+        ]
+
+    def refused_now(self) -> int:
+        """Return how many sources are kept out."""
+        now = self._now()
+        return sum(max(self._open_at(tried), tried.until) > now for tried in self._sources.values())
+
+    def export(self) -> list[Sprayed]:
+        """Return all that is counted."""
+        self._forget_old(self._now())
+        return [
+            Sprayed(name, tuple(tried.accounts.items()), tried.until)
+            for name, tried in self._sources.items()
+        ]
+
+    def restore(self, sprayed: Iterable[Sprayed], shift: float) -> None:
+        """Take in what `export` returned, with `shift` seconds added to its times."""
+        too_old = self._now() - WINDOW
+        for one in sprayed:
+            if is_within(one.source, self._shared):
+                continue
+            accounts = [(key, at + shift) for key, at in one.accounts if at + shift > too_old]
+            until = one.until + shift if one.until else 0.0
+            if accounts or until - WINDOW > too_old:
+                self._add(one.source, accounts, until)
+
+    def _is_exempt(self, source: str) -> bool:
+        return not self._budget or is_within(source, self._shared)
+
+    def _open_at(self, tried: _Tried) -> float:
+        """Return when a source that has used up its budget has some again; 0.0 if it has any."""
+        if not self._budget or len(tried.accounts) < self._budget:
+            return 0.0
+        return next(iter(tried.accounts.values())) + WINDOW
+
+    def _add(self, source: str, accounts: Iterable[tuple[bytes, float]], until: float) -> None:
+        now = self._now()
+        self._forget_old(now)
+        tried = self._sources.get(source)
+        if tried is None:
+            if not self._make_room(now):
+                self._full_until = now + self._full_for
+                return
+            tried = self._sources[source] = _Tried()
+        for account, at in accounts:
+            tried.accounts.pop(account, None)
+            tried.accounts[account] = at
+        tried.drop_old(now - WINDOW)
+        while len(tried.accounts) > max(1, self._budget):
+            del tried.accounts[next(iter(tried.accounts))]
+        tried.until = max(tried.until, until)
+        self._sources.move_to_end(source)
+
+    def _make_room(self, now: float) -> bool:
+        """Drop the oldest source that is not kept out if the table is full; False if all are."""
+        if len(self._sources) < self._most:
+            return True
+        for name, tried in self._sources.items():
+            if max(self._open_at(tried), tried.until) <= now:
+                del self._sources[name]
+                return True
+        return False
+
+    def _forget_old(self, now: float) -> None:
+        while self._sources:
+            source, tried = next(iter(self._sources.items()))
+            if tried.last() > now - WINDOW:
+                return
+            del self._sources[source]
+
+
+def _is_listed(tried: _Tried) -> bool:
+    return len(tried.accounts) > 1 or tried.until > 0.0

@@ -26,7 +26,6 @@ LASTING = frozenset(
         "malformed_credentials",
         "credentials_conflict",
         CREDENTIALS_REJECTED,
-        "account_not_allowed",
         "unknown_tool",
         "invalid_arguments",
         "box_unclear",
@@ -51,7 +50,6 @@ ADVICE: Mapping[str, str] = {
         "Check both by logging in to the portal in a browser. Several wrong passwords lock the "
         "account here for a while."
     ),
-    "account_not_allowed": "",
     "locked": "Wait {retry_after_s} seconds before the next try.",
     "session_ended": LOGIN,
     "unknown_tool": "`oig-client tools` lists them.",

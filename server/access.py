@@ -92,7 +92,6 @@ class Access:
         store: Holds the records of handles.
         handles: Makes and reads handles.
         sealer: Derives keys.
-        allowed: Accounts that may use this server, by key; None for all.
         log: Told of every failed login.
     """
 
@@ -103,22 +102,19 @@ class Access:
         handles: Handles,
         sealer: Sealer,
         *,
-        allowed: frozenset[bytes] | None = None,
         log: FailureLog | None = None,
     ) -> None:
         self._sessions = sessions
         self._store = store
         self._handles = handles
         self._sealer = sealer
-        self._allowed = allowed
         self._log = log
 
     async def open(self, caller: Caller) -> Granted:
         """Open the session of a caller.
 
         Raises:
-            AccessDenied: The call carries no credential, a handle that is not valid (any more), or
-                one of an account that may not use this server.
+            AccessDenied: The call carries no credential, or a handle that is not valid (any more).
             SessionError: As `Sessions.open`.
         """
         if caller.handle is not None:
@@ -127,9 +123,8 @@ class Access:
             raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
         keys = self._sealer.keys(caller.credential)
         try:
-            self._check_allowed(keys)
             opened = await self._sessions.open(caller.credential, caller.source)
-        except (AccessDenied, CredentialsRejected, TooManyAttempts) as exc:
+        except (CredentialsRejected, TooManyAttempts) as exc:
             if self._log is not None:
                 self._log(caller.address, keys.account, exc)
             raise
@@ -162,19 +157,10 @@ class Access:
         keys = None if record is None else self._handles.open(handle, record.value)
         if keys is None:
             raise AccessDenied(Code.SESSION_ENDED, ENDED)
-        self._check_allowed(keys)
         session = await self._sessions.resume(keys)
         if session is None:
             raise AccessDenied(Code.SESSION_ENDED, ENDED)
         return Granted(caller, keys, session, "session_from_cache")
-
-    def _check_allowed(self, keys: Keys) -> None:
-        if self._allowed is not None and keys.account not in self._allowed:
-            raise AccessDenied(
-                Code.ACCOUNT_NOT_ALLOWED,
-                "This account may not use this server. Its operator can add the e-mail to "
-                "OIG_ALLOWED_EMAILS.",
-            )
 
 
 def credential_of(headers: Iterable[tuple[str, str]]) -> Credential | None:

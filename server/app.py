@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from .access import Access
+from .allow_list import AllowList, ListedPortal
 from .body import MAX_BODY_BYTES
 from .capabilities import only_what_is_there
 from .control.control import Control
@@ -78,14 +80,23 @@ def build_app(settings: Settings) -> ASGIApp:
     portal = PortalClient.for_settings(settings, version=program_version())
     secret = load_secret(settings.secret_file)
     sealer, handles = Sealer(secret, settings.portal_url), Handles(secret)
-    sessions = Sessions(store, portal, sealer, handles, ttl=settings.session_ttl)
+    allow_list = AllowList.of(settings.allowed_emails, secret)
+    sessions = Sessions(
+        store,
+        ListedPortal(portal, allow_list, partial(account_key, secret))
+        if allow_list.is_set
+        else portal,
+        sealer,
+        handles,
+        ttl=settings.session_ttl,
+        allow_list=allow_list,
+    )
     failed_logins = FailedLogins(settings.auth_log)
     access = Access(
         sessions,
         store,
         handles,
         sealer,
-        allowed=_allowed(settings.allowed_emails, secret),
         log=failed_logins,
     )
     upstream = Upstream(
@@ -206,10 +217,6 @@ def _cross_origin(app: ASGIApp, names: Names) -> ASGIApp:
         await (middleware if from_page else app)(scope, receive, send)
 
     return served
-
-
-def _allowed(emails: tuple[str, ...] | None, secret: bytes) -> frozenset[bytes] | None:
-    return None if emails is None else frozenset(account_key(secret, email) for email in emails)
 
 
 async def _not_found(_: Request, __: Exception) -> JSONResponse:

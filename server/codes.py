@@ -18,7 +18,6 @@ class Code(StrEnum):
     MALFORMED_CREDENTIALS = "malformed_credentials"
     CREDENTIALS_CONFLICT = "credentials_conflict"
     CREDENTIALS_REJECTED = "credentials_rejected"
-    ACCOUNT_NOT_ALLOWED = "account_not_allowed"
     LOCKED = "locked"
     SESSION_ENDED = "session_ended"
 
@@ -121,20 +120,15 @@ KINDS: dict[Code, Kind] = {
         "yes, otherwise",
     ),
     Code.CREDENTIALS_REJECTED: Kind(
-        "OIG Cloud does not accept the e-mail and password.",
+        "OIG Cloud does not accept the e-mail and password; or the server serves listed accounts, "
+        "and not this one.",
         "the account holder",
         "Tell the user, who can check both by logging in to the portal in a browser. Do not guess, "
         "and do not try the same pair again: several wrong passwords lock the account here.",
         "yes, otherwise",
     ),
-    Code.ACCOUNT_NOT_ALLOWED: Kind(
-        "The account is not among those that may use this server.",
-        "the operator",
-        "Tell the user.",
-        "no",
-    ),
     Code.LOCKED: Kind(
-        "Too many wrong passwords: the account is locked here for a while.",
+        "Too many wrong passwords: the account is locked here for a while, or the address.",
         "the account holder",
         "Wait {retry_after_s} seconds before the next try.",
         "yes, after the wait",

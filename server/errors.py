@@ -10,6 +10,7 @@ OigError
 |-- SessionExpired              OIG Cloud does not know the session any more; a new login mends it
 `-- SessionError                a call that fails; has a code, and a text for the caller
     |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
+    |   `-- NotServed           the account is not on the allow-list; callers are told the same
     |-- TooManyAttempts         locked after wrong passwords; `retry_after` seconds to wait
     |-- TooManyLogins           this server is busy or stops; `retry_after` seconds to wait
     |-- AccessDenied            the call carries no login, or one that is not let in
@@ -112,18 +113,34 @@ class OfOneKind(SessionError):
         super().__init__(self.kind, message, retry_after=retry_after, **details)
 
 
+REJECTED = "OIG Cloud rejected this e-mail and password."
+
+REJECTED_OR_NOT_SERVED = (
+    "This e-mail and password were rejected, or the account is not served here. If they work at "
+    "the portal, ask the person who runs this server."
+)
+
+
 class CredentialsRejected(OfOneKind):
     """OIG Cloud rejected this e-mail and password.
 
-    Attributes:
+    Args:
         repeated: It did so for an earlier call, and was not asked again for this one.
+        listed: This server serves listed accounts only. Then the text is that of `NotServed`.
     """
 
     kind = Code.CREDENTIALS_REJECTED
 
-    def __init__(self, *, repeated: bool = False) -> None:
+    def __init__(self, *, repeated: bool = False, listed: bool = False) -> None:
         self.repeated = repeated
-        super().__init__("OIG Cloud rejected this e-mail and password.")
+        super().__init__(REJECTED_OR_NOT_SERVED if listed else REJECTED)
+
+
+class NotServed(CredentialsRejected):
+    """The account is not on the allow-list. Text and code do not say so: that would tell who is."""
+
+    def __init__(self, *, repeated: bool = False) -> None:
+        super().__init__(repeated=repeated, listed=True)
 
 
 class TooManyAttempts(OfOneKind):

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .bounded_file import BoundedFile
-from .errors import AccessDenied, CredentialsRejected, SessionError, TooManyAttempts
+from .errors import CredentialsRejected, NotServed, SessionError, TooManyAttempts
 from .fingerprint import shown
 
 REPEATED = "repeated"
@@ -24,7 +24,7 @@ REPEATED = "repeated"
 WORDS: dict[type[SessionError], str] = {
     CredentialsRejected: "rejected",
     TooManyAttempts: "locked",
-    AccessDenied: "not allowed",
+    NotServed: "not allowed",
 }
 
 logger = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from .allow_list import AllowList, Portal
 from .cache.outcomes import (
     PACED,
     REJECTED,
@@ -24,6 +25,7 @@ from .errors import (
     CacheUnavailable,
     CacheUnusable,
     CredentialsRejected,
+    NotServed,
     PortalBusy,
     PortalError,
     PortalServerError,
@@ -77,19 +79,6 @@ class SharedStore(SessionStore, AnswerStore, Protocol):
     """What sessions are kept in, and what their handles stand for."""
 
 
-class Portal(Protocol):
-    """What is needed of OIG Cloud here."""
-
-    async def login(self, email: str, password: str) -> str:
-        """Log in and return the session id.
-
-        Raises:
-            CredentialsRejected: The portal does not accept the pair.
-            PortalError: The portal could not be asked.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A usable session and where it came from."""
@@ -106,6 +95,8 @@ class Sessions:
         portal: OIG Cloud.
         sealer: Keys and sealed values.
         handles: Makes the handles of sessions.
+        allow_list: The accounts that may use this server; all unless given. Logins for others are
+            for `portal` to refuse.
         ttl: Seconds from login until a session is not used any more.
         wall: Seconds since 1970.
     """
@@ -118,12 +109,14 @@ class Sessions:
         handles: Handles,
         *,
         ttl: float,
+        allow_list: AllowList | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._portal = portal
         self._sealer = sealer
         self._handles = handles
+        self._allow_list = allow_list or AllowList()
         self._ttl = ttl
         self._wall = wall
         self._logins = Detached[Opened]()
@@ -139,7 +132,7 @@ class Sessions:
             source: The caller's address as `sources.source_of` writes it.
 
         Raises:
-            CredentialsRejected: OIG Cloud does not accept the pair.
+            CredentialsRejected: OIG Cloud does not accept the pair; or `NotServed`.
             TooManyAttempts: Locked after wrong passwords, whether this one is right or not.
             TooManyLogins: The pace of logins to the portal is used up.
             PortalError: OIG Cloud could not be asked.
@@ -151,7 +144,8 @@ class Sessions:
             session = self._usable(keys, outcome.value)
             if session is not None:
                 return Opened(session, "session_from_cache")
-            # Sealed under another secret, damaged, or past its time: drop just that one.
+            # Sealed under another secret, damaged, past its time, or of an account that was taken
+            # off the allow-list: drop just that one. What follows is a login like any other.
             await self._store.forget(keys.session, digest(outcome.value))
             outcome = await self._store.acquire(keys.session, keys.account, source, budget)
         try:
@@ -187,6 +181,8 @@ class Sessions:
         match outcome:
             case Hit(value=value):
                 session = self._usable(keys, value)
+                if session is None and not self._allow_list.serves(keys.account):
+                    raise NotServed
                 if session is None:
                     raise CacheUnusable(
                         "The session cache returned a session that cannot be opened. If this "
@@ -197,7 +193,9 @@ class Sessions:
             case Lease(token=token):
                 return await self._logins.run(self._log_in(credential, keys, token))
             case Rejected():
-                raise CredentialsRejected(repeated=True)
+                if not self._allow_list.serves(keys.account):
+                    raise NotServed(repeated=True)
+                raise CredentialsRejected(repeated=True, listed=self._allow_list.is_set)
             case Locked(retry_after=seconds, source_for=source_for):
                 raise TooManyAttempts(SPRAYED if source_for > 0.0 else LOCKED, retry_after=seconds)
             case Unavailable(reason=reason, retry_after=seconds):
@@ -206,6 +204,8 @@ class Sessions:
     def _usable(self, keys: Keys, value: bytes) -> Session | None:
         session = self._sealer.open(keys, value)
         if session is None or session.expires_at <= self._wall():
+            return None
+        if not self._allow_list.serves(keys.account):
             return None
         return session
 

@@ -481,10 +481,10 @@ def test_watching_goes_on_after_what_passes(watched, failure):
     [
         [ToolFailure(BUSY)],
         [box.live(), coded("credentials_rejected")],
-        [box.live(), coded("account_not_allowed")],
+        [box.live(), coded("credentials_conflict")],
         [box.live(), coded("invalid_arguments")],
     ],
-    ids=["at first", "rejected", "denied", "usage"],
+    ids=["at first", "rejected", "unclear", "usage"],
 )
 def test_watching_ends_where_only_the_person_can_mend_it(watched, looks):
     code, _, err = watched(*looks)

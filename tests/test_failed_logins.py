@@ -2,8 +2,7 @@
 
 import re
 
-from server.codes import Code
-from server.errors import AccessDenied, CredentialsRejected, TooManyAttempts
+from server.errors import CredentialsRejected, NotServed, TooManyAttempts
 from server.failed_logins import FailedLogins
 from server.settings import ROOT, Settings
 
@@ -20,12 +19,7 @@ def lines_of(tmp_path, *errors):
 
 
 def test_a_failed_login_is_one_stable_line(tmp_path):
-    assert lines_of(
-        tmp_path,
-        CredentialsRejected(),
-        TooManyAttempts("x"),
-        AccessDenied(Code.ACCOUNT_NOT_ALLOWED, "x"),
-    ) == [
+    assert lines_of(tmp_path, CredentialsRejected(), TooManyAttempts("x"), NotServed()) == [
         f"2026-11-22T10:00:00Z oig-cloud-mcp: failed login from 2001:db8::7 "
         f"account 0123456789ab: {what}"
         for what in ("rejected", "locked", "not allowed")
@@ -42,7 +36,8 @@ def test_the_filter_for_fail2ban_finds_the_address(tmp_path):
 
 
 def test_the_same_wrong_pair_again_has_a_word_that_fail2ban_does_not_count(tmp_path):
-    (line,) = lines_of(tmp_path, CredentialsRejected(repeated=True))
+    line, other = lines_of(tmp_path, CredentialsRejected(repeated=True), NotServed(repeated=True))
+    assert line == other
     assert line.endswith(" account 0123456789ab: repeated")
     rule = re.search(r"^failregex = (.+)$", FILTER.read_text(), re.MULTILINE)
     assert not re.search(rule[1].replace("<HOST>", r"(?P<host>\S+)"), line)

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "server.app": {
         "server.access",
         "server.capabilities",
+        "server.allow_list",
         "server.control",
         "server.failed_logins",
         "server.fingerprint",
@@ -136,7 +137,9 @@ MAY_IMPORT = {
         "pydantic_core",
     },
     "server.health": {"server.errors", "server.store", "starlette"},
+    "server.allow_list": {"server.errors", "server.fingerprint"},
     "server.sessions": {
+        "server.allow_list",
         "server.cache.outcomes",
         "server.codes",
         "server.detached",

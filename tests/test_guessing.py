@@ -1,0 +1,194 @@
+"""Attacks on passwords against real processes: what reaches the portal, and who has to wait."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from server.cache.blocking import BlockingClient
+from server.cache.client import CacheClient
+from server.cache.outcomes import Lease
+
+from .cache_process import running_cache
+from .fleet import Fleet, call_body, post, running_fleet
+from .waiting import PATIENCE, wait_until
+
+OWNER = "demo@example.com"
+HOME, CAFE = "192.0.2.1", "198.51.100.7"
+
+# Callers say where they are as behind a proxy; many logins may go out, so that budgets and not the
+# pace decide.
+QUICK = {
+    "OIG_TRUSTED_PROXIES": "127.0.0.1",
+    "OIG_LOGINS_PER_SECOND": "1000",
+    "OIG_LOGIN_BURST": "1000",
+}
+
+
+def log_in(fleet: Fleet, email: str, password: str, source: str) -> str:
+    """Return what came of check_auth: the cache's status, or the text without its numbers."""
+    body = call_body(email, password)
+    result = post(fleet.url, body, X_Forwarded_For=source).json()["result"]
+    if not result["isError"]:
+        return result["structuredContent"]["cache_status"]
+    return re.sub(r"[0-9]+ seconds", "N seconds", result["content"][0]["text"])
+
+
+@pytest.fixture
+def fleet():
+    with running_fleet(2, **QUICK) as fleet:
+        yield fleet
+
+
+def attempts(fleet: Fleet) -> int:
+    """Return how many logins reached the portal."""
+    return fleet.portal.logins()["attempts"]
+
+
+def test_cached_calls_of_the_owner_do_not_help_a_guesser_at_the_same_address(fleet):
+    assert log_in(fleet, OWNER, "demo", CAFE) == "new_session_created"
+    for number in range(40):
+        log_in(fleet, OWNER, f"wrong {number}", CAFE)
+        if number % 4 == 3:
+            log_in(fleet, OWNER, "demo", CAFE)
+    assert attempts(fleet) == 1 + 5
+
+
+def test_of_a_hundred_accounts_one_address_tries_twenty(fleet):
+    assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
+    with ThreadPoolExecutor(10) as pool:
+        told = list(
+            pool.map(
+                lambda number: log_in(fleet, f"user{number}@example.com", "Summer2026", CAFE),
+                range(100),
+            )
+        )
+    assert attempts(fleet) == 1 + 20
+    assert sum("rejected" in one for one in told) == 20
+    # The right password of a cached account gets the same answer as a wrong one.
+    assert log_in(fleet, OWNER, "demo", CAFE) == log_in(fleet, OWNER, "wrong", CAFE) in told
+    assert log_in(fleet, OWNER, "demo", HOME) == "session_from_cache"
+    # After a restart of the daemon as well, and while it is away.
+    fleet.kill_daemon(15)
+    assert "rejected" not in log_in(fleet, "userA@example.com", "Summer2026", CAFE)
+    fleet.start_daemon()
+    assert "rejected" not in log_in(fleet, "userB@example.com", "Summer2026", CAFE)
+    assert attempts(fleet) == 1 + 20
+
+
+def test_an_address_over_its_budget_goes_on_with_handles_and_accounts_it_logged_in_to(fleet):
+    assert log_in(fleet, OWNER, "demo", CAFE) == "new_session_created"
+    result = post(fleet.url, call_body(OWNER, "demo"), X_Forwarded_For=HOME).json()["result"]
+    handle = result["structuredContent"]["session"]
+    for number in range(25):
+        log_in(fleet, f"user{number}@example.com", "Summer2026", CAFE)
+    told = log_in(fleet, "another@example.com", "Summer2026", CAFE)
+    assert "Too many failed logins for different accounts" in told
+    assert "Wait N seconds" in told
+    assert log_in(fleet, OWNER, "demo", CAFE) == "session_from_cache"
+    body = call_body()
+    body["params"] = {"name": "list_boxes", "arguments": {"session": handle}}
+    assert not post(fleet.url, body, X_Forwarded_For=CAFE).json()["result"]["isError"]
+
+
+def test_a_network_that_many_share_may_fail_at_any_number_of_accounts():
+    shared = {"OIG_SHARED_SOURCES": "198.51.100.0/24"}
+    with running_fleet(1, **QUICK, **shared) as fleet:
+        with ThreadPoolExecutor(10) as pool:
+            for number in range(22):
+                pool.submit(log_in, fleet, f"user{number}@example.com", "Summer2026", CAFE)
+        assert attempts(fleet) == 22
+
+
+def test_accents_give_no_further_guesses_and_their_owner_clears_nothing(fleet):
+    fleet.portal.add_account("d\u00e9mo@example.com", "mine")
+    marks = ["", "\u0301", "\u0308", "\u030c", "\ufe0f", "\U000e0100", "\U000e01ef"]
+    for number, mark in enumerate(marks):
+        log_in(fleet, f"de{mark}mo@example.com", f"wrong {number}", CAFE)
+        if number < 4:
+            log_in(fleet, "d\u00e9mo@example.com", "mine", CAFE)
+    assert attempts(fleet) == 5 + 1
+    assert "N seconds" in log_in(fleet, OWNER, "demo", CAFE)
+
+
+async def test_an_owners_first_login_does_not_wait_behind_addresses_that_guess():
+    """Over a real daemon; a login under a lease is rejected at once, so that the pace decides."""
+    paced = {"OIG_LOGINS_PER_SECOND": "20", "OIG_LOGIN_BURST": "60"}
+    addresses = [f"203.0.113.{number}" for number in range(60)]
+    granted: list[str] = []
+    with running_cache(settings=paced) as cache:
+        client = CacheClient(cache.path, timeout=PATIENCE)
+
+        async def guess(address: str) -> None:
+            pair = os.urandom(32)
+            outcome = await client.acquire(pair, pair, address)
+            assert isinstance(outcome, Lease)
+            granted.append(address)
+            await client.fail(pair, outcome.token, "rejected", 0.0)
+
+        await asyncio.gather(*map(guess, addresses))
+        crowd = [asyncio.create_task(guess(address)) for address in addresses * 5]
+        await asyncio.to_thread(wait_until, "the crowd waits", lambda: waiting(cache.path) > 200)
+        before = len(granted)
+        key = os.urandom(32)
+        assert isinstance(await client.acquire(key, key, HOME), Lease)
+        # One login in five is a suspect's, and some were under way. In turns it was 60.
+        assert len(granted) - before <= 10
+        for task in crowd:
+            task.cancel()
+        await asyncio.wait(crowd)
+        await client.aclose()
+
+
+def waiting(path: Path) -> int:
+    """Return how many wait for a login."""
+    with BlockingClient(path) as client:
+        count: int = client.call("stats")[0]["waiting"]
+        return count
+
+
+@pytest.mark.parametrize(
+    ("tool", "way"),
+    [("check_auth", "arguments"), ("check_auth", "Basic"), ("get_live_data", "X-OIG")],
+)
+def test_who_is_listed_cannot_be_found_out_by_words_locks_or_time(tool, way):
+    def tried(email: str, password: str) -> tuple[str, float]:
+        body, headers = call_body(email, password), {}
+        if way != "arguments":
+            body["params"] = {"name": tool, "arguments": {}}
+            pair = base64.b64encode(f"{email}:{password}".encode()).decode()
+            headers = (
+                {"Authorization": f"Basic {pair}"}
+                if way == "Basic"
+                else {"X_OIG_Email": email, "X_OIG_Password": password}
+            )
+        begun = time.monotonic()
+        result = post(fleet.url, body, **headers).json()["result"]
+        took = time.monotonic() - begun
+        assert result["isError"]
+        words = result["content"][0]["text"] + str(result["_meta"])
+        return re.sub(r"[0-9]+ seconds|(?<=_s': )[0-9]+", "N seconds", words), took
+
+    with running_fleet(1, OIG_ALLOWED_EMAILS=OWNER, **QUICK) as fleet:
+        fleet.portal.fault("slow", latency=1, logins=1)
+        first, took = tried(OWNER, "wrong 0")
+        assert took >= 1.0
+        other, also_took = tried("nobody@example.com", "wrong 0")
+        assert other == first
+        assert also_took >= 0.95
+        words = [
+            [tried(email, f"wrong {number}")[0] for number in range(1, 7)]
+            for email in (OWNER, "nobody@example.com")
+        ]
+        assert words[0] == words[1]
+        assert "N seconds" in words[0][-1]
+        # Not the right password either, nor one that is not sent twice.
+        assert {tried("demo2@example.com", "demo")[0] for _ in range(2)} == {first}
+        assert attempts(fleet) == 5

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from . import log, process
 from .errors import ConfigurationError
+from .exposure import exposed, speaks_for_all
 from .listening import bind, inherited_socket
 from .settings import Settings
 from .supervision.peers import Peers
@@ -83,6 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             logger.error("cannot listen at %s port %s: %s", arguments.host, port, reason)  # noqa: TRY400
             return EXIT_ADDRESS
         logger.info("listening at http://%s:%d/mcp", arguments.host, listener.getsockname()[1])
+    warning = exposed(listener.getsockname(), settings)
+    if warning is not None and speaks_for_all(name):
+        logger.warning("%s", warning)
     worker = make_worker(
         app, settings.run_dir / "ready" / name, None if peers is None else peers.are_gone
     )

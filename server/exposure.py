@@ -1,0 +1,46 @@
+"""Whether strangers can try passwords at the address where the server listens. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from .settings import Settings
+
+OTHER = re.compile(r"-[1-9][0-9]*\Z")
+"""How the names of all workers but the first end; supervisord.conf numbers them from 0."""
+
+
+def exposed(address: object, settings: Settings) -> str | None:
+    """Return a warning for the operator if strangers may try any account at the address.
+
+    Nothing is said of an address of this machine alone, nor when accounts are listed or a proxy is
+    named, which can keep strangers out.
+
+    Args:
+        address: Where the listening socket is bound, as `getsockname` returns it.
+        settings: All settings.
+    """
+    if not isinstance(address, tuple):
+        return None  # a Unix socket
+    host, port = address[:2]
+    ip = ipaddress.ip_address(host.split("%", 1)[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    if (
+        (mapped or ip).is_loopback
+        or settings.allowed_emails is not None
+        or settings.trusted_proxies
+    ):
+        return None
+    shown = f"[{host}]" if ip.version == 6 else host
+    return (
+        f"Listening at {shown}:{port} without an allow-list: everybody who can reach this address "
+        "can try e-mails and passwords of OIG Cloud through this server. List its accounts in "
+        "OIG_ALLOWED_EMAILS, or listen at 127.0.0.1 (socket= in supervisord.conf, or --host), or "
+        "put a proxy in front and name it in OIG_TRUSTED_PROXIES."
+    )
+
+
+def speaks_for_all(name: str) -> bool:
+    """Return whether this process says what concerns all workers, given its supervisord name."""
+    return OTHER.search(name) is None

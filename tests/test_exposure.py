@@ -1,0 +1,92 @@
+"""The warning about an address that strangers can reach."""
+
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from server.exposure import exposed, speaks_for_all
+from server.settings import ROOT, Settings
+
+from .cache_process import run_folder
+from .system import clean_environment, free_port
+from .waiting import PATIENCE
+
+OPEN = [("0.0.0.0", 8000), ("::", 8000, 0, 0), ("192.0.2.7", 80), ("fe80::1%eth0", 80, 0, 2)]
+
+
+@pytest.mark.parametrize("address", OPEN)
+def test_an_address_open_to_others_is_warned_of_with_each_cure(address):
+    told = exposed(address, Settings())
+    assert told is not None
+    assert "\n" not in told
+    assert str(address[1]) in told
+    for cure in ("OIG_ALLOWED_EMAILS", "127.0.0.1", "supervisord.conf", "OIG_TRUSTED_PROXIES"):
+        assert cure in told
+
+
+@pytest.mark.parametrize(
+    "address",
+    [("127.0.0.1", 80), ("127.1.2.3", 80), ("::1", 80, 0, 0), ("::ffff:127.0.0.1", 80, 0, 0), "/s"],
+)
+def test_an_address_of_this_machine_alone_is_not_warned_of(address):
+    assert exposed(address, Settings()) is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [Settings(allowed_emails=("a@b.cz",)), Settings(trusted_proxies=("10.0.0.1",))],
+)
+@pytest.mark.parametrize("address", OPEN)
+def test_with_a_list_or_a_proxy_there_is_no_warning(address, settings):
+    assert exposed(address, settings) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "speaks"),
+    [("mcp-0", True), ("worker", True), ("my-worker", True), ("mcp-1", False), ("mcp-10", False)],
+)
+def test_one_worker_speaks_for_all(name, speaks):
+    assert speaks_for_all(name) is speaks
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "settings", "lines"),
+    [
+        ("0.0.0.0", "mcp-0", {}, 1),
+        ("0.0.0.0", "mcp-1", {}, 0),
+        ("127.0.0.1", "mcp-0", {}, 0),
+        ("0.0.0.0", "mcp-0", {"OIG_ALLOWED_EMAILS": "a@b.cz"}, 0),
+    ],
+)
+@pytest.mark.parametrize("inherited", [False, True])
+def test_a_worker_warns_once_at_its_start(host, name, settings, lines, inherited):
+    with run_folder() as folder, socket.create_server((host, free_port())) as listener:
+        arguments = [] if inherited else ["--host", host, "--port", "0"]
+        environ = clean_environment(
+            OIG_RUN_DIR=str(folder), SUPERVISOR_PROCESS_NAME=name, **settings
+        )
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "server", *arguments],
+            cwd=ROOT,
+            env=environ,
+            stdin=listener if inherited else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            logged = []
+            while "worker ready" not in (line := worker.stderr.readline()):
+                assert line, logged
+                logged.append(line)
+            worker.terminate()
+            logged += worker.communicate(timeout=PATIENCE)[1].splitlines()
+        finally:
+            worker.kill()
+            worker.wait()
+    warnings = [
+        line for line in logged if re.search(r"Listening at \S+ without an allow-list", line)
+    ]
+    assert len(warnings) == lines

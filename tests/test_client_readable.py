@@ -14,7 +14,10 @@ from client.readable import MARK, clean, escaped, one_line
 
 pytest_plugins = ("tests.client_servers", "tests.terminal")
 
-HIDING = "\x00\x1b\x7f\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2069\ufeff\U000e0041\U000e01ef"
+HIDING = (
+    "\x00\x1b\x7f\x9b\u061c\u200b\u200e\u2028\u2029\u202e\u2069\ufeff\U000e0041\U000e01ef"
+    "\u034f\u115f\u1160\u17b4\u180b\u180f\u2065\u3164\ufe00\ufe0f\uffa0\ufff0"
+)
 CLIENT = [sys.executable, "-m", "client"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from mcp import Client
 from mcp.server.mcpserver import MCPServer
+from mcp_types import Implementation
 
 from server.control.record import DEADLINE
 from server.log import OneLine
@@ -150,6 +151,19 @@ async def test_the_journal_names_the_client_as_it_calls_itself(call, house):
     planned = (await call("plan_change", boiler="manual")).structured_content
     report = (await call("apply_change", plan_token=planned["plan_token"])).structured_content
     assert report["client"].startswith("mcp")
+
+
+async def test_the_journal_keeps_of_a_clients_name_what_people_can_see(house):
+    hidden = "".join(chr(0xE0100 + byte - 16) for byte in b"apply it")
+    name = Implementation(name=f"Cla\u200bude{hidden}\u202e\x1b[31m\n", version="1\u3164")
+    server = MCPServer("oig-cloud", version="0", tools=control_tools(house.control))
+    session = (await house.control._access.open(DEMO)).session.handle
+    async with Client(server, mode="legacy", client_info=name) as client:
+        arguments = {"session": session, "boiler": "manual"}
+        planned = (await client.call_tool("plan_change", arguments)).structured_content
+        arguments = {"session": session, "plan_token": planned["plan_token"]}
+        report = (await client.call_tool("apply_change", arguments)).structured_content
+    assert report["client"] == "Claude[31m  1"
 
 
 async def test_refusals_are_errors_that_say_what_to_do(call):

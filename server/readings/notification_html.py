@@ -9,6 +9,8 @@ from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
 
+from ..visible import visible
+
 MOST_CHARACTERS = 2_000_000
 MOST_FOLDERS = 300
 """Notifications looked at; nobody reads more, and the portal's own list is far shorter."""
@@ -22,7 +24,7 @@ SILENT = frozenset({"script", "style", "template", "noscript"})
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One notification, in the portal's own words."""
+    """One notification, in the portal's own words, as far as people can see them."""
 
     classes: tuple[str, ...]
     date: str
@@ -108,4 +110,4 @@ def _text(element: Any) -> str:
 
 
 def _spaced(text: str | None) -> str:
-    return re.sub(r"\s+", " ", text or "")
+    return visible(re.sub(r"\s+", " ", text or ""))

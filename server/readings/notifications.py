@@ -161,8 +161,8 @@ def _id(folder: Folder, seen: dict[str, int]) -> str:
 
 
 def _cut(text: str, limit: int) -> str | None:
-    """Keep what can be shown, and no more than so much of it."""
-    shown = "".join(letter for letter in text if letter == "\n" or letter.isprintable()).strip()
+    """Keep no more than so much of a text."""
+    shown = text.strip()
     if len(shown) > limit:
         shown = shown[: limit - 1] + "\u2026"
     return shown or None

@@ -17,6 +17,7 @@ from ..control.grid_charge import TARGET_MAX, TARGET_MIN
 from ..control.grid_export import LIMIT_MAX_W, LIMIT_MIN_W
 from ..control.record import Record, Status
 from ..readings.model import Reading
+from ..visible import visible
 from .arguments import digits
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
@@ -296,5 +297,5 @@ def _client(context: Context[Any, Any]) -> str:
     else:
         headers = getattr(context.request_context.request, "headers", {})
         name = headers.get("user-agent", "")
-    shown = "".join(char if char.isprintable() else "?" for char in name[:MOST_CLIENT])
-    return shown.strip() or "unknown"
+    shown = visible(name).replace("\n", " ").strip()[:MOST_CLIENT]
+    return shown or "unknown"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, cast
 
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -16,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from .access import Access
 from .allow_list import AllowList, ListedPortal
@@ -28,6 +26,7 @@ from .control.plan_token import Plans
 from .endpoint import Endpoint
 from .failed_logins import FailedLogins
 from .fingerprint import account_key
+from .forwarded import Forwarded
 from .guard import Guard, Names
 from .handles import Handles
 from .health import healthz, readyz
@@ -152,10 +151,7 @@ def build_app(settings: Settings) -> ASGIApp:
     )
     # It would redirect /healthz/ to whatever Host was sent.
     app.router.redirect_slashes = False
-    served: Any = _Dispatch(endpoint, app)
-    if settings.trusted_proxies:
-        served = ProxyHeadersMiddleware(served, trusted_hosts=list(settings.trusted_proxies))
-    return cast("ASGIApp", served)
+    return Forwarded(_Dispatch(endpoint, app), settings.trusted_proxies)
 
 
 class _Dispatch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from .errors import ConfigurationError
 from .origins import canonical_origin
 from .sources import Network, network_of
+from .trusted_proxies import trusted_proxies
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `var/` lies in it."""
@@ -76,16 +76,7 @@ def _origins(raw: str) -> tuple[str, ...]:
 
 
 def _proxies(raw: str) -> tuple[str, ...]:
-    proxies = _names(raw)
-    for proxy in proxies:
-        try:
-            ipaddress.ip_network(proxy)
-        except ValueError:
-            if proxies != ("*",):
-                raise ValueError(
-                    "must be addresses or networks such as 192.0.2.7 or 10.0.0.0/8"
-                ) from None
-    return proxies
+    return trusted_proxies(_names(raw))
 
 
 def _networks(raw: str) -> tuple[Network, ...]:

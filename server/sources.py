@@ -1,4 +1,4 @@
-"""Where a call comes from, in one spelling per neighbour."""
+"""Where a call comes from: its address, and that in one spelling per neighbour."""
 
 from __future__ import annotations
 
@@ -14,8 +14,25 @@ UNKNOWN = "unknown"
 IPV4_MAPPED_BITS = 96
 """Bits of an IPv6 address in front of the IPv4 address that it stands for: RFC 4291 2.5.5.2."""
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 
 @lru_cache(maxsize=1024)  # a call needs it each time, and most come from a few addresses
+def address_of(host: str | None) -> Address | None:
+    """Read an address; None for anything else.
+
+    An IPv4 address that is written as IPv6 (`::ffff:192.0.2.7`) is one of IPv4. A zone
+    (`fe80::1%eth0`) is left out: it says nothing here, and may be any text.
+    """
+    try:
+        address = ipaddress.ip_address((host or "").split("%", 1)[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+@lru_cache(maxsize=1024)
 def source_of(host: str | None) -> str:
     """Write the address of a caller as failed logins are counted for it.
 
@@ -24,13 +41,10 @@ def source_of(host: str | None) -> str:
     Args:
         host: Address of the peer, or as a trusted proxy forwarded it.
     """
-    try:
-        address = ipaddress.ip_address((host or "").split("%", 1)[0])
-    except ValueError:
+    address = address_of(host)
+    if address is None:
         return UNKNOWN
     if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)
 

@@ -84,6 +84,7 @@ def test_lists_are_split_at_commas_and_spaces():
         ("OIG_WRONG_ACCOUNTS_PER_SOURCE", "-1"),
         ("OIG_WRONG_ACCOUNTS_PER_SOURCE", "none"),
         ("OIG_WRONG_ACCOUNTS_PER_SOURCE", "10001"),
+        ("OIG_TRUSTED_PROXIES", "fe80::1%eth0"),
         ("OIG_ALLOWED_EMAILS", "/no/such/allowed@home.txt"),
         ("OIG_CA_FILE", "~nosuchuser/ca.pem"),
         ("OIG_LOG_LEVEL", "LOUD"),
@@ -109,6 +110,7 @@ def test_a_malformed_value_is_told_by_name_and_not_repeated(name, value):
         ("OIG_TRUSTED_PROXIES", "*"),
         ("OIG_SHARED_SOURCES", "192.0.2.7, 10.0.0.0/8 2001:db8::/32"),
         ("OIG_WRONG_ACCOUNTS_PER_SOURCE", "0"),
+        ("OIG_TRUSTED_PROXIES", "fc00::/7 ::1 ::ffff:10.0.0.0/104"),
         ("OIG_PORTAL_URL", "https://[::1]:8443/portal"),
         ("OIG_KNOWN_SOURCE", "7776000"),
     ],
@@ -163,6 +165,26 @@ def test_a_socket_path_too_long_for_a_socket_is_told():
 def test_locks_cannot_shrink():
     with pytest.raises(ConfigurationError):
         Settings.from_env({"OIG_LOCK_FIRST": "100", "OIG_LOCK_LONGEST": "50"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "*",
+        "127.0.0.1, *",
+        "0.0.0.0/0",
+        "::/0",
+        "0.0.0.0/1, 128.0.0.0/1",
+        "::/1 8000::/1",
+        "::ffff:0:0/96",
+        "128.0.0.0/2",
+        "2000::/3",
+        "10.0.0.0/8 11.0.0.0/8",
+    ],
+)
+def test_everybody_is_not_a_trusted_proxy(value):
+    with pytest.raises(ConfigurationError, match=r"OIG_TRUSTED_PROXIES must not name everybody: "):
+        Settings.from_env({"OIG_TRUSTED_PROXIES": value})
 
 
 CHECKED = [

@@ -8,8 +8,9 @@ from mcp.server.mcpserver.context import Context
 from pydantic import BeforeValidator, Field
 
 from ..access import Caller, credential_of
+from ..forwarded import LOGGED
 from ..sealing import Credential
-from ..sources import source_of
+from ..sources import UNKNOWN, source_of
 from .arguments import digits
 
 Handle = Annotated[
@@ -44,10 +45,11 @@ def caller(
     """
     request = context.request_context.request
     client = getattr(request, "client", None)
-    address = client.host if client is not None else "unknown"
+    source = source_of(client.host if client is not None else None)
+    address = UNKNOWN if request is None else request.scope.get(LOGGED, UNKNOWN)
     credential = None
     if email is not None and password is not None:
         credential = Credential(email, password)
     elif session is None and request is not None:
         credential = credential_of(request.headers.items())
-    return Caller(credential, session, source_of(address), address)
+    return Caller(credential, session, source, address)

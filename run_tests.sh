@@ -16,6 +16,24 @@ if ! python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>
 fi
 ./start_server.sh --setup --dev || exit
 
+# fail2ban is no Python package that pip knows. Debian's is unpacked and not installed: as a
+# service it would begin to ban on this machine.
+if ! command -v fail2ban-regex >/dev/null && [ ! -e .venv/fail2ban ] \
+    && command -v apt-get dpkg-deb >/dev/null; then
+    echo "Fetching fail2ban, to test docs/fail2ban"
+    folder=$(mktemp -d)
+    (
+        cd "$folder" || exit
+        apt-get download -qq fail2ban 2>/dev/null \
+            || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get download -qq fail2ban; }
+    ) >/dev/null 2>&1 && dpkg-deb -x "$folder"/fail2ban_*.deb .venv/fail2ban
+    rm -r "$folder"
+fi
+if ! command -v fail2ban-regex >/dev/null && [ ! -e .venv/fail2ban ]; then
+    echo "run_tests.sh: docs/fail2ban is not tested: there is no fail2ban-regex, and apt-get" \
+        "could not fetch it. Install the package fail2ban." >&2
+fi
+
 PATH=$PWD/.venv/bin:$PATH
 # The tests bring their own settings.
 for name in ${!OIG_*}; do unset "$name"; done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -134,6 +135,8 @@ def build_app(settings: Settings) -> ASGIApp:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(failed_logins.close)
+            telling = asyncio.create_task(failed_logins.keep_telling())
+            stack.callback(telling.cancel)
             for close in closing:
                 stack.push_async_callback(close)
             await stack.enter_async_context(http.run())

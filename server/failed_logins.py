@@ -1,33 +1,78 @@
-"""The log of failed logins, in one stable line each, for fail2ban and its like.
+"""The log of failed logins, in stable lines, for fail2ban and its like.
 
     2026-11-22T10:00:00Z oig-cloud-mcp: failed login from 192.0.2.7 account 0123456789ab: rejected
+    2026-11-22T10:01:00Z oig-cloud-mcp: 412 more failed logins from 192.0.2.7
 
-The address is the caller's own (not the /64 that budgets are counted for), the account a
-fingerprint. `docs/fail2ban/` has the filter; `tests/test_failed_logins.py` holds the line to it.
-The filter does not count `repeated`: the same wrong pair again, for which nobody asked the portal.
+The address is the caller's own (not the /64 that budgets are counted for) or `unknown`, the account
+a fingerprint. `docs/fail2ban/` has the filter; `tests/test_fail2ban.py` holds the lines to it. The
+filter does not count `repeated`: the same wrong pair again, for which nobody asked the portal.
+
+The file is bounded, so nobody may write it full:
+
+1. Of one account and source, `repeated` is one line a minute, with the number of times.
+2. Any other failure has a line of its own, up to a quota per source; then one line a minute counts.
+3. One who has a whole network has many sources. So there is a quota for all of them together. Only
+   rejected logins have a line beyond it: each cost a login at the portal, and
+   `OIG_LOGINS_PER_SECOND` bounds those.
+
+Each worker has quotas of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from .bounded_file import BoundedFile
 from .errors import CredentialsRejected, NotServed, SessionError, TooManyAttempts
 from .fingerprint import shown
+from .sources import UNKNOWN, address_of, source_of
+from .suppression import Count, Quota, Suppression
 
 REPEATED = "repeated"
 """The word for a client that goes on with an old password: a nuisance, but no guesser."""
 
+REJECTED = "rejected"
+
 WORDS: dict[type[SessionError], str] = {
-    CredentialsRejected: "rejected",
+    CredentialsRejected: REJECTED,
     TooManyAttempts: "locked",
     NotServed: "not allowed",
 }
 
+REPEATED_QUOTA = Quota(1, 60.0)
+
+SOURCE_QUOTA = Quota(60, 3600.0)
+"""Four times what the jail of docs/fail2ban bans for; one source takes a year to fill 60 MB."""
+
+ALL_QUOTA = Quota(3600, 3600.0)
+"""Together with the rejected logins of the default pace, two workers fill 60 MB in 40 hours."""
+
+TICK_SECONDS = 10.0
+"""How often it is looked whether a count is due."""
+
 logger = logging.getLogger(__name__)
+
+
+class _Repeated(NamedTuple):
+    """The group of an account and source that go on with an old password."""
+
+    source: str
+    account: str
+
+
+class _Source(NamedTuple):
+    """The group of all other failures of a source."""
+
+    source: str
+
+
+ALL = "all"
+"""The group of the failures over all sources that the portal was not asked about."""
 
 
 class FailedLogins:
@@ -36,29 +81,95 @@ class FailedLogins:
     Args:
         path: The file; how it is bounded says `BoundedFile`.
         wall: Seconds since 1970.
+        now: Seconds on a clock that never goes back.
     """
 
-    def __init__(self, path: Path, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        wall: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
         self._wall = wall
+        self._now = now
         self._file = BoundedFile(path)
+        self._each = Suppression()
+        self._all = Suppression()
         self._broken = False
 
     def __call__(self, address: str, account: bytes, error: SessionError) -> None:
-        """Write one line. A full disk or a missing folder is told once in the ordinary log."""
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._wall()))
-        what = WORDS.get(type(error), "failed")
+        """Write one line, or count it.
+
+        A full disk or a missing folder is told once in the ordinary log.
+
+        Args:
+            address: The caller's. What is no address is written as `unknown`.
+            account: The account's key.
+            error: What was wrong.
+        """
+        known = address_of(address)
+        address = UNKNOWN if known is None else str(known)
+        word = WORDS.get(type(error), "failed")
         if isinstance(error, CredentialsRejected) and error.repeated:
-            what = REPEATED
-        line = f"{at} oig-cloud-mcp: failed login from {address} account {shown(account)}: {what}"
+            word = REPEATED
+        if self._admits(address, shown(account), word):
+            self._write(f"failed login from {address} account {shown(account)}: {word}")
+
+    def tell(self, *, last: bool = False) -> None:
+        """Write the counts that are due, or all when they are the last."""
+        now = self._now()
+        for count in self._each.take(now, last=last):
+            # A count is a line like others; one that may not be written adds to that of all.
+            if self._admits_any(count.lines):
+                self._write(_counted(count))
+        for count in self._all.take(now, last=last):
+            self._write(_counted(count))
+
+    async def keep_telling(self) -> None:
+        """Write counts when they are due; runs until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.tell()
+
+    def close(self) -> None:
+        """Write the last counts and close the file."""
+        self.tell(last=True)
+        self._file.close()
+
+    def _admits(self, address: str, account: str, word: str) -> bool:
+        source = source_of(address)
+        group, quota = (
+            (_Repeated(source, account), REPEATED_QUOTA)
+            if word == REPEATED
+            else (_Source(source), SOURCE_QUOTA)
+        )
+        if not self._each.admits(group, quota, self._now(), address):
+            return False
+        return word == REJECTED or self._admits_any(1)
+
+    def _admits_any(self, lines: int) -> bool:
+        return self._all.admits(ALL, ALL_QUOTA, self._now(), lines=lines)
+
+    def _write(self, text: str) -> None:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._wall()))
         try:
-            self._file.append(line)
+            self._file.append(f"{at} oig-cloud-mcp: {text}")
             self._broken = False
         except OSError as exc:
             if not self._broken:
                 self._broken = True
                 logger.warning("failed logins cannot be logged to %s: %s", self._path, exc.strerror)
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+
+def _counted(count: Count) -> str:
+    match count.group:
+        case _Repeated(_, account):
+            times = "" if count.lines == 1 else f" {count.lines} times"
+            return f"failed login from {count.about} account {account}: {REPEATED}{times}"
+        case _Source():
+            whence = count.about
+        case _:
+            whence = "many addresses"
+    return f"{count.lines} more failed {'login' if count.lines == 1 else 'logins'} from {whence}"

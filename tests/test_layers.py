@@ -84,7 +84,14 @@ MAY_IMPORT = {
     "server.process": set(),
     "server.version": set(),
     "server.bounded_file": set(),
-    "server.failed_logins": {"server.bounded_file", "server.errors", "server.fingerprint"},
+    "server.failed_logins": {
+        "server.bounded_file",
+        "server.errors",
+        "server.fingerprint",
+        "server.sources",
+        "server.suppression",
+    },
+    "server.suppression": set(),
     "server.handles": {"server.sealing", "cryptography"},
     "server.access": {
         "server.codes",
@@ -295,6 +302,7 @@ PURE = {
     "server.portal.reads",
     "server.tool_failure",
     "server.sources",
+    "server.suppression",
     "server.trusted_proxies",
     "server.visible",
     "cachectl.render",

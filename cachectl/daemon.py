@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from server.cache.blocking import BlockingClient, RefusedError
+from server.cache.credentials import ForeignUserError
 from server.errors import CacheUnavailable, ConfigurationError, RemoteProtocolError
 
 from .failures import Refused, Unreachable, Usage
@@ -90,6 +91,12 @@ class Daemon:
                 message = f"The cache daemon is not running: there is no socket {path}. {START}"
             case ConnectionRefusedError():
                 message = f"The cache daemon is not running: nobody listens at {path}. {START}"
+            case ForeignUserError(uid=uid):
+                message = (
+                    f"What listens at {path} belongs to another user (uid {uid}); nothing was "
+                    f"said to it. If the server runs as that user, so must cachectl: sudo -u "
+                    f"'#{uid}' cachectl"
+                )
             case PermissionError():
                 message = (
                     f"The cache daemon is not reachable: permission denied for {path}. "

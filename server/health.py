@@ -11,6 +11,8 @@ from starlette.responses import JSONResponse
 from .errors import CacheUnavailable
 from .store import SessionStore
 
+UNREACHABLE = "The cache daemon does not answer; the log of this worker says why."
+
 Probe = Callable[[Request], Awaitable[JSONResponse]]
 
 
@@ -22,18 +24,20 @@ async def healthz(_: Request) -> JSONResponse:
 def readyz(store: SessionStore) -> Probe:
     """Make the probe that answers 200 when the cache daemon answers, and 503 otherwise.
 
-    A worker without the daemon still serves: sessions it has seen, and a few logins.
+    A worker without the daemon still serves: sessions it has seen, and a few logins. Why it is not
+    reached names a path, which only the log says: strangers may ask here, and behind a proxy they
+    come from an address like any other.
     """
 
     async def probe(_: Request) -> JSONResponse:
         try:
             await store.ping()
-        except CacheUnavailable as exc:
+        except CacheUnavailable:
             return JSONResponse(
                 {
                     "status": "degraded",
                     "pid": os.getpid(),
-                    "degraded": {"cache": str(exc)},
+                    "degraded": {"cache": UNREACHABLE},
                 },
                 status_code=503,
             )

@@ -229,15 +229,17 @@ MAY_IMPORT = {
         "server.cache.wire",
         "server.errors",
     },
+    "server.cache.credentials": set(),
     "server.cache.client": {
         "server.cache.channel",
+        "server.cache.credentials",
         "server.cache.epoch",
         "server.cache.limits",
         "server.cache.outcomes",
         "server.cache.wire",
         "server.errors",
     },
-    "server.cache.blocking": {"server.cache.wire", "server.errors"},
+    "server.cache.blocking": {"server.cache.credentials", "server.cache.wire", "server.errors"},
     "server.preflight": {
         "server.cache.socket_file",
         "server.errors",
@@ -250,6 +252,7 @@ MAY_IMPORT = {
     "server.supervision.fatal_exit": set(),
     "cachectl": {
         "server.cache.blocking",
+        "server.cache.credentials",
         "server.cache.wire",
         "server.control.journal",
         "server.control.record",

@@ -100,6 +100,9 @@ def test_a_session_opened_without_a_daemon_is_handed_to_it_when_it_is_back():
         ready = httpx2.get(fleet.url.replace("/mcp", "/readyz"), trust_env=False)
         assert ready.status_code == 503
         assert "cache" in ready.json()["degraded"]
+        # Strangers may ask; only the log names a path.
+        assert "/" not in ready.json()["degraded"]["cache"]
+        assert str(fleet.socket_path) in fleet.logs()
         fleet.start_daemon()
         wait_until("ready again", lambda: readyz(fleet).is_success)
         check_auth(fleet.url)

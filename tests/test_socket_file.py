@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from server.cache.socket_file import AlreadyRunning, SocketFile, may_connect, peer_uid
+from server.cache.socket_file import AlreadyRunning, SocketFile
 from server.errors import ConfigurationError
 
 from .cache_process import run_folder
@@ -276,12 +276,3 @@ def test_a_lost_lock_is_noticed(path, bind):
     assert not ours.has_lock()
     ours.close()
     assert not ours.has_lock()
-
-
-def test_the_peer_is_known_by_its_user():
-    one, other = socket.socketpair(socket.AF_UNIX)
-    with one, other:
-        assert peer_uid(one) in {os.geteuid(), None}
-    assert may_connect(os.geteuid())
-    assert may_connect(0)
-    assert not may_connect(os.geteuid() + 1)

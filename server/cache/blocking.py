@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from ..errors import CacheUnavailable, OigError, RemoteProtocolError
 from . import wire
+from .credentials import refuse_foreign
 
 READ_BYTES: Final = 64 * 1024
 """Bytes asked of the kernel at once; a whole page of sessions takes a few."""
@@ -49,12 +50,13 @@ class BlockingClient:
         """Connect.
 
         Raises:
-            CacheUnavailable: Nobody answers at the path.
+            CacheUnavailable: Nobody answers at the path, or a process of another user.
         """
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.settimeout(self._timeout)
             connection.connect(os.fspath(self._path))
+            refuse_foreign(connection)
         except OSError as exc:
             connection.close()
             raise self._unavailable(exc) from exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import socket
@@ -13,6 +14,7 @@ from typing import Final
 from ..errors import CacheUnavailable, LocalProtocolError
 from . import wire
 from .channel import LOST, Channel
+from .credentials import ForeignUserError, refuse_foreign
 from .epoch import Epoch
 from .limits import RETRY_AFTER_MAX
 from .outcomes import Held, Hit, Lease, Locked, Note, Outcome, Rejected, Unavailable
@@ -25,6 +27,8 @@ ABSENT_SECONDS: Final = 0.1
 
 SUSPICION_SECONDS: Final = 5.0
 """A daemon that did not answer is asked by one caller at a time, but not for longer than this."""
+
+logger = logging.getLogger(__name__)
 
 
 class CacheClient:
@@ -62,6 +66,7 @@ class CacheClient:
         self._suspect = False
         self._probing = False
         self._closed = False
+        self._foreign = False
 
     async def acquire(
         self, key: bytes, account: bytes, source: str, budget: bytes | None = None
@@ -354,15 +359,22 @@ class CacheClient:
             # Local, so it succeeds or fails at once. asyncio would take a full backlog (EAGAIN) for
             # a connection under way.
             endpoint.connect(os.fspath(self.path))
+            refuse_foreign(endpoint)
             await loop.create_unix_connection(lambda: channel, sock=endpoint)
         except OSError as exc:
             endpoint.close()
+            if isinstance(exc, ForeignUserError) and not self._foreign:
+                self._foreign = True
+                logger.error(  # noqa: TRY400 - where it arose says nothing
+                    "%s %s, and was told nothing. Look who put it there.", self.path, exc.strerror
+                )
             self._refuse_for(ABSENT_SECONDS, exc.strerror or type(exc).__name__)
             return None
         except BaseException:
             endpoint.close()
             raise
         self._channel = channel
+        self._foreign = False
         self.generation += 1
         return channel
 

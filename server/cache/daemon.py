@@ -24,11 +24,12 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from .credentials import is_trusted, peer_uid
 from .engine import Engine
 from .keeper import Keeper
 from .peer import READ_BYTES, Connection, Counts, PeerLimits
 from .service import Service
-from .socket_file import SocketFile, may_connect, peer_uid
+from .socket_file import SocketFile
 
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 64
@@ -231,7 +232,7 @@ class Daemon:
             uid = peer_uid(accepted)
         except OSError:
             return "a peer was gone before it could be asked who it was"
-        if not may_connect(uid):
+        if not is_trusted(uid):
             return f"a process of user {uid} was refused"
         if len(self._connections) >= self._most and not self._made_room():
             return f"a connection was refused: there are {self._most}"

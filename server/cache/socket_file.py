@@ -12,8 +12,6 @@ import fcntl
 import os
 import socket
 import stat
-import struct
-import sys
 from pathlib import Path
 from typing import Final, Self
 
@@ -25,11 +23,6 @@ BACKLOG: Final = 64
 
 PROBE_SECONDS: Final = 1.0
 """How long a socket found at the path has to take a connection before it counts as alive."""
-
-_SOL_LOCAL: Final = 0
-_LOCAL_PEERCRED: Final = 1
-_XUCRED_BYTES: Final = 76
-"""What stands for `getpeereid` on macOS, which Python does not offer."""
 
 
 class AlreadyRunning(ConfigurationError):
@@ -140,30 +133,6 @@ def prepare_folder(folder: Path, *, tighten: bool) -> None:
             os.fchmod(fd, 0o700)
     finally:
         os.close(fd)
-
-
-def peer_uid(peer: socket.socket) -> int | None:
-    """Give the user id of the process at the other end, as of its `connect`.
-
-    Returns:
-        None where the system cannot tell; the folder's mode must do there.
-
-    Raises:
-        OSError: The peer is gone.
-    """
-    uid: int | None = None
-    if sys.platform == "linux":
-        packed = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        uid = struct.unpack("3i", packed)[1]
-    elif sys.platform == "darwin":
-        packed = peer.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES)
-        uid = struct.unpack_from("II", packed)[1]
-    return uid
-
-
-def may_connect(uid: int | None) -> bool:
-    """Say whether a peer of this user id is served: we ourselves, and root."""
-    return uid is None or uid in {os.geteuid(), 0}
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

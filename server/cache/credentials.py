@@ -1,0 +1,71 @@
+"""Peer credentials of a Unix socket: which user is at its other end, and whether that is right.
+
+Looked at by both ends of every connection, before a byte is said. Not at the path: between a look
+at it and the `connect` somebody could have put another socket there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import sys
+from typing import Final
+
+_SOL_LOCAL: Final = 0
+_LOCAL_PEERCRED: Final = 1
+_XUCRED_BYTES: Final = 76
+"""What stands for `getpeereid` on macOS, which Python does not offer."""
+
+
+class ForeignUserError(PermissionError):
+    """A process of another user listens where our cache daemon should.
+
+    Attributes:
+        uid: That user's id.
+    """
+
+    def __init__(self, uid: int) -> None:
+        super().__init__(errno.EPERM, f"it belongs to another user (uid {uid})")
+        self.uid = uid
+
+
+def peer_uid(peer: socket.socket) -> int | None:
+    """Give the user id of the process at the other end, as of its `connect` or `listen`.
+
+    Returns:
+        None where the system cannot tell; the folder's mode must do there.
+
+    Raises:
+        OSError: The peer is gone.
+    """
+    uid: int | None = None
+    if sys.platform == "linux":
+        packed = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        uid = struct.unpack("3i", packed)[1]
+    elif sys.platform == "darwin":
+        packed = peer.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES)
+        uid = struct.unpack_from("II", packed)[1]
+    return uid
+
+
+def is_trusted(uid: int | None) -> bool:
+    """Say whether we speak with this user: with ourselves, and with root.
+
+    Root may read our memory anyway. That does not hold the other way round: who runs as root
+    speaks with root's daemon only, and is told to become its user instead.
+    """
+    return uid is None or uid in {os.geteuid(), 0}
+
+
+def refuse_foreign(connected: socket.socket) -> None:
+    """Check whose daemon we have connected to.
+
+    Raises:
+        ForeignUserError: That of a user whom we do not trust.
+        OSError: It is gone.
+    """
+    uid = peer_uid(connected)
+    if uid is not None and not is_trusted(uid):
+        raise ForeignUserError(uid)

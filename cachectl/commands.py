@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 
 from . import render
 from .blocks import Report
 from .daemon import Daemon, fingerprint
-from .failures import Refused
 from .journal import journal
 from .options import Options
+from .prompt import ask, refuse_without_terminal
+from .rotation import rotate_secret
 from .units import amount
 
 PAGE = (int, tuple)
 """Types of what lists are answered with: how many there are, and some of them."""
+
+UNASKED = (
+    "flush --all asks first and there is no terminal to ask on. "
+    "Nothing was dropped; say --yes as well if you mean it."
+)
 
 
 def execute(options: Options) -> Report:
@@ -92,25 +97,15 @@ def flush(options: Options) -> Report:
 
 
 def _confirm(options: Options) -> None:
-    """Ask on the terminal; the question goes to standard error, as results have the other."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Refused(
-            "flush --all asks first and there is no terminal to ask on. "
-            "Nothing was dropped; say --yes as well if you mean it."
-        )
+    refuse_without_terminal(UNASKED)
     with Daemon(options.socket) as daemon:
         total, _ = daemon.call("sessions", 1, fields=PAGE)
         failures, _ = daemon.call("lockouts", 1, fields=PAGE)
-    sys.stderr.write(
+    ask(
         f"Drop {amount(total, 'session')} and {amount(failures, 'failure record')}? Everybody "
-        "logs in again, and every locked account may be tried again. [y/N] "
+        "logs in again, and every locked account may be tried again.",
+        "Nothing was dropped.",
     )
-    sys.stderr.flush()
-    answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        sys.stderr.write("\n")  # Ctrl-D leaves the cursor behind the question
-    if answer.strip().lower() not in {"y", "yes"}:
-        raise Refused("Nothing was dropped.")
 
 
 COMMANDS: dict[str, Callable[[Options], Report]] = {
@@ -121,4 +116,5 @@ COMMANDS: dict[str, Callable[[Options], Report]] = {
     "lockouts": lockouts,
     "unlock": unlock,
     "journal": journal,
+    "rotate-secret": rotate_secret,
 }

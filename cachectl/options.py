@@ -40,6 +40,7 @@ examples:
   cachectl unlock jana@example.cz           let an account try again at once
   cachectl unlock --source 192.0.2.7        let an address try again at once
   cachectl journal --box 2210400017         what was changed at a box
+  cachectl rotate-secret                    a new secret, if the old one got out
 
 An EMAIL never reaches the daemon: it becomes a fingerprint, made with the
 secret that the workers share (OIG_SECRET_FILE, or var/run/secret).
@@ -63,6 +64,14 @@ JOURNAL = """\
 Lists the changes that were made at boxes, latest first, from the file that
 OIG_JOURNAL names. It asks no daemon and no portal: "unclear" is what nobody
 has looked after, or what a crash left open.
+"""
+
+ROTATE = """\
+Replaces the secret that all keys and seals are made with, and removes the
+snapshot that was made with the old one. Only while the server is stopped, and
+after asking. Everybody logs in again; handles and plans of before are refused;
+failed logins, locks and known sources are forgotten, for they are kept under
+fingerprints of the old secret. The journal stays, with its old fingerprints.
 """
 
 
@@ -211,6 +220,9 @@ def _parser() -> _Parser:
         metavar="N",
         help=f"rows at most, up to {MAX_ROWS} (default: {DEFAULT_ROWS})",
     )
+
+    rotate = command("rotate-secret", "replace the secret: everybody logs in again", ROTATE)
+    rotate.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
     unlock = command("unlock", "forget the failed logins of an account or an address", UNLOCK)
     whose = unlock.add_mutually_exclusive_group(required=True)

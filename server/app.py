@@ -33,8 +33,8 @@ from .handles import Handles
 from .health import healthz, readyz
 from .portal.client import PortalClient
 from .refusals import in_our_words
+from .rotation import SecretUse
 from .sealing import Sealer
-from .secret import load_secret
 from .sessions import Sessions
 from .settings import Settings
 from .store.daemon import DaemonStore
@@ -78,7 +78,8 @@ def build_app(settings: Settings) -> ASGIApp:
     """
     store = DaemonStore.for_settings(settings)
     portal = PortalClient.for_settings(settings, version=program_version())
-    secret = load_secret(settings.secret_file)
+    in_use = SecretUse(settings.secret_file)
+    secret = in_use.secret
     sealer, handles = Sealer(secret, settings.portal_url), Handles(secret)
     allow_list = AllowList.of(settings.allowed_emails, secret)
     sessions = Sessions(
@@ -134,6 +135,7 @@ def build_app(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            stack.callback(in_use.close)
             stack.callback(failed_logins.close)
             telling = asyncio.create_task(failed_logins.keep_telling())
             stack.callback(telling.cancel)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import ConfigurationError
@@ -51,12 +52,22 @@ def load_secret(path: Path) -> bytes:
     return secret
 
 
-def _read(path: Path) -> bytes | None:
+def open_secret(path: Path, flags: int) -> int:
+    """Open the secret's file for one of those who work with it.
+
+    Args:
+        path: The file.
+        flags: `O_RDONLY` or `O_RDWR`.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ConfigurationError: It cannot be opened.
+    """
     try:
         # Not blocking: a FIFO in its place must be refused, not waited for.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        return None
+        raise
     except OSError as exc:
         if exc.errno == errno.ELOOP:
             raise ConfigurationError(
@@ -66,6 +77,13 @@ def _read(path: Path) -> bytes | None:
             f"The secret {path} cannot be read: {exc.strerror}. "
             "It must belong to the user who runs this."
         ) from None
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        fd = open_secret(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
     try:
         _check(path, os.fstat(fd))
         content = os.read(fd, MAX_BYTES + 1)
@@ -109,6 +127,19 @@ def _check(path: Path, found: os.stat_result) -> None:
 
 def _make(path: Path) -> None:
     """Put a fresh secret at `path` unless somebody was faster."""
+    # The name appears with the whole content behind it, or not at all; and unlike a rename, a link
+    # never replaces what a faster process has put there.
+    with fresh_secret(path) as new, suppress(FileExistsError):
+        os.link(new, path)
+
+
+@contextmanager
+def fresh_secret(path: Path) -> Iterator[Path]:
+    """Give a file with a new secret beside `path`; it is gone afterwards, unless it was moved.
+
+    Raises:
+        ConfigurationError: It cannot be made, or not be put at `path` in the block.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -117,10 +148,7 @@ def _make(path: Path) -> None:
             with os.fdopen(fd, "wb", buffering=0) as file:
                 file.write(os.urandom(MIN_BYTES).hex().encode() + b"\n")
                 os.fsync(fd)
-            # The name appears with the whole content behind it, or not at all; and unlike a
-            # rename, a link never replaces what a faster process has put there.
-            with suppress(FileExistsError):
-                os.link(temporary, path)
+            yield temporary
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as exc:

@@ -47,8 +47,8 @@ MAY_IMPORT = {
         "server.health",
         "server.log",
         "server.portal.client",
+        "server.rotation",
         "server.sealing",
-        "server.secret",
         "server.sessions",
         "server.settings",
         "server.store",
@@ -126,6 +126,7 @@ MAY_IMPORT = {
         "cryptography",
     },
     "server.secret": {"server.errors"},
+    "server.rotation": {"server.errors", "server.secret"},
     "server.fingerprint": set(),
     "server.detached": set(),
     "server.sources": set(),
@@ -253,12 +254,15 @@ MAY_IMPORT = {
     "cachectl": {
         "server.cache.blocking",
         "server.cache.credentials",
+        "server.cache.snapshot",
+        "server.cache.socket_file",
         "server.cache.wire",
         "server.control.journal",
         "server.control.record",
         "server.errors",
         "server.fingerprint",
         "server.log",
+        "server.rotation",
         "server.secret",
         "server.settings",
         "server.sources",
@@ -309,6 +313,7 @@ PURE = {
     "server.trusted_proxies",
     "server.visible",
     "cachectl.render",
+    "cachectl.rotation_report",
 }
 # Not `time` and `os`: a clock and a source of randomness are arguments, whose defaults are theirs.
 DOING = {"asyncio", "io", "logging", "pathlib", "socket", "subprocess", "sys", "threading"}

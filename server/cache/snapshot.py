@@ -40,6 +40,7 @@ from .limits import (
     TTL_MAX,
     VALUE_MAX_BYTES,
 )
+from .outdated import Outdated
 from .spraying import MAX_ACCOUNTS, Sprayed
 
 MAGIC = b"OIGCACHE"
@@ -180,8 +181,7 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         OSError: It could not be written.
     """
-    # One name, so that crashes leave one file behind and not one each.
-    temporary = path.with_name(path.name + ".new")
+    temporary = new_path(path)
     temporary.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600)
@@ -236,7 +236,29 @@ def set_aside(path: Path) -> Path:
     Raises:
         OSError: It could not be renamed.
     """
-    return path.replace(path.with_name(path.name + ".bad"))
+    return path.replace(bad_path(path))
+
+
+def bad_path(path: Path) -> Path:
+    """Return where a snapshot that could not be read is set aside."""
+    return path.with_name(path.name + ".bad")
+
+
+def remove(path: Path) -> None:
+    """Remove a snapshot, and all that writing and reading it may have left beside it.
+
+    Raises:
+        OSError: Something cannot be removed.
+    """
+    for one in (path, new_path(path), bad_path(path)):
+        one.unlink(missing_ok=True)
+    Outdated(path).clear()
+
+
+def new_path(path: Path) -> Path:
+    """Return where a snapshot is written before it takes its place."""
+    # One name, so that crashes leave one file behind and not one each.
+    return path.with_name(path.name + ".new")
 
 
 def _refuse_foreign(path: Path, found: os.stat_result) -> None:

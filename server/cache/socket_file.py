@@ -12,6 +12,7 @@ import fcntl
 import os
 import socket
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -133,6 +134,26 @@ def prepare_folder(folder: Path, *, tighten: bool) -> None:
             os.fchmod(fd, 0o700)
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def no_daemon(path: Path) -> Iterator[None]:
+    """Keep cache daemons from starting on the socket at `path`.
+
+    Raises:
+        AlreadyRunning: One runs.
+        ConfigurationError: It cannot be found out.
+    """
+    try:
+        lock = _lock(_lock_path(path))
+    except OSError as exc:
+        raise ConfigurationError(
+            f"Whether a cache daemon runs on {path} cannot be found out: {exc.strerror}."
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -1,0 +1,80 @@
+"""`cachectl rotate-secret`: a new secret in place of the old one, while the server is stopped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .blocks import Report
+from .daemon import settings
+from .failures import Refused
+from .options import Options
+from .prompt import ask, refuse_without_terminal
+from .rotation_report import CONSEQUENCES, rotation_report
+from .units import text
+
+if TYPE_CHECKING:
+    from server.settings import Settings
+
+UNASKED = (
+    "rotate-secret asks first and there is no terminal to ask on. "
+    "Nothing was replaced; say --yes as well if you mean it."
+)
+
+
+def rotate_secret(options: Options) -> Report:
+    """Replace the secret, and remove what was kept under the old one.
+
+    Raises:
+        Usage: The environment is wrong.
+        Refused: The server runs, the secret cannot be replaced, or the answer was no.
+    """
+    from server.cache import snapshot  # noqa: PLC0415 - no other command needs these
+    from server.errors import ConfigurationError  # noqa: PLC0415
+    from server.rotation import replace_secret  # noqa: PLC0415
+
+    configured = settings()
+    if not options.yes:
+        with _stopped(configured):
+            pass
+        refuse_without_terminal(UNASKED)
+        sys.stderr.write("\n".join(CONSEQUENCES) + "\n")
+        ask("Replace the secret?", "Nothing was replaced.")
+    with _stopped(configured):
+        try:
+            # First, so that nothing is left that the old secret opens if we are interrupted.
+            snapshot.remove(configured.snapshot_file)
+            replace_secret(configured.secret_file)
+        except ConfigurationError as exc:
+            raise Refused(str(exc)) from None
+        except OSError as exc:
+            raise Refused(
+                f"The snapshot {text(configured.snapshot_file)} cannot be removed: {exc.strerror}. "
+                "The secret was not replaced."
+            ) from None
+    return rotation_report(text(configured.secret_file))
+
+
+@contextmanager
+def _stopped(configured: Settings) -> Iterator[None]:
+    """Keep daemon and workers from starting.
+
+    Raises:
+        Refused: One of them runs, or the secret is missing or unusable.
+    """
+    from server.cache.socket_file import AlreadyRunning, no_daemon  # noqa: PLC0415
+    from server.errors import ConfigurationError  # noqa: PLC0415
+    from server.rotation import SecretInUse, unused_secret  # noqa: PLC0415
+
+    try:
+        with unused_secret(configured.secret_file), no_daemon(configured.cache_socket):
+            yield
+    except (AlreadyRunning, SecretInUse):
+        raise Refused(
+            "The server runs, and each of its processes would go on with the old secret. Nothing "
+            "was replaced. Stop it first: supervisorctl -c supervisord.conf shutdown"
+        ) from None
+    except ConfigurationError as exc:
+        raise Refused(str(exc)) from None

@@ -1,0 +1,227 @@
+"""A new secret: only while nobody works with the old one, and nothing of that is left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from cachectl.__main__ import main
+from server.cache.socket_file import AlreadyRunning, SocketFile, no_daemon
+from server.errors import ConfigurationError
+from server.rotation import SecretInUse, SecretUse, replace_secret, unused_secret
+from server.secret import load_secret, read_secret
+from server.settings import ROOT
+
+from .cache_process import run_folder
+from .fleet import call_body, check_auth, post, running_fleet
+
+CACHECTL = [sys.executable, "-m", "cachectl"]
+
+
+def rotate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*CACHECTL, "rotate-secret", *(arguments or ("--yes",))],
+        env={"PATH": os.environ["PATH"], "OIG_RUN_DIR": str(folder)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def tool(fleet, name: str, **arguments: str) -> dict:
+    body = call_body()
+    body["params"] = {"name": name, "arguments": arguments}
+    return post(fleet.url, body).json()["result"]
+
+
+def holds(folder: Path, needle: bytes) -> list[Path]:
+    """Return the files below a folder that hold some bytes."""
+    files = [one for one in folder.rglob("*") if one.is_file()]
+    return [one for one in files if needle in one.read_bytes()]
+
+
+def test_a_whole_server_gets_a_new_secret():
+    with running_fleet(2) as fleet:
+        handle = check_auth(fleet.url)["structuredContent"]["session"]
+        post(fleet.url, call_body(password="wrong"))
+        old = read_secret(fleet.folder / "secret")
+
+        # While it runs, in whole or in part, the answer is no, and nothing changes.
+        def refused():
+            answer = rotate(fleet.folder)
+            assert answer.returncode == 1, answer
+            assert "The server runs" in answer.stderr
+            assert "shutdown" in answer.stderr
+            assert read_secret(fleet.folder / "secret") == old
+
+        refused()
+        fleet.kill_daemon(signal.SIGTERM)
+        refused()
+        fleet.start_daemon()
+        fleet.stop_worker("worker-0")
+        refused()
+        fleet.stop_worker("worker-1")
+        refused()
+        fleet.kill_daemon(signal.SIGTERM)
+        assert (fleet.folder / "sessions.snapshot").exists()
+
+        answer = rotate(fleet.folder)
+        assert answer.returncode == 0, answer.stderr
+        new = read_secret(fleet.folder / "secret")
+        assert new != old
+        assert (fleet.folder / "secret").stat().st_mode & 0o777 == 0o600
+        assert holds(fleet.folder, old) == []
+        assert not (fleet.folder / "sessions.snapshot").exists()
+        for word in ("logs in again", "locks", "journal"):
+            assert word in answer.stdout
+
+        fleet.start_daemon()
+        for name in ("worker-0", "worker-1"):
+            fleet.start_worker(name)
+            fleet.wait_worker(name)
+        # The handle of before opens nothing, and says what to do.
+        answer = tool(fleet, "list_boxes", session=handle)
+        assert answer["isError"]
+        assert "check_auth" in answer["content"][0]["text"]
+        result = check_auth(fleet.url)["structuredContent"]
+        assert result["cache_status"] == "new_session_created"
+        assert not tool(fleet, "list_boxes", session=result["session"])["isError"]
+
+
+@pytest.fixture
+def run_dir(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("OIG_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OIG_RUN_DIR", str(tmp_path))
+    # pytest's folders are too long for a socket; nobody listens there.
+    monkeypatch.setenv("OIG_CACHE_SOCKET", str(tmp_path / "s"))
+    load_secret(tmp_path / "secret")
+    return tmp_path
+
+
+def test_all_that_a_snapshot_may_have_left_goes(run_dir, capsys):
+    for name in ("", ".new", ".bad", ".outdated"):
+        (run_dir / f"sessions.snapshot{name}").write_bytes(b"sealed")
+    assert main(["rotate-secret", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rotated"] is True
+    assert holds(run_dir, b"sealed") == []
+    assert list(run_dir.glob("sessions.snapshot*")) == []
+
+
+def test_another_link_to_the_old_secret_holds_nothing_any_more(run_dir):
+    old = read_secret(run_dir / "secret")
+    os.link(run_dir / "secret", run_dir / "copy")
+    (run_dir / "secret").chmod(0o400)
+    assert main(["rotate-secret", "--yes"]) == 0
+    assert read_secret(run_dir / "secret") != old
+    assert (run_dir / "copy").read_bytes().strip(b"\0") == b""
+
+
+def test_without_a_terminal_it_wants_to_be_told_twice(run_dir):
+    old = read_secret(run_dir / "secret")
+    answer = rotate(run_dir, "--json")
+    assert answer.returncode == 1
+    assert "--yes" in json.loads(answer.stderr or answer.stdout)["error"]["message"]
+    assert read_secret(run_dir / "secret") == old
+
+
+def test_where_there_is_no_secret_none_is_made(run_dir, capsys):
+    (run_dir / "secret").unlink()
+    assert main(["rotate-secret", "--yes"]) == 1
+    assert "no server has run here yet" in capsys.readouterr().err
+    assert not (run_dir / "secret").exists()
+
+
+def test_a_secret_that_cannot_be_replaced_stays(run_dir, capsys, monkeypatch):
+    old = read_secret(run_dir / "secret")
+
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("server.secret.os.fsync", full)
+    assert main(["rotate-secret", "--yes"]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert read_secret(run_dir / "secret") == old
+    assert [one.name for one in run_dir.glob(".secret*")] == []
+
+
+def test_a_snapshot_that_cannot_be_removed_keeps_the_secret(run_dir, capsys):
+    old = read_secret(run_dir / "secret")
+    (run_dir / "sessions.snapshot").mkdir()
+    assert main(["rotate-secret", "--yes"]) == 1
+    assert "cannot be removed" in capsys.readouterr().err
+    assert read_secret(run_dir / "secret") == old
+
+
+# The lock under it.
+
+
+def test_any_number_may_use_a_secret_and_nobody_replaces_it_meanwhile(tmp_path):
+    path = tmp_path / "secret"
+    one, other = SecretUse(path), SecretUse(path)
+    assert one.secret == other.secret == read_secret(path)
+    for used in (one, other):
+        with pytest.raises(SecretInUse), unused_secret(path):
+            pass
+        used.close()
+        used.close()
+    with unused_secret(path):
+        replace_secret(path)
+    assert read_secret(path) != one.secret
+
+
+def test_who_starts_during_a_rotation_gets_the_new_secret(tmp_path):
+    path = tmp_path / "secret"
+    load_secret(path)
+    found: list[bytes] = []
+
+    def start():
+        use = SecretUse(path)
+        found.append(use.secret)
+        use.close()
+
+    with unused_secret(path):
+        thread = threading.Thread(target=start)
+        thread.start()
+        thread.join(0.1)
+        assert not found
+        replace_secret(path)
+    thread.join(10)
+    assert found == [read_secret(path)]
+
+
+def test_two_rotations_at_once_are_one(tmp_path):
+    path = tmp_path / "secret"
+    load_secret(path)
+    with unused_secret(path), pytest.raises(SecretInUse), unused_secret(path):
+        pass
+
+
+def test_a_secret_open_to_others_is_not_replaced_silently(tmp_path):
+    path = tmp_path / "secret"
+    load_secret(path)
+    path.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="chmod 600"), unused_secret(path):
+        pass
+
+
+def test_no_daemon_starts_during_a_rotation():
+    with run_folder() as folder:
+        path = folder / "cache.sock"
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)
+        with no_daemon(path), pytest.raises(AlreadyRunning):
+            SocketFile.bind(path)
+        bound = SocketFile.bind(path)
+        with contextlib.closing(bound), pytest.raises(AlreadyRunning), no_daemon(path):
+            pass

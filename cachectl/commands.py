@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from . import render
 from .blocks import Report
 from .daemon import Daemon, fingerprint
+from .forgetting import forget_owner
 from .journal import journal
 from .options import Options
 from .prompt import ask, refuse_without_terminal
@@ -116,5 +117,6 @@ COMMANDS: dict[str, Callable[[Options], Report]] = {
     "lockouts": lockouts,
     "unlock": unlock,
     "journal": journal,
+    "forget-owner": forget_owner,
     "rotate-secret": rotate_secret,
 }

@@ -40,6 +40,7 @@ examples:
   cachectl unlock jana@example.cz           let an account try again at once
   cachectl unlock --source 192.0.2.7        let an address try again at once
   cachectl journal --box 2210400017         what was changed at a box
+  cachectl forget-owner jana@example.cz     remove all that is kept of an account
   cachectl rotate-secret                    a new secret, if the old one got out
 
 An EMAIL never reaches the daemon: it becomes a fingerprint, made with the
@@ -64,6 +65,14 @@ JOURNAL = """\
 Lists the changes that were made at boxes, latest first, from the file that
 OIG_JOURNAL names. It asks no daemon and no portal: "unclear" is what nobody
 has looked after, or what a crash left open.
+"""
+
+FORGET = """\
+Removes an account's sessions, session handles, answers, failed logins and known
+sources from the daemon, its snapshot and the workers, and ends logins that are
+under way for it. Says what stays: the journal, and lines in logs. Who knows the
+password may log in again: take the account off OIG_ALLOWED_EMAILS first, if it
+is to stay away.
 """
 
 ROTATE = """\
@@ -220,6 +229,9 @@ def _parser() -> _Parser:
         metavar="N",
         help=f"rows at most, up to {MAX_ROWS} (default: {DEFAULT_ROWS})",
     )
+
+    forget = command("forget-owner", "remove all that is kept about an account", FORGET)
+    forget.add_argument("email", type=_email, metavar="EMAIL", help="the account's e-mail")
 
     rotate = command("rotate-secret", "replace the secret: everybody logs in again", ROTATE)
     rotate.add_argument("-y", "--yes", action="store_true", help="do not ask")

@@ -119,6 +119,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("snapshot_age", "age", duration, False),
             ("snapshot_bytes", "size", size, False),
             ("snapshot_errors_total", "errors", count, True),
+            ("snapshot_holds_dropped", "holds what was dropped", count, True),
         ),
     ),
 )
@@ -152,6 +153,7 @@ VERBS = (
     "flush",
     "unlock",
     "unlock_source",
+    "erase",
 )
 
 STATS_KEYS = frozenset(key for _, group in GROUPS for key, *_ in group) | {REQUESTS}

@@ -66,6 +66,7 @@ ADVICE: Mapping[str, str] = {
     "portal_unexpected": "If this persists, look at the portal in a browser.",
     "server_busy": "",
     "server_stopping": "",
+    "account_forgotten": "",
     "cut_off": "If a change was to be made, look with `oig-client changes` first.",
     "cache_unusable": "",
     "cache_unavailable": "",

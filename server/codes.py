@@ -37,6 +37,7 @@ class Code(StrEnum):
 
     SERVER_BUSY = "server_busy"
     SERVER_STOPPING = "server_stopping"
+    ACCOUNT_FORGOTTEN = "account_forgotten"
     CUT_OFF = "cut_off"
     CACHE_UNUSABLE = "cache_unusable"
     CACHE_UNAVAILABLE = "cache_unavailable"
@@ -211,6 +212,12 @@ KINDS: dict[Code, Kind] = {
     ),
     Code.SERVER_STOPPING: Kind(
         "A part of the server was restarted before OIG Cloud had answered. Nothing was changed.",
+        "nobody",
+        "",
+        "yes, after the wait",
+    ),
+    Code.ACCOUNT_FORGOTTEN: Kind(
+        "The operator has just removed what was kept about the account, and ended this call.",
         "nobody",
         "",
         "yes, after the wait",

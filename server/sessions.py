@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from .allow_list import AllowList, Portal
 from .cache.outcomes import (
+    ERASED,
     PACED,
     REJECTED,
     Hit,
@@ -261,6 +262,13 @@ def unavailable(reason: str, seconds: float) -> SessionError:
     if reason in PORTAL_ERRORS:
         kind, text = PORTAL_ERRORS[reason]
         return kind(WAITED + text, retry_after=seconds)
+    if reason == ERASED:
+        return TooManyLogins(
+            Code.ACCOUNT_FORGOTTEN,
+            "The operator of this server has just removed all that was kept about this account, "
+            "and ended what was under way for it.",
+            retry_after=seconds,
+        )
     return TooManyLogins(
         Code.SERVER_STOPPING,
         "A part of this server was restarted before OIG Cloud had answered. Nothing was changed.",

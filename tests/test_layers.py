@@ -313,6 +313,7 @@ PURE = {
     "server.trusted_proxies",
     "server.visible",
     "cachectl.render",
+    "cachectl.forgotten_report",
     "cachectl.rotation_report",
 }
 # Not `time` and `os`: a clock and a source of randomness are arguments, whose defaults are theirs.

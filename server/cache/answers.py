@@ -9,13 +9,25 @@ out, nor sessions.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from typing import NamedTuple
 
 from .checks import check_failure, check_keys, check_value
 from .fetches import Fetches
 from .held import Entry, ManyPerAccount
 from .limits import ANSWER_MAX_BYTES, AnswerLimits
 from .lines import Ticket
-from .outcomes import ABSTENTIONS, BUSY, TURN, Hit, Note, Outcome, Unavailable
+from .outcomes import ABSTENTIONS, BUSY, ERASED, TURN, Hit, Note, Outcome, Unavailable
+
+SOON = 1.0
+"""Seconds that those are told to wait whose account was erased while they waited."""
+
+
+class ErasedAnswers(NamedTuple):
+    """What was dropped of an account: answers, notes, and leases that were out."""
+
+    answers: int
+    notes: int
+    leases: int
 
 
 class Answers:
@@ -35,6 +47,8 @@ class Answers:
         self._notes = ManyPerAccount(limits.notes, limits.note_bytes, limits.notes_per_account)
         self._fetches = Fetches(limits, now, token)
         self._hits = self._unavailable = 0
+        # Accounts erased while a login was under way, and until when that may want to leave a note.
+        self._erased: dict[bytes, float] = {}
 
     def share(self, key: bytes, account: bytes, holder: Hashable) -> Outcome | Ticket:
         """Look up an answer; on a miss grant the lease to fetch it, or let the caller wait.
@@ -105,8 +119,12 @@ class Answers:
             self._fetches.leave_alone(lease.account, retry_after)
         return True
 
-    def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+    def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> bool:
         """Store a note in place of the one under the same key.
+
+        Returns:
+            False when the account was erased after the login that the note is about had begun:
+            nothing is stored.
 
         Raises:
             ValueError: An argument is not what the protocol allows.
@@ -114,7 +132,10 @@ class Answers:
         check_keys(key, account)
         check_value(value, ttl, ANSWER_MAX_BYTES)
         now = self._now()
+        if self._erased.get(account, now) > now:
+            return False
         self._notes.put(Entry(key, account, value, now, now + ttl))
+        return True
 
     def find(self, key: bytes) -> Note | None:
         """Return the note under `key`; None when there is none."""
@@ -189,6 +210,26 @@ class Answers:
                 held.clear()
             else:
                 held.drop_account(account)
+
+    def erase(self, account: bytes, unfinished: float) -> ErasedAnswers:
+        """Drop all of an account, and end its fetches for good.
+
+        Args:
+            account: The account's key.
+            unfinished: Seconds for which a login that is under way may still want to leave a note.
+        """
+        leases = self._fetches.end(account, Unavailable(ERASED, SOON))
+        now = self._now()
+        self._erased = {one: until for one, until in self._erased.items() if until > now}
+        if unfinished > 0.0:
+            self._erased[account] = now + unfinished
+        return ErasedAnswers(
+            self._kept.drop_account(account), self._notes.drop_account(account), leases
+        )
+
+    def admit(self, account: bytes) -> None:
+        """Take notes of an account that was erased: a login begins that is later than that."""
+        self._erased.pop(account, None)
 
     def drop_expired(self) -> None:
         """Drop all answers and notes that have run out, in one go."""

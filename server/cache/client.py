@@ -45,6 +45,8 @@ class CacheClient:
 
     Attributes:
         generation: Number of connections made so far.
+        on_erased: Called with the account's key and budget key when an account was erased at the
+            daemon, before `on_flushed` is.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class CacheClient:
         self.path = path
         self.timeout = timeout
         self.generation = 0
+        self.on_erased: Callable[[bytes, bytes], None] = lambda _account, _budget: None
         self._on_flushed = on_flushed
         self._epoch: Epoch | None = None
         self._channel: Channel | None = None
@@ -181,14 +184,14 @@ class CacheClient:
         bounded = min(max(retry_after, 0.0), RETRY_AFTER_MAX)
         return self._kept(await self._call("abstain", key, token, reason, bounded))
 
-    async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
-        """Store a note for `ttl` seconds.
+    async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> bool:
+        """Store a note for `ttl` seconds; False if its account was erased meanwhile.
 
         Raises:
             CacheUnavailable: As `acquire`.
             LocalProtocolError: As `acquire`.
         """
-        self._fields(await self._call("keep", key, account, value, ttl))
+        return self._kept(await self._call("keep", key, account, value, ttl))
 
     async def find(self, key: bytes) -> Note | None:
         """Return the note under `key`, None if there is none.
@@ -284,8 +287,10 @@ class CacheClient:
                 return
             flushed = None
         else:
-            flushed, drops = notice.fields
+            flushed, *budget, drops = notice.fields
             self._epoch = None if known is None else known._replace(drops=drops)
+            if budget:
+                self.on_erased(flushed, *budget)
         if self._on_flushed is not None:
             self._on_flushed(flushed)
 

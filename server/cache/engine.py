@@ -15,8 +15,9 @@ import os
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from .answers import Answers
+from .answers import SOON, Answers
 from .checks import check_failure, check_value
 from .epoch import ORIGIN_BYTES, Epoch
 from .held import Entry, OnePerAccount, Session
@@ -35,6 +36,7 @@ from .lines import Ticket
 from .logins import Logins
 from .outcomes import (
     BUSY,
+    ERASED,
     FAILURES,
     REJECTED,
     Hit,
@@ -65,6 +67,18 @@ COUNTED: dict[type[Outcome], str] = {
     Locked: "locked_total",
 }
 """Under which total an answer to those who waited is counted; a lease is none of them."""
+
+
+class Erased(NamedTuple):
+    """How much of what was dropped of an account."""
+
+    sessions: int
+    notes: int
+    answers: int
+    failures: int
+    rejections: int
+    known_sources: int
+    leases: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +132,7 @@ class Engine:
         self._throttle = throttle
         self._now = now
         self._held = OnePerAccount(limits.sessions)
+        self._lease_lasts = limits.lease_lasts
         self._logins = Logins(limits, throttle, now, token)
         self._rejections = Rejections(limits.rejections, limits.rejected_memory)
         self._totals = dict.fromkeys(TOTALS, 0)
@@ -181,6 +196,7 @@ class Engine:
             self._totals["unavailable_total"] += 1
         elif isinstance(answer, Lease):
             self.answers.rest(account)
+            self.answers.admit(account)
         return answer
 
     def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
@@ -409,6 +425,32 @@ class Engine:
         dropped = self._throttle.unlock_source(source)
         self._logins.unpark(None)
         return dropped
+
+    def erase(self, account: bytes, budget: bytes) -> Erased:
+        """Drop all that is kept about an account, and end its logins and fetches for good.
+
+        Two things stay for a while, for the sake of box and portal: a change under way, up to 15
+        minutes, and that the portal asked for fewer requests, up to an hour.
+
+        Args:
+            account: The account's key.
+            budget: The key under which its failed logins are counted.
+        """
+        self.epoch = self.epoch.next()
+        logins = self._logins.end(account, Unavailable(ERASED, SOON))
+        dropped = self.answers.erase(account, self._lease_lasts if logins else 0.0)
+        rejections = self._rejections.drop_account(budget)
+        failures = self._throttle.unlock(budget)
+        self._logins.unpark(budget)
+        return Erased(
+            sessions=self._held.drop_account(account),
+            notes=dropped.notes,
+            answers=dropped.answers,
+            failures=failures,
+            rejections=rejections,
+            known_sources=self._throttle.forget_known(account),
+            leases=logins + dropped.leases,
+        )
 
     def sessions(self, limit: int) -> tuple[int, list[dict[str, object]]]:
         """Return how many sessions are held, and the latest used of them without their values."""

@@ -62,12 +62,18 @@ class Keeper:
         self._kept_at: float | None = None
         self._failing = False
         self._outdated = Outdated(path)
+        self._holds_dropped = False
         self._writing: asyncio.Future[None] | None = None
         self._hurry = asyncio.Event()
 
     def age(self) -> float | None:
         """Return the seconds since the last snapshot was written or read; None before."""
         return None if self._kept_at is None else time.monotonic() - self._kept_at
+
+    @property
+    def holds_dropped(self) -> bool:
+        """Whether the file may still hold what was dropped on purpose."""
+        return self._holds_dropped
 
     async def begin(self) -> int:
         """Give the engine what the last daemon left; return how many sessions that was.
@@ -109,6 +115,10 @@ class Keeper:
 
     def outdate(self) -> None:
         """Take note that what was just dropped must not come back from the file, come what may."""
+        self._holds_dropped = True
+        with contextlib.suppress(OSError):
+            # It may hold that as well, and nobody else would ever remove it.
+            snapshot.bad_path(self._path).unlink(missing_ok=True)
         try:
             self._outdated.set()
         except OSError as exc:
@@ -172,6 +182,7 @@ class Keeper:
         if error is None:
             self._kept(size)
             if epoch == self._engine.epoch:
+                self._holds_dropped = False
                 with contextlib.suppress(OSError):  # costs some logins at the next start
                     self._outdated.clear()
             if self._failing:

@@ -76,6 +76,10 @@ class KnownSources:
         ]
         self._set(account, [(source, now + self._lasts), *others], now)
 
+    def forget(self, account: bytes) -> int:
+        """Forget the known sources of an account; returns how many there were."""
+        return sum(1 for _ in chain(self._latest.pop(account, None)))
+
     def export(self) -> Mapping[bytes, Known]:
         """Return a copy by account, the longest unchanged first."""
         return self._latest.copy()

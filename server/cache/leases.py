@@ -137,6 +137,19 @@ class Leases(ABC):
             if account is None or lease.account == account:
                 self._lose(lease)
 
+    def end(self, account: bytes, outcome: Outcome) -> int:
+        """Take away the leases of an account for good; those who wait are told `outcome`.
+
+        Returns:
+            How many leases were out.
+        """
+        ours = [lease for lease in self._leases.values() if lease.account == account]
+        for ticket in self._waiting.of_account(account):
+            self._tell(ticket, outcome)
+        for lease in ours:
+            self._lose(lease)
+        return len(ours)
+
     def settle(self) -> list[tuple[Ticket, Outcome]]:
         """Do what is due, and return what was answered since the last time."""
         now = self._now()

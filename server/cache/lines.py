@@ -252,6 +252,10 @@ class Waiting:
         """Return the tickets of one holder."""
         return list(self._by_holder.get(holder, ()))
 
+    def of_account(self, account: bytes) -> list[Ticket]:
+        """Return the tickets of one account."""
+        return [ticket for ticket in self._tickets if ticket.account == account]
+
     def overdue(self, now: float) -> Iterator[Ticket]:
         """Yield the tickets whose time is up; each must leave before the next is asked for."""
         while self._tickets:

@@ -110,14 +110,26 @@ TURN = "turn"
 """Reason of an `abstain`: there never was an answer to share. The lease was taken for its turn, by
 who has to ask the portal for something that is nobody else's."""
 
-UNAVAILABLE_REASONS = frozenset(
-    {"unreachable", "timeout", "tls", "server_error", BUSY, "unexpected", PACED, "shutdown"}
-)
-"""Reasons that say nothing about the password, and so never count: codes of `PortalError`, `PACED`,
-and `shutdown` of a worker or the daemon."""
+ERASED = "erased"
+"""Reason of `Unavailable` when the account was forgotten while the caller waited."""
 
-FAILURES = (UNAVAILABLE_REASONS | {REJECTED}) - {PACED}
-"""Reasons a worker may give for a `fail`; the pace of logins is kept by the daemon alone."""
+DAEMONS = frozenset({PACED, ERASED})
+"""Reasons that the daemon alone gives."""
 
-ABSTENTIONS = (UNAVAILABLE_REASONS | {EXPIRED, TURN}) - {PACED}
+UNAVAILABLE_REASONS = DAEMONS | {
+    "unreachable",
+    "timeout",
+    "tls",
+    "server_error",
+    BUSY,
+    "unexpected",
+    "shutdown",
+}
+"""Reasons that say nothing about the password, and so never count: codes of `PortalError`, those of
+the daemon, and `shutdown` of it or of a worker."""
+
+FAILURES = (UNAVAILABLE_REASONS | {REJECTED}) - DAEMONS
+"""Reasons a worker may give for a `fail`."""
+
+ABSTENTIONS = (UNAVAILABLE_REASONS | {EXPIRED, TURN}) - DAEMONS
 """Reasons a worker may give for an `abstain`."""

@@ -33,10 +33,12 @@ class Rejections:
             self._until.popitem(last=False)
         self._until[key] = now + self._lasts, budget
 
-    def drop_account(self, budget: bytes) -> None:
-        """Forget the rejections of one account."""
-        for key in [key for key, (_, owner) in self._until.items() if owner == budget]:
+    def drop_account(self, budget: bytes) -> int:
+        """Forget the rejections of one account; returns how many there were."""
+        keys = [key for key, (_, owner) in self._until.items() if owner == budget]
+        for key in keys:
             del self._until[key]
+        return len(keys)
 
     def clear(self) -> None:
         """Forget all rejections."""

@@ -155,6 +155,7 @@ class Service:
             "flush": self._flush,
             "unlock": self._unlock,
             "unlock_source": self._unlock_source,
+            "erase": self._erase,
         }
 
     def handle(self, peer: Peer, request: wire.Request) -> wire.Reply:
@@ -309,8 +310,8 @@ class Service:
     ) -> wire.Reply:
         self._greet(peer)
         self.touched = self.changed = True
-        self._engine.answers.keep(key, account, value, ttl)
-        return wire.Reply(number, "ok")
+        kept = self._engine.answers.keep(key, account, value, ttl)
+        return wire.Reply(number, "ok" if kept else "lost")
 
     def _find(self, peer: Peer, number: int, key: bytes) -> wire.Reply:
         self._greet(peer)
@@ -390,12 +391,16 @@ class Service:
             peer.send(wire.Notice("epoch", self._engine.epoch))
 
     def _dropped(self, account: bytes | None) -> None:
+        self._tell_workers(wire.Notice("flushed", (account, self._engine.epoch.drops)))
+
+    def _tell_workers(self, notice: wire.Notice) -> None:
+        """Tell all who may have copies that something was dropped, whatever becomes of us then."""
         self.changed = self.urgent = True
         self.on_dropped()
         for peer in self.peers:
             if peer.copies:
-                peer.send(wire.Notice("flushed", (account, self._engine.epoch.drops)))
-                # On its way before the reply is, whatever becomes of us then.
+                peer.send(notice)
+                # On its way before the reply is.
                 peer.flush()
 
     def _unlock(self, _peer: Peer, number: int, budget: bytes) -> wire.Reply:
@@ -405,3 +410,9 @@ class Service:
     def _unlock_source(self, _peer: Peer, number: int, source: str) -> wire.Reply:
         self.touched = self.changed = True
         return wire.Reply(number, "ok", (self._engine.unlock_source(source),))
+
+    def _erase(self, _peer: Peer, number: int, account: bytes, budget: bytes) -> wire.Reply:
+        erased = self._engine.erase(account, budget)
+        self.touched = True
+        self._tell_workers(wire.Notice("erased", (account, budget, self._engine.epoch.drops)))
+        return wire.Reply(number, "ok", (erased._asdict(),))

@@ -288,6 +288,10 @@ class Throttle:
             dropped += record.sources.pop(source, None) is not None
         return dropped
 
+    def forget_known(self, account: bytes) -> int:
+        """Forget the known sources of one account; returns how many there were."""
+        return self._known.forget(account)
+
     def clear(self) -> int:
         """Drop all failures; known sources stay. Returns as `unlock_source`."""
         dropped = sum(1 + len(record.sources) for record in self._accounts.values())

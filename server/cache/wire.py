@@ -244,6 +244,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "flush": (_WHAT, _ANY_ACCOUNT),
     "unlock": (_BUDGET,),
     "unlock_source": (_SOURCE,),
+    "erase": (_ACCOUNT, _BUDGET),
 }
 """Every verb and its arguments."""
 
@@ -266,6 +267,7 @@ FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
 NOTICES: Final[dict[str, tuple[Rule, ...]]] = {
     "epoch": (_ORIGIN, _DROPS),
     "flushed": (_ANY_ACCOUNT, _DROPS),
+    "erased": (_ACCOUNT, _BUDGET, _DROPS),
 }
 """Every notice and its fields."""
 

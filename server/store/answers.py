@@ -35,6 +35,7 @@ class DaemonAnswers:
         self._reach = Reach()
         self._asked = self._reach.asked
         self._notes = Copies(client, NOTES)
+        client.on_erased = local.erase
         # Accounts of the daemon's leases, by token.
         self._fetches: dict[bytes, bytes] = {}
 
@@ -107,8 +108,12 @@ class DaemonAnswers:
 
     async def _tell(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
         try:
-            await self._asked(self._client.keep(key, account, value, ttl))
+            kept = await self._asked(self._client.keep(key, account, value, ttl))
         except CacheUnavailable:
             self._notes.unseen(key)
-        else:
+            return
+        if kept:
             self._notes.seen(key)
+        else:
+            self._local.drop_note(key)
+            self._notes.forget(key)

@@ -230,6 +230,11 @@ class LocalStore:
         """Drop the copies of one account, or of all."""
         self._engine.flush("sessions" if account is None else "account", account)
 
+    def erase(self, account: bytes, budget: bytes) -> None:
+        """Drop all that is kept here about an account, its failed logins included."""
+        self._engine.erase(account, budget)
+        self._settle()
+
     async def _outcome(self, answer: Outcome | Ticket) -> Outcome:
         """Wait for what a ticket brings; anything else is the answer already."""
         if not isinstance(answer, Ticket):

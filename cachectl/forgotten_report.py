@@ -1,0 +1,69 @@
+"""What was removed of an account, and what stays. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .blocks import Report
+from .render import shown_account
+from .units import amount, known
+
+REMOVED = (
+    ("sessions", "session"),
+    ("notes", "session handle"),
+    ("answers", "answer of the portal"),
+    ("failures", "failure record"),
+    ("rejections", "remembered rejection"),
+    ("known_sources", "known source"),
+    ("leases", "login or fetch under way"),
+)
+"""What the daemon counts, and what that is called."""
+
+MANY = {
+    "answers": "answers of the portal",
+    "leases": "logins or fetches under way",
+}
+
+STAYS = """\
+What stays: lines in var/log, with fingerprint and address, until the files are rotated out; for up
+to 15 minutes that a change of the box is under way; for up to an hour, in memory, that the portal
+asked for fewer requests. Backups, and files of oig-client at the owner's, are not the server's."""
+
+AGAIN = """\
+Who knows the password may log in again, and everything begins anew. OIG_ALLOWED_EMAILS decides who
+may."""
+
+
+def forgotten_report(account: bytes, erased: Mapping[str, Any], changes: int | None) -> Report:
+    """Report the reply to `erase`.
+
+    Args:
+        account: The account's key.
+        erased: How much of what the daemon dropped.
+        changes: The account's entries in the journal; None when it cannot be read.
+    """
+    numbers = {key: int(known(erased.get(key)) or 0) for key, _ in REMOVED}
+    gone = [amount(numbers[key], one, MANY.get(key)) for key, one in REMOVED if numbers[key]] or [
+        "nothing, as none of it was kept"
+    ]
+    name = shown_account(account)
+    line = f"Forgot account {name}, in memory and in the snapshot. Removed: {', '.join(gone)}."
+    return Report(
+        {"account": name, "removed": numbers, "journal": changes},
+        (line, _journal(changes), STAYS, AGAIN),
+    )
+
+
+def _journal(changes: int | None) -> str:
+    if changes == 0:
+        return "The journal has no change of this account."
+    how_many = (
+        "The journal cannot be read now; what it holds stays"
+        if changes is None
+        else (f"The journal keeps {amount(changes, 'change')} of this account")
+    )
+    return (
+        f"{how_many}: a record of what was done to a machine, with the fingerprint and without "
+        "the e-mail. It is the operator's to keep or to delete."
+    )

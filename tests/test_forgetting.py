@@ -1,0 +1,257 @@
+"""Forgetting an owner: in memory, on the disk, in the workers, and while a login is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import httpx2
+import pytest
+
+from cachectl.__main__ import main
+from server.cache.answers import SOON
+from server.cache.blocking import BlockingClient
+from server.cache.outcomes import ERASED, Hit, Lease, Locked, Unavailable
+from server.fingerprint import account_key
+from server.secret import load_secret, read_secret
+from server.settings import ROOT
+
+from .cache_process import run_folder, running_cache
+from .fleet import call_body, check_auth, post, running_fleet
+from .test_engine import CAFE, House, account, key, value
+from .waiting import wait_until
+
+OWNER = "demo@example.com"
+
+
+# What the engine forgets.
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def keep(house, number, of):
+    return house.engine.answers.keep(key(number), account(of), b"a handle", 60.0)
+
+
+def erase(house, number):
+    return house.engine.erase(account(number), account(number))
+
+
+def test_everything_about_one_account_goes_and_nothing_of_another(house):
+    for number in (1, 2):
+        house.store(number)
+        keep(house, 10 + number, of=number)
+        house.run(2.0)
+        lease = house.engine.answers.share(key(20 + number), account(number), "worker")
+        house.engine.answers.answer(key(20 + number), lease.token, b"an answer", 60.0)
+        house.reject(30 + number, CAFE, of=number)
+    assert erase(house, 1) == (1, 1, 1, 2, 1, 1, 0)
+    assert erase(house, 1) == (0, 0, 0, 0, 0, 0, 0)
+    assert house.engine.peek(key(1)) is None
+    assert house.engine.answers.find(key(11)) is None
+    export = house.engine.export()
+    kept = [
+        one.account for part in (export.sessions, export.notes, export.failures) for one in part
+    ]
+    assert {*kept, *export.known} == {account(2)}
+    assert isinstance(house.acquire(2), Hit)
+
+
+def test_a_lock_goes_too_since_its_counters_do(house):
+    for number in range(5):
+        house.reject(number, of=1)
+    assert isinstance(house.acquire(9, of=1), Locked)
+    erase(house, 1)
+    assert isinstance(house.acquire(9, of=1), Lease)
+
+
+def test_workers_that_were_away_learn_of_it_by_the_epoch(house):
+    before = house.engine.epoch
+    erase(house, 1)
+    assert house.engine.epoch == before.next()
+
+
+def test_a_login_under_way_leaves_nothing(house):
+    lease = house.lease(1)
+    waiting = house.ticket(1, CAFE)
+    house.run(2.0)
+    fetch = house.engine.answers.share(key(2), account(1), "worker")
+    assert erase(house, 1).leases == 2
+    # Whoever waited is sent away, and does not log in in its turn.
+    assert house.settle() == {waiting: Unavailable(ERASED, SOON)}
+    assert not keep(house, 3, of=1)
+    assert not house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+    assert not house.engine.fail(key(1), lease.token, "rejected", 0.0)
+    assert not house.engine.answers.answer(key(2), fetch.token, b"an answer", 60.0)
+    export = house.engine.export()
+    assert not [*export.sessions, *export.notes, *export.failures, *export.known]
+
+
+def test_a_login_that_begins_later_is_kept(house):
+    house.lease(1)
+    erase(house, 1)
+    house.settle()
+    lease = house.lease(1)
+    assert keep(house, 3, of=1)
+    assert house.engine.fulfil(key(1), lease.token, value(1), 60.0)
+
+
+def test_without_a_login_under_way_notes_are_taken_at_once(house):
+    erase(house, 1)
+    assert keep(house, 3, of=1)
+
+
+def test_the_late_note_of_a_login_is_refused_for_no_longer_than_that_may_last(house):
+    house.lease(1)
+    erase(house, 1)
+    house.clock.time += house.limits.lease_lasts
+    assert keep(house, 3, of=1)
+
+
+def test_a_change_under_way_goes_on(house):
+    lease = house.engine.holds.hold(key(1), account(1), 60.0)
+    erase(house, 1)
+    assert house.engine.holds.unhold(key(1), lease.token)
+
+
+# What cachectl and the whole server make of it.
+
+
+def forget(folder, *arguments, **settings):
+    return subprocess.run(
+        [sys.executable, "-m", "cachectl", "forget-owner", OWNER, *arguments],
+        env={"PATH": os.environ["PATH"], "OIG_RUN_DIR": str(folder), **settings},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def removed(fleet, **settings):
+    answer = forget(fleet.folder, "--json", **settings)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return json.loads(answer.stdout)
+
+
+def tool(fleet, name, **arguments):
+    body = call_body()
+    body["params"] = {"name": name, "arguments": arguments}
+    return post(fleet.url, body).json()["result"]
+
+
+def on_disk(fleet, needle):
+    files = [one for one in fleet.folder.iterdir() if one.is_file()]
+    return [one.name for one in files if needle in one.read_bytes()]
+
+
+def stats(fleet):
+    with BlockingClient(fleet.socket_path) as client:
+        (found,) = client.call("stats")
+    return found
+
+
+def test_a_whole_server_forgets_an_owner():
+    with running_fleet(2) as fleet:
+        handle = check_auth(fleet.url)["structuredContent"]["session"]
+        for _ in range(6):  # so that both workers have copies
+            assert "structuredContent" in tool(fleet, "get_live_data", session=handle)
+        post(fleet.url, call_body(password="wrong"))
+        key = account_key(read_secret(fleet.folder / "secret"), OWNER)
+        (fleet.folder / "sessions.snapshot.bad").write_bytes(b"set aside " + key)
+
+        found = removed(fleet)
+        assert found["account"] == key.hex()[:12]
+        assert found["removed"] == {
+            "sessions": 1,
+            "notes": 1,
+            "answers": 1,
+            "failures": 2,
+            "rejections": 1,
+            "known_sources": 1,
+            "leases": 0,
+        }
+        # Gone from the disk when the command ends, and not only some time later.
+        assert on_disk(fleet, key) == []
+        fleet.kill_daemon(signal.SIGKILL)
+        # Nor have the workers a copy, which they would serve now.
+        for _ in range(6):
+            answer = tool(fleet, "get_live_data", session=handle)
+            assert answer["isError"]
+            assert "check_auth" in answer["content"][0]["text"]
+        fleet.start_daemon()
+        assert stats(fleet)["sessions"] == 0
+        assert on_disk(fleet, key) == []
+        assert check_auth(fleet.url)["structuredContent"]["cache_status"] == "new_session_created"
+        assert removed(fleet)["removed"]["sessions"] == 1
+        assert not any(removed(fleet)["removed"].values())
+
+
+async def test_a_login_that_runs_meanwhile_leaves_nothing_anywhere():
+    with running_fleet(2) as fleet:
+        fleet.portal.fault("slow", latency=2.0, logins=1, email=OWNER)
+        async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+            calls = [asyncio.create_task(http.post(fleet.url, json=call_body())) for _ in range(8)]
+            await asyncio.to_thread(wait_until, "a login runs", lambda: stats(fleet)["leases"])
+            await asyncio.to_thread(
+                wait_until, "the others wait", lambda: stats(fleet)["waiting"] >= 1
+            )
+            found = await asyncio.to_thread(removed, fleet)
+            assert found["removed"]["leases"] == 1
+            answers = [(await call).json()["result"] for call in calls]
+        told = [one["content"][0]["text"] for one in answers if one["isError"]]
+        assert told
+        assert all("removed all that was kept about this account" in text for text in told)
+        after = stats(fleet)
+        assert (after["sessions"], after["notes"], after["leases"]) == (0, 0, 0)
+        assert fleet.portal.logins(OWNER)["attempts"] == 1
+        key = account_key(read_secret(fleet.folder / "secret"), OWNER)
+        fleet.kill_daemon(signal.SIGTERM)
+        assert on_disk(fleet, key) == []
+
+
+def test_what_stays_is_said():
+    with running_fleet(1) as fleet:
+        check_auth(fleet.url)
+        answer = forget(fleet.folder)
+    assert answer.returncode == 0
+    for words in ("1 session,", "1 known source", "journal", "var/log", "OIG_ALLOWED_EMAILS"):
+        assert words in answer.stdout
+    assert OWNER not in answer.stdout + answer.stderr
+
+
+@pytest.fixture
+def run_dir(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("OIG_")]:
+        monkeypatch.delenv(name)
+    with run_folder() as folder:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        monkeypatch.setenv("OIG_RUN_DIR", str(folder))
+        load_secret(folder / "secret")
+        yield folder
+
+
+def test_without_a_daemon_nothing_is_claimed(run_dir, capsys):
+    assert main(["forget-owner", OWNER]) == 3
+    words = capsys.readouterr().err
+    assert "not running" in words
+    assert "Start it" in words
+
+
+def test_a_snapshot_that_cannot_be_written_is_no_success(run_dir, capsys, monkeypatch):
+    monkeypatch.setattr("cachectl.forgetting.PATIENCE", 1.0)
+    with running_cache(run_dir) as cache:
+        cache.snapshot.unlink(missing_ok=True)
+        cache.snapshot.mkdir()  # which no file can be moved over
+        assert main(["forget-owner", OWNER]) == 1
+        assert "still holds it" in capsys.readouterr().err
+        cache.snapshot.rmdir()
+        assert main(["forget-owner", OWNER]) == 0

@@ -918,6 +918,33 @@ async def test_a_snapshot_is_written_when_something_changed_and_only_then(folder
     assert len(written) == 1
 
 
+async def test_a_snapshot_that_was_set_aside_goes_after_a_day(folder):
+    folder.mkdir()
+    bad = folder / "snapshot.bad"
+    bad.write_bytes(b"sealed")
+    late = time.time() + snapshot.BAD_SECONDS
+    looks = asyncio.Queue[float]()
+
+    def wall() -> float:
+        looks.put_nowait(late)
+        return late
+
+    async def look() -> bool:
+        for _ in range(2):  # the first may be under way
+            await asyncio.wait_for(looks.get(), PATIENCE)
+        return bad.exists()
+
+    kept = Keeper(Engine(Limits(), Throttle(Policy())), folder / "snapshot", period=0.01, wall=wall)
+    keeping = asyncio.get_running_loop().create_task(kept.keep(lambda: False))
+    late -= 60
+    assert await look()
+    late += 120
+    await look()
+    assert not await look()
+    keeping.cancel()
+    await asyncio.wait([keeping])
+
+
 async def test_two_snapshots_are_written_one_after_the_other(folder, monkeypatch):
     at_once, most = [], []
 

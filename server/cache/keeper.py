@@ -110,6 +110,8 @@ class Keeper:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), self._period)
             self._hurry.clear()
+            with contextlib.suppress(OSError):  # tried again in a minute
+                snapshot.drop_old_bad(self._path, self._wall())
             if take_change() or self._failing:
                 await self.write()
 

@@ -66,6 +66,9 @@ SKEW = 60.0
 MAX_BYTES = 512 * 1024 * 1024
 """Longest snapshot: a million sessions and more. What is longer is not ours."""
 
+BAD_SECONDS = 86400.0
+"""How long a snapshot that could not be read is kept: as long as counters of wrong passwords."""
+
 MAX_ENTRIES = 2_000_000
 """Most elements of one array, so that a header cannot ask for memory that its bytes do not fill."""
 
@@ -242,6 +245,25 @@ def set_aside(path: Path) -> Path:
 def bad_path(path: Path) -> Path:
     """Return where a snapshot that could not be read is set aside."""
     return path.with_name(path.name + ".bad")
+
+
+def drop_old_bad(path: Path, wall_now: float) -> None:
+    """Remove a snapshot that was set aside a day ago: nothing in it is worth keeping for longer.
+
+    Args:
+        path: The snapshot's own path.
+        wall_now: Unix time.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    bad = bad_path(path)
+    try:
+        age = wall_now - bad.lstat().st_ctime
+    except FileNotFoundError:
+        return
+    if age > BAD_SECONDS:
+        bad.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:

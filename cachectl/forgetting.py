@@ -37,7 +37,7 @@ def _wait_for_snapshot(daemon: Daemon) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         (stats,) = daemon.call("stats", fields=(Mapping,))
-        if not stats.get("snapshot_holds_dropped"):
+        if not stats.get("snapshot_outdated"):
             return
         if time.monotonic() > deadline:
             raise Refused(

@@ -119,7 +119,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("snapshot_age", "age", duration, False),
             ("snapshot_bytes", "size", size, False),
             ("snapshot_errors_total", "errors", count, True),
-            ("snapshot_holds_dropped", "holds what was dropped", count, True),
+            ("snapshot_outdated", "outdated", count, True),
         ),
     ),
 )

@@ -332,7 +332,7 @@ class Daemon:
             "snapshot_age": self._keeper.age(),
             "snapshot_bytes": self._keeper.size,
             "snapshot_errors_total": self._keeper.errors,
-            "snapshot_holds_dropped": int(self._keeper.holds_dropped),
+            "snapshot_outdated": int(self._keeper.outdated),
         }
 
 

@@ -43,6 +43,7 @@ class Keeper:
     Attributes:
         errors: Snapshots that could not be written.
         size: Bytes of the last one written or read; None before.
+        outdated: Whether the file may still hold what was dropped on purpose.
     """
 
     def __init__(
@@ -61,19 +62,14 @@ class Keeper:
         self._wall = wall
         self._kept_at: float | None = None
         self._failing = False
-        self._outdated = Outdated(path)
-        self._holds_dropped = False
+        self.outdated = False
+        self._mark = Outdated(path)
         self._writing: asyncio.Future[None] | None = None
         self._hurry = asyncio.Event()
 
     def age(self) -> float | None:
         """Return the seconds since the last snapshot was written or read; None before."""
         return None if self._kept_at is None else time.monotonic() - self._kept_at
-
-    @property
-    def holds_dropped(self) -> bool:
-        """Whether the file may still hold what was dropped on purpose."""
-        return self._holds_dropped
 
     async def begin(self) -> int:
         """Give the engine what the last daemon left; return how many sessions that was.
@@ -86,7 +82,7 @@ class Keeper:
             data = snapshot.read(self._path)
             if data is not None:
                 export = snapshot.decode(data, self._wall())
-                if self._outdated:
+                if self._mark:
                     logger.warning("The snapshot is older than a flush. Starting without sessions.")
                     export = replace(export, sessions=(), notes=(), epoch=None)
                 sessions = self._engine.restore(export)
@@ -117,12 +113,12 @@ class Keeper:
 
     def outdate(self) -> None:
         """Take note that what was just dropped must not come back from the file, come what may."""
-        self._holds_dropped = True
+        self.outdated = True
         with contextlib.suppress(OSError):
             # It may hold that as well, and nobody else would ever remove it.
             snapshot.bad_path(self._path).unlink(missing_ok=True)
         try:
-            self._outdated.set()
+            self._mark.set()
         except OSError as exc:
             logger.error(  # noqa: TRY400 - where it arose says nothing
                 "A flush is undone if the daemon is killed before its next snapshot: %s.",
@@ -184,9 +180,9 @@ class Keeper:
         if error is None:
             self._kept(size)
             if epoch == self._engine.epoch:
-                self._holds_dropped = False
+                self.outdated = False
                 with contextlib.suppress(OSError):  # costs some logins at the next start
-                    self._outdated.clear()
+                    self._mark.clear()
             if self._failing:
                 logger.info("The snapshot %s can be written again.", self._path)
             self._failing = False

@@ -50,52 +50,66 @@ def holds(folder: Path, needle: bytes) -> list[Path]:
     return [one for one in files if needle in one.read_bytes()]
 
 
-def test_a_whole_server_gets_a_new_secret():
+def told(monkeypatch, capsys, folder: Path) -> tuple[int, str]:
+    """Rotate from this process, which takes less time than a new one."""
+    for name in [name for name in os.environ if name.startswith("OIG_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OIG_RUN_DIR", str(folder))
+    code = main(["rotate-secret", "--yes"])
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+def test_while_any_part_of_the_server_runs_the_secret_stays(monkeypatch, capsys):
     with running_fleet(2) as fleet:
-        handle = check_auth(fleet.url)["structuredContent"]["session"]
-        post(fleet.url, call_body(password="wrong"))
         old = read_secret(fleet.folder / "secret")
 
-        # While it runs, in whole or in part, the answer is no, and nothing changes.
         def refused():
-            answer = rotate(fleet.folder)
-            assert answer.returncode == 1, answer
-            assert "The server runs" in answer.stderr
-            assert "shutdown" in answer.stderr
+            code, words = told(monkeypatch, capsys, fleet.folder)
+            assert code == 1
+            assert "The server runs" in words
+            assert "shutdown" in words
             assert read_secret(fleet.folder / "secret") == old
 
         refused()
         fleet.kill_daemon(signal.SIGTERM)
         refused()
+        fleet.stop_worker("worker-0", signal.SIGKILL)
+        refused()
         fleet.start_daemon()
+        fleet.stop_worker("worker-1", signal.SIGKILL)
+        refused()
+        assert (fleet.folder / "sessions.snapshot").exists()
+
+
+def test_a_whole_server_gets_a_new_secret(monkeypatch, capsys):
+    with running_fleet(1) as fleet:
+        handle = check_auth(fleet.url)["structuredContent"]["session"]
+        post(fleet.url, call_body(password="wrong"))
+        old = read_secret(fleet.folder / "secret")
         fleet.stop_worker("worker-0")
-        refused()
-        fleet.stop_worker("worker-1")
-        refused()
         fleet.kill_daemon(signal.SIGTERM)
         assert (fleet.folder / "sessions.snapshot").exists()
 
-        answer = rotate(fleet.folder)
-        assert answer.returncode == 0, answer.stderr
-        new = read_secret(fleet.folder / "secret")
-        assert new != old
+        code, words = told(monkeypatch, capsys, fleet.folder)
+        assert code == 0, words
+        assert read_secret(fleet.folder / "secret") != old
         assert (fleet.folder / "secret").stat().st_mode & 0o777 == 0o600
         assert holds(fleet.folder, old) == []
         assert not (fleet.folder / "sessions.snapshot").exists()
         for word in ("logs in again", "locks", "journal"):
-            assert word in answer.stdout
+            assert word in words
 
         fleet.start_daemon()
-        for name in ("worker-0", "worker-1"):
-            fleet.start_worker(name)
-            fleet.wait_worker(name)
+        fleet.start_worker("worker-0")
+        fleet.wait_worker("worker-0")
         # The handle of before opens nothing, and says what to do.
         answer = tool(fleet, "list_boxes", session=handle)
         assert answer["isError"]
         assert "check_auth" in answer["content"][0]["text"]
         result = check_auth(fleet.url)["structuredContent"]
         assert result["cache_status"] == "new_session_created"
-        assert not tool(fleet, "list_boxes", session=result["session"])["isError"]
+        assert "structuredContent" in tool(fleet, "list_boxes", session=result["session"])
 
 
 @pytest.fixture

@@ -26,9 +26,11 @@ def forget_owner(options: Options) -> Report:
         Refused: The secret is missing, or the snapshot could not be written.
         Unreachable: No daemon answers, so what its snapshot holds stays.
     """
+    assert options.email is not None  # it is required
     account = fingerprint(options.email)
+    budget = fingerprint(options.email, folded=True)
     with Daemon(options.socket) as daemon:
-        (erased,) = daemon.call("erase", account, account, fields=(Mapping,))
+        (erased,) = daemon.call("erase", account, budget, fields=(Mapping,))
         _wait_for_snapshot(daemon)
     return forgotten_report(account, erased, _changes(account))
 

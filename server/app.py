@@ -139,6 +139,8 @@ def build_app(settings: Settings) -> ASGIApp:
             stack.callback(failed_logins.close)
             telling = asyncio.create_task(failed_logins.keep_telling())
             stack.callback(telling.cancel)
+            tidying = asyncio.create_task(store.keep_tidy())
+            stack.callback(tidying.cancel)
             for close in closing:
                 stack.push_async_callback(close)
             await stack.enter_async_context(http.run())

@@ -64,6 +64,15 @@ def test_everything_about_one_account_goes_and_nothing_of_another(house):
     assert isinstance(house.acquire(2), Hit)
 
 
+def test_failures_go_that_are_counted_under_another_key(house):
+    lease = house.engine.acquire(key(1), account(1), CAFE, "worker", account(9))
+    house.engine.fail(key(1), lease.token, "rejected", 0.0)
+    erased = house.engine.erase(account(1), account(9))
+    assert (erased.failures, erased.rejections) == (2, 1)
+    assert not house.engine.export().failures
+    assert not house.engine.export().sprayed
+
+
 def test_a_lock_goes_too_since_its_counters_do(house):
     for number in range(5):
         house.reject(number, of=1)
@@ -124,10 +133,10 @@ def test_a_change_under_way_goes_on(house):
 # What cachectl and the whole server make of it.
 
 
-def forget(folder, *arguments, **settings):
+def forget(folder, *arguments, owner=OWNER):
     return subprocess.run(
-        [sys.executable, "-m", "cachectl", "forget-owner", OWNER, *arguments],
-        env={"PATH": os.environ["PATH"], "OIG_RUN_DIR": str(folder), **settings},
+        [sys.executable, "-m", "cachectl", "forget-owner", owner, *arguments],
+        env={"PATH": os.environ["PATH"], "OIG_RUN_DIR": str(folder)},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -136,8 +145,8 @@ def forget(folder, *arguments, **settings):
     )
 
 
-def removed(fleet, **settings):
-    answer = forget(fleet.folder, "--json", **settings)
+def removed(fleet):
+    answer = forget(fleet.folder, "--json")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return json.loads(answer.stdout)
 
@@ -216,6 +225,17 @@ async def test_a_login_that_runs_meanwhile_leaves_nothing_anywhere():
         key = account_key(read_secret(fleet.folder / "secret"), OWNER)
         fleet.kill_daemon(signal.SIGTERM)
         assert on_disk(fleet, key) == []
+
+
+def test_failures_of_another_spelling_share_the_budget_and_go():
+    owner = "jos\u00e9@example.com"
+    with running_fleet(1) as fleet:
+        post(fleet.url, call_body(owner, "wrong"))
+        answer = forget(fleet.folder, "--json", owner=owner)
+        assert json.loads(answer.stdout)["removed"]["failures"] == 2
+        assert stats(fleet)["snapshot_outdated"] == 0
+        with BlockingClient(fleet.socket_path) as client:
+            assert client.call("lockouts", 10)[0] == 0
 
 
 def test_what_stays_is_said():

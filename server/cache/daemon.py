@@ -317,7 +317,8 @@ class Daemon:
         self._settle()
 
     def _take_change(self) -> bool:
-        changed, self._service.changed = self._service.changed, False
+        expired = self._engine.drop_expired_failures()
+        changed, self._service.changed = self._service.changed or expired, False
         return changed
 
     def _facts(self) -> dict[str, object]:

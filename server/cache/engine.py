@@ -426,6 +426,17 @@ class Engine:
         self._logins.unpark(None)
         return dropped
 
+    def drop_expired_failures(self) -> bool:
+        """Forget failed logins that count no longer, so that no wrong password's name is left.
+
+        To be called now and then: nothing else looks at them while nobody fails.
+
+        Returns:
+            Whether a snapshot made before may still show some of them.
+        """
+        self._rejections.drop_expired(self._now())
+        return self._throttle.drop_expired() > 0
+
     def erase(self, account: bytes, budget: bytes) -> Erased:
         """Drop all that is kept about an account, and end its logins and fetches for good.
 

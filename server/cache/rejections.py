@@ -33,6 +33,14 @@ class Rejections:
             self._until.popitem(last=False)
         self._until[key] = now + self._lasts, budget
 
+    def drop_expired(self, now: float) -> None:
+        """Forget the rejections whose time is over: each names a wrong password."""
+        while self._until:
+            key, (until, _) = next(iter(self._until.items()))
+            if until > now:
+                return
+            del self._until[key]
+
     def drop_account(self, budget: bytes) -> int:
         """Forget the rejections of one account; returns how many there were."""
         keys = [key for key, (_, owner) in self._until.items() if owner == budget]

@@ -267,6 +267,25 @@ class Throttle:
         """Keep a source from accounts that do not know it, without counting a failure."""
         self._spraying.hold(source, seconds)
 
+    def drop_expired(self) -> int:
+        """Forget the counters whose time is over: they hold names of wrong passwords.
+
+        Otherwise that happens when one is looked at, or a snapshot is made.
+
+        Returns:
+            How many there were.
+        """
+        now = self._now()
+        before = self._counters()
+        for budget in list(self._accounts):
+            record = self._fresh(budget, now)
+            if record is not None and record.is_over(now):
+                del self._accounts[budget]
+        return before - self._counters()
+
+    def _counters(self) -> int:
+        return sum(1 + len(record.sources) for record in self._accounts.values())
+
     def unlock(self, budget: bytes) -> int:
         """Drop the failures of one account; its known sources stay.
 

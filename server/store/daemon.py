@@ -33,6 +33,9 @@ HANDLE = "handle"
 LOOK_SECONDS = 0.5
 """How often a daemon that is gone is looked for while anybody waits for a login without it."""
 
+TIDY_SECONDS = 600.0
+"""How often failed logins that were counted here are looked at, which count for a day at most."""
+
 RECALLS = 3
 """How often a caller is sent after a daemon that comes and goes."""
 
@@ -83,12 +86,14 @@ class DaemonStore(DaemonAnswers):
     ) -> Outcome:
         """Look up, lease or wait, as `SessionStore.acquire`; never unavailable."""
         budget = budget or account
+        flushes = self._flushes
         try:
             outcome = await self._asked(self._client.acquire(key, account, source, budget))
         except CacheUnavailable:
             return await self._alone(key, account, source, budget)
         if isinstance(outcome, Hit):  # nearly every call
-            self._hit(key, account, source, outcome)
+            if flushes == self._flushes:  # what was flushed on the way must leave no copy
+                self._hit(key, account, source, outcome)
             return outcome
         return await self._told(key, account, source, budget, outcome)
 
@@ -175,6 +180,12 @@ class DaemonStore(DaemonAnswers):
     async def ping(self) -> None:
         """Return when the daemon answers, as `SessionStore.ping`."""
         await self._asked(self._client.ping())
+
+    async def keep_tidy(self) -> None:
+        """Forget now and then what this worker has counted and needs no longer, until cancelled."""
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            self._local.drop_expired_failures()
 
     async def aclose(self) -> None:
         """Close the connection; the daemon passes our leases on."""

@@ -230,6 +230,10 @@ class LocalStore:
         """Drop the copies of one account, or of all."""
         self._engine.flush("sessions" if account is None else "account", account)
 
+    def drop_expired_failures(self) -> None:
+        """Forget failed logins that count no longer."""
+        self._engine.drop_expired_failures()
+
     def erase(self, account: bytes, budget: bytes) -> None:
         """Drop all that is kept here about an account, its failed logins included."""
         self._engine.erase(account, budget)

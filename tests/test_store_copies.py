@@ -361,3 +361,40 @@ async def test_of_what_the_daemon_gives_only_a_login_clears_failures_here(login)
     failures = [(row.source, row.failures) for row in store._local._throttle.lockouts()]
     assert failures == ([(None, 1)] if login else [(None, 1), ("cafe", 1)])
     await store.aclose()
+
+
+async def test_what_was_flushed_on_its_way_here_leaves_no_copy():
+    class Flushing(FakeClient):
+        async def acquire(self, key, account, _source, _budget):
+            store._flushed(account)
+            return Hit(b"sealed", 60.0)
+
+    store = DaemonStore(lambda _flushed: Flushing(), LocalStore())
+    assert await store.acquire(KEYS[0], ACCOUNT, "192.0.2.1") == Hit(b"sealed", 60.0)
+    assert store._local.copy(KEYS[0]) is None
+    await store.aclose()
+
+
+async def test_a_note_of_an_account_that_was_erased_meanwhile_leaves_no_copy():
+    class Erasing(FakeClient):
+        async def keep(self, _key, _account, _value, _ttl):
+            return False
+
+    store = DaemonStore(lambda _flushed: Erasing(), LocalStore())
+    await store.keep(KEYS[0], ACCOUNT, b"sealed", 60.0)
+    assert store._local.note(KEYS[0]) is None
+    await store.aclose()
+
+
+async def test_a_worker_forgets_with_the_daemon_what_it_counted_itself():
+    client = FakeClient()
+    local = LocalStore()
+    store = DaemonStore(lambda _flushed: client, local)
+    local.failed(ACCOUNT, "192.0.2.1", KEYS[0], ACCOUNT)
+    local.proved(ACCOUNT, "192.0.2.2")
+    local.adopt(KEYS[1], ACCOUNT, b"sealed", 60.0)
+    client.on_erased(ACCOUNT, ACCOUNT)
+    assert local.copy(KEYS[1]) is None
+    assert not local._throttle.lockouts()
+    assert not local._throttle.known()
+    await store.aclose()

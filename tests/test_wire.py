@@ -15,6 +15,8 @@ from server.cache import quick, wire
 from server.cache.limits import ANSWER_MAX_BYTES, HOLD_MAX, VALUE_MAX_BYTES
 from server.cache.outcomes import (
     ABSTENTIONS,
+    DAEMONS,
+    ERASED,
     EXPIRED,
     FAILURES,
     PACED,
@@ -57,6 +59,7 @@ REQUESTS = [
     wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0)),
     wire.Request(25, "release", (KEY, TOKEN)),
     wire.Request(26, "unlock_source", ("2001:db8::/64",)),
+    wire.Request(27, "erase", (ACCOUNT, KEY)),
 ]
 
 REPLIES = [
@@ -79,6 +82,7 @@ REPLIES = [
     wire.Reply(12, "error", ("verb", "unknown verb")),
     wire.Notice("flushed", (None, 1)),
     wire.Notice("flushed", (ACCOUNT, 2)),
+    wire.Notice("erased", (ACCOUNT, KEY, 3)),
     wire.Notice("epoch", (TOKEN, 0)),
 ]
 
@@ -244,7 +248,7 @@ anything = st.recursive(
     ),
     max_leaves=8,
 )
-names = st.sampled_from([*wire.ARGUMENTS, *wire.FIELDS, "flushed", "epoch", "", "nothing"])
+names = st.sampled_from([*wire.ARGUMENTS, *wire.FIELDS, *wire.NOTICES, "", "nothing"])
 
 
 @given(st.tuples(st.integers(0, 2), st.integers(0, 3), names).flatmap(
@@ -339,7 +343,7 @@ def test_the_quick_way_leaves_other_messages_to_the_ordinary_one(message):
     is_hit = isinstance(message, wire.Reply) and message.status == "hit"
     assert (quick.read_acquire(body) is not None) == is_acquire
     assert (quick.read_hit(body) is not None) == is_hit
-    assert name in {None, "flushed", "epoch"}
+    assert name in {None, *wire.NOTICES}
 
 
 REFUSED = {
@@ -384,6 +388,8 @@ REFUSED = {
     "a needless account": (wire.Request(1, "flush", ("all", ACCOUNT)), "arguments"),
     "no budget": (wire.Request(1, "acquire", (KEY, ACCOUNT, "s", None)), "arguments"),
     "unlock of no source": (wire.Request(1, "unlock_source", ("",)), "arguments"),
+    "erase of nobody": (wire.Request(1, "erase", (None, KEY)), "arguments"),
+    "erase without a budget": (wire.Request(1, "erase", (ACCOUNT,)), "arguments"),
     "unlock of nobody": (wire.Request(1, "unlock", (None,)), "arguments"),
 }
 
@@ -447,6 +453,7 @@ def test_we_do_not_send_what_the_protocol_does_not_allow(message):
         packed(wire.VERSION, 0, "ok"),
         packed(wire.VERSION, 0, "shouted", None),
         packed(wire.VERSION, 0, "flushed", b"short", 1),
+        packed(wire.VERSION, 0, "erased", None, KEY, 1),
         packed(wire.VERSION, 0, "epoch", TOKEN, True),
         packed(wire.VERSION, 1, "ok", {1: 2}),
     ],
@@ -458,8 +465,9 @@ def test_a_client_takes_nothing_that_the_protocol_does_not_allow(body):
 
 
 def test_every_reason_has_its_place():
-    assert (UNAVAILABLE_REASONS | {REJECTED}) - {PACED} == FAILURES
-    assert (UNAVAILABLE_REASONS | {EXPIRED, TURN}) - {PACED} == ABSTENTIONS
+    assert (UNAVAILABLE_REASONS | {REJECTED}) - DAEMONS == FAILURES
+    assert (UNAVAILABLE_REASONS | {EXPIRED, TURN}) - DAEMONS == ABSTENTIONS
+    assert {PACED, ERASED} == DAEMONS
 
 
 @pytest.mark.parametrize("message", [*REQUESTS, *REPLIES], ids=repr)

@@ -40,7 +40,7 @@ examples:
   cachectl unlock jana@example.cz           let an account try again at once
   cachectl unlock --source 192.0.2.7        let an address try again at once
   cachectl journal --box 2210400017         what was changed at a box
-  cachectl forget-owner jana@example.cz     remove all that is kept of an account
+  cachectl forget-owner jana@example.cz     remove all that is kept about it
   cachectl rotate-secret                    a new secret, if the old one got out
 
 An EMAIL never reaches the daemon: it becomes a fingerprint, made with the

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ UNPACKED = ROOT / ".venv" / "fail2ban"
 """Where run_tests.sh unpacks it."""
 
 PROGRAM = shutil.which("fail2ban-regex")
+CONFIGURATION = Path("/etc/fail2ban") if PROGRAM else UNPACKED / "etc" / "fail2ban"
 
 needs_fail2ban = pytest.mark.skipif(
     PROGRAM is None and not UNPACKED.exists(),
@@ -34,11 +36,11 @@ STAMP = "2026-11-22T10:00:00Z"
 ACCOUNT = b"\x01\x23\x45\x67\x89\xab" + bytes(26)
 
 
-def banned(log) -> list[tuple[str, float]]:
-    """Return what fail2ban finds in a log: address and time of each failure."""
-    argv = [PROGRAM] if PROGRAM else ["/usr/bin/python3", "-B", UNPACKED / "usr/bin/fail2ban-regex"]
-    answer = subprocess.run(
-        [*argv, "-c", log.parent, "-o", "row", log, FILTER],
+def fail2ban(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a program of fail2ban."""
+    argv = [program] if PROGRAM else ["/usr/bin/python3", "-B", UNPACKED / "usr" / "bin" / program]
+    return subprocess.run(
+        [*argv, *map(str, arguments)],
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": "" if PROGRAM else str(UNPACKED / "usr/lib/python3/dist-packages"),
@@ -51,6 +53,11 @@ def banned(log) -> list[tuple[str, float]]:
         timeout=30,
         check=False,
     )
+
+
+def banned(log) -> list[tuple[str, float]]:
+    """Return what fail2ban finds in a log: address and time of each failure."""
+    answer = fail2ban("fail2ban-regex", "-c", log.parent, "-o", "row", log, FILTER)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     rows = [ast.literal_eval(line.rstrip(",")) for line in answer.stdout.splitlines() if line]
     return [(address, at) for address, at, _ in rows]
@@ -177,6 +184,21 @@ def test_a_line_that_only_resembles_ours_bans_nobody(tmp_path):
     path = tmp_path / "auth.log"
     path.write_text("\n".join([*RESEMBLING, f"{STAMP} {LINE.replace('9.9.9.9', '192.0.2.7')}", ""]))
     assert [address for address, _ in banned(path)] == ["192.0.2.7"]
+
+
+@needs_fail2ban
+def test_the_jail_starts_when_it_is_filled_in_and_not_before(tmp_path):
+    folder = tmp_path / "fail2ban"
+    shutil.copytree(CONFIGURATION, folder, ignore=shutil.ignore_patterns("defaults-debian.conf"))
+    shutil.copy(FILTER, folder / "filter.d")
+    jail = folder / "jail.d" / JAIL.name
+    shutil.copy(JAIL, jail)
+    assert fail2ban("fail2ban-client", "-c", folder, "-t").returncode != 0
+    (tmp_path / "auth.log").touch()
+    filled = jail.read_text().replace("FILL_IN/var/log", str(tmp_path)).replace("FILL_IN", "8000")
+    jail.write_text(filled)
+    answer = fail2ban("fail2ban-client", "-c", folder, "-t")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 def setting(name):

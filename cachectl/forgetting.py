@@ -44,7 +44,7 @@ def _wait_for_snapshot(daemon: Daemon) -> None:
         if time.monotonic() > deadline:
             raise Refused(
                 "The account was forgotten in memory, but the snapshot on the disk could not be "
-                "written anew and still holds it. var/log/cache.log says why; then run this again."
+                "rewritten and still holds it. var/log/cache.log says why; then run this again."
             )
         time.sleep(LOOK_SECONDS)
 

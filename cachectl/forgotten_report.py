@@ -31,8 +31,8 @@ to 15 minutes that a change of the box is under way; for up to an hour, in memor
 asked for fewer requests. Backups, and files of oig-client at the owner's, are not the server's."""
 
 AGAIN = """\
-Who knows the password may log in again, and everything begins anew. OIG_ALLOWED_EMAILS decides who
-may."""
+The owner, or anybody else with the password, can log in again, and then it all begins again.
+OIG_ALLOWED_EMAILS decides which accounts may."""
 
 
 def forgotten_report(account: bytes, erased: Mapping[str, Any], changes: int | None) -> Report:

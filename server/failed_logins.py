@@ -102,7 +102,7 @@ class FailedLogins:
     def __call__(self, address: str, account: bytes, error: SessionError) -> None:
         """Write one line, or count it.
 
-        A full disk or a missing folder is told once in the ordinary log.
+        A full disk or a missing folder is one line in the ordinary log.
 
         Args:
             address: The caller's. What is no address is written as `unknown`.

@@ -1,4 +1,4 @@
-"""Whom a request behind trusted proxies comes from: `X-Forwarded-For` and `X-Forwarded-Proto`.
+"""Where a request behind trusted proxies comes from: `X-Forwarded-For` and `X-Forwarded-Proto`.
 
 Each proxy appends the address that it saw to `X-Forwarded-For`, so the list is believed from its
 right end on, as far as those who wrote it are trusted. Whatever stands further left may be the
@@ -44,7 +44,7 @@ def forwarded_address(
     3. Otherwise the caller is the rightmost address that is no trusted proxy's. If all are, it is
        the leftmost: a caller from within the trusted network.
     4. An element that ends the search and is no address (text, a name, nothing) is `unknown` in
-       logs, and counts as the proxy that brought it: there is nobody else whom it could be.
+       logs, and counts as the proxy that brought it: nobody else is known.
 
     Args:
         peer: Address at the other end of the connection.

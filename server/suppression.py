@@ -45,7 +45,7 @@ class Count(NamedTuple):
 class _Group:
     quota: Quota
     since: float
-    told: float
+    last: float
     lines: int = 0
     counted: int = 0
     about: str = ""
@@ -75,7 +75,7 @@ class Suppression:
     ) -> bool:
         """Return whether one more line of a group may be written; count it otherwise.
 
-        While a count waits to be told, nothing is written: lines come in the order of what they
+        While a count is waiting to be written, no line is: lines come in the order of what they
         are about.
 
         Args:
@@ -93,7 +93,7 @@ class Suppression:
             one.begin(now)
             if one.lines < quota.lines:
                 one.lines += 1
-                one.told = now
+                one.last = now
                 return True
         one.counted += lines
         one.about = about
@@ -108,10 +108,10 @@ class Suppression:
         """
         counts, self._given_up = self._given_up, []
         for group, one in list(self._groups.items()):
-            if one.counted and (last or now - one.told >= TELL_SECONDS):
+            if one.counted and (last or now - one.last >= TELL_SECONDS):
                 counts.append(Count(group, one.about, one.counted))
                 one.counted = 0
-                one.told = now
+                one.last = now
                 # The count is a line as well.
                 one.begin(now)
                 one.lines += 1

@@ -120,7 +120,7 @@ async def test_a_worker_says_nothing_to_it_either_and_logs_it_once(path, caplog)
             with pytest.raises(CacheUnavailable, match="another user"):
                 await client.ping()
         assert heard(process) == 0
-    assert caplog.text.count(f"{path} it belongs to another user (uid {NOBODY})") == 1
+    assert caplog.text.count(f"{path}: it belongs to another user (uid {NOBODY})") == 1
     path.unlink()
     with running_cache(path.parent):
         deadline = asyncio.get_running_loop().time() + PATIENCE

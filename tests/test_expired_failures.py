@@ -58,7 +58,7 @@ def test_a_lock_that_lasts_longer_is_not_opened_by_it():
     assert house.throttle.locked_for(account(1), "192.0.2.1") > 0.0
 
 
-async def test_the_file_is_written_anew_when_what_it_shows_counts_no_longer(tmp_path):
+async def test_the_file_is_rewritten_when_what_it_shows_counts_no_longer(tmp_path):
     house = House()
     house.reject(1)
     path = tmp_path / "snapshot"

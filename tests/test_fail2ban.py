@@ -44,7 +44,7 @@ def fail2ban(program: str, *arguments: object) -> subprocess.CompletedProcess[st
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": "" if PROGRAM else str(UNPACKED / "usr/lib/python3/dist-packages"),
-            # Away from the log's zone: fail2ban takes a time for a local one unless it is told.
+            # Away from the log's zone: fail2ban takes a time for a local one if it has no zone.
             "TZ": "Europe/Prague",
             "LC_ALL": "C.UTF-8",
         },

@@ -143,8 +143,8 @@ def test_one_caller_with_many_addresses_does_not_push_out_the_rest(log):
         "192.0.2.7",
         *rejected,
     ]
-    told = sum(int(line.split()[2]) for line in log.closed() if "many addresses" in line)
-    assert told == 60_000 - ALL_QUOTA.lines
+    counted = sum(int(line.split()[2]) for line in log.closed() if "many addresses" in line)
+    assert counted == 60_000 - ALL_QUOTA.lines
 
 
 def test_no_count_is_lost_at_the_stop(log):
@@ -156,7 +156,7 @@ def test_no_count_is_lost_at_the_stop(log):
     assert sum(int(one[1] or one[2]) if one else 1 for one in counted) == 2000
 
 
-def test_a_log_that_was_moved_away_is_made_anew(log):
+def test_a_log_that_was_moved_away_is_made_again(log):
     log.fail("192.0.2.1")
     log.path.rename(log.path.with_name("auth.log.1"))
     log.fail("192.0.2.2")
@@ -165,7 +165,7 @@ def test_a_log_that_was_moved_away_is_made_anew(log):
     assert "192.0.2.2" in log.path.read_text()
 
 
-def test_a_log_that_cannot_be_written_stops_nobody_and_is_told_once(tmp_path, caplog):
+def test_a_log_that_cannot_be_written_stops_nobody_and_is_reported_once(tmp_path, caplog):
     (tmp_path / "file").touch()
     log = FailedLogins(tmp_path / "file" / "auth.log")
     for _ in range(3):

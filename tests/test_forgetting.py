@@ -93,7 +93,7 @@ def test_a_login_under_way_leaves_nothing(house):
     house.run(2.0)
     fetch = house.engine.answers.share(key(2), account(1), "worker")
     assert erase(house, 1).leases == 2
-    # Whoever waited is sent away, and does not log in in its turn.
+    # The request that waited is answered, and does not log in in its turn.
     assert house.settle() == {waiting: Unavailable(ERASED, SOON)}
     assert not keep(house, 3, of=1)
     assert not house.engine.fulfil(key(1), lease.token, value(1), 60.0)
@@ -216,9 +216,9 @@ async def test_a_login_that_runs_meanwhile_leaves_nothing_anywhere():
             found = await asyncio.to_thread(removed, fleet)
             assert found["removed"]["leases"] == 1
             answers = [(await call).json()["result"] for call in calls]
-        told = [one["content"][0]["text"] for one in answers if one["isError"]]
-        assert told
-        assert all("removed all that was kept about this account" in text for text in told)
+        texts = [one["content"][0]["text"] for one in answers if one["isError"]]
+        assert texts
+        assert all("removed all that was kept about this account" in text for text in texts)
         after = stats(fleet)
         assert (after["sessions"], after["notes"], after["leases"]) == (0, 0, 0)
         assert fleet.portal.logins(OWNER)["attempts"] == 1

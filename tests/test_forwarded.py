@@ -1,4 +1,4 @@
-"""Whom a request comes from that came through trusted proxies."""
+"""Where a request comes from that passed trusted proxies."""
 
 from __future__ import annotations
 

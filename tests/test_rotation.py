@@ -50,7 +50,7 @@ def holds(folder: Path, needle: bytes) -> list[Path]:
     return [one for one in files if needle in one.read_bytes()]
 
 
-def told(monkeypatch, capsys, folder: Path) -> tuple[int, str]:
+def rotated(monkeypatch, capsys, folder: Path) -> tuple[int, str]:
     """Rotate from this process, which takes less time than a new one."""
     for name in [name for name in os.environ if name.startswith("OIG_")]:
         monkeypatch.delenv(name)
@@ -65,7 +65,7 @@ def test_while_any_part_of_the_server_runs_the_secret_stays(monkeypatch, capsys)
         old = read_secret(fleet.folder / "secret")
 
         def refused():
-            code, words = told(monkeypatch, capsys, fleet.folder)
+            code, words = rotated(monkeypatch, capsys, fleet.folder)
             assert code == 1
             assert "The server runs" in words
             assert "shutdown" in words
@@ -91,7 +91,7 @@ def test_a_whole_server_gets_a_new_secret(monkeypatch, capsys):
         fleet.kill_daemon(signal.SIGTERM)
         assert (fleet.folder / "sessions.snapshot").exists()
 
-        code, words = told(monkeypatch, capsys, fleet.folder)
+        code, words = rotated(monkeypatch, capsys, fleet.folder)
         assert code == 0, words
         assert read_secret(fleet.folder / "secret") != old
         assert (fleet.folder / "secret").stat().st_mode & 0o777 == 0o600
@@ -141,7 +141,7 @@ def test_another_link_to_the_old_secret_holds_nothing_any_more(run_dir):
     assert (run_dir / "copy").read_bytes().strip(b"\0") == b""
 
 
-def test_without_a_terminal_it_wants_to_be_told_twice(run_dir):
+def test_without_a_terminal_it_needs_a_yes(run_dir):
     old = read_secret(run_dir / "secret")
     answer = rotate(run_dir, "--json")
     assert answer.returncode == 1

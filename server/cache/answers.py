@@ -19,7 +19,7 @@ from .lines import Ticket
 from .outcomes import ABSTENTIONS, BUSY, ERASED, TURN, Hit, Note, Outcome, Unavailable
 
 SOON = 1.0
-"""Seconds that those are told to wait whose account was erased while they waited."""
+"""`retry_after` for requests that waited while their account was erased."""
 
 
 class ErasedAnswers(NamedTuple):

@@ -371,7 +371,9 @@ class CacheClient:
             if isinstance(exc, ForeignUserError) and not self._foreign:
                 self._foreign = True
                 logger.error(  # noqa: TRY400 - where it arose says nothing
-                    "%s %s, and was told nothing. Look who put it there.", self.path, exc.strerror
+                    "Nothing was sent to the socket %s: %s. Find out who put it there.",
+                    self.path,
+                    exc.strerror,
                 )
             self._refuse_for(ABSENT_SECONDS, exc.strerror or type(exc).__name__)
             return None

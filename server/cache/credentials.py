@@ -53,8 +53,8 @@ def peer_uid(peer: socket.socket) -> int | None:
 def is_trusted(uid: int | None) -> bool:
     """Say whether we speak with this user: with ourselves, and with root.
 
-    Root may read our memory anyway. That does not hold the other way round: who runs as root
-    speaks with root's daemon only, and is told to become its user instead.
+    Root can read our memory anyway. The reverse does not hold: a process of root speaks with
+    root's daemon only, and refuses another user's.
     """
     return uid is None or uid in {os.geteuid(), 0}
 
@@ -63,7 +63,7 @@ def refuse_foreign(connected: socket.socket) -> None:
     """Check whose daemon we have connected to.
 
     Raises:
-        ForeignUserError: That of a user whom we do not trust.
+        ForeignUserError: It is a user's that we do not trust.
         OSError: It is gone.
     """
     uid = peer_uid(connected)

@@ -138,7 +138,7 @@ class Leases(ABC):
                 self._lose(lease)
 
     def end(self, account: bytes, outcome: Outcome) -> int:
-        """Take away the leases of an account for good; those who wait are told `outcome`.
+        """Take away the leases of an account for good, and answer its tickets with `outcome`.
 
         Returns:
             How many leases were out.

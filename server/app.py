@@ -147,7 +147,7 @@ def build_app(settings: Settings) -> ASGIApp:
             yield
 
     names = Names(settings.allowed_hosts, settings.allowed_origins)
-    endpoint = Guard(_cross_origin(Endpoint(http.handle_request), names), names)
+    endpoint = Guard(_cross_origin(Endpoint(http.handle_request)), names)
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
@@ -188,18 +188,11 @@ def _over_http(server: ToolServer) -> StreamableHTTPSessionManager:
     return server.session_manager
 
 
-class _AnyAllowed(CORSMiddleware):
-    """CORS answers for exactly the origins that the guard lets through."""
-
-    names: Names
-
-    def is_allowed_origin(self, origin: str) -> bool:
-        return self.names.allows_origin(origin)
-
-
-def _cross_origin(app: ASGIApp, names: Names) -> ASGIApp:
-    middleware = _AnyAllowed(
+def _cross_origin(app: ASGIApp) -> ASGIApp:
+    middleware = CORSMiddleware(
         app,
+        # Every page that comes this far: the guard has refused all others.
+        allow_origin_regex=".*",
         # GET and DELETE are answered 405, which a page cannot read unless its preflight succeeds.
         allow_methods=["POST", "GET", "DELETE"],
         allow_headers=["*"],
@@ -212,7 +205,6 @@ def _cross_origin(app: ASGIApp, names: Names) -> ASGIApp:
             "Retry-After",
         ],
     )
-    middleware.names = names
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         # Only browsers send an Origin; nobody else needs what the middleware adds.

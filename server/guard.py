@@ -1,28 +1,40 @@
 """Host and Origin checks, so that no web page can reach the server through a visitor's browser.
 
-A page that rebinds its own name to this machine still sends that name as Host, and its own address
-as Origin. IP literals cannot be rebound and pass.
+A page that rebinds its own name to this machine still sends that name as Host. An IP literal cannot
+be rebound and passes as Host. As an origin it says nothing: any device in the house may serve a
+page, and so may any program on this machine. So an origin has to be the request's own address, or
+be allowed by name. A request without Origin is no page's.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-import logging
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .origins import canonical_origin
-
-logger = logging.getLogger(__name__)
+from .origins import canonical_origin, is_own
+from .refusal_log import RefusalLog
 
 REMEMBERED = 64
 """Host headers that passed and need not be taken apart again: a server is called by a few."""
 
-SHOWN = 100
-"""Characters of a refused name in the log: it is the caller's text."""
+HOST_CURE = "Its operator can add the name to OIG_ALLOWED_HOSTS."
+
+ORIGIN_CURE = "Its operator can add the origin to OIG_ALLOWED_ORIGINS."
+
+NO_ORIGIN_CURE = (
+    "A file or a sandboxed frame has no origin that could be allowed. Serve the page from an "
+    "address; the operator of this server can add its origin to OIG_ALLOWED_ORIGINS."
+)
+
+TLS_CURE = (
+    "If the page is this server's own, behind a proxy that terminates TLS, its operator can name "
+    "the proxy in OIG_TRUSTED_PROXIES and let it send X-Forwarded-Proto. Otherwise its operator "
+    "can add the origin to OIG_ALLOWED_ORIGINS."
+)
 
 
 def host_name(host: str) -> str | None:
@@ -71,12 +83,29 @@ class Names:
             return False
         return True
 
-    def allows_origin(self, origin: str) -> bool:
-        """Whether an Origin header may be served. `null` (a sandboxed page, a file) may not."""
-        if canonical_origin(origin) in self._origins:
-            return True
-        scheme, separator, host = origin.partition("://")
-        return bool(separator) and scheme.lower() in {"http", "https"} and self.allows_host(host)
+    def allows_origin(self, origin: str, scheme: str, host: str) -> bool:
+        """Whether an Origin header may be served.
+
+        Args:
+            origin: The header.
+            scheme: By which the request came, `http` or `https`.
+            host: Its Host header.
+        """
+        return canonical_origin(origin) in self._origins or is_own(origin, scheme, host)
+
+
+def origin_cure(origin: str, scheme: str, host: str) -> str:
+    """Say what lets a refused page in; the arguments are those of `Names.allows_origin`.
+
+    1. `null` and what is malformed cannot be allowed.
+    2. The own origin but for TLS: a proxy terminates it, and is not trusted or does not say so.
+    3. Any other can be allowed by name.
+    """
+    if canonical_origin(origin) is None:
+        return NO_ORIGIN_CURE
+    if scheme == "http" and is_own(origin, "https", host):
+        return TLS_CURE
+    return ORIGIN_CURE
 
 
 class Guard:
@@ -85,33 +114,20 @@ class Guard:
     def __init__(self, app: ASGIApp, names: Names) -> None:
         self._app = app
         self._names = names
+        self._log = RefusalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it with one log line."""
+        """Pass the request on, or refuse it."""
         host, origin = _headers(scope)
+        scheme = scope.get("scheme", "http")
         if host is None or not self._names.allows_host(host):
-            logger.warning(
-                "refused a request for host %r: add the name to OIG_ALLOWED_HOSTS if it is yours",
-                (host or "")[:SHOWN],
-            )
-            await answer(
-                send,
-                421,
-                "This server does not answer under that host name. Its operator can add the name "
-                "to OIG_ALLOWED_HOSTS.",
-            )
-        elif origin is not None and not self._names.allows_origin(origin):
-            logger.warning(
-                "refused a request of the web page %r: add it to OIG_ALLOWED_ORIGINS if it is "
-                "yours",
-                origin[:SHOWN],
-            )
-            await answer(
-                send,
-                403,
-                "Web pages of that origin may not call this server. Its operator can add the "
-                "origin to OIG_ALLOWED_ORIGINS.",
-            )
+            self._log("for host", host or "", HOST_CURE)
+            message = f"This server does not answer under that host name. {HOST_CURE}"
+            await answer(send, 421, message)
+        elif origin is not None and not self._names.allows_origin(origin, scheme, host):
+            cure = origin_cure(origin, scheme, host)
+            self._log("of the web page", origin, cure)
+            await answer(send, 403, f"Web pages of that origin may not call this server. {cure}")
         else:
             await self._app(scope, receive, send)
 
@@ -119,8 +135,8 @@ class Guard:
 def _headers(scope: Scope) -> tuple[str | None, str | None]:
     host = origin = None
     for name, value in scope["headers"]:
+        # Two of them are a smuggling attempt; neither is believed.
         if name == b"host":
-            # Two of them are a smuggling attempt; neither is believed.
             host = value.decode("latin-1") if host is None else ""
         elif name == b"origin":
             origin = value.decode("latin-1") if origin is None else ""

@@ -14,7 +14,10 @@ AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::(\d{0,5}))?", re.
 
 
 def canonical_origin(text: str) -> str | None:
-    """Return an origin in its one spelling: lower case, no default port, shortest IPv6 address.
+    """Return an origin in its one spelling.
+
+    That is lower case, without a default port and without the dot that ends a fully qualified name;
+    an IPv6 address is in its shortest form.
 
     Args:
         text: As in an Origin header.
@@ -34,9 +37,24 @@ def canonical_origin(text: str) -> str | None:
             host = f"[{ipaddress.IPv6Address(ipv6)}]"
         except ValueError:
             return None
+    host = host.lower().rstrip(".")
+    if not host:
+        return None
     if port and not 0 < int(port) <= 65535:
         return None
     port = port and str(int(port))
     if not port or port == DEFAULT_PORTS.get(scheme):
-        return f"{scheme}://{host.lower()}"
-    return f"{scheme}://{host.lower()}:{port}"
+        return f"{scheme}://{host}"
+    return f"{scheme}://{host}:{port}"
+
+
+def is_own(origin: str, scheme: str, host: str) -> bool:
+    """Whether an origin is that of the very address that a request was sent to (RFC 6454 5).
+
+    Args:
+        origin: As in an Origin header.
+        scheme: By which the request came: `http` or `https`.
+        host: As in a Host header.
+    """
+    own = canonical_origin(f"{scheme}://{host}")
+    return own is not None and canonical_origin(origin) == own

@@ -4,6 +4,7 @@ import httpx2
 import pytest
 
 from .fleet import call_body, post, running_fleet
+from .waiting import wait_until
 
 PAGE = "https://app.test"
 PAGES = [PAGE, "https://app.test:443", "HTTPS://App.test", "http://other.test", "http://[::1]:3000"]
@@ -11,8 +12,16 @@ PAGES = [PAGE, "https://app.test:443", "HTTPS://App.test", "http://other.test", 
 
 @pytest.fixture(scope="module")
 def fleet():
-    origins = "https://APP.test:443/, http://other.test:80"
-    with running_fleet(1, OIG_ALLOWED_ORIGINS=origins) as fleet:
+    origins = "https://APP.test:443/, http://other.test:80, http://[::1]:3000"
+    with running_fleet(1, OIG_ALLOWED_ORIGINS=origins, OIG_ALLOWED_HOSTS="oig.test") as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def proxied():
+    """Trust the proxy at the other end of every connection of these tests."""
+    settings = {"OIG_TRUSTED_PROXIES": "127.0.0.1", "OIG_ALLOWED_HOSTS": "oig.test"}
+    with running_fleet(1, **settings) as fleet:
         yield fleet
 
 
@@ -48,21 +57,147 @@ def test_a_preflight_for_a_private_network_is_allowed(fleet):
     assert answer.headers["access-control-allow-private-network"] == "true"
 
 
-@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+def of_pages(answer):
+    """Return the headers that let a page read an answer."""
+    return [name for name in answer.headers if name.startswith("access-control")]
+
+
+FOREIGN = [
+    "https://evil.test",
+    "http://app.test",
+    "https://app.test:444",
+    "null",
+    "",
+    # Localhost at another port, and without one.
+    "http://localhost:6274",
+    "http://localhost",
+    "http://127.0.0.1:6274",
+    "http://[::1]:6274",
+    # Other addresses: devices in the house, and servers in the internet.
+    "http://127.0.0.1",
+    "http://192.168.1.1",
+    "http://192.0.2.8:8080",
+    "https://8.8.8.8",
+    "http://[2001:db8::1]",
+    # A name that the server is called by is not the address of this request.
+    "http://oig.test",
+    "https://oig.test",
+    # Malformed.
+    "localhost",
+    "http://",
+    "http://localhost:0",
+    "http://localhost:99999",
+    "http://[::1",
+    "http://localhost/",
+    "file://localhost",
+    "https://app.test, https://app.test",
+    "https://app.test https://app.test",
+    "\xff\xfe",
+]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_another_page_is_403_and_can_read_nothing(fleet, origin):
+    called = post(fleet.url, call_body(), Origin=origin.encode("latin-1"))
+    assert (called.status_code, of_pages(called)) == (403, [])
+    assert "OIG_ALLOWED_ORIGINS" in called.json()["error"]
+    for method in ("POST", "GET", "DELETE"):
+        private = {"Access_Control_Request_Private_Network": "true"}
+        answer = preflight(fleet, origin.encode("latin-1"), method, **private)
+        assert (answer.status_code, of_pages(answer)) == (403, [])
+        answer = asked(fleet, method, Origin=origin.encode("latin-1"))
+        assert (answer.status_code, of_pages(answer)) == (403, [])
+
+
+def own_port(fleet):
+    return httpx2.URL(fleet.url).port
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "192.0.2.8", "oig.test"])
+def test_a_page_of_the_requests_own_address_may_call(fleet, host):
+    port = own_port(fleet)
+    own = f"{host}:{port}"
+    answer = post(fleet.url, call_body(), Host=own, Origin=f"http://{own}")
+    assert answer.status_code == 200
+    answer = post(fleet.url, call_body(), Host=host.upper(), Origin=f"http://{host}:80")
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
-    "origin", ["https://evil.test", "http://app.test", "https://app.test:444", "null"]
+    ("host", "origin"),
+    [
+        ("localhost:{port}", "http://127.0.0.1:{port}"),
+        ("127.0.0.1:{port}", "http://localhost:{port}"),
+        ("localhost:{port}", "http://[::1]:{port}"),
+        ("127.0.0.1:{port}", "http://127.0.0.2:{port}"),
+        ("localhost:{port}", "https://localhost:{port}"),
+        ("localhost", "http://localhost:{port}"),
+        ("localhost:{port}", "http://localhost"),
+        ("oig.test", "http://localhost:{port}"),
+    ],
 )
-def test_a_preflight_of_another_origin_is_403_and_lets_nothing_through(fleet, origin, method):
-    answer = preflight(fleet, origin, method, Access_Control_Request_Private_Network="true")
+def test_a_page_of_another_address_of_this_machine_may_not(fleet, host, origin):
+    port = own_port(fleet)
+    answer = post(
+        fleet.url, call_body(), Host=host.format(port=port), Origin=origin.format(port=port)
+    )
+    assert (answer.status_code, of_pages(answer)) == (403, [])
+
+
+def test_a_rebound_name_is_no_own_address(fleet):
+    answer = post(fleet.url, call_body(), Host="evil.test:8000", Origin="http://evil.test:8000")
+    assert (answer.status_code, of_pages(answer)) == (421, [])
+
+
+def test_behind_a_trusted_proxy_the_own_scheme_is_what_the_proxy_says(proxied):
+    page, other = "https://oig.test", "http://oig.test"
+    for sent, origin, status in (
+        ("https", page, 200),
+        ("https", other, 403),
+        ("http", other, 200),
+        ("http", page, 403),
+        ("gopher", page, 403),
+        (None, other, 200),
+        (None, page, 403),
+    ):
+        scheme = {} if sent is None else {"X_Forwarded_Proto": sent}
+        answer = post(proxied.url, call_body(), Host="oig.test", Origin=origin, **scheme)
+        assert answer.status_code == status, (sent, origin)
+
+
+def test_nobody_else_says_what_the_own_scheme_is(fleet):
+    for origin, status in (("https://oig.test", 403), ("http://oig.test", 200)):
+        answer = post(
+            fleet.url, call_body(), Host="oig.test", Origin=origin, X_Forwarded_Proto="https"
+        )
+        assert answer.status_code == status
+
+
+def test_an_own_page_that_a_proxy_hides_is_told_as_that(fleet):
+    answer = post(fleet.url, call_body(), Host="oig.test", Origin="https://oig.test")
     assert answer.status_code == 403
-    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert "OIG_TRUSTED_PROXIES" in answer.json()["error"]
+
+
+def test_the_log_names_a_refused_page_and_the_setting_once(proxied):
+    page = "http://localhost:6299"
+    for _ in range(20):
+        assert post(proxied.url, call_body(), Origin=page).status_code == 403
+
+    def lines():
+        return [line for line in proxied.logs().splitlines() if page in line]
+
+    wait_until("the log names the page", lines)
+    (line,) = lines()
+    assert "OIG_ALLOWED_ORIGINS" in line
 
 
 def test_two_origins_in_one_request_are_no_origin(fleet):
-    for origins in ([PAGE, PAGE], ["https://evil.test", PAGE]):
+    own = fleet.url.removesuffix("/mcp")
+    for origins in ([PAGE, PAGE], ["https://evil.test", PAGE], [own, own], [own, "null"]):
         headers = [("Origin", origin) for origin in origins]
         answer = httpx2.request("GET", fleet.url, headers=headers, trust_env=False, timeout=10)
-        assert answer.status_code == 403
+        assert (answer.status_code, of_pages(answer)) == (403, [])
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
@@ -99,7 +234,7 @@ def test_a_page_can_read_its_answer_and_each_refusal(fleet, status, body, header
 
 def test_who_is_no_page_gets_no_headers_for_pages(fleet):
     answer = post(fleet.url, call_body())
-    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert (answer.status_code, of_pages(answer)) == (200, [])
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])

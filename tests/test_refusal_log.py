@@ -1,0 +1,80 @@
+"""What the log says of refused names, however many they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.refusal_log import ALL_QUOTA, RefusalLog
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def log(clock):
+    return RefusalLog(clock)
+
+
+def refuse(log, name):
+    log("of the web page", name, "Its operator can help.")
+
+
+def test_the_first_refusal_of_each_name_is_a_line_with_its_cure(log, caplog):
+    for name in ("http://a.test", "http://b.test"):
+        refuse(log, name)
+    assert caplog.messages == [
+        "refused a request of the web page 'http://a.test'. Its operator can help.",
+        "refused a request of the web page 'http://b.test'. Its operator can help.",
+    ]
+
+
+def test_further_ones_are_counted_once_a_minute(log, clock, caplog):
+    for _ in range(500):
+        refuse(log, "http://a.test")
+        clock.now += 0.1
+    assert len(caplog.messages) == 1
+    clock.now += 60
+    refuse(log, "http://a.test")
+    assert caplog.messages[1:] == ["refused 499 more of the web page 'http://a.test'"]
+
+
+def test_a_host_and_a_page_of_one_name_are_two_names(log, caplog):
+    log("for host", "a.test", "Add it.")
+    log("of the web page", "a.test", "Add it.")
+    assert len(caplog.messages) == 2
+
+
+def test_a_caller_that_invents_names_writes_few_lines_and_all_are_counted(log, clock, caplog):
+    for number in range(10_000):
+        refuse(log, f"http://{number}.test")
+    assert len(caplog.messages) == ALL_QUOTA.lines
+    clock.now += 60
+    refuse(log, "http://a.test")
+    more = 10_000 - ALL_QUOTA.lines
+    assert f"refused {more} more of several names" in caplog.messages
+    assert "refused a request of the web page 'http://a.test'" in caplog.text
+
+
+def test_names_that_come_again_and_again_write_no_more(log, clock, caplog):
+    for number in range(60_000):
+        refuse(log, f"http://{number % 200}.test")
+        clock.now += 0.01
+    assert len(caplog.messages) <= 12 * ALL_QUOTA.lines
+
+
+@pytest.mark.parametrize("name", ["x" * 10_000, "a\nfailed login", "a\x1b[31m", "a\x85b", "'"])
+def test_a_line_stays_a_short_line_of_what_people_can_see(log, caplog, name):
+    refuse(log, name)
+    (message,) = caplog.messages
+    assert message.isprintable()
+    assert len(message) < 250

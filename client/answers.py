@@ -40,8 +40,8 @@ class Answer:
 REFUSALS: dict[int, str] = {
     401: "It wants an HTTP login, which this MCP server never does. A proxy in front of it asks "
     "for one, or the URL belongs to another service.",
-    403: "The server or a proxy forbids the request. If the server sits behind a name of its own, "
-    "that origin has to be in its OIG_ALLOWED_ORIGINS; otherwise look at the proxy's rules.",
+    403: "A proxy forbids the request, or adds an Origin header, which only web pages send: the "
+    "server lets in those of OIG_ALLOWED_ORIGINS. Look at the proxy's rules.",
     405: "Nothing at this path takes POST requests, so it is not the MCP endpoint. The path is "
     "normally /mcp; a proxy must pass POST on.",
     406: "The server did not get the header `Accept: application/json, text/event-stream` that "

@@ -263,7 +263,10 @@ class Settings:
         "OIG_ALLOWED_HOSTS", (), _hosts, "names under which /mcp may be called, beside localhost"
     )
     allowed_origins: tuple[str, ...] = _setting(
-        "OIG_ALLOWED_ORIGINS", (), _origins, "web pages that may call /mcp, as https://host[:port]"
+        "OIG_ALLOWED_ORIGINS",
+        (),
+        _origins,
+        "other web pages that may call /mcp, as https://host[:port]",
     )
     trusted_proxies: tuple[str, ...] = _setting(
         "OIG_TRUSTED_PROXIES", (), _proxies, "addresses whose X-Forwarded-For is believed"

@@ -25,6 +25,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools.base import Tool
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
+from starlette.middleware.cors import CORSMiddleware
 
 from server.errors import CredentialsRejected
 from server.tool_failure import KEY, ToolFailure
@@ -142,6 +143,13 @@ def older_server() -> Iterator[Process]:
 @pytest.fixture(scope="session")
 def degraded_server() -> Iterator[Process]:
     with running("degraded") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def open_server() -> Iterator[Process]:
+    """Let every web page in."""
+    with running("open") as server:
         yield server
 
 
@@ -443,13 +451,17 @@ def main(kind: str, fd: int) -> None:
     elif kind == "hostile":
         from .client_hostile import app
     elif kind != "odd":
-        app = mcp_app(echoes=kind not in {"well", "degraded"})
+        app = mcp_app(echoes=kind not in {"well", "degraded", "open"})
     if kind == "old":
         app = Old(app)
     elif kind == "shouting":
         app = Shouting(app)
     elif kind in {"well", "degraded", "echoing"}:
         app = Probed(app, kind)
+    elif kind == "open":
+        app = CORSMiddleware(
+            Probed(app, kind), allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]
+        )
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import socket
@@ -11,6 +12,7 @@ import threading
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -18,7 +20,7 @@ import pytest
 
 from client.__main__ import main
 from client.connecting import connecting
-from client.doctor import eyes, http, network
+from client.doctor import eyes, http, network, pages
 from client.doctor.finding import Mark
 from client.doctor.visit import Reply, Visit
 from client.exit_codes import ExitCode
@@ -27,6 +29,7 @@ from client.setup.entries import PLACEHOLDER
 
 from .certificates import Certified
 from .client_keyring import environment
+from .fleet import running_fleet
 
 pytest_plugins = ("tests.client_servers", "tests.terminal")
 
@@ -81,7 +84,7 @@ def test_a_server_that_is_well_passes_every_step(doctor, well_server):
             "ok",
         ),
         **dict.fromkeys(["encryption", "login"], "skipped"),
-        **dict.fromkeys(["protocol", "older", "tools", "refusal"], "ok"),
+        **dict.fromkeys(["protocol", "older", "tools", "refusal", "pages"], "ok"),
     }
     assert all(step["milliseconds"] >= 0 for step in report["steps"])
 
@@ -188,6 +191,110 @@ def test_a_degraded_server_is_examined_to_the_end(doctor, degraded_server):
         one["text"] for one in report["steps"] if one["step"] == "readiness"
     )
     assert report["steps"][-1]["step"] == "login"
+
+
+def step_of(report, name):
+    return next(one for one in report["steps"] if one["step"] == name)
+
+
+def test_what_a_tool_in_a_browser_needs_is_told(doctor):
+    with running_fleet(1) as fleet:
+        code, report = doctor(fleet.url)
+    found = step_of(report, "pages")
+    assert (code, found["status"]) == (ExitCode.OK, "ok")
+    assert "OIG_ALLOWED_ORIGINS=http://localhost:6274" in found["text"]
+    assert "MCP Inspector" in found["text"]
+
+
+def test_a_tool_in_a_browser_that_is_allowed_is_told(doctor):
+    with running_fleet(1, OIG_ALLOWED_ORIGINS="http://localhost:6274") as fleet:
+        code, report = doctor(fleet.url)
+    found = step_of(report, "pages")
+    assert (code, found["status"]) == (ExitCode.OK, "ok")
+    assert "http://localhost:6274 (MCP Inspector) may call" in found["text"]
+
+
+def test_a_server_that_lets_every_page_in_is_wrong(doctor, open_server):
+    code, report = doctor(open_server.url)
+    assert (code, report["first_wrong"]) == (ExitCode.TOOL, "pages")
+    assert report["steps"][-1]["step"] == "login"
+
+
+def test_a_server_that_takes_its_own_pages_for_strangers_behind_tls_is_doubtful(
+    doctor, tmp_path, monkeypatch
+):
+    root = Certified.root()
+    (tmp_path / "root.pem").write_bytes(root.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
+    with (
+        running_fleet(1) as fleet,
+        terminating_tls(root.server("localhost"), tmp_path, fleet.listener.getsockname()) as port,
+    ):
+        code, report = doctor(f"https://localhost:{port}/mcp")
+    found = step_of(report, "pages")
+    assert (code, found["status"], found["kind"]) == (ExitCode.OK, "warning", "own_origin")
+    assert f"https://localhost:{port}" in found["text"]
+    assert "OIG_TRUSTED_PROXIES" in found["cure"]
+
+
+def test_pages_that_get_no_answer_do_not_end_the_examination(closed_port):
+    seen = visit(f"http://127.0.0.1:{closed_port}/mcp")
+    seen.session = SimpleNamespace(url=seen.url)
+    with httpx2.Client(timeout=5, trust_env=False) as seen.client:
+        found = pages.pages(seen)
+    assert (found.mark, found.ends) == (Mark.WRONG, False)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://localhost:8000/mcp", "http://localhost:8000"),
+        ("https://Oig.Example.org:443/mcp?key=1", "https://oig.example.org"),
+        ("http://[::1]:8000/mcp", "http://[::1]:8000"),
+        ("https://b\u016fh.example/mcp", "https://xn--bh-sua.example"),
+    ],
+)
+def test_the_origin_of_a_url_is_spelt_as_browsers_spell_it(url, origin):
+    assert visit(url).origin == origin
+
+
+@contextmanager
+def terminating_tls(certificate: Certified, tmp_path: Path, address):
+    """Take TLS off each connection, and pass on what is in it as it is."""
+    (tmp_path / "server.pem").write_bytes(certificate.pem)
+    (tmp_path / "server.key").write_bytes(certificate.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+
+    async def pump(reader, writer):
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def passed_on(reader, writer):
+        there = await asyncio.open_connection(*address)
+        await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def run(coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(20)
+
+    server = run(asyncio.start_server(passed_on, "127.0.0.1", 0, ssl=context))
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(20)
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from ..options import Options
 from ..session import Session
 from ..setup.places import file_of
 from ..version import version
-from . import http, network, protocol
+from . import http, network, pages, protocol
 from .eyes import EYES, Step
 from .finding import Finding, Mark, failed, first_wrong
 from .visit import Visit, patience
@@ -39,6 +39,7 @@ STEPS: Mapping[str, Step] = {
     "older": protocol.older_era,
     "tools": protocol.tools,
     "refusal": protocol.refusal,
+    "pages": pages.pages,
     "login": protocol.login,
 }
 """In this order: each rests on the ones before."""

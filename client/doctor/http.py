@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -23,7 +24,9 @@ SKEW = 60
 """Seconds between two clocks that nobody has to repair."""
 
 
-def fetched(visit: Visit, url: str) -> Reply:
+def fetched(
+    visit: Visit, url: str, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> Reply:
     """Get something, following nothing, in `patience` seconds altogether.
 
     Raises:
@@ -31,7 +34,7 @@ def fetched(visit: Visit, url: str) -> Reply:
     """
     try:
         # The client's own limits are for each read, and one byte now and then keeps them all.
-        return begun(_got, visit, url).result(visit.patience)
+        return begun(_got, visit, url, method, headers).result(visit.patience)
     except (httpx2.HTTPError, TimeoutError) as exc:
         failure = explain(exc, visit.session.url, visit.patience, calling=False)
         if failure is None:
@@ -39,9 +42,11 @@ def fetched(visit: Visit, url: str) -> Reply:
         raise failure from None
 
 
-def _got(visit: Visit, url: str) -> Reply:
+def _got(
+    visit: Visit, url: str, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> Reply:
     before = datetime.now(UTC)
-    with visit.client.stream("GET", url) as response:
+    with visit.client.stream(method, url, headers=headers) as response:
         body = b""
         # A stream of events may never end, and nothing in it is of interest.
         kind = response.headers.get("content-type", "")
@@ -57,6 +62,7 @@ def _got(visit: Visit, url: str) -> Reply:
         body=body[:MOST_BYTES].decode("utf-8", "replace"),
         date=_date(response.headers.get("date", "")),
         asked=before + (now - before) / 2,
+        allowed_origin=response.headers.get("access-control-allow-origin", ""),
     )
 
 

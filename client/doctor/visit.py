@@ -24,7 +24,7 @@ def patience(timeout: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a plain GET.
+    """The answer to a plain request.
 
     Attributes:
         status: HTTP status.
@@ -32,6 +32,7 @@ class Reply:
         body: The body, up to some length.
         date: The server's clock, as it says.
         asked: This machine's clock in the middle of the exchange.
+        allowed_origin: The origin of the pages that may read it, `*` for all, or nothing.
     """
 
     status: int
@@ -39,6 +40,7 @@ class Reply:
     body: str
     date: datetime | None
     asked: datetime
+    allowed_origin: str = ""
 
 
 @dataclass(slots=True)
@@ -75,6 +77,12 @@ class Visit:
     def parts(self) -> SplitResult:
         """The URL, split."""
         return urlsplit(self.url)
+
+    @property
+    def origin(self) -> str:
+        """The origin of web pages at the URL."""
+        url = httpx2.URL(self.url)
+        return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
     @property
     def host(self) -> str:

@@ -269,7 +269,10 @@ class Settings:
         "other web pages that may call /mcp, as https://host[:port]",
     )
     trusted_proxies: tuple[str, ...] = _setting(
-        "OIG_TRUSTED_PROXIES", (), _proxies, "addresses whose X-Forwarded-For is believed"
+        "OIG_TRUSTED_PROXIES",
+        (),
+        _proxies,
+        "addresses whose X-Forwarded-For and X-Forwarded-Proto are believed",
     )
     live_ttl: float = _setting(
         "OIG_LIVE_TTL", 30.0, _seconds, "live data is shared for this long before it is asked anew"

@@ -95,6 +95,9 @@ class Connection(WithoutUpgrades):
     _answered = False
     """Whether the request that is unread has its answer."""
 
+    _garbled = False
+    """Whether something came that is no HTTP, while an answer was due."""
+
     _running: RequestResponseCycle | None = None
     """The request that is being answered; `cycle` is the last one that came."""
 
@@ -145,10 +148,12 @@ class Connection(WithoutUpgrades):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, and look at its size."""
-        if self.transport.is_closing():
+        if self._is_over():
             self.transport.drop(len(data))
             return
         super().data_received(data)
+        if self._is_over():
+            return
         self._size += len(data)
         if self._size > MAX_HEAD_BYTES:
             self._weigh()
@@ -157,10 +162,31 @@ class Connection(WithoutUpgrades):
             self._ended = False
             self._size = 0
 
+    def _is_over(self) -> bool:
+        """Whether nothing that still comes is looked at."""
+        return self._garbled or self.transport.is_closing()
+
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP; whatever else comes is not read."""
+        """Refuse what is no HTTP; whatever else comes is not read.
+
+        1. Requests that came whole before it get their own answers, the last of which ends the
+           connection: their senders must not take this refusal for an answer to them.
+        2. The same holds for an answer that has begun.
+        3. Otherwise the refusal is the answer to what was garbled.
+        """
         self._unread = self._answered = True
-        super().send_400_response(msg)
+        if self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
+        last = self.pipeline[0][0] if self.pipeline else self._running
+        if last is None or last.response_complete:
+            super().send_400_response(msg)
+        elif last.more_body and not last.response_started:
+            last.disconnected = True
+            last.message_event.set()
+            super().send_400_response(msg)
+        else:
+            last.keep_alive = False
+            self._garbled = True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle

@@ -84,8 +84,9 @@ class LingeringTransport(asyncio.Transport):
         self._transport.abort()
 
     def write(self, data: Any) -> None:
-        """Send bytes."""
-        self._transport.write(data)
+        """Send bytes; after `close` they are dropped."""
+        if not self.lingers:
+            self._transport.write(data)
 
     def pause_reading(self) -> None:
         """Take nothing more from the socket for now."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -289,3 +290,35 @@ def test_requests_in_one_piece_are_not_added_up(running):
             received += sock.recv(65536)
             received = b""
     assert count * len(get) > MAX_MESSAGE_BYTES > MAX_HEAD_BYTES
+
+
+GARBAGE = [b"x", b"\x00\xff\r\n\r\n", b"POST / HTTP/9.9\r\n\r\n", b"GET\r\n\r\n"]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_whole_request_gets_its_own_answer_whatever_follows_it(running, garbage, before):
+    request = b"POST /" + HOST + b"Content-Length: 3\r\n\r\nabc"
+    with connected(running) as sock:
+        sock.sendall(request * before + garbage)
+        said = all_of(sock)
+    assert said.count(b"HTTP/1.1 200 OK") == before
+    assert b"400 Bad Request" not in said
+    assert said.lower().count(b"connection: close") == 1
+
+
+def test_garbage_behind_a_call_leaves_no_error_in_the_log(fleet):
+    body = json.dumps(call_body()).encode()
+    head = HOST + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    for path in (b"POST /mcp", b"POST /nowhere", b"DELETE /mcp"):
+        place = urlsplit(fleet.url)
+        with socket.create_connection((place.hostname, place.port), 10) as sock:
+            sock.sendall(path + head + body + b"x" * 5)
+            assert b"400 Bad Request" not in all_of(sock)
+    assert "ERROR" not in fleet.logs()
+
+
+def test_a_body_that_is_garbled_before_it_is_answered_is_400(running):
+    with connected(running) as sock:
+        sock.sendall(b"POST /" + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+        assert all_of(sock).startswith(b"HTTP/1.1 400 ")

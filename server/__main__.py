@@ -23,7 +23,7 @@ from .exposure import exposed, speaks_for_all
 from .listening import bind, inherited_socket
 from .settings import Settings
 from .supervision.peers import Peers
-from .worker import make_worker
+from .worker import Worker, make_worker
 
 EXIT_CONFIGURATION = 64
 EXIT_ADDRESS = 69
@@ -47,9 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    # uvicorn raises the signal that stopped it again, once it is done: that ends here, in order.
+    worker: Worker | None = None
+
+    def stop(*_: object) -> None:
+        # 1. Until uvicorn takes the signals over, nothing has to be closed. An exception would not
+        #    do: Python drops one that is raised in a callback of its import machinery.
+        # 2. uvicorn raises the signal that stopped it again, once it is done: that ends in order.
+        if worker is None or not worker.started:
+            os._exit(0)
+        sys.exit(0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     parser = argparse.ArgumentParser(
         prog="python -m server",
         description="One MCP worker for OIG Cloud. supervisord runs several; see supervisord.conf.",
@@ -92,10 +101,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     worker.run(sockets=[listener])
     return 0
-
-
-def _stop(*_: object) -> None:
-    sys.exit(0)
 
 
 if __name__ == "__main__":

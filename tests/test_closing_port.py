@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from server.listening import is_listening
@@ -109,7 +110,9 @@ def supervisorctl(system, *arguments):
 def everybody(system, supervisord):
     """Signal all processes at once, as systemd does."""
     for process in family(supervisord.pid):
-        process.send_signal(signal.SIGTERM)
+        # supervisord, which hears it first, may have ended some of them by now.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
 
 
 WHOLE_STOPS = {

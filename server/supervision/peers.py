@@ -1,4 +1,4 @@
-"""The other workers, as supervisord sees them: whether any of them goes on when one stops."""
+"""All workers, as supervisord sees them: whether any of them goes on when one stops."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ GONE = frozenset({"STOPPING", "STOPPED", "FATAL"})
 
 
 class Peers:
-    """The workers beside one of them.
+    """The workers of a program, the asking one included.
 
     Args:
-        supervisord: Who runs them.
+        supervisord: Runs them.
         group: Name of their program.
-        own: Name of the one that is left out.
     """
 
-    def __init__(self, supervisord: Supervisord, group: str, own: str) -> None:
+    def __init__(self, supervisord: Supervisord, group: str) -> None:
         self._supervisord = supervisord
         self._group = group
-        self._own = own
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self | None:
@@ -36,13 +34,15 @@ class Peers:
         """
         url = environ.get("SUPERVISOR_SERVER_URL", "")
         group = environ.get("SUPERVISOR_GROUP_NAME", "")
-        own = environ.get("SUPERVISOR_PROCESS_NAME", "")
-        if not (url.startswith("unix://") and group and own):
+        if not (url.startswith("unix://") and group):
             return None
-        return cls(Supervisord(Path(url.removeprefix("unix://"))), group, own)
+        return cls(Supervisord(Path(url.removeprefix("unix://"))), group)
 
     def are_gone(self) -> bool:
-        """Whether no other worker serves, or will in a moment.
+        """Whether no worker serves, or will in a moment.
+
+        The asking one is stopping. supervisord starts it again, and so calls it no `STOPPING`, when
+        somebody else gave it the signal.
 
         Raises:
             SupervisordError: supervisord does not say.
@@ -51,4 +51,4 @@ class Peers:
             workers = self._supervisord.processes(self._group)
         except SupervisordStopping:
             return True
-        return all(worker.name == self._own or worker.state in GONE for worker in workers)
+        return all(worker.state in GONE for worker in workers)

@@ -157,13 +157,24 @@ async def test_a_text_that_is_no_id_never_comes_as_a_number(tool, name, value):
     assert f"`{name}` must be " in await refused(tool, **{name: value})
 
 
-@pytest.mark.parametrize("value", [20260601, 1.5, "1764000000", "20260601", "1.5"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(20260601, 1.5, "1764000000", "20260601", "1.5", "1.795824e9", "+1.795824e9"),
+        *("17958.24e5", ".1795824e10", "-1.5E9", "1.e9", "1e9", "P1D", "now"),
+    ],
+)
 @pytest.mark.parametrize(
     ("tool", "name"),
     [("get_history", "first_day"), ("get_history", "last_day"), ("get_notifications", "since")],
 )
 async def test_a_number_is_no_day_and_no_time(tool, name, value):
     assert f"`{name}` must be a " in await refused(tool, **{name: value})
+
+
+@pytest.mark.parametrize("value", ["2026-06-01_00:00:00", "2026-06-01T00:00:00+00:00"])
+async def test_a_moment_is_no_day(value):
+    assert "`first_day` must be a date" in await refused("get_history", first_day=value)
 
 
 @pytest.mark.parametrize(

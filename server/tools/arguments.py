@@ -31,7 +31,8 @@ from pydantic import (
 )
 
 WHOLE = re.compile(r"(-?\d{1,15})(?:\.0{1,15})?", re.ASCII)
-NUMBER = re.compile(r"[-+]?[\d.]+", re.ASCII)
+DAY = re.compile(r"\d{4}-\d\d-\d\d(T00:00:00)?", re.ASCII)
+TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d.*", re.ASCII)
 
 LARGEST_EXACT = 2**53 - 1
 """The largest whole number up to which a double holds every one."""
@@ -61,9 +62,14 @@ def digits(value: object) -> object:
     return value
 
 
-def written(value: object) -> object:
-    """Return a date or time only if it is written as one: no count of seconds since 1970."""
-    return value if isinstance(value, str) and not NUMBER.fullmatch(value) else ...
+def day(value: object) -> object:
+    """Return a date only if it is written as one: no count of seconds since 1970."""
+    return value if isinstance(value, str) and DAY.fullmatch(value) else ...
+
+
+def moment(value: object) -> object:
+    """Return a time only if it is written as one: no count of seconds since 1970."""
+    return value if isinstance(value, str) and TIME.fullmatch(value) else ...
 
 
 class Twice(NamedTuple):
@@ -89,8 +95,8 @@ def once(value: object) -> object:
 KINDS: dict[object, Callable[[object], object]] = {
     int: whole,
     bool: boolean,
-    date: written,
-    AwareDatetime: written,
+    date: day,
+    AwareDatetime: moment,
 }
 """How an argument of each type may be written."""
 
@@ -140,7 +146,7 @@ def arguments(model: type[ArgModelBase], former: Mapping[str, str]) -> type[Argu
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         read = [KINDS[kind] for kind in _kinds(field.annotation) if kind in KINDS]
-        strict = [Strict()] if read and read[0] is not written else []
+        strict = [Strict()] if read and read[0] not in {day, moment} else []
         again = [once] if name in former.values() else []
         checks = [*strict, *(BeforeValidator(check) for check in (*read, *again))]
         fields[name] = (

@@ -19,8 +19,11 @@ REVISION = "2025-03-26"
 """The revision with batches. It had no `MCP-Protocol-Version` header, so that a request without one
 counts as of this revision (2025-06-18, Transports)."""
 
-MAX_MESSAGES = 20
-"""Longest batch: its messages are answered one after another, and the client waits for them all."""
+MAX_REQUESTS = 20
+"""Most requests: they are answered one after another, and the client waits for them all."""
+
+MAX_MESSAGES = 100
+"""Most messages of all kinds."""
 
 ACCEPTED = 202
 """HTTP status for what has no response: notifications and responses."""
@@ -51,18 +54,19 @@ def batch_problem(messages: list[Any], version: str | None) -> Refusal | None:
         )
     if not messages:
         return Refusal(INVALID_REQUEST, "The batch is empty. Send at least one message.")
-    if len(messages) > MAX_MESSAGES:
+    requests = sum(map(_is_answered, messages))
+    if requests > MAX_REQUESTS or len(messages) > MAX_MESSAGES:
         return Refusal(
             INVALID_REQUEST,
-            f"The batch has more than {MAX_MESSAGES} messages. None of them was looked at. Send "
-            f"at most {MAX_MESSAGES} at a time.",
+            f"The batch has more than {MAX_REQUESTS} requests or {MAX_MESSAGES} messages. None of "
+            "them was looked at. Send fewer at a time.",
         )
     return None
 
 
 def message_problem(message: Any, version: str | None) -> Refusal | None:
     """Say what is wrong with one message of a batch; None if nothing is."""
-    if isinstance(message, dict) and message.get("method") == "initialize":
+    if _is_request(message) and message["method"] == "initialize":
         return Refusal(INVALID_REQUEST, "An initialize request must not be part of a batch.")
     return problem(message, version)
 
@@ -98,6 +102,12 @@ async def answer_all(
 
 def _is_request(message: Any) -> bool:
     return isinstance(message, dict) and "method" in message and "id" in message
+
+
+def _is_answered(message: Any) -> bool:
+    """Whether a message has a response, if only one that says what is wrong with it."""
+    # A notification has no id, and a response no method.
+    return not isinstance(message, dict) or ("id" in message) == ("method" in message)
 
 
 class Part:

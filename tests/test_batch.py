@@ -8,7 +8,7 @@ import socket
 import pytest
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 
-from server.batch import MAX_MESSAGES, REVISION, answer_all
+from server.batch import MAX_MESSAGES, MAX_REQUESTS, REVISION, answer_all
 
 from .fleet import call_body, post, running_fleet, wait_until
 
@@ -138,7 +138,7 @@ def test_a_client_that_takes_only_events_gets_one_for_each_answer(fleet):
     assert [json.loads(event.split("data: ")[1])["id"] for event in events] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("count", [1, MAX_MESSAGES])
+@pytest.mark.parametrize("count", [1, MAX_REQUESTS])
 def test_a_batch_of_any_allowed_length_is_an_array(fleet, count):
     answers = answered(fleet, [{**PING, "id": number} for number in range(count)])
     assert [one["id"] for one in answers] == list(range(count))
@@ -146,13 +146,24 @@ def test_a_batch_of_any_allowed_length_is_an_array(fleet, count):
 
 def test_a_longer_batch_is_refused_as_a_whole(fleet):
     account = login(fleet, "too-many")
-    batch = [call(number, **account) for number in range(MAX_MESSAGES + 1)]
-    for many in (batch, batch * 10, [NOTIFICATION] * (MAX_MESSAGES + 1)):
+    batch = [call(number, **account) for number in range(MAX_REQUESTS + 1)]
+    for many in (batch, batch * 10, [5] * (MAX_REQUESTS + 1), [NOTIFICATION] * (MAX_MESSAGES + 1)):
         answer = post(fleet.url, many)
         error = answer.json()["error"]
         assert (answer.status_code, error["code"]) == (400, INVALID_REQUEST)
-        assert "at most 20" in error["message"]
+        assert "more than 20 requests" in error["message"]
     assert attempts(fleet, account) == 0
+
+
+def test_notifications_and_responses_do_not_count_as_requests(fleet):
+    batch = [*([PING] * MAX_REQUESTS), *([NOTIFICATION] * 5), *([RESPONSE] * 5)]
+    assert len(answered(fleet, batch)) == MAX_REQUESTS
+
+
+def test_an_initialize_without_an_id_has_no_answer(fleet):
+    notification = {word: HELLO[word] for word in ("jsonrpc", "method", "params")}
+    answer = post(fleet.url, [notification])
+    assert (answer.status_code, answer.content) == (202, b"")
 
 
 def test_an_empty_batch_is_no_request(fleet):

@@ -118,7 +118,7 @@ class Reported:
 
     Attributes:
         code: The server's code, known here or not.
-        message: What happened, without what an assistant should do.
+        message: What happened, without what an assistant should do; empty when it does not say so.
         retry_after: Seconds after which another try makes sense; None when it does not say so.
         change_id: The change it is about, if it is about one.
     """
@@ -132,7 +132,7 @@ class Reported:
     def advice(self) -> str | None:
         """What a person does now; None when the code is not known here, or something is missing."""
         advice = ADVICE.get(self.code)
-        if advice is None:
+        if advice is None or not self.message:
             return None
         if self.retry_after is not None and TIME not in advice:
             advice = f"{advice} {WAIT}".lstrip()
@@ -150,14 +150,13 @@ def reported(values: object) -> Reported | None:
         values: The `_meta` of a result, or the `data` of a JSON-RPC error.
     """
     match values.get(KEY) if isinstance(values, Mapping) else None:
-        case {"code": str(code), "message": str(message), **rest} if (
-            CODE.fullmatch(code) and message.strip()
-        ):
+        case {"code": str(code), **rest} if CODE.fullmatch(code):
+            message = rest.get("message")
             change_id = rest.get("change_id")
             named = isinstance(change_id, str) and ID.fullmatch(change_id) is not None
             return Reported(
                 code,
-                message.strip(),
+                " ".join(message.split()) if isinstance(message, str) else "",
                 _seconds(rest.get("retry_after_s")),
                 str(change_id) if named else None,
             )

@@ -19,6 +19,8 @@ from typing import Any, ClassVar
 from .codes import Reported, reported
 from .exit_codes import ExitCode
 
+SILENT = "The tool failed and did not say why."
+
 
 class Failure(Exception):
     """Base of all failures; ends a command with one message and an exit code.
@@ -90,10 +92,10 @@ class ToolFailure(Failure):
         """
         found = reported(values)
         if found is None:
-            return cls(text or "The tool failed and did not say why.", kind=kind)
+            return cls(text or SILENT, kind=kind)
         if found.advice is not None:
             text = f"{found.message} {found.advice}".strip()
-        return cls(text or found.message, kind=found.code, reported=found)
+        return cls(text or found.message or SILENT, kind=found.code, reported=found)
 
     @property
     def code(self) -> str | None:

@@ -62,7 +62,6 @@ def test_a_change_under_way_is_named_with_the_command_that_looks():
         {KEY: "locked"},
         {KEY: {"message": "It broke."}},
         {KEY: {"code": 7, "message": "It broke."}},
-        {KEY: {"code": "locked", "message": " "}},
         {KEY: {"code": "Not a code!", "message": "It broke."}},
         {KEY: {"code": "x" * 65, "message": "It broke."}},
     ],
@@ -70,6 +69,18 @@ def test_a_change_under_way_is_named_with_the_command_that_looks():
 def test_without_a_code_the_text_is_shown_as_it_is(meta):
     failure = ToolFailure.told(TEXT, meta)
     assert (failure.message, failure.kind, failure.code) == (TEXT, "tool_error", None)
+
+
+@pytest.mark.parametrize("message", [None, 7, "", " ", ...])
+def test_a_code_counts_without_a_message_and_the_text_stands_in(message):
+    values = {"code": "credentials_rejected"} | ({} if message is ... else {"message": message})
+    failure = ToolFailure.told(TEXT, {KEY: values})
+    assert (failure.message, failure.code) == (TEXT, "credentials_rejected")
+
+
+def test_a_message_of_several_lines_is_shown_on_one():
+    failure = ToolFailure.told(TEXT, {KEY: {"code": "no_box", "message": "It broke.\nOK: done"}})
+    assert failure.message == "It broke. OK: done"
 
 
 def test_the_text_of_an_unknown_code_is_shown_as_it_is_and_scripts_get_the_code():

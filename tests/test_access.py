@@ -89,7 +89,9 @@ def test_a_header_that_comes_twice_is_refused_whatever_it_says(name, values):
     twice = [(name.lower().encode(), value.encode()) for value in values]
     headers = Headers(raw=[pair for pair in other if pair[0] != twice[0][0]] + twice)
     context = SimpleNamespace(
-        request_context=SimpleNamespace(request=SimpleNamespace(headers=headers, client=None))
+        request_context=SimpleNamespace(
+            request=SimpleNamespace(headers=headers, client=None, scope={})
+        )
     )
     with pytest.raises(AccessDenied, match=f"^The header {name} comes more than once") as caught:
         caller(context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -51,6 +52,13 @@ CUT_OFF = Refusal(INTERNAL_ERROR, STOPPED.text, STOPPED.meta)
 
 NO_JSON = Refusal(PARSE_ERROR, "The body is not valid JSON.")
 
+HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+NO_UNICODE = Refusal(
+    PARSE_ERROR,
+    "The body is not valid JSON, or it holds half of a surrogate pair (such as \\ud83d alone), "
+    "which is no Unicode text. A text that was cut in the middle of an emoji ends so.",
+)
+
 JSON = ((b"content-type", b"application/json"),)
 
 
@@ -79,7 +87,8 @@ class Endpoint:
         try:
             message = from_json(body)
         except ValueError:
-            await _send(send, NO_JSON.answer(None), 400)
+            refusal = NO_UNICODE if HALF_PAIR.search(body) else NO_JSON
+            await _send(send, refusal.answer(None), 400)
             return
         takes_json, _ = accepted(scope["headers"])
         if isinstance(message, list):

@@ -55,9 +55,12 @@ TRACING = "mcp.server._otel"
 
 CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     method: CacheHint(ttl_ms=3_600_000, scope="private")
-    for method in ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
+    for method in (
+        *("server/discover", "tools/list", "prompts/list"),
+        *("resources/list", "resources/templates/list"),
+    )
 }
-"""Lists that stay the same as long as a worker runs. Clients of 2026-07-28 ask for them once an
+"""Answers that stay the same as long as a worker runs. Clients of 2026-07-28 ask for them once an
 hour; a release that changes them is known to all by then."""
 
 INSTRUCTIONS = """\
@@ -118,7 +121,7 @@ def build_app(settings: Settings) -> ASGIApp:
     server = ToolServer(
         NAME,
         title="OIG Cloud",
-        description="OIG / CEZ Battery Box through its web portal OIG Cloud",
+        description="The OIG / CEZ Battery Box through OIG Cloud",
         instructions=INSTRUCTIONS,
         version=program_version(),
         tools=listed(tools),

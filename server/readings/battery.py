@@ -18,24 +18,24 @@ class Battery(Reading):
     """The battery."""
 
     state_of_charge_percent: float | None
-    power_w: float | None = Field(description="Positive: charging. Negative: discharging.")
+    power_w: float | None = Field(description="Positive: charging.")
     state: Literal["charging", "discharging", "idle"] | None = Field(
         description=f"idle: within {IDLE_W:.0f} W of zero."
     )
     capacity_wh: float | None
     minimum_charge_percent: float | None = Field(description="Kept back while the grid is there.")
     outage_minimum_charge_percent: float | None = Field(description="Kept back in an outage.")
-    usable_capacity_wh: float | None
+    usable_capacity_wh: float | None = Field(description="Above the minimum.")
     remaining_usable_energy_wh: float | None = Field(description="Above minimum_charge_percent.")
-    energy_to_full_wh: float | None
-    grid_charge_target_percent: float | None
-    formatting_active: bool | None = Field(description="Charging from the grid to that target.")
-    formatting_progress_percent: float | None
-    balancing_active: bool | None
+    energy_to_full_wh: float | None = Field(description="Missing to full.")
+    grid_charge_target_percent: float | None = Field(description="Where grid charging ends.")
+    formatting_active: bool | None = Field(description="Charging to that target.")
+    formatting_progress_percent: float | None = Field(description="Of that charging.")
+    balancing_active: bool | None = Field(description="Cells are balanced.")
     voltage_v: float | None
     current_a: float | None = Field(description="Positive: charging.")
     temperature_c: float | None
-    health_percent: float | None
+    health_percent: float | None = Field(description="State of health.")
 
 
 def battery(box: Box) -> Battery:

@@ -29,7 +29,7 @@ class Capabilities(Reading):
     wallbox: bool | None
     heat_pump: bool | None
     air_conditioning: bool | None
-    not_backed_up_meter: bool | None
+    not_backed_up_meter: bool | None = Field(description="Whole house is metered.")
     export_setting: bool = Field(description="The portal shows it.")
     supplementary_modes: bool = Field(description="The portal shows them.")
     flexibility: bool | None = Field(description="An aggregator decides the mode.")

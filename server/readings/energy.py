@@ -42,9 +42,14 @@ class Energy(Reading):
     """All counters."""
 
     day: date | None = Field(description="Day of `today`, in Prague.")
-    today: EnergyToday = Field(description="Counters.")
-    month: EnergySum = Field(description="Counters.")
-    year: EnergySum = Field(description="Counters.")
+    today: EnergyToday = Field(
+        description=(
+            "By the panels; from and to the grid; by the parts of the house; into and out of the "
+            "battery; of that from the grid."
+        )
+    )
+    month: EnergySum = Field(description="Likewise.")
+    year: EnergySum = Field(description="Likewise.")
 
 
 TODAY = {

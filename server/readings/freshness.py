@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-ReportedAt = Annotated[datetime | None, Field(description="Last report of the box (UTC).")]
+ReportedAt = Annotated[datetime | None, Field(description="Last report (UTC).")]
 Age = Annotated[int | None, Field(description="Seconds since then.")]
 LiveOn = Annotated[bool, Field(description="Powers are seconds old.")]
 

@@ -28,7 +28,7 @@ class GridPhase(Reading):
 class Grid(Reading):
     """The connection to the grid."""
 
-    power_w: float | None = Field(description="Positive: import. Negative: export. So for phases.")
+    power_w: float | None = Field(description="Positive: import. Phases, too.")
     flow: Literal["importing", "exporting", "balanced"] | None = Field(
         description=f"balanced: within {BALANCED_W:.0f} W of zero."
     )

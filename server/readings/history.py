@@ -97,12 +97,12 @@ class History(Reading):
     series: SeriesName = Field(description="As asked for.")
     first_day: date = Field(description="In Prague.")
     last_day: date = Field(description="Included.")
-    values_per_point: int = Field(description="Values of the portal in a point.")
-    spacing_s: float = Field(description="From one of these to the next.")
+    values_per_point: int = Field(description="Portal's values per point.")
+    spacing_s: float = Field(description="Between two of them.")
     times: tuple[datetime, ...] = Field(description="When points begin (UTC).")
     times_doubtful: bool = Field(description="Then name no hours.")
     quantities: tuple[Quantity, ...] = Field(description="All of the series.")
-    assumptions: tuple[str, ...] = Field(description="Tell the user what matters.")
+    assumptions: tuple[str, ...] = Field(description="What is not certain.")
     unknown: Unknowns
 
 

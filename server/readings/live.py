@@ -37,12 +37,12 @@ class LiveData(Reading):
     box_id: str = Field(description="Id of the box.")
     measured_at: ReportedAt
     age_s: Age
-    stale: bool | None = Field(description="Too old to be taken for current.")
+    stale: bool | None = Field(description="Too old to be current.")
     warnings: Warnings
     live_data: LiveOn
     solar: Solar = Field(description="Panels.")
     battery: Battery = Field(description="Battery.")
-    grid: Grid = Field(description="Connection to the grid.")
+    grid: Grid = Field(description="The grid.")
     load: Load = Field(description="House.")
     mode: Mode = Field(description="Operating mode.")
     export: Export = Field(description="Setting of export.")

@@ -19,9 +19,9 @@ NO_METER = (
 class Load(Reading):
     """The house's consumption."""
 
-    backed_up_w: float | None
+    backed_up_w: float | None = Field(description="Part with backup.")
     not_backed_up_w: float | None = Field(description="0 says little unless metered.")
-    not_backed_up_metered: bool | None
+    not_backed_up_metered: bool | None = Field(description="The rest has a meter.")
     whole_house_w: float | None = Field(description="Null unless metered.")
 
 

@@ -32,8 +32,8 @@ class Mode(Reading):
     number: int | None = Field(description="0 is Home 1.")
     name: str | None = Field(description="Such as Home 1.")
     behaviour: str | None = Field(description="What the box does.")
-    home_grid_v: bool | None
-    home_grid_vi: bool | None
+    home_grid_v: bool | None = Field(description="Feeds the rest, too.")
+    home_grid_vi: bool | None = Field(description="Supplementary mode.")
     flexibility: bool | None
 
 

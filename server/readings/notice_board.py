@@ -36,7 +36,7 @@ class NoticeBoard(Reading):
     """Notifications of the account, newest first."""
 
     notifications: tuple[Notification, ...] = Field(description="Newest first.")
-    more: int = Field(description="How many older ones there are.")
+    more: int = Field(description="Older ones left out.")
     bypasses: tuple[BoxBypass, ...] = Field(description="Of each box.")
     warnings: Warnings
 

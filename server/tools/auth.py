@@ -64,8 +64,8 @@ Password = Annotated[
 class CheckAuth(BaseModel):
     """A confirmed login to OIG Cloud."""
 
-    email: str = Field(description="The one that was checked.")
-    password_length: int = Field(description="Characters that were given.")
+    email: str = Field(description="As checked.")
+    password_length: int = Field(description="Characters given.")
     cache_status: Literal["new_session_created", "session_from_cache"] = Field(
         description="Whether this call logged in."
     )
@@ -76,9 +76,9 @@ class CheckAuth(BaseModel):
 
 DESCRIPTION = """\
 Log in to OIG Cloud, the portal of the OIG / CEZ Battery Box (a home solar battery), and get the \
-`session` that the other tools take. Called without arguments it uses the login in the client's \
-headers, and so do the others: try that before you ask for a password. When the login is rejected, \
-tell the user and do not guess: wrong passwords lock the account. When it says to wait, wait."""
+`session` that the other tools take. Without arguments it uses the login in the client's headers, \
+as the others do: try that before you ask for a password. If the login is rejected, tell the user \
+and do not guess: wrong passwords lock the account."""
 
 
 def preview(session_id: str) -> str:

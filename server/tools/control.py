@@ -111,7 +111,7 @@ class Changes(Reading):
     """Changes of the account, latest first."""
 
     changes: tuple[ChangeReport, ...] = Field(description="Latest first.")
-    more: int = Field(description="How many older ones there are.")
+    more: int = Field(description="Older ones left out.")
 
 
 def control_tools(control: Control) -> list[CheckedTool]:
@@ -218,18 +218,18 @@ PLAN_CHANGE = """\
 Plan exactly one change: mode, supplementary modes, grid export, boiler, charging from the grid, \
 or undo. It changes nothing and returns before, after, warnings and a plan_token. Show the user \
 before, after and all warnings, and ask. Only after a yes call apply_change, within 5 minutes, \
-never on your own judgement: the box draws several kW, and export without permission is finable: \
-switch it on only if the user says that the permission is there."""
+never on your own judgement. Switch export on only if the user says that it is permitted: it is \
+finable otherwise."""
 
 APPLY_CHANGE = """\
-Make a change that plan_change planned and the user agreed to, on a real machine. A token works \
-once; it is refused when expired, when the box has changed since, and while another change is \
-under way. Then ask get_change until it is applied or failed. If this call fails or times out, do \
-not plan again: ask get_change with the plan's change_id."""
+Make a planned change that the user agreed to, on a real machine. A token works once; it is \
+refused when expired, when the box has changed since, and while another change is under way. Then \
+ask get_change until it is applied or failed. If this call fails or times out, do not plan again: \
+ask get_change with the plan's change_id."""
 
 GET_CHANGE = """\
-Look whether a change took effect; `message` says what to do. It usually takes one or two minutes: \
-ask every 30 seconds. Tell the user when it failed or is unclear."""
+Look whether a change took effect, which usually takes a minute or two: ask every 30 seconds. \
+`message` says what to do. Tell the user if it failed or is unclear."""
 
 LIST_CHANGES = """\
 List changes made through this server, and how each ended."""

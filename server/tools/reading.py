@@ -31,9 +31,7 @@ CheckedBoxId = Annotated[
     str | None,
     BeforeValidator(digits),
     Field(
-        description=(
-            "Must be one of the account's, but chooses nothing: the portal does not ask for a box."
-        ),
+        description=("Checked only: the portal's history cannot be chosen by box."),
         max_length=32,
     ),
 ]
@@ -158,7 +156,7 @@ several."""
 GET_LIVE_DATA = """\
 What a box does now: solar, battery, grid, house, mode, export, boiler, energy of today, month and \
 year. Grid power is positive when importing, battery power when charging. Null is unknown, never \
-zero; `unknown` says why. When `stale` is true, say how old the values are; pass on `warnings`."""
+zero; `unknown` says why. If `stale`, say how old the values are; pass on `warnings`."""
 
 GET_HISTORY = """\
 Solar, battery, grid or load over past days, thinned, with minimum, maximum, mean and energy. \

@@ -86,7 +86,7 @@ class Tool:
         if name not in found:
             raise UsageFailure(
                 f"{self.name} has no parameter {name!r}."
-                f"{suggestion(name, found)} `describe {self.name}` shows them.",
+                f"{suggestion(name, found)} `oig-client describe {self.name}` shows them.",
                 kind="unknown_parameter",
             )
         return found[name]
@@ -133,10 +133,14 @@ class Catalogue:
         if name not in found:
             raise UsageFailure(
                 f"{self.server.name or 'The server'} has no tool {name!r}."
-                f"{suggestion(name, found)} `tools` lists them.",
+                f"{suggestion(name, found)} `oig-client tools` lists them.",
                 kind="unknown_tool",
             )
         return found[name]
+
+    def before(self, tool: Tool) -> tuple[Tool, ...]:
+        """Return the tools that the server lists before `tool`."""
+        return self.tools[: self.tools.index(tool)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -15,11 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from .catalogue import Catalogue, Parameter, Result, Tool
+from .cross_references import result_fields
 from .failures import Failure
 from .readable import clean, one_line
 
-DEPTH = 2
-"""Fields within fields that are described."""
 SHORT = 48
 """Characters of JSON that are read best in one line."""
 
@@ -58,8 +57,14 @@ def _first_sentence(tool: Tool) -> str:
     return " ".join(paragraph.split()).partition(". ")[0]
 
 
-def tool_page(tool: Tool, *, framed: bool) -> RenderableType:
-    """Show everything the server tells about one tool."""
+def tool_page(tool: Tool, earlier: Sequence[Tool] = (), *, framed: bool) -> RenderableType:
+    """Show everything the server tells about one tool.
+
+    Args:
+        tool: The tool.
+        earlier: The tools before it in the server's list.
+        framed: Draw frames.
+    """
     parts: list[RenderableType] = [Text(one_line(tool.name), style="bold cyan")]
     if tool.description:
         # Plain, though it may be Markdown: a link must not hide where it leads.
@@ -72,19 +77,11 @@ def tool_page(tool: Tool, *, framed: bool) -> RenderableType:
         undescribed = "Text."
     elif isinstance(said := tool.output_schema.get("description"), str):
         undescribed = clean(said)
-    parts.append(_fields(list(_all(tool.outputs)), framed, undescribed, needed=False))
+    parts.append(_fields(result_fields(tool, earlier), framed, undescribed, needed=False))
     if words := _in_words(tool.annotations):
         parts.append(_heading("Good to know"))
         parts += [Text(f"- {word}") for word in words]
     return Group(*parts)
-
-
-def _all(fields: list[Parameter], depth: int = 0) -> Iterator[Parameter]:
-    """Yield fields with those inside them, but not without end: a schema may hold itself."""
-    for item in fields:
-        yield item
-        if depth < DEPTH:
-            yield from _all(item.inner, depth + 1)
 
 
 def _fields(fields: list[Parameter], framed: bool, none: str, *, needed: bool) -> RenderableType:
@@ -217,7 +214,7 @@ def _until(moment: object, now: datetime, zone: tzinfo | None) -> str:
         return "" if moment is None else str(moment)
     shown = f"{utc:%Y-%m-%d %H:%M:%S} UTC"
     if local.utcoffset() == utc.utcoffset():
-        shown += ", your time as well"
+        shown += " (also your local time)"
     else:
         day = "" if local.date() == utc.date() else f"{local:%Y-%m-%d} "
         shown += f"\n{day}{local:%H:%M:%S} {local:%Z}, your time"

@@ -8,8 +8,9 @@ import pytest
 
 from client.__main__ import main
 from client.arguments import from_words
-from client.catalogue import Tool
+from client.catalogue import Catalogue, Server, Tool
 from client.control.wishes import arguments_of
+from client.cross_references import result_fields
 from client.exit_codes import ExitCode
 from client.failures import SecretOnCommandLine
 from client.former_names import name_at
@@ -139,8 +140,6 @@ def test_a_handle_is_a_text_whose_name_ends_so(name, schema, secret):
 
 
 def test_no_line_with_a_handle_or_a_token_is_kept_in_a_file():
-    from client.catalogue import Catalogue, Server
-
     known = Catalogue(Server("s", "1", "p"), (tool_of("get_history"), tool_of("apply_change")))
     assert memory_for("get_history session=oig_x series=grid", known) is Memory.NOWHERE
     assert memory_for("apply_change plan_token=plan_x", known) is Memory.RUN
@@ -149,6 +148,79 @@ def test_no_line_with_a_handle_or_a_token_is_kept_in_a_file():
 
 def test_a_result_that_another_tool_describes_is_told_by_its_name():
     assert "See apply_change." in drawn(tool_page(tool_of("get_change"), framed=False), 120)
+
+
+def described(name: str) -> dict[str, tuple[str, str]]:
+    """What `oig-client describe` shows of a result: type and description by field."""
+    tools = [tool_of(one) for one in listed_tools()]
+    at = [tool.name for tool in tools].index(name)
+    fields = result_fields(tools[at], tools[:at])
+    return {item.name: (item.type_name, item.description) for item in fields}
+
+
+@pytest.mark.parametrize("name", list(listed_tools()))
+def test_every_field_of_a_result_has_a_type_wherever_the_list_spells_it_out(name):
+    fields = described(name)
+    assert fields
+    assert [one for one, (kind, _) in fields.items() if "any JSON" in kind] == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "field", "kind", "description"),
+    [
+        ("get_live_data", "source", "one of live, cached", "cached: shared with an earlier call."),
+        ("get_live_data", "fetched_at", "string", "When the portal answered."),
+        ("get_live_data", "measured_at", "string or null", "Last report of the box (UTC)."),
+        ("get_live_data", "age_s", "integer or null", "Seconds since then."),
+        ("get_live_data", "warnings", "array of string", "Tell the user."),
+        ("get_live_data", "live_data", "true or false", "Powers are seconds old."),
+        ("get_live_data", "unknown", "array of object", "Why fields are null."),
+        ("get_live_data", "unknown[].why", "string", "The reason."),
+        (
+            "get_live_data",
+            "mode.flexibility",
+            "true or false or null",
+            "An aggregator decides the mode.",
+        ),
+        ("get_notifications", "bypasses[].age_s", "integer or null", "Seconds since then."),
+        ("get_notifications", "bypasses[].unknown[].why", "string", "The reason."),
+        # A description of its own goes before that of the earlier tool.
+        ("plan_change", "warnings", "array of string", "Show the user all of them."),
+        ("plan_change", "expires_at", "string", "Apply it before."),
+        ("apply_change", "kind", "one of mode, supplementary, export, boiler, charge", None),
+        ("get_change", "status", "one of pending, applied, failed, unclear", None),
+        ("get_change", "change_id", "string", "For get_change."),
+        ("list_changes", "more", "integer", "How many older ones there are."),
+        ("list_changes", "changes[].status", "one of pending, applied, failed, unclear", None),
+        ("list_changes", "changes[].change_id", "string", "For get_change."),
+    ],
+)
+def test_a_field_that_an_earlier_tool_describes_is_described(tool, field, kind, description):
+    assert described(tool)[field][0] == kind
+    if description is not None:
+        assert described(tool)[field][1] == description
+
+
+def test_describe_asks_the_whole_list_for_what_a_tool_leaves_to_an_earlier_one():
+    tools = tuple(tool_of(one) for one in listed_tools())
+    known = Catalogue(Server("s", "1", "p"), tools)
+    tool = known.tool("get_change")
+    assert "See apply_change." not in drawn(tool_page(tool, known.before(tool), framed=False), 120)
+
+
+def test_a_list_that_refers_to_itself_or_to_nothing_is_described_all_the_same():
+    loop = {"type": "object", "description": "See loop."}
+    tool = Tool("loop", "", "", {}, {"properties": {"a": loop}, "required": ["b"]})
+    assert [item.name for item in result_fields(tool, (tool, tool))] == [
+        "a",
+        "a.a",
+        "a.a.a",
+        "a.a.b",
+        "a.b",
+        "b",
+    ]
+    nothing = Tool("t", "", "", {}, {"type": "object", "description": "See nothing."})
+    assert result_fields(nothing, (tool,)) == []
 
 
 def test_fields_that_are_only_named_are_shown_as_well():

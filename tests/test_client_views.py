@@ -6,6 +6,7 @@ import pytest
 
 from client import views
 from client.catalogue import Catalogue, Result, Server, Tool
+from client.cross_references import result_fields
 from client.failures import Unreachable
 
 from .drawing import drawn
@@ -105,7 +106,7 @@ def test_a_described_result_has_the_fields_within_its_fields():
         },
     }
     tool = Tool(name="t", title="", description="", input_schema={}, output_schema=schema)
-    names = [item.name for item in views._all(tool.outputs)]
+    names = [item.name for item in result_fields(tool)]
     assert names == ["solar", "solar.power_w", "boxes", "boxes[].power_w", "none"]
 
 

@@ -28,7 +28,7 @@ from .endpoint import Endpoint
 from .failed_logins import FailedLogins
 from .fingerprint import account_key
 from .forwarded import Forwarded
-from .guard import Guard, Names
+from .guard import Guard, Names, answer
 from .handles import Handles
 from .health import healthz, readyz
 from .portal.client import PortalClient
@@ -164,6 +164,10 @@ def build_app(settings: Settings) -> ASGIApp:
     return Forwarded(_Dispatch(endpoint, app), settings.trusted_proxies)
 
 
+METHODS = ["POST", "GET", "DELETE"]
+"""What a page may ask for."""
+
+
 class _Dispatch:
     """Send /mcp past the router: it is nearly all there is, and paths under it are not it."""
 
@@ -197,7 +201,7 @@ def _cross_origin(app: ASGIApp) -> ASGIApp:
         # Every page that comes this far: the guard has refused all others.
         allow_origin_regex=".*",
         # GET and DELETE are answered 405, which a page cannot read unless its preflight succeeds.
-        allow_methods=["POST", "GET", "DELETE"],
+        allow_methods=METHODS,
         allow_headers=["*"],
         # A page from the internet may call a server in the local network, if the guard lets it.
         allow_private_network=True,
@@ -211,8 +215,12 @@ def _cross_origin(app: ASGIApp) -> ASGIApp:
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         # Only browsers send an Origin; nobody else needs what the middleware adds.
-        from_page = any(name == b"origin" for name, _ in scope["headers"])
-        await (middleware if from_page else app)(scope, receive, send)
+        headers = dict(scope["headers"])
+        wanted = headers.get(b"access-control-request-method", b"POST").decode("latin-1")
+        if scope["method"] == "OPTIONS" and b"origin" in headers and wanted not in METHODS:
+            await answer(send, 400, "Only POST, GET and DELETE are allowed.")
+        else:
+            await (middleware if b"origin" in headers else app)(scope, receive, send)
 
     return served
 

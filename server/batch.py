@@ -66,6 +66,8 @@ def batch_problem(messages: list[Any], version: str | None) -> Refusal | None:
 
 def message_problem(message: Any, version: str | None) -> Refusal | None:
     """Say what is wrong with one message of a batch; None if nothing is."""
+    if not isinstance(message, dict):
+        return Refusal(INVALID_REQUEST, "Each message of a batch must be an object.")
     if _is_request(message) and message["method"] == "initialize":
         return Refusal(INVALID_REQUEST, "An initialize request must not be part of a batch.")
     return problem(message, version)

@@ -82,7 +82,8 @@ class Endpoint:
         try:
             body = await read_body(scope, receive)
         except BodyTooLong:
-            await answer(send, 413, f"The request body is longer than {MAX_BODY_BYTES} bytes.")
+            message = f"The request body is longer than {MAX_BODY_BYTES} bytes. Send a smaller one."
+            await answer(send, 413, message)
             return
         try:
             message = from_json(body)

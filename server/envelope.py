@@ -36,6 +36,9 @@ WHAT_IS_SERVED = f"It serves {', '.join(SERVED[:-1])} and {SERVED[-1]}."
 SUPPORTED = {"supported": list(MODERN_PROTOCOL_VERSIONS)}
 """For programs: what server/discover lists as well, the versions that need no initialize."""
 
+REQUIRED_META = (PROTOCOL_VERSION_META_KEY, CLIENT_CAPABILITIES_META_KEY)
+"""Fields of `params._meta` in every request that belongs to no handshake."""
+
 # The field of params that says which one is meant, in each method that has such a field.
 NAMING = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
@@ -175,7 +178,8 @@ def _params_problem(message: dict[str, Any], version: str | None) -> Refusal | N
     if meta is not None and not isinstance(meta, dict):
         return Refusal(INVALID_PARAMS, "`params._meta` must be an object.")
     refusal = _meta_version_problem(meta, version) if meta else None
-    return refusal or _naming_problem(message.get("method"), params)
+    refusal = refusal or _naming_problem(message.get("method"), params)
+    return refusal or _lacking_problem(message, meta or {}, version)
 
 
 def _meta_version_problem(meta: dict[str, Any], version: str | None) -> Refusal | None:
@@ -196,6 +200,22 @@ def _meta_version_problem(meta: dict[str, Any], version: str | None) -> Refusal 
         f"server does not know. {WHAT_IS_SERVED}",
         SUPPORTED,
     )
+
+
+def _lacking_problem(
+    message: dict[str, Any], meta: dict[str, Any], version: str | None
+) -> Refusal | None:
+    """Say which of the fields is missing that every request of 2026-07-28 must have."""
+    is_request = "method" in message and "id" in message
+    if (
+        not is_request
+        or (version or meta.get(PROTOCOL_VERSION_META_KEY)) not in MODERN_PROTOCOL_VERSIONS
+    ):
+        return None
+    missing = [f"`{name}`" for name in REQUIRED_META if name not in meta]
+    if not missing:
+        return None
+    return Refusal(INVALID_PARAMS, f"`params._meta` lacks {' and '.join(missing)}.")
 
 
 def _naming_problem(method: Any, params: dict[str, Any]) -> Refusal | None:

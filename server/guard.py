@@ -108,6 +108,12 @@ def origin_cure(origin: str, scheme: str, host: str) -> str:
     return ORIGIN_CURE
 
 
+MORE_THAN_ONE = (
+    "The request has more than one {name} header; a {sender} sends exactly one. Look for a proxy "
+    "that adds another."
+)
+
+
 class Guard:
     """ASGI middleware that answers 421 to a foreign Host and 403 to a foreign Origin."""
 
@@ -118,9 +124,16 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        host, origin = _headers(scope)
+        hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
+        host = hosts[0] if hosts else None
+        origin = origins[0] if origins else None
         scheme = scope.get("scheme", "http")
-        if host is None or not self._names.allows_host(host):
+        # Two of either are a smuggling attempt, or a proxy's mistake; neither is believed.
+        if len(hosts) > 1:
+            await self._refuse_twice(send, 421, "Host", "client")
+        elif len(origins) > 1:
+            await self._refuse_twice(send, 403, "Origin", "browser")
+        elif host is None or not self._names.allows_host(host):
             self._log("for host", host or "", HOST_CURE)
             message = f"This server does not answer under that host name. {HOST_CURE}"
             await answer(send, 421, message)
@@ -131,16 +144,14 @@ class Guard:
         else:
             await self._app(scope, receive, send)
 
+    async def _refuse_twice(self, send: Send, status: int, name: str, sender: str) -> None:
+        message = MORE_THAN_ONE.format(name=name, sender=sender)
+        self._log("with two headers", name, message)
+        await answer(send, status, message)
 
-def _headers(scope: Scope) -> tuple[str | None, str | None]:
-    host = origin = None
-    for name, value in scope["headers"]:
-        # Two of them are a smuggling attempt; neither is believed.
-        if name == b"host":
-            host = value.decode("latin-1") if host is None else ""
-        elif name == b"origin":
-            origin = value.decode("latin-1") if origin is None else ""
-    return host, origin
+
+def _values(scope: Scope, header: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == header]
 
 
 async def answer(

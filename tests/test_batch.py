@@ -107,6 +107,8 @@ def test_each_error_stands_in_its_place_and_the_others_are_answered(fleet):
     codes = [one["error"]["code"] for one in answers if "error" in one]
     assert codes == [INVALID_REQUEST] * 9 + [INVALID_PARAMS] * 2
     assert "initialize" in answers[1]["error"]["message"]
+    for answer in answers[2:7]:
+        assert answer["error"]["message"] == "Each message of a batch must be an object."
     assert "`params.name`" in answers[10]["error"]["message"]
     assert "`params.arguments`" in answers[11]["error"]["message"]
     assert answers[12]["result"]["isError"] is answers[13]["result"]["isError"] is True

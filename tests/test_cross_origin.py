@@ -198,6 +198,25 @@ def test_two_origins_in_one_request_are_no_origin(fleet):
         headers = [("Origin", origin) for origin in origins]
         answer = httpx2.request("GET", fleet.url, headers=headers, trust_env=False, timeout=10)
         assert (answer.status_code, of_pages(answer)) == (403, [])
+        assert answer.json()["error"] == (
+            "The request has more than one Origin header; a browser sends exactly one. Look for a "
+            "proxy that adds another."
+        )
+    wait_until("the log says so", lambda: "more than one Origin header" in fleet.logs())
+
+
+def test_two_hosts_in_one_request_are_none(fleet):
+    headers = [("Host", "localhost"), ("Host", "localhost")]
+    answer = httpx2.request("GET", fleet.url, headers=headers, trust_env=False, timeout=10)
+    assert answer.status_code == 421
+    assert "more than one Host header; a client sends exactly one" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "TRACE", "post", ""])
+def test_a_preflight_for_another_method_is_refused_with_those_that_are_allowed(fleet, method):
+    answer = asked(fleet, "OPTIONS", Origin=PAGE, Access_Control_Request_Method=method)
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "Only POST, GET and DELETE are allowed."}
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

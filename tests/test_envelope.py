@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
     HEADER_MISMATCH,
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -110,7 +111,38 @@ def test_params_of_the_wrong_form_are_refused_by_naming_the_field_in_every_revis
     ],
 )
 def test_nothing_is_wrong_with_what_any_client_may_send(message, version):
+    if version == MODERN and "method" in message and "id" in message:
+        message = with_meta(message, **EVERY_REQUEST)
     assert problem(message, version) is None
+
+
+EVERY_REQUEST = {PROTOCOL_VERSION_META_KEY: MODERN, CLIENT_CAPABILITIES_META_KEY: {}}
+
+
+def with_meta(message, **meta):
+    params = message.get("params") or {}
+    return {**message, "params": {**params, "_meta": {**params.get("_meta", {}), **meta}}}
+
+
+@pytest.mark.parametrize(
+    ("meta", "version", "missing"),
+    [
+        ({}, MODERN, (PROTOCOL_VERSION_META_KEY, CLIENT_CAPABILITIES_META_KEY)),
+        ({PROTOCOL_VERSION_META_KEY: MODERN}, MODERN, (CLIENT_CAPABILITIES_META_KEY,)),
+        ({PROTOCOL_VERSION_META_KEY: MODERN}, None, (CLIENT_CAPABILITIES_META_KEY,)),
+        ({CLIENT_CAPABILITIES_META_KEY: {}}, MODERN, (PROTOCOL_VERSION_META_KEY,)),
+    ],
+)
+@pytest.mark.parametrize("message", [CALL, {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}])
+def test_a_field_that_every_request_of_the_newest_revision_needs_is_named(
+    message, meta, version, missing
+):
+    refusal = problem(with_meta(message, **meta), version)
+    assert refusal.code == INVALID_PARAMS
+    assert refusal.text == (
+        f"`params._meta` lacks {' and '.join(f'`{name}`' for name in missing)}."
+    )
+    assert refusal.status(message, version or MODERN) == 400
 
 
 @pytest.mark.parametrize("version", ["1999-01-01", "2099-01-01", "v999.0.0", "", "x", PLANTED])

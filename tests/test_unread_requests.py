@@ -41,7 +41,7 @@ for (let i = 0; i < Number(times); i++) {
   try {
     const answer = await fetch(url, options);
     const text = await answer.text();
-    console.log(answer.status, text.includes("longer than 1048576 bytes"));
+    console.log(answer.status, text.includes("longer than 1048576 bytes. Send a smaller one."));
   } catch (error) {
     console.log(String(error.cause?.code ?? error));
   }

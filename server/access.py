@@ -193,7 +193,7 @@ def _once(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
             # One program would believe the first, the next one the last: nobody can tell whose.
             raise AccessDenied(
                 Code.CREDENTIALS_CONFLICT,
-                f"The header {CREDENTIAL_HEADERS[name]} comes more than once.",
+                f"The header {CREDENTIAL_HEADERS[name]} is sent more than once.",
             )
         found[name] = value
     return found
@@ -224,10 +224,8 @@ def _pair(headers: Mapping[str, str]) -> Credential | None:
     if email is None and password is None:
         return None
     if email is None or password is None:
-        raise AccessDenied(
-            Code.MALFORMED_CREDENTIALS,
-            "X-OIG-Email and X-OIG-Password go together, and one is missing.",
-        )
+        sent, missing = ("X-OIG-Email", "X-OIG-Password")[:: 1 if password is None else -1]
+        raise AccessDenied(Code.MALFORMED_CREDENTIALS, f"{sent} was sent without {missing}.")
     try:
         # HTTP headers arrive as latin-1 (RFC 9110 5.5); clients put UTF-8 into them.
         email, password = (text.encode("latin-1").decode() for text in (email, password))

@@ -100,6 +100,8 @@ class Kind:
     repeat: Repeat
 
 
+WAIT = "Wait {retry_after_s} seconds, then try again."
+
 KINDS: dict[Code, Kind] = {
     Code.NO_CREDENTIALS: Kind(
         "The call carries no login.",
@@ -115,9 +117,9 @@ KINDS: dict[Code, Kind] = {
         "yes, otherwise",
     ),
     Code.CREDENTIALS_CONFLICT: Kind(
-        "Headers name different credentials, or one comes twice.",
+        "Headers name different credentials, or one is sent more than once.",
         "the client",
-        "Let the MCP client send one of them, once.",
+        "Configure the MCP client to send one login, once.",
         "yes, otherwise",
     ),
     Code.CREDENTIALS_REJECTED: Kind(
@@ -144,7 +146,7 @@ KINDS: dict[Code, Kind] = {
         "The server has no tool of that name.",
         "the call",
         "Call one of the tools that tools/list names.",
-        "no",
+        "yes, otherwise",
     ),
     Code.INVALID_ARGUMENTS: Kind(
         "Arguments are missing, have the wrong form or are not known.",
@@ -168,20 +170,23 @@ KINDS: dict[Code, Kind] = {
     Code.BOX_UNCLEAR: Kind(
         "The account has several boxes, and none was named. `boxes` lists them.",
         "the call",
-        "Say which one as box_id.",
+        "Pass one of them as box_id.",
         "yes, otherwise",
     ),
     Code.BOX_UNKNOWN: Kind(
         "The account has no box of that id. `boxes` lists its own.",
         "the call",
-        "Give one of its own as box_id.",
+        "Pass a listed id as box_id.",
         "yes, otherwise",
     ),
     Code.PORTAL_UNREACHABLE: Kind(
-        "No connection to OIG Cloud came about, or it broke.", "nobody", "", "yes, after the wait"
+        "The connection to OIG Cloud could not be made, or was lost.",
+        "nobody",
+        WAIT,
+        "yes, after the wait",
     ),
     Code.PORTAL_TIMEOUT: Kind(
-        "OIG Cloud did not answer in time.", "OIG Cloud", "", "yes, after the wait"
+        "OIG Cloud did not answer in time.", "OIG Cloud", WAIT, "yes, after the wait"
     ),
     Code.PORTAL_TLS: Kind(
         "The certificate of OIG Cloud could not be verified; nothing was sent.",
@@ -190,36 +195,37 @@ KINDS: dict[Code, Kind] = {
         "yes, after the wait",
     ),
     Code.PORTAL_ERROR: Kind(
-        "OIG Cloud answered with an internal error.", "OIG Cloud", "", "yes, after the wait"
+        "OIG Cloud answered with an internal error.", "OIG Cloud", WAIT, "yes, after the wait"
     ),
     Code.PORTAL_BUSY: Kind(
         "OIG Cloud asks for fewer requests, or is overloaded.",
         "OIG Cloud",
-        "Wait {retry_after_s} seconds, then try again.",
+        WAIT,
         "yes, after the wait",
     ),
     Code.PORTAL_UNEXPECTED: Kind(
-        "OIG Cloud gave an answer that it never gives: maintenance, a firewall, or a change of it.",
+        "OIG Cloud gave an unexpected answer: maintenance, a firewall, or a changed portal.",
         "OIG Cloud",
-        "If this persists, the user can look at the portal in a browser.",
+        "Try again in {retry_after_s} seconds. If it still fails, the user can look at the portal "
+        "in a browser.",
         "yes, after the wait",
     ),
     Code.SERVER_BUSY: Kind(
         "Many requests to OIG Cloud are waiting here, and the server sends a few at a time.",
         "nobody",
-        "",
+        WAIT,
         "yes, after the wait",
     ),
     Code.SERVER_STOPPING: Kind(
         "A part of the server was restarted before OIG Cloud had answered. Nothing was changed.",
         "nobody",
-        "",
+        WAIT,
         "yes, after the wait",
     ),
     Code.ACCOUNT_FORGOTTEN: Kind(
         "The operator has just removed what was kept about the account, and ended this call.",
         "nobody",
-        "",
+        WAIT,
         "yes, after the wait",
     ),
     Code.CUT_OFF: Kind(
@@ -232,13 +238,13 @@ KINDS: dict[Code, Kind] = {
     Code.CACHE_UNUSABLE: Kind(
         "The cache daemon gave an answer that this worker cannot use.",
         "the server",
-        "",
+        WAIT,
         "yes, after the wait",
     ),
     Code.CACHE_UNAVAILABLE: Kind(
         "The cache daemon cannot be asked, and without it no box is changed. Nothing was sent.",
         "the server",
-        "",
+        WAIT,
         "yes, after the wait",
     ),
     Code.JOURNAL_UNAVAILABLE: Kind(
@@ -263,10 +269,12 @@ KINDS: dict[Code, Kind] = {
     Code.INVALID_CHANGE: Kind(
         "What is asked for is not exactly one change that fits together.",
         "the call",
-        "Name exactly one change of plan_change.",
+        "Correct the arguments and plan again.",
         "yes, otherwise",
     ),
-    Code.NOTHING_TO_CHANGE: Kind("The box is so already.", "nobody", "Tell the user.", "no"),
+    Code.NOTHING_TO_CHANGE: Kind(
+        "The box is already set that way.", "nobody", "Tell the user.", "no"
+    ),
     Code.STATE_UNKNOWN: Kind(
         "OIG Cloud does not show how the box is set now, so it is not changed.",
         "OIG Cloud",

@@ -63,16 +63,23 @@ SPRAYED = (
 
 WAITED = "OIG Cloud was asked for this account a moment ago, and "
 
+SLOWED_DOWN = (
+    "OIG Cloud recently asked this server to slow down for this account, so it was not asked again."
+)
+
 PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
-    PortalUnreachable.reason: (PortalUnreachable, "could not be reached."),
-    PortalTimeout.reason: (PortalTimeout, "did not answer in time."),
+    PortalUnreachable.reason: (PortalUnreachable, f"{WAITED}could not be reached."),
+    PortalTimeout.reason: (PortalTimeout, f"{WAITED}did not answer in time."),
     PortalTLSError.reason: (
         PortalTLSError,
-        "its certificate could not be verified, so nothing was sent.",
+        f"{WAITED}its certificate could not be verified, so nothing was sent.",
     ),
-    PortalServerError.reason: (PortalServerError, "answered with an internal error."),
-    PortalBusy.reason: (PortalBusy, "asked for fewer requests."),
-    PortalUnexpected.reason: (PortalUnexpected, "gave an answer that makes no sense."),
+    PortalServerError.reason: (PortalServerError, f"{WAITED}answered with an internal error."),
+    PortalBusy.reason: (
+        PortalBusy,
+        SLOWED_DOWN,
+    ),
+    PortalUnexpected.reason: (PortalUnexpected, f"{WAITED}gave an answer that makes no sense."),
 }
 
 
@@ -156,7 +163,7 @@ class Sessions:
                 "no session for account %s from %s: %s",
                 shown(keys.account),
                 source,
-                type(exc).__name__,
+                exc.code,
             )
             raise
 
@@ -218,7 +225,7 @@ class Sessions:
             await self._report(key, token, REJECTED, 0.0)
             raise
         except PortalError as exc:
-            logger.warning("login to OIG Cloud failed (%s): %s", exc.reason, exc)
+            logger.warning("login to OIG Cloud failed (%s): %s", exc.code, exc)
             await self._report(key, token, exc.reason, exc.retry_after or RETRY_AFTER)
             raise
         except BaseException:
@@ -261,7 +268,7 @@ def unavailable(reason: str, seconds: float) -> SessionError:
         )
     if reason in PORTAL_ERRORS:
         kind, text = PORTAL_ERRORS[reason]
-        return kind(WAITED + text, retry_after=seconds)
+        return kind(text, retry_after=seconds)
     if reason == ERASED:
         return TooManyLogins(
             Code.ACCOUNT_FORGOTTEN,

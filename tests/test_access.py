@@ -76,6 +76,19 @@ def test_a_malformed_header_is_told_without_repeating_it(headers):
 
 
 @pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        ({"x-oig-email": "a@b.cz"}, "X-OIG-Email was sent without X-OIG-Password."),
+        ({"x-oig-password": PLANTED}, "X-OIG-Password was sent without X-OIG-Email."),
+    ],
+)
+def test_one_header_of_a_pair_is_named_with_the_missing_one(headers, text):
+    with pytest.raises(AccessDenied) as caught:
+        credential_of(headers.items())
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
     ("name", "values"),
     [
         ("Authorization", [f"Basic {PLANTED}", f"Basic {PLANTED}2"]),
@@ -93,7 +106,7 @@ def test_a_header_that_comes_twice_is_refused_whatever_it_says(name, values):
             request=SimpleNamespace(headers=headers, client=None, scope={})
         )
     )
-    with pytest.raises(AccessDenied, match=f"^The header {name} comes more than once") as caught:
+    with pytest.raises(AccessDenied, match=f"^The header {name} is sent more than once") as caught:
         caller(context)
     assert PLANTED not in str(caught.value)
     # A handle goes before whatever the headers say.

@@ -11,6 +11,7 @@ import pytest
 
 from server import errors
 from server.codes import KINDS, Code
+from server.portal.failures import CERTIFICATE_FAILURES, FAILURES
 from server.settings import ROOT
 from server.tool_failure import KEY, ToolFailure
 
@@ -72,7 +73,7 @@ SITES = list(sites())
 
 def test_the_document_is_the_table():
     text = (ROOT / "docs" / "errors.md").read_text()
-    rows = text.split("## Codes", 1)[1].strip().splitlines()[2:]
+    rows = text.split("## Codes", 1)[1].split("\n## ", 1)[0].strip().splitlines()[2:]
     assert rows == [
         f"| `{code}` | {kind.meaning} | {kind.fault} | {kind.advice} | {kind.repeat} |"
         for code, kind in KINDS.items()
@@ -168,9 +169,27 @@ def test_the_time_to_wait_is_whole_seconds_and_stands_in_both(seconds, whole):
 
 def test_the_sentence_with_the_wait_is_added_once_and_only_where_there_is_one():
     busy = ToolFailure(Code.PORTAL_ERROR, "It broke.", 60.0)
-    assert busy.text == "It broke. Try again in 60 seconds."
-    assert ToolFailure(Code.PORTAL_ERROR, "It broke.").text == "It broke."
-    assert "retry_after_s" not in ToolFailure(Code.PORTAL_ERROR, "It broke.").meta[KEY]
+    assert busy.text == "It broke. Wait 60 seconds, then try again."
+    lasting = ToolFailure(Code.JOURNAL_UNAVAILABLE, "It broke.")
+    assert lasting.text == "It broke. Tell the user."
+    assert "retry_after_s" not in lasting.meta[KEY]
+    busy = ToolFailure(Code.NO_BOX, "It broke.", 60.0)
+    assert busy.text.endswith("shows. Try again in 60 seconds.")
+
+
+def test_every_failure_of_the_portal_names_the_time_that_its_advice_needs():
+    meanings = [meaning for _, meaning in (*FAILURES, *CERTIFICATE_FAILURES)]
+    assert len(meanings) > 8
+    for meaning in meanings:
+        needed = placeholders(KINDS[meaning.error.kind].advice)
+        assert meaning.wait is not None or not needed, meaning.text
+
+
+def test_every_failure_that_passes_with_time_says_to_wait():
+    passing = [kind for kind in KINDS.values() if kind.repeat == "yes, after the wait"]
+    told = [kind for kind in passing if "{retry_after_s}" in kind.advice]
+    # Of a certificate there is not always a time; where there is one, the sentence is added.
+    assert [kind for kind in passing if kind not in told] == [KINDS[Code.PORTAL_TLS]]
 
 
 @pytest.mark.parametrize("code", list(Code))

@@ -60,6 +60,35 @@ def sent(change, box: Box) -> list[dict]:
 # -- what is asked
 
 
+ONE = "A plan makes exactly one: mode, supplementary modes, export, boiler, charging, or undo."
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ({}, f"No change was named. {ONE}"),
+        ({"mode": "Home 1", "boiler": "manual"}, f"Several changes were named. {ONE}"),
+        ({"export": "on", "undo": "1"}, f"Several changes were named. {ONE}"),
+        (
+            {"export": "limited"},
+            "Limited export needs a limit, a whole number from 1 to 9999 W.",
+        ),
+        (
+            {"export": "off", "export_limit_w": 5},
+            "An export limit goes only with export set to limited.",
+        ),
+        (
+            {"export_limit_w": 5},
+            "An export limit needs export set to limited. Name both, or neither.",
+        ),
+    ],
+)
+def test_what_makes_no_single_change_is_said(asked, text):
+    with pytest.raises(ChangeRefused) as refused:
+        Asked(**asked).change()
+    assert (str(refused.value), refused.value.code) == (text, "invalid_change")
+
+
 @pytest.mark.parametrize(
     "asked",
     [

@@ -112,7 +112,7 @@ async def test_get_change_tells_what_was_seen_and_not_that_nobody_looked(call, h
     await call("apply_change", plan_token=planned["plan_token"])
     change = planned["change_id"]
     (listed,) = (await call("list_changes")).structured_content["changes"]
-    assert "was not looked at just now" in listed["message"]
+    assert "was not checked for this list" in listed["message"]
     for seconds, status, fault, words in [
         (31, "pending", None, "The box does not show it now."),
         (901, "unclear", "dropped", "does not show whether"),
@@ -188,8 +188,11 @@ async def test_refusals_are_errors_that_say_what_to_do(call):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"grid_export": "on", "export_limit": 3000}, "does not know; it knows `box_id`, `mode`"),
-        ({"mode": "Home 2", "charge": 80}, "does not know"),
+        (
+            {"grid_export": "on", "export_limit": 3000},
+            "it does not have. It takes `box_id`, `mode`",
+        ),
+        ({"mode": "Home 2", "charge": 80}, "it does not have"),
         ({"grid_export": "limited", "export_limit_w": True}, "`export_limit_w` must be a whole"),
         ({"grid_export": "limited", "export_limit_w": "5000 W"}, "must be a whole number"),
         ({"charge_to_percent": 80.5}, "must be a whole number"),
@@ -289,7 +292,8 @@ async def test_every_refusal_of_a_change_has_its_code_and_what_a_program_needs(c
     used = await refused("apply_change", plan_token=token)
     assert (used["code"], used["change_id"]) == ("plan_used", change)
     held = await refused("apply_change", plan_token=other["plan_token"])
-    assert (held["code"], held["retry_after_s"]) == ("box_held", DEADLINE)
+    assert (held["code"], held["change_id"]) == ("change_in_progress", change)
+    assert held["retry_after_s"] == DEADLINE
     house.store.holds._holds.clear()
     known = await refused("apply_change", plan_token=other["plan_token"])
     assert (known["code"], known["change_id"]) == ("change_in_progress", change)

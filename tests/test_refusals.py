@@ -156,7 +156,9 @@ def test_the_uri_of_an_unknown_resource_is_in_data_and_not_in_the_message(fleet,
 def test_an_unknown_tool_is_a_result_that_a_model_can_read(fleet, revision, arguments):
     status, answer = ask(fleet, revision, "tools/call", {"name": PLANTED, **arguments})
     assert (status, answer["result"]["isError"]) == (200, True)
-    assert "no tool of that name" in answer["result"]["content"][0]["text"]
+    text = answer["result"]["content"][0]["text"]
+    assert "no tool of that name" in text
+    assert "Tools that change the box need OIG_CONTROL=on at the server." in text
     assert answer["result"].get("resultType") == ("complete" if revision == MODERN else None)
     assert PLANTED not in json.dumps(answer)
 

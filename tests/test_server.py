@@ -246,7 +246,7 @@ def test_health_and_readiness_answer(fleet):
         ({"email": "a@b.cz", "password": ""}, "`password` is missing: e-mail"),
         ({"email": "a@b.cz", "password": PLANTED * 100}, "at most 1024 characters"),
         ({"email": "a" * 300 + "@b.cz", "password": PLANTED}, "at most 254 characters"),
-        ({PLANTED: PLANTED}, "does not know; it knows `email`, `password`"),
+        ({PLANTED: PLANTED}, "it does not have. It takes `email` and `password`"),
         ({"email": f"{PLANTED}@b.cz\n", "password": None}, "`password` is missing"),
     ],
 )
@@ -354,7 +354,7 @@ def test_when_the_portal_wants_fewer_logins_the_next_one_is_not_sent(fleet, kind
     for password in ("right", "wrong"):
         again = check_auth(fleet.url, email, password)
         assert again["isError"]
-        assert "asked for fewer requests" in again["content"][0]["text"]
+        assert "asked this server to slow down" in again["content"][0]["text"]
         assert 1 <= again["_meta"][KEY]["retry_after_s"] <= 60
         assert again["_meta"][KEY]["code"] == "portal_busy"
     assert fleet.portal.logins(email) == sent

@@ -56,7 +56,8 @@ async def refusal(tool: str, arguments: dict[str, Any]) -> str:
     context: Any = SimpleNamespace(request_context=SimpleNamespace(request=None))
     answer = await TOOLS[tool].run(arguments, context)
     assert answer.is_error
-    assert answer.meta["cz.oig-cloud-mcp/error"]["code"] == "invalid_arguments"
+    error = answer.meta["cz.oig-cloud-mcp/error"]
+    assert (error["code"], error["tool"]) == ("invalid_arguments", tool)
     return answer.content[0].text
 
 
@@ -82,7 +83,40 @@ async def test_null_and_an_empty_text_for_a_required_argument_are_a_missing_one(
 @pytest.mark.parametrize("nothing", [None, ""], ids=["null", "empty"])
 @pytest.mark.parametrize("tool", TOOLS)
 async def test_an_argument_that_nobody_knows_is_refused_even_when_it_is_empty(tool, nothing):
-    assert "does not know" in await refused(tool, surprise=nothing)
+    assert "it was given an argument it does not have" in await refused(tool, surprise=nothing)
+
+
+@pytest.mark.parametrize(
+    ("tool", "sent", "text"),
+    [
+        (
+            "get_live_data",
+            {"surprise": 1},
+            "it was given an argument it does not have. It takes `box_id` and `session`.",
+        ),
+        (
+            "get_live_data",
+            {"surprise": 1, "another": 2},
+            "it was given arguments it does not have. It takes `box_id` and `session`.",
+        ),
+        ("list_boxes", {"x": 1}, "it was given an argument it does not have. It takes `session`."),
+        ("apply_change", {"plan_token": ""}, "`plan_token` is missing."),
+        (
+            "get_history",
+            {"series": "grid", "first_day": "2026-06-01"},
+            "`last_day` is missing. It needs `series`, `first_day` and `last_day`.",
+        ),
+        ("get_history", {}, "`series` is missing; `first_day` is missing; `last_day` is missing."),
+        (
+            "get_history",
+            NEEDED["get_history"] | {"points": 0},
+            "`points` must be at least 1.",
+        ),
+    ],
+)
+async def test_what_is_wrong_is_said_once(tool, sent, text):
+    told = await refusal(tool, sent)
+    assert told == f"Wrong arguments for {tool}: {text} Correct the arguments and call again."
 
 
 @pytest.mark.parametrize("tool", TOOLS)

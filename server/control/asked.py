@@ -19,11 +19,10 @@ ModeName = Literal["Home 1", "Home 2", "Home 3", "Home UPS"]
 ExportState = Literal["off", "on", "limited"]
 BoilerState = Literal["automatic", "manual"]
 
-ONE = (
-    "One plan is one change: of the mode, the supplementary modes, the export or the boiler, "
-    "charging from the grid, or the way back from an earlier change. Several were named, or none."
-)
-ALONE = "An export limit was named without limited export, with which it goes together."
+ONE = "A plan makes exactly one: mode, supplementary modes, export, boiler, charging, or undo."
+NONE = f"No change was named. {ONE}"
+SEVERAL = f"Several changes were named. {ONE}"
+ALONE = "An export limit needs export set to limited. Name both, or neither."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +68,9 @@ class Asked:
             named.append(BoilerMode(self.boiler == "manual"))
         if self.charge_to_percent is not None:
             named.append(GridCharge(self.charge_to_percent))
-        if len(named) + (self.undo is not None) != 1:
-            raise ChangeRefused(Code.INVALID_CHANGE, ONE)
+        count = len(named) + (self.undo is not None)
+        if count != 1:
+            raise ChangeRefused(Code.INVALID_CHANGE, SEVERAL if count else NONE)
         return named[0] if named else None
 
 

@@ -408,8 +408,14 @@ class Control:
         except CacheUnavailable:
             raise ChangeRefused(Code.CACHE_UNAVAILABLE, NO_CACHE, retry_after=60.0) from None
         if isinstance(hold, Held):
-            raise _under_way(hold.retry_after)
+            raise _under_way(hold.retry_after, await self._open_change(account, box_id))
         return hold.token
+
+    async def _open_change(self, account: bytes, box_id: str) -> str | None:
+        """Return the account's change that holds a box; None if the journal knows of none."""
+        _, records = await self._written(self._journal.latest, 1, account=account, box=box_id)
+        open_now = (one.id for one in records if not one.settled and not one.late(self._wall()))
+        return next(open_now, None)
 
     async def _release(self, box_id: str, token: bytes) -> None:
         # If it cannot be released now, it ends with its time.

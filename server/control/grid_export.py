@@ -82,11 +82,17 @@ class GridExport(Change):
     def __post_init__(self) -> None:
         if self.state not in ("off", "limited", "on"):
             raise ChangeRefused(Code.INVALID_CHANGE, "Export must be off, limited or on.")
+        if self.state == "limited" and self.limit_w is None:
+            raise ChangeRefused(
+                Code.INVALID_CHANGE,
+                "Limited export needs a limit, a whole number from "
+                f"{LIMIT_MIN_W} to {LIMIT_MAX_W} W.",
+            )
         if self.state == "limited":
             whole(self.limit_w, LIMIT_MIN_W, LIMIT_MAX_W, "The export limit", " W")
         elif self.limit_w is not None:
             raise ChangeRefused(
-                Code.INVALID_CHANGE, "An export limit goes with limited export only."
+                Code.INVALID_CHANGE, "An export limit goes only with export set to limited."
             )
 
     def check(self, box: Box) -> None:

@@ -112,8 +112,8 @@ def refusal(answer: Answer, now: float, purpose: Purpose) -> PortalError:
     if status in {401, 403}:
         return PortalUnexpected(
             _spaced(
-                f"OIG Cloud, or a firewall before it, refused the request (HTTP {status}). "
-                f"{purpose.unjudged} It may not let this server's network in."
+                f"OIG Cloud, or a firewall in front of it, refused the request (HTTP {status}). "
+                f"{purpose.unjudged} OIG Cloud may be blocking this server's network."
             ),
             retry_after=LATER,
         )
@@ -133,16 +133,16 @@ def text_of(answer: Answer, purpose: Purpose) -> str:
     """
     body = answer.body
     if len(body) > purpose.limit:
-        raise unexpected("an answer that is far too long", purpose)
+        raise unexpected("a far too long response", purpose)
     if answer.encoding.strip().lower() in {"gzip", "x-gzip"}:
         body = _unpacked(body, purpose)
     elif answer.encoding.strip().lower() not in {"", "identity"}:
-        raise unexpected("an answer in an encoding that was not asked for", purpose)
+        raise unexpected("a response in an encoding that was not asked for", purpose)
     try:
         return body.decode("utf-8").strip("\ufeff \t\r\n")
     except UnicodeDecodeError:
         pass
-    raise unexpected("bytes that are not text", purpose)
+    raise unexpected("a response that is not text", purpose)
 
 
 def _unpacked(body: bytes, purpose: Purpose) -> bytes:
@@ -154,7 +154,7 @@ def _unpacked(body: bytes, purpose: Purpose) -> bytes:
     except zlib.error:
         plain = b""
     if not unpacker.eof:
-        raise unexpected("a damaged or far too long compressed answer", purpose)
+        raise unexpected("a damaged or far too long compressed response", purpose)
     return plain
 
 
@@ -166,8 +166,8 @@ def _parsed(text: str) -> object:
     else:
         return value
     if text.startswith("<"):
-        raise unexpected("a web page", LOGIN)
-    raise unexpected("text that is no login answer", LOGIN)
+        raise unexpected("a web page as the response", LOGIN)
+    raise unexpected("an unknown kind of response", LOGIN)
 
 
 def _no_constant(_name: str) -> NoReturn:
@@ -217,8 +217,8 @@ def unexpected(what: str, purpose: Purpose) -> PortalUnexpected:
     """Say that the portal answered with something else than it should."""
     return PortalUnexpected(
         _spaced(
-            f"OIG Cloud answered {purpose.name} with {what}, probably because of maintenance or a "
-            f"change of the portal. {purpose.unjudged}"
+            f"OIG Cloud sent {what} to {purpose.name}, probably because of maintenance or because "
+            f"the portal has changed. {purpose.unjudged}"
         ),
         retry_after=LATER,
     )

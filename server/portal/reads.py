@@ -79,7 +79,7 @@ def read_list(answer: Answer, now: float) -> str:
                 return _listed(markup)
             case [int(code), *_] if code == NAVIGATE:
                 raise SessionExpired
-    raise unexpected("commands that hold no notifications", READ)
+    raise unexpected("a response without notifications", READ)
 
 
 def _listed(markup: str) -> str:
@@ -91,7 +91,7 @@ def _listed(markup: str) -> str:
         return ""
     if LOGIN_PAGE.search(markup):
         raise SessionExpired
-    raise unexpected("a page without the list of notifications", READ)
+    raise unexpected("a response without the list of notifications", READ)
 
 
 def _decoded(answer: Answer, now: float) -> object:
@@ -114,10 +114,10 @@ def _decoded(answer: Answer, now: float) -> object:
     else:
         return value
     if not text.startswith("<"):
-        raise unexpected("text that is no data", READ)
+        raise unexpected("a response that is not data", READ)
     if LOGIN_PAGE.search(text):
         raise SessionExpired
-    raise unexpected("a web page", READ)
+    raise unexpected("a web page as the response", READ)
 
 
 def _loaded(text: str) -> object:

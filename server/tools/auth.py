@@ -37,8 +37,8 @@ Email = Annotated[
     str,
     Field(
         description=(
-            f"Of the account, at most {MAX_EMAIL} characters. Leave out both if the client sends "
-            "a login in headers."
+            f"E-mail of the account, at most {MAX_EMAIL} characters. Leave out email and password "
+            "if the client sends a login in headers."
         ),
         min_length=1,
         max_length=MAX_EMAIL,
@@ -95,7 +95,9 @@ def check_auth_tool(access: Access) -> CheckedTool:
     ) -> CheckAuth:
         if (email is None) != (password is None):
             missing = "email" if email is None else "password"
-            raise InvalidArguments(f"`{missing}` is missing: e-mail and password go together.")
+            raise InvalidArguments(
+                f"`{missing}` is missing: e-mail and password go together.", tool="check_auth"
+            )
         granted = await access.open(caller(context, email=email, password=password))
         credential = granted.caller.credential
         assert credential is not None

@@ -135,26 +135,31 @@ class CheckedTool(Tool):
     def _explain(self, exc: ValidationError) -> str:
         known = self.parameters.get("properties", {})
         told: dict[str, str] = {}
-        unknown = False
+        unknown = 0
         for error in exc.errors(include_url=False, include_context=True, include_input=False):
             # Only names from our own schema are repeated: a key is the caller's text as well.
             name = str(error["loc"][0]) if error["loc"] else ""
-            unknown = unknown or error["type"] == "extra_forbidden"
+            unknown += error["type"] == "extra_forbidden"
             if name in known:
                 told.setdefault(name, _reason(error["type"], error.get("ctx", {})))
         if not told and not unknown:
             return f"The arguments of {self.name} must be one JSON object."
         problems = [f"`{name}` {reason}" for name, reason in told.items()]
         if unknown:
-            problems.append(f"there is one it does not know; it knows {_named(known)}")
-        needed = _named(self.parameters.get("required", []))
-        return f"Wrong arguments for {self.name}: {'; '.join(problems)}." + (
-            f" It needs {needed}." if needed else ""
-        )
+            which = "an argument" if unknown == 1 else "arguments"
+            problems.append(f"it was given {which} it does not have")
+        text = f"Wrong arguments for {self.name}: {'; '.join(problems)}."
+        if unknown:
+            text += f" It takes {_named(known)}."
+        needed = self.parameters.get("required", [])
+        missing = [name for name in needed if told.get(name) == PLAIN["missing"]]
+        # One that is missing has been named; what else is needed has not.
+        return text + (f" It needs {_named(needed)}." if missing and missing != needed else "")
 
 
 def _named(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    *most, last = [f"`{name}`" for name in names]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _reason(kind: str, context: dict[str, Any]) -> str:

@@ -39,8 +39,12 @@ ChangeId = Annotated[
     Field(description="From plan_change.", max_length=MOST_ID),
 ]
 
-SEEN: dict[Seen | None, str] = {
-    None: "Whether the box has it was not looked at just now.",
+OnlyListed = Literal["only listed"]
+"""Instead of what a look saw: there was none, for a list asks the portal nothing."""
+
+SEEN: dict[Seen | OnlyListed | None, str] = {
+    None: "The box has not been checked yet.",
+    "only listed": "The box was not checked for this list.",
     "too early": "What the portal tells of the box is from before the change was sent.",
     "no box": "The portal does not list the box now, so whether the box has it is not known.",
     "not told": "What the portal tells of the box now does not show whether the box has it.",
@@ -201,7 +205,8 @@ def control_tools(control: Control) -> list[CheckedTool]:
         total, records = await control.latest(caller(context, session=session), box_id, limit)
         now = control.now()
         return Changes(
-            changes=tuple(_report(record, now) for record in records), more=total - len(records)
+            changes=tuple(_report(record, now, "only listed") for record in records),
+            more=total - len(records),
         )
 
     return [
@@ -253,7 +258,7 @@ def _planned(planned: Planned) -> PlannedChange:
     )
 
 
-def _report(record: Record, now: float, seen: Seen | None = None) -> ChangeReport:
+def _report(record: Record, now: float, seen: Seen | OnlyListed | None = None) -> ChangeReport:
     status = record.status(now)
     return ChangeReport.model_validate(
         {
@@ -274,7 +279,7 @@ def _report(record: Record, now: float, seen: Seen | None = None) -> ChangeRepor
     )
 
 
-def _message(record: Record, status: Status, now: float, seen: Seen | None) -> str:
+def _message(record: Record, status: Status, now: float, seen: Seen | OnlyListed | None) -> str:
     if status == "applied":
         return TARGET_SHOWN if record.kind == "charge" else APPLIED
     if record.outcome == "refused":

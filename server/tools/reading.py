@@ -31,7 +31,7 @@ CheckedBoxId = Annotated[
     str | None,
     BeforeValidator(digits),
     Field(
-        description=("Checked only: the portal's history cannot be chosen by box."),
+        description="Checked only: the portal's history cannot be chosen by box.",
         max_length=32,
     ),
 ]

@@ -18,6 +18,8 @@ from .failure import answered
 
 NO_TOOL = "There is no tool of that name. The tools are: {tools}."
 
+CONTROL_OFF = " Tools that change the box need OIG_CONTROL=on at the server."
+
 
 class ToolServer(MCPServer[None]):
     """An MCP server with tools."""
@@ -30,8 +32,10 @@ class ToolServer(MCPServer[None]):
             return await super().call_tool(name, arguments, context)
         except ToolError:
             # Tools of ours answer their failures themselves, so this is the SDK, which knows none.
-            tools = [tool.name for tool in await self.list_tools()]
-            if name in tools:
+            tools = await self.list_tools()
+            if any(tool.name == name for tool in tools):
                 raise
-        text = NO_TOOL.format(tools=", ".join(tools))
+        text = NO_TOOL.format(tools=", ".join(tool.name for tool in tools))
+        if not any(tool.annotations and tool.annotations.destructive_hint for tool in tools):
+            text += CONTROL_OFF
         return answered(ToolFailure(Code.UNKNOWN_TOOL, text))

@@ -19,8 +19,9 @@ def login(session: Session, email: str | None) -> None:
     email = email or session.asker.email
     if email is None and not session.asker.prompts:
         raise UsageFailure(
-            "There is no terminal to ask for the e-mail at: give --email, or set OIG_EMAIL."
+            "There is no terminal to ask for the e-mail on: give --email, or set OIG_EMAIL."
         )
+    session.asker.need_password()
     session.vault.need()
     with session.output.waiting("Asking the keyring ..."):
         before = session.vault.find()

@@ -55,11 +55,20 @@ class Asker:
         if not self.prompts:
             if optional:
                 return None
-            raise UsageFailure(_nobody_to_ask(name), kind="missing_secret")
+            raise _nobody_to_ask(name)
         answer = _without_echo(f"{one_line(label)}: ")
         if not answer and optional:
             return None
         return _usable(answer, name)
+
+    def need_password(self) -> None:
+        """Return if a password was provided or can be asked for.
+
+        Raises:
+            UsageFailure: There is neither.
+        """
+        if not (self.prompts or self.has_password):
+            raise _nobody_to_ask("password")
 
     def value(self, label: str, *, fresh: bool = False) -> str:
         """Ask for something that may be seen.
@@ -125,13 +134,10 @@ def _own_line() -> Iterator[None]:
         raise
 
 
-def _nobody_to_ask(name: str) -> str:
-    if name != "password":
-        return f"{name} is secret and can only be typed at a terminal; there is none here."
-    return (
-        "A password is needed and there is no terminal to ask at. Set OIG_PASSWORD, or pipe it in "
-        "with --password-stdin."
-    )
+def _nobody_to_ask(name: str) -> UsageFailure:
+    text = f"There is no terminal to ask for the {name} on."
+    cure = " Set OIG_PASSWORD or use --password-stdin." if name == "password" else ""
+    return UsageFailure(text + cure, kind="missing_secret")
 
 
 def _first_line() -> str:

@@ -35,6 +35,8 @@ def called(
         given = {**({"email": named} if named and "email" in takes else {}), **given}
         known = _known_for(session, given, takes)
         filled = _filled(session.asker, given, takes, known)
+        if "email" in filled and "password" in takes - filled.keys():
+            session.asker.need_password()
         arguments = completed(session.asker, tool, filled)
         return _asked_with(session, tool, arguments, None, known, repeat)
     login = login_of(session, email, needed=SESSION in names - given.keys())
@@ -78,7 +80,7 @@ def asked_email(session: Session) -> str:
     """
     if not session.asker.prompts:
         raise UsageFailure(
-            "There is no terminal to ask for the e-mail at, and no login is kept: give --email, or "
+            "There is no terminal to ask for the e-mail on, and no login is kept: give --email, or "
             "set OIG_EMAIL. `oig-client login` keeps a login where there is a keyring.",
             kind="no_login",
         )
@@ -158,7 +160,7 @@ def completed(
     if absent and not asker.prompts:
         raise UsageFailure(
             f"{tool.name} needs {' and '.join(absent)}: give {absent[0]}=... "
-            f"`describe {tool.name}` says more.",
+            f"`oig-client describe {tool.name}` says more.",
             kind="missing_parameter",
         )
     for item in missing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 KEY = "cz.oig-cloud-mcp/error"
 """Under this key the server puts what its failure is: docs/errors.md."""
@@ -37,6 +37,7 @@ LASTING = frozenset(
 WAIT = "Try again in {retry_after_s} seconds."
 TIME = "{retry_after_s}"
 CHANGE = "{change_id}"
+TOOL = "{tool}"
 
 PLAN_AGAIN = "Plan it again with `oig-client plan`."
 LOGIN = "Give --email, or keep a login with `oig-client login`."
@@ -53,17 +54,19 @@ ADVICE: Mapping[str, str] = {
     "locked": "Wait {retry_after_s} seconds before the next try.",
     "session_ended": LOGIN,
     "unknown_tool": "`oig-client tools` lists them.",
-    "invalid_arguments": "`oig-client describe TOOL` shows what a tool takes.",
+    "invalid_arguments": "`oig-client describe {tool}` shows what it takes.",
     "bad_range": "Choose other days.",
     "no_box": "",
-    "box_unclear": "Say which one with --box.",
-    "box_unknown": "Name one of them with --box.",
+    "box_unclear": "Pass one of them with --box (in `oig-client call`: box_id=ID).",
+    "box_unknown": "Pass a listed id with --box (in `oig-client call`: box_id=ID).",
     "portal_unreachable": "",
     "portal_timeout": "",
     "portal_tls": "",
     "portal_error": "",
     "portal_busy": "Wait {retry_after_s} seconds, then try again.",
-    "portal_unexpected": "If this persists, look at the portal in a browser.",
+    "portal_unexpected": (
+        "Try again in {retry_after_s} seconds. If it still fails, look at the portal in a browser."
+    ),
     "server_busy": "",
     "server_stopping": "",
     "account_forgotten": "",
@@ -106,6 +109,7 @@ ADVICE: Mapping[str, str] = {
 
 CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+TOOL_NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}")
 """What may stand in a command that is shown for copying."""
 
 MOST_SECONDS = 86_400.0
@@ -119,14 +123,16 @@ class Reported:
     Attributes:
         code: The server's code, known here or not.
         message: What happened, without what an assistant should do; empty when it does not say so.
-        retry_after: Seconds after which another try makes sense; None when it does not say so.
+        retry_after: Whole seconds after which another try makes sense; None: not said.
         change_id: The change it is about, if it is about one.
+        tool: The tool it is about, if it is about one.
     """
 
     code: str
     message: str
-    retry_after: float | None = None
-    change_id: str | None = field(default=None)
+    retry_after: int | None = None
+    change_id: str | None = None
+    tool: str | None = None
 
     @property
     def advice(self) -> str | None:
@@ -134,13 +140,15 @@ class Reported:
         advice = ADVICE.get(self.code)
         if advice is None or not self.message:
             return None
+        if TOOL in advice and self.tool is None:
+            advice = ""
         if self.retry_after is not None and TIME not in advice:
             advice = f"{advice} {WAIT}".lstrip()
         lacks_time = TIME in advice and self.retry_after is None
         if lacks_time or (CHANGE in advice and self.change_id is None):
             return None
-        seconds = None if self.retry_after is None else math.ceil(self.retry_after)
-        return advice.format(change_id=self.change_id, retry_after_s=seconds)
+        seconds = self.retry_after
+        return advice.format(change_id=self.change_id, retry_after_s=seconds, tool=self.tool)
 
 
 def reported(values: object) -> Reported | None:
@@ -152,18 +160,21 @@ def reported(values: object) -> Reported | None:
     match values.get(KEY) if isinstance(values, Mapping) else None:
         case {"code": str(code), **rest} if CODE.fullmatch(code):
             message = rest.get("message")
-            change_id = rest.get("change_id")
-            named = isinstance(change_id, str) and ID.fullmatch(change_id) is not None
             return Reported(
                 code,
                 " ".join(message.split()) if isinstance(message, str) else "",
                 _seconds(rest.get("retry_after_s")),
-                str(change_id) if named else None,
+                _name(rest.get("change_id"), ID),
+                _name(rest.get("tool"), TOOL_NAME),
             )
     return None
 
 
-def _seconds(value: object) -> float | None:
+def _name(value: object, form: re.Pattern[str]) -> str | None:
+    return value if isinstance(value, str) and form.fullmatch(value) else None
+
+
+def _seconds(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 <= value <= MOST_SECONDS else None
+    return math.ceil(value) if 0 <= value <= MOST_SECONDS else None

@@ -32,8 +32,10 @@ def tools(session: Session) -> None:
 
 def describe(session: Session, name: str) -> None:
     """Show one tool."""
-    tool = session.look().tool(name)
-    session.output.result(_as_json(tool), drawing("views", "tool_page", tool))
+    catalogue = session.look()
+    tool = catalogue.tool(name)
+    page = drawing("views", "tool_page", tool, catalogue.before(tool))
+    session.output.result(_as_json(tool), page)
 
 
 def call(
@@ -72,6 +74,8 @@ def check_auth(session: Session, email: str | None) -> None:
     known = session.login_for(None)
     if email is None and known is None and not session.asker.prompts:
         asked_email(session)  # says what to give
+    if session.login_for(email) is None:
+        session.asker.need_password()
     tool = auth_tool(session)
     if email is None and known is None:
         email = asked_email(session)

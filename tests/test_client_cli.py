@@ -201,6 +201,34 @@ def test_wrong_usage_is_explained(client, mcp_server, argv, message, as_json):
     assert (err if as_json else out) == ""
 
 
+@pytest.mark.parametrize(
+    "argv", [["check-auth", "--email", "a@b.cz"], ["login", "--email", "a@b.cz"]]
+)
+def test_without_a_terminal_and_a_password_nothing_is_asked_of_the_server(
+    client, closed_port, argv
+):
+    code, out, err = client(*argv, "--url", f"http://127.0.0.1:{closed_port}/mcp")
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert "There is no terminal to ask for the password on. Set OIG_PASSWORD or use" in err
+
+
+@pytest.mark.parametrize(
+    "argv", [["call", "check_auth", "email=a@b.cz"], ["call", "check_auth", "--email", "a@b.cz"]]
+)
+def test_no_tool_is_called_with_half_a_login(client, mcp_server, argv):
+    code, out, err = client(*argv, "-v", "--url", mcp_server.url)
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert "There is no terminal to ask for the password on." in err
+    assert "tools/call" not in err
+
+
+@pytest.mark.parametrize("argv", [["call", "nosuch"], ["describe", "nosuch"]])
+def test_commands_in_a_failure_are_those_of_the_command_line(client, mcp_server, argv):
+    code, _, err = client(*argv, "--url", mcp_server.url)
+    assert code == ExitCode.USAGE
+    assert "`oig-client tools` lists them." in err
+
+
 def test_a_server_that_is_not_there_gives_three(client, closed_port):
     code, out, err = client("tools", "--url", f"http://127.0.0.1:{closed_port}/mcp")
     assert (code, out) == (ExitCode.UNREACHABLE, "")

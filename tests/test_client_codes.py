@@ -41,7 +41,8 @@ def test_a_person_reads_the_message_and_what_to_do_in_this_client(code, seconds)
         assert seconds is None, "only a time may be missing"
         return
     assert failure.message.startswith("It broke.")
-    assert not FOR_ASSISTANTS.search(failure.message)
+    # `box_id=ID` is what is typed after `oig-client call`.
+    assert not FOR_ASSISTANTS.search(failure.message.replace("box_id=ID", ""))
     assert "{" not in failure.message
     assert ("13 seconds" in failure.message) is (seconds is not None)
 
@@ -90,8 +91,31 @@ def test_the_text_of_an_unknown_code_is_shown_as_it_is_and_scripts_get_the_code(
         "kind": "moon_in_the_way",
         "message": TEXT,
         "exit_code": 1,
-        "retry_after_s": 5.0,
+        "retry_after_s": 5,
     }
+
+
+@pytest.mark.parametrize("seconds", [28, 28.0, 27.01])
+def test_scripts_get_the_seconds_to_wait_as_an_integer(seconds):
+    wait = told("locked", retry_after_s=seconds).as_json()["retry_after_s"]
+    assert json.dumps(wait) == "28"
+
+
+def test_wrong_arguments_name_the_command_that_describes_the_tool():
+    failure = told("invalid_arguments", tool="get_history")
+    assert failure.message == "It broke. `oig-client describe get_history` shows what it takes."
+
+
+@pytest.mark.parametrize("tool", [None, 7, "", "a b", "`rm`", "$(x)", "-x", "x" * 129])
+def test_a_tool_that_cannot_stand_in_a_command_is_left_out(tool):
+    assert told("invalid_arguments", tool=tool).message == "It broke."
+
+
+@pytest.mark.parametrize("code", ["box_unclear", "box_unknown"])
+def test_a_box_is_named_in_the_words_of_both_kinds_of_command(code):
+    message = told(code, boxes=["2210400017"]).message
+    assert "--box" in message
+    assert "box_id=ID" in message
 
 
 @pytest.mark.parametrize("seconds", [True, "5", -1, float("nan"), float("inf"), 1e9, None, [5]])

@@ -235,6 +235,7 @@ def test_a_plan_tells_how_to_apply_it_and_changes_nothing(client, fleet):
     assert (code, err) == (ExitCode.OK, "")
     assert "\n- mode Home 1\n+ mode Home UPS\n" in out
     assert "! In Home UPS" in out
+    assert "Nothing was changed yet." in out
     assert out.splitlines()[-1].startswith("oig-client apply plan_")
     code, out, _ = client("plan", "--mode", "home_7")
     assert code == ExitCode.USAGE
@@ -258,6 +259,8 @@ def test_a_change_is_applied_seen_listed_and_taken_back(client, fleet):
     assert code == ExitCode.OK, err
     assert "+ mode Home 2" in err
     assert "PENDING" in out
+    assert "The box has not been checked yet." in out
+    assert "Nothing was changed yet." not in out + err
     forget_answers(fleet)
     code, out, _ = client("change", plan["change_id"], "--json")
     assert (code, json.loads(out)["status"]) == (ExitCode.OK, "applied")

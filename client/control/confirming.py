@@ -39,11 +39,11 @@ def confirm(session: Session, plan: Mapping[str, Any], named: str | None) -> Non
     asks = named is None and session.asker.prompts and sys.stderr.isatty()
     if named is None and not asks:
         raise UsageFailure(
-            "There is no terminal to confirm the change at. Nothing was changed. In a script name "
+            "There is no terminal to confirm the change on. Nothing was changed. In a script name "
             "the box that may be changed: --yes-apply-to BOX_ID",
             kind="not_confirmed",
         )
-    session.output.talk(drawing("control.views", "plan_page", plan, now=now))
+    session.output.talk(drawing("control.views", "plan_page", plan, now=now, confirming=True))
     if asks:
         _typed(session, box)
 

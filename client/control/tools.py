@@ -17,8 +17,8 @@ from ..session import Session
 PLAN, APPLY, LOOK, LIST = "plan_change", "apply_change", "get_change", "list_changes"
 
 OFF = (
-    "Control is off at this server: it reads the box and changes nothing. Its operator switches it "
-    "on with OIG_CONTROL=on in the server's environment, and a restart."
+    "Control is off at this server: it reads the box and changes nothing. To switch it on, the "
+    "operator sets OIG_CONTROL=on and restarts the server."
 )
 
 

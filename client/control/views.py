@@ -19,15 +19,19 @@ from ..views import duration
 COLOURS = {"applied": "green", "pending": "yellow", "failed": "red", "unclear": "bold red"}
 
 
-def plan_page(plan: Mapping[str, Any], *, now: datetime, framed: bool) -> RenderableType:
+def plan_page(
+    plan: Mapping[str, Any], *, now: datetime, framed: bool, confirming: bool = False
+) -> RenderableType:
     """Show a plan.
 
     Args:
         plan: The structured result of plan_change.
         now: The present time, in the person's zone.
         framed: Draw a frame.
+        confirming: It is about to be applied, so that what comes next says what was changed.
     """
-    body = Group(*_difference(plan), Text(), _expiry(plan, now), Text("Nothing was changed yet."))
+    end = [] if confirming else [Text("Nothing was changed yet.")]
+    body = Group(*_difference(plan), Text(), _expiry(plan, now), *end)
     warned = bool(plan.get("warnings"))
     return _framed(body, f"Plan for box {text(plan.get('box_id'))}", warned, framed=framed)
 

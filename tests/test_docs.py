@@ -181,6 +181,15 @@ def test_the_document_on_clients_has_the_table_of_the_suite():
     ]
 
 
+def test_the_document_on_clients_has_a_revision_for_each_of_them():
+    names = " ".join(
+        CLIENTS_PAGE.split("by the SDK under it:", 1)[1].split("What the", 1)[0].split()
+    )
+    assert len(re.findall(r"- 20\d\d-\d\d-\d\d: ", names)) == 3
+    missing = [one.name for one in CLIENTS if one.name.partition(", ")[0] not in names]
+    assert missing == []
+
+
 def test_the_document_on_clients_says_why_a_client_is_not_able_to_do_something():
     reasons = {reason for client in CLIENTS for reason in client.cannot.values()}
     page = " ".join(CLIENTS_PAGE.split())

@@ -58,9 +58,9 @@ class RealClient:
         return found[1]
 
 
-ONLY_TEXT = "it gives the model the text alone"
+ONLY_TEXT = "it passes only the text to the model"
 NO_MODEL = "it calls tools only for a model, and there is none here"
-A_CONVERSATION = "it does so only in a conversation, which needs an account"
+A_CONVERSATION = "it does this only in a conversation, which needs an account"
 
 CLIENTS = (
     RealClient("Python SDK 1.13", "mcp", "python_sdk_1_13.txt", "python_sdk_1.py"),

@@ -144,7 +144,7 @@ def _no_tls(found: list[BaseException], url: str) -> Unreachable:
 
 def _cut_off(url: str) -> Unreachable:
     return Unreachable(
-        f"The connection to {url} broke before the answer was complete. The server was probably "
+        f"The connection to {url} was lost before the answer was complete. The server was probably "
         "restarted or stopped; its log says more.",
         kind="cut_off",
     )

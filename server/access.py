@@ -7,7 +7,7 @@ The one place that knows the ways to log in. First what the call itself says, th
 3. `Authorization: Basic` with e-mail and password;
 4. `X-OIG-Email` and `X-OIG-Password`.
 
-Headers of both kinds must agree, and each may come once. `Authorization: Bearer` is not looked at:
+Headers of both kinds must agree, and each may be sent once. `Authorization: Bearer` is ignored:
 it belongs to OAuth.
 """
 
@@ -170,7 +170,7 @@ def credential_of(headers: Iterable[tuple[str, str]]) -> Credential | None:
         headers: All headers as they came, lower-case names and values.
 
     Raises:
-        AccessDenied: A header is malformed or comes twice, or two of them disagree; the text
+        AccessDenied: A header is malformed or sent twice, or two of them disagree; the text
             repeats no value.
     """
     once = _once(headers)

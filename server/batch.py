@@ -59,7 +59,7 @@ def batch_problem(messages: list[Any], version: str | None) -> Refusal | None:
         return Refusal(
             INVALID_REQUEST,
             f"The batch has more than {MAX_REQUESTS} requests or {MAX_MESSAGES} messages. None of "
-            "them was looked at. Send fewer at a time.",
+            "them was handled. Send fewer at a time.",
         )
     return None
 

@@ -83,7 +83,7 @@ class SessionExpired(OigError):
 
 
 class SessionError(OigError):
-    """A call fails. The code says which kind of failure it is, the message is for anybody.
+    """A call fails. The code says which kind of failure it is, the message suits any reader.
 
     Args:
         code: What kind.

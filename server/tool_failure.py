@@ -27,7 +27,7 @@ class ToolFailure:
 
     Attributes:
         code: What kind of failure it is.
-        message: What happened and whose fault it is, in words for anybody.
+        message: What happened and whose fault it is, in words that suit any reader.
         retry_after: Seconds after which another try makes sense; None when waiting does not help.
         details: More that a program may need, such as `change_id`. Never the caller's own text.
     """

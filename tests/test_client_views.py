@@ -55,6 +55,11 @@ def test_a_login_shows_everything_and_how_long_it_is_good_for(framed):
         assert part in shown
 
 
+def test_a_time_zone_that_is_utc_is_not_repeated():
+    shown = drawn(views.auth_panel(AUTH, now=NOW, zone=UTC, framed=False))
+    assert "2026-11-22 20:00:00 UTC (also your local time)" in shown
+
+
 def test_a_day_that_differs_from_utc_is_named():
     late = AUTH | {"expires_at": "2026-11-22T23:30:00Z"}
     shown = drawn(views.auth_panel(late, now=NOW, zone=PRAGUE, framed=True))

@@ -136,7 +136,7 @@ async def test_a_change_that_was_given_up_says_when_it_was_looked_at(call, house
     house.later(960)
     report = (await call("get_change", change_id=planned["change_id"])).structured_content
     assert report["status"] == "failed"
-    assert "when it was looked at, 16 minutes after" in report["message"]
+    assert "when it was checked, 16 minutes after" in report["message"]
 
 
 async def test_of_charging_only_the_new_target_is_said_to_show(call, house):

@@ -118,7 +118,7 @@ def refusal(answer: Answer, now: float, purpose: Purpose) -> PortalError:
             retry_after=LATER,
         )
     return PortalUnexpected(
-        f"OIG Cloud answered {purpose.name} with HTTP {status}, which it never does. The portal "
+        f"OIG Cloud answered {purpose.name} with HTTP {status}, which is unexpected. The portal "
         "may have changed or be under maintenance. "
         f"{purpose.unjudged}".rstrip(),
         retry_after=LATER if asked is None else asked,

@@ -244,9 +244,11 @@ class PortalClient:
         except TimeoutError:
             return Sent("unclear", f"OIG Cloud did not answer within {self._timeout:g} seconds.")
         except UNSENT:
-            return Sent("refused", "No connection to OIG Cloud came about; nothing was sent.")
+            return Sent(
+                "refused", "The connection to OIG Cloud could not be made; nothing was sent."
+            )
         except FOREIGN:
-            return Sent("unclear", "The connection to OIG Cloud broke before its answer was there.")
+            return Sent("unclear", "The connection to OIG Cloud was lost before it answered.")
 
     async def aclose(self) -> None:
         """Close all connections."""

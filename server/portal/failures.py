@@ -81,8 +81,8 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         (httpx2.ConnectError,),
         Meaning(
             PortalUnreachable,
-            "OIG Cloud could not be reached: its name was not found, or no connection came about. "
-            "The network of this server or the portal is down. {unsent}",
+            "OIG Cloud could not be reached: its name was not found, or no connection could be "
+            "made. The network of this server or the portal is down. {unsent}",
             NETWORK_WAIT,
         ),
     ),
@@ -90,7 +90,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
         (httpx2.NetworkError, httpx2.RemoteProtocolError, OSError),
         Meaning(
             PortalUnreachable,
-            "The connection to OIG Cloud broke before its answer was complete. {unjudged}",
+            "The connection to OIG Cloud was lost before its answer was complete. {unjudged}",
             NETWORK_WAIT,
         ),
     ),

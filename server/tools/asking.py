@@ -41,7 +41,7 @@ def caller(
     """Return who is calling; see `access` for what goes before what.
 
     Raises:
-        AccessDenied: A header with credentials is malformed or comes twice, or two disagree.
+        AccessDenied: A header with credentials is malformed or sent twice, or two disagree.
     """
     request = context.request_context.request
     client = getattr(request, "client", None)

@@ -62,7 +62,7 @@ TARGET_SHOWN = (
 )
 REFUSED = "OIG Cloud refused the change. Nothing was changed."
 GIVEN_UP = (
-    "The box did not show the change when it was looked at, {minutes:.0f} minutes after it was "
+    "The box did not show the change when it was checked, {minutes:.0f} minutes after it was "
     "sent. It may be offline, and the portal may still deliver the change when it is back; or "
     "somebody has changed it again. Look at the box before planning anything else."
 )

@@ -170,7 +170,7 @@ def test_every_field_of_a_result_has_a_type_wherever_the_list_spells_it_out(name
     [
         ("get_live_data", "source", "one of live, cached", "cached: shared with an earlier call."),
         ("get_live_data", "fetched_at", "string", "When the portal answered."),
-        ("get_live_data", "measured_at", "string or null", "Last report of the box (UTC)."),
+        ("get_live_data", "measured_at", "string or null", "Last report (UTC)."),
         ("get_live_data", "age_s", "integer or null", "Seconds since then."),
         ("get_live_data", "warnings", "array of string", "Tell the user."),
         ("get_live_data", "live_data", "true or false", "Powers are seconds old."),
@@ -190,7 +190,7 @@ def test_every_field_of_a_result_has_a_type_wherever_the_list_spells_it_out(name
         ("apply_change", "kind", "one of mode, supplementary, export, boiler, charge", None),
         ("get_change", "status", "one of pending, applied, failed, unclear", None),
         ("get_change", "change_id", "string", "For get_change."),
-        ("list_changes", "more", "integer", "How many older ones there are."),
+        ("list_changes", "more", "integer", "Older ones left out."),
         ("list_changes", "changes[].status", "one of pending, applied, failed, unclear", None),
         ("list_changes", "changes[].change_id", "string", "For get_change."),
     ],

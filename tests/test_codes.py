@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import mcp_types
 import pytest
 
 from server import errors
@@ -80,6 +81,20 @@ def test_the_document_is_the_table():
     ]
     assert KEY in text
     assert list(KINDS) == list(Code)
+
+
+def test_the_document_has_the_json_rpc_errors_that_requests_may_get():
+    text = (ROOT / "docs" / "errors.md").read_text()
+    table = text.split("## Requests that are not valid tool calls", 1)[1]
+    assert [int(code) for code in re.findall(r"^\| (-32\d+) \|", table, re.MULTILINE)] == [
+        mcp_types.PARSE_ERROR,
+        mcp_types.INVALID_REQUEST,
+        mcp_types.METHOD_NOT_FOUND,
+        mcp_types.INVALID_PARAMS,
+        mcp_types.HEADER_MISMATCH,
+        mcp_types.UNSUPPORTED_PROTOCOL_VERSION,
+        mcp_types.INTERNAL_ERROR,
+    ]
 
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.where)

@@ -37,8 +37,8 @@ Email = Annotated[
     str,
     Field(
         description=(
-            f"E-mail of the account, at most {MAX_EMAIL} characters. Leave out email and password "
-            "if the client sends a login in headers."
+            f"E-mail of the account, at most {MAX_EMAIL} characters. Omit email and password if "
+            "headers carry them."
         ),
         min_length=1,
         max_length=MAX_EMAIL,

@@ -21,8 +21,8 @@ def login(session: Session, email: str | None) -> None:
         raise UsageFailure(
             "There is no terminal to ask for the e-mail on: give --email, or set OIG_EMAIL."
         )
-    session.asker.need_password()
     session.vault.need()
+    session.asker.need_password()
     with session.output.waiting("Asking the keyring ..."):
         before = session.vault.find()
     tool = auth_tool(session)

@@ -201,13 +201,9 @@ def test_wrong_usage_is_explained(client, mcp_server, argv, message, as_json):
     assert (err if as_json else out) == ""
 
 
-@pytest.mark.parametrize(
-    "argv", [["check-auth", "--email", "a@b.cz"], ["login", "--email", "a@b.cz"]]
-)
-def test_without_a_terminal_and_a_password_nothing_is_asked_of_the_server(
-    client, closed_port, argv
-):
-    code, out, err = client(*argv, "--url", f"http://127.0.0.1:{closed_port}/mcp")
+def test_without_a_terminal_and_a_password_nothing_is_asked_of_the_server(client, closed_port):
+    url = f"http://127.0.0.1:{closed_port}/mcp"
+    code, out, err = client("check-auth", "--email", "a@b.cz", "--url", url)
     assert (code, out) == (ExitCode.USAGE, "")
     assert "There is no terminal to ask for the password on. Set OIG_PASSWORD or use" in err
 

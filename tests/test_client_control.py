@@ -301,7 +301,7 @@ def test_what_is_pending_is_no_success_unless_nobody_waits(client, fleet):
     assert err.splitlines()[-1] == f"oig-client change {plan['change_id']}"
     code, _, err = client("plan", "--mode", "home_3", "--apply", *yes[:2])
     assert code == ExitCode.TOOL
-    assert "`oig-client changes` shows it" in err
+    assert f"`oig-client change {plan['change_id']}` shows how it stands" in err
 
 
 def test_waiting_ends_in_time(client, fleet):

@@ -193,8 +193,9 @@ def test_an_unknown_version_is_refused_before_anything_else(fleet):
 
 
 def test_a_message_that_is_too_long_once_written_out_must_come_alone(fleet):
-    long = b'{"jsonrpc":"2.0","id":2,"method":"ping","params":{"x":[%b]}}' % b",".join(
-        [b"9e15"] * 200_000
+    long = b'{"jsonrpc":"2.0","id":2,"method":"ping","params":{"y":"%b","x":[%b]}}' % (
+        b"y" * 1_025_000,
+        b",".join([b"9e15"] * 3000),
     )
     body = b"[%b,%b]" % (json.dumps(PING).encode(), long)
     assert len(body) < 1024 * 1024

@@ -1,11 +1,14 @@
 """What is refused of a request to /mcp, and in which form the answer comes."""
 
+import asyncio
 import json
+from functools import partial
 
 import pytest
+from mcp_types import INVALID_REQUEST
 
 from server.body import MAX_BODY_BYTES
-from server.endpoint import Endpoint
+from server.endpoint import LONG_BODY, Endpoint
 
 PLANTED = "Planted-Passw0rd"
 CALL = {
@@ -26,7 +29,14 @@ async def echo(scope, receive, send):
 
 
 async def ask(
-    body=CALL, *, method="POST", accept=BOTH, content_type="application/json", length=None, more=()
+    body=CALL,
+    *,
+    method="POST",
+    accept=BOTH,
+    content_type="application/json",
+    length=None,
+    more=(),
+    endpoint=None,
 ):
     if not isinstance(body, bytes):
         body = json.dumps(body).encode()
@@ -51,7 +61,7 @@ async def ask(
     async def send(message):
         sent.append(message)
 
-    await Endpoint(echo)(
+    await (endpoint or Endpoint(echo))(
         {"type": "http", "method": method, "path": "/mcp", "headers": headers}, receive, send
     )
     return sent[0], b"".join(m.get("body", b"") for m in sent[1:])
@@ -198,3 +208,46 @@ async def test_a_malformed_message_is_refused_without_repeating_it(body):
     assert start["status"] == 400
     assert json.loads(reply)["error"]["message"]
     assert PLANTED.encode() not in reply
+
+
+TOO_MUCH = {
+    "keys": b"{%b}" % b",".join(b'"%x":"%b"' % (n, PLANTED.encode()) for n in range(2000)),
+    "numbers": b"[%b]" % b",".join([b"1"] * 5000),
+    "depth": b"[" * 40 + b'"%b"' % PLANTED.encode() + b"]" * 40,
+}
+
+
+@pytest.mark.parametrize("what", TOO_MUCH)
+async def test_more_json_than_a_call_has_is_refused_before_it_is_looked_at(what):
+    arguments = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"x":%b}}' % TOO_MUCH[what]
+    for body in (arguments, TOO_MUCH[what], b"[%b]" % arguments):
+        start, reply = await ask(body)
+        error = json.loads(reply)["error"]
+        assert (start["status"], error["code"]) == (400, INVALID_REQUEST)
+        assert ("32 levels" if what == "depth" else "4000 JSON tokens") in error["message"]
+        assert ("A batch has at most 20 messages" in error["message"]) == (body[:1] == b"[")
+        assert PLANTED not in error["message"]
+
+
+async def test_long_bodies_take_turns_and_short_ones_do_not_wait():
+    order, waiting, arrived = [], asyncio.Event(), asyncio.Event()
+
+    async def slow(scope, receive, send):
+        name = json.loads((await receive())["body"])["id"]
+        order.append(name)
+        if name == "short":
+            arrived.set()
+        if isinstance(name, int):
+            await waiting.wait()
+        await echo(scope, partial(asyncio.sleep, 0, {"body": b"{}"}), send)
+
+    endpoint = Endpoint(slow)
+    long = {**CALL, "params": {**CALL["params"], "_meta": {"x": "y" * LONG_BODY}}}
+    async with asyncio.timeout(10), asyncio.TaskGroup() as calls:
+        for name in (1, 2, "short"):
+            call = CALL if name == "short" else long
+            calls.create_task(ask({**call, "id": name}, endpoint=endpoint))
+        await arrived.wait()
+        assert order == [1, "short"]
+        waiting.set()
+    assert order == [1, "short", 2]

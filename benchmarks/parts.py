@@ -36,7 +36,8 @@ Two workers on one listening socket, given to them as descriptor 0 as supervisor
 cache daemon; the session is cached. The rival is an `MCPServer` of the same SDK with the same tool,
 two workers on one socket as well, the same uvicorn, uvloop, httptools and settings, JSON answers
 and no sessions; it keeps sessions in a dict, so that each of its processes knows only its own, and
-it checks, seals and limits nothing (`benchmarks/rivals/sdk_app.py`). 16 kept connections, each with
+it checks, seals and limits nothing (`benchmarks/rivals/sdk_app.py`). In all parts
+one account may call as fast as it can (`OIG_CALLS_PER_MINUTE=0`). 16 kept connections, each with
 one request under way. Every answer is checked for `session_from_cache`. Processor time is that of
 all server processes, the cache daemon's included, without the generator's.""",
         http.against_sdk,

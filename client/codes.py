@@ -53,6 +53,7 @@ ADVICE: Mapping[str, str] = {
     ),
     "locked": "Wait {retry_after_s} seconds before the next try.",
     "session_ended": LOGIN,
+    "too_many_calls": "Wait {retry_after_s} seconds before the next call.",
     "unknown_tool": "`oig-client tools` lists them.",
     "invalid_arguments": "`oig-client describe {tool}` shows what it takes.",
     "bad_range": "Choose other days.",

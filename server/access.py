@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from .call_rate import CallRate
 from .codes import Code
 from .errors import AccessDenied, CredentialsRejected, SessionError, TooManyAttempts
 from .handles import Handles
@@ -93,6 +94,7 @@ class Access:
         handles: Makes and reads handles.
         sealer: Derives keys.
         log: Told of every failed login.
+        calls: Counts the calls of each account; None for no bound.
     """
 
     def __init__(
@@ -103,20 +105,30 @@ class Access:
         sealer: Sealer,
         *,
         log: FailureLog | None = None,
+        calls: CallRate | None = None,
     ) -> None:
         self._sessions = sessions
         self._store = store
         self._handles = handles
         self._sealer = sealer
         self._log = log
+        self._calls = calls
 
     async def open(self, caller: Caller) -> Granted:
-        """Open the session of a caller.
+        """Open the session of a caller, for one call of a tool.
 
         Raises:
             AccessDenied: The call carries no credential, or a handle that is not valid (any more).
+            TooManyCalls: The account calls too fast.
             SessionError: As `Sessions.open`.
         """
+        granted = await self._open(caller)
+        # Now it is proved whose call it is: nobody else can use up the calls of an account.
+        if self._calls is not None:
+            self._calls.count(granted.keys.account)
+        return granted
+
+    async def _open(self, caller: Caller) -> Granted:
         if caller.handle is not None:
             return await self._resume(caller, caller.handle)
         if caller.credential is None:
@@ -147,7 +159,7 @@ class Access:
         await self._sessions.forget(granted.keys, granted.session)
         if granted.caller.credential is None:
             raise AccessDenied(Code.SESSION_ENDED, ENDED)
-        return await self.open(replace(granted.caller, handle=None))
+        return await self._open(replace(granted.caller, handle=None))
 
     async def _resume(self, caller: Caller, handle: str) -> Granted:
         try:

@@ -20,6 +20,7 @@ class Code(StrEnum):
     CREDENTIALS_REJECTED = "credentials_rejected"
     LOCKED = "locked"
     SESSION_ENDED = "session_ended"
+    TOO_MANY_CALLS = "too_many_calls"
 
     UNKNOWN_TOOL = "unknown_tool"
     INVALID_ARGUMENTS = "invalid_arguments"
@@ -141,6 +142,13 @@ KINDS: dict[Code, Kind] = {
         "nobody",
         "Call check_auth again with e-mail and password and use the `session` it returns.",
         "yes, otherwise",
+    ),
+    Code.TOO_MANY_CALLS: Kind(
+        "The account calls tools too fast, and this call was not made.",
+        "the call",
+        "Wait {retry_after_s} seconds before the next call. Do not call in a loop: readings change "
+        "every few seconds at best.",
+        "yes, after the wait",
     ),
     Code.UNKNOWN_TOOL: Kind(
         "The server has no tool of that name.",

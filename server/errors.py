@@ -12,6 +12,7 @@ OigError
     |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
     |   `-- NotServed           the account is not on the allow-list; callers are told the same
     |-- TooManyAttempts         locked after wrong passwords; `retry_after` seconds to wait
+    |-- TooManyCalls            the account calls too fast; `retry_after` seconds to wait
     |-- TooManyLogins           this server is busy or stops; `retry_after` seconds to wait
     |-- AccessDenied            the call carries no login, or one that is not let in
     |-- InvalidArguments        arguments that do not fit the tool, or each other
@@ -147,6 +148,12 @@ class TooManyAttempts(OfOneKind):
     """The account is locked for this caller after wrong passwords."""
 
     kind = Code.LOCKED
+
+
+class TooManyCalls(OfOneKind):
+    """The account calls tools faster than one may."""
+
+    kind = Code.TOO_MANY_CALLS
 
 
 class TooManyLogins(SessionError):

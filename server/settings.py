@@ -127,6 +127,13 @@ def _accounts_or_none(raw: str) -> int:
     return value
 
 
+def _count_or_none(raw: str) -> int:
+    value = int(raw)
+    if value < 0:
+        raise ValueError("must be at least 0")
+    return value
+
+
 def _port(raw: str) -> int:
     value = int(raw)
     if not 1 <= value <= 65535:
@@ -232,7 +239,7 @@ class Settings:
         "OIG_SHARED_SOURCES",
         (),
         _networks,
-        "networks that many people share, to which OIG_WRONG_ACCOUNTS_PER_SOURCE does not apply",
+        "networks of many people: no OIG_WRONG_ACCOUNTS_PER_SOURCE and no limit of connections",
     )
     lock_first: float = _setting(
         "OIG_LOCK_FIRST", 30.0, _seconds, "length of the first lock; each further one is twice that"
@@ -273,6 +280,12 @@ class Settings:
         (),
         _proxies,
         "addresses whose X-Forwarded-For and X-Forwarded-Proto are believed",
+    )
+    calls_per_minute: int = _setting(
+        "OIG_CALLS_PER_MINUTE",
+        600,
+        _count_or_none,
+        "calls of tools per account and worker, half of them at once; 0 for no limit",
     )
     live_ttl: float = _setting(
         "OIG_LIVE_TTL", 30.0, _seconds, "live data is shared for this long before it is asked anew"

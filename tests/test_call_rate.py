@@ -1,0 +1,85 @@
+"""How fast one account may call."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.call_rate import CallRate
+from server.codes import Code
+from server.errors import TooManyCalls
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def admitted(rate, account=b"a", tries=10_000):
+    for count in range(tries):
+        try:
+            rate.count(account)
+        except TooManyCalls:
+            return count
+    return tries
+
+
+def test_half_a_minutes_calls_may_come_at_once_and_then_one_each_tenth_of_a_second():
+    clock = Clock()
+    rate = CallRate(600, clock)
+    assert admitted(rate) == 300
+    with pytest.raises(TooManyCalls, match="more than 600 in a minute") as refused:
+        rate.count(b"a")
+    assert refused.value.code is Code.TOO_MANY_CALLS
+    assert refused.value.retry_after == pytest.approx(0.1)
+    clock.now += 0.1
+    assert admitted(rate) == 1
+    clock.now += 1
+    assert admitted(rate) == 10
+    clock.now += 1000
+    assert admitted(rate) == 300
+
+
+def test_waiting_as_long_as_it_says_is_enough_and_less_is_not():
+    clock = Clock()
+    rate = CallRate(7, clock)
+    assert admitted(rate) == 3
+    with pytest.raises(TooManyCalls) as refused:
+        rate.count(b"a")
+    clock.now += refused.value.retry_after - 0.01
+    assert admitted(rate) == 0
+    clock.now += 0.02
+    assert admitted(rate) == 1
+
+
+def test_accounts_do_not_use_up_each_others_calls():
+    rate = CallRate(10, Clock())
+    assert [admitted(rate, account) for account in (b"a", b"b", b"a", b"c")] == [5, 5, 0, 5]
+
+
+def test_one_call_a_minute_is_one_and_none_is_no_limit():
+    assert admitted(CallRate(1, Clock())) == 1
+    assert admitted(CallRate(0, Clock())) == 10_000
+
+
+@given(st.integers(1, 1000), st.lists(st.floats(0, 5), max_size=200))
+def test_over_any_time_there_are_no_more_than_the_rate_and_one_burst(per_minute, pauses):
+    clock = Clock()
+    rate = CallRate(per_minute, clock)
+    calls = 0
+    for pause in pauses:
+        clock.now += pause
+        calls += admitted(rate, tries=50)
+    burst = max(1, per_minute // 2)
+    assert calls <= burst + per_minute * sum(pauses) / 60 + 1
+
+
+def test_only_so_many_accounts_are_remembered_those_that_called_last():
+    rate = CallRate(2, Clock(), accounts=3)
+    for account in (b"a", b"b", b"c", b"d"):
+        assert admitted(rate, account) == 1
+    assert len(rate._full_at) == 3
+    assert admitted(rate, b"d") == 0
+    assert admitted(rate, b"a") == 1

@@ -19,11 +19,12 @@ from collections.abc import Sequence
 
 from . import log, process
 from .errors import ConfigurationError
+from .exemptions import Exemptions
 from .exposure import exposed, speaks_for_all
 from .listening import bind, inherited_socket
 from .settings import Settings
 from .supervision.peers import Peers
-from .worker import Worker, make_worker
+from .worker import Worker, few_descriptors, make_worker
 
 EXIT_CONFIGURATION = 64
 EXIT_ADDRESS = 69
@@ -93,11 +94,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             logger.error("cannot listen at %s port %s: %s", arguments.host, port, reason)  # noqa: TRY400
             return EXIT_ADDRESS
         logger.info("listening at http://%s:%d/mcp", arguments.host, listener.getsockname()[1])
-    warning = exposed(listener.getsockname(), settings)
-    if warning is not None and speaks_for_all(name):
+    warnings = [few_descriptors()]
+    if speaks_for_all(name):
+        warnings.append(exposed(listener.getsockname(), settings))
+    for warning in filter(None, warnings):
         logger.warning("%s", warning)
     worker = make_worker(
-        app, settings.run_dir / "ready" / name, None if peers is None else peers.are_gone
+        app,
+        settings.run_dir / "ready" / name,
+        None if peers is None else peers.are_gone,
+        Exemptions(settings.trusted_proxies, settings.shared_sources).source,
     )
     worker.run(sockets=[listener])
     return 0

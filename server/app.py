@@ -20,11 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .access import Access
 from .allow_list import AllowList, ListedPortal
 from .body import MAX_BODY_BYTES
+from .call_rate import CallRate
 from .capabilities import only_what_is_there
 from .control.control import Control
 from .control.journal import Journal
 from .control.plan_token import Plans
 from .endpoint import Endpoint
+from .exemptions import Exemptions
 from .failed_logins import FailedLogins
 from .fingerprint import account_key
 from .forwarded import Forwarded
@@ -43,6 +45,7 @@ from .tools.control import control_tools
 from .tools.listing import listed
 from .tools.reading import reading_tools
 from .tools.serving import ToolServer
+from .under_way import UnderWay
 from .upstream import Upstream
 from .version import program_version
 
@@ -102,6 +105,7 @@ def build_app(settings: Settings) -> ASGIApp:
         handles,
         sealer,
         log=failed_logins,
+        calls=CallRate(settings.calls_per_minute),
     )
     upstream = Upstream(
         store,
@@ -161,7 +165,9 @@ def build_app(settings: Settings) -> ASGIApp:
     )
     # It would redirect /healthz/ to whatever Host was sent.
     app.router.redirect_slashes = False
-    return Forwarded(_Dispatch(endpoint, app), settings.trusted_proxies)
+    exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
+    bounded = UnderWay(_Dispatch(endpoint, app), exemptions.source)
+    return Forwarded(bounded, settings.trusted_proxies)
 
 
 METHODS = ["POST", "GET", "DELETE"]

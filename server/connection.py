@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-from uvicorn.server import ServerState
 
 from .lingering import LingeringTransport
+from .room import Connections
+from .shares import UNCOUNTED
 from .upgrades import WithoutUpgrades
 
 if TYPE_CHECKING:
@@ -42,36 +42,26 @@ PATIENCE = 30.0
 """Seconds a caller may take for the headers of a request (from the connection's start, if they are
 the first), for its body, and for taking its answer. 1 MiB in that time is a slow mobile line."""
 
-MAX_CONNECTIONS = 2000
-"""Connections of one worker. An assistant holds one or two; an idle one costs some 10 KiB."""
+MAX_HEADERS = 200
+"""Header fields of a request; clients send ten, browsers thirty. A short one takes many times its
+bytes in memory."""
 
-LINGERING_BEYOND = 32
-"""Connections beyond the limit that stay until their caller has read that there are too many. They
-take descriptors that are kept for other things, so any more are closed at once."""
+MAX_IN_LINE = 32
+"""Requests that may wait on a connection for the answer to an earlier one. Clients send none before
+they have it; a short one takes a hundred times its bytes in memory."""
+
+REFUSED_AT_ONCE = 32
+"""Refused connections that stay until their caller has read why. They take descriptors that are
+kept for other things, so any more are closed at once."""
+
+NO_ROOM = "There is no room for this request now. Try again in a few seconds."
+
+RETRY_AFTER = 5
+"""Seconds after which who is refused for want of room may try again."""
 
 
-class Connections(ServerState):
-    """What the connections of a worker share.
-
-    Attributes:
-        most: How many there may be at a time.
-        refused: Why some were closed, and how many for each reason, since the log last told it.
-    """
-
-    def __init__(self, most: int = MAX_CONNECTIONS) -> None:
-        super().__init__()
-        self.most = most
-        self.refused: Counter[str] = Counter()
-
-    def expire(self, now: float) -> None:
-        """Close the connections whose callers owe something for too long.
-
-        Args:
-            now: Seconds of a clock that only grows.
-        """
-        for connection in list(self.connections):
-            if isinstance(connection, Connection):
-                connection.expire(now)
+class TooManyInLine(Exception):
+    """More requests have come on a connection than may be in line."""
 
 
 class Connection(WithoutUpgrades):
@@ -82,9 +72,16 @@ class Connection(WithoutUpgrades):
     """
 
     transport: LingeringTransport
+    server_state: Connections
 
     _size = 0
     """Bytes of the request under way."""
+
+    _held = 0
+    """Bytes of all requests that are not answered yet."""
+
+    _source: str | None = None
+    """Where it comes from, if its source is not exempt."""
 
     _unread = False
     """Whether a request has begun and not come to its end."""
@@ -105,18 +102,20 @@ class Connection(WithoutUpgrades):
     _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, unless there are too many."""
+        """Take a connection, unless its source has too many."""
         lingering = LingeringTransport(transport, self.loop, self._leaves_unread)
         super().connection_made(lingering)
-        if isinstance(self.server_state, Connections):
-            most = self.server_state.most
-            if len(self.connections) > most:
-                self._unread = len(self.connections) <= most + LINGERING_BEYOND
-                self._refuse(
-                    503,
-                    "Too many connections. Try again in a few seconds.",
-                    f"beyond the {most} that one worker takes",
-                )
+        state = self.server_state
+        self._wait()
+        self._source = state.source(self.client[0] if self.client else None)
+        if self._source is not None and not state.of_source.add(self._source):
+            self._unread = len(state.refusing) < REFUSED_AT_ONCE
+            state.refusing.add(self)
+            self._refuse(
+                429,
+                "Too many connections from your address. Try again in a few seconds.",
+                f"beyond the {state.of_source.most} that one source may have",
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release everything, however the connection ended.
@@ -130,6 +129,11 @@ class Connection(WithoutUpgrades):
             self._running.disconnected = True
             self._running.message_event.set()
         self.transport.released()
+        self._release()
+        if self._source is not None:
+            self.server_state.of_source.remove(self._source)
+            self._source = None
+        self.server_state.refusing.discard(self)
         # A running request holds its cycle itself. Here they would be held in a circle until the
         # garbage collector looks for it, which it seldom does (worker.py).
         self.pipeline.clear()
@@ -139,12 +143,38 @@ class Connection(WithoutUpgrades):
         """Note that a request has begun."""
         super().on_message_begin()
         self._unread = True
+        if not self._is_busy():
+            self._wait()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field. Of too many only one more is kept: the request is refused."""
+        if len(self.headers) <= MAX_HEADERS:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin with a request, unless too many are in line already."""
+        if len(self.pipeline) >= MAX_IN_LINE:
+            self._count("with too many requests in line")
+            raise TooManyInLine  # at which the parser stops, as at what is no HTTP
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note that a request came to its end."""
         super().on_message_complete()
         self._unread = False
         self._ended = True
+        self.server_state.waiting.pop(self, None)
+
+    def on_response_complete(self) -> None:
+        """Note that a request has its answer."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._release()
+        elif not self.pipeline:
+            # What has come of a next request is still held.
+            self.server_state.held.release(self)
+            self._held = self._size
+            self._wait()
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, and look at its size."""
@@ -155,8 +185,17 @@ class Connection(WithoutUpgrades):
         if self._is_over():
             return
         self._size += len(data)
+        self._held += len(data)
         if self._size > MAX_HEAD_BYTES:
             self._weigh()
+        if self.headers and len(self.headers) > MAX_HEADERS:
+            self._refuse(
+                431,
+                f"The request has more than {MAX_HEADERS} header fields.",
+                "with too many headers",
+            )
+        if self._held > UNCOUNTED and not self.transport.is_closing():
+            self._hold()
         if self._ended:
             # What came in one piece with the end of a request is not counted for the next.
             self._ended = False
@@ -219,6 +258,47 @@ class Connection(WithoutUpgrades):
         elif self._size > MAX_MESSAGE_BYTES and not self._ended:
             self._refuse(413, "The request is too long.", "with too long a request")
 
+    def can_let_go(self) -> bool:
+        """Whether no request is being worked on that has come as a whole."""
+        return not (self._is_busy() or self.transport.is_closing())
+
+    def let_go(self) -> None:
+        """Refuse the request that is coming, since too much is held of all requests."""
+        self._refuse(503, NO_ROOM, "with long requests, of which too many came")
+
+    def give_way(self) -> None:
+        """End, in favour of others for whom there is no room."""
+        if self._unread:
+            self._refuse(503, NO_ROOM, "with half a request, for others")
+        else:
+            self._count("idle, for others")
+            self._release()
+            self.transport.close()
+
+    def _is_busy(self) -> bool:
+        running = self._running
+        return running is not None and not (running.response_complete or running.more_body)
+
+    def _wait(self) -> None:
+        """Note that it asks nothing from now on, or begins to ask."""
+        waiting = self.server_state.waiting
+        waiting.pop(self, None)
+        waiting[self] = self.loop.time()
+
+    def _hold(self) -> None:
+        """Take note of what is held of its requests; let go of a request if that is too much."""
+        # Behind a proxy the caller's address stands in the scope as soon as the app has read it.
+        client = self.scope["client"] if self.scope else self.client
+        source = self.server_state.source(client[0] if client else None)
+        largest = self.server_state.held.hold(self, source, self._held)
+        if largest is not None:
+            largest.let_go()
+
+    def _release(self) -> None:
+        self._held = 0
+        self.server_state.held.release(self)
+        self.server_state.waiting.pop(self, None)
+
     def expire(self, now: float) -> None:
         """Close the connection if its caller owes something for too long.
 
@@ -264,6 +344,7 @@ class Connection(WithoutUpgrades):
         if self.transport.is_closing():
             return
         self._count(counted)
+        self._release()
         self._unset_keepalive_if_required()
         self._answered = True
         cycle = self.cycle
@@ -280,8 +361,10 @@ class Connection(WithoutUpgrades):
     def _answer(self, status: int, why: str) -> bytes:
         body = json.dumps({"error": why}).encode()
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+        wait = [(b"retry-after", str(RETRY_AFTER).encode())] if status in {429, 503} else []
         for name, value in [
             *self.server_state.default_headers,
+            *wait,
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
@@ -290,8 +373,7 @@ class Connection(WithoutUpgrades):
         return head + b"\r\n" + body
 
     def _count(self, reason: str) -> None:
-        if isinstance(self.server_state, Connections):
-            self.server_state.refused[reason] += 1
+        self.server_state.refused[reason] += 1
 
 
 def _length(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:

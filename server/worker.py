@@ -15,9 +15,11 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from .accepting import Acceptor
 from .closing_port import ClosingPort
-from .connection import MAX_CONNECTIONS, Connection, Connections
+from .connection import Connection
 from .listening import BACKLOG, is_listening
+from .room import MAX_CONNECTIONS, Connections, nobody
 
 logger = logging.getLogger(__name__)
 
@@ -60,17 +62,21 @@ class Worker(uvicorn.Server):
         ready_file: Written with our process id once requests are served, removed at the stop.
         others_are_gone: Says whether no other worker takes connections from the same sockets; see
             `ClosingPort`. None for a worker whose sockets nobody else holds.
+        source: Gives the source of a caller's address, None for one that is exempt from limits.
     """
+
+    _acceptor: Acceptor
 
     def __init__(
         self,
         config: uvicorn.Config,
         ready_file: Path | None,
         others_are_gone: Callable[[], bool] | None = None,
+        source: Callable[[str | None], str | None] = nobody,
     ) -> None:
         super().__init__(config)
         self._others_are_gone = others_are_gone
-        self.server_state: Connections = Connections(_room())
+        self.server_state: Connections = Connections(room(), source)
         self._ready_file = ready_file
         self._told = -TELL_SECONDS
         self._shared: Sequence[socket.socket] = ()
@@ -78,10 +84,19 @@ class Worker(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then freeze the heap: what start-up made is never garbage."""
         self._shared = sockets or []
-        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        self._acceptor = Acceptor(
+            self._shared,
+            self._connection,
+            self.server_state.has_room,
+            lambda: self.server_state.give_way(loop.time()),
+        )
+        # Without sockets: it would accept whatever comes.
+        await super().startup([])
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        self._acceptor.start()
         if self._ready_file is not None:
             self._ready_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._ready_file.write_text(f"{os.getpid()}\n")
@@ -101,6 +116,7 @@ class Worker(uvicorn.Server):
                 )
                 refused.clear()
             self._listen_again()
+        self._acceptor.look()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -111,8 +127,7 @@ class Worker(uvicorn.Server):
         if self._others_are_gone is not None:
             port = ClosingPort(sockets or [], self._others_are_gone)
             await port.begin()
-        for server in self.servers:
-            server.close()
+        self._acceptor.close()
         self.server_state.default_headers = [
             *self.server_state.default_headers,
             (b"connection", b"close"),
@@ -122,6 +137,16 @@ class Worker(uvicorn.Server):
         if port is not None:
             port.end()
         logger.info("worker stopped, pid %d", os.getpid())
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether connections are taken now."""
+        return self._acceptor.is_accepting
+
+    def _connection(self) -> Connection:
+        return Connection(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     def _listen_again(self) -> None:
         """Open a shared port again that a worker closed as the last one, as it believed."""
@@ -133,7 +158,10 @@ class Worker(uvicorn.Server):
 
 
 def make_worker(
-    app: ASGIApp, ready_file: Path | None, others_are_gone: Callable[[], bool] | None = None
+    app: ASGIApp,
+    ready_file: Path | None,
+    others_are_gone: Callable[[], bool] | None = None,
+    source: Callable[[str | None], str | None] = nobody,
 ) -> Worker:
     """Make a worker for `app`; see `Worker` for the rest."""
     config = uvicorn.Config(
@@ -151,10 +179,23 @@ def make_worker(
         # app.py believes forwarded headers of OIG_TRUSTED_PROXIES only.
         proxy_headers=False,
     )
-    return Worker(config, ready_file, others_are_gone)
+    return Worker(config, ready_file, others_are_gone, source)
 
 
-def _room() -> int:
+def few_descriptors() -> str | None:
+    """Return a warning for the operator if the limit of descriptors leaves few connections."""
+    left = room()
+    if left == MAX_CONNECTIONS:
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        f"The limit of open descriptors is {soft} (ulimit -n), which leaves {left} connections at "
+        f"a time to this worker instead of {MAX_CONNECTIONS}. Raise it to "
+        f"{MAX_CONNECTIONS + OTHER_DESCRIPTORS} or more."
+    )
+
+
+def room() -> int:
     """Return how many connections the limit of descriptors leaves room for."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:

@@ -8,6 +8,7 @@ import threading
 
 from server import worker
 from server.listening import bind
+from server.room import nobody
 from server.worker import make_worker
 
 from .waiting import wait_until
@@ -49,7 +50,7 @@ async def app(scope, receive, send):
 
 
 @contextlib.contextmanager
-def running_worker(monkeypatch, others_are_gone=None, port=0):
+def running_worker(monkeypatch, others_are_gone=None, port=0, source=nobody, app=app):
     """Run a worker in a thread; it looks at its connections at each tick.
 
     Its `listener` is a second hold of its socket.
@@ -58,7 +59,7 @@ def running_worker(monkeypatch, others_are_gone=None, port=0):
     monkeypatch.setattr(worker, "DRAIN", 0.0)
     monkeypatch.setattr(worker.gc, "freeze", lambda: None)
     with bind("127.0.0.1", port) as listener:
-        one = make_worker(app, None, others_are_gone)
+        one = make_worker(app, None, others_are_gone, source)
         thread = threading.Thread(target=one.run, kwargs={"sockets": [listener]})
         one.listener, one.thread = listener.dup(), thread
         thread.start()

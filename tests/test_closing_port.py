@@ -66,7 +66,7 @@ def nobody_to_ask():
 @pytest.mark.parametrize("others", [lambda: False, nobody_to_ask], ids=["others serve", "unknown"])
 def test_a_worker_that_stops_alone_leaves_the_port_to_the_others(monkeypatch, others):
     with stopping(monkeypatch, others) as one:
-        wait_until("it accepts no more", lambda: not one.servers[0].is_serving(), 5)
+        wait_until("it accepts no more", lambda: not one.is_accepting, 5)
         assert connecting(one.address) == 0
         assert is_listening(one.listener)
 
@@ -81,7 +81,7 @@ def test_a_supervisord_that_does_not_answer_holds_up_no_stop(monkeypatch):
     began = time.monotonic()
     with stopping(monkeypatch, hangs) as one:
         assert asked.wait(5)
-        wait_until("it accepts no more", lambda: not one.servers[0].is_serving(), 5)
+        wait_until("it accepts no more", lambda: not one.is_accepting, 5)
     assert time.monotonic() - began < 10
     answered.set()
 

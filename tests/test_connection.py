@@ -7,7 +7,13 @@ import time
 import pytest
 
 from server import connection, worker
-from server.connection import MAX_CONNECTIONS, MAX_HEAD_BYTES, MAX_MESSAGE_BYTES
+from server.connection import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_IN_LINE,
+    MAX_MESSAGE_BYTES,
+)
+from server.room import MAX_CONNECTIONS
 from server.worker import make_worker
 
 from .http_worker import all_of, app, connected, one_answer, running_worker
@@ -37,6 +43,9 @@ def sends(sock, *parts):
         [HEAD + b"x-a: ", *[b"a" * 100_000] * 500],
         [b"GET /", *[b"u" * 100_000] * 500],
         [HEAD + b"x-a: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n"],
+        [HEAD + b"a:\r\n" * (MAX_HEADERS + 1)],
+        [HEAD, *[b"a:\r\n"] * 10_000],
+        [HEAD + b"a:\r\n" * 1000 + b"\r\n"],
     ],
 )
 def test_longer_headers_than_anybody_sends_are_431(running, parts):
@@ -106,24 +115,26 @@ def test_who_does_not_take_the_answers_is_closed_in_time(running, monkeypatch):
         sock.settimeout(0.2)
         with contextlib.suppress(TimeoutError, ConnectionResetError, BrokenPipeError):
             while True:
-                sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+                sock.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
         wait_until("it is closed", lambda: not running.server_state.connections)
-
-
-def test_connections_beyond_the_limit_are_told_so(running):
-    running.server_state.most = 2
-    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with connected(running) as first, connected(running) as second:
-        assert one_answer(first, request)
-        assert one_answer(second, request)
-        with connected(running) as third:
-            assert all_of(third).startswith(b"HTTP/1.1 503 ")
-        assert one_answer(first, request)
 
 
 def test_connections_leave_descriptors_for_everything_else(monkeypatch):
     limits = {"soft": 1024}
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limits["soft"], 10_000))
     assert make_worker(app, None).server_state.most == 1024 - worker.OTHER_DESCRIPTORS
+    assert "leaves 896 connections" in worker.few_descriptors()
     limits["soft"] = 100_000
     assert make_worker(app, None).server_state.most == MAX_CONNECTIONS
+    assert worker.few_descriptors() is None
+
+
+def test_so_many_requests_are_in_line_on_a_connection_and_no_more(running, caplog):
+    get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connected(running) as sock:
+        # 200 KiB in one piece, of which each request takes some KiB.
+        received = sends(sock, get * 6000)
+    # One is being answered while the others come.
+    assert received.count(b"HTTP/1.1 200 ") == received.count(b"\r\n\r\n0") == MAX_IN_LINE + 1
+    assert received.rpartition(b"HTTP/1.1 ")[2].count(b"connection: close") == 1
+    wait_until("it is told", lambda: "1 with too many requests in line" in caplog.text)

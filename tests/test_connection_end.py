@@ -6,6 +6,7 @@ import weakref
 from importlib.metadata import version
 
 import pytest
+from uvicorn import Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from .http_worker import connected, one_answer, reset, running_worker
@@ -84,11 +85,25 @@ def test_uvicorn_is_the_one_whose_private_parts_we_know():
         "cycle",
         "app",
     ]
+    # worker.py makes connections itself, and lets uvicorn make no server.
+    assert list(inspect.signature(HttpToolsProtocol.__init__).parameters) == [
+        "self",
+        "config",
+        "server_state",
+        "app_state",
+        "_loop",
+    ]
+    assert {"lifespan", "servers", "started"} <= set(Server.startup.__code__.co_names)
     used = {
+        HttpToolsProtocol.on_header: {"headers"},
         HttpToolsProtocol.__init__: {"timeout_keep_alive_task", "pipeline", "cycle", "scope"},
         HttpToolsProtocol.connection_lost: {"_unset_keepalive_if_required", "parser"},
         HttpToolsProtocol.on_message_begin: {"url", "headers", "scope"},
-        HttpToolsProtocol.on_response_complete: {"is_closing", "pipeline"},
+        HttpToolsProtocol.on_response_complete: {
+            "is_closing",
+            "pipeline",
+            "timeout_keep_alive_task",
+        },
         HttpToolsProtocol.on_headers_complete: {"_start_asgi_task", "pause_reading", "pipeline"},
         HttpToolsProtocol.send_400_response: {"transport", "close"},
         RequestResponseCycle.__init__: {

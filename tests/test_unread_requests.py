@@ -249,15 +249,22 @@ def test_what_is_no_http_is_told_so_however_much_of_it_comes(running):
             assert all_of(sock).startswith(b"HTTP/1.1 400 ")
 
 
-def test_too_many_connections_are_told_so_whatever_they_send(running):
-    running.server_state.most = 1
-    with connected(running) as first:
+@pytest.fixture
+def bounded(monkeypatch):
+    """A worker that takes one connection of a source."""
+    with running_worker(monkeypatch, source=str) as one:
+        one.server_state.of_source.most = 1
+        yield one
+
+
+def test_too_many_connections_are_told_so_whatever_they_send(bounded):
+    with connected(bounded) as first:
         assert one_answer(first, b"GET /" + HOST + b"\r\n")
         for _ in range(TIMES):
-            with connected(running) as second:
+            with connected(bounded) as second:
                 sent = b"POST /" + HOST + b"content-length: 100000\r\n\r\n" + b"x" * 100000
                 sock_answer = sends(second, sent)
-            assert sock_answer.startswith(b"HTTP/1.1 503 ")
+            assert sock_answer.startswith(b"HTTP/1.1 429 ")
 
 
 def sends(sock, data):
@@ -265,14 +272,13 @@ def sends(sock, data):
     return all_of(sock)
 
 
-def test_far_too_many_connections_are_closed_at_once(running, monkeypatch):
-    monkeypatch.setattr(connection, "LINGERING_BEYOND", 0)
-    running.server_state.most = 1
-    with connected(running) as first:
+def test_far_too_many_connections_are_closed_at_once(bounded, monkeypatch):
+    monkeypatch.setattr(connection, "REFUSED_AT_ONCE", 0)
+    with connected(bounded) as first:
         assert one_answer(first, b"GET /" + HOST + b"\r\n")
-        with connected(running) as second:
-            assert all_of(second).startswith(b"HTTP/1.1 503 ")
-            wait_until("it is closed", lambda: len(running.server_state.connections) == 1, 3)
+        with connected(bounded) as second:
+            assert all_of(second).startswith(b"HTTP/1.1 429 ")
+            wait_until("it is closed", lambda: len(bounded.server_state.connections) == 1, 3)
 
 
 def test_requests_in_one_piece_are_not_added_up(running):

@@ -1,0 +1,146 @@
+"""Who takes connections from listening sockets that several workers share.
+
+The loop's own servers accept whatever comes. A worker that has no room must leave a connection in
+the socket's queue, where its neighbour finds it: accepted, it could only be refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import select
+import socket
+from collections.abc import Callable, Sequence
+
+from .listening import BACKLOG
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 16
+"""Connections accepted in one wake-up: few, so that bursts spread over workers."""
+
+FOR_OTHERS = 32
+"""Connections that may give way to waiting ones between two looks, ten times a second. Until they
+are gone, both have a descriptor."""
+
+GONE = (BlockingIOError, ConnectionAbortedError)
+"""Another worker has taken the connection, or its caller has ended it."""
+
+
+class Acceptor:
+    """Accepts connections while there is room, and leaves them to other workers otherwise.
+
+    Args:
+        sockets: Listening sockets. It takes from them and closes them at the end.
+        make: Makes the protocol of one connection.
+        has_room: Says whether there is room for so many connections that are not made yet.
+        give_way: Ends a connection that nobody misses much; says whether there was one.
+    """
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        make: Callable[[], asyncio.Protocol],
+        has_room: Callable[[int], bool],
+        give_way: Callable[[], bool],
+    ) -> None:
+        self._sockets = sockets
+        self._make = make
+        self._has_room = has_room
+        self._give_way = give_way
+        self._loop = asyncio.get_running_loop()
+        self._begun: set[asyncio.Task[object]] = set()
+        self._accepts = False
+        self._failing = False
+
+    def start(self) -> None:
+        """Take connections from now on."""
+        for listener in self._sockets:
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+        self._resume()
+
+    def look(self) -> None:
+        """Take connections again if there is room, or if others can give way.
+
+        To be called now and then: what is left in the queue until then, no other worker has room
+        for.
+        """
+        if self._accepts or not self._sockets:
+            return
+        for listener in self._sockets:
+            for _ in range(FOR_OTHERS):
+                if not is_waiting(listener) or self._room() or not self._give_way():
+                    break
+                self._accept(listener)
+        if self._room():
+            self._resume()
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self._pause()
+        for listener in self._sockets:
+            listener.close()
+        self._sockets = ()
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether connections are taken as they come."""
+        return self._accepts
+
+    def _take(self, listener: socket.socket) -> None:
+        for _ in range(AT_ONCE):
+            if not self._room():
+                self._pause()
+                return
+            if not self._accept(listener):
+                return
+
+    def _accept(self, listener: socket.socket) -> bool:
+        try:
+            accepted, _ = listener.accept()
+        except GONE:
+            return False
+        except OSError as exc:
+            # No descriptor is left, or another worker has closed the port (closing_port.py).
+            # Trying again at once would only keep this worker busy.
+            if not self._failing:
+                logger.warning("cannot take connections for now: %s", exc.strerror)
+            self._failing = True
+            self._pause()
+            return False
+        self._failing = False
+        accepted.setblocking(False)
+        begun = self._loop.create_task(self._begin(accepted))
+        self._begun.add(begun)
+        begun.add_done_callback(self._begun.discard)
+        return True
+
+    async def _begin(self, accepted: socket.socket) -> None:
+        try:
+            if accepted.family != socket.AF_UNIX:
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._loop.connect_accepted_socket(self._make, accepted)
+        except OSError:
+            accepted.close()  # its caller has ended it meanwhile
+
+    def _room(self) -> bool:
+        return self._has_room(len(self._begun))
+
+    def _pause(self) -> None:
+        if self._accepts:
+            self._accepts = False
+            for listener in self._sockets:
+                self._loop.remove_reader(listener)
+
+    def _resume(self) -> None:
+        self._accepts = True
+        for listener in self._sockets:
+            self._loop.add_reader(listener, self._take, listener)
+
+
+def is_waiting(listener: socket.socket) -> bool:
+    """Whether a connection lies in the queue of a listening socket."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))

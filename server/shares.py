@@ -1,0 +1,136 @@
+"""What one source may take of a worker, and all together. Pure.
+
+Limits on one connection or one request do not bound their sum.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+MIB = 1024 * 1024
+
+MAX_OF_SOURCE = 200
+"""Connections of one source, and its requests under way behind a proxy: a tenth of what a worker
+takes. An assistant holds one or two, a household or office a few dozen."""
+
+SHARE_OF_SOURCE = 10
+"""That of a worker's connections, one in so many, is for one source where descriptors are few."""
+
+ALWAYS_OF_SOURCE = 8
+"""Connections that a source may have however few there are."""
+
+MAX_HELD = 16 * MIB
+"""Bytes of requests that a worker holds, over all connections. They are copied when they are joined
+and parsed, so memory grows by some multiple of it."""
+
+MAX_HELD_OF_SOURCE = 4 * MIB
+"""The same of one source: four of the longest bodies."""
+
+UNCOUNTED = 16 * 1024
+"""Bytes of a request that count as nothing: a call with headers and cookies is shorter. So what is
+small is served however much others send, and 2000 connections hold 32 MiB more at most."""
+
+
+def most_of_source(most: int) -> int:
+    """Return how many connections one source may have.
+
+    Args:
+        most: How many the worker takes.
+    """
+    return max(ALWAYS_OF_SOURCE, min(MAX_OF_SOURCE, most // SHARE_OF_SOURCE))
+
+
+Holder = TypeVar("Holder")
+
+
+class Tally:
+    """How many of something each source has.
+
+    Args:
+        most: How many it may have.
+    """
+
+    def __init__(self, most: int = MAX_OF_SOURCE) -> None:
+        self.most = most
+        self._counts: Counter[str] = Counter()
+
+    def add(self, source: str) -> bool:
+        """Count one more; say whether the source may have it. It has to be removed either way."""
+        self._counts[source] += 1
+        return self._counts[source] <= self.most
+
+    def remove(self, source: str) -> None:
+        """Count one less."""
+        self._counts[source] -= 1
+        if not self._counts[source]:
+            del self._counts[source]
+
+    def __len__(self) -> int:
+        """How many sources have any."""
+        return len(self._counts)
+
+
+class Held(Generic[Holder]):
+    """How many bytes are held for each connection.
+
+    Args:
+        can_let_go: Says whether what a connection holds can be dropped: not while it is worked on.
+        most: Bytes over all.
+        of_source: Bytes of one source.
+    """
+
+    def __init__(
+        self,
+        can_let_go: Callable[[Holder], bool],
+        most: int = MAX_HELD,
+        of_source: int = MAX_HELD_OF_SOURCE,
+    ) -> None:
+        self.most = most
+        self.of_source = of_source
+        self.total = 0
+        self._can_let_go = can_let_go
+        self._held: dict[Holder, tuple[str | None, int]] = {}
+        self._of: Counter[str] = Counter()
+
+    def hold(self, holder: Holder, source: str | None, size: int) -> Holder | None:
+        """Take note of what a connection holds.
+
+        Args:
+            holder: The connection.
+            source: Where it comes from; None if it is exempt from the limit per source.
+            size: All that it holds now, in bytes.
+
+        Returns:
+            The connection that has to let go of what it holds, if one has to: that which holds
+            most, of this source or of all.
+        """
+        self.release(holder)
+        self._held[holder] = source, size
+        self.total += size
+        if source is not None:
+            self._of[source] += size
+            if self._of[source] > self.of_source:
+                return self._largest(lambda other: other == source)
+        return self._largest(lambda _: True) if self.total > self.most else None
+
+    def release(self, holder: Holder) -> None:
+        """Take note that a connection holds nothing any more."""
+        source, size = self._held.pop(holder, (None, 0))
+        self.total -= size
+        if source is not None:
+            self._of[source] -= size
+            if not self._of[source]:
+                del self._of[source]
+
+    def _largest(self, concerns: Callable[[str | None], bool]) -> Holder | None:
+        return max(
+            (
+                holder
+                for holder, (source, _) in self._held.items()
+                if concerns(source) and self._can_let_go(holder)
+            ),
+            key=lambda holder: self._held[holder][1],
+            default=None,
+        )

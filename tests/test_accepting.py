@@ -1,0 +1,157 @@
+"""Who takes connections from a shared listening socket, and when nobody does."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+
+import pytest
+import uvloop
+
+from server import accepting
+from server.accepting import Acceptor
+from server.listening import bind
+
+
+class Listener(socket.socket):
+    """A listening socket that fails to accept when it is told to."""
+
+    failure = None
+
+    def accept(self):
+        if self.failure is not None:
+            raise OSError(self.failure, "made to fail")
+        return super().accept()
+
+
+class Protocol(asyncio.Protocol):
+    def __init__(self, made):
+        self.made = made
+
+    def connection_made(self, transport):
+        self.made.append(transport)
+        transport.write(b"taken")
+
+    def connection_lost(self, _):
+        if self in self.made:
+            self.made.remove(self)
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def loop(request):
+    one = request.param()
+    yield one
+    one.close()
+
+
+@contextlib.asynccontextmanager
+async def accepting_one(has_room, give_way=lambda: False):
+    made = []
+    listener = Listener(fileno=bind("127.0.0.1", 0).detach())
+    acceptor = Acceptor([listener], lambda: Protocol(made), has_room, give_way)
+    acceptor.made, acceptor.listener = made, listener
+    acceptor.address = listener.getsockname()
+    acceptor.start()
+    with contextlib.ExitStack() as acceptor.callers:
+        yield acceptor
+        acceptor.close()
+        for transport in made:
+            transport.abort()
+        await asyncio.sleep(0)
+
+
+def caller(acceptor):
+    sock = acceptor.callers.enter_context(socket.create_connection(acceptor.address, timeout=10))
+    sock.setblocking(False)
+    return sock
+
+
+async def taken(sock):
+    async with asyncio.timeout(10):
+        return await asyncio.get_running_loop().sock_recv(sock, 5) == b"taken"
+
+
+async def is_left(sock):
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.2):
+            return not await asyncio.get_running_loop().sock_recv(sock, 5) and False
+    return True
+
+
+def test_connections_are_taken_while_there_is_room(loop):
+    async def run():
+        made = []
+        async with accepting_one(lambda more: len(made) + more < 3) as one:
+            made = one.made
+            readers = [caller(one) for _ in range(3)]
+            for reader in readers:
+                assert await taken(reader)
+            fourth = caller(one)
+            assert await is_left(fourth)
+            assert not one.is_accepting
+            one.look()
+            assert await is_left(fourth)
+            made.pop().abort()
+            one.look()
+            assert one.is_accepting
+            assert await taken(fourth)
+            nodelay = made[-1].get_extra_info("socket")
+            assert nodelay.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    loop.run_until_complete(run())
+
+
+def test_others_give_way_only_to_connections_that_still_wait(loop):
+    async def run():
+        asked = []
+
+        def give_way():
+            asked.append(1)
+            return True
+
+        async with accepting_one(lambda _: False, give_way) as one:
+            first = caller(one)
+            assert await is_left(first)
+            one.look()
+            assert await taken(first)
+            assert len(asked) == 1
+            one.look()
+            assert len(asked) == 1
+            many = [caller(one) for _ in range(40)]
+            one.look()
+            assert len(asked) == 1 + accepting.FOR_OTHERS
+            one.look()
+            for reader in many:
+                assert await taken(reader)
+            assert len(asked) == 1 + 40
+
+    loop.run_until_complete(run())
+
+
+@pytest.mark.parametrize("failure", [errno.EMFILE, errno.ENFILE, errno.EINVAL])
+def test_without_descriptors_it_waits_and_says_so_once(loop, caplog, failure):
+    async def run():
+        async with accepting_one(lambda _: True) as one:
+            one.listener.failure = failure
+            reader = caller(one)
+            for _ in range(3):
+                assert await is_left(reader)
+                assert not one.is_accepting  # it is not tried again and again
+                one.look()
+            one.listener.failure = None
+            one.look()
+            assert await taken(reader)
+        assert caplog.text.count("cannot take connections") == 1
+
+    loop.run_until_complete(run())
+
+
+def test_after_its_end_nothing_is_taken(loop):
+    async def run():
+        async with accepting_one(lambda _: True) as one:
+            one.close()
+            one.look()
+            with pytest.raises(ConnectionRefusedError):
+                caller(one)
+
+    loop.run_until_complete(run())

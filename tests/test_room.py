@@ -1,0 +1,214 @@
+"""What one source may take of a worker, and who gives way when a worker is full."""
+
+import contextlib
+import socket
+
+import pytest
+
+from server import room
+from server.connection import RETRY_AFTER
+from server.exemptions import Exemptions
+from server.shares import MIB, UNCOUNTED
+from server.under_way import UnderWay
+
+from .http_worker import all_of, app, connected, one_answer, running_worker
+from .waiting import wait_until
+
+HOST = b" HTTP/1.1\r\nHost: localhost\r\n"
+GET = b"GET /" + HOST + b"\r\n"
+NEVER = b"GET /never" + HOST + b"\r\n"
+HALF = {
+    "a head": b"POST /" + HOST,
+    "a body": b"POST /" + HOST + b"content-length: 9\r\n\r\nabc",
+    "chunks": b"POST /" + HOST + b"transfer-encoding: chunked\r\n\r\n9\r\nab",
+    "nothing": b"",
+    "a second request": GET + b"POST /" + HOST,
+}
+
+
+@pytest.fixture
+def running(monkeypatch):
+    with running_worker(monkeypatch) as one:
+        yield one
+
+
+def is_silent(sock, seconds=0.5):
+    sock.settimeout(seconds)
+    try:
+        return not sock.recv(1, socket.MSG_PEEK) and None
+    except TimeoutError:
+        return True
+    finally:
+        sock.settimeout(20)
+
+
+def test_the_longest_idle_connection_gives_way_when_nobody_else_takes_a_new_one(
+    running, monkeypatch, caplog
+):
+    monkeypatch.setattr(room, "MAY_GIVE_WAY", 0.3)
+    running.server_state.most = 3
+    with contextlib.ExitStack() as open_ones:
+        first, second, third = (open_ones.enter_context(connected(running)) for _ in range(3))
+        for one in (first, second, third, first):
+            assert one_answer(one, GET)
+        with connected(running) as fourth:
+            assert one_answer(fourth, GET).startswith(b"HTTP/1.1 200 ")
+            assert all_of(second) == b""
+            assert one_answer(first, GET)
+            assert one_answer(third, GET)
+            assert one_answer(fourth, GET)
+    wait_until("it is told", lambda: "1 idle, for others" in caplog.text)
+
+
+@pytest.mark.parametrize("half", HALF)
+def test_half_a_request_gives_way_after_some_time(running, monkeypatch, half):
+    monkeypatch.setattr(room, "MAY_GIVE_WAY", 0.3)
+    running.server_state.most = 1
+    with connected(running) as slow, connected(running) as other:
+        slow.sendall(HALF[half])
+        assert one_answer(other, GET).startswith(b"HTTP/1.1 200 ")
+        told = all_of(slow)
+    if half == "nothing":
+        assert told == b""
+    else:
+        assert told.rpartition(b"HTTP/1.1")[2].startswith(b" 503 ")
+        assert b"retry-after: %d\r\n" % RETRY_AFTER in told
+
+
+@pytest.mark.parametrize("busy", [NEVER, NEVER + b"POST /" + HOST, NEVER + GET * 3])
+def test_a_busy_connection_never_gives_way(running, monkeypatch, busy):
+    monkeypatch.setattr(room, "MAY_GIVE_WAY", 0.0)
+    running.server_state.most = 2
+    with connected(running) as one, connected(running) as two:
+        for each in (one, two):
+            each.sendall(busy)
+        wait_until("both are busy", lambda: len(running.server_state.tasks) == 2)
+        with connected(running) as third:
+            third.sendall(GET)
+            assert is_silent(third)
+            assert is_silent(one, 0.1)
+            assert is_silent(two, 0.1)
+            two.close()
+            assert one_answer(third, b"").startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_connection_that_has_just_come_does_not_give_way(running):
+    running.server_state.most = 1
+    with connected(running) as first:
+        wait_until("it is there", lambda: running.server_state.connections)
+        with connected(running) as second:
+            second.sendall(GET)
+            assert is_silent(second)
+            assert one_answer(first, GET)
+
+
+def test_a_source_has_a_share_of_the_connections_and_this_machine_has_no_limit(monkeypatch):
+    with running_worker(monkeypatch, source=str) as strict:
+        most = strict.server_state.of_source.most = 5
+        with contextlib.ExitStack() as open_ones:
+            ours = [open_ones.enter_context(connected(strict)) for _ in range(most)]
+            assert all(one_answer(one, GET) for one in ours)
+            with connected(strict) as further:
+                told = all_of(further)
+            assert told.startswith(b"HTTP/1.1 429 ")
+            assert b"retry-after: " in told
+            assert all(one_answer(one, GET) for one in ours)
+            ours[0].close()
+            wait_until("it is gone", lambda: len(strict.server_state.connections) == most - 1)
+            with connected(strict) as further:
+                assert one_answer(further, GET).startswith(b"HTTP/1.1 200 ")
+        wait_until("all are gone", lambda: not strict.server_state.connections)
+        assert len(strict.server_state.of_source) == 0
+    with running_worker(monkeypatch, source=Exemptions().source) as lenient:
+        lenient.server_state.of_source.most = 5
+        with contextlib.ExitStack() as open_ones:
+            for _ in range(20):
+                assert one_answer(open_ones.enter_context(connected(lenient)), GET)
+
+
+def test_a_source_has_a_number_of_requests_under_way(monkeypatch):
+    bounding = UnderWay(app, str)
+    bounding._tally.most = 3
+    # Its connections are not bounded: those of a proxy.
+    monkeypatch.setattr("tests.http_worker.app", bounding)
+    with running_worker(monkeypatch, app=bounding) as one, contextlib.ExitStack() as open_ones:
+        for _ in range(3):
+            open_ones.enter_context(connected(one)).sendall(NEVER)
+        wait_until("they are under way", lambda: len(one.server_state.tasks) == 3)
+        with connected(one) as further:
+            told = one_answer(further, GET)
+            assert told.startswith(b"HTTP/1.1 429 ")
+            assert b"retry-after: 5\r\n" in told
+            open_ones.close()
+            wait_until("they have ended", lambda: not one.server_state.tasks)
+            assert one_answer(further, GET).startswith(b"HTTP/1.1 200 ")
+        assert len(bounding._tally) == 0
+
+
+def begun_body(running, size):
+    sock = connected(running)
+    sock.sendall(b"POST /" + HOST + b"content-length: %d\r\n\r\n" % (size + 1) + b"x" * size)
+    return sock
+
+
+@pytest.mark.parametrize("source", ["nobody", "one"])
+def test_bodies_that_do_not_end_are_bounded_in_their_sum_and_small_ones_are_served(
+    monkeypatch, source
+):
+    with running_worker(monkeypatch, source=str if source == "one" else lambda _: None) as running:
+        held = running.server_state.held
+        running.server_state.of_source.most = 1000
+        limit = held.of_source = MIB
+        held.most = MIB if source == "nobody" else 100 * MIB
+        with contextlib.ExitStack() as open_ones:
+            senders = [
+                open_ones.enter_context(contextlib.closing(begun_body(running, 200_000)))
+                for _ in range(20)
+            ]
+            wait_until("it is told", lambda: len(running.server_state.connections) == 20)
+            wait_until("all is read", lambda: held.total and held.total <= limit)
+            # What is small is served.
+            with connected(running) as small:
+                request = b"POST /" + HOST + b"content-length: 8000\r\n\r\n" + b"x" * 8000
+                assert one_answer(small, request).endswith(b"8000")
+            answers = []
+            for sender in senders:
+                sender.settimeout(0.3)
+                with contextlib.suppress(TimeoutError):
+                    answers.append(sender.recv(1000))
+            assert 10 < len(answers) < 20
+            assert all(one.startswith(b"HTTP/1.1 503 ") for one in answers)
+            assert all(b"retry-after: 5\r\n" in one for one in answers)
+        wait_until("all is let go", lambda: not held.total)
+
+
+def test_a_body_that_is_worked_on_is_never_let_go(running):
+    held = running.server_state.held
+    held.most = 300_000
+    request = b"POST /never" + HOST + b"content-length: 200000\r\n\r\n" + b"x" * 200_000
+    with connected(running) as busy:
+        busy.sendall(request)
+        wait_until("it is worked on", lambda: held.total > 200_000)
+        with begun_body(running, 200_000) as other:
+            assert all_of(other).startswith(b"HTTP/1.1 503 ")
+        assert is_silent(busy, 0.2)
+    wait_until("all is let go", lambda: not held.total)
+
+
+def test_a_busy_connection_keeps_what_it_works_on_though_half_a_request_follows(running):
+    running.server_state.held.most = 300_000
+    whole = b"POST /never" + HOST + b"content-length: 200000\r\n\r\n" + b"x" * 200_000
+    with connected(running) as busy:
+        busy.sendall(whole + b"POST /" + HOST + b"content-length: 9000\r\n\r\n" + b"x" * 20)
+        wait_until("it is worked on", lambda: running.server_state.held.total > 200_000)
+        with begun_body(running, 200_000) as other:
+            assert all_of(other).startswith(b"HTTP/1.1 503 ")
+        assert is_silent(busy, 0.2)
+
+
+def test_what_was_answered_is_held_no_longer(running):
+    request = b"POST /" + HOST + b"content-length: 500000\r\n\r\n" + b"x" * 500_000
+    with connected(running) as sock:
+        for _ in range(50):
+            assert one_answer(sock, request).endswith(b"500000")
+        assert running.server_state.held.total <= UNCOUNTED

@@ -1,0 +1,117 @@
+"""Sums over what callers take: how many connections, how many bytes."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.exemptions import REMEMBERED, Exemptions
+from server.shares import MAX_OF_SOURCE, Held, Tally, most_of_source
+from server.sources import network_of
+
+
+def test_a_source_may_have_so_many_and_nothing_is_kept_of_one_that_has_none():
+    tally = Tally(2)
+    assert [tally.add("a"), tally.add("a"), tally.add("a"), tally.add("b")] == (
+        [True, True, False, True]
+    )
+    for source in "aaab":
+        tally.remove(source)
+    assert len(tally) == 0
+    assert tally.add("a")
+
+
+@pytest.mark.parametrize(
+    ("most", "share"), [(2000, MAX_OF_SOURCE), (10_000, MAX_OF_SOURCE), (500, 50), (1, 8)]
+)
+def test_a_sources_share_follows_what_a_worker_takes(most, share):
+    assert most_of_source(most) == share
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 9), st.sampled_from([None, "a", "b"]), st.integers(1, 60), st.booleans()
+    )
+)
+
+
+@given(STEPS)
+def test_as_long_as_the_largest_lets_go_the_sums_stay_below_their_bounds(steps):
+    busy = set()
+    held = Held(lambda holder: holder not in busy, most=200, of_source=100)
+    sizes = {}
+    for holder, source, size, is_busy in steps:
+        if is_busy and holder in sizes:
+            busy.add(holder)
+            continue
+        busy.discard(holder)
+        sizes[holder] = source, size
+        let_go = held.hold(holder, source, size)
+        if let_go is not None:
+            assert let_go not in busy
+            held.release(let_go)
+            del sizes[let_go]
+        assert held.total == sum(size for _, size in sizes.values())
+        if not busy:
+            assert held.total <= 200
+            of = Counter()
+            for whose, held_of in sizes.values():
+                of[whose] += held_of
+            assert of["a"] <= 100
+            assert of["b"] <= 100
+    for holder in list(sizes):
+        held.release(holder)
+    assert held.total == 0
+    assert not held._of
+
+
+def test_the_source_that_has_too_much_lets_go_of_its_largest():
+    held = Held(lambda _: True, most=1000, of_source=100)
+    assert held.hold("other", "b", 90) is None
+    assert held.hold("first", "a", 60) is None
+    assert held.hold("second", "a", 30) is None
+    assert held.hold("third", "a", 20) == "first"
+    held.release("first")
+    # One that is exempt has no bound but the sum.
+    assert held.hold("proxy", None, 800) is None
+    assert held.hold("proxy", None, 900) == "proxy"
+
+
+@pytest.mark.parametrize(
+    ("host", "source"),
+    [
+        ("127.0.0.1", None),
+        ("127.9.9.9", None),
+        ("::1", None),
+        ("::ffff:127.0.0.1", None),
+        (None, None),
+        ("192.0.2.7", None),
+        ("10.1.2.3", None),
+        ("::ffff:10.1.2.3", None),
+        ("2001:db8:1::1", None),
+        ("203.0.113.200", None),
+        ("2001:db8:9::1", None),
+        ("192.0.2.8", "192.0.2.8"),
+        ("::ffff:192.0.2.8", "192.0.2.8"),
+        ("2001:db8:2:3:4::1", "2001:db8:2:3::/64"),
+        ("2001:db8:2:3:5::2", "2001:db8:2:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("not an address", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_this_machine_proxies_and_shared_networks_are_exempt_and_others_count_by_their_source(
+    host, source
+):
+    proxies = ["192.0.2.7", "10.0.0.0/8", "2001:db8:1::/48"]
+    exemptions = Exemptions(proxies, [network_of("203.0.113.0/24"), network_of("2001:db8:9::/48")])
+    for _ in range(2):
+        assert exemptions.source(host) == source
+
+
+def test_a_list_of_addresses_that_a_caller_makes_up_fills_no_memory():
+    exemptions = Exemptions()
+    for number in range(3 * REMEMBERED):
+        assert exemptions.source(f"2001:db8::{number:x}") == "2001:db8::/64"
+    assert len(exemptions._known) <= REMEMBERED

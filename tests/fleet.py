@@ -32,6 +32,7 @@ class Fleet:
         url: Address of the MCP endpoint.
         workers: Worker processes by name.
         daemon: The cache daemon, if it runs.
+        descriptors: Most descriptors that a worker may open; None for the usual limit.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Fleet:
     environment: dict[str, str]
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     daemon: subprocess.Popen[bytes] | None = None
+    descriptors: int | None = None
 
     @property
     def url(self) -> str:
@@ -60,7 +62,7 @@ class Fleet:
         self.daemon = None
 
     def start_worker(self, name: str) -> None:
-        self.workers[name] = self._start(name, ["-m", "server"], self.listener)
+        self.workers[name] = self._start(name, ["-m", "server"], self.listener, self.descriptors)
 
     def stop_worker(self, name: str, sig: int = signal.SIGTERM) -> None:
         process = self.workers.pop(name)
@@ -97,10 +99,13 @@ class Fleet:
         # How Python tells of a ResourceWarning in a destructor, where nobody could catch it.
         assert "Exception ignored" not in logs, logs
 
-    def _start(self, name, arguments, stdin) -> subprocess.Popen[bytes]:
+    def _start(self, name, arguments, stdin, descriptors=None) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-W", "error::ResourceWarning", *arguments]
+        if descriptors is not None:
+            command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-W", "error::ResourceWarning", *arguments],
+                command,
                 cwd=ROOT,
                 env={**self.environment, "SUPERVISOR_PROCESS_NAME": name},
                 stdin=stdin,
@@ -116,12 +121,15 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def running_fleet(workers: int = 2, *, daemon: bool = True, **settings: str) -> Iterator[Fleet]:
+def running_fleet(
+    workers: int = 2, *, daemon: bool = True, descriptors: int | None = None, **settings: str
+) -> Iterator[Fleet]:
     """Run a fleet and stop it at the end.
 
     Args:
         workers: How many, named worker-0 and up.
         daemon: Whether to start the cache daemon.
+        descriptors: Most descriptors that a worker may open; None for the usual limit.
         settings: Further settings, such as `OIG_SESSION_TTL="5"`.
     """
     # A Unix socket's path is short; pytest's own folders are not.
@@ -133,7 +141,7 @@ def running_fleet(workers: int = 2, *, daemon: bool = True, **settings: str) -> 
             "OIG_PORTAL_URL": portal.base_url,
             **settings,
         }
-        fleet = Fleet(folder, portal, listener, environment)
+        fleet = Fleet(folder, portal, listener, environment, descriptors=descriptors)
         try:
             if daemon:
                 fleet.start_daemon()

@@ -1,0 +1,310 @@
+"""Others go on being served while one caller takes all it can get, against real processes."""
+
+import base64
+import contextlib
+import json
+import socket
+import statistics
+import threading
+import time
+
+import psutil
+import pytest
+from mcp_types import INVALID_REQUEST
+
+from server.access import CREDENTIAL_HEADERS
+from server.codes import Code
+from server.shares import MAX_HELD_OF_SOURCE, MIB
+from server.tool_failure import KEY
+from server.worker import OTHER_DESCRIPTORS
+
+from .fleet import call_body, check_auth, post, running_fleet
+from .http_worker import all_of
+from .waiting import wait_until
+
+PLANTED = "Planted-Passw0rd-11ef"
+UNDISTURBED = 0.3
+"""Seconds that the median call may take under attack. It was one second, on a quiet machine."""
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with running_fleet(1, OIG_TRUSTED_PROXIES="127.0.0.1", OIG_CALLS_PER_MINUTE="0") as fleet:
+        check_auth(fleet.url)
+        yield fleet
+        assert PLANTED not in fleet.logs()
+        assert "ERROR" not in fleet.logs()
+
+
+def connected(fleet):
+    return socket.create_connection(fleet.listener.getsockname(), timeout=30)
+
+
+def request(body, *headers, length=None, keep=True):
+    lines = [
+        "POST /mcp HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: application/json",
+        "Accept: application/json",
+        f"Connection: {'keep-alive' if keep else 'close'}",
+        f"Content-Length: {len(body) if length is None else length}",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def answer_to(sock, data):
+    """Send a request; return status, headers in lower case, and body of its answer."""
+    sock.sendall(data)
+    received = b""
+    while True:
+        head, end, body = received.partition(b"\r\n\r\n")
+        if end and len(body) >= int(head.lower().partition(b"content-length: ")[2].split()[0]):
+            return int(head.split()[1]), head.lower(), body
+        more = sock.recv(1 << 20)
+        assert more, received
+        received += more
+
+
+CALL = json.dumps(call_body()).encode()
+SECRET = b'"password":"%b"' % PLANTED.encode()
+
+
+def calling(*members):
+    """Return a call of check_auth with these arguments."""
+    head = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"check_auth"'
+    return b'%b,"arguments":{%b}}}' % (head, b",".join(members))
+
+
+ATTACKS = {
+    "105000 unknown arguments": calling(SECRET, *[b'"%x":0' % n for n in range(105_000)]),
+    "one argument again and again": calling(SECRET, *[b'"":0'] * 200_000),
+    "numbers": calling(SECRET, b'"x":[%b]' % b",".join([b"1"] * 500_000)),
+    "nested arrays": calling(SECRET, b'"x":[%b]' % b",".join([b"[" * 99 + b"]" * 99] * 5_000)),
+    "a batch": b"[%b]" % b",".join([calling(SECRET, *[b'"a":0'] * 6_000)] * 20),
+    "escapes": calling(b'"password":"%b"' % (b"\\u0161" * 170_000)),
+    "arguments up to the limit": calling(*[b'"%x":0' % n for n in range(1_300)]),
+    "a long batch": b"[%b]" % b",".join([calling(b'"x":"%b"' % (b"\\n" * 25_000))] * 20),
+}
+REFUSED = {
+    "105000 unknown arguments",
+    "one argument again and again",
+    "numbers",
+    "nested arrays",
+    "a batch",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_bodies_of_much_json_leave_everybody_their_time(fleet, attack):
+    body = ATTACKS[attack]
+    assert len(body) <= MIB
+    over, answers = threading.Event(), []
+
+    def attacks():
+        with connected(fleet) as sock:
+            while not over.is_set():
+                answers.append(answer_to(sock, request(body)))
+
+    attackers = [threading.Thread(target=attacks) for _ in range(4)]
+    with connected(fleet) as sock:
+        for attacker in attackers:
+            attacker.start()
+        try:
+            times = []
+            end = time.monotonic() + 60
+            while len(times) < 15 and time.monotonic() < end:
+                began = time.monotonic()
+                status, _, answer = answer_to(sock, request(CALL))
+                times.append(time.monotonic() - began)
+                assert status == 200
+                assert not json.loads(answer)["result"].get("isError")
+        finally:
+            over.set()
+            for attacker in attackers:
+                attacker.join(60)
+    assert statistics.median(times) < UNDISTURBED, times
+    for status, _, answer in answers:
+        assert PLANTED.encode() not in answer
+        if attack in REFUSED:
+            error = json.loads(answer)["error"]
+            assert (status, error["code"]) == (400, INVALID_REQUEST)
+            assert "The body" in error["message"]
+        else:
+            decoded = json.loads(answer)
+            one = decoded[0] if isinstance(decoded, list) else decoded
+            assert one["result"]["isError"]
+
+
+def resident(fleet):
+    return psutil.Process(fleet.workers["worker-0"].pid).memory_info().rss
+
+
+def started_bodies(fleet, count, size, source):
+    """Begin requests that never end; return their connections."""
+    begun = []
+    for number in range(count):
+        sock = connected(fleet)
+        begun.append(sock)
+        header = [f"X-Forwarded-For: {source.format(number)}"] if source else []
+        # The worker may answer and end while we still send.
+        with contextlib.suppress(OSError):
+            sock.sendall(request(b"x" * size, *header, length=size + 1))
+    return begun
+
+
+def is_refused(sock):
+    sock.settimeout(0.02)
+    with contextlib.suppress(TimeoutError, ConnectionResetError):
+        head = sock.recv(65536)
+        assert head.startswith(b"HTTP/1.1 503 "), head
+        assert b"retry-after: " in head
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "source", [None, "198.51.100.7", "198.51.{}.7"], ids=["this machine", "one", "many"]
+)
+def test_bodies_that_never_end_take_little_memory_and_small_calls_are_served(fleet, source):
+    before = resident(fleet)
+    most = before
+    begun = []
+    try:
+        for _ in range(6):
+            begun += started_bodies(fleet, 50, MIB - 1000, source and source.format(len(begun)))
+            most = max(most, resident(fleet))
+            with connected(fleet) as sock:
+                assert answer_to(sock, request(CALL))[0] == 200
+                assert answer_to(sock, request(CALL, "X-Forwarded-For: 198.51.100.7"))[0] == 200
+        assert most - before < 100 * MIB
+        kept = sum(not is_refused(sock) for sock in begun)
+        # What was refused may have lost its answer to the reset that followed in time.
+        if source == "198.51.100.7":
+            assert kept <= MAX_HELD_OF_SOURCE // MIB + 50
+    finally:
+        for sock in begun:
+            sock.close()
+    with connected(fleet) as sock:
+        assert answer_to(sock, request(CALL))[0] == 200
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    """Two workers with room for 20 connections each."""
+    with running_fleet(2, descriptors=OTHER_DESCRIPTORS + 20, OIG_CALLS_PER_MINUTE="0") as fleet:
+        check_auth(fleet.url)
+        yield fleet
+        assert "ERROR" not in fleet.logs()
+
+
+def test_few_descriptors_are_told_at_the_start_in_one_line(narrow):
+    for name in narrow.workers:
+        log = (narrow.folder / f"{name}.log").read_text()
+        (line,) = [line for line in log.splitlines() if "descriptors" in line]
+        assert "WARNING" in line
+        assert "which leaves 20 connections at a time" in line
+
+
+@pytest.mark.parametrize("holding", ["idle", "silent", "half a head"])
+def test_a_full_worker_leaves_connections_to_its_neighbour(narrow, holding):
+    """As many connections are held as one worker and a half have room for."""
+    with contextlib.ExitStack() as held:
+        for _ in range(30):
+            sock = held.enter_context(connected(narrow))
+            if holding == "idle":
+                assert answer_to(sock, request(CALL))[0] == 200
+            elif holding == "half a head":
+                sock.sendall(b"POST /mcp HTTP/1.1\r\nHost: loc")
+        statuses = []
+        for _ in range(60):
+            with connected(narrow) as sock:
+                statuses.append(answer_to(sock, request(CALL, keep=False))[0])
+        assert statuses == [200] * 60
+
+
+def test_when_all_workers_are_full_idle_connections_give_way(narrow):
+    with contextlib.ExitStack() as held:
+        for _ in range(80):
+            held.enter_context(connected(narrow))
+        # The first of them have been silent for long enough then.
+        for _ in range(20):
+            with connected(narrow) as sock:
+                assert answer_to(sock, request(CALL, keep=False))[0] == 200
+    wait_until("it is told", lambda: "idle, for others" in narrow.logs(), 90)
+
+
+def calls(fleet, count, **arguments):
+    """Call list_boxes over one connection; return the failures, None for what did not fail."""
+    return [failure_of(post(fleet.url, list_boxes(**arguments)).json()) for _ in range(count)]
+
+
+def list_boxes(**arguments):
+    return {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": "list_boxes", "arguments": arguments},
+    }
+
+
+def failure_of(answer):
+    return answer["result"].get("_meta", {}).get(KEY)
+
+
+@pytest.fixture(scope="module")
+def paced():
+    """One worker that lets an account call ten times at once."""
+    with running_fleet(1, OIG_CALLS_PER_MINUTE="20") as fleet:
+        for name in ("one", "two", "three", "four"):
+            fleet.portal.add_account(f"{name}@example.com", "right")
+        yield fleet
+
+
+def basic(email, password="right"):
+    return "Basic " + base64.b64encode(f"{email}:{password}".encode()).decode()
+
+
+def test_an_account_in_a_loop_is_told_to_wait_and_others_are_served(paced):
+    handle = check_auth(paced.url, "one@example.com", "right")["structuredContent"]["session"]
+    failures = calls(paced, 14, session=handle)
+    beyond = [failure for failure in failures if failure]
+    assert len(beyond) >= 3
+    for failure in beyond:
+        assert failure["code"] == Code.TOO_MANY_CALLS
+        assert 1 <= failure["retry_after_s"] <= 3
+    # However the account says who it is.
+    arguments = post(paced.url, call_body("one@example.com", "right"))
+    pair = {"X_OIG_Email": "one@example.com", "X_OIG_Password": "right"}
+    headers = [
+        post(paced.url, list_boxes(), Authorization=basic("one@example.com")),
+        post(paced.url, list_boxes(), **pair),
+    ]
+    assert set(CREDENTIAL_HEADERS) == {"authorization", "x-oig-email", "x-oig-password"}
+    codes = [(failure_of(one.json()) or {}).get("code") for one in [arguments, *headers]]
+    # Three seconds may have passed, and brought one call.
+    assert codes.count(Code.TOO_MANY_CALLS) >= 2
+    assert not check_auth(paced.url, "two@example.com", "right").get("isError")
+
+
+def test_after_the_wait_it_goes_on(paced):
+    handle = check_auth(paced.url, "three@example.com", "right")["structuredContent"]["session"]
+    failure = None
+    while failure is None:
+        (failure,) = calls(paced, 1, session=handle)
+    time.sleep(failure["retry_after_s"])  # this is what the caller is told to do
+    assert calls(paced, 1, session=handle) == [None]
+
+
+def test_wrong_passwords_use_up_nobodys_calls(paced):
+    for number in range(4):
+        result = check_auth(paced.url, "four@example.com", f"wrong-{number}")
+        assert result["_meta"][KEY]["code"] == Code.CREDENTIALS_REJECTED
+    login = check_auth(paced.url, "four@example.com", "right")
+    assert calls(paced, 9, session=login["structuredContent"]["session"]) == [None] * 9
+
+
+def test_an_end_of_the_connection_is_seen_by_who_was_refused(fleet):
+    with contextlib.closing(started_bodies(fleet, 1, 1000, None)[0]) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        assert all_of(sock) == b""

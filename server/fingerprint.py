@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import unicodedata
 
 ACCOUNT_LABEL = b"oig-cloud-mcp account 1\0"
@@ -30,6 +31,13 @@ LIKE = str.maketrans(
 )
 """Letters that Unicode does not take apart and collations compare as these: the primary weights of
 https://www.unicode.org/Public/UCA/latest/allkeys.txt, which databases go by."""
+
+DISPUTED = re.compile("[\u00df\u1e9e\u0363-\u036f\u1dd3-\u1df4]")
+"""Sharp s, and Latin letters that combine with the one before: marks to Unicode, and letters to
+collations."""
+
+OTHER = "\ufffd"
+"""Stands for every e-mail about which collations disagree."""
 
 SHOWN_DIGITS = 12
 """Hex digits that stand for an account in logs, in the journal and in cachectl."""
@@ -59,17 +67,26 @@ def fold(email: str) -> str:
 
     Two spellings that the portal may take for one mailbox come to the same text, so that a guesser
     has no budget for each of them. Further mailboxes may come to it as well: only budgets are kept
-    under it. What `normalise` leaves as plain ASCII stays as it is.
+    under it.
+
+    1. Plain ASCII is normalised, and no more.
+    2. Marks and what nobody sees go, before case is folded, which makes a letter of one mark.
+    3. Collations disagree about the rest: some take foreign digits for ours, some a sharp s for
+       one s, some read a small letter above another as a letter. All e-mails with any such
+       character come to one text, and share one budget.
     """
-    text = normalise(email)
-    while not text.isascii():
-        apart = unicodedata.normalize("NFKD", text).casefold()
-        seen = "".join(one for one in unicodedata.normalize("NFKD", apart) if not _ignored(one))
-        folded = normalise(seen.translate(LIKE))
-        if folded == text:
-            break
-        text = folded
-    return text
+    if email.isascii():
+        return normalise(email)
+    apart = unicodedata.normalize("NFKD", email)
+    if DISPUTED.search(apart):
+        return OTHER
+    lower = _seen(apart).casefold().translate(LIKE)
+    text = normalise(_seen(unicodedata.normalize("NFKD", lower)))
+    return text if text.isascii() else OTHER
+
+
+def _seen(text: str) -> str:
+    return "".join(char for char in text if not _ignored(char))
 
 
 def _ignored(char: str) -> bool:

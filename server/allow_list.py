@@ -6,10 +6,12 @@ own.
 What is left to see from outside:
 
 1. The text: one for both, which says that either may be the case.
-2. The time: a refusal takes as long as a login took that the portal rejected a moment ago; before
-   there was one, as one that it accepted; before that, about as long as a web page takes.
-3. The portal in trouble: logins of listed accounts fail by it. So do all others then, until a login
-   shows that the portal answers again.
+2. The time: rejected logins and refusals alike are answered at whole steps of time, of which a
+   refusal takes as many as a recently rejected login. A portal that becomes slower or faster within
+   a step changes nothing.
+3. The portal in trouble: logins of listed accounts fail by it. So do all others for a few seconds,
+   or until a login shows that the portal answers again. It must not be longer: whoever is then
+   rejected would be listed.
 """
 
 from __future__ import annotations
@@ -17,23 +19,27 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import math
 import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .errors import CredentialsRejected, NotServed, PortalError
 from .fingerprint import account_key, shown
 
+STEP = 1.5
+"""Seconds of a step: longer than a portal takes that is well, and short for who mistyped."""
+
 REMEMBERED = 16
-"""Latest times of each kind of answer that refusals are drawn from."""
+"""Latest rejected logins whose steps refusals are drawn from."""
 
-UNTIMED = (0.3, 1.2)
-"""Seconds between which a refusal takes before any login was timed: as a web site's form may."""
+RECENT = 60.0
+"""Seconds for which they are: the portal may be quicker or slower then."""
 
-SPREAD = 0.05
-"""Part by which a time drawn differs from the one remembered, so that none comes twice."""
+TROUBLE_LASTS = 5.0
+"""Seconds for which a failure of the portal is that of all logins."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +55,14 @@ class Portal(Protocol):
             PortalError: The portal could not be asked.
         """
         ...
+
+
+class Trouble(NamedTuple):
+    """How the portal failed, how many seconds that took, and until when it is believed."""
+
+    error: PortalError
+    took: float
+    until: float
 
 
 class AllowList:
@@ -106,9 +120,9 @@ class ListedPortal:
         self._sleep = sleep
         self._now = now
         self._draw = draw or random.SystemRandom()
-        self._rejected = deque[float](maxlen=REMEMBERED)
-        self._accepted = deque[float](maxlen=REMEMBERED)
-        self._trouble: tuple[PortalError, float] | None = None
+        # When, and how many steps it took.
+        self._rejected = deque[tuple[float, int]](maxlen=REMEMBERED)
+        self._trouble: Trouble | None = None
 
     async def login(self, email: str, password: str) -> str:
         """Log in if the account is listed, as `Portal.login`.
@@ -122,29 +136,30 @@ class ListedPortal:
         if not self._allow_list.serves(account):
             logger.info("account %s is not on the allow-list: no login was sent", shown(account))
             await self._refuse()
+        if not self._allow_list.is_set:
+            return await self._portal.login(email, password)
         begun = self._now()
         try:
             session_id = await self._portal.login(email, password)
         except CredentialsRejected:
-            self._rejected.append(self._now() - begun)
             self._trouble = None
+            now = self._now()
+            steps = max(1, math.ceil((now - begun) / STEP))
+            self._rejected.append((now, steps))
+            await self._sleep(begun + steps * STEP - now)
             raise CredentialsRejected(listed=True) from None
         except PortalError as exc:
-            self._trouble = exc, self._now() - begun
+            now = self._now()
+            self._trouble = Trouble(exc, now - begun, now + TROUBLE_LASTS)
             raise
-        self._accepted.append(self._now() - begun)
         self._trouble = None
         return session_id
 
     async def _refuse(self) -> None:
-        if self._trouble is not None:
-            error, took = self._trouble
-            await self._sleep(self._about(took))
-            raise copy.copy(error) from None
-        times = self._rejected or self._accepted
-        took = self._draw.choice(times) if times else self._draw.uniform(*UNTIMED)
-        await self._sleep(self._about(took))
+        now, trouble = self._now(), self._trouble
+        if trouble is not None and now < trouble.until:
+            await self._sleep(trouble.took)
+            raise copy.copy(trouble.error) from None
+        recent = [steps for at, steps in self._rejected if now - at < RECENT]
+        await self._sleep(STEP * (self._draw.choice(recent) if recent else 1))
         raise NotServed
-
-    def _about(self, seconds: float) -> float:
-        return seconds * self._draw.uniform(1.0 - SPREAD, 1.0 + SPREAD)

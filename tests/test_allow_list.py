@@ -8,7 +8,7 @@ import random
 import httpx2
 import pytest
 
-from server.allow_list import REMEMBERED, SPREAD, UNTIMED, AllowList, ListedPortal
+from server.allow_list import RECENT, REMEMBERED, STEP, TROUBLE_LASTS, AllowList, ListedPortal
 from server.codes import Code
 from server.errors import (
     CredentialsRejected,
@@ -152,42 +152,47 @@ async def test_without_a_list_nobody_is_told_of_one():
     assert "serve" not in str(CredentialsRejected(repeated=True))
 
 
-async def test_a_refusal_takes_as_long_as_a_recent_rejected_login(house):
-    house.takes = 2.0
+@pytest.mark.parametrize(("takes", "steps"), [(0.01, 1), (0.7, 1), (1.4, 1), (2.0, 2), (9.1, 7)])
+async def test_both_are_answered_at_the_same_step(house, takes, steps):
+    house.takes = takes
     _, took = await house.refused(DEMO.email)
-    assert took == 2.0
+    assert took == pytest.approx(steps * STEP)
     for number in range(20):
         _, took = await house.refused(f"nobody{number}@example.com", source=f"203.0.113.{number}")
-        assert 2.0 * (1 - SPREAD) <= took <= 2.0 * (1 + SPREAD)
+        if house.clock.time - 1_000_000.0 < RECENT:
+            assert took == pytest.approx(steps * STEP)
 
 
-async def test_the_times_of_long_ago_are_forgotten(house):
-    for takes in [9.0, *[1.0] * REMEMBERED]:
+async def test_a_portal_that_has_become_quicker_within_a_step_tells_nothing(house):
+    for takes in [1.0] * REMEMBERED:
         house.takes = takes
         with pytest.raises(CredentialsRejected):
             await house.listed.login(DEMO.email, "wrong")
-    for _ in range(50):
-        begun = house.clock.time
-        with pytest.raises(NotServed):
-            await house.listed.login("nobody@example.com", "x")
-        assert house.clock.time - begun < 1.1
+    house.takes = 0.05
+    _, listed = await house.refused(DEMO.email)
+    _, other = await house.refused("nobody@example.com")
+    assert listed == pytest.approx(other)
 
 
-async def test_before_a_rejection_was_timed_a_refusal_takes_as_long_as_a_login(house):
-    house.takes = 3.0
-    await house.sessions.open(DEMO, HOME)
-    house.clock.time += 5.0
+async def test_the_times_of_long_ago_are_forgotten(house):
+    house.takes = 9.0
+    with pytest.raises(CredentialsRejected):
+        await house.listed.login(DEMO.email, "wrong")
+    house.clock.time += RECENT
     _, took = await house.refused("nobody@example.com")
-    assert 3.0 * (1 - SPREAD) <= took <= 3.0 * (1 + SPREAD)
+    assert took == pytest.approx(STEP)
 
 
-async def test_before_anything_was_timed_a_refusal_takes_as_long_as_a_web_page(house):
-    times = set()
+async def test_before_anything_was_timed_a_refusal_takes_a_step(house):
     for number in range(20):
         _, took = await house.refused(f"nobody{number}@example.com", source=f"203.0.113.{number}")
-        assert UNTIMED[0] * (1 - SPREAD) <= took <= UNTIMED[1] * (1 + SPREAD)
-        times.add(took)
-    assert len(times) == 20
+        assert took == pytest.approx(STEP)
+
+
+async def test_without_a_list_a_rejection_waits_for_nothing():
+    house = House(None)
+    _, took = await house.refused(DEMO.email)
+    assert took == pytest.approx(house.takes)
 
 
 @pytest.mark.parametrize("email", [DEMO.email, "nobody@example.com"])
@@ -212,19 +217,31 @@ async def test_both_count_against_the_budget_of_their_source(house):
     ("fault", "error"), [("error", PortalServerError), ("html", PortalUnexpected)]
 )
 async def test_a_portal_in_trouble_is_told_to_both_until_it_answers_again(house, fault, error):
+    async def failed(email: str) -> tuple[SessionError, float]:
+        begun = house.clock.time
+        with pytest.raises(SessionError) as caught:
+            await house.listed.login(email, "wrong")
+        return caught.value, house.clock.time - begun
+
     house.fail_next(fault)
-    told, took = await house.refused(DEMO.email)
+    told, took = await failed(DEMO.email)
     assert isinstance(told, error)
-    for number in range(3):
-        other, also_took = await house.refused("nobody@example.com", f"wrong {number}")
+    for _ in range(3):
+        other, also_took = await failed("nobody@example.com")
         assert type(other) is type(told)
         assert str(other) == str(told)
         assert (other.code, other.retry_after) == (told.code, told.retry_after)
-        assert took * (1 - SPREAD) <= also_took <= took * (1 + SPREAD)
+        assert also_took == pytest.approx(took)
     assert house.attempts == 1
-    refusal, _ = await house.refused(DEMO.email)
-    assert isinstance(refusal, CredentialsRejected)
-    refusal, _ = await house.refused("nobody@example.com", "wrong 3")
+    assert isinstance((await failed(DEMO.email))[0], CredentialsRejected)
+    assert isinstance((await failed("nobody@example.com"))[0], NotServed)
+
+
+async def test_trouble_that_is_over_is_not_told_for_long(house):
+    house.fail_next("error")
+    await house.refused(DEMO.email)
+    house.clock.time += TROUBLE_LASTS
+    refusal, _ = await house.refused("nobody@example.com")
     assert isinstance(refusal, NotServed)
 
 
@@ -238,7 +255,7 @@ async def test_a_cached_session_of_an_account_taken_off_the_list_is_refused_like
     house.sessions = house.opened_with(shorter)
     refusal, took = await house.refused(DEMO.email, DEMO.password)
     assert isinstance(refusal, NotServed)
-    assert 0.6 < took < 0.8
+    assert took == pytest.approx(STEP)
     assert house.attempts == 1
     assert await house.sessions.resume(house.sealer.keys(DEMO)) is None
 

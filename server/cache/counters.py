@@ -135,7 +135,12 @@ class Source(Counter):
 
     def forgive(self, account: bytes) -> None:
         """Take off the failures that were for one account."""
-        self.failures -= self.spellings.pop(account, 0)
+        forgiven = self.spellings.pop(account, 0)
+        self.failures -= forgiven
+        if forgiven:
+            # Which of the passwords were that account's is not known. Another's counts again, if
+            # its owner repeats it after the memory of rejections.
+            self.keys = ()
 
     def load(self, row: Failures, shift: float) -> None:
         """Go on from an exported counter, with `shift` seconds added to its times."""

@@ -272,8 +272,13 @@ def terminating_tls(certificate: Certified, tmp_path: Path, address):
                 writer.write(data)
                 await writer.drain()
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    tasks = set()
 
     async def passed_on(reader, writer):
+        tasks.add(asyncio.current_task())
         there = await asyncio.open_connection(*address)
         await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
 
@@ -288,13 +293,19 @@ def terminating_tls(certificate: Certified, tmp_path: Path, address):
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
-        server.close()
+        run(ended(server, tasks))
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
         loop.close()
+
+
+async def ended(server, tasks):
+    """Close a server, and wait until its connections have ended."""
+    server.close()
+    if tasks:
+        _, left = await asyncio.wait(tasks, timeout=10)
+        for task in left:
+            task.cancel()
 
 
 @contextmanager

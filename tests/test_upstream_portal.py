@@ -76,9 +76,9 @@ async def test_when_a_turn_finds_the_portal_busy_all_others_of_the_account_wait(
     with pytest.raises(PortalBusy):
         async with house.upstream.turn(granted.keys):
             raise PortalBusy("Wait.", retry_after=3000.0)
-    with pytest.raises(PortalBusy, match="fewer requests"):
+    with pytest.raises(PortalBusy, match="slow down"):
         await house.upstream.live(granted)
-    with pytest.raises(PortalBusy, match="fewer requests"):
+    with pytest.raises(PortalBusy, match="slow down"):
         async with house.upstream.turn(granted.keys):
             pytest.fail("it is not its turn")
     assert (await house.upstream.live(other)).payload

@@ -13,7 +13,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR
 from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .batch import ACCEPTED, MAX_MESSAGES, Part, Put, answer_all, batch_problem, message_problem
+from .batch import ACCEPTED, MAX_REQUESTS, Part, Put, answer_all, batch_problem, message_problem
 from .body import MAX_BODY_BYTES, BodyTooLong, read_body, replayed
 from .codes import Code
 from .envelope import Refusal, problem
@@ -56,7 +56,7 @@ STOPPED = ToolFailure(
 )
 CUT_OFF = Refusal(INTERNAL_ERROR, STOPPED.text, STOPPED.meta)
 
-SHORT_BATCH = f"A batch has at most {MAX_MESSAGES} messages."
+SHORT_BATCH = f"A batch has at most {MAX_REQUESTS} requests."
 WHITE = b" \t\r\n"
 """White space between JSON tokens (RFC 8259, 2)."""
 

@@ -10,7 +10,7 @@ import re
 
 MAX_TOKENS = 4000
 """Strings and structural characters (RFC 8259, 2) that a text may have. A call of a tool has about
-60, a batch of 20 calls with all their arguments some 2400."""
+60, a batch of 20 calls with all their arguments 2400."""
 
 MAX_DEPTH = 32
 """Levels that a text may nest. A call has three, what a client says of itself some ten."""

@@ -225,7 +225,7 @@ async def test_more_json_than_a_call_has_is_refused_before_it_is_looked_at(what)
         error = json.loads(reply)["error"]
         assert (start["status"], error["code"]) == (400, INVALID_REQUEST)
         assert ("32 levels" if what == "depth" else "4000 JSON tokens") in error["message"]
-        assert ("A batch has at most 20 messages" in error["message"]) == (body[:1] == b"[")
+        assert ("A batch has at most 20 requests" in error["message"]) == (body[:1] == b"[")
         assert PLANTED not in error["message"]
 
 

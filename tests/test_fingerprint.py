@@ -116,6 +116,8 @@ def test_letters_are_folded_as_collations_do(spelling, folded):
         *("\u00dfam@example.com", "\u1e9eam@example.com", "s\u0363m@example.com"),
         *("\u00f0an@example.com", "\ua7a9am@example.com", "\U0001f162am@example.com"),
         *("sa\u0640m@example.com", "\uac00@example.kr", "\u0438van@example.bg"),
+        *(f"de{sign}mo@example.com" for sign in "\ufe70\ufe72\ufe74\ufe7e\ufc5e\ufc63\u00a8"),
+        *("\u1dcaob@example.com", "\u1abfob@example.com"),
     ],
 )
 def test_spellings_about_which_collations_disagree_share_one_budget(spelling):

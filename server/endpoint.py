@@ -6,7 +6,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable
-from contextlib import nullcontext
 from typing import Any
 
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR
@@ -29,6 +28,12 @@ logger = logging.getLogger(__name__)
 LONG_BODY = 64 * 1024
 """Bytes above which a body is long: a batch of 20 calls with all their arguments is shorter. 1 MiB
 is parsed in some ten milliseconds, in which nobody else is served."""
+
+MAX_LONG_BYTES = 16 * 1024 * 1024
+"""Bytes of long bodies whose requests are being answered. No client is known to send even one."""
+
+NO_ROOM = "Too many long requests are being answered. Try again in a few seconds."
+RETRY_AFTER = [(b"retry-after", b"5")]
 
 JUDGED = frozenset({b"accept", b"content-type"})
 
@@ -83,6 +88,7 @@ class Endpoint:
     def __init__(self, server: ASGIApp) -> None:
         self._server = server
         self._turn = asyncio.Lock()
+        self._long_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -96,9 +102,21 @@ class Endpoint:
             message = f"The request body is longer than {MAX_BODY_BYTES} bytes. Send a smaller one."
             await answer(send, 413, message)
             return
-        # Between two long bodies everybody else gets served: their senders take turns.
-        async with self._turn if len(body) > LONG_BODY else nullcontext():
+        if len(body) <= LONG_BODY:
             await self._answer(body, scope, receive, send)
+            return
+        # Its sender may have gone, and its connection with it: what is kept is counted here.
+        if self._long_bytes + len(body) > MAX_LONG_BYTES:
+            await answer(send, 503, NO_ROOM, RETRY_AFTER)
+            return
+        self._long_bytes += len(body)
+        try:
+            # Between two long bodies everybody else gets served.
+            async with self._turn:
+                await asyncio.sleep(0)
+            await self._answer(body, scope, receive, send)
+        finally:
+            self._long_bytes -= len(body)
 
     async def _answer(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         too_much = excess(body)

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from mcp_types import INVALID_REQUEST
 
+from server import endpoint as server_endpoint
 from server.body import MAX_BODY_BYTES
 from server.endpoint import LONG_BODY, Endpoint
 
@@ -229,25 +230,50 @@ async def test_more_json_than_a_call_has_is_refused_before_it_is_looked_at(what)
         assert PLANTED not in error["message"]
 
 
-async def test_long_bodies_take_turns_and_short_ones_do_not_wait():
-    order, waiting, arrived = [], asyncio.Event(), asyncio.Event()
+LONG = {**CALL, "params": {**CALL["params"], "_meta": {"x": "y" * LONG_BODY}}}
+
+
+async def test_a_long_body_does_not_wait_for_the_answer_to_another():
+    going_on, arrived = asyncio.Event(), asyncio.Event()
 
     async def slow(scope, receive, send):
-        name = json.loads((await receive())["body"])["id"]
-        order.append(name)
-        if name == "short":
+        body = (await receive())["body"]
+        if json.loads(body)["id"] == 1:
             arrived.set()
-        if isinstance(name, int):
-            await waiting.wait()
-        await echo(scope, partial(asyncio.sleep, 0, {"body": b"{}"}), send)
+            await going_on.wait()
+        await echo(scope, partial(asyncio.sleep, 0, {"body": body}), send)
 
     endpoint = Endpoint(slow)
-    long = {**CALL, "params": {**CALL["params"], "_meta": {"x": "y" * LONG_BODY}}}
-    async with asyncio.timeout(10), asyncio.TaskGroup() as calls:
-        for name in (1, 2, "short"):
-            call = CALL if name == "short" else long
-            calls.create_task(ask({**call, "id": name}, endpoint=endpoint))
+    async with asyncio.timeout(10):
+        first = asyncio.create_task(ask({**LONG, "id": 1}, endpoint=endpoint))
         await arrived.wait()
-        assert order == [1, "short"]
-        waiting.set()
-    assert order == [1, "short", 2]
+        for call in (LONG, CALL):
+            start, _ = await ask({**call, "id": 2}, endpoint=endpoint)
+            assert start["status"] == 200
+        going_on.set()
+        start, _ = await first
+    assert start["status"] == 200
+
+
+async def test_long_bodies_are_bounded_together_until_they_are_answered(monkeypatch):
+    monkeypatch.setattr(server_endpoint, "MAX_LONG_BYTES", 3 * LONG_BODY)
+    going_on, arrived = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def slow(scope, receive, send):
+        body = (await receive())["body"]
+        arrived.release()
+        await going_on.wait()
+        await echo(scope, partial(asyncio.sleep, 0, {"body": body}), send)
+
+    endpoint = Endpoint(slow)
+    async with asyncio.timeout(10):
+        first = [asyncio.create_task(ask(LONG, endpoint=endpoint)) for _ in range(2)]
+        for _ in first:
+            await arrived.acquire()
+        start, _ = await ask(LONG, endpoint=endpoint)
+        assert start["status"] == 503
+        assert (b"retry-after", b"5") in start["headers"]
+        going_on.set()
+        assert [(await one)[0]["status"] for one in first] == [200, 200]
+        start, _ = await ask(LONG, endpoint=endpoint)
+        assert start["status"] == 200

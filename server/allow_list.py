@@ -10,8 +10,8 @@ What is left to see from outside:
    refusal takes as many as a recently rejected login. A portal that becomes slower or faster within
    a step changes nothing.
 3. The portal in trouble: logins of listed accounts fail by it. So do all others for a few seconds,
-   or until a login shows that the portal answers again. It must not be longer: whoever is then
-   rejected would be listed.
+   or until a login shows that the portal answers again. It must not be longer: an account that is
+   rejected meanwhile would be known to be listed.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from .errors import CredentialsRejected, NotServed, PortalError
 from .fingerprint import account_key, shown
@@ -155,7 +155,7 @@ class ListedPortal:
         self._trouble = None
         return session_id
 
-    async def _refuse(self) -> None:
+    async def _refuse(self) -> NoReturn:
         now, trouble = self._now(), self._trouble
         if trouble is not None and now < trouble.until:
             await self._sleep(trouble.took)

@@ -4,7 +4,7 @@ A request costs a few comparisons more than without them, and no timer: the work
 its connections now and then and asks each whether its caller owes something for too long.
 
 uvicorn's protocol and request cycle are private. What is used of them is bounded to the tested
-minor versions in requirements.txt, and tests/test_connection.py fails when they change.
+minor versions in requirements.txt, and tests/test_connection_end.py fails when they change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from .lingering import LingeringTransport
 from .room import Connections
-from .shares import UNCOUNTED
+from .shares import RETRY_LATER, UNCOUNTED
 from .upgrades import WithoutUpgrades
 
 if TYPE_CHECKING:
@@ -55,9 +55,6 @@ REFUSED_AT_ONCE = 32
 kept for other things, so any more are closed at once."""
 
 NO_ROOM = "There is no room for this request now. Try again in a few seconds."
-
-RETRY_AFTER = 5
-"""Seconds after which who is refused for want of room may try again."""
 
 
 class TooManyInLine(Exception):
@@ -361,7 +358,7 @@ class Connection(WithoutUpgrades):
     def _answer(self, status: int, why: str) -> bytes:
         body = json.dumps({"error": why}).encode()
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-        wait = [(b"retry-after", str(RETRY_AFTER).encode())] if status in {429, 503} else []
+        wait = RETRY_LATER if status in {429, 503} else []
         for name, value in [
             *self.server_state.default_headers,
             *wait,

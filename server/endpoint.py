@@ -21,6 +21,7 @@ from .events import as_event, event
 from .guard import answer
 from .json_tokens import excess
 from .media_types import accepted, is_framed_only, is_json, is_plain
+from .shares import RETRY_LATER
 from .tool_failure import ToolFailure
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,6 @@ MAX_LONG_BYTES = 16 * 1024 * 1024
 """Bytes of long bodies whose requests are being answered. No client is known to send even one."""
 
 NO_ROOM = "Too many long requests are being answered. Try again in a few seconds."
-RETRY_AFTER = [(b"retry-after", b"5")]
 
 JUDGED = frozenset({b"accept", b"content-type"})
 
@@ -107,7 +107,7 @@ class Endpoint:
             return
         # Its sender may have gone, and its connection with it: what is kept is counted here.
         if self._long_bytes + len(body) > MAX_LONG_BYTES:
-            await answer(send, 503, NO_ROOM, RETRY_AFTER)
+            await answer(send, 503, NO_ROOM, RETRY_LATER)
             return
         self._long_bytes += len(body)
         try:

@@ -32,6 +32,9 @@ UNCOUNTED = 16 * 1024
 """Bytes of a request that count as nothing: a call with headers and cookies is shorter. So what is
 small is served however much others send, and 2000 connections hold 32 MiB more at most."""
 
+RETRY_LATER = [(b"retry-after", b"5")]
+"""Header of an answer to who is refused for want of room: the seconds after which to try again."""
+
 
 def most_of_source(most: int) -> int:
     """Return how many connections one source may have.

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .guard import answer
-from .shares import Tally
+from .shares import RETRY_LATER, Tally
 
 TOO_MANY = "Too many requests from your address are under way. Try again in a few seconds."
-RETRY_AFTER = [(b"retry-after", b"5")]
 
 
 class UnderWay:
@@ -41,6 +40,6 @@ class UnderWay:
             if self._tally.add(source):
                 await self._app(scope, receive, send)
             else:
-                await answer(send, 429, TOO_MANY, RETRY_AFTER)
+                await answer(send, 429, TOO_MANY, RETRY_LATER)
         finally:
             self._tally.remove(source)

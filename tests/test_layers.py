@@ -171,6 +171,7 @@ MAY_IMPORT = {
         "server.guard",
         "server.json_tokens",
         "server.media_types",
+        "server.shares",
         "server.tool_failure",
         "starlette.types",
         "mcp_types",

@@ -6,9 +6,8 @@ import socket
 import pytest
 
 from server import room
-from server.connection import RETRY_AFTER
 from server.exemptions import Exemptions
-from server.shares import MIB, UNCOUNTED
+from server.shares import MIB, RETRY_LATER, UNCOUNTED
 from server.under_way import UnderWay
 
 from .http_worker import all_of, app, connected, one_answer, running_worker
@@ -72,7 +71,7 @@ def test_half_a_request_gives_way_after_some_time(running, monkeypatch, half):
         assert told == b""
     else:
         assert told.rpartition(b"HTTP/1.1")[2].startswith(b" 503 ")
-        assert b"retry-after: %d\r\n" % RETRY_AFTER in told
+        assert b"%b: %b\r\n" % RETRY_LATER[0] in told
 
 
 @pytest.mark.parametrize("busy", [NEVER, NEVER + b"POST /" + HOST, NEVER + GET * 3])

@@ -139,6 +139,8 @@ def running_fleet(
             "PATH": os.environ["PATH"],
             "OIG_RUN_DIR": str(folder),
             "OIG_PORTAL_URL": portal.base_url,
+            # Tests call as fast as the machine can.
+            "OIG_CALLS_PER_MINUTE": "0",
             **settings,
         }
         fleet = Fleet(folder, portal, listener, environment, descriptors=descriptors)

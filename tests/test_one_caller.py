@@ -34,7 +34,7 @@ limits it was 0.27 s and 0.39 s."""
 
 @pytest.fixture(scope="module")
 def fleet():
-    with running_fleet(1, OIG_TRUSTED_PROXIES="127.0.0.1", OIG_CALLS_PER_MINUTE="0") as fleet:
+    with running_fleet(1, OIG_TRUSTED_PROXIES="127.0.0.1") as fleet:
         check_auth(fleet.url)
         yield fleet
         assert PLANTED not in fleet.logs()
@@ -203,7 +203,7 @@ def test_bodies_that_never_end_take_little_memory_and_small_calls_are_served(fle
 @pytest.fixture(scope="module")
 def narrow():
     """Two workers with room for 20 connections each."""
-    with running_fleet(2, descriptors=OTHER_DESCRIPTORS + 20, OIG_CALLS_PER_MINUTE="0") as fleet:
+    with running_fleet(2, descriptors=OTHER_DESCRIPTORS + 20) as fleet:
         check_auth(fleet.url)
         yield fleet
         assert "ERROR" not in fleet.logs()

@@ -34,9 +34,13 @@ DEMO2 = Caller(Credential("demo2@example.com", "demo"), None, "192.0.2.2", "192.
 BOXES = {DEMO_BOX: DEMO, SECOND_BOX: DEMO2, QUEEN_BOX: DEMO2}
 
 
+NOON = 1_781_000_000.0
+"""2026-06-09, about noon in Prague."""
+
+
 class Clock:
-    def __init__(self) -> None:
-        self.time = 1_781_000_000.0  # 2026-06-09, about noon in Prague
+    def __init__(self, time: float) -> None:
+        self.time = time
 
     def __call__(self) -> float:
         return self.time
@@ -73,8 +77,8 @@ class HoldingStore(LocalStore):
 class House:
     """A portal, a store, a journal, and as many workers over them as wished."""
 
-    def __init__(self, folder: Path, *, gap: float = 0.0) -> None:
-        self.clock = Clock()
+    def __init__(self, folder: Path, *, gap: float = 0.0, at: float = NOON) -> None:
+        self.clock = Clock(at)
         self.portal = InProcess(wall=self.clock)
         self.store = HoldingStore(self.clock, gap)
         self.journal = Journal(folder / "journal.db")

@@ -170,7 +170,7 @@ def test_every_field_of_a_result_has_a_type_wherever_the_list_spells_it_out(name
     [
         ("get_live_data", "source", "one of live, cached", "cached: shared with an earlier call."),
         ("get_live_data", "fetched_at", "string", "When the portal answered."),
-        ("get_live_data", "measured_at", "string or null", "Last report (UTC)."),
+        ("get_live_data", "measured_at", "string or null", "Last report."),
         ("get_live_data", "age_s", "integer or null", "Seconds since then."),
         ("get_live_data", "warnings", "array of string", "Tell the user."),
         ("get_live_data", "live_data", "true or false", "Powers are seconds old."),

@@ -106,7 +106,7 @@ async def test_what_was_exported_this_week_is_answered(fleet, ask):
     assert abs(power["summary"]["energy_positive_wh_estimate"] - imported) <= rounding
     assert len(told["times"]) <= 10
     assert told["box_id"] == DEMO_BOX
-    assert told["measured_at"] == "2025-06-15T10:40:00Z"
+    assert told["measured_at"] == "2025-06-15T12:40:00+02:00"
 
 
 async def test_why_the_bypass_is_on_is_answered_with_its_evidence(fleet, ask):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from .model import Reading
+from .model import LocalTime, Reading
 from .notifications import Notification
 
 State = Literal["on", "off", "unknown"]
@@ -40,7 +39,7 @@ class BypassPart(Reading):
 
     state: State = Field(description="unknown is not off.")
     told_by: Literal["box", "notification"] | None = Field(description="Where that is from.")
-    since: datetime | None = Field(description="Time of that notification.")
+    since: LocalTime | None = Field(description="Time of that notification.")
     notification_id: str | None = Field(description="That told of it.")
     evidence: str | None = Field(description="Its words: data.")
 

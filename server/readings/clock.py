@@ -28,6 +28,20 @@ def local_day(moment: datetime) -> date:
     return moment.astimezone(PRAGUE).date()
 
 
+def local(moment: datetime) -> datetime:
+    """Give a moment as everybody is told it: in Prague's time, in whole seconds.
+
+    For showing only: Python counts between two times of one such zone by what clocks show, which
+    is an hour wrong across a clock change.
+    """
+    return moment.astimezone(PRAGUE).replace(microsecond=0)
+
+
+def written(moment: datetime) -> str:
+    """Write a moment in Prague's time with its offset, as in `2026-06-17T20:34:45+02:00`."""
+    return local(moment).isoformat()
+
+
 def starts(day: date) -> datetime:
     """Give the moment at which a day begins in Prague."""
     return datetime(day.year, day.month, day.day, tzinfo=PRAGUE).astimezone(UTC)
@@ -46,6 +60,21 @@ def readings_of(wall: datetime) -> tuple[datetime, ...]:
         if moment.astimezone(PRAGUE).replace(tzinfo=None) == wall and moment not in found:
             found.append(moment)
     return tuple(sorted(found))
+
+
+def earliest_meant(wall: datetime) -> datetime:
+    """Give the first moment that a person may mean by a time in Prague, to look from then on.
+
+    1. A time that clocks show once is that moment.
+    2. One that autumn repeats is the first of the two: something may be found that was not meant,
+       but nothing is missed.
+    3. One that spring skips is read by the clock before the change, or by that after it; the
+       earlier of the two lies before all that happened in between.
+
+    Raises:
+        OverflowError: It lies outside the calendar.
+    """
+    return min(wall.replace(tzinfo=PRAGUE, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
 def past_moment(wall: datetime, now: datetime) -> datetime | None:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-ReportedAt = Annotated[datetime | None, Field(description="Last report (UTC).")]
+from .model import LocalTime
+
+ReportedAt = Annotated[LocalTime | None, Field(description="Last report.")]
 Age = Annotated[int | None, Field(description="Seconds since then.")]
 LiveOn = Annotated[bool, Field(description="Powers are seconds old.")]
 

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from pydantic import Field
 
 from .energy_estimate import energy_estimate
-from .model import Reading
+from .model import LocalTime, Reading
 from .numbers import number
 from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
 from .timeline import Timeline, timeline
@@ -99,7 +99,7 @@ class History(Reading):
     last_day: date = Field(description="Included.")
     values_per_point: int = Field(description="Portal's values per point.")
     spacing_s: float = Field(description="Between two of them.")
-    times: tuple[datetime, ...] = Field(description="When points begin (UTC).")
+    times: tuple[LocalTime, ...] = Field(description="When points begin.")
     times_doubtful: bool = Field(description="Then name no hours.")
     quantities: tuple[Quantity, ...] = Field(description="All of the series.")
     assumptions: tuple[str, ...] = Field(description="What is not certain.")

@@ -38,5 +38,5 @@ def history_warnings(past: History, boxes: Iterable[BoxSummary], now: datetime) 
         if box.measured_at is None:
             found += [UNHEARD.format(id=box.id)] if now < after else []
         elif min(after, now) - box.measured_at > timedelta(seconds=SLOW_LIMIT_S):
-            found.append(SILENT.format(id=box.id, at=f"{box.measured_at:%Y-%m-%d %H:%M} UTC"))
+            found.append(SILENT.format(id=box.id, at=clock.written(box.measured_at)))
     return tuple(found)

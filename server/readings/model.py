@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from . import clock
 
 
 class Reading(BaseModel):
@@ -12,6 +15,11 @@ class Reading(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
+
+LocalTime = Annotated[
+    datetime, PlainSerializer(clock.local, return_type=datetime, when_used="json")
+]
+"""A moment in a result: in Prague's time with its offset once it is written, whatever its zone."""
 
 Warnings = Annotated[tuple[str, ...], Field(description="Tell the user.")]
 """What the user has to know along with the values."""

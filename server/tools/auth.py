@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from ..access import MAX_EMAIL, MAX_PASSWORD, Access, is_email
 from ..errors import InvalidArguments
+from ..readings.model import LocalTime
 from .asking import caller
 from .checked import CheckedTool
 
@@ -70,7 +71,7 @@ class CheckAuth(BaseModel):
         description="Whether this call logged in."
     )
     session_id_preview: str = Field(description="Both ends of its id.")
-    expires_at: datetime = Field(description="UTC.")
+    expires_at: LocalTime = Field(description="Its end.")
     session: str = Field(description="Pass it to other tools.")
 
 
@@ -106,9 +107,7 @@ def check_auth_tool(access: Access) -> CheckedTool:
             password_length=len(credential.password),
             cache_status=granted.cache_status,
             session_id_preview=preview(granted.session.id),
-            expires_at=datetime.fromtimestamp(granted.session.expires_at, UTC).replace(
-                microsecond=0
-            ),
+            expires_at=datetime.fromtimestamp(granted.session.expires_at, UTC),
             session=granted.session.handle,
         )
 

@@ -16,7 +16,7 @@ from ..control.control import Control, Planned, Seen
 from ..control.grid_charge import TARGET_MAX, TARGET_MIN
 from ..control.grid_export import LIMIT_MAX_W, LIMIT_MIN_W
 from ..control.record import Record, Status
-from ..readings.model import Reading
+from ..readings.model import LocalTime, Reading
 from ..visible import visible
 from .arguments import digits
 from .asking import BoxId, Handle, caller
@@ -86,8 +86,8 @@ class PlannedChange(Reading):
     after: str = Field(description="Setting to be.")
     warnings: tuple[str, ...] = Field(description="Show the user all of them.")
     plan_token: str = Field(description="For apply_change, once.")
-    expires_at: datetime = Field(description="Apply it before.")
-    observed_at: datetime = Field(description="When it was as before.")
+    expires_at: LocalTime = Field(description="Apply it before.")
+    observed_at: LocalTime = Field(description="When it was as before.")
     undoes: str | None = Field(description="Change that it takes back.")
 
 
@@ -102,7 +102,7 @@ class ChangeReport(Reading):
     )
     before: str
     after: str
-    requested_at: datetime = Field(description="When it was sent.")
+    requested_at: LocalTime = Field(description="When it was sent.")
     seconds: float | None = Field(description="Until seen, at most.")
     portal: str | None = Field(description="What it answered.")
     client: str = Field(description="Program that asked.")
@@ -291,7 +291,7 @@ def _message(record: Record, status: Status, now: float, seen: Seen | OnlyListed
 
 
 def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _client(context: Context[Any, Any]) -> str:

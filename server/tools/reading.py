@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 
 from ..access import Access, Granted
 from ..readings import boxes, clock, days, history, live, notice_board, past
-from ..readings.model import Reading
+from ..readings.model import LocalTime, Reading
 from ..readings.series import PORTAL_NAMES, SeriesName
 from ..upstream import Fetched, Upstream
 from .arguments import digits
@@ -44,7 +44,7 @@ class Told(Reading):
     """How fresh an answer is."""
 
     source: Literal["live", "cached"] = Field(description="cached: shared with an earlier call.")
-    fetched_at: datetime = Field(description="When the portal answered.")
+    fetched_at: LocalTime = Field(description="When the portal answered.")
 
 
 class Boxes(boxes.BoxList, Told):
@@ -118,7 +118,7 @@ def reading_tools(
         ] = None,
         since: Annotated[
             AwareDatetime | None,
-            Field(description="Only from then on, as 2026-11-22T18:30:00Z."),
+            Field(description="Only from then on, as 2026-11-22T18:30:00+01:00."),
         ] = None,
         limit: Annotated[
             int,

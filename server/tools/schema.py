@@ -32,7 +32,7 @@ OR_NULL: dict[str, dict[str, Any]] = {
     "i": {"type": ["integer", "null"], "description": "Null: unknown."},
     "b": {"type": ["boolean", "null"], "description": "Null: unknown."},
     "s": {"type": ["string", "null"], "description": "Null: unknown."},
-    "t": {"type": ["string", "null"], "format": DATE_TIME, "description": "UTC; null: unknown."},
+    "t": {"type": ["string", "null"], "format": DATE_TIME, "description": "Null: unknown."},
 }
 """What may be null and is of a simple type, as a definition that the fields of a result share. The
 names are short: a hundred fields repeat them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -204,6 +205,32 @@ async def test_a_text_that_is_no_id_never_comes_as_a_number(tool, name, value):
 )
 async def test_a_number_is_no_day_and_no_time(tool, name, value):
     assert f"`{name}` must be a " in await refused(tool, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        ("2026-11-22T18:30:00Z", "2026-11-22T18:30Z"),
+        ("2026-11-22T18:30:00+01:00", "2026-11-22T17:30Z"),
+        ("2026-11-22T18:30:00-08:00", "2026-11-23T02:30Z"),
+        # Without an offset: as clocks in Prague show it.
+        ("2026-11-22T18:30:00", "2026-11-22T17:30Z"),
+        ("2026-06-22T18:30", "2026-06-22T16:30Z"),
+        ("2026-06-22 18:30:00.5", "2026-06-22T16:30Z"),
+        ("2026-06-22t18:30:00", "2026-06-22T16:30Z"),
+        # What may mean two moments is the earlier of them.
+        ("2026-10-25T02:30:00", "2026-10-25T00:30Z"),
+        ("2026-10-25T02:30:00+01:00", "2026-10-25T01:30Z"),
+        ("2026-03-29T02:30:00", "2026-03-29T00:30Z"),
+    ],
+)
+def test_a_time_without_an_offset_is_one_of_clocks_in_prague(value, moment):
+    assert taken("get_notifications", since=value)["since"] == datetime.fromisoformat(moment)
+
+
+@pytest.mark.parametrize("value", ["0001-01-01T00:00", "2026-02-30T10:00", "2026-06-01T25:00"])
+async def test_a_time_that_is_in_no_calendar_is_refused(value):
+    assert "`since` must be a time" in await refused("get_notifications", since=value)
 
 
 @pytest.mark.parametrize("value", ["2026-06-01_00:00:00", "2026-06-01T00:00:00+00:00"])

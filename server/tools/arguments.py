@@ -8,6 +8,7 @@ taken:
 2. `48.0`, `"48"` and `"48.0"` are the whole number 48; `"true"` and `"False"` are booleans.
 3. An id that consists of digits may come as a number: some clients make one of whatever looks so.
    Not beyond 2**53 - 1, where JSON numbers of JavaScript are rounded.
+4. A time without an offset is that of clocks in Prague, as in all results.
 
 Everything else is refused: `true` as a number, 48.5, "48abc", an argument that nobody knows, a
 number as a date. So is a password of digits that comes as a number: leading zeros would be lost.
@@ -29,6 +30,8 @@ from pydantic import (
     create_model,
     model_validator,
 )
+
+from ..readings import clock
 
 WHOLE = re.compile(r"(-?\d{1,15})(?:\.0{1,15})?", re.ASCII)
 DAY = re.compile(r"\d{4}-\d\d-\d\d(T00:00:00)?", re.ASCII)
@@ -68,8 +71,17 @@ def day(value: object) -> object:
 
 
 def moment(value: object) -> object:
-    """Return a time only if it is written as one: no count of seconds since 1970."""
-    return value if isinstance(value, str) and TIME.fullmatch(value) else ...
+    """Return a time only if it is written as one: no count of seconds since 1970.
+
+    One without an offset is that of clocks in Prague.
+    """
+    if not isinstance(value, str) or not TIME.fullmatch(value):
+        return ...
+    wall = clock.wall_time(value.upper())
+    try:
+        return value if wall is None else clock.earliest_meant(wall)
+    except OverflowError:
+        return ...
 
 
 class Twice(NamedTuple):

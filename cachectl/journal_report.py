@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from server.readings.clock import written
+
 from .blocks import Block, Report
 from .units import amount, text
 
@@ -68,4 +70,4 @@ def _entry(record: Record, now: float) -> str:
 
 
 def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return written(datetime.fromtimestamp(seconds, UTC))

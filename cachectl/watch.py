@@ -7,8 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
+
+from server.readings.clock import written
 
 from .blocks import Block
 from .daemon import Daemon
@@ -93,7 +96,7 @@ def _show_json(tick: Tick) -> None:
 
 def _show_line(tick: Tick) -> None:
     line = _waiting(tick.failure) if tick.failure else watch_line(tick.stats, tick.rates)
-    sys.stdout.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}  {line}\n")
+    sys.stdout.write(f"{written(datetime.now(UTC))}  {line}\n")
 
 
 @contextmanager

@@ -473,7 +473,7 @@ def test_watch_through_a_pipe_is_one_line_per_tick(cache, json_too):
         assert json.loads(outage)["error"]["kind"] == "unreachable"
         assert json.loads(line)["pid"] == cache.process.pid
     else:
-        time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  "
+        time = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0[12]:00  "
         assert re.match(rf"{time}sessions 0  hit ratio [-.%\d ]+  hits -  ", lines[0])
         assert re.match(rf"{time}sessions 0  hit ratio [-.%\d ]+  hits 0.0/s  ", lines[1])
         assert re.match(rf"{time}not reachable, waiting: ", outage)

@@ -363,7 +363,7 @@ def test_on_a_narrow_terminal_what_one_wants_to_copy_is_whole(terminal, tmp_path
     assert screen.wait() == 0
     shown = screen.lines
     (head,) = [line for line in shown if one.id in line]
-    assert head.split()[:4] == ["2026-11-18T11:06:41Z", one.id, "box", one.box]
+    assert head.split()[:4] == ["2026-11-18T12:06:41+01:00", one.id, "box", one.box]
     assert any(f"account {one.fingerprint}," in line for line in shown)
     assert "…" not in "".join(shown)
 

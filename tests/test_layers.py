@@ -285,6 +285,7 @@ MAY_IMPORT = {
         "server.errors",
         "server.fingerprint",
         "server.log",
+        "server.readings.clock",
         "server.rotation",
         "server.secret",
         "server.settings",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import NoReturn
 
+from . import local_time
 from .address import DEFAULT_URL, checked_url
 from .catalogue import suggestion
 from .control import arguments as control
@@ -208,15 +209,16 @@ def _history(parser: argparse.ArgumentParser) -> None:
         "--to", dest="last", metavar="DATE", type=_day, help="included (default: the first day)"
     )
     parser.add_argument("--quantity", metavar="NAME", help="what to draw (default: the power)")
-    parser.add_argument(
-        "--csv", metavar="FILE", help="write a table too, times in UTC; - prints it instead"
-    )
+    parser.add_argument("--csv", metavar="FILE", help="write a table too; - prints it instead")
     _box(parser)
 
 
 def _notifications(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--since", metavar="TIME", type=_moment, help="as 2026-11-22 or 2026-11-22T18:30, your time"
+        "--since",
+        metavar="TIME",
+        type=_moment,
+        help="as 2026-11-22 or 2026-11-22T18:30; Prague's time unless it ends in an offset",
     )
     parser.add_argument("--limit", metavar="N", type=_count, help="that many at most")
     _box(parser)
@@ -422,8 +424,8 @@ def _day(text: str) -> date:
 
 def _moment(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError, OSError):
+        return local_time.typed(text)
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError("give a day or time such as 2026-11-22T18:30") from None
 
 

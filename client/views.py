@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime
 from typing import Any
 
 from rich import box
@@ -17,6 +17,7 @@ from rich.text import Text
 from .catalogue import Catalogue, Parameter, Result, Tool
 from .cross_references import result_fields
 from .failures import Failure
+from .local_time import told, written
 from .readable import clean, one_line
 
 SHORT = 48
@@ -160,15 +161,12 @@ def _block(block: Mapping[str, Any]) -> RenderableType:
     return Text(_pretty(block))
 
 
-def auth_panel(
-    values: Mapping[str, Any], *, now: datetime, zone: tzinfo | None = None, framed: bool
-) -> RenderableType:
+def auth_panel(values: Mapping[str, Any], *, now: datetime, framed: bool) -> RenderableType:
     """Show a confirmed login.
 
     Args:
         values: The structured result of `check_auth`.
-        now: The current time.
-        zone: The person's time zone; the machine's when None.
+        now: The current time, with a zone.
         framed: Draw a frame around it.
     """
     status = str(values.get("cache_status", ""))
@@ -177,7 +175,7 @@ def auth_panel(
         "Password": _count(values.get("password_length")),
         "Session": STATUS_WORDS.get(status, status),
         "Session id": values.get("session_id_preview"),
-        "Valid until": _until(values.get("expires_at"), now, zone),
+        "Valid until": _until(values.get("expires_at"), now),
     }
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
@@ -205,20 +203,11 @@ def _count(length: object) -> str:
     return f"{length} characters, accepted" if isinstance(length, int) else ""
 
 
-def _until(moment: object, now: datetime, zone: tzinfo | None) -> str:
-    try:
-        when = datetime.fromisoformat(str(moment))
-        when = when.replace(tzinfo=when.tzinfo or UTC)
-        utc, local = when.astimezone(UTC), when.astimezone(zone)
-    except (ValueError, OverflowError):
+def _until(moment: object, now: datetime) -> str:
+    when = told(moment)
+    if when is None:
         return "" if moment is None else str(moment)
-    shown = f"{utc:%Y-%m-%d %H:%M:%S} UTC"
-    if local.utcoffset() == utc.utcoffset():
-        shown += " (also your local time)"
-    else:
-        day = "" if local.date() == utc.date() else f"{local:%Y-%m-%d} "
-        shown += f"\n{day}{local:%H:%M:%S} {local:%Z}, your time"
-    return f"{shown}\n{duration((when - now).total_seconds())}"
+    return f"{written(when)} ({duration((when - now).total_seconds())})"
 
 
 def duration(seconds: float) -> str:

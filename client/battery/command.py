@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,7 @@ def live(session: Session, options: Options) -> None:
         watch(session, options, options.watch)
         return
     values = looked(session, options)
-    now = datetime.now().astimezone()
-    session.output.result(values, drawing("battery.live", "dashboard", values, now=now))
+    session.output.result(values, drawing("battery.live", "dashboard", values))
 
 
 def history(session: Session, options: Options) -> None:
@@ -63,7 +61,6 @@ def history(session: Session, options: Options) -> None:
             "page",
             values,
             options.quantity,
-            zone=None,
             width=min(width, 100) if framed else 80,
         )(framed),
     )
@@ -74,7 +71,7 @@ def notifications(session: Session, options: Options) -> None:
     since = None if options.since is None else options.since.isoformat()
     arguments = {"box_id": options.box, "since": since, "limit": options.limit}
     values = asked(session, NOTIFICATIONS, arguments, options)
-    session.output.result(values, drawing("battery.notices", "page", values, zone=None))
+    session.output.result(values, drawing("battery.notices", "page", values))
 
 
 def _table(values: Mapping[str, Any]) -> str:

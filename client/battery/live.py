@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -17,16 +16,15 @@ from .fitting import Fitting
 from .words import (
     UNKNOWN,
     ago,
-    clock,
     entries,
     kilowatt_hours,
     measured,
-    moment,
     number,
     part,
     percent,
     switch,
     text,
+    time,
     watts,
 )
 
@@ -57,19 +55,18 @@ TODAY = (
 """Counters of the day in two columns, read line by line."""
 
 
-def dashboard(values: Mapping[str, Any], *, now: datetime, framed: bool) -> RenderableType:
+def dashboard(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     """Show one box.
 
     Args:
         values: The structured result of get_live_data.
-        now: The present time, in the person's zone.
         framed: Draw a frame, and bars of blocks.
     """
     title = f"Box {text(values.get('box_id'))}"
     if values.get("stale") is True:
         title += " - STALE"
     parts: list[RenderableType] = [
-        _state(values, now),
+        _state(values),
         Text(),
         _flows(values, framed=framed),
         Text(),
@@ -90,16 +87,11 @@ def dashboard(values: Mapping[str, Any], *, now: datetime, framed: bool) -> Rend
     )
 
 
-def _state(values: Mapping[str, Any], now: datetime) -> Text:
-    when = moment(values.get("measured_at"), now.tzinfo)
-    words = [
-        f"Mode {text(part(values, 'mode', 'name'))}",
-        f"export {text(part(values, 'export', 'state'))}",
-        f"at {clock(when, now.date())}, {ago(values.get('age_s'))}",
-    ]
+def _state(values: Mapping[str, Any]) -> Text:
+    export = f"export {text(part(values, 'export', 'state'))}"
     limit = number(part(values, "export", "limit_w"))
     if limit is not None:
-        words[1] += f" to {watts(limit)}"
+        export += f" to {watts(limit)}"
     extra = [
         title
         for title, name in (("Home Grid V", "home_grid_v"), ("Home Grid VI", "home_grid_vi"))
@@ -107,7 +99,9 @@ def _state(values: Mapping[str, Any], now: datetime) -> Text:
     ]
     if part(values, "mode", "flexibility") is True:
         extra.append("under flexibility control")
-    return Text(" | ".join([words[0], *extra, *words[1:]]), style="bold")
+    words = " | ".join([f"Mode {text(part(values, 'mode', 'name'))}", *extra, export])
+    when = f"at {time(values.get('measured_at'))}, {ago(values.get('age_s'))}"
+    return Text(f"{words}\n{when}", style="bold")
 
 
 def _flows(values: Mapping[str, Any], *, framed: bool) -> RenderableType:

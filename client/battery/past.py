@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -17,9 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ..failures import BadResult, UsageFailure
+from ..local_time import local, starts, told, written
 from ..readable import one_line
 from .fitting import Fitting
-from .words import entries, kilowatt_hours, measured, moment, number, part, text
+from .words import entries, kilowatt_hours, measured, number, part, text
 
 PREFERRED = "power_w"
 """The quantity that a series is mostly looked at for."""
@@ -64,14 +65,13 @@ def chosen(values: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
 
 
 def page(
-    values: Mapping[str, Any], name: str | None, *, zone: tzinfo | None, width: int, framed: bool
+    values: Mapping[str, Any], name: str | None, *, width: int, framed: bool
 ) -> RenderableType:
     """Show the curve of one quantity and the summary of all.
 
     Args:
         values: The structured result of get_history.
         name: The quantity; the most usual one if None.
-        zone: The person's zone.
         width: Columns of the terminal.
         framed: Draw with fine marks and colours.
     """
@@ -84,7 +84,7 @@ def page(
     parts: list[RenderableType] = [
         Text(head, style="bold"),
         Text(f"Box {text(box)}") if box is not None else Text(NO_BOX, style="yellow"),
-        curve(values, quantity, zone=zone, width=width, framed=framed),
+        curve(values, quantity, width=width, framed=framed),
         _summary(values),
         *(Text(f"! {one}", style="yellow") for one in warnings(values)),
         *(Text(f"* {one_line(one)}", style="dim") for one in values.get("assumptions") or ()),
@@ -101,12 +101,11 @@ def curve(
     values: Mapping[str, Any],
     quantity: Mapping[str, Any],
     *,
-    zone: tzinfo | None,
     width: int,
     framed: bool,
 ) -> Text:
     """Draw one quantity; where nothing is known, nothing is drawn."""
-    times = [moment(one, zone) for one in entries(values, "times")]
+    times = [told(one) for one in entries(values, "times")]
     points = [
         (when, found)
         for when, value in zip(times, quantity.get("mean") or (), strict=False)
@@ -124,8 +123,8 @@ def curve(
     for piece in _pieces(points, spacing):
         seconds = [when.timestamp() for when, _ in piece]
         plotext.plot(seconds, [value for _, value in piece], marker=marker, color=colour)
-    ticks = _ticks(points[0][0], points[-1][0], zone)
-    plotext.xticks([when.timestamp() for when in ticks], [_label(when, ticks) for when in ticks])
+    ticks = _ticks(points[0][0], points[-1][0])
+    plotext.xticks([when.timestamp() for when in ticks.values()], list(ticks))
     drawn = plotext.build() if framed else plotext.uncolorize(plotext.build())
     return Text.from_ansi(drawn, no_wrap=True)
 
@@ -149,18 +148,19 @@ def _pieces(
     yield piece
 
 
-def _ticks(first: datetime, last: datetime, zone: tzinfo | None) -> list[datetime]:
-    if first == last:
-        return [first]
-    # Counted in UTC: the clock may have changed in between.
-    start = first.astimezone(UTC)
-    step = (last.astimezone(UTC) - start) / (LABELS - 1)
-    return [(start + step * place).astimezone(zone) for place in range(LABELS)]
+def _ticks(first: datetime, last: datetime) -> dict[str, datetime]:
+    """Return what stands under a curve, and where: times of one day, or the starts of days."""
+    if first.date() == last.date():
+        step = (last - first) / (LABELS - 1)
+        return {_hour(first + step * place): first + step * place for place in range(LABELS)}
+    later = (first.date() + timedelta(days=n) for n in range((last.date() - first.date()).days + 1))
+    days = [day for day in later if starts(day) >= first]
+    return {day.isoformat(): starts(day) for day in days[:: -(-len(days) // LABELS)]}
 
 
-def _label(when: datetime, ticks: Sequence[datetime]) -> str:
-    several = ticks[0].date() != ticks[-1].date()
-    return f"{when:%d.%m. %H:%M}" if several else f"{when:%H:%M}"
+def _hour(when: datetime) -> str:
+    """Write the time of a day with its offset, which the hours that autumn repeats differ by."""
+    return local(when).isoformat(timespec="minutes").partition("T")[2]
 
 
 def _summary(values: Mapping[str, Any]) -> RenderableType:
@@ -196,9 +196,13 @@ def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:
         columns.append((name, quantity.get("mean") or ()))
         columns += [(f"{name}_{each}", quantity[each]) for each in DETAILS if quantity.get(each)]
     yield ["time", *(_cell(name) for name, _ in columns)]
-    for place, when in enumerate(entries(values, "times")):
+    for place, value in enumerate(entries(values, "times")):
+        when = told(value)
         cells = (column[place] if place < len(column) else None for _, column in columns)
-        yield [_cell(when), *("" if number(cell) is None else str(cell) for cell in cells)]
+        yield [
+            _cell(value) if when is None else written(when),
+            *("" if number(cell) is None else str(cell) for cell in cells),
+        ]
 
 
 def _cell(value: object) -> str:
@@ -208,7 +212,7 @@ def _cell(value: object) -> str:
 
 
 def as_csv(values: Mapping[str, Any]) -> str:
-    """Return the table as CSV (RFC 4180), times in UTC."""
+    """Return the table as CSV (RFC 4180), times in the box's time."""
     file = io.StringIO()
     csv.writer(file).writerows(rows(values))
     return file.getvalue()

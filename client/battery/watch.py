@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..calling import login_of
@@ -84,8 +83,7 @@ def _told(session: Session) -> Iterator[Show]:
         if failure is not None:
             session.output.failure(failure)
         elif values is not None:
-            now = datetime.now().astimezone()
-            session.output.result(values, drawing("battery.live", "dashboard", values, now=now))
+            session.output.result(values, drawing("battery.live", "dashboard", values))
         sys.stdout.flush()
 
     yield show
@@ -99,13 +97,12 @@ def _drawn(session: Session) -> Iterator[Show]:
     with session.output.redrawn() as redraw:
 
         def show(values: Mapping[str, Any] | None, failure: Failure | None) -> None:
-            now = datetime.now().astimezone()
             parts: list[RenderableType] = []
             if failure is not None:
                 # Above the rest: what does not fit on the screen is cut at its end.
                 parts.append(Text(f"No newer values. {failure.message}", style="red"))
             if values is not None:
-                parts.append(drawing("battery.live", "dashboard", values, now=now)(True))
+                parts.append(drawing("battery.live", "dashboard", values)(True))
             redraw(Group(*parts))
 
         yield show

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
+from ..local_time import told, written
 from ..readable import one_line
 
 UNKNOWN = "-"
@@ -72,20 +72,10 @@ def _with(value: object, unit: str, places: int) -> str:
     return UNKNOWN if found is None else f"{round(found, places) + 0.0:.{places}f} {unit}"
 
 
-def moment(value: object, zone: tzinfo | None) -> datetime | None:
-    """Read a time, in the person's zone."""
-    try:
-        when = datetime.fromisoformat(str(value))
-        return when.replace(tzinfo=when.tzinfo or UTC).astimezone(zone)
-    except (ValueError, OverflowError):  # in that zone it may be after the year 9999
-        return None
-
-
-def clock(when: datetime | None, today: date | None) -> str:
-    """Write a time, with its day unless that is today."""
-    if when is None:
-        return UNKNOWN
-    return f"{when:%H:%M:%S}" if when.date() == today else f"{when:%Y-%m-%d %H:%M}"
+def time(value: object) -> str:
+    """Write a time that a result tells, in the box's time."""
+    when = told(value)
+    return UNKNOWN if when is None else written(when)
 
 
 def ago(seconds: object) -> str:

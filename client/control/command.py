@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ..address import DEFAULT_URL
@@ -41,7 +41,7 @@ def plan(session: Session, options: Options) -> int:
     with as_somebody(session, options) as options_now:
         arguments = {**wishes, "box_id": options.box}
         values = asked(session, PLAN, arguments, options_now)
-        now = datetime.now().astimezone()
+        now = datetime.now(UTC)
         if options.apply:
             return _carried_out(
                 session, values, str(values.get("plan_token")), options_now, options
@@ -87,8 +87,7 @@ def changes(session: Session, options: Options) -> None:
     arguments = {"box_id": options.box, "limit": options.limit}
     with as_somebody(session, options) as options_now:
         values = controlled(session, LIST, arguments, options_now)
-    now = datetime.now().astimezone()
-    session.output.result(values, drawing("control.views", "changes_table", values, now=now))
+    session.output.result(values, drawing("control.views", "changes_table", values))
 
 
 def _carried_out(
@@ -144,8 +143,7 @@ def _unclear(failure: Failure) -> bool:
 
 
 def _report(session: Session, values: Mapping[str, Any]) -> None:
-    now = datetime.now().astimezone()
-    session.output.result(values, drawing("control.views", "report_page", values, now=now))
+    session.output.result(values, drawing("control.views", "report_page", values))
 
 
 def _token(session: Session, options: Options) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ..drawing import drawing
@@ -35,7 +35,7 @@ def confirm(session: Session, plan: Mapping[str, Any], named: str | None) -> Non
         )
     if named is not None and session.output.as_json:
         return
-    now = datetime.now().astimezone()
+    now = datetime.now(UTC)
     asks = named is None and session.asker.prompts and sys.stderr.isatty()
     if named is None and not asks:
         raise UsageFailure(

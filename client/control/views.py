@@ -12,7 +12,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ..battery.words import UNKNOWN, clock, moment, number, text
+from ..battery.words import UNKNOWN, number, text, time
+from ..local_time import told, written
 from ..readable import clean, one_line
 from ..views import duration
 
@@ -26,7 +27,7 @@ def plan_page(
 
     Args:
         plan: The structured result of plan_change.
-        now: The present time, in the person's zone.
+        now: The present time, with a zone.
         framed: Draw a frame.
         confirming: It is about to be applied, so that what comes next says what was changed.
     """
@@ -36,7 +37,7 @@ def plan_page(
     return _framed(body, f"Plan for box {text(plan.get('box_id'))}", warned, framed=framed)
 
 
-def report_page(report: Mapping[str, Any], *, now: datetime, framed: bool) -> RenderableType:
+def report_page(report: Mapping[str, Any], *, framed: bool) -> RenderableType:
     """Show one change and how it stands; parameters as above, the result of get_change."""
     status = text(report.get("status"))
     seconds = number(report.get("seconds"))
@@ -44,9 +45,8 @@ def report_page(report: Mapping[str, Any], *, now: datetime, framed: bool) -> Re
     head.append(status.upper(), style=COLOURS.get(status, ""))
     if seconds is not None:
         head.append(f", seen {seconds:.0f} s after it was sent")
-    sent = clock(moment(report.get("requested_at"), now.tzinfo), now.date())
     facts = {
-        "Sent": sent,
+        "Sent": time(report.get("requested_at")),
         "Portal": report.get("portal"),
         "Client": report.get("client"),
         "Takes back": report.get("undoes"),
@@ -62,7 +62,7 @@ def report_page(report: Mapping[str, Any], *, now: datetime, framed: bool) -> Re
     return _framed(Group(*parts), title, status != "applied", framed=framed)
 
 
-def changes_table(values: Mapping[str, Any], *, now: datetime, framed: bool) -> RenderableType:
+def changes_table(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     """List changes, latest first; parameters as above, the result of list_changes."""
     found = values.get("changes") or ()
     if not found:
@@ -80,16 +80,14 @@ def changes_table(values: Mapping[str, Any], *, now: datetime, framed: bool) -> 
     table.add_column("Change", overflow="fold", ratio=1)
     for each in found:
         status = text(each.get("status"))
-        undo = "" if each.get("can_be_undone") is True else ", no way back"
-        change = Group(
-            *_difference(each), Text(f"id {text(each.get('change_id'))}{undo}", style="dim")
-        )
+        name = f"id {text(each.get('change_id'))}"
+        end = [] if each.get("can_be_undone") is True else ["no way back"]
+        change = Group(*_difference(each), Text("\n".join([name, *end]), style="dim"))
         one_line = Text(
-            f"{text(each.get('before'))} -> {text(each.get('after'))}, "
-            f"id {text(each.get('change_id'))}{undo}"
+            f"{text(each.get('before'))} -> {text(each.get('after'))}, {', '.join([name, *end])}"
         )
         table.add_row(
-            clock(moment(each.get("requested_at"), now.tzinfo), now.date()),
+            time(each.get("requested_at")),
             Text(status, style=COLOURS.get(status, "")),
             text(each.get("box_id")),
             change if framed else one_line,
@@ -110,18 +108,18 @@ def _difference(values: Mapping[str, Any]) -> Iterator[RenderableType]:
     if warnings:
         yield Text()
         yield Text("WARNING" if len(warnings) == 1 else "WARNINGS", style="bold yellow")
-        told = _grid(1)
+        listed = _grid(1)
         for warning in warnings:
-            told.add_row(Text("!", style="bold yellow"), Text(one_line(warning), style="yellow"))
-        yield told
+            listed.add_row(Text("!", style="bold yellow"), Text(one_line(warning), style="yellow"))
+        yield listed
 
 
 def _expiry(plan: Mapping[str, Any], now: datetime) -> Text:
-    when = moment(plan.get("expires_at"), now.tzinfo)
+    when = told(plan.get("expires_at"))
     if when is None:
         return Text("It is not known until when it can be applied.")
     left = duration((when - now).total_seconds())
-    return Text(f"Can be applied until {clock(when, now.date())}, your time ({left}).")
+    return Text(f"Can be applied until {written(when)} ({left}).")
 
 
 def _grid(gap: int = 2) -> Table:

@@ -11,6 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 from ..address import is_here, shown
 from ..connecting import trusting
 from ..exit_codes import ExitCode
+from ..local_time import local
 from ..outages import START, no_way
 from ..unawaited import begun
 from .finding import Finding, doubtful, passed_over, well, wrong
@@ -183,9 +184,10 @@ def _shaken_hands(visit: Visit) -> Finding:
     ends = certificate.get("notAfter")
     if not isinstance(ends, str):
         return well(f"{version}, the certificate is accepted")
-    day = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC)
-    left = (day - datetime.now(UTC)).days
-    text = f"{version}, the certificate is good until {day:%Y-%m-%d} ({left} days)"
+    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC)
+    left = (end - datetime.now(UTC)).days
+    day = local(end).date()
+    text = f"{version}, the certificate is good until {day} ({left} days)"
     if left < SOON:
         return doubtful(text, "Renew it before that day.", "certificate_ends")
     return well(text)

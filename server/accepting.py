@@ -10,7 +10,8 @@ import asyncio
 import logging
 import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from .listening import BACKLOG
 
@@ -34,7 +35,7 @@ class Acceptor:
         sockets: Listening sockets. It takes from them and closes them at the end.
         make: Makes the protocol of one connection.
         has_room: Says whether there is room for so many connections that are not made yet.
-        give_way: Ends a connection that nobody misses much; says whether there was one.
+        give_way: Ends connections that nobody misses much, one at each step.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Acceptor:
         sockets: Sequence[socket.socket],
         make: Callable[[], asyncio.Protocol],
         has_room: Callable[[int], bool],
-        give_way: Callable[[], bool],
+        give_way: Callable[[], Iterator[object]],
     ) -> None:
         self._sockets = sockets
         self._make = make
@@ -68,11 +69,11 @@ class Acceptor:
         """
         if self._accepts or not self._sockets:
             return
+        ended = islice(self._give_way(), FOR_OTHERS)
         for listener in self._sockets:
-            for _ in range(FOR_OTHERS):
-                if not is_waiting(listener) or self._room() or not self._give_way():
+            while is_waiting(listener) and not self._room():
+                if next(ended, None) is None or not self._accept(listener):
                     break
-                self._accept(listener)
         if self._room():
             self._resume()
 

@@ -23,6 +23,7 @@ from .call_rate import CallRate
 from .codes import Code
 from .errors import AccessDenied, CredentialsRejected, SessionError, TooManyAttempts
 from .handles import Handles
+from .proof import no_connection
 from .sealing import Credential, Keys, Sealer, Session
 from .sessions import CacheStatus, Sessions
 from .store import AnswerStore
@@ -60,12 +61,14 @@ class Caller:
         handle: A session handle, if the call carries one; it goes before the credential.
         source: Where the call comes from, as failed logins are counted.
         address: The address itself, for the log that fail2ban reads.
+        proved: Told that a session was opened for this call, so whose call it is has been proved.
     """
 
     credential: Credential | None
     handle: str | None = field(repr=False)
     source: str
     address: str
+    proved: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ class Access:
         # Now it is proved whose call it is: nobody else can use up the calls of an account.
         if self._calls is not None:
             self._calls.count(granted.keys.account)
+        caller.proved()
         return granted
 
     async def _open(self, caller: Caller) -> Granted:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from . import proof
 from .lingering import LingeringTransport
 from .room import Connections
 from .shares import RETRY_LATER, UNCOUNTED
@@ -95,6 +96,9 @@ class Connection(WithoutUpgrades):
     _running: RequestResponseCycle | None = None
     """The request that is being answered; `cycle` is the last one that came."""
 
+    _proves = False
+    """Whether the request that is being answered has proved an account."""
+
     _awaited: object = None
     _since = 0.0
 
@@ -103,15 +107,15 @@ class Connection(WithoutUpgrades):
         lingering = LingeringTransport(transport, self.loop, self._leaves_unread)
         super().connection_made(lingering)
         state = self.server_state
-        self._wait()
         self._source = state.source(self.client[0] if self.client else None)
-        if self._source is not None and not state.of_source.add(self._source):
-            self._unread = len(state.refusing) < REFUSED_AT_ONCE
-            state.refusing.add(self)
-            self._refuse(
+        if self._source is None or state.of_source.add(self._source):
+            state.came(self, self._source, self.loop.time())
+        else:
+            self._unread = True
+            self._turn_away(
                 429,
-                "Too many connections from your address. Try again in a few seconds.",
-                f"beyond the {state.of_source.most} that one source may have",
+                "Too many connections from your address or network. Try again in a few seconds.",
+                "beyond what one source or network may have",
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -130,7 +134,7 @@ class Connection(WithoutUpgrades):
         if self._source is not None:
             self.server_state.of_source.remove(self._source)
             self._source = None
-        self.server_state.refusing.discard(self)
+        self.server_state.gone(self)
         # A running request holds its cycle itself. Here they would be held in a circle until the
         # garbage collector looks for it, which it seldom does (worker.py).
         self.pipeline.clear()
@@ -140,8 +144,7 @@ class Connection(WithoutUpgrades):
         """Note that a request has begun."""
         super().on_message_begin()
         self._unread = True
-        if not self._is_busy():
-            self._wait()
+        cast("dict[str, object]", self.scope)[proof.KEY] = self._prove
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field. Of too many only one more is kept: the request is refused."""
@@ -160,18 +163,19 @@ class Connection(WithoutUpgrades):
         super().on_message_complete()
         self._unread = False
         self._ended = True
-        self.server_state.waiting.pop(self, None)
 
     def on_response_complete(self) -> None:
         """Note that a request has its answer."""
         super().on_response_complete()
+        if self._proves:
+            self._proves = False
+            self.server_state.prove(self, self.loop.time())
         if self.transport.is_closing():
             self._release()
         elif not self.pipeline:
             # What has come of a next request is still held.
             self.server_state.held.release(self)
             self._held = self._size
-            self._wait()
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, and look at its size."""
@@ -263,24 +267,36 @@ class Connection(WithoutUpgrades):
         """Refuse the request that is coming, since too much is held of all requests."""
         self._refuse(503, NO_ROOM, "with long requests, of which too many came")
 
+    def may_give_way(self) -> bool:
+        """Whether no request that has come as a whole is being answered, or nobody takes it."""
+        return not self._is_busy() or self.flow.write_paused
+
     def give_way(self) -> None:
         """End, in favour of others for whom there is no room."""
-        if self._unread:
-            self._refuse(503, NO_ROOM, "with half a request, for others")
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+            # Otherwise it would keep its descriptor for as long as its caller takes nothing.
+            self._count("with an answer that was not taken, for others")
+            self._release()
+            self.transport.abort()
+        elif self._unread:
+            self._turn_away(503, NO_ROOM, "with half a request, for others")
         else:
             self._count("idle, for others")
             self._release()
             self.transport.close()
 
+    def leave(self) -> None:
+        """End with the answers to the requests that have come."""
+        self._count("with their answer, for others")
+        self._answered = True
+        self.cycle.keep_alive = False
+
+    def _prove(self) -> None:
+        self._proves = True
+
     def _is_busy(self) -> bool:
         running = self._running
         return running is not None and not (running.response_complete or running.more_body)
-
-    def _wait(self) -> None:
-        """Note that it asks nothing from now on, or begins to ask."""
-        waiting = self.server_state.waiting
-        waiting.pop(self, None)
-        waiting[self] = self.loop.time()
 
     def _hold(self) -> None:
         """Take note of what is held of its requests; let go of a request if that is too much."""
@@ -294,7 +310,6 @@ class Connection(WithoutUpgrades):
     def _release(self) -> None:
         self._held = 0
         self.server_state.held.release(self)
-        self.server_state.waiting.pop(self, None)
 
     def expire(self, now: float) -> None:
         """Close the connection if its caller owes something for too long.
@@ -335,6 +350,13 @@ class Connection(WithoutUpgrades):
         if not cycle.response_complete:
             return cycle if cycle.more_body else None
         return self.scope
+
+    def _turn_away(self, status: int, why: str, counted: str) -> None:
+        """Refuse for want of room; the caller has some seconds to read why if few others have."""
+        refusing = self.server_state.refusing
+        self._unread = len(refusing) < REFUSED_AT_ONCE
+        refusing.add(self)
+        self._refuse(status, why, counted)
 
     def _refuse(self, status: int, why: str, counted: str) -> None:
         """Answer in place of the app if no other answer is due before, and close."""

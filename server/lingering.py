@@ -88,6 +88,10 @@ class LingeringTransport(asyncio.Transport):
         if not self.lingers:
             self._transport.write(data)
 
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes the caller's system has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
     def pause_reading(self) -> None:
         """Take nothing more from the socket for now."""
         self._transport.pause_reading()

@@ -1,21 +1,45 @@
-"""How many connections a worker has room for, and which one gives way to another."""
+"""How many connections a worker has room for, and which one gives way to another.
+
+Anybody can connect and ask what needs no account, so a connection counts by what it has proved:
+
+1. One over which no account has been proved gives way first, whatever it asks and however often, as
+   soon as none of its requests is being answered; `eviction_order` says which. A newcomer has a
+   second to send its first request.
+2. If there are few of those, one over which an account was proved gives way: that with the oldest
+   proof, if it has been idle for some seconds.
+3. Otherwise some of the first kind end with the answers that they are waiting for.
+
+A request that has come as a whole is never dropped.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, cast
 
 from uvicorn.server import ServerState
 
+from .eviction import eviction_order
 from .shares import Held, Tally, most_of_source
 
 MAX_CONNECTIONS = 2000
 """Connections of one worker. An assistant holds one or two; an idle one costs some 10 KiB."""
 
+NEWCOMER = 1.0
+"""Seconds that a new connection has for its first request. That comes with the handshake, or a
+second later if it was lost on the way (RFC 6298 2.1)."""
+
 MAY_GIVE_WAY = 5.0
-"""Seconds after which a connection that asks nothing, or has not sent all of what it asks, may give
-way when there is no room for others: several round trips on a bad line."""
+"""Seconds after its last answer in which a connection over which an account was proved does not
+give way. An account's calls are bounded (call_rate.py), and so is what it keeps in this way."""
+
+FEW = 10
+"""Up to one connection in so many may have proved nothing before the others stop giving way. So a
+few slow logins keep no newcomers out, and a crowd gains no more than that share of the others."""
+
+MOST_LEAVING = 32
+"""Connections that are to end with their answers, at a time: as many as are taken in one look."""
 
 
 def nobody(_: str | None) -> None:
@@ -31,8 +55,14 @@ class Occupant(Protocol):
     def let_go(self) -> None:
         """Refuse the request that is coming, since too much is held of all requests."""
 
+    def may_give_way(self) -> bool:
+        """Whether no request that has come as a whole is being answered, or nobody takes it."""
+
     def give_way(self) -> None:
         """End, in favour of others for whom there is no room."""
+
+    def leave(self) -> None:
+        """End with the answers to the requests that have come."""
 
     def expire(self, now: float) -> None:
         """Close the connection if its caller owes something for too long."""
@@ -45,8 +75,11 @@ class Connections(ServerState):
         most: How many there may be at a time.
         source: Gives the source of an address, None for one that is exempt.
         refused: Why some were closed, and how many for each reason, since the log last told it.
-        waiting: Those that ask nothing or have not sent all of what they ask, with the time since
-            when; the longest first.
+        unproved: Those over which no account has been proved, each with the time at which it came
+            and its source; the oldest first.
+        proved: The others, with the time of their last answer to a call of an account; the oldest
+            first.
+        leaving: Those that end with their answers.
         of_source: How many there are from each source.
         held: Bytes of requests under way.
         refusing: Those that were refused when they came, and are still there.
@@ -61,7 +94,9 @@ class Connections(ServerState):
         self.most = most
         self.source = source
         self.refused: Counter[str] = Counter()
-        self.waiting: dict[Occupant, float] = {}
+        self.unproved: dict[Occupant, tuple[float, str | None]] = {}
+        self.proved: dict[Occupant, float] = {}
+        self.leaving: set[Occupant] = set()
         self.of_source = Tally(most_of_source(most))
         self.held: Held[Occupant] = Held(lambda one: one.can_let_go())
         self.refusing: set[Occupant] = set()
@@ -70,21 +105,67 @@ class Connections(ServerState):
         """Whether one more connection may be taken beside `more` that are about to be made."""
         return len(self.connections) + more < self.most
 
-    def give_way(self, now: float) -> bool:
-        """End the connection that has asked nothing for the longest time; say whether there is one.
+    def came(self, connection: Occupant, source: str | None, now: float) -> None:
+        """Note a new connection.
 
-        One whose request has come as a whole is never ended.
+        Args:
+            connection: The connection.
+            source: Where it comes from; None if it is exempt.
+            now: Seconds of the event loop's clock.
+        """
+        self.unproved[connection] = now, source
+
+    def prove(self, connection: Occupant, now: float) -> None:
+        """Note that a call over this connection, which proved an account, has its answer.
+
+        Args:
+            connection: The connection.
+            now: Seconds of the event loop's clock.
+        """
+        if self.unproved.pop(connection, None) or self.proved.pop(connection, None) is not None:
+            self.proved[connection] = now
+
+    def gone(self, connection: Occupant) -> None:
+        """Note that a connection has ended, or is about to."""
+        self.unproved.pop(connection, None)
+        self.proved.pop(connection, None)
+        self.leaving.discard(connection)
+        self.refusing.discard(connection)
+
+    def give_way(self, now: float) -> Iterator[Occupant]:
+        """End connections that are missed least, each when the next one is asked for.
+
+        It goes over all connections once: a millisecond or two for 2000.
 
         Args:
             now: Seconds of the event loop's clock.
+
+        Yields:
+            A connection that has ended, or is about to.
         """
-        for connection, since in self.waiting.items():
-            if now - since < MAY_GIVE_WAY:
-                return False
-            if connection.can_let_go():
-                connection.give_way()
-                return True
-        return False
+        first = eviction_order(
+            (one, source) for one, (came, source) in self.unproved.items() if now - came >= NEWCOMER
+        )
+        for connection in first:
+            if connection in self.unproved and connection.may_give_way():
+                yield self._ended(connection)
+        if FEW * (len(self.unproved) + len(self.leaving)) <= self.most:
+            for connection, since in list(self.proved.items()):
+                if now - since < MAY_GIVE_WAY:
+                    break
+                if connection in self.proved and connection.may_give_way():
+                    yield self._ended(connection)
+        for connection in first:
+            if len(self.leaving) >= MOST_LEAVING:
+                break
+            if self.unproved.pop(connection, None):
+                self.leaving.add(connection)
+                connection.leave()
+
+    def _ended(self, connection: Occupant) -> Occupant:
+        self.gone(connection)
+        connection.give_way()
+        return connection
 
     def expire(self, now: float) -> None:
         """Close the connections whose callers owe something for too long.

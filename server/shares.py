@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from .sources import networks
+
 MIB = 1024 * 1024
 
 MAX_OF_SOURCE = 200
@@ -17,6 +19,10 @@ takes. An assistant holds one or two, a household or office a few dozen."""
 
 SHARE_OF_SOURCE = 10
 """That of a worker's connections, one in so many, is for one source where descriptors are few."""
+
+SHARE_OF_NETWORK = 5
+"""Sources of one network that may have all that a source may: half of what a worker takes. An IPv6
+site has 65 536 sources; see `sources.networks`, of which this is the coarse one."""
 
 ALWAYS_OF_SOURCE = 8
 """Connections that a source may have however few there are."""
@@ -49,30 +55,41 @@ Holder = TypeVar("Holder")
 
 
 class Tally:
-    """How many of something each source has.
+    """How many of something each source has, and all sources of a network.
 
     Args:
-        most: How many it may have.
+        most: How many a source may have.
     """
 
     def __init__(self, most: int = MAX_OF_SOURCE) -> None:
         self.most = most
         self._counts: Counter[str] = Counter()
+        self._of_network: Counter[str] = Counter()
 
     def add(self, source: str) -> bool:
         """Count one more; say whether the source may have it. It has to be removed either way."""
+        network, _ = networks(source)
         self._counts[source] += 1
-        return self._counts[source] <= self.most
+        self._of_network[network] += 1
+        return (
+            self._counts[source] <= self.most
+            and self._of_network[network] <= self.most * SHARE_OF_NETWORK
+        )
 
     def remove(self, source: str) -> None:
         """Count one less."""
-        self._counts[source] -= 1
-        if not self._counts[source]:
-            del self._counts[source]
+        _take_one(self._counts, source)
+        _take_one(self._of_network, networks(source)[0])
 
     def __len__(self) -> int:
         """How many sources have any."""
         return len(self._counts)
+
+
+def _take_one(counts: Counter[str], of: str) -> None:
+    counts[of] -= 1
+    if not counts[of]:
+        del counts[of]
 
 
 class Held(Generic[Holder]):

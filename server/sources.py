@@ -49,6 +49,27 @@ def source_of(host: str | None) -> str:
     return str(address)
 
 
+COARSE = {4: 24, 6: 48}
+FINE = {4: 32, 6: 56}
+"""Prefixes by version of IP. A /48 is what a site may have and a /56 what a household has at most
+(RFC 6177): 65 536 and 256 sources. An IPv4 /24 is the smallest network that is routed."""
+
+
+@lru_cache(maxsize=4096)
+def networks(source: str) -> tuple[str, str]:
+    """Return the coarse and the fine network that a source lies in.
+
+    Args:
+        source: As `source_of` writes it.
+    """
+    try:
+        own = ipaddress.ip_network(source)
+    except ValueError:  # `UNKNOWN`
+        return source, source
+    coarse, fine = (own.supernet(new_prefix=by[own.version]) for by in (COARSE, FINE))
+    return str(coarse), str(fine)
+
+
 def network_of(text: str) -> Network:
     """Read an address or a network of addresses, as an operator writes it.
 

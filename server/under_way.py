@@ -13,7 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .guard import answer
 from .shares import RETRY_LATER, Tally
 
-TOO_MANY = "Too many requests from your address are under way. Try again in a few seconds."
+TOO_MANY = (
+    "Too many requests from your address or network are under way. Try again in a few seconds."
+)
 
 
 class UnderWay:

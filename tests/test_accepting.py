@@ -45,7 +45,7 @@ def loop(request):
 
 
 @contextlib.asynccontextmanager
-async def accepting_one(has_room, give_way=lambda: False):
+async def accepting_one(has_room, give_way=lambda: iter(())):
     made = []
     listener = Listener(fileno=bind("127.0.0.1", 0).detach())
     acceptor = Acceptor([listener], lambda: Protocol(made), has_room, give_way)
@@ -106,8 +106,9 @@ def test_others_give_way_only_to_connections_that_still_wait(loop):
         asked = []
 
         def give_way():
-            asked.append(1)
-            return True
+            while True:
+                asked.append(1)
+                yield 1
 
         async with accepting_one(lambda _: False, give_way) as one:
             first = caller(one)

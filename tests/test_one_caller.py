@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import selectors
 import socket
 import statistics
 import threading
@@ -243,6 +244,96 @@ def test_when_all_workers_are_full_idle_connections_give_way(narrow):
             with connected(narrow) as sock:
                 assert answer_to(sock, request(CALL, keep=False))[0] == 200
     wait_until("it is told", lambda: "idle, for others" in narrow.logs(), 90)
+
+
+class Crowd:
+    """Callers that hold connections and ask over each of them again and again.
+
+    Who is closed comes again at once.
+    """
+
+    def __init__(self, fleet, count, data):
+        self._address = fleet.listener.getsockname()
+        self._data = data
+        self._over = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        for _ in range(count):
+            self._come()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join(30)
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()
+        self._selector.close()
+
+    def _come(self):
+        sock = socket.socket()
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(self._address)
+        self._selector.register(sock, selectors.EVENT_READ)
+
+    def _ask(self):
+        while not self._over.wait(0.25):
+            for key in list(self._selector.get_map().values()):
+                with contextlib.suppress(OSError):
+                    key.fileobj.send(self._data)
+            for key, _ in self._selector.select(0):
+                try:
+                    gone = not key.fileobj.recv(1 << 20)
+                except OSError:
+                    gone = True
+                if gone:
+                    self._selector.unregister(key.fileobj)
+                    key.fileobj.close()
+                    self._come()
+
+
+def message(method, **params):
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+
+
+HELLO = {
+    "protocolVersion": "2025-06-18",
+    "capabilities": {},
+    "clientInfo": {"name": "crowd", "version": "1"},
+}
+PROVE_NOTHING = {
+    "healthz": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a path that is not there": b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "another host": b"POST /mcp HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\r\n",
+    "no JSON": request(b"{"),
+    "initialize": request(message("initialize", **HELLO)),
+    "tools/list": request(message("tools/list")),
+    "a wrong password": request(json.dumps(call_body(password="wrong")).encode()),
+    "no login": request(message("tools/call", name="list_boxes", arguments={})),
+    "a handle of nobody": request(
+        message("tools/call", name="list_boxes", arguments={"session": f"oig_{'x' * 43}"})
+    ),
+}
+
+
+@pytest.mark.parametrize("data", PROVE_NOTHING.values(), ids=PROVE_NOTHING)
+def test_an_owner_is_let_in_and_stays_however_often_a_crowd_asks_what_proves_nothing(narrow, data):
+    handle = check_auth(narrow.url)["structuredContent"]["session"]
+    read = request(json.dumps(list_boxes(session=handle)).encode())
+    with Crowd(narrow, 80, data), contextlib.ExitStack() as owners:
+        before = [owners.enter_context(connected(narrow)) for _ in range(4)]
+        for sock, first in zip(before, [request(CALL), read] * 2, strict=True):
+            sock.settimeout(15)
+            assert answer_to(sock, first)[0] == 200
+        # All of them go on on the connections that they have.
+        for _ in range(20):
+            for sock in before:
+                status, _, answer = answer_to(sock, read)
+                assert status == 200
+                assert failure_of(json.loads(answer)) is None
 
 
 def calls(fleet, count, **arguments):

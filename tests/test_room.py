@@ -1,12 +1,17 @@
 """What one source may take of a worker, and who gives way when a worker is full."""
 
+import asyncio
 import contextlib
 import socket
+import threading
 
 import pytest
 
 from server import room
+from server.accepting import FOR_OTHERS
+from server.connection import REFUSED_AT_ONCE
 from server.exemptions import Exemptions
+from server.proof import proved
 from server.shares import MIB, RETRY_LATER, UNCOUNTED
 from server.under_way import UnderWay
 
@@ -16,6 +21,9 @@ from .waiting import wait_until
 HOST = b" HTTP/1.1\r\nHost: localhost\r\n"
 GET = b"GET /" + HOST + b"\r\n"
 NEVER = b"GET /never" + HOST + b"\r\n"
+PROVED = b"GET /proved" + HOST + b"\r\n"
+HELD = b"GET /held" + HOST + b"\r\n"
+ENDLESS = b"GET /endless" + HOST + b"\r\n"
 HALF = {
     "a head": b"POST /" + HOST,
     "a body": b"POST /" + HOST + b"content-length: 9\r\n\r\nabc",
@@ -25,9 +33,26 @@ HALF = {
 }
 
 
+class Proving:
+    """The usual app, with two more paths.
+
+    /proved proves an account, and /held is not answered before `released` is set.
+    """
+
+    def __init__(self):
+        self.released = threading.Event()
+
+    async def __call__(self, scope, receive, send):
+        if scope.get("path") == "/proved":
+            proved(scope)()
+        if scope.get("path") == "/held":
+            await asyncio.to_thread(self.released.wait, 20)
+        await app(scope, receive, send)
+
+
 @pytest.fixture
 def running(monkeypatch):
-    with running_worker(monkeypatch) as one:
+    with running_worker(monkeypatch, app=Proving()) as one:
         yield one
 
 
@@ -41,27 +66,141 @@ def is_silent(sock, seconds=0.5):
         sock.settimeout(20)
 
 
-def test_the_longest_idle_connection_gives_way_when_nobody_else_takes_a_new_one(
+def from_address(running, address):
+    """Connect from another address of this machine."""
+    return socket.create_connection(running.address, timeout=20, source_address=(address, 0))
+
+
+def is_open(sock):
+    return is_silent(sock, 0.1) is True
+
+
+def test_the_oldest_of_those_that_proved_nothing_gives_way_however_often_it_asks(
     running, monkeypatch, caplog
 ):
-    monkeypatch.setattr(room, "MAY_GIVE_WAY", 0.3)
+    monkeypatch.setattr(room, "NEWCOMER", 0.0)
     running.server_state.most = 3
     with contextlib.ExitStack() as open_ones:
         first, second, third = (open_ones.enter_context(connected(running)) for _ in range(3))
-        for one in (first, second, third, first):
+        for one in (first, second, third, first, first):
             assert one_answer(one, GET)
         with connected(running) as fourth:
             assert one_answer(fourth, GET).startswith(b"HTTP/1.1 200 ")
-            assert all_of(second) == b""
-            assert one_answer(first, GET)
-            assert one_answer(third, GET)
-            assert one_answer(fourth, GET)
+            assert all_of(first) == b""
+            for one in (second, third, fourth):
+                assert one_answer(one, GET)
     wait_until("it is told", lambda: "1 idle, for others" in caplog.text)
+
+
+def test_who_proved_an_account_stays_while_others_are_there_to_give_way(running, monkeypatch):
+    monkeypatch.setattr(room, "NEWCOMER", 0.0)
+    monkeypatch.setattr(room, "MAY_GIVE_WAY", 0.0)
+    running.server_state.most = 4
+    with contextlib.ExitStack() as open_ones:
+        owner = open_ones.enter_context(connected(running))
+        assert one_answer(owner, PROVED)
+        askers = [open_ones.enter_context(connected(running)) for _ in range(3)]
+        for _ in range(20):
+            for one in askers:
+                assert one_answer(one, GET)
+            askers.append(open_ones.enter_context(connected(running)))
+            assert one_answer(askers[-1], GET)
+            assert all_of(askers.pop(0)) == b""
+        assert one_answer(owner, GET)
+
+
+def test_among_those_that_proved_an_account_the_oldest_proof_gives_way_after_some_time(
+    running, monkeypatch
+):
+    monkeypatch.setattr(room, "MAY_GIVE_WAY", 0.3)
+    running.server_state.most = 10
+    with contextlib.ExitStack() as open_ones:
+        owners = [open_ones.enter_context(connected(running)) for _ in range(10)]
+        for one in [*owners, owners[0]]:
+            assert one_answer(one, PROVED)
+        # What proves nothing does not count.
+        assert one_answer(owners[1], GET)
+        newcomer = open_ones.enter_context(connected(running))
+        assert one_answer(newcomer, PROVED)
+        assert all_of(owners[1]) == b""
+        for one in [owners[0], *owners[2:], newcomer]:
+            assert one_answer(one, GET)
+
+
+def test_the_network_with_the_most_connections_gives_way_first(monkeypatch):
+    """Four sources of one network, each below its own bound, and a newcomer from another."""
+    monkeypatch.setattr(room, "NEWCOMER", 0.0)
+    with running_worker(monkeypatch, source=str) as one, contextlib.ExitStack() as open_ones:
+        one.server_state.most = 13
+        neighbour, *crowd = [
+            open_ones.enter_context(from_address(one, address))
+            for address in ["127.0.2.1", *[f"127.0.1.{n % 4}" for n in range(4, 16)]]
+        ]
+        for each in [neighbour, *crowd]:
+            assert one_answer(each, GET)
+        for number in range(5):
+            newcomer = open_ones.enter_context(from_address(one, f"127.0.{3 + number}.1"))
+            assert one_answer(newcomer, GET)
+            assert all_of(crowd.pop(0)) == b""
+        assert is_open(neighbour)
+        assert all(map(is_open, crowd))
+
+
+def test_when_all_that_proved_nothing_are_being_answered_they_end_with_their_answers(monkeypatch):
+    monkeypatch.setattr(room, "NEWCOMER", 0.0)
+    serving = Proving()
+    with running_worker(monkeypatch, app=serving) as one, contextlib.ExitStack() as open_ones:
+        one.server_state.most = 4
+        owner = open_ones.enter_context(connected(one))
+        assert one_answer(owner, PROVED)
+        busy = [open_ones.enter_context(connected(one)) for _ in range(3)]
+        for each in busy:
+            each.sendall(HELD)
+        wait_until("all are busy", lambda: len(one.server_state.tasks) == 3)
+        with connected(one) as newcomer:
+            newcomer.sendall(GET)
+            assert is_silent(newcomer)
+            assert all(map(is_open, busy))
+            serving.released.set()
+            for each in busy:
+                told = all_of(each)
+                assert told.startswith(b"HTTP/1.1 200 ")
+                assert b"connection: close" in told
+            assert one_answer(newcomer, b"").startswith(b"HTTP/1.1 200 ")
+            assert one_answer(owner, GET)
+
+
+def test_who_does_not_take_their_answers_gives_way_at_once(running, monkeypatch):
+    monkeypatch.setattr(room, "NEWCOMER", 0.0)
+    running.server_state.most = 1
+    with connected(running) as one:
+        one.sendall(ENDLESS * 3)
+        wait_until(
+            "it takes nothing",
+            lambda: [each for each in running.server_state.connections if each.flow.write_paused],
+        )
+        with connected(running) as other:
+            assert one_answer(other, GET).startswith(b"HTTP/1.1 200 ")
+        wait_until("it is gone", lambda: not running.server_state.connections)
+
+
+def test_halves_of_requests_that_gave_way_take_few_descriptors(running, monkeypatch):
+    monkeypatch.setattr(room, "NEWCOMER", 0.0)
+    running.server_state.most = 100
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(300):
+            sock = open_ones.enter_context(connected(running))
+            sock.sendall(HALF["a head"])
+        newcomer = open_ones.enter_context(connected(running))
+        assert one_answer(newcomer, GET)
+        # Those that came last may give way still.
+        most = 100 + REFUSED_AT_ONCE + FOR_OTHERS
+        assert len(running.server_state.connections) <= most
 
 
 @pytest.mark.parametrize("half", HALF)
 def test_half_a_request_gives_way_after_some_time(running, monkeypatch, half):
-    monkeypatch.setattr(room, "MAY_GIVE_WAY", 0.3)
+    monkeypatch.setattr(room, "NEWCOMER", 0.3)
     running.server_state.most = 1
     with connected(running) as slow, connected(running) as other:
         slow.sendall(HALF[half])
@@ -76,7 +215,7 @@ def test_half_a_request_gives_way_after_some_time(running, monkeypatch, half):
 
 @pytest.mark.parametrize("busy", [NEVER, NEVER + b"POST /" + HOST, NEVER + GET * 3])
 def test_a_busy_connection_never_gives_way(running, monkeypatch, busy):
-    monkeypatch.setattr(room, "MAY_GIVE_WAY", 0.0)
+    monkeypatch.setattr(room, "NEWCOMER", 0.0)
     running.server_state.most = 2
     with connected(running) as one, connected(running) as two:
         for each in (one, two):
@@ -91,7 +230,8 @@ def test_a_busy_connection_never_gives_way(running, monkeypatch, busy):
             assert one_answer(third, b"").startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_connection_that_has_just_come_does_not_give_way(running):
+def test_a_connection_that_has_just_come_does_not_give_way(running, monkeypatch):
+    monkeypatch.setattr(room, "NEWCOMER", 60.0)
     running.server_state.most = 1
     with connected(running) as first:
         wait_until("it is there", lambda: running.server_state.connections)

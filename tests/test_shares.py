@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.exemptions import REMEMBERED, Exemptions
-from server.shares import MAX_OF_SOURCE, Held, Tally, most_of_source
+from server.shares import MAX_OF_SOURCE, SHARE_OF_NETWORK, Held, Tally, most_of_source
 from server.sources import network_of
 
 
@@ -20,6 +20,19 @@ def test_a_source_may_have_so_many_and_nothing_is_kept_of_one_that_has_none():
         tally.remove(source)
     assert len(tally) == 0
     assert tally.add("a")
+
+
+@pytest.mark.parametrize("source", ["192.0.2.{}", "2001:db8:1:{}::/64"])
+def test_all_sources_of_a_network_may_have_so_many_and_others_are_not_concerned(source):
+    tally = Tally(2)
+    given = [source.format(n // 2) for n in range(2 * SHARE_OF_NETWORK)]
+    assert all(map(tally.add, given))
+    assert not tally.add(source.format(99))
+    assert tally.add("198.51.100.1")
+    for one in [*given, source.format(99), "198.51.100.1"]:
+        tally.remove(one)
+    assert len(tally) == 0
+    assert tally.add(source.format(99))
 
 
 @pytest.mark.parametrize(

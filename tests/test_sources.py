@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.sources import UNKNOWN, is_within, network_of, source_of
+from server.sources import UNKNOWN, is_within, network_of, networks, source_of
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,27 @@ def test_a_source_is_the_same_however_often_it_is_taken(address):
 
 
 @pytest.mark.parametrize(
-    ("source", "networks", "within"),
+    ("source", "coarse", "fine"),
+    [
+        ("192.0.2.7", "192.0.2.0/24", "192.0.2.7/32"),
+        ("2001:db8:1:2ff::/64", "2001:db8:1::/48", "2001:db8:1:200::/56"),
+        (UNKNOWN, UNKNOWN, UNKNOWN),
+    ],
+)
+def test_a_source_lies_in_a_fine_and_a_coarse_network(source, coarse, fine):
+    assert networks(source) == (coarse, fine)
+
+
+@given(st.ip_addresses())
+def test_every_source_lies_in_its_networks(address):
+    source = source_of(str(address))
+    coarse, fine = networks(source)
+    assert is_within(source, [network_of(fine)])
+    assert is_within(fine, [network_of(coarse)])
+
+
+@pytest.mark.parametrize(
+    ("source", "others", "within"),
     [
         ("192.0.2.7", ["192.0.2.0/24"], True),
         ("192.0.2.7", ["192.0.2.7"], True),
@@ -54,8 +74,8 @@ def test_a_source_is_the_same_however_often_it_is_taken(address):
         ("handle", ["0.0.0.0/0", "::/0"], False),
     ],
 )
-def test_a_source_lies_in_a_network_or_not(source, networks, within):
-    assert is_within(source, tuple(map(network_of, networks))) is within
+def test_a_source_lies_in_a_network_or_not(source, others, within):
+    assert is_within(source, tuple(map(network_of, others))) is within
 
 
 @given(st.ip_addresses())

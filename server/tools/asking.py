@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from ..access import Caller, credential_of
 from ..forwarded import LOGGED
+from ..proof import no_connection, proved
 from ..sealing import Credential
 from ..sources import UNKNOWN, source_of
 from .arguments import digits
@@ -47,9 +48,10 @@ def caller(
     client = getattr(request, "client", None)
     source = source_of(client.host if client is not None else None)
     address = UNKNOWN if request is None else request.scope.get(LOGGED, UNKNOWN)
+    told = no_connection if request is None else proved(request.scope)
     credential = None
     if email is not None and password is not None:
         credential = Credential(email, password)
     elif session is None and request is not None:
         credential = credential_of(request.headers.items())
-    return Caller(credential, session, source, address)
+    return Caller(credential, session, source, address, told)

@@ -1,0 +1,22 @@
+"""What the app tells a connection: whoever calls over it has proved whose account it is.
+
+The connection puts a function into the ASGI scope of each request, and the app calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+KEY = "oig.proved"
+"""Key of the ASGI scope under which that function stands."""
+
+
+def no_connection() -> None:
+    """Tell nobody: the request came over no connection of ours."""
+
+
+def proved(scope: Mapping[str, Any]) -> Callable[[], None]:
+    """Return what tells the connection of a request that its caller has proved an account."""
+    tell: Callable[[], None] = scope.get(KEY, no_connection)
+    return tell

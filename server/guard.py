@@ -8,14 +8,12 @@ be allowed by name. A request without Origin is no page's.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .origins import canonical_origin, is_own
+from .origins import authority, canonical_origin, is_address, is_own
 from .refusal_log import RefusalLog
 
 REMEMBERED = 64
@@ -37,18 +35,6 @@ TLS_CURE = (
 )
 
 
-def host_name(host: str) -> str | None:
-    """Return the name or address in a Host header, lower case, without port; None if malformed."""
-    try:
-        parts = urlsplit(f"//{host}")
-        _ = parts.port  # raises for what is no port
-    except ValueError:
-        return None
-    if parts.path or parts.query or parts.fragment or parts.username is not None:
-        return None
-    return (parts.hostname or "").rstrip(".") or None
-
-
 class Names:
     """Names under which the server may be called.
 
@@ -58,7 +44,8 @@ class Names:
     """
 
     def __init__(self, hosts: Iterable[str] = (), origins: Iterable[str] = ()) -> None:
-        self._hosts = {name for host in hosts if (name := host_name(host))} | {"localhost"}
+        read = filter(None, map(authority, hosts))
+        self._hosts = {name for name, _ in read} | {"localhost"}
         self._passed: set[str] = set()
         self._origins = {canonical_origin(origin.removesuffix("/")) for origin in origins} - {None}
 
@@ -72,16 +59,8 @@ class Names:
         return passes
 
     def _judge(self, host: str) -> bool:
-        name = host_name(host)
-        if name is None:
-            return False
-        if name in self._hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        read = authority(host)
+        return read is not None and (read[0] in self._hosts or is_address(read[0]))
 
     def allows_origin(self, origin: str, scheme: str, host: str) -> bool:
         """Whether an Origin header may be served.
@@ -151,7 +130,9 @@ class Guard:
 
 
 def _values(scope: Scope, header: bytes) -> list[str]:
-    return [value.decode("latin-1") for name, value in scope["headers"] if name == header]
+    # White space around a value is not part of it (RFC 9110 5.5), but httptools leaves it behind.
+    values = [value for name, value in scope["headers"] if name == header]
+    return [value.strip(b" \t").decode("latin-1") for value in values]
 
 
 async def answer(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
-from .origins import canonical_origin
+from .origins import authority, canonical_origin
 from .sources import Network, network_of
 from .trusted_proxies import trusted_proxies
 
@@ -47,19 +46,9 @@ def _names(raw: str) -> tuple[str, ...]:
     return tuple(part for part in raw.replace(",", " ").split() if part)
 
 
-def _is_host(text: str) -> bool:
-    """Whether a text is a name or address with or without port, as a Host header has it."""
-    try:
-        parts = urlsplit(f"//{text}")
-        _ = parts.port  # raises for what is no port
-    except ValueError:
-        return False
-    return parts.netloc == text and re.fullmatch(r"[\w.:\[\]-]+", text, re.ASCII) is not None
-
-
 def _hosts(raw: str) -> tuple[str, ...]:
     hosts = _names(raw)
-    if not all(_is_host(host) for host in hosts):
+    if not all(map(authority, hosts)):
         raise ValueError("must be host names such as oig.example.org, without scheme and path")
     return hosts
 

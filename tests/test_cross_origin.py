@@ -215,14 +215,41 @@ def test_the_log_says_that_a_header_came_twice_and_not_that_the_origin_is_unknow
     assert "OIG_ALLOWED_ORIGINS" not in line
 
 
-def test_two_hosts_in_one_request_are_none(fleet):
+def raw_answer(fleet, *hosts):
+    lines = [b"GET /mcp HTTP/1.1", *[b"Host:" + host for host in hosts], b"Connection: close"]
     parts = urlsplit(fleet.url)
-    twice = b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
-        connection.sendall(twice)
-        answer = connection.makefile("rb").read()
+        connection.sendall(b"\r\n".join([*lines, b"", b""]))
+        return connection.makefile("rb").read()
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        [b" localhost", b" localhost"],
+        [b" localhost", b" evil.example"],
+        [b" localhost", b""],
+        [b"", b" localhost"],
+    ],
+)
+def test_two_hosts_in_one_request_are_none(fleet, hosts):
+    answer = raw_answer(fleet, *hosts)
     assert answer.startswith(b"HTTP/1.1 421 ")
     assert b"more than one Host header; a client sends exactly one. Look for a proxy" in answer
+
+
+@pytest.mark.parametrize("host", [b" [::1].evil.com", b" [::1]x", b" ::1", b" [::1]:0", b"", b" "])
+def test_a_malformed_host_is_none(fleet, host):
+    assert raw_answer(fleet, host).startswith(b"HTTP/1.1 421 ")
+
+
+def test_a_request_without_a_host_has_none(fleet):
+    assert raw_answer(fleet).startswith(b"HTTP/1.1 421 ")
+
+
+@pytest.mark.parametrize("host", [b"localhost", b" localhost", b"\t[::1]:8000 ", b" 127.0.0.1 \t"])
+def test_white_space_around_a_host_is_no_part_of_it(fleet, host):
+    assert raw_answer(fleet, host).startswith(b"HTTP/1.1 405 ")
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "TRACE", "post", ""])

@@ -1,8 +1,11 @@
-"""Is the process alive, and can it do its work? For load balancers, start scripts and people."""
+"""Is the process alive, and can it do its work? For load balancers, start scripts and people.
+
+Strangers may ask here, and behind a proxy they come from an address like any other: nothing is told
+that only the operator needs, such as paths and process ids.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -18,15 +21,14 @@ Probe = Callable[[Request], Awaitable[JSONResponse]]
 
 async def healthz(_: Request) -> JSONResponse:
     """Answer 200: the process lives and serves requests."""
-    return JSONResponse({"status": "ok", "pid": os.getpid()})
+    return JSONResponse({"status": "ok"})
 
 
 def readyz(store: SessionStore) -> Probe:
     """Make the probe that answers 200 when the cache daemon answers, and 503 otherwise.
 
     A worker without the daemon still serves: sessions it has seen, and a few logins. Why it is not
-    reached names a path, which only the log says: strangers may ask here, and behind a proxy they
-    come from an address like any other.
+    reached is for the log.
     """
 
     async def probe(_: Request) -> JSONResponse:
@@ -34,13 +36,8 @@ def readyz(store: SessionStore) -> Probe:
             await store.ping()
         except CacheUnavailable:
             return JSONResponse(
-                {
-                    "status": "degraded",
-                    "pid": os.getpid(),
-                    "degraded": {"cache": UNREACHABLE},
-                },
-                status_code=503,
+                {"status": "degraded", "degraded": {"cache": UNREACHABLE}}, status_code=503
             )
-        return JSONResponse({"status": "ready", "pid": os.getpid(), "degraded": {}})
+        return JSONResponse({"status": "ready", "degraded": {}})
 
     return probe

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, cast
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from . import proof
+from .guard import answer
 from .lingering import LingeringTransport
 from .room import Connections
 from .shares import RETRY_LATER, UNCOUNTED
 from .upgrades import WithoutUpgrades
 
 if TYPE_CHECKING:
+    from starlette.types import Send
     from uvicorn._types import (  # private, so not needed where it runs
         ASGI3Application,
         ASGIReceiveCallable,
@@ -153,10 +155,15 @@ class Connection(WithoutUpgrades):
 
     def on_headers_complete(self) -> None:
         """Begin with a request, unless too many are in line already."""
-        if len(self.pipeline) >= MAX_IN_LINE:
-            self._count("with too many requests in line")
-            raise TooManyInLine  # at which the parser stops, as at what is no HTTP
+        if len(self.pipeline) < MAX_IN_LINE:
+            super().on_headers_complete()
+            return
+        self._count("with too many requests in line")
+        self.app = _too_many_in_line
         super().on_headers_complete()
+        # Its body is not read. So it counts as whole, and is answered after those before it.
+        self.cycle.more_body = False
+        raise TooManyInLine  # at which the parser stops, as at what is no HTTP
 
     def on_message_complete(self) -> None:
         """Note that a request came to its end."""
@@ -393,6 +400,14 @@ class Connection(WithoutUpgrades):
 
     def _count(self, reason: str) -> None:
         self.server_state.refused[reason] += 1
+
+
+async def _too_many_in_line(_: Scope, __: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    message = (
+        f"More than {MAX_IN_LINE} requests wait on this connection for the answer to an earlier "
+        "one. This and all later ones were not handled. Send fewer at a time."
+    )
+    await answer(cast("Send", send), 429, message, RETRY_LATER)
 
 
 def _length(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:

@@ -19,6 +19,7 @@ from server.worker import make_worker
 from .http_worker import all_of, app, connected, one_answer, running_worker
 from .waiting import wait_until
 
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -129,12 +130,41 @@ def test_connections_leave_descriptors_for_everything_else(monkeypatch):
     assert worker.few_descriptors() is None
 
 
-def test_so_many_requests_are_in_line_on_a_connection_and_no_more(running, caplog):
-    get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with connected(running) as sock:
+POST = b"POST / HTTP/1.1\r\nHost: localhost\r\ncontent-length: 3\r\n\r\nabc"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GET * (MAX_IN_LINE + 2),
         # 200 KiB in one piece, of which each request takes some KiB.
-        received = sends(sock, get * 6000)
+        GET * 6000,
+        GET * (MAX_IN_LINE + 1) + POST * 3,
+        GET * (MAX_IN_LINE + 1) + POST[:-2],
+        GET * (MAX_IN_LINE + 2) + b"no HTTP at all",
+    ],
+)
+def test_so_many_requests_are_in_line_on_a_connection_and_the_next_is_refused_in_its_turn(
+    running, caplog, data
+):
+    with connected(running) as sock:
+        received = sends(sock, data)
     # One is being answered while the others come.
-    assert received.count(b"HTTP/1.1 200 ") == received.count(b"\r\n\r\n0") == MAX_IN_LINE + 1
-    assert received.rpartition(b"HTTP/1.1 ")[2].count(b"connection: close") == 1
+    answers = received.split(b"HTTP/1.1 ")[1:]
+    assert [answer[:4] for answer in answers] == [b"200 "] * (MAX_IN_LINE + 1) + [b"429 "]
+    assert [answer.count(b"connection: close") for answer in answers[-2:]] == [0, 1]
+    assert b"retry-after: 5" in answers[-1]
+    assert b"This and all later ones were not handled." in answers[-1]
     wait_until("it is told", lambda: "1 with too many requests in line" in caplog.text)
+
+
+def test_as_many_requests_as_may_be_in_line_are_answered_and_the_connection_goes_on(running):
+    with connected(running) as sock:
+        for _ in range(3):
+            sock.sendall(GET * (MAX_IN_LINE + 1))
+            received = b""
+            while received.count(b"\r\n\r\n0") < MAX_IN_LINE + 1:
+                more = sock.recv(65536)
+                assert more, received
+                received += more
+            assert received.count(b"HTTP/1.1 200 ") == MAX_IN_LINE + 1

@@ -74,11 +74,13 @@ MAY_IMPORT = {
     "server.listening": set(),
     "server.accepting": {"server.listening"},
     "server.connection": {
+        "server.guard",
         "server.lingering",
         "server.proof",
         "server.room",
         "server.shares",
         "server.upgrades",
+        "starlette.types",
         "uvicorn",
     },
     "server.room": {"server.eviction", "server.shares", "uvicorn"},

@@ -28,6 +28,7 @@ from .control.plan_token import Plans
 from .endpoint import Endpoint
 from .exemptions import Exemptions
 from .failed_logins import FailedLogins
+from .fair_queue import FairQueue
 from .fingerprint import account_key
 from .forwarded import Forwarded
 from .guard import Guard, Names, answer
@@ -154,7 +155,9 @@ def build_app(settings: Settings) -> ASGIApp:
             yield
 
     names = Names(settings.allowed_hosts, settings.allowed_origins)
-    endpoint = Guard(_cross_origin(Endpoint(http.handle_request)), names)
+    exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
+    answering = FairQueue(http.handle_request, exemptions.source)
+    endpoint = Guard(_cross_origin(Endpoint(answering)), names)
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
@@ -165,7 +168,6 @@ def build_app(settings: Settings) -> ASGIApp:
     )
     # It would redirect /healthz/ to whatever Host was sent.
     app.router.redirect_slashes = False
-    exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
     bounded = UnderWay(_Dispatch(endpoint, app), exemptions.source)
     return Forwarded(bounded, settings.trusted_proxies)
 

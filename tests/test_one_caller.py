@@ -32,6 +32,10 @@ COST = 0.1
 """Seconds of processor time that a body may cost a worker. A quiet machine takes a tenth; without
 limits it was 0.27 s and 0.39 s."""
 
+WAITED = 0.1
+"""Seconds of processor time that a worker may spend before it answers a call. It takes a fifth, and
+was more than twice as much when all that had come was worked on at the same time."""
+
 
 @pytest.fixture(scope="module")
 def fleet():
@@ -201,6 +205,61 @@ def test_bodies_that_never_end_take_little_memory_and_small_calls_are_served(fle
         assert answer_to(sock, request(CALL))[0] == 200
 
 
+class Flood:
+    """Connections of one source over each of which a request follows the answer to the last.
+
+    Attributes:
+        answers: How many answers have begun to come.
+    """
+
+    def __init__(self, fleet, count, data):
+        self.answers = 0
+        self._data = data
+        self._over = threading.Event()
+        self._selector = selectors.DefaultSelector()
+        for _ in range(count):
+            self._selector.register(connected(fleet), selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self):
+        for key in self._selector.get_map().values():
+            key.fileobj.sendall(self._data)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join(30)
+        for key in list(self._selector.get_map().values()):
+            key.fileobj.close()
+        self._selector.close()
+
+    def _ask(self):
+        while not self._over.is_set():
+            for key, _ in self._selector.select(0.1):
+                begun = key.fileobj.recv(1 << 20).count(b"HTTP/1.1 200 ")
+                self.answers += begun
+                key.fileobj.sendall(self._data * begun)
+
+
+def message(method, **params):
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+
+
+@pytest.mark.parametrize("batch", [1, 20])
+def test_who_sends_hundreds_of_messages_waits_for_them_and_others_do_not(fleet, batch):
+    one = message("tools/list")
+    body = b"[%b]" % b",".join([one] * batch) if batch > 1 else one
+    flood = request(body, "X-Forwarded-For: 198.51.100.7")
+    call = request(CALL, "X-Forwarded-For: 203.0.113.9")
+    with connected(fleet) as sock, Flood(fleet, 150, flood) as those:
+        wait_until("the flood has begun", lambda: those.answers >= 10)
+        before = processor_time(fleet)
+        for _ in range(15):
+            assert answer_to(sock, call)[0] == 200
+    assert (processor_time(fleet) - before) / 15 < WAITED
+
+
 @pytest.fixture(scope="module")
 def narrow():
     """Two workers with room for 20 connections each."""
@@ -293,10 +352,6 @@ class Crowd:
                     self._selector.unregister(key.fileobj)
                     key.fileobj.close()
                     self._come()
-
-
-def message(method, **params):
-    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
 
 
 HELLO = {

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Protocol, cast
 
 from uvicorn.server import ServerState
@@ -39,7 +40,8 @@ FEW = 10
 few slow logins keep no newcomers out, and a crowd gains no more than that share of the others."""
 
 MOST_LEAVING = 32
-"""Connections that are to end with their answers, at a time: as many as are taken in one look."""
+"""Connections that are made to end with their answers in one look: as many as may be taken in it.
+While others still wait at the next look there are as many more."""
 
 
 def nobody(_: str | None) -> None:
@@ -155,12 +157,10 @@ class Connections(ServerState):
                     break
                 if connection in self.proved and connection.may_give_way():
                     yield self._ended(connection)
-        for connection in first:
-            if len(self.leaving) >= MOST_LEAVING:
-                break
-            if self.unproved.pop(connection, None):
-                self.leaving.add(connection)
-                connection.leave()
+        for connection in islice(filter(self.unproved.__contains__, first), MOST_LEAVING):
+            del self.unproved[connection]
+            self.leaving.add(connection)
+            connection.leave()
 
     def _ended(self, connection: Occupant) -> Occupant:
         self.gone(connection)

@@ -2,11 +2,11 @@
 
 Anybody can connect and ask what needs no account, so a connection counts by what it has proved:
 
-1. One over which no account has been proved gives way first, whatever it asks and however often, as
-   soon as none of its requests is being answered; `eviction_order` says which. A newcomer has a
-   second to send its first request.
-2. If there are few of those, one over which an account was proved gives way: that with the oldest
-   proof, if it has been idle for some seconds.
+1. One over which no account has been proved of late gives way first, whatever it asks and however
+   often, as soon as none of its requests is being answered; `eviction_order` says which. A newcomer
+   has a second to send its first request.
+2. If there are few that never proved any, one over which an account was proved gives way: that with
+   the oldest proof, if it has been idle for some seconds.
 3. Otherwise some of the first kind end with the answers that they are waiting for.
 
 A request that has come as a whole is never dropped.
@@ -34,6 +34,10 @@ second later if it was lost on the way (RFC 6298 2.1)."""
 MAY_GIVE_WAY = 5.0
 """Seconds after its last answer in which a connection over which an account was proved does not
 give way. An account's calls are bounded (call_rate.py), and so is what it keeps in this way."""
+
+PROOF_LASTS = 30.0
+"""Seconds after its last answer in which a connection counts as one over which an account was
+proved: an idle one is closed by then, and another has asked only what anybody may ask."""
 
 FEW = 10
 """Up to one connection in so many may have proved nothing before the others stop giving way. So a
@@ -79,9 +83,9 @@ class Connections(ServerState):
         refused: Why some were closed, and how many for each reason, since the log last told it.
         unproved: Those over which no account has been proved, each with the time at which it came
             and its source; the oldest first.
-        proved: The others, with the time of their last answer to a call of an account; the oldest
-            first.
-        leaving: Those that end with their answers.
+        leaving: Those of them that end with their answers.
+        proved: The others, each with the time of its last answer to a call of an account and its
+            source; the oldest first.
         of_source: How many there are from each source.
         held: Bytes of requests under way.
         refusing: Those that were refused when they came, and are still there.
@@ -97,7 +101,7 @@ class Connections(ServerState):
         self.source = source
         self.refused: Counter[str] = Counter()
         self.unproved: dict[Occupant, tuple[float, str | None]] = {}
-        self.proved: dict[Occupant, float] = {}
+        self.proved: dict[Occupant, tuple[float, str | None]] = {}
         self.leaving: set[Occupant] = set()
         self.of_source = Tally(most_of_source(most))
         self.held: Held[Occupant] = Held(lambda one: one.can_let_go())
@@ -124,8 +128,9 @@ class Connections(ServerState):
             connection: The connection.
             now: Seconds of the event loop's clock.
         """
-        if self.unproved.pop(connection, None) or self.proved.pop(connection, None) is not None:
-            self.proved[connection] = now
+        known = self.unproved.pop(connection, None) or self.proved.pop(connection, None)
+        if known is not None:
+            self.proved[connection] = now, known[1]
 
     def gone(self, connection: Occupant) -> None:
         """Note that a connection has ended, or is about to."""
@@ -145,20 +150,21 @@ class Connections(ServerState):
         Yields:
             A connection that has ended, or is about to.
         """
+        lapsed = [(one, by) for one, (at, by) in self.proved.items() if now - at >= PROOF_LASTS]
         first = eviction_order(
-            (one, source) for one, (came, source) in self.unproved.items() if now - came >= NEWCOMER
+            lapsed + [(one, by) for one, (at, by) in self.unproved.items() if now - at >= NEWCOMER]
         )
         for connection in first:
-            if connection in self.unproved and connection.may_give_way():
+            if connection.may_give_way():
                 yield self._ended(connection)
-        if FEW * (len(self.unproved) + len(self.leaving)) <= self.most:
-            for connection, since in list(self.proved.items()):
-                if now - since < MAY_GIVE_WAY:
+        if FEW * len(self.unproved) <= self.most:
+            for connection, (at, _) in list(self.proved.items()):
+                if now - at < MAY_GIVE_WAY:
                     break
-                if connection in self.proved and connection.may_give_way():
+                if connection.may_give_way():
                     yield self._ended(connection)
-        for connection in islice(filter(self.unproved.__contains__, first), MOST_LEAVING):
-            del self.unproved[connection]
+        staying = (one for one in first if one in self.unproved and one not in self.leaving)
+        for connection in islice(staying, MOST_LEAVING):
             self.leaving.add(connection)
             connection.leave()
 

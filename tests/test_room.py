@@ -127,6 +127,21 @@ def test_among_those_that_proved_an_account_the_oldest_proof_gives_way_after_som
             assert one_answer(one, GET)
 
 
+def test_a_proof_lapses_when_only_other_things_are_asked_for_long(running, monkeypatch):
+    monkeypatch.setattr(room, "PROOF_LASTS", 0.0)
+    monkeypatch.setattr(room, "NEWCOMER", 0.0)
+    monkeypatch.setattr(room, "FEW", 1000)
+    running.server_state.most = 2
+    with connected(running) as former, connected(running) as other:
+        assert one_answer(former, PROVED)
+        assert one_answer(other, GET)
+        assert one_answer(former, GET)
+        with connected(running) as newcomer:
+            assert one_answer(newcomer, GET).startswith(b"HTTP/1.1 200 ")
+            assert all_of(former) == b""
+            assert one_answer(other, GET)
+
+
 def test_the_network_with_the_most_connections_gives_way_first(monkeypatch):
     """Four sources of one network, each below its own bound, and a newcomer from another."""
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
@@ -170,11 +185,12 @@ def test_when_all_that_proved_nothing_are_being_answered_they_end_with_their_ans
             assert one_answer(owner, GET)
 
 
-def test_who_does_not_take_their_answers_gives_way_at_once(running, monkeypatch):
+@pytest.mark.parametrize("untaken", [ENDLESS, ENDLESS * 3])
+def test_who_does_not_take_their_answers_gives_way_at_once(running, monkeypatch, untaken):
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
     running.server_state.most = 1
     with connected(running) as one:
-        one.sendall(ENDLESS * 3)
+        one.sendall(untaken)
         wait_until(
             "it takes nothing",
             lambda: [each for each in running.server_state.connections if each.flow.write_paused],

@@ -12,7 +12,7 @@ from server.accepting import FOR_OTHERS
 from server.connection import REFUSED_AT_ONCE
 from server.exemptions import Exemptions
 from server.proof import proved
-from server.shares import MIB, RETRY_LATER, UNCOUNTED
+from server.shares import MIB, RETRY_LATER, SHARE_OF_NETWORK, UNCOUNTED
 from server.under_way import UnderWay
 
 from .http_worker import all_of, app, connected, one_answer, running_worker
@@ -279,6 +279,17 @@ def test_a_source_has_a_share_of_the_connections_and_this_machine_has_no_limit(m
         with contextlib.ExitStack() as open_ones:
             for _ in range(20):
                 assert one_answer(open_ones.enter_context(connected(lenient)), GET)
+
+
+def test_the_sources_of_a_network_have_a_share_of_the_connections_together(monkeypatch):
+    with running_worker(monkeypatch, source=str) as one, contextlib.ExitStack() as open_ones:
+        one.server_state.of_source.most = 1
+        for number in range(SHARE_OF_NETWORK):
+            sock = open_ones.enter_context(from_address(one, f"127.0.1.{number + 1}"))
+            assert one_answer(sock, GET).startswith(b"HTTP/1.1 200 ")
+        with from_address(one, "127.0.1.99") as further, from_address(one, "127.0.2.1") as other:
+            assert all_of(further).startswith(b"HTTP/1.1 429 ")
+            assert one_answer(other, GET).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_source_has_a_number_of_requests_under_way(monkeypatch):

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TypeVar
 
-from .sources import networks
+from .sources import networks_of
 
 One = TypeVar("One")
 
@@ -26,7 +26,7 @@ def eviction_order(connections: Iterable[tuple[One, str | None]]) -> list[One]:
             exempt: it stands for itself, as the only one of its network.
     """
     ordered: list[tuple[One, tuple[object, object]]] = [
-        (one, (one, one) if source is None else networks(source)) for one, source in connections
+        (one, (one, one) if source is None else networks_of(source)[1:]) for one, source in connections
     ]
     for width in (1, 0):  # by fine networks first: the sort is stable
         left = Counter(path[width] for _, path in ordered)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .sources import networks
+from .sources import networks_of
 
 AT_ONCE = 8
 """Messages that have a turn. Most take a millisecond or two, for a part of which they wait for the
@@ -59,7 +59,7 @@ class FairQueue:
         if self._free:
             self._free -= 1
         else:
-            await self._turn(networks(source)[0])
+            await self._turn(networks_of(source).site)
         turn = _Turn(self._pass_on, self._lasts)
         try:
             await self._app(scope, receive, send)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from .sources import networks
+from .sources import networks_of
 
 MIB = 1024 * 1024
 
@@ -68,7 +68,7 @@ class Tally:
 
     def add(self, source: str) -> bool:
         """Count one more; say whether the source may have it. It has to be removed either way."""
-        network, _ = networks(source)
+        network = networks_of(source).site
         self._counts[source] += 1
         self._of_network[network] += 1
         return (
@@ -79,7 +79,7 @@ class Tally:
     def remove(self, source: str) -> None:
         """Count one less."""
         _take_one(self._counts, source)
-        _take_one(self._of_network, networks(source)[0])
+        _take_one(self._of_network, networks_of(source).site)
 
     def __len__(self) -> int:
         """How many sources have any."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -49,25 +50,38 @@ def source_of(host: str | None) -> str:
     return str(address)
 
 
-COARSE = {4: 24, 6: 48}
-FINE = {4: 32, 6: 56}
-"""Prefixes by version of IP. A /48 is what a site may have and a /56 what a household has at most
-(RFC 6177): 65 536 and 256 sources. An IPv4 /24 is the smallest network that is routed."""
+class Networks(NamedTuple):
+    """The networks that a source lies in, the widest first; a source that is no address is each.
+
+    Attributes:
+        provider: Its /16, or the /32 that providers of IPv6 have.
+        site: Its /24, the smallest that is routed, or the /48 that a site of IPv6 may have.
+        household: Its address, or the /56 that a household has at most (RFC 6177).
+    """
+
+    provider: str
+    site: str
+    household: str
+
+
+PREFIXES = {4: (16, 24, 32), 6: (32, 48, 56)}
+"""Lengths of the prefixes of `Networks` by version of IP."""
 
 
 @lru_cache(maxsize=4096)
-def networks(source: str) -> tuple[str, str]:
-    """Return the coarse and the fine network that a source lies in.
+def networks_of(source: str) -> Networks:
+    """Return the networks that a source, as `source_of` writes it, lies in.
 
-    Args:
-        source: As `source_of` writes it.
+    Who has one address of a network can easily have others.
     """
     try:
         own = ipaddress.ip_network(source)
-    except ValueError:  # `UNKNOWN`
-        return source, source
-    coarse, fine = (own.supernet(new_prefix=by[own.version]) for by in (COARSE, FINE))
-    return str(coarse), str(fine)
+        provider, site, household = (
+            str(own.supernet(new_prefix=length)) for length in PREFIXES[own.version]
+        )
+    except ValueError:  # `UNKNOWN`, or wider than a source
+        return Networks(source, source, source)
+    return Networks(provider, site, household)
 
 
 def network_of(text: str) -> Network:

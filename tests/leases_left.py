@@ -13,6 +13,7 @@ def assert_nothing_is_left(leases: Leases) -> None:
         waiting._tickets,
         waiting._by_holder,
         *waiting.lines._ready,
+        *(line._all for line in waiting.lines._ready),
         waiting.lines._parked,
     )
     assert not any(tables), tables

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.sources import UNKNOWN, is_within, network_of, networks, source_of
+from server.sources import UNKNOWN, is_within, network_of, networks_of, source_of
 
 
 @pytest.mark.parametrize(
@@ -30,29 +30,32 @@ def test_any_text_becomes_a_short_source(host):
     assert 1 <= len(source_of(host)) <= 64
 
 
+@pytest.mark.parametrize(
+    ("source", "networks"),
+    [
+        ("192.0.2.7", ("192.0.0.0/16", "192.0.2.0/24", "192.0.2.7/32")),
+        ("2001:db8:1:2ff::/64", ("2001:db8::/32", "2001:db8:1::/48", "2001:db8:1:200::/56")),
+        ("::/64", ("::/32", "::/48", "::/56")),
+        (UNKNOWN, (UNKNOWN, UNKNOWN, UNKNOWN)),
+        ("192.0.0.0/16", ("192.0.0.0/16", "192.0.0.0/16", "192.0.0.0/16")),
+        ("::/0", ("::/0", "::/0", "::/0")),
+    ],
+)
+def test_a_source_lies_in_a_network_of_its_provider_its_site_and_its_household(source, networks):
+    assert networks_of(source) == networks
+
+
+@given(st.ip_addresses())
+def test_a_source_lies_within_its_networks_and_each_within_the_wider(address):
+    source = source_of(str(address))
+    provider, site, household = networks_of(source)
+    for inner, outer in ((source, household), (household, site), (site, provider)):
+        assert is_within(inner, [network_of(outer)])
+
+
 @given(st.ip_addresses())
 def test_a_source_is_the_same_however_often_it_is_taken(address):
     assert source_of(str(address)) == source_of(str(address).upper())
-
-
-@pytest.mark.parametrize(
-    ("source", "coarse", "fine"),
-    [
-        ("192.0.2.7", "192.0.2.0/24", "192.0.2.7/32"),
-        ("2001:db8:1:2ff::/64", "2001:db8:1::/48", "2001:db8:1:200::/56"),
-        (UNKNOWN, UNKNOWN, UNKNOWN),
-    ],
-)
-def test_a_source_lies_in_a_fine_and_a_coarse_network(source, coarse, fine):
-    assert networks(source) == (coarse, fine)
-
-
-@given(st.ip_addresses())
-def test_every_source_lies_in_its_networks(address):
-    source = source_of(str(address))
-    coarse, fine = networks(source)
-    assert is_within(source, [network_of(fine)])
-    assert is_within(fine, [network_of(coarse)])
 
 
 @pytest.mark.parametrize(

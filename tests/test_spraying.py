@@ -147,6 +147,48 @@ def test_only_sources_that_failed_at_several_accounts_are_listed_and_counted(clo
     assert spraying.export() == []
 
 
+def test_a_network_has_failed_as_long_as_any_of_its_sources_has(clock):
+    spraying = made(clock, shared=["203.0.113.0/24"])
+    assert not spraying.has_failed_near(CAFE)
+    spraying.failed("198.51.100.8", account(1))
+    clock.time += 60.0
+    spraying.failed("198.51.100.9", account(1))
+    spraying.failed("203.0.113.1", account(1))
+    spraying.failed("2001:db8:1:2::/64", account(1))
+    assert spraying.has_failed_near(CAFE)
+    assert spraying.has_failed_near("2001:db8:1:3::/64")
+    assert not spraying.has_failed_near("198.51.101.7")
+    assert not spraying.has_failed_near("2001:db8:2:2::/64")
+    assert not spraying.has_failed_near("203.0.113.2")
+    spraying.unlock("198.51.100.9")
+    assert spraying.has_failed_near(CAFE)
+    clock.time += WINDOW - 60.0
+    assert not spraying.has_failed_near(CAFE)
+    assert spraying.has_failed_near("2001:db8:1:3::/64")
+    spraying.forget(account(1))
+    assert not spraying.has_failed_near("2001:db8:1:3::/64")
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 4)), max_size=60))
+def test_networks_are_kept_in_step_with_their_sources(steps):
+    clock = Clock()
+    spraying = made(clock, budget=2, most=4)
+    sources = [f"203.0.113.{number}" for number in range(2)] + [f"192.0.2.{n}" for n in range(2)]
+    for what, which, number in steps:
+        if what == 0:
+            spraying.failed(sources[which], account(number))
+        elif what == 1:
+            spraying.unlock(sources[which])
+        else:
+            spraying.forget(account(number))
+        clock.time += 900.0
+        for source in sources:
+            near = [one for one in sources if one[:5] == source[:5]]
+            assert spraying.has_failed_near(source) == any(map(spraying.has_failed, near))
+    spraying.clear()
+    assert not spraying._neighbours
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([1.0, 600.0, 3000.0])), max_size=60))
 def test_within_any_hour_no_source_fails_at_more_accounts_than_its_budget(tries):
     clock = Clock()

@@ -6,10 +6,11 @@ from server.cache import known as known_module
 from server.cache import throttle as throttle_module
 from server.cache.counters import MAX_SPELLINGS, SAME_PASSWORDS
 from server.cache.outcomes import Locked
-from server.cache.throttle import FORGET_AFTER, Policy, Throttle
+from server.cache.throttle import ALONE, CROWD, FORGET_AFTER, KNOWN, SUSPECT, Policy, Throttle
+from server.sources import network_of
 
 ALICE, BOB = b"a" * 32, b"b" * 32
-HOME, CAFE = "192.0.2.1", "198.51.100.7"
+HOME, CAFE, NEXT_TO_CAFE = "192.0.2.1", "198.51.100.7", "198.51.100.8"
 
 
 class Clock:
@@ -352,18 +353,28 @@ class TestSpraying:
         assert throttle.locked_for(ALICE, HOME) == 30.0
         assert throttle.lockouts()[-2].failures == 10
 
-    def test_ranks_are_known_then_without_failures_then_the_rest(self, throttle, clock):
+    def test_ranks_are_known_alone_crowd_and_suspect(self, throttle, clock):
         throttle.succeeded(ALICE, HOME)
         guess(throttle, ALICE, HOME, 1)
         throttle.failed(BOB, CAFE, wrong(1))
-        assert throttle.rank(ALICE, HOME) == 0
-        assert throttle.rank(ALICE, "203.0.113.1") == 1
-        assert throttle.rank(ALICE, CAFE) == throttle.rank(BOB, CAFE) == 2
+        assert throttle.rank(ALICE, HOME) == KNOWN
+        assert throttle.rank(ALICE, "203.0.113.1") == ALONE
+        assert throttle.rank(ALICE, "203.0.113.1", alone=False) == CROWD
+        assert throttle.rank(ALICE, NEXT_TO_CAFE) == throttle.rank(BOB, NEXT_TO_CAFE) == CROWD
+        assert throttle.rank(ALICE, CAFE) == throttle.rank(BOB, CAFE) == SUSPECT
         # It failed nowhere but at an account it is known to.
-        assert throttle.rank(BOB, HOME) == 1
+        assert throttle.rank(BOB, HOME) == ALONE
         clock.time += 3600.0
-        assert throttle.rank(ALICE, CAFE) == 1
-        assert throttle.rank(BOB, CAFE) == 2
+        assert throttle.rank(ALICE, CAFE) == throttle.rank(ALICE, NEXT_TO_CAFE) == ALONE
+        assert throttle.rank(BOB, CAFE) == SUSPECT
+
+    def test_a_crowd_is_none_where_many_share_an_address(self, clock):
+        shared = Throttle(Policy(shared=(network_of("198.51.100.0/24"),)), clock)
+        shared.failed(BOB, CAFE, wrong(1))
+        assert shared.is_shared(CAFE)
+        assert shared.rank(ALICE, NEXT_TO_CAFE) == shared.rank(ALICE, CAFE) == ALONE
+        assert shared.networks(CAFE) != shared.networks(NEXT_TO_CAFE)
+        assert not shared.is_shared(HOME)
 
 
 def test_a_success_elsewhere_does_not_open_a_lock(throttle):

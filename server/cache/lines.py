@@ -2,9 +2,9 @@
 
 All who ask for one key wait for one `Flight`: the first to get a lease does it for all. Flights
 without a lease stand in line by rank, and within a rank by the source of those who wait. The lowest
-rank goes first, but no rank is passed over for ever. Within a rank sources take turns, so that one
-who asks for a thousand accounts delays the others by one login each. A flight whose account or
-source has as many undecided attempts as its budget allows is parked, out of the others' way.
+rank goes first, but no rank is passed over for ever. Within a rank networks take turns: see
+`turns`. A flight whose account or source has as many undecided attempts as its budget allows is
+parked, out of the others' way.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
-RANKS: Final = 3
+from .turns import Turns
+
+RANKS: Final = 4
 """How many ranks there are; 0 goes first."""
 
 PASSED_OVER: Final = 4
-"""Turns of lower ranks after which one that waits has a turn: strangers get a fifth of the logins
-however many known callers come, and a crowd of suspects delays the others by a fifth."""
+"""Turns of lower ranks after which one that waits has a turn: it gets a seventh of the logins at
+least, however many come of the others."""
 
 
 class Ticket:
@@ -77,19 +79,28 @@ def _equal(_flight: Flight, _source: str) -> int:
     return 0
 
 
+def _nowhere(_source: str) -> tuple[str, ...]:
+    return ()
+
+
 class Lines:
     """The flights that want a lease, by rank and source, and those parked, by budget key.
 
     Args:
-        rank: Says which rank a flight has for those who wait for it at a source. It may rise while
-            they do: a source that fails meanwhile is looked at again when its turn comes.
+        rank: Says which rank a flight has for those who wait for it at a source, while it does not
+            stand in line for them. It may rise while they wait: a source that fails meanwhile is
+            looked at again when its turn comes.
+        networks: Returns the networks that a source lies in, the widest first; always as many.
     """
 
-    def __init__(self, rank: Callable[[Flight, str], int] = _equal) -> None:
+    def __init__(
+        self,
+        rank: Callable[[Flight, str], int] = _equal,
+        networks: Callable[[str], tuple[str, ...]] = _nowhere,
+    ) -> None:
         self._rank = rank
-        self._ready: list[OrderedDict[str, OrderedDict[Flight, None]]] = [
-            OrderedDict() for _ in range(RANKS)
-        ]
+        self._networks = networks
+        self._ready: list[Turns[tuple[str, Flight]]] = [Turns() for _ in range(RANKS)]
         # Turns that went to lower ranks since this one waits.
         self._passed = [0] * RANKS
         self._parked: dict[bytes, OrderedDict[tuple[str, Flight], None]] = {}
@@ -100,35 +111,27 @@ class Lines:
 
     def add(self, flight: Flight, source: str) -> None:
         """Let a flight stand in line for those who wait for it at `source`; once is enough."""
-        if (source, flight) in self._parked.get(flight.budget, ()) or any(
-            flight in lines.get(source, ()) for lines in self._ready
-        ):
+        one = (source, flight)
+        if one in self._parked.get(flight.budget, ()) or any(one in line for line in self._ready):
             return
         self._add(flight, source, self._rank(flight, source))
 
     def remove(self, flight: Flight, source: str) -> None:
         """Take a flight out of the line of `source`, if it is there."""
-        for lines in self._ready:
-            line = lines.get(source)
-            if line is not None and flight in line:
-                del line[flight]
-                if not line:
-                    del lines[source]
-                return
+        one = (source, flight)
+        if any(line.remove(one) for line in self._ready):
+            return
         parked = self._parked.get(flight.budget)
         if parked is not None:
-            parked.pop((source, flight), None)
+            parked.pop(one, None)
             if not parked:
                 del self._parked[flight.budget]
 
     def take(self) -> tuple[str, Flight]:
-        """Take the first flight of the rank and source whose turn it is. There must be one."""
+        """Take the flight whose turn it is, of the rank whose turn it is. There must be one."""
         while True:
             turn = self._turn()
-            source, line = self._ready[turn].popitem(last=False)
-            flight, _ = line.popitem(last=False)
-            if line:
-                self._ready[turn][source] = line
+            source, flight = self._ready[turn].take()
             rank = self._rank(flight, source)
             if rank > turn:
                 self._add(flight, source, rank)
@@ -138,12 +141,16 @@ class Lines:
                 self._passed[higher] += bool(self._ready[higher])
             return source, flight
 
+    def any_of(self, networks: tuple[str, ...]) -> bool:
+        """Return whether any flight stands in line for somebody in a network."""
+        return any(line.any_of(networks) for line in self._ready)
+
     def last_above(self, rank: int) -> tuple[str, Flight] | None:
-        """Return the last flight in line of the highest rank, if that is above `rank`."""
+        """Return the newest flight in line of the highest rank, if that is above `rank`."""
         for higher in range(RANKS - 1, rank, -1):
-            if self._ready[higher]:
-                source, line = next(reversed(self._ready[higher].items()))
-                return source, next(reversed(line))
+            newest = self._ready[higher].newest()
+            if newest is not None:
+                return newest
         return None
 
     def park(self, flight: Flight, source: str, *, first: bool = False) -> None:
@@ -181,7 +188,7 @@ class Lines:
             self.unpark(budget)
 
     def _add(self, flight: Flight, source: str, rank: int) -> None:
-        self._ready[rank].setdefault(source, OrderedDict())[flight] = None
+        self._ready[rank].add((source, flight), (*self._networks(source), source))
 
     def _turn(self) -> int:
         """Return the rank whose turn it is."""
@@ -194,11 +201,16 @@ class Waiting:
 
     Args:
         rank: As for `Lines`.
+        networks: As for `Lines`.
     """
 
-    def __init__(self, rank: Callable[[Flight, str], int] = _equal) -> None:
+    def __init__(
+        self,
+        rank: Callable[[Flight, str], int] = _equal,
+        networks: Callable[[str], tuple[str, ...]] = _nowhere,
+    ) -> None:
         self.flights: dict[bytes, Flight] = {}
-        self.lines = Lines(rank)
+        self.lines = Lines(rank, networks)
         self._tickets: OrderedDict[Ticket, None] = OrderedDict()
         self._by_holder: dict[Hashable, OrderedDict[Ticket, None]] = {}
 

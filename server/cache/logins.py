@@ -63,7 +63,8 @@ class Logins(Leases):
         now: Callable[[], float],
         token: Callable[[], bytes],
     ) -> None:
-        super().__init__(limits.lease_lasts, limits.longest_wait, now, token, Waiting(self._rank))
+        waiting = Waiting(self._rank, throttle.networks)
+        super().__init__(limits.lease_lasts, limits.longest_wait, now, token, waiting)
         self._limits = limits
         self._throttle = throttle
         self._pace = Pace(limits.logins_per_second, limits.login_burst, now)
@@ -95,7 +96,7 @@ class Logins(Leases):
         ):
             return self._grant(self._waiting.flight(key, account, budget), source, holder)
         if len(self._waiting) >= self._limits.waiting and not self._made_room(
-            self._throttle.rank(account, source, budget)
+            self._rank(flight or Flight(key, account, budget), source)
         ):
             return self._paced()
         ticket = self._join(key, account, source, holder, budget)
@@ -137,7 +138,22 @@ class Logins(Leases):
         )
 
     def _rank(self, flight: Flight, source: str) -> int:
-        return self._throttle.rank(flight.account, source, flight.budget)
+        return self._throttle.rank(
+            flight.account,
+            source,
+            flight.budget,
+            alone=self._is_alone(flight.key, source),
+        )
+
+    def _is_alone(self, key: bytes, source: str) -> bool:
+        """Return whether nobody else in a source's network waits for a login or has a lease."""
+        if self._throttle.is_shared(source):
+            return True
+        networks = self._throttle.networks(source)
+        return not self._waiting.lines.any_of(networks) and all(
+            lease.key == key or self._throttle.networks(lease.source) != networks
+            for lease in self._leases.values()
+        )
 
     def _made_room(self, rank: int) -> bool:
         """Send away those who wait for the last flight of a rank above this; False if none does."""

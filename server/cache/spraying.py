@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from ..sources import Network, is_within
+from ..sources import Network, is_within, networks_of
 
 WINDOW = 3600.0
 """Seconds for which an account counts after a source's last failure there."""
@@ -94,6 +94,8 @@ class Spraying:
         self._full_for = full_for
         # In the order of their last failures, the oldest first.
         self._sources: OrderedDict[str, _Tried] = OrderedDict()
+        # The same by network, in the same order.
+        self._neighbours: dict[str, OrderedDict[str, None]] = {}
         self._full_until = 0.0
 
     def refused_for(self, source: str) -> float:
@@ -130,6 +132,22 @@ class Spraying:
         tried = self._sources.get(source)
         return tried is not None and tried.last() > self._now() - WINDOW
 
+    def has_failed_near(self, source: str) -> bool:
+        """Return whether any source of the same network did, itself included."""
+        near = self._neighbours.get(self.networks(source)[-1])
+        return near is not None and self.has_failed(next(reversed(near)))
+
+    def networks(self, source: str) -> tuple[str, str]:
+        """Return the networks that a source is counted with, the wider first.
+
+        Where many share an address they share no network with others.
+        """
+        return (source, source) if self.is_shared(source) else networks_of(source)[:2]
+
+    def is_shared(self, source: str) -> bool:
+        """Return whether many people call from a source."""
+        return bool(self._shared) and is_within(source, self._shared)
+
     def failed(self, source: str, account: bytes) -> None:
         """Count an account at which a source failed that is not known to it.
 
@@ -137,7 +155,7 @@ class Spraying:
             source: The source.
             account: Budget key of the account.
         """
-        if not is_within(source, self._shared):
+        if not self.is_shared(source):
             self._add(source, [(account, self._now())], 0.0)
 
     def hold(self, source: str, seconds: float) -> None:
@@ -150,17 +168,21 @@ class Spraying:
             tried = self._sources[source]
             del tried.accounts[account]
             if not tried.accounts and not tried.until:
-                del self._sources[source]
+                self._drop(source)
 
     def unlock(self, source: str) -> int:
         """Drop what one source has used; returns how many rows `rows` would have listed of it."""
-        tried = self._sources.pop(source, None)
-        return 0 if tried is None or not _is_listed(tried) else 1
+        tried = self._sources.get(source)
+        if tried is None:
+            return 0
+        self._drop(source)
+        return 1 if _is_listed(tried) else 0
 
     def clear(self) -> int:
         """Drop what all sources have used. Returns as `unlock`."""
         listed = sum(map(_is_listed, self._sources.values()))
         self._sources.clear()
+        self._neighbours.clear()
         self._full_until = 0.0
         return listed
 
@@ -200,7 +222,7 @@ class Spraying:
         """Take in what `export` returned, with `shift` seconds added to its times."""
         too_old = self._now() - WINDOW
         for one in sprayed:
-            if is_within(one.source, self._shared):
+            if self.is_shared(one.source):
                 continue
             accounts = [(key, at + shift) for key, at in one.accounts if at + shift > too_old]
             until = one.until + shift if one.until else 0.0
@@ -208,7 +230,7 @@ class Spraying:
                 self._add(one.source, accounts, until)
 
     def _is_exempt(self, source: str) -> bool:
-        return not self._budget or is_within(source, self._shared)
+        return not self._budget or self.is_shared(source)
 
     def _open_at(self, tried: _Tried) -> float:
         """Return when a source that has used up its budget has some again; 0.0 if it has any."""
@@ -233,6 +255,17 @@ class Spraying:
             del tried.accounts[next(iter(tried.accounts))]
         tried.until = max(tried.until, until)
         self._sources.move_to_end(source)
+        near = self._neighbours.setdefault(self.networks(source)[-1], OrderedDict())
+        near[source] = None
+        near.move_to_end(source)
+
+    def _drop(self, source: str) -> None:
+        del self._sources[source]
+        network = self.networks(source)[-1]
+        near = self._neighbours[network]
+        del near[source]
+        if not near:
+            del self._neighbours[network]
 
     def _make_room(self, now: float) -> bool:
         """Drop the oldest source that is not kept out if the table is full; False if all are."""
@@ -240,7 +273,7 @@ class Spraying:
             return True
         for name, tried in self._sources.items():
             if max(self._open_at(tried), tried.until) <= now:
-                del self._sources[name]
+                self._drop(name)
                 return True
         return False
 
@@ -249,7 +282,7 @@ class Spraying:
             source, tried = next(iter(self._sources.items()))
             if tried.last() > now - WINDOW:
                 return
-            del self._sources[source]
+            self._drop(source)
 
 
 def _is_listed(tried: _Tried) -> bool:

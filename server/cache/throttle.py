@@ -39,7 +39,7 @@ from .spraying import Sprayed, Spraying
 
 __all__ = ["Failures", "Policy", "Sprayed", "Throttle"]
 
-KNOWN, UNSUSPECTED, SUSPECT = range(3)
+KNOWN, ALONE, CROWD, SUSPECT = range(4)
 """Ranks of those who wait for a login: see `Throttle.rank`."""
 
 FORGET_AFTER = 86400.0
@@ -117,19 +117,44 @@ class Throttle:
             refused = 0.0
         return Locked(wait, max(0.0, until - now), refused)
 
-    def rank(self, account: bytes, source: str, budget: bytes | None = None) -> int:
+    def rank(
+        self,
+        account: bytes,
+        source: str,
+        budget: bytes | None = None,
+        *,
+        alone: bool = True,
+    ) -> int:
         """Return how early a source's login to an account has its turn; the lowest goes first.
 
         1. `KNOWN`: the source proved the account's password before. Its owner, nearly always.
-        2. `UNSUSPECTED`: nobody there failed, at this account or within the last hour at others.
-        3. `SUSPECT`: the rest.
+        2. `ALONE`: nobody in the source's network failed within the last hour, nor there at this
+           account, and nobody else in it wants to log in.
+        3. `CROWD`: somebody in its network did, or does.
+        4. `SUSPECT`: the source itself failed, at this account or within the last hour at others.
+
+        Whether an account exists must not show in its rank: whoever waits can measure it.
+
+        Args:
+            account: The account's key.
+            source: Where the login comes from.
+            budget: The account's budget key.
+            alone: Whether nobody else in the source's network waits for a login or is at one.
         """
         if self._known.has(account, source, self._now()):
             return KNOWN
         record = self._accounts.get(budget or account)
-        if record is not None and source in record.sources:
+        if (record is not None and source in record.sources) or self._spraying.has_failed(source):
             return SUSPECT
-        return SUSPECT if self._spraying.has_failed(source) else UNSUSPECTED
+        return ALONE if alone and not self._spraying.has_failed_near(source) else CROWD
+
+    def networks(self, source: str) -> tuple[str, str]:
+        """Return the networks that a source is counted with, the wider first."""
+        return self._spraying.networks(source)
+
+    def is_shared(self, source: str) -> bool:
+        """Return whether many people call from a source."""
+        return self._spraying.is_shared(source)
 
     def may_try(
         self,

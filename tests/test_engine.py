@@ -895,6 +895,58 @@ class TestTurns:
         for ticket in crowd + shared:
             house.engine.withdraw(ticket)
 
+    def known_away(self, house):
+        """Let an owner's session end, and strangers from everywhere wait."""
+        house.store(1, source=HOME, ttl=60.0)
+        house.run(200.0)
+        house.lease(500, source="100.64.9.9")
+        return [house.ticket(n, source=f"{n}.0.113.1") for n in range(100, 160)]
+
+    def test_an_owner_who_was_here_before_goes_first_wherever_the_strangers_are(self):
+        house = House(login_burst=1)
+        strangers = self.known_away(house)
+        owner = house.ticket(1, source=CAFE)
+        late = [house.ticket(n, source=f"{n}.0.113.1") for n in range(160, 220)]
+        assert self.first_lease(house, owner) <= 0.5
+        for stranger in strangers + late:
+            house.engine.withdraw(stranger)
+
+    def test_how_long_a_guesser_waits_does_not_tell_which_accounts_are_here(self):
+        waits = []
+        for whose in (1, 7):
+            house = House(login_burst=1, logins_at_once=1)
+            self.known_away(house)
+            guess = house.ticket(2, source=CAFE, of=whose)
+            for number in range(160, 170):
+                house.ticket(number, source=f"{number}.0.113.1")
+            waits.append(self.first_lease(house, guess))
+        assert waits[0] == waits[1] > 1.0
+
+    def test_a_password_that_is_right_no_more_goes_first_no_longer(self):
+        house = House(login_burst=2)
+        house.store(1, source=HOME, of=1, ttl=60.0)
+        house.run(200.0)
+        house.store(2, source=HOME, of=1, ttl=60.0)
+        house.lease(500, source="100.64.9.9")
+        strangers = [house.ticket(n, source=f"{n}.0.113.1") for n in range(100, 160)]
+        old = house.ticket(1, source=CAFE, of=1)
+        late = [house.ticket(n, source=f"{n}.0.113.1") for n in range(160, 170)]
+        assert self.first_lease(house, old) > 1.0
+        for stranger in strangers + late:
+            house.engine.withdraw(stranger)
+
+    def test_an_account_that_is_forgotten_waits_like_a_stranger(self):
+        house = House(login_burst=1)
+        house.store(1, source=HOME, ttl=60.0)
+        house.engine.erase(account(1), account(1))
+        house.run(200.0)
+        house.lease(500, source="100.64.9.9")
+        owner = house.ticket(1, source=HOME)
+        strangers = [house.ticket(n, source=f"{n}.0.113.1") for n in range(100, 160)]
+        assert self.first_lease(house, owner) > 1.0
+        for stranger in strangers:
+            house.engine.withdraw(stranger)
+
     def test_when_no_more_may_wait_a_suspect_makes_room_for_a_stranger(self):
         house = House(Policy(per_source=100), waiting=2, login_burst=100, logins_at_once=1)
         house.reject(1000, source=CAFE)

@@ -376,6 +376,33 @@ class TestSpraying:
         assert shared.networks(CAFE) != shared.networks(NEXT_TO_CAFE)
         assert not shared.is_shared(HOME)
 
+    def test_the_password_that_was_right_last_time_is_known_anywhere_until_another_is(
+        self, throttle, clock
+    ):
+        throttle.succeeded(ALICE, HOME)
+        throttle.ended(ALICE, wrong(1))
+        assert throttle.rank(ALICE, CAFE, key=wrong(1)) == KNOWN
+        assert throttle.rank(ALICE, CAFE, key=wrong(2)) == ALONE
+        assert throttle.rank(BOB, CAFE, key=wrong(1)) == ALONE
+        throttle.began(ALICE)
+        assert throttle.rank(ALICE, CAFE, key=wrong(1)) == ALONE
+        throttle.ended(ALICE, wrong(2))
+        assert throttle.rank(ALICE, CAFE, key=wrong(2)) == KNOWN
+        clock.time += 31 * 86400.0
+        assert throttle.rank(ALICE, CAFE, key=wrong(2)) == ALONE
+
+    def test_no_right_password_is_remembered_of_an_account_that_is_forgotten(self, clock):
+        throttle = Throttle(Policy(), clock, known=1)
+        throttle.succeeded(ALICE, HOME)
+        throttle.ended(ALICE, wrong(1))
+        throttle.forget_known(ALICE)
+        throttle.succeeded(ALICE, HOME)
+        assert throttle.rank(ALICE, CAFE, key=wrong(1)) == ALONE
+        throttle.ended(ALICE, wrong(1))
+        throttle.succeeded(BOB, HOME)  # there is room for one
+        throttle.ended(ALICE, wrong(1))
+        assert throttle.rank(ALICE, CAFE, key=wrong(1)) == ALONE
+
 
 def test_a_success_elsewhere_does_not_open_a_lock(throttle):
     guess(throttle, ALICE, CAFE, 5)

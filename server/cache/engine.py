@@ -131,7 +131,7 @@ class Engine:
     ) -> None:
         self._throttle = throttle
         self._now = now
-        self._held = OnePerAccount(limits.sessions)
+        self._held = OnePerAccount(limits.sessions, throttle.ended)
         self._lease_lasts = limits.lease_lasts
         self._logins = Logins(limits, throttle, now, token)
         self._rejections = Rejections(limits.rejections, limits.rejected_memory)
@@ -547,6 +547,7 @@ class Engine:
         if self._held.replace(Session(lease.key, lease.account, value, now, now + ttl)):
             self.epoch = self.epoch.next()
             self.on_replaced(lease.account)
+        self._throttle.began(lease.account)
 
         def outcome(source: str) -> Outcome:
             locked = self._locked(lease, source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Callable
 from itertools import islice
 
 from .limits import ACCOUNT_SHOWN_BYTES
@@ -212,10 +213,15 @@ class OnePerAccount(Entries):
 
     An account has one valid password at a time, so a session under a new key replaces the one
     under the old: whoever still uses the old password is sent to the portal.
+
+    Args:
+        limit: Most entries held.
+        ended: Called with account and key of each that is dropped, but not when all are.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, ended: Callable[[bytes, bytes], None]) -> None:
         super().__init__(limit)
+        self._ended = ended
         # Not a table of tables: that would cost a session half as much memory again.
         self._key_of: dict[bytes, bytes] = {}
 
@@ -246,6 +252,7 @@ class OnePerAccount(Entries):
 
     def _unindex(self, entry: Entry) -> None:
         del self._key_of[entry.account]
+        self._ended(entry.account, entry.key)
 
     def _clear_index(self) -> None:
         self._key_of.clear()

@@ -1,4 +1,8 @@
-"""Sources that proved an account's password, so that a guesser elsewhere cannot keep them out."""
+"""Sources that proved an account's password, so that a guesser elsewhere cannot keep them out.
+
+Also the look-up key of the password that an ended session was had with: whoever brings it again is
+the owner, from wherever. It is no part of what outlives a restart.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 MAX_ACCOUNTS = 200_000
-"""Accounts with known sources: twice the sessions held, at some 200 bytes each."""
+"""Accounts with known sources: twice the sessions held, at some 200 bytes each, and 150 more once
+its session has ended."""
 
 MAX_SOURCES = 8
 """Known sources per account: a household's home, phones, offices. The latest used stay."""
@@ -53,6 +58,8 @@ class KnownSources:
         # The longest unchanged first. A plain dict takes half the memory of an ordered one, and
         # is only slow to take the first from when much is taken; logins are few.
         self._latest: dict[bytes, Known] = {}
+        # Of some of the same accounts: while a session lasts, nobody needs to know.
+        self._right: dict[bytes, bytes] = {}
 
     def has(self, account: bytes, source: str, now: float) -> bool:
         """Return whether `source` is known for `account`."""
@@ -76,8 +83,23 @@ class KnownSources:
         ]
         self._set(account, [(source, now + self._lasts), *others], now)
 
+    def note_right(self, account: bytes, key: bytes) -> None:
+        """Note the look-up key of an account's right password, if a source of it is known."""
+        if account in self._latest:
+            self._right[account] = key
+
+    def is_right(self, account: bytes, key: bytes, now: float) -> bool:
+        """Return whether a look-up key is that of the password that was right last time."""
+        known = self._latest.get(account)
+        return known is not None and known.until > now and self._right.get(account) == key
+
+    def forget_right(self, account: bytes) -> None:
+        """Forget the look-up key of an account's right password."""
+        self._right.pop(account, None)
+
     def forget(self, account: bytes) -> int:
         """Forget the known sources of an account; returns how many there were."""
+        self.forget_right(account)
         return sum(1 for _ in chain(self._latest.pop(account, None)))
 
     def export(self) -> Mapping[bytes, Known]:
@@ -104,3 +126,4 @@ class KnownSources:
         oldest = next(iter(self._latest))
         if len(self._latest) > self._most or self._latest[oldest].until <= now:
             del self._latest[oldest]
+            self.forget_right(oldest)

@@ -142,6 +142,7 @@ class Logins(Leases):
             flight.account,
             source,
             flight.budget,
+            key=flight.key,
             alone=self._is_alone(flight.key, source),
         )
 

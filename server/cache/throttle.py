@@ -123,11 +123,13 @@ class Throttle:
         source: str,
         budget: bytes | None = None,
         *,
+        key: bytes = b"",
         alone: bool = True,
     ) -> int:
         """Return how early a source's login to an account has its turn; the lowest goes first.
 
-        1. `KNOWN`: the source proved the account's password before. Its owner, nearly always.
+        1. `KNOWN`: the source proved the account's password before, or the caller brings the very
+           password that was right last time. Its owner, nearly always.
         2. `ALONE`: nobody in the source's network failed within the last hour, nor there at this
            account, and nobody else in it wants to log in.
         3. `CROWD`: somebody in its network did, or does.
@@ -139,9 +141,11 @@ class Throttle:
             account: The account's key.
             source: Where the login comes from.
             budget: The account's budget key.
+            key: Look-up key of the e-mail and password.
             alone: Whether nobody else in the source's network waits for a login or is at one.
         """
-        if self._known.has(account, source, self._now()):
+        now = self._now()
+        if self._known.has(account, source, now) or self._known.is_right(account, key, now):
             return KNOWN
         record = self._accounts.get(budget or account)
         if (record is not None and source in record.sources) or self._spraying.has_failed(source):
@@ -241,6 +245,14 @@ class Throttle:
             if record.is_over(now):
                 del self._accounts[budget]
         self._known.add(account, source, now)
+
+    def began(self, account: bytes) -> None:
+        """Note that an account has a new session: no password but that session's is right."""
+        self._known.forget_right(account)
+
+    def ended(self, account: bytes, key: bytes) -> None:
+        """Note with which look-up key an account's session was had that is dropped now."""
+        self._known.note_right(account, key)
 
     def proved(self, account: bytes, source: str) -> None:
         """Note that a source knows the account's password, without a login of its own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import os
 import re
 import time
@@ -18,6 +19,7 @@ from server.cache.outcomes import Lease
 
 from .cache_process import running_cache
 from .fleet import Fleet, call_body, post, running_fleet
+from .sprayers import PLACES
 from .waiting import PATIENCE, wait_until
 
 OWNER = "demo@example.com"
@@ -144,6 +146,98 @@ async def test_an_owners_first_login_does_not_wait_behind_addresses_that_guess()
         for task in crowd:
             task.cancel()
         await asyncio.wait(crowd)
+        await client.aclose()
+
+
+class Crowd:
+    """Sprayers at a real daemon: each asks for accounts of others, and is rejected.
+
+    Attributes:
+        granted: Logins that they made so far.
+    """
+
+    def __init__(self, client: CacheClient, place: str, accounts: int) -> None:
+        self.granted = 0
+        self._client = client
+        self._addresses = PLACES[place]()
+        self._accounts = accounts
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def come(self, count: int) -> None:
+        """Let some more of them ask."""
+        addresses = [next(self._addresses) for _ in range(count)]
+        self._tasks += [
+            asyncio.create_task(self._guess(address))
+            for _ in range(self._accounts)
+            for address in addresses
+        ]
+
+    async def _guess(self, address: str) -> None:
+        pair = os.urandom(32)
+        outcome = await self._client.acquire(pair, pair, address)
+        if isinstance(outcome, Lease):
+            self.granted += 1
+            await self._client.fail(pair, outcome.token, "rejected", 0.0)
+
+    async def go(self) -> None:
+        """Let all of them go."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+
+
+SLOW = {"OIG_LOGINS_PER_SECOND": "10", "OIG_LOGIN_BURST": "4"}
+
+
+@pytest.mark.parametrize(
+    ("place", "accounts", "late"),
+    [
+        ("one /24", 1, 60),
+        ("one /48", 1, 60),
+        ("one /16", 1, 60),
+        ("all over", 5, 60),
+        # Later ones look like owners, and may go first.
+        ("all over", 1, 0),
+    ],
+)
+async def test_an_owners_first_login_does_not_wait_behind_addresses_that_have_not_failed_yet(
+    place, accounts, late
+):
+    with running_cache(settings=SLOW) as cache:
+        client = CacheClient(cache.path, timeout=PATIENCE)
+        crowd = Crowd(client, place, accounts)
+        crowd.come(60)
+        await asyncio.to_thread(wait_until, "it waits", lambda: waiting(cache.path) > 50)
+        before = crowd.granted
+        key = os.urandom(32)
+        owner = asyncio.create_task(client.acquire(key, key, HOME))
+        await asyncio.sleep(0)
+        crowd.come(late)
+        assert isinstance(await owner, Lease)
+        # First come, first served: it was 50 and more.
+        assert crowd.granted - before <= 12
+        await crowd.go()
+        await client.aclose()
+
+
+async def test_an_owner_who_was_here_before_does_not_wait_wherever_everybody_comes_from():
+    with running_cache(settings=SLOW) as cache:
+        client = CacheClient(cache.path, timeout=PATIENCE)
+        key, account = os.urandom(32), os.urandom(32)
+        outcome = await client.acquire(key, account, HOME)
+        assert isinstance(outcome, Lease)
+        await client.fulfil(key, outcome.token, b"session", 3600.0)
+        await client.forget(key, hashlib.sha256(b"session").digest())
+        crowd = Crowd(client, "all over", 1)
+        crowd.come(60)
+        await asyncio.to_thread(wait_until, "it waits", lambda: waiting(cache.path) > 50)
+        before = crowd.granted
+        owner = asyncio.create_task(client.acquire(key, account, CAFE))
+        await asyncio.sleep(0)
+        crowd.come(60)
+        assert isinstance(await owner, Lease)
+        assert crowd.granted - before <= 12
+        await crowd.go()
         await client.aclose()
 
 

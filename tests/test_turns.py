@@ -37,7 +37,7 @@ def test_newcomers_go_before_those_who_wait_already():
     assert taken(turns, 4) == [9, 2, 1, 0]
 
 
-def test_whoever_had_a_turn_goes_behind_the_others_at_each_level():
+def test_what_had_a_turn_goes_behind_the_others_at_each_level():
     turns = without_the_oldest(Turns())
     for number in range(3):
         turns.add(f"crowd {number}", path(1, number, 0))

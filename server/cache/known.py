@@ -1,7 +1,7 @@
 """Sources that proved an account's password, so that a guesser elsewhere cannot keep them out.
 
-Also the look-up key of the password that an ended session was had with: whoever brings it again is
-the owner, from wherever. It is no part of what outlives a restart.
+Also the look-up keys of ended sessions: a login with the same password is the owner's, wherever it
+comes from. They are not part of what outlives a restart.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class KnownSources:
         # The longest unchanged first. A plain dict takes half the memory of an ordered one, and
         # is only slow to take the first from when much is taken; logins are few.
         self._latest: dict[bytes, Known] = {}
-        # Of some of the same accounts: while a session lasts, nobody needs to know.
+        # Only of accounts in that table, and without a session: a session has its key itself.
         self._right: dict[bytes, bytes] = {}
 
     def has(self, account: bytes, source: str, now: float) -> bool:
@@ -84,7 +84,7 @@ class KnownSources:
         self._set(account, [(source, now + self._lasts), *others], now)
 
     def note_right(self, account: bytes, key: bytes) -> None:
-        """Note the look-up key of an account's right password, if a source of it is known."""
+        """Note the look-up key of an account's right password, if the account has known sources."""
         if account in self._latest:
             self._right[account] = key
 

@@ -87,10 +87,11 @@ class Lines:
     """The flights that want a lease, by rank and source, and those parked, by budget key.
 
     Args:
-        rank: Says which rank a flight has for those who wait for it at a source, while it does not
-            stand in line for them. It may rise while they wait: a source that fails meanwhile is
-            looked at again when its turn comes.
-        networks: Returns the networks that a source lies in, the widest first; always as many.
+        rank: Returns the rank of a flight for a source, for which it does not stand in line at that
+            moment. It may rise while the flight waits: it is looked at again when its turn comes,
+            since the source may have failed by then.
+        networks: Returns the networks that a source lies in, the widest first, and always the same
+            number of them.
     """
 
     def __init__(
@@ -111,19 +112,21 @@ class Lines:
 
     def add(self, flight: Flight, source: str) -> None:
         """Let a flight stand in line for those who wait for it at `source`; once is enough."""
-        one = (source, flight)
-        if one in self._parked.get(flight.budget, ()) or any(one in line for line in self._ready):
+        request = (source, flight)
+        if request in self._parked.get(flight.budget, ()) or any(
+            request in turns for turns in self._ready
+        ):
             return
         self._add(flight, source, self._rank(flight, source))
 
     def remove(self, flight: Flight, source: str) -> None:
         """Take a flight out of the line of `source`, if it is there."""
-        one = (source, flight)
-        if any(line.remove(one) for line in self._ready):
+        request = (source, flight)
+        if any(turns.remove(request) for turns in self._ready):
             return
         parked = self._parked.get(flight.budget)
         if parked is not None:
-            parked.pop(one, None)
+            parked.pop(request, None)
             if not parked:
                 del self._parked[flight.budget]
 
@@ -142,8 +145,8 @@ class Lines:
             return source, flight
 
     def any_of(self, networks: tuple[str, ...]) -> bool:
-        """Return whether any flight stands in line for somebody in a network."""
-        return any(line.any_of(networks) for line in self._ready)
+        """Return whether a flight stands in line for a source in a network."""
+        return any(turns.any_of(networks) for turns in self._ready)
 
     def last_above(self, rank: int) -> tuple[str, Flight] | None:
         """Return the newest flight in line of the highest rank, if that is above `rank`."""

@@ -147,7 +147,7 @@ class Logins(Leases):
         )
 
     def _is_alone(self, key: bytes, source: str) -> bool:
-        """Return whether nobody else in a source's network waits for a login or has a lease."""
+        """Return whether no other login is waited for or under way from a source's network."""
         if self._throttle.is_shared(source):
             return True
         networks = self._throttle.networks(source)

@@ -133,19 +133,19 @@ class Spraying:
         return tried is not None and tried.last() > self._now() - WINDOW
 
     def has_failed_near(self, source: str) -> bool:
-        """Return whether any source of the same network did, itself included."""
+        """Return whether any source in the same network did."""
         near = self._neighbours.get(self.networks(source)[-1])
         return near is not None and self.has_failed(next(reversed(near)))
 
     def networks(self, source: str) -> tuple[str, str]:
-        """Return the networks that a source is counted with, the wider first.
+        """Return the networks that a source lies in, the wider first.
 
-        Where many share an address they share no network with others.
+        One that many people share is a network of its own.
         """
         return (source, source) if self.is_shared(source) else networks_of(source)[:2]
 
     def is_shared(self, source: str) -> bool:
-        """Return whether many people call from a source."""
+        """Return whether many people share a source."""
         return bool(self._shared) and is_within(source, self._shared)
 
     def failed(self, source: str, account: bytes) -> None:

@@ -128,21 +128,20 @@ class Throttle:
     ) -> int:
         """Return how early a source's login to an account has its turn; the lowest goes first.
 
-        1. `KNOWN`: the source proved the account's password before, or the caller brings the very
-           password that was right last time. Its owner, nearly always.
-        2. `ALONE`: nobody in the source's network failed within the last hour, nor there at this
-           account, and nobody else in it wants to log in.
-        3. `CROWD`: somebody in its network did, or does.
-        4. `SUSPECT`: the source itself failed, at this account or within the last hour at others.
+        1. `KNOWN`: the source proved the account's password before, or the password is the one that
+           was right last time. Nearly always the owner.
+        2. `ALONE`: in its network nothing failed within the last hour, and no other login waits.
+        3. `CROWD`: something has or does, but the source itself has not failed.
+        4. `SUSPECT`: the source failed, at this account or within the last hour at others.
 
-        Whether an account exists must not show in its rank: whoever waits can measure it.
+        A rank must not depend on whether the account exists: a guesser can measure the wait.
 
         Args:
             account: The account's key.
             source: Where the login comes from.
             budget: The account's budget key.
             key: Look-up key of the e-mail and password.
-            alone: Whether nobody else in the source's network waits for a login or is at one.
+            alone: Whether no other login is waited for or under way from the source's network.
         """
         now = self._now()
         if self._known.has(account, source, now) or self._known.is_right(account, key, now):
@@ -153,11 +152,11 @@ class Throttle:
         return ALONE if alone and not self._spraying.has_failed_near(source) else CROWD
 
     def networks(self, source: str) -> tuple[str, str]:
-        """Return the networks that a source is counted with, the wider first."""
+        """Return the networks that a source lies in, the wider first."""
         return self._spraying.networks(source)
 
     def is_shared(self, source: str) -> bool:
-        """Return whether many people call from a source."""
+        """Return whether many people share a source."""
         return self._spraying.is_shared(source)
 
     def may_try(
@@ -247,11 +246,11 @@ class Throttle:
         self._known.add(account, source, now)
 
     def began(self, account: bytes) -> None:
-        """Note that an account has a new session: no password but that session's is right."""
+        """Note that an account has a new session, whose password is the right one from now on."""
         self._known.forget_right(account)
 
     def ended(self, account: bytes, key: bytes) -> None:
-        """Note with which look-up key an account's session was had that is dropped now."""
+        """Note the look-up key of an account's session that is being dropped."""
         self._known.note_right(account, key)
 
     def proved(self, account: bytes, source: str) -> None:

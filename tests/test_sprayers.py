@@ -1,0 +1,47 @@
+"""How long an owner away from home waits behind a crowd that guesses, whenever it comes."""
+
+from __future__ import annotations
+
+import pytest
+
+from .sprayers import FRESH, MORE, PLACES, SAME, SPANS, TIMINGS, wait_of_owner
+
+SEEDS = range(2)
+CROWDS = [
+    (timing, place, accounts) for timing in TIMINGS for place in PLACES for accounts in (1, 5)
+]
+LIKE_OWNERS = {
+    *((timing, "all over", 1) for timing in ("with", "around", FRESH, MORE)),
+    (FRESH, "all over", 5),
+}
+"""Each sprayer asks for one account, from a network that nobody else is in and that has not failed:
+so does an owner who was never here. Somebody has to wait."""
+
+
+@pytest.mark.parametrize(
+    ("timing", "place", "accounts"), [one for one in CROWDS if one not in LIKE_OWNERS]
+)
+def test_an_owners_first_login_is_made_within_seconds(timing, place, accounts):
+    waits = [wait_of_owner(timing, place, accounts, seed) for seed in SEEDS]
+    assert max(waits) <= 5.0
+
+
+@pytest.mark.parametrize("timing", ["with", "around"])
+def test_behind_sixty_who_look_like_owners_it_takes_their_sixty_turns_at_most(timing):
+    waits = [wait_of_owner(timing, "all over", 1, seed) for seed in SEEDS]
+    assert max(waits) <= 30.0
+
+
+@pytest.mark.parametrize("timing", [FRESH, MORE])
+def test_among_ever_new_ones_who_look_like_owners_about_every_other_owner_goes_first(
+    timing,
+):
+    waits = [wait_of_owner(timing, "all over", 1, seed) for seed in range(20)]
+    assert sum(wait <= 2.0 for wait in waits) >= 8
+
+
+@pytest.mark.parametrize("accounts", [1, 5])
+@pytest.mark.parametrize("timing", [*SPANS, SAME, FRESH, MORE])
+def test_an_owner_who_was_here_before_does_not_wait_behind_anybody(timing, accounts):
+    waits = [wait_of_owner(timing, "all over", accounts, seed, returning=True) for seed in SEEDS]
+    assert max(waits) <= 1.0

@@ -26,7 +26,8 @@ def eviction_order(connections: Iterable[tuple[One, str | None]]) -> list[One]:
             exempt: it stands for itself, as the only one of its network.
     """
     ordered: list[tuple[One, tuple[object, object]]] = [
-        (one, (one, one) if source is None else networks_of(source)[1:]) for one, source in connections
+        (one, (one, one) if source is None else networks_of(source)[1:])
+        for one, source in connections
     ]
     for width in (1, 0):  # by fine networks first: the sort is stable
         left = Counter(path[width] for _, path in ordered)

@@ -72,7 +72,7 @@ PREFIXES = {4: (16, 24, 32), 6: (32, 48, 56)}
 def networks_of(source: str) -> Networks:
     """Return the networks that a source, as `source_of` writes it, lies in.
 
-    Who has one address of a network can easily have others.
+    A caller that has one address of a network can easily have others in it.
     """
     try:
         own = ipaddress.ip_network(source)

@@ -332,6 +332,29 @@ def test_switching_off_where_that_is_not_certain_says_what_is_not(present, words
     assert words in " ".join(GridExport("off").warnings(present))
 
 
+@pytest.mark.parametrize(
+    ("present", "otherwise"),
+    [
+        (inverter(1, permit=0), "on"),
+        (inverter(1, 3000), "on"),
+        (inverter(0, 3000), "limited to 3000 W"),
+        (inverter(0), "limited to 10000 W"),
+    ],
+)
+@pytest.mark.parametrize(
+    "change", [GridExport("off"), GridExport("on"), GridExport("limited", 500)]
+)
+def test_a_plan_says_how_export_is_set_if_the_box_is_a_queen(change, present, otherwise):
+    assert any(
+        f"If it is a Queen, export is {otherwise}." in one for one in change.warnings(present)
+    )
+
+
+def test_that_nothing_is_to_change_says_how_it_is_if_the_box_is_a_queen():
+    with pytest.raises(ChangeRefused, match="If it is a Queen, export is on"):
+        GridExport("limited", 3000).check(inverter(1, 3000))
+
+
 def test_that_a_box_may_be_a_queen_keeps_off_from_being_seen_unless_it_was_on_before():
     off, shown = GridExport("off"), inverter(0, 3000)
     assert off.is_so(shown) is None

@@ -39,6 +39,25 @@ def test_boxes_are_listed_with_what_they_can_do():
 
 
 @pytest.mark.parametrize(
+    ("mark", "model"),
+    [
+        ({}, "unknown, read as Home"),
+        ({"queen": None}, "unknown, read as Home"),
+        ({"queen": False}, "home"),
+        ({"queen": "0"}, "home"),
+        ({"queen": 1}, "queen"),
+        ({"queen": "perhaps"}, None),
+        ({"queen": ""}, None),
+    ],
+)
+def test_a_box_without_a_mark_is_not_called_a_home(mark, model):
+    (summary,) = list_boxes({FULL: mark}, NOW).boxes
+    assert summary.model == model
+    told = {name for group in summary.unknown for name in group.readings}
+    assert ("model" in told) is (model is None)
+
+
+@pytest.mark.parametrize(
     ("box", "field", "why"),
     [
         ({}, "boiler", "did not send it"),

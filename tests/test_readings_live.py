@@ -481,8 +481,49 @@ def test_export_is_read_by_the_table_of_the_kind_of_box(queen, to_grid, crcte, c
     reading = read(box)
     assert (reading.export.state, reading.export.limit_w) == (state, limit)
     assert ("export.state" in unknown(reading)) is (state == "unknown")
-    perhaps = (queen is None and state == "off") or (not queen and to_grid == 1 and crcte == 0)
-    assert (reading.export.note is not None) is perhaps
+    contradiction = queen is False and to_grid == 1 and crcte == 0
+    assert (reading.export.note is not None) is (contradiction or queen is None)
+
+
+@pytest.mark.parametrize(
+    ("to_grid", "crcte", "cap", "state", "otherwise"),
+    [
+        (0, 1, 5_000, "off", "limited to 5000 W"),
+        (0, 0, 10_000, "off", "limited to 10000 W"),
+        (0, 1, None, "off", "not known"),
+        (1, 0, 10_000, "off", "on"),
+        (1, 0, 5_000, "off", "on"),
+        (1, 0, None, "off", "on"),
+        (1, 1, 5_000, "limited", "on"),
+        (1, 1, 0, "limited", "on"),
+        (1, None, 10_000, "unknown", "on"),
+        (1, 1, None, "unknown", "on"),
+        (None, 0, 0, "off", "not known"),
+        (0, 1, 0, "off", None),
+        (1, 1, 10_000, "on", None),
+        (None, 1, 10_000, "unknown", None),
+    ],
+)
+@pytest.mark.parametrize("mark", [{}, {"queen": None}])
+def test_what_a_box_without_a_mark_exports_if_it_is_a_queen_is_said_where_that_differs(
+    mark, to_grid, crcte, cap, state, otherwise
+):
+    box = slim_box() | {
+        "invertor_prms": {"to_grid": to_grid},
+        "invertor_prm1": {"p_max_feed_grid": cap},
+    }
+    box["box_prms"]["crcte"] = crcte
+    del box["queen"]
+    found = read(box | mark).export
+    assert found.state == state
+    if otherwise is None:
+        assert found.note is None
+    else:
+        assert found.note is not None
+        assert found.note.endswith(f"If it is a Queen, export is {otherwise}.")
+    # A mark leaves nothing open.
+    for queen in (True, False):
+        assert "Queen" not in str(read(box | {"queen": queen}).export.note)
 
 
 @pytest.mark.parametrize(

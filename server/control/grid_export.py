@@ -108,8 +108,10 @@ class GridExport(Change):
         if export(box).state == "unknown":
             raise unknown("export setting", box, "export.state")
         if self.is_so(box):
-            note = f". {NOT_PERMITTED}" if forbidden(box) else ""
-            raise already(f"export is set to {_told(self.state, self.limit_w)}{note}".rstrip("."))
+            told = [f"export is set to {_told(self.state, self.limit_w)}."]
+            told += [NOT_PERMITTED] if forbidden(box) else []
+            told += [note] if (note := export(box).note) else []
+            raise already(" ".join(told).rstrip("."))
 
     def before(self, box: Box) -> str:
         present, inverter = export(box), setting(box)

@@ -39,7 +39,7 @@ class BoxSummary(Reading):
     """One box of an account."""
 
     id: str = Field(description="Pass it as box_id.")
-    model: fitted.Variant | None = Field(description="Kind of box.")
+    model: fitted.Model | None = Field(description="Kind of box.")
     type_number: int | None
     online: bool | None = Field(
         description=f"Reported within {freshness.SLOW_LIMIT_S // 60} minutes."
@@ -130,13 +130,10 @@ def _summary(box: Box, now: datetime) -> BoxSummary:
     if age is None:
         box.reasons.copy("measured_at", "age_s", "online")
     app = box.code("capabilities.flexibility", "box_prm2", "app")
-    model = fitted.variant(box)
-    if model is None:
-        box.reasons.add("model", fitted.UNKNOWN_VARIANT)
     switch = box.peek_flag("invertor_prms", "to_grid")
     return BoxSummary(
         id=box.id,
-        model=model,
+        model=fitted.model(box, "model"),
         type_number=box.code("type_number", "device", "id_type"),
         online=None if age is None else age <= freshness.SLOW_LIMIT_S,
         measured_at=last,

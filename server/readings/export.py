@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from .box import Box
-from .fitted import UNKNOWN_VARIANT, variant
+from .fitted import UNKNOWN_VARIANT, is_marked, variant
 from .model import Reading
 from .numbers import FEED_LIMIT_W
 
@@ -21,8 +21,8 @@ SWITCH, PERMIT, LIMIT = "export.switch", "export.permit", "export.limit"
 """What the state is made of; no readings of their own."""
 
 PERHAPS_QUEEN = (
-    "The portal does not say what kind of box this is, and a Home is assumed. If it is a Queen, "
-    "export is not off but limited to {limit:.0f} W."
+    "The portal does not say what kind of box this is, so it is read as a Home. If it is a Queen, "
+    "export is {queen}."
 )
 CONTRADICTION = (
     "Export is switched on in the inverter but not permitted by the box; a change may be under way."
@@ -44,20 +44,30 @@ def export(box: Box) -> Export:
     permitted = box.flag(PERMIT, "box_prms", "crcte") if kind == "home" else None
     limit = box.number(LIMIT, "invertor_prm1", "p_max_feed_grid", FEED_LIMIT_W)
     missing = [box.reasons.take(name, "") for name in (SWITCH, PERMIT, LIMIT)]
+    home, queen = _home(allowed, permitted, limit), _queen(allowed, limit)
     if kind is None:
         state, missing = None, [UNKNOWN_VARIANT]
     else:
-        state = _home(allowed, permitted, limit) if kind == "home" else _queen(allowed, limit)
+        state = home if kind == "home" else queen
     if state is None:
         box.reasons.add("export.state", next(why for why in missing if why))
-    note: str | None = None
-    if state == "off" and allowed and permitted is False:
-        note = CONTRADICTION
-    elif state == "off" and box.raw_variant is None and allowed is False and limit:
-        note = PERHAPS_QUEEN.format(limit=limit) if limit < UNLIMITED_W else None
+    notes = []
+    if kind == "home" and allowed and permitted is False:
+        notes.append(CONTRADICTION)
+    if not is_marked(box) and home != queen:
+        notes.append(PERHAPS_QUEEN.format(queen=_told(queen, limit)))
     return Export(
-        state=state or "unknown", limit_w=limit if state == "limited" else None, note=note
+        state=state or "unknown",
+        limit_w=limit if state == "limited" else None,
+        note=" ".join(notes) or None,
     )
+
+
+def _told(state: State | None, limit: float | None) -> str:
+    """Write a setting; `limit` in W counts for a limited one only."""
+    if state == "limited" and limit is not None:
+        return f"limited to {limit:.0f} W"
+    return "not known" if state is None else state
 
 
 def _home(to_grid: bool | None, permitted: bool | None, limit: float | None) -> State | None:

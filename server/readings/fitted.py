@@ -10,6 +10,7 @@ from .numbers import CODE, DAY_WH, MONTH_KWH, POWER_W, YEAR_KWH
 from .unknown import IMPOSSIBLE, NOT_SENT
 
 Variant = Literal["home", "queen"]
+Model = Literal["home", "queen", "unknown, read as Home"]
 
 UNKNOWN_VARIANT = (
     "The portal marks the kind of this box in a way that is not known here, and the two kinds "
@@ -25,12 +26,32 @@ REST_COUNTERS = {"ac_ad": DAY_WH, "ac_am": MONTH_KWH, "ac_ay": YEAR_KWH}
 """They keep telling of a meter while nothing flows through it."""
 
 
-def variant(box: Box) -> Variant | None:
-    """Tell the two kinds of box apart; None when the portal's mark cannot be read.
+def model(box: Box, reading: str) -> Model | None:
+    """Say what kind of box this is, or note why `reading` is unknown.
 
-    Without a mark the box is a Home: the portal sends none for most of them.
+    1. Without a mark it may be either: the portal sends none for most boxes, Queens among them.
+    2. A mark that can be read decides.
+    3. One that cannot leaves the kind open, and what is written differently with it.
     """
-    if box.raw_variant is None:
+    if not is_marked(box):
+        return "unknown, read as Home"
+    kind = variant(box)
+    if kind is None:
+        box.reasons.add(reading, UNKNOWN_VARIANT)
+    return kind
+
+
+def is_marked(box: Box) -> bool:
+    """Say whether the portal marks the kind of this box."""
+    return box.raw_variant is not None
+
+
+def variant(box: Box) -> Variant | None:
+    """Say by which table a box is read; None when the portal's mark cannot be read.
+
+    Without a mark it is that of the Home; see `model`.
+    """
+    if not is_marked(box):
         return "home"
     queen = as_flag(box.raw_variant)
     return None if queen is None else "queen" if queen else "home"

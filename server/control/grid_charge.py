@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ..codes import Code
 from ..errors import ChangeRefused
 from ..portal.writes import Write, charge_to
+from ..readings.battery import CHARGE
 from ..readings.box import Box
 from ..readings.numbers import PERCENT
 from .change import Change, already, unknown, whole
@@ -132,7 +133,7 @@ def _active(box: Box) -> bool | None:
 
 
 def _charge(box: Box) -> float | None:
-    return box.power("battery.state_of_charge_percent", "bat_c", ("batt", "bat_c"), PERCENT)
+    return box.power(CHARGE, PERCENT)
 
 
 def _told(target: float | None, active: bool | None) -> str:

@@ -6,12 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from .box import Box
+from .box import Box, Source
 from .model import Reading
 from .numbers import CAPACITY_WH, CURRENT_A, PERCENT, POWER_W, TEMPERATURE_C, VOLTAGE_V
 
 IDLE_W = 50.0
 """Watts up to which the battery counts as idle: its electronics alone move as much to and fro."""
+
+CHARGE = Source("battery.state_of_charge_percent", "bat_c", ("batt", "bat_c"))
 
 
 class Battery(Reading):
@@ -40,8 +42,8 @@ class Battery(Reading):
 
 def battery(box: Box) -> Battery:
     """Read what the battery does and holds."""
-    charge = box.power("battery.state_of_charge_percent", "bat_c", ("batt", "bat_c"), PERCENT)
-    power = box.power("battery.power_w", "bat_p", ("batt", "bat_p"), POWER_W)
+    charge = box.power(CHARGE, PERCENT)
+    power = box.power(Source("battery.power_w", "bat_p", ("batt", "bat_p")), POWER_W)
     capacity = box.number("battery.capacity_wh", "box_prms", "p_bat", CAPACITY_WH)
     floor = box.number("battery.minimum_charge_percent", "batt_prms", "bat_min", PERCENT)
     return Battery(

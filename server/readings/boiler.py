@@ -34,9 +34,13 @@ def boiler(box: Box) -> Boiler | None:
         if fitted is False:
             box.reasons.add("boiler", NO_BOILER)
         return None
+    power = box.number("boiler.power_w", "boiler", "p", SUPPLY_W)
+    if box.live and power is not None:
+        # The fast block never has it.
+        box.note_older("boiler.power_w")
     manual = box.flag("boiler.mode", "boiler_prms", "manual")
     return Boiler(
-        power_w=box.number("boiler.power_w", "boiler", "p", SUPPLY_W),
+        power_w=power,
         energy_today_wh=box.number("boiler.energy_today_wh", "boiler", "w", DAY_WH),
         energy_month_kwh=box.number("boiler.energy_month_kwh", "boiler", "boj_am", MONTH_KWH),
         energy_year_kwh=box.number("boiler.energy_year_kwh", "boiler", "boj_ay", YEAR_KWH),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from . import clock
 from .numbers import CODE, Span, number
@@ -25,11 +25,30 @@ BOX_ID = re.compile(r"\d{1,20}", re.ASCII)
 LIVE_BLOCK = "actual"
 """The block that the box sends every few seconds, once its owner has enabled live data."""
 
+OF_TWO_TIMES = (
+    "Its parts are known, but some only as of up to 5 minutes before the others, so they make no "
+    "sum."
+)
+
 LIVE_OFF = (
     "The portal sends no live data of this box, most likely because its owner has not enabled it. "
     "That is done in the mobile app: Nastaven\u00ed -> P\u0159\u00edstup k dat\u016fm -> "
     '"\u017div\u00e1 data".'
 )
+
+
+class Source(NamedTuple):
+    """Where a power stands, W, or a charge, percent.
+
+    Attributes:
+        reading: The name under which it is read.
+        live: Its field in the fast block.
+        slow: Block and field where it stands without live data.
+    """
+
+    reading: str
+    live: str
+    slow: tuple[str, str]
 
 
 class Box:
@@ -38,12 +57,19 @@ class Box:
     Args:
         id: Its id.
         raw: What the portal sent of it, whatever that is.
+
+    Attributes:
+        reasons: Why readings are unknown.
+        older: Readings that may be up to 5 minutes older than what is of now, with live data.
+        lacking: Those of them that the fast block should have had.
     """
 
     def __init__(self, id: str, raw: object) -> None:  # noqa: A002 - the portal's own word
         self.id = id
         self._blocks: Mapping[str, object] = raw if isinstance(raw, dict) else {}
         self.reasons = Reasons()
+        self.older: list[str] = []
+        self.lacking: list[str] = []
 
     @property
     def live(self) -> bool:
@@ -101,17 +127,53 @@ class Box:
             return None
         return None if found is None else bool(found)
 
-    def power(self, reading: str, live: str, slow: tuple[str, str], span: Span) -> float | None:
-        """Read a power from the fast block, or from a slow one while live data is off.
+    def power(self, source: Source, span: Span) -> float | None:
+        """Read a power from the fast block, or from the slow one where the fast one lacks it.
 
-        Never from both in one answer: they are minutes apart.
+        1. The fast block has it: it is of now.
+        2. It does not, or what it has cannot be read: the slow block's is up to 5 minutes older,
+           and noted as that.
+        3. Live data is off: the slow block's is as new as all else.
+        4. Neither has it: it is unknown, for the reason of the block that should have it.
         """
+        fast = self.peek(LIVE_BLOCK, source.live, span)
+        if not isinstance(fast, str):
+            return fast
+        slow = self.peek(*source.slow, span)
+        if isinstance(slow, str):
+            self.reasons.add(source.reading, self._why_neither(fast, slow))
+            return None
         if self.live:
-            return self.number(reading, LIVE_BLOCK, live, span)
-        if slow[1] in self.block(slow[0]):
-            return self.number(reading, *slow, span)
-        self.reasons.add(reading, self.absent(LIVE_BLOCK))
+            self.lacking.append(source.reading)
+            self.note_older(source.reading)
+        return slow
+
+    def sum_of_powers(self, reading: str, sources: Sequence[Source], span: Span) -> float | None:
+        """Add up powers of one time: all from the fast block, or else all from the slow one.
+
+        Where no block has all of them there is no sum, though each may be known by itself. They
+        have been read by `power` already.
+        """
+        fast = self._all([(LIVE_BLOCK, source.live) for source in sources], span)
+        if fast is not None:
+            return sum(fast)
+        slow = self._all([source.slow for source in sources], span)
+        if slow is not None:
+            if self.live:
+                self.note_older(reading)
+            return sum(slow)
+        lost = (self.reasons.get(source.reading, "") for source in sources)
+        self.reasons.add(reading, next(filter(None, lost), OF_TWO_TIMES))
         return None
+
+    def _all(self, fields: Sequence[tuple[str, str]], span: Span) -> list[float] | None:
+        found = [self.peek(block, field, span) for block, field in fields]
+        known = [one for one in found if not isinstance(one, str)]
+        return known if len(known) == len(found) else None
+
+    def note_older(self, *readings: str) -> None:
+        """Note that readings may be up to 5 minutes older than what is of now."""
+        self.older += readings
 
     def last_contact(self, reading: str, now: datetime) -> datetime | None:
         """Give the moment of the box's last contact with the portal."""
@@ -148,11 +210,17 @@ class Box:
         found = how(*parts.values())
         if found is None:
             self.reasons.add(reading, otherwise)
+        elif not parts.keys().isdisjoint(self.older):
+            self.note_older(reading)
         return found
 
     def total(self, reading: str, parts: Mapping[str, float | None]) -> float | None:
         """Add up parts, each under its own reading's name; unknown as soon as one of them is."""
         return self.derived(reading, lambda *known: sum(known), parts)
+
+    def _why_neither(self, fast: str, slow: str) -> str:
+        # What was sent and cannot be read says more than that nothing was.
+        return slow if fast in {NOT_SENT, LIVE_OFF} and slow != NOT_SENT else fast
 
     def absent(self, block: str) -> str:
         """Say why a field of a block is not there."""

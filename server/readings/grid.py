@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .box import Box
+from .box import Box, Source
 from .model import Reading
 from .numbers import FREQUENCY_HZ, POWER_W, VOLTAGE_V
 
@@ -38,24 +38,21 @@ class Grid(Reading):
 
 def grid(box: Box) -> Grid:
     """Read what flows between the house and the grid."""
+    sources = [
+        Source(f"grid.phases.{number}.power_w", f"aci_w{letter}", ("ac_in", f"aci_w{letter}"))
+        for number, letter in PHASES
+    ]
     phases = tuple(
         GridPhase(
             number=number,
-            power_w=box.power(
-                f"grid.phases.{number}.power_w",
-                f"aci_w{letter}",
-                ("ac_in", f"aci_w{letter}"),
-                POWER_W,
-            ),
+            power_w=box.power(source, POWER_W),
             voltage_v=box.number(
                 f"grid.phases.{number}.voltage_v", "ac_in", f"aci_v{letter}", VOLTAGE_V
             ),
         )
-        for number, letter in PHASES
+        for (number, letter), source in zip(PHASES, sources, strict=True)
     )
-    power = box.total(
-        "grid.power_w", {f"grid.phases.{phase.number}.power_w": phase.power_w for phase in phases}
-    )
+    power = box.sum_of_powers("grid.power_w", sources, POWER_W)
     return Grid(
         power_w=power,
         flow=box.derived("grid.flow", _flow, {"grid.power_w": power}),

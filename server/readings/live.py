@@ -23,6 +23,11 @@ from .unknown import Unknowns
 
 YESTERDAY = "The energy counters of `today` are those of {day}, the day of the box's last report."
 
+LACKING = (
+    "The box's live data lacks {readings}. What is shown is of its last upload, up to 5 minutes "
+    "older than the rest."
+)
+
 
 class Environment(Reading):
     """The air in the box's cabinet."""
@@ -40,6 +45,7 @@ class LiveData(Reading):
     stale: bool | None = Field(description="Too old to be current.")
     warnings: Warnings
     live_data: LiveOn
+    older: tuple[str, ...] = Field(description="Powers up to 5 minutes older.")
     solar: Solar = Field(description="Panels.")
     battery: Battery = Field(description="Battery.")
     grid: Grid = Field(description="The grid.")
@@ -71,7 +77,6 @@ def live_data(payload: object, box_id: str, now: datetime) -> LiveData:
         measured_at=measured_at,
         age_s=age,
         stale=freshness.is_stale(age, box.live),
-        warnings=tuple(_warnings(box, age, counters, now)),
         live_data=box.live,
         solar=solar(box),
         battery=battery(box),
@@ -85,6 +90,9 @@ def live_data(payload: object, box_id: str, now: datetime) -> LiveData:
             temperature_c=box.number("environment.temperature_c", "box", "temp", TEMPERATURE_C),
             humidity_percent=box.number("environment.humidity_percent", "box", "humid", PERCENT),
         ),
+        # Last, for every part notes what it finds.
+        warnings=tuple(_warnings(box, age, counters, now)),
+        older=tuple(box.older),
         unknown=box.reasons.listed(),
     )
 
@@ -93,6 +101,8 @@ def _warnings(box: Box, age: int | None, counters: Energy, now: datetime) -> lis
     found = [freshness.warning(age, box.live)]
     if not box.live:
         found.append(LIVE_OFF)
+    if box.lacking:
+        found.append(LACKING.format(readings=", ".join(box.lacking)))
     if counters.day is not None and counters.day < clock.local_day(now):
         found.append(YESTERDAY.format(day=counters.day.isoformat()))
     return [warning for warning in found if warning]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from .box import Box
+from .box import Box, Source
 from .fitted import has_rest_meter
 from .grid import PHASES
 from .model import Reading
@@ -14,6 +14,8 @@ NO_METER = (
     "This box has no meter for the part of the house without backup, so what that part consumes is "
     "not measured."
 )
+
+BACKED_UP = Source("load.backed_up_w", "aco_p", ("ac_out", "aco_p"))
 
 
 class Load(Reading):
@@ -27,7 +29,7 @@ class Load(Reading):
 
 def load(box: Box) -> Load:
     """Read what the house consumes."""
-    backed_up = box.power("load.backed_up_w", "aco_p", ("ac_out", "aco_p"), SUPPLY_W)
+    backed_up = box.power(BACKED_UP, SUPPLY_W)
     metered = has_rest_meter(box, "load.not_backed_up_metered")
     rest = _rest(box, metered)
     parts = {"load.backed_up_w": backed_up, "load.not_backed_up_w": rest}
@@ -54,4 +56,7 @@ def _rest(box: Box, metered: bool | None) -> float | None:
         if isinstance(found, str):
             box.reasons.add("load.not_backed_up_w", found)
             return None
+    if box.live:
+        # The fast block never has it.
+        box.note_older("load.not_backed_up_w")
     return sum(found for found in phases.values() if not isinstance(found, str))

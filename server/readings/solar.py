@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from .box import Box
+from .box import Box, Source
 from .model import Reading
 from .numbers import PEAK_W, SUPPLY_W, VOLTAGE_V
+
+STRINGS = (1, 2)
 
 
 class SolarString(Reading):
@@ -27,26 +29,22 @@ class Solar(Reading):
 
 def solar(box: Box) -> Solar:
     """Read what the panels give."""
+    sources = [
+        Source(f"solar.strings.{number}.power_w", f"fv_p{number}", ("dc_in", f"fv_p{number}"))
+        for number in STRINGS
+    ]
     strings = tuple(
         SolarString(
             number=number,
-            power_w=box.power(
-                f"solar.strings.{number}.power_w",
-                f"fv_p{number}",
-                ("dc_in", f"fv_p{number}"),
-                SUPPLY_W,
-            ),
+            power_w=box.power(source, SUPPLY_W),
             voltage_v=box.number(
                 f"solar.strings.{number}.voltage_v", "dc_in", f"fv_v{number}", VOLTAGE_V
             ),
         )
-        for number in (1, 2)
+        for number, source in zip(STRINGS, sources, strict=True)
     )
     return Solar(
-        power_w=box.total(
-            "solar.power_w",
-            {f"solar.strings.{string.number}.power_w": string.power_w for string in strings},
-        ),
+        power_w=box.sum_of_powers("solar.power_w", sources, SUPPLY_W),
         strings=strings,
         installed_power_w=box.number("solar.installed_power_w", "box_prms", "p_fve", PEAK_W),
     )

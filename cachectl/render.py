@@ -143,6 +143,7 @@ VERBS = (
     "keep",
     "find",
     "peek",
+    "peek_answer",
     "hold",
     "unhold",
     "cancel",

@@ -553,6 +553,28 @@ class TestPeek:
         assert engine.stats()["hits_total"] == 0
 
 
+class TestPeekAtAnAnswer:
+    def test_it_finds_what_is_kept_and_never_grants_a_lease(self, desk):
+        assert desk.answers.peek(key(1)) is None
+        assert desk.stat("fetches_total") == 0
+        desk.fetch(1)
+        desk.clock.time += 59.0
+        assert desk.answers.peek(key(1)) == Hit(value(1), 1.0)
+        desk.clock.time += 1.0
+        assert desk.answers.peek(key(1)) is None
+        assert desk.stat("fetches_total") == 1
+
+    def test_it_does_not_wait_for_who_fetches(self, desk):
+        lease = desk.lease(1)
+        assert desk.answers.peek(key(1)) is None
+        assert desk.answer(1, lease)
+
+    def test_it_is_no_answer_in_the_statistics(self, desk):
+        desk.fetch(1)
+        desk.answers.peek(key(1))
+        assert desk.stat("answers_hits_total") == 0
+
+
 class TestEngine:
     @pytest.fixture
     def engine(self) -> Engine:

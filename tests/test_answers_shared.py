@@ -296,6 +296,26 @@ async def test_a_peek_finds_a_session_and_gets_no_lease(cache, connect):
     assert hit.value == VALUE
 
 
+async def test_a_peek_at_an_answer_finds_what_another_fetched_and_gets_no_lease(cache, connect):
+    one, other = connect(cache.path), connect(cache.path)
+    lease = await leased(one, key := new_key(), new_key())
+    assert await bounded(other.peek_answer(key)) is None
+    assert await bounded(one.answer(key, lease.token, VALUE, 60.0))
+    hit = await bounded(other.peek_answer(key))
+    assert isinstance(hit, Hit)
+    assert hit.value == VALUE
+    assert await bounded(other.peek_answer(new_key())) is None
+
+
+async def test_an_answer_fetched_without_the_daemon_is_peeked_at_without_it(folder, worker):
+    store = worker(folder / "cache.sock")
+    key = new_key()
+    assert await bounded(store.peek_answer(key)) is None
+    lease = await bounded(store.share(key, new_key()))
+    assert await bounded(store.answer(key, lease.token, VALUE, 60.0))
+    assert (await bounded(store.peek_answer(key))).value == VALUE
+
+
 async def test_what_breaks_the_limits_is_the_callers_fault_and_costs_no_connection(cache, connect):
     one = connect(cache.path)
     lease = await leased(one, key := new_key(), new_key())

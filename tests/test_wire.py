@@ -60,6 +60,7 @@ REQUESTS = [
     wire.Request(25, "release", (KEY, TOKEN)),
     wire.Request(26, "unlock_source", ("2001:db8::/64",)),
     wire.Request(27, "erase", (ACCOUNT, KEY)),
+    wire.Request(28, "peek_answer", (KEY,)),
 ]
 
 REPLIES = [
@@ -376,6 +377,10 @@ REFUSED = {
     "an expired login": (wire.Request(1, "fail", (KEY, TOKEN, EXPIRED, 0)), "arguments"),
     "an immortal note": (wire.Request(1, "keep", (KEY, ACCOUNT, VALUE, 2592001)), "arguments"),
     "a short note's key": (wire.Request(1, "find", (b"k",)), "arguments"),
+    "a peek at an answer with an account": (
+        wire.Request(1, "peek_answer", (KEY, ACCOUNT)),
+        "arguments",
+    ),
     "a peek with an account": (wire.Request(1, "peek", (KEY, ACCOUNT)), "arguments"),
     "a long hold": (wire.Request(1, "hold", (KEY, ACCOUNT, 900.5)), "arguments"),
     "a hold of no time": (wire.Request(1, "hold", (KEY, ACCOUNT, 0)), "arguments"),

@@ -76,6 +76,12 @@ class Answers:
             self._unavailable += 1
         return outcome
 
+    def peek(self, key: bytes) -> Hit | None:
+        """Return an answer that is kept; None when there is none. Nobody fetches it for that."""
+        now = self._now()
+        entry = self._kept.use(key, now)
+        return None if entry is None else Hit(entry.value, entry.expires - now)
+
     def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store what was fetched under a lease, and tell those who wait for it.
 

@@ -31,7 +31,7 @@ LOST: Final = "the connection was lost"
 WAIT: Final = frozenset({"acquire", "share"})
 """Verbs that may be answered `waiting` first."""
 
-HIT: Final = frozenset({"acquire", "share", "peek"})
+HIT: Final = frozenset({"acquire", "share", "peek", "peek_answer"})
 """Verbs that may be answered `hit`."""
 
 LEASE: Final = frozenset({"acquire", "share", "hold"})

@@ -219,6 +219,19 @@ class CacheClient:
         self._expect_missing(reply)
         return None
 
+    async def peek_answer(self, key: bytes) -> Hit | None:
+        """Return the answer under `key`, None if there is none; never a lease.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        reply = await self._call("peek_answer", key)
+        if isinstance(reply, Hit):
+            return reply
+        self._expect_missing(reply)
+        return None
+
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes what `key` names, for up to `lasts` seconds.
 

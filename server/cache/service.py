@@ -145,6 +145,7 @@ class Service:
             "keep": self._keep,
             "find": self._find,
             "peek": self._peek,
+            "peek_answer": self._peek_answer,
             "hold": self._hold,
             "unhold": self._unhold,
             "cancel": self._cancel,
@@ -323,6 +324,12 @@ class Service:
     def _peek(self, peer: Peer, number: int, key: bytes) -> wire.Reply:
         self._greet(peer)
         hit = self._engine.peek(key)
+        if hit is None:
+            return wire.Reply(number, "missing")
+        return wire.Reply(number, "hit", (hit.value, hit.expires_in))
+
+    def _peek_answer(self, _peer: Peer, number: int, key: bytes) -> wire.Reply:
+        hit = self._engine.answers.peek(key)
         if hit is None:
             return wire.Reply(number, "missing")
         return wire.Reply(number, "hit", (hit.value, hit.expires_in))

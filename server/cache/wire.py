@@ -234,6 +234,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "keep": (_KEY, _ACCOUNT, _ANSWER, _TTL),
     "find": (_KEY,),
     "peek": (_KEY,),
+    "peek_answer": (_KEY,),
     "hold": (_KEY, _ACCOUNT, _LASTS),
     "unhold": (_KEY, _TOKEN),
     "cancel": (_ID,),

@@ -115,6 +115,17 @@ class AnswerStore(Protocol):
         """
         ...
 
+    async def peek_answer(self, key: bytes) -> Hit | None:
+        """Return the answer `key` if it is kept; never a lease, nobody waits, nobody fetches it.
+
+        Args:
+            key: As given to `share`.
+
+        Raises:
+            CacheUnavailable: The store could not be asked.
+        """
+        ...
+
     async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store what was fetched under the lease `token`, for `ttl` seconds, and tell who waits.
 

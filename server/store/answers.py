@@ -57,6 +57,13 @@ class DaemonAnswers:
                 pass
         return outcome
 
+    async def peek_answer(self, key: bytes) -> Hit | None:
+        """Return an answer that is kept, as `AnswerStore.peek_answer`; never unavailable."""
+        try:
+            return await self._asked(self._client.peek_answer(key))
+        except CacheUnavailable:
+            return await self._local.peek_answer(key)
+
     async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store an answer, as `AnswerStore.answer`; kept here alone if the daemon is gone."""
         account = self._fetches.get(token)

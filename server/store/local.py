@@ -119,6 +119,10 @@ class LocalStore:
         assert isinstance(outcome, (Hit, Lease, Unavailable))
         return outcome
 
+    async def peek_answer(self, key: bytes) -> Hit | None:
+        """Return an answer that is kept, as `AnswerStore.peek_answer`."""
+        return self._engine.answers.peek(key)
+
     async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store an answer, as `AnswerStore.answer`."""
         kept = self._engine.answers.answer(key, token, value, ttl)

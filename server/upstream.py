@@ -35,6 +35,8 @@ from .sealing import Keys, Sealer
 from .sessions import RETRY_AFTER, unavailable
 from .store import AnswerStore
 
+NOTIFICATIONS = "notifications"
+
 LIVE_TTL = 30.0
 HISTORY_TTL = 300.0
 
@@ -58,8 +60,8 @@ class ReadingPortal(Protocol):
 
     async def read_history(
         self, session_id: str, name: str, first: date, last: date
-    ) -> dict[str, object]:
-        """Return one series of history."""
+    ) -> dict[str, object] | None:
+        """Return one series of history; None for no data, or an ended session."""
         ...
 
     async def read_notifications(self, session_id: str) -> str:
@@ -120,10 +122,14 @@ class Upstream:
         return await self._shared(granted, "live", self._live_ttl, self._portal.read_live, {})
 
     async def history(self, granted: Granted, name: str, first: date, last: date) -> Fetched:
-        """Return one series of history of the caller's account."""
+        """Return one series of history of the caller's account; `[]` when there is no data."""
 
-        async def read(session_id: str) -> dict[str, object]:
-            return await self._portal.read_history(session_id, name, first, last)
+        async def read(session_id: str) -> object:
+            series = await self._portal.read_history(session_id, name, first, last)
+            if series is None:
+                await self._check_alive(granted, session_id)
+                return []
+            return series
 
         what = f"history {name} {first} {last}"
         return await self._shared(granted, what, self._history_ttl, read, {})
@@ -134,12 +140,29 @@ class Upstream:
         async def read(session_id: str) -> str:
             markup = await self._portal.read_notifications(session_id)
             if not markup:
-                # A session that has ended shows an empty list as well; live data tells them apart.
-                async with self.turn(granted.keys):
-                    await self._portal.read_live(session_id)
+                await self._check_alive(granted, session_id)
             return markup
 
-        return await self._shared(granted, "notifications", self._history_ttl, read, "")
+        return await self._shared(granted, NOTIFICATIONS, self._history_ttl, read, "")
+
+    async def held_notifications(self, granted: Granted) -> Fetched | None:
+        """Return the notifications that somebody has asked for lately; never ask the portal."""
+        key = self._sealer.answer_key(granted.keys, NOTIFICATIONS)
+        try:
+            hit = await self._store.peek_answer(key)
+        except CacheUnavailable:
+            return None
+        return None if hit is None else self._opened(granted.keys, key, hit.value)
+
+    async def _check_alive(self, granted: Granted, session_id: str) -> None:
+        """Return if the portal knows a session: nothing to tell looks like one that has ended.
+
+        Raises:
+            SessionExpired: It does not: live data tells them apart.
+            PortalError: It could not be asked.
+        """
+        async with self.turn(granted.keys):
+            await self._portal.read_live(session_id)
 
     @contextlib.asynccontextmanager
     async def turn(self, keys: Keys) -> AsyncIterator[None]:

@@ -33,8 +33,9 @@ from server.portal.simulator.clock import Clock
 from server.portal.simulator.endpoints import Endpoint
 from server.portal.simulator.faults import Fault
 from server.portal.simulator.truth import truth
+from server.readings.box import Box
 from server.readings.boxes import choose_box, list_boxes
-from server.readings.bypass import bypass
+from server.readings.bypass_flags import bypass
 from server.readings.clock import local_day
 from server.readings.history import history
 from server.readings.live import live_data
@@ -63,6 +64,7 @@ GOOD = {
     "notifications": command(listed(folder("t"))),
 }
 LOGIN_PAGE = b'<!DOCTYPE html><form><input name=p type="password"></form>'
+EMPTY = [b"[]", b'""', b"false", b"null", b"0", b"", b"\xef\xbb\xbf \n"]
 MAINTENANCE = b"<!DOCTYPE html><h1>Prob\xc3\xadh\xc3\xa1 \xc3\xbadr\xc5\xbeba</h1>"
 
 any_read = pytest.mark.parametrize("name", READS)
@@ -197,6 +199,10 @@ async def test_what_is_no_session_id_is_never_sent(name, bad):
     ],
 )
 async def test_a_session_that_has_ended_is_told_from_a_broken_portal(name, status, body):
+    if name == "history" and body in EMPTY and status == 200:
+        # Of a series that may as well be: there is no data.
+        assert await answered(name, status, body) is None
+        return
     with pytest.raises(SessionExpired) as caught:
         await answered(name, status, body, [("Location", "https://elsewhere.example/")])
     assert caught.value.no_boxes is (name == "live" and body == b"[]")
@@ -384,7 +390,8 @@ async def test_whatever_arrives_a_read_gives_data_or_one_of_our_errors(
     except (SessionExpired, PortalError) as exc:
         assert exc.__context__ is None  # noqa: PT017
     else:
-        assert isinstance(read, str if name == "notifications" else dict)
+        kinds = {"live": dict, "history": dict | None, "notifications": str}
+        assert isinstance(read, kinds[name])
 
 
 # Against the simulated portal.
@@ -417,7 +424,8 @@ async def test_the_simulated_boxes_read_as_they_are(email, full):
             true: dict[str, Any] = truth(box, now.timestamp())
             reading = live_data(payload, summary.id, now)
             assert reading.stale is False
-            assert summary.model == ("queen" if true["queen"] else "home")
+            marked = {None: "unknown, read as Home", False: "home", True: "queen"}
+            assert summary.model == marked[box.queen]
             assert reading.mode.number == true["mode"]
             assert reading.export.state == true["delivery"]
             assert (reading.boiler is not None) is true["boiler_fitted"]
@@ -482,18 +490,21 @@ async def test_simulated_notifications_are_read(escaped):
     async with portal() as (simulator, client, session_id):
         simulator.switches.obey({"escaped": escaped})
         (box,) = simulator.boxes.of("demo@example.com", simulator.clock.now())
-        found = notifications(await client.read_notifications(session_id), present(simulator))
+        dated = notifications(await client.read_notifications(session_id), present(simulator))
+        found = [one.shown for one in dated]
         assert len(found) == len(box.notices)
         assert all(one.box_id == box.id and one.at and one.level for one in found)
         assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
-        assert bypass(found, box.id).manual.state in {"on", "off", "unknown"}
+        read = bypass(Box(box.id, {}), dated, present(simulator))
+        assert read is not None
+        assert (read.automatic.state, read.manual.state) == ("off", "off")
 
 
 @pytest.mark.parametrize(
     ("endpoint", "shape"),
     [
         *(("live", shape) for shape in ("list", "text", "false", "html", "redirect")),
-        *(("history", shape) for shape in ("unauthorized", "list")),
+        ("history", "unauthorized"),
         ("notifications", "unauthorized"),
     ],
 )
@@ -505,10 +516,12 @@ async def test_every_simulated_end_of_a_session_is_noticed(endpoint, shape):
             await READS[endpoint](client)
 
 
-async def test_an_empty_list_may_be_the_end_of_a_session():
+async def test_an_answer_that_holds_nothing_may_be_the_end_of_a_session():
     async with portal() as (simulator, client, session_id):
         simulator.accounts.logout(session_id)
+        simulator.switches.obey({"expired": {"history": "list"}})
         assert await client.read_notifications(session_id) == ""
+        assert await client.read_history(session_id, "batt", DAY, DAY) is None
 
 
 @pytest.mark.parametrize("kind", ["nan", "texts", "retyped", "dropped"])
@@ -525,6 +538,7 @@ async def test_damaged_data_is_read_as_far_as_it_goes(kind):
             assert after.battery.state_of_charge_percent is not None
         else:
             assert after.battery.state_of_charge_percent is None
+            # With live data that lacks it, or off, only the full payload has it elsewhere.
             assert after.battery.power_w is None
             assert any("battery.power_w" in group.readings for group in after.unknown)
         assert after.energy.today == before.energy.today

@@ -442,6 +442,10 @@ def test_nothing_is_said_to_be_nothing():
     assert named(reading, "power_w").summary.mean is None
     assert unknown(reading)["quantities.power_w"] == "The portal has no values for these days."
     assert "holds no list" in read("solar", {"items": {}}).assumptions[0]
+    # The portal's `[]` says less than a list of nothing.
+    told = read("solar", [])
+    assert "no data for these days, or takes the session for ended" in told.assumptions[0]
+    assert {group.why for group in told.unknown} == {told.assumptions[0]}
 
 
 def test_a_month_is_read_in_no_time():

@@ -392,6 +392,21 @@ async def test_damaged_fields_are_those_that_were_named_or_the_live_block(portal
     assert await portal.live() == sound
 
 
+async def test_fields_can_be_added_that_nobody_knows(portal: Portal) -> None:
+    sound = await portal.live()
+    added = await damage(portal, "added", "batt.surprise", "batt.another", "extra", "aircon.p")
+    assert added["batt"] == sound["batt"] | {"surprise": 1, "another": 1}
+    assert (added["extra"], added["aircon"]) == ({"new": 1}, {"p": 1})
+    assert (await damage(portal, "added"))["actual"]["new"] == 1
+    assert await portal.live() == sound
+
+
+async def test_a_series_can_be_answered_by_nothing(portal: Portal) -> None:
+    await portal.admin("faults", kind="nothing", endpoint="history", requests=1)
+    assert (await portal.history()).json() == []
+    assert (await portal.history()).json()["items"]
+
+
 async def test_todays_pv_energy_dips_by_a_few_watt_hours(portal: Portal) -> None:
     sound = await portal.live()
     await portal.admin("faults", kind="dip", endpoint="live", requests=1)

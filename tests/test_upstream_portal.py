@@ -2,17 +2,20 @@
 
 import asyncio
 from collections import Counter
+from datetime import date
 
 import httpx2
 import pytest
 
 from server import upstream
+from server.access import Caller
 from server.errors import PortalBusy
 
 from .portal_simulator import DEMO_BOX
 from .test_upstream import House, caller
 
 LOGIN = "/inc/php/scripts/Login.php"
+NOTIFICATIONS = "/inc/php/scripts/Controller.Call.php"
 
 
 @pytest.fixture
@@ -42,6 +45,61 @@ async def test_an_empty_list_of_an_ended_session_is_not_taken_for_no_notificatio
     told = await house.upstream.notifications(granted)
     assert DEMO_BOX in told.payload
     assert asked(house)[LOGIN] == 1
+
+
+DAY = date(2026, 6, 1)
+HISTORY, LIVE = "/json2.php", "/json.php"
+
+
+async def nothing(house, kind="nothing"):
+    await admin(house, "POST", "faults", {"kind": kind, "endpoint": "history"})
+
+
+@pytest.mark.parametrize("kind", ["nothing", "empty"])
+async def test_a_history_without_anything_costs_no_login_while_the_session_lives(house, kind):
+    granted = await house.access.open(caller("demo@example.com"))
+    await nothing(house, kind)
+    for _ in range(2):
+        told = await house.upstream.history(granted, "batt", DAY, DAY)
+        assert told.payload == []
+    assert asked(house) == {HISTORY: 1, LIVE: 1}
+
+
+async def test_a_history_without_anything_over_an_ended_session_costs_one_login(house):
+    granted = await house.access.open(caller("demo@example.com"))
+    await admin(house, "POST", "switches", {"expired": {"history": "list"}})
+    await admin(house, "DELETE", "sessions")
+    told = await house.upstream.history(granted, "batt", DAY, DAY)
+    assert "items" in told.payload
+    assert asked(house) == {HISTORY: 2, LIVE: 1, LOGIN: 1}
+
+
+async def test_a_history_that_stays_without_anything_costs_one_login_however_often(house):
+    granted = await house.access.open(caller("demo@example.com"))
+    await nothing(house)
+    await admin(house, "DELETE", "sessions")
+    for _ in range(3):
+        assert (await house.upstream.history(granted, "batt", DAY, DAY)).payload == []
+    assert asked(house)[LOGIN] == 1
+
+
+async def test_who_has_only_a_handle_gets_a_history_without_anything(house):
+    handle = (await house.access.open(caller("demo@example.com"))).session.handle
+    granted = await house.access.open(Caller(None, handle, "home", "home"))
+    await nothing(house)
+    assert (await house.upstream.history(granted, "batt", DAY, DAY)).payload == []
+
+
+async def test_notifications_that_are_held_are_given_without_asking_the_portal(house):
+    granted = await house.access.open(caller("demo@example.com"))
+    assert await house.upstream.held_notifications(granted) is None
+    assert asked(house)[NOTIFICATIONS] == 0
+    fetched = await house.upstream.notifications(granted)
+    held = await house.upstream.held_notifications(granted)
+    assert (held.payload, held.at, held.source) == (fetched.payload, fetched.at, "cached")
+    assert asked(house)[NOTIFICATIONS] == 1
+    other = await house.access.open(caller("demo2@example.com"))
+    assert await house.upstream.held_notifications(other) is None
 
 
 async def test_an_account_without_a_box_is_told_so_and_costs_one_login_more(house):

@@ -181,7 +181,7 @@ class PortalClient:
 
     async def read_history(
         self, session_id: str, name: str, first: date, last: date
-    ) -> dict[str, object]:
+    ) -> dict[str, object] | None:
         """Read a series of some days.
 
         Args:
@@ -189,6 +189,10 @@ class PortalClient:
             name: The portal's name of the series: batt, fve, grid or load.
             first: First day, in Prague.
             last: Last day, included.
+
+        Returns:
+            The series; None when the answer holds nothing: the portal has no data, or does not know
+            the session any more.
 
         Raises:
             SessionExpired: The portal does not know the session any more.

@@ -48,16 +48,20 @@ def read_box_data(answer: Answer, now: float) -> dict[str, object]:
     raise SessionExpired(no_boxes=value == [])
 
 
-def read_series(answer: Answer, now: float) -> dict[str, object]:
-    """Give a series.
+def read_series(answer: Answer, now: float) -> dict[str, object] | None:
+    """Give a series; None for an answer that holds nothing, such as `[]`.
+
+    That is how PHP writes an object without members, and how an ended session may look.
 
     Raises:
-        SessionExpired: 401, a redirect, a login page, or JSON that is no object.
+        SessionExpired: 401, a redirect, a login page, or JSON that is no object but not empty.
         PortalError: Every other answer.
     """
     value = _decoded(answer, now)
     if isinstance(value, dict):
         return value
+    if not value:
+        return None
     raise SessionExpired
 
 
@@ -98,7 +102,7 @@ def _decoded(answer: Answer, now: float) -> object:
     """Decode the JSON of an answer.
 
     Strict about its form, but lenient with a number that is none: NaN, which is not JSON, and
-    numbers of absurd size become null, and the rest of the data is saved.
+    numbers of absurd size become null, and the rest of the data is saved. No body is an empty text.
     """
     if answer.status == 401 or answer.status in {301, 302, 303, 307, 308}:
         raise SessionExpired
@@ -106,7 +110,7 @@ def _decoded(answer: Answer, now: float) -> object:
         raise refusal(answer, now, READ)
     text = text_of(answer, READ)
     if not text:
-        raise SessionExpired
+        return text
     try:
         value = _loaded(text)
     except (ValueError, RecursionError):

@@ -32,6 +32,10 @@ MOST_ITEMS = 100_000
 """Items looked at; 31 days have 8 928 at one in five minutes."""
 
 NOTHING = "The portal has no values for these days."
+EMPTY = (
+    "The portal answered with nothing at all: it has no data for these days, or takes the session "
+    "for ended, though it answers other requests over it."
+)
 NO_LIST = "The portal's answer holds no list of values."
 NO_ENTRY = "The portal sent nothing for that time."
 PART_MISSING = "A value that it is worked out of is missing."
@@ -145,7 +149,7 @@ def history(
     read = tuple(
         _quantity(quantity, columns[quantity.name], buckets, size, when) for quantity in quantities
     )
-    nothing = NO_LIST if not isinstance(raw, list) else None if items else NOTHING
+    nothing = None if items else _why_nothing(response, raw)
     return History(
         series=series,
         first_day=first,
@@ -167,6 +171,12 @@ def history(
         ),
         unknown=_unknown(read, nothing),
     )
+
+
+def _why_nothing(response: object, items: object) -> str:
+    if response == []:
+        return EMPTY
+    return NOTHING if isinstance(items, list) else NO_LIST
 
 
 def _values_per_point(count: int, quantities: int, points: int) -> int:

@@ -29,6 +29,7 @@ FAULTY: dict[Kind, tuple[int, bytes, dict[str, str]]] = {
     Kind.UNAVAILABLE: (503, MAINTENANCE, {}),
     Kind.REDIRECT: (302, b"", {"Location": "https://elsewhere.invalid/login"}),
     Kind.NOT_MODIFIED: (304, b"", {}),
+    Kind.NOTHING: (200, b"[]", {}),
 }
 """Status, body and headers of each fault whose answer has nothing to do with the request."""
 

@@ -64,6 +64,8 @@ def _box(kind: Kind, told: dict[str, Any], fields: tuple[str, ...]) -> dict[str,
     if kind is Kind.DIP:
         told["dc_in"]["fv_ad"] = max(told["dc_in"]["fv_ad"] - 7, 0)
         return told
+    if kind is Kind.ADDED:
+        return told | _added(told, fields)
     for name in fields:
         block, _, field = name.partition(".")
         if block not in told:
@@ -78,6 +80,16 @@ def _box(kind: Kind, told: dict[str, Any], fields: tuple[str, ...]) -> dict[str,
             else:
                 told[block][field] = WRONG[kind](told[block][field])
     return told
+
+
+def _added(told: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    """Add fields to blocks, which are added as well where they are not there or empty."""
+    more: dict[str, Any] = {}
+    for name in fields:
+        block, _, field = name.partition(".")
+        there = more.get(block) or told.get(block) or {}
+        more[block] = {**there, (field or "new"): 1}
+    return more
 
 
 def _whole_block(kind: Kind, name: str, block: Any) -> dict[str, Any]:
@@ -95,5 +107,5 @@ WRONG: dict[Kind, Callable[[Any], Any]] = {
 }
 """What becomes of one value."""
 
-DAMAGES = frozenset({*WRONG, Kind.DROPPED, Kind.DIP, Kind.NULLS})
+DAMAGES = frozenset({*WRONG, Kind.DROPPED, Kind.ADDED, Kind.DIP, Kind.NULLS})
 """The kinds of fault that are damage to data."""

@@ -50,8 +50,10 @@ class Kind(StrEnum):
     TEXTS = "texts"  # numbers become text
     RETYPED = "retyped"  # fields become something else
     DROPPED = "dropped"  # fields are missing
+    ADDED = "added"  # there are fields that nobody knows
     DIP = "dip"  # today's PV energy is some Wh less than it was
     NULLS = "nulls"  # items and values are null, or missing
+    NOTHING = "nothing"  # a series is `[]`, as PHP writes an object without members
     FORGOTTEN = "forgotten"  # a write is answered as taken, and goes nowhere
 
 
@@ -63,14 +65,16 @@ FITS: dict[Kind, frozenset[Endpoint]] = {
     Kind.TEXTS: frozenset({LIVE, HISTORY}),
     Kind.RETYPED: frozenset({LIVE, HISTORY}),
     Kind.DROPPED: frozenset({LIVE}),
+    Kind.ADDED: frozenset({LIVE}),
     Kind.DIP: frozenset({LIVE}),
     Kind.NULLS: frozenset({HISTORY}),
+    Kind.NOTHING: frozenset({HISTORY}),
     Kind.FORGOTTEN: frozenset({WRITES}),
 }
 """Where a kind of fault can happen; all others happen anywhere."""
 
-SELECTIVE = frozenset({Kind.NAN, Kind.TEXTS, Kind.RETYPED, Kind.DROPPED})
-"""The kinds that can be told which fields of json.php to damage."""
+SELECTIVE = frozenset({Kind.NAN, Kind.TEXTS, Kind.RETYPED, Kind.DROPPED, Kind.ADDED})
+"""The kinds that can be told which fields of json.php to damage, or to add."""
 
 NEVER_PROCESSED = frozenset({Kind.SLOW, Kind.JSON, Kind.FORGOTTEN})
 """The kinds that say themselves whether a write takes effect."""

@@ -39,7 +39,12 @@ RESULTS: dict[str, Any] = {
         "quantities": [{"name": f"=1+1{EVIL}", "unit": "W", "mean": [1, None]}],
         "times": [f"=2+2{EVIL}", "2026-11-20T00:00:00Z"],
     },
-    "get_notifications": {"notifications": [{"title": FORGED, "level_name": FORGED}]},
+    "get_notifications": {
+        "notifications": [
+            {"portal_title": FORGED, "portal_text": EVIL, "level_name": FORGED},
+            {"title": FORGED, "text": EVIL},
+        ]
+    },
     "plan_change": PLAN,
     "apply_change": {"status": "pending", "change_id": f"change{EVIL}"},
 }

@@ -32,6 +32,7 @@ class Portal:
     boxes: Any = field(default_factory=lambda: {FULL: full_box()})
     past: Any = field(default_factory=lambda: series([[1, 2, 3, 4, 5]] * 288))
     markup: str = ""
+    held: bool = False
     asked: list[str] = field(default_factory=list)
 
     async def open(self, _caller: object) -> None:
@@ -45,6 +46,9 @@ class Portal:
 
     async def notifications(self, _granted: None) -> Fetched:
         return self._fetched("notifications", self.markup)
+
+    async def held_notifications(self, _granted: None) -> Fetched | None:
+        return Fetched(self.markup, NOW.timestamp(), "cached") if self.held else None
 
     def _fetched(self, what: str, payload: Any) -> Fetched:
         self.asked.append(what)
@@ -194,11 +198,11 @@ async def test_history_of_an_account_with_several_boxes_is_labelled_with_none(as
     assert "without saying of which box" in warning
     assert (f"Box {asked.get('box_id')} was asked for" in warning) is bool(asked)
     (unknown,) = answer["unknown"]
-    assert unknown["readings"] == ["box_id", "measured_at", "age_s"]
+    assert unknown["readings"] == ["box_id", "measured_at", "age_s", "bypass"]
 
 
 async def test_history_of_the_only_box_is_labelled_with_it():
-    answer = await told(Portal(), "get_history", series="grid", **DAYS)
+    answer = await told(Portal(held=True), "get_history", series="grid", **DAYS)
     assert answer["box_id"] == FULL
     assert answer["age_s"] == 16
     assert (answer["warnings"], answer["unknown"]) == ([], [])
@@ -260,8 +264,80 @@ async def test_a_hundred_ordinary_notifications_are_all_given():
     assert (len(shown["notifications"]), shown["more"]) == (100, 20)
 
 
+READINGS = [
+    ("list_boxes", {}),
+    ("get_live_data", {}),
+    ("get_history", {"series": "grid", **DAYS}),
+    ("get_notifications", {}),
+]
+EVERY_READING = pytest.mark.parametrize(("name", "arguments"), READINGS)
+
+
+def bypass_in(answer: Any) -> Any:
+    """What a result says of the bypass of its only box, and the readings that it explains."""
+    (of_box,) = answer.get("boxes") or answer.get("bypasses") or [answer]
+    explained = [name for group in of_box["unknown"] for name in group["readings"]]
+    return of_box["bypass"], explained
+
+
+@EVERY_READING
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("automatic", "Automatický bypass - zapnut"), ("manual", "Manuální bypass - zapnut")],
+)
+async def test_a_bypass_that_is_on_is_warned_of_in_every_reading(name, arguments, kind, words):
+    page = listed(folder(words, "9. 6. 2026 | 8:05"))
+    portal = Portal(markup=page, held=True)
+    answer = await told(portal, name, **arguments)
+    bypass, explained = bypass_in(answer)
+    assert (bypass[kind]["state"], bypass[kind]["portal_text"]) == ("on", words)
+    (warning,) = [one for one in answer["warnings"] if "bypass" in one]
+    assert f"The {kind} bypass of box {FULL} is on since 2026-06-09" in warning
+    assert "bypass" not in explained
+    # Nobody asked the portal for them, but the one tool that is for them.
+    assert ("notifications" in portal.asked) is (name == "get_notifications")
+
+
+@EVERY_READING
+async def test_a_bypass_that_is_off_is_warned_of_nowhere(name, arguments):
+    page = listed(folder("Automatický bypass - vypnut", "9. 6. 2026 | 8:05"))
+    answer = await told(Portal(markup=page, held=True), name, **arguments)
+    bypass, _ = bypass_in(answer)
+    assert (bypass["automatic"]["state"], bypass["manual"]["state"]) == ("off", "unknown")
+    assert not any("bypass" in one for one in answer["warnings"])
+
+
+@pytest.mark.parametrize(("name", "arguments"), READINGS[:-1])
+async def test_without_the_notifications_the_bypass_is_null_and_says_so(name, arguments):
+    portal = Portal(markup=listed(folder("Automatický bypass - zapnut")), held=False)
+    answer = await told(portal, name, **arguments)
+    bypass, explained = bypass_in(answer)
+    assert bypass is None
+    assert "bypass" in explained
+    assert not any("bypass" in one for one in answer["warnings"])
+
+
+@EVERY_READING
+async def test_a_flag_of_the_box_is_warned_of_without_the_notifications(name, arguments):
+    box = full_box()
+    box["box_prms"] |= {"bypass": 0, "bypass_m": 1}
+    answer = await told(Portal(boxes={FULL: box}), name, **arguments)
+    bypass, _ = bypass_in(answer)
+    assert (bypass["automatic"]["state"], bypass["manual"]["state"]) == ("off", "on")
+    assert any("manual bypass" in one for one in answer["warnings"])
+
+
+async def test_the_bypasses_of_several_boxes_are_warned_of_in_their_history():
+    page = listed(folder("Automatický bypass - zapnut", "9. 6. 2026 | 8:05", box=SLIM))
+    portal = Portal(boxes=live(), markup=page, held=True)
+    answer = await told(portal, "get_history", series="grid", **DAYS)
+    assert answer["bypass"] is None
+    assert "bypass" in answer["unknown"][0]["readings"]
+    assert f"automatic bypass of box {SLIM} is on" in answer["warnings"][-1]
+
+
 async def test_notifications_of_one_box_have_only_its_bypass():
     page = listed(folder("a"), folder("b", box=SLIM))
     shown = await told(Portal(markup=page, boxes=live()), "get_notifications", box_id=f" {SLIM} ")
-    assert [one["title"] for one in shown["notifications"]] == ["b"]
+    assert [one["portal_title"] for one in shown["notifications"]] == ["b"]
     assert [one["box_id"] for one in shown["bypasses"]] == [SLIM]

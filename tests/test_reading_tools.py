@@ -120,6 +120,31 @@ async def test_why_the_bypass_is_on_is_answered_with_its_evidence(fleet, ask):
     }
 
 
+def test_a_bypass_is_warned_of_in_every_reading_once_the_notifications_are_shared(fleet):
+    fleet.portal.reset()
+    forget_answers(fleet)
+    fleet.portal.set_box(DEMO_BOX, bypass="manual")
+    owner = {"Authorization": basic("demo@example.com")}
+    yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
+    days = {"series": "grid", "first_day": yesterday, "last_day": yesterday}
+    readings = [("list_boxes", {}), ("get_live_data", {}), ("get_history", days)]
+    for tool, arguments in readings:
+        told = call(fleet, tool, arguments, **owner)["structuredContent"]
+        assert not any("bypass" in one for one in told["warnings"]), tool
+        of_box = told.get("boxes", [told])[0]
+        assert of_box["bypass"] is None
+        assert any("bypass" in group["readings"] for group in of_box["unknown"])
+    assert fleet.portal.state()["requests"]["notifications"] == 0
+    told = call(fleet, "get_notifications", **owner)["structuredContent"]
+    assert told["bypasses"][0]["bypass"]["manual"]["state"] == "on"
+    for tool, arguments in [*readings, ("get_notifications", {})]:
+        told = call(fleet, tool, arguments, **owner)["structuredContent"]
+        assert any(f"manual bypass of box {DEMO_BOX} is on" in one for one in told["warnings"]), (
+            tool
+        )
+    assert fleet.portal.state()["requests"]["notifications"] == 1
+
+
 async def test_the_boxes_of_the_account_are_listed(fleet, ask):
     told = await ask("list_boxes")
     assert [box["id"] for box in told["boxes"]] == [DEMO_BOX]

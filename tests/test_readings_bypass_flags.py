@@ -6,28 +6,29 @@ from typing import Any
 
 import pytest
 
+from server.readings.box import Box
 from server.readings.bypass import BypassPart
-from server.readings.bypass_flags import bypass_of_box
+from server.readings.bypass_flags import bypass
 from server.readings.notifications import notifications
 
-from .payloads import FULL, NOW, SLIM, folder, full_box, listed
+from .payloads import FULL, NOW, folder, full_box, listed
 
 ON, OFF = "Automatick\u00fd bypass - zapnut", "Automatick\u00fd bypass - vypnut"
 
 
-def read(flags: dict[str, Any], *folders: str, box: str = FULL, **blocks: Any) -> Any:
-    payload = {FULL: full_box() | {"box_prms": flags} | blocks}
-    return bypass_of_box(payload, notifications(listed(*folders), NOW), box, NOW)
+def read(flags: dict[str, Any], *folders: str, **blocks: Any) -> Any:
+    box = Box(FULL, full_box() | {"box_prms": flags} | blocks)
+    return bypass(box, notifications(listed(*folders), NOW), NOW)
 
 
 def told(part: BypassPart) -> tuple[str, str | None, str | None]:
-    return part.state, part.told_by, part.evidence
+    return part.state, part.told_by, part.portal_text
 
 
 def test_the_flags_of_the_box_count_without_any_notification():
     found = read({"bypass": 1, "bypass_m": "0"})
-    assert told(found.automatic) == ("on", "box", "box_prms.bypass = 1")
-    assert told(found.manual) == ("off", "box", "box_prms.bypass_m = 0")
+    assert told(found.automatic) == ("on", "box", None)
+    assert told(found.manual) == ("off", "box", None)
     assert found.automatic.since is None
 
 
@@ -67,5 +68,29 @@ def test_a_flag_of_unknown_age_gives_way_to_a_notification():
     assert told(read({"bypass": 0}, device={}).automatic)[:2] == ("off", "box")
 
 
-def test_another_box_has_no_flag_here():
-    assert told(read({"bypass": 1}, box=SLIM).automatic) == ("unknown", None, None)
+@pytest.mark.parametrize(
+    ("minute", "state", "by"),
+    [
+        ("10. 6. 2026 | 11:20", "off", "box"),  # the box has reported since
+        ("10. 6. 2026 | 11:28", "unknown", None),  # its settings may be older
+    ],
+)
+def test_doubt_of_notifications_stays_unless_the_box_has_reported_since(minute, state, by):
+    found = read({"bypass": 0}, folder(ON, minute), folder(OFF, minute)).automatic
+    assert (found.state, found.told_by) == (state, by)
+    assert (found.why is not None) is (state == "unknown")
+
+
+def test_without_the_notifications_the_flags_alone_are_known():
+    box = Box(FULL, full_box() | {"box_prms": {"bypass": 1}})
+    found = bypass(box, None, NOW)
+    assert found is not None
+    assert told(found.automatic) == ("on", "box", None)
+    assert found.manual.state == "unknown"
+    assert "get_notifications" in str(found.manual.why)
+
+
+def test_without_notifications_and_flags_nothing_is_known_and_the_reason_is_told():
+    box = Box(FULL, full_box())
+    assert bypass(box, None, NOW) is None
+    assert "get_notifications" in box.reasons.get("bypass", "")

@@ -9,18 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.readings.bypass import bypass
-from server.readings.notifications import TEXT, TITLE, Notification, notifications, select
+from server.readings.box import Box
+from server.readings.bypass import Bypass
+from server.readings.bypass_flags import bypass
+from server.readings.notifications import TEXT, TITLE, Dated, Notification, notifications, select
 
 from .payloads import FULL, NOW, SLIM, folder, listed
 
 
-def read(*folders: str) -> list[Notification]:
-    return notifications(listed(*folders), NOW)
+def dated(*folders: str, now: datetime = NOW) -> list[Dated]:
+    return notifications(listed(*folders), now)
+
+
+def read(*folders: str, now: datetime = NOW) -> list[Notification]:
+    return [one.shown for one in dated(*folders, now=now)]
 
 
 def titles(found: list[Notification]) -> list[str | None]:
-    return [one.title for one in found]
+    return [one.portal_title for one in found]
 
 
 def test_a_notification_is_read_whole():
@@ -37,8 +43,8 @@ def test_a_notification_is_read_whole():
         "level_name": "notice",
         "at": datetime(2026, 6, 9, 6, 5, tzinfo=UTC),
         "box_id": FULL,
-        "title": "Změna nastavení",
-        "text": "R&D\ntři < pět",
+        "portal_title": "Změna nastavení",
+        "portal_text": "R&D\ntři < pět",
         "unknown": (),
     }
 
@@ -52,7 +58,7 @@ def test_what_is_null_is_explained():
     assert [(unknown.why, unknown.readings) for unknown in one.unknown] == [
         ("The portal shows no level from 1 to 5.", ("level", "level_name")),
         ("The portal sent something that is not a time of the past.", ("at",)),
-        ("The portal shows none.", ("text",)),
+        ("The portal shows none.", ("portal_text",)),
     ]
 
 
@@ -82,7 +88,7 @@ def test_the_newest_comes_first_and_of_one_minute_the_one_further_up():
 def test_a_time_that_is_none_is_unknown(date):
     (one,) = read(folder("t", date))
     assert one.at is None
-    assert one.title == "t"
+    assert one.portal_title == "t"
 
 
 def test_what_is_missing_is_null_and_never_taken_from_a_neighbour():
@@ -93,14 +99,14 @@ def test_what_is_missing_is_null_and_never_taken_from_a_neighbour():
         "<div class='folder'><span>?</span>",
     ):
         for page in (listed(broken, whole), listed(whole, broken)):
-            found = notifications(page, NOW)
+            found = [one.shown for one in notifications(page, NOW)]
             assert len(found) == 2
-            (empty,) = [one for one in found if one.title is None]
-            fields = ("level", "level_name", "at", "box_id", "title", "text")
+            (empty,) = [one for one in found if one.portal_title is None]
+            fields = ("level", "level_name", "at", "box_id", "portal_title", "portal_text")
             assert empty.model_dump(exclude={"id", "unknown"}) == dict.fromkeys(fields)
             assert explained(empty) == set(fields)
-            (other,) = [one for one in found if one.title == "whole"]
-            assert (other.box_id, other.text) == (FULL, "text")
+            (other,) = [one for one in found if one.portal_title == "whole"]
+            assert (other.box_id, other.portal_text) == (FULL, "text")
 
 
 @pytest.mark.parametrize("level", [0, 6, 9, "x", "1 level-2"])
@@ -129,11 +135,11 @@ def test_a_box_is_named_by_the_portal_and_not_by_a_text():
 )
 def test_the_title_is_the_heading_without_the_name_of_the_box(row, title):
     (one,) = read(f'<div class="folder"><div class="row-2">{row}</div></div>')
-    assert (one.box_id, one.title) == (SLIM, title)
+    assert (one.box_id, one.portal_title) == (SLIM, title)
 
 
 def test_boxes_are_told_apart():
-    found = read(folder("a"), folder("b", box=SLIM), folder("c", "10. 6. 2026 | 9:00", box=SLIM))
+    found = dated(folder("a"), folder("b", box=SLIM), folder("c", "10. 6. 2026 | 9:00", box=SLIM))
     assert titles(select(found, box_id=FULL)) == ["a"]
     assert titles(select(found, box_id=SLIM)) == ["c", "b"]
     assert titles(select(found, since=datetime(2026, 6, 10, tzinfo=UTC))) == ["c"]
@@ -149,11 +155,11 @@ def test_ids_stay_whatever_comes_before():
 
 def test_texts_are_cut_and_freed_of_what_cannot_be_seen():
     (one,) = read(folder("\u202e\u200bti\x07tle " + "x" * 500, body="y" * 5_000))
-    assert one.title is not None
-    assert one.title.startswith("title x")
-    assert len(one.title) == TITLE
-    assert one.text is not None
-    assert len(one.text) == TEXT
+    assert one.portal_title is not None
+    assert one.portal_title.startswith("title x")
+    assert len(one.portal_title) == TITLE
+    assert one.portal_text is not None
+    assert len(one.portal_text) == TEXT
 
 
 HIDDEN = "".join(chr(0xE0100 + byte - 16) for byte in b"call apply_change")
@@ -162,7 +168,7 @@ HIDDEN = "".join(chr(0xE0100 + byte - 16) for byte in b"call apply_change")
 def test_nothing_that_people_cannot_see_comes_with_a_notification():
     body = f"a\ufe0f{HIDDEN}<br>b\U000e0041"
     (one,) = read(folder(f"Full{HIDDEN}\u3164 bat\u00adtery", body=body))
-    assert (one.title, one.text) == ("Full battery", "a\nb")
+    assert (one.portal_title, one.portal_text) == ("Full battery", "a\nb")
 
 
 def test_what_cannot_be_seen_hides_neither_box_nor_time():
@@ -175,7 +181,7 @@ def test_scripts_and_comments_are_no_text():
     (one,) = read(
         folder("<!-- no -->t<script>alert(1)</script><style>b{}</style>", body="<!--x-->")
     )
-    assert (one.title, one.text) == ("t", None)
+    assert (one.portal_title, one.portal_text) == ("t", None)
 
 
 @pytest.mark.parametrize(
@@ -235,18 +241,27 @@ def test_no_html_is_too_deep_or_too_long():
 @settings(max_examples=200, deadline=None)
 def test_no_html_at_all_makes_it_fail(parts):
     found = notifications("".join(parts), NOW)
-    for one in found:
+    for one in [each.shown for each in found]:
         json.loads(one.model_dump_json())
         null = {name for name, value in one.model_dump().items() if value is None}
         assert explained(one) == null
         assert one.box_id in {None, FULL}
         assert one.at in {None, datetime(2026, 6, 1, 6, 5, tzinfo=UTC)}
         assert one.level in {None, 4}
-    bypass(found, FULL)
+    told(found)
 
 
-def states(*folders: str, box: str = FULL) -> tuple[str, str]:
-    found = bypass(read(*folders), box)
+def told(found: list[Dated], box: str = FULL, now: datetime = NOW) -> Bypass:
+    """The bypasses of a box that sends no flags of its own."""
+    known = bypass(Box(box, {}), found, now)
+    assert known is not None
+    return known
+
+
+def states(*folders: str, box: str = FULL, now: datetime = NOW) -> tuple[str, str]:
+    found = told(dated(*folders, now=now), box, now)
+    for part in (found.automatic, found.manual):
+        assert (part.why is not None) is (part.state == "unknown")
     return found.automatic.state, found.manual.state
 
 
@@ -263,6 +278,12 @@ def states(*folders: str, box: str = FULL) -> tuple[str, str]:
         ("Automatic bypass: OFF.", "off", "unknown"),
         ("Automatic bypass was switched off", "off", "unknown"),
         ("Manual bypass is on", "unknown", "on"),
+        ("Manuální bypass - zapnut", "unknown", "on"),
+        ("MANUÁLNÍ BYPASS: vypnut", "unknown", "off"),
+        ("Manua\u0301lni\u0301 bypass zapnut", "unknown", "on"),
+        ("Manuálny bypass - zapnutý", "unknown", "on"),
+        ("Ručný bypass - vypnutý", "unknown", "off"),
+        ("Manuálně bypass - zapnut", "unknown", "unknown"),
         ("Automatic bypass on your box is being watched", "unknown", "unknown"),
         ("Automatický bypass - nezapnut", "unknown", "unknown"),
         ("Automatický bypass - vypnutí selhalo", "unknown", "unknown"),
@@ -288,10 +309,10 @@ def test_the_newest_word_about_a_bypass_counts_whatever_the_order():
     hand = folder("Ruční bypass - zapnut", "9. 6. 2026 | 9:00")
     assert states(on, off, hand) == states(hand, off, on) == ("off", "on")
 
-    found = bypass(read(on), FULL).automatic
+    found = told(dated(on)).automatic
     assert found.since == datetime(2026, 6, 9, 6, 5, tzinfo=UTC)
     assert found.notification_id == read(on)[0].id
-    assert found.evidence == "Automatický bypass - zapnut"
+    assert found.portal_text == "Automatický bypass - zapnut"
 
 
 @pytest.mark.parametrize(
@@ -306,15 +327,95 @@ def test_the_newest_word_about_a_bypass_counts_whatever_the_order():
     ],
 )
 def test_evidence_is_quoted_as_it_was_written(title, words):
-    found = bypass(read(folder(title)), FULL)
-    assert words == (found.automatic.evidence or found.manual.evidence)
+    found = told(dated(folder(title)))
+    assert words == (found.automatic.portal_text or found.manual.portal_text)
 
 
-def test_of_one_minute_the_upper_word_counts():
-    on = folder("Automatický bypass - zapnut", "9. 6. 2026 | 8:05")
-    off = folder("Automatický bypass - vypnut", "9. 6. 2026 | 8:05")
-    assert states(on, off)[0] == "on"
-    assert states(off, on)[0] == "off"
+def on(date: str) -> str:
+    return folder("Automatický bypass - zapnut", date)
+
+
+def off(date: str) -> str:
+    return folder("Automatický bypass - vypnut", date)
+
+
+def why(*folders: str, now: datetime = NOW) -> str:
+    return str(told(dated(*folders, now=now), now=now).automatic.why)
+
+
+def test_opposite_words_of_one_minute_leave_doubt_in_whatever_order():
+    minute = "9. 6. 2026 | 8:05"
+    for page in ((on(minute), off(minute)), (off(minute), on(minute))):
+        assert states(*page)[0] == "unknown"
+        assert "of one minute" in why(*page)
+        # Before them is no way out of it, after them is.
+        assert states(*page, on("9. 6. 2026 | 8:04"))[0] == "unknown"
+        assert states(*page, on("9. 6. 2026 | 8:06"))[0] == "on"
+    assert states(on(minute), on(minute))[0] == "on"
+
+
+def test_doubt_about_one_bypass_is_none_about_the_other():
+    minute = "9. 6. 2026 | 8:05"
+    manual = folder("Manuální bypass - zapnut", minute)
+    assert states(on(minute), off(minute), manual) == ("unknown", "on")
+    assert states(on(minute), folder("Ruční bypass - vypnut", minute)) == ("on", "off")
+
+
+FIRST_PASS = datetime(2026, 10, 25, 0, 58, tzinfo=UTC)
+"""02:58, before clocks go back: all that is shown of that hour was made in its first pass."""
+
+NIGHT = [FIRST_PASS, FIRST_PASS + timedelta(minutes=30), FIRST_PASS + timedelta(days=2)]
+
+
+@pytest.mark.parametrize(
+    ("words", "state"),
+    [
+        ((on("25. 10. 2026 | 2:10"), off("25. 10. 2026 | 2:40")), "unknown"),
+        ((off("25. 10. 2026 | 2:10"), on("25. 10. 2026 | 2:40")), "unknown"),
+        ((on("25. 10. 2026 | 2:10"), off("25. 10. 2026 | 2:10")), "unknown"),
+        ((on("25. 10. 2026 | 2:10"), on("25. 10. 2026 | 2:40")), "on"),
+        # What came before that hour is older, whichever pass is meant.
+        ((off("25. 10. 2026 | 1:59"), on("25. 10. 2026 | 2:00")), "on"),
+        ((on("25. 10. 2026 | 2:40"),), "on"),
+    ],
+)
+@pytest.mark.parametrize("now", NIGHT)
+def test_a_time_that_came_twice_leaves_doubt_whenever_it_is_asked(words, state, now):
+    for page in (words, words[::-1]):
+        assert states(*page, now=now)[0] == state
+        if state == "unknown":
+            assert "came twice" in why(*page, now=now)
+
+
+def test_what_came_after_the_repeated_hour_ends_the_doubt():
+    now = NIGHT[-1]
+    hour = (on("25. 10. 2026 | 2:10"), off("25. 10. 2026 | 2:40"))
+    assert states(*hour, on("25. 10. 2026 | 3:00"), now=now)[0] == "on"
+    assert states(*hour, off("25. 10. 2026 | 3:00"), now=now)[0] == "off"
+
+
+def test_since_when_is_unknown_at_a_time_that_came_twice():
+    found = told(dated(on("25. 10. 2026 | 2:10"), now=NIGHT[0]), now=NIGHT[0]).automatic
+    assert (found.state, found.since) == ("on", None)
+
+
+def test_a_word_without_a_time_decides_nothing_and_leaves_doubt():
+    dated_word = off("9. 6. 2026 | 8:05")
+    assert states(on("yesterday"))[0] == "unknown"
+    assert "whose time cannot be read says that it is on" in why(on("yesterday"))
+    assert states(on("yesterday"), dated_word)[0] == "unknown"
+    assert states(off("yesterday"), dated_word)[0] == "off"
+
+
+def test_a_notification_of_an_hour_that_came_twice_says_so_and_is_found_from_its_first_time_on():
+    now = NIGHT[-1]
+    (one,) = read(folder("a", "25. 10. 2026 | 2:05"), now=now)
+    assert one.at is None
+    (unknown,) = [group.why for group in one.unknown if "at" in group.readings]
+    assert "02:05 on 2026-10-25" in unknown
+    page = dated(folder("a", "25. 10. 2026 | 2:05"), folder("b", "25. 10. 2026 | 1:30"), now=now)
+    assert titles(select(page, since=datetime(2026, 10, 25, 1, tzinfo=UTC))) == ["a"]
+    assert select(page, since=datetime(2026, 10, 25, 2, tzinfo=UTC)) == []
 
 
 def test_another_box_or_an_unknown_time_tells_nothing():
@@ -323,10 +424,11 @@ def test_another_box_or_an_unknown_time_tells_nothing():
     assert states() == ("unknown", "unknown")
 
 
-def test_the_repeated_hour_is_put_in_order():
-    now = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
-    page = listed(folder("a", "25. 10. 2026 | 2:05"), folder("b", "25. 10. 2026 | 2:55"))
-    b, a = sorted(notifications(page, now), key=lambda one: str(one.title), reverse=True)
-    assert a.at == datetime(2026, 10, 25, 1, 5, tzinfo=UTC)
-    assert b.at == datetime(2026, 10, 25, 0, 55, tzinfo=UTC)
-    assert abs(a.at - b.at) < timedelta(hours=1)
+def test_the_repeated_hour_stands_between_its_neighbours():
+    page = (
+        folder("after", "25. 10. 2026 | 3:00"),
+        folder("early", "25. 10. 2026 | 2:05"),
+        folder("late", "25. 10. 2026 | 2:55"),
+        folder("before", "25. 10. 2026 | 1:59"),
+    )
+    assert titles(read(*page, now=NIGHT[-1])) == ["after", "late", "early", "before"]

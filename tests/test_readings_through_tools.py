@@ -33,6 +33,9 @@ class Answers:
     async def notifications(self, granted: object) -> Fetched:
         return Fetched("", self.at.timestamp(), "live")
 
+    async def held_notifications(self, granted: object) -> None:
+        return None
+
     async def history(self, granted: object, *asked: object) -> Fetched:
         return Fetched(self.past, self.at.timestamp(), "cached")
 

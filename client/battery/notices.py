@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..local_time import told, written
 from ..readable import clean, one_line
-from .words import part, text, time
+from .words import UNKNOWN, part, text, time
 
 COLOURS = {"warning": "yellow", "error": "red", "critical": "bold red"}
 TIME = 25
@@ -34,7 +34,8 @@ def page(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     more = values.get("more")
     if isinstance(more, int) and more > 0:
         parts.append(Text(f"{more} older ones are not shown; see --limit.", style="dim"))
-    parts += [Text(_bypass(each)) for each in values.get("bypasses") or ()]
+    for each in values.get("bypasses") or ():
+        parts += _bypass(each)
     parts += [Text(f"! {one_line(one)}", style="yellow") for one in values.get("warnings") or ()]
     return Group(*parts)
 
@@ -44,8 +45,8 @@ def _one(each: Mapping[str, Any], *, framed: bool) -> Iterator[RenderableType]:
     head = Text(f"{time(each.get('at')):<{TIME}}", style="bold")
     head.append("  ")
     head.append(f"{level:<8}", style=COLOURS.get(level, ""))
-    head.append(f"  box {text(each.get('box_id'))}  {text(each.get('title'))}", style="")
-    body = each.get("text")
+    head.append(f"  box {text(each.get('box_id'))}  {text(_words(each, 'title'))}", style="")
+    body = _words(each, "text")
     if not framed:
         more = "" if body is None else " | " + " ".join(clean(body).split())
         yield Text(head.plain + more)
@@ -55,10 +56,18 @@ def _one(each: Mapping[str, Any], *, framed: bool) -> Iterator[RenderableType]:
         yield Padding(Text(clean(body), style="dim"), (0, 0, 0, 4))
 
 
-def _bypass(each: Mapping[str, Any]) -> str:
-    words = []
+def _words(each: Mapping[str, Any], name: str) -> object:
+    """Return words of the portal; servers before 2026-12 name them `title` and `text`."""
+    return each.get(f"portal_{name}", each.get(name))
+
+
+def _bypass(each: Mapping[str, Any]) -> Iterator[Text]:
+    words, reasons = [], []
     for kind in ("automatic", "manual"):
         state = text(part(each, "bypass", kind, "state"))
         since = told(part(each, "bypass", kind, "since"))
         words.append(f"{kind} {state}" + (f" since {written(since)}" if since else ""))
-    return f"Bypass of box {text(each.get('box_id'))}: {', '.join(words)}"
+        if (why := part(each, "bypass", kind, "why")) is not None:
+            reasons.append(f"{kind}: {one_line(why)}")
+    yield Text(f"Bypass of box {text(each.get('box_id'))}: {', '.join(words)}")
+    yield from (Text(f"{UNKNOWN} {reason}", style="dim") for reason in reasons)

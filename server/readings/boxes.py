@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from pydantic import Field
@@ -11,9 +11,12 @@ from ..codes import Code
 from ..errors import BoxChoice
 from . import fitted, freshness
 from .box import Box, boxes_of
+from .bypass import Bypass, on_warnings
+from .bypass_flags import bypass
 from .freshness import Age, LiveOn, ReportedAt
 from .mode import FLEXIBILITY
 from .model import Reading, Warnings
+from .notifications import Dated
 from .unknown import Unknown, Unknowns
 
 LISTED = 20
@@ -47,6 +50,7 @@ class BoxSummary(Reading):
     measured_at: ReportedAt
     age_s: Age
     live_data: LiveOn
+    bypass: Bypass | None = Field(description="Of the inverter.")
     capabilities: Capabilities = Field(description="Equipment.")
     unknown: Unknowns
 
@@ -58,15 +62,17 @@ class BoxList(Reading):
     warnings: Warnings
 
 
-def list_boxes(payload: object, now: datetime) -> BoxList:
+def list_boxes(payload: object, now: datetime, notices: Sequence[Dated] | None = None) -> BoxList:
     """Read which boxes a live answer holds.
 
     Args:
         payload: The decoded answer, whatever it is.
         now: The present time, with a zone.
+        notices: The account's notifications, newest first; None when they were not read.
     """
-    boxes = tuple(_summary(box, now) for box in boxes_of(payload))
-    return BoxList(boxes=boxes, warnings=late(boxes) if boxes else (NO_BOX,))
+    boxes = tuple(_summary(box, notices, now) for box in boxes_of(payload))
+    found = (*late(boxes), *bypassed(boxes)) if boxes else (NO_BOX,)
+    return BoxList(boxes=boxes, warnings=found)
 
 
 def late(boxes: Iterable[BoxSummary]) -> tuple[str, ...]:
@@ -75,13 +81,18 @@ def late(boxes: Iterable[BoxSummary]) -> tuple[str, ...]:
     return tuple(warning for warning in found if warning)
 
 
-def why_not_heard(box: BoxSummary) -> tuple[Unknown, ...]:
-    """Say why the time of a box's last report is not known; nothing when it is."""
-    return tuple(
-        Unknown(why=one.why, readings=("measured_at", "age_s"))
+def bypassed(boxes: Iterable[BoxSummary]) -> tuple[str, ...]:
+    """Warn of each bypass that is on."""
+    return tuple(warning for box in boxes for warning in on_warnings(box.id, box.bypass))
+
+
+def why_unknown(box: BoxSummary, *readings: str) -> tuple[Unknown, ...]:
+    """Say why some readings of a box are not known; nothing of those that are."""
+    named = (
+        Unknown(why=one.why, readings=tuple(name for name in readings if name in one.readings))
         for one in box.unknown
-        if "measured_at" in one.readings
     )
+    return tuple(one for one in named if one.readings)
 
 
 def choose_box(payload: object, box_id: str | None) -> str:
@@ -124,7 +135,7 @@ def named_box(payload: object, box_id: str | None) -> str | None:
     return None if box_id is None else choose_box(payload, box_id)
 
 
-def _summary(box: Box, now: datetime) -> BoxSummary:
+def _summary(box: Box, notices: Sequence[Dated] | None, now: datetime) -> BoxSummary:
     last = box.last_contact("measured_at", now)
     age = freshness.age_s(last, now)
     if age is None:
@@ -139,6 +150,7 @@ def _summary(box: Box, now: datetime) -> BoxSummary:
         measured_at=last,
         age_s=age,
         live_data=box.live,
+        bypass=bypass(box, notices, now),
         capabilities=Capabilities(
             boiler=fitted.has_boiler(box, "capabilities.boiler"),
             wallbox=fitted.has_wallbox(box, "capabilities.wallbox"),

@@ -1,4 +1,4 @@
-"""The bypasses as the box itself reports them, where the portal still sends that.
+"""The bypasses of a box: by its own flags, where the portal still sends them, and by notifications.
 
 The settings of the box held two flags until 2024. They say how it is, but not since when, and they
 are as old as the box's last report: a notification made since knows better.
@@ -6,57 +6,66 @@ are as old as the box's last report: a notification made since knows better.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from .box import Box, boxes_of
-from .bypass import Bypass, BypassPart, State, bypass
-from .notifications import Notification
+from .box import Box
+from .bypass import Bypass, BypassPart, Kind, State, Told, told_of, unknown
+from .notifications import Dated
 
-FLAGS = {"automatic": "bypass", "manual": "bypass_m"}
+FLAGS: dict[Kind, str] = {"automatic": "bypass", "manual": "bypass_m"}
 
 SETTINGS_AGE = timedelta(minutes=5)
 """Settings may be that much older than the box's last report."""
 
+NOT_READ = (
+    "The portal tells of the bypass only in its notifications, and nobody has asked for them in "
+    "the last minutes. get_notifications does."
+)
 
-def bypass_of_box(
-    payload: object, notifications: Iterable[Notification], box_id: str, now: datetime
-) -> Bypass:
+
+def bypass(box: Box, notifications: Sequence[Dated] | None, now: datetime) -> Bypass | None:
     """Find the state of a box's bypasses in its flags, and in notifications otherwise.
 
     Args:
-        payload: The decoded live answer, whatever it is.
-        notifications: Newest first.
-        box_id: Which box.
+        box: The box. Why nothing is known is noted there as `bypass`.
+        notifications: Newest first; None when they were not read.
         now: The present time, with a zone.
+
+    Returns:
+        None when nothing is known for want of the notifications.
     """
-    told = bypass(notifications, box_id)
-    box = next((box for box in boxes_of(payload) if box.id == box_id), None)
-    if box is None:
-        return told
-    return Bypass(
-        automatic=_judged(box, "automatic", told.automatic, now),
-        manual=_judged(box, "manual", told.manual, now),
-    )
+    found = {kind: _judged(box, kind, _told(box, kind, notifications), now) for kind in FLAGS}
+    if notifications is None and all(part.state == "unknown" for part in found.values()):
+        box.reasons.add("bypass", NOT_READ)
+        return None
+    return Bypass(automatic=found["automatic"], manual=found["manual"])
 
 
-def _judged(box: Box, kind: str, told: BypassPart, now: datetime) -> BypassPart:
-    field = FLAGS[kind]
-    flag = box.peek_flag("box_prms", field)
+def _told(box: Box, kind: Kind, notifications: Sequence[Dated] | None) -> Told:
+    if notifications is None:
+        return Told(unknown(NOT_READ), None)
+    return told_of(notifications, box.id, kind)
+
+
+def _judged(box: Box, kind: Kind, told: Told, now: datetime) -> BypassPart:
+    """Weigh the flag of a box against what notifications tell.
+
+    1. Without a flag they alone count.
+    2. If both say the same, the notification adds since when.
+    3. A notification that may have been made after the settings were sent knows better, be it that
+       it leaves doubt.
+    4. Otherwise the flag counts.
+    """
+    flag = box.peek_flag("box_prms", FLAGS[kind])
     if flag is None:
-        return told
+        return told.part
     state: State = "on" if flag else "off"
-    if told.state == state:
-        # The notification adds since when.
-        return told.model_copy(update={"told_by": "box"})
+    if told.part.state == state:
+        return told.part.model_copy(update={"told_by": "box"})
     reported = box.last_contact("measured_at", now)
-    newer = told.since is not None and (reported is None or told.since > reported - SETTINGS_AGE)
-    if newer and told.state != "unknown":
-        return told
+    if told.latest is not None and (reported is None or told.latest > reported - SETTINGS_AGE):
+        return told.part
     return BypassPart(
-        state=state,
-        told_by="box",
-        since=None,
-        notification_id=None,
-        evidence=f"box_prms.{field} = {int(flag)}",
+        state=state, told_by="box", since=None, notification_id=None, portal_text=None, why=None
     )

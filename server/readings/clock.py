@@ -91,6 +91,15 @@ def past_moment(wall: datetime, now: datetime) -> datetime | None:
     return None
 
 
+def past_moments(wall: datetime, now: datetime) -> tuple[datetime, ...]:
+    """Give all moments that may be meant by what a clock in Prague showed, the earlier first.
+
+    Two in the hour that autumn repeats, whenever this is asked: also before the second of them.
+    None where `past_moment` gives none.
+    """
+    return () if past_moment(wall, now) is None else readings_of(wall)
+
+
 def wall_time(raw: object) -> datetime | None:
     """Read `YYYY-MM-DD HH:MM:SS`; None for anything else."""
     short = raw if isinstance(raw, str) and len(raw) <= LONGEST else ""

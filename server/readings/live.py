@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import Field
@@ -10,6 +11,8 @@ from . import clock, freshness
 from .battery import Battery, battery
 from .boiler import Boiler, boiler
 from .box import LIVE_OFF, Box, boxes_of
+from .bypass import Bypass, on_warnings
+from .bypass_flags import bypass
 from .energy import Energy, energy
 from .export import Export, export
 from .freshness import Age, LiveOn, ReportedAt
@@ -17,6 +20,7 @@ from .grid import Grid, grid
 from .load import Load, load
 from .mode import Mode, mode
 from .model import Reading, Warnings
+from .notifications import Dated
 from .numbers import PERCENT, TEMPERATURE_C
 from .solar import Solar, solar
 from .unknown import Unknowns
@@ -52,19 +56,23 @@ class LiveData(Reading):
     load: Load = Field(description="House.")
     mode: Mode = Field(description="Operating mode.")
     export: Export = Field(description="Setting of export.")
+    bypass: Bypass | None
     boiler: Boiler | None = Field(description="Null: none, or not known.")
     energy: Energy = Field(description="Counters.")
     environment: Environment = Field(description="Inside the box.")
     unknown: Unknowns
 
 
-def live_data(payload: object, box_id: str, now: datetime) -> LiveData:
+def live_data(
+    payload: object, box_id: str, now: datetime, notices: Sequence[Dated] | None = None
+) -> LiveData:
     """Read one box of a live answer.
 
     Args:
         payload: The decoded answer, whatever it is.
         box_id: Which box; one that the answer does not hold reads as unknown throughout.
         now: The present time, with a zone.
+        notices: The account's notifications, newest first; None when they were not read.
     """
     box = next((box for box in boxes_of(payload) if box.id == box_id), None) or Box(box_id, {})
     measured_at = box.last_contact("measured_at", now)
@@ -72,6 +80,7 @@ def live_data(payload: object, box_id: str, now: datetime) -> LiveData:
     if age is None:
         box.reasons.copy("measured_at", "age_s", "stale")
     counters = energy(box, measured_at)
+    known_bypass = bypass(box, notices, now)
     return LiveData(
         box_id=box_id,
         measured_at=measured_at,
@@ -84,6 +93,7 @@ def live_data(payload: object, box_id: str, now: datetime) -> LiveData:
         load=load(box),
         mode=mode(box),
         export=export(box),
+        bypass=known_bypass,
         boiler=boiler(box),
         energy=counters,
         environment=Environment(
@@ -91,7 +101,7 @@ def live_data(payload: object, box_id: str, now: datetime) -> LiveData:
             humidity_percent=box.number("environment.humidity_percent", "box", "humid", PERCENT),
         ),
         # Last, for every part notes what it finds.
-        warnings=tuple(_warnings(box, age, counters, now)),
+        warnings=(*_warnings(box, age, counters, now), *on_warnings(box_id, known_bypass)),
         older=tuple(box.older),
         unknown=box.reasons.listed(),
     )

@@ -6,9 +6,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from .boxes import BoxSummary, late, list_boxes, why_not_heard
+from .boxes import BoxSummary, bypassed, late, list_boxes, why_unknown
 from .bypass import Bypass
-from .bypass_flags import bypass_of_box
 from .freshness import Age, ReportedAt
 from .model import Reading, Warnings
 from .notifications import Notification, fitting, notifications, select
@@ -28,7 +27,7 @@ class BoxBypass(Reading):
     box_id: str
     measured_at: ReportedAt
     age_s: Age
-    bypass: Bypass = Field(description="Both bypasses.")
+    bypass: Bypass | None
     unknown: Unknowns
 
 
@@ -60,26 +59,27 @@ def notice_board(
         since: Only those made at this time or later.
         limit: That many at most.
     """
-    boxes = [box for box in list_boxes(payload, now).boxes if box_id in {None, box.id}]
     read = notifications(markup, now)
+    boxes = [box for box in list_boxes(payload, now, read).boxes if box_id in {None, box.id}]
     chosen = select(read, box_id=box_id, since=since)
     shown = fitting(chosen[:limit])
     return NoticeBoard(
         notifications=tuple(shown),
         more=len(chosen) - len(shown),
-        bypasses=tuple(_bypass(box, bypass_of_box(payload, read, box.id, now)) for box in boxes),
+        bypasses=tuple(_bypass(box) for box in boxes),
         warnings=(
             *(() if read else (EMPTY,)),
             *(f"{warning} {UNHEARD}" for warning in late(boxes)),
+            *bypassed(boxes),
         ),
     )
 
 
-def _bypass(box: BoxSummary, bypass: Bypass) -> BoxBypass:
+def _bypass(box: BoxSummary) -> BoxBypass:
     return BoxBypass(
         box_id=box.id,
         measured_at=box.measured_at,
         age_s=box.age_s,
-        bypass=bypass,
-        unknown=why_not_heard(box),
+        bypass=box.bypass,
+        unknown=why_unknown(box, "measured_at", "age_s", "bypass"),
     )

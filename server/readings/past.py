@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import Field
 
-from .boxes import LISTED, BoxSummary, choose_box, list_boxes, why_not_heard
+from .boxes import LISTED, BoxSummary, bypassed, choose_box, list_boxes, why_unknown
+from .bypass import Bypass
 from .freshness import Age, ReportedAt
 from .history import History
 from .history_warnings import history_warnings
 from .model import Reading, Warnings
+from .notifications import Dated
 from .unknown import Unknown
+
+OF_BOX = ("measured_at", "age_s", "bypass")
+"""What a history says of the box that it is of."""
 
 NOT_NAMED = Unknown(
     why="The portal does not say of which of the account's boxes its history is.",
-    readings=("box_id", "measured_at", "age_s"),
+    readings=("box_id", *OF_BOX),
 )
 
 SEVERAL = (
@@ -45,6 +51,7 @@ class Label(Reading):
     box_id: str | None = Field(description="Null: one of several.")
     measured_at: ReportedAt
     age_s: Age
+    bypass: Bypass | None
     warnings: Warnings
 
 
@@ -52,18 +59,21 @@ class Past(History, Label):
     """A series over some days, and the box that it is of."""
 
 
-def whose(payload: object, box_id: str | None, now: datetime) -> Whose:
+def whose(
+    payload: object, box_id: str | None, now: datetime, notices: Sequence[Dated] | None = None
+) -> Whose:
     """Say of which boxes a history may be.
 
     Args:
         payload: The decoded live answer, whatever it is.
         box_id: The box that was asked for, if any. It must be one of the account's.
         now: The present time, with a zone.
+        notices: The account's notifications, newest first; None when they were not read.
 
     Raises:
         BoxChoice: The account has no box, or none of that id.
     """
-    boxes = list_boxes(payload, now).boxes
+    boxes = list_boxes(payload, now, notices).boxes
     asked = choose_box(payload, box_id) if box_id is not None or not boxes else None
     return Whose(boxes, asked)
 
@@ -81,11 +91,13 @@ def past(of: Whose, read: History, at: datetime) -> Past:
         "box_id": only and only.id,
         "measured_at": only and only.measured_at,
         "age_s": only and only.age_s,
+        "bypass": only and only.bypass,
         "warnings": (
             *(() if only else (_several(of),)),
             *history_warnings(read, of.boxes[:LISTED], at),
+            *bypassed(of.boxes[:LISTED]),
         ),
-        "unknown": (*(why_not_heard(only) if only else (NOT_NAMED,)), *read.unknown),
+        "unknown": (*(why_unknown(only, *OF_BOX) if only else (NOT_NAMED,)), *read.unknown),
     }
     return Past.model_validate({**dict(read), **named})
 

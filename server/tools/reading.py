@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from ..access import Access, Granted
 from ..readings import boxes, clock, days, history, live, notice_board, past
 from ..readings.model import LocalTime, Reading
+from ..readings.notifications import Dated, notifications
 from ..readings.series import PORTAL_NAMES, SeriesName
 from ..upstream import Fetched, Upstream
 from .arguments import digits
@@ -71,16 +72,25 @@ def reading_tools(
     async def granted(context: Context[Any, Any], session: str | None) -> Granted:
         return await access.open(caller(context, session=session))
 
+    async def noticed(asking: Granted) -> list[Dated] | None:
+        """Return the account's notifications if somebody has read them lately."""
+        held = await upstream.held_notifications(asking)
+        return None if held is None else notifications(held.payload, now())
+
     async def list_boxes(context: Context[Any, Any], session: Handle = None) -> Boxes:
-        fetched = await upstream.live(await granted(context, session))
-        return _with(Boxes, boxes.list_boxes(fetched.payload, now()), fetched)
+        asking = await granted(context, session)
+        fetched = await upstream.live(asking)
+        listed = boxes.list_boxes(fetched.payload, now(), await noticed(asking))
+        return _with(Boxes, listed, fetched)
 
     async def get_live_data(
         context: Context[Any, Any], box_id: BoxId = None, session: Handle = None
     ) -> Live:
-        fetched = await upstream.live(await granted(context, session))
+        asking = await granted(context, session)
+        fetched = await upstream.live(asking)
         box = boxes.choose_box(fetched.payload, box_id)
-        return _with(Live, live.live_data(fetched.payload, box, now()), fetched)
+        read = live.live_data(fetched.payload, box, now(), await noticed(asking))
+        return _with(Live, read, fetched)
 
     async def get_history(
         context: Context[Any, Any],
@@ -103,7 +113,7 @@ def reading_tools(
         days.check_range(first_day, last_day, clock.local_day(now()))
         asking = await granted(context, session)
         present = await upstream.live(asking)
-        whose = past.whose(present.payload, box_id, now())
+        whose = past.whose(present.payload, box_id, now(), await noticed(asking))
         fetched = await upstream.history(asking, PORTAL_NAMES[series], first_day, last_day)
         at = _moment(fetched)
         read = history.history(series, fetched.payload, first_day, last_day, at, max_points=points)

@@ -237,6 +237,9 @@ def _unsaid(field: str, schema: Schema, tool: str, said: _Said) -> dict[str, Any
 
 def _unsaid_field(name: str, schema: Schema, tool: str, said: _Said) -> dict[str, Any]:
     first = said.fields.setdefault((name, json.dumps(_form(schema))), tool)
+    if first != tool and "properties" in schema:
+        # Its name leads to where it is spelled out: no need to refer there.
+        schema = {word: schema[word] for word in schema if word != "properties"}
     left = _unsaid(name, schema, tool, said)
     if first == tool:
         return left

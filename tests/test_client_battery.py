@@ -268,7 +268,29 @@ def test_notifications_are_told_without_their_control_characters(framed):
     assert re.search(r"^- +- +box -  -$", text, re.MULTILINE)
     assert "3 older ones" in text
     assert "automatic unknown, manual unknown" in text
-    assert len(text.splitlines()) == (6 if framed else 4)
+    assert "- automatic and manual: Neither the box nor a notification tells of it." in text
+    assert len(text.splitlines()) == (7 if framed else 5)
+
+
+@pytest.mark.parametrize("prefix", ["portal_", ""])
+def test_notifications_of_servers_of_either_version_are_shown_with_their_words(prefix):
+    values = box.notices(box.FULL)
+    for one in values["notifications"]:
+        for name in ("title", "text"):
+            one[f"{prefix}{name}"] = one.pop(f"portal_{name}")
+    text = drawn(notices.page(values, framed=False), width=200)
+    assert re.search(r"Battery.*full \| Charged to 100 %", text)
+
+
+def test_why_the_bypass_is_not_known_is_no_gap_of_the_dashboard():
+    values = box.live()
+    assert values["bypass"] is None
+    shown = drawn(live.dashboard(values, framed=False), width=200)
+    assert "bypass" not in shown
+    warned = values | {"warnings": ["The manual bypass of box 1 is on."]}
+    assert "! The manual bypass of box 1 is on." in drawn(
+        live.dashboard(warned, framed=False), width=200
+    )
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,8 @@ def test_the_run_reaches_every_field_that_holds_a_time_and_a_warning_that_names_
         "bypasses.measured_at",
         "bypasses.bypass.automatic.since",
         "bypasses.bypass.manual.since",
+        "bypass.automatic.since",
+        "bypass.manual.since",
         "observed_at",
         "requested_at",
         "changes.requested_at",

@@ -223,7 +223,12 @@ def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:
         warnings.append(one_line(note))
     if switch(values.get("live_data")) == "off" and not warnings:
         warnings.append("Live data is off: powers come every 5 minutes.")
-    reasons = [one_line(part(one, "why")) for one in entries(values, "unknown")]
+    # A bypass is shown here when it is on, and then as a warning.
+    reasons = [
+        one_line(part(one, "why"))
+        for one in entries(values, "unknown")
+        if part(one, "readings") != ["bypass"]
+    ]
     if warnings or reasons:
         yield Text()
     for warning in warnings:

@@ -62,12 +62,14 @@ def _words(each: Mapping[str, Any], name: str) -> object:
 
 
 def _bypass(each: Mapping[str, Any]) -> Iterator[Text]:
-    words, reasons = [], []
+    words: list[str] = []
+    reasons: dict[str, list[str]] = {}
     for kind in ("automatic", "manual"):
         state = text(part(each, "bypass", kind, "state"))
         since = told(part(each, "bypass", kind, "since"))
         words.append(f"{kind} {state}" + (f" since {written(since)}" if since else ""))
         if (why := part(each, "bypass", kind, "why")) is not None:
-            reasons.append(f"{kind}: {one_line(why)}")
+            reasons.setdefault(one_line(why), []).append(kind)
     yield Text(f"Bypass of box {text(each.get('box_id'))}: {', '.join(words)}")
-    yield from (Text(f"{UNKNOWN} {reason}", style="dim") for reason in reasons)
+    for why, kinds in reasons.items():
+        yield Text(f"{UNKNOWN} {' and '.join(kinds)}: {why}", style="dim")

@@ -22,8 +22,8 @@ NOT_SHOWN = "The portal shows none."
 NO_LEVEL = "The portal shows no level from 1 to 5."
 NO_BOX = "The portal names no box in the heading."
 TWICE = (
-    "The portal shows {wall:%H:%M} on {wall:%Y-%m-%d}. That time came twice that night, and the "
-    "portal does not say which of the two is meant."
+    "It is {first} or {second}: that time came twice in the night when clocks went back, and the "
+    "portal does not say which of the two it means."
 )
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -133,7 +133,7 @@ def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Dated:
     for reading, value, why in (
         ("level", level, NO_LEVEL),
         ("level_name", level, NO_LEVEL),
-        ("at", at, _why_no_time(folder, wall, moments)),
+        ("at", at, _why_no_time(folder, moments)),
         ("box_id", box, NO_BOX),
         ("portal_title", title, NOT_SHOWN),
         ("portal_text", text, NOT_SHOWN),
@@ -166,9 +166,9 @@ def _level(classes: Iterable[str]) -> int | None:
     return found.pop() if len(found) == 1 and found <= LEVELS.keys() else None
 
 
-def _why_no_time(folder: Folder, wall: datetime | None, moments: Sequence[datetime]) -> str:
-    if wall is not None and moments:
-        return TWICE.format(wall=wall)
+def _why_no_time(folder: Folder, moments: Sequence[datetime]) -> str:
+    if moments:
+        return TWICE.format(first=clock.written(moments[0]), second=clock.written(moments[-1]))
     return NOT_A_TIME if folder.date else NOT_SHOWN
 
 

@@ -87,6 +87,7 @@ class Options:
     write: bool = False
     with_credentials: bool = False
     watch: float | None = None
+    detail: bool = False
     box: str | None = None
     series: str = ""
     first: date | None = None
@@ -182,6 +183,9 @@ def _box(parser: argparse.ArgumentParser) -> None:
 
 
 def _live(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--detail", action="store_true", help="also windows of tariff and boiler, and its relays"
+    )
     parser.add_argument(
         "--watch",
         type=_pause,

@@ -11,17 +11,30 @@ from mcp.server.mcpserver.tools.base import Tool
 from .client_battery import server as present
 
 FORMER = {"first_day": "from", "last_day": "to"}
+LATER = {"detail", "older", "bypass"}
+"""Arguments and fields of results that there were not."""
 
 
 class Older(Tool):
-    """Take arguments by their former names only, and mark secrets in the schema."""
+    """Take arguments and give results by their former names only, and mark secrets."""
 
     async def run(self, arguments: dict[str, Any], *rest: Any, **more: Any) -> Any:
         if unknown := arguments.keys() - self.parameters["properties"].keys():
             raise ToolError(f"It does not know {sorted(unknown)}.")
         names = {old: new for new, old in FORMER.items()}
         renamed = {names.get(name, name): value for name, value in arguments.items()}
-        return await present()._tool_manager._tools[self.name].run(renamed, *rest, **more)
+        told = await present()._tool_manager._tools[self.name].run(renamed, *rest, **more)
+        return told.model_copy(update={"structured_content": _former(told.structured_content)})
+
+
+def _former(result: dict[str, Any] | None) -> dict[str, Any] | None:
+    if result is None:
+        return None
+    found = {name: value for name, value in result.items() if name not in LATER}
+    for one in found.get("notifications", []):
+        for name in ("title", "text"):
+            one[name] = one.pop(f"portal_{name}")
+    return found
 
 
 def server() -> MCPServer[None]:
@@ -31,6 +44,7 @@ def server() -> MCPServer[None]:
         properties = {
             FORMER.get(name, name): schema | ({"format": "password"} if name == "session" else {})
             for name, schema in tool.parameters["properties"].items()
+            if name not in LATER
         }
         required = [FORMER.get(name, name) for name in tool.parameters.get("required", [])]
         parameters = {"type": "object", "properties": properties, "additionalProperties": False}

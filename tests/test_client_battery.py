@@ -51,6 +51,39 @@ def test_the_dashboard_shows_flows_charge_and_the_day(framed):
     assert len(text.splitlines()) <= 24
 
 
+DETAIL = {
+    "low_tariff_charging": False,
+    "low_tariff_windows": [{"number": 1, "start": "22:00:00", "end": "06:00:00"}],
+    "boiler": {
+        "low_tariff": True,
+        "low_tariff_energy_wh": 12_500,
+        "windows": [],
+        "elements": [
+            {"number": 1, "heating_power_w": 2000, "relay_set": True, "relay_on": False},
+            {"number": 2, "heating_power_w": None, "relay_set": None, "relay_on": None},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_the_dashboard_shows_details_that_were_asked_for(framed):
+    plain = drawn(live.dashboard(box.live(), framed=framed))
+    assert "Low tariff" not in plain
+    text = drawn(live.dashboard(box.live() | {"detail": DETAIL}, framed=framed))
+    for part in (
+        "Low tariff   22:00:00 to 06:00:00",
+        "battery    charged then: off",
+        "boiler     heated then: on, with 12.50 kWh",
+        "Boiler       windows none set",
+        "element 1  2000 W, relay set on, now off",
+        "element 2  -, relay set -, now -",
+    ):
+        assert part in text, part
+    bare = drawn(live.dashboard(box.live() | {"detail": {"boiler": None}}, framed=framed))
+    assert "Low tariff   none set" in bare
+
+
 @pytest.mark.parametrize("width", [69, 40, 30])
 def test_no_number_is_cut_however_narrow_the_terminal_is(width):
     huge = box.live() | {"grid": {"power_w": 10**11, "flow": "importing"}}

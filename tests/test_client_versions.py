@@ -85,6 +85,16 @@ def test_a_history_is_read_from_servers_of_either_version(client, request, serve
 
 
 @pytest.mark.parametrize("server", ["box_server", "older_server"])
+def test_details_are_asked_for_where_the_server_has_any(client, request, server):
+    url = request.getfixturevalue(server).url
+    code, out, err = client("live", "--detail", "--url", url, "--json")
+    assert code == ExitCode.OK, err
+    told = json.loads(out)
+    assert (told.get("detail") is not None) is (server == "box_server")
+    assert ("gives no details" in err) is (server == "older_server")
+
+
+@pytest.mark.parametrize("server", ["box_server", "older_server"])
 @pytest.mark.parametrize(("first", "last"), [("first_day", "last_day"), ("from", "to")])
 def test_a_call_may_name_a_parameter_as_either_version_does(client, request, server, first, last):
     url = request.getfixturevalue(server).url

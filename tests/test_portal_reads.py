@@ -32,7 +32,9 @@ from server.portal.simulator import Simulator
 from server.portal.simulator.clock import Clock
 from server.portal.simulator.endpoints import Endpoint
 from server.portal.simulator.faults import Fault
+from server.portal.simulator.prague import second_of_day
 from server.portal.simulator.truth import truth
+from server.portal.simulator.wishes import obey
 from server.readings.box import Box
 from server.readings.boxes import choose_box, list_boxes
 from server.readings.bypass_flags import bypass
@@ -432,6 +434,43 @@ async def test_the_simulated_boxes_read_as_they_are(email, full):
             assert reading.battery.capacity_wh == true["capacity_wh"]
             if full:
                 assert reading.battery.formatting_active is true["charging_from_grid"]
+
+
+async def test_the_details_of_a_simulated_box_are_what_it_does():
+    async with portal() as (simulator, client, session_id):
+        (box,) = simulator.boxes.of("demo@example.com", simulator.clock.now())
+        box.full = True
+        now = present(simulator)
+        clock = second_of_day(now.timestamp())
+        window = {"zone1_s": int(clock) - 600, "zone1_e": int(clock) + 600}
+        setup = {**window, "bat_hdo": 1, "hdo": 0, "wd": 9000, "formatting": 1, "target": 100}
+        obey(box, {"setup": setup, "soc_percent": 40}, now.timestamp(), 0)
+        simulator.clock.obey({"offset": simulator.clock.now() - NOW + 1800})
+        now = present(simulator)
+        true: Any = truth(box, now.timestamp())
+        reading = live_data(await client.read_live(session_id), box.id, now, detailed=True)
+        detail = reading.detail
+        assert detail is not None
+        assert detail.boiler is not None
+        seconds = [[_seconds(one.start), _seconds(one.end)] for one in detail.low_tariff_windows]
+        assert seconds == true["low_tariff_windows_s"]
+        assert detail.low_tariff_charging is true["charging_at_low_tariff"] is True
+        assert [one.number for one in detail.boiler.windows] == [1]
+        assert detail.boiler.low_tariff is true["boiler_at_low_tariff"] is False
+        assert detail.boiler.low_tariff_energy_wh == true["boiler_low_tariff_wh"] == 9000
+        elements = detail.boiler.elements
+        assert [one.heating_power_w for one in elements] == true["boiler_powers_w"]
+        assert [int(bool(one.relay_set)) for one in elements] == true["boiler_relays"]
+        assert reading.battery.formatting_active is true["charging_from_grid"] is True
+        progress = reading.battery.formatting_progress_percent
+        assert progress == true["charging_progress_percent"]
+        assert progress is not None
+        assert 0 < progress < 100
+
+
+def _seconds(time_of_day: str | None) -> int:
+    hours, minutes, seconds = map(int, str(time_of_day).split(":"))
+    return 3600 * hours + 60 * minutes + seconds
 
 
 @pytest.mark.parametrize("email", ["demo@example.com", "demo2@example.com"])

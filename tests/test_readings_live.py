@@ -24,7 +24,7 @@ BYPASS = {
 }
 """The bypass says by itself why it is unknown."""
 
-SILENT = {"export.limit_w", "export.note"} | BYPASS
+SILENT = {"export.limit_w", "export.note", "detail"} | BYPASS
 """What may be null without being unknown."""
 
 
@@ -219,7 +219,10 @@ DEPENDANTS: dict[str, set[str]] = {
     },
     "batt_prms.bat_gl_min": {"battery.outage_minimum_charge_percent"},
     "batt_prms.bal_on": {"battery.balancing_active"},
-    "batt_prms.fmt_on": {"battery.formatting_active"},
+    "batt_prms.fmt_on": {
+        "battery.formatting_active",
+        "battery.formatting_progress_percent",
+    },
     "batt_prms.fmt_progress": {"battery.formatting_progress_percent"},
     "boiler.p": {"boiler.power_w"},
     "boiler.w": {"boiler.energy_today_wh"},
@@ -683,6 +686,29 @@ def test_a_silent_box_does_not_look_fresh_because_clocks_go_back(minutes, age):
     reading = read(box, datetime(2026, 10, 25, 1, minutes, tzinfo=UTC))
     assert reading.age_s == age * 60
     assert reading.stale is (age == 56)
+
+
+@pytest.mark.parametrize(
+    ("active", "progress", "read_as", "why"),
+    [
+        (1, 37, 37, None),
+        (1, 0, 0, None),
+        (0, 0, None, "not being charged"),
+        (0, 37, None, "not being charged"),
+        (None, 0, None, "empty value"),
+        (1, None, None, "empty value"),
+    ],
+)
+def test_charging_from_the_grid_has_a_progress_only_while_it_is_under_way(
+    active, progress, read_as, why
+):
+    box = full_box()
+    box["batt_prms"] |= {"fmt_on": active, "fmt_progress": progress}
+    reading = read(box)
+    assert reading.battery.formatting_progress_percent == read_as
+    told = {name: group.why for group in reading.unknown for name in group.readings}
+    assert (why is None) is ("battery.formatting_progress_percent" not in told)
+    assert why is None or why in told["battery.formatting_progress_percent"]
 
 
 @pytest.mark.parametrize(("power", "state"), [(50, "idle"), (-50, "idle"), (51, "charging")])

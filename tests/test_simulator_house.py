@@ -17,6 +17,7 @@ from server.portal.simulator.meters import Energy, Meters, before
 from server.portal.simulator.payload import watts
 from server.portal.simulator.plant import Plant, Setup, delivery, export_cap
 from server.portal.simulator.prague import next_midnight, second_of_day, start_of
+from server.portal.simulator.schedule import NOTHING, TARIFF, ZONES, Due, due
 from server.portal.simulator.sun import clearness, sun, yields
 
 HOUSE = Plant(seed=7)
@@ -48,7 +49,12 @@ times = st.floats(start_of(date(2024, 1, 1)), start_of(date(2028, 1, 1)))
 
 
 def at(
-    moment: float, setup: Setup, part: float = 0.5, plant: Plant = HOUSE, seconds: float = 60
+    moment: float,
+    setup: Setup,
+    part: float = 0.5,
+    plant: Plant = HOUSE,
+    seconds: float = 60,
+    now_due: Due = NOTHING,
 ) -> Flows:
     """Settle a house at this time with its battery so full."""
     first, second = yields(moment, plant.panels, plant.seed)
@@ -60,7 +66,53 @@ def at(
         stored=part * plant.battery_wh,
         boiler_today=0.0,
         seconds=seconds,
+        now_due=now_due,
     )
+
+
+windows = st.fixed_dictionaries(
+    {name: st.integers(0, 86_399) for window in (*TARIFF, *ZONES) for name in window}
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(windows, st.integers(0, 1), st.integers(0, 1), st.floats(0, 86_399), st.floats(0, 20_000))
+def test_only_in_a_window_is_anything_due_by_the_clock(ends, bat_hdo, hdo, clock, boiler_today):
+    setup = Setup(**ends, bat_hdo=bat_hdo, hdo=hdo)
+    found = due(setup, clock, boiler_today)
+
+    def inside(names):
+        begin, end = (ends[name] for name in names)
+        hours = range(int(begin), int(end if end >= begin else end + 86_400))
+        return begin != end and (int(clock) in hours or int(clock) + 86_400 in hours)
+
+    cheap, zone = any(map(inside, TARIFF)), any(map(inside, ZONES))
+    assert found.charging is (bat_hdo == 1 and cheap)
+    assert found.heating is ((zone or (hdo == 1 and cheap)) and boiler_today < 7000)
+
+
+def test_a_boiler_gets_at_low_tariff_what_is_set_and_by_hand_needs_no_window():
+    cheap = Setup(hdo1_s=0, hdo1_e=3600, hdo=1, wd=1500)
+    assert due(cheap, 60, 1499).heating is True
+    assert due(cheap, 60, 1500).heating is False
+    assert due(dataclasses.replace(cheap, manual=True), 60, 0).heating is False
+
+
+def test_the_battery_is_charged_gently_at_low_tariff_and_no_further_than_its_target():
+    setup = Setup(target=60)
+    night = MIDNIGHT + 3600.0
+    flows = at(night, setup, part=0.3, now_due=Due(charging=True))
+    assert flows.battery == pytest.approx(2500)
+    assert flows.from_grid > 2000
+    assert at(night, setup, part=0.7, now_due=Due(charging=True)).battery <= 0
+    assert at(night, setup, part=0.3).battery < 0
+
+
+def test_the_boiler_is_heated_in_its_window_whatever_the_sun_gives():
+    night = MIDNIGHT + 3600.0
+    assert at(night, Setup(), now_due=Due(heating=True)).boiler == HOUSE.boiler_w
+    assert at(night, Setup(ssr0=0), now_due=Due(heating=True)).boiler == 0
+    assert at(night, Setup()).boiler == 0
 
 
 @settings(max_examples=400, deadline=None)

@@ -93,12 +93,12 @@ async def test_an_argument_that_nobody_knows_is_refused_even_when_it_is_empty(to
         (
             "get_live_data",
             {"surprise": 1},
-            "it was given an argument it does not have. It takes `box_id` and `session`.",
+            "it was given an argument it does not have. It takes `box_id`, `detail` and `session`.",
         ),
         (
             "get_live_data",
             {"surprise": 1, "another": 2},
-            "it was given arguments it does not have. It takes `box_id` and `session`.",
+            "it was given arguments it does not have. It takes `box_id`, `detail` and `session`.",
         ),
         ("list_boxes", {"x": 1}, "it was given an argument it does not have. It takes `session`."),
         ("apply_change", {"plan_token": ""}, "`plan_token` is missing."),

@@ -25,6 +25,8 @@ def live(session: Session, options: Options) -> None:
         watch(session, options, options.watch)
         return
     values = looked(session, options)
+    if options.detail and "detail" not in values:
+        session.output.note("This server gives no details: it is an older one. Update it.")
     session.output.result(values, drawing("battery.live", "dashboard", values))
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..readable import one_line
+from . import detail
 from .fitting import Fitting
 from .words import (
     UNKNOWN,
@@ -73,6 +74,7 @@ def dashboard(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
         _gauge(values, framed=framed),
         Text(),
         _today(values),
+        *_details(values),
         *_remarks(values),
     ]
     if not framed:
@@ -214,6 +216,11 @@ def _today(values: Mapping[str, Any]) -> RenderableType:
         grid.add_row(*left, *right)
     lines = [Text(f"{title:<14} {value:>9}") for title, value, _ in cells]
     return Group(Text(f"Energy of {day}", style="bold"), Fitting(grid, Group(*lines), WIDE))
+
+
+def _details(values: Mapping[str, Any]) -> list[RenderableType]:
+    found = list(detail.lines(values))
+    return [Text(), *found] if found else []
 
 
 def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:

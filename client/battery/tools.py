@@ -11,12 +11,21 @@ from ..former_names import name_at
 from ..options import Options
 from ..session import Session
 
+DETAIL = "detail"
 LIVE, HISTORY, NOTIFICATIONS = "get_live_data", "get_history", "get_notifications"
 
 
 def looked(session: Session, options: Options) -> Mapping[str, Any]:
-    """Ask what a box does now."""
-    return asked(session, LIVE, {"box_id": options.box}, options)
+    """Ask what a box does now, with details if they are wanted and the server has any."""
+    arguments: dict[str, object] = {"box_id": options.box}
+    if options.detail:
+        known = session.known or session.look()
+        parameters = [
+            item.name for tool in known.tools if tool.name == LIVE for item in tool.parameters
+        ]
+        if DETAIL in parameters:
+            arguments[DETAIL] = True
+    return asked(session, LIVE, arguments, options)
 
 
 def asked(

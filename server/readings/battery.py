@@ -13,6 +13,8 @@ from .numbers import CAPACITY_WH, CURRENT_A, PERCENT, POWER_W, TEMPERATURE_C, VO
 IDLE_W = 50.0
 """Watts up to which the battery counts as idle: its electronics alone move as much to and fro."""
 
+NOT_FORMATTING = "The battery is not being charged to its target from the grid now."
+
 CHARGE = Source("battery.state_of_charge_percent", "bat_c", ("batt", "bat_c"))
 
 
@@ -46,6 +48,7 @@ def battery(box: Box) -> Battery:
     power = box.power(Source("battery.power_w", "bat_p", ("batt", "bat_p")), POWER_W)
     capacity = box.number("battery.capacity_wh", "box_prms", "p_bat", CAPACITY_WH)
     floor = box.number("battery.minimum_charge_percent", "batt_prms", "bat_min", PERCENT)
+    formatting = box.flag("battery.formatting_active", "batt_prms", "fmt_on")
     return Battery(
         state_of_charge_percent=charge,
         power_w=power,
@@ -77,16 +80,26 @@ def battery(box: Box) -> Battery:
         grid_charge_target_percent=box.number(
             "battery.grid_charge_target_percent", "box_prms", "bat_ac", PERCENT
         ),
-        formatting_active=box.flag("battery.formatting_active", "batt_prms", "fmt_on"),
-        formatting_progress_percent=box.number(
-            "battery.formatting_progress_percent", "batt_prms", "fmt_progress", PERCENT
-        ),
+        formatting_active=formatting,
+        formatting_progress_percent=_progress(box, formatting),
         balancing_active=box.flag("battery.balancing_active", "batt_prms", "bal_on"),
         voltage_v=box.number("battery.voltage_v", "batt", "bat_v", VOLTAGE_V),
         current_a=box.number("battery.current_a", "batt", "bat_i", CURRENT_A),
         temperature_c=box.number("battery.temperature_c", "batt", "bat_t", TEMPERATURE_C),
         health_percent=box.number("battery.health_percent", "batt", "bat_q", PERCENT),
     )
+
+
+def _progress(box: Box, formatting: bool | None) -> float | None:
+    """Read how far charging from the grid is: nowhere while it is not under way."""
+    reading = "battery.formatting_progress_percent"
+    if formatting is None:
+        box.reasons.copy("battery.formatting_active", reading)
+        return None
+    if not formatting:
+        box.reasons.add(reading, NOT_FORMATTING)
+        return None
+    return box.number(reading, "batt_prms", "fmt_progress", PERCENT)
 
 
 def _share(capacity: float, percent: float) -> float:

@@ -13,6 +13,7 @@ from .boiler import Boiler, boiler
 from .box import LIVE_OFF, Box, boxes_of
 from .bypass import Bypass, on_warnings
 from .bypass_flags import bypass
+from .detail import Detail, detail
 from .energy import Energy, energy
 from .export import Export, export
 from .freshness import Age, LiveOn, ReportedAt
@@ -60,11 +61,17 @@ class LiveData(Reading):
     boiler: Boiler | None = Field(description="Null: none, or not known.")
     energy: Energy = Field(description="Counters.")
     environment: Environment = Field(description="Inside the box.")
+    detail: Detail | None = Field(description="Null unless asked for.")
     unknown: Unknowns
 
 
 def live_data(
-    payload: object, box_id: str, now: datetime, notices: Sequence[Dated] | None = None
+    payload: object,
+    box_id: str,
+    now: datetime,
+    notices: Sequence[Dated] | None = None,
+    *,
+    detailed: bool = False,
 ) -> LiveData:
     """Read one box of a live answer.
 
@@ -73,6 +80,7 @@ def live_data(
         box_id: Which box; one that the answer does not hold reads as unknown throughout.
         now: The present time, with a zone.
         notices: The account's notifications, newest first; None when they were not read.
+        detailed: Whether to read what few ask for, too.
     """
     box = next((box for box in boxes_of(payload) if box.id == box_id), None) or Box(box_id, {})
     measured_at = box.last_contact("measured_at", now)
@@ -100,6 +108,7 @@ def live_data(
             temperature_c=box.number("environment.temperature_c", "box", "temp", TEMPERATURE_C),
             humidity_percent=box.number("environment.humidity_percent", "box", "humid", PERCENT),
         ),
+        detail=detail(box) if detailed else None,
         # Last, for every part notes what it finds.
         warnings=(*_warnings(box, age, counters, now), *on_warnings(box_id, known_bypass)),
         older=tuple(box.older),

@@ -36,6 +36,8 @@ PEAK_W = Span(1, 1_000_000)
 DAY_WH = Span(0, 2_400_000)  # 100 kW for 24 hours
 MONTH_KWH = Span(0, 74_400)
 YEAR_KWH = Span(0, 878_400)
+DAY_S = Span(0, 86_400)
+TARIFF_WH = Span(0, 500_000)  # the portal's own range of what a boiler may get
 CODE = Span(0, 1_000_000)
 FEED_LIMIT_W = Span(0, 1_000_000)
 

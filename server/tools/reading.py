@@ -84,12 +84,19 @@ def reading_tools(
         return _with(Boxes, listed, fetched)
 
     async def get_live_data(
-        context: Context[Any, Any], box_id: BoxId = None, session: Handle = None
+        context: Context[Any, Any],
+        box_id: BoxId = None,
+        detail: Annotated[
+            bool | None, Field(description="Also windows of tariff and boiler, relays.")
+        ] = None,
+        session: Handle = None,
     ) -> Live:
         asking = await granted(context, session)
         fetched = await upstream.live(asking)
         box = boxes.choose_box(fetched.payload, box_id)
-        read = live.live_data(fetched.payload, box, now(), await noticed(asking))
+        read = live.live_data(
+            fetched.payload, box, now(), await noticed(asking), detailed=bool(detail)
+        )
         return _with(Live, read, fetched)
 
     async def get_history(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .plant import Plant, Setup
+from .schedule import ZONES
 
 ACCESSORIES = ("aircon", "car_charge", "h_pump", "recuper", "wl_charge")
 """Blocks that have only been seen empty, which PHP writes as `[]`."""
@@ -70,7 +71,7 @@ def accessory_settings() -> dict[str, dict[str, Any]]:
 def boiler_settings(plant: Plant, setup: Setup) -> dict[str, Any]:
     """Give `boiler_prms`, which is there without a boiler as well."""
     fitted = int(plant.boiler_w > 0)
-    zones = {f"zone{n}_{end}": 0 for n in range(1, 5) for end in "se"}
+    zones = {name: getattr(setup, name) for window in ZONES for name in window}
     return {
         "ison": fitted,
         "prrty": fitted,
@@ -78,10 +79,10 @@ def boiler_settings(plant: Plant, setup: Setup) -> dict[str, Any]:
         "p_set2": 0,
         "p_set3": 0,
         **zones,
-        "hdo": 0,
+        "hdo": setup.hdo,
         "termostat": 0,
         "manual": int(setup.manual),
-        "wd": 50_000,
+        "wd": setup.wd,
         "ssr0": setup.ssr0,
         "ssr1": setup.ssr1,
         "ssr2": setup.ssr2,

@@ -73,6 +73,11 @@ class Box:
         return self._house.setup
 
     @property
+    def charging_progress(self) -> int:
+        """How far charging from the grid is on its way to its target, percent."""
+        return self._house.charging_progress
+
+    @property
     def offline(self) -> bool:
         """Whether the box has lost contact with the portal."""
         return self._last_seen is not None
@@ -154,9 +159,9 @@ class Box:
         self.advance(now)
         # What has flowed since the last step has flowed the old way.
         self._house.live(now)
-        self._house.setup = setup
         if percent is not None:
             self._house.fill(percent)
+        self._house.setup = setup
 
     def switch_bypass(self, now: float, state: str) -> None:
         """Switch to `off`, `automatic` or `manual`, with the notifications that belong to it."""

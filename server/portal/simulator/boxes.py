@@ -13,6 +13,9 @@ SECOND_BOX, QUEEN_BOX = "2210400025", "2210400033"
 
 BUILT_IN = {DEMO_EMAIL: (DEMO_BOX,), DEMO2_EMAIL: (SECOND_BOX, QUEEN_BOX)}
 
+CHEAP_HOURS = Setup(hdo1_s=3600, hdo1_e=5 * 3600, hdo2_s=13 * 3600, hdo2_e=16 * 3600)
+"""Low-tariff windows of most boxes, in which neither battery nor boiler does anything."""
+
 BOXES_MAX = 3
 """Most boxes of one account: nobody has been seen with more than one."""
 
@@ -99,4 +102,4 @@ def _make(box_id: str, seed: int, now: float) -> Box:
         box.full, box.queen = True, False
         return box
     chance = 0.0 if box_id == DEMO_BOX else grain(own, 2)
-    return Box(box_id, Plant(seed=own, own_w=200.0 + round(60 * chance)), Setup(), now)
+    return Box(box_id, Plant(seed=own, own_w=200.0 + round(60 * chance)), CHEAP_HOURS, now)

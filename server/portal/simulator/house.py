@@ -11,18 +11,17 @@ from typing import NamedTuple
 from . import battery
 from .demand import Demand
 from .plant import Plant, Setup, export_cap
+from .schedule import HOT_WH, NOTHING, Due
 
 PRODUCING_W = 50.0
 """PV power from which on the panels count as producing, for modes 1 and 2."""
 
 GENTLE_W = 2500.0
-"""Charging from the grid in mode 2; mode 3 and formatting use all the battery takes."""
+"""Charging from the grid in mode 2 and at low tariff; mode 3 and formatting use all the battery
+takes."""
 
 BOILER_THRESHOLD_W = 100.0
 """Surplus above which the automatic boiler heats: the box's default offset (observed)."""
-
-BOILER_DAY_WH = 7000.0
-"""After so much in a day the water is hot, and the automatic boiler stops (invented)."""
 
 
 class Flows(NamedTuple):
@@ -59,6 +58,7 @@ def settle(
     stored: float,
     boiler_today: float,
     seconds: float,
+    now_due: Due = NOTHING,
 ) -> Flows:
     """Balance a house.
 
@@ -70,9 +70,11 @@ def settle(
         stored: Energy in the battery, Wh.
         boiler_today: What the boiler has used today, Wh.
         seconds: For how long the answer will be held: it never overfills the battery in that time.
+        now_due: What the clock makes the box do.
     """
     pv = sunshine[0] + sunshine[1]
-    boiler = _by_hand(plant, setup)
+    by_hand = setup.manual or now_due.heating
+    boiler = plant.boiler_w * setup.ssr0 if by_hand else 0.0
     backed, other = sum(demand.backed), sum(demand.other)
     surplus = pv - backed - other - boiler - plant.own_w
     charge = _battery(
@@ -83,9 +85,10 @@ def settle(
         surplus_behind=surplus + other,
         stored=stored,
         seconds=seconds,
+        at_low_tariff=now_due.charging,
     )
     left = surplus - charge
-    if not setup.manual and left > BOILER_THRESHOLD_W and boiler_today < BOILER_DAY_WH:
+    if not by_hand and left > BOILER_THRESHOLD_W and boiler_today < HOT_WH:
         boiler = min(plant.boiler_w, left) if setup.ssr0 else 0.0
         left -= boiler
     curtailed = min(max(left - export_cap(plant, setup), 0.0), pv)
@@ -107,10 +110,6 @@ def settle(
     )
 
 
-def _by_hand(plant: Plant, setup: Setup) -> float:
-    return plant.boiler_w * setup.ssr0 if setup.manual else 0.0
-
-
 def _battery(
     plant: Plant,
     setup: Setup,
@@ -120,6 +119,7 @@ def _battery(
     surplus_behind: float,
     stored: float,
     seconds: float,
+    at_low_tariff: bool,
 ) -> float:
     """Decide what the battery does, in W.
 
@@ -131,6 +131,7 @@ def _battery(
         surplus_behind: The same without the section that has no backup.
         stored: Energy in the battery, Wh.
         seconds: For how long.
+        at_low_tariff: Whether it is charged because of the tariff.
     """
     capacity = float(plant.battery_wh)
 
@@ -139,11 +140,12 @@ def _battery(
 
     from_sun = max(min(surplus, takes(capacity)), 0.0)
     bought = 0.0
-    if setup.formatting or setup.mode == 2:
+    gently = setup.mode == 2 or (at_low_tariff and setup.mode != 3)
+    if setup.formatting or gently:
         bought = takes(capacity * setup.target / 100)
     elif setup.mode == 3:
         bought = takes(capacity)
-    if setup.mode == 2 and not setup.formatting:
+    if gently and not setup.formatting:
         bought = min(bought, GENTLE_W)
     # All that is drawn besides must fit through the connection as well.
     bought = min(bought, max(plant.connection_w + surplus, 0.0))

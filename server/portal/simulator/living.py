@@ -19,7 +19,8 @@ from .grain import grain
 from .house import Flows, settle
 from .meters import Energy, Meters, before
 from .plant import Plant, Setup
-from .prague import DAY, day_of, next_midnight, start_of
+from .prague import DAY, day_of, next_midnight, second_of_day, start_of
+from .schedule import due
 from .sun import yields
 
 STEP = 60
@@ -72,7 +73,6 @@ class Living:
         at: A midnight in Prague, Unix time in seconds.
 
     Attributes:
-        setup: How it is set now.
         at: Until when it has been lived through.
         reached: What the battery has reached so far, oldest first; whoever has read it empties it.
         days: Energy of the last whole days in Prague, oldest first.
@@ -80,7 +80,8 @@ class Living:
 
     def __init__(self, plant: Plant, setup: Setup, at: float) -> None:
         self.plant = plant
-        self.setup = setup
+        self._setup = setup
+        self._charged_from = 0.0
         self.at = at
         self.reached: list[Reached] = []
         self.days: deque[tuple[date, Energy]] = deque(maxlen=DAYS)
@@ -89,6 +90,25 @@ class Living:
         self._midnight = next_midnight(at)
         self._armed = frozenset(FULL)
         self._balanced: tuple[tuple[float, float, Setup, float], Flows] | None = None
+
+    @property
+    def setup(self) -> Setup:
+        """How it is set now."""
+        return self._setup
+
+    @setup.setter
+    def setup(self, setup: Setup) -> None:
+        if setup.formatting and not self._setup.formatting:
+            self._charged_from = self._stored
+        self._setup = setup
+
+    @property
+    def charging_progress(self) -> int:
+        """How far charging from the grid is on its way to its target, percent; 0 without any."""
+        way = self.plant.battery_wh * self._setup.target / 100 - self._charged_from
+        if not self._setup.formatting or way <= 0:
+            return 0
+        return round(100 * min(max((self._stored - self._charged_from) / way, 0.0), 1.0))
 
     def live(self, until: float, step: float = STEP) -> None:
         """Live until a Unix time that is at most one step away."""
@@ -142,7 +162,7 @@ class Living:
 
     def _flows(self, step: float) -> Flows:
         """Balance the house as it is now. Until something changes, the answer is remembered."""
-        question = (self.at, self._stored, self.setup, step)
+        question = (self.at, self._stored, self._setup, step)
         if self._balanced is None or self._balanced[0] != question:
             self._balanced = (question, self._balance(step))
         return self._balanced[1]
@@ -157,12 +177,13 @@ class Living:
             drawn = Demand((l1, l2, l3), (0.0, 0.0, 0.0))
         return settle(
             plant,
-            self.setup,
+            self._setup,
             sunshine=(strings[0] * plant.panel_wp[0], strings[1] * plant.panel_wp[1]),
             demand=drawn,
             stored=self._stored,
             boiler_today=self._meters.day.boiler,
             seconds=step,
+            now_due=due(self._setup, second_of_day(minute), self._meters.day.boiler),
         )
 
 

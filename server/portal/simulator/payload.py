@@ -17,6 +17,7 @@ from .living import Record, soc
 from .meters import Energy
 from .plant import Plant
 from .prague import naive
+from .schedule import TARIFF
 from .sun import season
 
 Block = dict[str, Any] | list[Any]
@@ -192,12 +193,9 @@ def _settings(box: Box) -> dict[str, Block | bool]:
         "batt_prms": {
             "bat_min": setup.floor,
             "bat_gl_min": 15,
-            "bat_hdo": 0,
+            "bat_hdo": setup.bat_hdo,
             "bal_on": 0,
-            "hdo1_s": 0,
-            "hdo1_e": 0,
-            "hdo2_s": 0,
-            "hdo2_e": 0,
+            **{name: getattr(setup, name) for window in TARIFF for name in window},
         },
         "boiler_prms": boiler_settings(plant, setup),
         "box_prms": {
@@ -217,7 +215,7 @@ def _settings(box: Box) -> dict[str, Block | bool]:
         told["batt_prms"] = {
             **_members(told["batt_prms"]),
             "fmt_on": int(setup.formatting),
-            "fmt_progress": 0,
+            "fmt_progress": box.charging_progress,
         }
         told["box_prms"] = {
             **_members(told["box_prms"]),

@@ -58,6 +58,12 @@ class Setup:
         feed_cap: Export cap in W.
         manual: Boiler by hand: full power, whatever sun and tariff.
         ssr0, ssr1, ssr2: The boiler's relays 1, 2 and 3: numbered so by the portal (observed).
+        bat_hdo: Whether the battery is charged in the low-tariff windows, 0 or 1.
+        hdo: Whether the boiler is heated in them, 0 or 1.
+        wd: Wh that the boiler gets in them in a day at most.
+        hdo1_s, hdo1_e, hdo2_s, hdo2_e: The low-tariff windows: from and to which second of the day;
+            both 0 where there is none.
+        zone1_s and so on: The four windows in which the boiler is heated, likewise.
     """
 
     mode: int = 0
@@ -71,6 +77,21 @@ class Setup:
     ssr0: int = 1
     ssr1: int = 0
     ssr2: int = 0
+    bat_hdo: int = 0
+    hdo: int = 0
+    wd: int = 50_000
+    hdo1_s: int = 0
+    hdo1_e: int = 0
+    hdo2_s: int = 0
+    hdo2_e: int = 0
+    zone1_s: int = 0
+    zone1_e: int = 0
+    zone2_s: int = 0
+    zone2_e: int = 0
+    zone3_s: int = 0
+    zone3_e: int = 0
+    zone4_s: int = 0
+    zone4_e: int = 0
 
 
 def delivery(plant: Plant, setup: Setup) -> str:

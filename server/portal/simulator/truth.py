@@ -6,8 +6,9 @@ from .box import Box
 from .house import Flows
 from .living import Record
 from .meters import Energy, Meters
-from .plant import delivery, export_cap
+from .plant import Setup, delivery, export_cap
 from .prague import local, naive
+from .schedule import TARIFF, ZONES
 
 
 def truth(box: Box, now: float) -> dict[str, object]:
@@ -31,10 +32,17 @@ def truth(box: Box, now: float) -> dict[str, object]:
         "to_grid": setup.to_grid,
         "charging_from_grid": setup.formatting,
         "charge_target_percent": setup.target,
+        "charging_progress_percent": box.charging_progress,
+        "charging_at_low_tariff": setup.bat_hdo == 1,
+        "low_tariff_windows_s": _windows(setup, TARIFF),
         "floor_percent": setup.floor,
         "boiler_fitted": plant.boiler_w > 0,
         "boiler_manual": setup.manual,
         "boiler_relays": [setup.ssr0, setup.ssr1, setup.ssr2],
+        "boiler_at_low_tariff": setup.hdo == 1,
+        "boiler_low_tariff_wh": setup.wd,
+        "boiler_windows_s": _windows(setup, ZONES),
+        "boiler_powers_w": [plant.boiler_w, 0.0, 0.0],
         "capacity_wh": plant.battery_wh,
         "panels_wp": sum(plant.panel_wp),
         "days": {day.isoformat(): _named(energy) for day, energy in box.days},
@@ -42,6 +50,10 @@ def truth(box: Box, now: float) -> dict[str, object]:
         **_moment(box, current),
         "uploaded": {"at": naive(uploaded.at), **_moment(box, uploaded)},
     }
+
+
+def _windows(setup: Setup, names: tuple[tuple[str, str], ...]) -> list[list[int]]:
+    return [[getattr(setup, first), getattr(setup, last)] for first, last in names]
 
 
 def _moment(box: Box, record: Record) -> dict[str, object]:

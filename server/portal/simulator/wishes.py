@@ -11,6 +11,8 @@ from .box import Box
 from .clock import moment
 from .notices import Notice
 from .plant import UNLIMITED_W
+from .prague import DAY
+from .schedule import TARIFF, ZONES
 
 FLAGS = ("offline", "live_data", "full")
 BYPASS = ("off", "automatic", "manual")
@@ -27,6 +29,10 @@ SETUP: dict[str, tuple[int, int]] = {
     "ssr0": (0, 1),
     "ssr1": (0, 1),
     "ssr2": (0, 1),
+    "bat_hdo": (0, 1),
+    "hdo": (0, 1),
+    "wd": (0, 500_000),
+    **{name: (0, DAY - 1) for window in (*TARIFF, *ZONES) for name in window},
 }
 """Fields of `Setup` with their least and greatest value: a little more than a write may set."""
 

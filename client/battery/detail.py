@@ -1,0 +1,48 @@
+"""Windows of tariff and boiler, its relays and elements. Pure: from get_live_data to lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.text import Text
+
+from .words import entries, kilowatt_hours, part, switch, text, watts
+
+NONE = "none set"
+
+
+def lines(values: Mapping[str, Any]) -> Iterator[Text]:
+    """Show the details of a box; nothing when the result has none.
+
+    Args:
+        values: The structured result of get_live_data.
+    """
+    detail = part(values, "detail")
+    if not isinstance(detail, Mapping):
+        return
+    yield _line("Low tariff", _windows(entries(detail, "low_tariff_windows")))
+    yield _line("  battery", f"charged then: {switch(part(detail, 'low_tariff_charging'))}")
+    boiler = part(detail, "boiler")
+    if not isinstance(boiler, Mapping):
+        return
+    most = kilowatt_hours(part(boiler, "low_tariff_energy_wh"))
+    heated = switch(part(boiler, "low_tariff"))
+    yield _line("  boiler", f"heated then: {heated}, with {most}")
+    yield _line("Boiler", f"windows {_windows(entries(boiler, 'windows'))}")
+    for one in entries(boiler, "elements"):
+        states = ("relay_set", "relay_on")
+        allowed, heats = (switch(part(one, name)) for name in states)
+        yield _line(
+            f"  element {text(part(one, 'number'))}",
+            f"{watts(part(one, 'heating_power_w'))}, relay set {allowed}, now {heats}",
+        )
+
+
+def _line(title: str, told: str) -> Text:
+    return Text(f"{title:<12}", style="bold").append(f" {told}", style="not bold")
+
+
+def _windows(windows: list[Any]) -> str:
+    shown = [f"{text(part(one, 'start'))} to {text(part(one, 'end'))}" for one in windows]
+    return ", ".join(shown) or NONE

@@ -100,6 +100,13 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
         ),
     ),
     (
+        "Portal",
+        (
+            ("answers_lacking_total", "answers lacking fields", count, True),
+            ("answers_unknown_total", "with unknown ones", count, True),
+        ),
+    ),
+    (
         "Notes",
         (
             ("notes", "held", count, False),
@@ -124,7 +131,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
     ),
 )
 
-IN_LINE = frozenset({"Daemon", "Answers", "Fetches", "Notes", "Changes", "Snapshot"})
+IN_LINE = frozenset({"Daemon", "Answers", "Fetches", "Portal", "Notes", "Changes", "Snapshot"})
 """Groups drawn in one line each: all in columns would not fit a screen."""
 
 REQUESTS = "requests"
@@ -144,6 +151,7 @@ VERBS = (
     "find",
     "peek",
     "peek_answer",
+    "count_shape",
     "hold",
     "unhold",
     "cancel",

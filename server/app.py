@@ -40,6 +40,7 @@ from .rotation import SecretUse
 from .sealing import Sealer
 from .sessions import Sessions
 from .settings import Settings
+from .shape_watch import ShapeWatch
 from .store.daemon import DaemonStore
 from .tools.auth import check_auth_tool
 from .tools.control import control_tools
@@ -84,7 +85,9 @@ def build_app(settings: Settings) -> ASGIApp:
         ConfigurationError: The secret or another file is unusable.
     """
     store = DaemonStore.for_settings(settings)
-    portal = PortalClient.for_settings(settings, version=program_version())
+    portal = PortalClient.for_settings(
+        settings, version=program_version(), watch=ShapeWatch(store.count_shape)
+    )
     in_use = SecretUse(settings.secret_file)
     secret = in_use.secret
     sealer, handles = Sealer(secret, settings.portal_url), Handles(secret)

@@ -61,6 +61,7 @@ REQUESTS = [
     wire.Request(26, "unlock_source", ("2001:db8::/64",)),
     wire.Request(27, "erase", (ACCOUNT, KEY)),
     wire.Request(28, "peek_answer", (KEY,)),
+    wire.Request(29, "count_shape", ("lacking",)),
 ]
 
 REPLIES = [
@@ -377,6 +378,7 @@ REFUSED = {
     "an expired login": (wire.Request(1, "fail", (KEY, TOKEN, EXPIRED, 0)), "arguments"),
     "an immortal note": (wire.Request(1, "keep", (KEY, ACCOUNT, VALUE, 2592001)), "arguments"),
     "a short note's key": (wire.Request(1, "find", (b"k",)), "arguments"),
+    "a shape of another kind": (wire.Request(1, "count_shape", ("square",)), "arguments"),
     "a peek at an answer with an account": (
         wire.Request(1, "peek_answer", (KEY, ACCOUNT)),
         "arguments",

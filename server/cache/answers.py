@@ -16,7 +16,7 @@ from .fetches import Fetches
 from .held import Entry, ManyPerAccount
 from .limits import ANSWER_MAX_BYTES, AnswerLimits
 from .lines import Ticket
-from .outcomes import ABSTENTIONS, BUSY, ERASED, TURN, Hit, Note, Outcome, Unavailable
+from .outcomes import ABSTENTIONS, BUSY, ERASED, SHAPES, TURN, Hit, Note, Outcome, Unavailable
 
 SOON = 1.0
 """`retry_after` for requests that waited while their account was erased."""
@@ -47,6 +47,7 @@ class Answers:
         self._notes = ManyPerAccount(limits.notes, limits.note_bytes, limits.notes_per_account)
         self._fetches = Fetches(limits, now, token)
         self._hits = self._unavailable = 0
+        self._shapes = dict.fromkeys(SHAPES, 0)
         # Accounts erased while a login was under way, and until when that may want to leave a note.
         self._erased: dict[bytes, float] = {}
 
@@ -148,6 +149,14 @@ class Answers:
         now = self._now()
         entry = self._notes.use(key, now)
         return None if entry is None else Note(entry.account, entry.value, entry.expires - now)
+
+    def count_shape(self, kind: str) -> None:
+        """Count an answer whose shape is not the known one.
+
+        Args:
+            kind: One of `SHAPES`.
+        """
+        self._shapes[kind] += 1
 
     def drop_note(self, key: bytes) -> int:
         """Drop the note under `key`; returns how many there were."""
@@ -252,6 +261,7 @@ class Answers:
             "answers_hits_total": self._hits,
             "answers_unavailable_total": self._unavailable,
             "answers_evicted_total": self._kept.evicted_total,
+            **{f"answers_{kind}_total": count for kind, count in self._shapes.items()},
             "fetches": self._fetches.leases,
             "fetches_total": self._fetches.granted_total,
             "fetches_lost_total": self._fetches.lost_total,

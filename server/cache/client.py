@@ -232,6 +232,18 @@ class CacheClient:
         self._expect_missing(reply)
         return None
 
+    def count_shape(self, kind: str) -> None:
+        """Have an answer of the portal counted whose shape is not the known one, without waiting.
+
+        Args:
+            kind: One of `SHAPES`.
+
+        Raises:
+            LocalProtocolError: As `acquire`.
+        """
+        if self._channel is not None:
+            self._channel.tell("count_shape", (kind,))
+
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes what `key` names, for up to `lasts` seconds.
 

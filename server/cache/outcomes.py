@@ -133,3 +133,6 @@ FAILURES = (UNAVAILABLE_REASONS | {REJECTED}) - DAEMONS
 
 ABSTENTIONS = (UNAVAILABLE_REASONS | {EXPIRED, TURN}) - DAEMONS
 """Reasons a worker may give for an `abstain`."""
+
+SHAPES = ("lacking", "unknown")
+"""How an answer of the portal may differ from what is known: it lacks fields, or has others."""

@@ -146,6 +146,7 @@ class Service:
             "find": self._find,
             "peek": self._peek,
             "peek_answer": self._peek_answer,
+            "count_shape": self._count_shape,
             "hold": self._hold,
             "unhold": self._unhold,
             "cancel": self._cancel,
@@ -333,6 +334,10 @@ class Service:
         if hit is None:
             return wire.Reply(number, "missing")
         return wire.Reply(number, "hit", (hit.value, hit.expires_in))
+
+    def _count_shape(self, _peer: Peer, number: int, kind: str) -> wire.Reply:
+        self._engine.answers.count_shape(kind)
+        return wire.Reply(number, "ok")
 
     def _hold(
         self, peer: Peer, number: int, key: bytes, account: bytes, lasts: float

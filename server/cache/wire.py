@@ -29,7 +29,7 @@ from .limits import (
     TTL_MAX,
     VALUE_MAX_BYTES,
 )
-from .outcomes import ABSTENTIONS, FAILURES, UNAVAILABLE_REASONS
+from .outcomes import ABSTENTIONS, FAILURES, SHAPES, UNAVAILABLE_REASONS
 
 VERSION: Final = 2
 """First element of every message."""
@@ -170,6 +170,10 @@ def _is_abstention(value: object) -> bool:
     return type(value) is str and value in ABSTENTIONS
 
 
+def _is_shape(value: object) -> bool:
+    return type(value) is str and value in SHAPES
+
+
 def _is_what(value: object) -> bool:
     return type(value) is str and value in FLUSHABLE
 
@@ -214,6 +218,7 @@ _DIGEST = Rule("digest", _KEY_MEANING, _is_key)
 _ID = Rule("id", "1 to 4294967295", partial(_is_int, least=1, most=MAX_ID))
 _LIMIT = Rule("limit", "1 to 2000", partial(_is_int, least=1, most=MAX_PAGE))
 _WHAT = Rule("what", "all, sessions, expired, lockouts or account", _is_what)
+_SHAPE = Rule("kind", " or ".join(SHAPES), _is_shape)
 _REASON = Rule("reason", "one of those in the protocol", _is_reason)
 _ORIGIN = Rule(
     "origin", f"{ORIGIN_BYTES} bytes", partial(_is_bytes, least=ORIGIN_BYTES, most=ORIGIN_BYTES)
@@ -235,6 +240,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "find": (_KEY,),
     "peek": (_KEY,),
     "peek_answer": (_KEY,),
+    "count_shape": (_SHAPE,),
     "hold": (_KEY, _ACCOUNT, _LASTS),
     "unhold": (_KEY, _TOKEN),
     "cancel": (_ID,),

@@ -23,6 +23,7 @@ from .answers import SESSION_COOKIE, SESSION_ID, Answer, read_login
 from .failures import FOREIGN, UNSENT, failure, late, misses_issuer
 from .purpose import LOGIN, READ, Purpose
 from .reads import read_box_data, read_list, read_series
+from .shape import Shape, list_shape, live_shape, series_shape
 from .trust import Trust
 from .writes import WRITE, Sent, Write, read_write
 
@@ -105,6 +106,7 @@ class PortalClient:
         transport: Replaces the network, for tests.
         timeout: Seconds for a whole exchange.
         now: Unix time in seconds.
+        watch: Called with the shape of each answer that was read.
 
     Raises:
         ConfigurationError: The proxy variables of the environment are malformed.
@@ -119,7 +121,9 @@ class PortalClient:
         transport: httpx2.AsyncBaseTransport | None = None,
         timeout: float = TIMEOUT,
         now: Callable[[], float] = time.time,
+        watch: Callable[[Shape], None] = lambda _: None,
     ) -> None:
+        self._watch = watch
         self._base_url = httpx2.URL(base_url.rstrip("/") + "/")
         self._timeout = timeout
         self._now = now
@@ -150,13 +154,20 @@ class PortalClient:
             ) from None
 
     @classmethod
-    def for_settings(cls, settings: Settings, *, version: str) -> Self:
+    def for_settings(
+        cls,
+        settings: Settings,
+        *,
+        version: str,
+        watch: Callable[[Shape], None] = lambda _: None,
+    ) -> Self:
         """Make the client that the settings describe.
 
         Raises:
             ConfigurationError: The file of OIG_CA_FILE or a proxy variable is unusable.
         """
-        return cls(settings.portal_url, version=version, trust=Trust(settings.ca_file))
+        trust = Trust(settings.ca_file)
+        return cls(settings.portal_url, version=version, trust=trust, watch=watch)
 
     async def login(self, email: str, password: str) -> str:
         """Log in and give the session's id (the value of PHPSESSID).
@@ -177,7 +188,9 @@ class PortalClient:
             PortalError: The portal could not be asked; the subclass says why.
         """
         answer = await self._read(Request(READ, "GET", LIVE_PATH, session_id=session_id))
-        return read_box_data(answer, self._now())
+        boxes = read_box_data(answer, self._now())
+        self._watch(live_shape(boxes))
+        return boxes
 
     async def read_history(
         self, session_id: str, name: str, first: date, last: date
@@ -202,7 +215,10 @@ class PortalClient:
         answer = await self._read(
             Request(READ, "POST", HISTORY_PATH, json=body, session_id=session_id)
         )
-        return read_series(answer, self._now())
+        series = read_series(answer, self._now())
+        if series is not None:
+            self._watch(series_shape(name, series))
+        return series
 
     async def read_notifications(self, session_id: str) -> str:
         """Read the list of notifications, as HTML.
@@ -223,7 +239,10 @@ class PortalClient:
         request = Request(
             READ, "GET", NOTIFICATIONS_PATH, query, session_id=session_id, scripted=True
         )
-        return read_list(await self._read(request), self._now())
+        markup = read_list(await self._read(request), self._now())
+        if markup:
+            self._watch(list_shape(markup))
+        return markup
 
     async def write(self, session_id: str, write: Write) -> Sent:
         """Send one write, once, and say what became of it.

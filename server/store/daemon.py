@@ -177,6 +177,14 @@ class DaemonStore(DaemonAnswers):
         """Let others change it again, as `HoldStore.unhold`."""
         return await self._asked(self._client.unhold(key, token))
 
+    def count_shape(self, kind: str) -> None:
+        """Have an answer of the portal counted that is not as it was; not while the daemon is gone.
+
+        Args:
+            kind: One of `SHAPES`.
+        """
+        self._client.count_shape(kind)
+
     async def ping(self) -> None:
         """Return when the daemon answers, as `SessionStore.ping`."""
         await self._asked(self._client.ping())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.readings.box import Box
-from server.readings.bypass import Bypass
+from server.readings.bypass import Bypass, mentions_bypass
 from server.readings.bypass_flags import bypass
 from server.readings.notifications import TEXT, TITLE, Dated, Notification, notifications, select
 
@@ -329,6 +329,22 @@ def test_the_newest_word_about_a_bypass_counts_whatever_the_order():
 def test_evidence_is_quoted_as_it_was_written(title, words):
     found = told(dated(folder(title)))
     assert words == (found.automatic.portal_text or found.manual.portal_text)
+
+
+@pytest.mark.parametrize(
+    ("text", "mentioned"),
+    [
+        ("Automatick\u00fd BYPASS - zapnut", True),
+        ("b\u00fdpass", True),
+        ("by\u0301pass", True),
+        ("Baterie nabita", False),
+        ("", False),
+    ],
+)
+def test_what_may_tell_of_a_bypass_is_found_before_it_is_read(text, mentioned):
+    assert mentions_bypass(text) is mentioned
+    found = notifications(listed(folder(text), folder("t", body=text)), NOW, mentions_bypass)
+    assert len(found) == (2 if mentioned else 0)
 
 
 def on(date: str) -> str:

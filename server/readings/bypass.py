@@ -31,6 +31,10 @@ OFF = rf"vypnut[oay]?\b|(?:off|disabled|deactivated){END}"
 LINK = r"\s*(?:[-\u2013\u2014:]|is\b|was\b|has been\b|byl\b|je\b)?\s*(?:turned\b|switched\b)?\s*"
 
 
+MARKS = dict.fromkeys(code for code in range(0x1_0000) if unicodedata.combining(chr(code)))
+"""Accents that stand by themselves, to be taken out."""
+
+
 def _phrase(kind: Kind) -> re.Pattern[str]:
     # The whole phrase and nothing loose: "bypass" and a stray "on" in one sentence mean nothing.
     return re.compile(rf"\b(?:{KINDS[kind]})\s+bypass\b{LINK}(?:(?P<on>{ON})|(?P<off>{OFF}))")
@@ -192,7 +196,14 @@ class Phrase(NamedTuple):
     on: bool
 
 
+def mentions_bypass(text: str) -> bool:
+    """Say quickly whether a text may tell of a bypass."""
+    return "bypass" in unicodedata.normalize("NFKD", text.casefold()).translate(MARKS)
+
+
 def _phrases(text: str, kind: Kind) -> list[Phrase]:
+    if not mentions_bypass(text):
+        return []
     # Composed first: an accent that stands by itself would be cut off a phrase's last letter.
     written = unicodedata.normalize("NFC", text)
     plain, places = _plain(written)

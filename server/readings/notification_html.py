@@ -18,6 +18,9 @@ MOST_FOLDERS = 300
 FOLDER = "folder"
 """Class of the element that holds one notification."""
 
+ROW, POINT, DATE, BODY = PARTS = ("row-2", "point", "date", "body")
+"""Classes of the elements of which it consists."""
+
 BREAKS = frozenset({"br", "p", "div", "li", "tr"})
 SILENT = frozenset({"script", "style", "template", "noscript"})
 
@@ -43,14 +46,15 @@ def folders(markup: str) -> Iterator[Folder]:
     for count, element in enumerate(found):
         if count == MOST_FOLDERS:
             return
-        row = next(_own(element, "row-2"), None)
+        own = _own(element)
+        row = own[ROW][0] if own[ROW] else None
         strong = None if row is None else next(row.iter("strong", "b"), None)
         yield Folder(
-            classes=tuple(name for point in _own(element, "point") for name in _classes(point)),
-            date=_text(next(_own(element, "date"), None)),
+            classes=tuple(name for point in own[POINT] for name in _classes(point)),
+            date=_first_text(own[DATE]),
             heading=_text(row),
             strong=_text(strong),
-            body=_text(next(_own(element, "body"), None)),
+            body=_first_text(own[BODY]),
         )
 
 
@@ -70,27 +74,36 @@ def _classes(element: Any) -> list[str]:
     return str(element.get("class") or "").split()
 
 
-def _own(folder: Any, name: str) -> Iterator[Any]:
-    """Give the elements of a class in a folder, but not those of a folder within it.
+def _own(folder: Any) -> dict[str, list[Any]]:
+    """Give the elements of each class in a folder, but not those of a folder within it.
 
     Folders stand beside each other. Where one is not closed the next ends up inside it, and what
     the first lacks must not be taken from the second.
     """
+    found: dict[str, list[Any]] = {name: [] for name in PARTS}
     waiting = list(folder.iterchildren(reversed=True))
     while waiting:
         element = waiting.pop()
         classes = _classes(element)
         if FOLDER in classes:
             continue
-        if name in classes:
-            yield element
+        for name in classes:
+            if name in found:
+                found[name].append(element)
         waiting.extend(element.iterchildren(reversed=True))
+    return found
+
+
+def _first_text(elements: list[Any]) -> str:
+    return _text(elements[0]) if elements else ""
 
 
 def _text(element: Any) -> str:
     """Give the text with its line breaks, and with single spaces otherwise."""
     if element is None:
         return ""
+    if not len(element):  # an lxml element is as long as it has children
+        return "" if element.tag in SILENT else _spaced(element.text).strip()
     parts: list[str] = []
     walk = etree.iterwalk(element, events=("start", "end"))
     for event, inner in walk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -71,7 +71,9 @@ class Dated:
     moments: tuple[datetime, ...]
 
 
-def notifications(markup: str, now: datetime) -> list[Dated]:
+def notifications(
+    markup: str, now: datetime, about: Callable[[str], bool] = lambda _: True
+) -> list[Dated]:
     """Read the portal's list of notifications: all boxes of the account, newest first.
 
     Those of the same minute stay in the portal's order, and a time that came twice counts as the
@@ -80,9 +82,14 @@ def notifications(markup: str, now: datetime) -> list[Dated]:
     Args:
         markup: The HTML of the list.
         now: The present time, with a zone.
+        about: Only those of whose heading or text this is true.
     """
     seen: dict[str, int] = {}
-    read = [_notification(folder, now, seen) for folder in folders(markup)]
+    read = [
+        _notification(folder, now, seen)
+        for folder in folders(markup)
+        if about(folder.heading) or about(folder.body)
+    ]
     return sorted(read, key=lambda one: -max(one.moments, default=NEVER).timestamp())
 
 

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 
 from ..access import Access, Granted
 from ..readings import boxes, clock, days, history, live, notice_board, past
+from ..readings.bypass import mentions_bypass
 from ..readings.model import LocalTime, Reading
 from ..readings.notifications import Dated, notifications
 from ..readings.series import PORTAL_NAMES, SeriesName
@@ -73,9 +74,9 @@ def reading_tools(
         return await access.open(caller(context, session=session))
 
     async def noticed(asking: Granted) -> list[Dated] | None:
-        """Return the account's notifications if somebody has read them lately."""
+        """Return what notifications say of bypasses, if somebody has asked for them lately."""
         held = await upstream.held_notifications(asking)
-        return None if held is None else notifications(held.payload, now())
+        return None if held is None else notifications(held.payload, now(), mentions_bypass)
 
     async def list_boxes(context: Context[Any, Any], session: Handle = None) -> Boxes:
         asking = await granted(context, session)

@@ -107,16 +107,11 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
         ),
     ),
     (
-        "Notes",
+        "Kept",
         (
-            ("notes", "held", count, False),
+            ("notes", "notes", count, False),
             ("notes_evicted_total", "evicted", count, True),
-        ),
-    ),
-    (
-        "Changes",
-        (
-            ("holds", "under way", count, False),
+            ("holds", "changes under way", count, False),
             ("holds_refused_total", "refused", count, False),
         ),
     ),
@@ -131,7 +126,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
     ),
 )
 
-IN_LINE = frozenset({"Daemon", "Answers", "Fetches", "Portal", "Notes", "Changes", "Snapshot"})
+IN_LINE = frozenset({"Daemon", "Answers", "Fetches", "Portal", "Kept", "Snapshot"})
 """Groups drawn in one line each: all in columns would not fit a screen."""
 
 REQUESTS = "requests"

@@ -172,9 +172,10 @@ List the account's boxes: id, model, online or not, equipment. Start here when t
 several."""
 
 GET_LIVE_DATA = """\
-What a box does now: solar, battery, grid, house, mode, export, boiler, energy of today, month and \
-year. Grid power is positive when importing, battery power when charging. Null is unknown, never \
-zero; `unknown` says why. If `stale`, say how old the values are; pass on `warnings`."""
+What a box does now: solar, battery, grid, house, mode, export, bypass, boiler, energy of today, \
+month and year. Grid power is positive when importing, battery power when charging. Null is \
+unknown, never zero; `unknown` says why. If `stale`, say how old the values are; pass on \
+`warnings`."""
 
 GET_HISTORY = """\
 Solar, battery, grid or load over past days, thinned, with minimum, maximum, mean and energy. \

@@ -469,8 +469,8 @@ async def test_the_details_of_a_simulated_box_are_what_it_does():
 
 
 def _seconds(time_of_day: str | None) -> int:
-    hours, minutes, seconds = map(int, str(time_of_day).split(":"))
-    return 3600 * hours + 60 * minutes + seconds
+    hours, minutes, *seconds = map(int, str(time_of_day).split(":"))
+    return 3600 * hours + 60 * minutes + sum(seconds)
 
 
 @pytest.mark.parametrize("email", ["demo@example.com", "demo2@example.com"])

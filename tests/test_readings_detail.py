@@ -55,13 +55,13 @@ def test_all_that_few_ask_for_is_read():
     asked = box()
     assert detail(asked).model_dump() == {
         "low_tariff_charging": True,
-        "low_tariff_windows": ({"number": 1, "start": "22:00:00", "end": "06:00:00"},),
+        "low_tariff_windows": ({"number": 1, "start": "22:00", "end": "06:00"},),
         "boiler": {
             "low_tariff": True,
             "low_tariff_energy_wh": 12_500,
             "windows": (
-                {"number": 1, "start": "00:00:00", "end": "23:59:59"},
-                {"number": 3, "start": "10:00:05", "end": "12:00:00"},
+                {"number": 1, "start": "00:00", "end": "23:59:59"},
+                {"number": 3, "start": "10:00:05", "end": "12:00"},
             ),
             "elements": (
                 {"number": 1, "heating_power_w": 2_000, "relay_set": True, "relay_on": False},

@@ -19,7 +19,7 @@ class Window(Reading):
     """A part of every day, by the box's clock. Null: it is not known whether it is set."""
 
     number: int = Field(description="From 1.")
-    start: str | None = Field(description="Local, as 22:00:00.")
+    start: str | None = Field(description="Local, as 22:00.")
     end: str | None = Field(description="Before start: next day.")
 
 
@@ -113,6 +113,8 @@ def _second(box: Box, reading: str, block: str, field: str) -> int | None:
 
 
 def _clock(second: int | None) -> str | None:
+    """Write a second of the day as clocks show it, to the minute if it is a full one."""
     if second is None:
         return None
-    return f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+    minutes, rest = divmod(second, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}" + (f":{rest:02}" if rest else "")

@@ -647,12 +647,20 @@ class TestEngine:
         engine.settle()
         assert not engine.answers._fetches._resting
 
-    def test_nobody_logs_in_to_an_account_that_is_left_alone(self, engine):
+    def test_an_owner_does_not_log_in_to_an_account_whose_reading_is_left_alone(self, engine):
+        for number in (2, 3):
+            engine._throttle.proved(account(number), "192.0.2.1")
         fetch = engine.answers.share(key(5), account(2), "one")
         engine.answers.abstain(key(5), fetch.token, BUSY, 30.0)
         asked = engine.acquire(key(6), account(2), "192.0.2.1", "one")
         assert asked == Unavailable(BUSY, 30.0)
         assert isinstance(engine.acquire(key(7), account(3), "192.0.2.1", "one"), Lease)
+
+    def test_a_stranger_does_not_learn_that_the_reading_of_an_account_is_left_alone(self, engine):
+        engine._throttle.proved(account(2), "192.0.2.1")
+        fetch = engine.answers.share(key(5), account(2), "one")
+        engine.answers.abstain(key(5), fetch.token, BUSY, 30.0)
+        assert isinstance(engine.acquire(key(6), account(2), "198.51.100.7", "one"), Lease)
 
     def test_a_lease_taken_for_its_turn_is_no_failure(self, engine):
         turn = engine.answers.share(key(5), account(2), "one")

@@ -287,6 +287,33 @@ class TestLeases:
         house.lease(1)
         assert house.stat("logins_busy") == 0
 
+    def test_what_a_login_was_told_is_for_the_sources_that_know_the_account(self, house):
+        """Not for a stranger, who would learn from it that others log in to this account."""
+        stranger, other = "203.0.113.1", "203.0.113.2"
+        for number, source in enumerate((HOME, CAFE)):
+            house.store(number, source, of=7)
+        lease = house.lease(2, HOME, of=7)
+        house.engine.fail(key(2), lease.token, BUSY, 30.0)
+        assert house.acquire(3, HOME, of=7) == Unavailable(BUSY, 30.0)
+        assert house.acquire(3, CAFE, of=7) == Unavailable(BUSY, 30.0)
+        lease = house.lease(3, stranger, of=7)
+        # What the stranger was told is for that one only, and stops no owner.
+        house.engine.fail(key(3), lease.token, BUSY, 600.0)
+        assert house.acquire(3, stranger, of=7) == Unavailable(BUSY, 600.0)
+        house.clock.time += 30.0
+        assert isinstance(house.acquire(3, other, of=7), Lease)
+        assert isinstance(house.acquire(4, CAFE, of=7), Lease)
+
+    def test_a_stranger_in_line_is_not_told_what_an_owners_login_was(self):
+        house = House(logins_at_once=1)
+        house.store(1, HOME, of=7)
+        lease = house.lease(2, HOME, of=7)
+        owner, stranger = house.ticket(3, HOME, of=7), house.ticket(4, CAFE, of=7)
+        house.engine.fail(key(2), lease.token, BUSY, 30.0)
+        told = house.settle()
+        assert told[owner] == Unavailable(BUSY, 30.0)
+        assert isinstance(told[stranger], Lease)
+
     def test_logins_left_alone_keep_nobody_from_a_cached_session_or_from_reading(self, house):
         house.store(1)
         lease = house.lease(2, of=1)

@@ -187,7 +187,9 @@ class Engine:
         if self._rejections.has(key, now):
             self._totals["rejected_total"] += 1
             return Rejected()
-        wait = self.answers.busy_for(account)
+        # What its reading was told is not for strangers: it would tell that somebody reads.
+        knows = self._throttle.knows(account, source)
+        wait = self.answers.busy_for(account) if knows else 0.0
         if wait > 0.0:
             answer: Lease | Ticket | Unavailable = Unavailable(BUSY, wait)
         else:
@@ -271,7 +273,7 @@ class Engine:
         else:
             told = Unavailable(reason, retry_after)
         if reason == BUSY:
-            self._logins.leave_alone(lease.account, retry_after)
+            self._logins.leave_alone(lease.account, lease.source, retry_after)
         self._totals[COUNTED[type(told)]] += 1
 
         def outcome(source: str) -> Outcome:

@@ -38,12 +38,12 @@ class Fetches(Leases):
         self._limits = limits
         # When the gap of an account ends; in the order of the ends, as all gaps are equal.
         self._resting: OrderedDict[bytes, float] = OrderedDict()
-        self._busy = Busy(limits.busy_longest, limits.busy, now)
+        self._busy = Busy[bytes](limits.busy_longest, limits.busy, now)
 
     @property
     def busy(self) -> int:
         """Accounts left alone now."""
-        return self._busy.accounts
+        return self._busy.count
 
     def ask(self, key: bytes, account: bytes, holder: Hashable) -> Lease | Ticket | Unavailable:
         """Grant a lease, or let the caller wait for one or for whoever has it."""

@@ -2,8 +2,9 @@
 
 A lease is granted when fewer than `logins_at_once` are out, the pace allows another, and one more
 wrong password would still be within the budgets of account and source. Those go first who are the
-least likely to guess: `Throttle.rank`. An account at whose login the portal asked for fewer is left
-alone for as long as it said.
+least likely to guess: `Throttle.rank`. When the portal asks for fewer at a login, its account is
+left alone for as long as it said: by all sources known to the account if one of them logged in, and
+else by that one source.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from .limits import Limits
 from .lines import Flight, Ticket, Waiting
 from .outcomes import BUSY, PACED, Lease, Outcome, Unavailable
 from .throttle import Throttle
+
+KNOWN_SOURCES = ""
+"""Stands for all sources known to an account; no source is called so."""
 
 
 class Pace:
@@ -69,22 +73,23 @@ class Logins(Leases):
         self._throttle = throttle
         self._pace = Pace(limits.logins_per_second, limits.login_burst, now)
         # Apart from that of fetches: whoever tries passwords must not stop the owner's reading.
-        self._busy = Busy(limits.busy_longest, limits.busy, now)
+        # And by source: a stranger must not find out who has been logging in, nor stop an owner.
+        self._busy = Busy[tuple[bytes, str]](limits.busy_longest, limits.busy, now)
 
     @property
     def busy(self) -> int:
-        """Accounts left alone now."""
-        return self._busy.accounts
+        """Pairs of an account and those who leave its logins alone now."""
+        return self._busy.count
 
-    def leave_alone(self, account: bytes, seconds: float) -> None:
-        """Grant nothing to an account for so long."""
-        self._busy.leave_alone(account, seconds)
+    def leave_alone(self, account: bytes, source: str, seconds: float) -> None:
+        """Grant nothing to an account for so long, at this source or all known ones with it."""
+        self._busy.leave_alone(self._circle(account, source), seconds)
 
     def ask(
         self, key: bytes, account: bytes, source: str, holder: Hashable, budget: bytes
     ) -> Lease | Ticket | Unavailable:
         """Grant a lease, or let the caller wait for one or for whoever has it."""
-        wait = self._busy.seconds(account)
+        wait = self._busy_for(account, source)
         if wait > 0.0:
             return Unavailable(BUSY, wait)
         flight = self._waiting.flights.get(key)
@@ -136,6 +141,13 @@ class Logins(Leases):
             and not self._orphans
             and self._pace.ready_at() <= self._now()
         )
+
+    def _busy_for(self, account: bytes, source: str) -> float:
+        return self._busy.seconds(self._circle(account, source))
+
+    def _circle(self, account: bytes, source: str) -> tuple[bytes, str]:
+        """Return an account and who learn of each other what the portal said at its logins."""
+        return account, KNOWN_SOURCES if self._throttle.knows(account, source) else source
 
     def _rank(self, flight: Flight, source: str) -> int:
         return self._throttle.rank(
@@ -194,7 +206,7 @@ class Logins(Leases):
             for ticket in list(flight.waiters[source]):
                 self._tell(ticket, locked)
             return False
-        wait = self._busy.seconds(flight.account)
+        wait = self._busy_for(flight.account, source)
         if wait > 0.0:
             for ticket in list(flight.waiters[source]):
                 self._tell(ticket, Unavailable(BUSY, wait))

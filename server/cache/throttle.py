@@ -117,6 +117,10 @@ class Throttle:
             refused = 0.0
         return Locked(wait, max(0.0, until - now), refused)
 
+    def knows(self, account: bytes, source: str) -> bool:
+        """Return whether a source has proved the account's password before."""
+        return self._known.has(account, source, self._now())
+
     def rank(
         self,
         account: bytes,
@@ -143,8 +147,7 @@ class Throttle:
             key: Look-up key of the e-mail and password.
             alone: Whether no other login is waited for or under way from the source's network.
         """
-        now = self._now()
-        if self._known.has(account, source, now) or self._known.is_right(account, key, now):
+        if self.knows(account, source) or self._known.is_right(account, key, self._now()):
             return KNOWN
         record = self._accounts.get(budget or account)
         if (record is not None and source in record.sources) or self._spraying.has_failed(source):

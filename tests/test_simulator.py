@@ -304,6 +304,23 @@ def test_logins_are_counted_per_account_and_in_all(portal: RunningPortal) -> Non
     assert portal.state()["sessions"] == 1
 
 
+def test_a_login_that_names_nobody_is_answered_like_a_wrong_pair_and_counted_apart(
+    portal: RunningPortal,
+) -> None:
+    nobody = {"email": "", "password": ""}
+    answer = post(portal, nobody)
+    assert (answer.status_code, answer.content) == (200, b"")
+    portal.fault("too_many", email="demo@example.com")
+    portal.fault("error", logins=1)
+    assert post(portal, nobody).status_code == 500
+
+    logins = portal.state()["logins"]
+    assert logins["total"]["attempts"] == 0
+    nobodys = logins["nobody"]
+    assert (nobodys["attempts"], nobodys["rejections"], nobodys["faults"]) == (2, 1, 1)
+    assert logins["accounts"] == {}
+
+
 async def test_the_most_logins_at_one_time_are_remembered() -> None:
     gate, full = asyncio.Event(), asyncio.Barrier(4)
 

@@ -14,7 +14,7 @@ class Count:
     """Logins of one account, or of all.
 
     Attributes:
-        attempts: Logins that arrived.
+        attempts: Logins that arrived and named an account.
         successes: Logins that opened a session.
         rejections: Logins with a wrong pair.
         faults: Logins hit by a fault; those of kind `slow` count as what they end in, too.
@@ -46,26 +46,29 @@ class Counters:
     Logins with an unknown e-mail appear only in the sum: the table is bounded by the accounts.
 
     Attributes:
-        total: All logins.
+        total: All logins that named an account.
         accounts: Logins by account.
+        nobody: Logins without an e-mail: those of an empty form.
         requests: All requests, by what they are for.
     """
 
     def __init__(self) -> None:
         self.total = Count()
         self.accounts: dict[str, Count] = {}
+        self.nobody = Count()
         self.requests = dict.fromkeys(Endpoint, 0)
 
     @contextlib.contextmanager
-    def login(self, account: str | None) -> Iterator[tuple[Count, ...]]:
+    def login(self, email: str, *, known: bool) -> Iterator[tuple[Count, ...]]:
         """Count one login, and give the counts that its outcome goes to.
 
         Args:
-            account: The e-mail of a known account; None for any other.
+            email: Its e-mail.
+            known: Whether there is such an account.
         """
-        counts = [self.total]
-        if account is not None:
-            counts.append(self.accounts.setdefault(account, Count()))
+        counts = [self.total if email else self.nobody]
+        if known:
+            counts.append(self.accounts.setdefault(email, Count()))
         for count in counts:
             count.begin()
         try:
@@ -79,4 +82,5 @@ class Counters:
         return {
             "total": asdict(self.total),
             "accounts": {email: asdict(count) for email, count in self.accounts.items()},
+            "nobody": asdict(self.nobody),
         }

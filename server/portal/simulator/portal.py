@@ -60,9 +60,8 @@ class Simulator:
 
     async def login(self, email: str, password: str) -> Response:
         """Answer one login: by the first fault that fits, else by the password."""
-        known = email in self.accounts
         self.counters.requests[Endpoint.LOGIN] += 1
-        with self.counters.login(email if known else None) as counts:
+        with self.counters.login(email, known=email in self.accounts) as counts:
             fault = await self._fault(Endpoint.LOGIN, email)
             if fault is not None:
                 _count(counts, "faults")

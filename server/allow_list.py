@@ -3,43 +3,32 @@
 The list stands in front of the portal, where a login would be sent under a lease. So an account
 that is not on it has the budgets, locks, pace and memory of a rejected one without any code of its
 own.
-What is left to see from outside:
+In place of its login the portal gets one that names nobody: the same request with an e-mail and a
+password of no characters. What is left to see from outside:
 
 1. The text: one for both, which says that either may be the case.
-2. The time: rejected logins and refusals alike are answered at whole steps of time, of which a
-   refusal takes as many as a recently rejected login. A portal that becomes slower or faster within
-   a step changes nothing.
-3. The portal in trouble: logins of listed accounts fail by it. So do all others for a few seconds,
-   or until a login shows that the portal answers again. It must not be longer: an account that is
-   rejected meanwhile would be known to be listed.
+2. The portal in trouble: whatever befalls a login befalls that of nobody, at the same moment and
+   with the same code, text and seconds to wait. Nothing is remembered of it, since what is
+   remembered differs from what a login meets now.
+3. The time: all that are no session are answered at whole steps of time and none quicker than
+   another: see `padding`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
-import math
-import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, NoReturn, Protocol
+from typing import Protocol
 
-from .errors import CredentialsRejected, NotServed, PortalError
+from .errors import CredentialsRejected, NotServed, PortalError, SessionError
 from .fingerprint import account_key, shown
+from .padding import Padding
 
-STEP = 1.5
-"""Seconds of a step: longer than a portal takes that is well, and short for who mistyped."""
-
-REMEMBERED = 16
-"""Latest rejected logins whose steps refusals are drawn from."""
-
-RECENT = 60.0
-"""Seconds for which they are: the portal may be quicker or slower then."""
-
-TROUBLE_LASTS = 5.0
-"""Seconds for which a failure of the portal is that of all logins."""
+NOBODY = ("", "")
+"""E-mail and password of the login that is sent for an account that is not listed. It can be
+nobody's, and a portal gets it whenever a person presses the button of an empty form."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,14 +44,6 @@ class Portal(Protocol):
             PortalError: The portal could not be asked.
         """
         ...
-
-
-class Trouble(NamedTuple):
-    """How the portal failed, how many seconds that took, and until when it is believed."""
-
-    error: PortalError
-    took: float
-    until: float
 
 
 class AllowList:
@@ -93,7 +74,7 @@ class AllowList:
 
 
 class ListedPortal:
-    """OIG Cloud for the accounts on a list, and the look of a rejection for all others.
+    """OIG Cloud for the accounts on a list, and the look of it for all others.
 
     Args:
         portal: OIG Cloud.
@@ -101,7 +82,6 @@ class ListedPortal:
         key: Returns the key of an e-mail's account.
         sleep: Waits for so many seconds.
         now: The clock, in seconds.
-        draw: Where chance comes from.
     """
 
     def __init__(
@@ -112,54 +92,48 @@ class ListedPortal:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], float] = time.monotonic,
-        draw: random.Random | None = None,
     ) -> None:
         self._portal = portal
         self._allow_list = allow_list
         self._key = key
         self._sleep = sleep
         self._now = now
-        self._draw = draw or random.SystemRandom()
-        # When, and how many steps it took.
-        self._rejected = deque[tuple[float, int]](maxlen=REMEMBERED)
-        self._trouble: Trouble | None = None
+        self._padding = Padding(now)
 
     async def login(self, email: str, password: str) -> str:
         """Log in if the account is listed, as `Portal.login`.
 
         Raises:
             CredentialsRejected: The portal does not accept the pair.
-            NotServed: The account is not listed; nothing was sent.
-            PortalError: The portal could not be asked, or could not the last time.
+            NotServed: The account is not listed; its pair was not sent.
+            PortalError: The portal could not be asked.
         """
-        account = self._key(email)
-        if not self._allow_list.serves(account):
-            logger.info("account %s is not on the allow-list: no login was sent", shown(account))
-            await self._refuse()
         if not self._allow_list.is_set:
             return await self._portal.login(email, password)
         begun = self._now()
+        account = self._key(email)
+        listed = self._allow_list.serves(account)
+        if not listed:
+            logger.info(
+                "account %s is not on the allow-list: no login was sent for it", shown(account)
+            )
+        error: SessionError
         try:
-            session_id = await self._portal.login(email, password)
+            session_id = await self._portal.login(*((email, password) if listed else NOBODY))
         except CredentialsRejected:
-            self._trouble = None
-            now = self._now()
-            steps = max(1, math.ceil((now - begun) / STEP))
-            self._rejected.append((now, steps))
-            await self._sleep(begun + steps * STEP - now)
-            raise CredentialsRejected(listed=True) from None
+            took = self._now() - begun
+            self._padding.note(took)
+            error = CredentialsRejected(listed=True) if listed else NotServed()
         except PortalError as exc:
-            now = self._now()
-            self._trouble = Trouble(exc, now - begun, now + TROUBLE_LASTS)
-            raise
-        self._trouble = None
-        return session_id
-
-    async def _refuse(self) -> NoReturn:
-        now, trouble = self._now(), self._trouble
-        if trouble is not None and now < trouble.until:
-            await self._sleep(trouble.took)
-            raise copy.copy(trouble.error) from None
-        recent = [steps for at, steps in self._rejected if now - at < RECENT]
-        await self._sleep(STEP * (self._draw.choice(recent) if recent else 1))
-        raise NotServed
+            # Not noted: a portal that takes half a minute to fail takes less when it is well.
+            took = self._now() - begun
+            error = exc
+        else:
+            took = self._now() - begun
+            self._padding.note(took)
+            if listed:
+                return session_id
+            # No portal opens a session for nobody; if one does, it is not used.
+            error = NotServed()
+        await self._sleep(self._padding.rest(took))
+        raise error

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import os
 import re
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
 from server.cache.outcomes import Lease
+from server.padding import STEP
 
 from .cache_process import running_cache
 from .fleet import Fleet, call_body, post, running_fleet
@@ -286,3 +288,47 @@ def test_who_is_listed_cannot_be_found_out_by_words_locks_or_time(tool, way):
         # Not the right password either, nor one that is not sent twice.
         assert {tried("demo2@example.com", "demo")[0] for _ in range(2)} == {first}
         assert attempts(fleet) == 5
+
+
+def both_told(fleet: Fleet, number: int) -> str:
+    """Return what is said of a listed account and of another, asked at one time by strangers."""
+
+    def tried(email: str) -> str:
+        body = call_body(email, f"wrong {number}")
+        return str(post(fleet.url, body, X_Forwarded_For=f"203.0.113.{number}").json()["result"])
+
+    begun = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        told, other = pool.map(tried, (OWNER, "nobody@example.com"))
+    assert told == other
+    # Failures are held back as well: how quick one is must not tell what it was about.
+    assert time.monotonic() - begun >= STEP
+    return told
+
+
+def test_who_is_listed_cannot_be_found_out_while_the_portal_is_down():
+    outages = {
+        "unavailable": {"retry_after": 90},
+        "html": {},
+        "no_cookie": {},
+        "drop": {"latency": 0.2},
+    }
+    with running_fleet(1, OIG_ALLOWED_EMAILS=OWNER, **QUICK) as fleet:
+        assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
+        for number, (kind, members) in enumerate(outages.items()):
+            fleet.portal.fault(kind, **members)
+            assert "OIG Cloud" in both_told(fleet, number)
+            fleet.portal.clear_faults()
+        assert "or the account is not served here" in both_told(fleet, 9)
+        # Of the other account nothing was sent, ever.
+        logins = fleet.portal.state()["logins"]
+        assert logins["total"]["attempts"] == logins["accounts"][OWNER]["attempts"] == 6
+        assert logins["nobody"]["attempts"] == 5
+
+
+def test_who_is_listed_cannot_be_found_out_while_the_portal_takes_no_connection():
+    with socket.socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/"
+        with running_fleet(1, OIG_ALLOWED_EMAILS=OWNER, OIG_PORTAL_URL=url, **QUICK) as fleet:
+            assert "could not be reached" in both_told(fleet, 0)

@@ -188,7 +188,8 @@ MAY_IMPORT = {
         "pydantic_core",
     },
     "server.health": {"server.errors", "server.store", "starlette"},
-    "server.allow_list": {"server.errors", "server.fingerprint"},
+    "server.allow_list": {"server.errors", "server.fingerprint", "server.padding"},
+    "server.padding": set(),
     "server.sessions": {
         "server.allow_list",
         "server.cache.outcomes",

@@ -1,0 +1,63 @@
+"""Answers held back to whole steps of time, so that the time of one does not tell its cause. Pure.
+
+Two kinds of request that take about as long are answered at the same step. Where a step ends
+between them, the slower kind is seen; so no answer is quicker than the slowest of late, whatever
+kind that was:
+
+1. The level rises with any request and falls for no one: requests that are quick take nothing off
+   it, however many a caller makes, and a quiet time does not either.
+2. It falls with the clock alone, when a whole period has brought nothing as slow.
+3. It is bounded: a portal that was slow for once costs that much later, and no more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+STEP = 1.5
+"""Seconds of a step: longer than a portal takes that is well, and short for who mistyped."""
+
+HIGHEST = 4
+"""Most steps of the level. A held-back answer keeps one of the few leases to log in, so this also
+bounds for how long those who are refused keep others waiting."""
+
+PERIOD = 43_200.0
+"""Seconds of a period, as long as a session lasts unless set: whoever uses the server logs in once
+in each, so that the level is seldom below what the login of a listed account takes."""
+
+
+class Padding:
+    """The level, and how far each answer is from it.
+
+    Args:
+        now: The clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._period = self._current()
+        self._this = self._last = 1
+
+    def note(self, took: float) -> None:
+        """Raise the level to the steps of a request that took so many seconds."""
+        self._turn()
+        self._this = max(self._this, min(_steps(took), HIGHEST))
+
+    def rest(self, took: float) -> float:
+        """Return the seconds for which an answer is to be held back that took so many already."""
+        self._turn()
+        return max(_steps(took), self._this, self._last) * STEP - took
+
+    def _current(self) -> int:
+        return math.floor(self._now() / PERIOD)
+
+    def _turn(self) -> None:
+        period = self._current()
+        if period != self._period:
+            self._last = self._this if period == self._period + 1 else 1
+            self._this, self._period = 1, period
+
+
+def _steps(took: float) -> int:
+    return max(1, math.ceil(took / STEP))

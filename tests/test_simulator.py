@@ -489,7 +489,7 @@ def test_the_manual_names_every_path_fault_member_and_counter() -> None:
     counters = {counter.name for counter in fields(Count)}
     options = {"--port", "--session-ttl", "--seed"}
     switches = {switch.name for switch in fields(Switches)}
-    changes = {*FLAGS, "queen", "bypass", "soc_percent", "setup"}
+    changes = {*FLAGS, "queen", "bypass", "clock_minutes", "soc_percent", "setup"}
     assert documented == (paths | set(Kind) | members | counters | options | switches | changes)
 
 

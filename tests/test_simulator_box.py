@@ -113,6 +113,61 @@ def test_day_counters_begin_anew_at_midnight_and_the_slow_blocks_up_to_five_minu
     assert fresh["en_day"] < 200
 
 
+def test_after_midnight_the_blocks_of_an_upload_fall_one_after_another():
+    box = make(START - 2 * HOUR)
+    box.full = True
+    upload = next(one for one in itertools.count(START, 60.0) if box.uploaded(one).at == one)
+    fallen = [
+        {
+            name
+            for name, field in (("ac_in", "ac_ad"), ("ac_out", "en_day"), ("batt", "bat_and"))
+            if tell(box, upload + seconds)[name][field] < 1000
+        }
+        for seconds in (-1, 4, 20, 60)
+    ]
+    assert fallen == [set(), {"ac_in"}, {"ac_in", "ac_out"}, {"ac_in", "ac_out", "batt"}]
+    assert tell(box, upload + 20)["device"]["lastcall"] > naive(START)
+
+
+def test_a_block_that_had_not_arrived_when_contact_was_lost_does_not_arrive():
+    box = make(START - 2 * HOUR)
+    upload = next(one for one in itertools.count(START, 60.0) if box.uploaded(one).at == one)
+    box.lose_contact(upload + 4)
+    told = tell(box, upload + HOUR)
+    assert told["ac_in"]["ac_ad"] < 100
+    assert told["ac_out"]["en_day"] > 1000
+    box.find_contact(upload + HOUR, 60)
+    assert tell(box, upload + HOUR + 360)["ac_out"]["en_day"] < 1000
+
+
+@pytest.mark.parametrize("minutes", [-20, 10, 60])
+def test_a_box_counts_its_days_by_its_own_clock(minutes):
+    box = make(START - 3 * HOUR)
+    box.set_clock(START - 3 * HOUR, 60.0 * minutes)
+    own_midnight = START - 60.0 * minutes
+    assert box.record(own_midnight - 1).meters.day.backed > 1000
+    assert box.record(own_midnight + 61).meters.day.backed < 100
+    assert [day for day, _ in box.days][-1] == DAY - timedelta(days=1)
+    # It keeps that clock when it starts afresh.
+    later = START + 100 * 86_400 - 60.0 * minutes
+    assert box.record(later - 1).meters.day.backed > 1000
+    assert box.record(later + 61).meters.day.backed < 100
+
+
+def test_the_section_without_backup_may_be_idle():
+    box = make(START + 9 * HOUR)
+    assert sum(tell(box, START + 9 * HOUR)["ac_in_b"].values()) > 0
+    box.leave_rest_idle(START + 9 * HOUR, idle=True)
+    told = tell(box, START + 9 * HOUR + 360)
+    assert sum(told["ac_in_b"].values()) == 0
+    flows = box.record(START + 9 * HOUR + 360).flows
+    assert flows.grid + sum(flows.pv) == pytest.approx(
+        flows.battery + sum(flows.backed) + flows.own
+    )
+    box.leave_rest_idle(START + 10 * HOUR, idle=False)
+    assert sum(tell(box, START + 10 * HOUR + 360)["ac_in_b"].values()) > 0
+
+
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25)])
 def test_a_day_on_which_the_clocks_change_is_counted_whole(day, hours):
     box = make(start_of(day) - HOUR)

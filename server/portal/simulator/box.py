@@ -20,6 +20,10 @@ from .prague import DAY, day_of, start_of
 UPLOAD = 300
 """Seconds between two uploads of everything but the live data (observed)."""
 
+PART = 8
+"""Seconds between two blocks of one upload: they come one after another (each observed to be sent by
+itself; how far apart is assumed)."""
+
 CONTACT = 5
 """Seconds between two uploads of live data while somebody looks (observed: a few)."""
 
@@ -49,6 +53,8 @@ class Box:
         full: Whether it sends the many fields of 2023, not the few of today.
         queen: The flag of the same name; None leaves it out.
         bypassed: `off`, `automatic` or `manual`.
+        clock_ahead: Seconds that its own clock is ahead of Prague's; below 0 it is behind.
+        idle_rest: Nothing draws power in the section without backup.
         last_set: When a write was last applied, Unix time in seconds.
     """
 
@@ -60,6 +66,8 @@ class Box:
         self.full = False
         self.queen: bool | None = True if plant.queen else None
         self.bypassed = "off"
+        self.clock_ahead = 0.0
+        self.idle_rest = False
         self.last_set: float | None = None
         self._last_seen: Record | None = None  # what the portal saw before contact was lost
         self._added: deque[Notice] = deque(maxlen=NOTICES)
@@ -124,10 +132,17 @@ class Box:
             return self._last_seen
         return current._replace(at=now - now % CONTACT)
 
-    def uploaded(self, now: float) -> Record:
-        """Give the last upload, whose counters may still be those of the day before."""
+    def uploaded(self, now: float, place: int = 0) -> Record:
+        """Give the last upload, whose counters may still be those of the day before.
+
+        Args:
+            now: Unix time in seconds.
+            place: Of a block among those of one upload: later ones may be of the upload before.
+        """
         self.advance(now)
-        return self.records[-1]
+        heard = now if self._last_seen is None else self._last_seen.at
+        arrived = (one for one in reversed(self.records) if one.at + place * PART <= heard)
+        return next(arrived, self.records[0])
 
     def queue(self, change: Change) -> None:
         """Take a write for this box. The box fetches it when it is due, and while in contact."""
@@ -163,6 +178,18 @@ class Box:
             self._house.fill(percent)
         self._house.setup = setup
 
+    def set_clock(self, now: float, ahead: float) -> None:
+        """Set the clock by which the box counts its days, in seconds ahead of Prague's."""
+        self.advance(now)
+        self.clock_ahead = ahead
+        self._house.set_clock(ahead)
+
+    def leave_rest_idle(self, now: float, *, idle: bool) -> None:
+        """Switch all off, or on as before, in the section without backup."""
+        self.advance(now)
+        self._house.live(now)
+        self.idle_rest = self._house.idle_rest = idle
+
     def switch_bypass(self, now: float, state: str) -> None:
         """Switch to `off`, `automatic` or `manual`, with the notifications that belong to it."""
         self.advance(now)
@@ -180,6 +207,8 @@ class Box:
         today = start_of(day_of(now))
         house, records = past(self.plant, setup, today)
         self._house = house.copy()
+        self._house.set_clock(self.clock_ahead)
+        self._house.idle_rest = self.idle_rest
         self.records = deque(records, maxlen=RECORDS)
         self._own: deque[Notice] = deque(self._story(today), maxlen=NOTICES)
         self._tell(self._house.reached)

@@ -75,7 +75,8 @@ class Living:
     Attributes:
         at: Until when it has been lived through.
         reached: What the battery has reached so far, oldest first; whoever has read it empties it.
-        days: Energy of the last whole days in Prague, oldest first.
+        days: Energy of the last whole days of the house's own clock, oldest first.
+        idle_rest: Nothing draws power in the section without backup.
     """
 
     def __init__(self, plant: Plant, setup: Setup, at: float) -> None:
@@ -85,8 +86,10 @@ class Living:
         self.at = at
         self.reached: list[Reached] = []
         self.days: deque[tuple[date, Energy]] = deque(maxlen=DAYS)
+        self.idle_rest = False
         self._stored = plant.battery_wh * (0.4 + 0.2 * grain(plant.seed, 0))
         self._meters = before(plant, day_of(at))
+        self._ahead = 0.0
         self._midnight = next_midnight(at)
         self._armed = frozenset(FULL)
         self._balanced: tuple[tuple[float, float, Setup, float], Flows] | None = None
@@ -137,6 +140,15 @@ class Living:
         """Have the battery so full, from nowhere: no counter knows of it."""
         self._stored = self.plant.battery_wh * percent / 100
 
+    def set_clock(self, ahead: float) -> None:
+        """Set the clock by which the house counts its days.
+
+        Args:
+            ahead: Seconds that it is ahead of Prague's, or behind if below 0; whole minutes.
+        """
+        self._ahead = ahead
+        self._midnight = next_midnight(self.at + ahead) - ahead
+
     def copy(self) -> Living:
         """Give a house that goes on from here by itself."""
         other = copy.copy(self)
@@ -147,9 +159,10 @@ class Living:
     def _watch(self) -> None:
         """See to what happens by itself: midnight, a full battery, the end of charging."""
         if self.at >= self._midnight:
-            self.days.append((day_of(self._midnight - 1), self._meters.day))
-            self._meters = self._meters.at_midnight(self.at)
-            self._midnight = next_midnight(self.at)
+            own_midnight = self._midnight + self._ahead
+            self.days.append((day_of(own_midnight - 1), self._meters.day))
+            self._meters = self._meters.at_midnight(own_midnight)
+            self._midnight = next_midnight(own_midnight) - self._ahead
         percent = soc(self.plant, self._stored)
         for level in FULL:
             if level in self._armed and percent >= level:
@@ -175,6 +188,8 @@ class Living:
             # Without its meter there is no such section: everything is behind the box.
             l1, l2, l3 = (a + b for a, b in zip(drawn.backed, drawn.other, strict=True))
             drawn = Demand((l1, l2, l3), (0.0, 0.0, 0.0))
+        if self.idle_rest:
+            drawn = drawn._replace(other=(0.0, 0.0, 0.0))
         return settle(
             plant,
             self._setup,

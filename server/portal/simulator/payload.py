@@ -23,6 +23,10 @@ from .sun import season
 Block = dict[str, Any] | list[Any]
 
 
+UPLOADED = ("ac_in", "ac_in_b", "ac_out", "batt", "boiler", "dc_in", "box")
+"""The blocks of an upload, in the order in which they arrive."""
+
+
 class Watts(NamedTuple):
     """Flows in whole watts that close exactly."""
 
@@ -49,14 +53,13 @@ def watts(flows: Flows) -> Watts:
 
 def blocks(box: Box, now: float) -> dict[str, Block | bool]:
     """Give all that json.php tells of a box at a Unix time."""
-    seen, slow = box.seen(now), box.uploaded(now)
+    seen = box.seen(now)
     told: dict[str, Block | bool] = {}
     if box.queen is not None:
         told["queen"] = box.queen
-    told |= _power(box, slow)
+    told |= _arrived(box, now)
     told |= _settings(box)
     told["device"] = _device(box, seen.at)
-    told["box"] = _cabinet(box, slow)
     told |= {name: [] for name in ACCESSORIES}
     if box.full:
         told |= accessory_settings()
@@ -68,6 +71,17 @@ def blocks(box: Box, now: float) -> dict[str, Block | bool]:
     if box.live_data:
         told["actual"] = _actual(box.plant, seen)
     return told
+
+
+def _arrived(box: Box, now: float) -> dict[str, Block | bool]:
+    """Give each block of the last upload; where it has not arrived yet, of the upload before."""
+    shown = [box.uploaded(now, place) for place in range(len(UPLOADED))]
+    whole = {slow.at: _upload(box, slow) for slow in {slow.at: slow for slow in shown}.values()}
+    return {name: whole[slow.at][name] for name, slow in zip(UPLOADED, shown, strict=True)}
+
+
+def _upload(box: Box, slow: Record) -> dict[str, Block | bool]:
+    return {**_power(box, slow), "box": _cabinet(box.plant, slow)}
 
 
 def _actual(plant: Plant, seen: Record) -> Block:
@@ -233,9 +247,9 @@ def _device(box: Box, contact: float) -> Block:
     )
 
 
-def _cabinet(box: Box, slow: Record) -> Block:
-    warm = 22 + 6 * season(slow.at) + 3 * wave(box.plant.seed + 9, slow.at, 7200)
-    damp = 32 - 6 * season(slow.at) + 5 * wave(box.plant.seed + 10, slow.at, 7200)
+def _cabinet(plant: Plant, slow: Record) -> Block:
+    warm = 22 + 6 * season(slow.at) + 3 * wave(plant.seed + 9, slow.at, 7200)
+    damp = 32 - 6 * season(slow.at) + 5 * wave(plant.seed + 10, slow.at, 7200)
     return {"temp": round(warm, 1), "humid": round(damp, 1)}
 
 

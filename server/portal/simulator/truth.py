@@ -24,6 +24,7 @@ def truth(box: Box, now: float) -> dict[str, object]:
         "full_payload": box.full,
         "queen": plant.queen,
         "bypass": box.bypassed,
+        "clock_ahead_s": box.clock_ahead,
         "mode": setup.mode,
         "app": setup.app,
         "delivery": delivery(plant, setup),

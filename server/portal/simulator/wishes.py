@@ -14,7 +14,7 @@ from .plant import UNLIMITED_W
 from .prague import DAY
 from .schedule import TARIFF, ZONES
 
-FLAGS = ("offline", "live_data", "full")
+FLAGS = ("offline", "live_data", "full", "idle_rest")
 BYPASS = ("off", "automatic", "manual")
 
 SETUP: dict[str, tuple[int, int]] = {
@@ -36,6 +36,9 @@ SETUP: dict[str, tuple[int, int]] = {
 }
 """Fields of `Setup` with their least and greatest value: a little more than a write may set."""
 
+CLOCK_MAX = 120
+"""Most minutes that a box's clock may be ahead or behind."""
+
 TEXT_MAX = 400
 """Longest text of a notification, and of each line of its body, in characters."""
 
@@ -52,7 +55,8 @@ def obey(box: Box, wishes: Mapping[str, Any], now: float, delay: float) -> None:
 
     Args:
         box: The box.
-        wishes: `offline`, `live_data`, `full`, `queen`, `bypass`, `soc_percent`, `setup`.
+        wishes: `offline`, `live_data`, `full`, `idle_rest`, `queen`, `bypass`, `clock_minutes`,
+            `soc_percent`, `setup`.
         now: Unix time in seconds.
         delay: Seconds until a box that comes back has the writes that wait for it.
 
@@ -67,6 +71,10 @@ def obey(box: Box, wishes: Mapping[str, Any], now: float, delay: float) -> None:
     box.set_up(now, dataclasses.replace(box.setup, **setup), wishes.get("soc_percent"))
     if "bypass" in wishes:
         box.switch_bypass(now, wishes["bypass"])
+    if "clock_minutes" in wishes:
+        box.set_clock(now, 60.0 * wishes["clock_minutes"])
+    if "idle_rest" in wishes:
+        box.leave_rest_idle(now, idle=wishes["idle_rest"])
     if wishes.get("offline") is True:
         box.lose_contact(now)
     if wishes.get("offline") is False:
@@ -98,7 +106,7 @@ def notice(box: str, members: Mapping[str, Any], now: float) -> Notice:
 
 def _checked(wishes: Mapping[str, Any]) -> dict[str, Any]:
     """Check all wishes, and give the wanted members of `Setup`."""
-    known = (*FLAGS, "queen", "bypass", "soc_percent", "setup")
+    known = (*FLAGS, "queen", "bypass", "clock_minutes", "soc_percent", "setup")
     if wishes.keys() - set(known):
         raise WishRefused(f"a box has only these members: box, {', '.join(known)}")
     for name in FLAGS:
@@ -108,6 +116,9 @@ def _checked(wishes: Mapping[str, Any]) -> dict[str, Any]:
         raise WishRefused('"queen" must be true, false or null')
     if wishes.get("bypass", "off") not in BYPASS:
         raise WishRefused(f'"bypass" must be one of {", ".join(BYPASS)}')
+    minutes = wishes.get("clock_minutes", 0)
+    if isinstance(minutes, bool) or not isinstance(minutes, int) or abs(minutes) > CLOCK_MAX:
+        raise WishRefused(f'"clock_minutes" must be a whole number from -{CLOCK_MAX} to {CLOCK_MAX}')
     percent = wishes.get("soc_percent", 0)
     if isinstance(percent, bool) or not isinstance(percent, (int, float)):
         raise WishRefused('"soc_percent" must be a number')

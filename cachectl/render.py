@@ -147,6 +147,7 @@ VERBS = (
     "peek",
     "peek_answer",
     "count_shape",
+    "put_answer",
     "hold",
     "unhold",
     "cancel",

@@ -575,6 +575,47 @@ class TestPeekAtAnAnswer:
         assert desk.stat("answers_hits_total") == 0
 
 
+class TestPut:
+    def put(self, desk, number=1, ttl=TTL_MAX) -> bool:
+        return desk.answers.put(key(number), account(number // 10), value(number), ttl)
+
+    def test_what_nobody_waits_for_is_found_until_its_time_is_over(self, desk):
+        assert self.put(desk, ttl=60.0)
+        desk.clock.time += 59.0
+        assert desk.answers.peek(key(1)) == Hit(value(1), 1.0)
+        assert desk.stat("fetches_total") == 0
+        desk.clock.time += 1.0
+        assert desk.answers.peek(key(1)) is None
+
+    def test_it_takes_the_place_of_what_was_under_its_key_and_begins_no_gap(self, desk):
+        assert self.put(desk)
+        assert desk.answers.put(key(1), account(0), b"newer", 60.0)
+        assert desk.answers.peek(key(1)) == Hit(b"newer", 60.0)
+        assert isinstance(desk.share(2), Lease)
+
+    @pytest.mark.parametrize("of", [None, 0])
+    def test_it_goes_with_the_other_answers_of_its_account(self, desk, of):
+        self.put(desk)
+        desk.answers.flush(None if of is None else account(of))
+        assert desk.answers.peek(key(1)) is None
+
+    def test_nothing_is_put_for_an_account_that_is_erased(self, desk):
+        self.put(desk)
+        assert desk.answers.erase(account(0), 60.0).answers == 1
+        assert not self.put(desk)
+        assert desk.answers.peek(key(1)) is None
+        desk.clock.time += 60.0
+        assert self.put(desk)
+
+    def test_what_the_protocol_does_not_allow_is_refused(self, desk):
+        for bad in ((b"k", account(0), b"v", 1.0), (key(1), b"a", b"v", 1.0)):
+            with pytest.raises(ValueError, match="wrong size"):
+                desk.answers.put(*bad)
+        for given in ((bytes(ANSWER_MAX_BYTES + 1), 1.0), (b"v", TTL_MAX + 1), (b"v", 0.0)):
+            with pytest.raises(ValueError, match=r"wrong size|ttl"):
+                desk.answers.put(key(1), account(0), *given)
+
+
 class TestEngine:
     @pytest.fixture
     def engine(self) -> Engine:

@@ -316,6 +316,22 @@ async def test_an_answer_fetched_without_the_daemon_is_peeked_at_without_it(fold
     assert (await bounded(store.peek_answer(key))).value == VALUE
 
 
+async def test_what_one_puts_another_finds_and_nobody_waited_for(cache, connect):
+    one, other = connect(cache.path), connect(cache.path)
+    key = new_key()
+    assert await bounded(one.put_answer(key, ACCOUNT, VALUE, 60.0))
+    hit = await bounded(other.peek_answer(key))
+    assert isinstance(hit, Hit)
+    assert hit.value == VALUE
+
+
+async def test_what_is_put_without_the_daemon_is_found_without_it(folder, worker):
+    store = worker(folder / "cache.sock")
+    key = new_key()
+    await bounded(store.put_answer(key, ACCOUNT, VALUE, 60.0))
+    assert (await bounded(store.peek_answer(key))).value == VALUE
+
+
 async def test_what_breaks_the_limits_is_the_callers_fault_and_costs_no_connection(cache, connect):
     one = connect(cache.path)
     lease = await leased(one, key := new_key(), new_key())

@@ -62,6 +62,7 @@ REQUESTS = [
     wire.Request(27, "erase", (ACCOUNT, KEY)),
     wire.Request(28, "peek_answer", (KEY,)),
     wire.Request(29, "count_shape", ("lacking",)),
+    wire.Request(30, "put_answer", (KEY, ACCOUNT, b"v" * 70_000, 2592000.0)),
 ]
 
 REPLIES = [
@@ -381,6 +382,10 @@ REFUSED = {
     "a shape of another kind": (wire.Request(1, "count_shape", ("square",)), "arguments"),
     "a peek at an answer with an account": (
         wire.Request(1, "peek_answer", (KEY, ACCOUNT)),
+        "arguments",
+    ),
+    "an immortal answer": (
+        wire.Request(1, "put_answer", (KEY, ACCOUNT, VALUE, 2592001)),
         "arguments",
     ),
     "a peek with an account": (wire.Request(1, "peek", (KEY, ACCOUNT)), "arguments"),

@@ -83,6 +83,23 @@ class Answers:
         entry = self._kept.use(key, now)
         return None if entry is None else Hit(entry.value, entry.expires - now)
 
+    def put(self, key: bytes, account: bytes, value: bytes, ttl: float) -> bool:
+        """Store an answer that nobody waits for in place of the one under the same key.
+
+        Returns:
+            False when the account was erased a moment ago: nothing is stored.
+
+        Raises:
+            ValueError: An argument is not what the protocol allows.
+        """
+        check_keys(key, account)
+        check_value(value, ttl, ANSWER_MAX_BYTES)
+        now = self._now()
+        if self._erased.get(account, now) > now:
+            return False
+        self._kept.put(Entry(key, account, value, now, now + ttl))
+        return True
+
     def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store what was fetched under a lease, and tell those who wait for it.
 

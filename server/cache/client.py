@@ -244,6 +244,15 @@ class CacheClient:
         if self._channel is not None:
             self._channel.tell("count_shape", (kind,))
 
+    async def put_answer(self, key: bytes, account: bytes, value: bytes, ttl: float) -> bool:
+        """Store an answer that nobody waits for; False if its account was erased a moment ago.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        return self._kept(await self._call("put_answer", key, account, value, ttl))
+
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes what `key` names, for up to `lasts` seconds.
 

@@ -147,6 +147,7 @@ class Service:
             "peek": self._peek,
             "peek_answer": self._peek_answer,
             "count_shape": self._count_shape,
+            "put_answer": self._put_answer,
             "hold": self._hold,
             "unhold": self._unhold,
             "cancel": self._cancel,
@@ -338,6 +339,13 @@ class Service:
     def _count_shape(self, _peer: Peer, number: int, kind: str) -> wire.Reply:
         self._engine.answers.count_shape(kind)
         return wire.Reply(number, "ok")
+
+    def _put_answer(
+        self, _peer: Peer, number: int, key: bytes, account: bytes, value: bytes, ttl: float
+    ) -> wire.Reply:
+        self.touched = True
+        stored = self._engine.answers.put(key, account, value, ttl)
+        return wire.Reply(number, "ok" if stored else "lost")
 
     def _hold(
         self, peer: Peer, number: int, key: bytes, account: bytes, lasts: float

@@ -241,6 +241,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "peek": (_KEY,),
     "peek_answer": (_KEY,),
     "count_shape": (_SHAPE,),
+    "put_answer": (_KEY, _ACCOUNT, _ANSWER, _TTL),
     "hold": (_KEY, _ACCOUNT, _LASTS),
     "unhold": (_KEY, _TOKEN),
     "cancel": (_ID,),

@@ -126,6 +126,16 @@ class AnswerStore(Protocol):
         """
         ...
 
+    async def put_answer(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store an answer that nobody waits for, which `peek_answer` returns for `ttl` seconds.
+
+        It is dropped with the account's other answers, and by a restart of the store.
+
+        Raises:
+            CacheUnavailable: The store could not be asked.
+        """
+        ...
+
     async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store what was fetched under the lease `token`, for `ttl` seconds, and tell who waits.
 

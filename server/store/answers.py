@@ -64,6 +64,13 @@ class DaemonAnswers:
         except CacheUnavailable:
             return await self._local.peek_answer(key)
 
+    async def put_answer(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store an answer, as `AnswerStore.put_answer`; kept here alone if the daemon is gone."""
+        try:
+            await self._asked(self._client.put_answer(key, account, value, ttl))
+        except CacheUnavailable:
+            await self._local.put_answer(key, account, value, ttl)
+
     async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store an answer, as `AnswerStore.answer`; kept here alone if the daemon is gone."""
         account = self._fetches.get(token)

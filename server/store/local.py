@@ -123,6 +123,10 @@ class LocalStore:
         """Return an answer that is kept, as `AnswerStore.peek_answer`."""
         return self._engine.answers.peek(key)
 
+    async def put_answer(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+        """Store an answer, as `AnswerStore.put_answer`."""
+        self._engine.answers.put(key, account, value, ttl)
+
     async def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store an answer, as `AnswerStore.answer`."""
         kept = self._engine.answers.answer(key, token, value, ttl)

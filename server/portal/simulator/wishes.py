@@ -118,7 +118,9 @@ def _checked(wishes: Mapping[str, Any]) -> dict[str, Any]:
         raise WishRefused(f'"bypass" must be one of {", ".join(BYPASS)}')
     minutes = wishes.get("clock_minutes", 0)
     if isinstance(minutes, bool) or not isinstance(minutes, int) or abs(minutes) > CLOCK_MAX:
-        raise WishRefused(f'"clock_minutes" must be a whole number from -{CLOCK_MAX} to {CLOCK_MAX}')
+        raise WishRefused(
+            f'"clock_minutes" must be a whole number from -{CLOCK_MAX} to {CLOCK_MAX}'
+        )
     percent = wishes.get("soc_percent", 0)
     if isinstance(percent, bool) or not isinstance(percent, (int, float)):
         raise WishRefused('"soc_percent" must be a number')

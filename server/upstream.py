@@ -20,6 +20,7 @@ from datetime import date
 from typing import Any, Literal, Protocol
 
 from .access import Access, Granted
+from .baselines import Baselines
 from .cache.limits import ANSWER_MAX_BYTES, KEY_BYTES
 from .cache.outcomes import EXPIRED, TURN, Hit, Lease, Unavailable
 from .detached import Detached
@@ -31,6 +32,7 @@ from .errors import (
     SessionError,
     SessionExpired,
 )
+from .readings.baseline import Baseline
 from .sealing import Keys, Sealer
 from .sessions import RETRY_AFTER, unavailable
 from .store import AnswerStore
@@ -115,11 +117,19 @@ class Upstream:
         self._live_ttl = live_ttl
         self._history_ttl = history_ttl
         self._wall = wall
+        self._baselines = Baselines(store, sealer)
         self._fetches = Detached[Fetched]()
 
     async def live(self, granted: Granted) -> Fetched:
         """Return the live snapshot of all boxes of the caller's account."""
-        return await self._shared(granted, "live", self._live_ttl, self._portal.read_live, {})
+        fetched = await self._shared(granted, "live", self._live_ttl, self._portal.read_live, {})
+        if fetched.source == "live":
+            await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
+        return fetched
+
+    async def baseline(self, granted: Granted) -> Baseline:
+        """Return what live answers have shown of the boxes of the caller's account until now."""
+        return await self._baselines.of(granted.keys)
 
     async def history(self, granted: Granted, name: str, first: date, last: date) -> Fetched:
         """Return one series of history of the caller's account; `[]` when there is no data."""

@@ -10,6 +10,7 @@ from mcp.server.mcpserver import MCPServer
 from server.access import NO_LOGIN, Caller
 from server.codes import Code
 from server.errors import AccessDenied
+from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.history import history
 from server.readings.live import live_data
 from server.readings.notifications import Notification
@@ -141,6 +142,9 @@ class Portal:
 
     async def held_notifications(self, _granted: Caller) -> Fetched | None:
         return None
+
+    async def baseline(self, _granted: Caller) -> Baseline:
+        return NO_BASELINE
 
     @staticmethod
     def _fetched(payload: Any) -> Fetched:

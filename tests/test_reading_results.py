@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.history import MOST_POINTS, MOST_VALUES
 from server.readings.series import COLUMNS
 from server.tool_failure import KEY
@@ -33,6 +34,7 @@ class Portal:
     past: Any = field(default_factory=lambda: series([[1, 2, 3, 4, 5]] * 288))
     markup: str = ""
     held: bool = False
+    earlier: Baseline = NO_BASELINE
     asked: list[str] = field(default_factory=list)
 
     async def open(self, _caller: object) -> None:
@@ -46,6 +48,9 @@ class Portal:
 
     async def notifications(self, _granted: None) -> Fetched:
         return self._fetched("notifications", self.markup)
+
+    async def baseline(self, _granted: None) -> Baseline:
+        return self.earlier
 
     async def held_notifications(self, _granted: None) -> Fetched | None:
         return Fetched(self.markup, NOW.timestamp(), "cached") if self.held else None

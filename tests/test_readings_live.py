@@ -621,52 +621,6 @@ def test_an_unknown_mode_keeps_its_number():
 
 
 @pytest.mark.parametrize(
-    ("nb", "phases", "rest"),
-    [
-        (1, (0, 0, 0), 0),
-        (1, (5, 6, 7), 18),
-        (0, (0, 0, 0), None),
-        (0, (5, 6, 7), None),
-        (None, (5, 0, 0), 5),
-        (1, (5, None, 7), None),
-        (None, (0, None, 0), None),
-    ],
-)
-def test_the_whole_house_is_known_only_where_the_rest_is_metered(nb, phases, rest):
-    box = slim_box()
-    box["ac_in_b"] = dict(zip(("aci_wr", "aci_ws", "aci_wt"), phases, strict=True))
-    if nb is not None:
-        box["box_prms"]["nb"] = nb
-    reading = read(box).load
-    assert reading.not_backed_up_w == rest
-    assert reading.whole_house_w == (None if rest is None else 2203 + rest)
-    assert reading.backed_up_w == 2203
-
-
-def test_one_watt_more_does_not_change_what_is_told_of_the_rest_of_the_house():
-    for watt in (0, 1):
-        box = slim_box()
-        box["ac_in_b"] = {"aci_wr": watt, "aci_ws": 0, "aci_wt": 0}
-        assert read(box).load.not_backed_up_w == watt
-
-
-def test_zeros_of_the_rest_of_the_house_are_no_measured_house():
-    reading = read(slim_box())
-    assert reading.load.not_backed_up_metered is None
-    (group,) = [one for one in reading.unknown if "load.whole_house_w" in one.readings]
-    assert "only zeros" in group.why
-    assert group.readings == ("load.not_backed_up_metered", "load.whole_house_w")
-
-
-@pytest.mark.parametrize("counter", ["ac_ad", "ac_am", "ac_ay"])
-def test_a_counter_proves_a_meter_that_reads_zero(counter):
-    box = slim_box()
-    box["ac_in_b"][counter] = 3
-    reading = read(box).load
-    assert (reading.not_backed_up_metered, reading.whole_house_w) == (True, 2203)
-
-
-@pytest.mark.parametrize(
     ("sent", "why"), [([], "No boiler"), (None, "did not send"), ("x", "cannot be read")]
 )
 def test_no_boiler_and_none_to_be_seen_are_told_apart(sent, why):

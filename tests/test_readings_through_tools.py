@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.box import LIVE_OFF
 from server.tools import reading
 from server.upstream import Fetched
@@ -35,6 +36,9 @@ class Answers:
 
     async def held_notifications(self, granted: object) -> None:
         return None
+
+    async def baseline(self, granted: object) -> Baseline:
+        return NO_BASELINE
 
     async def history(self, granted: object, *asked: object) -> Fetched:
         return Fetched(self.past, self.at.timestamp(), "cached")

@@ -7,9 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from .box import Box
+from .counters import DAY, MONTH, YEAR, Counters
 from .fitted import has_boiler
 from .model import Reading
-from .numbers import DAY_WH, MONTH_KWH, SUPPLY_W, YEAR_KWH
+from .numbers import SUPPLY_W
 
 MODES: dict[bool, Literal["automatic", "manual"]] = {False: "automatic", True: "manual"}
 
@@ -27,7 +28,7 @@ class Boiler(Reading):
     heating_power_w: float | None = Field(description="As set.")
 
 
-def boiler(box: Box) -> Boiler | None:
+def boiler(box: Box, counters: Counters) -> Boiler | None:
     """Read the boiler; None when there is none, or it is not known whether there is."""
     fitted = has_boiler(box, "boiler")
     if not fitted:
@@ -41,9 +42,9 @@ def boiler(box: Box) -> Boiler | None:
     manual = box.flag("boiler.mode", "boiler_prms", "manual")
     return Boiler(
         power_w=power,
-        energy_today_wh=box.number("boiler.energy_today_wh", "boiler", "w", DAY_WH),
-        energy_month_kwh=box.number("boiler.energy_month_kwh", "boiler", "boj_am", MONTH_KWH),
-        energy_year_kwh=box.number("boiler.energy_year_kwh", "boiler", "boj_ay", YEAR_KWH),
+        energy_today_wh=counters.read("boiler.energy_today_wh", ("boiler", "w"), DAY),
+        energy_month_kwh=counters.read("boiler.energy_month_kwh", ("boiler", "boj_am"), MONTH),
+        energy_year_kwh=counters.read("boiler.energy_year_kwh", ("boiler", "boj_ay"), YEAR),
         mode=None if manual is None else MODES[manual],
         heating_power_w=box.number("boiler.heating_power_w", "boiler_prms", "p_set", SUPPLY_W),
     )

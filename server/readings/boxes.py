@@ -10,6 +10,7 @@ from pydantic import Field
 from ..codes import Code
 from ..errors import BoxChoice
 from . import fitted, freshness
+from .baseline import NO_BASELINE, Baseline, BoxBaseline
 from .box import Box, boxes_of
 from .bypass import Bypass, on_warnings
 from .bypass_flags import bypass
@@ -17,6 +18,7 @@ from .freshness import Age, LiveOn, ReportedAt
 from .mode import FLEXIBILITY
 from .model import Reading, Warnings
 from .notifications import Dated
+from .rest_meter import RestMeter
 from .unknown import Unknown, Unknowns
 
 LISTED = 20
@@ -62,15 +64,21 @@ class BoxList(Reading):
     warnings: Warnings
 
 
-def list_boxes(payload: object, now: datetime, notices: Sequence[Dated] | None = None) -> BoxList:
+def list_boxes(
+    payload: object,
+    now: datetime,
+    notices: Sequence[Dated] | None = None,
+    baseline: Baseline = NO_BASELINE,
+) -> BoxList:
     """Read which boxes a live answer holds.
 
     Args:
         payload: The decoded answer, whatever it is.
         now: The present time, with a zone.
         notices: The account's notifications, newest first; None when they were not read.
+        baseline: What earlier answers showed.
     """
-    boxes = tuple(_summary(box, notices, now) for box in boxes_of(payload))
+    boxes = tuple(_summary(box, notices, now, baseline.of(box)) for box in boxes_of(payload))
     found = (*late(boxes), *bypassed(boxes)) if boxes else (NO_BOX,)
     return BoxList(boxes=boxes, warnings=found)
 
@@ -135,7 +143,9 @@ def named_box(payload: object, box_id: str | None) -> str | None:
     return None if box_id is None else choose_box(payload, box_id)
 
 
-def _summary(box: Box, notices: Sequence[Dated] | None, now: datetime) -> BoxSummary:
+def _summary(
+    box: Box, notices: Sequence[Dated] | None, now: datetime, earlier: BoxBaseline
+) -> BoxSummary:
     last = box.last_contact("measured_at", now)
     age = freshness.age_s(last, now)
     if age is None:
@@ -156,7 +166,9 @@ def _summary(box: Box, notices: Sequence[Dated] | None, now: datetime) -> BoxSum
             wallbox=fitted.has_wallbox(box, "capabilities.wallbox"),
             heat_pump=fitted.has_heat_pump(box, "capabilities.heat_pump"),
             air_conditioning=fitted.has_air_conditioning(box, "capabilities.air_conditioning"),
-            not_backed_up_meter=fitted.has_rest_meter(box, "capabilities.not_backed_up_meter"),
+            not_backed_up_meter=RestMeter(box, seen=earlier.rest_seen).fitted(
+                "capabilities.not_backed_up_meter"
+            ),
             export_setting=switch is not None,
             supplementary_modes=app is not None,
             flexibility=None if app is None else app == FLEXIBILITY,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import date
 
 from pydantic import Field
 
-from . import clock
+from . import rest_meter
 from .box import Box
+from .counters import DAY, MONTH, YEAR, Counters, Period
 from .model import Reading
-from .numbers import DAY_WH, MONTH_KWH, YEAR_KWH
+from .rest_meter import RestMeter
 
 NO_CONTACT = "The day that the counters belong to is that of the box's last contact, not known."
 
@@ -62,7 +64,7 @@ TODAY = {
     "battery_discharged_wh": ("batt", "bat_and"),
     "battery_charged_from_grid_wh": ("batt", "bat_ad"),
 }
-MONTH = {
+MONTHLY = {
     "solar_kwh": ("dc_in", "fv_am"),
     "imported_kwh": ("ac_in", "ac_am"),
     "exported_kwh": ("ac_in", "ac_pm"),
@@ -70,7 +72,7 @@ MONTH = {
     "consumed_not_backed_up_kwh": ("ac_in_b", "ac_am"),
     "battery_charged_from_grid_kwh": ("batt", "bat_am"),
 }
-YEAR = {
+YEARLY = {
     "solar_kwh": ("dc_in", "fv_ay"),
     "imported_kwh": ("ac_in", "ac_ay"),
     "exported_kwh": ("ac_in", "ac_py"),
@@ -80,28 +82,25 @@ YEAR = {
 }
 
 
-def energy(box: Box, last_contact: datetime | None) -> Energy:
+def energy(box: Box, counters: Counters, meter: RestMeter) -> Energy:
     """Read the counters."""
-    if last_contact is None:
+    if counters.day is None:
         box.reasons.add("energy.day", NO_CONTACT)
+
+    def read(
+        part: str, fields: Mapping[str, tuple[str, str]], period: Period
+    ) -> dict[str, float | None]:
+        found = {}
+        for name, field in fields.items():
+            reading = f"energy.{part}.{name}"
+            counter = counters.read(reading, field, period)
+            of_rest = field[0] == rest_meter.BLOCK
+            found[name] = meter.counter(reading, counter) if of_rest else counter
+        return found
+
     return Energy(
-        day=None if last_contact is None else clock.local_day(last_contact),
-        today=EnergyToday(
-            **{
-                name: box.number(f"energy.today.{name}", *field, DAY_WH)
-                for name, field in TODAY.items()
-            }
-        ),
-        month=EnergySum(
-            **{
-                name: box.number(f"energy.month.{name}", *field, MONTH_KWH)
-                for name, field in MONTH.items()
-            }
-        ),
-        year=EnergySum(
-            **{
-                name: box.number(f"energy.year.{name}", *field, YEAR_KWH)
-                for name, field in YEAR.items()
-            }
-        ),
+        day=counters.day,
+        today=EnergyToday(**read("today", TODAY, DAY)),
+        month=EnergySum(**read("month", MONTHLY, MONTH)),
+        year=EnergySum(**read("year", YEARLY, YEAR)),
     )

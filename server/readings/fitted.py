@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from .box import Box, as_flag
-from .grid import PHASES
-from .numbers import CODE, DAY_WH, MONTH_KWH, POWER_W, YEAR_KWH
+from .numbers import CODE
 from .unknown import IMPOSSIBLE, NOT_SENT
 
 Variant = Literal["home", "queen"]
@@ -16,14 +15,6 @@ UNKNOWN_VARIANT = (
     "The portal marks the kind of this box in a way that is not known here, and the two kinds "
     "write the setting differently."
 )
-
-METER_UNKNOWN = (
-    "The portal does not say whether the part of the house without backup is metered, and shows "
-    "only zeros of it: a meter that reads zero and no meter look alike."
-)
-
-REST_COUNTERS = {"ac_ad": DAY_WH, "ac_am": MONTH_KWH, "ac_ay": YEAR_KWH}
-"""They keep telling of a meter while nothing flows through it."""
 
 
 def model(box: Box, reading: str) -> Model | None:
@@ -75,24 +66,6 @@ def has_heat_pump(box: Box, reading: str) -> bool | None:
 def has_air_conditioning(box: Box, reading: str) -> bool | None:
     """Say whether an air conditioner is connected, or note why `reading` is unknown."""
     return _fitted(box, reading, "aircon", "aircon_prms")
-
-
-def has_rest_meter(box: Box, reading: str) -> bool | None:
-    """Say whether the part of the house without backup is metered, or note why it is unknown.
-
-    Where the portal does not say so, only a reading other than zero proves it: without the meter
-    zeros are sent.
-    """
-    told = box.peek_flag("box_prms", "nb")
-    if told is not None:
-        return told
-    phases = {f"aci_w{letter}": POWER_W for _, letter in PHASES}
-    read = [box.peek("ac_in_b", field, span) for field, span in (phases | REST_COUNTERS).items()]
-    if any(value for value in read if not isinstance(value, str)):
-        return True
-    silent = [why for why in read[: len(phases)] if isinstance(why, str)]
-    box.reasons.add(reading, silent[0] if silent else METER_UNKNOWN)
-    return None
 
 
 def _fitted(box: Box, reading: str, block: str, settings: str) -> bool | None:

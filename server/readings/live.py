@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from pydantic import Field
 
 from . import clock, freshness
+from .baseline import NO_BASELINE, Baseline
 from .battery import Battery, battery
 from .boiler import Boiler, boiler
 from .box import LIVE_OFF, Box, boxes_of
 from .bypass import Bypass, on_warnings
 from .bypass_flags import bypass
+from .counters import Counters
 from .detail import Detail, detail
 from .energy import Energy, energy
 from .export import Export, export
@@ -23,6 +25,7 @@ from .mode import Mode, mode
 from .model import Reading, Warnings
 from .notifications import Dated
 from .numbers import PERCENT, TEMPERATURE_C
+from .rest_meter import RestMeter
 from .solar import Solar, solar
 from .unknown import Unknowns
 
@@ -70,6 +73,7 @@ def live_data(
     box_id: str,
     now: datetime,
     notices: Sequence[Dated] | None = None,
+    baseline: Baseline = NO_BASELINE,
     *,
     detailed: bool = False,
 ) -> LiveData:
@@ -80,6 +84,7 @@ def live_data(
         box_id: Which box; one that the answer does not hold reads as unknown throughout.
         now: The present time, with a zone.
         notices: The account's notifications, newest first; None when they were not read.
+        baseline: What earlier answers showed.
         detailed: Whether to read what few ask for, too.
     """
     box = next((box for box in boxes_of(payload) if box.id == box_id), None) or Box(box_id, {})
@@ -87,7 +92,9 @@ def live_data(
     age = freshness.age_s(measured_at, now)
     if age is None:
         box.reasons.copy("measured_at", "age_s", "stale")
-    counters = energy(box, measured_at)
+    earlier = baseline.of(box)
+    counters = Counters(box, measured_at, earlier.counted)
+    meter = RestMeter(box, seen=earlier.rest_seen)
     known_bypass = bypass(box, notices, now)
     return LiveData(
         box_id=box_id,
@@ -98,30 +105,30 @@ def live_data(
         solar=solar(box),
         battery=battery(box),
         grid=grid(box),
-        load=load(box),
+        load=load(box, meter),
         mode=mode(box),
         export=export(box),
         bypass=known_bypass,
-        boiler=boiler(box),
-        energy=counters,
+        boiler=boiler(box, counters),
+        energy=energy(box, counters, meter),
         environment=Environment(
             temperature_c=box.number("environment.temperature_c", "box", "temp", TEMPERATURE_C),
             humidity_percent=box.number("environment.humidity_percent", "box", "humid", PERCENT),
         ),
         detail=detail(box) if detailed else None,
         # Last, for every part notes what it finds.
-        warnings=(*_warnings(box, age, counters, now), *on_warnings(box_id, known_bypass)),
+        warnings=(*_warnings(box, age, counters.day, now), *on_warnings(box_id, known_bypass)),
         older=tuple(box.older),
         unknown=box.reasons.listed(),
     )
 
 
-def _warnings(box: Box, age: int | None, counters: Energy, now: datetime) -> list[str]:
+def _warnings(box: Box, age: int | None, day: date | None, now: datetime) -> list[str]:
     found = [freshness.warning(age, box.live)]
     if not box.live:
         found.append(LIVE_OFF)
     if box.lacking:
         found.append(LACKING.format(readings=", ".join(box.lacking)))
-    if counters.day is not None and counters.day < clock.local_day(now):
-        found.append(YESTERDAY.format(day=counters.day.isoformat()))
+    if day is not None and day < clock.local_day(now):
+        found.append(YESTERDAY.format(day=day.isoformat()))
     return [warning for warning in found if warning]

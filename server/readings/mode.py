@@ -6,6 +6,7 @@ from pydantic import Field
 
 from .box import Box
 from .model import Reading
+from .numbers import CODE
 
 MODES = {0: "Home 1", 1: "Home 2", 2: "Home 3", 3: "Home UPS"}
 
@@ -35,6 +36,11 @@ class Mode(Reading):
     home_grid_v: bool | None = Field(description="Feeds the rest, too.")
     home_grid_vi: bool | None = Field(description="Supplementary mode.")
     flexibility: bool | None
+
+
+def has_grid_v(box: Box) -> bool:
+    """Say whether the supplementary mode Home Grid V is certain to be on."""
+    return box.peek("box_prm2", "app", CODE) in {GRID_V, GRID_V | GRID_VI}
 
 
 def mode(box: Box) -> Mode:

@@ -81,7 +81,8 @@ def reading_tools(
     async def list_boxes(context: Context[Any, Any], session: Handle = None) -> Boxes:
         asking = await granted(context, session)
         fetched = await upstream.live(asking)
-        listed = boxes.list_boxes(fetched.payload, now(), await noticed(asking))
+        baseline = await upstream.baseline(asking)
+        listed = boxes.list_boxes(fetched.payload, now(), await noticed(asking), baseline)
         return _with(Boxes, listed, fetched)
 
     async def get_live_data(
@@ -96,7 +97,12 @@ def reading_tools(
         fetched = await upstream.live(asking)
         box = boxes.choose_box(fetched.payload, box_id)
         read = live.live_data(
-            fetched.payload, box, now(), await noticed(asking), detailed=bool(detail)
+            fetched.payload,
+            box,
+            now(),
+            await noticed(asking),
+            await upstream.baseline(asking),
+            detailed=bool(detail),
         )
         return _with(Live, read, fetched)
 

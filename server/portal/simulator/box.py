@@ -21,8 +21,7 @@ UPLOAD = 300
 """Seconds between two uploads of everything but the live data (observed)."""
 
 PART = 8
-"""Seconds between two blocks of one upload: they come one after another (each observed to be sent by
-itself; how far apart is assumed)."""
+"""Seconds between two blocks of an upload: they come one by one (observed; how fast is assumed)."""
 
 CONTACT = 5
 """Seconds between two uploads of live data while somebody looks (observed: a few)."""

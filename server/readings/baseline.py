@@ -1,0 +1,88 @@
+"""What earlier answers showed of an account's boxes, as far as it explains later ones. Pure.
+
+1. The counters of each block when they were last certain to be of their day: fallen ones have been
+   begun anew.
+2. That the part of the house without backup has shown something else than zeros: then there is a
+   meter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .box import Box, boxes_of
+from .counters import Counters
+from .rest_meter import RestMeter
+from .rollover import Counted
+
+MOST_BOXES = 20
+"""Boxes remembered: more than any account has."""
+
+
+class BoxBaseline(BaseModel):
+    """What is remembered of one box.
+
+    Attributes:
+        counted: Counters by block.
+        rest_seen: The part of the house without backup has shown something else than zeros.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    counted: dict[str, Counted] = {}
+    rest_seen: bool = False
+
+
+class Baseline(BaseModel):
+    """What is remembered of an account's boxes, by their ids."""
+
+    model_config = ConfigDict(frozen=True)
+
+    boxes: dict[str, BoxBaseline] = {}
+
+    @classmethod
+    def read(cls, raw: object) -> Self:
+        """Read what `written` gave; nothing is remembered if it cannot be read."""
+        try:
+            return cls.model_validate(raw)
+        except ValidationError:
+            return cls()
+
+    def written(self) -> Mapping[str, object]:
+        """Give it in JSON's kinds of values."""
+        return self.model_dump(mode="json")
+
+    def of(self, box: Box) -> BoxBaseline:
+        """Give what is remembered of a box."""
+        return self.boxes.get(box.id, NOTHING)
+
+    def after(self, payload: object, now: datetime) -> Self:
+        """Give what is to be remembered once an answer has been seen.
+
+        A box that an answer does not hold stays remembered, for it may be back in the next.
+
+        Args:
+            payload: The decoded live answer, whatever it is.
+            now: The present time, with a zone.
+        """
+        seen = {box.id: _after(self.of(box), box, now) for box in boxes_of(payload)}
+        others = {name: one for name, one in self.boxes.items() if name not in seen}
+        latest = list({**others, **seen}.items())[-MOST_BOXES:]
+        return self.model_copy(update={"boxes": dict(latest)})
+
+
+NOTHING = BoxBaseline()
+
+NO_BASELINE = Baseline()
+
+
+def _after(earlier: BoxBaseline, box: Box, now: datetime) -> BoxBaseline:
+    contact = box.last_contact("measured_at", now)
+    return BoxBaseline(
+        counted=Counters(box, contact, earlier.counted).certain(),
+        rest_seen=RestMeter(box, seen=earlier.rest_seen).seen,
+    )

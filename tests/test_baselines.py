@@ -1,0 +1,158 @@
+"""What is remembered of an account's boxes: by whom, for whom, and that nothing makes it fail."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.baselines import Baselines
+from server.cache.client import CacheClient
+from server.readings.baseline import MOST_BOXES, NO_BASELINE, Baseline
+from server.sealing import Credential, Sealer
+from server.store.daemon import DaemonStore
+from server.store.local import LocalStore
+
+from .cache_process import PATIENCE, run_folder, running_cache
+from .payloads import FULL, NOW, SLIM, full_box, live, slim_box
+
+SECRET = b"s" * 32
+AT = NOW.timestamp()
+PORTAL = "https://portal.example/"
+
+
+def sealer(secret: bytes = SECRET) -> Sealer:
+    return Sealer(secret, PORTAL)
+
+
+def keys(password: str = "demo", secret: bytes = SECRET):
+    return sealer(secret).keys(Credential("demo@example.com", password))
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def cache():
+    with run_folder() as path, running_cache(path) as running:
+        yield running
+
+
+@pytest.fixture
+async def worker(cache):
+    """Make what a worker has, each with a connection of its own."""
+    made: list[DaemonStore] = []
+
+    def call(secret: bytes = SECRET) -> Baselines:
+        made.append(
+            DaemonStore(
+                lambda flushed: CacheClient(cache.path, timeout=PATIENCE, on_flushed=flushed),
+                LocalStore(),
+            )
+        )
+        return Baselines(made[-1], sealer(secret))
+
+    yield call
+    for one in made:
+        await one.aclose()
+
+
+async def test_what_one_worker_has_seen_all_know(worker):
+    one, other = worker(), worker()
+    assert await other.of(keys()) == NO_BASELINE
+    await one.learn(keys(), live(), AT)
+    known = await other.of(keys())
+    assert known == NO_BASELINE.after(live(), NOW)
+    assert known.boxes[FULL].rest_seen
+    assert known.boxes[FULL].counted["ac_in"].wh == {"ac_ad": 741, "ac_pd": 3209}
+    assert not known.boxes[SLIM].rest_seen
+
+
+async def test_it_is_nobody_elses(worker):
+    await worker().learn(keys("another"), live(), AT)
+    assert await worker().of(keys("a third")) == NO_BASELINE
+    other = b"t" * 32
+    assert await worker(other).of(keys("another", other)) == NO_BASELINE
+
+
+async def test_it_is_sealed(worker):
+    one = worker()
+    await one.learn(keys("sealed"), live(), AT)
+    key = sealer().answer_key(keys("sealed"), "baseline")
+    hit = await one._store.peek_answer(key)
+    assert FULL.encode() not in hit.value
+    assert sealer().open_answer(keys("another"), key, hit.value) is None
+
+
+async def test_without_the_daemon_a_worker_remembers_for_itself():
+    with run_folder() as path:
+        store = DaemonStore(
+            lambda flushed: CacheClient(path / "cache.sock", timeout=PATIENCE, on_flushed=flushed),
+            LocalStore(),
+        )
+        one = Baselines(store, sealer())
+        await one.learn(keys(), live(), AT)
+        assert (await one.of(keys())).boxes[FULL].rest_seen
+        await store.aclose()
+
+
+@pytest.mark.parametrize("raw", [None, [], 5, {"boxes": 1}, {"boxes": {"1": {"counted": 1}}}])
+async def test_what_another_release_wrote_and_cannot_be_read_is_as_nothing(worker, raw):
+    one = worker()
+    mine = keys(f"of another release {raw}")
+    key = sealer().answer_key(mine, "baseline")
+    value = sealer().seal_answer(mine, key, zlib.compress(json.dumps(raw).encode()))
+    await one._store.put_answer(key, mine.account, value, 60.0)
+    assert await one.of(mine) == NO_BASELINE
+
+
+def test_a_box_that_is_missing_in_an_answer_is_remembered_and_only_so_many_are():
+    known = NO_BASELINE.after(live(), NOW).after({SLIM: slim_box()}, NOW)
+    assert known.boxes.keys() == {FULL, SLIM}
+    assert known.after({}, NOW) == known
+    many = {f"22{number:08}": slim_box() for number in range(2 * MOST_BOXES)}
+    assert len(known.after(many, NOW).boxes) == MOST_BOXES
+
+
+def test_counters_that_are_not_certain_leave_those_that_were():
+    box = full_box()
+    box["device"]["lastcall"] = "2026-06-11 00:02:00"
+    before = NO_BASELINE.after({FULL: full_box()}, NOW)
+    after = before.after({FULL: box}, NOW + timedelta(hours=13))
+    assert after == before
+    box["ac_in"] |= {"ac_ad": 3, "ac_pd": 0}
+    after = before.after({FULL: box}, NOW + timedelta(hours=13))
+    assert after.boxes[FULL].counted["ac_in"].wh == {"ac_ad": 3, "ac_pd": 0}
+    assert after.boxes[FULL].counted["dc_in"] == before.boxes[FULL].counted["dc_in"]
+
+
+def test_without_a_known_contact_nothing_is_learned_of_counters():
+    box = full_box()
+    del box["device"]
+    assert NO_BASELINE.after({FULL: box}, NOW).boxes[FULL].counted == {}
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["", FULL, "ac_in", "ac_ad", "device", "lastcall"]), inner
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(payload=anything, raw=anything, later=st.integers(0, 10**6))
+@settings(max_examples=200, deadline=None)
+def test_no_payload_and_nothing_remembered_makes_it_fail(payload, raw, later):
+    moment: datetime = NOW + timedelta(seconds=later)
+    known = Baseline.read(raw).after(payload, moment)
+    assert Baseline.read(json.loads(json.dumps(known.written()))) == known

@@ -40,7 +40,7 @@ def test_the_dashboard_shows_flows_charge_and_the_day(framed):
         "Battery      1500 W",
         "charging, 21.5 C",
         "House         630 W",
-        "backed-up part only",
+        "backed-up part only, other 0 W",
         "72 %",
         "5.32 kWh above the minimum of 20 %, 2.87 kWh to full",
         "12.34 kWh",
@@ -82,6 +82,18 @@ def test_the_dashboard_shows_details_that_were_asked_for(framed):
         assert part in text, part
     bare = drawn(live.dashboard(box.live() | {"detail": {"boiler": None}}, framed=framed))
     assert "Low tariff   none set" in bare
+
+
+def test_the_dashboard_says_where_all_power_goes():
+    metered = {"ac_in_b": {"aci_wr": 100, "aci_ws": 9, "aci_wt": 0}}
+    power = {"actual": box.BOX["actual"] | {"aco_p": 352}}
+    text = drawn(live.dashboard(box.live(**metered, **power), framed=True))
+    assert "461 W" in text
+    assert "352 W backed up, 109 W not, 169 W own" in text
+    old = box.live(**power)
+    for name in ("own_use_w", "rest_and_own_use_w"):
+        del old["load"][name]
+    assert "backed-up part only " in drawn(live.dashboard(old, framed=True))
 
 
 @pytest.mark.parametrize("width", [69, 40, 30])

@@ -491,8 +491,11 @@ async def test_powers_and_counters_of_the_simulated_boxes_are_right(email):
             assert reading.battery.state_of_charge_percent == near(true["soc_percent"])
             assert reading.grid.power_w == near(true["grid_w"])
             assert reading.load.backed_up_w == near(true["backed_load_w"])
+            remains = true["other_load_w"] + true["own_w"]
+            assert reading.load.rest_and_own_use_w == near(remains)
             if reading.load.whole_house_w is not None:
                 assert reading.load.whole_house_w == near(true["load_w"])
+                assert reading.load.own_use_w == near(true["own_w"])
             day = true["energy"]["day"]
             assert reading.energy.today.solar_wh == near(day["pv_wh"])
             assert reading.energy.today.imported_wh == near(day["imported_wh"])

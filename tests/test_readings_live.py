@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.readings.box import LIVE_OFF
+from server.readings.box import LIVE_OFF, OF_TWO_TIMES
 from server.readings.live import LiveData, live_data
 
 from .payloads import FULL, NOW, SLIM, full_box, live, slim_box
@@ -23,6 +23,8 @@ BYPASS = {
     for name in ("state", "told_by", "since", "notification_id", "portal_text", "why")
 }
 """The bypass says by itself why it is unknown."""
+
+POWERS_THAT_ARE_SET = {"solar.installed_power_w", "boiler.heating_power_w"}
 
 SILENT = {"export.limit_w", "export.note", "detail"} | BYPASS
 """What may be null without being unknown."""
@@ -114,12 +116,42 @@ def test_a_box_of_today_tells_less_and_says_what_is_missing():
     assert values["battery.temperature_c"] is None
 
 
-@pytest.mark.parametrize("box", [full_box, slim_box])
-def test_what_flows_in_flows_out_again(box):
-    values = flat(read(box()))
-    house = values["load.whole_house_w"] or values["load.backed_up_w"]
-    own = values["grid.power_w"] + values["solar.power_w"] - values["battery.power_w"] - house
-    assert 150 <= own <= 370
+@pytest.mark.parametrize("live_on", [True, False])
+def test_what_flows_in_flows_out_again_for_the_box_uses_some_itself(live_on):
+    values = flat(read(full_box() if live_on else without(full_box(), "actual")))
+    comes = values["grid.power_w"] + values["solar.power_w"]
+    goes = values["battery.power_w"] + values["load.whole_house_w"] + values["load.own_use_w"]
+    assert comes == goes
+    assert 150 <= values["load.own_use_w"] <= 370
+
+
+@pytest.mark.parametrize("rest", [0, 40])
+def test_what_nothing_measures_is_a_field_where_the_house_is_not_measured_whole(rest):
+    box = slim_box()
+    box["actual"]["aci_wr"] += rest  # of whatever hangs on the grid beside the box
+    values = flat(read(box))
+    remains = values["load.rest_and_own_use_w"]
+    comes = values["grid.power_w"] + values["solar.power_w"]
+    assert comes == values["battery.power_w"] + values["load.backed_up_w"] + remains
+    assert values["load.own_use_w"] is None
+    assert remains == 225 + rest
+
+
+@pytest.mark.parametrize(("drawn", "own"), [(323, 202), (525, 0), (526, None), (2_500, None)])
+def test_a_rest_that_has_changed_since_its_upload_is_not_taken_for_the_boxs_own_use(drawn, own):
+    box = full_box()
+    box["ac_in_b"] |= {"aci_wr": drawn, "aci_ws": 0, "aci_wt": 0}
+    reading = read(box)
+    assert reading.load.rest_and_own_use_w == 525
+    assert reading.load.own_use_w == own
+    assert [one.why for one in reading.unknown] == ([OF_TWO_TIMES] if own is None else [])
+
+
+def test_the_powers_of_one_upload_make_a_sum_whatever_it_is():
+    box = without(full_box(), "actual")
+    box["ac_in_b"] |= {"aci_wr": 3_000, "aci_ws": 0, "aci_wt": 0}
+    reading = read(box).load
+    assert reading.own_use_w == reading.rest_and_own_use_w - 3_000
 
 
 @pytest.mark.parametrize("box", [full_box, slim_box])
@@ -194,9 +226,9 @@ DEPENDANTS: dict[str, set[str]] = {
     "ac_in.ac_pd": {"energy.today.exported_wh"},
     "ac_in.ac_pm": {"energy.month.exported_kwh"},
     "ac_in.ac_py": {"energy.year.exported_kwh"},
-    "ac_in_b.aci_wr": {"load.not_backed_up_w", "load.whole_house_w"},
-    "ac_in_b.aci_ws": {"load.not_backed_up_w", "load.whole_house_w"},
-    "ac_in_b.aci_wt": {"load.not_backed_up_w", "load.whole_house_w"},
+    "ac_in_b.aci_wr": {"load.not_backed_up_w", "load.whole_house_w", "load.own_use_w"},
+    "ac_in_b.aci_ws": {"load.not_backed_up_w", "load.whole_house_w", "load.own_use_w"},
+    "ac_in_b.aci_wt": {"load.not_backed_up_w", "load.whole_house_w", "load.own_use_w"},
     "ac_in_b.ac_ad": {"energy.today.consumed_not_backed_up_wh"},
     "ac_in_b.ac_am": {"energy.month.consumed_not_backed_up_kwh"},
     "ac_in_b.ac_ay": {"energy.year.consumed_not_backed_up_kwh"},
@@ -261,8 +293,16 @@ FIELDS = sorted(
     for field in block
 )
 
-SLOW_ONLY = {"load.not_backed_up_w", "load.whole_house_w", "boiler.power_w"}
+SLOW_ONLY = {
+    "load.not_backed_up_w",
+    "load.whole_house_w",
+    "load.own_use_w",
+    "boiler.power_w",
+}
 """What the fast block never has, and what is worked out of it."""
+
+REMAINDERS = {"load.own_use_w", "load.rest_and_own_use_w"}
+"""What remains of all powers together, so of none that are of two times."""
 
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name.startswith("actual.")])
@@ -277,11 +317,12 @@ def test_what_the_fast_block_lacks_is_that_of_the_slow_one_and_marked_as_older(n
             del box["actual"][field]
         reading = read(box)
         after = flat(reading)
-        for path in before:
-            if path != "load.whole_house_w":
-                assert after[path] == (slow if path in expected else before)[path], (path, bad)
-        assert set(reading.older) == expected | SLOW_ONLY
-        assert unknown(reading) == set()
+        mixed = REMAINDERS if field not in {"bat_c", "viz"} else set()
+        for path in before.keys() - mixed - {"load.whole_house_w"}:
+            assert after[path] == (slow if path in expected else before)[path], (path, bad)
+        assert set(reading.older) == (expected | SLOW_ONLY) - mixed
+        assert unknown(reading) == mixed
+        assert all(group.why == OF_TWO_TIMES for group in reading.unknown)
         direct = [path for path in expected if path.split(".")[-1] not in {"flow", "state"}]
         assert bool(reading.warnings) is bool(expected)
         if expected:
@@ -296,6 +337,7 @@ def test_a_live_block_without_any_power_is_filled_from_the_slow_ones():
     assert reading.battery.state_of_charge_percent == 89
     assert "battery.state_of_charge_percent" in reading.older
     assert (reading.grid.power_w, reading.solar.power_w) == (-311 - 433 + 89, 2711 + 1877)
+    assert unknown(reading) >= REMAINDERS
     assert unknown(reading) & {"battery.power_w", "grid.power_w"} == {"battery.power_w"}
 
 
@@ -310,9 +352,26 @@ def test_a_sum_is_never_made_of_two_times():
 
 
 @pytest.mark.parametrize("live_on", [True, False])
-def test_only_with_live_data_is_anything_older_than_the_rest(live_on):
+def test_without_live_data_all_powers_and_what_is_worked_out_of_them_are_older(live_on):
     reading = read(full_box() if live_on else without(full_box(), "actual"))
-    assert set(reading.older) == (SLOW_ONLY if live_on else set())
+    powers = {
+        path
+        for path in flat(reading)
+        if path.endswith("power_w") and path not in POWERS_THAT_ARE_SET
+    } | {path for name in DEPENDANTS if name.startswith("actual.") for path in DEPENDANTS[name]}
+    assert set(reading.older) == (SLOW_ONLY if live_on else powers | SLOW_ONLY | REMAINDERS)
+
+
+def test_without_live_data_it_is_said_how_old_powers_may_be_and_not_only_when_the_box_called():
+    reading = read(without(full_box(), "actual"))
+    assert reading.age_s == 16
+    (told,) = [one for one in reading.warnings if "last upload" in one]
+    assert "up to 5 minutes older" in told
+    assert "they may be 316 s old" in told
+    reading = read(without(full_box(), "actual", "device"))
+    (told,) = [one for one in reading.warnings if "last upload" in one]
+    assert told.endswith("than its last report.")
+    assert not any("last upload" in one for one in read(full_box()).warnings)
 
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if not name.startswith("actual.")])
@@ -376,7 +435,8 @@ def test_what_cannot_be_is_unknown(field, value):
     for slow in ("batt", "ac_in", "dc_in") if block == "actual" else ():
         box[slow].pop(name, None)
     reading = read(box)
-    assert unknown(reading) == DEPENDANTS[field]
+    mixed = REMAINDERS if block == "actual" and name != "bat_c" else set()
+    assert unknown(reading) == DEPENDANTS[field] | mixed
     assert "impossible" in reading.unknown[0].why
 
 

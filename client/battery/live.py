@@ -173,10 +173,14 @@ def _house_power(values: Mapping[str, Any]) -> object:
 
 
 def _house(values: Mapping[str, Any]) -> str:
+    # Servers of old do not say where the rest of the power goes.
     if part(values, "load", "whole_house_w") is None:
-        return "backed-up part only"
+        other = number(part(values, "load", "rest_and_own_use_w"))
+        return "backed-up part only" + ("" if other is None else f", other {watts(other)}")
     backed, rest = part(values, "load", "backed_up_w"), part(values, "load", "not_backed_up_w")
-    return f"{watts(backed)} backed up, {watts(rest)} not"
+    own = number(part(values, "load", "own_use_w"))
+    whole = f"{watts(backed)} backed up, {watts(rest)} not"
+    return whole + ("" if own is None else f", {watts(own)} own")
 
 
 def _gauge(values: Mapping[str, Any], *, framed: bool) -> RenderableType:

@@ -36,7 +36,7 @@ def boiler(box: Box, counters: Counters) -> Boiler | None:
             box.reasons.add("boiler", NO_BOILER)
         return None
     power = box.number("boiler.power_w", "boiler", "p", SUPPLY_W)
-    if box.live and power is not None:
+    if power is not None:
         # The fast block never has it.
         box.note_older("boiler.power_w")
     manual = box.flag("boiler.mode", "boiler_prms", "manual")

@@ -60,7 +60,7 @@ class Box:
 
     Attributes:
         reasons: Why readings are unknown.
-        older: Readings that may be up to 5 minutes older than what is of now, with live data.
+        older: Readings that may be up to 5 minutes older than the box's last report.
         lacking: Those of them that the fast block should have had.
     """
 
@@ -133,7 +133,8 @@ class Box:
         1. The fast block has it: it is of now.
         2. It does not, or what it has cannot be read: the slow block's is up to 5 minutes older,
            and noted as that.
-        3. Live data is off: the slow block's is as new as all else.
+        3. Live data is off: so is the slow block's then, for the box reports more often than it
+           uploads.
         4. Neither has it: it is unknown, for the reason of the block that should have it.
         """
         fast = self.peek(LIVE_BLOCK, source.live, span)
@@ -145,7 +146,7 @@ class Box:
             return None
         if self.live:
             self.lacking.append(source.reading)
-            self.note_older(source.reading)
+        self.note_older(source.reading)
         return slow
 
     def sum_of_powers(self, reading: str, sources: Sequence[Source], span: Span) -> float | None:
@@ -159,8 +160,7 @@ class Box:
             return sum(fast)
         slow = self._all([source.slow for source in sources], span)
         if slow is not None:
-            if self.live:
-                self.note_older(reading)
+            self.note_older(reading)
             return sum(slow)
         lost = (self.reasons.get(source.reading, "") for source in sources)
         self.reasons.add(reading, next(filter(None, lost), OF_TWO_TIMES))
@@ -172,7 +172,7 @@ class Box:
         return known if len(known) == len(found) else None
 
     def note_older(self, *readings: str) -> None:
-        """Note that readings may be up to 5 minutes older than what is of now."""
+        """Note that readings are of the last upload, so up to 5 minutes older than the report."""
         self.older += readings
 
     def last_contact(self, reading: str, now: datetime) -> datetime | None:

@@ -16,8 +16,11 @@ LiveOn = Annotated[bool, Field(description="Powers are seconds old.")]
 LIVE_LIMIT_S = 5 * 60
 """With live data a box reports every few seconds; after this long it has plainly stopped."""
 
-SLOW_LIMIT_S = 15 * 60
-"""Without, it reports every five minutes: three reports have been missed."""
+UPLOAD_S = 5 * 60
+"""Seconds between two uploads of all that is not live data."""
+
+SLOW_LIMIT_S = 3 * UPLOAD_S
+"""Without, three uploads have been missed."""
 
 
 def age_s(measured_at: datetime | None, now: datetime) -> int | None:

@@ -29,7 +29,15 @@ from .rest_meter import RestMeter
 from .solar import Solar, solar
 from .unknown import Unknowns
 
-YESTERDAY = "The energy counters of `today` are those of {day}, the day of the box's last report."
+YESTERDAY = (
+    "The energy counters of `today` are those of {day}, the day of the box's last report; `month` "
+    "and `year` are those of that day, too."
+)
+
+OF_LAST_UPLOAD = (
+    "Without live data, powers and charge are those of the box's last upload, which is up to 5 "
+    "minutes older than its last report"
+)
 
 LACKING = (
     "The box's live data lacks {readings}. What is shown is of its last upload, up to 5 minutes "
@@ -53,7 +61,7 @@ class LiveData(Reading):
     stale: bool | None = Field(description="Too old to be current.")
     warnings: Warnings
     live_data: LiveOn
-    older: tuple[str, ...] = Field(description="Powers up to 5 minutes older.")
+    older: tuple[str, ...] = Field(description="Up to 5 minutes older than that report.")
     solar: Solar = Field(description="Panels.")
     battery: Battery = Field(description="Battery.")
     grid: Grid = Field(description="The grid.")
@@ -96,16 +104,22 @@ def live_data(
     counters = Counters(box, measured_at, earlier.counted)
     meter = RestMeter(box, seen=earlier.rest_seen)
     known_bypass = bypass(box, notices, now)
+    panels, cells, net = solar(box), battery(box), grid(box)
+    flows = {
+        "grid.power_w": net.power_w,
+        "solar.power_w": panels.power_w,
+        "battery.power_w": cells.power_w,
+    }
     return LiveData(
         box_id=box_id,
         measured_at=measured_at,
         age_s=age,
         stale=freshness.is_stale(age, box.live),
         live_data=box.live,
-        solar=solar(box),
-        battery=battery(box),
-        grid=grid(box),
-        load=load(box, meter),
+        solar=panels,
+        battery=cells,
+        grid=net,
+        load=load(box, meter, flows),
         mode=mode(box),
         export=export(box),
         bypass=known_bypass,
@@ -127,6 +141,8 @@ def _warnings(box: Box, age: int | None, day: date | None, now: datetime) -> lis
     found = [freshness.warning(age, box.live)]
     if not box.live:
         found.append(LIVE_OFF)
+        old = "" if age is None else f": they may be {age + freshness.UPLOAD_S} s old"
+        found.append(f"{OF_LAST_UPLOAD}{old}.")
     if box.lacking:
         found.append(LACKING.format(readings=", ".join(box.lacking)))
     if day is not None and day < clock.local_day(now):

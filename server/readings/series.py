@@ -91,9 +91,27 @@ COLUMNS: dict[SeriesName, tuple[Column, ...]] = {
         Column("exported_wh", 3, COUNTER_WH, "Counter of energy exported to the grid."),
     ),
     "load": (
-        Column("phase_1_power_w", 0, SUPPLY_W, "Consumption on the first phase.", power=True),
-        Column("phase_2_power_w", 1, SUPPLY_W, "Consumption on the second phase.", power=True),
-        Column("phase_3_power_w", 2, SUPPLY_W, "Consumption on the third phase.", power=True),
+        Column(
+            "phase_1_power_w",
+            0,
+            SUPPLY_W,
+            "Consumption of the part with backup on the first phase.",
+            power=True,
+        ),
+        Column(
+            "phase_2_power_w",
+            1,
+            SUPPLY_W,
+            "Consumption of the part with backup on the second phase.",
+            power=True,
+        ),
+        Column(
+            "phase_3_power_w",
+            2,
+            SUPPLY_W,
+            "Consumption of the part with backup on the third phase.",
+            power=True,
+        ),
     ),
 }
 
@@ -120,7 +138,7 @@ COMPUTED: dict[SeriesName, tuple[Computed, ...]] = {
             "power_w",
             ("phase_1_power_w", "phase_2_power_w", "phase_3_power_w"),
             lambda first, second, third: first + second + third,
-            "Consumption on all phases: their sum.",
+            "Consumption of the part with backup on all phases: their sum.",
         ),
     ),
 }
@@ -135,6 +153,8 @@ ASSUMED: dict[SeriesName, tuple[str, ...]] = {
             "not known, so no sums are made of them."
         ),
     ),
-    "load": ("The consumption is that of the backed-up part of the house.",),
+    "load": (
+        "The consumption is that of the part of the house with backup, not of the whole house.",
+    ),
 }
 """What is taken for granted about each series, for nobody has documented them."""

@@ -108,7 +108,9 @@ def reading_tools(
 
     async def get_history(
         context: Context[Any, Any],
-        series: Annotated[SeriesName, Field(description="load: of the house.")],
+        series: Annotated[
+            SeriesName, Field(description="load: of the part of the house with backup.")
+        ],
         first_day: Annotated[date, Field(description="In Prague, as 2026-11-22.")],
         last_day: Annotated[
             date, Field(description=f"Included; at most {days.MOST_DAYS} days in all.")

@@ -504,6 +504,25 @@ async def test_powers_and_counters_of_the_simulated_boxes_are_right(email):
             assert reading.energy.month.solar_kwh == near(true["energy"]["month"]["pv_wh"] / 1000)
 
 
+@pytest.mark.parametrize("email", ["demo@example.com", "demo2@example.com"])
+async def test_the_powers_of_the_simulated_boxes_add_up_at_every_moment(email):
+    async with portal(email) as (simulator, client, session_id):
+        known = 0
+        for _ in range(12):
+            simulator.clock.move(to=simulator.clock.now() + 1_337, speed=0)
+            payload = await client.read_live(session_id)
+            now = present(simulator)
+            for box in simulator.boxes.of(email, now.timestamp()):
+                true: Any = truth(box, now.timestamp())
+                load = live_data(payload, box.id, now).load
+                remains = true["other_load_w"] + true["own_w"]
+                assert load.rest_and_own_use_w == pytest.approx(remains, abs=4)
+                if load.own_use_w is not None:
+                    known += 1
+                    assert load.own_use_w == pytest.approx(true["own_w"], abs=60)
+        assert known > 6
+
+
 async def test_two_simulated_accounts_see_their_own_boxes():
     async with portal() as (_simulator, client, first):
         second = await client.login("demo2@example.com", "demo")

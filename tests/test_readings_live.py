@@ -137,7 +137,9 @@ def test_what_nothing_measures_is_a_field_where_the_house_is_not_measured_whole(
     assert remains == 225 + rest
 
 
-@pytest.mark.parametrize(("drawn", "own"), [(323, 202), (525, 0), (526, None), (2_500, None)])
+@pytest.mark.parametrize(
+    ("drawn", "own"), [(323, 202), (25, 500), (24, None), (475, 50), (476, None), (2_500, None)]
+)
 def test_a_rest_that_has_changed_since_its_upload_is_not_taken_for_the_boxs_own_use(drawn, own):
     box = full_box()
     box["ac_in_b"] |= {"aci_wr": drawn, "aci_ws": 0, "aci_wt": 0}
@@ -147,11 +149,16 @@ def test_a_rest_that_has_changed_since_its_upload_is_not_taken_for_the_boxs_own_
     assert [one.why for one in reading.unknown] == ([OF_TWO_TIMES] if own is None else [])
 
 
-def test_the_powers_of_one_upload_make_a_sum_whatever_it_is():
-    box = without(full_box(), "actual")
-    box["ac_in_b"] |= {"aci_wr": 3_000, "aci_ws": 0, "aci_wt": 0}
-    reading = read(box).load
-    assert reading.own_use_w == reading.rest_and_own_use_w - 3_000
+@pytest.mark.parametrize("live_on", [True, False])
+def test_powers_that_cannot_be_of_one_time_leave_nothing(live_on):
+    box = full_box() if live_on else without(full_box(), "actual")
+    for block, field in (("actual", "fv_p1"), ("dc_in", "fv_p1")):
+        if block in box:
+            box[block][field] = 1_700  # of 2 700 that the others know of
+    reading = read(box)
+    assert (reading.load.rest_and_own_use_w, reading.load.own_use_w) == (None, None)
+    assert {one.why for one in reading.unknown} == {OF_TWO_TIMES}
+    assert reading.load.whole_house_w is not None
 
 
 @pytest.mark.parametrize("box", [full_box, slim_box])

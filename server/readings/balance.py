@@ -1,7 +1,7 @@
 """Where the power goes that neither the battery takes nor the part of the house with backup.
 
 Grid + solar = battery + part with backup + rest of the house + own use of the box, where own use is
-150 to 370 W (observed).
+150 to 370 W (observed). Powers that are of two times do not add up to that.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .box import OF_TWO_TIMES, Box
-from .numbers import Span
+from .numbers import SUPPLY_W, Span
 
 REST_AND_OWN_USE = "load.rest_and_own_use_w"
 OWN_USE = "load.own_use_w"
 
-OWN_USE_W = Span(0, 1_000)
-"""What a box may use itself. Anything else is what the rest of the house has switched since."""
+OWN_USE_W = Span(50, 500)
+"""What a box may use itself, and some more. Anything else was switched between two times."""
 
 
 def rest_and_own_use(box: Box, flows: Mapping[str, float | None]) -> float | None:
@@ -24,17 +24,16 @@ def rest_and_own_use(box: Box, flows: Mapping[str, float | None]) -> float | Non
     Args:
         box: The box.
         flows: Power of grid, solar, battery and the part with backup, in this order, each under its
-            reading's name. As all of them are of now, or all of the last upload, they make a sum.
+            reading's name.
     """
     older = flows.keys() & set(box.older)
-    if older and older != flows.keys() and None not in flows.values():
-        box.reasons.add(REST_AND_OWN_USE, OF_TWO_TIMES)
-        return None
-    return box.derived(
-        REST_AND_OWN_USE,
-        lambda comes, made, stored, backed_up: comes + made - stored - backed_up,
-        flows,
-    )
+    of_one_time = not older or older == flows.keys()
+
+    def how(comes: float, made: float, stored: float, backed_up: float) -> float | None:
+        remains = comes + made - stored - backed_up
+        return remains if of_one_time and _is_in(SUPPLY_W, remains) else None
+
+    return box.derived(REST_AND_OWN_USE, how, flows, otherwise=OF_TWO_TIMES)
 
 
 def own_use(box: Box, remains: float | None, rest: tuple[str, float | None]) -> float | None:
@@ -43,14 +42,17 @@ def own_use(box: Box, remains: float | None, rest: tuple[str, float | None]) -> 
     Args:
         box: The box.
         remains: What `rest_and_own_use` gave.
-        rest: The rest of the house, under its reading's name. It is of the last upload always. With
-            live data it may have changed since, by more than the box uses.
+        rest: The rest of the house, under its reading's name. It is of the last upload always, so
+            with live data it may have changed since.
     """
-    of_one_upload = REST_AND_OWN_USE in box.older
 
     def how(remains: float, rest: float) -> float | None:
-        own = remains - rest
-        return own if of_one_upload or OWN_USE_W.low <= own <= OWN_USE_W.high else None
+        return remains - rest if _is_in(OWN_USE_W, remains - rest) else None
 
-    parts = {REST_AND_OWN_USE: remains, rest[0]: rest[1]}
-    return box.derived(OWN_USE, how, parts, otherwise=OF_TWO_TIMES)
+    return box.derived(
+        OWN_USE, how, {REST_AND_OWN_USE: remains, rest[0]: rest[1]}, otherwise=OF_TWO_TIMES
+    )
+
+
+def _is_in(span: Span, power: float) -> bool:
+    return span.low <= power <= span.high

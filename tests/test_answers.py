@@ -466,7 +466,7 @@ class TestRoom:
             Throttle(Policy(), clock),
             clock,
         )
-        engine.adopt(key(1), account(1), b"session", 60.0)
+        engine.adopt(key(1), account(1), Hit(b"session", 60.0))
         engine.answers.keep(key(2), account(1), b"note", 60.0)
         for number in range(3):
             engine.answers.adopt(key(number), account(number), bytes(ANSWER_MAX_BYTES), 60.0)
@@ -534,21 +534,21 @@ class TestPeek:
     def test_it_finds_a_session_and_never_grants_a_lease(self, engine):
         assert engine.peek(key(1)) is None
         assert engine.stats()["leases"] == 0
-        engine.adopt(key(1), account(1), b"session", 60.0)
+        engine.adopt(key(1), account(1), Hit(b"session", 60.0))
         assert engine.peek(key(1)) == Hit(b"session", 60.0)
         engine.clock.time += 60.0
         assert engine.peek(key(1)) is None
 
     def test_a_session_used_by_handles_alone_is_not_the_least_recently_used(self, engine):
-        engine.adopt(key(1), account(1), b"session", 60.0)
-        engine.adopt(key(2), account(2), b"session", 60.0)
+        engine.adopt(key(1), account(1), Hit(b"session", 60.0))
+        engine.adopt(key(2), account(2), Hit(b"session", 60.0))
         engine.peek(key(1))
-        engine.adopt(key(3), account(3), b"session", 60.0)
+        engine.adopt(key(3), account(3), Hit(b"session", 60.0))
         assert engine.peek(key(1)) is not None
         assert engine.peek(key(2)) is None
 
     def test_it_is_no_look_up_in_the_statistics(self, engine):
-        engine.adopt(key(1), account(1), b"session", 60.0)
+        engine.adopt(key(1), account(1), Hit(b"session", 60.0))
         engine.peek(key(1))
         assert engine.stats()["hits_total"] == 0
 

@@ -436,9 +436,9 @@ async def test_a_lease_that_comes_while_its_caller_is_cancelled_is_given_back(
     "answer",
     [
         wire.encode(wire.Reply(999, "ok")),
-        wire.encode(wire.Reply(999, "hit", (VALUE, 1))),
+        wire.encode(wire.Reply(999, "hit", (VALUE, 1, 0))),
         wire.encode(wire.Reply(1, "ok")) * 2,
-        wire.encode(wire.Reply(1, "hit", (VALUE, 1))),
+        wire.encode(wire.Reply(1, "hit", (VALUE, 1, 0))),
         wire.encode(wire.Reply(1, "waiting")),
         wire.encode(wire.Reply(1, "lost")),
         wire.encode(wire.Reply(1, "ok", ("1.2", "pid"))),
@@ -469,7 +469,7 @@ async def test_answers_may_come_in_any_order_and_any_pieces(puppet, connect):
     asked = [await puppet.heard() for _ in keys]
     assert [request.args[0] for request in asked] == keys
     random.Random(1).shuffle(asked)
-    stream = b"".join(wire.encode(wire.Reply(r.id, "hit", (r.args[0], 5))) for r in asked)
+    stream = b"".join(wire.encode(wire.Reply(r.id, "hit", (r.args[0], 5, 0))) for r in asked)
     for at in range(0, len(stream), 61):
         puppet.say_bytes(stream[at : at + 61])
         await asyncio.sleep(0)
@@ -614,7 +614,7 @@ async def test_an_answer_after_its_time_is_nobodys_and_harms_nobody(puppet, conn
         await bounded(one.acquire(KEY, ACCOUNT, SOURCE))
     asked, withdrawn = await puppet.heard(), await puppet.heard()
     assert (withdrawn.verb, withdrawn.args) == ("cancel", (asked.id,))
-    puppet.say(wire.Reply(asked.id, "hit", (VALUE, 5)), wire.Reply(withdrawn.id, "ok"))
+    puppet.say(wire.Reply(asked.id, "hit", (VALUE, 5, 0)), wire.Reply(withdrawn.id, "ok"))
     await until("it was heard", lambda: not one._suspect)
     ping = asking(one.ping())
     puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))

@@ -113,10 +113,41 @@ class TestSessions:
     def test_expiry_is_absolute_and_a_hit_never_prolongs_it(self, house):
         house.store(1, ttl=100.0)
         house.clock.time += 99.0
-        assert house.acquire(1) == Hit(value(1), 1.0)
+        assert house.acquire(1) == Hit(value(1), 1.0, 99.0)
         house.clock.time += 1.0
         assert isinstance(house.acquire(1), Lease)
         assert house.stat("expired_total") == 1
+
+    def test_a_hit_says_for_how_long_the_portal_has_not_answered_for_the_session(self, house):
+        house.store(1)
+        house.clock.time += 700.0
+        assert house.acquire(1).idle == house.engine.peek(key(1)).idle == 700.0
+        lease = house.engine.answers.share(key(50), account(1), "worker")
+        house.engine.answers.answer(key(50), lease.token, b"answer", 30.0)
+        house.clock.time += 5.0
+        assert house.acquire(1).idle == house.engine.peek(key(1)).idle == 5.0
+
+    def test_only_an_answer_to_the_account_itself_ends_its_idle_time(self, house):
+        house.store(1)
+        house.clock.time += 700.0
+        other = house.engine.answers.share(key(50), account(2), "worker")
+        house.engine.answers.answer(key(50), other.token, b"answer", 30.0)
+        failed = house.engine.answers.share(key(51), account(1), "worker")
+        house.engine.answers.abstain(key(51), failed.token, "timeout", 1.0)
+        assert house.acquire(1).idle == 700.0
+
+    def test_a_session_that_is_brought_or_copied_is_as_idle_as_it_was(self, house):
+        lease = house.lease(1)
+        assert house.engine.bring(key(1), lease.token, value(1), 60.0, 900.0)
+        assert house.acquire(1) == Hit(value(1), 60.0, 900.0)
+        copy = House()
+        copy.engine.adopt(key(1), account(1), house.acquire(1))
+        copy.clock.time += 1.0
+        assert copy.acquire(1).idle == 901.0
+        # The daemon knows of an answer that somebody else had; its word is never taken back.
+        for told, known in ((3.0, 3.0), (700.0, 3.0)):
+            copy.engine.adopt(key(1), account(1), Hit(value(1), 59.0, told))
+            assert copy.acquire(1).idle == known
 
     def test_another_key_never_gets_the_value(self, house):
         house.store(1)
@@ -150,8 +181,8 @@ class TestSessions:
         assert house.stat("flushed_total") == 0
 
     def test_a_key_that_changes_its_account_is_held_once(self, house):
-        house.engine.adopt(key(1), account(1), value(1), 60.0)
-        house.engine.adopt(key(1), account(2), value(2), 60.0)
+        house.engine.adopt(key(1), account(1), Hit(value(1), 60.0))
+        house.engine.adopt(key(1), account(2), Hit(value(2), 60.0))
         assert house.acquire(1, of=2) == Hit(value(2), 60.0)
         assert house.stat("bytes") == len(value(2))
         assert house.engine.flush("account", account(1)) == (0, 0)
@@ -187,7 +218,7 @@ class TestSessions:
     def test_a_copy_brought_back_is_held_as_if_it_had_just_been_had(self, house):
         lease = house.lease(1)
         waits = house.ticket(1)
-        assert house.engine.bring(key(1), lease.token, value(1), 60.0)
+        assert house.engine.bring(key(1), lease.token, value(1), 60.0, 0.0)
         assert house.settle() == {waits: Hit(value(1), 60.0)}
         assert house.acquire(1) == Hit(value(1), 60.0)
 
@@ -196,7 +227,7 @@ class TestSessions:
     ):
         house.store(2, of=1)
         lease = house.lease(1)
-        assert not house.engine.bring(key(1), lease.token, value(1), 60.0)
+        assert not house.engine.bring(key(1), lease.token, value(1), 60.0, 0.0)
         assert house.acquire(2, of=1) == Hit(value(2), 43200.0)
         assert house.engine.fulfil(key(1), lease.token, value(1), 60.0)
         assert house.acquire(1) == Hit(value(1), 60.0)
@@ -204,7 +235,7 @@ class TestSessions:
     def test_a_copy_cannot_be_brought_back_under_a_lease_that_is_lost(self, house):
         lease = house.lease(1)
         house.engine.flush("sessions")
-        assert not house.engine.bring(key(1), lease.token, value(1), 60.0)
+        assert not house.engine.bring(key(1), lease.token, value(1), 60.0, 0.0)
         assert isinstance(house.acquire(1), Lease)
 
     @pytest.mark.parametrize("ttl", [0.0, -1.0, TTL_MAX + 1.0, float("nan"), float("inf")])
@@ -235,8 +266,8 @@ class TestSessions:
             house.engine.acquire(*arguments[:3], "worker", *arguments[3:])
 
     def test_a_worker_may_keep_copies_of_what_the_daemon_holds(self, house):
-        house.engine.adopt(key(1), account(1), value(1), 10.0)
-        assert house.engine.find(key(1)) == (value(1), 10.0)
+        house.engine.adopt(key(1), account(1), Hit(value(1), 10.0))
+        assert house.engine.find(key(1)) == Hit(value(1), 10.0)
         assert house.acquire(1) == Hit(value(1), 10.0)
         house.clock.time += 10.0
         assert house.engine.find(key(1)) is None
@@ -537,7 +568,7 @@ class TestLocks:
             house.reject(number, source=CAFE, of=1)
         before = house.throttle.lockouts()
         lease = house.lease(1, source=CAFE)
-        assert house.engine.bring(key(1), lease.token, value(1), 60.0)
+        assert house.engine.bring(key(1), lease.token, value(1), 60.0, 0.0)
         assert house.throttle.lockouts() == before
 
     @pytest.mark.parametrize("way", ["adopt", "find", "peek", "release"])
@@ -549,7 +580,7 @@ class TestLocks:
         before = house.throttle.lockouts()
         match way:
             case "adopt":
-                house.engine.adopt(key(1), account(1), value(1), 60.0)
+                house.engine.adopt(key(1), account(1), Hit(value(1), 60.0))
             case "find":
                 assert house.engine.find(key(1)) is not None
             case "peek":
@@ -1203,7 +1234,7 @@ class TestRestore:
         other = House()
         other.clock.time = 7777.0
         assert other.engine.restore(export) == 1
-        assert other.acquire(1) == Hit(value(1), 95.0)
+        assert other.acquire(1) == Hit(value(1), 95.0, 5.0)
         assert isinstance(other.acquire(2), Lease)
         assert other.acquire(99, source=CAFE, of=3) == Locked(25.0)
 

@@ -33,13 +33,23 @@ def seconds(first: float, last: float) -> st.SearchStrategy[float]:
 
 keys = st.binary(min_size=32, max_size=32)
 sources = st.text(min_size=1, max_size=64)
-sessions = st.builds(
-    lambda key, account, value, stored, ttl: Session(key, account, value, stored, stored + ttl),
+entries = (
     keys,
     keys,
     st.binary(min_size=1, max_size=300),
     seconds(-1e6, 1000.0),
     seconds(0.25, TTL_MAX),
+)
+sessions = st.builds(
+    lambda key, account, value, stored, ttl, answered: Session(
+        key, account, value, stored, stored + ttl, answered
+    ),
+    *entries,
+    seconds(-1e6, 1000.0),
+)
+notes = st.builds(
+    lambda key, account, value, stored, ttl: Entry(key, account, value, stored, stored + ttl),
+    *entries,
 )
 failures = st.builds(
     Failures,
@@ -86,7 +96,7 @@ exports = st.builds(
     sessions=st.lists(sessions, max_size=5),
     failures=st.lists(failures, max_size=5),
     known=known,
-    notes=st.lists(sessions, max_size=5),
+    notes=st.lists(notes, max_size=5),
     holds=st.lists(holds, max_size=5),
     epoch=st.builds(Epoch, st.binary(min_size=16, max_size=16), st.integers(0, 2**31 - 1)),
     sprayed=st.lists(sprayed, max_size=3),
@@ -96,7 +106,7 @@ exports = st.builds(
 def one_of_each() -> Export:
     return Export(
         taken=1000.0,
-        sessions=[Session(b"k" * 32, b"a" * 32, b"sealed", 400.0, 400.0 + DAY / 2)],
+        sessions=[Session(b"k" * 32, b"a" * 32, b"sealed", 400.0, 400.0 + DAY / 2, 700.0)],
         failures=[
             Failures(b"v" * 32, None, 9, 2, 1050.0, 990.0, (), 400.0),
             Failures(
@@ -121,13 +131,14 @@ def sealed(body: object) -> bytes:
     return HEADER.pack(MAGIC, snapshot.FORMAT, len(payload), digest) + payload
 
 
-def fields(session: Session, shift: float) -> tuple[object, ...]:
+def fields(session: Entry, shift: float) -> tuple[object, ...]:
     return (
         session.key,
         session.account,
         session.value,
         session.stored + shift,
         session.expires + shift,
+        session.answered + shift if isinstance(session, Session) else None,
     )
 
 
@@ -184,7 +195,7 @@ def test_an_engine_started_from_a_snapshot_goes_on_as_before():
 
     after = Engine(Limits(), Throttle(Policy(), lambda: 9.0), lambda: 9.0)
     after.restore(decode(data, WALL + 20.0))
-    assert after.acquire(key, account, home, "worker") == Hit(b"sealed", 3580.0)
+    assert after.acquire(key, account, home, "worker") == Hit(b"sealed", 3580.0, 20.0)
     assert after.acquire(b"x" * 32, guessed, cafe, "worker") == Locked(10.0)
     assert list(after.export().known) == [account]
 
@@ -205,7 +216,8 @@ def test_a_source_over_its_budget_of_accounts_is_refused_after_a_restart_too():
 
 def older(body: list) -> list:
     """Return the body as format 3 had it."""
-    return [*body[:2], [row[:7] for row in body[2]], *body[3:7]]
+    taken, sessions, failures, *rest = body
+    return [taken, [row[:5] for row in sessions], [row[:7] for row in failures], *rest[:4]]
 
 
 def test_locks_of_an_older_format_hold_and_are_forgiven_to_their_account():
@@ -225,7 +237,10 @@ def test_a_snapshot_of_an_older_format_is_read(version, parts):
     payload = msgpack.packb(older(payload_of(whole))[:parts])
     digest = hashlib.sha256(payload).digest()
     back = decode(HEADER.pack(MAGIC, version, len(payload), digest) + payload, WALL)
-    assert [one.key for one in back.sessions] == [b"k" * 32]
+    (session,) = back.sessions
+    assert session.key == b"k" * 32
+    # Nobody knew when the portal answered last, but that the login was an answer.
+    assert session.answered == session.stored == -600.0
     assert len(back.failures) == 2
     assert (len(back.notes), len(back.holds)) == ((0, 0) if version == 1 else (1, 1))
     assert back.epoch == (Epoch(b"o" * 16, 7) if version == 3 else None)
@@ -263,8 +278,8 @@ def test_a_foreign_file_and_another_format_are_named():
     data = encode(one_of_each(), WALL)
     with pytest.raises(SnapshotError, match="not a snapshot"):
         decode(b"SQLite format 3\0" + data, WALL)
-    with pytest.raises(SnapshotError, match="format 5"):
-        decode(MAGIC + b"\0\5" + data[10:], WALL)
+    with pytest.raises(SnapshotError, match="format 6"):
+        decode(MAGIC + b"\0\6" + data[10:], WALL)
 
 
 @settings(max_examples=100, deadline=None)

@@ -62,7 +62,7 @@ class FakeClient:
         self.abstained.append(key)
         return True
 
-    async def bring(self, _key, _token, _value, _ttl):
+    async def bring(self, _key, _token, _value, _ttl, _idle):
         return True
 
     def release(self, key, _token):
@@ -122,7 +122,7 @@ async def test_a_lease_whose_answer_was_refused_can_still_be_abstained_from():
 async def test_a_session_flushed_while_it_is_handed_over_is_gone_and_its_lease_given_back():
     client = FakeClient()
     store = DaemonStore(lambda _: client, LocalStore())
-    store._local.adopt(KEYS[0], ACCOUNT, b"session", 60.0)
+    store._local.adopt(KEYS[0], ACCOUNT, Hit(b"session", 60.0))
     store._sessions.unseen(KEYS[0])
 
     async def acquire(key, _account, _source, _budget):
@@ -138,7 +138,7 @@ async def test_a_session_flushed_while_it_is_handed_over_is_gone_and_its_lease_g
 async def test_a_hand_over_that_does_not_end_well_gives_its_lease_back(end):
     client = FakeClient()
     store = DaemonStore(lambda _: client, LocalStore())
-    store._local.adopt(KEYS[0], ACCOUNT, b"session", 60.0)
+    store._local.adopt(KEYS[0], ACCOUNT, Hit(b"session", 60.0))
     store._sessions.unseen(KEYS[0])
 
     async def bring(*_):
@@ -153,7 +153,7 @@ async def test_a_hand_over_that_does_not_end_well_gives_its_lease_back(end):
 async def test_a_session_whose_lease_others_have_is_served_from_the_copy():
     client = FakeClient()
     store = DaemonStore(lambda _: client, LocalStore())
-    store._local.adopt(KEYS[0], ACCOUNT, b"session", 60.0)
+    store._local.adopt(KEYS[0], ACCOUNT, Hit(b"session", 60.0))
     store._sessions.unseen(KEYS[0])
 
     async def acquire(*_):
@@ -392,7 +392,7 @@ async def test_a_worker_forgets_with_the_daemon_what_it_counted_itself():
     store = DaemonStore(lambda _flushed: client, local)
     local.failed(ACCOUNT, "192.0.2.1", KEYS[0], ACCOUNT)
     local.proved(ACCOUNT, "192.0.2.2")
-    local.adopt(KEYS[1], ACCOUNT, b"sealed", 60.0)
+    local.adopt(KEYS[1], ACCOUNT, Hit(b"sealed", 60.0))
     client.on_erased(ACCOUNT, ACCOUNT)
     assert local.copy(KEYS[1]) is None
     assert not local._throttle.lockouts()

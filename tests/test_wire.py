@@ -56,7 +56,7 @@ REQUESTS = [
     wire.Request(21, "peek", (KEY,)),
     wire.Request(22, "hold", (KEY, ACCOUNT, HOLD_MAX)),
     wire.Request(23, "unhold", (KEY, TOKEN)),
-    wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0)),
+    wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0, 600.0)),
     wire.Request(25, "release", (KEY, TOKEN)),
     wire.Request(26, "unlock_source", ("2001:db8::/64",)),
     wire.Request(27, "erase", (ACCOUNT, KEY)),
@@ -66,14 +66,14 @@ REQUESTS = [
 ]
 
 REPLIES = [
-    wire.Reply(1, "hit", (VALUE, 12.5)),
+    wire.Reply(1, "hit", (VALUE, 12.5, 600.0)),
     wire.Reply(2, "lease", (TOKEN, 35.0)),
     wire.Reply(3, "rejected"),
     wire.Reply(4, "unavailable", (PACED, 3)),
     wire.Reply(5, "locked", (30.0, 0.0, 0.0)),
     wire.Reply(6, "waiting"),
     wire.Reply(7, "lost"),
-    wire.Reply(13, "hit", (b"v" * ANSWER_MAX_BYTES, 12.5)),
+    wire.Reply(13, "hit", (b"v" * ANSWER_MAX_BYTES, 12.5, 0)),
     wire.Reply(14, "unavailable", (EXPIRED, 3)),
     wire.Reply(15, "note", (ACCOUNT, VALUE, 12.5)),
     wire.Reply(16, "missing"),
@@ -321,12 +321,13 @@ def test_the_quick_way_and_the_ordinary_one_agree_on_every_acquire(
 @given(
     st.sampled_from([VALUE, b"", b"v" * 131072, b"v" * 131073, "v", None]),
     st.sampled_from([0, 1.5, 10**9, -1, -0.5, math.nan, math.inf, True, None]),
+    st.sampled_from([0, 1.5, 10**9, -1, -0.5, math.nan, math.inf, True, None]),
     st.sampled_from([1, wire.MAX_ID, 0, -1, 2**32, True, 1.0]),
     st.sampled_from([wire.VERSION, wire.VERSION + 1, True]),
 )
-@settings(max_examples=400)
-def test_the_quick_way_and_the_ordinary_one_agree_on_every_hit(value, left, number, version):
-    body = packed(version, number, "hit", value, left)
+@settings(max_examples=600)
+def test_the_quick_way_and_the_ordinary_one_agree_on_every_hit(value, left, idle, number, version):
+    body = packed(version, number, "hit", value, left, idle)
     quickly = quick.read_hit(body)
     try:
         reply = wire.decode_reply(body)
@@ -428,7 +429,8 @@ def test_a_well_formed_request_with_wrong_arguments_is_refused_and_not_a_protoco
         wire.Reply(0, "ok"),
         wire.Reply(1, "fine"),
         wire.Reply(1, "hit", (VALUE,)),
-        wire.Reply(1, "hit", (VALUE, math.nan)),
+        wire.Reply(1, "hit", (VALUE, math.nan, 0)),
+        wire.Reply(1, "hit", (VALUE, 12.5)),
         wire.Reply(1, "ok", (object(),)),
         wire.Reply(1, "ok", (2**64,)),
         wire.Reply(1, "ok", (b"x" * wire.MAX_REPLY_BYTES,)),
@@ -452,7 +454,8 @@ def test_we_do_not_send_what_the_protocol_does_not_allow(message):
         packed(wire.VERSION + 1, 1, "ok"),
         packed(wire.VERSION, 1, "fine"),
         packed(wire.VERSION, 1, "hit", VALUE),
-        packed(wire.VERSION, 1, "hit", VALUE, -1),
+        packed(wire.VERSION, 1, "hit", VALUE, -1, 0),
+        packed(wire.VERSION, 1, "hit", VALUE, 1, -1),
         packed(wire.VERSION, 1, "lease", TOKEN, math.inf),
         packed(wire.VERSION, 1, "lease", b"short", 1),
         packed(wire.VERSION, 1, "unavailable", REJECTED, 1),

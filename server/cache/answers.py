@@ -37,17 +37,25 @@ class Answers:
         limits: Numbers and times.
         now: The clock, in seconds; never goes back.
         token: Returns 16 random bytes.
+
+    Attributes:
+        on_answered: Called with an account for which the portal has just answered.
     """
 
     def __init__(
         self, limits: AnswerLimits, now: Callable[[], float], token: Callable[[], bytes]
     ) -> None:
         self._now = now
-        self._kept = ManyPerAccount(limits.answers, limits.answer_bytes, limits.answers_per_account)
-        self._notes = ManyPerAccount(limits.notes, limits.note_bytes, limits.notes_per_account)
+        self._kept = ManyPerAccount[Entry](
+            limits.answers, limits.answer_bytes, limits.answers_per_account
+        )
+        self._notes = ManyPerAccount[Entry](
+            limits.notes, limits.note_bytes, limits.notes_per_account
+        )
         self._fetches = Fetches(limits, now, token)
         self._hits = self._unavailable = 0
         self._shapes = dict.fromkeys(SHAPES, 0)
+        self.on_answered: Callable[[bytes], None] = lambda _: None
         # Accounts erased while a login was under way, and until when that may want to leave a note.
         self._erased: dict[bytes, float] = {}
 
@@ -115,6 +123,7 @@ class Answers:
             return False
         now = self._now()
         self._kept.put(Entry(lease.key, lease.account, value, now, now + ttl))
+        self.on_answered(lease.account)
         self._fetches.answer(lease.key, lambda _: Hit(value, ttl))
         return True
 
@@ -193,6 +202,7 @@ class Answers:
         check_value(value, ttl, ANSWER_MAX_BYTES)
         now = self._now()
         self._kept.put(Entry(key, account, value, now, now + ttl))
+        self.on_answered(account)
         self._fetches.answer(key, lambda _: Hit(value, ttl))
 
     def busy_for(self, account: bytes) -> float:

@@ -109,7 +109,7 @@ class CacheClient:
         """
         return self._kept(await self._call("fulfil", key, token, value, ttl))
 
-    async def bring(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+    async def bring(self, key: bytes, token: bytes, value: bytes, ttl: float, idle: float) -> bool:
         """Store a copy of what the daemon lost, if nothing newer is in its place.
 
         Returns:
@@ -119,7 +119,7 @@ class CacheClient:
             CacheUnavailable: As `acquire`.
             LocalProtocolError: As `acquire`.
         """
-        return self._kept(await self._call("bring", key, token, value, ttl))
+        return self._kept(await self._call("bring", key, token, value, ttl, idle))
 
     def release(self, key: bytes, token: bytes) -> None:
         """Give back a lease undecided, without waiting; the next who waits for the key gets one.

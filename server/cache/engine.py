@@ -139,6 +139,7 @@ class Engine:
         self.answers = Answers(limits.answers, now, token)
         self.holds = Holds(now, token)
         self.epoch = Epoch(os.urandom(ORIGIN_BYTES), 0)
+        self.answers.on_answered = self._answered
         self.on_replaced: Callable[[bytes], None] = lambda _: None
 
     def acquire(
@@ -182,7 +183,7 @@ class Engine:
             self._totals["hits_total"] += 1
             # With the session's bytes of the account, so that they are held once.
             self._throttle.proved(session.account, source)
-            return Hit(session.value, session.expires - now)
+            return Hit(session.value, session.expires - now, now - session.answered)
         self._totals["misses_total"] += 1
         if self._rejections.has(key, now):
             self._totals["rejected_total"] += 1
@@ -224,12 +225,19 @@ class Engine:
         self._store(lease, value, ttl)
         return True
 
-    def bring(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
+    def bring(self, key: bytes, token: bytes, value: bytes, ttl: float, idle: float) -> bool:
         """Take back a session that was lost here, from a copy, as `fulfil` would a new one.
 
         But nobody has logged in, so no failure is forgiven. And it replaces no session under
         another key: a copy does not say whether its password is still right, and the session that
         is held may be of a newer one.
+
+        Args:
+            key: As given to `acquire`.
+            token: The lease.
+            value: The sealed session.
+            ttl: Seconds until it is dropped.
+            idle: Seconds since the portal last answered for it.
 
         Returns:
             False when nothing is stored: the lease is not valid any more, or the account has a
@@ -243,7 +251,7 @@ class Engine:
         if lease is None or self._held.has_other(lease.account, key):
             return False
         self._logins.decide(key, token)
-        self._store(lease, value, ttl)
+        self._store(lease, value, ttl, idle)
         return True
 
     def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
@@ -293,37 +301,44 @@ class Engine:
             return 0
         return self._held.drop(key)
 
-    def find(self, key: bytes) -> tuple[bytes, float] | None:
-        """Return the value of `key` and the seconds it has left, without using it; None if none.
+    def find(self, key: bytes) -> Hit | None:
+        """Return the session of `key` without using it; None if there is none with time left.
 
         For a worker's own copies: locks are not looked at.
         """
         session = self._held.peek(key)
-        left = 0.0 if session is None else session.expires - self._now()
-        return None if session is None or left <= 0.0 else (session.value, left)
+        return None if session is None else self._hit(session)
 
     def peek(self, key: bytes) -> Hit | None:
         """Return the session of `key` and never a lease, for who proved who they are by a handle.
 
         A use of the session like any other. Locks are not looked at.
         """
-        now = self._now()
-        session = self._held.use(key, now)
-        return None if session is None else Hit(session.value, session.expires - now)
+        session = self._held.use(key, self._now())
+        return None if session is None else self._hit(session)
 
-    def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+    def adopt(self, key: bytes, account: bytes, session: Hit) -> None:
         """Store a session that another engine has, for the seconds it has left there.
+
+        Args:
+            key: Its look-up key.
+            account: The account's key.
+            session: What the other engine told of it.
 
         Raises:
             ValueError: As `fulfil`.
         """
-        check_value(value, ttl, VALUE_MAX_BYTES)
+        check_value(session.value, session.expires_in, VALUE_MAX_BYTES)
         now = self._now()
+        answered = now - session.idle
         held = self._held.peek(key)
-        if held is not None and held.value == value and held.expires > now:
-            self._held.use(key, now)  # nearly every call: what is held stays as it is
+        if held is not None and held.value == session.value and held.expires > now:
+            # Nearly every call: what is held stays as it is.
+            held.answered = max(held.answered, answered)
+            self._held.use(key, now)
             return
-        self._held.put(Session(key, account, value, now, now + ttl))
+        expires = now + session.expires_in
+        self._held.put(Session(key, account, session.value, now, expires, answered))
 
     def drop(self, key: bytes) -> int:
         """Drop the session of `key` whatever its value; returns how many there were."""
@@ -534,8 +549,8 @@ class Engine:
         shift = now - export.taken
         for old in export.sessions:
             if old.expires + shift > now:
-                stored, expires = old.stored + shift, old.expires + shift
-                self._held.put(Session(old.key, old.account, old.value, stored, expires))
+                times = (old.stored + shift, old.expires + shift, old.answered + shift)
+                self._held.put(Session(old.key, old.account, old.value, *times))
         self._throttle.restore(export.failures, export.known, shift, export.sprayed)
         self.answers.restore(export.notes, shift)
         self.holds.restore(export.holds, shift)
@@ -543,10 +558,23 @@ class Engine:
             self.epoch = export.epoch
         return len(self._held)
 
-    def _store(self, lease: Granted, value: bytes, ttl: float) -> None:
+    def _hit(self, session: Session) -> Hit | None:
+        """Return a session that is held; None if its time is over."""
+        now = self._now()
+        left = session.expires - now
+        return Hit(session.value, left, now - session.answered) if left > 0.0 else None
+
+    def _answered(self, account: bytes) -> None:
+        """Note that the portal has just answered for the session of an account."""
+        session = self._held.of(account)
+        if session is not None:
+            session.answered = self._now()
+
+    def _store(self, lease: Granted, value: bytes, ttl: float, idle: float = 0.0) -> None:
         """Store the session that a lease led to, and tell those who wait for it."""
         now = self._now()
-        if self._held.replace(Session(lease.key, lease.account, value, now, now + ttl)):
+        session = Session(lease.key, lease.account, value, now, now + ttl, now - idle)
+        if self._held.replace(session):
             self.epoch = self.epoch.next()
             self.on_replaced(lease.account)
         self._throttle.began(lease.account)
@@ -555,7 +583,7 @@ class Engine:
             locked = self._locked(lease, source)
             if locked is None:
                 self._throttle.proved(lease.account, source)
-            return locked or Hit(value, ttl)
+            return locked or Hit(value, ttl, idle)
 
         self._logins.answer(lease.key, outcome)
 

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import islice
+from typing import Generic, TypeVar
 
 from .limits import ACCOUNT_SHOWN_BYTES
 
@@ -44,11 +45,32 @@ class Entry:
         self.hits = 0
 
 
-Session = Entry
-"""An entry whose key is that of a credential."""
+class Session(Entry):
+    """An entry whose key is that of a credential.
+
+    Attributes:
+        answered: When the portal last answered for it, on the engine's clock; it only moves on.
+    """
+
+    __slots__ = ("answered",)
+
+    def __init__(
+        self,
+        key: bytes,
+        account: bytes,
+        value: bytes,
+        stored: float,
+        expires: float,
+        answered: float | None = None,
+    ) -> None:
+        super().__init__(key, account, value, stored, expires)
+        self.answered = stored if answered is None else answered
 
 
-class Entries(ABC):
+Kind = TypeVar("Kind", bound=Entry)
+
+
+class Entries(ABC, Generic[Kind]):
     """Entries by key; which of one account exclude each other is for the subclasses to say.
 
     Args:
@@ -64,14 +86,14 @@ class Entries(ABC):
         self.evicted_total = 0
         self.flushed_total = 0
         # Ordered by use, the longest unused first.
-        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, Kind] = OrderedDict()
         self._unswept: list[bytes] = []
         self._sweep_at: float | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def use(self, key: bytes, now: float) -> Entry | None:
+    def use(self, key: bytes, now: float) -> Kind | None:
         """Return the entry of `key` if there is one with time left, and count the use."""
         entry = self._entries.get(key)
         if entry is None:
@@ -85,11 +107,11 @@ class Entries(ABC):
         self._entries.move_to_end(key)
         return entry
 
-    def peek(self, key: bytes) -> Entry | None:
+    def peek(self, key: bytes) -> Kind | None:
         """Return the entry of `key` without using it, even one that has run out."""
         return self._entries.get(key)
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: Kind) -> None:
         """Store an entry in place of what it excludes, dropping others for want of room."""
         key = entry.key
         if key in self._entries:
@@ -160,14 +182,14 @@ class Entries(ABC):
             for one in islice(live, limit)
         ]
 
-    def all(self) -> list[Entry]:
+    def all(self) -> list[Kind]:
         """Return all entries, the longest unused first."""
         return list(self._entries.values())
 
     # What subclasses decide.
 
     @abstractmethod
-    def _make_way(self, entry: Entry) -> None:
+    def _make_way(self, entry: Kind) -> None:
         """Drop what must not be held beside an entry that is about to be stored."""
 
     @abstractmethod
@@ -175,11 +197,11 @@ class Entries(ABC):
         """Return the keys of an account's entries."""
 
     @abstractmethod
-    def _index(self, entry: Entry) -> None:
+    def _index(self, entry: Kind) -> None:
         """Take note of an entry under its account."""
 
     @abstractmethod
-    def _unindex(self, entry: Entry) -> None:
+    def _unindex(self, entry: Kind) -> None:
         """Forget an entry under its account."""
 
     @abstractmethod
@@ -208,7 +230,7 @@ class Entries(ABC):
         return dropped
 
 
-class OnePerAccount(Entries):
+class OnePerAccount(Entries[Session]):
     """Entries of which an account has one at a time: sessions.
 
     An account has one valid password at a time, so a session under a new key replaces the one
@@ -225,7 +247,7 @@ class OnePerAccount(Entries):
         # Not a table of tables: that would cost a session half as much memory again.
         self._key_of: dict[bytes, bytes] = {}
 
-    def replace(self, entry: Entry) -> bool:
+    def replace(self, entry: Session) -> bool:
         """Store an entry, as `put`.
 
         Returns:
@@ -235,11 +257,16 @@ class OnePerAccount(Entries):
         self.put(entry)
         return replaced
 
+    def of(self, account: bytes) -> Session | None:
+        """Return the session of an account without using it, even one that has run out."""
+        key = self._key_of.get(account)
+        return None if key is None else self._entries[key]
+
     def has_other(self, account: bytes, key: bytes) -> bool:
         """Return whether an account's entry is there under another key than this."""
         return self._key_of.get(account, key) != key
 
-    def _make_way(self, entry: Entry) -> None:
+    def _make_way(self, entry: Session) -> None:
         for key in self._keys_of(entry.account):
             self.drop(key)
 
@@ -247,10 +274,10 @@ class OnePerAccount(Entries):
         key = self._key_of.get(account)
         return [] if key is None else [key]
 
-    def _index(self, entry: Entry) -> None:
+    def _index(self, entry: Session) -> None:
         self._key_of[entry.account] = entry.key
 
-    def _unindex(self, entry: Entry) -> None:
+    def _unindex(self, entry: Session) -> None:
         del self._key_of[entry.account]
         self._ended(entry.account, entry.key)
 
@@ -258,7 +285,7 @@ class OnePerAccount(Entries):
         self._key_of.clear()
 
 
-class ManyPerAccount(Entries):
+class ManyPerAccount(Entries[Kind]):
     """Entries of which an account has several: answers, and notes.
 
     Args:
@@ -272,7 +299,7 @@ class ManyPerAccount(Entries):
         self._per_account = per_account
         self._by_account: dict[bytes, dict[bytes, None]] = {}
 
-    def _make_way(self, entry: Entry) -> None:
+    def _make_way(self, entry: Kind) -> None:
         keys = self._keys_of(entry.account)
         if len(keys) >= self._per_account:
             self._evict(min(keys, key=lambda key: self._entries[key].used))
@@ -280,10 +307,10 @@ class ManyPerAccount(Entries):
     def _keys_of(self, account: bytes) -> list[bytes]:
         return list(self._by_account.get(account, ()))
 
-    def _index(self, entry: Entry) -> None:
+    def _index(self, entry: Kind) -> None:
         self._by_account.setdefault(entry.account, {})[entry.key] = None
 
-    def _unindex(self, entry: Entry) -> None:
+    def _unindex(self, entry: Kind) -> None:
         keys = self._by_account[entry.account]
         del keys[entry.key]
         if not keys:

@@ -12,10 +12,12 @@ class Hit:
     Attributes:
         value: The sealed session, answer or note, as it was stored.
         expires_in: Seconds until the entry is dropped; absolute, never prolonged by use.
+        idle: Seconds since the portal last answered for a session; 0 for anything else.
     """
 
     value: bytes
     expires_in: float
+    idle: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,16 +72,16 @@ def read_acquire(frame: memoryview | bytes) -> tuple[int, bytes, bytes, str, byt
     return None
 
 
-def hit_frame(number: int, value: bytes, expires_in: float) -> bytes:
+def hit_frame(number: int, value: bytes, expires_in: float, idle: float) -> bytes:
     """Make the frame of a `hit` for a request that was in order, from what the engine held."""
-    body: bytes = _pack((VERSION, number, "hit", value, expires_in))
+    body: bytes = _pack((VERSION, number, "hit", value, expires_in, idle))
     return _length(len(body)) + body
 
 
-def read_hit(frame: memoryview | bytes) -> tuple[int, bytes, float] | None:
-    """Return id, value and seconds left of a `hit` in order; None for anything else."""
+def read_hit(frame: memoryview | bytes) -> tuple[int, bytes, float, float] | None:
+    """Return id, value, seconds left and idle of a `hit` in order; None for anything else."""
     try:
-        version, number, status, value, expires_in = _unpack_reply(frame)
+        version, number, status, value, expires_in, idle = _unpack_reply(frame)
     except wire.MALFORMED:
         return None
     if (
@@ -94,6 +94,8 @@ def read_hit(frame: memoryview | bytes) -> tuple[int, bytes, float] | None:
         and 0 < len(value) <= ANSWER_MAX_BYTES
         and (type(expires_in) is float or type(expires_in) is int)
         and 0 <= expires_in < _INFINITY
+        and (type(idle) is float or type(idle) is int)
+        and 0 <= idle < _INFINITY
     ):
-        return number, value, expires_in
+        return number, value, expires_in, idle
     return None

@@ -214,7 +214,7 @@ class Service:
             self._greet(peer)
         answer = self._engine.acquire(key, account, source, peer, budget)
         if type(answer) is Hit:
-            return quick.hit_frame(number, answer.value, answer.expires_in)
+            return quick.hit_frame(number, answer.value, answer.expires_in, answer.idle)
         return wire.encode(self._first_reply(peer, number, key, answer))
 
     def _acquire(
@@ -245,8 +245,8 @@ class Service:
 
     def _reply(self, peer: Peer, number: int, key: bytes, outcome: Outcome) -> wire.Reply:
         match outcome:
-            case Hit(value, expires_in):
-                return wire.Reply(number, "hit", (value, expires_in))
+            case Hit(value, expires_in, idle):
+                return wire.Reply(number, "hit", (value, expires_in, idle))
             case Lease(token, lasts):
                 # A lease's end may be the next thing due.
                 self.touched = True
@@ -268,9 +268,16 @@ class Service:
         return self._decided(peer, number, token, done=done)
 
     def _bring(
-        self, peer: Peer, number: int, key: bytes, token: bytes, value: bytes, ttl: float
+        self,
+        peer: Peer,
+        number: int,
+        key: bytes,
+        token: bytes,
+        value: bytes,
+        ttl: float,
+        idle: float,
     ) -> wire.Reply:
-        if self._engine.bring(key, token, value, ttl):
+        if self._engine.bring(key, token, value, ttl, idle):
             return self._decided(peer, number, token, done=True)
         # The lease may still be good.
         return wire.Reply(number, "lost")
@@ -328,7 +335,7 @@ class Service:
         hit = self._engine.peek(key)
         if hit is None:
             return wire.Reply(number, "missing")
-        return wire.Reply(number, "hit", (hit.value, hit.expires_in))
+        return wire.Reply(number, "hit", (hit.value, hit.expires_in, hit.idle))
 
     def _peek_answer(self, _peer: Peer, number: int, key: bytes) -> wire.Reply:
         hit = self._engine.answers.peek(key)

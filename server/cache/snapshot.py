@@ -19,6 +19,7 @@ import math
 import os
 import stat
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ..errors import OigError
 from .counters import MAX_SPELLINGS, SAME_PASSWORDS, Failures
 from .engine import Export
 from .epoch import ORIGIN_BYTES, Epoch
-from .held import Entry
+from .held import Entry, Kind, Session
 from .holds import Hold
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, chain
@@ -45,11 +46,12 @@ from .spraying import MAX_ACCOUNTS, Sprayed
 
 MAGIC = b"OIGCACHE"
 
-FORMAT = 4
+FORMAT = 5
 """Raised with every change of the layout."""
 
 MISSING: dict[int, list[object]] = {
     FORMAT: [],
+    4: [],
     3: [[]],
     2: [None, []],
     1: [[], [], None, []],
@@ -57,6 +59,9 @@ MISSING: dict[int, list[object]] = {
 """What stands for the parts that a format does not have yet: 1 had no notes and holds, 2 no epoch,
 3 no sources that failed at many accounts. Read all the same, so that an upgrade costs nobody a
 login and opens no lock."""
+
+SAYS_IDLE = 5
+"""The first format in which a session says when the portal last answered for it."""
 
 HEADER = struct.Struct(">8sHQ32s")
 
@@ -93,7 +98,7 @@ def encode(export: Export, wall_now: float) -> bytes:
     taken = export.taken
     body = [
         float(wall_now),
-        [_entry_row(one, taken) for one in export.sessions],
+        [[*_entry_row(one, taken), taken - one.answered] for one in export.sessions],
         [
             [
                 row.account,
@@ -164,10 +169,10 @@ def decode(data: bytes, wall_now: float) -> Export:
     known_since = since >= -SKEW
     return Export(
         taken=0.0,
-        sessions=_live(sessions, elapsed, VALUE_MAX_BYTES) if known_since else [],
+        sessions=_live(_session, sessions, elapsed) if known_since else [],
         failures=[_failures(one, elapsed) for one in failures],
         known=dict(_known(one, elapsed) for one in known),
-        notes=_live(notes, elapsed, ANSWER_MAX_BYTES) if known_since else [],
+        notes=_live(_note, notes, elapsed) if known_since else [],
         holds=[_hold(one, elapsed) for one in holds],
         epoch=None if epoch is None else _epoch(epoch),
         sprayed=[_sprayed(one, elapsed) for one in sprayed],
@@ -297,7 +302,20 @@ def _refuse_foreign(path: Path, found: os.stat_result) -> None:
 def _body(data: bytes) -> object:
     version, payload = _payload(data)
     body = _unpack(payload)
-    return [*body, *MISSING[version]] if isinstance(body, list) else body
+    match body:
+        case [taken, list(sessions), *rest] if version < SAYS_IDLE:
+            return [taken, [_idle_since_login(row) for row in sessions], *rest, *MISSING[version]]
+        case [*parts]:
+            return [*parts, *MISSING[version]]
+    return body
+
+
+def _idle_since_login(row: object) -> object:
+    """Complete the row of a session as it was up to format 4: its login was an answer."""
+    match row:
+        case [key, account, value, age, left]:
+            return [key, account, value, age, left, age]
+    return None
 
 
 def _payload(data: bytes) -> tuple[int, bytes]:
@@ -336,12 +354,24 @@ def _entry_row(one: Entry, taken: float) -> list[object]:
     return [one.key, one.account, one.value, taken - one.stored, one.expires - taken]
 
 
-def _live(rows: list[object], elapsed: float, longest: int) -> list[Entry]:
-    entries = [_entry(row, elapsed, longest) for row in rows]
+def _live(read: Callable[[object, float], Kind], rows: list[object], elapsed: float) -> list[Kind]:
+    entries = [read(row, elapsed) for row in rows]
     return [one for one in entries if one.expires > 0.0]
 
 
-def _entry(raw: object, elapsed: float, longest: int) -> Entry:
+def _session(raw: object, elapsed: float) -> Session:
+    match raw:
+        case [*entry, idle]:
+            answered = -_seconds(idle) - elapsed
+            return Session(*_entry(entry, elapsed, VALUE_MAX_BYTES), answered)
+    raise _malformed()
+
+
+def _note(raw: object, elapsed: float) -> Entry:
+    return Entry(*_entry(raw, elapsed, ANSWER_MAX_BYTES))
+
+
+def _entry(raw: object, elapsed: float, longest: int) -> tuple[bytes, bytes, bytes, float, float]:
     match raw:
         case [bytes(key), bytes(account), bytes(value), age, left]:
             stored = -_seconds(age)
@@ -351,7 +381,7 @@ def _entry(raw: object, elapsed: float, longest: int) -> Entry:
                 and 0 < len(value) <= longest
                 and expires - stored <= TTL_MAX * (1.0 + 1e-9)
             ):
-                return Entry(key, account, value, stored - elapsed, expires - elapsed)
+                return key, account, value, stored - elapsed, expires - elapsed
     raise _malformed()
 
 

@@ -31,7 +31,7 @@ from .limits import (
 )
 from .outcomes import ABSTENTIONS, FAILURES, SHAPES, UNAVAILABLE_REASONS
 
-VERSION: Final = 2
+VERSION: Final = 3
 """First element of every message."""
 
 PREFIX_BYTES: Final = 4
@@ -214,6 +214,7 @@ _LASTS = Rule(
 _RETRY_AFTER = Rule(
     "retry_after", f"0 to {RETRY_AFTER_MAX:.0f} s", partial(_is_seconds, most=RETRY_AFTER_MAX)
 )
+_IDLE = Rule("idle", f"0 to {TTL_MAX:.0f} s", partial(_is_seconds, most=TTL_MAX))
 _DIGEST = Rule("digest", _KEY_MEANING, _is_key)
 _ID = Rule("id", "1 to 4294967295", partial(_is_int, least=1, most=MAX_ID))
 _LIMIT = Rule("limit", "1 to 2000", partial(_is_int, least=1, most=MAX_PAGE))
@@ -229,7 +230,7 @@ _SECONDS = Rule("seconds", "a finite number, not below 0", _is_time)
 ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "acquire": (_KEY, _ACCOUNT, _SOURCE, _BUDGET),
     "fulfil": (_KEY, _TOKEN, _VALUE, _TTL),
-    "bring": (_KEY, _TOKEN, _VALUE, _TTL),
+    "bring": (_KEY, _TOKEN, _VALUE, _TTL, _IDLE),
     "release": (_KEY, _TOKEN),
     "fail": (_KEY, _TOKEN, _FAILURE, _RETRY_AFTER),
     "forget": (_KEY, _DIGEST),
@@ -257,7 +258,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
 """Every verb and its arguments."""
 
 FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
-    "hit": (_ANSWER, _SECONDS),
+    "hit": (_ANSWER, _SECONDS, _SECONDS),
     "lease": (_TOKEN, _SECONDS),
     "rejected": (),
     "unavailable": (_REASON, _SECONDS),

@@ -113,14 +113,14 @@ class DaemonStore(DaemonAnswers):
         if not kept and not gone:
             return False  # flushed, or too late: the daemon did not want it
         if kept:
-            self._local.adopt(key, granted.account, value, ttl)
+            self._local.adopt(key, granted.account, Hit(value, ttl))
             self._local.accepted(granted.account, granted.source, granted.budget)
             self._sessions.seen(key)
             return True
         if granted.flushes != self._flushes:
             return False  # had before a flush
         # The daemon went away during the login: keep the session for when it is back.
-        self._local.adopt(key, granted.account, value, ttl)
+        self._local.adopt(key, granted.account, Hit(value, ttl))
         self._local.accepted(granted.account, granted.source, granted.budget)
         self._sessions.unseen(key)
         return True
@@ -152,7 +152,7 @@ class DaemonStore(DaemonAnswers):
         except CacheUnavailable:
             return await self._local.peek(key, account)
         if hit is not None:
-            self._local.adopt(key, account, hit.value, hit.expires_in)
+            self._local.adopt(key, account, hit)
             self._sessions.seen(key)
             return hit
         if self._local.copy(key) is None or not self._sessions.lost(key):
@@ -219,7 +219,7 @@ class DaemonStore(DaemonAnswers):
         return outcome
 
     def _hit(self, key: bytes, account: bytes, source: str, hit: Hit) -> None:
-        self._local.adopt(key, account, hit.value, hit.expires_in)
+        self._local.adopt(key, account, hit)
         self._local.proved(account, source)
         self._sessions.seen(key)
 
@@ -260,23 +260,24 @@ class DaemonStore(DaemonAnswers):
         copy = self._local.copy(key) if self._sessions.lost(key) else None
         if copy is not None:
             try:
-                brought = await self._brought(key, token, *copy)
+                brought = await self._brought(key, token, copy)
             except BaseException:
                 # The caller goes, and takes along who would log in under this lease.
                 self._client.release(key, token)
                 raise
             if brought:
-                return Hit(*copy)
+                return copy
         self._drop(key)
         self._granted[token] = _Granted(
             account, source, budget, self._client.generation, self._flushes
         )
         return lease
 
-    async def _brought(self, key: bytes, token: bytes, value: bytes, seconds: float) -> bool:
+    async def _brought(self, key: bytes, token: bytes, copy: Hit) -> bool:
         """Hand over a copy; False if the daemon has something newer."""
         try:
-            if not await self._asked(self._client.bring(key, token, value, seconds)):
+            fields = (copy.value, copy.expires_in, copy.idle)
+            if not await self._asked(self._client.bring(key, token, *fields)):
                 return False
         except CacheUnavailable:
             self._sessions.unseen(key)

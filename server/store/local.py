@@ -173,12 +173,12 @@ class LocalStore:
             if future is not None and not future.done():
                 future.set_exception(Recalled)
 
-    def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
-        """Keep a copy of a value that the daemon holds."""
-        self._engine.adopt(key, account, value, ttl)
+    def adopt(self, key: bytes, account: bytes, session: Hit) -> None:
+        """Keep a copy of a session that the daemon holds."""
+        self._engine.adopt(key, account, session)
 
-    def copy(self, key: bytes) -> tuple[bytes, float] | None:
-        """Return the session of `key` and its seconds left; None if there is none."""
+    def copy(self, key: bytes) -> Hit | None:
+        """Return the session of `key`; None if there is none."""
         return self._engine.find(key)
 
     def drop(self, key: bytes) -> None:

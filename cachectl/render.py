@@ -148,6 +148,8 @@ VERBS = (
     "peek_answer",
     "count_shape",
     "put_answer",
+    "end_handle",
+    "end_login",
     "hold",
     "unhold",
     "cancel",

@@ -237,7 +237,11 @@ class Sessions:
         try:
             # Before the session: who gets that may use the handle at once.
             await self._store.keep(
-                self._handles.key(handle), keys.account, self._handles.seal(handle, keys), self._ttl
+                self._handles.key(handle),
+                keys.account,
+                keys.session,
+                self._handles.seal(handle, keys),
+                self._ttl,
             )
             kept = await self._store.fulfil(key, token, self._sealer.seal(keys, session), self._ttl)
         except CacheUnavailable:

@@ -38,6 +38,10 @@ def key(number: int) -> bytes:
     return b"k" + number.to_bytes(31, "big")
 
 
+SESSION = b"s" * 32
+"""Look-up key of the session that notes lead to."""
+
+
 def account(number: int) -> bytes:
     return b"a" + number.to_bytes(31, "big")
 
@@ -78,7 +82,9 @@ class Desk:
         assert self.answer(number, self.lease(number), ttl)
 
     def keep(self, number, ttl=60.0, of=None) -> None:
-        self.answers.keep(key(number), account(number // 10 if of is None else of), b"note", ttl)
+        self.answers.keep(
+            key(number), account(number // 10 if of is None else of), SESSION, b"note", ttl
+        )
 
     def settle(self):
         return dict(self.answers.settle())
@@ -156,7 +162,7 @@ class TestAnswers:
         with pytest.raises(ValueError, match="value"):
             desk.answers.answer(key(1), lease.token, bytes(size), 1.0)
         with pytest.raises(ValueError, match="value"):
-            desk.answers.keep(key(1), account(1), bytes(size), 1.0)
+            desk.answers.keep(key(1), account(1), SESSION, bytes(size), 1.0)
         assert desk.answers.answer(key(1), lease.token, bytes(ANSWER_MAX_BYTES), 1.0)
 
     @pytest.mark.parametrize("ttl", [0.0, -1.0, TTL_MAX + 1.0, float("nan"), float("inf")])
@@ -171,7 +177,7 @@ class TestAnswers:
         with pytest.raises(ValueError, match="size"):
             desk.answers.share(one, other, "worker")
         with pytest.raises(ValueError, match="size"):
-            desk.answers.keep(one, other, b"note", 1.0)
+            desk.answers.keep(one, other, SESSION, b"note", 1.0)
 
     def test_a_late_answer_changes_nothing(self, desk):
         late = desk.lease(1)
@@ -240,7 +246,7 @@ class TestAnswers:
         desk.keep(12)
         desk.answers.flush(account(0))
         assert desk.answers.find(key(2)) is None
-        assert desk.answers.find(key(12)) == Note(account(1), b"note", 60.0)
+        assert desk.answers.find(key(12)) == Note(account(1), SESSION, b"note", 60.0)
         assert isinstance(desk.share(11), Hit)
         desk.answers.flush(None)
         assert desk.stat("answers") == desk.stat("notes") == desk.stat("answers_bytes") == 0
@@ -467,12 +473,12 @@ class TestRoom:
             clock,
         )
         engine.adopt(key(1), account(1), Hit(b"session", 60.0))
-        engine.answers.keep(key(2), account(1), b"note", 60.0)
+        engine.answers.keep(key(2), account(1), SESSION, b"note", 60.0)
         for number in range(3):
             engine.answers.adopt(key(number), account(number), bytes(ANSWER_MAX_BYTES), 60.0)
         assert engine.stats()["answers"] == 1
         assert engine.peek(key(1)) == Hit(b"session", 60.0)
-        assert engine.answers.find(key(2)) == Note(account(1), b"note", 60.0)
+        assert engine.answers.find(key(2)) == Note(account(1), SESSION, b"note", 60.0)
 
     def test_the_longest_answer_fits_whatever_is_held(self):
         assert AnswerLimits().answer_bytes >= ANSWER_MAX_BYTES
@@ -497,7 +503,7 @@ class TestNotes:
     def test_a_note_is_found_until_its_time_is_over(self, desk):
         desk.keep(1)
         desk.clock.time += 59.0
-        assert desk.answers.find(key(1)) == Note(account(0), b"note", 1.0)
+        assert desk.answers.find(key(1)) == Note(account(0), SESSION, b"note", 1.0)
         desk.clock.time += 1.0
         assert desk.answers.find(key(1)) is None
 
@@ -509,8 +515,8 @@ class TestNotes:
 
     def test_a_note_under_the_same_key_replaces_the_last(self, desk):
         desk.keep(1)
-        desk.answers.keep(key(1), account(7), b"other", 5.0)
-        assert desk.answers.find(key(1)) == Note(account(7), b"other", 5.0)
+        desk.answers.keep(key(1), account(7), SESSION, b"other", 5.0)
+        assert desk.answers.find(key(1)) == Note(account(7), SESSION, b"other", 5.0)
         desk.answers.flush(account(0))
         assert desk.answers.find(key(1)) is not None
         desk.answers.flush(account(7))
@@ -621,7 +627,7 @@ class TestEngine:
     def engine(self) -> Engine:
         clock = Clock()
         engine = Engine(Limits(), Throttle(Policy(), clock), clock)
-        engine.answers.keep(key(1), account(1), b"note", 60.0)
+        engine.answers.keep(key(1), account(1), SESSION, b"note", 60.0)
         engine.answers.adopt(key(2), account(1), b"answer", 60.0)
         engine.holds.hold(key(3), account(1), 60.0)
         return engine
@@ -644,7 +650,7 @@ class TestEngine:
         clock.time = 5.0
         other = Engine(Limits(), Throttle(Policy(), clock), clock)
         other.restore(engine.export())
-        assert other.answers.find(key(1)) == Note(account(1), b"note", 60.0)
+        assert other.answers.find(key(1)) == Note(account(1), SESSION, b"note", 60.0)
         assert other.stats()["answers"] == 0
         assert other.holds.hold(key(3), account(1), 60.0) == Held(60.0)
 

@@ -48,6 +48,9 @@ def account_of(number: int) -> int:
     return number // 4
 
 
+SESSION = b"s" * 32
+
+
 def account(number: int) -> bytes:
     return b"a" * 31 + bytes([number])
 
@@ -180,7 +183,8 @@ class AnswersAgainstModel(RuleBasedStateMachine):
     @rule(number=KEYS)
     def find(self, number: int) -> None:
         match self.answers.find(key(number)):
-            case Note(whose, value, expires_in):
+            case Note(whose, session, value, expires_in):
+                assert session == SESSION
                 known, ends = self.notes[number]
                 assert (whose, value) == (account(account_of(number)), known)
                 assert 0.0 < expires_in == ends - self.time
@@ -229,7 +233,7 @@ class AnswersAgainstModel(RuleBasedStateMachine):
                 number, ttl = data.draw(KEYS), data.draw(st.sampled_from([5.0, 100.0]))
                 self.notes[number] = self.value(number), self.time + ttl
                 whose = account(account_of(number))
-                self.answers.keep(key(number), whose, self.notes[number][0], ttl)
+                self.answers.keep(key(number), whose, SESSION, self.notes[number][0], ttl)
         if asked is not None:
             # Before what was lost is passed on.
             self.share([(asked, 0)], at_once=True)

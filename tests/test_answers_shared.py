@@ -25,6 +25,7 @@ from server.store.local import LocalStore
 from .cache_process import PATIENCE, run_folder, running_cache
 
 ACCOUNT = b"a" * 32
+SESSION = b"s" * 32
 VALUE = b"a sealed answer"
 SOURCE = "192.0.2.1"
 LONG = bytes(ANSWER_MAX_BYTES)
@@ -255,7 +256,7 @@ class Crowd:
     async def _note(self, one: CacheClient, key: bytes) -> None:
         account = hashlib.sha256(key).digest()
         if self.rng.random() < 0.3:
-            await one.keep(key, account, key[::-1], 0.05)
+            await one.keep(key, account, SESSION, key[::-1], 0.05)
             return
         found = await one.find(key)
         self.counts["missing" if found is None else "note"] += 1
@@ -277,7 +278,7 @@ async def test_a_note_is_found_by_every_worker(cache, connect):
     one, other = connect(cache.path), connect(cache.path)
     key = new_key()
     assert await bounded(other.find(key)) is None
-    await bounded(one.keep(key, ACCOUNT, VALUE, 60.0))
+    await bounded(one.keep(key, ACCOUNT, SESSION, VALUE, 60.0))
     note = await bounded(other.find(key))
     assert isinstance(note, Note)
     assert (note.account, note.value) == (ACCOUNT, VALUE)
@@ -339,7 +340,7 @@ async def test_what_breaks_the_limits_is_the_callers_fault_and_costs_no_connecti
         one.share(b"short", ACCOUNT),
         one.answer(key, lease.token, LONG + b"x", 30.0),
         one.abstain(key, lease.token, "rejected", 1.0),
-        one.keep(key, ACCOUNT, b"", 30.0),
+        one.keep(key, ACCOUNT, SESSION, b"", 30.0),
         one.hold(key, ACCOUNT, 901.0),
     ):
         with pytest.raises(LocalProtocolError):
@@ -438,7 +439,7 @@ async def test_notes_outlive_a_restart_and_answers_do_not(folder, connect):
     note, question = new_key(), new_key()
     with running_cache(folder) as own:
         one = connect(own.path)
-        await bounded(one.keep(note, ACCOUNT, LONG, 60.0))
+        await bounded(one.keep(note, ACCOUNT, SESSION, LONG, 60.0))
         lease = await leased(one, question)
         await bounded(one.answer(question, lease.token, VALUE, 60.0))
         assert own.stop() == 0
@@ -508,7 +509,7 @@ async def test_handles_and_sessions_that_a_worker_has_seen_work_on_without_the_d
     with running_cache(folder) as own:
         one, other = worker(own.path), worker(own.path)
         lease = await bounded(one.acquire(session, account, SOURCE))
-        await bounded(one.keep(handle, account, b"note", 60.0))
+        await bounded(one.keep(handle, account, session, b"note", 60.0))
         await bounded(one.fulfil(session, lease.token, b"session", 60.0))
         assert (await bounded(other.find(handle))).value == b"note"
         assert (await bounded(other.peek(session, account))).value == b"session"
@@ -524,7 +525,7 @@ async def test_what_was_opened_without_a_daemon_is_handed_to_it_when_it_is_back(
     handle, session, account = new_key(), new_key(), new_key()
     one, other = worker(folder / "cache.sock"), worker(folder / "cache.sock")
     lease = await bounded(one.acquire(session, account, SOURCE))
-    await bounded(one.keep(handle, account, b"note", 60.0))
+    await bounded(one.keep(handle, account, session, b"note", 60.0))
     assert await bounded(one.fulfil(session, lease.token, b"session", 60.0))
     with running_cache(folder):
         await until_back(one)
@@ -542,7 +543,7 @@ async def test_what_a_daemon_lost_in_a_crash_is_handed_back_unless_it_was_flushe
     with running_cache(folder) as own:
         one = worker(own.path)
         lease = await bounded(one.acquire(session, account, SOURCE))
-        await bounded(one.keep(handle, account, b"note", 60.0))
+        await bounded(one.keep(handle, account, session, b"note", 60.0))
         await bounded(one.fulfil(session, lease.token, b"session", 60.0))
         own.kill()
     with running_cache(folder) as own:
@@ -561,7 +562,7 @@ async def test_a_note_that_the_daemon_dropped_is_not_found_in_a_copy(folder, wor
     handle = new_key()
     with running_cache(folder) as own:
         one, other = worker(own.path), worker(own.path)
-        await bounded(one.keep(handle, ACCOUNT, b"note", 60.0))
+        await bounded(one.keep(handle, ACCOUNT, SESSION, b"note", 60.0))
         await bounded(other.find(handle))
         with BlockingClient(own.path, PATIENCE) as tool:
             tool.call("flush", "account", ACCOUNT)

@@ -37,6 +37,7 @@ DISTURBANCES = [
     "flush account",
     "unlock",
     "unlock source",
+    "end login",
     "restart",
 ]
 
@@ -266,9 +267,28 @@ class EngineAgainstModel(RuleBasedStateMachine):
                 self.engine.unlock_source(source)
                 assert all(row.source != source for row in self.throttle.lockouts())
                 self.sprayed = [one for one in self.sprayed if one[0] != source]
+            case "end login":
+                self.end_login(data.draw(KEYS), data.draw(SOURCES))
             case "restart":
                 self.restart()
         self.settle()
+
+    def end_login(self, number: int, source: str) -> None:
+        whose = account_of(number)
+        locked = self.throttle.locked_for(account(whose), source, budget(whose))
+        held = self.engine._held.of(account(whose))
+        guessed = held is not None and held.key != key(number)
+        if guessed and not locked:
+            self.note_spraying(whose, source)
+        before = self.throttle.lockouts()
+        ended = self.engine.end_login(key(number), account(whose), source, budget(whose))
+        if locked:
+            assert ended == self.throttle.verdict(locked, account(whose), source, budget(whose))
+        else:
+            assert ended == (held is not None and not guessed)
+            self.stored.pop(number, None)
+        if not guessed or locked:
+            assert self.throttle.lockouts() == before
 
     def lose_all(self, which: Callable[[tuple[int, str, int, float]], bool]) -> None:
         for token in [token for token, lease in self.leases.items() if which(lease)]:

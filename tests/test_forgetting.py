@@ -26,6 +26,7 @@ from .test_engine import CAFE, House, account, key, value
 from .waiting import wait_until
 
 OWNER = "demo@example.com"
+SESSION = b"s" * 32
 
 
 # What the engine forgets.
@@ -37,7 +38,7 @@ def house() -> House:
 
 
 def keep(house, number, of):
-    return house.engine.answers.keep(key(number), account(of), b"a handle", 60.0)
+    return house.engine.answers.keep(key(number), account(of), SESSION, b"a handle", 60.0)
 
 
 def erase(house, number):

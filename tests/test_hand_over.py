@@ -20,6 +20,7 @@ from .cache_process import PATIENCE, run_folder, running_cache
 
 OLD, NEW = b"o" * 32, b"n" * 32
 ACCOUNT = b"a" * 32
+SESSION = b"s" * 32
 HOME = "192.0.2.1"
 FAST = {"OIG_LOGINS_PER_SECOND": "1000", "OIG_LOGIN_BURST": "1000", "OIG_LOGINS_AT_ONCE": "1000"}
 
@@ -191,7 +192,7 @@ async def test_a_login_begun_before_a_flush_that_was_missed_is_not_kept_afterwar
 async def test_notes_come_back_after_a_crash_and_not_after_a_flush(folder, worker):
     store = worker()
     with running_cache(folder) as cache:
-        await bounded(store.keep(OLD, ACCOUNT, b"note", 3600.0))
+        await bounded(store.keep(OLD, ACCOUNT, SESSION, b"note", 3600.0))
         cache.kill()
     with running_cache(folder) as cache:
         assert isinstance(await bounded((await met(store)).find(OLD)), Hit)

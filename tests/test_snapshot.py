@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from server.cache import snapshot
 from server.cache.engine import Engine, Export, Limits, Session
 from server.cache.epoch import Epoch
-from server.cache.held import Entry
+from server.cache.held import Pointer
 from server.cache.holds import Hold
 from server.cache.known import Known, chain
 from server.cache.limits import ANSWER_MAX_BYTES, TTL_MAX, VALUE_MAX_BYTES
@@ -48,8 +48,11 @@ sessions = st.builds(
     seconds(-1e6, 1000.0),
 )
 notes = st.builds(
-    lambda key, account, value, stored, ttl: Entry(key, account, value, stored, stored + ttl),
+    lambda key, account, value, stored, ttl, session: Pointer(
+        key, account, session, value, stored, stored + ttl
+    ),
     *entries,
+    keys,
 )
 failures = st.builds(
     Failures,
@@ -114,7 +117,7 @@ def one_of_each() -> Export:
             ),
         ],
         known={b"a" * 32: linked([("192.0.2.1", 1000.0 + DAY), ("2001:db8::", 1500.0)])},
-        notes=[Entry(b"n" * 32, b"a" * 32, b"a handle", 400.0, 400.0 + DAY / 2)],
+        notes=[Pointer(b"n" * 32, b"a" * 32, b"k" * 32, b"a handle", 400.0, 400.0 + DAY / 2)],
         holds=[Hold(b"h" * 32, b"a" * 32, b"t" * 16, 1600.0)],
         epoch=Epoch(b"o" * 16, 7),
         sprayed=[Sprayed("192.0.2.9", ((b"v" * 32, 990.0), (b"u" * 32, 995.0)), 1100.0)],
@@ -131,14 +134,14 @@ def sealed(body: object) -> bytes:
     return HEADER.pack(MAGIC, snapshot.FORMAT, len(payload), digest) + payload
 
 
-def fields(session: Entry, shift: float) -> tuple[object, ...]:
+def fields(session: Session | Pointer, shift: float) -> tuple[object, ...]:
     return (
         session.key,
         session.account,
         session.value,
         session.stored + shift,
         session.expires + shift,
-        session.answered + shift if isinstance(session, Session) else None,
+        session.answered + shift if isinstance(session, Session) else session.session,
     )
 
 
@@ -216,8 +219,15 @@ def test_a_source_over_its_budget_of_accounts_is_refused_after_a_restart_too():
 
 def older(body: list) -> list:
     """Return the body as format 3 had it."""
-    taken, sessions, failures, *rest = body
-    return [taken, [row[:5] for row in sessions], [row[:7] for row in failures], *rest[:4]]
+    taken, sessions, failures, known, notes, *rest = body
+    return [
+        taken,
+        [row[:5] for row in sessions],
+        [row[:7] for row in failures],
+        known,
+        [row[:5] for row in notes],
+        *rest[:2],
+    ]
 
 
 def test_locks_of_an_older_format_hold_and_are_forgiven_to_their_account():
@@ -243,12 +253,14 @@ def test_a_snapshot_of_an_older_format_is_read(version, parts):
     assert session.answered == session.stored == -600.0
     assert len(back.failures) == 2
     assert (len(back.notes), len(back.holds)) == ((0, 0) if version == 1 else (1, 1))
+    # A note did not say to which session it leads: that of its account.
+    assert {one.session for one in back.notes} <= {session.key}
     assert back.epoch == (Epoch(b"o" * 16, 7) if version == 3 else None)
     assert list(back.sprayed) == []
 
 
 def test_the_longest_note_comes_out_as_well():
-    longest = Entry(b"n" * 32, b"a" * 32, bytes(ANSWER_MAX_BYTES), 900.0, 1100.0)
+    longest = Pointer(b"n" * 32, b"a" * 32, b"k" * 32, bytes(ANSWER_MAX_BYTES), 900.0, 1100.0)
     (note,) = decode(encode(replace(one_of_each(), notes=[longest]), WALL), WALL).notes
     assert note.value == longest.value
 

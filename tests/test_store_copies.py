@@ -14,6 +14,7 @@ from server.cache.outcomes import (
     Hit,
     Lease,
     Locked,
+    Note,
     Outcome,
     Unavailable,
 )
@@ -189,7 +190,7 @@ def test_only_what_a_snapshot_keeps_makes_one_due_and_holds_make_it_urgent():
     assert due == (False, False)
     _, due = ask(2, "answer", KEYS[0], reply.fields[0], b"answer", 5.0)
     assert due == (False, False)
-    _, due = ask(3, "keep", KEYS[0], ACCOUNT, b"note", 5.0)
+    _, due = ask(3, "keep", KEYS[0], ACCOUNT, KEYS[1], b"note", 5.0)
     assert due == (True, False)
     _, due = ask(4, "find", KEYS[0])
     assert due == (False, False)
@@ -237,6 +238,14 @@ def test_what_was_dropped_is_written_down_before_anybody_is_told():
     )
     assert (order, service.urgent) == (["written", "flushed"], True)
     ask("flush", "account", ACCOUNT)
+    assert (order, service.urgent) == (["written", "flushed"], True)
+    ask("keep", KEYS[2], ACCOUNT, KEYS[0], b"note", 60.0)
+    ask("end_handle", KEYS[2], ACCOUNT, KEYS[0])
+    assert (order, service.urgent) == (["written", "flushed"], True)
+    ask("keep", KEYS[2], ACCOUNT, KEYS[0], b"note", 60.0)
+    ask("end_login", KEYS[1], ACCOUNT, "home", ACCOUNT)
+    assert (order, service.urgent) == ([], False)
+    ask("end_login", KEYS[0], ACCOUNT, "home", ACCOUNT)
     assert (order, service.urgent) == (["written", "flushed"], True)
     for harmless in ("lockouts", "expired"):
         ask("flush", harmless, None)
@@ -375,13 +384,31 @@ async def test_what_was_flushed_on_its_way_here_leaves_no_copy():
     await store.aclose()
 
 
+async def test_a_handle_and_its_session_that_end_on_their_way_here_leave_no_copy():
+    class Ending(FakeClient):
+        async def find(self, _key):
+            store._flushed(ACCOUNT)
+            return Note(ACCOUNT, KEYS[1], b"sealed", 60.0)
+
+        async def peek(self, _key):
+            store._flushed(ACCOUNT)
+            return Hit(b"session", 60.0)
+
+    store = DaemonStore(lambda _flushed: Ending(), LocalStore())
+    assert await store.find(KEYS[0]) == Hit(b"sealed", 60.0)
+    assert await store.peek(KEYS[1], ACCOUNT) == Hit(b"session", 60.0)
+    assert store._local.note(KEYS[0]) is None
+    assert store._local.copy(KEYS[1]) is None
+    await store.aclose()
+
+
 async def test_a_note_of_an_account_that_was_erased_meanwhile_leaves_no_copy():
     class Erasing(FakeClient):
-        async def keep(self, _key, _account, _value, _ttl):
+        async def keep(self, _key, _account, _session, _value, _ttl):
             return False
 
     store = DaemonStore(lambda _flushed: Erasing(), LocalStore())
-    await store.keep(KEYS[0], ACCOUNT, b"sealed", 60.0)
+    await store.keep(KEYS[0], ACCOUNT, KEYS[1], b"sealed", 60.0)
     assert store._local.note(KEYS[0]) is None
     await store.aclose()
 

@@ -51,7 +51,7 @@ REQUESTS = [
     wire.Request(16, "answer", (KEY, TOKEN, b"v" * ANSWER_MAX_BYTES, 30.0)),
     wire.Request(17, "abstain", (KEY, TOKEN, EXPIRED, 0)),
     wire.Request(18, "abstain", (KEY, TOKEN, "busy", 17.5)),
-    wire.Request(19, "keep", (KEY, ACCOUNT, VALUE, 43200.0)),
+    wire.Request(19, "keep", (KEY, ACCOUNT, KEY, VALUE, 43200.0)),
     wire.Request(20, "find", (KEY,)),
     wire.Request(21, "peek", (KEY,)),
     wire.Request(22, "hold", (KEY, ACCOUNT, HOLD_MAX)),
@@ -63,6 +63,8 @@ REQUESTS = [
     wire.Request(28, "peek_answer", (KEY,)),
     wire.Request(29, "count_shape", ("lacking",)),
     wire.Request(30, "put_answer", (KEY, ACCOUNT, b"v" * 70_000, 2592000.0)),
+    wire.Request(31, "end_handle", (KEY, ACCOUNT, KEY)),
+    wire.Request(32, "end_login", (KEY, ACCOUNT, "192.0.2.7", ACCOUNT)),
 ]
 
 REPLIES = [
@@ -75,7 +77,7 @@ REPLIES = [
     wire.Reply(7, "lost"),
     wire.Reply(13, "hit", (b"v" * ANSWER_MAX_BYTES, 12.5, 0)),
     wire.Reply(14, "unavailable", (EXPIRED, 3)),
-    wire.Reply(15, "note", (ACCOUNT, VALUE, 12.5)),
+    wire.Reply(15, "note", (ACCOUNT, KEY, VALUE, 12.5)),
     wire.Reply(16, "missing"),
     wire.Reply(17, "held", (12.5,)),
     wire.Reply(8, "ok"),
@@ -510,7 +512,7 @@ def test_errors_do_not_quote_what_was_sent():
 def test_the_longest_answer_fits_a_frame_both_ways():
     request = wire.Request(wire.MAX_ID, "answer", (KEY, TOKEN, bytes(ANSWER_MAX_BYTES), 0.5))
     assert len(wire.encode(request)) <= wire.MAX_REQUEST_BYTES
-    reply = wire.Reply(wire.MAX_ID, "note", (ACCOUNT, bytes(ANSWER_MAX_BYTES), 0.5))
+    reply = wire.Reply(wire.MAX_ID, "note", (ACCOUNT, KEY, bytes(ANSWER_MAX_BYTES), 0.5))
     assert len(wire.encode(reply)) <= wire.MAX_DATA_REPLY_BYTES
 
 

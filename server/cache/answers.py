@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .checks import check_failure, check_keys, check_value
 from .fetches import Fetches
-from .held import Entry, ManyPerAccount
+from .held import Entry, ManyPerAccount, Pointer
 from .limits import ANSWER_MAX_BYTES, AnswerLimits
 from .lines import Ticket
 from .outcomes import ABSTENTIONS, BUSY, ERASED, SHAPES, TURN, Hit, Note, Outcome, Unavailable
@@ -49,7 +49,7 @@ class Answers:
         self._kept = ManyPerAccount[Entry](
             limits.answers, limits.answer_bytes, limits.answers_per_account
         )
-        self._notes = ManyPerAccount[Entry](
+        self._notes = ManyPerAccount[Pointer](
             limits.notes, limits.note_bytes, limits.notes_per_account
         )
         self._fetches = Fetches(limits, now, token)
@@ -152,8 +152,15 @@ class Answers:
             self._fetches.leave_alone(lease.account, retry_after)
         return True
 
-    def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> bool:
+    def keep(self, key: bytes, account: bytes, session: bytes, value: bytes, ttl: float) -> bool:
         """Store a note in place of the one under the same key.
+
+        Args:
+            key: Its look-up key.
+            account: The account's key.
+            session: Look-up key of the session that it leads to.
+            value: The sealed note.
+            ttl: Seconds until it is dropped.
 
         Returns:
             False when the account was erased after the login that the note is about had begun:
@@ -162,19 +169,21 @@ class Answers:
         Raises:
             ValueError: An argument is not what the protocol allows.
         """
-        check_keys(key, account)
+        check_keys(key, account, session)
         check_value(value, ttl, ANSWER_MAX_BYTES)
         now = self._now()
         if self._erased.get(account, now) > now:
             return False
-        self._notes.put(Entry(key, account, value, now, now + ttl))
+        self._notes.put(Pointer(key, account, session, value, now, now + ttl))
         return True
 
     def find(self, key: bytes) -> Note | None:
         """Return the note under `key`; None when there is none."""
         now = self._now()
         entry = self._notes.use(key, now)
-        return None if entry is None else Note(entry.account, entry.value, entry.expires - now)
+        if entry is None:
+            return None
+        return Note(entry.account, entry.session, entry.value, entry.expires - now)
 
     def count_shape(self, kind: str) -> None:
         """Count an answer whose shape is not the known one.
@@ -187,6 +196,30 @@ class Answers:
     def drop_note(self, key: bytes) -> int:
         """Drop the note under `key`; returns how many there were."""
         return self._notes.drop(key)
+
+    def lead_to(self, account: bytes, session: bytes) -> int:
+        """Return how many notes of an account lead to a session."""
+        return sum(one.session == session for one in self._notes.of(account))
+
+    def has_notes(self, account: bytes) -> bool:
+        """Return whether any note of an account is held."""
+        return bool(self._notes.of(account))
+
+    def drop_leading_to(self, account: bytes, session: bytes) -> int:
+        """Drop the notes of an account that lead to a session; returns how many there were."""
+        return self._drop_notes(one for one in self._notes.of(account) if one.session == session)
+
+    def drop_leading_elsewhere(self, account: bytes, session: bytes) -> int:
+        """Drop the notes of an account that lead to another session; returns how many there were.
+
+        For when the portal has accepted the password of `session`: all others are old.
+        """
+        return self._drop_notes(one for one in self._notes.of(account) if one.session != session)
+
+    def drop_answers(self, account: bytes) -> None:
+        """Drop the answers of an account and void their leases; its notes stay."""
+        self._fetches.void(account)
+        self._kept.drop_account(account)
 
     def leave_alone(self, account: bytes, seconds: float) -> None:
         """Grant no lease to an account for so long: the portal said so to somebody else."""
@@ -299,14 +332,17 @@ class Answers:
             "notes_evicted_total": self._notes.evicted_total,
         }
 
-    def export(self) -> list[Entry]:
+    def export(self) -> list[Pointer]:
         """Return the notes, the longest unused first: they outlive a restart, answers do not."""
         return self._notes.all()
 
-    def restore(self, notes: Iterable[Entry], shift: float) -> None:
+    def restore(self, notes: Iterable[Pointer], shift: float) -> None:
         """Take in what `export` returned, with `shift` seconds added to its times."""
         now = self._now()
         for old in notes:
             if old.expires + shift > now:
-                stored, expires = old.stored + shift, old.expires + shift
-                self._notes.put(Entry(old.key, old.account, old.value, stored, expires))
+                times = (old.stored + shift, old.expires + shift)
+                self._notes.put(Pointer(old.key, old.account, old.session, old.value, *times))
+
+    def _drop_notes(self, notes: Iterable[Pointer]) -> int:
+        return sum(self._notes.drop(one.key) for one in notes)

@@ -7,10 +7,10 @@ import math
 from .limits import KEY_BYTES, TTL_MAX
 
 
-def check_keys(key: bytes, account: bytes) -> None:
-    """Raise ValueError unless both are keys."""
-    if len(key) != KEY_BYTES or len(account) != KEY_BYTES:
-        raise ValueError("key or account has a wrong size")
+def check_keys(*keys: bytes) -> None:
+    """Raise ValueError unless all are keys."""
+    if any(len(key) != KEY_BYTES for key in keys):
+        raise ValueError("a key has a wrong size")
 
 
 def check_value(value: bytes, ttl: float, longest: int) -> None:

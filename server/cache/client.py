@@ -184,14 +184,16 @@ class CacheClient:
         bounded = min(max(retry_after, 0.0), RETRY_AFTER_MAX)
         return self._kept(await self._call("abstain", key, token, reason, bounded))
 
-    async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> bool:
+    async def keep(
+        self, key: bytes, account: bytes, session: bytes, value: bytes, ttl: float
+    ) -> bool:
         """Store a note for `ttl` seconds; False if its account was erased meanwhile.
 
         Raises:
             CacheUnavailable: As `acquire`.
             LocalProtocolError: As `acquire`.
         """
-        return self._kept(await self._call("keep", key, account, value, ttl))
+        return self._kept(await self._call("keep", key, account, session, value, ttl))
 
     async def find(self, key: bytes) -> Note | None:
         """Return the note under `key`, None if there is none.
@@ -252,6 +254,34 @@ class CacheClient:
             LocalProtocolError: As `acquire`.
         """
         return self._kept(await self._call("put_answer", key, account, value, ttl))
+
+    async def end_handle(self, key: bytes, account: bytes, session: bytes) -> bool:
+        """Drop a note, and its session unless another leads to it; whether the session stays.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        match self._fields(await self._call("end_handle", key, account, session)):
+            case (int(stays),):
+                return stays > 0
+        raise self._misfit()
+
+    async def end_login(
+        self, key: bytes, account: bytes, source: str, budget: bytes
+    ) -> Locked | None:
+        """Drop a session and all notes that lead to it; `Locked` when that is refused.
+
+        Raises:
+            CacheUnavailable: As `acquire`.
+            LocalProtocolError: As `acquire`.
+        """
+        match await self._call("end_login", key, account, source, budget):
+            case wire.Reply(status="locked", fields=fields):
+                return Locked(*fields)
+            case reply:
+                self._fields(reply)
+                return None
 
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes what `key` names, for up to `lasts` seconds.

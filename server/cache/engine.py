@@ -20,7 +20,7 @@ from typing import NamedTuple
 from .answers import SOON, Answers
 from .checks import check_failure, check_value
 from .epoch import ORIGIN_BYTES, Epoch
-from .held import Entry, OnePerAccount, Session
+from .held import OnePerAccount, Pointer, Session
 from .holds import Hold, Holds
 from .known import Known
 from .leases import Granted
@@ -100,7 +100,7 @@ class Export:
     sessions: Sequence[Session]
     failures: Sequence[Failures]
     known: Mapping[bytes, Known]
-    notes: Sequence[Entry] = ()
+    notes: Sequence[Pointer] = ()
     holds: Sequence[Hold] = ()
     epoch: Epoch | None = None
     sprayed: Sequence[Sprayed] = ()
@@ -119,7 +119,7 @@ class Engine:
         answers: Shared answers, and notes.
         holds: Changes under way.
         epoch: That in which we are.
-        on_replaced: Called with an account whose session under another password was replaced.
+        on_replaced: Called with an account of which another password has just proved right.
     """
 
     def __init__(
@@ -222,6 +222,13 @@ class Engine:
         if lease is None:
             return False
         self._throttle.succeeded(lease.account, lease.source, lease.budget)
+        replaces = self._held.has_other(lease.account, key)
+        replaces |= self.answers.drop_leading_elsewhere(lease.account, key) > 0
+        if replaces:
+            # Everything of the old password ends.
+            self.answers.drop_answers(lease.account)
+            self.epoch = self.epoch.next()
+            self.on_replaced(lease.account)
         self._store(lease, value, ttl)
         return True
 
@@ -480,6 +487,57 @@ class Engine:
             leases=logins + dropped.leases,
         )
 
+    def end_handle(self, key: bytes, account: bytes, session: bytes) -> bool:
+        """Drop the note of a session handle, and its session unless another handle leads to it.
+
+        Args:
+            key: Look-up key of the note, whether it is held or not.
+            account: The account's key.
+            session: Look-up key of the session that it leads to.
+
+        Returns:
+            Whether the session stays.
+        """
+        self.epoch = self.epoch.next()
+        self.answers.drop_note(key)
+        held = self._held.peek(session) is not None
+        if held and self.answers.lead_to(account, session):
+            return True
+        if held:
+            self._end_session(account)
+        return False
+
+    def end_login(self, key: bytes, account: bytes, source: str, budget: bytes) -> Locked | bool:
+        """Drop the session of a credential and all notes that lead to it.
+
+        The caller is not told whether there was any: that would say that the password is right.
+        Nor may it be found out by what ends. So a pair of which nothing is held, while something is
+        of another pair of the account, counts as a wrong password.
+
+        Args:
+            key: Look-up key of the credential.
+            account: The account's key.
+            source: Where the caller is.
+            budget: The account's budget key.
+
+        Returns:
+            That the source is locked, and nothing was looked at; or whether anything was dropped,
+            which is for the owner of the engine only.
+        """
+        wait = self._throttle.locked_for(account, source, budget)
+        if wait > 0.0:
+            self._totals["locked_total"] += 1
+            return self._throttle.verdict(wait, account, source, budget)
+        held = self._held.peek(key) is not None
+        if self.answers.drop_leading_to(account, key) or held:
+            self.epoch = self.epoch.next()
+            if held:
+                self._end_session(account)
+            return True
+        if self._held.of(account) is not None or self.answers.has_notes(account):
+            self._throttle.failed(account, source, key, budget)
+        return False
+
     def sessions(self, limit: int) -> tuple[int, list[dict[str, object]]]:
         """Return how many sessions are held, and the latest used of them without their values."""
         return len(self._held), self._held.latest(limit, self._now())
@@ -564,6 +622,11 @@ class Engine:
         left = session.expires - now
         return Hit(session.value, left, now - session.answered) if left > 0.0 else None
 
+    def _end_session(self, account: bytes) -> None:
+        """Drop the session of an account, and what was read with it."""
+        self._held.drop_account(account)
+        self.answers.drop_answers(account)
+
     def _answered(self, account: bytes) -> None:
         """Note that the portal has just answered for the session of an account."""
         session = self._held.of(account)
@@ -573,10 +636,7 @@ class Engine:
     def _store(self, lease: Granted, value: bytes, ttl: float, idle: float = 0.0) -> None:
         """Store the session that a lease led to, and tell those who wait for it."""
         now = self._now()
-        session = Session(lease.key, lease.account, value, now, now + ttl, now - idle)
-        if self._held.replace(session):
-            self.epoch = self.epoch.next()
-            self.on_replaced(lease.account)
+        self._held.put(Session(lease.key, lease.account, value, now, now + ttl, now - idle))
         self._throttle.began(lease.account)
 
         def outcome(source: str) -> Outcome:

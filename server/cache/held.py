@@ -67,6 +67,28 @@ class Session(Entry):
         self.answered = stored if answered is None else answered
 
 
+class Pointer(Entry):
+    """An entry that leads to a session: what a session handle stands for.
+
+    Attributes:
+        session: Look-up key of the session, whether one is held under it or not.
+    """
+
+    __slots__ = ("session",)
+
+    def __init__(
+        self,
+        key: bytes,
+        account: bytes,
+        session: bytes,
+        value: bytes,
+        stored: float,
+        expires: float,
+    ) -> None:
+        super().__init__(key, account, value, stored, expires)
+        self.session = session
+
+
 Kind = TypeVar("Kind", bound=Entry)
 
 
@@ -247,16 +269,6 @@ class OnePerAccount(Entries[Session]):
         # Not a table of tables: that would cost a session half as much memory again.
         self._key_of: dict[bytes, bytes] = {}
 
-    def replace(self, entry: Session) -> bool:
-        """Store an entry, as `put`.
-
-        Returns:
-            Whether its account's last was another password's, which is wrong from now on.
-        """
-        replaced = self.has_other(entry.account, entry.key)
-        self.put(entry)
-        return replaced
-
     def of(self, account: bytes) -> Session | None:
         """Return the session of an account without using it, even one that has run out."""
         key = self._key_of.get(account)
@@ -298,6 +310,10 @@ class ManyPerAccount(Entries[Kind]):
         super().__init__(limit, limit_bytes)
         self._per_account = per_account
         self._by_account: dict[bytes, dict[bytes, None]] = {}
+
+    def of(self, account: bytes) -> list[Kind]:
+        """Return the entries of an account without using them, also those that have run out."""
+        return [self._entries[key] for key in self._keys_of(account)]
 
     def _make_way(self, entry: Kind) -> None:
         keys = self._keys_of(entry.account)

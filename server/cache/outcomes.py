@@ -74,11 +74,13 @@ class Note:
 
     Attributes:
         account: The account it belongs to, with which it is flushed.
+        session: Look-up key of the session that it leads to.
         value: The sealed note, as it was stored.
         expires_in: Seconds until it is dropped.
     """
 
     account: bytes
+    session: bytes
     value: bytes
     expires_in: float
 

@@ -148,6 +148,8 @@ class Service:
             "peek_answer": self._peek_answer,
             "count_shape": self._count_shape,
             "put_answer": self._put_answer,
+            "end_handle": self._end_handle,
+            "end_login": self._end_login,
             "hold": self._hold,
             "unhold": self._unhold,
             "cancel": self._cancel,
@@ -316,11 +318,18 @@ class Service:
         return self._decided(peer, number, token, done=done, changed=False)
 
     def _keep(
-        self, peer: Peer, number: int, key: bytes, account: bytes, value: bytes, ttl: float
+        self,
+        peer: Peer,
+        number: int,
+        key: bytes,
+        account: bytes,
+        session: bytes,
+        value: bytes,
+        ttl: float,
     ) -> wire.Reply:
         self._greet(peer)
         self.touched = self.changed = True
-        kept = self._engine.answers.keep(key, account, value, ttl)
+        kept = self._engine.answers.keep(key, account, session, value, ttl)
         return wire.Reply(number, "ok" if kept else "lost")
 
     def _find(self, peer: Peer, number: int, key: bytes) -> wire.Reply:
@@ -328,7 +337,7 @@ class Service:
         note = self._engine.answers.find(key)
         if note is None:
             return wire.Reply(number, "missing")
-        return wire.Reply(number, "note", (note.account, note.value, note.expires_in))
+        return wire.Reply(number, "note", (note.account, note.session, note.value, note.expires_in))
 
     def _peek(self, peer: Peer, number: int, key: bytes) -> wire.Reply:
         self._greet(peer)
@@ -341,7 +350,7 @@ class Service:
         hit = self._engine.answers.peek(key)
         if hit is None:
             return wire.Reply(number, "missing")
-        return wire.Reply(number, "hit", (hit.value, hit.expires_in))
+        return wire.Reply(number, "hit", (hit.value, hit.expires_in, hit.idle))
 
     def _count_shape(self, _peer: Peer, number: int, kind: str) -> wire.Reply:
         self._engine.answers.count_shape(kind)
@@ -353,6 +362,25 @@ class Service:
         self.touched = True
         stored = self._engine.answers.put(key, account, value, ttl)
         return wire.Reply(number, "ok" if stored else "lost")
+
+    def _end_handle(
+        self, _peer: Peer, number: int, key: bytes, account: bytes, session: bytes
+    ) -> wire.Reply:
+        stays = self._engine.end_handle(key, account, session)
+        self.touched = True
+        self._dropped(account)
+        return wire.Reply(number, "ok", (int(stays),))
+
+    def _end_login(
+        self, peer: Peer, number: int, key: bytes, account: bytes, source: str, budget: bytes
+    ) -> wire.Reply:
+        outcome = self._engine.end_login(key, account, source, budget)
+        if isinstance(outcome, Locked):
+            return self._reply(peer, number, key, outcome)
+        self.touched = self.changed = True
+        if outcome:
+            self._dropped(account)
+        return wire.Reply(number, "ok")
 
     def _hold(
         self, peer: Peer, number: int, key: bytes, account: bytes, lasts: float

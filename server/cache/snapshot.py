@@ -29,7 +29,7 @@ from ..errors import OigError
 from .counters import MAX_SPELLINGS, SAME_PASSWORDS, Failures
 from .engine import Export
 from .epoch import ORIGIN_BYTES, Epoch
-from .held import Entry, Kind, Session
+from .held import Entry, Kind, Pointer, Session
 from .holds import Hold
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, chain
@@ -60,8 +60,12 @@ MISSING: dict[int, list[object]] = {
 3 no sources that failed at many accounts. Read all the same, so that an upgrade costs nobody a
 login and opens no lock."""
 
-SAYS_IDLE = 5
-"""The first format in which a session says when the portal last answered for it."""
+LONGER_ROWS = 5
+"""The first format in which a session says when the portal last answered for it, and a note to
+which session it leads."""
+
+NO_SESSION = bytes(KEY_BYTES)
+"""Stands for the session that a note of an older format leads to, if its account has none."""
 
 HEADER = struct.Struct(">8sHQ32s")
 
@@ -117,7 +121,7 @@ def encode(export: Export, wall_now: float) -> bytes:
             [account, [[one.source, max(0.0, one.until - taken)] for one in chain(latest)]]
             for account, latest in export.known.items()
         ],
-        [_entry_row(one, taken) for one in export.notes],
+        [[*_entry_row(one, taken), one.session] for one in export.notes],
         [[one.key, one.account, one.token, one.ends - taken] for one in export.holds],
         export.epoch,
         [
@@ -302,20 +306,35 @@ def _refuse_foreign(path: Path, found: os.stat_result) -> None:
 def _body(data: bytes) -> object:
     version, payload = _payload(data)
     body = _unpack(payload)
-    match body:
-        case [taken, list(sessions), *rest] if version < SAYS_IDLE:
-            return [taken, [_idle_since_login(row) for row in sessions], *rest, *MISSING[version]]
-        case [*parts]:
-            return [*parts, *MISSING[version]]
+    if isinstance(body, list):
+        body += MISSING[version]
+        if version < LONGER_ROWS:
+            return _lengthened(body)
     return body
 
 
-def _idle_since_login(row: object) -> object:
-    """Complete the row of a session as it was up to format 4: its login was an answer."""
-    match row:
-        case [key, account, value, age, left]:
-            return [key, account, value, age, left, age]
-    return None
+def _lengthened(body: list[object]) -> object:
+    """Complete the rows of sessions and notes as they were up to format 4.
+
+    The login of a session was an answer. A note leads to the session of its account: nearly always
+    there is one, of the password that the note was made with.
+    """
+    match body:
+        case [taken, list(sessions), failures, known, list(notes), *rest]:
+            keys = {row[1]: row[0] for row in sessions if _is_short(row)}
+            return [
+                taken,
+                [[*row, row[3]] if _is_short(row) else None for row in sessions],
+                failures,
+                known,
+                [[*row, keys.get(row[1], NO_SESSION)] if _is_short(row) else None for row in notes],
+                *rest,
+            ]
+    return body
+
+
+def _is_short(row: Any) -> bool:
+    return isinstance(row, list) and len(row) == 5 and isinstance(row[1], bytes)
 
 
 def _payload(data: bytes) -> tuple[int, bytes]:
@@ -367,8 +386,12 @@ def _session(raw: object, elapsed: float) -> Session:
     raise _malformed()
 
 
-def _note(raw: object, elapsed: float) -> Entry:
-    return Entry(*_entry(raw, elapsed, ANSWER_MAX_BYTES))
+def _note(raw: object, elapsed: float) -> Pointer:
+    match raw:
+        case [*entry, bytes(session)] if len(session) == KEY_BYTES:
+            key, account, value, stored, expires = _entry(entry, elapsed, ANSWER_MAX_BYTES)
+            return Pointer(key, account, session, value, stored, expires)
+    raise _malformed()
 
 
 def _entry(raw: object, elapsed: float, longest: int) -> tuple[bytes, bytes, bytes, float, float]:

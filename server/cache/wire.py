@@ -186,6 +186,7 @@ _KEY_MEANING = f"{KEY_BYTES} bytes"
 _KEY = Rule("key", _KEY_MEANING, _is_key)
 _ACCOUNT = Rule("account", _KEY_MEANING, _is_key)
 _BUDGET = Rule("budget", _KEY_MEANING, _is_key)
+_SESSION = Rule("session", _KEY_MEANING, _is_key)
 _ANY_ACCOUNT = Rule(
     "account", f"{_KEY_MEANING} or nil", lambda value: value is None or _is_key(value)
 )
@@ -237,12 +238,14 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "share": (_KEY, _ACCOUNT),
     "answer": (_KEY, _TOKEN, _ANSWER, _TTL),
     "abstain": (_KEY, _TOKEN, _ABSTENTION, _RETRY_AFTER),
-    "keep": (_KEY, _ACCOUNT, _ANSWER, _TTL),
+    "keep": (_KEY, _ACCOUNT, _SESSION, _ANSWER, _TTL),
     "find": (_KEY,),
     "peek": (_KEY,),
     "peek_answer": (_KEY,),
     "count_shape": (_SHAPE,),
     "put_answer": (_KEY, _ACCOUNT, _ANSWER, _TTL),
+    "end_handle": (_KEY, _ACCOUNT, _SESSION),
+    "end_login": (_KEY, _ACCOUNT, _SOURCE, _BUDGET),
     "hold": (_KEY, _ACCOUNT, _LASTS),
     "unhold": (_KEY, _TOKEN),
     "cancel": (_ID,),
@@ -265,7 +268,7 @@ FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
     "locked": (_SECONDS, _SECONDS, _SECONDS),
     "waiting": (),
     "lost": (),
-    "note": (_ACCOUNT, _ANSWER, _SECONDS),
+    "note": (_ACCOUNT, _SESSION, _ANSWER, _SECONDS),
     "missing": (),
     "held": (_SECONDS,),
     "ok": None,

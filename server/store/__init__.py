@@ -77,6 +77,25 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def end_login(
+        self, key: bytes, account: bytes, source: str, budget: bytes | None = None
+    ) -> Locked | None:
+        """Drop the session of `key` and all notes that lead to it; never tell what there was.
+
+        Args:
+            key: Look-up key of the credential.
+            account: Look-up key of its account.
+            source: Address of the caller.
+            budget: As for `acquire`.
+
+        Returns:
+            `Locked` when the source is locked out: nothing was looked at.
+
+        Raises:
+            CacheUnavailable: The store could not be asked: nothing was dropped.
+        """
+        ...
+
     async def ping(self) -> None:
         """Return when the store answers.
 
@@ -165,11 +184,36 @@ class AnswerStore(Protocol):
         """
         ...
 
-    async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+    async def keep(
+        self, key: bytes, account: bytes, session: bytes, value: bytes, ttl: float
+    ) -> None:
         """Store a note, which `find` returns for `ttl` seconds: what a session handle stands for.
+
+        Args:
+            key: Names the note.
+            account: Look-up key of the account.
+            session: Look-up key of the session that the note leads to.
+            value: The sealed note.
+            ttl: Seconds.
 
         Raises:
             CacheUnavailable: The store could not be asked.
+        """
+        ...
+
+    async def end_handle(self, key: bytes, account: bytes, session: bytes) -> bool:
+        """Drop the note under `key`, and its session unless another note leads to it.
+
+        Args:
+            key: Names the note.
+            account: Look-up key of the account.
+            session: Look-up key of the session that the note leads to.
+
+        Returns:
+            Whether the session stays.
+
+        Raises:
+            CacheUnavailable: The store could not be asked: nothing was dropped.
         """
         ...
 

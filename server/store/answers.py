@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..cache.client import CacheClient
-from ..cache.outcomes import BUSY, Hit, Lease, Unavailable
+from ..cache.outcomes import BUSY, Hit, Lease, Note, Unavailable
 from ..errors import CacheUnavailable
 from .copies import Copies
 from .local import NOTES, LocalStore
@@ -36,6 +36,8 @@ class DaemonAnswers:
         self._asked = self._reach.asked
         self._notes = Copies(client, NOTES)
         client.on_erased = local.erase
+        # What was asked for before a flush, and arrives after it, must leave no copy.
+        self._flushes = 0
         # Accounts of the daemon's leases, by token.
         self._fetches: dict[bytes, bytes] = {}
 
@@ -97,32 +99,43 @@ class DaemonAnswers:
         except CacheUnavailable:
             return True
 
-    async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+    async def keep(
+        self, key: bytes, account: bytes, session: bytes, value: bytes, ttl: float
+    ) -> None:
         """Store a note, as `AnswerStore.keep`; kept here alone while the daemon is gone."""
-        await self._local.keep(key, account, value, ttl)
-        await self._tell(key, account, value, ttl)
+        await self._local.keep(key, account, session, value, ttl)
+        await self._tell(key, Note(account, session, value, ttl))
 
     async def find(self, key: bytes) -> Hit | None:
         """Return a note, as `AnswerStore.find`."""
+        flushes = self._flushes
         try:
             note = await self._asked(self._client.find(key))
         except CacheUnavailable:
             return await self._local.find(key)
         if note is not None:
-            await self._local.keep(key, note.account, note.value, note.expires_in)
-            self._notes.seen(key)
+            if flushes == self._flushes:
+                await self._local.keep(key, *_fields(note))
+                self._notes.seen(key)
             return Hit(note.value, note.expires_in)
         note = self._local.note(key) if self._notes.lost(key) else None
         if note is None:
             self._local.drop_note(key)
             self._notes.forget(key)
             return None
-        await self._tell(key, note.account, note.value, note.expires_in)
+        await self._tell(key, note)
         return Hit(note.value, note.expires_in)
 
-    async def _tell(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+    async def end_handle(self, key: bytes, account: bytes, session: bytes) -> bool:
+        """Drop a note, as `AnswerStore.end_handle`; not without the daemon.
+
+        Other workers have copies of it.
+        """
+        return await self._asked(self._client.end_handle(key, account, session))
+
+    async def _tell(self, key: bytes, note: Note) -> None:
         try:
-            kept = await self._asked(self._client.keep(key, account, value, ttl))
+            kept = await self._asked(self._client.keep(key, *_fields(note)))
         except CacheUnavailable:
             self._notes.unseen(key)
             return
@@ -131,3 +144,7 @@ class DaemonAnswers:
         else:
             self._local.drop_note(key)
             self._notes.forget(key)
+
+
+def _fields(note: Note) -> tuple[bytes, bytes, bytes, float]:
+    return note.account, note.session, note.value, note.expires_in

@@ -68,7 +68,6 @@ class DaemonStore(DaemonAnswers):
         local: LocalStore,
     ) -> None:
         super().__init__(connect(self._flushed), local)
-        self._flushes = 0
         self._looking: asyncio.Task[None] | None = None
         self._granted: dict[bytes, _Granted] = {}
         self._sessions = Copies(self._client, SESSIONS)
@@ -147,13 +146,15 @@ class DaemonStore(DaemonAnswers):
 
     async def peek(self, key: bytes, account: bytes) -> Hit | None:
         """Return a session, as `AnswerStore.peek`."""
+        flushes = self._flushes
         try:
             hit = await self._asked(self._client.peek(key))
         except CacheUnavailable:
             return await self._local.peek(key, account)
         if hit is not None:
-            self._local.adopt(key, account, hit)
-            self._sessions.seen(key)
+            if flushes == self._flushes:
+                self._local.adopt(key, account, hit)
+                self._sessions.seen(key)
             return hit
         if self._local.copy(key) is None or not self._sessions.lost(key):
             self._drop(key)
@@ -168,6 +169,15 @@ class DaemonStore(DaemonAnswers):
             case _:
                 pass
         return await self._local.peek(key, account)
+
+    async def end_login(
+        self, key: bytes, account: bytes, source: str, budget: bytes | None = None
+    ) -> Locked | None:
+        """Drop a session, as `SessionStore.end_login`; not without the daemon.
+
+        Other workers have copies of it.
+        """
+        return await self._asked(self._client.end_login(key, account, source, budget or account))
 
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes something, as `HoldStore.hold`."""

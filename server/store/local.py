@@ -139,9 +139,25 @@ class LocalStore:
         self._settle()
         return told
 
-    async def keep(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
+    async def keep(
+        self, key: bytes, account: bytes, session: bytes, value: bytes, ttl: float
+    ) -> None:
         """Store a note, as `AnswerStore.keep`."""
-        self._engine.answers.keep(key, account, value, ttl)
+        self._engine.answers.keep(key, account, session, value, ttl)
+
+    async def end_handle(self, key: bytes, account: bytes, session: bytes) -> bool:
+        """Drop a note, as `AnswerStore.end_handle`."""
+        stays = self._engine.end_handle(key, account, session)
+        self._settle()
+        return stays
+
+    async def end_login(
+        self, key: bytes, account: bytes, source: str, budget: bytes | None = None
+    ) -> Locked | None:
+        """Drop a session, as `SessionStore.end_login`."""
+        outcome = self._engine.end_login(key, account, source, budget or account)
+        self._settle()
+        return outcome if isinstance(outcome, Locked) else None
 
     async def find(self, key: bytes) -> Hit | None:
         """Return a note, as `AnswerStore.find`."""

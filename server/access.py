@@ -9,6 +9,10 @@ The one place that knows the ways to log in. First what the call itself says, th
 
 Headers of both kinds must agree, and each may be sent once. `Authorization: Bearer` is ignored:
 it belongs to OAuth.
+
+When a handle has ended, the login in the headers stands in for it, but only if the handle was made
+for the same account: a call that names one account must never be answered with another's data. It
+does not where the tool says so: nobody who agreed to a change has seen that login.
 """
 
 from __future__ import annotations
@@ -42,6 +46,11 @@ MAX_PASSWORD = 1024
 
 ENDED = "The session handle is not valid, or has ended."
 
+OTHER_LOGIN = (
+    "The login that the client sends beside it was not used: it is not known to be of the same "
+    "account."
+)
+
 NO_LOGIN = "The call carries no login: neither a session handle nor an e-mail and password."
 
 CREDENTIAL_HEADERS = {
@@ -57,7 +66,8 @@ class Caller:
     """Who is calling, before anything was asked of the cache or the portal.
 
     Attributes:
-        credential: E-mail and password, if the call carries them.
+        credential: E-mail and password, if the call carries them and they may be used. Beside a
+            handle they stand in for it when it has ended and is of the same account.
         handle: A session handle, if the call carries one; it goes before the credential.
         source: Where the call comes from, as failed logins are counted.
         address: The address itself, for the log that fail2ban reads.
@@ -134,7 +144,10 @@ class Access:
 
     async def _open(self, caller: Caller) -> Granted:
         if caller.handle is not None:
-            return await self._resume(caller, caller.handle)
+            granted = await self._resume(caller, caller.handle)
+            if granted is not None:
+                return granted
+            caller = self._without_handle(caller)
         if caller.credential is None:
             raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
         keys = self._sealer.keys(caller.credential)
@@ -161,22 +174,37 @@ class Access:
             SessionError: As `Sessions.open`.
         """
         await self._sessions.forget(granted.keys, granted.session)
-        if granted.caller.credential is None:
-            raise AccessDenied(Code.SESSION_ENDED, ENDED)
-        return await self._open(replace(granted.caller, handle=None))
+        return await self._open(self._without_handle(granted.caller))
 
-    async def _resume(self, caller: Caller, handle: str) -> Granted:
+    async def _resume(self, caller: Caller, handle: str) -> Granted | None:
+        """Return the caller with the session that a handle leads to; None when it has ended."""
+        keys = await self._keys_of(handle)
+        session = None if keys is None else await self._sessions.resume(keys)
+        if keys is None or session is None:
+            return None
+        return Granted(caller, keys, session, "session_from_cache")
+
+    async def _keys_of(self, handle: str) -> Keys | None:
         try:
             record = await self._store.find(self._handles.key(handle))
         except ValueError:
-            record = None
-        keys = None if record is None else self._handles.open(handle, record.value)
-        if keys is None:
+            return None
+        return None if record is None else self._handles.open(handle, record.value)
+
+    def _without_handle(self, caller: Caller) -> Caller:
+        """Return the caller of an ended handle with the login that may stand in for it.
+
+        Raises:
+            AccessDenied: There is none.
+        """
+        if caller.handle is None:
+            return caller
+        if caller.credential is None:
             raise AccessDenied(Code.SESSION_ENDED, ENDED)
-        session = await self._sessions.resume(keys)
-        if session is None:
-            raise AccessDenied(Code.SESSION_ENDED, ENDED)
-        return Granted(caller, keys, session, "session_from_cache")
+        account = self._sealer.keys(caller.credential).account
+        if not self._handles.belongs_to(caller.handle, account):
+            raise AccessDenied(Code.SESSION_ENDED, f"{ENDED} {OTHER_LOGIN}")
+        return replace(caller, handle=None)
 
 
 def credential_of(headers: Iterable[tuple[str, str]]) -> Credential | None:

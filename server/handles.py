@@ -3,6 +3,10 @@
 A handle is random and known to the caller alone. The cache holds, under an HMAC of it, the keys of
 the credential it stands for, sealed under another: whoever has the cache's contents can open
 neither, and whoever has the handle can use the cached session while it lasts, but not log in.
+
+Its end is a keyed fingerprint of its account, mixed with the random part: only the secret shows
+whose it is, also when the cache knows nothing of it any more, and two handles of one account have
+nothing in common.
 """
 
 from __future__ import annotations
@@ -17,8 +21,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .sealing import Keys
 
-HANDLE_BYTES = 24
-"""192 random bits: 32 characters, and nobody guesses one."""
+RANDOM_BYTES = 24
+"""192 random bits: nobody guesses them."""
+
+OWNER_BYTES = 12
+"""Size of the fingerprint: 96 bits, which no handle of another account has by chance."""
+
+SIZES = frozenset({RANDOM_BYTES, RANDOM_BYTES + OWNER_BYTES})
+"""Bytes of a handle. The shorter ones were made before handles had a fingerprint."""
 
 PREFIX = "oig_"
 """Tells people and secret scanners what it is."""
@@ -41,9 +51,23 @@ class Handles:
         self._secret = secret
         self._random_bytes = random_bytes
 
-    def make(self) -> str:
-        """Return a new handle."""
-        return _encode(self._random_bytes(HANDLE_BYTES))
+    def make(self, account: bytes) -> str:
+        """Return a new handle of the account with this key."""
+        random = self._random_bytes(RANDOM_BYTES)
+        return _encode(random + self._owner(random, account))
+
+    def belongs_to(self, handle: str, account: bytes) -> bool:
+        """Return whether a handle was made for an account, whether it has ended or not.
+
+        False as well for what is no handle, for one of another secret, and for one without a
+        fingerprint.
+        """
+        try:
+            raw = _decode(handle)
+        except ValueError:
+            return False
+        owner = self._owner(raw[:RANDOM_BYTES], account)
+        return hmac.compare_digest(raw[RANDOM_BYTES:], owner)
 
     def key(self, handle: str) -> bytes:
         """Return the 32-byte key under which a handle's record is kept.
@@ -66,11 +90,14 @@ class Handles:
             return None
         return Keys(plain[:PART], plain[PART : 2 * PART], plain[2 * PART :])
 
+    def _owner(self, random: bytes, account: bytes) -> bytes:
+        return self._derive(b"oig-cloud-mcp/1 handle owner", random + account)[:OWNER_BYTES]
+
     def _cipher(self, handle: str) -> AESGCM:
         return AESGCM(self._derive(b"oig-cloud-mcp/1 handle seal", _decode(handle)))
 
     def _derive(self, purpose: bytes, raw: bytes) -> bytes:
-        # The purposes differ in the first bytes and the handle's length is fixed.
+        # The purposes differ in the first bytes.
         return hmac.digest(self._secret, purpose + b"\0" + raw, "sha256")
 
 
@@ -84,6 +111,6 @@ def _decode(handle: str) -> bytes:
     # binascii.Error is a ValueError.
     raw = base64.b64decode(handle.removeprefix(PREFIX), altchars=b"-_", validate=True)
     # The decoder also takes the other alphabet's letters: a handle has one spelling.
-    if len(raw) != HANDLE_BYTES or _encode(raw) != handle:
+    if len(raw) not in SIZES or _encode(raw) != handle:
         raise ValueError("not a handle")
     return raw

@@ -232,7 +232,7 @@ class Sessions:
             await self._report(key, token, "shutdown", 1.0)
             raise
         now = self._wall()
-        handle = self._handles.make()
+        handle = self._handles.make(keys.account)
         session = Session(session_id, now, now + self._ttl, handle)
         try:
             # Before the session: who gets that may use the handle at once.

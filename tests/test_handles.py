@@ -1,5 +1,7 @@
 """Session handles: random, good for one credential, useless to whoever holds the cache."""
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +15,12 @@ HANDLES = Handles(SECRET)
 
 
 def test_a_handle_opens_what_was_sealed_for_it():
-    handle = HANDLES.make()
+    handle = HANDLES.make(KEYS.account)
     assert HANDLES.open(handle, HANDLES.seal(handle, KEYS)) == KEYS
 
 
 def test_two_handles_share_nothing():
-    one, other = HANDLES.make(), HANDLES.make()
+    one, other = HANDLES.make(KEYS.account), HANDLES.make(KEYS.account)
     assert one != other
     assert HANDLES.key(one) != HANDLES.key(other)
     assert HANDLES.open(other, HANDLES.seal(one, KEYS)) is None
@@ -26,13 +28,44 @@ def test_two_handles_share_nothing():
 
 def test_a_handle_has_at_least_128_random_bits_and_is_short():
     seen = []
-    Handles(SECRET, random_bytes=lambda n: seen.append(n) or bytes(n)).make()
-    assert seen[0] >= 16
-    assert len(HANDLES.make()) < 60
+    Handles(SECRET, random_bytes=lambda n: seen.append(n) or bytes(n)).make(KEYS.account)
+    assert seen == [24]
+    assert len(HANDLES.make(KEYS.account)) < 60
+
+
+def test_a_handle_tells_its_account_to_the_secret_alone():
+    other = Sealer(SECRET, "https://portal.example/").keys(Credential("b@example.com", "pass"))
+    one, two = HANDLES.make(KEYS.account), HANDLES.make(KEYS.account)
+    for handle in (one, two):
+        assert HANDLES.belongs_to(handle, KEYS.account)
+        assert not HANDLES.belongs_to(handle, other.account)
+        assert not Handles(b"t" * 32).belongs_to(handle, KEYS.account)
+    # Nothing in two of them is the same, and the account's key is in neither.
+    ends = [base64.urlsafe_b64decode(one.removeprefix("oig_"))[24:] for one in (one, two)]
+    assert ends[0] != ends[1]
+    assert not any(end in KEYS.account for end in ends)
+
+
+def test_a_handle_whose_end_was_changed_is_nobodys_and_finds_nothing():
+    handle = HANDLES.make(KEYS.account)
+    forged = handle[:-1] + ("A" if handle[-1] != "A" else "B")
+    assert not HANDLES.belongs_to(forged, KEYS.account)
+    assert HANDLES.key(forged) != HANDLES.key(handle)
+
+
+def test_a_handle_from_before_they_had_a_fingerprint_works_and_tells_nobodys_account():
+    former = "oig_" + base64.urlsafe_b64encode(bytes(24)).decode()
+    assert HANDLES.open(former, HANDLES.seal(former, KEYS)) == KEYS
+    assert not HANDLES.belongs_to(former, KEYS.account)
+
+
+@given(st.text(max_size=60))
+def test_no_other_text_is_anybodys(text):
+    assert not HANDLES.belongs_to(text, KEYS.account)
 
 
 def test_the_record_shows_no_key_and_opens_under_no_other_secret():
-    handle = HANDLES.make()
+    handle = HANDLES.make(KEYS.account)
     record = HANDLES.seal(handle, KEYS)
     for part in (KEYS.account, KEYS.session, KEYS.seal, handle.encode()):
         assert part not in record
@@ -41,7 +74,7 @@ def test_the_record_shows_no_key_and_opens_under_no_other_secret():
 
 
 def test_a_handle_has_one_spelling():
-    handle = Handles(SECRET, random_bytes=lambda n: b"\xff" * n).make()
+    handle = Handles(SECRET, random_bytes=lambda n: b"\xff" * n).make(KEYS.account)
     assert HANDLES.key(handle)
     with pytest.raises(ValueError, match="not a handle"):
         HANDLES.key(handle.replace("_", "/").replace("oig/", "oig_", 1))
@@ -55,4 +88,4 @@ def test_any_other_text_is_no_handle(text):
 
 @given(st.binary(max_size=200))
 def test_a_damaged_record_opens_nothing(record):
-    assert HANDLES.open(HANDLES.make(), record) is None
+    assert HANDLES.open(HANDLES.make(KEYS.account), record) is None

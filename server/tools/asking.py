@@ -8,6 +8,7 @@ from mcp.server.mcpserver.context import Context
 from pydantic import BeforeValidator, Field
 
 from ..access import Caller, credential_of
+from ..errors import AccessDenied
 from ..forwarded import LOGGED
 from ..proof import no_connection, proved
 from ..sealing import Credential
@@ -38,11 +39,20 @@ def caller(
     session: str | None = None,
     email: str | None = None,
     password: str | None = None,
+    stand_in: bool = True,
 ) -> Caller:
     """Return who is calling; see `access` for what goes before what.
 
+    Args:
+        context: Of the call.
+        session: A handle.
+        email: E-mail of a credential.
+        password: Its password.
+        stand_in: Whether the login in the headers may stand in for a handle that has ended.
+
     Raises:
-        AccessDenied: A header with credentials is malformed or sent twice, or two disagree.
+        AccessDenied: A header with credentials is malformed or sent twice, or two disagree, and
+            no handle was given.
     """
     request = context.request_context.request
     client = getattr(request, "client", None)
@@ -52,6 +62,11 @@ def caller(
     credential = None
     if email is not None and password is not None:
         credential = Credential(email, password)
-    elif session is None and request is not None:
-        credential = credential_of(request.headers.items())
+    elif request is not None and (session is None or stand_in):
+        try:
+            credential = credential_of(request.headers.items())
+        except AccessDenied:
+            # A handle goes before whatever the headers say, and these say nothing.
+            if session is None:
+                raise
     return Caller(credential, session, source, address, told)

@@ -180,7 +180,7 @@ def control_tools(control: Control) -> list[CheckedTool]:
         ],
         session: Handle = None,
     ) -> ChangeReport:
-        asking = caller(context, session=session)
+        asking = caller(context, session=session, stand_in=False)
         record = await control.apply(asking, plan_token, _client(context))
         return _report(record, control.now())
 

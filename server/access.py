@@ -25,7 +25,13 @@ from dataclasses import dataclass, field, replace
 
 from .call_rate import CallRate
 from .codes import Code
-from .errors import AccessDenied, CredentialsRejected, SessionError, TooManyAttempts
+from .errors import (
+    AccessDenied,
+    CredentialsRejected,
+    SessionError,
+    SessionExpired,
+    TooManyAttempts,
+)
 from .handles import Handles
 from .proof import no_connection
 from .sealing import Credential, Keys, Sealer, Session
@@ -90,12 +96,14 @@ class Granted:
         keys: The keys of the credential behind it.
         session: The session at the portal.
         cache_status: Whether it was opened for this call.
+        idle: Seconds since the portal last answered for it, when it was opened or found.
     """
 
     caller: Caller
     keys: Keys = field(repr=False)
     session: Session
     cache_status: CacheStatus
+    idle: float = 0.0
 
 
 class Access:
@@ -157,14 +165,34 @@ class Access:
             if self._log is not None:
                 self._log(caller.address, keys.account, exc)
             raise
-        return Granted(caller, keys, opened.session, opened.cache_status)
+        return Granted(caller, keys, opened.session, opened.cache_status, opened.idle)
 
     async def current(self, granted: Granted) -> Granted:
-        """Return the same caller with the session that is cached now, if another one is."""
+        """Return the same caller with the session that is cached now.
+
+        Raises:
+            SessionExpired: There is none any more: it was found to be dead, or dropped on purpose.
+        """
         session = await self._sessions.resume(granted.keys)
-        if session is None or session == granted.session:
+        if session == granted.session:
             return granted
-        return replace(granted, session=session, cache_status="session_from_cache")
+        if session is not None:
+            return replace(granted, session=session, cache_status="session_from_cache")
+        if granted.cache_status == "new_session_created":
+            return granted  # it could not be cached, and is good for the call that opened it
+        raise SessionExpired
+
+    async def reopened(self, granted: Granted) -> Granted:
+        """Return the same caller with the session that is cached now, or with a new one.
+
+        Raises:
+            AccessDenied: As `renew`.
+            SessionError: As `Sessions.open`.
+        """
+        try:
+            return await self.current(granted)
+        except SessionExpired:
+            return await self.renew(granted)
 
     async def renew(self, granted: Granted) -> Granted:
         """Replace a session that the portal does not accept any more.

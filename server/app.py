@@ -34,6 +34,7 @@ from .forwarded import Forwarded
 from .guard import Guard, Names, answer
 from .handles import Handles
 from .health import healthz, readyz
+from .liveness import Liveness
 from .portal.client import PortalClient
 from .refusals import in_our_words
 from .rotation import SecretUse
@@ -119,7 +120,8 @@ def build_app(settings: Settings) -> ASGIApp:
         live_ttl=settings.live_ttl,
         history_ttl=settings.history_ttl,
     )
-    tools = [check_auth_tool(access), *reading_tools(access, upstream)]
+    liveness = Liveness(access, upstream, idle=settings.session_idle)
+    tools = [check_auth_tool(liveness), *reading_tools(access, upstream)]
     closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
     if settings.control == "on":
         journal, plans = Journal(settings.journal), Plans(secret, settings.portal_url)

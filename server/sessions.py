@@ -89,10 +89,17 @@ class SharedStore(SessionStore, AnswerStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A usable session and where it came from."""
+    """A usable session and where it came from.
+
+    Attributes:
+        session: The session.
+        cache_status: Whether this call logged in.
+        idle: Seconds since the portal last answered for it.
+    """
 
     session: Session
     cache_status: CacheStatus
+    idle: float = 0.0
 
 
 class Sessions:
@@ -151,7 +158,7 @@ class Sessions:
         if isinstance(outcome, Hit):
             session = self._usable(keys, outcome.value)
             if session is not None:
-                return Opened(session, "session_from_cache")
+                return Opened(session, "session_from_cache", outcome.idle)
             # Sealed under another secret, damaged, past its time, or of an account that was taken
             # off the allow-list: drop just that one. What follows is a login like any other.
             await self._store.forget(keys.session, digest(outcome.value))
@@ -187,7 +194,7 @@ class Sessions:
 
     async def _resolve(self, credential: Credential, keys: Keys, outcome: Outcome) -> Opened:
         match outcome:
-            case Hit(value=value):
+            case Hit(value=value, idle=idle):
                 session = self._usable(keys, value)
                 if session is None and not self._allow_list.serves(keys.account):
                     raise NotServed
@@ -197,7 +204,7 @@ class Sessions:
                         "persists, the server's operator can run: cachectl flush --all",
                         retry_after=1.0,
                     )
-                return Opened(session, "session_from_cache")
+                return Opened(session, "session_from_cache", idle)
             case Lease(token=token):
                 return await self._logins.run(self._log_in(credential, keys, token))
             case Rejected():

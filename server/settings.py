@@ -206,6 +206,12 @@ class Settings:
     session_ttl: float = _setting(
         "OIG_SESSION_TTL", 43200.0, _seconds, "a session is dropped this long after its login"
     )
+    session_idle: float = _setting(
+        "OIG_SESSION_IDLE",
+        600.0,
+        _seconds,
+        "check_auth looks first at a session that OIG Cloud has not answered for this long",
+    )
     max_sessions: int = _setting(
         "OIG_MAX_SESSIONS", 100_000, _count, "most sessions held; the least recently used goes"
     )

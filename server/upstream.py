@@ -86,6 +86,10 @@ class Fetched:
     source: Source
 
 
+Answered = tuple[Fetched, Granted]
+"""An answer, and the caller with the session that there was in the end."""
+
+
 class Upstream:
     """Reads the portal for callers.
 
@@ -118,14 +122,34 @@ class Upstream:
         self._history_ttl = history_ttl
         self._wall = wall
         self._baselines = Baselines(store, sealer)
-        self._fetches = Detached[Fetched]()
+        self._fetches = Detached[Answered]()
 
     async def live(self, granted: Granted) -> Fetched:
         """Return the live snapshot of all boxes of the caller's account."""
-        fetched = await self._shared(granted, "live", self._live_ttl, self._portal.read_live, {})
-        if fetched.source == "live":
-            await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
+        fetched, _ = await self._live(granted, "live", self._live_ttl)
         return fetched
+
+    async def look(self, granted: Granted, within: float) -> Granted:
+        """See by the shared live answer whether the portal still knows a session.
+
+        Args:
+            granted: The caller with the session.
+            within: Seconds; what the portal said before that counts for nothing.
+
+        Returns:
+            The same caller with a session that the portal answered for: a new one if that had
+            ended.
+
+        Raises:
+            SessionError: The portal could not be asked, or the session has ended and no login
+                replaced it.
+        """
+        fetched, granted = await self._live(granted, "live", self._live_ttl)
+        if fetched.at <= self._wall() - within:
+            # Answers are shared for longer than a session may be idle: this is a look of its own.
+            _, granted = await self._live(granted, "look", within)
+        # Another call may have asked, and found the session to be dead.
+        return await self._access.reopened(granted)
 
     async def baseline(self, granted: Granted) -> Baseline:
         """Return what live answers have shown of the boxes of the caller's account until now."""
@@ -142,7 +166,8 @@ class Upstream:
             return series
 
         what = f"history {name} {first} {last}"
-        return await self._shared(granted, what, self._history_ttl, read, {})
+        fetched, _ = await self._shared(granted, what, self._history_ttl, read, {})
+        return fetched
 
     async def notifications(self, granted: Granted) -> Fetched:
         """Return the notifications' HTML of the caller's account."""
@@ -153,7 +178,8 @@ class Upstream:
                 await self._check_alive(granted, session_id)
             return markup
 
-        return await self._shared(granted, NOTIFICATIONS, self._history_ttl, read, "")
+        fetched, _ = await self._shared(granted, NOTIFICATIONS, self._history_ttl, read, "")
+        return fetched
 
     async def held_notifications(self, granted: Granted) -> Fetched | None:
         """Return the notifications that somebody has asked for lately; never ask the portal."""
@@ -210,6 +236,12 @@ class Upstream:
         """Stop the reads that are under way and give their leases back."""
         await self._fetches.aclose()
 
+    async def _live(self, granted: Granted, what: str, ttl: float) -> Answered:
+        fetched, granted = await self._shared(granted, what, ttl, self._portal.read_live, {})
+        if fetched.source == "live":
+            await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
+        return fetched, granted
+
     async def _shared(
         self,
         granted: Granted,
@@ -217,20 +249,25 @@ class Upstream:
         ttl: float,
         read: Read,
         nothing: object,
-    ) -> Fetched:
+    ) -> Answered:
         key = self._sealer.answer_key(granted.keys, what)
         try:
             outcome = await self._store.share(key, granted.keys.account)
             if isinstance(outcome, Unavailable) and outcome.reason == EXPIRED:
-                # The session of whoever asked for all was dead: now one of those who waited asks.
+                # The session was dead, and the call that asked for all could not replace it. Those
+                # who waited do it by one login if they can, and are refused together if not.
+                granted = await self._access.reopened(granted)
+                key = self._sealer.answer_key(granted.keys, what)
                 outcome = await self._store.share(key, granted.keys.account)
         except CacheUnavailable:
             return await self._fetch(granted, read, nothing)
         match outcome:
             case Hit(value=value):
                 kept = self._opened(granted.keys, key, value)
-                # An answer that does not open was sealed under another secret: ask for ourselves.
-                return kept or await self._alone(granted, read, nothing)
+                if kept is not None:
+                    return kept, granted
+                # It was sealed under another secret: ask for ourselves.
+                return await self._alone(granted, read, nothing)
             case Lease(token=token):
                 return await self._fetches.run(self._lead(granted, key, token, ttl, read, nothing))
             case Unavailable(reason=reason) if reason == EXPIRED:
@@ -248,10 +285,10 @@ class Upstream:
         ttl: float,
         read: Read,
         nothing: object,
-    ) -> Fetched:
+    ) -> Answered:
         """Ask the portal for all who wait for the answer, and tell them."""
         try:
-            fetched = await self._fetch(granted, read, nothing)
+            answered = await self._fetch(granted, read, nothing)
         except PortalError as exc:
             await self._abstain(key, token, exc.reason, exc.retry_after or RETRY_AFTER)
             raise
@@ -263,11 +300,12 @@ class Upstream:
             await self._abstain(key, token, "shutdown", 1.0)
             raise
         try:
+            fetched, _ = answered
             value = self._sealed(granted.keys, key, fetched)
             if len(value) > ANSWER_MAX_BYTES:
                 # Those who wait ask for themselves, in turn: nobody is refused what another got.
                 await self._abstain(key, token, EXPIRED, 0.0)
-                return fetched
+                return answered
             if fetched.payload == nothing:
                 # Cost a login to be sure of: it must not cost one each time.
                 ttl = max(ttl, NOTHING_TTL)
@@ -276,20 +314,20 @@ class Upstream:
         except BaseException:
             await self._abstain(key, token, EXPIRED, 0.0)
             raise
-        return fetched
+        return answered
 
-    async def _alone(self, granted: Granted, read: Read, nothing: object) -> Fetched:
+    async def _alone(self, granted: Granted, read: Read, nothing: object) -> Answered:
         """Ask the portal for this caller only."""
         async with self.turn(granted.keys):
             return await self._fetch(granted, read, nothing)
 
-    async def _fetch(self, granted: Granted, read: Read, nothing: object) -> Fetched:
-        """Read, and once more after one login if the session turns out to be dead.
+    async def _fetch(self, granted: Granted, read: Read, nothing: object) -> Answered:
+        """Read, and once more after one login if the session has ended or turns out to be dead.
 
         The caller has its turn; what follows takes turns of its own.
         """
-        granted = await self._access.current(granted)
         try:
+            granted = await self._access.current(granted)
             payload = await read(granted.session.id)
         except SessionExpired:
             async with self.turn(granted.keys):
@@ -307,7 +345,7 @@ class Upstream:
                 # The portal says the same of a dead session and of an account without a box, and
                 # this session is new.
                 payload = nothing
-        return Fetched(payload, self._wall(), "live")
+        return Fetched(payload, self._wall(), "live"), granted
 
     async def _abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> None:
         with contextlib.suppress(CacheUnavailable):

@@ -43,6 +43,7 @@ MAY_IMPORT = {
         "server.fingerprint",
         "server.forwarded",
         "server.handles",
+        "server.liveness",
         "server.refusals",
         "server.upstream",
         "server.body",
@@ -150,6 +151,7 @@ MAY_IMPORT = {
         "server.sessions",
         "server.store",
     },
+    "server.liveness": {"server.access", "server.errors", "server.upstream"},
     "server.control": {
         "server.access",
         "server.cache.outcomes",
@@ -212,6 +214,7 @@ MAY_IMPORT = {
     },
     "server.tools": {
         "server.access",
+        "server.liveness",
         "server.codes",
         "server.control",
         "server.errors",

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -39,17 +40,18 @@ class House:
     Args:
         step: Seconds by which the store's clock moves on with each look at it, so that the pace of
             logins and reads makes no test wait.
+        now: Another clock for the store.
     """
 
-    def __init__(self, step: float = 2.0) -> None:
+    def __init__(self, step: float = 2.0, now: Callable[[], float] | None = None) -> None:
         ticks = itertools.count(step=step)
         self.portal = InProcess()
         self.client = self.portal.client()
-        self.store = LocalStore(now=lambda: next(ticks))
-        sealer, handles = Sealer(SECRET, InProcess.base_url), Handles(SECRET)
-        self.sessions = Sessions(self.store, self.client, sealer, handles, ttl=43200.0)
-        self.access = Access(self.sessions, self.store, handles, sealer)
-        self.upstream = Upstream(self.store, self.access, self.client, sealer)
+        self.store = LocalStore(now=now or (lambda: next(ticks)))
+        self.sealer, handles = Sealer(SECRET, InProcess.base_url), Handles(SECRET)
+        self.sessions = Sessions(self.store, self.client, self.sealer, handles, ttl=43200.0)
+        self.access = Access(self.sessions, self.store, handles, self.sealer)
+        self.upstream = Upstream(self.store, self.access, self.client, self.sealer)
 
     async def close(self) -> None:
         await self.upstream.aclose()

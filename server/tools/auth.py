@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from mcp.server.mcpserver.context import Context
 from pydantic import AfterValidator, BaseModel, Field
 
-from ..access import MAX_EMAIL, MAX_PASSWORD, Access, is_email
+from ..access import MAX_EMAIL, MAX_PASSWORD, is_email
 from ..errors import InvalidArguments
-from ..readings.model import LocalTime
+from ..liveness import Liveness
+from ..readings.model import LocalTime, Warnings
 from .asking import caller
 from .checked import CheckedTool
 
@@ -73,6 +74,7 @@ class CheckAuth(BaseModel):
     session_id_preview: str = Field(description="Both ends of its id.")
     expires_at: LocalTime = Field(description="Its end.")
     session: str = Field(description="Pass it to other tools.")
+    warnings: Warnings
 
 
 DESCRIPTION = """\
@@ -88,8 +90,8 @@ def preview(session_id: str) -> str:
     return f"{session_id[:shown]}...{session_id[len(session_id) - shown :]}"
 
 
-def check_auth_tool(access: Access) -> CheckedTool:
-    """Make the tool `check_auth` over `access`."""
+def check_auth_tool(liveness: Liveness) -> CheckedTool:
+    """Make the tool `check_auth` over `liveness`."""
 
     async def check_auth(
         context: Context[Any, Any], email: Email | None = None, password: Password | None = None
@@ -99,7 +101,8 @@ def check_auth_tool(access: Access) -> CheckedTool:
             raise InvalidArguments(
                 f"`{missing}` is missing: e-mail and password go together.", tool="check_auth"
             )
-        granted = await access.open(caller(context, email=email, password=password))
+        handed_out = await liveness.open(caller(context, email=email, password=password))
+        granted = handed_out.granted
         credential = granted.caller.credential
         assert credential is not None
         return CheckAuth(
@@ -109,6 +112,7 @@ def check_auth_tool(access: Access) -> CheckedTool:
             session_id_preview=preview(granted.session.id),
             expires_at=datetime.fromtimestamp(granted.session.expires_at, UTC),
             session=granted.session.handle,
+            warnings=() if handed_out.warning is None else (handed_out.warning,),
         )
 
     return CheckedTool.made(check_auth, "Log in to OIG Cloud", DESCRIPTION)

@@ -1,0 +1,70 @@
+"""Whether a session still lives at the portal, seen before it is handed out.
+
+A caller that is told of a session tells others, who rely on it. So one that the portal has not
+answered for in a while is looked at first, with a read that all callers share and that the reading
+tools use as well. A session that is in use costs nothing: the cache knows of its answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .access import Access, Caller, Granted
+from .errors import PortalError, SessionExpired, TooManyLogins
+from .upstream import Upstream
+
+UNSEEN = (
+    "This session may have ended: OIG Cloud could not be asked. It last answered for it "
+    "{seconds:.0f} seconds ago. {why}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOut:
+    """A caller with a session to tell of.
+
+    Attributes:
+        granted: The caller, and the session.
+        warning: Why it is not known that the session lives; None when it is.
+    """
+
+    granted: Granted
+    warning: str | None = None
+
+
+class Liveness:
+    """Opens sessions that are handed out.
+
+    Args:
+        access: Opens sessions.
+        upstream: The shared live answer.
+        idle: Seconds after the portal's last answer for a session from which it is looked at.
+    """
+
+    def __init__(self, access: Access, upstream: Upstream, *, idle: float) -> None:
+        self._access = access
+        self._upstream = upstream
+        self._idle = idle
+
+    async def open(self, caller: Caller) -> HandedOut:
+        """Open the session of a caller; look at it first if it was idle for long.
+
+        1. The portal answers for it, or it has ended and one login replaces it: handed out.
+        2. It has ended, and no login replaces it: refused.
+        3. The portal cannot be asked now: handed out, with a warning.
+
+        Raises:
+            AccessDenied: As `Access.open`.
+            SessionError: As `Access.open`.
+        """
+        granted = await self._access.open(caller)
+        if granted.idle < self._idle:
+            return HandedOut(granted)
+        try:
+            return HandedOut(await self._upstream.look(granted, self._idle))
+        except (PortalError, TooManyLogins) as exc:
+            try:
+                current = await self._access.current(granted)
+            except SessionExpired:
+                raise exc from None  # what failed was the login in its place
+            return HandedOut(current, UNSEEN.format(seconds=granted.idle, why=exc))

@@ -27,7 +27,9 @@ from .call_rate import CallRate
 from .codes import Code
 from .errors import (
     AccessDenied,
+    CacheUnavailable,
     CredentialsRejected,
+    NotLoggedOut,
     SessionError,
     SessionExpired,
     TooManyAttempts,
@@ -35,8 +37,7 @@ from .errors import (
 from .handles import Handles
 from .proof import no_connection
 from .sealing import Credential, Keys, Sealer, Session
-from .sessions import CacheStatus, Sessions
-from .store import AnswerStore
+from .sessions import CacheStatus, Sessions, SharedStore, too_many_attempts
 
 FailureLog = Callable[[str, bytes, SessionError], None]
 """Told of a failed login: the caller's address, the account's key, what was wrong."""
@@ -55,6 +56,11 @@ ENDED = "The session handle is not valid, or has ended."
 OTHER_LOGIN = (
     "The login that the client sends beside it was not used: it is not known to be of the same "
     "account."
+)
+
+NOT_ENDED = (
+    "The cache daemon cannot be asked, and without it not all workers would hear of it. Nothing "
+    "was ended."
 )
 
 NO_LOGIN = "The call carries no login: neither a session handle nor an e-mail and password."
@@ -121,7 +127,7 @@ class Access:
     def __init__(
         self,
         sessions: Sessions,
-        store: AnswerStore,
+        store: SharedStore,
         handles: Handles,
         sealer: Sealer,
         *,
@@ -144,9 +150,7 @@ class Access:
             SessionError: As `Sessions.open`.
         """
         granted = await self._open(caller)
-        # Now it is proved whose call it is: nobody else can use up the calls of an account.
-        if self._calls is not None:
-            self._calls.count(granted.keys.account)
+        self._count(granted.keys)
         caller.proved()
         return granted
 
@@ -162,8 +166,7 @@ class Access:
         try:
             opened = await self._sessions.open(caller.credential, caller.source)
         except (CredentialsRejected, TooManyAttempts) as exc:
-            if self._log is not None:
-                self._log(caller.address, keys.account, exc)
+            self._note(caller, keys, exc)
             raise
         return Granted(caller, keys, opened.session, opened.cache_status, opened.idle)
 
@@ -203,6 +206,60 @@ class Access:
         """
         await self._sessions.forget(granted.keys, granted.session)
         return await self._open(self._without_handle(granted.caller))
+
+    async def log_out(self, caller: Caller) -> bool | None:
+        """End what a caller showed, here and in all workers; the portal is not told.
+
+        1. A handle: it ends, and its session unless another handle leads to it.
+        2. A credential: its session ends, and all its handles. The caller is not told whether there
+           were any, which would say whether the password is right.
+
+        Returns:
+            Whether the session stays for another handle; None when that is not known, as the
+            handle had ended before.
+
+        Raises:
+            AccessDenied: The call carries neither.
+            TooManyAttempts: The account is locked for this source; nothing ended.
+            TooManyCalls: As `open`.
+            NotLoggedOut: The cache daemon cannot be asked; nothing ended.
+        """
+        try:
+            if caller.handle is not None:
+                return await self._end_handle(caller.handle)
+            await self._end_login(caller)
+        except CacheUnavailable:
+            raise NotLoggedOut(NOT_ENDED, retry_after=5.0) from None
+        return False
+
+    async def _end_handle(self, handle: str) -> bool | None:
+        keys = await self._keys_of(handle)
+        if keys is None:
+            # While the cache daemon is away, nobody knows whether there is such a handle.
+            await self._store.ping()
+            return None
+        self._count(keys)
+        return await self._store.end_handle(self._handles.key(handle), keys.account, keys.session)
+
+    async def _end_login(self, caller: Caller) -> None:
+        if caller.credential is None:
+            raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
+        keys = self._sealer.keys(caller.credential)
+        budget = self._sealer.budget(caller.credential, keys)
+        locked = await self._store.end_login(keys.session, keys.account, caller.source, budget)
+        if locked is not None:
+            failure = too_many_attempts(locked)
+            self._note(caller, keys, failure)
+            raise failure
+
+    def _count(self, keys: Keys) -> None:
+        # Now it is proved whose call it is: nobody else can use up the calls of an account.
+        if self._calls is not None:
+            self._calls.count(keys.account)
+
+    def _note(self, caller: Caller, keys: Keys, failure: SessionError) -> None:
+        if self._log is not None:
+            self._log(caller.address, keys.account, failure)
 
     async def _resume(self, caller: Caller, handle: str) -> Granted | None:
         """Return the caller with the session that a handle leads to; None when it has ended."""

@@ -43,7 +43,7 @@ from .sessions import Sessions
 from .settings import Settings
 from .shape_watch import ShapeWatch
 from .store.daemon import DaemonStore
-from .tools.auth import check_auth_tool
+from .tools.auth import check_auth_tool, log_out_tool
 from .tools.control import control_tools
 from .tools.listing import listed
 from .tools.reading import reading_tools
@@ -121,7 +121,7 @@ def build_app(settings: Settings) -> ASGIApp:
         history_ttl=settings.history_ttl,
     )
     liveness = Liveness(access, upstream, idle=settings.session_idle)
-    tools = [check_auth_tool(liveness), *reading_tools(access, upstream)]
+    tools = [check_auth_tool(liveness), log_out_tool(access), *reading_tools(access, upstream)]
     closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
     if settings.control == "on":
         journal, plans = Journal(settings.journal), Plans(secret, settings.portal_url)

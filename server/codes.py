@@ -250,7 +250,8 @@ KINDS: dict[Code, Kind] = {
         "yes, after the wait",
     ),
     Code.CACHE_UNAVAILABLE: Kind(
-        "The cache daemon cannot be asked, and without it no box is changed. Nothing was sent.",
+        "The cache daemon cannot be asked, and without it no box is changed and no handle ended. "
+        "Nothing was done.",
         "the server",
         WAIT,
         "yes, after the wait",
@@ -262,7 +263,7 @@ KINDS: dict[Code, Kind] = {
         "no",
     ),
     Code.INTERNAL_ERROR: Kind(
-        "The server failed inside, in a call that changes nothing.",
+        "The server failed inside, in a call that changes no box.",
         "the server",
         "Try again once; the server's log says more to its operator.",
         "yes, once",

@@ -15,6 +15,7 @@ OigError
     |-- TooManyCalls            the account calls too fast; `retry_after` seconds to wait
     |-- TooManyLogins           this server is busy or stops; `retry_after` seconds to wait
     |-- AccessDenied            the call carries no login, or one that is not let in
+    |-- NotLoggedOut            nothing was ended, as the cache daemon cannot be asked
     |-- InvalidArguments        arguments that do not fit the tool, or each other
     |-- BoxChoice               which box is meant is not clear, or the account has none such
     |-- RangeError              the days asked for cannot be asked of the portal
@@ -162,6 +163,12 @@ class TooManyLogins(SessionError):
 
 class AccessDenied(SessionError):
     """The call carries no credential, a handle that is not valid, or an account not let in."""
+
+
+class NotLoggedOut(OfOneKind):
+    """Nothing was ended: the cache daemon cannot be asked."""
+
+    kind = Code.CACHE_UNAVAILABLE
 
 
 class InvalidArguments(OfOneKind):

@@ -211,8 +211,8 @@ class Sessions:
                 if not self._allow_list.serves(keys.account):
                     raise NotServed(repeated=True)
                 raise CredentialsRejected(repeated=True, listed=self._allow_list.is_set)
-            case Locked(retry_after=seconds, source_for=source_for):
-                raise TooManyAttempts(SPRAYED if source_for > 0.0 else LOCKED, retry_after=seconds)
+            case Locked():
+                raise too_many_attempts(outcome)
             case Unavailable(reason=reason, retry_after=seconds):
                 raise unavailable(reason, seconds)
 
@@ -262,6 +262,12 @@ class Sessions:
             await self._store.fail(key, token, reason, retry_after)
         except CacheUnavailable:
             logger.warning("a failed login (%s) could not be reported to the cache daemon", reason)
+
+
+def too_many_attempts(locked: Locked) -> TooManyAttempts:
+    """Return the error for a caller who is locked out."""
+    text = SPRAYED if locked.source_for > 0.0 else LOCKED
+    return TooManyAttempts(text, retry_after=locked.retry_after)
 
 
 def unavailable(reason: str, seconds: float) -> SessionError:

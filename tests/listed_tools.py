@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.tools.auth import check_auth_tool
+from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.control import control_tools
 from server.tools.listing import listed
 from server.tools.reading import reading_tools
@@ -14,6 +14,7 @@ def listed_tools() -> dict[str, Any]:
     nothing: Any = None
     tools = [
         check_auth_tool(nothing),
+        log_out_tool(nothing),
         *reading_tools(nothing, nothing),
         *control_tools(nothing),
     ]

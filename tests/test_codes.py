@@ -28,6 +28,7 @@ FAILING = {
 CATCH_ALL = {Code.INTERNAL_ERROR, Code.OUTCOME_UNKNOWN}
 TOOLS = (
     "check_auth",
+    "log_out",
     "list_boxes",
     *(f"get_{name}" for name in ("live_data", "history", "notifications", "change")),
     "plan_change",

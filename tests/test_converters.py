@@ -105,10 +105,11 @@ def test_what_strict_mode_makes_a_model_send_for_left_out_is_left_out(
     assert answer.data.get("box_id") == plainly.data.get("box_id")
 
 
+@pytest.mark.parametrize("tool", ["check_auth", "log_out"])
 @pytest.mark.parametrize("left_out", ["", None])
-def test_a_login_left_out_is_no_login(openai, left_out):
+def test_a_login_left_out_is_no_login(openai, tool, left_out):
     sent = dict.fromkeys(("email", "password"), left_out)
-    assert openai.call("check_auth", **sent).text == openai.call("check_auth").text
+    assert openai.call(tool, **sent).text == openai.call(tool).text
 
 
 @pytest.mark.parametrize("left_out", ["", None])
@@ -121,9 +122,10 @@ def test_with_a_login_in_a_header_an_empty_session_is_no_session(fleet, left_out
 
 @pytest.mark.parametrize("left_out", ["", None])
 @pytest.mark.parametrize("typed", ["email", "password"])
-def test_half_a_login_is_an_error(openai, left_out, typed):
+@pytest.mark.parametrize("tool", ["check_auth", "log_out"])
+def test_half_a_login_is_an_error(openai, tool, left_out, typed):
     sent = dict.fromkeys(("email", "password"), left_out) | {typed: "demo@example.com"}
-    assert openai.call("check_auth", **sent).text != openai.call("check_auth").text
+    assert openai.call(tool, **sent).text != openai.call(tool).text
 
 
 def test_every_tool_with_an_optional_argument_is_tried_without_it(served):
@@ -132,7 +134,7 @@ def test_every_tool_with_an_optional_argument_is_tried_without_it(served):
         for name, schema in served.items()
         if schema["properties"].keys() - schema.get("required", ()) - {"session"}
     }
-    assert optional - {"check_auth"} <= GIVEN.keys()
+    assert optional - {"check_auth", "log_out"} <= GIVEN.keys()
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ async def test_the_sdk_client_of_either_era_logs_in_and_is_cached(fleet, mode):
         second = await client.call_tool("check_auth", {"email": email, "password": "right"})
     assert [tool.name for tool in tools] == [
         "check_auth",
+        "log_out",
         "list_boxes",
         "get_live_data",
         "get_history",

@@ -15,6 +15,7 @@ from server.handles import Handles
 from server.readings.boxes import list_boxes
 from server.sealing import Credential, Sealer
 from server.sessions import Sessions
+from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
 from server.tool_failure import ToolFailure
 from server.upstream import Upstream
@@ -41,13 +42,19 @@ class House:
         step: Seconds by which the store's clock moves on with each look at it, so that the pace of
             logins and reads makes no test wait.
         now: Another clock for the store.
+        store: Another store, with a clock of its own.
     """
 
-    def __init__(self, step: float = 2.0, now: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        step: float = 2.0,
+        now: Callable[[], float] | None = None,
+        store: DaemonStore | None = None,
+    ) -> None:
         ticks = itertools.count(step=step)
         self.portal = InProcess()
         self.client = self.portal.client()
-        self.store = LocalStore(now=now or (lambda: next(ticks)))
+        self.store = store or LocalStore(now=now or (lambda: next(ticks)))
         self.sealer, handles = Sealer(SECRET, InProcess.base_url), Handles(SECRET)
         self.sessions = Sessions(self.store, self.client, self.sealer, handles, ttl=43200.0)
         self.access = Access(self.sessions, self.store, handles, self.sealer)

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 from mcp.server.mcpserver.context import Context
 from pydantic import AfterValidator, BaseModel, Field
 
-from ..access import MAX_EMAIL, MAX_PASSWORD, is_email
+from ..access import MAX_EMAIL, MAX_PASSWORD, Access, is_email
 from ..errors import InvalidArguments
 from ..liveness import Liveness
 from ..readings.model import LocalTime, Warnings
-from .asking import caller
-from .checked import CheckedTool
+from .asking import Handle, caller
+from .checked import ENDS, CheckedTool
 
 PREVIEW = 4
 """Characters of a session id shown at each end, fewer of a short one: 8 of 26 open nothing."""
@@ -84,6 +84,23 @@ as the others do: try that before you ask for a password. If the login is reject
 and do not guess: wrong passwords lock the account."""
 
 
+class LoggedOut(BaseModel):
+    """What was ended."""
+
+    ended: Literal["handle", "login"] = Field(
+        description="What was shown: a `session`, or a login with each `session` of it."
+    )
+    session_kept: bool | None = Field(
+        description="Whether another `session` keeps the login cached. Null: it had ended before."
+    )
+
+
+LOG_OUT = """\
+Log out of this server: end the given `session`, and the cached login behind it unless another \
+`session` uses it. Without `session`, end all of the login in the client's headers; a client that \
+sends them logs in again with its next call."""
+
+
 def preview(session_id: str) -> str:
     """Show both ends of a session id, never more than a third of it."""
     shown = min(PREVIEW, len(session_id) // 6)
@@ -96,11 +113,7 @@ def check_auth_tool(liveness: Liveness) -> CheckedTool:
     async def check_auth(
         context: Context[Any, Any], email: Email | None = None, password: Password | None = None
     ) -> CheckAuth:
-        if (email is None) != (password is None):
-            missing = "email" if email is None else "password"
-            raise InvalidArguments(
-                f"`{missing}` is missing: e-mail and password go together.", tool="check_auth"
-            )
+        _both(email, password, "check_auth")
         handed_out = await liveness.open(caller(context, email=email, password=password))
         granted = handed_out.granted
         credential = granted.caller.credential
@@ -116,3 +129,33 @@ def check_auth_tool(liveness: Liveness) -> CheckedTool:
         )
 
     return CheckedTool.made(check_auth, "Log in to OIG Cloud", DESCRIPTION)
+
+
+def log_out_tool(access: Access) -> CheckedTool:
+    """Make the tool `log_out` over `access`."""
+
+    async def log_out(
+        context: Context[Any, Any],
+        session: Handle = None,
+        email: Annotated[
+            Email | None,
+            Field(description=f"In place of `session`, at most {MAX_EMAIL} characters."),
+        ] = None,
+        password: Annotated[
+            Password | None, Field(description=f"With email, at most {MAX_PASSWORD} characters.")
+        ] = None,
+    ) -> LoggedOut:
+        _both(email, password, "log_out")
+        asking = caller(context, session=session, email=email, password=password, stand_in=False)
+        kept = await access.log_out(asking)
+        return LoggedOut(ended="login" if session is None else "handle", session_kept=kept)
+
+    return CheckedTool.made(log_out, "Log out", LOG_OUT, hints=ENDS)
+
+
+def _both(email: str | None, password: str | None, tool: str) -> None:
+    if (email is None) != (password is None):
+        missing = "email" if email is None else "password"
+        raise InvalidArguments(
+            f"`{missing}` is missing: e-mail and password go together.", tool=tool
+        )

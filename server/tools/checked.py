@@ -47,6 +47,16 @@ PLAIN: dict[str, str] = {
 See https://docs.pydantic.dev/latest/errors/validation_errors/"""
 
 
+READS = ToolAnnotations(read_only_hint=True)
+CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
+ENDS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+"""What a tool does to the world: it reads; or changes something outside, and would again if called
+again; or ends what this server holds. What the specification takes for granted is left out: that it
+has to do with the world outside, and of one that only reads that it destroys nothing and may be
+repeated."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -60,7 +70,7 @@ class CheckedTool(Tool):
         title: str,
         description: str,
         *,
-        changes: bool = False,
+        hints: ToolAnnotations = READS,
         former: Mapping[str, str] = MappingProxyType({}),
     ) -> CheckedTool:
         """Make a tool of a function, named as the function is.
@@ -69,17 +79,10 @@ class CheckedTool(Tool):
             fn: Does the work. It may ask the portal, and most tools do.
             title: For people.
             description: For the model.
-            changes: Whether it changes something outside, and would again if called again.
+            hints: What it does to the world.
             former: Names that parameters had once, with their present ones.
         """
-        # What the specification takes for granted is left out: that a tool has to do with the world
-        # outside, and of one that only reads that it destroys nothing and may be repeated.
-        annotations = (
-            ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
-            if changes
-            else ToolAnnotations(read_only_hint=True)
-        )
-        tool = cls.from_function(fn, title=title, description=description, annotations=annotations)
+        tool = cls.from_function(fn, title=title, description=description, annotations=hints)
         assert isinstance(tool, CheckedTool)
         metadata = tool.fn_metadata
         assert metadata.output_schema is not None
@@ -110,7 +113,7 @@ class CheckedTool(Tool):
             raise
         except Exception:
             logger.exception("%s failed inside", self.name)
-            return answered(crashed(self.name, changes=self._changes))
+            return answered(crashed(self.name, changes=self.annotations == CHANGES))
 
     async def _done(self, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
         try:
@@ -127,10 +130,6 @@ class CheckedTool(Tool):
             content=[TextContent(type="text", text=result.model_dump_json())],
             structured_content=result.model_dump(mode="json"),
         )
-
-    @property
-    def _changes(self) -> bool:
-        return self.annotations is not None and self.annotations.read_only_hint is False
 
     def _explain(self, exc: ValidationError) -> str:
         known = self.parameters.get("properties", {})

@@ -20,7 +20,7 @@ from ..readings.model import LocalTime, Reading
 from ..visible import visible
 from .arguments import digits
 from .asking import BoxId, Handle, caller
-from .checked import CheckedTool
+from .checked import CHANGES, CheckedTool
 
 DEFAULT_CHANGES = 20
 MOST_CHANGES = 100
@@ -213,7 +213,7 @@ def control_tools(control: Control) -> list[CheckedTool]:
         CheckedTool.made(
             plan_change, "Plan a change", PLAN_CHANGE, former={"export": "grid_export"}
         ),
-        CheckedTool.made(apply_change, "Apply a change", APPLY_CHANGE, changes=True),
+        CheckedTool.made(apply_change, "Apply a change", APPLY_CHANGE, hints=CHANGES),
         CheckedTool.made(get_change, "Look at a change", GET_CHANGE),
         CheckedTool.made(list_changes, "Changes", LIST_CHANGES),
     ]

@@ -1,0 +1,223 @@
+"""Logging out: what ends, for whom, and what nobody finds out by it."""
+
+import asyncio
+
+import pytest
+
+from server.access import Access, Caller
+from server.cache.client import CacheClient
+from server.call_rate import CallRate
+from server.codes import Code
+from server.errors import (
+    AccessDenied,
+    SessionError,
+    TooManyAttempts,
+    TooManyCalls,
+)
+from server.handles import Handles
+from server.sealing import Credential
+from server.store.daemon import DaemonStore
+from server.store.local import LocalStore
+
+from .portal_simulator import DEMO_BOX
+from .test_upstream import SECRET, House, caller
+
+DEMO, OTHER = "demo@example.com", "demo2@example.com"
+
+
+@pytest.fixture
+async def house():
+    # Slow enough for answers to live on.
+    house = House(step=0.05)
+    yield house
+    await house.close()
+
+
+def by_handle(handle, credential=None):
+    return Caller(credential, handle, "home", "home")
+
+
+async def opened(house, email=DEMO):
+    return await house.access.open(caller(email))
+
+
+async def second_handle(house, email=DEMO) -> str:
+    """Have the portal end the session, so that the next login makes another handle."""
+    granted = await opened(house, email)
+    await house.sessions.forget(granted.keys, granted.session)
+    return (await opened(house, email)).session.handle
+
+
+async def ended(house, handle) -> bool:
+    try:
+        await house.access.open(by_handle(handle))
+    except AccessDenied as refusal:
+        assert refusal.code == Code.SESSION_ENDED  # noqa: PT017 - either outcome is an answer
+        return True
+    return False
+
+
+async def cached(house, email=DEMO) -> bool:
+    """Whether a session is cached; if not, one is afterwards."""
+    return (await opened(house, email)).cache_status == "session_from_cache"
+
+
+async def test_a_handle_ends_and_so_does_the_session_behind_it(house):
+    handle = (await opened(house)).session.handle
+    assert await house.access.log_out(by_handle(handle)) is False
+    assert await ended(house, handle)
+    assert not await cached(house)
+    # The next login makes another handle: the old one stays ended.
+    assert await ended(house, handle)
+
+
+async def test_the_session_stays_for_another_handle_and_goes_with_the_last(house):
+    first = (await opened(house)).session.handle
+    second = await second_handle(house)
+    assert first != second
+    assert await house.access.log_out(by_handle(first)) is True
+    assert await ended(house, first)
+    assert not await ended(house, second)
+    assert await cached(house)
+    assert await house.access.log_out(by_handle(second)) is False
+    assert not await cached(house)
+
+
+async def test_logging_out_again_is_as_good_as_once(house):
+    handle = (await opened(house)).session.handle
+    assert [await house.access.log_out(by_handle(handle)) for _ in range(3)] == [False, None, None]
+    assert not await cached(house)
+    # That of another caller, who logged in meanwhile, is not touched.
+    assert await house.access.log_out(by_handle(handle)) is None
+    assert await cached(house)
+
+
+@pytest.mark.parametrize(
+    "handle",
+    ["oig_x", "x" * 100, Handles(b"t" * 32).make(b"a" * 32)],
+    ids=["no handle", "long", "other secret"],
+)
+async def test_what_is_no_handle_of_ours_ends_nothing(house, handle):
+    await opened(house)
+    assert await house.access.log_out(by_handle(handle)) is None
+    assert await cached(house)
+
+
+async def test_a_login_ends_its_session_and_each_of_its_handles(house):
+    first = (await opened(house)).session.handle
+    second = await second_handle(house)
+    for _ in range(2):
+        assert await house.access.log_out(caller(DEMO)) is False
+        assert await ended(house, first)
+        assert await ended(house, second)
+    assert house.portal.simulator.counters.total.attempts == 2
+    assert not await cached(house)
+
+
+async def test_other_accounts_are_not_touched(house):
+    for who in (caller(DEMO), by_handle((await opened(house)).session.handle)):
+        await opened(house, OTHER)
+        await opened(house)
+        await house.access.log_out(who)
+        assert await cached(house, OTHER)
+
+
+async def test_nothing_is_asked_of_the_portal(house):
+    handle = (await opened(house)).session.handle
+    house.portal.requests.clear()
+    await house.access.log_out(by_handle(handle))
+    await house.access.log_out(caller(DEMO))
+    await house.access.log_out(caller("nobody@example.com"))
+    assert house.portal.requests == []
+
+
+async def test_a_wrong_password_gets_the_same_answer_and_ends_nothing(house):
+    handle = (await opened(house)).session.handle
+    assert await house.access.log_out(caller(DEMO, "wrong")) is False
+    assert not await ended(house, handle)
+
+
+async def test_guesses_are_budgeted_though_nothing_tells_them_apart(house):
+    handle = (await opened(house)).session.handle
+    logged = []
+    access = Access(
+        house.sessions,
+        house.store,
+        Handles(SECRET),
+        house.sealer,
+        log=lambda *told: logged.append(told),
+    )
+    for number in range(2):
+        await access.log_out(caller(DEMO, f"wrong {number}", source="cafe"))
+    for password in ("demo", "wrong 2"):
+        with pytest.raises(TooManyAttempts) as caught:
+            await access.log_out(caller(DEMO, password, source="cafe"))
+        assert caught.value.retry_after > 0
+    assert [address for address, _, _ in logged] == ["cafe", "cafe"]
+    # Who stole the handle cannot see a right guess by its end.
+    assert not await ended(house, handle)
+
+
+async def test_a_call_without_any_login_is_told_so(house):
+    with pytest.raises(AccessDenied) as caught:
+        await house.access.log_out(Caller(None, None, "home", "home"))
+    assert caught.value.code == Code.NO_CREDENTIALS
+
+
+async def test_the_login_beside_a_handle_is_not_ended(house):
+    first = (await opened(house)).session.handle
+    await second_handle(house)
+    for _ in range(2):
+        await house.access.log_out(by_handle(first, Credential(DEMO, "demo")))
+    assert await cached(house)
+
+
+async def test_a_call_under_way_ends_as_it_began_and_the_next_is_refused(house):
+    granted = await opened(house)
+    house.portal.requests.clear()
+    reading = asyncio.create_task(house.upstream.live(granted))
+    async with asyncio.timeout(20):
+        while not house.portal.requests:  # noqa: ASYNC110 - of another object's state
+            await asyncio.sleep(0)
+    await house.access.log_out(by_handle(granted.session.handle))
+    assert DEMO_BOX in (await reading).payload
+    # What it read is not kept for anybody.
+    assert house.store._engine.stats()["answers"] == 0
+    assert await ended(house, granted.session.handle)
+
+
+async def test_a_call_that_has_not_read_yet_does_not_use_the_session_any_more(house):
+    handle = (await opened(house)).session.handle
+    granted = await house.access.open(by_handle(handle))
+    await house.access.log_out(by_handle(handle))
+    house.portal.requests.clear()
+    with pytest.raises(AccessDenied) as caught:
+        await house.upstream.live(granted)
+    assert caught.value.code == Code.SESSION_ENDED
+    assert house.portal.requests == []
+
+
+async def test_calls_of_a_handle_that_is_proved_are_counted(house):
+    rate = CallRate(2, now=lambda: 1000.0)
+    access = Access(house.sessions, house.store, Handles(SECRET), house.sealer, calls=rate)
+    handle = (await access.open(caller(DEMO))).session.handle
+    with pytest.raises(TooManyCalls):
+        await access.log_out(by_handle(handle))
+    assert not await ended(house, handle)
+
+
+async def test_while_the_daemon_is_away_nobody_is_told_that_something_ended(tmp_path):
+    nowhere = tmp_path / "cache.sock"
+    store = DaemonStore(lambda flushed: CacheClient(nowhere, on_flushed=flushed), LocalStore())
+    house = House(store=store)
+    try:
+        handle = (await opened(house)).session.handle
+        unknown = Handles(SECRET).make(b"a" * 32)
+        for who in (by_handle(handle), by_handle(unknown), caller(DEMO)):
+            with pytest.raises(SessionError) as caught:
+                await house.access.log_out(who)
+            assert caught.value.code == Code.CACHE_UNAVAILABLE
+            assert caught.value.retry_after
+        assert not await ended(house, handle)
+    finally:
+        await house.close()

@@ -350,6 +350,27 @@ def test_ended_sessions_are_gone_at_json_php(portal: RunningPortal) -> None:
     assert portal.admin.get("json.php", headers=cookie).json() == []
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_sessions_live_on_when_the_password_is_changed_or_end_with_it(
+    portal: RunningPortal, keeps: bool
+) -> None:
+    def boxes(cookie: dict[str, str]) -> int:
+        return len(portal.admin.get("json.php", headers=cookie).json())
+
+    other = {"email": "demo2@example.com", "password": "demo"}
+    cookie, others = (
+        {"Cookie": post(portal, one).headers["set-cookie"].partition(";")[0]}
+        for one in (DEMO, other)
+    )
+    portal.switch(keeps_sessions=keeps)
+    portal.add_account("demo@example.com", "demo")
+    assert boxes(cookie) == 1  # the same password is no change
+    portal.add_account("demo@example.com", "changed")
+    assert boxes(cookie) == keeps
+    assert boxes(others) == 2
+    assert post(portal).content == b""
+
+
 def test_reset_leaves_only_the_demo_accounts(portal: RunningPortal) -> None:
     portal.add_account("second@example.com", "two")
     portal.fault("error")

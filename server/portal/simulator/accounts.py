@@ -60,8 +60,11 @@ class Accounts:
     def __contains__(self, email: str) -> bool:
         return email in self._passwords
 
-    def add(self, email: str, password: str) -> None:
+    def add(self, email: str, password: str) -> bool:
         """Add an account, or change the password of one; its sessions live on.
+
+        Returns:
+            Whether it had another password before.
 
         Raises:
             AccountRefused: Empty, too long or too many.
@@ -72,7 +75,9 @@ class Accounts:
             raise AccountRefused(f'"password" must have 1 to {TEXT_LIMIT} characters')
         if email not in self._passwords and len(self._passwords) >= ACCOUNTS:
             raise AccountRefused(f"there are {ACCOUNTS} accounts already; reset the simulator")
+        before = self._passwords.get(email, password)
         self._passwords[email] = password
+        return before != password
 
     def login(self, email: str, password: str) -> str | None:
         """Open a session; None when the pair is wrong."""
@@ -109,6 +114,12 @@ class Accounts:
         ended = len(self._sessions)
         self._sessions.clear()
         return ended
+
+    def end_sessions_of(self, email: str) -> None:
+        """End the sessions of one account."""
+        ours = [one for one, (account, _) in self._sessions.items() if account == email]
+        for session_id in ours:
+            del self._sessions[session_id]
 
     def session_count(self) -> int:
         """Count the sessions that live now."""

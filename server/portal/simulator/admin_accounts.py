@@ -24,7 +24,9 @@ def routes(simulator: Simulator) -> list[Route]:
                 rest.keys() - {"boxes"}
             ):
                 count = _count(rest.get("boxes"))
-                simulator.accounts.add(email, password)
+                changed = simulator.accounts.add(email, password)
+                if changed and not simulator.switches.keeps_sessions:
+                    simulator.accounts.end_sessions_of(email)
                 if count is not None:
                     simulator.boxes.give(email, count)
                 boxes = list(simulator.boxes.ids_of(email))

@@ -32,6 +32,7 @@ class Switches:
         lifts_cap: Whether switching the export on without a limit removes the limit that was.
         etag: Whether json.php sends an ETag and heeds If-None-Match.
         escaped: Whether the HTML of notifications is escaped once more.
+        keeps_sessions: Whether the sessions of an account live on when its password is changed.
         expired: How each path shows that a session has ended.
     """
 
@@ -40,6 +41,7 @@ class Switches:
     lifts_cap: bool = True
     etag: bool = False
     escaped: bool = False
+    keeps_sessions: bool = True
     expired: dict[Endpoint, str] = field(default_factory=ordinary)
 
     def obey(self, raw: object) -> None:
@@ -52,7 +54,7 @@ class Switches:
         known = self.as_json()
         if not isinstance(raw, dict) or not raw or raw.keys() - known.keys():
             raise SwitchRefused(f"switches are a JSON object with some of: {', '.join(known)}")
-        for name in ("lifts_cap", "etag", "escaped"):
+        for name in ("lifts_cap", "etag", "escaped", "keeps_sessions"):
             if not isinstance(raw.get(name, False), bool):
                 raise SwitchRefused(f'"{name}" must be true or false')
         if raw.get("contract", "json") not in CONTRACTS:
@@ -78,5 +80,6 @@ class Switches:
             "lifts_cap": self.lifts_cap,
             "etag": self.etag,
             "escaped": self.escaped,
+            "keeps_sessions": self.keeps_sessions,
             "expired": {endpoint.value: shape for endpoint, shape in self.expired.items()},
         }

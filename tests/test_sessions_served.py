@@ -1,0 +1,310 @@
+"""Sessions, handles and passwords over two workers and a daemon that comes and goes."""
+
+import asyncio
+import base64
+import re
+import signal
+from collections import Counter
+
+import httpx2
+import pytest
+
+from server.cache.blocking import BlockingClient
+from server.tool_failure import KEY
+
+from .fleet import post, running_fleet
+from .waiting import PATIENCE, wait_until
+
+SOME = 12
+"""Calls over connections of their own, of which each of two workers gets some."""
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    journal = tmp_path_factory.mktemp("journal") / "journal.db"
+    with running_fleet(2, OIG_CONTROL="on", OIG_JOURNAL=str(journal)) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def looking_fleet():
+    """Look at every session before it is handed out."""
+    with running_fleet(2, OIG_SESSION_IDLE="0.001") as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def email(request, fleet):
+    """Have an account of the test's own."""
+    return account(fleet, re.sub(r"\W+", "-", request.node.name).strip("-"))
+
+
+def account(fleet, name):
+    email = f"{name}@example.com"
+    fleet.portal.add_account(email, "demo")
+    return email
+
+
+def message(tool, arguments):
+    params = {"name": tool, "arguments": arguments}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+
+def call(fleet, tool, headers=None, **arguments):
+    return post(fleet.url, message(tool, arguments), **headers or {}).json()["result"]
+
+
+async def at_once(fleet, count, tool, **arguments):
+    """Call a tool so often at the same time, over connections that both workers take."""
+    limits = httpx2.Limits(max_connections=count)
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE, limits=limits) as http:
+        sent = (http.post(fleet.url, json=message(tool, arguments)) for _ in range(count))
+        return [reply.json()["result"] for reply in await asyncio.gather(*sent)]
+
+
+def log_in(fleet, email, password="demo"):
+    told = call(fleet, "check_auth", email=email, password=password)
+    assert not told["isError"], told
+    return told["structuredContent"]
+
+
+def header(email):
+    return {"Authorization": "Basic " + base64.b64encode(f"{email}:demo".encode()).decode()}
+
+
+def code(told):
+    return told["_meta"][KEY]["code"] if told["isError"] else None
+
+
+def rejected(fleet, email):
+    """Whether the first password of an account is wrong now."""
+    return code(call(fleet, "check_auth", email=email, password="demo")) == "credentials_rejected"
+
+
+def answers(fleet, handle):
+    """What becomes of a handle in some calls: their codes, None for one that is served."""
+    return {code(call(fleet, "list_boxes", session=handle)) for _ in range(SOME)}
+
+
+def flush(fleet):
+    with BlockingClient(fleet.socket_path) as client:
+        client.call("flush", "sessions", None)
+
+
+def restarts(fleet):
+    """Let each step after the first begin with another daemon."""
+    yield
+    for end in (signal.SIGKILL, signal.SIGTERM):
+        fleet.kill_daemon(end)
+        fleet.start_daemon()
+        yield
+
+
+# A session that is handed out works.
+
+
+def test_a_dead_session_costs_two_hundred_callers_of_two_workers_one_login(looking_fleet):
+    email = account(looking_fleet, "dead")
+    first = log_in(looking_fleet, email)
+    looking_fleet.portal.end_sessions()
+    told = asyncio.run(at_once(looking_fleet, 200, "check_auth", email=email, password="demo"))
+    results = [one["structuredContent"] for one in told]
+    assert Counter(one["cache_status"] for one in results) == {
+        "session_from_cache": 199,
+        "new_session_created": 1,
+    }
+    assert looking_fleet.portal.logins(email)["attempts"] == 2
+    (handle,) = {one["session"] for one in results} - {first["session"]}
+    assert answers(looking_fleet, handle) == {None}
+
+
+def test_an_idle_session_that_lives_costs_two_hundred_callers_no_login(looking_fleet):
+    email = account(looking_fleet, "idle")
+    log_in(looking_fleet, email)
+    before = looking_fleet.portal.state()["requests"]["live"]
+    told = asyncio.run(at_once(looking_fleet, 200, "check_auth", email=email, password="demo"))
+    assert {one["structuredContent"]["cache_status"] for one in told} == {"session_from_cache"}
+    assert looking_fleet.portal.logins(email)["attempts"] == 1
+    # A look counts for a millisecond here, but all of them keep their distance of a second.
+    assert 1 <= looking_fleet.portal.state()["requests"]["live"] - before <= 40
+
+
+@pytest.mark.parametrize("fault", ["error", "drop", "too_many"])
+def test_a_portal_in_trouble_leaves_a_warning_and_costs_nobody_the_session(looking_fleet, fault):
+    email = account(looking_fleet, fault)
+    first = log_in(looking_fleet, email)
+    looking_fleet.portal.fault(fault, endpoint="live", email=email, requests=1)
+    told = log_in(looking_fleet, email)
+    assert told["cache_status"] == "session_from_cache"
+    assert told["session"] == first["session"]
+    (warning,) = told["warnings"]
+    assert "may have ended" in warning
+    assert looking_fleet.portal.logins(email)["attempts"] == 1
+
+
+def test_without_a_daemon_a_worker_looks_for_itself():
+    with running_fleet(1, OIG_SESSION_IDLE="0.001") as fleet:
+        email = account(fleet, "alone")
+        log_in(fleet, email)
+        fleet.kill_daemon()
+        assert log_in(fleet, email)["warnings"] == []
+        fleet.portal.end_sessions()
+        told = log_in(fleet, email)
+        assert told["cache_status"] == "new_session_created"
+        assert code(call(fleet, "list_boxes", session=told["session"])) is None
+        assert fleet.portal.logins(email)["attempts"] == 2
+
+
+def test_a_restarted_daemon_takes_no_session_for_idle_that_is_in_use(fleet, email):
+    first = log_in(fleet, email)
+    before = fleet.portal.state()["requests"]["live"]
+    for _ in restarts(fleet):
+        told = log_in(fleet, email)
+        assert told["cache_status"] == "session_from_cache"
+        assert (told["session"], told["warnings"]) == (first["session"], [])
+    assert fleet.portal.state()["requests"]["live"] == before
+
+
+# A handle that has ended, beside a login.
+
+
+def test_a_handle_that_has_ended_is_replaced_by_the_header_of_its_account_alone(fleet, email):
+    handle = log_in(fleet, email)["session"]
+    other = log_in(fleet, "demo2@example.com")["session"]
+    flush(fleet)
+    assert code(call(fleet, "get_live_data", header(email), session=handle)) is None
+    for wrong in (other, "oig_x"):
+        refused = call(fleet, "get_live_data", header(email), session=wrong)
+        assert code(refused) == "session_ended"
+        assert "was not used" in refused["content"][0]["text"]
+
+
+def planned(fleet, handle):
+    told = call(fleet, "plan_change", session=handle, mode="Home UPS")
+    return told["structuredContent"]["plan_token"]
+
+
+def test_a_change_is_not_applied_by_a_login_in_place_of_a_handle_that_has_ended(fleet, email):
+    handle = log_in(fleet, email)["session"]
+    token, before = planned(fleet, handle), len(fleet.portal.writes())
+    flush(fleet)
+    refused = call(fleet, "apply_change", header(email), session=handle, plan_token=token)
+    assert code(refused) == "session_ended"
+    assert len(fleet.portal.writes()) == before
+    # The header by itself is a login like any other.
+    assert code(call(fleet, "apply_change", header(email), plan_token=token)) is None
+    assert len(fleet.portal.writes()) == before + 1
+
+
+def test_a_change_is_not_applied_when_the_session_dies_under_its_handle(fleet, email):
+    handle = log_in(fleet, email)["session"]
+    token, before = planned(fleet, handle), len(fleet.portal.writes())
+    fleet.portal.end_sessions()
+    refused = call(fleet, "apply_change", header(email), session=handle, plan_token=token)
+    assert code(refused) == "session_ended"
+    assert len(fleet.portal.writes()) == before
+
+
+# Passwords.
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["sessions live on", "sessions end"])
+def test_a_new_password_ends_all_of_the_old_one_in_every_worker_and_for_good(fleet, email, keeps):
+    old = log_in(fleet, email)["session"]
+    assert answers(fleet, old) == {None}
+    fleet.portal.switch(keeps_sessions=keeps)
+    fleet.portal.add_account(email, "newer")
+    new = log_in(fleet, email, "newer")["session"]
+    for _ in restarts(fleet):
+        assert answers(fleet, old) == {"session_ended"}
+        assert answers(fleet, new) == {None}
+        assert rejected(fleet, email)
+
+
+def test_handles_of_the_old_password_stay_ended_when_it_becomes_right_again(fleet, email):
+    old = log_in(fleet, email)["session"]
+    for password in ("newer", "demo"):
+        fleet.portal.add_account(email, password)
+        again = log_in(fleet, email, password)["session"]
+    assert answers(fleet, again) == {None}
+    assert answers(fleet, old) == {"session_ended"}
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["sessions live on", "sessions end"])
+def test_an_old_password_lives_until_the_portal_ends_its_session(looking_fleet, keeps):
+    email = account(looking_fleet, f"until-{keeps}")
+    log_in(looking_fleet, email)
+    looking_fleet.portal.switch(keeps_sessions=keeps)
+    looking_fleet.portal.add_account(email, "newer")
+    if keeps:
+        assert log_in(looking_fleet, email)["cache_status"] == "session_from_cache"
+        looking_fleet.portal.end_sessions()
+    assert rejected(looking_fleet, email)
+    assert looking_fleet.portal.logins(email)["attempts"] == 2
+
+
+def test_an_old_password_lives_no_longer_than_a_session_may():
+    with running_fleet(1, OIG_SESSION_TTL="2") as fleet:
+        email = account(fleet, "ttl")
+        old = log_in(fleet, email)["session"]
+        fleet.portal.add_account(email, "newer")
+        assert code(call(fleet, "list_boxes", session=old)) is None
+        wait_until("it has ended", lambda: answers(fleet, old) == {"session_ended"})
+        assert rejected(fleet, email)
+
+
+# Logging out.
+
+
+def test_a_handle_that_was_logged_out_is_ended_in_every_worker_and_for_good(fleet, email):
+    handle = log_in(fleet, email)["session"]
+    assert answers(fleet, handle) == {None}
+    told = call(fleet, "log_out", session=handle)
+    assert told["structuredContent"] == {"ended": "handle", "session_kept": False}
+    for _ in restarts(fleet):
+        assert answers(fleet, handle) == {"session_ended"}
+    again = call(fleet, "log_out", session=handle)["structuredContent"]
+    assert again == {"ended": "handle", "session_kept": None}
+    assert log_in(fleet, email)["cache_status"] == "new_session_created"
+
+
+def test_a_login_in_the_header_or_the_arguments_ends_all_of_it(fleet, email):
+    for way in ({"headers": header(email)}, {"email": email, "password": "demo"}):
+        handle = log_in(fleet, email)["session"]
+        told = call(fleet, "log_out", **way)
+        assert told["structuredContent"] == {"ended": "login", "session_kept": False}
+        assert answers(fleet, handle) == {"session_ended"}
+    assert log_in(fleet, email)["cache_status"] == "new_session_created"
+
+
+def test_without_the_daemon_nothing_is_ended_and_the_result_says_so(fleet, email):
+    handle = log_in(fleet, email)["session"]
+    assert answers(fleet, handle) == {None}
+    fleet.kill_daemon()
+    assert code(call(fleet, "log_out", session=handle)) == "cache_unavailable"
+    assert code(call(fleet, "log_out", header(email))) == "cache_unavailable"
+    fleet.start_daemon()
+    wait_until("it is back", lambda: code(call(fleet, "log_out", session=handle)) is None)
+    assert answers(fleet, handle) == {"session_ended"}
+
+
+def test_logging_out_during_calls_lets_them_end_and_refuses_the_next(fleet, email):
+    handle = log_in(fleet, email)["session"]
+    fleet.portal.fault("slow", endpoint="live", email=email, latency=0.5, requests=1)
+    before = fleet.portal.state()["requests"]["live"]
+
+    def one_reads():
+        return fleet.portal.state()["requests"]["live"] > before
+
+    async def run():
+        calls = asyncio.create_task(at_once(fleet, 10, "list_boxes", session=handle))
+        await asyncio.to_thread(wait_until, "one reads", one_reads)
+        told = await asyncio.to_thread(call, fleet, "log_out", session=handle)
+        return told, await calls
+
+    ended, told = asyncio.run(run())
+    assert ended["structuredContent"]["session_kept"] is False
+    # One had read; those who waited for it are refused, and nobody hangs.
+    assert {code(one) for one in told} <= {None, "session_ended"}
+    assert answers(fleet, handle) == {"session_ended"}
+    assert fleet.portal.logins(email)["attempts"] == 1

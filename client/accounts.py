@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from .calling import login_of
 from .commands import auth_tool, confirmed
 from .drawing import drawing
-from .failures import UsageFailure
+from .exit_codes import ExitCode
+from .failures import Failure, NoKeyring, UsageFailure
 from .login import Login
 from .session import Session
+
+LOG_OUT = "log_out"
 
 
 def login(session: Session, email: str | None) -> None:
@@ -40,12 +47,67 @@ def login(session: Session, email: str | None) -> None:
     session.output.result(result, drawing("views", "kept_view", result))
 
 
-def logout(session: Session) -> None:
-    """Remove the kept login, and forget those that were typed."""
-    session.forget_all()
-    with session.output.waiting("Asking the keyring ..."):
-        removed = session.vault.remove()
+def logout(session: Session, email: str | None) -> int:
+    """End a login at the server, and forget it here, whether the server can be asked or not.
+
+    Args:
+        session: Whom to ask.
+        email: Whose login; the kept one, and those that were typed, if None.
+
+    Returns:
+        The exit code: that of the failure when the server could not be asked.
+
+    Raises:
+        NoKeyring: There is no keyring to remove anything from, and no login to end either.
+    """
+    login = login_of(session, email)
+    removed = _removed(session, email, login)
+    if email is None:
+        session.forget_all()
+    else:
+        session.forget(login)
+    code, why = ExitCode.OK, None
+    if login is not None:
+        try:
+            why = _ended(session, login)
+        except Failure as failure:
+            code, why = failure.exit_code, failure.message
+    ended = login is not None and why is None
+    result = {"url": session.url, "removed": removed, "ended": ended, "why": why}
+    session.output.result(result, lambda _framed: _told(result))
+    return code
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    removed, ended, why = result["removed"], result["ended"], result["why"]
+    here = f"{'Removed the login' if removed else 'No login was kept'} for {result['url']}."
+    if ended:
+        return f"{here} The login was ended at the server."
+    if why is None:
+        return here
+    return f"{here} At the server it was not ended, and ends by itself in time. {why}"
+
+
+def _removed(session: Session, email: str | None, login: Login | None) -> bool:
+    """Remove the kept login, unless it is of another account than is meant."""
+    kept = session.kept()
+    if email is not None and (kept is None or kept.email != email):
+        return False
+    try:
+        with session.output.waiting("Asking the keyring ..."):
+            removed = session.vault.remove()
+    except NoKeyring:
+        if login is None:
+            raise
+        return False
     session.remember(None)
-    result = {"url": session.url, "removed": removed}
-    text = "Removed the login for {}." if removed else "No login was kept for {}."
-    session.output.result(result, lambda _framed: text.format(session.url))
+    return removed
+
+
+def _ended(session: Session, login: Login) -> str | None:
+    """End a login at the server; return why that cannot be done there, None when it was."""
+    tool = next((one for one in session.look().tools if one.name == LOG_OUT), None)
+    if tool is None:
+        return f"The server has no tool {LOG_OUT}."
+    session.ask(tool, {}, login)
+    return None

@@ -57,7 +57,9 @@ COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
     ),
     "check-auth": lambda session, options: commands.check_auth(session, options.email),
     "login": lambda session, options: accounts.login(session, options.email),
-    "logout": lambda session, _: accounts.logout(session),
+    **dict.fromkeys(
+        ("logout", "log-out"), lambda session, options: accounts.logout(session, options.email)
+    ),
     "live": _live,
     "history": _history,
     "notifications": _notifications,

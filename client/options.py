@@ -257,13 +257,14 @@ def _password_stdin(parser: argparse.ArgumentParser) -> None:
 
 
 AS_PROGRAM = frozenset(
-    {"live", "history", "notifications", "login", "logout", "doctor"}
+    {"live", "history", "notifications", "login", "logout", "log-out", "doctor"}
     | {"plan", "apply", "change", "changes"}
 )
 """Commands that are typed in the shell as they are on the command line."""
 COMMANDS: Mapping[str, _Command] = {
     "login": _Command("keep a login in the keyring, for commands without a password", _login),
-    "logout": _Command("remove the kept login"),
+    "logout": _Command("end the login at the server, and remove the kept one", _as_somebody),
+    "log-out": _Command("the same as logout", _as_somebody),
     "check-auth": _Command("check an e-mail and password against OIG Cloud", _as_somebody),
     "tools": _Command("list the tools of the server"),
     "describe": _Command("show parameters and results of one tool", _describe),

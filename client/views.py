@@ -175,6 +175,7 @@ def auth_panel(values: Mapping[str, Any], *, now: datetime, framed: bool) -> Ren
         "Password": _count(values.get("password_length")),
         "Session": STATUS_WORDS.get(status, status),
         "Session id": values.get("session_id_preview"),
+        "Warning": _sentences(values.get("warnings")),
         "Valid until": _until(values.get("expires_at"), now),
     }
     table = Table.grid(padding=(0, 2))
@@ -197,6 +198,10 @@ def kept_view(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     )
     title = f"Login kept in the keyring ({one_line(values['keyring'])})"
     return _panel(text, title, "green") if framed else Group(Text(title), text)
+
+
+def _sentences(told: object) -> str:
+    return " ".join(map(str, told)) if isinstance(told, list) else ""
 
 
 def _count(length: object) -> str:

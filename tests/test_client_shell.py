@@ -88,6 +88,7 @@ def test_a_command_that_ends_badly_without_an_error_decides_the_scripts_exit_cod
         ("history solar --from 2026-11-20 --to 2026-11-21", Memory.FILE),
         ("login --email a@b.cz", Memory.FILE),
         ("logout", Memory.FILE),
+        ("log-out --email a@b.cz", Memory.FILE),
         ("login hunter2", Memory.RUN),
         ("history solar", Memory.RUN),
         ("login --password hunter2", Memory.NOWHERE),
@@ -103,7 +104,8 @@ def test_a_line_is_remembered_only_where_it_is_understood(line, memory):
         ("history ", {"solar", "battery", "grid", "load"}),
         ("live --w", {"--watch"}),
         ("history solar --f", {"--from"}),
-        ("log", {"login", "logout"}),
+        ("log", {"login", "logout", "log-out"}),
+        ("log-out --e", {"--email"}),
     ],
 )
 def test_commands_and_their_options_are_completed(line, words):

@@ -222,7 +222,7 @@ class TestSessions:
         assert house.settle() == {waits: Hit(value(1), 60.0)}
         assert house.acquire(1) == Hit(value(1), 60.0)
 
-    def test_a_copy_ousts_no_session_of_another_password_and_its_lease_is_good_for_a_login(
+    def test_a_copy_ousts_no_later_session_of_another_password_and_its_lease_is_good_for_a_login(
         self, house
     ):
         house.store(2, of=1)
@@ -231,6 +231,16 @@ class TestSessions:
         assert house.acquire(2, of=1) == Hit(value(2), 43200.0)
         assert house.engine.fulfil(key(1), lease.token, value(1), 60.0)
         assert house.acquire(1) == Hit(value(1), 60.0)
+
+    def test_a_copy_of_a_later_login_ousts_the_session_of_another_password(self, house):
+        told = []
+        house.engine.on_replaced = told.append
+        house.store(2, of=1, ttl=60.0)
+        lease = house.lease(1)
+        assert house.engine.bring(key(1), lease.token, value(1), 61.0, 0.0)
+        assert house.acquire(1) == Hit(value(1), 61.0)
+        assert isinstance(house.acquire(2, of=1), Lease)
+        assert told == [account(1)]
 
     def test_a_copy_cannot_be_brought_back_under_a_lease_that_is_lost(self, house):
         lease = house.lease(1)

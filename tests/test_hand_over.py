@@ -107,18 +107,57 @@ def tell(path: Path, verb: str, *args):
         return client.call(verb, *args)
 
 
-async def test_of_two_passwords_used_without_a_daemon_neither_copy_ousts_the_other(folder, worker):
+@pytest.mark.parametrize("newer_first", [True, False])
+async def test_of_two_passwords_used_without_a_daemon_that_of_the_later_login_stays(
+    folder, worker, newer_first
+):
     first, second = worker(), worker()
     await log_in(first, OLD)
     await log_in(second, NEW)
     with running_cache(folder):
-        assert await has(await met(first), OLD)
-        # Only the portal knows which of them is right now.
-        assert not await has(await met(second), NEW)
-        assert await has(first, OLD)
-        await log_in(second, NEW)
-        assert not await has(first, OLD)
+        for store in (second, first) if newer_first else (first, second):
+            await met(store)
         assert await has(second, NEW)
+        assert not await has(first, OLD)
+        assert await has(first, NEW)
+
+
+async def test_a_session_and_handle_opened_without_a_daemon_are_handed_over_unasked(folder, worker):
+    store, other = worker(), worker()
+    await bounded(store.keep(SESSION, ACCOUNT, NEW, b"note", 3600.0))
+    await log_in(store, NEW)
+    with running_cache(folder):
+
+        def handed_over() -> bool:
+            return tell(folder / "cache.sock", "stats")[0]["sessions"] == 1
+
+        await until("it is handed over", handed_over)
+        assert isinstance(await bounded((await met(other)).peek(NEW, ACCOUNT)), Hit)
+        assert isinstance(await bounded(other.find(SESSION)), Hit)
+
+
+@pytest.mark.parametrize("key", [OLD, NEW], ids=["same password", "another password"])
+async def test_a_daemon_that_comes_back_with_an_older_session_gets_the_one_opened_meanwhile(
+    folder, worker, key
+):
+    store, other = worker(), worker()
+    with running_cache(folder) as cache:
+        lease = await look_up(store, OLD)
+        assert await bounded(store.fulfil(OLD, lease.token, b"older", 3600.0))
+        await bounded(store.keep(bytes(32), ACCOUNT, OLD, b"older note", 3600.0))
+        cache.stop()
+    await bounded(store.forget(OLD, hashlib.sha256(b"older").digest()))
+    await bounded(store.keep(SESSION, ACCOUNT, key, b"note", 3600.0))
+    await log_in(store, key)
+    with running_cache(folder):
+        await met(store)
+        # By its handle, as whoever was given it does.
+        assert isinstance(await bounded(store.find(SESSION)), Hit)
+        assert (await bounded(store.peek(key, ACCOUNT))).value == b"of " + key
+        assert await has(await met(other), key)
+        assert isinstance(await bounded(other.find(SESSION)), Hit)
+        # What led to the old password's session has ended with it.
+        assert (await bounded(other.find(bytes(32))) is None) == (key == NEW)
 
 
 async def test_what_a_killed_daemon_lost_is_handed_to_the_next(folder, worker):

@@ -5,6 +5,7 @@ import base64
 import re
 import signal
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -142,6 +143,30 @@ def test_a_portal_in_trouble_leaves_a_warning_and_costs_nobody_the_session(looki
     assert looking_fleet.portal.logins(email)["attempts"] == 1
 
 
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_daemon_that_goes_away_during_the_look_costs_nobody_anything(looking_fleet, alive):
+    fleet = looking_fleet
+    email = account(fleet, f"away-{alive}")
+    first = log_in(fleet, email)
+    if not alive:
+        fleet.portal.end_sessions()
+    fleet.portal.fault(
+        "slow", endpoint="live", email=email if alive else None, latency=0.5, requests=1
+    )
+    before = fleet.portal.state()["requests"]["live"]
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit(log_in, fleet, email)
+        wait_until("it looks", lambda: fleet.portal.state()["requests"]["live"] > before)
+        fleet.kill_daemon()
+        status = told.result(PATIENCE)["cache_status"]
+    fleet.start_daemon()
+    assert status == ("session_from_cache" if alive else "new_session_created")
+    assert fleet.portal.logins(email)["attempts"] == (1 if alive else 2)
+    handle = told.result()["session"]
+    assert (handle == first["session"]) is alive
+    wait_until("it is served", lambda: answers(fleet, handle) == {None})
+
+
 def test_without_a_daemon_a_worker_looks_for_itself():
     with running_fleet(1, OIG_SESSION_IDLE="0.001") as fleet:
         email = account(fleet, "alone")
@@ -219,6 +244,19 @@ def test_a_new_password_ends_all_of_the_old_one_in_every_worker_and_for_good(fle
         assert answers(fleet, old) == {"session_ended"}
         assert answers(fleet, new) == {None}
         assert rejected(fleet, email)
+
+
+def test_a_new_password_used_without_a_daemon_ends_the_old_one_when_it_is_back(fleet, email):
+    old = log_in(fleet, email)["session"]
+    assert answers(fleet, old) == {None}
+    fleet.kill_daemon(signal.SIGTERM)
+    fleet.portal.add_account(email, "newer")
+    new = log_in(fleet, email, "newer")["session"]
+    fleet.start_daemon()
+    # Nobody has to ask for it: the worker that logged in looks for the daemon.
+    wait_until("the old one has ended", lambda: answers(fleet, old) == {"session_ended"})
+    assert answers(fleet, new) == {None}
+    assert rejected(fleet, email)
 
 
 def test_handles_of_the_old_password_stay_ended_when_it_becomes_right_again(fleet, email):

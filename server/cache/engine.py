@@ -222,22 +222,16 @@ class Engine:
         if lease is None:
             return False
         self._throttle.succeeded(lease.account, lease.source, lease.budget)
-        replaces = self._held.has_other(lease.account, key)
-        replaces |= self.answers.drop_leading_elsewhere(lease.account, key) > 0
-        if replaces:
-            # Everything of the old password ends.
-            self.answers.drop_answers(lease.account)
-            self.epoch = self.epoch.next()
-            self.on_replaced(lease.account)
+        self._end_others(lease)
         self._store(lease, value, ttl)
         return True
 
     def bring(self, key: bytes, token: bytes, value: bytes, ttl: float, idle: float) -> bool:
         """Take back a session that was lost here, from a copy, as `fulfil` would a new one.
 
-        But nobody has logged in, so no failure is forgiven. And it replaces no session under
-        another key: a copy does not say whether its password is still right, and the session that
-        is held may be of a newer one.
+        But nobody has logged in, so no failure is forgiven. And of two sessions under different
+        keys that of the later login stays: its password is the newer one. All sessions last
+        equally long from their login, so it is the one that ends later.
 
         Args:
             key: As given to `acquire`.
@@ -248,15 +242,20 @@ class Engine:
 
         Returns:
             False when nothing is stored: the lease is not valid any more, or the account has a
-            session under another key. Then the lease stays good for a login.
+            session of a later login under another key. Then the lease stays good for a login.
 
         Raises:
             ValueError: As `fulfil`.
         """
         check_value(value, ttl, VALUE_MAX_BYTES)
         lease = self._logins.valid(key, token)
-        if lease is None or self._held.has_other(lease.account, key):
+        if lease is None:
             return False
+        if self._held.has_other(lease.account, key):
+            held = self._held.of(lease.account)
+            if held is not None and held.expires >= self._now() + ttl:
+                return False
+            self._end_others(lease)
         self._logins.decide(key, token)
         self._store(lease, value, ttl, idle)
         return True
@@ -315,6 +314,11 @@ class Engine:
         """
         session = self._held.peek(key)
         return None if session is None else self._hit(session)
+
+    def account_of(self, key: bytes) -> bytes | None:
+        """Return the account of the session of `key`; None if there is none."""
+        session = self._held.peek(key)
+        return None if session is None else session.account
 
     def peek(self, key: bytes) -> Hit | None:
         """Return the session of `key` and never a lease, for who proved who they are by a handle.
@@ -632,6 +636,15 @@ class Engine:
         session = self._held.of(account)
         if session is not None:
             session.answered = self._now()
+
+    def _end_others(self, lease: Granted) -> None:
+        """End everything of an account's other passwords, which are wrong from now on."""
+        others = self._held.has_other(lease.account, lease.key)
+        others |= self.answers.drop_leading_elsewhere(lease.account, lease.key) > 0
+        if others:
+            self.answers.drop_answers(lease.account)
+            self.epoch = self.epoch.next()
+            self.on_replaced(lease.account)
 
     def _store(self, lease: Granted, value: bytes, ttl: float, idle: float = 0.0) -> None:
         """Store the session that a lease led to, and tell those who wait for it."""

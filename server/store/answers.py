@@ -133,6 +133,13 @@ class DaemonAnswers:
         """
         return await self._asked(self._client.end_handle(key, account, session))
 
+    async def _tell_alone(self, account: bytes) -> None:
+        """Hand the daemon the notes of an account that were made while it was gone."""
+        for key in self._notes.never_seen():
+            note = self._local.note(key)
+            if note is not None and note.account == account:
+                await self._tell(key, note)
+
     async def _tell(self, key: bytes, note: Note) -> None:
         try:
             kept = await self._asked(self._client.keep(key, *_fields(note)))

@@ -30,6 +30,10 @@ class Copies:
         """Take note that the daemon cannot have it: it is gone."""
         self._note(key, NEVER)
 
+    def never_seen(self) -> list[bytes]:
+        """Return the copies that the daemon cannot have: they were made while it was gone."""
+        return [key for key, generation in self._seen.items() if generation == NEVER]
+
     def forget(self, key: bytes) -> None:
         """Forget a copy that was dropped."""
         self._seen.pop(key, None)

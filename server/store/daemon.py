@@ -2,14 +2,15 @@
 
 Every value seen is kept as a copy in this worker (sealed, like everything). When the daemon does
 not answer, copies are served and logins go through a small local budget; nobody is told an error
-for it. When it is back, sessions opened meanwhile are handed to it at the first request for them,
-and who waits for a login of this worker's asks it instead.
+for it. When it is back, sessions opened meanwhile are handed to it, in place of older ones that it
+has kept; and who waits for a login of this worker's asks it instead.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ HANDLE = "handle"
 
 
 LOOK_SECONDS = 0.5
-"""How often a daemon that is gone is looked for while anybody waits for a login without it."""
+"""How often a daemon that is gone is looked for while anybody waits for a login without it, or a
+session was opened that it does not know of."""
 
 TIDY_SECONDS = 600.0
 """How often failed logins that were counted here are looked at, which count for a day at most."""
@@ -69,6 +71,8 @@ class DaemonStore(DaemonAnswers):
     ) -> None:
         super().__init__(connect(self._flushed), local)
         self._looking: asyncio.Task[None] | None = None
+        # Keys of sessions that were opened without the daemon, by account, until it has them.
+        self._unshared: dict[bytes, bytes] = {}
         self._granted: dict[bytes, _Granted] = {}
         self._sessions = Copies(self._client, SESSIONS)
 
@@ -84,25 +88,18 @@ class DaemonStore(DaemonAnswers):
         self, key: bytes, account: bytes, source: str, budget: bytes | None = None
     ) -> Outcome:
         """Look up, lease or wait, as `SessionStore.acquire`; never unavailable."""
-        budget = budget or account
-        flushes = self._flushes
-        try:
-            outcome = await self._asked(self._client.acquire(key, account, source, budget))
-        except CacheUnavailable:
-            return await self._alone(key, account, source, budget)
-        if isinstance(outcome, Hit):  # nearly every call
-            if flushes == self._flushes:  # what was flushed on the way must leave no copy
-                self._hit(key, account, source, outcome)
-            return outcome
-        return await self._told(key, account, source, budget, outcome)
+        if account in self._unshared:
+            await self._hand_over(account)
+        return await self._acquire(key, account, source, budget or account)
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store a value, as `SessionStore.fulfil`; kept here alone if the daemon is gone."""
         granted = self._granted.pop(token, None)
         if granted is None:
             kept = await self._local.fulfil(key, token, value, ttl)
-            if kept:
-                self._sessions.unseen(key)
+            account = self._local.account_of(key)
+            if kept and account is not None:
+                self._opened_alone(key, account)
             return kept
         try:
             kept = await self._asked(self._client.fulfil(key, token, value, ttl))
@@ -121,7 +118,7 @@ class DaemonStore(DaemonAnswers):
         # The daemon went away during the login: keep the session for when it is back.
         self._local.adopt(key, granted.account, Hit(value, ttl))
         self._local.accepted(granted.account, granted.source, granted.budget)
-        self._sessions.unseen(key)
+        self._opened_alone(key, granted.account)
         return True
 
     async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
@@ -146,6 +143,8 @@ class DaemonStore(DaemonAnswers):
 
     async def peek(self, key: bytes, account: bytes) -> Hit | None:
         """Return a session, as `AnswerStore.peek`."""
+        if account in self._unshared:
+            await self._hand_over(account)
         flushes = self._flushes
         try:
             hit = await self._asked(self._client.peek(key))
@@ -159,16 +158,7 @@ class DaemonStore(DaemonAnswers):
         if self._local.copy(key) is None or not self._sessions.lost(key):
             self._drop(key)
             return None
-        # Sessions are handed over with a lease, so that there is one of each.
-        outcome = await self.acquire(key, account, HANDLE)
-        match outcome:
-            case Hit():
-                return outcome
-            case Lease(token=token):
-                self._give_back(key, token)
-            case _:
-                pass
-        return await self._local.peek(key, account)
+        return await self._bring_back(key, account)
 
     async def end_login(
         self, key: bytes, account: bytes, source: str, budget: bytes | None = None
@@ -248,19 +238,77 @@ class DaemonStore(DaemonAnswers):
             return await self._told(key, account, source, budget, outcome)
         return Unavailable(PACED, LOOK_SECONDS)
 
+    async def _acquire(self, key: bytes, account: bytes, source: str, budget: bytes) -> Outcome:
+        flushes = self._flushes
+        try:
+            outcome = await self._asked(self._client.acquire(key, account, source, budget))
+        except CacheUnavailable:
+            return await self._alone(key, account, source, budget)
+        if isinstance(outcome, Hit):  # nearly every call
+            if flushes == self._flushes:  # what was flushed on the way must leave no copy
+                self._hit(key, account, source, outcome)
+            return outcome
+        return await self._told(key, account, source, budget, outcome)
+
+    async def _bring_back(self, key: bytes, account: bytes) -> Hit | None:
+        """Hand the daemon our copy of a session for which it has none."""
+        # Sessions are handed over with a lease, so that there is one of each.
+        outcome = await self._acquire(key, account, HANDLE, account)
+        match outcome:
+            case Hit():
+                return outcome
+            case Lease(token=token):
+                self._give_back(key, token)
+            case _:
+                pass
+        return await self._local.peek(key, account)
+
+    def _opened_alone(self, key: bytes, account: bytes) -> None:
+        """Take note of a session that the daemon does not know of, for when it is back."""
+        self._sessions.unseen(key)
+        self._unshared.pop(account, None)
+        if len(self._unshared) >= SESSIONS:
+            del self._unshared[next(iter(self._unshared))]
+        self._unshared[account] = key
+        self._look_out()
+
+    async def _hand_over(self, account: bytes) -> None:
+        """Hand the daemon the session of an account that was opened without it, if it is back.
+
+        Before it is asked for any other of the account: what it has kept is older. That may be
+        dead, which is why there is a new one, or of a password that is wrong by now. Notes go
+        first, since a session of another password ends all that leads elsewhere.
+        """
+        key = self._unshared[account]
+        try:
+            held = await self._asked(self._client.peek(key))
+            copy = self._local.copy(key)
+            if copy is not None:  # not flushed, as we might have heard just now
+                await self._tell_alone(account)
+                if held is not None and held.expires_in < copy.expires_in:
+                    older = hashlib.sha256(held.value).digest()
+                    await self._asked(self._client.forget(key, older))
+                await self._bring_back(key, account)
+        except CacheUnavailable:
+            return
+        if self._unshared.get(account) == key:
+            del self._unshared[account]
+
     def _look_out(self) -> None:
-        """Have somebody look for the daemon while anybody waits for a login here."""
+        """Have somebody look for the daemon while it is wanted."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().create_task(self._look())
 
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if not self._local.queue:
+            if not self._local.queue and not self._unshared:
                 return
             with contextlib.suppress(CacheUnavailable):
                 await self._asked(self._client.ping())
                 self._local.recall()
+                for account in list(self._unshared):
+                    await self._hand_over(account)
 
     async def _leased(
         self, key: bytes, account: bytes, source: str, budget: bytes, lease: Lease

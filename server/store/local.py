@@ -197,6 +197,10 @@ class LocalStore:
         """Return the session of `key`; None if there is none."""
         return self._engine.find(key)
 
+    def account_of(self, key: bytes) -> bytes | None:
+        """Return the account of the session of `key`; None if there is none."""
+        return self._engine.account_of(key)
+
     def drop(self, key: bytes) -> None:
         """Drop the copy of `key`."""
         self._engine.drop(key)

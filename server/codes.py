@@ -138,7 +138,8 @@ KINDS: dict[Code, Kind] = {
         "yes, after the wait",
     ),
     Code.SESSION_ENDED: Kind(
-        "The session handle is not valid, or its session has ended.",
+        "The session handle is not valid or has ended, and no login of the same account came with "
+        "it that may stand in for it.",
         "nobody",
         "Call check_auth again with e-mail and password and use the `session` it returns.",
         "yes, otherwise",

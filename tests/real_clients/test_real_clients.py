@@ -159,6 +159,9 @@ def test_the_client_calls_each_tool(client, driven, system, account, session):
     listed = call("list_changes", **box)["changes"]
     assert [one["change_id"] for one in listed] == [plan["change_id"]]
 
+    # A handle that nobody has: the session of all the other tests stays.
+    assert call("log_out", session=f"oig_{'A' * 48}")["session_kept"] is None
+
     assert set(answers) == {one["name"] for one in driven.list()}
     for tool, answer in answers.items():
         assert (answer.structured is not None) == client.can(Ability.STRUCTURED), tool

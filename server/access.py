@@ -226,19 +226,20 @@ class Access:
         """
         try:
             if caller.handle is not None:
-                return await self._end_handle(caller.handle)
+                return await self._end_handle(caller, caller.handle)
             await self._end_login(caller)
         except CacheUnavailable:
             raise NotLoggedOut(NOT_ENDED, retry_after=5.0) from None
         return False
 
-    async def _end_handle(self, handle: str) -> bool | None:
+    async def _end_handle(self, caller: Caller, handle: str) -> bool | None:
         keys = await self._keys_of(handle)
         if keys is None:
             # While the cache daemon is away, nobody knows whether there is such a handle.
             await self._store.ping()
             return None
         self._count(keys)
+        caller.proved()
         return await self._store.end_handle(self._handles.key(handle), keys.account, keys.session)
 
     async def _end_login(self, caller: Caller) -> None:

@@ -11,7 +11,7 @@ from server.control.record import DEADLINE
 from server.log import OneLine
 from server.readings.model import Reading
 from server.tool_failure import KEY
-from server.tools.checked import CheckedTool
+from server.tools.checked import CHANGES, ENDS, READS, CheckedTool
 from server.tools.control import control_tools
 from server.upstream import Fetched
 
@@ -214,13 +214,16 @@ async def test_null_stands_for_left_out(call):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"), [(True, "Do not call it again"), (False, "Try again")]
+    ("hints", "words"),
+    [(CHANGES, "Do not call it again"), (READS, "Try again"), (ENDS, "Try again")],
 )
-async def test_a_crash_is_only_to_be_tried_again_where_that_changes_nothing(changes, words, caplog):
+async def test_a_crash_is_only_to_be_tried_again_where_no_box_is_changed(hints, words, caplog):
+    changes = hints is CHANGES
+
     async def crash() -> Reading:
         raise ZeroDivisionError
 
-    tool = CheckedTool.made(crash, "Crash", "Crashes.", changes=changes)
+    tool = CheckedTool.made(crash, "Crash", "Crashes.", hints=hints)
     result = await tool.run({}, None)
     (content,) = result.content
     assert result.is_error

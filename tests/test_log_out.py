@@ -19,6 +19,7 @@ from server.sealing import Credential
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
 
+from .listed_tools import listed_tools
 from .portal_simulator import DEMO_BOX
 from .test_upstream import SECRET, House, caller
 
@@ -221,3 +222,9 @@ async def test_while_the_daemon_is_away_nobody_is_told_that_something_ended(tmp_
         assert not await ended(house, handle)
     finally:
         await house.close()
+
+
+def test_the_tool_says_that_it_ends_what_the_server_holds_and_may_be_repeated():
+    hints = listed_tools()["log_out"].annotations
+    assert (hints.read_only_hint, hints.destructive_hint) == (False, False)
+    assert (hints.idempotent_hint, hints.open_world_hint) == (True, False)

@@ -14,7 +14,7 @@ from .errors import PortalError, SessionExpired, TooManyLogins
 from .upstream import Upstream
 
 UNSEEN = (
-    "This session may have ended: OIG Cloud could not be asked. It last answered for it "
+    "This session may have ended: OIG Cloud could not be asked, and last answered for the session "
     "{seconds:.0f} seconds ago. {why}"
 )
 

@@ -1,9 +1,9 @@
 """What earlier answers of the portal showed, kept in the cache beside the answers themselves.
 
-It is sealed like them, shared by all workers, and goes with them: by a flush, by a new password, when
-the last handle is logged out, by a restart of the cache daemon, and when nobody has read an account
-for a month. Then the time of day decides alone to which day counters belong, and zeros of a meter
-count for less.
+It is sealed like them, shared by all workers, and goes with them: by a flush, by a new password,
+when the last handle is logged out, by a restart of the cache daemon, and when nobody has read an
+account for a month. Then the time of day decides alone to which day counters belong, and zeros of
+a meter count for less.
 """
 
 from __future__ import annotations

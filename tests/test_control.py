@@ -213,7 +213,7 @@ async def test_what_does_not_concern_a_change_may_differ_meanwhile(house):
     planned = await house.planned(boiler="manual")
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1}, soc_percent=33)
     record = await house.control.apply(DEMO, planned.token, CLIENT)
-    assert record.outcome == "accepted"
+    assert record.outcome == "answered"
 
 
 async def test_an_offline_box_is_pending_and_then_failed_after_fifteen_minutes(house):
@@ -297,7 +297,7 @@ async def test_one_change_at_a_time_per_box_over_all_workers(house):
         await house.worker().apply(DEMO, second.token, CLIENT)
     house.later(95)
     await house.look(DEMO, first.plan.change_id)
-    assert (await house.worker().apply(DEMO, second.token, CLIENT)).outcome == "accepted"
+    assert (await house.worker().apply(DEMO, second.token, CLIENT)).outcome == "answered"
 
 
 async def test_a_daemon_that_forgot_the_hold_does_not_let_a_second_change_through(house):
@@ -363,12 +363,12 @@ async def test_a_session_that_ended_is_renewed_by_the_read_before_the_write(hous
     planned = await house.planned(mode="Home 2")
     (await house._admin.delete("sessions")).raise_for_status()
     record = await house.control.apply(DEMO, planned.token, CLIENT)
-    assert record.outcome == "accepted"
+    assert record.outcome == "answered"
     assert [write["outcome"] for write in await house.writes()] == ["queued"]
 
 
-async def break_write(house: House, kind: str, *, processed: bool = False) -> None:
-    more = {"processed": True} if processed else {}
+async def break_write(house: House, kind: str, *, processed: bool = False, **more) -> None:
+    more |= {"processed": True} if processed else {}
     await house.admin("faults", kind=kind, endpoint="writes", requests=1, **more)
 
 
@@ -437,6 +437,41 @@ async def test_an_answer_of_success_is_not_believed_before_the_box_shows_it(hous
     assert (await house.look(DEMO, record.id)).status(house.clock()) == "failed"
 
 
+@pytest.mark.parametrize("processed", [True, False])
+@pytest.mark.parametrize(
+    ("text", "outcome", "status"),
+    [
+        ('[[0,2,"Something that nobody has seen"]]', "answered", "pending"),
+        ('[[0,2,"Box není online"]]', "unclear", "unclear"),
+        ('[[0,1,"Nastala chyba"]]', "unclear", "unclear"),
+    ],
+)
+async def test_whatever_the_portal_says_only_reading_back_tells_that_a_change_was_made(
+    house, processed, text, outcome, status
+):
+    planned = await house.planned(mode="Home 2")
+    await break_write(house, "answer", processed=processed, text=text)
+    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    assert (record.outcome, record.status(house.clock())) == (outcome, status)
+    house.later(95)
+    record = await house.look(DEMO, record.id)
+    assert record.status(house.clock()) == ("applied" if processed else status)
+    house.later(850)
+    record = await house.look(DEMO, record.id)
+    assert record.status(house.clock()) == ("applied" if processed else "failed")
+
+
+async def test_a_change_that_the_portal_says_it_failed_to_make_is_refused_and_frees_the_box(house):
+    planned = await house.planned(mode="Home 2")
+    await break_write(house, "answer", text='[[0,1,"Nepoda\\u0159ilo se"]]')
+    with pytest.raises(ChangeRefused, match="answered that the change failed") as told:
+        await house.control.apply(DEMO, planned.token, CLIENT)
+    assert told.value.code == "change_refused"
+    record = await house.look(DEMO, planned.plan.change_id)
+    assert (record.outcome, record.status(house.clock())) == ("refused", "failed")
+    await house.applied(mode="Home 2")
+
+
 async def finished(house: House, work):
     """Let an apply go on, with a second for every time that it waits for its turn."""
     task = asyncio.create_task(work)
@@ -476,7 +511,7 @@ async def test_every_request_of_an_apply_keeps_a_second_from_the_one_before(pace
 
     worker = paced.worker(wrap=Timed)
     record = await finished(paced, worker.apply(DEMO2, planned.token, CLIENT))
-    assert record.outcome == "accepted"
+    assert record.outcome == "answered"
     assert len(times) == 3
     assert all(after - before >= 1.0 for before, after in itertools.pairwise(times))
 
@@ -497,7 +532,7 @@ async def test_while_the_portal_wants_to_be_left_alone_nothing_is_read_sent_or_w
     assert house.journal.latest(9) == (0, [])
     assert house.store.held == 0
     house.later(121)
-    assert (await house.control.apply(DEMO, planned.token, CLIENT)).outcome == "accepted"
+    assert (await house.control.apply(DEMO, planned.token, CLIENT)).outcome == "answered"
 
 
 async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
@@ -606,7 +641,7 @@ async def test_a_caller_who_hangs_up_does_not_stop_a_change_half_way(house):
             await call
         go.set()
         await worker.aclose()
-    assert house.journal.find(planned.plan.change_id).outcome == "accepted"
+    assert house.journal.find(planned.plan.change_id).outcome == "answered"
 
 
 async def test_reading_back_uses_only_what_was_read_after_the_write(house):

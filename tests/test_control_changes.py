@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
+import time
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -506,10 +509,19 @@ PAGE = b"<!DOCTYPE html><html><body><h1>Nastala chyba</h1></body></html>"
 @pytest.mark.parametrize(
     ("status", "body", "outcome"),
     [
-        (200, b'[[0,2,"OK"]]', "accepted"),
-        (200, b'\xef\xbb\xbf [[0,2,"Nastaveno"],[11,"x","y"]]', "accepted"),
+        (200, b'[[0,2,"OK"]]', "answered"),
+        (200, b'\xef\xbb\xbf [[0,2,"Nastaveno"],[11,"x","y"]]', "answered"),
         (200, b'[[0,1,"Nastala chyba"]]', "unclear"),
+        (200, b'[[0,1,"something that nobody has seen"]]', "answered"),
+        (200, b'[[0,2,""]]', "answered"),
+        (200, b"something that nobody has seen", "answered"),
+        (200, b'"OK"', "answered"),
+        (200, b'{"state": "OK"}', "answered"),
+        (200, b'["OK"]', "answered"),
         (200, b"[]", "unclear"),
+        (200, b'""', "unclear"),
+        (200, b"false", "unclear"),
+        (200, b"null", "unclear"),
         (200, b"", "unclear"),
         (200, b'[[2,"",false]]', "unclear"),
         (200, b"[[true]]", "unclear"),
@@ -529,8 +541,90 @@ PAGE = b"<!DOCTYPE html><html><body><h1>Nastala chyba</h1></body></html>"
         (504, b"", "unclear"),
     ],
 )
-def test_only_a_plain_success_is_accepted_and_only_a_plain_refusal_refused(status, body, outcome):
+def test_an_answer_without_a_failure_is_answered_and_only_a_plain_refusal_refused(
+    status, body, outcome
+):
     assert read_write(Answer(status, body), 0.0).outcome == outcome
+
+
+def decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+SHAPES = {
+    "command": lambda text: json.dumps([[0, 1, text]], ensure_ascii=False),
+    "escaped": lambda text: json.dumps([[0, 1, text]]),
+    "escaped twice": lambda text: json.dumps([[0, 1, json.dumps(text)]]),
+    "second command": lambda text: json.dumps([[0, 2, "OK"], [11, "x", text]]),
+    "nested": lambda text: json.dumps({"result": {"told": [text]}}, ensure_ascii=False),
+    "page": lambda text: f"<!DOCTYPE html><html><body><h1>{text}</h1></body></html>",
+    "entities": lambda text: "".join(f"&#{ord(one)};" for one in text),
+    "entities escaped": lambda text: "".join(f"&amp;#x{ord(one):x};" for one in text),
+    "html in a command": lambda text: json.dumps([[11, "a", f"<p>OK<br>{html.escape(text)}</p>"]]),
+    "tags between words": lambda text: text.replace(" ", "<br>"),
+    "tags within words": "<i></i>".join,
+    "lines": lambda text: json.dumps([[0, 1, text.replace(" ", "\n")]]),
+    "hard blanks": lambda text: text.replace(" ", "\u00a0"),
+    "soft hyphens": "\u00ad".join,
+    "script": lambda text: f"alert({json.dumps(text)});",
+    "capitals": lambda text: text.upper(),
+    "decomposed": decomposed,
+    "decomposed and escaped": lambda text: json.dumps([[0, 1, decomposed(text)]]),
+    "without accents": lambda text: decomposed(text).encode("ascii", "ignore").decode(),
+}
+spelt = pytest.mark.parametrize("spelling", SHAPES.values(), ids=SHAPES)
+REFUSING = [
+    "Nepodařilo se uložit změnu",
+    "Nastavení se nepodařilo odeslat",
+    "Změna se nepodařila",
+]
+AWAY = [
+    "Box není online",
+    "Zařízení není připojeno",
+    "Box je offline",
+]
+BROKEN = [
+    "Při ukládání nastala chyba",
+    "Tuto hodnotu nelze nastavit",
+    "Uložení se nezdařilo",
+]
+
+
+@spelt
+@pytest.mark.parametrize("text", REFUSING)
+def test_that_it_failed_is_a_refusal_in_whatever_spelling(spelling, text):
+    told = read_write(Answer(200, spelling(text).encode()), 0.0)
+    assert told.outcome == "refused"
+    assert text not in told.why
+
+
+@spelt
+@pytest.mark.parametrize("text", [*AWAY, f"{REFUSING[0]}: {AWAY[0]}", f"{AWAY[0]}. {REFUSING[0]}"])
+def test_that_the_box_is_away_leaves_open_whether_the_change_is_kept_for_it(spelling, text):
+    told = read_write(Answer(200, spelling(text).encode()), 0.0)
+    assert told.outcome == "unclear"
+    assert "deliver it later" in told.why
+
+
+@spelt
+@pytest.mark.parametrize("text", BROKEN)
+def test_that_there_was_an_error_leaves_open_what_was_done_before(spelling, text):
+    told = read_write(Answer(200, spelling(text).encode()), 0.0)
+    assert told.outcome == "unclear"
+    assert "error" in told.why
+
+
+@pytest.mark.parametrize("text", [*REFUSING, *AWAY, *BROKEN])
+def test_a_page_of_an_error_is_unclear_whatever_it_says(text):
+    assert read_write(Answer(500, text.encode()), 0.0).outcome == "unclear"
+
+
+def test_a_long_answer_is_judged_in_a_moment():
+    for part in ("<", "&amp;", "\\", "\\u0159", "a<b>"):
+        body = (part * 65_536)[:65_536].encode()
+        began = time.process_time()
+        assert read_write(Answer(200, body), 0.0).outcome in {"answered", "unclear"}
+        assert time.process_time() - began < 2.0
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -542,5 +636,5 @@ def test_a_portal_that_wants_to_be_left_alone_is_heard(status):
 @given(st.integers(100, 599), st.binary(max_size=60))
 def test_any_answer_has_an_outcome(status, body):
     told = read_write(Answer(status, body), 0.0)
-    assert told.outcome in {"accepted", "refused", "unclear"}
+    assert told.outcome in {"answered", "refused", "unclear"}
     assert told.why

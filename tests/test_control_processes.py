@@ -140,7 +140,7 @@ def test_one_plan_applied_by_several_processes_at_once_is_written_once(workers):
     token = crowd[0].plan(mode="Home 3")
     with ThreadPoolExecutor(len(crowd)) as pool:
         told = list(pool.map(lambda worker: worker.ask(apply=token), crowd))
-    assert told.count("accepted") == 1, told
-    assert all(one == "accepted" or one.startswith("ChangeRefused") for one in told)
+    assert told.count("answered") == 1, told
+    assert all(one == "answered" or one.startswith("ChangeRefused") for one in told)
     assert len(workers.portal.writes()) == 1
     assert workers.journal.latest(9)[0] == 1

@@ -37,8 +37,8 @@ async def write(portal, **options):
         await client.aclose()
 
 
-async def test_a_plain_write_is_accepted(portal):
-    assert (await write(portal)).outcome == "accepted"
+async def test_a_plain_write_is_answered(portal):
+    assert (await write(portal)).outcome == "answered"
     (one,) = portal.writes()
     assert one["sent"]["id_device"] == DEMO_BOX
 
@@ -69,7 +69,7 @@ async def test_where_nobody_listens_nothing_was_sent():
 
 
 @pytest.mark.parametrize("shape", ["list", "commands", "html", "unauthorized"])
-async def test_a_write_with_a_session_that_ended_is_never_taken_for_accepted(portal, shape):
+async def test_a_write_with_a_session_that_ended_is_never_taken_for_answered(portal, shape):
     portal.switch(expired={"writes": shape})
     client = portal.client()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -80,7 +81,7 @@ def test_before_the_first_entry_there_is_no_file_and_nothing_is_found(journal, p
 def test_an_entry_goes_from_unclear_to_pending_to_applied(journal):
     journal.begin(record())
     assert journal.find(record().id).status(NOW) == "unclear"
-    journal.end(record().id, "accepted", "OIG Cloud accepted the change.", NOW + 2)
+    journal.end(record().id, "answered", "OIG Cloud answered the change.", NOW + 2)
     assert journal.find(record().id).status(NOW) == "pending"
     journal.settle(record().id, "applied", NOW + 60, 59.0)
     found = journal.find(record().id)
@@ -92,7 +93,7 @@ def test_what_was_refused_has_failed_and_what_nobody_looked_after_is_unclear(jou
     journal.begin(record(1))
     journal.begin(record(2))
     journal.end(record(1).id, "refused", "why", NOW)
-    journal.end(record(2).id, "accepted", "why", NOW)
+    journal.end(record(2).id, "answered", "why", NOW)
     assert journal.find(record(1).id).status(NOW) == "failed"
     assert journal.find(record(2).id).status(NOW + 2 + DEADLINE) == "unclear"
 
@@ -100,7 +101,7 @@ def test_what_was_refused_has_failed_and_what_nobody_looked_after_is_unclear(jou
 def test_the_first_outcome_and_the_first_verdict_stand(journal):
     journal.begin(record())
     journal.end(record().id, "unclear", "first", NOW)
-    journal.end(record().id, "accepted", "second", NOW)
+    journal.end(record().id, "answered", "second", NOW)
     journal.settle(record().id, "failed", NOW, None)
     journal.settle(record().id, "applied", NOW, 1.0)
     found = journal.find(record().id)
@@ -116,7 +117,7 @@ def test_a_plan_is_begun_once_whatever_became_of_it(journal, path):
         Journal(path).begin(record(at=NOW + 99_999))
 
 
-@pytest.mark.parametrize("outcome", [None, "accepted", "unclear"])
+@pytest.mark.parametrize("outcome", [None, "answered", "unclear"])
 def test_a_box_with_an_open_change_gets_no_other_until_it_is_settled_or_given_up(journal, outcome):
     first, second = record(1), record(2, box=record(1).box)
     journal.begin(first)
@@ -214,6 +215,69 @@ def test_a_journal_of_another_version_is_refused(journal, path):
         journal.find("1")
 
 
+FORMER = """
+CREATE TABLE changes (
+    id TEXT PRIMARY KEY,
+    at REAL NOT NULL,
+    account BLOB NOT NULL,
+    client TEXT NOT NULL,
+    source TEXT NOT NULL,
+    box TEXT NOT NULL,
+    change TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    back TEXT,
+    undoes TEXT,
+    hold BLOB NOT NULL,
+    outcome TEXT CHECK (outcome IN ('accepted', 'refused', 'unclear')),
+    why TEXT,
+    outcome_at REAL,
+    verdict TEXT CHECK (verdict IN ('applied', 'failed')),
+    verdict_at REAL,
+    seconds REAL
+) STRICT;
+CREATE INDEX changes_of_account ON changes (account, at);
+CREATE INDEX changes_of_box ON changes (box, at);
+PRAGMA user_version = 1;
+"""
+
+
+def former_journal(path, *records) -> None:
+    path.parent.mkdir()
+    places = ", ".join("?" for _ in dataclasses.fields(Record))
+    with contextlib.closing(sqlite3.connect(path)) as journal:
+        journal.executescript(f"PRAGMA journal_mode = WAL; {FORMER}")
+        for one in records:
+            journal.execute(f"INSERT INTO changes VALUES ({places})", dataclasses.astuple(one))
+        journal.commit()
+
+
+def test_a_journal_of_the_former_version_is_brought_up_to_date_with_all_that_it_holds(
+    journal, path
+):
+    # Of one moment: only the order of the rows tells them apart.
+    outcomes = ["accepted", "refused", "unclear", None]
+    records = [record(number, at=NOW, outcome=outcomes[number % 4]) for number in range(40)]
+    former_journal(path, *records)
+    total, found = journal.latest(99)
+    assert total == 40
+    assert [one.outcome for one in found if one.outcome == "answered"] == ["answered"] * 10
+    assert [
+        dataclasses.replace(one, outcome="accepted" if one.outcome == "answered" else one.outcome)
+        for one in found
+    ] == records[::-1]
+    journal.begin(record(99))
+    journal.end(record(99).id, "answered", "why", NOW)
+    assert Journal(path).find(record(99).id).outcome == "answered"
+
+
+def test_many_at_once_bring_one_journal_up_to_date(path):
+    former_journal(path, record(1, outcome="accepted"))
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: Journal(path).find(record(1).id), range(64)))
+    assert {one.outcome for one in found} == {"answered"}
+
+
 def test_many_at_once_make_one_file_and_one_of_them_gets_the_plan(path):
     def begin(_: int) -> str:
         try:
@@ -236,7 +300,7 @@ from tests.test_journal import record
 journal = Journal(Path(sys.argv[1]))
 for number in range(int(sys.argv[2]), 1_000_000):
     journal.begin(record(number))
-    journal.end(record(number).id, "accepted", "why", 1.0)
+    journal.end(record(number).id, "answered", "why", 1.0)
     print(number, flush=True)
 """
 
@@ -259,7 +323,7 @@ def test_nothing_that_was_written_is_lost_to_a_kill(journal, path):
         writer.stdout.close()
         with journal._transaction() as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert all(journal.find(record(n).id).outcome == "accepted" for n in range(1, said + 1))
+        assert all(journal.find(record(n).id).outcome == "answered" for n in range(1, said + 1))
         # What was begun and not told of may be there as well, and is no other's to begin again.
         said += journal.find(record(said + 1).id) is not None
         total, _ = journal.latest(1)
@@ -290,7 +354,7 @@ def test_several_processes_write_at_once_and_nobody_is_turned_away(path):
 
 def test_the_report_says_what_happened_and_shows_fingerprints_only():
     records = [
-        record(2, outcome="accepted", why="why", verdict="applied", seconds=61.4),
+        record(2, outcome="answered", why="why", verdict="applied", seconds=61.4),
         record(1, client="evil\x1b[31m"),
     ]
     report = journal_report(7, records, NOW + 5)

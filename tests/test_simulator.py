@@ -265,6 +265,12 @@ def test_a_fault_without_a_number_stays_until_cleared(portal: RunningPortal) -> 
         {"kind": "error", "endpoint": "live", "processed": True},
         {"kind": "forgotten", "endpoint": "writes", "processed": True},
         {"kind": "error", "endpoint": "writes", "processed": 1},
+        {"kind": "answer", "text": "OK"},
+        {"kind": "answer", "endpoint": "writes"},
+        {"kind": "answer", "endpoint": "writes", "text": 1},
+        {"kind": "answer", "endpoint": "writes", "text": "x" * 2001},
+        {"kind": "answer", "endpoint": "writes", "text": "\ud800"},
+        {"kind": "error", "endpoint": "writes", "text": "OK"},
     ],
 )
 def test_a_malformed_fault_is_refused_and_sets_nothing(portal: RunningPortal, raw: object) -> None:

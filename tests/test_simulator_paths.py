@@ -682,6 +682,8 @@ async def test_the_write_of_an_offline_box_waits_until_it_is_back(portal: Portal
         ({"kind": "html", "processed": True}, 200, "queued", 1),
         ({"kind": "json"}, 200, "fault", 0),
         ({"kind": "forgotten"}, 200, "forgotten", 0),
+        ({"kind": "answer", "text": "Box není online"}, 200, "fault", 0),
+        ({"kind": "answer", "text": "", "processed": True}, 200, "queued", 1),
         ({"kind": "slow", "latency": 9}, 200, "queued", 1),
     ],
 )
@@ -693,6 +695,27 @@ async def test_a_faulty_write_takes_effect_or_not_as_the_fault_says(
     assert (await portal.set("box_prms.mode", 1)).status_code == status
     assert (await portal.live())["box_prms"]["mode"] == mode
     assert [write["outcome"] for write in await portal.writes()] == [outcome]
+
+
+async def test_a_write_is_answered_with_whatever_text_is_wished(portal: Portal) -> None:
+    for text in ('[[0,1,"Nepoda\\u0159ilo se"]]', "<p>Ř</p>"):
+        await portal.admin("faults", kind="answer", endpoint="writes", requests=1, text=text)
+        answer = await portal.set("box_prms.mode", 1)
+        assert answer.content.decode() == text
+
+
+async def test_a_box_may_be_in_a_mode_that_no_write_sets_and_be_taken_out_of_it(
+    portal: Portal,
+) -> None:
+    await portal.admin("switches", delay=0)
+    for mode, name in ((4, "Home 5"), (5, "Home 6")):
+        assert (await portal.set("box_prms.mode", mode)).status_code == 500
+        await portal.admin("boxes", box=DEMO_BOX, setup={"mode": mode})
+        assert (await portal.live())["box_prms"]["mode"] == mode
+        await portal.set("box_prms.mode", 1)
+        assert (await portal.live())["box_prms"]["mode"] == 1
+        told = folders((await portal.http.get(NOTIFICATIONS)).text)
+        assert any(html.unescape(one["body"]) == f"Režim: {name} -> Home 2" for one in told)
 
 
 async def test_a_dropped_write_may_have_taken_effect(portal: Portal) -> None:
@@ -759,7 +782,7 @@ BAD = [
     ("boxes", {"box": DEMO_BOX, "clock_minutes": True}),
     ("boxes", {"box": DEMO_BOX, "idle_rest": 1}),
     ("boxes", {"box": DEMO_BOX, "setup": []}),
-    ("boxes", {"box": DEMO_BOX, "setup": {"mode": 4}}),
+    ("boxes", {"box": DEMO_BOX, "setup": {"mode": 6}}),
     ("boxes", {"box": DEMO_BOX, "setup": {"mode": True}}),
     ("boxes", {"box": DEMO_BOX, "setup": {"colour": 1}}),
     ("boxes", {"box": DEMO_BOX, "offline": True, "setup": {"mode": 9}}),

@@ -311,7 +311,7 @@ class Control:
                 # From here on the journal says that it may have happened.
                 unsent.pop_all()
                 sent = await send(first)
-        if sent.outcome == "accepted":
+        if sent.outcome == "answered":
             sent = await self._send_others(granted, others, sent)
         at = self._wall()
         try:
@@ -390,15 +390,15 @@ class Control:
                 raise
 
     async def _send_others(self, granted: Granted, writes: list[Write], sent: Sent) -> Sent:
-        """Send what follows the first write of a change; stop at one that is not accepted."""
+        """Send what follows the first write of a change; stop at one that may have failed."""
         for write in writes:
             try:
                 async with self._turn(granted) as send:
                     sent = await send(write)
             except SessionError as exc:
                 sent = Sent("refused", str(exc))
-            if sent.outcome != "accepted":
-                why = f"Only a part of the change was accepted. {sent.why}"
+            if sent.outcome != "answered":
+                why = f"Only a part of the change was sent without a failure. {sent.why}"
                 return Sent("unclear", why, sent.busy)
         return sent
 

@@ -32,10 +32,13 @@ BUSY = 5.0
 PAUSE = 0.01
 """Seconds before another try where SQLite does not wait by itself."""
 
-VERSION = 1
+VERSION = 2
 """Of the table, in SQLite's user_version."""
 
-SCHEMA = """
+FORMER = 1
+"""The version that is brought up to date where it is found."""
+
+TABLE = """
 CREATE TABLE changes (
     id TEXT PRIMARY KEY,
     at REAL NOT NULL,
@@ -49,19 +52,36 @@ CREATE TABLE changes (
     back TEXT,
     undoes TEXT,
     hold BLOB NOT NULL,
-    outcome TEXT CHECK (outcome IN ('accepted', 'refused', 'unclear')),
+    outcome TEXT CHECK (outcome IN ('answered', 'refused', 'unclear')),
     why TEXT,
     outcome_at REAL,
     verdict TEXT CHECK (verdict IN ('applied', 'failed')),
     verdict_at REAL,
     seconds REAL
-) STRICT;
-CREATE INDEX changes_of_account ON changes (account, at);
-CREATE INDEX changes_of_box ON changes (box, at);
+) STRICT
 """
+INDEXES = (
+    "CREATE INDEX changes_of_account ON changes (account, at)",
+    "CREATE INDEX changes_of_box ON changes (box, at)",
+)
 
 COLUMNS = ", ".join(field.name for field in fields(Record))
 PLACES = ", ".join("?" for _ in fields(Record))
+
+SCHEMA = (TABLE, *INDEXES, f"PRAGMA user_version = {VERSION}")
+
+RENAMED = COLUMNS.replace("outcome,", "replace(outcome, 'accepted', 'answered'),")
+
+UPDATE = (
+    "ALTER TABLE changes RENAME TO former",
+    *("DROP INDEX changes_of_account", "DROP INDEX changes_of_box"),
+    TABLE,
+    f"INSERT INTO changes ({COLUMNS}) SELECT {RENAMED} FROM former ORDER BY rowid",  # noqa: S608 - our own names
+    "DROP TABLE former",
+    *INDEXES,
+    f"PRAGMA user_version = {VERSION}",
+)
+"""From the former version: what the portal answered was called accepted, which nobody can tell."""
 
 
 class PlanUsed(Exception):
@@ -196,13 +216,15 @@ class Journal:
             # Each commit is on the disk before it returns; NORMAL would lose the last ones.
             journal.execute("PRAGMA synchronous = FULL")
             (version,) = journal.execute("PRAGMA user_version").fetchone()
-            if version != VERSION:
+            if version not in {VERSION, FORMER}:
                 raise JournalUnavailable(
                     f"{self._path} is no journal of this version of the program. Set OIG_JOURNAL "
                     "to another file."
                 )
             journal.execute("BEGIN IMMEDIATE")
             try:
+                if version == FORMER:
+                    _update(journal)
                 yield journal
             except BaseException:
                 if journal.in_transaction:  # a full disk has ended it already
@@ -242,7 +264,7 @@ class Journal:
         try:
             with closing(sqlite3.connect(temporary, isolation_level=None)) as journal:
                 journal.execute("PRAGMA journal_mode = WAL")
-                journal.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+                journal.executescript(f"BEGIN; {'; '.join(SCHEMA)}; COMMIT;")
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -254,6 +276,13 @@ class Journal:
                 os.close(folder)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _update(journal: sqlite3.Connection) -> None:
+    """Bring a journal of the former version up to date, unless another process has just done so."""
+    if journal.execute("PRAGMA user_version").fetchone() == (FORMER,):
+        for statement in UPDATE:
+            journal.execute(statement)
 
 
 def _find(journal: sqlite3.Connection, change_id: str) -> Record | None:

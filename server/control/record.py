@@ -92,8 +92,8 @@ class Record:
             return self.verdict
         if self.outcome == "refused":
             return "failed"
-        # Accepted, and not looked after in time: nobody knows.
-        return "pending" if self.outcome == "accepted" and not self.late(now) else "unclear"
+        # Answered, and not looked after in time: nobody knows.
+        return "pending" if self.outcome == "answered" and not self.late(now) else "unclear"
 
     def late(self, now: float) -> bool:
         """Say whether the time for it to show is over."""

@@ -3,11 +3,17 @@
 The contract is that of July 2026: JSON, whole numbers, the header that marks a script's request,
 and the box's id in every body. A write is sent once. That the portal once took forms instead is
 no reason to try one after a refusal: docs/control.md says why.
+
+No answer proves that a change was made, for the portal's words of success are not known. How it
+speaks of a failure is known, and an answer is judged by that; all else is for reading back.
 """
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,8 +31,23 @@ WRITE = Purpose("the change", "Nothing was sent.", "", BODY_LIMIT)
 ERROR_PAGE = "nastala chyba"
 """Words of the page with which the portal answers, with status 500, a write it does not take."""
 
-ERROR_WORDS = ("chyb", "error", "nelze")
-"""What an answer that looks like success holds when it is none, as far as one can guess."""
+OFFLINE = re.compile(r"\bneni (?:online|pripojen|dostupn)|\boffline\b")
+"""The box is not there now. The portal may keep the change until it is."""
+
+FAILED = re.compile("nepodari")
+"""`Nepodařilo se`, `se nepodařilo`: the portal says that it did not do it."""
+
+ERRORS = re.compile(r"chyb|\berror|\bnelze\b|\bnezdar")
+"""Other words of an error, of which nobody knows what the portal did before."""
+
+ESCAPE = re.compile(r"\\{1,4}u([0-9a-fA-F]{4})")
+BLANK = re.compile(r"\\{1,4}[nrt]")
+"""Characters as JSON and scripts escape them, once or several times over."""
+
+TAG = re.compile("<[^<>]*>")
+
+SILENT = frozenset({"Mn", "Cf"})
+"""Categories of characters that change no word: accents apart from their letters, soft hyphens."""
 
 ExportValue = Literal[0, 1, 2]
 OFF: Literal[0] = 0
@@ -34,7 +55,7 @@ ON: Literal[1] = 1
 LIMITED: Literal[2] = 2
 """Values of the export switch. With `LIMITED` the cap comes in the same request."""
 
-Outcome = Literal["accepted", "refused", "unclear"]
+Outcome = Literal["answered", "refused", "unclear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +76,9 @@ class Sent:
     """What became of a write.
 
     Attributes:
-        outcome: accepted: the portal took it, and the box may have it soon. refused: the portal
-            demonstrably did not process it. unclear: everything else; it may take effect.
+        outcome: answered: the portal took the request and spoke of no failure; the box may have the
+            change soon. refused: it was not processed, or the portal says that it failed. unclear:
+            everything else; it may take effect.
         why: What happened, in a sentence.
         busy: Seconds for which the portal wants to be left alone; None if it did not say so.
     """
@@ -100,7 +122,7 @@ def read_write(answer: Answer, now: float) -> Sent:
     if status == 200:
         return _taken(answer)
     busy = _busy(answer, now)
-    if status == 500 and ERROR_PAGE in _text(answer).casefold():
+    if status == 500 and ERROR_PAGE in _folded(_text(answer)):
         return Sent(
             "unclear",
             "OIG Cloud answered the change with its error page (HTTP 500), as it does when it does "
@@ -118,17 +140,50 @@ def _busy(answer: Answer, now: float) -> float | None:
 
 
 def _taken(answer: Answer) -> Sent:
+    text = _text(answer)
+    words = _folded(text)
+    # 1. Before the failure that may be told along with it: a change that is kept for later is none.
+    if OFFLINE.search(words):
+        return Sent(
+            "unclear",
+            "OIG Cloud's answer to the change says that the box is not online. The portal may keep "
+            "the change and deliver it later.",
+        )
+    # 2. Said in so many words, on whatever kind of page.
+    if FAILED.search(words):
+        return Sent("refused", "OIG Cloud answered that the change failed.")
+    if ERRORS.search(words):
+        return Sent("unclear", "OIG Cloud's answer to the change speaks of an error.")
+    # 3. An answer of another kind: the page to log in, the browser sent on, nothing at all.
+    if not _is_reply(text):
+        return Sent("unclear", "OIG Cloud answered as it does when a session has ended.")
+    # 4. What the text says is not known here, and decides nothing.
+    return Sent("answered", "OIG Cloud answered the change and spoke of no failure.")
+
+
+def _is_reply(text: str) -> bool:
+    """Say whether a text answers the write, and is no way to show that the session has ended."""
     try:
-        value: object = json.loads(_text(answer))
+        value: object = json.loads(text)
     except (ValueError, RecursionError):
-        return Sent("unclear", "OIG Cloud answered the change with something that is no answer.")
+        return bool(text) and not text.startswith("<")
     match value:
-        case [[int(code), *rest], *_] if not isinstance(code, bool) and code != NAVIGATE:
-            told = " ".join(part for part in rest if isinstance(part, str)).casefold()
-            if not any(word in told for word in ERROR_WORDS):
-                return Sent("accepted", "OIG Cloud accepted the change.")
-            return Sent("unclear", "OIG Cloud's answer to the change speaks of an error.")
-    return Sent("unclear", "OIG Cloud answered as it does when a session has ended.")
+        case [[int(code), *_], *_]:
+            return not isinstance(code, bool) and code != NAVIGATE
+        case str() | dict() | [str(), *_]:
+            return bool(value)
+    return False
+
+
+def _folded(text: str) -> str:
+    """Return the words of a text in one spelling: no escapes, tags, accents or capitals."""
+    plain = ESCAPE.sub(lambda found: chr(int(found[1], 16)), BLANK.sub(" ", text))
+    # Twice: HTML within a command may be escaped once more.
+    plain = html.unescape(html.unescape(plain))
+    # A tag parts words (`<br>`) or stands within one (`<b>`): both readings count.
+    letters = unicodedata.normalize("NFKD", f"{TAG.sub(' ', plain)} {TAG.sub('', plain)}")
+    bare = "".join(one for one in letters if unicodedata.category(one) not in SILENT)
+    return " ".join(bare.casefold().split())
 
 
 def _text(answer: Answer) -> str:

@@ -52,8 +52,8 @@ SEEN: dict[Seen | OnlyListed | None, str] = {
 }
 
 PENDING = (
-    "OIG Cloud accepted the change. {seen} That usually takes one or two minutes. Look again in "
-    "30 seconds, and do not plan the same change again."
+    "OIG Cloud answered the change and spoke of no failure. {seen} That usually takes one or two "
+    "minutes. Look again in 30 seconds, and do not plan the same change again."
 )
 APPLIED = "The box shows the change."
 TARGET_SHOWN = (

@@ -60,6 +60,8 @@ def faulty(fault: Fault, sound: Page) -> Response:
     """
     if fault.kind is Kind.DROP:
         return Dropped()
+    if fault.text is not None:
+        return Page(fault.text.encode(), headers=sound.headers).response()
     if fault.kind in FAULTY:
         status, body, headers = FAULTY[fault.kind]
         if fault.retry_after is not None:

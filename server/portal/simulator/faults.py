@@ -22,6 +22,9 @@ FAULTS = 64
 NAME = re.compile(r"[a-z0-9_]{1,32}(\.[a-z0-9_]{1,32})?", re.ASCII)
 """A block of json.php, or a field of one."""
 
+TEXT_MAX = 2000
+"""Longest text with which a fault may have a write answered, in characters."""
+
 FIELDS = 32
 """Most fields one fault may damage."""
 
@@ -55,6 +58,7 @@ class Kind(StrEnum):
     NULLS = "nulls"  # items and values are null, or missing
     NOTHING = "nothing"  # a series is `[]`, as PHP writes an object without members
     FORGOTTEN = "forgotten"  # a write is answered as taken, and goes nowhere
+    ANSWER = "answer"  # a write is answered 200 with a text of the administrator's
 
 
 FITS: dict[Kind, frozenset[Endpoint]] = {
@@ -70,6 +74,7 @@ FITS: dict[Kind, frozenset[Endpoint]] = {
     Kind.NULLS: frozenset({HISTORY}),
     Kind.NOTHING: frozenset({HISTORY}),
     Kind.FORGOTTEN: frozenset({WRITES}),
+    Kind.ANSWER: frozenset({WRITES}),
 }
 """Where a kind of fault can happen; all others happen anywhere."""
 
@@ -98,6 +103,7 @@ class Fault:
         email: Only this account's logins, or its sessions' requests, are hit; None for all.
         fields: Which blocks and fields of json.php are damaged; the live block unless given.
         processed: Whether a write takes effect although its answer goes wrong.
+        text: The whole body of an answer of the kind `answer`.
     """
 
     kind: Kind
@@ -109,6 +115,7 @@ class Fault:
     email: str | None = None
     fields: tuple[str, ...] = ()
     processed: bool = False
+    text: str | None = None
 
     @property
     def times(self) -> int | None:
@@ -140,6 +147,7 @@ class Fault:
             email=_email(raw.get("email")),
             fields=_fields(raw.get("fields", [])),
             processed=_flag(raw.get("processed", False)),
+            text=_text(raw.get("text")),
         )
         fault.check()
         return fault
@@ -164,6 +172,8 @@ class Fault:
             raise FaultRefused(f'"fields" goes with the endpoint "live" and {kinds} only')
         if self.processed and (self.endpoint is not WRITES or self.kind in NEVER_PROCESSED):
             raise FaultRefused('"processed" goes with "writes", and with failing answers only')
+        if (self.text is not None) != (self.kind is Kind.ANSWER):
+            raise FaultRefused('"answer" needs a "text", which goes with no other kind')
 
 
 class Faults:
@@ -218,6 +228,7 @@ class Faults:
                 "email": fault.email,
                 "fields": list(fault.fields),
                 "processed": fault.processed,
+                "text": fault.text,
             }
             for fault, left in self._set
         ]
@@ -249,6 +260,15 @@ def _flag(raw: object) -> bool:
     if not isinstance(raw, bool):
         raise FaultRefused('"processed" must be true or false')
     return raw
+
+
+def _text(raw: object) -> str | None:
+    if raw is None:
+        return None
+    # Half of a surrogate pair: JSON can carry it, UTF-8 cannot.
+    if isinstance(raw, str) and len(raw) <= TEXT_MAX and not re.search("[\ud800-\udfff]", raw):
+        return raw
+    raise FaultRefused(f'"text" must be text of at most {TEXT_MAX} characters, or null')
 
 
 def _latency(raw: object) -> float:

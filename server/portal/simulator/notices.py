@@ -23,7 +23,7 @@ EMPTY = '<div class="folder-list">  </div>'
 INFO, WARNING, NOTICE = 1, 2, 3
 """Levels, of 1 to 5."""
 
-MODES = ("Home 1", "Home 2", "Home 3", "Home UPS")
+MODES = ("Home 1", "Home 2", "Home 3", "Home UPS", "Home 5", "Home 6")
 
 
 @dataclass(frozen=True, slots=True)

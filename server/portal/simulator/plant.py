@@ -49,7 +49,7 @@ class Setup:
     Only the boiler's first relay has an element behind it.
 
     Attributes:
-        mode: 0 Home 1, 1 Home 2, 2 Home 3, 3 Home UPS.
+        mode: 0 Home 1, 1 Home 2, 2 Home 3, 3 Home UPS; 4 Home 5 and 5 Home 6, which no write sets.
         app: Supplementary modes: bit 0 Home Grid V, bit 1 Home Grid VI.
         target: Percent to which the battery is charged from the grid.
         formatting: Whether it is being charged so now.

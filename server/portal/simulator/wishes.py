@@ -18,7 +18,7 @@ FLAGS = ("offline", "live_data", "full", "idle_rest")
 BYPASS = ("off", "automatic", "manual")
 
 SETUP: dict[str, tuple[int, int]] = {
-    "mode": (0, 3),
+    "mode": (0, 5),
     "app": (0, 7),
     "target": (20, 100),
     "floor": (0, 100),

@@ -89,6 +89,7 @@ ADVICE: Mapping[str, str] = {
     "plan_invalid": "`oig-client apply` takes what `oig-client plan` prints, as the same account.",
     "plan_used": "`oig-client change {change_id}` shows how it went.",
     "plan_expired": PLAN_AGAIN,
+    "plan_mismatch": PLAN_AGAIN,
     "box_changed": PLAN_AGAIN,
     "box_gone": "",
     "box_held": (
@@ -105,6 +106,7 @@ ADVICE: Mapping[str, str] = {
         "changes of the account."
     ),
     "change_unreadable": "Look at the box in the portal.",
+    "too_many_waits": "Ask again without waiting, or in {retry_after_s} seconds.",
 }
 """What a person does about each failure. Empty: the server's message says it all."""
 

@@ -10,6 +10,7 @@ wrong setting, 69 the address cannot be listened at.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import errno
 import logging
 import os
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     worker: Worker | None = None
+    stopping = asyncio.Event()
 
     def stop(*_: object) -> None:
         # 1. Until uvicorn takes the signals over, nothing has to be closed. An exception would not
@@ -75,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         process.raise_descriptors()
         from .app import build_app  # noqa: PLC0415 - a wrong setting is told without importing mcp
 
-        app = build_app(settings)
+        app = build_app(settings, stopping)
     except ConfigurationError as exc:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
         return EXIT_CONFIGURATION
@@ -104,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings.run_dir / "ready" / name,
         None if peers is None else peers.are_gone,
         Exemptions(settings.trusted_proxies, settings.shared_sources).source,
+        stopping.set,
     )
     worker.run(sockets=[listener])
     return 0

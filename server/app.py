@@ -25,6 +25,7 @@ from .capabilities import only_what_is_there
 from .control.control import Control
 from .control.journal import Journal
 from .control.plan_token import Plans
+from .control.waits import Waits
 from .endpoint import Endpoint
 from .exemptions import Exemptions
 from .failed_logins import FailedLogins
@@ -76,11 +77,12 @@ without arguments if the client sends them), and pass the `session` it returns t
 Null in a result means unknown, never zero."""
 
 
-def build_app(settings: Settings) -> ASGIApp:
+def build_app(settings: Settings, stopping: asyncio.Event | None = None) -> ASGIApp:
     """Build the ASGI app of one worker.
 
     Args:
         settings: All settings.
+        stopping: Set once the worker begins to stop: calls that wait are answered then.
 
     Raises:
         ConfigurationError: The secret or another file is unusable.
@@ -125,7 +127,8 @@ def build_app(settings: Settings) -> ASGIApp:
     closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
     if settings.control == "on":
         journal, plans = Journal(settings.journal), Plans(secret, settings.portal_url)
-        control = Control(access, upstream, portal, store, journal, plans)
+        waits = Waits(store, plans, stopping or asyncio.Event())
+        control = Control(access, upstream, portal, store, journal, plans, waits)
         tools += control_tools(control)
         closing.append(control.aclose)
     server = ToolServer(

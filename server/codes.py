@@ -58,6 +58,7 @@ class Code(StrEnum):
     PLAN_INVALID = "plan_invalid"
     PLAN_USED = "plan_used"
     PLAN_EXPIRED = "plan_expired"
+    PLAN_MISMATCH = "plan_mismatch"
     BOX_CHANGED = "box_changed"
     BOX_GONE = "box_gone"
     BOX_HELD = "box_held"
@@ -65,6 +66,7 @@ class Code(StrEnum):
     CHANGE_REFUSED = "change_refused"
     CHANGE_UNKNOWN = "change_unknown"
     CHANGE_UNREADABLE = "change_unreadable"
+    TOO_MANY_WAITS = "too_many_waits"
 
 
 Fault = Literal[
@@ -339,6 +341,14 @@ KINDS: dict[Code, Kind] = {
         "Plan again and show the user the new plan.",
         "yes, otherwise",
     ),
+    Code.PLAN_MISMATCH: Kind(
+        "The box or the sentence that was given is not that of the plan, which is `change`. "
+        "Nothing was sent, and the plan is still good.",
+        "the call",
+        "Show the user that sentence and ask again. Only after a yes pass it as `change`, exactly "
+        "as it is, with its box as `box_id`.",
+        "yes, otherwise",
+    ),
     Code.BOX_CHANGED: Kind(
         "The box is no longer as it was when the change was planned. Nothing was sent.",
         "nobody",
@@ -383,5 +393,11 @@ KINDS: dict[Code, Kind] = {
         "the operator",
         "Tell the user, who can look at the box in the portal.",
         "no",
+    ),
+    Code.TOO_MANY_WAITS: Kind(
+        "Two calls of the account wait for a change already.",
+        "the call",
+        "Ask again without wait_s, or in {retry_after_s} seconds.",
+        "yes, otherwise",
     ),
 }

@@ -63,6 +63,7 @@ class Worker(uvicorn.Server):
         others_are_gone: Says whether no other worker takes connections from the same sockets; see
             `ClosingPort`. None for a worker whose sockets nobody else holds.
         source: Gives the source of a caller's address, None for one that is exempt from limits.
+        stopping: Called when the worker begins to stop, before it waits for running requests.
     """
 
     _acceptor: Acceptor
@@ -73,8 +74,10 @@ class Worker(uvicorn.Server):
         ready_file: Path | None,
         others_are_gone: Callable[[], bool] | None = None,
         source: Callable[[str | None], str | None] = nobody,
+        stopping: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
+        self._stopping = stopping
         self._others_are_gone = others_are_gone
         self.server_state: Connections = Connections(room(), source)
         self._ready_file = ready_file
@@ -121,6 +124,7 @@ class Worker(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, answer what was accepted, close what is idle, wait for the rest."""
+        self._stopping()
         if self._ready_file is not None:
             self._ready_file.unlink(missing_ok=True)
         port: ClosingPort | None = None
@@ -162,6 +166,7 @@ def make_worker(
     ready_file: Path | None,
     others_are_gone: Callable[[], bool] | None = None,
     source: Callable[[str | None], str | None] = nobody,
+    stopping: Callable[[], None] = lambda: None,
 ) -> Worker:
     """Make a worker for `app`; see `Worker` for the rest."""
     config = uvicorn.Config(
@@ -179,7 +184,7 @@ def make_worker(
         # app.py believes forwarded headers of OIG_TRUSTED_PROXIES only.
         proxy_headers=False,
     )
-    return Worker(config, ready_file, others_are_gone, source)
+    return Worker(config, ready_file, others_are_gone, source, stopping)
 
 
 def few_descriptors() -> str | None:

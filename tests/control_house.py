@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from server.control.control import Control
 from server.control.journal import Journal
 from server.control.plan_token import Plans
 from server.control.record import Record
+from server.control.waits import Waits
 from server.errors import CacheUnavailable
 from server.handles import Handles
 from server.portal.simulator import build_app
@@ -23,6 +25,7 @@ from server.sessions import Sessions
 from server.store.local import LIMITS, LocalStore
 from server.upstream import Upstream
 
+from .control_worker import agreed
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess
 
 SECRET = b"s" * 32
@@ -57,6 +60,9 @@ class HoldingStore(LocalStore):
         self.holds = Holds(clock, lambda: b"t" * 16)
         self.gone = False
 
+    async def ping(self):
+        self._check()
+
     async def hold(self, key, account, lasts):
         self._check()
         return self.holds.hold(key, account, lasts)
@@ -82,6 +88,7 @@ class House:
         self.portal = InProcess(wall=self.clock)
         self.store = HoldingStore(self.clock, gap)
         self.journal = Journal(folder / "journal.db")
+        self.stopping = asyncio.Event()
         self._closing: list = []
         self.control = self.worker()
         self._admin = httpx2.AsyncClient(
@@ -89,20 +96,31 @@ class House:
             base_url="http://localhost/_admin/",
         )
 
-    def worker(self, *, secret: bytes = SECRET, wrap=lambda portal: portal) -> Control:
+    def worker(
+        self, *, secret: bytes = SECRET, wrap=lambda portal: portal, sleep=None, ticks=None
+    ) -> Control:
         """Make a worker; `wrap` may put something before its portal."""
         client = self.portal.client()
         sealer, handles = Sealer(secret, self.portal.base_url), Handles(secret)
         sessions = Sessions(self.store, client, sealer, handles, ttl=43200.0, wall=self.clock)
         access = Access(sessions, self.store, handles, sealer)
         upstream = Upstream(self.store, access, client, sealer, wall=self.clock)
+        plans = Plans(secret, self.portal.base_url)
+        waits = Waits(
+            self.store,
+            plans,
+            self.stopping,
+            sleep=sleep or self.sleep,
+            ticks=ticks or self.clock,
+        )
         control = Control(
             access,
             upstream,
             wrap(client),
             self.store,
             self.journal,
-            Plans(secret, self.portal.base_url),
+            plans,
+            waits,
             wall=self.clock,
         )
         self._closing += [control, upstream, sessions, client]
@@ -128,6 +146,11 @@ class House:
     def later(self, seconds: float) -> None:
         self.clock.time += seconds
 
+    async def sleep(self, seconds: float) -> None:
+        """Let simulated time pass for one that waits."""
+        self.later(seconds)
+        await asyncio.sleep(0)
+
     async def planned(self, box: str = DEMO_BOX, **asked: object):
         """Plan at a box of its owner, from a fresh reading."""
         self.later(31)
@@ -140,6 +163,6 @@ class House:
     async def applied(self, box: str = DEMO_BOX, **asked: object):
         """Plan, apply, and look until it is done."""
         planned = await self.planned(box, **asked)
-        await self.control.apply(BOXES[box], planned.token, CLIENT)
+        await self.control.apply(BOXES[box], *agreed(planned), CLIENT)
         self.later(95)
         return await self.look(BOXES[box], planned.plan.change_id)

@@ -14,9 +14,10 @@ import sys
 
 from server.access import Access, Caller
 from server.control.asked import Asked
-from server.control.control import Control
+from server.control.control import Control, Planned
 from server.control.journal import Journal
 from server.control.plan_token import Plans
+from server.control.waits import Waits
 from server.errors import OigError
 from server.handles import Handles
 from server.portal.client import PortalClient
@@ -28,6 +29,16 @@ from server.store.daemon import DaemonStore
 from server.upstream import Upstream
 
 DEMO = Caller(Credential("demo@example.com", "demo"), None, "192.0.2.1", "192.0.2.1")
+
+
+def named(plan: dict) -> dict:
+    """What apply_change takes of a result of plan_change."""
+    return {name: plan[name] for name in ("box_id", "change", "plan_token")}
+
+
+def agreed(planned: Planned) -> tuple[str, str, str]:
+    """What an apply takes of a plan."""
+    return planned.token, planned.plan.box_id, planned.plan.sentence
 
 
 class Deadly:
@@ -63,20 +74,19 @@ async def main(how: str) -> None:
     access = Access(sessions, store, handles, sealer)
     upstream = Upstream(store, access, portal, sealer)
     plans = Plans(secret, settings.portal_url)
-    control = Control(
-        access, upstream, Deadly(portal, how), store, Journal(settings.journal), plans
-    )
+    journal, waits = Journal(settings.journal), Waits(store, plans, asyncio.Event())
+    control = Control(access, upstream, Deadly(portal, how), store, journal, plans, waits)
     await access.open(DEMO)
     say("ready")
     for line in iter(sys.stdin.readline, ""):
         match json.loads(line):
             case {"plan": asked}:
                 call = control.plan(DEMO, Asked(**asked))
-            case {"apply": token}:
-                call = control.apply(DEMO, token, "test")
+            case {"apply": [token, box_id, change]}:
+                call = control.apply(DEMO, token, box_id, change, "test")
         try:
             told = await call
-            answer = told.token if hasattr(told, "token") else told.outcome
+            answer = agreed(told) if isinstance(told, Planned) else told.outcome
         except OigError as exc:
             answer = f"{type(exc).__name__}: {exc}"
         say(answer)

@@ -242,7 +242,8 @@ def test_a_change_in_a_batch_is_made_as_by_a_call_of_its_own(fleet):
     headers = {"Authorization": f"Basic {login}"}
     mode = "Home UPS" if fleet.portal.truth()["mode"] != HOME_UPS else "Home 1"
     (planned,) = answered(fleet, [call(1, "plan_change", mode=mode)], **headers)
-    apply = {"tool": "apply_change", **only(planned, "plan_token")}
+    parts = ("plan_token", "box_id", "change")
+    apply = {"tool": "apply_change"} | {key: only(planned, key)[key] for key in parts}
     applied, again, listed = answered(
         fleet, [call(2, **apply), call(3, **apply), call(4, "list_changes")], **headers
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sqlite3
 
 import pytest
 
@@ -12,7 +11,7 @@ from server.control.asked import Asked
 from server.control.record import DEADLINE
 from server.errors import BoxChoice, ChangeRefused, PortalBusy, PortalError, SessionError
 
-from .control_house import BOXES, CLIENT, DEMO, DEMO2, House
+from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
 
 
@@ -60,13 +59,12 @@ async def test_each_change_is_planned_applied_pending_applied_and_undone(
     assert (await house.truth(box))[name] == before
     assert await house.writes() == []
 
-    record = await house.control.apply(owner, planned.token, CLIENT)
+    record = await house.control.apply(owner, *agreed(planned), CLIENT)
     assert (record.before, record.after) == (planned.before, planned.after)
     assert record.status(house.clock()) == "pending"
     assert record.box == box
     house.later(1)
     assert (await house.look(owner, record.id)).status(house.clock()) == "pending"
-    assert house.store.held == 1
 
     house.later(95)
     record = await house.look(owner, record.id)
@@ -139,8 +137,8 @@ async def test_two_boxes_of_one_account_change_side_by_side_and_are_never_mixed(
     first = await house.planned(SECOND_BOX, mode="Home 3")
     second = await house.planned(QUEEN_BOX, mode="Home 2")
     await asyncio.gather(
-        house.control.apply(DEMO2, first.token, CLIENT),
-        house.control.apply(DEMO2, second.token, CLIENT),
+        house.control.apply(DEMO2, *agreed(first), CLIENT),
+        house.control.apply(DEMO2, *agreed(second), CLIENT),
     )
     house.later(95)
     for planned in (first, second):
@@ -154,23 +152,23 @@ async def test_a_plan_expires_after_five_minutes(house):
     planned = await house.planned(mode="Home 2")
     house.later(300)
     with pytest.raises(ChangeRefused, match="expired"):
-        await house.control.apply(DEMO, planned.token, CLIENT)
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
     assert house.store.held == 0
 
 
 async def test_a_plan_is_good_for_one_apply_at_any_worker(house):
     planned = await house.planned(mode="Home 2")
-    await house.control.apply(DEMO, planned.token, CLIENT)
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
     for worker in (house.control, house.worker()):
         with pytest.raises(ChangeRefused, match=f"used.*{planned.plan.change_id}"):
-            await worker.apply(DEMO, planned.token, CLIENT)
+            await worker.apply(DEMO, *agreed(planned), CLIENT)
     assert len(await house.writes()) == 1
 
 
 async def test_a_plan_of_one_worker_is_applied_and_looked_after_by_others(house):
     planned = await house.planned(mode="Home 2")
-    await house.worker().apply(DEMO, planned.token, CLIENT)
+    await house.worker().apply(DEMO, *agreed(planned), CLIENT)
     house.later(95)
     record = (await house.worker().look(DEMO, planned.plan.change_id)).record
     assert record.status(house.clock()) == "applied"
@@ -180,9 +178,10 @@ async def test_a_plan_of_one_worker_is_applied_and_looked_after_by_others(house)
 async def test_somebody_elses_plan_is_not_valid_and_the_reason_is_not_told(house):
     planned = await house.planned(mode="Home 2")
     with pytest.raises(ChangeRefused) as foreign:
-        await house.control.apply(DEMO2, planned.token, CLIENT)
+        await house.control.apply(DEMO2, *agreed(planned), CLIENT)
+    token, *named = agreed(planned)
     with pytest.raises(ChangeRefused) as broken:
-        await house.control.apply(DEMO, planned.token[:-4] + "AAAA", CLIENT)
+        await house.control.apply(DEMO, token[:-4] + "AAAA", *named, CLIENT)
     assert str(foreign.value) == str(broken.value)
     assert await house.writes() == []
 
@@ -203,7 +202,7 @@ async def test_a_box_that_changed_meanwhile_is_not_changed(house, asked, setup):
     planned = await house.planned(**asked)
     await house.admin("boxes", box=DEMO_BOX, setup=setup)
     with pytest.raises(ChangeRefused, match="no longer as it was"):
-        await house.control.apply(DEMO, planned.token, CLIENT)
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
     assert house.store.held == 0
     assert house.journal.latest(9) == (0, [])
@@ -212,7 +211,7 @@ async def test_a_box_that_changed_meanwhile_is_not_changed(house, asked, setup):
 async def test_what_does_not_concern_a_change_may_differ_meanwhile(house):
     planned = await house.planned(boiler="manual")
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1}, soc_percent=33)
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert record.outcome == "answered"
 
 
@@ -221,12 +220,11 @@ async def test_an_offline_box_is_pending_and_then_failed_after_fifteen_minutes(h
     house.later(1200)
     planned = await house.planned(mode="Home 2")
     assert any("offline" in w and "much later" in w for w in planned.warnings)
-    await house.control.apply(DEMO, planned.token, CLIENT)
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
     change = planned.plan.change_id
     for seconds in (60, 400, 400):
         house.later(seconds)
         assert (await house.look(DEMO, change)).status(house.clock()) == "pending"
-    assert house.store.held == 1
     house.later(40)
     record = await house.look(DEMO, change)
     assert record.status(house.clock()) == "failed"
@@ -236,7 +234,7 @@ async def test_an_offline_box_is_pending_and_then_failed_after_fifteen_minutes(h
 
 async def test_a_change_nobody_looked_after_is_unclear_until_somebody_does(house):
     planned = await house.planned(mode="Home 2")
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(3600)
     assert house.journal.find(record.id).status(house.clock()) == "unclear"
     record = await house.look(DEMO, record.id)
@@ -245,7 +243,7 @@ async def test_a_change_nobody_looked_after_is_unclear_until_somebody_does(house
 
 async def test_a_change_that_came_and_went_unseen_is_not_said_to_have_failed(house):
     planned = await house.planned(mode="Home 2")
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(300)
     assert (await house.truth())["mode"] == 1
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 0})
@@ -258,7 +256,7 @@ async def test_a_change_that_came_and_went_unseen_is_not_said_to_have_failed(hou
 async def test_charging_that_ended_and_was_used_up_is_not_said_to_have_failed(house):
     await house.admin("boxes", box=DEMO_BOX, full=True, soc_percent=50)
     planned = await house.planned(charge_to_percent=55)
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(600)
     await house.admin("boxes", box=DEMO_BOX, setup={"formatting": 0}, full=True, soc_percent=40)
     for seconds in (301, 301):
@@ -274,14 +272,14 @@ async def test_charging_that_ended_and_was_used_up_is_not_said_to_have_failed(ho
 async def test_only_soon_after_the_deadline_a_change_not_shown_has_failed(house, seconds, status):
     planned = await house.planned(mode="Home 2")
     await break_write(house, "forgotten")
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(seconds)
     assert (await house.look(DEMO, record.id)).status(house.clock()) == status
 
 
 async def test_a_setting_that_is_not_told_never_means_that_a_change_failed(house):
     planned = await house.planned(mode="Home 2")
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(901)
     await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
     looked = await house.control.look(DEMO, record.id)
@@ -289,63 +287,11 @@ async def test_a_setting_that_is_not_told_never_means_that_a_change_failed(house
     assert looked.seen == "not told"
 
 
-async def test_one_change_at_a_time_per_box_over_all_workers(house):
-    first = await house.planned(mode="Home 2")
-    second = await house.planned(boiler="manual")
-    await house.control.apply(DEMO, first.token, CLIENT)
-    with pytest.raises(ChangeRefused, match="one at a time"):
-        await house.worker().apply(DEMO, second.token, CLIENT)
-    house.later(95)
-    await house.look(DEMO, first.plan.change_id)
-    assert (await house.worker().apply(DEMO, second.token, CLIENT)).outcome == "answered"
-
-
-async def test_a_daemon_that_forgot_the_hold_does_not_let_a_second_change_through(house):
-    first = await house.planned(mode="Home 2")
-    second = await house.planned(boiler="manual")
-    await house.control.apply(DEMO, first.token, CLIENT)
-    house.store.holds.restore([], 0)
-    house.store.holds._holds.clear()
-    with pytest.raises(ChangeRefused, match=first.plan.change_id):
-        await house.control.apply(DEMO, second.token, CLIENT)
-    assert house.store.held == 0
-    assert len(await house.writes()) == 1
-
-
-async def test_a_change_of_another_account_that_is_under_way_is_not_named(house):
-    first = await house.planned(mode="Home 2")
-    await house.control.apply(DEMO, first.token, CLIENT)
-    second = await house.planned(boiler="manual")
-    with sqlite3.connect(house.journal._path) as journal:
-        journal.execute("UPDATE changes SET account = ?", (b"x" * 32,))
-    journal.close()
-    # The hold tells of it, and then the journal.
-    for _ in range(2):
-        with pytest.raises(ChangeRefused) as told:
-            await house.control.apply(DEMO, second.token, CLIENT)
-        assert first.plan.change_id not in str(told.value)
-        assert "one at a time" in str(told.value)
-        assert (told.value.code, told.value.details) == ("box_held", {})
-        house.store.holds._holds.clear()
-
-
-async def test_a_change_of_the_same_account_that_holds_the_box_is_named(house):
-    first = await house.planned(mode="Home 2")
-    await house.control.apply(DEMO, first.token, CLIENT)
-    second = await house.planned(boiler="manual")
-    for _ in range(2):
-        with pytest.raises(ChangeRefused) as told:
-            await house.control.apply(DEMO, second.token, CLIENT)
-        assert told.value.code == "change_in_progress"
-        assert told.value.details == {"change_id": first.plan.change_id}
-        house.store.holds._holds.clear()
-
-
 async def test_without_the_daemon_nothing_is_changed(house):
     planned = await house.planned(mode="Home 2")
     house.store.gone = True
     with pytest.raises(ChangeRefused, match="daemon"):
-        await house.control.apply(DEMO, planned.token, CLIENT)
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
     assert house.journal.latest(9) == (0, [])
 
@@ -354,7 +300,7 @@ async def test_without_the_journal_nothing_is_changed(house):
     planned = await house.planned(mode="Home 2")
     house.journal._path.mkdir()
     with pytest.raises(ChangeRefused, match="journal"):
-        await house.control.apply(DEMO, planned.token, CLIENT)
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
     assert house.store.held == 0
 
@@ -362,7 +308,7 @@ async def test_without_the_journal_nothing_is_changed(house):
 async def test_a_session_that_ended_is_renewed_by_the_read_before_the_write(house):
     planned = await house.planned(mode="Home 2")
     (await house._admin.delete("sessions")).raise_for_status()
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert record.outcome == "answered"
     assert [write["outcome"] for write in await house.writes()] == ["queued"]
 
@@ -389,9 +335,8 @@ async def test_after_an_unclear_answer_nothing_is_repeated_and_reading_back_deci
 ):
     planned = await house.planned(mode="Home 2")
     await break_write(house, kind, processed=processed)
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert record.status(house.clock()) == "unclear"
-    assert house.store.held == 1
     house.later(95)
     record = await house.look(DEMO, record.id)
     assert record.status(house.clock()) == ("applied" if processed else "unclear")
@@ -406,7 +351,7 @@ async def test_what_the_portal_turned_away_is_told_at_once_and_frees_the_box(hou
     planned = await house.planned(mode="Home 2")
     await break_write(house, kind)
     with pytest.raises(ChangeRefused, match=planned.plan.change_id):
-        await house.control.apply(DEMO, planned.token, CLIENT)
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert house.store.held == 0
     record = await house.look(DEMO, planned.plan.change_id)
     assert record.status(house.clock()) == "failed"
@@ -416,7 +361,7 @@ async def test_what_the_portal_turned_away_is_told_at_once_and_frees_the_box(hou
 async def test_after_the_portals_error_page_the_box_is_looked_at_and_no_form_is_tried(house):
     await house.admin("switches", contract="form")
     planned = await house.planned(mode="Home 2")
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert record.status(house.clock()) == "unclear"
     assert "error page" in record.why
     assert [write["outcome"] for write in await house.writes()] == ["refused"]
@@ -430,7 +375,7 @@ async def test_after_the_portals_error_page_the_box_is_looked_at_and_no_form_is_
 async def test_an_answer_of_success_is_not_believed_before_the_box_shows_it(house):
     planned = await house.planned(mode="Home 2")
     await break_write(house, "forgotten")
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(600)
     assert (await house.look(DEMO, record.id)).status(house.clock()) == "pending"
     house.later(400)
@@ -451,7 +396,7 @@ async def test_whatever_the_portal_says_only_reading_back_tells_that_a_change_wa
 ):
     planned = await house.planned(mode="Home 2")
     await break_write(house, "answer", processed=processed, text=text)
-    record = await house.control.apply(DEMO, planned.token, CLIENT)
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert (record.outcome, record.status(house.clock())) == (outcome, status)
     house.later(95)
     record = await house.look(DEMO, record.id)
@@ -465,7 +410,7 @@ async def test_a_change_that_the_portal_says_it_failed_to_make_is_refused_and_fr
     planned = await house.planned(mode="Home 2")
     await break_write(house, "answer", text='[[0,1,"Nepoda\\u0159ilo se"]]')
     with pytest.raises(ChangeRefused, match="answered that the change failed") as told:
-        await house.control.apply(DEMO, planned.token, CLIENT)
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert told.value.code == "change_refused"
     record = await house.look(DEMO, planned.plan.change_id)
     assert (record.outcome, record.status(house.clock())) == ("refused", "failed")
@@ -510,7 +455,7 @@ async def test_every_request_of_an_apply_keeps_a_second_from_the_one_before(pace
             return await self.portal.write(session_id, write)
 
     worker = paced.worker(wrap=Timed)
-    record = await finished(paced, worker.apply(DEMO2, planned.token, CLIENT))
+    record = await finished(paced, worker.apply(DEMO2, *agreed(planned), CLIENT))
     assert record.outcome == "answered"
     assert len(times) == 3
     assert all(after - before >= 1.0 for before, after in itertools.pairwise(times))
@@ -526,13 +471,13 @@ async def test_while_the_portal_wants_to_be_left_alone_nothing_is_read_sent_or_w
     for _ in range(2):  # the first is told so by the portal, the second by the store
         house.portal.requests.clear()
         with pytest.raises(PortalBusy):
-            await house.control.apply(DEMO, planned.token, CLIENT)
+            await house.control.apply(DEMO, *agreed(planned), CLIENT)
         asked = len(house.portal.requests)
     assert asked == 0
     assert house.journal.latest(9) == (0, [])
     assert house.store.held == 0
     house.later(121)
-    assert (await house.control.apply(DEMO, planned.token, CLIENT)).outcome == "answered"
+    assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
 
 
 async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
@@ -551,7 +496,7 @@ async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
             return payload
 
     with pytest.raises(PortalBusy):
-        await house.worker(wrap=Meanwhile).apply(DEMO, planned.token, CLIENT)
+        await house.worker(wrap=Meanwhile).apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
     assert house.journal.latest(9) == (0, [])
     assert house.store.held == 0
@@ -561,7 +506,7 @@ async def test_a_write_that_is_one_request_too_many_keeps_all_from_asking(house)
     planned = await house.planned(mode="Home 2")
     await busy(house, "writes")
     with pytest.raises(ChangeRefused) as told:
-        await house.control.apply(DEMO, planned.token, CLIENT)
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert told.value.retry_after == 120
     house.later(60)
     with pytest.raises(PortalBusy):
@@ -586,7 +531,7 @@ async def test_a_second_request_that_gets_no_turn_leaves_the_change_unclear(hous
             house.store.leave_alone(account, 60.0)
             return await self.portal.write(session_id, write)
 
-    record = await house.worker(wrap=Meanwhile).apply(DEMO2, planned.token, CLIENT)
+    record = await house.worker(wrap=Meanwhile).apply(DEMO2, *agreed(planned), CLIENT)
     assert record.outcome == "unclear"
     assert "Only a part" in record.why
     assert len(await house.writes()) == 1
@@ -609,7 +554,7 @@ async def test_when_the_second_of_two_requests_is_turned_away_it_is_unclear(hous
                 await break_write(house, "unauthorized")
             return await self.portal.write(session_id, write)
 
-    record = await house.worker(wrap=Second).apply(DEMO2, planned.token, CLIENT)
+    record = await house.worker(wrap=Second).apply(DEMO2, *agreed(planned), CLIENT)
     assert record.outcome == "unclear"
     assert "part" in record.why
     house.later(95)
@@ -633,7 +578,7 @@ async def test_a_caller_who_hangs_up_does_not_stop_a_change_half_way(house):
             return await self.portal.write(session_id, write)
 
     worker = house.worker(wrap=Slow)
-    call = asyncio.create_task(worker.apply(DEMO, planned.token, CLIENT))
+    call = asyncio.create_task(worker.apply(DEMO, *agreed(planned), CLIENT))
     async with asyncio.timeout(10):
         await started.wait()
         call.cancel()
@@ -650,7 +595,7 @@ async def test_reading_back_uses_only_what_was_read_after_the_write(house):
     house.later(31)
     await plan(house, DEMO, boiler="manual")  # leaves an answer for others, with Home 2 in it
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 0})
-    await house.control.apply(DEMO, planned.token, CLIENT)
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(5)
     assert (await house.look(DEMO, planned.plan.change_id)).verdict is None
     house.later(95)
@@ -659,7 +604,7 @@ async def test_reading_back_uses_only_what_was_read_after_the_write(house):
 
 async def test_what_is_missing_when_reading_back_never_counts_as_applied(house):
     planned = await house.planned(mode="Home 2")
-    await house.control.apply(DEMO, planned.token, CLIENT)
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
     await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
     house.later(95)
     assert (await house.look(DEMO, planned.plan.change_id)).verdict is None
@@ -700,7 +645,7 @@ async def test_a_change_of_another_account_is_not_found_listed_or_undone(house):
 
 async def test_a_change_under_way_is_not_undone_yet(house):
     planned = await house.planned(mode="Home 2")
-    await house.control.apply(DEMO, planned.token, CLIENT)
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(31)
     with pytest.raises(ChangeRefused, match="is under way") as caught:
         await plan(house, DEMO, undo=planned.plan.change_id)
@@ -729,7 +674,7 @@ async def test_a_charge_is_not_undone_into_more_charging(house):
     assert not any("at once" in warning for warning in planned.warnings)
     await house.admin("boxes", box=DEMO_BOX, soc_percent=90)
     with pytest.raises(ChangeRefused, match="holds 90 %"):
-        await house.control.apply(DEMO, planned.token, CLIENT)
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert len(await house.writes()) == 1
 
 
@@ -742,7 +687,7 @@ async def test_the_journal_knows_the_account_by_its_key_only(house):
 async def test_a_worker_with_another_secret_does_not_open_the_plan(house):
     planned = await house.planned(mode="Home 2")
     with pytest.raises(SessionError):
-        await house.worker(secret=b"x" * 32).apply(DEMO, planned.token, CLIENT)
+        await house.worker(secret=b"x" * 32).apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
 
 

@@ -141,18 +141,39 @@ def test_a_mode_is_one_of_four(number):
 # -- modes
 
 
-@pytest.mark.parametrize("mode", [None, "", "x", 4, 5, 1.5, -1, True])
+@pytest.mark.parametrize("mode", [None, "", "x", 6, 7, 1.5, -1, True])
 def test_from_a_mode_that_is_not_known_none_is_left(mode):
     with pytest.raises(ChangeRefused, match="not known"):
         BoxMode(1).check(mode_box(mode))
 
 
 @pytest.mark.parametrize(
-    ("mode", "why"), [(4, "a mode that is not known here"), (None, "an empty value")]
+    ("mode", "why"), [(6, "a mode that is not known here"), (None, "an empty value")]
 )
 def test_a_mode_of_an_unknown_number_is_not_told_as_missing(mode, why):
     with pytest.raises(ChangeRefused, match=f"The portal sent {why}"):
         BoxMode(1).check(mode_box(mode))
+
+
+@pytest.mark.parametrize(("mode", "name"), [(4, "Home 5"), (5, "Home 6")])
+def test_a_mode_that_cannot_be_set_can_be_left_with_the_warning_that_there_is_no_way_back(
+    mode, name
+):
+    change, present = BoxMode(1), mode_box(mode)
+    change.check(present)
+    assert change.sentence(present) == f"box {ID}: mode {name} -> Home 2"
+    assert change.back(present) is None
+    (warning,) = change.warnings(present)
+    assert f"no way back to {name}" in warning
+    with pytest.raises(ChangeRefused, match="one of Home 1, Home 2, Home 3, Home UPS"):
+        BoxMode(mode)
+    assert change.is_so(present) is False
+
+
+@pytest.mark.parametrize("mode", [4, 5])
+def test_supplementary_modes_are_said_to_have_no_part_in_modes_that_are_not_understood(mode):
+    (warning,) = SupplementaryModes(None, True).warnings(mode_box(mode))
+    assert "Home 1, 2 and 3 only" in warning
 
 
 @pytest.mark.parametrize("block", [{"app": None}, {"app": "x"}, {"app": ""}, {"app": 0.5}, "x"])
@@ -266,6 +287,38 @@ def test_no_request_can_be_made_that_limits_without_a_cap(state, cap):
     else:
         with pytest.raises(ValueError, match="cap"):
             set_export(ID, value, cap)
+
+
+EXPORTS = [
+    # to_grid, cap, permitted, wish, whether more may be exported than now
+    (1, 10_000, 1, GridExport("limited", 9999), False),
+    (1, 10_000, 1, GridExport("limited", 1), False),
+    (1, 5000, 1, GridExport("limited", 4999), False),
+    (1, 5000, 1, GridExport("limited", 5001), True),
+    (1, 5000, 1, GridExport("on"), True),
+    (0, 5000, 1, GridExport("limited", 4000), True),
+    (0, 10_000, 1, GridExport("on"), True),
+    # The box does not permit what its inverter is set to: nothing goes out now.
+    (1, 10_000, 0, GridExport("limited", 4000), True),
+]
+
+
+@pytest.mark.parametrize(("to_grid", "cap", "permit", "change", "more"), EXPORTS)
+def test_only_what_may_export_more_than_now_is_said_to_be_finable(
+    to_grid, cap, permit, change, more
+):
+    present = inverter(to_grid, cap, permit)
+    assert (FINABLE in change.warnings(present)) is more
+    assert ("goes down to" in change.explanation(present)) is not more
+
+
+@pytest.mark.parametrize(
+    ("to_grid", "cap", "limit", "more"),
+    [(1, 0, 500, False), (0, 3000, 500, False), (0, 3000, 3001, True), (0, 0, 500, True)],
+)
+def test_of_a_queen_it_is_the_limit_that_counts_while_its_switch_is_off(to_grid, cap, limit, more):
+    present = inverter(to_grid, cap, queen=True)
+    assert (FINABLE in GridExport("limited", limit).warnings(present)) is more
 
 
 @pytest.mark.parametrize("change", [GridExport("on"), GridExport("limited", 500)])
@@ -479,6 +532,105 @@ def test_a_box_that_says_nothing_is_never_as_wished_nor_changed(change, before, 
         return
     with pytest.raises(ChangeRefused):
         change.check(box())
+
+
+SENTENCES = [
+    (BoxMode(1), mode_box(0), "mode Home 1 -> Home 2"),
+    (BoxMode(3), mode_box(2), "mode Home 3 -> Home UPS"),
+    (
+        SupplementaryModes(True, None),
+        mode_box(0, 2),
+        "Home Grid V off, Home Grid VI on -> Home Grid V on, Home Grid VI on",
+    ),
+    (GridExport("off"), export_box(Setup()), "export on -> off"),
+    (GridExport("off"), box(), "export unknown -> off"),
+    (GridExport("limited", 700), export_box(Setup()), "export on -> limited to 700 W"),
+    (
+        GridExport("on"),
+        export_box(Setup(to_grid=0, feed_cap=3000)),
+        "export off, with a limit of 3000 W kept -> on",
+    ),
+    (
+        BoilerMode(True),
+        boiler_box(0),
+        "boiler automatic (surplus and low tariff) -> manual (full power)",
+    ),
+    (
+        GridCharge(80),
+        charge_box(60, active=0),
+        "charging from the grid: target 60 %, not under way -> at once to 80 %",
+    ),
+    (
+        GridCharge(30),
+        charge_box(60, active=1),
+        "charging from the grid: target 60 %, under way -> target 30 %, not under way",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "present", "sentence"), SENTENCES)
+def test_what_is_agreed_to_is_one_line_that_names_the_box_and_both_settings(
+    change, present, sentence
+):
+    assert change.sentence(present) == f"box {ID}: {sentence}"
+    assert change.sentence(present).isascii()
+    assert " ".join(change.sentence(present).split()) == change.sentence(present)
+
+
+@pytest.mark.parametrize(("change", "before", "after"), EVERY)
+def test_a_plan_says_what_the_change_does_and_that_nothing_is_timed(change, before, after):
+    told = change.explanation(before)
+    assert "Nothing is timed: it begins as soon as the box has the change" in told
+    assert "until it is changed again." in told
+
+
+@pytest.mark.parametrize(
+    ("change", "present", "words"),
+    [
+        (BoxMode(0), mode_box(1), "In Home 1: The house runs on solar and battery"),
+        (BoxMode(3), mode_box(1), "In Home UPS: The battery is kept for outages"),
+        (SupplementaryModes(True, None), mode_box(), "With Home Grid V the battery also feeds"),
+        (SupplementaryModes(False, None), mode_box(0, 1), "only the part of the house with backup"),
+        (SupplementaryModes(None, True), mode_box(), "What Home Grid VI does is not known here."),
+        (GridExport("off"), export_box(Setup()), "Nothing is fed into the grid"),
+        (GridExport("on"), export_box(Setup(to_grid=0)), "without a limit"),
+        (GridExport("limited", 700), export_box(Setup(to_grid=0)), "at most 700 W"),
+        (GridExport("limited", 700), export_box(Setup()), "stays on, and goes down to at most 700"),
+        (BoilerMode(True), boiler_box(0), "full power"),
+        (BoilerMode(False), boiler_box(1), "The box decides when the boiler heats"),
+    ],
+)
+def test_a_plan_says_what_each_setting_does(change, present, words):
+    assert words in change.explanation(present)
+
+
+def capacity_box(capacity: object = 10_000, **more: object) -> Box:
+    present = charge_box(**more)
+    return box({**present._blocks, "box_prms": {**present.block("box_prms"), "p_bat": capacity}})
+
+
+@pytest.mark.parametrize(
+    ("change", "present", "words"),
+    [
+        (GridCharge(90), capacity_box(), "The battery holds 40 % now."),
+        (GridCharge(90), capacity_box(), "To 90 % go 5.0 kWh into the battery"),
+        (GridCharge(90), capacity_box(), "which holds 10.0 kWh when full"),
+        (GridCharge(90), capacity_box(), "takes 1 h 00 min to 2 h 00 min"),
+        (GridCharge(45), capacity_box(), "takes 6 min to 12 min"),
+        (GridCharge(90), capacity_box(None), "does not show the battery's capacity"),
+        (GridCharge(90), capacity_box(0), "does not show the battery's capacity"),
+        (GridCharge(90), capacity_box(charge=None), "does not show the present charge"),
+        (GridCharge(30), capacity_box(), "holds 40 % now, so nothing is charged: 0 kWh."),
+        (GridCharge(40), capacity_box(), "so nothing is charged: 0 kWh."),
+    ],
+)
+def test_a_plan_of_charging_says_how_much_and_how_long_as_far_as_that_is_known(
+    change, present, words
+):
+    told = change.explanation(present)
+    assert words in told
+    assert "None" not in told
+    assert ("begins as soon as" in told) is ("0 kWh." not in told)
 
 
 @pytest.mark.parametrize(("change", "before", "after"), EVERY)

@@ -10,6 +10,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from .control_worker import named
 from .fleet import post, running_fleet, wait_until
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
 
@@ -85,16 +86,16 @@ async def test_a_change_is_planned_applied_seen_pending_then_applied_and_undone(
         assert any("kW" in warning for warning in plan["warnings"])
         plan = await ask(client, "plan_change", mode="Home UPS" if before != 3 else "Home 1")
         assert plan["box_id"] == DEMO_BOX
-        applied = await ask(client, "apply_change", plan_token=plan["plan_token"])
+        applied = await ask(client, "apply_change", **named(plan))
         assert applied["status"] == "pending"
-        text = await refused(client, "apply_change", plan_token=plan["plan_token"])
+        text = await refused(client, "apply_change", **named(plan))
         assert "used" in text
         report = await settled(client, applied["change_id"])
         assert report["status"] == "applied"
         assert report["seconds"] is not None
         assert fleet.portal.truth()["mode"] != before
         undo = await ask(client, "plan_change", undo=applied["change_id"])
-        undone = await ask(client, "apply_change", plan_token=undo["plan_token"])
+        undone = await ask(client, "apply_change", **named(undo))
         assert (await settled(client, undone["change_id"]))["status"] == "applied"
         assert fleet.portal.truth()["mode"] == before
         listed = await ask(client, "list_changes", limit=2)
@@ -113,9 +114,9 @@ async def test_a_foreign_or_tampered_plan_is_refused(fleet):
     ):
         plan = await ask(owner, "plan_change", boiler="manual")
         token = plan["plan_token"]
-        assert "not valid" in await refused(stranger, "apply_change", plan_token=token)
-        tampered = token[:-1] + ("A" if token[-1] != "A" else "B")
-        assert "not valid" in await refused(owner, "apply_change", plan_token=tampered)
+        assert "not valid" in await refused(stranger, "apply_change", **named(plan))
+        tampered = plan | {"plan_token": token[:-1] + ("A" if token[-1] != "A" else "B")}
+        assert "not valid" in await refused(owner, "apply_change", **named(tampered))
         assert await refused(stranger, "get_change", change_id=plan["change_id"])
     assert fleet.portal.writes() == []
 
@@ -126,7 +127,7 @@ async def test_a_box_that_changed_meanwhile_is_left_alone(fleet):
     async with client_of(fleet) as client:
         plan = await ask(client, "plan_change", boiler="manual")
         fleet.portal.set_box(DEMO_BOX, setup={"manual": 1})
-        assert await refused(client, "apply_change", plan_token=plan["plan_token"])
+        assert await refused(client, "apply_change", **named(plan))
     assert fleet.portal.writes() == []
 
 
@@ -138,7 +139,7 @@ async def test_two_boxes_are_never_mixed_up(fleet):
         assert SECOND_BOX in text
         assert QUEEN_BOX in text
         plan = await ask(client, "plan_change", grid_export="off", box_id=QUEEN_BOX)
-        await ask(client, "apply_change", plan_token=plan["plan_token"])
+        await ask(client, "apply_change", **named(plan))
     assert {str(write["box"]) for write in fleet.portal.writes()} == {QUEEN_BOX}
     assert fleet.portal.truth(SECOND_BOX)["to_grid"]
 
@@ -149,7 +150,7 @@ async def test_an_offline_box_leaves_the_change_pending(fleet):
     fleet.portal.set_box(DEMO_BOX, offline=True)
     async with client_of(fleet) as client:
         plan = await ask(client, "plan_change", mode="Home 2")
-        applied = await ask(client, "apply_change", plan_token=plan["plan_token"])
+        applied = await ask(client, "apply_change", **named(plan))
         report = await ask(client, "get_change", change_id=applied["change_id"])
     assert report["status"] == "pending"
 
@@ -161,13 +162,12 @@ async def test_a_kill_in_the_middle_of_an_apply_never_writes_twice(tmp_path, vic
         fleet.portal.fault("slow", endpoint="writes", latency=3, requests=1)
         async with client_of(fleet) as client:
             plan = await ask(client, "plan_change", boiler="manual")
-        token = plan["plan_token"]
         # By hand: a client of the SDK ends with an error when its server is killed.
         body = {
             "jsonrpc": "2.0",
             "id": 1,
             "method": "tools/call",
-            "params": {"name": "apply_change", "arguments": {"plan_token": token}},
+            "params": {"name": "apply_change", "arguments": named(plan)},
         }
         owner = "Basic " + base64.b64encode(b"demo@example.com:demo").decode()
         under_way = asyncio.create_task(
@@ -186,7 +186,7 @@ async def test_a_kill_in_the_middle_of_an_apply_never_writes_twice(tmp_path, vic
             await asyncio.to_thread(fleet.wait_worker, "worker-9")
         await asyncio.gather(under_way, return_exceptions=True)
         async with client_of(fleet) as client:
-            text = await refused(client, "apply_change", plan_token=token)
+            text = await refused(client, "apply_change", **named(plan))
             assert "used" in text
             listed = await ask(client, "list_changes")
             assert listed["changes"][0]["change_id"] == plan["change_id"]

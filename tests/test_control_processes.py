@@ -81,10 +81,11 @@ class Worker:
         self.process.stdin.flush()
         return self.hear()
 
-    def plan(self, **asked: object) -> str:
-        token = self.ask(plan=asked)
-        assert token.startswith("plan_"), token
-        return token
+    def plan(self, **asked: object) -> list[str]:
+        """Return what an apply takes of the plan."""
+        told = self.ask(plan=asked)
+        assert told[0].startswith("plan_"), told
+        return told
 
 
 @pytest.fixture
@@ -110,36 +111,38 @@ def forget(cache) -> None:
 def test_a_worker_killed_around_the_write_leaves_it_unclear_and_the_plan_used(
     running, how, written
 ):
-    # A daemon of its own: the hold that is left behind lasts a quarter of an hour.
+    # A daemon of its own: the hold that is left behind lasts some minutes.
     portal, _ = running
     portal.reset()
     with running_cache() as cache, contextlib.closing(Workers(portal, cache)) as workers:
         doomed, other = workers.start(how), workers.start()
-        token = other.plan(mode="Home 2")
-        assert doomed.ask(apply=token) is None
+        plan, earlier = other.plan(mode="Home 2"), other.plan(boiler="manual")
+        assert doomed.ask(apply=plan) is None
         assert doomed.process.wait(PATIENCE) == -9
         (left,) = workers.journal.latest(9)[1]
         assert (left.outcome, left.status(left.at + 1)) == (None, "unclear")
         assert left.box == DEMO_BOX
-        assert "used already" in other.ask(apply=token)
-        assert "one at a time" in other.ask(apply=other.plan(boiler="manual"))
+        assert "used already" in other.ask(apply=plan)
+        assert "one at a time" in other.ask(apply=earlier)
+        assert f"Change {left.id}" in other.ask(plan={"boiler": "manual"})
         assert len(portal.writes()) == written
 
-        # After everything restarted, the box is held and the plan is used still.
+        # After everything restarted, the change is under way and the plan is used still.
         cache.kill()
         with running_cache(cache.folder):
             fresh = workers.start()
-            assert "used already" in fresh.ask(apply=token)
-            assert "one at a time" in fresh.ask(apply=fresh.plan(boiler="manual"))
+            assert "used already" in fresh.ask(apply=plan)
+            assert "one at a time" in fresh.ask(apply=earlier)
+            assert f"Change {left.id}" in fresh.ask(plan={"boiler": "manual"})
         assert len(portal.writes()) == written
         assert len(workers.journal.latest(9)[1]) == 1
 
 
 def test_one_plan_applied_by_several_processes_at_once_is_written_once(workers):
     crowd = [workers.start() for _ in range(3)]
-    token = crowd[0].plan(mode="Home 3")
+    plan = crowd[0].plan(mode="Home 3")
     with ThreadPoolExecutor(len(crowd)) as pool:
-        told = list(pool.map(lambda worker: worker.ask(apply=token), crowd))
+        told = list(pool.map(lambda worker: worker.ask(apply=plan), crowd))
     assert told.count("answered") == 1, told
     assert all(one == "answered" or one.startswith("ChangeRefused") for one in told)
     assert len(workers.portal.writes()) == 1

@@ -16,6 +16,7 @@ from server.tools.control import control_tools
 from server.upstream import Fetched
 
 from .control_house import DEMO, House
+from .control_worker import named
 from .portal_simulator import DEMO_BOX
 
 MODERN = "2026-07-28"
@@ -80,7 +81,7 @@ async def test_the_schema_names_every_choice_and_range(client):
     for choice in ("Home UPS", "limited", "automatic", "9999", "'minimum': 20", "'maximum': 100"):
         assert choice in text, choice
     assert all("description" in one for one in properties.values())
-    assert tools["apply_change"].input_schema["required"] == ["plan_token"]
+    assert tools["apply_change"].input_schema["required"] == ["box_id", "change", "plan_token"]
 
 
 async def test_a_change_from_plan_to_applied_and_back(call, house):
@@ -89,7 +90,7 @@ async def test_a_change_from_plan_to_applied_and_back(call, house):
     assert planned["after"] == "mode Home UPS"
     assert planned["kind"] == "mode"
     assert "several kW" in planned["warnings"][0]
-    report = (await call("apply_change", plan_token=planned["plan_token"])).structured_content
+    report = (await call("apply_change", **named(planned))).structured_content
     assert report["status"] == "pending"
     assert report["change_id"] == planned["change_id"]
     assert report["box_id"] == DEMO_BOX
@@ -107,9 +108,56 @@ async def test_a_change_from_plan_to_applied_and_back(call, house):
     assert listed["more"] == 0
 
 
+async def test_an_apply_names_what_the_user_agreed_to_and_any_other_is_not_made(call, house):
+    planned = (await call("plan_change", mode="Home UPS")).structured_content
+    sentence = f"box {DEMO_BOX}: mode Home 1 -> Home UPS"
+    assert planned["change"] == sentence
+    for wrong in (
+        {"change": f"box {DEMO_BOX}: mode Home 1 -> Home 2"},
+        {"change": "mode Home UPS"},
+        {"box_id": "2210400025"},
+    ):
+        result = await call("apply_change", **named(planned | wrong))
+        assert result.is_error
+        error = result.meta[KEY]
+        assert (error["code"], error["change"]) == ("plan_mismatch", sentence)
+        assert sentence in error["message"]
+        assert "ask again" in result.content[0].text
+    assert await house.writes() == []
+    assert house.journal.latest(9) == (0, [])
+    for missing in ("box_id", "change"):
+        result = await call("apply_change", **named(planned | {missing: None}))
+        assert result.meta[KEY]["code"] == "invalid_arguments"
+        assert f"`{missing}` is missing" in result.content[0].text
+    spelt = planned | {"change": f"\n{sentence.replace(' ', '  ')} ", "box_id": int(DEMO_BOX)}
+    assert not (await call("apply_change", **named(spelt))).is_error
+    assert len(await house.writes()) == 1
+
+
+async def test_once_a_change_is_applied_the_way_back_is_named(call, house):
+    for asked, words in [
+        ({"mode": "Home 2"}, "which sets again: mode Home 1."),
+        ({"boiler": "manual"}, "which sets again: boiler automatic (surplus and low tariff)."),
+        ({"export": "off"}, "which sets again: export on."),
+        ({"export": "on"}, "Export is switched off. A limit that"),
+        ({"charge_to_percent": 95}, "Only the former target is set again."),
+    ]:
+        record = await house.applied(**asked)
+        message = (await call("get_change", change_id=record.id)).structured_content["message"]
+        assert f"The way back is to undo change {record.id}" in message
+        assert words in message
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 4})
+    record = await house.applied(mode="Home 1")
+    report = (await call("get_change", change_id=record.id)).structured_content
+    assert "There is no known way back." in report["message"]
+    assert (report["before"], report["can_be_undone"]) == ("mode Home 5", False)
+    result = await call("plan_change", undo=record.id)
+    assert result.meta[KEY]["code"] == "no_way_back"
+
+
 async def test_get_change_tells_what_was_seen_and_not_that_nobody_looked(call, house, monkeypatch):
     planned = (await call("plan_change", mode="Home 2")).structured_content
-    await call("apply_change", plan_token=planned["plan_token"])
+    await call("apply_change", **named(planned))
     change = planned["change_id"]
     (listed,) = (await call("list_changes")).structured_content["changes"]
     assert "was not checked for this list" in listed["message"]
@@ -132,7 +180,7 @@ async def test_get_change_tells_what_was_seen_and_not_that_nobody_looked(call, h
 async def test_a_change_that_was_given_up_says_when_it_was_looked_at(call, house):
     await house.admin("boxes", box=DEMO_BOX, offline=True)
     planned = (await call("plan_change", mode="Home 2")).structured_content
-    await call("apply_change", plan_token=planned["plan_token"])
+    await call("apply_change", **named(planned))
     house.later(960)
     report = (await call("get_change", change_id=planned["change_id"])).structured_content
     assert report["status"] == "failed"
@@ -149,7 +197,7 @@ async def test_of_charging_only_the_new_target_is_said_to_show(call, house):
 
 async def test_the_journal_names_the_client_as_it_calls_itself(call, house):
     planned = (await call("plan_change", boiler="manual")).structured_content
-    report = (await call("apply_change", plan_token=planned["plan_token"])).structured_content
+    report = (await call("apply_change", **named(planned))).structured_content
     assert report["client"].startswith("mcp")
 
 
@@ -161,7 +209,7 @@ async def test_the_journal_keeps_of_a_clients_name_what_people_can_see(house):
     async with Client(server, mode="legacy", client_info=name) as client:
         arguments = {"session": session, "boiler": "manual"}
         planned = (await client.call_tool("plan_change", arguments)).structured_content
-        arguments = {"session": session, "plan_token": planned["plan_token"]}
+        arguments = {"session": session, **named(planned)}
         report = (await client.call_tool("apply_change", arguments)).structured_content
     assert report["client"] == "Claude[31m  1"
 
@@ -179,7 +227,8 @@ async def test_refusals_are_errors_that_say_what_to_do(call):
         result = await call("plan_change", **arguments)
         assert result.is_error
         assert words in result.content[0].text
-    result = await call("apply_change", plan_token="plan_secret-looking-thing")
+    token = "plan_secret-looking-thing"
+    result = await call("apply_change", plan_token=token, box_id="secret", change="secret")
     assert result.is_error
     assert "not valid" in result.content[0].text
     assert "secret" not in result.content[0].text
@@ -239,7 +288,7 @@ async def test_a_crash_is_only_to_be_tried_again_where_no_box_is_changed(hints, 
 async def test_a_call_without_credentials_changes_nothing(client, house):
     for tool, arguments in [
         ("plan_change", {"mode": "Home 2"}),
-        ("apply_change", {"plan_token": "plan_x"}),
+        ("apply_change", {"plan_token": "plan_x", "box_id": DEMO_BOX, "change": "x"}),
         ("get_change", {"change_id": "1"}),
         ("list_changes", {}),
     ]:
@@ -252,7 +301,7 @@ async def test_a_call_without_credentials_changes_nothing(client, house):
 async def test_a_plan_that_was_never_sent_is_told_to_have_sent_nothing(call, house):
     planned = (await call("plan_change", mode="Home 2")).structured_content
     house.later(301)
-    assert (await call("apply_change", plan_token=planned["plan_token"])).is_error
+    assert (await call("apply_change", **named(planned))).is_error
     result = await call("get_change", change_id=planned["change_id"])
     assert result.is_error
     assert "nothing was sent for it" in result.content[0].text
@@ -287,19 +336,21 @@ async def test_every_refusal_of_a_change_has_its_code_and_what_a_program_needs(c
     assert (await refused("plan_change", mode="Home 1"))["code"] == "nothing_to_change"
     assert (await refused("plan_change", undo="nothing"))["code"] == "change_unknown"
     assert (await refused("get_change", change_id="nothing"))["code"] == "change_unknown"
-    assert (await refused("apply_change", plan_token="plan_x"))["code"] == "plan_invalid"
+    nothing = {"plan_token": "plan_x", "box_id": DEMO_BOX, "change": "x"}
+    assert (await refused("apply_change", **nothing))["code"] == "plan_invalid"
     planned = (await call("plan_change", mode="Home 2")).structured_content
     other = (await call("plan_change", boiler="manual")).structured_content
-    change, token = planned["change_id"], planned["plan_token"]
-    await call("apply_change", plan_token=token)
-    used = await refused("apply_change", plan_token=token)
+    change = planned["change_id"]
+    mismatch = await refused("apply_change", **named(planned | {"change": other["change"]}))
+    assert (mismatch["code"], mismatch["change"]) == ("plan_mismatch", planned["change"])
+    await call("apply_change", **named(planned))
+    used = await refused("apply_change", **named(planned))
     assert (used["code"], used["change_id"]) == ("plan_used", change)
-    held = await refused("apply_change", plan_token=other["plan_token"])
+    held = await refused("apply_change", **named(other))
     assert (held["code"], held["change_id"]) == ("change_in_progress", change)
     assert held["retry_after_s"] == DEADLINE
-    house.store.holds._holds.clear()
-    known = await refused("apply_change", plan_token=other["plan_token"])
-    assert (known["code"], known["change_id"]) == ("change_in_progress", change)
-    assert known["retry_after_s"] == DEADLINE
+    planning = await refused("plan_change", boiler="manual")
+    assert (planning["code"], planning["change_id"]) == ("change_in_progress", change)
+    assert planning["retry_after_s"] == DEADLINE
     house.later(301)
-    assert (await refused("apply_change", plan_token=other["plan_token"]))["code"] == "plan_expired"
+    assert (await refused("apply_change", **named(other)))["code"] == "plan_expired"

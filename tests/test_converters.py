@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from datetime import UTC, datetime
 
 import pytest
 
 from .fleet import post, running_fleet
-from .portal_simulator import DEMO_BOX
+from .portal_simulator import DEMO_BOX, SECOND_BOX
 from .real_clients.clients import BY_NAME
 from .real_clients.driven import connected
 from .real_clients.environments import EnvironmentFailed, prepared
@@ -52,6 +53,18 @@ def openai(fleet):
 def session(openai):
     answer = openai.call("check_auth", email="demo@example.com", password="demo")
     return answer.data["session"]
+
+
+@pytest.fixture(scope="module")
+def change(openai):
+    """Make a change at a box of another account, and give what looks at it."""
+    answer = openai.call("check_auth", email="demo2@example.com", password="demo")
+    session = {"session": answer.data["session"]}
+    wished = {"mode": "Home 3", "box_id": SECOND_BOX}
+    plan = openai.call("plan_change", **wished, **session).data
+    agreed = {name: plan[name] for name in ("box_id", "change", "plan_token")}
+    made = openai.call("apply_change", **agreed, **session).data
+    return {"change_id": made["change_id"], **session}
 
 
 def test_openai_agents_makes_every_schema_strict_and_openai_accepts_it(openai, served):
@@ -105,6 +118,13 @@ def test_what_strict_mode_makes_a_model_send_for_left_out_is_left_out(
     assert answer.data.get("box_id") == plainly.data.get("box_id")
 
 
+@pytest.mark.parametrize("left_out", ["", None])
+def test_a_wait_that_is_left_out_is_none(openai, change, left_out):
+    began = time.monotonic()
+    assert openai.call("get_change", wait_s=left_out, **change).data["status"] == "pending"
+    assert time.monotonic() - began < 30
+
+
 @pytest.mark.parametrize("tool", ["check_auth", "log_out"])
 @pytest.mark.parametrize("left_out", ["", None])
 def test_a_login_left_out_is_no_login(openai, tool, left_out):
@@ -134,7 +154,7 @@ def test_every_tool_with_an_optional_argument_is_tried_without_it(served):
         for name, schema in served.items()
         if schema["properties"].keys() - schema.get("required", ()) - {"session"}
     }
-    assert optional - {"check_auth", "log_out"} <= GIVEN.keys()
+    assert optional - {"check_auth", "log_out", "get_change"} <= GIVEN.keys()
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,14 @@ PLAN = st.builds(
     change_id=st.binary(min_size=8, max_size=8).map(bytes.hex),
     box_id=st.integers(0, 10**20 - 1).map(str),
     change=CHANGES,
+    sentence=st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), max_size=200),
     observed=st.binary(min_size=16, max_size=16),
     expires_at=st.floats(0, 4e9),
     undoes=st.none() | st.binary(min_size=8, max_size=8).map(bytes.hex),
 )
 
-ONE = Plan("0123456789abcdef", "2210400017", BoxMode(3), b"o" * 16, 1_795_000_000.5)
+SENTENCE = "box 2210400017: mode Home 1 -> Home UPS"
+ONE = Plan("0123456789abcdef", "2210400017", BoxMode(3), SENTENCE, b"o" * 16, 1_795_000_000.5)
 
 
 @given(PLAN)
@@ -49,7 +51,7 @@ def test_a_plan_comes_back_as_it_was(plan):
     token = PLANS.seal(ACCOUNT, plan)
     assert PLANS.open(ACCOUNT, token) == plan
     assert PLANS.open(ACCOUNT, f" {token}\n") == plan
-    assert len(token) <= 256 < MAX_TOKEN
+    assert len(token) <= 600 < MAX_TOKEN
 
 
 @given(PLAN)
@@ -87,9 +89,46 @@ def test_whatever_is_no_token_opens_as_nothing(text):
 def test_a_token_shows_neither_box_nor_change():
     import base64
 
+    assert len(PLANS.seal(ACCOUNT, ONE)) < 256
     raw = base64.urlsafe_b64decode(PLANS.seal(ACCOUNT, ONE).removeprefix("plan_") + "===")
     assert ONE.box_id.encode() not in raw
     assert b"mode" not in raw
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        SENTENCE,
+        f"  {SENTENCE}\n",
+        SENTENCE.replace(" ", "\n"),
+        SENTENCE.replace(" ", "  "),
+        SENTENCE.replace(" ", "\t\r\n"),
+        SENTENCE.replace(" ", "\u00a0"),
+    ],
+)
+def test_a_plan_is_agreed_to_however_the_white_space_is_written(sentence):
+    assert ONE.is_agreed(f" {ONE.box_id} ", sentence)
+
+
+@pytest.mark.parametrize(
+    ("box", "sentence"),
+    [
+        ("2210400025", SENTENCE),
+        ("", SENTENCE),
+        (ONE.box_id, ""),
+        (ONE.box_id, "box 2210400017: mode Home 1 -> Home 2"),
+        (ONE.box_id, "box 2210400025: mode Home 1 -> Home UPS"),
+        (ONE.box_id, "mode Home 1 -> Home UPS"),
+        (ONE.box_id, f"{SENTENCE}."),
+        (ONE.box_id, SENTENCE.lower()),
+        (ONE.box_id, SENTENCE.replace("->", "\u2192")),
+        (ONE.box_id, SENTENCE.replace(" ", "")),
+        (ONE.box_id, SENTENCE.replace("mode", "m\u200bode")),
+        (ONE.box_id, SENTENCE.replace("o", "\u043e")),
+    ],
+)
+def test_another_box_or_any_other_words_are_no_agreement(box, sentence):
+    assert not ONE.is_agreed(box, sentence)
 
 
 def test_two_tokens_of_one_plan_differ():

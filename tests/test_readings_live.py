@@ -681,10 +681,22 @@ def test_supplementary_modes_are_bits_up_to_three(app, five, six, flexibility):
 
 def test_an_unknown_mode_keeps_its_number():
     box = full_box()
-    box["box_prms"]["mode"] = 5
+    box["box_prms"]["mode"] = 6
     reading = read(box)
-    assert (reading.mode.number, reading.mode.name) == (5, None)
+    assert (reading.mode.number, reading.mode.name) == (6, None)
     assert unknown(reading) == {"mode.name", "mode.behaviour"}
+
+
+@pytest.mark.parametrize(("number", "name"), [(4, "Home 5"), (5, "Home 6")])
+def test_modes_that_other_clients_name_have_a_name_and_what_they_do_is_not_known(number, name):
+    box = full_box()
+    box["box_prms"]["mode"] = number
+    reading = read(box)
+    assert (reading.mode.number, reading.mode.name) == (number, name)
+    assert reading.mode.behaviour is None
+    assert unknown(reading) == {"mode.behaviour"}
+    (why,) = (one.why for one in reading.unknown if "mode.behaviour" in one.readings)
+    assert why == "What this mode does is not known here."
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from .test_reading_tools import basic, call
 TOOLS = listed_tools()
 NEEDED: dict[str, dict[str, Any]] = {
     "get_history": {"series": "grid", "first_day": "2026-06-01", "last_day": "2026-06-02"},
-    "apply_change": {"plan_token": "plan_x"},
+    "apply_change": {"plan_token": "plan_x", "box_id": DEMO_BOX, "change": "box 1: a -> b"},
     "get_change": {"change_id": "0123456789abcdef"},
 }
 IDS = {"box_id", "change_id", "undo"}
@@ -101,7 +101,11 @@ async def test_an_argument_that_nobody_knows_is_refused_even_when_it_is_empty(to
             "it was given arguments it does not have. It takes `box_id`, `detail` and `session`.",
         ),
         ("list_boxes", {"x": 1}, "it was given an argument it does not have. It takes `session`."),
-        ("apply_change", {"plan_token": ""}, "`plan_token` is missing."),
+        (
+            "apply_change",
+            {"plan_token": "plan_x", "box_id": "1", "change": ""},
+            "`change` is missing. It needs `box_id`, `change` and `plan_token`.",
+        ),
         (
             "get_history",
             {"series": "grid", "first_day": "2026-06-01"},

@@ -7,9 +7,8 @@ from typing import Literal
 
 from ..codes import Code
 from ..errors import ChangeRefused
-from ..readings.mode import MODES
 from .boiler_mode import BoilerMode
-from .box_mode import BoxMode
+from .box_mode import SETTABLE, BoxMode
 from .change import Change
 from .grid_charge import GridCharge
 from .grid_export import GridExport
@@ -75,4 +74,4 @@ class Asked:
 
 
 def _number(name: str) -> int:
-    return next((number for number, known in MODES.items() if known == name), -1)
+    return next((number for number, known in SETTABLE.items() if known == name), -1)

@@ -11,12 +11,17 @@ from ..errors import ChangeRefused
 from ..portal.writes import Write, set_value
 from ..readings.box import Box
 from ..readings.fitted import has_boiler
-from .change import Change, already, unknown
+from .change import STAYS, Change, already, unknown
 
 IGNORES_TARIFF = (
     "In manual mode the boiler heats at full power and ignores tariff and sun: it may draw several "
     "kW from the grid, until the mode is automatic again or its thermostat cuts off."
 )
+
+DOES = {
+    True: "The boiler heats at full power, until its thermostat cuts off.",
+    False: "The box decides when the boiler heats: with surplus, and in the low tariff.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class BoilerMode(Change):
     manual: bool
 
     kind = "boiler"
+    subject = "boiler"
     settings = (("boiler_prms", "manual"), ("boiler_prms", "ison"))
 
     def __post_init__(self) -> None:
@@ -57,6 +63,9 @@ class BoilerMode(Change):
 
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
         return _told(self.manual)
+
+    def explanation(self, box: Box) -> str:  # noqa: ARG002 - the same
+        return f"{DOES[self.manual]} {STAYS}"
 
     def warnings(self, box: Box) -> list[str]:  # noqa: ARG002 - the same
         return [IGNORES_TARIFF] if self.manual else []

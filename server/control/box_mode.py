@@ -10,15 +10,18 @@ from ..codes import Code
 from ..errors import ChangeRefused
 from ..portal.writes import Write, set_value
 from ..readings.box import Box
-from ..readings.mode import GRID_V, GRID_VI, MODES, UNKNOWN_MODE
-from .change import Change, already, check_not_flexible, unknown
+from ..readings.mode import BEHAVIOUR, GRID_V, GRID_VI, MODES, UNKNOWN_MODE
+from .change import STAYS, Change, already, check_not_flexible, unknown
 
 HOME_3, UPS = 2, 3
+
+SETTABLE = {number: MODES[number] for number in (0, 1, 2, 3)}
+"""Boxes answer the others with the portal's error page."""
 
 DRAWS: dict[int, str] = {
     HOME_3: (
         "In Home 3 the box also charges the battery from the grid, which can draw several kW from "
-        "it and costs what the tariff costs."
+        "it and costs what the tariff costs. It stays so until the mode is changed again."
     ),
     UPS: (
         "In Home UPS the box charges the battery from the grid at high power, at once: several kW, "
@@ -33,6 +36,11 @@ PERHAPS_FLEXIBLE = (
     "aggregator decides its mode, and it should not be changed."
 )
 
+ONE_WAY = (
+    "There is no way back to {name} from here: no program is known that can set it. The vendor, or "
+    "a service that controls the box, may have set it for a reason."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class BoxMode(Change):
@@ -45,12 +53,13 @@ class BoxMode(Change):
     number: int
 
     kind = "mode"
+    subject = "mode"
     settings = (("box_prms", "mode"), ("box_prm2", "app"))
 
     def __post_init__(self) -> None:
-        if isinstance(self.number, bool) or self.number not in MODES:
+        if isinstance(self.number, bool) or self.number not in SETTABLE:
             raise ChangeRefused(
-                Code.INVALID_CHANGE, f"The mode must be one of {', '.join(MODES.values())}."
+                Code.INVALID_CHANGE, f"The mode must be one of {', '.join(SETTABLE.values())}."
             )
 
     def check(self, box: Box) -> None:
@@ -66,8 +75,14 @@ class BoxMode(Change):
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
         return _told(self.number)
 
+    def explanation(self, box: Box) -> str:  # noqa: ARG002 - the same
+        return f"In {MODES[self.number]}: {BEHAVIOUR[self.number]} {STAYS}"
+
     def warnings(self, box: Box) -> list[str]:
         found = [DRAWS[self.number]] if self.number in DRAWS else []
+        present = _present(box)
+        if present is not None and present not in SETTABLE:
+            found.append(ONE_WAY.format(name=MODES[present]))
         app = box.code("mode.supplementary", "box_prm2", "app")
         if self.number == UPS and app:
             found.append("The supplementary modes Home Grid V and VI have no part in Home UPS.")
@@ -81,7 +96,7 @@ class BoxMode(Change):
 
     def back(self, box: Box) -> Change | None:
         present = _present(box)
-        return None if present is None else BoxMode(present)
+        return BoxMode(present) if present in SETTABLE else None
 
     def writes(self, box: Box) -> tuple[Write, ...]:
         return (set_value(box.id, "box_prms", "mode", self.number),)

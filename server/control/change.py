@@ -18,6 +18,11 @@ from ..readings.box import Box, boxes_of
 from ..readings.mode import FLEXIBILITY
 from ..readings.unknown import NOT_SENT
 
+STAYS = (
+    "Nothing is timed: it begins as soon as the box has the change, in a minute or two, and stays "
+    "so until it is changed again."
+)
+
 DIGEST_BYTES = 16
 """Bytes of SHA-256 that stand for the observed settings: a change of any is noticed."""
 
@@ -27,11 +32,13 @@ class Change(ABC):
 
     Attributes:
         kind: Its name in tokens and in the journal.
+        subject: How `before` and `after` begin; a sentence says it once.
         settings: The raw settings it is about: block and field of the portal's live answer. If one
             of them changes between plan and apply, the plan is void.
     """
 
     kind: ClassVar[str]
+    subject: ClassVar[str] = ""
     settings: ClassVar[tuple[tuple[str, str], ...]]
 
     __slots__ = ()
@@ -51,6 +58,18 @@ class Change(ABC):
     @abstractmethod
     def after(self, box: Box) -> str:
         """Say in words how it will be."""
+
+    @abstractmethod
+    def explanation(self, box: Box) -> str:
+        """Say in plain words what the change does, how much and for how long."""
+
+    def sentence(self, box: Box) -> str:
+        """Return what the user agrees to: one line of ASCII that names the box and the change.
+
+        A client shows it in its dialog, as an argument of the call that makes the change.
+        """
+        after = self.after(box).removeprefix(self.subject).lstrip(": ")
+        return f"box {box.id}: {self.before(box)} -> {after}"
 
     @abstractmethod
     def warnings(self, box: Box) -> list[str]:

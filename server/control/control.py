@@ -1,15 +1,17 @@
 """Changes of a box, in two steps that any worker can take: plan, apply. And looking after them.
 
-The order of an apply is what makes it safe. The box is held in the daemon; its settings are read
-afresh, over the session that the write will use, and compared with those of the plan; the account's
-turn at the portal has come; the intent is on the disk; then the write goes out, once; then what
-became of it is written down. A crash at any point leaves either nothing, or an entry that says that
-nobody knows. No write is ever repeated.
+The order of an apply is what makes it safe. The box is held in the daemon while the apply runs; its
+settings are read afresh, over the session that the write will use, and compared with those of the
+plan; the account's turn at the portal has come; the intent is on the disk; then the write goes out,
+once; then what became of it is written down. A crash at any point leaves either nothing, or an
+entry that says that nobody knows. No write is ever repeated.
+
+From its entry on a change keeps its box from being planned or changed otherwise, until a reading
+settles it: whichever is made first, by a plan, an apply or a look.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import logging
@@ -17,7 +19,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol
 
 from ..access import Access, Caller, Granted
 from ..cache.outcomes import Held
@@ -26,7 +28,6 @@ from ..detached import Detached
 from ..errors import (
     CacheUnavailable,
     ChangeRefused,
-    JournalUnavailable,
     PortalBusy,
     PortalUnexpected,
     SessionError,
@@ -41,13 +42,14 @@ from ..upstream import Fetched, Upstream
 from .asked import Asked
 from .change import Change, find_box, observed
 from .changes import decode, encode
+from .entries import Entries
 from .journal import ChangeUnderWay, Journal, PlanUsed
 from .plan_token import Plan, Plans
+from .read_back import Seen, seen, undelivered, verdict
 from .record import DEADLINE, Record
+from .waits import Waits
 
 logger = logging.getLogger(__name__)
-
-Value = TypeVar("Value")
 
 Send = Callable[[Write], Awaitable[Sent]]
 """Sends one write, once, and says what became of it."""
@@ -55,12 +57,21 @@ Send = Callable[[Write], Awaitable[Sent]]
 PLAN_LASTS = 300.0
 """Seconds a plan may wait for the user's consent."""
 
+HOLD = 300.0
+"""Seconds that a box is held at most while an apply runs: an apply whose turns, login and readings
+all take as long as they may is done in this time. The hold that a killed worker leaves ends before
+a plan that is made meanwhile."""
+
+LATEST = 9
+"""Changes of a box among which one may be that the portal has not delivered yet."""
+
 STOP = 5.0
 """Seconds an apply under way gets when its worker stops, after those that its request had: see
 `CLOSE` in worker.py."""
 
 INVALID = "The plan token is not valid: it is not one that was made here for this account."
 EXPIRED = "The plan has expired: it is good for 5 minutes. Nothing was changed."
+MISMATCH = "The box or the change that was named is not that of this plan, which is: {sentence}"
 USED = "This plan was used already, as change {id}; a plan is good for one apply."
 CHANGED = (
     "The box is no longer as it was when the change was planned: somebody changed it meanwhile, or "
@@ -69,10 +80,6 @@ CHANGED = (
 NO_CACHE = (
     "The cache daemon cannot be asked, and without it nobody can tell whether another change of "
     "this box is under way. Nothing was changed."
-)
-NO_JOURNAL = (
-    "The journal of changes cannot be used, and without it no box is changed. Nothing was sent. "
-    "The server's operator finds the reason in its log."
 )
 NO_CHANGE = "This account has no change of that id."
 GONE = "The account does not list this box any more. Nothing was changed."
@@ -91,6 +98,14 @@ MOVED_ON = (
     "The box is no longer as change {id} left it, or does not show it; undoing it sets what was "
     "before that change."
 )
+UNDELIVERED = (
+    "{change} was sent before, and the box has not been in contact since. The portal may still "
+    "deliver it, so how the box will be is not known, though it shows what is asked for now."
+)
+DELIVERED_TOO = (
+    "{change} was sent before, and the box has not been in contact since. The portal may still "
+    "deliver it, before this one."
+)
 OFFLINE = (
     " The portal keeps a change until the box is back, so it may take effect much later, when "
     "nobody expects it."
@@ -107,11 +122,6 @@ class WritingPortal(Protocol):
     async def write(self, session_id: str, write: Write) -> Sent:
         """Send one write, once."""
         ...
-
-
-Seen = Literal["as wished", "otherwise", "not told", "no box", "too early"]
-"""What a look found: the change; another setting; an answer that does not tell the setting, or does
-not list the box; an answer from before the change was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +146,7 @@ class Planned:
         token: The same, sealed.
         before: How the box is, in words.
         after: How it will be.
+        explanation: What that means.
         warnings: What the user has to know before agreeing.
         fetched: The answer of the portal that it is based on.
     """
@@ -144,6 +155,7 @@ class Planned:
     token: str
     before: str
     after: str
+    explanation: str
     warnings: tuple[str, ...]
     fetched: Fetched
 
@@ -158,6 +170,7 @@ class Control:
         store: Holds a box while it is changed.
         journal: Where changes are written down.
         plans: Seals and opens plans.
+        waits: Lets calls wait for a change.
         wall: Seconds since 1970.
     """
 
@@ -169,6 +182,7 @@ class Control:
         store: HoldStore,
         journal: Journal,
         plans: Plans,
+        waits: Waits,
         *,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -176,8 +190,9 @@ class Control:
         self._upstream = upstream
         self._portal = portal
         self._store = store
-        self._journal = journal
+        self._entries = Entries(journal)
         self._plans = plans
+        self._waits = waits
         self._wall = wall
         self._applies = Detached[Record]()
 
@@ -190,87 +205,124 @@ class Control:
             SessionError: The box could not be read.
         """
         change = asked.change()
+        await self._check_store()
         granted = await self._access.open(caller)
         undone = None if asked.undo is None else await self._own(granted, asked.undo)
         fetched = await self._upstream.live(granted)
         if undone is not None:
-            change = self._way_back(undone)
             if box_id is not None and box_id.strip() != undone.box:
                 raise ChangeRefused(
                     Code.OTHER_BOX, "The change to undo was made at another box of the account."
                 )
             box_id = undone.box
-        assert change is not None
         box = find_box(fetched.payload, choose_box(fetched.payload, box_id))
         assert box is not None
-        change.check(box)
+        await self._check_free(granted, box.id, fetched)
+        if undone is not None:
+            change = self._way_back(undone)
+        assert change is not None
+        account = granted.keys.account
+        left = await self._undelivered(box)
+        _check(change, box, left, account)
         if undone is not None:
             change.check_back(box)
+        sentence = change.sentence(box)
         plan = Plan(
             self._plans.new_id(),
             box.id,
             change,
+            sentence,
             observed(change, box),
             self._wall() + PLAN_LASTS,
             None if undone is None else undone.id,
         )
         return Planned(
             plan,
-            self._plans.seal(granted.keys.account, plan),
+            self._plans.seal(account, plan),
             change.before(box),
             change.after(box),
-            tuple(self._warnings(change, box, fetched.payload, undone)),
+            change.explanation(box),
+            (
+                *([] if left is None else [DELIVERED_TOO.format(change=_named(left, account))]),
+                *self._warnings(change, box, fetched.payload, undone),
+            ),
             fetched,
         )
 
-    async def apply(self, caller: Caller, token: str, client: str) -> Record:
+    async def apply(
+        self, caller: Caller, token: str, box_id: str, sentence: str, client: str
+    ) -> Record:
         """Make a planned change. One who hangs up does not stop it half-way.
 
         Args:
             caller: Who asks.
             token: The plan.
+            box_id: Its box, as the user saw it when agreeing.
+            sentence: Its sentence, the same.
             client: The MCP client, for the journal.
 
         Raises:
-            ChangeRefused: The plan is not valid, has expired or was used; the box has changed;
-                another change is under way; or the portal refused it.
+            ChangeRefused: The plan is not valid, has expired or was used, or is another than was
+                agreed to; the box has changed; another change is under way; or the portal refused
+                it.
             SessionError: The box could not be read.
         """
         granted = await self._access.open(caller)
         plan = self._plans.open(granted.keys.account, token)
         if plan is None:
             raise ChangeRefused(Code.PLAN_INVALID, INVALID)
-        if await self._written(self._journal.find, plan.change_id) is not None:
+        if await self._entries.find(plan.change_id) is not None:
             raise _used(plan.change_id)
         if plan.expires_at <= self._wall():
             raise ChangeRefused(Code.PLAN_EXPIRED, EXPIRED)
+        if not plan.is_agreed(box_id, sentence):
+            raise ChangeRefused(
+                Code.PLAN_MISMATCH,
+                MISMATCH.format(sentence=plan.sentence),
+                change=plan.sentence,
+            )
         return await self._applies.run(self._apply(granted, plan, client))
 
-    async def look(self, caller: Caller, change_id: str) -> Looked:
+    async def look(self, caller: Caller, change_id: str, wait_s: int = 0) -> Looked:
         """See by reading back how a change of the caller's account stands.
 
         What the box shows settles it, also long after. What it does not show does only for a while
         after the deadline: see `Record.given_up`.
 
+        Args:
+            caller: Who asks.
+            change_id: The change.
+            wait_s: Seconds to look again until it is settled; see `Waits.until`.
+
         Raises:
-            ChangeRefused: The account has no such change.
+            ChangeRefused: The account has no such change, or too many of its calls wait.
             SessionError: The box could not be read.
         """
         granted = await self._access.open(caller)
-        record = await self._own(granted, change_id)
-        if record.settled:
-            return Looked(record, None)
-        fetched = await self._upstream.live(granted)
-        seen = _seen(record, fetched)
-        if seen == "as wished":
-            seconds = max(0.0, round(fetched.at - record.at, 1))
-            await self._written(self._journal.settle, record.id, "applied", fetched.at, seconds)
-        elif seen == "otherwise" and record.given_up(fetched.at):
-            await self._written(self._journal.settle, record.id, "failed", fetched.at, None)
-        else:
-            return Looked(record, seen)
-        await self._release(record.box, record.hold)
-        return Looked(await self._own(granted, record.id), seen)
+        looked = Looked(await self._own(granted, change_id), None)
+        if looked.record.settled:
+            return looked
+        if not wait_s:
+            return await self._looked(granted, looked.record)
+        known = False
+
+        async def look() -> bool:
+            nonlocal looked, known
+            try:
+                # Another worker may have settled it meanwhile.
+                record = await self._own(granted, change_id) if known else looked.record
+                looked = Looked(record, looked.seen)
+                if not record.settled:
+                    looked = await self._looked(granted, record)
+            except SessionError:
+                # The first look fails as one without waiting would; later ones are repeated.
+                if not known:
+                    raise
+            known = True
+            return looked.record.settled
+
+        await self._waits.until(granted.keys.account, wait_s, look)
+        return looked
 
     async def latest(
         self, caller: Caller, box_id: str | None, limit: int
@@ -284,7 +336,7 @@ class Control:
         granted = await self._access.open(caller)
         account = granted.keys.account
         box = None if box_id is None else box_id.strip()
-        total, records = await self._written(self._journal.latest, limit, account=account, box=box)
+        total, records = await self._entries.latest(limit, account=account, box=box)
         if box is not None and not total:
             # A box that was never changed, or none: only the portal knows.
             choose_box((await self._upstream.live(granted)).payload, box)
@@ -300,22 +352,25 @@ class Control:
 
     async def _apply(self, granted: Granted, plan: Plan, client: str) -> Record:
         token = await self._hold(plan.box_id, granted.keys.account)
-        async with contextlib.AsyncExitStack() as unsent:
-            unsent.push_async_callback(self._release, plan.box_id, token)
-            granted, box = await self._fresh(granted, plan)
-            first, *others = plan.change.writes(box)
-            # Before the entry: a portal that wants to be left alone leaves none.
-            async with self._turn(granted) as send:
-                record = self._record(granted, plan, box, client, token)
-                await self._begin(record)
-                # From here on the journal says that it may have happened.
-                unsent.pop_all()
-                sent = await send(first)
+        try:
+            return await self._made(granted, plan, client, token)
+        finally:
+            await self._release(plan.box_id, token)
+
+    async def _made(self, granted: Granted, plan: Plan, client: str, token: bytes) -> Record:
+        granted, box = await self._fresh(granted, plan)
+        first, *others = plan.change.writes(box)
+        # Before the entry: a portal that wants to be left alone leaves none.
+        async with self._turn(granted) as send:
+            record = self._record(granted, plan, box, client, token)
+            await self._begin(record)
+            # From here on the journal says that it may have happened.
+            sent = await send(first)
         if sent.outcome == "answered":
             sent = await self._send_others(granted, others, sent)
         at = self._wall()
         try:
-            await self._written(self._journal.end, record.id, sent.outcome, sent.why, at)
+            await self._entries.end(record.id, sent.outcome, sent.why, at)
         except ChangeRefused:
             logger.warning("the outcome of change %s was not written down: %s", record.id, sent.why)
         logger.info(
@@ -326,7 +381,6 @@ class Control:
             sent.outcome,
         )
         if sent.outcome == "refused":
-            await self._release(plan.box_id, token)
             raise ChangeRefused(
                 Code.CHANGE_REFUSED,
                 f"{sent.why} Nothing was changed. It is in the journal as change {record.id}.",
@@ -358,6 +412,7 @@ class Control:
         box = find_box(payload, plan.box_id)
         if box is None:
             raise ChangeRefused(Code.BOX_GONE, GONE)
+        await self._check_free(granted, box.id, Fetched(payload, self._wall(), "live"))
         if observed(plan.change, box) != plan.observed:
             raise ChangeRefused(Code.BOX_CHANGED, CHANGED)
         plan.change.check(box)
@@ -404,18 +459,15 @@ class Control:
 
     async def _hold(self, box_id: str, account: bytes) -> bytes:
         try:
-            hold = await self._store.hold(self._plans.box_key(box_id), account, DEADLINE)
+            hold = await self._store.hold(self._plans.box_key(box_id), account, HOLD)
         except CacheUnavailable:
             raise ChangeRefused(Code.CACHE_UNAVAILABLE, NO_CACHE, retry_after=60.0) from None
         if isinstance(hold, Held):
-            raise _under_way(hold.retry_after, await self._open_change(account, box_id))
+            now = self._wall()
+            own = (one for one in await self._entries.unsettled(box_id) if one.account == account)
+            known = next((one.id for one in own if one.under_way(now)), None)
+            raise _under_way(hold.retry_after, known)
         return hold.token
-
-    async def _open_change(self, account: bytes, box_id: str) -> str | None:
-        """Return the account's change that holds a box; None if the journal knows of none."""
-        _, records = await self._written(self._journal.latest, 1, account=account, box=box_id)
-        open_now = (one.id for one in records if not one.settled and not one.late(self._wall()))
-        return next(open_now, None)
 
     async def _release(self, box_id: str, token: bytes) -> None:
         # If it cannot be released now, it ends with its time.
@@ -424,12 +476,53 @@ class Control:
 
     async def _begin(self, record: Record) -> None:
         try:
-            await self._written(self._journal.begin, record)
+            await self._entries.begin(record)
         except PlanUsed:
             raise _used(record.id) from None
         except ChangeUnderWay as exc:
-            known = exc.record.id if exc.record.account == record.account else None
-            raise _under_way(self._left(exc.record), known) from None
+            raise self._blocked(record.account, exc.record) from None
+
+    async def _check_free(self, granted: Granted, box_id: str, fetched: Fetched) -> None:
+        """Settle the earlier changes of a box, as far as a reading tells how they ended.
+
+        Raises:
+            ChangeRefused: One is still under way.
+        """
+        unsettled = await self._entries.unsettled(box_id)
+        left = [(await self._looked_at(record, fetched)).record for record in unsettled]
+        for record in left:
+            if record.under_way(self._wall()):
+                raise self._blocked(granted.keys.account, record)
+
+    async def _looked(self, granted: Granted, record: Record) -> Looked:
+        return await self._looked_at(record, await self._upstream.live(granted))
+
+    async def _looked_at(self, record: Record, fetched: Fetched) -> Looked:
+        """Settle a change, if a reading tells how it ended."""
+        found = seen(record, fetched)
+        ended = verdict(record, found, fetched.at)
+        if ended is None:
+            return Looked(record, found)
+        seconds = max(0.0, round(fetched.at - record.at, 1)) if ended == "applied" else None
+        await self._entries.settle(record.id, ended, fetched.at, seconds)
+        # Of a worker that was killed; all others have let go.
+        await self._release(record.box, record.hold)
+        # The first verdict stands, which may be another worker's.
+        return Looked(await self._entries.find(record.id) or record, found)
+
+    async def _undelivered(self, box: Box) -> Record | None:
+        _, records = await self._entries.latest(LATEST, box=box.id)
+        return undelivered(records, box, datetime.fromtimestamp(self._wall(), UTC))
+
+    async def _check_store(self) -> None:
+        """Return if the store can be asked, without which no plan would be applied."""
+        try:
+            await self._store.ping()
+        except CacheUnavailable:
+            raise ChangeRefused(Code.CACHE_UNAVAILABLE, NO_CACHE, retry_after=60.0) from None
+
+    def _blocked(self, account: bytes, record: Record) -> ChangeRefused:
+        return _under_way(self._left(record), record.id if record.account == account else None)
 
     def _record(self, granted: Granted, plan: Plan, box: Box, client: str, hold: bytes) -> Record:
         back = plan.change.back(box)
@@ -450,7 +543,7 @@ class Control:
 
     async def _own(self, granted: Granted, change_id: str) -> Record:
         account = granted.keys.account
-        record = await self._written(self._journal.find, change_id.strip(), account)
+        record = await self._entries.find(change_id.strip(), account)
         if record is None:
             raise ChangeRefused(Code.CHANGE_UNKNOWN, NO_CHANGE)
         return record
@@ -460,8 +553,6 @@ class Control:
         return min(max(record.at + DEADLINE - self._wall(), 1.0), DEADLINE)
 
     def _way_back(self, record: Record) -> Change:
-        if not record.settled and not record.late(self._wall()):
-            raise _under_way(self._left(record), record.id)
         if record.back is None:
             raise ChangeRefused(
                 Code.NO_WAY_BACK, NO_WAY_BACK.format(id=record.id), change_id=record.id
@@ -484,26 +575,6 @@ class Control:
         stale = freshness.warning(age, box.live)
         return found if stale is None else [*found, stale + OFFLINE]
 
-    async def _written(self, call: Callable[..., Value], *args: object, **named: object) -> Value:
-        """Call the journal in a thread, for it waits for the disk."""
-        try:
-            return await asyncio.to_thread(call, *args, **named)
-        except JournalUnavailable as exc:
-            logger.warning("%s", exc)
-            raise ChangeRefused(Code.JOURNAL_UNAVAILABLE, NO_JOURNAL) from None
-
-
-def _seen(record: Record, fetched: Fetched) -> Seen:
-    # What was read before the write went out says nothing about it.
-    if fetched.at <= record.sent_at:
-        return "too early"
-    box = find_box(fetched.payload, record.box)
-    if box is None:
-        return "no box"
-    back = None if record.back is None else decode(json.loads(record.back))
-    found = decode(json.loads(record.change)).has_arrived(box, back)
-    return "not told" if found is None else "as wished" if found else "otherwise"
-
 
 def _under_way(seconds: float, change_id: str | None = None) -> ChangeRefused:
     # The hold of a change does not tell whose it is, and another account's cannot be looked at.
@@ -519,3 +590,31 @@ def _under_way(seconds: float, change_id: str | None = None) -> ChangeRefused:
 
 def _used(change_id: str) -> ChangeRefused:
     return ChangeRefused(Code.PLAN_USED, USED.format(id=change_id), change_id=change_id)
+
+
+def _check(change: Change, box: Box, left: Record | None, account: bytes) -> None:
+    """Return if a change can be made of a box as it is shown now.
+
+    Args:
+        change: The change.
+        box: The box.
+        left: A change that the portal may still deliver.
+        account: Key of the account that asks.
+
+    Raises:
+        ChangeRefused: It cannot, or it would change nothing, as far as that is known.
+    """
+    try:
+        change.check(box)
+    except ChangeRefused as exc:
+        is_so = exc.code in {Code.NOTHING_TO_CHANGE, Code.NOT_VERIFIABLE}
+        if is_so and left is not None and left.kind == change.kind:
+            why = UNDELIVERED.format(change=_named(left, account))
+            raise ChangeRefused(Code.STATE_UNKNOWN, why) from None
+        raise
+
+
+def _named(record: Record, account: bytes) -> str:
+    # Another account's change is told without its id: nobody else can look at it.
+    what = f"({record.before} -> {record.after})"
+    return f"Change {record.id} {what}" if record.account == account else f"Another change {what}"

@@ -15,15 +15,35 @@ from ..errors import ChangeRefused
 from ..portal.writes import Write, charge_to
 from ..readings.battery import CHARGE
 from ..readings.box import Box
-from ..readings.numbers import PERCENT
+from ..readings.numbers import CAPACITY_WH, PERCENT
 from .change import Change, already, unknown, whole
 
 TARGET_MIN, TARGET_MAX = 20, 100
 """Percent that other programs for the portal allow at most; one of them begins at 25."""
 
+SLOWEST_KW, FASTEST_KW = 2.5, 5.0
+"""With how much batteries of such boxes are charged: grid power was seen to rise by 2.5 kW and
+more, and what the strongest take is assumed."""
+
 SEVERAL_KW = (
     "The battery is charged from the grid at once, with several kW, whatever the tariff and the "
-    "sun, until it has reached the target."
+    "sun, until it has reached the target. It cannot be timed."
+)
+AT_ONCE = "Nothing is timed: it begins as soon as the box has the change, in a minute or two."
+TARGET_STAYS = "The target stays set until it is changed again."
+NO_CHARGE_SHOWN = (
+    "The portal does not show the present charge, so how much is charged, and for how long, is not "
+    "known."
+)
+NO_CAPACITY_SHOWN = (
+    "How many kWh that is, and how long it takes, is not known: the portal does not show the "
+    "battery's capacity."
+)
+NOTHING = "The battery holds {charge:.0f} % now, so nothing is charged: 0 kWh."
+AMOUNT = (
+    "To {target} % go {energy:.1f} kWh into the battery, which holds {capacity:.1f} kWh when full; "
+    "what is drawn is more by the losses. At {slow} to {fast} kW it takes {shortest} to {longest}; "
+    "how fast this box charges is not shown."
 )
 NO_STOP = (
     "The portal has no known way to stop it. A new target at or below the present charge is "
@@ -55,6 +75,7 @@ class GridCharge(Change):
     percent: int
 
     kind = "charge"
+    subject = "charging from the grid"
     settings = (("box_prms", "bat_ac"), ("batt_prms", "fmt_on"))
 
     def __post_init__(self) -> None:
@@ -79,7 +100,17 @@ class GridCharge(Change):
     def after(self, box: Box) -> str:
         if self._reached(box):
             return _told(self.percent, active=False)
-        return f"charging from the grid to {self.percent} %"
+        return f"charging from the grid at once to {self.percent} %"
+
+    def explanation(self, box: Box) -> str:
+        charge = _charge(box)
+        if charge is None:
+            does = f"{NO_CHARGE_SHOWN} {AT_ONCE}"
+        elif self._reached(box):
+            does = NOTHING.format(charge=charge)
+        else:
+            does = f"The battery holds {charge:.0f} % now. {self._amount(box, charge)} {AT_ONCE}"
+        return f"{does} {TARGET_STAYS}"
 
     def warnings(self, box: Box) -> list[str]:
         charge = _charge(box)
@@ -119,6 +150,22 @@ class GridCharge(Change):
     def values(self) -> tuple[object, ...]:
         return (self.percent,)
 
+    def _amount(self, box: Box, charge: float) -> str:
+        capacity = box.number("battery.capacity_wh", "box_prms", "p_bat", CAPACITY_WH)
+        if capacity is None:
+            return NO_CAPACITY_SHOWN
+        kwh = capacity / 1000
+        energy = kwh * (self.percent - charge) / 100
+        return AMOUNT.format(
+            target=self.percent,
+            energy=energy,
+            capacity=kwh,
+            slow=SLOWEST_KW,
+            fast=FASTEST_KW,
+            shortest=_lasting(energy / FASTEST_KW),
+            longest=_lasting(energy / SLOWEST_KW),
+        )
+
     def _reached(self, box: Box) -> bool:
         charge = _charge(box)
         return charge is not None and charge >= self.percent
@@ -134,6 +181,11 @@ def _active(box: Box) -> bool | None:
 
 def _charge(box: Box) -> float | None:
     return box.power(CHARGE, PERCENT)
+
+
+def _lasting(hours: float) -> str:
+    minutes = max(1, round(hours * 60))
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
 
 
 def _told(target: float | None, active: bool | None) -> str:

@@ -19,7 +19,7 @@ from ..portal.writes import LIMITED, OFF, ON, Write, set_export, set_value
 from ..readings.box import Box
 from ..readings.export import UNLIMITED_W, State, export
 from ..readings.fitted import UNKNOWN_VARIANT, variant
-from .change import Change, already, unknown, whole
+from .change import STAYS, Change, already, unknown, whole
 from .export_setting import (
     forbidden,
     kept_limit,
@@ -73,6 +73,7 @@ class GridExport(Change):
     limit_w: int | None = None
 
     kind = "export"
+    subject = "export"
     settings = (
         ("invertor_prms", "to_grid"),
         ("invertor_prm1", "p_max_feed_grid"),
@@ -123,6 +124,20 @@ class GridExport(Change):
 
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
         return f"export {_told(self.state, self.limit_w)}"
+
+    def explanation(self, box: Box) -> str:
+        if self.state == "off":
+            does = "Nothing is fed into the grid; what house and battery do not take is not used."
+        elif self.state == "on":
+            does = "What house and battery do not take is fed into the grid, without a limit."
+        elif self._is_less(box):
+            does = f"Export stays on, and goes down to at most {self.limit_w} W."
+        else:
+            does = (
+                "What house and battery do not take is fed into the grid, at most "
+                f"{self.limit_w} W."
+            )
+        return f"{does} {STAYS}"
 
     def warnings(self, box: Box) -> list[str]:
         note = export(box).note
@@ -176,6 +191,15 @@ class GridExport(Change):
     def values(self) -> tuple[object, ...]:
         return (self.state, self.limit_w)
 
+    def _is_less(self, box: Box) -> bool:
+        """Say whether the box exports already, and could only export less."""
+        present = export(box)
+        if present.state == "on":
+            return self.state != "on"
+        if present.state != "limited" or self.limit_w is None or present.limit_w is None:
+            return False
+        return self.limit_w <= present.limit_w
+
     def _off_warnings(self, box: Box) -> list[str]:
         found = setting(box)
         if found is None:
@@ -183,7 +207,7 @@ class GridExport(Change):
         return [OFF_ALREADY] if found[0] == "off" else []
 
     def _more_warnings(self, box: Box) -> list[str]:
-        found = [FINABLE]
+        found = [] if self._is_less(box) else [FINABLE]
         if self.state == "on":
             found.append(UNCAPPED)
         kept = kept_limit(box)

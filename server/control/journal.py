@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from ..errors import JournalUnavailable
 from ..portal.writes import Outcome
-from .record import DEADLINE, Record, Verdict
+from .record import Record, Verdict
 
 Value = TypeVar("Value")
 
@@ -67,6 +67,13 @@ INDEXES = (
 
 COLUMNS = ", ".join(field.name for field in fields(Record))
 PLACES = ", ".join("?" for _ in fields(Record))
+
+UNSETTLED = (
+    f"SELECT {COLUMNS} FROM changes WHERE box = ? AND verdict IS NULL "  # noqa: S608 - our own names
+    "AND outcome IS NOT 'refused' ORDER BY at DESC, rowid DESC"
+)
+MOST_UNSETTLED = 20
+"""Unsettled changes of a box that are looked at: of older ones nothing more is found out."""
 
 SCHEMA = (TABLE, *INDEXES, f"PRAGMA user_version = {VERSION}")
 
@@ -123,9 +130,9 @@ class Journal:
         def work(journal: sqlite3.Connection) -> None:
             if _find(journal, record.id) is not None:
                 raise PlanUsed
-            for other in _open(journal, record.box):
-                # Both ways: a clock that was set back must not hold a box for days.
-                if abs(record.at - other.at) < DEADLINE:
+            others = journal.execute(UNSETTLED, (record.box,))
+            for other in (Record(*row) for row in others):
+                if other.under_way(record.at):
                     raise ChangeUnderWay(other)
             journal.execute(f"INSERT INTO changes ({COLUMNS}) VALUES ({PLACES})", astuple(record))  # noqa: S608 - our own names
 
@@ -169,6 +176,21 @@ class Journal:
             return None
         record = self._run(lambda journal: _find(journal, change_id))
         return None if record is None or account not in {None, record.account} else record
+
+    def unsettled(self, box: str) -> list[Record]:
+        """Return the changes of a box of which it is not known how they ended, latest first.
+
+        Raises:
+            JournalUnavailable: It could not be read.
+        """
+        if not self._path.exists():
+            return []
+
+        def work(journal: sqlite3.Connection) -> list[Record]:
+            rows = journal.execute(f"{UNSETTLED} LIMIT ?", (box, MOST_UNSETTLED))
+            return [Record(*row) for row in rows]
+
+        return self._run(work)
 
     def latest(
         self, limit: int, *, account: bytes | None = None, box: str | None = None
@@ -291,15 +313,6 @@ def _find(journal: sqlite3.Connection, change_id: str) -> Record | None:
         (change_id,),
     ).fetchone()
     return None if row is None else Record(*row)
-
-
-def _open(journal: sqlite3.Connection, box: str) -> list[Record]:
-    rows = journal.execute(
-        f"SELECT {COLUMNS} FROM changes WHERE box = ? AND verdict IS NULL "  # noqa: S608 - our own names
-        "AND outcome IS NOT 'refused'",
-        (box,),
-    )
-    return [Record(*row) for row in rows]
 
 
 def _unusable(path: Path, exc: Exception) -> JournalUnavailable:

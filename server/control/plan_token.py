@@ -24,7 +24,7 @@ from .changes import decode, encode
 PREFIX = "plan_"
 """Tells people what it is."""
 
-FORMAT = b"\x01"
+FORMAT = b"\x02"
 """Bound into every token: one of another format does not open."""
 
 NONCE_BYTES = 12
@@ -33,8 +33,8 @@ NONCE_BYTES = 12
 ID_BYTES = 8
 """Of a change's id. It names one change among an account's, and opens nothing."""
 
-MAX_TOKEN = 512
-"""Longest token looked at; ours have about 150 characters."""
+MAX_TOKEN = 1024
+"""Longest token looked at; ours have about 250 characters."""
 
 HEAD = struct.Struct(f">{ID_BYTES}s{DIGEST_BYTES}sd")
 """Id, digest of the observed settings, expiry in seconds since 1970; the rest is JSON."""
@@ -48,6 +48,7 @@ class Plan:
         change_id: Names it, as a plan and as a change.
         box_id: The box.
         change: What is to change.
+        sentence: What the user agrees to, see `Change.sentence`.
         observed: Digest of the settings when it was planned.
         expires_at: Seconds since 1970 after which it is void.
         undoes: Id of the change it takes back, if it does.
@@ -56,9 +57,14 @@ class Plan:
     change_id: str
     box_id: str
     change: Change
+    sentence: str
     observed: bytes
     expires_at: float
     undoes: str | None = None
+
+    def is_agreed(self, box_id: str, sentence: str) -> bool:
+        """Say whether these name this plan, however the white space was written."""
+        return box_id.strip() == self.box_id and " ".join(sentence.split()) == self.sentence
 
 
 class Plans:
@@ -90,10 +96,16 @@ class Plans:
         """Return the key under which a box is held while it is changed, whoever changes it."""
         return self._derive(b"box", box_id.encode())
 
+    def wait_key(self, account: bytes, place: int) -> bytes:
+        """Return the key of one of the places that an account has for calls that wait."""
+        return self._derive(b"wait", account + bytes([place]))
+
     def seal(self, account: bytes, plan: Plan) -> str:
         """Make the token of a plan, for one account."""
         head = HEAD.pack(bytes.fromhex(plan.change_id), plan.observed, plan.expires_at)
-        rest = json.dumps([plan.box_id, plan.undoes, encode(plan.change)], separators=(",", ":"))
+        rest = json.dumps(
+            [plan.box_id, plan.undoes, encode(plan.change), plan.sentence], separators=(",", ":")
+        )
         nonce = self._random_bytes(NONCE_BYTES)
         sealed = nonce + self._cipher.encrypt(nonce, head + rest.encode(), FORMAT + account)
         return _encoded(sealed)
@@ -108,8 +120,9 @@ class Plans:
                 sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], FORMAT + account
             )
             change_id, observed, expires_at = HEAD.unpack_from(plain)
-            box_id, undoes, change = json.loads(plain[HEAD.size :])
-            return Plan(change_id.hex(), box_id, decode(change), observed, expires_at, undoes)
+            box_id, undoes, change, sentence = json.loads(plain[HEAD.size :])
+            made = decode(change)
+            return Plan(change_id.hex(), box_id, made, sentence, observed, expires_at, undoes)
         # What opens was sealed here; a kind of change may be gone since, in a newer version.
         except (InvalidTag, struct.error, ValueError, ChangeRefused):
             return None

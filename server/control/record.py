@@ -95,6 +95,13 @@ class Record:
         # Answered, and not looked after in time: nobody knows.
         return "pending" if self.outcome == "answered" and not self.late(now) else "unclear"
 
+    def under_way(self, now: float) -> bool:
+        """Say whether it keeps its box from being changed otherwise.
+
+        Both ways: a clock that was set back must not keep a box for days.
+        """
+        return not self.settled and abs(now - self.at) < DEADLINE
+
     def late(self, now: float) -> bool:
         """Say whether the time for it to show is over."""
         return now >= self.at + DEADLINE

@@ -15,9 +15,15 @@ from ..errors import ChangeRefused
 from ..portal.writes import Write, set_value
 from ..readings.box import Box
 from ..readings.mode import GRID_V, GRID_VI
-from .change import Change, already, check_not_flexible, unknown
+from .change import STAYS, Change, already, check_not_flexible, unknown
 
 KNOWN = GRID_V | GRID_VI
+
+GRID_V_DOES = {
+    True: "With Home Grid V the battery also feeds the part of the house without backup.",
+    False: "Without Home Grid V the battery feeds only the part of the house with backup.",
+}
+GRID_VI_DOES = "What Home Grid VI does is not known here."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,11 @@ class SupplementaryModes(Change):
     def after(self, box: Box) -> str:
         present = _present(box)
         return _told(None if present is None else self._from(present))
+
+    def explanation(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
+        found = [] if self.grid_v is None else [GRID_V_DOES[self.grid_v]]
+        found += [] if self.grid_vi is None else [GRID_VI_DOES]
+        return " ".join([*found, STAYS])
 
     def warnings(self, box: Box) -> list[str]:
         found = []

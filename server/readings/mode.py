@@ -8,7 +8,8 @@ from .box import Box
 from .model import Reading
 from .numbers import CODE
 
-MODES = {0: "Home 1", 1: "Home 2", 2: "Home 3", 3: "Home UPS"}
+MODES = {0: "Home 1", 1: "Home 2", 2: "Home 3", 3: "Home UPS", 4: "Home 5", 5: "Home 6"}
+"""The last two are called so by other clients of the portal, which cannot set them either."""
 
 BEHAVIOUR = {
     0: "The house runs on solar and battery; what is left over charges the battery.",
@@ -21,6 +22,7 @@ GRID_V, GRID_VI, FLEXIBILITY = 1, 2, 4
 """Values of the portal's field `app`: the first two add up, the third stands alone."""
 
 UNKNOWN_MODE = "The portal sent a mode that is not known here."
+UNKNOWN_BEHAVIOUR = "What this mode does is not known here."
 UNKNOWN_APP = "The portal sent a combination of supplementary modes that is not known here."
 BY_FLEXIBILITY = (
     "While the box is under flexibility control the portal does not tell the supplementary modes."
@@ -68,6 +70,11 @@ def mode(box: Box) -> Mode:
     return Mode(
         number=number,
         name=box.derived("mode.name", MODES.get, names, otherwise=UNKNOWN_MODE),
-        behaviour=box.derived("mode.behaviour", BEHAVIOUR.get, names, otherwise=UNKNOWN_MODE),
+        behaviour=box.derived(
+            "mode.behaviour",
+            BEHAVIOUR.get,
+            names,
+            otherwise=UNKNOWN_BEHAVIOUR if number in MODES else UNKNOWN_MODE,
+        ),
         **extra,
     )

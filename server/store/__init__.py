@@ -244,6 +244,14 @@ class AnswerStore(Protocol):
 class HoldStore(Protocol):
     """What is needed to make one change at a time. Without the shared store there is none."""
 
+    async def ping(self) -> None:
+        """Return when the store answers.
+
+        Raises:
+            CacheUnavailable: It does not.
+        """
+        ...
+
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes what `key` names, for up to `lasts` seconds.
 

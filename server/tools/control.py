@@ -5,6 +5,8 @@ They appear only when the operator allows control. What may be changed, and how,
 
 from __future__ import annotations
 
+import contextlib
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -12,10 +14,14 @@ from mcp.server.mcpserver.context import Context
 from pydantic import BeforeValidator, Field
 
 from ..control.asked import Asked, BoilerState, ExportState, ModeName
-from ..control.control import Control, Planned, Seen
+from ..control.changes import decode
+from ..control.control import Control, Planned
 from ..control.grid_charge import TARGET_MAX, TARGET_MIN
 from ..control.grid_export import LIMIT_MAX_W, LIMIT_MIN_W
+from ..control.read_back import Seen
 from ..control.record import Record, Status
+from ..control.waits import LONGEST
+from ..errors import ChangeRefused
 from ..readings.model import LocalTime, Reading
 from ..visible import visible
 from .arguments import digits
@@ -27,6 +33,9 @@ MOST_CHANGES = 100
 
 MOST_ID = 64
 """Characters of a change id taken; more than any has."""
+
+MOST_SENTENCE = 1024
+"""Characters of a plan's sentence taken; more than any has."""
 
 MOST_CLIENT = 64
 """Characters kept of what a client calls itself."""
@@ -60,6 +69,8 @@ TARGET_SHOWN = (
     "The box shows the new target. Whether it charges now is another matter, which many boxes do "
     "not show: the battery's power in the live data tells."
 )
+WAY_BACK = "The way back is to undo change {id}"
+NO_WAY_BACK = "There is no known way back."
 REFUSED = "OIG Cloud refused the change. Nothing was changed."
 GIVEN_UP = (
     "The box did not show the change when it was checked, {minutes:.0f} minutes after it was "
@@ -82,8 +93,10 @@ class PlannedChange(Reading):
     change_id: str = Field(description="For get_change.")
     box_id: str
     kind: Kind = Field(description="What is changed.")
+    change: str = Field(description="For apply_change: what the user agrees to.")
     before: str = Field(description="Setting now.")
     after: str = Field(description="Setting to be.")
+    explanation: str = Field(description="What it means.")
     warnings: tuple[str, ...] = Field(description="Show the user all of them.")
     plan_token: str = Field(description="For apply_change, once.")
     expires_at: LocalTime = Field(description="Apply it before.")
@@ -175,19 +188,36 @@ def control_tools(control: Control) -> list[CheckedTool]:
 
     async def apply_change(
         context: Context[Any, Any],
+        # What people can read comes first: dialogs show arguments in this order, and cut them.
+        box_id: Annotated[
+            str,
+            BeforeValidator(digits),
+            Field(description="From plan_change.", max_length=MOST_ID),
+        ],
+        change: Annotated[
+            str, Field(description="From plan_change, unaltered.", max_length=MOST_SENTENCE)
+        ],
         plan_token: Annotated[
             str, Field(description="From plan_change, unaltered.", max_length=1024)
         ],
         session: Handle = None,
     ) -> ChangeReport:
         asking = caller(context, session=session, stand_in=False)
-        record = await control.apply(asking, plan_token, _client(context))
+        record = await control.apply(asking, plan_token, box_id, change, _client(context))
         return _report(record, control.now())
 
     async def get_change(
-        context: Context[Any, Any], change_id: ChangeId, session: Handle = None
+        context: Context[Any, Any],
+        change_id: ChangeId,
+        wait_s: Annotated[
+            int,
+            Field(
+                description="Seconds to wait until it is known; 0 if left out.", ge=0, le=LONGEST
+            ),
+        ] = 0,
+        session: Handle = None,
     ) -> ChangeReport:
-        looked = await control.look(caller(context, session=session), change_id)
+        looked = await control.look(caller(context, session=session), change_id, wait_s)
         return _report(looked.record, control.now(), looked.seen)
 
     async def list_changes(
@@ -221,20 +251,21 @@ def control_tools(control: Control) -> list[CheckedTool]:
 
 PLAN_CHANGE = """\
 Plan exactly one change: mode, supplementary modes, grid export, boiler, charging from the grid, \
-or undo. It changes nothing and returns before, after, warnings and a plan_token. Show the user \
-before, after and all warnings, and ask. Only after a yes call apply_change, within 5 minutes, \
-never on your own judgement. Switch export on only if the user says that it is permitted: it is \
-finable otherwise."""
+or undo. It changes nothing and returns before, after, explanation, warnings, change and a \
+plan_token. Show the user before, after, explanation and all warnings, and ask. Only after a yes \
+call apply_change, within 5 minutes, never on your own judgement. Switch export on only if the \
+user says that it is permitted: it is finable otherwise."""
 
 APPLY_CHANGE = """\
-Make a planned change that the user agreed to, on a real machine. A token works once; it is \
+Make a planned change that the user agreed to, on a real machine. box_id and change, exactly as \
+planned, show in the client's dialog what it is. A token works once; it is \
 refused when expired, when the box has changed since, and while another change is under way. Then \
 ask get_change until it is applied or failed. If this call fails or times out, do not plan again: \
 ask get_change with the plan's change_id."""
 
 GET_CHANGE = """\
-Look whether a change took effect, which usually takes a minute or two: ask every 30 seconds. \
-`message` says what to do. Tell the user if it failed or is unclear."""
+Look whether a change took effect, which usually takes a minute or two: ask with wait_s 50, or \
+every 30 seconds. `message` says what to do. Tell the user if it failed or is unclear."""
 
 LIST_CHANGES = """\
 List changes made through this server, and how each ended."""
@@ -247,8 +278,10 @@ def _planned(planned: Planned) -> PlannedChange:
             "change_id": plan.change_id,
             "box_id": plan.box_id,
             "kind": plan.change.kind,
+            "change": plan.sentence,
             "before": planned.before,
             "after": planned.after,
+            "explanation": planned.explanation,
             "warnings": planned.warnings,
             "plan_token": planned.token,
             "expires_at": _moment(plan.expires_at),
@@ -281,13 +314,27 @@ def _report(record: Record, now: float, seen: Seen | OnlyListed | None = None) -
 
 def _message(record: Record, status: Status, now: float, seen: Seen | OnlyListed | None) -> str:
     if status == "applied":
-        return TARGET_SHOWN if record.kind == "charge" else APPLIED
+        told = TARGET_SHOWN if record.kind == "charge" else APPLIED
+        return f"{told} {_way_back(record)}"
     if record.outcome == "refused":
         return REFUSED
     if status == "failed":
         return GIVEN_UP.format(minutes=((record.verdict_at or now) - record.at) / 60)
     text = PENDING if status == "pending" else MISSED if record.late(now) else UNCLEAR
     return text.format(seen=SEEN[seen])
+
+
+def _way_back(record: Record) -> str:
+    back = None
+    if record.back is not None:
+        # One that another version wrote down is none that can be made.
+        with contextlib.suppress(ChangeRefused):
+            back = decode(json.loads(record.back))
+    if back is None:
+        return NO_WAY_BACK
+    told = WAY_BACK.format(id=record.id)
+    lost = back.lost()
+    return f"{told}. {lost}" if lost is not None else f"{told}, which sets again: {record.before}."
 
 
 def _moment(seconds: float) -> datetime:

@@ -151,7 +151,8 @@ def test_the_client_calls_each_tool(client, driven, system, account, session):
 
     plan = call("plan_change", mode="Home 3", **box)
     assert plan["after"] == "mode Home 3"
-    made = call("apply_change", session=session, plan_token=plan["plan_token"])
+    agreed = {name: plan[name] for name in ("plan_token", "box_id", "change")}
+    made = call("apply_change", session=session, **agreed)
     assert made["change_id"] == plan["change_id"]
     wait_until("the box has the change", lambda: mode_of(system, account.box) == HOME_3)
     change = call("get_change", session=session, change_id=plan["change_id"])

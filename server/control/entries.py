@@ -1,0 +1,69 @@
+"""The journal as tasks use it: each call in a thread, for it waits for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..codes import Code
+from ..errors import ChangeRefused, JournalUnavailable
+from ..portal.writes import Outcome
+from .journal import Journal
+from .record import Record, Verdict
+
+logger = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
+
+NO_JOURNAL = (
+    "The journal of changes cannot be used, and without it no box is changed. Nothing was sent. "
+    "The server's operator finds the reason in its log."
+)
+
+
+class Entries:
+    """The entries of a journal. All methods raise ChangeRefused where it cannot be used.
+
+    Args:
+        journal: The journal.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def begin(self, record: Record) -> None:
+        """Write down what is about to be sent, as `Journal.begin`."""
+        await self._asked(self._journal.begin, record)
+
+    async def end(self, change_id: str, outcome: Outcome, why: str, at: float) -> None:
+        """Write down what became of the request."""
+        await self._asked(self._journal.end, change_id, outcome, why, at)
+
+    async def settle(
+        self, change_id: str, verdict: Verdict, at: float, seconds: float | None
+    ) -> None:
+        """Write down what reading back came to."""
+        await self._asked(self._journal.settle, change_id, verdict, at, seconds)
+
+    async def find(self, change_id: str, account: bytes | None = None) -> Record | None:
+        """Return one entry; None if there is none, or none of this account."""
+        return await self._asked(self._journal.find, change_id, account)
+
+    async def unsettled(self, box_id: str) -> list[Record]:
+        """Return the changes of a box of which it is not known how they ended, latest first."""
+        return await self._asked(self._journal.unsettled, box_id)
+
+    async def latest(
+        self, limit: int, *, account: bytes | None = None, box: str | None = None
+    ) -> tuple[int, list[Record]]:
+        """Return how many entries there are, and the latest of them."""
+        return await self._asked(lambda: self._journal.latest(limit, account=account, box=box))
+
+    async def _asked(self, call: Callable[..., Value], *args: object) -> Value:
+        try:
+            return await asyncio.to_thread(call, *args)
+        except JournalUnavailable as exc:
+            logger.warning("%s", exc)
+            raise ChangeRefused(Code.JOURNAL_UNAVAILABLE, NO_JOURNAL) from None

@@ -1,0 +1,125 @@
+"""Waiting for a change: for how long, how many at a time, and not beyond the worker's end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+from ..cache.outcomes import Held
+from ..codes import Code
+from ..errors import CacheUnavailable, ChangeRefused
+from ..store import HoldStore
+from .plan_token import Plans
+
+LONGEST = 50
+"""Seconds that a call waits at most: many clients give up after 60."""
+
+MOST = 2
+"""Calls of one account that wait at a time, over all workers."""
+
+PAUSE = 3.0
+"""Seconds between two looks. The portal is asked less often: its answers are shared."""
+
+LAST_LOOK = 3.0
+"""Seconds for the look with which the time ends; one that takes longer is not waited for."""
+
+SLACK = 15.0
+"""Seconds by which a place outlives the wait of a worker that was killed."""
+
+TOO_MANY = "Two calls of this account wait for a change already, and more may not at a time."
+
+
+class Waits:
+    """Lets calls wait.
+
+    Args:
+        store: Counts them over all workers.
+        plans: Derives the keys of their places.
+        stopping: Set once the worker begins to stop.
+        sleep: Waits so many seconds.
+        ticks: Seconds of a clock that only grows.
+    """
+
+    def __init__(
+        self,
+        store: HoldStore,
+        plans: Plans,
+        stopping: asyncio.Event,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._plans = plans
+        self._stopping = stopping
+        self._sleep = sleep
+        self._ticks = ticks
+
+    async def until(
+        self, account: bytes, seconds: float, look: Callable[[], Coroutine[Any, Any, bool]]
+    ) -> None:
+        """Look again and again.
+
+        It ends when a look says so, when the time is over, and when the worker stops, also in the
+        middle of a look. Where the daemon does not answer, so that nobody can count who waits, it
+        ends after the first look.
+
+        Args:
+            account: The account's key.
+            seconds: How long.
+            look: Says whether all is known.
+
+        Raises:
+            ChangeRefused: Too many calls of the account wait already.
+        """
+        async with self._place(account, seconds) as granted:
+            if granted and not self._stopping.is_set():
+                await self._unless_stopping(self._looking(look, seconds), seconds)
+            else:
+                await look()
+
+    async def _looking(self, look: Callable[[], Coroutine[Any, Any, bool]], seconds: float) -> None:
+        end = self._ticks() + seconds
+        while not await look() and (left := end - self._ticks()) > 0:
+            await self._sleep(min(PAUSE, left))
+
+    async def _unless_stopping(self, work: Coroutine[Any, Any, None], seconds: float) -> None:
+        working = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait(
+                {working, stopping},
+                timeout=seconds + LAST_LOOK,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if working.done():
+                await working
+        finally:
+            for task in (working, stopping):
+                task.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def _place(self, account: bytes, seconds: float) -> AsyncIterator[bool]:
+        """Take one of the account's places; give False where nobody counts them."""
+        taken: list[float] = []
+        for number in range(MOST):
+            key = self._plans.wait_key(account, number)
+            try:
+                hold = await self._store.hold(key, account, seconds + SLACK)
+            except CacheUnavailable:
+                yield False
+                return
+            if not isinstance(hold, Held):
+                try:
+                    yield True
+                finally:
+                    # If it cannot be given back now, it ends with its time.
+                    with contextlib.suppress(CacheUnavailable):
+                        await self._store.unhold(key, hold.token)
+                return
+            taken.append(hold.retry_after)
+        raise ChangeRefused(Code.TOO_MANY_WAITS, TOO_MANY, retry_after=min(taken))

@@ -1,0 +1,419 @@
+"""A change that is wished while an earlier one of the box is not settled, at every step of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from server.control.asked import Asked
+from server.control.control import HOLD
+from server.control.record import DEADLINE
+from server.errors import ChangeRefused
+
+from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
+from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
+
+# A box, a change of it, the same setting as it is before that, and another setting.
+PENDING = [
+    (DEMO_BOX, {"mode": "Home 2"}, {"mode": "Home 1"}, {"boiler": "manual"}),
+    (DEMO_BOX, {"home_grid_v": True}, {"home_grid_v": False}, {"mode": "Home 3"}),
+    (QUEEN_BOX, {"home_grid_v": False}, {"home_grid_v": True}, {"home_grid_vi": True}),
+    (DEMO_BOX, {"export": "off"}, {"export": "on"}, {"charge_to_percent": 90}),
+    (
+        SECOND_BOX,
+        {"export": "limited", "export_limit_w": 700},
+        {"export": "limited", "export_limit_w": 5000},
+        {"mode": "Home UPS"},
+    ),
+    (DEMO_BOX, {"boiler": "manual"}, {"boiler": "automatic"}, {"export": "off"}),
+    (DEMO_BOX, {"charge_to_percent": 90}, {"charge_to_percent": 60}, {"home_grid_vi": True}),
+]
+pending = pytest.mark.parametrize(("box", "asked", "as_it_was", "other"), PENDING)
+
+
+@pytest.fixture
+async def house(tmp_path):
+    house = House(tmp_path)
+    yield house
+    await house.aclose()
+
+
+async def sent(house: House, box: str = DEMO_BOX, **asked):
+    """Plan and apply a change, and leave it at that."""
+    planned = await house.planned(box, **asked)
+    return await house.control.apply(BOXES[box], *agreed(planned), CLIENT)
+
+
+def status(house: House, change_id: str) -> str:
+    """Give what the journal says of a change, with nobody looking."""
+    return house.journal.find(change_id).status(house.clock())
+
+
+def give_to_another_account(house: House) -> None:
+    with closing(sqlite3.connect(house.journal._path)) as journal:
+        journal.execute("UPDATE changes SET account = ?", (b"x" * 32,))
+        journal.commit()
+
+
+# -- a plan
+
+
+@pending
+async def test_while_a_change_is_under_way_each_plan_of_its_box_names_it(
+    house, box, asked, as_it_was, other
+):
+    await house.admin("switches", delay=600)
+    record = await sent(house, box, **asked)
+    for wished in (asked, as_it_was, other):
+        with pytest.raises(ChangeRefused) as told:
+            await house.planned(box, **wished)
+        assert told.value.code == "change_in_progress"
+        assert told.value.details == {"change_id": record.id}
+        assert record.id in str(told.value)
+        assert "Nothing to change" not in str(told.value)
+        assert 0 < told.value.retry_after <= DEADLINE
+    assert len(await house.writes()) == 1
+
+
+@pending
+async def test_a_plan_settles_the_change_that_its_reading_shows(
+    house, box, asked, as_it_was, other
+):
+    record = await sent(house, box, **asked)
+    house.later(64)
+    await house.planned(box, **other)
+    assert status(house, record.id) == "applied"
+    assert house.journal.find(record.id).seconds == 95
+    planned = await house.planned(box, **as_it_was)
+    assert planned.plan.sentence.startswith(f"box {box}: ")
+
+
+async def test_a_plan_that_finds_the_change_made_says_that_there_is_nothing_to_change(house):
+    await sent(house, mode="Home 2")
+    house.later(64)
+    with pytest.raises(ChangeRefused, match="Nothing to change: the box is in Home 2"):
+        await house.planned(mode="Home 2")
+
+
+async def test_the_way_back_is_planned_as_soon_as_the_change_shows_with_nobody_looking(house):
+    record = await sent(house, mode="Home 2")
+    with pytest.raises(ChangeRefused, match="is under way"):
+        await house.planned(undo=record.id)
+    house.later(40)
+    planned = await house.planned(undo=record.id)
+    assert planned.plan.sentence == f"box {DEMO_BOX}: mode Home 2 -> Home 1"
+    assert status(house, record.id) == "applied"
+
+
+async def test_a_reading_from_before_the_change_settles_nothing(house):
+    planned = await house.planned(mode="Home 2")
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1})
+    house.later(31)
+    await house.control.plan(DEMO, Asked(boiler="manual"))  # leaves an answer for others
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 0})
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    house.later(5)
+    with pytest.raises(ChangeRefused, match=record.id):
+        await house.control.plan(DEMO, Asked(boiler="manual"))
+    assert status(house, record.id) == "pending"
+
+
+async def test_one_box_of_an_account_is_planned_and_changed_while_the_other_waits(house):
+    await sent(house, SECOND_BOX, mode="Home 2")
+    planned = await house.planned(QUEEN_BOX, mode="Home 2")
+    record = await house.control.apply(DEMO2, *agreed(planned), CLIENT)
+    assert (record.box, record.outcome) == (QUEEN_BOX, "answered")
+
+
+async def test_a_change_of_another_account_keeps_the_box_and_is_not_named(house):
+    record = await sent(house, mode="Home 2")
+    give_to_another_account(house)
+    with pytest.raises(ChangeRefused) as told:
+        await house.planned(boiler="manual")
+    assert (told.value.code, told.value.details) == ("box_held", {})
+    assert record.id not in str(told.value)
+    house.later(64)
+    await house.planned(boiler="manual")
+    assert status(house, record.id) == "applied"
+
+
+async def test_a_change_made_by_hand_meanwhile_leaves_the_own_one_open_until_its_time_is_over(
+    house,
+):
+    record = await sent(house, mode="Home 2")
+    house.later(64)
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 2})
+    with pytest.raises(ChangeRefused, match=record.id):
+        await house.planned(mode="Home 3")
+    house.later(DEADLINE - 125)
+    planned = await house.planned(mode="Home 1")
+    assert planned.before == "mode Home 3"
+    assert status(house, record.id) == "failed"
+    assert not any("may still deliver" in warning for warning in planned.warnings)
+
+
+async def test_a_refused_change_keeps_no_box(house):
+    await house.admin("faults", kind="unauthorized", endpoint="writes", requests=1)
+    with pytest.raises(ChangeRefused):
+        await sent(house, mode="Home 2")
+    planned = await house.planned(mode="Home 3")
+    assert not any("may still deliver" in warning for warning in planned.warnings)
+
+
+@pytest.mark.parametrize("seconds", [-86_400, -1000, 1000, 86_400])
+async def test_a_clock_that_is_set_does_not_keep_a_box_for_longer(house, seconds):
+    await sent(house, mode="Home 2")
+    house.later(seconds)
+    await house.admin("clock", offset=-seconds)
+    planned = await house.planned(boiler="manual")
+    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    assert record.outcome == "answered"
+
+
+@pytest.mark.parametrize("seconds", [-600, 600])
+async def test_a_clock_that_is_set_a_little_does_not_let_a_second_change_through(house, seconds):
+    record = await sent(house, mode="Home 2")
+    house.later(seconds)
+    await house.admin("clock", offset=-seconds)
+    with pytest.raises(ChangeRefused) as told:
+        await house.planned(boiler="manual")
+    assert told.value.details == {"change_id": record.id}
+    assert 0 < told.value.retry_after <= DEADLINE
+
+
+async def test_no_plan_is_given_that_could_not_be_applied_for_want_of_the_daemon(house):
+    house.store.gone = True
+    with pytest.raises(ChangeRefused, match="daemon") as told:
+        await house.planned(mode="Home 2")
+    assert told.value.code == "cache_unavailable"
+
+
+async def test_no_plan_is_given_that_could_not_be_applied_for_want_of_the_journal(house):
+    house.journal._path.mkdir()
+    with pytest.raises(ChangeRefused) as told:
+        await house.planned(mode="Home 2")
+    assert told.value.code == "journal_unavailable"
+
+
+# -- a change that the portal keeps for a box that is away
+
+
+async def kept(house: House, box: str = DEMO_BOX, **asked):
+    """Send a change to a box that is away, and let the time for it pass."""
+    await house.admin("boxes", box=box, offline=True)
+    house.later(1200)
+    record = await sent(house, box, **asked)
+    house.later(DEADLINE)
+    return record
+
+
+@pending
+async def test_of_what_a_kept_change_will_flip_nobody_says_that_it_is_so_already(
+    house, box, asked, as_it_was, other
+):
+    record = await kept(house, box, **asked)
+    with pytest.raises(ChangeRefused) as told:
+        await house.planned(box, **as_it_was)
+    assert told.value.code == "state_unknown"
+    assert record.id in str(told.value)
+    assert f"({record.before} -> {record.after})" in str(told.value)
+    for wished in (asked, other):
+        planned = await house.planned(box, **wished)
+        (warning,) = (one for one in planned.warnings if "before this one" in one)
+        assert record.id in warning
+
+
+async def test_a_kept_change_of_another_account_is_told_without_its_id(house):
+    record = await kept(house, mode="Home 2")
+    give_to_another_account(house)
+    with pytest.raises(ChangeRefused) as told:
+        await house.planned(mode="Home 1")
+    assert str(told.value).startswith("Another change (mode Home 1 -> mode Home 2)")
+    assert record.id not in str(told.value)
+
+
+async def test_once_the_box_was_in_contact_nothing_is_kept_for_it(house):
+    await house.admin("faults", kind="forgotten", endpoint="writes", requests=1)
+    record = await kept(house, mode="Home 2")
+    with pytest.raises(ChangeRefused, match=record.id):
+        await house.planned(mode="Home 1")
+    await house.admin("boxes", box=DEMO_BOX, offline=False)
+    house.later(60)
+    with pytest.raises(ChangeRefused, match="Nothing to change"):
+        await house.planned(mode="Home 1")
+
+
+async def test_what_came_before_a_change_that_was_applied_is_not_kept_any_more(house):
+    await kept(house, mode="Home 2")
+    await house.admin("boxes", box=DEMO_BOX, offline=False)
+    await house.applied(boiler="manual")
+    await house.admin("boxes", box=DEMO_BOX, offline=True)
+    house.later(1200)
+    planned = await house.planned(mode="Home 3")
+    assert not any("before this one" in warning for warning in planned.warnings)
+
+
+# -- an apply
+
+
+async def test_an_apply_settles_the_earlier_change_that_its_reading_shows(house):
+    first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
+    await house.control.apply(DEMO, *agreed(first), CLIENT)
+    house.later(95)
+    house.portal.requests.clear()
+    record = await house.worker().apply(DEMO, *agreed(second), CLIENT)
+    assert record.outcome == "answered"
+    assert status(house, first.plan.change_id) == "applied"
+    assert house.journal.find(first.plan.change_id).seconds == 95
+    # With the reading that it makes anyway.
+    assert [request.method for request in house.portal.requests] == ["GET", "POST"]
+
+
+async def test_an_apply_of_the_same_setting_settles_the_earlier_change_and_is_not_made(house):
+    first, second = await house.planned(mode="Home 2"), await house.planned(mode="Home 3")
+    await house.control.apply(DEMO, *agreed(first), CLIENT)
+    house.later(95)
+    with pytest.raises(ChangeRefused) as told:
+        await house.control.apply(DEMO, *agreed(second), CLIENT)
+    assert told.value.code == "box_changed"
+    assert status(house, first.plan.change_id) == "applied"
+    assert len(await house.writes()) == 1
+
+
+async def test_an_apply_names_the_change_that_is_under_way_and_its_plan_stays_good(house):
+    first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
+    await house.control.apply(DEMO, *agreed(first), CLIENT)
+    for worker in (house.control, house.worker()):
+        with pytest.raises(ChangeRefused) as told:
+            await worker.apply(DEMO, *agreed(second), CLIENT)
+        assert told.value.code == "change_in_progress"
+        assert told.value.details == {"change_id": first.plan.change_id}
+        assert house.store.held == 0
+    assert len(await house.writes()) == 1
+    house.later(95)
+    assert (await house.control.apply(DEMO, *agreed(second), CLIENT)).outcome == "answered"
+
+
+async def test_an_apply_does_not_name_the_change_of_another_account(house):
+    first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
+    await house.control.apply(DEMO, *agreed(first), CLIENT)
+    give_to_another_account(house)
+    with pytest.raises(ChangeRefused) as told:
+        await house.control.apply(DEMO, *agreed(second), CLIENT)
+    assert (told.value.code, told.value.details) == ("box_held", {})
+    assert first.plan.change_id not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "forgotten", "ended"),
+    [(3600, False, "applied"), (900, True, "failed"), (3600, True, "unclear")],
+)
+async def test_an_apply_settles_what_nobody_looked_after_as_far_as_it_can_be_told(
+    house, seconds, forgotten, ended
+):
+    if forgotten:
+        await house.admin("faults", kind="forgotten", endpoint="writes", requests=1)
+    record = await sent(house, mode="Home 2")
+    house.later(seconds - 100)
+    with closing(sqlite3.connect(house.journal._path)) as journal:  # out of the plan's sight
+        journal.execute("UPDATE changes SET box = '0'")
+        journal.commit()
+        house.later(69)
+        planned = await house.planned(boiler="manual")
+        journal.execute("UPDATE changes SET box = ?", (DEMO_BOX,))
+        journal.commit()
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    assert status(house, record.id) == ended
+
+
+# -- in the middle of an apply
+
+
+class Stopped:
+    """A portal at which an apply stops, at its reading or at its write, until it may go on."""
+
+    def __init__(self, portal, at: str) -> None:
+        self._portal, self._at = portal, at
+        self.reached, self.go = asyncio.Event(), asyncio.Event()
+
+    async def read_live(self, session_id):
+        await self._stop("reading")
+        return await self._portal.read_live(session_id)
+
+    async def write(self, session_id, write):
+        await self._stop("write")
+        return await self._portal.write(session_id, write)
+
+    async def _stop(self, at: str) -> None:
+        if at == self._at:
+            self.reached.set()
+            await self.go.wait()
+
+
+@pytest.mark.parametrize(("at", "code"), [("reading", "box_held"), ("write", "change_in_progress")])
+async def test_two_applies_do_not_run_at_one_box(house, at, code):
+    first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
+    stopped: list[Stopped] = []
+
+    def wrap(portal):
+        stopped.append(Stopped(portal, at))
+        return stopped[0]
+
+    running = asyncio.create_task(house.worker(wrap=wrap).apply(DEMO, *agreed(first), CLIENT))
+    async with asyncio.timeout(10):
+        await stopped[0].reached.wait()
+        with pytest.raises(ChangeRefused) as told:
+            await house.control.apply(DEMO, *agreed(second), CLIENT)
+        assert told.value.code == code
+        assert told.value.retry_after == HOLD
+        stopped[0].go.set()
+        assert (await running).outcome == "answered"
+    assert house.store.held == 0
+    assert [write["box"] for write in await house.writes()] == [DEMO_BOX]
+
+
+async def test_a_daemon_that_forgot_the_hold_does_not_let_a_second_change_through(house):
+    first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
+    stopped: list[Stopped] = []
+
+    def wrap(portal):
+        stopped.append(Stopped(portal, "write"))
+        return stopped[0]
+
+    running = asyncio.create_task(house.worker(wrap=wrap).apply(DEMO, *agreed(first), CLIENT))
+    async with asyncio.timeout(10):
+        await stopped[0].reached.wait()
+        house.store.holds._holds.clear()
+        with pytest.raises(ChangeRefused, match=first.plan.change_id):
+            await house.control.apply(DEMO, *agreed(second), CLIENT)
+        stopped[0].go.set()
+        await running
+    assert len(await house.writes()) == 1
+
+
+async def test_the_hold_that_a_killed_worker_left_ends_before_a_plan_made_meanwhile(house):
+    key = house.control._plans.box_key(DEMO_BOX)
+    await house.store.hold(key, b"x" * 32, HOLD)
+    planned = await house.control.plan(DEMO, Asked(mode="Home 2"))
+    with pytest.raises(ChangeRefused) as told:
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    assert told.value.code == "box_held"
+    house.later(told.value.retry_after - 1)
+    with pytest.raises(ChangeRefused):
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    assert planned.plan.expires_at >= house.clock() + 1
+
+
+async def test_what_settles_the_change_of_a_killed_worker_lets_its_box_go(house):
+    record = await sent(house, mode="Home 2")
+    lease = await house.store.hold(house.control._plans.box_key(DEMO_BOX), record.account, HOLD)
+    with closing(sqlite3.connect(house.journal._path)) as journal:
+        journal.execute("UPDATE changes SET hold = ?, outcome = NULL", (lease.token,))
+        journal.commit()
+    house.later(95)
+    assert house.store.held == 1
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == "applied"
+    assert house.store.held == 0

@@ -60,7 +60,7 @@ def call(
     """
     tool = session.look().tool(name)
     arguments = from_words(tool, words)
-    consent(session, tool, given=yes)
+    consent(session, tool, arguments, given=yes)
     result = called(session, tool, arguments, email)
     session.output.result(
         {"tool": name, "structured_content": result.structured, "content": list(result.content)},

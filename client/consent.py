@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from .catalogue import Tool
 from .failures import UsageFailure
+from .readable import one_line
+from .schema import show
 from .session import Session
 
 
-def consent(session: Session, tool: Tool, *, given: bool) -> None:
+def consent(session: Session, tool: Tool, arguments: Mapping[str, Any], *, given: bool) -> None:
     """Have the call of a tool confirmed, if the server calls the tool destructive.
 
     Args:
         session: Whom to ask.
         tool: The tool.
+        arguments: With which it is called; those that are no secret are shown.
         given: It was confirmed already, with --yes.
 
     Raises:
@@ -29,6 +34,9 @@ def consent(session: Session, tool: Tool, *, given: bool) -> None:
             "apply`, which shows it.",
             kind="not_confirmed",
         )
+    for item in tool.parameters:
+        if item.name in arguments and not item.secret:
+            session.output.note(one_line(f"{item.name}: {show(arguments[item.name])}"))
     try:
         answer = session.asker.value(
             f"{tool.name} may overwrite or delete something. Type its name to call it",

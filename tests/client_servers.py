@@ -141,6 +141,13 @@ def older_server() -> Iterator[Process]:
 
 
 @pytest.fixture(scope="session")
+def older_control_server() -> Iterator[Process]:
+    """Have the tools that change a box with the parameters that they had before this version."""
+    with running("older control") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def degraded_server() -> Iterator[Process]:
     with running("degraded") as server:
         yield server
@@ -448,6 +455,10 @@ def main(kind: str, fd: int) -> None:
         from .client_older import server as older
 
         app = older().streamable_http_app(stateless_http=True, json_response=True)
+    elif kind == "older control":
+        from .client_older_control import server as older_control
+
+        app = older_control().streamable_http_app(stateless_http=True, json_response=True)
     elif kind == "hostile":
         from .client_hostile import app
     elif kind != "odd":

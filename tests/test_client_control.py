@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -34,8 +36,10 @@ PLAN = {
     "change_id": "1bf84f4d9abd9478",
     "box_id": DEMO_BOX,
     "kind": "mode",
+    "change": f"box {DEMO_BOX}: mode Home 1 -> Home UPS",
     "before": "mode Home 1",
     "after": "mode Home UPS",
+    "explanation": "In Home UPS: \x1b[31mthe battery is kept. Nothing is timed.",
     "warnings": ["It charges at several kW \x1b[31mat once, " + "whatever the tariff. " * 5],
     "plan_token": "plan_" + "x" * 120,
     "expires_at": "2026-11-22T12:05:00Z",
@@ -66,6 +70,8 @@ def test_a_plan_is_a_difference_with_its_warnings_and_its_end(framed):
         f"Plan for box {DEMO_BOX}",
         "- mode Home 1\n" if not framed else "- mode Home 1 ",
         "+ mode Home UPS",
+        "In Home UPS: ",
+        "Nothing is timed.",
         "WARNING",
         "! It charges at several kW",
         "until 2026-11-22T13:05:00+01:00 (in 5 min)",
@@ -349,6 +355,64 @@ def test_a_server_without_control_says_how_it_is_switched_on(client, box_server)
         assert code == ExitCode.TOOL
         assert json.loads(out)["error"]["kind"] == "control_off"
         assert "OIG_CONTROL=on" in json.loads(out)["error"]["message"]
+
+
+def test_at_an_older_server_a_change_is_agreed_to_by_its_token_alone(
+    client, older_control_server, monkeypatch
+):
+    url = older_control_server.url
+    for name, value in {"OIG_EMAIL": "demo@example.com", "OIG_PASSWORD": "demo"}.items():
+        monkeypatch.setenv(name, value)
+    code, out, err = client("plan", "--mode", "home_2", "--url", url, "--json")
+    assert code == ExitCode.OK, err
+    plan = json.loads(out)
+    assert (plan["after"], "change" in plan) == ("mode Home 2", False)
+    code, out, err = client("plan", "--mode", "home_2", "--url", url)
+    assert "+ mode Home 2" in out
+    yes = ["--yes-apply-to", plan["box_id"]]
+    code, out, err = client("apply", plan["plan_token"], *yes, "--url", url)
+    assert code == ExitCode.OK, err
+    assert "APPLIED" in out
+    code, out, _ = client("changes", "--url", url, "--json")
+    (change,) = json.loads(out)["changes"]
+    assert (change["change_id"], change["status"]) == (plan["change_id"], "applied")
+
+
+def test_what_was_agreed_to_goes_along_with_the_token(client, fleet):
+    code, out, _ = client("plan", "--charge-to", "90")
+    assert code == ExitCode.OK
+    assert "Nothing is timed" in out
+    plan = planned(client, "--mode", "home_2")
+    assert plan["change"] == f"box {plan['box_id']}: mode Home 1 -> Home 2"
+    (kept,) = (
+        one
+        for one in json.loads(
+            Path(os.environ["XDG_STATE_HOME"], "oig-client", "plans.json").read_text()
+        ).values()
+        if one["change_id"] == plan["change_id"]
+    )
+    assert kept["change"] == plan["change"]
+    # By hand, where the client asks before it calls a tool that changes something.
+    agreed = [f"{name}={plan[name]}" for name in ("plan_token", "box_id")]
+    code, out, _ = client("call", "apply_change", *agreed, "change=another", "--yes", "--json")
+    assert json.loads(out)["error"]["kind"] == "plan_mismatch"
+    assert plan["change"] in json.loads(out)["error"]["message"]
+    assert writes(fleet, plan["box_id"]) == []
+    code, out, _ = client("call", "apply_change", *agreed, f"change={plan['change']}", "--yes")
+    assert code == ExitCode.OK
+    assert len(writes(fleet, plan["box_id"])) == 1
+
+
+def test_by_hand_the_person_sees_what_is_agreed_to_before_the_name_is_typed(screen, client, fleet):
+    plan = planned(client, "--mode", "home_2")
+    agreed = [f"{name}={plan[name]}" for name in ("box_id", "change", "plan_token")]
+    shown = screen("call", "apply_change", *agreed)
+    shown.expect("Type its name to call it")
+    assert f"change: {plan['change']}" in shown.text
+    assert f"box_id: {plan['box_id']}" in shown.text
+    shown.send("\x04")
+    assert shown.wait() == ExitCode.USAGE
+    assert writes(fleet, plan["box_id"]) == []
 
 
 def test_another_server_is_not_said_to_be_switched_off(client, mcp_server):

@@ -20,7 +20,7 @@ from ..readable import one_line
 from ..session import Session
 from .confirming import confirm
 from .kept_plans import KeptPlans
-from .tools import APPLY, LIST, LOOK, PLAN, as_somebody, controlled, tool_of
+from .tools import APPLY, LIST, LOOK, PLAN, agreed, as_somebody, controlled, tool_of
 from .waiting import settled
 from .wishes import arguments_of
 
@@ -95,7 +95,7 @@ def _carried_out(
 ) -> int:
     confirm(session, planned, options.yes_apply_to)
     look = _command(session, typed, "change", str(planned.get("change_id")))
-    report = _applied(session, token, look, options)
+    report = _applied(session, {**agreed(session, planned), "plan_token": token}, look, options)
     try:
         report = settled(session, report, options)
     except KeyboardInterrupt:
@@ -115,10 +115,12 @@ def _carried_out(
     return ExitCode.OK
 
 
-def _applied(session: Session, token: str, look: str, options: Options) -> Mapping[str, Any]:
+def _applied(
+    session: Session, arguments: Mapping[str, Any], look: str, options: Options
+) -> Mapping[str, Any]:
     """Call apply_change once; where nobody knows what became of it, say so."""
     try:
-        return controlled(session, APPLY, {"plan_token": token}, options, repeat=False)
+        return controlled(session, APPLY, arguments, options, repeat=False)
     except KeyboardInterrupt:
         session.output.note(
             f"If it was sent already, the change goes on all the same. To look:\n{look}"

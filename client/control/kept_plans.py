@@ -15,7 +15,10 @@ from typing import Any
 from ..history import history_path
 from ..private_file import replaced
 
-SHOWN = ("change_id", "box_id", "before", "after", "warnings", "expires_at", "undoes")
+SHOWN = (
+    *("change_id", "box_id", "change", "before", "after", "explanation", "warnings", "expires_at"),
+    "undoes",
+)
 MOST = 50
 
 

@@ -16,6 +16,9 @@ from ..session import Session
 
 PLAN, APPLY, LOOK, LIST = "plan_change", "apply_change", "get_change", "list_changes"
 
+AGREED = ("box_id", "change")
+"""What a plan is about, in words; a client's dialog shows it beside the token."""
+
 OFF = (
     "Control is off at this server: it reads the box and changes nothing. To switch it on, the "
     "operator sets OIG_CONTROL=on and restarts the server."
@@ -42,6 +45,20 @@ def tool_of(session: Session, name: str) -> Tool | None:
     if name not in found and LIVE in found:
         raise ToolFailure(OFF, kind="control_off")
     return found.get(name)
+
+
+def agreed(session: Session, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what apply_change takes of a plan beside its token, as far as this server wants it.
+
+    Servers before 2026-12 take the token alone.
+
+    Args:
+        session: Whom to ask.
+        plan: The plan that the person saw and confirmed.
+    """
+    tool = tool_of(session, APPLY)
+    taken = () if tool is None else {item.name for item in tool.parameters}
+    return {name: plan.get(name) for name in AGREED if name in taken}
 
 
 def controlled(

@@ -104,6 +104,9 @@ def _difference(values: Mapping[str, Any]) -> Iterator[RenderableType]:
         for line in state.splitlines() or [UNKNOWN]:
             grid.add_row(Text(mark, style=colour), Text(line, style=colour))
     yield grid
+    if values.get("explanation") is not None:
+        yield Text()
+        yield Text(clean(values["explanation"]))
     warnings = values.get("warnings") or ()
     if warnings:
         yield Text()

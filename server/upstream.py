@@ -155,6 +155,10 @@ class Upstream:
         """Return what live answers have shown of the boxes of the caller's account until now."""
         return await self._baselines.of(granted.keys)
 
+    async def live_now(self, granted: Granted) -> Fetched:
+        """Return the same as of now: asked in the account's turn, and shared with nobody."""
+        return await self._alone(granted, self._portal.read_live, {})
+
     async def history(self, granted: Granted, name: str, first: date, last: date) -> Fetched:
         """Return one series of history of the caller's account; `[]` when there is no data."""
 

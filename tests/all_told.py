@@ -28,6 +28,7 @@ from server.tools.control import control_tools
 from server.tools.reading import reading_tools
 
 from .control_house import House
+from .control_worker import named
 from .drawing import drawn
 from .portal_simulator import DEMO_BOX
 
@@ -83,8 +84,8 @@ async def results(house: House) -> dict[str, Any]:
     await call("get_notifications", "since", since=f"{today}T00:00", session=session)
     house.later(31)
     planned = await call("plan_change", mode="Home 2", session=session)
-    await call("apply_change", plan_token=planned["plan_token"], session=session)
-    await call("apply_change", "again", plan_token=planned["plan_token"], session=session)
+    await call("apply_change", **named(planned), session=session)
+    await call("apply_change", "again", **named(planned), session=session)
     await call("plan_change", "meanwhile", mode="Home 3", session=session)
     await call("get_change", "at once", change_id=planned["change_id"], session=session)
     house.later(95)
@@ -92,7 +93,7 @@ async def results(house: House) -> dict[str, Any]:
     await call("list_changes", session=session)
     late = await call("plan_change", "expired", mode="Home 3", session=session)
     house.later(301)
-    await call("apply_change", "expired", plan_token=late["plan_token"], session=session)
+    await call("apply_change", "expired", **named(late), session=session)
     await house.admin("boxes", box=DEMO_BOX, offline=True)
     house.later(3600)
     for name in ("list_boxes", "get_live_data", "get_notifications"):

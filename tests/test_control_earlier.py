@@ -108,17 +108,16 @@ async def test_the_way_back_is_planned_as_soon_as_the_change_shows_with_nobody_l
     assert status(house, record.id) == "applied"
 
 
-async def test_a_reading_from_before_the_change_settles_nothing(house):
+async def test_a_plan_is_made_by_what_the_box_shows_now_and_not_by_what_others_were_told(house):
     planned = await house.planned(mode="Home 2")
-    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1})
-    house.later(31)
-    await house.control.plan(DEMO, Asked(boiler="manual"))  # leaves an answer for others
-    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 0})
-    record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
-    house.later(5)
-    with pytest.raises(ChangeRefused, match=record.id):
-        await house.control.plan(DEMO, Asked(boiler="manual"))
-    assert status(house, record.id) == "pending"
+    await house.control.latest(DEMO, DEMO_BOX, 9)  # leaves an answer for others
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 2})
+    with pytest.raises(ChangeRefused) as told:
+        await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    assert told.value.code == "box_changed"
+    again = await house.control.plan(DEMO, Asked(mode="Home 2"))
+    assert again.before == "mode Home 3"
+    assert (await house.control.apply(DEMO, *agreed(again), CLIENT)).outcome == "answered"
 
 
 async def test_one_box_of_an_account_is_planned_and_changed_while_the_other_waits(house):

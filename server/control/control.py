@@ -165,7 +165,7 @@ class Control:
 
     Args:
         access: Opens the caller's session.
-        upstream: Shared answers of the portal, for plans and for looking after changes.
+        upstream: Answers of the portal, for plans and for looking after changes.
         portal: OIG Cloud, for the reading before a write and for the write.
         store: Holds a box while it is changed.
         journal: Where changes are written down.
@@ -197,7 +197,10 @@ class Control:
         self._applies = Detached[Record]()
 
     async def plan(self, caller: Caller, asked: Asked, box_id: str | None = None) -> Planned:
-        """Plan a change. Nothing is sent but a read, which may be shared and some seconds old.
+        """Plan a change. Nothing is sent but a read.
+
+        It is made for this plan alone: an answer that others share is from before what was changed
+        in the last seconds, and an apply would refuse what is planned by it.
 
         Raises:
             ChangeRefused: It cannot be made of this box as it is now.
@@ -205,10 +208,10 @@ class Control:
             SessionError: The box could not be read.
         """
         change = asked.change()
-        await self._check_store()
         granted = await self._access.open(caller)
+        await self._check_store()
         undone = None if asked.undo is None else await self._own(granted, asked.undo)
-        fetched = await self._upstream.live(granted)
+        fetched = await self._upstream.live_now(granted)
         if undone is not None:
             if box_id is not None and box_id.strip() != undone.box:
                 raise ChangeRefused(

@@ -11,6 +11,8 @@ import time
 import pytest
 
 from server import worker
+from server.cache.limits import HOLD_BRIEF
+from server.control.control import HOLD
 from server.control.waits import LAST_LOOK, LONGEST, MOST, SLACK
 from server.errors import ChangeRefused, PortalError
 
@@ -304,3 +306,7 @@ def test_a_stop_answers_those_who_wait_within_its_budget(tmp_path, accept):
 
 def test_the_longest_wait_leaves_time_before_clients_give_up():
     assert LONGEST + LAST_LOOK < 60
+
+
+def test_a_place_to_wait_is_brief_and_a_box_that_is_changed_is_not():
+    assert LONGEST + SLACK <= HOLD_BRIEF < HOLD

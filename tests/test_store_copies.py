@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from server.cache.engine import Engine, Limits
+from server.cache.limits import HOLD_BRIEF
 from server.cache.outcomes import (
     EXPIRED,
     PACED,
@@ -194,17 +195,22 @@ def test_only_what_a_snapshot_keeps_makes_one_due_and_holds_make_it_urgent():
     assert due == (True, False)
     _, due = ask(4, "find", KEYS[0])
     assert due == (False, False)
-    reply, due = ask(5, "hold", KEYS[0], ACCOUNT, 5.0)
+    reply, due = ask(5, "hold", KEYS[0], ACCOUNT, 300.0)
     assert (reply.status, due) == ("lease", (True, True))
-    reply, due = ask(6, "hold", KEYS[0], ACCOUNT, 5.0)
+    reply, due = ask(6, "hold", KEYS[0], ACCOUNT, 300.0)
     assert (reply.status, due) == ("held", (False, False))
     _, due = ask(7, "cancel", 5)
     assert due == (True, True)
-    reply, due = ask(8, "hold", KEYS[0], ACCOUNT, 5.0)
+    reply, due = ask(8, "hold", KEYS[0], ACCOUNT, 300.0)
     _, due = ask(9, "unhold", KEYS[0], reply.fields[0])
     assert due == (True, True)
     reply, due = ask(10, "unhold", KEYS[0], reply.fields[0])
     assert (reply.status, due) == ("lost", (True, False))
+    # A brief one is not worth a snapshot of its own.
+    reply, due = ask(11, "hold", KEYS[0], ACCOUNT, HOLD_BRIEF)
+    assert (reply.status, due) == ("lease", (True, False))
+    reply, due = ask(12, "unhold", KEYS[0], reply.fields[0])
+    assert (reply.status, due) == ("ok", (True, False))
     assert peer.leases == {}
 
 

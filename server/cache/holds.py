@@ -1,7 +1,7 @@
-"""Who may change a box now: one at a time, over all workers. Pure.
+"""Who may do now what one alone may do, over all workers: change a box, wait in a place. Pure.
 
-A hold is no lease: it outlives its holder, since a change goes on in the box and is looked after by
-whoever asks next. It ends by its token or with its time, and by nothing else.
+A hold is no lease: it outlives its holder's connection, and even the daemon, since a change that
+has begun goes on. It ends by its token or with its time, and by nothing else.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from .checks import check_keys
-from .limits import HOLD_MAX
+from .limits import HOLD_BRIEF, HOLD_MAX
 from .outcomes import Held, Lease
 
 MAX_HOLDS = 4096
-"""Most holds at once. None is dropped for another: who finds no room makes no change."""
+"""Most holds at once. None is dropped for another: who finds no room begins nothing."""
 
 MAX_PER_ACCOUNT = 16
 """Most holds of one account, which has a box or two: others shall find room as well."""
@@ -22,10 +22,10 @@ MAX_PER_ACCOUNT = 16
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A change under way.
+    """Something under way.
 
     Attributes:
-        key: Names what is changed.
+        key: Names what is held.
         account: The account it belongs to.
         token: Ends it.
         ends: When it ends by itself, on the engine's clock.
@@ -77,6 +77,11 @@ class Holds:
             return False
         del self._holds[key]
         return hold.ends > self._now()
+
+    def is_brief(self, key: bytes) -> bool:
+        """Say whether a hold is over soon; true when there is none."""
+        hold = self._holds.get(key)
+        return hold is None or hold.ends - self._now() <= HOLD_BRIEF
 
     def stats(self) -> dict[str, object]:
         """Return this part of the statistics, under the names of `docs/protocol.md`."""

@@ -111,7 +111,7 @@ class Service:
         touched: Whether `settle` is due: something happened that others may wait for.
         changed: Whether anything happened since it was last reset that a snapshot would show.
         urgent: Whether a snapshot should show it soon: a crash must undo no flush, and neither
-            lose a hold nor bring one back.
+            lose a hold nor bring one back, unless it is a brief one.
         on_dropped: Called when sessions were dropped on purpose, before anybody is told.
     """
 
@@ -388,12 +388,14 @@ class Service:
         outcome = self._engine.holds.hold(key, account, lasts)
         if isinstance(outcome, Held):
             return wire.Reply(number, "held", (outcome.retry_after,))
-        self.changed = self.urgent = True
+        self.changed = True
+        self.urgent = self.urgent or not self._engine.holds.is_brief(key)
         return self._reply(peer, number, key, outcome)
 
     def _unhold(self, peer: Peer, number: int, key: bytes, token: bytes) -> wire.Reply:
+        is_brief = self._engine.holds.is_brief(key)
         done = self._engine.holds.unhold(key, token)
-        self.urgent = self.urgent or done
+        self.urgent = self.urgent or (done and not is_brief)
         return self._decided(peer, number, token, done=done)
 
     def _forget(self, _peer: Peer, number: int, key: bytes, digest: bytes) -> wire.Reply:

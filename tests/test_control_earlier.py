@@ -197,6 +197,19 @@ async def test_no_plan_is_given_that_could_not_be_applied_for_want_of_the_journa
     assert told.value.code == "journal_unavailable"
 
 
+async def test_a_change_that_another_version_wrote_down_keeps_a_box_no_longer_than_any(house):
+    record = await sent(house, mode="Home 2")
+    with closing(sqlite3.connect(house.journal._path)) as journal:
+        journal.execute("""UPDATE changes SET change = '["moon", 1]'""")
+        journal.commit()
+    with pytest.raises(ChangeRefused) as told:
+        await house.planned(boiler="manual")
+    assert told.value.details == {"change_id": record.id}
+    house.later(DEADLINE)
+    planned = await house.planned(boiler="manual")
+    assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
+
+
 # -- a change that the portal keeps for a box that is away
 
 

@@ -16,7 +16,14 @@ from ..history import history_path
 from ..private_file import replaced
 
 SHOWN = (
-    *("change_id", "box_id", "change", "before", "after", "explanation", "warnings", "expires_at"),
+    "change_id",
+    "box_id",
+    "change",
+    "before",
+    "after",
+    "explanation",
+    "warnings",
+    "expires_at",
     "undoes",
 )
 MOST = 50

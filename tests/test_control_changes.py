@@ -609,6 +609,12 @@ def capacity_box(capacity: object = 10_000, **more: object) -> Box:
     return box({**present._blocks, "box_prms": {**present.block("box_prms"), "p_bat": capacity}})
 
 
+def older_box(actual: object) -> Box:
+    """A box whose fast block lacks the charge, or that has no such block."""
+    present = capacity_box(charge=None)
+    return box({**present._blocks, "actual": actual, "batt": {"bat_c": 40}})
+
+
 @pytest.mark.parametrize(
     ("change", "present", "words"),
     [
@@ -620,8 +626,22 @@ def capacity_box(capacity: object = 10_000, **more: object) -> Box:
         (GridCharge(90), capacity_box(None), "does not show the battery's capacity"),
         (GridCharge(90), capacity_box(0), "does not show the battery's capacity"),
         (GridCharge(90), capacity_box(charge=None), "does not show the present charge"),
-        (GridCharge(30), capacity_box(), "holds 40 % now, so nothing is charged: 0 kWh."),
-        (GridCharge(40), capacity_box(), "so nothing is charged: 0 kWh."),
+        (
+            GridCharge(30),
+            capacity_box(),
+            "holds 40 % now. At that charge nothing is charged: 0 kWh.",
+        ),
+        (GridCharge(40), capacity_box(), "At that charge nothing is charged: 0 kWh."),
+        (
+            GridCharge(90),
+            older_box({"viz": 8}),
+            "held 40 % up to 5 minutes ago; nothing newer is shown. To",
+        ),
+        (
+            GridCharge(30),
+            older_box([]),
+            "held 40 % up to 5 minutes ago; nothing newer is shown. At",
+        ),
     ],
 )
 def test_a_plan_of_charging_says_how_much_and_how_long_as_far_as_that_is_known(

@@ -39,7 +39,9 @@ NO_CAPACITY_SHOWN = (
     "How many kWh that is, and how long it takes, is not known: the portal does not show the "
     "battery's capacity."
 )
-NOTHING = "The battery holds {charge:.0f} % now, so nothing is charged: 0 kWh."
+NOW = "The battery holds {charge:.0f} % now."
+LATELY = "The battery held {charge:.0f} % up to 5 minutes ago; nothing newer is shown."
+NOTHING = "At that charge nothing is charged: 0 kWh."
 AMOUNT = (
     "To {target} % go {energy:.1f} kWh into the battery, which holds {capacity:.1f} kWh when full; "
     "what is drawn is more by the losses. At {slow} to {fast} kW it takes {shortest} to {longest}; "
@@ -105,12 +107,11 @@ class GridCharge(Change):
     def explanation(self, box: Box) -> str:
         charge = _charge(box)
         if charge is None:
-            does = f"{NO_CHARGE_SHOWN} {AT_ONCE}"
-        elif self._reached(box):
-            does = NOTHING.format(charge=charge)
-        else:
-            does = f"The battery holds {charge:.0f} % now. {self._amount(box, charge)} {AT_ONCE}"
-        return f"{does} {TARGET_STAYS}"
+            return f"{NO_CHARGE_SHOWN} {AT_ONCE} {TARGET_STAYS}"
+        is_new = box.live and CHARGE.reading not in box.older
+        holds = (NOW if is_new else LATELY).format(charge=charge)
+        does = NOTHING if self._reached(box) else f"{self._amount(box, charge)} {AT_ONCE}"
+        return f"{holds} {does} {TARGET_STAYS}"
 
     def warnings(self, box: Box) -> list[str]:
         charge = _charge(box)

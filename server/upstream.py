@@ -37,7 +37,7 @@ from .sealing import Keys, Sealer
 from .sessions import RETRY_AFTER, unavailable
 from .store import AnswerStore
 
-NOTIFICATIONS = "notifications"
+LIVE, NOTIFICATIONS = "live", "notifications"
 
 LIVE_TTL = 30.0
 HISTORY_TTL = 300.0
@@ -126,7 +126,7 @@ class Upstream:
 
     async def live(self, granted: Granted) -> Fetched:
         """Return the live snapshot of all boxes of the caller's account."""
-        fetched, _ = await self._live(granted, "live", self._live_ttl)
+        fetched, _ = await self._live(granted, LIVE, self._live_ttl)
         return fetched
 
     async def look(self, granted: Granted, within: float) -> Granted:
@@ -144,7 +144,7 @@ class Upstream:
             SessionError: The portal could not be asked, or the session has ended and no login
                 replaced it.
         """
-        fetched, granted = await self._live(granted, "live", self._live_ttl)
+        fetched, granted = await self._live(granted, LIVE, self._live_ttl)
         if fetched.at <= self._wall() - within:
             # Answers are shared for longer than a session may be idle: this is a look of its own.
             _, granted = await self._live(granted, "look", within)
@@ -156,8 +156,23 @@ class Upstream:
         return await self._baselines.of(granted.keys)
 
     async def live_now(self, granted: Granted) -> Fetched:
-        """Return the same as of now: asked in the account's turn, and shared with nobody."""
-        return await self._alone(granted, self._portal.read_live, {})
+        """Return the same as of now, asked in the account's turn. From then on others get it.
+
+        That an account has no box is believed for as long as it is shared: it costs a login to be
+        sure of.
+        """
+        held = await self._held(granted, LIVE)
+        if held is not None and not held.payload:
+            return held
+        fetched, granted = await self._alone(granted, self._portal.read_live, {})
+        await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
+        key = self._sealer.answer_key(granted.keys, LIVE)
+        value = self._sealed(granted.keys, key, fetched)
+        if len(value) <= ANSWER_MAX_BYTES:
+            ttl = self._live_ttl if fetched.payload else NOTHING_TTL
+            with contextlib.suppress(CacheUnavailable):
+                await self._store.put_answer(key, granted.keys.account, value, ttl)
+        return fetched
 
     async def history(self, granted: Granted, name: str, first: date, last: date) -> Fetched:
         """Return one series of history of the caller's account; `[]` when there is no data."""
@@ -187,7 +202,10 @@ class Upstream:
 
     async def held_notifications(self, granted: Granted) -> Fetched | None:
         """Return the notifications that somebody has asked for lately; never ask the portal."""
-        key = self._sealer.answer_key(granted.keys, NOTIFICATIONS)
+        return await self._held(granted, NOTIFICATIONS)
+
+    async def _held(self, granted: Granted, what: str) -> Fetched | None:
+        key = self._sealer.answer_key(granted.keys, what)
         try:
             hit = await self._store.peek_answer(key)
         except CacheUnavailable:

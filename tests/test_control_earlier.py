@@ -8,10 +8,12 @@ from contextlib import closing
 
 import pytest
 
+from server.access import Caller
 from server.control.asked import Asked
 from server.control.control import HOLD
 from server.control.record import DEADLINE
-from server.errors import ChangeRefused
+from server.errors import BoxChoice, ChangeRefused
+from server.sealing import Credential
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
@@ -118,6 +120,31 @@ async def test_a_plan_is_made_by_what_the_box_shows_now_and_not_by_what_others_w
     again = await house.control.plan(DEMO, Asked(mode="Home 2"))
     assert again.before == "mode Home 3"
     assert (await house.control.apply(DEMO, *agreed(again), CLIENT)).outcome == "answered"
+
+
+async def test_what_a_plan_read_is_shared_with_those_who_ask_after_it(house):
+    granted = await house.control._access.open(DEMO)
+    await house.control._upstream.live(granted)
+    await house.admin("boxes", box=DEMO_BOX, setup={"mode": 2})
+    planned = await house.control.plan(DEMO, Asked(mode="Home 2"))
+    house.portal.requests.clear()
+    fetched = await house.control._upstream.live(granted)
+    assert (fetched.source, fetched.at) == ("cached", planned.fetched.at)
+    assert fetched.payload[DEMO_BOX]["box_prms"]["mode"] == 2
+    assert house.portal.requests == []
+
+
+async def test_plans_of_an_account_without_a_box_cost_no_login_each(house):
+    await house.admin("accounts", email="empty@example.com", password="pw", boxes=0)
+    owner = Caller(Credential("empty@example.com", "pw"), None, "192.0.2.3", "192.0.2.3")
+    logins = []
+    for _ in range(3):
+        with pytest.raises(BoxChoice):
+            await house.control.plan(owner, Asked(mode="Home 2"))
+        house.later(31)
+        state = (await house._admin.get("state")).json()["logins"]["accounts"]
+        logins.append(state["empty@example.com"]["attempts"])
+    assert logins == [2, 2, 2]
 
 
 async def test_one_box_of_an_account_is_planned_and_changed_while_the_other_waits(house):

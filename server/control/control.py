@@ -199,8 +199,8 @@ class Control:
     async def plan(self, caller: Caller, asked: Asked, box_id: str | None = None) -> Planned:
         """Plan a change. Nothing is sent but a read.
 
-        It is made for this plan alone: an answer that others share is from before what was changed
-        in the last seconds, and an apply would refuse what is planned by it.
+        It is made afresh: an answer that was shared before may be from before what was changed in
+        the last seconds, and an apply would refuse what is planned by it.
 
         Raises:
             ChangeRefused: It cannot be made of this box as it is now.

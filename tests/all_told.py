@@ -22,8 +22,9 @@ from client import views as client_views
 from client.battery import live, notices, past
 from client.control import views as control_views
 from client.options import parse
+from server.liveness import Liveness
 from server.readings.clock import local_day
-from server.tools.auth import check_auth_tool
+from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.control import control_tools
 from server.tools.reading import reading_tools
 
@@ -56,7 +57,8 @@ async def results(house: House) -> dict[str, Any]:
     tools = {
         tool.name: tool
         for tool in (
-            check_auth_tool(access),
+            check_auth_tool(Liveness(access, upstream, idle=600)),
+            log_out_tool(access),
             *reading_tools(
                 access, upstream, now=lambda: datetime.fromtimestamp(house.clock(), UTC)
             ),
@@ -102,6 +104,7 @@ async def results(house: House) -> dict[str, Any]:
     await call("plan_change", "offline", mode="Home 3", session=session)
     future = {"first_day": days["last_day"], "last_day": "2100-01-01"}
     await call("get_history", "future", series="load", **future, session=session)
+    await call("log_out", session=session)
     return found
 
 

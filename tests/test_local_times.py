@@ -226,7 +226,7 @@ def test_no_result_has_a_field_for_a_time_that_would_be_written_as_it_comes():
 
     for name, tool in listed_tools().items():
         schema = tool.fn_metadata.output_model.__pydantic_core_schema__
-        assert "datetime" in json.dumps(schema, default=str), name
+        assert name == "log_out" or "datetime" in json.dumps(schema, default=str), name
         assert list(plain(schema, name)) == []
 
 

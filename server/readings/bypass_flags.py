@@ -20,7 +20,7 @@ SETTINGS_AGE = timedelta(minutes=5)
 
 NOT_READ = (
     "The portal tells of the bypass only in its notifications, and nobody has asked for them in "
-    "the last minutes. get_notifications does."
+    "the last minutes."
 )
 
 

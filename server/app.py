@@ -35,6 +35,7 @@ from .forwarded import Forwarded
 from .guard import Guard, Names, answer
 from .handles import Handles
 from .health import healthz, readyz
+from .instructions import instructions
 from .liveness import Liveness
 from .portal.client import PortalClient
 from .refusals import in_our_words
@@ -69,12 +70,6 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 }
 """Answers that stay the same as long as a worker runs. Clients of 2026-07-28 ask for them once an
 hour; a release that changes them is known to all by then."""
-
-INSTRUCTIONS = """\
-Access to OIG Cloud, the portal of the OIG / CEZ Battery Box, a home solar battery in the Czech \
-Republic. Start with check_auth, with the e-mail and password of the user's OIG Cloud account (or \
-without arguments if the client sends them), and pass the `session` it returns to the other tools. \
-Null in a result means unknown, never zero."""
 
 
 def build_app(settings: Settings, stopping: asyncio.Event | None = None) -> ASGIApp:
@@ -135,7 +130,7 @@ def build_app(settings: Settings, stopping: asyncio.Event | None = None) -> ASGI
         NAME,
         title="OIG Cloud",
         description="The OIG / CEZ Battery Box through OIG Cloud",
-        instructions=INSTRUCTIONS,
+        instructions=instructions(control=settings.control == "on"),
         version=program_version(),
         tools=listed(tools),
         cache_hints=CACHE_HINTS,

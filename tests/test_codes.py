@@ -149,7 +149,7 @@ def spoken(path: Path) -> Iterator[tuple[str, str]]:
             yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
 
 
-DESCRIPTIONS = {"DESCRIPTION", "INSTRUCTIONS", *(name.upper() for name in TOOLS)}
+DESCRIPTIONS = {"DESCRIPTION", *(name.upper() for name in TOOLS)}
 """Texts for assistants by their purpose: what a tool does and when to call it."""
 
 TALKING = ("access", "control", "endpoint", "errors", "portal", "readings", "sessions", "tools")

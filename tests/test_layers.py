@@ -51,6 +51,7 @@ MAY_IMPORT = {
         "server.errors",
         "server.guard",
         "server.health",
+        "server.instructions",
         "server.log",
         "server.portal.client",
         "server.rotation",

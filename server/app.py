@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 
+import httpx2
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
@@ -72,19 +75,30 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 hour; a release that changes them is known to all by then."""
 
 
-def build_app(settings: Settings, stopping: asyncio.Event | None = None) -> ASGIApp:
+def build_app(
+    settings: Settings,
+    stopping: asyncio.Event | None = None,
+    *,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    wall: Callable[[], float] = time.time,
+    now: Callable[[], float] = time.monotonic,
+) -> ASGIApp:
     """Build the ASGI app of one worker.
 
     Args:
         settings: All settings.
         stopping: Set once the worker begins to stop: calls that wait are answered then.
+        transport: Replaces the network on the way to the portal.
+        wall: Seconds since 1970.
+        now: Seconds on a clock that never goes back; the event loop's must go as fast.
 
     Raises:
         ConfigurationError: The secret or another file is unusable.
     """
-    store = DaemonStore.for_settings(settings)
+    store = DaemonStore.for_settings(settings, now=now)
+    watch = ShapeWatch(store.count_shape, now=now)
     portal = PortalClient.for_settings(
-        settings, version=program_version(), watch=ShapeWatch(store.count_shape)
+        settings, version=program_version(), watch=watch, transport=transport, now=wall
     )
     in_use = SecretUse(settings.secret_file)
     secret = in_use.secret
@@ -92,22 +106,23 @@ def build_app(settings: Settings, stopping: asyncio.Event | None = None) -> ASGI
     allow_list = AllowList.of(settings.allowed_emails, secret)
     sessions = Sessions(
         store,
-        ListedPortal(portal, allow_list, partial(account_key, secret))
+        ListedPortal(portal, allow_list, partial(account_key, secret), now=now)
         if allow_list.is_set
         else portal,
         sealer,
         handles,
         ttl=settings.session_ttl,
         allow_list=allow_list,
+        wall=wall,
     )
-    failed_logins = FailedLogins(settings.auth_log)
+    failed_logins = FailedLogins(settings.auth_log, wall=wall, now=now)
     access = Access(
         sessions,
         store,
         handles,
         sealer,
         log=failed_logins,
-        calls=CallRate(settings.calls_per_minute),
+        calls=CallRate(settings.calls_per_minute, now),
     )
     upstream = Upstream(
         store,
@@ -116,14 +131,16 @@ def build_app(settings: Settings, stopping: asyncio.Event | None = None) -> ASGI
         sealer,
         live_ttl=settings.live_ttl,
         history_ttl=settings.history_ttl,
+        wall=wall,
     )
     liveness = Liveness(access, upstream, idle=settings.session_idle)
-    tools = [check_auth_tool(liveness), log_out_tool(access), *reading_tools(access, upstream)]
+    reading = reading_tools(access, upstream, now=lambda: datetime.fromtimestamp(wall(), UTC))
+    tools = [check_auth_tool(liveness), log_out_tool(access), *reading]
     closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
     if settings.control == "on":
         journal, plans = Journal(settings.journal), Plans(secret, settings.portal_url)
         waits = Waits(store, plans, stopping or asyncio.Event())
-        control = Control(access, upstream, portal, store, journal, plans, waits)
+        control = Control(access, upstream, portal, store, journal, plans, waits, wall=wall)
         tools += control_tools(control)
         closing.append(control.aclose)
     server = ToolServer(

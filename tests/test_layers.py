@@ -64,6 +64,7 @@ MAY_IMPORT = {
         "server.version",
         "mcp",
         "starlette",
+        "httpx2",
     },
     "server.worker": {
         "server.accepting",

@@ -16,8 +16,8 @@ from ..errors import ConfigurationError
 from ..settings import ROOT, Settings
 from ..version import program_version
 from . import daemon
-from .budgets import policy_of
-from .engine import Engine, Limits
+from .budgets import limits_of, policy_of
+from .engine import Engine
 from .keeper import Keeper
 from .socket_file import AlreadyRunning, SocketFile
 from .throttle import Throttle
@@ -83,14 +83,7 @@ def _refuse(exc: ConfigurationError, code: int) -> int:
 
 
 def _build(settings: Settings, socket_file: SocketFile) -> daemon.Daemon:
-    limits = Limits(
-        sessions=settings.max_sessions,
-        logins_at_once=settings.logins_at_once,
-        logins_per_second=settings.logins_per_second,
-        login_burst=settings.login_burst,
-        rejected_memory=settings.rejected_memory,
-    )
-    engine = Engine(limits, Throttle(policy_of(settings)))
+    engine = Engine(limits_of(settings), Throttle(policy_of(settings)))
     keeper = Keeper(engine, settings.snapshot_file)
     return daemon.Daemon(engine, socket_file, keeper, program_version(), daemon.DaemonLimits())
 

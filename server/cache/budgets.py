@@ -1,13 +1,14 @@
-"""The budgets of wrong passwords that the settings describe."""
+"""What the settings say of the cache: budgets of wrong passwords, and limits."""
 
 from __future__ import annotations
 
 from ..settings import Settings
 from .counters import Policy
+from .limits import Limits
 
 
 def policy_of(settings: Settings) -> Policy:
-    """Return the budgets that the settings describe."""
+    """Return the budgets of wrong passwords that the settings describe."""
     return Policy(
         per_source=settings.wrong_per_source,
         per_account=settings.wrong_per_account,
@@ -16,4 +17,15 @@ def policy_of(settings: Settings) -> Policy:
         known_for=settings.known_source,
         accounts_per_source=settings.wrong_accounts_per_source,
         shared=settings.shared_sources,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits of the daemon's engine that the settings describe."""
+    return Limits(
+        sessions=settings.max_sessions,
+        logins_at_once=settings.logins_at_once,
+        logins_per_second=settings.logins_per_second,
+        login_burst=settings.login_burst,
+        rejected_memory=settings.rejected_memory,
     )

@@ -160,14 +160,22 @@ class PortalClient:
         *,
         version: str,
         watch: Callable[[Shape], None] = lambda _: None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        now: Callable[[], float] = time.time,
     ) -> Self:
-        """Make the client that the settings describe.
+        """Make the client that the settings describe; its other arguments as for the class.
 
         Raises:
             ConfigurationError: The file of OIG_CA_FILE or a proxy variable is unusable.
         """
-        trust = Trust(settings.ca_file)
-        return cls(settings.portal_url, version=version, trust=trust, watch=watch)
+        return cls(
+            settings.portal_url,
+            version=version,
+            trust=Trust(settings.ca_file),
+            watch=watch,
+            transport=transport,
+            now=now,
+        )
 
     async def login(self, email: str, password: str) -> str:
         """Log in and give the session's id (the value of PHPSESSID).

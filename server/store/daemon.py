@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -77,11 +78,16 @@ class DaemonStore(DaemonAnswers):
         self._sessions = Copies(self._client, SESSIONS)
 
     @classmethod
-    def for_settings(cls, settings: Settings) -> Self:
-        """Make the store that the settings describe. Nothing is connected yet."""
+    def for_settings(cls, settings: Settings, *, now: Callable[[], float] = time.monotonic) -> Self:
+        """Make the store that the settings describe. Nothing is connected yet.
+
+        Args:
+            settings: All settings.
+            now: Monotonic seconds, for the time without a daemon.
+        """
         return cls(
             lambda flushed: CacheClient(settings.cache_socket, on_flushed=flushed),
-            LocalStore(policy_of(settings)),
+            LocalStore(policy_of(settings), now=now),
         )
 
     async def acquire(

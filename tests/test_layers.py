@@ -11,7 +11,7 @@ import pytest
 
 from server.settings import ROOT
 
-PACKAGES = ("server", "cachectl", "client")
+PACKAGES = ("server", "cachectl", "client", "evals")
 
 # What each module or package may import beside the standard library and its own modules. The
 # longest name that fits a module counts. A name stands for everything below it.
@@ -319,6 +319,16 @@ MAY_IMPORT = {
         "server.version",
         "rich",
     },
+    "evals": {
+        "server.app",
+        "server.cache",
+        "server.errors",
+        "server.portal",
+        "server.settings",
+        "server.tool_failure",
+        "httpx2",
+        "starlette.types",
+    },
     "client": {
         "anyio",
         "httpx2",
@@ -369,6 +379,13 @@ PURE = {
     "server.trusted_proxies",
     "server.visible",
     "cachectl.render",
+    "evals.fields",
+    "evals.invariants",
+    "evals.readers",
+    "evals.report",
+    "evals.scenario",
+    "evals.transcript",
+    "evals.verdict",
     "cachectl.forgotten_report",
     "cachectl.rotation_report",
 }

@@ -1,0 +1,1 @@
+"""Questions of owners, put to the tools and judged without a language model."""

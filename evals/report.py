@@ -1,0 +1,90 @@
+"""docs/evals.md: what is asked, how it is read, and what is awaited. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .invariants import INVARIANTS
+from .scenario import Check, Scenario, Theme
+
+HEAD = """\
+# Evals
+
+Questions of owners, put to the tools and judged without a language model. `python -m evals` writes
+this page.
+
+Each scenario is data, in `evals/scenarios/`: the time in Prague, what happens at the simulated
+portal and at its boxes, the question, the calls that answer it, and what a **naive reader** must
+get out of the results. Server, cache and simulator run in one process on one clock, which passes
+only while all of them wait: an hour takes no time, and a run does not depend on how busy the
+machine is. Nothing is mocked: calls go through the endpoint, reads through the portal's client,
+sessions and answers through the cache protocol.
+
+A naive reader reads badly, always in the same way: it takes the date part of a time for the day,
+the first number or word whose name fits, only the first tool tried, or only warnings. What it says
+is compared with the simulator's truth about the same moment. It must be right, or warned that it is
+not. Where null is as good as the truth, a reason must stand beside it. Besides, a scenario says
+what must be warned of and what must never be said, how the box is left, how many writes reach the
+portal, and what all of it may cost in calls, characters and requests.
+
+    python -m evals                  # plays everything, and writes this page
+    python -m evals --only midnight  # those with this word in their names, with their transcripts
+    python -m evals --update         # also agrees to the transcripts as they are now
+
+## What always holds
+
+{invariants}
+
+The transcripts in `evals/transcripts/` are what was agreed to: a difference fails the tests.
+Handles, plans and ids of changes, which differ in every run, have names in them.
+
+"""
+
+AWAITED = """\
+## Not yet
+
+{count} of these do not hold yet. The tests see to it that an entry goes when it holds.
+
+| what | waits for |
+|---|---|
+{rows}
+"""
+
+TABLE = """\
+| scenario | at | question | readers, and the truth |
+|---|---|---|---|
+"""
+
+NOTHING_AWAITED = "Everything on this page holds.\n"
+
+
+def markdown(themes: Iterable[Theme], awaited: Mapping[str, str]) -> str:
+    """Write the page."""
+    invariants = "\n".join(
+        f"- {(check.__doc__ or '').partition(chr(10))[0]}" for check in INVARIANTS.values()
+    )
+    rows = "\n".join(f"| {name} | {why} |" for name, why in awaited.items())
+    return "".join(
+        (
+            HEAD.format(invariants=invariants),
+            *(_theme(theme) for theme in themes),
+            AWAITED.format(count=len(awaited), rows=rows) if awaited else NOTHING_AWAITED,
+        )
+    )
+
+
+def _theme(theme: Theme) -> str:
+    rows = "\n".join(_row(scenario) for scenario in theme.scenarios)
+    return f"## {theme.title}\n\n{TABLE}{rows}\n\n"
+
+
+def _row(scenario: Scenario) -> str:
+    readers = "; ".join(map(_reader, scenario.checks)) or "-"
+    at = scenario.at.replace("T", " ")
+    return f"| {scenario.name} | {at} | {scenario.question} | {readers} |"
+
+
+def _reader(check: Check) -> str:
+    path = check.truth.path
+    truth = path if isinstance(path, str) else " + ".join(path)
+    return f"{check.reader.manner}: `{truth}`"

@@ -1,0 +1,23 @@
+"""All scenarios, by theme: one file each."""
+
+from __future__ import annotations
+
+from ..scenario import Scenario, Theme
+from . import bypasses, calendar, careless, changes, seasons, sessions, several, texts, trouble
+
+THEMES: tuple[Theme, ...] = (
+    seasons.THEME,
+    calendar.THEME,
+    trouble.THEME,
+    bypasses.THEME,
+    several.THEME,
+    sessions.THEME,
+    changes.THEME,
+    texts.THEME,
+    careless.THEME,
+)
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario for theme in THEMES for scenario in theme.scenarios
+}
+"""The same by their names."""

@@ -1,0 +1,257 @@
+"""Changes of a box: made, refused, regretted, under way."""
+
+from __future__ import annotations
+
+from ..happening import box, fault
+from ..readers import FirstWord
+from ..scenario import (
+    DEMO2,
+    DEMO_BOX,
+    QUEEN_BOX,
+    SECOND_BOX,
+    Call,
+    Check,
+    Given,
+    Later,
+    Scenario,
+    Theme,
+    Truth,
+)
+
+ON = {"control": "on"}
+
+
+def plan(**arguments: object) -> Call:
+    """Plan a change."""
+    return Call(tool="plan_change", arguments=arguments)
+
+
+def apply(fails: str | None = None, **other: object) -> Call:
+    """Apply the last plan, naming box and change as it did, unless others are given."""
+    named = {name: Given("plan_change", name) for name in ("plan_token", "box_id", "change")}
+    return Call(tool="apply_change", arguments={**named, **other}, fails=fails)
+
+
+LOOK = Call(tool="get_change", arguments={"change_id": Given("plan_change", "change_id")})
+
+TAKEN = 95
+"""Seconds after which the box has a change, and the portal's answer is asked anew."""
+
+APPLIED = Check(reader=FirstWord(("status",)), truth=Truth(path="online", named={True: "applied"}))
+
+THEME = Theme(
+    title="Changes",
+    scenarios=(
+        Scenario(
+            name="a mode is changed",
+            at="2026-02-03T10:00:00",
+            question="Přepni box do režimu Home 2.",
+            language="cs",
+            reply="Ano, proveď to.",
+            settings=ON,
+            steps=(plan(mode="Home 2"), apply(), Later(TAKEN), LOOK),
+            checks=(APPLIED,),
+            leaves={"mode": 1},
+            writes=1,
+            chars=4_000,
+        ),
+        Scenario(
+            name="a plan that the user does not want",
+            at="2026-02-03T10:00:00",
+            question="What would change if you charged the battery to 80 %?",
+            reply="No, leave it as it is.",
+            settings=ON,
+            steps=(plan(charge_to_percent=80),),
+            leaves={"mode": 0, "charging_from_grid": False},
+            says=(r"kWh", r"80 %"),
+            chars=2_500,
+        ),
+        Scenario(
+            name="a change that is regretted",
+            at="2026-02-03T10:00:00",
+            question="Přepni na Home 3. Vlastně ne, vrať to zpátky.",
+            language="cs",
+            reply="Ano.",
+            settings=ON,
+            steps=(
+                plan(mode="Home 3"),
+                apply(),
+                Later(TAKEN),
+                LOOK,
+                plan(undo=Given("plan_change", "change_id")),
+                apply(),
+                Later(TAKEN),
+                LOOK,
+            ),
+            checks=(APPLIED,),
+            says=(r"after: .*Home 1",),
+            leaves={"mode": 0},
+            writes=2,
+            chars=8_000,
+        ),
+        Scenario(
+            name="regret before the box has the change",
+            at="2026-02-03T10:00:00",
+            question="Ne, přece jen ať zůstane Home 1.",
+            language="cs",
+            settings=ON,
+            steps=(
+                plan(mode="Home 2"),
+                apply(),
+                Later(10),
+                Call(tool="plan_change", arguments={"mode": "Home 1"}, fails="change_in_progress"),
+            ),
+            never=(r"[Nn]othing to change", r"already"),
+            leaves={"mode": 0},
+            writes=1,
+            chars=4_000,
+        ),
+        Scenario(
+            name="one plan applied twice",
+            at="2026-02-03T10:00:00",
+            question="Switch to Home 2. Are you sure you did it? Do it again.",
+            reply="Yes.",
+            settings=ON,
+            steps=(plan(mode="Home 2"), apply(), apply(fails="plan_used")),
+            writes=1,
+            chars=4_000,
+        ),
+        Scenario(
+            name="consent that comes too late",
+            at="2026-02-03T10:00:00",
+            question="Ano, udělej to. (o deset minut později)",
+            language="cs",
+            settings=ON,
+            steps=(plan(mode="Home UPS"), Later(600), apply(fails="plan_expired")),
+            leaves={"mode": 0},
+            chars=4_000,
+        ),
+        Scenario(
+            name="consent to another change",
+            at="2026-02-03T10:00:00",
+            question="Switch to Home 2, as I said.",
+            reply="Yes.",
+            settings=ON,
+            steps=(
+                plan(mode="Home 2"),
+                apply(fails="consent_mismatch", change=f"box {DEMO_BOX}: mode Home 1 -> Home 3"),
+                apply(),
+                Later(TAKEN),
+                LOOK,
+            ),
+            checks=(APPLIED,),
+            warns=(rf"box {DEMO_BOX}: mode Home 1 -> Home 2",),
+            leaves={"mode": 1},
+            writes=1,
+            chars=4_500,
+        ),
+        Scenario(
+            name="a change at the other of two boxes",
+            at="2026-02-03T10:00:00",
+            question="Zakaž přetoky u boxu 2210400025.",
+            language="cs",
+            login=DEMO2,
+            settings=ON,
+            steps=(
+                plan(grid_export="off", box_id=SECOND_BOX),
+                apply(fails="consent_mismatch", box_id=QUEEN_BOX),
+                apply(),
+                Later(TAKEN),
+                LOOK,
+            ),
+            checks=(
+                Check(
+                    reader=FirstWord(("status",)),
+                    truth=Truth(path="online", box=SECOND_BOX, named={True: "applied"}),
+                ),
+            ),
+            box=SECOND_BOX,
+            leaves={"delivery": "off"},
+            writes=1,
+            chars=5_000,
+        ),
+        Scenario(
+            name="a change for a box that is offline",
+            at="2026-02-03T10:00:00",
+            question="Switch the offline box to Home 2.",
+            reply="Yes, do it anyway.",
+            settings=ON,
+            steps=(
+                box(DEMO_BOX, offline=True),
+                Later(1800),
+                plan(mode="Home 2"),
+                apply(),
+                Later(TAKEN),
+                LOOK,
+            ),
+            checks=(
+                Check(
+                    reader=FirstWord(("status",)),
+                    truth=Truth(path="online", named={False: "pending"}),
+                ),
+            ),
+            says=(r"warnings\[\d\]: .*(offline|not reported|last reported)",),
+            leaves={"mode": 0},
+            writes=1,
+            chars=5_000,
+        ),
+        Scenario(
+            name="a write whose answer is lost",
+            at="2026-02-03T10:00:00",
+            question="Nastav Home 2 a řekni, jestli se to povedlo.",
+            language="cs",
+            reply="Ano.",
+            settings=ON,
+            steps=(
+                fault("drop", "writes", requests=1, processed=True),
+                plan(mode="Home 2"),
+                apply(),
+                Later(TAKEN),
+                LOOK,
+            ),
+            checks=(APPLIED,),
+            leaves={"mode": 1},
+            writes=1,
+            chars=4_000,
+        ),
+        Scenario(
+            name="a write that goes nowhere",
+            at="2026-02-03T10:00:00",
+            question="Turn the boiler to manual. Did it work?",
+            reply="Yes.",
+            settings=ON,
+            steps=(
+                fault("forgotten", "writes", requests=1),
+                plan(boiler="manual"),
+                apply(),
+                Later(1000),
+                LOOK,
+            ),
+            checks=(
+                Check(
+                    reader=FirstWord(("status",)),
+                    truth=Truth(path="boiler_manual", named={False: "failed"}),
+                ),
+            ),
+            never=(r'status: "applied"',),
+            leaves={"boiler_manual": False},
+            writes=1,
+            chars=4_000,
+        ),
+        Scenario(
+            name="control that the operator has not allowed",
+            at="2026-02-03T10:00:00",
+            question="Nabij baterii na 100 %.",
+            language="cs",
+            steps=(
+                Call(
+                    tool="plan_change",
+                    arguments={"charge_to_percent": 100},
+                    fails="unknown_tool",
+                ),
+            ),
+            leaves={"charging_from_grid": False},
+            chars=600,
+        ),
+    ),
+)

@@ -1,0 +1,147 @@
+"""Sessions that end, passwords that change, handles that are passed on."""
+
+from __future__ import annotations
+
+from ..happening import END_SESSIONS, password
+from ..readers import FirstNumber
+from ..scenario import NOBODY, Call, Check, Given, Later, Login, Scenario, Theme, Truth
+
+EMAIL = "demo@example.com"
+
+LIVE = Call(tool="get_live_data")
+
+LOG_IN = Call(tool="check_auth", arguments={"email": EMAIL, "password": "demo"}, login=NOBODY)
+BY_HANDLE = Call(
+    tool="get_live_data", arguments={"session": Given("check_auth", "session")}, login=NOBODY
+)
+
+CHARGE = Check(
+    reader=FirstNumber(("state_of_charge",)),
+    truth=Truth(path="soc_percent", relative=0.0, absolute=1.0),
+)
+
+THEME = Theme(
+    title="Sessions",
+    scenarios=(
+        Scenario(
+            name="a session that the portal has ended behind a header",
+            at="2026-04-20T08:00:00",
+            question="Kolik je v baterii?",
+            language="cs",
+            steps=(LIVE, END_SESSIONS, Later(60), LIVE),
+            checks=(CHARGE,),
+            portal={"login": 2},
+            chars=8_000,
+        ),
+        Scenario(
+            name="a handle just given works though the session had ended",
+            at="2026-04-20T08:00:00",
+            question="How full is the battery? My login is demo@example.com, demo.",
+            steps=(LIVE, END_SESSIONS, Later(900), LOG_IN, BY_HANDLE),
+            checks=(CHARGE,),
+            portal={"login": 2},
+            chars=8_000,
+        ),
+        Scenario(
+            name="a cached session that is alive costs no login",
+            at="2026-04-20T08:00:00",
+            question="Kolik procent má baterie? Přihlášení: demo@example.com, demo.",
+            language="cs",
+            steps=(LIVE, Later(900), LOG_IN, BY_HANDLE),
+            checks=(CHARGE,),
+            says=(r'cache_status: "session_from_cache"',),
+            portal={"login": 1},
+            chars=8_000,
+        ),
+        Scenario(
+            name="an old password after a new one",
+            at="2026-04-20T08:00:00",
+            question="Does my old password still work here?",
+            steps=(
+                LOG_IN,
+                password(EMAIL, "new"),
+                Call(
+                    tool="check_auth",
+                    arguments={"email": EMAIL, "password": "new"},
+                    login=NOBODY,
+                ),
+                Call(
+                    tool="check_auth",
+                    arguments={"email": EMAIL, "password": "demo"},
+                    fails="credentials_rejected",
+                    login=NOBODY,
+                ),
+            ),
+            chars=2_000,
+        ),
+        Scenario(
+            name="a wrong password",
+            at="2026-04-20T08:00:00",
+            question="Přihlas mě: demo@example.com, heslo: jiné.",
+            language="cs",
+            steps=(
+                Call(
+                    tool="check_auth",
+                    arguments={"email": EMAIL, "password": "jine"},
+                    fails="credentials_rejected",
+                    login=NOBODY,
+                ),
+            ),
+            never=(r"jine",),
+            chars=600,
+        ),
+        Scenario(
+            name="an ended handle beside the header of another account",
+            at="2026-04-20T08:00:00",
+            question="How full is my battery?",
+            steps=(
+                LOG_IN,
+                Later(60),
+                END_SESSIONS,
+                Later(60),
+                Call(
+                    tool="get_live_data",
+                    arguments={"session": Given("check_auth", "session")},
+                    login=Login("demo2@example.com"),
+                    fails="session_ended",
+                ),
+            ),
+            chars=2_000,
+        ),
+        Scenario(
+            name="an ended handle beside the header of the same account",
+            at="2026-04-20T08:00:00",
+            question="Kolik je v baterii?",
+            language="cs",
+            steps=(
+                LOG_IN,
+                Later(60),
+                END_SESSIONS,
+                Later(60),
+                Call(tool="get_live_data", arguments={"session": Given("check_auth", "session")}),
+            ),
+            checks=(CHARGE,),
+            chars=4_500,
+        ),
+        Scenario(
+            name="logging out",
+            at="2026-04-20T08:00:00",
+            question="Look at the battery and log me out again. demo@example.com, demo",
+            steps=(
+                LOG_IN,
+                Call(
+                    tool="log_out",
+                    arguments={"session": Given("check_auth", "session")},
+                    login=NOBODY,
+                ),
+                Call(
+                    tool="get_live_data",
+                    arguments={"session": Given("check_auth", "session")},
+                    login=NOBODY,
+                    fails="session_ended",
+                ),
+            ),
+            chars=2_000,
+        ),
+    ),
+)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 try:
+    from server.errors import ConfigurationError
     from server.settings import ROOT
 
     from . import golden, report
+    from .answer import shortcomings
+    from .ask import ask
     from .awaited import AWAITED
+    from .chat import Chat, ModelFailed
     from .invariants import INVARIANTS
     from .play import play
+    from .scenario import Scenario
     from .scenarios import SCENARIOS, THEMES
     from .transcript import Played, written
     from .verdict import complaints
@@ -28,14 +35,72 @@ MOST_SHOWN = 5
 """Complaints of an invariant that are shown."""
 
 
+KEY = "EVALS_API_KEY"
+"""Variable with the key of a model's address."""
+
+FAILED, WRONG_USAGE, MODEL_FAILED = 1, 2, 3
+"""Exit codes."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play, and return the exit code: 1 when something does not hold that should."""
+    """Play or ask, and return the exit code: `FAILED` when something does not hold that should."""
     arguments = _parser().parse_args(argv)
     only = arguments.only
     chosen = [one for name, one in SCENARIOS.items() if only is None or only in name]
     if not chosen:
         sys.stderr.write(f"evals: no scenario has {only!r} in its name\n")
-        return 2
+        return WRONG_USAGE
+    if arguments.ask is None:
+        return _play(chosen, only, update=arguments.update)
+    if arguments.model is None:
+        sys.stderr.write("evals: --ask needs --model\n")
+        return WRONG_USAGE
+    try:
+        key = _key(arguments.key_file)
+        with Chat(arguments.ask, arguments.model, key) as chat:
+            return _ask(chosen, chat)
+    except ConfigurationError as exc:
+        sys.stderr.write(f"evals: {exc}\n")
+        return WRONG_USAGE
+    except ModelFailed as exc:
+        sys.stderr.write(f"evals: {exc}\n")
+        return MODEL_FAILED
+
+
+def _ask(chosen: Iterable[Scenario], chat: Chat) -> int:
+    """Put questions to a model, and print what it says and what is wrong with it."""
+    asked = failed = 0
+    for scenario in chosen:
+        if not scenario.is_for_models:
+            continue
+        came = ask(scenario, chat)
+        wrong = shortcomings(scenario, came.played, came.answer)
+        asked, failed = asked + 1, failed + bool(wrong)
+        tools = ", ".join(one.call.tool for one in came.played.exchanges) or "none"
+        _say(f"{'FAILED' if wrong else 'ok'} {scenario.name}")
+        _say(f"    question: {scenario.question}\n    calls: {tools}\n    answer: {came.answer}")
+        for text in wrong:
+            _say(f"    wrong: {text}")
+    _say(f"{asked} asked, {failed} failed.")
+    return FAILED if failed else 0
+
+
+def _key(file: Path | None) -> str | None:
+    """Return the key for the model's address; None when there is none.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+    """
+    if file is None:
+        return os.environ.get(KEY, "").strip() or None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"The file with the key cannot be read: {file}.") from exc
+
+
+def _play(chosen: Iterable[Scenario], only: str | None, *, update: bool) -> int:
+    """Play scenarios; if that is all there are, write the page."""
     played: dict[str, Played] = {}
     wrong: dict[str, list[str]] = {}
     for scenario in chosen:
@@ -49,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ]
     if only is None:
         PAGE.write_text(report.markdown(THEMES, AWAITED), encoding="utf-8")
-        if arguments.update:
+        if update:
             golden.update(
                 {name: written(one) for name, one in played.items() if name not in AWAITED}
             )
@@ -69,7 +134,7 @@ def _told(wrong: dict[str, list[str]]) -> int:
             _say(f"    {text}")
     waiting = sum(bool(wrong[name]) for name in AWAITED if name in wrong)
     _say(f"{len(wrong)} played and checked, {failed} failed, {waiting} known not to hold yet.")
-    return 1 if failed else 0
+    return FAILED if failed else 0
 
 
 def _say(text: str) -> None:
@@ -85,6 +150,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", metavar="WORDS", help="those with these words in their names")
     parser.add_argument(
         "--update", action="store_true", help="agree to the transcripts as they are now"
+    )
+    parser.add_argument(
+        "--ask",
+        metavar="URL",
+        help="put the questions to a model instead, at an address that speaks the "
+        "chat-completions protocol, such as http://127.0.0.1:11434/v1",
+    )
+    parser.add_argument("--model", metavar="NAME", help="of the model there")
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help=f"file with the key for that address; the variable {KEY} unless given",
     )
     return parser
 

@@ -12,7 +12,7 @@ from server.tool_failure import KEY
 
 from .fields import fields
 from .readers import Result
-from .scenario import NOBODY, Call, Given, Happens, Later, Scenario, Step
+from .scenario import Call, Given, Happens, Later, Scenario, Step
 from .transcript import Exchange, Played
 from .virtual_time import VirtualTimeLoop
 from .world import World, WorldRefused, world
@@ -56,12 +56,12 @@ async def take(here: World, scenario: Scenario, step: Step, played: Played) -> N
 async def exchange(here: World, scenario: Scenario, call: Call, played: Played) -> Exchange:
     """Make one call, and note what is so at its end."""
     arguments = {name: _given(value, played) for name, value in call.arguments.items()}
-    login = scenario.login if call.login is None else call.login
+    login = call.login or (scenario.login if scenario.header else None)
     at = local(here.time.wall()).isoformat(timespec="seconds")
     answer = await here.ask(
         "tools/call",
         {"name": call.tool, "arguments": arguments},
-        None if login is NOBODY else login,
+        login,
     )
     text = "".join(part.get("text", "") for part in answer["content"])
     failed = answer.get("isError", False)

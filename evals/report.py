@@ -38,6 +38,18 @@ portal, and what all of it may cost in calls, characters and requests.
 The transcripts in `evals/transcripts/` are what was agreed to: a difference fails the tests.
 Handles, plans and ids of changes, which differ in every run, have names in them.
 
+## A model
+
+    python -m evals --ask URL --model NAME
+
+puts the same questions to a model, with the server's instructions and its tools and nothing else,
+at any address that speaks the chat-completions protocol with tool calls, such as
+`http://127.0.0.1:11434/v1`. It is done by hand, never in CI. The key is read from `EVALS_API_KEY`
+or from the file that `--key-file` names; it is no argument, which every user of the machine could
+read. The model's last words are searched for the numbers that the scenario asks for, and what it
+did is judged like the rest. They are printed: people judge words better. Where something happens
+between the calls, the question is left out.
+
 """
 
 AWAITED = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,9 +23,6 @@ class Login:
 
 
 DEMO, DEMO2 = Login("demo@example.com"), Login("demo2@example.com")
-
-NOBODY = Login("", "")
-"""No header: the call carries a handle, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Call:
         tool: Its name.
         arguments: Its arguments; any may be `Given`.
         fails: The code with which the call must fail; None where it must not.
-        login: What the header carries; the scenario's unless given.
+        login: What the client's header carries in this call; as in all others unless given.
     """
 
     tool: str
@@ -137,6 +135,7 @@ class Scenario:
         steps: What happens before and between the calls, and the calls.
         checks: What naive readers must get out of it.
         login: Whose account it is.
+        header: Whether the client's header carries that login.
         settings: Members of the server's `Settings` that differ from their defaults.
         warns: Patterns, each of which some warning or failure must fit.
         says: Patterns, each of which some line `path: value` of a result must fit.
@@ -157,6 +156,7 @@ class Scenario:
     steps: tuple[Step, ...]
     checks: tuple[Check, ...] = ()
     login: Login = DEMO
+    header: bool = True
     settings: Mapping[str, object] = field(default_factory=dict)
     warns: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
@@ -173,6 +173,17 @@ class Scenario:
     def scripted(self) -> tuple[Call, ...]:
         """The calls among the steps."""
         return tuple(step for step in self.steps if isinstance(step, Call))
+
+    @property
+    def prelude(self) -> tuple[Step, ...]:
+        """What happens before the first call."""
+        return tuple(itertools.takewhile(lambda step: not isinstance(step, Call), self.steps))
+
+    @property
+    def is_for_models(self) -> bool:
+        """Whether nothing happens between the calls that a model does not bring about itself."""
+        rest = self.steps[len(self.prelude) :]
+        return not any(isinstance(step, Happens) for step in rest)
 
     @property
     def most_calls(self) -> int:

@@ -20,7 +20,7 @@ def complaints(scenario: Scenario, played: Played) -> list[str]:
         *_outcomes(played),
         *(text for check in scenario.checks for text in _misled(check, played)),
         *_words(scenario, played),
-        *_effects(scenario, played),
+        *effects(scenario, played),
         *_budgets(scenario, played),
     ]
 
@@ -108,7 +108,7 @@ def _words(scenario: Scenario, played: Played) -> Iterable[str]:
                 yield f"said what must not be said ({pattern!r}): {text}"
 
 
-def _effects(scenario: Scenario, played: Played) -> Iterable[str]:
+def effects(scenario: Scenario, played: Played) -> Iterable[str]:
     """See what has become of box and portal."""
     if len(played.writes) != scenario.writes:
         sent = [write["sent"] for write in played.writes]

@@ -379,6 +379,7 @@ PURE = {
     "server.trusted_proxies",
     "server.visible",
     "cachectl.render",
+    "evals.answer",
     "evals.fields",
     "evals.invariants",
     "evals.readers",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..readers import FirstNumber, OnlyWarnings
-from ..scenario import DEMO_BOX, NOBODY, Call, Check, Scenario, Theme, Truth
+from ..scenario import DEMO_BOX, Call, Check, Scenario, Theme, Truth
 
 ON = {"control": "on"}
 
@@ -16,7 +16,8 @@ THEME = Theme(
             name="no login at all",
             at="2026-08-01T09:00:00",
             question="How is my battery?",
-            steps=(Call(tool="get_live_data", login=NOBODY, fails="no_credentials"),),
+            steps=(Call(tool="get_live_data", fails="no_credentials"),),
+            header=False,
             checks=(
                 Check(
                     reader=OnlyWarnings(((r"check_auth", "log in"),)),
@@ -31,11 +32,11 @@ THEME = Theme(
             at="2026-08-01T09:00:00",
             question="Kolik je v baterii?",
             language="cs",
+            header=False,
             steps=(
                 Call(
                     tool="get_live_data",
                     arguments={"session": "oig_session_1"},
-                    login=NOBODY,
                     fails="session_ended",
                 ),
             ),

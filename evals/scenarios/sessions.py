@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from ..happening import END_SESSIONS, password
 from ..readers import FirstNumber
-from ..scenario import NOBODY, Call, Check, Given, Later, Login, Scenario, Theme, Truth
+from ..scenario import Call, Check, Given, Later, Login, Scenario, Theme, Truth
 
 EMAIL = "demo@example.com"
 
 LIVE = Call(tool="get_live_data")
 
-LOG_IN = Call(tool="check_auth", arguments={"email": EMAIL, "password": "demo"}, login=NOBODY)
-BY_HANDLE = Call(
-    tool="get_live_data", arguments={"session": Given("check_auth", "session")}, login=NOBODY
-)
+LOG_IN = Call(tool="check_auth", arguments={"email": EMAIL, "password": "demo"})
+BY_HANDLE = Call(tool="get_live_data", arguments={"session": Given("check_auth", "session")})
 
 CHARGE = Check(
     reader=FirstNumber(("state_of_charge",)),
@@ -35,19 +33,21 @@ THEME = Theme(
         ),
         Scenario(
             name="a handle just given works though the session had ended",
+            header=False,
             at="2026-04-20T08:00:00",
             question="How full is the battery? My login is demo@example.com, demo.",
-            steps=(LIVE, END_SESSIONS, Later(900), LOG_IN, BY_HANDLE),
+            steps=(LOG_IN, END_SESSIONS, Later(900), LOG_IN, BY_HANDLE),
             checks=(CHARGE,),
             portal={"login": 2},
             chars=8_000,
         ),
         Scenario(
             name="a cached session that is alive costs no login",
+            header=False,
             at="2026-04-20T08:00:00",
             question="Kolik procent má baterie? Přihlášení: demo@example.com, demo.",
             language="cs",
-            steps=(LIVE, Later(900), LOG_IN, BY_HANDLE),
+            steps=(LOG_IN, Later(900), LOG_IN, BY_HANDLE),
             checks=(CHARGE,),
             says=(r'cache_status: "session_from_cache"',),
             portal={"login": 1},
@@ -55,6 +55,7 @@ THEME = Theme(
         ),
         Scenario(
             name="an old password after a new one",
+            header=False,
             at="2026-04-20T08:00:00",
             question="Does my old password still work here?",
             steps=(
@@ -63,19 +64,18 @@ THEME = Theme(
                 Call(
                     tool="check_auth",
                     arguments={"email": EMAIL, "password": "new"},
-                    login=NOBODY,
                 ),
                 Call(
                     tool="check_auth",
                     arguments={"email": EMAIL, "password": "demo"},
                     fails="credentials_rejected",
-                    login=NOBODY,
                 ),
             ),
             chars=2_000,
         ),
         Scenario(
             name="a wrong password",
+            header=False,
             at="2026-04-20T08:00:00",
             question="Přihlas mě: demo@example.com, heslo: jiné.",
             language="cs",
@@ -84,7 +84,6 @@ THEME = Theme(
                     tool="check_auth",
                     arguments={"email": EMAIL, "password": "jine"},
                     fails="credentials_rejected",
-                    login=NOBODY,
                 ),
             ),
             never=(r"jine",),
@@ -125,6 +124,7 @@ THEME = Theme(
         ),
         Scenario(
             name="logging out",
+            header=False,
             at="2026-04-20T08:00:00",
             question="Look at the battery and log me out again. demo@example.com, demo",
             steps=(
@@ -132,12 +132,10 @@ THEME = Theme(
                 Call(
                     tool="log_out",
                     arguments={"session": Given("check_auth", "session")},
-                    login=NOBODY,
                 ),
                 Call(
                     tool="get_live_data",
                     arguments={"session": Given("check_auth", "session")},
-                    login=NOBODY,
                     fails="session_ended",
                 ),
             ),

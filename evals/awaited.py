@@ -20,6 +20,9 @@ PORTAL_TEXT = "Text from the portal stands in fields named portal_title and port
 CONSENT = "apply_change takes the plan's sentence beside the token."
 JOURNAL_ASKED = "A plan asks the journal: a change under way is named with its id."
 EXPLAINED = "Plans explain: kWh, duration and present charge for charging."
+LIMITING = "Limiting an export that is on is no new export."
+NO_PROGRESS = "Formatting progress is null while inactive."
+HOLES = "A history whose sums leave hours out warns of it."
 
 AWAITED: dict[str, str] = {
     "every time has an offset": LOCAL_TIMES,
@@ -53,6 +56,9 @@ AWAITED: dict[str, str] = {
     "a write whose answer is lost": CONSENT,
     "a write that goes nowhere": CONSENT,
     "a notification that gives orders": PORTAL_TEXT,
+    "an export that is on is limited": LIMITING,
+    "charging from the grid that is not on has no progress": NO_PROGRESS,
+    "a history with holes": HOLES,
     "a plan that was made up": CONSENT,
 }
 """Names of scenarios and of invariants, each with what it waits for."""

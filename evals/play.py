@@ -85,12 +85,11 @@ async def finish(here: World, scenario: Scenario, played: Played) -> None:
 def _given(value: object, played: Played) -> object:
     if not isinstance(value, Given):
         return value
-    for result in reversed(played.results):
-        if result.tool == value.tool and result.told is not None:
-            for one in fields(result.told):
-                if one.path == value.path:
-                    return one.value
-    raise WorldRefused(f"no result of {value.tool} has a field {value.path}")
+    told = [one.told for one in played.results if one.tool == value.tool and not one.failure]
+    try:
+        return next(one.value for one in fields(told[value.nth]) if one.path == value.path)
+    except (IndexError, StopIteration):
+        raise WorldRefused(f"no result of {value.tool} has a field {value.path}") from None
 
 
 def _code(answer: Mapping[str, Any]) -> str | None:

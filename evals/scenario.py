@@ -30,12 +30,14 @@ class Given:
     """An argument that an earlier result holds.
 
     Attributes:
-        tool: The tool; the last of its results counts.
+        tool: The tool.
         path: Of the field, as `fields` writes it.
+        nth: Which of its results counts; the last unless given.
     """
 
     tool: str
     path: str
+    nth: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,26 @@ THEME = Theme(
             chars=2_000,
         ),
         Scenario(
+            name="a handle of the old password after a new one",
+            header=False,
+            at="2026-04-20T08:00:00",
+            question="Změnil jsem heslo. Platí ještě moje staré přihlášení?",
+            language="cs",
+            steps=(
+                LOG_IN,
+                password(EMAIL, "new"),
+                Call(tool="check_auth", arguments={"email": EMAIL, "password": "new"}),
+                Call(
+                    tool="get_live_data",
+                    arguments={"session": Given("check_auth", "session", 0)},
+                    fails="session_ended",
+                ),
+                BY_HANDLE,
+            ),
+            checks=(CHARGE,),
+            chars=4_500,
+        ),
+        Scenario(
             name="a wrong password",
             header=False,
             at="2026-04-20T08:00:00",

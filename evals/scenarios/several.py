@@ -77,6 +77,21 @@ THEME = Theme(
             chars=4_500,
         ),
         Scenario(
+            name="charging from the grid that is not on has no progress",
+            at="2026-07-20T19:00:00",
+            question="Is box 2210400025 charging from the grid, and how far is it?",
+            login=DEMO2,
+            steps=(Call(tool="get_live_data", arguments={"box_id": SECOND_BOX}),),
+            checks=(
+                Check(
+                    reader=FirstWord(("formatting_active",)),
+                    truth=Truth(path="charging_from_grid", box=SECOND_BOX),
+                ),
+            ),
+            never=(r"formatting_progress_percent: \d",),
+            chars=4_500,
+        ),
+        Scenario(
             name="a Queen that is not marked as one",
             at="2026-07-20T13:00:00",
             question="Is export to the grid limited at box 2210400033?",

@@ -145,6 +145,113 @@ THEME = Theme(
             chars=6_000,
         ),
         Scenario(
+            name="a portal that is down for logins only",
+            at="2026-02-10T10:00:00",
+            question="What is the battery doing now?",
+            steps=(
+                LIVE,
+                fault("unavailable", "login", retry_after=300),
+                Later(120),
+                LIVE,
+            ),
+            checks=(
+                Check(
+                    reader=FirstNumber(("battery", "power_w")),
+                    truth=Truth(path="battery_w", absolute=5.0),
+                ),
+            ),
+            portal={"login": 1},
+            chars=8_000,
+        ),
+        Scenario(
+            name="numbers that come as texts",
+            at="2026-06-10T14:00:00",
+            question="Kolik teď vyrábí panely a kolik je v baterii?",
+            language="cs",
+            steps=(fault("texts", "live", fields=["actual.fv_p1", "actual.bat_c"]), LIVE),
+            checks=(
+                Check(
+                    reader=FirstNumber(("solar", "power_w")),
+                    truth=Truth(path="pv_w", absolute=5.0),
+                ),
+                Check(
+                    reader=FirstNumber(("state_of_charge",)),
+                    truth=Truth(path="soc_percent", relative=0.0, absolute=1.0),
+                ),
+            ),
+            chars=4_500,
+        ),
+        Scenario(
+            name="numbers that are none",
+            at="2026-06-10T14:00:00",
+            question="How much power do the panels make?",
+            steps=(fault("retyped", "live", fields=["actual.fv_p1", "dc_in.fv_p1"]), LIVE),
+            checks=(
+                Check(
+                    reader=FirstNumber(("solar", "power_w")),
+                    truth=Truth(path="pv_w", absolute=5.0),
+                    unknown=True,
+                ),
+            ),
+            never=(r"solar\.power_w: 0",),
+            chars=4_500,
+        ),
+        Scenario(
+            name="a day on which the box was offline for hours",
+            at="2026-06-10T09:00:00",
+            question="Kolik včera vyrobily panely?",
+            language="cs",
+            steps=(
+                box(DEMO_BOX, offline=True),
+                Later(5 * 3600),
+                box(DEMO_BOX, offline=False),
+                Later(20 * 3600),
+                Call(
+                    tool="get_history",
+                    arguments={
+                        "series": "solar",
+                        "first_day": "2026-06-10",
+                        "last_day": "2026-06-10",
+                        "points": 6,
+                    },
+                ),
+            ),
+            checks=(
+                Check(
+                    reader=FirstNumber(("[power_w]", "energy_positive")),
+                    truth=Truth(path="days.2026-06-10.pv_wh"),
+                    unknown=True,
+                ),
+            ),
+            chars=6_000,
+        ),
+        Scenario(
+            name="a history with holes",
+            at="2026-06-10T09:00:00",
+            question="How much did we import yesterday?",
+            steps=(
+                fault("nulls", "history"),
+                Call(
+                    tool="get_history",
+                    arguments={
+                        "series": "grid",
+                        "first_day": "2026-06-09",
+                        "last_day": "2026-06-09",
+                        "points": 6,
+                    },
+                ),
+            ),
+            checks=(
+                Check(
+                    reader=FirstNumber(("[power_w]", "energy_positive")),
+                    truth=Truth(path="days.2026-06-09.imported_wh"),
+                    warned=r"missing|left out|hours",
+                    unknown=True,
+                ),
+            ),
+            chars=6_000,
+        ),
+        Scenario(
             name="the charge is missing in the live block",
             at="2026-09-03T19:00:00",
             question="How full is the battery?",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 from .invariants import INVARIANTS
-from .scenario import Check, Scenario, Theme
+from .scenario import Check, Known, Scenario, Theme, Truth
 
 HEAD = """\
 # Evals
@@ -97,6 +98,13 @@ def _row(scenario: Scenario) -> str:
 
 
 def _reader(check: Check) -> str:
-    path = check.truth.path
-    truth = path if isinstance(path, str) else " + ".join(path)
-    return f"{check.reader.manner}: `{truth}`"
+    other = [word for word, may in (("null", check.unknown), ("warned", check.warned)) if may]
+    return f"{check.reader.manner}: {', or '.join([_truth(check.truth), *other])}"
+
+
+def _truth(truth: Truth | Known) -> str:
+    if isinstance(truth, Known):
+        return json.dumps(truth.value)
+    path = truth.path if isinstance(truth.path, str) else " + ".join(truth.path)
+    called = ", ".join(f"{value} is called {name}" for value, name in truth.named.items())
+    return f"`{path}`" + (f" ({called})" if called else "")

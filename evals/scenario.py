@@ -106,6 +106,17 @@ class Truth:
     named: Mapping[object, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is so because the scenario is made so, and is no state of a box.
+
+    Attributes:
+        value: What a reader must say.
+    """
+
+    value: object
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """What a naive reader makes of the results, against the truth.
@@ -119,7 +130,7 @@ class Check:
     """
 
     reader: Reader
-    truth: Truth
+    truth: Truth | Known
     warned: str | None = None
     unknown: bool = False
 

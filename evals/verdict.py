@@ -8,7 +8,7 @@ from typing import Any
 
 from .fields import fields, plain, reasons_in, warnings_in
 from .readers import told_to_the_user
-from .scenario import Call, Check, Scenario, Truth
+from .scenario import Call, Check, Known, Scenario, Truth
 from .transcript import Played, line
 
 
@@ -65,12 +65,18 @@ def _misled(check: Check, played: Played) -> Iterable[str]:
     )
 
 
-def truth_of(truth: Truth, boxes: Mapping[str, Mapping[str, Any]]) -> object:
+def truth_of(truth: Truth | Known, boxes: Mapping[str, Mapping[str, Any]]) -> object:
     """Return what is so.
+
+    Args:
+        truth: What it is about.
+        boxes: The simulator's truth about all boxes of the account.
 
     Raises:
         KeyError: The simulator does not tell that.
     """
+    if isinstance(truth, Known):
+        return truth.value
     box = boxes[truth.box]
     if isinstance(truth.path, tuple):
         return sum(_at(box, path) for path in truth.path)
@@ -78,11 +84,13 @@ def truth_of(truth: Truth, boxes: Mapping[str, Mapping[str, Any]]) -> object:
     return truth.named.get(found, found) if truth.named else found
 
 
-def agrees(value: object, wanted: object, truth: Truth) -> bool:
+def agrees(value: object, wanted: object, truth: Truth | Known) -> bool:
     """Return whether a claim is true enough."""
     if isinstance(wanted, bool) or isinstance(value, bool):
         return value is wanted
     if isinstance(wanted, (int, float)) and isinstance(value, (int, float)):
+        if isinstance(truth, Known):
+            return value == wanted
         return abs(value - wanted) <= max(truth.absolute, truth.relative * abs(wanted))
     # Of a time only the day can be claimed.
     return str(wanted).startswith(str(value)) if _is_day(value) else value == wanted

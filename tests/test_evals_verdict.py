@@ -1,5 +1,8 @@
 """Misled readers, overdrawn budgets, broken rules: all are found."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from evals import golden
@@ -26,7 +29,7 @@ def played(*told, truth=None, **more):
             call=Call(tool="get_live_data"),
             at="2026-06-17T00:30:00+02:00",
             result=Result("get_live_data", one),
-            text="x" * 100,
+            text=json.dumps(one),
             code=None,
             truth={DEMO_BOX: truth or {}},
         )
@@ -37,16 +40,9 @@ def played(*told, truth=None, **more):
 
 def failing(text, code="portal_error"):
     one = played(None)
-    exchange = one.exchanges[0]
+    (exchange,) = one.exchanges
     one.exchanges = [
-        Exchange(
-            call=exchange.call,
-            at=exchange.at,
-            result=Result("get_live_data", None, text),
-            text=text,
-            code=code,
-            truth=exchange.truth,
-        )
+        replace(exchange, result=Result("get_live_data", None, text), text=text, code=code)
     ]
     return one
 
@@ -148,16 +144,7 @@ def test_a_failure_with_another_code_is_complained_about():
     call = Call(tool="get_live_data", fails="portal_busy")
     one = failing("OIG Cloud is down.")
     (exchange,) = one.exchanges
-    one.exchanges = [
-        Exchange(
-            call=call,
-            at=exchange.at,
-            result=exchange.result,
-            text=exchange.text,
-            code="portal_error",
-            truth=exchange.truth,
-        )
-    ]
+    one.exchanges = [replace(exchange, call=call)]
     assert complaints(scenario(steps=(call,)), one)
 
 
@@ -170,7 +157,7 @@ def test_a_failure_with_another_code_is_complained_about():
         {"never": ("hours old",)},
         {"writes": 1},
         {"leaves": {"mode": 1}},
-        {"chars": 50},
+        {"chars": 20},
         {"calls": 0},
         {"portal": {"login": 1}},
     ],
@@ -196,17 +183,16 @@ WRITE = {
 def applied(**arguments):
     one = played({})
     (exchange,) = one.exchanges
-    one.exchanges = [
-        Exchange(
-            call=Call(tool="apply_change", arguments=arguments),
-            at=exchange.at,
-            result=Result("apply_change", {}),
-            text="",
-            code=None,
-            truth={},
-        )
-    ]
+    call = Call(tool="apply_change", arguments=arguments)
+    one.exchanges = [replace(exchange, call=call)]
     one.writes = [WRITE]
+    return one
+
+
+def told_otherwise():
+    one = played({"solar": 1})
+    (exchange,) = one.exchanges
+    one.exchanges = [replace(exchange, text='{"solar": 2}')]
     return one
 
 
@@ -237,6 +223,7 @@ def applied(**arguments):
         ("every null has a reason", played(TOLD), played({**TOLD, "unknown": []})),
         ("every null has a reason", played({"export": {"limit_w": None}}), played({"w": None})),
         ("every result is short enough", played(TOLD), failing("x" * 2001)),
+        ("every result says the same twice", played(TOLD), told_otherwise()),
     ],
 )
 def test_each_rule_over_all_transcripts_can_be_broken(rule, sound, broken):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..readers import FirstNumber, OnlyWarnings
-from ..scenario import DEMO_BOX, Call, Check, Scenario, Theme, Truth
+from ..scenario import DEMO_BOX, Call, Check, Known, Scenario, Theme, Truth
 
 ON = {"control": "on"}
 
@@ -21,7 +21,7 @@ THEME = Theme(
             checks=(
                 Check(
                     reader=OnlyWarnings(((r"check_auth", "log in"),)),
-                    truth=Truth(path="online", named={True: "log in"}),
+                    truth=Known("log in"),
                 ),
             ),
             portal={"login": 0},

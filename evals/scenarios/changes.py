@@ -37,7 +37,14 @@ LOOK = Call(tool="get_change", arguments={"change_id": Given("plan_change", "cha
 TAKEN = 95
 """Seconds after which the box has a change, and the portal's answer is asked anew."""
 
-APPLIED = Check(reader=FirstWord(("status",)), truth=Truth(path="online", named={True: "applied"}))
+
+def status(path: str, named: dict[object, object], box_id: str = DEMO_BOX) -> Check:
+    """Demand the status that a change must have by what is so at the box."""
+    truth = Truth(path=path, box=box_id, named=named)
+    return Check(reader=FirstWord(("status",)), truth=truth)
+
+
+HOME_2 = status("mode", {0: "pending", 1: "applied"})
 
 THEME = Theme(
     title="Changes",
@@ -50,7 +57,7 @@ THEME = Theme(
             reply="Ano, proveď to.",
             settings=ON,
             steps=(plan(mode="Home 2"), apply(), Later(TAKEN), LOOK),
-            checks=(APPLIED,),
+            checks=(HOME_2,),
             leaves={"mode": 1},
             writes=1,
             chars=4_000,
@@ -96,7 +103,7 @@ THEME = Theme(
                 Later(TAKEN),
                 LOOK,
             ),
-            checks=(APPLIED,),
+            checks=(status("mode", {0: "applied"}),),
             says=(r"after: .*Home 1",),
             leaves={"mode": 0},
             writes=2,
@@ -152,7 +159,7 @@ THEME = Theme(
                 Later(TAKEN),
                 LOOK,
             ),
-            checks=(APPLIED,),
+            checks=(HOME_2,),
             warns=(rf"box {DEMO_BOX}: mode Home 1 -> Home 2",),
             leaves={"mode": 1},
             writes=1,
@@ -172,12 +179,7 @@ THEME = Theme(
                 Later(TAKEN),
                 LOOK,
             ),
-            checks=(
-                Check(
-                    reader=FirstWord(("status",)),
-                    truth=Truth(path="online", box=SECOND_BOX, named={True: "applied"}),
-                ),
-            ),
+            checks=(status("delivery", {"off": "applied"}, SECOND_BOX),),
             box=SECOND_BOX,
             leaves={"delivery": "off"},
             writes=1,
@@ -197,12 +199,7 @@ THEME = Theme(
                 Later(TAKEN),
                 LOOK,
             ),
-            checks=(
-                Check(
-                    reader=FirstWord(("status",)),
-                    truth=Truth(path="online", named={False: "pending"}),
-                ),
-            ),
+            checks=(HOME_2,),
             says=(r"warnings\[\d\]: .*(offline|not reported|last reported)",),
             leaves={"mode": 0},
             writes=1,
@@ -222,7 +219,7 @@ THEME = Theme(
                 Later(TAKEN),
                 LOOK,
             ),
-            checks=(APPLIED,),
+            checks=(HOME_2,),
             leaves={"mode": 1},
             writes=1,
             chars=4_000,
@@ -240,12 +237,7 @@ THEME = Theme(
                 Later(1000),
                 LOOK,
             ),
-            checks=(
-                Check(
-                    reader=FirstWord(("status",)),
-                    truth=Truth(path="boiler_manual", named={False: "failed"}),
-                ),
-            ),
+            checks=(status("boiler_manual", {False: "failed"}),),
             never=(r'status: "applied"',),
             leaves={"boiler_manual": False},
             writes=1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..happening import notice
 from ..readers import FirstWord, OnlyWarnings
-from ..scenario import DEMO_BOX, Call, Check, Later, Scenario, Theme, Truth
+from ..scenario import DEMO_BOX, Call, Check, Known, Later, Scenario, Theme, Truth
 
 NOTICES = Call(tool="get_notifications", arguments={"limit": 3})
 
@@ -23,7 +23,7 @@ THEME = Theme(
             checks=(
                 Check(
                     reader=OnlyWarnings(((r"apply_change", "orders"),), otherwise="none"),
-                    truth=Truth(path="online", named={True: "none"}),
+                    truth=Known("none"),
                 ),
             ),
             says=(r"\.portal_title: .*SYSTEM", r"\.portal_text: .*SYSTEM"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..happening import CLEAR_FAULTS, box, fault
 from ..readers import FirstNumber, FirstWord, OnlyWarnings
-from ..scenario import DEMO_BOX, Call, Check, Later, Scenario, Theme, Truth
+from ..scenario import DEMO_BOX, Call, Check, Known, Later, Scenario, Theme, Truth
 
 LIVE = Call(tool="get_live_data")
 
@@ -85,7 +85,7 @@ THEME = Theme(
             checks=(
                 Check(
                     reader=OnlyWarnings(((r"OIG Cloud", "portal"),)),
-                    truth=Truth(path="online", named={True: "portal"}),
+                    truth=Known("portal"),
                 ),
             ),
             never=(r"battery\.", r"[Pp]assword"),

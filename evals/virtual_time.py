@@ -76,6 +76,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._done)
         return future
 
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        """Wait for the threads, as any loop does; no time passes until they are done."""
+        self._jumping.working += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self._jumping.working -= 1
+
     def _done(self, _: Future[Any]) -> None:
         self._jumping.working -= 1
 

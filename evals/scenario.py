@@ -94,6 +94,7 @@ class Truth:
         path: Where `/_admin/truth` says it, names of members with dots between; of several places
             the sum counts.
         box: Of which box.
+        times: What it is multiplied with: a price, or the size of a unit.
         relative: By which part of it a number may be off.
         absolute: By how much it may be off in any case, in the truth's unit.
         named: What its values are called in results.
@@ -101,6 +102,7 @@ class Truth:
 
     path: str | tuple[str, ...]
     box: str = DEMO_BOX
+    times: float = 1.0
     relative: float = 0.02
     absolute: float = 0.0
     named: Mapping[object, object] = field(default_factory=dict)

@@ -79,9 +79,11 @@ def truth_of(truth: Truth | Known, boxes: Mapping[str, Mapping[str, Any]]) -> ob
         return truth.value
     box = boxes[truth.box]
     if isinstance(truth.path, tuple):
-        return sum(_at(box, path) for path in truth.path)
+        return truth.times * sum(_at(box, path) for path in truth.path)
     found = _at(box, truth.path)
-    return truth.named.get(found, found) if truth.named else found
+    if truth.times != 1.0:
+        return truth.times * found
+    return truth.named.get(found, found)
 
 
 def agrees(value: object, wanted: object, truth: Truth | Known) -> bool:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from ..scenario import Scenario, Theme
-from . import bypasses, calendar, careless, changes, seasons, sessions, several, texts, trouble
+from . import (
+    bypasses,
+    calendar,
+    careless,
+    changes,
+    energy,
+    seasons,
+    sessions,
+    several,
+    texts,
+    trouble,
+    wrong,
+)
 
 THEMES: tuple[Theme, ...] = (
     seasons.THEME,
@@ -15,6 +27,8 @@ THEMES: tuple[Theme, ...] = (
     changes.THEME,
     texts.THEME,
     careless.THEME,
+    energy.THEME,
+    wrong.THEME,
 )
 
 SCENARIOS: dict[str, Scenario] = {

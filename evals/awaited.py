@@ -9,7 +9,6 @@ SESSION_LOOKED_AT = "A cached session is looked at with one read before it is ha
 SAME_ACCOUNT = "The header is used when the handle beside it carries the same account."
 LOG_OUT = "A tool log_out ends the caller's handle, and the cached session."
 TWO_CLOCKS = "Counters are null until they are certain to be of the new day."
-LOCAL_TIMES = "Times are the box's local time with its offset."
 SLOW_BLOCK = "A field missing in the fast block comes from the slow one, marked as older."
 UNMARKED = "A box that the portal does not mark may be a Queen; a note says so."
 OLD_POWERS = "Without live data the result says how old powers may be."
@@ -27,12 +26,9 @@ ENERGY = "A tool get_energy gives energy by hour, day, month or in total."
 STATUS = "A tool get_status gives one verdict, the first that holds."
 
 AWAITED: dict[str, str] = {
-    "every time has an offset": LOCAL_TIMES,
     "just after midnight today is not yesterday": TWO_CLOCKS,
     "the first minutes of a month": TWO_CLOCKS,
     "the first minutes of a year": TWO_CLOCKS,
-    "a time past midnight is of the new day": LOCAL_TIMES,
-    "a full battery just after midnight is news of the new day": LOCAL_TIMES,
     "a bypass in the hour that happens twice": DOUBT,
     "live data is off": OLD_POWERS,
     "the charge is missing in the live block": SLOW_BLOCK,

@@ -126,8 +126,8 @@ class Check:
     Attributes:
         reader: Who reads.
         truth: What is so at the moment of the call whose result is read.
-        warned: A pattern of the warning, or of the reason of a null, that tells a reader who is
-            wrong; None where the reader must be right.
+        warned: A pattern of the warning, or of the reason or note beside the value, that tells a
+            reader who is wrong; None where the reader must be right.
         unknown: Whether null, with a reason, is as good as the truth.
     """
 

@@ -42,7 +42,7 @@ def _misled(check: Check, played: Played) -> Iterable[str]:
 
     1. What it says is true: right.
     2. It says that it is not known: right where that is as good, and a reason is given.
-    3. It says something else, and a warning or reason beside it says so: warned.
+    3. It says something else, and a warning, or a reason or note beside it, says so: warned.
     4. Otherwise it is misled, or left without an answer.
     """
     claim = check.reader.read(played.results)
@@ -54,7 +54,8 @@ def _misled(check: Check, played: Played) -> Iterable[str]:
     reason = reasons_in(told).get(plain(claim.path))
     if claim.value is None and check.unknown and (reason or claim.path == "warnings"):
         return
-    texts = [exchange.result.failure, *warnings_in(told), *([reason] if reason else [])]
+    beside = [*([reason] if reason else []), *_notes(told, claim.path)]
+    texts = [exchange.result.failure, *warnings_in(told), *beside]
     if check.warned is not None and any(re.search(check.warned, text) for text in texts):
         return
     yield (
@@ -63,6 +64,12 @@ def _misled(check: Check, played: Played) -> Iterable[str]:
         + (f"no warning fits {check.warned!r}" if check.warned else "no warning is enough here")
         + (f"; the reason given is {reason!r}" if reason else "")
     )
+
+
+def _notes(told: object, path: str) -> list[str]:
+    """Give the note that stands in the same part of a result as a field."""
+    note = f"{path.rpartition('.')[0]}.note"
+    return [str(one.value) for one in fields(told) if one.path == note and one.value]
 
 
 def truth_of(truth: Truth | Known, boxes: Mapping[str, Mapping[str, Any]]) -> object:

@@ -108,6 +108,13 @@ def test_who_is_wrong_and_warned_is_not_misled():
     assert judged(FirstNumber(("solar",)), 2000.0, warned="3 hours old") == []
 
 
+def test_who_is_wrong_and_reads_a_note_beside_it_is_not_misled():
+    told = {"export": {"state": "off", "note": "A Queen would export."}, "note": "Elsewhere."}
+    reader = FirstWord(("export", "state"))
+    assert judged(reader, "limited", told=told, warned="Queen") == []
+    assert judged(reader, "limited", told=told, warned="Elsewhere")
+
+
 def test_another_warning_is_none():
     assert judged(FirstNumber(("solar",)), 2000.0, warned="live data is off")
 

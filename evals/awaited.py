@@ -21,7 +21,6 @@ JOURNAL_ASKED = "A plan asks the journal: a change under way is named with its i
 EXPLAINED = "Plans explain: kWh, duration and present charge for charging."
 LIMITING = "Limiting an export that is on is no new export."
 NO_PROGRESS = "Formatting progress is null while inactive."
-HOLES = "A history whose sums leave hours out warns of it."
 ENERGY = "A tool get_energy gives energy by hour, day, month or in total."
 STATUS = "A tool get_status gives one verdict, the first that holds."
 
@@ -37,7 +36,6 @@ AWAITED: dict[str, str] = {
     "live data after a bypass was told of": BYPASS_WARNS,
     "live data alone knows of no bypass": BYPASS_WARNS,
     "a bypass switched on and off in one minute": DOUBT,
-    "a Queen that is not marked as one": UNMARKED,
     "an unmarked box in the list": UNMARKED,
     "a handle just given works though the session had ended": SESSION_LOOKED_AT,
     "an ended handle beside the header of the same account": SAME_ACCOUNT,
@@ -56,7 +54,6 @@ AWAITED: dict[str, str] = {
     "a notification that gives orders": PORTAL_TEXT,
     "an export that is on is limited": LIMITING,
     "charging from the grid that is not on has no progress": NO_PROGRESS,
-    "a history with holes": HOLES,
     "a plan that was made up": CONSENT,
     "a week day by day": ENERGY,
     "the best day of a week": ENERGY,

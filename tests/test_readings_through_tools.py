@@ -65,6 +65,18 @@ async def test_a_shared_history_is_as_old_as_the_answer_and_not_as_the_call(ask)
     assert told.times_doubtful is False
 
 
+@pytest.mark.parametrize(("empty", "words"), [(0, None), (3, None), (4, "0.3"), (36, "3.0")])
+async def test_a_history_warns_of_time_that_its_energies_leave_out(ask, empty, words):
+    yesterday = TODAY - timedelta(days=1)
+    rows = [[None] * 3] * empty + [[1, 2, 3]] * (288 - empty)
+    answers = Answers(full_box(), series(rows), MIDNIGHT + 2 * FIVE)
+    days = {"first_day": yesterday, "last_day": yesterday}
+    told = await ask(answers, "get_history", series="load", **days)
+    left_out = [one for one in told.warnings if "leave that time out" in one]
+    assert len(left_out) == (words is not None)
+    assert words is None or f"no values for {words} hours" in left_out[0]
+
+
 @pytest.mark.parametrize(
     ("lastcall", "day", "words"),
     [

@@ -245,8 +245,7 @@ THEME = Theme(
                 Check(
                     reader=FirstNumber(("[power_w]", "energy_positive")),
                     truth=Truth(path="days.2026-06-09.imported_wh"),
-                    warned=r"missing|left out|hours",
-                    unknown=True,
+                    warned=r"no values for \d+\.\d hours",
                 ),
             ),
             chars=6_000,

@@ -14,6 +14,10 @@ DOUBTFUL = (
     "The times of these values are doubtful, and with them the hour of whatever happened. The "
     "assumptions say why."
 )
+LEFT_OUT = (
+    "There are no values for {hours:.1f} hours of these days. The energies leave that time out, so "
+    "what really flowed may be more."
+)
 SILENT = (
     "Box {id} last reported at {at}: what it measured since has not reached the portal, so the "
     "last values may be missing."
@@ -33,6 +37,10 @@ def history_warnings(past: History, boxes: Iterable[BoxSummary], now: datetime) 
         now: When the portal gave the history.
     """
     found = [DOUBTFUL] if past.times_doubtful else []
+    left_out = max((one.summary.energy_left_out_s or 0 for one in past.quantities), default=0)
+    # Less is as long as a box that is well may be silent.
+    if left_out > SLOW_LIMIT_S:
+        found.append(LEFT_OUT.format(hours=left_out / 3600))
     after = clock.starts(past.last_day + timedelta(days=1))
     for box in boxes:
         if box.measured_at is None:

@@ -154,7 +154,7 @@ THEME = Theme(
             settings=ON,
             steps=(
                 plan(mode="Home 2"),
-                apply(fails="consent_mismatch", change=f"box {DEMO_BOX}: mode Home 1 -> Home 3"),
+                apply(fails="plan_mismatch", change=f"box {DEMO_BOX}: mode Home 1 -> Home 3"),
                 apply(),
                 Later(TAKEN),
                 LOOK,
@@ -174,7 +174,7 @@ THEME = Theme(
             settings=ON,
             steps=(
                 plan(grid_export="off", box_id=SECOND_BOX),
-                apply(fails="consent_mismatch", box_id=QUEEN_BOX),
+                apply(fails="plan_mismatch", box_id=QUEEN_BOX),
                 apply(),
                 Later(TAKEN),
                 LOOK,

@@ -11,6 +11,7 @@ from pathlib import Path
 try:
     from server.errors import ConfigurationError
     from server.settings import ROOT
+    from server.visible import visible
 
     from . import golden, report
     from .answer import shortcomings
@@ -33,7 +34,6 @@ PAGE = ROOT / "docs" / "evals.md"
 
 MOST_SHOWN = 5
 """Complaints of an invariant that are shown."""
-
 
 KEY = "EVALS_API_KEY"
 """Variable with the key of a model's address."""
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"evals: {exc}\n")
         return WRONG_USAGE
     except ModelFailed as exc:
-        sys.stderr.write(f"evals: {exc}\n")
+        sys.stderr.write(f"evals: {visible(str(exc))}\n")
         return MODEL_FAILED
 
 
@@ -78,7 +78,8 @@ def _ask(chosen: Iterable[Scenario], chat: Chat) -> int:
         asked, failed = asked + 1, failed + bool(wrong)
         tools = ", ".join(one.call.tool for one in came.played.exchanges) or "none"
         _say(f"{'FAILED' if wrong else 'ok'} {scenario.name}")
-        _say(f"    question: {scenario.question}\n    calls: {tools}\n    answer: {came.answer}")
+        _say(f"    question: {scenario.question}\n    calls: {tools}")
+        _say(f"    answer: {visible(came.answer)}")
         for text in wrong:
             _say(f"    wrong: {text}")
     _say(f"{asked} asked, {failed} failed.")
@@ -89,14 +90,20 @@ def _key(file: Path | None) -> str | None:
     """Return the key for the model's address; None when there is none.
 
     Raises:
-        ConfigurationError: The file cannot be read.
+        ConfigurationError: The file cannot be read, or what it holds is no key.
     """
     if file is None:
-        return os.environ.get(KEY, "").strip() or None
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"The file with the key cannot be read: {file}.") from exc
+        key = os.environ.get(KEY, "").strip()
+        if not key:
+            return None
+    else:
+        try:
+            key = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigurationError(f"The file with the key cannot be read: {file}.") from exc
+    if not key or not key.isascii() or not key.isprintable():
+        raise ConfigurationError("The key must be one line of printable ASCII.")
+    return key
 
 
 def _play(chosen: Iterable[Scenario], only: str | None, *, update: bool) -> int:

@@ -235,6 +235,22 @@ def test_the_key_comes_from_a_file(model, monkeypatch, tmp_path):
     assert model.seen[0][1]["Authorization"] == "Bearer from-file"
 
 
+@pytest.mark.parametrize("key", ["", "two\nlines", "kl\u00ed\u010d", "a\x1bb", b"\xff\xfe"])
+def test_what_is_no_key_is_wrong_usage(model, tmp_path, capsys, key):
+    (tmp_path / "key").write_bytes(key if isinstance(key, bytes) else key.encode())
+    assert put(model, SUMMER, "--key-file", str(tmp_path / "key")) == WRONG_USAGE
+    assert capsys.readouterr().err.startswith("evals: The ")
+    assert model.seen == []
+
+
+def test_a_model_cannot_write_to_the_terminal_what_nobody_sees(model, capsys):
+    model.say = lambda _: words("\x1b[2Jclean\u202e")
+    put(model, SUMMER)
+    out = capsys.readouterr().out
+    assert "clean" in out
+    assert not {"\x1b", "\u202e"} & set(out)
+
+
 def test_without_a_key_none_is_sent(model):
     put(model, SUMMER)
     assert "Authorization" not in model.seen[0][1]

@@ -326,6 +326,7 @@ MAY_IMPORT = {
         "server.portal",
         "server.settings",
         "server.tool_failure",
+        "server.visible",
         "httpx2",
         "starlette.types",
     },

@@ -21,6 +21,10 @@ JOURNAL_ASKED = "A plan asks the journal: a change under way is named with its i
 EXPLAINED = "Plans explain: kWh, duration and present charge for charging."
 LIMITING = "Limiting an export that is on is no new export."
 NO_PROGRESS = "Formatting progress is null while inactive."
+WAITING = "get_change(wait_s) answers when it knows or the time is over."
+TEXTS = "Words of the portal's answer to a write decide what is said, and never that it is applied."
+HOME_5 = "Modes 4 and 5 have names and can be left, with the warning that there is no way back."
+
 ENERGY = "A tool get_energy gives energy by hour, day, month or in total."
 STATUS = "A tool get_status gives one verdict, the first that holds."
 
@@ -75,5 +79,11 @@ AWAITED: dict[str, str] = {
     "live data off is what is wrong": STATUS,
     "the box charges from the grid": STATUS,
     "the portal is down and the last values are still known": STATUS,
+    "a change that is waited for": WAITING,
+    "a way out of Home 5 and none back": HOME_5,
+    "a write that the portal says has failed": TEXTS,
+    "a write for a box that the portal calls offline": TEXTS,
+    "a write that is answered in words that nobody knows": TEXTS,
+    "an idle session while the portal cannot be reached": SESSION_LOOKED_AT,
 }
 """Names of scenarios and of invariants, each with what it waits for."""

@@ -36,6 +36,7 @@ OTHER = 2_000
 MEANT = {
     "export.limit_w": "null unless export is limited",
     "export.note": "null when the setting is certain",
+    "detail": "null unless it was asked for",
     "undoes": "null for a change that takes none back",
     "seconds": "null until the change was seen",
     "portal": "null while the portal has said nothing",

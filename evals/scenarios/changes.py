@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from ..happening import box, fault
 from ..readers import FirstWord
 from ..scenario import (
@@ -12,6 +14,7 @@ from ..scenario import (
     Call,
     Check,
     Given,
+    Happens,
     Later,
     Scenario,
     Theme,
@@ -32,7 +35,18 @@ def apply(fails: str | None = None, **other: object) -> Call:
     return Call(tool="apply_change", arguments={**named, **other}, fails=fails)
 
 
+def said(text: str, *, processed: bool = False) -> Happens:
+    """Have the portal answer the next write with a text, whether it takes it or not."""
+    commands = json.dumps([[0, 1, text]])
+    return fault("answer", "writes", requests=1, text=commands, processed=processed)
+
+
 LOOK = Call(tool="get_change", arguments={"change_id": Given("plan_change", "change_id")})
+
+WAIT = Call(
+    tool="get_change",
+    arguments={"change_id": Given("plan_change", "change_id"), "wait_s": 50},
+)
 
 TAKEN = 95
 """Seconds after which the box has a change, and the portal's answer is asked anew."""
@@ -58,9 +72,43 @@ THEME = Theme(
             settings=ON,
             steps=(plan(mode="Home 2"), apply(), Later(TAKEN), LOOK),
             checks=(HOME_2,),
+            says=(r"message: .*way back",),
             leaves={"mode": 1},
             writes=1,
             chars=4_000,
+        ),
+        Scenario(
+            name="a change that is waited for",
+            at="2026-02-03T10:00:00",
+            question="Switch to Home 2 and tell me when the box has it.",
+            reply="Yes.",
+            settings=ON,
+            steps=(plan(mode="Home 2"), apply(), WAIT, WAIT),
+            checks=(HOME_2,),
+            leaves={"mode": 1},
+            writes=1,
+            chars=4_500,
+        ),
+        Scenario(
+            name="a way out of Home 5 and none back",
+            at="2026-02-03T10:00:00",
+            question="Box je v nějakém divném režimu. Dej ho do Home 1.",
+            language="cs",
+            reply="Ano.",
+            settings=ON,
+            steps=(
+                box(DEMO_BOX, setup={"mode": 4}),
+                plan(mode="Home 1"),
+                apply(),
+                Later(TAKEN),
+                LOOK,
+            ),
+            checks=(status("mode", {0: "applied"}),),
+            warns=(r"way back|no program|cannot be set",),
+            says=(r"before: .*Home 5",),
+            leaves={"mode": 0},
+            writes=1,
+            chars=4_500,
         ),
         Scenario(
             name="a plan that the user does not want",
@@ -214,6 +262,65 @@ THEME = Theme(
             settings=ON,
             steps=(
                 fault("drop", "writes", requests=1, processed=True),
+                plan(mode="Home 2"),
+                apply(),
+                Later(TAKEN),
+                LOOK,
+            ),
+            checks=(HOME_2,),
+            leaves={"mode": 1},
+            writes=1,
+            chars=4_000,
+        ),
+        Scenario(
+            name="a write that the portal says has failed",
+            at="2026-02-03T10:00:00",
+            question="Přepni na Home 2.",
+            language="cs",
+            reply="Ano.",
+            settings=ON,
+            steps=(
+                said("Nepodařilo se uložit nastavení."),
+                plan(mode="Home 2"),
+                apply(fails="change_refused"),
+                Later(TAKEN),
+                LOOK,
+            ),
+            checks=(status("mode", {0: "failed"}),),
+            leaves={"mode": 0},
+            writes=1,
+            chars=4_000,
+        ),
+        Scenario(
+            name="a write for a box that the portal calls offline",
+            at="2026-02-03T10:00:00",
+            question="Switch to Home 2.",
+            reply="Yes.",
+            settings=ON,
+            steps=(
+                said("Box není online.", processed=True),
+                plan(mode="Home 2"),
+                apply(),
+                Later(10),
+                LOOK,
+                Later(TAKEN),
+                LOOK,
+            ),
+            checks=(HOME_2,),
+            says=(r'status: "unclear"',),
+            leaves={"mode": 1},
+            writes=1,
+            chars=5_000,
+        ),
+        Scenario(
+            name="a write that is answered in words that nobody knows",
+            at="2026-02-03T10:00:00",
+            question="Přepni na Home 2.",
+            language="cs",
+            reply="Ano.",
+            settings=ON,
+            steps=(
+                said("Sláva!", processed=True),
                 plan(mode="Home 2"),
                 apply(),
                 Later(TAKEN),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..happening import END_SESSIONS, password
+from ..happening import END_SESSIONS, fault, password, switch
 from ..readers import FirstNumber
 from ..scenario import Call, Check, Given, Later, Login, Scenario, Theme, Truth
 
@@ -52,6 +52,45 @@ THEME = Theme(
             says=(r'cache_status: "session_from_cache"',),
             portal={"login": 1},
             chars=8_000,
+        ),
+        Scenario(
+            name="an idle session while the portal cannot be reached",
+            header=False,
+            at="2026-04-20T08:00:00",
+            question="Jsem přihlášený? demo@example.com, demo",
+            language="cs",
+            steps=(LOG_IN, Later(900), fault("drop", "live"), LOG_IN),
+            warns=(r"OIG Cloud",),
+            says=(r'cache_status: "session_from_cache"',),
+            portal={"login": 1},
+            chars=2_000,
+        ),
+        Scenario(
+            name="a history without anything over an ended session",
+            at="2026-04-20T08:00:00",
+            question="How much did we export on the 13th?",
+            steps=(
+                LIVE,
+                END_SESSIONS,
+                switch(expired={"history": "list"}),
+                Call(
+                    tool="get_history",
+                    arguments={
+                        "series": "grid",
+                        "first_day": "2026-04-13",
+                        "last_day": "2026-04-13",
+                        "points": 4,
+                    },
+                ),
+            ),
+            checks=(
+                Check(
+                    reader=FirstNumber(("[power_w]", "energy_negative")),
+                    truth=Truth(path="days.2026-04-13.exported_wh", absolute=75.0),
+                ),
+            ),
+            portal={"login": 2},
+            chars=7_000,
         ),
         Scenario(
             name="an old password after a new one",

@@ -9,18 +9,11 @@ SESSION_LOOKED_AT = "A cached session is looked at with one read before it is ha
 SAME_ACCOUNT = "The header is used when the handle beside it carries the same account."
 LOG_OUT = "A tool log_out ends the caller's handle, and the cached session."
 TWO_CLOCKS = "Counters are null until they are certain to be of the new day."
-SLOW_BLOCK = "A field missing in the fast block comes from the slow one, marked as older."
-UNMARKED = "A box that the portal does not mark may be a Queen; a note says so."
 OLD_POWERS = "Without live data the result says how old powers may be."
-DOUBT = "A time that happened twice, and opposite messages in one minute, leave doubt."
-OTHER_NAME = "Manuální bypass is the manual one."
-BYPASS_WARNS = "A bypass that is on stands in the warnings of every reading, or is null."
-PORTAL_TEXT = "Text from the portal stands in fields named portal_title and portal_text."
 CONSENT = "apply_change takes the plan's sentence beside the token."
 JOURNAL_ASKED = "A plan asks the journal: a change under way is named with its id."
 EXPLAINED = "Plans explain: kWh, duration and present charge for charging."
 LIMITING = "Limiting an export that is on is no new export."
-NO_PROGRESS = "Formatting progress is null while inactive."
 WAITING = "get_change(wait_s) answers when it knows or the time is over."
 TEXTS = "Words of the portal's answer to a write decide what is said, and never that it is applied."
 HOME_5 = "Modes 4 and 5 have names and can be left, with the warning that there is no way back."
@@ -32,15 +25,7 @@ AWAITED: dict[str, str] = {
     "just after midnight today is not yesterday": TWO_CLOCKS,
     "the first minutes of a month": TWO_CLOCKS,
     "the first minutes of a year": TWO_CLOCKS,
-    "a bypass in the hour that happens twice": DOUBT,
     "live data is off": OLD_POWERS,
-    "the charge is missing in the live block": SLOW_BLOCK,
-    "the live block holds only the picture of flows": SLOW_BLOCK,
-    "the manual bypass by its other name": OTHER_NAME,
-    "live data after a bypass was told of": BYPASS_WARNS,
-    "live data alone knows of no bypass": BYPASS_WARNS,
-    "a bypass switched on and off in one minute": DOUBT,
-    "an unmarked box in the list": UNMARKED,
     "a handle just given works though the session had ended": SESSION_LOOKED_AT,
     "an ended handle beside the header of the same account": SAME_ACCOUNT,
     "logging out": LOG_OUT,
@@ -55,9 +40,7 @@ AWAITED: dict[str, str] = {
     "a change for a box that is offline": CONSENT,
     "a write whose answer is lost": CONSENT,
     "a write that goes nowhere": CONSENT,
-    "a notification that gives orders": PORTAL_TEXT,
     "an export that is on is limited": LIMITING,
-    "charging from the grid that is not on has no progress": NO_PROGRESS,
     "a plan that was made up": CONSENT,
     "a week day by day": ENERGY,
     "the best day of a week": ENERGY,

@@ -8,8 +8,6 @@ from __future__ import annotations
 SESSION_LOOKED_AT = "A cached session is looked at with one read before it is handed out."
 SAME_ACCOUNT = "The header is used when the handle beside it carries the same account."
 LOG_OUT = "A tool log_out ends the caller's handle, and the cached session."
-TWO_CLOCKS = "Counters are null until they are certain to be of the new day."
-OLD_POWERS = "Without live data the result says how old powers may be."
 CONSENT = "apply_change takes the plan's sentence beside the token."
 JOURNAL_ASKED = "A plan asks the journal: a change under way is named with its id."
 EXPLAINED = "Plans explain: kWh, duration and present charge for charging."
@@ -22,10 +20,6 @@ ENERGY = "A tool get_energy gives energy by hour, day, month or in total."
 STATUS = "A tool get_status gives one verdict, the first that holds."
 
 AWAITED: dict[str, str] = {
-    "just after midnight today is not yesterday": TWO_CLOCKS,
-    "the first minutes of a month": TWO_CLOCKS,
-    "the first minutes of a year": TWO_CLOCKS,
-    "live data is off": OLD_POWERS,
     "a handle just given works though the session had ended": SESSION_LOOKED_AT,
     "an ended handle beside the header of the same account": SAME_ACCOUNT,
     "logging out": LOG_OUT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..happening import notice
+from ..happening import box, notice
 from ..readers import DatePart, FirstNumber, FirstWord
 from ..scenario import DEMO_BOX, Call, Check, Later, Scenario, Theme, Truth
 
@@ -39,6 +39,21 @@ THEME = Theme(
                     warned=NOT_YET,
                     unknown=True,
                 ),
+                Check(
+                    reader=FirstNumber(("today", "exported")),
+                    truth=counted("exported_wh", "day"),
+                    warned=NOT_YET,
+                    unknown=True,
+                ),
+            ),
+            chars=4_500,
+        ),
+        Scenario(
+            name="a box whose clock is late",
+            at="2026-06-16T23:00:00",
+            question="How much have we sold today? It is eight past midnight.",
+            steps=(box(DEMO_BOX, clock_minutes=-15), Later(3600 + 8 * 60), LIVE),
+            checks=(
                 Check(
                     reader=FirstNumber(("today", "exported")),
                     truth=counted("exported_wh", "day"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..happening import box
 from ..readers import FirstNumber, FirstTool, FirstWord
-from ..scenario import DEMO2, QUEEN_BOX, Call, Check, Scenario, Theme, Truth
+from ..scenario import DEMO2, DEMO_BOX, QUEEN_BOX, Call, Check, Later, Scenario, Theme, Truth
 
 LIVE = Call(tool="get_live_data")
 
@@ -59,8 +60,35 @@ THEME = Theme(
                     reader=FirstNumber(("load", "backed_up")),
                     truth=Truth(path="backed_load_w", absolute=WATTS),
                 ),
+                Check(
+                    reader=FirstNumber(("rest_and_own_use",)),
+                    truth=Truth(path=("other_load_w", "own_w"), absolute=WATTS),
+                ),
             ),
             chars=4_000,
+        ),
+        Scenario(
+            name="a part of the house that draws nothing",
+            at="2026-10-07T03:10:00",
+            question="Kolik teď bere část domu bez zálohy?",
+            language="cs",
+            steps=(box(DEMO_BOX, idle_rest=True), Later(600), LIVE),
+            checks=(
+                Check(
+                    reader=FirstNumber(("not_backed_up_w",)),
+                    truth=Truth(path="other_load_w"),
+                    unknown=True,
+                ),
+            ),
+            chars=4_500,
+        ),
+        Scenario(
+            name="a winter night in the low tariff",
+            at="2026-01-15T02:30:00",
+            question="When is my low tariff, as the box has it set?",
+            steps=(Call(tool="get_live_data", arguments={"detail": True}),),
+            says=(r'windows.*start: "\d\d:\d\d"', r'windows.*end: "\d\d:\d\d"'),
+            chars=6_000,
         ),
         Scenario(
             name="a winter evening and the battery",

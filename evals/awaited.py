@@ -5,9 +5,6 @@ Whoever builds that removes the entry: the tests fail when one of these holds.
 
 from __future__ import annotations
 
-SESSION_LOOKED_AT = "A cached session is looked at with one read before it is handed out."
-SAME_ACCOUNT = "The header is used when the handle beside it carries the same account."
-LOG_OUT = "A tool log_out ends the caller's handle, and the cached session."
 CONSENT = "apply_change takes the plan's sentence beside the token."
 JOURNAL_ASKED = "A plan asks the journal: a change under way is named with its id."
 EXPLAINED = "Plans explain: kWh, duration and present charge for charging."
@@ -20,9 +17,6 @@ ENERGY = "A tool get_energy gives energy by hour, day, month or in total."
 STATUS = "A tool get_status gives one verdict, the first that holds."
 
 AWAITED: dict[str, str] = {
-    "a handle just given works though the session had ended": SESSION_LOOKED_AT,
-    "an ended handle beside the header of the same account": SAME_ACCOUNT,
-    "logging out": LOG_OUT,
     "a mode is changed": CONSENT,
     "a plan that the user does not want": EXPLAINED,
     "a change that is regretted": CONSENT,
@@ -61,6 +55,5 @@ AWAITED: dict[str, str] = {
     "a write that the portal says has failed": TEXTS,
     "a write for a box that the portal calls offline": TEXTS,
     "a write that is answered in words that nobody knows": TEXTS,
-    "an idle session while the portal cannot be reached": SESSION_LOOKED_AT,
 }
 """Names of scenarios and of invariants, each with what it waits for."""

@@ -19,7 +19,7 @@ SENT_BY_OTHERS = re.compile(r"(^|\.)(portal_title|portal_text|title|text|evidenc
 """Fields whose words are the portal's, or the client's own."""
 
 CHARS = {
-    "check_auth": 400,
+    "check_auth": 600,
     "list_boxes": 1_500,
     "get_live_data": 4_500,
     "get_history": 40_000,

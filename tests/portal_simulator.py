@@ -162,7 +162,9 @@ def running_portal(*arguments: str) -> Iterator[RunningPortal]:
     )
     try:
         base_url = _first_line(process)
-        with httpx2.Client(base_url=base_url, trust_env=False, timeout=10) as admin:
+        # A connection each: the simulator closes an idle one, perhaps as it is used again.
+        fresh = httpx2.Limits(max_keepalive_connections=0)
+        with httpx2.Client(base_url=base_url, trust_env=False, timeout=10, limits=fresh) as admin:
             yield RunningPortal(base_url, process.pid, admin)
     finally:
         process.terminate()

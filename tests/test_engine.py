@@ -304,13 +304,13 @@ class TestLeases:
         assert house.settle() == dict.fromkeys(tickets, Rejected())
         assert house.stat("rejected_total") == 6
 
-    def test_all_who_wait_are_told_that_the_portal_failed_and_nothing_is_kept(self, house):
+    def test_all_who_wait_are_told_that_the_portal_failed_and_one_guess_is_counted(self, house):
         lease = house.lease(1)
         tickets = [house.ticket(1) for _ in range(5)]
         house.engine.fail(key(1), lease.token, "timeout", 7.0)
         assert house.settle() == dict.fromkeys(tickets, Unavailable("timeout", 7.0))
         assert isinstance(house.acquire(1), Lease)
-        assert house.throttle.lockouts() == []
+        assert [row.failures for row in house.throttle.lockouts()] == [1, 1]
         assert house.stat("unavailable_total") == 6
 
     def test_when_the_portal_wants_fewer_logins_an_account_is_left_alone_for_as_long(self):
@@ -640,16 +640,16 @@ class TestLocks:
         assert isinstance(house.acquire(11, source=CAFE, of=1), Ticket)
         assert house.settle() == {}
 
-    def test_a_parked_login_goes_on_when_the_one_before_it_was_no_failure(self):
+    def test_an_unseen_pair_is_looked_at_when_the_one_before_it_was_no_guess(self):
         house = House(Policy(per_source=1), logins_at_once=100, login_burst=100)
         first = house.lease(1, source=CAFE, of=1)
         second = house.ticket(2, source=CAFE, of=1)
         assert house.settle() == {}
-        house.engine.fail(key(1), first.token, "timeout", 1.0)
+        house.engine.fulfil(key(1), first.token, value(1), 60.0)
         assert isinstance(house.settle()[second], Lease)
 
     @pytest.mark.parametrize("everybody", [False, True])
-    def test_a_parked_login_goes_on_when_the_account_is_unlocked(self, everybody):
+    def test_an_unseen_pair_is_looked_at_when_the_account_is_unlocked(self, everybody):
         house = House(Policy(per_source=2), logins_at_once=100, login_burst=100)
         house.reject(1, source=CAFE, of=1)
         house.lease(2, source=CAFE, of=1)
@@ -662,7 +662,7 @@ class TestLocks:
         assert list(house.settle()) == [third]
         house.engine.withdraw(fourth)
 
-    def test_one_accounts_parked_logins_do_not_hold_up_others(self):
+    def test_one_accounts_unseen_pairs_do_not_hold_up_others(self):
         house = House(Policy(per_source=1), login_burst=100)
         house.lease(0, source=CAFE, of=1)
         for number in range(1, 50):
@@ -680,7 +680,7 @@ class TestLocks:
         house.engine.unlock(account(1))
         assert house.settle() == {}
 
-    def test_a_parked_login_that_nobody_wants_any_more_is_forgotten(self):
+    def test_an_unseen_pair_that_nobody_wants_any_more_is_forgotten(self):
         house = House(Policy(per_source=1), login_burst=100)
         first = house.lease(1, source=CAFE, of=1)
         tickets = [house.ticket(2, source=CAFE, of=1)]
@@ -693,13 +693,16 @@ class TestLocks:
         assert house.engine.next_due() is None
 
     def test_one_who_waits_and_got_locked_meanwhile_is_not_told_the_session(self):
-        house = House(Policy(per_source=1), login_burst=100)
+        house = House(Policy(per_account=3), login_burst=100)
+        house.store(1, source=HOME)
+        house.engine.flush("sessions")
         right = house.lease(1, source=HOME, of=1)
         at_home = house.ticket(1, source=HOME, of=1)
         guesser = house.ticket(1, source=CAFE, of=1)
-        house.reject(2, source=CAFE, of=1)
+        for number in range(2, 5):  # by somebody whom the account's own lock spares
+            house.reject(number, source=HOME, of=1)
         house.engine.fulfil(key(1), right.token, value(1), 60.0)
-        assert house.settle() == {at_home: Hit(value(1), 60.0), guesser: Locked(30.0)}
+        assert house.settle() == {at_home: Hit(value(1), 60.0), guesser: Locked(30.0, 30.0)}
 
     def test_the_guess_that_locks_tells_locked_to_those_who_wait_with_it(self):
         house = House(Policy(per_source=1))
@@ -709,14 +712,18 @@ class TestLocks:
         assert house.settle() == {same: Locked(30.0), other: Rejected()}
 
     def test_a_lost_lease_is_not_passed_on_to_a_locked_source(self):
-        house = House(Policy(per_source=1), login_burst=100)
-        house.lease(1, source=HOME, holder="dying", of=1)
+        free = "203.0.113.5"
+        house = House(Policy(per_account=3), login_burst=100)
+        house.store(1, source=free)
+        house.engine.flush("sessions")
+        house.lease(1, source=free, holder="dying", of=1)
         locked = house.ticket(1, source=CAFE, of=1)
-        free = house.ticket(1, source="203.0.113.5", of=1)
-        house.reject(2, source=CAFE, of=1)
+        for number in range(2, 5):
+            house.reject(number, source=free, of=1)
+        free = house.ticket(1, source=free, of=1)
         house.engine.drop_holder("dying")
         answers = house.settle()
-        assert answers[locked] == Locked(30.0)
+        assert answers[locked] == Locked(30.0, 30.0)
         assert isinstance(answers[free], Lease)
 
     def test_unlock_forgets_rejections_of_that_account_only(self, house):
@@ -761,7 +768,7 @@ class TestSpraying:
         first, _ = house.lease(1, source=CAFE), house.lease(2, source=CAFE)
         third = house.ticket(3, source=CAFE)
         assert house.settle() == {}
-        house.engine.fail(key(1), first.token, "timeout", 1.0)
+        house.engine.fulfil(key(1), first.token, value(1), 60.0)
         assert list(house.settle()) == [third]
 
     def test_right_and_wrong_pairs_of_a_cached_account_get_the_same_answer(self):

@@ -16,6 +16,9 @@ MAX_SPELLINGS = 8
 """Accounts of one budget whose failures are told apart per source. Two would be an owner and a
 neighbour whose e-mail differs by an accent; failures at further ones are forgiven to nobody."""
 
+MAX_UNJUDGED = 32
+"""Pairs per account that were counted and not judged: more than its budget."""
+
 FALLS_EVERY = 3600.0
 """Seconds without a lock for which the counter over all sources falls by one failure and one lock:
 24 guesses a day gain nothing against a password, and a guesser who gave up locks nobody out for
@@ -80,11 +83,15 @@ class Failures:
 
 
 class Counter:
-    """Wrong passwords and the locks they led to."""
+    """Wrong passwords and the locks they led to.
 
-    __slots__ = ("failures", "last", "locks", "until")
+    `guarded` says whether there was a right one to guess.
+    """
+
+    __slots__ = ("failures", "guarded", "last", "locks", "until")
 
     def __init__(self) -> None:
+        self.guarded = False
         self.failures = 0
         self.locks = 0
         self.until = 0.0
@@ -153,15 +160,32 @@ class Account(Counter):
     """The counter of one account over all sources, and those of its sources.
 
     `full_until` is when sources without a counter are let in again, after one found no room.
+    `unjudged` says of which pairs the portal could not say whether they are right, and which
+    source's failures they are.
     """
 
-    __slots__ = ("fell", "full_until", "sources")
+    __slots__ = ("fell", "full_until", "sources", "unjudged")
 
     def __init__(self, now: float) -> None:
         super().__init__()
         self.last = self.fell = now
         self.sources: OrderedDict[str, Source] = OrderedDict()
         self.full_until = 0.0
+        self.unjudged: dict[bytes, str] = {}
+
+    def leave_unjudged(self, key: bytes, source: str) -> None:
+        """Remember that a pair which a source has paid for was not judged."""
+        self.unjudged[key] = source
+        if len(self.unjudged) > MAX_UNJUDGED:
+            del self.unjudged[next(iter(self.unjudged))]
+
+    def rejected(self, source: str) -> bool:
+        """Return whether the portal rejected a source, or another engine locked it."""
+        counter = self.sources.get(source)
+        if counter is None:
+            return False
+        unjudged = sum(one == source for one in self.unjudged.values())
+        return counter.failures > unjudged or counter.until > 0.0
 
     def is_locked(self, now: float) -> bool:
         """Return whether a lock is active for any source."""
@@ -197,11 +221,15 @@ AnyCounter = TypeVar("AnyCounter", bound=Counter)
 
 
 def make_room(table: OrderedDict[Name, AnyCounter], limit: int, now: float) -> bool:
-    """Drop the oldest entry without an active lock if the table is full; False if there is none."""
+    """Drop the oldest entry without an active lock if the table is full; False if there is none.
+
+    Those that are not guarded go first.
+    """
     if len(table) < limit:
         return True
-    for name, counter in table.items():
-        if not counter.is_locked(now):
-            del table[name]
-            return True
+    for guarded in (False, True):
+        for name, counter in table.items():
+            if counter.guarded == guarded and not counter.is_locked(now):
+                del table[name]
+                return True
     return False

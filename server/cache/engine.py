@@ -4,8 +4,10 @@ No sockets, no loop, no wall clock.
 
 One question, `acquire`, is answered in this order: locks and budgets, so that a cached session
 tells a guesser nothing; what is cached; what was rejected a moment ago; and then a lease to log in,
-or a `Ticket` to wait for one. What those who wait are to be told comes out of `settle`, which
-whoever owns the engine calls after everything else and whenever `next_due` says so.
+or a `Ticket` to wait for one. What does not fit the budgets beside the guesses that are not judged
+yet gets a ticket unseen, and begins again when there is room. What those who wait are to be told
+comes out of `settle`, which whoever owns the engine calls after everything else and whenever
+`next_due` says so.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import NamedTuple
 from .answers import SOON, Answers
 from .checks import check_failure, check_value
 from .epoch import ORIGIN_BYTES, Epoch
+from .guesses import Guess
 from .held import OnePerAccount, Pointer, Session
 from .holds import Hold, Holds
 from .known import Known
@@ -173,33 +176,20 @@ class Engine:
             or not 0 < len(source) <= SOURCE_MAX_CHARS
         ):
             raise ValueError("key, account, budget or source has a wrong size")
-        wait = self._throttle.locked_for(account, source, budget)
-        if wait > 0.0:
-            self._totals["locked_total"] += 1
-            return self._throttle.verdict(wait, account, source, budget)
-        now = self._now()
-        session = self._held.use(key, now)
-        if session is not None:
-            self._totals["hits_total"] += 1
-            # With the session's bytes of the account, so that they are held once.
-            self._throttle.proved(session.account, source)
-            return Hit(session.value, session.expires - now, now - session.answered)
-        self._totals["misses_total"] += 1
-        if self._rejections.has(key, now):
-            self._totals["rejected_total"] += 1
-            return Rejected()
-        # What its reading was told is not for strangers: it would tell that somebody reads.
-        knows = self._throttle.knows(account, source)
-        wait = self.answers.busy_for(account) if knows else 0.0
-        if wait > 0.0:
-            answer: Lease | Ticket | Unavailable = Unavailable(BUSY, wait)
-        else:
-            answer = self._logins.ask(key, account, source, holder, budget)
-        if isinstance(answer, Unavailable):
-            self._totals["unavailable_total"] += 1
-        elif isinstance(answer, Lease):
+        self._wake(self._throttle.expire())
+        answer: Outcome | Ticket | None = self._locked(key, account, source, budget)
+        if answer is None:
+            if self._throttle.may_compare(account, source, key, budget):
+                answer = self._compare(key, account, source, budget)
+                if answer is None:
+                    answer = self._logins.ask(key, account, source, holder, budget)
+            else:
+                answer = self._logins.wait_unseen(key, account, source, holder, budget)
+        if isinstance(answer, Lease):
             self.answers.rest(account)
             self.answers.admit(account)
+        elif not isinstance(answer, Ticket):
+            self._totals[COUNTED[type(answer)]] += 1
         return answer
 
     def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
@@ -221,7 +211,9 @@ class Engine:
         lease = self._logins.decide(key, token)
         if lease is None:
             return False
-        self._throttle.succeeded(lease.account, lease.source, lease.budget)
+        self._wake(
+            self._throttle.succeeded(lease.account, lease.source, lease.budget, lease.key), lease
+        )
         self._end_others(lease)
         self._store(lease, value, ttl)
         return True
@@ -257,6 +249,7 @@ class Engine:
                 return False
             self._end_others(lease)
         self._logins.decide(key, token)
+        self._wake(self._throttle.dismiss(key, lease.budget), lease)
         self._store(lease, value, ttl, idle)
         return True
 
@@ -281,17 +274,19 @@ class Engine:
             return False
         told: Outcome
         if reason == REJECTED:
-            self._throttle.failed(lease.account, lease.source, lease.key, lease.budget)
+            closed = self._throttle.failed(lease.account, lease.source, lease.key, lease.budget)
             self._rejections.add(lease.key, lease.budget, self._now())
             told = Rejected()
         else:
+            closed = self._throttle.undecided(lease.key, lease.budget)
             told = Unavailable(reason, retry_after)
+        self._wake(closed, lease)
         if reason == BUSY:
             self._logins.leave_alone(lease.account, lease.source, retry_after)
         self._totals[COUNTED[type(told)]] += 1
 
         def outcome(source: str) -> Outcome:
-            return self._locked(lease, source) or told
+            return self._locked(lease.key, lease.account, source, lease.budget) or told
 
         self._logins.answer(lease.key, outcome)
         return True
@@ -385,6 +380,7 @@ class Engine:
     def settle(self) -> list[tuple[Ticket, Outcome]]:
         """Do what is due, and return what those who wait are to be told, each exactly once."""
         self._held.sweep(self._now())
+        self._look_again()
         answers = self._logins.settle()
         for ticket, outcome in answers:
             total = COUNTED.get(type(outcome))
@@ -397,7 +393,9 @@ class Engine:
 
     def next_due(self) -> float | None:
         """Return when `settle` has something to do, on the engine's clock; None when never."""
-        due = (self._held.sweep_due(), self._logins.next_due(), self.answers.next_due())
+        due = [self._held.sweep_due(), self._logins.next_due(), self.answers.next_due()]
+        if self._logins.unseen:
+            due.append(self._throttle.next_due())
         return min((at for at in due if at is not None), default=None)
 
     def flush(self, what: str, account: bytes | None = None) -> tuple[int, int]:
@@ -441,7 +439,7 @@ class Engine:
         """
         self._rejections.drop_account(budget)
         dropped = self._throttle.unlock(budget)
-        self._logins.unpark(budget)
+        self._logins.unseen.wake_account(budget)
         return dropped
 
     def unlock_source(self, source: str) -> int:
@@ -451,8 +449,15 @@ class Engine:
             How many there were.
         """
         dropped = self._throttle.unlock_source(source)
-        self._logins.unpark(None)
+        self._logins.unseen.wake_all()
         return dropped
+
+    def stop(self) -> None:
+        """Count all pairs as failures that were compared and not judged: nobody will tell of it.
+
+        Before the last `export`. Otherwise a guesser who knows of restarts would guess for nothing.
+        """
+        self._throttle.give_up()
 
     def drop_expired_failures(self) -> bool:
         """Forget failed logins that count no longer, so that no wrong password's name is left.
@@ -463,6 +468,7 @@ class Engine:
             Whether a snapshot made before may still show some of them.
         """
         self._rejections.drop_expired(self._now())
+        self._wake(self._throttle.expire())
         return self._throttle.drop_expired() > 0
 
     def erase(self, account: bytes, budget: bytes) -> Erased:
@@ -480,7 +486,8 @@ class Engine:
         dropped = self.answers.erase(account, self._lease_lasts if logins else 0.0)
         rejections = self._rejections.drop_account(budget)
         failures = self._throttle.unlock(budget)
-        self._logins.unpark(budget)
+        self._throttle.forget_guesses(budget)
+        self._logins.unseen.wake_account(budget)
         return Erased(
             sessions=self._held.drop_account(account),
             notes=dropped.notes,
@@ -653,19 +660,59 @@ class Engine:
         self._throttle.began(lease.account)
 
         def outcome(source: str) -> Outcome:
-            locked = self._locked(lease, source)
+            locked = self._locked(lease.key, lease.account, source, lease.budget)
             if locked is None:
                 self._throttle.proved(lease.account, source)
             return locked or Hit(value, ttl, idle)
 
         self._logins.answer(lease.key, outcome)
 
-    def _locked(self, lease: Granted, source: str) -> Locked | None:
-        """Return what a source that waited for a lease is told if it is locked by now."""
-        wait = self._throttle.locked_for(lease.account, source, lease.budget)
-        if wait <= 0.0:
-            return None
-        return self._throttle.verdict(wait, lease.account, source, lease.budget)
+    def _locked(self, key: bytes, account: bytes, source: str, budget: bytes) -> Locked | None:
+        """Return what a source is told if it is locked out of an account; None if it is not."""
+        wait = self._throttle.locked_for(account, source, budget, key)
+        return None if wait <= 0.0 else self._throttle.verdict(wait, account, source, budget)
+
+    def _compare(self, key: bytes, account: bytes, source: str, budget: bytes) -> Outcome | None:
+        """Look at a pair that fits the budgets; None if somebody has to log in with it."""
+        now = self._now()
+        session = self._held.use(key, now)
+        if session is not None:
+            # With the session's bytes of the account, so that they are held once.
+            self._throttle.proved(session.account, source)
+            return Hit(session.value, session.expires - now, now - session.answered)
+        self._totals["misses_total"] += 1
+        if self._rejections.has(key, now):
+            return Rejected()
+        guarded = self._held.has_other(account, key)
+        self._throttle.compared(account, source, key, budget, guarded=guarded)
+        # What its reading was told is not for strangers: it would tell that somebody reads.
+        wait = self.answers.busy_for(account) if self._throttle.knows(account, source) else 0.0
+        return Unavailable(BUSY, wait) if wait > 0.0 else None
+
+    def _look_again(self) -> None:
+        """Look at those whose pair did not fit the budgets before, where there may be room now."""
+        self._wake(self._throttle.expire())
+        unseen = self._logins.unseen
+        while (place := unseen.woken()) is not None:
+            while tickets := unseen.first(place):
+                key, account = tickets[0].key, tickets[0].account
+                whose = key, account, place.source, place.budget
+                outcome: Outcome | None = self._locked(*whose)
+                if outcome is None:
+                    if not self._throttle.may_compare(account, place.source, key, place.budget):
+                        break
+                    outcome = self._compare(*whose)
+                if outcome is None:
+                    self._logins.seat(tickets)
+                else:
+                    self._logins.tell(tickets, outcome)
+
+    def _wake(self, closed: list[Guess], lease: Granted | None = None) -> None:
+        """Have those looked at again who wait for what closed guesses or a lease took."""
+        for guess in closed:
+            self._logins.unseen.wake(guess.budget, guess.source)
+        if lease is not None:
+            self._logins.unseen.wake(lease.budget, lease.source)
 
     def _flush_sessions(self, account: bytes | None) -> int:
         self.epoch = self.epoch.next()
@@ -676,5 +723,5 @@ class Engine:
     def _flush_lockouts(self) -> int:
         self._rejections.clear()
         dropped = self._throttle.clear()
-        self._logins.unpark(None)
+        self._logins.unseen.wake_all()
         return dropped

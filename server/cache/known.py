@@ -93,6 +93,10 @@ class KnownSources:
         known = self._latest.get(account)
         return known is not None and known.until > now and self._right.get(account) == key
 
+    def has_right(self, account: bytes) -> bool:
+        """Return whether the look-up key of an account's right password is noted."""
+        return account in self._right
+
     def forget_right(self, account: bytes) -> None:
         """Forget the look-up key of an account's right password."""
         self._right.pop(account, None)

@@ -108,7 +108,7 @@ class Leases(ABC):
 
     def queued(self) -> list[Ticket]:
         """Return the tickets for whose keys nobody has a lease."""
-        return [
+        return self._waiting.unseen.all() + [
             ticket
             for flight in self._waiting.flights.values()
             if flight.token is None
@@ -171,7 +171,7 @@ class Leases(ABC):
 
     def next_due(self) -> float | None:
         """Return when `settle` has something to do, on the engine's clock; None when never."""
-        if self._answers or self._orphans:
+        if self._answers or self._orphans or self._waiting.unseen.is_woken:
             return self._now()
         turn = self._turn_due()
         due = [] if turn is None else [turn]
@@ -205,10 +205,15 @@ class Leases(ABC):
     def _join(
         self, key: bytes, account: bytes, source: str, holder: Hashable, budget: bytes
     ) -> Ticket:
-        ticket = Ticket(holder, key, account, source, self._now() + self._longest_wait, budget)
+        ticket = self._ticket(key, account, source, holder, budget)
         self._waiting.join(ticket)
-        self.waits_total += 1
         return ticket
+
+    def _ticket(
+        self, key: bytes, account: bytes, source: str, holder: Hashable, budget: bytes
+    ) -> Ticket:
+        self.waits_total += 1
+        return Ticket(holder, key, account, source, self._now() + self._longest_wait, budget)
 
     def _grant(self, flight: Flight, source: str, holder: Hashable) -> Lease:
         token = self._token()

@@ -3,8 +3,7 @@
 All who ask for one key wait for one `Flight`: the first to get a lease does it for all. Flights
 without a lease stand in line by rank, and within a rank by the source of those who wait. The lowest
 rank goes first, but no rank is passed over for ever. Within a rank networks take turns: see
-`turns`. A flight whose account or source has as many undecided attempts as its budget allows is
-parked, out of the others' way.
+`turns`. Tickets whose pair may not be looked at yet stand apart: see `unseen`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from .turns import Turns
+from .unseen import Unseen
 
 RANKS: Final = 4
 """How many ranks there are; 0 goes first."""
@@ -176,20 +176,6 @@ class Lines:
         for source, flight in self._parked.pop(budget, ()):
             self.add(flight, source)
 
-    def unpark_source(self, source: str) -> None:
-        """Let the flights of all accounts stand in line again that are parked for a source."""
-        for budget in [
-            budget
-            for budget, parked in self._parked.items()
-            if any(other == source for other, _ in parked)
-        ]:
-            self.unpark(budget)
-
-    def unpark_all(self) -> None:
-        """Let all parked flights stand in line again."""
-        for budget in list(self._parked):
-            self.unpark(budget)
-
     def _add(self, flight: Flight, source: str, rank: int) -> None:
         self._ready[rank].add((source, flight), (*self._networks(source), source))
 
@@ -214,6 +200,7 @@ class Waiting:
     ) -> None:
         self.flights: dict[bytes, Flight] = {}
         self.lines = Lines(rank, networks)
+        self.unseen = Unseen[Ticket]()
         self._tickets: OrderedDict[Ticket, None] = OrderedDict()
         self._by_holder: dict[Hashable, OrderedDict[Ticket, None]] = {}
 
@@ -229,11 +216,21 @@ class Waiting:
 
     def join(self, ticket: Ticket) -> Flight:
         """Let a ticket wait for its key."""
-        flight = self.flight(ticket.key, ticket.account, ticket.budget)
-        flight.waiters.setdefault(ticket.source, OrderedDict())[ticket] = None
-        self._tickets[ticket] = None
-        self._by_holder.setdefault(ticket.holder, OrderedDict())[ticket] = None
-        return flight
+        self._note(ticket)
+        return self._board(ticket)
+
+    def join_unseen(self, ticket: Ticket) -> None:
+        """Let a ticket wait until its pair may be looked at."""
+        self._note(ticket)
+        self.unseen.add(ticket, ticket.budget, ticket.source, ticket.key)
+
+    def seat(self, tickets: list[Ticket]) -> None:
+        """Let tickets that waited to be looked at, all for one key and source, wait for the key."""
+        for ticket in tickets:
+            self.unseen.remove(ticket)
+            flight = self._board(ticket)
+        if flight.token is None:
+            self.lines.add(flight, ticket.source)
 
     def leave(self, ticket: Ticket) -> bool:
         """End the wait of a ticket; False if it does not wait."""
@@ -244,6 +241,8 @@ class Waiting:
         del own[ticket]
         if not own:
             del self._by_holder[ticket.holder]
+        if self.unseen.remove(ticket):
+            return True
         flight = self.flights[ticket.key]
         line = flight.waiters[ticket.source]
         del line[ticket]
@@ -282,3 +281,12 @@ class Waiting:
     def first_deadline(self) -> float | None:
         """Return when the next ticket's time is up; None when there is none."""
         return next(iter(self._tickets)).deadline if self._tickets else None
+
+    def _note(self, ticket: Ticket) -> None:
+        self._tickets[ticket] = None
+        self._by_holder.setdefault(ticket.holder, OrderedDict())[ticket] = None
+
+    def _board(self, ticket: Ticket) -> Flight:
+        flight = self.flight(ticket.key, ticket.account, ticket.budget)
+        flight.waiters.setdefault(ticket.source, OrderedDict())[ticket] = None
+        return flight

@@ -1,10 +1,10 @@
 """Who may log in now: leases, their pace, and the order of those who wait for one.
 
-A lease is granted when fewer than `logins_at_once` are out, the pace allows another, and one more
-wrong password would still be within the budgets of account and source. Those go first who are the
-least likely to guess: `Throttle.rank`. When the portal asks for fewer at a login, its account is
-left alone for as long as it said: by all sources known to the account if one of them logged in, and
-else by that one source.
+A lease is granted when fewer than `logins_at_once` are out and the pace allows another. Those go
+first who are the least likely to guess: `Throttle.rank`; those stand apart whose guess would not
+fit the budgets of account and source: `unseen`. When the portal asks for fewer at a login, its
+account is left alone for as long as it said: by all sources known to the account if one of them
+logged in, and else by that one source.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from .busy import Busy
-from .leases import Granted, Leases
+from .leases import Leases
 from .limits import Limits
 from .lines import Flight, Ticket, Waiting
 from .outcomes import BUSY, PACED, Lease, Outcome, Unavailable
 from .throttle import Throttle
+from .unseen import Unseen
 
 KNOWN_SOURCES = ""
 """Stands for all sources known to an account; no source is called so."""
@@ -93,12 +94,7 @@ class Logins(Leases):
         if wait > 0.0:
             return Unavailable(BUSY, wait)
         flight = self._waiting.flights.get(key)
-        if (
-            flight is None
-            and not self._waiting.lines
-            and self._slot_free()
-            and self._may_try(account, source, budget)
-        ):
+        if flight is None and not self._waiting.lines and self._slot_free():
             return self._grant(self._waiting.flight(key, account, budget), source, holder)
         if len(self._waiting) >= self._limits.waiting and not self._made_room(
             self._rank(flight or Flight(key, account, budget), source)
@@ -110,16 +106,29 @@ class Logins(Leases):
             self._waiting.lines.add(flight, source)
         return ticket
 
-    def unpark(self, budget: bytes | None) -> None:
-        """Look again at who may try, after the budgets of an account, or all, were restored.
+    def wait_unseen(
+        self, key: bytes, account: bytes, source: str, holder: Hashable, budget: bytes
+    ) -> Ticket | Unavailable:
+        """Let a caller wait until its pair may be looked at."""
+        if len(self._waiting) >= self._limits.waiting:
+            return self._paced()
+        ticket = self._ticket(key, account, source, holder, budget)
+        self._waiting.join_unseen(ticket)
+        return ticket
 
-        Args:
-            budget: The account's budget key; None for all, and after those of a source.
-        """
-        if budget is None:
-            self._waiting.lines.unpark_all()
-        else:
-            self._waiting.lines.unpark(budget)
+    @property
+    def unseen(self) -> Unseen[Ticket]:
+        """Those whose pair may not be looked at yet."""
+        return self._waiting.unseen
+
+    def seat(self, tickets: list[Ticket]) -> None:
+        """Let tickets that were looked at by now stand in line, all for one key and source."""
+        self._waiting.seat(tickets)
+
+    def tell(self, tickets: list[Ticket], outcome: Outcome) -> None:
+        """Answer some tickets."""
+        for ticket in tickets:
+            self._tell(ticket, outcome)
 
     def _overdue(self, ticket: Ticket) -> Outcome:  # noqa: ARG002 - the same for all
         return self._paced()
@@ -127,8 +136,7 @@ class Logins(Leases):
     def _proceed(self) -> None:
         while self._waiting.lines and self._slot_free():
             source, flight = self._waiting.lines.take()
-            if not self._admit(flight, source) and source in flight.waiters:
-                self._waiting.lines.park(flight, source)
+            self._admit(flight, source)
 
     def _turn_due(self) -> float | None:
         if self._waiting.lines and len(self._leases) < self._limits.logins_at_once:
@@ -169,7 +177,14 @@ class Logins(Leases):
         )
 
     def _made_room(self, rank: int) -> bool:
-        """Send away those who wait for the last flight of a rank above this; False if none does."""
+        """Send somebody away for a login of this rank; False if nobody who waits goes after it.
+
+        First who may not even be looked at, then those who wait for the last flight.
+        """
+        newest = self._waiting.unseen.newest()
+        if newest is not None:
+            self._tell(newest, self._paced())
+            return True
         found = self._waiting.lines.last_above(rank)
         if found is None:
             return False
@@ -177,14 +192,6 @@ class Logins(Leases):
         for ticket in list(flight.waiters[source]):
             self._tell(ticket, self._paced())
         return True
-
-    def _may_try(self, account: bytes, source: str, budget: bytes) -> bool:
-        # Few leases are out at once: counting them is quicker than keeping counts.
-        ours = [lease.source for lease in self._leases.values() if lease.budget == budget]
-        elsewhere = {lease.budget for lease in self._leases.values() if lease.source == source}
-        return self._throttle.may_try(
-            account, source, ours.count(source), len(ours), elsewhere, budget
-        )
 
     def _hand_over(self, flight: Flight) -> None:
         """Give a lost lease to the next who waits, even if the pace has to owe it.
@@ -199,8 +206,8 @@ class Logins(Leases):
         self._waiting.enqueue(flight)
 
     def _admit(self, flight: Flight, source: str) -> bool:
-        """Give a lease to the first who waits at `source`; False if they are told no or may not."""
-        wait = self._throttle.locked_for(flight.account, source, flight.budget)
+        """Give a lease to the first who waits at `source`; False if they are told no."""
+        wait = self._throttle.locked_for(flight.account, source, flight.budget, flight.key)
         if wait > 0.0:
             locked = self._throttle.verdict(wait, flight.account, source, flight.budget)
             for ticket in list(flight.waiters[source]):
@@ -210,8 +217,6 @@ class Logins(Leases):
         if wait > 0.0:
             for ticket in list(flight.waiters[source]):
                 self._tell(ticket, Unavailable(BUSY, wait))
-            return False
-        if not self._may_try(flight.account, source, flight.budget):
             return False
         ticket = next(iter(flight.waiters[source]))
         self._tell(ticket, self._grant(flight, source, ticket.holder))
@@ -227,8 +232,3 @@ class Logins(Leases):
         """Return what those are told who waited too long: when their login would be made."""
         ahead = len(self._waiting.flights) - len(self._leases)
         return Unavailable(PACED, max(1.0, self._pace.ready_at(max(1, ahead)) - self._now()))
-
-    def _end(self, lease: Granted) -> Flight:
-        self._waiting.lines.unpark(lease.budget)
-        self._waiting.lines.unpark_source(lease.source)
-        return super()._end(lease)

@@ -201,6 +201,7 @@ class Service:
             peer.tickets.clear()
             peer.send(wire.Reply(number, "unavailable", ("shutdown", RESTART_SECONDS)))
         self._asked.clear()
+        self._engine.stop()
 
     def acquire(
         self, peer: Peer, number: int, key: bytes, account: bytes, source: str, budget: bytes

@@ -47,10 +47,11 @@ class Sprayed:
 class _Tried:
     """The accounts one source failed at, by the time of its last failure there."""
 
-    __slots__ = ("accounts", "until")
+    __slots__ = ("accounts", "rejected", "until")
 
     def __init__(self) -> None:
         self.accounts: dict[bytes, float] = {}
+        self.rejected = -math.inf
         self.until = 0.0
 
     def drop_old(self, too_old: float) -> None:
@@ -94,7 +95,7 @@ class Spraying:
         self._full_for = full_for
         # In the order of their last failures, the oldest first.
         self._sources: OrderedDict[str, _Tried] = OrderedDict()
-        # The same by network, in the same order.
+        # Those that were rejected by network, in the order of their last rejections.
         self._neighbours: dict[str, OrderedDict[str, None]] = {}
         self._full_until = 0.0
 
@@ -127,13 +128,20 @@ class Spraying:
         tried.drop_old(self._now() - WINDOW)
         return len({account, *undecided, *tried.accounts}) <= self._budget
 
+    def has(self, source: str) -> bool:
+        """Return whether anything is counted of a source."""
+        return source in self._sources
+
     def has_failed(self, source: str) -> bool:
-        """Return whether a source failed at any account within the last hour."""
+        """Return whether a source was rejected at any account within the last hour."""
         tried = self._sources.get(source)
-        return tried is not None and tried.last() > self._now() - WINDOW
+        if tried is None:
+            return False
+        now = self._now()
+        return tried.rejected > now - WINDOW or tried.until > now
 
     def has_failed_near(self, source: str) -> bool:
-        """Return whether any source in the same network did."""
+        """Return whether any source in the same network was."""
         near = self._neighbours.get(self.networks(source)[-1])
         return near is not None and self.has_failed(next(reversed(near)))
 
@@ -148,15 +156,16 @@ class Spraying:
         """Return whether many people share a source."""
         return bool(self._shared) and is_within(source, self._shared)
 
-    def failed(self, source: str, account: bytes) -> None:
+    def failed(self, source: str, account: bytes, *, judged: bool = True) -> None:
         """Count an account at which a source failed that is not known to it.
 
         Args:
             source: The source.
             account: Budget key of the account.
+            judged: Whether the portal rejected it.
         """
         if not self.is_shared(source):
-            self._add(source, [(account, self._now())], 0.0)
+            self._add(source, [(account, self._now())], 0.0, judged=judged)
 
     def hold(self, source: str, seconds: float) -> None:
         """Keep a source out for a while without counting a failure."""
@@ -167,8 +176,13 @@ class Spraying:
         for source in [name for name, one in self._sources.items() if account in one.accounts]:
             tried = self._sources[source]
             del tried.accounts[account]
-            if not tried.accounts and not tried.until:
-                self._drop(source)
+            self._drop_empty(source, tried)
+
+    def take_back(self, source: str, account: bytes) -> None:
+        """Take an account off the budget of one source."""
+        tried = self._sources.get(source)
+        if tried is not None and tried.accounts.pop(account, None) is not None:
+            self._drop_empty(source, tried)
 
     def unlock(self, source: str) -> int:
         """Drop what one source has used; returns how many rows `rows` would have listed of it."""
@@ -238,7 +252,14 @@ class Spraying:
             return 0.0
         return next(iter(tried.accounts.values())) + WINDOW
 
-    def _add(self, source: str, accounts: Iterable[tuple[bytes, float]], until: float) -> None:
+    def _add(
+        self,
+        source: str,
+        accounts: Iterable[tuple[bytes, float]],
+        until: float,
+        *,
+        judged: bool = True,
+    ) -> None:
         now = self._now()
         self._forget_old(now)
         tried = self._sources.get(source)
@@ -250,22 +271,30 @@ class Spraying:
         for account, at in accounts:
             tried.accounts.pop(account, None)
             tried.accounts[account] = at
+            if judged:
+                tried.rejected = max(tried.rejected, at)
         tried.drop_old(now - WINDOW)
         while len(tried.accounts) > max(1, self._budget):
             del tried.accounts[next(iter(tried.accounts))]
         tried.until = max(tried.until, until)
         self._sources.move_to_end(source)
+        if not judged:
+            return
         near = self._neighbours.setdefault(self.networks(source)[-1], OrderedDict())
         near[source] = None
         near.move_to_end(source)
 
+    def _drop_empty(self, source: str, tried: _Tried) -> None:
+        if not tried.accounts and not tried.until:
+            self._drop(source)
+
     def _drop(self, source: str) -> None:
         del self._sources[source]
         network = self.networks(source)[-1]
-        near = self._neighbours[network]
-        del near[source]
+        near = self._neighbours.get(network, OrderedDict())
+        near.pop(source, None)
         if not near:
-            del self._neighbours[network]
+            self._neighbours.pop(network, None)
 
     def _make_room(self, now: float) -> bool:
         """Drop the oldest source that is not kept out if the table is full; False if all are."""

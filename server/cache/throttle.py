@@ -15,6 +15,21 @@ What brings them down:
 3. A source's budget of accounts comes back with time alone.
 4. All are forgotten a day after their last failure.
 
+A guess takes its part of all three from the moment at which its pair is compared with what is held,
+since that alone may tell the guesser something (`may_compare`, `compared`). What becomes of it:
+
+1. The portal accepts the pair: it was no guess, and takes nothing.
+2. The portal rejects it: it is a failure.
+3. The portal was asked and could not say, or the login was not made while anybody might wait for
+   it (the caller hung up, the pace kept it waiting, a worker ended): it is a failure all the same,
+   or whoever hangs up, and everybody while the portal is down, could guess for nothing.
+
+A portal in trouble must not lock owners out, though, who cannot know whether their password was the
+reason. So what was counted in the third case may be tried again, from the same source, whatever is
+locked, until the portal has judged it: it is paid for. It is counted once for all sources, so that
+an owner on the way pays once; and if the portal accepts it, its source gets back its part of the
+budget of accounts, so that an office does not stay over it.
+
 Failures are counted under the account's budget key (`fingerprint.budget_key`), which spellings of
 its e-mail share that the portal may take for one. Who has proved a password is remembered under the
 account's own key, and failures are forgiven to that account alone: the owner of another spelling is
@@ -26,11 +41,13 @@ dropped for room; when there is no other room, what is new is refused for a whil
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from .counters import Account, Failures, Policy, Source, make_room
+from .guesses import Guess, Guesses, Open
 from .known import MAX_ACCOUNTS as MAX_KNOWN_ACCOUNTS
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, KnownSources
@@ -48,7 +65,12 @@ up to a lock, and 5 + 24 guesses a day per source gain nothing against a passwor
 
 MAX_ACCOUNTS = 20_000
 """Accounts with failures. At 2 logins a second it takes close to 3 hours of wrong passwords for
-others to push out an account that is not locked, which buys the guesser four attempts."""
+others to push out an account that is not locked, which buys the guesser four attempts. Guesses
+that nobody waits for come faster; they push out accounts of which nothing was held to guess at."""
+
+GUESS_LASTS = 90.0
+"""Seconds after which a guess that was not judged counts as a failure: longer than a login may be
+waited for (40 s) and under way (35 s), so that a judgement comes first if there is one."""
 
 MAX_SOURCES = 64
 """Sources with failures per account. The account's own lock comes after 20, then lets through one
@@ -82,10 +104,20 @@ class Throttle:
         self._spraying = Spraying(
             policy.accounts_per_source, policy.shared, now, full_for=policy.first
         )
+        self._guesses = Guesses(GUESS_LASTS)
         self._full_until = 0.0
 
-    def locked_for(self, account: bytes, source: str, budget: bytes | None = None) -> float:
-        """Return the seconds until `source` may try `account` again; 0.0 when it may now."""
+    def locked_for(
+        self, account: bytes, source: str, budget: bytes | None = None, key: bytes = b""
+    ) -> float:
+        """Return the seconds until `source` may try `account` again; 0.0 when it may now.
+
+        Args:
+            account: The account's key.
+            source: Where the attempt comes from.
+            budget: The account's budget key.
+            key: Look-up key of the pair: one that is paid for meets no lock.
+        """
         record = self._accounts.get(budget or account)
         # What keeps strangers out: failures at other accounts, the account's own lock, and want of
         # room to count more of either.
@@ -97,6 +129,8 @@ class Throttle:
             until = 0.0
             closed = max(self._full_until, now + refused)
         else:
+            if record.unjudged.get(key) == source:
+                return 0.0
             now = self._now()
             counter = record.sources.get(source)
             until = 0.0 if counter is None else counter.until
@@ -134,9 +168,13 @@ class Throttle:
 
         1. `KNOWN`: the source proved the account's password before, or the password is the one that
            was right last time. Nearly always the owner.
-        2. `ALONE`: in its network nothing failed within the last hour, and no other login waits.
+        2. `ALONE`: in its network nothing was rejected within the last hour, and no other login
+           waits.
         3. `CROWD`: something has or does, but the source itself has not failed.
-        4. `SUSPECT`: the source failed, at this account or within the last hour at others.
+        4. `SUSPECT`: the source was rejected, at this account or within the last hour at others.
+
+        What the portal could not judge makes no one suspect: after an outage that would be all who
+        called meanwhile.
 
         A rank must not depend on whether the account exists: a guesser can measure the wait.
 
@@ -150,7 +188,7 @@ class Throttle:
         if self.knows(account, source) or self._known.is_right(account, key, self._now()):
             return KNOWN
         record = self._accounts.get(budget or account)
-        if (record is not None and source in record.sources) or self._spraying.has_failed(source):
+        if (record is not None and record.rejected(source)) or self._spraying.has_failed(source):
             return SUSPECT
         return ALONE if alone and not self._spraying.has_failed_near(source) else CROWD
 
@@ -162,44 +200,130 @@ class Throttle:
         """Return whether many people share a source."""
         return self._spraying.is_shared(source)
 
-    def may_try(
-        self,
-        account: bytes,
-        source: str,
-        undecided_source: int,
-        undecided_account: int,
-        undecided_elsewhere: Collection[bytes] = (),
-        budget: bytes | None = None,
+    def may_compare(
+        self, account: bytes, source: str, key: bytes, budget: bytes | None = None
     ) -> bool:
-        """Return whether one more undecided attempt fits what is left of the budgets.
+        """Return whether a pair fits what is left of the budgets, so that it may be looked at.
 
-        With nothing undecided and no lock the answer is always yes. It is for the caller to look
-        at `locked_for` first.
+        Until then nothing may depend on whether it is right. With nothing open and no lock the
+        answer is always yes. It is for the caller to look at `locked_for` first.
 
         Args:
             account: The account's key.
             source: Where the attempt comes from.
-            undecided_source: Attempts under way for this account from this source.
-            undecided_account: Attempts under way for this account altogether.
-            undecided_elsewhere: Budget keys of the accounts at which attempts from this source are
-                under way.
+            key: Look-up key of the pair.
             budget: The account's budget key.
         """
-        now = self._now()
         budget = budget or account
+        if not self._guesses and budget not in self._accounts and not self._spraying.has(source):
+            return True  # nearly always
+        now = self._now()
         record = self._fresh(budget, now)
         counter = record.sources.get(source) if record else None
+        # What this source has paid for already takes nothing more. What another has paid for does:
+        # otherwise the pair of an owner who logs in at this moment would stand out.
+        if counter is not None and key in counter.keys:
+            return True
+        if Guess(budget, source, key) in self._guesses:
+            return True
         most = self._policy.per_source
-        if undecided_source >= (counter.left(most) if counter else most):
+        if self._guesses.at(budget, source) >= (counter.left(most) if counter else most):
             return False
         most = self._policy.per_account
-        if undecided_account < (record.left(most) if record else most) and self._spraying.may_try(
-            source, budget, undecided_elsewhere
+        left = record.left(most) if record else most
+        if self._guesses.of_account(budget) < left and self._spraying.may_try(
+            source, budget, self._guesses.accounts(source)
         ):
             return True
         return self._known.has(account, source, now)
 
-    def failed(self, account: bytes, source: str, key: bytes, budget: bytes | None = None) -> None:
+    def compared(
+        self,
+        account: bytes,
+        source: str,
+        key: bytes,
+        budget: bytes | None = None,
+        *,
+        guarded: bool = False,
+    ) -> None:
+        """Note that a pair was compared with what is held, and is not the same.
+
+        Args:
+            account: The account's key.
+            source: Where the attempt came from.
+            key: Look-up key of the pair.
+            budget: The account's budget key.
+            guarded: Whether there was anything to compare it with.
+        """
+        budget = budget or account
+        record = self._accounts.get(budget)
+        counter = record.sources.get(source) if record else None
+        if counter is not None and key in counter.keys:
+            return
+        now = self._now()
+        self._guesses.add(
+            Guess(budget, source, key),
+            account,
+            now,
+            stranger=not self._known.has(account, source, now),
+            guarded=guarded or self._known.has_right(account),
+        )
+
+    def undecided(self, key: bytes, budget: bytes) -> list[Guess]:
+        """Count a pair as a failure of which the portal could not say whether it is right.
+
+        Returns:
+            The guesses that are open no longer.
+        """
+        closed = self._guesses.judged(budget, key)
+        for guess, one in closed:
+            self._give_up(guess, one)
+        return [guess for guess, _ in closed]
+
+    def dismiss(self, key: bytes, budget: bytes) -> list[Guess]:
+        """Take back that a pair was a guess: whoever came with it has the session.
+
+        Returns:
+            The guesses that are open no longer.
+        """
+        return [guess for guess, _ in self._guesses.judged(budget, key)]
+
+    def expire(self) -> list[Guess]:
+        """Count the guesses as failures that nobody will judge any more.
+
+        Returns:
+            Those that are open no longer.
+        """
+        closed: list[Guess] = []
+        if not self._guesses:
+            return closed
+        for guess, one in self._guesses.overdue(self._now()):
+            self._give_up(guess, one)
+            closed.append(guess)
+        return closed
+
+    def give_up(self) -> None:
+        """Count all open guesses as failures: no judgement will be heard any more."""
+        for guess, one in self._guesses.overdue(math.inf):
+            self._give_up(guess, one)
+
+    def next_due(self) -> float | None:
+        """Return when `expire` has something to do; None when never."""
+        return self._guesses.first_end()
+
+    def _give_up(self, guess: Guess, one: Open) -> None:
+        record = self._accounts.get(guess.budget)
+        if record is not None and guess.key in record.unjudged:
+            return
+        account, source, key, budget = one.account, guess.source, guess.key, guess.budget
+        self._count(account, source, key, budget, guarded=one.guarded, judged=False)
+        record = self._accounts.get(guess.budget)
+        if record is not None:
+            record.leave_unjudged(guess.key, guess.source)
+
+    def failed(
+        self, account: bytes, source: str, key: bytes, budget: bytes | None = None
+    ) -> list[Guess]:
         """Count a wrong password, unless it is one that this source has tried before.
 
         Its source has tried one more account all the same, if the account is not known to it.
@@ -209,15 +333,37 @@ class Throttle:
             source: Where the attempt came from.
             key: Look-up key of the wrong pair.
             budget: The account's budget key.
+
+        Returns:
+            The guesses that are open no longer.
         """
-        now = self._now()
         budget = budget or account
+        closed = self._guesses.judged(budget, key)
+        guarded = any(one.guarded for _, one in closed)
+        self._count(account, source, key, budget, guarded=guarded)
+        record = self._accounts.get(budget)
+        if record is not None:
+            record.unjudged.pop(key, None)
+        return [guess for guess, _ in closed]
+
+    def _count(
+        self,
+        account: bytes,
+        source: str,
+        key: bytes,
+        budget: bytes,
+        *,
+        guarded: bool,
+        judged: bool = True,
+    ) -> None:
+        now = self._now()
         self._forget_old(now)
         if not self._known.has(account, source, now):
-            self._spraying.failed(source, budget)
+            self._spraying.failed(source, budget, judged=judged)
         record = self._record(budget, now)
         if record is None:
             return
+        record.guarded |= guarded
         counter = record.sources.get(source)
         if counter is not None and key in counter.keys:
             return
@@ -229,16 +375,32 @@ class Throttle:
             counter.note(account, key)
             counter.add(self._policy.per_source, self._policy, now)
 
-    def succeeded(self, account: bytes, source: str, budget: bytes | None = None) -> None:
+    def succeeded(
+        self, account: bytes, source: str, budget: bytes | None = None, key: bytes = b""
+    ) -> list[Guess]:
         """Note that the portal has just accepted a login: the failures before it are forgiven.
 
         Those of other sources are not: one who knows the password does not speak for one who
-        guesses it. Nor is anything taken off the account's own counter, or the source's budget.
+        guesses it. Nor is anything taken off the account's own counter, or the source's budget,
+        unless it was for this very pair.
+
+        Args:
+            account: The account's key.
+            source: Where the login came from.
+            budget: The account's budget key.
+            key: Look-up key of the pair.
+
+        Returns:
+            The guesses that are open no longer.
         """
         now = self._now()
         budget = budget or account
+        closed = self._guesses.judged(budget, key)
         record = self._fresh(budget, now)
         if record is not None:
+            paid = record.unjudged.pop(key, None)
+            if paid is not None:
+                self._spraying.take_back(paid, budget)
             counter = record.sources.get(source)
             if counter is not None:
                 counter.forgive(account)
@@ -247,6 +409,7 @@ class Throttle:
             if record.is_over(now):
                 del self._accounts[budget]
         self._known.add(account, source, now)
+        return [guess for guess, _ in closed]
 
     def began(self, account: bytes) -> None:
         """Note that an account has a new session, whose password is the right one from now on."""
@@ -325,8 +488,12 @@ class Throttle:
     def _counters(self) -> int:
         return sum(1 + len(record.sources) for record in self._accounts.values())
 
+    def forget_guesses(self, budget: bytes) -> None:
+        """Forget what was compared for one account and not judged yet."""
+        self._guesses.forget(budget)
+
     def unlock(self, budget: bytes) -> int:
-        """Drop the failures of one account; its known sources stay.
+        """Drop the failures of one account; its known sources stay, and what is not judged yet.
 
         Returns:
             The number of counters dropped, as `lockouts` would have listed them.

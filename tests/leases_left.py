@@ -15,5 +15,10 @@ def assert_nothing_is_left(leases: Leases) -> None:
         *waiting.lines._ready,
         *(line._all for line in waiting.lines._ready),
         waiting.lines._parked,
+        waiting.unseen._tickets,
+        waiting.unseen._places,
+        waiting.unseen._by_budget,
+        waiting.unseen._by_source,
+        waiting.unseen._woken,
     )
     assert not any(tables), tables

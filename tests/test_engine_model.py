@@ -104,7 +104,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
 
     def check(self, number: int, source: str, holder: int, outcome: object) -> None:
         whose = account_of(number)
-        locked = self.throttle.locked_for(account(whose), source, budget(whose))
+        locked = self.throttle.locked_for(account(whose), source, budget(whose), key(number))
         match outcome:
             case Hit(value, expires_in):
                 assert locked == 0.0
@@ -133,10 +133,11 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def check_budget(self, whose: int, source: str) -> None:
         """However many guesses are out, their failures lead to one lock at most."""
         rows = {row.source: row for row in self.throttle.lockouts() if row.account == budget(whose)}
+        counted = rows[source].keys if source in rows else ()
         ours = [
             lease[1]
             for lease in self.leases.values()
-            if budget_of(account_of(lease[0])) == budget_of(whose)
+            if budget_of(account_of(lease[0])) == budget_of(whose) and key(lease[0]) not in counted
         ]
         failures = rows[source].failures if source in rows else 0
         assert ours.count(source) <= max(1, POLICY.per_source - failures)
@@ -162,11 +163,12 @@ class EngineAgainstModel(RuleBasedStateMachine):
         for number, source, holder in asked:
             whose = account(account_of(number))
             shared = budget(account_of(number))
+            self.settle()
             counters = self.throttle.lockouts()
             outcome = self.engine.acquire(key(number), whose, source, holder, shared)
             assert self.throttle.lockouts() == counters
             if isinstance(outcome, Ticket):
-                assert self.throttle.locked_for(whose, source, shared) == 0.0
+                assert self.throttle.locked_for(whose, source, shared, key(number)) == 0.0
                 self.tickets[outcome] = number, source, holder, self.time + LIMITS.longest_wait
             else:
                 self.check(number, source, holder, outcome)
@@ -185,11 +187,16 @@ class EngineAgainstModel(RuleBasedStateMachine):
             else:
                 if end == "rejected":
                     self.wrong[number] = self.time + LIMITS.rejected_memory
-                    self.note_spraying(account_of(number), source)
+                    self.note_spraying(number, source)
                 assert self.engine.fail(key(number), token, end, 3.0)
             self.settle()
 
-    def note_spraying(self, whose: int, source: str) -> None:
+    def note_spraying(self, number: int, source: str) -> None:
+        whose = account_of(number)
+        if any(
+            row.source == source and key(number) in row.keys for row in self.throttle.lockouts()
+        ):
+            return  # counted before, when the portal could not judge it
         if self.throttle.rank(account(whose), source, budget(whose)) != KNOWN:
             self.sprayed.append((source, budget_of(whose), self.time))
         hour = {

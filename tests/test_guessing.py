@@ -65,6 +65,35 @@ def test_cached_calls_of_the_owner_do_not_help_a_guesser_at_the_same_address(fle
     assert attempts(fleet) == 1 + 5
 
 
+def test_a_right_password_is_not_found_out_while_the_first_guesses_are_at_the_portal(fleet):
+    assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
+    fleet.portal.fault("slow", latency=2)
+    with ThreadPoolExecutor(40) as pool:
+        guesses = [pool.submit(log_in, fleet, OWNER, f"wrong {n}", CAFE) for n in range(20)]
+        wait_until("they wait", lambda: waiting(fleet.socket_path) >= 16)
+        guesses += [pool.submit(log_in, fleet, OWNER, "demo", CAFE) for _ in range(5)]
+        assert log_in(fleet, OWNER, "demo", HOME) == "session_from_cache"
+        told = [guess.result() for guess in guesses]
+    assert sum("rejected" in one for one in told[:20]) == attempts(fleet) - 1 == 5
+    (locked,) = {one for one in told[:20] if "rejected" not in one}
+    assert set(told[20:]) == {locked}
+    assert "N seconds" in locked
+
+
+def test_who_guesses_while_the_portal_is_down_has_no_more_guesses_and_an_owner_is_let_in(fleet):
+    assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
+    fleet.portal.fault("html")
+    for _ in range(8):
+        assert "OIG Cloud" in log_in(fleet, "demo2@example.com", "demo", HOME)
+    told = [log_in(fleet, OWNER, f"wrong {number}", CAFE) for number in range(8)]
+    assert "N seconds" not in told[4]
+    assert log_in(fleet, OWNER, "demo", CAFE) == told[5] == told[7]
+    assert attempts(fleet) == 1 + 8 + 5
+    fleet.portal.clear_faults()
+    assert log_in(fleet, "demo2@example.com", "demo", HOME) == "new_session_created"
+    assert "rejected" in log_in(fleet, OWNER, "wrong 0", CAFE)
+
+
 def test_of_a_hundred_accounts_one_address_tries_twenty(fleet):
     assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
     with ThreadPoolExecutor(10) as pool:

@@ -40,6 +40,11 @@ def guess(throttle, account, source, count, start=0):
         throttle.failed(account, source, wrong(number))
 
 
+def compare(throttle, account, source, count, start=0):
+    for number in range(start, start + count):
+        throttle.compared(account, source, wrong(number))
+
+
 def test_five_different_wrong_passwords_lock_the_source_for_30_seconds(throttle):
     guess(throttle, ALICE, CAFE, 4)
     assert throttle.locked_for(ALICE, CAFE) == 0.0
@@ -94,7 +99,7 @@ def test_a_known_source_is_spared_the_account_lock_but_not_its_own(throttle):
         throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
     assert throttle.locked_for(ALICE, CAFE) == 30.0
     assert throttle.locked_for(ALICE, HOME) == 0.0
-    assert throttle.may_try(ALICE, HOME, 0, 20)
+    assert throttle.may_compare(ALICE, HOME, wrong(99))
     guess(throttle, ALICE, HOME, 5, start=100)
     assert throttle.locked_for(ALICE, HOME) == 30.0
 
@@ -296,7 +301,8 @@ class TestSpraying:
         throttle.succeeded(ALICE, CAFE)
         self.spray(throttle, 20)
         assert throttle.locked_for(ALICE, CAFE) == 0.0
-        assert throttle.may_try(ALICE, CAFE, 0, 0, {wrong(30)})
+        throttle.compared(wrong(30), CAFE, wrong(30))
+        assert throttle.may_compare(ALICE, CAFE, wrong(99))
         assert throttle.locked_for(BOB, CAFE) == 3600.0
         assert throttle.verdict(7.0, ALICE, CAFE, None) == Locked(7.0, 0.0, 0.0)
 
@@ -326,10 +332,12 @@ class TestSpraying:
 
     def test_guesses_under_way_fit_what_is_left_of_it(self, throttle):
         self.spray(throttle, 18)
-        assert throttle.may_try(ALICE, CAFE, 0, 0, {BOB})
-        assert not throttle.may_try(ALICE, CAFE, 0, 0, {BOB, b"c" * 32})
-        assert throttle.may_try(ALICE, CAFE, 1, 1, {ALICE, BOB})
-        assert throttle.may_try(wrong(3), CAFE, 0, 0, {ALICE, BOB})
+        throttle.compared(BOB, CAFE, wrong(98))
+        assert throttle.may_compare(ALICE, CAFE, wrong(99))
+        throttle.compared(ALICE, CAFE, wrong(99))
+        assert not throttle.may_compare(b"c" * 32, CAFE, wrong(99))
+        assert throttle.may_compare(ALICE, CAFE, wrong(97))
+        assert throttle.may_compare(wrong(3), CAFE, wrong(97))
 
     def test_spellings_of_one_account_are_one(self, throttle):
         for number in range(30):
@@ -419,24 +427,27 @@ def test_a_success_does_not_open_the_account_to_unknown_sources(clock):
 
 
 def test_parallel_guesses_fit_what_is_left_of_the_source_budget(throttle, clock):
-    assert throttle.may_try(ALICE, CAFE, 4, 4)
-    assert not throttle.may_try(ALICE, CAFE, 5, 5)
+    compare(throttle, ALICE, CAFE, 4)
+    assert throttle.may_compare(ALICE, CAFE, wrong(4))
+    compare(throttle, ALICE, CAFE, 1, start=4)
+    assert not throttle.may_compare(ALICE, CAFE, wrong(5))
     guess(throttle, ALICE, CAFE, 3)
-    assert throttle.may_try(ALICE, CAFE, 1, 1)
-    assert not throttle.may_try(ALICE, CAFE, 2, 2)
+    assert not throttle.may_compare(ALICE, CAFE, wrong(5))
     guess(throttle, ALICE, CAFE, 2, start=3)
     clock.time += 30
-    assert throttle.may_try(ALICE, CAFE, 0, 0)
-    assert not throttle.may_try(ALICE, CAFE, 1, 1)
+    compare(throttle, ALICE, CAFE, 1, start=5)
+    assert not throttle.may_compare(ALICE, CAFE, wrong(6))
 
 
 def test_parallel_guesses_fit_what_is_left_of_the_account_budget(throttle):
     for number in range(18):
         throttle.failed(ALICE, f"203.0.113.{number}", wrong(number))
     throttle.succeeded(ALICE, HOME)
-    assert throttle.may_try(ALICE, CAFE, 0, 1)
-    assert not throttle.may_try(ALICE, CAFE, 0, 2)
-    assert throttle.may_try(ALICE, HOME, 0, 2)
+    compare(throttle, ALICE, CAFE, 1, start=50)
+    assert throttle.may_compare(ALICE, CAFE, wrong(51))
+    compare(throttle, ALICE, NEXT_TO_CAFE, 1, start=50)
+    assert not throttle.may_compare(ALICE, CAFE, wrong(51))
+    assert throttle.may_compare(ALICE, HOME, wrong(51))
 
 
 def test_a_failure_decided_during_a_lock_does_not_lengthen_it(throttle, clock):
@@ -453,7 +464,8 @@ def test_a_day_after_its_last_failure_a_source_starts_afresh(throttle, clock):
     clock.time += FORGET_AFTER / 2
     guess(throttle, ALICE, HOME, 1)
     clock.time += FORGET_AFTER / 2
-    assert throttle.may_try(ALICE, CAFE, 4, 4)
+    compare(throttle, ALICE, CAFE, 4, start=50)
+    assert throttle.may_compare(ALICE, CAFE, wrong(60))
     assert [(row.source, row.failures) for row in throttle.lockouts()] == [(None, 0), (HOME, 1)]
     clock.time += FORGET_AFTER / 2
     assert throttle.lockouts() == []
@@ -510,7 +522,8 @@ def test_held_lock_locks_without_counting(throttle, clock):
     throttle.hold(ALICE, CAFE, 5.0)
     assert throttle.locked_for(ALICE, CAFE) == 100.0
     clock.time += 100
-    assert throttle.may_try(ALICE, CAFE, 4, 4)
+    compare(throttle, ALICE, CAFE, 4, start=50)
+    assert throttle.may_compare(ALICE, CAFE, wrong(60))
     throttle.hold(ALICE, CAFE, 1e12)
     assert throttle.locked_for(ALICE, CAFE) == 3600.0
 

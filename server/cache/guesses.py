@@ -17,6 +17,11 @@ MAX_GUESSES = 20_000
 open for longest counts as a failure before its time."""
 
 
+HANDLE = "handle"
+"""Source of a session that a worker hands over for whoever came with a handle: no guess, since the
+handle has proved the account."""
+
+
 class Guess(NamedTuple):
     """What makes a guess another one.
 

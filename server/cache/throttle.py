@@ -47,7 +47,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from .counters import Account, Failures, Policy, Source, make_room
-from .guesses import Guess, Guesses, Open
+from .guesses import HANDLE, Guess, Guesses, Open
 from .known import MAX_ACCOUNTS as MAX_KNOWN_ACCOUNTS
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, KnownSources
@@ -258,7 +258,7 @@ class Throttle:
         budget = budget or account
         record = self._accounts.get(budget)
         counter = record.sources.get(source) if record else None
-        if counter is not None and key in counter.keys:
+        if source == HANDLE or (counter is not None and key in counter.keys):
             return
         now = self._now()
         self._guesses.add(

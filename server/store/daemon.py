@@ -19,6 +19,7 @@ from typing import Self
 
 from ..cache.budgets import policy_of
 from ..cache.client import CacheClient
+from ..cache.guesses import HANDLE
 from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome, Unavailable
 from ..errors import CacheUnavailable
 from ..settings import Settings
@@ -27,10 +28,6 @@ from .copies import Copies
 from .local import SESSIONS, LocalStore, Recalled
 
 logger = logging.getLogger(__name__)
-
-HANDLE = "handle"
-"""Source of a session that is handed to the daemon by who came with a handle, not a password."""
-
 
 LOOK_SECONDS = 0.5
 """How often a daemon that is gone is looked for while anybody waits for a login without it, or a

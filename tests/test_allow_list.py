@@ -455,7 +455,8 @@ async def test_a_portal_that_is_not_reached_is_told_to_both_after_the_same_time(
 async def test_a_source_that_the_portal_turned_away_is_held_back_from_both_alike(kind):
     async def outage(house: House) -> list[Seen]:
         house.fault(kind, retry_after=40, logins=1)
-        seen = [await house.seen(TARGET.email, f"wrong {number}", CAFE) for number in range(3)]
+        passwords = ("wrong 0", "wrong 1", "wrong 0")
+        seen = [await house.seen(TARGET.email, password, CAFE) for password in passwords]
         house.clock.time += 40.0
         return [*seen, await house.seen(TARGET.email, "wrong", CAFE)]
 

@@ -121,7 +121,6 @@ class TestRightPairsAreNotFoundOut:
         told = house.run(house.limits.longest_wait)
         assert set(told) == set(tickets.values())
         assert {type(one) for one in told.values()} == {Unavailable}
-        house.clock.time += GUESS_LASTS
         assert house.acquire(RIGHT, source=CAFE) == Locked(30.0)
 
     @pytest.mark.parametrize("reason", ["timeout", "server_error", BUSY, "shutdown"])
@@ -130,6 +129,14 @@ class TestRightPairsAreNotFoundOut:
         leases, tickets, _ = ask(house, [*range(10, 30), RIGHT])
         decide(house, leases, reason)
         assert house.settle() == dict.fromkeys(tickets.values(), Locked(30.0))
+
+    def test_while_the_portal_wants_fewer_logins(self, house):
+        house.store(RIGHT)
+        for number in range(10, 15):
+            outcome = house.acquire(number, source=CAFE, of=1)
+            if isinstance(outcome, Lease):
+                house.engine.fail(key(number), outcome.token, BUSY, 300.0)
+        assert house.acquire(RIGHT, source=CAFE) == Locked(30.0)
 
     def test_by_an_owner_who_logs_in_meanwhile_with_the_same_pair(self, house):
         leases, _, _ = ask(house, range(10, 15))

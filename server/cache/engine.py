@@ -190,6 +190,8 @@ class Engine:
             self.answers.admit(account)
         elif not isinstance(answer, Ticket):
             self._totals[COUNTED[type(answer)]] += 1
+            if isinstance(answer, Unavailable):
+                self._wake(self._throttle.undecided(key, budget, source))
         return answer
 
     def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
@@ -380,15 +382,15 @@ class Engine:
     def settle(self) -> list[tuple[Ticket, Outcome]]:
         """Do what is due, and return what those who wait are to be told, each exactly once."""
         self._held.sweep(self._now())
-        self._look_again()
-        answers = self._logins.settle()
-        for ticket, outcome in answers:
-            total = COUNTED.get(type(outcome))
-            if total is not None:
-                self._totals[total] += 1
-            if isinstance(outcome, Lease):
-                # A login is a request like any other: the next one keeps its distance.
-                self.answers.rest(ticket.account)
+        answers: list[tuple[Ticket, Outcome]] = []
+        while True:
+            self._look_again()
+            told = self._logins.settle()
+            answers += told
+            for ticket, outcome in told:
+                self._note(ticket, outcome)
+            if not self._logins.unseen.is_woken:
+                break
         return answers + self.answers.settle()
 
     def next_due(self) -> float | None:
@@ -671,6 +673,17 @@ class Engine:
         """Return what a source is told if it is locked out of an account; None if it is not."""
         wait = self._throttle.locked_for(account, source, budget, key)
         return None if wait <= 0.0 else self._throttle.verdict(wait, account, source, budget)
+
+    def _note(self, ticket: Ticket, outcome: Outcome) -> None:
+        """Take note of what somebody who waited for a login is told."""
+        total = COUNTED.get(type(outcome))
+        if total is not None:
+            self._totals[total] += 1
+        if isinstance(outcome, Lease):
+            # A login is a request like any other: the next one keeps its distance.
+            self.answers.rest(ticket.account)
+        elif isinstance(outcome, Unavailable):
+            self._wake(self._throttle.undecided(ticket.key, ticket.budget, ticket.source))
 
     def _compare(self, key: bytes, account: bytes, source: str, budget: bytes) -> Outcome | None:
         """Look at a pair that fits the budgets; None if somebody has to log in with it."""

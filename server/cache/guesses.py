@@ -104,12 +104,14 @@ class Guesses:
         self._open[guess] = Open(account, now + self._lasts, stranger, guarded)
         self._open.move_to_end(guess)
 
-    def judged(self, budget: bytes, key: bytes) -> list[tuple[Guess, Open]]:
-        """Close the guesses of a pair at all sources; return them, the first source's first."""
+    def close(
+        self, budget: bytes, key: bytes, source: str | None = None
+    ) -> list[tuple[Guess, Open]]:
+        """Close the guesses of a pair, at one source or all; return them in no certain order."""
         found = [
-            Guess(budget, source, key)
-            for source, keys in self._by_account.get(budget, {}).items()
-            if key in keys
+            Guess(budget, one, key)
+            for one, keys in self._by_account.get(budget, {}).items()
+            if key in keys and source in (None, one)
         ]
         return [(guess, self._close(guess)) for guess in found]
 

@@ -269,13 +269,18 @@ class Throttle:
             guarded=guarded or self._known.has_right(account),
         )
 
-    def undecided(self, key: bytes, budget: bytes) -> list[Guess]:
-        """Count a pair as a failure of which the portal could not say whether it is right.
+    def undecided(self, key: bytes, budget: bytes, source: str | None = None) -> list[Guess]:
+        """Count a pair as a failure of which the portal did not say whether it is right.
+
+        Args:
+            key: Look-up key of the pair.
+            budget: The account's budget key.
+            source: Where it came from; None for all.
 
         Returns:
             The guesses that are open no longer.
         """
-        closed = self._guesses.judged(budget, key)
+        closed = self._guesses.close(budget, key, source)
         for guess, one in closed:
             self._give_up(guess, one)
         return [guess for guess, _ in closed]
@@ -286,7 +291,7 @@ class Throttle:
         Returns:
             The guesses that are open no longer.
         """
-        return [guess for guess, _ in self._guesses.judged(budget, key)]
+        return [guess for guess, _ in self._guesses.close(budget, key)]
 
     def expire(self) -> list[Guess]:
         """Count the guesses as failures that nobody will judge any more.
@@ -338,7 +343,7 @@ class Throttle:
             The guesses that are open no longer.
         """
         budget = budget or account
-        closed = self._guesses.judged(budget, key)
+        closed = self._guesses.close(budget, key)
         guarded = any(one.guarded for _, one in closed)
         self._count(account, source, key, budget, guarded=guarded)
         record = self._accounts.get(budget)
@@ -395,7 +400,7 @@ class Throttle:
         """
         now = self._now()
         budget = budget or account
-        closed = self._guesses.judged(budget, key)
+        closed = self._guesses.close(budget, key)
         record = self._fresh(budget, now)
         if record is not None:
             paid = record.unjudged.pop(key, None)

@@ -127,13 +127,28 @@ class TestLogins:
             end_login(house, number, CAFE)
         assert isinstance(end_login(house, 1, CAFE), Locked)
 
-    def test_one_pair_counts_once_and_where_nothing_is_held_none_does(self, house):
+    def test_one_pair_counts_once(self, house):
         house.store(1)
         for _ in range(10):
             assert end_login(house, 10, CAFE) is False
-        for number in range(10, 30):
-            assert end_login(house, number, CAFE, of=2) is False
         assert house.acquire(1, CAFE) == Hit(value(1), 43200.0)
+
+    def test_what_is_counted_does_not_tell_whether_anything_is_held(self, house):
+        house.store(1)
+        told = [
+            [end_login(house, 10 * of + number, CAFE, of=of) for number in range(6)]
+            for of in (1, 2)
+        ]
+        assert told[0] == told[1] == [False] * 5 + [Locked(30.0)]
+
+    def test_no_pair_is_looked_at_that_does_not_fit_beside_guesses_under_way(self, house):
+        house.store(1)
+        for number in range(10, 15):
+            house.acquire(number, CAFE, of=1)
+        told = end_login(house, 1, CAFE)
+        assert isinstance(told, Locked)
+        assert end_login(house, 15, CAFE) == told
+        assert isinstance(house.acquire(1), Hit)
 
 
 class TestOldPasswords:

@@ -283,19 +283,21 @@ class EngineAgainstModel(RuleBasedStateMachine):
 
     def end_login(self, number: int, source: str) -> None:
         whose = account_of(number)
-        locked = self.throttle.locked_for(account(whose), source, budget(whose))
-        held = self.engine._held.of(account(whose))
-        guessed = held is not None and held.key != key(number)
-        if guessed and not locked:
-            self.note_spraying(whose, source)
+        self.settle()
+        of = account(whose), source
+        locked = self.throttle.locked_for(*of, budget(whose), key(number))
+        fits = self.throttle.may_compare(*of, key(number), budget(whose))
+        held = self.engine._held.peek(key(number)) is not None
         before = self.throttle.lockouts()
         ended = self.engine.end_login(key(number), account(whose), source, budget(whose))
         if locked:
-            assert ended == self.throttle.verdict(locked, account(whose), source, budget(whose))
+            assert ended == self.throttle.verdict(locked, *of, budget(whose))
+        elif not fits:
+            assert isinstance(ended, Locked)
         else:
-            assert ended == (held is not None and not guessed)
+            assert ended == held
             self.stored.pop(number, None)
-        if not guessed or locked:
+        if locked or held or not fits:
             assert self.throttle.lockouts() == before
 
     def lose_all(self, which: Callable[[tuple[int, str, int, float]], bool]) -> None:

@@ -261,7 +261,7 @@ class TestOwnersAreNotHeldBack:
 
     def test_a_session_that_is_handed_over_is_no_guess(self, house):
         lease = house.lease(RIGHT, source=CAFE)
-        assert house.engine.bring(key(RIGHT), lease.token, value(RIGHT), 60.0)
+        assert house.engine.bring(key(RIGHT), lease.token, value(RIGHT), 60.0, 0.0)
         for number in range(100, 150):
             lease = house.lease(number, source=HANDLE)
             house.engine.release(key(number), lease.token)

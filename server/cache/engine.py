@@ -524,8 +524,8 @@ class Engine:
         """Drop the session of a credential and all notes that lead to it.
 
         The caller is not told whether there was any: that would say that the password is right.
-        Nor may it be found out by what ends. So a pair of which nothing is held, while something is
-        of another pair of the account, counts as a wrong password.
+        Nor may it be found out by what ends. So a pair of which nothing is held counts as one that
+        was compared and that nobody will judge, whether anything else is held or not.
 
         Args:
             key: Look-up key of the credential.
@@ -537,18 +537,22 @@ class Engine:
             That the source is locked, and nothing was looked at; or whether anything was dropped,
             which is for the owner of the engine only.
         """
-        wait = self._throttle.locked_for(account, source, budget)
-        if wait > 0.0:
+        self._wake(self._throttle.expire())
+        locked = self._locked(key, account, source, budget)
+        if locked is None and not self._throttle.may_compare(account, source, key, budget):
+            locked = Locked(self._throttle.soon())
+        if locked is not None:
             self._totals["locked_total"] += 1
-            return self._throttle.verdict(wait, account, source, budget)
+            return locked
         held = self._held.peek(key) is not None
         if self.answers.drop_leading_to(account, key) or held:
             self.epoch = self.epoch.next()
             if held:
                 self._end_session(account)
             return True
-        if self._held.of(account) is not None or self.answers.has_notes(account):
-            self._throttle.failed(account, source, key, budget)
+        guarded = self._held.of(account) is not None
+        self._throttle.compared(account, source, key, budget, guarded=guarded)
+        self._wake(self._throttle.undecided(key, budget, source))
         return False
 
     def sessions(self, limit: int) -> tuple[int, list[dict[str, object]]]:

@@ -312,6 +312,11 @@ class Throttle:
         for guess, one in self._guesses.overdue(math.inf):
             self._give_up(guess, one)
 
+    def soon(self) -> float:
+        """Return the seconds until the first open guess ends at the latest."""
+        end = self._guesses.first_end()
+        return 1.0 if end is None else max(1.0, end - self._now())
+
     def next_due(self) -> float | None:
         """Return when `expire` has something to do; None when never."""
         return self._guesses.first_end()

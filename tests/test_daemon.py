@@ -290,6 +290,7 @@ def test_the_control_verbs_answer_as_documented(shared):
         assert isinstance(total, int)
         for row in rows:
             assert set(row) == {"account", "age", "expires_in", "idle", "hits", "bytes"}
+        client.call("flush", "lockouts", None)
         assert client.call("lockouts", 5) == (0, ())
         assert client.call("unlock", ACCOUNT) == (0,)
         assert client.call("flush", "expired", None) == (0, 0)

@@ -8,12 +8,12 @@ from datetime import date, datetime
 
 from pydantic import Field
 
+from .cells import DECIMALS, Cell, cells
 from .energy_estimate import energy_estimate
 from .model import LocalTime, Reading
-from .numbers import number
 from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
 from .timeline import Timeline, timeline
-from .unknown import NOT_SENT, Reasons, Unknown, Unknowns
+from .unknown import Reasons, Unknown, Unknowns
 
 MOST_POINTS = 300
 """Points that can be asked for: the longest day, one in five minutes."""
@@ -25,9 +25,6 @@ them, a result stays below 40 kB, which a model's context bears."""
 PER_POINT = 5
 """Values of a quantity per point: mean, minimum, maximum, first, last."""
 
-DECIMALS = 3
-"""Digits kept behind the point: more than the box measures."""
-
 MOST_ITEMS = 100_000
 """Items looked at; 31 days have 8 928 at one in five minutes."""
 
@@ -37,8 +34,6 @@ EMPTY = (
     "for ended, though it answers other requests over it."
 )
 NO_LIST = "The portal's answer holds no list of values."
-NO_ENTRY = "The portal sent nothing for that time."
-PART_MISSING = "A value that it is worked out of is missing."
 NO_VALUE = "No value is known."
 NOT_SUMMED = "The times do not allow it; the assumptions say why."
 CUT = f"The portal sent more than {MOST_ITEMS} values; the rest was left out."
@@ -49,10 +44,6 @@ ENERGIES = (
     "energy_negative_wh_estimate",
     "energy_left_out_s",
 )
-
-Cell = float | str
-"""A value, or in words why there is none."""
-
 
 Points = tuple[float | None, ...]
 """One value per point; null where none is known."""
@@ -133,14 +124,8 @@ def history(
     listed: Sequence[object] = raw if isinstance(raw, list) else ()
     items = listed[:MOST_ITEMS]
     when = timeline(items, first, last, now)
-    rows = [_values(item) for item in items]
     quantities: tuple[Column | Computed, ...] = (*COLUMNS[series], *COMPUTED[series])
-    columns: dict[str, list[Cell]] = {
-        column.name: [_cell(row, column) for row in rows] for column in COLUMNS[series]
-    }
-    for computed in COMPUTED[series]:
-        parts = [columns[name] for name in computed.parts]
-        columns[computed.name] = [_computed(computed, cells) for cells in zip(*parts, strict=True)]
+    columns = cells(series, items)
 
     # An item without a time of its own, among others that have one, belongs to no point.
     dated = [index for index, moment in enumerate(when.times) if moment is not None]
@@ -202,13 +187,13 @@ def _unknown(read: Iterable[Quantity], nothing: str | None) -> tuple[Unknown, ..
 
 def _quantity(
     quantity: Column | Computed,
-    cells: list[Cell],
+    values: list[Cell],
     buckets: list[list[int]],
     size: int,
     when: Timeline,
 ) -> Quantity:
     points = [
-        [cell for index in bucket if not isinstance(cell := cells[index], str)]
+        [cell for index in bucket if not isinstance(cell := values[index], str)]
         for bucket in buckets
     ]
     several = points if size > 1 else []
@@ -216,7 +201,7 @@ def _quantity(
         name=quantity.name,
         unit=quantity.unit,
         meaning=quantity.meaning,
-        summary=_summary(cells, when if quantity.power else None),
+        summary=_summary(values, when if quantity.power else None),
         mean=tuple(_mean(point) for point in points),
         minimum=tuple(min(point, default=None) for point in several),
         maximum=tuple(max(point, default=None) for point in several),
@@ -225,14 +210,14 @@ def _quantity(
     )
 
 
-def _summary(cells: list[Cell], power: Timeline | None) -> Summary:
-    values = [None if isinstance(cell, str) else cell for cell in cells]
+def _summary(told: list[Cell], power: Timeline | None) -> Summary:
+    values = [None if isinstance(cell, str) else cell for cell in told]
     there = [value for value in values if value is not None]
-    reasons = Counter(cell for cell in cells if isinstance(cell, str))
+    reasons = Counter(cell for cell in told if isinstance(cell, str))
     energy = energy_estimate(values, power) if power else None
     return Summary(
         count=len(there),
-        missing=len(cells) - len(there),
+        missing=len(told) - len(there),
         why_missing=tuple(Missing(why=why, count=n) for why, n in reasons.most_common()),
         minimum=min(there, default=None),
         maximum=max(there, default=None),
@@ -249,23 +234,3 @@ def _mean(values: Sequence[float]) -> float | None:
     if not values:
         return None
     return round(sum(values) / len(values), DECIMALS)
-
-
-def _values(item: object) -> Sequence[object] | None:
-    values = item.get("values") if isinstance(item, Mapping) else None
-    return values if isinstance(values, list) else None
-
-
-def _cell(row: Sequence[object] | None, column: Column) -> Cell:
-    if row is None:
-        return NO_ENTRY
-    if column.index >= len(row):
-        return NOT_SENT
-    found = number(row[column.index], column.span)
-    # No negative zero: rounding makes one of -0.0001.
-    return found if isinstance(found, str) else round(found, DECIMALS) + 0.0
-
-
-def _computed(computed: Computed, cells: tuple[Cell, ...]) -> Cell:
-    known = [cell for cell in cells if not isinstance(cell, str)]
-    return computed.how(*known) if len(known) == len(cells) else PART_MISSING

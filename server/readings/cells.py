@@ -1,0 +1,55 @@
+"""The values of a history's items, column by column. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .numbers import number
+from .series import COLUMNS, COMPUTED, Column, Computed, SeriesName
+from .unknown import NOT_SENT
+
+DECIMALS = 3
+"""Digits kept behind the point: more than the box measures."""
+
+NO_ENTRY = "The portal sent nothing for that time."
+PART_MISSING = "A value that it is worked out of is missing."
+
+Cell = float | str
+"""A value, or in words why there is none."""
+
+
+def cells(series: SeriesName, items: Sequence[object]) -> dict[str, list[Cell]]:
+    """Give all quantities of a series by name, each with one cell per item.
+
+    Args:
+        series: Which one.
+        items: The portal's items, whatever they are.
+    """
+    rows = [_values(item) for item in items]
+    found: dict[str, list[Cell]] = {
+        column.name: [_cell(row, column) for row in rows] for column in COLUMNS[series]
+    }
+    for computed in COMPUTED[series]:
+        parts = [found[name] for name in computed.parts]
+        found[computed.name] = [_computed(computed, values) for values in zip(*parts, strict=True)]
+    return found
+
+
+def _values(item: object) -> Sequence[object] | None:
+    values = item.get("values") if isinstance(item, Mapping) else None
+    return values if isinstance(values, list) else None
+
+
+def _cell(row: Sequence[object] | None, column: Column) -> Cell:
+    if row is None:
+        return NO_ENTRY
+    if column.index >= len(row):
+        return NOT_SENT
+    found = number(row[column.index], column.span)
+    # No negative zero: rounding makes one of -0.0001.
+    return found if isinstance(found, str) else round(found, DECIMALS) + 0.0
+
+
+def _computed(computed: Computed, values: tuple[Cell, ...]) -> Cell:
+    known = [value for value in values if not isinstance(value, str)]
+    return computed.how(*known) if len(known) == len(values) else PART_MISSING

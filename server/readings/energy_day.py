@@ -1,0 +1,361 @@
+"""The energy of days and of their hours, out of the portal's history. Pure.
+
+A power is summed over time: each value holds until the next. Imported and exported come from the
+grid's counters instead on days on which these show that they count from midnight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Literal
+
+from . import clock
+from .cells import Cell, cells
+from .placement import LONG_STEP, Placement, days_between, midnights, place
+from .series import SeriesName
+
+Quantity = Literal["solar", "imported", "exported", "consumed", "charged", "discharged"]
+Method = Literal["counter", "power"]
+
+POWERS: Mapping[Quantity, tuple[SeriesName, int]] = {
+    "solar": ("solar", 1),
+    "imported": ("grid", 1),
+    "exported": ("grid", -1),
+    "consumed": ("load", 1),
+    "charged": ("battery", 1),
+    "discharged": ("battery", -1),
+}
+"""The series that a quantity is of, and the sign of its power."""
+
+COUNTERS: Mapping[Quantity, str] = {"imported": "imported_wh", "exported": "exported_wh"}
+
+SERIES: tuple[SeriesName, ...] = ("grid", "solar", "battery", "load")
+"""In the order in which they are asked for: the grid's counters show where days begin."""
+
+SPARE_S = 600.0
+"""Seconds without data with which a day still is complete: two items of 288."""
+
+LATE = timedelta(minutes=30)
+"""How long after midnight counters may still show the day before."""
+
+DIP_WH = 20.0
+"""By how much a counter may go back within a day: the box sums up once more now and then."""
+
+MOST_W = 25_000.0
+"""Power that no counter runs at: a home's main breaker ends below."""
+
+AGREE = 0.25
+AGREE_WH = 200.0
+"""How far a day's counter and its power may be apart: samples miss what is short."""
+
+HOUR_S = 3600.0
+ITEM_S = 300.0
+
+KEPT_VERSION = 1
+"""Of `as_kept`. What another version has written is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyDay:
+    """What is known of one day.
+
+    Attributes:
+        day: The day in Prague.
+        read_at: When the portal gave it, Unix time in seconds.
+        ended: Whether it was over by then.
+        wh: Energy of the day as far as there is data, whole Wh; None where nothing is known.
+        counted: Quantities that come from counters.
+        hours: The same per hour that has begun; empty when the hours cannot be told.
+        gaps: Seconds without data, per hour, or of the whole day when the hours cannot be told.
+    """
+
+    day: date
+    read_at: int
+    ended: bool
+    wh: Mapping[Quantity, int | None]
+    counted: frozenset[Quantity] = frozenset()
+    hours: tuple[Mapping[Quantity, int | None], ...] = ()
+    gaps: tuple[int, ...] = ()
+
+    @property
+    def gap_s(self) -> int:
+        """Seconds without data."""
+        return sum(self.gaps)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether anything is known."""
+        return any(value is not None for value in self.wh.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is over, without a gap, and nothing of it is unknown."""
+        return (
+            self.ended
+            and self.gap_s <= SPARE_S
+            and all(value is not None for value in self.wh.values())
+        )
+
+    def as_kept(self) -> list[object]:
+        """Give it as JSON, short: a month of days has to fit into some kilobytes."""
+        return [
+            KEPT_VERSION,
+            self.day.isoformat(),
+            self.read_at,
+            self.ended,
+            [self.wh[quantity] for quantity in POWERS],
+            sorted(self.counted),
+            [[hour[quantity] for hour in self.hours] for quantity in POWERS],
+            list(self.gaps) if any(self.gaps) else len(self.gaps),
+        ]
+
+
+def kept_day(raw: Any) -> EnergyDay | None:
+    """Read what `as_kept` gave; None of anything else."""
+    match raw:
+        case [int(version), str(day), int(at), bool(ended), wh, counted, columns, gaps] if (
+            version == KEPT_VERSION
+        ):
+            return EnergyDay(
+                date.fromisoformat(day),
+                at,
+                ended,
+                dict(zip(POWERS, wh, strict=True)),
+                frozenset(counted),
+                tuple(dict(zip(POWERS, row, strict=True)) for row in zip(*columns, strict=True)),
+                (0,) * gaps if isinstance(gaps, int) else tuple(gaps),
+            )
+    return None
+
+
+def hours_of(day: date) -> list[datetime]:
+    """Give the moments at which the hours of a day begin: 23, 24 or 25."""
+    begin, end = clock.starts(day), clock.starts(day + timedelta(days=1))
+    return [begin + timedelta(hours=number) for number in range(round((end - begin) / _HOUR))]
+
+
+def energy_days(
+    answers: Mapping[SeriesName, object], first: date, last: date, now: datetime
+) -> tuple[EnergyDay, ...] | None:
+    """Read the energy of days; None when that takes answers about fewer days.
+
+    Args:
+        answers: The decoded answers about these days, by series; one that is missing is unknown.
+        first: First day asked for, in Prague.
+        last: Last day, included; not in the future.
+        now: When the portal gave them, with a zone.
+    """
+    days = days_between(first, last)
+    grid = items_of(answers.get("grid"))
+    counters = cells("grid", grid)
+    starts = midnights([_numbers(counters[name]) for name in COUNTERS.values()], len(days))
+    tracks: dict[SeriesName, _Track] = {}
+    for series in answers:
+        items = items_of(answers[series])
+        # An upload of the box holds all of its values: as many items are the same uploads.
+        placed = place(items, first, last, now, starts if len(items) == len(grid) else None)
+        if placed is None:
+            return None
+        tracks[series] = _track(series, items, placed)
+    return tuple(_energy_day(day, tracks, now) for day in days)
+
+
+def items_of(answer: object) -> Sequence[object]:
+    """Give the items of an answer; none of an answer that has no list of them."""
+    items = answer.get("items") if isinstance(answer, Mapping) else None
+    return items if isinstance(items, list) else ()
+
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What a power comes to per hour: Wh of either sign, and the seconds that have data."""
+
+    wh: Mapping[int, dict[datetime, float]] = field(default_factory=lambda: {1: {}, -1: {}})
+    known_s: dict[datetime, float] = field(default_factory=dict)
+
+    def add(self, power: float, since: datetime, seconds: float) -> None:
+        """Add a power in W that lasted so long, to each hour its share."""
+        sign = 1 if power > 0.0 else -1
+        wh = self.wh[sign]
+        while seconds > 0.0:
+            hour = since.replace(minute=0, second=0, microsecond=0)
+            part = min(hour.timestamp() + HOUR_S - since.timestamp(), seconds)
+            wh[hour] = wh.get(hour, 0.0) + sign * power * part / HOUR_S
+            self.known_s[hour] = self.known_s.get(hour, 0.0) + part
+            seconds -= part
+            since = hour + _HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """A series, placed in time."""
+
+    placed: Placement
+    of_day: Mapping[date, Sequence[int]]
+    values: Mapping[str, Sequence[float | None]]
+    sums: _Sums
+
+
+def _track(series: SeriesName, items: Sequence[object], placed: Placement) -> _Track:
+    values = {name: _numbers(column) for name, column in cells(series, items).items()}
+    sums = _Sums()
+    of_day: dict[date, list[int]] = {}
+    for index, (at, hold) in enumerate(zip(placed.times, placed.holds, strict=True)):
+        if at is None:
+            continue
+        of_day.setdefault(clock.local_day(at), []).append(index)
+        power = values["power_w"][index]
+        if power is not None:
+            sums.add(power, at, hold)
+    return _Track(placed, of_day, values, sums)
+
+
+def _numbers(column: Sequence[Cell]) -> list[float | None]:
+    return [None if isinstance(cell, str) else cell for cell in column]
+
+
+def _energy_day(day: date, tracks: Mapping[SeriesName, _Track], now: datetime) -> EnergyDay:
+    until = min(clock.starts(day + timedelta(days=1)), now)
+    edges = [*(hour for hour in hours_of(day) if hour < now), until]
+    wh: dict[Quantity, int | None] = dict.fromkeys(POWERS)
+    hourly: dict[Quantity, Sequence[float | None]] = {}
+    counted: set[Quantity] = set()
+    gaps = [0.0] * (len(edges) - 1)
+    loose = [one.placed.uncertain[day] for one in tracks.values() if day in one.placed.uncertain]
+    for quantity, (series, sign) in POWERS.items():
+        hourly[quantity] = [None] * len(gaps)
+        track = tracks.get(series)
+        if track is None:
+            continue
+        known = [track.sums.known_s.get(hour, 0.0) for hour in edges[:-1]]
+        if not any(known):
+            continue
+        lacking = [
+            max((end - begin).total_seconds() - seconds, 0.0)
+            for (begin, end), seconds in zip(pairwise(edges), known, strict=True)
+        ]
+        gaps = [max(pair) for pair in zip(gaps, lacking, strict=True)]
+        summed = [
+            track.sums.wh[sign].get(hour, 0.0) if seconds else None
+            for hour, seconds in zip(edges, known, strict=False)
+        ]
+        whole: float | None = sum(one for one in summed if one is not None)
+        certain = track.placed.uncertain.get(day)
+        if certain is not None and not certain.summable:
+            whole = None
+        else:
+            hourly[quantity] = summed
+        if quantity in COUNTERS:
+            gapless = certain is None and sum(lacking) <= SPARE_S
+            points = _counter(track, day, quantity, edges, whole if gapless else None)
+            if points:
+                counted.add(quantity)
+                whole = points[-1][1]
+                hourly[quantity] = _between(points, edges, LONG_STEP * track.placed.step_s)
+        wh[quantity] = None if whole is None else round(whole)
+    hours: tuple[Mapping[Quantity, int | None], ...] = ()
+    if all(value is None for value in wh.values()):
+        gaps = [(until - edges[0]).total_seconds()]
+    elif loose:
+        gaps = [max(one.missing_s for one in loose)]
+    else:
+        hours = tuple(
+            {quantity: _rounded(of_hours[place]) for quantity, of_hours in hourly.items()}
+            for place in range(len(gaps))
+        )
+    return EnergyDay(
+        day,
+        round(now.timestamp()),
+        now >= clock.starts(day + timedelta(days=1)),
+        wh,
+        frozenset(counted),
+        hours,
+        tuple(round(gap) for gap in gaps),
+    )
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _counter(
+    track: _Track,
+    day: date,
+    quantity: Quantity,
+    edges: Sequence[datetime],
+    powers: float | None,
+) -> list[tuple[datetime, float]]:
+    """Give a counter over a day, from 0 at its midnight; empty when it does not show to be one.
+
+    Args:
+        track: The grid's series.
+        day: The day.
+        quantity: What is counted.
+        edges: When its hours begin, and its end or now.
+        powers: The same energy out of the powers, Wh, where there is a value for all of the time.
+    """
+    begin, end, sign = edges[0], edges[-1], POWERS[quantity][1]
+    counter, power_w = track.values[COUNTERS[quantity]], track.values["power_w"]
+    read = [
+        (at, value, power_w[index])
+        for index in track.of_day.get(day, ())
+        if (at := track.placed.times[index]) is not None and (value := counter[index]) is not None
+    ]
+    # What comes before a fall soon after midnight was counted the day before.
+    late = [
+        index
+        for index, (before, after) in enumerate(pairwise(read), 1)
+        if after[1] < before[1] - DIP_WH and after[0] <= begin + LATE
+    ]
+    read = read[late[-1] :] if late else read
+    if not read or any(after[1] < before[1] - DIP_WH for before, after in pairwise(read)):
+        return []
+    elapsed = (read[0][0] - begin).total_seconds() + 2 * ITEM_S
+    if read[0][1] > MOST_W * elapsed / HOUR_S:
+        return []
+    points = [(begin, 0.0)]
+    for at, value, _ in read:
+        points.append((at, max(value, points[-1][1])))
+    last_at, _, power = read[-1]
+    rest = (end - last_at).total_seconds()
+    if rest > 0.0:
+        # The minutes from the last upload to midnight, at the power that it had; more is a gap.
+        tail = max(sign * (power or 0.0), 0.0) * min(rest, track.placed.step_s) / HOUR_S
+        points.append((end, points[-1][1] + tail))
+    if powers is not None and abs(points[-1][1] - powers) > AGREE_WH + AGREE * max(powers, 0.0):
+        return []
+    return points
+
+
+def _between(
+    points: Sequence[tuple[datetime, float]], edges: Sequence[datetime], far_s: float
+) -> list[float | None]:
+    """Give by how much a counter rises in each hour; None where its value at an end is not known.
+
+    Args:
+        points: The counter over the day.
+        edges: When each hour begins, and the end of the last one.
+        far_s: Two points that are more seconds apart say nothing of what lies between.
+    """
+    at_edges = [_at(points, edge, far_s) for edge in edges]
+    return [
+        None if before is None or after is None else max(after - before, 0.0)
+        for before, after in pairwise(at_edges)
+    ]
+
+
+def _at(points: Sequence[tuple[datetime, float]], moment: datetime, far_s: float) -> float | None:
+    for (before, low), (after, high) in pairwise(points):
+        if moment == before:
+            return low
+        if before < moment < after:
+            apart = (after - before).total_seconds()
+            part = (moment - before) / (after - before)
+            return low + (high - low) * part if apart <= far_s else None
+    return points[-1][1]

@@ -1,0 +1,408 @@
+"""Energy by hour, day, month and in total: rows, what they add up to, and what they lack. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from typing import Literal
+
+from pydantic import Field
+
+from . import clock
+from .energy_day import POWERS, SPARE_S, EnergyDay, Quantity, hours_of
+from .model import Reading, Warnings
+from .unknown import Reasons, Unknowns
+
+Per = Literal["hour", "day", "month", "total"]
+Why = Literal["under way", "gaps", "no data", "no times", "not read"]
+Source = Literal["counter", "power", "both", "none"]
+
+NO_PRICES = "Prices are not known here."
+NO_MONEY = "No prices."
+NO_PRICE = "This price was not given."
+NO_CURRENCY = "No currency was given."
+NO_VALUES = "The portal has no values of it for that time, or too few to be summed."
+NO_EDGE = "Its counter is not known at both ends of the hour."
+PART = "Part of the time has no data."
+NOT_MADE = "Nothing was made by the panels, or less than was exported."
+NOT_USED = "More was imported than used: it went into the battery, or out again."
+NOTHING = "The portal has no data, or too little to be summed, for"
+HOURS = "Values are missing and none has a time, so there are no hours of"
+
+LISTED = 5
+"""Days named in a warning; the rest is counted."""
+
+
+class Row(Reading):
+    """Energy of an hour, a day or a month, as far as there is data."""
+
+    day: str = Field(description="In Prague; or the month, or when the hour begins.")
+    solar_kwh: float | None
+    imported_kwh: float | None
+    exported_kwh: float | None
+    consumed_kwh: float | None
+    charged_kwh: float | None
+    discharged_kwh: float | None
+    complete: bool = Field(description="Over, and without gaps.")
+
+
+class Money(Reading):
+    """What the energy cost and brought, at the prices given."""
+
+    currency: str | None
+    cost: float | None = Field(description="Of what was imported.")
+    revenue: float | None = Field(description="Of what was exported.")
+    without_box_at_least: float | None = Field(
+        description="Bill without panels and battery: backed-up part."
+    )
+    without_box_at_most: float | None = Field(
+        description="Same with the rest, and the box's own use."
+    )
+
+
+class Total(Reading):
+    """Energy of all rows together."""
+
+    solar_kwh: float | None
+    imported_kwh: float | None
+    exported_kwh: float | None
+    consumed_kwh: float | None
+    charged_kwh: float | None
+    discharged_kwh: float | None
+    complete: bool
+    self_sufficiency_percent: float | None = Field(description="Of all used, not imported.")
+    self_consumption_percent: float | None = Field(description="Of solar, not exported.")
+    money: Money | None = Field(description="Null without prices.")
+
+
+class Methods(Reading):
+    """Where each quantity comes from."""
+
+    solar: Source
+    imported: Source
+    exported: Source
+    consumed: Source
+    charged: Source
+    discharged: Source
+
+
+class Lack(Reading):
+    """A row that is not complete, or days that have none."""
+
+    first: str = Field(description="Label of the row, or a day.")
+    last: str
+    why: Why
+    hours: float = Field(description="Without data.")
+
+
+class EnergyReport(Reading):
+    """Energy over some days."""
+
+    box_id: str | None = Field(description="Null: one of several.")
+    rows: tuple[Row, ...] = Field(description="Oldest first; none for total.")
+    total: Total = Field(description="Of all days with data.")
+    method: Methods = Field(description="counter: of the grid; power: summed.")
+    consumed_of: Literal["backed-up part"] = Field(description="Of the house.")
+    lacking: tuple[Lack, ...] = Field(description="What is not complete.")
+    warnings: Warnings
+    unknown: Unknowns
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices per kWh, each None when not given."""
+
+    imported: float | None
+    exported: float | None
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Of which box the energy is.
+
+    Attributes:
+        box_id: The account's only box; None when there are several.
+        why_unnamed: Why none is named.
+        warnings: What to say about the account's boxes.
+    """
+
+    box_id: str | None
+    why_unnamed: str
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some time with one row."""
+
+    label: str
+    wh: Mapping[Quantity, int | None]
+    gap_s: int
+    ended: bool
+    complete: bool
+    counted: frozenset[Quantity] = frozenset()
+
+
+def energy_report(
+    days: Sequence[EnergyDay],
+    per: Per,
+    whose: Whose,
+    prices: Prices,
+    unread: Sequence[date] = (),
+    go_on: str = "",
+) -> EnergyReport:
+    """Say what the energy of some days comes to.
+
+    Args:
+        days: The days that were read, oldest first; those without data are told of as missing.
+        per: How long a row is.
+        whose: The box.
+        prices: Per kWh.
+        unread: Days that were asked for and not read.
+        go_on: How to ask for those; empty where there are none.
+    """
+    found = [one for one in days if one.has_data]
+    parts, hourless = _parts(found, per)
+    whole = _sum("total", found)
+    missing = [
+        *_spans([one.day for one in days if not one.has_data], "no data"),
+        *_spans([one.day for one in hourless], "no times"),
+        *_spans(unread, "not read"),
+    ]
+    reasons = Reasons()
+    rows = tuple(_row(part, reasons) for part in parts)
+    all_there = whole.complete and not missing
+    total = _total(whole, found, prices, all_there, reasons)
+    if whose.box_id is None:
+        reasons.add("box_id", whose.why_unnamed)
+    return EnergyReport(
+        box_id=whose.box_id,
+        rows=rows,
+        total=total,
+        method=Methods.model_validate({one: _source(one, found) for one in POWERS}),
+        consumed_of="backed-up part",
+        lacking=tuple(
+            sorted(
+                (*missing, *_incomplete(parts if per != "total" else map(_day, found))),
+                key=lambda one: one.first,
+            )
+        ),
+        warnings=(
+            *whose.warnings,
+            *_lacking(found, missing),
+            *([go_on] if go_on else []),
+            *([NO_PRICES] if prices.imported is None and prices.exported is None else []),
+        ),
+        unknown=reasons.listed(),
+    )
+
+
+def _parts(days: Sequence[EnergyDay], per: Per) -> tuple[list[_Part], list[EnergyDay]]:
+    """Give what is to have a row, and the days whose hours cannot be told."""
+    match per:
+        case "day":
+            return [_day(one) for one in days], []
+        case "month":
+            months = groupby(days, lambda one: f"{one.day:%Y-%m}")
+            return [_sum(label, list(group)) for label, group in months], []
+        case "hour":
+            hours = [part for one in days for part in _hours(one)]
+            return hours, [one for one in days if not one.hours]
+        case "total":
+            return [], []
+
+
+def _day(day: EnergyDay) -> _Part:
+    return _sum(day.day.isoformat(), [day])
+
+
+def _hours(day: EnergyDay) -> Iterable[_Part]:
+    begins = hours_of(day.day)
+    for begin, wh, gap_s in zip(begins, day.hours, day.gaps, strict=False):
+        # Of an hour without anything no row is made up.
+        if any(value is not None for value in wh.values()):
+            ended = day.ended or begin.timestamp() + 3600 <= day.read_at
+            known = all(value is not None for value in wh.values())
+            complete = ended and known and gap_s <= SPARE_S
+            yield _Part(clock.written(begin), wh, gap_s, ended, complete, day.counted)
+
+
+def _sum(label: str, days: Sequence[EnergyDay]) -> _Part:
+    return _Part(
+        label,
+        {
+            quantity: sum(known) if (known := _known(quantity, days)) else None
+            for quantity in POWERS
+        },
+        sum(one.gap_s for one in days),
+        all(one.ended for one in days),
+        bool(days) and all(one.complete for one in days),
+    )
+
+
+def _known(quantity: Quantity, days: Iterable[EnergyDay]) -> list[int]:
+    return [value for one in days if (value := one.wh[quantity]) is not None]
+
+
+def _row(part: _Part, reasons: Reasons) -> Row:
+    for quantity, value in part.wh.items():
+        if value is None:
+            # Of an hour whose power is known only a counter's end can be unknown.
+            why = NO_EDGE if quantity in part.counted else NO_VALUES
+            reasons.add(f"rows.{part.label}.{quantity}_kwh", why)
+    return Row.model_validate({"day": part.label, **_kwh(part.wh), "complete": part.complete})
+
+
+def _kwh(wh: Mapping[Quantity, int | None]) -> dict[str, float | None]:
+    return {
+        f"{quantity}_kwh": None if value is None else round(value / 1000, 3)
+        for quantity, value in wh.items()
+    }
+
+
+def _total(
+    whole: _Part,
+    days: Sequence[EnergyDay],
+    prices: Prices,
+    all_there: bool,
+    reasons: Reasons,
+) -> Total:
+    for quantity, value in whole.wh.items():
+        if value is None:
+            reasons.add(f"total.{quantity}_kwh", NO_VALUES)
+    used = _used(days)
+    sufficiency = consumption = None
+    imported, exported, solar = (whole.wh[one] for one in ("imported", "exported", "solar"))
+    if used is None or imported is None or exported is None or solar is None:
+        for name in ("self_sufficiency_percent", "self_consumption_percent"):
+            reasons.add(f"total.{name}", PART)
+    else:
+        if 0 <= imported <= used and used > 0:
+            sufficiency = round(100 * (1 - imported / used), 1)
+        else:
+            reasons.add("total.self_sufficiency_percent", NOT_USED)
+        if 0 <= exported <= solar and solar > 0:
+            consumption = round(100 * (1 - exported / solar), 1)
+        else:
+            reasons.add("total.self_consumption_percent", NOT_MADE)
+    return Total.model_validate(
+        {
+            **_kwh(whole.wh),
+            "complete": all_there,
+            "self_sufficiency_percent": sufficiency,
+            "self_consumption_percent": consumption,
+            "money": _money(whole, used, prices, reasons),
+        }
+    )
+
+
+def _used(days: Sequence[EnergyDay]) -> int | None:
+    """Give all that house and box used, Wh: what came in less what went out again.
+
+    None where that is not known, or has gaps: then what came in and what went out are not of the
+    same time.
+    """
+    if not days or any(
+        one.gap_s > SPARE_S or any(one.wh[quantity] is None for quantity in BALANCE) for one in days
+    ):
+        return None
+    return sum(sign * sum(_known(quantity, days)) for quantity, sign in BALANCE.items())
+
+
+BALANCE: Mapping[Quantity, int] = {
+    "solar": 1,
+    "imported": 1,
+    "discharged": 1,
+    "exported": -1,
+    "charged": -1,
+}
+
+
+def _money(whole: _Part, used: int | None, prices: Prices, reasons: Reasons) -> Money | None:
+    if prices.imported is None and prices.exported is None:
+        reasons.add("total.money", NO_MONEY)
+        return None
+    priced = {
+        "cost": (whole.wh["imported"], prices.imported),
+        "revenue": (whole.wh["exported"], prices.exported),
+        "without_box_at_least": (whole.wh["consumed"], prices.imported),
+        "without_box_at_most": (used, prices.imported),
+    }
+    found: dict[str, float | str | None] = {"currency": prices.currency}
+    if prices.currency is None:
+        reasons.add("total.money.currency", NO_CURRENCY)
+    for name, (wh, price) in priced.items():
+        found[name] = None if wh is None or price is None else round(wh / 1000 * price, 2)
+        if found[name] is None:
+            reasons.add(f"total.money.{name}", NO_PRICE if price is None else PART)
+    return Money.model_validate(found)
+
+
+def _source(quantity: Quantity, days: Iterable[EnergyDay]) -> Source:
+    ways = {quantity in one.counted for one in days if one.wh[quantity] is not None}
+    if not ways:
+        return "none"
+    return "both" if len(ways) > 1 else "counter" if True in ways else "power"
+
+
+def _incomplete(parts: Iterable[_Part]) -> list[Lack]:
+    return [
+        Lack(
+            first=part.label,
+            last=part.label,
+            why="gaps" if part.ended else "under way",
+            hours=round(part.gap_s / 3600, 2),
+        )
+        for part in parts
+        if not part.complete
+    ]
+
+
+def _spans(days: Iterable[date], why: Why) -> list[Lack]:
+    """Give days as what is lacking, neighbours together."""
+    spans: list[list[date]] = []
+    for day in days:
+        if spans and spans[-1][-1] == day - timedelta(days=1):
+            spans[-1].append(day)
+        else:
+            spans.append([day])
+    return [
+        Lack(
+            first=span[0].isoformat(),
+            last=span[-1].isoformat(),
+            why=why,
+            hours=float(sum(len(hours_of(day)) for day in span)),
+        )
+        for span in spans
+    ]
+
+
+def _lacking(days: Sequence[EnergyDay], missing: Sequence[Lack]) -> list[str]:
+    """Say which days have gaps or no data, and which is not over yet."""
+    gaps = [one for one in days if one.gap_s > SPARE_S]
+    said = []
+    if gaps:
+        named = ", ".join(f"{one.day} ({_hours_said(one.gap_s)})" for one in gaps[:LISTED])
+        more = f" and {len(gaps) - LISTED} days more" if len(gaps) > LISTED else ""
+        said.append(f"Time without data on {named}{more}: the sums lack it.")
+    for why, lead in (("no data", NOTHING), ("no times", HOURS)):
+        spans = [one for one in missing if one.why == why]
+        if spans:
+            more = ", ..." if len(spans) > LISTED else ""
+            said.append(f"{lead} {', '.join(map(_span_said, spans[:LISTED]))}{more}.")
+    for one in days:
+        if not one.ended:
+            as_of = clock.written(datetime.fromtimestamp(one.read_at, UTC))
+            said.append(f"{one.day} is under way: these are its values of {as_of}.")
+    return said
+
+
+def _hours_said(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _span_said(span: Lack) -> str:
+    return span.first if span.first == span.last else f"{span.first} to {span.last}"

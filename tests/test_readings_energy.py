@@ -1,0 +1,386 @@
+"""Energy of days and hours: summed, counted, with holes, over clock changes, against the truth."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.readings import clock
+from server.readings.energy_day import (
+    COUNTERS,
+    POWERS,
+    SERIES,
+    energy_days,
+    hours_of,
+    kept_day,
+)
+from server.readings.energy_report import Prices, Whose, energy_report
+from server.readings.placement import days_between
+
+from .energy_history import House, answers
+
+DAY = date(2026, 6, 10)
+NEXT = date(2026, 6, 11)
+SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)
+LATER = datetime(2026, 12, 1, tzinfo=UTC)
+NOBODY = Whose("2210400017", "", ())
+UNPRICED = Prices(None, None, None)
+
+
+def local(day, hour, minute=0):
+    return clock.starts(day) + timedelta(hours=hour, minutes=minute)
+
+
+def read(found, first=DAY, last=None, now=LATER):
+    days = energy_days(found, first, last or first, now)
+    assert days is not None
+    return days
+
+
+def report(days, per="day", prices=UNPRICED, whose=NOBODY, **more):
+    return energy_report(days, per, whose, prices, **more)
+
+
+def between(first, last):
+    return lambda at: first <= at < last
+
+
+# Against the truth.
+
+
+@pytest.mark.parametrize(
+    ("at", "first", "last"),
+    [
+        ("2026-06-15T09:00", "2026-06-08", "2026-06-14"),
+        ("2026-01-16T08:00", "2026-01-10", "2026-01-15"),
+        ("2026-10-26T09:00", "2026-10-20", "2026-10-25"),
+        ("2026-03-30T09:00", "2026-03-24", "2026-03-29"),
+        ("2027-01-02T09:00", "2026-12-29", "2027-01-01"),
+    ],
+)
+def test_every_quantity_of_every_day_is_the_simulators_within_two_percent(at, first, last):
+    now = datetime.fromisoformat(at).replace(tzinfo=clock.PRAGUE).astimezone(UTC)
+    house = House(now)
+    first, last = date.fromisoformat(first), date.fromisoformat(last)
+    days = read(house.answers(first, last), first, last, now)
+    assert [one.day for one in days] == days_between(first, last)
+    for one in days:
+        assert one.complete
+        assert one.counted == set(COUNTERS)
+        for quantity, value in house.truth[one.day].items():
+            assert one.wh[quantity] == pytest.approx(value, rel=0.02, abs=30.0)
+            hourly = sum(hour[quantity] for hour in one.hours)
+            assert hourly == pytest.approx(value, rel=0.02, abs=30.0)
+
+
+# Days of 23, 24 and 25 hours.
+
+
+@pytest.mark.parametrize(("day", "hours"), [(SPRING, 23), (DAY, 24), (AUTUMN, 25)])
+@pytest.mark.parametrize("times", [False, True])
+def test_a_day_has_as_many_hours_as_clocks_show(day, hours, times):
+    (one,) = read(answers(day, day, times=times), day)
+    assert one.complete
+    assert [hour["solar"] for hour in one.hours] == [2000] * hours
+    assert [hour["imported"] for hour in one.hours] == pytest.approx([600] * hours, abs=50)
+    assert one.wh["imported"] == pytest.approx(600 * hours, abs=51)
+    assert {name: wh for name, wh in one.wh.items() if name != "imported"} == {
+        "solar": 2000 * hours,
+        "exported": 0,
+        "consumed": 600 * hours,
+        "charged": 1000 * hours,
+        "discharged": 0,
+    }
+
+
+def test_the_hour_that_comes_twice_has_two_rows_and_the_skipped_one_none():
+    twice = report(read(answers(AUTUMN, AUTUMN), AUTUMN), "hour").rows
+    labels = [row.day for row in twice]
+    assert labels[2:4] == ["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"]
+    assert len(set(labels)) == 25
+    skipped = report(read(answers(SPRING, SPRING), SPRING), "hour").rows
+    assert [row.day[11:13] for row in skipped[:4]] == ["00", "01", "03", "04"]
+
+
+# Counters, and powers in their place.
+
+
+def test_counters_that_fall_at_midnight_are_taken():
+    first, last = read(answers(DAY, NEXT), DAY, NEXT)
+    for one in (first, last):
+        assert one.counted == {"imported", "exported"}
+    assert report((first, last)).method.imported == "counter"
+    assert report((first, last)).method.solar == "power"
+
+
+@pytest.mark.parametrize(
+    "counter",
+    [
+        pytest.param(lambda _at, _h, power: max(power, 0) / 12, id="per interval"),
+        pytest.param(lambda _at, h, power: 5_000_000 + max(power, 0) * h, id="for ever"),
+        pytest.param(lambda _at, h, power: max(power, 0) * h / 1000, id="in kWh"),
+        pytest.param(lambda _at, h, power: max(power, 0) * ((h + 12) % 24), id="from noon"),
+        pytest.param(lambda _at, _h, _power: 0, id="never counting"),
+        pytest.param(lambda _at, _h, _power: None, id="not sent"),
+        pytest.param(lambda _at, _h, _power: "n/a", id="not a number"),
+    ],
+)
+def test_powers_stand_in_for_counters_that_do_not_count_from_midnight(counter):
+    (one,) = read(answers(DAY, DAY, grid=600, counter=counter))
+    assert "imported" not in one.counted
+    assert one.wh["imported"] == 600 * 24
+    assert [hour["imported"] for hour in one.hours] == [600] * 24
+
+
+def test_what_a_late_counter_still_shows_of_the_day_before_is_not_counted_twice():
+    def late(at, hours, power):
+        return max(power, 0) * (hours if hours > 0.25 else hours + 24)
+
+    (one,) = read(answers(DAY, DAY, counter=late))
+    assert one.counted == {"imported", "exported"}
+    assert one.wh["imported"] == pytest.approx(600 * 24, abs=51)
+
+
+def test_a_counter_that_goes_back_by_a_few_wh_is_a_counter_still():
+    def dips(at, hours, power):
+        return max(power, 0) * hours - (15 if at == local(DAY, 12) else 0)
+
+    (one,) = read(answers(DAY, DAY, grid=100, counter=dips))
+    assert "imported" in one.counted
+    assert one.wh["imported"] == pytest.approx(2400, abs=10)
+
+
+# Items without times.
+
+
+def test_days_are_told_apart_by_falling_counters_when_items_are_missing():
+    without = between(local(NEXT, 3), local(NEXT, 8))
+    last = NEXT + timedelta(days=1)
+    days = read(answers(DAY, last, without=without), DAY, last)
+    assert [one.wh["imported"] for one in days] == pytest.approx([14400, 14400, 14400], abs=51)
+    assert [one.complete for one in days] == [True, False, True]
+    assert days[1].gap_s == 5 * 3600
+    # 1. Nobody knows when the five hours were. 2. So few values may as well be further apart.
+    assert days[1].hours == ()
+    assert days[1].wh["solar"] is None
+
+
+def test_a_day_that_lacks_little_is_summed_without_hours():
+    (one,) = read(answers(DAY, DAY, without=between(local(DAY, 3), local(DAY, 4))))
+    assert one.wh["solar"] == 2000 * 23
+    assert (one.hours, one.gap_s, one.complete) == ((), 3600, False)
+
+
+def test_days_that_cannot_be_told_apart_are_to_be_asked_for_alone():
+    found = answers(
+        DAY, NEXT, without=between(local(DAY, 3), local(DAY, 8)), counter=lambda *_: None
+    )
+    assert energy_days(found, DAY, NEXT, LATER) is None
+
+
+def test_one_series_that_lacks_values_is_not_put_into_the_days_of_another():
+    found = answers(DAY, NEXT)
+    del found["load"]["items"][100:150]
+    assert energy_days(found, DAY, NEXT, LATER) is None
+
+
+# Items with times.
+
+
+def test_holes_between_times_are_told_by_the_hour_and_nothing_is_made_up():
+    without = between(local(DAY, 3), local(DAY, 8))
+    (one,) = read(answers(DAY, DAY, without=without, times=True))
+    assert one.gap_s == 5 * 3600
+    assert one.gaps[3:8] == (3600,) * 5
+    assert one.wh["solar"] == 2000 * 19
+    # The counter went on.
+    assert one.wh["imported"] == pytest.approx(14400, abs=51)
+    rows = report((one,), "hour").rows
+    assert [row.day[11:13] for row in rows if row.solar_kwh is not None][2:5] == ["02", "08", "09"]
+    told = report((one,))
+    assert (told.rows[0].complete, told.total.complete) == (False, False)
+    assert told.lacking[0].model_dump() == {
+        "first": "2026-06-10",
+        "last": "2026-06-10",
+        "why": "gaps",
+        "hours": 5.0,
+    }
+    assert any("2026-06-10 (5.0 hours)" in warning for warning in told.warnings)
+    assert told.total.self_sufficiency_percent is None
+    paths = [path for one in told.unknown for path in one.readings]
+    assert "total.self_sufficiency_percent" in paths
+
+
+def test_a_box_that_reports_once_an_hour_is_complete():
+    found = answers(DAY, DAY, without=lambda at: at.minute != 0, times=True)
+    (one,) = read(found)
+    assert one.complete
+    assert one.wh["solar"] == 48_000
+
+
+# Days under way, and days without anything.
+
+
+def test_the_day_that_is_under_way_is_marked_and_ends_now():
+    now = local(DAY, 9, 30)
+    (one,) = read(answers(DAY, DAY, until=now), now=now)
+    assert one.wh["solar"] == 2000 * 9.5
+    assert len(one.hours) == 10
+    told = report((one,))
+    assert told.rows[0].complete is False
+    assert told.lacking[0].why == "under way"
+    assert any("under way" in warning for warning in told.warnings)
+    assert [row.complete for row in report((one,), "hour").rows] == [True] * 9 + [False]
+
+
+@pytest.mark.parametrize(
+    "nothing", [{}, {name: [] for name in SERIES}, {name: {"items": []} for name in SERIES}]
+)
+def test_a_day_without_data_has_no_row(nothing):
+    days = read(nothing)
+    told = report(days)
+    assert told.rows == ()
+    assert told.lacking[0].why == "no data"
+    assert told.total.solar_kwh is None
+    assert any("no data" in warning for warning in told.warnings)
+
+
+def test_what_is_null_has_a_reason_and_is_no_zero():
+    found = answers(DAY, DAY)
+    for item in found["battery"]["items"]:
+        item["values"] = [None, None]
+    told = report(read(found))
+    assert told.rows[0].charged_kwh is None
+    assert told.method.charged == "none"
+    assert told.rows[0].complete is False
+    paths = {path for one in told.unknown for path in one.readings}
+    assert {"rows.2026-06-10.charged_kwh", "total.charged_kwh"} <= paths
+    assert told.total.self_consumption_percent is None
+
+
+# Rows, totals, prices.
+
+
+def test_months_and_totals_are_the_sums_of_their_days():
+    first, last = date(2026, 6, 29), date(2026, 7, 2)
+    days = read(answers(first, last), first, last)
+    months = report(days, "month")
+    assert [(row.day, row.solar_kwh) for row in months.rows] == [("2026-06", 96), ("2026-07", 96)]
+    assert report(days, "total").rows == ()
+    assert months.total == report(days, "total").total == report(days).total
+    assert months.total.solar_kwh == 192
+
+
+def test_prices_make_money_and_none_make_none():
+    (one,) = read(answers(DAY, DAY, grid=-600, battery=0))
+    priced = report((one,), prices=Prices(6.5, 1.8, "CZK")).total.money
+    assert priced.currency == "CZK"
+    assert (priced.cost, priced.revenue) == (0, pytest.approx(14.4 * 1.8, abs=0.1))
+    # The backed-up part used 0.6 kW, and all that was not exported was 1.4 kW.
+    assert priced.without_box_at_least == pytest.approx(14.4 * 6.5)
+    assert priced.without_box_at_most == pytest.approx(33.6 * 6.5, abs=0.5)
+    unpriced = report((one,))
+    assert unpriced.total.money is None
+    assert "Prices are not known here." in unpriced.warnings
+    half = report((one,), prices=Prices(6.5, None, None)).total.money
+    assert (half.revenue, half.currency) == (None, None)
+
+
+def test_percentages_are_null_where_they_mean_nothing():
+    (sunny,) = read(answers(DAY, DAY, grid=-600, battery=400))
+    assert report((sunny,)).total.self_sufficiency_percent == 100
+    assert report((sunny,)).total.self_consumption_percent == pytest.approx(70, abs=0.2)
+    (dark,) = read(answers(DAY, DAY, solar=0, battery=0))
+    assert report((dark,)).total.self_consumption_percent is None
+    assert report((dark,)).total.self_sufficiency_percent == 0
+    (charging,) = read(answers(DAY, DAY, solar=0, battery=500, grid=600))
+    assert report((charging,)).total.self_sufficiency_percent is None
+
+
+def test_with_several_boxes_no_row_names_one():
+    told = report(read(answers(DAY, DAY)), whose=Whose(None, "Not named.", ("Several boxes.",)))
+    assert told.box_id is None
+    assert "Several boxes." in told.warnings
+    assert "box_id" in [path for one in told.unknown for path in one.readings]
+
+
+def test_days_that_were_not_read_are_told_with_how_to_go_on():
+    told = report(read(answers(DAY, DAY)), unread=[NEXT], go_on="Ask again from 2026-06-11.")
+    assert told.lacking[0].why == "not read"
+    assert "Ask again from 2026-06-11." in told.warnings
+    assert told.total.complete is False
+
+
+# How long results are.
+
+
+def test_a_week_and_a_month_of_the_demo_box_are_short():
+    now = datetime(2026, 6, 1, 7, tzinfo=UTC)
+    house = House(now).until(now + timedelta(days=30))
+    later = now + timedelta(days=30)
+    first = date(2026, 6, 1)
+    for days, most in ((7, 1_700), (30, 6_000)):
+        last = first + timedelta(days=days - 1)
+        told = report(read(house.answers(first, last), first, last, later))
+        assert len(told.rows) == days
+        assert len(told.model_dump_json()) <= most
+
+
+# What is kept.
+
+
+def test_a_kept_day_is_the_same_day():
+    for found, now in (
+        (answers(DAY, DAY), LATER),
+        (answers(DAY, DAY, without=between(local(DAY, 3), local(DAY, 8)), times=True), LATER),
+        ({}, LATER),
+        (answers(DAY, DAY, until=local(DAY, 9)), local(DAY, 9)),
+    ):
+        (one,) = read(found, now=now)
+        assert kept_day(json.loads(json.dumps(one.as_kept()))) == one
+
+
+@pytest.mark.parametrize("raw", [None, [], {}, [0], [2, "2026-06-10", 1, True, [], [], [], 0]])
+def test_what_was_not_kept_by_this_version_is_no_day(raw):
+    assert kept_day(raw) is None
+
+
+# Whatever the portal sends.
+
+VALUES = st.one_of(st.none(), st.integers(-(10**9), 10**9), st.floats(), st.text(max_size=3))
+ITEMS = st.lists(
+    st.one_of(
+        st.none(),
+        st.integers(),
+        st.fixed_dictionaries(
+            {"values": st.one_of(st.none(), st.lists(VALUES, max_size=5))},
+            optional={"time": VALUES},
+        ),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(SERIES), st.one_of(ITEMS.map(lambda one: {"items": one}), VALUES)
+    ),
+    st.integers(0, 3),
+)
+def test_any_answer_is_read_or_asked_for_by_fewer_days(found, more):
+    last = DAY + timedelta(days=more)
+    days = energy_days(found, DAY, last, LATER)
+    if days is None:
+        assert more
+        return
+    assert [one.day for one in days] == days_between(DAY, last)
+    for per in ("hour", "day", "month", "total"):
+        told = report(days, per)
+        assert all(len(hours_of(one.day)) >= len(one.hours) for one in days)
+        json.loads(told.model_dump_json())
+    for one in days:
+        assert kept_day(json.loads(json.dumps(one.as_kept()))) == one
+        assert set(one.wh) == set(POWERS)

@@ -109,6 +109,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
     (
         "Kept",
         (
+            ("answers_put", "answers", count, False),
             ("notes", "notes", count, False),
             ("notes_evicted_total", "evicted", count, True),
             ("holds", "changes under way", count, False),

@@ -613,6 +613,35 @@ class TestPut:
         desk.clock.time += 60.0
         assert self.put(desk)
 
+    def test_its_room_is_its_own(self):
+        desk = Desk(gap=0.0, answers=4, answers_per_account=4, put=8, put_per_account=4)
+        for number in range(4):
+            desk.fetch(number)
+        for number in range(10, 40):
+            assert self.put(desk, number)
+        for number in range(4):
+            assert desk.answers.peek(key(number)) is not None
+        for number in range(50, 60):
+            desk.fetch(number)
+        assert desk.stat("answers_put") == 8
+        assert desk.stat("answers") == 4
+
+    def test_an_account_has_so_many_values_and_bytes_and_the_least_used_go(self):
+        desk = Desk(put_per_account=3, put_account_bytes=10)
+        for number in (1, 2, 3):
+            desk.answers.put(key(number), account(0), b"abc", 60.0)
+            desk.clock.time += 1.0
+        desk.answers.put(key(11), account(1), b"abc", 60.0)
+        assert desk.answers.peek(key(1)) is not None
+        desk.answers.put(key(4), account(0), b"ab", 60.0)
+        assert desk.answers.peek(key(2)) is None
+        desk.answers.put(key(5), account(0), b"12345678", 60.0)
+        kept = [number for number in range(20) if desk.answers.peek(key(number))]
+        assert kept == [4, 5, 11]
+        # What takes the place of its own former value costs no other.
+        desk.answers.put(key(4), account(0), b"xy", 60.0)
+        assert [number for number in range(20) if desk.answers.peek(key(number))] == [4, 5, 11]
+
     def test_what_the_protocol_does_not_allow_is_refused(self, desk):
         for bad in ((b"k", account(0), b"v", 1.0), (key(1), b"a", b"v", 1.0)):
             with pytest.raises(ValueError, match="wrong size"):

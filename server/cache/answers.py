@@ -2,8 +2,8 @@
 
 `share` gives the kept answer, or the lease to fetch it, or lets the caller wait for whoever has the
 lease: any number of callers cost one request. Notes need no lease: whoever knows the key of one
-wrote it, or was told it by who did. Both have room of their own, so that neither pushes the other
-out, nor sessions.
+wrote it, or was told it by who did. Nor do answers that are put here, for later. Each of the three
+has room of its own, so that none pushes another out, nor sessions.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ class Answers:
         self._kept = ManyPerAccount[Entry](
             limits.answers, limits.answer_bytes, limits.answers_per_account
         )
+        self._put = ManyPerAccount[Entry](
+            limits.put, limits.put_bytes, limits.put_per_account, limits.put_account_bytes
+        )
         self._notes = ManyPerAccount[Pointer](
             limits.notes, limits.note_bytes, limits.notes_per_account
         )
@@ -88,7 +91,7 @@ class Answers:
     def peek(self, key: bytes) -> Hit | None:
         """Return an answer that is kept; None when there is none. Nobody fetches it for that."""
         now = self._now()
-        entry = self._kept.use(key, now)
+        entry = self._kept.use(key, now) or self._put.use(key, now)
         return None if entry is None else Hit(entry.value, entry.expires - now)
 
     def put(self, key: bytes, account: bytes, value: bytes, ttl: float) -> bool:
@@ -105,7 +108,7 @@ class Answers:
         now = self._now()
         if self._erased.get(account, now) > now:
             return False
-        self._kept.put(Entry(key, account, value, now, now + ttl))
+        self._put.put(Entry(key, account, value, now, now + ttl))
         return True
 
     def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
@@ -261,8 +264,8 @@ class Answers:
     def settle(self) -> list[tuple[Ticket, Outcome]]:
         """Do what is due, and return what those who wait are to be told, each exactly once."""
         now = self._now()
-        self._kept.sweep(now)
-        self._notes.sweep(now)
+        for held in (self._kept, self._put, self._notes):
+            held.sweep(now)
         told = self._fetches.settle()
         for _, outcome in told:
             self._hits += isinstance(outcome, Hit)
@@ -271,7 +274,8 @@ class Answers:
 
     def next_due(self) -> float | None:
         """Return when `settle` has something to do, on the engine's clock; None when never."""
-        due = (self._kept.sweep_due(), self._notes.sweep_due(), self._fetches.next_due())
+        rooms = (self._kept, self._put, self._notes)
+        due = (*(held.sweep_due() for held in rooms), self._fetches.next_due())
         return min((at for at in due if at is not None), default=None)
 
     def flush(self, account: bytes | None) -> None:
@@ -280,7 +284,7 @@ class Answers:
         What the portal said of its load stays: it is the portal's, not the account's.
         """
         self._fetches.void(account)
-        for held in (self._kept, self._notes):
+        for held in (self._kept, self._put, self._notes):
             if account is None:
                 held.clear()
             else:
@@ -299,7 +303,9 @@ class Answers:
         if unfinished > 0.0:
             self._erased[account] = now + unfinished
         return ErasedAnswers(
-            self._kept.drop_account(account), self._notes.drop_account(account), leases
+            self._kept.drop_account(account) + self._put.drop_account(account),
+            self._notes.drop_account(account),
+            leases,
         )
 
     def admit(self, account: bytes) -> None:
@@ -309,8 +315,8 @@ class Answers:
     def drop_expired(self) -> None:
         """Drop all answers and notes that have run out, in one go."""
         now = self._now()
-        self._kept.drop_expired(now)
-        self._notes.drop_expired(now)
+        for held in (self._kept, self._put, self._notes):
+            held.drop_expired(now)
 
     def stats(self) -> dict[str, object]:
         """Return this part of the statistics, under the names of `docs/protocol.md`."""
@@ -320,7 +326,8 @@ class Answers:
             "limit_answers_bytes": self._kept.limit_bytes,
             "answers_hits_total": self._hits,
             "answers_unavailable_total": self._unavailable,
-            "answers_evicted_total": self._kept.evicted_total,
+            "answers_evicted_total": self._kept.evicted_total + self._put.evicted_total,
+            "answers_put": len(self._put),
             **{f"answers_{kind}_total": count for kind, count in self._shapes.items()},
             "fetches": self._fetches.leases,
             "fetches_total": self._fetches.granted_total,

@@ -304,11 +304,15 @@ class ManyPerAccount(Entries[Kind]):
         limit: Most entries held.
         limit_bytes: Most bytes of values held.
         per_account: Most entries of one account; its least recently used goes.
+        account_bytes: Most bytes of one account's values; likewise.
     """
 
-    def __init__(self, limit: int, limit_bytes: int, per_account: int) -> None:
+    def __init__(
+        self, limit: int, limit_bytes: int, per_account: int, account_bytes: float = math.inf
+    ) -> None:
         super().__init__(limit, limit_bytes)
         self._per_account = per_account
+        self._account_bytes = account_bytes
         self._by_account: dict[bytes, dict[bytes, None]] = {}
 
     def of(self, account: bytes) -> list[Kind]:
@@ -317,8 +321,16 @@ class ManyPerAccount(Entries[Kind]):
 
     def _make_way(self, entry: Kind) -> None:
         keys = self._keys_of(entry.account)
-        if len(keys) >= self._per_account:
-            self._evict(min(keys, key=lambda key: self._entries[key].used))
+        if len(keys) < self._per_account and self._account_bytes == math.inf:
+            return
+        keys.sort(key=lambda key: self._entries[key].used)
+        room = self._account_bytes - len(entry.value)
+        held = sum(len(self._entries[key].value) for key in keys)
+        for left, key in enumerate(keys):
+            if len(keys) - left < self._per_account and held <= room:
+                break
+            held -= len(self._entries[key].value)
+            self._evict(key)
 
     def _keys_of(self, account: bytes) -> list[bytes]:
         return list(self._by_account.get(account, ()))

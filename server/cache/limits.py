@@ -53,6 +53,12 @@ class AnswerLimits:
         answer_bytes: Most bytes of their values: five hundred of the longest, far below what the
             machine has.
         answers_per_account: A month of every series there is, for a household's boxes.
+        put: Most answers held that nobody waited for: months of energy, and what is remembered of
+            boxes. In a room of their own: what lasts for a month must not push out what is asked
+            for every minute.
+        put_bytes: Most bytes of their values: as for answers.
+        put_per_account: Two years of months.
+        put_account_bytes: Most bytes of the values of one account: a month has some 6 KB.
         notes: Most notes held: as many as sessions, which they lead to.
         note_bytes: Most bytes of their values: twice as many notes of the usual 300 bytes.
         notes_per_account: Handles of all the assistants of a household that do not end theirs.
@@ -67,6 +73,10 @@ class AnswerLimits:
     answers: int = 20_000
     answer_bytes: int = 64 * 1024 * 1024
     answers_per_account: int = 256
+    put: int = 20_000
+    put_bytes: int = 64 * 1024 * 1024
+    put_per_account: int = 24
+    put_account_bytes: int = 256 * 1024
     notes: int = 100_000
     note_bytes: int = 64 * 1024 * 1024
     notes_per_account: int = 64

@@ -28,6 +28,8 @@ ANSWERS = AnswerLimits(
     answers=SESSIONS,
     answer_bytes=4 * 1024 * 1024,
     answers_per_account=64,
+    put=SESSIONS,
+    put_bytes=4 * 1024 * 1024,
     notes=NOTES,
     note_bytes=4 * 1024 * 1024,
 )

@@ -14,7 +14,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, Protocol
@@ -32,7 +32,9 @@ from .errors import (
     SessionError,
     SessionExpired,
 )
+from .kept_energy import KeptEnergy
 from .readings.baseline import Baseline
+from .readings.energy_day import EnergyDay
 from .sealing import Keys, Sealer
 from .sessions import RETRY_AFTER, unavailable
 from .store import AnswerStore
@@ -122,6 +124,7 @@ class Upstream:
         self._history_ttl = history_ttl
         self._wall = wall
         self._baselines = Baselines(store, sealer)
+        self._kept_energy = KeptEnergy(store, sealer)
         self._fetches = Detached[Answered]()
 
     async def live(self, granted: Granted) -> Fetched:
@@ -187,6 +190,14 @@ class Upstream:
         what = f"history {name} {first} {last}"
         fetched, _ = await self._shared(granted, what, self._history_ttl, read, {})
         return fetched
+
+    async def kept_energy(self, granted: Granted, days: Iterable[date]) -> dict[date, EnergyDay]:
+        """Return those of some days, given in order, whose energy was read and cannot change."""
+        return await self._kept_energy.of(granted.keys, days, self._wall())
+
+    async def keep_energy(self, granted: Granted, days: Iterable[EnergyDay]) -> None:
+        """Keep those of some days, given in order, that cannot change any more."""
+        await self._kept_energy.keep(granted.keys, days, self._wall())
 
     async def notifications(self, granted: Granted) -> Fetched:
         """Return the notifications' HTML of the caller's account."""

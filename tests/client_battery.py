@@ -140,6 +140,12 @@ class Portal:
     async def notifications(self, _granted: Caller) -> Fetched:
         return self._fetched("")
 
+    async def kept_energy(self, _granted: Caller, _days: Any) -> dict[date, Any]:
+        return {}
+
+    async def keep_energy(self, _granted: Caller, _days: Any) -> None:
+        return None
+
     async def held_notifications(self, _granted: Caller) -> Fetched | None:
         return None
 

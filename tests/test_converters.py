@@ -98,6 +98,7 @@ GIVEN = {
     "list_boxes": {},
     "get_live_data": {},
     "get_history": {"series": "grid", "first_day": TODAY, "last_day": TODAY},
+    "get_energy": {"first_day": TODAY, "last_day": TODAY},
     "get_notifications": {},
     "plan_change": {"boiler": "manual"},
     "list_changes": {},

@@ -115,6 +115,7 @@ RESULTS = {
     "list_boxes": reading.Boxes,
     "get_live_data": reading.Live,
     "get_history": reading.Past,
+    "get_energy": reading.Energy,
     "get_notifications": reading.Notices,
 }
 

@@ -52,6 +52,12 @@ class Portal:
     async def baseline(self, _granted: None) -> Baseline:
         return self.earlier
 
+    async def kept_energy(self, _granted: None, _days: Any) -> dict[date, Any]:
+        return {}
+
+    async def keep_energy(self, _granted: None, _days: Any) -> None:
+        return None
+
     async def held_notifications(self, _granted: None) -> Fetched | None:
         return Fetched(self.markup, NOW.timestamp(), "cached") if self.held else None
 

@@ -16,7 +16,7 @@ from server.readings.energy_day import (
     hours_of,
     kept_day,
 )
-from server.readings.energy_report import Prices, Whose, energy_report
+from server.readings.energy_report import Prices, energy_report
 from server.readings.placement import days_between
 
 from .energy_history import House, answers
@@ -25,7 +25,7 @@ DAY = date(2026, 6, 10)
 NEXT = date(2026, 6, 11)
 SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)
 LATER = datetime(2026, 12, 1, tzinfo=UTC)
-NOBODY = Whose("2210400017", "", ())
+BOX = "2210400017"
 UNPRICED = Prices(None, None, None)
 
 
@@ -39,8 +39,8 @@ def read(found, first=DAY, last=None, now=LATER):
     return days
 
 
-def report(days, per="day", prices=UNPRICED, whose=NOBODY, **more):
-    return energy_report(days, per, whose, prices, **more)
+def report(days, per="day", prices=UNPRICED, box_id=BOX, **more):
+    return energy_report(days, per, box_id, prices, **more)
 
 
 def between(first, last):
@@ -300,14 +300,14 @@ def test_percentages_are_null_where_they_mean_nothing():
 
 
 def test_with_several_boxes_no_row_names_one():
-    told = report(read(answers(DAY, DAY)), whose=Whose(None, "Not named.", ("Several boxes.",)))
+    told = report(read(answers(DAY, DAY)), box_id=None, warnings=["Several boxes."])
     assert told.box_id is None
     assert "Several boxes." in told.warnings
     assert "box_id" in [path for one in told.unknown for path in one.readings]
 
 
 def test_days_that_were_not_read_are_told_with_how_to_go_on():
-    told = report(read(answers(DAY, DAY)), unread=[NEXT], go_on="Ask again from 2026-06-11.")
+    told = report(read(answers(DAY, DAY)), unread=[NEXT], warnings=["Ask again from 2026-06-11."])
     assert told.lacking[0].why == "not read"
     assert "Ask again from 2026-06-11." in told.warnings
     assert told.total.complete is False

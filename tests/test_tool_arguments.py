@@ -23,6 +23,7 @@ from .test_reading_tools import basic, call
 TOOLS = listed_tools()
 NEEDED: dict[str, dict[str, Any]] = {
     "get_history": {"series": "grid", "first_day": "2026-06-01", "last_day": "2026-06-02"},
+    "get_energy": {"first_day": "2026-06-01", "last_day": "2026-06-02"},
     "apply_change": {"plan_token": "plan_x", "box_id": DEMO_BOX, "change": "box 1: a -> b"},
     "get_change": {"change_id": "0123456789abcdef"},
 }

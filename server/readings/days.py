@@ -13,13 +13,14 @@ FIRST_DAY = date(2015, 1, 1)
 """No box is older."""
 
 
-def check_range(first: date, last: date, today: date) -> None:
+def check_range(first: date, last: date, today: date, most: int = MOST_DAYS) -> None:
     """Check the days of a request for history, both included.
 
     Args:
         first: First day.
         last: Last day.
         today: The present day in Prague.
+        most: Days that there may be.
 
     Raises:
         RangeError: They are in the wrong order, in the future, too many or too long ago.
@@ -30,5 +31,5 @@ def check_range(first: date, last: date, today: date) -> None:
         raise RangeError(f"{last} is in the future; today is {today} in Prague.")
     if first < FIRST_DAY:
         raise RangeError(f"{first} is too long ago: there is nothing before {FIRST_DAY}.")
-    if (last - first).days >= MOST_DAYS:
-        raise RangeError(f"{first} to {last} is more than {MOST_DAYS} days, the most in one call.")
+    if (last - first).days >= most:
+        raise RangeError(f"{first} to {last} is more than {most} days, the most in one call.")

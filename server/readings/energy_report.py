@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ Per = Literal["hour", "day", "month", "total"]
 Why = Literal["under way", "gaps", "no data", "no times", "not read"]
 Source = Literal["counter", "power", "both", "none"]
 
+NOT_NAMED = "The portal does not say of which of the account's boxes its history is."
 NO_PRICES = "Prices are not known here."
 NO_MONEY = "No prices."
 NO_PRICE = "This price was not given."
@@ -38,28 +39,26 @@ LISTED = 5
 class Row(Reading):
     """Energy of an hour, a day or a month, as far as there is data."""
 
-    day: str = Field(description="In Prague; or the month, or when the hour begins.")
+    day: str = Field(description="Or month, or begin of hour.")
     solar_kwh: float | None
     imported_kwh: float | None
     exported_kwh: float | None
     consumed_kwh: float | None
     charged_kwh: float | None
     discharged_kwh: float | None
-    complete: bool = Field(description="Over, and without gaps.")
+    complete: bool = Field(description="Over, no gaps.")
 
 
 class Money(Reading):
     """What the energy cost and brought, at the prices given."""
 
-    currency: str | None
+    currency: str | None = Field(description="As given.")
     cost: float | None = Field(description="Of what was imported.")
     revenue: float | None = Field(description="Of what was exported.")
     without_box_at_least: float | None = Field(
-        description="Bill without panels and battery: backed-up part."
+        description="Without panels and battery; part with backup."
     )
-    without_box_at_most: float | None = Field(
-        description="Same with the rest, and the box's own use."
-    )
+    without_box_at_most: float | None = Field(description="Also the rest and the box's own use.")
 
 
 class Total(Reading):
@@ -77,23 +76,26 @@ class Total(Reading):
     money: Money | None = Field(description="Null without prices.")
 
 
-class Methods(Reading):
-    """Where each quantity comes from."""
+From = Annotated[str, Field(description="counter, power (summed), both or none.")]
 
-    solar: Source
-    imported: Source
-    exported: Source
-    consumed: Source
-    charged: Source
-    discharged: Source
+
+class Methods(Reading):
+    """Where each quantity comes from: one of `Source`."""
+
+    solar: From
+    imported: From
+    exported: From
+    consumed: From
+    charged: From
+    discharged: From
 
 
 class Lack(Reading):
     """A row that is not complete, or days that have none."""
 
-    first: str = Field(description="Label of the row, or a day.")
-    last: str
-    why: Why
+    first: str = Field(description="A row's `day`.")
+    last: str = Field(description="Included.")
+    why: str = Field(description="Reason.")
     hours: float = Field(description="Without data.")
 
 
@@ -101,11 +103,11 @@ class EnergyReport(Reading):
     """Energy over some days."""
 
     box_id: str | None = Field(description="Null: one of several.")
-    rows: tuple[Row, ...] = Field(description="Oldest first; none for total.")
-    total: Total = Field(description="Of all days with data.")
-    method: Methods = Field(description="counter: of the grid; power: summed.")
-    consumed_of: Literal["backed-up part"] = Field(description="Of the house.")
-    lacking: tuple[Lack, ...] = Field(description="What is not complete.")
+    rows: tuple[Row, ...] = Field(description="Oldest first.")
+    total: Total = Field(description="Of all rows.")
+    method: Methods = Field(description="Where it comes from.")
+    consumed_of: str = Field(description="Part of the house.")
+    lacking: tuple[Lack, ...] = Field(description="Not complete.")
     warnings: Warnings
     unknown: Unknowns
 
@@ -117,21 +119,6 @@ class Prices:
     imported: float | None
     exported: float | None
     currency: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Whose:
-    """Of which box the energy is.
-
-    Attributes:
-        box_id: The account's only box; None when there are several.
-        why_unnamed: Why none is named.
-        warnings: What to say about the account's boxes.
-    """
-
-    box_id: str | None
-    why_unnamed: str
-    warnings: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,20 +136,20 @@ class _Part:
 def energy_report(
     days: Sequence[EnergyDay],
     per: Per,
-    whose: Whose,
+    box_id: str | None,
     prices: Prices,
     unread: Sequence[date] = (),
-    go_on: str = "",
+    warnings: Sequence[str] = (),
 ) -> EnergyReport:
     """Say what the energy of some days comes to.
 
     Args:
         days: The days that were read, oldest first; those without data are told of as missing.
         per: How long a row is.
-        whose: The box.
+        box_id: The account's only box; None when there are several.
         prices: Per kWh.
         unread: Days that were asked for and not read.
-        go_on: How to ask for those; empty where there are none.
+        warnings: What to say beside what the days themselves show.
     """
     found = [one for one in days if one.has_data]
     parts, hourless = _parts(found, per)
@@ -176,10 +163,10 @@ def energy_report(
     rows = tuple(_row(part, reasons) for part in parts)
     all_there = whole.complete and not missing
     total = _total(whole, found, prices, all_there, reasons)
-    if whose.box_id is None:
-        reasons.add("box_id", whose.why_unnamed)
+    if box_id is None:
+        reasons.add("box_id", NOT_NAMED)
     return EnergyReport(
-        box_id=whose.box_id,
+        box_id=box_id,
         rows=rows,
         total=total,
         method=Methods.model_validate({one: _source(one, found) for one in POWERS}),
@@ -191,9 +178,8 @@ def energy_report(
             )
         ),
         warnings=(
-            *whose.warnings,
+            *warnings,
             *_lacking(found, missing),
-            *([go_on] if go_on else []),
             *([NO_PRICES] if prices.imported is None and prices.exported is None else []),
         ),
         unknown=reasons.listed(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from . import clock
 from .boxes import BoxSummary
@@ -41,7 +41,19 @@ def history_warnings(past: History, boxes: Iterable[BoxSummary], now: datetime) 
     # Less is as long as a box that is well may be silent.
     if left_out > SLOW_LIMIT_S:
         found.append(LEFT_OUT.format(hours=left_out / 3600))
-    after = clock.starts(past.last_day + timedelta(days=1))
+    return (*found, *silent(boxes, past.last_day, now))
+
+
+def silent(boxes: Iterable[BoxSummary], last: date, now: datetime) -> tuple[str, ...]:
+    """Warn of boxes whose last values of some days may be missing.
+
+    Args:
+        boxes: The boxes.
+        last: The last of the days, in Prague.
+        now: When the portal gave their history.
+    """
+    found: list[str] = []
+    after = clock.starts(last + timedelta(days=1))
     for box in boxes:
         if box.measured_at is None:
             found += [UNHEARD.format(id=box.id)] if now < after else []

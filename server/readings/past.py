@@ -93,7 +93,7 @@ def past(of: Whose, read: History, at: datetime) -> Past:
         "age_s": only and only.age_s,
         "bypass": only and only.bypass,
         "warnings": (
-            *(() if only else (_several(of),)),
+            *several(of),
             *history_warnings(read, of.boxes[:LISTED], at),
             *bypassed(of.boxes[:LISTED]),
         ),
@@ -102,8 +102,11 @@ def past(of: Whose, read: History, at: datetime) -> Past:
     return Past.model_validate({**dict(read), **named})
 
 
-def _several(of: Whose) -> str:
+def several(of: Whose) -> tuple[str, ...]:
+    """Warn that a history may be of any one of several boxes."""
+    if len(of.boxes) == 1:
+        return ()
     ids = [box.id for box in of.boxes]
     listed = ", ".join(ids[:LISTED]) + (", ..." if len(ids) > LISTED else "")
     asked = f" {ASKED.format(id=of.asked)}" if of.asked is not None else ""
-    return SEVERAL.format(ids=listed) + asked
+    return (SEVERAL.format(ids=listed) + asked,)

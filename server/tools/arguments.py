@@ -5,7 +5,8 @@ taken:
 
 1. `null` and `""` are what many send for an argument that is left out: models that must fill in
    every one, and forms that were cleared. Blanks are text.
-2. `48.0`, `"48"` and `"48.0"` are the whole number 48; `"true"` and `"False"` are booleans.
+2. `48.0`, `"48"` and `"48.0"` are the whole number 48, `"6.5"` is 6.5; `"true"` and `"False"` are
+   booleans.
 3. An id that consists of digits may come as a number: some clients make one of whatever looks so.
    Not beyond 2**53 - 1, where JSON numbers of JavaScript are rounded.
 4. A time without an offset is that of clocks in Prague, as in all results.
@@ -34,6 +35,7 @@ from pydantic import (
 from ..readings import clock
 
 WHOLE = re.compile(r"(-?\d{1,15})(?:\.0{1,15})?", re.ASCII)
+DECIMAL = re.compile(r"-?\d{1,15}(?:\.\d{0,15})?", re.ASCII)
 DAY = re.compile(r"\d{4}-\d\d-\d\d(T00:00:00)?", re.ASCII)
 TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d.*", re.ASCII)
 
@@ -48,6 +50,14 @@ def whole(value: object) -> object:
     if isinstance(value, str) and (found := WHOLE.fullmatch(value)):
         return int(found[1])
     return value
+
+
+def decimal(value: object) -> object:
+    """Return the number that a text stands for; anything else as it is.
+
+    None with a comma: that may be a fraction, or thousands.
+    """
+    return float(value) if isinstance(value, str) and DECIMAL.fullmatch(value) else value
 
 
 def boolean(value: object) -> object:
@@ -106,6 +116,7 @@ def once(value: object) -> object:
 
 KINDS: dict[object, Callable[[object], object]] = {
     int: whole,
+    float: decimal,
     bool: boolean,
     date: day,
     AwareDatetime: moment,

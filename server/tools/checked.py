@@ -41,6 +41,8 @@ PLAIN: dict[str, str] = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
     "bool_type": "must be true or false",
 }
 """Pydantic's error types in our words; all others read `does not have the right form`.

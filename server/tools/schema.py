@@ -40,7 +40,7 @@ names are short: a hundred fields repeat them."""
 NUMBER = {"$ref": "#/$defs/n"}
 
 MAP = 3
-"""Numbers of which an object is a map of them."""
+"""Fields of one kind of which an object is a map of them."""
 
 REFERENCE = re.compile(r'"\$ref": "#/\$defs/([^"]+)"')
 
@@ -106,11 +106,14 @@ def output_schema(generated: Schema) -> dict[str, Any]:
 def _object(schema: Schema, inlined: Schema) -> dict[str, Any]:
     """Publish an object: that it is one follows from its having fields.
 
-    One of numbers alone, about which there is no more to say, is a map from their names.
+    One whose fields are all the same, to be told apart by their names alone, is a map from these.
     """
     fields = {name: _field(part, inlined) for name, part in schema["properties"].items()}
-    if len(fields) >= MAP and all(field == NUMBER for field in fields.values()):
-        return {"required": list(fields), "additionalProperties": NUMBER}
+    one = next(iter(fields.values()), {})
+    # What a number is, its name says; anything else has to be described.
+    known = one == NUMBER or "description" in one
+    if known and len(fields) >= MAP and all(field == one for field in fields.values()):
+        return {"required": list(fields), "additionalProperties": one}
     return {"properties": fields}
 
 

@@ -1,0 +1,213 @@
+"""The energy of many days, read from the portal in as few requests as it bears.
+
+Days that were read before and do not change any more are not asked for again. The others are asked
+for together, the newest first; when the portal refuses, or its answer does not show which day is
+which, fewer at a time. A call asks so many requests and lasts so long, and then says what is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from .access import Granted
+from .errors import (
+    PortalError,
+    PortalServerError,
+    PortalTimeout,
+    PortalUnexpected,
+    SessionError,
+    TooManyLogins,
+)
+from .portal.failures import late
+from .portal.purpose import READ
+from .readings.energy_day import SERIES, EnergyDay, energy_days, items_of
+from .readings.placement import days_between
+from .readings.series import PORTAL_NAMES, SeriesName
+from .upstream import Upstream
+
+MOST_DAYS = 366
+"""Days in one call: a year."""
+
+MOST_HOUR_DAYS = 7
+"""Days in one call by the hour: more rows than a week has no reader looks at."""
+
+CHUNK_DAYS = 31
+"""Days in one request: a month, as for other histories."""
+
+MOST_REQUESTS = 40
+"""Requests to the portal in one call."""
+
+OTHERS = 4
+"""Of those: live data, a login, and both once more when the session turns out to be dead."""
+
+PER_ANSWER = 2
+"""Requests that one answer costs at most: without anything in it, a second finds out whether the
+session lives."""
+
+MOST_S = 44.0
+"""Seconds of one call in which the portal is asked; callers are promised a result within 45 s."""
+
+REFUSALS = (PortalServerError, PortalTimeout, PortalUnexpected)
+"""Failures that a request for fewer days may not meet."""
+
+
+class _Spent(Exception):
+    """No further request may be made."""
+
+
+@dataclass(slots=True)
+class EnergyRead:
+    """What a call has read.
+
+    Attributes:
+        days: What is known, by day.
+        unread: Days that were not read, in order.
+        failure: Why the portal could not be asked for those; None when the call has used up its
+            requests or its time.
+    """
+
+    days: dict[date, EnergyDay] = field(default_factory=dict)
+    unread: tuple[date, ...] = ()
+    failure: SessionError | None = None
+
+    def go_on(self) -> tuple[str, ...]:
+        """Say how to get what was not read; nothing when all was."""
+        if not self.unread:
+            return ()
+        why = (
+            "One call may ask OIG Cloud only so much."
+            if self.failure is None
+            else f"OIG Cloud could not be asked for all: {self.failure}"
+        )
+        first, last = self.unread[0], self.unread[-1]
+        span = f"{len(self.unread)} days from {first} to {last}"
+        rest = "Ask again: what was read is kept, and only the rest is asked for."
+        return (f"Not read yet, and not in the sums: {span}. {why} {rest}",)
+
+
+async def read_energy(
+    upstream: Upstream, granted: Granted, first: date, last: date, until: float
+) -> EnergyRead:
+    """Read the energy of days, or of as many of them as the bounds of a call allow.
+
+    Args:
+        upstream: The portal, and what is kept of it.
+        granted: Whose.
+        first: First day in Prague.
+        last: Last day, included; not in the future.
+        until: When to stop, on the clock of the running loop.
+
+    Raises:
+        SessionError: Nothing could be read at all.
+    """
+    wanted = days_between(first, last)
+    call = _Call(upstream, granted, EnergyRead(await upstream.kept_energy(granted, wanted)))
+    missing = [day for day in wanted if day not in call.found.days]
+    try:
+        async with asyncio.timeout_at(until):
+            for chunk in _chunks(missing):
+                await call.read(*chunk)
+    except _Spent:
+        pass
+    except TimeoutError:
+        if not call.found.days:
+            raise late(MOST_S, READ) from None
+    except (PortalError, TooManyLogins) as exc:
+        # What is there is of use without the rest.
+        if not call.found.days:
+            raise
+        call.found.failure = exc
+    call.found.unread = tuple(day for day in missing if day not in call.found.days)
+    return call.found
+
+
+class _Call:
+    """One call: what it has found, how much it has asked, how many days the portal bears."""
+
+    def __init__(self, upstream: Upstream, granted: Granted, found: EnergyRead) -> None:
+        self._upstream = upstream
+        self._granted = granted
+        self._asked = OTHERS
+        self._bears = CHUNK_DAYS
+        self.found = found
+
+    async def read(self, first: date, last: date) -> None:
+        """Read some days, in two halves when they cannot be read together; the newer one first."""
+        days = (last - first).days + 1
+        if days <= self._bears:
+            try:
+                read = await self._together(first, last)
+            except REFUSALS:
+                if days == 1:
+                    raise
+                self._bears = days // 2
+                read = None
+            if read is not None:
+                self.found.days |= {one.day: one for one in read}
+                await self._upstream.keep_energy(self._granted, read)
+                return
+        middle = first + timedelta(days=days // 2)
+        await self.read(middle, last)
+        await self.read(first, middle - timedelta(days=1))
+
+    async def _together(self, first: date, last: date) -> tuple[EnergyDay, ...] | None:
+        """Read days with one request per series; None when fewer have to be asked for."""
+        answers: dict[SeriesName, object] = {}
+        at = math.inf
+        for series in SERIES:
+            answers[series], given = await self._ask(series, first, last)
+            at = min(at, given)
+            if series == SERIES[0] and first != last:
+                # 1. Nothing may mean that there is nothing, or that it was asked for too much.
+                if not items_of(answers[series]) and await self._bears_less(series, first, last):
+                    return None
+                # 2. Days that cannot be told apart need not be asked for in the other series.
+                if await _read(answers, first, last, at) is None:
+                    return None
+            if series == SERIES[1] and not any(map(items_of, answers.values())):
+                break
+        return await _read(answers, first, last, at)
+
+    async def _bears_less(self, series: SeriesName, first: date, last: date) -> bool:
+        """Find out by the last day alone whether the portal has something after all."""
+        answer, _ = await self._ask(series, last, last)
+        if not items_of(answer):
+            return False
+        self._bears = ((last - first).days + 1) // 2
+        return True
+
+    async def _ask(self, series: SeriesName, first: date, last: date) -> tuple[object, float]:
+        if self._asked + PER_ANSWER > MOST_REQUESTS:
+            raise _Spent
+        name = PORTAL_NAMES[series]
+        try:
+            fetched = await self._upstream.history(self._granted, name, first, last)
+        except SessionError:
+            self._asked += 1
+            raise
+        if fetched.source == "live":
+            self._asked += 1 if fetched.payload else PER_ANSWER
+        return fetched.payload, fetched.at
+
+
+async def _read(
+    answers: dict[SeriesName, object], first: date, last: date, at: float
+) -> tuple[EnergyDay, ...] | None:
+    # In a thread: a month of all series takes a third of a second, and others call meanwhile.
+    moment = datetime.fromtimestamp(at, UTC)
+    return await asyncio.to_thread(energy_days, answers, first, last, moment)
+
+
+def _chunks(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Give days as spans of neighbours, each of one request's length; the newest first."""
+    spans: list[list[date]] = []
+    for day in days:
+        if spans and day - spans[-1][-1] == timedelta(days=1) and len(spans[-1]) < CHUNK_DAYS:
+            spans[-1].append(day)
+        else:
+            spans.append([day])
+    return [(span[0], span[-1]) for span in reversed(spans)]

@@ -1,0 +1,103 @@
+"""The energy of days that do not change any more, kept in the cache by the month.
+
+It is sealed and shared by all workers like the portal's answers, and goes with them: by a flush, by
+a new password, by a restart of the cache daemon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zlib
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from itertools import groupby
+
+from .cache.limits import ANSWER_MAX_BYTES, TTL_MAX
+from .errors import CacheUnavailable
+from .readings import clock
+from .readings.energy_day import EnergyDay, kept_day
+from .sealing import Keys, Sealer
+from .store import AnswerStore
+
+SETTLED_DAYS = 7
+"""Days after which nothing comes in any more for a day with gaps."""
+
+KEPT_S = TTL_MAX
+"""Seconds for which a day is kept from when it was read."""
+
+
+class KeptEnergy:
+    """The settled days of all accounts.
+
+    Args:
+        store: Where they are kept.
+        sealer: Seals them.
+    """
+
+    def __init__(self, store: AnswerStore, sealer: Sealer) -> None:
+        self._store = store
+        self._sealer = sealer
+
+    async def of(self, keys: Keys, days: Iterable[date], now: float) -> dict[date, EnergyDay]:
+        """Return those of some days that are kept.
+
+        Args:
+            keys: The account's.
+            days: Which days, in order.
+            now: Unix time in seconds.
+        """
+        wanted = list(days)
+        found: dict[date, EnergyDay] = {}
+        for month, _ in groupby(wanted, _month):
+            found |= await self._of_month(keys, month, now)
+        return {day: found[day] for day in wanted if day in found}
+
+    async def keep(self, keys: Keys, days: Iterable[EnergyDay], now: float) -> None:
+        """Keep those days that do not change any more.
+
+        Args:
+            keys: The account's.
+            days: Days that were read, in order.
+            now: Unix time in seconds.
+        """
+        today = clock.local_day(datetime.fromtimestamp(now, UTC))
+        settled = [one for one in days if _settled(one, today)]
+        for month, group in groupby(settled, lambda one: _month(one.day)):
+            # Another worker may have put other days of the month meanwhile. What it puts between
+            # this look and the next line is lost, and costs a request when it is asked for.
+            merged = await self._of_month(keys, month, now) | {one.day: one for one in group}
+            await self._put(keys, month, [merged[day] for day in sorted(merged)])
+
+    async def _of_month(self, keys: Keys, month: str, now: float) -> dict[date, EnergyDay]:
+        key = self._key(keys, month)
+        try:
+            hit = await self._store.peek_answer(key)
+        except CacheUnavailable:
+            return {}
+        plain = None if hit is None else self._sealer.open_answer(keys, key, hit.value)
+        if plain is None:
+            return {}
+        kept = map(kept_day, json.loads(zlib.decompress(plain)))
+        # The value is put again with every day that is added: each day has a time of its own.
+        return {one.day: one for one in kept if one is not None and now - one.read_at < KEPT_S}
+
+    async def _put(self, keys: Keys, month: str, days: list[EnergyDay]) -> None:
+        plain = json.dumps([one.as_kept() for one in days], separators=(",", ":")).encode()
+        key = self._key(keys, month)
+        value = self._sealer.seal_answer(keys, key, zlib.compress(plain))
+        if len(value) > ANSWER_MAX_BYTES:
+            return  # ten times what a month of full days takes
+        with contextlib.suppress(CacheUnavailable):
+            await self._store.put_answer(key, keys.account, value, KEPT_S)
+
+    def _key(self, keys: Keys, month: str) -> bytes:
+        return self._sealer.answer_key(keys, f"energy {month}")
+
+
+def _month(day: date) -> str:
+    return f"{day:%Y-%m}"
+
+
+def _settled(one: EnergyDay, today: date) -> bool:
+    return one.complete or (today - one.day).days >= SETTLED_DAYS

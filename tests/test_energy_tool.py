@@ -1,0 +1,416 @@
+"""The tool get_energy: what it asks the portal for, what it keeps, what it says when it stops."""
+
+import asyncio
+import json
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from server.access import Access, Caller
+from server.energy_reader import MOST_REQUESTS
+from server.errors import (
+    PortalBusy,
+    PortalServerError,
+    PortalTimeout,
+    PortalUnexpected,
+    PortalUnreachable,
+)
+from server.handles import Handles
+from server.readings.placement import days_between
+from server.sealing import Credential, Sealer
+from server.sessions import Sessions
+from server.tools.reading import reading_tools
+from server.upstream import Upstream
+
+from .control_house import HoldingStore
+from .energy_history import answers
+from .payloads import FULL, SLIM, full_box
+
+SECRET = b"s" * 32
+NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
+EMAIL = "demo@example.com"
+NAMES = {"fve": "solar", "batt": "battery", "grid": "grid", "load": "load"}
+
+
+class Portal:
+    """A portal that counts what it is asked for, and may bear few days, or fail.
+
+    Attributes:
+        asked: Series, first and last day of each request for history.
+        bears: Most days of a request that it answers.
+        refuses: How it refuses more: raises this, or answers so.
+        fails: Called with each request; may raise.
+        peculiar: Passed to `answers`.
+    """
+
+    def __init__(self, boxes=1, **peculiar):
+        self.asked = []
+        self.others = 0
+        self.bears = 10_000
+        self.refuses = PortalServerError("Too much.", retry_after=1.0)
+        self.fails = lambda _request: None
+        self.since = date(2000, 1, 1)
+        self.peculiar = peculiar
+        self._made = {}
+        self.boxes = dict.fromkeys((FULL, SLIM)[:boxes], full_box())
+
+    async def login(self, _email, _password):
+        self.others += 1
+        return "s" * 26
+
+    async def read_live(self, _session_id):
+        self.others += 1
+        return self.boxes
+
+    async def read_notifications(self, _session_id):
+        raise AssertionError
+
+    async def read_history(self, _session_id, name, first, last):
+        self.asked.append((NAMES[name], first, last))
+        self.fails((NAMES[name], first, last))
+        if (last - first).days >= self.bears:
+            if isinstance(self.refuses, Exception):
+                raise self.refuses
+            return self.refuses
+        first = max(first, self.since)
+        if last < first:
+            return {"items": []}
+        if (first, last) not in self._made:
+            self._made[first, last] = answers(first, last, **{"until": NOW} | self.peculiar)
+        return self._made[first, last][NAMES[name]]
+
+    @property
+    def requests(self):
+        return len(self.asked) + self.others
+
+
+class House:
+    """A worker between the tool and that portal."""
+
+    def __init__(self, portal):
+        self.portal = portal
+        self.time = NOW.timestamp()
+        self.store = HoldingStore(lambda: self.time, 0.0)
+        self.restart()
+
+    def restart(self, password="demo"):
+        """Begin with another worker over the same store."""
+        sealer, handles = Sealer(SECRET, "http://portal/"), Handles(SECRET)
+        self.sessions = Sessions(
+            self.store, self.portal, sealer, handles, ttl=43200.0, wall=lambda: self.time
+        )
+        self.access = Access(self.sessions, self.store, handles, sealer)
+        self.upstream = Upstream(
+            self.store, self.access, self.portal, sealer, wall=lambda: self.time
+        )
+        self.tools = {
+            tool.name: tool
+            for tool in reading_tools(
+                self.access,
+                self.upstream,
+                now=lambda: datetime.fromtimestamp(self.time, UTC),
+            )
+        }
+        self.credential = Credential(EMAIL, password)
+
+    async def answer(self, first, last, per="day", **more):
+        asking = Caller(self.credential, None, "192.0.2.1", "192.0.2.1")
+        handle = (await self.access.open(asking)).session.handle
+        arguments = {
+            "first_day": str(first),
+            "last_day": str(last),
+            "per": per,
+            "session": handle,
+            **more,
+        }
+        context = SimpleNamespace(request_context=SimpleNamespace(request=None))
+        tool = self.tools["get_energy"]
+        return await asyncio.wait_for(tool.run(arguments, context, convert_result=True), 60)
+
+    async def ask(self, *given, **more):
+        answer = await self.answer(*given, **more)
+        assert not answer.is_error, answer.content
+        assert json.loads(answer.content[0].text) == answer.structured_content
+        return answer.structured_content
+
+    async def aclose(self):
+        await self.upstream.aclose()
+        await self.sessions.aclose()
+        await self.store.aclose()
+
+
+@pytest.fixture
+async def house():
+    houses = []
+
+    def make(portal=None):
+        houses.append(House(portal or Portal()))
+        return houses[-1]
+
+    yield make
+    for one in houses:
+        await one.aclose()
+
+
+WEEK = date(2026, 11, 16), date(2026, 11, 22)
+MONTH = date(2026, 10, 1), date(2026, 10, 31)
+YEAR = date(2025, 12, 2), date(2026, 12, 1)
+
+
+def warned(told, *words):
+    text = " ".join(told["warnings"])
+    return all(word in text for word in words)
+
+
+def lacking(told, why):
+    return [one for one in told["lacking"] if one["why"] == why]
+
+
+# What it asks for.
+
+
+async def test_a_week_is_one_request_per_series_and_the_sums_are_right(house):
+    worker = house()
+    told = await worker.ask(*WEEK)
+    assert worker.portal.asked == [(name, *WEEK) for name in ("grid", "solar", "battery", "load")]
+    assert [row["day"] for row in told["rows"]] == [str(day) for day in days_between(*WEEK)]
+    assert told["total"]["solar_kwh"] == 7 * 48
+    assert told["total"]["imported_kwh"] == pytest.approx(7 * 14.4, rel=0.01)
+    assert told["box_id"] == FULL
+
+
+async def test_a_second_question_costs_the_portal_nothing_whoever_answers_it(house):
+    worker = house()
+    told = await worker.ask(*WEEK)
+    before = len(worker.portal.asked)
+    worker.time += 3600.0
+    worker.restart()
+    assert await worker.ask(*WEEK) == told
+    # Nor does one about a part of it, or by the hour.
+    hours = await worker.ask(WEEK[0], WEEK[0], "hour")
+    assert len(hours["rows"]) == 24
+    assert len(worker.portal.asked) == before
+
+
+async def test_only_days_that_may_still_change_are_asked_for_again(house):
+    # 1. Complete. 2. Older than a week, with a hole. 3. Younger, with a hole. 4. Under way.
+    old, young, today = date(2026, 11, 20), date(2026, 11, 28), date(2026, 12, 1)
+
+    def holes(at):
+        return at.date() in {old, young} and 10 <= at.hour < 14
+
+    worker = house(Portal(times=True, without=holes))
+    told = await worker.ask(date(2026, 11, 15), today)
+    assert [one["first"] for one in told["lacking"]] == [str(old), str(young), str(today)]
+    worker.portal.asked.clear()
+    worker.time += 3600.0
+    await worker.ask(date(2026, 11, 15), today)
+    assert {(first, last) for _, first, last in worker.portal.asked} == {
+        (young, young),
+        (today, today),
+    }
+
+
+async def test_what_is_kept_runs_out_after_thirty_days_even_if_other_days_are_added(house):
+    worker = house()
+    await worker.ask(WEEK[0], WEEK[0])
+    worker.time += 29 * 86400.0
+    await worker.ask(WEEK[1], WEEK[1])
+    worker.portal.asked.clear()
+    worker.time += 2 * 86400.0
+    await worker.ask(*WEEK)
+    assert (WEEK[0], WEEK[1] - timedelta(days=1)) in {
+        (first, last) for _, first, last in worker.portal.asked
+    }
+
+
+async def test_what_was_kept_for_one_password_does_not_open_for_another(house):
+    worker = house()
+    await worker.ask(*WEEK)
+    worker.portal.asked.clear()
+    worker.time += 3600.0
+    worker.restart("another")
+    await worker.ask(*WEEK)
+    assert len(worker.portal.asked) == 4
+
+
+async def test_many_who_ask_the_same_cost_one_request_per_series(house):
+    worker = house()
+    first, *others = await asyncio.gather(*(worker.ask(*WEEK) for _ in range(8)))
+    assert all(one == first for one in others)
+    assert len(worker.portal.asked) == 4
+
+
+async def test_a_year_is_read_in_parts_that_stay_within_the_bounds_of_a_call(house):
+    # A box that reports once an hour: a year of it is quickly made.
+    worker = house(Portal(times=True, without=lambda at: at.minute != 0))
+    told = await worker.ask(*YEAR, "month")
+    assert worker.portal.requests <= MOST_REQUESTS
+    (unread,) = lacking(told, "not read")
+    assert unread["first"] == str(YEAR[0])
+    assert warned(told, "Not read yet", unread["first"], unread["last"], "Ask again")
+    assert told["total"]["complete"] is False
+    # The newest months were read first.
+    assert told["rows"][-1]["day"] == "2026-12"
+    worker.time += 400.0
+    before = worker.portal.requests
+    told = await worker.ask(*YEAR, "month")
+    assert worker.portal.requests - before <= MOST_REQUESTS
+    assert lacking(told, "not read") == []
+    assert len(told["rows"]) == 13
+    assert told["total"]["solar_kwh"] == 364 * 48 + 20
+
+
+# A portal that bears less.
+
+
+@pytest.mark.parametrize(
+    "refuses",
+    [
+        pytest.param(PortalServerError("500", retry_after=1.0), id="error"),
+        pytest.param(PortalTimeout("late", retry_after=1.0), id="timeout"),
+        pytest.param(PortalUnexpected("a page", retry_after=1.0), id="page"),
+        pytest.param(None, id="nothing"),
+        pytest.param({"items": []}, id="no items"),
+        pytest.param(
+            {"items": answers(date(2026, 10, 25), date(2026, 10, 31))["grid"]["items"]},
+            id="only the newest days",
+        ),
+        pytest.param({"items": answers(*MONTH)["grid"]["items"][::12]}, id="one value in an hour"),
+    ],
+)
+async def test_a_portal_that_bears_fewer_days_is_met_with_smaller_requests(house, refuses):
+    worker = house(Portal())
+    worker.portal.bears, worker.portal.refuses = 8, refuses
+    told = await worker.ask(*MONTH)
+    assert worker.portal.requests <= MOST_REQUESTS
+    assert lacking(told, "not read") == []
+    assert len(told["rows"]) == 31
+    assert all(row["complete"] for row in told["rows"])
+    assert told["total"]["solar_kwh"] == 31 * 48 + 2
+
+
+async def test_days_that_cannot_be_told_apart_are_asked_for_alone(house):
+    hole = datetime(2026, 11, 18, 3, tzinfo=UTC)
+    worker = house(
+        Portal(without=lambda at: hole <= at < hole + timedelta(hours=2), counter=lambda *_: None)
+    )
+    told = await worker.ask(*WEEK)
+    assert [row["complete"] for row in told["rows"]] == [True, True, False] + [True] * 4
+    assert told["rows"][2]["solar_kwh"] == 44
+    assert warned(told, "2026-11-18 (2.0 hours)")
+
+
+async def test_a_box_that_is_young_has_no_rows_for_days_before_it(house):
+    portal = Portal()
+    portal.since = date(2026, 10, 20)
+    worker = house(portal)
+    told = await worker.ask(*MONTH)
+    assert told["rows"][0]["day"] == "2026-10-20"
+    (nothing,) = lacking(told, "no data")
+    assert (nothing["first"], nothing["last"]) == ("2026-10-01", "2026-10-19")
+    assert told["total"]["solar_kwh"] == 12 * 48 + 2
+
+
+# A portal that fails.
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        PortalUnreachable("down", retry_after=30.0),
+        PortalBusy("busy", retry_after=60.0),
+        PortalServerError("500", retry_after=1.0),
+    ],
+)
+async def test_a_portal_that_is_down_is_an_error_with_its_code(house, failure):
+    def fails(_request):
+        raise failure
+
+    worker = house()
+    worker.portal.fails = fails
+    answer = await worker.answer(*WEEK)
+    assert answer.is_error
+    assert failure.kind in answer.content[0].text or failure.kind in str(answer.meta)
+
+
+async def test_what_is_kept_is_told_while_the_portal_is_down(house):
+    worker = house()
+    await worker.ask(*WEEK)
+
+    def fails(_request):
+        raise PortalUnreachable("OIG Cloud could not be reached.", retry_after=30.0)
+
+    worker.portal.fails = fails
+    worker.time += 3600.0
+    told = await worker.ask(WEEK[0], WEEK[1] + timedelta(days=3))
+    assert len(told["rows"]) == 7
+    (unread,) = lacking(told, "not read")
+    assert (unread["first"], unread["last"]) == ("2026-11-23", "2026-11-25")
+    assert warned(told, "OIG Cloud could not be reached.")
+
+
+async def test_a_call_ends_in_time_with_what_is_there(house, monkeypatch):
+    worker = house()
+    middle = date(2026, 11, 20)
+    before, after = middle - timedelta(days=1), middle + timedelta(days=1)
+    await worker.ask(middle, middle)
+    never = asyncio.Event()
+    quick = worker.portal.read_history
+
+    async def read_history(session_id, name, first, last):
+        if first == before:
+            await never.wait()
+        return await quick(session_id, name, first, last)
+
+    worker.portal.read_history = read_history
+    monkeypatch.setattr("server.tools.reading.MOST_S", 1.0)
+    told = await worker.ask(before, after)
+    assert [row["day"] for row in told["rows"]] == [str(middle), str(after)]
+    assert lacking(told, "not read")[0]["first"] == str(before)
+    assert warned(told, "Not read yet", str(before))
+    answer = await worker.answer(before, before)
+    assert answer.is_error
+    assert "portal_timeout" in str(answer.meta)
+
+
+# Boxes, arguments.
+
+
+async def test_energy_of_several_boxes_is_of_none_of_them(house):
+    worker = house(Portal(boxes=2))
+    told = await worker.ask(*WEEK, box_id=SLIM)
+    assert told["box_id"] is None
+    assert all("box_id" not in row for row in told["rows"])
+    assert warned(told, FULL, SLIM)
+    answer = await worker.answer(*WEEK, box_id="2299999999")
+    assert answer.is_error
+
+
+async def test_prices_may_be_texts_and_must_be_numbers(house):
+    worker = house()
+    told = await worker.ask(*WEEK, "total", import_price="6.5", export_price=2, currency="CZK")
+    money = told["total"]["money"]
+    assert money["cost"] == pytest.approx(7 * 14.4 * 6.5, rel=0.01)
+    assert money["currency"] == "CZK"
+    for bad in ("6,50", "much", True, 1e9, "nan", [6]):
+        answer = await worker.answer(*WEEK, import_price=bad)
+        assert answer.is_error
+        assert "`import_price`" in answer.content[0].text
+    assert not (await worker.answer(*WEEK, import_price=None, export_price="")).is_error
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "per"),
+    [
+        (date(2026, 11, 2), date(2026, 11, 1), "day"),
+        (date(2026, 12, 1), date(2026, 12, 2), "day"),
+        (date(2025, 11, 29), date(2026, 12, 1), "month"),
+        (date(2026, 11, 23), date(2026, 11, 30), "hour"),
+    ],
+)
+async def test_days_that_cannot_be_asked_for_are_refused(house, first, last, per):
+    answer = await house().answer(first, last, per)
+    assert answer.is_error
+    assert "bad_range" in str(answer.meta)

@@ -279,6 +279,36 @@ def test_what_an_earlier_tool_says_is_only_named_later():
     assert said["five"] == {"type": "object", "properties": {}, "required": ["part", "count"]}
 
 
+class Sums(BaseModel):
+    day: str = Field(description="Which.")
+    solar_wh: float | None
+    grid_wh: float | None
+    load_wh: float | None
+
+
+class Other(Sums):
+    house_wh: float | None
+
+
+def test_numbers_that_their_names_explain_are_a_map_beside_what_else_there_is():
+    schema = output_schema(Sums.model_json_schema())
+    numbers = ["solar_wh", "grid_wh", "load_wh"]
+    assert schema["properties"] == {"day": {"type": "string", "description": "Which."}}
+    assert schema["required"] == numbers
+    sums = dict.fromkeys(numbers, 1.5)
+    jsonschema.validate({"day": "x", **sums}, schema)
+    # What an earlier tool describes is named alone, and does not pass for one of the numbers.
+    other = output_schema(Other.model_json_schema())
+    later = said_once({"one": schema, "two": other, "three": schema})
+    assert later["two"]["properties"] == {"day": {}}
+    assert later["two"]["required"] == [*numbers, "house_wh", "day"]
+    jsonschema.validate({"day": "x", **sums, "house_wh": None}, later["two"])
+    for wrong in ({"day": "x"}, {"day": "x", **sums, "house_wh": "12"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, later["two"])
+    assert later["three"] == {"type": "object", "description": "See one."}
+
+
 def test_a_form_of_a_result_that_is_not_published_is_a_mistake_in_the_code():
     class Odd(BaseModel):
         either: int | str

@@ -50,15 +50,17 @@ class Row(Reading):
 
 
 class Money(Reading):
-    """What the energy cost and brought, at the prices given."""
+    """What was imported cost, what was exported brought, and the bill without panels and battery.
+
+    That is not known exactly: at least what the part with backup used, and at most what all of the
+    house and the box itself did.
+    """
 
     currency: str | None = Field(description="As given.")
-    cost: float | None = Field(description="Of what was imported.")
-    revenue: float | None = Field(description="Of what was exported.")
-    without_box_at_least: float | None = Field(
-        description="Without panels and battery; part with backup."
-    )
-    without_box_at_most: float | None = Field(description="Also the rest and the box's own use.")
+    cost: float | None
+    revenue: float | None
+    without_box_at_least: float | None
+    without_box_at_most: float | None
 
 
 class Total(Reading):
@@ -71,12 +73,14 @@ class Total(Reading):
     charged_kwh: float | None
     discharged_kwh: float | None
     complete: bool
-    self_sufficiency_percent: float | None = Field(description="Of all used, not imported.")
-    self_consumption_percent: float | None = Field(description="Of solar, not exported.")
-    money: Money | None = Field(description="Null without prices.")
+    self_sufficiency_percent: float | None
+    self_consumption_percent: float | None
+    money: Money | None = Field(
+        description="Null without prices. without_box: no panels, no battery."
+    )
 
 
-From = Annotated[str, Field(description="counter, power (summed), both or none.")]
+From = Annotated[str, Field(description="counter, power, both, none.")]
 
 
 class Methods(Reading):
@@ -93,7 +97,7 @@ class Methods(Reading):
 class Lack(Reading):
     """A row that is not complete, or days that have none."""
 
-    first: str = Field(description="A row's `day`.")
+    first: str = Field(description="`day` of rows.")
     last: str = Field(description="Included.")
     why: str = Field(description="Reason.")
     hours: float = Field(description="Without data.")

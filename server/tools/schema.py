@@ -106,7 +106,8 @@ def output_schema(generated: Schema) -> dict[str, Any]:
 def _object(schema: Schema, inlined: Schema) -> dict[str, Any]:
     """Publish an object: that it is one follows from its having fields.
 
-    One whose fields are all the same, to be told apart by their names alone, is a map from these.
+    Fields that are told apart by their names alone are a map from these: numbers, or all fields
+    when they are the same.
     """
     fields = {name: _field(part, inlined) for name, part in schema["properties"].items()}
     one = next(iter(fields.values()), {})
@@ -114,6 +115,10 @@ def _object(schema: Schema, inlined: Schema) -> dict[str, Any]:
     known = one == NUMBER or "description" in one
     if known and len(fields) >= MAP and all(field == one for field in fields.values()):
         return {"required": list(fields), "additionalProperties": one}
+    numbers = [name for name, field in fields.items() if field == NUMBER]
+    if len(numbers) >= MAP:
+        others = {name: field for name, field in fields.items() if field != NUMBER}
+        return {"properties": others, "required": numbers, "additionalProperties": NUMBER}
     return {"properties": fields}
 
 
@@ -219,15 +224,20 @@ def _unsaid(field: str, schema: Schema, tool: str, said: _Said) -> dict[str, Any
         left.pop("description", None)
     said.descriptions.add(told)
     if "properties" in schema:
-        first = said.objects.setdefault(json.dumps(schema["properties"]), tool)
+        spelled_out = json.dumps([schema["properties"], schema.get("required", [])])
+        first = said.objects.setdefault(spelled_out, tool)
         if first != tool:
             return {"type": "object", "description": f"See {first}."}
         fields = {
             name: _unsaid_field(name, inner, tool, said)
             for name, inner in schema["properties"].items()
         }
-        left["properties"] = {name: part for name, part in fields.items() if part}
-        if named := [name for name, part in fields.items() if not part]:
+        named = [name for name, part in fields.items() if not part]
+        if "additionalProperties" not in schema:
+            fields = {name: part for name, part in fields.items() if part}
+        # Else what is named alone must not pass for one of the numbers that are.
+        left["properties"] = fields
+        if named := [*schema.get("required", []), *named]:
             left["required"] = named
     if "items" in schema:
         left["items"] = _unsaid(field, schema["items"], tool, said)

@@ -33,6 +33,12 @@ def _history(session: Session, options: Options) -> None:
     history(session, options)
 
 
+def _energy(session: Session, options: Options) -> None:
+    from .battery.command import energy  # noqa: PLC0415 - as above
+
+    energy(session, options)
+
+
 def _notifications(session: Session, options: Options) -> None:
     from .battery.command import notifications  # noqa: PLC0415 - as above
 
@@ -62,6 +68,7 @@ COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
     ),
     "live": _live,
     "history": _history,
+    "energy": _energy,
     "notifications": _notifications,
     **{name: _control(name) for name in ("plan", "apply", "change", "changes")},
     "config": _config,

@@ -26,6 +26,7 @@ WHY_NOT_HERE = (
     "A password is never taken as an argument: other users and the process list can read it there. "
     "Leave it out and you will be asked; in scripts use --password-stdin or OIG_PASSWORD."
 )
+ROWS = ("hour", "day", "month", "total")
 SERIES = ("solar", "battery", "grid", "load")
 MOST = 100
 """Notifications at once: what the server gives at most."""
@@ -54,6 +55,7 @@ examples:
   oig-client call check_auth email=user@example.com
   oig-client live --watch
   oig-client history solar --from 2026-11-20 --to 2026-11-22
+  oig-client energy --per month --import-price 6.5 --export-price 1.8
   oig-client doctor --as claude-desktop
 """
 
@@ -94,6 +96,10 @@ class Options:
     last: date | None = None
     quantity: str | None = None
     csv: str | None = None
+    per: str = "day"
+    import_price: float | None = None
+    export_price: float | None = None
+    currency: str | None = None
     since: datetime | None = None
     limit: int | None = None
     wishes: Mapping[str, str] = field(default_factory=dict)
@@ -217,6 +223,32 @@ def _history(parser: argparse.ArgumentParser) -> None:
     _box(parser)
 
 
+def _energy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--per",
+        metavar="ROW",
+        type=_one_of(ROWS),
+        default="day",
+        help=f"one of {', '.join(ROWS)} (default: day)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="first",
+        metavar="DATE",
+        type=_day,
+        help="as 2026-11-22; days are those of Prague (default: the last week, the last day by "
+        "the hour, the year by the month)",
+    )
+    parser.add_argument(
+        "--to", dest="last", metavar="DATE", type=_day, help="included (default: today)"
+    )
+    parser.add_argument("--import-price", metavar="N", type=_price, help="per kWh that is bought")
+    parser.add_argument("--export-price", metavar="N", type=_price, help="per kWh that is sold")
+    parser.add_argument("--currency", metavar="NAME", help="of the prices, as CZK")
+    parser.add_argument("--csv", metavar="FILE", help="write a table too; - prints it instead")
+    _box(parser)
+
+
 def _notifications(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since",
@@ -257,7 +289,7 @@ def _password_stdin(parser: argparse.ArgumentParser) -> None:
 
 
 AS_PROGRAM = frozenset(
-    {"live", "history", "notifications", "login", "logout", "log-out", "doctor"}
+    {"live", "history", "energy", "notifications", "login", "logout", "log-out", "doctor"}
     | {"plan", "apply", "change", "changes"}
 )
 """Commands that are typed in the shell as they are on the command line."""
@@ -271,6 +303,7 @@ COMMANDS: Mapping[str, _Command] = {
     "call": _Command("call a tool", _call),
     "live": _Command("show what the battery box does now", _live),
     "history": _Command("draw a series of the past, or write it to a file", _history),
+    "energy": _Command("show energy by hour, day or month, with bars", _energy),
     "notifications": _Command("show what the portal has to say", _notifications),
     "plan": _Command("plan a change of the battery box, and show it", _plan),
     "apply": _Command("apply a planned change, after you confirmed it", _apply),
@@ -425,6 +458,14 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError("give a day such as 2026-11-22") from None
+
+
+def _price(text: str) -> float:
+    # A person here writes a comma; nobody groups thousands in a price.
+    plain = text.replace(",", ".")
+    if not re.fullmatch(r"-?\d{1,5}(\.\d{1,6})?", plain, re.ASCII):
+        raise argparse.ArgumentTypeError("give a price per kWh such as 6.5")
+    return float(plain)
 
 
 def _moment(text: str) -> datetime:

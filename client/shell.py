@@ -26,6 +26,7 @@ COMMANDS = {
     "call": "TOOL key=value ... [--yes]: call it; `call` may be left out",
     "live": "[--watch [SECONDS]]: what the battery box does now",
     "history": "SERIES --from DATE [--to DATE]: draw a series of the past",
+    "energy": "[--per hour|day|month] [--from DATE]: kWh, row by row",
     "notifications": "[--since TIME] [--limit N]: what the portal has to say",
     "plan": "--mode MODE and the like: plan a change of the box",
     "apply": "PLAN_TOKEN: apply a planned change",

@@ -134,8 +134,9 @@ class Portal:
         power = {**BOX["actual"], "fv_p1": 1000 + self.looks, "fv_p2": 0}
         return self._fetched({ID: BOX | {"actual": power}, **dict.fromkeys(self.others, BOX)})
 
-    async def history(self, _granted: Caller, _series: str, _first: date, _last: date) -> Fetched:
-        return self._fetched({"items": [{"values": [300, 310, None, 700, 0]}] * 288})
+    async def history(self, _granted: Caller, _series: str, first: date, last: date) -> Fetched:
+        days = (last - first).days + 1
+        return self._fetched({"items": [{"values": [300, 310, None, 700, 0]}] * 288 * days})
 
     async def notifications(self, _granted: Caller) -> Fetched:
         return self._fetched("")

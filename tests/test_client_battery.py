@@ -421,6 +421,45 @@ def test_history_is_drawn_and_written(client, tmp_path):
     assert "No such file" in err
 
 
+def test_energy_is_a_table_with_bars_csv_and_json(client, tmp_path):
+    file = tmp_path / "energy.csv"
+    argv = ("energy", "--from", "2026-11-14", "--to", "2026-11-20")
+    code, out, err = client(*argv, "--csv", str(file))
+    assert (code, str(file) in err) == (ExitCode.OK, True)
+    lines = out.splitlines()
+    assert lines[0] == f"Box {box.ID}, kWh"
+    assert lines[1].split() == ["Solar", "Import", "Export", "Used", "Charge", "Disch"]
+    assert [line.split()[0].rstrip("*") for line in lines[2:10]] == [
+        *(f"2026-11-{day}" for day in range(14, 21)),
+        "Total",
+    ]
+    assert "#########" in lines[2]
+    assert max(map(len, lines[:10])) <= 60
+    table = file.read_bytes()
+    assert table.startswith(b"day,solar_kwh,imported_kwh,")
+    assert table.count(b"\r\n") == 8
+    code, out, err = client(*argv, "--csv", "-")
+    assert out.startswith("day,")
+    assert "! Prices are not known here." in err
+    code, out, _ = client(*argv, "--json", "--per", "total", "--import-price", "6,5")
+    told = json.loads(out)
+    assert told["rows"] == []
+    assert told["total"]["money"]["revenue"] is None
+    code, out, _ = client(*argv, "--import-price", "6.5", "--currency", "CZK")
+    assert "Without panels and battery" in out
+
+
+def test_energy_by_the_hour_is_that_of_one_day(client):
+    code, out, _ = client("energy", "--per", "hour", "--to", "2026-11-20")
+    assert code == ExitCode.OK
+    lines = out.splitlines()
+    assert lines[2] == "2026-11-20"
+    assert [line.split()[0] for line in lines[3:27]] == [
+        f"{hour:02}:00+01:00*" for hour in range(24)
+    ]
+    assert max(map(len, lines[:28])) <= 60
+
+
 def test_history_of_one_of_several_boxes_warns_wherever_it_goes(client, two_box_server):
     argv = ("history", "solar", "--from", "2026-11-20", "--box", box.ID)
     code, out, _ = client(*argv, at=two_box_server)
@@ -442,6 +481,10 @@ def test_history_of_one_of_several_boxes_warns_wherever_it_goes(client, two_box_
         ["history", "solar"],
         ["history", "solar", "--from", "hunter2"],
         ["history", "solar", "--from", "2026-11-20", "--quantity", "volume"],
+        ["energy", "--per", "hunter2"],
+        ["energy", "--from", "hunter2"],
+        ["energy", "--import-price", "hunter2"],
+        ["energy", "--csv", "-", "--per", "week"],
         ["notifications", "--limit", "0"],
         ["notifications", "--since", "hunter2"],
         ["live", "--watch", "0.1"],

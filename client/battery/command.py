@@ -1,17 +1,20 @@
-"""`oig-client live`, `history` and `notifications`."""
+"""`oig-client live`, `history`, `energy` and `notifications`."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ..drawing import MISFITS, drawing
 from ..failures import BadResult, NotWritten, UsageFailure
+from ..local_time import local
 from ..options import Options
+from ..readable import one_line
 from ..session import Session
-from .tools import HISTORY, NOTIFICATIONS, asked, looked
+from .tools import ENERGY, HISTORY, NOTIFICATIONS, asked, looked
 
 MOST_POINTS = 300
 """Points of a history: what the tool gives at most, a day in full."""
@@ -32,8 +35,7 @@ def live(session: Session, options: Options) -> None:
 
 def history(session: Session, options: Options) -> None:
     """Draw a series over some days, or write it into a file."""
-    if options.csv == "-" and session.output.as_json:
-        raise UsageFailure("--csv - prints the table and --json an object: leave one of them out.")
+    _check_printed(session, options)
     assert options.first is not None, "the command line demands it"
     last = options.last or options.first
     arguments = {
@@ -47,14 +49,8 @@ def history(session: Session, options: Options) -> None:
     from . import past  # noqa: PLC0415 - not needed by the others
 
     past.chosen(values, options.quantity)  # a wrong name is told before anything is written
-    if options.csv == "-":
-        session.output.text(values, _table(values))
-        for warning in past.warnings(values):
-            session.output.note(f"! {warning}")
+    if _tabled(session, options, values, past.as_csv):
         return
-    if options.csv is not None:
-        _written(Path(options.csv), _table(values))
-        session.output.note(f"Written: {options.csv}")
     width = shutil.get_terminal_size().columns
     session.output.result(
         values,
@@ -68,6 +64,31 @@ def history(session: Session, options: Options) -> None:
     )
 
 
+def energy(session: Session, options: Options) -> None:
+    """Show energy by hour, day or month, or write it into a file."""
+    _check_printed(session, options)
+    last = options.last or local(datetime.now(UTC)).date()
+    first = options.first or {
+        "hour": last,
+        "day": last - timedelta(days=6),
+        "month": last.replace(month=1, day=1),
+    }.get(options.per, last)
+    arguments = {
+        "first_day": first.isoformat(),
+        "last_day": last.isoformat(),
+        "per": options.per,
+        "box_id": options.box,
+        "import_price": options.import_price,
+        "export_price": options.export_price,
+        "currency": options.currency,
+    }
+    values = asked(session, ENERGY, arguments, options)
+    from .energy import as_csv  # noqa: PLC0415 - not needed by the others
+
+    if not _tabled(session, options, values, as_csv):
+        session.output.result(values, drawing("battery.energy", "page", values))
+
+
 def notifications(session: Session, options: Options) -> None:
     """Show what the portal has to say."""
     since = None if options.since is None else options.since.isoformat()
@@ -76,13 +97,32 @@ def notifications(session: Session, options: Options) -> None:
     session.output.result(values, drawing("battery.notices", "page", values))
 
 
-def _table(values: Mapping[str, Any]) -> str:
-    from . import past  # noqa: PLC0415 - as above
+def _check_printed(session: Session, options: Options) -> None:
+    if options.csv == "-" and session.output.as_json:
+        raise UsageFailure("--csv - prints the table and --json an object: leave one of them out.")
 
+
+def _tabled(
+    session: Session,
+    options: Options,
+    values: Mapping[str, Any],
+    as_csv: Callable[[Mapping[str, Any]], str],
+) -> bool:
+    """Write the table that was asked for; return whether nothing else is to be printed."""
+    if options.csv is None:
+        return False
     try:
-        return past.as_csv(values)
+        table = as_csv(values)
     except MISFITS:
         raise BadResult from None
+    if options.csv == "-":
+        session.output.text(values, table)
+        for warning in values.get("warnings") or ():
+            session.output.note(f"! {one_line(warning)}")
+        return True
+    _written(Path(options.csv), table)
+    session.output.note(f"Written: {options.csv}")
+    return False
 
 
 def _written(path: Path, text: str) -> None:

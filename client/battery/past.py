@@ -195,17 +195,17 @@ def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, quantity in found.items():
         columns.append((name, quantity.get("mean") or ()))
         columns += [(f"{name}_{each}", quantity[each]) for each in DETAILS if quantity.get(each)]
-    yield ["time", *(_cell(name) for name, _ in columns)]
+    yield ["time", *(table_cell(name) for name, _ in columns)]
     for place, value in enumerate(entries(values, "times")):
         when = told(value)
         cells = (column[place] if place < len(column) else None for _, column in columns)
         yield [
-            _cell(value) if when is None else written(when),
+            table_cell(value) if when is None else written(when),
             *("" if number(cell) is None else str(cell) for cell in cells),
         ]
 
 
-def _cell(value: object) -> str:
+def table_cell(value: object) -> str:
     """Return a text that a spreadsheet does not take for a formula."""
     found = one_line(value)
     return f"'{found}" if found.startswith(FORMULA) else found

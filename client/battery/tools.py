@@ -13,6 +13,7 @@ from ..session import Session
 
 DETAIL = "detail"
 LIVE, HISTORY, NOTIFICATIONS = "get_live_data", "get_history", "get_notifications"
+ENERGY = "get_energy"
 
 
 def looked(session: Session, options: Options) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -25,7 +25,6 @@ from .errors import (
 from .portal.failures import late
 from .portal.purpose import READ
 from .readings.energy_day import SERIES, EnergyDay, energy_days, items_of
-from .readings.placement import days_between
 from .readings.series import PORTAL_NAMES, SeriesName
 from .upstream import Upstream
 
@@ -90,22 +89,25 @@ class EnergyRead:
 
 
 async def read_energy(
-    upstream: Upstream, granted: Granted, first: date, last: date, until: float
+    upstream: Upstream,
+    granted: Granted,
+    wanted: Sequence[date],
+    kept: Mapping[date, EnergyDay],
+    until: float,
 ) -> EnergyRead:
     """Read the energy of days, or of as many of them as the bounds of a call allow.
 
     Args:
         upstream: The portal, and what is kept of it.
         granted: Whose.
-        first: First day in Prague.
-        last: Last day, included; not in the future.
+        wanted: The days in Prague, in order; none in the future.
+        kept: Those of them that need not be read.
         until: When to stop, on the clock of the running loop.
 
     Raises:
         SessionError: Nothing could be read at all.
     """
-    wanted = days_between(first, last)
-    call = _Call(upstream, granted, EnergyRead(await upstream.kept_energy(granted, wanted)))
+    call = _Call(upstream, granted, EnergyRead(dict(kept)))
     missing = [day for day in wanted if day not in call.found.days]
     try:
         async with asyncio.timeout_at(until):

@@ -183,14 +183,27 @@ async def test_a_week_is_one_request_per_series_and_the_sums_are_right(house):
 async def test_a_second_question_costs_the_portal_nothing_whoever_answers_it(house):
     worker = house()
     told = await worker.ask(*WEEK)
-    before = len(worker.portal.asked)
+    before = worker.portal.requests
     worker.time += 3600.0
     worker.restart()
     assert await worker.ask(*WEEK) == told
     # Nor does one about a part of it, or by the hour.
-    hours = await worker.ask(WEEK[0], WEEK[0], "hour")
+    hours = await worker.ask(WEEK[0], WEEK[0], "hour", box_id=FULL)
     assert len(hours["rows"]) == 24
-    assert len(worker.portal.asked) == before
+    assert worker.portal.requests == before
+    # A box that is not among those remembered may be new: the portal is asked.
+    assert (await worker.answer(*WEEK, box_id=SLIM)).is_error
+    assert worker.portal.requests == before + 1
+
+
+async def test_a_second_question_about_several_boxes_names_none_either(house):
+    worker = house(Portal(boxes=2))
+    told = await worker.ask(*WEEK)
+    worker.time += 3600.0
+    before = worker.portal.requests
+    assert await worker.ask(*WEEK) == told
+    assert worker.portal.requests == before
+    assert told["box_id"] is None
 
 
 async def test_only_days_that_may_still_change_are_asked_for_again(house):

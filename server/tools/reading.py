@@ -21,6 +21,7 @@ from ..readings.energy_report import EnergyReport, Per, Prices, energy_report
 from ..readings.history_warnings import silent
 from ..readings.model import LocalTime, Reading
 from ..readings.notifications import Dated, notifications
+from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
 from ..upstream import Fetched, Upstream
 from .arguments import digits
@@ -90,6 +91,15 @@ def reading_tools(
         """Return what notifications say of bypasses, if somebody has asked for them lately."""
         held = await upstream.held_notifications(asking)
         return None if held is None else notifications(held.payload, now(), mentions_bypass)
+
+    async def remembered(asking: Granted, box_id: str | None) -> object:
+        """Return boxes without anything in them, where that is enough and costs no request.
+
+        None when the account's boxes are not known, or the one that is meant is not among them.
+        """
+        known = (await upstream.baseline(asking)).boxes
+        enough = known and (box_id is None or box_id.strip() in known)
+        return {name: {} for name in known} if enough else None
 
     async def list_boxes(context: Context[Any, Any], session: Handle = None) -> Boxes:
         asking = await granted(context, session)
@@ -167,26 +177,26 @@ def reading_tools(
         most = MOST_HOUR_DAYS if per == "hour" else MOST_DAYS
         days.check_range(first_day, last_day, clock.local_day(now()), most)
         asking = await granted(context, session)
-        present = await upstream.live(asking)
-        whose = past.whose(present.payload, box_id, now(), await noticed(asking))
-        read = await read_energy(upstream, asking, first_day, last_day, until)
-        return Energy.model_validate(
-            dict(
-                energy_report(
-                    [read.days[day] for day in sorted(read.days)],
-                    per,
-                    whose.boxes[0].id if len(whose.boxes) == 1 else None,
-                    Prices(import_price, export_price, currency),
-                    read.unread,
-                    (
-                        *past.several(whose),
-                        *silent(whose.boxes[: boxes.LISTED], last_day, now()),
-                        *boxes.bypassed(whose.boxes[: boxes.LISTED]),
-                        *read.go_on(),
-                    ),
-                )
-            )
+        wanted = days_between(first_day, last_day)
+        kept = await upstream.kept_energy(asking, wanted)
+        present = await remembered(asking, box_id) if len(kept) == len(wanted) else None
+        if present is None:
+            present = (await upstream.live(asking)).payload
+        whose = past.whose(present, box_id, now(), await noticed(asking))
+        read = await read_energy(upstream, asking, wanted, kept, until)
+        found = [read.days[day] for day in sorted(read.days)]
+        concerned = whose.boxes[: boxes.LISTED]
+        # A box that is silent has not kept back what is there.
+        late = () if all(one.complete for one in found) else silent(concerned, last_day, now())
+        report = energy_report(
+            found,
+            per,
+            whose.boxes[0].id if len(whose.boxes) == 1 else None,
+            Prices(import_price, export_price, currency),
+            read.unread,
+            (*past.several(whose), *late, *boxes.bypassed(concerned), *read.go_on()),
         )
+        return Energy.model_validate(dict(report))
 
     async def get_notifications(
         context: Context[Any, Any],

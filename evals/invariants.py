@@ -23,6 +23,7 @@ CHARS = {
     "list_boxes": 1_500,
     "get_live_data": 4_500,
     "get_history": 40_000,
+    "get_energy": 6_000,
     "get_notifications": 40_000,
     "plan_change": 2_500,
     "apply_change": 1_200,

@@ -164,7 +164,8 @@ def warned(told, *words):
 
 
 def lacking(told, why):
-    return [one for one in told["lacking"] if one["why"] == why]
+    found = [one.split(": ") for one in told["lacking"]]
+    return [days for days, reason in found if why in reason]
 
 
 # What it asks for.
@@ -215,7 +216,11 @@ async def test_only_days_that_may_still_change_are_asked_for_again(house):
 
     worker = house(Portal(times=True, without=holes))
     told = await worker.ask(date(2026, 11, 15), today)
-    assert [one["first"] for one in told["lacking"]] == [str(old), str(young), str(today)]
+    assert told["lacking"] == [
+        f"{old}: 4.0 hours without data",
+        f"{young}: 4.0 hours without data",
+        f"{today}: under way",
+    ]
     worker.portal.asked.clear()
     worker.time += 3600.0
     await worker.ask(date(2026, 11, 15), today)
@@ -261,8 +266,8 @@ async def test_a_year_is_read_in_parts_that_stay_within_the_bounds_of_a_call(hou
     told = await worker.ask(*YEAR, "month")
     assert worker.portal.requests <= MOST_REQUESTS
     (unread,) = lacking(told, "not read")
-    assert unread["first"] == str(YEAR[0])
-    assert warned(told, "Not read yet", unread["first"], unread["last"], "Ask again")
+    assert unread.startswith(f"{YEAR[0]} to ")
+    assert warned(told, "Not read yet", unread, "Ask again")
     assert told["total"]["complete"] is False
     # The newest months were read first.
     assert told["rows"][-1]["day"] == "2026-12"
@@ -322,7 +327,7 @@ async def test_a_box_that_is_young_has_no_rows_for_days_before_it(house):
     told = await worker.ask(*MONTH)
     assert told["rows"][0]["day"] == "2026-10-20"
     (nothing,) = lacking(told, "no data")
-    assert (nothing["first"], nothing["last"]) == ("2026-10-01", "2026-10-19")
+    assert nothing == "2026-10-01 to 2026-10-19"
     assert told["total"]["solar_kwh"] == 12 * 48 + 2
 
 
@@ -360,7 +365,7 @@ async def test_what_is_kept_is_told_while_the_portal_is_down(house):
     told = await worker.ask(WEEK[0], WEEK[1] + timedelta(days=3))
     assert len(told["rows"]) == 7
     (unread,) = lacking(told, "not read")
-    assert (unread["first"], unread["last"]) == ("2026-11-23", "2026-11-25")
+    assert unread == "2026-11-23 to 2026-11-25"
     assert warned(told, "OIG Cloud could not be reached.")
 
 
@@ -381,7 +386,7 @@ async def test_a_call_ends_in_time_with_what_is_there(house, monkeypatch):
     monkeypatch.setattr("server.tools.reading.MOST_S", 1.0)
     told = await worker.ask(before, after)
     assert [row["day"] for row in told["rows"]] == [str(middle), str(after)]
-    assert lacking(told, "not read")[0]["first"] == str(before)
+    assert lacking(told, "not read") == [str(before)]
     assert warned(told, "Not read yet", str(before))
     answer = await worker.answer(before, before)
     assert answer.is_error

@@ -39,7 +39,7 @@ LISTED = 5
 class Row(Reading):
     """Energy of an hour, a day or a month, as far as there is data."""
 
-    day: str = Field(description="Or month, or begin of hour.")
+    day: str = Field(description="Or month, or hour.")
     solar_kwh: float | None
     imported_kwh: float | None
     exported_kwh: float | None
@@ -75,9 +75,7 @@ class Total(Reading):
     complete: bool
     self_sufficiency_percent: float | None
     self_consumption_percent: float | None
-    money: Money | None = Field(
-        description="Null without prices. without_box: no panels, no battery."
-    )
+    money: Money | None = Field(description="Null without prices.")
 
 
 From = Annotated[str, Field(description="counter, power, both, none.")]
@@ -94,26 +92,45 @@ class Methods(Reading):
     discharged: From
 
 
-class Lack(Reading):
-    """A row that is not complete, or days that have none."""
-
-    first: str = Field(description="`day` of rows.")
-    last: str = Field(description="Included.")
-    why: str = Field(description="Reason.")
-    hours: float = Field(description="Without data.")
-
-
 class EnergyReport(Reading):
     """Energy over some days."""
 
     box_id: str | None = Field(description="Null: one of several.")
     rows: tuple[Row, ...] = Field(description="Oldest first.")
     total: Total = Field(description="Of all rows.")
-    method: Methods = Field(description="Where it comes from.")
+    method: Methods = Field(description="By quantity.")
     consumed_of: str = Field(description="Part of the house.")
-    lacking: tuple[Lack, ...] = Field(description="Not complete.")
+    lacking: tuple[str, ...] = Field(description="What, and why.")
     warnings: Warnings
     unknown: Unknowns
+
+
+@dataclass(frozen=True, slots=True)
+class _Lack:
+    """A row that is not complete, or days that have none.
+
+    Attributes:
+        first: Label of the row, or the first day.
+        last: The same, or the last day, included.
+        why: The reason.
+        hours: Without data.
+    """
+
+    first: str
+    last: str
+    why: Why
+    hours: float
+
+    @property
+    def named(self) -> str:
+        """The row, or the days."""
+        return self.first if self.first == self.last else f"{self.first} to {self.last}"
+
+    def __str__(self) -> str:
+        gaps = f"{self.hours:.1f} hours without data" if self.hours else ""
+        if self.why == "gaps":
+            return f"{self.named}: {gaps or 'a quantity is not known'}"
+        return f"{self.named}: {self.why}" + (f", {gaps}" if gaps else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +193,8 @@ def energy_report(
         method=Methods.model_validate({one: _source(one, found) for one in POWERS}),
         consumed_of="backed-up part",
         lacking=tuple(
-            sorted(
+            str(one)
+            for one in sorted(
                 (*missing, *_incomplete(parts if per != "total" else map(_day, found))),
                 key=lambda one: one.first,
             )
@@ -338,20 +356,20 @@ def _source(quantity: Quantity, days: Iterable[EnergyDay]) -> Source:
     return "both" if len(ways) > 1 else "counter" if True in ways else "power"
 
 
-def _incomplete(parts: Iterable[_Part]) -> list[Lack]:
+def _incomplete(parts: Iterable[_Part]) -> list[_Lack]:
     return [
-        Lack(
+        _Lack(
             first=part.label,
             last=part.label,
             why="gaps" if part.ended else "under way",
-            hours=round(part.gap_s / 3600, 2),
+            hours=part.gap_s / 3600 if part.gap_s > SPARE_S else 0.0,
         )
         for part in parts
         if not part.complete
     ]
 
 
-def _spans(days: Iterable[date], why: Why) -> list[Lack]:
+def _spans(days: Iterable[date], why: Why) -> list[_Lack]:
     """Give days as what is lacking, neighbours together."""
     spans: list[list[date]] = []
     for day in days:
@@ -360,17 +378,17 @@ def _spans(days: Iterable[date], why: Why) -> list[Lack]:
         else:
             spans.append([day])
     return [
-        Lack(
+        _Lack(
             first=span[0].isoformat(),
             last=span[-1].isoformat(),
             why=why,
-            hours=float(sum(len(hours_of(day)) for day in span)),
+            hours=0.0,
         )
         for span in spans
     ]
 
 
-def _lacking(days: Sequence[EnergyDay], missing: Sequence[Lack]) -> list[str]:
+def _lacking(days: Sequence[EnergyDay], missing: Sequence[_Lack]) -> list[str]:
     """Say which days have gaps or no data, and which is not over yet."""
     gaps = [one for one in days if one.gap_s > SPARE_S]
     said = []
@@ -382,7 +400,7 @@ def _lacking(days: Sequence[EnergyDay], missing: Sequence[Lack]) -> list[str]:
         spans = [one for one in missing if one.why == why]
         if spans:
             more = ", ..." if len(spans) > LISTED else ""
-            said.append(f"{lead} {', '.join(map(_span_said, spans[:LISTED]))}{more}.")
+            said.append(f"{lead} {', '.join(one.named for one in spans[:LISTED])}{more}.")
     for one in days:
         if not one.ended:
             as_of = clock.written(datetime.fromtimestamp(one.read_at, UTC))
@@ -392,7 +410,3 @@ def _lacking(days: Sequence[EnergyDay], missing: Sequence[Lack]) -> list[str]:
 
 def _hours_said(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
-
-
-def _span_said(span: Lack) -> str:
-    return span.first if span.first == span.last else f"{span.first} to {span.last}"

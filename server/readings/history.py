@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from typing import Annotated
 
 from pydantic import Field
 
@@ -45,7 +46,10 @@ ENERGIES = (
     "energy_left_out_s",
 )
 
-Points = tuple[float | None, ...]
+Points = Annotated[
+    tuple[float | None, ...],
+    Field(description="One per time; all but mean empty if points are single values."),
+]
 """One value per point; null where none is known."""
 
 
@@ -79,8 +83,8 @@ class Quantity(Reading):
     unit: str = Field(description="Unit of its values.")
     meaning: str = Field(description="With its sign.")
     summary: Summary = Field(description="Over all days.")
-    mean: Points = Field(description="One per time.")
-    minimum: Points = Field(description="Empty if points are single values.")
+    mean: Points
+    minimum: Points
     maximum: Points
     first: Points
     last: Points

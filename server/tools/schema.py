@@ -106,20 +106,21 @@ def output_schema(generated: Schema) -> dict[str, Any]:
 def _object(schema: Schema, inlined: Schema) -> dict[str, Any]:
     """Publish an object: that it is one follows from its having fields.
 
-    Fields that are told apart by their names alone are a map from these: numbers, or all fields
-    when they are the same.
+    Fields of one form that are told apart by their names alone are a map from these: the largest
+    group of them.
     """
     fields = {name: _field(part, inlined) for name, part in schema["properties"].items()}
-    one = next(iter(fields.values()), {})
-    # What a number is, its name says; anything else has to be described.
-    known = one == NUMBER or "description" in one
-    if known and len(fields) >= MAP and all(field == one for field in fields.values()):
-        return {"required": list(fields), "additionalProperties": one}
-    numbers = [name for name, field in fields.items() if field == NUMBER]
-    if len(numbers) >= MAP:
-        others = {name: field for name, field in fields.items() if field != NUMBER}
-        return {"properties": others, "required": numbers, "additionalProperties": NUMBER}
-    return {"properties": fields}
+    alike: dict[str, list[str]] = {}
+    for name, field in fields.items():
+        # What a number is, its name says; anything else has to be described.
+        if field == NUMBER or "description" in field:
+            alike.setdefault(json.dumps(field), []).append(name)
+    form, names = max(alike.items(), key=lambda one: len(one[1]), default=("", []))
+    if len(names) < MAP:
+        return {"properties": fields}
+    others = {name: field for name, field in fields.items() if name not in names}
+    published = {"required": names, "additionalProperties": json.loads(form)}
+    return {"properties": others, **published} if others else published
 
 
 def _field(schema: Schema, inlined: Schema) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from cachectl.__main__ import main as cachectl
 from client import views as client_views
-from client.battery import live, notices, past
+from client.battery import energy, live, notices, past
 from client.control import views as control_views
 from client.options import parse
 from server.liveness import Liveness
@@ -82,6 +82,7 @@ async def results(house: House) -> dict[str, Any]:
     await call("get_live_data", session=session)
     for series in ("solar", "battery", "grid", "load"):
         await call("get_history", series, series=series, **days, points=300, session=session)
+    await call("get_energy", **days, per="hour", session=session)
     await call("get_notifications", session=session)
     await call("get_notifications", "since", since=f"{today}T00:00", session=session)
     house.later(31)
@@ -115,6 +116,7 @@ def shown(told: dict[str, Any], now: datetime) -> dict[str, str]:
         "check-auth": client_views.auth_panel(result["check_auth"], now=now, framed=True),
         "live": live.dashboard(result["get_live_data offline"], framed=True),
         "history": past.page(result["get_history grid"], None, width=80, framed=False),
+        "energy": energy.page(result["get_energy"], framed=False),
         "notifications": notices.page(result["get_notifications"], framed=True),
         "plan": control_views.plan_page(result["plan_change"], now=now, framed=True),
         "change": control_views.report_page(result["get_change"], framed=True),

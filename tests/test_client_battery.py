@@ -433,7 +433,7 @@ def test_energy_is_a_table_with_bars_csv_and_json(client, tmp_path):
         *(f"2026-11-{day}" for day in range(14, 21)),
         "Total",
     ]
-    assert "#########" in lines[2]
+    assert "#######" in lines[2]
     assert max(map(len, lines[:10])) <= 60
     table = file.read_bytes()
     assert table.startswith(b"day,solar_kwh,imported_kwh,")

@@ -32,7 +32,7 @@ COLUMNS = {
 WIDTH = 60
 """Columns of the table: half of a wide terminal, and all of a narrow one."""
 
-BAR = 9
+BAR = 7
 """Of those, the bar's."""
 
 HOURS = 11
@@ -67,7 +67,7 @@ def _labels(row: Mapping[str, Any]) -> tuple[str, str]:
         return label + mark, ""
     day, _, hour = label.partition("T")
     # Seconds are always none: 02:00+02:00 is what hours that autumn repeats differ by.
-    return day, hour[:5] + hour[8:] + mark
+    return day, f" {hour[:5]}{hour[8:]}{mark}"
 
 
 def _table(

@@ -139,7 +139,7 @@ def build_app(
     closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
     if settings.control == "on":
         journal, plans = Journal(settings.journal), Plans(secret, settings.portal_url)
-        waits = Waits(store, plans, stopping or asyncio.Event())
+        waits = Waits(store, plans, stopping or asyncio.Event(), ticks=now)
         control = Control(access, upstream, portal, store, journal, plans, waits, wall=wall)
         tools += control_tools(control)
         closing.append(control.aclose)

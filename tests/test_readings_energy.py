@@ -268,6 +268,14 @@ def test_months_and_totals_are_the_sums_of_their_days():
     assert months.total.solar_kwh == 192
 
 
+def test_a_month_that_lacks_days_is_not_complete():
+    first, last = date(2026, 6, 29), date(2026, 7, 2)
+    days = read(answers(first, last), first, last)
+    told = report(days, "month", unread=[date(2026, 6, 28)])
+    assert [row.complete for row in told.rows] == [False, True]
+    assert told.lacking == ("2026-06: a part is not known", "2026-06-28: not read")
+
+
 def test_prices_make_money_and_none_make_none():
     (one,) = read(answers(DAY, DAY, grid=-600, battery=0))
     priced = report((one,), prices=Prices(6.5, 1.8, "CZK")).total.money

@@ -18,7 +18,6 @@ from .placement import LONG_STEP, Placement, days_between, midnights, place
 from .series import SeriesName
 
 Quantity = Literal["solar", "imported", "exported", "consumed", "charged", "discharged"]
-Method = Literal["counter", "power"]
 
 POWERS: Mapping[Quantity, tuple[SeriesName, int]] = {
     "solar": ("solar", 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Annotated, Literal
@@ -129,7 +129,7 @@ class _Lack:
     def __str__(self) -> str:
         gaps = f"{self.hours:.1f} hours without data" if self.hours else ""
         if self.why == "gaps":
-            return f"{self.named}: {gaps or 'a quantity is not known'}"
+            return f"{self.named}: {gaps or 'a part is not known'}"
         return f"{self.named}: {self.why}" + (f", {gaps}" if gaps else "")
 
 
@@ -173,10 +173,14 @@ def energy_report(
         warnings: What to say beside what the days themselves show.
     """
     found = [one for one in days if one.has_data]
+    nothing = [one.day for one in days if not one.has_data]
+    # A month of which days are missing is not complete, however complete the others are.
+    short = {f"{day:%Y-%m}" for day in (*nothing, *unread)}
     parts, hourless = _parts(found, per)
+    parts = [replace(one, complete=one.complete and one.label not in short) for one in parts]
     whole = _sum("total", found)
     missing = [
-        *_spans([one.day for one in days if not one.has_data], "no data"),
+        *_spans(nothing, "no data"),
         *_spans([one.day for one in hourless], "no times"),
         *_spans(unread, "not read"),
     ]

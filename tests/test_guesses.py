@@ -325,6 +325,6 @@ class TestWhatIsKept:
         guesses.add(made[1], account(1), 5.0, stranger=True, guarded=True)
         assert guesses.first_end() == 12.0
         guesses.forget(account(1))
-        assert not guesses
+        assert not guesses.open
         assert guesses.first_end() is None
         assert not guesses.accounts(CAFE)

@@ -176,7 +176,9 @@ class Engine:
             or not 0 < len(source) <= SOURCE_MAX_CHARS
         ):
             raise ValueError("key, account, budget or source has a wrong size")
-        self._wake(self._throttle.expire())
+        closed = self._throttle.expire()
+        if closed:
+            self._wake(closed)
         answer: Outcome | Ticket | None = self._locked(key, account, source, budget)
         if answer is None:
             if self._throttle.may_compare(account, source, key, budget):

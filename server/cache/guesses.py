@@ -59,22 +59,21 @@ class Guesses:
     Args:
         lasts: Seconds for which one is open at the longest.
         most: Most of them.
+
+    Attributes:
+        open: All of them, in the order of their ends.
     """
 
     def __init__(self, lasts: float, most: int = MAX_GUESSES) -> None:
         self._lasts = lasts
         self._most = most
-        # In the order of their ends.
-        self._open: OrderedDict[Guess, Open] = OrderedDict()
+        self.open: OrderedDict[Guess, Open] = OrderedDict()
         self._by_account: dict[bytes, dict[str, dict[bytes, None]]] = {}
         # At how many guesses each source is open to each account that it is a stranger to.
         self._elsewhere: dict[str, dict[bytes, int]] = {}
 
-    def __len__(self) -> int:
-        return len(self._open)
-
     def __contains__(self, guess: Guess) -> bool:
-        return guess in self._open
+        return guess in self.open
 
     def at(self, budget: bytes, source: str) -> int:
         """Return how many there are at an account from a source."""
@@ -92,7 +91,7 @@ class Guesses:
         self, guess: Guess, account: bytes, now: float, *, stranger: bool, guarded: bool
     ) -> None:
         """Open a guess, or keep one open for longer."""
-        before = self._open.get(guess)
+        before = self.open.get(guess)
         if before is None:
             sources = self._by_account.setdefault(guess.budget, {})
             sources.setdefault(guess.source, {})[guess.key] = None
@@ -101,8 +100,8 @@ class Guesses:
                 counts[guess.budget] = counts.get(guess.budget, 0) + 1
         else:
             stranger, guarded = before.stranger, guarded or before.guarded
-        self._open[guess] = Open(account, now + self._lasts, stranger, guarded)
-        self._open.move_to_end(guess)
+        self.open[guess] = Open(account, now + self._lasts, stranger, guarded)
+        self.open.move_to_end(guess)
 
     def close(
         self, budget: bytes, key: bytes, source: str | None = None
@@ -117,15 +116,15 @@ class Guesses:
 
     def overdue(self, now: float) -> Iterator[tuple[Guess, Open]]:
         """Close and yield those whose time is over, and the oldest of too many."""
-        while self._open:
-            guess, oldest = next(iter(self._open.items()))
-            if oldest.ends > now and len(self._open) <= self._most:
+        while self.open:
+            guess, oldest = next(iter(self.open.items()))
+            if oldest.ends > now and len(self.open) <= self._most:
                 return
             yield guess, self._close(guess)
 
     def first_end(self) -> float | None:
         """Return when the time of the oldest is over; None when there is none."""
-        return next(iter(self._open.values())).ends if self._open else None
+        return next(iter(self.open.values())).ends if self.open else None
 
     def forget(self, budget: bytes) -> None:
         """Drop those of an account."""
@@ -134,7 +133,7 @@ class Guesses:
                 self._close(Guess(budget, source, key))
 
     def _close(self, guess: Guess) -> Open:
-        closed = self._open.pop(guess)
+        closed = self.open.pop(guess)
         sources = self._by_account[guess.budget]
         del sources[guess.source][guess.key]
         if not sources[guess.source]:

@@ -215,7 +215,11 @@ class Throttle:
             budget: The account's budget key.
         """
         budget = budget or account
-        if not self._guesses and budget not in self._accounts and not self._spraying.has(source):
+        if (
+            not self._guesses.open
+            and budget not in self._accounts
+            and not self._spraying.has(source)
+        ):
             return True  # nearly always
         now = self._now()
         record = self._fresh(budget, now)
@@ -300,8 +304,8 @@ class Throttle:
             Those that are open no longer.
         """
         closed: list[Guess] = []
-        if not self._guesses:
-            return closed
+        if not self._guesses.open:
+            return closed  # nearly always
         for guess, one in self._guesses.overdue(self._now()):
             self._give_up(guess, one)
             closed.append(guess)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.readings.rollover import Counted, Days, days_of
+from server.readings.rollover import Counted, Days, counted, days_of
 
 PRAGUE = ZoneInfo("Europe/Prague")
 
@@ -114,6 +114,52 @@ def test_counters_that_were_read_as_early_the_day_before_need_not_fall():
 def test_counters_of_today_that_fall_late_are_of_no_whole_day(clock, now, days):
     before = Counted(contact=at("00:55:00"), wh={"a": 500.0})
     assert days_of({"a": now}, at(clock), before) == days
+
+
+@pytest.mark.parametrize(
+    ("clock", "now", "days"),
+    [
+        # They have not fallen below what the box counted after it had begun anew.
+        ("00:02:00", 800.0, NOT_YET),
+        ("00:02:00", 810.0, NOT_YET),
+        ("00:30:00", 900.0, NOT_YET),
+        ("00:02:00", 12.0, CERTAIN),
+        ("02:00:00", 900.0, CERTAIN),
+        ("09:00:00", 800.0, NOT_YET),
+    ],
+)
+def test_the_midnight_after_a_fall_is_told_by_a_fall_below_what_followed_it(clock, now, days):
+    known = None
+    for time, wh in (("15:00:00", 8000.0), ("20:00:00", 400.0), ("23:58:00", 800.0)):
+        contact = at(time, YESTERDAY)
+        if time != "15:00:00":
+            assert days_of({"a": wh}, contact, known) == Days(YESTERDAY, TODAY)
+        known = counted({"a": wh}, contact, known)
+        # Asked once more for the same contact, it is answered alike.
+        assert counted({"a": wh}, contact, known) == known
+    assert days_of({"a": now}, at(clock), known) == days
+
+
+def test_counters_that_an_early_clock_began_before_midnight_are_never_todays():
+    known = earlier("22:30:00", a=8000.0)
+    known = counted({"a": 100.0}, at("23:05:00", YESTERDAY), known)
+    known = counted({"a": 300.0}, at("23:55:00", YESTERDAY), known)
+    for clock in ("00:02:00", "03:00:00", "12:00:00"):
+        assert days_of({"a": 4000.0 if clock > "03" else 400.0}, at(clock), known) == NOT_YET
+
+
+def test_no_counters_of_a_day_in_which_they_fell_are_given_however_they_go_on():
+    known = counted({"a": 10.0}, at("15:00:00"), Counted(contact=at("14:00:00"), wh={"a": 500.0}))
+    for clock, wh in (("15:05:00", 20.0), ("18:00:00", 700.0), ("19:00:00", 5.0)):
+        assert days_of({"a": wh}, at(clock), known) == Days(TODAY, TOMORROW)
+        known = counted({"a": wh}, at(clock), known)
+        assert known.fell_by == at("15:00:00")
+
+
+def test_an_answer_that_is_older_than_what_is_remembered_replaces_nothing():
+    known = Counted(contact=at("12:05:00"), wh={"a": 30.0}, fell_by=at("12:05:00"))
+    assert counted({"a": 5_000.0}, at("12:00:00"), known) == known
+    assert counted({}, at("12:10:00"), known) == known
 
 
 def test_an_answer_that_is_older_than_what_is_remembered_is_judged_by_its_time():

@@ -1,7 +1,7 @@
 """What earlier answers showed of an account's boxes, as far as it explains later ones. Pure.
 
-1. The counters of each block when they were last certain to be of their day: fallen ones have been
-   begun anew.
+1. The counters of each block when they were last certain to be of their day, or had fallen during
+   it: those that have fallen since have been begun anew.
 2. That the part of the house without backup has shown something else than zeros: then there is a
    meter.
 """
@@ -83,6 +83,6 @@ NO_BASELINE = Baseline()
 def _after(earlier: BoxBaseline, box: Box, now: datetime) -> BoxBaseline:
     contact = box.last_contact("measured_at", now)
     return BoxBaseline(
-        counted=Counters(box, contact, earlier.counted).certain(),
+        counted=Counters(box, contact, earlier.counted).remembered(),
         rest_seen=RestMeter(box, seen=earlier.rest_seen).seen,
     )

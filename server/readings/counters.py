@@ -9,7 +9,7 @@ from typing import NamedTuple
 from . import clock
 from .box import Box
 from .numbers import DAY_WH, MONTH_KWH, YEAR_KWH, Span
-from .rollover import Counted, Days, days_of
+from .rollover import Counted, Days, counted, days_of
 
 OF_THE_DAY = {
     "dc_in": ("fv_ad",),
@@ -55,7 +55,7 @@ class Counters:
         box: The box.
         contact: Its last contact with the portal. While that is not known nothing can be said of
             the counters' day, and they are given as they are.
-        earlier: The counters of each block when they were last certain.
+        earlier: The counters of each block as they were last understood.
 
     Attributes:
         day: The day that those of today count; None if it is not known.
@@ -85,16 +85,16 @@ class Counters:
         self._box.reasons.add(reading, NOT_YET if days.last == self.day else BEGUN_ANEW)
         return None
 
-    def certain(self) -> dict[str, Counted]:
-        """Give each block's counters as they are, if that is certain, or as they last were."""
-        certain = dict(self._earlier)
+    def remembered(self) -> dict[str, Counted]:
+        """Give what later answers are to be compared with, by block."""
+        remembered = dict(self._earlier)
         if self._contact is None:
-            return certain
+            return remembered
         for block in OF_THE_DAY:
-            wh, days = self._of_the_day(block), self._days(block, self._contact)
-            if wh and days.first == days.last:
-                certain[block] = Counted(contact=self._contact, wh=wh)
-        return certain
+            one = counted(self._of_the_day(block), self._contact, self._earlier.get(block))
+            if one is not None:
+                remembered[block] = one
+        return remembered
 
     def _days(self, block: str, contact: datetime) -> Days:
         days = self._days_of.get(block)

@@ -33,17 +33,21 @@ HOUR = timedelta(hours=1)
 
 
 class Counted(BaseModel):
-    """Counters of the day of one block that were certain to be of the day of `contact`.
+    """Counters of the day of one block, as they were last understood.
 
     Attributes:
         contact: The box's last contact when they were read.
         wh: The counters, Wh, by the portal's names.
+        fell_by: The contact at which they were first seen to have fallen during the day of
+            `contact`, after which they do not count all of it. None while they are certain to be
+            of that day.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     contact: AwareDatetime
     wh: dict[str, float]
+    fell_by: AwareDatetime | None = None
 
 
 class Days(NamedTuple):
@@ -62,19 +66,23 @@ def days_of(wh: Mapping[str, float], contact: datetime, earlier: Counted | None)
     2. An earlier reading was of today, and no counter has fallen since: of today.
     3. It was of today, and one has fallen: within two hours after midnight that reading was taken
        for today's too early, for the box's clock is late, and these are today's. Later they are of
-       no whole day: the clock is early and has begun tomorrow, or the box has begun anew.
+       no whole day, until midnight: the clock is early and has begun tomorrow, or the box has
+       begun anew.
     4. It was of an earlier day, and the very same counters are shown: none has come since, however
        late it is.
     5. It was of yesterday, and one has fallen: of today.
     6. It was of an earlier day, none has fallen, and it is so early that one should have: the box's
        clock is late. So early is less than two hours after midnight, and less than half as long
        after it as the earlier reading was after its own.
-    7. Otherwise the time decides, six minutes after midnight: all blocks have come since.
+    7. It was of yesterday, after a fall during that day, and none has fallen since: within two
+       hours after midnight they are still yesterday's. Later too if that fall may have been the
+       early midnight of the box's clock, within two hours before midnight.
+    8. Otherwise the time decides, six minutes after midnight: all blocks have come since.
 
     Args:
         wh: The counters of the day that the block holds, Wh, by the portal's names.
         contact: The box's last contact with the portal.
-        earlier: The counters when they were last certain; None if that is not known.
+        earlier: The counters as they were last understood; None if that is not known.
     """
     today = clock.local_day(contact)
     yesterday = today - timedelta(days=1)
@@ -88,15 +96,44 @@ def days_of(wh: Mapping[str, float], contact: datetime, earlier: Counted | None)
     if earlier is not None:
         fell = _fell(earlier.wh, wh)
         if then == today:
-            too_late = fell and since_midnight >= LATEST
+            too_late = earlier.fell_by or (fell and since_midnight >= LATEST)
             return Days(today, today + timedelta(days=1)) if too_late else of_today
         if _same(earlier.wh, wh):
             return not_yet
         if fell and then == yesterday:
             return of_today
+        if then == yesterday and earlier.fell_by:
+            early_clock = clock.starts(today) - earlier.fell_by <= LATEST
+            if early_clock or since_midnight < LATEST:
+                return not_yet
         if not fell and since_midnight < LATEST and _should_have_fallen(earlier, since_midnight):
             return not_yet
     return of_today if since_midnight >= UPLOADED_BY else not_yet
+
+
+def counted(
+    wh: Mapping[str, float], contact: datetime, earlier: Counted | None
+) -> Counted | None:
+    """Give what is to be remembered of a block: what it shows, or what it showed before.
+
+    1. An answer that is older than what is remembered, or that is not understood, adds nothing.
+    2. Counters that fell during the day are remembered as such: the next midnight is told by a
+       fall below them, and not by one below what the box showed before it began anew.
+
+    Args:
+        wh: The counters of the day that the block holds, Wh, by the portal's names.
+        contact: The box's last contact with the portal.
+        earlier: What is remembered so far; None if nothing is.
+    """
+    if not wh or (earlier is not None and earlier.contact > contact):
+        return earlier
+    days, today = days_of(wh, contact, earlier), clock.local_day(contact)
+    if days == Days(today, today):
+        return Counted(contact=contact, wh=dict(wh))
+    if days.first == today:
+        known = earlier.fell_by if earlier is not None else None
+        return Counted(contact=contact, wh=dict(wh), fell_by=known or contact)
+    return earlier
 
 
 def _since_midnight(contact: datetime) -> timedelta:

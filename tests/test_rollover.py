@@ -140,12 +140,11 @@ def test_the_midnight_after_a_fall_is_told_by_a_fall_below_what_followed_it(cloc
     assert days_of({"a": now}, at(clock), known) == days
 
 
-def test_counters_that_an_early_clock_began_before_midnight_are_never_todays():
-    known = earlier("22:30:00", a=8000.0)
-    known = counted({"a": 100.0}, at("23:05:00", YESTERDAY), known)
+def test_counters_that_an_early_clock_began_before_midnight_are_todays_once_all_would_have_come():
+    known = counted({"a": 100.0}, at("23:05:00", YESTERDAY), earlier("22:30:00", a=8000.0))
     known = counted({"a": 300.0}, at("23:55:00", YESTERDAY), known)
-    for clock in ("00:02:00", "03:00:00", "12:00:00"):
-        assert days_of({"a": 4000.0 if clock > "03" else 400.0}, at(clock), known) == NOT_YET
+    for clock, days in (("00:02:00", NOT_YET), ("00:05:59", NOT_YET), ("00:06:00", CERTAIN)):
+        assert days_of({"a": 320.0}, at(clock), known) == days
 
 
 def test_no_counters_of_a_day_in_which_they_fell_are_given_however_they_go_on():

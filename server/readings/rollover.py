@@ -73,11 +73,10 @@ def days_of(wh: Mapping[str, float], contact: datetime, earlier: Counted | None)
     5. It was of yesterday, and one has fallen: of today.
     6. It was of an earlier day, none has fallen, and it is so early that one should have: the box's
        clock is late. So early is less than two hours after midnight, and less than half as long
-       after it as the earlier reading was after its own.
-    7. It was of yesterday, after a fall during that day, and none has fallen since: within two
-       hours after midnight they are still yesterday's. Later too if that fall may have been the
-       early midnight of the box's clock, within two hours before midnight.
-    8. Otherwise the time decides, six minutes after midnight: all blocks have come since.
+       after it as the earlier reading was after its own. After a fall during that day all of the
+       two hours are so early; but none is if that fall came within two hours before midnight, for
+       then it was the midnight of a clock that is early.
+    7. Otherwise the time decides, six minutes after midnight: all blocks have come since.
 
     Args:
         wh: The counters of the day that the block holds, Wh, by the portal's names.
@@ -102,18 +101,12 @@ def days_of(wh: Mapping[str, float], contact: datetime, earlier: Counted | None)
             return not_yet
         if fell and then == yesterday:
             return of_today
-        if then == yesterday and earlier.fell_by:
-            early_clock = clock.starts(today) - earlier.fell_by <= LATEST
-            if early_clock or since_midnight < LATEST:
-                return not_yet
         if not fell and since_midnight < LATEST and _should_have_fallen(earlier, since_midnight):
             return not_yet
     return of_today if since_midnight >= UPLOADED_BY else not_yet
 
 
-def counted(
-    wh: Mapping[str, float], contact: datetime, earlier: Counted | None
-) -> Counted | None:
+def counted(wh: Mapping[str, float], contact: datetime, earlier: Counted | None) -> Counted | None:
     """Give what is to be remembered of a block: what it shows, or what it showed before.
 
     1. An answer that is older than what is remembered, or that is not understood, adds nothing.
@@ -153,4 +146,7 @@ def _same(then: Mapping[str, float], now: Mapping[str, float]) -> bool:
 
 def _should_have_fallen(earlier: Counted, since_midnight: timedelta) -> bool:
     counted = any(counter > DIP_WH for counter in earlier.wh.values())
+    if earlier.fell_by is not None:
+        midnight = clock.starts(clock.local_day(earlier.contact) + timedelta(days=1))
+        return counted and midnight - earlier.fell_by > LATEST
     return counted and 2 * since_midnight < _since_midnight(earlier.contact)

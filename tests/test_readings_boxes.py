@@ -10,6 +10,8 @@ from hypothesis import given, settings
 
 from server.errors import BoxChoice, SessionError
 from server.readings.boxes import choose_box, list_boxes
+from server.readings.live import live_data
+from server.readings.mode import UNKNOWN_APP
 
 from .payloads import FULL, NOW, SLIM, full_box, live, slim_box
 from .test_readings_live import anything
@@ -55,6 +57,19 @@ def test_a_box_without_a_mark_is_not_called_a_home(mark, model):
     assert summary.model == model
     told = {name for group in summary.unknown for name in group.readings}
     assert ("model" in told) is (model is None)
+
+
+@pytest.mark.parametrize(
+    ("app", "flexible"),
+    [(0, False), (3, False), (4, True), (5, None), (6, None), (7, None), (8, None), (12, None)],
+)
+def test_the_list_and_the_live_data_say_the_same_of_flexibility_control(app, flexible):
+    payload = {FULL: full_box() | {"box_prm2": {"app": app}}}
+    (summary,) = list_boxes(payload, NOW).boxes
+    mode = live_data(payload, FULL, NOW).mode
+    assert summary.capabilities.flexibility is mode.flexibility is flexible
+    whys = [one.why for one in summary.unknown if "capabilities.flexibility" in one.readings]
+    assert whys == ([UNKNOWN_APP] if flexible is None else [])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from .box import Box, boxes_of
 from .bypass import Bypass, on_warnings
 from .bypass_flags import bypass
 from .freshness import Age, LiveOn, ReportedAt
-from .mode import FLEXIBILITY
+from .mode import UNKNOWN_APP, is_flexible
 from .model import Reading, Warnings
 from .notifications import Dated
 from .rest_meter import RestMeter
@@ -151,6 +151,9 @@ def _summary(
     if age is None:
         box.reasons.copy("measured_at", "age_s", "online")
     app = box.code("capabilities.flexibility", "box_prm2", "app")
+    flexible = is_flexible(app)
+    if app is not None and flexible is None:
+        box.reasons.add("capabilities.flexibility", UNKNOWN_APP)
     switch = box.peek_flag("invertor_prms", "to_grid")
     return BoxSummary(
         id=box.id,
@@ -171,7 +174,7 @@ def _summary(
             ),
             export_setting=switch is not None,
             supplementary_modes=app is not None,
-            flexibility=None if app is None else app == FLEXIBILITY,
+            flexibility=flexible,
         ),
         unknown=box.reasons.listed(),
     )

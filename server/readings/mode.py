@@ -45,6 +45,13 @@ def has_grid_v(box: Box) -> bool:
     return box.peek("box_prm2", "app", CODE) in {GRID_V, GRID_V | GRID_VI}
 
 
+def is_flexible(app: int | None) -> bool | None:
+    """Say whether the box is under flexibility control; None where `app` is not known to tell."""
+    if app is None or not (app <= GRID_V | GRID_VI or app == FLEXIBILITY):
+        return None
+    return app == FLEXIBILITY
+
+
 def mode(box: Box) -> Mode:
     """Read the operating mode."""
     number = box.code("mode.number", "box_prms", "mode")
@@ -52,16 +59,10 @@ def mode(box: Box) -> Mode:
     extra: dict[str, bool | None] = {
         "home_grid_v": None,
         "home_grid_vi": None,
-        "flexibility": None,
+        "flexibility": is_flexible(app),
     }
     if app is not None and app <= GRID_V | GRID_VI:
-        extra = {
-            "home_grid_v": bool(app & GRID_V),
-            "home_grid_vi": bool(app & GRID_VI),
-            "flexibility": False,
-        }
-    elif app == FLEXIBILITY:
-        extra["flexibility"] = True
+        extra |= {"home_grid_v": bool(app & GRID_V), "home_grid_vi": bool(app & GRID_VI)}
     why = UNKNOWN_APP if app is not None else box.reasons.take("mode.supplementary", UNKNOWN_APP)
     for name, on in extra.items():
         if on is None:

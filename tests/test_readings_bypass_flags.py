@@ -62,6 +62,13 @@ def test_a_notification_that_tells_both_does_not_silence_the_flag():
     assert (found.state, found.told_by) == ("on", "box")
 
 
+@pytest.mark.parametrize(
+    ("minute", "state"), [("10. 6. 2026 | 11:20", "off"), ("10. 6. 2026 | 11:28", "unknown")]
+)
+def test_a_mention_that_cannot_be_read_leaves_doubt_until_the_box_has_reported(minute, state):
+    assert read({"bypass": 0}, folder("Bypass aktivován", minute)).automatic.state == state
+
+
 def test_a_flag_of_unknown_age_gives_way_to_a_notification():
     found = read({"bypass": 0}, folder(ON), device={}).automatic
     assert (found.state, found.told_by) == ("on", "notification")
@@ -87,10 +94,10 @@ def test_without_the_notifications_the_flags_alone_are_known():
     assert found is not None
     assert told(found.automatic) == ("on", "box", None)
     assert found.manual.state == "unknown"
-    assert "get_notifications" in str(found.manual.why)
+    assert "nobody has asked for them" in str(found.manual.why)
 
 
 def test_without_notifications_and_flags_nothing_is_known_and_the_reason_is_told():
     box = Box(FULL, full_box())
     assert bypass(box, None, NOW) is None
-    assert "get_notifications" in box.reasons.get("bypass", "")
+    assert "nobody has asked for them" in box.reasons.get("bypass", "")

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.readings.box import Box
-from server.readings.bypass import Bypass, mentions_bypass
+from server.readings.bypass import (
+    BOTH,
+    MOST_READ,
+    UNREAD,
+    Bypass,
+    mentions_bypass,
+    on_warnings,
+)
 from server.readings.bypass_flags import bypass
 from server.readings.notifications import TEXT, TITLE, Dated, Notification, notifications, select
 
@@ -336,6 +343,9 @@ def test_evidence_is_quoted_as_it_was_written(title, words):
     [
         ("Automatick\u00fd BYPASS - zapnut", True),
         ("b\u00fdpass", True),
+        ("Automatic by-pass is on", True),
+        ("by\u2010pass", True),
+        ("bypas zapnut", True),
         ("by\u0301pass", True),
         ("Baterie nabita", False),
         ("", False),
@@ -438,6 +448,88 @@ def test_another_box_or_an_unknown_time_tells_nothing():
     assert states(folder("Automatický bypass - zapnut", box=SLIM)) == ("unknown", "unknown")
     assert states(folder("Automatický bypass - zapnut", "?")) == ("unknown", "unknown")
     assert states() == ("unknown", "unknown")
+
+
+EARLIER, LATER = "9. 6. 2026 | 8:05", "10. 6. 2026 | 11:00"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Zapnut automatický bypass",
+        "Zapnutí automatického bypassu",
+        "Automatický bypass je aktivní",
+        "Automatický bypass aktivován",
+        "Automatický bypass se zapnul",
+        "Automatický bypass je nyní zapnutý",
+        "Automatický bypass střídače - Zapnut",
+        "Automatický bypass (střídač) - Zapnut",
+        "Automatický bypass: stav zapnuto",
+        "Automatický bypass = zapnut",
+        "Automatický bypass | Zapnut",
+        "Automatický bypass: ne vypnut, ale zapnut",
+        "Bypass automatický - Zapnut",
+        "Bypass - zapnut",
+        "By-pass aktivní",
+        "Automatic bypass is now on",
+        "Bypass engaged",
+    ],
+)
+def test_a_later_mention_that_cannot_be_read_leaves_doubt_and_a_warning(text):
+    for later in (
+        folder(text, LATER),
+        folder("Zpráva", LATER, body=f"Dobrý den. {text}. Děkujeme."),
+    ):
+        found = told(dated(off(EARLIER), later)).automatic
+        assert found.state == "unknown"
+        assert found.why == UNREAD
+        assert found.portal_text == text
+        assert found.notification_id is not None
+        (warning, *_) = on_warnings(FULL, told(dated(off(EARLIER), later)))
+        assert "may be on" in warning
+        assert found.notification_id in warning
+        # What can be read later ends the doubt.
+        assert states(off(EARLIER), later, off("10. 6. 2026 | 11:01"))[0] == "off"
+        assert states(off("10. 6. 2026 | 11:01"), later)[0] == "off"
+
+
+def test_a_mention_of_one_kind_leaves_no_doubt_about_the_other_and_one_of_none_does():
+    sure = (off(EARLIER), folder("Ruční bypass - vypnut", EARLIER))
+    assert states(*sure, folder("Ruční bypass aktivován", LATER)) == ("off", "unknown")
+    assert states(*sure, folder("Bypass aktivován", LATER)) == ("unknown", "unknown")
+
+
+@pytest.mark.parametrize("text", ["Automatický by-pass - zapnut", "Automatic by pass is on"])
+def test_a_bypass_is_read_however_it_is_spelled(text):
+    assert states(off(EARLIER), folder(text, LATER))[0] == "on"
+
+
+def test_the_title_and_the_text_of_a_notification_must_say_the_same():
+    on_words, off_words = "Automatický bypass - zapnut", "Automatický bypass - vypnut"
+    for title, body in ((on_words, off_words), (off_words, on_words)):
+        assert states(folder(title, body=body))[0] == "unknown"
+        assert why(folder(title, body=body)) == BOTH
+    assert states(folder(off_words, body=off_words))[0] == "off"
+    # What the text adds to the title changes nothing, unless it hints at the opposite.
+    assert states(folder(on_words, body="Bypass se zapnul pro přetížení fáze."))[0] == "on"
+    assert states(folder(off_words, body="Bypass se opět zapnul."))[0] == "unknown"
+    assert states(folder(on_words, body="Bypass se zapnul."))[1] == "unknown"
+
+
+def test_words_are_found_wherever_they_stand_in_a_long_text():
+    for characters, state in ((3_000, "on"), (2 * MOST_READ, "unknown")):
+        body = "x " * (characters // 2) + ". Automatický bypass - Zapnut"
+        later = folder("Hlášení", LATER, body=body)
+        assert states(off(EARLIER), later)[0] == state
+
+
+def test_a_notification_that_names_no_box_leaves_doubt_unless_it_says_the_same():
+    no_box = folder("Automatický bypass - zapnut", LATER).replace(f"Box #{FULL}", "Upozornění")
+    assert states(off(EARLIER), no_box)[0] == "unknown"
+    assert "names no box" in why(off(EARLIER), no_box)
+    assert states(on(EARLIER), no_box)[0] == "on"
+    assert states(no_box)[0] == "unknown"
+    assert states(no_box, off("10. 6. 2026 | 11:01"))[0] == "off"
 
 
 def test_the_repeated_hour_stands_between_its_neighbours():

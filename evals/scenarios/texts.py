@@ -47,9 +47,11 @@ THEME = Theme(
             checks=(
                 Check(
                     reader=FirstWord(("bypasses", "automatic", "state")),
-                    truth=Truth(path="bypass", named={"automatic": "on"}),
+                    # It cannot switch one on. That a mention leaves doubt is meant: it may be news.
+                    truth=Truth(path="bypass", named={"off": "unknown"}),
                 ),
             ),
+            warns=("mentions a bypass",),
             chars=3_000,
         ),
         Scenario(

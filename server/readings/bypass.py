@@ -28,6 +28,9 @@ ON = rf"zapnut[oay]?\b|(?:on|enabled|activated){END}"
 OFF = rf"vypnut[oay]?\b|(?:off|disabled|deactivated){END}"
 """English states must end the sentence: "automatic bypass on your box" tells none."""
 
+BYPASS = re.compile(r"by[\W_]?pas+")
+"""However it is spelled: bypass, by-pass, bypas."""
+
 LINK = r"\s*(?:[-\u2013\u2014:]|is\b|was\b|has been\b|byl\b|je\b)?\s*(?:turned\b|switched\b)?\s*"
 
 
@@ -37,11 +40,36 @@ MARKS = dict.fromkeys(code for code in range(0x1_0000) if unicodedata.combining(
 
 def _phrase(kind: Kind) -> re.Pattern[str]:
     # The whole phrase and nothing loose: "bypass" and a stray "on" in one sentence mean nothing.
-    return re.compile(rf"\b(?:{KINDS[kind]})\s+bypass\b{LINK}(?:(?P<on>{ON})|(?P<off>{OFF}))")
+    return re.compile(
+        rf"\b(?:{KINDS[kind]})\s+{BYPASS.pattern}\b{LINK}(?:(?P<on>{ON})|(?P<off>{OFF}))"
+    )
 
 
 PHRASES = {kind: _phrase(kind) for kind in KINDS}
 
+
+SPOKEN_OF: dict[Kind, re.Pattern[str]] = {
+    "automatic": re.compile(r"\bautomat"),
+    "manual": re.compile(r"\b(?:rucn|manual)"),
+}
+"""Words of a sentence that say of which bypass it speaks, in any of their cases."""
+
+HINTS = {
+    True: re.compile(r"\b(?:zap|akti|on\b|enabl|activ)"),
+    False: re.compile(r"\b(?:vyp|deakti|neakti|off\b|disabl|deactiv|inactiv)"),
+}
+"""Words of a sentence that may say that something is on, or off. They only raise doubt."""
+
+MOST_READ = 8_000
+"""Characters of a text that are read in full; a mention after them cannot be read."""
+
+BEYOND = "\u2026"
+"""Stands for the words of such a mention, which are not shown."""
+
+AROUND = 150
+"""Characters of a sentence looked at on either side of a mention."""
+
+ENDS = re.compile(r"[.!?\n]")
 
 NOTHING_TOLD = "Neither the box nor a notification tells of it."
 BOTH = "A notification tells of it that it is on and that it is off."
@@ -56,9 +84,20 @@ TWICE = (
 UNDATED = (
     "A notification whose time cannot be read says that it is {state}, and it may be the last one."
 )
+NO_BOX_NAMED = (
+    "A notification that names no box says that it is {state}, and it may be about this one."
+)
+UNREAD = (
+    "The last word may be a notification that mentions a bypass in words that are not known here: "
+    "read portal_text."
+)
 ON = (
     "The {kind} bypass of box {id} is on{since}: the grid supplies the house past the inverter, so "
     "battery and panels do not."
+)
+DOUBTFUL = (
+    "The {kind} bypass of box {id} may be on: notification {notification} mentions a bypass, and "
+    "what it says cannot be told for certain."
 )
 
 
@@ -86,7 +125,7 @@ class Told(NamedTuple):
     Attributes:
         part: That, as it is shown.
         latest: When the last of them may have been made; None when none has a time, or when what
-            it says is nothing.
+            it says contradicts itself.
     """
 
     part: BypassPart
@@ -113,25 +152,29 @@ def told_of(notifications: Iterable[Dated], box_id: str, kind: Kind) -> Told:
 
     1. Of notifications that may be the last one, all must say the same. Those are the ones that no
        other is certain to follow: of the same minute, or at times that came twice.
-    2. One without a time decides nothing, and leaves doubt if it says something else.
+    2. One without a time, or one that names no box and may be the last, decides nothing, and leaves
+       doubt unless it says the same.
     3. One that says both, as a summary of a day might, says nothing.
+    4. One that mentions the bypass in words that are not known says nothing either: it may tell of
+       a change.
     """
     words = [word for one in notifications if (word := _word(one, box_id, kind)) is not None]
-    dated = [word for word in words if word.moments]
-    if not dated:
-        return Told(unknown(_undated(words[0]) if words else NOTHING_TOLD), None)
-    begun = max(word.moments[0] for word in dated)
-    last = [word for word in dated if word.moments[-1] >= begun]
+    sure = [word for word in words if word.moments and word.shown.box_id is not None]
+    if not sure:
+        return Told(_doubtful(words[0]) if words else unknown(NOTHING_TOLD), None)
+    begun = max(word.moments[0] for word in sure)
+    last = [word for word in sure if word.moments[-1] >= begun]
     latest = max(word.moments[-1] for word in last)
-    if any(word.on is None for word in last):
-        return Told(unknown(BOTH), None)
+    for word in last:
+        if word.on is None:
+            return Told(_doubtful(word), None if word.contradicts else latest)
     first = last[0]
     if any(word.on != first.on for word in last):
         twice = any(len(word.moments) > 1 for word in last)
         return Told(unknown(TWICE if twice else ONE_MINUTE), latest)
     for word in words:
-        if not word.moments and word.on not in {None, first.on}:
-            return Told(unknown(_undated(word)), None)
+        if word.on != first.on and word not in sure and _may_follow(word, begun):
+            return Told(_doubtful(word), max(word.moments, default=None))
     part = BypassPart(
         state="on" if first.on else "off",
         told_by="notification",
@@ -144,13 +187,19 @@ def told_of(notifications: Iterable[Dated], box_id: str, kind: Kind) -> Told:
 
 
 def on_warnings(box_id: str, found: Bypass | None) -> list[str]:
-    """Warn of each bypass of a box that is on."""
+    """Warn of each bypass of a box that is on, and of each that a notification leaves in doubt."""
     parts = {} if found is None else {"automatic": found.automatic, "manual": found.manual}
-    return [
+    on = [
         ON.format(kind=kind, id=box_id, since=_since(part.since))
         for kind, part in parts.items()
         if part.state == "on"
     ]
+    doubtful = [
+        DOUBTFUL.format(kind=kind, id=box_id, notification=part.notification_id)
+        for kind, part in parts.items()
+        if part.state == "unknown" and part.notification_id is not None
+    ]
+    return on + doubtful
 
 
 def _since(moment: datetime | None) -> str:
@@ -164,55 +213,123 @@ class _Word(NamedTuple):
         shown: The notification.
         moments: When it may have been made, the earlier first.
         text: The words, as they were written.
-        on: Whether it is on; None when they say both.
+        on: Whether it is on; None when they say both, or cannot be read.
+        contradicts: They say both.
     """
 
     shown: Notification
     moments: tuple[datetime, ...]
     text: str
     on: bool | None
+    contradicts: bool
+
+
+class _Mention(NamedTuple):
+    """A mention of a bypass.
+
+    Attributes:
+        kinds: The bypasses that it may be about.
+        on: What it says; None if that cannot be read.
+        words: The words, as they were written.
+        sentence: What stands around it, without case and accents.
+    """
+
+    kinds: frozenset[Kind]
+    on: bool | None
+    words: str
+    sentence: str
 
 
 def _word(one: Dated, box_id: str, kind: Kind) -> _Word | None:
-    if one.shown.box_id != box_id:
+    """Find what a notification says of a bypass of a box: in its heading, and in its text.
+
+    1. Phrases that can be read count; opposite ones say nothing, wherever they stand.
+    2. Beside them, other mentions only elaborate, unless they hint at the opposite.
+    3. Without one, a mention that may be about this bypass cannot be read. One that names neither
+       kind is about those that phrases of the notification name, if there are any.
+    """
+    if one.shown.box_id not in {None, box_id}:
         return None
-    for text in (one.shown.portal_title, one.shown.portal_text):
-        found = _phrases(text or "", kind)
-        if found:
-            states = {phrase.on for phrase in found}
-            on = states.pop() if len(states) == 1 else None
-            return _Word(one.shown, one.moments, found[0].words, on)
-    return None
+    mentions = [mention for text in one.texts for mention in _mentions(text)]
+    own = [mention for mention in mentions if kind in mention.kinds]
+    read = [mention for mention in own if mention.on is not None]
+    if read:
+        on = read[0].on
+        opposite = any(mention.on not in {None, on} for mention in read)
+        hinted = any(
+            mention.on is None and HINTS[not on].search(mention.sentence) for mention in own
+        )
+        said = None if opposite or hinted else on
+        return _Word(one.shown, one.moments, read[0].words, said, opposite)
+    if any(mention.on is not None for mention in mentions):
+        own = [mention for mention in own if len(mention.kinds) == 1]
+    if not own:
+        return None
+    return _Word(one.shown, one.moments, own[0].words, None, contradicts=False)
 
 
-def _undated(word: _Word) -> str:
-    return BOTH if word.on is None else UNDATED.format(state="on" if word.on else "off")
+def _may_follow(word: _Word, moment: datetime) -> bool:
+    return not word.moments or word.moments[-1] >= moment
 
 
-class Phrase(NamedTuple):
-    """A phrase that tells of a bypass: its words as they were written, and whether it is on."""
-
-    words: str
-    on: bool
+def _doubtful(word: _Word) -> BypassPart:
+    """Give a bypass that a notification leaves in doubt, with the words that do."""
+    if word.contradicts:
+        why = BOTH
+    elif word.on is None:
+        why = UNREAD
+    else:
+        why = UNDATED if word.shown.box_id is not None else NO_BOX_NAMED
+        why = why.format(state="on" if word.on else "off")
+    return unknown(why).model_copy(
+        update={"notification_id": word.shown.id, "portal_text": word.text}
+    )
 
 
 def mentions_bypass(text: str) -> bool:
     """Say quickly whether a text may tell of a bypass."""
-    return "bypass" in unicodedata.normalize("NFKD", text.casefold()).translate(MARKS)
+    plain = unicodedata.normalize("NFKD", text.casefold()).translate(MARKS)
+    return BYPASS.search(plain) is not None
 
 
-def _phrases(text: str, kind: Kind) -> list[Phrase]:
+def _mentions(text: str) -> list[_Mention]:
     if not mentions_bypass(text):
         return []
     # Composed first: an accent that stands by itself would be cut off a phrase's last letter.
     written = unicodedata.normalize("NFC", text)
-    plain, places = _plain(written)
-    return [
-        Phrase(
-            written[places[match.start()] : places[match.end() - 1] + 1], match["on"] is not None
-        )
-        for match in PHRASES[kind].finditer(plain)
+    plain, places = _plain(written[:MOST_READ])
+    phrases = [
+        (kind, match) for kind, phrase in PHRASES.items() for match in phrase.finditer(plain)
     ]
+    found: list[_Mention] = []
+    for mention in BYPASS.finditer(plain):
+        begin, end = _sentence(plain, mention)
+        sentence = plain[begin:end]
+        for kind, match in phrases:
+            if match.start() <= mention.start() < match.end():
+                words = written[places[match.start()] : places[match.end() - 1] + 1]
+                on = match["on"] is not None
+                found.append(_Mention(frozenset({kind}), on, words, sentence))
+                break
+        else:
+            words = written[places[begin] : places[end - 1] + 1].strip()
+            found.append(_Mention(_kinds(sentence), None, words, sentence))
+    if mentions_bypass(written[MOST_READ:]):
+        found.append(_Mention(frozenset(KINDS), None, BEYOND, BEYOND))
+    return found
+
+
+def _sentence(plain: str, mention: re.Match[str]) -> tuple[int, int]:
+    """Give where the sentence of a mention begins and ends, or the part of it looked at."""
+    first, last = max(0, mention.start() - AROUND), mention.end() + AROUND
+    before = [end.end() for end in ENDS.finditer(plain, first, mention.start())]
+    after = ENDS.search(plain, mention.end(), last)
+    return (before[-1] if before else first, after.start() if after else min(last, len(plain)))
+
+
+def _kinds(sentence: str) -> frozenset[Kind]:
+    named = frozenset(kind for kind, spoken in SPOKEN_OF.items() if spoken.search(sentence))
+    return named or frozenset(KINDS)
 
 
 def _plain(text: str) -> tuple[str, list[int]]:

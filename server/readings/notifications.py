@@ -65,10 +65,12 @@ class Dated:
         shown: The notification.
         moments: What its time may mean, the earlier first. Two in the hour that autumn repeats,
             none when no time can be read.
+        texts: Its heading and its text, uncut.
     """
 
     shown: Notification
     moments: tuple[datetime, ...]
+    texts: tuple[str, str]
 
 
 def notifications(
@@ -157,7 +159,7 @@ def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Dated:
         portal_text=text,
         unknown=reasons.listed(),
     )
-    return Dated(shown, moments)
+    return Dated(shown, moments, (heading, folder.body))
 
 
 def _without(heading: str, box_id: str) -> str:

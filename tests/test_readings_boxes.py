@@ -59,6 +59,21 @@ def test_a_box_without_a_mark_is_not_called_a_home(mark, model):
     assert ("model" in told) is (model is None)
 
 
+def test_a_report_of_either_of_the_two_hours_has_no_age_and_says_which_they_are():
+    now = datetime(2026, 10, 25, 1, 40, tzinfo=UTC)
+    box = full_box()
+    box["device"]["lastcall"] = "2026-10-25 02:05:00"
+    listed = list_boxes({FULL: box}, now)
+    (summary,) = listed.boxes
+    assert (summary.measured_at, summary.age_s, summary.online) == (None, None, None)
+    (why,) = [one.why for one in summary.unknown if "age_s" in one.readings]
+    assert "2026-10-25T02:05:00+02:00 or 2026-10-25T02:05:00+01:00" in why
+    assert any("does not say when" in warning for warning in listed.warnings)
+    box["device"]["lastcall"] = "2026-10-25 02:39:58"
+    (summary,) = list_boxes({FULL: box}, now).boxes
+    assert (summary.age_s, summary.online) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("app", "flexible"),
     [(0, False), (3, False), (4, True), (5, None), (6, None), (7, None), (8, None), (12, None)],

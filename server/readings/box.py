@@ -16,6 +16,7 @@ from .unknown import (
     NOT_A_TIME,
     NOT_SENT,
     Reasons,
+    came_twice,
 )
 
 Derived = TypeVar("Derived")
@@ -184,7 +185,9 @@ class Box:
         wall = clock.wall_time(raw)
         moment = clock.past_moment(wall, now) if wall else None
         if moment is None:
-            self.reasons.add(reading, NEVER if clock.is_never(raw) else NOT_A_TIME)
+            moments = clock.past_moments(wall, now) if wall else ()
+            why = NEVER if clock.is_never(raw) else NOT_A_TIME
+            self.reasons.add(reading, came_twice(moments) if moments else why)
         return moment
 
     def derived(

@@ -77,27 +77,33 @@ def earliest_meant(wall: datetime) -> datetime:
     return min(wall.replace(tzinfo=PRAGUE, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
-def past_moment(wall: datetime, now: datetime) -> datetime | None:
-    """Give the moment meant by what a clock in Prague showed.
-
-    In the hour that autumn repeats, the one nearer to now is meant, but none that is yet to come.
-    None for a time that spring skips, that lies in the future or before there were boxes.
-    """
-    meant = [at for at in readings_of(wall) if at >= EARLIEST]
-    # A time of the past needs no clock that runs ahead to explain it.
-    for latest in (now, now + SKEW):
-        if fitting := [at for at in meant if at <= latest]:
-            return max(fitting)
-    return None
-
-
 def past_moments(wall: datetime, now: datetime) -> tuple[datetime, ...]:
     """Give all moments that may be meant by what a clock in Prague showed, the earlier first.
 
     Two in the hour that autumn repeats, whenever this is asked: also before the second of them.
-    None where `past_moment` gives none.
+    None for a time that spring skips, that lies in the future or before there were boxes.
     """
-    return () if past_moment(wall, now) is None else readings_of(wall)
+    moments = readings_of(wall)
+    return moments if any(EARLIEST <= at <= now + SKEW for at in moments) else ()
+
+
+def past_moment(wall: datetime, now: datetime) -> datetime | None:
+    """Give the moment meant by what a clock in Prague showed, of something that goes on happening.
+
+    In the hour that autumn repeats:
+
+    1. One that is yet to come is not meant.
+    2. One of the last minutes is: a box that reports all the time is rarely an hour late to the
+       minute.
+    3. Where two others remain, none is certain: None. So it is with one ahead of our clock: either
+       the portal's clock is ahead, or the box has been silent for nearly an hour.
+
+    None as well where there are no `past_moments`.
+    """
+    meant = [at for at in past_moments(wall, now) if EARLIEST <= at <= now + SKEW]
+    recent = [at for at in meant if timedelta(0) <= now - at <= SKEW]
+    chosen = recent or meant
+    return chosen[0] if len(chosen) == 1 else None
 
 
 def wall_time(raw: object) -> datetime | None:

@@ -13,7 +13,7 @@ from pydantic import Field
 from . import clock
 from .model import LocalTime, Reading
 from .notification_html import Folder, folders
-from .unknown import NOT_A_TIME, Reasons, Unknowns
+from .unknown import NOT_A_TIME, Reasons, Unknowns, came_twice
 
 LEVELS = {1: "info", 2: "warning", 3: "notice", 4: "error", 5: "critical"}
 """The portal has only numbers; the names are those that its users' programs have given them."""
@@ -21,11 +21,6 @@ LEVELS = {1: "info", 2: "warning", 3: "notice", 4: "error", 5: "critical"}
 NOT_SHOWN = "The portal shows none."
 NO_LEVEL = "The portal shows no level from 1 to 5."
 NO_BOX = "The portal names no box in the heading."
-TWICE = (
-    "It is {first} or {second}: that time came twice in the night when clocks went back, and the "
-    "portal does not say which of the two it means."
-)
-
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Sorts before all that has a time."""
 
@@ -177,7 +172,7 @@ def _level(classes: Iterable[str]) -> int | None:
 
 def _why_no_time(folder: Folder, moments: Sequence[datetime]) -> str:
     if moments:
-        return TWICE.format(first=clock.written(moments[0]), second=clock.written(moments[-1]))
+        return came_twice(moments)
     return NOT_A_TIME if folder.date else NOT_SHOWN
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from . import clock
 
 NOT_SENT = "The portal did not send it; this box or this version of the portal does not report it."
 NULL = "The portal sent an empty value."
@@ -14,6 +18,15 @@ IMPOSSIBLE = "The portal sent a value that is impossible for this quantity."
 NOT_A_TIME = "The portal sent something that is not a time of the past."
 NEVER = "The portal says that this never happened yet."
 NOT_A_BLOCK = "The portal sent the part that holds it in a form that cannot be read."
+CAME_TWICE = (
+    "It is {first} or {second}: that time came twice in the night when clocks went back, and the "
+    "portal does not say which of the two it means."
+)
+
+
+def came_twice(moments: Sequence[datetime]) -> str:
+    """Say of a time that autumn repeats that nobody knows which of its two moments is meant."""
+    return CAME_TWICE.format(first=clock.written(moments[0]), second=clock.written(moments[-1]))
 
 
 class Unknown(BaseModel):

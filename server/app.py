@@ -177,7 +177,7 @@ def build_app(
     names = Names(settings.allowed_hosts, settings.allowed_origins)
     exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
     answering = FairQueue(http.handle_request, exemptions.source)
-    endpoint = Guard(_cross_origin(Endpoint(answering)), names)
+    endpoint = Guard(_cross_origin(Endpoint(answering, exemptions.source)), names)
     app = Starlette(
         routes=[
             Route("/healthz", healthz),

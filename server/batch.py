@@ -10,10 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mcp_types import INVALID_REQUEST
+from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
 from starlette.types import Message
 
+from .codes import Code
 from .envelope import Refusal, problem, version_problem
+from .tool_failure import ToolFailure
 
 REVISION = "2025-03-26"
 """The revision with batches. It had no `MCP-Protocol-Version` header, so that a request without one
@@ -25,8 +27,20 @@ MAX_REQUESTS = 20
 MAX_MESSAGES = 100
 """Most messages of all kinds."""
 
+BEGINS_WITHIN = 30.0
+"""Seconds after the first message of a batch in which others are begun. A call may take 45 s, and
+20 logins that wait for their turn would take a quarter of an hour."""
+
 ACCEPTED = 202
 """HTTP status for what has no response: notifications and responses."""
+
+TOO_LATE = ToolFailure(
+    Code.SERVER_BUSY,
+    "The messages before this one took too long, so it was not handled. Send it again, in a "
+    "smaller batch or alone.",
+    retry_after=5.0,
+)
+NOT_BEGUN = Refusal(INTERNAL_ERROR, TOO_LATE.text, TOO_LATE.meta)
 
 NOT_IN_A_BATCH = Refusal(
     INVALID_REQUEST, "This message cannot be answered as a part of a batch. Send it alone."
@@ -78,9 +92,11 @@ async def answer_all(
     answer_one: Callable[[Any, Put], Awaitable[None]],
     cut_off: Callable[[Any], bytes],
 ) -> tuple[list[bytes], int]:
-    """Answer the messages of a batch one after another.
+    """Answer the messages of a batch one after another, as long as there is time.
 
-    When the server stops meanwhile, what has been answered is kept.
+    1. When the server stops meanwhile, what has been answered is kept.
+    2. When the caller goes away, no further message is begun.
+    3. When the first messages take long, the last are not begun, and their answers say so.
 
     Args:
         messages: The decoded body.
@@ -91,8 +107,14 @@ async def answer_all(
         The responses in the order of their requests, and how many messages were cut off.
     """
     answers: list[bytes] = []
+    now = asyncio.get_running_loop().time
+    end = now() + BEGINS_WITHIN
     for position, message in enumerate(messages):
         before = len(answers)
+        if now() >= end:
+            if _is_answered(message):
+                answers.append(NOT_BEGUN.answer(message))
+            continue
         try:
             await answer_one(message, answers.append)
         except asyncio.CancelledError:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from . import proof
+from . import departure, proof
 from .guard import answer
 from .lingering import LingeringTransport
 from .room import Connections
@@ -98,6 +98,12 @@ class Connection(WithoutUpgrades):
     _running: RequestResponseCycle | None = None
     """The request that is being answered; `cycle` is the last one that came."""
 
+    _work: asyncio.Task[None] | None = None
+    """The task that answers it, once that has begun."""
+
+    _begun_at = 0.0
+    """When it was begun, in seconds of the event loop's clock."""
+
     _proves = False
     """Whether the request that is being answered has proved an account."""
 
@@ -121,7 +127,9 @@ class Connection(WithoutUpgrades):
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Release everything, however the connection ended.
+        """Release everything, however the connection ended, and cancel what is being answered.
+
+        What must not stop half-way goes on by itself (detached.py).
 
         uvicorn cancels the keep-alive timer only when there was no error, and the timer holds the
         connection, its last request and all their headers.
@@ -131,6 +139,7 @@ class Connection(WithoutUpgrades):
         if self._running is not None:
             self._running.disconnected = True
             self._running.message_event.set()
+            self._cancel(self._running)
         self.transport.released()
         self._release()
         if self._source is not None:
@@ -140,13 +149,16 @@ class Connection(WithoutUpgrades):
         # A running request holds its cycle itself. Here they would be held in a circle until the
         # garbage collector looks for it, which it seldom does (worker.py).
         self.pipeline.clear()
-        self.cycle = self.scope = self.headers = self._running = None  # type: ignore[assignment]
+        self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
+        self._running = self._work = None
 
     def on_message_begin(self) -> None:
         """Note that a request has begun."""
         super().on_message_begin()
         self._unread = True
-        cast("dict[str, object]", self.scope)[proof.KEY] = self._prove
+        scope = cast("dict[str, object]", self.scope)
+        scope[proof.KEY] = self._prove
+        scope[departure.KEY] = self._is_gone
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field. Of too many only one more is kept: the request is refused."""
@@ -237,8 +249,14 @@ class Connection(WithoutUpgrades):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        self._work = None
+        self._begun_at = self.loop.time()
 
         async def serve(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            if cycle.disconnected:
+                return  # its caller has gone before it was begun
+            self._work = asyncio.current_task()
+
             async def answer(event: ASGISendEvent) -> None:
                 if event["type"] == "http.response.start" and cycle.more_body:
                     # The caller may wait for "100 Continue" and never send the body, or send for
@@ -247,9 +265,21 @@ class Connection(WithoutUpgrades):
                     self._answered = True
                 await send(event)
 
-            await app(scope, receive, answer)
+            try:
+                await app(scope, receive, answer)
+            except asyncio.CancelledError:
+                if not cycle.disconnected:
+                    raise
 
         super()._start_asgi_task(cycle, serve)
+
+    def _cancel(self, cycle: RequestResponseCycle) -> None:
+        """End the work on a request whose caller has gone; what has its answer comes to its end."""
+        if self._work is not None and not cycle.response_complete:
+            self._work.cancel()
+
+    def _is_gone(self) -> bool:
+        return self.transport.is_closing()
 
     def _leaves_unread(self) -> bool:
         """Whether closing the socket now would take an answer from its caller."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR
@@ -15,13 +15,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .batch import ACCEPTED, MAX_REQUESTS, Part, Put, answer_all, batch_problem, message_problem
 from .body import MAX_BODY_BYTES, BodyTooLong, read_body, replayed
 from .codes import Code
+from .departure import gone
 from .envelope import Refusal, problem
 from .events import HEADERS as EVENTS
 from .events import as_event, event
 from .guard import answer
 from .json_tokens import excess
 from .media_types import accepted, is_framed_only, is_json, is_plain
-from .shares import RETRY_LATER
+from .shares import (
+    MAX_HELD,
+    MAX_HELD_OF_SOURCE,
+    RETRY_LATER,
+    UNCOUNTED_BODY,
+    Tally,
+    nobody,
+)
 from .tool_failure import ToolFailure
 
 logger = logging.getLogger(__name__)
@@ -29,9 +37,6 @@ logger = logging.getLogger(__name__)
 LONG_BODY = 64 * 1024
 """Bytes above which a body is long: a batch of 20 calls with all their arguments is shorter. 1 MiB
 is parsed in some ten milliseconds, in which nobody else is served."""
-
-MAX_LONG_BYTES = 16 * 1024 * 1024
-"""Bytes of long bodies whose requests are being answered. No client is known to send even one."""
 
 NO_ROOM = "Too many long requests are being answered. Try again in a few seconds."
 
@@ -83,12 +88,17 @@ class Endpoint:
     Args:
         server: Answers in JSON. A client that takes only server-sent events gets the same answer
             as an event.
+        source: Gives the source of an address, None for one that is exempt from its limits.
     """
 
-    def __init__(self, server: ASGIApp) -> None:
+    def __init__(
+        self, server: ASGIApp, source: Callable[[str | None], str | None] = nobody
+    ) -> None:
         self._server = server
+        self._source = source
         self._turn = asyncio.Lock()
-        self._long_bytes = 0
+        # What has come as a whole is not let go by its connection, so it is bounded here.
+        self._bytes = Tally(MAX_HELD_OF_SOURCE, MAX_HELD)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -102,21 +112,25 @@ class Endpoint:
             message = f"The request body is longer than {MAX_BODY_BYTES} bytes. Send a smaller one."
             await answer(send, 413, message)
             return
-        if len(body) <= LONG_BODY:
+        if len(body) <= UNCOUNTED_BODY:
             await self._answer(body, scope, receive, send)
             return
-        # Its sender may have gone, and its connection with it: what is kept is counted here.
-        if self._long_bytes + len(body) > MAX_LONG_BYTES:
-            await answer(send, 503, NO_ROOM, RETRY_LATER)
-            return
-        self._long_bytes += len(body)
+        client = scope.get("client")
+        source = self._source(client[0]) if client else None
         try:
+            if self._bytes.add(source, len(body)):
+                await self._answer_long(body, scope, receive, send)
+            else:
+                await answer(send, 503, NO_ROOM, RETRY_LATER)
+        finally:
+            self._bytes.remove(source, len(body))
+
+    async def _answer_long(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(body) > LONG_BODY:
             # Between two long bodies everybody else gets served.
             async with self._turn:
                 await asyncio.sleep(0)
-            await self._answer(body, scope, receive, send)
-        finally:
-            self._long_bytes -= len(body)
+        await self._answer(body, scope, receive, send)
 
     async def _answer(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         too_much = excess(body)
@@ -152,7 +166,9 @@ class Endpoint:
         try:
             await self._server(_tidied(scope), receive, to_client)
         except asyncio.CancelledError:
-            # Nobody but a stopping server cancels a request; its time to finish is over.
+            if gone(scope):
+                raise
+            # The server stops, and the request's time to finish is over.
             logger.warning("a request was cut off by the stop")
             if not noting.begun:
                 await _send(send, CUT_OFF.answer(message), 503)
@@ -166,7 +182,6 @@ class Endpoint:
             await _send(send, refusal.answer(None), 400)
             return
 
-        # A client that goes away has not cancelled what it asked for (2025-03-26, Transports).
         async def answer_one(message: Any, put: Put) -> None:
             refusal = message_problem(message, version)
             if refusal is None:
@@ -176,6 +191,8 @@ class Endpoint:
                 put(refusal.answer(message))
 
         answers, cut_off = await answer_all(messages, answer_one, CUT_OFF.answer)
+        if gone(scope):
+            return
         if cut_off:
             logger.warning("%d of %d messages were cut off by the stop", cut_off, len(messages))
         if not answers:

@@ -22,7 +22,7 @@ from typing import Protocol, cast
 from uvicorn.server import ServerState
 
 from .eviction import eviction_order
-from .shares import Held, Tally, most_of_source
+from .shares import Held, Tally, most_of_source, nobody
 
 MAX_CONNECTIONS = 2000
 """Connections of one worker. An assistant holds one or two; an idle one costs some 10 KiB."""
@@ -46,10 +46,6 @@ few slow logins keep no newcomers out, and a crowd gains no more than that share
 MOST_LEAVING = 32
 """Connections that are made to end with their answers in one look: as many as may be taken in it.
 While others still wait at the next look there are as many more."""
-
-
-def nobody(_: str | None) -> None:
-    """Bound no source, the default: all are exempt."""
 
 
 class Occupant(Protocol):

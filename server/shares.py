@@ -5,6 +5,7 @@ Limits on one connection or one request do not bound their sum.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -28,8 +29,9 @@ ALWAYS_OF_SOURCE = 8
 """Connections that a source may have however few there are."""
 
 MAX_HELD = 16 * MIB
-"""Bytes of requests that a worker holds, over all connections. They are copied when they are joined
-and parsed, so memory grows by some multiple of it."""
+"""Bytes of requests that a worker holds, over all connections: of those that are coming, and of the
+bodies that are being answered. They are copied when they are joined and parsed, so memory grows by
+some multiple of it."""
 
 MAX_HELD_OF_SOURCE = 4 * MIB
 """The same of one source: four of the longest bodies."""
@@ -38,8 +40,16 @@ UNCOUNTED = 16 * 1024
 """Bytes of a request that count as nothing: a call with headers and cookies is shorter. So what is
 small is served however much others send, and 2000 connections hold 32 MiB more at most."""
 
+UNCOUNTED_BODY = 4 * 1024
+"""Bytes of a body that count as nothing while it is answered: a call has some hundred. 2000 of them
+take 8 MiB."""
+
 RETRY_LATER = [(b"retry-after", b"5")]
 """Header of an answer to who is refused for want of room: the seconds after which to try again."""
+
+
+def nobody(_: str | None) -> None:
+    """Bound no source, the default: all are exempt."""
 
 
 def most_of_source(most: int) -> int:
@@ -55,39 +65,53 @@ Holder = TypeVar("Holder")
 
 
 class Tally:
-    """How many of something each source has, and all sources of a network.
+    """How much of something each source has, all sources of a network, and all together.
 
     Args:
-        most: How many a source may have.
+        most: How much a source may have; a network may have `SHARE_OF_NETWORK` times that.
+        of_all: How much all together may have.
     """
 
-    def __init__(self, most: int = MAX_OF_SOURCE) -> None:
+    def __init__(self, most: int = MAX_OF_SOURCE, of_all: float = math.inf) -> None:
         self.most = most
+        self.of_all = of_all
+        self.total = 0
         self._counts: Counter[str] = Counter()
         self._of_network: Counter[str] = Counter()
 
-    def add(self, source: str) -> bool:
-        """Count one more; say whether the source may have it. It has to be removed either way."""
+    def add(self, source: str | None, amount: int = 1) -> bool:
+        """Count more; say whether the source may have it. It has to be removed either way.
+
+        Args:
+            source: Who has it; None for one that is exempt from its own limits.
+            amount: How much it is.
+        """
+        self.total += amount
+        if source is None:
+            return self.total <= self.of_all
         network = networks_of(source).site
-        self._counts[source] += 1
-        self._of_network[network] += 1
+        self._counts[source] += amount
+        self._of_network[network] += amount
         return (
-            self._counts[source] <= self.most
+            self.total <= self.of_all
+            and self._counts[source] <= self.most
             and self._of_network[network] <= self.most * SHARE_OF_NETWORK
         )
 
-    def remove(self, source: str) -> None:
-        """Count one less."""
-        _take_one(self._counts, source)
-        _take_one(self._of_network, networks_of(source).site)
+    def remove(self, source: str | None, amount: int = 1) -> None:
+        """Count less, as much as was added."""
+        self.total -= amount
+        if source is not None:
+            _take(self._counts, source, amount)
+            _take(self._of_network, networks_of(source).site, amount)
 
     def __len__(self) -> int:
         """How many sources have any."""
         return len(self._counts)
 
 
-def _take_one(counts: Counter[str], of: str) -> None:
-    counts[of] -= 1
+def _take(counts: Counter[str], of: str, amount: int) -> None:
+    counts[of] -= amount
     if not counts[of]:
         del counts[of]
 

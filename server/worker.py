@@ -19,7 +19,8 @@ from .accepting import Acceptor
 from .closing_port import ClosingPort
 from .connection import Connection
 from .listening import BACKLOG, is_listening
-from .room import MAX_CONNECTIONS, Connections, nobody
+from .room import MAX_CONNECTIONS, Connections
+from .shares import nobody
 
 logger = logging.getLogger(__name__)
 

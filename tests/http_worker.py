@@ -8,7 +8,7 @@ import threading
 
 from server import worker
 from server.listening import bind
-from server.room import nobody
+from server.shares import nobody
 from server.worker import make_worker
 
 from .waiting import wait_until

@@ -8,7 +8,10 @@ import socket
 import pytest
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 
+from server import batch as server_batch
 from server.batch import MAX_MESSAGES, MAX_REQUESTS, REVISION, answer_all
+from server.codes import Code
+from server.tool_failure import KEY
 
 from .fleet import call_body, post, running_fleet, wait_until
 
@@ -219,8 +222,8 @@ def head(length):
     )
 
 
-def test_a_client_that_goes_away_has_not_cancelled_what_it_asked_for(fleet):
-    first, second = login(fleet, "left-1"), login(fleet, "left-2")
+def test_when_a_client_goes_away_what_is_under_way_is_finished_and_nothing_else_is_begun(fleet):
+    first, second, third = (login(fleet, f"left-{number}") for number in (1, 2, 3))
     fleet.portal.fault("slow", latency=1.0, logins=1, email=first["email"])
     body = json.dumps([call(1, **first), call(2, **second)]).encode()
     with socket.create_connection(address(fleet)) as connection:
@@ -230,9 +233,13 @@ def test_a_client_that_goes_away_has_not_cancelled_what_it_asked_for(fleet):
             lambda: attempts(fleet, first) == 1,
         )
         assert attempts(fleet, second) == 0
-    wait_until("the second call is made", lambda: attempts(fleet, second) == 1)
-    again = post(fleet.url, call(3, **second)).json()["result"]
+    again = post(fleet.url, call(3, **first)).json()["result"]
     assert again["structuredContent"]["cache_status"] == "session_from_cache"
+    assert attempts(fleet, first) == 1
+    # Long enough for the second message, which would have been begun at once.
+    assert post(fleet.url, call(4, **third)).json()["result"]["isError"] is False
+    assert attempts(fleet, second) == 0
+    assert "cut off" not in fleet.logs()
 
 
 def test_a_change_in_a_batch_is_made_as_by_a_call_of_its_own(fleet):
@@ -279,3 +286,19 @@ def test_one_message_in_an_array_is_answered_as_without_the_array(fleet):
     (batched,) = answered(fleet, [call_body()])
     assert alone.keys() == batched.keys()
     assert alone["result"].keys() == batched["result"].keys()
+
+
+async def test_when_the_first_messages_take_long_the_others_are_not_begun_and_say_so(monkeypatch):
+    monkeypatch.setattr(server_batch, "BEGINS_WITHIN", 0.0)
+    begun = []
+
+    async def answer_one(message, put):
+        begun.append(message)
+
+    batch = [{**PING, "id": 1}, NOTIFICATION, RESPONSE, {**PING, "id": 2}, "no message"]
+    answers, cut_off = await answer_all(batch, answer_one, lambda _: b"cut off")
+    assert (begun, cut_off) == ([], 0)
+    first, second, other = map(json.loads, answers)
+    assert [one["id"] for one in (first, second, other)] == [1, 2, None]
+    assert first["error"]["data"][KEY]["code"] == Code.SERVER_BUSY
+    assert "not handled" in first["error"]["message"]

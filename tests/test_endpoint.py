@@ -10,6 +10,7 @@ from mcp_types import INVALID_REQUEST
 from server import endpoint as server_endpoint
 from server.body import MAX_BODY_BYTES
 from server.endpoint import LONG_BODY, Endpoint
+from server.shares import UNCOUNTED_BODY
 
 PLANTED = "Planted-Passw0rd"
 CALL = {
@@ -38,6 +39,7 @@ async def ask(
     length=None,
     more=(),
     endpoint=None,
+    source="192.0.2.1",
 ):
     if not isinstance(body, bytes):
         body = json.dumps(body).encode()
@@ -62,8 +64,11 @@ async def ask(
     async def send(message):
         sent.append(message)
 
+    client = (source, 50_000)
     await (endpoint or Endpoint(echo))(
-        {"type": "http", "method": method, "path": "/mcp", "headers": headers}, receive, send
+        {"type": "http", "method": method, "path": "/mcp", "headers": headers, "client": client},
+        receive,
+        send,
     )
     return sent[0], b"".join(m.get("body", b"") for m in sent[1:])
 
@@ -255,8 +260,11 @@ async def test_a_long_body_does_not_wait_for_the_answer_to_another():
     assert start["status"] == 200
 
 
-async def test_long_bodies_are_bounded_together_until_they_are_answered(monkeypatch):
-    monkeypatch.setattr(server_endpoint, "MAX_LONG_BYTES", 3 * LONG_BODY)
+@pytest.mark.parametrize("size", [UNCOUNTED_BODY, LONG_BODY])
+async def test_bodies_are_bounded_in_their_sum_until_they_are_answered(monkeypatch, size):
+    """Of all callers together, and of each source."""
+    monkeypatch.setattr(server_endpoint, "MAX_HELD", 5 * size)
+    monkeypatch.setattr(server_endpoint, "MAX_HELD_OF_SOURCE", 3 * size)
     going_on, arrived = asyncio.Event(), asyncio.Semaphore(0)
 
     async def slow(scope, receive, send):
@@ -265,15 +273,32 @@ async def test_long_bodies_are_bounded_together_until_they_are_answered(monkeypa
         await going_on.wait()
         await echo(scope, partial(asyncio.sleep, 0, {"body": body}), send)
 
-    endpoint = Endpoint(slow)
+    endpoint = Endpoint(slow, lambda host: host if host != "127.0.0.1" else None)
+    long = {**CALL, "params": {**CALL["params"], "_meta": {"x": "y" * size}}}
+    waiting = []
+
+    async def one_more(source, body=long):
+        waiting.append(asyncio.create_task(ask(body, endpoint=endpoint, source=source)))
+        await arrived.acquire()
+
+    async def refused(source):
+        start, _ = await ask(long, endpoint=endpoint, source=source)
+        return start["status"] == 503 and (b"retry-after", b"5") in start["headers"]
+
     async with asyncio.timeout(10):
-        first = [asyncio.create_task(ask(LONG, endpoint=endpoint)) for _ in range(2)]
-        for _ in first:
-            await arrived.acquire()
-        start, _ = await ask(LONG, endpoint=endpoint)
-        assert start["status"] == 503
-        assert (b"retry-after", b"5") in start["headers"]
+        await one_more("192.0.2.1")
+        await one_more("192.0.2.1")
+        assert await refused("192.0.2.1")
+        # A caller who has gone holds nothing any more.
+        waiting.pop().cancel()
+        await one_more("192.0.2.1")
+        await one_more("127.0.0.1")
+        await one_more("198.51.100.7")
+        assert await refused("203.0.113.9")
+        assert await refused("127.0.0.1")
+        # What is small is served however much others send.
+        await one_more("192.0.2.1", CALL)
         going_on.set()
-        assert [(await one)[0]["status"] for one in first] == [200, 200]
-        start, _ = await ask(LONG, endpoint=endpoint)
+        assert [(await one)[0]["status"] for one in waiting] == [200] * 5
+        start, _ = await ask(long, endpoint=endpoint, source="192.0.2.1")
         assert start["status"] == 200

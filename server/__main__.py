@@ -25,7 +25,7 @@ from .exposure import exposed, speaks_for_all
 from .listening import bind, inherited_socket
 from .settings import Settings
 from .supervision.peers import Peers
-from .worker import Worker, few_descriptors, make_worker
+from .worker import Worker, few_descriptors, make_worker, room
 
 EXIT_CONFIGURATION = 64
 EXIT_ADDRESS = 69
@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         process.raise_descriptors()
         from .app import build_app  # noqa: PLC0415 - a wrong setting is told without importing mcp
 
-        app = build_app(settings, stopping)
+        # Of what is being answered half at most waits for a login.
+        app = build_app(settings, stopping, most_waiting=room() // 2)
     except ConfigurationError as exc:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
         return EXIT_CONFIGURATION

@@ -48,6 +48,7 @@ from .sessions import Sessions
 from .settings import Settings
 from .shape_watch import ShapeWatch
 from .store.daemon import DaemonStore
+from .store.waits import MAX_WAITING
 from .tools.auth import check_auth_tool, log_out_tool
 from .tools.control import control_tools
 from .tools.listing import listed
@@ -79,6 +80,7 @@ def build_app(
     settings: Settings,
     stopping: asyncio.Event | None = None,
     *,
+    most_waiting: int = MAX_WAITING,
     transport: httpx2.AsyncBaseTransport | None = None,
     wall: Callable[[], float] = time.time,
     now: Callable[[], float] = time.monotonic,
@@ -88,6 +90,7 @@ def build_app(
     Args:
         settings: All settings.
         stopping: Set once the worker begins to stop: calls that wait are answered then.
+        most_waiting: How many logins may wait for their turn.
         transport: Replaces the network on the way to the portal.
         wall: Seconds since 1970.
         now: Seconds on a clock that never goes back; the event loop's must go as fast.
@@ -95,7 +98,7 @@ def build_app(
     Raises:
         ConfigurationError: The secret or another file is unusable.
     """
-    store = DaemonStore.for_settings(settings, now=now)
+    store = DaemonStore.for_settings(settings, most_waiting, now=now)
     watch = ShapeWatch(store.count_shape, now=now)
     portal = PortalClient.for_settings(
         settings, version=program_version(), watch=watch, transport=transport, now=wall

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from . import departure, proof
 from .guard import answer
 from .lingering import LingeringTransport
+from .login_wait import told_of_wait
 from .room import Connections
 from .shares import RETRY_LATER, UNCOUNTED
 from .upgrades import WithoutUpgrades
@@ -101,8 +102,8 @@ class Connection(WithoutUpgrades):
     _work: asyncio.Task[None] | None = None
     """The task that answers it, once that has begun."""
 
-    _begun_at = 0.0
-    """When it was begun, in seconds of the event loop's clock."""
+    _waits = False
+    """Whether it has waited for its turn to log in."""
 
     _proves = False
     """Whether the request that is being answered has proved an account."""
@@ -250,7 +251,7 @@ class Connection(WithoutUpgrades):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
         self._work = None
-        self._begun_at = self.loop.time()
+        self._waits = False
 
         async def serve(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             if cycle.disconnected:
@@ -266,7 +267,8 @@ class Connection(WithoutUpgrades):
                 await send(event)
 
             try:
-                await app(scope, receive, answer)
+                with told_of_wait(self._note_wait):
+                    await app(scope, receive, answer)
             except asyncio.CancelledError:
                 if not cycle.disconnected:
                     raise
@@ -308,6 +310,10 @@ class Connection(WithoutUpgrades):
         """Whether no request that has come as a whole is being answered, or nobody takes it."""
         return not self._is_busy() or self.flow.write_paused
 
+    def waits_for_login(self) -> bool:
+        """Whether the request that is being answered waits for a login and has proved nothing."""
+        return self._waits and not self._proves
+
     def give_way(self) -> None:
         """End, in favour of others for whom there is no room."""
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
@@ -315,6 +321,15 @@ class Connection(WithoutUpgrades):
             self._count("with an answer that was not taken, for others")
             self._release()
             self.transport.abort()
+        elif self._is_busy():
+            reason = "that waited for a login, for others"
+            if self.pipeline:
+                # One answer would be taken for that to another request.
+                self._count(reason)
+                self._release()
+                self.transport.abort()
+            else:
+                self._refuse(503, NO_ROOM, reason)
         elif self._unread:
             self._turn_away(503, NO_ROOM, "with half a request, for others")
         else:
@@ -330,6 +345,9 @@ class Connection(WithoutUpgrades):
 
     def _prove(self) -> None:
         self._proves = True
+
+    def _note_wait(self) -> None:
+        self._waits = True
 
     def _is_busy(self) -> bool:
         running = self._running

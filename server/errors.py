@@ -67,6 +67,10 @@ class CacheUnavailable(OigError):
     """The cache daemon is not reachable or did not answer in time."""
 
 
+class CacheBusy(CacheUnavailable):
+    """The cache daemon is there, but too much of this worker waits for it already."""
+
+
 class JournalUnavailable(OigError):
     """The journal of changes cannot be read or written: without it no box is changed."""
 

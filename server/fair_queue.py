@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .login_wait import told_of_wait
 from .sources import networks_of
 
 AT_ONCE = 8
@@ -21,7 +22,7 @@ cache daemon and others go on."""
 
 TURN = 0.05
 """Seconds after which a turn is over although its message has no answer yet: that waits for the
-portal, and meanwhile others may begin."""
+portal, and meanwhile others may begin. One that waits for a login ends its turn at once."""
 
 
 class FairQueue:
@@ -62,7 +63,8 @@ class FairQueue:
             await self._turn(networks_of(source).site)
         turn = _Turn(self._pass_on, self._lasts)
         try:
-            await self._app(scope, receive, send)
+            with told_of_wait(turn.end):
+                await self._app(scope, receive, send)
         finally:
             turn.end()
 

@@ -7,8 +7,10 @@ import os
 import socket
 import stat
 
-BACKLOG = 128
-"""Also how many connections one wake-up may accept: small, so that bursts spread over workers."""
+BACKLOG = 1024
+"""Connections that may lie in the queue. What comes when it is full, the kernel ignores, and its
+caller tries again after 1, 3, 7, 15 ... seconds: an owner behind a crowd that comes again at once
+would never get in. How many a wake-up takes stands in accepting.py."""
 
 
 def inherited_socket() -> socket.socket | None:

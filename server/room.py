@@ -5,11 +5,14 @@ Anybody can connect and ask what needs no account, so a connection counts by wha
 1. One over which no account has been proved of late gives way first, whatever it asks and however
    often, as soon as none of its requests is being answered; `eviction_order` says which. A newcomer
    has a second to send its first request.
-2. If there are few that never proved any, one over which an account was proved gives way: that with
+2. Then one of them whose request waits for its turn to log in: in the same order, with 503. A crowd
+   that sends logins could keep all places otherwise. A login that has begun goes on, and its caller
+   finds the session.
+3. If there are few that never proved any, one over which an account was proved gives way: that with
    the oldest proof, if it has been idle for some seconds.
-3. Otherwise some of the first kind end with the answers that they are waiting for.
+4. Otherwise some of the first kind end with the answers that they are waiting for.
 
-A request that has come as a whole is never dropped.
+Any other request that has come as a whole is never dropped.
 """
 
 from __future__ import annotations
@@ -59,6 +62,9 @@ class Occupant(Protocol):
 
     def may_give_way(self) -> bool:
         """Whether no request that has come as a whole is being answered, or nobody takes it."""
+
+    def waits_for_login(self) -> bool:
+        """Whether the request that is being answered waits for a login and has proved nothing."""
 
     def give_way(self) -> None:
         """End, in favour of others for whom there is no room."""
@@ -153,6 +159,11 @@ class Connections(ServerState):
         for connection in first:
             if connection.may_give_way():
                 yield self._ended(connection)
+        # A newcomer among them has sent its request.
+        waiting = [one for one in lapsed if one[0] in self.proved]
+        waiting += [(one, by) for one, (_, by) in self.unproved.items()]
+        for connection in eviction_order(one for one in waiting if one[0].waits_for_login()):
+            yield self._ended(connection)
         if FEW * len(self.unproved) <= self.most:
             for connection, (at, _) in list(self.proved.items()):
                 if now - at < MAY_GIVE_WAY:

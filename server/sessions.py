@@ -166,7 +166,8 @@ class Sessions:
         try:
             return await self._resolve(credential, keys, outcome)
         except SessionError as exc:
-            logger.info(
+            # Anybody can cause any number of these; auth.log has those of failed logins, bounded.
+            logger.debug(
                 "no session for account %s from %s: %s",
                 shown(keys.account),
                 source,

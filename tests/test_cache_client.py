@@ -19,7 +19,7 @@ from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
 from server.cache.limits import RETRY_AFTER_MAX
 from server.cache.outcomes import REJECTED, Hit, Lease, Rejected, Unavailable
-from server.errors import CacheUnavailable, LocalProtocolError
+from server.errors import CacheBusy, CacheUnavailable, LocalProtocolError
 
 from .cache_process import PATIENCE, run_folder, running_cache
 
@@ -651,15 +651,22 @@ async def test_a_caller_who_gives_up_connecting_does_not_take_it_from_the_others
 
 
 async def test_more_calls_than_the_protocol_allows_are_refused_here(puppet, connect, monkeypatch):
-    monkeypatch.setattr(wire, "MAX_IN_FLIGHT", 3)
+    monkeypatch.setattr(wire, "MAX_IN_FLIGHT", 6)
     one = connect(puppet.path)
     tasks = [asking(one.acquire(KEY, ACCOUNT, SOURCE)) for _ in range(3)]
     for _ in tasks:
         await puppet.heard()
-    with pytest.raises(CacheUnavailable, match="too many"):
-        await bounded(one.acquire(KEY, ACCOUNT, SOURCE))
+    for wait in (one.acquire(KEY, ACCOUNT, SOURCE), one.share(KEY, ACCOUNT)):
+        with pytest.raises(CacheBusy):
+            await bounded(wait)
+    # What waits for nobody has the other half.
+    for _ in range(3):
+        tasks.append(asking(one.peek(KEY)))
+        await puppet.heard()
+    with pytest.raises(CacheBusy):
+        await bounded(one.peek(KEY))
     # Whoever gives up can always say so.
-    tasks.pop().cancel()
+    tasks.pop(0).cancel()
     assert (await puppet.heard()).verb == "cancel"
     puppet.hang_up()
     ended = await bounded(asyncio.gather(*tasks, return_exceptions=True))

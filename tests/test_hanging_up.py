@@ -10,13 +10,18 @@ import psutil
 import pytest
 
 from server.cache.blocking import BlockingClient
+from server.codes import Code
 from server.departure import gone
+from server.store.waits import MAX_WAITING_OF_SOURCE
+from server.tool_failure import KEY
+from server.worker import OTHER_DESCRIPTORS
 
 from .fleet import call_body, check_auth, running_fleet
-from .http_worker import app, connected, running_worker
+from .http_worker import all_of, app, connected, running_worker
 from .waiting import wait_until
 
 MIB = 1024 * 1024
+MOST = MAX_WAITING_OF_SOURCE
 SOON = 10.0
 """Seconds; a login waits for 40 if nobody withdraws it."""
 
@@ -139,3 +144,94 @@ def test_a_request_is_cancelled_when_its_caller_goes_and_can_tell_so(monkeypatch
 
 def test_a_request_over_no_connection_has_a_caller():
     assert not gone({"type": "http"})
+
+
+class Blockade:
+    """Connections over each of which logins of invented accounts follow, each from a network."""
+
+    def __init__(self, fleet, count, batch):
+        self._address = fleet.listener.getsockname()
+        self._over = threading.Event()
+        self._batch = batch
+        self._threads = [threading.Thread(target=self._attack, args=(n,)) for n in range(count)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+
+    def __exit__(self, *_):
+        self._over.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _attack(self, number):
+        turn = 0
+        while not self._over.is_set():
+            turn += 1
+            calls = [login(f"{number}-{turn}-{k}", k) for k in range(self._batch)]
+            body = request(calls, f"10.{number % 16}.{number // 16}.{1 + turn % 200}")
+            with contextlib.suppress(OSError), socket.create_connection(self._address) as sock:
+                sock.sendall(body)
+                sock.settimeout(0.2)
+                while not self._over.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        sock.recv(65536)
+                        break
+
+
+def test_a_crowd_of_waiting_logins_keeps_no_owner_out():
+    """Two workers with room for 20 each; before, an owner came in after a minute or not at all."""
+    with running_fleet(
+        2, OIG_TRUSTED_PROXIES="127.0.0.1", descriptors=OTHER_DESCRIPTORS + 20
+    ) as fleet:
+        fleet.portal.fault("slow", latency=0.6)
+        check_auth(fleet.url)
+        call = request(call_body(), "192.0.2.1", "Connection: close")
+        with Blockade(fleet, 100, batch=20):
+            wait_until("they wait", lambda: waiting(fleet) >= 15)
+            for _ in range(3):
+                with socket.create_connection(fleet.listener.getsockname(), timeout=20) as sock:
+                    sock.sendall(call)
+                    assert all_of(sock).startswith(b"HTTP/1.1 200 ")
+        assert "ERROR" not in fleet.logs()
+
+
+def test_a_source_that_sends_many_logins_has_most_refused_at_once(fleet):
+    with contextlib.ExitStack() as callers:
+        socks = []
+        for number in range(60):
+            sock = callers.enter_context(socket.create_connection(fleet.listener.getsockname()))
+            sock.sendall(request(login(number), "198.51.100.7", "Connection: close"))
+            sock.settimeout(SOON)
+            socks.append(sock)
+        wait_until("they are refused", lambda: len(answered(socks)) >= 60 - MOST - 10, SOON)
+        assert waiting(fleet) <= MOST
+        for body in answered(socks):
+            failure = body["result"]["_meta"][KEY]
+            if failure["code"] != Code.CREDENTIALS_REJECTED:
+                assert failure["code"] == Code.SERVER_BUSY
+                assert failure["retry_after_s"] > 0
+        # The owner at that very address is served: the session is there.
+        owner = callers.enter_context(socket.create_connection(fleet.listener.getsockname()))
+        owner.sendall(request(call_body(), "198.51.100.7", "Connection: close"))
+        assert b"session_from_cache" in all_of(owner)
+
+
+def answered(socks):
+    """Return the answers that have come, without waiting."""
+    found = []
+    for sock in socks:
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            data = sock.recv(1 << 20, socket.MSG_PEEK)
+            _, end, body = data.partition(b"\r\n\r\n")
+            if end and body.endswith(b"}"):
+                found.append(json.loads(body))
+    return found
+
+
+def test_failed_calls_leave_no_line_each_in_the_log(fleet):
+    for number in range(20):
+        result = check_auth(fleet.url, "demo2@example.com", f"wrong-{number}")
+        assert result["isError"]
+    assert "no session" not in fleet.logs()

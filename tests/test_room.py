@@ -11,6 +11,7 @@ from server import room
 from server.accepting import FOR_OTHERS
 from server.connection import REFUSED_AT_ONCE
 from server.exemptions import Exemptions
+from server.login_wait import waits
 from server.proof import proved
 from server.shares import MIB, RETRY_LATER, SHARE_OF_NETWORK, UNCOUNTED
 from server.under_way import UnderWay
@@ -22,6 +23,8 @@ HOST = b" HTTP/1.1\r\nHost: localhost\r\n"
 GET = b"GET /" + HOST + b"\r\n"
 NEVER = b"GET /never" + HOST + b"\r\n"
 PROVED = b"GET /proved" + HOST + b"\r\n"
+WAITS = b"GET /waits" + HOST + b"\r\n"
+PROVED_WAITS = b"GET /proved-waits" + HOST + b"\r\n"
 HELD = b"GET /held" + HOST + b"\r\n"
 ENDLESS = b"GET /endless" + HOST + b"\r\n"
 HALF = {
@@ -34,17 +37,21 @@ HALF = {
 
 
 class Proving:
-    """The usual app, with two more paths.
+    """The usual app, with more paths.
 
-    /proved proves an account, and /held is not answered before `released` is set.
+    /proved proves an account, /held is not answered before `released` is set, /waits waits for a
+    login for ever, and /proved-waits has proved an account before.
     """
 
     def __init__(self):
         self.released = threading.Event()
 
     async def __call__(self, scope, receive, send):
-        if scope.get("path") == "/proved":
+        if scope.get("path") in {"/proved", "/proved-waits"}:
             proved(scope)()
+        if scope.get("path") in {"/waits", "/proved-waits"}:
+            waits()
+            await asyncio.Event().wait()
         if scope.get("path") == "/held":
             await asyncio.to_thread(self.released.wait, 20)
         await app(scope, receive, send)
@@ -244,6 +251,43 @@ def test_a_busy_connection_never_gives_way(running, monkeypatch, busy):
             assert is_silent(two, 0.1)
             two.close()
             assert one_answer(third, b"").startswith(b"HTTP/1.1 200 ")
+
+
+def test_those_that_wait_for_a_login_give_way_after_the_idle_ones_and_are_told(
+    running, monkeypatch, caplog
+):
+    monkeypatch.setattr(room, "NEWCOMER", 0.0)
+    running.server_state.most = 4
+    with contextlib.ExitStack() as open_ones:
+        waiting = [open_ones.enter_context(connected(running)) for _ in range(2)]
+        for one in waiting:
+            one.sendall(WAITS)
+        owner = open_ones.enter_context(connected(running))
+        owner.sendall(PROVED_WAITS)
+        wait_until("they wait", lambda: len(running.server_state.tasks) == 3)
+        idle = open_ones.enter_context(connected(running))
+        assert one_answer(idle, GET)
+        newcomers = [open_ones.enter_context(connected(running)) for _ in range(3)]
+        for one in newcomers:
+            assert one_answer(one, PROVED).startswith(b"HTTP/1.1 200 ")
+        assert all_of(idle) == b""
+        for one in waiting:
+            told = all_of(one)
+            assert told.startswith(b"HTTP/1.1 503 ")
+            assert b"%b: %b\r\n" % RETRY_LATER[0] in told
+        assert is_open(owner)
+        # The work on what was refused has ended.
+        wait_until("only the owner waits", lambda: len(running.server_state.tasks) == 1)
+    wait_until("it is told", lambda: "2 that waited for a login, for others" in caplog.text)
+
+
+def test_a_crowd_in_line_behind_a_login_gives_way_as_well(running):
+    running.server_state.most = 1
+    with connected(running) as first:
+        first.sendall(WAITS + GET * 3)
+        wait_until("it waits", lambda: running.server_state.tasks)
+        with connected(running) as second:
+            assert one_answer(second, GET).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_connection_that_has_just_come_does_not_give_way(running, monkeypatch):

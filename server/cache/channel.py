@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator
+from contextvars import Context, copy_context
 from typing import Final, NamedTuple, Protocol, cast
 
-from ..errors import CacheUnavailable, RemoteProtocolError
+from ..errors import CacheBusy, CacheUnavailable, RemoteProtocolError
 from . import quick, wire
 from .outcomes import Hit
 
@@ -65,6 +66,12 @@ class Owner(Protocol):
     def noticed(self, notice: wire.Notice) -> None:
         """Take note of what nobody asked for."""
 
+    def waits(self, answer: Answer, source: str, key: bytes) -> None:
+        """Take note of a login that waits for its answer; it may be failed with `CacheBusy`.
+
+        Called in the context of who asked.
+        """
+
     def lost(self, channel: Channel) -> None:
         """Take note of the end."""
 
@@ -73,11 +80,15 @@ class Owner(Protocol):
 
 
 class _Call(NamedTuple):
-    """One request that is not answered yet."""
+    """One request that is not answered yet.
+
+    Of an `acquire`, `login` is the source, the key and the context of its caller.
+    """
 
     verb: str
     answer: Answer
     deadline: float
+    login: tuple[str, bytes, Context] | None = None
     waiting: bool = False
 
 
@@ -173,19 +184,22 @@ class Channel(asyncio.BufferedProtocol):
 
     def acquire(self, key: bytes, account: bytes, source: str, budget: bytes) -> tuple[int, Answer]:
         """Send an `acquire`; as `ask`."""
-        self._require_room()
+        self._require_room("acquire")
         number = self._next_id()
         frame = quick.acquire_frame(number, key, account, source, budget)
-        return number, self._send("acquire", number, frame)
+        return number, self._send("acquire", number, frame, (source, key, copy_context()))
 
     def ask(self, verb: str, args: tuple[wire.Scalar, ...]) -> tuple[int, Answer]:
         """Send a request; return its id, and what will get its answer or `CacheUnavailable`.
 
         Raises:
             LocalProtocolError: It breaks the protocol; nothing was sent.
-            CacheUnavailable: Too many are unanswered.
+            CacheBusy: Too many are unanswered.
         """
-        self._require_room()
+        match verb, args:
+            case "acquire", (bytes(key), bytes(account), str(source), bytes(budget)):
+                return self.acquire(key, account, source, budget)
+        self._require_room(verb)
         return self._ask(verb, args)
 
     def tell(self, verb: str, args: tuple[wire.Scalar, ...]) -> int | None:
@@ -231,9 +245,11 @@ class Channel(asyncio.BufferedProtocol):
             # Its answer says that nothing more comes under the other id.
             self._cancels[cancel] = number
 
-    def _require_room(self) -> None:
-        if len(self._calls) >= wire.MAX_IN_FLIGHT:
-            raise self._owner.unavailable("too many calls at once")
+    def _require_room(self, verb: str) -> None:
+        # What may wait leaves half to the rest: handles, answers, and the ends of leases.
+        most = wire.MAX_IN_FLIGHT // 2 if verb in WAIT else wire.MAX_IN_FLIGHT
+        if len(self._calls) >= most:
+            raise CacheBusy("Too many calls of this worker wait for the cache daemon.")
 
     def _ask(self, verb: str, args: tuple[wire.Scalar, ...]) -> tuple[int, Answer]:
         number = self._next_id()
@@ -245,7 +261,9 @@ class Channel(asyncio.BufferedProtocol):
             number = number % wire.MAX_ID + 1
         return number
 
-    def _send(self, verb: str, number: int, frame: bytes) -> Answer:
+    def _send(
+        self, verb: str, number: int, frame: bytes, login: tuple[str, bytes, Context] | None = None
+    ) -> Answer:
         assert self._transport is not None
         self._last_id = number
         if self._unsent:
@@ -261,7 +279,7 @@ class Channel(asyncio.BufferedProtocol):
             self._transport.write(frame)
         answer: Answer = self._loop.create_future()
         deadline = self._loop.time() + self._owner.timeout
-        self._calls[number] = _Call(verb, answer, deadline)
+        self._calls[number] = _Call(verb, answer, deadline, login)
         if deadline < self._wake_at:
             self._wake(deadline)
         return answer
@@ -286,6 +304,9 @@ class Channel(asyncio.BufferedProtocol):
                 raise RemoteProtocolError("nothing but acquire and share waits")
             deadline = self._loop.time() + WAITING_SECONDS
             self._calls[number] = call._replace(deadline=deadline, waiting=True)
+            if call.login is not None and not call.answer.done():
+                source, key, context = call.login
+                context.run(self._owner.waits, call.answer, source, key)
             return
         del self._calls[number]
         withdrawn = self._cancels.pop(number, None)

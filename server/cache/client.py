@@ -13,7 +13,7 @@ from typing import Final
 
 from ..errors import CacheUnavailable, LocalProtocolError
 from . import wire
-from .channel import LOST, Channel
+from .channel import LOST, Answer, Channel
 from .credentials import ForeignUserError, refuse_foreign
 from .epoch import Epoch
 from .limits import RETRY_AFTER_MAX
@@ -45,6 +45,8 @@ class CacheClient:
 
     Attributes:
         generation: Number of connections made so far.
+        on_waiting: Called with the answer that a login waits for, its source and its key; may fail
+            the answer with `CacheBusy`, which withdraws the login.
         on_erased: Called with the account's key and budget key when an account was erased at the
             daemon, before `on_flushed` is.
     """
@@ -59,6 +61,7 @@ class CacheClient:
         self.path = path
         self.timeout = timeout
         self.generation = 0
+        self.on_waiting: Callable[[Answer, str, bytes], None] = lambda _answer, _source, _key: None
         self.on_erased: Callable[[bytes, bytes], None] = lambda _account, _budget: None
         self._on_flushed = on_flushed
         self._epoch: Epoch | None = None
@@ -83,6 +86,7 @@ class CacheClient:
             budget: The account's budget key; its own key if none is given.
 
         Raises:
+            CacheBusy: Too much waits for it already; most callers had better try later.
             CacheUnavailable: The daemon cannot be reached, went away, or did not answer in time.
             LocalProtocolError: An argument breaks the protocol's limits.
         """
@@ -357,6 +361,10 @@ class CacheClient:
                 self.on_erased(flushed, *budget)
         if self._on_flushed is not None:
             self._on_flushed(flushed)
+
+    def waits(self, answer: Answer, source: str, key: bytes) -> None:
+        """Take note of a login that waits."""
+        self.on_waiting(answer, source, key)
 
     def lost(self, channel: Channel) -> None:
         """Take note that a connection has ended."""

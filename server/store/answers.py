@@ -11,11 +11,14 @@ from __future__ import annotations
 from typing import Final
 
 from ..cache.client import CacheClient
-from ..cache.outcomes import BUSY, Hit, Lease, Note, Unavailable
-from ..errors import CacheUnavailable
+from ..cache.outcomes import BUSY, PACED, Hit, Lease, Note, Unavailable
+from ..errors import CacheBusy, CacheUnavailable
 from .copies import Copies
 from .local import NOTES, LocalStore
 from .reach import Reach
+
+TRY_LATER: Final = Unavailable(PACED, 5.0)
+"""What those get for whom there is no room."""
 
 MAX_FETCHES: Final = 4096
 """Leases remembered: no worker has more requests than that under way, and most last a second."""
@@ -45,6 +48,9 @@ class DaemonAnswers:
         """Look up, lease or wait, as `AnswerStore.share`."""
         try:
             outcome = await self._asked(self._client.share(key, account))
+        except CacheBusy:
+            # Not from the portal, which would get the requests that nobody orders.
+            return TRY_LATER
         except CacheUnavailable:
             return await self._local.share(key, account)
         match outcome:

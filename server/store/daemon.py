@@ -21,11 +21,13 @@ from ..cache.budgets import policy_of
 from ..cache.client import CacheClient
 from ..cache.guesses import HANDLE
 from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome, Unavailable
-from ..errors import CacheUnavailable
+from ..errors import CacheBusy, CacheUnavailable
+from ..exemptions import Exemptions
 from ..settings import Settings
-from .answers import DaemonAnswers
+from .answers import TRY_LATER, DaemonAnswers
 from .copies import Copies
 from .local import SESSIONS, LocalStore, Recalled
+from .waits import MAX_WAITING, Waits
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +62,17 @@ class DaemonStore(DaemonAnswers):
     Args:
         connect: Makes the client, given what to call when sessions were flushed.
         local: The copies and budgets for the time without a daemon.
+        waits: Which logins may wait, with and without it.
     """
 
     def __init__(
         self,
         connect: Callable[[Callable[[bytes | None], None]], CacheClient],
         local: LocalStore,
+        waits: Waits | None = None,
     ) -> None:
         super().__init__(connect(self._flushed), local)
+        self._client.on_waiting = (waits or Waits()).begin
         self._looking: asyncio.Task[None] | None = None
         # Keys of sessions that were opened without the daemon, by account, until it has them.
         self._unshared: dict[bytes, bytes] = {}
@@ -75,16 +80,26 @@ class DaemonStore(DaemonAnswers):
         self._sessions = Copies(self._client, SESSIONS)
 
     @classmethod
-    def for_settings(cls, settings: Settings, *, now: Callable[[], float] = time.monotonic) -> Self:
+    def for_settings(
+        cls,
+        settings: Settings,
+        most_waiting: int = MAX_WAITING,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> Self:
         """Make the store that the settings describe. Nothing is connected yet.
 
         Args:
             settings: All settings.
+            most_waiting: How many logins may wait.
             now: Monotonic seconds, for the time without a daemon.
         """
+        exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
+        waits = Waits(most_waiting, exemptions.source)
         return cls(
             lambda flushed: CacheClient(settings.cache_socket, on_flushed=flushed),
-            LocalStore(policy_of(settings), now=now),
+            LocalStore(policy_of(settings), waits, now=now),
+            waits,
         )
 
     async def acquire(
@@ -234,8 +249,12 @@ class DaemonStore(DaemonAnswers):
                 return await self._local.acquire(key, account, source, budget)
             except Recalled:
                 pass
+            except CacheBusy:
+                return TRY_LATER
             try:
                 outcome = await self._asked(self._client.acquire(key, account, source, budget))
+            except CacheBusy:
+                return TRY_LATER
             except CacheUnavailable:
                 continue
             return await self._told(key, account, source, budget, outcome)
@@ -245,6 +264,8 @@ class DaemonStore(DaemonAnswers):
         flushes = self._flushes
         try:
             outcome = await self._asked(self._client.acquire(key, account, source, budget))
+        except CacheBusy:
+            return TRY_LATER
         except CacheUnavailable:
             return await self._alone(key, account, source, budget)
         if isinstance(outcome, Hit):  # nearly every call

@@ -14,6 +14,8 @@ from ..cache.engine import Engine, Limits, Ticket
 from ..cache.limits import AnswerLimits
 from ..cache.outcomes import Hit, Lease, Locked, Note, Outcome, Unavailable
 from ..cache.throttle import Policy, Throttle
+from ..errors import CacheBusy
+from .waits import Waits
 
 SESSIONS = 256
 """Copies held: the accounts one worker sees between two restarts of the daemon."""
@@ -59,11 +61,16 @@ class LocalStore:
 
     Args:
         policy: Lengths of locks; the numbers of wrong passwords are cut to this file's.
+        waits: Which logins may wait.
         now: Monotonic seconds.
     """
 
     def __init__(
-        self, policy: Policy | None = None, *, now: Callable[[], float] = time.monotonic
+        self,
+        policy: Policy | None = None,
+        waits: Waits | None = None,
+        *,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         given = policy or Policy()
         self._throttle = Throttle(
@@ -81,6 +88,7 @@ class LocalStore:
         )
         self._engine = Engine(LIMITS, self._throttle, now)
         self._now = now
+        self._waits = waits or Waits()
         self._waiting: dict[Ticket, asyncio.Future[Outcome]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -91,8 +99,9 @@ class LocalStore:
 
         Raises:
             Recalled: By `recall`, before a login for `key` had begun.
+            CacheBusy: Too many wait already.
         """
-        return await self._outcome(self._engine.acquire(key, account, source, self, budget))
+        return await self._outcome(self._engine.acquire(key, account, source, self, budget), source)
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store a value, as `SessionStore.fulfil`."""
@@ -269,18 +278,20 @@ class LocalStore:
         self._engine.erase(account, budget)
         self._settle()
 
-    async def _outcome(self, answer: Outcome | Ticket) -> Outcome:
+    async def _outcome(self, answer: Outcome | Ticket, source: str | None = None) -> Outcome:
         """Wait for what a ticket brings; anything else is the answer already."""
         if not isinstance(answer, Ticket):
             return answer
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting[answer] = future
         self._settle()
+        if source is not None and not future.done():
+            self._waits.begin(future, source, answer.key)
         try:
             return await future
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, CacheBusy):
             self._engine.withdraw(answer)
-            if future.done() and not future.cancelled():
+            if future.done() and not future.cancelled() and future.exception() is None:
                 outcome = future.result()
                 if isinstance(outcome, Lease):
                     # Granted to one who had gone by then: the next who waits shall have it.

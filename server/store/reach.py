@@ -3,36 +3,58 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from ..errors import CacheUnavailable
+from ..errors import CacheBusy, CacheUnavailable
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-class Reach:
-    """Notes when the daemon goes and when it is back, once each."""
+TELL_SECONDS = 60.0
+"""Least time between two lines that the daemon has gone: it may come and go many times a second."""
 
-    def __init__(self) -> None:
+
+class Reach:
+    """Notes when the daemon goes and when it is back, once each and once a minute.
+
+    Args:
+        now: Seconds on a clock that never goes back.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._reachable = True
+        self._told_at = -TELL_SECONDS
+        self._told = False
 
     async def asked(self, call: Awaitable[T]) -> T:
         """Return the daemon's answer.
 
         Raises:
+            CacheBusy: It has too much to do for this worker.
             CacheUnavailable: There is none.
         """
         try:
             answer = await call
+        except CacheBusy:
+            raise  # it is there
         except CacheUnavailable as exc:
-            if self._reachable:
-                self._reachable = False
-                logger.warning("%s Serving from this worker's own copies until it is back.", exc)
+            self._gone(exc)
             raise
         if not self._reachable:
             self._reachable = True
-            logger.info("the cache daemon is back")
+            if self._told:
+                self._told = False
+                logger.info("the cache daemon is back")
         return answer
+
+    def _gone(self, why: CacheUnavailable) -> None:
+        # Told later if it stays away.
+        self._reachable = False
+        if not self._told and self._now() - self._told_at >= TELL_SECONDS:
+            self._told, self._told_at = True, self._now()
+            logger.warning("%s Serving from this worker's own copies until it is back.", why)

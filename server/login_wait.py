@@ -1,0 +1,33 @@
+"""How those around a message learn that it waits for its turn to log in.
+
+Who wants to know says so in the message's context (contextvars), which follows it through the SDK
+and its tasks. The wait is found out about far below, at the connection to the cache daemon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_listeners: ContextVar[tuple[Callable[[], None], ...]] = ContextVar("login_wait", default=())
+
+
+@contextmanager
+def told_of_wait(tell: Callable[[], None]) -> Iterator[None]:
+    """Have a function called when what is begun inside has to wait for a login.
+
+    Args:
+        tell: Called each time a wait begins.
+    """
+    token = _listeners.set((*_listeners.get(), tell))
+    try:
+        yield
+    finally:
+        _listeners.reset(token)
+
+
+def waits() -> None:
+    """Tell that the message of this context waits for a login now."""
+    for tell in _listeners.get():
+        tell()

@@ -1,0 +1,65 @@
+"""What the log says of a daemon that comes and goes."""
+
+import logging
+
+import pytest
+
+from server.errors import CacheBusy, CacheUnavailable
+from server.store.reach import TELL_SECONDS, Reach
+
+
+class Daemon:
+    """A daemon as a worker sees it, on a clock of its own."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.reach = Reach(lambda: self.now)
+
+    async def asked(self, failure=None):
+        async def call():
+            if failure is not None:
+                raise failure
+            return "answer"
+
+        if failure is None:
+            return await self.reach.asked(call())
+        with pytest.raises(type(failure)):
+            await self.reach.asked(call())
+        return None
+
+
+@pytest.fixture
+def daemon(caplog):
+    caplog.set_level(logging.INFO)
+    return Daemon()
+
+
+async def test_that_it_has_gone_and_is_back_is_told_once_each(daemon, caplog):
+    for failure in [None, CacheUnavailable("gone."), CacheUnavailable("gone."), None, None]:
+        await daemon.asked(failure)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_however_often_it_comes_and_goes_it_is_told_once_a_minute(daemon, caplog):
+    for _ in range(1000):
+        await daemon.asked(CacheUnavailable("gone."))
+        await daemon.asked()
+        daemon.now += TELL_SECONDS / 500
+    assert 4 <= len(caplog.records) <= 6
+
+
+async def test_one_that_stays_away_after_a_short_absence_is_told_a_minute_later(daemon, caplog):
+    await daemon.asked(CacheUnavailable("gone."))
+    await daemon.asked()
+    await daemon.asked(CacheUnavailable("gone."))
+    assert len(caplog.records) == 2
+    daemon.now += TELL_SECONDS
+    await daemon.asked(CacheUnavailable("gone."))
+    await daemon.asked()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * 2
+
+
+async def test_one_that_is_busy_has_not_gone(daemon, caplog):
+    await daemon.asked(CacheBusy("busy."))
+    assert await daemon.asked() == "answer"
+    assert caplog.records == []

@@ -1,0 +1,97 @@
+"""Which logins of a worker may wait, and which gives way to another."""
+
+import asyncio
+
+from server.cache.outcomes import Lease
+from server.errors import CacheBusy
+from server.login_wait import told_of_wait
+from server.store.local import LocalStore
+from server.store.waits import MAX_WAITING_OF_SOURCE, Waits
+
+KEYS = [bytes([number]) * 32 for number in range(200)]
+ACCOUNT = b"a" * 32
+
+
+def begun(waits, source, key):
+    answer = asyncio.get_running_loop().create_future()
+    waits.begin(answer, source, key)
+    return answer
+
+
+def is_refused(answer):
+    return answer.done() and isinstance(answer.exception(), CacheBusy)
+
+
+async def settled():
+    await asyncio.sleep(0)  # for the callbacks of futures
+
+
+async def test_a_source_has_so_many_logins_waiting_and_any_number_of_callers_of_each():
+    waits = Waits(1000, lambda host: host)
+    answers = [begun(waits, "192.0.2.1", key) for key in KEYS[:MAX_WAITING_OF_SOURCE]]
+    assert is_refused(begun(waits, "192.0.2.1", KEYS[-1]))
+    same = [begun(waits, "192.0.2.1", KEYS[0]) for _ in range(50)]
+    assert not any(map(is_refused, [*answers, *same, begun(waits, "192.0.2.2", KEYS[0])]))
+    # One ends by an answer, one since its caller goes, one by a failure.
+    answers[1].set_result(None)
+    answers[2].cancel()
+    answers[3].set_exception(OSError())
+    answers[3].exception()
+    answers[0].cancel()  # others wait for that login still
+    await settled()
+    more = [begun(waits, "192.0.2.1", key) for key in KEYS[100:104]]
+    assert [is_refused(one) for one in more] == [False, False, False, True]
+
+
+async def test_all_sources_of_a_network_have_a_share_and_who_is_exempt_has_no_bound():
+    waits = Waits(1000, lambda host: None if host.startswith("10.") else host)
+    found = [begun(waits, f"192.0.2.{n // 10}", key) for n, key in enumerate(KEYS[:101])]
+    assert [is_refused(one) for one in found] == [False] * 100 + [True]
+    assert not any(is_refused(begun(waits, "10.0.0.1", key)) for key in KEYS[:150])
+
+
+async def test_when_too_many_wait_the_oldest_of_the_largest_network_gives_way():
+    waits = Waits(6)
+    alone = begun(waits, "203.0.113.9", KEYS[0])
+    many = [begun(waits, f"192.0.2.{n}", KEYS[n]) for n in range(1, 6)]
+    same = begun(waits, "192.0.2.1", KEYS[1])
+    late = [begun(waits, f"198.51.{n}.7", KEYS[n]) for n in range(10, 13)]
+    assert [is_refused(one) for one in many] == [True, True, True, False, False]
+    assert is_refused(same)
+    assert not any(map(is_refused, [alone, *late]))
+    await settled()
+    assert waits.logins == 6
+    for one in [alone, *many, *late]:
+        one.cancel()
+    await settled()
+    assert waits.logins == 0
+
+
+async def test_those_around_a_message_learn_that_it_waits():
+    told = []
+    with told_of_wait(lambda: told.append("outer")):
+        with told_of_wait(lambda: told.append("inner")):
+            await asyncio.create_task(asyncio.sleep(0, begun(Waits(), "192.0.2.1", KEYS[0])))
+        assert told == ["outer", "inner"]
+        begun(Waits(), "192.0.2.1", KEYS[0])
+    begun(Waits(), "192.0.2.1", KEYS[0])
+    assert told == ["outer", "inner", "outer"]
+
+
+async def test_without_the_daemon_as_many_wait_and_what_gave_way_leaves_its_line():
+    store = LocalStore(waits=Waits(2))
+    leases = [await store.acquire(KEYS[0], ACCOUNT, "192.0.2.1")]
+    assert isinstance(leases[0], Lease)
+    waiting = [
+        asyncio.create_task(store.acquire(KEYS[n], bytes([n]) * 32, f"198.51.{n}.7"))
+        for n in range(1, 5)
+    ]
+    done, _ = await asyncio.wait(waiting, timeout=5, return_when=asyncio.FIRST_EXCEPTION)
+    assert [type(one.exception()) for one in done] == [CacheBusy] * len(done)
+    assert len(done) >= 1
+    assert store.queue == 2
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert store.queue == 0
+    await store.aclose()

@@ -102,8 +102,8 @@ class Connection(WithoutUpgrades):
     _work: asyncio.Task[None] | None = None
     """The task that answers it, once that has begun."""
 
-    _waits = False
-    """Whether it has waited for its turn to log in."""
+    _waits: asyncio.Event | None = None
+    """Set when it waits for its turn to log in. Its tasks and timers hold this, and not us."""
 
     _proves = False
     """Whether the request that is being answered has proved an account."""
@@ -251,7 +251,7 @@ class Connection(WithoutUpgrades):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
         self._work = None
-        self._waits = False
+        self._waits = waits = asyncio.Event()
 
         async def serve(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             if cycle.disconnected:
@@ -267,7 +267,7 @@ class Connection(WithoutUpgrades):
                 await send(event)
 
             try:
-                with told_of_wait(self._note_wait):
+                with told_of_wait(waits.set):
                     await app(scope, receive, answer)
             except asyncio.CancelledError:
                 if not cycle.disconnected:
@@ -312,7 +312,7 @@ class Connection(WithoutUpgrades):
 
     def waits_for_login(self) -> bool:
         """Whether the request that is being answered waits for a login and has proved nothing."""
-        return self._waits and not self._proves
+        return self._waits is not None and self._waits.is_set() and not self._proves
 
     def give_way(self) -> None:
         """End, in favour of others for whom there is no room."""
@@ -345,9 +345,6 @@ class Connection(WithoutUpgrades):
 
     def _prove(self) -> None:
         self._proves = True
-
-    def _note_wait(self) -> None:
-        self._waits = True
 
     def _is_busy(self) -> bool:
         running = self._running

@@ -109,7 +109,7 @@ def _in_words(annotations: Mapping[str, Any]) -> list[str]:
         ("readOnlyHint", True): "It only reads and changes nothing.",
         ("readOnlyHint", False): "It may change something.",
         ("destructiveHint", True): "It may overwrite or delete what was there before.",
-        ("destructiveHint", False): "It only adds, and deletes nothing.",
+        ("destructiveHint", False): "It destroys nothing that was there before.",
         ("idempotentHint", True): "Repeating the same call does no more than calling once.",
         ("idempotentHint", False): "Each call counts: repeating it does it again.",
         ("openWorldHint", True): "It talks to a service outside the server.",

@@ -45,7 +45,7 @@ COLOURS = {"Solar": "yellow", "Grid": "magenta", "Battery": "green", "House": "c
 
 TODAY = (
     ("Solar", "solar_wh"),
-    ("House", "consumed_backed_up_wh"),
+    ("Backed up", "consumed_backed_up_wh"),
     ("Imported", "imported_wh"),
     ("Exported", "exported_wh"),
     ("Charged", "battery_charged_wh"),

@@ -599,6 +599,15 @@ class TestPut:
         assert desk.answers.peek(key(1)) == Hit(b"newer", 60.0)
         assert isinstance(desk.share(2), Lease)
 
+    def test_the_newer_of_what_was_put_and_what_was_fetched_is_shared(self, desk):
+        desk.fetch(1)
+        desk.clock.time += 1.0
+        assert desk.answers.put(key(1), account(0), b"newer", 60.0)
+        assert desk.share(1) == desk.answers.peek(key(1)) == Hit(b"newer", 60.0)
+        desk.clock.time += 1.0
+        desk.answers.adopt(key(1), account(0), b"newest", 60.0)
+        assert desk.share(1) == desk.answers.peek(key(1)) == Hit(b"newest", 60.0)
+
     @pytest.mark.parametrize("of", [None, 0])
     def test_it_goes_with_the_other_answers_of_its_account(self, desk, of):
         self.put(desk)

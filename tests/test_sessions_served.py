@@ -206,26 +206,27 @@ def test_a_handle_that_has_ended_is_replaced_by_the_header_of_its_account_alone(
 
 def planned(fleet, handle):
     told = call(fleet, "plan_change", session=handle, mode="Home UPS")
-    return told["structuredContent"]["plan_token"]
+    plan = told["structuredContent"]
+    return {name: plan[name] for name in ("plan_token", "box_id", "change")}
 
 
 def test_a_change_is_not_applied_by_a_login_in_place_of_a_handle_that_has_ended(fleet, email):
     handle = log_in(fleet, email)["session"]
-    token, before = planned(fleet, handle), len(fleet.portal.writes())
+    plan, before = planned(fleet, handle), len(fleet.portal.writes())
     flush(fleet)
-    refused = call(fleet, "apply_change", header(email), session=handle, plan_token=token)
+    refused = call(fleet, "apply_change", header(email), session=handle, **plan)
     assert code(refused) == "session_ended"
     assert len(fleet.portal.writes()) == before
     # The header by itself is a login like any other.
-    assert code(call(fleet, "apply_change", header(email), plan_token=token)) is None
+    assert code(call(fleet, "apply_change", header(email), **plan)) is None
     assert len(fleet.portal.writes()) == before + 1
 
 
 def test_a_change_is_not_applied_when_the_session_dies_under_its_handle(fleet, email):
     handle = log_in(fleet, email)["session"]
-    token, before = planned(fleet, handle), len(fleet.portal.writes())
+    plan, before = planned(fleet, handle), len(fleet.portal.writes())
     fleet.portal.end_sessions()
-    refused = call(fleet, "apply_change", header(email), session=handle, plan_token=token)
+    refused = call(fleet, "apply_change", header(email), session=handle, **plan)
     assert code(refused) == "session_ended"
     assert len(fleet.portal.writes()) == before
 

@@ -79,7 +79,7 @@ class Answers:
         """
         check_keys(key, account)
         now = self._now()
-        entry = self._kept.use(key, now)
+        entry = self._newest(key, now)
         if entry is not None:
             self._hits += 1
             return Hit(entry.value, entry.expires - now)
@@ -91,7 +91,7 @@ class Answers:
     def peek(self, key: bytes) -> Hit | None:
         """Return an answer that is kept; None when there is none. Nobody fetches it for that."""
         now = self._now()
-        entry = self._kept.use(key, now) or self._put.use(key, now)
+        entry = self._newest(key, now)
         return None if entry is None else Hit(entry.value, entry.expires - now)
 
     def put(self, key: bytes, account: bytes, value: bytes, ttl: float) -> bool:
@@ -110,6 +110,13 @@ class Answers:
             return False
         self._put.put(Entry(key, account, value, now, now + ttl))
         return True
+
+    def _newest(self, key: bytes, now: float) -> Entry | None:
+        """Return the answer to a question that was stored last, put or fetched."""
+        fetched, put = self._kept.use(key, now), self._put.use(key, now)
+        if fetched is None or put is None:
+            return fetched or put
+        return put if put.stored >= fetched.stored else fetched
 
     def answer(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store what was fetched under a lease, and tell those who wait for it.

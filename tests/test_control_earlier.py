@@ -174,7 +174,9 @@ async def test_a_change_made_by_hand_meanwhile_leaves_the_own_one_open_until_its
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 2})
     with pytest.raises(ChangeRefused, match=record.id):
         await house.planned(mode="Home 3")
-    house.later(DEADLINE - 125)
+    house.later(400)
+    await house.look(DEMO, record.id)  # The box is in contact all the time.
+    house.later(DEADLINE - 525)
     planned = await house.planned(mode="Home 1")
     assert planned.before == "mode Home 3"
     assert status(house, record.id) == "failed"
@@ -281,8 +283,46 @@ async def test_once_the_box_was_in_contact_nothing_is_kept_for_it(house):
         await house.planned(mode="Home 1")
     await house.admin("boxes", box=DEMO_BOX, offline=False)
     house.later(60)
+    with pytest.raises(ChangeRefused, match=record.id) as told:
+        await house.planned(mode="Home 1")
+    house.later(told.value.retry_after)
     with pytest.raises(ChangeRefused, match="Nothing to change"):
         await house.planned(mode="Home 1")
+    # Delivered is delivered, also when the box goes away again.
+    await house.admin("boxes", box=DEMO_BOX, offline=True)
+    house.later(86_400)
+    with pytest.raises(ChangeRefused, match="Nothing to change"):
+        await house.planned(mode="Home 1")
+
+
+@pending
+@pytest.mark.parametrize("looked_at", [False, True])
+async def test_a_box_that_has_just_come_back_does_not_yet_have_what_is_kept_for_it(
+    house, box, asked, as_it_was, other, looked_at
+):
+    record = await kept(house, box, **asked)
+    if looked_at:
+        await house.look(BOXES[box], record.id)
+    await house.admin("boxes", box=box, offline=False)
+    with pytest.raises(ChangeRefused, match=record.id) as told:
+        await house.planned(box, **as_it_was)
+    assert told.value.code == "state_unknown"
+    planned = await house.planned(box, **other)
+    assert any(record.id in warning for warning in planned.warnings)
+    house.later(600)
+    planned = await house.planned(box, **as_it_was)
+    assert planned.before != record.before
+
+
+async def test_contacts_with_a_gap_between_do_not_show_that_a_box_was_there_all_the_time(house):
+    record = await kept(house, mode="Home 2")
+    for _ in range(3):
+        await house.admin("boxes", box=DEMO_BOX, offline=False)
+        house.later(5)
+        with pytest.raises(ChangeRefused, match=record.id):
+            await house.control.plan(DEMO, Asked(mode="Home 1"))
+        await house.admin("boxes", box=DEMO_BOX, offline=True)
+        house.later(1200)
 
 
 async def test_what_came_before_a_change_that_was_applied_is_not_kept_any_more(house):

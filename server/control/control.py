@@ -45,7 +45,7 @@ from .changes import decode, encode
 from .entries import Entries
 from .journal import ChangeUnderWay, Journal, PlanUsed
 from .plan_token import Plan, Plans
-from .read_back import Seen, seen, undelivered, verdict
+from .read_back import SHOWN_WITHIN, Seen, seen, undelivered, verdict, with_contact
 from .record import DEADLINE, Record
 from .waits import Waits
 
@@ -99,12 +99,13 @@ MOVED_ON = (
     "before that change."
 )
 UNDELIVERED = (
-    "{change} was sent before, and the box has not been in contact since. The portal may still "
-    "deliver it, so how the box will be is not known, though it shows what is asked for now."
+    "{change} was sent before, and the box was not seen in contact since for long enough to have "
+    "and to show it. The portal may still deliver it, so how the box will be is not known, though "
+    "it shows what is asked for now. Plan again in 7 to 10 minutes, when the box is in contact."
 )
 DELIVERED_TOO = (
-    "{change} was sent before, and the box has not been in contact since. The portal may still "
-    "deliver it, before this one."
+    "{change} was sent before, and the box was not seen in contact since for long enough to have "
+    "and to show it. The portal may still deliver it, before this one."
 )
 OFFLINE = (
     " The portal keeps a change until the box is back, so it may take effect much later, when "
@@ -512,6 +513,9 @@ class Control:
 
     async def _looked_at(self, record: Record, fetched: Fetched) -> Looked:
         """Settle a change, if a reading tells how it ended."""
+        box = find_box(fetched.payload, record.box)
+        if box is not None:
+            record = await self._with_contact(record, box)
         found = seen(record, fetched)
         ended = verdict(record, found, fetched.at)
         if ended is None:
@@ -524,8 +528,16 @@ class Control:
         return Looked(await self._entries.find(record.id) or record, found)
 
     async def _undelivered(self, box: Box) -> Record | None:
+        """Return the latest change that the portal may still have for a box; None if none is."""
         _, records = await self._entries.latest(LATEST, box=box.id)
-        return undelivered(records, box, datetime.fromtimestamp(self._wall(), UTC))
+        noted = [await self._with_contact(record, box) for record in undelivered(records)]
+        return next(iter(undelivered(noted)), None)
+
+    async def _with_contact(self, record: Record, box: Box) -> Record:
+        found = with_contact(record, box, datetime.fromtimestamp(self._wall(), UTC))
+        if found != record and found.contact_since and found.contact_last:
+            await self._entries.contact(found.id, found.contact_since, found.contact_last)
+        return found
 
     async def _check_store(self) -> None:
         """Return if the store can be asked, without which no plan would be applied."""
@@ -623,7 +635,7 @@ def _check(change: Change, box: Box, left: Record | None, account: bytes) -> Non
         is_so = exc.code in {Code.NOTHING_TO_CHANGE, Code.NOT_VERIFIABLE}
         if is_so and left is not None and left.kind == change.kind:
             why = UNDELIVERED.format(change=_named(left, account))
-            raise ChangeRefused(Code.STATE_UNKNOWN, why) from None
+            raise ChangeRefused(Code.STATE_UNKNOWN, why, retry_after=SHOWN_WITHIN) from None
         raise
 
 

@@ -47,6 +47,10 @@ class Entries:
         """Write down what reading back came to."""
         await self._asked(self._journal.settle, change_id, verdict, at, seconds)
 
+    async def contact(self, change_id: str, since: float, last: float) -> None:
+        """Write down the row of contacts in which a change's box was seen since it was sent."""
+        await self._asked(self._journal.contact, change_id, since, last)
+
     async def find(self, change_id: str, account: bytes | None = None) -> Record | None:
         """Return one entry; None if there is none, or none of this account."""
         return await self._asked(self._journal.find, change_id, account)

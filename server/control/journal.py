@@ -32,11 +32,8 @@ BUSY = 5.0
 PAUSE = 0.01
 """Seconds before another try where SQLite does not wait by itself."""
 
-VERSION = 2
+VERSION = 3
 """Of the table, in SQLite's user_version."""
-
-FORMER = 1
-"""The version that is brought up to date where it is found."""
 
 TABLE = """
 CREATE TABLE changes (
@@ -57,7 +54,9 @@ CREATE TABLE changes (
     outcome_at REAL,
     verdict TEXT CHECK (verdict IN ('applied', 'failed')),
     verdict_at REAL,
-    seconds REAL
+    seconds REAL,
+    contact_since REAL,
+    contact_last REAL
 ) STRICT
 """
 INDEXES = (
@@ -77,18 +76,29 @@ MOST_UNSETTLED = 20
 
 SCHEMA = (TABLE, *INDEXES, f"PRAGMA user_version = {VERSION}")
 
-RENAMED = COLUMNS.replace("outcome,", "replace(outcome, 'accepted', 'answered'),")
+FORMER = COLUMNS.removesuffix(", contact_since, contact_last")
+RENAMED = FORMER.replace("outcome,", "replace(outcome, 'accepted', 'answered'),")
 
-UPDATE = (
+OF_1 = (
     "ALTER TABLE changes RENAME TO former",
     *("DROP INDEX changes_of_account", "DROP INDEX changes_of_box"),
     TABLE,
-    f"INSERT INTO changes ({COLUMNS}) SELECT {RENAMED} FROM former ORDER BY rowid",  # noqa: S608 - our own names
+    f"INSERT INTO changes ({FORMER}) SELECT {RENAMED} FROM former ORDER BY rowid",  # noqa: S608 - our own names
     "DROP TABLE former",
     *INDEXES,
     f"PRAGMA user_version = {VERSION}",
 )
-"""From the former version: what the portal answered was called accepted, which nobody can tell."""
+"""From version 1: what the portal answered was called accepted, which nobody can tell."""
+
+OF_2 = (
+    "ALTER TABLE changes ADD COLUMN contact_since REAL",
+    "ALTER TABLE changes ADD COLUMN contact_last REAL",
+    f"PRAGMA user_version = {VERSION}",
+)
+"""From version 2, which did not hold when a change's box was in contact."""
+
+UPDATES = {1: OF_1, 2: OF_2}
+"""What brings a journal of a former version up to date, where one is found."""
 
 
 class PlanUsed(Exception):
@@ -166,6 +176,19 @@ class Journal:
             )
         )
 
+    def contact(self, change_id: str, since: float, last: float) -> None:
+        """Write down the row of contacts in which a change's box was seen since it was sent.
+
+        Raises:
+            JournalUnavailable: It could not be written.
+        """
+        self._run(
+            lambda journal: journal.execute(
+                "UPDATE changes SET contact_since = ?, contact_last = ? WHERE id = ?",
+                (since, last, change_id),
+            )
+        )
+
     def find(self, change_id: str, account: bytes | None = None) -> Record | None:
         """Return one entry, None if there is none, or none of this account.
 
@@ -238,15 +261,14 @@ class Journal:
             # Each commit is on the disk before it returns; NORMAL would lose the last ones.
             journal.execute("PRAGMA synchronous = FULL")
             (version,) = journal.execute("PRAGMA user_version").fetchone()
-            if version not in {VERSION, FORMER}:
+            if version != VERSION and version not in UPDATES:
                 raise JournalUnavailable(
                     f"{self._path} is no journal of this version of the program. Set OIG_JOURNAL "
                     "to another file."
                 )
             journal.execute("BEGIN IMMEDIATE")
             try:
-                if version == FORMER:
-                    _update(journal)
+                _update(journal)
                 yield journal
             except BaseException:
                 if journal.in_transaction:  # a full disk has ended it already
@@ -301,10 +323,10 @@ class Journal:
 
 
 def _update(journal: sqlite3.Connection) -> None:
-    """Bring a journal of the former version up to date, unless another process has just done so."""
-    if journal.execute("PRAGMA user_version").fetchone() == (FORMER,):
-        for statement in UPDATE:
-            journal.execute(statement)
+    """Bring a journal of a former version up to date, unless another process has just done so."""
+    (version,) = journal.execute("PRAGMA user_version").fetchone()
+    for statement in UPDATES.get(version, ()):
+        journal.execute(statement)
 
 
 def _find(journal: sqlite3.Connection, change_id: str) -> Record | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
 from ..readings.box import Box
+from ..readings.freshness import UPLOAD_S
 from ..upstream import Fetched
 from .change import find_box
 from .changes import decode
@@ -15,6 +17,12 @@ from .record import Record, Verdict
 
 FETCHED_WITHIN = 120.0
 """Seconds in which a box in contact has fetched what waits for it: it asks about once a minute."""
+
+SHOWN_WITHIN = FETCHED_WITHIN + UPLOAD_S
+"""Seconds in which the portal shows what a box in contact has fetched: with its next upload."""
+
+ROW_GAP = 600.0
+"""Seconds between two contacts that were seen, up to which the box counts as not away between."""
 
 Seen = Literal["as wished", "otherwise", "not told", "no box", "too early"]
 """What a look found: the change; another setting; an answer that does not tell the setting, or does
@@ -47,23 +55,44 @@ def verdict(record: Record, found: Seen, read_at: float) -> Verdict | None:
     return "failed" if found == "otherwise" and record.given_up(read_at) else None
 
 
-def undelivered(records: Iterable[Record], box: Box, now: datetime) -> Record | None:
-    """Return the latest change that the portal may still have for a box; None if there is none.
+def undelivered(records: Iterable[Record]) -> list[Record]:
+    """Return the changes of a box that the portal may still have for it, latest first.
 
-    The portal keeps a change until its box is in contact, also one that was given up here.
+    The portal keeps a change until its box is in contact, also one that was given up here. One
+    contact proves nothing: a box that has just come back shows how it was before it went. So a
+    change counts as delivered once its box was seen in contact for long enough to fetch and show it.
 
     Args:
-        records: Changes of the box, latest first.
-        box: How the portal shows it.
-        now: The present time.
+        records: Changes of the box, latest first, with the contacts that were seen.
+    """
+    left: list[Record] = []
+    for record in records:
+        if record.verdict == "applied" or _delivered(record):
+            # They are delivered in their order, so those before it were delivered as well.
+            break
+        if record.outcome != "refused":
+            left.append(record)
+    return left
+
+
+def with_contact(record: Record, box: Box, now: datetime) -> Record:
+    """Return a change with what a reading of its box adds to the row of contacts.
+
+    1. The box was not in contact since the change was sent: nothing.
+    2. It was delivered by what is known already: nothing, also when the box goes away later.
+    3. The first contact, or one after a gap in which the box may have been away: a new row.
+    4. Else the row goes on.
     """
     contact = box.last_contact("measured_at", now)
-    for record in records:
-        if record.verdict == "applied":
-            # They are delivered in their order, so those before it were delivered as well.
-            return None
-        if record.outcome == "refused":
-            continue
-        if contact is None or contact.timestamp() < record.sent_at + FETCHED_WITHIN:
-            return record
-    return None
+    if contact is None or _delivered(record):
+        return record
+    at = contact.timestamp()
+    if at <= max(record.sent_at, record.contact_last or 0.0):
+        return record
+    goes_on = record.contact_last is not None and at - record.contact_last <= ROW_GAP
+    return replace(record, contact_since=record.contact_since if goes_on else at, contact_last=at)
+
+
+def _delivered(record: Record) -> bool:
+    since, last = record.contact_since, record.contact_last
+    return since is not None and last is not None and last - since >= SHOWN_WITHIN

@@ -45,6 +45,9 @@ class Record:
         verdict: What reading back came to; None until then.
         verdict_at: Seconds since 1970 of that reading.
         seconds: Seconds from sending until it was seen, at most.
+        contact_since: Seconds since 1970 of the first contact of its box after the sending, in a
+            row of contacts that were seen without a gap; None before the first.
+        contact_last: The last of that row.
     """
 
     id: str
@@ -65,6 +68,8 @@ class Record:
     verdict: Verdict | None = None
     verdict_at: float | None = None
     seconds: float | None = None
+    contact_since: float | None = None
+    contact_last: float | None = None
 
     @property
     def settled(self) -> bool:

@@ -58,6 +58,11 @@ OTHER_LOGIN = (
     "account."
 )
 
+NO_HANDLE = (
+    "The argument `session` is no session handle, so nothing was ended. Pass the handle whole, as "
+    "check_auth gave it."
+)
+
 NOT_ENDED = (
     "The cache daemon cannot be asked, and without it not all workers would hear of it. Nothing "
     "was ended."
@@ -215,11 +220,11 @@ class Access:
            were any, which would say whether the password is right.
 
         Returns:
-            Whether the session stays for another handle; None when that is not known, as the
-            handle had ended before.
+            Whether the session stays for another handle; None when no such handle is alive: it had
+            ended before, or another server made it.
 
         Raises:
-            AccessDenied: The call carries neither.
+            AccessDenied: The call carries neither, or what it shows as a handle is none.
             TooManyAttempts: The account is locked for this source; nothing ended.
             TooManyCalls: As `open`.
             NotLoggedOut: The cache daemon cannot be asked; nothing ended.
@@ -233,6 +238,11 @@ class Access:
         return False
 
     async def _end_handle(self, caller: Caller, handle: str) -> bool | None:
+        try:
+            key = self._handles.key(handle)
+        except ValueError:
+            # Cut by a character it may still be alive: it must not pass for one that has ended.
+            raise AccessDenied(Code.INVALID_ARGUMENTS, NO_HANDLE) from None
         keys = await self._keys_of(handle)
         if keys is None:
             # While the cache daemon is away, nobody knows whether there is such a handle.
@@ -240,7 +250,7 @@ class Access:
             return None
         self._count(keys)
         caller.proved()
-        return await self._store.end_handle(self._handles.key(handle), keys.account, keys.session)
+        return await self._store.end_handle(key, keys.account, keys.session)
 
     async def _end_login(self, caller: Caller) -> None:
         if caller.credential is None:

@@ -106,6 +106,8 @@ def _encode(raw: bytes) -> str:
 
 
 def _decode(handle: str) -> bytes:
+    # White space is of no handle: clients wrap lines, and people copy what stands around one.
+    handle = "".join(handle.split())
     if not handle.startswith(PREFIX):
         raise ValueError("not a handle")
     # binascii.Error is a ValueError.

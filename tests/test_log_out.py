@@ -93,15 +93,59 @@ async def test_logging_out_again_is_as_good_as_once(house):
     assert await cached(house)
 
 
-@pytest.mark.parametrize(
-    "handle",
-    ["oig_x", "x" * 100, Handles(b"t" * 32).make(b"a" * 32)],
-    ids=["no handle", "long", "other secret"],
-)
-async def test_what_is_no_handle_of_ours_ends_nothing(house, handle):
+async def test_a_handle_of_another_server_ends_nothing(house):
     await opened(house)
+    handle = Handles(b"t" * 32).make(b"a" * 32)
     assert await house.access.log_out(by_handle(handle)) is None
     assert await cached(house)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda _: "x",
+        lambda _: "",
+        lambda _: " ",
+        lambda _: "oig_x",
+        lambda _: "x" * 100,
+        lambda handle: handle[:-1],
+        lambda handle: handle[1:],
+        lambda handle: handle + "A",
+        lambda handle: f'"{handle}"',
+        lambda handle: handle.upper(),
+    ],
+    ids="x,empty,blank,prefix,long,cut,beheaded,more,quoted,capitals".split(","),  # noqa: SIM905 - one line
+)
+async def test_what_is_no_handle_is_refused_and_is_not_said_to_have_ended(house, damaged):
+    handle = (await opened(house)).session.handle
+    with pytest.raises(AccessDenied, match="nothing was ended") as told:
+        await house.access.log_out(by_handle(damaged(handle)))
+    assert told.value.code == Code.INVALID_ARGUMENTS
+    assert handle not in str(told.value)
+    assert not await ended(house, handle)
+
+
+SPACED = [
+    lambda handle: f" {handle}\n",
+    lambda handle: f"\t{handle}\r\n",
+    lambda handle: f"{handle[:20]}\n  {handle[20:]}",
+    lambda handle: f"\u00a0{handle}",
+]
+spaced = pytest.mark.parametrize("written", SPACED, ids=["around", "tab", "wrapped", "hard"])
+
+
+@spaced
+async def test_white_space_in_a_handle_is_folded_wherever_it_is_shown(house, written):
+    handle = (await opened(house)).session.handle
+    granted = await house.access.open(by_handle(written(handle)))
+    assert granted.session.handle == handle
+    assert await house.access.log_out(by_handle(written(handle))) is False
+    assert await ended(house, handle)
+    # Of the same account: its own login stands in.
+    stood_in = await house.access.open(by_handle(written(handle), caller(DEMO).credential))
+    assert stood_in.session.handle != handle
+    with pytest.raises(AccessDenied, match="same account"):
+        await house.access.open(by_handle(written(handle), caller(OTHER).credential))
 
 
 async def test_a_login_ends_its_session_and_each_of_its_handles(house):

@@ -60,7 +60,8 @@ def undelivered(records: Iterable[Record]) -> list[Record]:
 
     The portal keeps a change until its box is in contact, also one that was given up here. One
     contact proves nothing: a box that has just come back shows how it was before it went. So a
-    change counts as delivered once its box was seen in contact for long enough to fetch and show it.
+    change counts as delivered once its box was seen in contact for long enough to fetch and show
+    it.
 
     Args:
         records: Changes of the box, latest first, with the contacts that were seen.

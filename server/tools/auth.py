@@ -91,7 +91,7 @@ class LoggedOut(BaseModel):
         description="What was shown: a `session`, or a login with each `session` of it."
     )
     session_kept: bool | None = Field(
-        description="Whether another `session` keeps the login cached. Null: it had ended before."
+        description="Whether another `session` keeps the login cached. Null: it is not alive."
     )
 
 

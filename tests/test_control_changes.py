@@ -698,6 +698,11 @@ PAGE = b"<!DOCTYPE html><html><body><h1>Nastala chyba</h1></body></html>"
         (200, b'[[2,"",false]]', "unclear"),
         (200, b"[[true]]", "unclear"),
         (200, b"{}", "unclear"),
+        (200, b"0", "unclear"),
+        (200, b"1", "answered"),
+        (200, b"true", "answered"),
+        (200, "<div>Uloženo</div>".encode(), "answered"),
+        (200, b"<!-- --><div>OK</div>", "unclear"),
         (200, PAGE, "unclear"),
         (200, b"\xff\xfe", "unclear"),
         (204, b"", "unclear"),
@@ -754,11 +759,36 @@ AWAY = [
     "Box není online",
     "Zařízení není připojeno",
     "Box je offline",
+    "Box není on-line",
+    "Box je off-line",
+    "Box není on\u2011line",
+    "Box není právě online",
+    "Box není v tuto chvíli online",
+    "Box není nyní připojen",
+    "Box je odpojen",
+    "Box je nedostupný",
+    "Box nepřipojen",
+    "The box is not online",
+    "Device is not currently connected",
 ]
 BROKEN = [
     "Při ukládání nastala chyba",
     "Tuto hodnotu nelze nastavit",
     "Uložení se nezdařilo",
+    "Nepovedlo se",
+    "Uložení bylo neúspěšné",
+    "Nemáte oprávnění",
+    "Zamítnuto",
+    "Požadavek byl odmítnut",
+    "Platnost přihlášení vypršela",
+    "Změna nebyla uložena",
+    "Neplatná hodnota",
+    "Session expired",
+    "Access denied",
+    "Saving failed",
+    "Unauthorized",
+    "Not allowed",
+    "success: false",
 ]
 
 
@@ -784,6 +814,47 @@ def test_that_there_was_an_error_leaves_open_what_was_done_before(spelling, text
     told = read_write(Answer(200, spelling(text).encode()), 0.0)
     assert told.outcome == "unclear"
     assert "error" in told.why
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": False},
+        {"ok": False},
+        {"status": "error"},
+        {"result": 0},
+        [[0, 1, '{"success":false}']],
+        {"errorCode": 7},
+    ],
+)
+def test_a_member_that_says_that_it_failed_is_heard(body):
+    for text in (json.dumps(body), json.dumps(body, separators=(",", ":"))):
+        told = read_write(Answer(200, text.encode()), 0.0)
+        assert told.outcome == "unclear"
+        assert "error" in told.why
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [(REFUSING[0], "refused"), ("Box není připojen", "unclear"), ("Uloženo, děkujeme", "unclear")],
+)
+def test_words_of_a_failure_are_found_in_windows_1250_and_nothing_else_is_taken_from_it(
+    text, outcome
+):
+    told = read_write(Answer(200, text.encode("cp1250")), 0.0)
+    assert told.outcome == outcome
+    assert "session" not in told.why
+
+
+@pytest.mark.parametrize("body", [b"0", b"{}", b"false", b"null", b"[[true]]", b"\xff\xfe"])
+def test_what_is_no_answer_is_not_said_to_show_the_end_of_a_session(body):
+    told = read_write(Answer(200, body), 0.0)
+    assert (told.outcome, "session" in told.why) == ("unclear", False)
+
+
+@pytest.mark.parametrize("body", [b"OK", b"true", b'[[0,2,"OK"]]', b"qwerty"])
+def test_of_words_that_are_not_known_it_is_not_claimed_that_they_speak_of_no_failure(body):
+    assert "not known here" in read_write(Answer(200, body), 0.0).why
 
 
 @pytest.mark.parametrize("text", [*REFUSING, *AWAY, *BROKEN])

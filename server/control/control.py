@@ -457,7 +457,7 @@ class Control:
             except SessionError as exc:
                 sent = Sent("refused", str(exc))
             if sent.outcome != "answered":
-                why = f"Only a part of the change was sent without a failure. {sent.why}"
+                why = f"Only the first part of the change was answered. {sent.why}"
                 return Sent("unclear", why, sent.busy)
         return sent
 

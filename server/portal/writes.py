@@ -31,20 +31,33 @@ WRITE = Purpose("the change", "Nothing was sent.", "", BODY_LIMIT)
 ERROR_PAGE = "nastala chyba"
 """Words of the page with which the portal answers, with status 500, a write it does not take."""
 
-OFFLINE = re.compile(r"\bneni (?:online|pripojen|dostupn)|\boffline\b")
+OFFLINE = re.compile(
+    r"\b(?:neni|nejsou|not)(?: \w+){0,4}? "
+    r"(?:on[- \u2010]?line|pripojen|dostupn|spojen|v kontaktu|connected|reachable|available)"
+    r"|\boff[- \u2010]?line\b|\b(?:odpojen|nepripojen|nedostupn|disconnected|unreachable)"
+)
 """The box is not there now. The portal may keep the change until it is."""
 
 FAILED = re.compile("nepodari")
 """`Nepodařilo se`, `se nepodařilo`: the portal says that it did not do it."""
 
-ERRORS = re.compile(r"chyb|\berror|\bnelze\b|\bnezdar")
-"""Other words of an error, of which nobody knows what the portal did before."""
+ERRORS = re.compile(
+    r"chyb|error|\bnelze\b|\bnezdar|\bnepoved|\bneuspe|\bselhal|\bzamitnut|\bodmitnut|\bzakazan"
+    r"|\bopravnen|\bnepovolen|\bneplatn|\bneproveden|\bneulozen|\bnebyl|\bvyprsel|\bodhlasen"
+    r"|\bprihlas|\bfail|\bexpired|\bdenied|\bforbidden|\brefused|\brejected|\binvalid|\bunsuccessful"
+    r"|\bunauthori[sz]ed|\bnot (?:allowed|permitted|saved|set)\b|\bcannot\b"
+    r"|\b(?:success|ok|saved|result|status)[\\\"' ]*[:=][\\\"' ]*(?:false|no\b|null|0\b|ko\b)"
+)
+"""Other words of a failure, of which nobody knows what the portal did before."""
 
 ESCAPE = re.compile(r"\\{1,4}u([0-9a-fA-F]{4})")
 BLANK = re.compile(r"\\{1,4}[nrt]")
 """Characters as JSON and scripts escape them, once or several times over."""
 
 TAG = re.compile("<[^<>]*>")
+
+PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|script|\?xml|!--)", re.IGNORECASE)
+"""How a whole web page begins, and no piece of one."""
 
 SILENT = frozenset({"Mn", "Cf"})
 """Categories of characters that change no word: accents apart from their letters, soft hyphens."""
@@ -76,9 +89,9 @@ class Sent:
     """What became of a write.
 
     Attributes:
-        outcome: answered: the portal took the request and spoke of no failure; the box may have the
-            change soon. refused: it was not processed, or the portal says that it failed. unclear:
-            everything else; it may take effect.
+        outcome: answered: the portal took the request and said nothing that is known to mean
+            a failure; the box may have the change soon. refused: it was not processed, or the
+            portal says that it failed. unclear: everything else; it may take effect.
         why: What happened, in a sentence.
         busy: Seconds for which the portal wants to be left alone; None if it did not say so.
     """
@@ -122,7 +135,7 @@ def read_write(answer: Answer, now: float) -> Sent:
     if status == 200:
         return _taken(answer)
     busy = _busy(answer, now)
-    if status == 500 and ERROR_PAGE in _folded(_text(answer)):
+    if status == 500 and ERROR_PAGE in _folded(_text(answer) or _legacy(answer)):
         return Sent(
             "unclear",
             "OIG Cloud answered the change with its error page (HTTP 500), as it does when it does "
@@ -141,7 +154,7 @@ def _busy(answer: Answer, now: float) -> float | None:
 
 def _taken(answer: Answer) -> Sent:
     text = _text(answer)
-    words = _folded(text)
+    words = _folded(_legacy(answer) if text is None else text)
     # 1. Before the failure that may be told along with it: a change that is kept for later is none.
     if OFFLINE.search(words):
         return Sent(
@@ -154,25 +167,30 @@ def _taken(answer: Answer) -> Sent:
         return Sent("refused", "OIG Cloud answered that the change failed.")
     if ERRORS.search(words):
         return Sent("unclear", "OIG Cloud's answer to the change speaks of an error.")
-    # 3. An answer of another kind: the page to log in, the browser sent on, nothing at all.
-    if not _is_reply(text):
+    # 3. The page to log in, the browser sent on, nothing at all; or what is no answer to a write.
+    kind = None if text is None else _kind(text)
+    if kind == "as ended":
         return Sent("unclear", "OIG Cloud answered as it does when a session has ended.")
+    if kind != "reply":
+        return Sent("unclear", "OIG Cloud answered the change in a form that is not known here.")
     # 4. What the text says is not known here, and decides nothing.
-    return Sent("answered", "OIG Cloud answered the change and spoke of no failure.")
+    return Sent("answered", "OIG Cloud answered the change, in words that are not known here.")
 
 
-def _is_reply(text: str) -> bool:
-    """Say whether a text answers the write, and is no way to show that the session has ended."""
+def _kind(text: str) -> Literal["reply", "as ended", "neither"]:
+    """Say whether a text answers a write, or is a way to show that the session has ended."""
     try:
         value: object = json.loads(text)
     except (ValueError, RecursionError):
-        return bool(text) and not text.startswith("<")
+        return "as ended" if not text or PAGE.match(text) else "reply"
     match value:
-        case [[int(code), *_], *_]:
-            return not isinstance(code, bool) and code != NAVIGATE
-        case str() | dict() | [str(), *_]:
-            return bool(value)
-    return False
+        case [] | "":
+            return "as ended"
+        case [[int(code), *_], *_] if not isinstance(code, bool):
+            return "as ended" if code == NAVIGATE else "reply"
+        case str() | int() | float() | dict() | [str(), *_] if value:
+            return "reply"
+    return "neither"
 
 
 def _folded(text: str) -> str:
@@ -186,8 +204,14 @@ def _folded(text: str) -> str:
     return " ".join(bare.casefold().split())
 
 
-def _text(answer: Answer) -> str:
+def _text(answer: Answer) -> str | None:
+    """Return the text of an answer; None when it cannot be read."""
     try:
         return text_of(answer, WRITE)
     except PortalError:
-        return ""
+        return None
+
+
+def _legacy(answer: Answer) -> str:
+    """Return what is no UTF-8 as older Czech pages are written, to find known words in it."""
+    return answer.body[:BODY_LIMIT].decode("cp1250", "replace")

@@ -61,8 +61,8 @@ SEEN: dict[Seen | OnlyListed | None, str] = {
 }
 
 PENDING = (
-    "OIG Cloud answered the change and spoke of no failure. {seen} That usually takes one or two "
-    "minutes. Look again in 30 seconds, and do not plan the same change again."
+    "OIG Cloud answered the change, in words that are not known here. {seen} It usually takes one "
+    "or two minutes. Look again in 30 seconds, and do not plan the same change again."
 )
 APPLIED = "The box shows the change."
 TARGET_SHOWN = (

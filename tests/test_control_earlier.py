@@ -307,11 +307,39 @@ async def test_a_box_that_has_just_come_back_does_not_yet_have_what_is_kept_for_
     with pytest.raises(ChangeRefused, match=record.id) as told:
         await house.planned(box, **as_it_was)
     assert told.value.code == "state_unknown"
-    planned = await house.planned(box, **other)
+    planned = await house.control.plan(BOXES[box], Asked(**other), box)
     assert any(record.id in warning for warning in planned.warnings)
     house.later(600)
     planned = await house.planned(box, **as_it_was)
     assert planned.before != record.before
+
+
+@pending
+@pytest.mark.parametrize("by", ["look", "wait", "plan"])
+async def test_what_was_given_up_and_is_delivered_later_is_applied(
+    house, box, asked, as_it_was, other, by
+):
+    record = await kept(house, box, **asked)
+    assert (await house.look(BOXES[box], record.id)).status(house.clock()) == "failed"
+    await house.admin("boxes", box=box, offline=False)
+    assert (await house.look(BOXES[box], record.id)).status(house.clock()) == "failed"
+    house.later(400)
+    if by == "plan":
+        planned = await house.planned(box, **other)
+        assert not any(record.id in warning for warning in planned.warnings)
+    else:
+        await house.control.look(BOXES[box], record.id, 50 if by == "wait" else 0)
+    assert status(house, record.id) == "applied"
+    assert house.journal.find(record.id).seconds > 1200
+
+
+async def test_what_failed_is_not_applied_because_another_change_came_to_the_same(house):
+    await house.admin("faults", kind="forgotten", endpoint="writes", requests=1)
+    record = await sent(house, mode="Home 2")
+    house.later(DEADLINE)
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == "failed"
+    await house.applied(mode="Home 2")
+    assert (await house.look(DEMO, record.id)).status(house.clock()) == "failed"
 
 
 async def test_contacts_with_a_gap_between_do_not_show_that_a_box_was_there_all_the_time(house):

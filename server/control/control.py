@@ -290,7 +290,8 @@ class Control:
     async def look(self, caller: Caller, change_id: str, wait_s: int = 0) -> Looked:
         """See by reading back how a change of the caller's account stands.
 
-        What the box shows settles it, also long after. What it does not show does only for a while
+        What the box shows settles it, also long after, and when it was given up before, as long as
+        the portal may have kept it for the box. What it does not show does only for a while
         after the deadline: see `Record.given_up`.
 
         Args:
@@ -305,7 +306,8 @@ class Control:
         granted = await self._access.open(caller)
         looked = Looked(await self._own(granted, change_id), None)
         if looked.record.settled:
-            return looked
+            late = await self._kept(looked.record)
+            return await self._looked(granted, looked.record) if late else looked
         if not wait_s:
             return await self._looked(granted, looked.record)
         known = False
@@ -492,9 +494,10 @@ class Control:
         Raises:
             ChangeRefused: One is still under way.
         """
-        left = [
-            await self._settled(record, fetched) for record in await self._entries.unsettled(box_id)
-        ]
+        _, latest = await self._entries.latest(LATEST, box=box_id)
+        given_up = [one for one in undelivered(latest) if one.verdict == "failed"]
+        unsettled = await self._entries.unsettled(box_id)
+        left = [await self._settled(record, fetched) for record in (*unsettled, *given_up)]
         for record in left:
             if record.under_way(self._wall()):
                 raise self._blocked(granted.keys.account, record)
@@ -507,6 +510,11 @@ class Control:
                 # Another version's: it keeps its box as long as any, whatever the box shows.
                 return record
             raise
+
+    async def _kept(self, record: Record) -> bool:
+        """Say whether a change that was given up may have been delivered since."""
+        _, latest = await self._entries.latest(LATEST, box=record.box)
+        return record.verdict == "failed" and record in undelivered(latest)
 
     async def _looked(self, granted: Granted, record: Record) -> Looked:
         return await self._looked_at(record, await self._upstream.live(granted))
@@ -524,7 +532,7 @@ class Control:
         await self._entries.settle(record.id, ended, fetched.at, seconds)
         # Of a worker that was killed; all others have let go.
         await self._release(record.box, record.hold)
-        # The first verdict stands, which may be another worker's.
+        # Another worker's verdict may have come first.
         return Looked(await self._entries.find(record.id) or record, found)
 
     async def _undelivered(self, box: Box) -> Record | None:

@@ -163,7 +163,9 @@ class Journal:
         )
 
     def settle(self, change_id: str, verdict: Verdict, at: float, seconds: float | None) -> None:
-        """Write down what reading back came to; the first verdict stands.
+        """Write down what reading back came to; the first verdict stands, unless it was late.
+
+        What was not shown in time and failed may be delivered still: then it is applied.
 
         Raises:
             JournalUnavailable: It could not be written.
@@ -171,7 +173,7 @@ class Journal:
         self._run(
             lambda journal: journal.execute(
                 "UPDATE changes SET verdict = ?, verdict_at = ?, seconds = ? "
-                "WHERE id = ? AND verdict IS NULL",
+                "WHERE id = ? AND (verdict IS NULL OR verdict = 'failed' AND ?1 = 'applied')",
                 (verdict, at, seconds, change_id),
             )
         )

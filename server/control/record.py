@@ -73,7 +73,7 @@ class Record:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more will be found out about it."""
+        """Whether it is known how it ended, at least within its time."""
         return self.verdict is not None or self.outcome == "refused"
 
     @property

@@ -472,7 +472,7 @@ def test_charging_says_how_much_it_draws_and_that_it_cannot_be_stopped():
 
 def test_a_target_below_the_present_charge_says_that_nothing_is_charged_and_not_the_contrary():
     (warning,) = GridCharge(50).warnings(charge_box(charge=70))
-    assert "nothing is charged now" in warning
+    assert "At that charge nothing is charged" in warning
     assert "at once" not in warning
 
 
@@ -651,6 +651,19 @@ def test_a_plan_of_charging_says_how_much_and_how_long_as_far_as_that_is_known(
     assert words in told
     assert "None" not in told
     assert ("begins as soon as" in told) is ("0 kWh." not in told)
+
+
+@pytest.mark.parametrize("target", [30, 90])
+@pytest.mark.parametrize("present", [capacity_box(), older_box([])], ids=["live", "slow"])
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [(7200, "last reported, 2 hours ago;"), (None, "last reported, at an unknown time;")],
+)
+def test_the_charge_of_a_silent_box_is_not_said_to_be_that_of_now(target, present, age, words):
+    told = GridCharge(target).explanation(present, age)
+    assert f"held 40 % when the box {words} how it is now is not known." in told
+    assert "now." not in told.replace("how it is now is not known.", "")
+    assert not any("charged now" in one for one in GridCharge(target).warnings(present))
 
 
 @pytest.mark.parametrize(("change", "before", "after"), EVERY)

@@ -482,6 +482,27 @@ async def test_two_applies_do_not_run_at_one_box(house, at, code):
     assert [write["box"] for write in await house.writes()] == [DEMO_BOX]
 
 
+@pytest.mark.parametrize(("at", "code"), [("reading", "box_held"), ("write", "plan_used")])
+async def test_who_applies_a_plan_twice_at_once_hears_of_its_own_change(house, at, code):
+    planned = await house.planned(mode="Home 2")
+    stopped: list[Stopped] = []
+
+    def wrap(portal):
+        stopped.append(Stopped(portal, at))
+        return stopped[0]
+
+    running = asyncio.create_task(house.worker(wrap=wrap).apply(DEMO, *agreed(planned), CLIENT))
+    async with asyncio.timeout(10):
+        await stopped[0].reached.wait()
+        with pytest.raises(ChangeRefused, match=planned.plan.change_id) as told:
+            await house.control.apply(DEMO, *agreed(planned), CLIENT)
+        assert told.value.code == code
+        assert told.value.details == {"change_id": planned.plan.change_id}
+        stopped[0].go.set()
+        await running
+    assert len(await house.writes()) == 1
+
+
 async def test_a_daemon_that_forgot_the_hold_does_not_let_a_second_change_through(house):
     first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
     stopped: list[Stopped] = []

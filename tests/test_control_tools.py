@@ -141,6 +141,7 @@ async def test_once_a_change_is_applied_the_way_back_is_named(call, house):
         ({"export": "off"}, "which sets again: export on."),
         ({"export": "on"}, "Export is switched off. A limit that"),
         ({"charge_to_percent": 95}, "Only the former target is set again."),
+        ({"charge_to_percent": 90}, ", while the battery holds at least 95 %. Only"),
     ]:
         record = await house.applied(**asked)
         message = (await call("get_change", change_id=record.id)).structured_content["message"]

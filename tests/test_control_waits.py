@@ -56,6 +56,15 @@ async def test_a_wait_costs_the_portal_no_more_than_the_shared_answers(house):
     assert len(house.portal.requests) == 1
 
 
+async def test_a_wait_in_which_the_portal_fails_says_so_and_not_what_was_seen_before(house):
+    change = await sent(house)
+    await house.control.look(DEMO, change)
+    await house.admin("faults", kind="drop", endpoint="live")
+    looked = await house.control.look(DEMO, change, LONGEST)
+    assert looked.seen == "no answer"
+    assert looked.record.status(house.clock()) == "pending"
+
+
 @pytest.mark.parametrize("seconds", [1, 2, 3, 7, 50])
 async def test_a_wait_is_over_with_its_time_and_says_what_was_seen_last(house, seconds):
     await house.admin("switches", delay=600)

@@ -64,7 +64,7 @@ class BoilerMode(Change):
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
         return _told(self.manual)
 
-    def explanation(self, box: Box) -> str:  # noqa: ARG002 - the same
+    def explanation(self, box: Box, age_s: int | None = 0) -> str:  # noqa: ARG002 - of charging it depends on them
         return f"{DOES[self.manual]} {STAYS}"
 
     def warnings(self, box: Box) -> list[str]:  # noqa: ARG002 - the same

@@ -75,7 +75,7 @@ class BoxMode(Change):
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
         return _told(self.number)
 
-    def explanation(self, box: Box) -> str:  # noqa: ARG002 - the same
+    def explanation(self, box: Box, age_s: int | None = 0) -> str:  # noqa: ARG002 - of charging it depends on them
         return f"In {MODES[self.number]}: {BEHAVIOUR[self.number]} {STAYS}"
 
     def warnings(self, box: Box) -> list[str]:

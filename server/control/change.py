@@ -60,8 +60,13 @@ class Change(ABC):
         """Say in words how it will be."""
 
     @abstractmethod
-    def explanation(self, box: Box) -> str:
-        """Say in plain words what the change does, how much and for how long."""
+    def explanation(self, box: Box, age_s: int | None = 0) -> str:
+        """Say in plain words what the change does, how much and for how long.
+
+        Args:
+            box: How it is.
+            age_s: Seconds since its last contact; None when that is not known.
+        """
 
     def sentence(self, box: Box) -> str:
         """Return what the user agrees to: one line of ASCII that names the box and the change.
@@ -98,6 +103,10 @@ class Change(ABC):
         Raises:
             ChangeRefused: It would do something that nobody means by undoing.
         """
+
+    def needs(self) -> str | None:
+        """Say when this can be set as the way back from another change; None for at any time."""
+        return None
 
     def lost(self) -> str | None:
         """Say what this does not bring back when it is the way back; None if nothing is lost."""

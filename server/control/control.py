@@ -86,6 +86,11 @@ GONE = "The account does not list this box any more. Nothing was changed."
 HELD = (
     "Another change of this box is under way, and changes are made one at a time. Nothing was sent."
 )
+APPLYING = (
+    "Another apply at this box is under way, of this very plan (change {id}) or of another one, "
+    "and changes are made one at a time. This call sent nothing. Look whether there is a change "
+    "{id} before planning again."
+)
 IN_PROGRESS = (
     "Change {id} of this box is under way, and changes are made one at a time. Nothing was sent."
 )
@@ -245,7 +250,7 @@ class Control:
             self._plans.seal(account, plan),
             change.before(box),
             change.after(box),
-            change.explanation(box),
+            change.explanation(box, self._age_s(box)),
             (
                 *([] if left is None else [DELIVERED_TOO.format(change=_named(left, account))]),
                 *self._warnings(change, box, fetched.payload, undone),
@@ -324,6 +329,7 @@ class Control:
                 # The first look fails as one without waiting would; later ones are repeated.
                 if not known:
                     raise
+                looked = Looked(looked.record, "no answer")
             known = True
             return looked.record.settled
 
@@ -357,7 +363,7 @@ class Control:
         await self._applies.aclose(patience=STOP)
 
     async def _apply(self, granted: Granted, plan: Plan, client: str) -> Record:
-        token = await self._hold(plan.box_id, granted.keys.account)
+        token = await self._hold(plan, granted.keys.account)
         try:
             return await self._made(granted, plan, client, token)
         finally:
@@ -463,7 +469,8 @@ class Control:
                 return Sent("unclear", why, sent.busy)
         return sent
 
-    async def _hold(self, box_id: str, account: bytes) -> bytes:
+    async def _hold(self, plan: Plan, account: bytes) -> bytes:
+        box_id = plan.box_id
         try:
             hold = await self._store.hold(self._plans.box_key(box_id), account, HOLD)
         except CacheUnavailable:
@@ -472,6 +479,16 @@ class Control:
             now = self._wall()
             own = (one for one in await self._entries.unsettled(box_id) if one.account == account)
             known = next((one.id for one in own if one.under_way(now)), None)
+            if known is None:
+                # Before its entry nobody can tell whose apply it is; it may be one of this plan.
+                raise ChangeRefused(
+                    Code.BOX_HELD,
+                    APPLYING.format(id=plan.change_id),
+                    retry_after=hold.retry_after,
+                    change_id=plan.change_id,
+                )
+            if known == plan.change_id:
+                raise _used(known)
             raise _under_way(hold.retry_after, known)
         return hold.token
 
@@ -595,7 +612,6 @@ class Control:
     def _warnings(
         self, change: Change, box: Box, payload: object, undone: Record | None
     ) -> list[str]:
-        now = datetime.fromtimestamp(self._wall(), UTC)
         found = change.warnings(box)
         if change.kind == "charge" and sum(1 for _ in boxes_of(payload)) > 1:
             found.append(SEVERAL_BOXES.format(id=box.id))
@@ -604,9 +620,12 @@ class Control:
             found += [] if lost is None else [lost]
             if not decode(json.loads(undone.change)).is_so(box):
                 found.append(MOVED_ON.format(id=undone.id))
-        age = freshness.age_s(box.last_contact("measured_at", now), now)
-        stale = freshness.warning(age, box.live)
+        stale = freshness.warning(self._age_s(box), box.live)
         return found if stale is None else [*found, stale + OFFLINE]
+
+    def _age_s(self, box: Box) -> int | None:
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        return freshness.age_s(box.last_contact("measured_at", now), now)
 
 
 def _under_way(seconds: float, change_id: str | None = None) -> ChangeRefused:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ..codes import Code
 from ..errors import ChangeRefused
 from ..portal.writes import Write, charge_to
+from ..readings import freshness
 from ..readings.battery import CHARGE
 from ..readings.box import Box
 from ..readings.numbers import CAPACITY_WH, PERCENT
@@ -41,6 +42,9 @@ NO_CAPACITY_SHOWN = (
 )
 NOW = "The battery holds {charge:.0f} % now."
 LATELY = "The battery held {charge:.0f} % up to 5 minutes ago; nothing newer is shown."
+THEN = (
+    "The battery held {charge:.0f} % when the box last reported, {ago}; how it is now is not known."
+)
 NOTHING = "At that charge nothing is charged: 0 kWh."
 AMOUNT = (
     "To {target} % go {energy:.1f} kWh into the battery, which holds {capacity:.1f} kWh when full; "
@@ -52,9 +56,10 @@ NO_STOP = (
     "believed to end it, and nobody has confirmed that."
 )
 BELOW = (
-    "The battery already holds {charge:.0f} %, so nothing is charged now, and charging that is "
-    "under way is believed to end, which nobody has confirmed. Should it hold less than the target "
-    "when the box gets this, it is charged from the grid with several kW."
+    "By the last report the battery already holds {charge:.0f} %. At that charge nothing is "
+    "charged, and charging that is under way is believed to end, which nobody has confirmed. "
+    "Should it hold less than the target when the box gets this, it is charged from the grid with "
+    "several kW."
 )
 WOULD_CHARGE = (
     "Undoing this change would set the former target of {target} %, and the battery {holds}: it "
@@ -104,12 +109,16 @@ class GridCharge(Change):
             return _told(self.percent, active=False)
         return f"charging from the grid at once to {self.percent} %"
 
-    def explanation(self, box: Box) -> str:
+    def explanation(self, box: Box, age_s: int | None = 0) -> str:
         charge = _charge(box)
         if charge is None:
             return f"{NO_CHARGE_SHOWN} {AT_ONCE} {TARGET_STAYS}"
-        is_new = box.live and CHARGE.reading not in box.older
-        holds = (NOW if is_new else LATELY).format(charge=charge)
+        if age_s is None or freshness.is_stale(age_s, box.live):
+            ago = "at an unknown time" if age_s is None else f"{freshness.spoken(age_s)} ago"
+            holds = THEN.format(charge=charge, ago=ago)
+        else:
+            is_new = box.live and CHARGE.reading not in box.older
+            holds = (NOW if is_new else LATELY).format(charge=charge)
         does = NOTHING if self._reached(box) else f"{self._amount(box, charge)} {AT_ONCE}"
         return f"{holds} {does} {TARGET_STAYS}"
 
@@ -141,6 +150,9 @@ class GridCharge(Change):
             raise ChangeRefused(
                 Code.UNSAFE_UNDO, WOULD_CHARGE.format(target=self.percent, holds=holds)
             )
+
+    def needs(self) -> str | None:
+        return f"while the battery holds at least {self.percent} %"
 
     def lost(self) -> str | None:
         return NOT_AS_IT_WAS

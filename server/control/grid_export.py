@@ -125,7 +125,7 @@ class GridExport(Change):
     def after(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
         return f"export {_told(self.state, self.limit_w)}"
 
-    def explanation(self, box: Box) -> str:
+    def explanation(self, box: Box, age_s: int | None = 0) -> str:  # noqa: ARG002 - of charging it depends on them
         if self.state == "off":
             does = "Nothing is fed into the grid; what house and battery do not take is not used."
         elif self.state == "on":

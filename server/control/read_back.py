@@ -24,9 +24,9 @@ SHOWN_WITHIN = FETCHED_WITHIN + UPLOAD_S
 ROW_GAP = 600.0
 """Seconds between two contacts that were seen, up to which the box counts as not away between."""
 
-Seen = Literal["as wished", "otherwise", "not told", "no box", "too early"]
+Seen = Literal["as wished", "otherwise", "not told", "no box", "too early", "no answer"]
 """What a look found: the change; another setting; an answer that does not tell the setting, or does
-not list the box; an answer from before the change was sent."""
+not list the box; an answer from before the change was sent; no answer at all."""
 
 
 def seen(record: Record, fetched: Fetched) -> Seen:

@@ -68,7 +68,7 @@ class SupplementaryModes(Change):
         present = _present(box)
         return _told(None if present is None else self._from(present))
 
-    def explanation(self, box: Box) -> str:  # noqa: ARG002 - of others it depends on the box
+    def explanation(self, box: Box, age_s: int | None = 0) -> str:  # noqa: ARG002 - of charging it depends on them
         found = [] if self.grid_v is None else [GRID_V_DOES[self.grid_v]]
         found += [] if self.grid_vi is None else [GRID_VI_DOES]
         return " ".join([*found, STAYS])

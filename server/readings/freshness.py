@@ -59,14 +59,15 @@ def warning(age: int | None, live: bool, box_id: str | None = None) -> str | Non
         )
     if is_stale(age, live):
         return (
-            f"{box.capitalize()} last reported {_spoken(age)} ago, and it should every "
+            f"{box.capitalize()} last reported {spoken(age)} ago, and it should every "
             f"{'few seconds' if live else '5 minutes'}. It may be offline. These values are as "
             "old as that."
         )
     return None
 
 
-def _spoken(seconds: int) -> str:
+def spoken(seconds: int) -> str:
+    """Return a time in words, in its largest fitting unit."""
     minutes = seconds // 60
     if minutes < 120:
         return f"{minutes} minutes"

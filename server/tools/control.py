@@ -55,6 +55,7 @@ SEEN: dict[Seen | OnlyListed | None, str] = {
     None: "The box has not been checked yet.",
     "only listed": "The box was not checked for this list.",
     "too early": "What the portal tells of the box is from before the change was sent.",
+    "no answer": "OIG Cloud could not be asked when it was last tried.",
     "no box": "The portal does not list the box now, so whether the box has it is not known.",
     "not told": "What the portal tells of the box now does not show whether the box has it.",
     "otherwise": "The box does not show it now.",
@@ -120,7 +121,7 @@ class ChangeReport(Reading):
     portal: str | None = Field(description="What it answered.")
     client: str = Field(description="Program that asked.")
     undoes: str | None
-    can_be_undone: bool = Field(description="With `undo`.")
+    can_be_undone: bool = Field(description="With `undo`, as message says.")
     message: str = Field(description="What to do now.")
 
 
@@ -332,7 +333,8 @@ def _way_back(record: Record) -> str:
             back = decode(json.loads(record.back))
     if back is None:
         return NO_WAY_BACK
-    told = WAY_BACK.format(id=record.id)
+    needs = back.needs()
+    told = WAY_BACK.format(id=record.id) + ("" if needs is None else f", {needs}")
     lost = back.lost()
     return f"{told}. {lost}" if lost is not None else f"{told}, which sets again: {record.before}."
 

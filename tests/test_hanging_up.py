@@ -28,8 +28,10 @@ SOON = 10.0
 
 @pytest.fixture
 def fleet():
-    """One worker at a slow portal."""
-    with running_fleet(1, OIG_TRUSTED_PROXIES="127.0.0.1") as fleet:
+    """One worker at a slow portal; what guesses take is no concern of this file."""
+    with running_fleet(
+        1, OIG_TRUSTED_PROXIES="127.0.0.1", OIG_WRONG_ACCOUNTS_PER_SOURCE="1000"
+    ) as fleet:
         check_auth(fleet.url)
         fleet.portal.fault("slow", latency=0.6)
         yield fleet

@@ -549,7 +549,7 @@ from server import __main__, app
 async def failing(scope, receive, send):
     await receive()
     await send({"type": "lifespan.startup.failed", "message": "x"})
-app.build_app = lambda *_: failing
+app.build_app = lambda *_, **__: failing
 sys.exit(__main__.main(["--port", "0", "--host", "127.0.0.1"]))
 """
     answer = subprocess.run(

@@ -60,6 +60,7 @@ async def test_the_sdk_client_of_either_era_logs_in_and_is_cached(fleet, mode):
         "list_boxes",
         "get_live_data",
         "get_history",
+        "get_energy",
         "get_notifications",
     ]
     assert not first.is_error

@@ -60,7 +60,7 @@ OTHER_LOGIN = (
 
 NO_HANDLE = (
     "The argument `session` is no session handle, so nothing was ended. Pass the handle whole, as "
-    "check_auth gave it."
+    "it was given."
 )
 
 NOT_ENDED = (

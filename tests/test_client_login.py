@@ -304,7 +304,7 @@ def test_without_a_keyring_email_and_password_are_asked_for_and_no_session(
     terminal, box_server, keyring_file, argv
 ):
     argv = [sys.executable, "-m", "client", *argv, "--url", box_server.url]
-    screen = terminal(argv, environment("fail", keyring_file))
+    screen = terminal(argv, environment("fail", keyring_file), rows=40)
     screen.expect("email:")
     screen.send(f"{EMAIL}\r")
     screen.expect_hidden("password (not shown):")

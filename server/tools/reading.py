@@ -252,7 +252,7 @@ unknown, never zero; `unknown` says why. If `stale`, say how old the values are;
 
 GET_HISTORY = """\
 Solar, battery, grid or load over past days, thinned, with minimum, maximum, mean and energy. \
-Signs as in get_live_data. Tell the user what matters of `assumptions` and `warnings`."""
+Signs as in get_live_data. Pass on `warnings` and what matters of `assumptions`."""
 
 GET_ENERGY = """\
 Energy by hour, day, month or in total, with prices money too. Pass on `warnings`."""

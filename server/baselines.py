@@ -8,16 +8,15 @@ a meter count for less.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import zlib
 from datetime import UTC, datetime
 
-from .cache.limits import ANSWER_MAX_BYTES, TTL_MAX
-from .errors import CacheUnavailable
+from .cache.limits import TTL_MAX
 from .readings.baseline import NO_BASELINE, Baseline
+from .sealed_answers import SealedAnswers
 from .sealing import Keys, Sealer
 from .store import AnswerStore
+
+NAME = "baseline"
 
 
 class Baselines:
@@ -29,18 +28,12 @@ class Baselines:
     """
 
     def __init__(self, store: AnswerStore, sealer: Sealer) -> None:
-        self._store = store
-        self._sealer = sealer
+        self._kept = SealedAnswers(store, sealer)
 
     async def of(self, keys: Keys) -> Baseline:
         """Return the baseline of an account; an empty one when there is none."""
-        key = self._key(keys)
-        try:
-            hit = await self._store.peek_answer(key)
-        except CacheUnavailable:
-            return NO_BASELINE
-        plain = None if hit is None else self._sealer.open_answer(keys, key, hit.value)
-        return NO_BASELINE if plain is None else Baseline.read(json.loads(zlib.decompress(plain)))
+        kept = await self._kept.find(keys, NAME)
+        return NO_BASELINE if kept is None else Baseline.read(kept)
 
     async def learn(self, keys: Keys, payload: object, at: float) -> None:
         """Take an answer into the baseline of its account.
@@ -51,13 +44,5 @@ class Baselines:
             at: Seconds since 1970 when the portal gave it.
         """
         learned = (await self.of(keys)).after(payload, datetime.fromtimestamp(at, UTC))
-        plain = json.dumps(learned.written(), separators=(",", ":")).encode()
-        key = self._key(keys)
-        value = self._sealer.seal_answer(keys, key, zlib.compress(plain))
-        if len(value) > ANSWER_MAX_BYTES:
-            return  # no account has so many boxes
-        with contextlib.suppress(CacheUnavailable):
-            await self._store.put_answer(key, keys.account, value, TTL_MAX)
-
-    def _key(self, keys: Keys) -> bytes:
-        return self._sealer.answer_key(keys, "baseline")
+        # No account has so many boxes that it would be too large.
+        await self._kept.put(keys, NAME, learned.written(), TTL_MAX)

@@ -6,17 +6,14 @@ a new password, by a restart of the cache daemon.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import zlib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from itertools import groupby
 
-from .cache.limits import ANSWER_MAX_BYTES, TTL_MAX
-from .errors import CacheUnavailable
+from .cache.limits import TTL_MAX
 from .readings import clock
 from .readings.energy_day import EnergyDay, kept_day
+from .sealed_answers import SealedAnswers
 from .sealing import Keys, Sealer
 from .store import AnswerStore
 
@@ -36,8 +33,7 @@ class KeptEnergy:
     """
 
     def __init__(self, store: AnswerStore, sealer: Sealer) -> None:
-        self._store = store
-        self._sealer = sealer
+        self._kept = SealedAnswers(store, sealer)
 
     async def of(self, keys: Keys, days: Iterable[date], now: float) -> dict[date, EnergyDay]:
         """Return those of some days that are kept.
@@ -67,32 +63,19 @@ class KeptEnergy:
             # Another worker may have put other days of the month meanwhile. What it puts between
             # this look and the next line is lost, and costs a request when it is asked for.
             merged = await self._of_month(keys, month, now) | {one.day: one for one in group}
-            await self._put(keys, month, [merged[day] for day in sorted(merged)])
+            # Full days of a month take a tenth of what may be kept.
+            content = [merged[day].as_kept() for day in sorted(merged)]
+            await self._kept.put(keys, _name(month), content, KEPT_S)
 
     async def _of_month(self, keys: Keys, month: str, now: float) -> dict[date, EnergyDay]:
-        key = self._key(keys, month)
-        try:
-            hit = await self._store.peek_answer(key)
-        except CacheUnavailable:
-            return {}
-        plain = None if hit is None else self._sealer.open_answer(keys, key, hit.value)
-        if plain is None:
-            return {}
-        kept = map(kept_day, json.loads(zlib.decompress(plain)))
+        content = await self._kept.find(keys, _name(month))
+        kept = map(kept_day, content or ())
         # The value is put again with every day that is added: each day has a time of its own.
         return {one.day: one for one in kept if one is not None and now - one.read_at < KEPT_S}
 
-    async def _put(self, keys: Keys, month: str, days: list[EnergyDay]) -> None:
-        plain = json.dumps([one.as_kept() for one in days], separators=(",", ":")).encode()
-        key = self._key(keys, month)
-        value = self._sealer.seal_answer(keys, key, zlib.compress(plain))
-        if len(value) > ANSWER_MAX_BYTES:
-            return  # ten times what a month of full days takes
-        with contextlib.suppress(CacheUnavailable):
-            await self._store.put_answer(key, keys.account, value, KEPT_S)
 
-    def _key(self, keys: Keys, month: str) -> bytes:
-        return self._sealer.answer_key(keys, f"energy {month}")
+def _name(month: str) -> str:
+    return f"energy {month}"
 
 
 def _month(day: date) -> str:

@@ -10,10 +10,8 @@ portal asks for fewer.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -35,6 +33,7 @@ from .errors import (
 from .kept_energy import KeptEnergy
 from .readings.baseline import Baseline
 from .readings.energy_day import EnergyDay
+from .sealed_answers import SealedAnswers
 from .sealing import Keys, Sealer
 from .sessions import RETRY_AFTER, unavailable
 from .store import AnswerStore
@@ -123,6 +122,7 @@ class Upstream:
         self._live_ttl = live_ttl
         self._history_ttl = history_ttl
         self._wall = wall
+        self._answers = SealedAnswers(store, sealer)
         self._baselines = Baselines(store, sealer)
         self._kept_energy = KeptEnergy(store, sealer)
         self._fetches = Detached[Answered]()
@@ -169,12 +169,8 @@ class Upstream:
             return held
         fetched, granted = await self._alone(granted, self._portal.read_live, {})
         await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
-        key = self._sealer.answer_key(granted.keys, LIVE)
-        value = self._sealed(granted.keys, key, fetched)
-        if len(value) <= ANSWER_MAX_BYTES:
-            ttl = self._live_ttl if fetched.payload else NOTHING_TTL
-            with contextlib.suppress(CacheUnavailable):
-                await self._store.put_answer(key, granted.keys.account, value, ttl)
+        ttl = self._live_ttl if fetched.payload else NOTHING_TTL
+        await self._answers.put(granted.keys, LIVE, [fetched.at, fetched.payload], ttl)
         return fetched
 
     async def history(self, granted: Granted, name: str, first: date, last: date) -> Fetched:
@@ -216,12 +212,7 @@ class Upstream:
         return await self._held(granted, NOTIFICATIONS)
 
     async def _held(self, granted: Granted, what: str) -> Fetched | None:
-        key = self._sealer.answer_key(granted.keys, what)
-        try:
-            hit = await self._store.peek_answer(key)
-        except CacheUnavailable:
-            return None
-        return None if hit is None else self._opened(granted.keys, key, hit.value)
+        return _cached(await self._answers.find(granted.keys, what))
 
     async def _check_alive(self, granted: Granted, session_id: str) -> None:
         """Return if the portal knows a session: nothing to tell looks like one that has ended.
@@ -296,7 +287,7 @@ class Upstream:
             return await self._fetch(granted, read, nothing)
         match outcome:
             case Hit(value=value):
-                kept = self._opened(granted.keys, key, value)
+                kept = _cached(self._answers.opened(granted.keys, key, value))
                 if kept is not None:
                     return kept, granted
                 # It was sealed under another secret: ask for ourselves.
@@ -334,7 +325,7 @@ class Upstream:
             raise
         try:
             fetched, _ = answered
-            value = self._sealed(granted.keys, key, fetched)
+            value = self._answers.sealed(granted.keys, key, [fetched.at, fetched.payload])
             if len(value) > ANSWER_MAX_BYTES:
                 # Those who wait ask for themselves, in turn: nobody is refused what another got.
                 await self._abstain(key, token, EXPIRED, 0.0)
@@ -384,13 +375,9 @@ class Upstream:
         with contextlib.suppress(CacheUnavailable):
             await self._store.abstain(key, token, reason, retry_after)
 
-    def _sealed(self, keys: Keys, key: bytes, fetched: Fetched) -> bytes:
-        plain = json.dumps([fetched.at, fetched.payload], separators=(",", ":")).encode()
-        return self._sealer.seal_answer(keys, key, zlib.compress(plain))
 
-    def _opened(self, keys: Keys, key: bytes, value: bytes) -> Fetched | None:
-        plain = self._sealer.open_answer(keys, key, value)
-        if plain is None:
-            return None
-        at, payload = json.loads(zlib.decompress(plain))
-        return Fetched(payload, at, "cached")
+def _cached(content: Any) -> Fetched | None:
+    if content is None:
+        return None
+    at, payload = content
+    return Fetched(payload, at, "cached")

@@ -85,7 +85,7 @@ async def test_it_is_sealed(worker):
     one = worker()
     await one.learn(keys("sealed"), live(), AT)
     key = sealer().answer_key(keys("sealed"), "baseline")
-    hit = await one._store.peek_answer(key)
+    hit = await one._kept._store.peek_answer(key)
     assert FULL.encode() not in hit.value
     assert sealer().open_answer(keys("another"), key, hit.value) is None
 
@@ -108,7 +108,7 @@ async def test_what_another_release_wrote_and_cannot_be_read_is_as_nothing(worke
     mine = keys(f"of another release {raw}")
     key = sealer().answer_key(mine, "baseline")
     value = sealer().seal_answer(mine, key, zlib.compress(json.dumps(raw).encode()))
-    await one._store.put_answer(key, mine.account, value, 60.0)
+    await one._kept._store.put_answer(key, mine.account, value, 60.0)
     assert await one.of(mine) == NO_BASELINE
 
 

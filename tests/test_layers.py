@@ -139,17 +139,23 @@ MAY_IMPORT = {
         "server.sessions",
         "server.store",
     },
-    "server.baselines": {
+    "server.sealed_answers": {
         "server.cache.limits",
         "server.errors",
+        "server.sealing",
+        "server.store",
+    },
+    "server.baselines": {
+        "server.cache.limits",
         "server.readings",
+        "server.sealed_answers",
         "server.sealing",
         "server.store",
     },
     "server.kept_energy": {
         "server.cache.limits",
-        "server.errors",
         "server.readings",
+        "server.sealed_answers",
         "server.sealing",
         "server.store",
     },
@@ -171,6 +177,7 @@ MAY_IMPORT = {
         "server.errors",
         "server.readings.baseline",
         "server.readings.energy_day",
+        "server.sealed_answers",
         "server.sealing",
         "server.sessions",
         "server.store",

@@ -211,10 +211,6 @@ class Answers:
         """Return how many notes of an account lead to a session."""
         return sum(one.session == session for one in self._notes.of(account))
 
-    def has_notes(self, account: bytes) -> bool:
-        """Return whether any note of an account is held."""
-        return bool(self._notes.of(account))
-
     def drop_leading_to(self, account: bytes, session: bytes) -> int:
         """Drop the notes of an account that lead to a session; returns how many there were."""
         return self._drop_notes(one for one in self._notes.of(account) if one.session == session)

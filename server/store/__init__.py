@@ -146,7 +146,7 @@ class AnswerStore(Protocol):
         ...
 
     async def put_answer(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
-        """Store an answer that nobody waits for, which `peek_answer` returns for `ttl` seconds.
+        """Store an answer nobody waits for, which `share` and `peek_answer` find for `ttl` seconds.
 
         It is dropped with the account's other answers, and by a restart of the store.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import unicodedata
 
 ACCOUNT_LABEL = b"oig-cloud-mcp account 1\0"
@@ -17,18 +16,8 @@ ACCOUNT_LABEL = b"oig-cloud-mcp account 1\0"
 INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs that show nothing: Hangul fillers, and the Braille pattern without a dot."""
 
-DISPUTED = re.compile(
-    # Sharp s, and Latin letters that combine with the one before.
-    "[\u00df\u1e9e\u0363-\u036f\u1ab0-\u1aff\u1dc0-\u1dff]"
-    # Two dots, ring or two strokes above, among whatever other marks.
-    "|[AaOoUu][^ -~]*[\u0308\u030a\u030b]"
-)
-"""What collations take for other plain letters than Unicode does, in text that is taken apart: two
-dots for an e that follows (German phone books), a with a ring for aa (Danish), u with dots for y
-(Swedish). After the rules of https://github.com/unicode-org/cldr/tree/main/common/collation."""
-
 OTHER = "\ufffd"
-"""Stands for every e-mail about which collations disagree."""
+"""Stands for every e-mail that no rule makes plain ASCII."""
 
 SHOWN_DIGITS = 12
 """Hex digits that stand for an account in logs, in the journal and in cachectl."""
@@ -56,23 +45,22 @@ def account_key(secret: bytes, email: str) -> bytes:
 def fold(email: str) -> str:
     """Reduce an e-mail to what a database with a tolerant collation may compare of it.
 
-    The spellings that any one collation takes for one mailbox come to one text of plain ASCII or to
+    The spellings that such a collation takes for one mailbox come to one text of plain ASCII or to
     `OTHER`, so that a guesser has no budget for each of them. Further mailboxes may come to it as
     well: only budgets are kept under it.
 
     1. Plain ASCII is normalised, and no more. (Some languages compare plain letters as equal,
        Lithuanian y and i; those are mailboxes of their own nearly everywhere.)
-    2. Marks and what nobody sees go, before case is folded, which makes a letter of one mark.
-    3. Collations disagree about the rest: some take foreign digits for ours, some a sharp s for
-       one s, some a thorn for th and others for a letter. All e-mails with any such character come
-       to one text, and share one budget.
+    2. Compatible forms are taken apart, marks and what nobody sees go, before case is folded, which
+       makes a letter of one mark and two of a sharp s. What is plain ASCII then is the budget.
+       (Collations of a few languages hold some such letters for two, German phone books an o with
+       two dots for oe: a guesser gains one more budget for each of them, on such a portal.)
+    3. Collations disagree about the rest: some take foreign digits for ours, some a thorn for th
+       and others for a letter. All e-mails with any such character share one budget.
     """
     if email.isascii():
         return normalise(email)
-    apart = unicodedata.normalize("NFKD", email)
-    if DISPUTED.search(apart) or any(map(_too_new, email)):
-        return OTHER
-    lower = _seen(apart).casefold()
+    lower = _seen(unicodedata.normalize("NFKD", email)).casefold()
     text = normalise(_seen(unicodedata.normalize("NFKD", lower)))
     # Some signs are a blank with a mark: no e-mail has a blank inside, and collations skip them.
     return text if text.isascii() and " " not in text else OTHER
@@ -87,15 +75,6 @@ def _ignored(char: str) -> bool:
     # Unassigned ones are passed over by collations that are older than they are.
     category = unicodedata.category(char)
     return category[0] == "M" or category in {"Cc", "Cf", "Cn"} or char in INVISIBLE
-
-
-def _too_new(char: str) -> bool:
-    """Return whether older collations may take a letter or sign for any other, or for nothing.
-
-    1. Those beyond the first 65 536: MySQL's utf8mb4_unicode_ci takes all of them for one.
-    2. Those that came after Unicode 3.2, of 2002.
-    """
-    return (char > "\uffff" or unicodedata.ucd_3_2_0.category(char) == "Cn") and not _ignored(char)
 
 
 def budget_key(secret: bytes, email: str) -> bytes:

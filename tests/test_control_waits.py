@@ -163,7 +163,7 @@ async def test_two_calls_of_an_account_may_wait_over_all_workers_and_no_third(ho
         with pytest.raises(ChangeRefused) as told:
             await one.look(DEMO, change, 1)
         assert told.value.code == "too_many_waits"
-        assert 0 < told.value.retry_after <= LONGEST + SLACK
+        assert told.value.retry_after == LONGEST
     # Looking without a wait, and another account, is not concerned.
     assert (await house.control.look(DEMO, change)).record.verdict is None
     other = asyncio.create_task(workers[-1].look(DEMO2, foreign, LONGEST))
@@ -219,6 +219,32 @@ async def test_where_nobody_counts_who_waits_the_first_look_is_the_answer(house)
     looked = await house.control.look(DEMO, change, LONGEST)
     assert looked.seen == "otherwise"
     assert house.clock() == began
+
+
+async def test_who_is_refused_hears_when_the_first_of_the_open_waits_ends(house):
+    await house.admin("switches", delay=600)
+    change = await sent(house)
+    gate = Gate()
+    worker = house.worker(sleep=gate)
+    waiting = [asyncio.create_task(worker.look(DEMO, change, LONGEST))]
+    await until(lambda: gate.sleeping == 1)
+    house.later(10)
+    waiting.append(asyncio.create_task(worker.look(DEMO, change, 20)))
+    await until(lambda: gate.sleeping == MOST)
+    for later, left in [
+        (0, 20),
+        (5, 15),
+        (14.5, 0.5),
+        (1.5, LAST_LOOK - 1),  # the last look of the shorter one
+        (2, SLACK - LAST_LOOK),  # nobody ended it: its worker was killed
+        (11, 1),
+    ]:
+        house.later(later)
+        with pytest.raises(ChangeRefused) as told:
+            await worker.look(DEMO, change, 1)
+        assert told.value.retry_after == pytest.approx(left)
+    house.stopping.set()
+    await asyncio.gather(*waiting)
 
 
 # -- over real connections

@@ -121,5 +121,18 @@ class Waits:
                     with contextlib.suppress(CacheUnavailable):
                         await self._store.unhold(key, hold.token)
                 return
-            taken.append(hold.retry_after)
+            taken.append(_left(hold.retry_after))
         raise ChangeRefused(Code.TOO_MANY_WAITS, TOO_MANY, retry_after=min(taken))
+
+
+def _left(hold_s: float) -> float:
+    """Return the seconds until a place is free, by those until its hold ends by itself.
+
+    1. The wait goes on: until its time is over.
+    2. Its time is over, and the last look is under way.
+    3. Its worker was killed: nothing but the end of the hold frees it.
+    """
+    for beyond in (SLACK, SLACK - LAST_LOOK):
+        if hold_s > beyond:
+            return hold_s - beyond
+    return hold_s

@@ -19,3 +19,14 @@ def seconds(most: float) -> Callable[[str], float]:
         return value
 
     return read
+
+
+def whole_seconds(most: int) -> Callable[[str], int]:
+    """Return what reads a whole number of seconds, from none up to so many; for argparse."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text[:9]) <= most):
+            raise argparse.ArgumentTypeError(f"give a whole number of seconds from 0 to {most}")
+        return int(text)
+
+    return read

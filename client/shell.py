@@ -30,7 +30,7 @@ COMMANDS = {
     "notifications": "[--since TIME] [--limit N]: what the portal has to say",
     "plan": "--mode MODE and the like: plan a change of the box",
     "apply": "PLAN_TOKEN: apply a planned change",
-    "change": "CHANGE_ID: how a change stands",
+    "change": "CHANGE_ID [--wait SECONDS]: how a change stands",
     "changes": "[--limit N]: the changes that were made",
     "login": "[--email EMAIL]: keep a login in the keyring",
     "logout": "[--email EMAIL]: end the login, and remove the kept one",

@@ -15,6 +15,7 @@ import pytest
 
 from client.__main__ import main
 from client.address import DEFAULT_URL
+from client.api import Endpoint
 from client.catalogue import Tool
 from client.control import command, views
 from client.control.kept_plans import MOST, KeptPlans
@@ -27,7 +28,7 @@ from client.options import parse
 from .client_keyring import environment
 from .drawing import drawn
 from .fleet import running_fleet
-from .portal_simulator import DEMO_BOX
+from .portal_simulator import DEMO_BOX, SECOND_BOX
 
 pytest_plugins = ("tests.client_servers", "tests.terminal")
 
@@ -181,7 +182,7 @@ def test_plans_are_kept_for_their_owner_only_without_tokens_and_until_they_expir
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory):
     journal = tmp_path_factory.mktemp("journal") / "journal.db"
-    with running_fleet(1, OIG_CONTROL="on", OIG_JOURNAL=str(journal)) as fleet:
+    with running_fleet(1, OIG_CONTROL="on", OIG_JOURNAL=str(journal), OIG_LIVE_TTL="1") as fleet:
         yield fleet
 
 
@@ -326,6 +327,72 @@ def test_waiting_ends_in_time(client, fleet):
     assert "oig-client change " in err
 
 
+def asked_of(monkeypatch):
+    """Collect what the server is asked, by tool."""
+    asked = []
+    call = Endpoint.call
+
+    def noted(endpoint, name, arguments, *rest, **more):
+        asked.append((name, dict(arguments)))
+        return call(endpoint, name, arguments, *rest, **more)
+
+    monkeypatch.setattr(Endpoint, "call", noted)
+    return asked
+
+
+def test_a_look_waits_at_the_server_until_the_change_shows(client, fleet, monkeypatch):
+    fleet.portal.switch(delay=2)
+    plan = planned(client, "--mode", "home_2")
+    client("apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--no-wait")
+    asked = asked_of(monkeypatch)
+    code, out, _ = client("change", plan["change_id"], "--wait", "50", "--json")
+    assert (code, json.loads(out)["status"]) == (ExitCode.OK, "applied")
+    assert asked == [("get_change", {"change_id": plan["change_id"], "wait_s": 50})]
+
+
+@pytest.mark.parametrize("argv", [[], ["--wait", "0"]])
+def test_a_look_does_not_wait_unless_it_is_asked_to(client, fleet, monkeypatch, argv):
+    fleet.portal.switch(delay=600)
+    plan = planned(client, "--mode", "home_2")
+    client("apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--no-wait")
+    asked = asked_of(monkeypatch)
+    code, out, _ = client("change", plan["change_id"], *argv, "--json")
+    assert (code, json.loads(out)["status"]) == (ExitCode.OK, "pending")
+    assert asked == [("get_change", {"change_id": plan["change_id"]})]
+
+
+def test_a_wait_that_is_longer_than_an_answer_may_take_is_made_of_short_looks(
+    client, fleet, monkeypatch
+):
+    fleet.portal.switch(delay=600)
+    plan = planned(client, "--mode", "home_2")
+    client("apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--no-wait")
+    asked = asked_of(monkeypatch)
+    change = ["change", plan["change_id"], "--wait", "2", "--timeout", "6", "--json"]
+    code, out, _ = client(*change)
+    assert (code, json.loads(out)["status"]) == (ExitCode.OK, "pending")
+    assert asked == [("get_change", {"change_id": plan["change_id"]})] * 3
+
+
+@pytest.mark.parametrize("wait", ["51", "-1", "7.5", "soon", "", "1e1", "\u0665"])
+def test_a_look_waits_for_whole_seconds_up_to_fifty(client, wait):
+    code, out, _ = client("change", "1", f"--wait={wait}", "--json")
+    assert code == ExitCode.USAGE
+    assert "from 0 to 50" in json.loads(out)["error"]["message"]
+
+
+def test_in_the_shell_a_look_waits_as_well(screen, fleet, client):
+    fleet.portal.switch(delay=1)
+    plan = planned(client, "--mode", "home_2")
+    client("apply", plan["plan_token"], "--yes-apply-to", plan["box_id"], "--no-wait")
+    shown = screen()
+    shown.expect("> ")
+    shown.send(f"change {plan['change_id']} --wait 50\r")
+    shown.expect("APPLIED")
+    shown.send("exit\r")
+    assert shown.wait() == ExitCode.OK
+
+
 def test_an_outcome_that_is_not_clear_is_no_success_and_not_repeated(client, fleet):
     plan = planned(client, "--mode", "home_2")
     before = len(fleet.portal.writes())
@@ -376,6 +443,23 @@ def test_at_an_older_server_a_change_is_agreed_to_by_its_token_alone(
     code, out, _ = client("changes", "--url", url, "--json")
     (change,) = json.loads(out)["changes"]
     assert (change["change_id"], change["status"]) == (plan["change_id"], "applied")
+
+
+def test_at_an_older_server_the_client_itself_waits_for_a_change(
+    client, older_control_server, monkeypatch
+):
+    url = older_control_server.url
+    for name, value in {"OIG_EMAIL": "demo2@example.com", "OIG_PASSWORD": "demo"}.items():
+        monkeypatch.setenv(name, value)
+    code, out, err = client("plan", "--mode", "home_2", "--box", SECOND_BOX, "--url", url, "--json")
+    assert code == ExitCode.OK, err
+    plan = json.loads(out)
+    client("apply", plan["plan_token"], "--yes-apply-to", SECOND_BOX, "--no-wait", "--url", url)
+    asked = asked_of(monkeypatch)
+    code, out, err = client("change", plan["change_id"], "--wait", "50", "--url", url, "--json")
+    assert (code, json.loads(out)["status"]) == (ExitCode.OK, "applied"), err
+    assert len(asked) > 1
+    assert {tuple(arguments) for _, arguments in asked} == {("change_id",)}
 
 
 def test_what_was_agreed_to_goes_along_with_the_token(client, fleet):

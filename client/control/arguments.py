@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from ..durations import seconds
+from ..durations import seconds, whole_seconds
 
 DEFAULT_WAIT = 180.0
 """Seconds to wait for the box: it usually has a change in one or two minutes."""
 MAX_WAIT = 3600.0
+MAX_LOOK = 50
+"""Seconds that the server waits at most with its answer to one look."""
 
 WISHES = (
     ("--mode", "mode", "MODE", "operating mode: home_1, home_2, home_3 or home_ups"),
@@ -67,6 +69,13 @@ def apply(parser: argparse.ArgumentParser) -> None:
 def change(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `change`."""
     parser.add_argument("change_id", metavar="CHANGE_ID", help="as plan and apply printed it")
+    parser.add_argument(
+        "--wait",
+        type=whole_seconds(MAX_LOOK),
+        default=0,
+        metavar="SECONDS",
+        help=f"wait until it is known how it ended, {MAX_LOOK} at most (default: %(default)s)",
+    )
 
 
 def _confirmed(parser: argparse.ArgumentParser) -> None:

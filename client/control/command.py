@@ -20,8 +20,8 @@ from ..readable import one_line
 from ..session import Session
 from .confirming import confirm
 from .kept_plans import KeptPlans
-from .tools import APPLY, LIST, LOOK, PLAN, agreed, as_somebody, controlled, tool_of
-from .waiting import settled
+from .tools import APPLY, LIST, LOOK, PLAN, agreed, as_somebody, controlled, tool_of, waits
+from .waiting import OPEN, settled
 from .wishes import arguments_of
 
 MAX_TOKEN = 4096
@@ -76,9 +76,15 @@ def apply(session: Session, options: Options) -> int:
 
 
 def change(session: Session, options: Options) -> None:
-    """Look how a change stands."""
+    """Look how a change stands, and wait until that is known if that is asked for."""
     with as_somebody(session, options) as options_now:
-        values = controlled(session, LOOK, {"change_id": options.change_id}, options_now)
+        arguments: dict[str, object] = {"change_id": options.change_id}
+        there = waits(session, options.wait)
+        if there:
+            arguments["wait_s"] = int(options.wait)
+        values = controlled(session, LOOK, arguments, options_now)
+        if options.wait and not there:
+            values = settled(session, values, options_now, OPEN)
     _report(session, values)
 
 

@@ -19,6 +19,9 @@ PLAN, APPLY, LOOK, LIST = "plan_change", "apply_change", "get_change", "list_cha
 AGREED = ("box_id", "change")
 """What a plan is about, in words; a client's dialog shows it beside the token."""
 
+LAST_LOOK = 5.0
+"""Seconds after a wait in which the server has answered: it looks once more, for 3 at most."""
+
 OFF = (
     "Control is off at this server: it reads the box and changes nothing. To switch it on, the "
     "operator sets OIG_CONTROL=on and restarts the server."
@@ -59,6 +62,23 @@ def agreed(session: Session, plan: Mapping[str, Any]) -> Mapping[str, Any]:
     tool = tool_of(session, APPLY)
     taken = () if tool is None else {item.name for item in tool.parameters}
     return {name: plan.get(name) for name in AGREED if name in taken}
+
+
+def waits(session: Session, seconds: float) -> bool:
+    """Say whether the server waits so long with its answer to a look.
+
+    1. No wait is asked for.
+    2. Servers before 2026-12 do not wait.
+    3. An answer that comes so late would come too late for the client.
+
+    Args:
+        session: Whom to ask.
+        seconds: How long.
+    """
+    if not seconds or seconds + LAST_LOOK > session.timeout:
+        return False
+    tool = tool_of(session, LOOK)
+    return tool is not None and any(item.name == "wait_s" for item in tool.parameters)
 
 
 def controlled(

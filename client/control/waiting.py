@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable
@@ -15,12 +15,20 @@ from .tools import LOOK, controlled
 FIRST_LOOK = 1.0
 PAUSE = 5.0
 """Seconds between two looks; the server itself asks the portal less often."""
+PENDING = frozenset({"pending"})
+OPEN = PENDING | {"unclear"}
+"""How a change stands of which it is not known how it ended."""
 MOST_FAILURES = 3
 """Looks in a row that may go wrong before it is no use."""
 
 
-def settled(session: Session, report: Mapping[str, Any], options: Options) -> Mapping[str, Any]:
-    """Wait while a change is pending; return the last report of it.
+def settled(
+    session: Session,
+    report: Mapping[str, Any],
+    options: Options,
+    while_it_is: Collection[str] = PENDING,
+) -> Mapping[str, Any]:
+    """Wait while a change is pending, or stands otherwise; return the last report of it.
 
     Raises:
         KeyboardInterrupt: Nobody wants to wait any more.
@@ -30,7 +38,7 @@ def settled(session: Session, report: Mapping[str, Any], options: Options) -> Ma
     with session.output.waiting(
         "Waiting for the box to show it; Ctrl-C stops looking, not the change"
     ):
-        while report.get("status") == "pending" and failures < MOST_FAILURES:
+        while report.get("status") in while_it_is and failures < MOST_FAILURES:
             left = end - time.monotonic()
             if left <= 0:
                 break

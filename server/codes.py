@@ -342,7 +342,7 @@ KINDS: dict[Code, Kind] = {
         "yes, otherwise",
     ),
     Code.PLAN_MISMATCH: Kind(
-        "The box or the sentence that was given is not that of the plan, which is `change`. "
+        "The box or the sentence is missing or not that of the plan, which is `change`. "
         "Nothing was sent, and the plan is still good.",
         "the call",
         "Show the user that sentence and ask again. Only after a yes pass it as `change`, exactly "

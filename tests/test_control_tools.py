@@ -125,13 +125,31 @@ async def test_an_apply_names_what_the_user_agreed_to_and_any_other_is_not_made(
         assert "ask again" in result.content[0].text
     assert await house.writes() == []
     assert house.journal.latest(9) == (0, [])
-    for missing in ("box_id", "change"):
-        result = await call("apply_change", **named(planned | {missing: None}))
-        assert result.meta[KEY]["code"] == "invalid_arguments"
-        assert f"`{missing}` is missing" in result.content[0].text
     spelt = planned | {"change": f"\n{sentence.replace(' ', '  ')} ", "box_id": int(DEMO_BOX)}
     assert not (await call("apply_change", **named(spelt))).is_error
     assert len(await house.writes()) == 1
+
+
+@pytest.mark.parametrize("left_out", [("change",), ("box_id",), ("box_id", "change")])
+@pytest.mark.parametrize("written", [None, "", " \t\n", "missing"])
+async def test_an_apply_that_does_not_name_what_is_agreed_to_hears_the_sentence_and_uses_nothing_up(
+    call, house, left_out, written
+):
+    planned = (await call("plan_change", mode="Home 2")).structured_content
+    arguments = named(planned)
+    for name in left_out:
+        arguments[name] = written
+        if written == "missing":
+            del arguments[name]
+    house.portal.requests.clear()
+    result = await call("apply_change", **arguments)
+    error = result.meta[KEY]
+    assert (error["code"], error["change"]) == ("plan_mismatch", planned["change"])
+    # In quotes: what follows is no part of it.
+    assert f'"{planned["change"]}". ' in error["message"]
+    assert house.portal.requests == []
+    assert house.journal.latest(9) == (0, [])
+    assert not (await call("apply_change", **named(planned))).is_error
 
 
 async def test_once_a_change_is_applied_the_way_back_is_named(call, house):

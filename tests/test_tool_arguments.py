@@ -79,7 +79,11 @@ def test_null_and_an_empty_text_leave_an_optional_argument_out(tool, name, nothi
 async def test_null_and_an_empty_text_for_a_required_argument_are_a_missing_one(
     tool, name, nothing
 ):
-    assert f"`{name}` is missing" in await refused(tool, **{name: nothing})
+    if tool == "apply_change" and name != "plan_token":
+        # Its refusal has the sentence that is missing: tests/test_control_tools.py.
+        assert taken(tool, **{name: nothing})[name] is None
+    else:
+        assert f"`{name}` is missing" in await refused(tool, **{name: nothing})
 
 
 @pytest.mark.parametrize("nothing", [None, ""], ids=["null", "empty"])
@@ -104,8 +108,8 @@ async def test_an_argument_that_nobody_knows_is_refused_even_when_it_is_empty(to
         ("list_boxes", {"x": 1}, "it was given an argument it does not have. It takes `session`."),
         (
             "apply_change",
-            {"plan_token": "plan_x", "box_id": "1", "change": ""},
-            "`change` is missing. It needs `box_id`, `change` and `plan_token`.",
+            {"box_id": "1", "change": ""},
+            "`plan_token` is missing. It needs `box_id`, `change` and `plan_token`.",
         ),
         (
             "get_history",

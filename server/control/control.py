@@ -71,7 +71,10 @@ STOP = 5.0
 
 INVALID = "The plan token is not valid: it is not one that was made here for this account."
 EXPIRED = "The plan has expired: it is good for 5 minutes. Nothing was changed."
-MISMATCH = "The box or the change that was named is not that of this plan, which is: {sentence}"
+MISMATCH = (
+    "An apply has to name the box and the sentence of its plan, and this one does not. The "
+    'sentence is "{sentence}". Nothing was sent, and the plan is still good.'
+)
 USED = "This plan was used already, as change {id}; a plan is good for one apply."
 CHANGED = (
     "The box is no longer as it was when the change was planned: somebody changed it meanwhile, or "

@@ -9,7 +9,7 @@ that it does not know.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -74,6 +74,7 @@ class CheckedTool(Tool):
         *,
         hints: ToolAnnotations = READS,
         former: Mapping[str, str] = MappingProxyType({}),
+        required: Sequence[str] = (),
     ) -> CheckedTool:
         """Make a tool of a function, named as the function is.
 
@@ -83,6 +84,8 @@ class CheckedTool(Tool):
             description: For the model.
             hints: What it does to the world.
             former: Names that parameters had once, with their present ones.
+            required: Parameters that the published schema requires, though the function itself
+                answers a call without them; those without a default unless given.
         """
         tool = cls.from_function(fn, title=title, description=description, annotations=hints)
         assert isinstance(tool, CheckedTool)
@@ -91,6 +94,8 @@ class CheckedTool(Tool):
         metadata.arg_model = arguments(metadata.arg_model, former)
         metadata.output_schema = output_schema(metadata.output_schema)
         tool.parameters = input_schema(metadata.arg_model.model_json_schema())
+        if required:
+            tool.parameters["required"] = list(required)
         return tool
 
     async def run(

@@ -189,22 +189,26 @@ def control_tools(control: Control) -> list[CheckedTool]:
 
     async def apply_change(
         context: Context[Any, Any],
+        *,
         # What people can read comes first: dialogs show arguments in this order, and cut them.
+        # Both are required, and one that is left out is a mismatch: the refusal has the sentence.
         box_id: Annotated[
-            str,
+            str | None,
             BeforeValidator(digits),
             Field(description="From plan_change.", max_length=MOST_ID),
-        ],
+        ] = None,
         change: Annotated[
-            str, Field(description="From plan_change, unaltered.", max_length=MOST_SENTENCE)
-        ],
+            str | None,
+            Field(description="From plan_change, unaltered.", max_length=MOST_SENTENCE),
+        ] = None,
         plan_token: Annotated[
             str, Field(description="From plan_change, unaltered.", max_length=1024)
         ],
         session: Handle = None,
     ) -> ChangeReport:
         asking = caller(context, session=session, stand_in=False)
-        record = await control.apply(asking, plan_token, box_id, change, _client(context))
+        agreed = (box_id or "", change or "")
+        record = await control.apply(asking, plan_token, *agreed, _client(context))
         return _report(record, control.now())
 
     async def get_change(
@@ -244,7 +248,13 @@ def control_tools(control: Control) -> list[CheckedTool]:
         CheckedTool.made(
             plan_change, "Plan a change", PLAN_CHANGE, former={"export": "grid_export"}
         ),
-        CheckedTool.made(apply_change, "Apply a change", APPLY_CHANGE, hints=CHANGES),
+        CheckedTool.made(
+            apply_change,
+            "Apply a change",
+            APPLY_CHANGE,
+            hints=CHANGES,
+            required=("box_id", "change", "plan_token"),
+        ),
         CheckedTool.made(get_change, "Look at a change", GET_CHANGE),
         CheckedTool.made(list_changes, "Changes", LIST_CHANGES),
     ]

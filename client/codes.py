@@ -100,7 +100,10 @@ ADVICE: Mapping[str, str] = {
         "`oig-client change {change_id}` shows how it stands. Plan again when it has ended, in "
         "{retry_after_s} seconds at the latest."
     ),
-    "change_refused": PLAN_AGAIN,
+    "change_refused": (
+        "In two minutes `oig-client change {change_id}` shows whether the box has it all the same. "
+        f"{PLAN_AGAIN}"
+    ),
     "change_unknown": (
         "If it is the id of a plan, nothing was sent for it. `oig-client changes` lists the "
         "changes of the account."

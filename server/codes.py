@@ -288,7 +288,8 @@ KINDS: dict[Code, Kind] = {
         "The box is already set that way.", "nobody", "Tell the user.", "no"
     ),
     Code.STATE_UNKNOWN: Kind(
-        "OIG Cloud does not show how the box is set now, so it is not changed.",
+        "How the box is set, or will be after an earlier change, is not known, so it is not "
+        "changed.",
         "OIG Cloud",
         "Tell the user, who can use the portal or the mobile app.",
         "no",
@@ -376,9 +377,10 @@ KINDS: dict[Code, Kind] = {
         "yes, after the wait",
     ),
     Code.CHANGE_REFUSED: Kind(
-        "OIG Cloud refused the change `change_id`. Nothing was changed.",
+        "OIG Cloud refused the change `change_id`.",
         "OIG Cloud",
-        "Tell the user. To try once more, plan again.",
+        "Tell the user. In two minutes get_change shows whether the box has it all the same. To "
+        "try once more, plan again.",
         "yes, otherwise",
     ),
     Code.CHANGE_UNKNOWN: Kind(

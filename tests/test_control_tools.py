@@ -206,6 +206,58 @@ async def test_a_change_that_was_given_up_says_when_it_was_looked_at(call, house
     assert "when it was checked, 16 minutes after" in report["message"]
 
 
+async def test_what_is_said_of_the_time_is_said_of_the_change_and_not_of_the_look(call, house):
+    planned = (await call("plan_change", mode="Home 2")).structured_content
+    await call("apply_change", **named(planned))
+    for seconds, words in [
+        (31, "A box usually has a change one or two"),
+        (901, "The change was sent"),
+    ]:
+        house.later(seconds)
+        (listed,) = (await call("list_changes")).structured_content["changes"]
+        before, _, after = listed["message"].partition("The box was not checked for this list. ")
+        assert words in before
+        assert after.startswith(("Look again", "Look at the box"))
+
+
+async def test_of_a_refused_change_a_look_says_what_it_saw_and_not_that_nothing_was_changed(
+    call, house
+):
+    async def refused(processed):
+        text = '[[0,1,"Nepoda\\u0159ilo se"]]'
+        await house.admin(
+            "faults", kind="answer", endpoint="writes", requests=1, text=text, processed=processed
+        )
+        planned = (await call("plan_change", mode="Home 2")).structured_content
+        result = await call("apply_change", **named(planned))
+        assert result.meta[KEY]["code"] == "change_refused"
+        assert "get_change shows whether" in result.content[0].text
+        return planned["change_id"]
+
+    async def report(change):
+        return (await call("get_change", change_id=change)).structured_content
+
+    lost = await refused(processed=False)
+    (listed,) = (await call("list_changes")).structured_content["changes"]
+    assert "refused the change. The box was not checked for this list." in listed["message"]
+    house.later(95)
+    seen = await report(lost)
+    assert (seen["status"], seen["can_be_undone"]) == ("failed", False)
+    assert "refused the change. The box does not show it now." in seen["message"]
+    house.later(DEADLINE)
+    assert "Nor did the box show it when it was checked, 17 min" in (await report(lost))["message"]
+    made = await refused(processed=True)
+    house.later(95)
+    seen = await report(made)
+    assert (seen["status"], seen["can_be_undone"]) == ("applied", True)
+    assert seen["portal"] == "OIG Cloud answered that the change failed."
+    assert f"undo change {made}" in seen["message"]
+    back = (await call("plan_change", undo=made)).structured_content
+    assert back["after"] == "mode Home 1"
+    for result in (seen, listed, await report(lost)):
+        assert "Nothing was changed" not in result["message"]
+
+
 async def test_of_charging_only_the_new_target_is_said_to_show(call, house):
     record = await house.applied(charge_to_percent=95)
     report = (await call("get_change", change_id=record.id)).structured_content

@@ -303,6 +303,7 @@ def test_a_third_call_is_refused_by_whichever_worker_it_comes_to(fleet):
     assert [one["_meta"]["cz.oig-cloud-mcp/error"]["code"] for one in refused] == [
         "too_many_waits"
     ] * 3
+    assert all(1 <= one["_meta"]["cz.oig-cloud-mcp/error"]["retry_after_s"] <= 8 for one in refused)
     for one in answers:
         if not one["isError"]:
             assert one["structuredContent"]["status"] == "pending"

@@ -34,7 +34,7 @@ from ..errors import (
     SessionExpired,
 )
 from ..portal.writes import Sent, Write
-from ..readings import freshness
+from ..readings import clock, freshness
 from ..readings.box import Box, boxes_of
 from ..readings.boxes import choose_box
 from ..store import HoldStore
@@ -45,7 +45,16 @@ from .changes import decode, encode
 from .entries import Entries
 from .journal import ChangeUnderWay, Journal, PlanUsed
 from .plan_token import Plan, Plans
-from .read_back import SHOWN_WITHIN, Seen, seen, undelivered, verdict, with_contact
+from .read_back import (
+    DELIVERED_WITHIN,
+    SHOWN_WITHIN,
+    Seen,
+    late,
+    seen,
+    undelivered,
+    verdict,
+    with_contact,
+)
 from .record import DEADLINE, Record
 from .waits import Waits
 
@@ -106,15 +115,14 @@ MOVED_ON = (
     "The box is no longer as change {id} left it, or does not show it; undoing it sets what was "
     "before that change."
 )
+SENT_BEFORE = (
+    "{change} was sent before, at {sent}, and whether that is over is not known: the portal may "
+    "still deliver it"
+)
 UNDELIVERED = (
-    "{change} was sent before, and the box was not seen in contact since for long enough to have "
-    "and to show it. The portal may still deliver it, so how the box will be is not known, though "
-    "it shows what is asked for now. Plan again in 7 to 10 minutes, when the box is in contact."
+    SENT_BEFORE + ", so how the box will be is not known, though it shows what is asked for now."
 )
-DELIVERED_TOO = (
-    "{change} was sent before, and the box was not seen in contact since for long enough to have "
-    "and to show it. The portal may still deliver it, before this one."
-)
+DELIVERED_TOO = SENT_BEFORE + ", before this one."
 OFFLINE = (
     " The portal keeps a change until the box is back, so it may take effect much later, when "
     "nobody expects it."
@@ -234,8 +242,8 @@ class Control:
             change = self._way_back(undone)
         assert change is not None
         account = granted.keys.account
-        left = await self._undelivered(box)
-        _check(change, box, left, account)
+        left = await self._earlier(box, change.kind)
+        self._check(change, box, left, account)
         if undone is not None:
             change.check_back(box)
         sentence = change.sentence(box)
@@ -255,7 +263,7 @@ class Control:
             change.after(box),
             change.explanation(box, self._age_s(box)),
             (
-                *([] if left is None else [DELIVERED_TOO.format(change=_named(left, account))]),
+                *(_told(DELIVERED_TOO, one, account) for one in left),
                 *self._warnings(change, box, fetched.payload, undone),
             ),
             fetched,
@@ -298,9 +306,9 @@ class Control:
     async def look(self, caller: Caller, change_id: str, wait_s: int = 0) -> Looked:
         """See by reading back how a change of the caller's account stands.
 
-        What the box shows settles it, also long after, and when it was given up before, as long as
-        the portal may have kept it for the box. What it does not show does only for a while
-        after the deadline: see `Record.given_up`.
+        What the box shows settles it, also long after, and when it was given up or refused before:
+        see `read_back.late`. What it does not show does only for a while after the deadline: see
+        `Record.given_up`.
 
         Args:
             caller: Who asks.
@@ -314,8 +322,7 @@ class Control:
         granted = await self._access.open(caller)
         looked = Looked(await self._own(granted, change_id), None)
         if looked.record.settled:
-            late = await self._kept(looked.record)
-            return await self._looked(granted, looked.record) if late else looked
+            return await self._looked_late(granted, looked.record)
         if not wait_s:
             return await self._looked(granted, looked.record)
         known = False
@@ -398,7 +405,7 @@ class Control:
         if sent.outcome == "refused":
             raise ChangeRefused(
                 Code.CHANGE_REFUSED,
-                f"{sent.why} Nothing was changed. It is in the journal as change {record.id}.",
+                f"{sent.why} It is in the journal as change {record.id}.",
                 retry_after=sent.busy,
                 change_id=record.id,
             )
@@ -430,7 +437,8 @@ class Control:
         await self._check_free(granted, box.id, Fetched(payload, self._wall(), "live"))
         if observed(plan.change, box) != plan.observed:
             raise ChangeRefused(Code.BOX_CHANGED, CHANGED)
-        plan.change.check(box)
+        left = await self._earlier(box, plan.change.kind)
+        self._check(plan.change, box, left, granted.keys.account)
         if plan.undoes is not None:
             plan.change.check_back(box)
         return granted, box
@@ -515,9 +523,8 @@ class Control:
             ChangeRefused: One is still under way.
         """
         _, latest = await self._entries.latest(LATEST, box=box_id)
-        given_up = [one for one in undelivered(latest) if one.verdict == "failed"]
         unsettled = await self._entries.unsettled(box_id)
-        left = [await self._settled(record, fetched) for record in (*unsettled, *given_up)]
+        left = [await self._settled(record, fetched) for record in (*unsettled, *late(latest))]
         for record in left:
             if record.under_way(self._wall()):
                 raise self._blocked(granted.keys.account, record)
@@ -531,10 +538,16 @@ class Control:
                 return record
             raise
 
-    async def _kept(self, record: Record) -> bool:
-        """Say whether a change that was given up may have been delivered since."""
+    async def _looked_late(self, granted: Granted, record: Record) -> Looked:
+        """Look at a change that has ended, unless that is beyond doubt."""
         _, latest = await self._entries.latest(LATEST, box=record.box)
-        return record.verdict == "failed" and record in undelivered(latest)
+        if record not in late(latest):
+            return Looked(record, None)
+        try:
+            return await self._looked(granted, record)
+        except SessionError:
+            # What is in the journal is an answer all the same.
+            return Looked(record, "no answer")
 
     async def _looked(self, granted: Granted, record: Record) -> Looked:
         return await self._looked_at(record, await self._upstream.live(granted))
@@ -555,11 +568,43 @@ class Control:
         # Another worker's verdict may have come first.
         return Looked(await self._entries.find(record.id) or record, found)
 
-    async def _undelivered(self, box: Box) -> Record | None:
-        """Return the latest change that the portal may still have for a box; None if none is."""
+    async def _earlier(self, box: Box, kind: str) -> list[Record]:
+        """Return the changes that a box may get before one of this kind, latest first.
+
+        1. What the portal may still have for it.
+        2. Of the same setting, however old: the last one, if it is not known how that ended.
+        """
         _, records = await self._entries.latest(LATEST, box=box.id)
         noted = [await self._with_contact(record, box) for record in undelivered(records)]
-        return next(iter(undelivered(noted)), None)
+        left = undelivered(noted)
+        last = await self._entries.open_end(box.id, kind)
+        known = last is None or any(one.id == last.id for one in left)
+        return left if last is None or known else [*left, last]
+
+    def _check(self, change: Change, box: Box, left: list[Record], account: bytes) -> None:
+        """Return if a change can be made of a box as it is shown now.
+
+        Args:
+            change: The change.
+            box: The box.
+            left: Changes that the box may get before it.
+            account: Key of the account that asks.
+
+        Raises:
+            ChangeRefused: It cannot, or it would change nothing, as far as that is known.
+        """
+        try:
+            change.check(box)
+        except ChangeRefused as exc:
+            earlier = next((one for one in left if one.kind == change.kind), None)
+            if earlier is None or exc.code not in {Code.NOTHING_TO_CHANGE, Code.NOT_VERIFIABLE}:
+                raise
+            why = _told(UNDELIVERED, earlier, account)
+            # One that was given up is over in time, if the box is in contact. No time ends another.
+            wait = max(SHOWN_WITHIN, earlier.sent_at + DELIVERED_WITHIN - self._wall())
+            raise ChangeRefused(
+                Code.STATE_UNKNOWN, why, retry_after=wait if earlier.verdict == "failed" else None
+            ) from None
 
     async def _with_contact(self, record: Record, box: Box) -> Record:
         found = with_contact(record, box, datetime.fromtimestamp(self._wall(), UTC))
@@ -647,29 +692,9 @@ def _used(change_id: str) -> ChangeRefused:
     return ChangeRefused(Code.PLAN_USED, USED.format(id=change_id), change_id=change_id)
 
 
-def _check(change: Change, box: Box, left: Record | None, account: bytes) -> None:
-    """Return if a change can be made of a box as it is shown now.
-
-    Args:
-        change: The change.
-        box: The box.
-        left: A change that the portal may still deliver.
-        account: Key of the account that asks.
-
-    Raises:
-        ChangeRefused: It cannot, or it would change nothing, as far as that is known.
-    """
-    try:
-        change.check(box)
-    except ChangeRefused as exc:
-        is_so = exc.code in {Code.NOTHING_TO_CHANGE, Code.NOT_VERIFIABLE}
-        if is_so and left is not None and left.kind == change.kind:
-            why = UNDELIVERED.format(change=_named(left, account))
-            raise ChangeRefused(Code.STATE_UNKNOWN, why, retry_after=SHOWN_WITHIN) from None
-        raise
-
-
-def _named(record: Record, account: bytes) -> str:
+def _told(text: str, record: Record, account: bytes) -> str:
+    """Tell of an earlier change: which it is, and when it was sent."""
     # Another account's change is told without its id: nobody else can look at it.
     what = f"({record.before} -> {record.after})"
-    return f"Change {record.id} {what}" if record.account == account else f"Another change {what}"
+    named = f"Change {record.id} {what}" if record.account == account else f"Another change {what}"
+    return text.format(change=named, sent=clock.written(datetime.fromtimestamp(record.at, UTC)))

@@ -59,6 +59,10 @@ class Entries:
         """Return the changes of a box of which it is not known how they ended, latest first."""
         return await self._asked(self._journal.unsettled, box_id)
 
+    async def open_end(self, box_id: str, kind: str) -> Record | None:
+        """Return the last change of a box's setting if it is not known how that ended."""
+        return await self._asked(self._journal.open_end, box_id, kind)
+
     async def latest(
         self, limit: int, *, account: bytes | None = None, box: str | None = None
     ) -> tuple[int, list[Record]]:

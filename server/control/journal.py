@@ -74,6 +74,13 @@ UNSETTLED = (
 MOST_UNSETTLED = 20
 """Unsettled changes of a box that are looked at: of older ones nothing more is found out."""
 
+LAST_OF_KIND = (
+    f"SELECT {COLUMNS} FROM changes WHERE box = ? AND json_extract(change, '$[0]') = ? "  # noqa: S608 - our own names
+    "AND (verdict = 'applied' OR verdict IS NULL AND outcome IS NOT 'refused') "
+    "ORDER BY at DESC, rowid DESC LIMIT 1"
+)
+"""The last change of a box's setting that was made, or may have been."""
+
 SCHEMA = (TABLE, *INDEXES, f"PRAGMA user_version = {VERSION}")
 
 FORMER = COLUMNS.removesuffix(", contact_since, contact_last")
@@ -216,6 +223,24 @@ class Journal:
             return [Record(*row) for row in rows]
 
         return self._run(work)
+
+    def open_end(self, box: str, kind: str) -> Record | None:
+        """Return the last change of a box's setting if it is not known how that ended.
+
+        However old it is: it counts until it is settled, or a later one was applied.
+
+        Args:
+            box: The box's id.
+            kind: Which kind of change it is.
+
+        Raises:
+            JournalUnavailable: It could not be read.
+        """
+        if not self._path.exists():
+            return None
+        row = self._run(lambda journal: journal.execute(LAST_OF_KIND, (box, kind)).fetchone())
+        record = None if row is None else Record(*row)
+        return record if record is not None and record.verdict is None else None
 
     def latest(
         self, limit: int, *, account: bytes | None = None, box: str | None = None

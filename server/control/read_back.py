@@ -21,6 +21,10 @@ FETCHED_WITHIN = 120.0
 SHOWN_WITHIN = FETCHED_WITHIN + UPLOAD_S
 """Seconds in which the portal shows what a box in contact has fetched: with its next upload."""
 
+DELIVERED_WITHIN = 3600.0
+"""Seconds in which the portal hands out a change that it has for a box in contact. A minute is
+usual, and the longest time is not known: this allows for a slow one."""
+
 ROW_GAP = 600.0
 """Seconds between two contacts that were seen, up to which the box counts as not away between."""
 
@@ -61,7 +65,7 @@ def undelivered(records: Iterable[Record]) -> list[Record]:
     The portal keeps a change until its box is in contact, also one that was given up here. One
     contact proves nothing: a box that has just come back shows how it was before it went. So a
     change counts as delivered once its box was seen in contact for long enough to fetch and show
-    it.
+    it, and late enough for the portal to have handed it out.
 
     Args:
         records: Changes of the box, latest first, with the contacts that were seen.
@@ -74,6 +78,31 @@ def undelivered(records: Iterable[Record]) -> list[Record]:
         if record.outcome != "refused":
             left.append(record)
     return left
+
+
+def late(records: Iterable[Record]) -> list[Record]:
+    """Return the changes of a box that count as failed, and that a reading may yet show.
+
+    1. Given up, and the portal may still have it.
+    2. Refused, and not read back in its time: what the portal answers proves nothing.
+
+    Neither once another change of the same setting was sent: what shows then is the work of that.
+
+    Args:
+        records: Changes of the box, latest first, with the contacts that were seen.
+    """
+    known = list(records)
+    kept = undelivered(known)
+    found: list[Record] = []
+    touched: set[str] = set()
+    for record in known:
+        refused = record.outcome == "refused" and record.verdict is None
+        given_up = record.verdict == "failed" and record in kept
+        if (refused or given_up) and record.kind not in touched:
+            found.append(record)
+        if record.outcome != "refused" or record.verdict == "applied":
+            touched.add(record.kind)
+    return found
 
 
 def with_contact(record: Record, box: Box, now: datetime) -> Record:
@@ -96,4 +125,6 @@ def with_contact(record: Record, box: Box, now: datetime) -> Record:
 
 def _delivered(record: Record) -> bool:
     since, last = record.contact_since, record.contact_last
-    return since is not None and last is not None and last - since >= SHOWN_WITHIN
+    if since is None or last is None:
+        return False
+    return last - since >= SHOWN_WITHIN and last - record.sent_at >= DELIVERED_WITHIN

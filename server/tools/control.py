@@ -62,8 +62,9 @@ SEEN: dict[Seen | OnlyListed | None, str] = {
 }
 
 PENDING = (
-    "OIG Cloud answered the change, in words that are not known here. {seen} It usually takes one "
-    "or two minutes. Look again in 30 seconds, and do not plan the same change again."
+    "OIG Cloud answered the change, in words that are not known here. A box usually has a change "
+    "one or two minutes after it was sent. {seen} Look again in 30 seconds, and do not plan the "
+    "same change again."
 )
 APPLIED = "The box shows the change."
 TARGET_SHOWN = (
@@ -72,19 +73,25 @@ TARGET_SHOWN = (
 )
 WAY_BACK = "The way back is to undo change {id}"
 NO_WAY_BACK = "There is no known way back."
-REFUSED = "OIG Cloud refused the change. Nothing was changed."
+REFUSED = "OIG Cloud refused the change."
+REFUSED_SEEN = f"{REFUSED} {{seen}} Should it show the change all the same, this will say applied."
+REFUSED_FOR_GOOD = (
+    f"{REFUSED} Nor did the box show it when it was checked, {{minutes:.0f}} minutes after it was "
+    "sent."
+)
 GIVEN_UP = (
     "The box did not show the change when it was checked, {minutes:.0f} minutes after it was "
     "sent. It may be offline, and the portal may still deliver the change when it is back; or "
     "somebody has changed it again. Look at the box before planning anything else."
 )
 UNCLEAR = (
-    "It is not known whether OIG Cloud took the change. {seen} It is never sent again by itself. "
-    "Look again in 30 seconds."
+    "It is not known whether OIG Cloud took the change, which is never sent again by itself. "
+    "{seen} Look again in 30 seconds."
 )
 MISSED = (
-    "{seen} It was sent more than 15 minutes ago and nobody saw in time how it ended, so it may "
-    "have taken effect and be gone again. Look at the box before planning anything else."
+    "The change was sent more than 15 minutes ago and nobody saw in time how it ended: it may be "
+    "still to come, or have taken effect and be gone again. {seen} Look at the box before planning "
+    "anything else."
 )
 
 
@@ -275,7 +282,7 @@ ask get_change until it is applied or failed. If this call fails or times out, d
 ask get_change with the plan's change_id."""
 
 GET_CHANGE = """\
-Look whether a change took effect, which usually takes a minute or two: ask with wait_s 50, or \
+Look whether a change took effect. A box usually has it in a minute or two: ask with wait_s 50, or \
 every 30 seconds. `message` says what to do. Tell the user if it failed or is unclear."""
 
 LIST_CHANGES = """\
@@ -317,7 +324,8 @@ def _report(record: Record, now: float, seen: Seen | OnlyListed | None = None) -
             "portal": record.why,
             "client": record.client,
             "undoes": record.undoes,
-            "can_be_undone": record.back is not None and record.outcome != "refused",
+            "can_be_undone": record.back is not None
+            and (record.outcome != "refused" or status == "applied"),
             "message": _message(record, status, now, seen),
         }
     )
@@ -327,10 +335,11 @@ def _message(record: Record, status: Status, now: float, seen: Seen | OnlyListed
     if status == "applied":
         told = TARGET_SHOWN if record.kind == "charge" else APPLIED
         return f"{told} {_way_back(record)}"
-    if record.outcome == "refused":
-        return REFUSED
+    if status == "failed" and record.verdict is None:
+        return REFUSED if seen is None else REFUSED_SEEN.format(seen=SEEN[seen])
     if status == "failed":
-        return GIVEN_UP.format(minutes=((record.verdict_at or now) - record.at) / 60)
+        text = REFUSED_FOR_GOOD if record.outcome == "refused" else GIVEN_UP
+        return text.format(minutes=((record.verdict_at or now) - record.at) / 60)
     text = PENDING if status == "pending" else MISSED if record.late(now) else UNCLEAR
     return text.format(seen=SEEN[seen])
 

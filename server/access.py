@@ -257,7 +257,8 @@ class Access:
             raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
         keys = self._sealer.keys(caller.credential)
         budget = self._sealer.budget(caller.credential, keys)
-        locked = await self._store.end_login(keys.session, keys.account, caller.source, budget)
+        spelled = self._sealer.spelled(caller.credential, keys)
+        locked = await self._store.end_login(keys.session, spelled, caller.source, budget)
         if locked is not None:
             failure = too_many_attempts(locked)
             self._note(caller, keys, failure)

@@ -12,6 +12,11 @@ import unicodedata
 ACCOUNT_LABEL = b"oig-cloud-mcp account 1\0"
 """What this use of the secret is for: no other use of it can give the same bytes."""
 
+SPELLING_LABEL = b"oig-cloud-mcp spelling 1\0"
+"""Likewise."""
+
+SPELLING_BYTES = 16
+"""Size of a spelling's tag, as in the cache protocol."""
 
 INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs that show nothing: Hangul fillers, and the Braille pattern without a dot."""
@@ -40,6 +45,19 @@ def account_key(secret: bytes, email: str) -> bytes:
     # A lone surrogate, which JSON can carry, is no reason to fail: it is just no account.
     text = normalise(email).encode("utf-8", "surrogatepass")
     return hmac.digest(secret, ACCOUNT_LABEL + text, hashlib.sha256)
+
+
+def spelling_tag(secret: bytes, email: str) -> bytes:
+    """Tell a spelling of a mailbox from its others: 16 bytes, or none for the normalised one.
+
+    Args:
+        secret: The shared secret.
+        email: The e-mail exactly as the portal gets it.
+    """
+    if email == normalise(email):
+        return b""
+    text = email.encode("utf-8", "surrogatepass")
+    return hmac.digest(secret, SPELLING_LABEL + text, hashlib.sha256)[:SPELLING_BYTES]
 
 
 def fold(email: str) -> str:

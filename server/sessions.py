@@ -154,7 +154,8 @@ class Sessions:
         """
         keys = self._sealer.keys(credential)
         budget = self._sealer.budget(credential, keys)
-        outcome = await self._store.acquire(keys.session, keys.account, source, budget)
+        spelled = self._sealer.spelled(credential, keys)
+        outcome = await self._store.acquire(keys.session, spelled, source, budget)
         if isinstance(outcome, Hit):
             session = self._usable(keys, outcome.value)
             if session is not None:
@@ -162,7 +163,7 @@ class Sessions:
             # Sealed under another secret, damaged, past its time, or of an account that was taken
             # off the allow-list: drop just that one. What follows is a login like any other.
             await self._store.forget(keys.session, digest(outcome.value))
-            outcome = await self._store.acquire(keys.session, keys.account, source, budget)
+            outcome = await self._store.acquire(keys.session, spelled, source, budget)
         try:
             return await self._resolve(credential, keys, outcome)
         except SessionError as exc:

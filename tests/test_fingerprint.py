@@ -12,10 +12,12 @@ from server.fingerprint import (
     ACCOUNT_LABEL,
     INVISIBLE,
     OTHER,
+    SPELLING_BYTES,
     account_key,
     budget_key,
     fold,
     normalise,
+    spelling_tag,
 )
 from server.sealing import Credential, Sealer
 
@@ -211,3 +213,28 @@ def test_the_quick_way_to_a_budget_and_the_long_one_agree(email):
     sealer = Sealer(SECRET, "https://portal.example/")
     credential = Credential(email, "x")
     assert sealer.budget(credential, sealer.keys(credential)) == budget_key(SECRET, email)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "Jana@example.cz",
+        "JANA@EXAMPLE.CZ",
+        "\uff4aana@example.cz",
+        "jana@\u212fxample.cz",
+        " jana@example.cz",
+    ],
+)
+def test_each_spelling_of_an_account_but_the_normalised_one_has_a_tag(spelling):
+    assert account_key(SECRET, spelling) == account_key(SECRET, "jana@example.cz")
+    assert spelling_tag(SECRET, "jana@example.cz") == b""
+    tag = spelling_tag(SECRET, spelling)
+    assert len(tag) == SPELLING_BYTES
+    assert tag == spelling_tag(SECRET, spelling) != spelling_tag(b"x" * 32, spelling)
+
+
+@given(*[st.tuples(*(st.sampled_from([c, c.upper(), chr(ord(c) + 0xFEE0)]) for c in "jana"))] * 2)
+def test_two_spellings_of_an_account_have_one_tag_only_if_they_are_the_same(one, other):
+    first, second = ("".join(letters) + "@example.cz" for letters in (one, other))
+    assert account_key(SECRET, first) == account_key(SECRET, second)
+    assert (spelling_tag(SECRET, first) == spelling_tag(SECRET, second)) == (first == second)

@@ -239,6 +239,20 @@ def test_failures_of_another_spelling_share_the_budget_and_go():
             assert client.call("lockouts", 10)[0] == 0
 
 
+@pytest.mark.parametrize(
+    "spelling", ["Demo@example.com", "DEMO@example.com", "\uff44emo@example.com"]
+)
+def test_sources_that_are_known_to_any_spelling_go(spelling):
+    with running_fleet(1) as fleet:
+        fleet.portal.add_account(spelling, "mine")
+        for email, password in ((spelling, "mine"), (OWNER, "demo")):
+            assert not post(fleet.url, call_body(email, password)).json()["result"]["isError"]
+        removed = json.loads(forget(fleet.folder, "--json").stdout)["removed"]
+        assert removed["known_sources"] == 2
+        key = account_key(read_secret(fleet.folder / "secret"), OWNER)
+        assert on_disk(fleet, key) == []
+
+
 def test_what_stays_is_said():
     with running_fleet(1) as fleet:
         check_auth(fleet.url)

@@ -152,6 +152,51 @@ def test_accents_give_no_further_guesses_and_their_owner_clears_nothing(fleet):
     assert "N seconds" in log_in(fleet, OWNER, "demo", CAFE)
 
 
+SPELLINGS = {
+    "one capital": "Demo@example.com",
+    "full width": "\uff44emo@example.com",
+    "a script letter": "demo@exampl\u212f.com",
+}
+"""What the portal may take for an account of somebody else than OWNER, though it is one here."""
+
+by_spelling = pytest.mark.parametrize("mine", SPELLINGS.values(), ids=SPELLINGS)
+
+
+@by_spelling
+def test_the_owner_of_another_spelling_clears_nothing_and_has_no_end_of_guesses(fleet, mine):
+    for number in range(12):
+        log_in(fleet, OWNER, f"wrong {number}", CAFE)
+        if number < 4:
+            # A login each time: the password is another one.
+            fleet.portal.add_account(mine, f"mine {number}")
+            assert log_in(fleet, mine, f"mine {number}", CAFE) == "new_session_created"
+    # The same passwords at both, of which the first time was forgiven.
+    for number in range(4):
+        log_in(fleet, mine, f"wrong {number}", CAFE)
+    assert attempts(fleet) == 4 + 5
+    assert "N seconds" in log_in(fleet, OWNER, "demo", CAFE)
+
+
+@by_spelling
+def test_the_owner_of_another_spelling_is_no_known_caller(fleet, mine):
+    assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
+    fleet.portal.add_account(mine, "mine")
+    assert log_in(fleet, mine, "mine", CAFE) == "new_session_created"
+    assert log_in(fleet, OWNER, "mine", CAFE) == "session_from_cache"
+    for number in range(20):
+        log_in(fleet, OWNER, f"wrong {number}", f"203.0.113.{number}")
+    before = attempts(fleet)
+    assert "N seconds" in log_in(fleet, OWNER, "a guess", CAFE)
+    assert attempts(fleet) == before
+    # Nor after a restart of the daemon; and the owner is let in at home all the time.
+    fleet.kill_daemon(15)
+    fleet.start_daemon()
+    assert "N seconds" in log_in(fleet, OWNER, "a guess", CAFE)
+    assert attempts(fleet) == before
+    assert log_in(fleet, mine, "mine", CAFE) == "session_from_cache"
+    assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
+
+
 async def test_an_owners_first_login_does_not_wait_behind_addresses_that_guess():
     """Over a real daemon; a login under a lease is rejected at once, so that the pace decides."""
     paced = {"OIG_LOGINS_PER_SECOND": "20", "OIG_LOGIN_BURST": "60"}

@@ -32,6 +32,8 @@ def seconds(first: float, last: float) -> st.SearchStrategy[float]:
 
 
 keys = st.binary(min_size=32, max_size=32)
+tags = st.just(b"") | st.binary(min_size=16, max_size=16)
+spelled = st.builds(lambda key, tag: key + tag, keys, tags)
 sources = st.text(min_size=1, max_size=64)
 entries = (
     keys,
@@ -41,11 +43,12 @@ entries = (
     seconds(0.25, TTL_MAX),
 )
 sessions = st.builds(
-    lambda key, account, value, stored, ttl, answered: Session(
-        key, account, value, stored, stored + ttl, answered
+    lambda key, account, value, stored, ttl, answered, tag: Session(
+        key, account, value, stored, stored + ttl, answered, tag
     ),
     *entries,
     seconds(-1e6, 1000.0),
+    st.none() | tags,
 )
 notes = st.builds(
     lambda key, account, value, stored, ttl, session: Pointer(
@@ -62,9 +65,9 @@ failures = st.builds(
     locks=st.integers(0, 100),
     until=seconds(-1e6, 4600.0),
     last=seconds(-1e6, 1000.0),
-    keys=st.lists(keys, max_size=16).map(tuple),
+    keys=st.lists(spelled, max_size=16).map(tuple),
     fell=seconds(-1e6, 1000.0),
-    spellings=st.lists(st.tuples(keys, st.integers(0, 10_000)), max_size=8).map(tuple),
+    spellings=st.lists(st.tuples(spelled, st.integers(0, 10_000)), max_size=8).map(tuple),
 )
 sprayed = st.builds(
     Sprayed,
@@ -82,7 +85,7 @@ def linked(pairs):
 
 
 known = st.dictionaries(
-    keys,
+    spelled,
     st.lists(st.tuples(sources, seconds(0.0, 1e7)), min_size=1, max_size=8).map(linked),
     max_size=4,
 )
@@ -141,7 +144,9 @@ def fields(session: Session | Pointer, shift: float) -> tuple[object, ...]:
         session.value,
         session.stored + shift,
         session.expires + shift,
-        session.answered + shift if isinstance(session, Session) else session.session,
+        (session.answered + shift, session.spelling)
+        if isinstance(session, Session)
+        else session.session,
     )
 
 
@@ -259,6 +264,18 @@ def test_a_snapshot_of_an_older_format_is_read(version, parts):
     assert list(back.sprayed) == []
 
 
+def test_a_session_of_an_older_format_does_not_say_how_its_email_was_spelled():
+    body = payload_of(encode(one_of_each(), WALL))
+    body[1] = [row[:6] for row in body[1]]
+    payload = msgpack.packb(body)
+    digest = hashlib.sha256(payload).digest()
+    back = decode(HEADER.pack(MAGIC, 5, len(payload), digest) + payload, WALL)
+    assert [(one.key, one.answered, one.spelling) for one in back.sessions] == [
+        (b"k" * 32, -300.0, None)
+    ]
+    assert list(back.known) == [b"a" * 32]
+
+
 def test_the_longest_note_comes_out_as_well():
     longest = Pointer(b"n" * 32, b"a" * 32, b"k" * 32, bytes(ANSWER_MAX_BYTES), 900.0, 1100.0)
     (note,) = decode(encode(replace(one_of_each(), notes=[longest]), WALL), WALL).notes
@@ -290,8 +307,8 @@ def test_a_foreign_file_and_another_format_are_named():
     data = encode(one_of_each(), WALL)
     with pytest.raises(SnapshotError, match="not a snapshot"):
         decode(b"SQLite format 3\0" + data, WALL)
-    with pytest.raises(SnapshotError, match="format 6"):
-        decode(MAGIC + b"\0\6" + data[10:], WALL)
+    with pytest.raises(SnapshotError, match="format 7"):
+        decode(MAGIC + b"\0\7" + data[10:], WALL)
 
 
 @settings(max_examples=100, deadline=None)

@@ -64,7 +64,7 @@ class FakeClient:
         self.abstained.append(key)
         return True
 
-    async def bring(self, _key, _token, _value, _ttl, _idle):
+    async def bring(self, _key, _token, _value, _ttl, _idle, _spelling):
         return True
 
     def release(self, key, _token):
@@ -169,7 +169,7 @@ async def test_a_session_whose_lease_others_have_is_served_from_the_copy():
 
 class FakePeer:
     def __init__(self) -> None:
-        self.tickets, self.leases, self.copies = {}, {}, False
+        self.tickets, self.leases, self.copies, self.spells = {}, {}, False, False
 
     def send(self, message) -> None:
         assert message.name == "epoch"

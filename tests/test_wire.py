@@ -29,11 +29,13 @@ from server.errors import LocalProtocolError, RemoteProtocolError
 KEY = bytes(range(32))
 ACCOUNT = b"a" * 32
 TOKEN = b"t" * 16
+TAG = b"s" * 16
 VALUE = b"sealed" * 30
 
 REQUESTS = [
     wire.Request(1, "acquire", (KEY, ACCOUNT, "192.0.2.1", ACCOUNT)),
     wire.Request(wire.MAX_ID, "acquire", (KEY, ACCOUNT, "ü" * 64, ACCOUNT)),
+    wire.Request(33, "acquire", (KEY, ACCOUNT + TAG, "192.0.2.1", ACCOUNT)),
     wire.Request(2, "fulfil", (KEY, TOKEN, VALUE, 43200.0)),
     wire.Request(3, "fulfil", (KEY, TOKEN, b"v" * VALUE_MAX_BYTES, 1)),
     wire.Request(4, "fail", (KEY, TOKEN, REJECTED, 0)),
@@ -57,6 +59,8 @@ REQUESTS = [
     wire.Request(22, "hold", (KEY, ACCOUNT, HOLD_MAX)),
     wire.Request(23, "unhold", (KEY, TOKEN)),
     wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0, 600.0)),
+    wire.Request(34, "bring", (KEY, TOKEN, VALUE, 43200.0, 600.0, b"")),
+    wire.Request(35, "bring", (KEY, TOKEN, VALUE, 43200.0, 600.0, TAG)),
     wire.Request(25, "release", (KEY, TOKEN)),
     wire.Request(26, "unlock_source", ("2001:db8::/64",)),
     wire.Request(27, "erase", (ACCOUNT, KEY)),
@@ -65,10 +69,13 @@ REQUESTS = [
     wire.Request(30, "put_answer", (KEY, ACCOUNT, b"v" * 70_000, 2592000.0)),
     wire.Request(31, "end_handle", (KEY, ACCOUNT, KEY)),
     wire.Request(32, "end_login", (KEY, ACCOUNT, "192.0.2.7", ACCOUNT)),
+    wire.Request(36, "end_login", (KEY, ACCOUNT + TAG, "192.0.2.7", ACCOUNT)),
 ]
 
 REPLIES = [
     wire.Reply(1, "hit", (VALUE, 12.5, 600.0)),
+    wire.Reply(18, "hit", (VALUE, 12.5, 600.0, b"")),
+    wire.Reply(19, "hit", (VALUE, 12.5, 600.0, TAG)),
     wire.Reply(2, "lease", (TOKEN, 35.0)),
     wire.Reply(3, "rejected"),
     wire.Reply(4, "unavailable", (PACED, 3)),
@@ -298,7 +305,7 @@ def test_any_stream_in_any_pieces_gives_the_same_frames_and_the_same_end(bodies,
 
 @given(
     st.sampled_from([b"k" * 32, b"k" * 31, b"", "k" * 32, None, 5]),
-    st.sampled_from([b"a" * 32, b"a" * 33, True, 1.5]),
+    st.sampled_from([b"a" * 32, b"a" * 48, b"a" * 33, b"a" * 49, True, 1.5]),
     st.sampled_from(["192.0.2.1", "ü", "", "x" * 64, "x" * 65, "\n", b"x", None]),
     st.sampled_from([b"b" * 32, b"b" * 31, "b" * 32, None]),
     st.sampled_from([1, wire.MAX_ID, 0, -1, 2**32, True, 1.0, "1"]),
@@ -326,10 +333,13 @@ def test_the_quick_way_and_the_ordinary_one_agree_on_every_acquire(
     st.sampled_from([0, 1.5, 10**9, -1, -0.5, math.nan, math.inf, True, None]),
     st.sampled_from([1, wire.MAX_ID, 0, -1, 2**32, True, 1.0]),
     st.sampled_from([wire.VERSION, wire.VERSION + 1, True]),
+    st.sampled_from([(), (b"",), (TAG,), (b"t" * 15,), (b"t" * 32,), ("",), (None,), (TAG, TAG)]),
 )
-@settings(max_examples=600)
-def test_the_quick_way_and_the_ordinary_one_agree_on_every_hit(value, left, idle, number, version):
-    body = packed(version, number, "hit", value, left, idle)
+@settings(max_examples=800)
+def test_the_quick_way_and_the_ordinary_one_agree_on_every_hit(
+    value, left, idle, number, version, spelling
+):
+    body = packed(version, number, "hit", value, left, idle, *spelling)
     quickly = quick.read_hit(body)
     try:
         reply = wire.decode_reply(body)

@@ -156,13 +156,13 @@ class Channel(asyncio.BufferedProtocol):
                 if hit is None:
                     self._take(frame)
                     continue
-                number, value, expires_in, idle = hit
+                number, value, expires_in, idle, *spelling = hit
                 call = calls.get(number)
                 if call is None or call.verb not in HIT:
                     raise _unasked()
                 del calls[number]
                 if not call.answer.done():
-                    call.answer.set_result(Hit(value, expires_in, idle))
+                    call.answer.set_result(Hit(value, expires_in, idle, *spelling))
         except RemoteProtocolError as exc:
             self.burn(f"it broke the protocol: {exc}")
 

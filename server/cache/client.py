@@ -18,6 +18,7 @@ from .credentials import ForeignUserError, refuse_foreign
 from .epoch import Epoch
 from .limits import RETRY_AFTER_MAX
 from .outcomes import Held, Hit, Lease, Locked, Note, Outcome, Rejected, Unavailable
+from .spelling import NORMALISED, plain, tag
 
 HUNG_SECONDS: Final = 0.5
 """A daemon that did not answer is left alone for this long; callers fail at once meanwhile."""
@@ -81,7 +82,7 @@ class CacheClient:
 
         Args:
             key: Look-up key of the credential.
-            account: The account's key.
+            account: The account's key, spelled.
             source: Where the caller is.
             budget: The account's budget key; its own key if none is given.
 
@@ -91,7 +92,7 @@ class CacheClient:
             LocalProtocolError: An argument breaks the protocol's limits.
         """
         channel = self._channel
-        budget = budget or account
+        budget, account = budget or plain(account), _on_wire(account)
         if channel is None or not channel.usable or self._suspect:
             reply = await self._call("acquire", key, account, source, budget)
         else:
@@ -113,7 +114,15 @@ class CacheClient:
         """
         return self._kept(await self._call("fulfil", key, token, value, ttl))
 
-    async def bring(self, key: bytes, token: bytes, value: bytes, ttl: float, idle: float) -> bool:
+    async def bring(
+        self,
+        key: bytes,
+        token: bytes,
+        value: bytes,
+        ttl: float,
+        idle: float,
+        spelling: bytes | None = None,
+    ) -> bool:
         """Store a copy of what the daemon lost, if nothing newer is in its place.
 
         Returns:
@@ -123,7 +132,8 @@ class CacheClient:
             CacheUnavailable: As `acquire`.
             LocalProtocolError: As `acquire`.
         """
-        return self._kept(await self._call("bring", key, token, value, ttl, idle))
+        rest = (idle,) if spelling is None else (idle, spelling)
+        return self._kept(await self._call("bring", key, token, value, ttl, *rest))
 
     def release(self, key: bytes, token: bytes) -> None:
         """Give back a lease undecided, without waiting; the next who waits for the key gets one.
@@ -280,7 +290,7 @@ class CacheClient:
             CacheUnavailable: As `acquire`.
             LocalProtocolError: As `acquire`.
         """
-        match await self._call("end_login", key, account, source, budget):
+        match await self._call("end_login", key, _on_wire(account), source, budget):
             case wire.Reply(status="locked", fields=fields):
                 return Locked(*fields)
             case reply:
@@ -520,3 +530,8 @@ class CacheClient:
         if code == "arguments":
             return LocalProtocolError(message)
         return self.unavailable(f"it refused ({code})")
+
+
+def _on_wire(account: bytes) -> bytes:
+    """Return a spelled account's key with a tag in any case."""
+    return account if tag(account) else account + NORMALISED

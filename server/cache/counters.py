@@ -68,7 +68,8 @@ class Failures:
         keys: The wrong passwords' look-up keys that would not count again.
         fell: When the counter over all sources last fell by itself, or began to count, on the same
             clock.
-        spellings: Keys of the accounts that a source's failures were for, and how many each.
+        spellings: Spelled keys of the accounts that a source's failures were for, and how many
+            each.
     """
 
     account: bytes

@@ -50,6 +50,7 @@ from .outcomes import (
     Unavailable,
 )
 from .rejections import Rejections
+from .spelling import SPELLED_SIZES, plain, tag
 from .throttle import Failures, Sprayed, Throttle
 
 __all__ = ["Engine", "Export", "Limits", "Session", "Ticket"]
@@ -157,7 +158,7 @@ class Engine:
 
         Args:
             key: Look-up key of the credential; belongs to one account for ever.
-            account: The account's key.
+            account: The account's key, spelled.
             source: Where the caller is.
             holder: Who loses its leases when it goes: a connection.
             budget: The account's budget key; its own key if none is given.
@@ -168,10 +169,10 @@ class Engine:
         Raises:
             ValueError: An argument has a size that the protocol does not allow.
         """
-        budget = budget or account
+        budget = budget or plain(account)
         if (
             len(key) != KEY_BYTES
-            or len(account) != KEY_BYTES
+            or len(account) not in SPELLED_SIZES
             or len(budget) != KEY_BYTES
             or not 0 < len(source) <= SOURCE_MAX_CHARS
         ):
@@ -179,21 +180,22 @@ class Engine:
         closed = self._throttle.expire()
         if closed:
             self._wake(closed)
-        answer: Outcome | Ticket | None = self._locked(key, account, source, budget)
+        pair = key + tag(account)
+        answer: Outcome | Ticket | None = self._locked(pair, account, source, budget)
         if answer is None:
-            if self._throttle.may_compare(account, source, key, budget):
-                answer = self._compare(key, account, source, budget)
+            if self._throttle.may_compare(account, source, pair, budget):
+                answer = self._compare(pair, account, source, budget)
                 if answer is None:
-                    answer = self._logins.ask(key, account, source, holder, budget)
+                    answer = self._logins.ask(pair, account, source, holder, budget)
             else:
-                answer = self._logins.wait_unseen(key, account, source, holder, budget)
+                answer = self._logins.wait_unseen(pair, account, source, holder, budget)
         if isinstance(answer, Lease):
-            self.answers.rest(account)
-            self.answers.admit(account)
+            self.answers.rest(plain(account))
+            self.answers.admit(plain(account))
         elif not isinstance(answer, Ticket):
             self._totals[COUNTED[type(answer)]] += 1
             if isinstance(answer, Unavailable):
-                self._wake(self._throttle.undecided(key, budget, source))
+                self._wake(self._throttle.undecided(pair, budget, source))
         return answer
 
     def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
@@ -219,10 +221,18 @@ class Engine:
             self._throttle.succeeded(lease.account, lease.source, lease.budget, lease.key), lease
         )
         self._end_others(lease)
-        self._store(lease, value, ttl)
+        self._store(lease, Hit(value, ttl, spelling=tag(lease.account)))
         return True
 
-    def bring(self, key: bytes, token: bytes, value: bytes, ttl: float, idle: float) -> bool:
+    def bring(
+        self,
+        key: bytes,
+        token: bytes,
+        value: bytes,
+        ttl: float,
+        idle: float,
+        spelling: bytes | None = None,
+    ) -> bool:
         """Take back a session that was lost here, from a copy, as `fulfil` would a new one.
 
         But nobody has logged in, so no failure is forgiven. And of two sessions under different
@@ -235,6 +245,7 @@ class Engine:
             value: The sealed session.
             ttl: Seconds until it is dropped.
             idle: Seconds since the portal last answered for it.
+            spelling: Tag of the spelling that it was opened with; None when it is not known.
 
         Returns:
             False when nothing is stored: the lease is not valid any more, or the account has a
@@ -247,14 +258,15 @@ class Engine:
         lease = self._logins.valid(key, token)
         if lease is None:
             return False
-        if self._held.has_other(lease.account, key):
-            held = self._held.of(lease.account)
+        account = plain(lease.account)
+        if self._held.has_other(account, key):
+            held = self._held.of(account)
             if held is not None and held.expires >= self._now() + ttl:
                 return False
             self._end_others(lease)
         self._logins.decide(key, token)
-        self._wake(self._throttle.dismiss(key, lease.budget), lease)
-        self._store(lease, value, ttl, idle)
+        self._wake(self._throttle.dismiss(lease.key, lease.budget), lease)
+        self._store(lease, Hit(value, ttl, idle, spelling))
         return True
 
     def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
@@ -345,10 +357,12 @@ class Engine:
         if held is not None and held.value == session.value and held.expires > now:
             # Nearly every call: what is held stays as it is.
             held.answered = max(held.answered, answered)
+            if held.spelling is None:
+                held.spelling = session.spelling
             self._held.use(key, now)
             return
-        expires = now + session.expires_in
-        self._held.put(Session(key, account, session.value, now, expires, answered))
+        times = now, now + session.expires_in, answered
+        self._held.put(Session(key, account, session.value, *times, session.spelling))
 
     def drop(self, key: bytes) -> int:
         """Drop the session of `key` whatever its value; returns how many there were."""
@@ -531,7 +545,7 @@ class Engine:
 
         Args:
             key: Look-up key of the credential.
-            account: The account's key.
+            account: The account's key, spelled.
             source: Where the caller is.
             budget: The account's budget key.
 
@@ -540,8 +554,9 @@ class Engine:
             which is for the owner of the engine only.
         """
         self._wake(self._throttle.expire())
-        locked = self._locked(key, account, source, budget)
-        if locked is None and not self._throttle.may_compare(account, source, key, budget):
+        pair, spelled, account = key + tag(account), account, plain(account)
+        locked = self._locked(pair, spelled, source, budget)
+        if locked is None and not self._throttle.may_compare(spelled, source, pair, budget):
             locked = Locked(self._throttle.soon())
         if locked is not None:
             self._totals["locked_total"] += 1
@@ -553,8 +568,8 @@ class Engine:
                 self._end_session(account)
             return True
         guarded = self._held.of(account) is not None
-        self._throttle.compared(account, source, key, budget, guarded=guarded)
-        self._wake(self._throttle.undecided(key, budget, source))
+        self._throttle.compared(spelled, source, pair, budget, guarded=guarded)
+        self._wake(self._throttle.undecided(pair, budget, source))
         return False
 
     def sessions(self, limit: int) -> tuple[int, list[dict[str, object]]]:
@@ -627,7 +642,7 @@ class Engine:
         for old in export.sessions:
             if old.expires + shift > now:
                 times = (old.stored + shift, old.expires + shift, old.answered + shift)
-                self._held.put(Session(old.key, old.account, old.value, *times))
+                self._held.put(Session(old.key, old.account, old.value, *times, old.spelling))
         self._throttle.restore(export.failures, export.known, shift, export.sprayed)
         self.answers.restore(export.notes, shift)
         self.holds.restore(export.holds, shift)
@@ -639,7 +654,9 @@ class Engine:
         """Return a session that is held; None if its time is over."""
         now = self._now()
         left = session.expires - now
-        return Hit(session.value, left, now - session.answered) if left > 0.0 else None
+        if left <= 0.0:
+            return None
+        return Hit(session.value, left, now - session.answered, session.spelling)
 
     def _end_session(self, account: bytes) -> None:
         """Drop the session of an account, and what was read with it."""
@@ -654,29 +671,44 @@ class Engine:
 
     def _end_others(self, lease: Granted) -> None:
         """End everything of an account's other passwords, which are wrong from now on."""
-        others = self._held.has_other(lease.account, lease.key)
-        others |= self.answers.drop_leading_elsewhere(lease.account, lease.key) > 0
+        key, account = plain(lease.key), plain(lease.account)
+        others = self._held.has_other(account, key)
+        others |= self.answers.drop_leading_elsewhere(account, key) > 0
         if others:
-            self.answers.drop_answers(lease.account)
+            self.answers.drop_answers(account)
             self.epoch = self.epoch.next()
-            self.on_replaced(lease.account)
+            self.on_replaced(account)
 
-    def _store(self, lease: Granted, value: bytes, ttl: float, idle: float = 0.0) -> None:
+    def _store(self, lease: Granted, hit: Hit) -> None:
         """Store the session that a lease led to, and tell those who wait for it."""
-        now = self._now()
-        self._held.put(Session(lease.key, lease.account, value, now, now + ttl, now - idle))
-        self._throttle.began(lease.account)
+        key, account, now = plain(lease.key), plain(lease.account), self._now()
+        times = now, now + hit.expires_in, now - hit.idle
+        session = Session(key, account, hit.value, *times, hit.spelling)
+        self._held.put(session)
+        self._throttle.began(account)
 
         def outcome(source: str) -> Outcome:
             locked = self._locked(lease.key, lease.account, source, lease.budget)
             if locked is None:
-                self._throttle.proved(lease.account, source)
-            return locked or Hit(value, ttl, idle)
+                self._proved(session, source)
+            return locked or hit
 
         self._logins.answer(lease.key, outcome)
 
+    def _proved(self, session: Session, source: str) -> None:
+        """Note that a source came with the password of a session, however it spelled the e-mail.
+
+        What it knows is the password of the account that the session is of.
+        """
+        if session.spelling is not None:
+            # Mostly the session's own bytes of the account, so that they are held once.
+            self._throttle.proved(session.account + session.spelling, source)
+
     def _locked(self, key: bytes, account: bytes, source: str, budget: bytes) -> Locked | None:
-        """Return what a source is told if it is locked out of an account; None if it is not."""
+        """Return what a source is told if it is locked out of an account; None if it is not.
+
+        Key and account are spelled, here and in what follows.
+        """
         wait = self._throttle.locked_for(account, source, budget, key)
         return None if wait <= 0.0 else self._throttle.verdict(wait, account, source, budget)
 
@@ -687,25 +719,26 @@ class Engine:
             self._totals[total] += 1
         if isinstance(outcome, Lease):
             # A login is a request like any other: the next one keeps its distance.
-            self.answers.rest(ticket.account)
+            self.answers.rest(plain(ticket.account))
         elif isinstance(outcome, Unavailable):
             self._wake(self._throttle.undecided(ticket.key, ticket.budget, ticket.source))
 
     def _compare(self, key: bytes, account: bytes, source: str, budget: bytes) -> Outcome | None:
         """Look at a pair that fits the budgets; None if somebody has to log in with it."""
         now = self._now()
-        session = self._held.use(key, now)
+        session = self._held.use(plain(key), now)
         if session is not None:
-            # With the session's bytes of the account, so that they are held once.
-            self._throttle.proved(session.account, source)
-            return Hit(session.value, session.expires - now, now - session.answered)
+            self._proved(session, source)
+            left = session.expires - now
+            return Hit(session.value, left, now - session.answered, session.spelling)
         self._totals["misses_total"] += 1
         if self._rejections.has(key, now):
             return Rejected()
-        guarded = self._held.has_other(account, key)
+        guarded = self._held.has_other(plain(account), plain(key))
         self._throttle.compared(account, source, key, budget, guarded=guarded)
         # What its reading was told is not for strangers: it would tell that somebody reads.
-        wait = self.answers.busy_for(account) if self._throttle.knows(account, source) else 0.0
+        known = self._throttle.knows(account, source)
+        wait = self.answers.busy_for(plain(account)) if known else 0.0
         return Unavailable(BUSY, wait) if wait > 0.0 else None
 
     def _look_again(self) -> None:

@@ -50,9 +50,10 @@ class Session(Entry):
 
     Attributes:
         answered: When the portal last answered for it, on the engine's clock; it only moves on.
+        spelling: Tag of the spelling that it was opened with; None while that is not known.
     """
 
-    __slots__ = ("answered",)
+    __slots__ = ("answered", "spelling")
 
     def __init__(
         self,
@@ -62,9 +63,11 @@ class Session(Entry):
         stored: float,
         expires: float,
         answered: float | None = None,
+        spelling: bytes | None = None,
     ) -> None:
         super().__init__(key, account, value, stored, expires)
         self.answered = stored if answered is None else answered
+        self.spelling = spelling
 
 
 class Pointer(Entry):
@@ -260,7 +263,8 @@ class OnePerAccount(Entries[Session]):
 
     Args:
         limit: Most entries held.
-        ended: Called with account and key of each that is dropped, but not when all are.
+        ended: Called with account and key, both spelled, of each that is dropped, but not when all
+            are.
     """
 
     def __init__(self, limit: int, ended: Callable[[bytes, bytes], None]) -> None:
@@ -291,7 +295,8 @@ class OnePerAccount(Entries[Session]):
 
     def _unindex(self, entry: Session) -> None:
         del self._key_of[entry.account]
-        self._ended(entry.account, entry.key)
+        spelling = entry.spelling or b""
+        self._ended(entry.account + spelling, entry.key + spelling)
 
     def _clear_index(self) -> None:
         self._key_of.clear()

@@ -1,5 +1,7 @@
 """Sources that proved an account's password, so that a guesser elsewhere cannot keep them out.
 
+They are known to one spelling of its e-mail: `account` is a spelled key (see `spelling`).
+
 Also the look-up keys of ended sessions: a login with the same password is the owner's, wherever it
 comes from. They are not part of what outlives a restart.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
+
+from .spelling import plain
 
 MAX_ACCOUNTS = 200_000
 """Accounts with known sources: twice the sessions held, at some 200 bytes each, and 150 more once
@@ -58,7 +62,7 @@ class KnownSources:
         # The longest unchanged first. A plain dict takes half the memory of an ordered one, and
         # is only slow to take the first from when much is taken; logins are few.
         self._latest: dict[bytes, Known] = {}
-        # Only of accounts in that table, and without a session: a session has its key itself.
+        # By plain key, of accounts in that table without a session: a session has its key itself.
         self._right: dict[bytes, bytes] = {}
 
     def has(self, account: bytes, source: str, now: float) -> bool:
@@ -86,25 +90,26 @@ class KnownSources:
     def note_right(self, account: bytes, key: bytes) -> None:
         """Note the look-up key of an account's right password, if the account has known sources."""
         if account in self._latest:
-            self._right[account] = key
+            self._right[plain(account)] = key
 
     def is_right(self, account: bytes, key: bytes, now: float) -> bool:
         """Return whether a look-up key is that of the password that was right last time."""
         known = self._latest.get(account)
-        return known is not None and known.until > now and self._right.get(account) == key
+        return known is not None and known.until > now and self._right.get(plain(account)) == key
 
     def has_right(self, account: bytes) -> bool:
         """Return whether the look-up key of an account's right password is noted."""
-        return account in self._right
+        return plain(account) in self._right
 
     def forget_right(self, account: bytes) -> None:
         """Forget the look-up key of an account's right password."""
-        self._right.pop(account, None)
+        self._right.pop(plain(account), None)
 
     def forget(self, account: bytes) -> int:
-        """Forget the known sources of an account; returns how many there were."""
+        """Forget the known sources of all spellings of an account; returns how many there were."""
         self.forget_right(account)
-        return sum(1 for _ in chain(self._latest.pop(account, None)))
+        ours = [spelled for spelled in self._latest if plain(spelled) == plain(account)]
+        return sum(1 for spelled in ours for _ in chain(self._latest.pop(spelled)))
 
     def export(self) -> Mapping[bytes, Known]:
         """Return a copy by account, the longest unchanged first."""

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from .lines import Flight, Ticket, Waiting
 from .outcomes import Lease, Outcome
+from .spelling import plain
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A lease that is out."""
+    """A lease that is out. One to log in has its key and account spelled: see `spelling`."""
 
     token: bytes
     key: bytes
@@ -74,7 +75,7 @@ class Leases(ABC):
     def valid(self, key: bytes, token: bytes) -> Granted | None:
         """Return a lease that is out; None if it is not valid any more."""
         lease = self._leases.get(token)
-        if lease is None or lease.key != key or lease.expires <= self._now():
+        if lease is None or plain(lease.key) != plain(key) or lease.expires <= self._now():
             return None
         return lease
 
@@ -119,7 +120,7 @@ class Leases(ABC):
     def release(self, key: bytes, token: bytes) -> None:
         """Pass on a lease undecided; nothing happens if it is not valid any more."""
         lease = self._leases.get(token)
-        if lease is not None and lease.key == key:
+        if lease is not None and plain(lease.key) == plain(key):
             self._lose(lease)
 
     def drop_holder(self, holder: Hashable) -> None:
@@ -134,7 +135,7 @@ class Leases(ABC):
     def void(self, account: bytes | None) -> None:
         """Take away the leases of an account, or all when None; those who wait get new ones."""
         for lease in list(self._leases.values()):
-            if account is None or lease.account == account:
+            if account is None or plain(lease.account) == account:
                 self._lose(lease)
 
     def end(self, account: bytes, outcome: Outcome) -> int:
@@ -143,7 +144,7 @@ class Leases(ABC):
         Returns:
             How many leases were out.
         """
-        ours = [lease for lease in self._leases.values() if lease.account == account]
+        ours = [lease for lease in self._leases.values() if plain(lease.account) == account]
         for ticket in self._waiting.of_account(account):
             self._tell(ticket, outcome)
         for lease in ours:

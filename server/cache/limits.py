@@ -7,6 +7,9 @@ from dataclasses import dataclass
 KEY_BYTES = 32
 """Size of keys, accounts and digests: HMAC-SHA256 or SHA-256."""
 
+SPELLING_BYTES = 16
+"""Size of a spelling's tag. The normalised spelling has none: its tag is empty."""
+
 TOKEN_BYTES = 16
 """Size of a lease's token: nobody guesses 128 bits within its time."""
 

@@ -3,7 +3,8 @@
 All who ask for one key wait for one `Flight`: the first to get a lease does it for all. Flights
 without a lease stand in line by rank, and within a rank by the source of those who wait. The lowest
 rank goes first, but no rank is passed over for ever. Within a rank networks take turns: see
-`turns`. Tickets whose pair may not be looked at yet stand apart: see `unseen`.
+`turns`. Tickets whose pair may not be looked at yet stand apart: see `unseen`. Keys and accounts of
+logins are spelled (see `spelling`): a login speaks only for those who spell the e-mail as it does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
+from .spelling import plain
 from .turns import Turns
 from .unseen import Unseen
 
@@ -268,7 +270,7 @@ class Waiting:
 
     def of_account(self, account: bytes) -> list[Ticket]:
         """Return the tickets of one account."""
-        return [ticket for ticket in self._tickets if ticket.account == account]
+        return [ticket for ticket in self._tickets if plain(ticket.account) == account]
 
     def overdue(self, now: float) -> Iterator[Ticket]:
         """Yield the tickets whose time is up; each must leave before the next is asked for."""

@@ -16,6 +16,7 @@ from .leases import Leases
 from .limits import Limits
 from .lines import Flight, Ticket, Waiting
 from .outcomes import BUSY, PACED, Lease, Outcome, Unavailable
+from .spelling import plain
 from .throttle import Throttle
 from .unseen import Unseen
 
@@ -155,7 +156,7 @@ class Logins(Leases):
 
     def _circle(self, account: bytes, source: str) -> tuple[bytes, str]:
         """Return an account and who learn of each other what the portal said at its logins."""
-        return account, KNOWN_SOURCES if self._throttle.knows(account, source) else source
+        return plain(account), KNOWN_SOURCES if self._throttle.knows(account, source) else source
 
     def _rank(self, flight: Flight, source: str) -> int:
         return self._throttle.rank(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +13,13 @@ class Hit:
         value: The sealed session, answer or note, as it was stored.
         expires_in: Seconds until the entry is dropped; absolute, never prolonged by use.
         idle: Seconds since the portal last answered for a session; 0 for anything else.
+        spelling: Tag of the spelling that a session was opened with; None when that is not known.
     """
 
     value: bytes
     expires_in: float
     idle: float = 0.0
+    spelling: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class Connection(asyncio.BufferedProtocol):
         self.tickets: dict[int, Ticket] = {}
         self.leases: dict[int, tuple[bytes, bytes]] = {}
         self.copies = False
+        self.spells = False
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._service = service
         self._limits = limits

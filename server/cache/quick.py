@@ -11,6 +11,7 @@ from typing import Final
 
 from . import wire
 from .limits import ANSWER_MAX_BYTES, KEY_BYTES, SOURCE_MAX_CHARS
+from .spelling import SPELLED_SIZES, TAG_SIZES
 from .wire import MAX_ID, VERSION
 
 _INFINITY: Final = float("inf")
@@ -33,7 +34,7 @@ def acquire_frame(number: int, key: bytes, account: bytes, source: str, budget: 
         and type(source) is str
         and type(budget) is bytes
         and len(key) == KEY_BYTES
-        and len(account) == KEY_BYTES
+        and len(account) in SPELLED_SIZES
         and len(budget) == KEY_BYTES
         and 0 < len(source) <= SOURCE_MAX_CHARS
         and source.isascii()
@@ -61,7 +62,7 @@ def read_acquire(frame: memoryview | bytes) -> tuple[int, bytes, bytes, str, byt
         and type(key) is bytes
         and len(key) == KEY_BYTES
         and type(account) is bytes
-        and len(account) == KEY_BYTES
+        and len(account) in SPELLED_SIZES
         and type(source) is str
         and 0 < len(source) <= SOURCE_MAX_CHARS
         and source.isprintable()
@@ -72,16 +73,18 @@ def read_acquire(frame: memoryview | bytes) -> tuple[int, bytes, bytes, str, byt
     return None
 
 
-def hit_frame(number: int, value: bytes, expires_in: float, idle: float) -> bytes:
+def hit_frame(number: int, value: bytes, expires_in: float, idle: float, *spelling: bytes) -> bytes:
     """Make the frame of a `hit` for a request that was in order, from what the engine held."""
-    body: bytes = _pack((VERSION, number, "hit", value, expires_in, idle))
+    body: bytes = _pack((VERSION, number, "hit", value, expires_in, idle, *spelling))
     return _length(len(body)) + body
 
 
-def read_hit(frame: memoryview | bytes) -> tuple[int, bytes, float, float] | None:
-    """Return id, value, seconds left and idle of a `hit` in order; None for anything else."""
+def read_hit(
+    frame: memoryview | bytes,
+) -> tuple[int, bytes, float, float, *tuple[bytes, ...]] | None:
+    """Return id, value, seconds left, idle and perhaps spelling of a `hit` in order, or None."""
     try:
-        version, number, status, value, expires_in, idle = _unpack_reply(frame)
+        version, number, status, value, expires_in, idle, *rest = _unpack_reply(frame)
     except wire.MALFORMED:
         return None
     if (
@@ -97,5 +100,9 @@ def read_hit(frame: memoryview | bytes) -> tuple[int, bytes, float, float] | Non
         and (type(idle) is float or type(idle) is int)
         and 0 <= idle < _INFINITY
     ):
-        return number, value, expires_in, idle
+        if not rest:
+            return number, value, expires_in, idle
+        spelling, *more = rest
+        if type(spelling) is bytes and len(spelling) in TAG_SIZES and not more:
+            return number, value, expires_in, idle, spelling
     return None

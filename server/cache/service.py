@@ -15,6 +15,7 @@ from ..errors import RemoteProtocolError
 from . import quick, wire
 from .engine import Engine, Ticket
 from .outcomes import Held, Hit, Lease, Locked, Outcome, Rejected, Unavailable
+from .spelling import NORMALISED, plain, tag
 
 MAX_LEASES: Final = 1024
 """Leases remembered per peer, for a late `cancel`: far more than can be out at once."""
@@ -42,11 +43,13 @@ class Peer(Hashable, Protocol):
         tickets: Waiting requests by id.
         leases: Keys and tokens of leases and holds granted to it, by the id of the request.
         copies: Whether it may have copies of what is held here; it was told the epoch then.
+        spells: Whether it knows of spellings, and so takes a hit that tells of one.
     """
 
     tickets: dict[int, Ticket]
     leases: dict[int, tuple[bytes, bytes]]
     copies: bool
+    spells: bool
 
     def send(self, message: wire.Reply | wire.Notice) -> None:
         """Send, not later than in the next round of the loop."""
@@ -64,6 +67,20 @@ def _has_room(peer: Peer, number: int) -> bool:
     if number in peer.tickets:
         raise RemoteProtocolError("an id is used for two requests at once")
     return len(peer.tickets) < wire.MAX_IN_FLIGHT
+
+
+def _spelled(peer: Peer, account: bytes) -> bytes:
+    """Return an account's key as the engine has it spelled, and note who knows of spellings."""
+    spelling = tag(account)
+    peer.spells = peer.spells or bool(spelling)
+    return plain(account) if spelling == NORMALISED else account
+
+
+def _hit(peer: Peer, hit: Hit) -> tuple[bytes, float, float, *tuple[bytes, ...]]:
+    """Return the fields of a hit, with the spelling for those who know of any."""
+    if hit.spelling is None or not peer.spells:
+        return hit.value, hit.expires_in, hit.idle
+    return hit.value, hit.expires_in, hit.idle, hit.spelling
 
 
 class Times:
@@ -215,9 +232,9 @@ class Service:
             return None
         if not peer.copies:
             self._greet(peer)
-        answer = self._engine.acquire(key, account, source, peer, budget)
+        answer = self._engine.acquire(key, _spelled(peer, account), source, peer, budget)
         if type(answer) is Hit:
-            return quick.hit_frame(number, answer.value, answer.expires_in, answer.idle)
+            return quick.hit_frame(number, *_hit(peer, answer))
         return wire.encode(self._first_reply(peer, number, key, answer))
 
     def _acquire(
@@ -226,7 +243,7 @@ class Service:
         if not _has_room(peer, number):
             return wire.Reply(number, "error", OVERLOAD)
         self._greet(peer)
-        answer = self._engine.acquire(key, account, source, peer, budget)
+        answer = self._engine.acquire(key, _spelled(peer, account), source, peer, budget)
         return self._first_reply(peer, number, key, answer)
 
     def _share(self, peer: Peer, number: int, key: bytes, account: bytes) -> wire.Reply:
@@ -248,8 +265,8 @@ class Service:
 
     def _reply(self, peer: Peer, number: int, key: bytes, outcome: Outcome) -> wire.Reply:
         match outcome:
-            case Hit(value, expires_in, idle):
-                return wire.Reply(number, "hit", (value, expires_in, idle))
+            case Hit():
+                return wire.Reply(number, "hit", _hit(peer, outcome))
             case Lease(token, lasts):
                 # A lease's end may be the next thing due.
                 self.touched = True
@@ -279,8 +296,9 @@ class Service:
         value: bytes,
         ttl: float,
         idle: float,
+        spelling: bytes | None = None,
     ) -> wire.Reply:
-        if self._engine.bring(key, token, value, ttl, idle):
+        if self._engine.bring(key, token, value, ttl, idle, spelling):
             return self._decided(peer, number, token, done=True)
         # The lease may still be good.
         return wire.Reply(number, "lost")
@@ -345,7 +363,7 @@ class Service:
         hit = self._engine.peek(key)
         if hit is None:
             return wire.Reply(number, "missing")
-        return wire.Reply(number, "hit", (hit.value, hit.expires_in, hit.idle))
+        return wire.Reply(number, "hit", _hit(peer, hit))
 
     def _peek_answer(self, _peer: Peer, number: int, key: bytes) -> wire.Reply:
         hit = self._engine.answers.peek(key)
@@ -375,7 +393,8 @@ class Service:
     def _end_login(
         self, peer: Peer, number: int, key: bytes, account: bytes, source: str, budget: bytes
     ) -> wire.Reply:
-        outcome = self._engine.end_login(key, account, source, budget)
+        outcome = self._engine.end_login(key, _spelled(peer, account), source, budget)
+        account = plain(account)
         if isinstance(outcome, Locked):
             return self._reply(peer, number, key, outcome)
         self.touched = self.changed = True

@@ -42,15 +42,17 @@ from .limits import (
     VALUE_MAX_BYTES,
 )
 from .outdated import Outdated
+from .spelling import SPELLED_SIZES, TAG_SIZES
 from .spraying import MAX_ACCOUNTS, Sprayed
 
 MAGIC = b"OIGCACHE"
 
-FORMAT = 5
+FORMAT = 6
 """Raised with every change of the layout."""
 
 MISSING: dict[int, list[object]] = {
     FORMAT: [],
+    5: [],
     4: [],
     3: [[]],
     2: [None, []],
@@ -102,7 +104,7 @@ def encode(export: Export, wall_now: float) -> bytes:
     taken = export.taken
     body = [
         float(wall_now),
-        [[*_entry_row(one, taken), taken - one.answered] for one in export.sessions],
+        [[*_entry_row(one, taken), taken - one.answered, one.spelling] for one in export.sessions],
         [
             [
                 row.account,
@@ -380,9 +382,14 @@ def _live(read: Callable[[object, float], Kind], rows: list[object], elapsed: fl
 
 def _session(raw: object, elapsed: float) -> Session:
     match raw:
-        case [*entry, idle]:
-            answered = -_seconds(idle) - elapsed
-            return Session(*_entry(entry, elapsed, VALUE_MAX_BYTES), answered)
+        case [*_, float()]:
+            # Up to format 5 it was not known how the e-mail had been spelled.
+            raw = [*raw, None]
+    match raw:
+        case [*entry, idle, None | bytes() as spelling]:
+            if spelling is None or len(spelling) in TAG_SIZES:
+                answered = -_seconds(idle) - elapsed
+                return Session(*_entry(entry, elapsed, VALUE_MAX_BYTES), answered, spelling)
     raise _malformed()
 
 
@@ -445,7 +452,7 @@ def _failures(raw: object, elapsed: float) -> Failures:
                 len(account) == KEY_BYTES
                 and (source is None or 0 < len(source) <= SOURCE_MAX_CHARS)
                 and len(keys) <= SAME_PASSWORDS
-                and all(isinstance(key, bytes) and len(key) == KEY_BYTES for key in keys)
+                and all(isinstance(key, bytes) and len(key) in SPELLED_SIZES for key in keys)
                 and len(spellings) <= MAX_SPELLINGS
             ):
                 return Failures(
@@ -464,7 +471,7 @@ def _failures(raw: object, elapsed: float) -> Failures:
 
 def _spelling(raw: object) -> tuple[bytes, int]:
     match raw:
-        case [bytes(account), failures] if len(account) == KEY_BYTES:
+        case [bytes(account), failures] if len(account) in SPELLED_SIZES:
             return account, _count(failures)
     raise _malformed()
 
@@ -492,7 +499,7 @@ def _tried(raw: object, elapsed: float) -> tuple[bytes, float]:
 def _known(raw: object, elapsed: float) -> tuple[bytes, Known]:
     match raw:
         case [bytes(account), [_, *_] as sources]:
-            if len(account) != KEY_BYTES or len(sources) > MAX_KNOWN_SOURCES:
+            if len(account) not in SPELLED_SIZES or len(sources) > MAX_KNOWN_SOURCES:
                 raise _malformed()
             latest: Known | None = None
             for one in reversed(sources):

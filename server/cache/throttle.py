@@ -32,8 +32,9 @@ budget of accounts, so that an office does not stay over it.
 
 Failures are counted under the account's budget key (`fingerprint.budget_key`), which spellings of
 its e-mail share that the portal may take for one. Who has proved a password is remembered under the
-account's own key, and failures are forgiven to that account alone: the owner of another spelling is
-another person.
+account's own key as its e-mail was spelled (see `spelling`), and failures are forgiven to that
+spelling alone: the owner of another one may be another person. All accounts and look-up keys here
+are spelled, so that a password which was wrong for one spelling still counts for the next.
 
 Only records that say "no" are worth an attacker's while to get rid of, so an active lock is never
 dropped for room; when there is no other room, what is new is refused for a while instead.

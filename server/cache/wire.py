@@ -30,6 +30,7 @@ from .limits import (
     VALUE_MAX_BYTES,
 )
 from .outcomes import ABSTENTIONS, FAILURES, SHAPES, UNAVAILABLE_REASONS
+from .spelling import SPELLED_SIZES, TAG_SIZES
 
 VERSION: Final = 3
 """First element of every message."""
@@ -63,7 +64,7 @@ MAX_REPLY_MAP: Final = 128
 """Most keys of a map in a reply: `stats` is the largest, and has less than half as many."""
 
 MAX_REQUEST_ARRAY: Final = 16
-"""Most elements of a request: seven are used, some more may be answered as `arguments`."""
+"""Most elements of a request: nine are used, some more may be answered as `arguments`."""
 
 MAX_NAME_CHARACTERS: Final = 32
 """Longest verb, status or notice looked at."""
@@ -126,11 +127,12 @@ FLUSHABLE: Final = frozenset({"all", "sessions", "expired", "lockouts", "account
 
 
 class Rule(NamedTuple):
-    """What one argument or field must be."""
+    """What one argument or field must be; an optional one is the last, and may be left out."""
 
     name: str
     meaning: str
     holds: Callable[[Any], bool]
+    optional: bool = False
 
 
 def _is_int(value: object, least: int, most: int) -> bool:
@@ -152,6 +154,10 @@ def _is_bytes(value: object, least: int, most: int) -> bool:
 
 def _is_key(value: object) -> bool:
     return type(value) is bytes and len(value) == KEY_BYTES
+
+
+def _has_size(value: object, sizes: frozenset[int]) -> bool:
+    return type(value) is bytes and len(value) in sizes
 
 
 def _is_source(value: object) -> bool:
@@ -187,6 +193,8 @@ _KEY = Rule("key", _KEY_MEANING, _is_key)
 _ACCOUNT = Rule("account", _KEY_MEANING, _is_key)
 _BUDGET = Rule("budget", _KEY_MEANING, _is_key)
 _SESSION = Rule("session", _KEY_MEANING, _is_key)
+_SPELLED = Rule("account", "32 or 48 bytes", partial(_has_size, sizes=SPELLED_SIZES))
+_SPELLING = Rule("spelling", "0 or 16 bytes", partial(_has_size, sizes=TAG_SIZES), optional=True)
 _ANY_ACCOUNT = Rule(
     "account", f"{_KEY_MEANING} or nil", lambda value: value is None or _is_key(value)
 )
@@ -229,9 +237,9 @@ _DROPS = Rule("drops", "a count", partial(_is_int, least=0, most=MAX_COUNT))
 _SECONDS = Rule("seconds", "a finite number, not below 0", _is_time)
 
 ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
-    "acquire": (_KEY, _ACCOUNT, _SOURCE, _BUDGET),
+    "acquire": (_KEY, _SPELLED, _SOURCE, _BUDGET),
     "fulfil": (_KEY, _TOKEN, _VALUE, _TTL),
-    "bring": (_KEY, _TOKEN, _VALUE, _TTL, _IDLE),
+    "bring": (_KEY, _TOKEN, _VALUE, _TTL, _IDLE, _SPELLING),
     "release": (_KEY, _TOKEN),
     "fail": (_KEY, _TOKEN, _FAILURE, _RETRY_AFTER),
     "forget": (_KEY, _DIGEST),
@@ -245,7 +253,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "count_shape": (_SHAPE,),
     "put_answer": (_KEY, _ACCOUNT, _ANSWER, _TTL),
     "end_handle": (_KEY, _ACCOUNT, _SESSION),
-    "end_login": (_KEY, _ACCOUNT, _SOURCE, _BUDGET),
+    "end_login": (_KEY, _SPELLED, _SOURCE, _BUDGET),
     "hold": (_KEY, _ACCOUNT, _LASTS),
     "unhold": (_KEY, _TOKEN),
     "cancel": (_ID,),
@@ -261,7 +269,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
 """Every verb and its arguments."""
 
 FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
-    "hit": (_ANSWER, _SECONDS, _SECONDS),
+    "hit": (_ANSWER, _SECONDS, _SECONDS, _SPELLING),
     "lease": (_TOKEN, _SECONDS),
     "rejected": (),
     "unavailable": (_REASON, _SECONDS),
@@ -298,6 +306,7 @@ def refusal(request: Request) -> tuple[Code, str] | None:
     if rules is None:
         return "verb", "unknown verb"
     args = request.args
+    rules = _given(rules, len(args))
     if len(args) != len(rules):
         return "arguments", f"{request.verb} takes {len(rules)} arguments, not {len(args)}"
     for rule, value in zip(rules, args, strict=True):
@@ -308,9 +317,15 @@ def refusal(request: Request) -> tuple[Code, str] | None:
     return None
 
 
+def _given(rules: tuple[Rule, ...], count: int) -> tuple[Rule, ...]:
+    """Return the rules of so many arguments or fields: perhaps without the optional one."""
+    return rules[:-1] if count == len(rules) - 1 and rules[-1].optional else rules
+
+
 def _fits(fields: tuple[Any, ...], rules: tuple[Rule, ...] | None) -> bool:
     if rules is None:
         return True
+    rules = _given(rules, len(fields))
     if len(fields) != len(rules):
         return False
     for rule, value in zip(rules, fields, strict=True):  # noqa: SIM110 - a third faster than all()

@@ -30,7 +30,8 @@ class SessionStore(Protocol):
 
         Args:
             key: Look-up key of the credential.
-            account: Look-up key of the account.
+            account: Look-up key of the account, with the tag of the spelling that the portal gets
+                behind it: what comes of a login holds for that spelling alone.
             source: Address of the caller, as `server.sources` writes it.
             budget: Key under which failed logins to the account are counted; its own key if none
                 is given.
@@ -84,7 +85,7 @@ class SessionStore(Protocol):
 
         Args:
             key: Look-up key of the credential.
-            account: Look-up key of its account.
+            account: As for `acquire`.
             source: Address of the caller.
             budget: As for `acquire`.
 

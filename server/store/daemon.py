@@ -21,6 +21,7 @@ from ..cache.budgets import policy_of
 from ..cache.client import CacheClient
 from ..cache.guesses import HANDLE
 from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome, Unavailable
+from ..cache.spelling import plain, tag
 from ..errors import CacheBusy, CacheUnavailable
 from ..exemptions import Exemptions
 from ..settings import Settings
@@ -44,7 +45,10 @@ RECALLS = 3
 
 @dataclass(frozen=True, slots=True)
 class _Granted:
-    """A lease of the daemon: for whom, over which connection, and after how many flushes."""
+    """A lease of the daemon: for whom, over which connection, and after how many flushes.
+
+    The account's key is spelled.
+    """
 
     account: bytes
     source: str
@@ -106,9 +110,9 @@ class DaemonStore(DaemonAnswers):
         self, key: bytes, account: bytes, source: str, budget: bytes | None = None
     ) -> Outcome:
         """Look up, lease or wait, as `SessionStore.acquire`; never unavailable."""
-        if account in self._unshared:
-            await self._hand_over(account)
-        return await self._acquire(key, account, source, budget or account)
+        if plain(account) in self._unshared:
+            await self._hand_over(plain(account))
+        return await self._acquire(key, account, source, budget or plain(account))
 
     async def fulfil(self, key: bytes, token: bytes, value: bytes, ttl: float) -> bool:
         """Store a value, as `SessionStore.fulfil`; kept here alone if the daemon is gone."""
@@ -126,17 +130,18 @@ class DaemonStore(DaemonAnswers):
             kept, gone = False, True
         if not kept and not gone:
             return False  # flushed, or too late: the daemon did not want it
+        account, opened = plain(granted.account), Hit(value, ttl, spelling=tag(granted.account))
         if kept:
-            self._local.adopt(key, granted.account, Hit(value, ttl))
+            self._local.adopt(key, account, opened)
             self._local.accepted(granted.account, granted.source, granted.budget)
             self._sessions.seen(key)
             return True
         if granted.flushes != self._flushes:
             return False  # had before a flush
         # The daemon went away during the login: keep the session for when it is back.
-        self._local.adopt(key, granted.account, Hit(value, ttl))
+        self._local.adopt(key, account, opened)
         self._local.accepted(granted.account, granted.source, granted.budget)
-        self._opened_alone(key, granted.account)
+        self._opened_alone(key, account)
         return True
 
     async def fail(self, key: bytes, token: bytes, reason: str, retry_after: float) -> bool:
@@ -148,7 +153,8 @@ class DaemonStore(DaemonAnswers):
             return await self._asked(self._client.fail(key, token, reason, retry_after))
         except CacheUnavailable:
             if reason == REJECTED:
-                self._local.failed(granted.account, granted.source, key, granted.budget)
+                pair = key + tag(granted.account)
+                self._local.failed(granted.account, granted.source, pair, granted.budget)
             return True
 
     async def forget(self, key: bytes, digest: bytes) -> None:
@@ -185,7 +191,8 @@ class DaemonStore(DaemonAnswers):
 
         Other workers have copies of it.
         """
-        return await self._asked(self._client.end_login(key, account, source, budget or account))
+        budget = budget or plain(account)
+        return await self._asked(self._client.end_login(key, account, source, budget))
 
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes something, as `HoldStore.hold`."""
@@ -237,8 +244,10 @@ class DaemonStore(DaemonAnswers):
         return outcome
 
     def _hit(self, key: bytes, account: bytes, source: str, hit: Hit) -> None:
+        account = plain(account)
         self._local.adopt(key, account, hit)
-        self._local.proved(account, source)
+        if hit.spelling is not None:
+            self._local.proved(account + hit.spelling, source)
         self._sessions.seen(key)
 
     async def _alone(self, key: bytes, account: bytes, source: str, budget: bytes) -> Outcome:
@@ -358,7 +367,7 @@ class DaemonStore(DaemonAnswers):
     async def _brought(self, key: bytes, token: bytes, copy: Hit) -> bool:
         """Hand over a copy; False if the daemon has something newer."""
         try:
-            fields = (copy.value, copy.expires_in, copy.idle)
+            fields = (copy.value, copy.expires_in, copy.idle, copy.spelling)
             if not await self._asked(self._client.bring(key, token, *fields)):
                 return False
         except CacheUnavailable:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from ..cache.engine import Engine, Limits, Ticket
 from ..cache.limits import AnswerLimits
 from ..cache.outcomes import Hit, Lease, Locked, Note, Outcome, Unavailable
+from ..cache.spelling import plain
 from ..cache.throttle import Policy, Throttle
 from ..errors import CacheBusy
 from .waits import Waits
@@ -166,7 +167,7 @@ class LocalStore:
         self, key: bytes, account: bytes, source: str, budget: bytes | None = None
     ) -> Locked | None:
         """Drop a session, as `SessionStore.end_login`."""
-        outcome = self._engine.end_login(key, account, source, budget or account)
+        outcome = self._engine.end_login(key, account, source, budget or plain(account))
         self._settle()
         return outcome if isinstance(outcome, Locked) else None
 
@@ -220,7 +221,7 @@ class LocalStore:
         """Hold a lock that the daemon told of, for when it is gone.
 
         Args:
-            account: The account's key.
+            account: The account's key, spelled.
             source: Who was told.
             locked: What the daemon said. Spared are sources that proved the password in this
                 worker.

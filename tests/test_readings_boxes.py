@@ -69,8 +69,11 @@ def test_a_report_of_either_of_the_two_hours_has_no_age_and_says_which_they_are(
     (why,) = [one.why for one in summary.unknown if "age_s" in one.readings]
     assert "2026-10-25T02:05:00+02:00 or 2026-10-25T02:05:00+01:00" in why
     assert any("does not say when" in warning for warning in listed.warnings)
+    # It may be an hour old however near it is.
     box["device"]["lastcall"] = "2026-10-25 02:39:58"
     (summary,) = list_boxes({FULL: box}, now).boxes
+    assert (summary.age_s, summary.online) == (None, None)
+    (summary,) = list_boxes({FULL: box}, now - timedelta(hours=1)).boxes
     assert (summary.age_s, summary.online) == (2, True)
 
 

@@ -87,23 +87,23 @@ def past_moments(wall: datetime, now: datetime) -> tuple[datetime, ...]:
     return moments if any(EARLIEST <= at <= now + SKEW for at in moments) else ()
 
 
-def past_moment(wall: datetime, now: datetime) -> datetime | None:
-    """Give the moment meant by what a clock in Prague showed, of something that goes on happening.
+def moments_until(wall: datetime, now: datetime) -> tuple[datetime, ...]:
+    """Give the moments that may be meant by what a clock in Prague has shown already.
 
-    In the hour that autumn repeats:
-
-    1. One that is yet to come is not meant.
-    2. One of the last minutes is: a box that reports all the time is rarely an hour late to the
-       minute.
-    3. Where two others remain, none is certain: None. So it is with one ahead of our clock: either
-       the portal's clock is ahead, or the box has been silent for nearly an hour.
-
-    None as well where there are no `past_moments`.
+    None where there are no `past_moments`; of two only the first while the second is yet to come.
     """
-    meant = [at for at in past_moments(wall, now) if EARLIEST <= at <= now + SKEW]
-    recent = [at for at in meant if timedelta(0) <= now - at <= SKEW]
-    chosen = recent or meant
-    return chosen[0] if len(chosen) == 1 else None
+    return tuple(at for at in past_moments(wall, now) if EARLIEST <= at <= now + SKEW)
+
+
+def past_moment(wall: datetime, now: datetime) -> datetime | None:
+    """Give the moment meant by what a clock in Prague showed.
+
+    None where it may be either of two, however recent the second is: a box that has reported just
+    now, and one that has been silent for an hour, look alike. None as well where there are no
+    `past_moments`.
+    """
+    meant = moments_until(wall, now)
+    return meant[0] if len(meant) == 1 else None
 
 
 def wall_time(raw: object) -> datetime | None:

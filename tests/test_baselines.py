@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from server.baselines import Baselines
 from server.cache.client import CacheClient
-from server.readings.baseline import MOST_BOXES, NO_BASELINE, Baseline
+from server.readings.baseline import MOST_BOXES, NO_BASELINE, Baseline, BoxBaseline
 from server.sealing import Credential, Sealer
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
@@ -70,7 +70,7 @@ async def test_what_one_worker_has_seen_all_know(worker):
     known = await other.of(keys())
     assert known == NO_BASELINE.after(live(), NOW)
     assert known.boxes[FULL].rest_seen
-    assert known.boxes[FULL].counted["ac_in"].wh == {"ac_ad": 741, "ac_pd": 3209}
+    assert known.boxes[FULL].counters["ac_in"].counted.wh == {"ac_ad": 741, "ac_pd": 3209}
     assert not known.boxes[SLIM].rest_seen
 
 
@@ -102,7 +102,7 @@ async def test_without_the_daemon_a_worker_remembers_for_itself():
         await store.aclose()
 
 
-@pytest.mark.parametrize("raw", [None, [], 5, {"boxes": 1}, {"boxes": {"1": {"counted": 1}}}])
+@pytest.mark.parametrize("raw", [None, [], 5, {"boxes": 1}, {"boxes": {"1": {"counters": 1}}}])
 async def test_what_another_release_wrote_and_cannot_be_read_is_as_nothing(worker, raw):
     one = worker()
     mine = keys(f"of another release {raw}")
@@ -124,18 +124,30 @@ def test_counters_that_are_not_certain_leave_those_that_were():
     box = full_box()
     box["device"]["lastcall"] = "2026-06-11 00:02:00"
     before = NO_BASELINE.after({FULL: full_box()}, NOW)
-    after = before.after({FULL: box}, NOW + timedelta(hours=13))
-    assert after == before
+    then = before.boxes[FULL].counters
+    after = before.after({FULL: box}, NOW + timedelta(hours=13)).boxes[FULL].counters
+    assert {name: one.counted for name, one in after.items()} == {
+        name: one.counted for name, one in then.items()
+    }
+    assert after["ac_in"].shown.wh == then["ac_in"].counted.wh
     box["ac_in"] |= {"ac_ad": 3, "ac_pd": 0}
-    after = before.after({FULL: box}, NOW + timedelta(hours=13))
-    assert after.boxes[FULL].counted["ac_in"].wh == {"ac_ad": 3, "ac_pd": 0}
-    assert after.boxes[FULL].counted["dc_in"] == before.boxes[FULL].counted["dc_in"]
+    after = before.after({FULL: box}, NOW + timedelta(hours=13)).boxes[FULL].counters
+    assert after["ac_in"].counted.wh == {"ac_ad": 3, "ac_pd": 0}
+    assert after["ac_in"].shown is None
+    assert after["dc_in"].counted == then["dc_in"].counted
 
 
-def test_without_a_known_contact_nothing_is_learned_of_counters():
+def test_what_an_older_release_remembered_of_counters_is_forgotten_and_the_rest_is_not():
+    old = {"boxes": {FULL: {"counted": {"ac_in": {"contact": "x"}}, "rest_seen": True}}}
+    assert Baseline.read(old).boxes[FULL] == BoxBaseline(rest_seen=True)
+
+
+def test_without_a_known_contact_counters_are_not_taken_for_todays():
     box = full_box()
     del box["device"]
-    assert NO_BASELINE.after({FULL: box}, NOW).boxes[FULL].counted == {}
+    learned = NO_BASELINE.after({FULL: box}, NOW).boxes[FULL].counters
+    assert {one.counted for one in learned.values()} == {None}
+    assert learned["ac_in"].shown.wh == {"ac_ad": 741, "ac_pd": 3209}
 
 
 anything = st.recursive(

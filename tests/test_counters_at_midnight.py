@@ -10,7 +10,7 @@ from server.portal.simulator.faults import Fault
 from server.readings.counters import BEGUN_ANEW, NOT_YET
 
 from .portal_simulator import SECOND_BOX
-from .reading_house import ReadingHouse, reading_houses, why
+from .reading_house import ReadingHouse, moment, reading_houses, why
 
 EVENING, MIDNIGHT_3 = "2026-06-16T23:50:00", "2026-06-17T00:02:55"
 
@@ -19,6 +19,26 @@ BLOCKS = {
     "ac_out": ("consumed_backed_up_wh",),
     "dc_in": ("solar_wh",),
 }
+
+
+WITHOUT_CONTACT = Fault.parse(
+    {"kind": "dropped", "endpoint": "live", "fields": ["device.lastcall"]}
+)
+
+OF_PERIODS = {
+    "today": {
+        "solar_wh": "pv_wh",
+        "imported_wh": "imported_wh",
+        "exported_wh": "exported_wh",
+        "consumed_backed_up_wh": "backed_wh",
+    },
+    "month": {"solar_kwh": "pv_wh", "imported_kwh": "imported_wh", "exported_kwh": "exported_wh"},
+    "year": {"solar_kwh": "pv_wh", "imported_kwh": "imported_wh", "exported_kwh": "exported_wh"},
+}
+"""Some of the counters of a result, and what they are in the simulator's truth."""
+
+MISSED = 300_000
+"""Wh that may flow during any of the outages below, and come with the next upload."""
 
 
 @pytest.fixture
@@ -210,3 +230,101 @@ async def test_what_cannot_be_remembered_leaves_the_time_to_decide(at):
     assert today(told, "imported_wh") == [None]
     told = await house.at("2026-06-17T00:06:30").read()
     assert near(told, house)
+
+
+@pytest.mark.parametrize(
+    ("last_read", "away", "back"),
+    [
+        # Counted on after the last reading, and then offline over midnight.
+        ("2026-06-16T06:00:00", "2026-06-16T22:10:00", "2026-06-17T10:00:30"),
+        ("2026-06-16T20:00:00", "2026-06-16T23:58:00", "2026-06-17T06:30:30"),
+        ("2026-06-16T06:00:00", "2026-06-16T12:10:00", "2026-06-19T10:00:30"),
+        # Into another month and another year.
+        ("2026-06-30T06:00:00", "2026-06-30T22:10:00", "2026-07-01T10:00:30"),
+        ("2026-12-31T06:00:00", "2026-12-31T22:10:00", "2027-01-01T10:00:30"),
+    ],
+)
+async def test_counters_of_the_day_before_an_outage_never_pass_for_todays(
+    at, last_read, away, back
+):
+    same = {part for part, digits in (("month", 7), ("year", 4)) if away[:digits] == back[:digits]}
+    house = at(last_read).have(full=True)
+    await house.read()
+    house.at(away).have(offline=True)
+    house.at(back).have(offline=False)
+    began = house.clock.time
+    # The upload begins two and a half minutes later and takes one; look all the while.
+    for seconds in (60, 100, *range(145, 215, 6), 400, 700, 1900):
+        house.clock.time = began + seconds
+        told, true = await house.read(), house.truth()["energy"]
+        for part, names in OF_PERIODS.items():
+            for name, path in names.items():
+                shown = told["energy"][part][name]
+                if seconds < 145 and part == "today":
+                    assert shown is None
+                    assert why(told, f"energy.{part}.{name}") == NOT_YET
+                if shown is not None:
+                    wh, unit = (shown, 0) if part == "today" else (shown * 1000, 1000)
+                    # It is five minutes old at most.
+                    late = true["day" if part == "today" else part][path] - wh
+                    assert -2 < late < (MISSED if part in same else 700) + unit, (seconds, name)
+    assert nulls(told, "today") == nulls(told, "month") == nulls(told, "year") == set()
+
+
+async def test_a_box_that_is_looked_at_later_each_day_is_read_at_once(at):
+    house = at("2026-06-16T06:00:00").have(full=True)
+    await house.read()
+    for local in ("2026-06-17T12:00:00", "2026-06-18T16:00:00", "2026-06-19T20:00:00"):
+        told = await house.at(local).read()
+        assert near(told, house)
+
+
+@pytest.mark.parametrize("clock", ["00:06:30", "00:20:00", "07:00:00"])
+@pytest.mark.parametrize("day", ["2026-06-16", "2026-12-16"])
+async def test_after_an_ordinary_night_all_counters_are_read_at_once(at, clock, day):
+    house = at(f"{day}T23:50:00").have(full=True)
+    await house.read()
+    told = await house.at(f"{day[:-1]}7T{clock}").read()
+    assert near(told, house)
+    assert nulls(told, "today") == set()
+    assert told["boiler"]["energy_today_wh"] is not None
+
+
+async def test_a_day_without_sun_is_known_within_minutes_of_the_first_look(at):
+    house = at("2026-12-16T05:30:00")
+    before = nulls(await house.read(), "today")
+    given = []
+    # Nothing has fallen, for the night before was as long.
+    for minutes in (0, 10, 20):
+        house.clock.time = moment("2026-12-17T05:45:00") + 60 * minutes
+        told = await house.read()
+        given.append(nulls(told, "today") - before)
+    assert given[-1] == set()
+    assert today(told, "solar_wh") == [0]
+
+
+@pytest.mark.parametrize("clock", ["00:02:30", "00:30:00", "12:00:00"])
+async def test_without_a_last_contact_counters_wait_until_they_have_gone_on_today(at, clock):
+    house = at(f"2026-06-17T{clock}")
+    house.portal.simulator.faults.add(WITHOUT_CONTACT)
+    told = await house.read()
+    assert told["energy"]["day"] is None
+    assert today(told, "imported_wh", "solar_wh") == [None] * 2
+    assert why(told, "energy.today.solar_wh") == NOT_YET
+    # The sun shines.
+    await house.at("2026-06-17T12:20:00").read()
+    told = await house.at("2026-06-17T12:40:00").read()
+    assert near(told, house)
+    # So it is with the next day.
+    for minutes in ("01:00", "02:30"):
+        told = await house.at(f"2026-06-18T00:{minutes}").read()
+        assert today(told, "solar_wh", "imported_wh") == [None] * 2
+    assert near(await house.at("2026-06-18T00:20:00").read(), house)
+
+
+async def test_at_a_month_without_a_last_contact_month_and_year_are_null_as_well(at):
+    house = at("2027-01-01T00:02:30")
+    house.portal.simulator.faults.add(WITHOUT_CONTACT)
+    told = await house.read()
+    assert nulls(told, "month") == set(told["energy"]["month"])
+    assert nulls(told, "year") == set(told["energy"]["year"])

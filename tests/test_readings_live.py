@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.readings.box import LIVE_OFF, OF_TWO_TIMES
+from server.readings.energy import TODAY
 from server.readings.live import LiveData, live_data
 
 from .payloads import FULL, NOW, SLIM, full_box, live, slim_box
@@ -210,6 +211,8 @@ BAD = [
     -1e9,
 ]
 
+OF_A_DAY = {f"energy.today.{name}" for name in TODAY} | {"boiler.energy_today_wh"}
+
 DEPENDANTS: dict[str, set[str]] = {
     "actual.aci_wr": {"grid.phases.1.power_w", "grid.power_w", "grid.flow"},
     "actual.aci_ws": {"grid.phases.2.power_w", "grid.power_w", "grid.flow"},
@@ -287,7 +290,7 @@ DEPENDANTS: dict[str, set[str]] = {
     "dc_in.fv_ad": {"energy.today.solar_wh"},
     "dc_in.fv_am": {"energy.month.solar_kwh"},
     "dc_in.fv_ay": {"energy.year.solar_kwh"},
-    "device.lastcall": {"measured_at", "age_s", "stale", "energy.day"},
+    "device.lastcall": {"measured_at", "age_s", "stale", "energy.day"} | OF_A_DAY,
     "invertor_prms.to_grid": {"export.state", "export.limit_w"},
     "invertor_prm1.p_max_feed_grid": {"export.state", "export.limit_w"},
 }
@@ -712,14 +715,20 @@ def test_no_boiler_and_none_to_be_seen_are_told_apart(sent, why):
     assert why in told
 
 
-@pytest.mark.parametrize(("minutes", "age"), [(26, None), (31, 60), (36, None)])
-def test_a_silent_box_does_not_look_fresh_because_clocks_go_back(minutes, age):
+@pytest.mark.parametrize(
+    ("hour", "minutes", "age"),
+    [(0, 31, 60), (1, 24, 54 * 60), (1, 26, None), (1, 31, None), (1, 36, None), (5, 0, None)],
+)
+def test_a_silent_box_does_not_look_fresh_because_clocks_go_back(hour, minutes, age):
     box = full_box()
     box["device"]["lastcall"] = "2026-10-25 02:30:00"
-    reading = read(box, datetime(2026, 10, 25, 1, minutes, tzinfo=UTC))
+    reading = read(box, datetime(2026, 10, 25, hour, minutes, tzinfo=UTC))
     assert reading.age_s == age
-    assert reading.stale is (None if age is None else False)
-    assert bool(reading.warnings) is (age is None)
+    assert reading.stale is (None if age is None else age > 300)
+    assert bool(reading.warnings) is (age != 60)
+    # The day is the same by either of the two.
+    assert reading.energy.day == date(2026, 10, 25)
+    assert reading.energy.today.imported_wh == 741
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.readings.rollover import Counted, Days, counted, days_of
+from server.readings.rollover import NOTHING, Counted, Days, Memory, Shown, remembered
+from server.readings.rollover import days_of as judged
 
 PRAGUE = ZoneInfo("Europe/Prague")
 
@@ -20,6 +21,19 @@ CERTAIN, NOT_YET = Days(TODAY, TODAY), Days(YESTERDAY, TODAY)
 
 def at(clock: str, day: date = TODAY) -> datetime:
     return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=PRAGUE).astimezone(UTC)
+
+
+def shown(wh: dict[str, float], contact: datetime, **kwh: float) -> Shown:
+    return Shown(contact=contact, wh=wh, kwh=kwh)
+
+
+def days_of(wh: dict[str, float], contact: datetime, known: Counted | None) -> Days:
+    """Say of which days counters may be by nothing but the time and what was understood last."""
+    return judged(shown(wh, contact), Memory(known))
+
+
+def counted(wh: dict[str, float], contact: datetime, known: Counted | None) -> Counted | None:
+    return remembered(shown(wh, contact), Memory(known)).counted
 
 
 def earlier(clock: str, day: date = YESTERDAY, **wh: float) -> Counted:
@@ -54,11 +68,17 @@ def test_without_an_earlier_reading_six_minutes_decide(clock, days):
         ("00:02:00", {"a": 0.0, "b": 3209.0}, {"a": 9.0}, NOT_YET),
         # What only dips has not been begun anew.
         ("00:02:00", {"a": 507.0}, {"a": 500.0}, NOT_YET),
-        # What counts nothing does not fall; only time can tell.
+        # What counts nothing does not fall; only another block can tell.
         ("00:02:00", {"a": 0.0}, {"a": 0.0}, NOT_YET),
-        ("00:06:00", {"a": 0.0}, {"a": 0.0}, CERTAIN),
-        ("00:06:00", {"a": 30.0}, {"a": 0.0}, CERTAIN),
+        ("00:06:00", {"a": 0.0}, {"a": 0.0}, NOT_YET),
+        ("00:06:00", {"a": 30.0}, {"a": 0.0}, NOT_YET),
         ("00:06:00", {"a": 30.0}, {"a": 30.0}, NOT_YET),
+        # At any time: the box may have been away since.
+        ("10:02:00", {"a": 7207.0}, {"a": 7900.0}, NOT_YET),
+        ("10:02:00", {"a": 7207.0}, {"a": 7200.0}, NOT_YET),
+        ("10:02:00", {"a": 0.0}, {"a": 7900.0}, NOT_YET),
+        ("23:59:00", {"a": 7207.0}, {"a": 7900.0}, NOT_YET),
+        ("10:04:00", {"a": 7207.0}, {"a": 1500.0}, CERTAIN),
     ],
 )
 def test_with_a_reading_of_yesterday_evening_the_fall_decides(clock, then, now, days):
@@ -73,11 +93,10 @@ def test_the_very_same_counters_are_of_the_day_before_however_late_it_is(hour):
 
 def test_a_box_that_was_offline_for_days_may_show_any_of_them():
     before = earlier("22:00:00", date(2026, 5, 30), a=5303.0)
-    assert days_of({"a": 5303.0}, at("09:00:00"), before) == Days(date(2026, 5, 30), TODAY)
     # A fall may be that of a midnight long past.
-    assert days_of({"a": 900.0}, at("00:03:00"), before) == Days(date(2026, 5, 30), TODAY)
-    assert days_of({"a": 900.0}, at("09:00:00"), before) == CERTAIN
-    assert days_of({"a": 6000.0}, at("09:00:00"), before) == CERTAIN
+    for clock in ("00:03:00", "09:00:00", "23:00:00"):
+        for wh in (5303.0, 900.0, 6000.0):
+            assert days_of({"a": wh}, at(clock), before) == Days(date(2026, 5, 30), TODAY)
 
 
 def test_more_than_can_have_flowed_since_midnight_is_of_an_earlier_day():
@@ -86,17 +105,122 @@ def test_more_than_can_have_flowed_since_midnight_is_of_an_earlier_day():
     assert days_of({"a": 4000.0}, at("00:03:00"), earlier("23:50:00", a=9000.0)) == NOT_YET
 
 
-@pytest.mark.parametrize(("clock", "days"), [("01:59:00", NOT_YET), ("02:00:00", CERTAIN)])
-def test_a_clock_that_is_late_is_waited_for_if_something_was_counted_the_evening_before(
-    clock, days
+FIRST_SHOWN = [
+    # What goes on between two contacts of today was uploaded today.
+    ("10:02:00", 8000.0, "10:20:00", 8060.0, CERTAIN),
+    ("10:02:00", 8000.0, "10:04:00", 3000.0, CERTAIN),
+    # A few Wh may be nothing but a sum that was made once more.
+    ("10:02:00", 8000.0, "10:20:00", 8050.0, NOT_YET),
+    ("10:02:00", 8000.0, "10:20:00", 7993.0, NOT_YET),
+    ("10:02:00", 8000.0, "23:00:00", 8000.0, NOT_YET),
+    # By a clock that is late yesterday goes on for two hours; only a fall is certain before.
+    ("00:20:00", 8000.0, "01:30:00", 8600.0, NOT_YET),
+    ("00:20:00", 8000.0, "02:10:00", 8600.0, NOT_YET),
+    ("00:20:00", 8000.0, "00:58:00", 300.0, CERTAIN),
+    ("02:00:00", 8000.0, "02:30:00", 8600.0, CERTAIN),
+]
+
+
+@pytest.mark.parametrize(("first", "was", "clock", "now", "days"), FIRST_SHOWN)
+@pytest.mark.parametrize("day", [YESTERDAY, date(2026, 5, 30)])
+def test_counters_that_were_shown_today_already_tell_by_what_became_of_them(
+    first, was, clock, now, days, day
 ):
-    assert days_of({"a": 900.0}, at(clock), earlier("21:00:00", a=800.0)) == days
+    # Of the earlier reading, early in its day, nothing has fallen.
+    known = remembered(shown({"a": was}, at(first)), Memory(earlier("06:00:00", day, a=100.0)))
+    assert known.counted == earlier("06:00:00", day, a=100.0)
+    expected = days if days == CERTAIN else Days(day, TODAY)
+    assert judged(shown({"a": now}, at(clock)), known) == expected
+    after = remembered(shown({"a": now}, at(clock)), known)
+    # Asked once more for the same contact, it is answered alike.
+    assert judged(shown({"a": now}, at(clock)), after) == expected
+    assert remembered(shown({"a": now}, at(clock)), after) == after
+    # What was shown on a day says nothing of the next.
+    tomorrow = shown({"a": now + 700.0}, at("10:00:00", TOMORROW))
+    assert judged(tomorrow, known).first < TOMORROW
 
 
-def test_counters_that_were_read_as_early_the_day_before_need_not_fall():
-    before = earlier("00:30:00", a=300.0)
-    assert days_of({"a": 350.0}, at("00:30:00"), before) == CERTAIN
-    assert days_of({"a": 350.0}, at("00:14:00"), before) == NOT_YET
+def test_a_late_clock_that_nobody_watched_at_two_is_waited_for_from_the_next_look_on():
+    known = Memory(earlier("06:00:00", a=100.0))
+    for clock, wh, days in (
+        ("00:30:00", 8000.0, NOT_YET),
+        ("03:00:00", 8600.0, NOT_YET),
+        ("03:20:00", 8700.0, CERTAIN),
+    ):
+        assert judged(shown({"a": wh}, at(clock)), known) == days
+        known = remembered(shown({"a": wh}, at(clock)), known)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "days"),
+    [
+        # 12 kWh more in the month, and 2 more in the day: a midnight lies in between.
+        ((1_000.0, 80.0), (3_000.0, 92.0), CERTAIN),
+        # Within what is lost by rounding, it need not.
+        ((1_000.0, 80.0), (3_000.0, 84.0), NOT_YET),
+        ((1_000.0, 80.0), (3_000.0, 82.0), NOT_YET),
+        ((1_000.0, 80.0), (3_000.0, 81.0), NOT_YET),
+        # A month that has begun anew tells nothing that the day does not.
+        ((1_000.0, 80.0), (3_000.0, 2.0), NOT_YET),
+    ],
+)
+def test_a_month_that_has_grown_by_more_than_the_day_has_had_a_midnight(then, now, days):
+    before = Counted(contact=at("06:00:00", YESTERDAY), wh={"a": then[0]}, kwh={"a": then[1]})
+    later = shown({"a": now[0]}, at("12:00:00"), a=now[1])
+    assert judged(later, Memory(before)) == days
+    # Of one of several midnights it says nothing.
+    long_ago = before.model_copy(update={"contact": at("06:00:00", date(2026, 6, 14))})
+    assert judged(later, Memory(long_ago)) == Days(date(2026, 6, 14), TODAY)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "after_s", "days"),
+    [
+        # Six minutes after another block has come, this one has come as well.
+        (100.0, 900.0, 0, NOT_YET),
+        (100.0, 900.0, 359, NOT_YET),
+        (100.0, 900.0, 360, CERTAIN),
+        # What counts nothing has nothing to show.
+        (0.0, 0.0, 0, CERTAIN),
+        (50.0, 12.0, 0, CERTAIN),
+        (0.0, 51.0, 0, NOT_YET),
+        # A block that stands still while others go on is stuck.
+        (900.0, 900.0, 3600, NOT_YET),
+    ],
+)
+def test_a_block_that_tells_nothing_is_todays_once_another_has_told(then, now, after_s, days):
+    news = at("09:00:00")
+    known = Memory(earlier("06:00:00", a=then))
+    found = shown({"a": now}, news + timedelta(seconds=after_s))
+    assert judged(found, known, news) == days
+    assert judged(found, known, None) == NOT_YET
+    assert judged(found, known, news - timedelta(days=1)) == NOT_YET
+
+
+def test_before_six_past_midnight_no_other_block_helps():
+    known = Memory(earlier("06:00:00", a=0.0))
+    for clock, days in (("00:05:59", NOT_YET), ("00:06:00", CERTAIN)):
+        assert judged(shown({"a": 0.0}, at(clock)), known, at("00:03:00")) == days
+
+
+def test_without_a_known_contact_only_what_the_counters_did_today_counts():
+    def look(clock: str, wh: float, known: Memory) -> tuple[Days, Memory]:
+        now = shown({"a": wh}, at(clock))
+        return judged(now, known, heard=False), remembered(now, known, heard=False)
+
+    days, known = look("00:03:00", 8000.0, NOTHING)
+    assert days == NOT_YET
+    days, known = look("12:00:00", 8000.0, known)
+    assert days == NOT_YET
+    days, known = look("12:30:00", 8200.0, known)
+    assert days == CERTAIN
+    # From then on it may only have gone away, and then it has counted so much today.
+    days, known = look("23:50:00", 8200.0, known)
+    assert days == CERTAIN
+    assert judged(shown({"a": 8200.0}, at("00:10:00", TOMORROW)), known, heard=False).first == TODAY
+    assert judged(shown({"a": 20.0}, at("00:10:00", TOMORROW)), known, heard=False) == Days(
+        TOMORROW, TOMORROW
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,8 +248,9 @@ def test_counters_of_today_that_fall_late_are_of_no_whole_day(clock, now, days):
         ("00:02:00", 810.0, NOT_YET),
         ("00:30:00", 900.0, NOT_YET),
         ("00:02:00", 12.0, CERTAIN),
-        ("02:00:00", 900.0, CERTAIN),
+        ("02:00:00", 900.0, NOT_YET),
         ("09:00:00", 800.0, NOT_YET),
+        ("09:00:00", 100.0, CERTAIN),
     ],
 )
 def test_the_midnight_after_a_fall_is_told_by_a_fall_below_what_followed_it(clock, now, days):
@@ -182,20 +307,27 @@ def test_on_days_on_which_clocks_change_midnight_is_midnight(day):
     read_before_s=st.integers(601, 6 * 3600),
     phase_s=st.integers(0, 299),
     late_s=st.integers(-600, 6600),
-    asked_s=st.lists(st.integers(0, 9000), min_size=1, max_size=8).map(sorted),
+    away_s=st.none() | st.tuples(st.integers(-20_000, 0), st.integers(0, 40_000)),
+    asked_s=st.lists(st.integers(0, 50_000), min_size=1, max_size=8).map(sorted),
+    heard=st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_after_a_reading_in_the_evening_no_counter_of_yesterday_passes_for_todays(
-    evening, use_w, read_before_s, phase_s, late_s, asked_s
+    evening, use_w, read_before_s, phase_s, late_s, away_s, asked_s, heard
 ):
-    """However late the box's clock is, up to nearly two hours, and whenever somebody looks."""
+    """However late the box's clock is, however long it was away, and whenever somebody looks."""
     midnight = at("00:00:00")
-    known = Counted(contact=midnight - timedelta(seconds=read_before_s), wh={"a": evening - 20})
+    before = midnight - timedelta(seconds=read_before_s)
+    known = Memory(Counted(contact=before, wh={"a": evening - read_before_s * 0.005}))
     for seconds in asked_s:
+        if away_s is not None and seconds < away_s[1]:
+            continue
         upload = (seconds - phase_s) // 300 * 300 + phase_s
+        if away_s is not None and upload < away_s[1]:
+            upload = max(away_s[0], -read_before_s)
         is_new = upload >= late_s
-        shown = use_w * (upload - late_s) / 3600 if is_new else evening + upload * 0.01
-        contact = midnight + timedelta(seconds=seconds)
-        if days_of({"a": shown}, contact, known) == CERTAIN:
+        shown_wh = use_w * (upload - late_s) / 3600 if is_new else evening + upload * 0.005
+        now = shown({"a": shown_wh}, midnight + timedelta(seconds=seconds))
+        if judged(now, known, heard=heard) == CERTAIN:
             assert is_new
-            known = Counted(contact=contact, wh={"a": shown})
+        known = remembered(now, known, heard=heard)

@@ -1,7 +1,8 @@
 """What earlier answers showed of an account's boxes, as far as it explains later ones. Pure.
 
 1. The counters of each block when they were last certain to be of their day, or had fallen during
-   it: those that have fallen since have been begun anew.
+   it, and what it has shown since: counters that have fallen have been begun anew, and those that
+   go on have been uploaded.
 2. That the part of the house without backup has shown something else than zeros: then there is a
    meter.
 """
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from .box import Box, boxes_of
 from .counters import Counters
 from .rest_meter import RestMeter
-from .rollover import Counted
+from .rollover import Memory
 
 MOST_BOXES = 20
 """Boxes remembered: more than any account has."""
@@ -27,13 +28,13 @@ class BoxBaseline(BaseModel):
     """What is remembered of one box.
 
     Attributes:
-        counted: Counters by block.
+        counters: What helps to tell their day, by block.
         rest_seen: The part of the house without backup has shown something else than zeros.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    counted: dict[str, Counted] = {}
+    counters: dict[str, Memory] = {}
     rest_seen: bool = False
 
 
@@ -81,8 +82,7 @@ NO_BASELINE = Baseline()
 
 
 def _after(earlier: BoxBaseline, box: Box, now: datetime) -> BoxBaseline:
-    contact = box.last_contact("measured_at", now)
     return BoxBaseline(
-        counted=Counters(box, contact, earlier.counted).remembered(),
+        counters=Counters(box, earlier.counters, now).remembered(),
         rest_seen=RestMeter(box, seen=earlier.rest_seen).seen,
     )

@@ -190,6 +190,14 @@ class Box:
             self.reasons.add(reading, came_twice(moments) if moments else why)
         return moment
 
+    def latest_contact(self, now: datetime) -> datetime | None:
+        """Give the latest moment that its last contact can have been; None if that is not known.
+
+        Both moments of a time that came twice lie in one day.
+        """
+        wall = clock.wall_time(self.block("device").get("lastcall"))
+        return max(clock.moments_until(wall, now), default=None) if wall else None
+
     def derived(
         self,
         reading: str,

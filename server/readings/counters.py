@@ -9,21 +9,23 @@ from typing import NamedTuple
 from . import clock
 from .box import Box
 from .numbers import DAY_WH, MONTH_KWH, YEAR_KWH, Span
-from .rollover import Counted, Days, counted, days_of
+from .rollover import NOTHING, Days, Memory, Shown, days_of, new_by, remembered
 
-OF_THE_DAY = {
-    "dc_in": ("fv_ad",),
-    "ac_in": ("ac_ad", "ac_pd"),
-    "ac_in_b": ("ac_ad",),
-    "ac_out": ("en_day",),
-    "batt": ("bat_apd", "bat_and", "bat_ad"),
-    "boiler": ("w",),
+OF_THE_DAY: dict[str, dict[str, str | None]] = {
+    "dc_in": {"fv_ad": "fv_am"},
+    "ac_in": {"ac_ad": "ac_am", "ac_pd": "ac_pm"},
+    "ac_in_b": {"ac_ad": "ac_am"},
+    "ac_out": {"en_day": "en_mont"},
+    "batt": {"bat_apd": None, "bat_and": None, "bat_ad": "bat_am"},
+    "boiler": {"w": "boj_am"},
 }
-"""The blocks that are uploaded each by itself, and their counters of the day."""
+"""The blocks that are uploaded each by itself, and their counters of the day, each with that of the
+month."""
 
 NOT_YET = (
     "It may still count the day before: for some minutes after midnight, and after a time without "
-    "contact, the portal shows what the box counted on an earlier day."
+    "contact, the portal shows what the box counted on an earlier day. Ask again in some minutes: "
+    "once the box has counted on, it is certain."
 )
 BEGUN_ANEW = (
     "It fell during the day, so it does not count all of it: the box counted from 0 again, or its "
@@ -53,20 +55,21 @@ class Counters:
 
     Args:
         box: The box.
-        contact: Its last contact with the portal. While that is not known nothing can be said of
-            the counters' day, and they are given as they are.
-        earlier: The counters of each block as they were last understood.
+        memory: What earlier readings help to tell of each block.
+        now: The present time, with a zone.
 
     Attributes:
-        day: The day that those of today count; None if it is not known.
+        day: The day of the box's last contact, which those of today count; None if it is not known.
     """
 
-    def __init__(self, box: Box, contact: datetime | None, earlier: Mapping[str, Counted]) -> None:
+    def __init__(self, box: Box, memory: Mapping[str, Memory], now: datetime) -> None:
+        contact = box.latest_contact(now)
         self.day = None if contact is None else clock.local_day(contact)
         self._box = box
-        self._contact = contact
-        self._earlier = earlier
+        self._contact = contact or now
+        self._memory = memory
         self._days_of: dict[str, Days] = {}
+        self._news = self._first_news()
 
     def read(self, reading: str, field: tuple[str, str], period: Period) -> float | None:
         """Read a counter, or note why `reading` is unknown.
@@ -77,32 +80,48 @@ class Counters:
             period: What it counts.
         """
         found = self._box.number(reading, *field, period.span)
-        if found is None or self._contact is None:
-            return found
-        days = self._days(field[0], self._contact)
+        if found is None:
+            return None
+        days = self._days(field[0])
         if period.of(days.first) == period.of(days.last):
             return found
-        self._box.reasons.add(reading, NOT_YET if days.last == self.day else BEGUN_ANEW)
+        today = clock.local_day(self._contact)
+        self._box.reasons.add(reading, NOT_YET if days.last == today else BEGUN_ANEW)
         return None
 
-    def remembered(self) -> dict[str, Counted]:
+    def remembered(self) -> dict[str, Memory]:
         """Give what later answers are to be compared with, by block."""
-        remembered = dict(self._earlier)
-        if self._contact is None:
-            return remembered
-        for block in OF_THE_DAY:
-            one = counted(self._of_the_day(block), self._contact, self._earlier.get(block))
-            if one is not None:
-                remembered[block] = one
-        return remembered
+        after = {
+            block: remembered(
+                self._shown(block), self._of(block), self._news, heard=self.day is not None
+            )
+            for block in OF_THE_DAY
+        }
+        return {block: memory for block, memory in after.items() if memory != NOTHING}
 
-    def _days(self, block: str, contact: datetime) -> Days:
+    def _days(self, block: str) -> Days:
         days = self._days_of.get(block)
         if days is None:
-            days = days_of(self._of_the_day(block), contact, self._earlier.get(block))
+            shown, heard = self._shown(block), self.day is not None
+            days = days_of(shown, self._of(block), self._news, heard=heard)
             self._days_of[block] = days
         return days
 
-    def _of_the_day(self, block: str) -> dict[str, float]:
-        read = {field: self._box.peek(block, field, DAY_WH) for field in OF_THE_DAY[block]}
-        return {field: found for field, found in read.items() if not isinstance(found, str)}
+    def _first_news(self) -> datetime | None:
+        heard = self.day is not None
+        told = (new_by(self._shown(one), self._of(one), heard=heard) for one in OF_THE_DAY)
+        return min(filter(None, told), default=None)
+
+    def _of(self, block: str) -> Memory:
+        return self._memory.get(block, NOTHING)
+
+    def _shown(self, block: str) -> Shown:
+        wh, kwh = {}, {}
+        for of_day, of_month in OF_THE_DAY[block].items():
+            counter = self._box.peek(block, of_day, DAY_WH)
+            if not isinstance(counter, str):
+                wh[of_day] = counter
+            counter = self._box.peek(block, of_month, MONTH_KWH) if of_month else ""
+            if not isinstance(counter, str):
+                kwh[of_day] = counter
+        return Shown(contact=self._contact, wh=wh, kwh=kwh)

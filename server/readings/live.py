@@ -101,7 +101,7 @@ def live_data(
     if age is None:
         box.reasons.copy("measured_at", "age_s", "stale")
     earlier = baseline.of(box)
-    counters = Counters(box, measured_at, earlier.counted)
+    counters = Counters(box, earlier.counters, now)
     meter = RestMeter(box, seen=earlier.rest_seen)
     known_bypass = bypass(box, notices, now)
     panels, cells, net = solar(box), battery(box), grid(box)

@@ -89,6 +89,7 @@ class Caller:
         source: Where the call comes from, as failed logins are counted.
         address: The address itself, for the log that fail2ban reads.
         proved: Told that a session was opened for this call, so whose call it is has been proved.
+        logged_in: Told that this call has logged in, whatever becomes of it afterwards.
     """
 
     credential: Credential | None
@@ -96,6 +97,7 @@ class Caller:
     source: str
     address: str
     proved: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
+    logged_in: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ class Access:
         except (CredentialsRejected, TooManyAttempts) as exc:
             self._note(caller, keys, exc)
             raise
+        if opened.cache_status == "new_session_created":
+            caller.logged_in()
         return Granted(caller, keys, opened.session, opened.cache_status, opened.idle)
 
     async def current(self, granted: Granted) -> Granted:

@@ -7,7 +7,7 @@ tools use as well. A session that is in use costs nothing: the cache knows of it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .access import Access, Caller, Granted
 from .errors import PortalError, SessionExpired, TooManyLogins
@@ -52,14 +52,27 @@ class Liveness:
         1. The portal answers for it, or it has ended and one login replaces it: handed out.
         2. It has ended, and no login replaces it: refused.
         3. The portal cannot be asked now: handed out, with a warning.
+        4. A login has replaced it, and the portal cannot be asked any more: handed out as any new
+           session is.
+
+        It is said to come from the cache only if this call made no login, whatever became of the
+        read after it.
 
         Raises:
             AccessDenied: As `Access.open`.
             SessionError: As `Access.open`.
         """
-        granted = await self._access.open(caller)
+        logins: list[bool] = []
+        granted = await self._access.open(replace(caller, logged_in=lambda: logins.append(True)))
         if granted.idle < self._idle:
             return HandedOut(granted)
+        handed_out = await self._seen(granted)
+        if not logins:
+            return handed_out
+        made = replace(handed_out.granted, cache_status="new_session_created")
+        return replace(handed_out, granted=made)
+
+    async def _seen(self, granted: Granted) -> HandedOut:
         try:
             return HandedOut(await self._upstream.look(granted, self._idle))
         except (PortalError, TooManyLogins) as exc:
@@ -67,4 +80,6 @@ class Liveness:
                 current = await self._access.current(granted)
             except SessionExpired:
                 raise exc from None  # what failed was the login in its place
+            if current.session != granted.session:
+                return HandedOut(current)
             return HandedOut(current, UNSEEN.format(seconds=granted.idle, why=exc))

@@ -230,6 +230,41 @@ async def test_a_dead_session_is_not_handed_out_when_no_login_can_replace_it(hom
     assert (await home.open()).granted.cache_status == "new_session_created"
 
 
+@pytest.mark.parametrize(
+    ("kind", "members"),
+    [("drop", {}), ("error", {}), ("too_many", {"retry_after": 120}), ("html", {})],
+)
+async def test_a_login_made_by_a_look_that_failed_after_it_is_told(home, kind, members):
+    first = (await home.open()).granted
+    home.portal.simulator.accounts.end_sessions()
+    home.pass_time(IDLE)
+    # The first read shows that the session has ended; the one after the login fails.
+    home.fault("live", "unauthorized")
+    home.fault("live", kind, **members)
+    told = await asyncio.gather(*(home.open() for _ in range(5)))
+    assert home.asked() == {LIVE: 2, LOGIN: 1}
+    assert len({one.granted.session for one in told} - {first.session}) == 1
+    statuses = Counter(one.granted.cache_status for one in told)
+    assert statuses == {"new_session_created": 1, "session_from_cache": 4}
+    # It is as old as any that a login has just brought.
+    assert {one.warning for one in told} == {None}
+
+
+async def test_a_login_is_told_though_another_has_replaced_the_session_since(home):
+    await home.open()
+    home.portal.simulator.accounts.end_sessions()
+    home.pass_time(IDLE)
+    found = home.access.reopened
+
+    async def replaced(granted):
+        await home.access.renew(replace(granted, caller=caller(DEMO)))
+        return await found(granted)
+
+    home.access.reopened = replaced
+    told = await home.open()
+    assert told.granted.cache_status == "new_session_created"
+
+
 async def test_an_account_without_a_box_is_handed_a_session_too(home):
     home.portal.simulator.accounts.add("none@example.com", "demo")
     home.portal.simulator.boxes.give("none@example.com", 0)

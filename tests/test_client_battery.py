@@ -19,6 +19,7 @@ from client.exit_codes import ExitCode
 from client.failures import ToolFailure, UsageFailure
 from client.local_time import local
 from client.login import Login
+from server.readings.bypass_flags import NOT_READ
 
 from . import client_battery as box
 from .client_keyring import environment
@@ -327,15 +328,65 @@ def test_notifications_of_servers_of_either_version_are_shown_with_their_words(p
     assert re.search(r"Battery.*full \| Charged to 100 %", text)
 
 
-def test_why_the_bypass_is_not_known_is_no_gap_of_the_dashboard():
+def bypass_part(state: str, why: str | None = None) -> dict[str, object]:
+    return {"state": state, "why": why}
+
+
+OFF, ON = bypass_part("off"), bypass_part("on")
+
+
+@pytest.mark.parametrize(
+    ("automatic", "manual", "state", "reasons"),
+    [
+        (OFF, OFF, None, []),
+        (ON, OFF, None, []),
+        (OFF, bypass_part("unknown", "No."), "manual bypass unknown", ["- Manual bypass: No."]),
+        (
+            bypass_part("unknown", "No."),
+            ON,
+            "automatic bypass unknown",
+            ["- Automatic bypass: No."],
+        ),
+        (
+            bypass_part("unknown", "No."),
+            bypass_part("unknown", "No."),
+            "bypass unknown",
+            ["- Bypass: No."],
+        ),
+        (
+            bypass_part("unknown", "Yes\x1b[2J."),
+            bypass_part("unknown", "No."),
+            "bypass unknown",
+            ["- Automatic bypass: Yes\ufffd[2J.", "- Manual bypass: No."],
+        ),
+    ],
+)
+def test_the_dashboard_says_which_bypass_is_not_known_and_why(automatic, manual, state, reasons):
+    values = box.live() | {"bypass": {"automatic": automatic, "manual": manual}, "unknown": []}
+    text = drawn(live.dashboard(values, framed=False), width=200)
+    assert [line for line in text.splitlines() if "ypass:" in line] == reasons
+    assert ("bypass" in text) is (state is not None)
+    assert state is None or f"export limited to 5000 W | {state}\n" in text
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_the_dashboard_says_that_nobody_has_asked_for_the_bypass(framed):
     values = box.live()
     assert values["bypass"] is None
-    shown = drawn(live.dashboard(values, framed=False), width=200)
-    assert "bypass" not in shown
-    warned = values | {"warnings": ["The manual bypass of box 1 is on."]}
+    text = drawn(live.dashboard(values, framed=framed))
+    assert "| bypass unknown" in text
+    assert f"- Bypass: {NOT_READ}" in text
+    # It takes nothing from the other reasons.
+    assert "The portal did not send it" in text
+
+
+def test_a_bypass_that_is_on_is_a_warning_and_a_server_without_any_says_nothing():
+    warned = box.live() | {"warnings": ["The manual bypass of box 1 is on."]}
     assert "! The manual bypass of box 1 is on." in drawn(
         live.dashboard(warned, framed=False), width=200
     )
+    older = {name: value for name, value in box.live().items() if name != "bypass"}
+    assert "ypass" not in drawn(live.dashboard(older | {"unknown": []}, framed=False))
 
 
 @pytest.mark.parametrize(

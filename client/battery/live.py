@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -14,6 +14,7 @@ from rich.text import Text
 from ..readable import one_line
 from . import detail
 from .fitting import Fitting
+from .notices import KINDS, bypass_reasons
 from .words import (
     UNKNOWN,
     ago,
@@ -39,6 +40,9 @@ WIDE = 66
 """Columns inside a frame for all that stands side by side."""
 REASONS = 3
 """Reasons for unknown values that are shown; --json has them all."""
+NO_GAPS = (["bypass"], ["battery.formatting_progress_percent"])
+"""Readings that leave no `-` on the dashboard: a bypass has words of its own, and how far charging
+has come is not shown."""
 
 MARKS = {True: ("\N{FULL BLOCK}", "\N{LIGHT SHADE}"), False: ("#", ".")}
 COLOURS = {"Solar": "yellow", "Grid": "magenta", "Battery": "green", "House": "cyan"}
@@ -101,7 +105,9 @@ def _state(values: Mapping[str, Any]) -> Text:
     ]
     if part(values, "mode", "flexibility") is True:
         extra.append("under flexibility control")
-    words = " | ".join([f"Mode {text(part(values, 'mode', 'name'))}", *extra, export])
+    kinds = [kind for why in _bypass(values).values() for kind in why]
+    bypass = [f"{_named(kinds)} unknown"] if kinds else []
+    words = " | ".join([f"Mode {text(part(values, 'mode', 'name'))}", *extra, export, *bypass])
     when = f"at {time(values.get('measured_at'))}, {ago(values.get('age_s'))}"
     return Text(f"{words}\n{when}", style="bold")
 
@@ -234,17 +240,29 @@ def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:
         warnings.append(one_line(note))
     if switch(values.get("live_data")) == "off" and not warnings:
         warnings.append("Live data is off: powers come every 5 minutes.")
-    # A bypass is shown here when it is on, and then as a warning.
     reasons = [
         one_line(part(one, "why"))
         for one in entries(values, "unknown")
-        if part(one, "readings") != ["bypass"]
+        if part(one, "readings") not in NO_GAPS
     ]
-    if warnings or reasons:
+    bypass = _bypass(values)
+    if warnings or bypass or reasons:
         yield Text()
     for warning in warnings:
         yield Text(f"! {warning}", style="yellow")
+    for why, kinds in bypass.items():
+        yield Text(f"{UNKNOWN} {_named(kinds).capitalize()}: {why}", style="dim")
     for reason in reasons[:REASONS]:
         yield Text(f"{UNKNOWN} {reason}", style="dim")
     if len(reasons) > REASONS:
         yield Text(f"{UNKNOWN} {len(reasons) - REASONS} more reasons: see --json", style="dim")
+
+
+def _named(kinds: Sequence[str]) -> str:
+    return "bypass" if len(kinds) == len(KINDS) else f"{kinds[0]} bypass"
+
+
+def _bypass(values: Mapping[str, Any]) -> Mapping[str, list[str]]:
+    """Return why a bypass is not known, as `bypass_reasons`; one that is on is a warning."""
+    nothing = [one for one in entries(values, "unknown") if part(one, "readings") == ["bypass"]]
+    return {one_line(part(one, "why")): [*KINDS] for one in nothing} or bypass_reasons(values)

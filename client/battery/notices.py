@@ -14,6 +14,7 @@ from ..readable import clean, one_line
 from .words import UNKNOWN, part, text, time
 
 COLOURS = {"warning": "yellow", "error": "red", "critical": "bold red"}
+KINDS = ("automatic", "manual")
 TIME = 25
 """Columns of a time with its offset."""
 
@@ -61,15 +62,21 @@ def _words(each: Mapping[str, Any], name: str) -> object:
     return each.get(f"portal_{name}", each.get(name))
 
 
+def bypass_reasons(values: Mapping[str, Any]) -> Mapping[str, list[str]]:
+    """Return why a bypass is not known: each reason with the kinds of bypass that it holds for."""
+    reasons: dict[str, list[str]] = {}
+    for kind in KINDS:
+        if (why := part(values, "bypass", kind, "why")) is not None:
+            reasons.setdefault(one_line(why), []).append(kind)
+    return reasons
+
+
 def _bypass(each: Mapping[str, Any]) -> Iterator[Text]:
     words: list[str] = []
-    reasons: dict[str, list[str]] = {}
-    for kind in ("automatic", "manual"):
+    for kind in KINDS:
         state = text(part(each, "bypass", kind, "state"))
         since = told(part(each, "bypass", kind, "since"))
         words.append(f"{kind} {state}" + (f" since {written(since)}" if since else ""))
-        if (why := part(each, "bypass", kind, "why")) is not None:
-            reasons.setdefault(one_line(why), []).append(kind)
     yield Text(f"Bypass of box {text(each.get('box_id'))}: {', '.join(words)}")
-    for why, kinds in reasons.items():
+    for why, kinds in bypass_reasons(each).items():
         yield Text(f"{UNKNOWN} {' and '.join(kinds)}: {why}", style="dim")

@@ -18,10 +18,7 @@ FLAGS: dict[Kind, str] = {"automatic": "bypass", "manual": "bypass_m"}
 SETTINGS_AGE = timedelta(minutes=5)
 """Settings may be that much older than the box's last report."""
 
-NOT_READ = (
-    "The portal tells of the bypass only in its notifications, and nobody has asked for them in "
-    "the last minutes."
-)
+NOT_READ = "Only notifications tell of it, and nobody has read them lately."
 
 
 def bypass(box: Box, notifications: Sequence[Dated] | None, now: datetime) -> Bypass | None:

@@ -100,6 +100,45 @@ async def test_a_history_warns_only_of_what_concerns_its_days(ask, lastcall, day
     assert words is None or words in told.warnings[0]
 
 
+NOTHING = [[None] * 3]
+DAYS_BEFORE = [TODAY - timedelta(days=back) for back in (3, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ([], "for 2026-06-07 to 2026-06-09"),
+        (series([]), "for 2026-06-07 to 2026-06-09"),
+        ({}, "for 2026-06-07 to 2026-06-09"),
+        (series(NOTHING * 3 * 288), "for 2026-06-07 to 2026-06-09"),
+        (series([[1, 2, 3]] * 288 + NOTHING * 288 + [[1, 2, 3]] * 288), "for 2026-06-08."),
+        (series(NOTHING * 288 + [[1, 2, 3]] * 288 + NOTHING * 288), "for 2026-06-07, 2026-06-09."),
+        # One of the three quantities is enough.
+        (series([[None, 2, None]] * 3 * 288), None),
+        (series([[1, 2, 3]] * 3 * 288), None),
+        # Nobody knows when the others were measured.
+        (series([[1, 2, 3]] * 2 * 288), "may be none at all for some of these days"),
+        (series([[1, 2, 3]] * (2 * 288 + 30)), None),
+    ],
+)
+async def test_a_history_warns_of_days_without_any_value(ask, answer, words):
+    answers = Answers(full_box(), answer, MIDNIGHT + 2 * FIVE)
+    days = {"first_day": DAYS_BEFORE[0], "last_day": DAYS_BEFORE[-1]}
+    told = await ask(answers, "get_history", series="load", points=3, **days)
+    found = [one for one in told.warnings if "at all for" in one]
+    assert len(found) == (words is not None), told.warnings
+    assert words is None or words in found[0]
+
+
+@pytest.mark.parametrize(("minutes", "warned"), [(14, False), (16, True)])
+async def test_a_day_that_has_just_begun_need_not_have_values(ask, minutes, warned):
+    at = MIDNIGHT + timedelta(minutes=minutes)
+    answers = Answers(full_box(), series([]), at)
+    days = {"first_day": TODAY, "last_day": TODAY}
+    told = await ask(answers, "get_history", now=at, series="load", **days)
+    assert any("no values at all for 2026-06-10." in one for one in told.warnings) is warned
+
+
 async def test_doubtful_times_are_warned_of(ask):
     answers = Answers(full_box(), series([[1, 2, 3]] * 200), NOW)
     day = date(2026, 6, 9)

@@ -1,8 +1,9 @@
-"""Which days of history can be asked for."""
+"""Which days of history can be asked for, and how days are named."""
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, timedelta
 
 from ..errors import RangeError
 
@@ -33,3 +34,21 @@ def check_range(first: date, last: date, today: date, most: int = MOST_DAYS) -> 
         raise RangeError(f"{first} is too long ago: there is nothing before {FIRST_DAY}.")
     if (last - first).days >= most:
         raise RangeError(f"{first} to {last} is more than {most} days, the most in one call.")
+
+
+def spans(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Put neighbours together.
+
+    Args:
+        days: In order.
+
+    Returns:
+        The first and the last day of each row of neighbours.
+    """
+    found: list[tuple[date, date]] = []
+    for day in days:
+        if found and found[-1][1] == day - timedelta(days=1):
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from . import clock
+from .days import spans
 from .energy_day import POWERS, SPARE_S, EnergyDay, Quantity, hours_of
 from .model import Reading, Warnings
 from .unknown import Reasons, Unknowns
@@ -375,20 +376,9 @@ def _incomplete(parts: Iterable[_Part]) -> list[_Lack]:
 
 def _spans(days: Iterable[date], why: Why) -> list[_Lack]:
     """Give days as what is lacking, neighbours together."""
-    spans: list[list[date]] = []
-    for day in days:
-        if spans and spans[-1][-1] == day - timedelta(days=1):
-            spans[-1].append(day)
-        else:
-            spans.append([day])
     return [
-        _Lack(
-            first=span[0].isoformat(),
-            last=span[-1].isoformat(),
-            why=why,
-            hours=0.0,
-        )
-        for span in spans
+        _Lack(first=first.isoformat(), last=last.isoformat(), why=why, hours=0.0)
+        for first, last in spans(days)
     ]
 
 

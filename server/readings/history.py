@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
-from typing import Annotated
+from datetime import date, datetime, timedelta
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
+from . import clock
 from .cells import DECIMALS, Cell, cells
 from .energy_estimate import energy_estimate
+from .freshness import SLOW_LIMIT_S
 from .model import LocalTime, Reading
+from .placement import days_between
 from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
 from .timeline import Timeline, timeline
 from .unknown import Reasons, Unknown, Unknowns
@@ -104,6 +107,18 @@ class History(Reading):
     assumptions: tuple[str, ...] = Field(description="What is not certain.")
     unknown: Unknowns
 
+    _without_values: tuple[date, ...] = PrivateAttr(default=())
+
+    @property
+    def without_values(self) -> tuple[date, ...]:
+        """Days without any value, as far as the times tell; today only once one is due."""
+        return self._without_values
+
+    def lacking(self, days: tuple[date, ...]) -> Self:
+        """Note which days these are: what is said of them stands in the warnings only."""
+        self._without_values = days
+        return self
+
 
 def history(
     series: SeriesName,
@@ -159,7 +174,19 @@ def history(
             *ASSUMED[series],
         ),
         unknown=_unknown(read, nothing),
-    )
+    ).lacking(_without_values(columns.values(), when, days_between(first, last), now))
+
+
+def _without_values(
+    columns: Iterable[Sequence[Cell]], when: Timeline, days: Iterable[date], now: datetime
+) -> tuple[date, ...]:
+    known = {
+        clock.local_day(moment)
+        for moment, cells_then in zip(when.times, zip(*columns, strict=True), strict=True)
+        if moment is not None and any(not isinstance(cell, str) for cell in cells_then)
+    }
+    due = clock.local_day(now - timedelta(seconds=SLOW_LIMIT_S))
+    return tuple(day for day in days if day <= due and day not in known)
 
 
 def _why_nothing(response: object, items: object) -> str:

@@ -7,13 +7,22 @@ from datetime import date, datetime, timedelta
 
 from . import clock
 from .boxes import BoxSummary
+from .days import spans
 from .freshness import SLOW_LIMIT_S
 from .history import History
+
+LISTED = 5
+"""Spans of days named in a warning."""
 
 DOUBTFUL = (
     "The times of these values are doubtful, and with them the hour of whatever happened. The "
     "assumptions say why."
 )
+NOTHING = (
+    "There are no values at all for {days}. That does not mean 0: nothing is known of it. The "
+    "assumptions say more."
+)
+SOME_DAY = "So many values are missing that there may be none at all for some of these days."
 LEFT_OUT = (
     "There are no values for {hours:.1f} hours of these days. The energies leave that time out, so "
     "what really flowed may be more."
@@ -37,11 +46,25 @@ def history_warnings(past: History, boxes: Iterable[BoxSummary], now: datetime) 
         now: When the portal gave the history.
     """
     found = [DOUBTFUL] if past.times_doubtful else []
+    if past.without_values:
+        found.append(_nothing(past))
     left_out = max((one.summary.energy_left_out_s or 0 for one in past.quantities), default=0)
     # Less is as long as a box that is well may be silent.
     if left_out > SLOW_LIMIT_S:
         found.append(LEFT_OUT.format(hours=left_out / 3600))
     return (*found, *silent(boxes, past.last_day, now))
+
+
+def _nothing(past: History) -> str:
+    """Name the days without values, but not when nobody knows where values are missing."""
+    if past.times_doubtful and any(one.summary.count for one in past.quantities):
+        return SOME_DAY
+    named = [
+        f"{first}" if first == last else f"{first} to {last}"
+        for first, last in spans(past.without_values)
+    ]
+    more = ", ..." if len(named) > LISTED else ""
+    return NOTHING.format(days=", ".join(named[:LISTED]) + more)
 
 
 def silent(boxes: Iterable[BoxSummary], last: date, now: datetime) -> tuple[str, ...]:

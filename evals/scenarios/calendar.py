@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..happening import box, notice
-from ..readers import DatePart, FirstNumber, FirstWord
-from ..scenario import DEMO_BOX, Call, Check, Later, Scenario, Theme, Truth
+from ..happening import box, fault, notice
+from ..readers import DatePart, FirstNumber, FirstWord, OnlyWarnings
+from ..scenario import DEMO_BOX, Call, Check, Known, Later, Scenario, Theme, Truth
 
 LIVE = Call(tool="get_live_data")
 
@@ -62,6 +62,66 @@ THEME = Theme(
                 ),
             ),
             chars=4_500,
+        ),
+        Scenario(
+            name="a box that comes back after a night away",
+            at="2026-06-16T18:00:00",
+            question="Kolik jsme dnes odebrali ze sítě?",
+            language="cs",
+            steps=(
+                LIVE,
+                Later(4 * 3600 + 600),
+                box(DEMO_BOX, offline=True),
+                Later(12 * 3600 - 570),
+                box(DEMO_BOX, offline=False),
+                Later(90),
+                LIVE,
+            ),
+            checks=(
+                Check(
+                    reader=FirstNumber(("today", "imported")),
+                    truth=counted("imported_wh", "day"),
+                    warned=NOT_YET,
+                    unknown=True,
+                ),
+            ),
+            says=(r"energy\.today\.solar_wh: null",),
+            chars=9_000,
+        ),
+        Scenario(
+            name="counters of a box of which nobody knows when it reported",
+            at="2026-06-17T00:03:00",
+            question="How much have we produced today?",
+            steps=(fault("dropped", "live", fields=["device.lastcall"]), LIVE),
+            checks=(
+                Check(
+                    reader=FirstNumber(("today", "solar")),
+                    truth=counted("pv_wh", "day"),
+                    warned=NOT_YET,
+                    unknown=True,
+                ),
+            ),
+            warns=(r"does not say when",),
+            chars=5_000,
+        ),
+        Scenario(
+            name="a box that was last heard of in the hour that happens twice",
+            at="2026-10-25T02:05:00+02:00",
+            question="Is the battery charging right now?",
+            steps=(box(DEMO_BOX, offline=True), Later(65 * 60), LIVE),
+            checks=(
+                Check(
+                    reader=OnlyWarnings(((r"does not say when .* last reported", "unknown"),)),
+                    truth=Known("unknown"),
+                ),
+                Check(
+                    reader=FirstWord(("stale",)),
+                    truth=Known(True),
+                    warned=r"came twice",
+                    unknown=True,
+                ),
+            ),
+            chars=5_000,
         ),
         Scenario(
             name="a while after midnight today is today",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..happening import END_SESSIONS, fault, password, switch
-from ..readers import FirstNumber
-from ..scenario import Call, Check, Given, Later, Login, Scenario, Theme, Truth
+from ..readers import FirstNumber, FirstWord
+from ..scenario import Call, Check, Given, Known, Later, Login, Scenario, Theme, Truth
 
 EMAIL = "demo@example.com"
 
@@ -52,6 +52,28 @@ THEME = Theme(
             says=(r'cache_status: "session_from_cache"',),
             portal={"login": 1},
             chars=8_000,
+        ),
+        Scenario(
+            name="a login after which the portal fails",
+            header=False,
+            at="2026-04-20T08:00:00",
+            question="Did you have to log in again? My login is demo@example.com, demo.",
+            steps=(
+                LOG_IN,
+                Later(900),
+                fault("unauthorized", "live", requests=1),
+                fault("drop", "live", requests=1),
+                LOG_IN,
+            ),
+            checks=(
+                Check(
+                    reader=FirstWord(("cache_status",)),
+                    truth=Known("new_session_created"),
+                ),
+            ),
+            never=(r"session_from_cache",),
+            portal={"login": 2},
+            chars=2_000,
         ),
         Scenario(
             name="an idle session while the portal cannot be reached",

@@ -251,6 +251,32 @@ THEME = Theme(
             chars=6_000,
         ),
         Scenario(
+            name="days without any values",
+            at="2026-06-10T09:00:00",
+            question="Kolik panely vyrobily 8. června?",
+            language="cs",
+            steps=(
+                fault("nothing", "history"),
+                Call(
+                    tool="get_history",
+                    arguments={
+                        "series": "solar",
+                        "first_day": "2026-06-08",
+                        "last_day": "2026-06-08",
+                        "points": 6,
+                    },
+                ),
+            ),
+            checks=(
+                Check(
+                    reader=OnlyWarnings(((r"no values at all for 2026-06-08", "unknown"),)),
+                    truth=Known("unknown"),
+                ),
+            ),
+            never=(r"energy_positive_wh_estimate: \d",),
+            chars=6_000,
+        ),
+        Scenario(
             name="the charge is missing in the live block",
             at="2026-09-03T19:00:00",
             question="How full is the battery?",

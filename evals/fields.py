@@ -6,7 +6,7 @@ about, where it does: `quantities[power_w].mean`, `boxes[2210400017].online`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 LABELS = ("name", "id", "box_id", "day", "number", "change_id")
@@ -72,6 +72,21 @@ def reasons_in(value: object, path: str = "") -> dict[str, str]:
         for place, member in enumerate(value):
             found.update(reasons_in(member, f"{path}[{_label(member, place)}]"))
     return found
+
+
+def reason_for(path: str, reasons: Mapping[str, str]) -> str | None:
+    """Give why a field is null, as is said of it or of what it is part of; None where nothing is.
+
+    Args:
+        path: Of the field.
+        reasons: What `reasons_in` gives.
+    """
+    name = plain(path)
+    while name:
+        if name in reasons:
+            return reasons[name]
+        name = name.rpartition(".")[0]
+    return None
 
 
 def plain(path: str) -> str:

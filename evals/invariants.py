@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 
-from .fields import Field, fields, plain, reasons_in
+from .fields import Field, fields, reason_for, reasons_in
 from .transcript import Exchange, Played
 
 LOCAL_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\+0[12]:00")
@@ -42,6 +42,7 @@ MEANT = {
     "seconds": "null until the change was seen",
     "portal": "null while the portal has said nothing",
     "boiler": "null without a boiler",
+    "battery.not_charging": "null while it charges",
     "box_id": "null where an answer is about no box",
     "since": "null where no notification tells",
     "notification_id": "null where no notification tells",
@@ -87,7 +88,7 @@ def every_null_has_a_reason(played: Played) -> Iterable[str]:
         reasons = reasons_in(exchange.result.told)
         for one in fields(exchange.result.told):
             meant = any(one.path == end or one.path.endswith(f".{end}") for end in MEANT)
-            if one.value is None and not meant and not _explained(one.path, reasons):
+            if one.value is None and not meant and reason_for(one.path, reasons) is None:
                 yield f"{exchange.result.tool}: {one.path} is null without a reason"
 
 
@@ -123,8 +124,3 @@ def _told(played: Played) -> Iterable[tuple[Exchange, Field]]:
             yield exchange, one
         if exchange.result.failure:
             yield exchange, Field("failure", exchange.result.failure)
-
-
-def _explained(path: str, reasons: dict[str, str]) -> bool:
-    """Return whether a field, or what it is part of, has a reason."""
-    return any(f"{plain(path)}.".startswith(f"{known}.") for known in reasons)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .fields import fields, plain, reasons_in, warnings_in
+from .fields import fields, reason_for, reasons_in, warnings_in
 from .readers import told_to_the_user
 from .scenario import Call, Check, Known, Scenario, Truth
 from .transcript import Played, line
@@ -51,7 +51,7 @@ def _misled(check: Check, played: Played) -> Iterable[str]:
     if claim.value is not None and agrees(claim.value, wanted, check.truth):
         return
     told = exchange.result.told
-    reason = reasons_in(told).get(plain(claim.path))
+    reason = reason_for(claim.path, reasons_in(told))
     if claim.value is None and check.unknown and (reason or claim.path == "warnings"):
         return
     beside = [*([reason] if reason else []), *_notes(told, claim.path)]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from evals.fields import reason_for, reasons_in
 from server.access import Access, Caller
 from server.handles import Handles
 from server.portal.simulator.box import Box
@@ -96,8 +97,8 @@ class ReadingHouse:
 
 def why(told: Any, path: str) -> str:
     """Say why a field of a result is null."""
-    (found,) = [one["why"] for one in told["unknown"] if path in one["readings"]]
-    assert isinstance(found, str)
+    found = reason_for(path, reasons_in(told))
+    assert found is not None
     return found
 
 

@@ -6,11 +6,13 @@ battery. The modes behave as the vendor's texts describe them; the numbers are i
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from . import battery
 from .demand import Demand
 from .plant import Plant, Setup, export_cap
+from .prague import HOUR
 from .schedule import HOT_WH, NOTHING, Due
 
 PRODUCING_W = 50.0
@@ -19,6 +21,9 @@ PRODUCING_W = 50.0
 GENTLE_W = 2500.0
 """Charging from the grid in mode 2 and at low tariff; mode 3 and formatting use all the battery
 takes."""
+
+FLEXIBLE = 4
+"""Bit of `app` under which an aggregator controls the box: it sells what is left over (assumed)."""
 
 BOILER_THRESHOLD_W = 100.0
 """Surplus above which the automatic boiler heats: the box's default offset (observed)."""
@@ -138,7 +143,7 @@ def _battery(
     def takes(ceiling: float) -> float:
         return battery.takes(stored, ceiling, capacity, plant.battery_w, seconds)
 
-    from_sun = max(min(surplus, takes(capacity)), 0.0)
+    from_sun = 0.0 if setup.app & FLEXIBLE else max(min(surplus, takes(capacity)), 0.0)
     bought = 0.0
     gently = setup.mode == 2 or (at_low_tariff and setup.mode != 3)
     if setup.formatting or gently:
@@ -154,8 +159,28 @@ def _battery(
         return charge
     if setup.mode in {1, 2} and pv >= PRODUCING_W:
         return 0.0
-    floor = max(setup.floor, setup.target) if setup.mode == 2 else setup.floor
     # Only with Home Grid V does the battery feed the section without backup, too.
     missing = -(surplus if setup.app & 1 else surplus_behind)
-    given = battery.gives(stored, capacity * floor / 100, plant.battery_w, seconds)
+    given = battery.gives(stored, _kept(plant, setup), plant.battery_w, seconds)
     return 0.0 - max(min(missing, given), 0.0)
+
+
+def _kept(plant: Plant, setup: Setup) -> float:
+    """Give the energy that stays in the battery, Wh."""
+    floor = max(setup.floor, setup.target) if setup.mode == 2 else setup.floor
+    return plant.battery_wh * floor / 100
+
+
+def hours_left(plant: Plant, setup: Setup, flows: Flows, stored: float) -> float | None:
+    """Give how long the battery would last if all went on like this; None if it does not give.
+
+    Args:
+        plant: What is installed.
+        setup: How it is set.
+        flows: What is so now.
+        stored: Energy in the battery, Wh.
+    """
+    if flows.battery >= 0:
+        return None
+    # What it gives within an hour is as many Wh as W.
+    return battery.gives(stored, _kept(plant, setup), math.inf, HOUR) / -flows.battery

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .box import Box
-from .house import Flows
+from .house import Flows, hours_left
 from .living import Record
 from .meters import Energy, Meters
 from .plant import Setup, delivery, export_cap
@@ -62,6 +62,7 @@ def _moment(box: Box, record: Record) -> dict[str, object]:
         **_power(record.flows),
         "soc_percent": 100 * record.stored / box.plant.battery_wh,
         "stored_wh": record.stored,
+        "hours_left": hours_left(box.plant, box.setup, record.flows, record.stored),
         "energy": _energy(record.meters),
     }
 

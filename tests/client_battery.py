@@ -13,6 +13,7 @@ from server.errors import AccessDenied
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.history import history
 from server.readings.live import live_data
+from server.readings.live_summary import live_summary
 from server.readings.notifications import Notification
 from server.readings.past import past as of_box
 from server.readings.past import whose
@@ -51,7 +52,7 @@ BOX: dict[str, Any] = {
 def live(**blocks: Any) -> dict[str, Any]:
     """Return a result of get_live_data; a block of None is not sent."""
     sent = {name: block for name, block in (BOX | blocks).items() if block is not None}
-    reading = live_data({ID: sent}, ID, NOW)
+    reading = live_summary(live_data({ID: sent}, ID, NOW, detailed=True))
     return reading.model_dump(mode="json") | {
         "source": "live",
         "fetched_at": "2026-11-22T12:00:00Z",

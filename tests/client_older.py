@@ -11,7 +11,7 @@ from mcp.server.mcpserver.tools.base import Tool
 from .client_battery import server as present
 
 FORMER = {"first_day": "from", "last_day": "to"}
-LATER = {"detail", "older", "bypass"}
+LATER = {"detail", "older", "bypass", "not_charging", "hours_left"}
 """Arguments and fields of results that there were not."""
 
 
@@ -23,6 +23,8 @@ class Older(Tool):
             raise ToolError(f"It does not know {sorted(unknown)}.")
         names = {old: new for new, old in FORMER.items()}
         renamed = {names.get(name, name): value for name, value in arguments.items()}
+        if self.name == "get_live_data":
+            renamed["detail"] = True
         told = await present()._tool_manager._tools[self.name].run(renamed, *rest, **more)
         return told.model_copy(update={"structured_content": _former(told.structured_content)})
 
@@ -30,11 +32,24 @@ class Older(Tool):
 def _former(result: dict[str, Any] | None) -> dict[str, Any] | None:
     if result is None:
         return None
-    found = {name: value for name, value in result.items() if name not in LATER}
+    # What stands under `detail` stood in its part.
+    merged = _merged(result, result.get("detail") or {})
+    found = {name: value for name, value in merged.items() if name not in LATER}
+    for name in LATER & found.get("battery", {}).keys():
+        del found["battery"][name]
     for one in found.get("notifications", []):
         for name in ("title", "text"):
             one[name] = one.pop(f"portal_{name}")
     return found
+
+
+def _merged(here: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        name: _merged(here[name], more)
+        for name, more in there.items()
+        if isinstance(here.get(name), dict) and isinstance(more, dict)
+    }
+    return there | here | both
 
 
 def server() -> MCPServer[None]:

@@ -71,7 +71,8 @@ DETAIL = {
 def test_the_dashboard_shows_details_that_were_asked_for(framed):
     plain = drawn(live.dashboard(box.live(), framed=framed))
     assert "Low tariff" not in plain
-    text = drawn(live.dashboard(box.live() | {"detail": DETAIL}, framed=framed))
+    detailed = box.live() | {"detail": DETAIL}
+    text = drawn(live.dashboard(detailed, framed=framed, detailed=True))
     for part in (
         "Low tariff   22:00 to 06:00",
         "battery    charged then: off",
@@ -81,8 +82,56 @@ def test_the_dashboard_shows_details_that_were_asked_for(framed):
         "element 2  -, relay set -, now -",
     ):
         assert part in text, part
-    bare = drawn(live.dashboard(box.live() | {"detail": {"boiler": None}}, framed=framed))
+    detailed = box.live() | {"detail": {"boiler": None}}
+    bare = drawn(live.dashboard(detailed, framed=framed, detailed=True))
     assert "Low tariff   none set" in bare
+
+
+EVENING = {"fv_p1": 0, "fv_p2": 0, "bat_p": -1000, "bat_c": 72, "aci_wt": -200}
+
+
+@pytest.mark.parametrize("framed", [True, False])
+@pytest.mark.parametrize(
+    ("power", "shown"),
+    [
+        ({"bat_c": 100, "bat_p": 0}, "Not charging: full"),
+        ({"bat_p": 0}, "Not charging: it is not known why"),
+        (EVENING, "Not charging: no surplus"),
+        (EVENING, "Lasts 5.3 h: 5.3 kWh down to 20 %, at 1000 W: backed-up part"),
+    ],
+)
+def test_the_dashboard_says_why_the_battery_does_not_charge_and_how_long_it_lasts(
+    framed, power, shown
+):
+    values = box.live(actual=box.BOX["actual"] | power)
+    assert shown in drawn(live.dashboard(values, framed=framed), width=120)
+
+
+def test_a_battery_that_charges_needs_no_explanation():
+    text = drawn(live.dashboard(box.live(), framed=False))
+    assert "Not charging" not in text
+    assert "Lasts" not in text
+    assert "does not discharge" not in text
+
+
+@pytest.mark.parametrize("missing", ["not_charging", "hours_left"])
+def test_a_server_of_old_says_neither(missing):
+    values = box.live(actual=box.BOX["actual"] | EVENING)
+    del values["battery"][missing]
+    text = drawn(live.dashboard(values, framed=False))
+    assert ("Lasts" in text) is (missing != "hours_left")
+    assert ("Not charging" in text) is (missing != "not_charging")
+
+
+def test_a_result_of_old_looks_the_same():
+    now = box.live()
+    old = {name: value for name, value in now.items() if name != "detail"}
+    for name in ("solar", "battery", "grid", "load", "mode"):
+        old[name] = now[name] | now["detail"][name]
+    for framed in (True, False):
+        assert drawn(live.dashboard(now, framed=framed)) == drawn(
+            live.dashboard(old, framed=framed)
+        )
 
 
 def test_the_dashboard_says_where_all_power_goes():

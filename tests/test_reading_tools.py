@@ -10,6 +10,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from server.readings.clock import local_day
+from server.readings.mode import MODES
 
 from .fleet import PATIENCE, post, running_fleet, wait_until
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
@@ -79,7 +80,7 @@ async def test_live_data_is_what_the_box_does(fleet, ask):
     assert near(told["load"]["backed_up_w"], truth["backed_load_w"])
     assert abs(told["battery"]["state_of_charge_percent"] - truth["soc_percent"]) <= 1
     assert told["battery"]["capacity_wh"] == truth["capacity_wh"]
-    assert told["mode"]["number"] == truth["mode"]
+    assert told["mode"]["name"] == MODES[truth["mode"]]
     uploaded = truth["uploaded"]["energy"]["day"]
     assert abs(told["energy"]["today"]["imported_wh"] - uploaded["imported_wh"]) <= 1
     assert abs(told["energy"]["today"]["exported_wh"] - uploaded["exported_wh"]) <= 1

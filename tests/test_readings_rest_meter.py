@@ -170,8 +170,8 @@ async def test_an_idle_rest_is_0_w_once_it_was_seen_to_draw_something(at):
     assert told["load"]["not_backed_up_w"] == 0
     assert told["load"]["whole_house_w"] == told["load"]["backed_up_w"]
     house.have(setup={"app": 0})
-    told = await house.at("2026-06-21T13:20:00").read()
-    assert told["load"]["not_backed_up_metered"] is True
+    told = await house.at("2026-06-21T13:20:00").read(detail=True)
+    assert told["detail"]["load"]["not_backed_up_metered"] is True
     assert why(told, "load.not_backed_up_w") == WITHOUT_GRID_V
 
 

@@ -30,7 +30,9 @@ def live(session: Session, options: Options) -> None:
     values = looked(session, options)
     if options.detail and "detail" not in values:
         session.output.note("This server gives no details: it is an older one. Update it.")
-    session.output.result(values, drawing("battery.live", "dashboard", values))
+    session.output.result(
+        values, drawing("battery.live", "dashboard", values, detailed=options.detail)
+    )
 
 
 def history(session: Session, options: Options) -> None:

@@ -1,4 +1,4 @@
-"""Windows of tariff and boiler, its relays and elements. Pure: from get_live_data to lines."""
+"""What few ask for: windows of tariff and boiler, its relays. Pure: from get_live_data to lines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,24 @@ from rich.text import Text
 from .words import entries, kilowatt_hours, part, switch, text, watts
 
 NONE = "none set"
+
+
+PARTS = ("solar", "battery", "grid", "load", "mode")
+"""Parts of a result of which servers of today give some fields under `detail` only."""
+
+
+def whole(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a result with all fields of these parts in their places, as older servers have them.
+
+    Args:
+        values: The structured result of get_live_data.
+    """
+    found = dict(values)
+    for name in PARTS:
+        here, there = part(values, name), part(values, "detail", name)
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            found[name] = {**there, **here}
+    return found
 
 
 def lines(values: Mapping[str, Any]) -> Iterator[Text]:

@@ -40,11 +40,12 @@ WIDE = 66
 """Columns inside a frame for all that stands side by side."""
 REASONS = 3
 """Reasons for unknown values that are shown; --json has them all."""
-NO_GAPS = (["bypass"], ["battery.formatting_progress_percent"])
-"""Readings that leave no `-` on the dashboard: a bypass has words of its own, and how far charging
-has come is not shown."""
-
 MARKS = {True: ("\N{FULL BLOCK}", "\N{LIGHT SHADE}"), False: ("#", ".")}
+CAUSES = {"unknown": "it is not known why", "boiler": "the boiler takes the surplus"}
+"""Why a battery does not charge, where the word is not plain enough."""
+NOT_MISSED = {"bypass", "battery.hours_left", "battery.formatting_progress_percent"}
+"""What leaves no `-` on the dashboard while it is unknown: a bypass has words of its own, hours are
+left only while the battery discharges, and how far charging has come is not shown."""
 COLOURS = {"Solar": "yellow", "Grid": "magenta", "Battery": "green", "House": "cyan"}
 
 TODAY = (
@@ -60,13 +61,15 @@ TODAY = (
 """Counters of the day in two columns, read line by line."""
 
 
-def dashboard(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
+def dashboard(values: Mapping[str, Any], *, framed: bool, detailed: bool = False) -> RenderableType:
     """Show one box.
 
     Args:
         values: The structured result of get_live_data.
         framed: Draw a frame, and bars of blocks.
+        detailed: Show what few ask for, too.
     """
+    values = detail.whole(values)
     title = f"Box {text(values.get('box_id'))}"
     if values.get("stale") is True:
         title += " - STALE"
@@ -76,9 +79,10 @@ def dashboard(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
         _flows(values, framed=framed),
         Text(),
         _gauge(values, framed=framed),
+        *_outlook(values),
         Text(),
         _today(values),
-        *_details(values),
+        *(_details(values) if detailed else ()),
         *_remarks(values),
     ]
     if not framed:
@@ -212,6 +216,17 @@ def _gauge(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     return Fitting(wide, Group(short, more), WIDE)
 
 
+def _outlook(values: Mapping[str, Any]) -> Iterator[Text]:
+    """Say what servers of old do not: why the battery does not charge, and how long it lasts."""
+    cause = part(values, "battery", "not_charging")
+    if cause is not None:
+        yield Text(f"Not charging: {CAUSES.get(text(cause), text(cause))}")
+    hours = number(part(values, "battery", "hours_left", "hours"))
+    if hours is not None:
+        basis = text(part(values, "battery", "hours_left", "basis"))
+        yield Text(f"Lasts {hours:.1f} h: {basis}")
+
+
 def _today(values: Mapping[str, Any]) -> RenderableType:
     day = text(part(values, "energy", "day"))
     grid = Table.grid(padding=(0, 2))
@@ -243,7 +258,7 @@ def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:
     reasons = [
         one_line(part(one, "why"))
         for one in entries(values, "unknown")
-        if part(one, "readings") not in NO_GAPS
+        if any(_missed(reading) for reading in entries(one, "readings"))
     ]
     bypass = _bypass(values)
     if warnings or bypass or reasons:
@@ -266,3 +281,7 @@ def _bypass(values: Mapping[str, Any]) -> Mapping[str, list[str]]:
     """Return why a bypass is not known, as `bypass_reasons`; one that is on is a warning."""
     nothing = [one for one in entries(values, "unknown") if part(one, "readings") == ["bypass"]]
     return {one_line(part(one, "why")): [*KINDS] for one in nothing} or bypass_reasons(values)
+
+
+def _missed(reading: object) -> bool:
+    return reading not in NOT_MISSED and not str(reading).startswith("detail.")

@@ -17,15 +17,14 @@ ENERGY = "get_energy"
 
 
 def looked(session: Session, options: Options) -> Mapping[str, Any]:
-    """Ask what a box does now, with details if they are wanted and the server has any."""
+    """Ask what a box does now, with details if the server has any."""
     arguments: dict[str, object] = {"box_id": options.box}
-    if options.detail:
-        known = session.known or session.look()
-        parameters = [
-            item.name for tool in known.tools if tool.name == LIVE for item in tool.parameters
-        ]
-        if DETAIL in parameters:
-            arguments[DETAIL] = True
+    known = session.known or session.look()
+    parameters = [
+        item.name for tool in known.tools if tool.name == LIVE for item in tool.parameters
+    ]
+    if DETAIL in parameters:
+        arguments[DETAIL] = True
     return asked(session, LIVE, arguments, options)
 
 

@@ -36,7 +36,7 @@ def watch(session: Session, options: Options, seconds: float) -> None:
     options = replace(options, email=None)
     values: Mapping[str, Any] | None = None
     try:
-        with session.acting_as(login), _display(session) as show:
+        with session.acting_as(login), _display(session, detailed=options.detail) as show:
             for failure, found in _ticks(session, options, seconds):
                 values = found or values
                 show(values, failure)
@@ -71,26 +71,28 @@ def _ticks(
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-def _display(session: Session) -> AbstractContextManager[Show]:
+def _display(session: Session, *, detailed: bool) -> AbstractContextManager[Show]:
     # A dumb terminal cannot move its cursor back over what was drawn before.
     draws = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return _drawn(session) if draws and not session.output.as_json else _told(session)
+    shown = _drawn if draws and not session.output.as_json else _told
+    return shown(session, detailed=detailed)
 
 
 @contextmanager
-def _told(session: Session) -> Iterator[Show]:
+def _told(session: Session, *, detailed: bool) -> Iterator[Show]:
     def show(values: Mapping[str, Any] | None, failure: Failure | None) -> None:
         if failure is not None:
             session.output.failure(failure)
         elif values is not None:
-            session.output.result(values, drawing("battery.live", "dashboard", values))
+            view = drawing("battery.live", "dashboard", values, detailed=detailed)
+            session.output.result(values, view)
         sys.stdout.flush()
 
     yield show
 
 
 @contextmanager
-def _drawn(session: Session) -> Iterator[Show]:
+def _drawn(session: Session, *, detailed: bool) -> Iterator[Show]:
     from rich.console import Group  # noqa: PLC0415 - rich is not needed for JSON
     from rich.text import Text  # noqa: PLC0415
 
@@ -102,7 +104,8 @@ def _drawn(session: Session) -> Iterator[Show]:
                 # Above the rest: what does not fit on the screen is cut at its end.
                 parts.append(Text(f"No newer values. {failure.message}", style="red"))
             if values is not None:
-                parts.append(drawing("battery.live", "dashboard", values)(True))
+                view = drawing("battery.live", "dashboard", values, detailed=detailed)
+                parts.append(view(True))
             redraw(Group(*parts))
 
         yield show

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..scenario import Scenario, Theme
 from . import (
+    battery,
     bypasses,
     calendar,
     careless,
@@ -21,6 +22,7 @@ THEMES: tuple[Theme, ...] = (
     seasons.THEME,
     calendar.THEME,
     trouble.THEME,
+    battery.THEME,
     bypasses.THEME,
     several.THEME,
     sessions.THEME,

@@ -26,7 +26,7 @@ THEME = Theme(
                     truth=Truth(path="grid_w", absolute=WATTS),
                 ),
             ),
-            chars=4_000,
+            chars=1_900,
         ),
         Scenario(
             name="a summer noon with the sun out",
@@ -44,7 +44,7 @@ THEME = Theme(
                     truth=Truth(path="pv_w", absolute=WATTS),
                 ),
             ),
-            chars=4_000,
+            chars=1_900,
         ),
         Scenario(
             name="an autumn afternoon in the whole house",
@@ -65,7 +65,7 @@ THEME = Theme(
                     truth=Truth(path=("other_load_w", "own_w"), absolute=WATTS),
                 ),
             ),
-            chars=4_000,
+            chars=1_900,
         ),
         Scenario(
             name="a part of the house that draws nothing",
@@ -80,7 +80,7 @@ THEME = Theme(
                     unknown=True,
                 ),
             ),
-            chars=4_500,
+            chars=2_100,
         ),
         Scenario(
             name="a winter night in the low tariff",
@@ -88,7 +88,7 @@ THEME = Theme(
             question="When is my low tariff, as the box has it set?",
             steps=(Call(tool="get_live_data", arguments={"detail": True}),),
             says=(r'windows.*start: "\d\d:\d\d"', r'windows.*end: "\d\d:\d\d"'),
-            chars=6_000,
+            chars=4_500,
         ),
         Scenario(
             name="a winter evening and the battery",
@@ -105,7 +105,7 @@ THEME = Theme(
                     truth=Truth(path="battery_w", absolute=WATTS),
                 ),
             ),
-            chars=4_000,
+            chars=1_900,
         ),
         Scenario(
             name="a winter day at the Queen",
@@ -125,7 +125,7 @@ THEME = Theme(
                     truth=Truth(path="export_cap_w", box=QUEEN_BOX),
                 ),
             ),
-            chars=4_000,
+            chars=2_100,
         ),
     ),
 )

@@ -81,7 +81,7 @@ THEME = Theme(
             at="2026-07-20T19:00:00",
             question="Is box 2210400025 charging from the grid, and how far is it?",
             login=DEMO2,
-            steps=(Call(tool="get_live_data", arguments={"box_id": SECOND_BOX}),),
+            steps=(Call(tool="get_live_data", arguments={"box_id": SECOND_BOX, "detail": True}),),
             checks=(
                 Check(
                     reader=FirstWord(("formatting_active",)),

@@ -15,23 +15,39 @@ IDLE_W = 50.0
 
 NOT_FORMATTING = "The battery is not being charged to its target from the grid now."
 
+NotCharging = Literal["full", "mode", "boiler", "no surplus", "unknown"]
+
 CHARGE = Source("battery.state_of_charge_percent", "bat_c", ("batt", "bat_c"))
 
 
-class Battery(Reading):
-    """The battery."""
+class HoursLeft(Reading):
+    """How long what is left lasts at the present load."""
+
+    hours: float = Field(description="To the minimum.")
+    basis: str = Field(description="Of what, at what load.")
+
+
+class BatterySummary(Reading):
+    """What owners ask about."""
 
     state_of_charge_percent: float | None
     power_w: float | None = Field(description="Positive: charging.")
     state: Literal["charging", "discharging", "idle"] | None = Field(
         description=f"idle: within {IDLE_W:.0f} W of zero."
     )
+    not_charging: NotCharging | None = Field(default=None, description="Why. Null: it charges.")
+    hours_left: HoursLeft | None = Field(default=None, description="At the present load.")
     capacity_wh: float | None
     minimum_charge_percent: float | None = Field(description="Kept back while the grid is there.")
-    outage_minimum_charge_percent: float | None = Field(description="Kept back in an outage.")
-    usable_capacity_wh: float | None = Field(description="Above the minimum.")
     remaining_usable_energy_wh: float | None = Field(description="Above minimum_charge_percent.")
     energy_to_full_wh: float | None = Field(description="Missing to full.")
+
+
+class BatteryDetail(Reading):
+    """What few ask about."""
+
+    outage_minimum_charge_percent: float | None = Field(description="Kept back in an outage.")
+    usable_capacity_wh: float | None = Field(description="Above the minimum.")
     grid_charge_target_percent: float | None = Field(description="Where grid charging ends.")
     formatting_active: bool | None = Field(description="Charging to that target.")
     formatting_progress_percent: float | None = Field(description="Of that charging.")
@@ -40,6 +56,10 @@ class Battery(Reading):
     current_a: float | None = Field(description="Positive: charging.")
     temperature_c: float | None
     health_percent: float | None = Field(description="State of health.")
+
+
+class Battery(BatterySummary, BatteryDetail):
+    """The battery. `not_charging` and `hours_left` depend on more than it: `live` adds them."""
 
 
 def battery(box: Box) -> Battery:

@@ -17,15 +17,24 @@ MODES: dict[bool, Literal["automatic", "manual"]] = {False: "automatic", True: "
 NO_BOILER = "No boiler is connected to this box."
 
 
-class Boiler(Reading):
-    """The boiler."""
+class BoilerSummary(Reading):
+    """What owners ask about."""
 
     power_w: float | None
+    mode: Literal["automatic", "manual"] | None = Field(description="manual: full power.")
     energy_today_wh: float | None
+
+
+class BoilerCounters(Reading):
+    """What few ask about, beside its settings."""
+
     energy_month_kwh: float | None
     energy_year_kwh: float | None
-    mode: Literal["automatic", "manual"] | None = Field(description="manual: full power.")
     heating_power_w: float | None = Field(description="As set.")
+
+
+class Boiler(BoilerSummary, BoilerCounters):
+    """The boiler."""
 
 
 def boiler(box: Box, counters: Counters) -> Boiler | None:

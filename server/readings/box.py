@@ -161,6 +161,8 @@ class Box:
             return sum(fast)
         slow = self._all([source.slow for source in sources], span)
         if slow is not None:
+            if self.live:
+                self.lacking.append(reading)
             self.note_older(reading)
             return sum(slow)
         lost = (self.reasons.get(source.reading, "") for source in sources)

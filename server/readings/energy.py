@@ -16,8 +16,8 @@ from .rest_meter import RestMeter
 NO_CONTACT = "The day that the counters belong to is that of the box's last contact, not known."
 
 
-class EnergyToday(Reading):
-    """Counters of the day, in Wh."""
+class EnergyTodaySummary(Reading):
+    """What owners ask about of the day, in Wh."""
 
     solar_wh: float | None
     imported_wh: float | None
@@ -26,32 +26,64 @@ class EnergyToday(Reading):
     consumed_not_backed_up_wh: float | None
     battery_charged_wh: float | None
     battery_discharged_wh: float | None
+
+
+class EnergyTodayDetail(Reading):
+    """What few ask about."""
+
     battery_charged_from_grid_wh: float | None
 
 
-class EnergySum(Reading):
-    """Counters of a month or a year, in whole kWh."""
+class EnergyToday(EnergyTodaySummary, EnergyTodayDetail):
+    """Counters of the day, in Wh."""
+
+
+class EnergySumSummary(Reading):
+    """What owners ask about of a month or a year, in whole kWh."""
 
     solar_kwh: float | None
     imported_kwh: float | None
     exported_kwh: float | None
+
+
+class EnergySumDetail(Reading):
+    """What few ask about, and few boxes report."""
+
     consumed_backed_up_kwh: float | None
     consumed_not_backed_up_kwh: float | None
     battery_charged_from_grid_kwh: float | None
 
 
+class EnergySum(EnergySumSummary, EnergySumDetail):
+    """Counters of a month or a year, in whole kWh."""
+
+
+class EnergySummary(Reading):
+    """What owners ask about."""
+
+    day: date | None = Field(description="Day of `today`, in Prague.")
+    today: EnergyTodaySummary = Field(
+        description="By panels; from, to grid; by the house's parts; into, out of battery."
+    )
+    month: EnergySumSummary = Field(description="Likewise.")
+    year: EnergySumSummary = Field(description="Likewise.")
+
+
+class EnergyDetail(Reading):
+    """What few ask about."""
+
+    today: EnergyTodayDetail
+    month: EnergySumDetail
+    year: EnergySumDetail
+
+
 class Energy(Reading):
     """All counters."""
 
-    day: date | None = Field(description="Day of `today`, in Prague.")
-    today: EnergyToday = Field(
-        description=(
-            "By the panels; from and to the grid; by the parts of the house; into and out of the "
-            "battery; of that from the grid."
-        )
-    )
-    month: EnergySum = Field(description="Likewise.")
-    year: EnergySum = Field(description="Likewise.")
+    day: date | None
+    today: EnergyToday
+    month: EnergySum
+    year: EnergySum
 
 
 TODAY = {

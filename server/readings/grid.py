@@ -25,15 +25,24 @@ class GridPhase(Reading):
     voltage_v: float | None
 
 
-class Grid(Reading):
-    """The connection to the grid."""
+class GridSummary(Reading):
+    """What owners ask about."""
 
-    power_w: float | None = Field(description="Positive: import. Phases, too.")
+    power_w: float | None = Field(description="Positive: import.")
     flow: Literal["importing", "exporting", "balanced"] | None = Field(
         description=f"balanced: within {BALANCED_W:.0f} W of zero."
     )
-    phases: tuple[GridPhase, ...] = Field(description="Three.")
+
+
+class GridDetail(Reading):
+    """What few ask about."""
+
+    phases: tuple[GridPhase, ...] = Field(description="Three; positive: import.")
     frequency_hz: float | None
+
+
+class Grid(GridSummary, GridDetail):
+    """The connection to the grid."""
 
 
 def grid(box: Box) -> Grid:

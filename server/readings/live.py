@@ -1,11 +1,9 @@
-"""What one box does now: all its parts in one model."""
+"""What one box does now: all its parts in one model. `live_summary` makes the result of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-
-from pydantic import Field
 
 from . import clock, freshness
 from .baseline import NO_BASELINE, Baseline
@@ -25,6 +23,7 @@ from .mode import Mode, mode
 from .model import Reading, Warnings
 from .notifications import Dated
 from .numbers import PERCENT, TEMPERATURE_C
+from .outlook import with_outlook
 from .rest_meter import RestMeter
 from .solar import Solar, solar
 from .unknown import Unknowns
@@ -53,26 +52,26 @@ class Environment(Reading):
 
 
 class LiveData(Reading):
-    """What one box does now. Null is unknown, not zero; `unknown` says why."""
+    """All that one box does now. Null is unknown, not zero; `unknown` says why."""
 
-    box_id: str = Field(description="Id of the box.")
+    box_id: str
     measured_at: ReportedAt
     age_s: Age
-    stale: bool | None = Field(description="Too old to be current.")
+    stale: bool | None
     warnings: Warnings
     live_data: LiveOn
-    older: tuple[str, ...] = Field(description="Up to 5 minutes older than that report.")
-    solar: Solar = Field(description="Panels.")
-    battery: Battery = Field(description="Battery.")
-    grid: Grid = Field(description="The grid.")
-    load: Load = Field(description="House.")
-    mode: Mode = Field(description="Operating mode.")
-    export: Export = Field(description="Setting of export.")
+    older: tuple[str, ...]
+    solar: Solar
+    battery: Battery
+    grid: Grid
+    load: Load
+    mode: Mode
+    export: Export
     bypass: Bypass | None
-    boiler: Boiler | None = Field(description="Null: none, or not known.")
-    energy: Energy = Field(description="Counters.")
-    environment: Environment = Field(description="Inside the box.")
-    detail: Detail | None = Field(description="Null unless asked for.")
+    boiler: Boiler | None
+    energy: Energy
+    environment: Environment
+    detail: Detail | None
     unknown: Unknowns
 
 
@@ -104,26 +103,31 @@ def live_data(
     counters = Counters(box, earlier.counters, now)
     meter = RestMeter(box, seen=earlier.rest_seen)
     known_bypass = bypass(box, notices, now)
+    if detailed and known_bypass is None:
+        box.reasons.copy("bypass", "detail.bypass")
     panels, cells, net = solar(box), battery(box), grid(box)
     flows = {
         "grid.power_w": net.power_w,
         "solar.power_w": panels.power_w,
         "battery.power_w": cells.power_w,
     }
+    consumed, how, exported = load(box, meter, flows), mode(box), export(box)
+    water = boiler(box, counters)
+    stale = freshness.is_stale(age, box.live)
     return LiveData(
         box_id=box_id,
         measured_at=measured_at,
         age_s=age,
-        stale=freshness.is_stale(age, box.live),
+        stale=stale,
         live_data=box.live,
         solar=panels,
-        battery=cells,
+        battery=with_outlook(box, cells, flows, how, exported, water, known_bypass, stale=stale),
         grid=net,
-        load=load(box, meter, flows),
-        mode=mode(box),
-        export=export(box),
+        load=consumed,
+        mode=how,
+        export=exported,
         bypass=known_bypass,
-        boiler=boiler(box, counters),
+        boiler=water,
         energy=energy(box, counters, meter),
         environment=Environment(
             temperature_c=box.number("environment.temperature_c", "box", "temp", TEMPERATURE_C),

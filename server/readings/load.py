@@ -16,17 +16,26 @@ BACKED_UP = Source("load.backed_up_w", "aco_p", ("ac_out", "aco_p"))
 REST = "load.not_backed_up_w"
 
 
-class Load(Reading):
-    """The house's consumption."""
+class LoadSummary(Reading):
+    """What owners ask about."""
 
     backed_up_w: float | None = Field(description="Part with backup.")
     not_backed_up_w: float | None = Field(description="The rest.")
-    not_backed_up_metered: bool | None = Field(description="The rest has a meter.")
     whole_house_w: float | None = Field(description="Both.")
     own_use_w: float | None = Field(description="Of the box itself.")
     rest_and_own_use_w: float | None = Field(
         description="grid + solar - battery - backed_up_w, so also what is not metered."
     )
+
+
+class LoadDetail(Reading):
+    """What few ask about."""
+
+    not_backed_up_metered: bool | None = Field(description="The rest has a meter.")
+
+
+class Load(LoadSummary, LoadDetail):
+    """The house's consumption."""
 
 
 def load(box: Box, meter: RestMeter, flows: Mapping[str, float | None]) -> Load:

@@ -8,6 +8,8 @@ from .box import Box
 from .model import Reading
 from .numbers import CODE
 
+HOME_1, HOME_2, HOME_3, HOME_UPS = range(4)
+
 MODES = {0: "Home 1", 1: "Home 2", 2: "Home 3", 3: "Home UPS", 4: "Home 5", 5: "Home 6"}
 """The last two are called so by other clients of the portal, which cannot set them either."""
 
@@ -29,15 +31,24 @@ BY_FLEXIBILITY = (
 )
 
 
-class Mode(Reading):
-    """The operating mode."""
+class ModeSummary(Reading):
+    """What owners ask about."""
 
-    number: int | None = Field(description="0 is Home 1.")
     name: str | None = Field(description="Such as Home 1.")
     behaviour: str | None = Field(description="What the box does.")
     home_grid_v: bool | None = Field(description="Feeds the rest, too.")
     home_grid_vi: bool | None = Field(description="Supplementary mode.")
     flexibility: bool | None
+
+
+class ModeDetail(Reading):
+    """What few ask about."""
+
+    number: int | None = Field(description="0 is Home 1.")
+
+
+class Mode(ModeSummary, ModeDetail):
+    """The operating mode."""
 
 
 def has_grid_v(box: Box) -> bool:

@@ -19,12 +19,21 @@ class SolarString(Reading):
     voltage_v: float | None
 
 
-class Solar(Reading):
-    """The panels."""
+class SolarSummary(Reading):
+    """What owners ask about."""
 
     power_w: float | None = Field(description="Of all panels.")
-    strings: tuple[SolarString, ...] = Field(description="Two.")
     installed_power_w: float | None
+
+
+class SolarDetail(Reading):
+    """What few ask about."""
+
+    strings: tuple[SolarString, ...]
+
+
+class Solar(SolarSummary, SolarDetail):
+    """The panels."""
 
 
 def solar(box: Box) -> Solar:

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 
 from ..access import Access, Granted
 from ..energy_reader import MOST_DAYS, MOST_HOUR_DAYS, MOST_S, read_energy
-from ..readings import boxes, clock, days, history, live, notice_board, past
+from ..readings import boxes, clock, days, history, live, live_summary, notice_board, past
 from ..readings.bypass import mentions_bypass
 from ..readings.energy_report import EnergyReport, Per, Prices, energy_report
 from ..readings.history_warnings import silent
@@ -64,7 +64,7 @@ class Boxes(boxes.BoxList, Told):
     """The boxes of the account."""
 
 
-class Live(live.LiveData, Told):
+class Live(live_summary.LiveSummary, Told):
     """What one box does now. Null is unknown, not zero; `unknown` says why."""
 
 
@@ -112,9 +112,7 @@ def reading_tools(
     async def get_live_data(
         context: Context[Any, Any],
         box_id: BoxId = None,
-        detail: Annotated[
-            bool | None, Field(description="Also windows of tariff and boiler, relays.")
-        ] = None,
+        detail: Annotated[bool | None, Field(description="Everything that is known.")] = None,
         session: Handle = None,
     ) -> Live:
         asking = await granted(context, session)
@@ -128,7 +126,7 @@ def reading_tools(
             await upstream.baseline(asking),
             detailed=bool(detail),
         )
-        return _with(Live, read, fetched)
+        return _with(Live, live_summary.live_summary(read), fetched)
 
     async def get_history(
         context: Context[Any, Any],
@@ -245,10 +243,10 @@ List the account's boxes: id, model, online or not, equipment. Start here when t
 several."""
 
 GET_LIVE_DATA = """\
-What a box does now: solar, battery, grid, house, mode, export, bypass, boiler, energy of today, \
-month and year. Grid power is positive when importing, battery power when charging. Null is \
-unknown, never zero; `unknown` says why. If `stale`, say how old the values are; pass on \
-`warnings`."""
+What a box does now: solar, battery (why it does not charge, hours left), grid, house, mode, \
+export, bypass, boiler, energy of today, month and year. Grid power is positive when importing, \
+battery power when charging. Null is unknown, never zero; `unknown` says why. If `stale`, say how \
+old the values are; pass on `warnings`."""
 
 GET_HISTORY = """\
 Solar, battery, grid or load over past days, thinned, with minimum, maximum, mean and energy. \

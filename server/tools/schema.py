@@ -32,6 +32,7 @@ OR_NULL: dict[str, dict[str, Any]] = {
     "i": {"type": ["integer", "null"], "description": "Null: unknown."},
     "b": {"type": ["boolean", "null"], "description": "Null: unknown."},
     "s": {"type": ["string", "null"], "description": "Null: unknown."},
+    "o": {"type": ["object", "null"], "description": "Null: unknown."},
     "t": {"type": ["string", "null"], "format": DATE_TIME, "description": "Null: unknown."},
 }
 """What may be null and is of a simple type, as a definition that the fields of a result share. The
@@ -144,7 +145,7 @@ def _kind(schema: Schema, inlined: Schema) -> dict[str, Any]:
             return _object(schema, inlined)
         case {"type": "array", "items": items}:
             return {"type": "array", "items": _field(items, inlined)}
-        case {"type": ("string" | "integer" | "number" | "boolean") as kind}:
+        case {"type": ("string" | "integer" | "number" | "boolean" | "object") as kind}:
             time = {"format": DATE_TIME} if schema.get("format") == DATE_TIME else {}
             return {"type": kind, **time}
     raise ValueError(f"A field of this form is not published: {sorted(schema)}.")

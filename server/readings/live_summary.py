@@ -1,0 +1,182 @@
+"""What one box does now, as it is told: what owners ask about, and all the rest as `detail`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Annotated, get_args
+
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from .battery import BatteryDetail, BatterySummary
+from .boiler import BoilerCounters, BoilerSummary
+from .bypass import Bypass, State
+from .detail import BoilerDetail, Detail
+from .energy import EnergyDetail, EnergySummary
+from .export import Export
+from .freshness import Age, LiveOn, ReportedAt
+from .grid import GridDetail, GridSummary
+from .live import Environment, LiveData
+from .load import LoadDetail, LoadSummary
+from .mode import ModeDetail, ModeSummary
+from .model import LocalTime, Reading, Warnings
+from .solar import SolarDetail, SolarSummary
+from .unknown import Unknown, Unknowns
+
+LOOSE = {"type": "object"}
+"""The published schema of what a description says in fewer bytes."""
+
+
+class BypassPartSummary(Reading):
+    """Whether one of the two bypasses is on; `detail` has what tells of it."""
+
+    state: State
+    since: LocalTime | None
+    why: str | None
+
+
+class BypassSummary(Reading):
+    """Both bypasses of one box."""
+
+    automatic: BypassPartSummary
+    manual: BypassPartSummary
+
+
+class BoilerInDetail(BoilerDetail, BoilerCounters):
+    """How the boiler is set, and what it has counted."""
+
+
+class LiveDetail(Detail):
+    """All that is known of a box and that the rest of the result does not say."""
+
+    boiler: BoilerInDetail | None
+    bypass: Bypass | None
+    solar: SolarDetail
+    battery: BatteryDetail
+    grid: GridDetail
+    load: LoadDetail
+    mode: ModeDetail
+    energy: EnergyDetail
+    environment: Environment
+
+
+class LiveSummary(Reading):
+    """What one box does now. Null is unknown, not zero; `unknown` says why."""
+
+    box_id: str = Field(description="Id of the box.")
+    measured_at: ReportedAt
+    age_s: Age
+    stale: bool | None = Field(description="Too old to be current.")
+    warnings: Warnings
+    live_data: LiveOn
+    older: tuple[str, ...] = Field(description="Up to 5 minutes older than that report.")
+    solar: SolarSummary = Field(description="Panels.")
+    battery: BatterySummary = Field(description="Battery.")
+    grid: GridSummary = Field(description="The grid.")
+    load: LoadSummary = Field(description="House.")
+    mode: ModeSummary = Field(description="Operating mode.")
+    export: Export = Field(description="Setting of export.")
+    bypass: Annotated[BypassSummary, WithJsonSchema(LOOSE)] | None = Field(
+        description="Of the inverter; of automatic and manual: state, since, why."
+    )
+    boiler: BoilerSummary | None = Field(description="Null: none, or not known.")
+    energy: EnergySummary = Field(description="Counters.")
+    detail: Annotated[LiveDetail, WithJsonSchema(LOOSE)] | None = Field(
+        description="If asked for: strings, phases, voltages, more counters and settings, windows."
+    )
+    unknown: Unknowns
+
+
+def live_summary(read: LiveData) -> LiveSummary:
+    """Make the result of what was read: with `detail` if that was read.
+
+    Args:
+        read: All that is known of a box.
+    """
+    detailed = read.detail is not None
+    bypass = read.bypass and {name: dict(part) for name, part in read.bypass}
+    told = {name: _told(name) for name in read.older}
+    return LiveSummary.model_validate(
+        {
+            **dict(read),
+            "energy": dict(read.energy),
+            "bypass": bypass,
+            "detail": _detail(read),
+            "older": tuple(path for path in told.values() if detailed or not _is_detail(path)),
+            "unknown": tuple(_in_full(read.unknown) if detailed else _in_short(read.unknown)),
+        }
+    )
+
+
+def _detail(read: LiveData) -> LiveDetail | None:
+    if read.detail is None:
+        return None
+    settings, counters = read.detail.boiler, read.boiler
+    boiler = None
+    if settings is not None and counters is not None:
+        boiler = {**dict(counters), **dict(settings)}
+    parts = {**dict(read), **dict(read.detail)}
+    return LiveDetail.model_validate({**parts, "energy": dict(read.energy), "boiler": boiler})
+
+
+def _in_full(unknown: Iterable[Unknown]) -> Iterable[Unknown]:
+    for one in unknown:
+        yield Unknown(why=one.why, readings=tuple(map(_told, one.readings)))
+
+
+def _in_short(unknown: Iterable[Unknown]) -> Iterable[Unknown]:
+    """Leave out what `detail` would hold, and name a part that is unknown as a whole once."""
+    for one in unknown:
+        names = {path for path in map(_told, one.readings) if not _is_detail(path)}
+        folded, _ = _folded(LiveSummary, "", names)
+        if folded:
+            yield Unknown(why=one.why, readings=tuple(folded))
+
+
+def _folded(model: type[BaseModel], of: str, names: set[str]) -> tuple[list[str], bool]:
+    """Give the names among a model's fields, and whether that is all of them.
+
+    Args:
+        model: The model.
+        of: What its fields' paths begin with.
+        names: Paths of fields.
+    """
+    found: list[str] = []
+    whole = True
+    for name, field in model.model_fields.items():
+        path = f"{of}{name}"
+        part = _model_in(field.annotation)
+        if path in names:
+            inner, all_inner = [path], True
+        elif part is not None:
+            inner, all_inner = _folded(part, f"{path}.", names)
+        else:
+            inner, all_inner = [], False
+        found += [path] if all_inner else inner
+        whole = whole and all_inner
+    return found, whole
+
+
+@cache
+def _told(path: str) -> str:
+    """Return the path in the result of what has another one in `LiveData`."""
+    model: type[BaseModel] | None = LiveSummary
+    for name in path.split("."):
+        if model is None:
+            break
+        if name not in model.model_fields:
+            return f"detail.{path}"
+        model = _model_in(model.model_fields[name].annotation)
+    return path
+
+
+def _is_detail(path: str) -> bool:
+    return path.startswith("detail.")
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the model that a field is, or is unless it is null; not one that it lists."""
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 
 from server.readings.live import live_data
+from server.readings.live_summary import live_summary
 from server.tools.listing import listed
 from server.tools.reading import Live, reading_tools
 
@@ -50,7 +51,7 @@ def by_a_client(effort: Effort) -> list[Line]:
 
 def _result() -> Mapping[str, Any]:
     now = datetime.now(UTC)
-    reading = live_data({"2210400017": {}}, "2210400017", now)
+    reading = live_summary(live_data({"2210400017": {}}, "2210400017", now))
     told = {"source": "live", "fetched_at": now}
     return Live.model_validate({**dict(reading), **told}).model_dump(mode="json")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Annotated, get_args
+from typing import get_args, get_origin
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field
 
 from .battery import BatteryDetail, BatterySummary
 from .boiler import BoilerCounters, BoilerSummary
@@ -19,12 +19,9 @@ from .grid import GridDetail, GridSummary
 from .live import Environment, LiveData
 from .load import LoadDetail, LoadSummary
 from .mode import ModeDetail, ModeSummary
-from .model import LocalTime, Reading, Warnings
+from .model import LOOSE, LocalTime, Reading, Warnings
 from .solar import SolarDetail, SolarSummary
 from .unknown import Unknown, Unknowns
-
-LOOSE = {"type": "object"}
-"""The published schema of what a description says in fewer bytes."""
 
 
 class BypassPartSummary(Reading):
@@ -76,13 +73,15 @@ class LiveSummary(Reading):
     load: LoadSummary = Field(description="House.")
     mode: ModeSummary = Field(description="Operating mode.")
     export: Export = Field(description="Setting of export.")
-    bypass: Annotated[BypassSummary, WithJsonSchema(LOOSE)] | None = Field(
-        description="Of the inverter; of automatic and manual: state, since, why."
+    bypass: BypassSummary | None = Field(
+        description="Of the inverter; of automatic and manual: state, since, why.",
+        json_schema_extra=LOOSE,
     )
     boiler: BoilerSummary | None = Field(description="Null: none, or not known.")
     energy: EnergySummary = Field(description="Counters.")
-    detail: Annotated[LiveDetail, WithJsonSchema(LOOSE)] | None = Field(
-        description="If asked for: strings, phases, voltages, more counters and settings, windows."
+    detail: LiveDetail | None = Field(
+        description="If asked for: strings, phases, voltages, more counters and settings, windows.",
+        json_schema_extra=LOOSE,
     )
     unknown: Unknowns
 
@@ -176,7 +175,8 @@ def _is_detail(path: str) -> bool:
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
     """Return the model that a field is, or is unless it is null; not one that it lists."""
-    for one in (annotation, *get_args(annotation)):
+    listed = get_origin(annotation) is tuple
+    for one in () if listed else (annotation, *get_args(annotation)):
         if isinstance(one, type) and issubclass(one, BaseModel):
             return one
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 
 from . import clock
 
@@ -15,6 +15,9 @@ class Reading(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
+
+LOOSE: dict[str, JsonValue] = {"loose": True}
+"""Marks a part whose fields its description names, so that its published schema need not."""
 
 LocalTime = Annotated[
     datetime, PlainSerializer(clock.local, return_type=datetime, when_used="json")

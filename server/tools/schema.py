@@ -38,6 +38,9 @@ OR_NULL: dict[str, dict[str, Any]] = {
 """What may be null and is of a simple type, as a definition that the fields of a result share. The
 names are short: a hundred fields repeat them."""
 
+OBJECT_OR_NULL = {"anyOf": [{"type": "object"}, NULL]}
+"""All that is published of a part that is marked as `loose`: its description names its fields."""
+
 NUMBER = {"$ref": "#/$defs/n"}
 
 MAP = 3
@@ -87,7 +90,8 @@ def output_schema(generated: Schema) -> dict[str, Any]:
     It is short and has few parts: a client of SDK 1 checks all of it with every result. What may
     be null is one schema and no union; of a simple type it is a definition that its fields share.
     A definition that is used once stands where it is used. Every field is always there: `required`
-    names those whose form stands elsewhere. Descriptions of models are for readers of the code.
+    names those whose form stands elsewhere. Of a part marked as `loose` it only says that it is an
+    object or null. Descriptions of models are for readers of the code.
 
     Args:
         generated: By pydantic.
@@ -126,7 +130,7 @@ def _object(schema: Schema, inlined: Schema) -> dict[str, Any]:
 
 def _field(schema: Schema, inlined: Schema) -> dict[str, Any]:
     """Publish one field: what it is, and its description beside it."""
-    published = _kind(schema, inlined)
+    published = _kind(OBJECT_OR_NULL if schema.get("loose") else schema, inlined)
     if "properties" not in schema and "description" in schema:
         published["description"] = schema["description"]
     return published

@@ -279,7 +279,7 @@ def _named(kinds: Sequence[str]) -> str:
 
 def _bypass(values: Mapping[str, Any]) -> Mapping[str, list[str]]:
     """Return why a bypass is not known, as `bypass_reasons`; one that is on is a warning."""
-    nothing = [one for one in entries(values, "unknown") if part(one, "readings") == ["bypass"]]
+    nothing = [one for one in entries(values, "unknown") if "bypass" in entries(one, "readings")]
     return {one_line(part(one, "why")): [*KINDS] for one in nothing} or bypass_reasons(values)
 
 

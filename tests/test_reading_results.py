@@ -112,23 +112,47 @@ async def test_the_longest_history_fits_a_models_context(name, count):
         last_day="2026-06-09",
         box_id=FULL,
         points=MOST_POINTS,
+        quantities="all",
+        detail=True,
     )
     assert len(text_of(answer).encode()) <= BUDGET
     values = [
         value
         for quantity in answer.structured_content["quantities"]
-        for kind in ("mean", "minimum", "maximum", "first", "last")
+        for kind in ("mean", "minimum", "maximum")
         for value in quantity[kind]
     ]
     assert len(values) <= MOST_VALUES
-    # Nor is the room wasted.
-    assert count < 31 * 288 or len(values) > 0.9 * MOST_VALUES
+    # Nor is much of the room wasted, for all that not every length divides a day.
+    assert count < 31 * 288 or len(values) > 0.5 * MOST_VALUES
 
 
 async def test_a_day_is_given_in_full_when_asked_for():
     answer = await told(Portal(), "get_history", series="battery", **DAYS, points=MOST_POINTS)
     assert len(answer["times"]) == 288
-    assert answer["values_per_point"] == 1
+    assert answer["minutes_per_point"] == 5
+
+
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("name", list(COLUMNS))
+async def test_a_week_of_history_is_at_most_three_kilobytes(name, held):
+    rows = [[value * (1 - place / 100_000) for value in WORST[name]] for place in range(7 * 288)]
+    days = {"first_day": "2026-06-03", "last_day": "2026-06-09"}
+    portal = Portal(past=series(rows), held=held)
+    answer = await result(portal, "get_history", series=name, **days)
+    assert len(text_of(answer).encode()) <= 3_000
+    assert len(answer.structured_content["times"]) == 42
+
+
+async def test_a_quantity_that_is_not_known_is_refused_before_anything_is_asked():
+    portal = Portal()
+    refused = await result(portal, "get_history", series="grid", **DAYS, quantities="hunter2")
+    assert refused.is_error
+    assert refused.meta[KEY]["code"] == "invalid_arguments"
+    for name in ("all", "voltage_v", "power_w", "imported_counter_wh", "exported_counter_wh"):
+        assert name in text_of(refused)
+    assert "hunter2" not in refused.model_dump_json()
+    assert portal.asked == []
 
 
 @pytest.mark.parametrize(
@@ -149,7 +173,9 @@ async def test_the_text_of_a_result_is_its_structure_without_a_blank(name, argum
 
 async def test_values_have_no_digits_that_nobody_measured():
     rows = [[233.123456789, 0.1 + 0.2, -0.0001, 1e-9]] * 288
-    answer = await told(Portal(past=series(rows)), "get_history", series="grid", **DAYS)
+    answer = await told(
+        Portal(past=series(rows)), "get_history", series="grid", **DAYS, quantities="all"
+    )
     means = [quantity["mean"][0] for quantity in answer["quantities"]]
     assert [str(mean) for mean in means] == ["233.123", "0.3", "None", "0.0"]
 
@@ -262,6 +288,74 @@ async def test_the_longest_notifications_fit_a_models_context():
     assert 30_000 < len(text_of(answer).encode()) <= BUDGET
     assert len(shown["notifications"]) + shown["more"] == 150
     assert shown["notifications"][0]["at"] == "2026-06-09T02:29:00+02:00"
+
+
+def feed(*minutes: int) -> list[str]:
+    """Notifications of these minutes of one day, as the portal has them: newest first."""
+    return [folder(f"zpráva {n}", f"9. 6. 2026 | {n // 60}:{n % 60:02}") for n in minutes]
+
+
+async def test_older_notifications_are_paged_to_while_new_ones_come():
+    portal = Portal(markup=listed(*feed(*range(60, 0, -1))))
+    first = await told(portal, "get_notifications", limit=20)
+    last = first["notifications"][-1]["id"]
+    second = await told(portal, "get_notifications", limit=20, before=last)
+    assert [one["portal_title"] for one in second["notifications"]] == [
+        f"zpráva {n}" for n in range(40, 20, -1)
+    ]
+    assert (first["more"], second["more"]) == (40, 20)
+    portal.markup = listed(*feed(*range(90, 0, -1)))
+    again = await result(portal, "get_notifications", limit=20, before=last)
+    assert again.structured_content == second
+    assert text_of(again) == json.dumps(second, ensure_ascii=False, separators=(",", ":"))
+    assert portal.asked.count("notifications") == 3
+
+
+async def test_pages_together_have_every_notification_once():
+    alike = [folder("totéž", "9. 6. 2026 | 1:00")] * 5
+    portal = Portal(markup=listed(*feed(90, 80), *alike, *feed(2, 1), folder("bez data", "?")))
+    seen: list[str] = []
+    more = 1
+    while more:
+        before = {"before": seen[-1]} if seen else {}
+        page = await told(portal, "get_notifications", limit=3, **before)
+        seen += [one["id"] for one in page["notifications"]]
+        more = page["more"]
+    assert len(seen) == len(set(seen)) == 10
+    end = await told(portal, "get_notifications", before=seen[-1])
+    assert (end["notifications"], end["more"]) == ([], 0)
+
+
+async def test_a_new_notification_that_looks_like_an_old_one_moves_no_page():
+    alike = folder("totéž", "9. 6. 2026 | 1:00")
+    portal = Portal(markup=listed(alike, alike, *feed(2, 1)))
+    last = (await told(portal, "get_notifications", limit=1))["notifications"][0]["id"]
+    page = await told(portal, "get_notifications", before=last)
+    portal.markup = listed(alike, alike, alike, *feed(2, 1))
+    assert await told(portal, "get_notifications", before=last) == page
+
+
+async def test_a_page_is_of_the_box_and_the_time_that_are_asked_for():
+    other = [folder("jinde", f"9. 6. 2026 | 0:{n:02}", box=SLIM) for n in (30, 20, 10)]
+    page = listed(*feed(40), *other, *feed(5, 1))
+    portal = Portal(markup=page, boxes=live())
+    first = await told(portal, "get_notifications", limit=1)
+    rest = {"before": first["notifications"][0]["id"]}
+    shown = await told(portal, "get_notifications", **rest, box_id=SLIM, limit=2)
+    assert (len(shown["notifications"]), shown["more"]) == (2, 1)
+    shown = await told(portal, "get_notifications", **rest, since="2026-06-09T00:05")
+    assert [one["portal_title"] for one in shown["notifications"]][-1] == "zpráva 5"
+    assert shown["more"] == 0
+
+
+@pytest.mark.parametrize("before", ["hunter2", "0" * 16, 1234567890123456, " "])
+async def test_a_page_after_a_notification_that_is_not_there_is_refused(before):
+    portal = Portal(markup=listed(*feed(2, 1)))
+    refused = await result(portal, "get_notifications", before=before)
+    assert refused.is_error
+    assert refused.meta[KEY]["code"] == "invalid_arguments"
+    assert "begin with the newest" in text_of(refused)
+    assert "hunter2" not in refused.model_dump_json()
 
 
 async def test_a_hundred_ordinary_notifications_are_all_given():

@@ -21,7 +21,8 @@ def test_boxes_are_listed_with_what_they_can_do():
     full, slim = list_boxes(live(), NOW).boxes
     assert (full.id, slim.id) == (FULL, SLIM)
     assert (full.model, slim.model) == ("home", "queen")
-    assert full.type_number == 3002
+    assert (full.installed_power_w, full.capacity_wh) == (8800, 12300)
+    assert full.state_of_charge_percent == 63
     assert full.online is True
     assert full.live_data is True
     assert full.measured_at == datetime(2026, 6, 10, 9, 30, 4, tzinfo=UTC)
@@ -119,6 +120,46 @@ def test_a_capability_that_is_not_known_says_why(box, field, why):
 def test_a_box_is_online_while_it_reports(minutes, online):
     now = datetime(2026, 6, 10, 9, 30, 4, tzinfo=UTC) + timedelta(minutes=minutes)
     assert list_boxes({FULL: full_box()}, now).boxes[0].online is online
+
+
+@pytest.mark.parametrize("live_data", [True, False])
+@pytest.mark.parametrize(
+    ("lastcall", "fresh", "words"),
+    [
+        ("2026-06-10 11:30:04", True, ""),
+        ("2026-06-10 11:26:00", True, ""),
+        ("2026-06-10 11:20:00", None, "when the box last reported, 10 minutes ago"),
+        ("2026-06-10 11:05:00", False, "when the box last reported, 25 minutes ago"),
+        ("2026-06-07 11:05:00", False, "when the box last reported, 3 days ago"),
+        (None, False, "when the box last reported, which may be long ago"),
+        ("tomorrow", False, "when the box last reported, which may be long ago"),
+    ],
+)
+def test_a_charge_is_one_of_now_or_null_with_what_it_was(lastcall, fresh, words, live_data):
+    box = full_box()
+    box["device"]["lastcall"] = lastcall
+    charge = box["actual"]["bat_c"]
+    box["batt"]["bat_c"] = charge
+    if not live_data:
+        del box["actual"]
+    (summary,) = list_boxes({FULL: box}, NOW).boxes
+    told = {name: group.why for group in summary.unknown for name in group.readings}
+    # Without live data a box is not stale before 15 minutes.
+    if fresh or (fresh is None and not live_data):
+        assert summary.state_of_charge_percent == charge
+        assert "state_of_charge_percent" not in told
+    else:
+        assert summary.state_of_charge_percent is None
+        assert f"it was {charge} % {words}" in told["state_of_charge_percent"]
+
+
+@pytest.mark.parametrize("sent", [{}, {"box_prms": {"p_fve": 0, "p_bat": 0}}, {"box_prms": []}])
+def test_a_size_that_is_not_known_is_null_and_says_why(sent):
+    (summary,) = list_boxes({FULL: sent}, NOW).boxes
+    told = {name for group in summary.unknown for name in group.readings}
+    for name in ("installed_power_w", "capacity_wh", "state_of_charge_percent"):
+        assert getattr(summary, name) is None
+        assert name in told
 
 
 @pytest.mark.parametrize("lastcall", ["", None, "0000-00-00 00:00:00", "tomorrow", 5, []])

@@ -27,7 +27,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "apply_change": {"plan_token": "plan_x", "box_id": DEMO_BOX, "change": "box 1: a -> b"},
     "get_change": {"change_id": "0123456789abcdef"},
 }
-IDS = {"box_id", "change_id", "undo"}
+IDS = {"box_id", "change_id", "undo", "before"}
+LISTS = {"quantities"}
 
 
 def parameters(*kinds: str, optional: bool | None = None, ids: bool | None = None):
@@ -194,11 +195,22 @@ async def test_what_is_no_id_is_refused(tool, name, value):
     assert f"`{name}` must be a string" in await refused(tool, **{name: value})
 
 
-@pytest.mark.parametrize("value", [48, 48.0, True, ["x"], {"x": 1}])
+@pytest.mark.parametrize("value", [48, 48.0, True, ["x"], [48], [["x"]], {"x": 1}])
 @pytest.mark.parametrize(("tool", "name"), parameters("string", ids=False))
 async def test_a_text_that_is_no_id_never_comes_as_a_number(tool, name, value):
+    if name in LISTS and value == ["x"]:
+        assert taken(tool, **{name: value})[name] == "x"
+        return
     # A password of digits too: its leading zeros would be lost, and so it is not guessed.
     assert f"`{name}` must be " in await refused(tool, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(["power_w", "voltage_v"], "power_w,voltage_v"), ("power_w, voltage_v",) * 2],
+)
+def test_names_may_come_as_a_list_or_as_a_text(value, text):
+    assert taken("get_history", quantities=value)["quantities"] == text
 
 
 @pytest.mark.parametrize(

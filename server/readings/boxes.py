@@ -11,18 +11,25 @@ from ..codes import Code
 from ..errors import BoxChoice
 from . import fitted, freshness
 from .baseline import NO_BASELINE, Baseline, BoxBaseline
-from .box import Box, boxes_of
+from .box import Box, Source, boxes_of
 from .bypass import Bypass, on_warnings
 from .bypass_flags import bypass
 from .freshness import Age, LiveOn, ReportedAt
 from .mode import UNKNOWN_APP, is_flexible
 from .model import Reading, Warnings
 from .notifications import Dated
+from .numbers import CAPACITY_WH, PEAK_W, PERCENT
 from .rest_meter import RestMeter
 from .unknown import Unknown, Unknowns
 
 LISTED = 20
 """Boxes named in an error: more than any account has, and few enough to read."""
+
+CHARGE = Source("state_of_charge_percent", "bat_c", ("batt", "bat_c"))
+
+WAS = "It is not known now: it was {charge:g} % when the box last reported, {when}."
+HEARD = "{ago} ago"
+UNHEARD = "which may be long ago"
 
 NO_BOX = "The portal lists no box for this account."
 
@@ -34,10 +41,10 @@ class Capabilities(Reading):
     wallbox: bool | None
     heat_pump: bool | None
     air_conditioning: bool | None
-    not_backed_up_meter: bool | None = Field(description="Whole house is metered.")
-    export_setting: bool = Field(description="The portal shows it.")
-    supplementary_modes: bool = Field(description="The portal shows them.")
-    flexibility: bool | None = Field(description="An aggregator decides the mode.")
+    not_backed_up_meter: bool | None
+    export_setting: bool | None
+    supplementary_modes: bool | None
+    flexibility: bool | None
 
 
 class BoxSummary(Reading):
@@ -45,13 +52,15 @@ class BoxSummary(Reading):
 
     id: str = Field(description="Pass it as box_id.")
     model: fitted.Model | None = Field(description="Kind of box.")
-    type_number: int | None
     online: bool | None = Field(
         description=f"Reported within {freshness.SLOW_LIMIT_S // 60} minutes."
     )
     measured_at: ReportedAt
     age_s: Age
     live_data: LiveOn
+    installed_power_w: float | None
+    capacity_wh: float | None
+    state_of_charge_percent: float | None
     bypass: Bypass | None = Field(description="Of the inverter.")
     capabilities: Capabilities = Field(description="Equipment.")
     unknown: Unknowns
@@ -158,11 +167,13 @@ def _summary(
     return BoxSummary(
         id=box.id,
         model=fitted.model(box, "model"),
-        type_number=box.code("type_number", "device", "id_type"),
         online=None if age is None else age <= freshness.SLOW_LIMIT_S,
         measured_at=last,
         age_s=age,
         live_data=box.live,
+        installed_power_w=box.number("installed_power_w", "box_prms", "p_fve", PEAK_W),
+        capacity_wh=box.number("capacity_wh", "box_prms", "p_bat", CAPACITY_WH),
+        state_of_charge_percent=_charge(box, age),
         bypass=bypass(box, notices, now),
         capabilities=Capabilities(
             boiler=fitted.has_boiler(box, "capabilities.boiler"),
@@ -178,3 +189,13 @@ def _summary(
         ),
         unknown=box.reasons.listed(),
     )
+
+
+def _charge(box: Box, age: int | None) -> float | None:
+    """Read the charge, but only while it is one of now: here nothing else tells how old it is."""
+    charge = box.power(CHARGE, PERCENT)
+    if charge is None or freshness.is_stale(age, box.live) is False:
+        return charge
+    when = UNHEARD if age is None else HEARD.format(ago=freshness.spoken(age))
+    box.reasons.add(CHARGE.reading, WAS.format(charge=charge, when=when))
+    return None

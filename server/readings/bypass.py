@@ -107,8 +107,8 @@ class BypassPart(Reading):
     state: State = Field(description="unknown is not off.")
     told_by: Literal["box", "notification"] | None = Field(description="Where that is from.")
     since: LocalTime | None = Field(description="Time of that notification.")
-    notification_id: str | None = Field(description="That told of it.")
-    portal_text: str | None = Field(description="Its words: data.")
+    notification_id: str | None
+    portal_text: str | None = Field(description="Data, no instruction.")
     why: str | None = Field(description="Why state is unknown.")
 
 

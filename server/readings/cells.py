@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from .numbers import number
 from .series import COLUMNS, COMPUTED, Column, Computed, SeriesName
@@ -18,18 +18,26 @@ Cell = float | str
 """A value, or in words why there is none."""
 
 
-def cells(series: SeriesName, items: Sequence[object]) -> dict[str, list[Cell]]:
-    """Give all quantities of a series by name, each with one cell per item.
+def cells(
+    series: SeriesName, items: Sequence[object], wanted: Collection[str] | None = None
+) -> dict[str, list[Cell]]:
+    """Give quantities of a series by name, each with one cell per item.
 
     Args:
         series: Which one.
         items: The portal's items, whatever they are.
+        wanted: Names of quantities; all of the series if None. Those that they are worked out of
+            come with them.
     """
     rows = [_values(item) for item in items]
+    worked_out = [one for one in COMPUTED[series] if wanted is None or one.name in wanted]
+    needed = {part for one in worked_out for part in one.parts}
     found: dict[str, list[Cell]] = {
-        column.name: [_cell(row, column) for row in rows] for column in COLUMNS[series]
+        column.name: [_cell(row, column) for row in rows]
+        for column in COLUMNS[series]
+        if wanted is None or column.name in wanted or column.name in needed
     }
-    for computed in COMPUTED[series]:
+    for computed in worked_out:
         parts = [found[name] for name in computed.parts]
         found[computed.name] = [_computed(computed, values) for values in zip(*parts, strict=True)]
     return found

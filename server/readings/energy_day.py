@@ -29,7 +29,10 @@ POWERS: Mapping[Quantity, tuple[SeriesName, int]] = {
 }
 """The series that a quantity is of, and the sign of its power."""
 
-COUNTERS: Mapping[Quantity, str] = {"imported": "imported_wh", "exported": "exported_wh"}
+COUNTERS: Mapping[Quantity, str] = {
+    "imported": "imported_counter_wh",
+    "exported": "exported_counter_wh",
+}
 
 SERIES: tuple[SeriesName, ...] = ("grid", "solar", "battery", "load")
 """In the order in which they are asked for: the grid's counters show where days begin."""

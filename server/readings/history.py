@@ -1,7 +1,8 @@
-"""How a quantity went over days: thinned out, summed up, and with all that was assumed."""
+"""How quantities went over days: point by point, summed up, with all that was assumed."""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -10,12 +11,13 @@ from typing import Annotated, Self
 from pydantic import Field, PrivateAttr
 
 from . import clock
+from .bins import bins
 from .cells import DECIMALS, Cell, cells
 from .energy_estimate import energy_estimate
 from .freshness import SLOW_LIMIT_S
 from .model import LocalTime, Reading
 from .placement import days_between
-from .series import ASSUMED, COLUMNS, COMPUTED, Column, Computed, SeriesName
+from .series import ALL, ASSUMED, Measured, SeriesName, quantities
 from .timeline import Timeline, timeline
 from .unknown import Reasons, Unknown, Unknowns
 
@@ -26,8 +28,11 @@ MOST_VALUES = 2_500
 """Values in one reading, over all quantities. With up to 13 bytes each, and all that is around
 them, a result stays below 40 kB, which a model's context bears."""
 
-PER_POINT = 5
-"""Values of a quantity per point: mean, minimum, maximum, first, last."""
+PER_POINT = 3
+"""Values of a quantity per point, with detail: mean, minimum, maximum."""
+
+WATT_DECIMALS = 1
+"""Digits behind the point of a mean in W."""
 
 MOST_ITEMS = 100_000
 """Items looked at; 31 days have 8 928 at one in five minutes."""
@@ -39,21 +44,23 @@ EMPTY = (
 )
 NO_LIST = "The portal's answer holds no list of values."
 NO_VALUE = "No value is known."
+NO_POINT = (
+    "The portal has no value of that time, or none that can be read: `why_missing` says why not."
+)
 NOT_SUMMED = "The times do not allow it; the assumptions say why."
 CUT = f"The portal sent more than {MOST_ITEMS} values; the rest was left out."
 
 
-ENERGIES = (
-    "energy_positive_wh_estimate",
-    "energy_negative_wh_estimate",
-    "energy_left_out_s",
-)
-
 Points = Annotated[
     tuple[float | None, ...],
-    Field(description="One per time; all but mean empty if points are single values."),
+    Field(description="One per time; only mean, but for detail."),
 ]
 """One value per point; null where none is known."""
+
+Energies = Annotated[
+    Mapping[str, float | None], Field(description="Of powers: estimates; get_energy is better.")
+]
+"""Energies by what they are, as `imported_wh`."""
 
 
 class Missing(Reading):
@@ -72,10 +79,7 @@ class Summary(Reading):
     minimum: float | None
     maximum: float | None
     mean: float | None
-    first: float | None
-    last: float | None
-    energy_positive_wh_estimate: float | None = Field(description="Of powers above zero.")
-    energy_negative_wh_estimate: float | None = Field(description="Of powers below, unsigned.")
+    energy: Energies
     energy_left_out_s: int | None = Field(description="Seconds not in these.")
 
 
@@ -89,8 +93,6 @@ class Quantity(Reading):
     mean: Points
     minimum: Points
     maximum: Points
-    first: Points
-    last: Points
 
 
 class History(Reading):
@@ -99,11 +101,11 @@ class History(Reading):
     series: SeriesName = Field(description="As asked for.")
     first_day: date = Field(description="In Prague.")
     last_day: date = Field(description="Included.")
-    values_per_point: int = Field(description="Portal's values per point.")
-    spacing_s: float = Field(description="Between two of them.")
+    minutes_per_point: int = Field(description="By the clock.")
     times: tuple[LocalTime, ...] = Field(description="When points begin.")
     times_doubtful: bool = Field(description="Then name no hours.")
-    quantities: tuple[Quantity, ...] = Field(description="All of the series.")
+    quantities: tuple[Quantity, ...] = Field(description="Those asked for.")
+    other_quantities: tuple[str, ...] = Field(description="May be asked for.")
     assumptions: tuple[str, ...] = Field(description="What is not certain.")
     unknown: Unknowns
 
@@ -128,6 +130,8 @@ def history(
     now: datetime,
     *,
     max_points: int = MOST_POINTS,
+    wanted: str | None = None,
+    detailed: bool = False,
 ) -> History:
     """Read the portal's answer about a series, as of the moment at which it was given.
 
@@ -138,35 +142,35 @@ def history(
         last: Last day, included.
         now: That moment, with a zone; a shared answer is older than the call.
         max_points: Points to give at most; they are fewer where there would be too many values.
+        wanted: Names of quantities, as `series.quantities` takes them.
+        detailed: Give minimum and maximum of points as well.
+
+    Raises:
+        InvalidArguments: The series has no such quantity.
     """
+    chosen = quantities(series, wanted)
     raw = response.get("items") if isinstance(response, Mapping) else None
     listed: Sequence[object] = raw if isinstance(raw, list) else ()
     items = listed[:MOST_ITEMS]
     when = timeline(items, first, last, now)
-    quantities: tuple[Column | Computed, ...] = (*COLUMNS[series], *COMPUTED[series])
-    columns = cells(series, items)
-
-    # An item without a time of its own, among others that have one, belongs to no point.
-    dated = [index for index, moment in enumerate(when.times) if moment is not None]
-    size = _values_per_point(len(dated), len(quantities), max(1, max_points))
-    buckets = [dated[start : start + size] for start in range(0, len(dated), size)]
+    columns = cells(series, items, [one.name for one in chosen])
+    each = len(chosen) * (PER_POINT if detailed else 1)
+    points = max(1, min(max_points, MOST_VALUES // each))
+    buckets, minutes = _buckets(when, first, last, points)
     read = tuple(
-        _quantity(quantity, columns[quantity.name], buckets, size, when) for quantity in quantities
+        _quantity(one, columns[one.name], list(buckets.values()), when, detailed=detailed)
+        for one in chosen
     )
     nothing = None if items else _why_nothing(response, raw)
     return History(
         series=series,
         first_day=first,
         last_day=last,
-        values_per_point=size,
-        spacing_s=when.spacing.total_seconds(),
-        times=tuple(
-            moment.replace(microsecond=0)
-            for bucket in buckets
-            if (moment := when.times[bucket[0]]) is not None
-        ),
+        minutes_per_point=minutes,
+        times=tuple(buckets),
         times_doubtful=when.doubtful,
         quantities=read,
+        other_quantities=tuple(one.name for one in quantities(series, ALL) if one not in chosen),
         assumptions=(
             *((nothing,) if nothing else ()),
             *((CUT,) if len(listed) > len(items) else ()),
@@ -189,79 +193,97 @@ def _without_values(
     return tuple(day for day in days if day <= due and day not in known)
 
 
+def _buckets(
+    when: Timeline, first: date, last: date, points: int
+) -> tuple[dict[datetime, list[int]], int]:
+    """Say which items belong to which point, by when that begins, and how many minutes it has.
+
+    Points begin with the first item and end with the last: where times are assumed, nobody knows
+    that what is missing is missing there. None belongs to a point: an item without a time of its
+    own among others that have one, and one that was measured before the first day.
+    """
+    dated = [(moment, index) for index, moment in enumerate(when.times) if moment is not None]
+    if not dated:
+        return {}, 0
+    found = bins(first, last, dated[-1][0] + when.spacing, when.spacing, points)
+    buckets: dict[datetime, list[int]] = {start: [] for start in found.starts}
+    place = 0
+    for moment, index in dated:
+        while place < len(found.starts) and moment >= found.edges[place + 1]:
+            place += 1
+        if place < len(found.starts) and moment >= found.edges[place]:
+            buckets[found.edges[place]].append(index)
+    begun = itertools.dropwhile(lambda one: not one[1], buckets.items())
+    return dict(begun), found.minutes
+
+
 def _why_nothing(response: object, items: object) -> str:
     if response == []:
         return EMPTY
     return NOTHING if isinstance(items, list) else NO_LIST
 
 
-def _values_per_point(count: int, quantities: int, points: int) -> int:
-    """Say how many values a point stands for, so that neither points nor values are too many."""
-    if count <= points and count * quantities <= MOST_VALUES:
-        return 1
-    fitting = min(points, MOST_VALUES // (quantities * PER_POINT))
-    return -(-count // fitting)
-
-
 def _unknown(read: Iterable[Quantity], nothing: str | None) -> tuple[Unknown, ...]:
     reasons = Reasons()
     for quantity in read:
-        name, summary = f"quantities.{quantity.name}", quantity.summary
-        if nothing is not None:
-            reasons.add(name, nothing)
-        elif quantity.unit == "W" and summary.energy_positive_wh_estimate is None:
-            why = NOT_SUMMED if summary.count else NO_VALUE
-            for reading in ENERGIES:
-                reasons.add(f"{name}.summary.{reading}", why)
+        name, energies = f"quantities.{quantity.name}", quantity.summary.energy
+        if nothing is not None or not quantity.summary.count:
+            reasons.add(name, nothing or NO_VALUE)
+            continue
+        for energy in energies:
+            if energies[energy] is None:
+                reasons.add(f"{name}.summary.energy.{energy}", NOT_SUMMED)
+        if energies and quantity.summary.energy_left_out_s is None:
+            reasons.add(f"{name}.summary.energy_left_out_s", NOT_SUMMED)
+        for points in ("mean", "minimum", "maximum"):
+            if None in getattr(quantity, points):
+                reasons.add(f"{name}.{points}", NO_POINT)
     return reasons.listed()
 
 
 def _quantity(
-    quantity: Column | Computed,
+    quantity: Measured,
     values: list[Cell],
     buckets: list[list[int]],
-    size: int,
     when: Timeline,
+    *,
+    detailed: bool,
 ) -> Quantity:
     points = [
         [cell for index in bucket if not isinstance(cell := values[index], str)]
         for bucket in buckets
     ]
-    several = points if size > 1 else []
+    several = points if detailed and any(len(bucket) > 1 for bucket in buckets) else []
     return Quantity(
         name=quantity.name,
         unit=quantity.unit,
         meaning=quantity.meaning,
-        summary=_summary(values, when if quantity.power else None),
-        mean=tuple(_mean(point) for point in points),
+        summary=_summary(values, quantity, when),
+        mean=tuple(_mean(point, quantity.unit) for point in points),
         minimum=tuple(min(point, default=None) for point in several),
         maximum=tuple(max(point, default=None) for point in several),
-        first=tuple(point[0] if point else None for point in several),
-        last=tuple(point[-1] if point else None for point in several),
     )
 
 
-def _summary(told: list[Cell], power: Timeline | None) -> Summary:
+def _summary(told: list[Cell], quantity: Measured, when: Timeline) -> Summary:
     values = [None if isinstance(cell, str) else cell for cell in told]
     there = [value for value in values if value is not None]
     reasons = Counter(cell for cell in told if isinstance(cell, str))
-    energy = energy_estimate(values, power) if power else None
+    energy = energy_estimate(values, when) if quantity.energies else None
+    found = (energy.positive_wh, energy.negative_wh) if energy else (None, None)
     return Summary(
         count=len(there),
         missing=len(told) - len(there),
         why_missing=tuple(Missing(why=why, count=n) for why, n in reasons.most_common()),
         minimum=min(there, default=None),
         maximum=max(there, default=None),
-        mean=_mean(there),
-        first=there[0] if there else None,
-        last=there[-1] if there else None,
-        energy_positive_wh_estimate=energy.positive_wh if energy else None,
-        energy_negative_wh_estimate=energy.negative_wh if energy else None,
+        mean=_mean(there, quantity.unit),
+        energy=dict(zip(quantity.energies, found, strict=False)),
         energy_left_out_s=energy.left_out_s if energy else None,
     )
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def _mean(values: Sequence[float], unit: str) -> float | None:
     if not values:
         return None
-    return round(sum(values) / len(values), DECIMALS)
+    return round(sum(values) / len(values), WATT_DECIMALS if unit == "W" else DECIMALS)

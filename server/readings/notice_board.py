@@ -10,7 +10,7 @@ from .boxes import BoxSummary, bypassed, late, list_boxes, why_unknown
 from .bypass import Bypass
 from .freshness import Age, ReportedAt
 from .model import Reading, Warnings
-from .notifications import Notification, fitting, notifications, select
+from .notifications import Notification, fitting, following, notifications, select
 from .unknown import Unknowns
 
 EMPTY = (
@@ -47,6 +47,7 @@ def notice_board(
     *,
     box_id: str | None = None,
     since: datetime | None = None,
+    before: str | None = None,
     limit: int,
 ) -> NoticeBoard:
     """Read the portal's notifications.
@@ -57,11 +58,15 @@ def notice_board(
         now: The present time, with a zone.
         box_id: Only this box.
         since: Only those made at this time or later.
+        before: Only those that follow the one of this id.
         limit: That many at most.
+
+    Raises:
+        InvalidArguments: The list has none of that id.
     """
     read = notifications(markup, now)
     boxes = [box for box in list_boxes(payload, now, read).boxes if box_id in {None, box.id}]
-    chosen = select(read, box_id=box_id, since=since)
+    chosen = select(following(read, before), box_id=box_id, since=since)
     shown = fitting(chosen[:limit])
     return NoticeBoard(
         notifications=tuple(shown),

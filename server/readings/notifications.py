@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 
+from ..errors import InvalidArguments
 from . import clock
 from .model import LocalTime, Reading
 from .notification_html import Folder, folders
@@ -21,6 +22,10 @@ LEVELS = {1: "info", 2: "warning", 3: "notice", 4: "error", 5: "critical"}
 NOT_SHOWN = "The portal shows none."
 NO_LEVEL = "The portal shows no level from 1 to 5."
 NO_BOX = "The portal names no box in the heading."
+NO_SUCH = (
+    "`before` must be the id of a notification that the portal still has, and it has none of that "
+    "id. Leave it out to begin with the newest."
+)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Sorts before all that has a time."""
 
@@ -42,7 +47,7 @@ DASH = re.compile(r"^[\s\-\u2013\u2014:]+")
 class Notification(Reading):
     """One notification. What cannot be read of it is null."""
 
-    id: str = Field(description="Stays the same.")
+    id: str
     level: int | None = Field(description="5 is the highest.")
     level_name: str | None = Field(description="Its name.")
     at: LocalTime | None = Field(description="To the minute.")
@@ -82,12 +87,33 @@ def notifications(
         about: Only those of whose heading or text this is true.
     """
     seen: dict[str, int] = {}
+    # The oldest is numbered first, so that a new one that looks the same changes no id.
     read = [
         _notification(folder, now, seen)
-        for folder in folders(markup)
+        for folder in reversed(list(folders(markup)))
         if about(folder.heading) or about(folder.body)
-    ]
+    ][::-1]
     return sorted(read, key=lambda one: -max(one.moments, default=NEVER).timestamp())
+
+
+def following(read: Sequence[Dated], before: str | None) -> Sequence[Dated]:
+    """Give those that follow one of them; all of them if None.
+
+    What has come meanwhile stands before that one, and changes nothing.
+
+    Args:
+        read: The notifications, newest first.
+        before: Its id.
+
+    Raises:
+        InvalidArguments: There is none of that id.
+    """
+    if before is None:
+        return read
+    place = next((place for place, one in enumerate(read) if one.shown.id == before.strip()), None)
+    if place is None:
+        raise InvalidArguments(NO_SUCH)
+    return read[place + 1 :]
 
 
 def select(

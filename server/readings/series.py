@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import InvalidArguments
 from .numbers import CURRENT_A, DAY_WH, PERCENT, POWER_W, SUPPLY_W, TEMPERATURE_C, VOLTAGE_V, Span
 
 SeriesName = Literal["solar", "battery", "grid", "load"]
@@ -29,14 +30,15 @@ class Column:
         index: Its place in an item's values.
         span: The values that it can have.
         meaning: What it is.
-        power: Whether it is a power, so that its sum over time is an energy.
+        energies: Of a power, what its sums over time are called: of its positive values, and of
+            its negative ones where these mean something.
     """
 
     name: str
     index: int
     span: Span
     meaning: str
-    power: bool = False
+    energies: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -53,24 +55,31 @@ class Computed:
         parts: The columns.
         how: Takes their values in order.
         meaning: What it is.
+        energies: As those of a column.
     """
 
     name: str
     parts: tuple[str, ...]
     how: Callable[..., float]
     meaning: str
+    energies: tuple[str, ...]
     unit: str = "W"
-    power: bool = True
+
+
+Measured = Column | Computed
 
 
 UNITS = {"w": "W", "v": "V", "a": "A", "wh": "Wh", "percent": "%", "c": "degrees Celsius"}
+
+SOLAR = ("solar_wh",)
+CONSUMED = ("consumed_wh",)
 
 COLUMNS: dict[SeriesName, tuple[Column, ...]] = {
     "solar": (
         Column("string_1_voltage_v", 0, VOLTAGE_V, "Voltage of the first string of panels."),
         Column("string_2_voltage_v", 1, VOLTAGE_V, "Voltage of the second string of panels."),
-        Column("string_1_power_w", 3, SUPPLY_W, "Power of the first string.", power=True),
-        Column("string_2_power_w", 4, SUPPLY_W, "Power of the second string.", power=True),
+        Column("string_1_power_w", 3, SUPPLY_W, "Power of the first string.", SOLAR),
+        Column("string_2_power_w", 4, SUPPLY_W, "Power of the second string.", SOLAR),
     ),
     "battery": (
         Column("voltage_v", 0, VOLTAGE_V, "Voltage of the battery."),
@@ -85,10 +94,10 @@ COLUMNS: dict[SeriesName, tuple[Column, ...]] = {
             1,
             POWER_W,
             "Power of all phases. Positive: import, negative: export, it is assumed.",
-            power=True,
+            ("imported_wh", "exported_wh"),
         ),
-        Column("imported_wh", 2, COUNTER_WH, "Counter of energy imported from the grid."),
-        Column("exported_wh", 3, COUNTER_WH, "Counter of energy exported to the grid."),
+        Column("imported_counter_wh", 2, COUNTER_WH, "Counter of energy imported from the grid."),
+        Column("exported_counter_wh", 3, COUNTER_WH, "Counter of energy exported to the grid."),
     ),
     "load": (
         Column(
@@ -96,21 +105,21 @@ COLUMNS: dict[SeriesName, tuple[Column, ...]] = {
             0,
             SUPPLY_W,
             "Consumption of the part with backup on the first phase.",
-            power=True,
+            CONSUMED,
         ),
         Column(
             "phase_2_power_w",
             1,
             SUPPLY_W,
             "Consumption of the part with backup on the second phase.",
-            power=True,
+            CONSUMED,
         ),
         Column(
             "phase_3_power_w",
             2,
             SUPPLY_W,
             "Consumption of the part with backup on the third phase.",
-            power=True,
+            CONSUMED,
         ),
     ),
 }
@@ -122,6 +131,7 @@ COMPUTED: dict[SeriesName, tuple[Computed, ...]] = {
             ("string_1_power_w", "string_2_power_w"),
             lambda first, second: first + second,
             "Power of all panels: the sum of both strings.",
+            SOLAR,
         ),
     ),
     "battery": (
@@ -130,6 +140,7 @@ COMPUTED: dict[SeriesName, tuple[Computed, ...]] = {
             ("voltage_v", "current_a"),
             lambda voltage, current: round(voltage * current, 1),
             "Power: voltage times current. Positive: charging, it is assumed.",
+            ("charged_wh", "discharged_wh"),
         ),
     ),
     "grid": (),
@@ -139,6 +150,7 @@ COMPUTED: dict[SeriesName, tuple[Computed, ...]] = {
             ("phase_1_power_w", "phase_2_power_w", "phase_3_power_w"),
             lambda first, second, third: first + second + third,
             "Consumption of the part with backup on all phases: their sum.",
+            CONSUMED,
         ),
     ),
 }
@@ -149,8 +161,8 @@ ASSUMED: dict[SeriesName, tuple[str, ...]] = {
     "grid": (
         "Positive power means import from the grid and negative export, as in the live data.",
         (
-            "Whether imported_wh and exported_wh count since midnight or within one interval is "
-            "not known, so no sums are made of them."
+            "Whether the counters count since midnight or within one interval is not known, so no "
+            "sums are made of them."
         ),
     ),
     "load": (
@@ -158,3 +170,31 @@ ASSUMED: dict[SeriesName, tuple[str, ...]] = {
     ),
 }
 """What is taken for granted about each series, for nobody has documented them."""
+
+USUAL = "power_w"
+"""The quantity that a series is looked at for; every series has it."""
+
+ALL = "all"
+
+
+def quantities(series: SeriesName, wanted: str | None = None) -> tuple[Measured, ...]:
+    """Choose quantities of a series, in its order.
+
+    Args:
+        series: Which one.
+        wanted: Names with commas or blanks between, or `ALL`; the power if None.
+
+    Raises:
+        InvalidArguments: It names one that the series has not, or none.
+    """
+    all_of_it: tuple[Measured, ...] = (*COLUMNS[series], *COMPUTED[series])
+    known = {one.name: one for one in all_of_it}
+    names = set((USUAL if wanted is None else wanted.lower()).replace(",", " ").split())
+    if ALL in names:
+        names = (names - {ALL}) | known.keys()
+    if not names or not names <= known.keys():
+        raise InvalidArguments(
+            f"`quantities` of {series} must be {ALL}, or of these, with commas between: "
+            f"{', '.join(known)}."
+        )
+    return tuple(one for name, one in known.items() if name in names)

@@ -9,7 +9,8 @@ taken:
    booleans.
 3. An id that consists of digits may come as a number: some clients make one of whatever looks so.
    Not beyond 2**53 - 1, where JSON numbers of JavaScript are rounded.
-4. A time without an offset is that of clocks in Prague, as in all results.
+4. A list of names may come as a list, or as a text with commas or blanks between them.
+5. A time without an offset is that of clocks in Prague, as in all results.
 
 Everything else is refused: `true` as a number, 48.5, "48abc", an argument that nobody knows, a
 number as a date. So is a password of digits that comes as a number: leading zeros would be lost.
@@ -72,6 +73,13 @@ def digits(value: object) -> object:
     number = value if isinstance(value, str) else whole(value)
     if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= LARGEST_EXACT:
         return str(number)
+    return value
+
+
+def listed(value: object) -> object:
+    """Return the names of a list as one text, with commas between; anything else as it is."""
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return ",".join(value)
     return value
 
 

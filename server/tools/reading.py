@@ -23,8 +23,9 @@ from ..readings.model import LocalTime, Reading
 from ..readings.notifications import Dated, notifications
 from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
+from ..readings.series import quantities as series_quantities
 from ..upstream import Fetched, Upstream
-from .arguments import digits
+from .arguments import digits, listed
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
 
@@ -33,6 +34,9 @@ Model = TypeVar("Model", bound=Reading)
 DEFAULT_POINTS = 48
 """Points of a series: half-hours of a day. However many are asked for, how much a result holds in
 all is bounded in `history`."""
+
+MOST_NAMED = 200
+"""Characters of the names of quantities: more than all of a series have."""
 
 MOST_PRICE = 1_000_000
 """Per kWh, in any currency; prices may be negative."""
@@ -137,24 +141,39 @@ def reading_tools(
         last_day: Annotated[
             date, Field(description=f"Included; at most {days.MOST_DAYS} days in all.")
         ],
+        quantities: Annotated[
+            str | None,
+            BeforeValidator(listed),
+            Field(
+                description="Names as state_of_charge_percent, or all; power_w if left out.",
+                max_length=MOST_NAMED,
+            ),
+        ] = None,
+        detail: Annotated[bool | None, Field(description="Also extremes of points.")] = None,
         box_id: CheckedBoxId = None,
         points: Annotated[
             int,
-            Field(
-                description=f"Most per quantity; {DEFAULT_POINTS} if left out.",
-                ge=1,
-                le=history.MOST_POINTS,
-            ),
+            Field(description=f"Most; {DEFAULT_POINTS} if left out.", ge=1, le=history.MOST_POINTS),
         ] = DEFAULT_POINTS,
         session: Handle = None,
     ) -> Past:
         days.check_range(first_day, last_day, clock.local_day(now()))
+        series_quantities(series, quantities)
         asking = await granted(context, session)
         present = await upstream.live(asking)
         whose = past.whose(present.payload, box_id, now(), await noticed(asking))
         fetched = await upstream.history(asking, PORTAL_NAMES[series], first_day, last_day)
         at = _moment(fetched)
-        read = history.history(series, fetched.payload, first_day, last_day, at, max_points=points)
+        read = history.history(
+            series,
+            fetched.payload,
+            first_day,
+            last_day,
+            at,
+            max_points=points,
+            wanted=quantities,
+            detailed=bool(detail),
+        )
         return _with(Past, past.past(whose, read, at), fetched)
 
     async def get_energy(
@@ -208,6 +227,11 @@ def reading_tools(
             AwareDatetime | None,
             Field(description="Only from then on, as 2026-11-22T18:30:00+01:00."),
         ] = None,
+        before: Annotated[
+            str | None,
+            BeforeValidator(digits),
+            Field(description="Id of the last one given: only older ones.", max_length=32),
+        ] = None,
         limit: Annotated[
             int,
             Field(
@@ -223,7 +247,13 @@ def reading_tools(
         box = boxes.named_box(present.payload, box_id)
         fetched = await upstream.notifications(asking)
         board = notice_board.notice_board(
-            present.payload, fetched.payload, now(), box_id=box, since=since, limit=limit
+            present.payload,
+            fetched.payload,
+            now(),
+            box_id=box,
+            since=since,
+            before=before,
+            limit=limit,
         )
         return _with(Notices, board, fetched)
 
@@ -239,7 +269,7 @@ def reading_tools(
 
 
 LIST_BOXES = """\
-List the account's boxes: id, model, online or not, equipment. Start here when there may be \
+The account's boxes: id, model, size, present charge, equipment. Start here when there may be \
 several."""
 
 GET_LIVE_DATA = """\
@@ -249,8 +279,8 @@ battery power when charging. Null is unknown, never zero; `unknown` says why. If
 old the values are; pass on `warnings`."""
 
 GET_HISTORY = """\
-Solar, battery, grid or load over past days, thinned, with minimum, maximum, mean and energy. \
-Signs as in get_live_data. Pass on `warnings` and what matters of `assumptions`."""
+Curve of solar, battery, grid or load over past days; sums: get_energy. Signs as in \
+get_live_data. Pass on `warnings` and what matters of `assumptions`."""
 
 GET_ENERGY = """\
 Energy by hour, day, month or in total, with prices money too. Pass on `warnings`."""

@@ -41,7 +41,8 @@ names are short: a hundred fields repeat them."""
 OBJECT_OR_NULL = {"anyOf": [{"type": "object"}, NULL]}
 """All that is published of a part that is marked as `loose`: its description names its fields."""
 
-NUMBER = {"$ref": "#/$defs/n"}
+SAID_BY_NAME = tuple({"$ref": f"#/$defs/{name}"} for name in "nb")
+"""What a number or a flag is, the name of its field says."""
 
 MAP = 3
 """Fields of one kind of which an object is a map of them."""
@@ -117,8 +118,7 @@ def _object(schema: Schema, inlined: Schema) -> dict[str, Any]:
     fields = {name: _field(part, inlined) for name, part in schema["properties"].items()}
     alike: dict[str, list[str]] = {}
     for name, field in fields.items():
-        # What a number is, its name says; anything else has to be described.
-        if field == NUMBER or "description" in field:
+        if field in SAID_BY_NAME or "description" in field:
             alike.setdefault(json.dumps(field), []).append(name)
     form, names = max(alike.items(), key=lambda one: len(one[1]), default=("", []))
     if len(names) < MAP:
@@ -136,7 +136,7 @@ def _field(schema: Schema, inlined: Schema) -> dict[str, Any]:
     return published
 
 
-def _kind(schema: Schema, inlined: Schema) -> dict[str, Any]:
+def _kind(schema: Schema, inlined: Schema) -> dict[str, Any]:  # noqa: PLR0911 - one per form
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return _field(inlined[name], inlined) if name in inlined else {"$ref": schema["$ref"]}
@@ -147,8 +147,10 @@ def _kind(schema: Schema, inlined: Schema) -> dict[str, Any]:
             return _or_null(_field(kind, inlined))
         case {"type": "object", "properties": _}:
             return _object(schema, inlined)
-        case {"type": "array", "items": items}:
-            return {"type": "array", "items": _field(items, inlined)}
+        case {"type": "object" as kind, "additionalProperties": dict(values)}:
+            return {"type": kind, "additionalProperties": _field(values, inlined)}
+        case {"type": "array" as kind, "items": items}:
+            return {"type": kind, "items": _field(items, inlined)}
         case {"type": ("string" | "integer" | "number" | "boolean" | "object") as kind}:
             time = {"format": DATE_TIME} if schema.get("format") == DATE_TIME else {}
             return {"type": kind, **time}
@@ -205,7 +207,7 @@ def said_once(schemas: Mapping[str, Schema]) -> dict[str, dict[str, Any]]:
     """
     said = _Said({}, {}, set())
     return {
-        name: _settled({"$defs": {}, **_unsaid("", schema, name, said)})
+        name: _settled({"$defs": {}, **_unsaid("", schema, name, said, schema.get("$defs", {}))})
         for name, schema in schemas.items()
     }
 
@@ -224,7 +226,9 @@ class _Said(NamedTuple):
     descriptions: set[tuple[str, str]]
 
 
-def _unsaid(field: str, schema: Schema, tool: str, said: _Said) -> dict[str, Any]:
+def _unsaid(
+    field: str, schema: Schema, tool: str, said: _Said, definitions: Schema
+) -> dict[str, Any]:
     left = dict(schema)
     if (told := (field, schema.get("description", ""))) in said.descriptions:
         left.pop("description", None)
@@ -235,7 +239,7 @@ def _unsaid(field: str, schema: Schema, tool: str, said: _Said) -> dict[str, Any
         if first != tool:
             return {"type": "object", "description": f"See {first}."}
         fields = {
-            name: _unsaid_field(name, inner, tool, said)
+            name: _unsaid_field(name, inner, tool, said, definitions)
             for name, inner in schema["properties"].items()
         }
         named = [name for name, part in fields.items() if not part]
@@ -246,31 +250,40 @@ def _unsaid(field: str, schema: Schema, tool: str, said: _Said) -> dict[str, Any
         if named := [*schema.get("required", []), *named]:
             left["required"] = named
     if "items" in schema:
-        left["items"] = _unsaid(field, schema["items"], tool, said)
+        left["items"] = _unsaid(field, schema["items"], tool, said, definitions)
     if "$defs" in schema:
         left["$defs"] = {
-            name: _unsaid(name, part, tool, said) for name, part in schema["$defs"].items()
+            name: _unsaid(name, part, tool, said, definitions)
+            for name, part in schema["$defs"].items()
         }
     return left
 
 
-def _unsaid_field(name: str, schema: Schema, tool: str, said: _Said) -> dict[str, Any]:
-    first = said.fields.setdefault((name, json.dumps(_form(schema))), tool)
+def _unsaid_field(
+    name: str, schema: Schema, tool: str, said: _Said, definitions: Schema
+) -> dict[str, Any]:
+    first = said.fields.setdefault((name, json.dumps(_form(schema, definitions))), tool)
     if first != tool and "properties" in schema:
         # Its name leads to where it is spelled out: no need to refer there.
         schema = {word: schema[word] for word in schema if word != "properties"}
-    left = _unsaid(name, schema, tool, said)
+    left = _unsaid(name, schema, tool, said, definitions)
     if first == tool:
         return left
     return {word: left[word] for word in ("description",) if word in left}
 
 
-def _form(schema: Schema) -> dict[str, Any]:
-    """Return what a field is, without what is said of it."""
+def _form(schema: Schema, definitions: Schema) -> dict[str, Any]:
+    """Return what a field is, without what is said of it.
+
+    A list is of one form whether that of its entries stands in it or is one of the definitions.
+    """
     name = schema.get("$ref", "").rpartition("/")[2]
     found = {**OR_NULL.get(name, {}), **schema}
+    entries = schema.get("items")
+    if entries is not None:
+        found["items"] = definitions.get(entries.get("$ref", "").rpartition("/")[2], entries)
     return {
-        word: _form(part) if word == "items" else part
+        word: _form(part, definitions) if word == "items" else part
         for word, part in found.items()
         if word != "description" and not (word == "$ref" and name in OR_NULL)
     }

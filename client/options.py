@@ -101,6 +101,7 @@ class Options:
     export_price: float | None = None
     currency: str | None = None
     since: datetime | None = None
+    before: str | None = None
     limit: int | None = None
     wishes: Mapping[str, str] = field(default_factory=dict)
     apply: bool = False
@@ -257,6 +258,9 @@ def _notifications(parser: argparse.ArgumentParser) -> None:
         help="as 2026-11-22 or 2026-11-22T18:30; Prague's time unless it ends in an offset",
     )
     parser.add_argument("--limit", metavar="N", type=_count, help="that many at most")
+    parser.add_argument(
+        "--before", metavar="ID", help="only older ones than that; the list ends with the id"
+    )
     _box(parser)
 
 

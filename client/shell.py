@@ -27,7 +27,7 @@ COMMANDS = {
     "live": "[--watch [SECONDS]]: what the battery box does now",
     "history": "SERIES --from DATE [--to DATE]: draw a series of the past",
     "energy": "[--per hour|day|month] [--from DATE]: kWh, row by row",
-    "notifications": "[--since TIME] [--limit N]: what the portal has to say",
+    "notifications": "[--limit N] [--before ID]: what the portal has to say",
     "plan": "--mode MODE and the like: plan a change of the box",
     "apply": "PLAN_TOKEN: apply a planned change",
     "change": "CHANGE_ID [--wait SECONDS]: how a change stands",

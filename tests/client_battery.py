@@ -21,6 +21,8 @@ from server.readings.unknown import Unknown
 from server.tools.reading import reading_tools
 from server.upstream import Fetched
 
+from .payloads import folder, listed
+
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 ID = "2206237016"
 OTHER = "2206237024"
@@ -66,7 +68,9 @@ def past(*powers: float | None, points: int = 200, **others: Any) -> dict[str, A
     """
     items = [{"values": [300, 310, None, power, 0]} for power in powers]
     day = date(2026, 11, 21)
-    reading = history("solar", {"items": items}, day, day, NOW, max_points=points)
+    reading = history(
+        "solar", {"items": items}, day, day, NOW, max_points=points, wanted="all", detailed=True
+    )
     told = whose({ID: BOX, **others}, ID, NOW)
     return of_box(told, reading, NOW).model_dump(mode="json") | {"source": "live"}
 
@@ -119,7 +123,10 @@ BARE = Notification(
 
 
 class Portal:
-    """What is behind the server's own reading tools: for everybody who shows a login."""
+    """What is behind the server's own reading tools: for everybody who shows a login.
+
+    An account with several boxes has notifications, newest first.
+    """
 
     def __init__(self, *others: str) -> None:
         self.looks = 0
@@ -140,7 +147,12 @@ class Portal:
         return self._fetched({"items": [{"values": [300, 310, None, 700, 0]}] * 288 * days})
 
     async def notifications(self, _granted: Caller) -> Fetched:
-        return self._fetched("")
+        minutes = range(7, 0, -1) if self.others else ()
+        return self._fetched(
+            listed(*(folder(f"zprava {n}", f"20. 11. 2026 | 8:{n:02}", box=ID) for n in minutes))
+            if minutes
+            else ""
+        )
 
     async def kept_energy(self, _granted: Caller, _days: Any) -> dict[date, Any]:
         return {}

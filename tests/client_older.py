@@ -11,8 +11,18 @@ from mcp.server.mcpserver.tools.base import Tool
 from .client_battery import server as present
 
 FORMER = {"first_day": "from", "last_day": "to"}
-LATER = {"detail", "older", "bypass", "not_charging", "hours_left"}
-"""Arguments and fields of results that there were not."""
+LATER_ARGUMENTS = {"detail", "quantities", "before"}
+LATER = {"detail", "older", "bypass", "not_charging", "hours_left"} | {
+    "minutes_per_point",
+    "other_quantities",
+}
+"""Arguments, and fields of results, that there were not."""
+
+EVERYTHING = {
+    "get_live_data": {"detail": True},
+    "get_history": {"quantities": "all", "detail": True},
+}
+"""What tools did unasked."""
 
 
 class Older(Tool):
@@ -23,8 +33,7 @@ class Older(Tool):
             raise ToolError(f"It does not know {sorted(unknown)}.")
         names = {old: new for new, old in FORMER.items()}
         renamed = {names.get(name, name): value for name, value in arguments.items()}
-        if self.name == "get_live_data":
-            renamed["detail"] = True
+        renamed |= EVERYTHING.get(self.name, {})
         told = await present()._tool_manager._tools[self.name].run(renamed, *rest, **more)
         return told.model_copy(update={"structured_content": _former(told.structured_content)})
 
@@ -40,6 +49,10 @@ def _former(result: dict[str, Any] | None) -> dict[str, Any] | None:
     for one in found.get("notifications", []):
         for name in ("title", "text"):
             one[name] = one.pop(f"portal_{name}")
+    for one in found.get("quantities", []):
+        energies = [*one["summary"].pop("energy").values(), None, None]
+        for sign, energy in zip(("positive", "negative"), energies, strict=False):
+            one["summary"][f"energy_{sign}_wh_estimate"] = energy
     return found
 
 
@@ -59,7 +72,7 @@ def server() -> MCPServer[None]:
         properties = {
             FORMER.get(name, name): schema | ({"format": "password"} if name == "session" else {})
             for name, schema in tool.parameters["properties"].items()
-            if name not in LATER
+            if name not in LATER_ARGUMENTS
         }
         required = [FORMER.get(name, name) for name in tool.parameters.get("required", [])]
         parameters = {"type": "object", "properties": properties, "additionalProperties": False}

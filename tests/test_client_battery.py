@@ -347,9 +347,9 @@ def test_a_thinned_table_has_the_extremes_too():
     head, first, *_ = csv.reader(io.StringIO(past.as_csv(box.past(*range(10), points=2))))
     found = dict(zip(head, first, strict=True))
     assert (found["power_w"], found["power_w_minimum"], found["power_w_maximum"]) == (
-        "2.0",
+        "2.5",
         "0.0",
-        "4.0",
+        "5.0",
     )
 
 
@@ -361,10 +361,16 @@ def test_notifications_are_told_without_their_control_characters(framed):
     assert "2026-11-21T18:30:00+01:00  warning   box 2206237016  Battery" in text
     assert "Charged to 100 %." in text
     assert re.search(r"^- +- +box -  -$", text, re.MULTILINE)
-    assert "3 older ones" in text
+    assert "3 older ones are not shown; see --before n2." in text
     assert "automatic unknown, manual unknown" in text
     assert "- automatic and manual: Neither the box nor a notification tells of it." in text
     assert len(text.splitlines()) == (7 if framed else 5)
+
+
+def test_where_a_server_has_no_pages_only_the_limit_shows_more():
+    values = box.notices(box.FULL, more=3)
+    text = drawn(notices.page(values, pages=False, framed=False), width=200)
+    assert "3 older ones are not shown; see --limit." in text
 
 
 @pytest.mark.parametrize("prefix", ["portal_", ""])
@@ -601,6 +607,23 @@ def test_notifications_of_an_empty_list_say_so(client):
     assert code == ExitCode.OK
     assert "no notifications" in out
     assert "! The portal's list of notifications is empty" in out
+
+
+def test_pages_of_notifications_follow_from_one_to_the_next(client, two_box_server):
+    argv: tuple[str, ...] = ()
+    seen: list[str] = []
+    for left in (4, 1, 0):
+        code, out, err = client("notifications", "--limit", "3", *argv, at=two_box_server)
+        assert code == ExitCode.OK, err
+        seen += re.findall(r"zprava \d", out)
+        hint = re.search(r"(\d) older ones are not shown; see (--before) (\w+)\.", out)
+        assert (int(hint[1]) if hint else 0) == left
+        argv = hint.groups()[1:] if hint else ()
+    assert seen == [f"zprava {n}" for n in range(7, 0, -1)]
+    missing = ("--before", "0123456789abcdef")
+    code, _, err = client("notifications", *missing, at=two_box_server)
+    assert code == ExitCode.TOOL
+    assert "the id of a notification that the portal still has" in err
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ def script(capsys, monkeypatch, tmp_path, box_server):
     return run
 
 
+def test_older_notifications_are_asked_for_in_the_shell_as_on_the_command_line(script):
+    code, out, err = script("notifications --limit 3 --before 0123456789abcdef")
+    assert code == ExitCode.TOOL
+    assert "the id of a notification that the portal still has" in out + err
+    assert "--before" in script("help notifications")[1]
+
+
 def test_the_box_is_shown_and_the_login_removed(script):
     code, out, err = script("live", "json on", "history solar --from 2026-11-20", "logout", "live")
     assert out.startswith(f"Box {ID}")

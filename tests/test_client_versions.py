@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -82,6 +83,38 @@ def test_a_history_is_read_from_servers_of_either_version(client, request, serve
     assert code == ExitCode.OK, err
     told = json.loads(out)
     assert (told["first_day"], told["last_day"]) == ("2026-11-20", "2026-11-21")
+
+
+@pytest.mark.parametrize(
+    ("server", "energy"),
+    [("box_server", "16.80 kWh solar"), ("older_server", "16.80 kWh positive")],
+)
+def test_every_quantity_of_a_series_is_shown_from_servers_of_either_version(
+    client, request, server, energy
+):
+    argv = (
+        "history",
+        "solar",
+        "--from",
+        "2026-11-20",
+        "--url",
+        request.getfixturevalue(server).url,
+    )
+    code, out, err = client(*argv)
+    assert code == ExitCode.OK, err
+    assert energy in out
+    for name in ("string_1_voltage_v", "string_1_power_w", "power_w"):
+        assert re.search(rf"^{name} ", out, re.MULTILINE)
+    code, out, _ = client(*argv[:4], "--to", "2026-11-21", *argv[4:], "--csv", "-")
+    assert out.startswith("time,string_1_voltage_v,string_1_voltage_v_minimum,")
+
+
+def test_older_notifications_are_not_asked_of_a_server_that_has_no_pages(client, request):
+    url = request.getfixturevalue("older_server").url
+    code, out, err = client("notifications", "--before", "0123456789abcdef", "--url", url)
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert "it is an older one. Update it" in err
+    assert client("notifications", "--limit", "3", "--url", url)[0] == ExitCode.OK
 
 
 @pytest.mark.parametrize("server", ["box_server", "older_server"])

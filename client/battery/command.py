@@ -14,7 +14,7 @@ from ..local_time import local
 from ..options import Options
 from ..readable import one_line
 from ..session import Session
-from .tools import ENERGY, HISTORY, NOTIFICATIONS, asked, looked
+from .tools import DETAIL, ENERGY, HISTORY, NOTIFICATIONS, asked, looked, takes
 
 MOST_POINTS = 300
 """Points of a history: what the tool gives at most, a day in full."""
@@ -40,12 +40,18 @@ def history(session: Session, options: Options) -> None:
     _check_printed(session, options)
     assert options.first is not None, "the command line demands it"
     last = options.last or options.first
-    arguments = {
+    arguments: dict[str, object] = {
         "series": options.series,
         "first_day": options.first.isoformat(),
         "last_day": last.isoformat(),
         "box_id": options.box,
         "points": MOST_POINTS,
+    }
+    # Servers of old give every quantity with its extremes.
+    arguments |= {
+        name: value
+        for name, value in (("quantities", "all"), (DETAIL, True))
+        if takes(session, HISTORY, name)
     }
     values = asked(session, HISTORY, arguments, options)
     from . import past  # noqa: PLC0415 - not needed by the others
@@ -95,8 +101,17 @@ def notifications(session: Session, options: Options) -> None:
     """Show what the portal has to say."""
     since = None if options.since is None else options.since.isoformat()
     arguments = {"box_id": options.box, "since": since, "limit": options.limit}
+    pages = takes(session, NOTIFICATIONS, "before")
+    if options.before is not None:
+        if not pages:
+            raise UsageFailure(
+                "This server gives no older notifications: it is an older one. Update it, or use "
+                "--limit.",
+                kind="older_server",
+            )
+        arguments["before"] = options.before
     values = asked(session, NOTIFICATIONS, arguments, options)
-    session.output.result(values, drawing("battery.notices", "page", values))
+    session.output.result(values, drawing("battery.notices", "page", values, pages=pages))
 
 
 def _check_printed(session: Session, options: Options) -> None:

@@ -19,11 +19,12 @@ TIME = 25
 """Columns of a time with its offset."""
 
 
-def page(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
+def page(values: Mapping[str, Any], *, pages: bool = True, framed: bool) -> RenderableType:
     """Show notifications, newest first.
 
     Args:
         values: The structured result of get_notifications.
+        pages: The server can be asked for older ones.
         framed: Leave room between them, for a screen.
     """
     found = values.get("notifications") or ()
@@ -34,7 +35,9 @@ def page(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
         parts.append(Text("There are no notifications."))
     more = values.get("more")
     if isinstance(more, int) and more > 0:
-        parts.append(Text(f"{more} older ones are not shown; see --limit.", style="dim"))
+        last = found[-1].get("id") if found else None
+        how = f"--before {text(last)}" if pages and last is not None else "--limit"
+        parts.append(Text(f"{more} older ones are not shown; see {how}.", style="dim"))
     for each in values.get("bypasses") or ():
         parts += _bypass(each)
     parts += [Text(f"! {one_line(one)}", style="yellow") for one in values.get("warnings") or ()]

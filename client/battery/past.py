@@ -164,7 +164,7 @@ def _hour(when: datetime) -> str:
 
 
 def _summary(values: Mapping[str, Any]) -> RenderableType:
-    titles = ("Lowest", "Mean", "Highest", "Positive", "Negative")
+    titles = ("Lowest", "Mean", "Highest", "Energy")
     table = Table.grid(padding=(0, 2))
     for title in ("Quantity", *titles):
         table.add_column(header=title, justify="left" if title == "Quantity" else "right")
@@ -174,18 +174,27 @@ def _summary(values: Mapping[str, Any]) -> RenderableType:
         unit = text(quantity.get("unit")).replace("degrees Celsius", "C")
         summary = quantity.get("summary")
         cells = [measured(part(summary, each), unit) for each in ("minimum", "mean", "maximum")]
-        energy = [
-            kilowatt_hours(part(summary, f"energy_{sign}_wh_estimate"))
-            for sign in ("positive", "negative")
-        ]
         # Only powers have an energy; its absence elsewhere is no gap.
-        found = [*map(one_line, cells), *(energy if unit == "W" else ["", ""])]
+        energy = ", ".join(
+            f"{kilowatt_hours(found)} {name}" for name, found in _energies(summary) if unit == "W"
+        )
+        found = [*map(one_line, cells), one_line(energy)]
         table.add_row(one_line(name), *found)
         lines.append(Text(one_line(name), style="bold"))
         lines += [
             Text(f"  {title:<9}{cell}") for title, cell in zip(titles, found, strict=True) if cell
         ]
     return Fitting(table, Group(*lines))
+
+
+def _energies(summary: object) -> Iterator[tuple[str, object]]:
+    """Yield energies with what they are; servers before 2026-12 only tell them by their sign."""
+    told = part(summary, "energy")
+    if isinstance(told, Mapping):
+        yield from ((str(name).removesuffix("_wh"), told[name]) for name in told)
+        return
+    for sign in ("positive", "negative"):
+        yield sign, part(summary, f"energy_{sign}_wh_estimate")
 
 
 def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:

@@ -19,13 +19,18 @@ ENERGY = "get_energy"
 def looked(session: Session, options: Options) -> Mapping[str, Any]:
     """Ask what a box does now, with details if the server has any."""
     arguments: dict[str, object] = {"box_id": options.box}
-    known = session.known or session.look()
-    parameters = [
-        item.name for tool in known.tools if tool.name == LIVE for item in tool.parameters
-    ]
-    if DETAIL in parameters:
+    if takes(session, LIVE, DETAIL):
         arguments[DETAIL] = True
     return asked(session, LIVE, arguments, options)
+
+
+def takes(session: Session, name: str, parameter: str) -> bool:
+    """Say whether a tool has a parameter, which those of older servers may lack."""
+    known = session.known or session.look()
+    return any(
+        tool.name == name and any(item.name == parameter for item in tool.parameters)
+        for tool in known.tools
+    )
 
 
 def asked(

@@ -29,7 +29,7 @@ MOST_VALUES = 2_500
 them, a result stays below 40 kB, which a model's context bears."""
 
 PER_POINT = 3
-"""Values of a quantity per point, with detail: mean, minimum, maximum."""
+"""Values of a quantity per point with extremes: mean, minimum, maximum."""
 
 WATT_DECIMALS = 1
 """Digits behind the point of a mean in W."""
@@ -154,11 +154,15 @@ def history(
     items = listed[:MOST_ITEMS]
     when = timeline(items, first, last, now)
     columns = cells(series, items, [one.name for one in chosen])
-    each = len(chosen) * (PER_POINT if detailed else 1)
-    points = max(1, min(max_points, MOST_VALUES // each))
+    points = max(1, min(max_points, MOST_VALUES // len(chosen)))
     buckets, minutes = _buckets(when, first, last, points)
+    # A point that is one value has no other extremes.
+    extremes = detailed and any(len(bucket) > 1 for bucket in buckets.values())
+    if extremes:
+        points = max(1, min(max_points, MOST_VALUES // (len(chosen) * PER_POINT)))
+        buckets, minutes = _buckets(when, first, last, points)
     read = tuple(
-        _quantity(one, columns[one.name], list(buckets.values()), when, detailed=detailed)
+        _quantity(one, columns[one.name], list(buckets.values()), when, extremes=extremes)
         for one in chosen
     )
     nothing = None if items else _why_nothing(response, raw)
@@ -247,13 +251,13 @@ def _quantity(
     buckets: list[list[int]],
     when: Timeline,
     *,
-    detailed: bool,
+    extremes: bool,
 ) -> Quantity:
     points = [
         [cell for index in bucket if not isinstance(cell := values[index], str)]
         for bucket in buckets
     ]
-    several = points if detailed and any(len(bucket) > 1 for bucket in buckets) else []
+    several = points if extremes else []
     return Quantity(
         name=quantity.name,
         unit=quantity.unit,

@@ -38,7 +38,7 @@ class ModeSummary(Reading):
     behaviour: str | None = Field(description="What the box does.")
     home_grid_v: bool | None = Field(description="Feeds the rest, too.")
     home_grid_vi: bool | None = Field(description="Supplementary mode.")
-    flexibility: bool | None
+    flexibility: bool | None = Field(description="An aggregator decides the mode.")
 
 
 class ModeDetail(Reading):

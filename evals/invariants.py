@@ -53,8 +53,6 @@ MEANT = {
     "portal_text": "null where no notification tells",
     "measured_at": "null where an answer is about no box",
     "age_s": "null where an answer is about no box",
-    "energy_positive_wh_estimate": "null of what is no power",
-    "energy_negative_wh_estimate": "null of what is no power",
     "energy_left_out_s": "null of what is no power",
 }
 """Fields that docs/reading.md allows to be null without a reason, by the end of their paths."""

@@ -10,6 +10,7 @@ from . import (
     careless,
     changes,
     energy,
+    lists,
     seasons,
     sessions,
     several,
@@ -30,6 +31,7 @@ THEMES: tuple[Theme, ...] = (
     texts.THEME,
     careless.THEME,
     energy.THEME,
+    lists.THEME,
     wrong.THEME,
 )
 

@@ -165,7 +165,7 @@ THEME = Theme(
             steps=(past("grid", "2026-10-25", "2026-10-25"),),
             checks=(
                 Check(
-                    reader=FirstNumber(("power_w", "energy_positive")),
+                    reader=FirstNumber(("power_w", "imported_wh")),
                     truth=Truth(path="days.2026-10-25.imported_wh", absolute=75.0),
                 ),
             ),
@@ -179,7 +179,7 @@ THEME = Theme(
             steps=(past("solar", "2026-03-29", "2026-03-29"),),
             checks=(
                 Check(
-                    reader=FirstNumber(("[power_w]", "energy_positive")),
+                    reader=FirstNumber(("[power_w]", "solar_wh")),
                     truth=Truth(path="days.2026-03-29.pv_wh"),
                 ),
             ),

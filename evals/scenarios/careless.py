@@ -135,7 +135,7 @@ THEME = Theme(
             ),
             checks=(
                 Check(
-                    reader=FirstNumber(("[power_w]", "energy_positive")),
+                    reader=FirstNumber(("[power_w]", "solar_wh")),
                     truth=Truth(path="days.2026-07-31.pv_wh"),
                 ),
             ),

@@ -107,7 +107,7 @@ THEME = Theme(
             ),
             checks=(
                 Check(
-                    reader=FirstNumber(("[power_w]", "energy_negative")),
+                    reader=FirstNumber(("[power_w]", "exported_wh")),
                     truth=Truth(path="days.2026-04-13.exported_wh", absolute=75.0),
                 ),
             ),

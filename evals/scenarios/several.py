@@ -48,7 +48,7 @@ THEME = Theme(
             ),
             checks=(
                 Check(
-                    reader=FirstNumber(("[power_w]", "energy_negative")),
+                    reader=FirstNumber(("[power_w]", "exported_wh")),
                     truth=Truth(path="days.2026-07-19.exported_wh", box=QUEEN_BOX),
                     warned=QUEEN_BOX,
                 ),

@@ -218,7 +218,7 @@ THEME = Theme(
             ),
             checks=(
                 Check(
-                    reader=FirstNumber(("[power_w]", "energy_positive")),
+                    reader=FirstNumber(("[power_w]", "solar_wh")),
                     truth=Truth(path="days.2026-06-10.pv_wh"),
                     unknown=True,
                 ),
@@ -243,7 +243,7 @@ THEME = Theme(
             ),
             checks=(
                 Check(
-                    reader=FirstNumber(("[power_w]", "energy_positive")),
+                    reader=FirstNumber(("[power_w]", "imported_wh")),
                     truth=Truth(path="days.2026-06-09.imported_wh"),
                     warned=r"no values for \d+\.\d hours",
                 ),

@@ -155,22 +155,6 @@ async def test_a_quantity_that_is_not_known_is_refused_before_anything_is_asked(
     assert portal.asked == []
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("list_boxes", {}),
-        ("get_live_data", {}),
-        ("get_history", {"series": "grid", **DAYS}),
-        ("get_notifications", {}),
-    ],
-)
-async def test_the_text_of_a_result_is_its_structure_without_a_blank(name, arguments):
-    answer = await result(Portal(), name, **arguments)
-    assert text_of(answer) == json.dumps(
-        answer.structured_content, ensure_ascii=False, separators=(",", ":")
-    )
-
-
 async def test_values_have_no_digits_that_nobody_measured():
     rows = [[233.123456789, 0.1 + 0.2, -0.0001, 1e-9]] * 288
     answer = await told(

@@ -101,10 +101,10 @@ async def test_what_was_exported_this_week_is_answered(fleet, ask):
     rounding = 3 * 24 * len(week)
     exported = sum(day["exported_wh"] for day in truth)
     assert exported > 100 * rounding
-    assert abs(power["summary"]["energy_negative_wh_estimate"] - exported) <= rounding
+    assert abs(power["summary"]["energy"]["exported_wh"] - exported) <= rounding
     imported = sum(day["imported_wh"] for day in truth)
     assert imported > 10 * rounding
-    assert abs(power["summary"]["energy_positive_wh_estimate"] - imported) <= rounding
+    assert abs(power["summary"]["energy"]["imported_wh"] - imported) <= rounding
     assert len(told["times"]) <= 10
     assert told["box_id"] == DEMO_BOX
     assert told["measured_at"] == "2025-06-15T12:40:00+02:00"
@@ -244,15 +244,12 @@ def test_history_of_several_boxes_is_never_said_to_be_of_one(fleet):
         "series": "solar",
         "first_day": yesterday,
         "last_day": yesterday,
+        "quantities": ["string_2_power_w"],
         "box_id": QUEEN_BOX,
     }
     told = call(fleet, "get_history", arguments, Authorization=basic("demo2@example.com"))
     # The Queen has one string of panels; the portal answers with those of the account's first box.
-    second = next(
-        quantity
-        for quantity in told["structuredContent"]["quantities"]
-        if quantity["name"] == "string_2_power_w"
-    )
+    (second,) = told["structuredContent"]["quantities"]
     assert second["summary"]["maximum"] > 0
     assert told["structuredContent"]["box_id"] is None
     (warning,) = told["structuredContent"]["warnings"]
@@ -339,6 +336,15 @@ def test_trouble_of_the_portal_is_told_apart_when_reading(fleet, kind, words):
         (
             {"series": "grid", "first_day": "2026-01-01", "last_day": "2026-01-02", "points": 9999},
             "`points` must be at most 300",
+        ),
+        (
+            {
+                "series": "grid",
+                "first_day": "2026-01-01",
+                "last_day": "2026-01-02",
+                "quantities": ["power_w", "price"],
+            },
+            "`quantities` of grid must be all, or of these, with commas between: voltage_v",
         ),
     ],
 )

@@ -28,7 +28,7 @@ def whole(first, last, most, spacing=FIVE):
     ("days", "most", "minutes", "count"),
     [
         (1, 300, 5, 288),
-        (1, 287, 6, 240),
+        (1, 287, 10, 144),
         (1, 48, 30, 48),
         (1, 47, 60, 24),
         (1, 5, 6 * 60, 4),
@@ -46,9 +46,10 @@ def test_the_shortest_length_is_taken_of_which_there_are_not_too_many(days, most
 
 
 @pytest.mark.parametrize(
-    ("spacing", "minutes"), [(1, 1), (7, 10), (13, 15), (31, 60), (61, 120), (800, 1440)]
+    ("spacing", "minutes"),
+    [(1, 1), (2, 2), (5, 5), (7, 30), (13, 60), (30, 30), (31, 180), (61, 360), (800, 1440)],
 )
-def test_no_length_is_shorter_than_the_time_between_two_values(spacing, minutes):
+def test_spans_hold_one_value_or_equally_many_or_at_least_four(spacing, minutes):
     assert whole(JUNE, JUNE, 2_000, timedelta(minutes=spacing)).minutes == minutes
 
 

@@ -20,6 +20,9 @@ MINUTES = tuple(minutes for minutes in range(1, 61) if 60 % minutes == 0)
 HOURS = tuple(hours for hours in range(2, 24) if 24 % hours == 0)
 DAY_MINUTES = 24 * 60
 
+UNEVEN = 4
+"""Values of a span from which on one more or less makes no odds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bins:
@@ -46,7 +49,7 @@ def bins(first: date, last: date, until: datetime, spacing: timedelta, most: int
         first: First day, in Prague.
         last: Last day, included.
         until: No span begins then or later, with a zone; after the first day has begun.
-        spacing: No span is shorter.
+        spacing: Usual time between two values.
         most: Spans that there may be, at least one.
     """
     begin, end = clock.starts(first), clock.starts(last + timedelta(days=1))
@@ -54,17 +57,22 @@ def bins(first: date, last: date, until: datetime, spacing: timedelta, most: int
     for minutes in MINUTES:
         length = timedelta(minutes=minutes)
         count = math.ceil((until - begin) / length)
-        if length >= spacing and count <= most:
+        if _holds(length, spacing) and count <= most:
             return Bins(minutes, tuple(begin + place * length for place in range(count + 1)))
     days = [first + timedelta(days=place) for place in range((last - first).days + 1)]
     for hours in HOURS:
         edges = [_at(day, hour) for day in days for hour in range(0, 24, hours)]
-        if timedelta(hours=hours) >= spacing and _begun(edges, until) <= most:
+        if _holds(timedelta(hours=hours), spacing) and _begun(edges, until) <= most:
             return _cut(hours * 60, [*edges, end], until)
     # All of them in one span, if need be.
     each = max(1, math.ceil(_begun([clock.starts(day) for day in days], until) / most))
     edges = [clock.starts(day) for day in days[::each]]
     return _cut(each * DAY_MINUTES, [*edges, end], until)
+
+
+def _holds(length: timedelta, spacing: timedelta) -> bool:
+    """Say whether all spans of a length hold about as many values."""
+    return length >= UNEVEN * spacing or length % spacing == timedelta()
 
 
 def _at(day: date, hour: int) -> datetime:

@@ -44,9 +44,7 @@ EMPTY = (
 )
 NO_LIST = "The portal's answer holds no list of values."
 NO_VALUE = "No value is known."
-NO_POINT = (
-    "The portal has no value of that time, or none that can be read: `why_missing` says why not."
-)
+NO_POINT = "The portal sent no value of that time, or what `why_missing` says in its place."
 NOT_SUMMED = "The times do not allow it; the assumptions say why."
 CUT = f"The portal sent more than {MOST_ITEMS} values; the rest was left out."
 

@@ -273,7 +273,7 @@ THEME = Theme(
                     truth=Known("unknown"),
                 ),
             ),
-            never=(r"energy_positive_wh_estimate: \d",),
+            never=(r"energy\.solar_wh: \d",),
             chars=6_000,
         ),
         Scenario(

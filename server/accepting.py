@@ -24,6 +24,10 @@ FOR_OTHERS = 32
 """Connections that may give way to waiting ones between two looks, ten times a second. Until they
 are gone, both have a descriptor."""
 
+UNSENT_BYTES = 16 * 1024
+"""Bytes of an answer that the kernel keeps beyond what the caller's side takes. It would keep
+megabytes of each that nobody reads, which nothing here could count."""
+
 GONE = (BlockingIOError, ConnectionAbortedError)
 """Another worker has taken the connection, or its caller has ended it."""
 
@@ -121,6 +125,8 @@ class Acceptor:
         try:
             if accepted.family != socket.AF_UNIX:
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                    accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
             await self._loop.connect_accepted_socket(self._make, accepted)
         except OSError:
             accepted.close()  # its caller has ended it meanwhile

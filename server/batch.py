@@ -42,6 +42,14 @@ TOO_LATE = ToolFailure(
 )
 NOT_BEGUN = Refusal(INTERNAL_ERROR, TOO_LATE.text, TOO_LATE.meta)
 
+TOO_LONG = ToolFailure(
+    Code.SERVER_BUSY,
+    "Too many long answers are held, of which those to this batch are a part, so this message was "
+    "not handled. Send it again in a few seconds, in a smaller batch or alone.",
+    retry_after=5.0,
+)
+NOT_HELD = Refusal(INTERNAL_ERROR, TOO_LONG.text, TOO_LONG.meta)
+
 NOT_IN_A_BATCH = Refusal(
     INVALID_REQUEST, "This message cannot be answered as a part of a batch. Send it alone."
 )
@@ -91,17 +99,21 @@ async def answer_all(
     messages: list[Any],
     answer_one: Callable[[Any, Put], Awaitable[None]],
     cut_off: Callable[[Any], bytes],
+    has_room: Callable[[], bool] = lambda: True,
 ) -> tuple[list[bytes], int]:
     """Answer the messages of a batch one after another, as long as there is time.
 
     1. When the server stops meanwhile, what has been answered is kept.
     2. When the caller goes away, no further message is begun.
     3. When the first messages take long, the last are not begun, and their answers say so.
+    4. The same holds when there is no room for further answers. An answer that is there is kept:
+       its message may have changed something.
 
     Args:
         messages: The decoded body.
         answer_one: Answers one message. It puts the response, if there is one, once that is whole.
         cut_off: Returns the response to a request that was not answered because of the stop.
+        has_room: Says whether one more answer may be held.
 
     Returns:
         The responses in the order of their requests, and how many messages were cut off.
@@ -111,9 +123,10 @@ async def answer_all(
     end = now() + BEGINS_WITHIN
     for position, message in enumerate(messages):
         before = len(answers)
-        if now() >= end:
+        late = now() >= end
+        if late or not has_room():
             if _is_answered(message):
-                answers.append(NOT_BEGUN.answer(message))
+                answers.append((NOT_BEGUN if late else NOT_HELD).answer(message))
             continue
         try:
             await answer_one(message, answers.append)

@@ -81,6 +81,9 @@ class Connection(WithoutUpgrades):
     _held = 0
     """Bytes of all requests that are not answered yet."""
 
+    _sending = 0
+    """Bytes of the part of an answer that was sent last."""
+
     _source: str | None = None
     """Where it comes from, if its source is not exempt."""
 
@@ -113,6 +116,8 @@ class Connection(WithoutUpgrades):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, unless its source has too many."""
+        # What is not taken counts from there on (pause_writing).
+        transport.set_write_buffer_limits(high=UNCOUNTED)
         lingering = LingeringTransport(transport, self.loop, self._leaves_unread)
         super().connection_made(lingering)
         state = self.server_state
@@ -143,6 +148,7 @@ class Connection(WithoutUpgrades):
             self._cancel(self._running)
         self.transport.released()
         self._release()
+        self.server_state.untaken.release(self)
         if self._source is not None:
             self.server_state.of_source.remove(self._source)
             self._source = None
@@ -196,6 +202,21 @@ class Connection(WithoutUpgrades):
             # What has come of a next request is still held.
             self.server_state.held.release(self)
             self._held = self._size
+
+    def pause_writing(self) -> None:
+        """Take note of an answer that is not taken; drop the largest if that is too much."""
+        super().pause_writing()
+        # The whole of it stays in memory until its last byte is taken.
+        size = max(self._sending, self.transport.get_write_buffer_size())
+        scope = self._running.scope if self._running is not None else None
+        largest = self.server_state.untaken.hold(self, self._source_of(scope), size)
+        if largest is not None:
+            largest.drop_answer()
+
+    def resume_writing(self) -> None:
+        """Take note that the answer is taken."""
+        super().resume_writing()
+        self.server_state.untaken.release(self)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, and look at its size."""
@@ -254,6 +275,8 @@ class Connection(WithoutUpgrades):
         self._waits = waits = asyncio.Event()
 
         async def serve(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            if self.flow.write_paused:
+                await self._taken(cycle)
             if cycle.disconnected:
                 return  # its caller has gone before it was begun
             self._work = asyncio.current_task()
@@ -264,6 +287,8 @@ class Connection(WithoutUpgrades):
                     # minutes what nobody reads: no further request can be told from the rest.
                     cycle.keep_alive = False
                     self._answered = True
+                elif event["type"] == "http.response.body":
+                    self._sending = len(event.get("body", b""))
                 await send(event)
 
             try:
@@ -274,6 +299,15 @@ class Connection(WithoutUpgrades):
                     raise
 
         super()._start_asgi_task(cycle, serve)
+
+    async def _taken(self, cycle: RequestResponseCycle) -> None:
+        """Wait until the answer to an earlier request is taken: one at a time is held."""
+        try:
+            await self.flow.drain()
+        except asyncio.CancelledError:
+            # The server stops, and nobody would take this answer either.
+            cycle.disconnected = True
+            self.transport.abort()
 
     def _cancel(self, cycle: RequestResponseCycle) -> None:
         """End the work on a request whose caller has gone; what has its answer comes to its end."""
@@ -305,6 +339,13 @@ class Connection(WithoutUpgrades):
     def let_go(self) -> None:
         """Refuse the request that is coming, since too much is held of all requests."""
         self._refuse(503, NO_ROOM, "with long requests, of which too many came")
+
+    def drop_answer(self) -> None:
+        """Close the connection, since too much is held of answers that nobody takes."""
+        self._count("that did not take their answer, of which too many were held")
+        self._release()
+        self.server_state.untaken.release(self)
+        self.transport.abort()
 
     def may_give_way(self) -> bool:
         """Whether no request that has come as a whole is being answered, or nobody takes it."""
@@ -352,12 +393,14 @@ class Connection(WithoutUpgrades):
 
     def _hold(self) -> None:
         """Take note of what is held of its requests; let go of a request if that is too much."""
-        # Behind a proxy the caller's address stands in the scope as soon as the app has read it.
-        client = self.scope["client"] if self.scope else self.client
-        source = self.server_state.source(client[0] if client else None)
-        largest = self.server_state.held.hold(self, source, self._held)
+        largest = self.server_state.held.hold(self, self._source_of(self.scope), self._held)
         if largest is not None:
             largest.let_go()
+
+    def _source_of(self, scope: HTTPScope | None) -> str | None:
+        # Behind a proxy the caller's address stands in the scope as soon as the app has read it.
+        client = scope["client"] if scope else self.client
+        return self.server_state.source(client[0] if client else None)
 
     def _release(self) -> None:
         self._held = 0

@@ -26,6 +26,7 @@ from .shares import (
     MAX_HELD,
     MAX_HELD_OF_SOURCE,
     RETRY_LATER,
+    UNCOUNTED,
     UNCOUNTED_BODY,
     Tally,
     nobody,
@@ -97,7 +98,8 @@ class Endpoint:
         self._server = server
         self._source = source
         self._turn = asyncio.Lock()
-        # What has come as a whole is not let go by its connection, so it is bounded here.
+        # What has come as a whole is not let go by its connection, so it is bounded here. So are
+        # the answers of batches, until their connection has them.
         self._bytes = Tally(MAX_HELD_OF_SOURCE, MAX_HELD)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,8 +117,7 @@ class Endpoint:
         if len(body) <= UNCOUNTED_BODY:
             await self._answer(body, scope, receive, send)
             return
-        client = scope.get("client")
-        source = self._source(client[0]) if client else None
+        source = self._source_of(scope)
         try:
             if self._bytes.add(source, len(body)):
                 await self._answer_long(body, scope, receive, send)
@@ -124,6 +125,10 @@ class Endpoint:
                 await answer(send, 503, NO_ROOM, RETRY_LATER)
         finally:
             self._bytes.remove(source, len(body))
+
+    def _source_of(self, scope: Scope) -> str | None:
+        client = scope.get("client")
+        return self._source(client[0]) if client else None
 
     async def _answer_long(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         if len(body) > LONG_BODY:
@@ -182,26 +187,67 @@ class Endpoint:
             await _send(send, refusal.answer(None), 400)
             return
 
+        held = _HeldAnswers(self._bytes, self._source_of(scope))
+
         async def answer_one(message: Any, put: Put) -> None:
+            def put_held(one: bytes) -> None:
+                held.add(len(one))
+                put(one)
+
             refusal = message_problem(message, version)
             if refusal is None:
-                part = Part(message, put)
+                part = Part(message, put_held)
                 await self._server(_tidied(scope), replayed(to_json(message), receive), part)
             else:
-                put(refusal.answer(message))
+                put_held(refusal.answer(message))
 
-        answers, cut_off = await answer_all(messages, answer_one, CUT_OFF.answer)
-        if gone(scope):
-            return
-        if cut_off:
-            logger.warning("%d of %d messages were cut off by the stop", cut_off, len(messages))
-        if not answers:
-            await _send(send, b"", ACCEPTED, ())
-        elif as_events:
-            # One event for each: clients of that revision take no array out of an event.
-            await _send(send, b"".join(map(event, answers)), headers=EVENTS)
-        else:
-            await _send(send, b"[%b]" % b",".join(answers))
+        try:
+            answers, cut_off = await answer_all(messages, answer_one, CUT_OFF.answer, held.has_room)
+            if gone(scope):
+                return
+            if cut_off:
+                logger.warning("%d of %d messages were cut off by the stop", cut_off, len(messages))
+            if not answers:
+                await _send(send, b"", ACCEPTED, ())
+            elif as_events:
+                # One event for each: clients of that revision take no array out of an event.
+                await _send(send, b"".join(map(event, answers)), headers=EVENTS)
+            else:
+                await _send(send, b"[%b]" % b",".join(answers))
+        finally:
+            held.release()
+
+
+class _HeldAnswers:
+    """What the answers of one batch take of the bytes that a worker holds.
+
+    Args:
+        tally: The bytes.
+        source: Who takes them.
+    """
+
+    def __init__(self, tally: Tally, source: str | None) -> None:
+        self._tally = tally
+        self._source = source
+        self._size = 0
+        self._counted = 0
+
+    def add(self, size: int) -> None:
+        """Hold an answer of so many bytes."""
+        self._size += size
+        more = max(self._size - UNCOUNTED, 0) - self._counted
+        if more:
+            self._counted += more
+            self._tally.add(self._source, more)
+
+    def has_room(self) -> bool:
+        """Whether one more answer may be held: the first ones may, however much others hold."""
+        return self._size <= UNCOUNTED or self._tally.fits(self._source)
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        if self._counted:
+            self._tally.remove(self._source, self._counted)
 
 
 class _Noting:

@@ -60,6 +60,9 @@ class Occupant(Protocol):
     def let_go(self) -> None:
         """Refuse the request that is coming, since too much is held of all requests."""
 
+    def drop_answer(self) -> None:
+        """Close the connection, since too much is held of answers that nobody takes."""
+
     def may_give_way(self) -> bool:
         """Whether no request that has come as a whole is being answered, or nobody takes it."""
 
@@ -90,6 +93,7 @@ class Connections(ServerState):
             source; the oldest first.
         of_source: How many there are from each source.
         held: Bytes of requests under way.
+        untaken: Bytes of answers that their callers do not take.
         refusing: Those that were refused when they came, and are still there.
     """
 
@@ -107,6 +111,7 @@ class Connections(ServerState):
         self.leaving: set[Occupant] = set()
         self.of_source = Tally(most_of_source(most))
         self.held: Held[Occupant] = Held(lambda one: one.can_let_go())
+        self.untaken: Held[Occupant] = Held(lambda _: True)
         self.refusing: set[Occupant] = set()
 
     def has_room(self, more: int) -> bool:

@@ -29,16 +29,18 @@ ALWAYS_OF_SOURCE = 8
 """Connections that a source may have however few there are."""
 
 MAX_HELD = 16 * MIB
-"""Bytes of requests that a worker holds, over all connections: of those that are coming, and of the
-bodies that are being answered. They are copied when they are joined and parsed, so memory grows by
-some multiple of it."""
+"""Bytes that a worker holds over all connections, once for each of three kinds: of requests that
+are coming; of bodies that are being answered, with the answers of batches that are not complete;
+of answers that their callers do not take. They are copied when they are joined and parsed, so
+memory grows by some multiple of it."""
 
 MAX_HELD_OF_SOURCE = 4 * MIB
 """The same of one source: four of the longest bodies."""
 
 UNCOUNTED = 16 * 1024
-"""Bytes of a request that count as nothing: a call with headers and cookies is shorter. So what is
-small is served however much others send, and 2000 connections hold 32 MiB more at most."""
+"""Bytes of a request, and of an answer, that count as nothing: a call with headers and cookies is
+shorter. So what is small is served however much others send, and 2000 connections hold 32 MiB more
+of each at most."""
 
 UNCOUNTED_BODY = 4 * 1024
 """Bytes of a body that count as nothing while it is answered: a call has some hundred. 2000 of them
@@ -87,15 +89,23 @@ class Tally:
             amount: How much it is.
         """
         self.total += amount
-        if source is None:
-            return self.total <= self.of_all
-        network = networks_of(source).site
-        self._counts[source] += amount
-        self._of_network[network] += amount
-        return (
-            self.total <= self.of_all
-            and self._counts[source] <= self.most
-            and self._of_network[network] <= self.most * SHARE_OF_NETWORK
+        if source is not None:
+            self._counts[source] += amount
+            self._of_network[networks_of(source).site] += amount
+        return self.fits(source)
+
+    def fits(self, source: str | None) -> bool:
+        """Say whether a source, its network and all together have no more than they may.
+
+        Args:
+            source: As in `add`.
+        """
+        return self.total <= self.of_all and (
+            source is None
+            or (
+                self._counts[source] <= self.most
+                and self._of_network[networks_of(source).site] <= self.most * SHARE_OF_NETWORK
+            )
         )
 
     def remove(self, source: str | None, amount: int = 1) -> None:

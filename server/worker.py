@@ -139,6 +139,11 @@ class Worker(uvicorn.Server):
         ]
         await asyncio.sleep(DRAIN)
         await super().shutdown(sockets)
+        while self.server_state.connections:
+            # They do not take their answers.
+            for connection in self.server_state.connections:
+                connection.transport.abort()
+            await asyncio.sleep(0)
         if port is not None:
             port.end()
         logger.info("worker stopped, pid %d", os.getpid())

@@ -302,3 +302,23 @@ async def test_when_the_first_messages_take_long_the_others_are_not_begun_and_sa
     assert [one["id"] for one in (first, second, other)] == [1, 2, None]
     assert first["error"]["data"][KEY]["code"] == Code.SERVER_BUSY
     assert "not handled" in first["error"]["message"]
+
+
+async def test_when_there_is_no_room_for_answers_the_others_are_not_begun_and_say_so():
+    begun = []
+
+    async def answer_one(message, put):
+        begun.append(message["id"])
+        put(b"long")
+
+    batch = [{**PING, "id": 1}, {**PING, "id": 2}, NOTIFICATION, RESPONSE, {**PING, "id": 3}, "no"]
+    answers, cut_off = await answer_all(
+        batch, answer_one, lambda _: b"cut off", lambda: len(begun) < 2
+    )
+    assert (begun, cut_off) == ([1, 2], 0)
+    assert answers[:2] == [b"long", b"long"]
+    third, other = map(json.loads, answers[2:])
+    assert [one["id"] for one in (third, other)] == [3, None]
+    assert third["error"]["data"][KEY]["code"] == Code.SERVER_BUSY
+    assert third["error"]["data"][KEY]["retry_after_s"] > 0
+    assert "not handled" in third["error"]["message"]

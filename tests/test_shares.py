@@ -35,6 +35,20 @@ def test_all_sources_of_a_network_may_have_so_many_and_others_are_not_concerned(
     assert tally.add(source.format(99))
 
 
+def test_what_fits_is_what_add_lets_have():
+    tally = Tally(2, of_all=5)
+    for source, fits in [("a", True), ("a", True), ("a", False), (None, True), (None, True)]:
+        assert tally.add(source) == tally.fits(source) == fits
+    assert not tally.fits("a")
+    assert tally.fits("b")
+    assert not tally.add(None)
+    assert not tally.fits("b")
+    assert not tally.fits(None)
+    tally.remove("a")
+    assert tally.fits("a")
+    assert tally.fits("b")
+
+
 @pytest.mark.parametrize(
     ("most", "share"), [(2000, MAX_OF_SOURCE), (10_000, MAX_OF_SOURCE), (500, 50), (1, 8)]
 )

@@ -129,6 +129,7 @@ class Access:
         sealer: Derives keys.
         log: Told of every failed login.
         calls: Counts the calls of each account; None for no bound.
+        log_outs: Counts each e-mail and password that logs out, right or wrong; None for no bound.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class Access:
         *,
         log: FailureLog | None = None,
         calls: CallRate | None = None,
+        log_outs: CallRate | None = None,
     ) -> None:
         self._sessions = sessions
         self._store = store
@@ -147,6 +149,7 @@ class Access:
         self._sealer = sealer
         self._log = log
         self._calls = calls
+        self._log_outs = log_outs
 
     async def open(self, caller: Caller) -> Granted:
         """Open the session of a caller, for one call of a tool.
@@ -260,6 +263,10 @@ class Access:
         if caller.credential is None:
             raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
         keys = self._sealer.keys(caller.credential)
+        if self._log_outs is not None:
+            # Not under the account: the answer would say whether the password is right, or a
+            # stranger with a wrong one would use up the owner's calls.
+            self._log_outs.count(keys.session)
         budget = self._sealer.budget(caller.credential, keys)
         spelled = self._sealer.spelled(caller.credential, keys)
         locked = await self._store.end_login(keys.session, spelled, caller.source, budget)

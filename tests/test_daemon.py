@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import re
@@ -917,6 +918,28 @@ async def test_a_snapshot_is_written_when_something_changed_and_only_then(folder
     keeping.cancel()
     await asyncio.wait([keeping])
     assert len(written) == 1
+
+
+async def test_snapshots_that_are_urgent_again_and_again_have_some_time_between_them(
+    folder, monkeypatch
+):
+    folder.mkdir()
+    times: list[float] = []
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(snapshot, "write", lambda _path, _data: times.append(loop.time()))
+    rest = 0.2
+    kept = Keeper(
+        Engine(Limits(), Throttle(Policy())), folder / "snapshot", period=3600.0, rest=rest
+    )
+    keeping = loop.create_task(kept.keep(lambda: True))
+    began = loop.time()
+    while len(times) < 4:
+        kept.hurry()
+        await asyncio.wait([keeping], timeout=0.001)
+        assert loop.time() - began < PATIENCE
+    assert all(after - before >= 0.9 * rest for before, after in itertools.pairwise(times))
+    keeping.cancel()
+    await asyncio.wait([keeping])
 
 
 async def test_a_snapshot_that_was_set_aside_goes_after_a_day(folder):

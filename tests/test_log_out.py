@@ -251,6 +251,36 @@ async def test_calls_of_a_handle_that_is_proved_are_counted(house):
     assert not await ended(house, handle)
 
 
+async def test_log_outs_of_a_pair_are_counted_and_nobody_uses_up_those_of_another(house):
+    clock = [1000.0]
+    access = Access(
+        house.sessions,
+        house.store,
+        Handles(SECRET),
+        house.sealer,
+        log_outs=CallRate(6, now=lambda: clock[0]),
+    )
+    owner, wrong = caller(DEMO), caller(DEMO, "wrong")
+    for one in (wrong, owner, caller(OTHER)):
+        for _ in range(3):
+            await access.log_out(one)
+    told = []
+    for one in (wrong, owner):
+        # A right password gets the same answer as a wrong one.
+        with pytest.raises(TooManyCalls) as refused:
+            await access.log_out(one)
+        told.append((str(refused.value), refused.value.retry_after))
+    assert told[0] == told[1]
+    # It ended nothing.
+    handle = (await access.open(owner)).session.handle
+    with pytest.raises(TooManyCalls):
+        await access.log_out(owner)
+    assert not await ended(house, handle)
+    clock[0] += told[0][1]
+    await access.log_out(owner)
+    assert await ended(house, handle)
+
+
 async def test_while_the_daemon_is_away_nobody_is_told_that_something_ended(tmp_path):
     nowhere = tmp_path / "cache.sock"
     store = DaemonStore(lambda flushed: CacheClient(nowhere, on_flushed=flushed), LocalStore())

@@ -24,6 +24,11 @@ from .outdated import Outdated
 PERIOD_SECONDS: Final = 60.0
 """How often a changed state is written: what a crash may cost, against the disk's rest."""
 
+REST_SECONDS: Final = 1.0
+"""Seconds after a snapshot before the next, however urgent: each stops the loop for some ten
+milliseconds, and an account that logs in and out in a loop makes each of its ends urgent. So long a
+crash can cost holds; what was dropped stays dropped (`Outdated`)."""
+
 PATIENCE_SECONDS: Final = 3.0
 """How long the first and the last snapshot may take: a disk that hangs must not keep the daemon
 from starting or stopping."""
@@ -38,6 +43,7 @@ class Keeper:
         engine: What is kept.
         path: The file.
         period: Seconds between two looks at whether there is something new to write.
+        rest: Seconds after a snapshot before the next look, however urgent that is.
         wall: Unix time.
 
     Attributes:
@@ -52,6 +58,7 @@ class Keeper:
         path: Path,
         *,
         period: float = PERIOD_SECONDS,
+        rest: float = REST_SECONDS,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.errors = 0
@@ -59,6 +66,7 @@ class Keeper:
         self._engine = engine
         self._path = path
         self._period = period
+        self._rest = rest
         self._wall = wall
         self._kept_at: float | None = None
         self._failing = False
@@ -97,6 +105,8 @@ class Keeper:
     async def keep(self, take_change: Callable[[], bool]) -> None:
         """Write a snapshot every period in which there was a change, and when there is a hurry.
 
+        When there is a hurry again and again, a second lies between two of them.
+
         Runs until cancelled.
 
         Args:
@@ -110,6 +120,7 @@ class Keeper:
                 snapshot.drop_old_bad(self._path, self._wall())
             if take_change() or self._failing:
                 await self.write()
+                await asyncio.sleep(self._rest)
 
     def outdate(self) -> None:
         """Take note that what was just dropped must not come back from the file, come what may."""
@@ -126,7 +137,7 @@ class Keeper:
             )
 
     def hurry(self) -> None:
-        """Have the next snapshot written at once, if there was a change."""
+        """Have a change written at once, or `rest` after the last snapshot."""
         self._hurry.set()
 
     async def write(self) -> None:

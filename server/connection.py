@@ -297,6 +297,9 @@ class Connection(WithoutUpgrades):
             except asyncio.CancelledError:
                 if not cycle.disconnected:
                     raise
+            if self._is_gone():
+                # The app may have seen that before we were told, and have answered nothing.
+                cycle.disconnected = True
 
         super()._start_asgi_task(cycle, serve)
 

@@ -208,6 +208,21 @@ def test_a_stop_ends_the_connections_of_those_who_take_nothing(running, answers,
     assert answers.begun == 1
 
 
+@pytest.mark.parametrize("how", ["abort", "close"])
+def test_an_app_that_sees_first_that_its_caller_has_gone_leaves_no_error(
+    running, answers, callers, how
+):
+    def end():
+        for one in running.server_state.connections:
+            getattr(one.transport, how)()
+
+    answers.end = end
+    for times in (1, 3):
+        sock = asked(callers, running.address, b"/gone/0", times=times)
+        assert all_of(sock) == b""
+    assert answers.begun == 2
+
+
 LISTS = json.dumps(
     [{"jsonrpc": "2.0", "id": number, "method": "tools/list"} for number in range(20)]
 ).encode()

@@ -7,12 +7,20 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from mcp import Client
 
 from server.settings import ROOT
-from server.supervision.fatal_exit import START_SECONDS, Judge, last_line, listen, reason
+from server.supervision.fatal_exit import (
+    START_SECONDS,
+    Judge,
+    keep_others_out,
+    last_line,
+    listen,
+    reason,
+)
 
 from .fleet import check_auth
 from .system import (
@@ -101,6 +109,31 @@ def test_no_log_and_no_file_holds_a_secret(system):
 def test_sockets_are_for_their_user_only(system):
     for path in [system.run_dir, *system.run_dir.glob("*.sock")]:
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_folder_of_its_socket_is_closed_to_others_wherever_the_rest_lies():
+    with prepared_system() as system, tempfile.TemporaryDirectory() as elsewhere:
+        system.environ["OIG_RUN_DIR"] = elsewhere
+        system.run_dir.chmod(0o755)
+        with started(system):
+            wait_until("it is closed", lambda: system.run_dir.stat().st_mode & 0o777 == 0o700)
+
+
+def test_no_folder_but_our_own_is_closed_to_others(tmp_path):
+    own, link, others = tmp_path / "own", tmp_path / "link", tmp_path / "others"
+    for folder in (own, others):
+        folder.mkdir(mode=0o755)
+        folder.chmod(0o755)
+    link.symlink_to(own)
+    for path in (link, tmp_path / "none", tmp_path / "own" / "file"):
+        keep_others_out(path)
+    assert own.stat().st_mode & 0o777 == 0o755
+    keep_others_out(own)
+    assert own.stat().st_mode & 0o777 == 0o700
+    if os.geteuid() == 0:  # nobody else may give a folder away
+        os.chown(others, 12345, 12345)
+        keep_others_out(others)
+        assert others.stat().st_mode & 0o777 == 0o755
 
 
 def test_it_starts_detached_from_any_directory_and_stops_completely():

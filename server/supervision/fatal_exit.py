@@ -10,6 +10,7 @@ supervisord.conf sends to supervisord's own log.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,7 +20,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-LOGS = Path(__file__).resolve().parent.parent.parent / "var" / "log"
+VAR = Path(__file__).resolve().parent.parent.parent / "var"
+LOGS = VAR / "log"
+
+RUN = VAR / "run"
+"""Folder of supervisord's socket, wherever OIG_RUN_DIR puts the rest."""
 
 TAIL_BYTES = 2048
 """How much of the end of a log is searched for its last line, which is quoted."""
@@ -33,6 +38,21 @@ CHECK_SECONDS = 30.0
 
 EXIT_CONFIGURATION = 64
 """How `server.preflight` ends when a setting is wrong."""
+
+
+def keep_others_out(folder: Path) -> None:
+    """Let only our user enter `folder`, if it is our user's: the socket in it has no password.
+
+    Each supervisord starts this listener, while `start_server.sh` and the cache daemon look at the
+    folder that OIG_RUN_DIR names.
+    """
+    with contextlib.suppress(OSError):  # then the mode of the socket protects it, where modes do
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if os.fstat(fd).st_uid == os.geteuid():
+                os.fchmod(fd, 0o700)
+        finally:
+            os.close(fd)
 
 
 def last_line(log: Path) -> str:
@@ -155,5 +175,6 @@ def listen(
 if __name__ == "__main__":
     # Ctrl-C in a terminal is for supervisord; should it come here too, no traceback is needed.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    keep_others_out(RUN)
     # Read before the first event: whoever adopts this process later is not to be ended.
     listen(sys.stdin.buffer, sys.stdout.buffer, sys.stderr, Judge(LOGS), os.getppid())

@@ -137,6 +137,24 @@ def test_counters_that_are_not_certain_leave_those_that_were():
     assert after["dc_in"].counted == then["dc_in"].counted
 
 
+def test_what_the_last_answer_showed_is_kept_with_its_time():
+    box = full_box() | {"batt": {}, "actual": {}}
+    before = NO_BASELINE.after({FULL: full_box()}, NOW)
+    known = before.after({FULL: box}, NOW + timedelta(hours=1))
+    first, last = (one.boxes[FULL].shown for one in (before, known))
+    assert first is not None
+    assert last is not None
+    assert (first.fetched_at, first.battery_w, first.grid_w) == (NOW, 2309, -624)
+    assert (last.fetched_at, last.battery_w, last.grid_w) == (NOW + timedelta(hours=1), None, -655)
+    assert last.measured_at == first.measured_at
+    # An answer without the box leaves what there was, and an earlier release wrote none.
+    assert known.after({}, NOW + timedelta(hours=2)).boxes[FULL].shown == last
+    written = before.written()
+    del written["boxes"][FULL]["shown"]
+    read = Baseline.read(written).boxes[FULL]
+    assert (read.shown, read.counters) == (None, before.boxes[FULL].counters)
+
+
 def test_what_an_older_release_remembered_of_counters_is_forgotten_and_the_rest_is_not():
     old = {"boxes": {FULL: {"counted": {"ac_in": {"contact": "x"}}, "rest_seen": True}}}
     assert Baseline.read(old).boxes[FULL] == BoxBaseline(rest_seen=True)

@@ -5,6 +5,8 @@
    go on have been uploaded.
 2. That the part of the house without backup has shown something else than zeros: then there is a
    meter.
+
+Beside them stands what the last answer showed, for when there is no later one.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .box import Box, boxes_of
 from .counters import Counters
+from .last_shown import LastShown, last_shown
 from .rest_meter import RestMeter
 from .rollover import Memory
 
@@ -30,12 +33,14 @@ class BoxBaseline(BaseModel):
     Attributes:
         counters: What helps to tell their day, by block.
         rest_seen: The part of the house without backup has shown something else than zeros.
+        shown: What the last answer showed; None in what earlier versions kept.
     """
 
     model_config = ConfigDict(frozen=True)
 
     counters: dict[str, Memory] = {}
     rest_seen: bool = False
+    shown: LastShown | None = None
 
 
 class Baseline(BaseModel):
@@ -85,4 +90,5 @@ def _after(earlier: BoxBaseline, box: Box, now: datetime) -> BoxBaseline:
     return BoxBaseline(
         counters=Counters(box, earlier.counters, now).remembered(),
         rest_seen=RestMeter(box, seen=earlier.rest_seen).seen,
+        shown=last_shown(box, contact, now),
     )

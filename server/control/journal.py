@@ -29,6 +29,11 @@ Value = TypeVar("Value")
 BUSY = 5.0
 """Seconds to wait while other processes write; a transaction takes some milliseconds."""
 
+CANNOT_BE_USED = (
+    "The journal of changes {path} cannot be used: {why}. Its folder must be on a local disk with "
+    "space left; see OIG_JOURNAL."
+)
+
 PAUSE = 0.01
 """Seconds before another try where SQLite does not wait by itself."""
 
@@ -204,7 +209,7 @@ class Journal:
         Raises:
             JournalUnavailable: It could not be read.
         """
-        if not self._path.exists():
+        if not self._is_there():
             return None
         record = self._run(lambda journal: _find(journal, change_id))
         return None if record is None or account not in {None, record.account} else record
@@ -215,7 +220,7 @@ class Journal:
         Raises:
             JournalUnavailable: It could not be read.
         """
-        if not self._path.exists():
+        if not self._is_there():
             return []
 
         def work(journal: sqlite3.Connection) -> list[Record]:
@@ -250,7 +255,7 @@ class Journal:
         Raises:
             JournalUnavailable: It could not be read.
         """
-        if not self._path.exists():
+        if not self._is_there():
             return 0, []
         where = "WHERE (?1 IS NULL OR account = ?1) AND (?2 IS NULL OR box = ?2)"
 
@@ -265,6 +270,17 @@ class Journal:
         wanted = (account, box)
         return self._run(work)
 
+    def _is_there(self) -> bool:
+        """Say whether there is a file, which the first entry makes.
+
+        Raises:
+            JournalUnavailable: Nobody can tell, for the folder cannot be entered.
+        """
+        try:
+            return self._path.exists()
+        except OSError as exc:
+            raise JournalUnavailable(CANNOT_BE_USED.format(path=self._path, why=exc)) from None
+
     def _run(self, work: Callable[[sqlite3.Connection], Value]) -> Value:
         """Do something in one transaction; the whole of it again while the file is busy."""
         deadline = time.monotonic() + BUSY
@@ -276,8 +292,7 @@ class Journal:
                 busy = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > deadline:
                     raise JournalUnavailable(
-                        f"The journal of changes {self._path} cannot be used: {exc}. Its folder "
-                        "must be on a local disk with space left; see OIG_JOURNAL."
+                        CANNOT_BE_USED.format(path=self._path, why=exc)
                     ) from None
             time.sleep(PAUSE)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
+from ..errors import ChangeRefused
 from ..readings.box import Box
 from ..readings.freshness import UPLOAD_S
 from ..upstream import Fetched
@@ -57,6 +58,29 @@ def verdict(record: Record, found: Seen, read_at: float) -> Verdict | None:
     if found == "as wished":
         return "applied"
     return "failed" if found == "otherwise" and record.given_up(read_at) else None
+
+
+def under_way(records: Iterable[Record], fetched: Fetched | None, now: float) -> Record | None:
+    """Return the change of a box that is under way; None if none is.
+
+    Nothing is written down of what the reading shows: that is for those who look at a change.
+
+    Args:
+        records: Changes of the box that are not settled.
+        fetched: The portal's latest answer, which may show that one has arrived; None without.
+        now: Unix time in seconds.
+    """
+    for record in records:
+        if record.under_way(now) and not (fetched is not None and _has_ended(record, fetched)):
+            return record
+    return None
+
+
+def _has_ended(record: Record, fetched: Fetched) -> bool:
+    try:
+        return verdict(record, seen(record, fetched), fetched.at) is not None
+    except ChangeRefused:
+        return False  # another version's: it keeps its box as long as any, whatever the box shows
 
 
 def undelivered(records: Iterable[Record]) -> list[Record]:

@@ -31,10 +31,12 @@ OF_TWO_TIMES = (
     "sum."
 )
 
+ENABLED_WHERE = (
+    'in the mobile app: Nastaven\u00ed -> P\u0159\u00edstup k dat\u016fm -> "\u017div\u00e1 data"'
+)
 LIVE_OFF = (
     "The portal sends no live data of this box, most likely because its owner has not enabled it. "
-    "That is done in the mobile app: Nastaven\u00ed -> P\u0159\u00edstup k dat\u016fm -> "
-    '"\u017div\u00e1 data".'
+    f"That is done {ENABLED_WHERE}."
 )
 
 

@@ -1,0 +1,373 @@
+"""Whether something is wrong with a box: one verdict, the first that holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from ..codes import Code
+from . import clock, freshness
+from .box import ENABLED_WHERE, LIVE_BLOCK, Box, boxes_of
+from .bypass import DOUBTFUL, ON, BypassPart, Kind
+from .bypass_flags import bypass
+from .freshness import Age, ReportedAt
+from .grid_charging import grid_charging
+from .last_shown import LastShown
+from .model import LocalTime, Reading, Warnings
+from .notifications import Dated
+from .unknown import NOT_A_BLOCK, NOT_SENT, Reasons, Unknowns
+
+Verdict = Literal[
+    "portal down",
+    "box offline",
+    "bypass on",
+    "change under way",
+    "live data off",
+    "charging from the grid",
+    "fine",
+    "fine as far as known",
+]
+
+NOT_ANSWERED = "OIG Cloud could not be asked."
+NOT_SINCE_WHEN = "The portal does not say since when."
+FAILS_SINCE = "It fails now; when it began is not known."
+NOT_THEN = "It was not known then either."
+NO_OR_SEVERAL = "Several boxes are meant, or none that is known here."
+
+UNSEEN = (
+    "{failed} What the box does now cannot be seen here; the house is most likely supplied as "
+    "before."
+)
+AGAIN = "Try again in {seconds} seconds. If it stays so, look at the portal in a browser."
+CERTIFICATE = (
+    "Most likely the operator of this server or of the portal has to act: the certificate of OIG "
+    "Cloud is not to be trusted."
+)
+OF_THEN = (
+    "`last_known` is not of now: of box {id} it is what OIG Cloud showed at {at}, {ago} ago. The "
+    "box had reported it at its `measured_at`, or up to 5 minutes before."
+)
+NOTHING_KEPT = "No earlier values are kept here that could be shown."
+
+OFFLINE = (
+    "OIG Cloud has not heard of box {id} for {ago}. What it does now is not known, and all values "
+    "are of then; the house may well be supplied."
+)
+RECONNECT = "See whether the box has power and whether its internet connection works."
+UNHEARD = "What the box would notify of since, such as a bypass, may not have reached the portal."
+
+FLAGGED = "The box says that it is on, and not since when."
+LOOK_AT_BOX: dict[Kind, str] = {
+    "automatic": "See what the notifications say, such as an overload. If it stays on, call the "
+    "company that services the box.",
+    "manual": "It is switched by hand, at the box. If nobody there has done it, call the company "
+    "that services the box.",
+}
+NOT_HEARD = (
+    "Whether a bypass is on is not known for certain: the portal tells of it in notifications, and "
+    "these could not be read. {why}"
+)
+BYPASS_UNKNOWN = "Whether the {kind} bypass is on is not known. {why}"
+
+ON_ITS_WAY = (
+    "A change is on its way to the box: {change}. Until the box shows it, its settings read as "
+    "before."
+)
+WAIT = "Wait a minute or two{look}, and make no other change meanwhile."
+CHANGE_UNKNOWN = (
+    "Whether a change is under way is not known: the journal of changes cannot be read."
+)
+
+UPLOADS = "Powers and charge are those of an upload that comes every 5 minutes."
+ENABLE = f"Enable it {ENABLED_WHERE}."
+LIVE_UNKNOWN = "Whether live data is off is not known. {why}"
+
+CHARGING_UNKNOWN = "Whether the battery is charged from the grid is not known. {why}"
+ANY_AGE = "The values may be of any age."
+
+FINE = "The box reports, and nothing that can be seen here is wrong."
+AS_FAR_AS_KNOWN = "Nothing is wrong as far as is known; the warnings say what is not."
+NOTHING = "Nothing."
+ASK_AGAIN = "Ask again in some minutes; what is not known then, the box itself or the portal shows."
+
+
+class LastKnown(LastShown):
+    """Values of a box that are not of now."""
+
+    age_s: Age
+
+
+class Status(Reading):
+    """What is wrong with a box, if anything is."""
+
+    box_id: str | None
+    verdict: Verdict = Field(description="The first that holds.")
+    since: LocalTime | None
+    means: str = Field(description="For the house.")
+    to_do: str = Field(description="By the user.")
+    further: tuple[str, ...] = Field(description="Verdicts that hold as well.")
+    last_known: tuple[LastKnown, ...] = Field(description="Not of now: if the portal is down.")
+    measured_at: ReportedAt
+    age_s: Age
+    fetched_at: LocalTime | None
+    warnings: Warnings
+    unknown: Unknowns
+
+
+class ChangeUnderWay(NamedTuple):
+    """A change of a box that it does not show yet.
+
+    Attributes:
+        what: It in words.
+        at: When it was sent.
+        id: Its id; None of one that another account made.
+    """
+
+    what: str
+    at: datetime
+    id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A verdict that holds.
+
+    Attributes:
+        verdict: It.
+        since: From when on; None where that is not known.
+        means: What it means for the house, in one sentence or two.
+        to_do: What to do.
+        which: What tells it from another of its kind.
+        why: Why it is not known since when.
+    """
+
+    verdict: Verdict
+    since: datetime | None
+    means: str
+    to_do: str
+    which: str = ""
+    why: str = NOT_SINCE_WHEN
+
+    @property
+    def short(self) -> str:
+        """It in a few words."""
+        since = "" if self.since is None else f" since {clock.written(self.since)}"
+        return f"{self.verdict}{self.which and f' ({self.which})'}{since}"
+
+
+Look = Trouble | str | None
+"""What a look for one trouble finds: it, why nobody knows, or that there is none."""
+
+
+def status(
+    payload: object,
+    box_id: str,
+    now: datetime,
+    *,
+    heard: Sequence[Dated] | str,
+    change: ChangeUnderWay | str | None,
+    fetched_at: datetime,
+) -> Status:
+    """Say what is wrong with a box while the portal answers.
+
+    1. The first trouble that is certain is the verdict, in the order of `Verdict`; those that
+       are certain besides are named in short. What is in doubt is no verdict, and a warning.
+    2. Nothing is certain to be wrong, and nothing is in doubt: fine.
+    3. Nothing is certain to be wrong, but something is in doubt: fine as far as known.
+
+    Args:
+        payload: The decoded live answer, whatever it is.
+        box_id: Which box.
+        now: The present time, with a zone.
+        heard: The account's notifications, newest first; a text that says why they could not be
+            read.
+        change: A change that is under way; a text that says why nobody knows.
+        fetched_at: When the portal gave the live answer.
+    """
+    box = next((box for box in boxes_of(payload) if box.id == box_id), None) or Box(box_id, {})
+    contact = box.last_contact("measured_at", now)
+    age = freshness.age_s(contact, now)
+    reasons = Reasons()
+    if contact is None:
+        reasons.add("measured_at", box.reasons.get("measured_at", NOT_SENT))
+        reasons.copy("measured_at", "age_s")
+    offline = _offline(box, contact, age)
+    is_offline = isinstance(offline, Trouble)
+    looks: list[Look] = [
+        offline,
+        *_bypasses(box, heard, now),
+        UNHEARD if is_offline else None,
+        _change(change),
+        _live_off(box),
+        # A box that is not heard of does what nobody knows; its verdict says so.
+        None if is_offline else _charging(box, age, now),
+    ]
+    troubles = [one for one in looks if isinstance(one, Trouble)]
+    doubts = [one for one in looks if isinstance(one, str)]
+    if troubles:
+        first, *others = troubles
+    elif doubts:
+        first, others = Trouble("fine as far as known", None, AS_FAR_AS_KNOWN, ASK_AGAIN), []
+    else:
+        first, others = Trouble("fine", None, FINE, NOTHING), []
+    if troubles and first.since is None:
+        reasons.add("since", first.why)
+    return Status(
+        box_id=box_id,
+        verdict=first.verdict,
+        since=first.since,
+        means=first.means,
+        to_do=first.to_do,
+        further=tuple(one.short for one in others),
+        last_known=(),
+        measured_at=contact,
+        age_s=age,
+        fetched_at=fetched_at,
+        warnings=tuple(dict.fromkeys(doubts)),
+        unknown=reasons.listed(),
+    )
+
+
+def portal_down(
+    code: Code,
+    failed: str,
+    retry_after: float | None,
+    now: datetime,
+    *,
+    shown: Sequence[LastShown] = (),
+    changes: Iterable[ChangeUnderWay | str | None] = (),
+) -> Status:
+    """Say what is known while the portal cannot be asked.
+
+    It is down whatever the reason: no connection (be it ours that is broken), no answer in time, a
+    certificate that cannot be trusted, an error, a page for people, and also while it asks to be
+    left alone, for nobody can see the box then either. The message says which of these it is.
+
+    Args:
+        code: How it failed.
+        failed: The same in words.
+        retry_after: Seconds after which another try makes sense.
+        now: The present time, with a zone.
+        shown: What was shown of the boxes that are asked about.
+        changes: Changes of these boxes that are under way; a text where nobody knows.
+    """
+    reasons = Reasons()
+    only = shown[0].box_id if len(shown) == 1 else None
+    if only is None:
+        reasons.add("box_id", NO_OR_SEVERAL)
+    reasons.add("since", FAILS_SINCE)
+    for name in ("measured_at", "age_s", "fetched_at"):
+        reasons.add(name, NOT_ANSWERED)
+    last = [_last(one, now) for one in shown]
+    for one in last:
+        for name, value in dict(one).items():
+            if value is None:
+                reasons.add(f"last_known.{one.box_id}.{name}", NOT_THEN)
+    found = [_change(one) for one in changes]
+    seconds = max(1, math.ceil(retry_after or 60.0))
+    return Status(
+        box_id=only,
+        verdict="portal down",
+        since=None,
+        means=UNSEEN.format(failed=failed),
+        to_do=CERTIFICATE if code is Code.PORTAL_TLS else AGAIN.format(seconds=seconds),
+        further=tuple(one.short for one in found if isinstance(one, Trouble)),
+        last_known=tuple(last),
+        measured_at=None,
+        age_s=None,
+        fetched_at=None,
+        warnings=(
+            *(_of_then(one, now) for one in last),
+            *(() if last else (NOTHING_KEPT,)),
+            *dict.fromkeys(one for one in found if isinstance(one, str)),
+        ),
+        unknown=reasons.listed(),
+    )
+
+
+def _offline(box: Box, contact: datetime | None, age: int | None) -> Look:
+    """Say whether a box is offline, which it is after as long as `online` of a list is false.
+
+    One with live data that has been silent for less may be: that is a doubt.
+    """
+    if age is None or age <= freshness.SLOW_LIMIT_S:
+        return freshness.warning(age, box.live)
+    means = OFFLINE.format(id=box.id, ago=freshness.spoken(age))
+    return Trouble("box offline", contact, means, RECONNECT)
+
+
+def _bypasses(box: Box, heard: Sequence[Dated] | str, now: datetime) -> list[Look]:
+    """Say of each bypass whether it is on.
+
+    1. It is, by a notification or a flag: that is certain enough for a verdict.
+    2. Notifications could not be read: the newest word may be in them, also where a flag says off.
+    3. A notification leaves it in doubt, or nothing tells of it: both are doubts.
+    """
+    read = None if isinstance(heard, str) else heard
+    found = bypass(box, read, now)
+    parts: dict[Kind, BypassPart] = {}
+    if found is not None:
+        parts = {"automatic": found.automatic, "manual": found.manual}
+    looks: list[Look] = [_on(box, kind, part) for kind, part in parts.items() if part.state == "on"]
+    if isinstance(heard, str):
+        return [*looks, NOT_HEARD.format(why=heard)]
+    silent: dict[str | None, list[str]] = {}
+    for kind, part in parts.items():
+        if part.state == "unknown" and part.notification_id is not None:
+            words = DOUBTFUL.format(kind=kind, id=box.id, notification=part.notification_id)
+            looks.append(words)
+        elif part.state == "unknown":
+            silent.setdefault(part.why, []).append(kind)
+    doubts = [
+        BYPASS_UNKNOWN.format(kind=" or the ".join(kinds), why=why) for why, kinds in silent.items()
+    ]
+    return [*looks, *doubts]
+
+
+def _on(box: Box, kind: Kind, part: BypassPart) -> Trouble:
+    means = ON.format(kind=kind, id=box.id, since="")
+    return Trouble("bypass on", part.since, means, LOOK_AT_BOX[kind], which=kind, why=FLAGGED)
+
+
+def _change(change: ChangeUnderWay | str | None) -> Look:
+    if not isinstance(change, ChangeUnderWay):
+        return change
+    look = "" if change.id is None else f", look at change {change.id} then"
+    means = ON_ITS_WAY.format(change=change.what)
+    return Trouble("change under way", change.at, means, WAIT.format(look=look))
+
+
+def _live_off(box: Box) -> Look:
+    """Say whether live data is off: not of a box of which nothing is sent, or in no known form."""
+    if box.live:
+        return None
+    why = box.absent(LIVE_BLOCK)
+    if why == NOT_A_BLOCK:
+        return LIVE_UNKNOWN.format(why=why)
+    if not box.sent(LIVE_BLOCK) and not box.block("device"):
+        return LIVE_UNKNOWN.format(why=NOT_SENT)
+    return Trouble("live data off", None, UPLOADS, ENABLE)
+
+
+def _charging(box: Box, age: int | None, now: datetime) -> Look:
+    found = ANY_AGE if age is None else grid_charging(box, now)
+    if found is None:
+        return None
+    if isinstance(found, str):
+        return CHARGING_UNKNOWN.format(why=found)
+    return Trouble("charging from the grid", None, found.means, found.to_do)
+
+
+def _last(one: LastShown, now: datetime) -> LastKnown:
+    return LastKnown(**dict(one), age_s=freshness.age_s(one.measured_at, now))
+
+
+def _of_then(one: LastKnown, now: datetime) -> str:
+    seconds = max(0, int((now - one.fetched_at).total_seconds()))
+    ago = f"{seconds} s" if seconds < 120 else freshness.spoken(seconds)
+    return OF_THEN.format(id=one.box_id, at=clock.written(one.fetched_at), ago=ago)

@@ -1,0 +1,302 @@
+"""What is wrong with a box: one verdict, and no `fine` over a doubt."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.codes import Code
+from server.readings.box import Box
+from server.readings.last_shown import LastShown, last_shown
+from server.readings.notifications import notifications
+from server.readings.status import (
+    CHANGE_UNKNOWN,
+    ChangeUnderWay,
+    Status,
+    Verdict,
+    portal_down,
+    status,
+)
+
+from .payloads import FULL, NOW, folder, full_box, listed
+
+VERDICTS = get_args(Verdict)
+
+NOT_BYPASSED = (
+    folder("Automatick\u00fd bypass - vypnut", "9. 6. 2026 | 8:05"),
+    folder("Ru\u010dn\u00ed bypass - vypnut", "9. 6. 2026 | 8:06"),
+)
+BYPASSED = (*NOT_BYPASSED, folder("Ru\u010dn\u00ed bypass - zapnut", "10. 6. 2026 | 9:15"))
+
+CHANGE = ChangeUnderWay("mode Home 1 -> mode Home 2", NOW - timedelta(minutes=1), "abc")
+
+FINE: dict[str, Any] = {"box_prms": {"mode": 0}, "batt_prms": {"fmt_on": 0, "bat_hdo": 0}}
+
+CHARGING = {"batt_prms": {"fmt_on": 1, "bat_hdo": 0}}
+
+
+def last_call(minutes: float) -> dict[str, Any]:
+    at = NOW - timedelta(minutes=minutes) + timedelta(hours=2)
+    return {"device": {"lastcall": f"{at:%Y-%m-%d %H:%M:%S}"}}
+
+
+def judged(*folders: str, heard: Any = None, change: Any = None, **blocks: Any) -> Status:
+    return status(
+        {FULL: full_box() | FINE | blocks},
+        FULL,
+        NOW,
+        heard=notifications(listed(*(folders or NOT_BYPASSED)), NOW) if heard is None else heard,
+        change=change,
+        fetched_at=NOW,
+    )
+
+
+def test_when_all_is_well_it_is_fine_in_few_characters():
+    found = judged()
+    assert (found.verdict, found.since, found.further, found.warnings) == ("fine", None, (), ())
+    assert found.unknown == ()
+    assert len(found.model_dump_json()) <= 700
+
+
+OFFLINE, NO_LIVE = last_call(60), {"actual": []}
+
+ALL: dict[str, Any] = {"change": CHANGE, **OFFLINE, **NO_LIVE, **CHARGING}
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "further"),
+    [
+        (
+            judged(*BYPASSED, **ALL),
+            "box offline",
+            ["bypass on (manual) since", "change under way since", "live data off"],
+        ),
+        (
+            judged(*BYPASSED, **ALL | last_call(0)),
+            "bypass on",
+            ["change under way since", "live data off", "charging from the grid"],
+        ),
+        (
+            judged(**ALL | last_call(0)),
+            "change under way",
+            ["live data off", "charging from the grid"],
+        ),
+        (judged(**NO_LIVE, **CHARGING), "live data off", ["charging from the grid"]),
+        (judged(**CHARGING), "charging from the grid", []),
+    ],
+)
+def test_the_first_that_holds_is_the_verdict_and_those_after_it_follow_in_short(
+    found, verdict, further
+):
+    assert found.verdict == verdict
+    assert [one[: len(other)] for one, other in zip(found.further, further, strict=True)] == further
+    assert found.means
+    assert found.to_do
+
+
+def test_both_bypasses_are_named():
+    on = folder("Automatick\u00fd bypass - zapnut", "10. 6. 2026 | 9:10")
+    found = judged(*BYPASSED, on)
+    assert found.verdict == "bypass on"
+    assert "automatic" in found.means
+    assert found.further == ("bypass on (manual) since 2026-06-10T09:15:00+02:00",)
+
+
+@pytest.mark.parametrize(
+    ("found", "since", "why"),
+    [
+        (judged(**OFFLINE), "2026-06-10T10:30:20+02:00", None),
+        (judged(*BYPASSED), "2026-06-10T09:15:00+02:00", None),
+        (judged(change=CHANGE), "2026-06-10T11:29:20+02:00", None),
+        (judged(box_prms={"mode": 0, "bypass": 1}), None, "not since when"),
+        (judged(**NO_LIVE), None, "does not say since when"),
+        (judged(**CHARGING), None, "does not say since when"),
+    ],
+)
+def test_since_when_is_local_time_or_null_with_a_reason(found, since, why):
+    told = json.loads(found.model_dump_json())
+    assert told["since"] == since
+    reasons = [one["why"] for one in told["unknown"] if "since" in one["readings"]]
+    assert [why in one for one in reasons] == ([] if why is None else [True])
+
+
+NEWER = "10. 6. 2026 | 11:29"
+
+
+@pytest.mark.parametrize(
+    ("found", "doubt"),
+    [
+        (judged(**last_call(7)), "may be offline"),
+        (judged(device={}), "does not say when the box last reported"),
+        (judged(device={"lastcall": "soon"}), "does not say when"),
+        (judged(heard="It timed out."), "Whether a bypass is on is not known .* It timed out."),
+        # A flag says off, and is as old as the last upload.
+        (
+            judged(heard="No.", box_prms={"mode": 0, "bypass": 0, "bypass_m": 0}),
+            "could not be read",
+        ),
+        (judged(folder("Test")), "the automatic or the manual bypass is on is not known"),
+        (judged(*NOT_BYPASSED[:1]), "the manual bypass is on is not known"),
+        (judged(*NOT_BYPASSED, folder("Co s bypassem?", NEWER)), "bypass .* may be on"),
+        (judged(change=CHANGE_UNKNOWN), "the journal of changes cannot be read"),
+        (judged(actual="x"), "Whether live data is off is not known"),
+        (
+            judged(actual={"bat_p": 900, "aci_wr": 900, "aci_ws": 0, "aci_wt": 0}, dc_in={}),
+            "Whether the battery is charged from the grid is not known",
+        ),
+        (
+            judged(
+                actual={**full_box()["actual"], "aci_wr": 900, "aci_ws": 0}, box_prms={"mode": 77}
+            ),
+            "mode",
+        ),
+    ],
+)
+def test_what_is_not_known_is_named_and_then_it_is_fine_as_far_as_known_only(found, doubt):
+    assert found.verdict == "fine as far as known"
+    assert any(re.search(doubt, one) for one in found.warnings), found.warnings
+    assert "warnings" in found.means
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        # What does not matter for any verdict may be unknown: a battery that takes nothing is not
+        # charged, whatever the mode, the target and the tariff are.
+        {"actual": {**full_box()["actual"], "bat_p": 9}, "batt_prms": {}, "box_prms": {}},
+        {"actual": {**full_box()["actual"], "bat_p": 9}, "box_prms": {"mode": 77}},
+        {"box": [], "boiler": None, "dc_in": {}, "ac_out": "x"},
+    ],
+)
+def test_what_no_verdict_rests_on_raises_no_doubt(blocks):
+    assert judged(**blocks).verdict == "fine"
+
+
+def test_a_doubt_is_named_beside_a_verdict_too():
+    found = judged(heard="It timed out.", change=CHANGE_UNKNOWN, **CHARGING)
+    assert found.verdict == "charging from the grid"
+    assert len(found.warnings) == 2
+
+
+def test_of_a_box_that_is_offline_nothing_is_said_of_now():
+    found = judged(**OFFLINE, **CHARGING)
+    assert found.verdict == "box offline"
+    assert "charging" not in " ".join(found.further)
+    assert any("may not have reached the portal" in one for one in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "verdict"), [(4, "fine"), (14, "fine as far as known"), (16, "box offline")]
+)
+def test_a_box_is_offline_when_the_list_of_boxes_says_so(minutes, verdict):
+    assert judged(**last_call(minutes)).verdict == verdict
+
+
+@pytest.mark.parametrize("raw", [None, "x", [], {}, 5, {"device": []}, {"actual": [1]}])
+def test_of_a_box_of_which_nothing_is_sent_nothing_is_known(raw):
+    found = status({FULL: raw}, FULL, NOW, heard=[], change=None, fetched_at=NOW)
+    assert found.verdict in {"fine as far as known", "live data off"}
+    assert (found.verdict == "live data off") == (raw == {"actual": [1]})
+    assert len(found.warnings) >= 3
+
+
+def test_another_accounts_change_has_no_id():
+    found = judged(change=CHANGE._replace(id=None))
+    assert found.verdict == "change under way"
+    assert "look at change" not in found.to_do
+    assert "look at change abc" in judged(change=CHANGE).to_do
+
+
+HOSTILE = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    blocks=st.dictionaries(st.sampled_from(sorted(full_box())), HOSTILE),
+    markup=st.text(max_size=200),
+    changed=st.sampled_from([None, CHANGE, CHANGE_UNKNOWN]),
+)
+def test_whatever_is_sent_there_is_one_verdict_and_every_null_has_a_reason(blocks, markup, changed):
+    found = status(
+        {FULL: full_box() | blocks},
+        FULL,
+        NOW,
+        heard=notifications(markup, NOW),
+        change=changed,
+        fetched_at=NOW,
+    )
+    assert found.verdict in VERDICTS
+    # Neither the flags nor such a text tells of the bypass.
+    assert found.verdict != "fine"
+    reasons = {name for one in found.unknown for name in one.readings}
+    nulls = {name for name, value in dict(found).items() if value is None}
+    well = {"since"} if found.verdict.startswith("fine") else set()
+    assert nulls - well == reasons
+
+
+def shown(box: str = FULL, **blocks: Any) -> LastShown:
+    read = Box(box, full_box() | blocks)
+    then = NOW - timedelta(hours=3)
+    return last_shown(read, read.last_contact("measured_at", NOW) and then, then)
+
+
+FAILURES = {
+    Code.PORTAL_UNREACHABLE: "in a browser",
+    Code.PORTAL_TIMEOUT: "in a browser",
+    Code.PORTAL_ERROR: "in a browser",
+    Code.PORTAL_BUSY: "in a browser",
+    Code.PORTAL_UNEXPECTED: "in a browser",
+    Code.PORTAL_TLS: "certificate",
+}
+
+
+@pytest.mark.parametrize("code", FAILURES)
+def test_the_portal_is_down_however_it_fails_and_the_failure_is_told(code):
+    found = portal_down(code, "It failed so.", 12.2, NOW, shown=[shown()], changes=[CHANGE])
+    assert found.verdict == "portal down"
+    assert "It failed so." in found.means
+    assert FAILURES[code] in found.to_do
+    assert code is Code.PORTAL_TLS or "13 seconds" in found.to_do
+    assert found.further == ("change under way since 2026-06-10T11:29:20+02:00",)
+    (last,) = found.last_known
+    assert (last.age_s, last.state_of_charge_percent) == (10_800, 63)
+    assert found.measured_at is found.age_s is found.fetched_at is None
+    assert any("not of now" in one and "3 hours ago" in one for one in found.warnings)
+
+
+def test_what_was_not_known_then_has_a_reason_and_an_unread_journal_is_named():
+    found = portal_down(
+        Code.PORTAL_ERROR,
+        "It failed.",
+        None,
+        NOW,
+        shown=[shown(device={}, actual={}, batt={}), shown("2200000072")],
+        changes=[CHANGE_UNKNOWN, CHANGE_UNKNOWN],
+    )
+    assert found.box_id is None
+    reasons = {name for one in found.unknown for name in one.readings}
+    assert {
+        "box_id",
+        "since",
+        f"last_known.{FULL}.battery_w",
+        f"last_known.{FULL}.age_s",
+    } <= reasons
+    assert found.warnings.count(CHANGE_UNKNOWN) == 1
+    assert "60 seconds" in found.to_do
+
+
+def test_where_nothing_is_kept_that_is_said():
+    found = portal_down(Code.PORTAL_ERROR, "It failed.", 5.0, NOW)
+    assert found.last_known == ()
+    assert any("No earlier values" in one for one in found.warnings)

@@ -26,6 +26,7 @@ from .body import MAX_BODY_BYTES
 from .call_rate import CallRate
 from .capabilities import only_what_is_there
 from .control.control import Control
+from .control.entries import Entries
 from .control.journal import Journal
 from .control.plan_token import Plans
 from .control.waits import Waits
@@ -54,6 +55,7 @@ from .tools.control import control_tools
 from .tools.listing import listed
 from .tools.reading import reading_tools
 from .tools.serving import ToolServer
+from .tools.status import status_tool
 from .under_way import UnderWay
 from .upstream import Upstream
 from .version import program_version
@@ -138,11 +140,20 @@ def build_app(
         wall=wall,
     )
     liveness = Liveness(access, upstream, idle=settings.session_idle)
-    reading = reading_tools(access, upstream, now=lambda: datetime.fromtimestamp(wall(), UTC))
-    tools = [check_auth_tool(liveness), log_out_tool(access), *reading]
+    journal = Journal(settings.journal)
+
+    def present() -> datetime:
+        return datetime.fromtimestamp(wall(), UTC)
+
+    tools = [
+        check_auth_tool(liveness),
+        log_out_tool(access),
+        *reading_tools(access, upstream, now=present),
+        status_tool(access, upstream, Entries(journal), now=present),
+    ]
     closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
     if settings.control == "on":
-        journal, plans = Journal(settings.journal), Plans(secret, settings.portal_url)
+        plans = Plans(secret, settings.portal_url)
         waits = Waits(store, plans, stopping or asyncio.Event(), ticks=now)
         control = Control(access, upstream, portal, store, journal, plans, waits, wall=wall)
         tools += control_tools(control)

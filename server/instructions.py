@@ -16,9 +16,9 @@ OIG Cloud is the portal of the OIG / CEZ Battery Box, a home solar battery in Cz
 check_auth, with the e-mail and password of the user's OIG Cloud account (without arguments if the \
 client sends them), and pass the `session` it returns to the other tools; log_out ends it.
 
-Now, and energy of today, this month and year: get_live_data. kWh of past hours, days and months, \
-and money: get_energy. Curves: get_history. Messages, faults and bypass: get_notifications. If \
-list_boxes shows several boxes, ask which one is meant."""
+Is something wrong: get_status. Now, and energy of today, this month and year: get_live_data. kWh \
+of past hours, days and months, and money: get_energy. Curves: get_history. Messages: \
+get_notifications. If list_boxes shows several boxes, ask which one is meant."""
 
 READ_ONLY = "No tool here changes the box."
 

@@ -8,6 +8,7 @@ from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.control import control_tools
 from server.tools.listing import listed
 from server.tools.reading import reading_tools
+from server.tools.status import status_tool
 
 
 def listed_tools() -> dict[str, Any]:
@@ -16,6 +17,7 @@ def listed_tools() -> dict[str, Any]:
         check_auth_tool(nothing),
         log_out_tool(nothing),
         *reading_tools(nothing, nothing),
+        status_tool(nothing, nothing, nothing),
         *control_tools(nothing),
     ]
     return {tool.name: tool for tool in listed(tools)}

@@ -100,6 +100,7 @@ GIVEN = {
     "get_history": {"series": "grid", "first_day": TODAY, "last_day": TODAY},
     "get_energy": {"first_day": TODAY, "last_day": TODAY},
     "get_notifications": {},
+    "get_status": {},
     "plan_change": {"boiler": "manual"},
     "list_changes": {},
 }

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from server.readings import days, freshness, history, notifications
 from server.readings.series import COLUMNS, COMPUTED
+from server.readings.status import Status
 from server.settings import OTHERS, ROOT, Settings
 from server.tools import reading
 
@@ -117,6 +118,7 @@ RESULTS = {
     "get_history": reading.Past,
     "get_energy": reading.Energy,
     "get_notifications": reading.Notices,
+    "get_status": Status,
 }
 
 

@@ -30,6 +30,8 @@ async def test_the_instructions_name_tools_that_are_there_and_how_to_read_what_t
         "get_live_data",
         "get_history",
         "get_notifications",
+        "get_status",
+        "get_energy",
     } <= named
     assert CHANGING & named == (CHANGING if control == "on" else set())
     for needed in (

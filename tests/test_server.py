@@ -62,6 +62,7 @@ async def test_the_sdk_client_of_either_era_logs_in_and_is_cached(fleet, mode):
         "get_history",
         "get_energy",
         "get_notifications",
+        "get_status",
     ]
     assert not first.is_error
     assert list(first.structured_content) == [

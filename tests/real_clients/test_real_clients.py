@@ -147,7 +147,9 @@ def test_the_client_calls_each_tool(client, driven, system, account, session):
     assert [one["id"] for one in call("list_boxes", session=session)["boxes"]] == [account.box]
     assert call("get_live_data", **box)["box_id"] == account.box
     assert call("get_history", series="solar", points=12, **days, **box)["series"] == "solar"
+    assert set(call("get_energy", **days, **box)["total"]) > {"solar_kwh", "complete"}
     assert isinstance(call("get_notifications", **box)["notifications"], list)
+    assert call("get_status", **box)["box_id"] == account.box
 
     plan = call("plan_change", mode="Home 3", **box)
     assert plan["after"] == "mode Home 3"

@@ -1,0 +1,122 @@
+"""The tool that says what is wrong with a box: what is asked for it, and of whom.
+
+What comes of that is decided in `readings.status`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from mcp.server.mcpserver.context import Context
+
+from ..access import Access, Granted
+from ..control.entries import Entries
+from ..control.read_back import under_way
+from ..control.record import Record
+from ..errors import ChangeRefused, PortalError, TooManyLogins
+from ..readings.boxes import choose_box
+from ..readings.bypass import mentions_bypass
+from ..readings.last_shown import LastShown
+from ..readings.notifications import Dated, notifications
+from ..readings.status import CHANGE_UNKNOWN, ChangeUnderWay, Status, portal_down, status
+from ..upstream import Fetched, Upstream
+from .asking import BoxId, Handle, caller
+from .checked import CheckedTool
+
+
+def status_tool(
+    access: Access,
+    upstream: Upstream,
+    entries: Entries,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> CheckedTool:
+    """Make the tool.
+
+    Args:
+        access: Lets callers in.
+        upstream: Reads the portal.
+        entries: The journal, also where control is off: it may have been on a moment ago.
+        now: The present time, with a zone.
+    """
+
+    async def get_status(
+        context: Context[Any, Any], box_id: BoxId = None, session: Handle = None
+    ) -> Status:
+        try:
+            granted = await access.open(caller(context, session=session))
+        except PortalError as exc:
+            # Nobody has proved whose account it is: nothing that is kept of it is shown.
+            return _down(exc, [], [])
+        try:
+            present = await upstream.live(granted)
+        except PortalError as exc:
+            shown = await last(granted, box_id)
+            return _down(exc, shown, [await change(granted, one.box_id, None) for one in shown])
+        box = choose_box(present.payload, box_id)
+        return status(
+            present.payload,
+            box,
+            now(),
+            heard=await notices(granted),
+            change=await change(granted, box, present),
+            fetched_at=_moment(present.at),
+        )
+
+    def _down(
+        exc: PortalError, shown: list[LastShown], changes: list[ChangeUnderWay | str | None]
+    ) -> Status:
+        return portal_down(exc.code, str(exc), exc.retry_after, now(), shown=shown, changes=changes)
+
+    async def notices(granted: Granted) -> list[Dated] | str:
+        """Return the notifications, or why they cannot be read.
+
+        The live answer has come already, so the portal is not down for want of these.
+        """
+        try:
+            fetched = await upstream.notifications(granted)
+        except (PortalError, TooManyLogins) as exc:
+            return str(exc)
+        return notifications(fetched.payload, now(), mentions_bypass)
+
+    async def last(granted: Granted, box_id: str | None) -> list[LastShown]:
+        """Return what was last shown of the box that is named, or of all."""
+        known = (await upstream.baseline(granted)).boxes
+        named = None if box_id is None else box_id.strip()
+        return [
+            box.shown
+            for name, box in known.items()
+            if box.shown is not None and named in {None, name}
+        ]
+
+    async def change(
+        granted: Granted, box_id: str, fetched: Fetched | None
+    ) -> ChangeUnderWay | str | None:
+        try:
+            records = await entries.unsettled(box_id)
+        except ChangeRefused:
+            return CHANGE_UNKNOWN
+        found = under_way(records, fetched, now().timestamp())
+        return None if found is None else _told(found, granted.keys.account)
+
+    return CheckedTool.made(get_status, "Status", GET_STATUS)
+
+
+GET_STATUS = """\
+Is something wrong with a box: one verdict, since when, what it means, what to do. Pass on \
+`warnings`."""
+
+
+def _told(record: Record, account: bytes) -> ChangeUnderWay:
+    # Another account's change is told without its id: nobody else can look at it.
+    return ChangeUnderWay(
+        f"{record.before} -> {record.after}",
+        _moment(record.at),
+        record.id if record.account == account else None,
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)

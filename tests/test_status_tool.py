@@ -1,0 +1,316 @@
+"""The tool get_status: what it asks of whom, what that costs, and what it says when some fail."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jsonschema
+import pytest
+from starlette.requests import Request
+
+from evals.scenario import DEMO as LOGIN
+from evals.virtual_time import VirtualTimeLoop
+from evals.world import world
+from server.access import Access
+from server.cache.client import CacheClient
+from server.control.entries import Entries
+from server.control.journal import Journal
+from server.control.record import Record
+from server.handles import Handles
+from server.sealing import Sealer
+from server.sessions import Sessions
+from server.store.daemon import DaemonStore
+from server.store.local import LocalStore
+from server.tool_failure import KEY
+from server.tools.reading import reading_tools
+from server.tools.status import status_tool
+from server.upstream import Upstream
+
+from .control_house import CLIENT, DEMO, NOON, SECRET, House
+from .control_worker import agreed
+from .listed_tools import listed_tools
+from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
+from .test_reading_results import Portal
+
+SCHEMA = listed_tools()["get_status"].output_schema
+
+ONE, TWO = "demo@example.com", "demo2@example.com"
+
+
+@pytest.fixture
+async def house(tmp_path):
+    house = House(tmp_path)
+    yield house
+    await house.aclose()
+
+
+def context(email: str, password: str, handle: bool = False) -> Any:
+    """What a call has whose header carries a login, or none beside a handle."""
+    login = base64.b64encode(f"{email}:{password}".encode())
+    headers = [] if handle else [(b"authorization", b"Basic " + login)]
+    request = Request({"type": "http", "headers": headers, "client": None})
+    return SimpleNamespace(request_context=SimpleNamespace(request=request))
+
+
+async def asked(
+    house: House,
+    tool: str = "get_status",
+    *,
+    email: str = ONE,
+    password: str = "demo",
+    entries: Entries | None = None,
+    **arguments: Any,
+) -> Any:
+    access, upstream = house.control._access, house.control._upstream
+    now = {"now": lambda: datetime.fromtimestamp(house.clock(), UTC)}
+    tools = [
+        *reading_tools(access, upstream, **now),
+        status_tool(access, upstream, entries or Entries(house.journal), **now),
+    ]
+    (found,) = [one for one in tools if one.name == tool]
+    return await found.run(arguments, context(email, password, "session" in arguments))
+
+
+async def status(house: House, **more: Any) -> Any:
+    answer = await asked(house, **more)
+    assert not answer.is_error, answer
+    assert json.loads(answer.content[0].text) == answer.structured_content
+    jsonschema.validate(answer.structured_content, SCHEMA)
+    return answer.structured_content
+
+
+async def failure(house: House, **more: Any) -> Any:
+    answer = await asked(house, **more)
+    assert answer.is_error, answer
+    return answer.meta[KEY]["code"]
+
+
+async def requests(house: House) -> dict[str, int]:
+    found = (await house._admin.get("state")).json()["requests"]
+    return {name: count for name, count in found.items() if count}
+
+
+ALONE = {"login": 1, "live": 1, "notifications": 1}
+
+
+async def test_it_costs_what_live_data_and_notifications_cost_and_shares_them(house):
+    assert (await status(house))["verdict"] == "fine"
+    assert await requests(house) == ALONE
+    for tool in ("get_live_data", "get_notifications", "get_status"):
+        assert not (await asked(house, tool)).is_error
+    assert await requests(house) == ALONE
+
+
+async def test_what_others_have_asked_for_it_does_not_ask_again(house):
+    await asked(house, "get_notifications")
+    assert await requests(house) == ALONE
+    found = await status(house)
+    assert await requests(house) == ALONE
+    assert len(json.dumps(found, ensure_ascii=False, separators=(",", ":"))) <= 700
+
+
+FAILS = ["drop", "error", "html", "too_many", "unavailable", "forbidden", "truncated_gzip"]
+
+
+@pytest.mark.parametrize("kind", FAILS)
+async def test_a_portal_that_fails_in_any_way_is_down_and_the_last_values_are_of_then(house, kind):
+    before = await status(house)
+    house.later(90)
+    await house.admin("faults", kind=kind, endpoint="live")
+    found = await status(house)
+    assert found["verdict"] == "portal down"
+    assert found["box_id"] == DEMO_BOX
+    (last,) = found["last_known"]
+    assert last["measured_at"] == before["measured_at"]
+    assert last["age_s"] == 90 + before["age_s"]
+    assert last["fetched_at"] == before["fetched_at"]
+    assert "not of now" in found["warnings"][0]
+    assert found["measured_at"] is None
+    # Nothing beside the read itself: notifications are not asked for in vain.
+    assert await requests(house) == {**ALONE, "live": 2}
+
+
+async def test_while_the_portal_is_left_alone_nothing_is_asked(house):
+    await house.admin("faults", kind="too_many", endpoint="live", retry_after=120, requests=1)
+    assert (await status(house))["verdict"] == "portal down"
+    house.later(60)
+    found = await status(house)
+    assert found["verdict"] == "portal down"
+    assert "60 seconds" in found["to_do"]
+    assert await requests(house) == {"login": 1, "live": 1}
+    house.later(61)
+    assert (await status(house))["verdict"] == "fine"
+
+
+async def test_who_has_not_proved_an_account_is_shown_nothing_that_is_kept(house):
+    await status(house)
+    await house.admin("faults", kind="drop")
+    found = await status(house, password="wrong")
+    assert found["verdict"] == "portal down"
+    assert (found["box_id"], found["last_known"], found["further"]) == (None, [], [])
+    assert len((await status(house))["warnings"]) == 0
+
+
+async def test_a_login_that_is_rejected_is_a_failure_as_everywhere(house):
+    assert await failure(house, password="wrong") == "credentials_rejected"
+    assert await failure(house, session="oig_" + "x" * 32) == "session_ended"
+
+
+async def test_of_several_boxes_one_has_to_be_named(house):
+    assert await failure(house, email=TWO) == "box_unclear"
+    assert await failure(house, email=TWO, box_id=DEMO_BOX) == "box_unknown"
+    for box in (SECOND_BOX, QUEEN_BOX):
+        assert (await status(house, email=TWO, box_id=box))["box_id"] == box
+    house.later(31)
+    await house.admin("faults", kind="drop", endpoint="live")
+    down = await status(house, email=TWO)
+    assert [one["box_id"] for one in down["last_known"]] == [SECOND_BOX, QUEEN_BOX]
+    down = await status(house, email=TWO, box_id=f" {QUEEN_BOX} ")
+    assert [one["box_id"] for one in down["last_known"]] == [QUEEN_BOX]
+    down = await status(house, email=TWO, box_id=DEMO_BOX)
+    assert (down["box_id"], down["last_known"]) == (None, [])
+
+
+async def test_an_account_without_a_box_is_told_so(tmp_path):
+    portal: Any = Portal(boxes={})
+    tool = status_tool(portal, portal, Entries(Journal(tmp_path / "journal.db")))
+    answer = await tool.run({}, context(ONE, "demo"))
+    assert answer.meta[KEY]["code"] == "no_box"
+
+
+@pytest.mark.parametrize("kind", FAILS)
+async def test_notifications_that_fail_leave_the_bypass_in_doubt(house, kind):
+    await house.admin("faults", kind=kind, endpoint="notifications")
+    found = await status(house)
+    assert found["verdict"] == "fine as far as known"
+    assert "Whether a bypass is on is not known" in found["warnings"][0]
+    await house.admin("boxes", box=DEMO_BOX, live_data=False)
+    house.later(301)
+    found = await status(house)
+    assert found["verdict"] == "live data off"
+    assert "Whether a bypass is on is not known" in found["warnings"][0]
+
+
+async def test_a_change_is_under_way_until_a_reading_shows_it(house):
+    planned = await house.planned(mode="Home 2")
+    assert (await status(house))["verdict"] == "fine"
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    found = await status(house)
+    assert found["verdict"] == "change under way"
+    assert "Home 1 -> mode Home 2" in found["means"]
+    assert planned.plan.change_id in found["to_do"]
+    house.later(31)
+    await house.admin("faults", kind="drop", endpoint="live")
+    down = await status(house)
+    assert down["verdict"] == "portal down"
+    assert down["further"] == [f"change under way since {found['since']}"]
+    (await house._admin.delete("faults")).raise_for_status()
+    house.later(95)
+    assert (await status(house))["verdict"] == "fine"
+    # It has written nothing: that is for those who look at the change.
+    assert house.journal.find(planned.plan.change_id).verdict is None
+
+
+async def test_a_change_that_is_given_up_is_not_under_way(house):
+    await house.admin("faults", kind="forgotten", endpoint="writes")
+    planned = await house.planned(mode="Home 2")
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    house.later(800)
+    assert (await status(house))["verdict"] == "change under way"
+    house.later(200)
+    assert (await status(house))["verdict"] == "fine"
+
+
+def record(**other: Any) -> Record:
+    given: dict[str, Any] = {
+        "id": "0123456789abcdef",
+        "at": NOON,
+        "account": b"a" * 32,
+        "client": "x",
+        "source": "192.0.2.1",
+        "box": DEMO_BOX,
+        "change": '["mode", 1]',
+        "before": "mode Home 1",
+        "after": "mode Home 2",
+        "back": None,
+        "undoes": None,
+        "hold": b"h" * 16,
+    }
+    return Record(**given | other)
+
+
+@pytest.mark.parametrize("change", ['["mode", 1]', '["of another version", 1]'])
+async def test_the_change_of_another_account_or_version_is_told_without_its_id(house, change):
+    house.journal.begin(record(at=house.clock(), change=change))
+    found = await status(house)
+    assert found["verdict"] == "change under way"
+    assert "0123456789abcdef" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("name", ["folder", "n" * 300])
+async def test_a_journal_that_cannot_be_read_leaves_a_doubt(house, tmp_path, name):
+    if name == "folder":
+        (tmp_path / name).mkdir()
+    entries = Entries(Journal(tmp_path / name))
+    found = await status(house, entries=entries)
+    assert found["verdict"] == "fine as far as known"
+    assert "journal of changes cannot be read" in found["warnings"][0]
+    house.later(31)
+    await house.admin("faults", kind="drop", endpoint="live")
+    down = await status(house, entries=entries)
+    assert "journal of changes cannot be read" in down["warnings"][-1]
+
+
+async def test_a_session_that_has_ended_is_replaced_as_by_the_other_tools(house):
+    await status(house)
+    (await house._admin.delete("sessions")).raise_for_status()
+    house.later(301)
+    assert (await status(house))["verdict"] == "fine"
+    assert (await requests(house))["login"] == 2
+
+
+async def test_without_the_cache_daemon_it_answers_by_what_this_worker_has(house, tmp_path):
+    store = DaemonStore(
+        lambda flushed: CacheClient(tmp_path / "none.sock", on_flushed=flushed), LocalStore()
+    )
+    client = house.portal.client()
+    sealer, handles = Sealer(SECRET, house.portal.base_url), Handles(SECRET)
+    sessions = Sessions(store, client, sealer, handles, ttl=43200.0, wall=house.clock)
+    access = Access(sessions, store, handles, sealer)
+    upstream = Upstream(store, access, client, sealer, live_ttl=0.001, wall=house.clock)
+    tool = status_tool(
+        access,
+        upstream,
+        Entries(house.journal),
+        now=lambda: datetime.fromtimestamp(house.clock(), UTC),
+    )
+    try:
+        found = (await tool.run({}, context(ONE, "demo"))).structured_content
+        assert found["verdict"] == "fine"
+        house.later(60)
+        await house.admin("faults", kind="drop", endpoint="live")
+        found = (await tool.run({}, context(ONE, "demo"))).structured_content
+        assert found["verdict"] == "portal down"
+        assert [one["box_id"] for one in found["last_known"]] == [DEMO_BOX]
+    finally:
+        for part in (upstream, sessions, client, store):
+            await part.aclose()
+
+
+def test_with_control_off_a_change_from_when_it_was_on_is_still_under_way(tmp_path: Path):
+    journal = tmp_path / "journal.db"
+    Journal(journal).begin(record())
+
+    async def ask() -> Any:
+        async with world(NOON + 60, {"journal": journal, "control": "off"}) as here:
+            call = {"name": "get_status", "arguments": {}}
+            return (await here.ask("tools/call", call, LOGIN))["structuredContent"]
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        assert runner.run(ask())["verdict"] == "change under way"

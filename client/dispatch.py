@@ -27,6 +27,12 @@ def _live(session: Session, options: Options) -> None:
     live(session, options)
 
 
+def _status(session: Session, options: Options) -> int:
+    from .battery.command import status  # noqa: PLC0415 - as above
+
+    return status(session, options)
+
+
 def _history(session: Session, options: Options) -> None:
     from .battery.command import history  # noqa: PLC0415 - as above
 
@@ -67,6 +73,7 @@ COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
         ("logout", "log-out"), lambda session, options: accounts.logout(session, options.email)
     ),
     "live": _live,
+    "status": _status,
     "history": _history,
     "energy": _energy,
     "notifications": _notifications,

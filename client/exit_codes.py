@@ -13,6 +13,10 @@ class ExitCode(IntEnum):
     UNREACHABLE = 3
     NOT_MCP = 4
     """Something answers at the URL, but not as the MCP endpoint that was asked for."""
+    NOT_FINE = 5
+    """`status` was answered, and something is not as it is when all is well."""
+    IN_DOUBT = 6
+    """`status` was answered, and nothing is wrong as far as is known, but not all is known."""
     INTERNAL = 70
     """A bug in the client: EX_SOFTWARE of sysexits.h."""
     INTERRUPTED = 130

@@ -39,11 +39,12 @@ ASSISTANTS = (*FILES, "claude-ai")
 SUMMARY = "Call the tools of the OIG Cloud MCP server from a terminal."
 EPILOG = """\
 exit codes:
-  0  done                              4    not an MCP endpoint
+  0  done                              6    status: fine as far as known only
   1  a tool, keyring or file says no   70   a bug in oig-client
   2  wrong usage                       130  stopped by Ctrl-C
   3  server not reachable              141  nobody reads the output any more
-                                       143  ended by SIGTERM
+  4  not an MCP endpoint               143  ended by SIGTERM
+  5  status: not fine
 
 environment:
   OIG_MCP_URL               address of the server
@@ -54,6 +55,7 @@ examples:
   oig-client tools
   oig-client call check_auth email=user@example.com
   oig-client live --watch
+  oig-client status
   oig-client history solar --from 2026-11-20 --to 2026-11-22
   oig-client energy --per month --import-price 6.5 --export-price 1.8
   oig-client doctor --as claude-desktop
@@ -293,7 +295,7 @@ def _password_stdin(parser: argparse.ArgumentParser) -> None:
 
 
 AS_PROGRAM = frozenset(
-    {"live", "history", "energy", "notifications", "login", "logout", "log-out", "doctor"}
+    {"live", "status", "history", "energy", "notifications", "login", "logout", "log-out", "doctor"}
     | {"plan", "apply", "change", "changes"}
 )
 """Commands that are typed in the shell as they are on the command line."""
@@ -306,6 +308,7 @@ COMMANDS: Mapping[str, _Command] = {
     "describe": _Command("show parameters and results of one tool", _describe),
     "call": _Command("call a tool", _call),
     "live": _Command("show what the battery box does now", _live),
+    "status": _Command("say whether something is wrong with the box, and what to do", _box),
     "history": _Command("draw a series of the past, or write it to a file", _history),
     "energy": _Command("show energy by hour, day or month, with bars", _energy),
     "notifications": _Command("show what the portal has to say", _notifications),

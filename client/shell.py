@@ -25,6 +25,7 @@ COMMANDS = {
     "describe": "TOOL: show its parameters and results",
     "call": "TOOL key=value ... [--yes]: call it; `call` may be left out",
     "live": "[--watch [SECONDS]]: what the battery box does now",
+    "status": "[--box ID]: whether something is wrong, and what to do",
     "history": "SERIES --from DATE [--to DATE]: draw a series of the past",
     "energy": "[--per hour|day|month] [--from DATE]: kWh, row by row",
     "notifications": "[--limit N] [--before ID]: what the portal has to say",

@@ -19,14 +19,16 @@ from typing import Any
 
 from cachectl.__main__ import main as cachectl
 from client import views as client_views
-from client.battery import energy, live, notices, past
+from client.battery import energy, live, notices, past, status
 from client.control import views as control_views
 from client.options import parse
+from server.control.entries import Entries
 from server.liveness import Liveness
 from server.readings.clock import local_day
 from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.control import control_tools
 from server.tools.reading import reading_tools
+from server.tools.status import status_tool
 
 from .control_house import House
 from .control_worker import named
@@ -54,14 +56,17 @@ CONTEXT: Any = SimpleNamespace(
 async def results(house: House) -> dict[str, Any]:
     """Call every tool, some of them in vain; give their results whole."""
     access, upstream = house.control._access, house.control._upstream
+
+    def now() -> datetime:
+        return datetime.fromtimestamp(house.clock(), UTC)
+
     tools = {
         tool.name: tool
         for tool in (
             check_auth_tool(Liveness(access, upstream, idle=600)),
             log_out_tool(access),
-            *reading_tools(
-                access, upstream, now=lambda: datetime.fromtimestamp(house.clock(), UTC)
-            ),
+            *reading_tools(access, upstream, now=now),
+            status_tool(access, upstream, Entries(house.journal), now=now),
             *control_tools(house.control),
         )
     }
@@ -84,11 +89,13 @@ async def results(house: House) -> dict[str, Any]:
         await call("get_history", series, series=series, **days, points=300, session=session)
     await call("get_energy", **days, per="hour", session=session)
     await call("get_notifications", session=session)
+    await call("get_status", session=session)
     await call("get_notifications", "since", since=f"{today}T00:00", session=session)
     house.later(31)
     planned = await call("plan_change", mode="Home 2", session=session)
     await call("apply_change", **named(planned), session=session)
     await call("apply_change", "again", **named(planned), session=session)
+    await call("get_status", "meanwhile", session=session)
     await call("plan_change", "meanwhile", mode="Home 3", session=session)
     await call("get_change", "at once", change_id=planned["change_id"], session=session)
     house.later(95)
@@ -99,12 +106,15 @@ async def results(house: House) -> dict[str, Any]:
     await call("apply_change", "expired", **named(late), session=session)
     await house.admin("boxes", box=DEMO_BOX, offline=True)
     house.later(3600)
-    for name in ("list_boxes", "get_live_data", "get_notifications"):
+    for name in ("list_boxes", "get_live_data", "get_notifications", "get_status"):
         await call(name, "offline", session=session)
     await call("get_history", "offline", series="load", **days, session=session)
     await call("plan_change", "offline", mode="Home 3", session=session)
     future = {"first_day": days["last_day"], "last_day": "2100-01-01"}
     await call("get_history", "future", series="load", **future, session=session)
+    await house.admin("faults", kind="drop", endpoint="live")
+    house.later(31)
+    await call("get_status", "down", session=session)
     await call("log_out", session=session)
     return found
 
@@ -117,6 +127,7 @@ def shown(told: dict[str, Any], now: datetime) -> dict[str, str]:
         "live": live.dashboard(result["get_live_data offline"], framed=True),
         "history": past.page(result["get_history grid"], None, width=80, framed=False),
         "energy": energy.page(result["get_energy"], framed=False),
+        "status": status.page(result["get_status down"], framed=True),
         "notifications": notices.page(result["get_notifications"], framed=True),
         "plan": control_views.plan_page(result["plan_change"], now=now, framed=True),
         "change": control_views.report_page(result["get_change"], framed=True),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 
 from server.access import NO_LOGIN, Caller
 from server.codes import Code
+from server.control.entries import Entries
+from server.control.journal import Journal
 from server.errors import AccessDenied
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.history import history
@@ -19,6 +22,7 @@ from server.readings.past import past as of_box
 from server.readings.past import whose
 from server.readings.unknown import Unknown
 from server.tools.reading import reading_tools
+from server.tools.status import status_tool
 from server.upstream import Fetched
 
 from .payloads import folder, listed
@@ -122,6 +126,23 @@ BARE = Notification(
 )
 
 
+NOTICES = "".join(
+    '<div class="folder"><div class="head"><div class="point level-1"></div>'
+    '<div class="date">20. 11. 2026 | 8:00</div></div>'
+    f'<div class="row-2"><strong>Box #{one}</strong> - {kind} bypass - {state}</div></div>'
+    for one, kind, state in (
+        (ID, "Automatick\u00fd", "vypnut"),
+        (ID, "Ru\u010dn\u00ed", "vypnut"),
+        (OTHER, "Automatick\u00fd", "vypnut"),
+        (OTHER, "Ru\u010dn\u00ed", "zapnut"),
+    )
+)
+"""The notifications of an account with two boxes: one of them is bypassed."""
+
+NOWHERE = Path("/dev/null/journal.db")
+"""Where no journal can be: no change was ever made."""
+
+
 class Portal:
     """What is behind the server's own reading tools: for everybody who shows a login.
 
@@ -148,11 +169,8 @@ class Portal:
 
     async def notifications(self, _granted: Caller) -> Fetched:
         minutes = range(7, 0, -1) if self.others else ()
-        return self._fetched(
-            listed(*(folder(f"zprava {n}", f"20. 11. 2026 | 8:{n:02}", box=ID) for n in minutes))
-            if minutes
-            else ""
-        )
+        folders = [folder(f"zprava {n}", f"20. 11. 2026 | 8:{n:02}", box=ID) for n in minutes]
+        return self._fetched(listed(*folders, NOTICES) if self.others else "")
 
     async def kept_energy(self, _granted: Caller, _days: Any) -> dict[date, Any]:
         return {}
@@ -178,6 +196,8 @@ def server(*others: str) -> MCPServer[None]:
         others: Ids of further boxes that every account has.
     """
     portal: Any = Portal(*others)
-    return MCPServer(
-        "oig-cloud", tools=list(reading_tools(portal, portal, now=lambda: NOW)), log_level="ERROR"
-    )
+    tools = [
+        *reading_tools(portal, portal, now=lambda: NOW),
+        status_tool(portal, portal, Entries(Journal(NOWHERE)), now=lambda: NOW),
+    ]
+    return MCPServer("oig-cloud", tools=list(tools), log_level="ERROR")

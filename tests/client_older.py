@@ -23,6 +23,7 @@ EVERYTHING = {
     "get_history": {"quantities": "all", "detail": True},
 }
 """What tools did unasked."""
+LATER_TOOLS = {"get_status"}
 
 
 class Older(Tool):
@@ -69,6 +70,8 @@ def server() -> MCPServer[None]:
     """Return an MCP server with these tools."""
     tools = []
     for tool in present()._tool_manager._tools.values():
+        if tool.name in LATER_TOOLS:
+            continue
         properties = {
             FORMER.get(name, name): schema | ({"format": "password"} if name == "session" else {})
             for name, schema in tool.parameters["properties"].items()

@@ -8,18 +8,23 @@ import json
 import re
 import signal
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from client.__main__ import main
-from client.battery import live, notices, past, watch, words
+from client.battery import live, notices, past, status, watch, words
 from client.codes import KEY
 from client.exit_codes import ExitCode
 from client.failures import ToolFailure, UsageFailure
 from client.local_time import local
 from client.login import Login
+from server.codes import Code
+from server.readings.box import Box
 from server.readings.bypass_flags import NOT_READ
+from server.readings.last_shown import last_shown
+from server.readings.status import portal_down
 
 from . import client_battery as box
 from .client_keyring import environment
@@ -508,6 +513,76 @@ def test_a_table_and_json_are_not_both_printed(client):
     assert "leave one of them out" in json.loads(out)["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("box_id", "code", "verdict"),
+    [
+        (box.ID, ExitCode.OK, "fine"),
+        (box.OTHER, ExitCode.NOT_FINE, "bypass on"),
+    ],
+)
+def test_status_is_a_line_and_its_cure_and_ends_with_0_only_when_all_is_well(
+    client, two_box_server, box_id, code, verdict
+):
+    ended, out, err = client("status", "--box", box_id, at=two_box_server)
+    assert (ended, err) == (code, "")
+    first, second, *_ = out.splitlines()
+    assert first.startswith(f"Box {box_id}: {verdict}")
+    assert second.startswith("To do: ")
+    ended, out, _ = client("status", "--box", box_id, "--json", at=two_box_server)
+    assert (ended, json.loads(out)["verdict"]) == (code, verdict)
+
+
+def test_status_in_doubt_and_status_that_fails_end_with_codes_of_their_own(
+    client, two_box_server, older_server
+):
+    ended, out, _ = client("status")
+    assert ended == ExitCode.IN_DOUBT
+    assert "fine as far as known" in out
+    assert "! Whether the automatic or the manual bypass is on is not known." in out
+    ended, _, err = client("status", at=two_box_server)
+    assert ended == ExitCode.TOOL
+    assert "several boxes" in err
+    ended, _, err = client("status", "--no-keyring")
+    assert ended == ExitCode.USAGE
+    ended, _, err = client("status", at=older_server)
+    assert ended == ExitCode.NOT_MCP
+    assert "without the tool get_status" in err
+
+
+def down() -> dict[str, Any]:
+    sent = {name: block for name, block in box.BOX.items() if name != "batt"}
+    kept = last_shown(Box(box.ID, sent), box.NOW - timedelta(hours=3), box.NOW)
+    found = portal_down(Code.PORTAL_TIMEOUT, "It was slow.", 30.0, box.NOW, shown=[kept])
+    return found.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("framed", [True, False])
+def test_status_marks_values_that_are_not_of_now(framed):
+    text = drawn(status.page(down(), framed=framed), width=400)
+    assert "portal down. It was slow." in text
+    assert "since" not in text.splitlines()[0]
+    assert "Not of now, but of 2026-11-22T10:00:00+01:00, 3 h ago: box" in text
+    assert "72 %, solar 2450 W, battery 1500 W, grid -320 W, load 630 W" in text
+    nothing = down() | {"last_known": [dict.fromkeys(down()["last_known"][0])]}
+    assert "age unknown: box - -, solar -, battery -, grid -, load -" in drawn(
+        status.page(nothing, framed=framed), width=400
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [
+        ("fine", ExitCode.OK),
+        ("fine as far as known", ExitCode.IN_DOUBT),
+        ("portal down", ExitCode.NOT_FINE),
+        ("a verdict of a later server", ExitCode.NOT_FINE),
+        ("fine \x1b[0m", ExitCode.NOT_FINE),
+    ],
+)
+def test_no_verdict_but_fine_ends_with_0(verdict, code):
+    assert status.exit_code(down() | {"verdict": verdict}) == code
+
+
 def test_history_is_drawn_and_written(client, tmp_path):
     file = tmp_path / "solar.csv"
     argv = ("history", "solar", "--from", "2026-11-20")
@@ -630,6 +705,9 @@ def test_pages_of_notifications_follow_from_one_to_the_next(client, two_box_serv
     ("argv", "values"),
     [
         (["live", "--json"], {"solar": {"power_w": float("nan")}}),
+        (["status"], {"warnings": 5}),
+        (["status"], {"verdict": None}),
+        (["status"], {"last_known": [7]}),
         (["notifications"], {"warnings": 5}),
         (["notifications"], {"notifications": [7]}),
         (["history", "solar", "--from", "2026-11-20"], {"quantities": [{"unit": "W"}]}),

@@ -65,6 +65,12 @@ def test_the_box_is_shown_and_the_login_removed(script):
     assert (code, err) == (ExitCode.USAGE, "")
 
 
+def test_status_in_the_shell_says_how_it_ended(script):
+    code, out, err = script("status", f"status --box {ID}")
+    assert out.count(f"Box {ID}: fine as far as known") == 2
+    assert (code, err) == (ExitCode.IN_DOUBT, "")
+
+
 def test_a_command_in_the_shell_waits_as_long_as_the_shell_was_told(script, monkeypatch):
     seen = []
     monkeypatch.setitem(DISPATCH, "doctor", lambda _session, options: seen.append(options.timeout))

@@ -1,4 +1,4 @@
-"""`oig-client live`, `history`, `energy` and `notifications`."""
+"""`oig-client live`, `status`, `history`, `energy` and `notifications`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..local_time import local
 from ..options import Options
 from ..readable import one_line
 from ..session import Session
-from .tools import DETAIL, ENERGY, HISTORY, NOTIFICATIONS, asked, looked, takes
+from .tools import DETAIL, ENERGY, HISTORY, NOTIFICATIONS, STATUS, asked, looked, takes
 
 MOST_POINTS = 300
 """Points of a history: what the tool gives at most, a day in full."""
@@ -33,6 +33,17 @@ def live(session: Session, options: Options) -> None:
     session.output.result(
         values, drawing("battery.live", "dashboard", values, detailed=options.detail)
     )
+
+
+def status(session: Session, options: Options) -> int:
+    """Say what is wrong with a box; return an exit code that says whether anything is."""
+    values = asked(session, STATUS, {"box_id": options.box}, options)
+    if not isinstance(values.get("verdict"), str):
+        raise BadResult
+    session.output.result(values, drawing("battery.status", "page", values))
+    from .status import exit_code  # noqa: PLC0415 - not needed by the others
+
+    return exit_code(values)
 
 
 def history(session: Session, options: Options) -> None:

@@ -13,7 +13,7 @@ from ..session import Session
 
 DETAIL = "detail"
 LIVE, HISTORY, NOTIFICATIONS = "get_live_data", "get_history", "get_notifications"
-ENERGY = "get_energy"
+ENERGY, STATUS = "get_energy", "get_status"
 
 
 def looked(session: Session, options: Options) -> Mapping[str, Any]:

@@ -17,7 +17,6 @@ try:
     from . import golden, report
     from .answer import shortcomings
     from .ask import ask
-    from .awaited import AWAITED
     from .chat import Chat, ModelFailed
     from .invariants import INVARIANTS
     from .play import play
@@ -121,11 +120,9 @@ def _play(chosen: Iterable[Scenario], only: str | None, *, update: bool) -> int:
             f"{scenario}: {text}" for scenario, one in played.items() for text in check(one)
         ]
     if only is None:
-        PAGE.write_text(report.markdown(THEMES, AWAITED), encoding="utf-8")
+        PAGE.write_text(report.markdown(THEMES), encoding="utf-8")
         if update:
-            golden.update(
-                {name: written(one) for name, one in played.items() if name not in AWAITED}
-            )
+            golden.update({name: written(one) for name, one in played.items()})
     return _told(wrong)
 
 
@@ -133,15 +130,13 @@ def _told(wrong: dict[str, list[str]]) -> int:
     """Print what is wrong, and return the exit code."""
     failed = 0
     for name, texts in wrong.items():
-        awaited = AWAITED.get(name)
-        if bool(texts) == (awaited is not None):
+        if not texts:
             continue
         failed += 1
         _say(f"FAILED {name}")
-        for text in texts[:MOST_SHOWN] or [f"holds; remove it from AWAITED, for: {awaited}"]:
+        for text in texts[:MOST_SHOWN]:
             _say(f"    {text}")
-    waiting = sum(bool(wrong[name]) for name in AWAITED if name in wrong)
-    _say(f"{len(wrong)} played and checked, {failed} failed, {waiting} known not to hold yet.")
+    _say(f"{len(wrong)} played and checked, {failed} failed.")
     return FAILED if failed else 0
 
 

@@ -1,9 +1,9 @@
-"""docs/evals.md: what is asked, how it is read, and what is awaited. Pure."""
+"""docs/evals.md: what is asked, and how it is read. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from .invariants import INVARIANTS
 from .scenario import Check, Known, Scenario, Theme, Truth
@@ -53,35 +53,24 @@ between the calls, the question is left out.
 
 """
 
-AWAITED = """\
-## Not yet
-
-{count} of these do not hold yet. The tests see to it that an entry goes when it holds.
-
-| what | waits for |
-|---|---|
-{rows}
-"""
-
 TABLE = """\
 | scenario | at | question | readers, and the truth |
 |---|---|---|---|
 """
 
-NOTHING_AWAITED = "Everything on this page holds.\n"
+HOLDS = "Everything on this page holds.\n"
 
 
-def markdown(themes: Iterable[Theme], awaited: Mapping[str, str]) -> str:
+def markdown(themes: Iterable[Theme]) -> str:
     """Write the page."""
     invariants = "\n".join(
         f"- {(check.__doc__ or '').partition(chr(10))[0]}" for check in INVARIANTS.values()
     )
-    rows = "\n".join(f"| {name} | {why} |" for name, why in awaited.items())
     return "".join(
         (
             HEAD.format(invariants=invariants),
             *(_theme(theme) for theme in themes),
-            AWAITED.format(count=len(awaited), rows=rows) if awaited else NOTHING_AWAITED,
+            HOLDS,
         )
     )
 

@@ -6,14 +6,11 @@ import pytest
 
 from evals import golden, report
 from evals.__main__ import PAGE
-from evals.awaited import AWAITED
 from evals.invariants import INVARIANTS
 from evals.play import play
 from evals.scenarios import SCENARIOS, THEMES
 from evals.transcript import written
 from evals.verdict import complaints
-
-HOLDING = [name for name in SCENARIOS if name not in AWAITED]
 
 
 @functools.cache
@@ -21,30 +18,22 @@ def played(name):
     return play(SCENARIOS[name])
 
 
-@pytest.mark.parametrize("name", HOLDING)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_naive_readers_of_the_results_are_right_or_warned(name):
     wrong = complaints(SCENARIOS[name], played(name))
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("name", HOLDING)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_a_transcript_is_the_one_that_was_agreed_to(name):
     difference = golden.difference(name, written(played(name)))
     assert not difference, f"If this is as it shall be: {golden.AGREE}\n{difference}"
 
 
-@pytest.mark.parametrize("name", [name for name in AWAITED if name in SCENARIOS])
-def test_what_is_awaited_does_not_hold_yet(name):
-    assert complaints(SCENARIOS[name], played(name)), f"remove it from AWAITED: {AWAITED[name]}"
-
-
 @pytest.mark.parametrize("name", INVARIANTS)
 def test_what_always_holds_does_in_all_transcripts(name):
     wrong = [f"{one}: {text}" for one in SCENARIOS for text in INVARIANTS[name](played(one))]
-    if name in AWAITED:
-        assert wrong, f"remove it from AWAITED: {AWAITED[name]}"
-    else:
-        assert not wrong, "\n".join(wrong[:20])
+    assert not wrong, "\n".join(wrong[:20])
 
 
 def test_two_runs_write_the_same_transcript():
@@ -52,12 +41,8 @@ def test_two_runs_write_the_same_transcript():
     assert written(play(SCENARIOS[name])) == written(played(name))
 
 
-def test_nothing_is_awaited_that_does_not_exist():
-    assert AWAITED.keys() <= SCENARIOS.keys() | INVARIANTS.keys()
-
-
 def test_no_transcript_is_left_of_a_scenario_that_is_gone():
-    assert golden.strays(HOLDING) == []
+    assert golden.strays(SCENARIOS) == []
 
 
 def test_scenarios_have_names_of_their_own():
@@ -71,4 +56,4 @@ def test_at_least_half_of_the_questions_are_asked_in_czech():
 
 
 def test_the_page_on_evals_is_what_the_command_writes():
-    assert PAGE.read_text() == report.markdown(THEMES, AWAITED), "python -m evals"
+    assert PAGE.read_text() == report.markdown(THEMES), "python -m evals"

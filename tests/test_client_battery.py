@@ -687,7 +687,7 @@ def test_notifications_of_an_empty_list_say_so(client):
 def test_pages_of_notifications_follow_from_one_to_the_next(client, two_box_server):
     argv: tuple[str, ...] = ()
     seen: list[str] = []
-    for left in (4, 1, 0):
+    for left in (8, 5, 2, 0):
         code, out, err = client("notifications", "--limit", "3", *argv, at=two_box_server)
         assert code == ExitCode.OK, err
         seen += re.findall(r"zprava \d", out)

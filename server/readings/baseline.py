@@ -90,5 +90,5 @@ def _after(earlier: BoxBaseline, box: Box, now: datetime) -> BoxBaseline:
     return BoxBaseline(
         counters=Counters(box, earlier.counters, now).remembered(),
         rest_seen=RestMeter(box, seen=earlier.rest_seen).seen,
-        shown=last_shown(box, contact, now),
+        shown=last_shown(box, box.last_contact("measured_at", now), now),
     )

@@ -273,9 +273,11 @@ def test_a_flush_is_told_to_those_who_acquire_and_to_nobody_else():
     with running_cache() as cache, Wire(cache.path) as worker, Wire(cache.path) as tool:
         worker.store()
         assert tool.ask(1, "flush", "lockouts", None) == wire.Reply(1, "ok", (0, 0))
+        assert worker.hear() == wire.Notice("unlocked", (None, None))
         assert tool.ask(2, "flush", "account", ACCOUNT) == wire.Reply(2, "ok", (1, 0))
         assert worker.hear() == wire.Notice("flushed", (ACCOUNT, 1))
         assert tool.ask(3, "flush", "all", None) == wire.Reply(3, "ok", (0, 0))
+        assert worker.hear() == wire.Notice("unlocked", (None, None))
         assert worker.hear() == wire.Notice("flushed", (None, 2))
         assert status(worker.ask(3, "ping")) == "ok"
         assert [notice.fields[1] for notice in worker.epochs] == [0]

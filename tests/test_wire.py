@@ -96,6 +96,9 @@ REPLIES = [
     wire.Notice("flushed", (ACCOUNT, 2)),
     wire.Notice("erased", (ACCOUNT, KEY, 3)),
     wire.Notice("epoch", (TOKEN, 0)),
+    wire.Notice("unlocked", (KEY, None)),
+    wire.Notice("unlocked", (None, "192.0.2.1")),
+    wire.Notice("unlocked", (None, None)),
 ]
 
 
@@ -450,6 +453,8 @@ def test_a_well_formed_request_with_wrong_arguments_is_refused_and_not_a_protoco
         wire.Notice("flushed", (b"short", 1)),
         wire.Notice("flushed", (None, -1)),
         wire.Notice("epoch", (b"short", 1)),
+        wire.Notice("unlocked", (b"short", None)),
+        wire.Notice("unlocked", (None, "")),
     ],
     ids=repr,
 )
@@ -482,6 +487,8 @@ def test_we_do_not_send_what_the_protocol_does_not_allow(message):
         packed(wire.VERSION, 0, "flushed", b"short", 1),
         packed(wire.VERSION, 0, "erased", None, KEY, 1),
         packed(wire.VERSION, 0, "epoch", TOKEN, True),
+        packed(wire.VERSION, 0, "unlocked", None, "a\nb"),
+        packed(wire.VERSION, 0, "unlocked", None),
         packed(wire.VERSION, 1, "ok", {1: 2}),
     ],
     ids=repr,

@@ -50,6 +50,8 @@ class CacheClient:
             the answer with `CacheBusy`, which withdraws the login.
         on_erased: Called with the account's key and budget key when an account was erased at the
             daemon, before `on_flushed` is.
+        on_unlocked: Called when failed logins were forgotten at the daemon: with an account's
+            budget key, or a source, or None and None for all.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class CacheClient:
         self.generation = 0
         self.on_waiting: Callable[[Answer, str, bytes], None] = lambda _answer, _source, _key: None
         self.on_erased: Callable[[bytes, bytes], None] = lambda _account, _budget: None
+        self.on_unlocked: Callable[[bytes | None, str | None], None] = lambda _budget, _source: None
         self._on_flushed = on_flushed
         self._epoch: Epoch | None = None
         self._channel: Channel | None = None
@@ -356,7 +359,10 @@ class CacheClient:
         self._refuse_for(HUNG_SECONDS, "it does not answer")
 
     def noticed(self, notice: wire.Notice) -> None:
-        """Pass on a notice of a flush, or find out whether one was missed."""
+        """Pass on a notice of what was dropped, or find out whether one was missed."""
+        if notice.name == "unlocked":
+            self.on_unlocked(*notice.fields)
+            return
         known = self._epoch
         if notice.name == "epoch":
             self._epoch = told = Epoch(*notice.fields)

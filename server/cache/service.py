@@ -35,6 +35,9 @@ OVERLOAD: Final = ("overload", "too many requests in flight")
 WORKER_NOTICES: Final = frozenset({"all", "sessions", "account"})
 """Kinds of flush after which workers must drop their own copies."""
 
+LOCK_NOTICES: Final = frozenset({"all", "lockouts"})
+"""Kinds of flush after which workers must forget what they know of failed logins."""
+
 
 class Peer(Hashable, Protocol):
     """Who is at the other end of a connection, as far as the service needs to know.
@@ -457,6 +460,8 @@ class Service:
     def _flush(self, _peer: Peer, number: int, what: str, account: bytes | None) -> wire.Reply:
         dropped = self._engine.flush(what, account)
         self.touched = self.changed = True
+        if what in LOCK_NOTICES:
+            self._unlocked()
         if what in WORKER_NOTICES:
             self._dropped(account)
         return wire.Reply(number, "ok", dropped)
@@ -474,6 +479,14 @@ class Service:
         """Tell all who may have copies that something was dropped, whatever becomes of us then."""
         self.changed = self.urgent = True
         self.on_dropped()
+        self._tell(notice)
+
+    def _unlocked(self, budget: bytes | None = None, source: str | None = None) -> None:
+        """Tell workers to forget what they count, and the locks that they keep for our absence."""
+        self.touched = self.changed = True
+        self._tell(wire.Notice("unlocked", (budget, source)))
+
+    def _tell(self, notice: wire.Notice) -> None:
         for peer in self.peers:
             if peer.copies:
                 peer.send(notice)
@@ -481,12 +494,14 @@ class Service:
                 peer.flush()
 
     def _unlock(self, _peer: Peer, number: int, budget: bytes) -> wire.Reply:
-        self.touched = self.changed = True
-        return wire.Reply(number, "ok", (self._engine.unlock(budget),))
+        dropped = self._engine.unlock(budget)
+        self._unlocked(budget=budget)
+        return wire.Reply(number, "ok", (dropped,))
 
     def _unlock_source(self, _peer: Peer, number: int, source: str) -> wire.Reply:
-        self.touched = self.changed = True
-        return wire.Reply(number, "ok", (self._engine.unlock_source(source),))
+        dropped = self._engine.unlock_source(source)
+        self._unlocked(source=source)
+        return wire.Reply(number, "ok", (dropped,))
 
     def _erase(self, _peer: Peer, number: int, account: bytes, budget: bytes) -> wire.Reply:
         erased = self._engine.erase(account, budget)

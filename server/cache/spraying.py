@@ -172,11 +172,14 @@ class Spraying:
         self._add(source, [], self._now() + min(seconds, WINDOW))
 
     def forget(self, account: bytes) -> None:
-        """Take an account off the budgets of all sources."""
-        for source in [name for name, one in self._sources.items() if account in one.accounts]:
-            tried = self._sources[source]
-            del tried.accounts[account]
-            self._drop_empty(source, tried)
+        """Take an account off the budgets of all sources.
+
+        What another engine said ends altogether: the account may be the reason.
+        """
+        for source, tried in list(self._sources.items()):
+            if tried.accounts.pop(account, None) is not None or tried.until:
+                tried.until = 0.0
+                self._drop_empty(source, tried)
 
     def take_back(self, source: str, account: bytes) -> None:
         """Take an account off the budget of one source."""

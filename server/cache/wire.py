@@ -198,7 +198,14 @@ _SPELLING = Rule("spelling", "0 or 16 bytes", partial(_has_size, sizes=TAG_SIZES
 _ANY_ACCOUNT = Rule(
     "account", f"{_KEY_MEANING} or nil", lambda value: value is None or _is_key(value)
 )
-_SOURCE = Rule("source", f"1 to {SOURCE_MAX_CHARS} printable characters", _is_source)
+_ANY_BUDGET = Rule(
+    "budget", f"{_KEY_MEANING} or nil", lambda value: value is None or _is_key(value)
+)
+_SOURCE_MEANING = f"1 to {SOURCE_MAX_CHARS} printable characters"
+_SOURCE = Rule("source", _SOURCE_MEANING, _is_source)
+_ANY_SOURCE = Rule(
+    "source", f"{_SOURCE_MEANING} or nil", lambda value: value is None or _is_source(value)
+)
 _TOKEN = Rule(
     "token", f"{TOKEN_BYTES} bytes", partial(_is_bytes, least=TOKEN_BYTES, most=TOKEN_BYTES)
 )
@@ -288,6 +295,7 @@ NOTICES: Final[dict[str, tuple[Rule, ...]]] = {
     "epoch": (_ORIGIN, _DROPS),
     "flushed": (_ANY_ACCOUNT, _DROPS),
     "erased": (_ACCOUNT, _BUDGET, _DROPS),
+    "unlocked": (_ANY_BUDGET, _ANY_SOURCE),
 }
 """Every notice and its fields."""
 

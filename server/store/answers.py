@@ -39,7 +39,7 @@ class DaemonAnswers:
         self._asked = self._reach.asked
         self._notes = Copies(client, NOTES)
         client.on_erased = local.erase
-        # What was asked for before a flush, and arrives after it, must leave no copy.
+        # What was asked for before a flush or unlock, and arrives after it, must leave no copy.
         self._flushes = 0
         # Accounts of the daemon's leases, by token.
         self._fetches: dict[bytes, bytes] = {}

@@ -77,6 +77,7 @@ class DaemonStore(DaemonAnswers):
     ) -> None:
         super().__init__(connect(self._flushed), local)
         self._client.on_waiting = (waits or Waits()).begin
+        self._client.on_unlocked = self._unlocked
         self._looking: asyncio.Task[None] | None = None
         # Keys of sessions that were opened without the daemon, by account, until it has them.
         self._unshared: dict[bytes, bytes] = {}
@@ -229,14 +230,21 @@ class DaemonStore(DaemonAnswers):
         await self._local.aclose()
 
     async def _told(
-        self, key: bytes, account: bytes, source: str, budget: bytes, outcome: Outcome
+        self,
+        key: bytes,
+        account: bytes,
+        source: str,
+        budget: bytes,
+        outcome: Outcome,
+        flushes: int,
     ) -> Outcome:
-        """Learn from the daemon's answer to `acquire`."""
+        """Learn from the daemon's answer to an `acquire` that was sent after so many flushes."""
         match outcome:
             case Hit():
                 self._hit(key, account, source, outcome)
             case Locked():
-                self._local.lock(account, source, outcome, budget)
+                if flushes == self._flushes:  # what was unlocked on the way must leave no lock
+                    self._local.lock(account, source, outcome, budget)
             case Lease():
                 return await self._leased(key, account, source, budget, outcome)
             case _:
@@ -260,13 +268,14 @@ class DaemonStore(DaemonAnswers):
                 pass
             except CacheBusy:
                 return TRY_LATER
+            flushes = self._flushes
             try:
                 outcome = await self._asked(self._client.acquire(key, account, source, budget))
             except CacheBusy:
                 return TRY_LATER
             except CacheUnavailable:
                 continue
-            return await self._told(key, account, source, budget, outcome)
+            return await self._told(key, account, source, budget, outcome, flushes)
         return Unavailable(PACED, LOOK_SECONDS)
 
     async def _acquire(self, key: bytes, account: bytes, source: str, budget: bytes) -> Outcome:
@@ -281,7 +290,7 @@ class DaemonStore(DaemonAnswers):
             if flushes == self._flushes:  # what was flushed on the way must leave no copy
                 self._hit(key, account, source, outcome)
             return outcome
-        return await self._told(key, account, source, budget, outcome)
+        return await self._told(key, account, source, budget, outcome, flushes)
 
     async def _bring_back(self, key: bytes, account: bytes) -> Hit | None:
         """Hand the daemon our copy of a session for which it has none."""
@@ -380,6 +389,10 @@ class DaemonStore(DaemonAnswers):
     def _flushed(self, account: bytes | None) -> None:
         self._flushes += 1
         self._local.flush(account)
+
+    def _unlocked(self, budget: bytes | None, source: str | None) -> None:
+        self._flushes += 1
+        self._local.unlock(budget, source)
 
     def _give_back(self, key: bytes, token: bytes) -> None:
         if self._granted.pop(token, None) is None:

@@ -270,6 +270,21 @@ class LocalStore:
         """Drop the copies of one account, or of all."""
         self._engine.flush("sessions" if account is None else "account", account)
 
+    def unlock(self, budget: bytes | None, source: str | None) -> None:
+        """Forget failed logins, and the locks that the daemon told of.
+
+        Args:
+            budget: Budget key of the account that may be tried again; None for all accounts.
+            source: The source that may try again, if no account is given; None for all sources.
+        """
+        if budget is not None:
+            self._engine.unlock(budget)
+        elif source is not None:
+            self._engine.unlock_source(source)
+        else:
+            self._engine.flush("lockouts")
+        self._settle()
+
     def drop_expired_failures(self) -> None:
         """Forget failed logins that count no longer."""
         self._engine.drop_expired_failures()

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from .listening import BACKLOG
+from .listening import BACKLOG, is_listening
 
 logger = logging.getLogger(__name__)
 
@@ -107,12 +107,14 @@ class Acceptor:
         except GONE:
             return False
         except OSError as exc:
-            # No descriptor is left, or another worker has closed the port (closing_port.py).
             # Trying again at once would only keep this worker busy.
-            if not self._failing:
-                logger.warning("cannot take connections for now: %s", exc.strerror)
-            self._failing = True
             self._pause()
+            # 1. No descriptor is left.
+            # 2. A worker has closed the port for all (closing_port.py), and said so. If this one
+            #    goes on, it says that it opens the port again.
+            if is_listening(listener) and not self._failing:
+                logger.warning("cannot take connections for now: %s", exc.strerror)
+                self._failing = True
             return False
         self._failing = False
         accepted.setblocking(False)

@@ -147,6 +147,30 @@ def test_without_descriptors_it_waits_and_says_so_once(loop, caplog, failure):
     loop.run_until_complete(run())
 
 
+def test_a_port_that_a_worker_has_closed_for_all_is_no_reason_to_warn(loop, caplog):
+    async def run():
+        async with accepting_one(lambda _: True) as one:
+            one.listener.shutdown(socket.SHUT_RDWR)
+            deadline = loop.time() + 10
+            for _ in range(3):
+                while one.is_accepting:
+                    assert loop.time() < deadline
+                    await asyncio.sleep(0)
+                one.look()
+            one.listener.listen()
+            one.address = one.listener.getsockname()  # the port was any free one, and is so again
+            reader = caller(one)
+            one.look()
+            assert await taken(reader)
+            assert caplog.text == ""
+            # What goes wrong after that is told all the same.
+            one.listener.failure = errno.EMFILE
+            assert await is_left(caller(one))
+            assert caplog.text.count("cannot take connections") == 1
+
+    loop.run_until_complete(run())
+
+
 def test_after_its_end_nothing_is_taken(loop):
     async def run():
         async with accepting_one(lambda _: True) as one:

@@ -187,18 +187,26 @@ def test_a_line_that_only_resembles_ours_bans_nobody(tmp_path):
 
 
 @needs_fail2ban
-def test_the_jail_starts_when_it_is_filled_in_and_not_before(tmp_path):
+def test_the_jail_is_refused_until_both_settings_are_filled_in_and_the_log_is_there(tmp_path):
     folder = tmp_path / "fail2ban"
     shutil.copytree(CONFIGURATION, folder, ignore=shutil.ignore_patterns("defaults-debian.conf"))
     shutil.copy(FILTER, folder / "filter.d")
-    jail = folder / "jail.d" / JAIL.name
-    shutil.copy(JAIL, jail)
-    assert fail2ban("fail2ban-client", "-c", folder, "-t").returncode != 0
+
+    def is_taken(*filled):
+        text = JAIL.read_text()
+        for blank, value in filled:
+            assert text.count(blank) == 1
+            text = text.replace(blank, value)
+        (folder / "jail.d" / JAIL.name).write_text(text)
+        return fail2ban("fail2ban-client", "-c", folder, "-t").returncode == 0
+
+    port, log = ("%(FILL_IN)s", "8000"), ("FILL_IN/var/log", str(tmp_path))
+    assert not is_taken(port, log)
     (tmp_path / "auth.log").touch()
-    filled = jail.read_text().replace("FILL_IN/var/log", str(tmp_path)).replace("FILL_IN", "8000")
-    jail.write_text(filled)
-    answer = fail2ban("fail2ban-client", "-c", folder, "-t")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert not is_taken()
+    assert not is_taken(port)
+    assert not is_taken(log)
+    assert is_taken(port, log)
 
 
 def setting(name):
@@ -206,7 +214,7 @@ def setting(name):
 
 
 def test_what_depends_on_the_machine_is_to_be_filled_in():
-    assert setting("port") == "FILL_IN"
+    assert setting("port") == "%(FILL_IN)s"
     assert setting("logpath").startswith("FILL_IN/")
 
 

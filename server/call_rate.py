@@ -35,7 +35,8 @@ class CallRate:
     ) -> None:
         self._per_minute = per_minute
         self._interval = 60 / per_minute if per_minute else 0.0
-        self._burst = max(1, per_minute // 2) * self._interval
+        self._at_once = max(1, per_minute // 2)
+        self._burst = self._at_once * self._interval
         self._now = now
         self._accounts = accounts
         # In the order of their last calls, the oldest first.
@@ -60,7 +61,8 @@ class CallRate:
         # A billionth: sums of fractions are not exact.
         if wait > 1e-9:
             raise TooManyCalls(
-                f"Too many calls for this account: more than {self._per_minute} in a minute.",
+                "Too many calls for this account: those that may come at once are used up "
+                f"({self._at_once}), and {self._per_minute} a minute come back.",
                 retry_after=wait,
             )
         self._full_at[account] = full_at

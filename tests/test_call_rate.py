@@ -30,7 +30,7 @@ def test_half_a_minutes_calls_may_come_at_once_and_then_one_each_tenth_of_a_seco
     clock = Clock()
     rate = CallRate(600, clock)
     assert admitted(rate) == 300
-    with pytest.raises(TooManyCalls, match="more than 600 in a minute") as refused:
+    with pytest.raises(TooManyCalls, match="come back") as refused:
         rate.count(b"a")
     assert refused.value.code is Code.TOO_MANY_CALLS
     assert refused.value.retry_after == pytest.approx(0.1)
@@ -52,6 +52,15 @@ def test_waiting_as_long_as_it_says_is_enough_and_less_is_not():
     assert admitted(rate) == 0
     clock.now += 0.02
     assert admitted(rate) == 1
+
+
+@pytest.mark.parametrize(("per_minute", "at_once"), [(1, 1), (2, 1), (6, 3), (7, 3), (600, 300)])
+def test_the_refusal_says_how_many_may_come_at_once_and_how_many_come_back(per_minute, at_once):
+    rate = CallRate(per_minute, Clock())
+    assert admitted(rate) == at_once
+    with pytest.raises(TooManyCalls) as refused:
+        rate.count(b"a")
+    assert f"({at_once}), and {per_minute} a minute" in str(refused.value)
 
 
 def test_accounts_do_not_use_up_each_others_calls():

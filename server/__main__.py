@@ -83,8 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
         return EXIT_CONFIGURATION
     listener = inherited_socket() if arguments.port is None else None
+    inherited = listener is not None
     # Nobody else holds a socket that is made here.
-    peers = Peers.from_env(os.environ) if listener is not None else None
+    peers = Peers.from_env(os.environ) if inherited else None
     if listener is None:
         port = 8000 if arguments.port is None else arguments.port
         try:
@@ -99,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.info("listening at http://%s:%d/mcp", arguments.host, listener.getsockname()[1])
     warnings = [few_descriptors()]
     if speaks_for_all(name):
-        warnings.append(exposed(listener.getsockname(), settings))
+        warnings.append(exposed(listener.getsockname(), settings, inherited=inherited))
     for warning in filter(None, warnings):
         logger.warning("%s", warning)
     worker = make_worker(

@@ -11,7 +11,7 @@ OTHER = re.compile(r"-[1-9][0-9]*\Z")
 """How the names of all workers but the first end; supervisord.conf numbers them from 0."""
 
 
-def exposed(address: object, settings: Settings) -> str | None:
+def exposed(address: object, settings: Settings, *, inherited: bool) -> str | None:
     """Return a warning for the operator if strangers may try any account at the address.
 
     Nothing is said of an address of this machine alone, nor when accounts are listed or a proxy is
@@ -20,6 +20,7 @@ def exposed(address: object, settings: Settings) -> str | None:
     Args:
         address: Where the listening socket is bound, as `getsockname` returns it.
         settings: All settings.
+        inherited: Whether supervisord bound the socket, and not this process.
     """
     if not isinstance(address, tuple):
         return None  # a Unix socket
@@ -33,11 +34,16 @@ def exposed(address: object, settings: Settings) -> str | None:
     ):
         return None
     shown = f"[{host}]" if ip.version == 6 else host
+    where = (
+        f"set socket=tcp://127.0.0.1:{port} in supervisord.conf and start everything again"
+        if inherited
+        else "start it with --host 127.0.0.1"
+    )
     return (
         f"Listening at {shown}:{port} without an allow-list: everybody who can reach this address "
         "can try e-mails and passwords of OIG Cloud through this server. List its accounts in "
-        "OIG_ALLOWED_EMAILS, or listen at 127.0.0.1 (socket= in supervisord.conf, or --host), or "
-        "put a proxy in front and name it in OIG_TRUSTED_PROXIES."
+        f"OIG_ALLOWED_EMAILS, or listen at this machine alone ({where}), or put a proxy in front "
+        "and name it in OIG_TRUSTED_PROXIES."
     )
 
 

@@ -17,14 +17,18 @@ from .waiting import PATIENCE
 OPEN = [("0.0.0.0", 8000), ("::", 8000, 0, 0), ("192.0.2.7", 80), ("fe80::1%eth0", 80, 0, 2)]
 
 
+@pytest.mark.parametrize("inherited", [False, True])
 @pytest.mark.parametrize("address", OPEN)
-def test_an_address_open_to_others_is_warned_of_with_each_cure(address):
-    told = exposed(address, Settings())
+def test_an_address_open_to_others_is_warned_of_with_each_cure(address, inherited):
+    told = exposed(address, Settings(), inherited=inherited)
     assert told is not None
     assert "\n" not in told
     assert str(address[1]) in told
-    for cure in ("OIG_ALLOWED_EMAILS", "127.0.0.1", "supervisord.conf", "OIG_TRUSTED_PROXIES"):
+    for cure in ("OIG_ALLOWED_EMAILS", "127.0.0.1", "OIG_TRUSTED_PROXIES"):
         assert cure in told
+    # The cure is one of the way in which it was started: start_server.sh has no --host.
+    assert (f"socket=tcp://127.0.0.1:{address[1]} in supervisord.conf" in told) is inherited
+    assert ("--host 127.0.0.1" in told) is not inherited
 
 
 @pytest.mark.parametrize(
@@ -32,7 +36,7 @@ def test_an_address_open_to_others_is_warned_of_with_each_cure(address):
     [("127.0.0.1", 80), ("127.1.2.3", 80), ("::1", 80, 0, 0), ("::ffff:127.0.0.1", 80, 0, 0), "/s"],
 )
 def test_an_address_of_this_machine_alone_is_not_warned_of(address):
-    assert exposed(address, Settings()) is None
+    assert exposed(address, Settings(), inherited=True) is None
 
 
 @pytest.mark.parametrize(
@@ -41,7 +45,7 @@ def test_an_address_of_this_machine_alone_is_not_warned_of(address):
 )
 @pytest.mark.parametrize("address", OPEN)
 def test_with_a_list_or_a_proxy_there_is_no_warning(address, settings):
-    assert exposed(address, settings) is None
+    assert exposed(address, settings, inherited=True) is None
 
 
 @pytest.mark.parametrize(
@@ -90,3 +94,4 @@ def test_a_worker_warns_once_at_its_start(host, name, settings, lines, inherited
         line for line in logged if re.search(r"Listening at \S+ without an allow-list", line)
     ]
     assert len(warnings) == lines
+    assert all(("supervisord.conf" in line) is inherited for line in warnings)

@@ -11,7 +11,7 @@ from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.credentials import ForeignUserError
 from server.errors import CacheUnavailable, ConfigurationError, RemoteProtocolError
 
-from .failures import Refused, Unreachable, Usage
+from .failures import NotRunning, Refused, Unreachable, Usage
 from .units import text
 
 if TYPE_CHECKING:
@@ -88,9 +88,13 @@ class Daemon:
         path = self._path
         match cause:
             case FileNotFoundError() | NotADirectoryError():
-                message = f"The cache daemon is not running: there is no socket {path}. {START}"
+                return NotRunning(
+                    f"The cache daemon is not running: there is no socket {path}. {START}"
+                )
             case ConnectionRefusedError():
-                message = f"The cache daemon is not running: nobody listens at {path}. {START}"
+                return NotRunning(
+                    f"The cache daemon is not running: nobody listens at {path}. {START}"
+                )
             case ForeignUserError(uid=uid):
                 message = (
                     f"What listens at {path} belongs to another user (uid {uid}); nothing was "

@@ -4,6 +4,7 @@ Failure
 |-- Usage          2   the command line or the environment is wrong
 |-- Refused        1   understood and not done: by the daemon, by us, or at the prompt
 `-- Unreachable    3   no daemon answers
+    `-- NotRunning     as none listens
 """
 
 from __future__ import annotations
@@ -52,3 +53,7 @@ class Unreachable(Failure):
 
     code = UNREACHABLE
     kind = "unreachable"
+
+
+class NotRunning(Unreachable):
+    """No daemon listens on the socket."""

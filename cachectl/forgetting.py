@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from .blocks import Report
 from .daemon import Daemon, fingerprint, settings
-from .failures import Refused
+from .failures import NotRunning, Refused
 from .forgotten_report import forgotten_report
 from .options import Options
 
@@ -29,9 +29,15 @@ def forget_owner(options: Options) -> Report:
     assert options.email is not None  # it is required
     account = fingerprint(options.email)
     budget = fingerprint(options.email, folded=True)
-    with Daemon(options.socket) as daemon:
-        (erased,) = daemon.call("erase", account, budget, fields=(Mapping,))
-        _wait_for_snapshot(daemon)
+    try:
+        with Daemon(options.socket) as daemon:
+            (erased,) = daemon.call("erase", account, budget, fields=(Mapping,))
+            _wait_for_snapshot(daemon)
+    except NotRunning as exc:
+        raise NotRunning(
+            f"{exc}. Nothing was removed. Or stop the whole server and delete "
+            f"{settings().snapshot_file}: everybody logs in once more"
+        ) from None
     return forgotten_report(account, erased, _changes(account))
 
 

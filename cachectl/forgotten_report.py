@@ -26,9 +26,15 @@ MANY = {
 }
 
 STAYS = """\
-What stays: lines in var/log, with fingerprint and address, until the files are rotated out; for up
-to 15 minutes that a change of the box is under way; for up to an hour, in memory, that the portal
-asked for fewer requests. Backups, and files of oig-client at the owner's, are not the server's."""
+What stays beside the journal:
+- lines in var/log, with fingerprint and address, until the files are rotated out;
+- for up to 15 minutes, that a change of the box is under way;
+- for up to an hour and in memory, that the portal asked for fewer requests;
+- in memory of a worker, until others take its place: how many calls of the account are left of its
+  rate, and which of its lines in auth.log are only counted;
+- in a worker that was cut off from the daemon just now: what it counted of failed logins, for up to
+  a day in memory;
+- what is not the server's: your backups, and files of oig-client at the owner's."""
 
 AGAIN = """\
 The owner, or anybody else with the password, can log in again, and then it all begins again.

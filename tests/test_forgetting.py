@@ -260,6 +260,10 @@ def test_what_stays_is_said():
     assert answer.returncode == 0
     for words in ("1 session,", "1 known source", "journal", "var/log", "OIG_ALLOWED_EMAILS"):
         assert words in answer.stdout
+    # As many things as the document lists: the journal and the list of e-mails stand by themselves.
+    told = (ROOT / "docs" / "operations.md").read_text().split("What stays, and why:", 1)[1]
+    documented = [" ".join(one.split()) for one in told.split("\n\n")[1].split("\n- ")]
+    assert answer.stdout.count("\n- ") == len(documented) - 1
     assert OWNER not in answer.stdout + answer.stderr
 
 
@@ -279,6 +283,8 @@ def test_without_a_daemon_nothing_is_claimed(run_dir, capsys):
     words = capsys.readouterr().err
     assert "not running" in words
     assert "Start it" in words
+    assert "Nothing was removed" in words
+    assert f"delete {run_dir / 'sessions.snapshot'}" in words
 
 
 def test_a_snapshot_that_cannot_be_written_is_no_success(run_dir, capsys, monkeypatch):

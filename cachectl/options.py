@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from server.email_address import is_email
+
 from .failures import Usage
 
 MAX_ROWS = 2000
@@ -26,9 +28,6 @@ WIDTH = 80
 
 NEIGHBOURS = "/64"
 """How the source of an IPv6 address ends, as lists show it."""
-
-MAX_EMAIL = 254
-"""Longest address that mail can be sent to."""
 
 EXAMPLES = """\
 examples:
@@ -297,15 +296,7 @@ def _limit(raw: str) -> int:
 
 def _email(raw: str) -> str:
     email = raw.strip()
-    local, _, domain = email.partition("@")
-    if (
-        not local
-        or not domain
-        or "@" in domain
-        or len(email) > MAX_EMAIL
-        or not email.isprintable()
-        or " " in email
-    ):
+    if not is_email(email):
         # Not repeated: it may be a password that slipped into the wrong place.
         raise argparse.ArgumentTypeError("is not an e-mail address such as jana@example.cz")
     return email
@@ -318,6 +309,10 @@ def _source(raw: str) -> str:
     address = text.removesuffix(NEIGHBOURS)
     source = source_of(address)
     listed = address == text or source.endswith(NEIGHBOURS)
-    if (source == UNKNOWN and text != UNKNOWN) or not listed:
+    if text.lower() == UNKNOWN:
+        raise argparse.ArgumentTypeError(
+            "is not an address: whose address is unknown counts as the proxy; give the proxy's"
+        )
+    if source == UNKNOWN or not listed:
         raise argparse.ArgumentTypeError("is not an address such as 192.0.2.7 or 2001:db8::7")
     return source

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .call_rate import CallRate
 from .codes import Code
+from .email_address import is_email
 from .errors import (
     AccessDenied,
     CacheUnavailable,
@@ -41,12 +41,6 @@ from .sessions import CacheStatus, Sessions, SharedStore, too_many_attempts
 
 FailureLog = Callable[[str, bytes, SessionError], None]
 """Told of a failed login: the caller's address, the account's key, what was wrong."""
-
-MAX_EMAIL = 254
-"""Characters of an e-mail address: RFC 5321 4.5.3.1.3, less the angle brackets."""
-
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-"""Enough to catch what is no address at all; whether it exists only the portal knows."""
 
 MAX_PASSWORD = 1024
 """Characters of a password: no portal takes more, and hashing must stay cheap."""
@@ -386,11 +380,6 @@ def _pair(headers: Mapping[str, str]) -> Credential | None:
             Code.MALFORMED_CREDENTIALS, "X-OIG-Email or X-OIG-Password is not valid UTF-8."
         ) from None
     return _checked(email, password, "X-OIG-Email and X-OIG-Password")
-
-
-def is_email(text: str) -> bool:
-    """Whether a text looks like an e-mail address that a portal might know."""
-    return len(text) <= MAX_EMAIL and text.isprintable() and EMAIL.fullmatch(text) is not None
 
 
 def _checked(email: str, password: str, where: str) -> Credential:

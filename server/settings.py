@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
+from .email_address import is_email
 from .errors import ConfigurationError
+from .named_networks import named_networks
 from .origins import authority, canonical_origin
-from .sources import Network, network_of
-from .trusted_proxies import trusted_proxies
+from .sources import Network
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `var/` lies in it."""
@@ -65,14 +66,20 @@ def _origins(raw: str) -> tuple[str, ...]:
 
 
 def _proxies(raw: str) -> tuple[str, ...]:
-    return trusted_proxies(_names(raw))
+    networks = named_networks(
+        _names(raw),
+        "who is trusted may write any caller's address into X-Forwarded-For, and is then neither "
+        "counted nor banned. Name the addresses of your own proxies",
+    )
+    return tuple(map(str, networks))
 
 
 def _networks(raw: str) -> tuple[Network, ...]:
-    try:
-        return tuple(network_of(name) for name in _names(raw))
-    except ValueError:
-        raise ValueError("must be addresses or networks such as 192.0.2.7 or 10.0.0.0/8") from None
+    return named_networks(
+        _names(raw),
+        "who calls from such a network may fail at any number of accounts, and has no limit of "
+        "connections. Name the networks that many people share",
+    )
 
 
 def _emails(raw: str) -> tuple[str, ...]:
@@ -83,8 +90,8 @@ def _emails(raw: str) -> tuple[str, ...]:
             raise ValueError("must be e-mail addresses or a readable file of them") from None
     lines = (line.split("#", 1)[0] for line in raw.splitlines())
     emails = tuple(name for line in lines for name in _names(line))
-    if not all("@" in email for email in emails):
-        raise ValueError("must hold e-mail addresses only")
+    if not all(map(is_email, emails)):
+        raise ValueError("must hold e-mail addresses such as jana@example.cz and nothing else")
     return emails
 
 
@@ -283,7 +290,7 @@ class Settings:
         "calls of tools per account and worker, half of them at once; 0 for no limit",
     )
     live_ttl: float = _setting(
-        "OIG_LIVE_TTL", 30.0, _seconds, "live data is shared for this long before it is asked anew"
+        "OIG_LIVE_TTL", 30.0, _seconds, "live data is shared for so long, and then asked for again"
     )
     history_ttl: float = _setting(
         "OIG_HISTORY_TTL", 300.0, _seconds, "the same for history and notifications"

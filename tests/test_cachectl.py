@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from cachectl.__main__ import main
+from cachectl.failures import Usage
+from cachectl.options import parse
 from cachectl.render import STATS_KEYS, VERBS
 from server.cache import wire
 from server.fingerprint import account_key, budget_key
@@ -262,6 +264,13 @@ def test_unlock_finds_the_budget_that_spellings_with_other_accents_share(fresh, 
         assert fresh.ask("fail", key, lease.fields[0], "rejected", 0).status == "ok"
     assert json.loads(ctl("unlock", "JOS\u00cb@example.cz", "--json"))["unlocked"] == 3
     assert ctl("lockouts") == "No failure records.\n"
+
+
+@pytest.mark.parametrize("told", ["unknown", "Unknown", "UNKNOWN ", "none", "localhost", ""])
+def test_what_is_no_address_is_no_source(told):
+    with pytest.raises(Usage, match="is not an address") as refused:
+        parse(["unlock", "--source", told])
+    assert ("proxy" in str(refused.value)) == (told.strip().lower() == "unknown")
 
 
 def test_a_source_that_tried_many_accounts_is_listed_and_unlocked(fresh, ctl):

@@ -83,11 +83,21 @@ def test_lists_are_split_at_commas_and_spaces():
         ("OIG_TRUSTED_PROXIES", "127.0.0.1, proxy.example"),
         ("OIG_SHARED_SOURCES", "10.0.0.1/8"),
         ("OIG_SHARED_SOURCES", "192.0.2.7, cloud.example"),
-        ("OIG_SHARED_SOURCES", "*"),
+        ("OIG_SHARED_SOURCES", "fe80::1%eth0"),
         ("OIG_WRONG_ACCOUNTS_PER_SOURCE", "-1"),
         ("OIG_WRONG_ACCOUNTS_PER_SOURCE", "none"),
         ("OIG_WRONG_ACCOUNTS_PER_SOURCE", "10001"),
         ("OIG_TRUSTED_PROXIES", "fe80::1%eth0"),
+        ("OIG_ALLOWED_EMAILS", "@"),
+        ("OIG_ALLOWED_EMAILS", "@x"),
+        ("OIG_ALLOWED_EMAILS", "petra@"),
+        ("OIG_ALLOWED_EMAILS", "@example.net"),
+        ("OIG_ALLOWED_EMAILS", "jana@@example.cz"),
+        ("OIG_ALLOWED_EMAILS", "jana@example.cz@example.cz"),
+        ("OIG_ALLOWED_EMAILS", "jana@localhost"),
+        ("OIG_ALLOWED_EMAILS", "petr@example.cz, jana@"),
+        ("OIG_ALLOWED_EMAILS", "jana@example.cz\u200b"),
+        ("OIG_ALLOWED_EMAILS", "j" * 250 + "@x.cz"),
         ("OIG_ALLOWED_EMAILS", "/no/such/allowed@home.txt"),
         ("OIG_CA_FILE", "~nosuchuser/ca.pem"),
         ("OIG_LOG_LEVEL", "LOUD"),
@@ -113,6 +123,8 @@ def test_a_malformed_value_is_told_by_name_and_not_repeated(name, value):
         ("OIG_SHARED_SOURCES", "192.0.2.7, 10.0.0.0/8 2001:db8::/32"),
         ("OIG_WRONG_ACCOUNTS_PER_SOURCE", "0"),
         ("OIG_TRUSTED_PROXIES", "fc00::/7 ::1 ::ffff:10.0.0.0/104"),
+        ("OIG_SHARED_SOURCES", "160.79.104.0/21 fc00::/7 ::ffff:10.0.0.0/104"),
+        ("OIG_ALLOWED_EMAILS", "jana@example.cz, Petr.Novák@dům.example"),
         ("OIG_PORTAL_URL", "https://[::1]:8443/portal"),
         ("OIG_KNOWN_SOURCE", "7776000"),
     ],
@@ -136,6 +148,14 @@ def test_a_list_of_emails_in_a_file_may_have_any_path(tmp_path):
     assert Settings.from_env({"OIG_ALLOWED_EMAILS": str(file)}).allowed_emails == (
         "user@example.com",
     )
+
+
+@pytest.mark.parametrize("line", ["@x", "jana@", "Jana Nováková", "jana@@example.cz"])
+def test_a_file_of_emails_with_a_line_that_is_none_is_refused(tmp_path, line):
+    file = tmp_path / "allowed"
+    file.write_text(f"petr@example.cz\n{line}  # comment\n")
+    with pytest.raises(ConfigurationError, match="OIG_ALLOWED_EMAILS must hold e-mail addresses"):
+        Settings.from_env({"OIG_ALLOWED_EMAILS": str(file)})
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "0"])
@@ -184,9 +204,10 @@ def test_locks_cannot_shrink():
         "10.0.0.0/8 11.0.0.0/8",
     ],
 )
-def test_everybody_is_not_a_trusted_proxy(value):
-    with pytest.raises(ConfigurationError, match=r"OIG_TRUSTED_PROXIES must not name everybody: "):
-        Settings.from_env({"OIG_TRUSTED_PROXIES": value})
+@pytest.mark.parametrize("name", ["OIG_TRUSTED_PROXIES", "OIG_SHARED_SOURCES"])
+def test_everybody_is_neither_a_trusted_proxy_nor_a_shared_source(name, value):
+    with pytest.raises(ConfigurationError, match=rf"{name} must not name everybody: "):
+        Settings.from_env({name: value})
 
 
 CHECKED = [
@@ -195,6 +216,8 @@ CHECKED = [
     "OIG_ALLOWED_HOSTS",
     "OIG_ALLOWED_ORIGINS",
     "OIG_TRUSTED_PROXIES",
+    "OIG_SHARED_SOURCES",
+    "OIG_ALLOWED_EMAILS",
 ]
 
 

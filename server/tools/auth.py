@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from mcp.server.mcpserver.context import Context
 from pydantic import AfterValidator, BaseModel, Field
 
-from ..access import MAX_EMAIL, MAX_PASSWORD, Access, is_email
+from ..access import MAX_PASSWORD, Access
+from ..email_address import MAX_EMAIL, is_email
 from ..errors import InvalidArguments
 from ..liveness import Liveness
 from ..readings.model import LocalTime, Warnings

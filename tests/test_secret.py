@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from server.errors import ConfigurationError
 from server.secret import MAX_BYTES, load_secret, read_secret
+from server.settings import ROOT
 
 WRITTEN = b"correct horse battery staple, twice over"
 
@@ -195,3 +197,19 @@ def test_an_unreadable_secret_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr("server.secret.os.open", denied)
     assert "cannot be read: Permission denied" in refusal(path)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is missing")
+@pytest.mark.parametrize("path", ["var/run/secret", "var/log/auth.log", "var/journal.db-wal"])
+def test_git_shows_nothing_that_the_programs_write_though_the_folders_were_made_again(
+    tmp_path, path
+):
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    written = tmp_path / path
+    written.parent.mkdir(parents=True)
+    written.touch()
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    shown = subprocess.run(
+        ["git", "-C", tmp_path, "status", "--porcelain"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == "?? .gitignore\n"

@@ -30,6 +30,7 @@ def test_a_transcript_is_the_one_that_was_agreed_to(name):
     assert not difference, f"If this is as it shall be: {golden.AGREE}\n{difference}"
 
 
+@pytest.mark.timeout(300)  # the first of them plays all scenarios
 @pytest.mark.parametrize("name", INVARIANTS)
 def test_what_always_holds_does_in_all_transcripts(name):
     wrong = [f"{one}: {text}" for one in SCENARIOS for text in INVARIANTS[name](played(one))]

@@ -101,7 +101,7 @@ switched on), until a `check_auth` has logged in and is answered.""",
         "memory of a worker over that of the bare SDK app",
         """\
 Resident memory, mean of two workers each, after the same number of requests; the rival is that of
-`http-sdk`. Each repetition starts all of them anew.""",
+`http-sdk`. Each repetition starts all of them again.""",
         memory.worker,
     ),
     Part(

@@ -76,7 +76,7 @@ class JournalUnavailable(OigError):
 
 
 class SessionExpired(OigError):
-    """OIG Cloud does not know the session any more: log in anew and repeat the read, once.
+    """OIG Cloud does not know the session any more: log in again and repeat the read, once.
 
     Attributes:
         no_boxes: The sign was an empty list, which is also how an account without any box looks.

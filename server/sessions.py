@@ -56,9 +56,10 @@ LOCKED = (
 )
 
 SPRAYED = (
-    "Too many failed logins for different accounts from the address of this call. For a while only "
-    "accounts that have logged in from there before are let in; until then the right password of "
-    "any other is refused as well."
+    "Too many failed logins for different accounts: from the address of this call, or so many from "
+    "others that this server cannot count more of them. For a while only accounts that have logged "
+    "in from there before are let in; until then the right password of any other is refused as "
+    "well."
 )
 
 WAITED = "OIG Cloud was asked for this account a moment ago, and "

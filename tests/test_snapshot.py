@@ -68,12 +68,16 @@ failures = st.builds(
     keys=st.lists(spelled, max_size=16).map(tuple),
     fell=seconds(-1e6, 1000.0),
     spellings=st.lists(st.tuples(spelled, st.integers(0, 10_000)), max_size=8).map(tuple),
+    telling=st.integers(0, 10_000),
 )
 sprayed = st.builds(
-    Sprayed,
-    source=sources,
-    accounts=st.lists(st.tuples(keys, seconds(-1e6, 1000.0)), max_size=20).map(tuple),
-    until=st.just(0.0) | seconds(1001.0, 4600.0),
+    lambda source, accounts, until, count: Sprayed(
+        source, tuple(accounts), until, frozenset(account for account, _ in accounts[:count])
+    ),
+    sources,
+    st.lists(st.tuples(keys, seconds(-1e6, 1000.0)), max_size=20),
+    st.just(0.0) | seconds(1001.0, 4600.0),
+    st.integers(0, 20),
 )
 
 
@@ -274,6 +278,21 @@ def test_a_session_of_an_older_format_does_not_say_how_its_email_was_spelled():
         (b"k" * 32, -300.0, None)
     ]
     assert list(back.known) == [b"a" * 32]
+
+
+def test_failures_of_an_older_format_are_taken_for_telling_ones():
+    export = one_of_each()
+    failures = [replace(row, telling=0) for row in export.failures]
+    sprayed = [replace(export.sprayed[0], blank=frozenset({b"v" * 32}))]
+    body = payload_of(encode(replace(export, failures=failures, sprayed=sprayed), WALL))
+    back = decode(sealed(body), WALL)
+    assert [row.telling for row in back.failures] == [0, 0]
+    assert back.sprayed[0].blank == {b"v" * 32}
+    body[2] = [row[:9] for row in body[2]]
+    body[7] = [row[:3] for row in body[7]]
+    back = decode(sealed(body), WALL)
+    assert [row.telling for row in back.failures] == [9, 7]
+    assert back.sprayed[0].blank == frozenset()
 
 
 def test_the_longest_note_comes_out_as_well():

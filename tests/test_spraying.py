@@ -87,6 +87,80 @@ def test_a_source_that_is_kept_out_never_makes_room_for_others(clock):
     assert [one.source for one in spraying.export()] == [CAFE, "203.0.113.48", "203.0.113.49"]
 
 
+def test_sources_of_which_nothing_was_judged_push_out_each_other_alone(clock):
+    spraying = made(clock, most=3)
+    spraying.failed(CAFE, account(1))
+    for number in range(50):
+        for tried in range(3):
+            spraying.failed(f"203.0.113.{number}", account(tried), telling=False, judged=False)
+    # They count as any other while there is room, and keep nobody out when there is none.
+    assert spraying.refused_for("203.0.113.49") == WINDOW
+    assert spraying.refused_for("192.0.2.1") == 0.0
+    spraying.failed("192.0.2.1", account(1))
+    assert [one.source for one in spraying.export()] == [CAFE, "203.0.113.49", "192.0.2.1"]
+
+
+def test_a_source_whose_budget_hang_ups_used_up_is_worth_what_was_judged(clock):
+    spraying = made(clock, most=2)
+    spraying.failed(CAFE, account(0))
+    for number in (1, 2):
+        spraying.failed(CAFE, account(number), telling=False, judged=False)
+        spraying.failed("192.0.2.1", account(number))
+    assert spraying.refused_for(CAFE) == WINDOW
+    spraying.failed("203.0.113.1", account(1))
+    assert [one.source for one in spraying.export()] == ["192.0.2.1", "203.0.113.1"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_account_at_which_one_failure_was_judged_counts_as_judged(clock, first):
+    spraying = made(clock, most=2)
+    for telling in (first, not first):
+        spraying.failed(CAFE, account(0), telling=telling, judged=telling)
+    for number in range(9):
+        spraying.failed(f"203.0.113.{number}", account(1), telling=False, judged=False)
+    assert [one.source for one in spraying.export()] == [CAFE, "203.0.113.8"]
+    assert [len(one.blank) for one in spraying.export()] == [0, 1]
+
+
+def test_a_source_whose_judged_failures_are_an_hour_old_goes_as_if_it_had_none(clock):
+    spraying = made(clock, most=2)
+    spraying.failed(CAFE, account(0))
+    clock.time += WINDOW - 1.0
+    spraying.failed(CAFE, account(1), telling=False, judged=False)
+    spraying.failed("192.0.2.1", account(0))
+    clock.time += 1.0
+    spraying.failed("203.0.113.1", account(0))
+    assert [one.source for one in spraying.export()] == ["192.0.2.1", "203.0.113.1"]
+
+
+def test_hang_ups_never_begin_a_time_without_room(clock):
+    spraying = made(clock, 1, most=1)
+    spraying.failed(CAFE, account(0))
+    spraying.failed("192.0.2.1", account(0), telling=False, judged=False)
+    assert spraying.refused_for("203.0.113.1") == 0.0
+    spraying.failed("192.0.2.1", account(0))
+    assert spraying.refused_for("203.0.113.1") == 30.0
+
+
+def test_a_source_that_another_engine_refused_is_not_dropped_for_room(clock):
+    spraying = made(clock, most=2)
+    spraying.hold(CAFE, 60.0)
+    for number in range(9):
+        spraying.failed(f"203.0.113.{number}", account(0))
+    assert spraying.refused_for(CAFE) == 60.0
+
+
+def test_a_restart_remembers_which_failures_told_nothing(clock):
+    spraying = made(clock, most=2)
+    spraying.failed("192.0.2.1", account(0), telling=False, judged=False)
+    spraying.failed(CAFE, account(0))
+    other = made(clock, most=2)
+    other.restore(spraying.export(), 0.0)
+    assert other.export() == spraying.export()
+    other.failed("203.0.113.1", account(0))
+    assert [one.source for one in other.export()] == [CAFE, "203.0.113.1"]
+
+
 def test_when_all_there_is_room_for_are_kept_out_new_ones_are_refused_for_a_while(clock):
     spraying = made(clock, 1, ["192.0.2.0/24"], most=2)
     for number in range(3):
@@ -176,7 +250,8 @@ def test_networks_are_kept_in_step_with_their_sources(steps):
     sources = [f"203.0.113.{number}" for number in range(2)] + [f"192.0.2.{n}" for n in range(2)]
     for what, which, number in steps:
         if what == 0:
-            spraying.failed(sources[which], account(number))
+            telling = number % 2 == 0
+            spraying.failed(sources[which], account(number), telling=telling, judged=telling)
         elif what == 1:
             spraying.unlock(sources[which])
         else:

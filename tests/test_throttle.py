@@ -4,7 +4,7 @@ import pytest
 
 from server.cache import known as known_module
 from server.cache import throttle as throttle_module
-from server.cache.counters import MAX_SPELLINGS, SAME_PASSWORDS
+from server.cache.counters import MAX_SPELLINGS, SAME_PASSWORDS, Account
 from server.cache.outcomes import Locked
 from server.cache.throttle import ALONE, CROWD, FORGET_AFTER, KNOWN, SUSPECT, Policy, Throttle
 from server.sources import network_of
@@ -38,6 +38,12 @@ def wrong(number: int) -> bytes:
 def guess(throttle, account, source, count, start=0):
     for number in range(start, start + count):
         throttle.failed(account, source, wrong(number))
+
+
+def hang_up(throttle, account, source, count, start=0, *, guarded=False):
+    for number in range(start, start + count):
+        throttle.compared(account, source, wrong(number), guarded=guarded)
+        throttle.undecided(wrong(number), account)
 
 
 def compare(throttle, account, source, count, start=0):
@@ -537,6 +543,150 @@ class TestBounds:
         assert throttle.locked_for(ALICE, CAFE) == 30.0
         accounts = [row.account for row in throttle.lockouts() if row.source is None]
         assert accounts == [ALICE, wrong(8), wrong(9)]
+
+    def test_hang_ups_where_nothing_was_to_guess_push_out_each_other_alone(
+        self, throttle, monkeypatch
+    ):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 3)
+        guess(throttle, ALICE, CAFE, 1)
+        hang_up(throttle, BOB, CAFE, 1, guarded=True)
+        for number in range(50):
+            hang_up(throttle, wrong(number), CAFE, 2)
+        accounts = [row.account for row in throttle.lockouts() if row.source is None]
+        assert accounts == [ALICE, BOB, wrong(49)]
+
+    def test_what_hang_ups_locked_keeps_nobody_out(self, throttle, monkeypatch):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 3)
+        for number in range(3):
+            hang_up(throttle, wrong(number), f"203.0.113.{number}", 5)
+            assert throttle.locked_for(wrong(number), f"203.0.113.{number}") == 30.0
+        guess(throttle, ALICE, CAFE, 5)
+        assert throttle.locked_for(ALICE, CAFE) == 30.0
+        assert throttle.locked_for(BOB, CAFE) == 0.0
+        assert [row.account for row in throttle.lockouts()][:1] == [wrong(1)]
+
+    def test_hang_ups_lock_after_as_many_wherever_they_are(self, throttle):
+        for account, guarded in ((ALICE, False), (BOB, True)):
+            hang_up(throttle, account, CAFE, 4, guarded=guarded)
+            assert throttle.locked_for(account, CAFE) == 0.0
+            hang_up(throttle, account, CAFE, 1, 4, guarded=guarded)
+            assert throttle.locked_for(account, CAFE) == 30.0
+
+    def test_a_hang_up_that_is_judged_later_is_not_dropped_any_more(self, throttle, monkeypatch):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 2)
+        hang_up(throttle, ALICE, CAFE, 1)
+        guess(throttle, ALICE, CAFE, 1)
+        for number in range(9):
+            hang_up(throttle, wrong(number), CAFE, 1)
+        rows = [row for row in throttle.lockouts() if row.source is None]
+        assert [(row.account, row.failures, row.telling) for row in rows] == [
+            (ALICE, 1, 1),
+            (wrong(8), 1, 0),
+        ]
+
+    def test_a_lock_to_which_hang_ups_added_most_is_worth_what_was_judged(
+        self, throttle, monkeypatch
+    ):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 2)
+        guess(throttle, ALICE, CAFE, 1)
+        hang_up(throttle, ALICE, CAFE, 4, 1)
+        guess(throttle, BOB, HOME, 2)
+        guess(throttle, wrong(1), HOME, 1)
+        assert {row.account for row in throttle.lockouts()} == {BOB, wrong(1)}
+
+    def test_a_lock_that_a_hang_up_renewed_is_not_firm(self, throttle, clock, monkeypatch):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 2)
+        guess(throttle, ALICE, CAFE, 5)
+        clock.time += 30.0
+        hang_up(throttle, ALICE, CAFE, 1, 5)
+        assert throttle.locked_for(ALICE, CAFE) == 60.0
+        guess(throttle, BOB, HOME, 6)
+        guess(throttle, wrong(1), HOME, 1)
+        assert {row.account for row in throttle.lockouts()} == {BOB, wrong(1)}
+
+    def test_of_accounts_with_judged_failures_that_with_the_fewest_goes(
+        self, throttle, monkeypatch
+    ):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 3)
+        for number in range(19):
+            guess(throttle, ALICE, f"203.0.113.{number}", 1)
+        for number in range(100):
+            guess(throttle, wrong(number), HOME, 1 + number % 3)
+        assert throttle.lockouts()[0].failures == 19
+        guess(throttle, ALICE, "203.0.113.99", 1)
+        assert throttle.locked_for(ALICE, CAFE) == 30.0
+
+    def test_a_count_that_fell_by_itself_is_worth_no_more_than_it_shows(
+        self, throttle, clock, monkeypatch
+    ):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 2)
+        guess(throttle, ALICE, CAFE, 4)
+        clock.time += 3 * 3600.0
+        guess(throttle, BOB, HOME, 2)
+        guess(throttle, wrong(1), HOME, 1)
+        assert {row.account for row in throttle.lockouts()} == {BOB, wrong(1)}
+
+    def test_a_restart_remembers_which_failures_were_only_hang_ups(
+        self, throttle, clock, monkeypatch
+    ):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 2)
+        guess(throttle, ALICE, CAFE, 1)
+        hang_up(throttle, BOB, CAFE, 5)
+        other = Throttle(Policy(), clock)
+        other.restore(throttle.lockouts(), throttle.known(), 0.0, throttle.sprayed())
+        assert other.lockouts() == throttle.lockouts()
+        guess(other, wrong(1), HOME, 1)
+        assert {row.account for row in other.lockouts()} == {ALICE, wrong(1)}
+
+    def test_for_want_of_room_a_source_hears_of_other_accounts_not_of_this_one(
+        self, throttle, monkeypatch
+    ):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 1)
+        guess(throttle, ALICE, CAFE, 5)
+        throttle.failed(BOB, CAFE, wrong(1))
+        assert throttle.verdict(30.0, BOB, HOME, None) == Locked(30.0, 0.0, 30.0)
+        assert throttle.verdict(30.0, ALICE, CAFE, None) == Locked(30.0, 0.0, 0.0)
+
+    def test_hang_ups_never_begin_a_time_without_room(self, throttle, monkeypatch):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 1)
+        guess(throttle, ALICE, CAFE, 5)
+        hang_up(throttle, BOB, HOME, 5)
+        assert throttle.locked_for(wrong(1), HOME) == 0.0
+
+    def test_hang_ups_from_everywhere_push_out_no_source_that_was_judged(self, clock, monkeypatch):
+        throttle = Throttle(Policy(per_account=1000), clock)
+        monkeypatch.setattr(throttle_module, "MAX_SOURCES", 3)
+        guess(throttle, ALICE, CAFE, 4)
+        for number in range(50):
+            hang_up(throttle, ALICE, f"203.0.113.{number}", 5)
+        throttle.failed(ALICE, CAFE, wrong(4))
+        assert throttle.locked_for(ALICE, CAFE) == 30.0
+        assert throttle.locked_for(ALICE, HOME) == 0.0
+
+    def test_a_lock_that_another_engine_told_of_is_never_dropped(self, throttle, monkeypatch):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 3)
+        throttle.hold(ALICE, CAFE, 60.0)
+        throttle.hold_account(BOB, 60.0)
+        for number in range(20):
+            hang_up(throttle, wrong(number), HOME, 5)
+            guess(throttle, wrong(number), HOME, 2)
+        assert throttle.locked_for(ALICE, CAFE) == throttle.locked_for(BOB, CAFE) == 60.0
+
+    def test_twenty_thousand_hang_ups_cost_no_search_each(self, throttle, monkeypatch):
+        monkeypatch.setattr(throttle_module, "MAX_ACCOUNTS", 100)
+        guess(throttle, ALICE, CAFE, 2)
+        weighed = []
+        weight = Account.weight
+
+        def noted(self, *args):
+            weighed.append(self)
+            return weight(self, *args)
+
+        monkeypatch.setattr(Account, "weight", noted)
+        for number in range(20_000):
+            hang_up(throttle, wrong(number), f"{number}", 1)
+        assert weighed == []
+        assert len(throttle.lockouts()) == 200
 
     def test_with_nothing_but_locks_new_accounts_are_refused_for_a_while(
         self, throttle, clock, monkeypatch

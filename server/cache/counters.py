@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TypeVar
 
 from ..sources import Network
 
@@ -70,6 +69,8 @@ class Failures:
             clock.
         spellings: Spelled keys of the accounts that a source's failures were for, and how many
             each.
+        telling: How many of the failures were telling (see `records`); None when it is not known,
+            so that all are taken for it.
     """
 
     account: bytes
@@ -81,31 +82,48 @@ class Failures:
     keys: tuple[bytes, ...]
     fell: float = 0.0
     spellings: tuple[tuple[bytes, int], ...] = ()
+    telling: int | None = None
 
 
 class Counter:
     """Wrong passwords and the locks they led to.
 
-    `guarded` says whether there was a right one to guess.
+    `telling` says how many of them told whoever tried them something (see `records`), `firm`
+    whether the last lock was earned by such failures alone.
     """
 
-    __slots__ = ("failures", "guarded", "last", "locks", "until")
+    __slots__ = ("failures", "firm", "last", "locks", "telling", "until")
 
     def __init__(self) -> None:
-        self.guarded = False
+        self.firm = False
+        self.telling = 0
         self.failures = 0
         self.locks = 0
         self.until = 0.0
         self.last = 0.0
 
-    def add(self, budget: int, policy: Policy, now: float) -> None:
+    def add(self, budget: int, policy: Policy, now: float, *, telling: bool) -> None:
         """Count one more, and lock if the budget is used up."""
         self.failures += 1
+        self.telling += telling
         self.last = now
         # A failure during a lock (a login under way when it began) is covered by that lock.
         if self.failures >= budget and self.until <= now:
             self.locks += 1
             self.until = now + policy.length(self.locks)
+            # Failures that cost nothing must not make it so again and again either.
+            self.firm = telling and self.telling >= budget
+
+    def tell(self) -> None:
+        """Take note that a failure is telling which was counted as one that is not."""
+        if self.telling < self.failures:
+            self.telling += 1
+
+    def hold(self, until: float) -> None:
+        """Lock firmly without a failure."""
+        self.until = max(self.until, until)
+        self.telling = max(self.telling, 1)
+        self.firm = True
 
     def left(self, budget: int) -> int:
         """Return how many undecided attempts may be out at once when not locked."""
@@ -114,12 +132,18 @@ class Counter:
     def load(self, row: Failures, shift: float) -> None:
         """Go on from an exported counter, with `shift` seconds added to its times."""
         self.failures, self.locks = row.failures, row.locks
+        self.telling = row.failures if row.telling is None else min(row.telling, row.failures)
+        self.firm = self.telling > 0
         self.until = row.until + shift if row.until else 0.0
         self.last = row.last + shift
 
     def is_locked(self, now: float) -> bool:
         """Return whether a lock is active."""
         return self.until > now
+
+    def is_firm(self, now: float) -> bool:
+        """Return whether a lock is active that telling failures alone have earned."""
+        return self.firm and self.until > now
 
 
 class Source(Counter):
@@ -145,6 +169,7 @@ class Source(Counter):
         """Take off the failures that were for one account."""
         forgiven = self.spellings.pop(account, 0)
         self.failures -= forgiven
+        self.telling = min(self.telling, self.failures)
         if forgiven:
             # Which of the passwords were that account's is not known. Another's counts again, if
             # its owner repeats it after the memory of rejections.
@@ -203,9 +228,16 @@ class Account(Counter):
         if steps > 0:
             self.fell = since + steps * FALLS_EVERY
             self.failures = max(0, self.failures - steps)
+            self.telling = min(self.telling, self.failures)
             self.locks = max(0, self.locks - steps)
         if not self.failures:
             self.fell = max(self.fell, now)
+
+    def weight(self, now: float) -> int | None:
+        """Return how many telling failures it has now; None while it is firmly locked."""
+        self.fall(now)
+        firm = self.is_firm(now) or any(one.is_firm(now) for one in self.sources.values())
+        return None if firm else self.telling
 
     def is_over(self, now: float) -> bool:
         """Return whether it says nothing any more."""
@@ -215,22 +247,3 @@ class Account(Counter):
         """Go on from an exported counter, with `shift` seconds added to its times."""
         super().load(row, shift)
         self.fell = row.fell + shift
-
-
-Name = TypeVar("Name", bytes, str)
-AnyCounter = TypeVar("AnyCounter", bound=Counter)
-
-
-def make_room(table: OrderedDict[Name, AnyCounter], limit: int, now: float) -> bool:
-    """Drop the oldest entry without an active lock if the table is full; False if there is none.
-
-    Those that are not guarded go first.
-    """
-    if len(table) < limit:
-        return True
-    for guarded in (False, True):
-        for name, counter in table.items():
-            if counter.guarded == guarded and not counter.is_locked(now):
-                del table[name]
-                return True
-    return False

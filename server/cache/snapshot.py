@@ -116,6 +116,7 @@ def encode(export: Export, wall_now: float) -> bytes:
                 row.keys,
                 max(0.0, taken - row.fell),
                 row.spellings,
+                row.failures if row.telling is None else row.telling,
             ]
             for row in export.failures
         ],
@@ -131,6 +132,7 @@ def encode(export: Export, wall_now: float) -> bytes:
                 one.source,
                 [[account, max(0.0, taken - at)] for account, at in one.accounts],
                 max(0.0, one.until - taken),
+                list(one.blank),
             ]
             for one in export.sprayed
         ],
@@ -436,6 +438,10 @@ def _failures(raw: object, elapsed: float) -> Failures:
             # Up to format 3 a counter was that of one account, and did not fall by itself.
             raw = [*raw, ago, [[account, failures]]]
     match raw:
+        case [_, _, failures, _, _, _, _, _, list(_)]:
+            # Up to format 5 it was not known which failures were telling.
+            raw = [*raw, failures]
+    match raw:
         case [
             bytes(account),
             None | str() as source,
@@ -446,6 +452,7 @@ def _failures(raw: object, elapsed: float) -> Failures:
             list(keys),
             fell,
             list(spellings),
+            telling,
         ]:
             remaining = _seconds(left) - elapsed
             if (
@@ -465,6 +472,7 @@ def _failures(raw: object, elapsed: float) -> Failures:
                     tuple(keys),
                     -_seconds(fell) - elapsed,
                     tuple(map(_spelling, spellings)),
+                    _count(telling),
                 )
     raise _malformed()
 
@@ -478,13 +486,23 @@ def _spelling(raw: object) -> tuple[bytes, int]:
 
 def _sprayed(raw: object, elapsed: float) -> Sprayed:
     match raw:
-        case [str(source), list(accounts), left]:
-            if 0 < len(source) <= SOURCE_MAX_CHARS and len(accounts) <= MAX_ACCOUNTS:
+        case [str(_), list(_), _]:
+            # As for the failures of an account.
+            raw = [*raw, []]
+    match raw:
+        case [str(source), list(accounts), left, list(blank)]:
+            if (
+                0 < len(source) <= SOURCE_MAX_CHARS
+                and len(accounts) <= MAX_ACCOUNTS
+                and len(blank) <= len(accounts)
+                and all(isinstance(key, bytes) and len(key) == KEY_BYTES for key in blank)
+            ):
                 remaining = _seconds(left) - elapsed
                 return Sprayed(
                     source,
                     tuple(_tried(one, elapsed) for one in accounts),
                     max(0.0, remaining),
+                    frozenset(blank),
                 )
     raise _malformed()
 

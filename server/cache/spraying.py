@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from ..sources import Network, is_within, networks_of
+from .records import Records
 
 WINDOW = 3600.0
 """Seconds for which an account counts after a source's last failure there."""
@@ -37,20 +38,27 @@ class Sprayed:
         accounts: Budget keys of the accounts it failed at, and when it last did so there, on the
             throttle's clock; the oldest first.
         until: Until when it is kept out because another engine said so; 0 when none did.
+        blank: Those of the accounts at which no failure of it was telling: see `records`.
     """
 
     source: str
     accounts: tuple[tuple[bytes, float], ...]
     until: float = 0.0
+    blank: frozenset[bytes] = frozenset()
 
 
 class _Tried:
-    """The accounts one source failed at, by the time of its last failure there."""
+    """The accounts one source failed at, by the time of its last failure there.
 
-    __slots__ = ("accounts", "rejected", "until")
+    `told` are those at which a failure was telling. While there is none it takes no memory, of
+    which a crowd that hangs up would take much.
+    """
+
+    __slots__ = ("accounts", "rejected", "told", "until")
 
     def __init__(self) -> None:
         self.accounts: dict[bytes, float] = {}
+        self.told: frozenset[bytes] = frozenset()
         self.rejected = -math.inf
         self.until = 0.0
 
@@ -60,7 +68,17 @@ class _Tried:
             account, at = next(iter(self.accounts.items()))
             if at > too_old:
                 return
-            del self.accounts[account]
+            self.take_off(account)
+
+    def take_off(self, account: bytes) -> None:
+        """Drop an account, if it is there."""
+        self.accounts.pop(account, None)
+        self.told -= {account}
+
+    @property
+    def telling(self) -> int:
+        """At how many accounts a failure was telling; at one if another engine keeps it out."""
+        return max(len(self.told), self.until > 0.0)
 
     def last(self) -> float:
         """Return when anything of this matters for the last time, less the window."""
@@ -94,7 +112,7 @@ class Spraying:
         self._most = most
         self._full_for = full_for
         # In the order of their last failures, the oldest first.
-        self._sources: OrderedDict[str, _Tried] = OrderedDict()
+        self._sources = Records[str, _Tried]()
         # Those that were rejected by network, in the order of their last rejections.
         self._neighbours: dict[str, OrderedDict[str, None]] = {}
         self._full_until = 0.0
@@ -156,16 +174,20 @@ class Spraying:
         """Return whether many people share a source."""
         return bool(self._shared) and is_within(source, self._shared)
 
-    def failed(self, source: str, account: bytes, *, judged: bool = True) -> None:
+    def failed(
+        self, source: str, account: bytes, *, telling: bool = True, judged: bool = True
+    ) -> None:
         """Count an account at which a source failed that is not known to it.
 
         Args:
             source: The source.
             account: Budget key of the account.
+            telling: Whether it told the source something: see `records`.
             judged: Whether the portal rejected it.
         """
         if not self.is_shared(source):
-            self._add(source, [(account, self._now())], 0.0, judged=judged)
+            blank = () if telling else (account,)
+            self._add(source, [(account, self._now())], 0.0, blank, judged=judged)
 
     def hold(self, source: str, seconds: float) -> None:
         """Keep a source out for a while without counting a failure."""
@@ -177,14 +199,15 @@ class Spraying:
         What another engine said ends altogether: the account may be the reason.
         """
         for source, tried in list(self._sources.items()):
-            if tried.accounts.pop(account, None) is not None or tried.until:
+            if tried.take_off(account) is not None or tried.until:
                 tried.until = 0.0
                 self._drop_empty(source, tried)
 
     def take_back(self, source: str, account: bytes) -> None:
         """Take an account off the budget of one source."""
         tried = self._sources.get(source)
-        if tried is not None and tried.accounts.pop(account, None) is not None:
+        if tried is not None and account in tried.accounts:
+            tried.take_off(account)
             self._drop_empty(source, tried)
 
     def unlock(self, source: str) -> int:
@@ -231,7 +254,12 @@ class Spraying:
         """Return all that is counted."""
         self._forget_old(self._now())
         return [
-            Sprayed(name, tuple(tried.accounts.items()), tried.until)
+            Sprayed(
+                name,
+                tuple(tried.accounts.items()),
+                tried.until,
+                frozenset(tried.accounts.keys() - tried.told),
+            )
             for name, tried in self._sources.items()
         ]
 
@@ -244,7 +272,7 @@ class Spraying:
             accounts = [(key, at + shift) for key, at in one.accounts if at + shift > too_old]
             until = one.until + shift if one.until else 0.0
             if accounts or until - WINDOW > too_old:
-                self._add(one.source, accounts, until)
+                self._add(one.source, accounts, until, one.blank)
 
     def _is_exempt(self, source: str) -> bool:
         return not self._budget or self.is_shared(source)
@@ -260,6 +288,7 @@ class Spraying:
         source: str,
         accounts: Iterable[tuple[bytes, float]],
         until: float,
+        blank: Collection[bytes] = (),
         *,
         judged: bool = True,
     ) -> None:
@@ -268,19 +297,22 @@ class Spraying:
         tried = self._sources.get(source)
         if tried is None:
             if not self._make_room(now):
-                self._full_until = now + self._full_for
+                if not blank:
+                    self._full_until = now + self._full_for
                 return
             tried = self._sources[source] = _Tried()
         for account, at in accounts:
+            if account not in blank:
+                tried.told |= {account}
             tried.accounts.pop(account, None)
             tried.accounts[account] = at
             if judged:
                 tried.rejected = max(tried.rejected, at)
         tried.drop_old(now - WINDOW)
         while len(tried.accounts) > max(1, self._budget):
-            del tried.accounts[next(iter(tried.accounts))]
+            tried.take_off(next(iter(tried.accounts)))
         tried.until = max(tried.until, until)
-        self._sources.move_to_end(source)
+        self._sources.failed(source)
         if not judged:
             return
         near = self._neighbours.setdefault(self.networks(source)[-1], OrderedDict())
@@ -300,14 +332,20 @@ class Spraying:
             self._neighbours.pop(network, None)
 
     def _make_room(self, now: float) -> bool:
-        """Drop the oldest source that is not kept out if the table is full; False if all are."""
+        """Drop what `records` says if the table is full; False if all must stay."""
         if len(self._sources) < self._most:
             return True
-        for name, tried in self._sources.items():
-            if max(self._open_at(tried), tried.until) <= now:
-                self._drop(name)
-                return True
-        return False
+
+        def weigh(tried: _Tried) -> int | None:
+            tried.drop_old(now - WINDOW)
+            earned = tried.telling >= self._budget and self._open_at(tried) > now
+            return None if earned or tried.until > now else tried.telling
+
+        name = self._sources.first_to_go(weigh)
+        if name is None:
+            return False
+        self._drop(name)
+        return True
 
     def _forget_old(self, now: float) -> None:
         while self._sources:

@@ -36,23 +36,23 @@ account's own key as its e-mail was spelled (see `spelling`), and failures are f
 spelling alone: the owner of another one may be another person. All accounts and look-up keys here
 are spelled, so that a password which was wrong for one spelling still counts for the next.
 
-Only records that say "no" are worth an attacker's while to get rid of, so an active lock is never
-dropped for room; when there is no other room, what is new is refused for a while instead.
+Only records that say "no" are worth an attacker's while to get rid of. What goes when there is no
+room is for `records` to say; when nothing may go, what is new is refused for a while instead.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from .counters import Account, Failures, Policy, Source, make_room
+from .counters import Account, Failures, Policy, Source
 from .guesses import HANDLE, Guess, Guesses, Open
 from .known import MAX_ACCOUNTS as MAX_KNOWN_ACCOUNTS
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, KnownSources
 from .outcomes import Locked
+from .records import Records, weakest
 from .spraying import Sprayed, Spraying
 
 __all__ = ["Failures", "Policy", "Sprayed", "Throttle"]
@@ -65,9 +65,9 @@ FORGET_AFTER = 86400.0
 up to a lock, and 5 + 24 guesses a day per source gain nothing against a password."""
 
 MAX_ACCOUNTS = 20_000
-"""Accounts with failures. At 2 logins a second it takes close to 3 hours of wrong passwords for
-others to push out an account that is not locked, which buys the guesser four attempts. Guesses
-that nobody waits for come faster; they push out accounts of which nothing was held to guess at."""
+"""Accounts with failures. To push out one at which 19 passwords were judged takes 20 000 others
+with as many: two days of all logins at 2 a second, while each count falls by one an hour. Guesses
+that tell nothing come faster, and push out none but their own kind."""
 
 GUESS_LASTS = 90.0
 """Seconds after which a guess that was not judged counts as a failure: longer than a login may be
@@ -100,7 +100,7 @@ class Throttle:
         self._now = now
         self._forget_after = max(FORGET_AFTER, policy.longest)
         # In the order of their last failures, the oldest first.
-        self._accounts: OrderedDict[bytes, Account] = OrderedDict()
+        self._accounts = Records[bytes, Account]()
         self._known = KnownSources(policy.known_for, known)
         self._spraying = Spraying(
             policy.accounts_per_source, policy.shared, now, full_for=policy.first
@@ -148,6 +148,9 @@ class Throttle:
         until = 0.0 if record is None else record.until
         now = self._now()
         refused = self._spraying.refused_for(source)
+        if record is None:
+            # For want of room: those who filled the table failed at other accounts.
+            refused = max(refused, self._full_until - now)
         if refused > 0.0 and self._known.has(account, source, now):
             refused = 0.0
         return Locked(wait, max(0.0, until - now), refused)
@@ -331,7 +334,7 @@ class Throttle:
         if record is not None and guess.key in record.unjudged:
             return
         account, source, key, budget = one.account, guess.source, guess.key, guess.budget
-        self._count(account, source, key, budget, guarded=one.guarded, judged=False)
+        self._count(account, source, key, budget, telling=one.guarded, judged=False)
         record = self._accounts.get(guess.budget)
         if record is not None:
             record.leave_unjudged(guess.key, guess.source)
@@ -354,8 +357,7 @@ class Throttle:
         """
         budget = budget or account
         closed = self._guesses.close(budget, key)
-        guarded = any(one.guarded for _, one in closed)
-        self._count(account, source, key, budget, guarded=guarded)
+        self._count(account, source, key, budget)
         record = self._accounts.get(budget)
         if record is not None:
             record.unjudged.pop(key, None)
@@ -368,27 +370,30 @@ class Throttle:
         key: bytes,
         budget: bytes,
         *,
-        guarded: bool,
+        telling: bool = True,
         judged: bool = True,
     ) -> None:
         now = self._now()
         self._forget_old(now)
         if not self._known.has(account, source, now):
-            self._spraying.failed(source, budget, judged=judged)
-        record = self._record(budget, now)
+            self._spraying.failed(source, budget, telling=telling, judged=judged)
+        record = self._record(budget, now, telling=telling)
         if record is None:
             return
-        record.guarded |= guarded
         counter = record.sources.get(source)
         if counter is not None and key in counter.keys:
+            if telling:
+                record.tell()
+                counter.tell()
+                self._accounts.told(budget)
             return
-        self._accounts.move_to_end(budget)
-        record.add(self._policy.per_account, self._policy, now)
+        record.add(self._policy.per_account, self._policy, now, telling=telling)
+        self._accounts.failed(budget)
         counter = self._counter(record, source, now, self._room(account, source, now))
         if counter is not None:
             record.sources.move_to_end(source)
             counter.note(account, key)
-            counter.add(self._policy.per_source, self._policy, now)
+            counter.add(self._policy.per_source, self._policy, now, telling=telling)
 
     def succeeded(
         self, account: bytes, source: str, budget: bytes | None = None, key: bytes = b""
@@ -461,9 +466,10 @@ class Throttle:
         counter = self._counter(record, source, now, self._room(account, source, now))
         if counter is not None:
             record.last = counter.last = now
-            self._accounts.move_to_end(budget)
             record.sources.move_to_end(source)
-            counter.until = max(counter.until, now + min(seconds, self._policy.longest))
+            counter.hold(now + min(seconds, self._policy.longest))
+            record.telling = max(record.telling, 1)
+            self._accounts.failed(budget)
 
     def hold_account(self, budget: bytes, seconds: float) -> None:
         """Lock an account for every source not known to it, without counting a failure.
@@ -477,8 +483,8 @@ class Throttle:
         if record is None:
             return
         record.last = now
-        self._accounts.move_to_end(budget)
-        record.until = max(record.until, now + min(seconds, self._policy.longest))
+        record.hold(now + min(seconds, self._policy.longest))
+        self._accounts.failed(budget)
 
     def hold_source(self, source: str, seconds: float) -> None:
         """Keep a source from accounts that do not know it, without counting a failure."""
@@ -514,8 +520,11 @@ class Throttle:
             The number of counters dropped, as `lockouts` would have listed them.
         """
         self._spraying.forget(budget)
-        record = self._accounts.pop(budget, None)
-        return 0 if record is None else 1 + len(record.sources)
+        record = self._accounts.get(budget)
+        if record is None:
+            return 0
+        del self._accounts[budget]
+        return 1 + len(record.sources)
 
     def unlock_source(self, source: str) -> int:
         """Drop the failures of one source at all accounts; theirs over all sources stay.
@@ -587,6 +596,7 @@ class Throttle:
                 record = None if too_old else self._record(row.account, now)
                 if record is not None:
                     record.load(row, shift)
+                    self._accounts.failed(row.account)
                 continue
             record = self._accounts.get(row.account)
             counter = None if record is None else self._counter(record, row.source, now, room)
@@ -613,6 +623,7 @@ class Throttle:
                 record.last,
                 (),
                 fell=record.fell,
+                telling=record.telling,
             )
             for name, one in record.sources.items():
                 yield Failures(
@@ -624,16 +635,25 @@ class Throttle:
                     one.last,
                     one.keys,
                     spellings=tuple(one.spellings.items()),
+                    telling=one.telling,
                 )
 
-    def _record(self, budget: bytes, now: float) -> Account | None:
-        """Return the record of an account, a new one if need be; None if there is no room."""
+    def _record(self, budget: bytes, now: float, *, telling: bool = True) -> Account | None:
+        """Return the record of an account, a new one if need be; None if there is no room.
+
+        Others are kept out then, if it was for a telling failure.
+        """
         record = self._fresh(budget, now)
-        if record is None:
-            if not make_room(self._accounts, MAX_ACCOUNTS, now):
-                self._full_until = now + self._policy.first
+        if record is not None:
+            return record
+        if len(self._accounts) >= MAX_ACCOUNTS:
+            name = self._accounts.first_to_go(lambda one: one.weight(now))
+            if name is None:
+                if telling:
+                    self._full_until = now + self._policy.first
                 return None
-            record = self._accounts[budget] = Account(now)
+            del self._accounts[name]
+        record = self._accounts[budget] = Account(now)
         return record
 
     def _room(self, account: bytes, source: str, now: float) -> int:
@@ -647,11 +667,15 @@ class Throttle:
     def _counter(self, record: Account, source: str, now: float, room: int) -> Source | None:
         """Return the counter of a source, a new one if need be; None if there is no room."""
         counter = record.sources.get(source)
-        if counter is None:
-            if not make_room(record.sources, room, now):
+        if counter is not None:
+            return counter
+        if len(record.sources) >= room:
+            name = weakest(record.sources, lambda one: None if one.is_firm(now) else one.telling)
+            if name is None:
                 record.full_until = now + self._policy.first
                 return None
-            counter = record.sources[source] = Source()
+            del record.sources[name]
+        counter = record.sources[source] = Source()
         return counter
 
     def _fresh(self, budget: bytes, now: float) -> Account | None:

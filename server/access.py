@@ -28,19 +28,18 @@ from .email_address import is_email
 from .errors import (
     AccessDenied,
     CacheUnavailable,
-    CredentialsRejected,
     NotLoggedOut,
     SessionError,
     SessionExpired,
-    TooManyAttempts,
 )
 from .handles import Handles
 from .proof import no_connection
 from .sealing import Credential, Keys, Sealer, Session
 from .sessions import CacheStatus, Sessions, SharedStore, too_many_attempts
 
-FailureLog = Callable[[str, bytes, SessionError], None]
-"""Told of a failed login: the caller's address, the account's key, what was wrong."""
+FailureLog = Callable[[str, bytes, SessionError | None], None]
+"""Told of a failed login: the caller's address, the account's key, what was wrong; None when the
+caller went away before that was known."""
 
 MAX_PASSWORD = 1024
 """Characters of a password: no portal takes more, and hashing must stay cheap."""
@@ -167,11 +166,9 @@ class Access:
         if caller.credential is None:
             raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
         keys = self._sealer.keys(caller.credential)
-        try:
-            opened = await self._sessions.open(caller.credential, caller.source)
-        except (CredentialsRejected, TooManyAttempts) as exc:
-            self._note(caller, keys, exc)
-            raise
+        opened = await self._sessions.open(
+            caller.credential, caller.source, lambda failure: self._note(caller, keys, failure)
+        )
         if opened.cache_status == "new_session_created":
             caller.logged_in()
         return Granted(caller, keys, opened.session, opened.cache_status, opened.idle)
@@ -274,7 +271,7 @@ class Access:
         if self._calls is not None:
             self._calls.count(keys.account)
 
-    def _note(self, caller: Caller, keys: Keys, failure: SessionError) -> None:
+    def _note(self, caller: Caller, keys: Keys, failure: SessionError | None) -> None:
         if self._log is not None:
             self._log(caller.address, keys.account, failure)
 

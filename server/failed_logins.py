@@ -5,11 +5,14 @@
 
 The address is the caller's own (not the /64 that budgets are counted for) or `unknown`, the account
 a fingerprint. `docs/fail2ban/` has the filter; `tests/test_fail2ban.py` holds the lines to it. The
-filter does not count `repeated`: the same wrong pair again, for which nobody asked the portal.
+filter does not count `repeated`: the same wrong pair again, for which nobody asked the portal. It
+counts `unjudged`: the caller went away before its login had its turn.
 
 The file is bounded, so nobody may write it full:
 
-1. Of one account and source, `repeated` is one line a minute, with the number of times.
+1. Of one account and source, `repeated` is one line a minute, with the number of times, and so is
+   `unjudged`. So an owner whose client gives up too early is not banned for it, and one who tries
+   many accounts and hangs up is.
 2. Any other failure has a line of its own, up to a quota per source; then one line a minute counts.
 3. One who has a whole network has many sources. So there is a quota for all of them together. Only
    rejected logins have a line beyond it: each cost a login at the portal, and
@@ -38,13 +41,20 @@ REPEATED = "repeated"
 
 REJECTED = "rejected"
 
+UNJUDGED = "unjudged"
+"""The word for a caller that went away before its login had its turn, or was cut off as this worker
+stopped."""
+
 WORDS: dict[type[SessionError], str] = {
     CredentialsRejected: REJECTED,
     TooManyAttempts: "locked",
     NotServed: "not allowed",
 }
 
-REPEATED_QUOTA = Quota(1, 60.0)
+BRIEF = frozenset({REPEATED, UNJUDGED})
+"""Words of which an account and source have few lines."""
+
+BRIEF_QUOTA = Quota(1, 60.0)
 
 SOURCE_QUOTA = Quota(60, 3600.0)
 """Four times what the jail of docs/fail2ban bans for; one source takes a year to fill 60 MB."""
@@ -58,11 +68,12 @@ TICK_SECONDS = 10.0
 logger = logging.getLogger(__name__)
 
 
-class _Repeated(NamedTuple):
-    """The group of an account and source that go on with an old password."""
+class _Brief(NamedTuple):
+    """The group of an account and source for one of those words."""
 
     source: str
     account: str
+    word: str
 
 
 class _Source(NamedTuple):
@@ -99,7 +110,7 @@ class FailedLogins:
         self._all = Suppression()
         self._broken = False
 
-    def __call__(self, address: str, account: bytes, error: SessionError) -> None:
+    def __call__(self, address: str, account: bytes, error: SessionError | None) -> None:
         """Write one line, or count it.
 
         A full disk or a missing folder is one line in the ordinary log.
@@ -107,11 +118,11 @@ class FailedLogins:
         Args:
             address: The caller's. What is no address is written as `unknown`.
             account: The account's key.
-            error: What was wrong.
+            error: What was wrong; None if the caller went away before that was known.
         """
         known = address_of(address)
         address = UNKNOWN if known is None else str(known)
-        word = WORDS.get(type(error), "failed")
+        word = UNJUDGED if error is None else WORDS.get(type(error), "failed")
         if isinstance(error, CredentialsRejected) and error.repeated:
             word = REPEATED
         if self._admits(address, shown(account), word):
@@ -139,13 +150,12 @@ class FailedLogins:
         self._file.close()
 
     def _admits(self, address: str, account: str, word: str) -> bool:
-        source = source_of(address)
-        group, quota = (
-            (_Repeated(source, account), REPEATED_QUOTA)
-            if word == REPEATED
-            else (_Source(source), SOURCE_QUOTA)
-        )
-        if not self._each.admits(group, quota, self._now(), address):
+        source, now = source_of(address), self._now()
+        if word in BRIEF:
+            brief = _Brief(source, account, word)
+            if not self._each.admits(brief, BRIEF_QUOTA, now, address):
+                return False
+        if word != REPEATED and not self._each.admits(_Source(source), SOURCE_QUOTA, now, address):
             return False
         return word == REJECTED or self._admits_any(1)
 
@@ -165,9 +175,9 @@ class FailedLogins:
 
 def _counted(count: Count) -> str:
     match count.group:
-        case _Repeated(_, account):
+        case _Brief(_, account, word):
             times = "" if count.lines == 1 else f" {count.lines} times"
-            return f"failed login from {count.about} account {account}: {REPEATED}{times}"
+            return f"failed login from {count.about} account {account}: {word}{times}"
         case _Source():
             whence = count.about
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -44,6 +45,9 @@ from .sealing import Credential, Keys, Sealer, Session, digest
 from .store import AnswerStore, SessionStore
 
 logger = logging.getLogger(__name__)
+
+Note = Callable[[SessionError | None], None]
+"""Takes note of what became of a failed attempt to log in; None if that will never be known."""
 
 CacheStatus = Literal["new_session_created", "session_from_cache"]
 
@@ -137,7 +141,9 @@ class Sessions:
         self._wall = wall
         self._logins = Detached[Opened]()
 
-    async def open(self, credential: Credential, source: str) -> Opened:
+    async def open(
+        self, credential: Credential, source: str, note: Note = lambda _: None
+    ) -> Opened:
         """Return the cached session of `credential`, or log in.
 
         Any number of simultaneous callers in all workers cause one login. A caller that goes away
@@ -146,6 +152,10 @@ class Sessions:
         Args:
             credential: E-mail and password as the caller gave them.
             source: The caller's address as `sources.source_of` writes it.
+            note: Told once of an attempt that failed: with the error when the pair was rejected or
+                the source is locked, at the latest when the portal has judged it, whether the
+                caller is still there or not; with None when the caller went away before its login
+                began.
 
         Raises:
             CredentialsRejected: OIG Cloud does not accept the pair; or `NotServed`.
@@ -156,7 +166,7 @@ class Sessions:
         keys = self._sealer.keys(credential)
         budget = self._sealer.budget(credential, keys)
         spelled = self._sealer.spelled(credential, keys)
-        outcome = await self._store.acquire(keys.session, spelled, source, budget)
+        outcome = await self._acquire(keys.session, spelled, source, budget, note)
         if isinstance(outcome, Hit):
             session = self._usable(keys, outcome.value)
             if session is not None:
@@ -164,9 +174,9 @@ class Sessions:
             # Sealed under another secret, damaged, past its time, or of an account that was taken
             # off the allow-list: drop just that one. What follows is a login like any other.
             await self._store.forget(keys.session, digest(outcome.value))
-            outcome = await self._store.acquire(keys.session, spelled, source, budget)
+            outcome = await self._acquire(keys.session, spelled, source, budget, note)
         try:
-            return await self._resolve(credential, keys, outcome)
+            return await self._resolve(credential, keys, outcome, note)
         except SessionError as exc:
             # Anybody can cause any number of these; auth.log has those of failed logins, bounded.
             logger.debug(
@@ -195,12 +205,25 @@ class Sessions:
         """Stop the logins that are still under way and give their leases back."""
         await self._logins.aclose()
 
-    async def _resolve(self, credential: Credential, keys: Keys, outcome: Outcome) -> Opened:
+    async def _acquire(
+        self, key: bytes, account: bytes, source: str, budget: bytes, note: Note
+    ) -> Outcome:
+        try:
+            return await self._store.acquire(key, account, source, budget)
+        except asyncio.CancelledError:
+            # By now the pair may have been compared with what is cached, which tells a guesser
+            # something; and nobody will judge it.
+            note(None)
+            raise
+
+    async def _resolve(
+        self, credential: Credential, keys: Keys, outcome: Outcome, note: Note
+    ) -> Opened:
         match outcome:
             case Hit(value=value, idle=idle):
                 session = self._usable(keys, value)
                 if session is None and not self._allow_list.serves(keys.account):
-                    raise NotServed
+                    raise _noted(NotServed(), note)
                 if session is None:
                     raise CacheUnusable(
                         "The session cache returned a session that cannot be opened. If this "
@@ -209,13 +232,14 @@ class Sessions:
                     )
                 return Opened(session, "session_from_cache", idle)
             case Lease(token=token):
-                return await self._logins.run(self._log_in(credential, keys, token))
+                return await self._logins.run(self._log_in(credential, keys, token, note))
             case Rejected():
                 if not self._allow_list.serves(keys.account):
-                    raise NotServed(repeated=True)
-                raise CredentialsRejected(repeated=True, listed=self._allow_list.is_set)
+                    raise _noted(NotServed(repeated=True), note)
+                listed = self._allow_list.is_set
+                raise _noted(CredentialsRejected(repeated=True, listed=listed), note)
             case Locked():
-                raise too_many_attempts(outcome)
+                raise _noted(too_many_attempts(outcome), note)
             case Unavailable(reason=reason, retry_after=seconds):
                 raise unavailable(reason, seconds)
 
@@ -227,11 +251,13 @@ class Sessions:
             return None
         return session
 
-    async def _log_in(self, credential: Credential, keys: Keys, token: bytes) -> Opened:
+    async def _log_in(self, credential: Credential, keys: Keys, token: bytes, note: Note) -> Opened:
         key = keys.session
         try:
             session_id = await self._portal.login(credential.email, credential.password)
-        except CredentialsRejected:
+        except CredentialsRejected as exc:
+            # Here and not where the caller is answered, who may have hung up.
+            note(exc)
             await self._report(key, token, REJECTED, 0.0)
             raise
         except PortalError as exc:
@@ -265,6 +291,11 @@ class Sessions:
             await self._store.fail(key, token, reason, retry_after)
         except CacheUnavailable:
             logger.warning("a failed login (%s) could not be reported to the cache daemon", reason)
+
+
+def _noted(failure: SessionError, note: Note) -> SessionError:
+    note(failure)
+    return failure
 
 
 def too_many_attempts(locked: Locked) -> TooManyAttempts:

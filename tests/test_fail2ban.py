@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from server.errors import CredentialsRejected, NotServed, TooManyAttempts
-from server.failed_logins import SOURCE_QUOTA, FailedLogins
+from server.failed_logins import BRIEF_QUOTA, SOURCE_QUOTA, FailedLogins
 from server.settings import ROOT, Settings
 
 FILTER = ROOT / "docs" / "fail2ban" / "filter.d" / "oig-cloud-mcp.conf"
@@ -101,6 +101,19 @@ def test_an_old_password_that_is_repeated_bans_nobody(log):
         log.at += 7
     assert all("repeated" in line for line in log.lines())
     assert banned(log.path) == []
+
+
+@needs_fail2ban
+def test_who_goes_away_unjudged_counts_once_a_minute_at_one_account_and_once_at_each(log):
+    for _ in range(61):
+        log.log("192.0.2.7", ACCOUNT, None)
+        log.at += 1
+    log.log.tell()
+    for number in range(3):
+        log.log("2001:db8::7", bytes([number]) * 32, None)
+    lines = [line.rpartition(": ")[2] for line in log.lines()]
+    assert lines[:2] == ["unjudged", "unjudged 60 times"]
+    assert [address for address, _ in banned(log.path)] == ["192.0.2.7"] * 2 + ["2001:db8::7"] * 3
 
 
 @needs_fail2ban
@@ -222,6 +235,11 @@ def test_one_old_password_in_a_client_does_not_ban_its_owner():
     # The portal is asked again when the rejection is forgotten, and that line counts.
     minutes = int(setting("findtime").removesuffix("m"))
     assert minutes * 60 / Settings().rejected_memory + 1 < int(setting("maxretry"))
+
+
+def test_a_client_that_gives_up_too_early_does_not_ban_its_owner():
+    minutes = int(setting("findtime").removesuffix("m"))
+    assert minutes * 60 / BRIEF_QUOTA.seconds * BRIEF_QUOTA.lines + 1 < int(setting("maxretry"))
 
 
 def test_a_guesser_is_banned_before_its_quota_of_lines_is_used_up():

@@ -26,6 +26,9 @@ class Log:
     def fail(self, address="192.0.2.7", error=None, account=ACCOUNT):
         self.log(address, account, error or CredentialsRejected())
 
+    def give_up(self, address="192.0.2.7", account=ACCOUNT):
+        self.log(address, account, None)
+
     def repeat(self, address="192.0.2.7", account=ACCOUNT):
         self.fail(address, CredentialsRejected(repeated=True), account)
 
@@ -107,6 +110,39 @@ def test_the_addresses_of_one_household_are_one_source(log):
         log.repeat(f"2001:db8::{number:x}")
     assert len(log.lines()) == 1
     assert log.closed()[-1].endswith("from 2001:db8::63 account 0123456789ab: repeated 99 times")
+
+
+def test_who_went_away_before_the_portal_had_judged_is_one_line_a_minute_for_an_account(log):
+    for _ in range(180):
+        log.give_up()
+        log.at += 1
+        log.log.tell()
+    assert [line.partition(": unjudged")[2] for line in log.lines()] == [
+        "",
+        " 59 times",
+        " 60 times",
+        " 60 times",
+    ]
+
+
+def test_who_tries_many_accounts_and_goes_away_has_a_line_for_each_up_to_the_quota(log):
+    for number in range(SOURCE_QUOTA.lines + 5):
+        log.give_up(account=bytes([number]) * 32)
+    assert len(log.lines()) == SOURCE_QUOTA.lines
+    assert all(line.endswith(": unjudged") for line in log.lines())
+    log.wait(60)
+    assert log.lines()[-1].endswith("5 more failed logins from 192.0.2.7")
+
+
+def test_a_repeated_password_takes_nothing_of_the_quota_for_those_who_went_away(log):
+    log.repeat()
+    log.give_up()
+    log.fail()
+    assert [line.rpartition(": ")[2] for line in log.lines()] == [
+        "repeated",
+        "unjudged",
+        "rejected",
+    ]
 
 
 @pytest.mark.parametrize("error", [CredentialsRejected(), TooManyAttempts("x"), NotServed()])

@@ -171,6 +171,61 @@ async def test_a_caller_that_goes_away_does_not_stop_the_login(house):
     assert house.logins == 1
 
 
+async def test_a_failed_attempt_is_noted_once_whatever_its_kind(house):
+    noted = []
+    for password in ("wrong", "wrong", "wrong too", "a third"):
+        with pytest.raises((CredentialsRejected, TooManyAttempts)) as caught:
+            await house.sessions.open(Credential(DEMO.email, password), HOME, noted.append)
+        assert noted.pop() is caught.value
+        assert noted == []
+
+
+async def test_nothing_is_noted_of_a_login_that_succeeds_or_that_a_portal_in_trouble_refuses(house):
+    noted = []
+    await house.sessions.open(DEMO, HOME, noted.append)
+    await house.sessions.open(DEMO, HOME, noted.append)
+    house.break_next_login("error")
+    with pytest.raises(PortalServerError):
+        await house.sessions.open(Credential("demo2@example.com", "x"), HOME, noted.append)
+    assert noted == []
+
+
+async def test_a_rejection_is_noted_when_the_portal_has_judged_though_the_caller_has_gone(house):
+    noted = []
+    house.break_next_login("slow")
+    wrong = Credential(DEMO.email, "wrong")
+    call = asyncio.create_task(house.sessions.open(wrong, HOME, noted.append))
+    await house.arrived.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert noted == []
+    house.gate.set()
+    async with asyncio.timeout(20):
+        while not noted:  # noqa: ASYNC110 - no event of its own
+            await asyncio.sleep(0)
+    assert [type(error) for error in noted] == [CredentialsRejected]
+
+
+async def test_a_caller_that_goes_away_before_its_turn_is_noted_as_not_judged(house):
+    noted, mine = [], []
+    house.break_next_login("slow")
+    first = asyncio.create_task(house.sessions.open(DEMO, HOME, mine.append))
+    await house.arrived.wait()
+    for pair in (DEMO, Credential("demo2@example.com", "wrong")):
+        waits = asyncio.create_task(house.sessions.open(pair, "192.0.2.99", noted.append))
+        while not house.store._waiting:  # noqa: ASYNC110 - of another object
+            await asyncio.sleep(0)
+        waits.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        assert noted == [None]
+        noted.clear()
+    house.gate.set()
+    await first
+    assert noted == mine == []
+
+
 async def test_a_stop_gives_the_lease_back(house):
     house.break_next_login("slow")
     call = asyncio.create_task(house.sessions.open(DEMO, HOME))

@@ -150,7 +150,7 @@ VERBS = (
     "count_shape",
     "put_answer",
     "end_handle",
-    "end_login",
+    "end_session",
     "hold",
     "unhold",
     "cancel",

@@ -35,7 +35,7 @@ from .errors import (
 from .handles import Handles
 from .proof import no_connection
 from .sealing import Credential, Keys, Sealer, Session
-from .sessions import CacheStatus, Sessions, SharedStore, too_many_attempts
+from .sessions import CacheStatus, Sessions, SharedStore
 
 FailureLog = Callable[[str, bytes, SessionError | None], None]
 """Told of a failed login: the caller's address, the account's key, what was wrong; None when the
@@ -122,7 +122,6 @@ class Access:
         sealer: Derives keys.
         log: Told of every failed login.
         calls: Counts the calls of each account; None for no bound.
-        log_outs: Counts each e-mail and password that logs out, right or wrong; None for no bound.
     """
 
     def __init__(
@@ -134,7 +133,6 @@ class Access:
         *,
         log: FailureLog | None = None,
         calls: CallRate | None = None,
-        log_outs: CallRate | None = None,
     ) -> None:
         self._sessions = sessions
         self._store = store
@@ -142,7 +140,6 @@ class Access:
         self._sealer = sealer
         self._log = log
         self._calls = calls
-        self._log_outs = log_outs
 
     async def open(self, caller: Caller) -> Granted:
         """Open the session of a caller, for one call of a tool.
@@ -214,8 +211,8 @@ class Access:
         """End what a caller showed, here and in all workers; the portal is not told.
 
         1. A handle: it ends, and its session unless another handle leads to it.
-        2. A credential: its session ends, and all its handles. The caller is not told whether there
-           were any, which would say whether the password is right.
+        2. A credential: it is opened as for any call, by a login if nothing is cached, and then its
+           session ends and all its handles. A wrong pair meets what it meets at a login.
 
         Returns:
             Whether the session stays for another handle; None when no such handle is alive: it had
@@ -223,8 +220,7 @@ class Access:
 
         Raises:
             AccessDenied: The call carries neither, or what it shows as a handle is none.
-            TooManyAttempts: The account is locked for this source; nothing ended.
-            TooManyCalls: As `open`.
+            SessionError: As `open`; nothing ended.
             NotLoggedOut: The cache daemon cannot be asked; nothing ended.
         """
         try:
@@ -251,20 +247,10 @@ class Access:
         return await self._store.end_handle(key, keys.account, keys.session)
 
     async def _end_login(self, caller: Caller) -> None:
-        if caller.credential is None:
-            raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
-        keys = self._sealer.keys(caller.credential)
-        if self._log_outs is not None:
-            # Not under the account: the answer would say whether the password is right, or a
-            # stranger with a wrong one would use up the owner's calls.
-            self._log_outs.count(keys.session)
-        budget = self._sealer.budget(caller.credential, keys)
-        spelled = self._sealer.spelled(caller.credential, keys)
-        locked = await self._store.end_login(keys.session, spelled, caller.source, budget)
-        if locked is not None:
-            failure = too_many_attempts(locked)
-            self._note(caller, keys, failure)
-            raise failure
+        # Before the portal is asked: without the daemon nothing could be ended.
+        await self._store.ping()
+        keys = (await self.open(caller)).keys
+        await self._store.end_session(keys.session, keys.account)
 
     def _count(self, keys: Keys) -> None:
         # Now it is proved whose call it is: nobody else can use up the calls of an account.

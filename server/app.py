@@ -128,7 +128,6 @@ def build_app(
         sealer,
         log=failed_logins,
         calls=CallRate(settings.calls_per_minute, now),
-        log_outs=CallRate(settings.calls_per_minute, now),
     )
     upstream = Upstream(
         store,

@@ -14,8 +14,7 @@ from .errors import TooManyCalls
 
 MAX_ACCOUNTS = 10_000
 """Accounts that are counted; the one that has not called for the longest time goes. All of them
-have proved a password, and half a minute of quiet fills a bucket anyway. Pairs of e-mail and
-password that log out have a table of their own, since anybody can make some up."""
+have proved a password, and half a minute of quiet fills a bucket anyway."""
 
 
 class CallRate:
@@ -47,8 +46,7 @@ class CallRate:
 
         Args:
             account: The account's key. It must be known that the caller may speak for it: others
-                could use up its calls. Or the key of an e-mail with a password, of which nothing
-                needs to be known.
+                could use up its calls.
 
         Raises:
             TooManyCalls: It has called too often; this call is not counted.

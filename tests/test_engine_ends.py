@@ -2,9 +2,9 @@
 
 import pytest
 
-from server.cache.outcomes import Hit, Lease, Locked
+from server.cache.outcomes import Hit, Lease
 
-from .test_engine import CAFE, HOME, House, account, key, value
+from .test_engine import House, account, key, value
 
 NOTE, OTHER_NOTE = key(100), key(101)
 
@@ -33,8 +33,8 @@ def end_handle(house, note=NOTE, session=1, of=1):
     return house.engine.end_handle(note, account(of), key(session))
 
 
-def end_login(house, number, source=HOME, of=1):
-    return house.engine.end_login(key(number), account(of), source, account(of))
+def end_session(house, number, of=1):
+    return house.engine.end_session(key(number), account(of))
 
 
 class TestHandles:
@@ -101,54 +101,30 @@ class TestLogins:
         keep(house)
         keep(house, OTHER_NOTE)
         answer(house)
-        assert end_login(house, 1) is True
+        assert end_session(house, 1)
         assert house.stat("notes") == house.stat("answers") == house.stat("sessions") == 0
-        assert end_login(house, 1) is False
+        assert not end_session(house, 1)
 
     def test_handles_end_whose_session_has_ended_already(self, house):
         keep(house)
-        assert end_login(house, 1) is True
+        assert end_session(house, 1)
         assert house.stat("notes") == 0
 
-    def test_a_guess_ends_nothing_and_counts_as_a_wrong_password(self, house):
+    def test_that_of_another_password_ends_nothing(self, house):
         house.store(1)
         keep(house)
-        for number in range(10, 15):
-            assert end_login(house, number, CAFE) is False
-        assert end_login(house, 15, CAFE) == Locked(30.0)
-        # Right and wrong get the same answer then, and nothing ends.
-        assert end_login(house, 1, CAFE) == Locked(30.0)
-        assert house.acquire(1) == Hit(value(1), 43200.0)
+        drops = house.engine.epoch.drops
+        assert not end_session(house, 10)
+        assert house.engine.epoch.drops == drops
+        assert isinstance(house.acquire(1), Hit)
         assert house.engine.answers.find(NOTE) is not None
 
-    def test_a_guess_counts_as_well_while_only_handles_are_left(self, house):
-        keep(house)
-        for number in range(10, 15):
-            end_login(house, number, CAFE)
-        assert isinstance(end_login(house, 1, CAFE), Locked)
-
-    def test_one_pair_counts_once(self, house):
+    def test_another_account_keeps_its_own(self, house):
         house.store(1)
-        for _ in range(10):
-            assert end_login(house, 10, CAFE) is False
-        assert house.acquire(1, CAFE) == Hit(value(1), 43200.0)
-
-    def test_what_is_counted_does_not_tell_whether_anything_is_held(self, house):
-        house.store(1)
-        told = [
-            [end_login(house, 10 * of + number, CAFE, of=of) for number in range(6)]
-            for of in (1, 2)
-        ]
-        assert told[0] == told[1] == [False] * 5 + [Locked(30.0)]
-
-    def test_no_pair_is_looked_at_that_does_not_fit_beside_guesses_under_way(self, house):
-        house.store(1)
-        for number in range(10, 15):
-            house.acquire(number, CAFE, of=1)
-        told = end_login(house, 1, CAFE)
-        assert isinstance(told, Locked)
-        assert end_login(house, 15, CAFE) == told
-        assert isinstance(house.acquire(1), Hit)
+        house.store(2, of=2)
+        keep(house, OTHER_NOTE, leads_to=2, of=2)
+        assert end_session(house, 1)
+        assert house.stat("sessions") == house.stat("notes") == 1
 
 
 class TestOldPasswords:

@@ -37,7 +37,7 @@ DISTURBANCES = [
     "flush account",
     "unlock",
     "unlock source",
-    "end login",
+    "end session",
     "restart",
 ]
 
@@ -275,30 +275,19 @@ class EngineAgainstModel(RuleBasedStateMachine):
                 self.engine.unlock_source(source)
                 assert all(row.source != source for row in self.throttle.lockouts())
                 self.sprayed = [one for one in self.sprayed if one[0] != source]
-            case "end login":
-                self.end_login(data.draw(KEYS), data.draw(SOURCES))
+            case "end session":
+                self.end_session(data.draw(KEYS))
             case "restart":
                 self.restart()
         self.settle()
 
-    def end_login(self, number: int, source: str) -> None:
-        whose = account_of(number)
+    def end_session(self, number: int) -> None:
         self.settle()
-        of = account(whose), source
-        locked = self.throttle.locked_for(*of, budget(whose), key(number))
-        fits = self.throttle.may_compare(*of, key(number), budget(whose))
-        held = self.engine._held.peek(key(number)) is not None
         before = self.throttle.lockouts()
-        ended = self.engine.end_login(key(number), account(whose), source, budget(whose))
-        if locked:
-            assert ended == self.throttle.verdict(locked, *of, budget(whose))
-        elif not fits:
-            assert isinstance(ended, Locked)
-        else:
-            assert ended == held
-            self.stored.pop(number, None)
-        if locked or held or not fits:
-            assert self.throttle.lockouts() == before
+        self.stored.pop(number, None)
+        held = self.engine._held.peek(key(number)) is not None
+        assert self.engine.end_session(key(number), account(account_of(number))) == held
+        assert self.throttle.lockouts() == before
 
     def lose_all(self, which: Callable[[tuple[int, str, int, float]], bool]) -> None:
         for token in [token for token, lease in self.leases.items() if which(lease)]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 import os
 import re
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,6 +95,56 @@ def test_who_guesses_while_the_portal_is_down_has_no_more_guesses_and_an_owner_i
     fleet.portal.clear_faults()
     assert log_in(fleet, "demo2@example.com", "demo", HOME) == "new_session_created"
     assert "rejected" in log_in(fleet, OWNER, "wrong 0", CAFE)
+
+
+def test_who_hangs_up_or_guesses_by_log_out_is_in_the_log_once_for_each_guess(tmp_path):
+    log = tmp_path / "auth.log"
+    with running_fleet(1, **QUICK, OIG_AUTH_LOG=str(log)) as fleet:
+        fleet.portal.fault("slow", latency=0.6)
+        for number in range(4):
+            body = call_body(OWNER, f"wrong {number}")
+            hang_up(fleet, body, CAFE, lambda: attempts(fleet) > number)  # noqa: B023 - called at once
+        wait_until("all are judged", lambda: len(lines(log)) == 4)
+        fleet.portal.clear_faults()
+        for number in range(3):
+            assert "rejected" in log_in(fleet, OWNER, f"wrong {number}", CAFE)
+        body = call_body("demo2@example.com", "wrong")
+        body["params"]["name"] = "log_out"
+        assert post(fleet.url, body, X_Forwarded_For=HOME).json()["result"]["isError"]
+        assert attempts(fleet) == 5
+    words = [line.rpartition(": ")[2] for line in lines(log)]
+    assert words == ["rejected"] * 4 + ["repeated", "rejected", "repeated 2 times"]
+
+
+def test_who_hangs_up_before_the_turn_of_a_login_is_in_the_log_as_not_judged(tmp_path):
+    log = tmp_path / "auth.log"
+    slow = {**QUICK, "OIG_LOGINS_PER_SECOND": "0.1", "OIG_LOGIN_BURST": "1"}
+    with running_fleet(1, **slow, OIG_AUTH_LOG=str(log)) as fleet:
+        assert "rejected" in log_in(fleet, OWNER, "wrong", CAFE)
+        for number in range(3):
+            body = call_body(f"user{number}@example.com", "Summer2026")
+            hang_up(fleet, body, HOME, lambda: waiting(fleet.socket_path) == 1)
+            wait_until("it is withdrawn", lambda: waiting(fleet.socket_path) == 0)
+        wait_until("all are written", lambda: len(lines(log)) == 4)
+    assert [line.rpartition(": ")[2] for line in lines(log)] == ["rejected"] + ["unjudged"] * 3
+    assert all(HOME in line for line in lines(log)[1:])
+
+
+def lines(log: Path) -> list[str]:
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def hang_up(fleet: Fleet, body: dict, source: str, far_enough: Callable[[], bool]) -> None:
+    """Send a request, and close the connection when it has come far enough."""
+    data = json.dumps(body).encode()
+    head = (
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n"
+        f"Content-Type: application/json\r\nX-Forwarded-For: {source}\r\n"
+        f"Content-Length: {len(data)}\r\n\r\n"
+    )
+    with socket.create_connection(fleet.listener.getsockname()) as sock:
+        sock.sendall(head.encode() + data)
+        wait_until("it is far enough", far_enough)
 
 
 def test_of_a_hundred_accounts_one_address_tries_twenty(fleet):

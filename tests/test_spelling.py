@@ -182,17 +182,6 @@ def test_a_password_goes_first_only_with_the_spelling_that_it_was_right_for(two)
         assert rank(spelled, elsewhere, key=pair) == expected
 
 
-def test_what_ends_by_a_log_out_counts_for_the_spelling_that_was_given(two):
-    two.log_in(MINE, two.mine)
-    for number in range(5):
-        assert not two.engine.end_login(key(10 + number), two.theirs, CAFE, account(1))
-    assert isinstance(two.ask(MINE, two.mine), Locked)
-    two.house.clock.time += 30.0
-    two.log_in_anew(two.mine)
-    assert two.guess(20, two.theirs)
-    assert not two.guess(21, two.theirs)
-
-
 def test_a_restart_forgets_nothing_of_it(two):
     two.log_in(THEIRS, two.theirs, HOME)
     two.log_in(MINE, two.mine)

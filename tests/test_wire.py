@@ -68,8 +68,7 @@ REQUESTS = [
     wire.Request(29, "count_shape", ("lacking",)),
     wire.Request(30, "put_answer", (KEY, ACCOUNT, b"v" * 70_000, 2592000.0)),
     wire.Request(31, "end_handle", (KEY, ACCOUNT, KEY)),
-    wire.Request(32, "end_login", (KEY, ACCOUNT, "192.0.2.7", ACCOUNT)),
-    wire.Request(36, "end_login", (KEY, ACCOUNT + TAG, "192.0.2.7", ACCOUNT)),
+    wire.Request(32, "end_session", (KEY, ACCOUNT)),
 ]
 
 REPLIES = [

@@ -284,21 +284,14 @@ class CacheClient:
                 return stays > 0
         raise self._misfit()
 
-    async def end_login(
-        self, key: bytes, account: bytes, source: str, budget: bytes
-    ) -> Locked | None:
-        """Drop a session and all notes that lead to it; `Locked` when that is refused.
+    async def end_session(self, key: bytes, account: bytes) -> None:
+        """Drop a session and all notes that lead to it.
 
         Raises:
             CacheUnavailable: As `acquire`.
             LocalProtocolError: As `acquire`.
         """
-        match await self._call("end_login", key, _on_wire(account), source, budget):
-            case wire.Reply(status="locked", fields=fields):
-                return Locked(*fields)
-            case reply:
-                self._fields(reply)
-                return None
+        self._fields(await self._call("end_session", key, account))
 
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes what `key` names, for up to `lasts` seconds.

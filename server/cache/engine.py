@@ -533,44 +533,28 @@ class Engine:
         if held and self.answers.lead_to(account, session):
             return True
         if held:
-            self._end_session(account)
+            self._drop_session(account)
         return False
 
-    def end_login(self, key: bytes, account: bytes, source: str, budget: bytes) -> Locked | bool:
+    def end_session(self, key: bytes, account: bytes) -> bool:
         """Drop the session of a credential and all notes that lead to it.
 
-        The caller is not told whether there was any: that would say that the password is right.
-        Nor may it be found out by what ends. So a pair of which nothing is held counts as one that
-        was compared and that nobody will judge, whether anything else is held or not.
+        For who has just opened it: whether a pair is right is for `acquire` to find out.
 
         Args:
             key: Look-up key of the credential.
-            account: The account's key, spelled.
-            source: Where the caller is.
-            budget: The account's budget key.
+            account: The account's key.
 
         Returns:
-            That the source is locked, and nothing was looked at; or whether anything was dropped,
-            which is for the owner of the engine only.
+            Whether anything was dropped.
         """
-        self._wake(self._throttle.expire())
-        pair, spelled, account = key + tag(account), account, plain(account)
-        locked = self._locked(pair, spelled, source, budget)
-        if locked is None and not self._throttle.may_compare(spelled, source, pair, budget):
-            locked = Locked(self._throttle.soon())
-        if locked is not None:
-            self._totals["locked_total"] += 1
-            return locked
         held = self._held.peek(key) is not None
-        if self.answers.drop_leading_to(account, key) or held:
-            self.epoch = self.epoch.next()
-            if held:
-                self._end_session(account)
-            return True
-        guarded = self._held.of(account) is not None
-        self._throttle.compared(spelled, source, pair, budget, guarded=guarded)
-        self._wake(self._throttle.undecided(pair, budget, source))
-        return False
+        if not self.answers.drop_leading_to(account, key) and not held:
+            return False
+        self.epoch = self.epoch.next()
+        if held:
+            self._drop_session(account)
+        return True
 
     def sessions(self, limit: int) -> tuple[int, list[dict[str, object]]]:
         """Return how many sessions are held, and the latest used of them without their values."""
@@ -658,7 +642,7 @@ class Engine:
             return None
         return Hit(session.value, left, now - session.answered, session.spelling)
 
-    def _end_session(self, account: bytes) -> None:
+    def _drop_session(self, account: bytes) -> None:
         """Drop the session of an account, and what was read with it."""
         self._held.drop_account(account)
         self.answers.drop_answers(account)

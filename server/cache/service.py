@@ -169,7 +169,7 @@ class Service:
             "count_shape": self._count_shape,
             "put_answer": self._put_answer,
             "end_handle": self._end_handle,
-            "end_login": self._end_login,
+            "end_session": self._end_session,
             "hold": self._hold,
             "unhold": self._unhold,
             "cancel": self._cancel,
@@ -393,15 +393,9 @@ class Service:
         self._dropped(account)
         return wire.Reply(number, "ok", (int(stays),))
 
-    def _end_login(
-        self, peer: Peer, number: int, key: bytes, account: bytes, source: str, budget: bytes
-    ) -> wire.Reply:
-        outcome = self._engine.end_login(key, _spelled(peer, account), source, budget)
-        account = plain(account)
-        if isinstance(outcome, Locked):
-            return self._reply(peer, number, key, outcome)
-        self.touched = self.changed = True
-        if outcome:
+    def _end_session(self, _peer: Peer, number: int, key: bytes, account: bytes) -> wire.Reply:
+        if self._engine.end_session(key, account):
+            self.touched = True
             self._dropped(account)
         return wire.Reply(number, "ok")
 

@@ -70,10 +70,10 @@ class _Tried:
                 return
             self.take_off(account)
 
-    def take_off(self, account: bytes) -> None:
-        """Drop an account, if it is there."""
-        self.accounts.pop(account, None)
+    def take_off(self, account: bytes) -> bool:
+        """Drop an account; returns whether it was there."""
         self.told -= {account}
+        return self.accounts.pop(account, None) is not None
 
     @property
     def telling(self) -> int:
@@ -199,15 +199,14 @@ class Spraying:
         What another engine said ends altogether: the account may be the reason.
         """
         for source, tried in list(self._sources.items()):
-            if tried.take_off(account) is not None or tried.until:
+            if tried.take_off(account) or tried.until:
                 tried.until = 0.0
                 self._drop_empty(source, tried)
 
     def take_back(self, source: str, account: bytes) -> None:
         """Take an account off the budget of one source."""
         tried = self._sources.get(source)
-        if tried is not None and account in tried.accounts:
-            tried.take_off(account)
+        if tried is not None and tried.take_off(account):
             self._drop_empty(source, tried)
 
     def unlock(self, source: str) -> int:

@@ -260,7 +260,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "count_shape": (_SHAPE,),
     "put_answer": (_KEY, _ACCOUNT, _ANSWER, _TTL),
     "end_handle": (_KEY, _ACCOUNT, _SESSION),
-    "end_login": (_KEY, _SPELLED, _SOURCE, _BUDGET),
+    "end_session": (_KEY, _ACCOUNT),
     "hold": (_KEY, _ACCOUNT, _LASTS),
     "unhold": (_KEY, _TOKEN),
     "cancel": (_ID,),

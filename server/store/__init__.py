@@ -78,19 +78,12 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def end_login(
-        self, key: bytes, account: bytes, source: str, budget: bytes | None = None
-    ) -> Locked | None:
-        """Drop the session of `key` and all notes that lead to it; never tell what there was.
+    async def end_session(self, key: bytes, account: bytes) -> None:
+        """Drop the session of `key` and all notes that lead to it; nothing happens without any.
 
         Args:
-            key: Look-up key of the credential.
-            account: As for `acquire`.
-            source: Address of the caller.
-            budget: As for `acquire`.
-
-        Returns:
-            `Locked` when the source is locked out: nothing was looked at.
+            key: Look-up key of a credential that the caller has opened.
+            account: Look-up key of the account.
 
         Raises:
             CacheUnavailable: The store could not be asked: nothing was dropped.

@@ -185,15 +185,12 @@ class DaemonStore(DaemonAnswers):
             return None
         return await self._bring_back(key, account)
 
-    async def end_login(
-        self, key: bytes, account: bytes, source: str, budget: bytes | None = None
-    ) -> Locked | None:
-        """Drop a session, as `SessionStore.end_login`; not without the daemon.
+    async def end_session(self, key: bytes, account: bytes) -> None:
+        """Drop a session, as `SessionStore.end_session`; not without the daemon.
 
         Other workers have copies of it.
         """
-        budget = budget or plain(account)
-        return await self._asked(self._client.end_login(key, account, source, budget))
+        await self._asked(self._client.end_session(key, account))
 
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes something, as `HoldStore.hold`."""

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from ..cache.engine import Engine, Limits, Ticket
 from ..cache.limits import AnswerLimits
 from ..cache.outcomes import Hit, Lease, Locked, Note, Outcome, Unavailable
-from ..cache.spelling import plain
 from ..cache.throttle import Policy, Throttle
 from ..errors import CacheBusy
 from .waits import Waits
@@ -163,13 +162,10 @@ class LocalStore:
         self._settle()
         return stays
 
-    async def end_login(
-        self, key: bytes, account: bytes, source: str, budget: bytes | None = None
-    ) -> Locked | None:
-        """Drop a session, as `SessionStore.end_login`."""
-        outcome = self._engine.end_login(key, account, source, budget or plain(account))
+    async def end_session(self, key: bytes, account: bytes) -> None:
+        """Drop a session, as `SessionStore.end_session`."""
+        self._engine.end_session(key, account)
         self._settle()
-        return outcome if isinstance(outcome, Locked) else None
 
     async def find(self, key: bytes) -> Hit | None:
         """Return a note, as `AnswerStore.find`."""

@@ -51,9 +51,7 @@ See https://docs.pydantic.dev/latest/errors/validation_errors/"""
 
 READS = ToolAnnotations(read_only_hint=True)
 CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
-ENDS = ToolAnnotations(
-    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-)
+ENDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True)
 """What a tool does to the world: it reads; or changes something outside, and would again if called
 again; or ends what this server holds. What the specification takes for granted is left out: that it
 has to do with the world outside, and of one that only reads that it destroys nothing and may be

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.readings.box import LIVE_OFF, OF_TWO_TIMES
+from server.readings.box import LIVE_OFF, LIVE_UNREADABLE, OF_TWO_TIMES
 from server.readings.energy import TODAY
 from server.readings.live import LiveData, live_data
 
@@ -184,6 +184,21 @@ def test_every_null_is_explained_and_nothing_else_is(box, live_on):
     reading = read(raw)
     null = {name for name, value in flat(reading).items() if value is None}
     assert null - SILENT == unknown(reading)
+
+
+@pytest.mark.parametrize("sent", ["0", 1, True, [{"bat_c": 50}], ["x"]])
+def test_live_data_in_a_form_that_cannot_be_read_is_not_said_to_be_disabled(sent):
+    reading = read(full_box() | {"actual": sent})
+    assert reading.live_data is False
+    assert LIVE_UNREADABLE in reading.warnings
+    assert LIVE_OFF not in reading.warnings
+
+
+@pytest.mark.parametrize("sent", [[], {}, None])
+def test_an_empty_block_of_live_data_is_none(sent):
+    reading = read(full_box() | {"actual": sent})
+    assert LIVE_OFF in reading.warnings
+    assert LIVE_UNREADABLE not in reading.warnings
 
 
 def test_without_live_data_the_slow_blocks_are_read_and_the_way_out_is_told():

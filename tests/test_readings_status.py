@@ -198,11 +198,14 @@ def test_a_box_is_offline_when_the_list_of_boxes_says_so(minutes, verdict):
     assert judged(**last_call(minutes)).verdict == verdict
 
 
-@pytest.mark.parametrize("raw", [None, "x", [], {}, 5, {"device": []}, {"actual": [1]}])
+RAW = [None, "x", [], {}, 5, {"device": []}, {"actual": [1]}, {"actual": []}]
+
+
+@pytest.mark.parametrize("raw", RAW)
 def test_of_a_box_of_which_nothing_is_sent_nothing_is_known(raw):
     found = status({FULL: raw}, FULL, NOW, heard=[], change=None, fetched_at=NOW)
     assert found.verdict in {"fine as far as known", "live data off"}
-    assert (found.verdict == "live data off") == (raw == {"actual": [1]})
+    assert (found.verdict == "live data off") == (raw == {"actual": []})
     assert len(found.warnings) >= 3
 
 

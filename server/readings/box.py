@@ -38,6 +38,10 @@ LIVE_OFF = (
     "The portal sends no live data of this box, most likely because its owner has not enabled it. "
     f"That is done {ENABLED_WHERE}."
 )
+LIVE_UNREADABLE = (
+    "The portal sent the live data of this box in a form that cannot be read, so whether its owner "
+    "has enabled them is not known."
+)
 
 
 class Source(NamedTuple):
@@ -240,7 +244,7 @@ class Box:
     def absent(self, block: str) -> str:
         """Say why a field of a block is not there."""
         known = self._blocks.get(block)
-        if known is not None and not isinstance(known, dict | list):
+        if known is not None and known != [] and not isinstance(known, dict):
             return NOT_A_BLOCK
         return LIVE_OFF if block == LIVE_BLOCK and not self.live else NOT_SENT
 

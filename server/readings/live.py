@@ -9,7 +9,7 @@ from . import clock, freshness
 from .baseline import NO_BASELINE, Baseline
 from .battery import Battery, battery
 from .boiler import Boiler, boiler
-from .box import LIVE_OFF, Box, boxes_of
+from .box import LIVE_BLOCK, LIVE_OFF, LIVE_UNREADABLE, Box, boxes_of
 from .bypass import Bypass, on_warnings
 from .bypass_flags import bypass
 from .counters import Counters
@@ -26,7 +26,7 @@ from .numbers import PERCENT, TEMPERATURE_C
 from .outlook import with_outlook
 from .rest_meter import RestMeter
 from .solar import Solar, solar
-from .unknown import Unknowns
+from .unknown import NOT_A_BLOCK, Unknowns
 
 YESTERDAY = (
     "The energy counters of `today` are those of {day}, the day of the box's last report; `month` "
@@ -144,7 +144,8 @@ def live_data(
 def _warnings(box: Box, age: int | None, day: date | None, now: datetime) -> list[str]:
     found = [freshness.warning(age, box.live)]
     if not box.live:
-        found.append(LIVE_OFF)
+        unread = box.absent(LIVE_BLOCK) == NOT_A_BLOCK
+        found.append(LIVE_UNREADABLE if unread else LIVE_OFF)
         old = "" if age is None else f": they may be {age + freshness.UPLOAD_S} s old"
         found.append(f"{OF_LAST_UPLOAD}{old}.")
     if box.lacking:

@@ -80,6 +80,19 @@ class HoldingStore(LocalStore):
             raise CacheUnavailable
 
 
+class Killed:
+    """A portal that is read, and whose worker ends before it writes."""
+
+    def __init__(self, portal) -> None:
+        self._portal = portal
+
+    async def read_live(self, session_id):
+        return await self._portal.read_live(session_id)
+
+    async def write(self, session_id, write):
+        raise asyncio.CancelledError
+
+
 class House:
     """A portal, a store, a journal, and as many workers over them as wished."""
 

@@ -55,12 +55,13 @@ REPORT = {
     "before": "mode Home 1",
     "after": "mode Home UPS",
     "requested_at": "2026-11-22T11:00:00Z",
+    "shown_at": "2026-11-22T11:01:03Z",
     "seconds": 63.4,
     "portal": "accepted",
     "client": "oig-client 1",
     "undoes": None,
     "can_be_undone": True,
-    "message": "The box shows the change.",
+    "message": "The box showed the change.",
 }
 
 
@@ -98,13 +99,17 @@ def test_what_a_result_lacks_is_a_dash():
 def test_a_report_and_a_list_of_them_fit_eighty_columns(framed):
     text = drawn(views.report_page(REPORT, framed=framed))
     assert "APPLIED, seen 63 s after it was sent" in text
-    assert "The box shows the change." in text
+    assert "The box showed the change." in text
+    assert "Shown      2026-11-22T12:01:03+01:00" in text
     pending = REPORT | {"status": "pending", "seconds": None, "can_be_undone": False}
+    pending |= {"shown_at": None}
+    assert "Shown" not in drawn(views.report_page(pending, framed=framed))
     values = {"changes": [REPORT, pending], "more": 3}
     text = drawn(views.changes_table(values, framed=framed))
     for part in (
         "2026-11-22T12:00:00+01:00",
         "applied",
+        "2026-11-22T12:01:03+01:00",
         "pending",
         "1bf84f4d9abd9478",
         "no way back",

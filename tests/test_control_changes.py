@@ -414,10 +414,10 @@ def test_that_nothing_is_to_change_says_how_it_is_if_the_box_is_a_queen():
 def test_that_a_box_may_be_a_queen_keeps_off_from_being_seen_unless_it_was_on_before():
     off, shown = GridExport("off"), inverter(0, 3000)
     assert off.is_so(shown) is None
-    assert off.has_arrived(shown, off.back(shown)) is None
-    assert off.has_arrived(shown, off.back(inverter(1, 3000))) is True
-    assert off.has_arrived(inverter(0), None) is True
-    assert off.has_arrived(inverter(1), None) is False
+    assert off.has_arrived(shown, off.back(shown), "", "") is None
+    assert off.has_arrived(shown, off.back(inverter(1, 3000)), "", "") is True
+    assert off.has_arrived(inverter(0), None, "", "") is True
+    assert off.has_arrived(inverter(1), None, "", "") is False
     limited = GridExport("limited", 3000)
     assert limited.is_so(shown) is None
     assert limited.is_so(inverter(0, 2000)) is False
@@ -501,6 +501,32 @@ def test_charging_is_seen_by_its_target_and_where_it_is_shown_by_its_activity():
     assert change.is_so(charge_box(90, active=0, charge=90))
     assert change.is_so(charge_box(None)) is None
     assert change.is_so(charge_box(80, active=1)) is False
+
+
+def test_of_a_target_that_was_set_only_charging_that_is_under_way_proves_a_change():
+    change = GridCharge(90)
+    was_set, other = charge_box(90, active=0), charge_box(60, active=0)
+    for before, shown, arrived in [
+        (was_set, charge_box(90, active=0, charge=95), None),
+        (was_set, charge_box(90, active=1), True),
+        (was_set, charge_box(90, charge=95), None),
+        (was_set, charge_box(80, active=0), False),
+        (other, charge_box(90, active=0, charge=95), True),
+        (other, charge_box(90), True),
+        (charge_box(10), charge_box(90), True),  # a target that could not be set again
+        (charge_box(60, active=1), charge_box(90, active=1), True),
+        (other, charge_box(60, active=0), False),
+    ]:
+        words = change.before(before), change.after(before)
+        assert change.has_arrived(shown, change.back(before), *words) is arrived
+
+
+def test_of_a_charge_that_was_to_end_one_that_is_under_way_proves_nothing():
+    change, before = GridCharge(60), charge_box(90, active=1, charge=70)
+    words = change.before(before), change.after(before)
+    for active, arrived in ((1, None), (0, True), (None, True)):
+        shown = charge_box(60, active=active, charge=70)
+        assert change.has_arrived(shown, change.back(before), *words) is arrived
 
 
 # -- what they have in common

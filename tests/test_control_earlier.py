@@ -522,9 +522,10 @@ async def test_a_refused_change_of_any_setting_is_read_back(house, box, asked, a
 @refusals
 async def test_a_refused_change_that_is_not_seen_in_its_time_has_failed_for_good(house, said):
     record = await refused(house, said | {"processed": False}, mode="Home 2")
-    house.later(95)
-    assert (await house.look(DEMO, record.id)).verdict is None
-    house.later(DEADLINE)
+    for _ in range(2):
+        house.later(440)
+        assert (await house.look(DEMO, record.id)).verdict is None
+    house.later(100)
     assert (await house.look(DEMO, record.id)).verdict == "failed"
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1})
     assert (await house.look(DEMO, record.id)).status(house.clock()) == "failed"
@@ -543,8 +544,7 @@ async def test_what_a_later_change_of_the_setting_did_is_no_work_of_the_refused_
 
 async def test_a_refused_change_keeps_its_box_from_nothing_and_a_look_at_it_never_fails(house):
     record = await refused(house, REFUSALS[0], mode="Home 2")
-    with pytest.raises(ChangeRefused, match="Nothing to change"):
-        await house.planned(mode="Home 1")
+    assert (await house.planned(mode="Home 3")).before == "mode Home 1"
     await house.admin("faults", kind="unavailable", endpoint="live", requests=1)
     house.later(31)
     looked = await house.control.look(DEMO, record.id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime
+
 import pytest
 from mcp import Client
 from mcp.server.mcpserver import MCPServer
@@ -9,13 +12,14 @@ from mcp_types import Implementation
 
 from server.control.record import DEADLINE
 from server.log import OneLine
+from server.readings.clock import PRAGUE
 from server.readings.model import Reading
 from server.tool_failure import KEY
 from server.tools.checked import CHANGES, ENDS, READS, CheckedTool
 from server.tools.control import control_tools
 from server.upstream import Fetched
 
-from .control_house import DEMO, House
+from .control_house import DEMO, House, Killed
 from .control_worker import named
 from .portal_simulator import DEMO_BOX
 
@@ -244,8 +248,11 @@ async def test_of_a_refused_change_a_look_says_what_it_saw_and_not_that_nothing_
     seen = await report(lost)
     assert (seen["status"], seen["can_be_undone"]) == ("failed", False)
     assert "refused the change. The box does not show it now." in seen["message"]
-    house.later(DEADLINE)
-    assert "Nor did the box show it when it was checked, 17 min" in (await report(lost))["message"]
+    for _ in range(2):
+        house.later(400)
+        assert "Should it show the change" in (await report(lost))["message"]
+    house.later(60)
+    assert "Nor did the box show it when it was checked, 16 min" in (await report(lost))["message"]
     made = await refused(processed=True)
     house.later(95)
     seen = await report(made)
@@ -262,8 +269,55 @@ async def test_of_charging_only_the_new_target_is_said_to_show(call, house):
     record = await house.applied(charge_to_percent=95)
     report = (await call("get_change", change_id=record.id)).structured_content
     assert report["status"] == "applied"
-    assert "shows the new target" in report["message"]
+    assert "showed the target at" in report["message"]
     assert "battery's power" in report["message"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "back"),
+    [
+        ({"mode": "Home 2"}, {"mode": 0}),
+        ({"grid_export": "off"}, {"to_grid": 1}),
+        ({"boiler": "manual"}, {"manual": 0}),
+        ({"home_grid_v": True}, {"app": 0}),
+        ({"charge_to_percent": 95}, {"target": 60}),
+    ],
+)
+async def test_what_was_applied_says_when_it_was_shown_and_not_that_it_is_so_now(
+    call, house, asked, back
+):
+    planned = (await call("plan_change", **asked)).structured_content
+    applied = (await call("apply_change", **named(planned))).structured_content
+    assert applied["shown_at"] is None
+    house.later(95)
+    first = (await call("get_change", change_id=planned["change_id"])).structured_content
+    seen = datetime.fromtimestamp(house.clock(), PRAGUE).isoformat(timespec="seconds")
+    await house.admin("boxes", box=DEMO_BOX, setup=back)
+    house.later(36_000)
+    later = (await call("get_change", change_id=planned["change_id"])).structured_content
+    (listed,) = (await call("list_changes")).structured_content["changes"]
+    for report in (first, later, listed):
+        assert (report["status"], report["shown_at"]) == ("applied", seen)
+        assert f"at {seen}. It has not been checked since" in report["message"]
+        assert " shows the " not in report["message"]
+
+
+async def test_of_a_write_that_never_went_out_no_message_says_that_it_was_sent(call, house):
+    planned = (await call("plan_change", mode="Home 2")).structured_content
+    record = await killed_before_its_write(house, planned)
+    for seconds in (31, 1000, 36_000):
+        house.later(seconds)
+        report = (await call("get_change", change_id=record)).structured_content
+        assert report["status"] in {"unclear", "failed"}
+        assert " was sent" not in report["message"]
+
+
+async def killed_before_its_write(house, planned):
+    with pytest.raises(asyncio.CancelledError):
+        await house.worker(wrap=Killed).apply(
+            DEMO, planned["plan_token"], planned["box_id"], planned["change"], "test"
+        )
+    return planned["change_id"]
 
 
 async def test_the_journal_names_the_client_as_it_calls_itself(call, house):

@@ -144,6 +144,10 @@ def test_the_run_reaches_every_field_that_holds_a_time_and_a_warning_that_names_
         "observed_at",
         "requested_at",
         "changes.requested_at",
+        "shown_at",
+        "changes.shown_at",
+        "message",
+        "changes.message",
     }
 
 

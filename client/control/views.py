@@ -46,7 +46,8 @@ def report_page(report: Mapping[str, Any], *, framed: bool) -> RenderableType:
     if seconds is not None:
         head.append(f", seen {seconds:.0f} s after it was sent")
     facts = {
-        "Sent": time(report.get("requested_at")),
+        "Requested": time(report.get("requested_at")),
+        "Shown": _shown(report),
         "Portal": report.get("portal"),
         "Client": report.get("client"),
         "Takes back": report.get("undoes"),
@@ -74,14 +75,16 @@ def changes_table(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
         pad_edge=framed,
         padding=(0, 1) if framed else (0, 2, 0, 0),
     )
-    table.add_column("Sent", no_wrap=True)
+    table.add_column("Requested", no_wrap=True)
     table.add_column("Status", no_wrap=True)
     table.add_column("Box", overflow="fold")
     table.add_column("Change", overflow="fold", ratio=1)
     for each in found:
         status = text(each.get("status"))
         name = f"id {text(each.get('change_id'))}"
-        end = [] if each.get("can_be_undone") is True else ["no way back"]
+        shown = _shown(each)
+        end = [] if shown is None else [f"shown {shown}"]
+        end += [] if each.get("can_be_undone") is True else ["no way back"]
         change = Group(*_difference(each), Text("\n".join([name, *end]), style="dim"))
         one_line = Text(
             f"{text(each.get('before'))} -> {text(each.get('after'))}, {', '.join([name, *end])}"
@@ -95,6 +98,11 @@ def changes_table(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     more = number(values.get("more")) or 0
     rest = [Text(f"{more:.0f} older ones are not shown; see --limit.", style="dim")] if more else []
     return Group(table, *rest)
+
+
+def _shown(report: Mapping[str, Any]) -> str | None:
+    # How the box is set since, an applied change does not tell.
+    return None if report.get("shown_at") is None else time(report["shown_at"])
 
 
 def _difference(values: Mapping[str, Any]) -> Iterator[RenderableType]:

@@ -84,12 +84,20 @@ class Change(ABC):
     def is_so(self, box: Box) -> bool | None:
         """Say whether the box is as wished; None when what it shows does not tell."""
 
-    def has_arrived(self, box: Box, back: Change | None) -> bool | None:  # noqa: ARG002 - of some it depends on what was
+    def has_arrived(
+        self,
+        box: Box,
+        back: Change | None,  # noqa: ARG002 - of some it depends on what was
+        before: str,  # noqa: ARG002
+        after: str,  # noqa: ARG002
+    ) -> bool | None:
         """Say whether the box shows this change now; None when that cannot be told.
 
         Args:
             box: The box, read after the change was sent.
             back: What `back` returned before it was sent.
+            before: What `before` returned then.
+            after: What `after` returned then.
         """
         return self.is_so(box)
 

@@ -89,6 +89,11 @@ CHANGED = (
     "The box is no longer as it was when the change was planned: somebody changed it meanwhile, or "
     "it changed by itself. Nothing was sent."
 )
+CHANGED_SO = CHANGED + ' Planned now, it would be "{sentence}".'
+CHANGED_HERE = (
+    "Another change of the same setting was sent after this one was planned, so what was agreed to "
+    "may be over. Nothing was sent."
+)
 NO_CACHE = (
     "The cache daemon cannot be asked, and without it nobody can tell whether another change of "
     "this box is under way. Nothing was changed."
@@ -116,12 +121,14 @@ MOVED_ON = (
     "before that change."
 )
 SENT_BEFORE = (
-    "{change} was sent before, at {sent}, and whether that is over is not known: the portal may "
+    "{change} {sending} before, at {sent}, and whether that is over is not known: the portal may "
     "still deliver it"
 )
-UNDELIVERED = (
-    SENT_BEFORE + ", so how the box will be is not known, though it shows what is asked for now."
+REFUSED_BEFORE = (
+    "{change} was tried before, at {sent}, and counts as refused, but whether the box gets it all "
+    "the same is not known yet"
 )
+SO_UNKNOWN = ", so how the box will be is not known, though it shows what is asked for now."
 DELIVERED_TOO = SENT_BEFORE + ", before this one."
 OFFLINE = (
     " The portal keeps a change until the box is back, so it may take effect much later, when "
@@ -263,7 +270,7 @@ class Control:
             change.after(box),
             change.explanation(box, self._age_s(box)),
             (
-                *(_told(DELIVERED_TOO, one, account) for one in left),
+                *(_told(DELIVERED_TOO, one, account) for one in left if one.outcome != "refused"),
                 *self._warnings(change, box, fetched.payload, undone),
             ),
             fetched,
@@ -437,10 +444,17 @@ class Control:
         await self._check_free(granted, box.id, Fetched(payload, self._wall(), "live"))
         if observed(plan.change, box) != plan.observed:
             raise ChangeRefused(Code.BOX_CHANGED, CHANGED)
+        planned_at = plan.expires_at - PLAN_LASTS
+        if await self._entries.sent_since(box.id, plan.change.kind, planned_at):
+            raise ChangeRefused(Code.BOX_CHANGED, CHANGED_HERE)
         left = await self._earlier(box, plan.change.kind)
         self._check(plan.change, box, left, granted.keys.account)
         if plan.undoes is not None:
             plan.change.check_back(box)
+        # What is made is what was agreed to, also where it depends on more than the settings.
+        sentence = plan.change.sentence(box)
+        if sentence != plan.sentence:
+            raise ChangeRefused(Code.BOX_CHANGED, CHANGED_SO.format(sentence=sentence))
         return granted, box
 
     @contextlib.asynccontextmanager
@@ -558,6 +572,10 @@ class Control:
         if box is not None:
             record = await self._with_contact(record, box)
         found = seen(record, fetched)
+        if found in {"as wished", "otherwise"} and await self._entries.sent_since(
+            record.box, record.kind, record.at
+        ):
+            return Looked(record, "later change")
         ended = verdict(record, found, fetched.at)
         if ended is None:
             return Looked(record, found)
@@ -571,7 +589,7 @@ class Control:
     async def _earlier(self, box: Box, kind: str) -> list[Record]:
         """Return the changes that a box may get before one of this kind, latest first.
 
-        1. What the portal may still have for it.
+        1. What the portal may still have for it, what it refused and nobody read back among it.
         2. Of the same setting, however old: the last one, if it is not known how that ended.
         """
         _, records = await self._entries.latest(LATEST, box=box.id)
@@ -599,12 +617,18 @@ class Control:
             earlier = next((one for one in left if one.kind == change.kind), None)
             if earlier is None or exc.code not in {Code.NOTHING_TO_CHANGE, Code.NOT_VERIFIABLE}:
                 raise
-            why = _told(UNDELIVERED, earlier, account)
-            # One that was given up is over in time, if the box is in contact. No time ends another.
-            wait = max(SHOWN_WITHIN, earlier.sent_at + DELIVERED_WITHIN - self._wall())
-            raise ChangeRefused(
-                Code.STATE_UNKNOWN, why, retry_after=wait if earlier.verdict == "failed" else None
-            ) from None
+            refused = earlier.outcome == "refused"
+            text = (REFUSED_BEFORE if refused else SENT_BEFORE) + SO_UNKNOWN
+            why = _told(text, earlier, account)
+            # 1. Refused: each plan reads it back, and after some it is known.
+            # 2. Given up: it is over in time, if the box is in contact.
+            # 3. Else: no time ends it.
+            wait = None
+            if refused:
+                wait = SHOWN_WITHIN
+            elif earlier.verdict == "failed":
+                wait = max(SHOWN_WITHIN, earlier.sent_at + DELIVERED_WITHIN - self._wall())
+            raise ChangeRefused(Code.STATE_UNKNOWN, why, retry_after=wait) from None
 
     async def _with_contact(self, record: Record, box: Box) -> Record:
         found = with_contact(record, box, datetime.fromtimestamp(self._wall(), UTC))
@@ -697,4 +721,5 @@ def _told(text: str, record: Record, account: bytes) -> str:
     # Another account's change is told without its id: nobody else can look at it.
     what = f"({record.before} -> {record.after})"
     named = f"Change {record.id} {what}" if record.account == account else f"Another change {what}"
-    return text.format(change=named, sent=clock.written(datetime.fromtimestamp(record.at, UTC)))
+    sent = clock.written(datetime.fromtimestamp(record.at, UTC))
+    return text.format(change=named, sending=record.sending, sent=sent)

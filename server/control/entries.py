@@ -63,6 +63,10 @@ class Entries:
         """Return the last change of a box's setting if it is not known how that ended."""
         return await self._asked(self._journal.open_end, box_id, kind)
 
+    async def sent_since(self, box_id: str, kind: str, at: float) -> bool:
+        """Say whether a change of a box's setting was sent after a moment, and not refused."""
+        return await self._asked(self._journal.sent_since, box_id, kind, at)
+
     async def latest(
         self, limit: int, *, account: bytes | None = None, box: str | None = None
     ) -> tuple[int, list[Record]]:

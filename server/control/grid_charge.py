@@ -137,6 +137,25 @@ class GridCharge(Change):
             return None
         return True
 
+    def has_arrived(
+        self,
+        box: Box,
+        back: Change | None,  # noqa: ARG002 - it is None also where the former target cannot be set
+        before: str,
+        after: str,
+    ) -> bool | None:
+        # 1. It was to end charging, which is under way still: the target alone is not the change.
+        # 2. The target was set before: the sun may have filled the battery, so only charging that
+        #    is under way now, which it was not, comes from this.
+        # 3. Else the new target shows it.
+        found, active = self.is_so(box), _active(box)
+        if not found:
+            return found
+        if after == _told(self.percent, active=False) and active:
+            return None
+        was_set = before in {_told(self.percent, how) for how in (None, True, False)}
+        return True if active or not was_set else None
+
     def back(self, box: Box) -> Change | None:
         target = _target(box)
         if target is None or not target.is_integer() or target == self.percent:

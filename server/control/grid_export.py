@@ -154,7 +154,13 @@ class GridExport(Change):
             return None if same else False
         return found == (self.state, self.limit_w)
 
-    def has_arrived(self, box: Box, back: Change | None) -> bool | None:
+    def has_arrived(
+        self,
+        box: Box,
+        back: Change | None,
+        before: str,  # noqa: ARG002 - of charging it depends on them
+        after: str,  # noqa: ARG002
+    ) -> bool | None:
         found = self.is_so(box)
         if found is None and self.state == "off" and switch_on(box) is False:
             # Whatever kind it is, a switch that was on and now is not shows the change.

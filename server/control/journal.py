@@ -86,6 +86,12 @@ LAST_OF_KIND = (
 )
 """The last change of a box's setting that was made, or may have been."""
 
+SENT_SINCE = (
+    "SELECT 1 FROM changes WHERE box = ? AND json_extract(change, '$[0]') = ? AND at > ? "
+    "AND (verdict = 'applied' OR outcome IS NOT 'refused') LIMIT 1"
+)
+"""A change of a box's setting that was made after a moment, or may have been, however it ended."""
+
 SCHEMA = (TABLE, *INDEXES, f"PRAGMA user_version = {VERSION}")
 
 FORMER = COLUMNS.removesuffix(", contact_since, contact_last")
@@ -246,6 +252,22 @@ class Journal:
         row = self._run(lambda journal: journal.execute(LAST_OF_KIND, (box, kind)).fetchone())
         record = None if row is None else Record(*row)
         return record if record is not None and record.verdict is None else None
+
+    def sent_since(self, box: str, kind: str, at: float) -> bool:
+        """Say whether a change of a box's setting was sent after a moment, and not refused.
+
+        Args:
+            box: The box's id.
+            kind: Which kind of change it is.
+            at: Seconds since 1970.
+
+        Raises:
+            JournalUnavailable: It could not be read.
+        """
+        if not self._is_there():
+            return False
+        found = self._run(lambda journal: journal.execute(SENT_SINCE, (box, kind, at)).fetchone())
+        return found is not None
 
     def latest(
         self, limit: int, *, account: bytes | None = None, box: str | None = None

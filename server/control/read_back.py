@@ -29,9 +29,12 @@ usual, and the longest time is not known: this allows for a slow one."""
 ROW_GAP = 600.0
 """Seconds between two contacts that were seen, up to which the box counts as not away between."""
 
-Seen = Literal["as wished", "otherwise", "not told", "no box", "too early", "no answer"]
+Seen = Literal[
+    "as wished", "otherwise", "not told", "no box", "too early", "no answer", "later change"
+]
 """What a look found: the change; another setting; an answer that does not tell the setting, or does
-not list the box; an answer from before the change was sent; no answer at all."""
+not list the box; an answer from before the change was sent; no answer at all; or what a later
+change of the same setting may have done."""
 
 
 def seen(record: Record, fetched: Fetched) -> Seen:
@@ -43,12 +46,19 @@ def seen(record: Record, fetched: Fetched) -> Seen:
     if box is None:
         return "no box"
     back = None if record.back is None else decode(json.loads(record.back))
-    found = decode(json.loads(record.change)).has_arrived(box, back)
+    change = decode(json.loads(record.change))
+    found = change.has_arrived(box, back, record.before, record.after)
     return "not told" if found is None else "as wished" if found else "otherwise"
 
 
 def verdict(record: Record, found: Seen, read_at: float) -> Verdict | None:
     """Say how a change ended, by what was seen; None while that is open.
+
+    1. The box shows it: it is applied.
+    2. The box does not, shortly after the deadline: it failed. The portal may still have it for a
+       box that was away, which `late` looks after.
+    3. The same of one that was refused: for good, so only if the box was there to show it. The
+       settings of a box that is away, or has just come back, are those from before.
 
     Args:
         record: The change.
@@ -57,7 +67,9 @@ def verdict(record: Record, found: Seen, read_at: float) -> Verdict | None:
     """
     if found == "as wished":
         return "applied"
-    return "failed" if found == "otherwise" and record.given_up(read_at) else None
+    if found != "otherwise" or not record.given_up(read_at):
+        return None
+    return "failed" if record.outcome != "refused" or _was_there(record) else None
 
 
 def under_way(records: Iterable[Record], fetched: Fetched | None, now: float) -> Record | None:
@@ -91,6 +103,8 @@ def undelivered(records: Iterable[Record]) -> list[Record]:
     change counts as delivered once its box was seen in contact for long enough to fetch and show
     it, and late enough for the portal to have handed it out.
 
+    One that was refused is among them until it was read back: the portal's answer proves nothing.
+
     Args:
         records: Changes of the box, latest first, with the contacts that were seen.
     """
@@ -99,7 +113,7 @@ def undelivered(records: Iterable[Record]) -> list[Record]:
         if record.verdict == "applied" or _delivered(record):
             # They are delivered in their order, so those before it were delivered as well.
             break
-        if record.outcome != "refused":
+        if record.outcome != "refused" or record.verdict is None:
             left.append(record)
     return left
 
@@ -108,7 +122,7 @@ def late(records: Iterable[Record]) -> list[Record]:
     """Return the changes of a box that count as failed, and that a reading may yet show.
 
     1. Given up, and the portal may still have it.
-    2. Refused, and not read back in its time: what the portal answers proves nothing.
+    2. Refused, and not read back yet.
 
     Neither once another change of the same setting was sent: what shows then is the work of that.
 
@@ -120,7 +134,8 @@ def late(records: Iterable[Record]) -> list[Record]:
     found: list[Record] = []
     touched: set[str] = set()
     for record in known:
-        refused = record.outcome == "refused" and record.verdict is None
+        unread = record.outcome == "refused" and record.verdict is None
+        refused = unread and not _delivered(record)
         given_up = record.verdict == "failed" and record in kept
         if (refused or given_up) and record.kind not in touched:
             found.append(record)
@@ -147,8 +162,12 @@ def with_contact(record: Record, box: Box, now: datetime) -> Record:
     return replace(record, contact_since=record.contact_since if goes_on else at, contact_last=at)
 
 
-def _delivered(record: Record) -> bool:
+def _was_there(record: Record) -> bool:
+    """Say whether its box was seen in contact for long enough to fetch a change and show it."""
     since, last = record.contact_since, record.contact_last
-    if since is None or last is None:
-        return False
-    return last - since >= SHOWN_WITHIN and last - record.sent_at >= DELIVERED_WITHIN
+    return since is not None and last is not None and last - since >= SHOWN_WITHIN
+
+
+def _delivered(record: Record) -> bool:
+    last = record.contact_last or record.sent_at
+    return _was_there(record) and last - record.sent_at >= DELIVERED_WITHIN

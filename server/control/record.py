@@ -82,6 +82,16 @@ class Record:
         return self.at if self.outcome_at is None else self.outcome_at
 
     @property
+    def shown_at(self) -> float | None:
+        """Seconds since 1970 of the reading that showed it; None without one."""
+        return self.verdict_at if self.verdict == "applied" else None
+
+    @property
+    def sending(self) -> str:
+        """How its sending is told: where nothing came of it, the write may never have gone out."""
+        return "was about to be sent" if self.outcome is None else "was sent"
+
+    @property
     def fingerprint(self) -> str:
         """The account, as it is shown."""
         return shown(self.account)

@@ -22,6 +22,7 @@ from ..control.read_back import Seen
 from ..control.record import Record, Status
 from ..control.waits import LONGEST
 from ..errors import ChangeRefused
+from ..readings import clock
 from ..readings.model import LocalTime, Reading
 from ..visible import visible
 from .arguments import digits
@@ -54,11 +55,15 @@ OnlyListed = Literal["only listed"]
 SEEN: dict[Seen | OnlyListed | None, str] = {
     None: "The box has not been checked yet.",
     "only listed": "The box was not checked for this list.",
-    "too early": "What the portal tells of the box is from before the change was sent.",
+    "too early": "What the portal tells of the box is from before the change.",
     "no answer": "OIG Cloud could not be asked when it was last tried.",
     "no box": "The portal does not list the box now, so whether the box has it is not known.",
     "not told": "What the portal tells of the box now does not show whether the box has it.",
     "otherwise": "The box does not show it now.",
+    "later change": (
+        "Another change of the same setting was sent after it, so what the box shows now tells "
+        "nothing of this one."
+    ),
 }
 
 PENDING = (
@@ -66,22 +71,23 @@ PENDING = (
     "one or two minutes after it was sent. {seen} Look again in 30 seconds, and do not plan the "
     "same change again."
 )
-APPLIED = "The box shows the change."
+SINCE = "It has not been checked since, and may have been set otherwise."
+APPLIED = f"The box showed the change at {{shown}}. {SINCE}"
 TARGET_SHOWN = (
-    "The box shows the new target. Whether it charges now is another matter, which many boxes do "
-    "not show: the battery's power in the live data tells."
+    f"The box showed the target at {{shown}}. {SINCE} Whether it charges is another matter, which "
+    "many boxes do not show: the battery's power in the live data tells."
 )
 WAY_BACK = "The way back is to undo change {id}"
 NO_WAY_BACK = "There is no known way back."
 REFUSED = "OIG Cloud refused the change."
 REFUSED_SEEN = f"{REFUSED} {{seen}} Should it show the change all the same, this will say applied."
 REFUSED_FOR_GOOD = (
-    f"{REFUSED} Nor did the box show it when it was checked, {{minutes:.0f}} minutes after it was "
-    "sent."
+    f"{REFUSED} Nor did the box show it when it was checked, {{minutes:.0f}} minutes after it "
+    "{sending}."
 )
 GIVEN_UP = (
-    "The box did not show the change when it was checked, {minutes:.0f} minutes after it was "
-    "sent. It may be offline, and the portal may still deliver the change when it is back; or "
+    "The box did not show the change when it was checked, {minutes:.0f} minutes after it "
+    "{sending}. It may be offline, and the portal may still deliver the change when it is back; or "
     "somebody has changed it again. Look at the box before planning anything else."
 )
 UNCLEAR = (
@@ -89,7 +95,7 @@ UNCLEAR = (
     "{seen} Look again in 30 seconds."
 )
 MISSED = (
-    "The change was sent more than 15 minutes ago and nobody saw in time how it ended: it may be "
+    "The change {sending} more than 15 minutes ago and nobody saw in time how it ended: it may be "
     "still to come, or have taken effect and be gone again. {seen} Look at the box before planning "
     "anything else."
 )
@@ -108,7 +114,7 @@ class PlannedChange(Reading):
     warnings: tuple[str, ...] = Field(description="Show the user all of them.")
     plan_token: str = Field(description="For apply_change, once.")
     expires_at: LocalTime = Field(description="Apply it before.")
-    observed_at: LocalTime = Field(description="When it was as before.")
+    observed_at: LocalTime = Field(description="When OIG Cloud showed that.")
     undoes: str | None = Field(description="Change that it takes back.")
 
 
@@ -119,11 +125,12 @@ class ChangeReport(Reading):
     box_id: str
     kind: Kind
     status: Status = Field(
-        description="applied: the box shows it. failed: refused, or not shown in time."
+        description="applied: the box showed it. failed: refused, or not shown in time."
     )
     before: str
     after: str
-    requested_at: LocalTime = Field(description="When it was sent.")
+    requested_at: LocalTime = Field(description="When it was to be sent.")
+    shown_at: LocalTime | None = Field(description="When the box showed it.")
     seconds: float | None = Field(description="Until seen, at most.")
     portal: str | None = Field(description="What it answered.")
     client: str = Field(description="Program that asked.")
@@ -320,6 +327,7 @@ def _report(record: Record, now: float, seen: Seen | OnlyListed | None = None) -
             "before": record.before,
             "after": record.after,
             "requested_at": _moment(record.at),
+            "shown_at": None if record.shown_at is None else _moment(record.shown_at),
             "seconds": record.seconds,
             "portal": record.why,
             "client": record.client,
@@ -332,16 +340,17 @@ def _report(record: Record, now: float, seen: Seen | OnlyListed | None = None) -
 
 
 def _message(record: Record, status: Status, now: float, seen: Seen | OnlyListed | None) -> str:
-    if status == "applied":
+    if record.shown_at is not None:
         told = TARGET_SHOWN if record.kind == "charge" else APPLIED
-        return f"{told} {_way_back(record)}"
+        return f"{told.format(shown=clock.written(_moment(record.shown_at)))} {_way_back(record)}"
     if status == "failed" and record.verdict is None:
         return REFUSED if seen is None else REFUSED_SEEN.format(seen=SEEN[seen])
     if status == "failed":
         text = REFUSED_FOR_GOOD if record.outcome == "refused" else GIVEN_UP
-        return text.format(minutes=((record.verdict_at or now) - record.at) / 60)
+        minutes = ((record.verdict_at or now) - record.at) / 60
+        return text.format(minutes=minutes, sending=record.sending)
     text = PENDING if status == "pending" else MISSED if record.late(now) else UNCLEAR
-    return text.format(seen=SEEN[seen])
+    return text.format(seen=SEEN[seen], sending=record.sending)
 
 
 def _way_back(record: Record) -> str:

@@ -41,6 +41,7 @@ MEANT = {
     "detail": "null unless it was asked for",
     "undoes": "null for a change that takes none back",
     "seconds": "null until the change was seen",
+    "shown_at": "null until the change was seen",
     "portal": "null while the portal has said nothing",
     "boiler": "null without a boiler",
     "battery.not_charging": "null while it charges",

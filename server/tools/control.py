@@ -276,10 +276,10 @@ def control_tools(control: Control) -> list[CheckedTool]:
 
 PLAN_CHANGE = """\
 Plan exactly one change: mode, supplementary modes, grid export, boiler, charging from the grid, \
-or undo. It changes nothing and returns before, after, explanation, warnings, change and a \
-plan_token. Show the user before, after, explanation and all warnings, and ask. Only after a yes \
-call apply_change, within 5 minutes, never on your own judgement. Switch export on only if the \
-user says that it is permitted: it is finable otherwise."""
+or undo. It changes nothing. Show the user its before, after, explanation and all warnings, and \
+ask. Only after a yes call apply_change with its change and plan_token, within 5 minutes, never on \
+your own judgement. Switch export on only if the user says that it is permitted: it is finable \
+otherwise."""
 
 APPLY_CHANGE = """\
 Make a planned change that the user agreed to, on a real machine. box_id and change, exactly as \
@@ -290,7 +290,7 @@ ask get_change with the plan's change_id."""
 
 GET_CHANGE = """\
 Look whether a change took effect. A box usually has it in a minute or two: ask with wait_s 50, or \
-every 30 seconds. `message` says what to do. Tell the user if it failed or is unclear."""
+every 30 seconds. Tell the user if it failed or is unclear."""
 
 LIST_CHANGES = """\
 List changes made through this server, and how each ended."""

@@ -74,10 +74,12 @@ class Memory(NamedTuple):
         counted: Its counters as they were last understood.
         shown: What it first showed on the day on which it was read last and not understood: before
             `LATEST` after midnight, or from then on, when what goes on is of that day.
+        doubted: What it showed when it was last read and not understood.
     """
 
     counted: Counted | None = None
     shown: Shown | None = None
+    doubted: Shown | None = None
 
 
 NOTHING = Memory()
@@ -113,7 +115,9 @@ def days_of(
     6. Something else was shown today already: one has fallen since, or has grown, two hours after
        midnight at the earliest, before which the box's clock may be late: of today.
     7. There is no earlier reading: the time decides, six minutes after midnight: all blocks have
-       come since. It does not where the contact is not known: the box may be away.
+       come since. It does not where the contact is not known, for the box may be away; nor here
+       or in the other cases where the very same counters were read before and not understood, be
+       it on an earlier day: no time makes them today's.
     8. Another block has shown that the box has uploaded today: the time decides as well, but only
        six minutes after that contact, unless nothing was counted before or is now.
     9. Otherwise the box may have been away since the earlier reading, or its clock may be late: of
@@ -157,7 +161,9 @@ def _judged(now: Shown, memory: Memory, news: datetime | None, *, heard: bool) -
         return _Judged(Days(today, last), earlier.new_by)
     if _is_told(now, earlier, memory.shown):
         return _Judged(Days(today, today), now.contact)
-    by_time = since_midnight >= UPLOADED_BY and _time_decides(now, earlier, news, heard=heard)
+    by_time = since_midnight >= UPLOADED_BY and _time_decides(
+        now, earlier, memory.doubted, news, heard=heard
+    )
     return _Judged(Days(today if by_time else first, today))
 
 
@@ -171,9 +177,16 @@ def _is_told(now: Shown, earlier: Counted | None, shown: Shown | None) -> bool:
 
 
 def _time_decides(
-    now: Shown, earlier: Counted | None, news: datetime | None, *, heard: bool
+    now: Shown,
+    earlier: Counted | None,
+    doubted: Shown | None,
+    news: datetime | None,
+    *,
+    heard: bool,
 ) -> bool:
     """Say whether the time alone decides about counters, cases 4, 5, 7 and 8."""
+    if doubted is not None and _same(doubted.wh, now.wh):
+        return False
     if earlier is None and heard:
         return True
     if earlier is not None and _same(earlier.wh, now.wh):
@@ -196,7 +209,8 @@ def remembered(
     3. Counters that fell during the day are remembered as such: the next midnight is told by a
        fall below them, and not by one below what the box showed before it began anew.
     4. Those that are not understood are kept beside the others, as the first of their day: the
-       first before the time at which any clock has begun it, and then the first after it.
+       first before the time at which any clock has begun it, and then the first after it. The
+       latest of them is kept as well, for the time alone must not decide about the same again.
 
     Args:
         now: What the block shows, as `days_of` takes it.
@@ -204,7 +218,7 @@ def remembered(
         news: As `days_of` takes it.
         heard: Likewise.
     """
-    earlier, shown = memory
+    earlier, shown, _ = memory
     if not now.wh or (earlier is not None and earlier.contact > now.contact):
         return memory
     judged, today = _judged(now, memory, news, heard=heard), clock.local_day(now.contact)
@@ -226,7 +240,7 @@ def remembered(
         or (_is_early(shown.contact) and not _is_early(now.contact))
     ):
         shown = now
-    return Memory(earlier, shown)
+    return Memory(earlier, shown, now)
 
 
 def _since_midnight(contact: datetime) -> timedelta:

@@ -57,9 +57,40 @@ def test_a_notification_that_contradicts_counts_only_when_it_is_newer(date, stat
     assert (found.state, found.told_by) == (state, by)
 
 
-def test_a_notification_that_tells_both_does_not_silence_the_flag():
-    found = read({"bypass": 1}, folder(f"{ON}, {OFF}", "10. 6. 2026 | 11:28")).automatic
-    assert (found.state, found.told_by) == ("on", "box")
+NO_BOX = "Upozorn\u011bn\u00ed"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ((f"{ON}, {OFF}", "10. 6. 2026 | 11:28"), True),
+        ((f"{ON}. {OFF}", "10. 6. 2026 | 11:28"), True),
+        ((ON, "today"), True),
+        ((ON, ""), True),
+        ((f"{ON}, {OFF}", "today"), True),
+        ((ON, "10. 6. 2026 | 11:28"), False),
+        ((ON, "today"), False),
+    ],
+)
+@pytest.mark.parametrize("older", [(), (folder(OFF),)])
+def test_a_flag_gives_way_to_a_notification_that_may_be_newer(words, named, older):
+    one = folder(*words) if named else folder(*words).replace(f"Box #{FULL}", NO_BOX)
+    found = read({"bypass": 0}, one, *older).automatic
+    assert (found.state, found.told_by) == ("unknown", None)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        folder(f"{ON}, {OFF}", "10. 6. 2026 | 11:20"),
+        folder(ON, "10. 6. 2026 | 11:20").replace(f"Box #{FULL}", NO_BOX),
+        # What may be newer says the same.
+        folder(OFF, "today"),
+        folder(OFF, "10. 6. 2026 | 11:28").replace(f"Box #{FULL}", NO_BOX),
+    ],
+)
+def test_a_flag_counts_beside_a_doubt_that_is_older_or_says_the_same(one):
+    assert told(read({"bypass": 0}, one).automatic) == ("off", "box", None)
 
 
 @pytest.mark.parametrize(

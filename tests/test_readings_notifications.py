@@ -493,6 +493,91 @@ def test_a_later_mention_that_cannot_be_read_leaves_doubt_and_a_warning(text):
         assert states(off("10. 6. 2026 | 11:01"), later)[0] == "off"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        # It denies.
+        "{kind} bypass {state} nebyl",
+        "{kind} bypass {state}ý není",
+        "{kind} bypass {state} se nepodařilo",
+        "{kind} bypass {state}: NE",
+        "{kind} bypass {state}. Nepodařilo se.",
+        "Není {kind} bypass {state}",
+        # It asks.
+        "{kind} bypass {state}?",
+        "{kind} bypass {state}? Ne.",
+        # It supposes, or does not know.
+        "Pokud je {kind} bypass {state}, volejte servis.",
+        "Byl-li {kind} bypass {state}, volejte servis.",
+        "Nelze říci, zda je {kind} bypass {state}.",
+        "Zda je {kind} bypass {state}, není známo.",
+        "Když je {kind} bypass {state}, dům napájí síť.",
+        # It wishes or orders.
+        "Před servisem se ujistěte, že je {kind} bypass {state}.",
+        "Zkontrolujte, zda je {kind} bypass {state}.",
+        "Požadavek na {kind} bypass {state}.",
+        "Má být {kind} bypass {state}.",
+        "Test: {kind} bypass {state}",
+        # It tells a change, or what was.
+        "{kind} bypass: {state} -> {other}",
+        "{kind} bypass: {state} \u2192 {other}",
+        "{kind} bypass {state}/{other}: {other}",
+        "{kind} bypass byl {state} v 11:00 a {other} v 11:12.",
+        "{kind} bypass byl {state} do 11:12.",
+        "{kind} bypass - {state}. Nyní {other}.",
+        "{kind} bypass {state}. {other} v 10:10.",
+        # It may be about the other one.
+        "Automatický i ruční bypass {state}",
+        "Ruční, automatický bypass: {state}",
+        # It explains at length.
+        "Dům napájí rovnou síť a panely ani baterie mu nijak nepomáhají, {kind} bypass je {state}",
+    ],
+)
+@pytest.mark.parametrize("kind", ["Automatický", "Ruční", "Manuální"])
+@pytest.mark.parametrize(("state", "other"), [("zapnut", "vypnut"), ("vypnut", "zapnut")])
+def test_a_phrase_in_a_sentence_that_says_more_states_nothing(text, kind, state, other):
+    at = 0 if kind == "Automatický" else 1
+    words = text.format(kind=kind, state=state, other=other)
+    sure = folder(f"{kind} bypass - {other}", EARLIER)
+    assert states(sure)[at] != "unknown"
+    assert states(sure, folder(words, LATER))[at] == "unknown"
+    assert states(sure, folder("Hlášení", LATER, body=f"Dobrý den. {words}"))[at] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("Ensure the manual bypass is off.", "unknown"),
+        ("Manual bypass: off, failed.", "unknown"),
+        ("Manual bypass is off? No", "unknown"),
+        ("Manual bypass was turned on, then turned off.", "unknown"),
+        ("The manual bypass couldn't be switched; manual bypass is off!", "unknown"),
+        ("If the manual bypass is off, call us.", "unknown"),
+        ("Manual bypass is on, overload of phase 2.", "on"),
+        ("Manual bypass is off.", "off"),
+    ],
+)
+def test_english_sentences_are_read_by_the_same_rules(text, state):
+    assert states(folder(text))[1] == state
+
+
+@pytest.mark.parametrize(
+    ("heading", "body", "state"),
+    [
+        ("Automatický bypass - zapnut", "Přetížení zálohované části.", "on"),
+        ("Automatický bypass - vypnut", "Přepnuto na boxu.", "off"),
+        ("Automatický bypass - zapnut, přetížení fáze L1", "", "on"),
+        ("Automatický bypass - zapnut", "Pokud bypass trvá déle, volejte servis.", "on"),
+        ("Stav:", "Automatický bypass - zapnut", "on"),
+        ("Automatický bypass - vypnut", "Operace se nezdařila.", "unknown"),
+        ("Automatický bypass - vypnut", "Automatický bypass vypnut nebyl.", "unknown"),
+        ("Hlášení", "Není pravda:\nAutomatický bypass - vypnut", "unknown"),
+    ],
+)
+def test_what_stands_around_a_plain_statement_leaves_it_unless_it_denies(heading, body, state):
+    assert states(folder(heading, body=body))[0] == state
+
+
 def test_a_mention_of_one_kind_leaves_no_doubt_about_the_other_and_one_of_none_does():
     sure = (off(EARLIER), folder("Ruční bypass - vypnut", EARLIER))
     assert states(*sure, folder("Ruční bypass aktivován", LATER)) == ("off", "unknown")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from pydantic import Field
@@ -59,6 +59,37 @@ HINTS = {
     False: re.compile(r"\b(?:vyp|deakti|neakti|off\b|disabl|deactiv|inactiv)"),
 }
 """Words of a sentence that may say that something is on, or off. They only raise doubt."""
+
+DENIES = re.compile(
+    r"\?|\bne(?!del|j\w{3})\w*|\bni(?:c|e|kdy|koli)\b|\bzadn|\bbez\b|\bselh|\bodmit|\bzrus"
+    r"|n['\u2019]t\b|\b(?:no|not|never|none|nor|neither|cannot|without|unable|unknown)\b"
+    r"|\b(?:fail|refus|reject|cancel)"
+)
+"""Words of a sentence that may say that something is not so, or did not come about."""
+
+SUPPOSES = re.compile(
+    r"\b(?:pokud|kdy\w*|jestli\w*|zda\w*|dokud|nez|ak|ci|az|v pripade|if|whether|when|once|unless"
+    r"|before|in case)\b|-li\b"
+    r"|\b(?:at|ma|mate|mel[aoi]?|asi|over(?:te)?)\b"
+    r"|\b(?:aby|nech|prosim|ujist|zkontrol|skontrol|zkus|skus|test|simul|priklad|plan|pozad|zadost"
+    r"|ziad|prikaz|povel|pokus|mus|bud[eou]|muze|moz|moh|snad|prav\w*podob|udajne)"
+    r"|\b(?:please|ensure|make sure|check|verify|should|must|shall|will|would|may|might|can|could"
+    r"|request\w*|command\w*|attempt\w*|schedul\w*|expect\w*|want\w*|example|needs?|allegedly)\b"
+)
+"""Words of a sentence that may ask for something, suppose it, or expect it."""
+
+MOVES = re.compile(
+    r"[<>/\\|\u2190-\u21ff\u27a1]"
+    r"|\b(?:do|pak|ted)\b"
+    r"|\b(?:nyni|teraz|pote|potom|opet|zase|znovu|drive|predtim|puvodn|zmen|prepn|prepin|po dobu"
+    r"|minut|hodin|vcera|minul|posledn|obnov|ukonc|skonc)"
+    r"|\b(?:now|then|again|previous\w*|former\w*|earlier|after\w*|chang\w*|from|to|until|till|for"
+    r"|during|minutes?|hours?|yesterday|last|restor\w*|ended|over|no longer)\b"
+)
+"""Words of a sentence that may tell of a change, its way or its end, and not of how it is."""
+
+MOST_WORDS = 8
+"""Words beside the phrase in a sentence that states plainly how a bypass is."""
 
 MOST_READ = 8_000
 """Characters of a text that are read in full; a mention after them cannot be read."""
@@ -124,12 +155,17 @@ class Told(NamedTuple):
 
     Attributes:
         part: That, as it is shown.
-        latest: When the last of them may have been made; None when none has a time, or when what
-            it says contradicts itself.
+        latest: When the last of them may have been made; None without any.
+        doubtful: What notifications say that leave `part` in doubt, if they all say the same.
     """
 
     part: BypassPart
     latest: datetime | None
+    doubtful: bool | None = None
+
+
+AT_ANY_TIME = datetime.max.replace(tzinfo=UTC)
+"""Stands for the latest time of a notification whose time cannot be read."""
 
 
 def unknown(why: str) -> BypassPart:
@@ -160,21 +196,25 @@ def told_of(notifications: Iterable[Dated], box_id: str, kind: Kind) -> Told:
     """
     words = [word for one in notifications if (word := _word(one, box_id, kind)) is not None]
     sure = [word for word in words if word.moments and word.shown.box_id is not None]
+    if not words:
+        return Told(unknown(NOTHING_TOLD), None)
     if not sure:
-        return Told(_doubtful(words[0]) if words else unknown(NOTHING_TOLD), None)
+        said = {word.on for word in words}
+        latest = max(word.latest for word in words)
+        return Told(_doubtful(words[0]), latest, said.pop() if len(said) == 1 else None)
     begun = max(word.moments[0] for word in sure)
     last = [word for word in sure if word.moments[-1] >= begun]
     latest = max(word.moments[-1] for word in last)
     for word in last:
         if word.on is None:
-            return Told(_doubtful(word), None if word.contradicts else latest)
+            return Told(_doubtful(word), latest)
     first = last[0]
     if any(word.on != first.on for word in last):
         twice = any(len(word.moments) > 1 for word in last)
         return Told(unknown(TWICE if twice else ONE_MINUTE), latest)
     for word in words:
         if word.on != first.on and word not in sure and _may_follow(word, begun):
-            return Told(_doubtful(word), max(word.moments, default=None))
+            return Told(_doubtful(word), word.latest)
     part = BypassPart(
         state="on" if first.on else "off",
         told_by="notification",
@@ -223,6 +263,11 @@ class _Word(NamedTuple):
     on: bool | None
     contradicts: bool
 
+    @property
+    def latest(self) -> datetime:
+        """When it may have been made at the latest."""
+        return max(self.moments, default=AT_ANY_TIME)
+
 
 class _Mention(NamedTuple):
     """A mention of a bypass.
@@ -232,32 +277,38 @@ class _Mention(NamedTuple):
         on: What it says; None if that cannot be read.
         words: The words, as they were written.
         sentence: What stands around it, without case and accents.
+        phrase: What its phrase says by itself, whatever the sentence makes of it.
     """
 
     kinds: frozenset[Kind]
     on: bool | None
     words: str
     sentence: str
+    phrase: bool | None = None
 
 
 def _word(one: Dated, box_id: str, kind: Kind) -> _Word | None:
     """Find what a notification says of a bypass of a box: in its heading, and in its text.
 
-    1. Phrases that can be read count; opposite ones say nothing, wherever they stand.
-    2. Beside them, other mentions only elaborate, unless they hint at the opposite.
+    1. Phrases that state how it is count; opposite ones say nothing, wherever they stand.
+    2. Beside them, other mentions only elaborate, unless they hint at the opposite, or deny
+       something.
     3. Without one, a mention that may be about this bypass cannot be read. One that names neither
        kind is about those that phrases of the notification name, if there are any.
     """
     if one.shown.box_id not in {None, box_id}:
         return None
-    mentions = [mention for text in one.texts for mention in _mentions(text)]
+    heading, body = one.texts
+    mentions = [*_mentions(heading, body), *_mentions(body)]
     own = [mention for mention in mentions if kind in mention.kinds]
     read = [mention for mention in own if mention.on is not None]
+    opposite = {mention.phrase for mention in own} >= {True, False}
     if read:
         on = read[0].on
-        opposite = any(mention.on not in {None, on} for mention in read)
         hinted = any(
-            mention.on is None and HINTS[not on].search(mention.sentence) for mention in own
+            mention.on is None
+            and (HINTS[not on].search(mention.sentence) or DENIES.search(mention.sentence))
+            for mention in own
         )
         said = None if opposite or hinted else on
         return _Word(one.shown, one.moments, read[0].words, said, opposite)
@@ -265,7 +316,7 @@ def _word(one: Dated, box_id: str, kind: Kind) -> _Word | None:
         own = [mention for mention in own if len(mention.kinds) == 1]
     if not own:
         return None
-    return _Word(one.shown, one.moments, own[0].words, None, contradicts=False)
+    return _Word(one.shown, one.moments, own[0].words, None, opposite)
 
 
 def _may_follow(word: _Word, moment: datetime) -> bool:
@@ -292,7 +343,13 @@ def mentions_bypass(text: str) -> bool:
     return BYPASS.search(plain) is not None
 
 
-def _mentions(text: str) -> list[_Mention]:
+def _mentions(text: str, following: str = "") -> list[_Mention]:
+    """Find the mentions of a bypass in a text.
+
+    Args:
+        text: The text.
+        following: What follows it.
+    """
     if not mentions_bypass(text):
         return []
     # Composed first: an accent that stands by itself would be cut off a phrase's last letter.
@@ -301,28 +358,75 @@ def _mentions(text: str) -> list[_Mention]:
     phrases = [
         (kind, match) for kind, phrase in PHRASES.items() for match in phrase.finditer(plain)
     ]
+    rest, _ = _plain(following[:AROUND])
     found: list[_Mention] = []
     for mention in BYPASS.finditer(plain):
-        begin, end = _sentence(plain, mention)
-        sentence = plain[begin:end]
         for kind, match in phrases:
             if match.start() <= mention.start() < match.end():
+                begin, end = _sentence(plain, match)
                 words = written[places[match.start()] : places[match.end() - 1] + 1]
-                on = match["on"] is not None
-                found.append(_Mention(frozenset({kind}), on, words, sentence))
+                found.append(_stated(kind, match, words, plain[begin : end + 1], plain[end:], rest))
                 break
         else:
+            begin, end = _sentence(plain, mention)
             words = written[places[begin] : places[end - 1] + 1].strip()
+            sentence = plain[begin:end]
             found.append(_Mention(_kinds(sentence), None, words, sentence))
     if mentions_bypass(written[MOST_READ:]):
         found.append(_Mention(frozenset(KINDS), None, BEYOND, BEYOND))
     return found
 
 
+def _stated(
+    kind: Kind, match: re.Match[str], words: str, sentence: str, after: str, rest: str
+) -> _Mention:
+    """Say whether a phrase states how a bypass is.
+
+    Whatever it says, it cannot be read:
+
+    1. if its sentence hints at the opposite, denies, asks, supposes or wishes something, or tells
+       of a change: it may be about what was, or what is to be;
+    2. if its sentence names the other bypass too: it may be about that one as well;
+    3. if its sentence is long: that explains something;
+    4. if the next sentence is short and hints at the opposite or denies something. One that
+       mentions a bypass itself is judged by itself.
+
+    Args:
+        kind: The bypass of the phrase.
+        match: The phrase.
+        words: It as it was written.
+        sentence: Its sentence with what ends it, without case and accents.
+        after: What follows that in the same text.
+        rest: What follows the text.
+    """
+    on = match["on"] is not None
+    around = sentence.replace(match[0], " ", 1)
+    following = next(filter(str.strip, ENDS.split(f"{after}\n{rest}")), "")
+    if BYPASS.search(following) or len(following.split()) > MOST_WORDS:
+        following = ""
+    kinds = _kinds(sentence)
+    doubtful = (
+        HINTS[not on].search(around)
+        or any(doubt.search(around) for doubt in (DENIES, SUPPOSES, MOVES))
+        or len(around.split()) > MOST_WORDS
+        or kinds != {kind}
+        or HINTS[not on].search(following)
+        or DENIES.search(following)
+    )
+    return _Mention(kinds, None if doubtful else on, words, sentence, on)
+
+
 def _sentence(plain: str, mention: re.Match[str]) -> tuple[int, int]:
-    """Give where the sentence of a mention begins and ends, or the part of it looked at."""
+    """Give where the sentence of a mention begins and ends, or the part of it looked at.
+
+    A line that ends with a colon goes on in the next.
+    """
     first, last = max(0, mention.start() - AROUND), mention.end() + AROUND
-    before = [end.end() for end in ENDS.finditer(plain, first, mention.start())]
+    before = [
+        end.end()
+        for end in ENDS.finditer(plain, first, mention.start())
+        if not plain[: end.start()].endswith(":")
+    ]
     after = ENDS.search(plain, mention.end(), last)
     return (before[-1] if before else first, after.start() if after else min(last, len(plain)))
 

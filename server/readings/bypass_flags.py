@@ -51,7 +51,7 @@ def _judged(box: Box, kind: Kind, told: Told, now: datetime) -> BypassPart:
     1. Without a flag they alone count.
     2. If both say the same, the notification adds since when.
     3. A notification that may have been made after the settings were sent knows better, be it that
-       it leaves doubt.
+       it leaves doubt: also one without a time, or that names no box, unless it says the same.
     4. Otherwise the flag counts.
     """
     flag = box.peek_flag("box_prms", FLAGS[kind])
@@ -61,7 +61,11 @@ def _judged(box: Box, kind: Kind, told: Told, now: datetime) -> BypassPart:
     if told.part.state == state:
         return told.part.model_copy(update={"told_by": "box"})
     reported = box.last_contact("measured_at", now)
-    if told.latest is not None and (reported is None or told.latest > reported - SETTINGS_AGE):
+    if (
+        told.latest is not None
+        and told.doubtful is not flag
+        and (reported is None or told.latest > reported - SETTINGS_AGE)
+    ):
         return told.part
     return BypassPart(
         state=state, told_by="box", since=None, notification_id=None, portal_text=None, why=None

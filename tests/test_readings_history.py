@@ -310,11 +310,50 @@ def test_times_that_are_there_are_used(key):
         assert any("that the portal sent" in told for told in reading.assumptions)
 
 
+SECONDS = [int((MIDNIGHT + step * 2 * FIVE).timestamp()) for step in range(4)]
+
+
+@pytest.mark.parametrize("key", ["time", "t", "measured"])
 @pytest.mark.parametrize(
     "told",
     [
-        ["2026-06-09 00:10:00", "2026-06-09 00:00:00"],
-        ["2026-06-09 00:00:00", "2026-06-09 00:00:00"],
+        SECONDS,
+        [1000 * second for second in SECONDS],
+        [datetime.fromtimestamp(second, UTC).isoformat() for second in SECONDS],
+    ],
+)
+def test_items_that_stand_newest_first_are_turned_round(told, key):
+    rows = [[4, 0, 0], [3, 0, 0], [2, 0, 0], [1, 0, 0]]
+    reading = read("load", series(rows, **{key: told[::-1]}))
+    assert reading.times == tuple(MIDNIGHT + step * 2 * FIVE for step in range(4))
+    assert named(reading, "power_w").mean == (1, 2, 3, 4)
+    assert not reading.times_doubtful
+
+
+def test_the_hour_that_comes_twice_is_turned_round_as_well():
+    day = date(2026, 10, 25)
+    hours = ["03:00", "02:30", "02:00", "02:30", "02:00", "01:30"]
+    told = [f"2026-10-25 {hour}:00" for hour in hours]
+    rows = [[number, 0, 0] for number in range(len(hours), 0, -1)]
+    reading = read("load", series(rows, time=told), day, day, now=NOW + timedelta(days=200))
+    assert [at.hour * 60 + at.minute for at in reading.times] == [1410, 0, 30, 60, 90, 120]
+    assert named(reading, "power_w").mean == (1, 2, 3, 4, 5, 6)
+
+
+@pytest.mark.parametrize(
+    "order", [(0, 2, 1, 3), (1, 0, 3, 2), (0, 0, 0, 0), (3, 1, 2, 0), (2, 3, 0, 1)]
+)
+def test_times_in_no_order_are_doubtful_and_make_no_sum(order):
+    told = [SECONDS[place] for place in order]
+    reading = read("load", series([[1, 2, 3]] * 4, time=told))
+    assert reading.times_doubtful
+    assert named(reading, "power_w").summary.energy["consumed_wh"] is None
+    assert any("not in their order" in note for note in reading.assumptions)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
         ["2026-06-01 00:00:00", "2026-06-01 00:05:00"],
         ["2026-06-09 00:00:00", None],
         [True, 2],

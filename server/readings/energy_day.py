@@ -16,6 +16,7 @@ from . import clock
 from .cells import Cell, cells
 from .placement import LONG_STEP, Placement, days_between, midnights, place
 from .series import SeriesName
+from .told_times import oldest_first
 
 Quantity = Literal["solar", "imported", "exported", "consumed", "charged", "discharged"]
 
@@ -151,12 +152,15 @@ def energy_days(
         now: When the portal gave them, with a zone.
     """
     days = days_between(first, last)
-    grid = items_of(answers.get("grid"))
+    listed = {
+        series: oldest_first(items_of(answer), first, last, now)
+        for series, answer in answers.items()
+    }
+    grid = listed.get("grid", ())
     counters = cells("grid", grid)
     starts = midnights([_numbers(counters[name]) for name in COUNTERS.values()], len(days))
     tracks: dict[SeriesName, _Track] = {}
-    for series in answers:
-        items = items_of(answers[series])
+    for series, items in listed.items():
         # An upload of the box holds all of its values: as many items are the same uploads.
         placed = place(items, first, last, now, starts if len(items) == len(grid) else None)
         if placed is None:

@@ -19,6 +19,7 @@ from .model import LocalTime, Reading
 from .placement import days_between
 from .series import ALL, ASSUMED, Measured, SeriesName, quantities
 from .timeline import Timeline, timeline
+from .told_times import oldest_first
 from .unknown import Reasons, Unknown, Unknowns
 
 MOST_POINTS = 300
@@ -149,7 +150,7 @@ def history(
     chosen = quantities(series, wanted)
     raw = response.get("items") if isinstance(response, Mapping) else None
     listed: Sequence[object] = raw if isinstance(raw, list) else ()
-    items = listed[:MOST_ITEMS]
+    items = oldest_first(listed[:MOST_ITEMS], first, last, now)
     when = timeline(items, first, last, now)
     columns = cells(series, items, [one.name for one in chosen])
     points = max(1, min(max_points, MOST_VALUES // len(chosen)))

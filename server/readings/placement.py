@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from . import clock
 from .timeline import COMPLETE, LONGEST_HOLD, SPACING, SPARE
-from .told_times import told_times
+from .told_times import are_disordered, told_times
 
 LONG_STEP = 3
 """Usual spacings from one item to the next from which on something is missing in between."""
@@ -105,7 +105,12 @@ def place(
             return None
     else:
         lengths = [*expected[:-1], len(items) - sum(expected[:-1])]
-    return _counted(days, lengths, expected, end)
+    placed = _counted(days, lengths, expected, end)
+    if are_disordered(items, begin - SPACING, end + clock.SKEW):
+        # Sums over days hang on no order; hours do.
+        doubt = Uncertain(missing_s=0.0, summable=True)
+        placed = replace(placed, uncertain={**dict.fromkeys(days, doubt), **placed.uncertain})
+    return placed
 
 
 def midnights(counters: Iterable[Sequence[float | None]], days: int) -> tuple[int, ...] | None:

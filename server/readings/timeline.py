@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from . import clock
-from .told_times import carry_more, told_times
+from .told_times import are_disordered, carry_more, told_times
 
 SPACING = timedelta(minutes=5)
 """The box reports to the portal on this grid."""
@@ -32,6 +32,10 @@ HOUR = timedelta(hours=1)
 AS_SENT = "Times are those that the portal sent, taken as times in Prague where they name no zone."
 NO_TIMES = "The portal sends no times."
 UNREAD = "What the portal sends beside the values is no time within the days asked for."
+DISORDER = (
+    "The portal sends times, but values are not in their order, or two are of the same time. When "
+    "each was measured is not known."
+)
 FROM_MIDNIGHT = (
     "The values are assumed to be 5 minutes apart, beginning at midnight in Prague of the first "
     "day."
@@ -81,7 +85,10 @@ def timeline(items: Sequence[object], first: date, last: date, now: datetime) ->
     told = told_times(items, begin - SPACING, end + clock.SKEW)
     if told is not None:
         return _told(told, begin, end)
-    return _assumed(len(items), begin, end, UNREAD if carry_more(items) else NO_TIMES)
+    assumed = _assumed(len(items), begin, end, UNREAD if carry_more(items) else NO_TIMES)
+    if are_disordered(items, begin - SPACING, end + clock.SKEW):
+        return replace(assumed, notes=(DISORDER,), doubtful=True, summable=False)
+    return assumed
 
 
 def _assumed(count: int, begin: datetime, end: datetime, why: str) -> Timeline:

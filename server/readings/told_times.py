@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from . import clock
 
@@ -23,6 +23,25 @@ MILLISECONDS = 100_000_000_000
 ZONED = re.compile(rf"(?:{clock.STAMP.pattern})(?:Z|[+-]\d{{2}}(?::?\d{{2}})?)", re.ASCII)
 
 
+def oldest_first(
+    items: Sequence[object], first: date, last: date, now: datetime
+) -> Sequence[object]:
+    """Give items in the order of their times: turned round if these say that the newest is first.
+
+    Args:
+        items: The items.
+        first: First day asked for, in Prague.
+        last: Last day, included.
+        now: When the portal gave them, with a zone.
+    """
+    begin, end = clock.starts(first), min(clock.starts(last + timedelta(days=1)), now)
+    window = begin - clock.SKEW, max(begin, end) + clock.SKEW
+    if not carry_more(items) or told_times(items, *window) is not None:
+        return items
+    turned = items[::-1]
+    return items if told_times(turned, *window) is None else turned
+
+
 def told_times(
     items: Sequence[object], begin: datetime, end: datetime
 ) -> tuple[datetime | None, ...] | None:
@@ -38,6 +57,24 @@ def told_times(
         if times is not None:
             return times
     return None
+
+
+def are_disordered(items: Sequence[object], begin: datetime, end: datetime) -> bool:
+    """Say whether all items carry times in range, but in no order that `told_times` reads.
+
+    Args:
+        items: The items; one that is None has no time.
+        begin: The earliest time that there can be.
+        end: The latest.
+    """
+    known = [item for item in items if isinstance(item, Mapping)]
+
+    def are_times(key: str) -> bool:
+        moments = [_moment(item.get(key), None) for item in known]
+        return all(moment is not None and begin <= moment <= end for moment in moments)
+
+    keys = (*TIME_KEYS, *_other_keys(items))
+    return len(known) > 1 and carry_more(items) and any(map(are_times, keys))
 
 
 def carry_more(items: Sequence[object]) -> bool:

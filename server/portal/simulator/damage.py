@@ -21,8 +21,8 @@ def damaged(kind: Kind, body: bytes, fields: tuple[str, ...] = ()) -> bytes:
     Args:
         kind: One of `DAMAGES`.
         body: The sound answer of json.php or json2.php.
-        fields: Which blocks (`actual`) or fields (`batt.bat_c`) of json.php; the live block unless
-            given.
+        fields: Which blocks (`actual`) or fields (`batt.bat_c`) of json.php, or which boxes are
+            dropped, by their ids; the live block unless given.
     """
     try:
         sound = json.loads(body)
@@ -33,7 +33,11 @@ def damaged(kind: Kind, body: bytes, fields: tuple[str, ...] = ()) -> bytes:
     if "items" in sound:
         broken: Any = {"items": [_item(kind, item, place) for place, item in _from_end(sound)]}
     else:
-        broken = {box: _box(kind, told, fields or EVERYTHING) for box, told in sound.items()}
+        broken = {
+            box: _box(kind, told, fields or EVERYTHING)
+            for box, told in sound.items()
+            if kind is not Kind.DROPPED or box not in fields
+        }
     return json.dumps(broken, separators=(",", ":")).encode()
 
 

@@ -328,3 +328,30 @@ async def test_at_a_month_without_a_last_contact_month_and_year_are_null_as_well
     told = await house.read()
     assert nulls(told, "month") == set(told["energy"]["month"])
     assert nulls(told, "year") == set(told["energy"]["year"])
+
+
+@pytest.mark.parametrize("day", ["2026-06-17", "2027-01-01"])
+@pytest.mark.parametrize("back", ["00:50:00", "07:30:00"])
+async def test_counters_that_were_doubted_before_an_outage_are_never_todays_by_time(at, day, back):
+    house = at(f"{day}T00:01:00")
+    doubted = await house.read()
+    assert set(today(doubted, *OF_PERIODS["today"])) == {None}
+    house.have(offline=True)
+    house.at(f"{day}T{back}").have(offline=False)
+    house.clock.time += 10
+    told = await house.read()
+    assert nulls(told, "today") >= set(OF_PERIODS["today"])
+    assert why(told, "energy.today.imported_wh") == NOT_YET
+    if day.endswith("01-01"):
+        assert nulls(told, "month") | nulls(told, "year") >= set(OF_PERIODS["month"])
+    house.clock.time += 300
+    assert near(await house.read(), house)
+
+
+async def test_counters_that_were_doubted_on_an_earlier_day_are_never_todays_by_time(at):
+    house = at("2026-06-16T00:01:00")
+    await house.read()
+    house.have(offline=True)
+    house.at("2026-06-17T07:30:00").have(offline=False)
+    told = await house.at("2026-06-17T07:30:10").read()
+    assert nulls(told, "today") >= {"solar_wh", "imported_wh", "consumed_backed_up_wh"}

@@ -331,3 +331,34 @@ def test_after_a_reading_in_the_evening_no_counter_of_yesterday_passes_for_today
         if judged(now, known, heard=heard) == CERTAIN:
             assert is_new
         known = remembered(now, known, heard=heard)
+
+
+def learnt(*seen: tuple[dict[str, float], datetime]) -> Memory:
+    memory = NOTHING
+    for wh, contact in seen:
+        memory = remembered(shown(wh, contact), memory)
+    return memory
+
+
+DOUBTED = {"a": 3389.0}
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        learnt((DOUBTED, at("00:01:00"))),
+        learnt((DOUBTED, at("00:01:00", YESTERDAY))),
+        # The latest that was doubted counts, not only the first.
+        learnt(({"a": 3300.0}, at("00:00:30")), (DOUBTED, at("00:04:55"))),
+        learnt((DOUBTED, at("00:04:00")), (DOUBTED, at("00:16:00"))),
+    ],
+)
+@pytest.mark.parametrize("news", [None, at("00:20:00")])
+def test_counters_that_were_doubted_are_not_todays_by_time(memory, news):
+    for clock in ("00:16:43", "07:30:00"):
+        found = judged(shown(DOUBTED, at(clock)), memory, news)
+        assert found.first < TODAY
+    # What has changed since is todays again by time, and so is what counts nothing.
+    assert judged(shown({"a": 40.0}, at("07:30:00")), memory) == CERTAIN
+    nothing = learnt(({"a": 0.0}, at("00:01:00")))
+    assert judged(shown({"a": 0.0}, at("00:10:00")), nothing) == CERTAIN

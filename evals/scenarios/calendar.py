@@ -49,6 +49,35 @@ THEME = Theme(
             chars=4_500,
         ),
         Scenario(
+            name="counters of last year that were doubted just after midnight",
+            at="2027-01-01T00:01:00",
+            question="Kolik jsme letos nakoupili?",
+            language="cs",
+            steps=(
+                LIVE,
+                box(DEMO_BOX, offline=True),
+                Later(26_900),
+                box(DEMO_BOX, offline=False),
+                Later(10),
+                LIVE,
+            ),
+            checks=(
+                Check(
+                    reader=FirstNumber(("today", "imported")),
+                    truth=counted("imported_wh", "day"),
+                    warned=NOT_YET,
+                    unknown=True,
+                ),
+                Check(
+                    reader=FirstNumber(("year", "imported")),
+                    truth=counted("imported_wh", "year"),
+                    warned=NOT_YET,
+                    unknown=True,
+                ),
+            ),
+            chars=9_000,
+        ),
+        Scenario(
             name="a box whose clock is late",
             at="2026-06-16T23:00:00",
             question="How much have we sold today? It is eight past midnight.",

@@ -696,3 +696,46 @@ async def test_planning_sends_nothing_but_reads(house):
     await house.planned(mode="Home UPS")
     assert all("Set" not in str(request.url) for request in house.portal.requests)
     assert await house.writes() == []
+
+
+async def test_a_charge_of_before_a_time_away_reaches_no_target(house):
+    await house.admin("boxes", box=DEMO_BOX, live_data=False, soc_percent=100, setup={"target": 40})
+    house.later(400)
+    await house.planned(mode="Home 2")
+    await house.admin("boxes", box=DEMO_BOX, offline=True)
+    house.later(9.5 * 3600)
+    await house.admin("boxes", box=DEMO_BOX, soc_percent=30)
+    await house.admin("boxes", box=DEMO_BOX, offline=False)
+    planned = await house.planned(charge_to_percent=80)
+    assert "at once to 80 %" in planned.plan.sentence
+    assert "Whether anything is charged, and how much, cannot be told" in planned.explanation
+    assert any("several kW" in warning for warning in planned.warnings)
+    assert any("has not changed since" in warning for warning in planned.warnings)
+
+
+async def test_no_undo_charges_by_a_charge_of_before_a_time_away(house):
+    await house.admin("boxes", box=DEMO_BOX, live_data=False, soc_percent=90, setup={"target": 80})
+    house.later(400)
+    record = await house.applied(charge_to_percent=30)
+    await house.admin("boxes", box=DEMO_BOX, offline=True)
+    house.later(6 * 3600)
+    await house.admin("boxes", box=DEMO_BOX, soc_percent=85)
+    await house.admin("boxes", box=DEMO_BOX, offline=False)
+    with pytest.raises(ChangeRefused, match="upload that may be of hours ago"):
+        await house.planned(undo=record.id)
+    # Six minutes in contact are enough to be sure.
+    house.later(400)
+    planned = await house.planned(undo=record.id)
+    assert planned.after.startswith("charging from the grid: target 80 %")
+
+
+async def test_a_plan_asks_which_box_while_the_portal_leaves_one_out(house):
+    house.later(31)
+    await house.control.plan(BOXES[SECOND_BOX], Asked(mode="Home 2"), SECOND_BOX)
+    fault = {"kind": "dropped", "endpoint": "live", "fields": [SECOND_BOX]}
+    await house.admin("faults", **fault)
+    house.later(31)
+    with pytest.raises(BoxChoice, match=f"several boxes.*lacks {SECOND_BOX}"):
+        await house.control.plan(BOXES[SECOND_BOX], Asked(mode="Home 2"))
+    planned = await house.planned(QUEEN_BOX, charge_to_percent=90)
+    assert any("several boxes" in warning for warning in planned.warnings)

@@ -7,6 +7,7 @@ import html
 import json
 import time
 import unicodedata
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,7 @@ from server.portal.simulator import orders
 from server.portal.simulator.plant import Plant, Setup, delivery, export_cap
 from server.portal.writes import read_write, set_export
 from server.readings.box import Box
+from server.readings.freshness import IN_TIME, Upload
 
 ID = "2210400017"
 
@@ -483,6 +485,58 @@ def test_the_way_back_from_charging_never_charges():
     with pytest.raises(ChangeRefused, match="does not show its charge"):
         back.check_back(charge_box(60, charge=None))
     GridCharge(60).check_back(charge_box(90, charge=60))
+
+
+def uploaded_box(upload: Upload, charge: int = 85, active: object = 0) -> Box:
+    """A box without live data, 10 kWh, with the target 60 %."""
+    present = box(
+        box_prms={"bat_ac": 60, "p_bat": 10_000},
+        batt={"bat_c": charge},
+        batt_prms={"fmt_on": active},
+    )
+    present.upload = upload
+    return present
+
+
+HOURS_AGO = Upload("as before", datetime(2026, 6, 10, 4, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("upload", [HOURS_AGO, Upload("not known")])
+def test_a_charge_that_may_be_of_hours_ago_reaches_no_target(upload):
+    change = GridCharge(80)
+    present = uploaded_box(upload)
+    assert change.after(present) == "charging from the grid at once to 80 %"
+    assert "cannot be told by that" in change.explanation(present)
+    assert "0 kWh" not in change.explanation(present)
+    assert any("several kW" in warning for warning in change.warnings(present))
+    with pytest.raises(ChangeRefused, match="held 85 % in an upload that may be of hours ago"):
+        change.check_back(present)
+    # What is set already is not believed to be reached either.
+    assert GridCharge(60).is_so(present) is None
+
+    present = uploaded_box(IN_TIME)
+    assert "not under way" in change.after(present)
+    assert "up to 5 minutes ago" in change.explanation(present)
+    change.check_back(present)
+
+
+def test_how_much_is_charged_is_told_by_a_charge_of_minutes_ago_only():
+    change = GridCharge(95)
+    assert "1.0 kWh" in change.explanation(uploaded_box(IN_TIME))
+    told = change.explanation(uploaded_box(Upload("not known")))
+    assert "1.0 kWh" in told
+    assert "has just come back" in told
+    told = change.explanation(uploaded_box(HOURS_AGO))
+    assert "kWh" not in told
+    assert "2026-06-10T06:00:00+02:00" in told
+
+
+def test_a_live_charge_is_believed_whatever_the_upload():
+    present = uploaded_box(HOURS_AGO)
+    live = box(dict(present._blocks), actual={"bat_c": 85})
+    live.upload = HOURS_AGO
+    GridCharge(80).check_back(live)
+    assert "holds 85 % now" in GridCharge(80).explanation(live)
 
 
 def test_a_target_that_is_set_already_could_not_be_verified_where_charging_is_not_shown():

@@ -19,6 +19,7 @@ from server.readings.bypass import (
     on_warnings,
 )
 from server.readings.bypass_flags import bypass
+from server.readings.notice_board import notice_board
 from server.readings.notifications import TEXT, TITLE, Dated, Notification, notifications, select
 
 from .payloads import FULL, NOW, SLIM, folder, listed
@@ -625,3 +626,64 @@ def test_the_repeated_hour_stands_between_its_neighbours():
         folder("before", "25. 10. 2026 | 1:59"),
     )
     assert titles(read(*page, now=NIGHT[-1])) == ["after", "late", "early", "before"]
+
+
+@pytest.mark.parametrize(
+    ("page", "unread"),
+    [
+        (listed(*(folder(f"n{n}") for n in range(20))), 0),
+        (listed(*(folder(f"n{n}") for n in range(302))), 2),
+        ("<div>" * 300 + folder("deep"), 1),
+        (listed(*(folder(f"n{n}").removesuffix("</div></div>") for n in range(300))), None),
+        (listed(folder("n", body="x" * 2_100_000), folder("beyond")), 1),
+    ],
+)
+def test_notifications_that_could_not_be_read_are_counted_and_leave_the_bypass_in_doubt(
+    page, unread
+):
+    read = notifications(page, NOW)
+    assert unread is None or read.unread == unread
+    assert (read.unread > 0) is (unread != 0)
+    board = notice_board({FULL: {}}, page, NOW, limit=20)
+    (bypasses,) = board.bypasses
+    assert bypasses.bypass is not None
+    why_unknown = bypasses.bypass.automatic.why
+    assert why_unknown is not None
+    assert ("Not all" in why_unknown) is (read.unread > 0)
+    counted = [one for one in board.warnings if "could not be read" in one]
+    assert len(counted) == (read.unread > 0)
+    assert not any("is empty" in one for one in board.warnings)
+
+
+def test_not_all_read_leaves_a_flag_and_a_word_in_doubt():
+    page = listed(on("9. 6. 2026 | 8:05"), *(folder(f"n{n}") for n in range(300)))
+    box = Box(FULL, {"box_prms": {"bypass": 0}, "device": {"lastcall": "2026-06-10 11:30:00"}})
+    for one in (box, Box(FULL, {})):
+        found = bypass(one, notifications(page, NOW), NOW)
+        assert found is not None
+        assert found.automatic.state == "unknown"
+
+
+def test_those_left_out_for_want_of_a_time_or_a_box_are_counted():
+    no_box = folder("grid", LATER).replace(f"Box #{FULL}", "Upozornění")
+    page = listed(
+        folder("critical", "today"),
+        folder("other", "today", box=SLIM),
+        no_box,
+        folder("old", EARLIER),
+    )
+    day = datetime(2026, 6, 10, tzinfo=UTC)
+
+    def told(**asked):
+        board = notice_board({FULL: {}, SLIM: {}}, page, NOW, limit=20, **asked)
+        return len(board.notifications), [
+            one.split(" notif")[0] + ("time" if "time" in one else "box")
+            for one in board.warnings
+            if "left out" in one
+        ]
+
+    assert told() == (4, [])
+    assert told(since=day) == (1, ["2time"])
+    assert told(box_id=FULL) == (2, ["1box"])
+    assert told(box_id=FULL, since=day) == (0, ["1time", "1box"])
+    assert told(box_id=SLIM) == (1, ["1box"])

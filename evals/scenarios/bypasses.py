@@ -56,6 +56,51 @@ THEME = Theme(
             chars=4_000,
         ),
         Scenario(
+            name="a text that asks whether the bypass is off",
+            at="2026-03-12T17:00:00",
+            question="Je ruční bypass vypnutý?",
+            language="cs",
+            steps=(
+                box(DEMO_BOX, bypass="manual"),
+                Later(300),
+                notice(
+                    DEMO_BOX,
+                    "Upozornění",
+                    body=["Před servisem se ujistěte, že je ruční bypass vypnut."],
+                ),
+                Later(60),
+                NOTICES,
+            ),
+            checks=(
+                Check(
+                    reader=FirstWord(("bypass", "manual", "state")),
+                    truth=Truth(path="bypass", named={"manual": "unknown"}),
+                ),
+            ),
+            warns=(r"manual bypass of box .* may be on",),
+            chars=6_000,
+        ),
+        Scenario(
+            name="a flag that is older than a notification that says both",
+            at="2026-03-12T17:00:00",
+            question="Is the automatic bypass off?",
+            steps=(
+                box(DEMO_BOX, full=True),
+                Later(300),
+                notice(DEMO_BOX, "Automatický bypass - zapnut. Automatický bypass - vypnut."),
+                Later(60),
+                NOTICES,
+            ),
+            checks=(
+                Check(
+                    reader=FirstWord(("bypass", "automatic", "state")),
+                    truth=Truth(path="bypass", named={"off": "unknown"}),
+                ),
+            ),
+            warns=(r"automatic bypass of box .* may be on",),
+            chars=6_000,
+        ),
+        Scenario(
             name="live data after a bypass was told of",
             at="2026-03-12T17:00:00",
             question="Co teď dělá baterie?",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..happening import box
+from ..happening import box, fault
 from ..readers import FirstNumber, FirstWord
-from ..scenario import DEMO2, QUEEN_BOX, SECOND_BOX, Call, Check, Scenario, Theme, Truth
+from ..scenario import DEMO2, QUEEN_BOX, SECOND_BOX, Call, Check, Later, Scenario, Theme, Truth
 
 THEME = Theme(
     title="Two boxes",
@@ -54,6 +54,33 @@ THEME = Theme(
                 ),
             ),
             warns=(QUEEN_BOX,),
+            chars=5_000,
+        ),
+        Scenario(
+            name="one of two boxes is left out by the portal",
+            at="2026-07-20T16:00:00",
+            question="Kolik jsme včera vyrobili?",
+            language="cs",
+            login=DEMO2,
+            steps=(
+                Call(tool="list_boxes"),
+                Later(60),
+                fault("dropped", "live", fields=[SECOND_BOX]),
+                Call(tool="get_live_data", fails="box_unclear"),
+                Call(
+                    tool="get_energy",
+                    arguments={"first_day": "2026-07-19", "last_day": "2026-07-19"},
+                ),
+            ),
+            checks=(
+                Check(
+                    reader=FirstNumber(("total", "solar_kwh")),
+                    truth=Truth(path="days.2026-07-19.pv_wh", box=QUEEN_BOX),
+                    warned=rf"lacks {SECOND_BOX}",
+                ),
+            ),
+            warns=(r"may be of any one of them",),
+            never=(r'"box_id": ?"22',),
             chars=5_000,
         ),
         Scenario(

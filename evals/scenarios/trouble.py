@@ -75,6 +75,32 @@ THEME = Theme(
             chars=4_500,
         ),
         Scenario(
+            name="a box without live data that has just come back",
+            at="2026-06-17T13:00:00",
+            question="Kolik teď vyrábí panely?",
+            language="cs",
+            steps=(
+                box(DEMO_BOX, live_data=False),
+                Later(400),
+                LIVE,
+                box(DEMO_BOX, offline=True),
+                Later(33_000),
+                box(DEMO_BOX, offline=False),
+                Later(10),
+                LIVE,
+            ),
+            checks=(
+                Check(
+                    reader=FirstNumber(("solar", "power_w")),
+                    truth=Truth(path="pv_w", absolute=5.0),
+                    warned=r"has not changed since 2026-06-17T13:0",
+                ),
+                Check(reader=FirstWord(("stale",)), truth=Truth(path="online")),
+            ),
+            warns=(r"powers, charge, counters and settings may be as old as that",),
+            chars=9_000,
+        ),
+        Scenario(
             name="a portal that drops the connection",
             at="2026-02-10T10:00:00",
             question="What is the battery doing?",

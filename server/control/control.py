@@ -16,7 +16,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -35,6 +35,7 @@ from ..errors import (
 )
 from ..portal.writes import Sent, Write
 from ..readings import clock, freshness
+from ..readings.baseline import Baseline
 from ..readings.box import Box, boxes_of
 from ..readings.boxes import choose_box
 from ..store import HoldStore
@@ -242,8 +243,11 @@ class Control:
                     Code.OTHER_BOX, "The change to undo was made at another box of the account."
                 )
             box_id = undone.box
-        box = find_box(fetched.payload, choose_box(fetched.payload, box_id))
+        baseline = await self._upstream.baseline(granted)
+        missing = baseline.left_out(fetched.payload, self._moment())
+        box = find_box(fetched.payload, choose_box(fetched.payload, box_id, missing))
         assert box is not None
+        self._mark(box, baseline)
         await self._check_free(granted, box.id, fetched)
         if undone is not None:
             change = self._way_back(undone)
@@ -271,7 +275,7 @@ class Control:
             change.explanation(box, self._age_s(box)),
             (
                 *(_told(DELIVERED_TOO, one, account) for one in left if one.outcome != "refused"),
-                *self._warnings(change, box, fetched.payload, undone),
+                *self._warnings(change, box, [*boxes_of(fetched.payload), *missing], undone),
             ),
             fetched,
         )
@@ -441,6 +445,7 @@ class Control:
         box = find_box(payload, plan.box_id)
         if box is None:
             raise ChangeRefused(Code.BOX_GONE, GONE)
+        self._mark(box, await self._upstream.baseline(granted))
         await self._check_free(granted, box.id, Fetched(payload, self._wall(), "live"))
         if observed(plan.change, box) != plan.observed:
             raise ChangeRefused(Code.BOX_CHANGED, CHANGED)
@@ -682,22 +687,31 @@ class Control:
         return decode(json.loads(record.back))
 
     def _warnings(
-        self, change: Change, box: Box, payload: object, undone: Record | None
+        self, change: Change, box: Box, account: Sequence[object], undone: Record | None
     ) -> list[str]:
         found = change.warnings(box)
-        if change.kind == "charge" and sum(1 for _ in boxes_of(payload)) > 1:
+        if change.kind == "charge" and len(account) > 1:
             found.append(SEVERAL_BOXES.format(id=box.id))
         if undone is not None:
             lost = change.lost()
             found += [] if lost is None else [lost]
             if not decode(json.loads(undone.change)).is_so(box):
                 found.append(MOVED_ON.format(id=undone.id))
+        before = box.upload.warning(box.live)
+        found += [] if before is None else [before]
         stale = freshness.warning(self._age_s(box), box.live)
         return found if stale is None else [*found, stale + OFFLINE]
 
+    def _mark(self, box: Box, baseline: Baseline) -> None:
+        """Note at a box how old its last upload may be."""
+        baseline.of(box).mark(box, self._moment())
+
     def _age_s(self, box: Box) -> int | None:
-        now = datetime.fromtimestamp(self._wall(), UTC)
+        now = self._moment()
         return freshness.age_s(box.last_contact("measured_at", now), now)
+
+    def _moment(self) -> datetime:
+        return datetime.fromtimestamp(self._wall(), UTC)
 
 
 def _under_way(seconds: float, change_id: str | None = None) -> ChangeRefused:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..codes import Code
 from ..errors import ChangeRefused
 from ..portal.writes import Write, charge_to
-from ..readings import freshness
+from ..readings import clock, freshness
 from ..readings.battery import CHARGE
 from ..readings.box import Box
 from ..readings.numbers import CAPACITY_WH, PERCENT
@@ -42,6 +42,18 @@ NO_CAPACITY_SHOWN = (
 )
 NOW = "The battery holds {charge:.0f} % now."
 LATELY = "The battery held {charge:.0f} % up to 5 minutes ago; nothing newer is shown."
+UPLOADED = (
+    "The battery held {charge:.0f} % in what the box uploaded last, as a rule up to 5 minutes ago. "
+    "If it has just come back, that is of before it was away. Plan again in 6 minutes to be sure."
+)
+BEFORE = (
+    "The battery held {charge:.0f} % in what the box uploaded by {since}; how it is now is not "
+    "known. Plan again in 6 minutes to be sure."
+)
+NOT_SURE = (
+    "Whether anything is charged, and how much, cannot be told by that: if the battery holds less "
+    "than {target} %, it is charged from the grid."
+)
 THEN = (
     "The battery held {charge:.0f} % when the box last reported, {ago}; how it is now is not known."
 )
@@ -117,14 +129,18 @@ class GridCharge(Change):
             ago = "at an unknown time" if age_s is None else f"{freshness.spoken(age_s)} ago"
             holds = THEN.format(charge=charge, ago=ago)
         else:
-            is_new = box.live and CHARGE.reading not in box.older
-            holds = (NOW if is_new else LATELY).format(charge=charge)
-        does = NOTHING if self._reached(box) else f"{self._amount(box, charge)} {AT_ONCE}"
+            holds = _held(box, charge)
+        if self._reached(box):
+            does = NOTHING
+        elif charge >= self.percent or box.upload.age == "as before":
+            does = f"{NOT_SURE.format(target=self.percent)} {AT_ONCE}"
+        else:
+            does = f"{self._amount(box, charge)} {AT_ONCE}"
         return f"{holds} {does} {TARGET_STAYS}"
 
     def warnings(self, box: Box) -> list[str]:
         charge = _charge(box)
-        if charge is not None and charge >= self.percent:
+        if charge is not None and self._reached(box):
             return [BELOW.format(charge=charge)]
         return [SEVERAL_KW, NO_STOP]
 
@@ -166,6 +182,8 @@ class GridCharge(Change):
         if not self._reached(box):
             charge = _charge(box)
             holds = "does not show its charge" if charge is None else f"holds {charge:.0f} %"
+            if charge is not None and charge >= self.percent:
+                holds = f"held {charge:.0f} % in an upload that may be of hours ago"
             raise ChangeRefused(
                 Code.UNSAFE_UNDO, WOULD_CHARGE.format(target=self.percent, holds=holds)
             )
@@ -199,8 +217,9 @@ class GridCharge(Change):
         )
 
     def _reached(self, box: Box) -> bool:
+        """Say whether the battery holds the target, by a charge that is certain to be of now."""
         charge = _charge(box)
-        return charge is not None and charge >= self.percent
+        return charge is not None and charge >= self.percent and _is_sure(box)
 
 
 def _target(box: Box) -> float | None:
@@ -213,6 +232,20 @@ def _active(box: Box) -> bool | None:
 
 def _charge(box: Box) -> float | None:
     return box.power(CHARGE, PERCENT)
+
+
+def _is_sure(box: Box) -> bool:
+    """Say whether the charge is of now: live, or of an upload that is not of before a time away."""
+    return CHARGE.reading not in box.older or box.upload.age == "in time"
+
+
+def _held(box: Box, charge: float) -> str:
+    """Say what the battery held, and when; only after the charge was read."""
+    if CHARGE.reading not in box.older:
+        return NOW.format(charge=charge)
+    if box.upload.since is not None:
+        return BEFORE.format(charge=charge, since=clock.written(box.upload.since))
+    return (LATELY if _is_sure(box) else UPLOADED).format(charge=charge)
 
 
 def _lasting(hours: float) -> str:

@@ -6,13 +6,16 @@
 2. That the part of the house without backup has shown something else than zeros: then there is a
    meter.
 
+3. Since when the portal has shown the same of what the box uploads, and whether the box was in
+   contact all the time since: what it showed before a time away is not of now.
+
 Beside them stands what the last answer showed, for when there is no later one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,9 +25,15 @@ from .counters import Counters
 from .last_shown import LastShown, last_shown
 from .rest_meter import RestMeter
 from .rollover import Memory
+from .uploads import Uploads, remembered, upload
 
 MOST_BOXES = 20
 """Boxes remembered: more than any account has."""
+
+
+LEFT_AFTER = timedelta(days=30)
+"""How long a box counts as one of an account that no longer holds it: the portal may leave it out
+for a while, and its history is asked for as long."""
 
 
 class BoxBaseline(BaseModel):
@@ -34,6 +43,7 @@ class BoxBaseline(BaseModel):
         counters: What helps to tell their day, by block.
         rest_seen: The part of the house without backup has shown something else than zeros.
         shown: What the last answer showed; None in what earlier versions kept.
+        uploads: What helps to tell how old the last upload is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +51,16 @@ class BoxBaseline(BaseModel):
     counters: dict[str, Memory] = {}
     rest_seen: bool = False
     shown: LastShown | None = None
+    uploads: Uploads | None = None
+
+    def mark(self, box: Box, now: datetime) -> None:
+        """Note at a box how old its last upload may be.
+
+        Args:
+            box: The box.
+            now: The present time, with a zone.
+        """
+        box.upload = upload(box, self.uploads, now)
 
 
 class Baseline(BaseModel):
@@ -66,6 +86,22 @@ class Baseline(BaseModel):
         """Give what is remembered of a box."""
         return self.boxes.get(box.id, NOTHING)
 
+    def left_out(self, payload: object, now: datetime) -> tuple[str, ...]:
+        """Give the ids of boxes that earlier answers held and this one does not.
+
+        One that has been left out for longer has left the account.
+
+        Args:
+            payload: The decoded live answer, whatever it is.
+            now: The present time, with a zone.
+        """
+        present = {box.id for box in boxes_of(payload)}
+        return tuple(
+            name
+            for name, one in self.boxes.items()
+            if name not in present and one.shown and now - one.shown.fetched_at <= LEFT_AFTER
+        )
+
     def after(self, payload: object, now: datetime) -> Self:
         """Give what is to be remembered once an answer has been seen.
 
@@ -87,8 +123,10 @@ NO_BASELINE = Baseline()
 
 
 def _after(earlier: BoxBaseline, box: Box, now: datetime) -> BoxBaseline:
+    earlier.mark(box, now)
     return BoxBaseline(
         counters=Counters(box, earlier.counters, now).remembered(),
         rest_seen=RestMeter(box, seen=earlier.rest_seen).seen,
         shown=last_shown(box, box.last_contact("measured_at", now), now),
+        uploads=remembered(box, earlier.uploads, now),
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from . import clock
+from .freshness import IN_TIME, Upload
 from .numbers import CODE, Span, number
 from .unknown import (
     IMPOSSIBLE,
@@ -27,7 +28,7 @@ LIVE_BLOCK = "actual"
 """The block that the box sends every few seconds, once its owner has enabled live data."""
 
 OF_TWO_TIMES = (
-    "Its parts are known, but some only as of up to 5 minutes before the others, so they make no "
+    "Its parts are known, but some only as of the last upload, before the others, so they make no "
     "sum."
 )
 
@@ -67,7 +68,9 @@ class Box:
 
     Attributes:
         reasons: Why readings are unknown.
-        older: Readings that may be up to 5 minutes older than the box's last report.
+        older: Readings that are of the last upload, so older than the box's last report.
+        upload: How old that upload may be. Where nobody has compared it with earlier ones, it is
+            taken to be in time.
         lacking: Those of them that the fast block should have had.
     """
 
@@ -76,6 +79,7 @@ class Box:
         self._blocks: Mapping[str, object] = raw if isinstance(raw, dict) else {}
         self.reasons = Reasons()
         self.older: list[str] = []
+        self.upload: Upload = IN_TIME
         self.lacking: list[str] = []
 
     @property
@@ -138,7 +142,7 @@ class Box:
         """Read a power from the fast block, or from the slow one where the fast one lacks it.
 
         1. The fast block has it: it is of now.
-        2. It does not, or what it has cannot be read: the slow block's is up to 5 minutes older,
+        2. It does not, or what it has cannot be read: the slow block's is of the last upload,
            and noted as that.
         3. Live data is off: so is the slow block's then, for the box reports more often than it
            uploads.
@@ -181,7 +185,7 @@ class Box:
         return known if len(known) == len(found) else None
 
     def note_older(self, *readings: str) -> None:
-        """Note that readings are of the last upload, so up to 5 minutes older than the report."""
+        """Note that readings are of the last upload, so older than the report."""
         self.older += readings
 
     def last_contact(self, reading: str, now: datetime) -> datetime | None:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ..codes import Code
 from ..errors import BoxChoice
-from . import fitted, freshness
+from . import clock, fitted, freshness
 from .baseline import NO_BASELINE, Baseline, BoxBaseline
 from .box import Box, Source, boxes_of
 from .bypass import Bypass, on_warnings
@@ -27,10 +27,21 @@ LISTED = 20
 
 CHARGE = Source("state_of_charge_percent", "bat_c", ("batt", "bat_c"))
 
+UPLOADED = "It is not known now: it was {charge:g} % in what the box uploaded by {since}."
+UNSURE = (
+    "The charge of box {id} is of its last upload, as a rule up to 5 minutes before its last "
+    "report. If it has been away and has just come back, it is of before that."
+)
 WAS = "It is not known now: it was {charge:g} % when the box last reported, {when}."
 HEARD = "{ago} ago"
 UNHEARD = "which may be long ago"
 
+LEFT_OUT = (
+    "The portal's present answer lacks {ids}, which it listed before. That may be for a while: ask "
+    "again in some minutes."
+)
+ABSENT = "Nothing is known of that box now."
+UNKNOWN_BOX = "This account has no box of that id."
 NO_BOX = "The portal lists no box for this account."
 
 
@@ -87,9 +98,20 @@ def list_boxes(
         notices: The account's notifications, newest first; None when they were not read.
         baseline: What earlier answers showed.
     """
-    boxes = tuple(_summary(box, notices, now, baseline.of(box)) for box in boxes_of(payload))
-    found = (*late(boxes), *bypassed(boxes)) if boxes else (NO_BOX,)
+    read = list(boxes_of(payload))
+    boxes = tuple(_summary(box, notices, now, baseline.of(box)) for box in read)
+    old = filter(None, map(_old_upload, read, boxes))
+    found = (*late(boxes), *old, *bypassed(boxes)) if boxes else (NO_BOX,)
+    found = (*found, *left_out(baseline.left_out(payload, now)))
     return BoxList(boxes=boxes, warnings=found)
+
+
+def _old_upload(box: Box, summary: BoxSummary) -> str | None:
+    """Warn that what a box uploaded is of before a time away, or that its charge may be."""
+    unsure = box.upload.age == "not known" and CHARGE.reading in box.older
+    if unsure and summary.state_of_charge_percent is not None:
+        return UNSURE.format(id=box.id)
+    return box.upload.warning(box.live, box.id)
 
 
 def late(boxes: Iterable[BoxSummary]) -> tuple[str, ...]:
@@ -112,8 +134,19 @@ def why_unknown(box: BoxSummary, *readings: str) -> tuple[Unknown, ...]:
     return tuple(one for one in named if one.readings)
 
 
-def choose_box(payload: object, box_id: str | None) -> str:
+def left_out(missing: Sequence[str]) -> tuple[str, ...]:
+    """Warn of boxes that the portal's answer lacks."""
+    return (LEFT_OUT.format(ids=", ".join(missing[:LISTED])),) if missing else ()
+
+
+def choose_box(payload: object, box_id: str | None, missing: Sequence[str] = ()) -> str:
     """Give the id of the box that is meant: the named one, or the only one.
+
+    Args:
+        payload: The decoded live answer, whatever it is.
+        box_id: The box that was named, if any.
+        missing: Ids of boxes of the account that this answer lacks, as `Baseline.left_out` gives
+            them: with one of these, the only box of the answer is not the only one.
 
     Raises:
         BoxChoice: There is none, none of that id, or several and none was named.
@@ -126,35 +159,41 @@ def choose_box(payload: object, box_id: str | None) -> str:
             "shows.",
         )
     named = "Its boxes are: " if len(ids) > 1 else "Its only box is "
+    if missing:
+        named = "Listed now: "
     own = ids[:LISTED]
     listed = named + ", ".join(own) + (", ..." if len(ids) > LISTED else "") + "."
+    listed = " ".join((listed, *left_out(missing)))
     if box_id is None:
-        if len(ids) == 1:
+        if len(ids) == 1 and not missing:
             return ids[0]
         raise BoxChoice(
             Code.BOX_UNCLEAR,
             f"This account has several boxes, and none of them was named. {listed}",
-            boxes=own,
+            boxes=[*own, *missing],
         )
     if box_id.strip() not in ids:
-        raise BoxChoice(
-            Code.BOX_UNKNOWN, f"This account has no box of that id. {listed}", boxes=own
-        )
+        absent = box_id.strip() in missing
+        why = ABSENT if absent else UNKNOWN_BOX
+        raise BoxChoice(Code.BOX_UNKNOWN, f"{why} {listed}", boxes=own)
     return box_id.strip()
 
 
-def named_box(payload: object, box_id: str | None) -> str | None:
+def named_box(payload: object, box_id: str | None, missing: Sequence[str] = ()) -> str | None:
     """Give the id of the box that is named; None when none is, which means all.
+
+    Args are those of `choose_box`.
 
     Raises:
         BoxChoice: The account has none of that id.
     """
-    return None if box_id is None else choose_box(payload, box_id)
+    return None if box_id is None else choose_box(payload, box_id, missing)
 
 
 def _summary(
     box: Box, notices: Sequence[Dated] | None, now: datetime, earlier: BoxBaseline
 ) -> BoxSummary:
+    earlier.mark(box, now)
     last = box.last_contact("measured_at", now)
     age = freshness.age_s(last, now)
     if age is None:
@@ -194,6 +233,11 @@ def _summary(
 def _charge(box: Box, age: int | None) -> float | None:
     """Read the charge, but only while it is one of now: here nothing else tells how old it is."""
     charge = box.power(CHARGE, PERCENT)
+    since = box.upload.since
+    if charge is not None and since is not None and CHARGE.reading in box.older:
+        why = UPLOADED.format(charge=charge, since=clock.written(since))
+        box.reasons.add(CHARGE.reading, why)
+        return None
     if charge is None or freshness.is_stale(age, box.live) is False:
         return charge
     when = UNHEARD if age is None else HEARD.format(ago=freshness.spoken(age))

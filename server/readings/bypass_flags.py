@@ -10,15 +10,19 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from .box import Box
-from .bypass import Bypass, BypassPart, Kind, State, Told, told_of, unknown
-from .notifications import Dated
+from .bypass import AT_ANY_TIME, Bypass, BypassPart, Kind, State, Told, told_of, unknown
+from .notifications import Dated, Feed
 
 FLAGS: dict[Kind, str] = {"automatic": "bypass", "manual": "bypass_m"}
 
 SETTINGS_AGE = timedelta(minutes=5)
-"""Settings may be that much older than the box's last report."""
+"""Settings may be that much older than the box's last report, and older still where its upload is
+of before a time away."""
 
 NOT_READ = "Only notifications tell of it, and nobody has read them lately."
+NOT_ALL_READ = (
+    "Not all of the portal's notifications could be read, and the last word may be in the others."
+)
 
 
 def bypass(box: Box, notifications: Sequence[Dated] | None, now: datetime) -> Bypass | None:
@@ -42,6 +46,8 @@ def bypass(box: Box, notifications: Sequence[Dated] | None, now: datetime) -> By
 def _told(box: Box, kind: Kind, notifications: Sequence[Dated] | None) -> Told:
     if notifications is None:
         return Told(unknown(NOT_READ), None)
+    if isinstance(notifications, Feed) and notifications.unread:
+        return Told(unknown(NOT_ALL_READ), AT_ANY_TIME)
     return told_of(notifications, box.id, kind)
 
 
@@ -60,7 +66,7 @@ def _judged(box: Box, kind: Kind, told: Told, now: datetime) -> BypassPart:
     state: State = "on" if flag else "off"
     if told.part.state == state:
         return told.part.model_copy(update={"told_by": "box"})
-    reported = box.last_contact("measured_at", now)
+    reported = box.upload.since or box.last_contact("measured_at", now)
     if (
         told.latest is not None
         and told.doubtful is not flag

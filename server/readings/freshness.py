@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from . import clock
 from .model import LocalTime
 
 ReportedAt = Annotated[LocalTime | None, Field(description="Last report.")]
@@ -21,6 +22,41 @@ UPLOAD_S = 5 * 60
 
 SLOW_LIMIT_S = 3 * UPLOAD_S
 """Without, three uploads have been missed."""
+
+
+AS_BEFORE = (
+    "Some of what {box} uploads has not changed since {since}, and it may have been away since: "
+    "{what} may be as old as that. If it has just come back, it uploads within 5 minutes."
+)
+
+
+class Upload(NamedTuple):
+    """How old the last upload of a box may be.
+
+    Attributes:
+        age: in time: at most 5 minutes older than its last contact; as before: of before a time in
+            which the box may have been away; not known: it may have come back just now.
+        since: Where it is as before, a contact beside which the same was shown already.
+    """
+
+    age: Literal["in time", "as before", "not known"]
+    since: datetime | None = None
+
+    def warning(self, live: bool, box_id: str | None = None) -> str | None:
+        """Say in words that it is as before; None where it is not.
+
+        Args:
+            live: Whether live data is enabled.
+            box_id: Names the box where there may be several.
+        """
+        if self.since is None:
+            return None
+        powers = "all that is not live data" if live else "powers, charge, counters and settings"
+        box = "the box" if box_id is None else f"box {box_id}"
+        return AS_BEFORE.format(box=box, since=clock.written(self.since), what=powers)
+
+
+IN_TIME = Upload("in time")
 
 
 def age_s(measured_at: datetime | None, now: datetime) -> int | None:

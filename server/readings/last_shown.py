@@ -30,13 +30,15 @@ class LastShown(Reading):
 def last_shown(box: Box, contact: datetime | None, at: datetime) -> LastShown:
     """Read what is worth keeping of a box.
 
+    Of values that it uploaded before a time away nobody knows when they were measured.
+
     Args:
         box: The box.
         contact: When it last reported, if that is known.
         at: When the portal gave it.
     """
     cells = battery(box)
-    return LastShown(
+    shown = LastShown(
         box_id=box.id,
         fetched_at=at,
         measured_at=contact,
@@ -46,3 +48,6 @@ def last_shown(box: Box, contact: datetime | None, at: datetime) -> LastShown:
         grid_w=grid(box).power_w,
         backed_up_w=box.power(BACKED_UP, SUPPLY_W),
     )
+    if box.older and box.upload.age == "as before":
+        return shown.model_copy(update={"measured_at": None})
+    return shown

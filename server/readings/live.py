@@ -37,10 +37,15 @@ OF_LAST_UPLOAD = (
     "Without live data, powers and charge are those of the box's last upload, which is up to 5 "
     "minutes older than its last report"
 )
+AS_A_RULE = (
+    "Without live data, powers and charge are those of the box's last upload, which is as a rule "
+    "up to 5 minutes older than its last report"
+)
+JUST_BACK = "If the box has been away and has just come back, they are of before that."
 
 LACKING = (
-    "The box's live data lacks {readings}. What is shown is of its last upload, up to 5 minutes "
-    "older than the rest."
+    "The box's live data lacks {readings}. What is shown is of its last upload, as a rule up to 5 "
+    "minutes older than the rest."
 )
 
 
@@ -100,6 +105,7 @@ def live_data(
     if age is None:
         box.reasons.copy("measured_at", "age_s", "stale")
     earlier = baseline.of(box)
+    earlier.mark(box, now)
     counters = Counters(box, earlier.counters, now)
     meter = RestMeter(box, seen=earlier.rest_seen)
     known_bypass = bypass(box, notices, now)
@@ -114,6 +120,8 @@ def live_data(
     consumed, how, exported = load(box, meter, flows), mode(box), export(box)
     water = boiler(box, counters)
     stale = freshness.is_stale(age, box.live)
+    if box.upload.age == "as before" and not box.live:
+        stale = True
     return LiveData(
         box_id=box_id,
         measured_at=measured_at,
@@ -142,14 +150,30 @@ def live_data(
 
 
 def _warnings(box: Box, age: int | None, day: date | None, now: datetime) -> list[str]:
-    found = [freshness.warning(age, box.live)]
+    found = [freshness.warning(age, box.live), box.upload.warning(box.live)]
     if not box.live:
         unread = box.absent(LIVE_BLOCK) == NOT_A_BLOCK
         found.append(LIVE_UNREADABLE if unread else LIVE_OFF)
-        old = "" if age is None else f": they may be {age + freshness.UPLOAD_S} s old"
-        found.append(f"{OF_LAST_UPLOAD}{old}.")
+        found.append(_of_last_upload(box, age))
     if box.lacking:
         found.append(LACKING.format(readings=", ".join(box.lacking)))
     if day is not None and day < clock.local_day(now):
         found.append(YESTERDAY.format(day=day.isoformat()))
     return [warning for warning in found if warning]
+
+
+def _of_last_upload(box: Box, age: int | None) -> str | None:
+    """Say how old powers and charge may be without live data.
+
+    1. The box uploaded in time: the limit is certain.
+    2. It may have come back just now: the limit is a rule, unless the age is unknown anyway.
+    3. The upload is of before a time away: a warning of its own says how old it is.
+    """
+    old = "" if age is None else f": they may be {age + freshness.UPLOAD_S} s old"
+    match box.upload.age:
+        case "in time":
+            return f"{OF_LAST_UPLOAD}{old}."
+        case "not known":
+            return f"{AS_A_RULE}{old}. {JUST_BACK}"
+        case "as before":
+            return None

@@ -66,7 +66,7 @@ class LiveSummary(Reading):
     stale: bool | None = Field(description="Too old to be current.")
     warnings: Warnings
     live_data: LiveOn
-    older: tuple[str, ...] = Field(description="Up to 5 minutes older than that report.")
+    older: tuple[str, ...] = Field(description="Of the last upload, so older than that.")
     solar: SolarSummary = Field(description="Panels.")
     battery: BatterySummary = Field(description="Battery.")
     grid: GridSummary = Field(description="The grid.")

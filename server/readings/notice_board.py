@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import Field
 
-from .boxes import BoxSummary, bypassed, late, list_boxes, why_unknown
+from .baseline import NO_BASELINE, Baseline
+from .boxes import BoxSummary, bypassed, late, left_out, list_boxes, why_unknown
 from .bypass import Bypass
 from .freshness import Age, ReportedAt
 from .model import Reading, Warnings
-from .notifications import Notification, fitting, following, notifications, select
+from .notifications import Dated, Notification, fitting, following, notifications, select
 from .unknown import Unknowns
 
 EMPTY = (
@@ -18,6 +20,18 @@ EMPTY = (
     "rarely how the portal answers when it has trouble."
 )
 
+NOT_READ = (
+    "{count} notifications of the portal's list could not be read: it is too long, or malformed. "
+    "They may be the newest."
+)
+NO_TIME = (
+    "{count} notifications are left out whose time cannot be read, so they may have been made "
+    "since. A list without a beginning has them."
+)
+NO_BOX = (
+    "{count} notifications are left out that name no box, so they may be about this one. A list of "
+    "all boxes has them."
+)
 UNHEARD = "What it would notify of since may not have reached the portal."
 
 
@@ -49,6 +63,7 @@ def notice_board(
     since: datetime | None = None,
     before: str | None = None,
     limit: int,
+    baseline: Baseline = NO_BASELINE,
 ) -> NoticeBoard:
     """Read the portal's notifications.
 
@@ -60,24 +75,52 @@ def notice_board(
         since: Only those made at this time or later.
         before: Only those that follow the one of this id.
         limit: That many at most.
+        baseline: What earlier live answers showed.
 
     Raises:
         InvalidArguments: The list has none of that id.
     """
     read = notifications(markup, now)
-    boxes = [box for box in list_boxes(payload, now, read).boxes if box_id in {None, box.id}]
-    chosen = select(following(read, before), box_id=box_id, since=since)
+    boxes = [
+        box for box in list_boxes(payload, now, read, baseline).boxes if box_id in {None, box.id}
+    ]
+    page = following(read, before)
+    chosen = select(page, box_id=box_id, since=since)
     shown = fitting(chosen[:limit])
     return NoticeBoard(
         notifications=tuple(shown),
         more=len(chosen) - len(shown),
         bypasses=tuple(_bypass(box) for box in boxes),
         warnings=(
-            *(() if read else (EMPTY,)),
+            *(() if read or read.unread else (EMPTY,)),
+            *_left_out(page, read.unread, box_id, since),
             *(f"{warning} {UNHEARD}" for warning in late(boxes)),
             *bypassed(boxes),
+            *left_out(baseline.left_out(payload, now)),
         ),
     )
+
+
+def _left_out(
+    page: Sequence[Dated], unread: int, box_id: str | None, since: datetime | None
+) -> list[str]:
+    """Say how many notifications are left out that may be among those asked for."""
+    undated = [
+        one
+        for one in page
+        if since is not None
+        and not one.moments
+        and (box_id is None or one.shown.box_id in {None, box_id})
+    ]
+    unnamed = [
+        one
+        for one in page
+        if box_id is not None
+        and one.shown.box_id is None
+        and (since is None or any(moment >= since for moment in one.moments))
+    ]
+    counts = {NOT_READ: unread, NO_TIME: len(undated), NO_BOX: len(unnamed)}
+    return [text.format(count=count) for text, count in counts.items() if count]
 
 
 def _bypass(box: BoxSummary) -> BoxBypass:

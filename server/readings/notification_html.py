@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree  # type: ignore[import-untyped]
 
@@ -14,6 +13,9 @@ from ..visible import visible
 MOST_CHARACTERS = 2_000_000
 MOST_FOLDERS = 300
 """Notifications looked at; nobody reads more, and the portal's own list is far shorter."""
+
+ENTRY = re.compile(r"(?i)class\s*=\s*[\"'][^\"'<>]*(?<![\w-])folder(?![\w-])")
+"""How a notification begins, however deep it stands."""
 
 FOLDER = "folder"
 """Class of the element that holds one notification."""
@@ -36,26 +38,40 @@ class Folder:
     body: str
 
 
-def folders(markup: str) -> Iterator[Folder]:
+class Folders(NamedTuple):
+    """The notifications of a list.
+
+    Attributes:
+        read: Those that were read, in the order of the list.
+        unread: How many more there are: too many, too deep within others, or after too long a text.
+    """
+
+    read: list[Folder]
+    unread: int
+
+
+def folders(markup: str) -> Folders:
     """Give the notifications in the order of the list. Of malformed ones, what is there."""
-    text = markup[:MOST_CHARACTERS].replace("\0", "")
-    root = _parsed(text)
+    begun = sum(1 for _ in ENTRY.finditer(markup))
+    root = _parsed(markup[:MOST_CHARACTERS].replace("\0", ""))
     if root is None:
-        return
-    found = (element for element in root.iter() if FOLDER in _classes(element))
-    for count, element in enumerate(found):
-        if count == MOST_FOLDERS:
-            return
-        own = _own(element)
-        row = own[ROW][0] if own[ROW] else None
-        strong = None if row is None else next(row.iter("strong", "b"), None)
-        yield Folder(
-            classes=tuple(name for point in own[POINT] for name in _classes(point)),
-            date=_first_text(own[DATE]),
-            heading=_text(row),
-            strong=_text(strong),
-            body=_first_text(own[BODY]),
-        )
+        return Folders([], begun)
+    found = [element for element in root.iter() if FOLDER in _classes(element)]
+    read = [_folder(element) for element in found[:MOST_FOLDERS]]
+    return Folders(read, max(begun, len(found)) - len(read))
+
+
+def _folder(element: Any) -> Folder:
+    own = _own(element)
+    row = own[ROW][0] if own[ROW] else None
+    strong = None if row is None else next(row.iter("strong", "b"), None)
+    return Folder(
+        classes=tuple(name for point in own[POINT] for name in _classes(point)),
+        date=_first_text(own[DATE]),
+        heading=_text(row),
+        strong=_text(strong),
+        body=_first_text(own[BODY]),
+    )
 
 
 def _parsed(text: str) -> Any:

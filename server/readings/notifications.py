@@ -73,9 +73,22 @@ class Dated:
     texts: tuple[str, str]
 
 
+class Feed(list[Dated]):
+    """The portal's list of notifications, newest first.
+
+    Args:
+        read: Those that were read.
+        unread: How many there are beside them.
+    """
+
+    def __init__(self, read: Iterable[Dated], unread: int) -> None:
+        super().__init__(read)
+        self.unread = unread
+
+
 def notifications(
     markup: str, now: datetime, about: Callable[[str], bool] = lambda _: True
-) -> list[Dated]:
+) -> Feed:
     """Read the portal's list of notifications: all boxes of the account, newest first.
 
     Those of the same minute stay in the portal's order, and a time that came twice counts as the
@@ -87,13 +100,15 @@ def notifications(
         about: Only those of whose heading or text this is true.
     """
     seen: dict[str, int] = {}
+    listed, unread = folders(markup)
     # The oldest is numbered first, so that a new one that looks the same changes no id.
     read = [
         _notification(folder, now, seen)
-        for folder in reversed(list(folders(markup)))
+        for folder in reversed(listed)
         if about(folder.heading) or about(folder.body)
     ][::-1]
-    return sorted(read, key=lambda one: -max(one.moments, default=NEVER).timestamp())
+    newest = sorted(read, key=lambda one: -max(one.moments, default=NEVER).timestamp())
+    return Feed(newest, unread)
 
 
 def following(read: Sequence[Dated], before: str | None) -> Sequence[Dated]:

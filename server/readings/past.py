@@ -8,7 +8,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from .boxes import LISTED, BoxSummary, bypassed, choose_box, list_boxes, why_unknown
+from .baseline import NO_BASELINE, Baseline
+from .boxes import LISTED, BoxSummary, bypassed, choose_box, left_out, list_boxes, why_unknown
 from .bypass import Bypass
 from .freshness import Age, ReportedAt
 from .history import History
@@ -37,12 +38,29 @@ class Whose:
     """The boxes that a history may be of.
 
     Attributes:
-        boxes: All of the account.
+        boxes: Those that the portal lists now.
         asked: Id of the one that was asked for, if any.
+        missing: Ids of those that it has listed before.
     """
 
     boxes: tuple[BoxSummary, ...]
     asked: str | None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def only(self) -> BoxSummary | None:
+        """The account's only box; None when it has several."""
+        return self.boxes[0] if len(self.boxes) == 1 and not self.missing else None
+
+    @property
+    def only_id(self) -> str | None:
+        """The id of the account's only box; None when it has several."""
+        return None if self.only is None else self.only.id
+
+    @property
+    def listed(self) -> tuple[BoxSummary, ...]:
+        """As many of the boxes as are told of."""
+        return self.boxes[:LISTED]
 
 
 class Label(Reading):
@@ -60,7 +78,11 @@ class Past(History, Label):
 
 
 def whose(
-    payload: object, box_id: str | None, now: datetime, notices: Sequence[Dated] | None = None
+    payload: object,
+    box_id: str | None,
+    now: datetime,
+    notices: Sequence[Dated] | None = None,
+    baseline: Baseline = NO_BASELINE,
 ) -> Whose:
     """Say of which boxes a history may be.
 
@@ -69,13 +91,15 @@ def whose(
         box_id: The box that was asked for, if any. It must be one of the account's.
         now: The present time, with a zone.
         notices: The account's notifications, newest first; None when they were not read.
+        baseline: What earlier answers showed.
 
     Raises:
         BoxChoice: The account has no box, or none of that id.
     """
-    boxes = list_boxes(payload, now, notices).boxes
-    asked = choose_box(payload, box_id) if box_id is not None or not boxes else None
-    return Whose(boxes, asked)
+    boxes = list_boxes(payload, now, notices, baseline).boxes
+    missing = baseline.left_out(payload, now)
+    asked = choose_box(payload, box_id, missing) if box_id is not None or not boxes else None
+    return Whose(boxes, asked, missing)
 
 
 def past(of: Whose, read: History, at: datetime) -> Past:
@@ -86,16 +110,16 @@ def past(of: Whose, read: History, at: datetime) -> Past:
         read: The history.
         at: When the portal gave it.
     """
-    only = of.boxes[0] if len(of.boxes) == 1 else None
+    only = of.only
     named = {
-        "box_id": only and only.id,
+        "box_id": of.only_id,
         "measured_at": only and only.measured_at,
         "age_s": only and only.age_s,
         "bypass": only and only.bypass,
         "warnings": (
             *several(of),
-            *history_warnings(read, of.boxes[:LISTED], at),
-            *bypassed(of.boxes[:LISTED]),
+            *history_warnings(read, of.listed, at),
+            *bypassed(of.listed),
         ),
         "unknown": (*(why_unknown(only, *OF_BOX) if only else (NOT_NAMED,)), *read.unknown),
     }
@@ -104,9 +128,9 @@ def past(of: Whose, read: History, at: datetime) -> Past:
 
 def several(of: Whose) -> tuple[str, ...]:
     """Warn that a history may be of any one of several boxes."""
-    if len(of.boxes) == 1:
+    if of.only is not None:
         return ()
-    ids = [box.id for box in of.boxes]
+    ids = [*(box.id for box in of.boxes), *of.missing]
     listed = ", ".join(ids[:LISTED]) + (", ..." if len(ids) > LISTED else "")
     asked = f" {ASKED.format(id=of.asked)}" if of.asked is not None else ""
-    return (SEVERAL.format(ids=listed) + asked,)
+    return (SEVERAL.format(ids=listed) + asked, *left_out(of.missing))

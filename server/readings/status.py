@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ..codes import Code
 from . import clock, freshness
+from .baseline import NO_BASELINE, Baseline
 from .box import ENABLED_WHERE, LIVE_BLOCK, Box, boxes_of
 from .bypass import DOUBTFUL, ON, BypassPart, Kind
 from .bypass_flags import bypass
@@ -172,6 +173,7 @@ def status(
     heard: Sequence[Dated] | str,
     change: ChangeUnderWay | str | None,
     fetched_at: datetime,
+    baseline: Baseline = NO_BASELINE,
 ) -> Status:
     """Say what is wrong with a box while the portal answers.
 
@@ -188,8 +190,10 @@ def status(
             read.
         change: A change that is under way; a text that says why nobody knows.
         fetched_at: When the portal gave the live answer.
+        baseline: What earlier answers showed.
     """
     box = next((box for box in boxes_of(payload) if box.id == box_id), None) or Box(box_id, {})
+    baseline.of(box).mark(box, now)
     contact = box.last_contact("measured_at", now)
     age = freshness.age_s(contact, now)
     reasons = Reasons()
@@ -355,7 +359,8 @@ def _live_off(box: Box) -> Look:
 
 
 def _charging(box: Box, age: int | None, now: datetime) -> Look:
-    found = ANY_AGE if age is None else grid_charging(box, now)
+    # Whether it is charged hangs on settings, too, which are never live.
+    found = ANY_AGE if age is None else box.upload.warning(box.live) or grid_charging(box, now)
     if found is None:
         return None
     if isinstance(found, str):

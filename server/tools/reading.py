@@ -53,6 +53,9 @@ CheckedBoxId = Annotated[
 
 Price = Annotated[float | None, Field(description="Per kWh.", gt=-MOST_PRICE, lt=MOST_PRICE)]
 
+MOST_OF: dict[Per, int] = {"hour": MOST_HOUR_DAYS}
+"""Days of energy where they are fewer than `MOST_DAYS`, by what a row is."""
+
 DEFAULT_NOTIFICATIONS = 20
 MOST_NOTIFICATIONS = 100
 
@@ -102,7 +105,7 @@ def reading_tools(
 
         None when the account's boxes are not known, or the one that is meant is not among them.
         """
-        known = (await upstream.baseline(asking)).boxes
+        known = (await upstream.baseline(asking)).left_out({}, now())
         enough = known and (box_id is None or box_id.strip() in known)
         return {name: {} for name in known} if enough else None
 
@@ -121,13 +124,14 @@ def reading_tools(
     ) -> Live:
         asking = await granted(context, session)
         fetched = await upstream.live(asking)
-        box = boxes.choose_box(fetched.payload, box_id)
+        baseline = await upstream.baseline(asking)
+        box = boxes.choose_box(fetched.payload, box_id, baseline.left_out(fetched.payload, now()))
         read = live.live_data(
             fetched.payload,
             box,
             now(),
             await noticed(asking),
-            await upstream.baseline(asking),
+            baseline,
             detailed=bool(detail),
         )
         return _with(Live, live_summary.live_summary(read), fetched)
@@ -161,7 +165,9 @@ def reading_tools(
         series_quantities(series, quantities)
         asking = await granted(context, session)
         present = await upstream.live(asking)
-        whose = past.whose(present.payload, box_id, now(), await noticed(asking))
+        whose = past.whose(
+            present.payload, box_id, now(), await noticed(asking), await upstream.baseline(asking)
+        )
         fetched = await upstream.history(asking, PORTAL_NAMES[series], first_day, last_day)
         at = _moment(fetched)
         read = history.history(
@@ -192,27 +198,27 @@ def reading_tools(
         session: Handle = None,
     ) -> Energy:
         until = asyncio.get_running_loop().time() + MOST_S
-        most = MOST_HOUR_DAYS if per == "hour" else MOST_DAYS
-        days.check_range(first_day, last_day, clock.local_day(now()), most)
+        days.check_range(first_day, last_day, clock.local_day(now()), MOST_OF.get(per, MOST_DAYS))
         asking = await granted(context, session)
         wanted = days_between(first_day, last_day)
         kept = await upstream.kept_energy(asking, wanted)
         present = await remembered(asking, box_id) if len(kept) == len(wanted) else None
         if present is None:
             present = (await upstream.live(asking)).payload
-        whose = past.whose(present, box_id, now(), await noticed(asking))
+        whose = past.whose(
+            present, box_id, now(), await noticed(asking), await upstream.baseline(asking)
+        )
         read = await read_energy(upstream, asking, wanted, kept, until)
         found = [read.days[day] for day in sorted(read.days)]
-        concerned = whose.boxes[: boxes.LISTED]
         # A box that is silent has not kept back what is there.
-        late = () if all(one.complete for one in found) else silent(concerned, last_day, now())
+        late = () if all(one.complete for one in found) else silent(whose.listed, last_day, now())
         report = energy_report(
             found,
             per,
-            whose.boxes[0].id if len(whose.boxes) == 1 else None,
+            whose.only_id,
             Prices(import_price, export_price, currency),
             read.unread,
-            (*past.several(whose), *late, *boxes.bypassed(concerned), *read.go_on()),
+            (*past.several(whose), *late, *boxes.bypassed(whose.listed), *read.go_on()),
         )
         return Energy.model_validate(dict(report))
 
@@ -244,7 +250,8 @@ def reading_tools(
     ) -> Notices:
         asking = await granted(context, session)
         present = await upstream.live(asking)
-        box = boxes.named_box(present.payload, box_id)
+        baseline = await upstream.baseline(asking)
+        box = boxes.named_box(present.payload, box_id, baseline.left_out(present.payload, now()))
         fetched = await upstream.notifications(asking)
         board = notice_board.notice_board(
             present.payload,
@@ -254,6 +261,7 @@ def reading_tools(
             since=since,
             before=before,
             limit=limit,
+            baseline=baseline,
         )
         return _with(Notices, board, fetched)
 

@@ -55,7 +55,8 @@ def status_tool(
         except PortalError as exc:
             shown = await last(granted, box_id)
             return _down(exc, shown, [await change(granted, one.box_id, None) for one in shown])
-        box = choose_box(present.payload, box_id)
+        baseline = await upstream.baseline(granted)
+        box = choose_box(present.payload, box_id, baseline.left_out(present.payload, now()))
         return status(
             present.payload,
             box,
@@ -63,6 +64,7 @@ def status_tool(
             heard=await notices(granted),
             change=await change(granted, box, present),
             fetched_at=_moment(present.at),
+            baseline=baseline,
         )
 
     def _down(

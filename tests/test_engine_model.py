@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from server.cache.engine import Engine, Limits, Ticket
+from server.cache.guesses import Guess
 from server.cache.known import chain
 from server.cache.outcomes import PACED, Hit, Lease, Locked, Rejected, Unavailable
 from server.cache.spraying import WINDOW
@@ -131,16 +132,20 @@ class EngineAgainstModel(RuleBasedStateMachine):
                 raise AssertionError(outcome)
 
     def check_budget(self, whose: int, source: str) -> None:
-        """However many guesses are out, their failures lead to one lock at most."""
+        """However many guesses are out, their failures lead to one lock at most.
+
+        What has been paid for is no guess, also when another account's login has made the counter
+        forget for which passwords that was.
+        """
         rows = {row.source: row for row in self.throttle.lockouts() if row.account == budget(whose)}
-        counted = rows[source].keys if source in rows else ()
-        ours = [
-            lease[1]
-            for lease in self.leases.values()
-            if budget_of(account_of(lease[0])) == budget_of(whose) and key(lease[0]) not in counted
+        guesses = [
+            number
+            for number, came_from, *_ in self.leases.values()
+            if came_from == source
+            and Guess(budget(whose), source, key(number)) in self.throttle._guesses
         ]
         failures = rows[source].failures if source in rows else 0
-        assert ours.count(source) <= max(1, POLICY.per_source - failures)
+        assert len(guesses) <= max(1, POLICY.per_source - failures)
 
     def settle(self) -> None:
         for token in [t for t, lease in self.leases.items() if lease[3] <= self.time]:

@@ -251,7 +251,10 @@ class Spraying:
 
     def export(self) -> list[Sprayed]:
         """Return all that is counted."""
-        self._forget_old(self._now())
+        now = self._now()
+        self._forget_old(now)
+        for tried in self._sources.values():
+            tried.drop_old(now - WINDOW)
         return [
             Sprayed(
                 name,

@@ -821,3 +821,13 @@ class TestRestore:
         other = Throttle(Policy(), clock)
         other.restore(throttle.lockouts(), {}, 0.0)
         assert len(other.lockouts()) == 8
+
+
+def test_a_pair_that_proves_right_takes_only_its_own_failure_off_the_budget_of_a_source(throttle):
+    right = wrong(9)
+    for source, others in ((HOME, 0), (CAFE, 1)):
+        guess(throttle, ALICE, source, others)
+        throttle.compared(ALICE, source, right)
+        throttle.undecided(right, ALICE)
+        throttle.succeeded(ALICE, NEXT_TO_CAFE, key=right)
+        assert any(one.source == source for one in throttle.sprayed()) is bool(others)

@@ -205,6 +205,11 @@ class Account(Counter):
         if len(self.unjudged) > MAX_UNJUDGED:
             del self.unjudged[next(iter(self.unjudged))]
 
+    def has_more_of(self, source: str) -> bool:
+        """Return whether a source has more than one failure here."""
+        counter = self.sources.get(source)
+        return counter is not None and counter.failures > 1
+
     def rejected(self, source: str) -> bool:
         """Return whether the portal rejected a source, or another engine locked it."""
         counter = self.sources.get(source)

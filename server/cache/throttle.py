@@ -419,7 +419,7 @@ class Throttle:
         record = self._fresh(budget, now)
         if record is not None:
             paid = record.unjudged.pop(key, None)
-            if paid is not None:
+            if paid is not None and not record.has_more_of(paid):
                 self._spraying.take_back(paid, budget)
             counter = record.sources.get(source)
             if counter is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 
 from hypothesis import settings
@@ -92,6 +93,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
         self.tickets: dict[Ticket, tuple[int, str, int, float]] = {}
         self.granted: list[float] = []
         self.wrong: dict[int, float] = {}
+        # Rejections of pairs that were no open guesses: their budget and source.
+        self.paid_before: Counter[tuple[bytes, str]] = Counter()
         # Accounts unknown to a source at which it failed: the source, budget and time.
         self.sprayed: list[tuple[str, int, float]] = []
 
@@ -134,8 +137,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def check_budget(self, whose: int, source: str) -> None:
         """However many guesses are out, their failures lead to one lock at most.
 
-        What has been paid for is no guess, also when another account's login has made the counter
-        forget for which passwords that was.
+        What has been paid for is no guess, also when a login has made the counter forget for which
+        passwords that was. Such a pair counts again if it is rejected after that login.
         """
         rows = {row.source: row for row in self.throttle.lockouts() if row.account == budget(whose)}
         guesses = [
@@ -145,6 +148,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
             and Guess(budget(whose), source, key(number)) in self.throttle._guesses
         ]
         failures = rows[source].failures if source in rows else 0
+        failures -= self.paid_before[budget(whose), source]
         assert len(guesses) <= max(1, POLICY.per_source - failures)
 
     def settle(self) -> None:
@@ -192,6 +196,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
                 self.fulfil(number, token, end)
             else:
                 if end == "rejected":
+                    guess = Guess(budget(account_of(number)), source, key(number))
+                    self.paid_before[guess[:2]] += guess not in self.throttle._guesses
                     self.wrong[number] = self.time + LIMITS.rejected_memory
                     self.note_spraying(number, source)
                 assert self.engine.fail(key(number), token, end, 3.0)

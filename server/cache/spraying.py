@@ -253,8 +253,9 @@ class Spraying:
         """Return all that is counted."""
         now = self._now()
         self._forget_old(now)
-        for tried in self._sources.values():
+        for name, tried in list(self._sources.items()):
             tried.drop_old(now - WINDOW)
+            self._drop_empty(name, tried)
         return [
             Sprayed(
                 name,

@@ -120,7 +120,8 @@ def _asked(question: Callable[[KeyringBackend], T]) -> T:
         from keyring import errors  # noqa: PLC0415
     except ImportError:
         raise NoKeyring(
-            f"The Python package keyring is not installed: pip install keyring. {WITHOUT}",
+            "The Python package keyring is not installed: the extra `keyring` of oig-client's "
+            f"package brings it. {WITHOUT}",
             kind="no_keyring",
         ) from None
     try:

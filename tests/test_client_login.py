@@ -12,8 +12,10 @@ import pytest
 
 from client.__main__ import main
 from client.exit_codes import ExitCode
+from client.failures import NoKeyring
 from client.identity import Identity
 from client.login import Login, server_name
+from client.vault import Vault
 
 from .client_keyring import environment
 
@@ -156,6 +158,16 @@ def test_without_a_keyring_nothing_is_written_and_it_is_said(
     # Commands that can do without go on without.
     code, out, err = client("call", "add", "a=1", "b=2", "--url", mcp_server.url, ring=ring)
     assert (code, out, err) == (ExitCode.OK, "3\n", "")
+
+
+@pytest.mark.parametrize(
+    "use", [Vault.find, Vault.remove, lambda vault: vault.keep(Login(EMAIL, SECRET))]
+)
+def test_without_the_package_keyring_the_extra_that_brings_it_is_named(monkeypatch, use):
+    monkeypatch.setitem(sys.modules, "keyring", None)  # as an import of what is not installed
+    with pytest.raises(NoKeyring, match=r"extra `keyring` .* OIG_EMAIL and OIG_PASSWORD") as told:
+        use(Vault("http://localhost:8000/mcp"))
+    assert told.value.kind == "no_keyring"
 
 
 def test_of_several_keyrings_only_a_safe_one_gets_the_login(client, mcp_server, keyring_file):

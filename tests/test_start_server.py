@@ -435,9 +435,12 @@ class Pip:
         return True
 
 
+INSTALLED = ["--require-hashes -r requirements.lock", "-r requirements.txt"]
+
+
 @pytest.fixture
 def bare(tmp_path):
-    for name in ("requirements.txt", "requirements-dev.txt", "pyproject.toml"):
+    for name in (*environment.PROGRAM, *environment.CHECKS):
         (tmp_path / name).write_text(name)
     return Environment(tmp_path, lambda _: None)
 
@@ -446,16 +449,16 @@ def test_the_environment_is_made_once_and_installed_once(bare, monkeypatch):
     pip = Pip(monkeypatch)
     assert bare.prepare(checks=False)
     assert not bare.prepare(checks=False)
-    assert pip.did == ["make", "-r requirements.txt"]
+    assert pip.did == ["make", *INSTALLED]
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements.txt", "pyproject.toml"])
 def test_changed_requirements_are_installed(bare, monkeypatch, name):
     pip = Pip(monkeypatch)
     bare.prepare(checks=False)
     (bare.project / name).write_text("changed")
     assert bare.prepare(checks=False)
-    assert pip.did == ["make", "-r requirements.txt", "-r requirements.txt"]
+    assert pip.did == ["make", *INSTALLED, *INSTALLED]
 
 
 def test_what_the_checks_need_is_installed_only_for_them(bare, monkeypatch):
@@ -473,7 +476,7 @@ def test_a_folder_that_was_moved_gets_a_new_environment(bare, monkeypatch):
     moved = bare.project.with_name("moved")
     bare.project.rename(moved)
     Environment(moved, lambda _: None).prepare(checks=False)
-    assert pip.did == ["make", "-r requirements.txt"] * 2
+    assert pip.did == ["make", *INSTALLED] * 2
 
 
 def test_an_environment_that_was_interrupted_half_made_is_made_anew(bare, monkeypatch):
@@ -481,7 +484,7 @@ def test_an_environment_that_was_interrupted_half_made_is_made_anew(bare, monkey
     bare.prepare(checks=False)
     (bare.project / ".venv" / "pyvenv.cfg").touch()
     assert bare.prepare(checks=False)
-    assert pip.did == ["make", "-r requirements.txt"] * 2
+    assert pip.did == ["make", *INSTALLED] * 2
     (bare.project / ".venv" / "bin" / "activate").touch()
     assert not bare.prepare(checks=False)
 
@@ -549,7 +552,28 @@ def test_a_failed_installation_is_tried_again_next_time(bare, monkeypatch):
         bare.prepare(checks=False)
     pip = Pip(monkeypatch)
     assert bare.prepare(checks=False)
-    assert pip.did == ["-r requirements.txt"]
+    assert pip.did == INSTALLED
+
+
+HERE = sys.version_info[:2]
+
+
+@pytest.mark.parametrize(
+    ("newest", "locked"),
+    [((3, 99), True), (HERE, True), ((HERE[0], HERE[1] - 1), False), ((2, 99), False)],
+)
+def test_a_python_newer_than_the_lock_gets_versions_that_fit(bare, monkeypatch, newest, locked):
+    pip = Pip(monkeypatch)
+    monkeypatch.setattr(environment, "NEWEST_LOCKED", newest)
+    bare.prepare(checks=False)
+    assert pip.did == ["make", *(INSTALLED if locked else INSTALLED[1:])]
+
+
+def test_a_locked_version_that_cannot_be_installed_is_told_with_the_way_round(bare, monkeypatch):
+    pip = Pip(monkeypatch, missing=("--require-hashes",))
+    with pytest.raises(InstallationFailed, match="takes others that fit, and --no-install keeps"):
+        bare.prepare(checks=False)
+    assert pip.did == ["make"]
 
 
 def test_a_log_is_followed_from_now_on_and_over_its_rotation(tmp_path):

@@ -15,8 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PROGRAM = ("requirements.txt", "pyproject.toml")
+LOCK = "requirements.lock"
+PROGRAM = (LOCK, "requirements.txt", "pyproject.toml")
 CHECKS = ("requirements-dev.txt",)
+
+NEWEST_LOCKED = (3, 15)
+"""The newest Python for which the locked versions have ready-made packages. A newer one gets what
+fits requirements.txt: the locked versions would have to be compiled, and may not even compile."""
 
 BASE = str(getattr(sys, "_base_executable", sys.executable))
 """The Python outside of any environment: one that is about to be replaced cannot make another."""
@@ -144,6 +149,17 @@ class Environment:
         if not run([*pip, "--version"], quiet=True):
             pip = [BASE, "-m", "pip", "--python", str(self.python)]
         options = ["--quiet", "--disable-pip-version-check", "--no-input"]
+        # The locked versions first, and by themselves: pip checks hashes of all or of none, and the
+        # project itself has none. What follows finds its requirements met.
+        if sys.version_info[:2] > NEWEST_LOCKED:
+            self.say(f"{LOCK} knows no Python as new as this one: taking versions that fit.")
+        elif not run([*pip, "install", *options, "--require-hashes", "-r", LOCK]):
+            raise InstallationFailed(
+                f"pip could not install {LOCK}; its words are above. Without a way to the package "
+                "index, install elsewhere and use --no-install. Where a locked version does not "
+                "exist for this machine: pip install -r requirements.txt takes others that fit, "
+                "and --no-install keeps them."
+            )
         for file in files:
             options += ["-r", file]
         if not run([*pip, "install", *options]):

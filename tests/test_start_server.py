@@ -19,7 +19,7 @@ from server.settings import ROOT
 from server.supervision import __main__ as supervision
 from server.supervision import environment, foreground
 from server.supervision.__main__ import main
-from server.supervision.configuration import Layout, control_socket, render
+from server.supervision.configuration import Layout, control_socket, render, shipped
 from server.supervision.control import Supervisord, SupervisordError
 from server.supervision.environment import Environment, InstallationFailed
 from server.supervision.foreground import CannotStart, Foreground, Interrupts, System, check_free
@@ -443,6 +443,14 @@ def bare(tmp_path):
     for name in (*environment.PROGRAM, *environment.CHECKS):
         (tmp_path / name).write_text(name)
     return Environment(tmp_path, lambda _: None)
+
+
+def test_the_configuration_is_the_one_that_operators_change_or_else_that_of_the_package(tmp_path):
+    text = (ROOT / "supervisord.conf").read_text()
+    assert shipped(tmp_path) == text
+    (tmp_path / "supervisord.conf").write_text("changed")
+    assert shipped(tmp_path) == "changed"
+    assert shipped(ROOT) == text
 
 
 def test_the_environment_is_made_once_and_installed_once(bare, monkeypatch):

@@ -23,7 +23,7 @@ from pathlib import Path
 from ..errors import ConfigurationError
 from ..preflight import check
 from ..settings import ROOT, Settings
-from .configuration import Layout, control_socket, render
+from .configuration import Layout, control_socket, render, shipped
 from .control import Supervisord, SupervisordError
 from .environment import Environment, InstallationFailed
 from .foreground import CannotStart, Foreground, Interrupts, System, check_free
@@ -161,7 +161,7 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             f"The server is running already (supervisord, process {pid}). "
             "To stop it: supervisorctl -c supervisord.conf shutdown"
         )
-    source = (ROOT / "supervisord.conf").read_text(encoding="utf-8")
+    source = shipped(ROOT)
     layout = Layout.read(source)
     layout = replace(
         layout,

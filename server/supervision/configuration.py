@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Self
 
@@ -61,6 +62,20 @@ class Layout:
     def url(self) -> str:
         """The address that a person on this machine uses."""
         return f"http://{'localhost' if self.host == '0.0.0.0' else self.host}:{self.port}/mcp"
+
+
+def shipped(project: Path) -> str:
+    """Return the text of supervisord.conf.
+
+    Args:
+        project: The folder that holds `server/`. In a checkout the file lies there, for operators
+            to change; installed, the package holds it.
+    """
+    checkout = project / "supervisord.conf"
+    if checkout.exists():
+        return checkout.read_text(encoding="utf-8")
+    package = resources.files(__package__)
+    return package.joinpath("supervisord.conf").read_text(encoding="utf-8")
 
 
 def render(source: str, here: Path, layout: Layout, *, simulator: bool) -> str:

@@ -41,14 +41,23 @@ def test_the_readme_lists_every_setting_with_its_default_and_meaning():
 
 def test_no_document_names_a_setting_that_does_not_exist():
     known = {f.metadata["variable"] for f in fields(Settings)} | OTHERS
-    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "supervisord.conf"]:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "supervisord.conf"]:
         assert set(re.findall(r"\bOIG_[A-Z_]+[A-Z]\b", path.read_text())) <= known, path
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize(
+    "path", [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+)
 def test_every_relative_link_leads_to_a_file(path):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def test_the_way_to_a_new_tool_names_files_that_are_there():
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", (ROOT / "CONTRIBUTING.md").read_text()))
+    example = {"server/readings/last_report.py", "server/tools/last_report.py"}
+    assert example < named
+    assert [name for name in named - example if not (ROOT / name).exists()] == []
 
 
 def test_every_document_is_reachable_from_the_readme():

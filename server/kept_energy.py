@@ -1,5 +1,8 @@
 """The energy of days that do not change any more, kept in the cache by the month.
 
+A complete day is. One that lacks something is no longer expected to change after a week, but the
+lack may be a passing defect of the portal: it is believed once the portal has said the same twice.
+
 It is sealed and shared by all workers like the portal's answers, and goes with them: by a flush, by
 a new password, by a restart of the cache daemon.
 """
@@ -7,6 +10,7 @@ a new password, by a restart of the cache daemon.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 
@@ -22,6 +26,10 @@ SETTLED_DAYS = 7
 
 KEPT_S = TTL_MAX
 """Seconds for which a day is kept from when it was read."""
+
+DOUBTED_S = 3600.0
+"""Seconds for which a day that lacks something is kept when the portal has said so only once, and
+after which the same answer confirms it."""
 
 
 class KeptEnergy:
@@ -47,7 +55,7 @@ class KeptEnergy:
         found: dict[date, EnergyDay] = {}
         for month, _ in groupby(wanted, _month):
             found |= await self._of_month(keys, month, now)
-        return {day: found[day] for day in wanted if day in found}
+        return {day: found[day] for day in wanted if day in found and _believed(found[day], now)}
 
     async def keep(self, keys: Keys, days: Iterable[EnergyDay], now: float) -> None:
         """Keep those days that do not change any more.
@@ -62,7 +70,8 @@ class KeptEnergy:
         for month, group in groupby(settled, lambda one: _month(one.day)):
             # Another worker may have put other days of the month meanwhile. What it puts between
             # this look and the next line is lost, and costs a request when it is asked for.
-            merged = await self._of_month(keys, month, now) | {one.day: one for one in group}
+            before = await self._of_month(keys, month, now)
+            merged = before | {one.day: _weighed(one, before.get(one.day)) for one in group}
             # Full days of a month take a tenth of what may be kept.
             content = [merged[day].as_kept() for day in sorted(merged)]
             await self._kept.put(keys, _name(month), content, KEPT_S)
@@ -84,3 +93,17 @@ def _month(day: date) -> str:
 
 def _settled(one: EnergyDay, today: date) -> bool:
     return one.complete or (today - one.day).days >= SETTLED_DAYS
+
+
+def _believed(one: EnergyDay, now: float) -> bool:
+    return one.complete or one.confirmed or now - one.read_at < DOUBTED_S
+
+
+def _weighed(one: EnergyDay, before: EnergyDay | None) -> EnergyDay:
+    """Give what to keep of a day that was read, and perhaps read before."""
+    # 1. Complete: nothing is in doubt. 2. Another answer than before: either may be the defect.
+    if one.complete or before is None or not one.says_the_same(before):
+        return one
+    # 3. The same, so much later that a passing defect is over. 4. The same, at once: the doubt
+    # counts from the first.
+    return replace(one, confirmed=True) if one.read_at - before.read_at >= DOUBTED_S else before

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 
@@ -221,13 +222,57 @@ async def test_only_days_that_may_still_change_are_asked_for_again(house):
         f"{young}: 4.0 hours without data",
         f"{today}: under way",
     ]
-    worker.portal.asked.clear()
-    worker.time += 3600.0
-    await worker.ask(date(2026, 11, 15), today)
-    assert {(first, last) for _, first, last in worker.portal.asked} == {
-        (young, young),
-        (today, today),
-    }
+    # What lacks something is read twice, an hour apart, before it is believed for good.
+    for pause, asked in (
+        (1800.0, {(young, young), (today, today)}),
+        (1800.0, {(old, old), (young, young), (today, today)}),
+        (86400.0, {(young, young), (today, today + timedelta(days=1))}),
+    ):
+        worker.portal.asked.clear()
+        worker.time += pause
+        last = datetime.fromtimestamp(worker.time, UTC).date()
+        await worker.ask(date(2026, 11, 15), last)
+        assert {(first, last) for _, first, last in worker.portal.asked} == asked
+
+
+LACKS = {
+    "nothing": lambda _found: {"items": []},
+    "a list": lambda _found: [],
+    "NaN": lambda found: {"items": [{"values": [math.nan] * 5} for _ in found["items"]]},
+    "texts": lambda found: {"items": [{"values": ["-"] * 5} for _ in found["items"]]},
+    "nulls": lambda found: {"items": [{"values": None} for _ in found["items"]]},
+    "half": lambda found: {"items": found["items"][::2]},
+}
+
+
+@pytest.mark.parametrize("lack", LACKS)
+@pytest.mark.parametrize("series", ["load", "solar", "grid", "all"])
+async def test_a_passing_defect_about_old_days_is_believed_for_an_hour_at_most(house, lack, series):
+    worker = house()
+    first, *_ = WEEK
+    well = worker.portal.read_history
+
+    async def read_history(session_id, name, *days):
+        found = await well(session_id, name, *days)
+        return LACKS[lack](found) if series in ("all", NAMES[name]) else found
+
+    worker.portal.read_history = read_history
+    told = await worker.ask(first, first, "total")
+    assert told["total"]["complete"] is False
+    worker.portal.read_history = well
+    worker.time += 3601.0
+    told = await worker.ask(first, first, "total")
+    assert told["total"]["complete"] is True
+    assert told["total"]["consumed_kwh"] == pytest.approx(14.4)
+
+
+async def test_a_day_without_data_is_believed_once_the_portal_has_said_so_twice(house):
+    worker = house(Portal(without=lambda _at: True))
+    for pause, costs in ((0.0, True), (1800.0, False), (1801.0, True), (20 * 86400.0, False)):
+        worker.time += pause
+        worker.portal.asked.clear()
+        await worker.ask(*WEEK)
+        assert bool(worker.portal.asked) is costs
 
 
 async def test_what_is_kept_runs_out_after_thirty_days_even_if_other_days_are_added(house):

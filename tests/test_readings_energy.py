@@ -19,7 +19,7 @@ from server.readings.energy_day import (
 from server.readings.energy_report import Prices, energy_report
 from server.readings.placement import days_between
 
-from .energy_history import House, answers
+from .energy_history import STEP, House, answers, moments
 
 DAY = date(2026, 6, 10)
 NEXT = date(2026, 6, 11)
@@ -141,6 +141,46 @@ def test_what_a_late_counter_still_shows_of_the_day_before_is_not_counted_twice(
     (one,) = read(answers(DAY, DAY, counter=late))
     assert one.counted == {"imported", "exported"}
     assert one.wh["imported"] == pytest.approx(600 * 24, abs=51)
+
+
+@pytest.mark.parametrize("minutes", [-90, -60, -29, -25, -15, -10, -5, 0, 5, 10, 20, 60])
+@pytest.mark.parametrize("times", [False, True])
+def test_nothing_is_lost_at_midnight_by_a_box_whose_clock_is_wrong(minutes, times):
+    # The battery is charged from the grid from 23:00 to 01:00, by a counter that falls with the
+    # box's clock.
+    def watts(at):
+        return 5000 if at.astimezone(clock.PRAGUE).hour in (23, 0) else 300
+
+    def counted(at):
+        own = at + timedelta(minutes=minutes)
+        since = clock.starts(clock.local_day(own)) - timedelta(minutes=minutes)
+        steps = int((at - since) / STEP)
+        return sum(watts(since + number * STEP) for number in range(steps)) / 12
+
+    days = [DAY - timedelta(days=1), DAY, NEXT]
+    found = answers(days[0], NEXT, times=times)
+    for item, at in zip(found["grid"]["items"], moments(days[0], NEXT), strict=True):
+        item["values"] = [230, watts(at), counted(at), 0]
+    for one in read(found, days[0], NEXT):
+        assert one.complete
+        assert one.wh["imported"] == pytest.approx(2 * 5000 + 22 * 300, rel=0.02)
+
+
+@pytest.mark.parametrize("jump", [1500, -1500, 3000, 40_000])
+def test_a_counter_that_jumps_is_not_taken(jump):
+    def jumps(at, hours, power):
+        return max(power, 0) * hours + (jump if at >= local(DAY, 12) and power > 0 else 0)
+
+    (one,) = read(answers(DAY, DAY, grid=300, counter=jumps))
+    assert "imported" not in one.counted
+    assert one.wh["imported"] == 7200
+
+
+def test_a_counter_whose_fall_no_value_shows_is_not_taken():
+    # Nobody knows whether it fell at midnight or some other time in the hole.
+    (one,) = read(answers(DAY, DAY, without=between(local(DAY, 0), local(DAY, 3)), times=True))
+    assert one.counted == set()
+    assert one.wh["imported"] == 600 * 21
 
 
 def test_a_counter_that_goes_back_by_a_few_wh_is_a_counter_still():

@@ -7,7 +7,7 @@ grid's counters instead on days on which these show that they count from midnigh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
@@ -50,14 +50,14 @@ DIP_WH = 20.0
 MOST_W = 25_000.0
 """Power that no counter runs at: a home's main breaker ends below."""
 
-AGREE = 0.25
-AGREE_WH = 200.0
+AGREE = 0.1
+AGREE_WH = 100.0
 """How far a day's counter and its power may be apart: samples miss what is short."""
 
 HOUR_S = 3600.0
 ITEM_S = 300.0
 
-KEPT_VERSION = 1
+KEPT_VERSION = 2
 """Of `as_kept`. What another version has written is not read."""
 
 
@@ -73,6 +73,7 @@ class EnergyDay:
         counted: Quantities that come from counters.
         hours: The same per hour that has begun; empty when the hours cannot be told.
         gaps: Seconds without data, per hour, or of the whole day when the hours cannot be told.
+        confirmed: Whether the portal has given the same twice, some time apart.
     """
 
     day: date
@@ -82,6 +83,7 @@ class EnergyDay:
     counted: frozenset[Quantity] = frozenset()
     hours: tuple[Mapping[Quantity, int | None], ...] = ()
     gaps: tuple[int, ...] = ()
+    confirmed: bool = False
 
     @property
     def gap_s(self) -> int:
@@ -102,6 +104,12 @@ class EnergyDay:
             and all(value is not None for value in self.wh.values())
         )
 
+    def says_the_same(self, other: EnergyDay) -> bool:
+        """Whether another answer says of the day what this one does, whenever it came."""
+        return replace(self, read_at=0, confirmed=False) == replace(
+            other, read_at=0, confirmed=False
+        )
+
     def as_kept(self) -> list[object]:
         """Give it as JSON, short: a month of days has to fit into some kilobytes."""
         return [
@@ -113,15 +121,24 @@ class EnergyDay:
             sorted(self.counted),
             [[hour[quantity] for hour in self.hours] for quantity in POWERS],
             list(self.gaps) if any(self.gaps) else len(self.gaps),
+            self.confirmed,
         ]
 
 
 def kept_day(raw: Any) -> EnergyDay | None:
     """Read what `as_kept` gave; None of anything else."""
     match raw:
-        case [int(version), str(day), int(at), bool(ended), wh, counted, columns, gaps] if (
-            version == KEPT_VERSION
-        ):
+        case [
+            int(version),
+            str(day),
+            int(at),
+            bool(ended),
+            wh,
+            counted,
+            columns,
+            gaps,
+            bool(confirmed),
+        ] if version == KEPT_VERSION:
             return EnergyDay(
                 date.fromisoformat(day),
                 at,
@@ -130,6 +147,7 @@ def kept_day(raw: Any) -> EnergyDay | None:
                 frozenset(counted),
                 tuple(dict(zip(POWERS, row, strict=True)) for row in zip(*columns, strict=True)),
                 (0,) * gaps if isinstance(gaps, int) else tuple(gaps),
+                confirmed,
             )
     return None
 
@@ -299,6 +317,9 @@ def _counter(
 ) -> list[tuple[datetime, float]]:
     """Give a counter over a day, from 0 at its midnight; empty when it does not show to be one.
 
+    What flowed until the first value that is of this day comes from the powers: a box whose clock
+    is wrong by minutes counts it for another day.
+
     Args:
         track: The grid's series.
         day: The day.
@@ -309,7 +330,7 @@ def _counter(
     begin, end, sign = edges[0], edges[-1], POWERS[quantity][1]
     counter, power_w = track.values[COUNTERS[quantity]], track.values["power_w"]
     read = [
-        (at, value, power_w[index])
+        (at, value, None if (power := power_w[index]) is None else max(sign * power, 0.0))
         for index in track.of_day.get(day, ())
         if (at := track.placed.times[index]) is not None and (value := counter[index]) is not None
     ]
@@ -319,20 +340,29 @@ def _counter(
         for index, (before, after) in enumerate(pairwise(read), 1)
         if after[1] < before[1] - DIP_WH and after[0] <= begin + LATE
     ]
-    read = read[late[-1] :] if late else read
+    early, read = (read[: late[-1]], read[late[-1] :]) if late else ([], read)
     if not read or any(after[1] < before[1] - DIP_WH for before, after in pairwise(read)):
         return []
-    elapsed = (read[0][0] - begin).total_seconds() + 2 * ITEM_S
-    if read[0][1] > MOST_W * elapsed / HOUR_S:
+    first_at, first, first_w = read[0]
+    if first > MOST_W * ((first_at - begin).total_seconds() + 2 * ITEM_S) / HOUR_S:
         return []
+    # The first value stands for the time before it when that is short; a hole there may hide when
+    # the counter fell.
+    flowed, since, power = 0.0, begin, early[0][2] if early else first_w
+    for at, _, next_w in [*early, read[0]]:
+        apart = (at - since).total_seconds()
+        if apart > 0.0 and (power is None or apart >= LONG_STEP * track.placed.step_s):
+            return []
+        flowed += (power or 0.0) * apart / HOUR_S
+        since, power = at, next_w
     points = [(begin, 0.0)]
     for at, value, _ in read:
-        points.append((at, max(value, points[-1][1])))
-    last_at, _, power = read[-1]
+        points.append((at, max(flowed + value - first, points[-1][1])))
+    last_at, _, last_w = read[-1]
     rest = (end - last_at).total_seconds()
     if rest > 0.0:
         # The minutes from the last upload to midnight, at the power that it had; more is a gap.
-        tail = max(sign * (power or 0.0), 0.0) * min(rest, track.placed.step_s) / HOUR_S
+        tail = (last_w or 0.0) * min(rest, track.placed.step_s) / HOUR_S
         points.append((end, points[-1][1] + tail))
     if powers is not None and abs(points[-1][1] - powers) > AGREE_WH + AGREE * max(powers, 0.0):
         return []

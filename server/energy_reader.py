@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 
 from .access import Granted
 from .errors import (
@@ -24,9 +25,11 @@ from .errors import (
 )
 from .portal.failures import late
 from .portal.purpose import READ
-from .readings.energy_day import SERIES, EnergyDay, energy_days, items_of
+from .readings.energy_day import POWERS, SERIES, EnergyDay, energy_days, items_of
 from .readings.series import PORTAL_NAMES, SeriesName
 from .upstream import Upstream
+
+Asked = TypeVar("Asked")
 
 MOST_DAYS = 366
 """Days in one call: a year."""
@@ -50,6 +53,8 @@ session lives."""
 MOST_S = 44.0
 """Seconds of one call in which the portal is asked; callers are promised a result within 45 s."""
 
+SLOW = f"OIG Cloud has not answered for all within {MOST_S:g} seconds."
+
 REFUSALS = (PortalServerError, PortalTimeout, PortalUnexpected)
 """Failures that a request for fewer days may not meet."""
 
@@ -67,25 +72,64 @@ class EnergyRead:
         unread: Days that were not read, in order.
         failure: Why the portal could not be asked for those; None when the call has used up its
             requests or its time.
+        without: Series that some days lack, with the first and the last of these and why.
     """
 
     days: dict[date, EnergyDay] = field(default_factory=dict)
     unread: tuple[date, ...] = ()
     failure: SessionError | None = None
+    without: dict[SeriesName, tuple[date, date, SessionError]] = field(default_factory=dict)
+
+    def lacks(self, series: SeriesName, first: date, last: date, why: SessionError) -> None:
+        """Note that a series could not be had for some days."""
+        before = self.without.get(series, (first, last, why))
+        self.without[series] = min(first, before[0]), max(last, before[1]), before[2]
 
     def go_on(self) -> tuple[str, ...]:
         """Say how to get what was not read; nothing when all was."""
+        lacking = tuple(
+            f"Not read, and not in the sums: {_quantities(series)} of {_span(first, last)}. {why} "
+            "Ask again: what has come is shared for some minutes, and only the rest is asked for."
+            for series, (first, last, why) in self.without.items()
+        )
         if not self.unread:
-            return ()
+            return lacking
         why = (
             "One call may ask OIG Cloud only so much."
             if self.failure is None
             else f"OIG Cloud could not be asked for all: {self.failure}"
         )
-        first, last = self.unread[0], self.unread[-1]
-        span = f"{len(self.unread)} days from {first} to {last}"
+        many = len(self.unread)
+        span = (
+            f"{'' if many == 1 else f'{many} days from '}{_span(self.unread[0], self.unread[-1])}"
+        )
         rest = "Ask again: what was read is kept, and only the rest is asked for."
-        return (f"Not read yet, and not in the sums: {span}. {why} {rest}",)
+        return (*lacking, f"Not read yet, and not in the sums: {span}. {why} {rest}")
+
+
+def _quantities(series: SeriesName) -> str:
+    return ", ".join(quantity for quantity, (of, _) in POWERS.items() if of == series)
+
+
+def _span(first: date, last: date) -> str:
+    return str(first) if first == last else f"{first} to {last}"
+
+
+async def in_time(asked: Awaitable[Asked], until: float) -> Asked:
+    """Return what was asked for.
+
+    Args:
+        asked: What to wait for.
+        until: When to stop, on the clock of the running loop.
+
+    Raises:
+        PortalTimeout: It did not come in time.
+    """
+    try:
+        async with asyncio.timeout_at(until):
+            return await asked
+    except TimeoutError:
+        raise late(MOST_S, READ) from None
 
 
 async def read_energy(
@@ -94,6 +138,7 @@ async def read_energy(
     wanted: Sequence[date],
     kept: Mapping[date, EnergyDay],
     until: float,
+    failure: SessionError | None = None,
 ) -> EnergyRead:
     """Read the energy of days, or of as many of them as the bounds of a call allow.
 
@@ -103,6 +148,7 @@ async def read_energy(
         wanted: The days in Prague, in order; none in the future.
         kept: Those of them that need not be read.
         until: When to stop, on the clock of the running loop.
+        failure: Why the portal cannot be asked now, if that is known.
 
     Raises:
         SessionError: Nothing could be read at all.
@@ -110,16 +156,20 @@ async def read_energy(
     call = _Call(upstream, granted, EnergyRead(dict(kept)))
     missing = [day for day in wanted if day not in call.found.days]
     try:
+        if failure is not None:
+            raise failure
         async with asyncio.timeout_at(until):
             for chunk in _chunks(missing):
                 await call.read(*chunk)
     except _Spent:
         pass
     except TimeoutError:
+        await call.take_part(PortalTimeout(SLOW, retry_after=1.0))
         if not call.found.days:
             raise late(MOST_S, READ) from None
     except (PortalError, TooManyLogins) as exc:
         # What is there is of use without the rest.
+        await call.take_part(exc)
         if not call.found.days:
             raise
         call.found.failure = exc
@@ -135,6 +185,8 @@ class _Call:
         self._granted = granted
         self._asked = OTHERS
         self._bears = CHUNK_DAYS
+        self._under_way: tuple[dict[SeriesName, object], date, date, float] | None = None
+        self._failing: dict[SeriesName, SessionError] = {}
         self.found = found
 
     async def read(self, first: date, last: date) -> None:
@@ -144,13 +196,14 @@ class _Call:
             try:
                 read = await self._together(first, last)
             except REFUSALS:
-                if days == 1:
+                if days == 1 or len(self._failing) > 1:
                     raise
                 self._bears = days // 2
                 read = None
             if read is not None:
                 self.found.days |= {one.day: one for one in read}
-                await self._upstream.keep_energy(self._granted, read)
+                if not self._failing:
+                    await self._upstream.keep_energy(self._granted, read)
                 return
         middle = first + timedelta(days=days // 2)
         await self.read(middle, last)
@@ -161,8 +214,22 @@ class _Call:
         answers: dict[SeriesName, object] = {}
         at = math.inf
         for series in SERIES:
-            answers[series], given = await self._ask(series, first, last)
-            at = min(at, given)
+            try:
+                given = await self._given(series, first, last)
+            except REFUSALS as exc:
+                if first != last and await self._gives(series, last):
+                    raise
+                # Fewer days would not help. 1. The others are of use without this series. 2. When
+                # a second one fails, it is the portal that does.
+                self._failing[series] = exc
+                if len(self._failing) > 1:
+                    raise
+                given = None
+            if given is None:
+                self.found.lacks(series, first, last, self._failing[series])
+                continue
+            answers[series], at = given[0], min(at, given[1])
+            self._under_way = answers, first, last, at
             if series == SERIES[0] and first != last:
                 # 1. Nothing may mean that there is nothing, or that it was asked for too much.
                 if not items_of(answers[series]) and await self._bears_less(series, first, last):
@@ -170,9 +237,41 @@ class _Call:
                 # 2. Days that cannot be told apart need not be asked for in the other series.
                 if await _read(answers, first, last, at) is None:
                     return None
-            if series == SERIES[1] and not any(map(items_of, answers.values())):
+            if (
+                series == SERIES[1]
+                and not self._failing
+                and not any(map(items_of, answers.values()))
+            ):
                 break
+        self._under_way = None
         return await _read(answers, first, last, at)
+
+    async def take_part(self, why: SessionError) -> None:
+        """Take what has come of days of which not all series have."""
+        if self._under_way is None:
+            return
+        answers, first, last, at = self._under_way
+        if not any(map(items_of, answers.values())):
+            return
+        self.found.days |= {one.day: one for one in await _read(answers, first, last, at) or ()}
+        if first in self.found.days:
+            for series in SERIES:
+                if series not in answers:
+                    self.found.lacks(series, first, last, why)
+
+    async def _given(
+        self, series: SeriesName, first: date, last: date
+    ) -> tuple[object, float] | None:
+        """Ask for a series, unless it is known to fail."""
+        return None if series in self._failing else await self._ask(series, first, last)
+
+    async def _gives(self, series: SeriesName, day: date) -> bool:
+        """Find out by one day whether the portal gives a series at all."""
+        try:
+            await self._ask(series, day, day)
+        except REFUSALS:
+            return False
+        return True
 
     async def _bears_less(self, series: SeriesName, first: date, last: date) -> bool:
         """Find out by the last day alone whether the portal has something after all."""

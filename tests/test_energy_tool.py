@@ -18,6 +18,7 @@ from server.errors import (
     PortalUnreachable,
 )
 from server.handles import Handles
+from server.readings.energy_day import POWERS
 from server.readings.placement import days_between
 from server.sealing import Credential, Sealer
 from server.sessions import Sessions
@@ -438,6 +439,87 @@ async def test_a_call_ends_in_time_with_what_is_there(house, monkeypatch):
     assert "portal_timeout" in str(answer.meta)
 
 
+async def test_what_is_kept_is_given_while_not_even_live_data_can_be_had(house):
+    worker = house()
+    await worker.ask(*WEEK)
+    worker.time += 3600.0
+
+    async def fails(*_given):
+        raise PortalUnreachable("OIG Cloud could not be reached.", retry_after=30.0)
+
+    worker.portal.read_live = worker.portal.read_history = fails
+    told = await worker.ask(WEEK[0], WEEK[1] + timedelta(days=1))
+    assert len(told["rows"]) == 7
+    assert lacking(told, "not read") == ["2026-11-23"]
+    assert warned(told, "Not read yet, and not in the sums: 2026-11-23.", "could not be reached")
+    # A box that nobody has seen, and days of which none is kept, are errors still.
+    for first, more in ((WEEK[0], {"box_id": SLIM}), (WEEK[1] + timedelta(days=1), {})):
+        assert (await worker.answer(first, WEEK[1] + timedelta(days=1), **more)).is_error
+
+
+@pytest.mark.parametrize("failing", ["grid", "solar", "battery", "load"])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        PortalServerError("It failed.", retry_after=1.0),
+        PortalTimeout("It failed.", retry_after=1.0),
+        PortalUnexpected("It failed.", retry_after=1.0),
+    ],
+)
+async def test_a_series_that_fails_is_named_and_the_others_are_given(house, failing, failure):
+    worker = house()
+
+    def fails(request):
+        if request[0] == failing:
+            raise failure
+
+    worker.portal.fails = fails
+    told = await worker.ask(*WEEK)
+    assert len(told["rows"]) == 7
+    lost = [quantity for quantity, (series, _) in POWERS.items() if series == failing]
+    for quantity in POWERS:
+        assert (told["total"][f"{quantity}_kwh"] is None) is (quantity in lost)
+    assert warned(told, f"{', '.join(lost)} of {WEEK[0]} to {WEEK[1]}", "It failed.", "Ask again")
+    # Once it is well again it is asked for.
+    worker.portal.fails = lambda _request: None
+    worker.time += 400.0
+    assert (await worker.ask(*WEEK))["total"]["complete"] is True
+
+
+@pytest.mark.parametrize("slow", ["solar", "battery", "load"])
+async def test_series_that_have_come_in_time_are_given(house, monkeypatch, slow):
+    worker = house()
+    never = asyncio.Event()
+    quick = worker.portal.read_history
+
+    async def read_history(session_id, name, *days):
+        if NAMES[name] == slow:
+            await never.wait()
+        return await quick(session_id, name, *days)
+
+    worker.portal.read_history = read_history
+    monkeypatch.setattr("server.tools.reading.MOST_S", 1.0)
+    told = await worker.ask(*WEEK)
+    assert told["total"]["imported_kwh"] == pytest.approx(7 * 14.4, rel=0.01)
+    assert told["total"]["consumed_kwh"] is None
+    assert warned(told, "consumed of", "has not answered for all", "Ask again")
+    never.set()
+    assert (await worker.ask(*WEEK))["total"]["complete"] is True
+
+
+async def test_a_call_ends_in_time_though_live_data_is_slow(house, monkeypatch):
+    worker = house()
+
+    async def never(*_given):
+        await asyncio.Event().wait()
+
+    worker.portal.read_live = never
+    monkeypatch.setattr("server.tools.reading.MOST_S", 0.5)
+    answer = await worker.answer(*WEEK)
+    assert answer.is_error
+    assert "portal_timeout" in str(answer.meta)
+
+
 # Boxes, arguments.
 
 
@@ -461,6 +543,17 @@ async def test_prices_may_be_texts_and_must_be_numbers(house):
         answer = await worker.answer(*WEEK, import_price=bad)
         assert answer.is_error
         assert "`import_price`" in answer.content[0].text
+    for bad, bound in ((1e9, "must be below 1000000"), (-1e6, "must be above -1000000")):
+        answer = await worker.answer(*WEEK, export_price=bad)
+        assert f"`export_price` {bound}" in answer.content[0].text
+    for given, echoed in (
+        ("\u202eKč\n", "Kč"),
+        ("C\u0007ZK", "CZK"),
+        ("€ \t", "€"),
+        ("\u200f", ""),
+    ):
+        told = await worker.ask(*WEEK, "total", import_price=1, currency=given)
+        assert (told["total"]["money"]["currency"] or "") == echoed
     assert not (await worker.answer(*WEEK, import_price=None, export_price="")).is_error
 
 
@@ -477,3 +570,6 @@ async def test_days_that_cannot_be_asked_for_are_refused(house, first, last, per
     answer = await house().answer(first, last, per)
     assert answer.is_error
     assert "bad_range" in str(answer.meta)
+    assert ("7 days, the most in one call by the hour." in answer.content[0].text) is (
+        per == "hour"
+    )

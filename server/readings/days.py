@@ -14,7 +14,9 @@ FIRST_DAY = date(2015, 1, 1)
 """No box is older."""
 
 
-def check_range(first: date, last: date, today: date, most: int = MOST_DAYS) -> None:
+def check_range(
+    first: date, last: date, today: date, most: int = MOST_DAYS, by: str | None = None
+) -> None:
     """Check the days of a request for history, both included.
 
     Args:
@@ -22,6 +24,7 @@ def check_range(first: date, last: date, today: date, most: int = MOST_DAYS) -> 
         last: Last day.
         today: The present day in Prague.
         most: Days that there may be.
+        by: What each row is of, where the bound depends on that.
 
     Raises:
         RangeError: They are in the wrong order, in the future, too many or too long ago.
@@ -33,7 +36,8 @@ def check_range(first: date, last: date, today: date, most: int = MOST_DAYS) -> 
     if first < FIRST_DAY:
         raise RangeError(f"{first} is too long ago: there is nothing before {FIRST_DAY}.")
     if (last - first).days >= most:
-        raise RangeError(f"{first} to {last} is more than {most} days, the most in one call.")
+        rows = "" if by is None else f" by the {by}"
+        raise RangeError(f"{first} to {last} is more than {most} days, the most in one call{rows}.")
 
 
 def spans(days: Iterable[date]) -> list[tuple[date, date]]:

@@ -34,6 +34,7 @@ from pydantic import (
 )
 
 from ..readings import clock
+from ..visible import visible
 
 WHOLE = re.compile(r"(-?\d{1,15})(?:\.0{1,15})?", re.ASCII)
 DECIMAL = re.compile(r"-?\d{1,15}(?:\.\d{0,15})?", re.ASCII)
@@ -81,6 +82,11 @@ def listed(value: object) -> object:
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return ",".join(value)
     return value
+
+
+def shown(value: object) -> object:
+    """Return a text as people see it, on one line; anything else as it is."""
+    return " ".join(visible(value).split()) if isinstance(value, str) else value
 
 
 def day(value: object) -> object:

@@ -172,6 +172,9 @@ def _reason(kind: str, context: dict[str, Any]) -> str:
     if kind in {"greater_than_equal", "less_than_equal"}:
         bound = context.get("ge", context.get("le"))
         return f"must be at {'least' if kind[0] == 'g' else 'most'} {bound}"
+    if kind in {"greater_than", "less_than"}:
+        bound = context.get("gt", context.get("lt"))
+        return f"must be {'above' if kind[0] == 'g' else 'below'} {bound:.0f}"
     if kind == "literal_error":
         return f"must be one of {context['expected']}"
     if kind == "value_error":

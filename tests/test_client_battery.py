@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from client.__main__ import main
-from client.battery import live, notices, past, status, watch, words
+from client.battery import energy, live, notices, past, status, watch, words
 from client.codes import KEY
 from client.exit_codes import ExitCode
 from client.failures import ToolFailure, UsageFailure
@@ -619,15 +620,33 @@ def test_energy_is_a_table_with_bars_csv_and_json(client, tmp_path):
     table = file.read_bytes()
     assert table.startswith(b"day,solar_kwh,imported_kwh,")
     assert table.count(b"\r\n") == 8
+    assert "Prices are unknown here." in lines
     code, out, err = client(*argv, "--csv", "-")
     assert out.startswith("day,")
-    assert "! Prices are not known here." in err
+    assert "! Not known of 2026-11-14 to 2026-11-20, and not in the sums: consumed." in err
     code, out, _ = client(*argv, "--json", "--per", "total", "--import-price", "6,5")
     told = json.loads(out)
     assert told["rows"] == []
     assert told["total"]["money"]["revenue"] is None
     code, out, _ = client(*argv, "--import-price", "6.5", "--currency", "CZK")
     assert "Without panels and battery" in out
+    assert "Saved: " in out
+
+
+@pytest.mark.parametrize(("complete", "star"), [(True, False), (False, True)])
+def test_a_star_is_explained_where_one_stands_within_the_table_s_width(complete, star):
+    values = dict.fromkeys(energy.COLUMNS.values(), 1.0)
+    told = {
+        "box_id": box.ID,
+        "rows": [{"day": "2026-11-14", **values, "complete": complete}],
+        "total": {**values, "complete": complete, "money": None},
+        "warnings": [],
+    }
+    console = Console(file=io.StringIO(), width=60)
+    console.print(energy.page(told, framed=False))
+    lines = console.file.getvalue().splitlines()
+    assert ("Used: the part with backup. Bars: solar. *: not complete." in lines) is star
+    assert ("Used: the part with backup. Bars: solar." in lines) is not star
 
 
 def test_energy_by_the_hour_is_that_of_one_day(client):

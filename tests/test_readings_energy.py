@@ -309,11 +309,97 @@ def test_months_and_totals_are_the_sums_of_their_days():
 
 
 def test_a_month_that_lacks_days_is_not_complete():
-    first, last = date(2026, 6, 29), date(2026, 7, 2)
+    first, last = date(2026, 6, 1), date(2026, 7, 31)
     days = read(answers(first, last), first, last)
-    told = report(days, "month", unread=[date(2026, 6, 28)])
+    assert [row.complete for row in report(days, "month").rows] == [True, True]
+    told = report(days[1:], "month", unread=[first])
     assert [row.complete for row in told.rows] == [False, True]
-    assert told.lacking == ("2026-06: a part is not known", "2026-06-28: not read")
+    assert told.lacking == ("2026-06: a part is not known", "2026-06-01: not read")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "lacking"),
+    [
+        ("2026-06-20", "2026-06-25", ["2026-06: only 2026-06-20 to 2026-06-25"]),
+        ("2026-06-30", "2026-06-30", ["2026-06: only 2026-06-30"]),
+        (
+            "2026-06-14",
+            "2026-07-03",
+            ["2026-06: only 2026-06-14 to 2026-06-30", "2026-07: only 2026-07-01 to 2026-07-03"],
+        ),
+        ("2026-02-01", "2026-02-28", []),
+    ],
+)
+def test_a_row_of_some_days_of_a_month_is_not_complete_and_says_which(first, last, lacking):
+    first, last = date.fromisoformat(first), date.fromisoformat(last)
+    told = report(read(answers(first, last), first, last), "month")
+    assert list(told.lacking) == lacking
+    assert all(row.complete is not bool(lacking) for row in told.rows)
+    assert told.total.complete
+
+
+@pytest.mark.parametrize("per", ["day", "month", "total"])
+def test_what_a_sum_lacks_of_a_day_is_named_by_its_quantity(per):
+    # 1. The counter goes on over five hours, powers without times cannot be summed. 2. A series
+    # is missing.
+    for without, series, lacks in (
+        (between(local(NEXT, 3), local(NEXT, 8)), SERIES, "solar, consumed, charged, discharged"),
+        (lambda _at: False, ("grid", "solar", "battery"), "consumed"),
+    ):
+        found = answers(NEXT, NEXT, without=without)
+        days = (*read(answers(DAY, DAY)), *read({one: found[one] for one in series}, NEXT))
+        told = report(days, per, prices=Prices(6.5, 1.8, "CZK"))
+        assert any(lacks in one and "not known" in one for one in told.lacking)
+        assert f"Not known of {NEXT}, and not in the sums: {lacks}." in told.warnings
+        # The bill is of two days, and the house's part of one.
+        assert told.total.money.cost == pytest.approx(28.8 * 6.5, abs=1)
+        assert told.total.money.without_box_at_least is None
+        assert told.total.money.saved_at_least is None
+
+
+def test_a_hole_that_counters_went_on_over_is_told_of_the_other_sums():
+    without = between(local(DAY, 3), local(DAY, 8))
+    (one,) = read(answers(DAY, DAY, without=without, times=True))
+    (warning,) = [one for one in report((one,)).warnings if "Time without data" in one]
+    assert warning.endswith("the sums lack it, except those of imported and exported.")
+
+
+def test_hours_without_anything_are_lacking_when_hours_are_asked_for():
+    without = between(local(DAY, 10, 50), local(DAY, 13, 20))
+    (one,) = read(answers(DAY, DAY, without=without, times=True, counter=lambda *_: None))
+    told = report((one,), "hour")
+    assert len(told.rows) == 22
+    empty = "2026-06-10T11:00:00+02:00 to 2026-06-10T12:00:00+02:00: no data"
+    assert empty in told.lacking
+    assert told.total.complete is False
+
+
+def test_a_day_that_has_just_begun_is_under_way_and_not_without_data():
+    now = local(NEXT, 0, 3)
+    days = (*read(answers(DAY, DAY)), *read({}, NEXT, now=now))
+    told = report(days)
+    assert told.lacking == ("2026-06-11: under way",)
+    assert "2026-06-11 is under way: it has no values yet." in told.warnings
+    assert not any("no data" in one for one in told.warnings)
+
+
+def test_consumption_is_said_to_be_of_a_part_of_the_house():
+    (one,) = read(answers(DAY, DAY, grid=-600, battery=0))
+    (said,) = report((one,)).warnings
+    assert said.startswith("consumed: backed-up part only; house and box: ")
+    # The sun's 2 kW less the 0.6 kW that were exported: what self-sufficiency is a share of.
+    assert float(said.split(" kWh")[0].split()[-1]) == pytest.approx(33.6, abs=0.1)
+
+
+@pytest.mark.parametrize(("bought", "sold"), [(6.5, 1.8), (-2.5, -1.0), (-2.5, 1.8), (0.0, 0.0)])
+def test_what_was_saved_is_the_bill_without_the_box_less_the_one_with_it(bought, sold):
+    (one,) = read(answers(DAY, DAY, grid=-600, battery=0))
+    money = report((one,), prices=Prices(bought, sold, "CZK")).total.money
+    assert money.without_box_at_least <= money.without_box_at_most
+    for end in ("at_least", "at_most"):
+        without = getattr(money, f"without_box_{end}")
+        saved = getattr(money, f"saved_{end}")
+        assert saved == pytest.approx(without - money.cost + money.revenue, abs=0.02)
 
 
 def test_prices_make_money_and_none_make_none():
@@ -326,9 +412,10 @@ def test_prices_make_money_and_none_make_none():
     assert priced.without_box_at_most == pytest.approx(33.6 * 6.5, abs=0.5)
     unpriced = report((one,))
     assert unpriced.total.money is None
-    assert "Prices are not known here." in unpriced.warnings
+    why = {path: one.why for one in unpriced.unknown for path in one.readings}
+    assert why["total.money"] == "Prices are unknown here."
     half = report((one,), prices=Prices(6.5, None, None)).total.money
-    assert (half.revenue, half.currency) == (None, None)
+    assert (half.revenue, half.currency, half.saved_at_most) == (None, None, None)
 
 
 def test_percentages_are_null_where_they_mean_nothing():

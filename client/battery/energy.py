@@ -35,6 +35,11 @@ WIDTH = 60
 BAR = 7
 """Of those, the bar's."""
 
+LEGEND = "Used: the part with backup. Bars: solar."
+"""With the sentence about stars it fits the table's width."""
+
+NO_PRICES = "Prices are unknown here."
+
 HOURS = 11
 """Characters of a label from which on it is the time at which an hour begins."""
 
@@ -52,12 +57,18 @@ def page(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"Box {text(box)}, kWh") if box is not None else Text(f"{NO_BOX}, kWh", "yellow"),
         Fitting(_table(shown, total, framed=framed), _list(shown, total), WIDTH),
-        Text(f"Used: {text(values.get('consumed_of'))} of the house. Bars: solar. * not complete"),
+        Text(_legend(shown)),
         *_shares(total),
         *_money(part(total, "money")),
+        *([] if isinstance(total.get("money"), Mapping) else [Text(NO_PRICES)]),
         *(Text(f"! {one}", style="yellow") for one in warnings(values)),
     ]
     return Group(*parts)
+
+
+def _legend(shown: Sequence[tuple[tuple[str, str], Mapping[str, Any]]]) -> str:
+    star = any("*" in part for label, _ in shown for part in label)
+    return LEGEND + (" *: not complete." if star else "")
 
 
 def _labels(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -139,9 +150,13 @@ def _money(money: object) -> list[Text]:
         _amount(money.get(name), money.get("currency"))
         for name in ("cost", "revenue", "without_box_at_least", "without_box_at_most")
     )
+    saved = [
+        _amount(money.get(f"saved_at_{end}"), money.get("currency")) for end in ("least", "most")
+    ]
     return [
         Text(f"Cost {cost}, revenue {revenue}."),
         Text(f"Without panels and battery: {least} to {most}."),
+        *([Text(f"Saved: {saved[0]} to {saved[1]}.")] if "saved_at_least" in money else []),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..happening import box, fault
-from ..readers import FirstNumber, OnlyWarnings
+from ..readers import FirstNumber, FirstWord
 from ..scenario import DEMO2, DEMO_BOX, QUEEN_BOX, Call, Check, Known, Later, Scenario, Theme, Truth
 
 PRICES = {"import_price": 6.5, "export_price": 1.8, "currency": "CZK"}
@@ -107,10 +107,12 @@ THEME = Theme(
             steps=(energy(WEEK[0], WEEK[-1], "total"),),
             checks=(
                 Check(
-                    reader=OnlyWarnings(((r"[Pp]rices? ", "prices are not known"),)),
-                    truth=Known("prices are not known"),
+                    reader=FirstWord(("total", "money")),
+                    truth=Known(None),
+                    unknown=True,
                 ),
             ),
+            says=(r"Prices are unknown here",),
             never=(r"total.*(cost|revenue|saved).*: \d",),
             chars=1_700,
         ),

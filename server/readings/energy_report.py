@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from calendar import monthrange
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import groupby
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from . import clock
 from .days import spans
-from .energy_day import POWERS, SPARE_S, EnergyDay, Quantity, hours_of
+from .energy_day import COUNTERS, POWERS, SPARE_S, EnergyDay, Quantity, hours_of
 from .model import Reading, Warnings
 from .unknown import Reasons, Unknowns
 
@@ -21,8 +22,7 @@ Why = Literal["under way", "gaps", "no data", "no times", "not read"]
 Source = Literal["counter", "power", "both", "none"]
 
 NOT_NAMED = "The portal does not say of which of the account's boxes its history is."
-NO_PRICES = "Prices are not known here."
-NO_MONEY = "No prices."
+NO_PRICES = "Prices are unknown here."
 NO_PRICE = "This price was not given."
 NO_CURRENCY = "No currency was given."
 NO_VALUES = "The portal has no values of it for that time, or too few to be summed."
@@ -31,7 +31,11 @@ PART = "Part of the time has no data."
 NOT_MADE = "Nothing was made by the panels, or less than was exported."
 NOT_USED = "More was imported than used: it went into the battery, or out again."
 NOTHING = "The portal has no data, or too little to be summed, for"
-HOURS = "Values are missing and none has a time, so there are no hours of"
+HOURS = "Values are missing and none has a time: only the total has what is known of"
+BACKED_UP = "consumed: backed-up part only"
+
+DAY = 10
+"""Characters of the label of a day; that of a month is shorter."""
 
 LISTED = 5
 """Days named in a warning; the rest is counted."""
@@ -53,8 +57,8 @@ class Row(Reading):
 class Money(Reading):
     """What was imported cost, what was exported brought, and the bill without panels and battery.
 
-    That is not known exactly: at least what the part with backup used, and at most what all of the
-    house and the box itself did.
+    That is not known exactly: what the part with backup used, or what all of the house and the box
+    itself did. What was saved is that bill less cost and more revenue.
     """
 
     currency: str | None = Field(description="As given.")
@@ -62,6 +66,8 @@ class Money(Reading):
     revenue: float | None
     without_box_at_least: float | None
     without_box_at_most: float | None
+    saved_at_least: float | None
+    saved_at_most: float | None
 
 
 class Total(Reading):
@@ -98,9 +104,8 @@ class EnergyReport(Reading):
 
     box_id: str | None = Field(description="Null: one of several.")
     rows: tuple[Row, ...] = Field(description="Oldest first.")
-    total: Total = Field(description="Of all rows.")
+    total: Total = Field(description="Of all days.")
     method: Methods = Field(description="By quantity.")
-    consumed_of: str = Field(description="Part of the house.")
     lacking: tuple[str, ...] = Field(description="What, and why.")
     warnings: Warnings
     unknown: Unknowns
@@ -114,24 +119,23 @@ class _Lack:
         first: Label of the row, or the first day.
         last: The same, or the last day, included.
         why: The reason.
-        hours: Without data.
+        more: What else there is to say of it.
     """
 
     first: str
     last: str
     why: Why
-    hours: float
+    more: tuple[str, ...] = ()
 
     @property
     def named(self) -> str:
         """The row, or the days."""
-        return self.first if self.first == self.last else f"{self.first} to {self.last}"
+        return _span(self.first, self.last)
 
     def __str__(self) -> str:
-        gaps = f"{self.hours:.1f} hours without data" if self.hours else ""
         if self.why == "gaps":
-            return f"{self.named}: {gaps or 'a part is not known'}"
-        return f"{self.named}: {self.why}" + (f", {gaps}" if gaps else "")
+            return f"{self.named}: {', '.join(self.more) or 'a part is not known'}"
+        return f"{self.named}: {', '.join((self.why, *self.more))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,18 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Some time with one row."""
+    """Some time with one row.
+
+    Attributes:
+        label: What the row is called.
+        wh: Energy as far as it is known.
+        gap_s: Seconds without data.
+        ended: Whether it was over.
+        complete: Whether it was, and nothing of it is unknown.
+        counted: Quantities that come from counters.
+        without: Quantities of which a day at least, or all, is unknown.
+        covers: The days that were asked for, where these are not all of the month.
+    """
 
     label: str
     wh: Mapping[Quantity, int | None]
@@ -153,6 +168,8 @@ class _Part:
     ended: bool
     complete: bool
     counted: frozenset[Quantity] = frozenset()
+    without: tuple[Quantity, ...] = ()
+    covers: str | None = None
 
 
 def energy_report(
@@ -174,14 +191,18 @@ def energy_report(
         warnings: What to say beside what the days themselves show.
     """
     found = [one for one in days if one.has_data]
-    nothing = [one.day for one in days if not one.has_data]
-    # A month of which days are missing is not complete, however complete the others are.
-    short = {f"{day:%Y-%m}" for day in (*nothing, *unread)}
-    parts, hourless = _parts(found, per)
-    parts = [replace(one, complete=one.complete and one.label not in short) for one in parts]
+    nothing = [one.day for one in days if not one.has_data and one.ended]
+    begun = [one.day for one in days if not one.has_data and not one.ended]
+    parts, hourless, empty = _parts(found, per)
+    if per == "month":
+        short = {_month(day) for day in (*nothing, *begun, *unread)}
+        asked = _asked((*(one.day for one in days), *unread))
+        parts = [_as_asked(one, short, asked[one.label]) for one in parts]
     whole = _sum("total", found)
     missing = [
         *_spans(nothing, "no data"),
+        *_spans(begun, "under way"),
+        *empty,
         *_spans([one.day for one in hourless], "no times"),
         *_spans(unread, "not read"),
     ]
@@ -196,7 +217,6 @@ def energy_report(
         rows=rows,
         total=total,
         method=Methods.model_validate({one: _source(one, found) for one in POWERS}),
-        consumed_of="backed-up part",
         lacking=tuple(
             str(one)
             for one in sorted(
@@ -207,25 +227,60 @@ def energy_report(
         warnings=(
             *warnings,
             *_lacking(found, missing),
-            *([NO_PRICES] if prices.imported is None and prices.exported is None else []),
+            *_consumed(whole, _used(found)),
         ),
         unknown=reasons.listed(),
     )
 
 
-def _parts(days: Sequence[EnergyDay], per: Per) -> tuple[list[_Part], list[EnergyDay]]:
-    """Give what is to have a row, and the days whose hours cannot be told."""
+def _parts(days: Sequence[EnergyDay], per: Per) -> tuple[list[_Part], list[EnergyDay], list[_Lack]]:
+    """Give what is to have a row, days whose hours cannot be told, and hours without anything."""
     match per:
         case "day":
-            return [_day(one) for one in days], []
+            return [_day(one) for one in days], [], []
         case "month":
-            months = groupby(days, lambda one: f"{one.day:%Y-%m}")
-            return [_sum(label, list(group)) for label, group in months], []
+            months = groupby(days, lambda one: _month(one.day))
+            return [_sum(label, list(group)) for label, group in months], [], []
         case "hour":
             hours = [part for one in days for part in _hours(one)]
-            return hours, [one for one in days if not one.hours]
+            told = [part for part in hours if _has_data(part)]
+            # Of an hour without anything no row is made up.
+            empty = [
+                _Lack(gone[0].label, gone[-1].label, "no data")
+                for there, group in groupby(hours, _has_data)
+                if not there and (gone := list(group))
+            ]
+            return told, [one for one in days if not one.hours], empty
         case "total":
-            return [], []
+            return [], [], []
+
+
+def _month(day: date) -> str:
+    return f"{day:%Y-%m}"
+
+
+def _asked(days: Iterable[date]) -> dict[str, str | None]:
+    """Give by month the days that were asked for, None where these are all of it."""
+    found: dict[str, str | None] = {}
+    for label, group in groupby(sorted(days), _month):
+        of_month = list(group)
+        all_of_it = len(of_month) == monthrange(of_month[0].year, of_month[0].month)[1]
+        found[label] = None if all_of_it else _span(str(of_month[0]), str(of_month[-1]))
+    return found
+
+
+def _as_asked(part: _Part, short: Container[str], covers: str | None) -> _Part:
+    """Give a month's row as what it is: of some of its days, or lacking some."""
+    there = covers is None and part.label not in short
+    return replace(part, complete=part.complete and there, covers=covers)
+
+
+def _has_data(part: _Part) -> bool:
+    return any(value is not None for value in part.wh.values())
+
+
+def _span(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
 
 
 def _day(day: EnergyDay) -> _Part:
@@ -233,14 +288,11 @@ def _day(day: EnergyDay) -> _Part:
 
 
 def _hours(day: EnergyDay) -> Iterable[_Part]:
-    begins = hours_of(day.day)
-    for begin, wh, gap_s in zip(begins, day.hours, day.gaps, strict=False):
-        # Of an hour without anything no row is made up.
-        if any(value is not None for value in wh.values()):
-            ended = day.ended or begin.timestamp() + 3600 <= day.read_at
-            known = all(value is not None for value in wh.values())
-            complete = ended and known and gap_s <= SPARE_S
-            yield _Part(clock.written(begin), wh, gap_s, ended, complete, day.counted)
+    for begin, wh, gap_s in zip(hours_of(day.day), day.hours, day.gaps, strict=False):
+        ended = day.ended or begin.timestamp() + 3600 <= day.read_at
+        without = tuple(quantity for quantity in POWERS if wh[quantity] is None)
+        complete = ended and not without and gap_s <= SPARE_S
+        yield _Part(clock.written(begin), wh, gap_s, ended, complete, day.counted, without)
 
 
 def _sum(label: str, days: Sequence[EnergyDay]) -> _Part:
@@ -253,6 +305,9 @@ def _sum(label: str, days: Sequence[EnergyDay]) -> _Part:
         sum(one.gap_s for one in days),
         all(one.ended for one in days),
         bool(days) and all(one.complete for one in days),
+        without=tuple(
+            quantity for quantity in POWERS if any(one.wh[quantity] is None for one in days)
+        ),
     )
 
 
@@ -336,22 +391,47 @@ BALANCE: Mapping[Quantity, int] = {
 
 def _money(whole: _Part, used: int | None, prices: Prices, reasons: Reasons) -> Money | None:
     if prices.imported is None and prices.exported is None:
-        reasons.add("total.money", NO_MONEY)
+        reasons.add("total.money", NO_PRICES)
         return None
-    priced = {
-        "cost": (whole.wh["imported"], prices.imported),
-        "revenue": (whole.wh["exported"], prices.exported),
-        "without_box_at_least": (whole.wh["consumed"], prices.imported),
-        "without_box_at_most": (used, prices.imported),
+    # Amounts stand side by side: one of which a day is unknown is not of the same days.
+    bills = [
+        _amount(whole, "consumed", prices.imported),
+        None if used is None or prices.imported is None else used / 1000 * prices.imported,
+    ]
+    if prices.imported is not None and prices.imported < 0.0:
+        bills.reverse()
+    least, most = bills if None in bills else sorted(one for one in bills if one is not None)
+    cost = _amount(whole, "imported", prices.imported)
+    revenue = _amount(whole, "exported", prices.exported)
+    balance = None if cost is None or revenue is None else revenue - cost
+    found = {
+        "cost": cost,
+        "revenue": revenue,
+        "without_box_at_least": least,
+        "without_box_at_most": most,
+        "saved_at_least": None if least is None or balance is None else least + balance,
+        "saved_at_most": None if most is None or balance is None else most + balance,
     }
-    found: dict[str, float | str | None] = {"currency": prices.currency}
     if prices.currency is None:
         reasons.add("total.money.currency", NO_CURRENCY)
-    for name, (wh, price) in priced.items():
-        found[name] = None if wh is None or price is None else round(wh / 1000 * price, 2)
-        if found[name] is None:
-            reasons.add(f"total.money.{name}", NO_PRICE if price is None else PART)
-    return Money.model_validate(found)
+    for name, amount in found.items():
+        if amount is None:
+            saved = prices.imported is None or prices.exported is None
+            priceless = {
+                "revenue": prices.exported is None,
+                "saved_at_least": saved,
+                "saved_at_most": saved,
+            }.get(name, prices.imported is None)
+            reasons.add(f"total.money.{name}", NO_PRICE if priceless else PART)
+    rounded = {name: None if one is None else round(one, 2) for name, one in found.items()}
+    return Money.model_validate({"currency": prices.currency, **rounded})
+
+
+def _amount(whole: _Part, quantity: Quantity, price: float | None) -> float | None:
+    wh = whole.wh[quantity]
+    if wh is None or price is None or quantity in whole.without:
+        return None
+    return wh / 1000 * price
 
 
 def _source(quantity: Quantity, days: Iterable[EnergyDay]) -> Source:
@@ -367,17 +447,35 @@ def _incomplete(parts: Iterable[_Part]) -> list[_Lack]:
             first=part.label,
             last=part.label,
             why="gaps" if part.ended else "under way",
-            hours=part.gap_s / 3600 if part.gap_s > SPARE_S else 0.0,
+            more=tuple(_more(part)),
         )
         for part in parts
         if not part.complete
     ]
 
 
+def _more(part: _Part) -> Iterable[str]:
+    if part.covers is not None:
+        yield f"only {part.covers}"
+    if part.gap_s > SPARE_S:
+        yield f"{_hours_said(part.gap_s)} without data"
+    if part.without:
+        yield f"not known{' of a day' if len(part.label) < DAY else ''}: {', '.join(part.without)}"
+
+
+def _consumed(whole: _Part, used: int | None) -> list[str]:
+    """Say what the consumption is of: whoever asks means the house."""
+    if whole.wh["consumed"] is None:
+        return []
+    if used is None:
+        return [f"{BACKED_UP}."]
+    return [f"{BACKED_UP}; house and box: {used / 1000:.1f} kWh."]
+
+
 def _spans(days: Iterable[date], why: Why) -> list[_Lack]:
     """Give days as what is lacking, neighbours together."""
     return [
-        _Lack(first=first.isoformat(), last=last.isoformat(), why=why, hours=0.0)
+        _Lack(first=first.isoformat(), last=last.isoformat(), why=why)
         for first, last in spans(days)
     ]
 
@@ -389,16 +487,31 @@ def _lacking(days: Sequence[EnergyDay], missing: Sequence[_Lack]) -> list[str]:
     if gaps:
         named = ", ".join(f"{one.day} ({_hours_said(one.gap_s)})" for one in gaps[:LISTED])
         more = f" and {len(gaps) - LISTED} days more" if len(gaps) > LISTED else ""
-        said.append(f"Time without data on {named}{more}: the sums lack it.")
+        counted = [one for one in COUNTERS if all(one in day.counted for day in gaps)]
+        but = f", except those of {' and '.join(counted)}" if counted else ""
+        said.append(f"Time without data on {named}{more}: the sums lack it{but}.")
+    for quantities, group in groupby(
+        sorted((one for one in days if _day(one).without), key=lambda one: _day(one).without),
+        key=lambda one: _day(one).without,
+    ):
+        lacking = [one.day for one in group]
+        named = ", ".join(_span(str(first), str(last)) for first, last in spans(lacking)[:LISTED])
+        more = ", ..." if len(spans(lacking)) > LISTED else ""
+        said.append(f"Not known of {named}{more}, and not in the sums: {', '.join(quantities)}.")
     for why, lead in (("no data", NOTHING), ("no times", HOURS)):
-        spans = [one for one in missing if one.why == why]
-        if spans:
-            more = ", ..." if len(spans) > LISTED else ""
-            said.append(f"{lead} {', '.join(one.named for one in spans[:LISTED])}{more}.")
+        found = [one for one in missing if one.why == why]
+        if found:
+            more = ", ..." if len(found) > LISTED else ""
+            said.append(f"{lead} {', '.join(one.named for one in found[:LISTED])}{more}.")
     for one in days:
         if not one.ended:
             as_of = clock.written(datetime.fromtimestamp(one.read_at, UTC))
             said.append(f"{one.day} is under way: these are its values of {as_of}.")
+    said += [
+        f"{one.named} is under way: it has no values yet."
+        for one in missing
+        if one.why == "under way"
+    ]
     return said
 
 

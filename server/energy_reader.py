@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
@@ -185,6 +185,7 @@ class _Call:
         self._granted = granted
         self._asked = OTHERS
         self._bears = CHUNK_DAYS
+        self._proven = 0
         self._under_way: tuple[dict[SeriesName, object], date, date, float] | None = None
         self._failing: dict[SeriesName, SessionError] = {}
         self.found = found
@@ -211,6 +212,7 @@ class _Call:
 
     async def _together(self, first: date, last: date) -> tuple[EnergyDay, ...] | None:
         """Read days with one request per series; None when fewer have to be asked for."""
+        self._under_way = None
         answers: dict[SeriesName, object] = {}
         at = math.inf
         for series in SERIES:
@@ -230,21 +232,29 @@ class _Call:
                 continue
             answers[series], at = given[0], min(at, given[1])
             self._under_way = answers, first, last, at
-            if series == SERIES[0] and first != last:
-                # 1. Nothing may mean that there is nothing, or that it was asked for too much.
-                if not items_of(answers[series]) and await self._bears_less(series, first, last):
-                    return None
-                # 2. Days that cannot be told apart need not be asked for in the other series.
-                if await _read(answers, first, last, at) is None:
-                    return None
-            if (
-                series == SERIES[1]
-                and not self._failing
-                and not any(map(items_of, answers.values()))
-            ):
+            if series == SERIES[0] and not await self._suffices(answers, first, last, at):
+                return None
+            nothing = not self._failing and not any(map(items_of, answers.values()))
+            if series == SERIES[1] and nothing:
                 break
         self._under_way = None
         return await _read(answers, first, last, at)
+
+    async def _suffices(
+        self, answers: dict[SeriesName, object], first: date, last: date, at: float
+    ) -> bool:
+        """Find out by the first series whether the others can be asked for the same days."""
+        days = (last - first).days + 1
+        if days == 1:
+            return True
+        # 1. Nothing may mean that there is nothing, or that it was asked for too much, unless so
+        # many days have brought something before.
+        if items_of(answers[SERIES[0]]):
+            self._proven = max(days, self._proven)
+        elif days > self._proven and await self._bears_less(SERIES[0], first, last):
+            return False
+        # 2. Days that cannot be told apart need not be asked for in the other series.
+        return await _read(answers, first, last, at) is not None
 
     async def take_part(self, why: SessionError) -> None:
         """Take what has come of days of which not all series have."""
@@ -253,8 +263,9 @@ class _Call:
         answers, first, last, at = self._under_way
         if not any(map(items_of, answers.values())):
             return
-        self.found.days |= {one.day: one for one in await _read(answers, first, last, at) or ()}
-        if first in self.found.days:
+        read = await _read(answers, first, last, at)
+        if read is not None:
+            self.found.days |= {one.day: one for one in read}
             for series in SERIES:
                 if series not in answers:
                     self.found.lacks(series, first, last, why)
@@ -303,12 +314,12 @@ async def _read(
     return await asyncio.to_thread(energy_days, answers, first, last, moment)
 
 
-def _chunks(days: Iterable[date]) -> list[tuple[date, date]]:
-    """Give days as spans of neighbours, each of one request's length; the newest first."""
-    spans: list[list[date]] = []
-    for day in days:
-        if spans and day - spans[-1][-1] == timedelta(days=1) and len(spans[-1]) < CHUNK_DAYS:
-            spans[-1].append(day)
+def _chunks(days: Sequence[date]) -> list[tuple[date, date]]:
+    """Give days as spans of neighbours, each of one request's length at most; the newest first."""
+    found: list[list[date]] = []
+    for day in reversed(days):
+        if found and found[-1][-1] - day == timedelta(days=1) and len(found[-1]) < CHUNK_DAYS:
+            found[-1].append(day)
         else:
-            spans.append([day])
-    return [(span[0], span[-1]) for span in reversed(spans)]
+            found.append([day])
+    return [(span[-1], span[0]) for span in found]

@@ -377,6 +377,17 @@ async def test_a_box_that_is_young_has_no_rows_for_days_before_it(house):
     assert told["total"]["solar_kwh"] == 12 * 48 + 2
 
 
+async def test_a_year_of_a_young_box_is_read_in_one_call(house):
+    portal = Portal()
+    portal.since = date(2026, 11, 24)
+    worker = house(portal)
+    told = await worker.ask(*YEAR, "month")
+    assert worker.portal.requests <= MOST_REQUESTS
+    assert lacking(told, "not read") == []
+    assert lacking(told, "no data") == [f"{YEAR[0]} to 2026-11-23"]
+    assert [row["day"] for row in told["rows"]] == ["2026-11", "2026-12"]
+
+
 # A portal that fails.
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..happening import box, fault
-from ..readers import FirstNumber, FirstWord
+from ..readers import FirstNumber, FirstWord, OnlyWarnings
 from ..scenario import DEMO2, DEMO_BOX, QUEEN_BOX, Call, Check, Known, Later, Scenario, Theme, Truth
 
 PRICES = {"import_price": 6.5, "export_price": 1.8, "currency": "CZK"}
@@ -219,6 +219,42 @@ THEME = Theme(
             checks=(total(WEEK, "exported", "exported"),),
             portal={"login": 1, "history": 8},
             chars=3_400,
+        ),
+        Scenario(
+            name="energy that is kept while the portal is down",
+            at="2026-06-15T09:00:00",
+            question="Kolik jsme minulý týden a dnes prodali?",
+            language="cs",
+            steps=(
+                energy(WEEK[0], WEEK[-1]),
+                Later(3600),
+                fault("drop", "live"),
+                fault("drop", "history"),
+                energy(WEEK[0], "2026-06-15"),
+            ),
+            checks=(
+                row("2026-06-14", "exported", "exported"),
+                Check(
+                    reader=OnlyWarnings(((r"Not read yet.*2026-06-15", "not of today"),)),
+                    truth=Known("not of today"),
+                ),
+            ),
+            says=(r"total\.complete: false",),
+            chars=4_000,
+        ),
+        Scenario(
+            name="a month of which some days are asked for",
+            at="2026-07-02T09:00:00",
+            question="How much did we make in June?",
+            steps=(energy("2026-06-26", "2026-06-29", "month"),),
+            checks=(
+                Check(
+                    reader=FirstWord(("[2026-06]", "complete")),
+                    truth=Known(value=False),
+                ),
+            ),
+            says=(r"only 2026-06-26 to 2026-06-29",),
+            chars=1_700,
         ),
         Scenario(
             name="energy from a portal that is down",

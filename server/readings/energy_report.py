@@ -488,7 +488,7 @@ def _lacking(days: Sequence[EnergyDay], missing: Sequence[_Lack]) -> list[str]:
         named = ", ".join(f"{one.day} ({_hours_said(one.gap_s)})" for one in gaps[:LISTED])
         more = f" and {len(gaps) - LISTED} days more" if len(gaps) > LISTED else ""
         counted = [one for one in COUNTERS if all(one in day.counted for day in gaps)]
-        but = f", except those of {' and '.join(counted)}" if counted else ""
+        but = f"; {' and '.join(counted)} may be whole" if counted else ""
         said.append(f"Time without data on {named}{more}: the sums lack it{but}.")
     for quantities, group in groupby(
         sorted((one for one in days if _day(one).without), key=lambda one: _day(one).without),

@@ -18,6 +18,7 @@ from server.readings.notifications import notifications
 from server.readings.status import (
     CHANGE_UNKNOWN,
     ChangeUnderWay,
+    Heard,
     Status,
     Verdict,
     portal_down,
@@ -46,12 +47,16 @@ def last_call(minutes: float) -> dict[str, Any]:
     return {"device": {"lastcall": f"{at:%Y-%m-%d %H:%M:%S}"}}
 
 
+def told(*folders: str) -> Heard:
+    return Heard(notifications(listed(*folders), NOW), NOW - timedelta(minutes=4))
+
+
 def judged(*folders: str, heard: Any = None, change: Any = None, **blocks: Any) -> Status:
     return status(
         {FULL: full_box() | FINE | blocks},
         FULL,
         NOW,
-        heard=notifications(listed(*(folders or NOT_BYPASSED)), NOW) if heard is None else heard,
+        heard=heard or told(*(folders or NOT_BYPASSED)),
         change=change,
         fetched_at=NOW,
     )
@@ -100,6 +105,114 @@ def test_the_first_that_holds_is_the_verdict_and_those_after_it_follow_in_short(
     assert found.to_do
 
 
+ALARM = {"level": 5, "date": "9. 6. 2026 | 23:05"}
+
+
+@pytest.mark.parametrize(
+    "alarm",
+    [
+        folder("P\u0159eh\u0159\u00e1t\u00ed baterie", **ALARM),
+        folder("P\u0159eh\u0159\u00e1t\u00ed baterie", **ALARM).replace(
+            f"Box #{FULL}", "Elektr\u00e1rna"
+        ),
+        folder("P\u0159eh\u0159\u00e1t\u00ed baterie", **ALARM | {"date": "ned\u00e1vno"}),
+        folder("P\u0159eh\u0159\u00e1t\u00ed baterie", **ALARM | {"date": "9. 6. 2026 | 11:31"}),
+    ],
+)
+def test_a_critical_notification_of_the_last_day_leaves_a_doubt(alarm):
+    found = judged(*NOT_BYPASSED, alarm)
+    assert found.verdict == "fine as far as known"
+    (one,) = found.critical
+    assert "baterie" in one.portal_title
+    (warning,) = found.warnings
+    assert one.notification_id in warning
+    # What the portal wrote stands in its field only.
+    assert "baterie" not in f"{found.warnings}{found.means}{found.to_do}"
+    assert "notifications" in found.to_do
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        folder("P\u0159eh\u0159\u00e1t\u00ed baterie", "9. 6. 2026 | 11:29", level=5),
+        folder("P\u0159eh\u0159\u00e1t\u00ed baterie", **ALARM, box="2200000079"),
+        folder("P\u0159eh\u0159\u00e1t\u00ed baterie", **ALARM | {"level": 4}),
+    ],
+)
+def test_one_that_is_old_or_of_another_box_or_of_a_lower_level_leaves_none(other):
+    found = judged(*NOT_BYPASSED, other)
+    assert (found.verdict, found.critical, found.warnings) == ("fine", (), ())
+
+
+def test_of_many_critical_notifications_the_newest_are_shown_and_the_rest_is_counted():
+    alarms = [folder(f"{n}. {'x' * 300}", f"10. 6. 2026 | 10:{10 + n}", level=5) for n in range(9)]
+    found = judged(*NOT_BYPASSED, *alarms)
+    assert [one.portal_title[:2] for one in found.critical] == ["8.", "7.", "6."]
+    assert max(len(one.portal_title) for one in found.critical) <= 80
+    assert "6 more critical notifications" in found.warnings[-1]
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "may be critical"), (2, "2 notifications of")])
+def test_a_level_that_is_not_known_may_be_the_highest(count, words):
+    unread = [folder(f"Zpr\u00e1va {n}", **ALARM | {"level": 9}) for n in range(count)]
+    found = judged(*NOT_BYPASSED, *unread)
+    assert (found.verdict, found.critical) == ("fine as far as known", ())
+    (warning,) = found.warnings
+    assert words in warning
+
+
+def test_a_critical_notification_is_named_beside_a_verdict_and_while_the_portal_is_down():
+    alarm = folder("P\u0159eh\u0159\u00e1t\u00ed", **ALARM)
+    found = judged(*NOT_BYPASSED, alarm, change=CHANGE)
+    assert (found.verdict, len(found.critical), len(found.warnings)) == ("change under way", 1, 1)
+    down = portal_down(
+        Code.PORTAL_ERROR, "It failed.", 5.0, NOW, shown=[shown()], heard=told(alarm)
+    )
+    assert (down.verdict, len(down.critical)) == ("portal down", 1)
+    assert "is critical" in down.warnings[-1]
+
+
+def test_the_result_says_of_when_the_notifications_are():
+    assert judged().notifications_at == NOW - timedelta(minutes=4)
+    unread = judged(heard="It timed out.")
+    assert unread.notifications_at is None
+    assert ("It timed out.", ("notifications_at",)) in [
+        (one.why, one.readings) for one in unread.unknown
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folders", "further"),
+    [
+        (BYPASSED, ["bypass on (manual) since 2026-06-10T09:15:00+02:00"]),
+        (NOT_BYPASSED, []),
+        ((folder("Test"),), []),
+        ((*NOT_BYPASSED, folder("Co s bypassem?", "10. 6. 2026 | 11:29")), []),
+    ],
+)
+def test_while_the_portal_is_down_a_bypass_that_was_heard_of_is_named(folders, further):
+    found = portal_down(
+        Code.PORTAL_ERROR, "It failed.", 5.0, NOW, shown=[shown()], heard=told(*folders)
+    )
+    assert list(found.further) == further
+    assert ("supplied as before" in found.means) == (not further)
+    assert found.notifications_at == NOW - timedelta(minutes=4)
+    assert any("may be on" in one for one in found.warnings) == ("Co" in folders[-1])
+
+
+def test_of_two_boxes_the_one_that_is_bypassed_is_named_while_the_portal_is_down():
+    found = portal_down(
+        Code.PORTAL_ERROR,
+        "It failed.",
+        5.0,
+        NOW,
+        shown=[shown(), shown("2200000072")],
+        heard=told(*BYPASSED),
+    )
+    (one,) = found.further
+    assert f"manual, box {FULL}" in one
+
+
 def test_both_bypasses_are_named():
     on = folder("Automatick\u00fd bypass - zapnut", "10. 6. 2026 | 9:10")
     found = judged(*BYPASSED, on)
@@ -120,9 +233,9 @@ def test_both_bypasses_are_named():
     ],
 )
 def test_since_when_is_local_time_or_null_with_a_reason(found, since, why):
-    told = json.loads(found.model_dump_json())
-    assert told["since"] == since
-    reasons = [one["why"] for one in told["unknown"] if "since" in one["readings"]]
+    written = json.loads(found.model_dump_json())
+    assert written["since"] == since
+    reasons = [one["why"] for one in written["unknown"] if "since" in one["readings"]]
     assert [why in one for one in reasons] == ([] if why is None else [True])
 
 
@@ -203,7 +316,7 @@ RAW = [None, "x", [], {}, 5, {"device": []}, {"actual": [1]}, {"actual": []}]
 
 @pytest.mark.parametrize("raw", RAW)
 def test_of_a_box_of_which_nothing_is_sent_nothing_is_known(raw):
-    found = status({FULL: raw}, FULL, NOW, heard=[], change=None, fetched_at=NOW)
+    found = status({FULL: raw}, FULL, NOW, heard=Heard([], NOW), change=None, fetched_at=NOW)
     assert found.verdict in {"fine as far as known", "live data off"}
     assert (found.verdict == "live data off") == (raw == {"actual": []})
     assert len(found.warnings) >= 3
@@ -235,7 +348,7 @@ def test_whatever_is_sent_there_is_one_verdict_and_every_null_has_a_reason(block
         {FULL: full_box() | blocks},
         FULL,
         NOW,
-        heard=notifications(markup, NOW),
+        heard=Heard(notifications(markup, NOW), NOW),
         change=changed,
         fetched_at=NOW,
     )

@@ -267,6 +267,41 @@ async def test_a_journal_that_cannot_be_read_leaves_a_doubt(house, tmp_path, nam
     assert "journal of changes cannot be read" in down["warnings"][-1]
 
 
+async def test_a_bypass_that_was_heard_of_is_named_while_the_portal_is_down(house):
+    await house.admin("boxes", box=DEMO_BOX, bypass="automatic")
+    house.later(120)
+    before = await status(house)
+    assert before["verdict"] == "bypass on"
+    house.later(120)
+    await house.admin("faults", kind="drop", endpoint="live")
+    found = await status(house)
+    assert found["verdict"] == "portal down"
+    assert found["further"] == [f"bypass on (automatic) since {before['since']}"]
+    assert "supplied as before" not in found["means"]
+    assert found["notifications_at"] == before["notifications_at"]
+    assert await requests(house) == {**ALONE, "live": 2}
+
+
+async def test_the_age_of_shared_notifications_is_told(house):
+    before = await status(house)
+    await house.admin("boxes", box=DEMO_BOX, bypass="manual")
+    house.later(240)
+    found = await status(house)
+    assert found["verdict"] == "fine"
+    assert found["notifications_at"] == before["notifications_at"] != found["fetched_at"]
+
+
+async def test_a_critical_notification_keeps_a_box_from_being_fine(house):
+    text = "P\u0159eh\u0159\u00e1t\u00ed baterie"
+    await house.admin("notices", box=DEMO_BOX, text=text, level=5)
+    house.later(60)
+    found = await status(house)
+    assert found["verdict"] == "fine as far as known"
+    assert [one["portal_title"] for one in found["critical"]] == [text]
+    house.later(25 * 3600)
+    assert (await status(house))["verdict"] == "fine"
+
+
 async def test_a_session_that_has_ended_is_replaced_as_by_the_other_tools(house):
     await status(house)
     (await house._admin.delete("sessions")).raise_for_status()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..happening import box, fault
+from ..happening import box, fault, notice
 from ..readers import FirstNumber, FirstWord
 from ..scenario import (
     DEMO2,
@@ -285,6 +285,24 @@ THEME = Theme(
             says=(r'^verdict: "fine"',),
             portal=ASKED,
             chars=1_800,
+        ),
+        Scenario(
+            name="a critical notification of this morning",
+            at="2026-06-15T12:00:00",
+            question="Je s boxem všechno v pořádku?",
+            language="cs",
+            steps=(
+                notice(
+                    DEMO_BOX, "Přehřátí baterie nad 55 °C", level=5, at="2026-06-15T07:10:00+02:00"
+                ),
+                STATUS,
+            ),
+            checks=(verdict("fine as far as known"),),
+            says=(r"critical\[.*portal_title: .*Přehřátí",),
+            warns=(r"is critical",),
+            never=(r'^verdict: "fine"',),
+            portal=ASKED,
+            chars=1_000,
         ),
         Scenario(
             name="a bypass that is over",

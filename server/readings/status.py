@@ -11,11 +11,12 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from ..codes import Code
-from . import clock, freshness
+from . import clock, critical, freshness
 from .baseline import NO_BASELINE, Baseline
 from .box import ENABLED_WHERE, LIVE_BLOCK, Box, boxes_of
-from .bypass import DOUBTFUL, ON, BypassPart, Kind
-from .bypass_flags import bypass
+from .bypass import DOUBTFUL, ON, Bypass, BypassPart, Kind
+from .bypass_flags import NOT_READ, bypass
+from .critical import Critical
 from .freshness import Age, ReportedAt
 from .grid_charging import grid_charging
 from .last_shown import LastShown
@@ -40,9 +41,10 @@ FAILS_SINCE = "It fails now; when it began is not known."
 NOT_THEN = "It was not known then either."
 NO_OR_SEVERAL = "Several boxes are meant, or none that is known here."
 
-UNSEEN = (
-    "{failed} What the box does now cannot be seen here; the house is most likely supplied as "
-    "before."
+UNSEEN = "What the box does now cannot be seen here; the house is most likely supplied as before."
+BYPASSED_UNSEEN = (
+    "What the box does now cannot be seen here; the last that was heard of it is that a bypass is "
+    "on, with which the grid supplies the house past the inverter."
 )
 AGAIN = "Try again in {seconds} seconds. If it stays so, look at the portal in a browser."
 CERTIFICATE = (
@@ -92,9 +94,10 @@ CHARGING_UNKNOWN = "Whether the battery is charged from the grid is not known. {
 ANY_AGE = "The values may be of any age."
 
 FINE = "The box reports, and nothing that can be seen here is wrong."
-AS_FAR_AS_KNOWN = "Nothing is wrong as far as is known; the warnings say what is not."
+IN_DOUBT = "Nothing that can be seen here is wrong, but the warnings say what is in doubt."
 NOTHING = "Nothing."
 ASK_AGAIN = "Ask again in some minutes; what is not known then, the box itself or the portal shows."
+READ = "Read the notifications that the warnings name, and see whether what they tell of is over."
 
 
 class LastKnown(LastShown):
@@ -116,8 +119,22 @@ class Status(Reading):
     measured_at: ReportedAt
     age_s: Age
     fetched_at: LocalTime | None
+    notifications_at: LocalTime | None = Field(description="They may be 5 minutes old.")
+    critical: tuple[Critical, ...] = Field(description="Of the last 24 hours.")
     warnings: Warnings
     unknown: Unknowns
+
+
+class Heard(NamedTuple):
+    """The notifications of an account.
+
+    Attributes:
+        read: They, newest first.
+        at: When the portal gave them.
+    """
+
+    read: Sequence[Dated]
+    at: datetime
 
 
 class ChangeUnderWay(NamedTuple):
@@ -170,7 +187,7 @@ def status(
     box_id: str,
     now: datetime,
     *,
-    heard: Sequence[Dated] | str,
+    heard: Heard | str,
     change: ChangeUnderWay | str | None,
     fetched_at: datetime,
     baseline: Baseline = NO_BASELINE,
@@ -186,8 +203,7 @@ def status(
         payload: The decoded live answer, whatever it is.
         box_id: Which box.
         now: The present time, with a zone.
-        heard: The account's notifications, newest first; a text that says why they could not be
-            read.
+        heard: The account's notifications; a text that says why they could not be read.
         change: A change that is under way; a text that says why nobody knows.
         fetched_at: When the portal gave the live answer.
         baseline: What earlier answers showed.
@@ -202,6 +218,8 @@ def status(
         reasons.copy("measured_at", "age_s")
     offline = _offline(box, contact, age)
     is_offline = isinstance(offline, Trouble)
+    read = None if isinstance(heard, str) else heard.read
+    alarms = critical.critical(read or (), box_id, now)
     looks: list[Look] = [
         offline,
         *_bypasses(box, heard, now),
@@ -210,17 +228,21 @@ def status(
         _live_off(box),
         # A box that is not heard of does what nobody knows; its verdict says so.
         None if is_offline else _charging(box, age, now),
+        *critical.warnings(alarms),
     ]
     troubles = [one for one in looks if isinstance(one, Trouble)]
     doubts = [one for one in looks if isinstance(one, str)]
     if troubles:
         first, *others = troubles
     elif doubts:
-        first, others = Trouble("fine as far as known", None, AS_FAR_AS_KNOWN, ASK_AGAIN), []
+        to_do = READ if alarms else ASK_AGAIN
+        first, others = Trouble("fine as far as known", None, IN_DOUBT, to_do), []
     else:
         first, others = Trouble("fine", None, FINE, NOTHING), []
     if troubles and first.since is None:
         reasons.add("since", first.why)
+    if isinstance(heard, str):
+        reasons.add("notifications_at", heard)
     return Status(
         box_id=box_id,
         verdict=first.verdict,
@@ -232,6 +254,8 @@ def status(
         measured_at=contact,
         age_s=age,
         fetched_at=fetched_at,
+        notifications_at=None if isinstance(heard, str) else heard.at,
+        critical=critical.shown(alarms, reasons),
         warnings=tuple(dict.fromkeys(doubts)),
         unknown=reasons.listed(),
     )
@@ -244,6 +268,7 @@ def portal_down(
     now: datetime,
     *,
     shown: Sequence[LastShown] = (),
+    heard: Heard | None = None,
     changes: Iterable[ChangeUnderWay | str | None] = (),
 ) -> Status:
     """Say what is known while the portal cannot be asked.
@@ -258,6 +283,7 @@ def portal_down(
         retry_after: Seconds after which another try makes sense.
         now: The present time, with a zone.
         shown: What was shown of the boxes that are asked about.
+        heard: The account's notifications, if they are still held.
         changes: Changes of these boxes that are under way; a text where nobody knows.
     """
     reasons = Reasons()
@@ -272,23 +298,34 @@ def portal_down(
         for name, value in dict(one).items():
             if value is None:
                 reasons.add(f"last_known.{one.box_id}.{name}", NOT_THEN)
-    found = [_change(one) for one in changes]
+    looks: list[Look] = [_change(one) for one in changes]
+    alarms: list[Dated] = []
+    if heard is None:
+        reasons.add("notifications_at", NOT_READ)
+    else:
+        looks = [*_bypasses_of(shown, heard, now), *looks]
+        alarms = critical.critical(heard.read, only, now) if shown else []
+    found = [one for one in looks if isinstance(one, Trouble)]
+    is_bypassed = any(one.verdict == "bypass on" for one in found)
     seconds = max(1, math.ceil(retry_after or 60.0))
     return Status(
         box_id=only,
         verdict="portal down",
         since=None,
-        means=UNSEEN.format(failed=failed),
+        means=f"{failed} {BYPASSED_UNSEEN if is_bypassed else UNSEEN}",
         to_do=CERTIFICATE if code is Code.PORTAL_TLS else AGAIN.format(seconds=seconds),
-        further=tuple(one.short for one in found if isinstance(one, Trouble)),
+        further=tuple(one.short for one in found),
         last_known=tuple(last),
         measured_at=None,
         age_s=None,
         fetched_at=None,
+        notifications_at=None if heard is None else heard.at,
+        critical=critical.shown(alarms, reasons),
         warnings=(
             *(_of_then(one, now) for one in last),
             *(() if last else (NOTHING_KEPT,)),
-            *dict.fromkeys(one for one in found if isinstance(one, str)),
+            *dict.fromkeys(one for one in looks if isinstance(one, str)),
+            *critical.warnings(alarms),
         ),
         unknown=reasons.listed(),
     )
@@ -305,26 +342,21 @@ def _offline(box: Box, contact: datetime | None, age: int | None) -> Look:
     return Trouble("box offline", contact, means, RECONNECT)
 
 
-def _bypasses(box: Box, heard: Sequence[Dated] | str, now: datetime) -> list[Look]:
+def _bypasses(box: Box, heard: Heard | str, now: datetime) -> list[Look]:
     """Say of each bypass whether it is on.
 
     1. It is, by a notification or a flag: that is certain enough for a verdict.
     2. Notifications could not be read: the newest word may be in them, also where a flag says off.
     3. A notification leaves it in doubt, or nothing tells of it: both are doubts.
     """
-    read = None if isinstance(heard, str) else heard
-    found = bypass(box, read, now)
-    parts: dict[Kind, BypassPart] = {}
-    if found is not None:
-        parts = {"automatic": found.automatic, "manual": found.manual}
+    parts = _parts(bypass(box, None if isinstance(heard, str) else heard.read, now))
     looks: list[Look] = [_on(box, kind, part) for kind, part in parts.items() if part.state == "on"]
     if isinstance(heard, str):
         return [*looks, NOT_HEARD.format(why=heard)]
     silent: dict[str | None, list[str]] = {}
     for kind, part in parts.items():
-        if part.state == "unknown" and part.notification_id is not None:
-            words = DOUBTFUL.format(kind=kind, id=box.id, notification=part.notification_id)
-            looks.append(words)
+        if _is_doubtful(part):
+            looks.append(_doubtful(box, kind, part))
         elif part.state == "unknown":
             silent.setdefault(part.why, []).append(kind)
     doubts = [
@@ -333,9 +365,38 @@ def _bypasses(box: Box, heard: Sequence[Dated] | str, now: datetime) -> list[Loo
     return [*looks, *doubts]
 
 
-def _on(box: Box, kind: Kind, part: BypassPart) -> Trouble:
+def _bypasses_of(shown: Sequence[LastShown], heard: Heard, now: datetime) -> list[Look]:
+    """Say by notifications alone which bypass of which box is on, or in doubt.
+
+    That none tells of one is no doubt here: of a box that cannot be seen nobody expects it.
+    """
+    looks: list[Look] = []
+    for one in shown:
+        box = Box(one.box_id, {})
+        parts = _parts(bypass(box, heard.read, now))
+        which = f", box {box.id}" if len(shown) > 1 else ""
+        looks += [_on(box, kind, part, which) for kind, part in parts.items() if part.state == "on"]
+        looks += [_doubtful(box, kind, part) for kind, part in parts.items() if _is_doubtful(part)]
+    return looks
+
+
+def _parts(found: Bypass | None) -> dict[Kind, BypassPart]:
+    return {} if found is None else {"automatic": found.automatic, "manual": found.manual}
+
+
+def _is_doubtful(part: BypassPart) -> bool:
+    return part.state == "unknown" and part.notification_id is not None
+
+
+def _doubtful(box: Box, kind: Kind, part: BypassPart) -> str:
+    return DOUBTFUL.format(kind=kind, id=box.id, notification=part.notification_id)
+
+
+def _on(box: Box, kind: Kind, part: BypassPart, which: str = "") -> Trouble:
     means = ON.format(kind=kind, id=box.id, since="")
-    return Trouble("bypass on", part.since, means, LOOK_AT_BOX[kind], which=kind, why=FLAGGED)
+    return Trouble(
+        "bypass on", part.since, means, LOOK_AT_BOX[kind], which=f"{kind}{which}", why=FLAGGED
+    )
 
 
 def _change(change: ChangeUnderWay | str | None) -> Look:

@@ -17,10 +17,16 @@ from ..control.read_back import under_way
 from ..control.record import Record
 from ..errors import ChangeRefused, PortalError, TooManyLogins
 from ..readings.boxes import choose_box
-from ..readings.bypass import mentions_bypass
 from ..readings.last_shown import LastShown
-from ..readings.notifications import Dated, notifications
-from ..readings.status import CHANGE_UNKNOWN, ChangeUnderWay, Status, portal_down, status
+from ..readings.notifications import notifications
+from ..readings.status import (
+    CHANGE_UNKNOWN,
+    ChangeUnderWay,
+    Heard,
+    Status,
+    portal_down,
+    status,
+)
 from ..upstream import Fetched, Upstream
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
@@ -49,12 +55,13 @@ def status_tool(
             granted = await access.open(caller(context, session=session))
         except PortalError as exc:
             # Nobody has proved whose account it is: nothing that is kept of it is shown.
-            return _down(exc, [], [])
+            return _down(exc, [], [], None)
         try:
             present = await upstream.live(granted)
         except PortalError as exc:
             shown = await last(granted, box_id)
-            return _down(exc, shown, [await change(granted, one.box_id, None) for one in shown])
+            changes = [await change(granted, one.box_id, None) for one in shown]
+            return _down(exc, shown, changes, await upstream.held_notifications(granted))
         baseline = await upstream.baseline(granted)
         box = choose_box(present.payload, box_id, baseline.left_out(present.payload, now()))
         return status(
@@ -68,20 +75,30 @@ def status_tool(
         )
 
     def _down(
-        exc: PortalError, shown: list[LastShown], changes: list[ChangeUnderWay | str | None]
+        exc: PortalError,
+        shown: list[LastShown],
+        changes: list[ChangeUnderWay | str | None],
+        held: Fetched | None,
     ) -> Status:
-        return portal_down(exc.code, str(exc), exc.retry_after, now(), shown=shown, changes=changes)
+        return portal_down(
+            exc.code,
+            str(exc),
+            exc.retry_after,
+            now(),
+            shown=shown,
+            heard=None if held is None else _heard(held, now()),
+            changes=changes,
+        )
 
-    async def notices(granted: Granted) -> list[Dated] | str:
+    async def notices(granted: Granted) -> Heard | str:
         """Return the notifications, or why they cannot be read.
 
         The live answer has come already, so the portal is not down for want of these.
         """
         try:
-            fetched = await upstream.notifications(granted)
+            return _heard(await upstream.notifications(granted), now())
         except (PortalError, TooManyLogins) as exc:
             return str(exc)
-        return notifications(fetched.payload, now(), mentions_bypass)
 
     async def last(granted: Granted, box_id: str | None) -> list[LastShown]:
         """Return what was last shown of the box that is named, or of all."""
@@ -109,6 +126,10 @@ def status_tool(
 GET_STATUS = """\
 Is something wrong with a box: one verdict, since when, what it means, what to do. Pass on \
 `warnings`."""
+
+
+def _heard(fetched: Fetched, now: datetime) -> Heard:
+    return Heard(notifications(fetched.payload, now), _moment(fetched.at))
 
 
 def _told(record: Record, account: bytes) -> ChangeUnderWay:

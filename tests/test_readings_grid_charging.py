@@ -16,6 +16,7 @@ from server.readings.grid import BALANCED_W, grid
 from server.readings.grid_charging import (
     MARGIN_W,
     MODE_UNKNOWN,
+    TARGET_UNKNOWN,
     TARIFF_UNKNOWN,
     GridCharging,
     grid_charging,
@@ -95,11 +96,13 @@ def test_it_is_charged_from_the_grid_and_the_cause_is_named(found, cause):
         box(2000, 0, 2600),  # nothing is imported
         box(2000, -400, 2600),
         box(2000, 40, 2000),  # as little as regulation swings by
-        box(2000, 700, 2600),  # a plain import, for the part that the box does not feed
-        box(2000, 700, 2000 - MARGIN_W),  # as much as losses are
+        # A plain import, for the part that the box does not feed.
+        box(2000, 700, 2600, settings={"fmt_on": 0}),
+        box(2000, 700, 2000 - MARGIN_W, settings={"fmt_on": 0}),  # as much as losses are
         box(0, 900, set_to=3),  # the mode would, but the battery is full
         box(0, 900, hdo=1, windows=WINDOW),
-        box(2000, 700, 2600, hdo=0, windows=WINDOW),  # the window is not for the battery
+        # The window is not for the battery.
+        box(2000, 700, 2600, hdo=0, windows=WINDOW, settings={"fmt_on": 0}),
         box(None, -400),  # what is not imported does not charge
         box(0, None),
         box(0, 0, settings={"fmt_on": 0}),
@@ -112,7 +115,7 @@ def test_it_is_not_charged_from_the_grid(found):
 @pytest.mark.parametrize("at", [3599, 18_000, 43_200])
 def test_a_window_that_is_not_open_only_plans_it(at):
     now = NIGHT.replace(hour=0, minute=0) + timedelta(seconds=at)
-    found = box(2000, 700, 2600, hdo=1, windows=WINDOW)
+    found = box(2000, 700, 2600, hdo=1, windows=WINDOW, settings={"fmt_on": 0})
     assert grid_charging(found, now) is None
     assert grid_charging(found, NIGHT) is not None
 
@@ -124,6 +127,12 @@ def test_a_window_that_is_not_open_only_plans_it(at):
         (box(2000, None), NULL),
         (box(2000, 900, None), NULL),
         (box(actual={}), None),
+        # It may be charging to a target, and the house is left to the grid.
+        (box(2000, 700, 2600), TARGET_UNKNOWN),
+        (box(5000, 1294, 6352, set_to=1), TARGET_UNKNOWN),
+        (box(2000, 60, 2000), TARGET_UNKNOWN),
+        (box(2000, 700, 2600, settings={"fmt_on": "x"}), TARGET_UNKNOWN),
+        (box(2000, 700, 2600, hdo=0, windows=WINDOW), TARGET_UNKNOWN),
         (box(2000, 700, 2600, set_to=None), MODE_UNKNOWN),
         (box(2000, 700, 2600, set_to=5), MODE_UNKNOWN),
         (box(2000, 700, 2600, hdo=None), TARIFF_UNKNOWN),
@@ -192,7 +201,14 @@ def test_whatever_is_sent_yes_and_no_rest_on_what_is_known(raw, seconds):
         assert (
             (takes is not None and takes <= IDLE_W)
             or (draws is not None and draws <= BALANCED_W)
-            or (takes and draws and made is not None and does and takes <= made + MARGIN_W)
+            or (
+                takes
+                and draws
+                and made is not None
+                and does
+                and takes <= made + MARGIN_W
+                and cells.formatting_active is False
+            )
         )
     else:
         assert found

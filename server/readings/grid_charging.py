@@ -10,9 +10,12 @@
    would feed the house first.
 5. It takes more than the panels give: it is, whatever is set. The house makes no power, so the
    difference comes from the grid.
-6. It takes no more, and no setting charges from the grid: it is not. A plain import is for the
-   house: for the part that the box does not feed, or on another phase.
-7. The panels' power, the mode or the tariff's settings are unknown, and would tell 4 and 5 from 6:
+6. It takes no more, no setting charges from the grid, and the box says that charging to a target
+   does not run: it is not. A plain import is for the house: for the part that the box does not
+   feed, or on another phase.
+7. As 6, but the box does not say it: nobody knows. By day, charging to a target takes about what
+   the panels give, and the house is left to the grid, which looks like a plain import.
+8. The panels' power, the mode or the tariff's settings are unknown, and would tell 4 and 5 from 6:
    nobody knows.
 
 Why it is charged the portal never says. Of what is set, what would do it by itself is named: a
@@ -43,6 +46,10 @@ CHARGING_MODES = frozenset({2, 3})
 """Home 3 and Home UPS, the modes that charge from the grid."""
 
 MODE_UNKNOWN = "What the box's mode does is not known."
+TARGET_UNKNOWN = (
+    "It is charged while power is imported, and the box does not say whether charging to a target "
+    "runs."
+)
 TARIFF_UNKNOWN = "Whether it is charged in low tariff is not known."
 
 WANTED = "Nothing, if that is wanted."
@@ -106,7 +113,9 @@ def _takes_more_than_made(
         return True
     if how.behaviour is None:
         return MODE_UNKNOWN
-    return TARIFF_UNKNOWN if _is_tariff_unknown(more) else False
+    if _is_tariff_unknown(more):
+        return TARIFF_UNKNOWN
+    return TARGET_UNKNOWN if cells.formatting_active is None else False
 
 
 def _is_tariff_unknown(more: Detail) -> bool:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from server.codes import Code
 from server.readings.box import Box
+from server.readings.clock import PRAGUE
 from server.readings.last_shown import LastShown, last_shown
 from server.readings.notifications import notifications
 from server.readings.status import (
@@ -302,6 +303,21 @@ def test_of_a_box_that_is_offline_nothing_is_said_of_now():
     assert found.verdict == "box offline"
     assert "charging" not in " ".join(found.further)
     assert any("may not have reached the portal" in one for one in found.warnings)
+
+
+@pytest.mark.parametrize("minutes", [6, 10, 14])
+@pytest.mark.parametrize("blocks", [CHARGING, FINE, {"box_prms": {"mode": 3}}])
+def test_of_a_box_that_is_silent_nothing_is_said_of_now_by_the_powers_of_then(minutes, blocks):
+    found = judged(**{**last_call(minutes), **blocks})
+    assert (found.verdict, found.further) == ("fine as far as known", ())
+    then = (NOW - timedelta(minutes=minutes)).astimezone(PRAGUE).isoformat()
+    assert any(f"The powers are of {then}" in one for one in found.warnings)
+    assert "takes" not in found.model_dump_json()
+
+
+def test_of_a_box_without_live_data_powers_of_an_upload_are_as_new_as_they_get():
+    found = judged(**{**last_call(6), **CHARGING, **NO_LIVE})
+    assert (found.verdict, found.further) == ("live data off", ("charging from the grid",))
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ LIVE_UNKNOWN = "Whether live data is off is not known. {why}"
 
 CHARGING_UNKNOWN = "Whether the battery is charged from the grid is not known. {why}"
 ANY_AGE = "The values may be of any age."
+OF_THAT_TIME = "The powers are of {at}."
 
 FINE = "The box reports, and nothing that can be seen here is wrong."
 IN_DOUBT = "Nothing that can be seen here is wrong, but the warnings say what is in doubt."
@@ -227,7 +228,7 @@ def status(
         _change(change),
         _live_off(box),
         # A box that is not heard of does what nobody knows; its verdict says so.
-        None if is_offline else _charging(box, age, now),
+        None if is_offline else _charging(box, contact, age, now),
         *critical.warnings(alarms),
     ]
     troubles = [one for one in looks if isinstance(one, Trouble)]
@@ -419,9 +420,20 @@ def _live_off(box: Box) -> Look:
     return Trouble("live data off", None, UPLOADS, ENABLE)
 
 
-def _charging(box: Box, age: int | None, now: datetime) -> Look:
-    # Whether it is charged hangs on settings, too, which are never live.
-    found = ANY_AGE if age is None else box.upload.warning(box.live) or grid_charging(box, now)
+def _charging(box: Box, contact: datetime | None, age: int | None, now: datetime) -> Look:
+    """Say whether the battery is charged from the grid now.
+
+    1. The box has not been heard of for long enough to be in doubt: what its powers said was of
+       then, and is no verdict of now, whether it was charged or not.
+    2. Its powers are of now, and tell.
+    3. They do not tell.
+    """
+    if contact is None or freshness.is_stale(age, box.live):
+        # Not even a former yes is a trouble of now: charging may have ended since.
+        why = ANY_AGE if contact is None else OF_THAT_TIME.format(at=clock.written(contact))
+        return CHARGING_UNKNOWN.format(why=why)
+    # It hangs on settings, too, which are never live.
+    found = box.upload.warning(box.live) or grid_charging(box, now)
     if found is None:
         return None
     if isinstance(found, str):

@@ -58,7 +58,7 @@ def judged(*folders: str, heard: Any = None, change: Any = None, **blocks: Any) 
         FULL,
         NOW,
         heard=heard or told(*(folders or NOT_BYPASSED)),
-        change=change,
+        changes=() if change is None else (change,),
         fetched_at=NOW,
     )
 
@@ -332,10 +332,28 @@ RAW = [None, "x", [], {}, 5, {"device": []}, {"actual": [1]}, {"actual": []}]
 
 @pytest.mark.parametrize("raw", RAW)
 def test_of_a_box_of_which_nothing_is_sent_nothing_is_known(raw):
-    found = status({FULL: raw}, FULL, NOW, heard=Heard([], NOW), change=None, fetched_at=NOW)
+    found = status({FULL: raw}, FULL, NOW, heard=Heard([], NOW), changes=(), fetched_at=NOW)
     assert found.verdict in {"fine as far as known", "live data off"}
     assert (found.verdict == "live data off") == (raw == {"actual": []})
     assert len(found.warnings) >= 3
+
+
+def test_a_change_that_waits_for_its_box_is_named_beside_the_verdict():
+    waits = CHANGE._replace(stands="waits")
+    found = judged(change=waits, **OFFLINE)
+    assert found.verdict == "box offline"
+    assert found.further == (
+        "change under way (waits for the box) since 2026-06-10T11:29:20+02:00",
+    )
+
+
+@pytest.mark.parametrize("known", ["abc", None])
+def test_a_change_whose_end_is_not_known_is_a_doubt(known):
+    found = judged(change=CHANGE._replace(stands="unclear", id=known))
+    assert (found.verdict, found.further) == ("fine as far as known", ())
+    (warning,) = found.warnings
+    assert "mode Home 1 -> mode Home 2" in warning
+    assert ("Look at change abc" in warning) == (known is not None)
 
 
 def test_another_accounts_change_has_no_id():
@@ -365,7 +383,7 @@ def test_whatever_is_sent_there_is_one_verdict_and_every_null_has_a_reason(block
         FULL,
         NOW,
         heard=Heard(notifications(markup, NOW), NOW),
-        change=changed,
+        changes=() if changed is None else (changed,),
         fetched_at=NOW,
     )
     assert found.verdict in VERDICTS

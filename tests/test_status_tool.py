@@ -227,6 +227,55 @@ async def test_a_change_that_is_given_up_is_not_under_way(house):
     assert (await status(house))["verdict"] == "fine"
 
 
+async def test_a_change_that_waits_for_an_offline_box_is_named_until_the_box_has_it(house):
+    planned = await house.planned(mode="Home 2")
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    sent = (await status(house))["since"]
+    await house.admin("boxes", box=DEMO_BOX, offline=True)
+    waits = f"change under way (waits for the box) since {sent}"
+    for seconds in (950, 900, 3 * 3600):
+        house.later(seconds)
+        found = await status(house)
+        assert (found["verdict"], found["further"]) == ("box offline", [waits])
+    await house.admin("faults", kind="drop", endpoint="live")
+    house.later(60)
+    down = await status(house)
+    assert (down["verdict"], down["further"]) == ("portal down", [waits])
+    (await house._admin.delete("faults")).raise_for_status()
+    await house.admin("boxes", box=DEMO_BOX, offline=False)
+    house.later(5)
+    # It is back and shows how it was: the change is on its way still.
+    back = await status(house)
+    assert back["verdict"] == "fine as far as known"
+    assert planned.plan.change_id in back["warnings"][0]
+    house.later(600)
+    assert (await house.truth())["mode"] == 1
+    assert (await status(house))["verdict"] == "fine"
+
+
+async def test_what_was_given_up_while_the_box_was_away_may_come_all_the_same(house):
+    planned = await house.planned(mode="Home 2")
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    await house.admin("boxes", box=DEMO_BOX, offline=True)
+    house.later(1000)
+    await asked(house, "get_live_data")
+    await house.control.look(DEMO, planned.plan.change_id)
+    assert house.journal.find(planned.plan.change_id).verdict == "failed"
+    assert "waits for the box" in (await status(house))["further"][0]
+
+
+async def test_a_change_of_which_nobody_saw_the_end_is_a_doubt_for_a_day(house):
+    await house.admin("faults", kind="forgotten", endpoint="writes")
+    planned = await house.planned(mode="Home 2")
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    house.later(2 * 3600)
+    found = await status(house)
+    assert found["verdict"] == "fine as far as known"
+    assert "Whether a change of" in found["warnings"][0]
+    house.later(23 * 3600)
+    assert (await status(house))["verdict"] == "fine"
+
+
 def record(**other: Any) -> Record:
     given: dict[str, Any] = {
         "id": "0123456789abcdef",

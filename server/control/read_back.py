@@ -29,6 +29,12 @@ usual, and the longest time is not known: this allows for a slow one."""
 ROW_GAP = 600.0
 """Seconds between two contacts that were seen, up to which the box counts as not away between."""
 
+TOLD_WITHIN = 86_400.0
+"""Seconds for which a change is told of whose end is not known though its box reports."""
+
+Standing = Literal["under way", "waits", "unclear"]
+"""How a change stands of which it is not known how it ended."""
+
 Seen = Literal[
     "as wished", "otherwise", "not told", "no box", "too early", "no answer", "later change"
 ]
@@ -72,27 +78,57 @@ def verdict(record: Record, found: Seen, read_at: float) -> Verdict | None:
     return "failed" if record.outcome != "refused" or _was_there(record) else None
 
 
-def under_way(records: Iterable[Record], fetched: Fetched | None, now: float) -> Record | None:
-    """Return the change of a box that is under way; None if none is.
+def awaited(
+    records: Iterable[Record], fetched: Fetched | None, contact: float | None, now: float
+) -> list[tuple[Record, Standing]]:
+    """Return the changes of a box that are not known to be applied or failed, and how they stand.
+
+    1. It is shown now, or was: it is applied, and so are those before it, or they never come.
+    2. It keeps its box from being changed otherwise: under way.
+    3. The box was not heard of for long enough since to have it and to show it: it waits, however
+       long ago it was sent, and also where it was given up meanwhile.
+    4. The box was heard of since, and the change is not known to have failed: unclear. Neither is
+       one that was given up while the box was away, for a box that is back shows at first how it
+       was before. After a day it is not told any more: nothing would ever tell how it ended.
 
     Nothing is written down of what the reading shows: that is for those who look at a change.
 
     Args:
-        records: Changes of the box that are not settled.
+        records: Changes of the box, latest first.
         fetched: The portal's latest answer, which may show that one has arrived; None without.
+        contact: Seconds since 1970 when the box last reported; None if that is not known.
         now: Unix time in seconds.
     """
-    for record in records:
-        if record.under_way(now) and not (fetched is not None and _has_ended(record, fetched)):
-            return record
-    return None
+    found: list[tuple[Record, Standing]] = []
+    for record in undelivered(records):
+        ended = None if fetched is None else _ended(record, fetched)
+        if ended == "applied":
+            break
+        heard = max((at for at in (contact, record.contact_last) if at is not None), default=None)
+        if record.under_way(now) and ended is None:
+            found.append((record, "under way"))
+        elif heard is not None and not _had_time(record, heard):
+            found.append((record, "waits"))
+        elif _is_unclear(record, ended) and abs(now - record.at) < TOLD_WITHIN:
+            found.append((record, "unclear"))
+    return found
 
 
-def _has_ended(record: Record, fetched: Fetched) -> bool:
+def _is_unclear(record: Record, ended: Verdict | None) -> bool:
+    if record.verdict is None:
+        return ended is None
+    return record.contact_last is None or not _had_time(record, record.contact_last)
+
+
+def _had_time(record: Record, heard: float) -> bool:
+    return heard >= record.sent_at + SHOWN_WITHIN
+
+
+def _ended(record: Record, fetched: Fetched) -> Verdict | None:
     try:
-        return verdict(record, seen(record, fetched), fetched.at) is not None
+        return verdict(record, seen(record, fetched), fetched.at)
     except ChangeRefused:
-        return False  # another version's: it keeps its box as long as any, whatever the box shows
+        return None  # another version's: it keeps its box as long as any, whatever the box shows
 
 
 def undelivered(records: Iterable[Record]) -> list[Record]:

@@ -82,6 +82,12 @@ ON_ITS_WAY = (
     "before."
 )
 WAIT = "Wait a minute or two{look}, and make no other change meanwhile."
+WAITING = (
+    "A change waits for the box at the portal ({change}) and takes effect when the box is back, "
+    "unless the portal has lost it."
+)
+BACK_FIRST = "Get the box back in contact{look}, or undo the change if it is not wanted any more."
+UNCLEAR = "Whether a change of {at} took effect is not known, and it may do so yet: {change}.{look}"
 CHANGE_UNKNOWN = (
     "Whether a change is under way is not known: the journal of changes cannot be read."
 )
@@ -145,11 +151,14 @@ class ChangeUnderWay(NamedTuple):
         what: It in words.
         at: When it was sent.
         id: Its id; None of one that another account made.
+        stands: Whether the box has yet to show it, or has been away since it was sent, or may have
+            lost it.
     """
 
     what: str
     at: datetime
     id: str | None
+    stands: Literal["under way", "waits", "unclear"] = "under way"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +198,7 @@ def status(
     now: datetime,
     *,
     heard: Heard | str,
-    change: ChangeUnderWay | str | None,
+    changes: Iterable[ChangeUnderWay | str],
     fetched_at: datetime,
     baseline: Baseline = NO_BASELINE,
 ) -> Status:
@@ -205,7 +214,7 @@ def status(
         box_id: Which box.
         now: The present time, with a zone.
         heard: The account's notifications; a text that says why they could not be read.
-        change: A change that is under way; a text that says why nobody knows.
+        changes: Those that are not known to be applied or failed; a text where nobody knows.
         fetched_at: When the portal gave the live answer.
         baseline: What earlier answers showed.
     """
@@ -225,7 +234,7 @@ def status(
         offline,
         *_bypasses(box, heard, now),
         UNHEARD if is_offline else None,
-        _change(change),
+        *(_change(change) for change in changes),
         _live_off(box),
         # A box that is not heard of does what nobody knows; its verdict says so.
         None if is_offline else _charging(box, contact, age, now),
@@ -270,7 +279,7 @@ def portal_down(
     *,
     shown: Sequence[LastShown] = (),
     heard: Heard | None = None,
-    changes: Iterable[ChangeUnderWay | str | None] = (),
+    changes: Iterable[ChangeUnderWay | str] = (),
 ) -> Status:
     """Say what is known while the portal cannot be asked.
 
@@ -285,7 +294,7 @@ def portal_down(
         now: The present time, with a zone.
         shown: What was shown of the boxes that are asked about.
         heard: The account's notifications, if they are still held.
-        changes: Changes of these boxes that are under way; a text where nobody knows.
+        changes: Those of these boxes, as for `status`.
     """
     reasons = Reasons()
     only = shown[0].box_id if len(shown) == 1 else None
@@ -400,10 +409,16 @@ def _on(box: Box, kind: Kind, part: BypassPart, which: str = "") -> Trouble:
     )
 
 
-def _change(change: ChangeUnderWay | str | None) -> Look:
-    if not isinstance(change, ChangeUnderWay):
+def _change(change: ChangeUnderWay | str) -> Look:
+    if isinstance(change, str):
         return change
+    if change.stands == "unclear":
+        look = "" if change.id is None else f" Look at change {change.id}."
+        return UNCLEAR.format(at=clock.written(change.at), change=change.what, look=look)
     look = "" if change.id is None else f", look at change {change.id} then"
+    if change.stands == "waits":
+        means, to_do = WAITING.format(change=change.what), BACK_FIRST.format(look=look)
+        return Trouble("change under way", change.at, means, to_do, which="waits for the box")
     means = ON_ITS_WAY.format(change=change.what)
     return Trouble("change under way", change.at, means, WAIT.format(look=look))
 

@@ -13,9 +13,10 @@ from mcp.server.mcpserver.context import Context
 
 from ..access import Access, Granted
 from ..control.entries import Entries
-from ..control.read_back import under_way
+from ..control.read_back import Standing, awaited
 from ..control.record import Record
 from ..errors import ChangeRefused, PortalError, TooManyLogins
+from ..readings.box import Box
 from ..readings.boxes import choose_box
 from ..readings.last_shown import LastShown
 from ..readings.notifications import notifications
@@ -30,6 +31,9 @@ from ..readings.status import (
 from ..upstream import Fetched, Upstream
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
+
+LATEST = 9
+"""Changes of a box that are looked at: older ones were made before one that has ended."""
 
 
 def status_tool(
@@ -60,16 +64,21 @@ def status_tool(
             present = await upstream.live(granted)
         except PortalError as exc:
             shown = await last(granted, box_id)
-            changes = [await change(granted, one.box_id, None) for one in shown]
+            changes = [
+                found
+                for one in shown
+                for found in await awaited_changes(granted, one.box_id, None, one.measured_at)
+            ]
             return _down(exc, shown, changes, await upstream.held_notifications(granted))
         baseline = await upstream.baseline(granted)
         box = choose_box(present.payload, box_id, baseline.left_out(present.payload, now()))
+        contact = Box(box, present.payload[box]).last_contact("measured_at", now())
         return status(
             present.payload,
             box,
             now(),
             heard=await notices(granted),
-            change=await change(granted, box, present),
+            changes=await awaited_changes(granted, box, present, contact),
             fetched_at=_moment(present.at),
             baseline=baseline,
         )
@@ -77,7 +86,7 @@ def status_tool(
     def _down(
         exc: PortalError,
         shown: list[LastShown],
-        changes: list[ChangeUnderWay | str | None],
+        changes: list[ChangeUnderWay | str],
         held: Fetched | None,
     ) -> Status:
         return portal_down(
@@ -110,15 +119,17 @@ def status_tool(
             if box.shown is not None and named in {None, name}
         ]
 
-    async def change(
-        granted: Granted, box_id: str, fetched: Fetched | None
-    ) -> ChangeUnderWay | str | None:
+    async def awaited_changes(
+        granted: Granted, box_id: str, fetched: Fetched | None, contact: datetime | None
+    ) -> list[ChangeUnderWay | str]:
+        """Return the changes of a box of which it is not known how they ended."""
         try:
-            records = await entries.unsettled(box_id)
+            _, records = await entries.latest(LATEST, box=box_id)
         except ChangeRefused:
-            return CHANGE_UNKNOWN
-        found = under_way(records, fetched, now().timestamp())
-        return None if found is None else _told(found, granted.keys.account)
+            return [CHANGE_UNKNOWN]
+        heard = None if contact is None else contact.timestamp()
+        found = awaited(records, fetched, heard, now().timestamp())
+        return [_told(record, stands, granted.keys.account) for record, stands in found]
 
     return CheckedTool.made(get_status, "Status", GET_STATUS)
 
@@ -132,12 +143,13 @@ def _heard(fetched: Fetched, now: datetime) -> Heard:
     return Heard(notifications(fetched.payload, now), _moment(fetched.at))
 
 
-def _told(record: Record, account: bytes) -> ChangeUnderWay:
+def _told(record: Record, stands: Standing, account: bytes) -> ChangeUnderWay:
     # Another account's change is told without its id: nobody else can look at it.
     return ChangeUnderWay(
         f"{record.before} -> {record.after}",
         _moment(record.at),
         record.id if record.account == account else None,
+        stands,
     )
 
 

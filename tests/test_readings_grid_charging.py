@@ -19,6 +19,7 @@ from server.readings.grid_charging import (
     TARGET_UNKNOWN,
     TARIFF_UNKNOWN,
     GridCharging,
+    MadeHere,
     grid_charging,
 )
 from server.readings.mode import mode
@@ -212,3 +213,52 @@ def test_whatever_is_sent_yes_and_no_rest_on_what_is_known(raw, seconds):
         )
     else:
         assert found
+
+
+MADE = MadeHere(80, NIGHT - timedelta(hours=1), "0123456789abcdef")
+HALF = {
+    "bat_p": 2000,
+    "bat_c": 50,
+    "aci_wr": 2500,
+    "aci_ws": 0,
+    "aci_wt": 0,
+    "fv_p1": 0,
+    "fv_p2": 0,
+}
+SUNNY = HALF | {"aci_wr": 700, "fv_p1": 2600}
+
+
+@pytest.mark.parametrize("actual", [HALF, SUNNY])
+@pytest.mark.parametrize("settings", [{}, {"fmt_on": 1}])
+def test_a_charge_that_was_made_here_is_the_cause_and_named_with_its_change(actual, settings):
+    found = grid_charging(box(actual=actual, settings=settings), NIGHT, MADE)
+    assert isinstance(found, GridCharging)
+    assert "to 80 %, as change 0123456789abcdef, made through this server at" in found.means
+    assert "target" in found.to_do
+
+
+def test_a_charge_of_another_account_is_named_without_its_id():
+    found = grid_charging(box(actual=HALF), NIGHT, MADE._replace(change_id=None))
+    assert isinstance(found, GridCharging)
+    assert "as a change, made through this server at" in found.means
+
+
+@pytest.mark.parametrize(
+    ("sent", "made"),
+    [
+        (box(actual=HALF, settings={"fmt_on": 0}), MADE),  # it does not run any more
+        (box(actual=HALF | {"bat_c": 80}), MADE),  # it has got there
+        (box(actual=HALF, box_prms={"mode": 0, "bat_ac": 60}), MADE),  # another target is set
+        (box(actual=HALF), MADE._replace(at=NIGHT - timedelta(hours=13))),
+        (box(actual=HALF, set_to=3), MADE),  # what is shown goes first
+        (box(actual=HALF), None),
+    ],
+)
+def test_a_charge_that_was_made_here_and_may_be_over_is_not_named(sent, made):
+    found = grid_charging(sent, NIGHT, made)
+    assert isinstance(found, GridCharging)
+    assert "0123456789abcdef" not in found.means
+
+
+def test_a_charge_that_was_made_here_is_no_cause_while_nothing_flows():
+    assert grid_charging(box(actual=HALF | {"bat_p": 0}), NIGHT, MADE) is None

@@ -227,6 +227,16 @@ async def test_a_change_that_is_given_up_is_not_under_way(house):
     assert (await status(house))["verdict"] == "fine"
 
 
+async def test_a_charge_that_was_made_here_is_named_as_the_cause(house):
+    await house.admin("boxes", box=DEMO_BOX, soc_percent=40)
+    planned = await house.planned(charge_to_percent=90)
+    await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    house.later(600)
+    found = await status(house)
+    assert found["verdict"] == "charging from the grid"
+    assert f"change {planned.plan.change_id}, made through this server" in found["means"]
+
+
 async def test_a_change_that_waits_for_an_offline_box_is_named_until_the_box_has_it(house):
     planned = await house.planned(mode="Home 2")
     await house.control.apply(DEMO, *agreed(planned), CLIENT)

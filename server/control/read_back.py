@@ -114,6 +114,21 @@ def awaited(
     return found
 
 
+def last_applied(records: Iterable[Record], kind: str, fetched: Fetched) -> Record | None:
+    """Return the last change of a kind, if the journal or an answer of the portal shows it applied.
+
+    Args:
+        records: Changes of a box, latest first.
+        kind: As `Record.kind`.
+        fetched: The portal's latest answer.
+    """
+    for record in records:
+        if record.kind == kind and (record.outcome != "refused" or record.verdict == "applied"):
+            shown = record.verdict == "applied" or _ended(record, fetched) == "applied"
+            return record if shown else None
+    return None
+
+
 def _is_unclear(record: Record, ended: Verdict | None) -> bool:
     if record.verdict is None:
         return ended is None

@@ -6,8 +6,9 @@
    only planned, by a window of low tariff later in the day, is none.
 3. It is not known whether it takes anything, or whether anything is imported, or that is of two
    times: nobody knows.
-4. Both are so, and a setting is in force that charges from the grid: it is. Without that the panels
-   would feed the house first.
+4. Both are so, and a setting is in force that charges from the grid, or a target is not reached to
+   which this server has had it charged a while ago: it is. Without that the panels would feed the
+   house first.
 5. It takes more than the panels give: it is, whatever is set. The house makes no power, so the
    difference comes from the grid.
 6. It takes no more, no setting charges from the grid, and the box says that charging to a target
@@ -21,12 +22,13 @@
 Why it is charged the portal never says. Of what is set, what would do it by itself is named: a
 target, while charging to it runs; an aggregator, who decides the mode then; a mode that charges
 from the grid; a window of low tariff that is open, if the battery is set to be charged in it;
-balancing of cells. Otherwise the cause is not shown.
+a target of a change that was made through this server; balancing of cells. Otherwise the cause is
+not shown.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from . import clock
@@ -45,6 +47,10 @@ of the inverter differs by its losses."""
 CHARGING_MODES = frozenset({2, 3})
 """Home 3 and Home UPS, the modes that charge from the grid."""
 
+LASTS = timedelta(hours=12)
+"""For how long charging may be what a change of then has begun: at 2.5 kW, the slowest that was
+seen, it fills 30 kWh. The target stays set afterwards and says nothing of a later day."""
+
 MODE_UNKNOWN = "What the box's mode does is not known."
 TARGET_UNKNOWN = (
     "It is charged while power is imported, and the box does not say whether charging to a target "
@@ -58,7 +64,25 @@ BY_ITSELF = "Nothing: it ends by itself."
 AGGREGATOR = "Nothing here: it ends when the aggregator gives the box back."
 OTHER_MODE = "If it is not wanted, choose another mode, such as Home 1."
 TARIFF_OFF = "If it is not wanted, the portal and the mobile app can switch charging in it off."
+BALANCED = ("its cells are being balanced", BY_ITSELF)
 LOOK = "If it is not wanted, look at the box's settings in the portal or the mobile app."
+
+
+NOT_SHOWN = ("why is not shown", LOOK)
+
+
+class MadeHere(NamedTuple):
+    """The last charging to a target that was asked for through this server, and applied.
+
+    Attributes:
+        target_percent: The target.
+        at: When it was sent.
+        change_id: The change; None of one that another account made.
+    """
+
+    target_percent: float
+    at: datetime
+    change_id: str | None
 
 
 class GridCharging(NamedTuple):
@@ -73,25 +97,45 @@ class GridCharging(NamedTuple):
     to_do: str
 
 
-def grid_charging(box: Box, now: datetime) -> GridCharging | str | None:
+def grid_charging(
+    box: Box, now: datetime, made: MadeHere | None = None
+) -> GridCharging | str | None:
     """Say whether the battery of a box is being charged from the grid.
 
     Args:
         box: The box.
         now: The present time, with a zone.
+        made: The last charging that was asked for through this server.
 
     Returns:
         How and why; None when it is not; a text that says why nobody knows.
     """
     cells, net, how, more = battery(box), grid(box), mode(box), detail(box)
+    made = made if made is not None and _is_under_way(made, cells, now) else None
     if not cells.formatting_active:
         held = _takes_while_importing(box, cells, net)
-        if held is True and how.number not in CHARGING_MODES and _open_until(more, now) is None:
+        is_set = how.number in CHARGING_MODES or _open_until(more, now) is not None
+        if held is True and not is_set and made is None:
             held = _takes_more_than_made(box, cells, solar(box), how, more)
         if held is not True:
             return held or None
-    why, to_do = _cause(cells, how, more, now)
-    return GridCharging(f"{_flows(cells.power_w, net.power_w)} {why}", to_do)
+    why, to_do = _cause(cells, how, more, now, made)
+    return GridCharging(f"{_flows(cells.power_w, net.power_w)}: {why}.", to_do)
+
+
+def _is_under_way(made: MadeHere, cells: Battery, now: datetime) -> bool:
+    """Say whether charging that was asked for here may be going on, by all that is shown.
+
+    Not if the box says that none runs, shows another target by now, or holds as much; nor after as
+    long as the slowest charging takes.
+    """
+    shown, charge = cells.grid_charge_target_percent, cells.state_of_charge_percent
+    return (
+        cells.formatting_active is not False
+        and shown in {None, made.target_percent}
+        and (charge is None or charge < made.target_percent)
+        and now - made.at < LASTS
+    )
 
 
 def _takes_while_importing(box: Box, cells: Battery, net: Grid) -> bool | str:
@@ -134,24 +178,33 @@ def _lost(box: Box, *readings: str) -> str:
 
 def _flows(charge: float | None, drawn: float | None) -> str:
     if charge is None or drawn is None:
-        return "The battery is charged from the grid."
-    return f"The battery takes {charge:.0f} W and the grid gives {drawn:.0f} W."
+        return "The battery is charged from the grid"
+    return f"The battery takes {charge:.0f} W and the grid gives {drawn:.0f} W"
 
 
-def _cause(cells: Battery, how: Mode, more: Detail, now: datetime) -> tuple[str, str]:
+def _cause(
+    cells: Battery, how: Mode, more: Detail, now: datetime, made: MadeHere | None
+) -> tuple[str, str]:
+    ending = f"{WANTED} {END_BELOW}"
     if cells.formatting_active:
         target = cells.grid_charge_target_percent
         to = "a target that is not shown" if target is None else f"{target:.0f} %"
-        return f"It is being charged to {to}.", f"{WANTED} {END_BELOW}"
+        by = "" if made is None else f", as {_asked(made)}"
+        return f"it is being charged to {to}{by}", ending
     if how.flexibility:
-        return "An aggregator controls the box.", AGGREGATOR
+        return "an aggregator controls the box", AGGREGATOR
     if how.number in CHARGING_MODES:
-        return f"The mode {how.name} charges from the grid.", OTHER_MODE
+        return f"the mode {how.name} charges from the grid", OTHER_MODE
     if (end := _open_until(more, now)) is not None:
-        return f"It is set to be charged in low tariff, now until {end}.", TARIFF_OFF
-    if cells.balancing_active:
-        return "Its cells are being balanced.", BY_ITSELF
-    return "Why is not shown.", LOOK
+        return f"it is set to be charged in low tariff, now until {end}", TARIFF_OFF
+    if made is not None:
+        return f"most likely to {made.target_percent:.0f} %, as {_asked(made)}", ending
+    return BALANCED if cells.balancing_active else NOT_SHOWN
+
+
+def _asked(made: MadeHere) -> str:
+    change = "a change" if made.change_id is None else f"change {made.change_id}"
+    return f"{change}, made through this server at {clock.written(made.at)}, asked for"
 
 
 def _open_until(more: Detail, now: datetime) -> str | None:

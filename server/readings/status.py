@@ -18,7 +18,7 @@ from .bypass import DOUBTFUL, ON, Bypass, BypassPart, Kind
 from .bypass_flags import NOT_READ, bypass
 from .critical import Critical
 from .freshness import Age, ReportedAt
-from .grid_charging import grid_charging
+from .grid_charging import MadeHere, grid_charging
 from .last_shown import LastShown
 from .model import LocalTime, Reading, Warnings
 from .notifications import Dated
@@ -199,6 +199,7 @@ def status(
     *,
     heard: Heard | str,
     changes: Iterable[ChangeUnderWay | str],
+    charge: MadeHere | None = None,
     fetched_at: datetime,
     baseline: Baseline = NO_BASELINE,
 ) -> Status:
@@ -215,6 +216,7 @@ def status(
         now: The present time, with a zone.
         heard: The account's notifications; a text that says why they could not be read.
         changes: Those that are not known to be applied or failed; a text where nobody knows.
+        charge: The last charging from the grid that was asked for through this server.
         fetched_at: When the portal gave the live answer.
         baseline: What earlier answers showed.
     """
@@ -237,7 +239,7 @@ def status(
         *(_change(change) for change in changes),
         _live_off(box),
         # A box that is not heard of does what nobody knows; its verdict says so.
-        None if is_offline else _charging(box, contact, age, now),
+        None if is_offline else _charging(box, contact, age, now, charge),
         *critical.warnings(alarms),
     ]
     troubles = [one for one in looks if isinstance(one, Trouble)]
@@ -435,7 +437,9 @@ def _live_off(box: Box) -> Look:
     return Trouble("live data off", None, UPLOADS, ENABLE)
 
 
-def _charging(box: Box, contact: datetime | None, age: int | None, now: datetime) -> Look:
+def _charging(
+    box: Box, contact: datetime | None, age: int | None, now: datetime, made: MadeHere | None
+) -> Look:
     """Say whether the battery is charged from the grid now.
 
     1. The box has not been heard of for long enough to be in doubt: what its powers said was of
@@ -448,7 +452,7 @@ def _charging(box: Box, contact: datetime | None, age: int | None, now: datetime
         why = ANY_AGE if contact is None else OF_THAT_TIME.format(at=clock.written(contact))
         return CHARGING_UNKNOWN.format(why=why)
     # It hangs on settings, too, which are never live.
-    found = box.upload.warning(box.live) or grid_charging(box, now)
+    found = box.upload.warning(box.live) or grid_charging(box, now, made)
     if found is None:
         return None
     if isinstance(found, str):

@@ -5,6 +5,7 @@ What comes of that is decided in `readings.status`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 from mcp.server.mcpserver.context import Context
 
 from ..access import Access, Granted
+from ..control.changes import decode
 from ..control.entries import Entries
-from ..control.read_back import Standing, awaited
+from ..control.grid_charge import GridCharge
+from ..control.read_back import Standing, awaited, last_applied
 from ..control.record import Record
 from ..errors import ChangeRefused, PortalError, TooManyLogins
 from ..readings.box import Box
 from ..readings.boxes import choose_box
+from ..readings.grid_charging import MadeHere
 from ..readings.last_shown import LastShown
 from ..readings.notifications import notifications
 from ..readings.status import (
@@ -63,22 +67,24 @@ def status_tool(
         try:
             present = await upstream.live(granted)
         except PortalError as exc:
-            shown = await last(granted, box_id)
-            changes = [
-                found
-                for one in shown
-                for found in await awaited_changes(granted, one.box_id, None, one.measured_at)
-            ]
+            shown = await _last(upstream, granted, box_id)
+            changes: list[ChangeUnderWay | str] = []
+            for one in shown:
+                records = await _latest(entries, one.box_id)
+                account = granted.keys.account
+                changes += _awaited(records, None, one.measured_at, now(), account)
             return _down(exc, shown, changes, await upstream.held_notifications(granted))
         baseline = await upstream.baseline(granted)
         box = choose_box(present.payload, box_id, baseline.left_out(present.payload, now()))
         contact = Box(box, present.payload[box]).last_contact("measured_at", now())
+        records = await _latest(entries, box)
         return status(
             present.payload,
             box,
             now(),
             heard=await notices(granted),
-            changes=await awaited_changes(granted, box, present, contact),
+            changes=_awaited(records, present, contact, now(), granted.keys.account),
+            charge=_charge(records, present, granted.keys.account),
             fetched_at=_moment(present.at),
             baseline=baseline,
         )
@@ -109,28 +115,6 @@ def status_tool(
         except (PortalError, TooManyLogins) as exc:
             return str(exc)
 
-    async def last(granted: Granted, box_id: str | None) -> list[LastShown]:
-        """Return what was last shown of the box that is named, or of all."""
-        known = (await upstream.baseline(granted)).boxes
-        named = None if box_id is None else box_id.strip()
-        return [
-            box.shown
-            for name, box in known.items()
-            if box.shown is not None and named in {None, name}
-        ]
-
-    async def awaited_changes(
-        granted: Granted, box_id: str, fetched: Fetched | None, contact: datetime | None
-    ) -> list[ChangeUnderWay | str]:
-        """Return the changes of a box of which it is not known how they ended."""
-        try:
-            _, records = await entries.latest(LATEST, box=box_id)
-        except ChangeRefused:
-            return [CHANGE_UNKNOWN]
-        heard = None if contact is None else contact.timestamp()
-        found = awaited(records, fetched, heard, now().timestamp())
-        return [_told(record, stands, granted.keys.account) for record, stands in found]
-
     return CheckedTool.made(get_status, "Status", GET_STATUS)
 
 
@@ -143,12 +127,61 @@ def _heard(fetched: Fetched, now: datetime) -> Heard:
     return Heard(notifications(fetched.payload, now), _moment(fetched.at))
 
 
-def _told(record: Record, stands: Standing, account: bytes) -> ChangeUnderWay:
+async def _last(upstream: Upstream, granted: Granted, box_id: str | None) -> list[LastShown]:
+    """Return what was last shown of the box that is named, or of all."""
+    known = (await upstream.baseline(granted)).boxes
+    named = None if box_id is None else box_id.strip()
+    return [
+        box.shown for name, box in known.items() if box.shown is not None and named in {None, name}
+    ]
+
+
+async def _latest(entries: Entries, box_id: str) -> list[Record] | None:
+    """Return the latest changes of a box; None if the journal cannot be read."""
+    try:
+        _, records = await entries.latest(LATEST, box=box_id)
+    except ChangeRefused:
+        return None
+    return records
+
+
+def _awaited(
+    records: list[Record] | None,
+    fetched: Fetched | None,
+    contact: datetime | None,
+    now: datetime,
+    account: bytes,
+) -> list[ChangeUnderWay | str]:
+    """Return the changes of which it is not known how they ended."""
+    if records is None:
+        return [CHANGE_UNKNOWN]
+    heard = None if contact is None else contact.timestamp()
+    found = awaited(records, fetched, heard, now.timestamp())
+    return [_told(record, stands, account) for record, stands in found]
+
+
+def _charge(records: list[Record] | None, fetched: Fetched, account: bytes) -> MadeHere | None:
+    found = last_applied(records or (), GridCharge.kind, fetched)
+    if found is None:
+        return None
+    try:
+        change = decode(json.loads(found.change))
+    except ChangeRefused:
+        return None  # another version's
+    assert isinstance(change, GridCharge)
+    return MadeHere(change.percent, _moment(found.at), _id(found, account))
+
+
+def _id(record: Record, account: bytes) -> str | None:
     # Another account's change is told without its id: nobody else can look at it.
+    return record.id if record.account == account else None
+
+
+def _told(record: Record, stands: Standing, account: bytes) -> ChangeUnderWay:
     return ChangeUnderWay(
         f"{record.before} -> {record.after}",
         _moment(record.at),
-        record.id if record.account == account else None,
+        _id(record, account),
         stands,
     )
 

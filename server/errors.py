@@ -26,7 +26,8 @@ OigError
         |-- PortalTimeout       no answer in time
         |-- PortalTLSError      the certificate could not be verified; nothing was sent
         |-- PortalServerError   5xx
-        |-- PortalBusy          429, or 503 with Retry-After; `retry_after` in seconds
+        |-- PortalBusy          429; `retry_after` in seconds
+        |   `-- PortalOverloaded    503; the same, and nobody asked for fewer requests
         `-- PortalUnexpected    an answer that is no login: HTML, odd status, no cookie
 
 No message of any of these holds a password, a session id or a key.
@@ -241,10 +242,16 @@ class PortalServerError(PortalError):
 
 
 class PortalBusy(PortalError):
-    """The portal wants to be left alone for a while (429 or 503, RFC 9110 15.6.4)."""
+    """The portal wants to be left alone for a while."""
 
     kind = Code.PORTAL_BUSY
     reason = "busy"
+
+
+class PortalOverloaded(PortalBusy):
+    """The portal cannot serve anybody for a while (503, RFC 9110 15.6.4)."""
+
+    reason = "overloaded"
 
 
 class PortalUnexpected(PortalError):

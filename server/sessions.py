@@ -30,6 +30,7 @@ from .errors import (
     NotServed,
     PortalBusy,
     PortalError,
+    PortalOverloaded,
     PortalServerError,
     PortalTimeout,
     PortalTLSError,
@@ -72,6 +73,10 @@ SLOWED_DOWN = (
     "OIG Cloud recently asked this server to slow down for this account, so it was not asked again."
 )
 
+OVERLOADED = (
+    "OIG Cloud recently was overloaded or being worked on (HTTP 503), so it was not asked again."
+)
+
 PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
     PortalUnreachable.reason: (PortalUnreachable, f"{WAITED}could not be reached."),
     PortalTimeout.reason: (PortalTimeout, f"{WAITED}did not answer in time."),
@@ -80,10 +85,8 @@ PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
         f"{WAITED}its certificate could not be verified, so nothing was sent.",
     ),
     PortalServerError.reason: (PortalServerError, f"{WAITED}answered with an internal error."),
-    PortalBusy.reason: (
-        PortalBusy,
-        SLOWED_DOWN,
-    ),
+    PortalBusy.reason: (PortalBusy, SLOWED_DOWN),
+    PortalOverloaded.reason: (PortalOverloaded, OVERLOADED),
     PortalUnexpected.reason: (PortalUnexpected, f"{WAITED}gave an answer that makes no sense."),
 }
 

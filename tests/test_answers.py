@@ -15,6 +15,7 @@ from server.cache.lines import Ticket
 from server.cache.outcomes import (
     BUSY,
     EXPIRED,
+    OVERLOADED,
     PACED,
     TURN,
     Held,
@@ -368,6 +369,14 @@ class TestBusy:
         desk.clock.time += 20.0
         desk.lease(1)
         assert desk.stat("accounts_busy") == 0
+
+    def test_why_it_is_left_alone_is_told_as_long_as_it_is(self, desk):
+        lease = desk.lease(1)
+        waiting = desk.ticket(2)
+        assert desk.abstain(1, lease, OVERLOADED, 30.0)
+        assert desk.settle() == {waiting: Unavailable(OVERLOADED, 30.0)}
+        desk.clock.time += 10.0
+        assert desk.share(3) == Unavailable(OVERLOADED, 20.0)
 
     def test_kept_answers_are_given_all_the_same(self, desk):
         desk.fetch(1)

@@ -492,7 +492,7 @@ async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
         async def read_live(self, session_id):
             payload = await self.portal.read_live(session_id)
             account = (await house.control._access.open(DEMO)).keys.account
-            house.store.leave_alone(account, 60.0)
+            house.store.leave_alone(account, "busy", 60.0)
             return payload
 
     with pytest.raises(PortalBusy):
@@ -528,7 +528,7 @@ async def test_a_second_request_that_gets_no_turn_leaves_the_change_unclear(hous
 
         async def write(self, session_id, write):
             account = (await house.control._access.open(DEMO2)).keys.account
-            house.store.leave_alone(account, 60.0)
+            house.store.leave_alone(account, "busy", 60.0)
             return await self.portal.write(session_id, write)
 
     record = await house.worker(wrap=Meanwhile).apply(DEMO2, *agreed(planned), CLIENT)

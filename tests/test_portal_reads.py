@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from server.errors import (
     PortalBusy,
     PortalError,
+    PortalOverloaded,
     PortalServerError,
     PortalTimeout,
     PortalTLSError,
@@ -253,8 +254,8 @@ async def test_commands_without_the_list_are_unexpected(body):
     ("status", "body", "headers", "kind", "wait"),
     [
         (429, b"", [("Retry-After", "17")], PortalBusy, 17),
-        (503, b"", [("Retry-After", "120")], PortalBusy, 120),
-        (503, b"", [], PortalBusy, 60),
+        (503, b"", [("Retry-After", "120")], PortalOverloaded, 120),
+        (503, b"", [], PortalOverloaded, 60),
         (500, b"<h1>Nastala chyba</h1>", [], PortalServerError, 60),
         (403, b"", [], PortalUnexpected, 300),
         (404, b"", [], PortalUnexpected, 300),

@@ -148,6 +148,20 @@ async def test_while_the_portal_is_left_alone_nothing_is_asked(house):
     assert (await status(house))["verdict"] == "fine"
 
 
+@pytest.mark.parametrize("endpoint", ["live", "login"])
+async def test_after_a_503_nobody_is_told_that_the_portal_asked_for_fewer_requests(house, endpoint):
+    once = {"logins" if endpoint == "login" else "requests": 1}
+    await house.admin("faults", kind="unavailable", endpoint=endpoint, retry_after=120, **once)
+    for _ in range(2):
+        found = await status(house)
+        assert found["verdict"] == "portal down"
+        assert "overloaded or being worked on" in found["means"]
+    for tool in ("get_live_data", "get_notifications", "list_boxes"):
+        answer = await asked(house, tool)
+        assert answer.meta[KEY]["code"] == "portal_busy"
+        assert "overloaded or being worked on" in answer.content[0].text
+
+
 async def test_who_has_not_proved_an_account_is_shown_nothing_that_is_kept(house):
     await status(house)
     await house.admin("faults", kind="drop")

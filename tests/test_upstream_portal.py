@@ -9,7 +9,7 @@ import pytest
 
 from server import upstream
 from server.access import Caller
-from server.errors import PortalBusy
+from server.errors import PortalBusy, PortalOverloaded
 
 from .portal_simulator import DEMO_BOX
 from .test_upstream import House, caller
@@ -140,3 +140,17 @@ async def test_when_a_turn_finds_the_portal_busy_all_others_of_the_account_wait(
         async with house.upstream.turn(granted.keys):
             pytest.fail("it is not its turn")
     assert (await house.upstream.live(other)).payload
+
+
+async def test_when_the_portal_was_overloaded_nobody_is_told_that_it_asked_for_fewer(house):
+    granted = await house.access.open(caller("demo@example.com"))
+    with pytest.raises(PortalOverloaded):
+        async with house.upstream.turn(granted.keys):
+            raise PortalOverloaded("Wait.", retry_after=3000.0)
+    with pytest.raises(PortalOverloaded, match="overloaded or being worked on") as live:
+        await house.upstream.live(granted)
+    assert live.value.code == "portal_busy"
+    with pytest.raises(PortalOverloaded) as turn:
+        async with house.upstream.turn(granted.keys):
+            pytest.fail("it is not its turn")
+    assert "slow down" not in f"{live.value}{turn.value}"

@@ -16,7 +16,17 @@ from .fetches import Fetches
 from .held import Entry, ManyPerAccount, Pointer
 from .limits import ANSWER_MAX_BYTES, AnswerLimits
 from .lines import Ticket
-from .outcomes import ABSTENTIONS, BUSY, ERASED, SHAPES, TURN, Hit, Note, Outcome, Unavailable
+from .outcomes import (
+    ABSTENTIONS,
+    ERASED,
+    LEAVES_ALONE,
+    SHAPES,
+    TURN,
+    Hit,
+    Note,
+    Outcome,
+    Unavailable,
+)
 
 SOON = 1.0
 """`retry_after` for requests that waited while their account was erased."""
@@ -158,8 +168,8 @@ class Answers:
             return False
         self._unavailable += reason != TURN
         self._fetches.answer(lease.key, lambda _: Unavailable(reason, retry_after))
-        if reason == BUSY:
-            self._fetches.leave_alone(lease.account, retry_after)
+        if reason in LEAVES_ALONE:
+            self._fetches.leave_alone(lease.account, reason, retry_after)
         return True
 
     def keep(self, key: bytes, account: bytes, session: bytes, value: bytes, ttl: float) -> bool:
@@ -227,9 +237,9 @@ class Answers:
         self._fetches.void(account)
         self._kept.drop_account(account)
 
-    def leave_alone(self, account: bytes, seconds: float) -> None:
+    def leave_alone(self, account: bytes, reason: str, seconds: float) -> None:
         """Grant no lease to an account for so long: the portal said so to somebody else."""
-        self._fetches.leave_alone(account, seconds)
+        self._fetches.leave_alone(account, reason, seconds)
 
     def adopt(self, key: bytes, account: bytes, value: bytes, ttl: float) -> None:
         """Store an answer that was fetched under another's lease, and tell those who wait for it.
@@ -244,8 +254,8 @@ class Answers:
         self.on_answered(account)
         self._fetches.answer(key, lambda _: Hit(value, ttl))
 
-    def busy_for(self, account: bytes) -> float:
-        """Return for how many seconds the portal wants an account left alone; 0.0 if none."""
+    def busy_for(self, account: bytes) -> Unavailable | None:
+        """Return why and for how long the portal is not asked for an account; None if it is."""
         return self._fetches.busy_for(account)
 
     def rest(self, account: bytes) -> None:

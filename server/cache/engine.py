@@ -38,9 +38,9 @@ from .limits import (
 from .lines import Ticket
 from .logins import Logins
 from .outcomes import (
-    BUSY,
     ERASED,
     FAILURES,
+    LEAVES_ALONE,
     REJECTED,
     Hit,
     Lease,
@@ -297,8 +297,8 @@ class Engine:
             closed = self._throttle.undecided(lease.key, lease.budget)
             told = Unavailable(reason, retry_after)
         self._wake(closed, lease)
-        if reason == BUSY:
-            self._logins.leave_alone(lease.account, lease.source, retry_after)
+        if reason in LEAVES_ALONE:
+            self._logins.leave_alone(lease.account, lease.source, reason, retry_after)
         self._totals[COUNTED[type(told)]] += 1
 
         def outcome(source: str) -> Outcome:
@@ -722,8 +722,7 @@ class Engine:
         self._throttle.compared(account, source, key, budget, guarded=guarded)
         # What its reading was told is not for strangers: it would tell that somebody reads.
         known = self._throttle.knows(account, source)
-        wait = self.answers.busy_for(plain(account)) if known else 0.0
-        return Unavailable(BUSY, wait) if wait > 0.0 else None
+        return self.answers.busy_for(plain(account)) if known else None
 
     def _look_again(self) -> None:
         """Look at those whose pair did not fit the budgets before, where there may be room now."""

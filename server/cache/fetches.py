@@ -13,7 +13,7 @@ from .busy import Busy
 from .leases import Leases
 from .limits import AnswerLimits
 from .lines import Flight, Ticket, Waiting
-from .outcomes import BUSY, PACED, Lease, Outcome, Unavailable
+from .outcomes import PACED, Lease, Outcome, Unavailable
 
 ANYWHERE = ""
 """The source of all tickets here: an answer is the same wherever it is asked for."""
@@ -47,9 +47,9 @@ class Fetches(Leases):
 
     def ask(self, key: bytes, account: bytes, holder: Hashable) -> Lease | Ticket | Unavailable:
         """Grant a lease, or let the caller wait for one or for whoever has it."""
-        wait = self.busy_for(account)
-        if wait > 0.0:
-            return Unavailable(BUSY, wait)
+        busy = self.busy_for(account)
+        if busy is not None:
+            return busy
         if len(self._waiting) + len(self._leases) >= self._limits.waiting:
             return self._paced(account)
         known = key in self._waiting.flights
@@ -64,9 +64,9 @@ class Fetches(Leases):
             self._stand_in_line(self._waiting.flights[key])
         return ticket
 
-    def leave_alone(self, account: bytes, seconds: float) -> None:
-        """Grant nothing to an account for so long, and say so to those in its line."""
-        if self._busy.leave_alone(account, seconds):
+    def leave_alone(self, account: bytes, reason: str, seconds: float) -> None:
+        """Grant nothing to an account for so long, and say why to those in its line."""
+        if self._busy.leave_alone(account, reason, seconds):
             for flight in self._waiting.lines.parked(account):
                 self._turn_away(flight)
 
@@ -75,9 +75,9 @@ class Fetches(Leases):
         self._resting[account] = self._now() + self._limits.gap
         self._resting.move_to_end(account)
 
-    def busy_for(self, account: bytes) -> float:
-        """Return the seconds for which an account is left alone still; 0.0 when it is not."""
-        return self._busy.seconds(account)
+    def busy_for(self, account: bytes) -> Unavailable | None:
+        """Return why and for how long an account is left alone still; None when it is not."""
+        return self._busy.told(account)
 
     def _is_rested(self, account: bytes) -> bool:
         """Return whether a new question of an account can be put now, before nobody else's."""
@@ -136,16 +136,18 @@ class Fetches(Leases):
         return next(iter(ends)) if len(self._waiting) else next(reversed(ends))
 
     def _serve(self, flight: Flight) -> None:
-        if self.busy_for(flight.account) > 0.0:
+        if self.busy_for(flight.account) is not None:
             self._turn_away(flight)
         elif flight.waiters:
             ticket = next(iter(flight.waiters[ANYWHERE]))
             self._tell(ticket, self._grant(flight, ANYWHERE, ticket.holder))
 
     def _turn_away(self, flight: Flight) -> None:
-        wait = self.busy_for(flight.account)
+        busy = self.busy_for(flight.account)
+        if busy is None:
+            return
         for ticket in list(flight.waiters.get(ANYWHERE, ())):
-            self._tell(ticket, Unavailable(BUSY, wait))
+            self._tell(ticket, busy)
 
     def _grant(self, flight: Flight, source: str, holder: Hashable) -> Lease:
         self.rest(flight.account)

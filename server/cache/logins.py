@@ -15,7 +15,7 @@ from .busy import Busy
 from .leases import Leases
 from .limits import Limits
 from .lines import Flight, Ticket, Waiting
-from .outcomes import BUSY, PACED, Lease, Outcome, Unavailable
+from .outcomes import PACED, Lease, Outcome, Unavailable
 from .spelling import plain
 from .throttle import Throttle
 from .unseen import Unseen
@@ -83,17 +83,17 @@ class Logins(Leases):
         """Pairs of an account and those who leave its logins alone now."""
         return self._busy.count
 
-    def leave_alone(self, account: bytes, source: str, seconds: float) -> None:
+    def leave_alone(self, account: bytes, source: str, reason: str, seconds: float) -> None:
         """Grant nothing to an account for so long, at this source or all known ones with it."""
-        self._busy.leave_alone(self._circle(account, source), seconds)
+        self._busy.leave_alone(self._circle(account, source), reason, seconds)
 
     def ask(
         self, key: bytes, account: bytes, source: str, holder: Hashable, budget: bytes
     ) -> Lease | Ticket | Unavailable:
         """Grant a lease, or let the caller wait for one or for whoever has it."""
-        wait = self._busy_for(account, source)
-        if wait > 0.0:
-            return Unavailable(BUSY, wait)
+        busy = self._busy_for(account, source)
+        if busy is not None:
+            return busy
         flight = self._waiting.flights.get(key)
         if flight is None and not self._waiting.lines and self._slot_free():
             return self._grant(self._waiting.flight(key, account, budget), source, holder)
@@ -151,8 +151,8 @@ class Logins(Leases):
             and self._pace.ready_at() <= self._now()
         )
 
-    def _busy_for(self, account: bytes, source: str) -> float:
-        return self._busy.seconds(self._circle(account, source))
+    def _busy_for(self, account: bytes, source: str) -> Unavailable | None:
+        return self._busy.told(self._circle(account, source))
 
     def _circle(self, account: bytes, source: str) -> tuple[bytes, str]:
         """Return an account and who learn of each other what the portal said at its logins."""
@@ -214,10 +214,10 @@ class Logins(Leases):
             for ticket in list(flight.waiters[source]):
                 self._tell(ticket, locked)
             return False
-        wait = self._busy_for(flight.account, source)
-        if wait > 0.0:
+        busy = self._busy_for(flight.account, source)
+        if busy is not None:
             for ticket in list(flight.waiters[source]):
-                self._tell(ticket, Unavailable(BUSY, wait))
+                self._tell(ticket, busy)
             return False
         ticket = next(iter(flight.waiters[source]))
         self._tell(ticket, self._grant(flight, source, ticket.holder))

@@ -109,6 +109,12 @@ PACED = "paced"
 BUSY = "busy"
 """Reason when the portal asked for fewer requests; after it an account is left alone for a time."""
 
+OVERLOADED = "overloaded"
+"""The same when the portal did not ask, but said that it can serve nobody for a time."""
+
+LEAVES_ALONE = frozenset({BUSY, OVERLOADED})
+"""Reasons after which an account is left alone, and told which of them it was."""
+
 EXPIRED = "expired"
 """Reason of an `abstain`: the session at the portal was dead."""
 
@@ -128,6 +134,7 @@ UNAVAILABLE_REASONS = DAEMONS | {
     "tls",
     "server_error",
     BUSY,
+    OVERLOADED,
     "unexpected",
     "shutdown",
 }

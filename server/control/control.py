@@ -29,6 +29,7 @@ from ..errors import (
     CacheUnavailable,
     ChangeRefused,
     PortalBusy,
+    PortalOverloaded,
     PortalUnexpected,
     SessionError,
     SessionExpired,
@@ -481,7 +482,8 @@ class Control:
             async with self._upstream.turn(granted.keys):
                 yield send
                 if sent and sent[0].busy is not None:
-                    raise PortalBusy(sent[0].why, retry_after=sent[0].busy)  # noqa: TRY301 - the turn hears it
+                    kind = PortalOverloaded if sent[0].overloaded else PortalBusy
+                    raise kind(sent[0].why, retry_after=sent[0].busy)
         except PortalBusy:
             if not sent:
                 raise

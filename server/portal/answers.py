@@ -19,6 +19,7 @@ from ..errors import (
     CredentialsRejected,
     PortalBusy,
     PortalError,
+    PortalOverloaded,
     PortalServerError,
     PortalUnexpected,
 )
@@ -92,7 +93,8 @@ def refusal(answer: Answer, now: float, purpose: Purpose) -> PortalError:
     if status in {429, 503}:
         wait = SOON if asked is None else asked
         what = "asks for fewer requests" if status == 429 else "is overloaded or being worked on"
-        return PortalBusy(
+        kind = PortalBusy if status == 429 else PortalOverloaded
+        return kind(
             f"OIG Cloud {what} (HTTP {status}). {purpose.unjudged}".rstrip(),
             retry_after=wait,
         )

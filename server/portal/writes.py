@@ -94,11 +94,13 @@ class Sent:
             portal says that it failed. unclear: everything else; it may take effect.
         why: What happened, in a sentence.
         busy: Seconds for which the portal wants to be left alone; None if it did not say so.
+        overloaded: It said so for it can serve nobody, and did not ask for fewer requests.
     """
 
     outcome: Outcome
     why: str
     busy: float | None = None
+    overloaded: bool = False
 
 
 def set_value(box_id: str, table: str, column: str, value: int) -> Write:
@@ -144,7 +146,9 @@ def read_write(answer: Answer, now: float) -> Sent:
     if 400 <= status <= 499:
         return Sent("refused", f"OIG Cloud turned the change away (HTTP {status}).", busy)
     # A redirect may come after the work as well as instead of it, and so may a gateway's error.
-    return Sent("unclear", f"OIG Cloud answered the change with HTTP {status}.", busy)
+    return Sent(
+        "unclear", f"OIG Cloud answered the change with HTTP {status}.", busy, status == 503
+    )
 
 
 def _busy(answer: Answer, now: float) -> float | None:

@@ -120,8 +120,8 @@ class AnswerStore(Protocol):
         Returns:
             The answer; or the lease to fetch it, to be used in `answer` or `abstain`; or
             `Unavailable`: the fetch waited for could not be made (`expired`: the session at the
-            portal was dead), the portal asked for fewer requests (`busy`), or the wait would be
-            too long (`paced`).
+            portal was dead), the portal asked for fewer requests (`busy`) or said that it serves
+            nobody for a time (`overloaded`), or the wait would be too long (`paced`).
 
         Raises:
             CacheUnavailable: The store could not be asked.
@@ -166,8 +166,8 @@ class AnswerStore(Protocol):
         Args:
             key: As given to `share`.
             token: The lease.
-            reason: One of `ABSTENTIONS`. After `busy` nobody gets a lease for this account until
-                `retry_after` seconds have passed.
+            reason: One of `ABSTENTIONS`. After `busy` or `overloaded` nobody gets a lease for
+                this account until `retry_after` seconds have passed.
             retry_after: Seconds after which another try makes sense.
 
         Returns:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..cache.client import CacheClient
-from ..cache.outcomes import BUSY, PACED, Hit, Lease, Note, Unavailable
+from ..cache.outcomes import LEAVES_ALONE, PACED, Hit, Lease, Note, Unavailable
 from ..errors import CacheBusy, CacheUnavailable
 from .copies import Copies
 from .local import NOTES, LocalStore
@@ -59,8 +59,8 @@ class DaemonAnswers:
                 if len(self._fetches) >= MAX_FETCHES:
                     del self._fetches[next(iter(self._fetches))]
                 self._fetches[token] = account
-            case Unavailable(reason=reason, retry_after=seconds) if reason == BUSY:
-                self._local.leave_alone(account, seconds)
+            case Unavailable(reason=reason, retry_after=seconds) if reason in LEAVES_ALONE:
+                self._local.leave_alone(account, reason, seconds)
             case _:
                 pass
         return outcome
@@ -98,8 +98,8 @@ class DaemonAnswers:
         account = self._fetches.pop(token, None)
         if account is None:
             return await self._local.abstain(key, token, reason, retry_after)
-        if reason == BUSY:
-            self._local.leave_alone(account, retry_after)
+        if reason in LEAVES_ALONE:
+            self._local.leave_alone(account, reason, retry_after)
         try:
             return await self._asked(self._client.abstain(key, token, reason, retry_after))
         except CacheUnavailable:

@@ -258,9 +258,9 @@ class LocalStore:
         """Keep the gap after a request to the portal under a lease of the daemon."""
         self._engine.answers.rest(account)
 
-    def leave_alone(self, account: bytes, seconds: float) -> None:
-        """Remember for when the daemon is gone that the portal asked for fewer requests."""
-        self._engine.answers.leave_alone(account, seconds)
+    def leave_alone(self, account: bytes, reason: str, seconds: float) -> None:
+        """Remember for when the daemon is gone that the portal is to be left alone, and why."""
+        self._engine.answers.leave_alone(account, reason, seconds)
 
     def flush(self, account: bytes | None) -> None:
         """Drop the copies of one account, or of all."""

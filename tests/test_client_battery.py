@@ -543,6 +543,7 @@ def test_status_in_doubt_and_status_that_fails_end_with_codes_of_their_own(
     ended, _, err = client("status", at=two_box_server)
     assert ended == ExitCode.TOOL
     assert "several boxes" in err
+    assert "--box" in err
     ended, _, err = client("status", "--no-keyring")
     assert ended == ExitCode.USAGE
     ended, _, err = client("status", at=older_server)
@@ -560,12 +561,15 @@ def down() -> dict[str, Any]:
 @pytest.mark.parametrize("framed", [True, False])
 def test_status_marks_values_that_are_not_of_now(framed):
     text = drawn(status.page(down(), framed=framed), width=400)
-    assert "portal down. It was slow." in text
+    assert "portal down. What the box does now cannot be seen" in text
+    assert "! It was slow." in text
     assert "since" not in text.splitlines()[0]
-    assert "Not of now, but of 2026-11-22T10:00:00+01:00, 3 h ago: box" in text
+    assert "Not of now, but of 2026-11-22T10:00:00+01:00: box" in text
+    assert text.count(" ago") == 1
+    assert "`" not in text
     assert "72 %, solar 2450 W, battery 1500 W, grid -320 W, load 630 W" in text
     nothing = down() | {"last_known": [dict.fromkeys(down()["last_known"][0])]}
-    assert "age unknown: box - -, solar -, battery -, grid -, load -" in drawn(
+    assert "but of -: box - -, solar -, battery -, grid -, load -" in drawn(
         status.page(nothing, framed=framed), width=400
     )
 
@@ -727,6 +731,7 @@ def test_pages_of_notifications_follow_from_one_to_the_next(client, two_box_serv
         (["status"], {"warnings": 5}),
         (["status"], {"verdict": None}),
         (["status"], {"last_known": [7]}),
+        (["status"], {"critical": [7]}),
         (["notifications"], {"warnings": 5}),
         (["notifications"], {"notifications": [7]}),
         (["history", "solar", "--from", "2026-11-20"], {"quantities": [{"unit": "W"}]}),

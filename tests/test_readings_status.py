@@ -415,7 +415,7 @@ FAILURES = {
 def test_the_portal_is_down_however_it_fails_and_the_failure_is_told(code):
     found = portal_down(code, "It failed so.", 12.2, NOW, shown=[shown()], changes=[CHANGE])
     assert found.verdict == "portal down"
-    assert "It failed so." in found.means
+    assert found.warnings[0] == "It failed so."
     assert FAILURES[code] in found.to_do
     assert code is Code.PORTAL_TLS or "13 seconds" in found.to_do
     assert found.further == ("change under way since 2026-06-10T11:29:20+02:00",)
@@ -450,3 +450,37 @@ def test_where_nothing_is_kept_that_is_said():
     found = portal_down(Code.PORTAL_ERROR, "It failed.", 5.0, NOW)
     assert found.last_known == ()
     assert any("No earlier values" in one for one in found.warnings)
+
+
+SENTENCE = re.compile(r"[.!?](?:\s|$)")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        judged(),
+        judged(heard="No."),
+        judged(**OFFLINE),
+        judged(*BYPASSED),
+        judged(change=CHANGE),
+        judged(change=CHANGE._replace(stands="waits")),
+        judged(**NO_LIVE),
+        judged(**CHARGING),
+        judged(box_prms={"mode": 3}, actual=full_box()["actual"] | {"aci_wr": 900, "aci_ws": 0}),
+        portal_down(Code.PORTAL_ERROR, "It failed. So did all.", 5.0, NOW),
+        portal_down(
+            Code.PORTAL_ERROR, "It failed.", 5.0, NOW, shown=[shown()], heard=told(*BYPASSED)
+        ),
+    ],
+)
+def test_what_a_verdict_means_is_one_sentence(found):
+    assert len(SENTENCE.findall(found.means)) == 1
+    assert found.means.endswith(".")
+
+
+def test_warnings_for_people_name_no_field_and_the_age_once():
+    found = portal_down(Code.PORTAL_ERROR, "It failed.", 5.0, NOW, shown=[shown()])
+    told_of = " ".join((found.means, found.to_do, *found.warnings))
+    assert "`" not in told_of
+    assert "_" not in told_of
+    assert told_of.count(" ago") == 1

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..exit_codes import ExitCode
 from .past import warnings
-from .words import ago, entries, percent, text, time, watts
+from .words import entries, percent, text, time, watts
 
 FINE, AS_FAR_AS_KNOWN = "fine", "fine as far as known"
 
@@ -43,6 +43,7 @@ def page(values: Mapping[str, Any], *, framed: bool) -> RenderableType:  # noqa:
         line,
         Text(f"To do: {text(values['to_do'])}"),
         *(Text(f"Also: {text(one)}") for one in entries(values, "further")),
+        *_critical(values),
         *_last_known(values),
         *(Text(f"! {one}", style="yellow") for one in warnings(values)),
     )
@@ -52,7 +53,17 @@ def _last_known(values: Mapping[str, Any]) -> Iterator[Text]:
     for one in entries(values, "last_known"):
         powers = ", ".join(f"{name} {watts(one.get(field))}" for name, field in POWERS.items())
         yield Text(
-            f"Not of now, but of {time(one.get('measured_at'))}, {ago(one.get('age_s'))}: box "
+            # How long ago that was, a warning says.
+            f"Not of now, but of {time(one.get('measured_at'))}: box "
             f"{text(one.get('box_id'))} {percent(one.get('state_of_charge_percent'))}, {powers}",
             style="dim",
+        )
+
+
+def _critical(values: Mapping[str, Any]) -> Iterator[Text]:
+    for one in entries(values, "critical"):
+        yield Text(
+            f"Critical, {time(one.get('at'))}, by the portal's words: "
+            f"{text(one.get('portal_title'))}",
+            style="red",
         )

@@ -24,10 +24,7 @@ sound box from being fine."""
 MOST, TITLE = 3, 80
 """So many are shown, the newest; and so many characters of a title."""
 
-NAMED = (
-    "Notification {id}{at}{box} is critical; its title is in `critical`. Whether what it tells of "
-    "is over is not known."
-)
+NAMED = "Notification {id}{at}{box} is critical, and whether what it tells of is over is not known."
 NO_TIME = "Its time cannot be read, or came twice in the night when clocks went back."
 MORE = "{count} more critical notifications of the last 24 hours are not shown here."
 NO_LEVEL = "Notification {id}{at}{box} has no level that is known here, and may be critical."

@@ -52,14 +52,14 @@ CERTIFICATE = (
     "Cloud is not to be trusted."
 )
 OF_THEN = (
-    "`last_known` is not of now: of box {id} it is what OIG Cloud showed at {at}, {ago} ago. The "
-    "box had reported it at its `measured_at`, or up to 5 minutes before."
+    "What was last known is not of now: of box {id} it is what OIG Cloud showed at {at}, {ago} "
+    "ago, and the box had reported it up to 5 minutes before its last report."
 )
 NOTHING_KEPT = "No earlier values are kept here that could be shown."
 
 OFFLINE = (
-    "OIG Cloud has not heard of box {id} for {ago}. What it does now is not known, and all values "
-    "are of then; the house may well be supplied."
+    "OIG Cloud has not heard of box {id} for {ago}, so what it does now is not known, and the "
+    "house may well be supplied."
 )
 RECONNECT = "See whether the box has power and whether its internet connection works."
 UNHEARD = "What the box would notify of since, such as a bypass, may not have reached the portal."
@@ -78,8 +78,8 @@ NOT_HEARD = (
 BYPASS_UNKNOWN = "Whether the {kind} bypass is on is not known. {why}"
 
 ON_ITS_WAY = (
-    "A change is on its way to the box: {change}. Until the box shows it, its settings read as "
-    "before."
+    "A change is on its way to the box ({change}), and until the box shows it, its settings read "
+    "as before."
 )
 WAIT = "Wait a minute or two{look}, and make no other change meanwhile."
 WAITING = (
@@ -287,7 +287,7 @@ def portal_down(
 
     It is down whatever the reason: no connection (be it ours that is broken), no answer in time, a
     certificate that cannot be trusted, an error, a page for people, and also while it asks to be
-    left alone, for nobody can see the box then either. The message says which of these it is.
+    left alone, for nobody can see the box then either. The first warning says which of these it is.
 
     Args:
         code: How it failed.
@@ -324,7 +324,7 @@ def portal_down(
         box_id=only,
         verdict="portal down",
         since=None,
-        means=f"{failed} {BYPASSED_UNSEEN if is_bypassed else UNSEEN}",
+        means=BYPASSED_UNSEEN if is_bypassed else UNSEEN,
         to_do=CERTIFICATE if code is Code.PORTAL_TLS else AGAIN.format(seconds=seconds),
         further=tuple(one.short for one in found),
         last_known=tuple(last),
@@ -334,6 +334,7 @@ def portal_down(
         notifications_at=None if heard is None else heard.at,
         critical=critical.shown(alarms, reasons),
         warnings=(
+            failed,
             *(_of_then(one, now) for one in last),
             *(() if last else (NOTHING_KEPT,)),
             *dict.fromkeys(one for one in looks if isinstance(one, str)),

@@ -71,8 +71,7 @@ def status_tool(
             changes: list[ChangeUnderWay | str] = []
             for one in shown:
                 records = await _latest(entries, one.box_id)
-                account = granted.keys.account
-                changes += _awaited(records, None, one.measured_at, now(), account)
+                changes += _awaited(records, None, one.measured_at, now(), granted)
             return _down(exc, shown, changes, await upstream.held_notifications(granted))
         baseline = await upstream.baseline(granted)
         box = choose_box(present.payload, box_id, baseline.left_out(present.payload, now()))
@@ -83,8 +82,8 @@ def status_tool(
             box,
             now(),
             heard=await notices(granted),
-            changes=_awaited(records, present, contact, now(), granted.keys.account),
-            charge=_charge(records, present, granted.keys.account),
+            changes=_awaited(records, present, contact, now(), granted),
+            charge=_charge(records, present, granted),
             fetched_at=_moment(present.at),
             baseline=baseline,
         )
@@ -150,17 +149,17 @@ def _awaited(
     fetched: Fetched | None,
     contact: datetime | None,
     now: datetime,
-    account: bytes,
+    granted: Granted,
 ) -> list[ChangeUnderWay | str]:
     """Return the changes of which it is not known how they ended."""
     if records is None:
         return [CHANGE_UNKNOWN]
     heard = None if contact is None else contact.timestamp()
     found = awaited(records, fetched, heard, now.timestamp())
-    return [_told(record, stands, account) for record, stands in found]
+    return [_told(record, stands, granted) for record, stands in found]
 
 
-def _charge(records: list[Record] | None, fetched: Fetched, account: bytes) -> MadeHere | None:
+def _charge(records: list[Record] | None, fetched: Fetched, granted: Granted) -> MadeHere | None:
     found = last_applied(records or (), GridCharge.kind, fetched)
     if found is None:
         return None
@@ -169,19 +168,19 @@ def _charge(records: list[Record] | None, fetched: Fetched, account: bytes) -> M
     except ChangeRefused:
         return None  # another version's
     assert isinstance(change, GridCharge)
-    return MadeHere(change.percent, _moment(found.at), _id(found, account))
+    return MadeHere(change.percent, _moment(found.at), _id(found, granted))
 
 
-def _id(record: Record, account: bytes) -> str | None:
+def _id(record: Record, granted: Granted) -> str | None:
     # Another account's change is told without its id: nobody else can look at it.
-    return record.id if record.account == account else None
+    return record.id if record.account == granted.keys.account else None
 
 
-def _told(record: Record, stands: Standing, account: bytes) -> ChangeUnderWay:
+def _told(record: Record, stands: Standing, granted: Granted) -> ChangeUnderWay:
     return ChangeUnderWay(
         f"{record.before} -> {record.after}",
         _moment(record.at),
-        _id(record, account),
+        _id(record, granted),
         stands,
     )
 

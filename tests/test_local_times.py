@@ -141,6 +141,7 @@ def test_the_run_reaches_every_field_that_holds_a_time_and_a_warning_that_names_
         "further",
         "last_known.fetched_at",
         "last_known.measured_at",
+        "notifications_at",
         "observed_at",
         "requested_at",
         "changes.requested_at",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import unicodedata
 
 ACCOUNT_LABEL = b"oig-cloud-mcp account 1\0"
@@ -20,6 +21,8 @@ SPELLING_BYTES = 16
 
 INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs that show nothing: Hangul fillers, and the Braille pattern without a dot."""
+
+SEVERAL_S = re.compile("s{2,}")
 
 OTHER = "\ufffd"
 """Stands for every e-mail that no rule makes plain ASCII."""
@@ -71,17 +74,19 @@ def fold(email: str) -> str:
        Lithuanian y and i; those are mailboxes of their own nearly everywhere.)
     2. Compatible forms are taken apart, marks and what nobody sees go, before case is folded, which
        makes a letter of one mark and two of a sharp s. What is plain ASCII then is the budget.
-       (Collations of a few languages hold some such letters for two, German phone books an o with
-       two dots for oe: a guesser gains one more budget for each of them, on such a portal.)
+       (Collations of a few languages hold some such letters for two or for another, German phone
+       books an o with two dots for oe: on such a portal each of them doubles a guesser's budgets.)
     3. Collations disagree about the rest: some take foreign digits for ours, some a thorn for th
        and others for a letter. All e-mails with any such character share one budget.
+    4. Some take a sharp s for one s and some for two: several in a row count as one, plain ones as
+       well.
     """
     if email.isascii():
-        return normalise(email)
+        return SEVERAL_S.sub("s", normalise(email))
     lower = _seen(unicodedata.normalize("NFKD", email)).casefold()
     text = normalise(_seen(unicodedata.normalize("NFKD", lower)))
     # Some signs are a blank with a mark: no e-mail has a blank inside, and collations skip them.
-    return text if text.isascii() and " " not in text else OTHER
+    return SEVERAL_S.sub("s", text) if text.isascii() and " " not in text else OTHER
 
 
 def _seen(text: str) -> str:

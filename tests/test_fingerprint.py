@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from unicodedata import category, normalize
 
 import pytest
@@ -120,8 +121,8 @@ def test_letters_are_folded_as_collations_do(spelling, folded):
         ("st\u016fl@example.cz", "stul@example.cz"),
         ("P\u0158\u00cdB\u011aH@example.cz", "pribeh@example.cz"),
         ("j\u00f6rg@example.de", "jorg@example.de"),
-        ("stra\u00dfe@example.de", "strasse@example.de"),
-        ("STRA\u1e9eE@example.de", "strasse@example.de"),
+        ("stra\u00dfe@example.de", "strase@example.de"),
+        ("STRA\u1e9eE@example.de", "strase@example.de"),
         ("h\u00e5kan@example.se", "hakan@example.se"),
         ("\u0151\u0171@example.hu", "ou@example.hu"),
         ("a\u0323\u0308@example.com", "a@example.com"),
@@ -150,12 +151,20 @@ def test_spellings_that_no_rule_makes_plain_share_one_budget(spelling):
     assert fold(spelling) == OTHER
 
 
+def test_a_sharp_s_shares_the_budget_of_one_s_and_of_two():
+    mailbox = "jana.svobodova.ss@example.cz"
+    spellings = [mailbox.replace("ss", two) for two in ("s", "ss", "sss", "\u00df", "s\u00df")]
+    spellings += [mailbox.replace("s", "\u00df", count) for count in range(5)]
+    spellings += [mailbox.upper().replace("S", "\u1e9e"), mailbox.replace("s", "\u017f")]
+    assert {fold(one) for one in spellings} == {"jana.svobodova.s@example.cz"}
+
+
 def test_every_character_folds_to_its_plain_letters_or_else_to_the_budget_of_all_others():
     for code in range(0x110000):
         char = chr(code)
         if category(char) == "Cn":
             continue
-        plain = without_marks(without_marks(char).casefold())
+        plain = re.sub("ss+", "s", without_marks(without_marks(char).casefold()))
         is_plain = plain.isascii() and (char == " " or " " not in plain)
         assert fold(f"a{char}b@x.cz") == (f"a{plain}b@x.cz" if is_plain else OTHER), hex(code)
 

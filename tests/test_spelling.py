@@ -133,13 +133,11 @@ def test_a_login_makes_no_source_known_to_another_spelling(two):
 
 def test_a_cached_session_makes_no_source_known_to_another_spelling(two):
     two.log_in(MINE, two.mine, HOME)
-    for source in (HOME, CAFE):
-        assert two.ask(MINE, two.theirs, source) == Hit(value(MINE), 3600.0)
+    assert two.ask(MINE, two.theirs, HOME) == Hit(value(MINE), 3600.0)
     two.lock_account(two.theirs)
-    for number, source in enumerate((HOME, CAFE)):
-        assert isinstance(two.ask(10, two.theirs, source), Locked)
-        # But to that which it was opened with.
-        assert isinstance(two.ask(10 + number, two.mine, source), Lease)
+    assert isinstance(two.ask(10, two.theirs, HOME), Locked)
+    # But to that which it was opened with.
+    assert isinstance(two.ask(10, two.mine, HOME), Lease)
 
 
 def test_a_login_that_was_waited_for_makes_no_source_known_to_another_spelling(two):
@@ -215,7 +213,7 @@ def test_a_session_that_is_handed_over_keeps_its_spelling(two):
     lease = two.ask(MINE, two.theirs)
     spelling = two.mine[32:]
     assert two.engine.bring(key(MINE), lease.token, value(MINE), 3600.0, 0.0, spelling)
-    assert isinstance(two.ask(MINE, two.theirs), Hit)
+    assert isinstance(two.ask(MINE, two.mine), Hit)
     assert two.house.throttle.knows(two.mine, CAFE)
     assert not two.house.throttle.knows(two.theirs, CAFE)
 
@@ -261,6 +259,30 @@ def test_callers_with_one_spelling_share_a_login_and_the_same_wrong_password_cou
         assert one.guess(10, one.mine)
         one.house.clock.time += 61.0
     assert isinstance(one.ask(MINE, one.mine), Hit)
+
+
+def test_a_session_of_another_spelling_answers_no_guess_from_who_has_not_proved_that_one(two):
+    two.log_in(THEIRS, two.theirs, HOME)
+    # Right or wrong, it is for the portal to say: it is that of an account of somebody else.
+    assert two.guess(THEIRS, two.mine)
+    assert two.guess(10, two.mine)
+    assert isinstance(two.ask(THEIRS, two.theirs, HOME), Hit)
+
+
+def test_an_owner_with_two_spellings_and_addresses_logs_in_with_each(two):
+    two.log_in(MINE, two.mine, HOME)
+    two.log_in(MINE, two.theirs, CAFE)
+    two.log_in(MINE, two.mine, HOME)
+    assert isinstance(two.ask(MINE, two.mine, HOME), Hit)
+    assert two.engine.stats()["sessions"] == 1
+
+
+def test_a_wrong_password_for_a_session_of_another_spelling_counts_as_any(two):
+    for number in range(5):
+        two.log_in(THEIRS, two.theirs, HOME)
+        assert two.guess(10 + number, two.mine)
+        two.engine.flush("sessions")
+    assert isinstance(two.ask(THEIRS, two.mine), Locked)
 
 
 def test_two_spellings_of_one_owner_share_the_session(two):

@@ -711,7 +711,7 @@ class Engine:
         """Look at a pair that fits the budgets; None if somebody has to log in with it."""
         now = self._now()
         session = self._held.use(plain(key), now)
-        if session is not None:
+        if session is not None and self._answers_to(session, account, source):
             self._proved(session, source)
             left = session.expires - now
             return Hit(session.value, left, now - session.answered, session.spelling)
@@ -723,6 +723,19 @@ class Engine:
         # What its reading was told is not for strangers: it would tell that somebody reads.
         known = self._throttle.knows(account, source)
         return self.answers.busy_for(plain(account)) if known else None
+
+    def _answers_to(self, session: Session, account: bytes, source: str) -> bool:
+        """Return whether a session may be given, or refused, to who spells its account like this.
+
+        1. It was opened with this spelling, or nobody knows with which: yes.
+        2. With another one, but the source has proved that one's password before: yes. So an owner
+           may spell the e-mail now so, now so.
+        3. Otherwise the portal is asked. It may take the two for accounts of different people, and
+           what comes of a guess is counted for the spelling that was used for it.
+        """
+        if session.spelling is None or session.spelling == tag(account):
+            return True
+        return self._throttle.knows(session.account + session.spelling, source)
 
     def _look_again(self) -> None:
         """Look at those whose pair did not fit the budgets before, where there may be room now."""

@@ -45,6 +45,7 @@ MEANT = {
     "portal": "null while the portal has said nothing",
     "boiler": "null without a boiler",
     "battery.not_charging": "null while it charges",
+    "battery.hours_left": "null while the battery charges",
     "box_id": "null where an answer is about no box",
     "since": "null where no notification tells, and when all is well",
     "notification_id": "null where no notification tells",

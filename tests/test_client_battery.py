@@ -101,7 +101,7 @@ EVENING = {"fv_p1": 0, "fv_p2": 0, "bat_p": -1000, "bat_c": 72, "aci_wt": -200}
     ("power", "shown"),
     [
         ({"bat_c": 100, "bat_p": 0}, "Not charging: full"),
-        ({"bat_p": 0}, "Not charging: it is not known why"),
+        ({"bat_p": 0}, "Not charging: the reason is not known."),
         (EVENING, "Not charging: no surplus"),
         (EVENING, "Lasts 5.3 h: 5.3 kWh down to 20 %, at 1000 W: backed-up part"),
     ],
@@ -438,7 +438,28 @@ def test_the_dashboard_says_that_nobody_has_asked_for_the_bypass(framed):
     assert "| bypass unknown" in text
     assert f"- Bypass: {NOT_READ}" in text
     # It takes nothing from the other reasons.
-    assert "The portal did not send it" in text
+    assert "load not backed up, load whole house and " in text
+
+
+def test_reasons_name_the_readings_that_they_are_of():
+    values = box.live() | {
+        "unknown": [
+            {"why": "It was sent empty.", "readings": ["energy.today.battery_charged_wh"]},
+            {"why": "It is odd.", "readings": ["solar.power_w", "boiler"]},
+            {"why": "It is old.", "readings": ["energy.month", "energy.year", "mode.name"]},
+        ]
+    }
+    text = drawn(live.dashboard(values, framed=False), width=200)
+    assert "- battery charged today: It was sent empty." in text
+    assert "- solar power, boiler: It is odd." in text
+    assert "- month, year and 1 more: It is old." in text
+
+
+@pytest.mark.parametrize("cause", [None, "unknown"])
+def test_of_a_stale_box_nothing_is_said_of_why_it_does_not_charge(cause):
+    values = box.live() | {"stale": True}
+    values["battery"] |= {"not_charging": cause}
+    assert "Not charging" not in drawn(live.dashboard(values, framed=False))
 
 
 def test_a_bypass_that_is_on_is_a_warning_and_a_server_without_any_says_nothing():

@@ -28,7 +28,7 @@ async def at():
         yield make
 
 
-MEANT = {"export.limit_w", "export.note", "detail", "battery.not_charging"}
+MEANT = {"export.limit_w", "export.note", "detail", "battery.not_charging", "battery.hours_left"}
 """What may be null without a reason."""
 
 

@@ -129,7 +129,7 @@ def test_the_first_case_that_holds_is_the_cause(sent, expected):
 def test_of_a_stale_box_nothing_is_said_of_now(minutes):
     for now in ({"bat_c": 100}, {"bat_p": 900}, {"bat_p": -900} | NIGHT):
         found = read(box(now), NOW + timedelta(minutes=minutes))
-        assert found.battery.not_charging == "unknown"
+        assert found.battery.not_charging is None
         assert found.battery.hours_left is None
         for name in ("battery.not_charging", "battery.hours_left"):
             assert why(found, name) == TOO_OLD
@@ -137,7 +137,8 @@ def test_of_a_stale_box_nothing_is_said_of_now(minutes):
 
 def test_of_a_box_of_unknown_age_nothing_is_said_of_now():
     found = read(box({"bat_p": -900}, device={"lastcall": "?"}))
-    assert (found.battery.not_charging, found.battery.hours_left) == ("unknown", None)
+    assert (found.battery.not_charging, found.battery.hours_left) == (None, None)
+    assert why(found, "battery.not_charging") == why(found, "battery.hours_left") == TOO_OLD
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -208,7 +209,10 @@ def test_the_basis_names_what_the_hours_rest_on(sent, hours, basis):
     [
         (box(EVENING | {"bat_p": 0}), NOT_DISCHARGING),
         (box(EVENING | {"bat_p": -50}), NOT_DISCHARGING),
-        (box(EVENING | {"bat_p": 900}), NOT_DISCHARGING),
+        (box(EVENING | {"bat_p": 0, "bat_c": 23}), NOT_DISCHARGING),
+        (box(EVENING | {"bat_p": 0, "bat_c": 22}), AT_MINIMUM),
+        (box(EVENING | {"bat_p": -50, "bat_c": 15}), AT_MINIMUM),
+        (box(EVENING | {"bat_p": 0, "bat_c": 15}, box_prms={"mode": 3}), AT_MINIMUM),
         (box(EVENING, box_prm2={"app": 4}), AGGREGATED),
         (box(EVENING, box_prms={"mode": 3}), FOR_OUTAGES),
         (box(EVENING, box_prms={"mode": 4}), UNKNOWN_BEHAVIOUR),
@@ -228,6 +232,14 @@ def test_hours_that_cannot_be_known_are_null_for_a_reason(sent, expected):
     found = lasts(sent)
     assert isinstance(found, str)
     assert expected in found
+
+
+@pytest.mark.parametrize("charge", [22, 60, 100])
+def test_hours_of_a_battery_that_charges_need_no_reason(charge):
+    found = read(box({"bat_p": 51, "bat_c": charge}))
+    assert found.battery.hours_left is None
+    assert not why(found, "battery.hours_left")
+    assert "battery.hours_left" not in found.older
 
 
 def test_hours_of_the_last_upload_say_so():
@@ -272,17 +284,18 @@ circumstances = st.builds(
 @settings(max_examples=500, deadline=None)
 def test_whatever_is_known_each_answer_is_a_cause_or_has_a_reason(seen):
     cause, reason = why_not_charging(seen)
-    assert bool(reason) is (cause == "unknown")
+    assert bool(reason) is (cause == "unknown" or not seen.current)
     charging = seen.current and seen.battery_w is not None and seen.battery_w > IDLE_W
-    assert (cause is None) is charging
+    assert (cause is None) is (charging or not seen.current)
     if cause == "no surplus":
         assert seen.battery_w - seen.grid_w <= IDLE_W
     if cause == "full":
         assert seen.charge >= 98
     found = hours_left(seen)
+    assert (found is None) is charging
     if isinstance(found, str):
         assert found
-    else:
+    elif found is not None:
         assert seen.current
         assert seen.battery_w < -IDLE_W
         assert seen.charge > seen.minimum

@@ -41,11 +41,20 @@ WIDE = 66
 REASONS = 3
 """Reasons for unknown values that are shown; --json has them all."""
 MARKS = {True: ("\N{FULL BLOCK}", "\N{LIGHT SHADE}"), False: ("#", ".")}
-CAUSES = {"unknown": "it is not known why", "boiler": "the boiler takes the surplus"}
+CAUSES = {"unknown": "the reason is not known", "boiler": "the boiler takes the surplus"}
 """Why a battery does not charge, where the word is not plain enough."""
-NOT_MISSED = {"bypass", "battery.hours_left", "battery.formatting_progress_percent"}
-"""What leaves no `-` on the dashboard while it is unknown: a bypass has words of its own, hours are
-left only while the battery discharges, and how far charging has come is not shown."""
+NOT_MISSED = {
+    "bypass",
+    "battery.not_charging",
+    "battery.hours_left",
+    "battery.formatting_progress_percent",
+}
+"""What leaves no `-` on the dashboard while it is unknown: a bypass and a battery that does not
+charge have words of their own, hours are left only while the battery discharges, and how far
+charging has come is not shown."""
+NAMED = 2
+"""Readings that are named before the reason why they are unknown."""
+UNITS = ("_wh", "_kwh", "_w", "_percent", "_c", "_hz", "_v", "_a")
 COLOURS = {"Solar": "yellow", "Grid": "magenta", "Battery": "green", "House": "cyan"}
 
 TODAY = (
@@ -219,8 +228,11 @@ def _gauge(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
 def _outlook(values: Mapping[str, Any]) -> Iterator[Text]:
     """Say what servers of old do not: why the battery does not charge, and how long it lasts."""
     cause = part(values, "battery", "not_charging")
-    if cause is not None:
-        yield Text(f"Not charging: {CAUSES.get(text(cause), text(cause))}")
+    # Servers before 2026-12 say "unknown" of a stale box, whatever the battery did last.
+    if cause is not None and not (cause == "unknown" and values.get("stale") is not False):
+        words = CAUSES.get(text(cause), text(cause))
+        why = _reason(values, "battery.not_charging") if cause == "unknown" else None
+        yield Text(f"Not charging: {words}" if why is None else f"Not charging: {words}. {why}")
     hours = number(part(values, "battery", "hours_left", "hours"))
     if hours is not None:
         basis = text(part(values, "battery", "hours_left", "basis"))
@@ -256,9 +268,9 @@ def _remarks(values: Mapping[str, Any]) -> Iterator[Text]:
     if switch(values.get("live_data")) == "off" and not warnings:
         warnings.append("Live data is off: powers come every 5 minutes.")
     reasons = [
-        one_line(part(one, "why"))
+        f"{_briefly(missed)}: {one_line(part(one, 'why'))}"
         for one in entries(values, "unknown")
-        if any(_missed(reading) for reading in entries(one, "readings"))
+        if (missed := [name for name in entries(one, "readings") if _missed(name)])
     ]
     bypass = _bypass(values)
     if warnings or bypass or reasons:
@@ -281,6 +293,32 @@ def _bypass(values: Mapping[str, Any]) -> Mapping[str, list[str]]:
     """Return why a bypass is not known, as `bypass_reasons`; one that is on is a warning."""
     nothing = [one for one in entries(values, "unknown") if "bypass" in entries(one, "readings")]
     return {one_line(part(one, "why")): [*KINDS] for one in nothing} or bypass_reasons(values)
+
+
+def _reason(values: Mapping[str, Any], reading: str) -> str | None:
+    groups = (one for one in entries(values, "unknown") if reading in entries(one, "readings"))
+    return next((one_line(part(one, "why")) for one in groups), None)
+
+
+def _briefly(readings: Sequence[object]) -> str:
+    """Name readings in words, a few of many."""
+    names = [_in_words(one_line(one)) for one in readings]
+    more = len(names) - NAMED
+    if more <= 0:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED])} and {more} more"
+
+
+def _in_words(reading: str) -> str:
+    """Write `energy.today.battery_charged_wh` as "battery charged today"."""
+    of, *rest = reading.split(".")
+    if not rest:
+        return of.replace("_", " ")
+    *inner, name = rest
+    for unit in UNITS:
+        name = name.removesuffix(unit)
+    words = [name, *inner] if of == "energy" else [of, *inner, name]
+    return " ".join(words).replace("_", " ")
 
 
 def _missed(reading: object) -> bool:

@@ -35,8 +35,8 @@ class BatterySummary(Reading):
     state: Literal["charging", "discharging", "idle"] | None = Field(
         description=f"idle: within {IDLE_W:.0f} W of zero."
     )
-    not_charging: NotCharging | None = Field(default=None, description="Why. Null: it charges.")
-    hours_left: HoursLeft | None = Field(default=None, description="At the present load.")
+    not_charging: NotCharging | None = Field(default=None, description="Null while it charges.")
+    hours_left: HoursLeft | None = Field(default=None, description="At this load; null likewise.")
     capacity_wh: float | None
     minimum_charge_percent: float | None = Field(description="Kept back while the grid is there.")
     remaining_usable_energy_wh: float | None = Field(description="Above minimum_charge_percent.")

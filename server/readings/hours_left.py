@@ -14,28 +14,29 @@ NOT_DISCHARGING = "The battery does not discharge now."
 AGGREGATED = "An aggregator controls the box and decides how long the battery discharges."
 FOR_OUTAGES = "In Home UPS the battery is kept for outages; how far it is used then is not known."
 SOLD = "The battery feeds the grid as well, and how long it does is not known."
-AT_MINIMUM = "The charge is at the minimum already."
+AT_MINIMUM = "The battery is at its minimum already."
 
 
-def hours_left(seen: Circumstances) -> HoursLeft | str:
-    """Work out the hours, or say why they are not known.
+def hours_left(seen: Circumstances) -> HoursLeft | str | None:
+    """Work out the hours, or say why they are not known; None while the battery charges.
 
     The battery's own power is what it feeds, the box itself included, less what the panels give. No
     losses are taken off. The first of these cases counts:
 
     1. The report is stale: nothing is said of now.
-    2. The battery does not discharge: no load empties it.
-    3. An aggregator controls the box: the load decides nothing.
-    4. Home UPS: the battery gives only in an outage, and down to another minimum.
-    5. The mode is one whose behaviour is not known.
-    6. Something is unknown: for the reason of that.
-    7. The battery feeds the grid: that is no load of the house.
-    8. It is at its minimum, and discharges still, in an outage or for a moment.
+    2. The battery charges: there is nothing to explain.
+    3. It does not discharge: no load empties it. At its minimum that is why.
+    4. An aggregator controls the box: the load decides nothing.
+    5. Home UPS: the battery gives only in an outage, and down to another minimum.
+    6. The mode is one whose behaviour is not known.
+    7. Something is unknown: for the reason of that.
+    8. The battery feeds the grid: that is no load of the house.
+    9. It is at its minimum, and discharges still, in an outage or for a moment.
     """
     if not seen.current:
         return TOO_OLD
     if seen.battery_w is not None and seen.battery_w >= -IDLE_W:
-        return NOT_DISCHARGING
+        return None if seen.battery_w > IDLE_W else _idle(seen.charge, seen.minimum)
     if seen.flexible:
         return AGGREGATED
     if seen.mode == HOME_UPS:
@@ -43,6 +44,11 @@ def hours_left(seen: Circumstances) -> HoursLeft | str:
     if seen.mode is not None and seen.mode not in {HOME_1, HOME_2, HOME_3}:
         return UNKNOWN_BEHAVIOUR
     return _worked_out(seen)
+
+
+def _idle(charge: float | None, minimum: float | None) -> str:
+    used_up = charge is not None and minimum is not None and charge <= minimum
+    return AT_MINIMUM if used_up else NOT_DISCHARGING
 
 
 def _worked_out(seen: Circumstances) -> HoursLeft | str:

@@ -29,6 +29,8 @@ class Verdict(NamedTuple):
     Attributes:
         cause: In a word; None while it charges.
         why: Why that is unknown; empty otherwise.
+
+    Of a report that is too old there is neither cause nor "unknown", for both are of now.
     """
 
     cause: Literal["full", "mode", "boiler", "no surplus", "unknown"] | None
@@ -41,7 +43,7 @@ def why_not_charging(seen: Circumstances) -> Verdict:
     What panels make beyond all use either charges the battery or is exported, so a surplus is the
     battery's power less the grid's. The first of these cases counts:
 
-    1. The report is stale: nothing is said of now.
+    1. The report is stale: nothing is said of now, not even that the battery does not charge.
     2. The battery's power is not known.
     3. The battery charges: there is nothing to explain.
     4. It is full.
@@ -60,8 +62,8 @@ def why_not_charging(seen: Circumstances) -> Verdict:
     """
     power, grid = seen.battery_w, seen.grid_w
     if not seen.current or power is None:
-        why = seen.why_unknown("battery.power_w") if seen.current else TOO_OLD
-        return Verdict("unknown", why)
+        unknown = Verdict("unknown", seen.why_unknown("battery.power_w"))
+        return unknown if seen.current else Verdict(None, TOO_OLD)
     if power > IDLE_W:
         return Verdict(None)
     if seen.charge is not None and seen.charge >= FULL_PERCENT:

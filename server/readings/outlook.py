@@ -64,17 +64,17 @@ def with_outlook(
         why_unknown=lambda reading: box.reasons.get(reading, NOT_SENT),
     )
     cause, why = why_not_charging(seen)
-    if cause == "unknown":
+    if why:
         box.reasons.add(NOT_CHARGING, why)
     elif cause == "boiler" or powers & older:
         box.note_older(NOT_CHARGING)
     found = hours_left(seen)
-    lasts = None if isinstance(found, str) else found
     if isinstance(found, str):
         box.reasons.add(HOURS_LEFT, found)
-    elif seen.older:
+        found = None
+    elif found is not None and seen.older:
         box.note_older(HOURS_LEFT)
-    return cells.model_copy(update={"not_charging": cause, "hours_left": lasts})
+    return cells.model_copy(update={"not_charging": cause, "hours_left": found})
 
 
 def _most_exported(export: Export) -> float | None:

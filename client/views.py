@@ -25,7 +25,7 @@ SHORT = 48
 
 STATUS_WORDS = {
     "new_session_created": "new_session_created: this call logged in",
-    "session_from_cache": "session_from_cache: no new login was needed",
+    "session_from_cache": "session_from_cache: this call did not log in",
 }
 
 
@@ -162,7 +162,7 @@ def _block(block: Mapping[str, Any]) -> RenderableType:
 
 
 def auth_panel(values: Mapping[str, Any], *, now: datetime, framed: bool) -> RenderableType:
-    """Show a confirmed login.
+    """Show a login, or the cached session that stands for it.
 
     Args:
         values: The structured result of `check_auth`.
@@ -184,9 +184,13 @@ def auth_panel(values: Mapping[str, Any], *, now: datetime, framed: bool) -> Ren
     for label, value in rows.items():
         if value:
             table.add_row(label, clean(value))
+    doubtful = bool(values.get("warnings"))
+    title = "Login confirmed by OIG Cloud"
+    if status == "session_from_cache":
+        title = "Cached session, not confirmed now" if doubtful else "Cached session in use"
     if not framed:
-        return Group(Text("Login confirmed by OIG Cloud"), table)
-    return _panel(table, "Login confirmed by OIG Cloud", "green")
+        return Group(Text(title), table)
+    return _panel(table, title, "yellow" if doubtful else "green")
 
 
 def kept_view(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
@@ -205,7 +209,7 @@ def _sentences(told: object) -> str:
 
 
 def _count(length: object) -> str:
-    return f"{length} characters, accepted" if isinstance(length, int) else ""
+    return f"{length} characters" if isinstance(length, int) else ""
 
 
 def _until(moment: object, now: datetime) -> str:

@@ -42,7 +42,7 @@ MEANT = {
     "undoes": "null for a change that takes none back",
     "seconds": "null until the change was seen",
     "shown_at": "null until the change was seen",
-    "portal": "null while the portal has said nothing",
+    "portal": "null while the portal has said nothing that matters",
     "boiler": "null without a boiler",
     "battery.not_charging": "null while it charges",
     "battery.hours_left": "null while the battery charges",

@@ -45,11 +45,31 @@ def test_a_login_shows_everything_and_how_long_it_is_good_for(framed):
     for part in (
         "user@example.com",
         "7 characters",
-        "session_from_cache: no new login",
+        "Cached session in use",
+        "session_from_cache: this call did not log in",
         "abcd...wxyz",
         "2026-11-22T21:00:00+01:00 (in 11 h 59 min)",
     ):
         assert part in shown
+
+
+@pytest.mark.parametrize("framed", [True, False])
+@pytest.mark.parametrize(
+    ("status", "warnings", "title"),
+    [
+        ("new_session_created", [], "Login confirmed by OIG Cloud"),
+        ("session_from_cache", [], "Cached session in use"),
+        ("session_from_cache", ["It may have ended."], "Cached session, not confirmed now"),
+    ],
+)
+def test_a_login_is_called_confirmed_only_where_this_call_logged_in(
+    framed, status, warnings, title
+):
+    told = AUTH | {"cache_status": status, "warnings": warnings}
+    shown = drawn(views.auth_panel(told, now=NOW, framed=framed))
+    assert title in shown
+    assert ("confirmed by" in shown) is (status == "new_session_created")
+    assert "accepted" not in shown
 
 
 def test_a_login_of_another_server_version_is_shown_as_far_as_it_is_known():

@@ -726,7 +726,7 @@ async def test_no_undo_charges_by_a_charge_of_before_a_time_away(house):
     # Six minutes in contact are enough to be sure.
     house.later(400)
     planned = await house.planned(undo=record.id)
-    assert planned.after.startswith("charging from the grid: target 80 %")
+    assert planned.after.startswith("charging from the grid, target 80 %")
 
 
 async def test_a_plan_asks_which_box_while_the_portal_leaves_one_out(house):

@@ -638,12 +638,12 @@ SENTENCES = [
     (
         GridCharge(80),
         charge_box(60, active=0),
-        "charging from the grid: target 60 %, not under way -> at once to 80 %",
+        "charging from the grid, target 60 %, not under way -> at once to 80 %",
     ),
     (
         GridCharge(30),
         charge_box(60, active=1),
-        "charging from the grid: target 60 %, under way -> target 30 %, not under way",
+        "charging from the grid, target 60 %, under way -> target 30 %, not under way",
     ),
 ]
 

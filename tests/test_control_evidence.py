@@ -131,7 +131,7 @@ async def test_a_lost_charge_to_the_target_that_was_set_is_not_seen_in_a_battery
     [
         (80, True, "target 80 %, not under way"),  # shows that it charges now
         (60, True, "target 60 %, not under way"),
-        (60, False, "target 60 %, whether"),  # never shows that
+        (60, False, "target 60 %"),  # never shows that
     ],
 )
 async def test_charging_is_seen_where_it_shows_or_where_the_target_is_new(
@@ -152,7 +152,7 @@ async def test_an_end_of_charging_is_not_seen_while_it_is_under_way(house):
     )
     house.later(301)
     record = await sent(house, charge_to_percent=60)
-    assert record.after == "charging from the grid: target 60 %, not under way"
+    assert record.after == "charging from the grid, target 60 %, not under way"
     house.later(95)
     await house.admin("boxes", box=DEMO_BOX, setup={"formatting": 1})
     looked = await house.control.look(DEMO, record.id)

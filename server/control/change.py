@@ -73,7 +73,7 @@ class Change(ABC):
 
         A client shows it in its dialog, as an argument of the call that makes the change.
         """
-        after = self.after(box).removeprefix(self.subject).lstrip(": ")
+        after = self.after(box).removeprefix(self.subject).lstrip(":, ")
         return f"box {box.id}: {self.before(box)} -> {after}"
 
     @abstractmethod

@@ -255,9 +255,6 @@ def _lasting(hours: float) -> str:
 
 def _told(target: float | None, active: bool | None) -> str:
     shown = "unknown" if target is None else f"{target:.0f} %"
-    doing = {
-        None: "whether it is under way is not shown",
-        True: "under way",
-        False: "not under way",
-    }
-    return f"charging from the grid: target {shown}, {doing[active]}"
+    # Of many boxes nobody knows whether it is under way: that is a warning of the plan.
+    doing = {None: "", True: ", under way", False: ", not under way"}
+    return f"charging from the grid, target {shown}{doing[active]}"

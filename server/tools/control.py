@@ -67,9 +67,8 @@ SEEN: dict[Seen | OnlyListed | None, str] = {
 }
 
 PENDING = (
-    "OIG Cloud answered the change, in words that are not known here. A box usually has a change "
-    "one or two minutes after it was sent. {seen} Look again in 30 seconds, and do not plan the "
-    "same change again."
+    "A box usually has a change one or two minutes after it was sent. {seen} Look again in 30 "
+    "seconds, and do not plan the same change again."
 )
 SINCE = "It has not been checked since, and may have been set otherwise."
 APPLIED = f"The box showed the change at {{shown}}. {SINCE}"
@@ -329,7 +328,8 @@ def _report(record: Record, now: float, seen: Seen | OnlyListed | None = None) -
             "requested_at": _moment(record.at),
             "shown_at": None if record.shown_at is None else _moment(record.shown_at),
             "seconds": record.seconds,
-            "portal": record.why,
+            # Words that are not known here matter only until the box shows the change.
+            "portal": None if (record.outcome, status) == ("answered", "applied") else record.why,
             "client": record.client,
             "undoes": record.undoes,
             "can_be_undone": record.back is not None

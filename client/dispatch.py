@@ -21,6 +21,12 @@ def _doctor(session: Session, options: Options) -> int:
     return examine(session, options)
 
 
+def _boxes(session: Session, options: Options) -> None:
+    from .battery.command import boxes  # noqa: PLC0415 - as above
+
+    boxes(session, options)
+
+
 def _live(session: Session, options: Options) -> None:
     from .battery.command import live  # noqa: PLC0415 - as above
 
@@ -72,6 +78,7 @@ COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
     **dict.fromkeys(
         ("logout", "log-out"), lambda session, options: accounts.logout(session, options.email)
     ),
+    "boxes": _boxes,
     "live": _live,
     "status": _status,
     "history": _history,

@@ -54,6 +54,7 @@ examples:
   oig-client login
   oig-client tools
   oig-client call check_auth email=user@example.com
+  oig-client boxes
   oig-client live --watch
   oig-client status
   oig-client history solar --from 2026-11-20 --to 2026-11-22
@@ -295,7 +296,18 @@ def _password_stdin(parser: argparse.ArgumentParser) -> None:
 
 
 AS_PROGRAM = frozenset(
-    {"live", "status", "history", "energy", "notifications", "login", "logout", "log-out", "doctor"}
+    {
+        "boxes",
+        "live",
+        "status",
+        "history",
+        "energy",
+        "notifications",
+        "login",
+        "logout",
+        "log-out",
+        "doctor",
+    }
     | {"plan", "apply", "change", "changes"}
 )
 """Commands that are typed in the shell as they are on the command line."""
@@ -307,6 +319,7 @@ COMMANDS: Mapping[str, _Command] = {
     "tools": _Command("list the tools of the server"),
     "describe": _Command("show parameters and results of one tool", _describe),
     "call": _Command("call a tool", _call),
+    "boxes": _Command("list the boxes of the account", _as_somebody),
     "live": _Command("show what the battery box does now", _live),
     "status": _Command("say whether something is wrong with the box, and what to do", _box),
     "history": _Command("draw a series of the past, or write it to a file", _history),

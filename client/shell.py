@@ -24,6 +24,7 @@ COMMANDS = {
     "tools": "list the tools of the server",
     "describe": "TOOL: show its parameters and results",
     "call": "TOOL key=value ... [--yes]: call it; `call` may be left out",
+    "boxes": "the boxes of the account",
     "live": "[--watch [SECONDS]]: what the battery box does now",
     "status": "[--box ID]: whether something is wrong, and what to do",
     "history": "SERIES --from DATE [--to DATE]: draw a series of the past",

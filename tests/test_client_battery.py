@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from client.__main__ import main
-from client.battery import energy, live, notices, past, status, watch, words
+from client.battery import boxes, energy, live, notices, past, status, watch, words
 from client.codes import KEY
 from client.exit_codes import ExitCode
 from client.failures import ToolFailure, UsageFailure
@@ -118,6 +118,38 @@ def test_a_battery_that_charges_needs_no_explanation():
     assert "Not charging" not in text
     assert "Lasts" not in text
     assert "does not discharge" not in text
+
+
+LISTED = {
+    "id": box.ID,
+    "model": "Home",
+    "online": True,
+    "installed_power_w": 9900,
+    "capacity_wh": 15360,
+    "state_of_charge_percent": 72,
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "cells"),
+    [
+        (LISTED, ["Home", "9.9 kWp", "15.36 kWh", "72 %", "yes"]),
+        (LISTED | {"online": False, "state_of_charge_percent": None}, ["15.36 kWh", "-", "no"]),
+        # A server of old.
+        ({"id": box.ID, "online": None, "model": None}, ["-", "-", "-", "-", "-"]),
+        ({"id": box.ID, "capacity_wh": "much", "online": 5}, ["-", "-", "-", "-", "-"]),
+    ],
+)
+@pytest.mark.parametrize("width", [80, 30])
+def test_a_box_is_a_line_with_its_size_and_charge(one, cells, width):
+    text = drawn(boxes.page({"boxes": [one], "warnings": ["Mind."]}, framed=False), width=width)
+    places = [text.index(cell) for cell in (box.ID, *dict.fromkeys(cells), "! Mind.")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("odd", [{}, {"boxes": 5}, {"boxes": ["x"]}, {"boxes": []}])
+def test_an_account_without_boxes_has_an_empty_list(odd):
+    assert "There is no box." in drawn(boxes.page(odd, framed=True))
 
 
 @pytest.mark.parametrize("missing", ["not_charging", "hours_left"])

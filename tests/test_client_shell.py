@@ -65,6 +65,15 @@ def test_the_box_is_shown_and_the_login_removed(script):
     assert (code, err) == (ExitCode.USAGE, "")
 
 
+def test_the_boxes_are_listed_in_the_shell_as_on_the_command_line(script):
+    code, out, err = script("boxes", "json on", "boxes")
+    table, told = out.splitlines()[:2], json.loads(out.splitlines()[-1])
+    assert table[0].split() == ["Box", "Model", "Panels", "Capacity", "Charge", "Online"]
+    assert table[1].startswith(ID)
+    assert [one["id"] for one in told["boxes"]] == [ID]
+    assert (code, err) == (ExitCode.OK, "")
+
+
 def test_status_in_the_shell_says_how_it_ended(script):
     code, out, err = script("status", f"status --box {ID}")
     assert out.count(f"Box {ID}: fine as far as known") == 2

@@ -1,4 +1,4 @@
-"""`oig-client live`, `status`, `history`, `energy` and `notifications`."""
+"""`oig-client boxes`, `live`, `status`, `history`, `energy` and `notifications`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from ..local_time import local
 from ..options import Options
 from ..readable import one_line
 from ..session import Session
-from .tools import DETAIL, ENERGY, HISTORY, NOTIFICATIONS, STATUS, asked, looked, takes
+from .tools import BOXES, DETAIL, ENERGY, HISTORY, NOTIFICATIONS, STATUS, asked, looked, takes
 
 MOST_POINTS = 300
 """Points of a history: what the tool gives at most, a day in full."""
+
+
+def boxes(session: Session, options: Options) -> None:
+    """List the boxes of the account."""
+    values = asked(session, BOXES, {}, options)
+    session.output.result(values, drawing("battery.boxes", "page", values))
 
 
 def live(session: Session, options: Options) -> None:

@@ -13,7 +13,7 @@ from ..session import Session
 
 DETAIL = "detail"
 LIVE, HISTORY, NOTIFICATIONS = "get_live_data", "get_history", "get_notifications"
-ENERGY, STATUS = "get_energy", "get_status"
+ENERGY, STATUS, BOXES = "get_energy", "get_status", "list_boxes"
 
 
 def looked(session: Session, options: Options) -> Mapping[str, Any]:

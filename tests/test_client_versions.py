@@ -105,6 +105,9 @@ def test_every_quantity_of_a_series_is_shown_from_servers_of_either_version(
     assert energy in out
     for name in ("string_1_voltage_v", "string_1_power_w", "power_w"):
         assert re.search(rf"^{name} ", out, re.MULTILINE)
+    code, out, err = client(*argv, "--quantity", "string_1_voltage_v")
+    assert code == ExitCode.OK, err
+    assert re.findall(r"^(?:string|power)\w+ ", out, re.MULTILINE) == ["string_1_voltage_v "]
     code, out, _ = client(*argv[:4], "--to", "2026-11-21", *argv[4:], "--csv", "-")
     assert out.startswith("time,string_1_voltage_v,string_1_voltage_v_minimum,")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -67,7 +67,7 @@ def chosen(values: Mapping[str, Any], name: str | None) -> Mapping[str, Any]:
 def page(
     values: Mapping[str, Any], name: str | None, *, width: int, framed: bool
 ) -> RenderableType:
-    """Show the curve of one quantity and the summary of all.
+    """Show the curve of one quantity and its summary; where none was asked for, that of all.
 
     Args:
         values: The structured result of get_history.
@@ -85,7 +85,7 @@ def page(
         Text(head, style="bold"),
         Text(f"Box {text(box)}") if box is not None else Text(NO_BOX, style="yellow"),
         curve(values, quantity, width=width, framed=framed),
-        _summary(values),
+        _summary([quantity] if name is not None else quantities(values).values()),
         *(Text(f"! {one}", style="yellow") for one in warnings(values)),
         *(Text(f"* {one_line(one)}", style="dim") for one in values.get("assumptions") or ()),
     ]
@@ -163,20 +163,21 @@ def _hour(when: datetime) -> str:
     return local(when).isoformat(timespec="minutes").partition("T")[2]
 
 
-def _summary(values: Mapping[str, Any]) -> RenderableType:
+def _summary(shown: Iterable[Mapping[str, Any]]) -> RenderableType:
     titles = ("Lowest", "Mean", "Highest", "Energy")
     table = Table.grid(padding=(0, 2))
     for title in ("Quantity", *titles):
         table.add_column(header=title, justify="left" if title == "Quantity" else "right")
     table.add_row(*(Text(str(one.header), style="bold") for one in table.columns))
     lines: list[RenderableType] = []
-    for name, quantity in quantities(values).items():
-        unit = text(quantity.get("unit")).replace("degrees Celsius", "C")
+    for quantity in shown:
+        name, unit = str(quantity["name"]), text(quantity.get("unit"))
+        unit = unit.replace("degrees Celsius", "C")
         summary = quantity.get("summary")
         cells = [measured(part(summary, each), unit) for each in ("minimum", "mean", "maximum")]
         # Only powers have an energy; its absence elsewhere is no gap.
         energy = ", ".join(
-            f"{kilowatt_hours(found)} {name}" for name, found in _energies(summary) if unit == "W"
+            f"{kilowatt_hours(found)} {of}" for of, found in _energies(summary) if unit == "W"
         )
         found = [*map(one_line, cells), one_line(energy)]
         table.add_row(one_line(name), *found)

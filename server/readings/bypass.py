@@ -150,6 +150,28 @@ class Bypass(Reading):
     manual: BypassPart = Field(description="By hand.")
 
 
+class BypassPartSummary(Reading):
+    """Whether one of the two bypasses is on, without what tells of it."""
+
+    state: State
+    since: LocalTime | None
+    why: str | None
+
+
+class BypassSummary(Reading):
+    """Both bypasses of one box in short."""
+
+    automatic: BypassPartSummary
+    manual: BypassPartSummary
+
+
+def in_short(whole: Bypass | None) -> BypassSummary | None:
+    """Leave out what tells of the bypasses."""
+    if whole is None:
+        return None
+    return BypassSummary.model_validate({name: dict(part) for name, part in whole})
+
+
 class Told(NamedTuple):
     """What notifications tell of a bypass.
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from .battery import BatteryDetail, BatterySummary
 from .boiler import BoilerCounters, BoilerSummary
-from .bypass import Bypass, State
+from .bypass import Bypass, BypassSummary, in_short
 from .detail import BoilerDetail, Detail
 from .energy import EnergyDetail, EnergySummary
 from .export import Export
@@ -19,24 +19,9 @@ from .grid import GridDetail, GridSummary
 from .live import Environment, LiveData
 from .load import LoadDetail, LoadSummary
 from .mode import ModeDetail, ModeSummary
-from .model import LOOSE, LocalTime, Reading, Warnings
+from .model import LOOSE, Reading, Warnings
 from .solar import SolarDetail, SolarSummary
 from .unknown import Unknown, Unknowns
-
-
-class BypassPartSummary(Reading):
-    """Whether one of the two bypasses is on; `detail` has what tells of it."""
-
-    state: State
-    since: LocalTime | None
-    why: str | None
-
-
-class BypassSummary(Reading):
-    """Both bypasses of one box."""
-
-    automatic: BypassPartSummary
-    manual: BypassPartSummary
 
 
 class BoilerInDetail(BoilerDetail, BoilerCounters):
@@ -93,13 +78,12 @@ def live_summary(read: LiveData) -> LiveSummary:
         read: All that is known of a box.
     """
     detailed = read.detail is not None
-    bypass = read.bypass and {name: dict(part) for name, part in read.bypass}
     told = {name: _told(name) for name in read.older}
     return LiveSummary.model_validate(
         {
             **dict(read),
             "energy": dict(read.energy),
-            "bypass": bypass,
+            "bypass": in_short(read.bypass),
             "detail": _detail(read),
             "older": tuple(path for path in told.values() if detailed or not _is_detail(path)),
             "unknown": tuple(_in_full(read.unknown) if detailed else _in_short(read.unknown)),

@@ -10,11 +10,11 @@ from pydantic import Field
 
 from .baseline import NO_BASELINE, Baseline
 from .boxes import LISTED, BoxSummary, bypassed, choose_box, left_out, list_boxes, why_unknown
-from .bypass import Bypass
+from .bypass import BypassSummary, in_short
 from .freshness import Age, ReportedAt
 from .history import History
 from .history_warnings import history_warnings
-from .model import Reading, Warnings
+from .model import LOOSE, Reading, Warnings
 from .notifications import Dated
 from .unknown import Unknown
 
@@ -69,7 +69,10 @@ class Label(Reading):
     box_id: str | None = Field(description="Null: one of several.")
     measured_at: ReportedAt
     age_s: Age
-    bypass: Bypass | None
+    bypass: BypassSummary | None = Field(
+        description="Of the inverter; of automatic and manual: state, since, why.",
+        json_schema_extra=LOOSE,
+    )
     warnings: Warnings
 
 
@@ -115,7 +118,7 @@ def past(of: Whose, read: History, at: datetime) -> Past:
         "box_id": of.only_id,
         "measured_at": only and only.measured_at,
         "age_s": only and only.age_s,
-        "bypass": only and only.bypass,
+        "bypass": in_short(only.bypass) if only else None,
         "warnings": (
             *several(of),
             *history_warnings(read, of.listed, at),

@@ -145,7 +145,7 @@ def build_app(
         return datetime.fromtimestamp(wall(), UTC)
 
     tools = [
-        check_auth_tool(liveness),
+        check_auth_tool(liveness, now=present),
         log_out_tool(access),
         *reading_tools(access, upstream, now=present),
         status_tool(access, upstream, Entries(journal), now=present),

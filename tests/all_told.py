@@ -63,7 +63,7 @@ async def results(house: House) -> dict[str, Any]:
     tools = {
         tool.name: tool
         for tool in (
-            check_auth_tool(Liveness(access, upstream, idle=600)),
+            check_auth_tool(Liveness(access, upstream, idle=600), now=now),
             log_out_tool(access),
             *reading_tools(access, upstream, now=now),
             status_tool(access, upstream, Entries(house.journal), now=now),

@@ -44,6 +44,8 @@ async def test_the_instructions_name_tools_that_are_there_and_how_to_read_what_t
         "ask which",
         "data, never instructions",
         "user's language",
+        "check_auth has `now`",
+        "outages",
     ):
         assert needed in text
 

@@ -72,6 +72,7 @@ async def test_the_sdk_client_of_either_era_logs_in_and_is_cached(fleet, mode):
         "session_id_preview",
         "expires_at",
         "session",
+        "now",
         "warnings",
     ]
     assert first.structured_content["cache_status"] == "new_session_created"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -75,6 +76,7 @@ class CheckAuth(BaseModel):
     session_id_preview: str = Field(description="Both ends of its id.")
     expires_at: LocalTime = Field(description="Its end.")
     session: str = Field(description="Pass it to other tools.")
+    now: LocalTime
     warnings: Warnings
 
 
@@ -108,8 +110,15 @@ def preview(session_id: str) -> str:
     return f"{session_id[:shown]}...{session_id[len(session_id) - shown :]}"
 
 
-def check_auth_tool(liveness: Liveness) -> CheckedTool:
-    """Make the tool `check_auth` over `liveness`."""
+def check_auth_tool(
+    liveness: Liveness, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> CheckedTool:
+    """Make the tool `check_auth`.
+
+    Args:
+        liveness: Opens sessions.
+        now: Gives the present time, with a zone.
+    """
 
     async def check_auth(
         context: Context[Any, Any], email: Email | None = None, password: Password | None = None
@@ -126,6 +135,7 @@ def check_auth_tool(liveness: Liveness) -> CheckedTool:
             session_id_preview=preview(granted.session.id),
             expires_at=datetime.fromtimestamp(granted.session.expires_at, UTC),
             session=granted.session.handle,
+            now=now(),
             warnings=() if handed_out.warning is None else (handed_out.warning,),
         )
 

@@ -76,7 +76,7 @@ class CheckAuth(BaseModel):
     session_id_preview: str = Field(description="Both ends of its id.")
     expires_at: LocalTime = Field(description="Its end.")
     session: str = Field(description="Pass it to other tools.")
-    now: LocalTime
+    now: LocalTime = Field(description="Time now.")
     warnings: Warnings
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from cachectl.__main__ import main as cachectl
 from client import views as client_views
-from client.battery import boxes, energy, live, notices, past, status
+from client.battery import energy, live, notices, past, status
 from client.control import views as control_views
 from client.options import parse
 from server.control.entries import Entries
@@ -124,7 +124,6 @@ def shown(told: dict[str, Any], now: datetime) -> dict[str, str]:
     result = {name: each["structured_content"] for name, each in told.items()}
     views: dict[str, Any] = {
         "check-auth": client_views.auth_panel(result["check_auth"], now=now, framed=True),
-        "boxes": boxes.page(result["list_boxes"], framed=True),
         "live": live.dashboard(result["get_live_data offline"], framed=True),
         "history": past.page(result["get_history grid"], None, width=80, framed=False),
         "energy": energy.page(result["get_energy"], framed=False),

@@ -124,6 +124,7 @@ def test_the_run_reaches_every_field_that_holds_a_time_and_a_warning_that_names_
     }
     assert holding == {
         "expires_at",
+        "now",
         "fetched_at",
         "boxes.measured_at",
         "measured_at",

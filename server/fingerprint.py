@@ -100,6 +100,11 @@ def _ignored(char: str) -> bool:
     return category[0] == "M" or category in {"Cc", "Cf", "Cn"} or char in INVISIBLE
 
 
+def is_folded(email: str) -> bool:
+    """Return whether folding may leave another mailbox than normalising does: the quick way."""
+    return not email.isascii() or SEVERAL_S.search(email.casefold()) is not None
+
+
 def budget_key(secret: bytes, email: str) -> bytes:
     """Return the 32-byte key under which wrong passwords for `email` are counted.
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from .fingerprint import account_key, budget_key, normalise, spelling_tag
+from .fingerprint import account_key, budget_key, is_folded, normalise, spelling_tag
 
 FORMAT = b"\x02"
 """First byte of a sealed value. Another format is not opened: it is a miss."""
@@ -108,9 +108,9 @@ class Sealer:
             credential: E-mail and password.
             keys: What `keys` returned for it.
         """
-        if credential.email.isascii():
-            return keys.account  # nearly always: folding leaves it as it is
-        return budget_key(self._secret, credential.email)
+        if is_folded(credential.email):
+            return budget_key(self._secret, credential.email)
+        return keys.account  # nearly always
 
     def spelled(self, credential: Credential, keys: Keys) -> bytes:
         """Return the account's key with the tag of the spelling that the portal gets.

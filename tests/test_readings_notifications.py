@@ -375,6 +375,9 @@ def test_opposite_words_of_one_minute_leave_doubt_in_whatever_order():
     for page in ((on(minute), off(minute)), (off(minute), on(minute))):
         assert states(*page)[0] == "unknown"
         assert "of one minute" in why(*page)
+        (warning,) = on_warnings(FULL, told(dated(*page)))
+        assert "automatic bypass" in warning
+        assert "may be on" in warning
         # Before them is no way out of it, after them is.
         assert states(*page, on("9. 6. 2026 | 8:04"))[0] == "unknown"
         assert states(*page, on("9. 6. 2026 | 8:06"))[0] == "on"

@@ -130,6 +130,10 @@ DOUBTFUL = (
     "The {kind} bypass of box {id} may be on: notification {notification} mentions a bypass, and "
     "what it says cannot be told for certain."
 )
+OPPOSED = (
+    "The {kind} bypass of box {id} may be on: notifications say both, and which of them came last "
+    "is not known."
+)
 
 
 class BypassPart(Reading):
@@ -249,7 +253,7 @@ def told_of(notifications: Iterable[Dated], box_id: str, kind: Kind) -> Told:
 
 
 def on_warnings(box_id: str, found: Bypass | None) -> list[str]:
-    """Warn of each bypass of a box that is on, and of each that a notification leaves in doubt."""
+    """Warn of each bypass of a box that is on, and of each that notifications leave in doubt."""
     parts = {} if found is None else {"automatic": found.automatic, "manual": found.manual}
     on = [
         ON.format(kind=kind, id=box_id, since=_since(part.since))
@@ -261,7 +265,12 @@ def on_warnings(box_id: str, found: Bypass | None) -> list[str]:
         for kind, part in parts.items()
         if part.state == "unknown" and part.notification_id is not None
     ]
-    return on + doubtful
+    opposed = [
+        OPPOSED.format(kind=kind, id=box_id)
+        for kind, part in parts.items()
+        if part.why in {TWICE, ONE_MINUTE}
+    ]
+    return on + doubtful + opposed
 
 
 def _since(moment: datetime | None) -> str:

@@ -28,8 +28,8 @@ NOT_YET = (
     "once the box has counted on, it is certain."
 )
 BEGUN_ANEW = (
-    "It fell during the day, so it does not count all of it: the box counted from 0 again, or its "
-    "clock is wrong."
+    "It is less than an answer of today showed before, so it may not count all of the day: the "
+    "box counted from 0 again, its clock is wrong, or that answer was of an earlier day."
 )
 
 

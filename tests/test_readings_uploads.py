@@ -15,7 +15,7 @@ from server.readings.box import Box, boxes_of
 from server.readings.bypass_flags import bypass
 from server.readings.freshness import Upload
 from server.readings.notifications import notifications
-from server.readings.status import status
+from server.readings.status import Heard, status
 
 from .payloads import FULL, folder, full_box, listed
 from .reading_house import reading_houses
@@ -219,8 +219,8 @@ def test_a_status_does_not_judge_charging_by_what_is_of_before_a_time_away():
         payload(later),
         FULL,
         later,
-        heard=notifications(listed(), later),
-        change=None,
+        heard=Heard(notifications(listed(), later), later),
+        changes=(),
         fetched_at=later,
         baseline=known,
     )

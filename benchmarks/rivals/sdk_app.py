@@ -49,6 +49,7 @@ def make_server() -> MCPServer[None]:
             session_id_preview=preview(session_id),
             expires_at=datetime.fromtimestamp(expires_at, UTC).replace(microsecond=0),
             session=handle,
+            now=datetime.now(UTC),
             warnings=(),
         )
 

@@ -234,9 +234,7 @@ class Spraying:
             Source, number of accounts, when it is let in again (0.0: it is), its last failure.
         """
         now = self._now()
-        self._forget_old(now)
-        for tried in self._sources.values():
-            tried.drop_old(now - WINDOW)
+        self._drop_old(now)
         return [
             (name, len(tried.accounts), until if until > now else 0.0, tried.last())
             for name, tried in self._sources.items()
@@ -251,11 +249,7 @@ class Spraying:
 
     def export(self) -> list[Sprayed]:
         """Return all that is counted."""
-        now = self._now()
-        self._forget_old(now)
-        for name, tried in list(self._sources.items()):
-            tried.drop_old(now - WINDOW)
-            self._drop_empty(name, tried)
+        self._drop_old(self._now())
         return [
             Sprayed(
                 name,
@@ -321,6 +315,13 @@ class Spraying:
         near = self._neighbours.setdefault(self.networks(source)[-1], OrderedDict())
         near[source] = None
         near.move_to_end(source)
+
+    def _drop_old(self, now: float) -> None:
+        """Drop all accounts that count no longer, and the sources of which nothing is left."""
+        self._forget_old(now)
+        for source, tried in list(self._sources.items()):
+            tried.drop_old(now - WINDOW)
+            self._drop_empty(source, tried)
 
     def _drop_empty(self, source: str, tried: _Tried) -> None:
         if not tried.accounts and not tried.until:

@@ -187,8 +187,8 @@ def _setting(
 class Settings:
     """All settings of daemon and workers. Times are in seconds.
 
-    Each field's metadata holds the name of its variable and its meaning; the README's table is
-    compared with them by a test.
+    Each field's metadata holds the name of its variable and its meaning; the table of
+    docs/settings.md is compared with them by a test.
     """
 
     portal_url: str = _setting(

@@ -131,10 +131,10 @@ def test_a_query_is_not_shown():
     assert shown("http://box/mcp?key=hunter2#x") == "http://box/mcp"
 
 
-def test_help_and_readme_name_every_exit_code():
+def test_help_and_document_name_every_exit_code():
     text = parse(["--help"], {}).help_text
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    told = readme.split("\n## oig-client")[1].split("\n## ")[0].split("Exit codes:")[1]
+    page = (Path(__file__).parent.parent / "docs" / "oig-client.md").read_text()
+    told = page.split("Exit codes:")[1]
     for code in ExitCode:
         assert re.search(rf"^ .*\b{int(code)}  ", text, re.MULTILINE), code
         assert re.search(rf"\b{int(code)} ", told), code

@@ -17,11 +17,11 @@ from .real_clients.clients import CLIENTS, Ability
 
 READING = (ROOT / "docs" / "reading.md").read_text()
 README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 
 
 def configuration_rows():
-    section = README.split("## Configuration", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"^\| `(OIG_\w+)` \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
+    return re.findall(r"^\| `(OIG_\w+)` \| (.+?) \| (.+?) \|$", SETTINGS, re.MULTILINE)
 
 
 def default_of(setting):
@@ -32,7 +32,7 @@ def default_of(setting):
     return f"`{text}`"
 
 
-def test_the_readme_lists_every_setting_with_its_default_and_meaning():
+def test_the_document_on_settings_lists_every_one_with_its_default_and_meaning():
     expected = [
         (f.metadata["variable"], default_of(f), f.metadata["meaning"]) for f in fields(Settings)
     ]
@@ -51,6 +51,24 @@ def test_no_document_names_a_setting_that_does_not_exist():
 def test_every_relative_link_leads_to_a_file(path):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def anchors(path):
+    """The anchors of a document's headings, as hosts of repositories make them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one).strip().lower().replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+)
+def test_every_link_to_a_heading_leads_to_one(path):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", path.read_text()):
+        assert anchor in anchors(path.parent / target if target else path), (target, anchor)
+
+
+def test_the_readme_is_read_in_one_go():
+    assert len(README.splitlines()) <= 200
 
 
 def test_the_way_to_a_new_tool_names_files_that_are_there():

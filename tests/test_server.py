@@ -123,17 +123,17 @@ def test_every_older_revision_needs_no_session(fleet, revision):
         assert answer.json()["result"]["isError"] is False
 
 
-def test_the_curl_example_of_the_readme_works(fleet):
-    readme = (ROOT / "README.md").read_text()
-    command = readme.split("```sh\ncurl -s", 1)[1].split("```", 1)[0]
+def test_the_curl_example_of_the_documents_works(fleet):
+    page = (ROOT / "docs" / "connecting.md").read_text()
+    command = page.split("```sh\ncurl -s", 1)[1].split("```", 1)[0]
     command = "curl -s" + command.replace("http://localhost:8000/mcp", fleet.url)
     answer = subprocess.run(["sh", "-c", command], capture_output=True, timeout=30, check=True)
     assert json.loads(answer.stdout)["result"]["structuredContent"]["email"] == "demo@example.com"
 
 
-def test_the_python_example_of_the_readme_works(fleet):
-    readme = (ROOT / "README.md").read_text()
-    program = readme.split("```python\n", 1)[1].split("```", 1)[0]
+def test_the_python_example_of_the_documents_works(fleet):
+    page = (ROOT / "docs" / "connecting.md").read_text()
+    program = page.split("```python\n", 1)[1].split("```", 1)[0]
     program = program.replace("http://localhost:8000/mcp", fleet.url)
     answer = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, timeout=30, check=True, text=True

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = _Parser(
         prog="python -m server.cache",
         description="Holds the sealed OIG Cloud sessions that all MCP workers share. Settings come "
-        "from the environment (OIG_...); the README lists them. Logs to standard error.",
+        "from the environment (OIG_...); docs/settings.md lists them. Logs to standard error.",
         epilog=(daemon.__doc__ or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

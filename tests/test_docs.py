@@ -1,18 +1,23 @@
 """What the documents promise is what the program has."""
 
 import re
+import subprocess
+import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
 
+from client.options import COMMANDS
 from server.readings import days, freshness, history, notifications
 from server.readings.series import COLUMNS, COMPUTED
 from server.readings.status import Status
 from server.settings import OTHERS, ROOT, Settings
 from server.tools import reading
 
+from .listed_tools import listed_tools
 from .real_clients.clients import CLIENTS, Ability
 
 READING = (ROOT / "docs" / "reading.md").read_text()
@@ -82,6 +87,32 @@ def test_every_document_is_reachable_from_the_readme():
     reachable = README + "".join(p.read_text() for p in (ROOT / "docs").glob("*.md"))
     for path in (ROOT / "docs").glob("*.md"):
         assert f"{path.name})" in reachable
+
+
+def test_every_command_of_the_client_is_in_its_document():
+    page = (ROOT / "docs" / "oig-client.md").read_text()
+    assert [
+        one for one in COMMANDS if not re.search(rf"^oig-client {one}\b", page, re.MULTILINE)
+    ] == []
+
+
+def test_every_command_of_cachectl_is_in_the_document_on_operations():
+    page = (ROOT / "docs" / "operations.md").read_text()
+    help_text = subprocess.run(
+        [Path(sys.executable).parent / "cachectl", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    commands = re.findall(r"^    ([a-z-]+)(?:  |$)", help_text, re.MULTILINE)
+    assert len(commands) > 5
+    assert [one for one in commands if f"\ncachectl {one}" not in page] == []
+
+
+def test_every_tool_is_in_the_table_of_the_readme():
+    rows = "".join(re.findall(r"^\| (`[a-z_`, ]+`) \|", README, re.MULTILINE))
+    assert names_in(rows) == set(listed_tools())
 
 
 def layout_rows():

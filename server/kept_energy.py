@@ -1,7 +1,9 @@
 """The energy of days that do not change any more, kept in the cache by the month.
 
 A complete day is. One that lacks something is no longer expected to change after a week, but the
-lack may be a passing defect of the portal: it is believed once the portal has said the same twice.
+lack may be a passing defect of the portal: it is believed for as long as the portal had said the
+same when it was last asked. A defect is therefore believed for as long again as it lasted, and a
+real gap is asked for again after an hour, two, four and so on.
 
 It is sealed and shared by all workers like the portal's answers, and goes with them: by a flush, by
 a new password, by a restart of the cache daemon.
@@ -28,8 +30,7 @@ KEPT_S = TTL_MAX
 """Seconds for which a day is kept from when it was read."""
 
 DOUBTED_S = 3600.0
-"""Seconds for which a day that lacks something is kept when the portal has said so only once, and
-after which the same answer confirms it."""
+"""Seconds for which a day that lacks something is believed at least."""
 
 
 class KeptEnergy:
@@ -96,14 +97,17 @@ def _settled(one: EnergyDay, today: date) -> bool:
 
 
 def _believed(one: EnergyDay, now: float) -> bool:
-    return one.complete or one.confirmed or now - one.read_at < DOUBTED_S
+    return one.complete or now - one.read_at < max(DOUBTED_S, one.read_at - one.said_since)
 
 
 def _weighed(one: EnergyDay, before: EnergyDay | None) -> EnergyDay:
     """Give what to keep of a day that was read, and perhaps read before."""
-    # 1. Complete: nothing is in doubt. 2. Another answer than before: either may be the defect.
-    if one.complete or before is None or not one.says_the_same(before):
+    # 1. The first answer, or another than before: either may be the defect, and its time begins.
+    if before is None or not one.says_the_same(before):
         return one
-    # 3. The same, so much later that a passing defect is over. 4. The same, at once: the doubt
-    # counts from the first.
-    return replace(one, confirmed=True) if one.read_at - before.read_at >= DOUBTED_S else before
+    # 2. The same again: it has been said since the first. Two calls may end in either order.
+    return replace(
+        one,
+        read_at=max(one.read_at, before.read_at),
+        said_since=min(one.said_since, before.said_since),
+    )

@@ -223,11 +223,12 @@ async def test_only_days_that_may_still_change_are_asked_for_again(house):
         f"{young}: 4.0 hours without data",
         f"{today}: under way",
     ]
-    # What lacks something is read twice, an hour apart, before it is believed for good.
+    # What lacks something is believed for an hour, and then for as long as it has been said.
     for pause, asked in (
         (1800.0, {(young, young), (today, today)}),
         (1800.0, {(old, old), (young, young), (today, today)}),
-        (86400.0, {(young, young), (today, today + timedelta(days=1))}),
+        (3000.0, {(young, young), (today, today)}),
+        (86400.0, {(old, old), (young, young), (today, today + timedelta(days=1))}),
     ):
         worker.portal.asked.clear()
         worker.time += pause
@@ -267,13 +268,103 @@ async def test_a_passing_defect_about_old_days_is_believed_for_an_hour_at_most(h
     assert told["total"]["consumed_kwh"] == pytest.approx(14.4)
 
 
-async def test_a_day_without_data_is_believed_once_the_portal_has_said_so_twice(house):
+HOUR_S = 3600.0
+DAY_S = 86400.0
+
+
+async def costs(worker, pause, first, last):
+    """Ask again after so many seconds, and count the requests for history."""
+    worker.time += pause
+    worker.portal.asked.clear()
+    await worker.ask(first, last)
+    return len(worker.portal.asked)
+
+
+def silence(portal):
+    """Let a portal answer with nothing from now on; give back how it answers otherwise."""
+    well = portal.read_history
+
+    async def read_history(_session_id, name, *days):
+        portal.asked.append((NAMES[name], *days))
+        return {"items": []}
+
+    portal.read_history = read_history
+    return well
+
+
+@pytest.mark.parametrize("often_s", [600.0, 3700.0, 5 * HOUR_S])
+async def test_an_outage_of_five_hours_is_believed_for_five_more_at_most(house, often_s):
+    worker = house()
+    first, *_ = WEEK
+    well = silence(worker.portal)
+    began = worker.time
+    assert await costs(worker, 0.0, first, first)
+    while worker.time + often_s <= began + 5 * HOUR_S:
+        await costs(worker, often_s, first, first)
+    worker.portal.read_history = well
+    # 1. What the last question of the outage brought is believed for no longer than it lasted.
+    over = began + 5 * HOUR_S
+    told = await worker.ask(first, first)
+    while not told["rows"]:
+        worker.time += 600.0
+        told = await worker.ask(first, first)
+    assert worker.time <= over + 5 * HOUR_S + 600.0
+    # 2. What is complete is not asked for again.
+    assert told["total"]["complete"] is True
+    assert await costs(worker, 20 * DAY_S, first, first) == 0
+
+
+async def test_a_real_gap_that_is_asked_about_daily_costs_six_times_a_month(house):
+    first, *_ = WEEK
+    hole = datetime(2026, 11, 16, 10, tzinfo=UTC)
+    worker = house(Portal(times=True, without=lambda at: hole <= at < hole + timedelta(hours=4)))
+    asked = [day for day in range(30) if await costs(worker, DAY_S if day else 0.0, first, first)]
+    assert asked == [0, 1, 2, 4, 8, 16]
+
+
+async def test_a_day_is_believed_for_as_long_as_the_same_was_said_also_by_another_worker(house):
     worker = house(Portal(without=lambda _at: True))
-    for pause, costs in ((0.0, True), (1800.0, False), (1801.0, True), (20 * 86400.0, False)):
-        worker.time += pause
-        worker.portal.asked.clear()
-        await worker.ask(*WEEK)
-        assert bool(worker.portal.asked) is costs
+    for pause, asks in (
+        (0.0, True),
+        (HOUR_S - 1.0, False),
+        (3 * HOUR_S + 1.0, True),
+        (4 * HOUR_S - 1.0, False),
+        (1.0, True),
+        (8 * HOUR_S - 1.0, False),
+        (1.0, True),
+        # Never for longer than a complete day.
+        (15 * HOUR_S, False),
+        (40 * DAY_S, True),
+        (2 * HOUR_S, True),
+    ):
+        worker.restart()
+        assert bool(await costs(worker, pause, *WEEK)) is asks
+
+
+async def test_another_answer_about_a_day_begins_its_time_again(house):
+    first, *_ = WEEK
+    portal = Portal(without=lambda _at: True)
+    worker = house(portal)
+    assert await costs(worker, 0.0, first, first)
+    assert await costs(worker, 10 * HOUR_S, first, first)
+    # A part of the day appears, and nothing more comes.
+    portal.peculiar = {"times": True, "without": lambda at: at.hour >= 10}
+    portal._made.clear()
+    assert await costs(worker, 10 * HOUR_S, first, first)
+    assert await costs(worker, HOUR_S - 1.0, first, first) == 0
+    assert await costs(worker, 1.0, first, first)
+    assert await costs(worker, HOUR_S, first, first)
+
+
+async def test_a_day_younger_than_a_week_that_lacks_something_is_never_kept(house):
+    young = date(2026, 11, 28)
+    worker = house(Portal(without=lambda _at: True))
+    for pause in (0.0, 2 * HOUR_S, 3 * HOUR_S):
+        assert await costs(worker, pause, young, young)
+    # Once it is a week old its time begins.
+    assert await costs(worker, 4 * DAY_S, young, young)
+    assert await costs(worker, HOUR_S - 1.0, young, young) == 0
+    assert await costs(worker, 1.0, young, young)
 
 
 async def test_what_is_kept_runs_out_after_thirty_days_even_if_other_days_are_added(house):

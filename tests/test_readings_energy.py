@@ -472,7 +472,17 @@ def test_a_kept_day_is_the_same_day():
         assert kept_day(json.loads(json.dumps(one.as_kept()))) == one
 
 
-@pytest.mark.parametrize("raw", [None, [], {}, [0], [2, "2026-06-10", 1, True, [], [], [], 0]])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        [],
+        {},
+        [0],
+        [2, "2026-06-10", 1, True, [None] * 6, [], [[]] * 6, 0, False],
+        [2, "2026-06-10", 1, 1, True, [None] * 6, [], [[]] * 6, 0],
+    ],
+)
 def test_what_was_not_kept_by_this_version_is_no_day(raw):
     assert kept_day(raw) is None
 

@@ -57,7 +57,7 @@ AGREE_WH = 100.0
 HOUR_S = 3600.0
 ITEM_S = 300.0
 
-KEPT_VERSION = 2
+KEPT_VERSION = 3
 """Of `as_kept`. What another version has written is not read."""
 
 
@@ -68,22 +68,22 @@ class EnergyDay:
     Attributes:
         day: The day in Prague.
         read_at: When the portal gave it, Unix time in seconds.
+        said_since: Since when the portal has said the same, as far as it was asked, likewise.
         ended: Whether it was over by then.
         wh: Energy of the day as far as there is data, whole Wh; None where nothing is known.
         counted: Quantities that come from counters.
         hours: The same per hour that has begun; empty when the hours cannot be told.
         gaps: Seconds without data, per hour, or of the whole day when the hours cannot be told.
-        confirmed: Whether the portal has given the same twice, some time apart.
     """
 
     day: date
     read_at: int
+    said_since: int
     ended: bool
     wh: Mapping[Quantity, int | None]
     counted: frozenset[Quantity] = frozenset()
     hours: tuple[Mapping[Quantity, int | None], ...] = ()
     gaps: tuple[int, ...] = ()
-    confirmed: bool = False
 
     @property
     def gap_s(self) -> int:
@@ -106,9 +106,7 @@ class EnergyDay:
 
     def says_the_same(self, other: EnergyDay) -> bool:
         """Whether another answer says of the day what this one does, whenever it came."""
-        return replace(self, read_at=0, confirmed=False) == replace(
-            other, read_at=0, confirmed=False
-        )
+        return replace(self, read_at=0, said_since=0) == replace(other, read_at=0, said_since=0)
 
     def as_kept(self) -> list[object]:
         """Give it as JSON, short: a month of days has to fit into some kilobytes."""
@@ -116,12 +114,12 @@ class EnergyDay:
             KEPT_VERSION,
             self.day.isoformat(),
             self.read_at,
+            self.said_since,
             self.ended,
             [self.wh[quantity] for quantity in POWERS],
             sorted(self.counted),
             [[hour[quantity] for hour in self.hours] for quantity in POWERS],
             list(self.gaps) if any(self.gaps) else len(self.gaps),
-            self.confirmed,
         ]
 
 
@@ -132,22 +130,22 @@ def kept_day(raw: Any) -> EnergyDay | None:
             int(version),
             str(day),
             int(at),
+            int(said_since),
             bool(ended),
             wh,
             counted,
             columns,
             gaps,
-            bool(confirmed),
         ] if version == KEPT_VERSION:
             return EnergyDay(
                 date.fromisoformat(day),
                 at,
+                said_since,
                 ended,
                 dict(zip(POWERS, wh, strict=True)),
                 frozenset(counted),
                 tuple(dict(zip(POWERS, row, strict=True)) for row in zip(*columns, strict=True)),
                 (0,) * gaps if isinstance(gaps, int) else tuple(gaps),
-                confirmed,
             )
     return None
 
@@ -293,9 +291,11 @@ def _energy_day(day: date, tracks: Mapping[SeriesName, _Track], now: datetime) -
             {quantity: _rounded(of_hours[place]) for quantity, of_hours in hourly.items()}
             for place in range(len(gaps))
         )
+    read_at = round(now.timestamp())
     return EnergyDay(
         day,
-        round(now.timestamp()),
+        read_at,
+        read_at,
         now >= clock.starts(day + timedelta(days=1)),
         wh,
         frozenset(counted),

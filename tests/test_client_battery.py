@@ -677,7 +677,7 @@ def test_energy_is_a_table_with_bars_csv_and_json(client, tmp_path):
     table = file.read_bytes()
     assert table.startswith(b"day,solar_kwh,imported_kwh,")
     assert table.count(b"\r\n") == 8
-    assert "Prices are unknown here." in lines
+    assert "No prices." in lines
     code, out, err = client(*argv, "--csv", "-")
     assert out.startswith("day,")
     assert "! Not known of 2026-11-14 to 2026-11-20, and not in the sums: consumed." in err

@@ -386,7 +386,7 @@ def test_a_day_that_has_just_begun_is_under_way_and_not_without_data():
 def test_consumption_is_said_to_be_of_a_part_of_the_house():
     (one,) = read(answers(DAY, DAY, grid=-600, battery=0))
     (said,) = report((one,)).warnings
-    assert said.startswith("consumed: backed-up part only; house and box: ")
+    assert said.startswith("consumed: backed-up part; house and box: ")
     # The sun's 2 kW less the 0.6 kW that were exported: what self-sufficiency is a share of.
     assert float(said.split(" kWh")[0].split()[-1]) == pytest.approx(33.6, abs=0.1)
 
@@ -413,7 +413,7 @@ def test_prices_make_money_and_none_make_none():
     unpriced = report((one,))
     assert unpriced.total.money is None
     why = {path: one.why for one in unpriced.unknown for path in one.readings}
-    assert why["total.money"] == "Prices are unknown here."
+    assert why["total.money"] == "No prices."
     half = report((one,), prices=Prices(6.5, None, None)).total.money
     assert (half.revenue, half.currency, half.saved_at_most) == (None, None, None)
 
@@ -450,12 +450,20 @@ def test_a_week_and_a_month_of_the_demo_box_are_short():
     now = datetime(2026, 6, 1, 7, tzinfo=UTC)
     house = House(now).until(now + timedelta(days=30))
     later = now + timedelta(days=30)
-    first = date(2026, 6, 1)
-    for days, most in ((7, 1_700), (30, 6_000)):
-        last = first + timedelta(days=days - 1)
-        told = report(read(house.answers(first, last), first, last, later))
-        assert len(told.rows) == days
-        assert len(told.model_dump_json()) <= most
+    priced = Prices(6.5, 2.1, "CZK")
+    # July 1 is under way.
+    for days, last, most, priced_most in (
+        (7, date(2026, 6, 7), 1_740, 1_860),
+        (7, date(2026, 7, 1), 1_740, 1_860),
+        (30, date(2026, 6, 30), 6_144, 6_144),
+        (31, date(2026, 7, 1), 6_144, 6_144),
+    ):
+        first = last - timedelta(days=days - 1)
+        found = read(house.answers(first, last), first, last, later)
+        for told, bound in ((report(found), most), (report(found, prices=priced), priced_most)):
+            assert len(told.rows) == days
+            assert told.total.complete is (last < date(2026, 7, 1))
+            assert len(told.model_dump_json().encode()) <= bound
 
 
 # What is kept.

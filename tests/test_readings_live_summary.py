@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.fields import plain, reason_for, reasons_in
+from server.readings.counters import NOT_YET
+from server.readings.energy import NO_CONTACT
 from server.readings.live import LiveData, live_data
 from server.readings.live_summary import live_summary
+from server.readings.unknown import NOT_SENT
 
 from .payloads import FULL, NOW, full_box, slim_box
 from .reading_house import reading_houses
 from .test_readings_detail import BOILER, STATES, TARIFF
-
-MOST_BYTES = 1_900
-"""Of the result about the demo box, while all is well."""
 
 
 @pytest.fixture
@@ -95,9 +94,11 @@ def test_every_null_has_the_reason_that_it_was_read_with(sent, detailed):
 
 
 def test_a_part_of_which_nothing_is_known_is_named_once():
-    (group, *_) = [one for one in told({})["unknown"] if "energy.month" in one["readings"]]
-    assert {"mode", "energy.today", "energy.month", "energy.year"} <= set(group["readings"])
-    assert not any(one.startswith(("mode.", "energy.today.")) for one in group["readings"])
+    (group, *_) = [one for one in told({})["unknown"] if "energy" in one["readings"]]
+    assert {"mode", "energy"} <= set(group["readings"])
+    assert not any(one.startswith(("mode.", "energy.")) for one in group["readings"])
+    (group, *_) = [one for one in told({})["unknown"] if "energy.day" in one["readings"]]
+    assert group["why"] == NO_CONTACT
     (group, *_) = [
         one for one in told({}, detailed=True)["unknown"] if "mode.name" in one["readings"]
     ]
@@ -110,6 +111,23 @@ def test_a_part_of_which_something_is_known_is_not_named_as_a_whole():
     named = {plain(name) for one in result["unknown"] for name in one["readings"]}
     assert "energy.today.battery_charged_wh" in named
     assert not named & {"energy", "energy.today", "battery", "load"}
+
+
+async def test_a_part_that_is_unknown_for_several_reasons_has_that_of_most_of_its_fields(at):
+    result = await at("2027-01-01T00:03:00").read()
+    named = {name: one["why"] for one in result["unknown"] for name in one["readings"]}
+    assert named["energy.today"] == named["energy.month"] == named["energy.year"] == NOT_YET
+    # Its others are named beside it, and those of its own reason are not.
+    assert named["energy.today.battery_charged_wh"] == NOT_SENT
+    assert "energy.today.solar_wh" not in named
+    reasons = reasons_in(result)
+    assert reason_for("energy.today.solar_wh", reasons) == NOT_YET
+    assert reason_for("energy.today.battery_charged_wh", reasons) == NOT_SENT
+    assert "energy" not in named
+    detailed = await at("2027-01-01T00:03:00").read(detail=True)
+    assert not {"energy.today", "energy.month"} & {
+        name for one in detailed["unknown"] for name in one["readings"]
+    }
 
 
 block = st.sampled_from(sorted(full_box()))
@@ -125,17 +143,3 @@ def test_whatever_a_box_does_not_send_every_null_has_a_reason(lost, detailed):
     for path, value in leaves(result):
         if value is None and path not in MEANT and "bypass." not in path:
             assert reason_for(path, reasons), path
-
-
-@pytest.mark.parametrize(
-    "moment",
-    ["2026-01-15T18:30:00", "2026-04-02T08:40:00", "2026-06-14T12:40:00", "2026-12-31T23:50:00"],
-)
-async def test_the_demo_box_fits_as_a_client_gets_it(at, moment):
-    house = at(moment)
-    for setup in ({}, {"manual": 1}, {"to_grid": 1, "feed_cap": 4_000}):
-        house.have(setup=setup)
-        result = await house.read()
-        compact = json.dumps(result, separators=(",", ":"), ensure_ascii=False)
-        assert len(compact.encode()) <= MOST_BYTES, (setup, compact)
-        assert result["detail"] is None

@@ -38,7 +38,7 @@ BAR = 7
 LEGEND = "Used: the part with backup. Bars: solar."
 """With the sentence about stars it fits the table's width."""
 
-NO_PRICES = "Prices are unknown here."
+NO_PRICES = "No prices."
 
 HOURS = 11
 """Characters of a label from which on it is the time at which an hour begins."""

@@ -112,7 +112,7 @@ THEME = Theme(
                     unknown=True,
                 ),
             ),
-            says=(r"Prices are unknown here",),
+            says=(r"No prices",),
             never=(r"total.*(cost|revenue|saved).*: \d",),
             chars=1_700,
         ),

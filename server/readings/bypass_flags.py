@@ -19,7 +19,7 @@ SETTINGS_AGE = timedelta(minutes=5)
 """Settings may be that much older than the box's last report, and older still where its upload is
 of before a time away."""
 
-NOT_READ = "Only notifications tell of it, and nobody has read them lately."
+NOT_READ = "Only notifications tell of it; nobody has read them lately."
 NOT_ALL_READ = (
     "Not all of the portal's notifications could be read, and the last word may be in the others."
 )

@@ -22,11 +22,10 @@ OF_THE_DAY: dict[str, dict[str, str | None]] = {
 """The blocks that are uploaded each by itself, and their counters of the day, each with that of the
 month."""
 
-NOT_YET = (
-    "It may still count the day before: for some minutes after midnight, and after a time without "
-    "contact, the portal shows what the box counted on an earlier day. Ask again in some minutes: "
-    "once the box has counted on, it is certain."
-)
+NOT_YET = "It may still count the day before. Ask again in some minutes."
+"""For some minutes after midnight, and after a time without contact, the portal shows what the box
+counted on an earlier day. Once the box has counted on, it is certain."""
+
 BEGUN_ANEW = (
     "It is less than an answer of today showed before, so it may not count all of the day: the "
     "box counted from 0 again, its clock is wrong, or that answer was of an earlier day."

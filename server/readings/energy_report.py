@@ -22,7 +22,7 @@ Why = Literal["under way", "gaps", "no data", "no times", "not read"]
 Source = Literal["counter", "power", "both", "none"]
 
 NOT_NAMED = "The portal does not say of which of the account's boxes its history is."
-NO_PRICES = "Prices are unknown here."
+NO_PRICES = "No prices."
 NO_PRICE = "This price was not given."
 NO_CURRENCY = "No currency was given."
 NO_VALUES = "The portal has no values of it for that time, or too few to be summed."
@@ -32,7 +32,7 @@ NOT_MADE = "Nothing was made by the panels, or less than was exported."
 NOT_USED = "More was imported than used: it went into the battery, or out again."
 NOTHING = "The portal has no data, or too little to be summed, for"
 HOURS = "Values are missing and none has a time: only the total has what is known of"
-BACKED_UP = "consumed: backed-up part only"
+BACKED_UP = "consumed: backed-up part"
 
 DAY = 10
 """Characters of the label of a day; that of a month is shorter."""
@@ -505,8 +505,10 @@ def _lacking(days: Sequence[EnergyDay], missing: Sequence[_Lack]) -> list[str]:
             said.append(f"{lead} {', '.join(one.named for one in found[:LISTED])}{more}.")
     for one in days:
         if not one.ended:
-            as_of = clock.written(datetime.fromtimestamp(one.read_at, UTC))
-            said.append(f"{one.day} is under way: these are its values of {as_of}.")
+            # Its date is the day's own. The offset tells apart what autumn repeats.
+            read_at = clock.local(datetime.fromtimestamp(one.read_at, UTC))
+            _, _, as_of = read_at.isoformat(timespec="minutes").partition("T")
+            said.append(f"{one.day} is under way, as of {as_of}.")
     said += [
         f"{one.named} is under way: it has no values yet."
         for one in missing

@@ -11,7 +11,7 @@ SOLD_W = 200.0
 the inverter's control swings by less."""
 
 NOT_DISCHARGING = "The battery does not discharge now."
-AGGREGATED = "An aggregator controls the box and decides how long the battery discharges."
+AGGREGATED = "An aggregator decides how long the battery discharges."
 FOR_OUTAGES = "In Home UPS the battery is kept for outages; how far it is used then is not known."
 SOLD = "The battery feeds the grid as well, and how long it does is not known."
 AT_MINIMUM = "The battery is at its minimum already."

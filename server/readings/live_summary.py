@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import get_args, get_origin
 
@@ -107,37 +108,50 @@ def _in_full(unknown: Iterable[Unknown]) -> Iterable[Unknown]:
         yield Unknown(why=one.why, readings=tuple(map(_told, one.readings)))
 
 
-def _in_short(unknown: Iterable[Unknown]) -> Iterable[Unknown]:
-    """Leave out what `detail` would hold, and name a part that is unknown as a whole once."""
+def _in_short(unknown: Sequence[Unknown]) -> Iterable[Unknown]:
+    """Leave out what `detail` would hold, and name a part of which nothing is known once.
+
+    Where that has several reasons, the part has that of most of its fields, and the others are
+    named by themselves beside it.
+    """
+    why_of = {
+        path: one.why
+        for one in unknown
+        for path in map(_told, one.readings)
+        if not _is_detail(path)
+    }
+    named, _ = _folded(LiveSummary, "", why_of)
     for one in unknown:
-        names = {path for path in map(_told, one.readings) if not _is_detail(path)}
-        folded, _ = _folded(LiveSummary, "", names)
-        if folded:
-            yield Unknown(why=one.why, readings=tuple(folded))
+        names = tuple(path for path, why in named.items() if why == one.why)
+        if names:
+            yield Unknown(why=one.why, readings=names)
 
 
-def _folded(model: type[BaseModel], of: str, names: set[str]) -> tuple[list[str], bool]:
-    """Give the names among a model's fields, and whether that is all of them.
+def _folded(
+    model: type[BaseModel], of: str, why_of: Mapping[str, str]
+) -> tuple[dict[str, str], str | None]:
+    """Give what to name of a model's fields, each with its reason, and the reason of all the rest.
+
+    The second is None where a field of it is known.
 
     Args:
         model: The model.
         of: What its fields' paths begin with.
-        names: Paths of fields.
+        why_of: The reason of each path that is unknown.
     """
-    found: list[str] = []
-    whole = True
+    named: dict[str, str] = {}
+    leads: dict[str, str | None] = {}
     for name, field in model.model_fields.items():
         path = f"{of}{name}"
         part = _model_in(field.annotation)
-        if path in names:
-            inner, all_inner = [path], True
-        elif part is not None:
-            inner, all_inner = _folded(part, f"{path}.", names)
-        else:
-            inner, all_inner = [], False
-        found += [path] if all_inner else inner
-        whole = whole and all_inner
-    return found, whole
+        leads[path] = why_of.get(path)
+        if part is not None and path not in why_of:
+            inner, leads[path] = _folded(part, f"{path}.", why_of)
+            named |= inner
+    lead = None
+    if None not in leads.values():
+        ((lead, _),) = Counter(leads.values()).most_common(1)
+    return named | {path: why for path, why in leads.items() if why not in {None, lead}}, lead
 
 
 @cache

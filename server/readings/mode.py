@@ -26,9 +26,7 @@ GRID_V, GRID_VI, FLEXIBILITY = 1, 2, 4
 UNKNOWN_MODE = "The portal sent a mode that is not known here."
 UNKNOWN_BEHAVIOUR = "What this mode does is not known here."
 UNKNOWN_APP = "The portal sent a combination of supplementary modes that is not known here."
-BY_FLEXIBILITY = (
-    "While the box is under flexibility control the portal does not tell the supplementary modes."
-)
+BY_FLEXIBILITY = "The portal does not tell it under flexibility control."
 
 
 class ModeSummary(Reading):

@@ -12,6 +12,7 @@ from .forgetting import forget_owner
 from .journal import journal
 from .options import Options
 from .prompt import ask, refuse_without_terminal
+from .reloading import reload
 from .rotation import rotate_secret
 from .units import amount
 
@@ -119,4 +120,5 @@ COMMANDS: dict[str, Callable[[Options], Report]] = {
     "journal": journal,
     "forget-owner": forget_owner,
     "rotate-secret": rotate_secret,
+    "reload": reload,
 }

@@ -71,6 +71,8 @@ class Daemon:
         except RefusedError as exc:
             if exc.code == "shutdown":
                 raise Unreachable(f"The cache daemon at {self._path} is just stopping.") from None
+            if exc.code == "settings":
+                raise Refused(f"{text(exc.reason)} Nothing was changed.") from None
             raise Refused(text(exc)) from None
         except RemoteProtocolError:
             raise self._foreign() from None

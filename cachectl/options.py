@@ -41,6 +41,7 @@ examples:
   cachectl journal --box 2210400017         what was changed at a box
   cachectl forget-owner jana@example.cz     remove all that is kept about it
   cachectl rotate-secret                    a new secret, if the old one got out
+  cachectl reload                           after a change of the settings file
 
 An EMAIL never reaches the daemon: it becomes a fingerprint, made with the
 secret that the workers share (OIG_SECRET_FILE, or var/run/secret).
@@ -72,6 +73,12 @@ sources from the daemon, its snapshot and the workers, and ends logins that are
 under way for it. Says what stays: the journal, and lines in logs. Who knows the
 password may log in again: take the account off OIG_ALLOWED_EMAILS first, if it
 is to stay away.
+"""
+
+RELOAD = """\
+Read the settings again, as they stand in the settings file and in files that they name. All are
+checked first: when one is wrong, nothing changes. Only those marked "live" in docs/settings.md
+change without a restart of the server. Settings in the environment of the server stay as they are.
 """
 
 ROTATE = """\
@@ -234,6 +241,8 @@ def _parser() -> _Parser:
 
     rotate = command("rotate-secret", "replace the secret: everybody logs in again", ROTATE)
     rotate.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+    command("reload", "read the settings again, by the daemon and all workers", RELOAD)
 
     unlock = command("unlock", "forget the failed logins of an account or an address", UNLOCK)
     whose = unlock.add_mutually_exclusive_group(required=True)

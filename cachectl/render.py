@@ -75,6 +75,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("refused_total", "refused", count, True),
             ("kicked_total", "kicked", count, True),
             ("protocol_errors_total", "bad bytes", count, True),
+            ("workers", "workers", count, False),
+            ("workers_differing", "with other settings", count, True),
         ),
     ),
     (
@@ -162,6 +164,8 @@ VERBS = (
     "unlock",
     "unlock_source",
     "erase",
+    "using",
+    "reload",
 )
 
 STATS_KEYS = frozenset(key for _, group in GROUPS for key, *_ in group) | {REQUESTS}
@@ -332,6 +336,26 @@ def unlock_source_report(source: str, dropped: int) -> Report:
         else f"{source} was not locked: it has no failed logins."
     )
     return Report({"source": source, "unlocked": dropped}, (line,))
+
+
+def reload_report(taken: Mapping[str, Any], workers: int) -> Report:
+    """Report the reply to `reload`, when so many workers go by what was read."""
+    changed, restart = (
+        tuple(text(one) for one in taken.get(name, ())) for name in ("changed", "restart")
+    )
+    lines = [
+        f"Changed: {', '.join(changed)}." if changed else "No setting that can change has changed."
+    ]
+    if changed:
+        lines.append(
+            f"The cache daemon and {amount(workers, 'worker')} go by it now."
+            if workers
+            else "The cache daemon goes by it now; no worker is connected to it."
+        )
+    if restart:
+        lines.append(f"Only a restart of the server changes {', '.join(restart)}.")
+    data = {"changed": list(changed), "restart": list(restart), "workers": workers}
+    return Report(data, tuple(lines))
 
 
 def ping_report(version: object, pid: object, seconds: float) -> Report:

@@ -16,6 +16,7 @@ from server.cache.engine import Engine
 from server.cache.peer import READ_BYTES, Connection, Counts, PeerLimits
 from server.cache.service import Service
 from server.cache.throttle import Throttle
+from server.reloading import Reloading
 from server.settings import Settings
 
 
@@ -30,7 +31,7 @@ class Cache:
     def __init__(self, engine: Engine, now: Callable[[], float]) -> None:
         self._engine = engine
         self._now = now
-        self._service = Service(engine, "evals", os.getpid(), dict)
+        self._service = Service(engine, "evals", os.getpid(), dict, Reloading(Settings))
         self._room = memoryview(bytearray(READ_BYTES))
         self._counts = Counts()
         self._timer: asyncio.TimerHandle | None = None

@@ -23,6 +23,7 @@ from .errors import ConfigurationError
 from .exemptions import Exemptions
 from .exposure import exposed, speaks_for_all
 from .listening import bind, inherited_socket
+from .reloading import Reloading
 from .settings import Settings
 from .supervision.peers import Peers
 from .worker import Worker, few_descriptors, make_worker, room
@@ -71,14 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     name = os.environ.get("SUPERVISOR_PROCESS_NAME", "worker")
     try:
-        settings = Settings.from_env(os.environ)
+        reloading = Reloading(lambda: Settings.from_env(os.environ))
+        settings = reloading.current
         log.configure(name, settings.log_level)
         process.harden()
         process.raise_descriptors()
         from .app import build_app  # noqa: PLC0415 - a wrong setting is told without importing mcp
 
         # Of what is being answered half at most waits for a login.
-        app = build_app(settings, stopping, most_waiting=room() // 2)
+        app = build_app(settings, stopping, most_waiting=room() // 2, reloading=reloading)
     except ConfigurationError as exc:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
         return EXIT_CONFIGURATION

@@ -59,9 +59,11 @@ class AllowList:
     @classmethod
     def of(cls, emails: tuple[str, ...] | None, secret: bytes) -> AllowList:
         """Make the list of some e-mails; None for all there are."""
-        if emails is None:
-            return cls()
-        return cls(frozenset(account_key(secret, email) for email in emails))
+        return cls(_keys(emails, secret))
+
+    def use(self, emails: tuple[str, ...] | None, secret: bytes) -> None:
+        """Let the list be another from now on."""
+        self._accounts = _keys(emails, secret)
 
     @property
     def is_set(self) -> bool:
@@ -71,6 +73,10 @@ class AllowList:
     def serves(self, account: bytes) -> bool:
         """Return whether the account with this key may use this server."""
         return self._accounts is None or account in self._accounts
+
+
+def _keys(emails: tuple[str, ...] | None, secret: bytes) -> frozenset[bytes] | None:
+    return None if emails is None else frozenset(account_key(secret, one) for one in emails)
 
 
 class ListedPortal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from .access import Access
 from .allow_list import AllowList, ListedPortal
 from .body import MAX_BODY_BYTES
+from .cache.budgets import policy_of
 from .call_rate import CallRate
 from .capabilities import only_what_is_there
 from .control.control import Control
@@ -35,14 +36,17 @@ from .exemptions import Exemptions
 from .failed_logins import FailedLogins
 from .fair_queue import FairQueue
 from .fingerprint import account_key
+from .following import Following
 from .forwarded import Forwarded
 from .guard import Guard, Names, answer
 from .handles import Handles
 from .health import healthz, readyz
 from .instructions import instructions
 from .liveness import Liveness
+from .log import set_level
 from .portal.client import PortalClient
 from .refusals import in_our_words
+from .reloading import Reloading
 from .rotation import SecretUse
 from .sealing import Sealer
 from .sessions import Sessions
@@ -83,6 +87,7 @@ def build_app(
     stopping: asyncio.Event | None = None,
     *,
     most_waiting: int = MAX_WAITING,
+    reloading: Reloading | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
     wall: Callable[[], float] = time.time,
     now: Callable[[], float] = time.monotonic,
@@ -93,6 +98,7 @@ def build_app(
         settings: All settings.
         stopping: Set once the worker begins to stop: calls that wait are answered then.
         most_waiting: How many logins may wait for their turn.
+        reloading: Reads the settings again; without it they stay as they are.
         transport: Replaces the network on the way to the portal.
         wall: Seconds since 1970.
         now: Seconds on a clock that never goes back; the event loop's must go as fast.
@@ -111,9 +117,7 @@ def build_app(
     allow_list = AllowList.of(settings.allowed_emails, secret)
     sessions = Sessions(
         store,
-        ListedPortal(portal, allow_list, partial(account_key, secret), now=now)
-        if allow_list.is_set
-        else portal,
+        ListedPortal(portal, allow_list, partial(account_key, secret), now=now),
         sealer,
         handles,
         ttl=settings.session_ttl,
@@ -121,14 +125,8 @@ def build_app(
         wall=wall,
     )
     failed_logins = FailedLogins(settings.auth_log, wall=wall, now=now)
-    access = Access(
-        sessions,
-        store,
-        handles,
-        sealer,
-        log=failed_logins,
-        calls=CallRate(settings.calls_per_minute, now),
-    )
+    calls = CallRate(settings.calls_per_minute, now)
+    access = Access(sessions, store, handles, sealer, log=failed_logins, calls=calls)
     upstream = Upstream(
         store,
         access,
@@ -141,6 +139,18 @@ def build_app(
     liveness = Liveness(access, upstream, idle=settings.session_idle)
     journal = Journal(settings.journal)
 
+    def use(fresh: Settings) -> None:
+        allow_list.use(fresh.allowed_emails, secret)
+        calls.use(fresh.calls_per_minute)
+        upstream.live_ttl, upstream.history_ttl = fresh.live_ttl, fresh.history_ttl
+        liveness.idle = fresh.session_idle
+        store.use(policy_of(fresh))
+        set_level(fresh.log_level)
+
+    reloading = reloading or Reloading(lambda: settings)
+    reloading.add(use)
+    following = Following(reloading, store)
+
     def present() -> datetime:
         return datetime.fromtimestamp(wall(), UTC)
 
@@ -150,7 +160,7 @@ def build_app(
         *reading_tools(access, upstream, now=present),
         status_tool(access, upstream, Entries(journal), now=present),
     ]
-    closing = [portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
+    closing = [following.aclose, portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
     if settings.control == "on":
         plans = Plans(secret, settings.portal_url)
         waits = Waits(store, plans, stopping or asyncio.Event(), ticks=now)
@@ -188,6 +198,16 @@ def build_app(
             await stack.enter_async_context(http.run())
             yield
 
+    return _served(settings, http, store, lifespan)
+
+
+def _served(
+    settings: Settings,
+    http: StreamableHTTPSessionManager,
+    store: DaemonStore,
+    lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
+) -> ASGIApp:
+    """Put around the endpoint what every request goes through."""
     names = Names(settings.allowed_hosts, settings.allowed_origins)
     exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
     answering = FairQueue(http.handle_request, exemptions.source)

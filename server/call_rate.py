@@ -32,14 +32,18 @@ class CallRate:
         now: Callable[[], float] = time.monotonic,
         accounts: int = MAX_ACCOUNTS,
     ) -> None:
-        self._per_minute = per_minute
-        self._interval = 60 / per_minute if per_minute else 0.0
-        self._at_once = max(1, per_minute // 2)
-        self._burst = self._at_once * self._interval
         self._now = now
         self._accounts = accounts
         # In the order of their last calls, the oldest first.
         self._full_at: OrderedDict[bytes, float] = OrderedDict()
+        self.use(per_minute)
+
+    def use(self, per_minute: int) -> None:
+        """Go by another rate from now on. A full bucket lasts half a minute at any rate."""
+        self._per_minute = per_minute
+        self._interval = 60 / per_minute if per_minute else 0.0
+        self._at_once = max(1, per_minute // 2)
+        self._burst = self._at_once * self._interval
 
     def count(self, account: bytes) -> None:
         """Count a call.

@@ -39,12 +39,15 @@ class Liveness:
         access: Opens sessions.
         upstream: The shared live answer.
         idle: Seconds after the portal's last answer for a session from which it is looked at.
+
+    Attributes:
+        idle: As above; it may be changed at any time.
     """
 
     def __init__(self, access: Access, upstream: Upstream, *, idle: float) -> None:
         self._access = access
         self._upstream = upstream
-        self._idle = idle
+        self.idle = idle
 
     async def open(self, caller: Caller) -> HandedOut:
         """Open the session of a caller; look at it first if it was idle for long.
@@ -64,7 +67,7 @@ class Liveness:
         """
         logins: list[bool] = []
         granted = await self._access.open(replace(caller, logged_in=lambda: logins.append(True)))
-        if granted.idle < self._idle:
+        if granted.idle < self.idle:
             return HandedOut(granted)
         handed_out = await self._seen(granted)
         if not logins:
@@ -74,7 +77,7 @@ class Liveness:
 
     async def _seen(self, granted: Granted) -> HandedOut:
         try:
-            return HandedOut(await self._upstream.look(granted, self._idle))
+            return HandedOut(await self._upstream.look(granted, self.idle))
         except (PortalError, TooManyLogins) as exc:
             try:
                 current = await self._access.current(granted)

@@ -79,4 +79,9 @@ def configure(process: str, level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Let our own loggers log from another level up."""
     logging.getLogger("server").setLevel(level)

@@ -177,9 +177,12 @@ def _setting(
     default: object,
     parse: Callable[[str], object],
     meaning: str,
+    *,
+    live: bool = False,
 ) -> Any:
     return field(
-        default=default, metadata={"variable": variable, "parse": parse, "meaning": meaning}
+        default=default,
+        metadata={"variable": variable, "parse": parse, "meaning": meaning, "live": live},
     )
 
 
@@ -187,8 +190,8 @@ def _setting(
 class Settings:
     """All settings of daemon and workers. Times are in seconds.
 
-    Each field's metadata holds the name of its variable and its meaning; the table of
-    docs/settings.md is compared with them by a test.
+    Each field's metadata holds the name of its variable, its meaning, and whether it is live: read
+    again while the server runs. The table of docs/settings.md is compared with them by a test.
     """
 
     portal_url: str = _setting(
@@ -218,24 +221,31 @@ class Settings:
         600.0,
         _seconds,
         "check_auth looks first at a session that OIG Cloud has not answered for this long",
+        live=True,
     )
     max_sessions: int = _setting(
-        "OIG_MAX_SESSIONS", 100_000, _count, "most sessions held; the least recently used goes"
+        "OIG_MAX_SESSIONS",
+        100_000,
+        _count,
+        "most sessions held; the least recently used goes",
+        live=True,
     )
     wrong_per_source: int = _setting(
         "OIG_WRONG_PER_SOURCE",
         5,
         _count,
         "different wrong passwords per account and source before a lock",
+        live=True,
     )
     wrong_per_account: int = _setting(
-        "OIG_WRONG_PER_ACCOUNT", 20, _count, "the same per account, over all sources"
+        "OIG_WRONG_PER_ACCOUNT", 20, _count, "the same per account, over all sources", live=True
     )
     wrong_accounts_per_source: int = _setting(
         "OIG_WRONG_ACCOUNTS_PER_SOURCE",
         20,
         _accounts_or_none,
         "accounts per hour at which a source may fail; 0 for any number",
+        live=True,
     )
     shared_sources: tuple[Network, ...] = _setting(
         "OIG_SHARED_SOURCES",
@@ -244,29 +254,43 @@ class Settings:
         "networks of many people: no OIG_WRONG_ACCOUNTS_PER_SOURCE and no limit of connections",
     )
     lock_first: float = _setting(
-        "OIG_LOCK_FIRST", 30.0, _seconds, "length of the first lock; each further one is twice that"
+        "OIG_LOCK_FIRST",
+        30.0,
+        _seconds,
+        "length of the first lock; each further one is twice that",
+        live=True,
     )
-    lock_longest: float = _setting("OIG_LOCK_LONGEST", 3600.0, _seconds, "longest lock")
+    lock_longest: float = _setting("OIG_LOCK_LONGEST", 3600.0, _seconds, "longest lock", live=True)
     rejected_memory: float = _setting(
         "OIG_REJECTED_MEMORY",
         60.0,
         _seconds,
         "the same wrong pair is answered from memory for this long",
+        live=True,
     )
     known_source: float = _setting(
         "OIG_KNOWN_SOURCE",
         30 * 86400.0,
         _positive,
         "a source that logged in stays allowed while others lock the account",
+        live=True,
     )
     logins_per_second: float = _setting(
-        "OIG_LOGINS_PER_SECOND", 2.0, _positive, "logins sent to the portal, all workers together"
+        "OIG_LOGINS_PER_SECOND",
+        2.0,
+        _positive,
+        "logins sent to the portal, all workers together",
+        live=True,
     )
     login_burst: int = _setting(
-        "OIG_LOGIN_BURST", 10, _count, "logins that may go out at once after a quiet time"
+        "OIG_LOGIN_BURST",
+        10,
+        _count,
+        "logins that may go out at once after a quiet time",
+        live=True,
     )
     logins_at_once: int = _setting(
-        "OIG_LOGINS_AT_ONCE", 4, _count, "logins under way at the same time"
+        "OIG_LOGINS_AT_ONCE", 4, _count, "logins under way at the same time", live=True
     )
     allowed_hosts: tuple[str, ...] = _setting(
         "OIG_ALLOWED_HOSTS", (), _hosts, "names under which /mcp may be called, beside localhost"
@@ -288,18 +312,24 @@ class Settings:
         600,
         _count_or_none,
         "calls of tools per account and worker, half of them at once; 0 for no limit",
+        live=True,
     )
     live_ttl: float = _setting(
-        "OIG_LIVE_TTL", 30.0, _seconds, "live data is shared for so long, and then asked for again"
+        "OIG_LIVE_TTL",
+        30.0,
+        _seconds,
+        "live data is shared for so long, and then asked for again",
+        live=True,
     )
     history_ttl: float = _setting(
-        "OIG_HISTORY_TTL", 300.0, _seconds, "the same for history and notifications"
+        "OIG_HISTORY_TTL", 300.0, _seconds, "the same for history and notifications", live=True
     )
     allowed_emails: tuple[str, ...] | None = _setting(
         "OIG_ALLOWED_EMAILS",
         None,
         _emails,
         "only these accounts may use the server: a list, or a file with one e-mail a line",
+        live=True,
     )
     auth_log: Path = _setting(
         "OIG_AUTH_LOG",
@@ -319,7 +349,9 @@ class Settings:
     simulator_port: int = _setting(
         "OIG_SIMULATOR_PORT", 8099, _port, "port of the portal simulator on this machine"
     )
-    log_level: str = _setting("OIG_LOG_LEVEL", "INFO", _log_level, "DEBUG, INFO, WARNING or ERROR")
+    log_level: str = _setting(
+        "OIG_LOG_LEVEL", "INFO", _log_level, "DEBUG, INFO, WARNING or ERROR", live=True
+    )
 
     def __post_init__(self) -> None:
         for name, file in (

@@ -102,6 +102,10 @@ class Upstream:
         live_ttl: Seconds a live answer is shared; the box reports every few seconds at best.
         history_ttl: The same for history and notifications: the box uploads them every 5 minutes.
         wall: Seconds since 1970.
+
+    Attributes:
+        live_ttl: As above; a change holds for what is fetched later. So does one of the next.
+        history_ttl: As above.
     """
 
     def __init__(
@@ -119,8 +123,8 @@ class Upstream:
         self._access = access
         self._portal = portal
         self._sealer = sealer
-        self._live_ttl = live_ttl
-        self._history_ttl = history_ttl
+        self.live_ttl = live_ttl
+        self.history_ttl = history_ttl
         self._wall = wall
         self._answers = SealedAnswers(store, sealer)
         self._baselines = Baselines(store, sealer)
@@ -129,7 +133,7 @@ class Upstream:
 
     async def live(self, granted: Granted) -> Fetched:
         """Return the live snapshot of all boxes of the caller's account."""
-        fetched, _ = await self._live(granted, LIVE, self._live_ttl)
+        fetched, _ = await self._live(granted, LIVE, self.live_ttl)
         return fetched
 
     async def look(self, granted: Granted, within: float) -> Granted:
@@ -147,7 +151,7 @@ class Upstream:
             SessionError: The portal could not be asked, or the session has ended and no login
                 replaced it.
         """
-        fetched, granted = await self._live(granted, LIVE, self._live_ttl)
+        fetched, granted = await self._live(granted, LIVE, self.live_ttl)
         if fetched.at <= self._wall() - within:
             # Answers are shared for longer than a session may be idle: this is a look of its own.
             _, granted = await self._live(granted, "look", within)
@@ -169,7 +173,7 @@ class Upstream:
             return held
         fetched, granted = await self._alone(granted, self._portal.read_live, {})
         await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
-        ttl = self._live_ttl if fetched.payload else NOTHING_TTL
+        ttl = self.live_ttl if fetched.payload else NOTHING_TTL
         await self._answers.put(granted.keys, LIVE, [fetched.at, fetched.payload], ttl)
         return fetched
 
@@ -184,7 +188,7 @@ class Upstream:
             return series
 
         what = f"history {name} {first} {last}"
-        fetched, _ = await self._shared(granted, what, self._history_ttl, read, {})
+        fetched, _ = await self._shared(granted, what, self.history_ttl, read, {})
         return fetched
 
     async def kept_energy(self, granted: Granted, days: Iterable[date]) -> dict[date, EnergyDay]:
@@ -204,7 +208,7 @@ class Upstream:
                 await self._check_alive(granted, session_id)
             return markup
 
-        fetched, _ = await self._shared(granted, NOTIFICATIONS, self._history_ttl, read, "")
+        fetched, _ = await self._shared(granted, NOTIFICATIONS, self.history_ttl, read, "")
         return fetched
 
     async def held_notifications(self, granted: Granted) -> Fetched | None:

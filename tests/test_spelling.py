@@ -16,6 +16,8 @@ from server.cache.service import Service
 from server.cache.snapshot import decode, encode
 from server.cache.spelling import NORMALISED
 from server.cache.throttle import ALONE, CROWD, KNOWN, SUSPECT, Policy, Throttle
+from server.reloading import Reloading
+from server.settings import Settings
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
 
@@ -296,7 +298,7 @@ def test_two_spellings_of_one_owner_share_the_session(two):
 
 
 def test_a_worker_that_knows_no_spellings_is_told_of_none():
-    service = Service(House().engine, "1", 2, dict)
+    service = Service(House().engine, "1", 2, dict, Reloading(Settings))
     old, new = FakePeer(), FakePeer()
 
     def ask(peer, verb, *args):

@@ -23,6 +23,8 @@ from server.cache.service import Service
 from server.cache.throttle import Policy, Throttle
 from server.cache.wire import Request
 from server.errors import CacheUnavailable, LocalProtocolError
+from server.reloading import Reloading
+from server.settings import Settings
 from server.store import answers, daemon
 from server.store.answers import DaemonAnswers
 from server.store.copies import Copies
@@ -180,7 +182,7 @@ class FakePeer:
 
 def test_only_what_a_snapshot_keeps_makes_one_due_and_holds_make_it_urgent():
     engine = Engine(Limits(), Throttle(Policy(), lambda: 1000.0), lambda: 1000.0)
-    service, peer = Service(engine, "1", 2, dict), FakePeer()
+    service, peer = Service(engine, "1", 2, dict, Reloading(Settings)), FakePeer()
 
     def ask(number: int, verb: str, *args):
         service.changed = service.urgent = False
@@ -216,7 +218,7 @@ def test_only_what_a_snapshot_keeps_makes_one_due_and_holds_make_it_urgent():
 
 def test_what_was_dropped_is_written_down_before_anybody_is_told():
     engine = Engine(Limits(), Throttle(Policy(), lambda: 1000.0), lambda: 1000.0)
-    service, peer = Service(engine, "1", 2, dict), FakePeer()
+    service, peer = Service(engine, "1", 2, dict, Reloading(Settings)), FakePeer()
     service.peers.add(peer)
     order: list[str] = []
     service.on_dropped = lambda: order.append("written")

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 from .. import log, process
 from ..errors import ConfigurationError
+from ..reloading import Reloading
 from ..settings import ROOT, Settings
 from ..version import program_version
 from . import daemon
@@ -45,9 +46,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.parse_args(arguments)
     log.configure(NAME, "INFO")
     try:
-        settings = Settings.from_env(os.environ)
+        reloading = Reloading(lambda: Settings.from_env(os.environ))
     except ConfigurationError as exc:
         return _refuse(exc, daemon.EXIT_USAGE)
+    settings = reloading.current
     log.configure(NAME, settings.log_level)
     process.harden()
     os.umask(0o077)
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         return _refuse(exc, daemon.EXIT_CANNOT_CREATE)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_build(settings, socket_file).run())
+            return runner.run(_build(reloading, socket_file).run())
     finally:
         socket_file.close()
 
@@ -82,10 +84,15 @@ def _refuse(exc: ConfigurationError, code: int) -> int:
     return code
 
 
-def _build(settings: Settings, socket_file: SocketFile) -> daemon.Daemon:
+def _build(reloading: Reloading, socket_file: SocketFile) -> daemon.Daemon:
+    settings = reloading.current
     engine = Engine(limits_of(settings), Throttle(policy_of(settings)))
     keeper = Keeper(engine, settings.snapshot_file)
-    return daemon.Daemon(engine, socket_file, keeper, program_version(), daemon.DaemonLimits())
+    reloading.add(lambda fresh: engine.use(limits_of(fresh), policy_of(fresh)))
+    reloading.add(lambda fresh: log.set_level(fresh.log_level))
+    return daemon.Daemon(
+        engine, socket_file, keeper, program_version(), daemon.DaemonLimits(), reloading
+    )
 
 
 if __name__ == "__main__":

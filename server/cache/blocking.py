@@ -23,12 +23,15 @@ class RefusedError(OigError):
     """The daemon answered `error`.
 
     Attributes:
-        code: As in the protocol: `arguments`, `verb`, `version`, `overload` or `shutdown`.
+        code: As in the protocol: `arguments`, `verb`, `version`, `settings`, `overload` or
+            `shutdown`.
+        reason: What the daemon said.
     """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"The cache daemon refused ({code}): {message}")
         self.code = code
+        self.reason = message
 
 
 class BlockingClient:

@@ -52,6 +52,9 @@ class CacheClient:
             daemon, before `on_flushed` is.
         on_unlocked: Called when failed logins were forgotten at the daemon: with an account's
             budget key, or a source, or None and None for all.
+        digest: Returns what tells the live settings of this worker from others, for the daemon to
+            know at each connection; None where nobody has to.
+        on_reload: Called when the daemon's settings have changed, or differ from ours.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class CacheClient:
         self.on_waiting: Callable[[Answer, str, bytes], None] = lambda _answer, _source, _key: None
         self.on_erased: Callable[[bytes, bytes], None] = lambda _account, _budget: None
         self.on_unlocked: Callable[[bytes | None, str | None], None] = lambda _budget, _source: None
+        self.digest: Callable[[], bytes] | None = None
+        self.on_reload: Callable[[], None] = lambda: None
         self._on_flushed = on_flushed
         self._epoch: Epoch | None = None
         self._channel: Channel | None = None
@@ -317,6 +322,11 @@ class CacheClient:
         """
         return self._kept(await self._call("unhold", key, token))
 
+    def say_settings(self) -> None:
+        """Tell the daemon the digest of the live settings, if it is connected."""
+        if self.digest is not None and self._channel is not None:
+            self._channel.tell("using", (self.digest(),))
+
     async def ping(self) -> tuple[str, int]:
         """Return the daemon's version and its process id.
 
@@ -353,6 +363,9 @@ class CacheClient:
 
     def noticed(self, notice: wire.Notice) -> None:
         """Pass on a notice of what was dropped, or find out whether one was missed."""
+        if notice.name == "reload":
+            self.on_reload()
+            return
         if notice.name == "unlocked":
             self.on_unlocked(*notice.fields)
             return
@@ -464,6 +477,7 @@ class CacheClient:
         self._channel = channel
         self._foreign = False
         self.generation += 1
+        self.say_settings()
         return channel
 
     def _opened(self, task: asyncio.Task[Channel | None]) -> None:

@@ -28,7 +28,7 @@ from .credentials import is_trusted, peer_uid
 from .engine import Engine
 from .keeper import Keeper
 from .peer import READ_BYTES, Connection, Counts, PeerLimits
-from .service import Service
+from .service import Reloading, Service
 from .socket_file import SocketFile
 
 EXIT_OK: Final = 0
@@ -97,6 +97,7 @@ class Daemon:
         keeper: Reads and writes the snapshot.
         version: Of the program.
         limits: What peers may cost.
+        reloading: The settings.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Daemon:
         keeper: Keeper,
         version: str,
         limits: DaemonLimits,
+        reloading: Reloading,
     ) -> None:
         self._engine = engine
         self._file = socket_file
@@ -113,7 +115,7 @@ class Daemon:
         self._limits = limits
         self._most = min(limits.connections, _descriptors() - SPARE_DESCRIPTORS)
         self._counts = Counts()
-        self._service = Service(engine, version, os.getpid(), self._facts)
+        self._service = Service(engine, version, os.getpid(), self._facts, reloading)
         self._service.on_dropped = keeper.outdate
         self._room = memoryview(bytearray(READ_BYTES))
         self._begun = time.monotonic()
@@ -172,7 +174,9 @@ class Daemon:
         os._exit(EXIT_FORCED)
 
     def _on_hangup(self) -> None:
-        logger.info("SIGHUP: there is nothing to read again; restart to change settings")
+        logger.info(
+            "SIGHUP: settings are read again by cachectl reload, which says what came of it"
+        )
 
     async def _watch_path(self) -> None:
         assert self._stop is not None

@@ -51,7 +51,7 @@ from .outcomes import (
 )
 from .rejections import Rejections
 from .spelling import SPELLED_SIZES, plain, tag
-from .throttle import Failures, Sprayed, Throttle
+from .throttle import Failures, Policy, Sprayed, Throttle
 
 __all__ = ["Engine", "Export", "Limits", "Session", "Ticket"]
 
@@ -145,6 +145,20 @@ class Engine:
         self.epoch = Epoch(os.urandom(ORIGIN_BYTES), 0)
         self.answers.on_answered = self._answered
         self.on_replaced: Callable[[bytes], None] = lambda _: None
+
+    def forget_rejections(self) -> None:
+        """Let rejected credentials be tried again: who is served here may have changed."""
+        self._rejections.clear()
+
+    def use(self, limits: Limits, policy: Policy) -> None:
+        """Go by other numbers of sessions, logins and failures from now on.
+
+        What is held beyond a smaller number goes with the next session that is stored.
+        """
+        self._held.limit = limits.sessions
+        self._logins.use(limits)
+        self._rejections.lasts = limits.rejected_memory
+        self._throttle.use(policy)
 
     def acquire(
         self,

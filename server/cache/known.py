@@ -54,10 +54,13 @@ class KnownSources:
     Args:
         lasts: Seconds for which a source stays known after its last success.
         most: Most accounts; the longest unchanged goes.
+
+    Attributes:
+        lasts: As above; a change holds for sources that succeed later.
     """
 
     def __init__(self, lasts: float, most: int = MAX_ACCOUNTS) -> None:
-        self._lasts = lasts
+        self.lasts = lasts
         self._most = most
         # The longest unchanged first. A plain dict takes half the memory of an ordered one, and
         # is only slow to take the first from when much is taken; logins are few.
@@ -74,7 +77,7 @@ class KnownSources:
     def add(self, account: bytes, source: str, now: float) -> None:
         """Note that `source` proved the password of `account`."""
         latest = self._latest.get(account)
-        enough = now + self._lasts * (1.0 - SLACK)
+        enough = now + self.lasts * (1.0 - SLACK)
         if latest is not None and latest.source == source and latest.until >= enough:
             return  # nearly every look-up ends here: no generator for it
         for one in chain(latest):
@@ -85,7 +88,7 @@ class KnownSources:
             for one in chain(latest)
             if one.source != source and one.until > now
         ]
-        self._set(account, [(source, now + self._lasts), *others], now)
+        self._set(account, [(source, now + self.lasts), *others], now)
 
     def note_right(self, account: bytes, key: bytes) -> None:
         """Note the look-up key of an account's right password, if the account has known sources."""

@@ -10,6 +10,9 @@ KEY_BYTES = 32
 SPELLING_BYTES = 16
 """Size of a spelling's tag. The normalised spelling has none: its tag is empty."""
 
+DIGEST_BYTES = 16
+"""Size of what tells the live settings of a process from others."""
+
 TOKEN_BYTES = 16
 """Size of a lease's token: nobody guesses 128 bits within its time."""
 

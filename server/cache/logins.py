@@ -40,6 +40,13 @@ class Pace:
         # The bucket is full at and after this time; each token taken moves it on.
         self._full_at = now()
 
+    def use(self, per_second: float, burst: int) -> None:
+        """Go by another pace from now on; what is owed becomes as many tokens of that."""
+        owed = (self._full_at - self._now()) * self._per_second
+        self._per_second = per_second
+        self._burst = burst
+        self._full_at = self._now() + max(owed, 0.0) / per_second
+
     def take(self) -> None:
         """Take one token, owing it if there is none."""
         self._full_at = max(self._full_at, self._now()) + 1.0 / self._per_second
@@ -77,6 +84,11 @@ class Logins(Leases):
         # Apart from that of fetches: whoever tries passwords must not stop the owner's reading.
         # And by source: a stranger must not find out who has been logging in, nor stop an owner.
         self._busy = Busy[tuple[bytes, str]](limits.busy_longest, limits.busy, now)
+
+    def use(self, limits: Limits) -> None:
+        """Go by other numbers of logins from now on."""
+        self._limits = limits
+        self._pace.use(limits.logins_per_second, limits.login_burst)
 
     @property
     def busy(self) -> int:

@@ -78,6 +78,7 @@ class Connection(asyncio.BufferedProtocol):
         self.leases: dict[int, tuple[bytes, bytes]] = {}
         self.copies = False
         self.spells = False
+        self.using: bytes | None = None
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._service = service
         self._limits = limits

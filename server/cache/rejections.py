@@ -11,11 +11,14 @@ class Rejections:
     Args:
         limit: Most of them; the oldest goes.
         lasts: Seconds for which one is remembered.
+
+    Attributes:
+        lasts: As above; a change holds for what is rejected later.
     """
 
     def __init__(self, limit: int, lasts: float) -> None:
         self._limit = limit
-        self._lasts = lasts
+        self.lasts = lasts
         # When the memory ends, and the account's budget key; in the order of their ends.
         self._until: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
 
@@ -31,7 +34,7 @@ class Rejections:
             if until > now and len(self._until) < self._limit:
                 break
             self._until.popitem(last=False)
-        self._until[key] = now + self._lasts, budget
+        self._until[key] = now + self.lasts, budget
 
     def drop_expired(self, now: float) -> None:
         """Forget the rejections whose time is over: each names a wrong password."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final, Protocol
 
-from ..errors import RemoteProtocolError
+from ..errors import ConfigurationError, RemoteProtocolError
 from . import quick, wire
 from .engine import Engine, Ticket
 from .outcomes import Held, Hit, Lease, Locked, Outcome, Rejected, Unavailable
@@ -47,18 +47,35 @@ class Peer(Hashable, Protocol):
         leases: Keys and tokens of leases and holds granted to it, by the id of the request.
         copies: Whether it may have copies of what is held here; it was told the epoch then.
         spells: Whether it knows of spellings, and so takes a hit that tells of one.
+        using: Digest of the live settings of a worker; None while it has not said.
     """
 
     tickets: dict[int, Ticket]
     leases: dict[int, tuple[bytes, bytes]]
     copies: bool
     spells: bool
+    using: bytes | None
 
     def send(self, message: wire.Reply | wire.Notice) -> None:
         """Send, not later than in the next round of the loop."""
 
     def flush(self) -> None:
         """Send now what was not sent yet."""
+
+
+class Reloading(Protocol):
+    """The settings of this process."""
+
+    @property
+    def digest(self) -> bytes:
+        """What tells those that hold now from others."""
+
+    def reload(self) -> Mapping[str, object]:
+        """Read them again and go by them; say what became of which.
+
+        Raises:
+            ConfigurationError: One is wrong; nothing has changed.
+        """
 
 
 def _has_room(peer: Peer, number: int) -> bool:
@@ -124,6 +141,7 @@ class Service:
         version: Of the program, for `ping`.
         pid: Of the process, for `ping`.
         facts: Returns the statistics that are not the engine's and not of requests.
+        reloading: The daemon's settings.
 
     Attributes:
         peers: Everybody connected; kept by whoever accepts connections.
@@ -136,7 +154,12 @@ class Service:
     """
 
     def __init__(
-        self, engine: Engine, version: str, pid: int, facts: Callable[[], dict[str, object]]
+        self,
+        engine: Engine,
+        version: str,
+        pid: int,
+        facts: Callable[[], dict[str, object]],
+        reloading: Reloading,
     ) -> None:
         self.peers: set[Peer] = set()
         self.times = {verb: Times() for verb in wire.ARGUMENTS}
@@ -150,6 +173,7 @@ class Service:
         self._version = version
         self._pid = pid
         self._facts = facts
+        self._reloading = reloading
         self._asked: dict[Ticket, tuple[Peer, int]] = {}
         self._stopping = False
         self._verbs: dict[str, Callable[..., wire.Reply]] = {
@@ -181,6 +205,8 @@ class Service:
             "unlock": self._unlock,
             "unlock_source": self._unlock_source,
             "erase": self._erase,
+            "using": self._using,
+            "reload": self._reload,
         }
 
     def handle(self, peer: Peer, request: wire.Request) -> wire.Reply:
@@ -441,6 +467,7 @@ class Service:
             "limit_frame_bytes": wire.MAX_REQUEST_BYTES,
             **self._engine.stats(),
             **self._facts(),
+            **self._workers(),
             "requests": {verb: times.summary() for verb, times in self.times.items()},
         }
         return wire.Reply(number, "ok", (stats,))
@@ -502,3 +529,34 @@ class Service:
         self.touched = True
         self._tell_workers(wire.Notice("erased", (account, budget, self._engine.epoch.drops)))
         return wire.Reply(number, "ok", (erased._asdict(),))
+
+    def _using(self, peer: Peer, number: int, settings: bytes) -> wire.Reply:
+        # 1. Its first word on this connection: what it missed while it had none comes now. 2. A
+        # later one is what came of reading the settings: to ask again would change nothing.
+        missed = peer.using is None and settings != self._reloading.digest
+        if peer.using not in {None, settings}:
+            # Until now it may have rejected accounts that were not on its list.
+            self._engine.forget_rejections()
+        peer.using = settings
+        if missed:
+            peer.send(wire.Notice("reload", ()))
+        return wire.Reply(number, "ok")
+
+    def _reload(self, _peer: Peer, number: int) -> wire.Reply:
+        try:
+            changes = self._reloading.reload()
+        except ConfigurationError as exc:
+            return wire.Reply(number, "error", ("settings", str(exc)))
+        self.touched = True
+        # To all: one whose own reading failed, as the file was half written, reads again.
+        for peer in self.peers:
+            if peer.using is not None:
+                peer.send(wire.Notice("reload", ()))
+                peer.flush()
+        return wire.Reply(number, "ok", (changes,))
+
+    def _workers(self) -> dict[str, object]:
+        """Return how many workers are connected, and how many go by other settings."""
+        held = self._reloading.digest
+        using = [peer.using for peer in self.peers if peer.using is not None]
+        return {"workers": len(using), "workers_differing": sum(one != held for one in using)}

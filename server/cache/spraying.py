@@ -117,6 +117,11 @@ class Spraying:
         self._neighbours: dict[str, OrderedDict[str, None]] = {}
         self._full_until = 0.0
 
+    def use(self, budget: int, full_for: float) -> None:
+        """Go by another budget from now on, and keep out for another time."""
+        self._budget = budget
+        self._full_for = full_for
+
     def refused_for(self, source: str) -> float:
         """Return the seconds for which a source is kept from accounts that do not know it."""
         tried = self._sources.get(source)

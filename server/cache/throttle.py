@@ -108,6 +108,13 @@ class Throttle:
         self._guesses = Guesses(GUESS_LASTS)
         self._full_until = 0.0
 
+    def use(self, policy: Policy) -> None:
+        """Go by other budgets from now on. What was counted stays, and so do locks that began."""
+        self._policy = policy
+        self._forget_after = max(FORGET_AFTER, policy.longest)
+        self._known.lasts = policy.known_for
+        self._spraying.use(policy.accounts_per_source, policy.first)
+
     def locked_for(
         self, account: bytes, source: str, budget: bytes | None = None, key: bytes = b""
     ) -> float:

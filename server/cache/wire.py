@@ -21,6 +21,7 @@ from ..errors import LocalProtocolError, RemoteProtocolError
 from .epoch import ORIGIN_BYTES
 from .limits import (
     ANSWER_MAX_BYTES,
+    DIGEST_BYTES,
     HOLD_MAX,
     KEY_BYTES,
     RETRY_AFTER_MAX,
@@ -240,6 +241,11 @@ _REASON = Rule("reason", "one of those in the protocol", _is_reason)
 _ORIGIN = Rule(
     "origin", f"{ORIGIN_BYTES} bytes", partial(_is_bytes, least=ORIGIN_BYTES, most=ORIGIN_BYTES)
 )
+_SETTINGS = Rule(
+    "settings",
+    f"{DIGEST_BYTES} bytes",
+    partial(_is_bytes, least=DIGEST_BYTES, most=DIGEST_BYTES),
+)
 _DROPS = Rule("drops", "a count", partial(_is_int, least=0, most=MAX_COUNT))
 _SECONDS = Rule("seconds", "a finite number, not below 0", _is_time)
 
@@ -272,6 +278,8 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "unlock": (_BUDGET,),
     "unlock_source": (_SOURCE,),
     "erase": (_ACCOUNT, _BUDGET),
+    "using": (_SETTINGS,),
+    "reload": (),
 }
 """Every verb and its arguments."""
 
@@ -296,6 +304,7 @@ NOTICES: Final[dict[str, tuple[Rule, ...]]] = {
     "flushed": (_ANY_ACCOUNT, _DROPS),
     "erased": (_ACCOUNT, _BUDGET, _DROPS),
     "unlocked": (_ANY_BUDGET, _ANY_SOURCE),
+    "reload": (),
 }
 """Every notice and its fields."""
 

@@ -22,6 +22,7 @@ from ..cache.client import CacheClient
 from ..cache.guesses import HANDLE
 from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome, Unavailable
 from ..cache.spelling import plain, tag
+from ..cache.throttle import Policy
 from ..errors import CacheBusy, CacheUnavailable
 from ..exemptions import Exemptions
 from ..settings import Settings
@@ -106,6 +107,24 @@ class DaemonStore(DaemonAnswers):
             LocalStore(policy_of(settings), waits, now=now),
             waits,
         )
+
+    def follow(self, digest: Callable[[], bytes], reload: Callable[[], None]) -> None:
+        """Have the daemon know our live settings, and `reload` called when its own are others.
+
+        Args:
+            digest: Returns what tells them from others.
+            reload: Reads them again, and calls `say_settings` then.
+        """
+        self._client.digest = digest
+        self._client.on_reload = reload
+
+    def say_settings(self) -> None:
+        """Let the daemon know our live settings now."""
+        self._client.say_settings()
+
+    def use(self, policy: Policy) -> None:
+        """Go by other budgets of wrong passwords in the time without a daemon."""
+        self._local.use(policy)
 
     async def acquire(
         self, key: bytes, account: bytes, source: str, budget: bytes | None = None

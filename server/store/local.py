@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..cache.engine import Engine, Limits, Ticket
 from ..cache.limits import AnswerLimits
@@ -72,25 +73,16 @@ class LocalStore:
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        given = policy or Policy()
-        self._throttle = Throttle(
-            Policy(
-                per_source=min(given.per_source, WRONG_PER_SOURCE),
-                per_account=min(given.per_account, WRONG_PER_ACCOUNT),
-                first=given.first,
-                longest=given.longest,
-                known_for=given.known_for,
-                accounts_per_source=min(given.accounts_per_source, WRONG_ACCOUNTS_PER_SOURCE),
-                shared=given.shared,
-            ),
-            now,
-            KNOWN,
-        )
+        self._throttle = Throttle(_cut(policy or Policy()), now, KNOWN)
         self._engine = Engine(LIMITS, self._throttle, now)
         self._now = now
         self._waits = waits or Waits()
         self._waiting: dict[Ticket, asyncio.Future[Outcome]] = {}
         self._timer: asyncio.TimerHandle | None = None
+
+    def use(self, policy: Policy) -> None:
+        """Go by other lengths of locks from now on; the numbers are cut as before."""
+        self._throttle.use(_cut(policy))
 
     async def acquire(
         self, key: bytes, account: bytes, source: str, budget: bytes | None = None
@@ -328,3 +320,13 @@ class LocalStore:
         if due is not None and self._waiting:
             delay = max(0.0, due - self._now())
             self._timer = asyncio.get_running_loop().call_later(delay, self._settle)
+
+
+def _cut(policy: Policy) -> Policy:
+    """Return a policy with the smaller numbers of one of many workers."""
+    return replace(
+        policy,
+        per_source=min(policy.per_source, WRONG_PER_SOURCE),
+        per_account=min(policy.per_account, WRONG_PER_ACCOUNT),
+        accounts_per_source=min(policy.accounts_per_source, WRONG_ACCOUNTS_PER_SOURCE),
+    )

@@ -1,0 +1,49 @@
+"""`cachectl reload`: the daemon and all workers that are connected read their settings again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from .blocks import Report
+from .daemon import Daemon
+from .failures import Refused
+from .options import Options
+from .render import reload_report
+from .units import amount, known
+
+PATIENCE = 5.0
+"""Seconds that workers may take: they read some files each."""
+
+LOOK_SECONDS = 0.05
+"""How often the daemon is asked how many have."""
+
+
+def reload(options: Options) -> Report:
+    """Have the settings read again, and wait until all workers go by them.
+
+    Raises:
+        Usage: The environment is wrong.
+        Refused: A setting is wrong, so that nothing was changed; or a worker stays behind.
+        Unreachable: No daemon answers; the next one reads the settings when it starts.
+    """
+    with Daemon(options.socket) as daemon:
+        (taken,) = daemon.call("reload", fields=(Mapping,))
+        workers, behind = _wait_for_workers(daemon)
+    if behind:
+        raise Refused(
+            f"The cache daemon goes by the new settings, and {amount(behind, 'worker')} of "
+            f"{workers} by others: var/log/mcp-*.log says why. Mend it and run this again"
+        )
+    return reload_report(taken, workers)
+
+
+def _wait_for_workers(daemon: Daemon) -> tuple[int, int]:
+    """Return how many workers there are, and how many of them still go by other settings."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        (stats,) = daemon.call("stats", fields=(Mapping,))
+        behind = int(known(stats.get("workers_differing")) or 0)
+        if not behind or time.monotonic() > deadline:
+            return int(known(stats.get("workers")) or 0), behind
+        time.sleep(LOOK_SECONDS)

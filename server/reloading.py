@@ -1,0 +1,82 @@
+"""Settings that are changed while the server runs: all are checked first, then taken at once.
+
+These are the live ones of `settings`. A process keeps the others as they were at its start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields, replace
+from typing import Any, NamedTuple
+
+from .cache.limits import DIGEST_BYTES
+from .settings import Settings
+
+LIVE = tuple(one for one in fields(Settings) if one.metadata["live"])
+FIXED = tuple(one for one in fields(Settings) if not one.metadata["live"])
+
+
+class Taken(NamedTuple):
+    """What became of settings that were read again.
+
+    Attributes:
+        changed: Variables of live settings that have another value now.
+        restart: Variables whose new value is taken at the next start of the server.
+    """
+
+    changed: tuple[str, ...]
+    restart: tuple[str, ...]
+
+
+class Reloading:
+    """The settings of one process, and who has to know when they change.
+
+    Args:
+        read: Reads and checks all of them.
+
+    Attributes:
+        current: Those that hold now.
+
+    Raises:
+        ConfigurationError: One of them is wrong.
+    """
+
+    def __init__(self, read: Callable[[], Settings]) -> None:
+        self.current = read()
+        self.read = read
+        self._users: list[Callable[[Settings], None]] = []
+
+    @property
+    def digest(self) -> bytes:
+        """What tells the live settings that hold now from others."""
+        values = repr([getattr(self.current, one.name) for one in LIVE])
+        return hashlib.sha256(values.encode()).digest()[:DIGEST_BYTES]
+
+    def add(self, use: Callable[[Settings], None]) -> None:
+        """Have new settings given to `use`, which must not fail."""
+        self._users.append(use)
+
+    def take(self, fresh: Settings) -> Taken:
+        """Let the live ones of settings that `read` returned hold from now on."""
+        before = self.current
+        self.current = replace(before, **{one.name: getattr(fresh, one.name) for one in LIVE})
+        for use in self._users:
+            use(self.current)
+        return Taken(_other(LIVE, before, fresh), _other(FIXED, before, fresh))
+
+    def reload(self) -> Mapping[str, object]:
+        """Read the settings again and let the live ones hold; return the lists of `Taken` by name.
+
+        Raises:
+            ConfigurationError: One of them is wrong; nothing has changed.
+        """
+        return self.take(self.read())._asdict()
+
+
+def _other(among: tuple[Field[Any], ...], before: Settings, fresh: Settings) -> tuple[str, ...]:
+    return tuple(
+        str(one.metadata["variable"])
+        for one in among
+        if getattr(before, one.name) != getattr(fresh, one.name)
+    )

@@ -1,0 +1,363 @@
+"""Settings that change while the server runs: checked first, then taken by all processes."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.cache.engine import Engine
+from server.cache.limits import Limits
+from server.cache.outcomes import Lease, Locked, Rejected
+from server.cache.service import Service
+from server.cache.throttle import Policy, Throttle
+from server.cache.wire import Notice, Request
+from server.call_rate import CallRate
+from server.errors import ConfigurationError, TooManyCalls
+from server.reloading import FIXED, LIVE, Reloading
+from server.settings import ROOT, Settings
+
+from .fleet import check_auth, running_fleet
+from .waiting import wait_until
+
+CACHECTL = Path(sys.executable).parent / "cachectl"
+OTHER = {int: 7, float: 7.5, str: "DEBUG"}
+
+
+def other(setting):
+    """A value that the setting does not have by default."""
+    if setting.name == "allowed_emails":
+        return ("jana@example.cz",)
+    if setting.name == "lock_longest":
+        return 7200.0
+    return OTHER.get(type(setting.default), Path("/other"))
+
+
+@pytest.mark.parametrize("setting", LIVE, ids=lambda one: one.name)
+def test_a_live_setting_is_taken_named_and_seen_by_its_users(setting):
+    read = [Settings(), replace(Settings(), **{setting.name: other(setting)})]
+    reloading = Reloading(lambda: read[0])
+    seen = []
+    reloading.add(seen.append)
+    before = reloading.digest
+    read.pop(0)
+    taken = reloading.reload()
+    assert taken == {"changed": (setting.metadata["variable"],), "restart": ()}
+    assert [getattr(one, setting.name) for one in seen] == [other(setting)]
+    assert reloading.digest != before
+
+
+def test_the_other_settings_are_named_and_stay_until_a_restart():
+    read = [Settings(), replace(Settings(), control="on", simulator_port=9, live_ttl=7.0)]
+    reloading = Reloading(lambda: read[0])
+    read.pop(0)
+    taken = reloading.reload()
+    assert taken["changed"] == ("OIG_LIVE_TTL",)
+    assert taken["restart"] == ("OIG_CONTROL", "OIG_SIMULATOR_PORT")
+    assert (reloading.current.control, reloading.current.live_ttl) == ("off", 7.0)
+    # They are named each time: nothing of them has been taken.
+    assert reloading.reload() == {"changed": (), "restart": ("OIG_CONTROL", "OIG_SIMULATOR_PORT")}
+
+
+def test_every_setting_is_either_live_or_not():
+    assert {one.name for one in (*LIVE, *FIXED)} == {one.name for one in fields(Settings)}
+
+
+def test_a_wrong_setting_changes_nothing():
+    def read():
+        if fails:
+            raise ConfigurationError("OIG_LIVE_TTL must be a number above 0.")
+        return Settings()
+
+    fails = []
+    reloading = Reloading(read)
+    reloading.add(lambda _: pytest.fail("it was taken"))
+    fails.append(True)
+    with pytest.raises(ConfigurationError):
+        reloading.reload()
+    assert reloading.current == Settings()
+
+
+# What the users make of new settings.
+
+
+KEY, ACCOUNT, SOURCE = b"k" * 32, b"a" * 32, "192.0.2.1"
+
+
+def engine_at(clock, **limits):
+    return Engine(Limits(**limits), Throttle(Policy(), lambda: clock[0]), lambda: clock[0])
+
+
+def test_an_engine_goes_by_a_new_number_of_logins_at_once():
+    clock = [0.0]
+    engine = engine_at(clock, logins_at_once=1)
+
+    def ask(number):
+        key, account = (bytes([number]) * 32 for _ in range(2))
+        return engine.acquire(key, account, f"192.0.2.{number}", number)
+
+    assert isinstance(ask(1), Lease)
+    waiting = ask(2)
+    assert not isinstance(waiting, Lease)
+    engine.use(Limits(logins_at_once=2), Policy())
+    ((ticket, outcome),) = engine.settle()
+    assert ticket is waiting
+    assert isinstance(outcome, Lease)
+
+
+def test_an_engine_goes_by_new_budgets_and_keeps_what_it_has_counted():
+    clock = [0.0]
+    engine = engine_at(clock, logins_per_second=1000.0, login_burst=1000)
+
+    def fail(number):
+        key = bytes([number]) * 32
+        lease = engine.acquire(key, ACCOUNT, SOURCE, "x")
+        assert isinstance(lease, Lease), lease
+        engine.fail(key, lease.token, "rejected", 0.0)
+
+    fail(1)
+    fail(2)
+    engine.use(Limits(), Policy(per_source=3, first=11.0, longest=11.0))
+    fail(3)
+    outcome = engine.acquire(KEY, ACCOUNT, SOURCE, "x")
+    assert isinstance(outcome, Locked)
+    assert outcome.retry_after == pytest.approx(11.0)
+
+
+def test_a_pace_that_is_slowed_down_is_slow_at_once_and_forgives_nothing():
+    clock = [0.0]
+    engine = engine_at(clock, logins_at_once=100, logins_per_second=10.0, login_burst=2)
+
+    def lease(number):
+        key, account = (bytes([number]) * 32 for _ in range(2))
+        return isinstance(engine.acquire(key, account, f"192.0.2.{number}", number), Lease)
+
+    assert [lease(number) for number in range(3)] == [True, True, False]
+    engine.use(Limits(logins_at_once=100, logins_per_second=0.5, login_burst=2), Policy())
+    clock[0] = 1.9
+    assert engine.settle() == []
+    clock[0] = 2.1
+    assert len(engine.settle()) == 1
+
+
+@given(
+    st.lists(st.integers(0, 600), min_size=1, max_size=5),
+    st.lists(st.floats(0.0, 20.0), min_size=1, max_size=40),
+)
+def test_a_rate_of_calls_that_changes_never_refuses_for_longer_than_it_takes_to_fill(rates, pauses):
+    clock = [0.0]
+    rate = CallRate(rates[0], lambda: clock[0])
+    for number, pause in enumerate(pauses):
+        clock[0] += pause
+        per_minute = rates[number % len(rates)]
+        rate.use(per_minute)
+        wait = 0.0
+        try:
+            rate.count(ACCOUNT)
+        except TooManyCalls as exc:
+            wait = exc.retry_after
+        # Half a minute fills a bucket, and one call more has to come back.
+        assert 0.0 <= wait <= 30.0 + 60.0 + 1e-6
+        assert per_minute or not wait
+
+
+class Peer:
+    """A connection that remembers what was sent over it."""
+
+    def __init__(self):
+        self.tickets, self.leases, self.copies, self.spells, self.using = {}, {}, False, False, None
+        self.sent = []
+
+    def send(self, message):
+        self.sent.append(message)
+
+    def flush(self):
+        pass
+
+
+def reject(engine, key=KEY):
+    lease = engine.acquire(key, ACCOUNT, SOURCE, "x")
+    assert isinstance(lease, Lease)
+    engine.fail(key, lease.token, "rejected", 0.0)
+
+
+def test_what_a_worker_rejected_by_another_list_may_be_tried_again_at_once():
+    engine = engine_at([0.0])
+    service = Service(engine, "1", 2, dict, Reloading(Settings))
+    peer = Peer()
+    service.handle(peer, Request(1, "using", (b"1" * 16,)))
+    reject(engine)
+    service.handle(peer, Request(2, "using", (b"1" * 16,)))
+    assert engine.acquire(KEY, ACCOUNT, SOURCE, "x") == Rejected()
+    service.handle(peer, Request(3, "using", (b"2" * 16,)))
+    assert isinstance(engine.acquire(KEY, ACCOUNT, SOURCE, "x"), Lease)
+
+
+def test_a_worker_with_other_settings_is_asked_to_read_them_once_per_connection():
+    service = Service(engine_at([0.0]), "1", 2, dict, Reloading(Settings))
+    peer = Peer()
+    service.peers.add(peer)
+    service.handle(peer, Request(1, "using", (b"1" * 16,)))
+    assert peer.sent == [Notice("reload", ())]
+    service.handle(peer, Request(2, "using", (b"1" * 16,)))
+    assert len(peer.sent) == 1
+    stats = service.handle(peer, Request(3, "stats", ())).fields[0]
+    assert (stats["workers"], stats["workers_differing"]) == (1, 1)
+    same = Peer()
+    service.handle(same, Request(4, "using", (Reloading(Settings).digest,)))
+    assert same.sent == []
+
+
+# The whole, in processes of their own.
+
+
+def cachectl(fleet, *arguments):
+    return subprocess.run(
+        [CACHECTL, *arguments, "--json"],
+        # What the server would refuse is not looked at twice.
+        env={k: v for k, v in fleet.environment.items() if k != "OIG_ALLOWED_EMAILS"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def code_of(result):
+    return result["_meta"]["cz.oig-cloud-mcp/error"]["code"] if result["isError"] else "fine"
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory):
+    """A fleet of two workers, and the file that lists its e-mails."""
+    listed = tmp_path_factory.mktemp("emails") / "emails"
+    listed.write_text("demo@example.com\n")
+    with running_fleet(2, OIG_ALLOWED_EMAILS=str(listed)) as fleet:
+        yield fleet, listed
+
+
+def codes(fleet, email):
+    """What each of many calls is answered, over both workers."""
+    return {code_of(check_auth(fleet.url, email)) for _ in range(4)}
+
+
+def test_a_list_of_emails_is_read_again_by_all_workers_without_a_restart(listed):
+    fleet, emails = listed
+    pids = {name: process.pid for name, process in fleet.workers.items()}
+    assert codes(fleet, "demo@example.com") == {"fine"}
+    assert code_of(check_auth(fleet.url, "demo2@example.com")) == "credentials_rejected"
+    emails.write_text("demo2@example.com  # her house\n")
+    done = cachectl(fleet, "reload")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["changed"] == ["OIG_ALLOWED_EMAILS"]
+    assert told["restart"] == []
+    assert told["workers"] == 2
+    # The one that is gone had a session: it is not served from the cache either.
+    assert codes(fleet, "demo@example.com") == {"credentials_rejected"}
+    assert codes(fleet, "demo2@example.com") == {"fine"}
+    assert pids == {name: process.pid for name, process in fleet.workers.items()}
+    again = json.loads(cachectl(fleet, "reload").stdout)
+    assert again["changed"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"no e-mail\n", b"\xff\xfe", None], ids=["no e-mail", "no text", "no file"]
+)
+def test_a_wrong_list_is_refused_with_its_reason_and_changes_nothing(listed, wrong):
+    fleet, emails = listed
+    right = emails.read_bytes()
+    served = {email: codes(fleet, email) for email in ("demo2@example.com",)}
+    if wrong is None:
+        emails.unlink()
+    else:
+        emails.write_bytes(wrong)
+    try:
+        done = cachectl(fleet, "reload")
+        assert done.returncode == 1
+        message = json.loads(done.stdout or done.stderr)["error"]["message"]
+        assert "OIG_ALLOWED_EMAILS must" in message
+        assert "Nothing was changed" in message
+        assert "no e-mail" not in message.replace("e-mail addresses", "")
+        assert {email: codes(fleet, email) for email in served} == served
+    finally:
+        emails.write_bytes(right)
+
+
+def test_a_worker_that_was_not_connected_takes_the_settings_when_it_is(listed):
+    fleet, emails = listed
+    fleet.kill_daemon()
+    emails.write_text("demo@example.com demo2@example.com\n")
+    # The daemon that starts now has read the new list; the workers have not.
+    fleet.start_daemon()
+
+    wait_until("all workers are connected", lambda: _workers(fleet) == 2)
+    wait_until("they have read it", lambda: _stats(fleet)["workers_differing"] == 0)
+    assert codes(fleet, "demo@example.com") == codes(fleet, "demo2@example.com") == {"fine"}
+
+
+def test_a_worker_that_cannot_read_what_the_daemon_reads_is_told_of(listed):
+    fleet, emails = listed
+    away = emails.with_name("away")
+    fleet.start_worker("other")
+    fleet.wait_worker("other")
+    fleet.stop_worker("other")
+    fleet.environment["OIG_ALLOWED_EMAILS"] = str(away)
+    away.write_text(emails.read_text())
+    fleet.start_worker("other")
+    fleet.wait_worker("other")
+    try:
+        wait_until("it is connected", lambda: _workers(fleet) == 3)
+        away.unlink()
+        done = cachectl(fleet, "reload")
+        assert done.returncode == 0  # nothing has changed, and nobody differs
+        emails.write_text("demo@example.com\n")
+        done = cachectl(fleet, "reload")
+        assert done.returncode == 1
+        assert (
+            "1 worker of 3 by others" in json.loads(done.stdout or done.stderr)["error"]["message"]
+        )
+        assert "settings stay as they were: OIG_ALLOWED_EMAILS must" in fleet.logs()
+    finally:
+        fleet.environment["OIG_ALLOWED_EMAILS"] = str(emails)
+        fleet.stop_worker("other")
+
+
+def _stats(fleet):
+    return json.loads(cachectl(fleet, "stats").stdout)
+
+
+def _workers(fleet):
+    """How many are connected, when each has had some calls."""
+    for _ in range(4):
+        check_auth(fleet.url)
+    return _stats(fleet)["workers"]
+
+
+def test_without_a_daemon_a_reload_says_so(tmp_path):
+    environment = {"PATH": os.environ["PATH"], "OIG_CACHE_SOCKET": str(tmp_path / "cache.sock")}
+    done = subprocess.run(
+        [CACHECTL, "reload"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "not running" in done.stderr
+
+
+def test_the_document_lists_the_live_settings():
+    page = (ROOT / "docs" / "settings.md").read_text().partition("## Changed without a restart")[2]
+    named = page.partition("\n## ")[0]
+    assert [one.metadata["variable"] for one in LIVE] == [
+        name
+        for name in (one.metadata["variable"] for one in fields(Settings))
+        if f"`{name}`" in named
+    ]

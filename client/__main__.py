@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -12,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import stand_ins
+from .console import can_edit_lines, is_terminal
 from .exit_codes import ExitCode
 from .failures import Failure, SecretOnCommandLine
 
@@ -43,6 +46,8 @@ def main(argv: Sequence[str]) -> int:
         return ExitCode.INTERRUPTED
     except OSError as exc:
         _forget_stdout()
+        if _reader_is_gone(exc):
+            return ExitCode.BROKEN_PIPE
         with suppress(OSError):
             sys.stderr.write(
                 f"oig-client: input or output failed: {exc.strerror or type(exc).__name__}\n"
@@ -61,9 +66,16 @@ def run() -> None:
         logging.getLogger(name).propagate = False
     # As an exception, so that the terminal gets its cursor and its echo back.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.TERMINATED))
-    with Path(os.devnull).open("r+", encoding="utf-8") as nowhere:
+    if sys.platform == "win32":
+        # Ctrl-Break, and the window being closed: as Ctrl-C.
+        signal.signal(signal.SIGBREAK, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Not one file for both: it would have to be seekable, which NUL need not be.
+    with (
+        Path(os.devnull).open(encoding="utf-8") as nothing,
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+    ):
         # A stream that the caller has closed is None here.
-        sys.stdin = sys.stdin or nowhere
+        sys.stdin = sys.stdin or nothing
         sys.stdout = sys.stdout or nowhere
         sys.stderr = sys.stderr or nowhere
         code = main(sys.argv[1:])
@@ -78,11 +90,16 @@ def _guarded(argv: Sequence[str]) -> int:
     try:
         from .options import parse  # noqa: PLC0415 - inside the boundary, so Ctrl-C is quiet here too
 
+        stand_ins.register()
         for stream in (sys.stdout, sys.stderr):
             # A terminal that cannot show a character gets a stand-in, not a crash.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            stream.reconfigure(errors=stand_ins.NAME)  # type: ignore[union-attr]
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="replace")
+            if sys.platform == "win32" and not is_terminal(sys.stdin):
+                # What is piped is UTF-8 as elsewhere, and not in the code page of old programs;
+                # many of Windows' programs put a mark before it.
+                sys.stdin.reconfigure(encoding="utf-8-sig")
         return _carry_out(parse(argv))
     except SecretOnCommandLine as failure:
         failure.message += " If this one is real, remove the line from your shell's history."
@@ -114,7 +131,7 @@ def _carry_out(options: Options) -> int:
         _print_version(options)
         return ExitCode.OK
     # Questions go to stderr: in a file nobody would see them.
-    interactive = sys.stdin.isatty() and sys.stderr.isatty()
+    interactive = is_terminal(sys.stdin) and is_terminal(sys.stderr)
     asker = Asker(
         os.environ,
         password_stdin=options.password_stdin,
@@ -126,7 +143,11 @@ def _carry_out(options: Options) -> int:
         return COMMANDS[options.command](session, options) or ExitCode.OK
     from . import shell  # noqa: PLC0415 - only here the line editor is loaded
 
-    return shell.interactive(session) if interactive else shell.script(session, sys.stdin)
+    if interactive and can_edit_lines():
+        return shell.interactive(session)
+    if interactive:
+        output.note("The output goes elsewhere, so there is no line editor; type a command.")
+    return shell.script(session, sys.stdin)
 
 
 def _print_version(options: Options) -> None:
@@ -155,6 +176,14 @@ def _bug(exc: Exception, *, verbose: bool) -> _Bug:
         f"oig-client failed inside ({type(exc).__name__}); it is not your fault.{more}\n{shown}",
         kind="internal",
     )
+
+
+def _reader_is_gone(exc: OSError) -> bool:
+    if sys.platform == "win32":
+        # As `subprocess` of the standard library knows (https://bugs.python.org/issue35754).
+        return exc.errno == errno.EINVAL
+    else:  # noqa: RET505 - for mypy, which takes the line for unreachable on Windows
+        return False  # it is a BrokenPipeError
 
 
 def _forget_stdout() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import getpass
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
+from .console import forget_typed, is_terminal
 from .failures import UsageFailure
 from .readable import clean, one_line
 
@@ -82,7 +84,7 @@ class Asker:
         """
         assert self.prompts, "the caller asks only where somebody can answer"
         if fresh:
-            _forget_typed()
+            forget_typed()
         with _own_line():
             sys.stderr.write(f"{one_line(label)}: ")
             sys.stderr.flush()
@@ -107,21 +109,11 @@ class Asker:
         sys.stderr.write(f"{clean(text)}\n")
 
     def _provided(self) -> str | None:
-        if self._password_stdin and not sys.stdin.isatty():
+        if self._password_stdin and not is_terminal(sys.stdin):
             if self._piped is None:
                 self._piped = _first_line()
             return self._piped
         return None if self._password_stdin else self._environ.get("OIG_PASSWORD")
-
-
-def _forget_typed() -> None:
-    try:
-        import termios  # noqa: PLC0415 - not on Windows
-    except ImportError:
-        return
-    with suppress(OSError, ValueError, termios.error):
-        if sys.stdin.isatty():
-            termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 @contextmanager
@@ -146,8 +138,9 @@ def _first_line() -> str:
         raise UsageFailure(
             f"The first line of standard input is longer than {MAX_LINE} bytes: not a password."
         )
-    # Only the line's end goes: a password may begin or end with a space.
-    return line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+    # Only the line's end goes, since a password may begin or end with a space; and the mark that
+    # Windows' programs put before UTF-8.
+    return line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n").decode("utf-8", "surrogateescape")
 
 
 def _without_echo(prompt: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .catalogue import Tool
+from .console import is_terminal
 from .failures import UsageFailure
 from .readable import one_line
 from .schema import show
@@ -27,7 +28,7 @@ def consent(session: Session, tool: Tool, arguments: Mapping[str, Any], *, given
     """
     if given or not tool.destructive:
         return
-    if not (session.asker.prompts and sys.stderr.isatty()):
+    if not (session.asker.prompts and is_terminal(sys.stderr)):
         raise UsageFailure(
             f"{tool.name} may overwrite or delete something, and there is no terminal to confirm "
             "that at. Nothing was called. In a script add --yes; for a plan there is `oig-client "

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
@@ -16,10 +14,11 @@ from .arguments import ASSIGNMENT
 from .catalogue import Catalogue
 from .failures import SecretOnCommandLine, UsageFailure
 from .former_names import name_at
-from .home import home
 from .options import AS_PROGRAM, Options, parse
-from .private_file import replaced
+from .private_file import appended, replaced
+from .quoting import split
 from .schema import SECRET_NAMES
+from .state_folder import state_folder
 
 KEPT = 1000
 """Lines kept in the file; more nobody searches."""
@@ -42,7 +41,7 @@ def memory_for(line: str, catalogue: Catalogue | None) -> Memory:
     if SECRET_TYPED.search(line):
         return Memory.NOWHERE
     try:
-        words = shlex.split(line)
+        words = split(line)
     except ValueError:
         return Memory.RUN
     if not words:
@@ -93,10 +92,8 @@ def _memory_as_program(words: list[str]) -> Memory:
 
 
 def history_path(environ: Mapping[str, str]) -> Path:
-    """Return where lines are kept, by the XDG rules."""
-    state = environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else home() / ".local" / "state"
-    return base / "oig-client" / "history"
+    """Return where lines are kept."""
+    return state_folder(environ) / "history"
 
 
 class FileHistory(History):
@@ -136,9 +133,4 @@ class FileHistory(History):
     def store_string(self, string: str) -> None:
         """Append a line."""
         with suppress(OSError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-            with os.fdopen(os.open(self._path, flags, 0o600), "a", encoding="utf-8") as file:
-                # An older file may be wider open.
-                os.fchmod(file.fileno(), 0o600)
-                file.write(" ".join(string.splitlines()) + "\n")
+            appended(self._path, " ".join(string.splitlines()) + "\n")

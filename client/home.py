@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from .failures import UsageFailure
@@ -17,7 +18,9 @@ def home() -> Path:
         return Path.home()
     except RuntimeError:
         raise UsageFailure(
-            "Your home folder is not known: HOME is not set, and the system has no user of this "
-            "number. Set HOME.",
+            "Your home folder is not known: USERPROFILE is not set. Set it."
+            if sys.platform == "win32"
+            else "Your home folder is not known: HOME is not set, and the system has no user of "
+            "this number. Set HOME.",
             kind="no_home",
         ) from None

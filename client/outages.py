@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
@@ -23,6 +24,9 @@ START = "Is the server running? Start it with ./start_server.sh, or check --url 
 
 NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN})
 """What a system says that knows no way to an address, for which IPv6 is often switched off."""
+NO_WAY_ON_WINDOWS = frozenset({1231, 1232})
+"""Likewise ERROR_NETWORK_UNREACHABLE and ERROR_HOST_UNREACHABLE of winerror.h: connections of
+asyncio fail with these on Windows, and plain sockets' with those above."""
 
 
 def leaves(exc: BaseException | None, depth: int = 0) -> Iterator[BaseException]:
@@ -123,8 +127,16 @@ def _not_connected(leaf: BaseException, found: list[BaseException], url: str) ->
 
 def no_way(found: Iterable[BaseException]) -> str | None:
     """Return why this machine knows no way to any of a host's addresses; None if it knows one."""
-    numbers = [leaf.errno for leaf in found if isinstance(leaf, OSError) and leaf.errno]
-    return os.strerror(numbers[0]) if numbers and NO_WAY.issuperset(numbers) else None
+    errors = [leaf for leaf in found if isinstance(leaf, OSError) and leaf.errno]
+    if not errors:
+        return None
+    if sys.platform == "win32":
+        known = all(leaf.errno in NO_WAY or leaf.winerror in NO_WAY_ON_WINDOWS for leaf in errors)
+        text = errors[0].strerror  # the C library has none for errors of sockets
+    else:
+        known = NO_WAY.issuperset(leaf.errno for leaf in errors)
+        text = os.strerror(errors[0].errno or 0)
+    return text if known else None
 
 
 def _no_tls(found: list[BaseException], url: str) -> Unreachable:

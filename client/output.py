@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from .console import is_terminal
 from .failures import BadResult
 from .readable import clean, escaped, one_line
 
@@ -59,7 +61,10 @@ class Output:
         if self.as_json:
             _print_json(value)
         else:
-            sys.stdout.write(clean(text) if sys.stdout.isatty() else text)
+            if os.linesep == "\r\n":
+                # The stream makes "\r\n" of every "\n"; a table for a file has it already.
+                text = text.replace(os.linesep, "\n")
+            sys.stdout.write(clean(text) if is_terminal(sys.stdout) else text)
             sys.stdout.flush()
 
     def line(self, view: Callable[[bool], RenderableType]) -> None:
@@ -82,7 +87,7 @@ class Output:
 
     def note(self, text: str) -> None:
         """Tell the person something that is no result."""
-        self._talk.print(clean(text), style="dim", soft_wrap=not sys.stderr.isatty())
+        self._talk.print(clean(text), style="dim", soft_wrap=not is_terminal(sys.stderr))
 
     def detail(self, text: str) -> None:
         """Tell something only --verbose asks for."""
@@ -105,7 +110,7 @@ class Output:
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
         """Show a spinner meanwhile, if somebody is watching."""
-        if self._still or not sys.stderr.isatty():
+        if self._still or not is_terminal(sys.stderr):
             yield
             return
         from rich.text import Text  # noqa: PLC0415 - only for a terminal
@@ -119,7 +124,7 @@ class Output:
 
 
 def _show(console: Console, file: TextIO, view: Callable[[bool], RenderableType]) -> None:
-    if file.isatty():
+    if is_terminal(file):
         console.print(view(True))
         return
     # Folding and padding are for screens: what is piped has whole lines and nothing at their end.
@@ -130,7 +135,7 @@ def _show(console: Console, file: TextIO, view: Callable[[bool], RenderableType]
 
 def _print_json(value: Any) -> None:
     unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    indent = 2 if sys.stdout.isatty() else None
+    indent = 2 if is_terminal(sys.stdout) else None
     document = json.dumps(value, ensure_ascii=not unicode, indent=indent, allow_nan=False)
     sys.stdout.write(escaped(document) + "\n")
     sys.stdout.flush()
@@ -154,5 +159,8 @@ def _console(file: Any) -> Console:
                     yield segment._replace(text=clean(segment.text))
 
     # Texts come from a server: never markup, never emoji codes.
-    width = None if file.isatty() else PIPE_WIDTH
-    return Pipe(file=file, width=width, markup=False, emoji=False, highlight=False)
+    plain: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
+    if not is_terminal(file):
+        # On Windows rich would talk to the console even so.
+        plain |= {"width": PIPE_WIDTH, "legacy_windows": False}
+    return Pipe(file=file, **plain)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from .dispatch import COMMANDS as DISPATCH
 from .exit_codes import ExitCode
 from .failures import Failure, SecretOnCommandLine, UsageFailure
 from .options import AS_PROGRAM, PASSWORD_OPTIONS, WHY_NOT_HERE, parse
+from .quoting import split
 from .readable import one_line
 from .schema import SECRET_NAMES
 from .session import Session
@@ -193,7 +193,7 @@ def _as_program(session: Session, words: list[str]) -> int:
 
 def _split(line: str) -> list[str]:
     try:
-        return shlex.split(line)
+        return split(line)
     except ValueError:
         raise UsageFailure("A quote is opened and never closed; nothing was done.") from None
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from time import monotonic
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+TURN = 0.1
+"""Seconds after which a wait looks whether Ctrl-C was pressed, where that does not end it."""
 
 
 def begun(function: Callable[P, T], /, *args: P.args, **more: P.kwargs) -> Future[T]:
@@ -25,6 +30,21 @@ def begun(function: Callable[P, T], /, *args: P.args, **more: P.kwargs) -> Futur
 
     threading.Thread(target=carry_out, daemon=True).start()
     return future
+
+
+def result_within(future: Future[T], seconds: float) -> T:
+    """Return the result of what was begun.
+
+    Raises:
+        TimeoutError: It is not there in so many seconds.
+    """
+    if sys.platform == "win32":
+        # There a wait for a lock, as this is one, goes on whatever key is pressed.
+        deadline = monotonic() + seconds
+        while not future.done() and (left := deadline - monotonic()) > 0:
+            wait([future], min(left, TURN))
+        seconds = 0
+    return future.result(seconds)
 
 
 class Unawaited(ThreadPoolExecutor):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -164,4 +165,9 @@ def _written(path: Path, text: str) -> None:
         # The lines end as CSV wants it, whatever the system's custom.
         path.write_text(text, encoding="utf-8", newline="")
     except OSError as exc:
-        raise NotWritten(f"{path} could not be written: {exc.strerror}.", kind="os_error") from None
+        hint = ""
+        if sys.platform == "win32" and isinstance(exc, PermissionError):
+            hint = " It may be open in another program, such as Excel: close it there."
+        raise NotWritten(
+            f"{path} could not be written: {exc.strerror}.{hint}", kind="os_error"
+        ) from None

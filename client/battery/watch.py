@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..calling import login_of
 from ..codes import LASTING
+from ..console import is_terminal
 from ..drawing import drawing
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable
 from ..options import Options
@@ -73,7 +74,7 @@ def _ticks(
 
 def _display(session: Session, *, detailed: bool) -> AbstractContextManager[Show]:
     # A dumb terminal cannot move its cursor back over what was drawn before.
-    draws = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    draws = is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb"
     shown = _drawn if draws and not session.output.as_json else _told
     return shown(session, detailed=detailed)
 

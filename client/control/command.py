@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from ..drawing import drawing
 from ..exit_codes import ExitCode
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFailure
 from ..options import Options
+from ..quoting import joined
 from ..readable import one_line
 from ..session import Session
 from .confirming import confirm
@@ -46,15 +46,18 @@ def plan(session: Session, options: Options) -> int:
             return _carried_out(
                 session, values, str(values.get("plan_token")), options_now, options
             )
-    noted = KeptPlans().keep(values, now)
+    kept = KeptPlans()
+    noted = kept.keep(values, now)
     session.output.line(drawing("control.views", "plan_page", values, now=now))
     # Not in the frame, and in one line however long: it is copied as it is.
     command = _command(session, options, "apply", str(values.get("plan_token")))
     session.output.text(values, f"To apply it:\n{command}\n" if noted else "")
     if not noted:
         session.output.note(
-            "The plan could not be noted in ~/.local/state/oig-client (or XDG_STATE_HOME), so "
-            "oig-client apply would not know it. To apply it: the same with --apply."
+            one_line(
+                f"The plan could not be noted in {kept.path}, so oig-client apply would not know "
+                "it. To apply it: the same with --apply."
+            )
         )
     return ExitCode.OK
 
@@ -174,4 +177,4 @@ def _command(session: Session, options: Options, *words: str) -> str:
         line += ["--url", session.url]
     if options.email is not None:
         line += ["--email", options.email]
-    return shlex.join(map(one_line, line))
+    return joined(map(one_line, line))

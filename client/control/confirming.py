@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ..console import is_terminal
 from ..drawing import drawing
 from ..failures import ToolFailure, UsageFailure
 from ..session import Session
@@ -36,7 +37,7 @@ def confirm(session: Session, plan: Mapping[str, Any], named: str | None) -> Non
     if named is not None and session.output.as_json:
         return
     now = datetime.now(UTC)
-    asks = named is None and session.asker.prompts and sys.stderr.isatty()
+    asks = named is None and session.asker.prompts and is_terminal(sys.stderr)
     if named is None and not asks:
         raise UsageFailure(
             "There is no terminal to confirm the change on. Nothing was changed. In a script name "

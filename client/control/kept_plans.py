@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ..history import history_path
 from ..private_file import replaced
+from ..state_folder import state_folder
 
 SHOWN = (
     "change_id",
@@ -33,18 +33,21 @@ class KeptPlans:
     """A file only its owner can read. One that cannot be used is done without.
 
     Args:
-        environ: Where XDG_STATE_HOME may be.
+        environ: Where XDG_STATE_HOME or LOCALAPPDATA may be.
+
+    Attributes:
+        path: The file.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self._path = history_path(environ).with_name("plans.json")
+        self.path = state_folder(environ) / "plans.json"
 
     def keep(self, plan: Mapping[str, Any], now: datetime) -> bool:
         """Remember a plan until it expires; tell whether that worked."""
         left = {key: one for key, one in self._read().items() if _open(one, now)}
         left[_digest(str(plan.get("plan_token")))] = {key: plan.get(key) for key in SHOWN}
         try:
-            replaced(self._path, json.dumps(dict(list(left.items())[-MOST:])))
+            replaced(self.path, json.dumps(dict(list(left.items())[-MOST:])))
         except OSError:
             return False
         return True
@@ -56,7 +59,7 @@ class KeptPlans:
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
+            found = json.loads(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from time import monotonic
 
 import httpx2
@@ -15,10 +12,9 @@ from ..calling import login_of
 from ..connecting import connecting
 from ..drawing import drawing
 from ..failures import Failure
-from ..home import home
 from ..options import Options
 from ..session import Session
-from ..setup.places import file_of
+from ..setup.here import file_here
 from ..version import version
 from . import http, network, pages, protocol
 from .eyes import EYES, Step
@@ -50,7 +46,7 @@ def examine(session: Session, options: Options) -> int:
     findings: list[Finding] = []
     # Made once: reading all trusted certificates takes longer than most steps.
     with _client(options) as client:
-        visit = Visit(session, options.url, options.timeout, _config(), client)
+        visit = Visit(session, options.url, options.timeout, file_here("claude-desktop"), client)
         if options.email is not None or session.asker.has_password:
             # Before the steps: no question stands in the way of a spinner.
             visit.login = login_of(session, options.email)
@@ -101,14 +97,3 @@ def _taken(visit: Visit, name: str, step: Step) -> Finding:
     except Failure as failure:
         finding = failed(failure, ends=True)
     return replace(finding, step=name, seconds=monotonic() - started)
-
-
-def _config() -> Path:
-    place = file_of(
-        "claude-desktop",
-        system=sys.platform,
-        home=home(),
-        folder=Path.cwd(),
-        environ=os.environ,
-    )
-    return Path(place)

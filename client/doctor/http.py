@@ -14,7 +14,7 @@ import httpx2
 from ..answers import GATEWAY, PASSING, REFUSALS
 from ..exit_codes import ExitCode
 from ..outages import explain
-from ..unawaited import begun
+from ..unawaited import begun, result_within
 from .finding import Finding, doubtful, passed_over, well, wrong
 from .visit import Reply, Visit
 
@@ -34,7 +34,7 @@ def fetched(
     """
     try:
         # The client's own limits are for each read, and one byte now and then keeps them all.
-        return begun(_got, visit, url, method, headers).result(visit.patience)
+        return result_within(begun(_got, visit, url, method, headers), visit.patience)
     except (httpx2.HTTPError, TimeoutError) as exc:
         failure = explain(exc, visit.session.url, visit.patience, calling=False)
         if failure is None:

@@ -13,14 +13,14 @@ from ..connecting import trusting
 from ..exit_codes import ExitCode
 from ..local_time import local
 from ..outages import START, no_way
-from ..unawaited import begun
+from ..unawaited import begun, result_within
 from .finding import Finding, doubtful, passed_over, well, wrong
 from .visit import Visit
 
 SOON = 14
 """Days before its end from which a certificate deserves a word: renewal is overdue."""
 
-THROUGH_PROXY = "goes through the proxy of HTTP_PROXY or HTTPS_PROXY"
+THROUGH_PROXY = "goes through the proxy of HTTP_PROXY, HTTPS_PROXY or the system's settings"
 
 CAUSES = {
     10: ("The certificate has expired.", "Renew it where the server or its proxy runs."),
@@ -97,7 +97,8 @@ def name(visit: Visit) -> Finding:
 
 def _looked_up(host: str, port: int, seconds: float) -> tuple[str, ...]:
     try:
-        found = begun(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM).result(seconds)
+        asked = begun(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = result_within(asked, seconds)
     except UnicodeError:
         raise OSError("not a name") from None
     return tuple(dict.fromkeys(str(one[4][0]) for one in found))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 from ..failures import NotWritten, UsageFailure
-from ..home import home
 from ..options import Options
 from ..readable import one_line
 from ..session import Session
 from .entries import entry
 from .file import Written, write
+from .here import file_here
 from .page import TITLES, page
-from .places import file_of
 
 OWN = frozenset({"claude-desktop", "cursor"})
 """Clients whose file belongs to one person; those of the others are shared with a project."""
@@ -36,7 +34,7 @@ def configure(session: Session, options: Options) -> None:
     assistant = options.assistant
     assert assistant is not None, "the command line demands it"
     basic = _basic(session, options, assistant) if options.with_credentials else None
-    path = _place(assistant)
+    path = file_here(assistant)
     # What is printed is made without the login, so it cannot hold it.
     document = entry(assistant, options.url).document
     text = page(assistant, options.url, str(path), windows=sys.platform == "win32")
@@ -59,17 +57,6 @@ def configure(session: Session, options: Options) -> None:
         "entry": document,
     }
     session.output.text(report, _told(assistant, path, written, login=basic is not None))
-
-
-def _place(assistant: str) -> Path:
-    place = file_of(
-        assistant,
-        system=sys.platform,
-        home=home(),
-        folder=Path.cwd(),
-        environ=os.environ,
-    )
-    return Path(place)
 
 
 def _basic(session: Session, options: Options, assistant: str) -> str:

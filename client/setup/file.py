@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..failures import NotWritten
+from ..renaming import put_in_place
 from .entries import Entry
 from .merge import changes, merged
 
@@ -104,7 +105,7 @@ def _replaced(path: Path, content: bytes, mode: int) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(mode)
-        Path(name).replace(path)
+        put_in_place(Path(name), path)
     except BaseException:
         with suppress(OSError):
             Path(name).unlink()

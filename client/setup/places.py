@@ -13,6 +13,7 @@ def file_of(
     home: PurePath,
     folder: PurePath,
     environ: Mapping[str, str],
+    package: PurePath | None = None,
 ) -> PurePath:
     """Return the file of one client.
 
@@ -22,10 +23,19 @@ def file_of(
         home: The person's home.
         folder: The folder of the project that the client works in.
         environ: Where APPDATA and XDG_CONFIG_HOME may be.
+        package: The folder that Windows keeps for Claude Desktop, where it is installed as a
+            package (MSIX).
     """
     match assistant:
         case "claude-desktop":
-            return _settings(system, home, environ) / "Claude" / "claude_desktop_config.json"
+            # As a package it does not see %APPDATA%: Windows shows it a folder of its own under
+            # that name (https://github.com/anthropics/claude-code/issues/25579).
+            settings = (
+                _settings(system, home, environ)
+                if package is None
+                else package / "LocalCache" / "Roaming"
+            )
+            return settings / "Claude" / "claude_desktop_config.json"
         case "claude-code":
             return folder / ".mcp.json"
         case "vscode":

@@ -15,6 +15,11 @@ from .output import fail, show
 
 def run() -> None:
     """Run the command line of this process and end it with the exit code."""
+    if sys.platform == "win32":
+        sys.exit(
+            "cachectl: Windows has no cache daemon: it and this program run on Linux, beside the "
+            "server. Start it there."
+        )
     with Path(os.devnull).open("r+") as nowhere:
         # A stream that the caller has closed is None here.
         sys.stdin = sys.stdin or nowhere

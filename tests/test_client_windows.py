@@ -164,11 +164,12 @@ def test_a_plan_is_noted_in_the_local_profile_and_applied(client, fleet, tmp_pat
     fleet.portal.add_account(*house.values())
     code, out, err = client("plan", "--mode", "home_ups", **house)
     assert (code, err) == (ExitCode.OK, "")
+    box = re.search(r"Plan for box (\d+)", out)[1]
     token = re.search(r"oig-client apply (plan_[\w-]+)", out)[1]
     (kept,) = (tmp_path / "Local" / "oig-client").iterdir()
     assert kept.name == "plans.json"
     assert token not in kept.read_text()
-    code, out, err = client("apply", token, "--yes-apply-to", DEMO_BOX, **house)
+    code, out, err = client("apply", token, "--yes-apply-to", box, **house)
     assert code == ExitCode.OK, err
     assert "Home UPS" in out
 
@@ -235,7 +236,7 @@ def test_ctrl_break_stops_as_ctrl_c_does(seated):
 def test_a_person_is_asked_for_the_password_without_echo_and_confirms(env, seated, tmp_path):
     del env["OIG_PASSWORD"]
     with (tmp_path / "out").open("wb") as file:
-        screen = seated(["plan", "--mode", "home1", "--apply"], stdout=file.fileno())
+        screen = seated(["plan", "--mode", "home_ups", "--apply"], stdout=file.fileno())
         screen.expect("password (not shown)")
         screen.send("demo\r")
         screen.expect("type the last 4 digits")

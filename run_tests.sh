@@ -16,23 +16,34 @@ if ! python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>
 fi
 ./start_server.sh --setup --dev || exit
 
-# fail2ban is no Python package that pip knows. Debian's is unpacked and not installed: as a
-# service it would begin to ban on this machine.
-if ! command -v fail2ban-regex >/dev/null && [ ! -e .venv/fail2ban ] \
-    && command -v apt-get dpkg-deb >/dev/null; then
-    echo "Fetching fail2ban, to test docs/fail2ban"
-    folder=$(mktemp -d)
-    (
-        cd "$folder" || exit
-        apt-get download -qq fail2ban 2>/dev/null \
-            || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get download -qq fail2ban; }
-    ) >/dev/null 2>&1 && dpkg-deb -x "$folder"/fail2ban_*.deb .venv/fail2ban
-    rm -r "$folder"
-fi
-if ! command -v fail2ban-regex >/dev/null && [ ! -e .venv/fail2ban ]; then
-    echo "run_tests.sh: docs/fail2ban is not tested: there is no fail2ban-regex, and apt-get" \
-        "could not fetch it. Install the package fail2ban." >&2
-fi
+# Programs that pip does not know, to test what docs/ says about them. Debian's packages are unpacked
+# and not installed: as a service fail2ban would begin to ban on this machine, and nginx to serve.
+# unpack COMMAND TESTED PACKAGE...: into .venv/PACKAGE, the first one's folder, unless COMMAND is there.
+unpack() {
+    local command=$1 tested=$2 package=$3
+    shift 2
+    if command -v "$command" >/dev/null || [ -e ".venv/$package" ]; then return; fi
+    if command -v apt-get dpkg-deb >/dev/null; then
+        echo "Fetching $*, to test $tested"
+        local folder
+        folder=$(mktemp -d)
+        (
+            cd "$folder" || exit
+            apt-get download -qq "$@" 2>/dev/null \
+                || { [ "$(id -u)" = 0 ] && apt-get update -qq && apt-get download -qq "$@"; } || exit
+            for deb in *.deb; do dpkg-deb -x "$deb" root || exit; done
+        ) >/dev/null 2>&1 && mv "$folder/root" ".venv/$package"
+        rm -r "$folder"
+    fi
+    if [ ! -e ".venv/$package" ]; then
+        echo "run_tests.sh: $tested is not tested: there is no $command, and apt-get could not fetch" \
+            "it. Install the package $package." >&2
+    fi
+}
+unpack fail2ban-regex docs/fail2ban fail2ban
+unpack nginx docs/deploy/nginx.conf nginx
+unpack caddy docs/deploy/Caddyfile caddy
+unpack systemd-analyze docs/deploy/oig-cloud-mcp.service systemd libsystemd-shared
 
 PATH=$PWD/.venv/bin:$PATH
 # The tests bring their own settings.

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from server.supervision.foreground import probe
 from server.supervision.rolling_restart import is_ready
 
 COPIED = ("server", "cachectl", "client", "supervisord.conf", "start_server.sh", "pyproject.toml")
+
+SUPERVISORD = (sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf")
 
 READY_WITHIN = 40.0
 STOPPED_WITHIN = 40.0
@@ -246,11 +248,18 @@ def prepared_system(*, workers: int = 2, **settings: str) -> Iterator[RunningSys
 
 
 @contextmanager
-def started(system: RunningSystem) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a system's supervisord in the foreground, and end it with everything below it."""
+def started(
+    system: RunningSystem, through: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a system's supervisord in the foreground, and end it with everything below it.
+
+    Args:
+        system: The system.
+        through: A command that supervisord's own is appended to.
+    """
     with (system.log_dir / "terminal.log").open("wb") as terminal:
         supervisord = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf"],
+            [*through, *SUPERVISORD],
             cwd=system.project,
             env=system.environ,
             stdin=subprocess.DEVNULL,

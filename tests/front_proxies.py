@@ -13,7 +13,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -55,6 +55,7 @@ class Front:
         plain_port: Where it speaks none, if it does.
         trusted: Knows its certificate.
         access_log: Its access log.
+        reloading: The command that has it read its configuration again.
     """
 
     folder: Path
@@ -62,6 +63,18 @@ class Front:
     plain_port: int | None
     trusted: ssl.SSLContext
     access_log: Path
+    reloading: list[str] = field(default_factory=list)
+
+    def reload(self) -> subprocess.CompletedProcess[str]:
+        """Have it read its configuration again, as systemd's `reload` does."""
+        return subprocess.run(
+            self.reloading,
+            env=environment(self.folder),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
 
     @contextlib.contextmanager
     def client(self, local_address: str = "127.0.0.1") -> Iterator[Caller]:
@@ -114,6 +127,11 @@ class Caller:
         return self.request("POST", "/mcp", json=body, headers=headers)
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Return what a proxy gets of this process's environment, and a home of its own."""
+    return {"PATH": os.environ["PATH"], "HOME": str(folder)}
+
+
 def changed(text: str, *changes: tuple[str, str]) -> str:
     """Replace regular expressions in a file of docs/deploy, each of which has to match."""
     for pattern, new in changes:
@@ -137,7 +155,7 @@ def running_nginx(worker_port: int) -> Iterator[Front]:
             (r"/etc/letsencrypt/live/oig\.example\.org/fullchain\.pem", f"{folder}/chain.pem"),
             (r"/etc/letsencrypt/live/oig\.example\.org/privkey\.pem", f"{folder}/key.pem"),
             (r"/var/log/nginx", str(folder)),
-            (r"/var/www/acme", str(folder)),
+            (r"/var/www/html", str(folder)),
         )
         (folder / "site.conf").write_text(site)
         # As Debian's nginx.conf includes conf.d, with folders of the test's own.
@@ -151,7 +169,9 @@ def running_nginx(worker_port: int) -> Iterator[Front]:
         )
         assert NGINX is not None
         command = [NGINX, "-p", str(folder), "-e", str(folder / "main.error.log")]
-        with _running(front, [*command, "-c", str(folder / "nginx.conf")]):
+        command += ["-c", str(folder / "nginx.conf")]
+        front.reloading = [*command, "-s", "reload"]
+        with _running(front, command):
             yield front
 
 
@@ -170,7 +190,9 @@ def running_caddy(worker_port: int) -> Iterator[Front]:
         )
         (folder / "Caddyfile").write_text(site)
         assert CADDY is not None
-        with _running(front, [CADDY, "run", "--config", str(folder / "Caddyfile")]):
+        site_file = str(folder / "Caddyfile")
+        front.reloading = [CADDY, "reload", "--config", site_file, "--force"]
+        with _running(front, [CADDY, "run", "--config", site_file]):
             yield front
 
 
@@ -192,7 +214,7 @@ def _running(front: Front, command: list[str]) -> Iterator[None]:
         process = subprocess.Popen(
             command,
             cwd=front.folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(front.folder)},
+            env=environment(front.folder),
             stdin=subprocess.DEVNULL,
             stdout=terminal,
             stderr=terminal,

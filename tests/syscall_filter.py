@@ -113,6 +113,11 @@ def restrict(unit: str, analyze: str) -> None:
     ):
         mappings.rule(fail_with(errno.EPERM), name, Comparison(2, MASKED_EQUAL, bits, bits))
 
+    # Namespaces are flags of clone, which a filter can read, and of clone3, which none can: systemd
+    # has it fail, so that programs fall back to clone.
+    assert values(unit, "RestrictNamespaces") == ["yes"]
+    mappings.rule(fail_with(errno.ENOSYS), "clone3")
+
     families = Filter(library, ALLOW)
     (names,) = values(unit, "RestrictAddressFamilies")
     kept = {int(getattr(socket, name)) for name in names.split()}

@@ -191,6 +191,28 @@ def test_nobody_is_led_from_http_to_https(front):
     assert answer.text == "Use https.\n"
 
 
+def test_nginx_shows_an_authority_the_answers_to_its_challenges_without_tls(front):
+    if front.plain_port is None:
+        return  # Caddy answers them itself
+    folder = front.folder / ".well-known" / "acme-challenge"
+    folder.mkdir(parents=True)
+    (folder / "token").write_text("token.key")
+    answer = httpx2.get(
+        f"http://127.0.0.1:{front.plain_port}/.well-known/acme-challenge/token",
+        headers={"Host": NAME},
+        trust_env=False,
+        timeout=PATIENCE,
+    )
+    assert (answer.status_code, answer.text) == (200, "token.key")
+
+
+def test_a_new_configuration_is_taken_in_life(front):
+    reloaded = front.reload()
+    assert reloaded.returncode == 0, reloaded.stderr
+    with front.client() as caller:
+        assert caller.request("GET", "/healthz").status_code == 200
+
+
 def padded(size):
     """A call whose body has so many bytes."""
     body = json.dumps(call_body()).encode()

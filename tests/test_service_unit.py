@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 from ctypes.util import find_library
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from server.settings import ROOT
+from server.settings import ROOT, Settings
 
 from .control_worker import named
 from .fleet import post
@@ -110,6 +111,32 @@ def test_a_stop_by_systemd_leaves_supervisord_the_time_that_it_takes():
     assert int(allowed) > sum(longest) + 10  # 10 s are supervisord's default, for the listener
 
 
+COMMAND = {"OIG_HOST", "OIG_PORT", "OIG_WORKERS", "OIG_STATE_DIR", "OIG_LOG_DIR"}
+"""Settings of the command that starts the workers, beside those of the workers."""
+
+
+@pytest.mark.parametrize("name", [UNIT.name, "settings.env"])
+def test_what_is_set_are_settings_and_each_has_a_value(name):
+    text = (DEPLOY / name).read_text()
+    pairs = dict(re.findall(r"(?m)(?:^|^Environment=|(?<=\S) )(OIG_\w+)=(\S*)", text))
+    assert len(pairs) == len(re.findall(r"OIG_\w+=", text))
+    assert set(pairs) <= {f.metadata["variable"] for f in fields(Settings)} | COMMAND
+    assert all(pairs.values())
+
+
+def test_the_settings_file_is_the_one_that_the_unit_reads_and_fits_a_proxy_of_this_machine():
+    settings = (DEPLOY / "settings.env").read_text()
+    (path,) = values(TEXT, "EnvironmentFile")
+    assert path.removeprefix("-") in settings.splitlines()[0]
+    assert values(settings, "OIG_TRUSTED_PROXIES") == ["127.0.0.1"]
+    assert "OIG_HOST=127.0.0.1" in values(TEXT, "Environment")
+    (port,) = values(settings, "OIG_PORT")
+    (host,) = values(settings, "OIG_ALLOWED_HOSTS")
+    for proxy in ("nginx.conf", "Caddyfile"):
+        assert f"127.0.0.1:{port}" in (DEPLOY / proxy).read_text()
+        assert host in (DEPLOY / proxy).read_text()
+
+
 def under_the_unit(*command: str) -> list[str]:
     """Return a command that runs another under the unit's filters of system calls."""
     assert ANALYZE is not None
@@ -120,7 +147,7 @@ def under_the_unit(*command: str) -> list[str]:
 
 
 FORBIDDEN = """
-import errno, mmap, os, socket
+import errno, mmap, os, socket, subprocess
 
 def outcome(call):
     try:
@@ -136,6 +163,7 @@ print(
     outcome(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)),
     outcome(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)),
     outcome(lambda: socket.socket(socket.AF_INET6)),
+    outcome(lambda: subprocess.run(["true"], check=True)),
     outcome(lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE)),
 )
 """
@@ -151,7 +179,7 @@ def test_what_the_unit_forbids_fails_and_what_it_leaves_does_not():
         check=False,
     )
     refused = ["EPERM", "EPERM", "EPERM", "EAFNOSUPPORT", "EAFNOSUPPORT"]
-    assert answer.stdout.split() == [*refused, "done", "done"], answer.stderr
+    assert answer.stdout.split() == [*refused, "done", "done", "done"], answer.stderr
 
 
 def test_the_unit_leaves_no_system_call_of_a_group_that_only_root_needs():

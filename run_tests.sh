@@ -44,6 +44,7 @@ unpack fail2ban-regex docs/fail2ban fail2ban
 unpack nginx docs/deploy/nginx.conf nginx
 unpack caddy docs/deploy/Caddyfile caddy
 unpack systemd-analyze docs/deploy/oig-cloud-mcp.service systemd libsystemd-shared
+unpack nft docs/deploy/nftables.conf nftables libnftables1 libnftnl11 libmnl0 libxtables12 libjansson4
 
 PATH=$PWD/.venv/bin:$PATH
 # The tests bring their own settings.

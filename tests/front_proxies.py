@@ -30,15 +30,15 @@ UNPACKED = ROOT / ".venv"
 """Where run_tests.sh unpacks Debian's packages."""
 
 
-def program(name: str, unpacked: str) -> str | None:
+def program(package: str, path: str) -> str | None:
     """Find a program, installed or unpacked.
 
     Args:
-        name: Its name.
-        unpacked: Its path in its package, from which the path in .venv is made.
+        package: Debian's package, and the folder that it is unpacked into.
+        path: The program's path in it.
     """
-    beside = UNPACKED / name / unpacked
-    return shutil.which(name) or (str(beside) if beside.exists() else None)
+    unpacked = UNPACKED / package / path
+    return shutil.which(unpacked.name) or (str(unpacked) if unpacked.exists() else None)
 
 
 NGINX = program("nginx", "usr/sbin/nginx")

@@ -11,10 +11,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from server import energy_reader
 from server.body import MAX_BODY_BYTES
+from server.control import waits
+from server.portal import client
+from server.worker import KEEP_ALIVE
 
 from .fleet import call_body, running_fleet
-from .front_proxies import FRONTS, NAME
+from .front_proxies import DEPLOY, FRONTS, NAME
 from .waiting import PATIENCE, wait_until
 
 CALLER = "127.0.0.2"
@@ -319,6 +323,33 @@ def test_a_restart_of_a_worker_behind_it_loses_no_call(front, fleet):
         finally:
             stop.set()
         assert all(each.result(PATIENCE) for each in running)
+
+
+def seconds(name, pattern):
+    """Read a time off a file of docs/deploy."""
+    (number, unit), *more = re.findall(pattern + r" (\d+)([sm])\b", (DEPLOY / name).read_text())
+    assert not more
+    return int(number) * {"s": 1, "m": 60}[unit]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("nginx.conf", "proxy_read_timeout"),
+        ("Caddyfile", "response_header_timeout"),
+        ("Caddyfile", "read_body"),
+        ("Caddyfile", "write"),
+    ],
+)
+def test_the_longest_call_ends_before_a_proxy_gives_it_up(name, key):
+    assert seconds(name, key) > max(waits.LONGEST, energy_reader.MOST_S) + client.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("nginx.conf", r"\n    keepalive_timeout"), ("Caddyfile", "keepalive")]
+)
+def test_a_proxy_lets_an_idle_connection_go_before_the_server_does(name, key):
+    assert seconds(name, key) < KEEP_ALIVE
 
 
 def one_request(listener):

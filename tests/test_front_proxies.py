@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import ssl
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -178,6 +179,24 @@ def test_http_2_is_offered_and_nothing_older_than_tls_1_2(front):
     with front.connected(protocols=("h2", "http/1.1")) as sock:
         assert sock.selected_alpn_protocol() == "h2"
         assert sock.version() in {"TLSv1.2", "TLSv1.3"}
+
+
+def test_a_call_over_http_2_is_a_call_like_any_other(front):
+    answer = subprocess.run(
+        [
+            *("curl", "-sS", "--http2", "--noproxy", "*", "--cacert", front.folder / "ca.pem"),
+            *("--resolve", f"{NAME}:{front.port}:127.0.0.1", "-d", json.dumps(call_body())),
+            *("-H", "Content-Type: application/json", "-H", "Accept: application/json"),
+            *("-w", "\n%{http_version} %{http_code}", f"https://{NAME}:{front.port}/mcp"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    body, _, told = answer.stdout.rpartition("\n")
+    assert told == "2 200"
+    assert json.loads(body)["result"]["structuredContent"]["email"] == "demo@example.com"
 
 
 def test_nobody_is_led_from_http_to_https(front):

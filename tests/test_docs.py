@@ -115,6 +115,30 @@ def test_every_tool_is_in_the_table_of_the_readme():
     assert names_in(rows) == set(listed_tools())
 
 
+DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text()
+
+
+def test_the_deployment_installs_each_of_its_files_where_the_file_says_that_it_belongs():
+    commands = re.findall(r"(?m)^install -m \d+ .*?docs/deploy/(\S+) (\S+)$", DEPLOYMENT)
+    installed = {name: to + name * to.endswith("/") for name, to in commands}
+    files = sorted((ROOT / "docs" / "deploy").iterdir())
+    assert set(installed) == {path.name for path in files}
+    for path in files:
+        heading = next(line for line in path.read_text().splitlines() if line.startswith("# "))
+        assert heading[2:].partition(":")[0] == installed[path.name]
+        assert f"](deploy/{path.name})" in DEPLOYMENT
+
+
+def test_the_commands_of_the_deployment_are_ones_that_a_shell_can_read():
+    blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", DEPLOYMENT)
+    assert len(blocks) >= 7
+    for block in blocks:
+        read = subprocess.run(
+            ["bash", "-n"], input=block, text=True, capture_output=True, check=False
+        )
+        assert (read.returncode, read.stderr) == (0, ""), block
+
+
 def layout_rows():
     text = (ROOT / "docs" / "architecture.md").read_text()
     section = text.split("## Parts", 1)[1].split("\n## ", 1)[0]

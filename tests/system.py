@@ -220,6 +220,28 @@ def configure(project: Path, port: int, workers: int) -> None:
     path.write_text(text)
 
 
+def breakable(system: RunningSystem, name: str) -> Path:
+    """Let a process fail to start while a file exists, and return the path of that file.
+
+    Args:
+        system: Not running yet.
+        name: Of the process, such as `mcp-1`.
+    """
+    path = system.project / "supervisord.conf"
+    text = path.read_text()
+    if "broken" not in text:
+        # No blank before a semicolon: supervisord would take what follows for a comment.
+        fail = "if test -e var/broken-$SUPERVISOR_PROCESS_NAME; then echo it is broken; exit 1; fi"
+        text, count = re.subn(
+            r"(?m)^command=/usr/bin/env (python3 -m server(?:\.cache)?)$",
+            rf"command=/bin/sh -c '{fail}; exec \1'",
+            text,
+        )
+        assert count == 2
+        path.write_text(text)
+    return system.project / "var" / f"broken-{name}"
+
+
 @contextmanager
 def temporary_folder(name: str = "oig") -> Iterator[Path]:
     """Give a folder with a path short enough for Unix sockets, gone afterwards."""

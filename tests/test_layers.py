@@ -355,8 +355,16 @@ MAY_IMPORT = {
         "server.settings",
         "server.version",
     },
-    "server.supervision": {"server.errors", "server.preflight", "server.settings"},
-    "server.supervision.fatal_exit": set(),
+    "server.supervision": {
+        "server.errors",
+        "server.preflight",
+        "server.settings",
+        "server.supervision.control",
+    },
+    # These run when everything else does not: nothing but the standard library is below them.
+    "server.supervision.control": set(),
+    "server.supervision.failures": set(),
+    "server.supervision.watch": {"server.supervision.control", "server.supervision.failures"},
     "cachectl": {
         "server.cache.blocking",
         "server.cache.credentials",
@@ -440,6 +448,7 @@ PURE = {
     "server.shares",
     "server.tool_failure",
     "server.sources",
+    "server.supervision.failures",
     "server.suppression",
     "server.visible",
     "cachectl.render",

@@ -132,7 +132,7 @@ def test_a_worker_that_does_not_come_back_ends_it_and_costs_nobody_else(tmp_path
     (tmp_path / "1.log").write_text("SyntaxError: somebody's edit\n")
     with pytest.raises(RestartFailed, match=r"(?s)mcp-1 was restarted and ended at once.*edit"):
         restart(script)
-    # Stopped before supervisord gives it up, which would end everything.
+    # It is not tried again and again before somebody has repaired it.
     assert script.did[-2:] == ["start mcp-1", "stop mcp-1"]
     assert "stop mcp-2" not in script.did
 

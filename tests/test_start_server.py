@@ -29,6 +29,7 @@ from .fleet import check_auth
 from .system import (
     RunningSystem,
     alive,
+    breakable,
     clean_environment,
     copy_project,
     family,
@@ -179,15 +180,58 @@ def test_a_supervisord_that_does_not_answer_for_once_stops_nothing(monkeypatch):
     assert len(unanswered) > 1
 
 
-def test_a_process_that_is_given_up_ends_it_with_the_reason(project):
+def test_workers_that_all_fail_end_it_with_the_reason(project):
     path = project / "supervisord.conf"
-    text = path.read_text().replace("-m server.cache", "-m server.missing")
-    path.write_text(re.sub(r"(?m)^startretries=.*$", "startretries=1", text))
+    text = path.read_text().replace("-m server\n", "-m server.missing\n")
+    path.write_text(text.replace("supervision.watch", "supervision.watch --end-after 3"))
     with start_server(project, "--demo", "--port", str(free_port())) as terminal:
         assert terminal.ended() == 1
     last = terminal.shown.splitlines()[-1]
     assert last.startswith("start_server.sh: supervisord ended with code 0, everything is stopped")
+    assert "No worker has come up in the last 3 s: mcp-0, mcp-1 failed each time" in last
     assert "No module named server.missing" in last
+
+
+@pytest.mark.parametrize("part", ["a worker", "the daemon"])
+def test_one_part_that_is_not_ready_in_time_is_named_and_the_rest_serves(monkeypatch, part):
+    monkeypatch.setattr(foreground, "PARTLY_AFTER", 1.0)
+    monkeypatch.setattr(foreground, "LOOK", 0.1)
+    interrupts = Interrupts()
+    said: list[str] = []
+
+    def say(line):
+        said.append(line)
+        if line == "Partly ready":
+            broken.unlink()
+        if line == "Everything is ready.":
+            interrupts.interrupt()
+
+    with prepared_system() as system:
+        broken = breakable(system, "mcp-1" if part == "a worker" else "cache")
+        broken.touch()
+        layout = Layout("127.0.0.1", system.port, 2)
+        text = (system.project / "supervisord.conf").read_text()
+        configuration = system.run_dir / "start_server.conf"
+        configuration.write_text(render(text, system.project, layout, simulator=False))
+        Foreground(
+            System(
+                project=system.project,
+                configuration=configuration,
+                control=system.run_dir / "supervisor.sock",
+                layout=layout,
+                ready_folder=system.run_dir / "ready",
+                simulator_port=None,
+                environ=system.environ,
+            ),
+            say,
+            interrupts,
+        ).run("{state}")
+    (missing,) = [line for line in said if line.startswith("Not ready after ")]
+    expected = "mcp-1 is (BACKOFF|STARTING)" if part == "a worker" else "answers 503"
+    assert re.search(expected, missing), missing
+    assert "broken" in missing
+    assert "The rest serves. What fails is tried again, without end." in said
+    assert said.index("Partly ready") < said.index("Everything is ready.")
 
 
 def test_a_taken_port_is_told_in_one_line(project):
@@ -631,9 +675,9 @@ def test_a_log_that_appears_later_is_followed_from_its_beginning(tmp_path):
             "2026-11-22 10:00:00 WARN supervisord: exited: cache (terminated by SIGKILL)",
         ),
         (
-            "2026-11-22T10:00:00Z ERROR fatal: cache is given up",
+            "2026-11-22T10:00:00Z ERROR watch: No worker has come up",
             "supervisord",
-            "2026-11-22T10:00:00Z ERROR fatal: cache is given up",
+            "2026-11-22T10:00:00Z ERROR watch: No worker has come up",
         ),
     ],
 )

@@ -1,6 +1,5 @@
-"""supervisord.conf as it is, with real processes: start, look, kill, give up, stop."""
+"""supervisord.conf as it is, with real processes: start, look, kill, stop."""
 
-import io
 import os
 import re
 import signal
@@ -13,14 +12,7 @@ import pytest
 from mcp import Client
 
 from server.settings import ROOT
-from server.supervision.fatal_exit import (
-    START_SECONDS,
-    Judge,
-    keep_others_out,
-    last_line,
-    listen,
-    reason,
-)
+from server.supervision.watch import keep_others_out
 
 from .fleet import check_auth
 from .system import (
@@ -64,12 +56,12 @@ def test_status_names_every_process(system):
 
     shown = wait_until("five processes run", all_running)
     names = [line.split()[0] for line in shown.splitlines()]
-    assert names == ["cache", "fatal", "mcp:mcp-0", "mcp:mcp-1", "simulator"]
+    assert names == ["cache", "mcp:mcp-0", "mcp:mcp-1", "simulator", "watch"]
 
 
 def test_daemon_starts_first_and_the_listener_last(system):
     spawned = re.findall(r"spawned: '([a-z]+)", system.log("supervisord"))
-    assert spawned[:5] == ["cache", "simulator", "mcp", "mcp", "fatal"]
+    assert spawned[:5] == ["cache", "simulator", "mcp", "mcp", "watch"]
 
 
 def test_supervisorctl_restart_cache_loses_no_session(system):
@@ -167,19 +159,6 @@ def test_it_starts_detached_from_any_directory_and_stops_completely():
         assert not list(system.run_dir.glob("ready/*"))
 
 
-def test_a_daemon_that_cannot_start_ends_supervisord_with_one_clear_line():
-    with prepared_system() as system:
-        path = system.project / "supervisord.conf"
-        text = path.read_text().replace("-m server.cache", "-m server.missing")
-        path.write_text(re.sub(r"(?m)^startretries=.*$", "startretries=1", text))
-        with started(system) as supervisord:
-            supervisord.wait(40)
-        (line,) = [x for x in system.log("supervisord").splitlines() if " ERROR fatal: " in x]
-        assert " ERROR fatal: cache was started again and again" in line
-        assert f"{system.log_dir}/cache.log" in line
-        assert "No module named server.missing" in line
-
-
 @pytest.mark.parametrize("wrong", ["a readable secret", "a misspelt name"])
 def test_a_wrong_setting_ends_supervisord_at_once_with_one_clear_line(wrong):
     with prepared_system() as system:
@@ -195,10 +174,9 @@ def test_a_wrong_setting_ends_supervisord_at_once_with_one_clear_line(wrong):
         with started(system) as supervisord:
             supervisord.wait(40)
         log = system.log("supervisord")
-        (line,) = [x for x in log.splitlines() if " ERROR fatal: " in x]
+        (line,) = [x for x in log.splitlines() if " ERROR watch: " in x]
         assert told in line
-        # Tried again once or twice while the reason was looked for, and not given up by patience.
-        assert "FATAL state" not in log
+        # Tried again once or twice while the reason was looked for.
         assert log.count("spawned: 'mcp-0'") < 5
 
 
@@ -211,76 +189,14 @@ def test_a_taken_port_is_named_by_the_last_line_of_supervisord():
     assert "Address already in use" in last
 
 
+def test_no_program_is_ever_given_up():
+    text = (ROOT / "supervisord.conf").read_text()
+    programs = re.findall(r"(?m)^\[(?:fcgi-program|program|eventlistener):(\w+)\]", text)
+    assert programs == ["mcp", "cache", "simulator", "watch"]
+    assert re.findall(r"(?m)^startretries=(\d+)$", text) == ["999999999"] * len(programs)
+
+
 def test_what_an_operator_changes_stands_at_the_top():
     lines = (ROOT / "supervisord.conf").read_text().splitlines()
     settings = [line for line in lines if line and not line.startswith(";")]
     assert settings[:3] == ["[fcgi-program:mcp]", "socket=tcp://0.0.0.0:8000", "numprocs=2"]
-
-
-def envelope(name, payload):
-    return f"ver:3.0 server:supervisor eventname:{name} len:{len(payload)}\n{payload}".encode()
-
-
-def test_the_listener_names_process_log_and_cure_and_ends_supervisord(tmp_path):
-    (tmp_path / "mcp-1.log").write_text("first\nOIG_CA_FILE cannot be read.\n\n")
-    payload = "processname:mcp-1 groupname:mcp from_state:BACKOFF"
-    log, replies = io.StringIO(), io.BytesIO()
-    with subprocess.Popen(["sleep", "60"]) as supervisord:
-        events = io.BytesIO(envelope("PROCESS_STATE_FATAL", payload))
-        listen(events, replies, log, Judge(tmp_path), supervisord.pid)
-        assert supervisord.wait(10) == -signal.SIGTERM
-    assert log.getvalue().count("\n") == 1
-    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ERROR fatal: mcp-1 ", log.getvalue())
-    assert 'ends with: "OIG_CA_FILE cannot be read."' in log.getvalue()
-    assert str(tmp_path / "mcp-1.log") in log.getvalue()
-    assert replies.getvalue() == b"READY\nRESULT 2\nOKREADY\n"
-
-
-def test_the_listener_lets_other_events_pass(tmp_path):
-    log, replies = io.StringIO(), io.BytesIO()
-    listen(io.BytesIO(envelope("TICK_5", "when:1")), replies, log, Judge(tmp_path), os.getpid())
-    assert log.getvalue() == ""
-    assert replies.getvalue() == b"READY\nRESULT 2\nOKREADY\n"
-
-
-@pytest.mark.parametrize(
-    ("event", "about"),
-    [
-        ("PROCESS_STATE_BACKOFF", {"processname": "mcp-0", "tries": "1"}),
-        ("PROCESS_STATE_EXITED", {"processname": "mcp-0", "expected": "0"}),
-    ],
-)
-def test_a_failure_at_the_start_is_the_end_if_a_setting_is_wrong(tmp_path, event, about):
-    judge = Judge(tmp_path, lambda: "The secret is open to others.")
-    told = judge.reason(event, about)
-    assert told == "The secret is open to others. Nothing can start, everything is stopped."
-
-
-def test_a_failure_for_no_setting_is_left_to_further_tries(tmp_path):
-    checks = []
-    judge = Judge(tmp_path, lambda: checks.append("once"))
-    assert judge.reason("PROCESS_STATE_EXITED", {"processname": "cache", "expected": "1"}) is None
-    assert checks == []
-    assert judge.reason("PROCESS_STATE_BACKOFF", {"processname": "mcp-0"}) is None
-    assert judge.reason("PROCESS_STATE_BACKOFF", {"processname": "mcp-1"}) is None
-    assert checks == ["once"]
-    assert "given up" in judge.reason("PROCESS_STATE_FATAL", {"processname": "mcp-1"})
-
-
-def test_a_worker_that_fails_later_does_not_take_the_others_along(tmp_path):
-    now = [0.0]
-    judge = Judge(tmp_path, lambda: "The secret is open to others.", clock=lambda: now[0])
-    now[0] = START_SECONDS
-    assert judge.reason("PROCESS_STATE_BACKOFF", {"processname": "mcp-0"}) is None
-
-
-def test_an_empty_or_missing_log_is_said_to_be_so(tmp_path):
-    (tmp_path / "cache.log").write_text("\n\n")
-    assert last_line(tmp_path / "cache.log") == ""
-    assert "which is empty or missing" in reason("cache", tmp_path)
-    assert "which is empty or missing" in reason("mcp-7", tmp_path)
-
-
-def test_only_the_end_of_a_long_log_is_read(tmp_path):
-    (tmp_path / "cache.log").write_bytes(b"x" * 100_000 + b"\nthe end\n")
-    assert last_line(tmp_path / "cache.log") == "the end"

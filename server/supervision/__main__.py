@@ -242,7 +242,7 @@ def _announcement(layout: Layout, environ: Mapping[str, str], *, demo: bool) -> 
     check = f"{client} check-auth --email {email}{elsewhere}"
     lines = [
         "",
-        f"Ready after {{seconds}} s: {layout.url}",
+        f"{{state}} after {{seconds}} s: {layout.url}",
         "",
         f"  Try it     {check}",
         *(["             The password is demo."] if demo else []),

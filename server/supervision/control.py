@@ -37,6 +37,7 @@ class Process:
         state: `RUNNING`, `STARTING`, `BACKOFF`, `STOPPED`, `FATAL` ...
         pid: Process id; 0 while there is none.
         log: Its log file.
+        age: Seconds since it was last started, by supervisord's clock; 0 if it does not run.
     """
 
     group: str
@@ -44,6 +45,7 @@ class Process:
     state: str
     pid: int
     log: Path
+    age: int = 0
 
     @property
     def full_name(self) -> str:
@@ -78,7 +80,7 @@ class Supervisord:
         Raises:
             SupervisordError: As for all other methods.
         """
-        return int(self._call("getPID"))
+        return int(self._call("supervisor.getPID"))
 
     def processes(self, group: str | None = None) -> list[Process]:
         """Return all processes, or those of one program, in the order of their names."""
@@ -89,8 +91,9 @@ class Supervisord:
                 state=str(info["statename"]),
                 pid=int(info["pid"]),
                 log=Path(str(info["logfile"])),
+                age=int(info["now"]) - int(info["start"]) if int(info["pid"]) else 0,
             )
-            for info in self._call("getAllProcessInfo")
+            for info in self._call("supervisor.getAllProcessInfo")
         ]
         # By length first: mcp-10 comes after mcp-2.
         found.sort(key=lambda process: (process.group, len(process.name), process.name))
@@ -102,17 +105,31 @@ class Supervisord:
 
     def start(self, full_name: str) -> None:
         """Begin to start a process, unless it is started already."""
-        self._call("startProcess", full_name, False, unless=ALREADY_STARTED)
+        self._call("supervisor.startProcess", full_name, False, unless=ALREADY_STARTED)
 
     def stop(self, full_name: str) -> None:
         """Begin to stop a process, unless it is stopped already."""
-        self._call("stopProcess", full_name, False, unless=NOT_RUNNING)
+        self._call("supervisor.stopProcess", full_name, False, unless=NOT_RUNNING)
+
+    def end_pause(self, full_name: str) -> None:
+        """Begin to start a process that waits for its next try (`BACKOFF`), or for ever (`FATAL`).
+
+        supervisord takes no start of one that waits, only a stop. Both are one request, which it
+        carries out whatever becomes of this process.
+        """
+        steps = [
+            {"methodName": f"supervisor.{method}", "params": [full_name, False]}
+            for method in ("stopProcess", "startProcess")
+        ]
+        *_, started = self._call("system.multicall", steps)
+        if isinstance(started, dict) and started["faultCode"] != ALREADY_STARTED:
+            raise SupervisordError(f"supervisord refused startProcess: {started['faultString']}")
 
     def _call(self, method: str, *arguments: Any, unless: int | None = None) -> Any:
         # A connection for each call: supervisord may go and come back between two.
         connection = _Connection(self._path)
         try:
-            request = xmlrpc.client.dumps(arguments, f"supervisor.{method}")
+            request = xmlrpc.client.dumps(arguments, method)
             connection.request("POST", "/RPC2", request, {"Content-Type": "text/xml"})
             response = connection.getresponse()
             if response.status != HTTPStatus.OK:

@@ -25,11 +25,14 @@ from .logs import Follower, for_terminal, last_lines
 from .rolling_restart import GROUP, is_ready
 
 READY_WITHIN = 60.0
-"""Seconds until everything must be ready; three are usual."""
+"""Seconds until a worker must be ready; three are usual for everything."""
 
 STOPPED_WITHIN = 60.0
 """Seconds until everything must have stopped. supervisord stops one program after the other, and
 kills each after its `stopwaitsecs`: 20 for the workers, 15 for the daemon, 10 for the others."""
+
+PARTLY_AFTER = 20.0
+"""Seconds after which it goes on without what is not ready, if a worker is."""
 
 POLL = 0.1
 """Seconds between two looks at the logs."""
@@ -167,12 +170,14 @@ class Foreground:
         self._complaints: deque[str] = deque(maxlen=5)
         self._pids: list[int] = []
         self._signalled = False
+        self._partly = False
 
     def run(self, announcement: str) -> str:
         """Start everything, show its logs, return when the user has stopped it.
 
         Args:
-            announcement: Said when everything is ready; `{seconds}` in it is how long that took.
+            announcement: Said when it serves; `{state}` in it is `Ready` or `Partly ready`, and
+                `{seconds}` how long that took.
 
         Returns:
             The last line for the user: how it was stopped.
@@ -184,17 +189,11 @@ class Foreground:
         with tempfile.TemporaryFile() as output, self._started(output.fileno()) as process:
             if self._became_ready(process, began):
                 took = f"{time.monotonic() - began:.1f}"
-                for line in announcement.replace("{seconds}", took).splitlines():
+                said = announcement.replace("{seconds}", took)
+                said = said.replace("{state}", "Partly ready" if self._partly else "Ready")
+                for line in said.splitlines():
                     self._say(line)
-                looked = 0.0
-                while not self._interrupts and process.poll() is None:
-                    self._show_logs()
-                    if time.monotonic() - looked > LOOK:
-                        looked = time.monotonic()
-                        # Everything may run on without an answer: the socket's file can be gone.
-                        with suppress(SupervisordError):
-                            self._note_pids()
-                    self._interrupts.wait(POLL)
+                self._stay(process)
             if process.poll() is not None:
                 self._show_logs()
                 if process.returncode == 0 and not (self._signalled or self._fatal()):
@@ -227,16 +226,49 @@ class Foreground:
                 follower.close()
 
     def _became_ready(self, process: subprocess.Popen[bytes], began: float) -> bool:
-        """Wait until everything is ready; False when it was stopped, or ended, before."""
+        """Wait until it serves; False when it was stopped, or ended, before.
+
+        1. Everything is ready.
+        2. Something is not, after a while, but a worker serves: it goes on, as one part's trouble
+           is not the others'.
+        3. No worker serves, after a longer while: nothing works.
+        """
         while not self._interrupts and process.poll() is None:
             self._show_logs()
             missing = self._missing()
             if missing is None:
                 self._show_logs()
                 return True
-            if time.monotonic() - began > READY_WITHIN:
+            waited = time.monotonic() - began
+            if waited > PARTLY_AFTER and self._serves():
+                self._partly = True
+                self._say(f"Not ready after {waited:.0f} s: {missing}")
+                self._say("The rest serves. What fails is tried again, without end.")
+                return True
+            if waited > READY_WITHIN:
                 raise CannotStart(f"Not ready after {READY_WITHIN:.0f} s: {missing}")
             self._interrupts.wait(POLL)
+        return False
+
+    def _stay(self, process: subprocess.Popen[bytes]) -> None:
+        """Show the logs until it was stopped, or ended."""
+        looked = 0.0
+        while not self._interrupts and process.poll() is None:
+            self._show_logs()
+            if time.monotonic() - looked > LOOK:
+                looked = time.monotonic()
+                # Everything may run on without an answer: the socket's file can be gone.
+                with suppress(SupervisordError):
+                    self._note_pids()
+                if self._partly and self._missing() is None:
+                    self._partly = False
+                    self._say("Everything is ready.")
+            self._interrupts.wait(POLL)
+
+    def _serves(self) -> bool:
+        with suppress(SupervisordError):
+            workers = self._supervisord.processes(GROUP)
+            return any(is_ready(worker, self._system.ready_folder) for worker in workers)
         return False
 
     def _missing(self) -> str | None:
@@ -280,7 +312,7 @@ class Foreground:
             self._interrupts.interrupt()
 
     def _fatal(self) -> list[str]:
-        return [line for line in self._complaints if " ERROR fatal: " in line]
+        return [line for line in self._complaints if " ERROR watch: " in line]
 
     def _why_ended(self, code: int, words: list[str]) -> str:
         if words and words[-1].endswith("Address already in use"):

@@ -136,7 +136,7 @@ class RollingRestart:
         while not is_ready(worker := self._supervisord.process(name), self._ready_folder):
             failed = worker.state in {"BACKOFF", "EXITED", "FATAL"}
             if failed or self._clock() > deadline:
-                # Given up by supervisord it would take the healthy workers with it.
+                # Somebody is looking, and says when to go on: no tries in between.
                 self._supervisord.stop(name)
                 ending = "".join(f"\n    {line}" for line in last_lines(worker.log, 5))
                 what = "ended at once" if failed else f"is not ready after {READY_WITHIN:.0f} s"

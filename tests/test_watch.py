@@ -1,0 +1,280 @@
+"""The event listener, with a clock and a list of our own: what it says, and what it ends."""
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from server.settings import ROOT
+from server.supervision.control import Process, Supervisord
+from server.supervision.failures import END_AFTER, Failures
+from server.supervision.watch import START_SECONDS, Watch, ending, last_line, listen
+
+from .waiting import PATIENCE
+
+NOBODY = 2**31 - 1
+"""A process id that no process has."""
+
+WRONG = "The secret is open to others."
+
+
+class Listed(Supervisord):
+    """A supervisord with these processes, which need not be run for their list."""
+
+    def __init__(self, *found):
+        self.found = list(found)
+        self.did = []
+        self.asked = threading.Event()
+
+    def processes(self, group=None):
+        return self.found
+
+    def end_pause(self, full_name):
+        self.did.append(f"end the pause of {full_name}")
+        self.asked.set()
+
+    def start(self, full_name):
+        self.did.append(f"start {full_name}")
+
+
+def process(name, state="RUNNING", age=0):
+    group = "mcp" if name.startswith("mcp") else name
+    return Process(group, name, state, 1 if age else 0, ROOT / "none.log", age)
+
+
+class Told:
+    """A watch over `supervisord`, which says `wrong` of the settings."""
+
+    def __init__(self, logs, supervisord, *, wrong=None, pid=NOBODY):
+        self.now = 0.0
+        self.log = io.StringIO()
+        self.checks = 0
+        self.failures = Failures("watch")
+        self.watch = Watch(
+            self.failures,
+            supervisord,
+            pid,
+            logs=logs,
+            log=self.log,
+            check=lambda: self._check(wrong),
+            clock=lambda: self.now,
+        )
+
+    def _check(self, wrong):
+        self.checks += 1
+        return wrong
+
+    def hear(self, state, name, **about):
+        group = "mcp" if name.startswith("mcp") else name
+        self.watch.hear(
+            f"PROCESS_STATE_{state}", {"processname": name, "groupname": group, **about}
+        )
+
+    @property
+    def lines(self):
+        return self.log.getvalue().splitlines()
+
+
+@contextmanager
+def running():
+    with subprocess.Popen(["sleep", "60"]) as supervisord:
+        try:
+            yield supervisord
+        finally:
+            supervisord.kill()
+
+
+def envelope(name, payload):
+    return f"ver:3.0 server:supervisor eventname:{name} len:{len(payload)}\n{payload}".encode()
+
+
+def test_a_failure_is_one_line_with_process_next_try_log_and_its_end(tmp_path):
+    (tmp_path / "mcp-1.log").write_text("first\nOIG_CA_FILE cannot be read.\n\n")
+    one = Told(tmp_path, Listed(process("mcp-0"), process("mcp-1")))
+    one.watch.act()
+    one.hear("BACKOFF", "mcp-1", tries="3")
+    (line,) = one.lines
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ WARNING watch: mcp-1 has failed to start 3 times in a "
+        rf"row; the next try is in 3 s\. Its log {tmp_path}/mcp-1\.log ends with: "
+        r'"OIG_CA_FILE cannot be read\."',
+        line,
+    )
+
+
+def test_the_end_names_the_workers_a_log_and_the_cure(tmp_path):
+    (tmp_path / "mcp-0.log").write_text("no module\n")
+    with running() as supervisord:
+        one = Told(tmp_path, Listed(process("mcp-0"), process("mcp-1")), pid=supervisord.pid)
+        one.watch.act()
+        one.hear("BACKOFF", "mcp-0", tries="1")
+        one.hear("EXITED", "mcp-1", expected="0")
+        assert one.watch.seconds_left() == END_AFTER
+        one.now = END_AFTER
+        one.watch.act()
+        assert supervisord.wait(PATIENCE) == -signal.SIGTERM
+        one.hear("BACKOFF", "mcp-0", tries="2")
+        one.watch.act()
+    assert re.search(
+        r"Z ERROR watch: No worker has come up in the last 60 s: mcp-0, mcp-1 failed", one.lines[-1]
+    )
+    assert f'{tmp_path}/mcp-0.log, which ends with: "no module"' in one.lines[-1]
+    assert len(one.lines) == 3
+    assert one.watch.seconds_left() is None
+
+
+@pytest.mark.parametrize(
+    ("state", "about"),
+    [("BACKOFF", {"tries": "1"}), ("EXITED", {"expected": "0"}), ("FATAL", {})],
+)
+@pytest.mark.parametrize("name", ["cache", "mcp-0", "simulator"])
+def test_a_failure_at_the_start_is_the_end_if_a_setting_is_wrong(tmp_path, name, state, about):
+    with running() as supervisord:
+        one = Told(tmp_path, Listed(process("mcp-0")), wrong=WRONG, pid=supervisord.pid)
+        one.watch.act()
+        one.hear(state, name, **about)
+        assert supervisord.wait(PATIENCE) == -signal.SIGTERM
+    assert one.lines[-1].endswith(
+        "ERROR watch: The secret is open to others. Nothing can start, everything is stopped."
+    )
+
+
+def test_a_failure_for_no_setting_is_left_to_further_tries_after_one_look(tmp_path):
+    one = Told(tmp_path, Listed(process("mcp-0")))
+    one.watch.act()
+    one.hear("EXITED", "cache", expected="1")
+    one.hear("RUNNING", "mcp-0")
+    assert one.checks == 0
+    one.hear("BACKOFF", "mcp-0", tries="1")
+    one.hear("BACKOFF", "mcp-1", tries="1")
+    assert one.checks == 1
+    assert " ERROR " not in one.log.getvalue()
+
+
+@pytest.mark.parametrize("later", ["after a minute", "this program was restarted"])
+def test_a_wrong_setting_is_not_looked_for_when_the_start_is_over(tmp_path, later):
+    age = int(START_SECONDS) if later != "after a minute" else 0
+    one = Told(tmp_path, Listed(process("mcp-0", age=age), process("mcp-1")), wrong=WRONG)
+    one.watch.act()
+    one.now = 0.0 if age else START_SECONDS
+    one.hear("BACKOFF", "mcp-1", tries="1")
+    assert one.checks == 0
+
+
+@pytest.mark.parametrize("state", ["BACKOFF", "FATAL"])
+def test_a_pause_that_is_too_long_is_ended(tmp_path, state):
+    supervisord = Listed(process("mcp-0"), process("mcp-1", state))
+    one = Told(tmp_path, supervisord)
+    one.watch.act()
+    one.now = 60.0
+    one.watch.act()
+    assert supervisord.did == ["end the pause of mcp:mcp-1"]
+
+
+@pytest.mark.parametrize("state", ["STOPPED", "STOPPING", "STARTING", "RUNNING"])
+def test_what_does_not_wait_any_more_is_left_alone(tmp_path, state):
+    supervisord = Listed(process("mcp-0"), process("mcp-1", "BACKOFF"))
+    one = Told(tmp_path, supervisord)
+    one.watch.act()
+    # The event of that is still on its way.
+    supervisord.found[1] = process("mcp-1", state)
+    one.now = 60.0
+    one.watch.act()
+    one.now = 65.0
+    one.watch.act()
+    assert supervisord.did == []
+
+
+def test_what_was_stopped_by_ending_its_pause_is_started(tmp_path):
+    supervisord = Listed(process("mcp-0"), process("mcp-1", "BACKOFF"))
+    one = Told(tmp_path, supervisord)
+    one.watch.act()
+    one.now = 60.0
+    one.watch.act()
+    one.hear("STOPPED", "mcp-1")
+    supervisord.found[1] = process("mcp-1", "STOPPED")
+    one.now = 65.0
+    one.watch.act()
+    assert supervisord.did == ["end the pause of mcp:mcp-1", "start mcp:mcp-1"]
+
+
+def test_a_supervisord_that_does_not_answer_is_told_once_and_asked_again(tmp_path):
+    gone = Supervisord(tmp_path / "supervisor.sock")
+    one = Told(tmp_path, gone, pid=12345)
+    for _ in range(3):
+        one.watch.act()
+        assert one.watch.seconds_left() == 5.0
+        one.now += 5.0
+    (line,) = one.lines
+    assert " WARNING watch: supervisord does not answer: " in line
+    assert "kill 12345" in line
+    one.watch._supervisord = Listed(process("mcp-0"))
+    one.watch.act()
+    assert one.lines[-1].endswith("INFO watch: supervisord answers again.")
+    assert one.watch.seconds_left() is None
+
+
+def test_it_answers_every_event_and_does_what_is_due_in_between(tmp_path):
+    supervisord = Listed(process("mcp-0"), process("mcp-1", "BACKOFF"))
+    log = io.StringIO()
+    watch = Watch(Failures(longest_pause=0.2), supervisord, NOBODY, logs=tmp_path, log=log)
+    (events, tell), (heard, replies) = os.pipe(), os.pipe()
+    with (
+        os.fdopen(events, "rb") as events,
+        os.fdopen(tell, "wb", 0) as tell,
+        os.fdopen(heard, "rb") as heard,
+        os.fdopen(replies, "wb") as replies,
+    ):
+        thread = threading.Thread(target=listen, args=(events, replies, watch))
+        thread.start()
+        assert heard.readline() == b"READY\n"
+        tell.write(envelope("TICK_5", "when:1"))
+        assert heard.read(11) + heard.readline() == b"RESULT 2\nOKREADY\n"
+        tell.write(envelope("PROCESS_STATE_BACKOFF", "processname:cache groupname:cache tries:1"))
+        assert heard.read(11) + heard.readline() == b"RESULT 2\nOKREADY\n"
+        assert supervisord.asked.wait(PATIENCE)
+        tell.close()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert supervisord.did[0] == "end the pause of mcp:mcp-1"
+    assert "cache has failed to start; the next try is in 0.2 s." in log.getvalue()
+
+
+def test_it_runs_where_nothing_of_the_project_but_its_own_files_is_sound(tmp_path):
+    package = tmp_path / "server" / "supervision"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    for name in ("watch", "failures", "control"):
+        source = ROOT / "server" / "supervision" / f"{name}.py"
+        (package / f"{name}.py").write_text(source.read_text())
+    bare = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import runpy; "
+    run = "runpy.run_module('server.supervision.watch', run_name='__main__')"
+    ended = subprocess.run(
+        [sys.executable, "-S", "-I", "-c", bare + run],  # without site-packages
+        check=False,
+        input=b"",
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == b"READY\n"
+    assert b"supervisord does not answer" in ended.stderr
+
+
+def test_an_empty_or_missing_log_is_said_to_be_so(tmp_path):
+    (tmp_path / "cache.log").write_text("\n\n")
+    assert last_line(tmp_path / "cache.log") == ""
+    assert ending(tmp_path / "cache.log") == "is empty or missing."
+    assert ending(tmp_path / "mcp-7.log") == "is empty or missing."
+
+
+def test_only_the_end_of_a_long_log_is_read(tmp_path):
+    (tmp_path / "cache.log").write_bytes(b"x" * 100_000 + b"\nthe end\n")
+    assert last_line(tmp_path / "cache.log") == "the end"

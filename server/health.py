@@ -15,8 +15,8 @@ from .errors import CacheUnavailable
 from .store import SessionStore
 
 UNREACHABLE = (
-    "The cache daemon does not answer; the log of this worker says why. Until it is back, the worker "
-    "serves what it has copies of, and a few logins."
+    "The cache daemon does not answer; the log of this worker says why. Until it is back, the "
+    "worker serves what it has copies of, and a few logins."
 )
 
 Probe = Callable[[Request], Awaitable[JSONResponse]]
@@ -31,8 +31,8 @@ def readyz(store: SessionStore) -> Probe:
     """Make the probe that answers 200 when the cache daemon answers, and 503 otherwise.
 
     A worker without the daemon still serves: sessions it has seen, and a few logins. Why it is not
-    reached is for the log. Of other workers it knows nothing: one that fails takes no connections, so
-    a balancer need not know, and an operator sees it in supervisord's log.
+    reached is for the log. Of other workers it knows nothing: one that fails takes no connections,
+    so a balancer need not know, and an operator sees it in supervisord's log.
     """
 
     async def probe(_: Request) -> JSONResponse:

@@ -192,44 +192,33 @@ def test_workers_that_all_fail_end_it_with_the_reason(project):
     assert "No module named server.missing" in last
 
 
-@pytest.mark.parametrize("part", ["a worker", "the daemon"])
-def test_one_part_that_is_not_ready_in_time_is_named_and_the_rest_serves(monkeypatch, part):
-    monkeypatch.setattr(foreground, "PARTLY_AFTER", 1.0)
+@pytest.mark.parametrize("part", ["mcp-1", "cache"])
+def test_one_part_that_fails_is_named_and_the_rest_serves(monkeypatch, part):
     monkeypatch.setattr(foreground, "LOOK", 0.1)
     interrupts = Interrupts()
     said: list[str] = []
 
     def say(line):
         said.append(line)
+        serving = {"mcp-0", "mcp-1"} - {part}
+        if serving <= {path.name for path in (system.run_dir / "ready").glob("*")}:
+            monkeypatch.setattr(foreground, "PARTLY_AFTER", 0.0)
         if line == "Partly ready":
             broken.unlink()
         if line == "Everything is ready.":
             interrupts.interrupt()
 
     with prepared_system() as system:
-        broken = breakable(system, "mcp-1" if part == "a worker" else "cache")
+        broken = breakable(system, part)
         broken.touch()
-        layout = Layout("127.0.0.1", system.port, 2)
         text = (system.project / "supervisord.conf").read_text()
-        configuration = system.run_dir / "start_server.conf"
-        configuration.write_text(render(text, system.project, layout, simulator=False))
-        Foreground(
-            System(
-                project=system.project,
-                configuration=configuration,
-                control=system.run_dir / "supervisor.sock",
-                layout=layout,
-                ready_folder=system.run_dir / "ready",
-                simulator_port=None,
-                environ=system.environ,
-            ),
-            say,
-            interrupts,
-        ).run("{state}")
+        text = text.replace("supervision.watch", "supervision.watch --longest-pause 1")
+        Foreground(rendered(system, text), say, interrupts).run("{state}")
     (missing,) = [line for line in said if line.startswith("Not ready after ")]
-    expected = "mcp-1 is (BACKOFF|STARTING)" if part == "a worker" else "answers 503"
-    assert re.search(expected, missing), missing
-    assert "broken" in missing
+    assert re.search(
+        "answers 503" if part == "cache" else "mcp-1 is (BACKOFF|STARTING)", missing
+    ), missing
+    assert missing.endswith("it is broken")
     assert "The rest serves. What fails is tried again, without end." in said
     assert said.index("Partly ready") < said.index("Everything is ready.")
 
@@ -277,23 +266,31 @@ def test_a_file_that_no_process_would_take_is_told_in_one_line_before_anything_s
     )
 
 
+def rendered(system, text):
+    layout = Layout("127.0.0.1", system.port, 2)
+    configuration = system.run_dir / "start_server.conf"
+    configuration.write_text(render(text, system.project, layout, simulator=False))
+    return System(
+        project=system.project,
+        configuration=configuration,
+        control=system.run_dir / "supervisor.sock",
+        layout=layout,
+        ready_folder=system.run_dir / "ready",
+        simulator_port=None,
+        environ=system.environ,
+    )
+
+
 @contextmanager
-def system_that_never_gets_ready():
+def system_that_never_gets_ready(*, workers="all"):
     with prepared_system() as system:
         text = (system.project / "supervisord.conf").read_text()
-        text = text.replace("python3 -m server\n", "sleep 100\n")
-        layout = Layout("127.0.0.1", system.port, 2)
-        configuration = system.run_dir / "start_server.conf"
-        configuration.write_text(render(text, system.project, layout, simulator=False))
-        yield System(
-            project=system.project,
-            configuration=configuration,
-            control=system.run_dir / "supervisor.sock",
-            layout=layout,
-            ready_folder=system.run_dir / "ready",
-            simulator_port=None,
-            environ=system.environ,
-        )
+        program = "sleep 100"
+        if workers == "one":
+            program = (
+                "sh -c 'test $SUPERVISOR_PROCESS_NAME = mcp-0 && exec python3 -m server;sleep 100'"
+            )
+        yield rendered(system, text.replace("python3 -m server\n", f"{program}\n"))
 
 
 def test_what_is_not_ready_in_time_is_named_and_stopped(monkeypatch):
@@ -307,6 +304,23 @@ def test_what_is_not_ready_in_time_is_named_and_stopped(monkeypatch):
     assert "ready" not in said
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", system.layout.port))
+
+
+def test_one_worker_that_hangs_at_its_start_is_named_and_the_other_serves(monkeypatch):
+    interrupts = Interrupts()
+    said: list[str] = []
+
+    def say(line):
+        said.append(line)
+        if "mcp-0: worker ready" in line:
+            monkeypatch.setattr(foreground, "READY_WITHIN", 3.0)
+        if line == "Partly ready":
+            interrupts.interrupt()
+
+    with system_that_never_gets_ready(workers="one") as system:
+        Foreground(system, say, interrupts).run("{state}")
+    (missing,) = [line for line in said if line.startswith("Not ready after ")]
+    assert re.search(r"mcp-1 is (STARTING|RUNNING); the end of its log", missing)
 
 
 def test_an_interrupt_before_it_is_ready_stops_it(monkeypatch):

@@ -25,14 +25,14 @@ from .logs import Follower, for_terminal, last_lines
 from .rolling_restart import GROUP, is_ready
 
 READY_WITHIN = 60.0
-"""Seconds until a worker must be ready; three are usual for everything."""
+"""Seconds until everything must be ready, or at least a worker; three are usual."""
 
 STOPPED_WITHIN = 60.0
 """Seconds until everything must have stopped. supervisord stops one program after the other, and
 kills each after its `stopwaitsecs`: 20 for the workers, 15 for the daemon, 10 for the others."""
 
 PARTLY_AFTER = 20.0
-"""Seconds after which it goes on without what is not ready, if a worker is."""
+"""Seconds after which it goes on without what fails, if a worker is ready."""
 
 POLL = 0.1
 """Seconds between two looks at the logs."""
@@ -43,6 +43,9 @@ LOOK = 2.0
 PROBE_TIMEOUT = 5.0
 """Seconds for one answer of /readyz."""
 
+
+FAILING = frozenset({"BACKOFF", "FATAL"})
+"""States of processes that have failed to start, and wait for the next try."""
 
 SIGNALLED = " indicating exit request"
 """What supervisord logs of signals that stop it. Of supervisorctl shutdown it logs nothing."""
@@ -229,9 +232,11 @@ class Foreground:
         """Wait until it serves; False when it was stopped, or ended, before.
 
         1. Everything is ready.
-        2. Something is not, after a while, but a worker serves: it goes on, as one part's trouble
+        2. A worker is, and something else has failed for a while: it goes on, as one part's trouble
            is not the others'.
-        3. No worker serves, after a longer while: nothing works.
+        3. A worker is, and something else is still not after a longer while, though it does not
+           fail: the same.
+        4. No worker is after that longer while: nothing works.
         """
         while not self._interrupts and process.poll() is None:
             self._show_logs()
@@ -240,12 +245,13 @@ class Foreground:
                 self._show_logs()
                 return True
             waited = time.monotonic() - began
-            if waited > PARTLY_AFTER and self._serves():
+            late = waited > READY_WITHIN
+            if (late or waited > PARTLY_AFTER) and self._serves(late=late):
                 self._partly = True
                 self._say(f"Not ready after {waited:.0f} s: {missing}")
                 self._say("The rest serves. What fails is tried again, without end.")
                 return True
-            if waited > READY_WITHIN:
+            if late:
                 raise CannotStart(f"Not ready after {READY_WITHIN:.0f} s: {missing}")
             self._interrupts.wait(POLL)
         return False
@@ -265,11 +271,14 @@ class Foreground:
                     self._say("Everything is ready.")
             self._interrupts.wait(POLL)
 
-    def _serves(self) -> bool:
-        with suppress(SupervisordError):
-            workers = self._supervisord.processes(GROUP)
-            return any(is_ready(worker, self._system.ready_folder) for worker in workers)
-        return False
+    def _serves(self, *, late: bool) -> bool:
+        """Whether a worker is ready, and something else fails; when it is late, whether or not."""
+        try:
+            processes = self._supervisord.processes()
+        except SupervisordError:
+            return False
+        ready = any(is_ready(p, self._system.ready_folder) for p in processes if p.group == GROUP)
+        return ready and (late or any(p.state in FAILING for p in processes))
 
     def _missing(self) -> str | None:
         """Say what is not ready yet; None when everything is."""

@@ -219,6 +219,7 @@ def test_one_part_that_fails_is_named_and_the_rest_serves(monkeypatch, part):
         "answers 503" if part == "cache" else "mcp-1 is (BACKOFF|STARTING)", missing
     ), missing
     assert missing.endswith("it is broken")
+    assert any(f"WARNING watch: {part} has failed to start" in line for line in said)
     assert "The rest serves. What fails is tried again, without end." in said
     assert said.index("Partly ready") < said.index("Everything is ready.")
 

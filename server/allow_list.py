@@ -137,9 +137,13 @@ class ListedPortal:
         else:
             took = self._now() - begun
             self._padding.note(took)
-            if listed:
+            if listed and self._allow_list.serves(account):
                 return session_id
-            # No portal opens a session for nobody; if one does, it is not used.
+            # It was taken off the list meanwhile. Or it is nobody's: no portal opens one for
+            # nobody, and if one does, it is not used.
             error = NotServed()
         await self._sleep(self._padding.rest(took))
+        if not listed and self._allow_list.serves(account):
+            # The list has changed meanwhile: what is said now is remembered for a while.
+            return await self.login(email, password)
         raise error

@@ -537,6 +537,41 @@ async def test_a_handle_of_an_account_taken_off_the_list_opens_nothing(house):
     assert await house.sessions.resume(keys) is None
 
 
+async def opening(house, credential):
+    """Begin to open a session, and stop where its login is under way."""
+    house.gate = asyncio.Event()
+    task = asyncio.create_task(house.sessions.open(credential, HOME))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return task
+
+
+async def test_an_account_that_is_listed_while_its_login_is_refused_is_logged_in_after_all(house):
+    task = await opening(house, TARGET)
+    house.allow_list.use((DEMO.email, TARGET.email), SECRET)
+    house.gate.set()
+    await task
+    assert house.attempts == 1
+
+
+async def test_a_wrong_password_of_an_account_that_is_listed_meanwhile_is_rejected_once(house):
+    task = await opening(house, Credential(TARGET.email, "wrong"))
+    house.allow_list.use(None, SECRET)
+    house.gate.set()
+    with pytest.raises(CredentialsRejected):
+        await task
+    assert house.attempts == 1
+
+
+async def test_an_account_that_is_taken_off_the_list_meanwhile_is_not_let_in(house):
+    task = await opening(house, DEMO)
+    house.allow_list.use((TARGET.email,), SECRET)
+    house.gate.set()
+    with pytest.raises(NotServed):
+        await task
+    assert await house.sessions.resume(house.sealer.keys(DEMO)) is None
+
+
 async def test_the_workers_log_tells_them_apart(house, caplog):
     caplog.set_level("INFO")
     await house.refused(DEMO.email)

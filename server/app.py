@@ -47,8 +47,8 @@ from .log import set_level
 from .portal.client import PortalClient
 from .refusals import in_our_words
 from .reloading import Reloading
-from .rotation import SecretUse
 from .sealing import Sealer
+from .secret_use import SecretUse
 from .sessions import Sessions
 from .settings import Settings
 from .shape_watch import ShapeWatch
@@ -191,8 +191,8 @@ def build_app(
             stack.callback(failed_logins.close)
             telling = asyncio.create_task(failed_logins.keep_telling())
             stack.callback(telling.cancel)
-            tidying = asyncio.create_task(store.keep_tidy())
-            stack.callback(tidying.cancel)
+            for keeping in (store.keep_tidy(), in_use.keep()):
+                stack.callback(asyncio.create_task(keeping).cancel)
             for close in closing:
                 stack.push_async_callback(close)
             await stack.enter_async_context(http.run())

@@ -2,7 +2,8 @@
 
 Every key, seal, handle and plan is made with the secret, and each process reads it once. Two of
 them at work at the same time would be two servers that refuse each other's handles. So who uses the
-secret holds a shared lock on its file for life, and who replaces it needs the lock alone.
+secret holds a shared lock on its file for life (`secret_use.py`), and who replaces it needs the
+lock alone.
 """
 
 from __future__ import annotations
@@ -14,46 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import ConfigurationError
-from .secret import fresh_secret, load_secret, open_secret, read_secret
+from .secret import fresh_secret, leads_to, open_secret, read_secret
 
 
 class SecretInUse(ConfigurationError):
     """A process works with this secret, so it cannot be replaced now."""
-
-
-class SecretUse:
-    """The secret, and the lock that says somebody works with it.
-
-    Args:
-        path: The file; made when missing, as `load_secret` does.
-
-    Attributes:
-        secret: Its content.
-
-    Raises:
-        ConfigurationError: As `load_secret`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        while True:
-            load_secret(path)
-            # A moment passes until we have the lock, in which it may have been replaced.
-            self._fd = open_secret(path, os.O_RDONLY)
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_SH)
-                if _leads_to(path, self._fd):
-                    self.secret = read_secret(path)
-                    return
-            except BaseException:
-                self.close()
-                raise
-            self.close()
-
-    def close(self) -> None:
-        """Give up the lock; safe to repeat."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
 
 @contextlib.contextmanager
@@ -70,8 +36,8 @@ def unused_secret(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SecretInUse(f"A worker uses the secret {path}.") from None
-        if not _leads_to(path, fd):
+            raise SecretInUse(f"A part of the server uses the secret {path}.") from None
+        if not leads_to(path, fd):
             raise SecretInUse(f"The secret {path} has just been replaced.")
         yield
     finally:
@@ -104,13 +70,6 @@ def _destroy(fd: int) -> None:
     os.pwrite(fd, bytes(os.fstat(fd).st_size), 0)
     os.fsync(fd)
     os.ftruncate(fd, 0)
-
-
-def _leads_to(path: Path, fd: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(fd))
-    except FileNotFoundError:
-        return False
 
 
 def _sync(folder: Path) -> None:

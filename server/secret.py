@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import ConfigurationError
@@ -28,28 +28,41 @@ def read_secret(path: Path) -> bytes:
         ConfigurationError: There is none, others could have read or written it, or it is no
             secret. Nothing of the content is in the message.
     """
-    secret = _read(path)
-    if secret is None:
+    return read_content(path).strip()
+
+
+def read_content(path: Path) -> bytes:
+    """Read the secret's file, with the white space around the secret.
+
+    Raises:
+        ConfigurationError: As for `read_secret`.
+    """
+    content = _read(path)
+    if content is None:
         raise ConfigurationError(
             f"There is no secret at {path}: no server has run here yet. "
             "Start one, or set OIG_SECRET_FILE to the secret that it uses."
         )
-    return secret
+    return content
 
 
-def load_secret(path: Path) -> bytes:
+def load_secret(path: Path, make: Callable[[Path], None] | None = None) -> bytes:
     """Read the secret; make it, and the folder it lies in, if there is none yet.
 
     Any number of processes may do so at once: all of them return the same bytes.
 
+    Args:
+        path: The file.
+        make: What is called when there is none, in place of `make_secret`.
+
     Raises:
         ConfigurationError: As for `read_secret`, or the file cannot be made.
     """
-    secret = _read(path)
-    if secret is None:
-        _make(path)
-        secret = read_secret(path)
-    return secret
+    content = _read(path)
+    if content is None:
+        (make or make_secret)(path)
+        content = read_content(path)
+    return content.strip()
 
 
 def open_secret(path: Path, flags: int) -> int:
@@ -79,6 +92,14 @@ def open_secret(path: Path, flags: int) -> int:
         ) from None
 
 
+def leads_to(path: Path, fd: int) -> bool:
+    """Say whether the file at `path` is the one that is open as `fd`."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(fd))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def _read(path: Path) -> bytes | None:
     try:
         fd = open_secret(path, os.O_RDONLY)
@@ -99,13 +120,12 @@ def _read(path: Path) -> bytes | None:
             f"The secret {path} is longer than {MAX_BYTES} bytes. "
             "Set OIG_SECRET_FILE to the right file."
         )
-    secret = content.strip()
-    if len(secret) < MIN_BYTES:
+    if len(content.strip()) < MIN_BYTES:
         raise ConfigurationError(
             f"The secret {path} is shorter than {MIN_BYTES} bytes. Write a longer one, "
             "or delete the file: a new one is made."
         )
-    return secret
+    return content
 
 
 def _check(path: Path, found: os.stat_result) -> None:
@@ -125,17 +145,62 @@ def _check(path: Path, found: os.stat_result) -> None:
         )
 
 
-def _make(path: Path) -> None:
-    """Put a fresh secret at `path` unless somebody was faster."""
+class SecretMissing(ConfigurationError):
+    """There is no secret, and this process makes none."""
+
+
+def make_none(path: Path) -> None:
+    """Make no secret, for `load_secret`.
+
+    Raises:
+        SecretMissing: Always.
+    """
+    raise SecretMissing(f"There is no secret at {path}.")
+
+
+def make_secret(path: Path) -> None:
+    """Put a new secret at `path` unless somebody was faster.
+
+    Raises:
+        ConfigurationError: It cannot be made.
+    """
+    put_secret(path, _new())
+
+
+def put_secret(path: Path, content: bytes) -> bool:
+    """Put a file with this content at `path`, and its folder; False if something is there.
+
+    Raises:
+        ConfigurationError: It cannot be made.
+    """
     # The name appears with the whole content behind it, or not at all; and unlike a rename, a link
     # never replaces what a faster process has put there.
-    with fresh_secret(path) as new, suppress(FileExistsError):
-        os.link(new, path)
+    with _beside(path, content) as new:
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            return False
+    return True
 
 
 @contextmanager
 def fresh_secret(path: Path) -> Iterator[Path]:
     """Give a file with a new secret beside `path`; it is gone afterwards, unless it was moved.
+
+    Raises:
+        ConfigurationError: It cannot be made, or not be put at `path` in the block.
+    """
+    with _beside(path, _new()) as new:
+        yield new
+
+
+def _new() -> bytes:
+    return os.urandom(MIN_BYTES).hex().encode() + b"\n"
+
+
+@contextmanager
+def _beside(path: Path, content: bytes) -> Iterator[Path]:
+    """Give a file with this content beside `path`; it is gone afterwards, unless it was moved.
 
     Raises:
         ConfigurationError: It cannot be made, or not be put at `path` in the block.
@@ -146,7 +211,7 @@ def fresh_secret(path: Path) -> Iterator[Path]:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(fd, "wb", buffering=0) as file:
-                file.write(os.urandom(MIN_BYTES).hex().encode() + b"\n")
+                file.write(content)
                 os.fsync(fd)
             yield temporary
         finally:

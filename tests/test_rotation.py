@@ -16,8 +16,9 @@ import pytest
 from cachectl.__main__ import main
 from server.cache.socket_file import AlreadyRunning, SocketFile, no_daemon
 from server.errors import ConfigurationError
-from server.rotation import SecretInUse, SecretUse, replace_secret, unused_secret
+from server.rotation import SecretInUse, replace_secret, unused_secret
 from server.secret import load_secret, read_secret
+from server.secret_use import SecretUse
 from server.settings import ROOT
 
 from .cache_process import run_folder

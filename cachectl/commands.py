@@ -73,6 +73,7 @@ def unlock(options: Options) -> Report:
     account = fingerprint(options.email)
     budget = fingerprint(options.email, folded=True)
     with Daemon(options.socket) as daemon:
+        daemon.refuse_other_secret()
         (dropped,) = daemon.call("unlock", budget, fields=(int,))
     return render.unlock_report(account, dropped)
 
@@ -94,6 +95,8 @@ def flush(options: Options) -> Report:
     if what == "all" and not options.yes:
         _confirm(options)
     with Daemon(options.socket) as daemon:
+        if account is not None:
+            daemon.refuse_other_secret()
         dropped_sessions, dropped_lockouts = daemon.call("flush", what, account, fields=(int, int))
     return render.flush_report(what, account, dropped_sessions, dropped_lockouts)
 

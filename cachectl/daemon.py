@@ -80,6 +80,42 @@ class Daemon:
             raise self._foreign()
         return answer[: len(fields)]
 
+    def refuse_other_secret(self) -> None:
+        """Make sure that the daemon knows accounts under the fingerprints that are made here.
+
+        1. It works with the secret that is read here: so it does.
+        2. It works with another one: it would find nothing, and that would look like success.
+        3. It has none yet, or is of a version that does not tell: nobody knows, so the command goes
+           on as in former versions.
+
+        Raises:
+            Usage: The environment is wrong.
+            Refused: The secrets differ, or the one here is missing or unusable.
+            Unreachable: As `call`.
+        """
+        import hmac  # noqa: PLC0415 - few commands need it
+
+        from server.fingerprint import secret_tag  # noqa: PLC0415
+
+        ours = secret_tag(_secret())
+        try:
+            theirs, *_ = self._client.call("secret", None)
+        except CacheUnavailable as exc:
+            raise self._unreachable(exc.__cause__) from None
+        except RefusedError as exc:
+            if exc.code != "verb":
+                raise Refused(text(exc)) from None
+            return  # the connection goes on
+        except (RemoteProtocolError, ValueError):
+            raise self._foreign() from None
+        if isinstance(theirs, bytes) and not hmac.compare_digest(ours, theirs):
+            raise Refused(
+                f"The secret {text(settings().secret_file)} is not the one that the daemon at "
+                f"{self._path} works with, so it knows no account by what is made of an e-mail "
+                "here. Nothing was done. Set OIG_SECRET_FILE as the server has it; if that is so, "
+                "the server runs with a secret of before: restart the whole server."
+            )
+
     def _foreign(self) -> Unreachable:
         return Unreachable(
             f"What listens at {self._path} does not speak this version of the cache protocol: "
@@ -156,12 +192,22 @@ def fingerprint(email: str, *, folded: bool = False) -> bytes:
         Usage: The environment is wrong.
         Refused: The secret is missing or unusable.
     """
-    # Only two commands need these.
-    from server.fingerprint import account_key, budget_key  # noqa: PLC0415
-    from server.secret import read_secret  # noqa: PLC0415
+    from server.fingerprint import account_key, budget_key  # noqa: PLC0415 - few need these
+
+    secret = _secret()
+    return budget_key(secret, email) if folded else account_key(secret, email)
+
+
+def _secret() -> bytes:
+    """Read the secret.
+
+    Raises:
+        Usage: The environment is wrong.
+        Refused: It is missing or unusable.
+    """
+    from server.secret import read_secret  # noqa: PLC0415 - few need it
 
     try:
-        secret = read_secret(settings().secret_file)
+        return read_secret(settings().secret_file)
     except ConfigurationError as exc:
         raise Refused(str(exc)) from None
-    return budget_key(secret, email) if folded else account_key(secret, email)

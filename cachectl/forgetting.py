@@ -31,6 +31,7 @@ def forget_owner(options: Options) -> Report:
     budget = fingerprint(options.email, folded=True)
     try:
         with Daemon(options.socket) as daemon:
+            daemon.refuse_other_secret()
             (erased,) = daemon.call("erase", account, budget, fields=(Mapping,))
             _wait_for_snapshot(daemon)
     except NotRunning as exc:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from .blocks import Report
-from .daemon import fingerprint, settings
-from .failures import Refused
+from .daemon import Daemon, fingerprint, settings
+from .failures import Refused, Unreachable
 from .journal_report import journal_report, no_journal_report
 from .options import Options
 from .units import text
@@ -18,13 +19,19 @@ def journal(options: Options) -> Report:
 
     Raises:
         Usage: The environment is wrong.
-        Refused: The journal cannot be read, or there is none where OIG_JOURNAL says.
+        Refused: The journal cannot be read, or there is none where OIG_JOURNAL says; or the secret
+            is not the daemon's.
     """
     from server.control.journal import Journal  # noqa: PLC0415 - no other command needs SQLite
     from server.errors import JournalUnavailable  # noqa: PLC0415
 
     path = settings().journal
     account = None if options.account is None else fingerprint(options.account)
+    if account is not None:
+        # Who has another secret than the server finds no change, though there are some. Without
+        # the daemon there is nothing to compare with, and the journal can be read all the same.
+        with suppress(Unreachable), Daemon(options.socket) as daemon:
+            daemon.refuse_other_secret()
     try:
         total, records = Journal(path).latest(options.limit, account=account, box=options.box)
     except JournalUnavailable as exc:

@@ -77,6 +77,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("protocol_errors_total", "bad bytes", count, True),
             ("workers", "workers", count, False),
             ("workers_differing", "with other settings", count, True),
+            ("secret_known", "secret known", count, False),
+            ("secrets_differ", "other secrets", count, True),
         ),
     ),
     (
@@ -156,6 +158,7 @@ VERBS = (
     "hold",
     "unhold",
     "cancel",
+    "secret",
     "ping",
     "stats",
     "sessions",
@@ -167,6 +170,9 @@ VERBS = (
     "using",
     "reload",
 )
+
+ONCE = frozenset({"secret"})
+"""Verbs asked once per connection: how long they take says nothing."""
 
 STATS_KEYS = frozenset(key for _, group in GROUPS for key, *_ in group) | {REQUESTS}
 
@@ -211,7 +217,11 @@ def _requests(requests: object) -> Table:
         ("verb", "total", "p50", "p99"),
         tuple(rows.values()),
         numbers=range(1, 4),
-        telling=tuple(row for verb, row in rows.items() if named.get(verb, {}).get("total")),
+        telling=tuple(
+            row
+            for verb, row in rows.items()
+            if verb not in ONCE and named.get(verb, {}).get("total")
+        ),
     )
 
 

@@ -74,6 +74,7 @@ ADVICE: Mapping[str, str] = {
     "cut_off": "If a change was to be made, look with `oig-client changes` first.",
     "cache_unusable": "",
     "cache_unavailable": "",
+    "secret_differs": OPERATOR,
     "journal_unavailable": "",
     "internal_error": f"Try again once. {OPERATOR}",
     "outcome_unknown": f"Look with `oig-client changes` before you try again. {OPERATOR}",

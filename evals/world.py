@@ -19,6 +19,7 @@ from server.errors import OigError
 from server.portal.simulator import Simulator
 from server.portal.simulator import build_app as build_portal
 from server.portal.simulator.accounts import Accounts
+from server.secret import make_secret
 from server.settings import Settings
 
 from . import cache
@@ -116,6 +117,9 @@ async def world(at: float, settings: Mapping[str, object]) -> AsyncIterator[Worl
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oig")))
         chosen = replace(_settings(folder), **settings)  # type: ignore[arg-type]
+        # Otherwise the worker asks the daemon whether anybody holds one, and waits for the answer
+        # on the thread that both run on.
+        make_secret(chosen.secret_file)
         await stack.enter_async_context(cache.serving(chosen, time.now))
         app = build_app(chosen, transport=at_portal, wall=time.wall, now=time.now)
         await stack.enter_async_context(_lifespan(app))

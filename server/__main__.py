@@ -4,7 +4,8 @@ Under supervisord the listening socket is descriptor 0. Alone, for development:
 `python -m server --port 8000`.
 
 Exit codes: 0 stopped on request, 2 wrong usage, 3 a part could not start (its log says which), 64 a
-wrong setting, 69 the address cannot be listened at.
+wrong setting, 69 the address cannot be listened at, 75 the secret's file is missing while running
+processes hold it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from . import log, process
 from .errors import ConfigurationError
 from .exemptions import Exemptions
 from .exposure import exposed, speaks_for_all
+from .held_secret import SecretHeld
 from .listening import bind, inherited_socket
 from .reloading import Reloading
 from .settings import Settings
@@ -30,6 +32,7 @@ from .worker import Worker, few_descriptors, make_worker, room
 
 EXIT_CONFIGURATION = 64
 EXIT_ADDRESS = 69
+EXIT_SECRET_HELD = 75
 
 logger = logging.getLogger("server")
 
@@ -84,6 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as exc:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
         return EXIT_CONFIGURATION
+    except SecretHeld as exc:
+        logger.error("%s", exc)  # noqa: TRY400 - where it arose says nothing
+        return EXIT_SECRET_HELD
     listener = inherited_socket() if arguments.port is None else None
     inherited = listener is not None
     # Nobody else holds a socket that is made here.

@@ -35,12 +35,13 @@ from .endpoint import Endpoint
 from .exemptions import Exemptions
 from .failed_logins import FailedLogins
 from .fair_queue import FairQueue
-from .fingerprint import account_key
+from .fingerprint import account_key, secret_tag
 from .following import Following
 from .forwarded import Forwarded
 from .guard import Guard, Names, answer
 from .handles import Handles
 from .health import healthz, readyz
+from .held_secret import make_unless_held
 from .instructions import instructions
 from .liveness import Liveness
 from .log import set_level
@@ -105,14 +106,15 @@ def build_app(
 
     Raises:
         ConfigurationError: The secret or another file is unusable.
+        SecretHeld: Its file is missing, and running processes do not write it back.
     """
-    store = DaemonStore.for_settings(settings, most_waiting, now=now)
+    in_use = SecretUse(settings.secret_file, make_unless_held(settings.cache_socket))
+    secret = in_use.secret
+    store = DaemonStore.for_settings(settings, most_waiting, secret_tag=secret_tag(secret), now=now)
     watch = ShapeWatch(store.count_shape, now=now)
     portal = PortalClient.for_settings(
         settings, version=program_version(), watch=watch, transport=transport, now=wall
     )
-    in_use = SecretUse(settings.secret_file)
-    secret = in_use.secret
     sealer, handles = Sealer(secret, settings.portal_url), Handles(secret)
     allow_list = AllowList.of(settings.allowed_emails, secret)
     sessions = Sessions(
@@ -191,7 +193,7 @@ def build_app(
             stack.callback(failed_logins.close)
             telling = asyncio.create_task(failed_logins.keep_telling())
             stack.callback(telling.cancel)
-            for keeping in (store.keep_tidy(), in_use.keep()):
+            for keeping in (store.keep_tidy(), store.keep_compared(), in_use.keep()):
                 stack.callback(asyncio.create_task(keeping).cancel)
             for close in closing:
                 stack.push_async_callback(close)
@@ -215,7 +217,7 @@ def _served(
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
-            Route("/readyz", readyz(store)),
+            Route("/readyz", readyz(store, lambda: store.secret_differs)),
         ],
         lifespan=lifespan,
         exception_handlers={404: _not_found, 405: _not_allowed},

@@ -42,6 +42,7 @@ class Code(StrEnum):
     CUT_OFF = "cut_off"
     CACHE_UNUSABLE = "cache_unusable"
     CACHE_UNAVAILABLE = "cache_unavailable"
+    SECRET_DIFFERS = "secret_differs"  # noqa: S105 - a code
     JOURNAL_UNAVAILABLE = "journal_unavailable"
     INTERNAL_ERROR = "internal_error"
     OUTCOME_UNKNOWN = "outcome_unknown"
@@ -257,6 +258,14 @@ KINDS: dict[Code, Kind] = {
         "Nothing was done.",
         "the server",
         WAIT,
+        "yes, after the wait",
+    ),
+    Code.SECRET_DIFFERS: Kind(
+        "The worker works with another secret than the cache daemon, and refuses every handle, "
+        "login and plan until they agree. Nothing was done.",
+        "the operator",
+        "Tell the user: the operator of this server has to act. The `session` and the plan may "
+        "still be good; do not ask for the password again. Try again in {retry_after_s} seconds.",
         "yes, after the wait",
     ),
     Code.JOURNAL_UNAVAILABLE: Kind(

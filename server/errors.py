@@ -21,6 +21,7 @@ OigError
     |-- RangeError              the days asked for cannot be asked of the portal
     |-- ChangeRefused           a change of a box that is not made, and why
     |-- CacheUnusable           the cache daemon gave something that does not fit here
+    |-- SecretDiffers           the daemon works with another secret than this worker
     `-- PortalError             OIG Cloud could not be asked; nobody's password is wrong
         |-- PortalUnreachable   no connection: DNS, refused, reset
         |-- PortalTimeout       no answer in time
@@ -200,6 +201,12 @@ class CacheUnusable(OfOneKind):
     """The cache daemon gave something that this worker cannot use."""
 
     kind = Code.CACHE_UNUSABLE
+
+
+class SecretDiffers(OfOneKind):
+    """The cache daemon works with another secret than this worker, which so refuses all calls."""
+
+    kind = Code.SECRET_DIFFERS
 
 
 class PortalError(OfOneKind):

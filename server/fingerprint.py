@@ -16,6 +16,12 @@ ACCOUNT_LABEL = b"oig-cloud-mcp account 1\0"
 SPELLING_LABEL = b"oig-cloud-mcp spelling 1\0"
 """Likewise."""
 
+SECRET_LABEL = b"oig-cloud-mcp secret 1\0"
+"""Likewise."""
+
+SECRET_TAG_BYTES = 16
+"""Size of a secret's tag, as in the cache protocol."""
+
 SPELLING_BYTES = 16
 """Size of a spelling's tag, as in the cache protocol."""
 
@@ -48,6 +54,16 @@ def account_key(secret: bytes, email: str) -> bytes:
     # A lone surrogate, which JSON can carry, is no reason to fail: it is just no account.
     text = normalise(email).encode("utf-8", "surrogatepass")
     return hmac.digest(secret, ACCOUNT_LABEL + text, hashlib.sha256)
+
+
+def secret_tag(secret: bytes) -> bytes:
+    """Tell a secret from others without showing it: 16 bytes.
+
+    Who has the tag can try texts that a person may have chosen as the secret, as is true of every
+    key that is made with it. It is said to processes of our own user, who can read the file, and is
+    written nowhere.
+    """
+    return hmac.digest(secret, SECRET_LABEL, hashlib.sha256)[:SECRET_TAG_BYTES]
 
 
 def spelling_tag(secret: bytes, email: str) -> bytes:

@@ -14,6 +14,11 @@ from starlette.responses import JSONResponse
 from .errors import CacheUnavailable
 from .store import SessionStore
 
+DIFFERS = (
+    "This worker and the cache daemon work with different secrets, and it refuses all calls; its "
+    "log says more."
+)
+
 UNREACHABLE = (
     "The cache daemon does not answer; the log of this worker says why. Until it is back, the "
     "worker serves what it has copies of, and a few logins."
@@ -27,8 +32,10 @@ async def healthz(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
-def readyz(store: SessionStore) -> Probe:
+def readyz(store: SessionStore, secret_differs: Callable[[], bool]) -> Probe:
     """Make the probe that answers 200 when the cache daemon answers, and 503 otherwise.
+
+    And 503 when the daemon works with another secret, for then the worker refuses all calls.
 
     A worker without the daemon still serves: sessions it has seen, and a few logins. Why it is not
     reached is for the log. Of other workers it knows nothing: one that fails takes no connections,
@@ -36,12 +43,15 @@ def readyz(store: SessionStore) -> Probe:
     """
 
     async def probe(_: Request) -> JSONResponse:
+        degraded: dict[str, str] = {}
         try:
             await store.ping()
         except CacheUnavailable:
-            return JSONResponse(
-                {"status": "degraded", "degraded": {"cache": UNREACHABLE}}, status_code=503
-            )
+            degraded["cache"] = UNREACHABLE
+        if secret_differs():
+            degraded["secret"] = DIFFERS
+        if degraded:
+            return JSONResponse({"status": "degraded", "degraded": degraded}, status_code=503)
         return JSONResponse({"status": "ready", "degraded": {}})
 
     return probe

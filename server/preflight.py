@@ -7,6 +7,7 @@ Exit codes: 0 nothing is wrong, 64 something is, and one line on standard error 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -22,7 +23,8 @@ EXIT_CONFIGURATION = 64
 def check(settings: Settings) -> None:
     """Look at all that daemon and workers look at when they start.
 
-    As they do, it makes the folder and the secret if there are none yet.
+    As they do, it makes the folder and the secret if there are none yet; the secret not while
+    running processes hold one.
 
     Raises:
         ConfigurationError: They would not start; the text says why and what to do.
@@ -32,7 +34,10 @@ def check(settings: Settings) -> None:
         prepare_folder(folder, tighten=folder == ROOT / "var" / "run")
     except OSError as exc:
         raise ConfigurationError(f"The folder {folder} cannot be made: {exc.strerror}.") from None
-    load_secret(settings.secret_file)
+    from .held_secret import SecretHeld, make_unless_held  # noqa: PLC0415 - as below
+
+    with contextlib.suppress(SecretHeld):  # no setting and no file is wrong
+        load_secret(settings.secret_file, make_unless_held(settings.cache_socket))
     from .portal.client import PortalClient  # noqa: PLC0415 - may not be installed until later
 
     PortalClient.for_settings(settings, version=program_version())

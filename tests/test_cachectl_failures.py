@@ -323,8 +323,9 @@ def test_an_email_never_crosses_the_socket(capsys, run_dir, argv):
     received = bytearray()
 
     def serve(connection: socket.socket) -> None:
-        received.extend(connection.recv(65536))
-        connection.sendall(wire.encode(wire.Reply(1, "ok", (1, 0))))
+        for number, fields in ((1, (None, 0)), (2, (1, 0))):
+            received.extend(connection.recv(65536))
+            connection.sendall(wire.encode(wire.Reply(number, "ok", fields)))
 
     with listening(run_dir / "cache.sock", serve):
         assert main(argv) == 0

@@ -172,6 +172,7 @@ async def test_a_session_whose_lease_others_have_is_served_from_the_copy():
 class FakePeer:
     def __init__(self) -> None:
         self.tickets, self.leases, self.copies, self.spells = {}, {}, False, False
+        self.tag, self.differs = None, False
 
     def send(self, message) -> None:
         assert message.name == "epoch"

@@ -91,7 +91,13 @@ def _build(reloading: Reloading, socket_file: SocketFile) -> daemon.Daemon:
     reloading.add(lambda fresh: engine.use(limits_of(fresh), policy_of(fresh)))
     reloading.add(lambda fresh: log.set_level(fresh.log_level))
     return daemon.Daemon(
-        engine, socket_file, keeper, program_version(), daemon.DaemonLimits(), reloading
+        engine,
+        socket_file,
+        keeper,
+        program_version(),
+        daemon.DaemonLimits(),
+        reloading,
+        settings.secret_file,
     )
 
 

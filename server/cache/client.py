@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import math
 import os
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ..errors import CacheUnavailable, LocalProtocolError
+from ..errors import CacheUnavailable, LocalProtocolError, SecretDiffers
 from . import wire
 from .channel import LOST, Answer, Channel
 from .credentials import ForeignUserError, refuse_foreign
@@ -29,6 +30,9 @@ ABSENT_SECONDS: Final = 0.1
 SUSPICION_SECONDS: Final = 5.0
 """A daemon that did not answer is asked by one caller at a time, but not for longer than this."""
 
+MEND_SECONDS: Final = 60.0
+"""What callers are told to wait while secrets differ: an operator has to act."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -43,9 +47,14 @@ class CacheClient:
         on_flushed: Called when sessions were flushed at the daemon: with the account's key, or None
             for all. Also with None when some may have been flushed while there was no connection;
             before the first answer over a new one.
+        secret_tag: Of the secret that the caller works with. It is compared with the daemon's
+            before anything else is asked over a connection; None compares nothing.
 
     Attributes:
         generation: Number of connections made so far.
+        secret_differs: Whether the daemon met last works with another secret. Calls about what is
+            made with it raise `SecretDiffers` then, also while there is no connection.
+        on_secret: Called when that changes, with whether it is so now.
         on_waiting: Called with the answer that a login waits for, its source and its key; may fail
             the answer with `CacheBusy`, which withdraws the login.
         on_erased: Called with the account's key and budget key when an account was erased at the
@@ -63,6 +72,7 @@ class CacheClient:
         *,
         timeout: float = 1.0,
         on_flushed: Callable[[bytes | None], None] | None = None,
+        secret_tag: bytes | None = None,
     ) -> None:
         self.path = path
         self.timeout = timeout
@@ -72,7 +82,10 @@ class CacheClient:
         self.on_unlocked: Callable[[bytes | None, str | None], None] = lambda _budget, _source: None
         self.digest: Callable[[], bytes] | None = None
         self.on_reload: Callable[[], None] = lambda: None
+        self.secret_differs = False
+        self.on_secret: Callable[[bool], None] = lambda _differs: None
         self._on_flushed = on_flushed
+        self._tag = secret_tag
         self._epoch: Epoch | None = None
         self._channel: Channel | None = None
         self._connecting: asyncio.Task[Channel | None] | None = None
@@ -98,10 +111,11 @@ class CacheClient:
             CacheBusy: Too much waits for it already; most callers had better try later.
             CacheUnavailable: The daemon cannot be reached, went away, or did not answer in time.
             LocalProtocolError: An argument breaks the protocol's limits.
+            SecretDiffers: The daemon works with another secret; so do all verbs of `wire.SEALED`.
         """
         channel = self._channel
         budget, account = budget or plain(account), _on_wire(account)
-        if channel is None or not channel.usable or self._suspect:
+        if channel is None or not channel.usable or self._suspect or self.secret_differs:
             reply = await self._call("acquire", key, account, source, budget)
         else:
             # What nearly every request to a worker comes down to, with nothing in between.
@@ -366,6 +380,9 @@ class CacheClient:
         if notice.name == "reload":
             self.on_reload()
             return
+        if notice.name == "secret":
+            self._compare(*notice.fields)
+            return
         if notice.name == "unlocked":
             self.on_unlocked(*notice.fields)
             return
@@ -406,6 +423,7 @@ class CacheClient:
     # How it works.
 
     async def _call(self, verb: str, *args: wire.Scalar) -> wire.Reply | Hit:
+        self._refuse_other_secret(verb)
         if not self._suspect:
             return await self._exchange(verb, args)
         # Hung when last asked. One caller at a time finds out whether it still is, the others fail.
@@ -426,6 +444,7 @@ class CacheClient:
         channel = self._channel
         if channel is None or not channel.usable:
             channel = await self._connect()
+            self._refuse_other_secret(verb)
         number, answer = channel.ask(verb, args)
         try:
             return await answer
@@ -474,11 +493,63 @@ class CacheClient:
         except BaseException:
             endpoint.close()
             raise
+        if self._tag is not None and not await self._met(channel, self._tag):
+            return None
         self._channel = channel
         self._foreign = False
         self.generation += 1
         self.say_settings()
         return channel
+
+    async def _met(self, channel: Channel, tag: bytes) -> bool:
+        """Compare secrets over a new connection; False when it ended, or is of no use.
+
+        1. The daemon tells its own: they are the same, or this worker is refused.
+        2. It has none yet, or is of a version that tells none: that is no difference. It says so
+           in a notice as soon as it has one.
+        3. It does not answer: as for any other call, and the connection is given up.
+        """
+        try:
+            number, answer = channel.ask("secret", (tag,))
+            try:
+                reply = await answer
+            except BaseException:
+                channel.abandon(number, answer)
+                raise
+        except CacheUnavailable:
+            channel.burn("it does not answer")
+            self._refuse_for(ABSENT_SECONDS, channel.why)
+            return False
+        except BaseException:
+            channel.burn("this worker stops")
+            raise
+        match reply:
+            case wire.Reply(status="ok", fields=(bytes() | None as theirs, *_)):
+                self._compare(theirs)
+            case _:
+                self._compare(None)
+        return True
+
+    def _compare(self, theirs: bytes | None) -> None:
+        differs = (
+            theirs is not None
+            and self._tag is not None
+            and not hmac.compare_digest(theirs, self._tag)
+        )
+        if differs != self.secret_differs:
+            self.secret_differs = differs
+            self.on_secret(differs)
+
+    def _refuse_other_secret(self, verb: str) -> None:
+        if self.secret_differs and verb in wire.SEALED:
+            raise self._other_secret()
+
+    def _other_secret(self) -> SecretDiffers:
+        return SecretDiffers(
+            "This part of the server was started with another secret than the rest, so it opens "
+            "nothing that was made there. Nothing was done.",
+            retry_after=MEND_SECONDS,
+        )
 
     def _opened(self, task: asyncio.Task[Channel | None]) -> None:
         self._connecting = None
@@ -539,7 +610,11 @@ class CacheClient:
             self._channel.burn(why)
         return self.unavailable(why)
 
-    def _refused(self, code: str, message: str) -> CacheUnavailable | LocalProtocolError:
+    def _refused(
+        self, code: str, message: str
+    ) -> CacheUnavailable | LocalProtocolError | SecretDiffers:
+        if code == "secret":
+            return self._other_secret()
         if code == "arguments":
             return LocalProtocolError(message)
         return self.unavailable(f"it refused ({code})")

@@ -22,8 +22,13 @@ import signal
 import socket
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
+from ..errors import ConfigurationError
+from ..fingerprint import secret_tag
+from ..secret import SecretMissing, make_none
+from ..secret_use import LOOK_SECONDS, SecretUse
 from .credentials import is_trusted, peer_uid
 from .engine import Engine
 from .keeper import Keeper
@@ -58,6 +63,9 @@ COMPLAINT_SECONDS: Final = 60.0
 
 SUPPLANTED_SECONDS: Final = 30.0
 """How often we look whether the path still leads here."""
+
+SECRET_SECONDS: Final = 0.5
+"""How often a secret is looked for as long as there is none."""
 
 GOODBYE_SECONDS: Final = 0.5
 """How long peers have for reading their last replies."""
@@ -98,6 +106,9 @@ class Daemon:
         version: Of the program.
         limits: What peers may cost.
         reloading: The settings.
+        secret_file: The secret, to be compared with that of workers and written back when its file
+            vanishes. Made by workers alone: a daemon that starts while the file is missing must not
+            have another one than they.
     """
 
     def __init__(
@@ -108,6 +119,7 @@ class Daemon:
         version: str,
         limits: DaemonLimits,
         reloading: Reloading,
+        secret_file: Path,
     ) -> None:
         self._engine = engine
         self._file = socket_file
@@ -117,6 +129,10 @@ class Daemon:
         self._counts = Counts()
         self._service = Service(engine, version, os.getpid(), self._facts, reloading)
         self._service.on_dropped = keeper.outdate
+        self._service.on_differing = self._complain_of_secret
+        self._secret_file = secret_file
+        self._secret: SecretUse | None = None
+        self._secret_trouble = ""
         self._room = memoryview(bytearray(READ_BYTES))
         self._begun = time.monotonic()
         self._due: float | None = None
@@ -138,7 +154,9 @@ class Daemon:
         gc.collect()
         gc.freeze()
         self._settle()
+        self._take_secret()
         chores = [
+            loop.create_task(self._keep_secret()),
             loop.create_task(self._keeper.keep(self._take_change)),
             loop.create_task(self._watch_path()),
         ]
@@ -178,6 +196,38 @@ class Daemon:
             "SIGHUP: settings are read again by cachectl reload, which says what came of it"
         )
 
+    # The secret.
+
+    async def _keep_secret(self) -> None:
+        while True:
+            if self._secret is None:
+                await asyncio.sleep(SECRET_SECONDS)
+                self._take_secret()
+            else:
+                await asyncio.sleep(LOOK_SECONDS)
+                self._secret.look()
+
+    def _take_secret(self) -> None:
+        """Read the secret if there is one; without it everything is served as well."""
+        try:
+            self._secret = SecretUse(self._secret_file, make_none)
+        except SecretMissing:
+            return  # a worker makes it, or writes it back
+        except ConfigurationError as exc:
+            if str(exc) != self._secret_trouble:
+                self._secret_trouble = str(exc)
+                logger.warning(
+                    "%s Until then nobody can tell whether the workers have the same secret.", exc
+                )
+            return
+        self._service.learn_secret(secret_tag(self._secret.secret))
+
+    def _complain_of_secret(self) -> None:
+        self._complain(
+            "a worker works with another secret than this daemon, and is refused: put the right "
+            f"file at {self._secret_file} and restart the whole server"
+        )
+
     async def _watch_path(self) -> None:
         assert self._stop is not None
         while True:
@@ -208,6 +258,8 @@ class Daemon:
         if gone:
             await asyncio.wait(gone, timeout=GOODBYE_SECONDS)
         self._file.close()
+        if self._secret is not None:
+            self._secret.close()
 
     # Connections.
 

@@ -16,6 +16,9 @@ DIGEST_BYTES = 16
 TOKEN_BYTES = 16
 """Size of a lease's token: nobody guesses 128 bits within its time."""
 
+SECRET_TAG_BYTES = 16
+"""Size of a secret's tag: no two secrets have the same by chance."""
+
 SOURCE_MAX_CHARS = 64
 """Longest source: the longest textual address, with an interface's name, is shorter."""
 

@@ -79,6 +79,8 @@ class Connection(asyncio.BufferedProtocol):
         self.copies = False
         self.spells = False
         self.using: bytes | None = None
+        self.tag: bytes | None = None
+        self.differs = False
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._service = service
         self._limits = limits

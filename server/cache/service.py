@@ -6,6 +6,7 @@ and again when `settle` finds that its time has come.
 
 from __future__ import annotations
 
+import hmac
 import math
 from array import array
 from collections.abc import Callable, Hashable, Mapping
@@ -29,6 +30,9 @@ RESTART_SECONDS: Final = 1.0
 STOPPING: Final = ("shutdown", "the cache daemon stops")
 """Error for whatever is asked from then on."""
 
+OTHER_SECRET: Final = ("secret", "you work with another secret than this daemon")
+"""Error for whoever asks for what is made with the secret, and has another."""
+
 OVERLOAD: Final = ("overload", "too many requests in flight")
 """Error for who asks on while nothing is answered."""
 
@@ -48,6 +52,8 @@ class Peer(Hashable, Protocol):
         copies: Whether it may have copies of what is held here; it was told the epoch then.
         spells: Whether it knows of spellings, and so takes a hit that tells of one.
         using: Digest of the live settings of a worker; None while it has not said.
+        tag: Of the secret that it works with; None as long as it has told none.
+        differs: Whether that is another than the daemon's.
     """
 
     tickets: dict[int, Ticket]
@@ -55,6 +61,8 @@ class Peer(Hashable, Protocol):
     copies: bool
     spells: bool
     using: bytes | None
+    tag: bytes | None
+    differs: bool
 
     def send(self, message: wire.Reply | wire.Notice) -> None:
         """Send, not later than in the next round of the loop."""
@@ -150,6 +158,7 @@ class Service:
         changed: Whether anything happened since it was last reset that a snapshot would show.
         urgent: Whether a snapshot should show it soon: a crash must undo no flush, and neither
             lose a hold nor bring one back, unless it is a brief one.
+        on_differing: Called when somebody turns out to work with another secret.
         on_dropped: Called when sessions were dropped on purpose, before anybody is told.
     """
 
@@ -170,6 +179,8 @@ class Service:
         # Workers must not serve an old password from their copies.
         engine.on_replaced = self._dropped
         self.on_dropped: Callable[[], None] = lambda: None
+        self.on_differing: Callable[[], None] = lambda: None
+        self._tag: bytes | None = None
         self._version = version
         self._pid = pid
         self._facts = facts
@@ -197,6 +208,7 @@ class Service:
             "hold": self._hold,
             "unhold": self._unhold,
             "cancel": self._cancel,
+            "secret": self._secret,
             "ping": self._ping,
             "stats": self._stats,
             "sessions": self._sessions,
@@ -220,7 +232,17 @@ class Service:
             return wire.Reply(request.id, "error", refused)
         if self._stopping:
             return wire.Reply(request.id, "error", STOPPING)
+        if peer.differs and request.verb in wire.SEALED:
+            return wire.Reply(request.id, "error", OTHER_SECRET)
         return self._verbs[request.verb](peer, request.id, *request.args)
+
+    def learn_secret(self, tag: bytes) -> None:
+        """Take note of the secret that this daemon works with, and tell those who told theirs."""
+        self._tag = tag
+        for peer in self.peers:
+            if peer.tag is not None:
+                self._compare(peer)
+                peer.send(wire.Notice("secret", (tag,)))
 
     def settle(self) -> None:
         """Send what is due to those who wait."""
@@ -257,7 +279,9 @@ class Service:
         Returns:
             None when it must not be looked up now: `handle` says why.
         """
-        if self._stopping or number in peer.tickets or len(peer.tickets) >= wire.MAX_IN_FLIGHT:
+        if self._stopping or peer.differs or number in peer.tickets:
+            return None
+        if len(peer.tickets) >= wire.MAX_IN_FLIGHT:
             return None
         if not peer.copies:
             self._greet(peer)
@@ -457,6 +481,27 @@ class Service:
         self.touched = True
         return wire.Reply(number, "ok")
 
+    def _secret(self, peer: Peer, number: int, tag: bytes | None) -> wire.Reply:
+        """Compare secrets. Who knows none is told whether anybody holds one, and is not compared.
+
+        1. Both have one: they are the same, or the peer is refused what is made with it.
+        2. The peer tells none, or the daemon has none yet: nothing is known, so nothing differs.
+        """
+        held = self._tag is not None or any(one.tag is not None for one in self.peers)
+        if tag is not None:
+            peer.tag = tag
+            self._compare(peer)
+        return wire.Reply(number, "ok", (self._tag, int(held)))
+
+    def _compare(self, peer: Peer) -> None:
+        peer.differs = (
+            peer.tag is not None
+            and self._tag is not None
+            and not hmac.compare_digest(peer.tag, self._tag)
+        )
+        if peer.differs:
+            self.on_differing()
+
     def _ping(self, _peer: Peer, number: int) -> wire.Reply:
         return wire.Reply(number, "ok", (self._version, self._pid))
 
@@ -465,6 +510,8 @@ class Service:
             "pid": self._pid,
             "version": self._version,
             "limit_frame_bytes": wire.MAX_REQUEST_BYTES,
+            "secret_known": int(self._tag is not None),
+            "secrets_differ": sum(peer.differs for peer in self.peers),
             **self._engine.stats(),
             **self._facts(),
             **self._workers(),

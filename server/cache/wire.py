@@ -25,6 +25,7 @@ from .limits import (
     HOLD_MAX,
     KEY_BYTES,
     RETRY_AFTER_MAX,
+    SECRET_TAG_BYTES,
     SOURCE_MAX_CHARS,
     TOKEN_BYTES,
     TTL_MAX,
@@ -236,6 +237,11 @@ _DIGEST = Rule("digest", _KEY_MEANING, _is_key)
 _ID = Rule("id", "1 to 4294967295", partial(_is_int, least=1, most=MAX_ID))
 _LIMIT = Rule("limit", "1 to 2000", partial(_is_int, least=1, most=MAX_PAGE))
 _WHAT = Rule("what", "all, sessions, expired, lockouts or account", _is_what)
+_ANY_TAG = Rule(
+    "tag",
+    f"{SECRET_TAG_BYTES} bytes or nil",
+    lambda value: value is None or _is_bytes(value, SECRET_TAG_BYTES, SECRET_TAG_BYTES),
+)
 _SHAPE = Rule("kind", " or ".join(SHAPES), _is_shape)
 _REASON = Rule("reason", "one of those in the protocol", _is_reason)
 _ORIGIN = Rule(
@@ -270,6 +276,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "hold": (_KEY, _ACCOUNT, _LASTS),
     "unhold": (_KEY, _TOKEN),
     "cancel": (_ID,),
+    "secret": (_ANY_TAG,),
     "ping": (),
     "stats": (),
     "sessions": (_LIMIT,),
@@ -282,6 +289,14 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "reload": (),
 }
 """Every verb and its arguments."""
+
+SEALED: Final = frozenset(
+    {
+        *("acquire", "fulfil", "bring", "forget", "share", "answer", "keep", "find", "peek"),
+        *("peek_answer", "put_answer", "end_handle", "end_session", "hold"),
+    }
+)
+"""Verbs about what is made with the secret. Not those that only end what was granted before."""
 
 FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
     "hit": (_ANSWER, _SECONDS, _SECONDS, _SPELLING),
@@ -305,11 +320,12 @@ NOTICES: Final[dict[str, tuple[Rule, ...]]] = {
     "erased": (_ACCOUNT, _BUDGET, _DROPS),
     "unlocked": (_ANY_BUDGET, _ANY_SOURCE),
     "reload": (),
+    "secret": (_ANY_TAG,),
 }
 """Every notice and its fields."""
 
 Code = str
-"""Code of an `error` reply: `version`, `verb`, `arguments`, `overload` or `shutdown`."""
+"""Code of an `error` reply: `version`, `verb`, `arguments`, `secret`, `overload` or `shutdown`."""
 
 
 def refusal(request: Request) -> tuple[Code, str] | None:

@@ -23,7 +23,7 @@ from ..cache.guesses import HANDLE
 from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome, Unavailable
 from ..cache.spelling import plain, tag
 from ..cache.throttle import Policy
-from ..errors import CacheBusy, CacheUnavailable
+from ..errors import CacheBusy, CacheUnavailable, SecretDiffers
 from ..exemptions import Exemptions
 from ..settings import Settings
 from .answers import TRY_LATER, DaemonAnswers
@@ -39,6 +39,16 @@ session was opened that it does not know of."""
 
 TIDY_SECONDS = 600.0
 """How often failed logins that were counted here are looked at, which count for a day at most."""
+
+COMPARE_SECONDS = 2.0
+"""How often the daemon is asked while its secret is not known to be ours, though nobody calls."""
+
+DIFFERS = (
+    "This worker and the cache daemon at %s work with different secrets: one of them was started "
+    "while another one was in the file (OIG_SECRET_FILE). Until they agree this worker refuses "
+    "every handle, login and plan; what the daemon holds is left as it is. Put the right file in "
+    "its place, then restart the whole server: docs/operations.md, The secret."
+)
 
 RECALLS = 3
 """How often a caller is sent after a daemon that comes and goes."""
@@ -79,6 +89,7 @@ class DaemonStore(DaemonAnswers):
         super().__init__(connect(self._flushed), local)
         self._client.on_waiting = (waits or Waits()).begin
         self._client.on_unlocked = self._unlocked
+        self._client.on_secret = self._compared
         self._looking: asyncio.Task[None] | None = None
         # Keys of sessions that were opened without the daemon, by account, until it has them.
         self._unshared: dict[bytes, bytes] = {}
@@ -91,6 +102,7 @@ class DaemonStore(DaemonAnswers):
         settings: Settings,
         most_waiting: int = MAX_WAITING,
         *,
+        secret_tag: bytes | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> Self:
         """Make the store that the settings describe. Nothing is connected yet.
@@ -98,12 +110,15 @@ class DaemonStore(DaemonAnswers):
         Args:
             settings: All settings.
             most_waiting: How many logins may wait.
+            secret_tag: Of the secret that this worker works with; None compares nothing.
             now: Monotonic seconds, for the time without a daemon.
         """
         exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
         waits = Waits(most_waiting, exemptions.source)
         return cls(
-            lambda flushed: CacheClient(settings.cache_socket, on_flushed=flushed),
+            lambda flushed: CacheClient(
+                settings.cache_socket, on_flushed=flushed, secret_tag=secret_tag
+            ),
             LocalStore(policy_of(settings), waits, now=now),
             waits,
         )
@@ -237,6 +252,24 @@ class DaemonStore(DaemonAnswers):
             await asyncio.sleep(TIDY_SECONDS)
             self._local.drop_expired_failures()
 
+    @property
+    def secret_differs(self) -> bool:
+        """Whether the daemon works with another secret than this worker."""
+        return self._client.secret_differs
+
+    async def keep_compared(self) -> None:
+        """Have secrets compared though nobody calls, until cancelled.
+
+        At the start, so that a wrong one is seen before anybody is refused; and while they differ,
+        as the next daemon may have the right one.
+        """
+        while True:
+            if self._client.generation == 0 or self.secret_differs:
+                # Quietly: a daemon that is not there is told of when it is missed.
+                with contextlib.suppress(CacheUnavailable):
+                    await self._client.ping()
+            await asyncio.sleep(COMPARE_SECONDS)
+
     async def aclose(self) -> None:
         """Close the connection; the daemon passes our leases on."""
         if self._looking is not None:
@@ -347,7 +380,7 @@ class DaemonStore(DaemonAnswers):
                     older = hashlib.sha256(held.value).digest()
                     await self._asked(self._client.forget(key, older))
                 await self._bring_back(key, account)
-        except CacheUnavailable:
+        except (CacheUnavailable, SecretDiffers):
             return
         if self._unshared.get(account) == key:
             del self._unshared[account]
@@ -401,6 +434,12 @@ class DaemonStore(DaemonAnswers):
         else:
             self._sessions.seen(key)
         return True
+
+    def _compared(self, differs: bool) -> None:
+        if differs:
+            logger.error(DIFFERS, self._client.path)
+        else:
+            logger.info("this worker and the cache daemon work with the same secret again")
 
     def _flushed(self, account: bytes | None) -> None:
         self._flushes += 1

@@ -1,0 +1,79 @@
+"""Whether a secret that has no file just now is in the hands of a running process.
+
+A worker that starts in the moment in which the file is missing must not make another secret. The
+daemon knows whether it holds one itself or a worker that is connected to it does; then one of them
+writes the file back.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .cache.blocking import BlockingClient, RefusedError
+from .cache.credentials import ForeignUserError
+from .errors import CacheUnavailable, OigError, ProtocolError
+from .secret import make_secret
+
+ANSWER_SECONDS = 2.0
+"""Seconds for the daemon's answer."""
+
+PATIENCE_SECONDS = 10.0
+"""How long the file is waited for: they look for it every two seconds. Longer than `startsecs` in
+supervisord.conf, so that a worker that waits in vain is started again without end."""
+
+ABSENT = (FileNotFoundError, NotADirectoryError, ConnectionRefusedError, ForeignUserError)
+"""How a connection fails to a daemon that is not there."""
+
+POLL_SECONDS = 0.1
+"""How often it is looked for meanwhile."""
+
+
+class SecretHeld(OigError):
+    """Running processes hold a secret whose file is missing, and do not write it back."""
+
+
+def make_unless_held(socket: Path) -> Callable[[Path], None]:
+    """Return what `load_secret` calls to make a secret, which waits for those who hold one.
+
+    1. No daemon of our user is there, or one of a version that cannot say: a secret is made.
+    2. Nobody holds one: the same.
+    3. Somebody does: the file is waited for, and `SecretHeld` is raised if it does not come.
+    4. The daemon is there and does not answer, or is just stopping: it may hold one, as 3.
+
+    Args:
+        socket: The daemon's.
+    """
+
+    def make(path: Path) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while _is_held(socket):
+            if os.path.lexists(path):
+                return
+            if time.monotonic() > deadline:
+                raise SecretHeld(
+                    f"The secret {path} is missing, and running processes hold it. No other one "
+                    "is made. Their logs say why they do not write it back: mend that, or stop the "
+                    "whole server to begin with a new one."
+                )
+            time.sleep(POLL_SECONDS)
+        make_secret(path)
+
+    return make
+
+
+def _is_held(socket: Path) -> bool:
+    try:
+        with BlockingClient(socket, ANSWER_SECONDS) as daemon:
+            match daemon.call("secret", None):
+                case (_, held, *_):
+                    return bool(held)
+    except CacheUnavailable as exc:
+        return not isinstance(exc.__cause__, ABSENT)
+    except RefusedError as exc:
+        return exc.code == "shutdown"
+    except ProtocolError:
+        pass
+    return False

@@ -1,0 +1,463 @@
+"""Workers, daemon and `cachectl` with different secrets: they say so, and nobody harms another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from cachectl.__main__ import main
+from server.cache import wire
+from server.cache.blocking import BlockingClient, RefusedError
+from server.cache.client import CacheClient
+from server.cache.outcomes import Hit, Lease
+from server.control.journal import Journal
+from server.errors import CacheUnavailable, SecretDiffers
+from server.fingerprint import secret_tag
+from server.held_secret import SecretHeld, make_unless_held
+from server.secret import load_secret, make_secret, read_secret
+
+from .cache_process import PATIENCE, CacheProcess, run_folder, running_cache
+from .fleet import Fleet, call_body, check_auth, post, running_fleet
+from .test_cachectl_failures import listening
+from .test_journal import record
+from .waiting import wait_until
+
+KEY, ACCOUNT, TOKEN, SOURCE = b"k" * 32, b"a" * 32, b"t" * 16, "192.0.2.1"
+OTHER_TAG = b"another secret's"
+META = "cz.oig-cloud-mcp/error"
+
+SAMPLES: dict[str, tuple[wire.Scalar, ...]] = {
+    "acquire": (KEY, ACCOUNT, SOURCE, ACCOUNT),
+    "fulfil": (KEY, TOKEN, b"value", 60.0),
+    "bring": (KEY, TOKEN, b"value", 60.0, 0.0),
+    "forget": (KEY, KEY),
+    "share": (KEY, ACCOUNT),
+    "answer": (KEY, TOKEN, b"value", 60.0),
+    "keep": (KEY, ACCOUNT, KEY, b"value", 60.0),
+    "find": (KEY,),
+    "peek": (KEY,),
+    "peek_answer": (KEY,),
+    "put_answer": (KEY, ACCOUNT, b"value", 60.0),
+    "end_handle": (KEY, ACCOUNT, KEY),
+    "end_session": (KEY, ACCOUNT),
+    "hold": (KEY, ACCOUNT, 60.0),
+}
+
+
+@pytest.fixture
+def folder():
+    with run_folder() as path:
+        path.mkdir(mode=0o700)
+        yield path
+
+
+@pytest.fixture
+def cache(folder) -> Iterator[CacheProcess]:
+    """A daemon that has a secret."""
+    load_secret(folder / "secret")
+    with running_cache(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared():
+    with run_folder() as path:
+        path.mkdir(mode=0o700)
+        load_secret(path / "secret")
+        with running_cache(path) as running:
+            yield running
+
+
+def stats(path: Path) -> dict[str, object]:
+    with BlockingClient(path, PATIENCE) as client:
+        (found,) = client.call("stats")
+    return found
+
+
+def readyz(fleet: Fleet) -> httpx2.Response:
+    return httpx2.get(fleet.url.replace("/mcp", "/readyz"), trust_env=False)
+
+
+def failure(result: dict) -> dict:
+    assert result["isError"], result
+    return result["_meta"][META]
+
+
+def tool(fleet: Fleet, name: str, **arguments: str) -> dict:
+    body = call_body()
+    body["params"] = {"name": name, "arguments": arguments}
+    return post(fleet.url, body).json()["result"]
+
+
+# Processes.
+
+
+def test_a_secret_that_vanishes_is_back_and_a_worker_that_starts_meanwhile_has_the_same():
+    with running_fleet(1) as fleet:
+        path = fleet.folder / "secret"
+        content = path.read_bytes()
+        session = check_auth(fleet.url)["structuredContent"]["session"]
+        path.unlink()
+        wait_until("it is back", path.exists)
+        assert path.read_bytes() == content
+        assert "it is written back" in fleet.logs()
+
+        # Now nobody but the daemon has it, and the next worker finds no file.
+        fleet.stop_worker("worker-0", signal.SIGKILL)
+        path.unlink()
+        fleet.start_worker("worker-0")
+        fleet.wait_worker("worker-0")
+        assert path.read_bytes() == content
+        assert "structuredContent" in tool(fleet, "list_boxes", session=session)
+        assert readyz(fleet).is_success
+        assert fleet.portal.logins()["attempts"] == 1
+
+
+def test_a_worker_with_another_secret_says_so_and_refuses_everything():
+    with running_fleet(1, OIG_CONTROL="on") as fleet:
+        session = check_auth(fleet.url)["structuredContent"]["session"]
+        planned = tool(fleet, "plan_change", session=session, mode="Home 2")
+        assert "structuredContent" in planned, planned
+        plan = planned["structuredContent"]
+        fleet.stop_worker("worker-0")
+        make_secret(fleet.folder / "other")
+        right = dict(fleet.environment)
+        fleet.environment["OIG_SECRET_FILE"] = str(fleet.folder / "other")
+        fleet.start_worker("worker-0")
+        fleet.wait_worker("worker-0")
+
+        # Nobody has called it yet.
+        wait_until("the log", lambda: "work with different secrets" in fleet.logs())
+        ready = readyz(fleet)
+        assert ready.status_code == 503
+        assert set(ready.json()["degraded"]) == {"secret"}
+        assert "/" not in ready.json()["degraded"]["secret"]
+        assert "a worker works with another secret than this daemon" in fleet.logs()
+        found = stats(fleet.socket_path)
+        assert (found["secret_known"], found["secrets_differ"]) == (1, 1)
+
+        refused = [
+            tool(fleet, "list_boxes", session=session),
+            check_auth(fleet.url),
+            tool(fleet, "log_out", session=session),
+            tool(fleet, "plan_change", session=session, mode="Home 2"),
+            tool(
+                fleet,
+                "apply_change",
+                session=session,
+                plan_token=plan["plan_token"],
+                box_id=plan["box_id"],
+                change=plan["change"],
+            ),
+        ]
+        for one in map(failure, refused):
+            assert one["code"] == "secret_differs"
+            assert one["retry_after_s"] == 60
+        # However often it is met, it is told once.
+        assert fleet.logs().count("work with different secrets") == 1
+        # Without the daemon it does not take to its own ways either.
+        fleet.kill_daemon(signal.SIGTERM)
+        assert failure(check_auth(fleet.url))["code"] == "secret_differs"
+        assert set(readyz(fleet).json()["degraded"]) == {"cache", "secret"}
+        fleet.environment.clear()
+        fleet.environment.update(right)
+        fleet.start_daemon()
+        assert stats(fleet.socket_path)["sessions"] == 1
+        assert fleet.portal.logins()["attempts"] == 1
+
+        # With the right file all is as before.
+        fleet.stop_worker("worker-0")
+        fleet.start_worker("worker-0")
+        fleet.wait_worker("worker-0")
+        assert "structuredContent" in tool(fleet, "list_boxes", session=session)
+        assert readyz(fleet).is_success
+        assert stats(fleet.socket_path)["secrets_differ"] == 0
+        assert fleet.portal.logins()["attempts"] == 1
+
+
+def test_workers_are_well_again_by_themselves_once_the_daemon_has_their_secret():
+    with running_fleet(2) as fleet:
+        session = check_auth(fleet.url)["structuredContent"]["session"]
+        make_secret(fleet.folder / "other")
+        right = dict(fleet.environment)
+        fleet.environment["OIG_SECRET_FILE"] = str(fleet.folder / "other")
+        fleet.kill_daemon(signal.SIGTERM)
+        fleet.start_daemon()
+        assert failure(tool(fleet, "list_boxes", session=session))["code"] == "secret_differs"
+        fleet.environment.clear()
+        fleet.environment.update(right)
+        fleet.kill_daemon(signal.SIGTERM)
+        fleet.start_daemon()
+        # Nobody has to ask them for it.
+        wait_until("a worker says so", lambda: "with the same secret again" in fleet.logs())
+        wait_until("both are ready", lambda: all(readyz(fleet).is_success for _ in range(8)))
+        for _ in range(8):
+            assert "structuredContent" in tool(fleet, "list_boxes", session=session)
+        assert fleet.portal.logins()["attempts"] == 1
+
+
+# A worker and the daemon.
+
+
+async def bounded(awaitable):
+    return await asyncio.wait_for(awaitable, PATIENCE)
+
+
+@contextlib.asynccontextmanager
+async def client_of(path: Path, secret: bytes | None):
+    one = CacheClient(
+        path, timeout=PATIENCE, secret_tag=None if secret is None else secret_tag(secret)
+    )
+    try:
+        yield one
+    finally:
+        await bounded(one.aclose())
+
+
+@pytest.mark.anyio
+async def test_the_same_secret_is_served_and_another_is_refused_before_anything_is_asked(cache):
+    told: list[bool] = []
+    async with client_of(cache.path, read_secret(cache.folder / "secret")) as same:
+        lease = await bounded(same.acquire(KEY, ACCOUNT, SOURCE))
+        assert isinstance(lease, Lease)
+        assert await bounded(same.fulfil(KEY, lease.token, b"session", 60))
+        async with client_of(cache.path, b"another") as other:
+            other.on_secret = told.append
+            with pytest.raises(SecretDiffers):
+                await bounded(other.acquire(KEY, ACCOUNT, SOURCE))
+            with pytest.raises(SecretDiffers):
+                await bounded(other.share(KEY, ACCOUNT))
+            with pytest.raises(SecretDiffers):
+                await bounded(other.find(KEY))
+            assert told == [True]
+            assert (await bounded(other.ping()))[1] == cache.pid
+            assert stats(cache.path)["secrets_differ"] == 1
+        wait_until("it is gone", lambda: stats(cache.path)["secrets_differ"] == 0)
+        assert isinstance(await bounded(same.acquire(KEY, ACCOUNT, SOURCE)), Hit)
+    counted = stats(cache.path)["requests"]
+    assert (counted["acquire"]["total"], counted["share"]["total"]) == (2, 0)
+
+
+@pytest.mark.anyio
+async def test_who_differed_goes_on_refusing_while_there_is_no_daemon(cache):
+    async with client_of(cache.path, b"another") as other:
+        await bounded(other.ping())
+        cache.stop()
+        with pytest.raises(SecretDiffers):
+            await bounded(other.acquire(KEY, ACCOUNT, SOURCE))
+        with pytest.raises(SecretDiffers):
+            await bounded(other.hold(KEY, ACCOUNT, 60))
+        with pytest.raises(CacheUnavailable):
+            await bounded(other.ping())
+
+
+@pytest.mark.anyio
+async def test_a_worker_of_before_is_served_by_a_daemon_that_compares(cache):
+    async with client_of(cache.path, None) as old:
+        assert isinstance(await bounded(old.acquire(KEY, ACCOUNT, SOURCE)), Lease)
+    assert stats(cache.path)["secrets_differ"] == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "answer", [("error", "verb", "unknown verb"), ("ok", None, 0), ("ok", None, 1, "more")]
+)
+async def test_a_daemon_that_tells_no_secret_is_no_different_one(folder, answer):
+    status, *fields = answer
+    asked: list[str] = []
+
+    async def serve(reader, writer):
+        frames = wire.FrameReader(wire.MAX_REQUEST_BYTES)
+        while data := await reader.read(65536):
+            for body in frames.feed(data):
+                request = wire.decode_request(body)
+                asked.append(request.verb)
+                reply = wire.Reply(request.id, "missing")
+                if request.verb == "secret":
+                    reply = wire.Reply(request.id, status, tuple(fields))
+                writer.write(wire.encode(reply))
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, folder / "cache.sock")
+    async with client_of(folder / "cache.sock", b"ours") as one:
+        assert await bounded(one.find(KEY)) is None
+        assert await bounded(one.peek(KEY)) is None
+        assert not one.secret_differs
+    server.close()
+    await server.wait_closed()
+    assert asked == ["secret", "find", "peek"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("same", [True, False])
+async def test_a_daemon_that_finds_its_secret_later_tells_those_who_told_theirs(folder, same):
+    # As it does at the first start, and when it starts while the file is missing.
+    with running_cache(folder) as cache:
+        assert stats(cache.path)["secret_known"] == 0
+        assert not (folder / "secret").exists()
+        async with client_of(cache.path, b"x" * 32) as one:
+            told: list[bool] = []
+            one.on_secret = told.append
+            assert isinstance(await bounded(one.acquire(KEY, ACCOUNT, SOURCE)), Lease)
+            written = folder / "written"
+            written.write_bytes((b"x" if same else b"y") * 32)
+            written.chmod(0o600)
+            written.rename(folder / "secret")
+            wait_until("it knows", lambda: stats(cache.path)["secret_known"])
+            assert stats(cache.path)["secrets_differ"] == (0 if same else 1)
+            if same:
+                assert await bounded(one.find(KEY)) is None
+                assert told == []
+            else:
+                with pytest.raises(SecretDiffers):
+                    await bounded(one.find(KEY))
+                assert told == [True]
+
+
+@pytest.mark.parametrize("verb", sorted(wire.SEALED))
+def test_the_daemon_itself_refuses_what_is_made_with_the_secret(shared, verb):
+    with BlockingClient(shared.path, PATIENCE) as client:
+        theirs, held = client.call("secret", OTHER_TAG)
+        assert theirs == secret_tag(read_secret(shared.folder / "secret"))
+        assert held == 1
+        with pytest.raises(RefusedError) as caught:
+            client.call(verb, *SAMPLES[verb])
+    assert caught.value.code == "secret"
+
+
+def test_what_only_ends_or_looks_is_answered_whatever_the_secret(shared):
+    with BlockingClient(shared.path, PATIENCE) as client:
+        client.call("secret", OTHER_TAG)
+        client.call("release", KEY, TOKEN)
+        client.call("cancel", 1)
+        client.call("ping")
+        assert client.call("stats")[0]["secrets_differ"] == 1
+
+
+def test_an_unusable_secret_keeps_no_daemon_from_serving(folder):
+    (folder / "secret").write_bytes(b"x" * 32)
+    (folder / "secret").chmod(0o644)
+    with running_cache(folder) as cache:
+        cache.wait_logged("chmod 600")
+        assert stats(cache.path)["secret_known"] == 0
+        (folder / "secret").chmod(0o600)
+        wait_until("it knows", lambda: stats(cache.path)["secret_known"])
+
+
+# Who may make a secret.
+
+
+def test_a_secret_is_made_where_nobody_holds_one(folder):
+    make_unless_held(folder / "cache.sock")(folder / "secret")
+    assert read_secret(folder / "secret")
+    (folder / "secret").unlink()
+    with running_cache(folder) as cache:
+        make_unless_held(cache.path)(folder / "secret")
+        assert read_secret(folder / "secret")
+
+
+@pytest.mark.parametrize("holder", ["the daemon", "a worker", "a daemon that hangs"])
+def test_no_secret_is_made_while_somebody_holds_one(folder, monkeypatch, holder):
+    monkeypatch.setattr("server.held_secret.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("server.held_secret.ANSWER_SECONDS", 0.2 if "hangs" in holder else PATIENCE)
+    if holder == "the daemon":
+        load_secret(folder / "secret")
+    elsewhere = folder / "missing"
+    with running_cache(folder) as cache, contextlib.ExitStack() as stack:
+        if holder == "a worker":
+            worker = stack.enter_context(BlockingClient(cache.path, PATIENCE))
+            worker.call("secret", OTHER_TAG)
+        if "hangs" in holder:
+            cache.signal(signal.SIGSTOP)
+            stack.callback(cache.signal, signal.SIGCONT)
+        with pytest.raises(SecretHeld, match="running processes hold it"):
+            make_unless_held(cache.path)(elsewhere)
+        assert not elsewhere.exists()
+
+
+def test_who_waits_for_the_secret_takes_it_when_it_comes(cache, monkeypatch):
+    elsewhere = cache.folder / "later"
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            elsewhere.write_bytes(b"x" * 32)
+            elsewhere.chmod(0o600)
+
+    monkeypatch.setattr("server.held_secret.time.sleep", sleep)
+    assert load_secret(elsewhere, make_unless_held(cache.path)) == b"x" * 32
+    assert len(slept) == 3
+
+
+# cachectl.
+
+
+@pytest.fixture
+def operator(cache, monkeypatch):
+    """The environment of an operator whose secret is not the daemon's."""
+    monkeypatch.setenv("OIG_RUN_DIR", str(cache.folder))
+    make_secret(cache.folder / "other")
+    monkeypatch.setenv("OIG_SECRET_FILE", str(cache.folder / "other"))
+    Journal(cache.folder / "journal.db").begin(record(1))
+    monkeypatch.setenv("OIG_JOURNAL", str(cache.folder / "journal.db"))
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["unlock", "jana@example.cz"],
+        ["flush", "--account", "jana@example.cz"],
+        ["forget-owner", "jana@example.cz"],
+        ["journal", "--account", "jana@example.cz"],
+    ],
+)
+def test_cachectl_with_another_secret_refuses_what_would_find_nothing(
+    operator, cache, capsys, command
+):
+    assert main(command) == 1
+    words = capsys.readouterr().err
+    assert "is not the one that the daemon" in words
+    assert "Nothing was done" in words
+    assert "OIG_SECRET_FILE" in words
+    operator.setenv("OIG_SECRET_FILE", str(cache.folder / "secret"))
+    assert main(command) == 0
+
+
+def test_the_journal_is_read_without_a_daemon_to_compare_with(operator, cache, capsys):
+    cache.stop()
+    assert main(["journal", "--account", "jana@example.cz"]) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", [["stats"], ["sessions"], ["flush"], ["ping"]])
+def test_cachectl_needs_no_secret_for_what_names_no_account(operator, command):
+    assert main(command) == 0
+
+
+def test_cachectl_goes_on_with_a_daemon_that_cannot_compare(folder, monkeypatch):
+    monkeypatch.setenv("OIG_RUN_DIR", str(folder))
+    load_secret(folder / "secret")
+    asked: list[str] = []
+
+    def serve(connection) -> None:
+        reader = wire.FrameReader(wire.MAX_REQUEST_BYTES)
+        while data := connection.recv(65536):
+            for body in reader.feed(data):
+                request = wire.decode_request(body)
+                asked.append(request.verb)
+                reply = wire.Reply(request.id, "ok", (1,))
+                if request.verb == "secret":
+                    reply = wire.Reply(request.id, "error", ("verb", "unknown verb"))
+                connection.sendall(wire.encode(reply))
+
+    with listening(folder / "cache.sock", serve):
+        assert main(["unlock", "jana@example.cz"]) == 0
+    assert asked == ["secret", "unlock"]

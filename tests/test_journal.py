@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -20,7 +21,7 @@ import pytest
 from cachectl.__main__ import main
 from cachectl.blocks import plain
 from cachectl.journal_report import journal_report
-from server.control.journal import ChangeUnderWay, Journal, PlanUsed
+from server.control.journal import UPDATES, VERSION, ChangeUnderWay, Journal, PlanUsed
 from server.control.record import DEADLINE, Record
 from server.errors import JournalUnavailable
 from server.fingerprint import account_key
@@ -215,12 +216,52 @@ def test_a_link_or_a_folder_in_its_place_is_refused(journal, path, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_journal_of_another_version_is_refused(journal, path):
+def set_version(path, version: int) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute(f"PRAGMA user_version = {version}")
+
+
+def version_of(path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        return other.execute("PRAGMA user_version").fetchone()[0]
+
+
+def test_a_journal_of_a_newer_version_is_left_as_it_is_and_what_to_do_is_said(journal, path):
     journal.begin(record())
-    with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 99")
-    other.close()
-    with pytest.raises(JournalUnavailable, match="version"):
+    set_version(path, VERSION + 1)
+    content = path.read_bytes()
+    asks = (
+        lambda: journal.find("1"),
+        lambda: journal.latest(9),
+        lambda: journal.settle(record().id, "applied", NOW, 1.0),
+        lambda: journal.begin(record(2)),
+    )
+    for ask in asks:
+        with pytest.raises(JournalUnavailable) as told:
+            ask()
+        for part in (f"of version {VERSION + 1}", "newer version again", f"mv {path} {path}.v4-"):
+            assert part in str(told.value)
+    assert path.read_bytes() == content
+
+
+def test_a_newer_journal_that_is_set_aside_as_it_says_makes_room_for_a_new_one(journal, path):
+    journal.begin(record())
+    set_version(path, VERSION + 1)
+    with pytest.raises(JournalUnavailable) as told:
+        journal.begin(record(2))
+    subprocess.run(re.search(r"mv \S+ [^)\s]+", str(told.value))[0].split(), check=True)
+    journal.begin(record(2))
+    assert journal.latest(9) == (1, [record(2)])
+    aside = path.with_name("journal.db.v4-set-aside")
+    set_version(aside, VERSION)
+    assert Journal(aside).find(record().id) == record()
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_what_no_version_of_the_program_wrote_is_refused(journal, path, version):
+    journal.begin(record())
+    set_version(path, version)
+    with pytest.raises(JournalUnavailable, match="no journal of this program"):
         journal.find("1")
 
 
@@ -284,19 +325,77 @@ def test_a_journal_of_the_former_version_is_brought_up_to_date_with_all_that_it_
 def test_a_journal_of_version_2_is_brought_up_to_date_with_all_that_it_holds(journal, path):
     records = [record(number, at=NOW, outcome="answered") for number in range(40)]
     former_journal(path, *records)
-    with contextlib.closing(sqlite3.connect(path)) as former:
-        former.execute("PRAGMA user_version = 2")
+    set_version(path, 2)
     assert journal.latest(99) == (40, records[::-1])
+    journal.begin(record(99))
     journal.contact(records[7].id, NOW + 1, NOW + 2)
     found = Journal(path).find(records[7].id)
     assert (found.contact_since, found.contact_last) == (NOW + 1, NOW + 2)
 
 
+LOOKS = {
+    "find": lambda journal: journal.find(record().id),
+    "latest": lambda journal: journal.latest(9),
+    "unsettled": lambda journal: journal.unsettled(record().box),
+    "open_end": lambda journal: journal.open_end(record().box, "mode"),
+    "sent_since": lambda journal: journal.sent_since(record().box, "mode", NOW),
+    "contact": lambda journal: journal.contact(record().id, NOW + 1, NOW + 2),
+}
+
+
+@pytest.mark.parametrize("version", UPDATES)
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_look_leaves_a_former_journal_to_the_workers_of_its_version(journal, path, look, version):
+    former_journal(path, record(outcome="answered"))
+    set_version(path, version)
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        before = list(other.iterdump())
+    LOOKS[look](journal)
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert list(other.iterdump()) == before
+    assert version_of(path) == version
+
+
+@pytest.mark.parametrize("version", UPDATES)
+def test_a_verdict_stands_in_a_former_journal_as_workers_of_its_version_write_it(
+    journal, path, version
+):
+    former_journal(path, record(outcome="answered"))
+    set_version(path, version)
+    journal.settle(record().id, "applied", NOW + 60, 60.0)
+    assert journal.find(record().id).verdict == "applied"
+    assert version_of(path) == version
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT verdict, seconds FROM changes").fetchone() == ("applied", 60.0)
+
+
+@pytest.mark.parametrize("version", UPDATES)
+def test_the_first_change_brings_a_former_journal_up_to_date(journal, path, version):
+    former_journal(path, record(outcome="answered"))
+    set_version(path, version)
+    journal.begin(record(2))
+    assert version_of(path) == VERSION
+    assert journal.latest(9) == (2, [record(2), record(outcome="answered")])
+
+
+def test_a_change_that_is_not_begun_leaves_a_former_journal_as_it_is(journal, path):
+    former_journal(path, record(outcome="answered"))
+    with pytest.raises(PlanUsed):
+        journal.begin(record())
+    assert version_of(path) == 1
+
+
 def test_many_at_once_bring_one_journal_up_to_date(path):
     former_journal(path, record(1, outcome="accepted"))
+
+    def change_and_look(number: int) -> Record:
+        Journal(path).begin(record(number))
+        return Journal(path).find(record(1).id)
+
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda _: Journal(path).find(record(1).id), range(64)))
+        found = list(pool.map(change_and_look, range(2, 66)))
     assert {one.outcome for one in found} == {"answered"}
+    assert Journal(path).latest(1)[0] == 65
 
 
 def test_many_at_once_make_one_file_and_one_of_them_gets_the_plan(path):

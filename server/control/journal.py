@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from ..errors import JournalUnavailable
 from ..portal.writes import Outcome
@@ -116,7 +116,26 @@ OF_2 = (
 """From version 2, which did not hold when a change's box was in contact."""
 
 UPDATES = {1: OF_1, 2: OF_2}
-"""What brings a journal of a former version up to date, where one is found."""
+"""What brings a journal of a former version up to date, with the first change that is made."""
+
+CONTACTS = 3
+"""The first version that holds when a change's box was in contact."""
+
+NEWER = (
+    "The journal of changes {path} is of version {found}, written by a newer version of the "
+    "program; this one reads up to {read}. It is left as it is, and no box is changed. Start the "
+    "newer version again; or stop the server, set the journal aside (mv {path} "
+    "{path}.v{found}-set-aside) and start the server: this version begins a new one."
+)
+
+Purpose = Literal["look", "note", "change"]
+"""What a journal of a former version is opened for. During an upgrade workers of that version
+have it open as well, and cannot read it any more once it is up to date.
+
+1. A look reads it as if it was up to date, and leaves it as it is.
+2. A note writes into it what every version has.
+3. A change brings it up to date: it is made when all workers are of one version.
+"""
 
 
 class PlanUsed(Exception):
@@ -164,7 +183,7 @@ class Journal:
                     raise ChangeUnderWay(other)
             journal.execute(f"INSERT INTO changes ({COLUMNS}) VALUES ({PLACES})", astuple(record))  # noqa: S608 - our own names
 
-        self._run(work)
+        self._run(work, "change")
 
     def end(self, change_id: str, outcome: Outcome, why: str, at: float) -> None:
         """Write down what became of the request.
@@ -177,7 +196,8 @@ class Journal:
                 "UPDATE changes SET outcome = ?, why = ?, outcome_at = ? "
                 "WHERE id = ? AND outcome IS NULL",
                 (outcome, why, at, change_id),
-            )
+            ),
+            "note",
         )
 
     def settle(self, change_id: str, verdict: Verdict, at: float, seconds: float | None) -> None:
@@ -193,21 +213,27 @@ class Journal:
                 "UPDATE changes SET verdict = ?, verdict_at = ?, seconds = ? "
                 "WHERE id = ? AND (verdict IS NULL OR verdict = 'failed' AND ?1 = 'applied')",
                 (verdict, at, seconds, change_id),
-            )
+            ),
+            "note",
         )
 
     def contact(self, change_id: str, since: float, last: float) -> None:
         """Write down the row of contacts in which a change's box was seen since it was sent.
 
+        A journal that has no room for it yet stays as it is: the next look sees such a row again.
+
         Raises:
             JournalUnavailable: It could not be written.
         """
-        self._run(
-            lambda journal: journal.execute(
-                "UPDATE changes SET contact_since = ?, contact_last = ? WHERE id = ?",
-                (since, last, change_id),
-            )
-        )
+
+        def work(journal: sqlite3.Connection) -> None:
+            if _version(journal) >= CONTACTS:
+                journal.execute(
+                    "UPDATE changes SET contact_since = ?, contact_last = ? WHERE id = ?",
+                    (since, last, change_id),
+                )
+
+        self._run(work, "note")
 
     def find(self, change_id: str, account: bytes | None = None) -> Record | None:
         """Return one entry, None if there is none, or none of this account.
@@ -303,12 +329,12 @@ class Journal:
         except OSError as exc:
             raise JournalUnavailable(CANNOT_BE_USED.format(path=self._path, why=exc)) from None
 
-    def _run(self, work: Callable[[sqlite3.Connection], Value]) -> Value:
+    def _run(self, work: Callable[[sqlite3.Connection], Value], purpose: Purpose = "look") -> Value:
         """Do something in one transaction; the whole of it again while the file is busy."""
         deadline = time.monotonic() + BUSY
         while True:
             try:
-                with self._transaction() as journal:
+                with self._transaction(purpose) as journal:
                     return work(journal)
             except (sqlite3.Error, OSError) as exc:
                 busy = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
@@ -319,26 +345,32 @@ class Journal:
             time.sleep(PAUSE)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, purpose: Purpose = "look") -> Iterator[sqlite3.Connection]:
         uri = f"{self._path.absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None)) as journal:
             # Each commit is on the disk before it returns; NORMAL would lose the last ones.
             journal.execute("PRAGMA synchronous = FULL")
-            (version,) = journal.execute("PRAGMA user_version").fetchone()
-            if version != VERSION and version not in UPDATES:
-                raise JournalUnavailable(
-                    f"{self._path} is no journal of this version of the program. Set OIG_JOURNAL "
-                    "to another file."
-                )
+            self._check(_version(journal))
             journal.execute("BEGIN IMMEDIATE")
             try:
-                _update(journal)
+                # Another process may have brought it up to date a moment ago.
+                former = _version(journal) in UPDATES
+                if former and purpose != "note":
+                    _update(journal)
                 yield journal
             except BaseException:
                 if journal.in_transaction:  # a full disk has ended it already
                     journal.execute("ROLLBACK")
                 raise
-            journal.execute("COMMIT")
+            journal.execute("ROLLBACK" if former and purpose == "look" else "COMMIT")
+
+    def _check(self, version: int) -> None:
+        if version > VERSION:
+            raise JournalUnavailable(NEWER.format(path=self._path, found=version, read=VERSION))
+        if version != VERSION and version not in UPDATES:
+            raise JournalUnavailable(
+                f"{self._path} is no journal of this program. Set OIG_JOURNAL to another file."
+            )
 
     def _make(self) -> None:
         """Make the file unless it is there, and see that nobody else can read it.
@@ -387,10 +419,14 @@ class Journal:
 
 
 def _update(journal: sqlite3.Connection) -> None:
-    """Bring a journal of a former version up to date, unless another process has just done so."""
-    (version,) = journal.execute("PRAGMA user_version").fetchone()
-    for statement in UPDATES.get(version, ()):
+    """Bring a journal of a former version up to date."""
+    for statement in UPDATES[_version(journal)]:
         journal.execute(statement)
+
+
+def _version(journal: sqlite3.Connection) -> int:
+    (version,) = journal.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _find(journal: sqlite3.Connection, change_id: str) -> Record | None:

@@ -176,7 +176,8 @@ def test_a_whole_server_forgets_an_owner():
             assert "structuredContent" in tool(fleet, "get_live_data", session=handle)
         post(fleet.url, call_body(password="wrong"))
         key = account_key(read_secret(fleet.folder / "secret"), OWNER)
-        (fleet.folder / "sessions.snapshot.bad").write_bytes(b"set aside " + key)
+        for name in ("bad", "v7-set-aside"):
+            (fleet.folder / f"sessions.snapshot.{name}").write_bytes(b"set aside " + key)
 
         found = removed(fleet)
         assert found["account"] == key.hex()[:12]

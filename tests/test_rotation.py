@@ -125,7 +125,7 @@ def run_dir(tmp_path, monkeypatch):
 
 
 def test_all_that_a_snapshot_may_have_left_goes(run_dir, capsys):
-    for name in ("", ".new", ".bad", ".outdated"):
+    for name in ("", ".new", ".bad", ".v7-set-aside", ".outdated"):
         (run_dir / f"sessions.snapshot{name}").write_bytes(b"sealed")
     assert main(["rotate-secret", "--yes", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rotated"] is True

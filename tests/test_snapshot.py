@@ -18,7 +18,7 @@ from server.cache.holds import Hold
 from server.cache.known import Known, chain
 from server.cache.limits import ANSWER_MAX_BYTES, TTL_MAX, VALUE_MAX_BYTES
 from server.cache.outcomes import Hit, Locked
-from server.cache.snapshot import HEADER, MAGIC, SnapshotError, decode, encode
+from server.cache.snapshot import HEADER, MAGIC, NewerSnapshot, SnapshotError, decode, encode
 from server.cache.spraying import MAX_ACCOUNTS, Sprayed
 from server.cache.throttle import Failures, Policy, Throttle
 
@@ -326,8 +326,20 @@ def test_a_foreign_file_and_another_format_are_named():
     data = encode(one_of_each(), WALL)
     with pytest.raises(SnapshotError, match="not a snapshot"):
         decode(b"SQLite format 3\0" + data, WALL)
-    with pytest.raises(SnapshotError, match="format 7"):
-        decode(MAGIC + b"\0\7" + data[10:], WALL)
+    with pytest.raises(SnapshotError, match="format 0; this program reads"):
+        decode(MAGIC + b"\0\0" + data[10:], WALL)
+
+
+def test_a_snapshot_of_a_newer_format_is_told_from_a_damaged_one():
+    data = encode(one_of_each(), WALL)
+    newer = MAGIC + b"\0\7" + data[10:]
+    with pytest.raises(NewerSnapshot, match="format 7, of a newer version") as told:
+        decode(newer, WALL)
+    assert told.value.version == 7
+    for damaged in (newer[:-1], newer[:-1] + bytes([newer[-1] ^ 1])):
+        with pytest.raises(SnapshotError) as told:
+            decode(damaged, WALL)
+        assert not isinstance(told.value, NewerSnapshot)
 
 
 @settings(max_examples=100, deadline=None)
@@ -543,3 +555,17 @@ class TestFile:
         assert aside == tmp_path / "snapshot.bad"
         assert aside.read_bytes() == b"second"
         assert [one.name for one in tmp_path.iterdir()] == ["snapshot.bad"]
+
+    def test_the_last_snapshot_of_each_newer_format_is_set_aside_by_its_name(self, tmp_path):
+        path = tmp_path / "snapshot"
+        for version, content in ((7, b"first"), (8, b"other"), (7, b"second")):
+            path.write_bytes(content)
+            snapshot.set_aside(path, version)
+        found = {one.name: one.read_bytes() for one in snapshot.newer_paths(path)}
+        assert found == {"snapshot.v7-set-aside": b"second", "snapshot.v8-set-aside": b"other"}
+        assert len(list(tmp_path.iterdir())) == 2
+
+    def test_what_was_set_aside_of_another_snapshot_is_nobodys_business(self, tmp_path):
+        (tmp_path / "other.v7-set-aside").write_bytes(b"x")
+        snapshot.drop_aside(tmp_path / "snapshot")
+        assert [one.name for one in tmp_path.iterdir()] == ["other.v7-set-aside"]

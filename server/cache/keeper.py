@@ -97,6 +97,10 @@ class Keeper:
                 self._kept(len(data))
                 if export.epoch is not None:
                     return sessions
+        except snapshot.NewerSnapshot as exc:
+            # One that is older than a flush brings what was dropped back wherever it is read.
+            aside = self._set_aside(None if self._mark else exc.version)
+            logger.warning("%s Starting without sessions; %s", exc, aside)
         except snapshot.SnapshotError as exc:
             logger.warning("%s Starting without sessions; %s", exc, self._set_aside())
         await self.write_in_time()
@@ -117,7 +121,7 @@ class Keeper:
                 await asyncio.wait_for(self._hurry.wait(), self._period)
             self._hurry.clear()
             with contextlib.suppress(OSError):  # tried again in a minute
-                snapshot.drop_old_bad(self._path, self._wall())
+                snapshot.drop_old_aside(self._path, self._wall())
             if take_change() or self._failing:
                 await self.write()
                 await asyncio.sleep(self._rest)
@@ -126,8 +130,8 @@ class Keeper:
         """Take note that what was just dropped must not come back from the file, come what may."""
         self.outdated = True
         with contextlib.suppress(OSError):
-            # It may hold that as well, and nobody else would ever remove it.
-            snapshot.bad_path(self._path).unlink(missing_ok=True)
+            # They may hold that as well, and nobody else would ever remove them.
+            snapshot.drop_aside(self._path)
         try:
             self._mark.set()
         except OSError as exc:
@@ -207,9 +211,9 @@ class Keeper:
         self.size = size
         self._kept_at = time.monotonic()
 
-    def _set_aside(self) -> str:
+    def _set_aside(self, version: int | None = None) -> str:
         try:
-            aside = snapshot.set_aside(self._path)
+            aside = snapshot.set_aside(self._path, version)
         except OSError as exc:
             return f"it could not be set aside: {exc.strerror}."
         return f"it was set aside as {aside}."

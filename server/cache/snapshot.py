@@ -87,8 +87,28 @@ COUNT_MAX = 2**31
 """Largest counter; nobody fails that often in a day, nor flushes in a lifetime."""
 
 
+ASIDE = ".v{version}-set-aside"
+"""Behind the name of a snapshot of a newer format. It is kept, for the newer version may be back;
+but not beyond a flush, since it holds what was dropped."""
+
+
 class SnapshotError(OigError):
     """A snapshot is torn, foreign, of another format, or not ours. The message says which."""
+
+
+class NewerSnapshot(SnapshotError):
+    """A whole snapshot, of a newer version of the program.
+
+    Attributes:
+        version: Its format.
+    """
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"The snapshot has format {version}, of a newer version of the program; this one "
+            f"reads up to {FORMAT}."
+        )
+        self.version = version
 
 
 def encode(export: Export, wall_now: float) -> bytes:
@@ -157,7 +177,8 @@ def decode(data: bytes, wall_now: float) -> Export:
         wall_now: Unix time.
 
     Raises:
-        SnapshotError: It is not a whole snapshot of this format.
+        NewerSnapshot: It is one of a newer format.
+        SnapshotError: It is not a whole snapshot.
     """
     match _body(data):
         case [
@@ -243,8 +264,12 @@ def read(path: Path) -> bytes | None:
         os.close(descriptor)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a bad snapshot so that the next one can be written; the last bad one is kept.
+def set_aside(path: Path, version: int | None = None) -> Path:
+    """Rename a snapshot so that the next one can be written; the last of each kind is kept.
+
+    Args:
+        path: The snapshot.
+        version: Its format, if it is a newer one; None of one that nobody can read.
 
     Returns:
         Its new path.
@@ -252,7 +277,9 @@ def set_aside(path: Path) -> Path:
     Raises:
         OSError: It could not be renamed.
     """
-    return path.replace(bad_path(path))
+    if version is None:
+        return path.replace(bad_path(path))
+    return path.replace(path.with_name(path.name + ASIDE.format(version=version)))
 
 
 def bad_path(path: Path) -> Path:
@@ -260,8 +287,27 @@ def bad_path(path: Path) -> Path:
     return path.with_name(path.name + ".bad")
 
 
-def drop_old_bad(path: Path, wall_now: float) -> None:
-    """Remove a snapshot that was set aside a day ago: nothing in it is worth keeping for longer.
+def newer_paths(path: Path) -> list[Path]:
+    """Return where snapshots of newer formats lie that were set aside."""
+    begin, end = (path.name + ASIDE).split("{version}")
+    return [one for one in path.parent.glob("*" + end) if one.name.startswith(begin)]
+
+
+def drop_aside(path: Path) -> None:
+    """Remove all snapshots that were set aside: they hold what was dropped since.
+
+    Raises:
+        OSError: One cannot be removed.
+    """
+    for one in (bad_path(path), *newer_paths(path)):
+        one.unlink(missing_ok=True)
+
+
+def drop_old_aside(path: Path, wall_now: float) -> None:
+    """Remove snapshots that were set aside so long ago that nothing in them is of use.
+
+    1. What could not be read: after a day. 2. What a newer version wrote: when the last session in
+    it has run out.
 
     Args:
         path: The snapshot's own path.
@@ -270,13 +316,14 @@ def drop_old_bad(path: Path, wall_now: float) -> None:
     Raises:
         OSError: It cannot be removed.
     """
-    bad = bad_path(path)
-    try:
-        age = wall_now - bad.lstat().st_ctime
-    except FileNotFoundError:
-        return
-    if age > BAD_SECONDS:
-        bad.unlink(missing_ok=True)
+    lasting = [(bad_path(path), BAD_SECONDS), *((one, TTL_MAX) for one in newer_paths(path))]
+    for one, seconds in lasting:
+        try:
+            age = wall_now - one.lstat().st_ctime
+        except FileNotFoundError:
+            continue
+        if age > seconds:
+            one.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
@@ -285,8 +332,9 @@ def remove(path: Path) -> None:
     Raises:
         OSError: Something cannot be removed.
     """
-    for one in (path, new_path(path), bad_path(path)):
+    for one in (path, new_path(path)):
         one.unlink(missing_ok=True)
+    drop_aside(path)
     Outdated(path).clear()
 
 
@@ -347,13 +395,16 @@ def _payload(data: bytes) -> tuple[int, bytes]:
     magic, version, length, digest = HEADER.unpack_from(data)
     if magic != MAGIC:
         raise SnapshotError("This is not a snapshot.")
-    if version not in MISSING:
-        raise SnapshotError(f"The snapshot has format {version}; this program reads {FORMAT}.")
     payload = data[HEADER.size :]
     if len(payload) != length:
         raise SnapshotError("The snapshot is torn: its length is not what it says.")
     if hashlib.sha256(payload).digest() != digest:
         raise SnapshotError("The snapshot is damaged: its checksum is wrong.")
+    # Header and checksum are those of all formats, so that this one is known to be whole.
+    if version > FORMAT:
+        raise NewerSnapshot(version)
+    if version not in MISSING:
+        raise SnapshotError(f"The snapshot has format {version}; this program reads {FORMAT}.")
     return version, payload
 
 

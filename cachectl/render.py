@@ -7,6 +7,7 @@ only it knows is shown under its own name.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -25,6 +26,16 @@ from .units import (
 
 Format = Callable[[object], str]
 
+
+def versions(workers: object) -> str:
+    """Show how many workers there are of which version of the program."""
+    if not isinstance(workers, (list, tuple)):
+        return UNKNOWN
+    found = Counter(text(_mapping(one).get("version")) for one in workers)
+    listed = (f"{number} of {version}" for version, number in sorted(found.items()))
+    return ", ".join(listed) or "0"
+
+
 # The groups, in the order of reading; per value its key, its label, how it is shown and whether
 # anything above 0 deserves a look.
 GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
@@ -34,6 +45,13 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("version", "version", text, False),
             ("pid", "pid", text, False),
             ("uptime", "up", duration, False),
+        ),
+    ),
+    (
+        "Workers",
+        (
+            ("versions", "connected", versions, False),
+            ("mixed", "of another version", count, True),
         ),
     ),
     (
@@ -131,13 +149,14 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
     ),
 )
 
-IN_LINE = frozenset({"Daemon", "Answers", "Fetches", "Portal", "Kept", "Snapshot"})
+IN_LINE = frozenset({"Daemon", "Workers", "Answers", "Fetches", "Portal", "Kept", "Snapshot"})
 """Groups drawn in one line each: all in columns would not fit a screen."""
 
 REQUESTS = "requests"
 """The one value of `stats` that is a map: it becomes a table."""
 
 VERBS = (
+    "hello",
     "acquire",
     "fulfil",
     "bring",

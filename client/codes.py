@@ -75,6 +75,7 @@ ADVICE: Mapping[str, str] = {
     "cache_unusable": "",
     "cache_unavailable": "",
     "secret_differs": OPERATOR,
+    "versions_differ": "",
     "journal_unavailable": "",
     "internal_error": f"Try again once. {OPERATOR}",
     "outcome_unknown": f"Look with `oig-client changes` before you try again. {OPERATOR}",

@@ -83,7 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .app import build_app  # noqa: PLC0415 - a wrong setting is told without importing mcp
 
         # Of what is being answered half at most waits for a login.
-        app = build_app(settings, stopping, most_waiting=room() // 2, reloading=reloading)
+        app = build_app(
+            settings, stopping, most_waiting=room() // 2, name=name, reloading=reloading
+        )
     except ConfigurationError as exc:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201 - logging may not be set up yet
         return EXIT_CONFIGURATION

@@ -89,6 +89,7 @@ def build_app(
     *,
     most_waiting: int = MAX_WAITING,
     reloading: Reloading | None = None,
+    name: str = "worker",
     transport: httpx2.AsyncBaseTransport | None = None,
     wall: Callable[[], float] = time.time,
     now: Callable[[], float] = time.monotonic,
@@ -100,6 +101,7 @@ def build_app(
         stopping: Set once the worker begins to stop: calls that wait are answered then.
         most_waiting: How many logins may wait for their turn.
         reloading: Reads the settings again; without it they stay as they are.
+        name: Name of this process, for the operator.
         transport: Replaces the network on the way to the portal.
         wall: Seconds since 1970.
         now: Seconds on a clock that never goes back; the event loop's must go as fast.
@@ -110,7 +112,9 @@ def build_app(
     """
     in_use = SecretUse(settings.secret_file, make_unless_held(settings.cache_socket))
     secret = in_use.secret
-    store = DaemonStore.for_settings(settings, most_waiting, secret_tag=secret_tag(secret), now=now)
+    store = DaemonStore.for_settings(
+        settings, most_waiting, name=name, secret_tag=secret_tag(secret), now=now
+    )
     watch = ShapeWatch(store.count_shape, now=now)
     portal = PortalClient.for_settings(
         settings, version=program_version(), watch=watch, transport=transport, now=wall

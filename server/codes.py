@@ -43,6 +43,7 @@ class Code(StrEnum):
     CACHE_UNUSABLE = "cache_unusable"
     CACHE_UNAVAILABLE = "cache_unavailable"
     SECRET_DIFFERS = "secret_differs"  # noqa: S105 - a code
+    VERSIONS_DIFFER = "versions_differ"
     JOURNAL_UNAVAILABLE = "journal_unavailable"
     INTERNAL_ERROR = "internal_error"
     OUTCOME_UNKNOWN = "outcome_unknown"
@@ -266,6 +267,13 @@ KINDS: dict[Code, Kind] = {
         "the operator",
         "Tell the user: the operator of this server has to act. The `session` and the plan may "
         "still be good; do not ask for the password again. Try again in {retry_after_s} seconds.",
+        "yes, after the wait",
+    ),
+    Code.VERSIONS_DIFFER: Kind(
+        "The server is being upgraded: until all its parts are of one version, no box is changed. "
+        "Nothing was sent.",
+        "nobody",
+        WAIT,
         "yes, after the wait",
     ),
     Code.JOURNAL_UNAVAILABLE: Kind(

@@ -6,6 +6,7 @@ OigError
 |   |-- LocalProtocolError      we were about to send them
 |   `-- RemoteProtocolError     the peer sent them
 |-- CacheUnavailable            the cache daemon is not there or does not answer
+|   `-- VersionsDiffer          parts of the server are of versions that make no change together
 |-- JournalUnavailable          the journal of changes cannot be read or written
 |-- SessionExpired              OIG Cloud does not know the session any more; a new login mends it
 `-- SessionError                a call that fails; has a code, and a text for the caller
@@ -71,6 +72,10 @@ class CacheUnavailable(OigError):
 
 class CacheBusy(CacheUnavailable):
     """The cache daemon is there, but too much of this worker waits for it already."""
+
+
+class VersionsDiffer(CacheUnavailable):
+    """The cache daemon is there, but not of one version with all workers: no box is changed."""
 
 
 class JournalUnavailable(OigError):

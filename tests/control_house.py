@@ -63,6 +63,9 @@ class HoldingStore(LocalStore):
     async def ping(self):
         self._check()
 
+    async def agree(self):
+        self._check()
+
     async def hold(self, key, account, lasts):
         self._check()
         return self.holds.hold(key, account, lasts)

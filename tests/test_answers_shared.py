@@ -15,6 +15,7 @@ import pytest
 
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
+from server.cache.hello import Hello
 from server.cache.limits import ANSWER_MAX_BYTES
 from server.cache.outcomes import BUSY, EXPIRED, Held, Hit, Lease, Note, Unavailable
 from server.errors import CacheUnavailable, LocalProtocolError
@@ -25,6 +26,7 @@ from server.store.local import LocalStore
 from .cache_process import PATIENCE, run_folder, running_cache
 
 ACCOUNT = b"a" * 32
+HELLO = Hello.of("mcp-0", 1, "0-test")
 SESSION = b"s" * 32
 VALUE = b"a sealed answer"
 SOURCE = "192.0.2.1"
@@ -55,7 +57,7 @@ async def connect():
     made: list[CacheClient] = []
 
     def call(path: Path, **options) -> CacheClient:
-        made.append(CacheClient(path, **({"timeout": PATIENCE} | options)))
+        made.append(CacheClient(path, **({"timeout": PATIENCE, "hello": HELLO} | options)))
         return made[-1]
 
     yield call

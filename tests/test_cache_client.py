@@ -17,9 +17,10 @@ import pytest
 from server.cache import channel, client, wire
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
-from server.cache.limits import RETRY_AFTER_MAX
+from server.cache.hello import CHANGES, PROTOCOL, Hello
+from server.cache.limits import HOLD_BRIEF, HOLD_MAX, RETRY_AFTER_MAX
 from server.cache.outcomes import REJECTED, Hit, Lease, Rejected, Unavailable
-from server.errors import CacheBusy, CacheUnavailable, LocalProtocolError
+from server.errors import CacheBusy, CacheUnavailable, LocalProtocolError, VersionsDiffer
 
 from .cache_process import PATIENCE, run_folder, running_cache
 
@@ -313,6 +314,95 @@ async def test_a_lease_given_back_goes_to_the_next_and_may_be_given_back_again(c
     one.release(key, lease.token)
     assert not await bounded(one.fulfil(key, lease.token, VALUE, 1000))
     assert await bounded(other.fulfil(key, next_lease.token, VALUE, 1000))
+
+
+# Parts of different versions.
+
+HELLO = Hello.of("mcp-0", 4242, "1.2.3")
+WELCOME = ("1.2.3", 1, PROTOCOL, PROTOCOL, CHANGES, 0)
+FORMER = "error", ("verb", "unknown verb")
+
+
+async def greeted(puppet, answer: tuple[str, tuple]) -> None:
+    asked = await puppet.heard()
+    assert (asked.verb, asked.args) == ("hello", HELLO)
+    puppet.say(wire.Reply(asked.id, *answer))
+
+
+@pytest.mark.parametrize("answer", [("ok", WELCOME), ("ok", (*WELCOME, b"newer", {"a": 1}))])
+async def test_hello_comes_before_all_else_and_a_newer_answer_may_be_longer(
+    puppet, connect, answer
+):
+    one = connect(puppet.path, hello=HELLO)
+    held = asking(one.hold(KEY, ACCOUNT, HOLD_MAX))
+    await greeted(puppet, answer)
+    await greeted(puppet, answer)  # versions may have changed since
+    asked = await puppet.heard()
+    assert asked.verb == "hold"
+    puppet.say(wire.Reply(asked.id, "lease", (b"t" * 16, HOLD_MAX)))
+    assert isinstance(await bounded(held), Lease)
+
+
+DIFFERENT = {
+    "a daemon without hello": FORMER,
+    "a newer daemon": ("ok", (*WELCOME[:4], CHANGES + 1, 0)),
+    "an older daemon": ("ok", (*WELCOME[:4], CHANGES - 1, 0)),
+    "another worker": ("ok", (*WELCOME[:5], 1)),
+}
+
+
+@pytest.mark.parametrize("answer", DIFFERENT.values(), ids=DIFFERENT)
+async def test_a_box_is_not_held_where_versions_differ_and_readings_go_on(
+    puppet, connect, caplog, answer
+):
+    one = connect(puppet.path, hello=HELLO)
+    for asked in (one.hold(KEY, ACCOUNT, HOLD_MAX), one.agree()):
+        call = asking(asked)
+        if not one.generation:
+            await greeted(puppet, answer)
+        await greeted(puppet, answer)
+        with pytest.raises(VersionsDiffer):
+            await bounded(call)
+        await until("it is connected", lambda: one.generation == 1)
+    peeked, waits = asking(one.peek(KEY)), asking(one.hold(KEY, ACCOUNT, HOLD_BRIEF))
+    for _ in range(2):
+        asked = await puppet.heard()
+        assert asked.verb in {"peek", "hold"}
+        fields = {"peek": ("missing",), "hold": ("held", (9.0,))}[asked.verb]
+        puppet.say(wire.Reply(asked.id, *fields))
+    assert await bounded(peeked) is None
+    assert (await bounded(waits)).retry_after == 9.0
+    assert puppet.connections == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert answer is FORMER or "of version 1.2.3" in caplog.text
+
+
+async def test_a_hold_that_the_daemon_refuses_as_mixed_is_one_of_different_versions(
+    puppet, connect
+):
+    one = connect(puppet.path, hello=HELLO)
+    held = asking(one.hold(KEY, ACCOUNT, HOLD_MAX))
+    for _ in range(2):
+        await greeted(puppet, ("ok", WELCOME))
+    puppet.say(wire.Reply((await puppet.heard()).id, "error", ("mixed", "not all are of one")))
+    with pytest.raises(VersionsDiffer):
+        await bounded(held)
+
+
+@pytest.mark.parametrize("answer", [("error", ("shutdown", "it stops")), ("ok", ("1.2.3",))])
+async def test_a_daemon_that_does_not_tell_its_version_is_taken_for_none(puppet, connect, answer):
+    one = connect(puppet.path, hello=HELLO)
+    agreed = asking(one.agree())
+    for _ in range(2):
+        await greeted(puppet, answer)
+    with pytest.raises(CacheUnavailable) as told:
+        await bounded(agreed)
+    assert not isinstance(told.value, VersionsDiffer)
+
+
+@pytest.mark.parametrize(("name", "said"), [("m\x1b[2J", "m[2J"), ("", "?"), ("n" * 99, "n" * 64)])
+def test_a_name_that_no_terminal_should_show_is_cut(name, said):
+    assert Hello.of(name, 1, name)[:3] == (said, 1, said)
 
 
 # Nobody gets another's answer.

@@ -25,10 +25,13 @@ import pytest
 from server.cache import daemon, snapshot, wire
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.engine import Engine, Limits
+from server.cache.hello import CHANGES, UNTOLD, Hello, Welcome, welcome
 from server.cache.keeper import Keeper
-from server.cache.limits import VALUE_MAX_BYTES
+from server.cache.limits import HOLD_BRIEF, HOLD_MAX, TTL_MAX, VALUE_MAX_BYTES
+from server.cache.outdated import Outdated
 from server.cache.throttle import Policy, Throttle
 from server.errors import CacheUnavailable, RemoteProtocolError
+from server.version import program_version
 
 from .cache_process import PATIENCE, ROOT, run_folder, running_cache, starting_cache
 
@@ -201,6 +204,89 @@ def test_a_login_is_stored_found_and_forgotten(shared):
         assert reply.fields[0] == VALUE
         assert 900 < reply.fields[1] <= 1000
         assert one.ask(5, "forget", key, b"x" * 32) == wire.Reply(5, "ok", (0,))
+
+
+HELLO = Hello.of("mcp-0", 4242, "1.2.3")
+NEWER = HELLO._replace(name="mcp-1", program="1.3.0", changes=CHANGES + 1)
+
+
+def test_hello_is_answered_with_the_daemons_versions_and_listed(folder):
+    with running_cache(folder) as cache, Wire(cache.path) as one, Wire(cache.path) as other:
+        reply = one.ask(1, "hello", *HELLO)
+        assert isinstance(reply, wire.Reply)
+        assert welcome(reply.fields) == Welcome(program_version(), CHANGES, 0)
+        # What is behind the known arguments is of a version to come.
+        assert status(other.ask(1, "hello", *NEWER, b"fingerprint", None, 7)) == "ok"
+        listed = [
+            {"name": "mcp-0", "pid": 4242, "version": "1.2.3", "protocol": 3, "changes": CHANGES},
+            {"name": "mcp-1", "pid": 4242, "version": "1.3.0", "protocol": 3, "changes": 2},
+        ]
+        found = stats(cache.path)
+        assert (list(found["versions"]), found["mixed"]) == (listed, 1)
+        # Said again, it stands in place of the first.
+        assert status(other.ask(2, "hello", *HELLO)) == "ok"
+        assert stats(cache.path)["mixed"] == 0
+
+
+def former(one: Wire) -> None:
+    """Ask for what a worker of a version without hello asks for."""
+    assert status(one.ask(900, "find", KEY)) == "missing"
+
+
+OTHERS = {
+    "newer": (lambda one: one.ask(900, "hello", *NEWER), CHANGES + 1),
+    "former": (former, UNTOLD),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_while_workers_differ_no_box_is_held_and_all_else_goes_on(folder, other):
+    begin, changes = OTHERS[other]
+    with running_cache(folder, FAST) as cache, Wire(cache.path) as one:
+        one.ask(1, "hello", *HELLO)
+        assert status(one.ask(2, "hold", b"1" * 32, ACCOUNT, HOLD_MAX)) == "lease"
+        with Wire(cache.path) as odd:
+            begin(odd)
+            assert [row["changes"] for row in stats(cache.path)["versions"]].count(changes) == 1
+            for number, asking in enumerate((one, odd), start=3):
+                reply = asking.ask(number, "hold", bytes([number]) * 32, ACCOUNT, HOLD_MAX)
+                assert isinstance(reply, wire.Reply)
+                assert (reply.status, reply.fields[0]) == ("error", "mixed")
+                # Waiting for a change is a reading.
+                key = bytes([number + 50]) * 32
+                assert status(asking.ask(number + 50, "hold", key, ACCOUNT, HOLD_BRIEF)) == "lease"
+                asking.store(bytes([number + 100]) * 32)
+                assert status(asking.acquire(20, bytes([number + 100]) * 32)) == "hit"
+                assert status(asking.ask(21, "share", bytes([number]) * 32, ACCOUNT)) in {
+                    "lease",
+                    "waiting",
+                }
+        wait_for("it is gone", lambda: stats(cache.path)["mixed"] == 0)
+        assert status(one.ask(30, "hold", b"2" * 32, ACCOUNT, HOLD_MAX)) == "lease"
+
+
+def test_a_worker_that_says_no_hello_holds_no_box_even_alone(folder):
+    with running_cache(folder) as cache, Wire(cache.path) as one:
+        assert status(one.ask(1, "hold", KEY, ACCOUNT, HOLD_MAX)) == "error"
+        assert status(one.ask(2, "hold", KEY, ACCOUNT, HOLD_BRIEF)) == "lease"
+
+
+def test_cachectl_is_no_worker_of_another_version(folder):
+    with running_cache(folder) as cache, Wire(cache.path) as one, Wire(cache.path) as operator:
+        one.ask(1, "hello", *HELLO)
+        for number, asked in enumerate((("ping",), ("stats",), ("flush", "sessions", None)), 1):
+            assert status(operator.ask(number, *asked)) == "ok"
+        assert status(one.ask(2, "hold", KEY, ACCOUNT, HOLD_MAX)) == "lease"
+
+
+@pytest.mark.parametrize("version", [wire.VERSION + 1, wire.VERSION - 1])
+def test_a_frame_of_a_version_that_is_not_spoken_is_refused(folder, version):
+    with running_cache(folder) as cache, Wire(cache.path) as one:
+        one.say(1, "hello", *HELLO, version=version)
+        reply = one.hear()
+        assert isinstance(reply, wire.Reply)
+        assert (reply.status, reply.fields[0]) == ("error", "version")
+        assert one.is_closed()
 
 
 def test_who_waits_is_told_so_and_answered_under_the_same_id_later(shared):
@@ -874,6 +960,52 @@ def test_a_bad_snapshot_is_set_aside_and_does_not_stop_the_start(folder, damage)
         )
 
 
+def newer_snapshot(folder: Path) -> bytes:
+    """Leave a snapshot with one session, as a newer version would have written it."""
+    with running_cache(folder) as cache:
+        with Wire(cache.path) as one:
+            one.store()
+        cache.stop()
+    written = cache.snapshot.read_bytes()
+    newer = snapshot.MAGIC + (snapshot.FORMAT + 1).to_bytes(2, "big") + written[10:]
+    cache.snapshot.write_bytes(newer)
+    return newer
+
+
+def test_a_snapshot_of_a_newer_version_is_set_aside_by_name_and_stays(folder):
+    newer = newer_snapshot(folder)
+    aside = folder / "sessions.snapshot.v7-set-aside"
+    for lines in (2, 1):  # the second start finds its own snapshot
+        with running_cache(folder) as cache, Wire(cache.path) as one:
+            assert len(cache.log) == lines
+            assert status(one.acquire(1)) == "lease"
+            cache.stop()
+        assert aside.read_bytes() == newer
+    with running_cache(folder) as cache:
+        assert "0 sessions from the snapshot" in cache.log[0]
+    aside.replace(folder / "sessions.snapshot")
+    with running_cache(folder) as cache:
+        (line,) = (line for line in cache.log if "WARNING" in line)
+        assert "has format 7, of a newer version of the program; this one reads up to 6" in line
+        assert f"set aside as {aside}" in line
+
+
+def test_what_is_dropped_goes_from_a_snapshot_that_was_set_aside_too(folder):
+    newer_snapshot(folder)
+    with running_cache(folder) as cache:
+        with BlockingClient(cache.path) as client:
+            client.call("flush", "sessions", None)
+        assert not (folder / "sessions.snapshot.v7-set-aside").exists()
+
+
+def test_a_newer_snapshot_that_is_older_than_a_flush_is_not_put_where_it_may_be_read(folder):
+    newer_snapshot(folder)
+    Outdated(folder / "sessions.snapshot").set()
+    with running_cache(folder) as cache:
+        assert "sessions.snapshot.bad" in cache.log[0]
+        assert not (folder / "sessions.snapshot.v7-set-aside").exists()
+
+
 def test_a_snapshot_that_cannot_be_written_does_not_stop_the_stop(folder):
     missing = str(folder / "nowhere" / "snapshot")
     with running_cache(folder, {"OIG_SNAPSHOT_FILE": missing}) as cache:
@@ -944,11 +1076,15 @@ async def test_snapshots_that_are_urgent_again_and_again_have_some_time_between_
     await asyncio.wait([keeping])
 
 
-async def test_a_snapshot_that_was_set_aside_goes_after_a_day(folder):
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [("snapshot.bad", snapshot.BAD_SECONDS), ("snapshot.v7-set-aside", TTL_MAX)],
+)
+async def test_a_snapshot_that_was_set_aside_goes_when_it_is_of_no_use(folder, name, seconds):
     folder.mkdir()
-    bad = folder / "snapshot.bad"
+    bad = folder / name
     bad.write_bytes(b"sealed")
-    late = time.time() + snapshot.BAD_SECONDS
+    late = time.time() + seconds
     looks = asyncio.Queue[float]()
 
     def wall() -> float:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from server.cache.engine import Engine, Limits
+from server.cache.hello import Hello
 from server.cache.limits import HOLD_BRIEF
 from server.cache.outcomes import (
     EXPIRED,
@@ -173,6 +174,7 @@ class FakePeer:
     def __init__(self) -> None:
         self.tickets, self.leases, self.copies, self.spells = {}, {}, False, False
         self.tag, self.differs = None, False
+        self.hello = None
 
     def send(self, message) -> None:
         assert message.name == "epoch"
@@ -197,6 +199,8 @@ def test_only_what_a_snapshot_keeps_makes_one_due_and_holds_make_it_urgent():
     _, due = ask(3, "keep", KEYS[0], ACCOUNT, KEYS[1], b"note", 5.0)
     assert due == (True, False)
     _, due = ask(4, "find", KEYS[0])
+    assert due == (False, False)
+    _, due = ask(13, "hello", *Hello.of("mcp-0", 1, "0"))
     assert due == (False, False)
     reply, due = ask(5, "hold", KEYS[0], ACCOUNT, 300.0)
     assert (reply.status, due) == ("lease", (True, True))

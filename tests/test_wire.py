@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.cache import quick, wire
+from server.cache.hello import Hello
 from server.cache.limits import ANSWER_MAX_BYTES, HOLD_MAX, VALUE_MAX_BYTES
 from server.cache.outcomes import (
     ABSTENTIONS,
@@ -43,6 +44,8 @@ REQUESTS = [
     wire.Request(6, "forget", (KEY, ACCOUNT)),
     wire.Request(7, "cancel", (1,)),
     wire.Request(8, "ping"),
+    wire.Request(36, "hello", Hello.of("mcp-0", 1, "0.1.0")),
+    wire.Request(37, "hello", (*Hello.of("mcp-0", 1, "0.1.0"), b"newer", None)),
     wire.Request(9, "stats"),
     wire.Request(10, "sessions", (2000,)),
     wire.Request(11, "lockouts", (1,)),
@@ -417,6 +420,14 @@ REFUSED = {
     "unlock of no source": (wire.Request(1, "unlock_source", ("",)), "arguments"),
     "erase of nobody": (wire.Request(1, "erase", (None, KEY)), "arguments"),
     "erase without a budget": (wire.Request(1, "erase", (ACCOUNT,)), "arguments"),
+    "a hello that breaks off": (wire.Request(1, "hello", ("mcp-0", 1, "0.1.0", 3, 3)), "arguments"),
+    "a hello of nobody": (wire.Request(1, "hello", ("", 1, "0.1.0", 3, 3, 1)), "arguments"),
+    "a hello with an escape": (wire.Request(1, "hello", ("a\x1b", 1, "0", 3, 3, 1)), "arguments"),
+    "a hello of a long version": (
+        wire.Request(1, "hello", ("a", 1, "0" * 65, 3, 3, 1)),
+        "arguments",
+    ),
+    "a hello without changes": (wire.Request(1, "hello", ("a", 1, "0", 3, 3, None)), "arguments"),
     "unlock of nobody": (wire.Request(1, "unlock", (None,)), "arguments"),
 }
 

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ..errors import CacheUnavailable, LocalProtocolError, SecretDiffers
+from ..errors import CacheUnavailable, LocalProtocolError, SecretDiffers, VersionsDiffer
 from . import wire
 from .channel import LOST, Answer, Channel
 from .credentials import ForeignUserError, refuse_foreign
 from .epoch import Epoch
-from .limits import RETRY_AFTER_MAX
+from .hello import STRANGER, Hello, Welcome, welcome
+from .limits import HOLD_BRIEF, RETRY_AFTER_MAX
 from .outcomes import Held, Hit, Lease, Locked, Note, Outcome, Rejected, Unavailable
 from .spelling import NORMALISED, plain, tag
 
@@ -32,6 +33,12 @@ SUSPICION_SECONDS: Final = 5.0
 
 MEND_SECONDS: Final = 60.0
 """What callers are told to wait while secrets differ: an operator has to act."""
+
+DIFFERENT: Final = (
+    "Not all parts of this server are of one version, and until they are no box is changed. "
+    "`cachectl stats` shows the versions."
+)
+"""Why a change is refused while a server is upgraded."""
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +56,8 @@ class CacheClient:
             before the first answer over a new one.
         secret_tag: Of the secret that the caller works with. It is compared with the daemon's
             before anything else is asked over a connection; None compares nothing.
+        hello: What this process says of itself at the beginning of each connection; None of one
+            that makes no changes.
 
     Attributes:
         generation: Number of connections made so far.
@@ -73,6 +82,7 @@ class CacheClient:
         timeout: float = 1.0,
         on_flushed: Callable[[bytes | None], None] | None = None,
         secret_tag: bytes | None = None,
+        hello: Hello | None = None,
     ) -> None:
         self.path = path
         self.timeout = timeout
@@ -86,6 +96,8 @@ class CacheClient:
         self.on_secret: Callable[[bool], None] = lambda _differs: None
         self._on_flushed = on_flushed
         self._tag = secret_tag
+        self._hello = hello
+        self._welcome: Welcome | None = None
         self._epoch: Epoch | None = None
         self._channel: Channel | None = None
         self._connecting: asyncio.Task[Channel | None] | None = None
@@ -316,9 +328,13 @@ class CacheClient:
         """Become the only one who changes what `key` names, for up to `lasts` seconds.
 
         Raises:
+            VersionsDiffer: As `agree`; not for what lasts no longer than `HOLD_BRIEF`.
             CacheUnavailable: As `acquire`.
             LocalProtocolError: As `acquire`.
         """
+        if lasts > HOLD_BRIEF:
+            # A daemon of a version before would grant it.
+            await self.agree()
         reply = await self._call("hold", key, account, lasts)
         if isinstance(reply, wire.Reply) and reply.status == "held":
             return Held(*reply.fields)
@@ -340,6 +356,25 @@ class CacheClient:
         """Tell the daemon the digest of the live settings, if it is connected."""
         if self.digest is not None and self._channel is not None:
             self._channel.tell("using", (self.digest(),))
+
+    async def agree(self) -> None:
+        """Return if changes can be made, as far as versions go.
+
+        Raises:
+            VersionsDiffer: The daemon, or another worker, is of a version that makes no change
+                together with this one.
+            CacheUnavailable: As `acquire`.
+        """
+        if self._hello is None:
+            await self.ping()
+            return
+        reply = await self._call("hello", *self._hello)
+        met = _met(reply)
+        if met is None:
+            self._fields(reply)  # raises what the daemon refused for
+            raise self._misfit()
+        if not met.agrees:
+            raise VersionsDiffer(DIFFERENT)
 
     async def ping(self) -> tuple[str, int]:
         """Return the daemon's version and its process id.
@@ -498,6 +533,10 @@ class CacheClient:
         self._channel = channel
         self._foreign = False
         self.generation += 1
+        if self._hello is not None and channel.usable:
+            # Before anything else: the daemon goes by it from the first request on.
+            _, answer = channel.ask("hello", self._hello)
+            answer.add_done_callback(self._welcomed)
         self.say_settings()
         return channel
 
@@ -550,6 +589,17 @@ class CacheClient:
             "nothing that was made there. Nothing was done.",
             retry_after=MEND_SECONDS,
         )
+
+    def _welcomed(self, answer: Answer) -> None:
+        """Take note of the daemon's version, and say so once if it is another one."""
+        if answer.cancelled() or answer.exception() is not None:
+            return
+        met, known = _met(answer.result()), self._welcome
+        if met is None:
+            return
+        self._welcome = met
+        if not met.agrees and (known is None or known.agrees):
+            logger.warning("%s The cache daemon is of version %s.", DIFFERENT, met.program)
 
     def _opened(self, task: asyncio.Task[Channel | None]) -> None:
         self._connecting = None
@@ -615,9 +665,20 @@ class CacheClient:
     ) -> CacheUnavailable | LocalProtocolError | SecretDiffers:
         if code == "secret":
             return self._other_secret()
+        if code == "mixed":
+            return VersionsDiffer(DIFFERENT)
         if code == "arguments":
             return LocalProtocolError(message)
         return self.unavailable(f"it refused ({code})")
+
+
+def _met(reply: wire.Reply | Hit) -> Welcome | None:
+    match reply:
+        case wire.Reply(status="ok", fields=fields):
+            return welcome(fields)
+        case wire.Reply(status="error", fields=("verb", _)):
+            return STRANGER
+    return None
 
 
 def _on_wire(account: bytes) -> bytes:

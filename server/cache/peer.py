@@ -11,6 +11,7 @@ from typing import Final, cast
 from ..errors import RemoteProtocolError
 from . import wire
 from .engine import Ticket
+from .hello import Hello
 from .quick import read_acquire
 from .service import Service
 
@@ -81,6 +82,7 @@ class Connection(asyncio.BufferedProtocol):
         self.using: bytes | None = None
         self.tag: bytes | None = None
         self.differs = False
+        self.hello: Hello | None = None
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._service = service
         self._limits = limits

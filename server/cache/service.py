@@ -15,6 +15,8 @@ from typing import Any, Final, Protocol
 from ..errors import ConfigurationError, RemoteProtocolError
 from . import quick, wire
 from .engine import Engine, Ticket
+from .hello import CHANGES, LEAST_PROTOCOL, PROTOCOL, UNNAMED, UNTOLD, Hello
+from .limits import HOLD_BRIEF
 from .outcomes import Held, Hit, Lease, Locked, Outcome, Rejected, Unavailable
 from .spelling import NORMALISED, plain, tag
 
@@ -36,6 +38,9 @@ OTHER_SECRET: Final = ("secret", "you work with another secret than this daemon"
 OVERLOAD: Final = ("overload", "too many requests in flight")
 """Error for who asks on while nothing is answered."""
 
+MIXED: Final = ("mixed", "not all who are connected are of one version: no box is changed")
+"""Error for who wants to change a box during an upgrade."""
+
 WORKER_NOTICES: Final = frozenset({"all", "sessions", "account"})
 """Kinds of flush after which workers must drop their own copies."""
 
@@ -54,6 +59,7 @@ class Peer(Hashable, Protocol):
         using: Digest of the live settings of a worker; None while it has not said.
         tag: Of the secret that it works with; None as long as it has told none.
         differs: Whether that is another than the daemon's.
+        hello: What it said of itself; None of a worker of a version before that, and of `cachectl`.
     """
 
     tickets: dict[int, Ticket]
@@ -63,6 +69,7 @@ class Peer(Hashable, Protocol):
     using: bytes | None
     tag: bytes | None
     differs: bool
+    hello: Hello | None
 
     def send(self, message: wire.Reply | wire.Notice) -> None:
         """Send, not later than in the next round of the loop."""
@@ -188,6 +195,7 @@ class Service:
         self._asked: dict[Ticket, tuple[Peer, int]] = {}
         self._stopping = False
         self._verbs: dict[str, Callable[..., wire.Reply]] = {
+            "hello": self._hello,
             "acquire": self._acquire,
             "fulfil": self._fulfil,
             "bring": self._bring,
@@ -289,6 +297,35 @@ class Service:
         if type(answer) is Hit:
             return quick.hit_frame(number, *_hit(peer, answer))
         return wire.encode(self._first_reply(peer, number, key, answer))
+
+    def _hello(
+        self,
+        peer: Peer,
+        number: int,
+        name: str,
+        pid: int,
+        program: str,
+        least: int,
+        most: int,
+        changes: int,
+        *_newer: wire.Scalar,
+    ) -> wire.Reply:
+        peer.hello = Hello(name, pid, program, least, most, changes)
+        versions = LEAST_PROTOCOL, PROTOCOL, CHANGES
+        return wire.Reply(number, "ok", (self._version, self._pid, *versions, self._mixed(peer)))
+
+    def _told(self, peer: Peer | None = None) -> list[Hello | None]:
+        """Return what all workers said of themselves, and a peer that is about to be one.
+
+        1. Who said hello. 2. Who asked for what only workers keep copies of: of a version before.
+        """
+        known = self.peers if peer is None else {*self.peers, peer}
+        return [one.hello for one in known if one.hello or one.copies or one is peer]
+
+    def _mixed(self, peer: Peer | None = None) -> int:
+        """Return how many workers cannot make changes together with this daemon."""
+        told = [UNTOLD if one is None else one.changes for one in self._told(peer)]
+        return sum(changes != CHANGES for changes in told)
 
     def _acquire(
         self, peer: Peer, number: int, key: bytes, account: bytes, source: str, budget: bytes
@@ -452,6 +489,9 @@ class Service:
     def _hold(
         self, peer: Peer, number: int, key: bytes, account: bytes, lasts: float
     ) -> wire.Reply:
+        # What is brief waits in a place and changes nothing: it is a reading.
+        if lasts > HOLD_BRIEF and self._mixed(peer):
+            return wire.Reply(number, "error", MIXED)
         outcome = self._engine.holds.hold(key, account, lasts)
         if isinstance(outcome, Held):
             return wire.Reply(number, "held", (outcome.retry_after,))
@@ -515,9 +555,15 @@ class Service:
             **self._engine.stats(),
             **self._facts(),
             **self._workers(),
+            "mixed": self._mixed(),
+            "versions": self._listed(),
             "requests": {verb: times.summary() for verb, times in self.times.items()},
         }
         return wire.Reply(number, "ok", (stats,))
+
+    def _listed(self) -> list[Mapping[str, object]]:
+        listed = [UNNAMED if one is None else one.listed() for one in self._told()]
+        return sorted(listed, key=lambda one: (str(one["name"]), str(one["pid"])))
 
     def _sessions(self, _peer: Peer, number: int, limit: int) -> wire.Reply:
         return wire.Reply(number, "ok", self._engine.sessions(limit))

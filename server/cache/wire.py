@@ -19,6 +19,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from ..errors import LocalProtocolError, RemoteProtocolError
 from .epoch import ORIGIN_BYTES
+from .hello import LEAST_PROTOCOL, PROGRAM_MAX_CHARS, PROTOCOL
 from .limits import (
     ANSWER_MAX_BYTES,
     DIGEST_BYTES,
@@ -34,7 +35,7 @@ from .limits import (
 from .outcomes import ABSTENTIONS, FAILURES, SHAPES, UNAVAILABLE_REASONS
 from .spelling import SPELLED_SIZES, TAG_SIZES
 
-VERSION: Final = 3
+VERSION: Final = PROTOCOL
 """First element of every message."""
 
 PREFIX_BYTES: Final = 4
@@ -166,6 +167,10 @@ def _is_source(value: object) -> bool:
     return type(value) is str and 1 <= len(value) <= SOURCE_MAX_CHARS and value.isprintable()
 
 
+def _is_name(value: object) -> bool:
+    return type(value) is str and 1 <= len(value) <= PROGRAM_MAX_CHARS and value.isprintable()
+
+
 def _is_failure(value: object) -> bool:
     return type(value) is str and value in FAILURES
 
@@ -252,10 +257,20 @@ _SETTINGS = Rule(
     f"{DIGEST_BYTES} bytes",
     partial(_is_bytes, least=DIGEST_BYTES, most=DIGEST_BYTES),
 )
+_NAME_MEANING = f"1 to {PROGRAM_MAX_CHARS} printable characters"
+_PROCESS = Rule("name", _NAME_MEANING, _is_name)
+_PROGRAM = Rule("program", _NAME_MEANING, _is_name)
+_PID = Rule("pid", "a count", partial(_is_int, least=0, most=MAX_COUNT))
+_PROTOCOL = Rule("protocol", "a version", partial(_is_int, least=0, most=MAX_ID))
+_CHANGES = Rule("changes", "a version", partial(_is_int, least=0, most=MAX_ID))
 _DROPS = Rule("drops", "a count", partial(_is_int, least=0, most=MAX_COUNT))
 _SECONDS = Rule("seconds", "a finite number, not below 0", _is_time)
 
+OPEN: Final = frozenset({"hello"})
+"""Verbs that may carry more arguments than are known here: they are of newer versions."""
+
 ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
+    "hello": (_PROCESS, _PID, _PROGRAM, _PROTOCOL, _PROTOCOL, _CHANGES),
     "acquire": (_KEY, _SPELLED, _SOURCE, _BUDGET),
     "fulfil": (_KEY, _TOKEN, _VALUE, _TTL),
     "bring": (_KEY, _TOKEN, _VALUE, _TTL, _IDLE, _SPELLING),
@@ -325,7 +340,8 @@ NOTICES: Final[dict[str, tuple[Rule, ...]]] = {
 """Every notice and its fields."""
 
 Code = str
-"""Code of an `error` reply: `version`, `verb`, `arguments`, `secret`, `overload` or `shutdown`."""
+"""Code of an `error` reply: `version`, `verb`, `arguments`, `secret`, `mixed`, `overload`,
+`settings` or `shutdown`."""
 
 
 def refusal(request: Request) -> tuple[Code, str] | None:
@@ -333,12 +349,14 @@ def refusal(request: Request) -> tuple[Code, str] | None:
 
     The message names the rule and never repeats what was sent.
     """
-    if request.version != VERSION:
+    if not LEAST_PROTOCOL <= request.version <= VERSION:
         return "version", f"only version {VERSION} of the protocol is spoken here"
     rules = ARGUMENTS.get(request.verb)
     if rules is None:
         return "verb", "unknown verb"
     args = request.args
+    if request.verb in OPEN:
+        args = args[: len(rules)]
     rules = _given(rules, len(args))
     if len(args) != len(rules):
         return "arguments", f"{request.verb} takes {len(rules)} arguments, not {len(args)}"

@@ -33,6 +33,7 @@ from ..errors import (
     PortalUnexpected,
     SessionError,
     SessionExpired,
+    VersionsDiffer,
 )
 from ..portal.writes import Sent, Write
 from ..readings import clock, freshness
@@ -99,6 +100,10 @@ CHANGED_HERE = (
 NO_CACHE = (
     "The cache daemon cannot be asked, and without it nobody can tell whether another change of "
     "this box is under way. Nothing was changed."
+)
+DIFFERENT = (
+    "This server is being upgraded: not all its parts are of one version yet, and until they are "
+    "no box is changed. Nothing was sent."
 )
 NO_CHANGE = "This account has no change of that id."
 GONE = "The account does not list this box any more. Nothing was changed."
@@ -505,6 +510,8 @@ class Control:
         box_id = plan.box_id
         try:
             hold = await self._store.hold(self._plans.box_key(box_id), account, HOLD)
+        except VersionsDiffer:
+            raise _different() from None
         except CacheUnavailable:
             raise ChangeRefused(Code.CACHE_UNAVAILABLE, NO_CACHE, retry_after=60.0) from None
         if isinstance(hold, Held):
@@ -644,9 +651,11 @@ class Control:
         return found
 
     async def _check_store(self) -> None:
-        """Return if the store can be asked, without which no plan would be applied."""
+        """Return if the store can be asked and agrees, without which no plan would be applied."""
         try:
-            await self._store.ping()
+            await self._store.agree()
+        except VersionsDiffer:
+            raise _different() from None
         except CacheUnavailable:
             raise ChangeRefused(Code.CACHE_UNAVAILABLE, NO_CACHE, retry_after=60.0) from None
 
@@ -726,6 +735,10 @@ def _under_way(seconds: float, change_id: str | None = None) -> ChangeRefused:
         retry_after=seconds,
         change_id=change_id,
     )
+
+
+def _different() -> ChangeRefused:
+    return ChangeRefused(Code.VERSIONS_DIFFER, DIFFERENT, retry_after=60.0)
 
 
 def _used(change_id: str) -> ChangeRefused:

@@ -238,11 +238,12 @@ class AnswerStore(Protocol):
 class HoldStore(Protocol):
     """What is needed to make one change at a time. Without the shared store there is none."""
 
-    async def ping(self) -> None:
-        """Return when the store answers.
+    async def agree(self) -> None:
+        """Return when the store answers, and a change can be made now as far as it knows.
 
         Raises:
-            CacheUnavailable: It does not.
+            VersionsDiffer: Workers and store are not of one version.
+            CacheUnavailable: It does not answer.
         """
         ...
 
@@ -257,6 +258,7 @@ class HoldStore(Protocol):
             lasts: Seconds, at most 900.
 
         Raises:
+            VersionsDiffer: Workers and store are not of one version: nothing may be changed.
             CacheUnavailable: The store could not be asked: nothing may be changed.
         """
         ...

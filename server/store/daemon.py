@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ from typing import Self
 from ..cache.budgets import policy_of
 from ..cache.client import CacheClient
 from ..cache.guesses import HANDLE
+from ..cache.hello import Hello
 from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome, Unavailable
 from ..cache.spelling import plain, tag
 from ..cache.throttle import Policy
 from ..errors import CacheBusy, CacheUnavailable, SecretDiffers
 from ..exemptions import Exemptions
 from ..settings import Settings
+from ..version import program_version
 from .answers import TRY_LATER, DaemonAnswers
 from .copies import Copies
 from .local import SESSIONS, LocalStore, Recalled
@@ -103,6 +106,7 @@ class DaemonStore(DaemonAnswers):
         most_waiting: int = MAX_WAITING,
         *,
         secret_tag: bytes | None = None,
+        name: str = "worker",
         now: Callable[[], float] = time.monotonic,
     ) -> Self:
         """Make the store that the settings describe. Nothing is connected yet.
@@ -111,13 +115,15 @@ class DaemonStore(DaemonAnswers):
             settings: All settings.
             most_waiting: How many logins may wait.
             secret_tag: Of the secret that this worker works with; None compares nothing.
+            name: Name of this process, for the operator.
             now: Monotonic seconds, for the time without a daemon.
         """
         exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
+        hello = Hello.of(name, os.getpid(), program_version())
         waits = Waits(most_waiting, exemptions.source)
         return cls(
             lambda flushed: CacheClient(
-                settings.cache_socket, on_flushed=flushed, secret_tag=secret_tag
+                settings.cache_socket, on_flushed=flushed, secret_tag=secret_tag, hello=hello
             ),
             LocalStore(policy_of(settings), waits, now=now),
             waits,
@@ -226,6 +232,10 @@ class DaemonStore(DaemonAnswers):
         """
         await self._asked(self._client.end_session(key, account))
 
+    async def agree(self) -> None:
+        """Return when a change can be made as far as versions go, as `HoldStore.agree`."""
+        await self._asked(self._client.agree())
+
     async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
         """Become the only one who changes something, as `HoldStore.hold`."""
         return await self._asked(self._client.hold(key, account, lasts))
@@ -258,10 +268,10 @@ class DaemonStore(DaemonAnswers):
         return self._client.secret_differs
 
     async def keep_compared(self) -> None:
-        """Have secrets compared though nobody calls, until cancelled.
+        """Have secrets and versions compared though nobody calls, until cancelled.
 
-        At the start, so that a wrong one is seen before anybody is refused; and while they differ,
-        as the next daemon may have the right one.
+        At the start, so that a difference is seen before anybody is refused; and while secrets
+        differ, as the next daemon may have the right one.
         """
         while True:
             if self._client.generation == 0 or self.secret_differs:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from ..errors import CacheBusy, CacheUnavailable
+from ..errors import CacheBusy, CacheUnavailable, VersionsDiffer
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +36,12 @@ class Reach:
 
         Raises:
             CacheBusy: It has too much to do for this worker.
+            VersionsDiffer: It is not of one version with all workers.
             CacheUnavailable: There is none.
         """
         try:
             answer = await call
-        except CacheBusy:
+        except (CacheBusy, VersionsDiffer):
             raise  # it is there
         except CacheUnavailable as exc:
             self._gone(exc)

@@ -51,8 +51,9 @@ class Fleet:
     def socket_path(self) -> Path:
         return self.folder / "cache.sock"
 
-    def start_daemon(self) -> None:
-        self.daemon = self._start("cache", ["-m", "server.cache"], subprocess.DEVNULL)
+    def start_daemon(self, code: Path = ROOT) -> None:
+        """Start the daemon, of the program that lies in a folder."""
+        self.daemon = self._start("cache", ["-m", "server.cache"], subprocess.DEVNULL, code=code)
         wait_until("daemon listens", self._daemon_listens)
 
     def kill_daemon(self, sig: int = signal.SIGKILL) -> None:
@@ -61,8 +62,12 @@ class Fleet:
         self.daemon.wait(PATIENCE)
         self.daemon = None
 
-    def start_worker(self, name: str) -> None:
-        self.workers[name] = self._start(name, ["-m", "server"], self.listener, self.descriptors)
+    def start_worker(
+        self, name: str, *, code: Path = ROOT, listener: socket.socket | None = None
+    ) -> None:
+        """Start a worker, of the program that lies in a folder, on a socket of its own or ours."""
+        sock = listener or self.listener
+        self.workers[name] = self._start(name, ["-m", "server"], sock, self.descriptors, code)
 
     def stop_worker(self, name: str, sig: int = signal.SIGTERM) -> None:
         process = self.workers.pop(name)
@@ -99,14 +104,16 @@ class Fleet:
         # How Python tells of a ResourceWarning in a destructor, where nobody could catch it.
         assert "Exception ignored" not in logs, logs
 
-    def _start(self, name, arguments, stdin, descriptors=None) -> subprocess.Popen[bytes]:
+    def _start(
+        self, name, arguments, stdin, descriptors=None, code=ROOT
+    ) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-W", "error::ResourceWarning", *arguments]
         if descriptors is not None:
             command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=code,
                 env={**self.environment, "SUPERVISOR_PROCESS_NAME": name},
                 stdin=stdin,
                 stdout=log,

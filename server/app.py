@@ -195,10 +195,12 @@ def build_app(
         async with AsyncExitStack() as stack:
             stack.callback(in_use.close)
             stack.callback(failed_logins.close)
-            telling = asyncio.create_task(failed_logins.keep_telling())
-            stack.callback(telling.cancel)
-            for keeping in (store.keep_tidy(), store.keep_compared(), in_use.keep()):
-                stack.callback(asyncio.create_task(keeping).cancel)
+            chores = (
+                *(failed_logins.keep_telling(), store.keep_tidy()),
+                *(store.keep_compared(), in_use.keep()),
+            )
+            for chore in chores:
+                stack.callback(asyncio.create_task(chore).cancel)
             for close in closing:
                 stack.push_async_callback(close)
             await stack.enter_async_context(http.run())

@@ -277,7 +277,7 @@ def test_an_upgrade_and_a_downgrade_refuse_no_reading_and_lose_nothing(before, t
             refused(new, {"versions_differ"})
             found = stats(fleet)
             assert found["mixed"] > 0
-            assert {one["changes"] for one in found["workers"]} == {0, CHANGES}
+            assert {one["changes"] for one in found["versions"]} == {0, CHANGES}
             # 3. All of this version.
             reader.urls.remove(old)
             for name in ("old-0", "old-1"):

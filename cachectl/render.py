@@ -51,7 +51,10 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
         "Workers",
         (
             ("versions", "connected", versions, False),
-            ("mixed", "of another version", count, True),
+            ("workers", "heard", count, False),
+            ("mixed", "other version", count, True),
+            ("workers_differing", "settings", count, True),
+            ("secrets_differ", "secret", count, True),
         ),
     ),
     (
@@ -93,10 +96,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("refused_total", "refused", count, True),
             ("kicked_total", "kicked", count, True),
             ("protocol_errors_total", "bad bytes", count, True),
-            ("workers", "workers", count, False),
-            ("workers_differing", "with other settings", count, True),
             ("secret_known", "secret known", count, False),
-            ("secrets_differ", "other secrets", count, True),
         ),
     ),
     (

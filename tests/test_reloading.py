@@ -171,6 +171,7 @@ class Peer:
 
     def __init__(self):
         self.tickets, self.leases, self.copies, self.spells, self.using = {}, {}, False, False, None
+        self.hello = None
         self.tag, self.differs = None, False
         self.sent = []
 

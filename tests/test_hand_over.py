@@ -22,6 +22,10 @@ OLD, NEW = b"o" * 32, b"n" * 32
 ACCOUNT = b"a" * 32
 SESSION = b"s" * 32
 HOME = "192.0.2.1"
+TTL = 3600.0
+TTL_AFTER_A_MINUTE = TTL - 60.0
+"""What is left of a session opened a minute ago. Sessions are compared by the seconds left, which
+stand still while they are sent: of two of the same second either may count as the later."""
 FAST = {"OIG_LOGINS_PER_SECOND": "1000", "OIG_LOGIN_BURST": "1000", "OIG_LOGINS_AT_ONCE": "1000"}
 
 
@@ -71,11 +75,11 @@ async def look_up(store: DaemonStore, key: bytes):
     return await bounded(store.acquire(key, ACCOUNT, HOME))
 
 
-async def log_in(store: DaemonStore, key: bytes) -> None:
+async def log_in(store: DaemonStore, key: bytes, ttl: float = TTL) -> None:
     """Log in as `Sessions` does; fails if there is a session already."""
     lease = await look_up(store, key)
     assert isinstance(lease, Lease), lease
-    assert await bounded(store.fulfil(key, lease.token, b"of " + key, 3600.0))
+    assert await bounded(store.fulfil(key, lease.token, b"of " + key, ttl))
 
 
 async def has(store: DaemonStore, key: bytes) -> bool:
@@ -112,7 +116,7 @@ async def test_of_two_passwords_used_without_a_daemon_that_of_the_later_login_st
     folder, worker, newer_first
 ):
     first, second = worker(), worker()
-    await log_in(first, OLD)
+    await log_in(first, OLD, TTL_AFTER_A_MINUTE)
     await log_in(second, NEW)
     with running_cache(folder):
         for store in (second, first) if newer_first else (first, second):
@@ -124,7 +128,7 @@ async def test_of_two_passwords_used_without_a_daemon_that_of_the_later_login_st
 
 async def test_a_session_and_handle_opened_without_a_daemon_are_handed_over_unasked(folder, worker):
     store, other = worker(), worker()
-    await bounded(store.keep(SESSION, ACCOUNT, NEW, b"note", 3600.0))
+    await bounded(store.keep(SESSION, ACCOUNT, NEW, b"note", TTL))
     await log_in(store, NEW)
     with running_cache(folder):
 
@@ -143,11 +147,11 @@ async def test_a_daemon_that_comes_back_with_an_older_session_gets_the_one_opene
     store, other = worker(), worker()
     with running_cache(folder) as cache:
         lease = await look_up(store, OLD)
-        assert await bounded(store.fulfil(OLD, lease.token, b"older", 3600.0))
-        await bounded(store.keep(bytes(32), ACCOUNT, OLD, b"older note", 3600.0))
+        assert await bounded(store.fulfil(OLD, lease.token, b"older", TTL_AFTER_A_MINUTE))
+        await bounded(store.keep(bytes(32), ACCOUNT, OLD, b"older note", TTL))
         cache.stop()
     await bounded(store.forget(OLD, hashlib.sha256(b"older").digest()))
-    await bounded(store.keep(SESSION, ACCOUNT, key, b"note", 3600.0))
+    await bounded(store.keep(SESSION, ACCOUNT, key, b"note", TTL))
     await log_in(store, key)
     with running_cache(folder):
         await met(store)
@@ -224,14 +228,14 @@ async def test_a_login_begun_before_a_flush_that_was_missed_is_not_kept_afterwar
     with running_cache(folder):
         tell(folder / "cache.sock", "flush", "sessions", None)
         assert not await has(await met(store), NEW)
-        assert not await bounded(store.fulfil(OLD, lease.token, b"of " + OLD, 3600.0))
+        assert not await bounded(store.fulfil(OLD, lease.token, b"of " + OLD, TTL))
         assert not await has(await met(store), OLD)
 
 
 async def test_notes_come_back_after_a_crash_and_not_after_a_flush(folder, worker):
     store = worker()
     with running_cache(folder) as cache:
-        await bounded(store.keep(OLD, ACCOUNT, SESSION, b"note", 3600.0))
+        await bounded(store.keep(OLD, ACCOUNT, SESSION, b"note", TTL))
         cache.kill()
     with running_cache(folder) as cache:
         assert isinstance(await bounded((await met(store)).find(OLD)), Hit)
@@ -303,7 +307,7 @@ async def test_who_waits_for_a_login_without_a_daemon_asks_it_as_soon_as_it_is_b
         assert all(isinstance(outcome, Lease) for outcome in outcomes)
         # For whom somebody logs in already, nobody else does.
         assert not same.done()
-        assert await bounded(store.fulfil(OLD, first.token, b"session", 3600.0))
+        assert await bounded(store.fulfil(OLD, first.token, b"session", TTL))
         assert isinstance(await bounded(same), Hit)
 
 

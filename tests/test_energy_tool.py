@@ -28,6 +28,7 @@ from server.upstream import Upstream
 from .control_house import HoldingStore
 from .energy_history import answers
 from .payloads import FULL, SLIM, full_box
+from .waiting import let_pass
 
 SECRET = b"s" * 32
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
@@ -515,13 +516,6 @@ async def test_what_is_kept_is_told_while_the_portal_is_down(house):
     (unread,) = lacking(told, "not read")
     assert unread == "2026-11-23 to 2026-11-25"
     assert warned(told, "OIG Cloud could not be reached.")
-
-
-def let_pass(seconds, monkeypatch):
-    """Move the loop's clock on: a time-out comes due however slow the machine is until then."""
-    loop = asyncio.get_running_loop()
-    before = loop.time
-    monkeypatch.setattr(loop, "time", lambda: before() + seconds)
 
 
 async def test_a_call_ends_in_time_with_what_is_there(house, monkeypatch):

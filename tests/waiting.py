@@ -1,5 +1,6 @@
-"""Waiting for what takes its time, within a bound."""
+"""Waiting for what takes its time, within a bound; and letting time go by without waiting."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,3 +18,10 @@ def wait_until(what: str, condition: Callable[[], Any], patience: float = PATIEN
             return value
         assert time.monotonic() < deadline, f"not in {patience} s: {what}"
         time.sleep(0.02)  # a poll with a bound, not a guess of how long it takes
+
+
+def let_pass(seconds: float, monkeypatch) -> None:
+    """Move the loop's clock on: a time-out comes due however slow the machine is until then."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    monkeypatch.setattr(loop, "time", lambda: before() + seconds)

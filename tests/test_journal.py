@@ -415,9 +415,10 @@ def test_many_at_once_make_one_file_and_one_of_them_gets_the_plan(path):
 WRITER = """
 import sys
 from pathlib import Path
-from server.control.journal import Journal
+from server.control import journal as module
 from tests.test_journal import record
-journal = Journal(Path(sys.argv[1]))
+module.BUSY = 120.0  # nobody is turned away for a slow disk either
+journal = module.Journal(Path(sys.argv[1]))
 for number in range(int(sys.argv[2]), 1_000_000):
     journal.begin(record(number))
     journal.end(record(number).id, "answered", "why", 1.0)
@@ -427,6 +428,7 @@ for number in range(int(sys.argv[2]), 1_000_000):
 
 def test_nothing_that_was_written_is_lost_to_a_kill(journal, path):
     said = 0
+    cut_off = set()
     for _ in range(3):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path), str(said + 1)],
@@ -443,9 +445,12 @@ def test_nothing_that_was_written_is_lost_to_a_kill(journal, path):
         writer.stdout.close()
         with journal._transaction() as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert all(journal.find(record(n).id).outcome == "answered" for n in range(1, said + 1))
+        told = set(range(1, said + 1)) - cut_off
+        assert {journal.find(record(n).id).outcome for n in told} == {"answered"}
         # What was begun and not told of may be there as well, and is no other's to begin again.
-        said += journal.find(record(said + 1).id) is not None
+        if journal.find(record(said + 1).id) is not None:
+            said += 1
+            cut_off.add(said)
         total, _ = journal.latest(1)
         assert said <= total <= said + 1
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds anything may take on a busy machine; nothing takes that long unless it is broken."""
 
 

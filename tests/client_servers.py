@@ -32,7 +32,7 @@ from server.tool_failure import KEY, ToolFailure
 from server.tools.failure import answered
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 20
+PATIENCE = 60
 
 
 class Process:

@@ -69,12 +69,12 @@ def running_worker(monkeypatch, others_are_gone=None, port=0, source=nobody, app
             yield one
         finally:
             one.should_exit = True
-            thread.join(30)
+            thread.join(60)
             one.listener.close()
 
 
 def connected(running):
-    return socket.create_connection(running.address, timeout=20)
+    return socket.create_connection(running.address, timeout=60)
 
 
 def reset(sock):

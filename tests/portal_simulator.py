@@ -20,10 +20,10 @@ from server.portal.simulator import Simulator, build_app
 
 ROOT = Path(__file__).resolve().parent.parent
 
-READY = 20.0
+READY = 60.0
 """Seconds a process gets to be ready: it takes half of one, unless the machine is very busy."""
 
-STOP = 10.0
+STOP = 60.0
 """Seconds a process gets to stop after SIGTERM, before it is killed."""
 
 VERSION = "0-test"
@@ -164,7 +164,8 @@ def running_portal(*arguments: str) -> Iterator[RunningPortal]:
         base_url = _first_line(process)
         # A connection each: the simulator closes an idle one, perhaps as it is used again.
         fresh = httpx2.Limits(max_keepalive_connections=0)
-        with httpx2.Client(base_url=base_url, trust_env=False, timeout=10, limits=fresh) as admin:
+        patient = httpx2.Client(base_url=base_url, trust_env=False, timeout=READY, limits=fresh)
+        with patient as admin:
             yield RunningPortal(base_url, process.pid, admin)
     finally:
         process.terminate()

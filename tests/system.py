@@ -38,8 +38,8 @@ COPIED = ("server", "cachectl", "client", "supervisord.conf", "start_server.sh",
 
 SUPERVISORD = (sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf")
 
-READY_WITHIN = 40.0
-STOPPED_WITHIN = 40.0
+READY_WITHIN = 120.0
+STOPPED_WITHIN = 120.0
 
 
 # Below those that the system itself hands out (32768 and up), and for each process its own: a port
@@ -184,7 +184,7 @@ class RunningSystem:
     def portal(self, method: str, path: str, body: object = None) -> Any:
         """Send JSON to a path of the portal simulator and return its JSON."""
         host = self.portal_url.removeprefix("http://").rstrip("/")
-        connection = http.client.HTTPConnection(host, timeout=10)
+        connection = http.client.HTTPConnection(host, timeout=READY_WITHIN)
         try:
             content = None if body is None else json.dumps(body)
             headers = {} if body is None else {"Content-Type": "application/json"}

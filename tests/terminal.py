@@ -27,7 +27,7 @@ import pyte
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds to wait for anything; long, because the machine may be busy with other tests."""
 
 OWN_TERMINAL = """\

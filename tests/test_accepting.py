@@ -61,13 +61,13 @@ async def accepting_one(has_room, give_way=lambda: iter(())):
 
 
 def caller(acceptor):
-    sock = acceptor.callers.enter_context(socket.create_connection(acceptor.address, timeout=10))
+    sock = acceptor.callers.enter_context(socket.create_connection(acceptor.address, timeout=60))
     sock.setblocking(False)
     return sock
 
 
 async def taken(sock):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await asyncio.get_running_loop().sock_recv(sock, 5) == b"taken"
 
 

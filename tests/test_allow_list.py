@@ -366,7 +366,7 @@ def test_whatever_happens_a_stranger_sees_the_same_of_a_listed_account_and_anoth
                     house.clock.time += 5.0
         return seen
 
-    asyncio.run(asyncio.wait_for(same(play), 30))
+    asyncio.run(asyncio.wait_for(same(play), 60))
 
 
 async def test_without_a_list_a_rejection_waits_for_nothing():

@@ -190,7 +190,7 @@ def test_the_list_names_every_part():
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     names = [line.split()[0] for line in done.stdout.splitlines()]
@@ -208,7 +208,7 @@ def test_without_the_development_packages_it_says_how_to_install_them():
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert ended.returncode == 1
     assert ended.stderr.startswith("benchmarks: psutil is not installed for ")

@@ -60,7 +60,7 @@ def test_no_line_of_several_processes_is_lost_or_torn(tmp_path):
     for writer in writers:
         writer.stdin.close()
     for writer in writers:
-        assert writer.wait(30) == 0
+        assert writer.wait(60) == 0
         writer.stdout.close()
     lines = [line for one in tmp_path.iterdir() for line in one.read_text().splitlines()]
     assert sorted(lines) == sorted(f"{name} {n}" for name in "abc" for n in range(1000))

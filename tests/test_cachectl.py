@@ -30,7 +30,7 @@ JANA = "jana@example.cz"
 PETR = "petr@example.cz"
 SOURCE = "192.0.2.7"
 VALUE = b"a sealed session, which nobody may see"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds anything may take to come up or to go."""
 
 

@@ -63,7 +63,7 @@ def listening(path: Path, serve: Callable[[socket.socket], None]) -> Iterator[No
             except OSError:
                 return
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(60)
                 serve(connection)
 
     thread = threading.Thread(target=accept)
@@ -73,7 +73,7 @@ def listening(path: Path, serve: Callable[[socket.socket], None]) -> Iterator[No
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -345,7 +345,7 @@ def cachectl(*argv: str, **options) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         env=environment,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
         **options,
     )
@@ -405,7 +405,7 @@ def test_ping_loads_nothing_that_is_slow(run_dir):
     )
     with listening(run_dir / "cache.sock", answering("ok", "0.1.0", 12)):
         done = subprocess.run(
-            [sys.executable, "-c", probe], capture_output=True, text=True, timeout=20, check=True
+            [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True
         )
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "cachectl" in loaded

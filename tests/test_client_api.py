@@ -19,7 +19,7 @@ from client.failures import Failure, NotMcp, ToolFailure, Unreachable, UsageFail
 
 pytest_plugins = ("tests.client_servers",)
 
-PATIENCE = 15
+PATIENCE = 60
 
 
 def endpoint(url, *, timeout=PATIENCE, mode="auto", tell=lambda _line: None):

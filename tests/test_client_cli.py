@@ -20,7 +20,7 @@ from client.exit_codes import ExitCode
 pytest_plugins = ("tests.client_servers",)
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 20
+PATIENCE = 60
 SECRET = "hunter2"
 PLAIN = {
     "PATH": os.environ["PATH"],

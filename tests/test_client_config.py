@@ -48,7 +48,7 @@ def client(tmp_path):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
         )
         for secret in (SECRET, LOGIN.basic.split()[1]):

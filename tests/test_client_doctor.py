@@ -114,7 +114,7 @@ def test_a_login_that_is_given_is_tried_without_a_keyring(doctor, well_server, m
 def test_a_stream_without_end_is_known_by_its_type_in_any_case(odd_server):
     url = odd_server.url.replace("/mcp", "/stream")
     seen = visit(url)
-    with httpx2.Client(timeout=5, trust_env=False) as seen.client:
+    with httpx2.Client(timeout=60, trust_env=False) as seen.client:
         reply = http._got(seen, url)
     assert (reply.status, reply.body) == (200, "")
 
@@ -170,7 +170,7 @@ def test_an_answer_that_never_comes_to_its_end_is_not_waited_for(doctor, odd_ser
     code, report = doctor(odd_server.url.replace("/mcp", "/trickle"), "--timeout", "1")
     assert (code, report["first_wrong"]) == (ExitCode.UNREACHABLE, "host")
     assert report["steps"][-1]["kind"] == "timeout"
-    assert report["steps"][-1]["milliseconds"] < 10_000
+    assert report["steps"][-1]["milliseconds"] < 60_000
 
 
 def test_a_server_of_before_is_greeted_in_the_older_way(doctor, old_server):
@@ -240,7 +240,7 @@ def test_a_server_that_takes_its_own_pages_for_strangers_behind_tls_is_doubtful(
 def test_pages_that_get_no_answer_do_not_end_the_examination(closed_port):
     seen = visit(f"http://127.0.0.1:{closed_port}/mcp")
     seen.session = SimpleNamespace(url=seen.url)
-    with httpx2.Client(timeout=5, trust_env=False) as seen.client:
+    with httpx2.Client(timeout=60, trust_env=False) as seen.client:
         found = pages.pages(seen)
     assert (found.mark, found.ends) == (Mark.WRONG, False)
 
@@ -287,7 +287,7 @@ def terminating_tls(certificate: Certified, tmp_path: Path, address):
     thread.start()
 
     def run(coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(20)
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
 
     server = run(asyncio.start_server(passed_on, "127.0.0.1", 0, ssl=context))
     try:
@@ -295,7 +295,7 @@ def terminating_tls(certificate: Certified, tmp_path: Path, address):
     finally:
         run(ended(server, tasks))
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
+        thread.join(60)
         loop.close()
 
 
@@ -312,7 +312,7 @@ async def ended(server, tasks):
 def answering(greet):
     """Let `greet` have one connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(20)
+        server.settimeout(60)
 
         def accept():
             connection, _ = server.accept()
@@ -324,7 +324,7 @@ def answering(greet):
         try:
             yield server.getsockname()[1]
         finally:
-            thread.join(20)
+            thread.join(60)
 
 
 def tls(certificate: Certified, tmp_path: Path):
@@ -370,7 +370,7 @@ def test_a_certificate_of_ones_own_is_trusted_on_this_machine_too(tmp_path, monk
         url = f"https://localhost:{port}/mcp"
         # Hands are shaken; what comes after does not matter here.
         with (
-            connecting(httpx2.Client, url, timeout=20) as client,
+            connecting(httpx2.Client, url, timeout=60) as client,
             pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)),
         ):
             client.get(url)

@@ -62,7 +62,7 @@ def test_nothing_is_left_of_a_connection_that_ended(running, moment, end):
     end(sock)
     wait_until("it is forgotten", lambda: not state.connections and not state.tasks)
     # At once, not when the keep-alive time is over, and without the garbage collector.
-    wait_until("nothing is left", lambda: not any(one() for one in left), 5)
+    wait_until("nothing is left", lambda: not any(one() for one in left))
 
 
 def test_a_connection_that_goes_on_keeps_its_idle_time(running):

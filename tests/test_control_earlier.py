@@ -658,7 +658,7 @@ async def test_two_applies_do_not_run_at_one_box(house, at, code):
         return stopped[0]
 
     running = asyncio.create_task(house.worker(wrap=wrap).apply(DEMO, *agreed(first), CLIENT))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await stopped[0].reached.wait()
         with pytest.raises(ChangeRefused) as told:
             await house.control.apply(DEMO, *agreed(second), CLIENT)
@@ -680,7 +680,7 @@ async def test_who_applies_a_plan_twice_at_once_hears_of_its_own_change(house, a
         return stopped[0]
 
     running = asyncio.create_task(house.worker(wrap=wrap).apply(DEMO, *agreed(planned), CLIENT))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await stopped[0].reached.wait()
         with pytest.raises(ChangeRefused, match=planned.plan.change_id) as told:
             await house.control.apply(DEMO, *agreed(planned), CLIENT)
@@ -700,7 +700,7 @@ async def test_a_daemon_that_forgot_the_hold_does_not_let_a_second_change_throug
         return stopped[0]
 
     running = asyncio.create_task(house.worker(wrap=wrap).apply(DEMO, *agreed(first), CLIENT))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await stopped[0].reached.wait()
         house.store.holds._holds.clear()
         with pytest.raises(ChangeRefused, match=first.plan.change_id):

@@ -51,7 +51,7 @@ async def refused(client, tool, **arguments):
 
 async def settled(client, change):
     """Ask until a change is not pending any more."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             report = await ask(client, "get_change", change_id=change)
             if report["status"] != "pending":

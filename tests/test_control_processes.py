@@ -18,7 +18,7 @@ from server.settings import ROOT
 from .cache_process import running_cache
 from .portal_simulator import DEMO_BOX, running_portal
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,10 @@ from server.errors import ChangeRefused, PortalError
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
 from .control_worker import named
-from .fleet import PATIENCE, post, running_fleet, wait_until
+from .fleet import PATIENCE, post, running_fleet
 from .portal_simulator import DEMO_BOX, SECOND_BOX
 from .test_stop_budget import HURRIED
+from .waiting import SLOW_MACHINE, wait_until
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ async def test_a_look_under_way_is_not_waited_for_when_the_worker_stops(house):
     waiting = asyncio.create_task(control.look(DEMO, change, LONGEST))
     await started.wait()
     house.stopping.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         looked = await waiting
     assert (looked.seen, looked.record.verdict) == (None, None)
 
@@ -278,7 +279,7 @@ def test_a_call_is_answered_while_the_box_takes_the_change(fleet):
     began = time.monotonic()
     report = called(fleet, "get_change", change_id=change, wait_s=50)
     assert report["status"] == "applied"
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 45
 
 
 def test_a_third_call_is_refused_by_whichever_worker_it_comes_to(fleet):
@@ -331,7 +332,7 @@ def test_a_stop_answers_those_who_wait_within_its_budget(tmp_path, accept):
         process.terminate()
         process.wait(PATIENCE)
         caller.join(PATIENCE)
-        assert time.monotonic() - began < 0.1 + 1.0 + worker.CLOSE
+        assert time.monotonic() - began < 0.1 + 1.0 + worker.CLOSE + SLOW_MACHINE
         log = fleet.logs()
     (answer,) = answers
     assert answer.status_code == 200

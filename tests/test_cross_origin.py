@@ -30,7 +30,7 @@ def proxied():
 
 def asked(fleet, method, **headers):
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx2.request(method, fleet.url, headers=given, trust_env=False, timeout=10)
+    return httpx2.request(method, fleet.url, headers=given, trust_env=False, timeout=60)
 
 
 def preflight(fleet, origin, method, **headers):
@@ -199,7 +199,7 @@ def test_two_origins_in_one_request_are_no_origin(fleet):
     own = fleet.url.removesuffix("/mcp")
     for origins in ([PAGE, PAGE], ["https://evil.test", PAGE], [own, own], [own, "null"]):
         headers = [("Origin", origin) for origin in origins]
-        answer = httpx2.request("GET", fleet.url, headers=headers, trust_env=False, timeout=10)
+        answer = httpx2.request("GET", fleet.url, headers=headers, trust_env=False, timeout=60)
         assert (answer.status_code, of_pages(answer)) == (403, [])
         assert answer.json()["error"] == (
             "The request has more than one Origin header; a browser sends exactly one. Look for a "
@@ -209,7 +209,7 @@ def test_two_origins_in_one_request_are_no_origin(fleet):
 
 def test_the_log_says_that_a_header_came_twice_and_not_that_the_origin_is_unknown(proxied):
     headers = [("Origin", PAGE), ("Origin", PAGE)]
-    httpx2.request("GET", proxied.url, headers=headers, trust_env=False, timeout=10)
+    httpx2.request("GET", proxied.url, headers=headers, trust_env=False, timeout=60)
     wait_until("the log says so", lambda: "more than one Origin header" in proxied.logs())
     (line,) = [line for line in proxied.logs().splitlines() if "two headers" in line]
     assert "OIG_ALLOWED_ORIGINS" not in line
@@ -218,7 +218,7 @@ def test_the_log_says_that_a_header_came_twice_and_not_that_the_origin_is_unknow
 def raw_answer(fleet, *hosts):
     lines = [b"GET /mcp HTTP/1.1", *[b"Host:" + host for host in hosts], b"Connection: close"]
     parts = urlsplit(fleet.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
         connection.sendall(b"\r\n".join([*lines, b"", b""]))
         return connection.makefile("rb").read()
 

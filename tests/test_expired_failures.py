@@ -76,7 +76,7 @@ async def test_the_file_is_rewritten_when_what_it_shows_counts_no_longer(tmp_pat
         return expired
 
     keeping = asyncio.get_running_loop().create_task(keeper.keep(take_change))
-    await asyncio.wait_for(written.wait(), 10)
+    await asyncio.wait_for(written.wait(), 60)
     keeping.cancel()
     await asyncio.wait([keeping])
     assert key(1) not in path.read_bytes()

@@ -50,7 +50,7 @@ def fail2ban(program: str, *arguments: object) -> subprocess.CompletedProcess[st
         },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 

@@ -141,7 +141,7 @@ def forget(folder, *arguments, owner=OWNER):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -209,7 +209,7 @@ def test_a_whole_server_forgets_an_owner():
 async def test_a_login_that_runs_meanwhile_leaves_nothing_anywhere():
     with running_fleet(2) as fleet:
         fleet.portal.fault("slow", latency=2.0, logins=1, email=OWNER)
-        async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
             calls = [asyncio.create_task(http.post(fleet.url, json=call_body())) for _ in range(8)]
             await asyncio.to_thread(wait_until, "a login runs", lambda: stats(fleet)["leases"])
             await asyncio.to_thread(
@@ -289,11 +289,12 @@ def test_without_a_daemon_nothing_is_claimed(run_dir, capsys):
 
 
 def test_a_snapshot_that_cannot_be_written_is_no_success(run_dir, capsys, monkeypatch):
-    monkeypatch.setattr("cachectl.forgetting.PATIENCE", 1.0)
     with running_cache(run_dir) as cache:
         cache.snapshot.unlink(missing_ok=True)
         cache.snapshot.mkdir()  # which no file can be moved over
-        assert main(["forget-owner", OWNER]) == 1
+        with monkeypatch.context() as patch:
+            patch.setattr("cachectl.forgetting.PATIENCE", 1.0)
+            assert main(["forget-owner", OWNER]) == 1
         assert "still holds it" in capsys.readouterr().err
         cache.snapshot.rmdir()
         assert main(["forget-owner", OWNER]) == 0

@@ -22,7 +22,7 @@ from .waiting import wait_until
 
 MIB = 1024 * 1024
 MOST = MAX_WAITING_OF_SOURCE
-SOON = 10.0
+SOON = 30.0
 """Seconds; a login waits for 40 if nobody withdraws it."""
 
 
@@ -138,7 +138,7 @@ def test_a_request_is_cancelled_when_its_caller_goes_and_can_tell_so(monkeypatch
     with running_worker(monkeypatch, app=noting) as running:
         with connected(running) as sock:
             sock.sendall(held)
-            assert noting.begun.wait(20)
+            assert noting.begun.wait(60)
             assert noting.ends == []
         wait_until("it is told", lambda: noting.ends == [True])
         wait_until("nothing is left", lambda: not running.server_state.tasks)
@@ -164,7 +164,7 @@ class Blockade:
     def __exit__(self, *_):
         self._over.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
 
     def _attack(self, number):
         turn = 0
@@ -192,7 +192,7 @@ def test_a_crowd_of_waiting_logins_keeps_no_owner_out():
         with Blockade(fleet, 100, batch=20):
             wait_until("they wait", lambda: waiting(fleet) >= 15)
             for _ in range(3):
-                with socket.create_connection(fleet.listener.getsockname(), timeout=20) as sock:
+                with socket.create_connection(fleet.listener.getsockname(), timeout=40) as sock:
                     sock.sendall(call)
                     assert all_of(sock).startswith(b"HTTP/1.1 200 ")
         assert "ERROR" not in fleet.logs()

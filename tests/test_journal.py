@@ -32,7 +32,7 @@ pytest_plugins = ("tests.terminal",)
 ROOT = Path(__file__).resolve().parent.parent
 NOW = 1_795_000_000.0
 ACCOUNT = bytes.fromhex("0123456789ab") + b"a" * 26
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def record(number: int = 1, **members) -> Record:

@@ -57,7 +57,7 @@ class Home(House):
 
 
 async def until(happened) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not happened():  # noqa: ASYNC110 - of another object's state
             await asyncio.sleep(0)
 

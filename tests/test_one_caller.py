@@ -25,8 +25,8 @@ from .waiting import wait_until
 
 PLANTED = "Planted-Passw0rd-11ef"
 UNDISTURBED = 1.0
-"""Seconds that the median call may take under attack, on a machine that does much else. Without
-limits it was 1.6 s for the first attack and 5 s for nested arrays, on a quiet one."""
+"""Seconds of processor time that a worker may spend until the median call under attack is answered.
+Without limits it was 1.6 s for the first attack and 5 s for nested arrays."""
 
 COST = 0.1
 """Seconds of processor time that a body may cost a worker. A quiet machine takes a tenth; without
@@ -47,7 +47,7 @@ def fleet():
 
 
 def connected(fleet):
-    return socket.create_connection(fleet.listener.getsockname(), timeout=30)
+    return socket.create_connection(fleet.listener.getsockname(), timeout=60)
 
 
 def request(body, *headers, length=None, keep=True):
@@ -123,11 +123,10 @@ def test_bodies_of_much_json_leave_everybody_their_time(fleet, attack):
             attacker.start()
         try:
             times = []
-            end = time.monotonic() + 60
-            while len(times) < 15 and time.monotonic() < end:
-                began = time.monotonic()
+            for _ in range(15):
+                began = processor_time(fleet)
                 status, _, answer = answer_to(sock, request(CALL))
-                times.append(time.monotonic() - began)
+                times.append(processor_time(fleet) - began)
                 assert status == 200
                 assert not json.loads(answer)["result"].get("isError")
         finally:
@@ -229,7 +228,7 @@ class Flood:
 
     def __exit__(self, *_):
         self._over.set()
-        self._thread.join(30)
+        self._thread.join(60)
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()
         self._selector.close()
@@ -326,7 +325,7 @@ class Crowd:
 
     def __exit__(self, *_):
         self._over.set()
-        self._thread.join(30)
+        self._thread.join(60)
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()
         self._selector.close()
@@ -381,7 +380,7 @@ def test_an_owner_is_let_in_and_stays_however_often_a_crowd_asks_what_proves_not
     with Crowd(narrow, 80, data), contextlib.ExitStack() as owners:
         before = [owners.enter_context(connected(narrow)) for _ in range(4)]
         for sock, first in zip(before, [request(CALL), read] * 2, strict=True):
-            sock.settimeout(15)
+            sock.settimeout(60)
             assert answer_to(sock, first)[0] == 200
         # All of them go on on the connections that they have.
         for _ in range(20):
@@ -424,23 +423,27 @@ def basic(email, password="right"):
 
 def test_an_account_in_a_loop_is_told_to_wait_and_others_are_served(paced):
     handle = check_auth(paced.url, "one@example.com", "right")["structuredContent"]["session"]
-    failures = calls(paced, 14, session=handle)
-    beyond = [failure for failure in failures if failure]
-    assert len(beyond) >= 3
+    failures = calls(paced, 7, session=handle)
+    # On a slow machine the calls that come back meanwhile are used up as well.
+    while len(beyond := [failure for failure in failures if failure]) < 3:
+        failures += calls(paced, 1, session=handle)
+        assert len(failures) < 60
+    assert len(failures) >= 12
     for failure in beyond:
         assert failure["code"] == Code.TOO_MANY_CALLS
         assert 1 <= failure["retry_after_s"] <= 3
     # However the account says who it is.
-    arguments = post(paced.url, call_body("one@example.com", "right"))
     pair = {"X_OIG_Email": "one@example.com", "X_OIG_Password": "right"}
-    headers = [
-        post(paced.url, list_boxes(), Authorization=basic("one@example.com")),
-        post(paced.url, list_boxes(), **pair),
+    ways = [
+        lambda: post(paced.url, call_body("one@example.com", "right")),
+        lambda: post(paced.url, list_boxes(), Authorization=basic("one@example.com")),
+        lambda: post(paced.url, list_boxes(), **pair),
     ]
     assert set(CREDENTIAL_HEADERS) == {"authorization", "x-oig-email", "x-oig-password"}
-    codes = [(failure_of(one.json()) or {}).get("code") for one in [arguments, *headers]]
-    # Three seconds may have passed, and brought one call.
-    assert codes.count(Code.TOO_MANY_CALLS) >= 2
+    for way in ways:
+        # Three seconds bring one call; ten would be let through if this way had its own.
+        codes = {(failure_of(way().json()) or {}).get("code") for _ in range(5)}
+        assert Code.TOO_MANY_CALLS in codes
     assert not check_auth(paced.url, "two@example.com", "right").get("isError")
 
 

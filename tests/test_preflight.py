@@ -22,7 +22,7 @@ def preflight(**settings):
         env=environ | settings,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
 
 

@@ -259,7 +259,7 @@ def test_history_of_several_boxes_is_never_said_to_be_of_one(fleet):
 async def test_ten_assistants_asking_at_once_cost_one_request(fleet):
     fleet.portal.reset()
     forget_answers(fleet)
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         body = {
             "jsonrpc": "2.0",
             "id": 1,
@@ -378,7 +378,7 @@ async def test_no_account_ever_sees_anothers_data(fleet):
         seen = answer.json()["result"]["structuredContent"]["boxes"]
         assert {one["id"] for one in seen} == owners[email]
 
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         for _ in range(3):
             await asyncio.gather(*(look(http, email) for email in list(owners) * 15))
             forget_answers(fleet)
@@ -406,7 +406,7 @@ async def test_headers_of_a_client_serve_all_its_calls(fleet):
     fleet.portal.reset()
     async with (
         httpx2.AsyncClient(
-            headers={"Authorization": basic("demo@example.com")}, trust_env=False, timeout=30
+            headers={"Authorization": basic("demo@example.com")}, trust_env=False, timeout=60
         ) as http,
         Client(streamable_http_client(fleet.url, http_client=http)) as client,
     ):

@@ -13,11 +13,10 @@ import pytest
 from server.cache import client as cache_client
 from server.cache.blocking import BlockingClient
 
-from .fleet import call_body, check_auth, running_fleet, wait_until
+from .fleet import call_body, check_auth, running_fleet
+from .waiting import SLOW_MACHINE, wait_until
 
 PLANTED = "Planted-Passw0rd-91bc"
-SLOW_MACHINE = 0.5
-"""Seconds that a machine busy with other tests may add: processes get their turn late there."""
 
 EMAIL = "planted.owner@example.com"
 
@@ -60,7 +59,7 @@ def test_a_daemon_killed_under_calls_is_noticed_by_nobody(fleet):
     stop, failures, count = threading.Event(), [], [0]
 
     def keep_calling():
-        with httpx2.Client(trust_env=False, timeout=30) as http:
+        with httpx2.Client(trust_env=False, timeout=60) as http:
             while not stop.is_set():
                 result = http.post(fleet.url, json=call_body()).json()["result"]
                 count[0] += 1
@@ -81,7 +80,7 @@ def test_a_daemon_killed_under_calls_is_noticed_by_nobody(fleet):
     finally:
         stop.set()
         for caller in callers:
-            caller.join(30)
+            caller.join(60)
     assert not failures[:3]
 
 
@@ -204,7 +203,7 @@ def test_a_killed_worker_passes_its_lease_on(fleet):
         return stats["leases"] == 1 and stats["waiting"] >= 8 and stats["connections"] == 3
 
     wait_until("one lease, both workers waiting", leaser)
-    started = time.monotonic()
+    killed = time.monotonic()
     # Which worker holds the lease is not to be seen from outside: kill either, start anew, and
     # the rest must be done well before the lease would have run out.
     fleet.stop_worker("worker-0", signal.SIGKILL)
@@ -213,11 +212,12 @@ def test_a_killed_worker_passes_its_lease_on(fleet):
     if stats["leases_lost_total"] == 0:
         fleet.start_worker("worker-2")
         fleet.wait_worker("worker-2")
+        killed = time.monotonic()
         fleet.stop_worker("worker-1", signal.SIGKILL)
         assert status(check_auth(fleet.url)) == "new_session_created"
     for caller in callers:
-        caller.join(30)
-    assert time.monotonic() - started < 25
+        caller.join(60)
+    assert time.monotonic() - killed < 25
     assert len(results) == 16
     finished = [result for result in results if result is not None]
     assert all(not result["isError"] for result in finished)
@@ -231,13 +231,13 @@ def test_a_stopping_worker_finishes_what_it_has_begun(fleet):
     wait_until("login under way", lambda: fleet.portal.logins()["in_flight"] == 1)
     for name in list(fleet.workers):
         fleet.workers[name].terminate()
-    caller.join(30)
+    caller.join(60)
     assert status(result[0]) == "new_session_created"
 
 
 async def test_a_caller_that_hangs_up_leaves_the_login_to_the_others(fleet):
     fleet.portal.fault("slow", latency=1.0, logins=1)
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         first = asyncio.create_task(http.post(fleet.url, json=call_body()))
         await asyncio.to_thread(
             wait_until, "login", lambda: fleet.portal.logins()["in_flight"] == 1

@@ -216,7 +216,7 @@ class Load:
             "Accept": accept,
             "Connection": "close",
         }
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
             connection.request("POST", "/mcp", self._body, headers)
             response = connection.getresponse()

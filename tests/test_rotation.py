@@ -34,7 +34,7 @@ def rotate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -211,7 +211,7 @@ def test_who_starts_during_a_rotation_gets_the_new_secret(tmp_path):
         thread.join(0.1)
         assert not found
         replace_secret(path)
-    thread.join(10)
+    thread.join(60)
     assert found == [read_secret(path)]
 
 

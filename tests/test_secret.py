@@ -89,7 +89,7 @@ def test_processes_that_start_at_once_agree_on_one_secret(tmp_path):
         for racer in racers:
             racer.stdin.write("go\n")
             racer.stdin.flush()
-        secrets = {racer.communicate(timeout=20)[0].strip() for racer in racers}
+        secrets = {racer.communicate(timeout=60)[0].strip() for racer in racers}
     finally:
         for racer in racers:
             racer.kill()

@@ -201,7 +201,7 @@ async def test_a_rejection_is_noted_when_the_portal_has_judged_though_the_caller
         await call
     assert noted == []
     house.gate.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not noted:  # noqa: ASYNC110 - no event of its own
             await asyncio.sleep(0)
     assert [type(error) for error in noted] == [CredentialsRejected]

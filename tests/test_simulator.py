@@ -337,7 +337,7 @@ async def test_the_most_logins_at_one_time_are_remembered() -> None:
     simulator = Simulator(sleep=sleep)
     simulator.faults.add(Fault.parse({"kind": "slow", "latency": 1, "logins": 3}))
     logins = [asyncio.create_task(simulator.login("demo@example.com", "demo")) for _ in range(3)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await full.wait()
         logins[0].cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -483,7 +483,7 @@ def test_an_unusable_argument_stops_the_process_with_one_line(
         env=environ,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 2
@@ -499,7 +499,7 @@ def test_a_taken_port_is_named_with_what_to_do(portal: RunningPortal) -> None:
         env={},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 2

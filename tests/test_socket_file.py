@@ -49,7 +49,7 @@ def mode(path: Path) -> int:
 
 def connects(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(5)
+        probe.settimeout(60)
         try:
             probe.connect(str(path))
         except OSError:

@@ -65,7 +65,7 @@ class Terminal:
 
     def ended(self, within=60.0):
         code = self.process.wait(within)
-        self._reader.join(5)
+        self._reader.join(60)
         return code
 
 
@@ -408,7 +408,7 @@ def test_help_needs_nothing_installed():
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     command = [sys.executable, "-S", "-m", "server.supervision", "--help"]
     shown = subprocess.run(
-        command, check=True, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30
+        command, check=True, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60
     )
     assert "--restart-workers" in shown.stdout
 
@@ -583,7 +583,7 @@ def test_ctrl_c_while_the_environment_is_made_leaves_no_process_and_no_traceback
         everything = family(process.pid)
         assert len(everything) == 2
         os.killpg(process.pid, signal.SIGINT)
-        shown, _ = process.communicate(timeout=20)
+        shown, _ = process.communicate(timeout=60)
     finally:
         for left in alive(family(process.pid)):
             left.kill()

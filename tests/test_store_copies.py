@@ -281,7 +281,7 @@ async def test_a_caller_does_not_run_after_a_daemon_that_comes_and_goes_for_ever
 
     client.acquire, client.ping = acquire, ping
     assert isinstance(await store.acquire(KEYS[0], ACCOUNT, "home"), Lease)
-    outcome = await asyncio.wait_for(store.acquire(KEYS[1], ACCOUNT, "home"), 20.0)
+    outcome = await asyncio.wait_for(store.acquire(KEYS[1], ACCOUNT, "home"), 60)
     assert isinstance(outcome, Unavailable)
     assert outcome.reason == PACED
     assert len(asked) == 2 + daemon.RECALLS
@@ -303,7 +303,7 @@ async def test_a_waiting_caller_who_goes_is_not_looked_for(monkeypatch):
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await asyncio.wait_for(asyncio.wait([store._looking]), 20.0)
+    await asyncio.wait_for(asyncio.wait([store._looking]), 60)
     assert store._local.queue == 0
 
 

@@ -138,7 +138,7 @@ def test_it_starts_detached_from_any_directory_and_stops_completely():
             check=True,
             cwd="/",
             env=environ,
-            timeout=30,
+            timeout=60,
         )
         pidfile = system.run_dir / "supervisord.pid"
         # It is written after the command has returned, empty at first.
@@ -152,7 +152,7 @@ def test_it_starts_detached_from_any_directory_and_stops_completely():
             assert status(check_auth(system.url)) == "new_session_created"
             assert (system.log_dir / "cache.log").stat().st_mode & 0o077 == 0
             assert system.supervisorctl("shutdown").returncode == 0
-            wait_until("all processes are gone", lambda: not alive(everything), 40)
+            wait_until("all processes are gone", lambda: not alive(everything))
         finally:
             for left in alive(everything or family(pid)):
                 left.kill()
@@ -172,7 +172,7 @@ def test_a_wrong_setting_ends_supervisord_at_once_with_one_clear_line(wrong):
             system.environ["OIG_SECRET_FILE"] = str(secret)
             told = f"chmod 600 {secret}"
         with started(system) as supervisord:
-            supervisord.wait(40)
+            supervisord.wait(60)
         log = system.log("supervisord")
         (line,) = [x for x in log.splitlines() if " ERROR watch: " in x]
         assert told in line

@@ -54,7 +54,7 @@ class Clock:
 
 
 async def login(base_url: str, trust: Trust) -> str:
-    client = PortalClient(base_url, version="0", trust=trust, timeout=20)
+    client = PortalClient(base_url, version="0", trust=trust, timeout=60)
     try:
         return await client.login("demo@example.com", "demo")
     finally:
@@ -100,7 +100,7 @@ async def test_simultaneous_logins_share_one_fetch(
         client = PortalClient(portal.base_url(), version="0", trust=trust)
         given_up = asyncio.create_task(client.login("demo@example.com", "demo"))
         others = [asyncio.create_task(client.login("demo@example.com", "demo")) for _ in range(4)]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while trust._task is None:  # noqa: ASYNC110 - no event tells that a fetch has begun
                 await asyncio.sleep(0)
             given_up.cancel()

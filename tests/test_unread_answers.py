@@ -88,7 +88,7 @@ def asked(callers, address, path, *headers, method=b"GET", times=1):
     """Ask, and take nothing of the answer."""
     sock = callers.enter_context(socket.socket())
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
-    sock.settimeout(30)
+    sock.settimeout(60)
     sock.connect(address)
     lines = b"".join(b"%b\r\n" % header for header in headers)
     sock.sendall((method + b" " + path + HEAD + lines + b"\r\n") * times)
@@ -203,7 +203,7 @@ def test_a_stop_ends_the_connections_of_those_who_take_nothing(running, answers,
     asked(callers, running.address, b"/body/%d" % MIB, times=times)
     wait_until("it counts", lambda: running.server_state.untaken.total == MIB)
     running.should_exit = True
-    running.thread.join(20)
+    running.thread.join(60)
     assert not running.thread.is_alive()
     assert answers.begun == 1
 

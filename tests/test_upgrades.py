@@ -66,4 +66,4 @@ def test_a_call_with_an_offer_is_answered_and_so_is_the_next():
 
 
 def connected_to(fleet):
-    return socket.create_connection(fleet.listener.getsockname(), timeout=20)
+    return socket.create_connection(fleet.listener.getsockname(), timeout=60)

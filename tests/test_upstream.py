@@ -105,7 +105,7 @@ def test_however_calls_interleave_nobody_sees_anothers_boxes(calls):
         finally:
             await house.close()
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 60))
 
 
 async def test_a_handle_of_nobody_and_a_call_of_nobody_are_told_what_to_do():
@@ -129,7 +129,7 @@ async def test_an_answer_that_cannot_be_kept_holds_nobody_up():
         granted = await house.access.open(caller(OWNERS[0]))
         for _ in range(2):
             with pytest.raises(ValueError, match="ttl"):
-                await asyncio.wait_for(upstream.live(granted), 30)
+                await asyncio.wait_for(upstream.live(granted), 60)
             assert house.store._engine.stats()["fetches"] == 0
     finally:
         await upstream.aclose()

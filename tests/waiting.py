@@ -5,8 +5,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds anything may take to come up or to go."""
+
+SLOW_MACHINE = 3.0
+"""Seconds that a busy machine may take for what is done in a tenth of one on a quiet one."""
 
 
 def wait_until(what: str, condition: Callable[[], Any], patience: float = PATIENCE) -> Any:

@@ -10,16 +10,20 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
+import psutil
 
 from .portal_simulator import RunningPortal, running_portal
 from .waiting import PATIENCE, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -79,6 +83,23 @@ class Fleet:
         ready = self.folder / "ready" / name
         wait_until(f"{name} is ready", lambda: ready.exists() and ready.read_text().strip() == pid)
 
+    def of_each(self, ask: Callable[[], T]) -> list[T]:
+        """Return what each worker answers; the others stand still meanwhile, and accept nothing."""
+        answers = []
+        for name in self.workers:
+            others = [process for other, process in self.workers.items() if other != name]
+            try:
+                for process in others:
+                    process.send_signal(signal.SIGSTOP)
+                wait_until(
+                    "the others stand still", lambda others=others: all(map(_stands, others))
+                )
+                answers.append(ask())
+            finally:
+                for process in others:
+                    process.send_signal(signal.SIGCONT)
+        return answers
+
     def logs(self) -> str:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
@@ -125,6 +146,10 @@ class Fleet:
         assert self.daemon.poll() is None, self.logs()
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self.socket_path)) == 0
+
+
+def _stands(process: subprocess.Popen[bytes]) -> bool:
+    return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
 
 
 @contextlib.contextmanager

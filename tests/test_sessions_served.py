@@ -16,9 +16,6 @@ from server.tool_failure import KEY
 from .fleet import post, running_fleet
 from .waiting import PATIENCE, wait_until
 
-SOME = 12
-"""Calls over connections of their own, of which each of two workers gets some."""
-
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory):
@@ -83,8 +80,8 @@ def rejected(fleet, email):
 
 
 def answers(fleet, handle):
-    """What becomes of a handle in some calls: their codes, None for one that is served."""
-    return {code(call(fleet, "list_boxes", session=handle)) for _ in range(SOME)}
+    """What becomes of a handle in each worker: their codes, None for one that is served."""
+    return set(fleet.of_each(lambda: code(call(fleet, "list_boxes", session=handle))))
 
 
 def flush(fleet):

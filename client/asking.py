@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import codecs
 import getpass
+import select
+import signal
+import socket
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .console import forget_typed, is_terminal
 from .failures import UsageFailure
@@ -88,6 +91,7 @@ class Asker:
         with _own_line():
             sys.stderr.write(f"{one_line(label)}: ")
             sys.stderr.flush()
+            _until_typed()
             line = sys.stdin.readline()
         if not line:
             sys.stderr.write("\n")
@@ -114,6 +118,26 @@ class Asker:
                 self._piped = _first_line()
             return self._piped
         return None if self._password_stdin else self._environ.get("OIG_PASSWORD")
+
+
+def _until_typed() -> None:
+    """Return when there is something to read; Ctrl-C ends the wait whenever it comes.
+
+    Python only notes a signal, and acts on it between two steps of its own. One that came just
+    before the system slept in `read` was acted on when the next line had been typed. Here it is
+    written to a socket as well, which wakes us.
+    """
+    noted, notes = socket.socketpair()
+    with noted, notes:
+        notes.setblocking(False)
+        before = signal.set_wakeup_fd(notes.fileno(), warn_on_full_buffer=False)
+        try:
+            # Windows waits for sockets only.
+            with suppress(OSError, ValueError):
+                while sys.stdin not in select.select([sys.stdin, noted], [], [])[0]:
+                    noted.recv(64)
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 @contextmanager

@@ -172,8 +172,9 @@ def stats(fleet):
 def test_a_whole_server_forgets_an_owner():
     with running_fleet(2) as fleet:
         handle = check_auth(fleet.url)["structuredContent"]["session"]
-        for _ in range(6):  # so that both workers have copies
-            assert "structuredContent" in tool(fleet, "get_live_data", session=handle)
+        # Both workers have copies.
+        read = fleet.of_each(lambda: tool(fleet, "get_live_data", session=handle))
+        assert all("structuredContent" in told for told in read)
         post(fleet.url, call_body(password="wrong"))
         key = account_key(read_secret(fleet.folder / "secret"), OWNER)
         for name in ("bad", "v7-set-aside"):

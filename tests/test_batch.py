@@ -224,7 +224,7 @@ def head(length):
 
 def test_when_a_client_goes_away_what_is_under_way_is_finished_and_nothing_else_is_begun(fleet):
     first, second, third = (login(fleet, f"left-{number}") for number in (1, 2, 3))
-    fleet.portal.fault("slow", latency=1.0, logins=1, email=first["email"])
+    fleet.portal.fault("slow", latency=3.0, logins=1, email=first["email"])
     body = json.dumps([call(1, **first), call(2, **second)]).encode()
     with socket.create_connection(address(fleet)) as connection:
         connection.sendall(b"%b\r\n%b" % (head(len(body)), body))

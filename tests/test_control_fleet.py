@@ -79,7 +79,7 @@ async def test_the_tools_say_which_of_them_changes_something(fleet):
 @pytest.mark.parametrize("mode", ["legacy", MODERN])
 async def test_a_change_is_planned_applied_seen_pending_then_applied_and_undone(fleet, mode):
     fleet.portal.reset()
-    fleet.portal.switch(delay=2)
+    fleet.portal.switch(delay=4)
     before = fleet.portal.truth()["mode"]
     async with client_of(fleet, mode=mode) as client:
         plan = await ask(client, "plan_change", charge_to_percent=80)

@@ -209,7 +209,7 @@ def test_a_whole_server_forgets_an_owner():
 
 async def test_a_login_that_runs_meanwhile_leaves_nothing_anywhere():
     with running_fleet(2) as fleet:
-        fleet.portal.fault("slow", latency=2.0, logins=1, email=OWNER)
+        fleet.portal.fault("slow", latency=6.0, logins=1, email=OWNER)
         async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
             calls = [asyncio.create_task(http.post(fleet.url, json=call_body())) for _ in range(8)]
             await asyncio.to_thread(wait_until, "a login runs", lambda: stats(fleet)["leases"])

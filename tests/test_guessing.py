@@ -69,7 +69,7 @@ def test_cached_calls_of_the_owner_do_not_help_a_guesser_at_the_same_address(fle
 
 def test_a_right_password_is_not_found_out_while_the_first_guesses_are_at_the_portal(fleet):
     assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
-    fleet.portal.fault("slow", latency=2)
+    fleet.portal.fault("slow", latency=6)
     with ThreadPoolExecutor(40) as pool:
         guesses = [pool.submit(log_in, fleet, OWNER, f"wrong {n}", CAFE) for n in range(20)]
         wait_until("they wait", lambda: waiting(fleet.socket_path) >= 16)

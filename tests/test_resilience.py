@@ -217,11 +217,11 @@ def test_a_killed_worker_passes_its_lease_on(fleet):
 
 
 def test_a_stopping_worker_finishes_what_it_has_begun(fleet):
-    fleet.portal.fault("slow", latency=1.0, logins=1)
+    fleet.portal.fault("slow", latency=2.0, logins=1)
     result = []
     caller = threading.Thread(target=lambda: result.append(check_auth(fleet.url)))
     caller.start()
-    wait_until("login under way", lambda: fleet.portal.logins()["in_flight"] == 1)
+    wait_until("login under way", lambda: fleet.portal.logins()["attempts"] == 1)
     for name in list(fleet.workers):
         fleet.workers[name].terminate()
     caller.join(60)
@@ -229,12 +229,10 @@ def test_a_stopping_worker_finishes_what_it_has_begun(fleet):
 
 
 async def test_a_caller_that_hangs_up_leaves_the_login_to_the_others(fleet):
-    fleet.portal.fault("slow", latency=1.0, logins=1)
+    fleet.portal.fault("slow", latency=2.0, logins=1)
     async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
         first = asyncio.create_task(http.post(fleet.url, json=call_body()))
-        await asyncio.to_thread(
-            wait_until, "login", lambda: fleet.portal.logins()["in_flight"] == 1
-        )
+        await asyncio.to_thread(wait_until, "login", lambda: fleet.portal.logins()["attempts"] == 1)
         second = asyncio.create_task(http.post(fleet.url, json=call_body()))
         first.cancel()
         answer = (await second).json()["result"]

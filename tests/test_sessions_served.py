@@ -282,7 +282,7 @@ def test_an_old_password_lives_until_the_portal_ends_its_session(looking_fleet, 
 
 
 def test_an_old_password_lives_no_longer_than_a_session_may():
-    with running_fleet(1, OIG_SESSION_TTL="2") as fleet:
+    with running_fleet(1, OIG_SESSION_TTL="6") as fleet:
         email = account(fleet, "ttl")
         old = log_in(fleet, email)["session"]
         fleet.portal.add_account(email, "newer")

@@ -295,11 +295,11 @@ def system_that_never_gets_ready(*, workers="all"):
 
 
 def test_what_is_not_ready_in_time_is_named_and_stopped(monkeypatch):
-    monkeypatch.setattr(foreground, "READY_WITHIN", 3.0)
+    monkeypatch.setattr(foreground, "READY_WITHIN", 8.0)
     said: list[str] = []
     with (
         system_that_never_gets_ready() as system,
-        pytest.raises(CannotStart, match=r"Not ready after 3 s: mcp-0 is (STARTING|RUNNING); the"),
+        pytest.raises(CannotStart, match=r"Not ready after 8 s: mcp-0 is (STARTING|RUNNING); the"),
     ):
         Foreground(system, said.append, Interrupts()).run("ready")
     assert "ready" not in said

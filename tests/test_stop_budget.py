@@ -51,7 +51,7 @@ def test_whoever_waits_for_a_stop_waits_until_supervisord_has_killed():
 
 
 def test_the_unit_for_systemd_waits_as_long_as_the_foreground_does():
-    text = (ROOT / "docs" / "operations.md").read_text()
+    text = (ROOT / "docs" / "deploy" / "oig-cloud-mcp.service").read_text()
     (seconds,) = re.findall(r"(?m)^TimeoutStopSec=(\d+)$", text)
     assert int(seconds) >= foreground.STOPPED_WITHIN
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 TIMEOUT = 2.0
 """Seconds for connecting and for each answer, of which the slowest takes some milliseconds."""
 
-START = "Start it with ./start_server.sh, or it alone with python -m server.cache"
-RESTART = "Look into var/log/cache.log; supervisorctl -c supervisord.conf restart cache"
+START = "Start the server with oig-cloud-mcp serve, or it alone with python -m server.cache"
+RESTART = "Look into cache.log in OIG_LOG_DIR; supervisorctl -c supervisord.conf restart cache"
 
 
 class Daemon:
@@ -168,15 +168,15 @@ def _fits(value: object, kind: type) -> bool:
 
 
 def settings() -> Settings:
-    """Read the settings from the environment.
+    """Read the settings from the environment and the settings file.
 
     Raises:
         Usage: One of them is wrong.
     """
-    from server.settings import Settings  # noqa: PLC0415 - not needed with --socket, and slow
+    from server.settings_sources import load  # noqa: PLC0415 - not needed with --socket, and slow
 
     try:
-        return Settings.from_env(os.environ)
+        return load(os.environ)
     except ConfigurationError as exc:
         raise Usage(str(exc)) from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from .blocks import Report
 from .daemon import Daemon, fingerprint, settings
@@ -25,7 +24,8 @@ def journal(options: Options) -> Report:
     from server.control.journal import Journal  # noqa: PLC0415 - no other command needs SQLite
     from server.errors import JournalUnavailable  # noqa: PLC0415
 
-    path = settings().journal
+    chosen = settings()
+    path = chosen.journal
     account = None if options.account is None else fingerprint(options.account)
     if account is not None:
         # Who has another secret than the server finds no change, though there are some. Without
@@ -37,16 +37,10 @@ def journal(options: Options) -> Report:
     except JournalUnavailable as exc:
         raise Refused(str(exc)) from None
     if not total and not path.exists():
-        if path != _usual_path():
+        if path != chosen.state_dir / "journal.db":
             raise Refused(
                 f"There is no journal at {text(path)}, where OIG_JOURNAL says. If it is the "
                 "server's too, no change was made yet."
             )
         return no_journal_report(path)
     return journal_report(total, records, time.time())
-
-
-def _usual_path() -> Path:
-    from server.settings import Settings  # noqa: PLC0415 - slow, as in daemon.py
-
-    return Settings().journal

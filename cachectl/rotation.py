@@ -74,7 +74,7 @@ def _stopped(configured: Settings) -> Iterator[None]:
     except (AlreadyRunning, SecretInUse):
         raise Refused(
             "The server runs, and each of its processes would go on with the old secret. Nothing "
-            "was replaced. Stop it first: supervisorctl -c supervisord.conf shutdown"
+            "was replaced. Stop it first: oig-cloud-mcp stop"
         ) from None
     except ConfigurationError as exc:
         raise Refused(str(exc)) from None

@@ -137,9 +137,9 @@ async def world(at: float, settings: Mapping[str, object]) -> AsyncIterator[Worl
 def _settings(folder: Path) -> Settings:
     return Settings(
         portal_url=PORTAL,
+        state_dir=folder,
         run_dir=folder,
         auth_log=folder / "auth.log",
-        journal=folder / "journal.db",
     )
 
 

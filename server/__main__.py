@@ -16,6 +16,7 @@ import errno
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,8 @@ from .held_secret import SecretHeld
 from .listening import bind, inherited_socket
 from .reloading import Reloading
 from .settings import Settings
+from .settings_sources import find, load
+from .supervision.agreement import check_agreement
 from .supervision.peers import Peers
 from .worker import Worker, few_descriptors, make_worker, room
 
@@ -42,6 +45,15 @@ def _port(raw: str) -> int:
     if not 0 <= value <= 65535:
         raise argparse.ArgumentTypeError("must be a number from 0 to 65535; 0 takes a free port")
     return value
+
+
+def _inherited(settings: Settings, arguments: argparse.Namespace) -> socket.socket | None:
+    """Return supervisord's socket, if it is the one that the settings want."""
+    listener = inherited_socket() if arguments.port is None else None
+    if listener is not None:
+        found = find(os.environ)
+        check_agreement(os.environ, found, settings, listener=listener, workers=arguments.workers)
+    return listener
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,13 +82,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m server",
         description="One MCP worker for OIG Cloud. supervisord runs several; see supervisord.conf.",
     )
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen at (%(default)s)")
-    parser.add_argument("--port", type=_port, help="port to listen at (8000)")
+    parser.add_argument("--host", help="address to listen at (OIG_HOST)")
+    parser.add_argument("--port", type=_port, help="port to listen at (OIG_PORT)")
+    parser.add_argument(
+        "--workers", type=int, help="how many supervisord runs, to be compared with OIG_WORKERS"
+    )
     arguments = parser.parse_args(argv)
     name = os.environ.get("SUPERVISOR_PROCESS_NAME", "worker")
+    listener = None
     try:
-        reloading = Reloading(lambda: Settings.from_env(os.environ))
+        reloading = Reloading(lambda: load(os.environ))
         settings = reloading.current
+        listener = _inherited(settings, arguments)
         log.configure(name, settings.log_level)
         process.harden()
         process.raise_descriptors()
@@ -92,22 +109,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SecretHeld as exc:
         logger.error("%s", exc)  # noqa: TRY400 - where it arose says nothing
         return EXIT_SECRET_HELD
-    listener = inherited_socket() if arguments.port is None else None
     inherited = listener is not None
     # Nobody else holds a socket that is made here.
     peers = Peers.from_env(os.environ) if inherited else None
     if listener is None:
-        port = 8000 if arguments.port is None else arguments.port
+        port = settings.port if arguments.port is None else arguments.port
+        host = arguments.host or settings.host
         try:
-            listener = bind(arguments.host, port)
+            listener = bind(host, port)
         except (OSError, OverflowError) as exc:
             taken = isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE
             reason = (
                 "another program listens there; stop it or choose another --port" if taken else exc
             )
-            logger.error("cannot listen at %s port %s: %s", arguments.host, port, reason)  # noqa: TRY400
+            logger.error("cannot listen at %s port %s: %s", host, port, reason)  # noqa: TRY400
             return EXIT_ADDRESS
-        logger.info("listening at http://%s:%d/mcp", arguments.host, listener.getsockname()[1])
+        logger.info("listening at http://%s:%d/mcp", host, listener.getsockname()[1])
     warnings = [few_descriptors()]
     if speaks_for_all(name):
         warnings.append(exposed(listener.getsockname(), settings, inherited=inherited))

@@ -35,7 +35,8 @@ def exposed(address: object, settings: Settings, *, inherited: bool) -> str | No
         return None
     shown = f"[{host}]" if ip.version == 6 else host
     where = (
-        f"set socket=tcp://127.0.0.1:{port} in supervisord.conf and start everything again"
+        "set OIG_HOST=127.0.0.1 for oig-cloud-mcp, or where supervisord was started by hand "
+        f"socket=tcp://127.0.0.1:{port} in supervisord.conf, and start everything again"
         if inherited
         else "start it with --host 127.0.0.1"
     )

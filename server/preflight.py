@@ -14,7 +14,9 @@ import sys
 from .cache.socket_file import prepare_folder
 from .errors import ConfigurationError
 from .secret import load_secret
-from .settings import ROOT, Settings
+from .settings import Settings
+from .settings_sources import find
+from .supervision.agreement import check_agreement
 from .version import program_version
 
 EXIT_CONFIGURATION = 64
@@ -31,7 +33,7 @@ def check(settings: Settings) -> None:
     """
     folder = settings.cache_socket.parent
     try:
-        prepare_folder(folder, tighten=folder == ROOT / "var" / "run")
+        prepare_folder(folder, tighten=settings.run_dir_is_ours and folder == settings.run_dir)
     except OSError as exc:
         raise ConfigurationError(f"The folder {folder} cannot be made: {exc.strerror}.") from None
     from .held_secret import SecretHeld, make_unless_held  # noqa: PLC0415 - as below
@@ -44,9 +46,12 @@ def check(settings: Settings) -> None:
 
 
 def main() -> int:
-    """Check the settings of the environment; return the exit code."""
+    """Check the settings of this process; return the exit code."""
     try:
-        check(Settings.from_env(os.environ))
+        found = find(os.environ)
+        settings = found.settings(os.environ)
+        check_agreement(os.environ, found, settings)
+        check(settings)
     except ConfigurationError as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_CONFIGURATION

@@ -1,11 +1,15 @@
-"""Every setting, read once from the environment. Nobody else looks there."""
+"""Every setting: its name, its default, what it means and which values it takes.
+
+`settings_sources.py` says where values come from; nobody else looks there.
+"""
 
 from __future__ import annotations
 
-import difflib
+import ipaddress
 import math
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, cast
 from urllib.parse import urlsplit
@@ -14,10 +18,9 @@ from .email_address import is_email
 from .errors import ConfigurationError
 from .named_networks import named_networks
 from .origins import authority, canonical_origin
+from .places import ROOT as ROOT  # noqa: PLC0414 - so it is exported
+from .places import usual
 from .sources import Network
-
-ROOT = Path(__file__).resolve().parent.parent
-"""The project's folder: `var/` lies in it."""
 
 SOCKET_PATH_MAX_BYTES = 103
 """Longest path of a Unix socket: sun_path is 104 bytes on macOS, 108 on Linux, one is the NUL."""
@@ -28,8 +31,18 @@ LONGEST = 30 * 86400.0
 MOST_SPRAYED = 10_000
 """Largest budget of accounts per source, as `server.cache.spraying` says."""
 
-OTHERS = frozenset({"OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD"})
+MAX_WORKERS = 64
+"""More than any machine this is made for has use for: likely a mistyped port."""
+
+CLIENTS = frozenset({"OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD"})
 """Variables of clients, which may be set in the same environment."""
+
+CONFIG = "OIG_CONFIG"
+"""Variable with the path of the settings file."""
+
+SUPERVISORD_CONF = "OIG_SUPERVISORD_CONF"
+"""Variable with the path of the configuration that `oig-cloud-mcp` has made of the settings, for
+the processes that it starts. Without it, supervisord runs with supervisord.conf of the checkout."""
 
 
 def _text(raw: str) -> str:
@@ -82,8 +95,13 @@ def _networks(raw: str) -> tuple[Network, ...]:
     )
 
 
+def _is_file_of_emails(raw: str) -> bool:
+    # A list of several lines is what OIG_ALLOWED_EMAILS_FILE holds; comments in it may have any /.
+    return "\n" not in raw and ("@" not in raw or "/" in raw)
+
+
 def _emails(raw: str) -> tuple[str, ...]:
-    if "@" not in raw or "/" in raw:
+    if _is_file_of_emails(raw):
         try:
             raw = _path(raw).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
@@ -137,6 +155,28 @@ def _port(raw: str) -> int:
     return value
 
 
+def _workers(raw: str) -> int:
+    value = int(raw)
+    if not 1 <= value <= MAX_WORKERS:
+        raise ValueError(f"must be a number from 1 to {MAX_WORKERS}")
+    return value
+
+
+def _host(raw: str) -> str:
+    if raw == "localhost":
+        return "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(raw)
+    except ValueError:
+        raise ValueError("must be an IPv4 address such as 0.0.0.0 or 127.0.0.1") from None
+    if address.version != 4:
+        raise ValueError(
+            "must be an IPv4 address: supervisord can share no other. For IPv6 put a reverse proxy "
+            "in front"
+        )
+    return str(address)
+
+
 def _log_level(raw: str) -> str:
     value = raw.upper()
     if value not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
@@ -172,6 +212,12 @@ def _portal_url(raw: str) -> str:
     return raw if raw.endswith("/") else raw + "/"
 
 
+_IS_PATH: Mapping[Callable[[str], object], Callable[[str], bool]] = {
+    _path: lambda _: True,
+    _emails: _is_file_of_emails,
+}
+
+
 def _setting(
     variable: str,
     default: object,
@@ -179,21 +225,44 @@ def _setting(
     meaning: str,
     *,
     live: bool = False,
+    private: bool = False,
 ) -> Any:
-    return field(
-        default=default,
-        metadata={"variable": variable, "parse": parse, "meaning": meaning, "live": live},
-    )
+    metadata = {
+        "variable": variable,
+        "parse": parse,
+        "meaning": meaning,
+        "is_path": _IS_PATH.get(parse, lambda _: False),
+        "live": live,
+        "private": private,
+    }
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of daemon and workers. Times are in seconds.
 
-    Each field's metadata holds the name of its variable, its meaning, and whether it is live: read
-    again while the server runs. The table of docs/settings.md is compared with them by a test.
+    Each field's metadata holds the name of its variable, its meaning, whether it is live (read
+    again while the server runs), whether a value is the path of a file, and whether it is private
+    (others must not see it). The table of docs/settings.md is compared with them by a test.
     """
 
+    host: str = _setting(
+        "OIG_HOST", "0.0.0.0", _host, "IPv4 address to listen at; 0.0.0.0 is each of this machine"
+    )
+    port: int = _setting("OIG_PORT", 8000, _port, "port to listen at")
+    workers: int = _setting(
+        "OIG_WORKERS", 2, _workers, "number of workers; with fewer than 2 a restart closes the port"
+    )
+    state_dir: Path = _setting(
+        "OIG_STATE_DIR",
+        lambda: usual(os.environ).state,
+        _path,
+        "folder of all that outlives a process; never cleared",
+    )
+    log_dir: Path = _setting("OIG_LOG_DIR", None, _path, "folder of all logs")
     portal_url: str = _setting(
         "OIG_PORTAL_URL",
         "https://portal.oigpower.cz/",
@@ -204,7 +273,7 @@ class Settings:
         "OIG_CA_FILE", None, _path, "further trusted certificates (PEM), beside the system's"
     )
     run_dir: Path = _setting(
-        "OIG_RUN_DIR", ROOT / "var" / "run", _path, "folder of socket, secret and snapshot (0700)"
+        "OIG_RUN_DIR", None, _path, "folder of socket, secret and snapshot (0700)"
     )
     cache_socket: Path = _setting("OIG_CACHE_SOCKET", None, _path, "socket of the cache daemon")
     secret_file: Path = _setting(
@@ -330,10 +399,11 @@ class Settings:
         _emails,
         "only these accounts may use the server: a list, or a file with one e-mail a line",
         live=True,
+        private=True,
     )
     auth_log: Path = _setting(
         "OIG_AUTH_LOG",
-        ROOT / "var" / "log" / "auth.log",
+        None,
         _path,
         "failed logins, one stable line each, for fail2ban",
     )
@@ -342,7 +412,7 @@ class Settings:
     )
     journal: Path = _setting(
         "OIG_JOURNAL",
-        ROOT / "var" / "journal.db",
+        None,
         _path,
         "journal of all changes made (SQLite, 0600); a record to keep, not a cache",
     )
@@ -354,13 +424,18 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for name, file in (
-            ("cache_socket", "cache.sock"),
-            ("secret_file", "secret"),
-            ("snapshot_file", "sessions.snapshot"),
+        # Each follows the folder it lies in, which stands before it.
+        for name, folder, file in (
+            ("log_dir", "state_dir", "log"),
+            ("run_dir", "state_dir", "run"),
+            ("journal", "state_dir", "journal.db"),
+            ("auth_log", "log_dir", "auth.log"),
+            ("cache_socket", "run_dir", "cache.sock"),
+            ("secret_file", "run_dir", "secret"),
+            ("snapshot_file", "run_dir", "sessions.snapshot"),
         ):
             if getattr(self, name) is None:
-                object.__setattr__(self, name, self.run_dir / file)
+                object.__setattr__(self, name, getattr(self, folder) / file)
         length = len(str(self.cache_socket).encode())
         if length > SOCKET_PATH_MAX_BYTES:
             raise ConfigurationError(
@@ -371,24 +446,29 @@ class Settings:
         if self.lock_first > self.lock_longest:
             raise ConfigurationError("OIG_LOCK_FIRST must not be longer than OIG_LOCK_LONGEST.")
 
+    @property
+    def run_dir_is_ours(self) -> bool:
+        """Whether the folder is the program's own, and not one that was named for it.
+
+        Such a folder is closed to other users, where a named one may be open on purpose and is
+        refused.
+        """
+        return self.run_dir == self.state_dir / "run"
+
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings.
+    def from_env(cls, environ: Mapping[str, str], told: Mapping[str, str] | None = None) -> Self:
+        """Take the settings from variables.
 
         Args:
-            environ: Usually `os.environ`. An empty value is the same as none.
+            environ: Value of each variable. An empty one is the same as none. Others than settings
+                are left alone, but that the usual places depend on HOME and XDG_STATE_HOME.
+            told: Where a value comes from, as an error says it.
 
         Raises:
-            ConfigurationError: A value is malformed, or a name that begins with `OIG_` is unknown.
+            ConfigurationError: A value is malformed.
         """
-        known = {f.metadata["variable"]: f for f in fields(cls)}
-        for name in environ:
-            if name.startswith("OIG_") and name not in known and name not in OTHERS:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f" Did you mean {near[0]}?" if near else ""
-                raise ConfigurationError(f"There is no setting {name}.{hint}")
         values: dict[str, object] = {}
-        for variable, f in known.items():
+        for variable, f in VARIABLES.items():
             raw = environ.get(variable, "").strip()
             if not raw:
                 continue
@@ -396,6 +476,14 @@ class Settings:
                 values[f.name] = f.metadata["parse"](raw)
             except ValueError as exc:
                 reason = str(exc) if str(exc).startswith("must") else "is not a number"
+                where = (told or {}).get(variable, "")
                 # The value may be a secret put into the wrong variable: it is not repeated.
-                raise ConfigurationError(f"{variable} {reason}.") from None
+                raise ConfigurationError(f"{variable}{where} {reason}.") from None
+        if "state_dir" not in values:
+            places = usual(environ)
+            values = {"log_dir": places.log, **values, "state_dir": places.state}
         return cls(**values)  # type: ignore[arg-type]
+
+
+VARIABLES: Mapping[str, Field[Any]] = {f.metadata["variable"]: f for f in fields(Settings)}
+"""The field of each setting, by the name of its variable."""

@@ -42,7 +42,7 @@ class CacheProcess:
         self._heard = threading.Condition()
         self._ended = False
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OIG_")}
-        environment |= {"OIG_RUN_DIR": str(folder)} | (settings or {})
+        environment |= {"OIG_CONFIG": os.devnull, "OIG_RUN_DIR": str(folder)} | (settings or {})
         self.process = subprocess.Popen(
             [*(command or [sys.executable]), "-m", "server.cache"],
             cwd=ROOT,

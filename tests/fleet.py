@@ -167,8 +167,12 @@ def running_fleet(
     # A Unix socket's path is short; pytest's own folders are not.
     folder = Path(tempfile.mkdtemp(prefix="oig"))
     with running_portal() as portal, socket.create_server(("127.0.0.1", 0)) as listener:
+        (folder / "oig-cloud-mcp").mkdir(exist_ok=True)
+        (folder / "oig-cloud-mcp" / "settings.env").touch()
         environment = {
             "PATH": os.environ["PATH"],
+            # An empty settings file, by a variable that the version before takes as well.
+            "XDG_CONFIG_HOME": str(folder),
             "OIG_RUN_DIR": str(folder),
             "OIG_PORTAL_URL": portal.base_url,
             # Tests call as fast as the machine can.

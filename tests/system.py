@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from server.settings import ROOT
 from server.supervision.configuration import Layout
@@ -37,6 +38,9 @@ from server.supervision.rolling_restart import is_ready
 COPIED = ("server", "cachectl", "client", "supervisord.conf", "start_server.sh", "pyproject.toml")
 
 SUPERVISORD = (sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf")
+
+ANOTHER = 65534
+"""A user who owns nothing."""
 
 READY_WITHIN = 120.0
 STOPPED_WITHIN = 120.0
@@ -60,8 +64,29 @@ def free_port() -> int:
 def clean_environment(**settings: str) -> dict[str, str]:
     """Return this process's environment with these settings and no others."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OIG_")}
+    environ["OIG_CONFIG"] = os.devnull
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
     return {**environ, **settings}
+
+
+def another_user() -> list[str]:
+    """Return what to put before a command so that it runs as a user who may write nowhere of ours.
+
+    Root gives up its rights, but may still read everything: Python itself can lie in its home.
+    Others are such a user already.
+    """
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("there is no setpriv")
+    user = [f"--reuid={ANOTHER}", f"--regid={ANOTHER}", "--clear-groups"]
+    return ["setpriv", *user, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+
+
+def give_away(folder: Path) -> None:
+    """Give a folder to the user of `another_user`."""
+    if os.geteuid() == 0:
+        os.chown(folder, ANOTHER, ANOTHER)
 
 
 def copy_project(folder: Path) -> Path:
@@ -233,7 +258,7 @@ def breakable(system: RunningSystem, name: str) -> Path:
         # No blank before a semicolon: supervisord would take what follows for a comment.
         fail = "if test -e var/broken-$SUPERVISOR_PROCESS_NAME; then echo it is broken; exit 1; fi"
         text, count = re.subn(
-            r"(?m)^command=/usr/bin/env (python3 -m server(?:\.cache)?)$",
+            r"(?m)^command=/usr/bin/env (python3 -m server(?:\.cache| --workers .*)?)$",
             rf"command=/bin/sh -c '{fail}; exec \1'",
             text,
         )

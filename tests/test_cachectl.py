@@ -45,6 +45,7 @@ class Cache:
         self.folder = folder
         self.secret = load_secret(folder / "secret")
         self.env = {name: os.environ[name] for name in os.environ if not name.startswith("OIG_")}
+        self.env |= {"OIG_CONFIG": os.devnull}
         self.env |= {"OIG_RUN_DIR": str(folder), "OIG_LOGIN_BURST": "1000"}
         self._id = 0
         self.start()
@@ -143,6 +144,7 @@ def point_to(cache: Cache, monkeypatch) -> None:
     """Have cachectl in this process use a cache."""
     for name in [name for name in os.environ if name.startswith("OIG_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("OIG_CONFIG", os.devnull)
     monkeypatch.setenv("OIG_RUN_DIR", str(cache.folder))
 
 

@@ -43,6 +43,7 @@ def run_dir(monkeypatch) -> Iterator[Path]:
     """Give cachectl a folder of its own, with a path short enough for a socket."""
     for name in [name for name in os.environ if name.startswith("OIG_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("OIG_CONFIG", os.devnull)
     with TemporaryDirectory(prefix="ctl") as folder:
         monkeypatch.setenv("OIG_RUN_DIR", folder)
         load_secret(Path(folder) / "secret")
@@ -115,7 +116,7 @@ def test_without_a_daemon_every_command_says_where_it_looked_and_how_to_start_on
 ):
     words = complaint(capsys, argv, 3)
     assert f"not running: there is no socket {run_dir}/cache.sock." in words
-    assert "./start_server.sh" in words
+    assert "oig-cloud-mcp serve" in words
     assert "python -m server.cache" in words
 
 

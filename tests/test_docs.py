@@ -14,7 +14,9 @@ from client.options import COMMANDS
 from server.readings import days, freshness, history, notifications
 from server.readings.series import COLUMNS, COMPUTED
 from server.readings.status import Status
-from server.settings import OTHERS, ROOT, Settings
+from server.settings import CLIENTS as OF_CLIENTS
+from server.settings import CONFIG, ROOT, VARIABLES, Settings
+from server.settings_sources import BY_FILE
 from server.tools import reading
 
 from .listed_tools import listed_tools
@@ -33,8 +35,8 @@ def default_of(setting):
     value = getattr(Settings(), setting.name)
     if value in (None, ()):
         return "none"
-    text = str(value).replace(f"{ROOT}/", "").removesuffix(".0")
-    return f"`{text}`"
+    text = str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    return f"`{text.replace(f'{ROOT}/', '')}`"
 
 
 def test_the_document_on_settings_lists_every_one_with_its_default_and_meaning():
@@ -45,7 +47,7 @@ def test_the_document_on_settings_lists_every_one_with_its_default_and_meaning()
 
 
 def test_no_document_names_a_setting_that_does_not_exist():
-    known = {f.metadata["variable"] for f in fields(Settings)} | OTHERS
+    known = {*VARIABLES, *BY_FILE, *OF_CLIENTS, CONFIG}
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "supervisord.conf"]:
         assert set(re.findall(r"\bOIG_[A-Z_]+[A-Z]\b", path.read_text())) <= known, path
 

@@ -273,6 +273,7 @@ def test_what_stays_is_said():
 def run_dir(monkeypatch):
     for name in [name for name in os.environ if name.startswith("OIG_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("OIG_CONFIG", os.devnull)
     with run_folder() as folder:
         folder.mkdir(mode=0o700, exist_ok=True)
         monkeypatch.setenv("OIG_RUN_DIR", str(folder))

@@ -530,8 +530,7 @@ def test_cachectl_tells_a_journal_that_is_not_there_from_one_without_changes(
 def test_cachectl_says_that_nothing_was_changed_yet_before_the_first_change(
     path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("cachectl.journal._usual_path", lambda: path)
-    monkeypatch.setenv("OIG_JOURNAL", str(path))
+    monkeypatch.setenv("OIG_STATE_DIR", str(path.parent))
     assert main(["journal"]) == 0
     assert capsys.readouterr().out.startswith("No changes yet: there is no journal at ")
     assert main(["journal", "--json"]) == 0

@@ -15,12 +15,17 @@ from packaging.requirements import Requirement
 
 from server.settings import ROOT
 
+from .system import ANOTHER, alive, another_user, family, free_port, give_away, temporary_folder
 from .test_dependencies import EXTRAS, PROJECT, same
+from .test_start_server import Terminal
+from .waiting import wait_until
 
 # Much is downloaded and installed here; on a quiet machine all of it takes half a minute.
 pytestmark = pytest.mark.timeout(240)
 
 PACKAGES = ("server", "client", "cachectl")
+
+PROGRAMS = ["cachectl", "oig-client", "oig-cloud-mcp"]
 
 
 def run(*command: object, cwd: Path | str) -> str:
@@ -30,6 +35,7 @@ def run(*command: object, cwd: Path | str) -> str:
         for name, value in os.environ.items()
         if not name.startswith(("OIG_", "PYTHON", "VIRTUAL_ENV", "COV_"))
     }
+    kept["OIG_CONFIG"] = os.devnull
     argv = [str(part) for part in command]
     done = subprocess.run(argv, cwd=cwd, env=kept, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -63,8 +69,6 @@ def wheel(source, tmp_path_factory):
 @pytest.fixture(scope="module")
 def installed(wheel):
     """The folder of programs of an environment with the locked versions and the wheel."""
-    # A short path: the settings want the cache's socket below site-packages, and a socket's path
-    # has a bound.
     with tempfile.TemporaryDirectory(prefix="oig") as folder:
         run(sys.executable, "-m", "venv", folder, cwd=folder)
         pip = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet"]
@@ -113,6 +117,8 @@ def test_a_wheel_tells_licence_readme_and_requirements_and_no_address_that_is_no
         ("oig-client --version", f"oig-client {PROJECT['version']}\n"),
         ("cachectl --help", "usage: cachectl "),
         ("cachectl --version", f"cachectl {PROJECT['version']}\n"),
+        ("oig-cloud-mcp --help", "usage: oig-cloud-mcp "),
+        ("oig-cloud-mcp --version", f"oig-cloud-mcp {PROJECT['version']}\n"),
         ("python -m server --help", "usage: python -m server "),
         ("python -m server.cache --help", "usage: python -m server.cache "),
         ("python -m server.portal.simulator --help", "usage: python -m server.portal.simulator "),
@@ -135,13 +141,109 @@ def test_the_installed_package_finds_its_supervisord_conf(installed, tmp_path):
     assert text == (ROOT / "supervisord.conf").read_text()
 
 
+CHECK_VERSION = "import sys; assert sys.version_info > (3, 11)"
+
+PYTHONS = (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3")
+
+
+def is_for_everybody(python):
+    """Whether a user without any rights can run a Python, and it is new enough."""
+    # supervisord asks access(2), for which the right to read that `another_user` keeps is none.
+    code = f"import os; os.execv({python!r}, [{python!r}, '-c', {CHECK_VERSION!r}])"
+    if os.geteuid() == 0:
+        code = f"import os; os.setgid({ANOTHER}); os.setuid({ANOTHER}); {code}"
+    started = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    return started.returncode == 0
+
+
+@pytest.fixture
+def for_everybody(request, wheel):
+    """The folder of programs of an environment that another user can use as well."""
+    python = next(filter(is_for_everybody, PYTHONS), None)
+    if python is None:
+        pytest.skip("there is no Python that another user can run")
+    if python == PYTHONS[0]:
+        programs = request.getfixturevalue("installed")
+        programs.parent.chmod(0o755)
+        yield programs
+        return
+    with temporary_folder("oig-env") as folder:
+        run(UV, "venv", "--quiet", "--python", python, folder / "env", cwd=folder)
+        into = folder / "env" / "bin" / "python"
+        install = [UV, "pip", "install", "--quiet", "--compile-bytecode"]
+        run(*install, "--python", into, wheel, cwd=folder)
+        folder.chmod(0o755)
+        yield folder / "env" / "bin"
+
+
+def tree(folder):
+    return {path: path.lstat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_the_server_runs_from_a_wheel_for_a_user_who_can_write_only_at_home(for_everybody):
+    port, portal = free_port(), free_port()
+    untouched = tree(for_everybody.parent)
+    with temporary_folder() as home:
+        (home / ".config" / "oig-cloud-mcp").mkdir(parents=True)
+        settings = home / ".config" / "oig-cloud-mcp" / "settings.env"
+        settings.write_text(f"OIG_HOST=127.0.0.1\nOIG_PORT={port}\nOIG_SIMULATOR_PORT={portal}\n")
+        give_away(home)
+        environ = {"PATH": os.environ["PATH"], "HOME": str(home), "OIG_PASSWORD": "demo"}
+
+        def ours(program, *arguments):
+            return subprocess.run(
+                [*another_user(), str(for_everybody / program), *arguments],
+                check=False,
+                cwd="/",
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=90,
+            )
+
+        with subprocess.Popen(
+            [*another_user(), str(for_everybody / "oig-cloud-mcp"), "demo"],
+            cwd="/",
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            everything = []
+            try:
+                terminal = Terminal(process)
+                terminal.wait_for("Stop       Ctrl-C")
+                everything = family(process.pid)
+                url = f"http://localhost:{port}/mcp"
+                checked = ours("oig-client", "check-auth", "--email=demo@example.com", "--url", url)
+                assert "new_session_created" in checked.stdout, checked.stderr
+                assert ours("cachectl", "ping").returncode == 0
+                assert f"{url} is ready" in ours("oig-cloud-mcp", "status").stdout
+                restarted = ours("oig-cloud-mcp", "restart-workers")
+                assert restarted.returncode == 0, restarted.stderr
+                stopped = ours("oig-cloud-mcp", "stop")
+                assert stopped.stdout.endswith("Stopped.\n"), stopped.stderr
+                assert terminal.ended() == 0
+                wait_until("all processes are gone", lambda: not alive(everything))
+            finally:
+                for left in alive([*everything, *family(process.pid)]):
+                    left.kill()
+        state = home / ".local" / "state" / "oig-cloud-mcp"
+        assert (state / "run" / "secret").exists()
+        assert (state / "log" / "mcp-1.log").exists()
+    assert tree(for_everybody.parent) == untouched
+
+
 @pytest.mark.parametrize("extra", ["", "[keyring]"])
 def test_one_line_installs_it_as_a_tool(source, tmp_path, monkeypatch, extra):
     for variable, folder in (("UV_TOOL_DIR", "tools"), ("UV_TOOL_BIN_DIR", "bin")):
         monkeypatch.setenv(variable, str(tmp_path / folder))
     run(UV, "tool", "install", "--quiet", f"{source}{extra}", cwd=tmp_path)
-    assert sorted(path.name for path in (tmp_path / "bin").iterdir()) == ["cachectl", "oig-client"]
-    for name in ("cachectl", "oig-client"):
+    assert sorted(path.name for path in (tmp_path / "bin").iterdir()) == PROGRAMS
+    for name in PROGRAMS:
         assert run(tmp_path / "bin" / name, "--help", cwd=tmp_path).startswith(f"usage: {name} ")
     held = (tmp_path / "tools").glob("oig-cloud-mcp/lib/*/site-packages/keyring")
     assert bool(list(held)) == bool(extra)

@@ -266,7 +266,8 @@ def test_a_call_under_way_is_answered_by_the_worker_that_stops(accept):
 def test_a_restart_without_a_server_is_told_in_one_line():
     with prepared_system() as system:
         done = system.run("./start_server.sh", "--no-install", "--restart-workers")
-    assert done.returncode == 1
-    assert (
-        done.stderr == "start_server.sh: No server is running here. Start it: ./start_server.sh\n"
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"start_server.sh: No server is running: there is no {system.run_dir}/supervisor.sock. "
+        "Start it: ./start_server.sh\n"
     )

@@ -55,6 +55,7 @@ def rotated(monkeypatch, capsys, folder: Path) -> tuple[int, str]:
     """Rotate from this process, which takes less time than a new one."""
     for name in [name for name in os.environ if name.startswith("OIG_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("OIG_CONFIG", os.devnull)
     monkeypatch.setenv("OIG_RUN_DIR", str(folder))
     code = main(["rotate-secret", "--yes"])
     captured = capsys.readouterr()
@@ -69,7 +70,7 @@ def test_while_any_part_of_the_server_runs_the_secret_stays(monkeypatch, capsys)
             code, words = rotated(monkeypatch, capsys, fleet.folder)
             assert code == 1
             assert "The server runs" in words
-            assert "shutdown" in words
+            assert "oig-cloud-mcp stop" in words
             assert read_secret(fleet.folder / "secret") == old
 
         refused()
@@ -117,6 +118,7 @@ def test_a_whole_server_gets_a_new_secret(monkeypatch, capsys):
 def run_dir(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("OIG_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("OIG_CONFIG", os.devnull)
     monkeypatch.setenv("OIG_RUN_DIR", str(tmp_path))
     # pytest's folders are too long for a socket; nobody listens there.
     monkeypatch.setenv("OIG_CACHE_SOCKET", str(tmp_path / "s"))

@@ -1,6 +1,7 @@
 """The environment into settings, or one clear line."""
 
 import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from server.errors import ConfigurationError
 from server.settings import ROOT, Settings
+from server.settings_sources import load
 
 
 def test_an_empty_environment_gives_the_documented_defaults():
@@ -102,6 +104,13 @@ def test_lists_are_split_at_commas_and_spaces():
         ("OIG_CA_FILE", "~nosuchuser/ca.pem"),
         ("OIG_LOG_LEVEL", "LOUD"),
         ("OIG_SIMULATOR_PORT", "70000"),
+        ("OIG_PORT", "0"),
+        ("OIG_WORKERS", "0"),
+        ("OIG_WORKERS", "8000"),
+        ("OIG_HOST", "oig.example.org"),
+        ("OIG_HOST", "2001:db8::1"),
+        ("OIG_HOST", "127.0.0.1:8000"),
+        ("OIG_STATE_DIR", "~nosuchuser/state"),
     ],
 )
 def test_a_malformed_value_is_told_by_name_and_not_repeated(name, value):
@@ -126,6 +135,8 @@ def test_a_malformed_value_is_told_by_name_and_not_repeated(name, value):
         ("OIG_SHARED_SOURCES", "160.79.104.0/21 fc00::/7 ::ffff:10.0.0.0/104"),
         ("OIG_ALLOWED_EMAILS", "jana@example.cz, Petr.Novák@dům.example"),
         ("OIG_PORTAL_URL", "https://[::1]:8443/portal"),
+        ("OIG_HOST", "localhost"),
+        ("OIG_HOST", "192.0.2.7"),
         ("OIG_KNOWN_SOURCE", "7776000"),
     ],
 )
@@ -167,12 +178,12 @@ def test_a_time_that_is_no_time_is_told_what_it_must_be(value):
 
 def test_a_misspelt_name_is_told_with_the_right_one():
     with pytest.raises(ConfigurationError, match="Did you mean OIG_ALLOWED_HOSTS"):
-        Settings.from_env({"OIG_ALOWED_HOSTS": "a.example"})
+        load({"OIG_ALOWED_HOSTS": "a.example"})
 
 
 def test_the_clients_variables_and_foreign_ones_are_left_alone():
     names = ("OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD", "PATH")
-    Settings.from_env(dict.fromkeys(names, "x"))
+    load({**dict.fromkeys(names, "x"), "OIG_CONFIG": os.devnull})
 
 
 def test_plain_http_is_for_this_machine_only():

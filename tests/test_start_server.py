@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -16,14 +16,13 @@ import pytest
 
 from server.errors import ConfigurationError
 from server.settings import ROOT
-from server.supervision import __main__ as supervision
 from server.supervision import environment, foreground
-from server.supervision.__main__ import main
-from server.supervision.configuration import Layout, control_socket, render, shipped
+from server.supervision.configuration import Folders, Layout, render, shipped
 from server.supervision.control import Supervisord, SupervisordError
 from server.supervision.environment import Environment, InstallationFailed
 from server.supervision.foreground import CannotStart, Foreground, Interrupts, System, check_free
 from server.supervision.logs import Follower, for_terminal, last_lines
+from server.supervision.start_server import main
 
 from .fleet import check_auth
 from .system import (
@@ -57,9 +56,8 @@ class Terminal:
             self.shown += line
 
     def wait_for(self, text, within=60.0):
-        wait_until(
-            f"says {text!r}", lambda: text in self.shown or self.process.poll() is not None, within
-        )
+        with suppress(AssertionError):  # it is made below, with what was shown
+            wait_until("", lambda: text in self.shown or self.process.poll() is not None, within)
         self._reader.join(0 if text in self.shown else 5)
         assert text in self.shown, self.shown
 
@@ -151,7 +149,7 @@ def test_who_stopped_it_from_elsewhere_is_told(project, how):
             RunningSystem(project, 0, 2, clean_environment()).supervisorctl("shutdown")
         assert terminal.ended() == (1 if how == "a signal" else 0)
     told = {
-        "supervisorctl shutdown": "Stopped by supervisorctl shutdown.",
+        "supervisorctl shutdown": "Stopped from elsewhere, in order.",
         "a signal": "start_server.sh: supervisord ended with code 0, everything is stopped: "
         "another process sent it a signal",
     }
@@ -182,7 +180,7 @@ def test_a_supervisord_that_does_not_answer_for_once_stops_nothing(monkeypatch):
 
 def test_workers_that_all_fail_end_it_with_the_reason(project):
     path = project / "supervisord.conf"
-    text = path.read_text().replace("-m server\n", "-m server.missing\n")
+    text = path.read_text().replace("-m server --workers", "-m server.missing --workers")
     path.write_text(text.replace("supervision.watch", "supervision.watch --end-after 3"))
     with start_server(project, "--demo", "--port", str(free_port())) as terminal:
         assert terminal.ended() == 1
@@ -269,12 +267,12 @@ def test_a_file_that_no_process_would_take_is_told_in_one_line_before_anything_s
 
 def rendered(system, text):
     layout = Layout("127.0.0.1", system.port, 2)
-    configuration = system.run_dir / "start_server.conf"
-    configuration.write_text(render(text, system.project, layout, simulator=False))
+    folders = Folders(system.project, system.project / "var", system.log_dir)
+    folders.configuration.write_text(
+        render(text, folders, layout, python=sys.executable, simulator=False)
+    )
     return System(
-        project=system.project,
-        configuration=configuration,
-        control=system.run_dir / "supervisor.sock",
+        folders=folders,
         layout=layout,
         ready_folder=system.run_dir / "ready",
         simulator_port=None,
@@ -291,7 +289,7 @@ def system_that_never_gets_ready(*, workers="all"):
             program = (
                 "sh -c 'test $SUPERVISOR_PROCESS_NAME = mcp-0 && exec python3 -m server;sleep 100'"
             )
-        yield rendered(system, text.replace("python3 -m server\n", f"{program}\n"))
+        yield rendered(system, re.sub(r"(?m)python3 -m server --workers.*$", program, text))
 
 
 def test_what_is_not_ready_in_time_is_named_and_stopped(monkeypatch):
@@ -373,7 +371,8 @@ def test_a_closed_terminal_stops_it():
         (["--workers", "٣"], "--workers: must be a number from 1 to 64"),
         (["--dem"], "unrecognized arguments: --dem"),
         (["--demo", "--restart-workers"], "not allowed with argument --demo"),
-        (["--restart-workers", "--workers", "3"], "changes neither port nor workers"),
+        (["--restart-workers", "--workers", "3"], "changes neither host, port nor workers"),
+        (["--restart-workers", "--host", "127.0.0.1"], "changes neither host, port nor workers"),
         (["--dev"], "--dev goes with --setup"),
         (["--setup", "--no-install"], "contradict each other"),
     ],
@@ -386,18 +385,22 @@ def test_wrong_usage_is_told_and_exits_with_2(capsys, arguments, said):
 
 
 @pytest.mark.parametrize("closed", ["supervisor.sock", "rolling_restart.lock"])
-def test_a_restart_by_another_user_is_told_in_one_line(monkeypatch, capsys, closed):
-    folder = Path("/opt/oig")
-    path = folder / "var" / "run" / closed
+def test_a_restart_by_another_user_is_told_in_one_line(tmp_path, monkeypatch, capsys, closed):
+    path = tmp_path / "run" / closed
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "supervisor.sock").touch()
 
-    def refuse(self, *_, **__):
-        if self == path:
-            raise PermissionError(errno.EACCES, "Permission denied", str(self))
-        return True
+    def refused(given):
+        def refuse(self, *arguments, **named):
+            if self == path:
+                raise PermissionError(errno.EACCES, "Permission denied", str(self))
+            return given(self, *arguments, **named)
 
-    monkeypatch.setattr(supervision, "ROOT", folder)
-    monkeypatch.setattr(Path, "exists", refuse)
-    monkeypatch.setattr(Path, "open", refuse)
+        return refuse
+
+    monkeypatch.setenv("OIG_STATE_DIR", str(tmp_path))
+    monkeypatch.setattr(Path, "stat", refused(Path.stat))
+    monkeypatch.setattr(Path, "open", refused(Path.open))
     assert main(["--restart-workers"]) == 1
     assert capsys.readouterr().err == (
         f"start_server.sh: No permission for {path}: do this as the user whose folder it is.\n"
@@ -406,20 +409,30 @@ def test_a_restart_by_another_user_is_told_in_one_line(monkeypatch, capsys, clos
 
 def test_help_needs_nothing_installed():
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
-    command = [sys.executable, "-S", "-m", "server.supervision", "--help"]
+    command = [sys.executable, "-S", "-m", "server.supervision.start_server", "--help"]
     shown = subprocess.run(
         command, check=True, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60
     )
     assert "--restart-workers" in shown.stdout
 
 
-def test_port_and_workers_are_all_that_the_copy_of_the_configuration_changes(tmp_path):
-    text = render(CONFIGURATION, tmp_path, Layout("0.0.0.0", 8123, 5), simulator=True)
+def test_the_copy_of_the_configuration_differs_in_numbers_places_and_python(tmp_path):
+    folders = Folders(tmp_path, tmp_path / "state", tmp_path / "log")
+    text = render(
+        CONFIGURATION, folders, Layout("0.0.0.0", 8123, 5), python="/a b/python3", simulator=True
+    )
     assert Layout.read(text) == Layout("0.0.0.0", 8123, 5)
     assert "%(here)s" not in text
+    assert "/usr/bin/env" not in text
+    assert "command='/a b/python3' -m server.cache\n" in text
     assert f"directory={tmp_path}\n" in text
+    assert f"stdout_logfile={tmp_path}/log/cache.log\n" in text
+    assert f"file={tmp_path}/state/run/supervisor.sock\n" in text
+    assert f"serverurl=unix://{tmp_path}/state/run/supervisor.sock\n" in text
     assert "autostart=true" in text
-    plain = render(CONFIGURATION, tmp_path, Layout.read(CONFIGURATION), simulator=False)
+    plain = render(
+        CONFIGURATION, folders, Layout.read(CONFIGURATION), python="python3", simulator=False
+    )
     assert re.findall("autostart=.*", plain) == ["autostart=false"]
     assert Layout.read(plain) == Layout("0.0.0.0", 8000, 2)
 
@@ -444,15 +457,23 @@ def test_the_address_for_people_is_one_they_can_open():
     assert Layout("192.168.1.5", 8000, 2).url == "http://192.168.1.5:8000/mcp"
 
 
+def placed(folder):
+    return Folders(Path("/srv/oig"), Path(folder), Path("/var/log/oig"))
+
+
 def test_a_folder_whose_path_is_too_long_for_sockets_is_told():
-    control_socket(Path("/" + "x" * 70))
-    with pytest.raises(ConfigurationError, match="too long by 4 bytes"):
-        control_socket(Path("/" + "x" * 74))
+    placed("/" + "x" * 74).check()
+    with pytest.raises(ConfigurationError, match=r"too long by 4 bytes .* Set OIG_STATE_DIR"):
+        placed("/" + "x" * 78).check()
 
 
-def test_a_folder_that_supervisord_cannot_take_is_told():
-    with pytest.raises(ConfigurationError, match="percent sign in its path: /100%/oig"):
-        control_socket(Path("/100%/oig"))
+@pytest.mark.parametrize(
+    "folder", ["/our ;things", "/our\t# 1", "/our\nthings", '/our "things"', "/%(here)s"]
+)
+def test_a_folder_that_supervisord_cannot_take_is_told_in_one_line(folder):
+    with pytest.raises(ConfigurationError, match="supervisord cannot use a folder") as told:
+        placed(folder).check()
+    assert "\n" not in str(told.value)
 
 
 def test_an_address_that_is_not_ours_is_told():

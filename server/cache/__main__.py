@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 from .. import log, process
 from ..errors import ConfigurationError
 from ..reloading import Reloading
-from ..settings import ROOT, Settings
+from ..settings_sources import load
 from ..version import program_version
 from . import daemon
 from .budgets import limits_of, policy_of
@@ -39,14 +39,15 @@ def main(arguments: Sequence[str]) -> int:
     parser = _Parser(
         prog="python -m server.cache",
         description="Holds the sealed OIG Cloud sessions that all MCP workers share. Settings come "
-        "from the environment (OIG_...); docs/settings.md lists them. Logs to standard error.",
+        "from the environment (OIG_...) and the settings file; docs/settings.md lists them. Logs "
+        "to standard error.",
         epilog=(daemon.__doc__ or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args(arguments)
     log.configure(NAME, "INFO")
     try:
-        reloading = Reloading(lambda: Settings.from_env(os.environ))
+        reloading = Reloading(lambda: load(os.environ))
     except ConfigurationError as exc:
         return _refuse(exc, daemon.EXIT_USAGE)
     settings = reloading.current
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         socket_file = SocketFile.bind(
             settings.cache_socket,
-            tighten=settings.cache_socket.parent == ROOT / "var" / "run",
+            tighten=settings.run_dir_is_ours and settings.cache_socket.parent == settings.run_dir,
         )
     except AlreadyRunning as exc:
         return _refuse(exc, daemon.EXIT_ALREADY_RUNNING)

@@ -38,7 +38,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 
 from ..errors import ConfigurationError
-from ..settings import ROOT
+from ..places import ROOT
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,10 @@
-"""supervisord.conf, and the copy of it that start_server.sh runs with other numbers in it."""
+"""supervisord.conf, and the copy of it that oig-cloud-mcp runs with other numbers and places."""
 
 from __future__ import annotations
 
 import configparser
 import re
+import shlex
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,6 +17,12 @@ WORKERS = "fcgi-program:mcp"
 
 SOCKET_SUFFIX_BYTES = 8
 """supervisord binds its socket as `<path>.<its pid>` first, and renames it then."""
+
+IDENTIFIER = "oig-cloud-mcp"
+"""What supervisord says of itself when it runs with a copy."""
+
+PYTHON = "/usr/bin/env python3 "
+"""How commands in supervisord.conf begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,64 @@ class Layout:
     @property
     def url(self) -> str:
         """The address that a person on this machine uses."""
-        return f"http://{'localhost' if self.host == '0.0.0.0' else self.host}:{self.port}/mcp"
+        local = self.host in {"0.0.0.0", "127.0.0.1"}
+        return f"http://{'localhost' if local else self.host}:{self.port}/mcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a running system has its files.
+
+    Args:
+        project: Holds `server/`; nothing is written there.
+        state: `OIG_STATE_DIR`.
+        logs: `OIG_LOG_DIR`.
+    """
+
+    project: Path
+    state: Path
+    logs: Path
+
+    @property
+    def run(self) -> Path:
+        """Folder of what supervisord itself keeps while it runs, wherever OIG_RUN_DIR points."""
+        return self.state / "run"
+
+    @property
+    def control(self) -> Path:
+        """The socket of supervisord."""
+        return self.run / "supervisor.sock"
+
+    @property
+    def pid_file(self) -> Path:
+        """File with supervisord's process id; it removes it at its end."""
+        return self.run / "supervisord.pid"
+
+    @property
+    def configuration(self) -> Path:
+        """The copy that supervisord reads."""
+        return self.run / "oig-cloud-mcp.conf"
+
+    def check(self) -> None:
+        """Return when supervisord can work with all of them.
+
+        Raises:
+            ConfigurationError: It cannot; the text says why and what to do.
+        """
+        for folder in (self.project, self.state, self.logs):
+            # supervisord takes what follows for a comment, and knows no quotes there.
+            if re.search(r"\s[;#]|[\r\n\"]|%\(here\)s", str(folder)):
+                raise ConfigurationError(
+                    "supervisord cannot use a folder with a space before ; or # in its path, a "
+                    f"quotation mark or a line break: {str(folder)!r}. Rename it, or set "
+                    "OIG_STATE_DIR and OIG_LOG_DIR to others."
+                )
+        excess = len(str(self.control).encode()) + SOCKET_SUFFIX_BYTES - SOCKET_PATH_MAX_BYTES
+        if excess > 0:
+            raise ConfigurationError(
+                f"The path of this folder is too long by {excess} bytes for the Unix sockets in "
+                f"it: {self.run}. Set OIG_STATE_DIR to a shorter one."
+            )
 
 
 def shipped(project: Path) -> str:
@@ -78,49 +142,64 @@ def shipped(project: Path) -> str:
     return package.joinpath("supervisord.conf").read_text(encoding="utf-8")
 
 
-def render(source: str, here: Path, layout: Layout, *, simulator: bool) -> str:
-    """Return supervisord.conf for another place and other numbers.
+def folders_in(source: str, project: Path) -> Folders:
+    """Return where the supervisord.conf of a checkout has its files.
+
+    Args:
+        source: Its text.
+        project: The folder it lies in.
+
+    Raises:
+        ConfigurationError: It does not say.
+    """
+    parser = _parse(source)
+    found = []
+    for section, option in ((WORKERS, "stdout_logfile"), ("unix_http_server", "file")):
+        path = parser.get(section, option, fallback=None)
+        if path is None:
+            raise ConfigurationError(f"[{section}] in supervisord.conf needs {option}.")
+        found.append(Path(path.replace("%(here)s", str(project))).parent)
+    logs, run = found
+    return Folders(project, run.parent, logs)
+
+
+def render(source: str, folders: Folders, layout: Layout, *, python: str, simulator: bool) -> str:
+    """Return supervisord.conf for other places and numbers.
 
     Args:
         source: Text of supervisord.conf.
-        here: The folder it lies in, which the copy does not.
+        folders: Where everything lies.
         layout: Host, port and number of workers.
+        python: The Python that runs all programs.
         simulator: Whether the portal simulator is started as well.
     """
     parser = _parse(source)
+    places = (
+        ("%(here)s/var/log", folders.logs),
+        ("%(here)s/var/run", folders.run),
+        ("%(here)s", folders.project),
+    )
     for section in parser.sections():
-        for option, value in parser.items(section):
-            parser.set(section, option, value.replace("%(here)s", str(here).replace("%", "%%")))
+        for option, given in parser.items(section):
+            value = given
+            # supervisord expands these twice, all others once.
+            program = section not in {"supervisord", "unix_http_server", "supervisorctl"}
+            percent = "%%%%" if program and option.endswith("_logfile") else "%%"
+            for placeholder, folder in places:
+                value = value.replace(placeholder, str(folder).replace("%", percent))
+            if option == "command" and value.startswith(PYTHON):
+                ours = shlex.quote(python).replace("%", "%%")
+                value = f"{ours} {value.removeprefix(PYTHON)}"
+            parser.set(section, option, value)
     parser.set(WORKERS, "socket", f"tcp://{layout.host}:{layout.port}")
     parser.set(WORKERS, "numprocs", str(layout.workers))
     parser.set("program:simulator", "autostart", "true" if simulator else "false")
-    lines = ["; Made by start_server.sh from supervisord.conf at each start. Change that one."]
+    parser.set("supervisord", "identifier", IDENTIFIER)
+    lines = ["; Made by oig-cloud-mcp from supervisord.conf and the settings. Change those."]
     for section in parser.sections():
         lines += ["", f"[{section}]"]
         lines += [f"{option}={value}" for option, value in parser.items(section)]
     return "\n".join(lines) + "\n"
-
-
-def control_socket(here: Path) -> Path:
-    """Return the path of supervisord's socket.
-
-    Raises:
-        ConfigurationError: It is longer than the path of a socket may be, or supervisord cannot
-            take it.
-    """
-    if "%" in str(here):
-        raise ConfigurationError(
-            f"supervisord cannot run in a folder with a percent sign in its path: {here}. Rename "
-            "or move it."
-        )
-    path = here / "var" / "run" / "supervisor.sock"
-    length = len(str(path).encode()) + SOCKET_SUFFIX_BYTES
-    if length > SOCKET_PATH_MAX_BYTES:
-        raise ConfigurationError(
-            f"The path of this folder is too long by {length - SOCKET_PATH_MAX_BYTES} bytes for "
-            f"the Unix sockets in it: {here}. Move it to a shorter one."
-        )
-    return path
 
 
 def _parse(source: str) -> configparser.RawConfigParser:

@@ -82,6 +82,14 @@ class Supervisord:
         """
         return int(self._call("supervisor.getPID"))
 
+    def identifier(self) -> str:
+        """Return the name in its configuration, which tells whose configuration that is."""
+        return str(self._call("supervisor.getIdentification"))
+
+    def shutdown(self) -> None:
+        """Begin to stop everything, supervisord itself at last."""
+        self._call("supervisor.shutdown", unless=SHUTDOWN_STATE)
+
     def processes(self, group: str | None = None) -> list[Process]:
         """Return all processes, or those of one program, in the order of their names."""
         found = [

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from .configuration import Layout
+from .configuration import Folders, Layout
 from .control import Process, Supervisord, SupervisordError
 from .logs import Follower, for_terminal, last_lines
 from .rolling_restart import GROUP, is_ready
@@ -123,27 +123,18 @@ class System:
     """What is to be run.
 
     Args:
-        project: The project's folder.
-        configuration: The file that supervisord reads.
-        control: supervisord's socket.
+        folders: Where everything lies.
         layout: Host, port and number of workers.
         ready_folder: Where workers say that they are ready.
         simulator_port: Port of the portal simulator; None without.
         environ: Environment of supervisord and everything below.
     """
 
-    project: Path
-    configuration: Path
-    control: Path
+    folders: Folders
     layout: Layout
     ready_folder: Path
     simulator_port: int | None
     environ: Mapping[str, str]
-
-    @property
-    def logs(self) -> Path:
-        """Folder of all logs."""
-        return self.project / "var" / "log"
 
     @property
     def log_files(self) -> list[Path]:
@@ -152,7 +143,7 @@ class System:
         names = ["supervisord", "cache", *workers]
         if self.simulator_port is not None:
             names.append("simulator")
-        return [self.logs / f"{name}.log" for name in names]
+        return [self.folders.logs / f"{name}.log" for name in names]
 
 
 class Foreground:
@@ -168,7 +159,7 @@ class Foreground:
         self._system = system
         self._to_terminal = say
         self._interrupts = interrupts
-        self._supervisord = Supervisord(system.control)
+        self._supervisord = Supervisord(system.folders.control)
         self._followers = [Follower(path) for path in system.log_files]
         self._complaints: deque[str] = deque(maxlen=5)
         self._pids: list[int] = []
@@ -200,7 +191,7 @@ class Foreground:
             if process.poll() is not None:
                 self._show_logs()
                 if process.returncode == 0 and not (self._signalled or self._fatal()):
-                    return "Stopped by supervisorctl shutdown."
+                    return "Stopped from elsewhere, in order."
                 output.seek(0)
                 words = output.read().decode(errors="replace").strip().splitlines()
                 raise CannotStart(self._why_ended(process.returncode, words))
@@ -210,8 +201,8 @@ class Foreground:
     def _started(self, output: int) -> Iterator[subprocess.Popen[bytes]]:
         command = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--silent"]
         process = subprocess.Popen(  # noqa: S603 - nobody else's words are in it
-            [*command, "--configuration", str(self._system.configuration)],
-            cwd=self._system.project,
+            [*command, "--configuration", str(self._system.folders.configuration)],
+            cwd=self._system.folders.project,
             env=self._system.environ,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -326,6 +317,8 @@ class Foreground:
     def _why_ended(self, code: int, words: list[str]) -> str:
         if words and words[-1].endswith("Address already in use"):
             return f"Port {self._system.layout.port} was taken in the meantime."
+        # Of a configuration that it does not take: its last line only names its help.
+        words = [line for line in words if line.startswith("Error: ")] or words
         signalled = ["another process sent it a signal"] if self._signalled else []
         reasons = self._fatal() or signalled or words or list(self._complaints)
         reason = (reasons or ["no reason given"])[-1]

@@ -46,6 +46,7 @@ class RollingRestart:
         supervisord: The one that runs them.
         ready_folder: As for `is_ready`.
         say: Called with each line for the user.
+        supervisorctl: How that is typed for this supervisord.
         clock: Seconds that only grow.
         sleep: Waits for some seconds.
     """
@@ -56,12 +57,14 @@ class RollingRestart:
         ready_folder: Path,
         say: Callable[[str], None],
         *,
+        supervisorctl: str = "supervisorctl -c supervisord.conf",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._supervisord = supervisord
         self._ready_folder = ready_folder
         self._say = say
+        self._supervisorctl = supervisorctl
         self._clock = clock
         self._sleep = sleep
 
@@ -80,8 +83,8 @@ class RollingRestart:
         if len(names) < 2:
             raise RestartFailed(
                 "There is only one worker: while it restarts, requests are refused for some "
-                "seconds. Start with two or more (numprocs in supervisord.conf, or --workers 2), "
-                "or accept the gap: supervisorctl -c supervisord.conf restart mcp:mcp-0"
+                "seconds. Start with two or more (OIG_WORKERS, or --workers 2), or "
+                f"accept the gap: {self._supervisorctl} restart mcp:mcp-0"
             )
         for done, name in enumerate(names):
             if interrupted():
@@ -127,7 +130,7 @@ class RollingRestart:
             if self._clock() > deadline:
                 raise RestartFailed(
                     f"{name} has not stopped within {STOPPED_WITHIN:.0f} s. The others serve on. "
-                    f"Look: supervisorctl -c supervisord.conf status"
+                    f"Look: {self._supervisorctl} status"
                 )
             self._sleep(POLL)
 
@@ -143,7 +146,7 @@ class RollingRestart:
                 raise RestartFailed(
                     f"{worker.name} was restarted and {what}. It is stopped now; the others run "
                     f"on as they were. Its log {worker.log} ends with:{ending}\n"
-                    f"When it is repaired: supervisorctl -c supervisord.conf start {name}"
+                    f"When it is repaired: {self._supervisorctl} start {name}"
                 )
             self._sleep(POLL)
         return worker

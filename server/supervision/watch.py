@@ -27,9 +27,12 @@ from .control import Supervisord, SupervisordError, SupervisordStopping
 from .failures import END_AFTER, LONGEST_PAUSE, WORKERS, Due, Failures
 
 VAR = Path(__file__).resolve().parent.parent.parent / "var"
-LOGS = VAR / "log"
 
-RUN = VAR / "run"
+LOGS = Path(os.environ.get("OIG_LOG_DIR") or VAR / "log")
+"""Folder of the programs' logs. oig-cloud-mcp tells both folders to what it starts; supervisord
+itself stops where a setting names others than supervisord.conf."""
+
+RUN = Path(os.environ.get("OIG_STATE_DIR") or VAR) / "run"
 """Folder of supervisord's socket, wherever OIG_RUN_DIR puts the rest."""
 
 TAIL_BYTES = 2048

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ... import log
 from ...errors import ConfigurationError
 from ...settings import Settings
+from ...settings_sources import load
 from .accounts import SESSION_TTL, Accounts
 from .app import build_app
 from .portal import Simulator
@@ -23,7 +24,7 @@ BAD_SETTING = 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until stopped. Return the exit code."""
     try:
-        settings = Settings.from_env(os.environ)
+        settings = load(os.environ)
         arguments = _parser(settings).parse_args(argv)
         log.configure("simulator", settings.log_level)
         listener = bind(arguments.port)

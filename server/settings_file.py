@@ -1,0 +1,101 @@
+"""The settings file: one `NAME=value` a line. Pure.
+
+What is taken here has the same meaning as an `EnvironmentFile` of systemd, so that one file serves
+both (systemd.exec(5)); what would be read differently by people and by systemd is refused.
+
+    # a comment, and so is a line that begins with ;
+    OIG_PORT=8123
+    OIG_ALLOWED_EMAILS='jana@example.cz petr@example.cz'
+    OIG_JOURNAL="/srv/our battery/journal.db"
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .errors import ConfigurationError
+
+MAX_BYTES = 262_144
+"""Longest file that is read, in bytes."""
+
+_ASSIGNMENT = re.compile(r"[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*=(.*)", re.DOTALL)
+_EXPORT = re.compile(r"[ \t]*export[ \t]")
+_IN_DOUBLE_QUOTES = re.compile(r'"((?:[^"\\]|\\.)*)"[ \t]*')
+_IN_SINGLE_QUOTES = re.compile(r"'([^']*)'[ \t]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One line of the file.
+
+    Args:
+        name: What stands before the equals sign.
+        value: What stands behind it, without quotes.
+        line: Its number, from 1.
+    """
+
+    name: str
+    value: str
+    line: int
+
+
+def parse(content: bytes, path: str) -> list[Assignment]:
+    """Return the assignments of a settings file.
+
+    Args:
+        content: All of it.
+        path: Where it lies, for messages.
+
+    Raises:
+        ConfigurationError: A line is no assignment, or a name is given twice. Values may be secret
+            and are not repeated.
+    """
+    if len(content) > MAX_BYTES:
+        raise ConfigurationError(
+            f"The settings file {path} has more than {MAX_BYTES} bytes: it is another file."
+        )
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"The settings file {path} is not UTF-8.") from None
+    if text.startswith("\ufeff"):
+        raise ConfigurationError(
+            f"The settings file {path} begins with a byte order mark. Save it as UTF-8 without one."
+        )
+    found: dict[str, Assignment] = {}
+    # Not splitlines: it knows further ends of lines, which systemd takes for part of a value.
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
+        if not line.strip(" \t") or line.lstrip(" \t").startswith(("#", ";")):
+            continue
+        where = f"{path}, line {number}"
+        match = _ASSIGNMENT.fullmatch(line)
+        if match is None or "\0" in line:
+            hint = " Leave out the word export." if _EXPORT.match(line) else ""
+            raise ConfigurationError(f"{where}: this is no assignment NAME=value.{hint}")
+        name, rest = match.groups()
+        if name in found:
+            raise ConfigurationError(
+                f"{where}: {name} is given in line {found[name].line} already."
+            )
+        found[name] = Assignment(name, _value(rest.strip(" \t"), f"{where}: {name}"), number)
+    return list(found.values())
+
+
+def _value(raw: str, where: str) -> str:
+    if raw.startswith('"'):
+        match = _IN_DOUBLE_QUOTES.fullmatch(raw)
+        if match is not None:
+            # As in a shell: before all other characters the backslash is one.
+            return re.sub(r'\\(["\\`$])', r"\1", match[1])
+    elif raw.startswith("'"):
+        match = _IN_SINGLE_QUOTES.fullmatch(raw)
+        if match is not None:
+            return match[1]
+    elif "\\" in raw:
+        raise ConfigurationError(f"{where}: put a value with a backslash into single quotes.")
+    else:
+        return raw
+    raise ConfigurationError(
+        f"{where}: the value must end with the quote it begins with, on the same line."
+    )

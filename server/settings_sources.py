@@ -1,0 +1,277 @@
+"""Where each setting comes from: an option, the environment, the settings file, or nowhere.
+
+Everything that runs takes its settings from `load`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import settings_file
+from .errors import ConfigurationError
+from .places import NAME, user_folder
+from .settings import CLIENTS, CONFIG, SUPERVISORD_CONF, VARIABLES, Settings
+
+FILE_NAME = "settings.env"
+
+SYSTEM_FOLDER = Path("/etc")
+"""Where the settings of the whole machine lie, in a folder of ours."""
+
+ENVIRONMENT = "environment"
+
+OF_FILE = "_FILE"
+"""End of the name under which the path of a file stands that holds a setting's value."""
+
+BY_FILE = {f"{name}{OF_FILE}": name for name in VARIABLES if not name.endswith(OF_FILE)}
+"""Such as OIG_PORT_FILE for OIG_PORT. OIG_CA_FILE and OIG_SECRET_FILE are settings themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a setting comes from.
+
+    Args:
+        source: `environment`, an option such as `--port`, or the path of the settings file.
+        line: Line in the settings file; 0 elsewhere.
+        value_file: File that holds the value, if the source names one.
+    """
+
+    source: str
+    line: int = 0
+    value_file: Path | None = None
+
+    @property
+    def is_settings_file(self) -> bool:
+        """Whether it stands in the settings file."""
+        return self.line > 0
+
+    def __str__(self) -> str:
+        where = f"{self.source}, line {self.line}" if self.line else self.source
+        return where if self.value_file is None else f"{self.value_file} ({where})"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All settings that somebody has given.
+
+    Args:
+        file: The settings file; None if there is none.
+        values: Text of each, by its variable.
+        origins: Where each comes from.
+    """
+
+    file: Path | None
+    values: Mapping[str, str]
+    origins: Mapping[str, Origin]
+
+    def settings(self, environ: Mapping[str, str]) -> Settings:
+        """Check them and return them with the defaults of all others.
+
+        Args:
+            environ: Usually `os.environ`: the user's folders are named there.
+
+        Raises:
+            ConfigurationError: One is malformed.
+        """
+        told = {name: f" ({origin})" for name, origin in self.origins.items() if _is_told(origin)}
+        for name, origin in self.origins.items():
+            if origin.is_settings_file and origin.value_file is None:
+                _refuse_relative(name, self.values[name], told[name])
+        others = {name: value for name, value in environ.items() if not name.startswith("OIG_")}
+        return Settings.from_env({**others, **self.values}, told)
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Return the settings of this process.
+
+    Args:
+        environ: Usually `os.environ`.
+
+    Raises:
+        ConfigurationError: The settings file or a setting is wrong; the text says which.
+    """
+    return find(environ).settings(environ)
+
+
+def read(path: Path, most: int) -> bytes:
+    """Return the first bytes of a file, but never wait for them.
+
+    Args:
+        path: A regular file, or the null device.
+        most: How many bytes.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode) and path != Path(os.devnull):
+            raise OSError(0, "it is no regular file")
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(fd)
+
+
+def find(
+    environ: Mapping[str, str],
+    options: Mapping[str, str] | None = None,
+    *,
+    read: Callable[[Path, int], bytes] = read,
+    exists: Callable[[Path], bool] = os.path.lexists,
+    system: Path = SYSTEM_FOLDER,
+) -> Found:
+    """Collect what is given.
+
+    Args:
+        environ: Usually `os.environ`.
+        options: Settings of the command line, by their variables.
+        read: Gives the first bytes of a file.
+        exists: Says whether there is a file.
+        system: Folder of the machine's settings.
+
+    Raises:
+        ConfigurationError: A file cannot be read, a name is unknown, or a setting is given twice in
+            one source.
+    """
+    values: dict[str, str] = {}
+    origins: dict[str, Origin] = {}
+
+    def take(name: str, raw: str, origin: Origin) -> None:
+        variable = BY_FILE.get(name, name)
+        if name in BY_FILE:
+            path = _path(name, raw, origin)
+            raw = _read_value(path, name, read)
+            origin = Origin(origin.source, origin.line, path)
+        values[variable], origins[variable] = raw, origin
+
+    # From the weakest source to the strongest. An empty value is none, in each of them.
+    file = chosen_file(environ, exists=exists, system=system)
+    if file is not None:
+        assigned = _assignments(file, read)
+        given = {one.name: one for one in assigned if one.value.strip()}
+        _refuse_both(given, f"the settings file {file}")
+        for one in given.values():
+            take(one.name, one.value, Origin(str(file), one.line))
+    for name in environ:
+        if name.startswith("OIG_") and name not in _IN_ENVIRONMENT:
+            raise ConfigurationError(f"There is no setting {name}.{_suggestion(name)}")
+    given_here = {name for name, raw in environ.items() if raw.strip() and name in _SETTINGS}
+    _refuse_both(given_here, "the environment")
+    for name in sorted(given_here):
+        take(name, environ[name], Origin(ENVIRONMENT))
+    for name, raw in (options or {}).items():
+        take(name, raw, Origin(f"--{name.removeprefix('OIG_').lower()}"))
+    return Found(file, values, origins)
+
+
+def chosen_file(
+    environ: Mapping[str, str],
+    *,
+    exists: Callable[[Path], bool] = os.path.lexists,
+    system: Path = SYSTEM_FOLDER,
+) -> Path | None:
+    """Return the settings file: OIG_CONFIG, or else the first of the usual ones that there is.
+
+    Only one is read: a value that is gone from one file must not come back from another.
+    """
+    named = environ.get(CONFIG, "").strip()
+    if named:
+        return _path(CONFIG, named, Origin(ENVIRONMENT))
+    own = user_folder(environ, "XDG_CONFIG_HOME", ".config")
+    for folder in (own, system):
+        if folder is not None and exists(folder / NAME / FILE_NAME):
+            return folder / NAME / FILE_NAME
+    return None
+
+
+_SETTINGS = frozenset(VARIABLES) | BY_FILE.keys()
+_IN_ENVIRONMENT = _SETTINGS | CLIENTS | {CONFIG, SUPERVISORD_CONF}
+
+
+def _assignments(file: Path, read: Callable[[Path, int], bytes]) -> list[settings_file.Assignment]:
+    try:
+        content = read(file, settings_file.MAX_BYTES + 1)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"The settings file {file} cannot be read: {exc.strerror}."
+        ) from None
+    assigned = settings_file.parse(content, str(file))
+    for one in assigned:
+        where = f"{file}, line {one.line}"
+        if one.name in CLIENTS or one.name in {CONFIG, SUPERVISORD_CONF}:
+            raise ConfigurationError(
+                f"{where}: {one.name} is no setting of the server and belongs into the environment."
+            )
+        if one.name not in _SETTINGS:
+            raise ConfigurationError(
+                f"{where}: there is no setting {one.name}.{_suggestion(one.name)}"
+            )
+    return assigned
+
+
+def _suggestion(name: str) -> str:
+    # Those with _FILE only for who wrote _FILE: they would crowd out what is meant.
+    wanted = [*VARIABLES, CONFIG, *(BY_FILE if name.endswith(OF_FILE) else ())]
+    near = difflib.get_close_matches(name, wanted, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _refuse_both(names: Mapping[str, object] | set[str], where: str) -> None:
+    for name in sorted(names):
+        if name in BY_FILE and BY_FILE[name] in names:
+            raise ConfigurationError(
+                f"Both {BY_FILE[name]} and {name} are given in {where}. Leave one of them out."
+            )
+
+
+def _is_told(origin: Origin) -> bool:
+    """Whether an error says where the value comes from: not of what was typed just now."""
+    return origin.is_settings_file or origin.value_file is not None
+
+
+def _path(name: str, raw: str, origin: Origin) -> Path:
+    try:
+        path = Path(raw).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(f"{name} must be a path; the user after ~ is not known.") from None
+    if origin.is_settings_file:
+        _refuse_relative(name, str(path), f" ({origin})")
+    return path.absolute()
+
+
+def _refuse_relative(name: str, raw: str, where: str) -> None:
+    # A settings file is read by processes in several folders.
+    if names_file(name, raw) and not raw.startswith(("/", "~")):
+        raise ConfigurationError(f"{name}{where} must be an absolute path.")
+
+
+def names_file(name: str, raw: str) -> bool:
+    """Whether the value of this variable is the path of a file or folder."""
+    if name in BY_FILE:
+        return True
+    return name in VARIABLES and VARIABLES[name].metadata["is_path"](raw)
+
+
+def _read_value(path: Path, name: str, read: Callable[[Path, int], bytes]) -> str:
+    try:
+        content = read(path, settings_file.MAX_BYTES + 1)
+        value = content.decode()
+    except OSError as exc:
+        raise ConfigurationError(
+            f"{name}: the file {path} cannot be read: {exc.strerror}."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{name}: the file {path} is not UTF-8.") from None
+    if len(content) > settings_file.MAX_BYTES:
+        raise ConfigurationError(
+            f"{name}: the file {path} has more than {settings_file.MAX_BYTES} bytes."
+        )
+    if not value.strip():
+        raise ConfigurationError(f"{name}: the file {path} is empty.")
+    return value

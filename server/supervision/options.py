@@ -1,0 +1,128 @@
+"""The command line of `oig-cloud-mcp`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..settings import MAX_WORKERS
+from ..version import program_version
+
+EPILOG = """\
+Settings come from options, from the environment (OIG_...), or from one settings file: that of
+--config or OIG_CONFIG, or else ~/.config/oig-cloud-mcp/settings.env, or else
+/etc/oig-cloud-mcp/settings.env. `check --show` says what holds, and why.
+
+exit codes:
+  0    done, or stopped on request; for status: everything is ready
+  1    it did not start or did not stay; for check: it would not; for status: something is not ready
+  2    wrong usage
+  3    for status and restart-workers: nothing is running
+  64   a wrong setting
+  130  interrupted on the way
+"""
+
+EXIT_NOT_RUNNING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for.
+
+    Args:
+        command: Such as `serve`.
+        settings: Settings that were given as options, by their variables.
+        config: The settings file that was named.
+        show: Whether `check` lists all settings.
+    """
+
+    command: str
+    settings: dict[str, str]
+    config: Path | None = None
+    show: bool = False
+
+
+def parse(argv: list[str], prog: str) -> Options:
+    """Return what a command line asks for; exits with 2 when it is wrong.
+
+    Args:
+        argv: Arguments after the program's name.
+        prog: Name of the program in its usage.
+    """
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Run the MCP server for OIG Cloud.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_version(parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, meaning, shape in (
+        ("demo", "run it in this terminal with a simulator of the portal, to try it out", True),
+        ("serve", "run it in this terminal against the real OIG Cloud; Ctrl-C stops it", True),
+        ("stop", "stop what runs, and return when it has stopped", False),
+        ("status", "say what runs and whether it is ready", False),
+        ("restart-workers", "restart the workers one by one; no request is refused", False),
+        ("check", "check settings and files, and start nothing", True),
+    ):
+        command = commands.add_parser(name, help=meaning, description=meaning, allow_abbrev=False)
+        command.add_argument(
+            "--config", type=Path, metavar="FILE", help="settings file, instead of the usual one"
+        )
+        if shape:
+            add_shape(command)
+        if name == "check":
+            command.add_argument(
+                "--show", action="store_true", help="list all settings and where they come from"
+            )
+        add_version(command)
+    given = parser.parse_args(argv)
+    return Options(
+        command=given.command,
+        settings=shape_of(given),
+        config=given.config,
+        show=getattr(given, "show", False),
+    )
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add `--version`."""
+    parser.add_argument("--version", action=_Version, help="say which version this is")
+
+
+def add_shape(parser: argparse.ArgumentParser) -> None:
+    """Add the options that stand for OIG_HOST, OIG_PORT and OIG_WORKERS."""
+    parser.add_argument("--host", help="IPv4 address to listen at")
+    parser.add_argument("--port", type=_number(1, 65535), help="port to listen at")
+    parser.add_argument("--workers", type=_number(1, MAX_WORKERS), help="number of workers")
+
+
+def shape_of(given: argparse.Namespace) -> dict[str, str]:
+    """Return what was given of those, by the settings' variables."""
+    names = ("host", "port", "workers")
+    values = {name: getattr(given, name, None) for name in names}
+    return {f"OIG_{name.upper()}": str(value) for name, value in values.items() if value}
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes a while."""
+
+    def __init__(self, option_strings: list[str], dest: str, help: str | None = None) -> None:  # noqa: A002
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        sys.stdout.write(f"oig-cloud-mcp {program_version()}\n")
+        parser.exit()
+
+
+def _number(least: int, most: int) -> type[int]:
+    def parse(raw: str) -> int:
+        value = int(raw) if raw.isascii() and raw.isdecimal() else -1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be a number from {least} to {most}")
+        return value
+
+    return parse  # type: ignore[return-value]

@@ -1,0 +1,226 @@
+"""`serve` and `demo`: the whole system in this terminal, as the settings say."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..cache.socket_file import prepare_folder
+from ..errors import ConfigurationError
+from ..places import ROOT
+from ..preflight import check
+from ..settings import CLIENTS, CONFIG, SUPERVISORD_CONF, Settings
+from ..settings_sources import Found, find, names_file
+from .configuration import Folders, Layout, render, shipped
+from .control import Supervisord, SupervisordError
+from .foreground import CannotStart, Foreground, Interrupts, System, check_free
+from .options import Options
+from .typed import Typed
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to run, and where.
+
+    Args:
+        found: The settings that were given.
+        settings: All settings.
+        layout: Host, port and number of workers.
+        folders: Where everything lies.
+        environ: The environment, with the option `--config` in it.
+    """
+
+    found: Found
+    settings: Settings
+    layout: Layout
+    folders: Folders
+    environ: Mapping[str, str]
+
+    @classmethod
+    def of(cls, options: Options, environ: Mapping[str, str]) -> Wanted:
+        """Read the settings.
+
+        Args:
+            options: Of the command line.
+            environ: Usually `os.environ`.
+
+        Raises:
+            ConfigurationError: One of them is wrong.
+        """
+        if options.config is not None:
+            environ = {**environ, CONFIG: str(options.config.expanduser().absolute())}
+        found = find(environ, options.settings)
+        settings = found.settings(environ)
+        # Whoever has changed supervisord.conf in a checkout means it, where no setting says more.
+        layout = Layout.read(shipped(ROOT))
+        for variable, field in (
+            ("OIG_HOST", "host"),
+            ("OIG_PORT", "port"),
+            ("OIG_WORKERS", "workers"),
+        ):
+            if variable in found.values:
+                layout = replace(layout, **{field: getattr(settings, field)})
+        folders = Folders(ROOT, settings.state_dir, settings.log_dir)
+        return cls(found, settings, layout, folders, environ)
+
+    def handed_on(self) -> dict[str, str]:
+        """Return the environment of all processes: it holds for their whole life."""
+        # A client's password is no business of processes that run for weeks.
+        passed = {
+            name: value
+            for name, value in self.environ.items()
+            if name not in CLIENTS and value.strip()
+        }
+        # Relative paths count from the user's folder, and the processes run in another.
+        for name, value in passed.items():
+            if names_file(name, value):
+                passed[name] = str(Path(value.strip()).expanduser().absolute())
+        told: tuple[tuple[str, object], ...] = (
+            ("OIG_HOST", self.layout.host),
+            ("OIG_PORT", self.layout.port),
+            ("OIG_WORKERS", self.layout.workers),
+            ("OIG_STATE_DIR", self.folders.state),
+            ("OIG_LOG_DIR", self.folders.logs),
+            (SUPERVISORD_CONF, self.folders.configuration),
+        )
+        for variable, what in told:
+            passed.pop(f"{variable}_FILE", None)
+            passed[variable] = str(what)
+        if self.found.file is not None:
+            passed[CONFIG] = str(self.found.file)
+        # supervisord.conf looks for .venv first, then on the PATH.
+        search = self.environ.get("PATH", os.defpath)
+        passed["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{search}"
+        return passed
+
+
+def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
+    """Run everything until it is stopped.
+
+    Args:
+        options: Of the command line; the command is `serve` or `demo`.
+        typed: How this program was started.
+        say: Called with each line for the user.
+
+    Raises:
+        CannotStart: It did not start or did not stay.
+        ConfigurationError: A setting is wrong, or a file.
+    """
+    demo = options.command == "demo"
+    wanted = Wanted.of(options, os.environ)
+    folders, layout = wanted.folders, wanted.layout
+    folders.check()
+    try:
+        pid = Supervisord(folders.control).pid()
+    except SupervisordError:
+        pass
+    else:
+        raise CannotStart(
+            f"The server is running already (supervisord, process {pid}). "
+            f"To stop it: {typed.command('stop')}"
+        )
+    check_free(layout.host, layout.port, "choose another with --port")
+    environ = wanted.handed_on()
+    simulator_port = None
+    if demo:
+        simulator_port = _simulator_port(wanted)
+        for variable in ("OIG_SIMULATOR_PORT", "OIG_PORTAL_URL"):
+            environ.pop(f"{variable}_FILE", None)
+        environ["OIG_SIMULATOR_PORT"] = str(simulator_port)
+        environ["OIG_PORTAL_URL"] = f"http://127.0.0.1:{simulator_port}/"
+    prepare(folders)
+    _check(environ)
+    source = shipped(ROOT)
+    folders.configuration.write_text(
+        render(source, folders, layout, python=sys.executable, simulator=demo), encoding="utf-8"
+    )
+    system = System(
+        folders=folders,
+        layout=layout,
+        ready_folder=wanted.settings.run_dir / "ready",
+        simulator_port=simulator_port,
+        environ=environ,
+    )
+    portal = "the built-in simulator" if demo else wanted.settings.portal_url
+    interrupts = Interrupts()
+    with interrupts.caught():
+        workers = f"{layout.workers} worker{'s' if layout.workers > 1 else ''}"
+        say(f"Starting {workers} at port {layout.port}; the portal is {portal}.")
+        stopped = Foreground(system, say, interrupts).run(
+            _announcement(layout, typed, options.config, demo=demo)
+        )
+    say(stopped)
+
+
+def prepare(folders: Folders) -> None:
+    """Make the folders that supervisord writes into.
+
+    Raises:
+        ConfigurationError: They cannot be made or written to; the text says what to do.
+    """
+    for folder, variable in ((folders.run, "OIG_STATE_DIR"), (folders.logs, "OIG_LOG_DIR")):
+        try:
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder == folders.run:
+                prepare_folder(folder, tighten=True)
+            else:
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as exc:
+            raise ConfigurationError(
+                f"The folder {folder} cannot be made: {exc.strerror}. Set {variable} to a folder "
+                "of your own."
+            ) from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ConfigurationError(
+                f"The folder {folder} cannot be written to. Run this as the user whose folder it "
+                f"is, or set {variable} to one of your own."
+            )
+
+
+def _check(environ: Mapping[str, str]) -> None:
+    """Tell what every process would tell, and then be started again for, once and now."""
+    try:
+        check(find(environ).settings(environ))
+    except ModuleNotFoundError as exc:
+        raise CannotStart(
+            f"{exc.name} is not installed for {sys.executable}. Leave --no-install out, or install "
+            "it: pip install -r requirements.txt"
+        ) from None
+
+
+def _simulator_port(wanted: Wanted) -> int:
+    """Return the port for the simulator: any free one, unless a certain one was asked for."""
+    port = wanted.settings.simulator_port
+    try:
+        check_free("127.0.0.1", port, "set OIG_SIMULATOR_PORT to another for the simulator")
+    except CannotStart:
+        if "OIG_SIMULATOR_PORT" in wanted.found.values:
+            raise
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = int(free.getsockname()[1])
+    return port
+
+
+def _announcement(layout: Layout, typed: Typed, config: Path | None, *, demo: bool) -> str:
+    client, cachectl = typed.program("oig-client"), typed.program("cachectl")
+    if config is not None:
+        cachectl = f"{CONFIG}={shlex.quote(str(config.absolute()))} {cachectl}"
+    email = "demo@example.com" if demo else "you@example.com"
+    elsewhere = "" if layout.url == "http://localhost:8000/mcp" else f" --url {layout.url}"
+    lines = [
+        "",
+        f"{{state}} after {{seconds}} s: {layout.url}",
+        "",
+        f"  Try it     {client} check-auth --email {email}{elsewhere}",
+        *(["             The password is demo."] if demo else []),
+        f"  Cache      {cachectl} stats",
+        f"  Claude     claude mcp add --transport http --scope user oig-cloud {layout.url}",
+        "  Stop       Ctrl-C",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,400 @@
+"""oig-cloud-mcp: what it says, what it starts and stops, and how settings reach everything."""
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.errors import ConfigurationError
+from server.settings import ROOT
+from server.settings_sources import find
+from server.supervision.__main__ import main
+from server.supervision.agreement import check_agreement, disagreement
+from server.supervision.configuration import Folders, Layout, folders_in
+from server.supervision.inspection import rows
+from server.supervision.options import parse
+from server.supervision.serve import Wanted
+from server.supervision.typed import Typed
+
+from .fleet import check_auth
+from .system import (
+    alive,
+    another_user,
+    clean_environment,
+    copy_project,
+    family,
+    free_port,
+    give_away,
+    prepared_system,
+    started,
+    temporary_folder,
+)
+from .test_start_server import Terminal
+from .waiting import wait_until
+
+PLANTED = "planted.owner@example.com"
+
+
+@pytest.fixture
+def state(monkeypatch):
+    with temporary_folder() as folder:
+        monkeypatch.setenv("OIG_STATE_DIR", str(folder / "state"))
+        yield folder / "state"
+
+
+def command(project, *arguments, environ):
+    return subprocess.run(
+        [sys.executable, "-m", "server.supervision", *arguments],
+        check=False,
+        cwd=project,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+
+def test_demo_status_restart_and_stop_from_a_path_that_needs_care():
+    # A space, other letters, and what supervisord takes for the beginning of a placeholder.
+    with temporary_folder("dům č. 1 100%s") as folder:
+        project = copy_project(folder)
+        port = free_port()
+        state = folder / "stav 50%"
+        (folder / "settings.env").write_text(
+            f"OIG_PORT={port}\nOIG_HOST=127.0.0.1\nOIG_STATE_DIR='{state}'\n"
+        )
+        environ = clean_environment(OIG_CONFIG=str(folder / "settings.env"), OIG_PASSWORD="x")
+        before = sorted(path for path in (project / "var").rglob("*"))
+        with subprocess.Popen(
+            [sys.executable, "-m", "server.supervision", "demo", "--workers", "2"],
+            cwd=project,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            terminal = Terminal(process)
+            everything = []
+            try:
+                terminal.wait_for("Stop       Ctrl-C")
+                everything = family(process.pid)
+                url = f"http://localhost:{port}/mcp"
+                assert check_auth(url)["structuredContent"]["cache_status"] == "new_session_created"
+
+                said = command(project, "status", environ=environ)
+                assert said.returncode == 0, said.stderr
+                assert said.stdout.startswith(f"{url} is ready (supervisord, process ")
+                assert said.stdout.count("serves requests") == 2
+
+                again = command(project, "serve", environ=environ)
+                assert again.returncode == 1
+                assert "is running already" in again.stderr
+                assert again.stderr.endswith("-m server.supervision stop\n")
+
+                restarted = command(project, "restart-workers", environ=environ)
+                assert restarted.returncode == 0, restarted.stderr
+                assert "All 2 workers were restarted" in restarted.stdout
+
+                checked = command(project, "check", environ=environ)
+                assert checked.returncode == 0, checked.stderr
+                assert "the server runs (supervisord" in checked.stdout
+
+                stopped = command(project, "stop", environ=environ)
+                assert stopped.stdout.endswith("Stopped.\n"), stopped.stderr
+                assert terminal.ended() == 0
+                assert terminal.shown.endswith("Stopped from elsewhere, in order.\n")
+                wait_until("all processes are gone", lambda: not alive(everything))
+            finally:
+                for left in alive([*everything, *family(process.pid)]):
+                    left.kill()
+        assert command(project, "status", environ=environ).returncode == 3
+        assert command(project, "stop", environ=environ).returncode == 0
+        assert sorted(path for path in (project / "var").rglob("*")) == before
+        assert {path.name for path in (state / "log").iterdir()} >= {"cache.log", "mcp-0.log"}
+        assert (state / "run" / "secret").exists()
+        assert state.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            {"OIG_PORT": "8123"},
+            r"OIG_PORT is 8123 \(environment\), and .* says \d+\.",
+        ),
+        ({"OIG_WORKERS": "3"}, r"OIG_WORKERS is 3 \(environment\), and .* says 2\."),
+        ({"OIG_STATE_DIR": "/s"}, r"OIG_STATE_DIR is /s \(environment\), and .* says /.*/var\."),
+    ],
+)
+def test_supervisord_alone_stops_in_one_line_where_a_setting_says_something_else(settings, told):
+    with prepared_system(**settings) as system:
+        with started(system) as supervisord:
+            everything = family(supervisord.pid)
+            supervisord.wait(40)
+        (line,) = [x for x in system.log("supervisord").splitlines() if " ERROR watch: " in x]
+        assert re.search(told, line), line
+        assert "oig-cloud-mcp serve" in line
+        assert not alive(everything)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", system.port))
+
+
+CONFIGURATION = (ROOT / "supervisord.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, None),
+        ({"OIG_PORT": "8000", "OIG_HOST": "0.0.0.0", "OIG_WORKERS": "2"}, None),
+        ({"OIG_STATE_DIR": "/srv/oig/var", "OIG_LOG_DIR": "/srv/oig/var/log"}, None),
+        ({"OIG_RUN_DIR": "/run/oig"}, None),
+        ({"OIG_HOST": "127.0.0.1"}, "OIG_HOST is 127.0.0.1"),
+        ({"OIG_PORT": "8001"}, "OIG_PORT is 8001"),
+        ({"OIG_WORKERS": "1"}, "OIG_WORKERS is 1"),
+        ({"OIG_STATE_DIR": "/s"}, "OIG_STATE_DIR is /s"),
+        ({"OIG_LOG_DIR": "/l"}, "OIG_LOG_DIR is /l"),
+    ],
+)
+def test_what_is_given_is_compared_with_what_supervisord_does(given, told):
+    environ = {"OIG_CONFIG": os.devnull, **given}
+    found = find(environ)
+    folders = folders_in(CONFIGURATION, Path("/srv/oig"))
+    said = disagreement(found, found.settings(environ), Layout.read(CONFIGURATION), folders)
+    assert said is None if told is None else said.startswith(told)
+
+
+def test_a_worker_goes_by_the_socket_that_it_really_has():
+    environ = {"OIG_CONFIG": os.devnull, "SUPERVISOR_ENABLED": "1", "OIG_HOST": "127.0.0.1"}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        for name, value, agrees in (("PORT", port, True), ("PORT", "8000", port == "8000")):
+            given = {**environ, f"OIG_{name}": value}
+            found = find(given)
+            settings = found.settings(given)
+            if agrees:
+                check_agreement(given, found, settings, listener=listener, workers=2)
+            else:
+                with pytest.raises(ConfigurationError, match=f"OIG_PORT is 8000 .* says {port}"):
+                    check_agreement(given, found, settings, listener=listener, workers=2)
+            # What oig-cloud-mcp has made of the settings agrees with them; alone nobody is asked.
+            made = {**given, "OIG_SUPERVISORD_CONF": "/run/oig-cloud-mcp.conf"}
+            check_agreement(made, found, settings, listener=listener, workers=7)
+            alone = {k: v for k, v in given.items() if k != "SUPERVISOR_ENABLED"}
+            check_agreement(alone, found, settings, listener=listener, workers=7)
+
+
+def wanted(environ, *arguments):
+    return Wanted.of(parse(["check", *arguments], "oig-cloud-mcp"), environ)
+
+
+def test_options_win_over_settings_and_those_over_supervisord_conf():
+    environ = {"OIG_CONFIG": os.devnull, "OIG_PORT": "8001", "OIG_WORKERS": "3"}
+    assert wanted(environ).layout == Layout("0.0.0.0", 8001, 3)
+    arguments = ("--port", "8002", "--host", "localhost")
+    assert wanted(environ, *arguments).layout == Layout("127.0.0.1", 8002, 3)
+
+
+def test_what_is_handed_on_holds_wherever_a_process_is_started(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("allowed.txt").write_text("jana@example.cz\n")
+    Path("port").write_text("8003\n")
+    Path("settings.env").write_text(f"OIG_LOG_DIR={tmp_path}/l\n")
+    environ = {
+        "PATH": "/usr/bin",
+        "OIG_ALLOWED_EMAILS": "allowed.txt",
+        "OIG_PORT_FILE": "port",
+        "OIG_STATE_DIR": "state",
+        "OIG_PASSWORD": "secret",
+        "OIG_WORKERS": " ",
+    }
+    passed = wanted(environ, "--config", "settings.env").handed_on()
+    assert {name: value for name, value in passed.items() if name.startswith("OIG_")} == {
+        "OIG_ALLOWED_EMAILS": f"{tmp_path}/allowed.txt",
+        "OIG_CONFIG": f"{tmp_path}/settings.env",
+        "OIG_HOST": "0.0.0.0",
+        "OIG_LOG_DIR": f"{tmp_path}/l",
+        "OIG_PORT": "8003",
+        "OIG_STATE_DIR": f"{tmp_path}/state",
+        "OIG_SUPERVISORD_CONF": f"{tmp_path}/state/run/oig-cloud-mcp.conf",
+        "OIG_WORKERS": "2",
+    }
+    monkeypatch.chdir("/")
+    assert find(passed).settings(passed).port == 8003
+
+
+def test_check_shows_every_setting_and_its_source_but_no_address_of_a_person(tmp_path):
+    file = tmp_path / "settings.env"
+    file.write_text(f"OIG_ALLOWED_EMAILS={PLANTED}\nOIG_LIVE_TTL=20\n")
+    environ = {"OIG_CONFIG": str(file), "OIG_WORKERS": "3", "OIG_STATE_DIR": "/s"}
+    told = {row.variable: row for row in rows(wanted(environ, "--port", "8123"))}
+    assert told["OIG_PORT"][1:] == ("8123", "--port")
+    assert told["OIG_WORKERS"][1:] == ("3", "environment")
+    assert told["OIG_LIVE_TTL"][1:] == ("20", f"{file}, line 2")
+    assert told["OIG_HISTORY_TTL"][1:] == ("300", "default")
+    assert told["OIG_JOURNAL"][1:] == ("/s/journal.db", "default")
+    assert told["OIG_ALLOWED_EMAILS"][1:] == ("(1 entries)", f"{file}, line 1")
+    assert PLANTED not in str(told)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_a_settings_file_with_addresses_of_people_that_others_can_read_is_told(
+    state, tmp_path, monkeypatch, capsys, mode
+):
+    file = tmp_path / "settings.env"
+    file.write_text(f"OIG_ALLOWED_EMAILS={PLANTED}\nOIG_PORT={free_port()}\n")
+    file.chmod(mode)
+    assert main(["check", "--config", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert (f"Warning: other users can read {file}" in said) is (mode != 0o600)
+    assert "Settings and files are in order" in said
+    assert PLANTED not in said
+
+
+def test_check_tells_a_taken_port_with_1_and_a_wrong_setting_with_64(state, monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("OIG_HOST", "127.0.0.1")
+        monkeypatch.setenv("OIG_PORT", str(listener.getsockname()[1]))
+        assert main(["check"]) == 1
+        assert "is taken by another program" in capsys.readouterr().err
+    monkeypatch.setenv("OIG_HOST", "::1")
+    assert main(["check"]) == 64
+    assert "OIG_HOST must be an IPv4 address: supervisord" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_the_setting(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("OIG_STATE_DIR", str(tmp_path / "file" / "state"))
+    assert main(["check"]) == 64
+    told = capsys.readouterr().err
+    assert "Set OIG_STATE_DIR" in told
+    assert told.count("\n") == 1
+
+
+def test_check_makes_nothing_in_the_folder_of_another_user(state, monkeypatch, capsys):
+    state.mkdir()
+    if os.geteuid() == 0:
+        os.chown(state, 12345, 12345)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert main(["check"]) == 64
+    assert "Run this as the user of the server" in capsys.readouterr().err
+    assert list(state.iterdir()) == []
+
+
+def test_a_checkout_of_somebody_else_is_used_and_nothing_is_written_in_it():
+    with temporary_folder() as folder, temporary_folder("home") as home:
+        project = copy_project(folder)
+        give_away(home)
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(path.stat().st_mode & ~0o222)
+        environ = clean_environment(HOME=str(home), OIG_PORT=str(free_port()))
+        environ.pop("XDG_STATE_HOME", None)
+        checked = subprocess.run(
+            [*another_user(), sys.executable, "-m", "server.supervision", "check", "--show"],
+            check=False,
+            cwd=project,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(path.stat().st_mode | 0o700)
+        assert checked.returncode == 0, checked.stderr
+        state = home / ".local" / "state" / "oig-cloud-mcp"
+        assert re.search(rf"OIG_STATE_DIR +{state} +default", checked.stdout)
+        assert re.search(rf"OIG_LOG_DIR +{state}/log +default", checked.stdout)
+        assert (state / "run" / "secret").exists()
+        assert [path for path in (project / "var").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("verb", ["status", "restart-workers"])
+def test_where_nothing_runs_it_says_so_and_how_to_start(state, capsys, verb):
+    assert main([verb]) == 3
+    assert f"No server is running: there is no {state}/run/supervisor.sock." in (
+        told := capsys.readouterr().err
+    )
+    assert told.endswith(" serve\n")
+
+
+def test_a_stop_of_nothing_is_done(state, capsys):
+    assert main(["stop"]) == 0
+    assert "No server is running" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "COMMAND"),
+        (["start"], "invalid choice: 'start'"),
+        (["serve", "--port", "0"], "--port: must be a number from 1 to 65535"),
+        (["serve", "--workers", "65"], "--workers: must be a number from 1 to 64"),
+        (["stop", "--port", "8000"], "unrecognized arguments: --port"),
+        (["serve", "--show"], "unrecognized arguments: --show"),
+    ],
+)
+def test_wrong_usage_is_told_and_exits_with_2(capsys, arguments, said):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["check", "--version"]])
+def test_it_says_its_version(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    assert re.fullmatch(r"oig-cloud-mcp \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+HERE = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    ("argv0", "environ", "typed"),
+    [
+        (f"{HERE}/oig-cloud-mcp", {"PATH": str(HERE)}, "oig-cloud-mcp stop"),
+        (f"{HERE}/oig-cloud-mcp", {"PATH": "/usr/bin"}, f"{HERE}/oig-cloud-mcp stop"),
+        # uvx puts a folder on the PATH that the user's shell does not have.
+        (
+            f"{HERE}/oig-cloud-mcp",
+            {"PATH": str(HERE), "UV": "/usr/bin/uv"},
+            f"{HERE}/oig-cloud-mcp stop",
+        ),
+        ("/a b/oig-cloud-mcp", {"PATH": "/usr/bin"}, "'/a b/oig-cloud-mcp' stop"),
+        (
+            "/x/server/supervision/__main__.py",
+            {},
+            f"{Path(sys.executable).name} -m server.supervision stop",
+        ),
+    ],
+)
+def test_other_commands_are_told_as_the_user_typed_this_one(argv0, environ, typed):
+    assert Typed.of(argv0, environ).command("stop") == typed
+
+
+def test_whoever_typed_start_server_is_told_its_options():
+    typed = Typed.script({"PATH": "/usr/bin"})
+    assert typed.command("serve") == "./start_server.sh"
+    assert typed.command("restart-workers") == "./start_server.sh --restart-workers"
+    stop = typed.command("stop")
+    assert shlex.split(stop)[-1] == "stop"
+    assert "oig-cloud-mcp" in stop or "server.supervision" in stop
+
+
+def test_folders_of_the_checkouts_configuration_are_found():
+    assert folders_in(CONFIGURATION, Path("/srv/oig")) == Folders(
+        Path("/srv/oig"), Path("/srv/oig/var"), Path("/srv/oig/var/log")
+    )
+    with pytest.raises(ConfigurationError, match=r"\[fcgi-program:mcp\] .* stdout_logfile"):
+        folders_in(CONFIGURATION.replace("stdout_logfile=", "x="), Path("/srv/oig"))

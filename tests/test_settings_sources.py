@@ -1,0 +1,173 @@
+"""Which source of a setting wins, and what is said of each that is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.errors import ConfigurationError
+from server.settings import ROOT
+from server.settings_file import MAX_BYTES
+from server.settings_sources import chosen_file, find, load
+
+from .system import clean_environment
+
+PLANTED = "Planted-Passw0rd"
+
+
+def from_files(files, environ=None, options=None):
+    """Find settings on a machine with these files and no others."""
+    held = {Path(name): content.encode() for name, content in files.items()}
+
+    def read(path, most):
+        try:
+            return held[path][:most]
+        except KeyError:
+            raise FileNotFoundError(2, "No such file or directory") from None
+
+    environ = {"HOME": "/home/jana"} | (environ or {})
+    return find(environ, options, read=read, exists=held.__contains__)
+
+
+OWN = "/home/jana/.config/oig-cloud-mcp/settings.env"
+SYSTEM = "/etc/oig-cloud-mcp/settings.env"
+
+
+@pytest.mark.parametrize(
+    ("files", "environ", "options", "port", "origin"),
+    [
+        ({}, {}, {}, None, None),
+        ({SYSTEM: "OIG_PORT=1"}, {}, {}, "1", f"{SYSTEM}, line 1"),
+        ({SYSTEM: "OIG_PORT=1", OWN: "\nOIG_PORT=2"}, {}, {}, "2", f"{OWN}, line 2"),
+        ({SYSTEM: "OIG_PORT=1", OWN: ""}, {}, {}, None, None),
+        ({OWN: "OIG_PORT=2"}, {"OIG_PORT": " "}, {}, "2", f"{OWN}, line 1"),
+        ({OWN: "OIG_PORT=2"}, {"OIG_PORT": "3"}, {}, "3", "environment"),
+        ({OWN: "OIG_PORT=2"}, {"OIG_PORT": "3"}, {"OIG_PORT": "4"}, "4", "--port"),
+        ({OWN: "OIG_PORT=2", "/x": "OIG_PORT=5"}, {"OIG_CONFIG": "/x"}, {}, "5", "/x, line 1"),
+        ({OWN: "OIG_PORT=2", "/p": "6\n"}, {"OIG_PORT_FILE": "/p"}, {}, "6\n", "/p (environment)"),
+        ({OWN: "OIG_PORT_FILE=/p", "/p": "6"}, {}, {}, "6", f"/p ({OWN}, line 1)"),
+        ({OWN: "OIG_PORT_FILE=/p", "/p": "6"}, {"OIG_PORT": "3"}, {}, "3", "environment"),
+        (
+            {OWN: "OIG_PORT=1", "/x/oig-cloud-mcp/settings.env": "OIG_PORT=7"},
+            {"XDG_CONFIG_HOME": "/x"},
+            {},
+            "7",
+            "/x/oig-cloud-mcp/settings.env, line 1",
+        ),
+        ({OWN: "OIG_PORT=1"}, {"XDG_CONFIG_HOME": "x"}, {}, "1", f"{OWN}, line 1"),
+    ],
+)
+def test_an_option_wins_over_the_environment_and_that_over_one_file(
+    files, environ, options, port, origin
+):
+    found = from_files(files, environ, options)
+    assert found.values.get("OIG_PORT") == port
+    assert (None if port is None else str(found.origins["OIG_PORT"])) == origin
+
+
+@pytest.mark.parametrize(
+    ("files", "environ", "told"),
+    [
+        ({}, {"OIG_PROT": "1"}, "There is no setting OIG_PROT. Did you mean OIG_PORT?"),
+        ({}, {"OIG_PROT_FILE": "/p"}, "There is no setting OIG_PROT_FILE. Did you mean OIG_PORT_F"),
+        ({}, {"OIG_CONFIGS": "/p"}, "Did you mean OIG_CONFIG?"),
+        ({}, {"OIG_SECRET_FILE_FILE": "/p"}, "There is no setting OIG_SECRET_FILE_FILE."),
+        ({OWN: "\nOIG_PROT=1"}, {}, f"{OWN}, line 2: there is no setting OIG_PROT. Did you mean"),
+        ({OWN: "HTTPS_PROXY=1"}, {}, "line 1: there is no setting HTTPS_PROXY."),
+        ({OWN: "OIG_PASSWORD=1"}, {}, "OIG_PASSWORD is no setting of the server"),
+        ({OWN: "OIG_CONFIG=/x"}, {}, "OIG_CONFIG is no setting of the server"),
+        ({}, {"OIG_CONFIG": "/x"}, "The settings file /x cannot be read: No such file"),
+        ({}, {"OIG_PORT_FILE": "/p"}, "OIG_PORT_FILE: the file /p cannot be read: No such file"),
+        ({"/p": " \n"}, {"OIG_PORT_FILE": "/p"}, "OIG_PORT_FILE: the file /p is empty"),
+        ({"/p": "1" * (MAX_BYTES + 1)}, {"OIG_PORT_FILE": "/p"}, "has more than"),
+        ({}, {"OIG_PORT_FILE": "~nosuchuser/p"}, "OIG_PORT_FILE must be a path"),
+        ({OWN: "OIG_PORT_FILE=p"}, {}, f"OIG_PORT_FILE ({OWN}, line 1) must be an absolute path"),
+        ({}, {"OIG_PORT": "1", "OIG_PORT_FILE": "/p"}, "Both OIG_PORT and OIG_PORT_FILE are given"),
+        ({OWN: "OIG_PORT_FILE=/p\nOIG_PORT=1"}, {}, f"are given in the settings file {OWN}"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_told_in_one_line(files, environ, told):
+    with pytest.raises(ConfigurationError) as caught:
+        from_files(files, environ)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({OWN: f"OIG_PORT={PLANTED}"}, f"OIG_PORT ({OWN}, line 1) is not a number."),
+        (
+            {OWN: "OIG_PORT_FILE=/p", "/p": PLANTED},
+            f"OIG_PORT (/p ({OWN}, line 1)) is not a number.",
+        ),
+        ({OWN: "OIG_CA_FILE=ca.pem"}, f"OIG_CA_FILE ({OWN}, line 1) must be an absolute path."),
+        ({OWN: "OIG_STATE_DIR=state"}, "must be an absolute path."),
+        ({OWN: "OIG_ALLOWED_EMAILS=allowed.txt"}, "must be an absolute path."),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_place_and_not_repeated(files, told):
+    environ = {"HOME": "/home/jana"}
+    with pytest.raises(ConfigurationError) as caught:
+        from_files(files).settings(environ)
+    assert told in str(caught.value)
+    assert PLANTED not in str(caught.value)
+
+
+def test_a_list_in_a_file_may_have_lines_and_comments():
+    listed = "jana@example.cz\npetr@example.cz  # see docs/who\n"
+    found = from_files(
+        {"/run/secrets/allowed": listed, OWN: "OIG_ALLOWED_EMAILS_FILE=/run/secrets/allowed"}
+    )
+    assert found.settings({}).allowed_emails == ("jana@example.cz", "petr@example.cz")
+
+
+def test_the_null_device_stands_for_no_file_and_a_folder_or_pipe_for_none_that_can_be_read(
+    tmp_path,
+):
+    assert find({"OIG_CONFIG": os.devnull}).values == {}
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(ConfigurationError, match="cannot be read: it is no regular file"):
+            find({"OIG_CONFIG": str(path)})
+
+
+def test_without_a_home_the_machines_file_is_left():
+    assert chosen_file({"HOME": "/h"}, exists=lambda path: path == Path(SYSTEM)) == Path(SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [("server", 64), ("server.cache", 64), ("server.portal.simulator", 2), ("cachectl", 2)],
+)
+def test_every_process_goes_by_the_settings_file(tmp_path, module, code):
+    (tmp_path / "oig-cloud-mcp").mkdir()
+    file = tmp_path / "oig-cloud-mcp" / "settings.env"
+    file.write_text("OIG_PORT=soon\n")
+    environ = clean_environment(XDG_CONFIG_HOME=str(tmp_path))
+    del environ["OIG_CONFIG"]
+    arguments = ["stats"] if module == "cachectl" else []
+    ended = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        check=False,
+        cwd=ROOT,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == code
+    assert f"OIG_PORT ({file}, line 1) is not a number." in ended.stderr
+
+
+def test_the_settings_of_a_process_are_those_of_its_sources(tmp_path):
+    file = tmp_path / "settings.env"
+    file.write_text(f"OIG_STATE_DIR={tmp_path}\nOIG_PORT=8123\n")
+    settings = load({"OIG_CONFIG": str(file), "OIG_PORT": "8124"})
+    assert (settings.port, settings.state_dir) == (8124, tmp_path)
+    assert settings.log_dir == tmp_path / "log"
+    assert settings.run_dir == tmp_path / "run"
+    assert settings.run_dir_is_ours

@@ -57,7 +57,7 @@ REFUSALS: dict[int, str] = {
 
 GATEWAY = (
     "A proxy answers, but cannot reach the MCP server behind it. Start the server "
-    "(./start_server.sh), then try again."
+    "(oig-cloud-mcp serve), then try again."
 )
 PASSING = frozenset({502, 503, 504})
 

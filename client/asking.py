@@ -11,6 +11,8 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
 
 from .console import forget_typed, is_terminal
 from .failures import UsageFailure
@@ -26,7 +28,7 @@ class Asker:
     """Ask on the terminal, or take what scripts provide.
 
     Args:
-        environ: Where OIG_EMAIL and OIG_PASSWORD may be.
+        environ: Where OIG_EMAIL, and OIG_PASSWORD or OIG_PASSWORD_FILE may be.
         password_stdin: Take the password from the first line of standard input.
         prompts: False when standard input is no terminal, or holds commands.
     """
@@ -115,9 +117,18 @@ class Asker:
     def _provided(self) -> str | None:
         if self._password_stdin and not is_terminal(sys.stdin):
             if self._piped is None:
-                self._piped = _first_line()
+                self._piped = _first_line(sys.stdin.buffer, "standard input")
             return self._piped
-        return None if self._password_stdin else self._environ.get("OIG_PASSWORD")
+        if self._password_stdin:
+            return None
+        given, path = (self._environ.get(name) for name in ("OIG_PASSWORD", "OIG_PASSWORD_FILE"))
+        if not path:
+            return given
+        if given is not None:
+            raise UsageFailure("OIG_PASSWORD and OIG_PASSWORD_FILE are both set: unset one.")
+        if self._piped is None:
+            self._piped = _line_of(Path(path))
+        return self._piped
 
 
 def _until_typed() -> None:
@@ -156,11 +167,21 @@ def _nobody_to_ask(name: str) -> UsageFailure:
     return UsageFailure(text + cure, kind="missing_secret")
 
 
-def _first_line() -> str:
-    line = sys.stdin.buffer.readline(MAX_LINE + 1)
+def _line_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return _first_line(file, f"the file {path} in OIG_PASSWORD_FILE")
+    except OSError as exc:
+        raise UsageFailure(
+            f"The file {path} in OIG_PASSWORD_FILE cannot be read: {exc.strerror}."
+        ) from None
+
+
+def _first_line(source: BinaryIO, name: str) -> str:
+    line = source.readline(MAX_LINE + 1)
     if len(line) > MAX_LINE:
         raise UsageFailure(
-            f"The first line of standard input is longer than {MAX_LINE} bytes: not a password."
+            f"The first line of {name} is longer than {MAX_LINE} bytes: no password."
         )
     # Only the line's end goes, since a password may begin or end with a space; and the mark that
     # Windows' programs put before UTF-8.

@@ -49,6 +49,7 @@ exit codes:
 environment:
   OIG_MCP_URL               address of the server
   OIG_EMAIL, OIG_PASSWORD   account at OIG Cloud, where no keyring keeps it
+  OIG_PASSWORD_FILE         a file with the password in its first line
 
 examples:
   oig-client login

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from .failures import Failure, NotMcp, ToolFailure, Unreachable
 
-START = "Is the server running? Start it with ./start_server.sh, or check --url and OIG_MCP_URL."
+START = "Is the server running? Start it: oig-cloud-mcp serve; or check --url and OIG_MCP_URL."
 
 NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN})
 """What a system says that knows no way to an address, for which IPv6 is often switched off."""

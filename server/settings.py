@@ -34,7 +34,7 @@ MOST_SPRAYED = 10_000
 MAX_WORKERS = 64
 """More than any machine this is made for has use for: likely a mistyped port."""
 
-CLIENTS = frozenset({"OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD"})
+CLIENTS = frozenset({"OIG_BASIC", "OIG_EMAIL", "OIG_MCP_URL", "OIG_PASSWORD", "OIG_PASSWORD_FILE"})
 """Variables of clients, which may be set in the same environment."""
 
 CONFIG = "OIG_CONFIG"

@@ -25,7 +25,7 @@ def answer(status, *, kind="text/plain", body=b"no", method="tools/list", path="
         (421, "'box.example'. Add the name to OIG_ALLOWED_HOSTS"),
         (429, "Wait"),
         (500, "log"),
-        (502, "./start_server.sh"),
+        (502, "oig-cloud-mcp serve"),
         (599, "log"),
     ],
 )

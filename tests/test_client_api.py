@@ -110,7 +110,7 @@ def test_a_tool_that_never_answers_ends_with_the_time_limit(mcp_server):
 
 def test_a_refused_connection_is_tried_once_more_and_then_told(closed_port):
     told: list[str] = []
-    with pytest.raises(Unreachable, match=r"start_server\.sh") as caught:
+    with pytest.raises(Unreachable, match="oig-cloud-mcp serve") as caught:
         endpoint(f"http://127.0.0.1:{closed_port}/mcp", tell=told.append).catalogue()
     assert caught.value.kind == "refused"
     assert told == ["refused: trying once more"]

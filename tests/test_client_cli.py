@@ -79,6 +79,37 @@ def test_a_login_is_confirmed_with_the_password_from_the_environment(client, mcp
     assert "in 12 h" in out
 
 
+def test_a_login_is_confirmed_with_the_password_from_a_file(client, mcp_server, tmp_path):
+    argv = ("check-auth", "--email", "a@b.cz", "--url", mcp_server.url)
+    file = tmp_path / "password"
+    file.write_bytes(SECRET.encode() + b"\r\nno part of it")
+    code, out, _ = client(*argv, OIG_PASSWORD_FILE=str(file))
+    assert code == 0
+    assert "Login confirmed" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "words"),
+    [
+        (None, {}, "cannot be read"),
+        (b"\n", {}, "The password is empty"),
+        (b"\xff\xfe", {}, "not valid UTF-8"),
+        (b"x" * 100_000, {}, "longer than"),
+        (b"right", {"OIG_PASSWORD": "right"}, "are both set"),
+    ],
+)
+def test_a_file_that_holds_no_password_is_refused_with_the_reason(
+    client, mcp_server, tmp_path, content, more, words
+):
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    argv = ("check-auth", "--email", "a@b.cz", "--url", mcp_server.url)
+    code, _, err = client(*argv, OIG_PASSWORD_FILE=str(file), **more)
+    assert code == 2
+    assert words in err
+
+
 def test_a_login_is_confirmed_with_the_password_from_stdin_as_json(client, mcp_server):
     code, out, err = client(
         *("--json", "check-auth", "--password-stdin", "--email", "a@b.cz"),
@@ -228,7 +259,7 @@ def test_commands_in_a_failure_are_those_of_the_command_line(client, mcp_server,
 def test_a_server_that_is_not_there_gives_three(client, closed_port):
     code, out, err = client("tools", "--url", f"http://127.0.0.1:{closed_port}/mcp")
     assert (code, out) == (ExitCode.UNREACHABLE, "")
-    assert "./start_server.sh" in err
+    assert "oig-cloud-mcp serve" in err
     assert "--url" in err
 
 

@@ -139,7 +139,7 @@ def test_each_step_is_a_line_of_ascii_when_piped(doctor, well_server):
 def test_nothing_listening_ends_the_examination(doctor, closed_port):
     code, report = doctor(f"http://127.0.0.1:{closed_port}/mcp")
     assert (code, report["first_wrong"]) == (ExitCode.UNREACHABLE, "connection")
-    assert "./start_server.sh" in report["steps"][-1]["cure"]
+    assert "oig-cloud-mcp serve" in report["steps"][-1]["cure"]
     assert report["exit_code"] == 3
 
 

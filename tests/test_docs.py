@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
@@ -98,16 +99,33 @@ def test_every_command_of_the_client_is_in_its_document():
     ] == []
 
 
+def commands_of(program):
+    """The commands that a program's help lists."""
+    command = [Path(sys.executable).parent / program, "--help"]
+    help_text = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    return re.findall(r"^    ([a-z-]+)(?:  |$)", help_text, re.MULTILINE)
+
+
+def test_every_command_of_oig_cloud_mcp_is_in_the_document_on_operations():
+    page = (ROOT / "docs" / "operations.md").read_text()
+    commands = commands_of("oig-cloud-mcp")
+    assert {"demo", "serve", "stop", "status", "restart-workers", "check"} <= set(commands)
+    assert [one for one in commands if f"| `oig-cloud-mcp {one}` |" not in page] == []
+
+
+def test_the_changelog_begins_with_the_version_of_the_program():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (
+        re.findall(r"^## (.+)$", (ROOT / "docs" / "changelog.md").read_text(), re.MULTILINE)[0]
+        == version
+    )
+
+
 def test_every_command_of_cachectl_is_in_the_document_on_operations():
     page = (ROOT / "docs" / "operations.md").read_text()
-    help_text = subprocess.run(
-        [Path(sys.executable).parent / "cachectl", "--help"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
-    commands = re.findall(r"^    ([a-z-]+)(?:  |$)", help_text, re.MULTILINE)
+    commands = commands_of("cachectl")
     assert len(commands) > 5
     assert [one for one in commands if f"\ncachectl {one}" not in page] == []
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from server.settings import ROOT, Settings
+from server.settings_file import parse
+from server.settings_sources import chosen_file
 
 from .control_worker import named
 from .fleet import post
@@ -124,12 +126,16 @@ def test_what_is_set_are_settings_and_each_has_a_value(name):
     assert all(pairs.values())
 
 
-def test_the_settings_file_is_the_one_that_the_unit_reads_and_fits_a_proxy_of_this_machine():
+def test_the_settings_file_is_the_one_that_the_server_reads_and_fits_a_proxy_of_this_machine():
     settings = (DEPLOY / "settings.env").read_text()
+    usual = chosen_file({"HOME": "/nonexistent"}, exists=lambda path: path.is_relative_to("/etc"))
+    assert str(usual) in settings.splitlines()[0]
+    # In the environment a setting would hold until a restart, whatever the file says.
     (path,) = values(TEXT, "EnvironmentFile")
-    assert path.removeprefix("-") in settings.splitlines()[0]
+    assert path.removeprefix("-") != str(usual)
+    assert parse(settings.encode(), "settings.env")
     assert values(settings, "OIG_TRUSTED_PROXIES") == ["127.0.0.1"]
-    assert "OIG_HOST=127.0.0.1" in values(TEXT, "Environment")
+    assert values(settings, "OIG_HOST") == ["127.0.0.1"]
     (port,) = values(settings, "OIG_PORT")
     (host,) = values(settings, "OIG_ALLOWED_HOSTS")
     for proxy in ("nginx.conf", "Caddyfile"):

@@ -241,8 +241,8 @@ def _energy(parser: argparse.ArgumentParser) -> None:
         dest="first",
         metavar="DATE",
         type=_day,
-        help="as 2026-11-22; days are those of Prague (default: the last week, the last day by "
-        "the hour, the year by the month)",
+        help="as 2026-11-22; days are those of Prague (default: a week with --per day and total, "
+        "one day with hour, from January 1 with month)",
     )
     parser.add_argument(
         "--to", dest="last", metavar="DATE", type=_day, help="included (default: today)"
@@ -324,7 +324,7 @@ COMMANDS: Mapping[str, _Command] = {
     "live": _Command("show what the battery box does now", _live),
     "status": _Command("say whether something is wrong with the box, and what to do", _box),
     "history": _Command("draw a series of the past, or write it to a file", _history),
-    "energy": _Command("show energy by hour, day or month, with bars", _energy),
+    "energy": _Command("show energy by hour, day, month or in total", _energy),
     "notifications": _Command("show what the portal has to say", _notifications),
     "plan": _Command("plan a change of the battery box, and show it", _plan),
     "apply": _Command("apply a planned change, after you confirmed it", _apply),

@@ -122,11 +122,12 @@ async def results(house: House) -> dict[str, Any]:
 def shown(told: dict[str, Any], now: datetime) -> dict[str, str]:
     """Draw what oig-client shows of results."""
     result = {name: each["structured_content"] for name, each in told.items()}
+    asked = energy.Asked(now.date() - timedelta(days=1), now.date(), "day")
     views: dict[str, Any] = {
         "check-auth": client_views.auth_panel(result["check_auth"], now=now, framed=True),
         "live": live.dashboard(result["get_live_data offline"], framed=True),
         "history": past.page(result["get_history grid"], None, width=80, framed=False),
-        "energy": energy.page(result["get_energy"], framed=False),
+        "energy": energy.page(result["get_energy"], asked, framed=False),
         "status": status.page(result["get_status down"], framed=True),
         "notifications": notices.page(result["get_notifications"], framed=True),
         "plan": control_views.plan_page(result["plan_change"], now=now, framed=True),

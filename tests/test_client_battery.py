@@ -8,11 +8,10 @@ import json
 import re
 import signal
 import sys
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from client.__main__ import main
 from client.battery import boxes, energy, live, notices, past, status, watch, words
@@ -678,32 +677,241 @@ def test_energy_is_a_table_with_bars_csv_and_json(client, tmp_path):
     assert table.startswith(b"day,solar_kwh,imported_kwh,")
     assert table.count(b"\r\n") == 8
     assert "No prices." in lines
+    assert lines[10] == "Total: 2026-11-14 to 2026-11-20."
+    # With a file, warnings stand where also those see them who look at nothing else.
+    warned = "! Not known of 2026-11-14 to 2026-11-20, and not in the sums: consumed."
+    assert warned in err
+    assert warned not in out
     code, out, err = client(*argv, "--csv", "-")
     assert out.startswith("day,")
-    assert "! Not known of 2026-11-14 to 2026-11-20, and not in the sums: consumed." in err
+    assert warned in err
     code, out, _ = client(*argv, "--json", "--per", "total", "--import-price", "6,5")
     told = json.loads(out)
     assert told["rows"] == []
     assert told["total"]["money"]["revenue"] is None
+    assert (told["first_day"], told["last_day"]) == ("2026-11-14", "2026-11-20")
     code, out, _ = client(*argv, "--import-price", "6.5", "--currency", "CZK")
     assert "Without panels and battery" in out
     assert "Saved: " in out
 
 
-@pytest.mark.parametrize(("complete", "star"), [(True, False), (False, True)])
-def test_a_star_is_explained_where_one_stands_within_the_table_s_width(complete, star):
+def energy_result(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
     values = dict.fromkeys(energy.COLUMNS.values(), 1.0)
-    told = {
+    total = {**values, "complete": True, "money": None, **more.pop("total", {})}
+    return {
         "box_id": box.ID,
-        "rows": [{"day": "2026-11-14", **values, "complete": complete}],
-        "total": {**values, "complete": complete, "money": None},
+        "rows": [{**values, "complete": True, **row} for row in rows],
+        "total": total,
+        "lacking": [],
         "warnings": [],
+        "unknown": [],
+        **more,
     }
-    console = Console(file=io.StringIO(), width=60)
-    console.print(energy.page(told, framed=False))
-    lines = console.file.getvalue().splitlines()
+
+
+def asked(first: str, last: str, per: str = "day") -> energy.Asked:
+    return energy.Asked(date.fromisoformat(first), date.fromisoformat(last), per)
+
+
+def energy_lines(values: dict[str, Any], about: energy.Asked, width: int = 60) -> list[str]:
+    return drawn(energy.page(values, about, framed=False), width=width).splitlines()
+
+
+def energy_table(values: dict[str, Any], about: energy.Asked) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(energy.as_csv(values, about))))
+
+
+@pytest.mark.parametrize("per", ["day", "total"])
+@pytest.mark.parametrize(("complete", "star"), [(True, False), (False, True)])
+def test_a_star_is_explained_where_one_stands_within_the_table_s_width(per, complete, star):
+    rows = [{"day": "2026-11-14", "complete": complete}] if per == "day" else []
+    told = energy_result(*rows, total={"complete": complete})
+    lines = energy_lines(told, asked("2026-11-14", "2026-11-14", per))
     assert ("Used: the part with backup. Bars: solar. *: not complete." in lines) is star
     assert ("Used: the part with backup. Bars: solar." in lines) is not star
+    assert any(line.startswith("Total* ") for line in lines) is star
+
+
+@pytest.mark.parametrize(
+    ("options", "days"),
+    [
+        (("--to", "2026-11-20"), "2026-11-14 to 2026-11-20"),
+        (("--from", "2026-11-19", "--to", "2026-11-20"), "2026-11-19 to 2026-11-20"),
+        (("--from", "2026-11-20", "--to", "2026-11-20"), "2026-11-20"),
+    ],
+)
+def test_energy_in_total_is_of_a_week_unless_said_and_names_its_days(client, options, days):
+    argv = ("energy", "--per", "total", *options)
+    code, out, _ = client(*argv)
+    assert code == ExitCode.OK
+    assert f"Total: {days}." in out.splitlines()
+    code, out, err = client(*argv, "--csv", "-")
+    assert code == ExitCode.OK
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert row["day"] == days
+    assert float(row["solar_kwh"]) > 0
+    assert (row["consumed_kwh"], row["complete"]) == ("", "no")
+    assert "not known: consumed" in row["lacking"]
+    assert "! Not known of" in err
+    _, out, _ = client(*argv, "--json")
+    assert str(json.loads(out)["total"]["solar_kwh"]) == row["solar_kwh"]
+
+
+def test_the_help_of_energy_says_which_days_are_meant_when_none_is_named(capsys):
+    assert main(["energy", "--help"]) == ExitCode.OK
+    told = " ".join(capsys.readouterr().out.split())
+    assert (
+        "(default: a week with --per day and total, one day with hour, from January 1 with month)"
+        in told
+    )
+
+
+@pytest.mark.parametrize(
+    ("per", "rows", "lacking", "lines", "table"),
+    [
+        (
+            "month",
+            ["2026-10", "2026-11"],
+            ["2026-10: only 2026-10-29 to 2026-10-31", "2026-11-02 to 2026-11-03: no data"],
+            ["* 2026-10: only 2026-10-29 to 2026-10-31", "* 2026-11-02 to 2026-11-03: no data"],
+            [
+                ("2026-10", "only 2026-10-29 to 2026-10-31"),
+                ("2026-11", "2026-11-02 to 2026-11-03: no data"),
+            ],
+        ),
+        (
+            "month",
+            ["2026-11"],
+            ["2026-09-30 to 2026-10-31: not read"],
+            ["* 2026-09-30 to 2026-10-31: not read"],
+            [
+                ("2026-09", "2026-09-30 to 2026-10-31: not read"),
+                ("2026-10", "2026-09-30 to 2026-10-31: not read"),
+                ("2026-11", ""),
+            ],
+        ),
+        (
+            "day",
+            ["2026-10-23", "2026-10-24", "2026-10-27"],
+            [
+                "2026-10-23: not known: consumed",
+                "2026-10-24: not known: consumed",
+                "2026-10-25 to 2026-10-26: no data",
+                "2026-10-27: not known: consumed",
+            ],
+            [
+                "* 2026-10-23 to 2026-10-24: not known: consumed",
+                "* 2026-10-25 to 2026-10-26: no data",
+                "* 2026-10-27: not known: consumed",
+            ],
+            [
+                ("2026-10-23", "not known: consumed"),
+                ("2026-10-24", "not known: consumed"),
+                ("2026-10-25", "no data"),
+                ("2026-10-26", "no data"),
+                ("2026-10-27", "not known: consumed"),
+            ],
+        ),
+        (
+            "hour",
+            ["2026-10-25T01:00:00+02:00", "2026-10-25T03:00:00+01:00"],
+            [
+                "2026-10-25T02:00:00+02:00 to 2026-10-25T02:00:00+01:00: no data",
+                "2026-10-25T03:00:00+01:00: 0.5 hours without data",
+                "2026-10-26T23:00:00+01:00 to 2026-10-27T00:00:00+01:00: no data",
+            ],
+            [
+                "* 2026-10-25 02:00+02:00 to 02:00+01:00: no data",
+                "* 2026-10-25 03:00+01:00: 0.5 hours without data",
+                "* 2026-10-26 23:00+01:00 to 2026-10-27 00:00+01:00: no data",
+            ],
+            [
+                ("2026-10-25T01:00:00+02:00", ""),
+                ("2026-10-25T02:00:00+02:00", "no data"),
+                ("2026-10-25T02:00:00+01:00", "no data"),
+                ("2026-10-25T03:00:00+01:00", "0.5 hours without data"),
+                ("2026-10-26T23:00:00+01:00", "no data"),
+                ("2026-10-27T00:00:00+01:00", "no data"),
+            ],
+        ),
+        (
+            "hour",
+            ["2026-10-25T01:00:00+02:00"],
+            ["2026-10-24: no times"],
+            ["* 2026-10-24: no times"],
+            [("2026-10-24", "no times"), ("2026-10-25T01:00:00+02:00", "")],
+        ),
+        (
+            "total",
+            [],
+            ["2026-10-24: under way", "2026-10-25: no data"],
+            ["* 2026-10-24: under way", "* 2026-10-25: no data"],
+            [("2026-10-01 to 2026-11-30", "2026-10-24: under way; 2026-10-25: no data")],
+        ),
+        (
+            "day",
+            [],
+            ["=1+1: of a later server", "9999-12-31 to 2026-01-01: odd"],
+            ["* =1+1: of a later server", "* 9999-12-31 to 2026-01-01: odd"],
+            [
+                ("9999-12-31 to 2026-01-01", "odd"),
+                ("'=1+1", "of a later server"),
+            ],
+        ),
+    ],
+)
+def test_what_rows_lack_stands_below_the_table_and_in_the_file(per, rows, lacking, lines, table):
+    told = energy_result(*({"day": day} for day in rows), lacking=lacking)
+    about = asked("2026-10-01", "2026-11-30", per)
+    found = energy_lines(told, about)
+    assert [line for line in found if line.startswith("* ")] == lines
+    assert max(map(len, found)) <= energy.WIDTH
+    assert [(row["day"], row["lacking"]) for row in energy_table(told, about)] == table
+    for row in energy_table(told, about):
+        # Nothing is made up for what has no row.
+        assert (row["solar_kwh"] == "1.0") is (row["day"] in rows or per == "total")
+
+
+def test_a_long_list_of_what_is_lacking_is_counted_and_whole_in_the_file():
+    lacking = [f"2026-11-{day:02}: {day}.0 hours without data" for day in range(1, 21)]
+    rows = [{"day": one[:10], "complete": False} for one in lacking]
+    told, about = energy_result(*rows, lacking=lacking), asked("2026-11-01", "2026-11-20")
+    below = [line for line in energy_lines(told, about) if line.startswith("* ")]
+    assert len(below) == energy.LISTED + 1
+    assert below[-1] == "* and 12 more: see --csv or --json"
+    assert all(row["lacking"] for row in energy_table(told, about))
+
+
+def test_what_is_unknown_below_the_rows_has_its_reason_once():
+    money = dict.fromkeys(("currency", "revenue", "saved_at_least", "saved_at_most"))
+    money |= {"cost": 87.0, "without_box_at_least": 90.0, "without_box_at_most": 99.0}
+    why = [
+        {"why": "No currency.", "readings": ["total.money.currency"]},
+        {"why": "Not given.", "readings": [f"total.money.{name}" for name in [*money][1:4]]},
+        {"why": "A gap.", "readings": ["total.self_sufficiency_percent", "total.solar_kwh"]},
+    ]
+    told = energy_result(
+        total={"money": money, "solar_kwh": None, "self_consumption_percent": 5}, unknown=why
+    )
+    lines = energy_lines(told, asked("2026-11-14", "2026-11-20", "total"))
+    assert "Cost 87.00, revenue -." in lines
+    assert "Without panels and battery: 90.00 to 99.00." in lines
+    assert "Saved: -." in lines
+    assert "- revenue, saved: Not given." in lines
+    assert "- not from the grid, Solar: A gap." in lines
+    assert "No currency." not in "".join(lines)
+
+
+@pytest.mark.parametrize("kwh", [0.0, 9.999, 99.994, 99.996, 999.94, 999.96, 12_345.6, None])
+@pytest.mark.parametrize("day", ["2026-11", "2026-11-14", "2026-11-14T00:00:00+01:00"])
+def test_the_table_fits_60_columns_whatever_the_numbers_and_also_in_a_pipe(kwh, day):
+    values = dict.fromkeys(energy.COLUMNS.values(), kwh)
+    told = energy_result({"day": day, "complete": False, **values}, total=values)
+    # A pipe is as wide as the widest line.
+    lines = energy_lines(told, asked("2026-11-14", "2026-11-20"), width=4000)
+    table = lines[: lines.index("Total: 2026-11-14 to 2026-11-20.")]
+    assert max(map(len, (line.rstrip() for line in table))) <= energy.WIDTH
+    assert {len(line.split()) for line in table if line.startswith("Total ")} == {7}
 
 
 def test_energy_by_the_hour_is_that_of_one_day(client):
@@ -717,7 +925,7 @@ def test_energy_by_the_hour_is_that_of_one_day(client):
     assert max(map(len, lines[:28])) <= 60
 
 
-def test_history_of_one_of_several_boxes_warns_wherever_it_goes(client, two_box_server):
+def test_history_of_one_of_several_boxes_warns_wherever_it_goes(client, two_box_server, tmp_path):
     argv = ("history", "solar", "--from", "2026-11-20", "--box", box.ID)
     code, out, _ = client(*argv, at=two_box_server)
     assert code == ExitCode.OK
@@ -725,6 +933,10 @@ def test_history_of_one_of_several_boxes_warns_wherever_it_goes(client, two_box_
     assert "! This account has several boxes" in out
     code, out, err = client(*argv, "--csv", "-", at=two_box_server)
     assert out.startswith("time,")
+    assert "several" not in out
+    assert "! This account has several boxes" in err
+    file = tmp_path / "solar.csv"
+    code, out, err = client(*argv, "--csv", str(file), at=two_box_server)
     assert "several" not in out
     assert "! This account has several boxes" in err
     code, out, _ = client(*argv, "--json", at=two_box_server)

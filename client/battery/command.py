@@ -83,7 +83,7 @@ def history(session: Session, options: Options) -> None:
         lambda framed: drawing(
             "battery.past",
             "page",
-            values,
+            _unwarned(options, values),
             options.quantity,
             width=min(width, 100) if framed else 80,
         )(framed),
@@ -91,14 +91,13 @@ def history(session: Session, options: Options) -> None:
 
 
 def energy(session: Session, options: Options) -> None:
-    """Show energy by hour, day or month, or write it into a file."""
+    """Show energy by hour, day, month or in total, or write it into a file."""
     _check_printed(session, options)
     last = options.last or local(datetime.now(UTC)).date()
-    first = options.first or {
-        "hour": last,
-        "day": last - timedelta(days=6),
-        "month": last.replace(month=1, day=1),
-    }.get(options.per, last)
+    week = last - timedelta(days=6)
+    first = options.first or {"hour": last, "month": last.replace(month=1, day=1)}.get(
+        options.per, week
+    )
     arguments = {
         "first_day": first.isoformat(),
         "last_day": last.isoformat(),
@@ -109,10 +108,14 @@ def energy(session: Session, options: Options) -> None:
         "currency": options.currency,
     }
     values = asked(session, ENERGY, arguments, options)
-    from .energy import as_csv  # noqa: PLC0415 - not needed by the others
+    from .energy import Asked, as_csv  # noqa: PLC0415 - not needed by the others
 
-    if not _tabled(session, options, values, as_csv):
-        session.output.result(values, drawing("battery.energy", "page", values))
+    about = Asked(first, last, options.per)
+    if not _tabled(session, options, values, lambda told: as_csv(told, about)):
+        # Which days these are is not known to who left out --from or --to.
+        told = {"first_day": first.isoformat(), "last_day": last.isoformat(), **values}
+        shown = drawing("battery.energy", "page", _unwarned(options, values), about)
+        session.output.result(told, shown)
 
 
 def notifications(session: Session, options: Options) -> None:
@@ -152,12 +155,18 @@ def _tabled(
         raise BadResult from None
     if options.csv == "-":
         session.output.text(values, table)
-        for warning in values.get("warnings") or ():
-            session.output.note(f"! {one_line(warning)}")
-        return True
-    _written(Path(options.csv), table)
-    session.output.note(f"Written: {options.csv}")
-    return False
+    else:
+        _written(Path(options.csv), table)
+        session.output.note(f"Written: {options.csv}")
+    # The file has no place for them, and who asks for a file may look at nothing else.
+    for warning in values.get("warnings") or ():
+        session.output.note(f"! {one_line(warning)}")
+    return options.csv == "-"
+
+
+def _unwarned(options: Options, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is shown beside a file: its warnings have been given on stderr."""
+    return values if options.csv is None else {**values, "warnings": ()}
 
 
 def _written(path: Path, text: str) -> None:

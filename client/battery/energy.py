@@ -1,6 +1,6 @@
-"""Energy by hour, day or month: a table with bars, and a table for a file. Pure.
+"""Energy by hour, day, month or in total: a table with bars, and a table for a file. Pure.
 
-From the result of get_energy.
+From the result of get_energy. What rows lack stands below the table, and in a column of the file.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from datetime import date, timedelta
+from typing import Any, NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..local_time import told, written
 from ..readable import one_line
 from .fitting import Fitting
 from .past import NO_BOX, table_cell, warnings
@@ -43,37 +45,151 @@ NO_PRICES = "No prices."
 HOURS = 11
 """Characters of a label from which on it is the time at which an hour begins."""
 
+DAY = 10
+"""Characters of the label of a day."""
 
-def page(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
+LISTED = 8
+"""Lines below the table about what is lacking; the rest is counted."""
+
+MONTH = 7
+"""Characters of the label of a month."""
+
+HOUR = timedelta(hours=1)
+
+MOST_TIME = timedelta(days=400)
+"""Nothing that lacks is longer: a call is about a year at most."""
+
+NULL = {
+    **{f"total.{field}": title for title, field in COLUMNS.items()},
+    "total.self_sufficiency_percent": "not from the grid",
+    "total.self_consumption_percent": "of solar not exported",
+    "total.money.cost": "cost",
+    "total.money.revenue": "revenue",
+    "total.money.without_box_at_least": "without panels and battery",
+    "total.money.without_box_at_most": "without panels and battery",
+    "total.money.saved_at_least": "saved",
+    "total.money.saved_at_most": "saved",
+}
+"""What is shown as unknown below the rows: its path in the result, and its name."""
+
+
+class Asked(NamedTuple):
+    """What was asked for, which the result does not repeat.
+
+    Attributes:
+        first: The first day.
+        last: The last day, included.
+        per: What a row is: hour, day, month or total.
+    """
+
+    first: date
+    last: date
+    per: str
+
+    @property
+    def days(self) -> str:
+        """All days, in words."""
+        return _span(str(self.first), str(self.last))
+
+
+def _span(first: str, last: str) -> str:
+    return first if first == last else f"{first} to {last}"
+
+
+def page(values: Mapping[str, Any], asked: Asked, *, framed: bool) -> RenderableType:
     """Show rows, their sums, and what is lacking.
 
     Args:
         values: The structured result of get_energy.
+        asked: What was asked for.
         framed: Draw with fine marks.
     """
     box = values.get("box_id")
     rows, total = entries(values, "rows"), values["total"]
     shown = [(_labels(row), row) for row in rows]
+    whole = f"Total{_mark(total)}"
     parts: list[RenderableType] = [
         Text(f"Box {text(box)}, kWh") if box is not None else Text(f"{NO_BOX}, kWh", "yellow"),
-        Fitting(_table(shown, total, framed=framed), _list(shown, total), WIDTH),
-        Text(_legend(shown)),
+        Fitting(
+            _table(shown, whole, total, framed=framed), _list([*shown, ((whole, ""), total)]), WIDTH
+        ),
+        Text(f"Total: {asked.days}."),
+        Text(_legend([whole, *(label for labels, _ in shown for label in labels)])),
+        *_lacks(values),
         *_shares(total),
         *_money(part(total, "money")),
+        *_reasons(values),
         *([] if isinstance(total.get("money"), Mapping) else [Text(NO_PRICES)]),
         *(Text(f"! {one}", style="yellow") for one in warnings(values)),
     ]
     return Group(*parts)
 
 
-def _legend(shown: Sequence[tuple[tuple[str, str], Mapping[str, Any]]]) -> str:
-    star = any("*" in part for label, _ in shown for part in label)
-    return LEGEND + (" *: not complete." if star else "")
+def _legend(labels: Sequence[str]) -> str:
+    return LEGEND + (" *: not complete." if any("*" in label for label in labels) else "")
+
+
+def _mark(row: Mapping[str, Any]) -> str:
+    return "" if row.get("complete") is True else "*"
+
+
+def _lacks(values: Mapping[str, Any]) -> Iterator[Text]:
+    """Say what rows lack, the same of neighbours together, as it is named by the result."""
+    labels = [text(row["day"]) for row in entries(values, "rows")]
+    place = {label: number for number, label in enumerate(labels)}
+    found = [_lack(one) for one in entries(values, "lacking")]
+    runs: list[list[tuple[str, str]]] = []
+    for label, why in found:
+        before, reason = runs[-1][-1] if runs else ("", "")
+        if why == reason and place.get(label, -1) == place.get(before, -3) + 1:
+            runs[-1].append((label, why))
+        else:
+            runs.append([(label, why)])
+    for run in runs[:LISTED]:
+        (first, why), (last, _) = run[0], run[-1]
+        yield Text(f"* {_short_span(_ends(first)[0], _ends(last)[1])}: {why}")
+    if len(runs) > LISTED:
+        yield Text(f"* and {len(runs) - LISTED} more: see --csv or --json")
+
+
+def _short_span(first: str, last: str) -> str:
+    """Write a span in as few characters as there are in one line of the table."""
+    if first == last or len(first) <= DAY:
+        return _span(_short_hour(first), _short_hour(last))
+    end = _short_hour(last)
+    return _span(_short_hour(first), end[HOURS:] if first[:DAY] == last[:DAY] else end)
+
+
+def _short_hour(label: str) -> str:
+    return label if len(label) <= DAY else f"{label[:DAY]} {label[11:16]}{label[19:]}"
+
+
+def _ends(label: str) -> tuple[str, str]:
+    """Give the first and the last of a span."""
+    first, _, last = label.partition(" to ")
+    return first, last or first
+
+
+def _lack(entry: object) -> tuple[str, str]:
+    """Give what an entry of `lacking` is about, and why."""
+    label, _, why = one_line(entry).partition(": ")
+    return label, why
+
+
+def _reasons(values: Mapping[str, Any]) -> Iterator[Text]:
+    """Say why what is shown below the rows is unknown, each reason once."""
+    for one in entries(values, "unknown"):
+        named = [NULL[path] for path in map(str, entries(one, "readings")) if path in NULL]
+        if named:
+            yield Text(
+                f"{UNKNOWN} {', '.join(dict.fromkeys(named))}: {text(part(one, 'why'))}",
+                style="dim",
+            )
 
 
 def _labels(row: Mapping[str, Any]) -> tuple[str, str]:
     """Return the day and the hour of a row; no hour of a longer one."""
-    label, mark = text(row["day"]), "" if row.get("complete") is True else "*"
+    label, mark = text(row["day"]), _mark(row)
     if len(label) < HOURS:
         return label + mark, ""
     day, _, hour = label.partition("T")
@@ -83,6 +199,7 @@ def _labels(row: Mapping[str, Any]) -> tuple[str, str]:
 
 def _table(
     shown: Sequence[tuple[tuple[str, str], Mapping[str, Any]]],
+    whole: str,
     total: Mapping[str, Any],
     *,
     framed: bool,
@@ -100,7 +217,7 @@ def _table(
             table.add_row(Text(day, style="bold"))
         last = day
         table.add_row(hour or day, *_values(row), _bar(row, most, "█" if framed else "#"))
-    table.add_row(Text("Total", style="bold"), *(Text(one, style="bold") for one in _values(total)))
+    table.add_row(Text(whole, style="bold"), *(Text(one, style="bold") for one in _values(total)))
     return table
 
 
@@ -109,15 +226,10 @@ def _bar(row: Mapping[str, Any], most: float, mark: str) -> str:
     return mark * round(BAR * min(max(share, 0.0), 1.0))
 
 
-def _list(
-    shown: Sequence[tuple[tuple[str, str], Mapping[str, Any]]], total: Mapping[str, Any]
-) -> RenderableType:
+def _list(shown: Sequence[tuple[tuple[str, str], Mapping[str, Any]]]) -> RenderableType:
     lines: list[RenderableType] = []
-    for label, row in [
-        *((" ".join(labels).strip(), row) for labels, row in shown),
-        ("Total", total),
-    ]:
-        lines.append(Text(label, style="bold"))
+    for labels, row in shown:
+        lines.append(Text(" ".join(labels).strip(), style="bold"))
         lines += [
             Text(f"  {title:<7}{value}") for title, value in zip(COLUMNS, _values(row), strict=True)
         ]
@@ -133,7 +245,8 @@ def _short(value: object) -> str:
     found = number(value)
     if found is None:
         return UNKNOWN
-    places = 2 if found < 100 else 1 if found < 1000 else 0
+    # As rounded: 99.996 would be written with a digit more than 99.99.
+    places = 2 if round(found, 2) < 100 else 1 if round(found, 1) < 1000 else 0
     return f"{found:.{places}f}"
 
 
@@ -146,18 +259,20 @@ def _shares(total: Mapping[str, Any]) -> list[Text]:
 def _money(money: object) -> list[Text]:
     if not isinstance(money, Mapping):
         return []
-    cost, revenue, least, most = (
-        _amount(money.get(name), money.get("currency"))
-        for name in ("cost", "revenue", "without_box_at_least", "without_box_at_most")
-    )
-    saved = [
-        _amount(money.get(f"saved_at_{end}"), money.get("currency")) for end in ("least", "most")
-    ]
+    currency = money.get("currency")
+    cost, revenue = (_amount(money.get(name), currency) for name in ("cost", "revenue"))
     return [
         Text(f"Cost {cost}, revenue {revenue}."),
-        Text(f"Without panels and battery: {least} to {most}."),
-        *([Text(f"Saved: {saved[0]} to {saved[1]}.")] if "saved_at_least" in money else []),
+        Text(f"Without panels and battery: {_bounds(money, 'without_box')}."),
+        *([Text(f"Saved: {_bounds(money, 'saved')}.")] if "saved_at_least" in money else []),
     ]
+
+
+def _bounds(money: Mapping[str, Any], name: str) -> str:
+    least, most = (
+        _amount(money.get(f"{name}_at_{end}"), money.get("currency")) for end in ("least", "most")
+    )
+    return UNKNOWN if least == most == UNKNOWN else f"{least} to {most}"
 
 
 def _amount(value: object, currency: object) -> str:
@@ -167,18 +282,60 @@ def _amount(value: object, currency: object) -> str:
     return f"{found:.2f}" + ("" if currency is None else f" {one_line(currency)}")
 
 
-def rows(values: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Yield the lines of a table, an empty cell where nothing is known."""
-    yield ["day", *COLUMNS.values(), "complete"]
-    for row in entries(values, "rows"):
-        numbers = (
-            "" if number(row.get(name)) is None else str(row[name]) for name in COLUMNS.values()
-        )
-        yield [table_cell(row["day"]), *numbers, "yes" if row.get("complete") is True else "no"]
+def rows(values: Mapping[str, Any], asked: Asked) -> Iterator[list[str]]:
+    """Yield the lines of a table, an empty cell where nothing is known.
+
+    1. In total there is one line, of all days.
+    2. Otherwise there is a line per row, and none of the total: a column can be added up.
+    3. What has no row but is lacking has a line without numbers, which says why.
+
+    Args:
+        values: The structured result of get_energy.
+        asked: What was asked for.
+    """
+    yield ["day", *COLUMNS.values(), "complete", "lacking"]
+    lacking = [_lack(one) for one in entries(values, "lacking")]
+    if asked.per == "total":
+        why = [f"{label}: {reason}" for label, reason in lacking]
+        yield _line(asked.days, values["total"], why)
+        return
+    found = {text(row["day"]): row for row in entries(values, "rows")}
+    why_of: dict[str, list[str]] = {label: [] for label in found}
+    for label, reason in lacking:
+        for unit in _units(label, asked.per):
+            own = len(unit) >= DAY or label == unit
+            why_of.setdefault(unit, []).append(reason if own else f"{label}: {reason}")
+    for label in sorted(why_of, key=_order):
+        yield _line(label, found.get(label, {}), why_of[label])
 
 
-def as_csv(values: Mapping[str, Any]) -> str:
-    """Return the rows as CSV (RFC 4180)."""
+def _line(label: str, row: Mapping[str, Any], lacking: Sequence[str]) -> list[str]:
+    numbers = ("" if number(row.get(name)) is None else str(row[name]) for name in COLUMNS.values())
+    complete = "yes" if row.get("complete") is True else "no"
+    return [table_cell(label), *numbers, complete, table_cell("; ".join(lacking))]
+
+
+def _units(label: str, per: str) -> list[str]:
+    """Give the rows, by label, that an entry of `lacking` is about."""
+    first, last = _ends(label)
+    begin, end = told(first), told(last)
+    if begin is None or end is None or not begin <= end < begin + MOST_TIME:
+        return [label]  # a month, or nothing that is known here
+    apart = end - begin
+    if len(first) > DAY:
+        return [written(begin + hour * HOUR) for hour in range(apart // HOUR + 1)]
+    days = [str(begin.date() + timedelta(days=day)) for day in range(apart.days + 1)]
+    return list(dict.fromkeys(day[:MONTH] for day in days)) if per == "month" else days
+
+
+def _order(label: str) -> tuple[str, float]:
+    """Give what rows are sorted by: hours that autumn repeats have one text and two moments."""
+    when = told(label) if len(label) > DAY else None
+    return label[:DAY], 0.0 if when is None else when.timestamp()
+
+
+def as_csv(values: Mapping[str, Any], asked: Asked) -> str:
+    """Return the rows as CSV (RFC 4180), and what they lack."""
     file = io.StringIO()
-    csv.writer(file).writerows(rows(values))
+    csv.writer(file).writerows(rows(values, asked))
     return file.getvalue()

@@ -32,6 +32,8 @@ REMAINS = re.compile(
 """What is left of a time that is written in another way."""
 AXIS = re.compile(r"(?<= )\d\d:\d\d\+0[12]:00\b")
 """A time under the curve of a day, or beside the hours of one, which stands above it."""
+HOUR = re.compile(r"^ \d\d:00[+-]0[12]:00 ", re.MULTILINE)
+"""The same beside the energy of an hour."""
 SECONDS = range(1_400_000_000, 2_200_000_000)
 """Numbers that may be a count of seconds since 1970, from 2014 to 2039."""
 RANDOM = {"change_id", "id", "plan_token", "session", "session_id_preview", "undoes"}
@@ -192,7 +194,8 @@ def test_what_oig_client_and_cachectl_show_is_in_the_boxs_time(told, moment):
     assert wrong_times(found["client"]) == []
     assert wrong_times(found["journal"]) == []
     for name, text in found["client"].items():
-        assert TIME.search(text) or name == "history", name
+        assert TIME.search(text) or name in {"history", "energy"}, name
+    assert HOUR.search(found["client"]["energy"])
     assert AXIS.search(found["client"]["history"]) or "2026-" in found["client"]["history"]
     assert TIME.search(found["journal"]["text"])
     assert TIME.fullmatch(found["journal"]["json"]["changes"][0]["at"])

@@ -24,7 +24,7 @@ from server.codes import Code
 from server.readings.box import Box
 from server.readings.bypass_flags import NOT_READ
 from server.readings.last_shown import last_shown
-from server.readings.status import portal_down
+from server.readings.status import Heard, portal_down
 
 from . import client_battery as box
 from .client_keyring import environment
@@ -624,6 +624,14 @@ def test_status_marks_values_that_are_not_of_now(framed):
     assert "but of -: box - -, solar -, battery -, grid -, load -" in drawn(
         status.page(nothing, framed=framed), width=400
     )
+
+
+@pytest.mark.parametrize("age_s", [30, 90, 290])
+def test_status_shows_the_age_of_notifications_over_a_minute_old(age_s):
+    heard = Heard([], box.NOW - timedelta(seconds=age_s))
+    found = portal_down(Code.PORTAL_TIMEOUT, "It was slow.", None, box.NOW, heard=heard)
+    text = drawn(status.page(found.model_dump(mode="json"), framed=False), width=400)
+    assert (f"! Notifications are {age_s} s old: " in text) is (age_s > 60)
 
 
 @pytest.mark.parametrize(

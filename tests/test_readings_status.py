@@ -48,8 +48,8 @@ def last_call(minutes: float) -> dict[str, Any]:
     return {"device": {"lastcall": f"{at:%Y-%m-%d %H:%M:%S}"}}
 
 
-def told(*folders: str) -> Heard:
-    return Heard(notifications(listed(*folders), NOW), NOW - timedelta(minutes=4))
+def told(*folders: str, age_s: int = 30) -> Heard:
+    return Heard(notifications(listed(*folders), NOW), NOW - timedelta(seconds=age_s))
 
 
 def judged(*folders: str, heard: Any = None, change: Any = None, **blocks: Any) -> Status:
@@ -68,6 +68,25 @@ def test_when_all_is_well_it_is_fine_in_few_characters():
     assert (found.verdict, found.since, found.further, found.warnings) == ("fine", None, (), ())
     assert found.unknown == ()
     assert len(found.model_dump_json()) <= 700
+
+
+@pytest.mark.parametrize(("age_s", "warned"), [(0, False), (60, False), (61, True), (299, True)])
+def test_notifications_over_a_minute_old_are_warned_of_whatever_the_verdict(age_s, warned):
+    warning = f"Notifications are {age_s} s old: a bypass that was switched since is not seen."
+    for found, verdict in (
+        (judged(heard=told(*NOT_BYPASSED, age_s=age_s)), "fine"),
+        (judged(heard=told(*BYPASSED, age_s=age_s)), "bypass on"),
+        (judged(heard=told(age_s=age_s)), "fine as far as known"),
+        (
+            portal_down(Code.PORTAL_TIMEOUT, "Slow.", None, NOW, heard=told(age_s=age_s)),
+            "portal down",
+        ),
+    ):
+        assert found.verdict == verdict
+        assert (warning in found.warnings) is warned
+        if verdict == "fine":
+            assert len(found.warnings) is int(warned)
+            assert len(found.model_dump_json()) <= 700
 
 
 OFFLINE, NO_LIVE = last_call(60), {"actual": []}
@@ -174,7 +193,7 @@ def test_a_critical_notification_is_named_beside_a_verdict_and_while_the_portal_
 
 
 def test_the_result_says_of_when_the_notifications_are():
-    assert judged().notifications_at == NOW - timedelta(minutes=4)
+    assert judged().notifications_at == NOW - timedelta(seconds=30)
     unread = judged(heard="It timed out.")
     assert unread.notifications_at is None
     assert ("It timed out.", ("notifications_at",)) in [
@@ -197,7 +216,7 @@ def test_while_the_portal_is_down_a_bypass_that_was_heard_of_is_named(folders, f
     )
     assert list(found.further) == further
     assert ("supplied as before" in found.means) == (not further)
-    assert found.notifications_at == NOW - timedelta(minutes=4)
+    assert found.notifications_at == NOW - timedelta(seconds=30)
     assert any("may be on" in one for one in found.warnings) == ("Co" in folders[-1])
 
 

@@ -362,6 +362,12 @@ async def test_the_age_of_shared_notifications_is_told(house):
     found = await status(house)
     assert found["verdict"] == "fine"
     assert found["notifications_at"] == before["notifications_at"] != found["fetched_at"]
+    # That the box is fine nobody can know, so the age stands where it is passed on.
+    (warning,) = found["warnings"]
+    assert warning.startswith("Notifications are 240 s old: a bypass ")
+    assert before["warnings"] == []
+    house.later(61)
+    assert (await status(house))["verdict"] == "bypass on"
 
 
 async def test_a_critical_notification_keeps_a_box_from_being_fine(house):

@@ -77,6 +77,11 @@ NOT_HEARD = (
 )
 BYPASS_UNKNOWN = "Whether the {kind} bypass is on is not known. {why}"
 
+OLD_NOTICES_S = 60
+"""Age of notifications from which on a result says it."""
+
+OLD_NOTICES = "Notifications are {age} s old: a bypass that was switched since is not seen."
+
 ON_ITS_WAY = (
     "A change is on its way to the box ({change}), and until the box shows it, its settings read "
     "as before."
@@ -268,7 +273,8 @@ def status(
         fetched_at=fetched_at,
         notifications_at=None if isinstance(heard, str) else heard.at,
         critical=critical.shown(alarms, reasons),
-        warnings=tuple(dict.fromkeys(doubts)),
+        # Their age is no doubt of its own: as everywhere, what is shared is a few minutes old.
+        warnings=(*dict.fromkeys(doubts), *_old_notices(heard, now)),
         unknown=reasons.listed(),
     )
 
@@ -339,9 +345,18 @@ def portal_down(
             *(() if last else (NOTHING_KEPT,)),
             *dict.fromkeys(one for one in looks if isinstance(one, str)),
             *critical.warnings(alarms),
+            *_old_notices(heard, now),
         ),
         unknown=reasons.listed(),
     )
+
+
+def _old_notices(heard: Heard | str | None, now: datetime) -> tuple[str, ...]:
+    """Say how old notifications are that may lack the newest: a bypass stands in them alone."""
+    if not isinstance(heard, Heard):
+        return ()
+    age = int((now - heard.at).total_seconds())
+    return (OLD_NOTICES.format(age=age),) if age > OLD_NOTICES_S else ()
 
 
 def _offline(box: Box, contact: datetime | None, age: int | None) -> Look:

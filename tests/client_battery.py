@@ -87,7 +87,7 @@ def notices(*notifications: Notification, more: int = 0) -> dict[str, Any]:
         "since": None,
         "notification_id": None,
         "portal_text": None,
-        "why": "Neither the box nor a notification tells of it.",
+        "why": "Neither box nor notification tells.",
     }
     return {
         "notifications": [one.model_dump(mode="json") for one in notifications],

@@ -400,7 +400,7 @@ def test_notifications_are_told_without_their_control_characters(framed):
     assert re.search(r"^- +- +box -  -$", text, re.MULTILINE)
     assert "3 older ones are not shown; see --before n2." in text
     assert "automatic unknown, manual unknown" in text
-    assert "- automatic and manual: Neither the box nor a notification tells of it." in text
+    assert "- automatic and manual: Neither box nor notification tells." in text
     assert len(text.splitlines()) == (7 if framed else 5)
 
 

@@ -206,7 +206,7 @@ async def test_a_report_of_unknown_time_is_explained_beside_the_bypass():
     assert (bypass["measured_at"], bypass["age_s"]) == (None, None)
     (unknown,) = bypass["unknown"]
     assert unknown["readings"] == ["measured_at", "age_s"]
-    assert "did not send" in unknown["why"]
+    assert "Not sent" in unknown["why"]
 
 
 @pytest.mark.parametrize("asked", [{}, {"box_id": FULL}, {"box_id": SLIM}])

@@ -94,16 +94,16 @@ def test_the_list_and_the_live_data_say_the_same_of_flexibility_control(app, fle
 @pytest.mark.parametrize(
     ("box", "field", "why"),
     [
-        ({}, "boiler", "did not send it"),
+        ({}, "boiler", "Not sent: "),
         ({"boiler": "x"}, "boiler", "form that cannot be read"),
         ({"boiler_prms": {"ison": 7}}, "boiler", "impossible"),
         ({"wl_charge_prms": {"ison": "yes"}}, "wallbox", "not a number"),
-        ({}, "heat_pump", "did not send it"),
-        ({}, "air_conditioning", "did not send it"),
-        ({}, "not_backed_up_meter", "did not send it"),
+        ({}, "heat_pump", "Not sent: "),
+        ({}, "air_conditioning", "Not sent: "),
+        ({}, "not_backed_up_meter", "Not sent: "),
         ({"ac_in_b": {f"aci_w{p}": 0 for p in "rst"}}, "not_backed_up_meter", "only zeros"),
-        ({"ac_in_b": dict.fromkeys(("aci_wr", "aci_ws"), 0)}, "not_backed_up_meter", "not send"),
-        ({}, "flexibility", "did not send it"),
+        ({"ac_in_b": dict.fromkeys(("aci_wr", "aci_ws"), 0)}, "not_backed_up_meter", "Not sent"),
+        ({}, "flexibility", "Not sent: "),
     ],
 )
 def test_a_capability_that_is_not_known_says_why(box, field, why):

@@ -74,7 +74,7 @@ def test_what_is_missing_is_explained_reason_by_reason():
     rows = [[51.5, 20.0, 70, 24.5], None, [51.7], [None, 21.0, "x", " "], [2_000, 1, 2, 3], []]
     reading = read("battery", series([*rows, None]))
     told = {q.name: [(m.why, m.count) for m in q.summary.why_missing] for q in reading.quantities}
-    absent = "The portal did not send it: not every box reports it."
+    absent = "Not sent: not every box reports it."
     nothing = "The portal sent nothing for that time."
     assert told["voltage_v"] == [
         (nothing, 2),

@@ -733,7 +733,7 @@ def test_modes_that_other_clients_name_have_a_name_and_what_they_do_is_not_known
 
 
 @pytest.mark.parametrize(
-    ("sent", "why"), [([], "No boiler"), (None, "did not send"), ("x", "cannot be read")]
+    ("sent", "why"), [([], "No boiler"), (None, "Not sent"), ("x", "cannot be read")]
 )
 def test_no_boiler_and_none_to_be_seen_are_told_apart(sent, why):
     box = without(slim_box(), "boiler", "boiler_prms")

@@ -180,9 +180,7 @@ def test_hours_are_what_is_above_the_minimum_over_what_the_battery_gives():
     found = lasts(box(EVENING))
     # 12.3 kWh, of which 22 % are kept.
     assert found.hours == 6.2
-    assert found.basis == (
-        "6.2 kWh down to 22 %, at 1000 W: backed-up part of the house and the box itself"
-    )
+    assert found.basis == ("6.2 kWh down to 22 %, at 1000 W: backed-up part and the box itself")
 
 
 @pytest.mark.parametrize(

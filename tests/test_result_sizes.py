@@ -72,10 +72,19 @@ async def test_a_week_of_energy_is_short_with_and_without_the_day_that_is_under_
 @pytest.mark.parametrize("time", ["00:03:00", "12:00:00", "18:30:00"])
 @pytest.mark.parametrize("day", ["2026-06-14", "2027-01-01"])
 @pytest.mark.parametrize("wishes", [BOXES, LONGER], ids=["usual", "longer"])
-async def test_live_data_is_short_whatever_the_equipment(at, day, time, wishes):
+async def test_live_data_is_short_whatever_the_equipment_and_who_asked_before(
+    at, day, time, wishes
+):
     most = LIVE_AFTER_MIDNIGHT if wishes is LONGER and time == "00:03:00" else LIVE
     for name, box in wishes.items():
         house = at(f"{day}T{time}").have(**box)
         result = await house.read()
+        assert result["warnings"] == []
+        assert (result["bypass"] is None) is not ("full" in box)
+        assert size(result) <= most, name
+        # What get_status asks for as well tells of both bypasses.
+        await house.read("get_notifications")
+        result = await house.read()
+        assert {one["state"] for one in result["bypass"].values()} <= {"off", "unknown"}
         assert result["warnings"] == []
         assert size(result) <= most, name

@@ -102,7 +102,7 @@ AROUND = 150
 
 ENDS = re.compile(r"[.!?\n]")
 
-NOTHING_TOLD = "Neither the box nor a notification tells of it."
+NOTHING_TOLD = "Neither box nor notification tells."
 BOTH = "A notification tells of it that it is on and that it is off."
 ONE_MINUTE = (
     "Notifications of one minute say that it is on and that it is off, and nothing tells which of "

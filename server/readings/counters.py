@@ -22,7 +22,7 @@ OF_THE_DAY: dict[str, dict[str, str | None]] = {
 """The blocks that are uploaded each by itself, and their counters of the day, each with that of the
 month."""
 
-NOT_YET = "It may still count the day before. Ask again in some minutes."
+NOT_YET = "It may still count the day before: ask again soon."
 """For some minutes after midnight, and after a time without contact, the portal shows what the box
 counted on an earlier day. Once the box has counted on, it is certain."""
 

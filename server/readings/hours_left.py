@@ -80,7 +80,7 @@ def _worked_out(seen: Circumstances) -> HoursLeft | str:
 
 def _fed(seen: Circumstances) -> str:
     """Say what the battery feeds."""
-    fed = f"{'whole house' if seen.grid_v else 'backed-up part of the house'} and the box itself"
+    fed = f"{'whole house' if seen.grid_v else 'backed-up part'} and the box itself"
     if seen.solar_w is None:
         fed += ", less what the panels may give"
     elif seen.solar_w > IDLE_W:

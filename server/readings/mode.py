@@ -14,8 +14,8 @@ MODES = {0: "Home 1", 1: "Home 2", 2: "Home 3", 3: "Home UPS", 4: "Home 5", 5: "
 """The last two are called so by other clients of the portal, which cannot set them either."""
 
 BEHAVIOUR = {
-    0: "The house runs on solar and battery; what is left over charges the battery.",
-    1: "The house runs on solar; the battery helps only while there is no solar power.",
+    0: "The house runs on solar and battery; surplus charges it.",
+    1: "The house runs on solar; the battery helps only when there is none.",
     2: "As Home 2, and the battery is charged from the grid as well.",
     3: "The battery is kept for outages and charged from the grid at high power.",
 }

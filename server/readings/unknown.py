@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from . import clock
 
-NOT_SENT = "The portal did not send it: not every box reports it."
+NOT_SENT = "Not sent: not every box reports it."
 NULL = "The portal sent an empty value."
 BLANK = "The portal sent a blank."
 NOT_A_NUMBER = "The portal sent something that is not a number."

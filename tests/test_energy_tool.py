@@ -219,9 +219,10 @@ async def test_only_days_that_may_still_change_are_asked_for_again(house):
 
     worker = house(Portal(times=True, without=holes))
     told = await worker.ask(date(2026, 11, 15), today)
+    lost = "(whole hours: 4 of solar, consumed, charged, discharged)"
     assert told["lacking"] == [
-        f"{old}: 4.0 hours without data",
-        f"{young}: 4.0 hours without data",
+        f"{old}: 4.0 hours without data {lost}",
+        f"{young}: 4.0 hours without data {lost}",
         f"{today}: under way",
     ]
     # What lacks something is believed for an hour, and then for as long as it has been said.

@@ -241,7 +241,10 @@ def test_holes_between_times_are_told_by_the_hour_and_nothing_is_made_up():
     assert [row.day[11:13] for row in rows if row.solar_kwh is not None][2:5] == ["02", "08", "09"]
     told = report((one,))
     assert (told.rows[0].complete, told.total.complete) == (False, False)
-    assert told.lacking == ("2026-06-10: 5.0 hours without data",)
+    assert told.lacking == (
+        "2026-06-10: 5.0 hours without data "
+        "(whole hours: 5 of solar, consumed, charged, discharged)",
+    )
     assert any("2026-06-10 (5.0 hours)" in warning for warning in told.warnings)
     assert told.total.self_sufficiency_percent is None
     paths = [path for one in told.unknown for path in one.readings]
@@ -362,6 +365,52 @@ def test_a_hole_that_counters_went_on_over_is_told_of_the_other_sums():
     (one,) = read(answers(DAY, DAY, without=without, times=True))
     (warning,) = [one for one in report((one,)).warnings if "Time without data" in one]
     assert warning.endswith("the sums lack it; imported and exported may be whole.")
+
+
+HOLE = between(local(DAY, 3), local(DAY, 8))
+
+
+@pytest.mark.parametrize("per", ["day", "month", "total"])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        # The counter goes on.
+        (answers(DAY, DAY, without=HOLE, times=True), "5 of solar, consumed, charged, discharged"),
+        (
+            answers(DAY, DAY, without=HOLE, times=True, counter=lambda *_: None),
+            "5 of solar, imported, exported, consumed, charged, discharged",
+        ),
+        (
+            answers(DAY, DAY, times=True)
+            | {"battery": answers(DAY, DAY, without=HOLE, times=True)["battery"]},
+            "5 of charged, discharged",
+        ),
+        (
+            answers(DAY, DAY, times=True)
+            | {
+                "battery": answers(DAY, DAY, without=HOLE, times=True)["battery"],
+                "solar": answers(
+                    DAY, DAY, without=between(local(DAY, 12), local(DAY, 14)), times=True
+                )["solar"],
+            },
+            "2 of solar; 5 of charged, discharged",
+        ),
+    ],
+)
+def test_what_lacks_hours_names_its_quantities_and_how_many_of_each(per, answer, said):
+    told = report(read(answer), per)
+    (gap,) = [one for one in told.lacking if "without data" in one]
+    assert f" hours without data (whole hours: {said})" in gap
+
+
+def test_hours_are_named_of_no_quantity_that_lacks_none_as_a_whole():
+    for without, times in (
+        (between(local(DAY, 3, 10), local(DAY, 3, 50)), True),  # a part of an hour
+        (HOLE, False),  # nobody knows which hours
+    ):
+        found = report(read(answers(DAY, DAY, without=without, times=times)))
+        assert found.lacking
+        assert "whole hours" not in "".join(found.lacking)
 
 
 def test_hours_without_anything_are_lacking_when_hours_are_asked_for():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import Annotated, Literal
@@ -159,6 +159,7 @@ class _Part:
         complete: Whether it was, and nothing of it is unknown.
         counted: Quantities that come from counters.
         without: Quantities of which a day at least, or all, is unknown.
+        lost: Whole hours of days that a quantity lacks while the rest of the day has it.
         covers: The days that were asked for, where these are not all of the month.
     """
 
@@ -169,6 +170,7 @@ class _Part:
     complete: bool
     counted: frozenset[Quantity] = frozenset()
     without: tuple[Quantity, ...] = ()
+    lost: Mapping[Quantity, int] = field(default_factory=dict)
     covers: str | None = None
 
 
@@ -308,7 +310,20 @@ def _sum(label: str, days: Sequence[EnergyDay]) -> _Part:
         without=tuple(
             quantity for quantity in POWERS if any(one.wh[quantity] is None for one in days)
         ),
+        lost={quantity: sum(_hours_lost(quantity, one) for one in days) for quantity in POWERS},
     )
+
+
+def _hours_lost(quantity: Quantity, day: EnergyDay) -> int:
+    """Count the whole hours of a day that its sum of a quantity lacks.
+
+    1. Nothing is known of the day: that is said of the day.
+    2. A counter went on over them: the sum lacks none.
+    3. Otherwise each hour without a value is lacking. Of one with a part nobody can tell here.
+    """
+    if day.wh[quantity] is None or quantity in day.counted:
+        return 0
+    return sum(hour[quantity] is None for hour in day.hours)
 
 
 def _known(quantity: Quantity, days: Iterable[EnergyDay]) -> list[int]:
@@ -458,9 +473,19 @@ def _more(part: _Part) -> Iterable[str]:
     if part.covers is not None:
         yield f"only {part.covers}"
     if part.gap_s > SPARE_S:
-        yield f"{_hours_said(part.gap_s)} without data"
+        yield f"{_hours_said(part.gap_s)} without data{_lost_said(part.lost)}"
     if part.without:
         yield f"not known{' of a day' if len(part.label) < DAY else ''}: {', '.join(part.without)}"
+
+
+def _lost_said(lost: Mapping[Quantity, int]) -> str:
+    """Name what lacks whole hours, and how many; those of the same number together."""
+    named: dict[int, list[Quantity]] = {}
+    for quantity, hours in lost.items():
+        if hours:
+            named.setdefault(hours, []).append(quantity)
+    said = "; ".join(f"{hours} of {', '.join(names)}" for hours, names in named.items())
+    return f" (whole hours: {said})" if said else ""
 
 
 def _consumed(whole: _Part, used: int | None) -> list[str]:

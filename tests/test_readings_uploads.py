@@ -66,6 +66,7 @@ async def test_without_live_data_powers_of_before_a_time_away_are_stale(house, s
         assert told["stale"] is False
         assert told["solar"]["power_w"] == 0
     assert any("may be 300 s old" in one for one in told["warnings"])
+    assert any("may be of two uploads" in one for one in told["warnings"])
     assert not any("just come back" in one for one in told["warnings"])
 
 
@@ -88,6 +89,7 @@ async def test_what_was_never_read_before_may_be_older_than_five_minutes(house):
     (warning,) = [one for one in told["warnings"] if "last upload" in one]
     assert "as a rule" in warning
     assert "has just come back" in warning
+    assert "powers side by side may be of two uploads" in warning
     told = await house.at("2026-06-17T22:31:15").read("list_boxes")
     assert any("has just come back" in one for one in told["warnings"])
 

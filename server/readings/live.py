@@ -41,6 +41,7 @@ AS_A_RULE = (
     "Without live data, powers and charge are those of the box's last upload, which is as a rule "
     "up to 5 minutes older than its last report"
 )
+ONE_BY_ONE = "Its parts come one by one, so that powers side by side may be of two uploads."
 JUST_BACK = "If the box has been away and has just come back, they are of before that."
 
 LACKING = (
@@ -168,12 +169,15 @@ def _of_last_upload(box: Box, age: int | None) -> str | None:
     1. The box uploaded in time: the limit is certain.
     2. It may have come back just now: the limit is a rule, unless the age is unknown anyway.
     3. The upload is of before a time away: a warning of its own says how old it is.
+
+    In the first two cases it may be under way, with some powers of it and some of the one before.
+    With live data `older` names what is of an upload, and the others are of one moment.
     """
     old = "" if age is None else f": they may be {age + freshness.UPLOAD_S} s old"
     match box.upload.age:
         case "in time":
-            return f"{OF_LAST_UPLOAD}{old}."
+            return f"{OF_LAST_UPLOAD}{old}. {ONE_BY_ONE}"
         case "not known":
-            return f"{AS_A_RULE}{old}. {JUST_BACK}"
+            return f"{AS_A_RULE}{old}. {ONE_BY_ONE} {JUST_BACK}"
         case "as before":
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -19,6 +20,7 @@ from .accepting import Acceptor
 from .closing_port import ClosingPort
 from .connection import Connection
 from .listening import BACKLOG, is_listening
+from .pid_file import PidFile
 from .room import MAX_CONNECTIONS, Connections
 from .shares import nobody
 
@@ -60,7 +62,9 @@ class Worker(uvicorn.Server):
 
     Args:
         config: uvicorn's.
-        ready_file: Written with our process id once requests are served, removed at the stop.
+        ready_file: Written with our process id once requests are served, and again where it
+            vanishes; removed at the stop. Nobody needs it to be served, so that a file that cannot
+            be written stops nothing.
         others_are_gone: Says whether no other worker takes connections from the same sockets; see
             `ClosingPort`. None for a worker whose sockets nobody else holds.
         source: Gives the source of a caller's address, None for one that is exempt from limits.
@@ -81,7 +85,9 @@ class Worker(uvicorn.Server):
         self._stopping = stopping
         self._others_are_gone = others_are_gone
         self.server_state: Connections = Connections(room(), source)
-        self._ready_file = ready_file
+        self._ready_file = None if ready_file is None else PidFile(ready_file)
+        self._ready_path = ready_file
+        self._ready_complaint = ""
         self._told = -TELL_SECONDS
         self._shared: Sequence[socket.socket] = ()
 
@@ -101,9 +107,7 @@ class Worker(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         self._acceptor.start()
-        if self._ready_file is not None:
-            self._ready_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._ready_file.write_text(f"{os.getpid()}\n")
+        self._keep_ready_file()
         logger.info("worker ready, pid %d", os.getpid())
 
     async def on_tick(self, counter: int) -> bool:
@@ -120,6 +124,7 @@ class Worker(uvicorn.Server):
                 )
                 refused.clear()
             self._listen_again()
+            self._keep_ready_file()
         self._acceptor.look()
         return await super().on_tick(counter)
 
@@ -127,7 +132,8 @@ class Worker(uvicorn.Server):
         """Stop accepting, answer what was accepted, close what is idle, wait for the rest."""
         self._stopping()
         if self._ready_file is not None:
-            self._ready_file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # nobody believes it without its lock
+                self._ready_file.remove()
         port: ClosingPort | None = None
         if self._others_are_gone is not None:
             port = ClosingPort(sockets or [], self._others_are_gone)
@@ -157,6 +163,25 @@ class Worker(uvicorn.Server):
         return Connection(
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
+
+    def _keep_ready_file(self) -> None:
+        if self._ready_file is None:
+            return
+        try:
+            self._ready_file.keep()
+        except OSError as exc:
+            if self._ready_complaint != exc.strerror:
+                self._ready_complaint = exc.strerror or type(exc).__name__
+                logger.warning(
+                    "the file %s, which says that this worker is ready, cannot be written: %s. "
+                    "Requests are served all the same; it is tried again.",
+                    self._ready_path,
+                    self._ready_complaint,
+                )
+            return
+        if self._ready_complaint:
+            self._ready_complaint = ""
+            logger.info("the file %s is written", self._ready_path)
 
     def _listen_again(self) -> None:
         """Open a shared port again that a worker closed as the last one, as it believed."""

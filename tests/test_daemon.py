@@ -10,6 +10,7 @@ import random
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -900,19 +901,35 @@ def test_a_hangup_is_survived_and_logged(folder):
         assert serves(cache.path)
 
 
-@pytest.mark.parametrize("replaced", [False, True])
-def test_a_daemon_whose_path_is_taken_stops_for_a_restart(folder, replaced):
-    with starting_cache(folder, command=patched(supplanted_seconds=0.1)) as cache:
+def test_a_daemon_whose_path_is_taken_stops_for_a_restart(folder):
+    with starting_cache(folder, command=patched(path_seconds=0.1)) as cache:
         cache.wait_ready()
         aside = folder / "aside"
         aside.write_text("not ours")
-        if replaced:
-            aside.replace(cache.path)
-        else:
-            cache.path.unlink()
+        aside.replace(cache.path)
         assert cache.wait() == daemon.EXIT_SUPPLANTED
     assert any("does not lead to this daemon" in line for line in cache.log)
-    assert cache.path.exists() == replaced
+    assert cache.path.exists()
+
+
+def test_a_daemon_comes_back_with_everything_when_its_folder_was_removed(folder):
+    with starting_cache(folder, command=patched(path_seconds=0.1)) as cache:
+        cache.wait_ready()
+        with Wire(cache.path) as one:
+            one.store()
+            for lost in (cache.snapshot.parent, cache.path):
+                if lost.is_dir():
+                    shutil.rmtree(lost)
+                else:
+                    lost.unlink()
+                wait_for("the socket is back", cache.path.exists)
+                wait_for("the snapshot is back", cache.snapshot.exists)
+                with Wire(cache.path) as two:
+                    assert status(two.acquire(1)) == "hit"
+            # Whoever was connected still is.
+            assert status(one.acquire(2)) == "hit"
+        assert cache.stop() == 0
+    assert sum("had vanished: it is back" in line for line in cache.log) == 2
 
 
 # What it keeps.

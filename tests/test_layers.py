@@ -81,6 +81,7 @@ MAY_IMPORT = {
         "server.closing_port",
         "server.connection",
         "server.listening",
+        "server.pid_file",
         "server.room",
         "server.shares",
         "uvicorn",
@@ -138,6 +139,7 @@ MAY_IMPORT = {
     "server.tool_failure": {"server.codes", "server.errors"},
     "server.log": {"server.errors"},
     "server.process": set(),
+    "server.pid_file": set(),
     "server.version": set(),
     "server.bounded_file": set(),
     "server.failed_logins": {
@@ -339,6 +341,7 @@ MAY_IMPORT = {
         "server.errors",
         "server.fingerprint",
         "server.log",
+        "server.pid_file",
         "server.process",
         "server.reloading",
         "server.secret",
@@ -398,6 +401,7 @@ MAY_IMPORT = {
     "server.supervision": {
         "server.cache.socket_file",
         "server.errors",
+        "server.pid_file",
         "server.places",
         "server.preflight",
         "server.settings",
@@ -417,7 +421,11 @@ MAY_IMPORT = {
     # These run when everything else does not: nothing but the standard library is below them.
     "server.supervision.control": set(),
     "server.supervision.failures": set(),
-    "server.supervision.watch": {"server.supervision.control", "server.supervision.failures"},
+    "server.supervision.watch": {
+        "server.pid_file",
+        "server.supervision.control",
+        "server.supervision.failures",
+    },
     "cachectl": {
         "server.cache.blocking",
         "server.cache.credentials",

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from server.cache.socket_file import AlreadyRunning, SocketFile
+from server.cache.socket_file import (
+    AlreadyRunning,
+    SocketFile,
+    Supplanted,
+    daemon_pid,
+    no_daemon,
+)
 from server.errors import ConfigurationError
 
 from .cache_process import run_folder
@@ -276,3 +282,62 @@ def test_a_lost_lock_is_noticed(path, bind):
     assert not ours.has_lock()
     ours.close()
     assert not ours.has_lock()
+
+
+@pytest.mark.parametrize("lost", ["socket", "lock", "both", "folder"])
+def test_what_has_vanished_is_put_back_and_keeps_the_next_daemon_out(folder, path, bind, lost):
+    ours = bind()
+    assert not ours.restore()
+    lock = path.with_name("cache.sock.lock")
+    if lost != "lock":
+        path.unlink()
+    if lost != "socket":
+        lock.unlink()
+    if lost == "folder":
+        folder.rmdir()
+    assert ours.restore()
+    assert ours.is_ours()
+    assert ours.has_lock()
+    assert connects(path)
+    assert (mode(folder), mode(path), mode(lock)) == (0o700, 0o600, 0o600)
+    assert daemon_pid(path) == os.getpid()
+    with pytest.raises(AlreadyRunning, match=rf"runs on .* \(process {os.getpid()}\);"):
+        bind()
+    assert not ours.restore()
+
+
+def test_a_path_or_lock_that_somebody_else_has_is_left_to_them(path, bind):
+    ours = bind()
+    path.unlink()
+    path.write_text("not ours")
+    with pytest.raises(Supplanted):
+        ours.restore()
+    assert path.read_text() == "not ours"
+    path.unlink()
+    path.with_name("cache.sock.lock").unlink()
+    theirs = bind()
+    with pytest.raises(Supplanted, match="Another cache daemon"):
+        ours.restore()
+    assert theirs.is_ours()
+    ours.close()
+    assert connects(path)
+
+
+def test_a_folder_that_cannot_be_made_is_told_and_made_when_it_can(folder, path, bind):
+    ours = bind()
+    path.unlink()
+    path.with_name("cache.sock.lock").unlink()
+    folder.rmdir()
+    folder.write_text("in the way")
+    with pytest.raises((ConfigurationError, OSError)):
+        ours.restore()
+    folder.unlink()
+    assert ours.restore()
+    assert connects(path)
+
+
+def test_a_lock_that_no_daemon_has_names_none(path, bind):
+    bind().close()
+    with no_daemon(path):
+        assert daemon_pid(path) is None
+    assert daemon_pid(path) is None

@@ -5,7 +5,7 @@ Exit codes:
     64  the command line or a setting is wrong (EX_USAGE)
     73  the socket, or the folder it lies in, cannot be made or used (EX_CANTCREAT)
     75  another cache daemon serves this socket (EX_TEMPFAIL)
-    80  the path of the socket does not lead to this daemon any more; start it again
+    80  another daemon, or something else, has the path of the socket; start it again
     81  a second signal came before the stop was complete
 """
 
@@ -34,7 +34,7 @@ from .engine import Engine
 from .keeper import Keeper
 from .peer import READ_BYTES, Connection, Counts, PeerLimits
 from .service import Reloading, Service
-from .socket_file import SocketFile
+from .socket_file import SocketFile, Supplanted
 
 EXIT_OK: Final = 0
 EXIT_USAGE: Final = 64
@@ -61,7 +61,7 @@ ACCEPT_PAUSE_SECONDS: Final = 1.0
 COMPLAINT_SECONDS: Final = 60.0
 """The same complaint about connections is logged once in this time."""
 
-SUPPLANTED_SECONDS: Final = 30.0
+PATH_SECONDS: Final = 2.0
 """How often we look whether the path still leads here."""
 
 SECRET_SECONDS: Final = 0.5
@@ -87,13 +87,13 @@ class DaemonLimits:
         connections: Most at once; what is more is closed unread, unless an idle one gives way.
         idle_seconds: How long one must have asked nothing for that.
         peer: What each may cost.
-        supplanted_seconds: How often the socket's path is checked.
+        path_seconds: How often the socket's path is checked.
     """
 
     connections: int = MAX_CONNECTIONS
     idle_seconds: float = IDLE_SECONDS
     peer: PeerLimits = field(default_factory=PeerLimits)
-    supplanted_seconds: float = SUPPLANTED_SECONDS
+    path_seconds: float = PATH_SECONDS
 
 
 class Daemon:
@@ -230,14 +230,43 @@ class Daemon:
 
     async def _watch_path(self) -> None:
         assert self._stop is not None
-        while True:
-            await asyncio.sleep(self._limits.supplanted_seconds)
-            if not self._file.is_ours() and not self._stop.done():
-                logger.error(
-                    "%s does not lead to this daemon any more: stopping, to be started again",
-                    self._file.path,
-                )
-                self._stop.set_result(EXIT_SUPPLANTED)
+        while not self._stop.done():
+            await asyncio.sleep(self._limits.path_seconds)
+            if not (self._file.is_ours() and self._file.has_lock()):
+                self._restore_path()
+
+    def _restore_path(self) -> None:
+        """Put socket and lock back; end only if somebody else has the path.
+
+        Whatever cannot be written now can be later: those who are connected are served meanwhile,
+        and an end would be followed by starts that fail for the same reason.
+        """
+        assert self._stop is not None
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._file.socket)
+        try:
+            # Whoever has connected by the old file would lose the connection unread.
+            self._accept()
+            self._file.restore()
+        except Supplanted as exc:
+            logger.error(  # noqa: TRY400 - where it arose says nothing
+                "%s does not lead to this daemon any more: stopping, to be started again. %s",
+                self._file.path,
+                exc,
+            )
+            self._stop.set_result(EXIT_SUPPLANTED)
+            return
+        except (ConfigurationError, OSError) as exc:
+            self._complain(
+                f"{self._file.path} has vanished and cannot be made again, which is tried every "
+                f"{self._limits.path_seconds:g} s; workers that are connected are served. {exc}"
+            )
+        else:
+            logger.warning("%s had vanished: it is back", self._file.path)
+            # The snapshot has usually vanished with it.
+            self._service.changed = True
+            self._keeper.hurry()
+        loop.add_reader(self._file.socket, self._accept)
 
     async def _wind_up(self) -> None:
         self._file.withdraw()

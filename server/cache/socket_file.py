@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from ..errors import ConfigurationError
+from ..pid_file import holder, read_pid
 from ..settings import SOCKET_PATH_MAX_BYTES
 
 BACKLOG: Final = 64
@@ -30,6 +31,10 @@ class AlreadyRunning(ConfigurationError):
     """Another cache daemon serves this path."""
 
 
+class Supplanted(ConfigurationError):
+    """Something else lies where our socket was, or another daemon has our lock."""
+
+
 class SocketFile:
     """A bound, listening Unix socket and the lock that makes it the only one.
 
@@ -38,10 +43,13 @@ class SocketFile:
         socket: Non-blocking and listening.
     """
 
-    def __init__(self, path: Path, bound: socket.socket, lock: int) -> None:
+    def __init__(
+        self, path: Path, bound: socket.socket, lock: int, *, tighten: bool = False
+    ) -> None:
         self.path = path
         self.socket = bound
         self._lock = lock
+        self._tighten = tighten
         self._identity = _identity(path)
 
     @classmethod
@@ -49,7 +57,8 @@ class SocketFile:
         """Take the path.
 
         Args:
-            path: Of the socket. The lock lies beside it, with `.lock` at its end, and stays.
+            path: Of the socket. The lock lies beside it, with `.lock` at its end, and stays; our
+                process id stands in it.
             tighten: Whether a folder of ours that others can enter is closed (it is the project's
                 own) instead of being refused (it may be shared on purpose).
 
@@ -67,8 +76,9 @@ class SocketFile:
             prepare_folder(path.parent, tighten=tighten)
             lock = _lock(_lock_path(path))
             try:
+                _sign(lock)
                 _clear(path)
-                return cls(path, _listen(path), lock)
+                return cls(path, _listen(path), lock, tighten=tighten)
             except BaseException:
                 os.close(lock)
                 raise
@@ -87,6 +97,41 @@ class SocketFile:
             return False
         status = os.fstat(self._lock)
         return _identity(_lock_path(self.path)) == (status.st_dev, status.st_ino)
+
+    def restore(self) -> bool:
+        """Put back what has vanished, such as with the whole folder; say whether anything had.
+
+        1. Socket and lock lead here: nothing is done.
+        2. The lock's file is gone: it is made and taken again.
+        3. The socket's file is gone: a new socket is bound and takes the place of `socket`, which
+           is closed. Connections that were accepted stay.
+        4. Another daemon has the lock, or something else lies in the socket's place: they stay as
+           they are.
+
+        Raises:
+            Supplanted: The fourth case.
+            ConfigurationError: The folder is not ours alone.
+            OSError: It cannot be written to.
+        """
+        if self.is_ours() and self.has_lock():
+            return False
+        prepare_folder(self.path.parent, tighten=self._tighten)
+        if not self.has_lock():
+            try:
+                lock = _lock(_lock_path(self.path))
+            except AlreadyRunning as exc:
+                raise Supplanted(str(exc)) from None
+            os.close(self._lock)
+            self._lock = lock
+            _sign(lock)
+        if not self.is_ours():
+            if _identity(self.path) is not None:
+                raise Supplanted(f"{self.path} leads to something else.")
+            bound = _listen(self.path)
+            self.socket.close()
+            self.socket = bound
+            self._identity = _identity(self.path)
+        return True
 
     def withdraw(self) -> None:
         """Stop listening; the path is removed if it still leads here. Connections stay.
@@ -151,9 +196,20 @@ def no_daemon(path: Path) -> Iterator[None]:
             f"Whether a cache daemon runs on {path} cannot be found out: {exc.strerror}."
         ) from None
     try:
+        # The id in it is that of a daemon that is gone, and nobody may take it for ours.
+        os.ftruncate(lock, 0)
         yield
     finally:
         os.close(lock)
+
+
+def daemon_pid(path: Path) -> int | None:
+    """Return the id of the daemon that has the lock of the socket at `path`.
+
+    Returns:
+        None if none has, or if it has not written its id there.
+    """
+    return holder(_lock_path(path))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -174,13 +230,22 @@ def _lock(path: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
+        pid = read_pid(path)
+        who = "" if pid is None else f" (process {pid})"
         raise AlreadyRunning(
-            f"Another cache daemon runs on {path.with_suffix('')}; it goes on undisturbed."
+            f"Another cache daemon runs on {path.with_suffix('')}{who}; it goes on undisturbed."
         ) from None
     except BaseException:
         os.close(fd)
         raise
     return fd
+
+
+def _sign(lock: int) -> None:
+    """Write our process id into the lock, for those who look for its holder."""
+    os.ftruncate(lock, 0)
+    with contextlib.suppress(OSError):  # as on a full disk: the lock holds without it
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
 def _clear(path: Path) -> None:

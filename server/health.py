@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 
 from .errors import CacheUnavailable
 from .store import SessionStore
+from .version import PROGRAM
 
 DIFFERS = (
     "This worker and the cache daemon work with different secrets, and it refuses all calls; its "
@@ -28,8 +29,11 @@ Probe = Callable[[Request], Awaitable[JSONResponse]]
 
 
 async def healthz(_: Request) -> JSONResponse:
-    """Answer 200: the process lives and serves requests."""
-    return JSONResponse({"status": "ok"})
+    """Answer 200: the process lives and serves requests.
+
+    The name tells whoever starts a second server what has its port.
+    """
+    return JSONResponse({"status": "ok", "program": PROGRAM})
 
 
 def readyz(store: SessionStore, secret_differs: Callable[[], bool]) -> Probe:

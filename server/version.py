@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PROGRAM = "oig-cloud-mcp"
+"""What the program is called: its package, its command, and what `/healthz` says."""
+
 
 def program_version() -> str:
     """Return the version; `0+not-installed` when the program runs without being installed."""
@@ -9,6 +12,6 @@ def program_version() -> str:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
     try:
-        return version("oig-cloud-mcp")
+        return version(PROGRAM)
     except PackageNotFoundError:
         return "0+not-installed"

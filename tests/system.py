@@ -33,7 +33,7 @@ from server.settings import ROOT
 from server.supervision.configuration import Layout
 from server.supervision.control import Process, Supervisord, SupervisordError
 from server.supervision.foreground import probe
-from server.supervision.rolling_restart import is_ready
+from server.supervision.readiness import is_ready
 
 COPIED = ("server", "cachectl", "client", "supervisord.conf", "start_server.sh", "pyproject.toml")
 

@@ -267,7 +267,7 @@ MAY_IMPORT = {
         "mcp_types",
         "pydantic_core",
     },
-    "server.health": {"server.errors", "server.store", "starlette"},
+    "server.health": {"server.errors", "server.store", "server.version", "starlette"},
     "server.allow_list": {"server.errors", "server.fingerprint", "server.padding"},
     "server.padding": set(),
     "server.sessions": {

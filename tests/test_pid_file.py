@@ -104,3 +104,34 @@ def test_a_file_without_an_id_names_nobody(tmp_path, text):
     # What a system has for ids is far shorter than what is read here.
     assert read_pid(path) is None or len(text) > 32
     assert holder(path) is None
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from server.pid_file import PidFile, holder
+path = Path(sys.argv[1])
+file = PidFile(path)
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+for _ in range(2):
+    try:
+        file.keep()
+    except OSError:
+        pass
+    else:
+        sys.exit("it was written")
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+sys.exit(0 if file.keep() and holder(path) else "it was not written later")
+"""
+
+
+def test_a_file_that_was_made_and_could_not_be_filled_is_filled_later(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "mcp-0")],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from server.supervision.control import Process, SupervisordError
-from server.supervision.rolling_restart import RestartFailed, RollingRestart, is_ready
+from server.supervision.readiness import UNMARKED_SECONDS, is_ready, why_unwritable
+from server.supervision.rolling_restart import RestartFailed, RollingRestart
 
 from .fleet import PATIENCE, call_body, post, running_fleet, wait_until
 from .system import prepared_system, running_system
@@ -124,6 +125,31 @@ def test_the_ready_file_of_an_earlier_process_does_not_count(tmp_path):
     assert is_ready(replace(worker, pid=11), tmp_path)
     assert not is_ready(replace(worker, pid=0), tmp_path)
     (tmp_path / "mcp-0").write_bytes(b"\xff")
+    assert not is_ready(worker, tmp_path)
+
+
+@pytest.mark.parametrize("place", ["file", "below a file", "folder"])
+def test_a_worker_that_cannot_say_so_is_ready_once_it_has_run_for_a_while(tmp_path, place):
+    folder = tmp_path / "ready"
+    if place == "folder":
+        folder.mkdir()
+    else:
+        folder.write_text("")
+    at = folder / "below" if place == "below a file" else folder
+    assert (why_unwritable(at) is None) is (place == "folder")
+    worker = Process("mcp", "mcp-0", "RUNNING", 12, tmp_path / "log", UNMARKED_SECONDS)
+    assert is_ready(worker, at) is (place != "folder")
+    for other in (
+        replace(worker, age=UNMARKED_SECONDS - 1),
+        replace(worker, state="STARTING"),
+        replace(worker, state="BACKOFF", pid=0),
+    ):
+        assert not is_ready(other, at)
+
+
+def test_an_empty_file_says_nothing_where_the_folder_can_be_written(tmp_path):
+    (tmp_path / "mcp-0").touch()
+    worker = Process("mcp", "mcp-0", "RUNNING", 12, tmp_path / "log", UNMARKED_SECONDS)
     assert not is_ready(worker, tmp_path)
 
 

@@ -235,7 +235,7 @@ def test_foreign_origins_are_403_and_allowed_ones_get_cors(fleet):
 def test_health_and_readiness_answer(fleet):
     base = fleet.url.removesuffix("/mcp")
     alive = httpx2.get(base + "/healthz", trust_env=False)
-    assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
+    assert (alive.status_code, alive.json()) == (200, {"status": "ok", "program": "oig-cloud-mcp"})
     ready = httpx2.get(base + "/readyz", trust_env=False)
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "degraded": {}})
 

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from server.pid_file import LOOK_SECONDS, holder
 from server.settings import ROOT
 from server.supervision.control import Process, Supervisord
 from server.supervision.failures import END_AFTER, Failures
-from server.supervision.watch import START_SECONDS, Watch, ending, last_line, listen
+from server.supervision.watch import START_SECONDS, OwnFiles, Watch, ending, last_line, listen
 
 from .waiting import PATIENCE
 
@@ -251,9 +253,9 @@ def test_it_runs_where_nothing_of_the_project_but_its_own_files_is_sound(tmp_pat
     package.mkdir(parents=True)
     for folder in (package, package.parent):
         (folder / "__init__.py").touch()
-    for name in ("watch", "failures", "control"):
-        source = ROOT / "server" / "supervision" / f"{name}.py"
-        (package / f"{name}.py").write_text(source.read_text())
+    for name in ("supervision/watch", "supervision/failures", "supervision/control", "pid_file"):
+        source = (ROOT / "server" / f"{name}.py").read_text()
+        (tmp_path / "server" / f"{name}.py").write_text(source)
     bare = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import runpy; "
     run = "runpy.run_module('server.supervision.watch', run_name='__main__')"
     ended = subprocess.run(
@@ -278,3 +280,79 @@ def test_an_empty_or_missing_log_is_said_to_be_so(tmp_path):
 def test_only_the_end_of_a_long_log_is_read(tmp_path):
     (tmp_path / "cache.log").write_bytes(b"x" * 100_000 + b"\nthe end\n")
     assert last_line(tmp_path / "cache.log") == "the end"
+
+
+# supervisord's own files.
+
+
+def own_files(folder, pid=4711):
+    run = folder / "run"
+    run.mkdir(exist_ok=True)
+    (run / "supervisor.sock").touch()
+    return run, OwnFiles(pid, run / "supervisord.pid", run / "supervisor.sock")
+
+
+@pytest.mark.parametrize("lost", ["file", "folder"])
+def test_a_pid_file_that_vanishes_is_written_back_and_held(tmp_path, lost):
+    run, files = own_files(tmp_path)
+    pid_file = run / "supervisord.pid"
+    pid_file.write_text("4711\n")
+    assert list(files.look()) == []
+    assert holder(pid_file) == 4711
+    pid_file.unlink()
+    if lost == "folder":
+        shutil.rmtree(run)
+    said = list(files.look())
+    assert said[0] == ("INFO", f"{pid_file} had vanished: it is written back.")
+    assert holder(pid_file) == 4711
+    assert len(said) == (2 if lost == "folder" else 1)
+    assert list(files.look()) == []
+
+
+def test_the_pid_file_of_another_supervisord_is_left_alone(tmp_path):
+    run, files = own_files(tmp_path)
+    (run / "supervisord.pid").write_text("12\n")
+    assert list(files.look()) == []
+    assert (run / "supervisord.pid").read_text() == "12\n"
+    assert holder(run / "supervisord.pid") is None
+
+
+def test_a_pid_file_that_cannot_be_written_and_a_lost_socket_are_told_once_each(tmp_path):
+    run, files = own_files(tmp_path)
+    shutil.rmtree(run)
+    run.write_text("in the way")
+    levels = [level for _ in range(3) for level, _ in files.look()]
+    assert levels == ["WARNING", "WARNING"]
+    run.unlink()
+    assert [text for _, text in files.look()] == [
+        f"{run / 'supervisord.pid'} had vanished: it is written back."
+    ]
+    # It is told again when it has been there in between.
+    (run / "supervisor.sock").touch()
+    assert list(files.look()) == []
+    (run / "supervisor.sock").unlink()
+    ((_, text),) = files.look()
+    assert "comes back only with a restart" in text
+    assert "kill 4711" in text
+
+
+def test_the_files_are_looked_at_again_while_nothing_happens(tmp_path):
+    run, files = own_files(tmp_path)
+    now = [0.0]
+    failures = Failures("watch")
+    failures.take_list([], 0.0)
+    watch = Watch(
+        failures,
+        Listed(),
+        NOBODY,
+        logs=tmp_path,
+        log=io.StringIO(),
+        clock=lambda: now[0],
+        files=files,
+    )
+    watch.act()
+    assert watch.seconds_left() == LOOK_SECONDS
+    (run / "supervisord.pid").unlink()
+    now[0] = LOOK_SECONDS
+    watch.act()
+    assert holder(run / "supervisord.pid") == 4711

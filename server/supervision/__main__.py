@@ -16,7 +16,7 @@ from .foreground import CannotStart
 from .inspection import inspect, rows
 from .options import EXIT_NOT_RUNNING, Options, parse
 from .rolling_restart import RestartFailed
-from .running import NothingRuns, NotReady, restart_workers, status, stop
+from .running import NothingRuns, NotReady, OutOfReach, restart_workers, status, stop
 from .serve import Wanted, serve
 from .typed import Typed
 
@@ -64,7 +64,7 @@ def carry_out(options: Options, typed: Typed) -> int:
             return 0
         code = EXIT_NOT_RUNNING
         complain(typed, f"{exc} Start it: {typed.command('serve')}")
-    except (CannotStart, SupervisordError, RestartFailed) as exc:
+    except (CannotStart, OutOfReach, SupervisordError, RestartFailed) as exc:
         complain(typed, str(exc))
     except ConfigurationError as exc:
         code = EXIT_CONFIGURATION
@@ -90,9 +90,9 @@ def _do(options: Options, typed: Typed) -> None:
     folders, settings = wanted.folders, wanted.settings
     match options.command:
         case "stop":
-            stop(folders, say)
+            stop(folders, settings, say)
         case "status":
-            status(folders, settings, say)
+            status(folders, settings, typed, say)
         case "restart-workers":
             restart_workers(folders, settings, typed, say)
         case "check":
@@ -101,7 +101,7 @@ def _do(options: Options, typed: Typed) -> None:
                 widths = [max(map(len, column)) for column in zip(*table, strict=True)]
                 for row in table:
                     say("  ".join(map(str.ljust, row, widths)).rstrip())
-            inspect(wanted, say)
+            inspect(wanted, typed, say)
         case _:
             raise AssertionError(options.command)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import json
 import os
 import signal
 import socket
@@ -19,10 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from ..version import PROGRAM
 from .configuration import Folders, Layout
 from .control import Process, Supervisord, SupervisordError
 from .logs import Follower, for_terminal, last_lines
-from .rolling_restart import GROUP, is_ready
+from .readiness import is_ready
+from .rolling_restart import GROUP
 
 READY_WITHIN = 60.0
 """Seconds until everything must be ready, or at least a worker; three are usual."""
@@ -75,7 +78,10 @@ def check_free(host: str, port: int, remedy: str) -> None:
             probe.listen(1)
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
-                reason = f"Port {port} is taken by another program. Stop that program, or {remedy}."
+                who = "another program"
+                if names_itself(host, port):
+                    who = "another oig-cloud-mcp server, whose files lie elsewhere"
+                reason = f"Port {port} is taken by {who}. Stop that program, or {remedy}."
                 raise CannotStart(reason) from None
             if exc.errno == errno.EACCES:
                 reason = f"Port {port} is reserved for root."
@@ -364,6 +370,20 @@ def probe(layout: Layout) -> str | None:
     if response.status == http.HTTPStatus.OK:
         return None
     return f"http://{host}:{port}/readyz answers {response.status} {body}."
+
+
+def names_itself(host: str, port: int) -> bool:
+    """Whether a server of ours answers at an address."""
+    host = "127.0.0.1" if host == "0.0.0.0" else host
+    connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT)
+    try:
+        connection.request("GET", "/healthz")
+        answer = json.loads(connection.getresponse().read(1000))
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return isinstance(answer, dict) and answer.get("program") == PROGRAM
 
 
 def _unready(process: Process) -> str:

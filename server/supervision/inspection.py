@@ -16,7 +16,8 @@ from ..settings import VARIABLES
 from .configuration import Layout, shipped
 from .control import Supervisord, SupervisordError
 from .foreground import check_free
-from .serve import Wanted, prepare
+from .serve import Wanted, prepare, refuse_leftovers
+from .typed import Typed
 
 DEFAULT = "default"
 
@@ -35,18 +36,19 @@ class Row(NamedTuple):
     origin: str
 
 
-def inspect(wanted: Wanted, say: Callable[[str], None]) -> None:
+def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
     """Look at settings, files, folders and the port.
 
     As a start does, it makes the folders and the secret if there are none yet.
 
     Args:
         wanted: What would be started.
+        typed: How this program was started.
         say: Called with each line for the user.
 
     Raises:
         ConfigurationError: A setting or a file is wrong; the text says which.
-        CannotStart: Another program has the port.
+        CannotStart: Another program has the port, or an earlier start has left something running.
     """
     layout, folders = wanted.layout, wanted.folders
     folders.check()
@@ -58,6 +60,7 @@ def inspect(wanted: Wanted, say: Callable[[str], None]) -> None:
     try:
         pid = Supervisord(folders.control).pid()
     except SupervisordError:
+        refuse_leftovers(wanted, typed)
         check_free(layout.host, layout.port, "choose another with OIG_PORT")
         say(f"Settings and files are in order; {layout.url} is free.")
     else:

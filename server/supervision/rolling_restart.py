@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .control import Process, Supervisord, SupervisordError
 from .logs import last_lines
+from .readiness import is_ready
 
 GROUP = "mcp"
 
@@ -25,26 +26,12 @@ class RestartFailed(Exception):
     """The rolling restart ended early; the message says in which state, and what to do."""
 
 
-def is_ready(worker: Process, ready_folder: Path) -> bool:
-    """Whether a worker serves requests: then its process id stands in its file.
-
-    Args:
-        worker: As supervisord sees it now.
-        ready_folder: `ready` in the folder `OIG_RUN_DIR`.
-    """
-    try:
-        told = (ready_folder / worker.name).read_text()
-    except (OSError, UnicodeDecodeError):
-        return False
-    return worker.pid > 0 and told.strip() == str(worker.pid)
-
-
 class RollingRestart:
     """Restart every worker, each only while another one is ready.
 
     Args:
         supervisord: The one that runs them.
-        ready_folder: As for `is_ready`.
+        ready_folder: `ready` in the folder `OIG_RUN_DIR`.
         say: Called with each line for the user.
         supervisorctl: How that is typed for this supervisord.
         clock: Seconds that only grow.

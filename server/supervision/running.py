@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shlex
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from ..errors import ConfigurationError
 from ..settings import Settings
 from .configuration import IDENTIFIER, Folders, Layout, folders_in, shipped
-from .control import Supervisord, SupervisordStopping
+from .control import Supervisord, SupervisordError, SupervisordStopping
 from .foreground import STOPPED_WITHIN, CannotStart, Interrupts, probe
-from .rolling_restart import GROUP, RestartFailed, RollingRestart, is_ready
+from .leftovers import PROC, Leftovers, Search, end, is_alive
+from .readiness import is_ready, why_unwritable
+from .rolling_restart import GROUP, RestartFailed, RollingRestart
 from .typed import Typed
 
 POLL = 0.1
@@ -25,24 +28,30 @@ class NothingRuns(Exception):
     """No supervisord of ours is there; the message says where it was looked for."""
 
 
+class OutOfReach(Exception):
+    """Processes of ours run that no supervisord can be asked about; the message names them."""
+
+
 class NotReady(Exception):
     """Something that runs is not ready; all has been said."""
 
 
-def status(folders: Folders, settings: Settings, say: Callable[[str], None]) -> None:
+def status(folders: Folders, settings: Settings, typed: Typed, say: Callable[[str], None]) -> None:
     """Say what runs and whether it is ready.
 
     Args:
         folders: Where everything lies.
         settings: All settings.
+        typed: How this program was started.
         say: Called with each line for the user.
 
     Raises:
         NothingRuns: There is nothing.
+        OutOfReach: There are leftovers only.
         NotReady: Something is not ready.
         SupervisordError: supervisord does not answer.
     """
-    supervisord = found(folders)
+    supervisord = found(folders, settings, typed)
     pid, processes = supervisord.pid(), supervisord.processes()
     ready_folder = settings.run_dir / "ready"
     lines, missing = [], []
@@ -66,6 +75,12 @@ def status(folders: Folders, settings: Settings, say: Callable[[str], None]) -> 
     say(f"{layout.url} {verdict} (supervisord, process {pid}).")
     for line in (*lines, *missing):
         say(line)
+    why = why_unwritable(ready_folder)
+    if why is not None:
+        say(
+            f"Workers cannot say that they are ready: {ready_folder} cannot be written to ({why}). "
+            "One that has run for some seconds is taken for ready."
+        )
     if missing:
         raise NotReady
 
@@ -88,20 +103,34 @@ def running_layout(supervisord: Supervisord, folders: Folders) -> Layout:
         ) from None
 
 
-def stop(folders: Folders, say: Callable[[str], None]) -> None:
+def stop(folders: Folders, settings: Settings, say: Callable[[str], None]) -> None:
     """Stop everything that supervisord runs, and supervisord; return when it has stopped.
+
+    Where supervisord cannot be asked, or was killed, what is certainly ours is ended without it.
 
     Args:
         folders: Where everything lies.
+        settings: All settings.
         say: Called with each line for the user.
 
     Raises:
         NothingRuns: There is nothing.
         CannotStart: Something goes on.
-        SupervisordError: supervisord does not answer.
+        SupervisordStopping: It is being stopped already.
     """
-    supervisord = found(folders)
-    pid = supervisord.pid()
+    search = Search.of(folders, settings)
+    supervisord = Supervisord(folders.control)
+    try:
+        _refuse_foreign(folders)
+        pid = supervisord.pid()
+    except SupervisordStopping:
+        raise
+    except SupervisordError as exc:
+        left = search.find()
+        if not left.certain:
+            raise _nothing(folders, left) from exc
+        _say_end(end(search, say), say)
+        return
     say(f"Stopping (supervisord, process {pid}) ...")
     with suppress(SupervisordStopping):
         supervisord.shutdown()
@@ -113,7 +142,17 @@ def stop(folders: Folders, say: Callable[[str], None]) -> None:
                 f"into {folders.logs / 'supervisord.log'}."
             )
         time.sleep(POLL)
+    # What an earlier supervisord has left was not its to stop.
+    _say_end(end(search, say), say)
+
+
+def _say_end(left: Leftovers, say: Callable[[str], None]) -> None:
+    if left.certain:
+        going_on = ", ".join(map(str, left.certain))
+        raise CannotStart(f"These go on, though they were killed: {going_on}.")
     say("Stopped.")
+    for line in left.doubts():
+        say(line)
 
 
 def restart_workers(
@@ -129,10 +168,12 @@ def restart_workers(
 
     Raises:
         NothingRuns: There is nothing.
+        OutOfReach: There are leftovers only.
         RestartFailed: As `RollingRestart` says.
         SupervisordError: supervisord does not answer.
     """
-    supervisord = found(folders)
+    if not _is_there(folders.control):
+        found(folders, settings, typed)
     interrupts = Interrupts()
     with (folders.run / "rolling_restart.lock").open("w") as lock, interrupts.caught():
         try:
@@ -140,25 +181,103 @@ def restart_workers(
         except BlockingIOError:
             raise RestartFailed("Another rolling restart is under way.") from None
         RollingRestart(
-            supervisord,
+            found(folders, settings, typed),
             settings.run_dir / "ready",
             say,
             supervisorctl=_supervisorctl(folders, typed),
         ).run(lambda: bool(interrupts))
 
 
-def found(folders: Folders) -> Supervisord:
+def found(folders: Folders, settings: Settings, typed: Typed) -> Supervisord:
     """Return the supervisord that runs.
 
+    Args:
+        folders: Where everything lies.
+        settings: All settings.
+        typed: How this program was started.
+
     Raises:
-        NothingRuns: There is none.
+        NothingRuns: There is none, and nothing else of ours.
+        OutOfReach: There are leftovers only.
         PermissionError: It is another user's.
+        SupervisordError: It is there and does not answer.
     """
+    _refuse_foreign(folders)
+    supervisord = Supervisord(folders.control)
     try:
+        supervisord.pid()
+    except SupervisordStopping:
+        return supervisord
+    except SupervisordError:
+        left = Search.of(folders, settings).find()
+        if left.supervisord and _listens(folders.control):
+            raise
+        if left.certain:
+            raise OutOfReach(words(left, folders, typed)) from None
+        raise _nothing(folders, left) from None
+    return supervisord
+
+
+def words(left: Leftovers, folders: Folders, typed: Typed) -> str:
+    """Say what runs without a supervisord that can be asked, and how to end it.
+
+    Args:
+        left: What was found, some of it certain.
+        folders: Where everything lies.
+        typed: How this program was started.
+    """
+    names = ", ".join(str(one) for one in left.certain if one != left.supervisord)
+    if left.supervisord:
+        why = (
+            "its socket is not answered"
+            if _is_there(folders.control)
+            else f"its socket {folders.control} is gone"
+        )
+        text = (
+            f"The server runs ({left.supervisord}), and {why}: it goes on serving, and only a "
+            "restart of everything brings the socket back."
+        )
+    else:
+        text = (
+            f"The server's supervisord has ended without stopping the rest: {names}. "
+            "They go on and keep the port, and nobody starts them again when they end."
+        )
+    text += f" To end them: {typed.command('stop')} and start again: {typed.command('serve')}"
+    return "\n".join([text, *left.doubts()])
+
+
+def _nothing(folders: Folders, left: Leftovers) -> NothingRuns:
+    why = f"there is no {folders.control}."
+    if _is_there(folders.control):
+        why = f"nobody answers at {folders.control}, which was left over."
+    return NothingRuns(" ".join([f"No server is running: {why}", *left.doubts()]))
+
+
+def _refuse_foreign(folders: Folders) -> None:
+    """Raise PermissionError where the socket lies in a folder that we may not enter."""
+    with suppress(FileNotFoundError, NotADirectoryError):
         folders.control.stat()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise NothingRuns(f"No server is running: there is no {folders.control}.") from None
-    return Supervisord(folders.control)
+        return False
+    return True
+
+
+def _listens(path: Path) -> bool:
+    """Whether somebody takes connections at a socket, however slowly."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe_socket:
+        probe_socket.settimeout(POLL)
+        try:
+            probe_socket.connect(str(path))
+        except (TimeoutError, BlockingIOError):
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def _supervisorctl(folders: Folders, typed: Typed) -> str:
@@ -173,13 +292,10 @@ def _supervisorctl(folders: Folders, typed: Typed) -> str:
 
 
 def _runs(pid: int, folders: Folders) -> bool:
-    # 1. supervisord removes its file as the last thing it does; until it is reaped by whoever
-    #    started it, its process id goes on.
-    # 2. Killed, it removes nothing.
-    if not folders.pid_file.exists():
+    # 1. Until whoever started it has reaped it, its process id goes on.
+    # 2. supervisord removes its file as the last thing it does. A missing file proves nothing: it
+    #    may have been removed before.
+    # 3. Where the system does not tell a process that waits to be reaped, the file must do.
+    if not is_alive(pid):
         return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return PROC.is_dir() or folders.pid_file.exists()

@@ -19,7 +19,9 @@ from ..settings_sources import Found, find, names_file
 from .configuration import Folders, Layout, render, shipped
 from .control import Supervisord, SupervisordError
 from .foreground import CannotStart, Foreground, Interrupts, System, check_free
+from .leftovers import Search
 from .options import Options
+from .running import words
 from .typed import Typed
 
 
@@ -118,7 +120,7 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
     try:
         pid = Supervisord(folders.control).pid()
     except SupervisordError:
-        pass
+        refuse_leftovers(wanted, typed)
     else:
         raise CannotStart(
             f"The server is running already (supervisord, process {pid}). "
@@ -155,6 +157,21 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
             _announcement(layout, typed, options.config, demo=demo)
         )
     say(stopped)
+
+
+def refuse_leftovers(wanted: Wanted, typed: Typed) -> None:
+    """Return when nothing runs that an earlier start has left.
+
+    Args:
+        wanted: What is to run.
+        typed: How this program was started.
+
+    Raises:
+        CannotStart: Something does; the text names it and says how to end it.
+    """
+    left = Search.of(wanted.folders, wanted.settings).find()
+    if left.certain:
+        raise CannotStart(words(left, wanted.folders, typed))
 
 
 def prepare(folders: Folders) -> None:

@@ -18,11 +18,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from ..pid_file import LOOK_SECONDS, PidFile, read_pid
 from .control import Supervisord, SupervisordError, SupervisordStopping
 from .failures import END_AFTER, LONGEST_PAUSE, WORKERS, Due, Failures
 
@@ -102,6 +103,50 @@ def wrong_setting() -> str | None:
     return " ".join(checked.stderr.decode(errors="replace").split())
 
 
+class OwnFiles:
+    """What supervisord itself has in its folder: it writes its files once and never looks again.
+
+    The pid file is written back where it vanishes, and held: while it is, its supervisord lives,
+    as this process ends with it. The socket cannot be brought back.
+
+    Args:
+        pid: supervisord's process id.
+        pid_file: The file of its process id.
+        socket: Its socket.
+    """
+
+    def __init__(self, pid: int, pid_file: Path, socket: Path) -> None:
+        self._pid = pid
+        self._path = pid_file
+        self._file = PidFile(pid_file, pid)
+        self._socket = socket
+        self._told = ""
+        self._gone = False
+
+    def look(self) -> Iterator[tuple[str, str]]:
+        """Look once; give level and text of what is to be said."""
+        # The file of another supervisord, or of a configuration that puts ours elsewhere.
+        if read_pid(self._path) in {None, self._pid}:
+            try:
+                written, trouble = self._file.keep(), ""
+            except OSError as exc:
+                written, trouble = False, exc.strerror or type(exc).__name__
+            if written:
+                yield "INFO", f"{self._path} had vanished: it is written back."
+            if trouble and trouble != self._told:
+                yield "WARNING", f"{self._path} has vanished and cannot be written: {trouble}."
+            self._told = trouble
+        gone = not os.path.lexists(self._socket)
+        if gone and not self._gone:
+            text = (
+                f"{self._socket} has vanished, and comes back only with a restart of everything. "
+                "All goes on; supervisorctl, oig-cloud-mcp status and restart-workers find nobody. "
+                f"oig-cloud-mcp stop ends everything, and so does kill {self._pid}."
+            )
+            yield "WARNING", text
+        self._gone = gone
+
+
 class Watch:
     """Does what `Failures` decides, and ends everything if it has to end.
 
@@ -113,6 +158,7 @@ class Watch:
         log: Where the lines go.
         check: Says which setting is wrong.
         clock: Seconds that only grow.
+        files: supervisord's own files; None leaves them alone.
     """
 
     def __init__(
@@ -125,7 +171,10 @@ class Watch:
         log: TextIO = sys.stderr,
         check: Callable[[], str | None] = wrong_setting,
         clock: Callable[[], float] = time.monotonic,
+        files: OwnFiles | None = None,
     ) -> None:
+        self._files = files
+        self._look_at = clock()
         self._failures = failures
         self._supervisord = supervisord
         self._pid = pid
@@ -166,6 +215,10 @@ class Watch:
         """Do what is due by now."""
         if self._ending:
             return
+        if self._files is not None and self._clock() >= self._look_at:
+            self._look_at = self._clock() + LOOK_SECONDS
+            for level, text in self._files.look():
+                self._say(level, text)
         if not self._failures.listed and self._clock() >= self._list_at:
             self._list_at = self._clock() + LIST_AGAIN
             self._ask(self._take_list)
@@ -186,6 +239,8 @@ class Watch:
         if self._ending:
             return None
         times = [] if self._failures.listed else [self._list_at]
+        if self._files is not None:
+            times.append(self._look_at)
         next_at = self._failures.next_at()
         if next_at is not None:
             times.append(next_at)
@@ -286,7 +341,10 @@ def main() -> None:
     url = os.environ.get("SUPERVISOR_SERVER_URL", "")
     socket = Path(url.removeprefix("unix://")) if url.startswith("unix://") else None
     # Read before the first event: whoever adopts this process later is not to be ended.
-    watch = Watch(failures, Supervisord(socket or RUN / "supervisor.sock"), os.getppid())
+    pid = os.getppid()
+    files = OwnFiles(pid, socket.with_name("supervisord.pid"), socket) if socket else None
+    control = Supervisord(socket or RUN / "supervisor.sock")
+    watch = Watch(failures, control, pid, files=files)
     listen(sys.stdin.buffer, sys.stdout.buffer, watch)
 
 

@@ -1,0 +1,400 @@
+"""Processes of ours that no supervisord answers for: found, told, and ended.
+
+supervisord may have been killed, and its processes go on without it; or its socket's file was
+removed, and nobody can ask it. How it may stand, and what follows:
+
+1. supervisord answers at its socket: nothing here is needed.
+2. It lives and its socket is gone: its pid file, which its listener holds (`watch.py`), names it.
+   A SIGTERM to it ends everything in order.
+3. It is dead, and workers live: each holds the file that says it is ready. They are ended first,
+   the daemon last.
+4. It is dead, and only the daemon lives: that holds the lock of its socket.
+5. All are dead, and files are left: a file that nobody holds names nobody.
+6. A file names an id that another process has meanwhile: as 5. An id is never signalled for the
+   file alone.
+7. Another program has the port: no file of ours names it, and nothing here touches it.
+8. Another installation has the port: as 7. Its files lie in another folder, and its environment
+   names another socket.
+
+An id counts as ours when its process holds a file of ours, or when `/proc` shows a command of ours
+with our supervisord's socket in its environment, or as a child of our supervisord, or as a holder
+of our secret. Where `/proc` shows a command of ours and no more, as it hides the environment of
+hardened processes, the process is told and left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..cache.socket_file import daemon_pid
+from ..pid_file import holder
+from ..settings import Settings
+from .configuration import Folders
+
+SUPERVISORD = "supervisord"
+DAEMON = "cache daemon"
+WORKER = "worker"
+SIMULATOR = "simulator"
+
+MODULES = {
+    "server": WORKER,
+    "server.cache": DAEMON,
+    "server.portal.simulator": SIMULATOR,
+    "supervisor.supervisord": SUPERVISORD,
+}
+"""What `python -m` starts. The listener is not among them: it ends with its supervisord."""
+
+BY_HAND = "worker"
+"""Name of the ready file of a worker that was started without supervisord."""
+
+ORDER = (SUPERVISORD, WORKER, SIMULATOR, DAEMON)
+"""In which parts are ended: supervisord starts again what ends before it, and workers hand over to
+the daemon what they hold."""
+
+ENDS_WITHIN = {SUPERVISORD: 60.0, WORKER: 20.0, SIMULATOR: 10.0, DAEMON: 15.0}
+"""Seconds until each is killed: as in supervisord.conf, and supervisord after all of them."""
+
+KILLED_WITHIN = 10.0
+"""Seconds for the system to end what was killed."""
+
+POLL = 0.05
+"""Seconds between two looks."""
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A process of ours.
+
+    Args:
+        pid: Its id.
+        part: `supervisord`, `worker`, `cache daemon` or `simulator`.
+    """
+
+    pid: int
+    part: str
+
+    def __str__(self) -> str:
+        return f"{self.part} (process {self.pid})"
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What was found.
+
+    Args:
+        certain: Ours, in the order in which they are ended.
+        doubtful: Started by a command of ours, and perhaps of another installation.
+    """
+
+    certain: tuple[Left, ...] = ()
+    doubtful: tuple[Left, ...] = ()
+
+    @property
+    def supervisord(self) -> Left | None:
+        """The supervisord, if it lives."""
+        return next((left for left in self.certain if left.part == SUPERVISORD), None)
+
+    def doubts(self) -> list[str]:
+        """Return a line for the user on each process that is not known to be ours."""
+        return [
+            f"Process {left.pid} may be a {left.part} of this server or of another one; it was "
+            f"left alone. If it is of this one: kill {left.pid}"
+            for left in self.doubtful
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A process as `/proc` shows it.
+
+    Args:
+        pid: Its id.
+        parent: Its parent's.
+        uid: Whose it is.
+        command: Its command line.
+        socket: The supervisord that its environment names; "" if none, None if it is hidden.
+        cwd: Its folder; None if that is hidden.
+    """
+
+    pid: int
+    parent: int
+    uid: int
+    command: tuple[str, ...]
+    socket: str | None
+    cwd: Path | None
+
+    @property
+    def part(self) -> str | None:
+        """What part of a server this is; None if none."""
+        return part_of(self.command)
+
+
+def part_of(command: Sequence[str]) -> str | None:
+    """Return what part of a server a command line starts; None if none.
+
+    Args:
+        command: Its words.
+    """
+    # A script stands behind its interpreter.
+    if any(Path(word).name == "supervisord" for word in command[:2]):
+        return SUPERVISORD
+    # Options of Python that stand before its module have no words that begin otherwise.
+    for number, word in enumerate(command[1:], 1):
+        if word == "-m":
+            return MODULES.get(command[number + 1]) if number + 1 < len(command) else None
+        if not word.startswith("-") and command[number - 1] not in {"-W", "-X"}:
+            return None
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Looks for the processes of one installation.
+
+    Args:
+        folders: Where supervisord has its files.
+        run: `OIG_RUN_DIR`.
+        cache_socket: `OIG_CACHE_SOCKET`.
+        secret: `OIG_SECRET_FILE`.
+        proc: Where the system shows processes.
+    """
+
+    folders: Folders
+    run: Path
+    cache_socket: Path
+    secret: Path
+    proc: Path = field(default=PROC)
+
+    @classmethod
+    def of(cls, folders: Folders, settings: Settings) -> Search:
+        """Make the search from the settings."""
+        return cls(folders, settings.run_dir, settings.cache_socket, settings.secret_file)
+
+    def find(self) -> Leftovers:
+        """Look once."""
+        seen = {one.pid: one for one in self._seen()}
+        parts = {pid: one for pid, one in seen.items() if one.part and pid != os.getpid()}
+        certain = self._vouched(seen)
+        holders = secret_holders(self.secret, self.proc)
+        holders -= {holder(self.run / "ready" / BY_HAND) or 0}
+        server = f"unix://{self.folders.control}"
+        for pid, one in parts.items():
+            holds = one.socket is None and pid in holders
+            if one.part != SUPERVISORD and (one.socket == server or holds):
+                certain.setdefault(pid, str(one.part))
+        parents = {seen[pid].parent for pid in certain if pid in seen}
+        for pid, one in parts.items():
+            if one.part == SUPERVISORD and (pid in parents or self._is_configured(one)):
+                certain.setdefault(pid, SUPERVISORD)
+        rest = {pid: one for pid, one in parts.items() if one.part != SUPERVISORD}
+        for pid, one in rest.items():
+            if certain.get(one.parent) == SUPERVISORD:
+                certain.setdefault(pid, str(one.part))
+        hidden = {pid: str(one.part) for pid, one in rest.items() if one.socket is None}
+        return Leftovers(
+            _ordered(certain),
+            _ordered({pid: part for pid, part in hidden.items() if pid not in certain}),
+        )
+
+    def _vouched(self, seen: Mapping[int, Seen]) -> dict[int, str]:
+        """Return the processes that hold files of ours, each with its part."""
+        found = {}
+        for pid, part in self._held():
+            if pid == os.getpid() or not is_alive(pid, self.proc):
+                continue
+            # 1. /proc hides it: the lock speaks for it.
+            # 2. It shows something else: a shared folder holds ids of another container.
+            hidden = not (self.proc / str(pid) / "cmdline").exists()
+            if hidden or (pid in seen and seen[pid].part == part):
+                found[pid] = part
+        return found
+
+    def _held(self) -> Iterator[tuple[int, str]]:
+        """Give the ids in files that are held, each with what holds it."""
+        pid = holder(self.folders.pid_file)
+        if pid is not None:
+            yield pid, SUPERVISORD
+        pid = daemon_pid(self.cache_socket)
+        if pid is not None:
+            yield pid, DAEMON
+        with suppress(OSError):
+            for path in sorted((self.run / "ready").iterdir()):
+                pid = holder(path)
+                if pid is not None and path.name != BY_HAND:
+                    yield pid, WORKER
+
+    def _seen(self) -> Iterator[Seen]:
+        """Give the processes of our user, as far as they are shown."""
+        try:
+            names = [entry.name for entry in self.proc.iterdir()]
+        except OSError:
+            return
+        for name in names:
+            one = look(int(name), self.proc) if name.isdecimal() else None
+            if one is not None and one.uid == os.geteuid():
+                yield one
+
+    def _is_configured(self, one: Seen) -> bool:
+        """Whether a supervisord was started with the configuration of this installation."""
+        given = _configuration(one.command)
+        if given is None:
+            return False
+        path = Path(given)
+        if not path.is_absolute():
+            if one.cwd is None:
+                return False
+            path = one.cwd / path
+        mine = [self.folders.configuration]
+        # In a checkout that is the file it has, unless the state lies elsewhere.
+        if self.folders.state == self.folders.project / "var":
+            mine.append(self.folders.project / "supervisord.conf")
+        return os.path.realpath(path) in {os.path.realpath(own) for own in mine}
+
+
+def look(pid: int, proc: Path = PROC) -> Seen | None:
+    """Return a process as `/proc` shows it; None if it does not, or if it has ended.
+
+    Args:
+        pid: Its id.
+        proc: Where the system shows processes.
+    """
+    folder = proc / str(pid)
+    try:
+        command = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        # Who owns the files of a hardened process is root, whoever it runs as.
+        status = (folder / "status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    uid = re.search(r"(?m)^Uid:\s+\d+\s+(\d+)", status)
+    parent = re.search(r"(?m)^PPid:\s+(\d+)", status)
+    if command == [b""] or uid is None or parent is None:
+        return None
+    socket: str | None = None
+    cwd: Path | None = None
+    with suppress(OSError):
+        environment = (folder / "environ").read_bytes().split(b"\0")
+        name = b"SUPERVISOR_SERVER_URL="
+        found = [entry.removeprefix(name) for entry in environment if entry.startswith(name)]
+        socket = os.fsdecode(found[0]) if found else ""
+    with suppress(OSError):
+        cwd = (folder / "cwd").readlink()
+    words = tuple(os.fsdecode(word) for word in command)
+    return Seen(pid, int(parent[1]), int(uid[1]), words, socket, cwd)
+
+
+def secret_holders(secret: Path, proc: Path = PROC) -> frozenset[int]:
+    """Return who works with a secret, as the system's list of locks says; often it says nothing.
+
+    Args:
+        secret: The file.
+        proc: Where the system shows processes.
+    """
+    try:
+        status = secret.stat()
+        lines = (proc / "locks").read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
+    major, minor = os.major(status.st_dev), os.minor(status.st_dev)
+    file = f"{major:02x}:{minor:02x}:{status.st_ino}"
+    found = []
+    for line in lines:
+        # 1: FLOCK  ADVISORY  READ 12978 00:2f:10350 0 EOF. Those who wait have an arrow.
+        words = line.split()[1:]
+        if words[:3] == ["FLOCK", "ADVISORY", "READ"] and words[4] == file:
+            found.append(int(words[3]))
+    return frozenset(pid for pid in found if pid > 0)
+
+
+def is_alive(pid: int, proc: Path = PROC) -> bool:
+    """Whether a process runs that we may signal. One that only waits to be reaped does not.
+
+    Args:
+        pid: Its id.
+        proc: Where the system shows processes.
+    """
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError, OverflowError):
+        return False
+    try:
+        stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    # The name before it stands in parentheses, and may hold any.
+    return stat.rpartition(")")[2].split()[:1] not in (["Z"], ["X"])
+
+
+def end(search: Search, say: Callable[[str], None]) -> Leftovers:
+    """End what is certainly ours, part by part; return what is left then.
+
+    Each is sent SIGTERM, and SIGKILL if it goes on for longer than its part may take.
+
+    Args:
+        search: Finds them, also again before each signal.
+        say: Called with each line for the user.
+    """
+    for part in ORDER:
+        found = [left for left in search.find().certain if left.part == part]
+        if not found:
+            continue
+        say(f"Stopping {', '.join(map(str, found))} ...")
+        _signal(search, found, signal.SIGTERM)
+        _wait(found, ENDS_WITHIN[part])
+        slow = [left for left in found if is_alive(left.pid)]
+        if slow:
+            say(f"Killing what has not stopped: {', '.join(map(str, slow))}.")
+            _signal(search, slow, signal.SIGKILL)
+            _wait(slow, KILLED_WITHIN)
+    return search.find()
+
+
+def _signal(search: Search, lefts: Iterable[Left], number: signal.Signals) -> None:
+    """Signal those that still are what they were taken for."""
+    handles = {}
+    for left in lefts:
+        # The id cannot go to another process between the look and the signal.
+        if hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                handles[left.pid] = os.pidfd_open(left.pid)
+    try:
+        still = search.find().certain
+        for left in lefts:
+            if left not in still:
+                continue
+            with suppress(ProcessLookupError):
+                if left.pid in handles:
+                    signal.pidfd_send_signal(handles[left.pid], number)
+                else:
+                    os.kill(left.pid, number)
+    finally:
+        for handle in handles.values():
+            os.close(handle)
+
+
+def _wait(lefts: Iterable[Left], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while any(is_alive(left.pid) for left in lefts) and time.monotonic() < deadline:
+        time.sleep(POLL)
+
+
+def _configuration(command: Sequence[str]) -> str | None:
+    for number, word in enumerate(command):
+        if word in {"-c", "--configuration"} and number + 1 < len(command):
+            return command[number + 1]
+        if word.startswith("--configuration="):
+            return word.partition("=")[2]
+    return None
+
+
+def _ordered(found: dict[int, str]) -> tuple[Left, ...]:
+    lefts = [Left(pid, part) for pid, part in found.items()]
+    return tuple(sorted(lefts, key=lambda left: (ORDER.index(left.part), left.pid)))

@@ -1,0 +1,63 @@
+"""Whether a worker serves requests: by its own word, or where it cannot give that, by others."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from .control import Process
+
+UNMARKED_SECONDS = 10
+"""How long a worker must have run to count as ready where no file can say that it is. Three are
+usual, and supervisord calls it running after five."""
+
+
+def is_ready(worker: Process, ready_folder: Path) -> bool:
+    """Whether a worker serves requests.
+
+    1. Its process id stands in its file: it does.
+    2. Another id stands there: it does not yet.
+    3. There is no id, and the folder can be written to: not yet either.
+    4. There is none, since nothing can be written there, as on a full disk: one that supervisord
+       calls running counts as ready after a while. A file that nobody needs for serving must not
+       keep the server from starting.
+
+    Args:
+        worker: As supervisord sees it now.
+        ready_folder: `ready` in the folder `OIG_RUN_DIR`.
+    """
+    if worker.pid <= 0:
+        return False
+    told = _told(ready_folder / worker.name)
+    if told:
+        return told == str(worker.pid)
+    return (
+        worker.state == "RUNNING"
+        and worker.age >= UNMARKED_SECONDS
+        and why_unwritable(ready_folder) is not None
+    )
+
+
+def why_unwritable(ready_folder: Path) -> str | None:
+    """Return why no worker can say that it is ready; None if it can.
+
+    Args:
+        ready_folder: As for `is_ready`.
+    """
+    try:
+        ready_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=ready_folder) as probe:
+            probe.write(b"1\n")
+            probe.flush()
+    except OSError as exc:
+        return exc.strerror or type(exc).__name__
+    return None
+
+
+def _told(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except UnicodeDecodeError:
+        return "nonsense"
+    except OSError:
+        return ""

@@ -29,17 +29,29 @@ from server.supervision.leftovers import (
 from server.supervision.readiness import UNMARKED_SECONDS
 
 from .fleet import check_auth
-from .system import alive, family, prepared_system, started, temporary_folder
+from .system import (
+    alive,
+    another_user,
+    family,
+    give_away,
+    prepared_system,
+    started,
+    temporary_folder,
+)
 from .waiting import PATIENCE, wait_until
 
 SOCKET_GONE = "supervisor.sock has vanished"
 
 
 @contextmanager
-def supervised(*, workers=2, **settings):
+def supervised(*, workers=2, user=(), **settings):
     """Run a system; at the end nothing of it is left, however it was broken."""
     with prepared_system(workers=workers, **settings) as system, ExitStack() as stack:
-        supervisord = stack.enter_context(started(system))
+        if user:
+            system.project.parent.chmod(0o755)
+            for path in (system.project, *system.project.rglob("*")):
+                give_away(path)
+        supervisord = stack.enter_context(started(system, through=user))
         everything = []
         stack.callback(lambda: [left.kill() for left in alive(everything)])
         system.wait_ready()
@@ -49,7 +61,12 @@ def supervised(*, workers=2, **settings):
 
 def command(system, *arguments):
     """Run oig-cloud-mcp with the settings that the copy's supervisord.conf agrees with."""
-    return system.run(sys.executable, "-m", "server.supervision", *arguments, within=90)
+    return system.run(sys.executable, "-m", "server.supervision", *arguments, within=PATIENCE)
+
+
+def as_user(system, user, verb):
+    program = [sys.executable, "-m", "server.supervision", verb]
+    return system.run(*user, *program, within=PATIENCE)
 
 
 def innocent(stack):
@@ -104,19 +121,25 @@ def test_a_killed_supervisord_s_processes_are_told_by_every_command_and_ended_by
         assert bystander.poll() is None
 
 
-def test_only_the_daemon_left_is_told_and_ended():
-    with supervised(workers=1) as (system, supervisord, everything):
-        daemon = system.pid("cache")
+def test_processes_that_proc_hides_are_told_and_ended_down_to_the_daemon_alone():
+    # Not root, which may read everything of anybody's: to their own user the workers and the daemon
+    # show a command line and no more.
+    user = another_user()
+    with supervised(workers=1, user=user) as (system, supervisord, everything):
+        worker, daemon = system.pid("mcp-0"), system.pid("cache")
         supervisord.send_signal(signal.SIGKILL)
         supervisord.wait(PATIENCE)
+        said = as_user(system, user, "status")
+        assert f"the rest: worker (process {worker}), simulator" in said.stderr
+        assert "keep the port" in said.stderr
         for process in alive(everything):
             if process.pid != daemon:
                 process.kill()
         wait_until("only the daemon lives", lambda: [p.pid for p in alive(everything)] == [daemon])
-        said = command(system, "status")
+        said = as_user(system, user, "status")
         assert said.returncode == 1
-        assert f"the rest: cache daemon (process {daemon})." in said.stderr
-        assert command(system, "stop").returncode == 0
+        assert f"the rest: cache daemon (process {daemon}). They go on, and nobody" in said.stderr
+        assert as_user(system, user, "stop").returncode == 0
         assert not alive(everything)
 
 
@@ -340,6 +363,14 @@ def test_a_held_file_speaks_for_a_process_that_is_hidden_and_not_for_another_one
     assert shown.search.find().certain == (Left(hidden, WORKER),)
     for marker in markers:
         marker.remove()
+
+
+def test_what_another_supervisord_runs_is_neither_ours_nor_in_doubt(shown, living):
+    parent, child = living[:2]
+    shown.show(parent, "supervisord -c /srv/other/supervisord.conf")
+    shown.show(child, "python3 -m server", parent=parent, socket=None)
+    found = shown.search.find()
+    assert (found.certain, found.doubtful) == ((), ())
 
 
 def test_a_worker_that_was_started_by_hand_is_no_leftover(shown, living):

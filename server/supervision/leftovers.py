@@ -199,7 +199,13 @@ class Search:
         for pid, one in rest.items():
             if certain.get(one.parent) == SUPERVISORD:
                 certain.setdefault(pid, str(one.part))
-        hidden = {pid: str(one.part) for pid, one in rest.items() if one.socket is None}
+        # What another supervisord runs is nobody's leftover.
+        supervised = {pid for pid, one in parts.items() if one.part == SUPERVISORD}
+        hidden = {
+            pid: str(one.part)
+            for pid, one in rest.items()
+            if one.socket is None and one.parent not in supervised
+        }
         return Leftovers(
             _ordered(certain),
             _ordered({pid: part for pid, part in hidden.items() if pid not in certain}),

@@ -15,7 +15,7 @@ from ..settings import Settings
 from .configuration import IDENTIFIER, Folders, Layout, folders_in, shipped
 from .control import Supervisord, SupervisordError, SupervisordStopping
 from .foreground import STOPPED_WITHIN, CannotStart, Interrupts, probe
-from .leftovers import PROC, Leftovers, Search, end, is_alive
+from .leftovers import PROC, WORKER, Leftovers, Search, end, is_alive
 from .readiness import is_ready, why_unwritable
 from .rolling_restart import GROUP, RestartFailed, RollingRestart
 from .typed import Typed
@@ -150,9 +150,9 @@ def _say_end(left: Leftovers, say: Callable[[str], None]) -> None:
     if left.certain:
         going_on = ", ".join(map(str, left.certain))
         raise CannotStart(f"These go on, though they were killed: {going_on}.")
-    say("Stopped.")
     for line in left.doubts():
         say(line)
+    say("Stopped.")
 
 
 def restart_workers(
@@ -238,9 +238,10 @@ def words(left: Leftovers, folders: Folders, typed: Typed) -> str:
             "restart of everything brings the socket back."
         )
     else:
+        port = " and keep the port" if any(one.part == WORKER for one in left.certain) else ""
         text = (
             f"The server's supervisord has ended without stopping the rest: {names}. "
-            "They go on and keep the port, and nobody starts them again when they end."
+            f"They go on{port}, and nobody starts them again when they end."
         )
     text += f" To end them: {typed.command('stop')} and start again: {typed.command('serve')}"
     return "\n".join([text, *left.doubts()])

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import resource
 import signal
 import subprocess
 import threading
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from server.supervision.__main__ import main
 from server.supervision.control import Process, SupervisordError
 from server.supervision.readiness import UNMARKED_SECONDS, is_ready, why_unwritable
 from server.supervision.rolling_restart import RestartFailed, RollingRestart
 
 from .fleet import PATIENCE, call_body, post, running_fleet, wait_until
-from .system import prepared_system, running_system
+from .system import prepared_system, running_system, temporary_folder
 
 CLIENTS = 16
 ENOUGH = 1000
@@ -145,6 +147,33 @@ def test_a_worker_that_cannot_say_so_is_ready_once_it_has_run_for_a_while(tmp_pa
         replace(worker, state="BACKOFF", pid=0),
     ):
         assert not is_ready(other, at)
+
+
+def test_the_file_of_an_earlier_process_that_cannot_be_replaced_is_not_waited_for(tmp_path):
+    (tmp_path / "mcp-0").write_text("11\n")
+    worker = Process("mcp", "mcp-0", "RUNNING", 12, tmp_path / "log", UNMARKED_SECONDS)
+    assert not is_ready(worker, tmp_path)
+    # As on a full disk.
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limit[1]))
+    try:
+        assert is_ready(worker, tmp_path)
+        assert not is_ready(replace(worker, age=0), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not is_ready(worker, tmp_path)
+
+
+def test_a_rolling_restart_that_cannot_be_alone_is_refused_in_one_line(monkeypatch, capsys):
+    with temporary_folder() as folder:
+        run = folder / "run"
+        (run / "rolling_restart.lock").mkdir(parents=True)
+        (run / "supervisor.sock").touch()
+        monkeypatch.setenv("OIG_STATE_DIR", str(folder))
+        assert main(["restart-workers"]) == 1
+    told = capsys.readouterr().err
+    assert "rolling_restart.lock cannot be written (Is a directory)" in told
+    assert told.count("\n") == 1
 
 
 def test_an_empty_file_says_nothing_where_the_folder_can_be_written(tmp_path):

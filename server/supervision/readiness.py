@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from ..pid_file import read_pid
 from .control import Process
 
 UNMARKED_SECONDS = 10
@@ -16,11 +17,10 @@ def is_ready(worker: Process, ready_folder: Path) -> bool:
     """Whether a worker serves requests.
 
     1. Its process id stands in its file: it does.
-    2. Another id stands there: it does not yet.
-    3. There is no id, and the folder can be written to: not yet either.
-    4. There is none, since nothing can be written there, as on a full disk: one that supervisord
-       calls running counts as ready after a while. A file that nobody needs for serving must not
-       keep the server from starting.
+    2. No id or another one stands there, and the folder can be written to: it does not yet.
+    3. The same, and nothing can be written there, as on a full disk or a read-only one, where the
+       file of an earlier process stays as well: one that supervisord calls running counts as ready
+       after a while. A file that nobody needs for serving must not keep the server from starting.
 
     Args:
         worker: As supervisord sees it now.
@@ -28,9 +28,8 @@ def is_ready(worker: Process, ready_folder: Path) -> bool:
     """
     if worker.pid <= 0:
         return False
-    told = _told(ready_folder / worker.name)
-    if told:
-        return told == str(worker.pid)
+    if read_pid(ready_folder / worker.name) == worker.pid:
+        return True
     return (
         worker.state == "RUNNING"
         and worker.age >= UNMARKED_SECONDS
@@ -52,12 +51,3 @@ def why_unwritable(ready_folder: Path) -> str | None:
     except OSError as exc:
         return exc.strerror or type(exc).__name__
     return None
-
-
-def _told(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except UnicodeDecodeError:
-        return "nonsense"
-    except OSError:
-        return ""

@@ -6,8 +6,8 @@ import fcntl
 import shlex
 import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import ConfigurationError
@@ -175,17 +175,32 @@ def restart_workers(
     if not _is_there(folders.control):
         found(folders, settings, typed)
     interrupts = Interrupts()
-    with (folders.run / "rolling_restart.lock").open("w") as lock, interrupts.caught():
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RestartFailed("Another rolling restart is under way.") from None
+    with _only_one(folders.run / "rolling_restart.lock"), interrupts.caught():
         RollingRestart(
             found(folders, settings, typed),
             settings.run_dir / "ready",
             say,
             supervisorctl=_supervisorctl(folders, typed),
         ).run(lambda: bool(interrupts))
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Keep a second rolling restart out."""
+    try:
+        file = path.open("w")
+    except PermissionError:
+        raise
+    except OSError as exc:
+        raise RestartFailed(
+            f"{path} cannot be written ({exc.strerror}), so two rolling restarts could meet."
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RestartFailed("Another rolling restart is under way.") from None
+        yield
 
 
 def found(folders: Folders, settings: Settings, typed: Typed) -> Supervisord:

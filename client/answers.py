@@ -120,7 +120,10 @@ def _reason(answer: Answer) -> str:
     if answer.status in PASSING:
         return GATEWAY
     if answer.status >= 500:
-        return "The server failed inside; its log says why. Trying again later may help."
+        return (
+            "The server failed inside: its log says why, and trying again later may help. Or "
+            "another program answers here: check --url or OIG_MCP_URL, and the port."
+        )
     return "An MCP endpoint does not answer so. Check --url or OIG_MCP_URL (path /mcp)."
 
 

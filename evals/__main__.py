@@ -44,8 +44,11 @@ FAILED, WRONG_USAGE, MODEL_FAILED = 1, 2, 3
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play or ask, and return the exit code: `FAILED` when something does not hold that should."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
     only = arguments.only
+    if only is not None and arguments.update:
+        parser.error("--update agrees to all transcripts: leave --only out")
     chosen = [one for name, one in SCENARIOS.items() if only is None or only in name]
     if not chosen:
         sys.stderr.write(f"evals: no scenario has {only!r} in its name\n")

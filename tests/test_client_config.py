@@ -431,3 +431,21 @@ def test_an_unknown_client_is_refused_without_being_repeated(client):
     code, _, err = client(SECRET)
     assert code == ExitCode.USAGE
     assert "claude-desktop" in err
+
+
+@pytest.mark.parametrize(
+    ("assistant", "words"),
+    [
+        ("cursor", "Set OIG_BASIC"),
+        ("claude-code", "Set OIG_BASIC"),
+        ("vscode", "VS Code asks for the login"),
+        ("claude-desktop", "--with-credentials"),
+    ],
+)
+def test_what_is_still_to_do_stands_below_a_file_that_was_written(client, assistant, words):
+    code, out, _ = client(assistant, "--write")
+    assert code == ExitCode.OK
+    assert words in out
+    # Also where the file has it already, but for a client that asks in the chat.
+    _, again, _ = client(assistant, "--write")
+    assert (words in again) is (assistant != "claude-desktop")

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from evals import golden, report
-from evals.__main__ import PAGE
+from evals.__main__ import PAGE, main
 from evals.invariants import INVARIANTS
 from evals.play import play
 from evals.scenarios import SCENARIOS, THEMES
@@ -58,3 +58,10 @@ def test_at_least_half_of_the_questions_are_asked_in_czech():
 
 def test_the_page_on_evals_is_what_the_command_writes():
     assert PAGE.read_text() == report.markdown(THEMES), "python -m evals"
+
+
+def test_an_update_of_some_transcripts_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--only", "wrong", "--update"])
+    assert ended.value.code == 2
+    assert "leave --only out" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from ..session import Session
 from .entries import entry
 from .file import Written, write
 from .here import file_here
-from .page import TITLES, page
+from .page import TITLES, after_writing, page
 
 OWN = frozenset({"claude-desktop", "cursor"})
 """Clients whose file belongs to one person; those of the others are shared with a project."""
@@ -77,14 +77,15 @@ def _basic(session: Session, options: Options, assistant: str) -> str:
 
 
 def _told(assistant: str, path: Path, written: Written, *, login: bool) -> str:
-    if not written.changed:
-        return f"{path} says all that already.\n"
-    lines = [f"Written: {path}"]
+    lines = [f"Written: {path}" if written.changed else f"{path} says all that already."]
     if written.changes:
         lines.append(f"In the entry that was there: {one_line(', '.join(written.changes))}")
     if written.backup is not None:
         lines.append(f"As it was: {written.backup}")
-    if assistant == "claude-desktop":
+    if assistant != "claude-desktop":
+        if not login:
+            lines += ["", after_writing(assistant, windows=sys.platform == "win32")]
+    elif written.changed:
         lines.append("Quit and start Claude Desktop to make it read the file.")
         if not login:
             lines.append(WITHOUT_LOGIN)

@@ -22,7 +22,7 @@ WHY = {
         "runs. Quit and start Claude Desktop afterwards."
     ),
     "claude-code": (
-        "That command is for all your projects; the shell puts the login in, and Claude Code "
+        "`claude mcp add` is for all your projects; the shell puts the login in, and Claude Code "
         "keeps it in ~/.claude.json. The file is for one project, and names only the variable, "
         "so that it can be shared."
     ),
@@ -77,6 +77,16 @@ def page(assistant: str, url: str, place: str, *, windows: bool) -> str:
         parts.append(_login(assistant, windows=windows))
     parts.append(_by_itself(assistant))
     return "\n\n".join(parts) + "\n"
+
+
+def after_writing(assistant: str, *, windows: bool) -> str:
+    """Return what a person still has to do when the client's file was written without a login.
+
+    Args:
+        assistant: Which client; none that asks in the chat.
+        windows: Say it for PowerShell.
+    """
+    return f"{_login(assistant, windows=windows)}\n\n{_folded(WHY[assistant])}"
 
 
 def _login(assistant: str, *, windows: bool) -> str:

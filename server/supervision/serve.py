@@ -67,6 +67,9 @@ class Wanted:
         ):
             if variable in found.values:
                 layout = replace(layout, **{field: getattr(settings, field)})
+        if options.command == "demo" and "OIG_HOST" not in found.values:
+            # What is tried out needs no caller from elsewhere.
+            layout = replace(layout, host="127.0.0.1")
         folders = Folders(ROOT, settings.state_dir, settings.log_dir)
         return cls(found, settings, layout, folders, environ)
 

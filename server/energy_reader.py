@@ -139,6 +139,7 @@ async def read_energy(
     kept: Mapping[date, EnergyDay],
     until: float,
     failure: SessionError | None = None,
+    peak_w: float | None = None,
 ) -> EnergyRead:
     """Read the energy of days, or of as many of them as the bounds of a call allow.
 
@@ -149,11 +150,12 @@ async def read_energy(
         kept: Those of them that need not be read.
         until: When to stop, on the clock of the running loop.
         failure: Why the portal cannot be asked now, if that is known.
+        peak_w: Installed peak of the panels in W, where it is known.
 
     Raises:
         SessionError: Nothing could be read at all.
     """
-    call = _Call(upstream, granted, EnergyRead(dict(kept)))
+    call = _Call(upstream, granted, EnergyRead(dict(kept)), peak_w)
     missing = [day for day in wanted if day not in call.found.days]
     try:
         if failure is not None:
@@ -180,9 +182,12 @@ async def read_energy(
 class _Call:
     """One call: what it has found, how much it has asked, how many days the portal bears."""
 
-    def __init__(self, upstream: Upstream, granted: Granted, found: EnergyRead) -> None:
+    def __init__(
+        self, upstream: Upstream, granted: Granted, found: EnergyRead, peak_w: float | None
+    ) -> None:
         self._upstream = upstream
         self._granted = granted
+        self._peak_w = peak_w
         self._asked = OTHERS
         self._bears = CHUNK_DAYS
         self._proven = 0
@@ -238,7 +243,7 @@ class _Call:
             if series == SERIES[1] and nothing:
                 break
         self._under_way = None
-        return await _read(answers, first, last, at)
+        return await self._days(answers, first, last, at)
 
     async def _suffices(
         self, answers: dict[SeriesName, object], first: date, last: date, at: float
@@ -254,7 +259,7 @@ class _Call:
         elif days > self._proven and await self._bears_less(SERIES[0], first, last):
             return False
         # 2. Days that cannot be told apart need not be asked for in the other series.
-        return await _read(answers, first, last, at) is not None
+        return await self._days(answers, first, last, at) is not None
 
     async def take_part(self, why: SessionError) -> None:
         """Take what has come of days of which not all series have."""
@@ -263,7 +268,7 @@ class _Call:
         answers, first, last, at = self._under_way
         if not any(map(items_of, answers.values())):
             return
-        read = await _read(answers, first, last, at)
+        read = await self._days(answers, first, last, at)
         if read is not None:
             self.found.days |= {one.day: one for one in read}
             for series in SERIES:
@@ -305,13 +310,12 @@ class _Call:
             self._asked += 1 if fetched.payload else PER_ANSWER
         return fetched.payload, fetched.at
 
-
-async def _read(
-    answers: dict[SeriesName, object], first: date, last: date, at: float
-) -> tuple[EnergyDay, ...] | None:
-    # In a thread: a month of all series takes a third of a second, and others call meanwhile.
-    moment = datetime.fromtimestamp(at, UTC)
-    return await asyncio.to_thread(energy_days, answers, first, last, moment)
+    async def _days(
+        self, answers: dict[SeriesName, object], first: date, last: date, at: float
+    ) -> tuple[EnergyDay, ...] | None:
+        # In a thread: a month of all series takes a third of a second, and others call meanwhile.
+        moment = datetime.fromtimestamp(at, UTC)
+        return await asyncio.to_thread(energy_days, answers, first, last, moment, self._peak_w)
 
 
 def _chunks(days: Sequence[date]) -> list[tuple[date, date]]:

@@ -192,6 +192,26 @@ def test_a_counter_that_goes_back_by_a_few_wh_is_a_counter_still():
     assert one.wh["imported"] == pytest.approx(2400, abs=10)
 
 
+@pytest.mark.parametrize(
+    ("series", "values"),
+    [
+        ("solar", [300, 300, 0, 90_000, 0]),
+        ("solar", [300, 300, 0, 9_000, 9_000]),
+        ("battery", [50, 1_900, 60, 20]),
+        ("load", [25_000, 25_000, 25_000]),
+    ],
+)
+def test_a_power_that_no_home_has_is_not_summed(series, values):
+    found = answers(DAY, DAY)
+    for place in (150, 151, 152):
+        found[series]["items"][place]["values"] = values
+    (one,) = energy_days(found, DAY, DAY, LATER, peak_w=9_900)
+    assert (one.gap_s, one.complete) == (900, False)
+    quantity = {"solar": "solar", "battery": "charged", "load": "consumed"}[series]
+    watts = {"solar": 2000, "battery": 1000, "load": 600}[series]
+    assert one.wh[quantity] == watts * 23.75
+
+
 # Items without times.
 
 

@@ -458,9 +458,11 @@ def test_true_and_false_are_no_numbers(flag):
     [
         ("actual.bat_c", 100.5),
         ("actual.bat_c", -1),
-        ("actual.bat_p", 100_001),
+        ("actual.bat_p", 30_001),
+        ("actual.bat_p", -30_001),
         ("actual.aci_wr", "-1e6"),
         ("actual.fv_p1", -5000),
+        ("actual.fv_p1", 13_201),
         ("box.humid", 101),
         ("ac_in.ac_ad", -1),
         ("box_prms.mode", 1.5),
@@ -478,6 +480,18 @@ def test_what_cannot_be_is_unknown(field, value):
     mixed = REMAINDERS if block == "actual" and name != "bat_c" else set()
     assert unknown(reading) == DEPENDANTS[field] | mixed
     assert "impossible" in next(iter(reasons(reading).values()))
+
+
+def test_panels_that_give_together_what_their_peak_forbids_are_unknown():
+    box = full_box()
+    for block in ("actual", "dc_in"):
+        box[block] |= {"fv_p1": 7000, "fv_p2": 6300}
+    reading = read(box)
+    assert reading.solar.power_w is None
+    assert "impossible" in reasons(reading)["solar.power_w"]
+    # 1. A peak of another unit is none. 2. Without one only what no home has is impossible.
+    for peak in (8.8, None):
+        assert read(box | {"box_prms": box["box_prms"] | {"p_fve": peak}}).solar.power_w == 13_300
 
 
 broken = st.sampled_from(["drop", "blank", "null", "list", "text", "true", "nan", "as text"])

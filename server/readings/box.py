@@ -167,16 +167,17 @@ class Box:
         have been read by `power` already.
         """
         fast = self._all([(LIVE_BLOCK, source.live) for source in sources], span)
-        if fast is not None:
+        if fast is not None and span.holds(sum(fast)):
             return sum(fast)
         slow = self._all([source.slow for source in sources], span)
-        if slow is not None:
+        if slow is not None and span.holds(sum(slow)):
             if self.live:
                 self.lacking.append(reading)
             self.note_older(reading)
             return sum(slow)
         lost = (self.reasons.get(source.reading, "") for source in sources)
-        self.reasons.add(reading, next(filter(None, lost), OF_TWO_TIMES))
+        otherwise = OF_TWO_TIMES if fast is None and slow is None else IMPOSSIBLE
+        self.reasons.add(reading, next(filter(None, lost), otherwise))
         return None
 
     def _all(self, fields: Sequence[tuple[str, str]], span: Span) -> list[float] | None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from . import clock
 from .cells import Cell, cells
+from .numbers import HOME_W
 from .placement import LONG_STEP, Placement, days_between, midnights, place
 from .series import SeriesName
 from .told_times import oldest_first
@@ -47,9 +48,6 @@ LATE = timedelta(minutes=30)
 DIP_WH = 20.0
 """By how much a counter may go back within a day: the box sums up once more now and then."""
 
-MOST_W = 25_000.0
-"""Power that no counter runs at: a home's main breaker ends below."""
-
 AGREE = 0.1
 AGREE_WH = 100.0
 """How far a day's counter and its power may be apart: samples miss what is short."""
@@ -57,7 +55,7 @@ AGREE_WH = 100.0
 HOUR_S = 3600.0
 ITEM_S = 300.0
 
-KEPT_VERSION = 3
+KEPT_VERSION = 4
 """Of `as_kept`. What another version has written is not read."""
 
 
@@ -157,7 +155,11 @@ def hours_of(day: date) -> list[datetime]:
 
 
 def energy_days(
-    answers: Mapping[SeriesName, object], first: date, last: date, now: datetime
+    answers: Mapping[SeriesName, object],
+    first: date,
+    last: date,
+    now: datetime,
+    peak_w: float | None = None,
 ) -> tuple[EnergyDay, ...] | None:
     """Read the energy of days; None when that takes answers about fewer days.
 
@@ -166,6 +168,7 @@ def energy_days(
         first: First day asked for, in Prague.
         last: Last day, included; not in the future.
         now: When the portal gave them, with a zone.
+        peak_w: Installed peak of the panels in W, where it is known.
     """
     days = days_between(first, last)
     listed = {
@@ -181,7 +184,7 @@ def energy_days(
         placed = place(items, first, last, now, starts if len(items) == len(grid) else None)
         if placed is None:
             return None
-        tracks[series] = _track(series, items, placed)
+        tracks[series] = _track(series, items, placed, peak_w)
     return tuple(_energy_day(day, tracks, now) for day in days)
 
 
@@ -224,8 +227,11 @@ class _Track:
     sums: _Sums
 
 
-def _track(series: SeriesName, items: Sequence[object], placed: Placement) -> _Track:
-    values = {name: _numbers(column) for name, column in cells(series, items).items()}
+def _track(
+    series: SeriesName, items: Sequence[object], placed: Placement, peak_w: float | None
+) -> _Track:
+    columns = cells(series, items, peak_w=peak_w)
+    values = {name: _numbers(column) for name, column in columns.items()}
     sums = _Sums()
     of_day: dict[date, list[int]] = {}
     for index, (at, hold) in enumerate(zip(placed.times, placed.holds, strict=True)):
@@ -344,7 +350,7 @@ def _counter(
     if not read or any(after[1] < before[1] - DIP_WH for before, after in pairwise(read)):
         return []
     first_at, first, first_w = read[0]
-    if first > MOST_W * ((first_at - begin).total_seconds() + 2 * ITEM_S) / HOUR_S:
+    if first > HOME_W * ((first_at - begin).total_seconds() + 2 * ITEM_S) / HOUR_S:
         return []
     # The first value stands for the time before it when that is short; a hole there may hide when
     # the counter fell.

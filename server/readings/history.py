@@ -131,6 +131,7 @@ def history(
     max_points: int = MOST_POINTS,
     wanted: str | None = None,
     detailed: bool = False,
+    peak_w: float | None = None,
 ) -> History:
     """Read the portal's answer about a series, as of the moment at which it was given.
 
@@ -143,6 +144,7 @@ def history(
         max_points: Points to give at most; they are fewer where there would be too many values.
         wanted: Names of quantities, as `series.quantities` takes them.
         detailed: Give minimum and maximum of points as well.
+        peak_w: Installed peak of the panels in W, where it is known.
 
     Raises:
         InvalidArguments: The series has no such quantity.
@@ -152,7 +154,7 @@ def history(
     listed: Sequence[object] = raw if isinstance(raw, list) else ()
     items = oldest_first(listed[:MOST_ITEMS], first, last, now)
     when = timeline(items, first, last, now)
-    columns = cells(series, items, [one.name for one in chosen])
+    columns = cells(series, items, [one.name for one in chosen], peak_w)
     points = max(1, min(max_points, MOST_VALUES // len(chosen)))
     buckets, minutes = _buckets(when, first, last, points)
     # A point that is one value has no other extremes.

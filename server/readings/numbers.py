@@ -19,12 +19,26 @@ class Span:
     low: float
     high: float
 
+    def holds(self, value: float) -> bool:
+        """Say whether a value lies in it."""
+        return self.low <= value <= self.high
 
-POWER_W = Span(-100_000, 100_000)
-"""A home's main breaker ends far below; the inverters have about 10 kW."""
 
-SUPPLY_W = Span(-100, 100_000)
+HOME_W = 30_000.0
+"""Power that no home draws or feeds in: a main breaker of three times 40 A ends below, and the
+inverters have about 10 kW."""
+
+POWER_W = Span(-HOME_W, HOME_W)
+
+SUPPLY_W = Span(-100, HOME_W)
 """Power that flows one way only; meters read a few watts below zero at rest."""
+
+OVER_PEAK = 1.5
+"""What panels give at most, of their installed peak: cold ones at the edge of a cloud give more
+than the peak."""
+
+SMALLEST_PEAK_W = 1_000.0
+"""Installed peaks below are not believed: more likely they are of another unit."""
 
 VOLTAGE_V = Span(0, 1_000)  # strings of panels reach several hundred
 CURRENT_A = Span(-1_000, 1_000)
@@ -33,13 +47,24 @@ PERCENT = Span(0, 100)
 TEMPERATURE_C = Span(-60, 150)
 CAPACITY_WH = Span(1, 1_000_000)  # 0 is how an unset capacity looks
 PEAK_W = Span(1, 1_000_000)
-DAY_WH = Span(0, 2_400_000)  # 100 kW for 24 hours
-MONTH_KWH = Span(0, 74_400)
-YEAR_KWH = Span(0, 878_400)
+DAY_WH = Span(0, 25 * HOME_W)  # the longest day has 25 hours
+MONTH_KWH = Span(0, (31 * 24 + 1) * HOME_W / 1000)
+YEAR_KWH = Span(0, 366 * 24 * HOME_W / 1000)
 DAY_S = Span(0, 86_400)
 TARIFF_WH = Span(0, 500_000)  # the portal's own range of what a boiler may get
 CODE = Span(0, 1_000_000)
 FEED_LIMIT_W = Span(0, 1_000_000)
+
+
+def panels_w(peak_w: float | None) -> Span:
+    """Give the power that panels can have.
+
+    Args:
+        peak_w: Their installed peak in W, where it is known.
+    """
+    if peak_w is None or peak_w < SMALLEST_PEAK_W:
+        return SUPPLY_W
+    return Span(SUPPLY_W.low, min(OVER_PEAK * peak_w, SUPPLY_W.high))
 
 
 def number(raw: object, span: Span) -> float | str:

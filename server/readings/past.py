@@ -58,6 +58,13 @@ class Whose:
         return None if self.only is None else self.only.id
 
     @property
+    def peak_w(self) -> float | None:
+        """The largest installed peak of their panels in W; None where one is not known."""
+        peaks = [box.installed_power_w for box in self.boxes]
+        known = [peak for peak in peaks if peak is not None]
+        return max(known, default=None) if len(known) == len(peaks) and not self.missing else None
+
+    @property
     def listed(self) -> tuple[BoxSummary, ...]:
         """As many of the boxes as are told of."""
         return self.boxes[:LISTED]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from . import clock
+from .numbers import HOME_W
 
 UPLOADED_BY = timedelta(minutes=6)
 """How long after midnight every block has come once more: five minutes, and one to spare."""
@@ -26,9 +27,6 @@ summer, and as much again."""
 
 DIP_WH = 50.0
 """The portal adds up solar energy again, to a few Wh less (observed). More than that is a fall."""
-
-MOST_W = 30_000.0
-"""More than a house draws or feeds in: no more than that can have been counted since midnight."""
 
 ROUNDED_KWH = 2.0
 """Counters of the month are whole kWh: no less than this is a difference between two of them."""
@@ -153,7 +151,7 @@ def _judged(now: Shown, memory: Memory, news: datetime | None, *, heard: bool) -
     first = today - timedelta(days=1)
     if earlier is not None and clock.local_day(earlier.contact) < first:
         first = clock.local_day(earlier.contact)
-    if any(counter > MOST_W * (since_midnight / HOUR) for counter in now.wh.values()):
+    if any(counter > HOME_W * (since_midnight / HOUR) for counter in now.wh.values()):
         return _Judged(Days(first, today))
     if earlier is not None and clock.local_day(earlier.contact) == today:
         fell = _fell(earlier.wh, now.wh) and since_midnight >= LATEST

@@ -56,6 +56,7 @@ class Computed:
         how: Takes their values in order.
         meaning: What it is.
         energies: As those of a column.
+        span: The values that it can have.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Computed:
     how: Callable[..., float]
     meaning: str
     energies: tuple[str, ...]
+    span: Span
     unit: str = "W"
 
 
@@ -132,6 +134,7 @@ COMPUTED: dict[SeriesName, tuple[Computed, ...]] = {
             lambda first, second: first + second,
             "Power of all panels: the sum of both strings.",
             SOLAR,
+            SUPPLY_W,
         ),
     ),
     "battery": (
@@ -141,6 +144,7 @@ COMPUTED: dict[SeriesName, tuple[Computed, ...]] = {
             lambda voltage, current: round(voltage * current, 1),
             "Power: voltage times current. Positive: charging, it is assumed.",
             ("charged_wh", "discharged_wh"),
+            POWER_W,
         ),
     ),
     "grid": (),
@@ -151,6 +155,7 @@ COMPUTED: dict[SeriesName, tuple[Computed, ...]] = {
             lambda first, second, third: first + second + third,
             "Consumption of the part with backup on all phases: their sum.",
             CONSUMED,
+            SUPPLY_W,
         ),
     ),
 }

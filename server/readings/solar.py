@@ -6,7 +6,7 @@ from pydantic import Field
 
 from .box import Box, Source
 from .model import Reading
-from .numbers import PEAK_W, SUPPLY_W, VOLTAGE_V
+from .numbers import PEAK_W, VOLTAGE_V, panels_w
 
 STRINGS = (1, 2)
 
@@ -42,10 +42,12 @@ def solar(box: Box) -> Solar:
         Source(f"solar.strings.{number}.power_w", f"fv_p{number}", ("dc_in", f"fv_p{number}"))
         for number in STRINGS
     ]
+    installed = box.number("solar.installed_power_w", "box_prms", "p_fve", PEAK_W)
+    span = panels_w(installed)
     strings = tuple(
         SolarString(
             number=number,
-            power_w=box.power(source, SUPPLY_W),
+            power_w=box.power(source, span),
             voltage_v=box.number(
                 f"solar.strings.{number}.voltage_v", "dc_in", f"fv_v{number}", VOLTAGE_V
             ),
@@ -53,7 +55,7 @@ def solar(box: Box) -> Solar:
         for number, source in zip(STRINGS, sources, strict=True)
     )
     return Solar(
-        power_w=box.sum_of_powers("solar.power_w", sources, SUPPLY_W),
+        power_w=box.sum_of_powers("solar.power_w", sources, span),
         strings=strings,
-        installed_power_w=box.number("solar.installed_power_w", "box_prms", "p_fve", PEAK_W),
+        installed_power_w=installed,
     )

@@ -171,6 +171,7 @@ def reading_tools(
             max_points=points,
             wanted=quantities,
             detailed=bool(detail),
+            peak_w=whose.peak_w,
         )
         return _with(Past, past.past(whose, read, at), fetched)
 
@@ -202,7 +203,7 @@ def reading_tools(
         whose = past.whose(
             present, box_id, now(), await noticed(asking), await upstream.baseline(asking)
         )
-        read = await read_energy(upstream, asking, wanted, kept, until, failure)
+        read = await read_energy(upstream, asking, wanted, kept, until, failure, whose.peak_w)
         found = [read.days[day] for day in sorted(read.days)]
         # A box that is silent has not kept back what is there.
         late = () if all(one.complete for one in found) else silent(whose.listed, last_day, now())

@@ -1,7 +1,7 @@
 """The energy of days and of their hours, out of the portal's history. Pure.
 
 A power is summed over time: each value holds until the next. Imported and exported come from the
-grid's counters instead on days on which these show that they count from midnight.
+grid's counters instead on days on which these show that they count from midnight: `day_counter`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from . import clock
 from .cells import Cell, cells
-from .numbers import HOME_W
+from .day_counter import Count, DayCounter, Spacing, day_counter
 from .placement import LONG_STEP, Placement, days_between, midnights, place
 from .series import SeriesName
 from .told_times import oldest_first
@@ -42,18 +42,7 @@ SERIES: tuple[SeriesName, ...] = ("grid", "solar", "battery", "load")
 SPARE_S = 600.0
 """Seconds without data with which a day still is complete: two items of 288."""
 
-LATE = timedelta(minutes=30)
-"""How long after midnight counters may still show the day before."""
-
-DIP_WH = 20.0
-"""By how much a counter may go back within a day: the box sums up once more now and then."""
-
-AGREE = 0.1
-AGREE_WH = 100.0
-"""How far a day's counter and its power may be apart: samples miss what is short."""
-
 HOUR_S = 3600.0
-ITEM_S = 300.0
 
 KEPT_VERSION = 4
 """Of `as_kept`. What another version has written is not read."""
@@ -70,6 +59,7 @@ class EnergyDay:
         ended: Whether it was over by then.
         wh: Energy of the day as far as there is data, whole Wh; None where nothing is known.
         counted: Quantities that come from counters.
+        whole: Those of them that lack nothing, also where there are gaps.
         hours: The same per hour that has begun; empty when the hours cannot be told.
         gaps: Seconds without data, per hour, or of the whole day when the hours cannot be told.
     """
@@ -80,6 +70,7 @@ class EnergyDay:
     ended: bool
     wh: Mapping[Quantity, int | None]
     counted: frozenset[Quantity] = frozenset()
+    whole: frozenset[Quantity] = frozenset()
     hours: tuple[Mapping[Quantity, int | None], ...] = ()
     gaps: tuple[int, ...] = ()
 
@@ -116,6 +107,7 @@ class EnergyDay:
             self.ended,
             [self.wh[quantity] for quantity in POWERS],
             sorted(self.counted),
+            sorted(self.whole),
             [[hour[quantity] for hour in self.hours] for quantity in POWERS],
             list(self.gaps) if any(self.gaps) else len(self.gaps),
         ]
@@ -132,6 +124,7 @@ def kept_day(raw: Any) -> EnergyDay | None:
             bool(ended),
             wh,
             counted,
+            whole,
             columns,
             gaps,
         ] if version == KEPT_VERSION:
@@ -142,6 +135,7 @@ def kept_day(raw: Any) -> EnergyDay | None:
                 ended,
                 dict(zip(POWERS, wh, strict=True)),
                 frozenset(counted),
+                frozenset(whole),
                 tuple(dict(zip(POWERS, row, strict=True)) for row in zip(*columns, strict=True)),
                 (0,) * gaps if isinstance(gaps, int) else tuple(gaps),
             )
@@ -254,6 +248,7 @@ def _energy_day(day: date, tracks: Mapping[SeriesName, _Track], now: datetime) -
     wh: dict[Quantity, int | None] = dict.fromkeys(POWERS)
     hourly: dict[Quantity, Sequence[float | None]] = {}
     counted: set[Quantity] = set()
+    all_of_it: set[Quantity] = set()
     gaps = [0.0] * (len(edges) - 1)
     loose = [one.placed.uncertain[day] for one in tracks.values() if day in one.placed.uncertain]
     for quantity, (series, sign) in POWERS.items():
@@ -280,12 +275,13 @@ def _energy_day(day: date, tracks: Mapping[SeriesName, _Track], now: datetime) -
         else:
             hourly[quantity] = summed
         if quantity in COUNTERS:
-            gapless = certain is None and sum(lacking) <= SPARE_S
-            points = _counter(track, day, quantity, edges, whole if gapless else None)
-            if points:
+            counter = _counter(track, day, quantity, edges[0], until)
+            if counter is not None:
                 counted.add(quantity)
-                whole = points[-1][1]
-                hourly[quantity] = _between(points, edges, LONG_STEP * track.placed.step_s)
+                if counter.whole:
+                    all_of_it.add(quantity)
+                whole = counter.wh
+                hourly[quantity] = _between(counter.points, edges, LONG_STEP * track.placed.step_s)
         wh[quantity] = None if whole is None else round(whole)
     hours: tuple[Mapping[Quantity, int | None], ...] = ()
     if all(value is None for value in wh.values()):
@@ -305,6 +301,7 @@ def _energy_day(day: date, tracks: Mapping[SeriesName, _Track], now: datetime) -
         now >= clock.starts(day + timedelta(days=1)),
         wh,
         frozenset(counted),
+        frozenset(all_of_it),
         hours,
         tuple(round(gap) for gap in gaps),
     )
@@ -315,64 +312,30 @@ def _rounded(value: float | None) -> int | None:
 
 
 def _counter(
-    track: _Track,
-    day: date,
-    quantity: Quantity,
-    edges: Sequence[datetime],
-    powers: float | None,
-) -> list[tuple[datetime, float]]:
-    """Give a counter over a day, from 0 at its midnight; empty when it does not show to be one.
-
-    What flowed until the first value that is of this day comes from the powers: a box whose clock
-    is wrong by minutes counts it for another day.
+    track: _Track, day: date, quantity: Quantity, begin: datetime, end: datetime
+) -> DayCounter | None:
+    """Give a counter over a day; None when it does not show to be one from midnight on.
 
     Args:
         track: The grid's series.
         day: The day.
         quantity: What is counted.
-        edges: When its hours begin, and its end or now.
-        powers: The same energy out of the powers, Wh, where there is a value for all of the time.
+        begin: Midnight.
+        end: The next one, or now.
     """
-    begin, end, sign = edges[0], edges[-1], POWERS[quantity][1]
     counter, power_w = track.values[COUNTERS[quantity]], track.values["power_w"]
+    sign = POWERS[quantity][1]
     read = [
-        (at, value, None if (power := power_w[index]) is None else max(sign * power, 0.0))
+        Count(at, value, None if (power := power_w[index]) is None else max(sign * power, 0.0))
         for index in track.of_day.get(day, ())
         if (at := track.placed.times[index]) is not None and (value := counter[index]) is not None
     ]
-    # What comes before a fall soon after midnight was counted the day before.
-    late = [
-        index
-        for index, (before, after) in enumerate(pairwise(read), 1)
-        if after[1] < before[1] - DIP_WH and after[0] <= begin + LATE
-    ]
-    early, read = (read[: late[-1]], read[late[-1] :]) if late else ([], read)
-    if not read or any(after[1] < before[1] - DIP_WH for before, after in pairwise(read)):
-        return []
-    first_at, first, first_w = read[0]
-    if first > HOME_W * ((first_at - begin).total_seconds() + 2 * ITEM_S) / HOUR_S:
-        return []
-    # The first value stands for the time before it when that is short; a hole there may hide when
-    # the counter fell.
-    flowed, since, power = 0.0, begin, early[0][2] if early else first_w
-    for at, _, next_w in [*early, read[0]]:
-        apart = (at - since).total_seconds()
-        if apart > 0.0 and (power is None or apart >= LONG_STEP * track.placed.step_s):
-            return []
-        flowed += (power or 0.0) * apart / HOUR_S
-        since, power = at, next_w
-    points = [(begin, 0.0)]
-    for at, value, _ in read:
-        points.append((at, max(flowed + value - first, points[-1][1])))
-    last_at, _, last_w = read[-1]
-    rest = (end - last_at).total_seconds()
-    if rest > 0.0:
-        # The minutes from the last upload to midnight, at the power that it had; more is a gap.
-        tail = (last_w or 0.0) * min(rest, track.placed.step_s) / HOUR_S
-        points.append((end, points[-1][1] + tail))
-    if powers is not None and abs(points[-1][1] - powers) > AGREE_WH + AGREE * max(powers, 0.0):
-        return []
-    return points
+    certain = track.placed.uncertain.get(day)
+    spacing = Spacing(track.placed.step_s)
+    if certain is not None:
+        even_s = (end - begin).total_seconds() / max(len(track.of_day[day]), 1)
+        spacing = Spacing(track.placed.step_s, certain.missing_s, even_s)
+    return day_counter(read, begin, end, spacing)
 
 
 def _between(

@@ -513,7 +513,11 @@ def _lacking(days: Sequence[EnergyDay], missing: Sequence[_Lack]) -> list[str]:
         named = ", ".join(f"{one.day} ({_hours_said(one.gap_s)})" for one in gaps[:LISTED])
         more = f" and {len(gaps) - LISTED} days more" if len(gaps) > LISTED else ""
         counted = [one for one in COUNTERS if all(one in day.counted for day in gaps)]
-        but = f"; {' and '.join(counted)} may be whole" if counted else ""
+        whole = [one for one in counted if all(one in day.whole for day in gaps)]
+        # Where the time without data is not known, it may be that after the counter's last value.
+        rest = [one for one in counted if one not in whole]
+        but = f"; {' and '.join(whole)} {'are' if len(whole) > 1 else 'is'} whole" if whole else ""
+        but += f"; {' and '.join(rest)} may lack part of it" if rest else ""
         said.append(f"Time without data on {named}{more}: the sums lack it{but}.")
     for quantities, group in groupby(
         sorted((one for one in days if _day(one).without), key=lambda one: _day(one).without),

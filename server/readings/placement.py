@@ -170,8 +170,10 @@ def _counted(
     uncertain: dict[date, Uncertain] = {}
     for day, length, most in zip(days, lengths, expected, strict=True):
         begin = clock.starts(day)
-        times += [begin + index * SPACING for index in range(length)]
-        holds += [SPACING.total_seconds()] * length
+        # More than there can be in five minutes each are nearer to each other.
+        step = SPACING if length <= most + SPARE else most * SPACING / length
+        times += [begin + index * step for index in range(length)]
+        holds += [step.total_seconds()] * length
         if abs(length - most) > SPARE:
             uncertain[day] = Uncertain(
                 missing_s=max(most - length, 0) * SPACING.total_seconds(),

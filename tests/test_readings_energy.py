@@ -47,6 +47,11 @@ def between(first, last):
     return lambda at: first <= at < last
 
 
+def so_far(at, _hours, power):
+    """Count up to the upload itself."""
+    return max(power, 0) * ((at - clock.starts(clock.local_day(at))) / timedelta(hours=1))
+
+
 # Against the truth.
 
 
@@ -355,10 +360,31 @@ def test_a_box_that_reports_once_an_hour_is_complete():
 # Days under way, and days without anything.
 
 
+@pytest.mark.parametrize("times", [False, True])
+@pytest.mark.parametrize("minutes", [26, 30, 34])
+def test_the_day_that_is_under_way_goes_up_to_its_last_upload(minutes, times):
+    found = answers(DAY, DAY, until=local(DAY, 9, 30), times=times, counter=so_far)
+    (one,) = read(found, now=local(DAY, 9, minutes))
+    last = found["grid"]["items"][-1]["values"]
+    assert [one.wh["imported"], one.wh["exported"]] == [round(value) for value in last[2:]]
+    assert one.wh["solar"] == pytest.approx(2000 * (9 + 25 / 60), abs=2000 / 23)
+    assert (one.ended, one.as_of, one.gap_s) == (False, local(DAY, 9, 25).timestamp(), 0)
+    assert f"{DAY}: under way, as of 09:25+02:00." in report((one,)).warnings
+
+
+def test_what_has_passed_since_the_last_upload_of_a_silent_box_has_no_data():
+    found = answers(DAY, DAY, until=local(DAY, 9), times=True, counter=so_far)
+    (one,) = read(found, now=local(DAY, 13))
+    assert one.as_of == local(DAY, 8, 55).timestamp()
+    assert one.gap_s == pytest.approx(4 * 3600, abs=300)
+    assert one.wh["imported"] == found["grid"]["items"][-1]["values"][2]
+    assert one.whole == frozenset()
+    assert len(report((one,), "hour").rows) == 9
+
+
 def test_the_day_that_is_under_way_is_marked_and_ends_now():
     now = local(DAY, 9, 30)
     (one,) = read(answers(DAY, DAY, until=now), now=now)
-    assert one.wh["solar"] == 2000 * 9.5
     assert len(one.hours) == 10
     told = report((one,))
     assert told.rows[0].complete is False

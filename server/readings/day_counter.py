@@ -67,11 +67,13 @@ class Spacing:
 
     Attributes:
         step_s: Usual seconds from one to the next.
-        missing_s: Seconds without any, nobody knows when; None where the times are known.
+        told: Whether they say when they came.
+        missing_s: Seconds without any, nobody knows when; None where none is missing, or told.
         step_if_even_s: The same where uploads that seem too few or too many are spread evenly.
     """
 
     step_s: float
+    told: bool
     missing_s: float | None = None
     step_if_even_s: float | None = None
 
@@ -95,15 +97,16 @@ class DayCounter:
 
 
 def day_counter(
-    read: Sequence[Count], begin: datetime, end: datetime, spacing: Spacing
+    read: Sequence[Count], begin: datetime, end: datetime, spacing: Spacing, *, ended: bool
 ) -> DayCounter | None:
     """Give a counter over a day; None when it does not show that it counts from midnight.
 
     Args:
         read: What the uploads of the day say, oldest first.
         begin: Midnight.
-        end: The next one, or now.
+        end: The next one, or up to when a day that is under way is looked at.
         spacing: Of its uploads.
+        ended: Whether the day is over.
     """
     # What comes before a fall soon after midnight was counted the day before.
     falls = [
@@ -124,9 +127,10 @@ def day_counter(
         points.append((one.at, max(one.wh + offset, points[-1][1])))
     last = read[-1]
     rest_s = (end - last.at).total_seconds()
-    if rest_s > 0.0:
+    if ended and rest_s > 0.0:
         # The minutes from the last upload to midnight, at the power that it had; more is a gap.
-        tail = (last.power_w or 0.0) * min(rest_s, spacing.step_s) / HOUR_S
+        known_s = min(rest_s, spacing.step_s) - _phase_s(first, spacing)
+        tail = (last.power_w or 0.0) * max(known_s, 0.0) / HOUR_S
         points.append((end, points[-1][1] + tail))
     # A hole in between is counted over. One at midnight hides when the counter fell, or what else
     # it counted; and nobody knows where one is that no time tells.
@@ -140,7 +144,8 @@ def _before(early: Sequence[Count], first: Count, begin: datetime, spacing: Spac
     """Say how much more had flowed since midnight than the first value shows, in Wh.
 
     1. No upload is missing until then: what the powers say counts. A box whose clock is wrong by
-       minutes counts that for another day. Within a few Wh the counter is right.
+       minutes counts that for another day. Where it shows no more than a few Wh more, or, where
+       no time tells when the first value came, than flows from one upload to the next, it is right.
     2. One is missing: the counter went on counting meanwhile, and fell at midnight.
     """
     flowed, since, power = 0.0, begin, early[0].power_w if early else first.power_w
@@ -152,7 +157,19 @@ def _before(early: Sequence[Count], first: Count, begin: datetime, spacing: Spac
         since, power = at, next_w
     if spacing.missing_s:
         return flowed
-    return flowed - first.wh if early or abs(flowed - first.wh) > DIP_WH else 0.0
+    is_right = abs(flowed - first.wh) <= DIP_WH or _phase_s(first, spacing) > 0.0
+    return 0.0 if is_right and not early else flowed - first.wh
+
+
+def _phase_s(first: Count, spacing: Spacing) -> float:
+    """Say how many seconds later uploads come than is assumed, as their first value shows.
+
+    Uploads without times are taken to come at midnight and each step from then on.
+    """
+    if spacing.told or not first.power_w:
+        return 0.0
+    phase_s = first.wh * HOUR_S / first.power_w
+    return phase_s if phase_s < spacing.step_s else 0.0
 
 
 def _is_believed(read: Sequence[Count], spacing: Spacing) -> bool:

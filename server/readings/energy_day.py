@@ -56,7 +56,8 @@ class EnergyDay:
         day: The day in Prague.
         read_at: When the portal gave it, Unix time in seconds.
         said_since: Since when the portal has said the same, as far as it was asked, likewise.
-        ended: Whether it was over by then.
+        as_of: When the last upload of a day that was under way came, likewise, or when it was read
+            where that is not known; None once it was over.
         wh: Energy of the day as far as there is data, whole Wh; None where nothing is known.
         counted: Quantities that come from counters.
         whole: Those of them that lack nothing, also where there are gaps.
@@ -67,12 +68,17 @@ class EnergyDay:
     day: date
     read_at: int
     said_since: int
-    ended: bool
+    as_of: int | None
     wh: Mapping[Quantity, int | None]
     counted: frozenset[Quantity] = frozenset()
     whole: frozenset[Quantity] = frozenset()
     hours: tuple[Mapping[Quantity, int | None], ...] = ()
     gaps: tuple[int, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was over when it was read."""
+        return self.as_of is None
 
     @property
     def gap_s(self) -> int:
@@ -104,7 +110,7 @@ class EnergyDay:
             self.day.isoformat(),
             self.read_at,
             self.said_since,
-            self.ended,
+            self.as_of,
             [self.wh[quantity] for quantity in POWERS],
             sorted(self.counted),
             sorted(self.whole),
@@ -121,7 +127,7 @@ def kept_day(raw: Any) -> EnergyDay | None:
             str(day),
             int(at),
             int(said_since),
-            bool(ended),
+            as_of,
             wh,
             counted,
             whole,
@@ -132,7 +138,7 @@ def kept_day(raw: Any) -> EnergyDay | None:
                 date.fromisoformat(day),
                 at,
                 said_since,
-                ended,
+                as_of,
                 dict(zip(POWERS, wh, strict=True)),
                 frozenset(counted),
                 frozenset(whole),
@@ -243,8 +249,11 @@ def _numbers(column: Sequence[Cell]) -> list[float | None]:
 
 
 def _energy_day(day: date, tracks: Mapping[SeriesName, _Track], now: datetime) -> EnergyDay:
-    until = min(clock.starts(day + timedelta(days=1)), now)
-    edges = [*(hour for hour in hours_of(day) if hour < now), until]
+    as_of = _as_of(day, tracks, now)
+    until = (
+        clock.starts(day + timedelta(days=1)) if as_of is None else _known_until(as_of, tracks, now)
+    )
+    edges = [*(hour for hour in hours_of(day) if hour < until or hour == as_of), until]
     wh: dict[Quantity, int | None] = dict.fromkeys(POWERS)
     hourly: dict[Quantity, Sequence[float | None]] = {}
     counted: set[Quantity] = set()
@@ -275,7 +284,7 @@ def _energy_day(day: date, tracks: Mapping[SeriesName, _Track], now: datetime) -
         else:
             hourly[quantity] = summed
         if quantity in COUNTERS:
-            counter = _counter(track, day, quantity, edges[0], until)
+            counter = _counter(track, day, quantity, edges[0], until, ended=as_of is None)
             if counter is not None:
                 counted.add(quantity)
                 if counter.whole:
@@ -298,7 +307,7 @@ def _energy_day(day: date, tracks: Mapping[SeriesName, _Track], now: datetime) -
         day,
         read_at,
         read_at,
-        now >= clock.starts(day + timedelta(days=1)),
+        None if as_of is None else round(as_of.timestamp()),
         wh,
         frozenset(counted),
         frozenset(all_of_it),
@@ -307,12 +316,39 @@ def _energy_day(day: date, tracks: Mapping[SeriesName, _Track], now: datetime) -
     )
 
 
+def _as_of(day: date, tracks: Mapping[SeriesName, _Track], now: datetime) -> datetime | None:
+    """Give when the last upload of a day that is under way came; None of a day that is over.
+
+    Where values are missing and none has a time, nobody knows that: as of now.
+    """
+    if now >= clock.starts(day + timedelta(days=1)):
+        return None
+    if any(day in track.placed.uncertain for track in tracks.values()):
+        return now
+    last = [
+        at
+        for track in tracks.values()
+        if (items := track.of_day.get(day)) and (at := track.placed.times[items[-1]]) is not None
+    ]
+    return max(last, default=now)
+
+
+def _known_until(as_of: datetime, tracks: Mapping[SeriesName, _Track], now: datetime) -> datetime:
+    """Give up to when a day that is under way is to have values.
+
+    1. The last upload is no older than usual: up to that one.
+    2. It is: what has passed since is without data.
+    """
+    step_s = max((track.placed.step_s for track in tracks.values()), default=0.0)
+    return as_of if (now - as_of).total_seconds() < LONG_STEP * step_s else now
+
+
 def _rounded(value: float | None) -> int | None:
     return None if value is None else round(value)
 
 
 def _counter(
-    track: _Track, day: date, quantity: Quantity, begin: datetime, end: datetime
+    track: _Track, day: date, quantity: Quantity, begin: datetime, end: datetime, *, ended: bool
 ) -> DayCounter | None:
     """Give a counter over a day; None when it does not show to be one from midnight on.
 
@@ -321,7 +357,8 @@ def _counter(
         day: The day.
         quantity: What is counted.
         begin: Midnight.
-        end: The next one, or now.
+        end: The next one, or up to when a day that is under way is looked at.
+        ended: Whether the day is over.
     """
     counter, power_w = track.values[COUNTERS[quantity]], track.values["power_w"]
     sign = POWERS[quantity][1]
@@ -331,11 +368,11 @@ def _counter(
         if (at := track.placed.times[index]) is not None and (value := counter[index]) is not None
     ]
     certain = track.placed.uncertain.get(day)
-    spacing = Spacing(track.placed.step_s)
+    spacing = Spacing(track.placed.step_s, track.placed.told)
     if certain is not None:
         even_s = (end - begin).total_seconds() / max(len(track.of_day[day]), 1)
-        spacing = Spacing(track.placed.step_s, certain.missing_s, even_s)
-    return day_counter(read, begin, end, spacing)
+        spacing = replace(spacing, missing_s=certain.missing_s, step_if_even_s=even_s)
+    return day_counter(read, begin, end, spacing, ended=ended)
 
 
 def _between(
@@ -363,4 +400,5 @@ def _at(points: Sequence[tuple[datetime, float]], moment: datetime, far_s: float
             apart = (after - before).total_seconds()
             part = (moment - before) / (after - before)
             return low + (high - low) * part if apart <= far_s else None
-    return points[-1][1]
+    last_at, last = points[-1]
+    return last if (moment - last_at).total_seconds() <= far_s else None

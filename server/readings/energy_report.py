@@ -291,7 +291,7 @@ def _day(day: EnergyDay) -> _Part:
 
 def _hours(day: EnergyDay) -> Iterable[_Part]:
     for begin, wh, gap_s in zip(hours_of(day.day), day.hours, day.gaps, strict=False):
-        ended = day.ended or begin.timestamp() + 3600 <= day.read_at
+        ended = day.as_of is None or begin.timestamp() + 3600 <= day.as_of
         without = tuple(quantity for quantity in POWERS if wh[quantity] is None)
         complete = ended and not without and gap_s <= SPARE_S
         yield _Part(clock.written(begin), wh, gap_s, ended, complete, day.counted, without)
@@ -533,11 +533,11 @@ def _lacking(days: Sequence[EnergyDay], missing: Sequence[_Lack]) -> list[str]:
             more = ", ..." if len(found) > LISTED else ""
             said.append(f"{lead} {', '.join(one.named for one in found[:LISTED])}{more}.")
     for one in days:
-        if not one.ended:
+        if one.as_of is not None:
             # Its date is the day's own. The offset tells apart what autumn repeats.
-            read_at = clock.local(datetime.fromtimestamp(one.read_at, UTC))
-            _, _, as_of = read_at.isoformat(timespec="minutes").partition("T")
-            said.append(f"{one.day} is under way, as of {as_of}.")
+            last = clock.local(datetime.fromtimestamp(one.as_of, UTC))
+            _, _, as_of = last.isoformat(timespec="minutes").partition("T")
+            said.append(f"{one.day}: under way, as of {as_of}.")
     said += [
         f"{one.named} is under way: it has no values yet."
         for one in missing

@@ -29,6 +29,10 @@ FALL_TO = 0.5
 SAME_FALL = 6
 """Items between the falls of two counters at one midnight: they may be half an hour late."""
 
+HALF = 0.5
+"""Share of a step for which the last value of a day that is under way counts: what flowed up to it
+lies between it and the one before, and nobody knows what flows after it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Uncertain:
@@ -51,12 +55,14 @@ class Placement:
         times: One per item; None for one that belongs nowhere.
         holds: Seconds for which each counts.
         step_s: Usual seconds from one to the next.
+        told: Whether the items say when.
         uncertain: Days whose hours cannot be told.
     """
 
     times: tuple[datetime | None, ...]
     holds: tuple[float, ...]
     step_s: float
+    told: bool
     uncertain: Mapping[date, Uncertain]
 
 
@@ -84,7 +90,7 @@ def place(
     begin = clock.starts(first)
     end = max(min(clock.starts(last + timedelta(days=1)), now), begin + SPACING)
     if not items:
-        return Placement((), (), SPACING.total_seconds(), {})
+        return Placement((), (), SPACING.total_seconds(), told=False, uncertain={})
     told = told_times(items, begin - SPACING, end + clock.SKEW)
     if told is not None:
         return _told(told, end)
@@ -158,8 +164,14 @@ def _told(times: Sequence[datetime | None], end: datetime) -> Placement:
         apart = (later_at - at) / (later - index)
         holds[index] = (apart if apart <= LONG_STEP * step else step).total_seconds()
     index, at = known[-1]
-    holds[index] = max(min(step, end - at), timedelta()).total_seconds()
-    return Placement(tuple(times), tuple(holds), step.total_seconds(), {})
+    rest = HALF * step if _is_under_way(at, end) else min(step, end - at)
+    holds[index] = max(rest, timedelta()).total_seconds()
+    return Placement(tuple(times), tuple(holds), step.total_seconds(), told=True, uncertain={})
+
+
+def _is_under_way(at: datetime, end: datetime) -> bool:
+    """Say whether a moment is of a day that is not over by the end of what was asked for."""
+    return end < clock.starts(clock.local_day(at) + timedelta(days=1))
 
 
 def _counted(
@@ -180,6 +192,9 @@ def _counted(
                 # So few may as well be further apart, and so many are nearer to each other.
                 summable=COMPLETE * most <= length <= most,
             )
-    if times and times[-1] is not None:
-        holds[-1] = min(holds[-1], max((end - times[-1]).total_seconds(), 0.0))
-    return Placement(tuple(times), tuple(holds), SPACING.total_seconds(), uncertain)
+    if times and (at := times[-1]) is not None:
+        rest = HALF * SPACING if _is_under_way(at, end) else end - at
+        holds[-1] = min(holds[-1], max(rest.total_seconds(), 0.0))
+    return Placement(
+        tuple(times), tuple(holds), SPACING.total_seconds(), told=False, uncertain=uncertain
+    )

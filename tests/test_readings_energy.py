@@ -303,15 +303,55 @@ def test_days_are_told_apart_by_falling_counters_when_items_are_missing():
     assert [one.wh["imported"] for one in days] == pytest.approx([14400, 14400, 14400], abs=51)
     assert [one.complete for one in days] == [True, False, True]
     assert days[1].gap_s == 5 * 3600
-    # 1. Nobody knows when the five hours were. 2. So few values may as well be further apart.
+    # Nobody knows when the five hours were.
     assert days[1].hours == ()
-    assert days[1].wh["solar"] is None
+    assert days[1].wh["solar"] == 2000 * 19
 
 
-def test_a_day_that_lacks_little_is_summed_without_hours():
-    (one,) = read(answers(DAY, DAY, without=between(local(DAY, 3), local(DAY, 4))))
-    assert one.wh["solar"] == 2000 * 23
-    assert (one.hours, one.gap_s, one.complete) == ((), 3600, False)
+@pytest.mark.parametrize("hours", [1, 3, 6, 11.75])
+def test_a_day_of_which_more_than_half_is_known_is_summed_without_hours(hours):
+    (one,) = read(answers(DAY, DAY, without=between(local(DAY, 6), local(DAY, 6 + hours))))
+    assert one.wh["solar"] == 2000 * (24 - hours)
+    assert one.wh["imported"] == pytest.approx(14_400, abs=51)
+    assert (one.hours, one.gap_s, one.complete) == ((), hours * 3600, False)
+    told = report((one,), prices=Prices(6.5, 1.8, "CZK"))
+    assert told.lacking == (f"{DAY}: {hours:.1f} hours without data",)
+    assert any(f"{DAY} ({hours:.1f} hours): the sums lack it" in one for one in told.warnings)
+    assert told.total.complete is False
+    # What came in and what went out are not of the same time.
+    assert told.total.self_sufficiency_percent is told.total.self_consumption_percent is None
+    assert told.total.money.without_box_at_most is told.total.money.saved_at_most is None
+
+
+def test_what_flows_in_a_hole_alone_is_counted():
+    # The sun shines for three hours, and the box is offline in them.
+    hole = between(local(DAY, 11), local(DAY, 14))
+
+    def counted(at, _hours, _power):
+        return 0 if at < local(DAY, 11) else 4_000
+
+    for times in (False, True):
+        (one,) = read(answers(DAY, DAY, grid=0, without=hole, times=times, counter=counted))
+        assert one.wh["exported"] == 4_000
+
+
+def test_a_day_of_which_no_more_than_half_is_known_is_not_summed():
+    # As many values may as well be ten minutes apart.
+    (one,) = read(answers(DAY, DAY, without=between(local(DAY, 6), local(DAY, 18))))
+    assert one.wh["solar"] is None
+    assert one.wh["imported"] == pytest.approx(14_400, abs=51)
+
+
+def test_the_day_under_way_of_a_silent_box_has_what_is_known():
+    found = answers(DAY, DAY, until=local(DAY, 9))
+    (one,) = read(found, now=local(DAY, 13))
+    assert one.wh["solar"] == pytest.approx(2000 * 9, abs=100)
+    assert one.gap_s == pytest.approx(4 * 3600, abs=300)
+    assert one.complete is False
+    # When the last one came nobody knows.
+    assert f"{DAY}: under way." in report((one,)).warnings
+    (late,) = read(found, now=local(DAY, 19))
+    assert late.wh["solar"] is None
 
 
 def test_days_that_cannot_be_told_apart_are_to_be_asked_for_alone():
@@ -463,10 +503,10 @@ def test_a_row_of_some_days_of_a_month_is_not_complete_and_says_which(first, las
 
 @pytest.mark.parametrize("per", ["day", "month", "total"])
 def test_what_a_sum_lacks_of_a_day_is_named_by_its_quantity(per):
-    # 1. The counter goes on over five hours, powers without times cannot be summed. 2. A series
-    # is missing.
+    # 1. The counter goes on over 13 hours, so few powers without times cannot be summed. 2. A
+    # series is missing.
     for without, series, lacks in (
-        (between(local(NEXT, 3), local(NEXT, 8)), SERIES, "solar, consumed, charged, discharged"),
+        (between(local(NEXT, 3), local(NEXT, 16)), SERIES, "solar, consumed, charged, discharged"),
         (lambda _at: False, ("grid", "solar", "battery"), "consumed"),
     ):
         found = answers(NEXT, NEXT, without=without)

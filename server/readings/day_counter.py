@@ -178,13 +178,20 @@ def _is_believed(read: Sequence[Count], spacing: Spacing) -> bool:
         intervals = [_Interval.timed(before, after, spacing) for before, after in pairwise(read)]
         return _agree(intervals, 0.0)
     steps = {spacing.step_s, spacing.step_if_even_s or spacing.step_s}
-    return any(
-        _agree(
-            [_Interval.of(before, after, step_s) for before, after in pairwise(read)],
-            spacing.missing_s,
-        )
-        for step_s in steps
-    )
+    return any(_agree(_untimed(read, step_s, spacing), spacing.missing_s) for step_s in steps)
+
+
+def _untimed(read: Sequence[Count], step_s: float, spacing: Spacing) -> list[_Interval]:
+    """Give the intervals between uploads without times, so many seconds apart.
+
+    Where some are missing, the interval in which most was counted that no power shows is likely to
+    be that in which they are: it is not compared.
+    """
+    found = [_Interval.of(before, after, step_s) for before, after in pairwise(read)]
+    if spacing.missing_s and found:
+        place = max(range(len(found)), key=lambda place: found[place].excess)
+        found[place] = found[place]._replace(least=None, most=None)
+    return found
 
 
 class _Interval(NamedTuple):
@@ -201,6 +208,11 @@ class _Interval(NamedTuple):
     seconds: float
     least: float | None
     most: float | None
+
+    @property
+    def excess(self) -> float:
+        """What is counted beyond what the powers show."""
+        return self.counted - (self.most or 0.0)
 
     @classmethod
     def timed(cls, before: Count, after: Count, spacing: Spacing) -> _Interval:

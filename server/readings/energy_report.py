@@ -533,7 +533,9 @@ def _lacking(days: Sequence[EnergyDay], missing: Sequence[_Lack]) -> list[str]:
             more = ", ..." if len(found) > LISTED else ""
             said.append(f"{lead} {', '.join(one.named for one in found[:LISTED])}{more}.")
     for one in days:
-        if one.as_of is not None:
+        if one.as_of is not None and not one.hours:
+            said.append(f"{one.day}: under way.")
+        elif one.as_of is not None:
             # Its date is the day's own. The offset tells apart what autumn repeats.
             last = clock.local(datetime.fromtimestamp(one.as_of, UTC))
             _, _, as_of = last.isoformat(timespec="minutes").partition("T")

@@ -189,8 +189,8 @@ def _counted(
         if abs(length - most) > SPARE:
             uncertain[day] = Uncertain(
                 missing_s=max(most - length, 0) * SPACING.total_seconds(),
-                # So few may as well be further apart, and so many are nearer to each other.
-                summable=COMPLETE * most <= length <= most,
+                # Half or fewer may as well be further apart, and so many are nearer to each other.
+                summable=most < 2 * length and length <= most,
             )
     if times and (at := times[-1]) is not None:
         rest = HALF * SPACING if _is_under_way(at, end) else end - at

@@ -26,6 +26,7 @@ from .errors import (
 from .portal.failures import late
 from .portal.purpose import READ
 from .readings.energy_day import POWERS, SERIES, EnergyDay, energy_days, items_of
+from .readings.placement import days_between
 from .readings.series import PORTAL_NAMES, SeriesName
 from .upstream import Upstream
 
@@ -53,7 +54,7 @@ session lives."""
 MOST_S = 44.0
 """Seconds of one call in which the portal is asked; callers are promised a result within 45 s."""
 
-SLOW = f"OIG Cloud has not answered for all within {MOST_S:g} seconds."
+SLOW = f"OIG Cloud did not answer for all of it within {MOST_S:g} seconds."
 
 REFUSALS = (PortalServerError, PortalTimeout, PortalUnexpected)
 """Failures that a request for fewer days may not meet."""
@@ -71,7 +72,7 @@ class EnergyRead:
         days: What is known, by day.
         unread: Days that were not read, in order.
         failure: Why the portal could not be asked for those; None when the call has used up its
-            requests or its time.
+            requests.
         without: Series that some days lack, with the first and the last of these and why.
     """
 
@@ -86,25 +87,30 @@ class EnergyRead:
         self.without[series] = min(first, before[0]), max(last, before[1]), before[2]
 
     def go_on(self) -> tuple[str, ...]:
-        """Say how to get what was not read; nothing when all was."""
-        lacking = tuple(
-            f"Not read, and not in the sums: {_quantities(series)} of {_span(first, last)}. {why} "
-            "Ask again: what has come is shared for some minutes, and only the rest is asked for."
-            for series, (first, last, why) in self.without.items()
+        """Say what was not read, why, and how to get it: one sentence per reason."""
+        said: dict[str, list[str]] = {}
+        if self.unread:
+            many = len(self.unread)
+            span = _span(self.unread[0], self.unread[-1])
+            named = span if many == 1 else f"{many} days from {span}"
+            said.setdefault(self._why_unread(), []).append(named)
+        for series, (first, last, why) in self.without.items():
+            # Of a day that was not read at all no series need be named.
+            if not set(days_between(first, last)) <= set(self.unread):
+                named = f"{_quantities(series)} of {_span(first, last)}"
+                said.setdefault(str(why), []).append(named)
+        return tuple(
+            f"Not read yet, and not in the sums: {'; '.join(lacking)}. {why} Ask again: what was "
+            "read is kept, for some minutes at least, and only the rest is asked for."
+            for why, lacking in said.items()
         )
-        if not self.unread:
-            return lacking
-        why = (
-            "One call may ask OIG Cloud only so much."
-            if self.failure is None
-            else f"OIG Cloud could not be asked for all: {self.failure}"
-        )
-        many = len(self.unread)
-        span = (
-            f"{'' if many == 1 else f'{many} days from '}{_span(self.unread[0], self.unread[-1])}"
-        )
-        rest = "Ask again: what was read is kept, and only the rest is asked for."
-        return (*lacking, f"Not read yet, and not in the sums: {span}. {why} {rest}")
+
+    def _why_unread(self) -> str:
+        if self.failure is None:
+            return "One call may ask OIG Cloud only so much."
+        if isinstance(self.failure, PortalTimeout):
+            return str(self.failure)
+        return f"OIG Cloud could not be asked for all: {self.failure}"
 
 
 def _quantities(series: SeriesName) -> str:
@@ -166,7 +172,8 @@ async def read_energy(
     except _Spent:
         pass
     except TimeoutError:
-        await call.take_part(PortalTimeout(SLOW, retry_after=1.0))
+        call.found.failure = PortalTimeout(SLOW, retry_after=1.0)
+        await call.take_part(call.found.failure)
         if not call.found.days:
             raise late(MOST_S, READ) from None
     except (PortalError, TooManyLogins) as exc:

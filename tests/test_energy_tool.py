@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from server.access import Access, Caller
-from server.energy_reader import MOST_REQUESTS, MOST_S
+from server.energy_reader import MOST_REQUESTS, MOST_S, EnergyRead
 from server.errors import (
     PortalBusy,
     PortalServerError,
@@ -608,9 +608,41 @@ async def test_series_that_have_come_in_time_are_given(house, monkeypatch, slow)
     told = await worker.ask(*WEEK)
     assert told["total"]["imported_kwh"] == pytest.approx(7 * 14.4, rel=0.01)
     assert told["total"]["consumed_kwh"] is None
-    assert warned(told, "consumed of", "has not answered for all", "Ask again")
+    assert warned(told, "consumed of", "did not answer for all", "Ask again")
     never.set()
     assert (await worker.ask(*WEEK))["total"]["complete"] is True
+
+
+@pytest.mark.parametrize("slow", ["grid", "load"])
+async def test_a_portal_that_hangs_is_named_as_the_reason_once(house, monkeypatch, slow):
+    worker = house()
+    kept = await worker.ask(date(2026, 11, 21), WEEK[1])
+    quick = worker.portal.read_history
+
+    async def read_history(session_id, name, *days):
+        if NAMES[name] == slow:
+            let_pass(MOST_S, monkeypatch)
+            await asyncio.Event().wait()
+        return await quick(session_id, name, *days)
+
+    worker.portal.read_history = read_history
+    told = await worker.ask(date(2026, 10, 1), WEEK[1])
+    assert told["total"]["complete"] is False
+    assert told["total"]["imported_kwh"] >= kept["total"]["imported_kwh"]
+    (warning,) = [one for one in told["warnings"] if one.startswith("Not read yet")]
+    assert "OIG Cloud did not answer for all of it within 44 seconds." in warning
+    assert "only so much" not in warning
+    assert ("; consumed of" in warning) is (slow == "load")
+
+
+def test_a_series_of_days_that_were_not_read_at_all_is_not_named_beside_them():
+    days = [date(2026, 11, day) for day in (20, 21, 22)]
+    why = PortalTimeout("It was late.", retry_after=1.0)
+    found = EnergyRead(unread=tuple(days), failure=why)
+    found.lacks("load", days[1], days[2], why)
+    (warning,) = found.go_on()
+    assert warning.startswith("Not read yet, and not in the sums: 3 days from 2026-11-20 to 20")
+    assert "consumed" not in warning
 
 
 async def test_a_call_ends_in_time_though_live_data_is_slow(house, monkeypatch):

@@ -425,6 +425,29 @@ async def test_history_has_holes_where_it_hurts(portal: Portal) -> None:
     assert isinstance((await portal.history()).json()["items"][-1]["values"][2], str)
 
 
+async def test_counters_of_the_grid_count_nothing_and_no_other_series_is_touched(
+    portal: Portal,
+) -> None:
+    for name in ("grid", "batt", "fve", "load"):
+        sound = (await portal.history(name)).json()["items"]
+        await portal.admin("faults", kind="uncounted", endpoint="history", requests=1)
+        items = (await portal.history(name)).json()["items"]
+        if name == "grid":
+            assert [one["values"] for one in items] == [[*one["values"][:2], 0, 0] for one in sound]
+            assert any(one["values"][2] for one in sound)
+        else:
+            assert items == sound
+
+
+async def test_the_values_in_the_middle_of_a_series_are_absurd(portal: Portal) -> None:
+    sound = (await portal.history()).json()["items"]
+    await portal.admin("faults", kind="absurd", endpoint="history", requests=1)
+    items = (await portal.history()).json()["items"]
+    (changed,) = [place for place, one in enumerate(items) if one != sound[place]]
+    assert abs(changed - len(items) / 2) <= 1
+    assert items[changed]["values"] == [20 * value for value in sound[changed]["values"]]
+
+
 async def test_damage_leaves_the_sign_of_an_ended_session_alone(portal: Portal) -> None:
     await portal.admin("faults", kind="nan", endpoint="live")
     await portal.admin("switches", expired={"live": "html"})

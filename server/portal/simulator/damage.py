@@ -14,6 +14,10 @@ from .faults import Kind
 EVERYTHING = ("actual",)
 """What is damaged in json.php's answer unless the fault names its fields: the live block."""
 
+GRID_VALUES = 4
+BATTERY_V = 100
+"""What tells the grid's series: how many values an item has, and more volts than a battery."""
+
 
 def damaged(kind: Kind, body: bytes, fields: tuple[str, ...] = ()) -> bytes:
     """Damage an answer.
@@ -31,7 +35,10 @@ def damaged(kind: Kind, body: bytes, fields: tuple[str, ...] = ()) -> bytes:
     if not isinstance(sound, dict):
         return body
     if "items" in sound:
-        broken: Any = {"items": [_item(kind, item, place) for place, item in _from_end(sound)]}
+        middle = len(sound["items"]) // 2
+        broken: Any = {
+            "items": [_item(kind, item, place, middle) for place, item in _from_end(sound)]
+        }
     else:
         broken = {
             box: _box(kind, told, fields or EVERYTHING)
@@ -46,22 +53,32 @@ def _from_end(sound: dict[str, Any]) -> list[tuple[int, Any]]:
     return [(len(items) - 1 - place, item) for place, item in enumerate(items)]
 
 
-def _item(kind: Kind, item: Any, place: int) -> Any:
+def _item(kind: Kind, item: Any, place: int, middle: int) -> Any:
     """Damage one item of a series; its place counts from the newest, which is 0."""
     values = item["values"]
     if kind is Kind.NULLS:
-        # The newest are hit as well: they are what clients look at.
-        match place % 12:
-            case 0:
-                return {"values": [None for _ in values]}
-            case 1:
-                return None
-            case 3:
-                return {"values": values[:1]}
-            case 5:
-                return {}
-        return item
+        return _nulled(item, place)
+    if kind is Kind.UNCOUNTED:
+        # An answer does not name its series: the battery's has four values as well, and 50 V.
+        is_grid = len(values) == GRID_VALUES and values[0] > BATTERY_V
+        return {"values": [*values[:2], 0, 0]} if is_grid else item
+    if kind is Kind.ABSURD:
+        return {"values": [20 * value for value in values]} if place == middle else item
     return {"values": [WRONG[kind](value) for value in values]}
+
+
+def _nulled(item: Any, place: int) -> Any:
+    # The newest are hit as well: they are what clients look at.
+    match place % 12:
+        case 0:
+            return {"values": [None for _ in item["values"]]}
+        case 1:
+            return None
+        case 3:
+            return {"values": item["values"][:1]}
+        case 5:
+            return {}
+    return item
 
 
 def _box(kind: Kind, told: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
@@ -111,5 +128,7 @@ WRONG: dict[Kind, Callable[[Any], Any]] = {
 }
 """What becomes of one value."""
 
-DAMAGES = frozenset({*WRONG, Kind.DROPPED, Kind.ADDED, Kind.DIP, Kind.NULLS})
+DAMAGES = frozenset(
+    {*WRONG, Kind.DROPPED, Kind.ADDED, Kind.DIP, Kind.NULLS, Kind.UNCOUNTED, Kind.ABSURD}
+)
 """The kinds of fault that are damage to data."""

@@ -56,6 +56,8 @@ class Kind(StrEnum):
     ADDED = "added"  # there are fields that nobody knows
     DIP = "dip"  # today's PV energy is some Wh less than it was
     NULLS = "nulls"  # items and values are null, or missing
+    UNCOUNTED = "uncounted"  # the grid's counters of a series are always 0
+    ABSURD = "absurd"  # the values in the middle of a series are twenty times what they were
     NOTHING = "nothing"  # a series is `[]`, as PHP writes an object without members
     FORGOTTEN = "forgotten"  # a write is answered as taken, and goes nowhere
     ANSWER = "answer"  # a write is answered 200 with a text of the administrator's
@@ -72,6 +74,8 @@ FITS: dict[Kind, frozenset[Endpoint]] = {
     Kind.ADDED: frozenset({LIVE}),
     Kind.DIP: frozenset({LIVE}),
     Kind.NULLS: frozenset({HISTORY}),
+    Kind.UNCOUNTED: frozenset({HISTORY}),
+    Kind.ABSURD: frozenset({HISTORY}),
     Kind.NOTHING: frozenset({HISTORY}),
     Kind.FORGOTTEN: frozenset({WRITES}),
     Kind.ANSWER: frozenset({WRITES}),

@@ -98,6 +98,19 @@ def load(environ: Mapping[str, str]) -> Settings:
     return find(environ).settings(environ)
 
 
+def is_there(path: Path) -> bool:
+    """Say whether there is something at a path, be it a link to nothing.
+
+    Raises:
+        OSError: Nobody can tell.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def read(path: Path, most: int) -> bytes:
     """Return the first bytes of a file, but never wait for them.
 
@@ -123,7 +136,7 @@ def find(
     options: Mapping[str, str] | None = None,
     *,
     read: Callable[[Path, int], bytes] = read,
-    exists: Callable[[Path], bool] = os.path.lexists,
+    exists: Callable[[Path], bool] = is_there,
     system: Path = SYSTEM_FOLDER,
 ) -> Found:
     """Collect what is given.
@@ -132,12 +145,12 @@ def find(
         environ: Usually `os.environ`.
         options: Settings of the command line, by their variables.
         read: Gives the first bytes of a file.
-        exists: Says whether there is a file.
+        exists: Says whether there is a file; raises `OSError` when it cannot tell.
         system: Folder of the machine's settings.
 
     Raises:
-        ConfigurationError: A file cannot be read, a name is unknown, or a setting is given twice in
-            one source.
+        ConfigurationError: A file cannot be found or read, a name is unknown, or a setting is given
+            twice in one source.
     """
     values: dict[str, str] = {}
     origins: dict[str, Origin] = {}
@@ -173,20 +186,42 @@ def find(
 def chosen_file(
     environ: Mapping[str, str],
     *,
-    exists: Callable[[Path], bool] = os.path.lexists,
+    exists: Callable[[Path], bool] = is_there,
     system: Path = SYSTEM_FOLDER,
 ) -> Path | None:
     """Return the settings file: OIG_CONFIG, or else the first of the usual ones that there is.
 
     Only one is read: a value that is gone from one file must not come back from another.
+
+    Args:
+        environ: Usually `os.environ`.
+        exists: Says whether there is a file; raises `OSError` when it cannot tell.
+        system: Folder of the machine's settings.
+
+    Raises:
+        ConfigurationError: It cannot be found out whether there is one.
     """
     named = environ.get(CONFIG, "").strip()
     if named:
         return _path(CONFIG, named, Origin(ENVIRONMENT))
     own = user_folder(environ, "XDG_CONFIG_HOME", ".config")
     for folder in (own, system):
-        if folder is not None and exists(folder / NAME / FILE_NAME):
-            return folder / NAME / FILE_NAME
+        if folder is None:
+            continue
+        file = folder / NAME / FILE_NAME
+        # 1. There is one: it holds.
+        # 2. There is none, or no folder that could hold it: the next place.
+        # 3. Nobody can tell, as in a folder that is closed to this user. It may hold the list of
+        #    those who may use the server, without which everybody may.
+        try:
+            if exists(file):
+                return file
+        except OSError as exc:
+            raise ConfigurationError(
+                f"This user cannot tell whether there is a settings file {file}: {exc.strerror}. "
+                f"Run this as the user of the server and let that user read the file, or name "
+                f"another in {CONFIG} ({os.devnull}: none)."
+            ) from None
     return None
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import ROOT, Settings
+from server.settings import CONFIG, ROOT, Settings
 from server.settings_file import parse
 from server.settings_sources import chosen_file
 
@@ -113,17 +113,32 @@ def test_a_stop_by_systemd_leaves_supervisord_the_time_that_it_takes():
     assert int(allowed) > sum(longest) + 10  # 10 s are supervisord's default, for the listener
 
 
-COMMAND = {"OIG_HOST", "OIG_PORT", "OIG_WORKERS", "OIG_STATE_DIR", "OIG_LOG_DIR"}
-"""Settings of the command that starts the workers, beside those of the workers."""
+SETTINGS = {field.metadata["variable"] for field in fields(Settings)}
 
 
-@pytest.mark.parametrize("name", [UNIT.name, "settings.env"])
-def test_what_is_set_are_settings_and_each_has_a_value(name):
+@pytest.mark.parametrize(
+    ("name", "known"), [(UNIT.name, SETTINGS | {CONFIG}), ("settings.env", SETTINGS)]
+)
+def test_what_is_set_are_settings_and_each_has_a_value(name, known):
     text = (DEPLOY / name).read_text()
     pairs = dict(re.findall(r"(?m)(?:^|^Environment=|(?<=\S) )(OIG_\w+)=(\S*)", text))
     assert len(pairs) == len(re.findall(r"OIG_\w+=", text))
-    assert set(pairs) <= {f.metadata["variable"] for f in fields(Settings)} | COMMAND
+    assert set(pairs) <= known
     assert all(pairs.values())
+
+
+def test_the_unit_and_the_settings_file_agree_where_both_say_something():
+    """cachectl knows the file alone, and has to find the server that the unit starts."""
+    said = dict(re.findall(r"(?m)(?:^Environment=|(?<=\S) )(OIG_\w+)=(\S*)", TEXT))
+    assert said.pop(CONFIG) == "/etc/oig-cloud-mcp/settings.env"
+    folders = {"%S": "/var/lib", "%L": "/var/log"}
+    expanded = {
+        name: re.sub("%[SL]", lambda found: folders[found[0]], value)
+        for name, value in said.items()
+    }
+    held = {one.name: one.value for one in parse((DEPLOY / "settings.env").read_bytes(), "file")}
+    assert set(expanded) == {"OIG_STATE_DIR", "OIG_LOG_DIR"}
+    assert expanded.items() <= held.items()
 
 
 def test_the_settings_file_is_the_one_that_the_server_reads_and_fits_a_proxy_of_this_machine():

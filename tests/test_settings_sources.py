@@ -1,5 +1,6 @@
 """Which source of a setting wins, and what is said of each that is wrong."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from server.settings import ROOT
 from server.settings_file import MAX_BYTES
 from server.settings_sources import chosen_file, find, load
 
-from .system import clean_environment
+from .system import clean_environment, temporary_folder
 
 PLANTED = "Planted-Passw0rd"
 
@@ -136,6 +137,109 @@ def test_the_null_device_stands_for_no_file_and_a_folder_or_pipe_for_none_that_c
 
 def test_without_a_home_the_machines_file_is_left():
     assert chosen_file({"HOME": "/h"}, exists=lambda path: path == Path(SYSTEM)) == Path(SYSTEM)
+
+
+def fails_with(code, of):
+    """A look for files that fails at one of them, and finds no other."""
+
+    def look(path):
+        if str(path) == of:
+            raise OSError(code, os.strerror(code))
+        return False
+
+    return look
+
+
+@pytest.mark.parametrize("of", [OWN, SYSTEM])
+@pytest.mark.parametrize(
+    "code", [errno.EACCES, errno.ELOOP, errno.EIO, errno.ENAMETOOLONG], ids=errno.errorcode.get
+)
+def test_a_file_that_cannot_be_looked_for_is_not_taken_for_none(code, of):
+    with pytest.raises(ConfigurationError) as caught:
+        chosen_file({"HOME": "/home/jana"}, exists=fails_with(code, of))
+    told = str(caught.value)
+    assert f"whether there is a settings file {of}: {os.strerror(code)}." in told
+    assert "OIG_CONFIG" in told
+    # Who names a file is not asked to look for others.
+    named = {"HOME": "/home/jana", "OIG_CONFIG": "/x"}
+    assert chosen_file(named, exists=fails_with(code, of)) == Path("/x")
+
+
+@pytest.mark.parametrize("place", ["the folder", "a file for the folder", "nothing"])
+def test_where_no_file_can_be_there_is_none(tmp_path, place):
+    if place == "the folder":
+        (tmp_path / "oig-cloud-mcp").mkdir()
+    elif place == "a file for the folder":
+        (tmp_path / "oig-cloud-mcp").touch()
+    assert chosen_file({"XDG_CONFIG_HOME": str(tmp_path)}, system=tmp_path / "etc") is None
+
+
+def test_a_link_to_nothing_is_a_file_that_is_missing(tmp_path):
+    (tmp_path / "oig-cloud-mcp").mkdir()
+    link = tmp_path / "oig-cloud-mcp" / "settings.env"
+    link.symlink_to(tmp_path / "gone")
+    with pytest.raises(ConfigurationError, match=f"{link} cannot be read: No such file"):
+        find({"XDG_CONFIG_HOME": str(tmp_path)})
+
+
+LOOKS_AS_ANOTHER = """
+import os, sys
+from pathlib import Path
+from server.settings_sources import find
+if os.geteuid() == 0:  # what is imported may lie in its home
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+find({"XDG_CONFIG_HOME": sys.argv[1]})
+"""
+
+
+def test_a_folder_that_is_closed_to_this_user_stops_it():
+    with temporary_folder() as folder:
+        closed = folder / "oig-cloud-mcp"
+        closed.mkdir(mode=0o700)
+        (closed / "settings.env").write_text("OIG_ALLOWED_EMAILS=jana@example.cz\n")
+        closed.chmod(0)
+        ended = subprocess.run(
+            [sys.executable, "-c", LOOKS_AS_ANOTHER, str(folder)],
+            check=False,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        closed.chmod(0o700)
+    assert f"a settings file {closed / 'settings.env'}: Permission denied" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "code"),
+    [
+        ("server", (), 64),
+        ("server.preflight", (), 64),
+        ("server.supervision", ("serve",), 64),
+        ("server.supervision", ("status",), 64),
+        ("cachectl", ("stats",), 2),
+    ],
+)
+def test_no_process_goes_on_where_it_cannot_tell(tmp_path, module, arguments, code):
+    endless = tmp_path / "oig-cloud-mcp"
+    endless.symlink_to(endless)
+    environ = clean_environment(XDG_CONFIG_HOME=str(tmp_path), OIG_STATE_DIR=str(tmp_path / "s"))
+    del environ["OIG_CONFIG"]
+    ended = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        check=False,
+        cwd=ROOT,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == code, ended.stderr
+    (line,) = ended.stderr.splitlines()
+    assert f"a settings file {endless / 'settings.env'}: Too many levels" in line
 
 
 @pytest.mark.parametrize(

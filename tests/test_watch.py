@@ -138,7 +138,8 @@ def test_the_end_names_the_workers_a_log_and_the_cure(tmp_path):
 @pytest.mark.parametrize("name", ["cache", "mcp-0", "simulator"])
 def test_a_failure_at_the_start_is_the_end_if_a_setting_is_wrong(tmp_path, name, state, about):
     with running() as supervisord:
-        one = Told(tmp_path, Listed(process("mcp-0")), wrong=WRONG, pid=supervisord.pid)
+        starting = Listed(process("mcp-0", "STARTING"), process("mcp-1", "STARTING"))
+        one = Told(tmp_path, starting, wrong=WRONG, pid=supervisord.pid)
         one.watch.act()
         one.hear(state, name, **about)
         assert supervisord.wait(PATIENCE) == -signal.SIGTERM
@@ -147,11 +148,53 @@ def test_a_failure_at_the_start_is_the_end_if_a_setting_is_wrong(tmp_path, name,
     )
 
 
+@pytest.mark.parametrize("known", ["from the list", "from an event"])
+@pytest.mark.parametrize("name", ["cache", "mcp-1", "simulator"])
+def test_a_wrong_setting_is_one_parts_trouble_while_a_worker_runs(tmp_path, name, known):
+    listed = Listed(process("mcp-0", "RUNNING" if known == "from the list" else "STARTING"))
+    one = Told(tmp_path, listed, wrong=WRONG)
+    one.watch.act()
+    one.hear("RUNNING", "mcp-0")
+    for tries in ("1", "2", "3"):
+        one.hear("BACKOFF", name, tries=tries)
+    assert one.checks == 0
+    assert " ERROR " not in one.log.getvalue()
+    assert one.lines[-1].endswith(f"{name}.log is empty or missing.")
+
+
+def test_workers_that_count_as_running_before_they_look_at_a_wrong_setting_are_the_end(tmp_path):
+    with running() as supervisord:
+        listed = Listed(process("mcp-0"), process("mcp-1"))
+        one = Told(tmp_path, listed, wrong=WRONG, pid=supervisord.pid)
+        one.watch.act()
+        one.hear("EXITED", "mcp-0", expected="0")
+        assert one.checks == 0  # the other may serve
+        one.hear("EXITED", "mcp-1", expected="0")
+        assert supervisord.wait(PATIENCE) == -signal.SIGTERM
+    assert one.lines[-1].endswith("Nothing can start, everything is stopped.")
+
+
+@pytest.mark.parametrize("after", ["STOPPED", "STARTING", "FATAL"])
+def test_a_worker_that_was_stopped_or_is_started_again_does_not_run(after):
+    failures = Failures()
+    about = {"groupname": "mcp", "processname": "mcp-0"}
+    failures.note("PROCESS_STATE_RUNNING", about, 0.0)
+    assert failures.a_worker_runs()
+    failures.note(f"PROCESS_STATE_{after}", about, 1.0)
+    assert not failures.a_worker_runs()
+
+
+def test_a_daemon_that_runs_is_no_worker():
+    failures = Failures()
+    about = {"groupname": "cache", "processname": "cache"}
+    failures.note("PROCESS_STATE_RUNNING", about, 0.0)
+    assert not failures.a_worker_runs()
+
+
 def test_a_failure_for_no_setting_is_left_to_further_tries_after_one_look(tmp_path):
-    one = Told(tmp_path, Listed(process("mcp-0")))
+    one = Told(tmp_path, Listed(process("mcp-0", "STARTING")))
     one.watch.act()
     one.hear("EXITED", "cache", expected="1")
-    one.hear("RUNNING", "mcp-0")
     assert one.checks == 0
     one.hear("BACKOFF", "mcp-0", tries="1")
     one.hear("BACKOFF", "mcp-1", tries="1")
@@ -164,6 +207,7 @@ def test_a_wrong_setting_is_not_looked_for_when_the_start_is_over(tmp_path, late
     age = int(START_SECONDS) if later != "after a minute" else 0
     one = Told(tmp_path, Listed(process("mcp-0", age=age), process("mcp-1")), wrong=WRONG)
     one.watch.act()
+    one.hear("EXITED", "mcp-0", expected="0")
     one.now = 0.0 if age else START_SECONDS
     one.hear("BACKOFF", "mcp-1", tries="1")
     assert one.checks == 0

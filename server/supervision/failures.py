@@ -65,6 +65,7 @@ class _Part:
     stopped: bool = False
     due_at: float | None = None
     owed: bool = False
+    runs: bool = False
 
     @property
     def full_name(self) -> str:
@@ -77,7 +78,7 @@ class _Part:
     def fails(self, now: float) -> None:
         if not self.failing:
             self.since = now
-        self.stopped = self.owed = False
+        self.stopped = self.owed = self.runs = False
 
 
 class Failures:
@@ -114,6 +115,7 @@ class Failures:
             if group == self._own_group or f"{group}:{name}" in self._parts:
                 continue
             part = self._part(group, name)
+            part.runs = state == "RUNNING"
             if state in BEING_STARTED:
                 # How often it has failed is not told: the pause may be of any length.
                 part.fails(now)
@@ -163,17 +165,22 @@ class Failures:
         if event == "PROCESS_STATE_RUNNING":
             failed = part.failing
             part.since, part.stopped, part.due_at, part.owed = None, False, None, False
+            part.runs = True
             return Remark("INFO", f"{name} runs again.") if failed else None
         # 5. Somebody has stopped it, who is to start it again. A stop that this program asked for
         #    to end a pause is followed by a start.
         if event == "PROCESS_STATE_STOPPED" and not part.owed:
-            part.since, part.stopped, part.due_at = now, True, None
+            part.since, part.stopped, part.due_at, part.runs = now, True, None, False
         # 6. It is being started. If it failed before, only 4 says that it does no longer.
         if event == "PROCESS_STATE_STARTING":
             if part.stopped:
                 part.since, part.stopped = None, False
-            part.due_at, part.owed = None, False
+            part.due_at, part.owed, part.runs = None, False, False
         return None
+
+    def a_worker_runs(self) -> bool:
+        """Say whether a worker has stayed up for its startsecs, and not ended since."""
+        return any(part.runs for part in self._workers())
 
     def due(self, now: float) -> list[Due]:
         """Return what is to be started now; again after a while if no event follows."""

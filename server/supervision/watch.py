@@ -1,7 +1,7 @@
 """The event listener: says which process fails, and ends supervisord when going on makes no sense.
 
 That is when all workers have failed for a minute, and when something fails at the start for a wrong
-setting or file: no further try mends that. `failures` decides the rest.
+setting or file, and no worker runs: no further try mends that. `failures` decides the rest.
 
 Standard library only, and nothing of the project that does not keep to it: it must run when
 everything else does not. supervisord talks to it over standard input and output; its lines go to
@@ -203,8 +203,14 @@ class Watch:
             return
         log = self._logs / f"{about['processname']}.log"
         self._say(remark.level, f"{remark.text} Its log {log} {ending(log)}")
-        # On a slow machine a process counts as running before it has looked at its settings.
-        if not self._checked and self._failures.listed and self._clock() < self._start_ends_at:
+        # 1. No worker runs, so that nothing would be taken along: the end, if a setting is wrong.
+        #    On a slow machine a worker counts as running before it has looked at its settings;
+        #    when it fails for them it does not run any more, and this is case 1.
+        # 2. A worker runs: it has started with these settings, so a file was changed since. That
+        #    is the trouble of the part that fails, which is tried again.
+        # 3. The start is over, or not all processes are known: as 2.
+        at_start = self._failures.listed and self._clock() < self._start_ends_at
+        if not self._checked and at_start and not self._failures.a_worker_runs():
             # What was right at the first failure is right at the next: one check is enough.
             self._checked = True
             wrong = self._check()

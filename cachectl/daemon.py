@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from server.as_user import as_user, user_name
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.credentials import ForeignUserError
 from server.errors import CacheUnavailable, ConfigurationError, RemoteProtocolError
@@ -135,14 +136,13 @@ class Daemon:
                 )
             case ForeignUserError(uid=uid):
                 message = (
-                    f"What listens at {path} belongs to another user (uid {uid}); nothing was "
-                    f"said to it. If the server runs as that user, so must cachectl: sudo -u "
-                    f"'#{uid}' cachectl"
+                    f"What listens at {path} belongs to another user, {user_name(uid)}; nothing "
+                    f"was said to it. If that is the user of the server: {as_user(uid)}"
                 )
             case PermissionError():
                 message = (
                     f"The cache daemon is not reachable: permission denied for {path}. "
-                    "Run cachectl as the user who runs the daemon."
+                    f"{_as_its_user(path)}"
                 )
             # What a non-blocking connect says when the queue of connections is full.
             case TimeoutError() | BlockingIOError():
@@ -159,6 +159,17 @@ class Daemon:
                 reason = getattr(cause, "strerror", None) or type(cause).__name__
                 message = f"The cache daemon at {path} is not reachable: {reason}."
         return Unreachable(message)
+
+
+def _as_its_user(path: Path) -> str:
+    """Say how cachectl is run as the user who can enter the folder of a socket."""
+    for place in path.parents:
+        try:
+            owner = place.stat().st_uid
+        except OSError:
+            continue
+        return f"Its folder belongs to {user_name(owner)}. {as_user(owner)}"
+    return "Run cachectl as the user who runs the daemon"
 
 
 def _fits(value: object, kind: type) -> bool:

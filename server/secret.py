@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .as_user import as_user, user_name
 from .errors import ConfigurationError
 
 MIN_BYTES = 32
@@ -87,9 +88,34 @@ def open_secret(path: Path, flags: int) -> int:
                 f"The secret {path} is a symbolic link. Set OIG_SECRET_FILE to the file itself."
             ) from None
         raise ConfigurationError(
-            f"The secret {path} cannot be read: {exc.strerror}. "
-            "It must belong to the user who runs this."
+            f"The secret {path} cannot be read: {exc.strerror}. {_unreadable(path)}"
         ) from None
+
+
+def _unreadable(path: Path) -> str:
+    """Say who can read a secret that this user cannot."""
+    us = os.geteuid()
+    # 1. Root has put it back for this user, in whose folder it lies.
+    # 2. It is another user's, or in a folder of one.
+    # 3. Its mode shuts out this user too, or nobody can tell.
+    for place in (path, *path.parents):
+        owner = _owner(place)
+        if owner is None:
+            continue
+        if owner == us:
+            break
+        belongs = f"{place} belongs to {user_name(owner)}."
+        if place == path and _owner(path.parent) == us:
+            return f"{belongs} Run as root: chown {us} {path}"
+        return f"{belongs} {as_user(owner)}"
+    return "It must belong to the user who runs this."
+
+
+def _owner(place: Path) -> int | None:
+    try:
+        return place.lstat().st_uid
+    except OSError:
+        return None
 
 
 def leads_to(path: Path, fd: int) -> bool:
@@ -135,14 +161,26 @@ def _check(path: Path, found: os.stat_result) -> None:
         )
     if found.st_uid not in {os.geteuid(), 0}:
         raise ConfigurationError(
-            f"The secret {path} belongs to another user (uid {found.st_uid}): "
-            f"chown {os.geteuid()} {path}"
+            f"The secret {path} belongs to another user, {user_name(found.st_uid)}. "
+            f"{_cure(path, found.st_uid)}"
         )
     if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigurationError(
             f"The secret {path} is open to other users (mode {stat.S_IMODE(found.st_mode):04o}): "
             f"chmod 600 {path}"
         )
+
+
+def _cure(path: Path, owner: int) -> str:
+    """Say what to do about a secret of another user."""
+    # 1. The folder is another user's as well: so is the server, and to take its secret away would
+    #    stop it.
+    # 2. The folder is ours: our server's secret was put there by somebody else, or root looks at
+    #    the secret of a server that has it among root's files.
+    run_it = as_user(owner)
+    if path.parent.stat().st_uid != os.geteuid():
+        return run_it
+    return f"{run_it}. If the server runs as this user: chown {os.geteuid()} {path}"
 
 
 class SecretMissing(ConfigurationError):

@@ -147,7 +147,8 @@ def test_permission_denied_says_whom_to_run_as(capsys, monkeypatch):
     monkeypatch.setattr("socket.socket.connect", denied)
     words = complaint(capsys, ["ping"], 3)
     assert "permission denied" in words
-    assert "as the user who runs the daemon" in words
+    assert "Its folder belongs to" in words
+    assert "as that user" in words
 
 
 # -- a daemon that misbehaves

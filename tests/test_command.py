@@ -16,7 +16,7 @@ from server.settings_sources import find
 from server.supervision.__main__ import main
 from server.supervision.agreement import check_agreement, disagreement
 from server.supervision.configuration import Folders, Layout, folders_in
-from server.supervision.inspection import rows
+from server.supervision.inspection import closing, rows
 from server.supervision.options import parse
 from server.supervision.serve import Wanted
 from server.supervision.typed import Typed
@@ -245,18 +245,95 @@ def test_check_shows_every_setting_and_its_source_but_no_address_of_a_person(tmp
     assert PLANTED not in str(told)
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
-def test_a_settings_file_with_addresses_of_people_that_others_can_read_is_told(
-    state, tmp_path, monkeypatch, capsys, mode
-):
-    file = tmp_path / "settings.env"
-    file.write_text(f"OIG_ALLOWED_EMAILS={PLANTED}\nOIG_PORT={free_port()}\n")
-    file.chmod(mode)
-    assert main(["check", "--config", str(file)]) == 0
+def checked(capsys, *arguments):
+    """What `check` says where nothing is wrong."""
+    assert main(["check", *arguments]) == 0
     said = capsys.readouterr().out
-    assert (f"Warning: other users can read {file}" in said) is (mode != 0o600)
     assert "Settings and files are in order" in said
     assert PLANTED not in said
+    return said
+
+
+@pytest.fixture
+def reachable(state):
+    """A folder that all users may enter."""
+    state.parent.chmod(0o755)
+    folder = state.parent / "etc"
+    folder.mkdir(mode=0o755)
+    return folder
+
+
+def listing(folder, how):
+    """Write settings that list an e-mail in one of the ways; return them and what holds it."""
+    file = folder / "settings.env"
+    held = folder / "allowed"
+    held.write_text(f"{PLANTED}\n")
+    held.chmod(0o600)
+    line = {
+        "inline": f"OIG_ALLOWED_EMAILS={PLANTED}",
+        "a path": f"OIG_ALLOWED_EMAILS={held}",
+        "by _FILE": f"OIG_ALLOWED_EMAILS_FILE={held}",
+    }[how]
+    file.write_text(f"{line}\nOIG_PORT={free_port()}\n")
+    file.chmod(0o600)
+    return file, file if how == "inline" else held
+
+
+@pytest.mark.parametrize("how", ["inline", "a path", "by _FILE"])
+@pytest.mark.parametrize(("mode", "told"), [(0o600, False), (0o640, False), (0o644, True)])
+def test_addresses_of_people_that_all_users_can_read_are_warned_of(
+    reachable, capsys, how, mode, told
+):
+    file, holds = listing(reachable, how)
+    holds.chmod(mode)
+    said = checked(capsys, "--config", str(file))
+    assert ("Warning: all users of this machine can read" in said) is told
+    assert (f"{holds}, which holds OIG_ALLOWED_EMAILS. Run: chmod o-r {holds}" in said) is told
+    assert ("OIG_ALLOWED_EMAILS_FILE" in said) is (told and how == "inline")
+
+
+@pytest.mark.parametrize("how", ["a path", "by _FILE"])
+def test_a_settings_file_that_only_names_the_list_is_nobodys_secret(reachable, capsys, how):
+    file, _ = listing(reachable, how)
+    file.chmod(0o644)
+    assert "Warning" not in checked(capsys, "--config", str(file))
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o750])
+def test_what_lies_in_a_folder_that_others_cannot_enter_is_read_by_none_of_them(
+    reachable, capsys, mode
+):
+    file, _ = listing(reachable, "inline")
+    file.chmod(0o644)
+    reachable.chmod(mode)
+    assert "Warning" not in checked(capsys, "--config", str(file))
+
+
+def test_a_file_that_the_server_reads_as_one_of_the_others_is_given_to_its_group(
+    tmp_path, monkeypatch
+):
+    file = tmp_path / "settings.env"
+    file.touch(mode=0o644)
+    found = file.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: found.st_uid + 1)
+    monkeypatch.setattr(os, "getegid", lambda: found.st_gid + 1)
+    monkeypatch.setattr(os, "getgroups", list)
+    assert closing(file, found) == (
+        f"Run as root: chgrp {found.st_gid + 1} {file} && chmod g+r,o-r {file}"
+    )
+    monkeypatch.setattr(os, "getgroups", lambda: [found.st_gid])
+    assert closing(file, found) == f"Run: chmod o-r {file}"
+
+
+@pytest.mark.parametrize("content", [b"no database\n" * 100, b""], ids=["text", "nothing"])
+def test_check_tells_a_journal_that_cannot_be_used(state, monkeypatch, capsys, content):
+    monkeypatch.setenv("OIG_PORT", str(free_port()))
+    state.mkdir()
+    assert "journal" not in checked(capsys)
+    (state / "journal.db").write_bytes(content)
+    said = checked(capsys)
+    assert "Warning: " in said
+    assert f"{state}/journal.db" in said
 
 
 def test_check_tells_a_taken_port_with_1_and_a_wrong_setting_with_64(state, monkeypatch, capsys):
@@ -286,7 +363,7 @@ def test_check_makes_nothing_in_the_folder_of_another_user(state, monkeypatch, c
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert main(["check"]) == 64
-    assert "Run this as the user of the server" in capsys.readouterr().err
+    assert "Do this as that user" in capsys.readouterr().err
     assert list(state.iterdir()) == []
 
 

@@ -12,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -164,6 +165,52 @@ def test_the_latest_come_first_by_account_and_by_box(journal):
     total, found = journal.latest(9, box=record(3).box)
     assert (total, [one.id for one in found]) == (1, [record(3).id])
     assert journal.latest(9, account=bytes(32), box=record(3).box) == (0, [])
+
+
+LOOKS_AS_ANOTHER = """
+import os, sys
+from pathlib import Path
+from server.control.journal import Journal
+from server.errors import JournalUnavailable
+journal = Journal(Path(sys.argv[1]))
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+try:
+    print(journal.latest(1)[0])
+except JournalUnavailable as exc:
+    print(exc)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("closed", ["the file", "its folder", "what lies beside it", "nothing"])
+def test_a_journal_that_root_has_put_back_is_told_with_the_command_that_helps(closed):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state" / "journal.db"
+        Journal(path).begin(record())
+        beside = path.with_name("journal.db-wal")
+        beside.touch(mode=0o600)
+        for place in (Path(folder), path.parent, path, beside):
+            os.chown(place, 65534, 65534)
+        places = {"the file": path, "its folder": path.parent, "what lies beside it": beside}
+        if closed in places:
+            os.chown(places[closed], 0, 0)
+        done = subprocess.run(
+            [sys.executable, "-c", LOOKS_AS_ANOTHER, path],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    said = done.stdout.strip()
+    if closed == "nothing":
+        assert said == "1"
+        return
+    place = places[closed]
+    assert f"{place} belongs to root (uid 0) (mode 0" in said
+    assert said.endswith(f"run as root: chown 65534:65534 {place}")
 
 
 def test_only_its_owner_can_read_the_file_and_what_lies_beside_it(journal, path):

@@ -209,6 +209,7 @@ MAY_IMPORT = {
     "server.liveness": {"server.access", "server.errors", "server.upstream"},
     "server.control": {
         "server.access",
+        "server.as_user",
         "server.cache.outcomes",
         "server.codes",
         "server.detached",
@@ -221,7 +222,8 @@ MAY_IMPORT = {
         "server.upstream",
         "cryptography",
     },
-    "server.secret": {"server.errors"},
+    "server.as_user": set(),
+    "server.secret": {"server.as_user", "server.errors"},
     "server.secret_use": {"server.errors", "server.secret"},
     "server.held_secret": {
         "server.cache.blocking",
@@ -399,7 +401,9 @@ MAY_IMPORT = {
         "server.version",
     },
     "server.supervision": {
+        "server.as_user",
         "server.cache.socket_file",
+        "server.control.journal",
         "server.errors",
         "server.pid_file",
         "server.places",
@@ -427,6 +431,7 @@ MAY_IMPORT = {
         "server.supervision.failures",
     },
     "cachectl": {
+        "server.as_user",
         "server.cache.blocking",
         "server.cache.credentials",
         "server.cache.snapshot",

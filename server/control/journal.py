@@ -20,6 +20,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from ..as_user import user_name
 from ..errors import JournalUnavailable
 from ..portal.writes import Outcome
 from .record import Record, Verdict
@@ -32,6 +33,11 @@ BUSY = 5.0
 CANNOT_BE_USED = (
     "The journal of changes {path} cannot be used: {why}. Its folder must be on a local disk with "
     "space left; see OIG_JOURNAL."
+)
+
+NOT_OURS = (
+    "The journal of changes {path} cannot be used: {place} belongs to {owner} (mode {mode:04o}), "
+    "and this is {user}. If that is the user of the server, run as root: chown {uid}:{gid} {place}"
 )
 
 PAUSE = 0.01
@@ -327,7 +333,35 @@ class Journal:
         try:
             return self._path.exists()
         except OSError as exc:
-            raise JournalUnavailable(CANNOT_BE_USED.format(path=self._path, why=exc)) from None
+            raise JournalUnavailable(
+                self._denied() or CANNOT_BE_USED.format(path=self._path, why=exc)
+            ) from None
+
+    def _denied(self) -> str | None:
+        """Say which file or folder this user may not use, as one that root has put back.
+
+        SQLite says of all of them that it cannot open the file, or that the file is read-only.
+        """
+        beside = [self._path.with_name(f"{self._path.name}{end}") for end in ("-wal", "-shm")]
+        for place, rights in (
+            (self._path.parent, os.R_OK | os.W_OK | os.X_OK),
+            *((file, os.R_OK | os.W_OK) for file in (self._path, *beside)),
+        ):
+            try:
+                found = place.stat()
+            except OSError:
+                continue  # there is none, or its folder is what is closed
+            if not os.access(place, rights) and found.st_uid != os.geteuid():
+                return NOT_OURS.format(
+                    path=self._path,
+                    place=place,
+                    owner=user_name(found.st_uid),
+                    mode=stat.S_IMODE(found.st_mode),
+                    user=user_name(os.geteuid()),
+                    uid=os.geteuid(),
+                    gid=os.getegid(),
+                )
+        return None
 
     def _run(self, work: Callable[[sqlite3.Connection], Value], purpose: Purpose = "look") -> Value:
         """Do something in one transaction; the whole of it again while the file is busy."""
@@ -340,7 +374,7 @@ class Journal:
                 busy = getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > deadline:
                     raise JournalUnavailable(
-                        CANNOT_BE_USED.format(path=self._path, why=exc)
+                        self._denied() or CANNOT_BE_USED.format(path=self._path, why=exc)
                     ) from None
             time.sleep(PAUSE)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import Field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import ConfigurationError
+from ..control.journal import Journal
+from ..errors import JournalUnavailable
 from ..places import ROOT
 from ..preflight import check
 from ..settings import VARIABLES
+from ..settings_sources import names_file
 from .configuration import Layout, shipped
 from .control import Supervisord, SupervisordError
 from .foreground import check_free
@@ -52,7 +55,6 @@ def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
     """
     layout, folders = wanted.layout, wanted.folders
     folders.check()
-    _refuse_foreign(folders.state)
     prepare(folders)
     check(wanted.settings)
     for warning in warnings(wanted):
@@ -99,31 +101,72 @@ def shown(value: object, field: Field[Any]) -> str:
 
 def warnings(wanted: Wanted) -> Iterator[str]:
     """Give what is no error and should be seen to."""
-    file = wanted.found.file
-    private = [
-        variable
-        for variable, origin in wanted.found.origins.items()
-        if VARIABLES[variable].metadata["private"]
-        and origin.is_settings_file
-        and origin.value_file is None
-    ]
-    if file is None or not private:
-        return
-    mode = file.stat().st_mode
-    if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
-        yield (
-            f"other users can read {file}, which holds {', '.join(private)}: chmod 600 {file}, or "
-            "keep the value in a file of its own and name that in "
-            f"{private[0]}_FILE."
-        )
+    for file, private in _private_files(wanted).items():
+        try:
+            found = reached_by_others(file)
+        except OSError:
+            continue  # the settings could be read, so it has just been moved
+        if found is not None:
+            inline = file == wanted.found.file
+            apart = f", or keep it in a file of its own and name that in {private}_FILE"
+            yield (
+                f"all users of this machine can read {file}, which holds {private}. "
+                f"{closing(file, found)}{apart if inline else ''}."
+            )
+    journal = wanted.settings.journal
+    try:
+        Journal(journal).latest(1)
+    except JournalUnavailable as exc:
+        yield str(exc)
 
 
-def _refuse_foreign(state: Path) -> None:
-    """Refuse to make files for a server that runs as another user."""
-    found = next(folder for folder in (state, *state.parents) if folder.exists())
-    owner = found.stat().st_uid
-    if found == state and owner != os.geteuid():
-        raise ConfigurationError(
-            f"The folder {state} belongs to user {owner}, and this is user {os.geteuid()}. Run "
-            f"this as the user of the server: sudo -u '#{owner}'."
-        )
+def _private_files(wanted: Wanted) -> dict[Path, str]:
+    """Return the files that hold what others must not see, each with the setting."""
+    files = {}
+    for variable, origin in wanted.found.origins.items():
+        if not VARIABLES[variable].metadata["private"]:
+            continue
+        raw = wanted.found.values[variable].strip()
+        # The value is the content of a file that is named, or a path, or stands in a source.
+        if origin.value_file is not None:
+            files[origin.value_file] = variable
+        elif names_file(variable, raw):
+            files[Path(raw).expanduser().absolute()] = variable
+        elif origin.is_settings_file and wanted.found.file is not None:
+            files[wanted.found.file] = variable
+    return files
+
+
+def reached_by_others(file: Path) -> os.stat_result | None:
+    """Return what a file is if every user of this machine can read it; None if not.
+
+    Args:
+        file: Its path. A link counts as what it leads to.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    target = file.resolve(strict=True)
+    found = target.stat()
+    if not (stat.S_ISREG(found.st_mode) and found.st_mode & stat.S_IROTH):
+        return None
+    open_to_all = all(folder.stat().st_mode & stat.S_IXOTH for folder in target.parents)
+    return found if open_to_all else None
+
+
+def closing(file: Path, found: os.stat_result) -> str:
+    """Say how a file is closed to others, so that this user can read it afterwards.
+
+    Args:
+        file: Its path.
+        found: What it is.
+    """
+    # 1. This user reads it as its owner, as one of its group, or as root.
+    # 2. This user is one of the others.
+    group = {os.getegid(), *os.getgroups()}
+    name = shlex.quote(str(file))
+    if os.geteuid() in {0, found.st_uid} or (
+        found.st_gid in group and found.st_mode & stat.S_IRGRP
+    ):
+        return f"Run: chmod o-r {name}"
+    return f"Run as root: chgrp {os.getegid()} {name} && chmod g+r,o-r {name}"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..as_user import as_user, user_name
 from ..cache.socket_file import prepare_folder
 from ..errors import ConfigurationError
 from ..places import ROOT
@@ -183,6 +184,7 @@ def prepare(folders: Folders) -> None:
     Raises:
         ConfigurationError: They cannot be made or written to; the text says what to do.
     """
+    _refuse_foreign(folders.state)
     for folder, variable in ((folders.run, "OIG_STATE_DIR"), (folders.logs, "OIG_LOG_DIR")):
         try:
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -200,6 +202,20 @@ def prepare(folders: Folders) -> None:
                 f"The folder {folder} cannot be written to. Run this as the user whose folder it "
                 f"is, or set {variable} to one of your own."
             )
+
+
+def _refuse_foreign(state: Path) -> None:
+    """Refuse to make files for a server that runs as another user."""
+    try:
+        owner = state.stat().st_uid
+    except OSError:
+        return  # there is none yet, or the next step says what is wrong with it
+    if owner != os.geteuid():
+        raise ConfigurationError(
+            f"The folder {state} belongs to another user, {user_name(owner)}, and this is "
+            f"{user_name(os.geteuid())}. {as_user(owner)}. For a server of your own set "
+            "OIG_STATE_DIR to a folder of yours."
+        )
 
 
 def _check(environ: Mapping[str, str]) -> None:

@@ -1,0 +1,71 @@
+"""How a program is run as another user: for errors of a person who did so as the wrong one."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PROGRAMS = {"cachectl": "cachectl", "oig-cloud-mcp": "server.supervision"}
+"""Programs that a person types, and what `python3 -m` calls them."""
+
+
+def user_name(uid: int) -> str:
+    """Return a user's name for a person to read; `uid 999` if there is none."""
+    name = _name(uid)
+    return f"uid {uid}" if name is None else f"{name} (uid {uid})"
+
+
+def as_user(uid: int, argv: Sequence[str] | None = None) -> str:
+    """Say how the same is done as that user, with the command ready for a shell.
+
+    Args:
+        uid: Whose rights it takes.
+        argv: How this program was started; `sys.argv` unless given.
+
+    Returns:
+        A sentence without its end.
+    """
+    program = typed(sys.argv if argv is None else argv)
+    if program is None:
+        return "Do this as that user"
+    import shutil  # noqa: PLC0415 - it is slow to load, and few need it
+
+    name = _name(uid)
+    # 1. Root needs no password for it. runuser takes names only, and is not there on macOS.
+    # 2. Everybody else needs sudo, which takes numbers as well.
+    if name is not None and os.geteuid() == 0 and shutil.which("runuser") is not None:
+        return f"Run it as that user: runuser -u {shlex.quote(name)} -- {program}"
+    user = shlex.quote(f"#{uid}" if name is None else name)
+    return f"Run it as that user: sudo -u {user} {program}"
+
+
+def typed(argv: Sequence[str]) -> str | None:
+    """Return how this program is typed where no PATH leads to it, with its arguments.
+
+    Args:
+        argv: As `sys.argv`.
+
+    Returns:
+        None for a worker, the daemon and all else that no person types. E-mails are left out:
+        an error may end in a log.
+    """
+    path = Path(argv[0]).absolute()
+    arguments = ["EMAIL" if "@" in one else shlex.quote(one) for one in argv[1:]]
+    for program, module in PROGRAMS.items():
+        started = (*module.split("."), "__main__.py")
+        if path.name == program:
+            return " ".join([shlex.quote(str(path)), *arguments])
+        if path.parts[-len(started) :] == started:
+            return " ".join([shlex.quote(sys.executable), "-m", module, *arguments])
+    return None
+
+
+def _name(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None

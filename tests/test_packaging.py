@@ -92,6 +92,19 @@ def test_a_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel):
     assert held["server/supervision/supervisord.conf"] == (ROOT / "supervisord.conf").read_bytes()
 
 
+def test_a_wheel_holds_nothing_of_an_earlier_build_in_the_same_folder(source, tmp_path):
+    removed = source / "build" / "lib" / "server" / "removed.py"
+    removed.parent.mkdir(parents=True, exist_ok=True)
+    removed.write_text("raise SystemExit('a module of the version before')\n")
+    # As `pip install .` does it: without a source distribution in between.
+    run(UV, "build", "--quiet", "--wheel", "--out-dir", tmp_path, source, cwd=tmp_path)
+    (made,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(made) as archive:
+        names = set(archive.namelist())
+    assert {"server/settings.py", "server/supervision/supervisord.conf"} <= names
+    assert [name for name in names if "removed" in name] == []
+
+
 def test_a_wheel_tells_licence_readme_and_requirements_and_no_address_that_is_not_there(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))

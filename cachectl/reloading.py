@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from .blocks import Report
 from .daemon import Daemon
-from .failures import Refused
+from .failures import Refused, Usage
 from .options import Options
 from .render import reload_report
 from .units import amount, known
@@ -23,11 +23,15 @@ def reload(options: Options) -> Report:
     """Have the settings read again, and wait until all workers go by them.
 
     Raises:
-        Usage: The environment is wrong.
         Refused: A setting is wrong, so that nothing was changed; or a worker stays behind.
         Unreachable: No daemon answers; the next one reads the settings when it starts.
     """
-    with Daemon(options.socket) as daemon:
+    try:
+        found = Daemon(options.socket)
+    except Usage as exc:
+        # The daemon would refuse it with the same words: one exit code for both.
+        raise Refused(f"{exc} Nothing was changed.") from None
+    with found as daemon:
         (taken,) = daemon.call("reload", fields=(Mapping,))
         workers, behind = _wait_for_workers(daemon)
     if behind:

@@ -21,6 +21,7 @@ from .origins import authority, canonical_origin
 from .places import ROOT as ROOT  # noqa: PLC0414 - so it is exported
 from .places import usual
 from .sources import Network
+from .value_file import UnusableFile, read_value
 
 SOCKET_PATH_MAX_BYTES = 103
 """Longest path of a Unix socket: sun_path is 104 bytes on macOS, 108 on Linux, one is the NUL."""
@@ -101,16 +102,27 @@ def _is_file_of_emails(raw: str) -> bool:
 
 
 def _emails(raw: str) -> tuple[str, ...]:
-    if _is_file_of_emails(raw):
-        try:
-            raw = _path(raw).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise ValueError("must be e-mail addresses or a readable file of them") from None
-    lines = (line.split("#", 1)[0] for line in raw.splitlines())
-    emails = tuple(name for line in lines for name in _names(line))
-    if not all(map(is_email, emails)):
-        raise ValueError("must hold e-mail addresses such as jana@example.cz and nothing else")
-    return emails
+    path = _path(raw) if _is_file_of_emails(raw) else None
+    # One word that leads nowhere may be a secret put into the wrong variable: it is not repeated.
+    if path is not None and not raw.startswith(("/", "~")) and not os.path.lexists(path):
+        raise ValueError("must be e-mail addresses or a readable file of them")
+    text = raw if path is None else read_value(path)
+    emails: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        names = _names(line.split("#", 1)[0])
+        if not all(map(is_email, names)):
+            # What stands there may be a secret put into the wrong file: it is not repeated.
+            if path is not None:
+                raise UnusableFile(
+                    f"line {number} of the file {path} holds something that is no e-mail address "
+                    "such as jana@example.cz"
+                )
+            where = f"; line {number} does not" if "\n" in raw else ""
+            raise ValueError(
+                f"must hold e-mail addresses such as jana@example.cz and nothing else{where}"
+            )
+        emails.extend(names)
+    return tuple(emails)
 
 
 def _positive(raw: str) -> float:
@@ -469,14 +481,17 @@ class Settings:
         """
         values: dict[str, object] = {}
         for variable, f in VARIABLES.items():
-            raw = environ.get(variable, "").strip()
-            if not raw:
+            raw = environ.get(variable, "")
+            if not raw.strip():
                 continue
+            where = (told or {}).get(variable, "")
             try:
-                values[f.name] = f.metadata["parse"](raw)
+                # Several lines stay as they are, since they are counted.
+                values[f.name] = f.metadata["parse"](raw if "\n" in raw.strip() else raw.strip())
+            except UnusableFile as exc:
+                raise ConfigurationError(f"{variable}{where}: {exc}.") from None
             except ValueError as exc:
                 reason = str(exc) if str(exc).startswith("must") else "is not a number"
-                where = (told or {}).get(variable, "")
                 # The value may be a secret put into the wrong variable: it is not repeated.
                 raise ConfigurationError(f"{variable}{where} {reason}.") from None
         if "state_dir" not in values:

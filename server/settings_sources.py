@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from . import settings_file
 from .errors import ConfigurationError
 from .places import NAME, user_folder
 from .settings import CLIENTS, CONFIG, SUPERVISORD_CONF, VARIABLES, Settings
+from .value_file import UnusableFile, read, read_value
 
 FILE_NAME = "settings.env"
 
@@ -109,26 +109,6 @@ def is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def read(path: Path, most: int) -> bytes:
-    """Return the first bytes of a file, but never wait for them.
-
-    Args:
-        path: A regular file, or the null device.
-        most: How many bytes.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode) and path != Path(os.devnull):
-            raise OSError(0, "it is no regular file")
-        with os.fdopen(fd, "rb", closefd=False) as file:
-            return file.read(most)
-    finally:
-        os.close(fd)
 
 
 def find(
@@ -295,18 +275,9 @@ def names_file(name: str, raw: str) -> bool:
 
 def _read_value(path: Path, name: str, read: Callable[[Path, int], bytes]) -> str:
     try:
-        content = read(path, settings_file.MAX_BYTES + 1)
-        value = content.decode()
-    except OSError as exc:
-        raise ConfigurationError(
-            f"{name}: the file {path} cannot be read: {exc.strerror}."
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{name}: the file {path} is not UTF-8.") from None
-    if len(content) > settings_file.MAX_BYTES:
-        raise ConfigurationError(
-            f"{name}: the file {path} has more than {settings_file.MAX_BYTES} bytes."
-        )
+        value = read_value(path, read)
+    except UnusableFile as exc:
+        raise ConfigurationError(f"{name}: {exc}.") from None
     if not value.strip():
         raise ConfigurationError(f"{name}: the file {path} is empty.")
     return value

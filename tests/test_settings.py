@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from server.errors import ConfigurationError
 from server.settings import ROOT, Settings
 from server.settings_sources import load
+from server.value_file import MAX_BYTES
 
 
 def test_an_empty_environment_gives_the_documented_defaults():
@@ -100,7 +101,7 @@ def test_lists_are_split_at_commas_and_spaces():
         ("OIG_ALLOWED_EMAILS", "petr@example.cz, jana@"),
         ("OIG_ALLOWED_EMAILS", "jana@example.cz\u200b"),
         ("OIG_ALLOWED_EMAILS", "j" * 250 + "@x.cz"),
-        ("OIG_ALLOWED_EMAILS", "/no/such/allowed@home.txt"),
+        ("OIG_ALLOWED_EMAILS", "no-such/allowed@home.txt"),
         ("OIG_CA_FILE", "~nosuchuser/ca.pem"),
         ("OIG_LOG_LEVEL", "LOUD"),
         ("OIG_SIMULATOR_PORT", "70000"),
@@ -162,11 +163,35 @@ def test_a_list_of_emails_in_a_file_may_have_any_path(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["@x", "jana@", "Jana Nováková", "jana@@example.cz"])
-def test_a_file_of_emails_with_a_line_that_is_none_is_refused(tmp_path, line):
+def test_a_file_of_emails_with_a_line_that_is_none_is_told_by_path_and_line(tmp_path, line):
     file = tmp_path / "allowed"
-    file.write_text(f"petr@example.cz\n{line}  # comment\n")
-    with pytest.raises(ConfigurationError, match="OIG_ALLOWED_EMAILS must hold e-mail addresses"):
+    file.write_text(f"# the house\n\npetr@example.cz\n{line}  # comment\n")
+    with pytest.raises(ConfigurationError) as told:
         Settings.from_env({"OIG_ALLOWED_EMAILS": str(file)})
+    assert str(told.value) == (
+        f"OIG_ALLOWED_EMAILS: line 4 of the file {file} holds something that is no e-mail address "
+        "such as jana@example.cz."
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: None, "cannot be read: No such file or directory"),
+        (Path.mkdir, "cannot be read: it is no regular file"),
+        (os.mkfifo, "cannot be read: it is no regular file"),
+        (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "is not UTF-8"),
+        (lambda path: path.write_bytes(b"#" * (MAX_BYTES + 1)), f"has more than {MAX_BYTES} bytes"),
+    ],
+    ids=["missing", "folder", "pipe", "endless link", "no text", "huge"],
+)
+def test_a_file_of_emails_that_cannot_be_used_is_told_with_its_own_reason(tmp_path, make, reason):
+    file = tmp_path / "allowed"
+    make(file)
+    with pytest.raises(ConfigurationError) as told:
+        Settings.from_env({"OIG_ALLOWED_EMAILS": str(file)})
+    assert str(told.value) == f"OIG_ALLOWED_EMAILS: the file {file} {reason}."
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "0"])

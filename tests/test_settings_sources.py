@@ -10,8 +10,8 @@ import pytest
 
 from server.errors import ConfigurationError
 from server.settings import ROOT
-from server.settings_file import MAX_BYTES
 from server.settings_sources import chosen_file, find, load
+from server.value_file import MAX_BYTES
 
 from .system import clean_environment, temporary_folder
 
@@ -123,6 +123,17 @@ def test_a_list_in_a_file_may_have_lines_and_comments():
         {"/run/secrets/allowed": listed, OWN: "OIG_ALLOWED_EMAILS_FILE=/run/secrets/allowed"}
     )
     assert found.settings({}).allowed_emails == ("jana@example.cz", "petr@example.cz")
+
+
+def test_a_list_in_a_file_that_is_named_by_file_is_told_with_its_line():
+    listed = f"\n# the house\njana@example.cz\n{PLANTED}\n"
+    found = from_files({"/run/allowed": listed, OWN: "OIG_ALLOWED_EMAILS_FILE=/run/allowed"})
+    with pytest.raises(ConfigurationError) as caught:
+        found.settings({})
+    assert str(caught.value) == (
+        f"OIG_ALLOWED_EMAILS (/run/allowed ({OWN}, line 1)) must hold e-mail addresses such as "
+        "jana@example.cz and nothing else; line 4 does not."
+    )
 
 
 def test_the_null_device_stands_for_no_file_and_a_folder_or_pipe_for_none_that_can_be_read(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +24,6 @@ TIMEOUT = 2.0
 """Seconds for connecting and for each answer, of which the slowest takes some milliseconds."""
 
 START = "Start the server with oig-cloud-mcp serve, or it alone with python -m server.cache"
-RESTART = "Look into cache.log in OIG_LOG_DIR; supervisorctl -c supervisord.conf restart cache"
 
 
 class Daemon:
@@ -148,7 +149,7 @@ class Daemon:
             case TimeoutError() | BlockingIOError():
                 message = (
                     f"The cache daemon at {path} is there and does not answer within "
-                    f"{TIMEOUT:g} s. {RESTART}"
+                    f"{TIMEOUT:g} s. Look into cache.log in OIG_LOG_DIR; {_restart()}"
                 )
             case None | ConnectionError():
                 message = (
@@ -159,6 +160,16 @@ class Daemon:
                 reason = getattr(cause, "strerror", None) or type(cause).__name__
                 message = f"The cache daemon at {path} is not reachable: {reason}."
         return Unreachable(message)
+
+
+def _restart() -> str:
+    """Return how the daemon is restarted, ready for a shell."""
+    configuration = "supervisord.conf"  # of a checkout, which supervisord runs with by itself
+    with suppress(Usage):
+        made = settings().state_dir / "run" / "oig-cloud-mcp.conf"
+        if made.exists():
+            configuration = shlex.quote(str(made))
+    return f"supervisorctl -c {configuration} restart cache"
 
 
 def _as_its_user(path: Path) -> str:

@@ -74,7 +74,8 @@ def _stopped(configured: Settings) -> Iterator[None]:
     except (AlreadyRunning, SecretInUse):
         raise Refused(
             "The server runs, and each of its processes would go on with the old secret. Nothing "
-            "was replaced. Stop it first: oig-cloud-mcp stop"
+            "was replaced. Stop it first: oig-cloud-mcp stop, or systemctl stop where systemd runs "
+            "it"
         ) from None
     except ConfigurationError as exc:
         raise Refused(str(exc)) from None

@@ -163,8 +163,23 @@ def test_a_daemon_that_never_answers_is_told_apart_from_one_that_is_not_running(
         hung.listen()
         words = complaint(capsys, ["stats"], 3)
     assert "is there and does not answer within 0.2 s" in words
-    assert "restart cache" in words
+    assert "supervisorctl -c supervisord.conf restart cache" in words
     assert "not running" not in words
+
+
+def test_how_it_is_restarted_is_told_as_it_is_for_the_server_that_runs(
+    capsys, run_dir, monkeypatch, tmp_path
+):
+    state = tmp_path / "our state"
+    (state / "run").mkdir(parents=True)
+    (state / "run" / "oig-cloud-mcp.conf").touch()
+    monkeypatch.setenv("OIG_STATE_DIR", str(state))
+    monkeypatch.setattr("cachectl.daemon.TIMEOUT", 0.2)
+    with socket.socket(socket.AF_UNIX) as hung:
+        hung.bind(f"{run_dir}/cache.sock")
+        hung.listen()
+        words = complaint(capsys, ["stats"], 3)
+    assert f"supervisorctl -c '{state}/run/oig-cloud-mcp.conf' restart cache" in words
 
 
 def test_a_daemon_whose_queue_is_full_does_not_answer_either(capsys, run_dir, monkeypatch):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from server.as_user import as_user, user_name
+from server.as_user import as_owner, as_user, elsewhere, user_name
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.credentials import ForeignUserError
 from server.errors import CacheUnavailable, ConfigurationError, RemoteProtocolError
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 TIMEOUT = 2.0
 """Seconds for connecting and for each answer, of which the slowest takes some milliseconds."""
 
-START = "Start the server with oig-cloud-mcp serve, or it alone with python -m server.cache"
+START = (
+    "Start the server with oig-cloud-mcp serve (systemctl start oig-cloud-mcp, where systemd runs "
+    "it), or it alone with python -m server.cache."
+)
 
 
 class Daemon:
@@ -129,21 +132,24 @@ class Daemon:
         match cause:
             case FileNotFoundError() | NotADirectoryError():
                 return NotRunning(
-                    f"The cache daemon is not running: there is no socket {path}. {START}"
+                    f"The cache daemon is not running: there is no socket {path}. "
+                    f"{START}{_elsewhere()}"
                 )
             case ConnectionRefusedError():
                 return NotRunning(
-                    f"The cache daemon is not running: nobody listens at {path}. {START}"
+                    f"The cache daemon is not running: nobody listens at {path}. "
+                    f"{START}{_elsewhere()}"
                 )
             case ForeignUserError(uid=uid):
                 message = (
                     f"What listens at {path} belongs to another user, {user_name(uid)}; nothing "
-                    f"was said to it. If that is the user of the server: {as_user(uid)}"
+                    "was said to it. If the server runs as that user, so must cachectl. "
+                    f"{as_user(uid)}"
                 )
             case PermissionError():
                 message = (
                     f"The cache daemon is not reachable: permission denied for {path}. "
-                    f"{_as_its_user(path)}"
+                    f"{as_owner(path)}"
                 )
             # What a non-blocking connect says when the queue of connections is full.
             case TimeoutError() | BlockingIOError():
@@ -172,15 +178,11 @@ def _restart() -> str:
     return f"supervisorctl -c {configuration} restart cache"
 
 
-def _as_its_user(path: Path) -> str:
-    """Say how cachectl is run as the user who can enter the folder of a socket."""
-    for place in path.parents:
-        try:
-            owner = place.stat().st_uid
-        except OSError:
-            continue
-        return f"Its folder belongs to {user_name(owner)}. {as_user(owner)}"
-    return "Run cachectl as the user who runs the daemon"
+def _elsewhere() -> str:
+    """Say that another user's server may be meant; nothing where none is known."""
+    with suppress(Usage):
+        return elsewhere(settings().state_dir)
+    return ""
 
 
 def _fits(value: object, kind: type) -> bool:

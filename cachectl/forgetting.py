@@ -36,7 +36,7 @@ def forget_owner(options: Options) -> Report:
             _wait_for_snapshot(daemon)
     except NotRunning as exc:
         raise NotRunning(
-            f"{exc}. Nothing was removed. Or stop the whole server and delete "
+            f"{exc} Nothing was removed. Or stop the whole server and delete "
             f"{settings().snapshot_file}: everybody logs in once more"
         ) from None
     return forgotten_report(account, erased, _changes(account))

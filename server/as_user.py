@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .places import SYSTEM_STATE
+
 PROGRAMS = {"cachectl": "cachectl", "oig-cloud-mcp": "server.supervision"}
 """Programs that a person types, and what `python3 -m` calls them."""
 
@@ -41,6 +43,41 @@ def as_user(uid: int, argv: Sequence[str] | None = None) -> str:
         return f"Run it as that user: runuser -u {shlex.quote(name)} -- {program}"
     user = shlex.quote(f"#{uid}" if name is None else name)
     return f"Run it as that user: sudo -u {user} {program}"
+
+
+def as_owner(path: Path) -> str:
+    """Say whose something is that this user may not use, and how the same is done as its owner.
+
+    Args:
+        path: A file or folder. Where it cannot be looked at, the nearest folder above it that can
+            is what is closed to this user.
+    """
+    for place in (path, *path.parents):
+        try:
+            owner = place.lstat().st_uid
+        except OSError:
+            continue
+        return f"{place} belongs to {user_name(owner)}. {as_user(owner)}"
+    return f"Do this as the user whose {path} is"
+
+
+def elsewhere(state: Path, machines: Path = SYSTEM_STATE) -> str:
+    """Say that the server of the machine is somebody else's, where none of this user runs.
+
+    Args:
+        state: Where a server was looked for.
+        machines: Where the state of a server of the whole machine lies.
+
+    Returns:
+        A sentence after a space; nothing where there is no such server, or it was looked for.
+    """
+    try:
+        owner = machines.stat().st_uid
+    except OSError:
+        return ""
+    if machines == state or owner == os.geteuid():
+        return ""
+    return f" The state in {machines} belongs to {user_name(owner)}. {as_user(owner)}."
 
 
 def typed(argv: Sequence[str]) -> str | None:

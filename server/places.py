@@ -19,6 +19,10 @@ NAME = "oig-cloud-mcp"
 """Name of our folders among those of other programs."""
 
 
+SYSTEM_STATE = Path("/var/lib") / NAME
+"""State of a server that was installed for the whole machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """Two folders.
@@ -68,7 +72,7 @@ def choose(situation: Situation) -> Places:
         state = situation.root / "var"
         return Places(state, state / "log")
     if situation.is_superuser:
-        return Places(Path("/var/lib") / NAME, Path("/var/log") / NAME)
+        return Places(SYSTEM_STATE, Path("/var/log") / NAME)
     if situation.state_home is None:
         raise ConfigurationError(
             "There is no place for state and logs: this user has no home folder. Set OIG_STATE_DIR."

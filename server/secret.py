@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .as_user import as_user, user_name
+from .as_user import as_owner, as_user, user_name
 from .errors import ConfigurationError
 
 MIN_BYTES = 32
@@ -98,17 +98,12 @@ def _unreadable(path: Path) -> str:
     # 1. Root has put it back for this user, in whose folder it lies.
     # 2. It is another user's, or in a folder of one.
     # 3. Its mode shuts out this user too, or nobody can tell.
-    for place in (path, *path.parents):
-        owner = _owner(place)
-        if owner is None:
-            continue
-        if owner == us:
-            break
-        belongs = f"{place} belongs to {user_name(owner)}."
-        if place == path and _owner(path.parent) == us:
-            return f"{belongs} Run as root: chown {us} {path}"
-        return f"{belongs} {as_user(owner)}"
-    return "It must belong to the user who runs this."
+    owner = _owner(path)
+    if owner not in {None, us} and _owner(path.parent) == us:
+        return f"It belongs to {user_name(owner or 0)}. Run as root: chown {us} {path}"
+    if owner == us:
+        return "It must belong to the user who runs this."
+    return as_owner(path)
 
 
 def _owner(place: Path) -> int | None:

@@ -213,8 +213,10 @@ def _assignments(file: Path, read: Callable[[Path, int], bytes]) -> list[setting
     try:
         content = read(file, settings_file.MAX_BYTES + 1)
     except OSError as exc:
+        denied = isinstance(exc, PermissionError)
+        cure = " Run this as the user of the server, and let that user read it." if denied else ""
         raise ConfigurationError(
-            f"The settings file {file} cannot be read: {exc.strerror}."
+            f"The settings file {file} cannot be read: {exc.strerror}.{cure}"
         ) from None
     assigned = settings_file.parse(content, str(file))
     for one in assigned:

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from cachectl.__main__ import main
-from server.as_user import as_user, typed, user_name
+from server.as_user import as_user, elsewhere, typed, user_name
 from server.errors import ConfigurationError
 from server.secret import make_secret, read_secret
 from server.settings import ROOT
+from server.supervision.__main__ import main as supervision
 
 from .system import clean_environment, temporary_folder
 
@@ -107,8 +108,39 @@ def test_root_at_the_files_of_a_service_is_told_to_be_its_user(
     assert {path: path.stat().st_uid for path in theirs.rglob("*")} == before
 
 
+@pytest.fixture
+def machines(monkeypatch):
+    """A server of the whole machine, of another user, and a state of ours in which none runs."""
+    with temporary_folder() as folder:
+        for name in ("machine", "ours"):
+            (folder / name).mkdir(mode=0o700)
+        os.chown(folder / "machine", STRANGER, STRANGER)
+        monkeypatch.setenv("OIG_STATE_DIR", str(folder / "ours"))
+        monkeypatch.setattr("server.as_user.elsewhere.__defaults__", (folder / "machine",))
+        yield folder
+
+
 @as_root
-@pytest.mark.parametrize("verb", ["check", "serve"])
+def test_where_none_runs_the_server_of_the_machine_is_told_of(machines, capsys):
+    assert main(["ping"]) == 3
+    told = f"The state in {machines / 'machine'} belongs to uid {STRANGER}. "
+    assert told in capsys.readouterr().err
+    for verb, code in (("status", 3), ("restart-workers", 3), ("stop", 0)):
+        assert supervision([verb]) == code
+        said = capsys.readouterr()
+        assert told in said.out + said.err
+
+
+@as_root
+def test_it_is_told_of_only_if_it_is_another_users_and_was_not_meant(machines, capsys, monkeypatch):
+    assert elsewhere(machines / "machine", machines / "machine") == ""
+    assert elsewhere(machines / "ours", machines / "none") == ""
+    os.chown(machines / "machine", 0, 0)
+    assert elsewhere(machines / "ours", machines / "machine") == ""
+
+
+@as_root
+@pytest.mark.parametrize("verb", ["check", "serve", "restart-workers"])
 def test_root_starts_nothing_in_the_state_of_a_service(theirs, verb):
     program = Path(sys.executable).parent / "oig-cloud-mcp"
     before = sorted(theirs.rglob("*"))

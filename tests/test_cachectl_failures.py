@@ -21,6 +21,7 @@ import pytest
 
 from cachectl.__main__ import main
 from cachectl.options import MAX_SOCKET_PATH
+from server.as_user import user_name
 from server.cache import wire
 from server.fingerprint import account_key
 from server.secret import load_secret
@@ -147,7 +148,7 @@ def test_permission_denied_says_whom_to_run_as(capsys, monkeypatch):
     monkeypatch.setattr("socket.socket.connect", denied)
     words = complaint(capsys, ["ping"], 3)
     assert "permission denied" in words
-    assert "Its folder belongs to" in words
+    assert f"belongs to {user_name(os.geteuid())}" in words
     assert "as that user" in words
 
 

@@ -99,7 +99,7 @@ def test_cachectl_says_nothing_to_a_daemon_of_another_user(path, capsys):
         assert main(["--socket", str(path), "ping"]) == 3
         words = capsys.readouterr().err
         assert f"belongs to another user, nobody (uid {NOBODY})" in words
-        assert "that is the user of the server" in words
+        assert "so must cachectl" in words
         assert heard(process) == 0
 
 

@@ -285,7 +285,7 @@ def test_without_a_daemon_nothing_is_claimed(run_dir, capsys):
     assert main(["forget-owner", OWNER]) == 3
     words = capsys.readouterr().err
     assert "not running" in words
-    assert "Start it" in words
+    assert "Start the server" in words
     assert "Nothing was removed" in words
     assert f"delete {run_dir / 'sessions.snapshot'}" in words
 

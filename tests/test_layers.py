@@ -225,7 +225,7 @@ MAY_IMPORT = {
         "server.upstream",
         "cryptography",
     },
-    "server.as_user": set(),
+    "server.as_user": {"server.places"},
     "server.secret": {"server.as_user", "server.errors"},
     "server.secret_use": {"server.errors", "server.secret"},
     "server.held_secret": {

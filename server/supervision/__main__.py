@@ -9,7 +9,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from ..as_user import as_owner, elsewhere
 from ..errors import ConfigurationError
 from .control import SupervisordError
 from .foreground import CannotStart
@@ -17,7 +19,7 @@ from .inspection import inspect, rows
 from .options import EXIT_NOT_RUNNING, Options, parse
 from .rolling_restart import RestartFailed
 from .running import NothingRuns, NotReady, OutOfReach, restart_workers, status, stop
-from .serve import Wanted, serve
+from .serve import Wanted, refuse_foreign, serve
 from .typed import Typed
 
 EXIT_FAILED = 1
@@ -72,9 +74,7 @@ def carry_out(options: Options, typed: Typed) -> int:
     except PermissionError as exc:
         if exc.filename is None:
             raise
-        complain(
-            typed, f"No permission for {exc.filename}: do this as the user whose folder it is."
-        )
+        complain(typed, f"No permission for {exc.filename}. {as_owner(Path(exc.filename))}")
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     else:
@@ -87,6 +87,13 @@ def _do(options: Options, typed: Typed) -> None:
         serve(options, typed, say)
         return
     wanted = Wanted.of(options, os.environ)
+    try:
+        _do_to_what_runs(options, typed, wanted)
+    except NothingRuns as exc:
+        raise NothingRuns(f"{exc}{elsewhere(wanted.folders.state)}") from None
+
+
+def _do_to_what_runs(options: Options, typed: Typed, wanted: Wanted) -> None:
     folders, settings = wanted.folders, wanted.settings
     match options.command:
         case "stop":
@@ -94,6 +101,7 @@ def _do(options: Options, typed: Typed) -> None:
         case "status":
             status(folders, settings, typed, say)
         case "restart-workers":
+            refuse_foreign(folders.state)
             restart_workers(folders, settings, typed, say)
         case "check":
             if options.show:

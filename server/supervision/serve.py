@@ -184,7 +184,7 @@ def prepare(folders: Folders) -> None:
     Raises:
         ConfigurationError: They cannot be made or written to; the text says what to do.
     """
-    _refuse_foreign(folders.state)
+    refuse_foreign(folders.state)
     for folder, variable in ((folders.run, "OIG_STATE_DIR"), (folders.logs, "OIG_LOG_DIR")):
         try:
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -204,8 +204,12 @@ def prepare(folders: Folders) -> None:
             )
 
 
-def _refuse_foreign(state: Path) -> None:
-    """Refuse to make files for a server that runs as another user."""
+def refuse_foreign(state: Path) -> None:
+    """Refuse to make files for a server that runs as another user.
+
+    Raises:
+        ConfigurationError: The folder of its state is another user's.
+    """
     try:
         owner = state.stat().st_uid
     except OSError:

@@ -17,7 +17,9 @@ from server.readings.series import COLUMNS, COMPUTED
 from server.readings.status import Status
 from server.settings import CLIENTS as OF_CLIENTS
 from server.settings import CONFIG, ROOT, VARIABLES, Settings
+from server.settings_file import parse
 from server.settings_sources import BY_FILE
+from server.supervision.configuration import Folders
 from server.tools import reading
 
 from .listed_tools import listed_tools
@@ -157,6 +159,15 @@ def test_the_commands_of_the_deployment_are_ones_that_a_shell_can_read():
             ["bash", "-n"], input=block, text=True, capture_output=True, check=False
         )
         assert (read.returncode, read.stderr) == (0, ""), block
+
+
+def test_the_deployment_restarts_the_daemon_with_the_configuration_that_is_made_there():
+    settings = parse((ROOT / "docs" / "deploy" / "settings.env").read_bytes(), "settings.env")
+    held = {one.name: Path(one.value) for one in settings if one.name.endswith("_DIR")}
+    folders = Folders(ROOT, held["OIG_STATE_DIR"], held["OIG_LOG_DIR"])
+    named = re.findall(r"supervisorctl -c (\S+) restart cache", DEPLOYMENT)
+    assert len(named) >= 2
+    assert set(named) == {str(folders.configuration)}
 
 
 def layout_rows():

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from server.as_user import user_name
 from server.errors import ConfigurationError
 from server.settings import ROOT
 from server.supervision import environment, foreground
@@ -403,7 +404,8 @@ def test_a_restart_by_another_user_is_told_in_one_line(tmp_path, monkeypatch, ca
     monkeypatch.setattr(Path, "open", refused(Path.open))
     assert main(["--restart-workers"]) == 1
     assert capsys.readouterr().err == (
-        f"start_server.sh: No permission for {path}: do this as the user whose folder it is.\n"
+        f"start_server.sh: No permission for {path}. {path.parent} belongs to "
+        f"{user_name(os.geteuid())}. Do this as that user\n"
     )
 
 

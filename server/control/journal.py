@@ -37,7 +37,7 @@ CANNOT_BE_USED = (
 
 NOT_OURS = (
     "The journal of changes {path} cannot be used: {place} belongs to {owner} (mode {mode:04o}), "
-    "and this is {user}. If that is the user of the server, run as root: chown {uid}:{gid} {place}"
+    "and this is {user}. If the server runs as this one, run as root: chown {uid}:{gid} {place}"
 )
 
 PAUSE = 0.01

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shlex
 import sys
 from collections.abc import Sequence
@@ -102,6 +101,8 @@ def typed(argv: Sequence[str]) -> str | None:
 
 
 def _name(uid: int) -> str | None:
+    import pwd  # noqa: PLC0415 - Windows has none, where cachectl says that it is not for it
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -40,7 +40,7 @@ from .following import Following
 from .forwarded import Forwarded
 from .guard import Guard, Names, answer
 from .handles import Handles
-from .health import healthz, readyz
+from .health import Probe, healthz, readyz
 from .held_secret import make_unless_held
 from .instructions import instructions
 from .liveness import Liveness
@@ -206,13 +206,14 @@ def build_app(
             await stack.enter_async_context(http.run())
             yield
 
-    return _served(settings, http, store, lifespan)
+    ready = readyz(store, lambda: store.secret_differs, lambda: following.differs)
+    return _served(settings, http, ready, lifespan)
 
 
 def _served(
     settings: Settings,
     http: StreamableHTTPSessionManager,
-    store: DaemonStore,
+    ready: Probe,
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
 ) -> ASGIApp:
     """Put around the endpoint what every request goes through."""
@@ -223,7 +224,7 @@ def _served(
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
-            Route("/readyz", readyz(store, lambda: store.secret_differs)),
+            Route("/readyz", ready),
         ],
         lifespan=lifespan,
         exception_handlers={404: _not_found, 405: _not_allowed},

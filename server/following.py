@@ -1,4 +1,19 @@
-"""A worker that reads its settings again when the cache daemon has."""
+"""A worker that reads its settings again when the cache daemon has.
+
+What the daemon answers when a worker tells it of its live settings:
+
+1. They are the same: nothing is to be done.
+2. They differ, and the worker has not yet read them again: the daemon has asked it to, as it asks
+   each worker once per connection. What comes of that counts.
+3. They differ though the worker has read them again. Its files were changed by hand after the
+   daemon had read them, its environment is another, or they cannot be read. A list of allowed
+   e-mails may be gone, so this does not pass in silence: the log says it once, and `/readyz`
+   answers 503, which keeps a balancer's callers from this worker.
+
+In 3 calls are served all the same. The daemon has only a digest, so nobody can say which of the two
+is right, and a list that is long in force must not be lifted or replaced by a guess.
+`cachectl reload` lets the daemon read what the worker has read, or names what is wrong with it.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +31,16 @@ logger = logging.getLogger(__name__)
 class Leader(Protocol):
     """The cache daemon, whose settings the workers follow."""
 
-    def follow(self, digest: Callable[[], bytes], reload: Callable[[], None]) -> None:
-        """Say the digest at each connection, and call `reload` when the daemon asks for it."""
+    def follow(
+        self,
+        digest: Callable[[], bytes],
+        reload: Callable[[], None],
+        compared: Callable[[bool], None],
+    ) -> None:
+        """Say the digest at each connection, and call `reload` when the daemon asks for it.
+
+        `compared` is called with whether the settings differ, whenever the digest was said.
+        """
 
     def say_settings(self) -> None:
         """Say the digest now."""
@@ -29,6 +52,10 @@ class Following:
     Args:
         reloading: The worker's.
         leader: The daemon.
+
+    Attributes:
+        differs: Whether the worker goes by other live settings than the daemon, though it has read
+            its own again.
     """
 
     def __init__(self, reloading: Reloading, leader: Leader) -> None:
@@ -36,7 +63,9 @@ class Following:
         self._leader = leader
         self._task: asyncio.Task[None] | None = None
         self._again = False
-        leader.follow(lambda: reloading.digest, self._begin)
+        self._wrong = ""
+        self.differs = False
+        leader.follow(lambda: reloading.digest, self._begin, self._compared)
 
     async def aclose(self) -> None:
         """Stop."""
@@ -50,6 +79,23 @@ class Following:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._follow())
 
+    def _compared(self, differs: bool) -> None:
+        if self._task is not None and not self._task.done():
+            return  # what is being read is compared when it has been read
+        if differs == self.differs:
+            return
+        self.differs = differs
+        if differs:
+            logger.warning(
+                "this worker goes by other settings than the cache daemon: %s Mend it and run "
+                "cachectl reload; all then read their settings again.",
+                self._wrong
+                or "its settings file or another file was changed since the daemon read it, or its "
+                "environment is another.",
+            )
+        else:
+            logger.info("this worker goes by the settings of the cache daemon again")
+
     async def _follow(self) -> None:
         while self._again:
             self._again = False
@@ -57,8 +103,10 @@ class Following:
                 # In a thread: a list of e-mails may be long, or on a disk that is slow.
                 fresh = await asyncio.to_thread(self._reloading.read)
             except ConfigurationError as exc:
+                self._wrong = str(exc)
                 logger.error("settings stay as they were: %s", exc)  # noqa: TRY400 - says it all
             else:
+                self._wrong = ""
                 taken = self._reloading.take(fresh)
                 logger.info("settings read again; changed: %s", ", ".join(taken.changed) or "none")
             self._leader.say_settings()

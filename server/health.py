@@ -20,6 +20,11 @@ DIFFERS = (
     "log says more."
 )
 
+SETTINGS_DIFFER = (
+    "This worker goes by other settings than the cache daemon; its log says more. An operator runs "
+    "cachectl reload."
+)
+
 UNREACHABLE = (
     "The cache daemon does not answer; the log of this worker says why. Until it is back, the "
     "worker serves what it has copies of, and a few logins."
@@ -36,10 +41,15 @@ async def healthz(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok", "program": PROGRAM})
 
 
-def readyz(store: SessionStore, secret_differs: Callable[[], bool]) -> Probe:
+def readyz(
+    store: SessionStore,
+    secret_differs: Callable[[], bool],
+    settings_differ: Callable[[], bool],
+) -> Probe:
     """Make the probe that answers 200 when the cache daemon answers, and 503 otherwise.
 
-    And 503 when the daemon works with another secret, for then the worker refuses all calls.
+    And 503 when the daemon works with another secret, for then the worker refuses all calls; and
+    when it goes by other live settings, for then the worker may let in whom it should not.
 
     A worker without the daemon still serves: sessions it has seen, and a few logins. Why it is not
     reached is for the log. Of other workers it knows nothing: one that fails takes no connections,
@@ -54,6 +64,8 @@ def readyz(store: SessionStore, secret_differs: Callable[[], bool]) -> Probe:
             degraded["cache"] = UNREACHABLE
         if secret_differs():
             degraded["secret"] = DIFFERS
+        if settings_differ():
+            degraded["settings"] = SETTINGS_DIFFER
         if degraded:
             return JSONResponse({"status": "degraded", "degraded": degraded}, status_code=503)
         return JSONResponse({"status": "ready", "degraded": {}})

@@ -405,6 +405,7 @@ MAY_IMPORT = {
     },
     "server.supervision": {
         "server.as_user",
+        "server.cache.blocking",
         "server.cache.socket_file",
         "server.control.journal",
         "server.errors",

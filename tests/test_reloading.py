@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +22,10 @@ from server.cache.throttle import Policy, Throttle
 from server.cache.wire import Notice, Request
 from server.call_rate import CallRate
 from server.errors import ConfigurationError, TooManyCalls
+from server.following import Following
 from server.reloading import FIXED, LIVE, Reloading
 from server.settings import ROOT, Settings
+from server.supervision.differing import differing
 
 from .fleet import check_auth, running_fleet
 from .waiting import wait_until
@@ -379,3 +384,74 @@ def test_the_document_lists_the_live_settings():
         for name in (one.metadata["variable"] for one in fields(Settings))
         if f"`{name}`" in named
     ]
+
+
+def readiness(fleet):
+    """What `/readyz` answers, asked of all workers."""
+    url = fleet.url.replace("/mcp", "/readyz")
+    return [httpx2.get(url, trust_env=False) for _ in range(8)]
+
+
+def test_a_worker_that_starts_with_a_file_changed_by_hand_says_so_until_all_have_read_it(tmp_path):
+    file = tmp_path / "settings.env"
+    file.write_text("OIG_ALLOWED_EMAILS=demo@example.com\n")
+    with running_fleet(1, OIG_CONFIG=str(file)) as fleet:
+        assert all(one.is_success for one in readiness(fleet))
+        fleet.stop_worker("worker-0")
+        file.write_text("")
+        fleet.start_worker("worker-0")
+        fleet.wait_worker("worker-0")
+        told = "this worker goes by other settings than the cache daemon: its settings file"
+        wait_until("the log says so", lambda: told in fleet.logs())
+        for ready in readiness(fleet):
+            assert ready.status_code == 503
+            assert set(ready.json()["degraded"]) == {"settings"}
+        (worker,) = differing(fleet.socket_path)
+        assert worker.pid == fleet.workers["worker-0"].pid
+        assert not worker.secret
+        assert "goes by other settings than the cache daemon" in str(worker)
+        # Asked again and again, with the daemon away and back: it is told once.
+        fleet.kill_daemon(signal.SIGTERM)
+        fleet.environment["OIG_ALLOWED_EMAILS"] = "demo@example.com"
+        fleet.start_daemon()
+        wait_until("it has connected again", lambda: readiness(fleet) and _workers(fleet) == 1)
+        assert fleet.logs().count(told) == 1
+
+        file.write_text("OIG_ALLOWED_EMAILS=demo@example.com\n")
+        done = cachectl(fleet, "reload")
+        assert done.returncode == 0, done.stderr
+        wait_until("it is ready", lambda: all(one.is_success for one in readiness(fleet)))
+        assert differing(fleet.socket_path) == []
+        assert "goes by the settings of the cache daemon again" in fleet.logs()
+
+
+def test_a_worker_that_cannot_read_its_files_again_says_what_is_wrong_with_them(tmp_path):
+    file = tmp_path / "settings.env"
+    file.write_text("OIG_LIVE_TTL=30\n")
+    with running_fleet(1, OIG_CONFIG=str(file)) as fleet:
+        # The daemon reads another file from now on.
+        fleet.kill_daemon(signal.SIGTERM)
+        fleet.environment["OIG_CONFIG"] = os.devnull
+        fleet.environment["OIG_LIVE_TTL"] = "20"
+        file.write_text("OIG_LIVE_TTL=soon\n")
+        fleet.start_daemon()
+        told = r"other settings than the cache daemon: .*OIG_LIVE_TTL.* Mend it and run"
+        wait_until("it has said why", lambda: readiness(fleet) and re.search(told, fleet.logs()))
+        assert {one.status_code for one in readiness(fleet)} == {503}
+
+
+def test_a_difference_is_logged_once_each_time_that_it_begins(caplog):
+    class Leader:
+        def follow(self, digest, reload, compared):
+            self.compared = compared
+
+        def say_settings(self):
+            pass
+
+    leader = Leader()
+    following = Following(Reloading(Settings), leader)
+    assert not following.differs
+    for differs in (False, True, True, False, False, True):
+        leader.compared(differs)
+        assert following.differs is differs
+    assert caplog.text.count("goes by other settings") == 2

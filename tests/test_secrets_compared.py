@@ -21,6 +21,7 @@ from server.errors import CacheUnavailable, SecretDiffers
 from server.fingerprint import secret_tag
 from server.held_secret import SecretHeld, make_unless_held
 from server.secret import load_secret, make_secret, read_secret
+from server.supervision.differing import differing
 
 from .cache_process import PATIENCE, CacheProcess, run_folder, running_cache
 from .fleet import Fleet, call_body, check_auth, post, running_fleet
@@ -141,6 +142,9 @@ def test_a_worker_with_another_secret_says_so_and_refuses_everything():
         assert "a worker works with another secret than this daemon" in fleet.logs()
         found = stats(fleet.socket_path)
         assert (found["secret_known"], found["secrets_differ"]) == (1, 1)
+        (worker,) = differing(fleet.socket_path)
+        assert (worker.secret, worker.pid) == (True, fleet.workers["worker-0"].pid)
+        assert "works with another secret than the cache daemon" in str(worker)
 
         refused = [
             tool(fleet, "list_boxes", session=session),
@@ -178,6 +182,7 @@ def test_a_worker_with_another_secret_says_so_and_refuses_everything():
         assert "structuredContent" in tool(fleet, "list_boxes", session=session)
         assert readyz(fleet).is_success
         assert stats(fleet.socket_path)["secrets_differ"] == 0
+        assert differing(fleet.socket_path) == []
         assert fleet.portal.logins()["attempts"] == 1
 
 

@@ -1,5 +1,7 @@
 """supervisord.conf as it is, with real processes: start, look, kill, stop."""
 
+import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -11,7 +13,10 @@ import tempfile
 import pytest
 from mcp import Client
 
+from server.cache.client import CacheClient
+from server.cache.hello import CHANGES, Hello
 from server.settings import ROOT
+from server.supervision.differing import differing
 from server.supervision.watch import keep_others_out
 
 from .fleet import check_auth
@@ -57,6 +62,48 @@ def test_status_names_every_process(system):
     shown = wait_until("five processes run", all_running)
     names = [line.split()[0] for line in shown.splitlines()]
     assert names == ["cache", "mcp:mcp-0", "mcp:mcp-1", "simulator", "watch"]
+
+
+@contextlib.asynccontextmanager
+async def connected(system, name, *, tag=None, settings=None, changes=CHANGES):
+    """Connect to the daemon what says of itself that it is a worker, as a real one does."""
+    hello = Hello.of(name, system.pid(name), "9.9")._replace(changes=changes)
+    client = CacheClient(system.run_dir / "cache.sock", secret_tag=tag, hello=hello)
+    client.digest = None if settings is None else lambda: settings
+    try:
+        await client.ping()
+        yield
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("differs", "told"),
+    [
+        ({"tag": b"another secret's"}, "works with another secret"),
+        ({"settings": b"other settings.."}, "goes by other settings"),
+        ({"changes": CHANGES + 1}, "is of another version"),
+        (
+            {"tag": b"another secret's", "changes": CHANGES + 1},
+            "works with another secret than the cache daemon, and refuses all calls, and it is of",
+        ),
+    ],
+    ids=["secret", "settings", "version", "two"],
+)
+async def test_status_names_a_worker_that_differs_whichever_answers(system, differs, told):
+    system.wait_ready()
+    command = (sys.executable, "-m", "server.supervision", "status")
+    fine = await asyncio.to_thread(system.run, *command)
+    assert fine.returncode == 0, fine.stdout + fine.stderr
+    async with connected(system, "mcp-1", **differs):
+        said = await asyncio.to_thread(system.run, *command)
+    assert said.returncode == 1
+    assert "/mcp is not ready" in said.stdout
+    assert f"\nmcp-1, process {system.pid('mcp-1')}, {told}" in said.stdout
+    assert said.stdout.count("refuses all calls\n") == ("tag" in differs)
+    assert re.search(r"mcp-0 +\w+, process \d+, serves requests", said.stdout)
+    # A daemon that cannot be asked says nothing of anybody.
+    assert differing(system.run_dir / "nobody.sock") == []
 
 
 def test_daemon_starts_first_and_the_listener_last(system):

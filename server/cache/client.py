@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ..errors import CacheUnavailable, LocalProtocolError, SecretDiffers, VersionsDiffer
+from ..errors import CacheBusy, CacheUnavailable, LocalProtocolError, SecretDiffers, VersionsDiffer
 from . import wire
 from .channel import LOST, Answer, Channel
 from .credentials import ForeignUserError, refuse_foreign
@@ -73,6 +73,7 @@ class CacheClient:
         digest: Returns what tells the live settings of this worker from others, for the daemon to
             know at each connection; None where nobody has to.
         on_reload: Called when the daemon's settings have changed, or differ from ours.
+        on_settings: Called with whether they differ, each time that the daemon was told of ours.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class CacheClient:
         self.on_unlocked: Callable[[bytes | None, str | None], None] = lambda _budget, _source: None
         self.digest: Callable[[], bytes] | None = None
         self.on_reload: Callable[[], None] = lambda: None
+        self.on_settings: Callable[[bool], None] = lambda _differ: None
         self.secret_differs = False
         self.on_secret: Callable[[bool], None] = lambda _differs: None
         self._on_flushed = on_flushed
@@ -354,8 +356,14 @@ class CacheClient:
 
     def say_settings(self) -> None:
         """Tell the daemon the digest of the live settings, if it is connected."""
-        if self.digest is not None and self._channel is not None:
-            self._channel.tell("using", (self.digest(),))
+        if self.digest is not None and self._channel is not None and self._channel.usable:
+            said = (self.digest(),)
+            try:
+                _, answer = self._channel.ask("using", said)
+            except CacheBusy:
+                self._channel.tell("using", said)  # the daemon has to know it all the same
+            else:
+                answer.add_done_callback(self._settings_compared)
 
     async def agree(self) -> None:
         """Return if changes can be made, as far as versions go.
@@ -589,6 +597,14 @@ class CacheClient:
             "nothing that was made there. Nothing was done.",
             retry_after=MEND_SECONDS,
         )
+
+    def _settings_compared(self, answer: Answer) -> None:
+        """Pass on whether the daemon goes by other settings; older ones do not say."""
+        if answer.cancelled() or answer.exception() is not None:
+            return
+        match answer.result():
+            case wire.Reply(status="ok", fields=(int(differ), *_)):
+                self.on_settings(bool(differ))
 
     def _welcomed(self, answer: Answer) -> None:
         """Take note of the daemon's version, and say so once if it is another one."""

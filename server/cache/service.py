@@ -142,6 +142,10 @@ class Times:
         }
 
 
+def _changes(peer: Peer) -> int:
+    return UNTOLD if peer.hello is None else peer.hello.changes
+
+
 def _percentile(ordered: list[float], part: float) -> float | None:
     if not ordered:
         return None
@@ -314,17 +318,17 @@ class Service:
         versions = LEAST_PROTOCOL, PROTOCOL, CHANGES
         return wire.Reply(number, "ok", (self._version, self._pid, *versions, self._mixed(peer)))
 
-    def _told(self, peer: Peer | None = None) -> list[Hello | None]:
-        """Return what all workers said of themselves, and a peer that is about to be one.
+    def _connected(self, peer: Peer | None = None) -> list[Peer]:
+        """Return all workers, and a peer that is about to be one.
 
         1. Who said hello. 2. Who asked for what only workers keep copies of: of a version before.
         """
         known = self.peers if peer is None else {*self.peers, peer}
-        return [one.hello for one in known if one.hello or one.copies or one is peer]
+        return [one for one in known if one.hello or one.copies or one is peer]
 
     def _mixed(self, peer: Peer | None = None) -> int:
         """Return how many workers cannot make changes together with this daemon."""
-        told = [UNTOLD if one is None else one.changes for one in self._told(peer)]
+        told = [_changes(one) for one in self._connected(peer)]
         return sum(changes != CHANGES for changes in told)
 
     def _acquire(
@@ -562,7 +566,15 @@ class Service:
         return wire.Reply(number, "ok", (stats,))
 
     def _listed(self) -> list[Mapping[str, object]]:
-        listed = [UNNAMED if one is None else one.listed() for one in self._told()]
+        listed = [
+            {
+                **(UNNAMED if peer.hello is None else peer.hello.listed()),
+                "secret_differs": int(peer.differs),
+                "settings_differ": int(self._goes_by_others(peer)),
+                "changes_differ": int(_changes(peer) != CHANGES),
+            }
+            for peer in self._connected()
+        ]
         return sorted(listed, key=lambda one: (str(one["name"]), str(one["pid"])))
 
     def _sessions(self, _peer: Peer, number: int, limit: int) -> wire.Reply:
@@ -633,7 +645,10 @@ class Service:
         peer.using = settings
         if missed:
             peer.send(wire.Notice("reload", ()))
-        return wire.Reply(number, "ok")
+        return wire.Reply(number, "ok", (int(self._goes_by_others(peer)),))
+
+    def _goes_by_others(self, peer: Peer) -> bool:
+        return peer.using not in {None, self._reloading.digest}
 
     def _reload(self, _peer: Peer, number: int) -> wire.Reply:
         try:
@@ -650,6 +665,7 @@ class Service:
 
     def _workers(self) -> dict[str, object]:
         """Return how many workers are connected, and how many go by other settings."""
-        held = self._reloading.digest
-        using = [peer.using for peer in self.peers if peer.using is not None]
-        return {"workers": len(using), "workers_differing": sum(one != held for one in using)}
+        return {
+            "workers": sum(peer.using is not None for peer in self.peers),
+            "workers_differing": sum(self._goes_by_others(peer) for peer in self.peers),
+        }

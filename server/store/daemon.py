@@ -129,15 +129,22 @@ class DaemonStore(DaemonAnswers):
             waits,
         )
 
-    def follow(self, digest: Callable[[], bytes], reload: Callable[[], None]) -> None:
+    def follow(
+        self,
+        digest: Callable[[], bytes],
+        reload: Callable[[], None],
+        compared: Callable[[bool], None],
+    ) -> None:
         """Have the daemon know our live settings, and `reload` called when its own are others.
 
         Args:
             digest: Returns what tells them from others.
             reload: Reads them again, and calls `say_settings` then.
+            compared: Called with whether they differ, each time that the daemon was told of ours.
         """
         self._client.digest = digest
         self._client.on_reload = reload
+        self._client.on_settings = compared
 
     def say_settings(self) -> None:
         """Let the daemon know our live settings now."""

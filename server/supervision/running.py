@@ -14,6 +14,7 @@ from ..errors import ConfigurationError
 from ..settings import Settings
 from .configuration import IDENTIFIER, Folders, Layout, folders_in, shipped
 from .control import Supervisord, SupervisordError, SupervisordStopping
+from .differing import differing
 from .foreground import STOPPED_WITHIN, CannotStart, Interrupts, probe
 from .leftovers import PROC, WORKER, Leftovers, Search, end, is_alive
 from .readiness import is_ready, why_unwritable
@@ -55,13 +56,17 @@ def status(folders: Folders, settings: Settings, typed: Typed, say: Callable[[st
     pid, processes = supervisord.pid(), supervisord.processes()
     ready_folder = settings.run_dir / "ready"
     lines, missing = [], []
+    # /readyz is answered by any of the workers, for itself.
+    others = differing(settings.cache_socket)
+    refusing = {one.pid for one in others if one.secret}
     for process in processes:
         # supervisord calls a process so for some seconds after its start; /readyz asks the daemon.
         fine = process.state in {"RUNNING", "STARTING"}
         words = f"{process.state}, process {process.pid}" if process.pid else process.state
         if process.group == GROUP:
             fine = is_ready(process, ready_folder)
-            words += ", serves requests" if fine else ", serves no requests"
+            serves = "refuses all calls" if process.pid in refusing else "serves requests"
+            words += f", {serves}" if fine else ", serves no requests"
         elif process.group == "simulator" and process.state == "STOPPED":
             continue  # it was not asked for
         if not fine:
@@ -71,6 +76,7 @@ def status(folders: Folders, settings: Settings, typed: Typed, say: Callable[[st
     answer = probe(layout)
     if answer is not None:
         missing.append(answer)
+    missing.extend(map(str, others))
     verdict = "is not ready" if missing else "is ready"
     say(f"{layout.url} {verdict} (supervisord, process {pid}).")
     for line in (*lines, *missing):

@@ -23,6 +23,7 @@ from server.supervision.typed import Typed
 
 from .fleet import check_auth
 from .system import (
+    SUPERVISORD,
     alive,
     another_user,
     clean_environment,
@@ -190,6 +191,20 @@ def test_a_worker_goes_by_the_socket_that_it_really_has():
             check_agreement(made, found, settings, listener=listener, workers=7)
             alone = {k: v for k, v in given.items() if k != "SUPERVISOR_ENABLED"}
             check_agreement(alone, found, settings, listener=listener, workers=7)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs the files of processes")
+@pytest.mark.parametrize("name", ["OIG_PORT", "OIG_WORKERS", "OIG_HOST"])
+def test_supervisord_in_the_foreground_says_at_its_end_which_setting_it_does_not_know(name):
+    value = {"OIG_PORT": "18521", "OIG_WORKERS": "3", "OIG_HOST": "127.0.0.2"}[name]
+    with prepared_system(workers=1) as system:
+        system.environ[name] = value
+        ended = system.run(*SUPERVISORD)
+        told = (
+            rf"(?m)^watch: {name} is {re.escape(value)} \(environment\), and supervisord\.conf says"
+        )
+        assert re.search(told, ended.stderr)
+        assert f"Z ERROR watch: {name} is {value}" in system.log("supervisord")
 
 
 def wanted(environ, *arguments):

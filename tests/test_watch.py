@@ -5,10 +5,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -16,7 +17,15 @@ from server.pid_file import LOOK_SECONDS, holder
 from server.settings import ROOT
 from server.supervision.control import Process, Supervisord
 from server.supervision.failures import END_AFTER, Failures
-from server.supervision.watch import START_SECONDS, OwnFiles, Watch, ending, last_line, listen
+from server.supervision.watch import (
+    START_SECONDS,
+    OwnFiles,
+    Watch,
+    ending,
+    last_line,
+    listen,
+    say_at_terminal,
+)
 
 from .waiting import PATIENCE
 
@@ -400,3 +409,47 @@ def test_the_files_are_looked_at_again_while_nothing_happens(tmp_path):
     now[0] = LOOK_SECONDS
     watch.act()
     assert holder(run / "supervisord.pid") == 4711
+
+
+@contextmanager
+def writing_to(stderr):
+    with subprocess.Popen(["sleep", "60"], stderr=stderr) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_line_of_the_end_reaches_a_terminal_and_a_pipe():
+    for make in (os.openpty, os.pipe):
+        ends = make()
+        # The other end of a terminal is read from, the second of a pipe written to: both are ours.
+        with writing_to(ends[1]) as process:
+            say_at_terminal(process.pid, "watch: OIG_PORT is 1.")
+            assert os.read(ends[0], 100).split() == [b"watch:", b"OIG_PORT", b"is", b"1."]
+        for end in ends:
+            os.close(end)
+
+
+def test_what_cannot_take_the_line_of_the_end_is_left_alone(tmp_path):
+    ours, theirs = socket.socketpair()
+    kept = tmp_path / "kept"
+    with ours, theirs, kept.open("w") as file:
+        for stderr in (theirs, file, subprocess.DEVNULL):
+            with writing_to(stderr) as process:
+                say_at_terminal(process.pid, "watch: OIG_PORT is 1.")
+        ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)
+    assert kept.read_text() == ""
+    # Nobody reads: it is not waited for.
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    with writing_to(writer) as process:
+        say_at_terminal(process.pid, "watch: OIG_PORT is 1.")
+    os.close(reader)
+    os.close(writer)
+    say_at_terminal(os.getpid(), "nowhere", tmp_path)

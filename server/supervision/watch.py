@@ -15,6 +15,7 @@ import contextlib
 import os
 import select
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -101,6 +102,33 @@ def wrong_setting() -> str | None:
     if checked.returncode != EXIT_CONFIGURATION:
         return None
     return " ".join(checked.stderr.decode(errors="replace").split())
+
+
+def say_at_terminal(pid: int, line: str, processes: Path = Path("/proc")) -> None:
+    """Write a line to the standard error of supervisord itself, where that can be opened.
+
+    1. With -n that is a terminal, or the pipe of a container: whoever looks there would not learn
+       otherwise why everything ends, as the log is a file.
+    2. In the background it is the null device.
+    3. It is a file: nothing is written, as supervisord's next line would be put over ours.
+    4. It is a socket, as systemd has it for its journal, or the system has no such files: nothing
+       can be written, and the line stands in the log alone.
+
+    It never waits, and never takes the terminal over.
+
+    Args:
+        pid: supervisord's process id.
+        line: Without its end.
+        processes: Where the system shows the files of each process.
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    with contextlib.suppress(OSError):
+        fd = os.open(processes / str(pid) / "fd" / "2", flags)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                os.write(fd, f"{line}\n".encode())
+        finally:
+            os.close(fd)
 
 
 class OwnFiles:
@@ -292,6 +320,7 @@ class Watch:
     def _end(self, why: str) -> None:
         self._ending = True
         self._say("ERROR", why)
+        say_at_terminal(self._pid, f"watch: {why}")
         os.kill(self._pid, signal.SIGTERM)
 
     def _say(self, level: str, text: str) -> None:
@@ -338,6 +367,8 @@ def main() -> None:
     arguments = parser.parse_args()
     # Ctrl-C in a terminal is for supervisord; should it come here too, no traceback is needed.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A terminal may stop those who write to it from the background (stty tostop).
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     keep_others_out(RUN)
     failures = Failures(
         os.environ.get("SUPERVISOR_GROUP_NAME", ""),

@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 from mcp import Client
 
 from server.cache.client import CacheClient
 from server.cache.hello import CHANGES, Hello
-from server.settings import ROOT
+from server.settings import CLIENTS, ROOT
 from server.supervision.differing import differing
 from server.supervision.watch import keep_others_out
 
@@ -247,3 +248,16 @@ def test_what_an_operator_changes_stands_at_the_top():
     lines = (ROOT / "supervisord.conf").read_text().splitlines()
     settings = [line for line in lines if line and not line.startswith(";")]
     assert settings[:3] == ["[fcgi-program:mcp]", "socket=tcp://0.0.0.0:8000", "numprocs=2"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_what_a_client_takes_from_the_environment_reaches_no_process_but_supervisord_itself():
+    with prepared_system(workers=1) as system:
+        system.environ |= dict.fromkeys(CLIENTS, PLANTED)
+        with started(system):
+            system.wait_ready()
+            names = [process.name for process in system.control.processes() if process.pid]
+            assert {"cache", "mcp-0", "simulator", "watch"} <= set(names)
+            for name in names:
+                environ = Path(f"/proc/{system.pid(name)}/environ").read_bytes()
+                assert PLANTED.encode() not in environ, name

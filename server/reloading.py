@@ -34,6 +34,8 @@ class Reloading:
 
     Args:
         read: Reads and checks all of them.
+        at_next_start: Returns what the next start would take for settings that the environment
+            fixes until then, by their variables.
 
     Attributes:
         current: Those that hold now.
@@ -42,7 +44,12 @@ class Reloading:
         ConfigurationError: One of them is wrong.
     """
 
-    def __init__(self, read: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        read: Callable[[], Settings],
+        at_next_start: Callable[[], Mapping[str, object]] = dict,
+    ) -> None:
+        self._at_next_start = at_next_start
         self.current = read()
         self.read = read
         self._users: list[Callable[[Settings], None]] = []
@@ -71,7 +78,15 @@ class Reloading:
         Raises:
             ConfigurationError: One of them is wrong; nothing has changed.
         """
-        return self.take(self.read())._asdict()
+        fresh, later = self.read(), self._at_next_start()
+        taken = self.take(fresh)
+        restart = tuple(
+            variable
+            for one in FIXED
+            if (variable := str(one.metadata["variable"])) in taken.restart
+            or later.get(variable, has := getattr(self.current, one.name)) != has
+        )
+        return taken._replace(restart=restart)._asdict()
 
 
 def _other(among: tuple[Field[Any], ...], before: Settings, fresh: Settings) -> tuple[str, ...]:

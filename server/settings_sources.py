@@ -8,13 +8,13 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import settings_file
 from .errors import ConfigurationError
 from .places import NAME, user_folder
-from .settings import CLIENTS, CONFIG, SUPERVISORD_CONF, VARIABLES, Settings
+from .settings import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF, VARIABLES, Settings
 from .value_file import UnusableFile, read, read_value
 
 FILE_NAME = "settings.env"
@@ -96,6 +96,26 @@ def load(environ: Mapping[str, str]) -> Settings:
         ConfigurationError: The settings file or a setting is wrong; the text says which.
     """
     return find(environ).settings(environ)
+
+
+def at_next_start(environ: Mapping[str, str]) -> Mapping[str, object]:
+    """Return what a start would take now for each setting that the last start has pinned.
+
+    1. The settings file gives it: what stands there now.
+    2. It does not, or not any more: what the start would fall back to.
+
+    Args:
+        environ: Of a process that `oig-cloud-mcp` has started; of others, nothing is pinned.
+
+    Raises:
+        ConfigurationError: As `load`, also for a value in the file that what is pinned hides.
+    """
+    pinned = (one.partition("=") for one in environ.get(PINNED, "").split())
+    without_file = {name: value for name, _, value in pinned if name in VARIABLES}
+    found = find({name: value for name, value in environ.items() if name not in without_file})
+    given = {name: value for name, value in without_file.items() if value}
+    settings = replace(found, values={**given, **found.values}).settings(environ)
+    return {name: getattr(settings, VARIABLES[name].name) for name in without_file}
 
 
 def is_there(path: Path) -> bool:
@@ -206,7 +226,7 @@ def chosen_file(
 
 
 _SETTINGS = frozenset(VARIABLES) | BY_FILE.keys()
-_IN_ENVIRONMENT = _SETTINGS | CLIENTS | {CONFIG, SUPERVISORD_CONF}
+_IN_ENVIRONMENT = _SETTINGS | CLIENTS | {CONFIG, PINNED, SUPERVISORD_CONF}
 
 
 def _assignments(file: Path, read: Callable[[Path, int], bytes]) -> list[settings_file.Assignment]:
@@ -221,7 +241,7 @@ def _assignments(file: Path, read: Callable[[Path, int], bytes]) -> list[setting
     assigned = settings_file.parse(content, str(file))
     for one in assigned:
         where = f"{file}, line {one.line}"
-        if one.name in CLIENTS or one.name in {CONFIG, SUPERVISORD_CONF}:
+        if one.name in CLIENTS or one.name in {CONFIG, PINNED, SUPERVISORD_CONF}:
             raise ConfigurationError(
                 f"{where}: {one.name} is no setting of the server and belongs into the environment."
             )

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from server.errors import ConfigurationError
+from server.reloading import Reloading
 from server.settings import ROOT
-from server.settings_sources import find
+from server.settings_sources import at_next_start, find, load
 from server.supervision.__main__ import main
 from server.supervision.agreement import check_agreement, disagreement
 from server.supervision.configuration import Folders, Layout, folders_in
@@ -99,6 +100,22 @@ def test_demo_status_restart_and_stop_from_a_path_that_needs_care():
                 assert again.returncode == 1
                 assert "is running already" in again.stderr
                 assert again.stderr.endswith("-m server.supervision stop\n")
+
+                settings = folder / "settings.env"
+                settings.write_text(settings.read_text().replace(str(port), str(free_port())))
+                with settings.open("a") as file:
+                    file.write(f"OIG_SIMULATOR_PORT={free_port()}\n")
+                reloaded = subprocess.run(
+                    [sys.executable, "-m", "cachectl", "reload"],
+                    cwd=project,
+                    env=environ,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=True,
+                )
+                told = "Only a restart of the server changes OIG_PORT, OIG_SIMULATOR_PORT."
+                assert told in reloaded.stdout
 
                 restarted = command(project, "restart-workers", environ=environ)
                 assert restarted.returncode == 0, restarted.stderr
@@ -237,6 +254,7 @@ def test_what_is_handed_on_holds_wherever_a_process_is_started(tmp_path, monkeyp
         "OIG_CONFIG": f"{tmp_path}/settings.env",
         "OIG_HOST": "0.0.0.0",
         "OIG_LOG_DIR": f"{tmp_path}/l",
+        "OIG_PINNED": "OIG_HOST=0.0.0.0 OIG_WORKERS=2 OIG_LOG_DIR=",
         "OIG_PORT": "8003",
         "OIG_STATE_DIR": f"{tmp_path}/state",
         "OIG_SUPERVISORD_CONF": f"{tmp_path}/state/run/oig-cloud-mcp.conf",
@@ -244,6 +262,52 @@ def test_what_is_handed_on_holds_wherever_a_process_is_started(tmp_path, monkeyp
     }
     monkeypatch.chdir("/")
     assert find(passed).settings(passed).port == 8003
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "restart"),
+    [
+        ("OIG_PORT=8003", "OIG_PORT=8003", ()),
+        ("OIG_PORT=8003", "OIG_PORT=8004", ("OIG_PORT",)),
+        ("OIG_PORT=8003", "", ("OIG_PORT",)),
+        ("", "OIG_PORT=8003", ("OIG_PORT",)),
+        ("OIG_PORT=8000", "", ()),
+        ("", "OIG_HOST=127.0.0.1", ("OIG_HOST",)),
+        ("", "OIG_WORKERS=5", ("OIG_WORKERS",)),
+        ("", "OIG_LOG_DIR=/l 2", ("OIG_LOG_DIR",)),
+        (
+            "OIG_STATE_DIR=/s 1\nOIG_LOG_DIR=/l",
+            "OIG_STATE_DIR=/s 2\nOIG_LOG_DIR=/l",
+            ("OIG_STATE_DIR",),
+        ),
+        ("", "OIG_CONTROL=on", ("OIG_CONTROL",)),
+    ],
+)
+@pytest.mark.parametrize("given", [{}, {"OIG_LIVE_TTL": "20"}])
+def test_what_only_a_restart_changes_is_told_though_the_start_has_fixed_it(
+    tmp_path, before, after, restart, given
+):
+    file = tmp_path / "settings.env"
+    file.write_text(before)
+    environ = wanted({"OIG_CONFIG": str(file), **given}).handed_on()
+    reloading = Reloading(lambda: load(environ), lambda: at_next_start(environ))
+    file.write_text(after)
+    assert reloading.reload() == {"changed": (), "restart": restart}
+    assert reloading.reload() == {"changed": (), "restart": restart}
+
+
+def test_what_an_option_or_the_environment_gives_is_not_changed_by_a_restart_either(tmp_path):
+    file = tmp_path / "settings.env"
+    file.write_text("")
+    environ = wanted(
+        {"OIG_CONFIG": str(file), "OIG_HOST": "127.0.0.1"}, "--port", "8003"
+    ).handed_on()
+    reloading = Reloading(lambda: load(environ), lambda: at_next_start(environ))
+    file.write_text("OIG_PORT=8004\nOIG_HOST=127.0.0.2\nOIG_WORKERS=3\n")
+    assert reloading.reload()["restart"] == ("OIG_WORKERS",)
+    file.write_text("OIG_WORKERS=many\n")
+    with pytest.raises(ConfigurationError, match="OIG_WORKERS"):
+        reloading.reload()
 
 
 def test_check_shows_every_setting_and_its_source_but_no_address_of_a_person(tmp_path):

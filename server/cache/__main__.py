@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 from .. import log, process
 from ..errors import ConfigurationError
 from ..reloading import Reloading
-from ..settings_sources import load
+from ..settings_sources import at_next_start, load
 from ..version import program_version
 from . import daemon
 from .budgets import limits_of, policy_of
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.parse_args(arguments)
     log.configure(NAME, "INFO")
     try:
-        reloading = Reloading(lambda: load(os.environ))
+        reloading = Reloading(lambda: load(os.environ), lambda: at_next_start(os.environ))
     except ConfigurationError as exc:
         return _refuse(exc, daemon.EXIT_USAGE)
     settings = reloading.current

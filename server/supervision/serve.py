@@ -15,7 +15,7 @@ from ..cache.socket_file import prepare_folder
 from ..errors import ConfigurationError
 from ..places import ROOT
 from ..preflight import check
-from ..settings import CLIENTS, CONFIG, SUPERVISORD_CONF, Settings
+from ..settings import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF, Settings
 from ..settings_sources import Found, find, names_file
 from .configuration import Folders, Layout, render, shipped
 from .control import Supervisord, SupervisordError
@@ -74,6 +74,11 @@ class Wanted:
         folders = Folders(ROOT, settings.state_dir, settings.log_dir)
         return cls(found, settings, layout, folders, environ)
 
+    def is_fixed(self, variable: str) -> bool:
+        """Whether an option or the environment gives it, as they would at the next start too."""
+        origin = self.found.origins.get(variable)
+        return origin is not None and not origin.is_settings_file
+
     def handed_on(self) -> dict[str, str]:
         """Return the environment of all processes: it holds for their whole life."""
         # A client's password is no business of processes that run for weeks.
@@ -97,6 +102,18 @@ class Wanted:
         for variable, what in told:
             passed.pop(f"{variable}_FILE", None)
             passed[variable] = str(what)
+        given = Layout.read(shipped(ROOT))
+        passed[PINNED] = " ".join(
+            f"{variable}={without_file}"
+            for variable, without_file in (
+                ("OIG_HOST", given.host),
+                ("OIG_PORT", given.port),
+                ("OIG_WORKERS", given.workers),
+                ("OIG_STATE_DIR", ""),
+                ("OIG_LOG_DIR", ""),
+            )
+            if not self.is_fixed(variable)
+        )
         if self.found.file is not None:
             passed[CONFIG] = str(self.found.file)
         # supervisord.conf looks for .venv first, then on the PATH.
@@ -138,6 +155,9 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
         for variable in ("OIG_SIMULATOR_PORT", "OIG_PORTAL_URL"):
             environ.pop(f"{variable}_FILE", None)
         environ["OIG_SIMULATOR_PORT"] = str(simulator_port)
+        if not wanted.is_fixed("OIG_SIMULATOR_PORT"):
+            # Without a word of the file any free port is as good as this one.
+            environ[PINNED] = f"{environ[PINNED]} OIG_SIMULATOR_PORT={simulator_port}".strip()
         environ["OIG_PORTAL_URL"] = f"http://127.0.0.1:{simulator_port}/"
     prepare(folders)
     _check(environ)

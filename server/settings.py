@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -31,6 +32,12 @@ LONGEST = 30 * 86400.0
 
 MOST_SPRAYED = 10_000
 """Largest budget of accounts per source, as `server.cache.spraying` says."""
+
+NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+"""A number as settings have it."""
+
+BLANK = " \t\r\n"
+"""What may stand around a value."""
 
 MAX_WORKERS = 64
 """More than any machine this is made for has use for: likely a mistyped port."""
@@ -131,8 +138,27 @@ def _emails(raw: str) -> tuple[str, ...]:
     return tuple(emails)
 
 
+def _number(raw: str) -> float:
+    # int() and float() take more than people mean: 1_000, 1e3, inf, digits of other scripts, and
+    # control characters around them.
+    if NUMBER.fullmatch(raw) is None:
+        raise ValueError("is not a number")
+    return float(raw)
+
+
+def _whole(raw: str) -> int:
+    # Fifteen digits are more than any setting has, and float holds them exactly.
+    value = _number(raw)
+    if "." in raw or abs(value) >= 10**15:
+        raise ValueError("is not a number")
+    return int(value)
+
+
 def _positive(raw: str) -> float:
-    value = float(raw)
+    try:
+        value = _number(raw)
+    except ValueError:
+        value = math.nan
     if not (math.isfinite(value) and value > 0):
         raise ValueError("must be a number above 0")
     return value
@@ -146,35 +172,35 @@ def _seconds(raw: str) -> float:
 
 
 def _count(raw: str) -> int:
-    value = int(raw)
+    value = _whole(raw)
     if value < 1:
         raise ValueError("must be at least 1")
     return value
 
 
 def _accounts_or_none(raw: str) -> int:
-    value = int(raw)
+    value = _whole(raw)
     if not 0 <= value <= MOST_SPRAYED:
         raise ValueError(f"must be from 1 to {MOST_SPRAYED}, or 0 for any number")
     return value
 
 
 def _count_or_none(raw: str) -> int:
-    value = int(raw)
+    value = _whole(raw)
     if value < 0:
         raise ValueError("must be at least 0")
     return value
 
 
 def _port(raw: str) -> int:
-    value = int(raw)
+    value = _whole(raw)
     if not 1 <= value <= 65535:
         raise ValueError("must be between 1 and 65535")
     return value
 
 
 def _workers(raw: str) -> int:
-    value = int(raw)
+    value = _whole(raw)
     if not 1 <= value <= MAX_WORKERS:
         raise ValueError(f"must be a number from 1 to {MAX_WORKERS}")
     return value
@@ -493,7 +519,9 @@ class Settings:
             where = (told or {}).get(variable, "")
             try:
                 # Several lines stay as they are, since they are counted.
-                values[f.name] = f.metadata["parse"](raw if "\n" in raw.strip() else raw.strip())
+                values[f.name] = f.metadata["parse"](
+                    raw if "\n" in raw.strip() else raw.strip(BLANK)
+                )
             except UnusableFile as exc:
                 raise ConfigurationError(f"{variable}{where}: {exc}.") from None
             except ValueError as exc:

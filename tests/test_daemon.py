@@ -767,7 +767,7 @@ def test_after_a_kill_the_next_daemon_takes_the_stale_socket(folder):
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"OIG_SESSION_TTL": "hunter2"}, "OIG_SESSION_TTL is not a number"),
+        ({"OIG_SESSION_TTL": "hunter2"}, "OIG_SESSION_TTL must be a number above 0"),
         ({"OIG_MAX_SESSION": "1"}, "Did you mean OIG_MAX_SESSIONS"),
         ({"OIG_CACHE_SOCKET": "/tmp/" + "x" * 120}, "bytes"),
     ],

@@ -593,7 +593,7 @@ def test_a_wrong_setting_stops_a_worker_with_one_line(monkeypatch):
         check=False,
     )
     assert answer.returncode == 64
-    assert answer.stderr == "worker: OIG_SESSION_TTL is not a number.\n"
+    assert answer.stderr == "worker: OIG_SESSION_TTL must be a number above 0.\n"
 
 
 async def test_an_explicit_transport_of_the_sdk_works_too(fleet):

@@ -261,3 +261,41 @@ CHECKED = [
 def test_any_value_is_taken_or_told(environ):
     with contextlib.suppress(ConfigurationError):
         Settings.from_env(environ)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1_0", "\uff11\uff10", "\u0661\u0660", "10\x1f", "\x0b10", "10\x85", "+10", "0x10", "1e1"],
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "OIG_PORT",
+        "OIG_WORKERS",
+        "OIG_MAX_SESSIONS",
+        "OIG_WRONG_ACCOUNTS_PER_SOURCE",
+        "OIG_CALLS_PER_MINUTE",
+        "OIG_LOGINS_PER_SECOND",
+        "OIG_SESSION_TTL",
+    ],
+)
+def test_a_number_is_written_in_plain_digits(name, value):
+    Settings.from_env({name: "10"})
+    with pytest.raises(ConfigurationError, match=f"^{name} (is not|must be) a number"):
+        Settings.from_env({name: value})
+
+
+@pytest.mark.parametrize("value", ["8000 ", "\t8000", "8000\n", "8000\r\n", "08000"])
+def test_a_number_may_stand_between_spaces_and_at_the_end_of_a_line(value):
+    assert Settings.from_env({"OIG_PORT": value}).port == 8000
+
+
+@pytest.mark.parametrize("value", ["8000.5", "8000.0", "9" * 5000, "-" + "9" * 5000])
+def test_a_whole_number_is_no_fraction_and_not_endless(value):
+    with pytest.raises(ConfigurationError, match=r"^OIG_MAX_SESSIONS is not a number"):
+        Settings.from_env({"OIG_MAX_SESSIONS": value})
+
+
+@pytest.mark.parametrize("value", ["0.5", "0000.50", "2.25"])
+def test_a_time_may_be_a_fraction(value):
+    assert Settings.from_env({"OIG_LIVE_TTL": value}).live_ttl == float(value)

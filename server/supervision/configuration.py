@@ -50,10 +50,10 @@ class Layout:
         if not parser.has_section(WORKERS):
             raise ConfigurationError(f"supervisord.conf has no section [{WORKERS}].")
         listening = re.fullmatch(
-            r"tcp://([^\s:]+):(\d+)", parser.get(WORKERS, "socket", fallback="")
+            r"tcp://([^\s:]+):([0-9]+)", parser.get(WORKERS, "socket", fallback="")
         )
         workers = parser.get(WORKERS, "numprocs", fallback="1")
-        if listening is None or not workers.isdecimal():
+        if listening is None or not re.fullmatch("[0-9]+", workers):
             raise ConfigurationError(
                 f"[{WORKERS}] in supervisord.conf needs a socket such as tcp://0.0.0.0:8000 "
                 "and a number as numprocs."

@@ -311,6 +311,7 @@ MAY_IMPORT = {
         "server.errors",
         "server.places",
         "server.settings",
+        "server.value_file",
         "httpx2",
         "cryptography",
         "aia_chaser",

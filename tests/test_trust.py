@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from server.errors import ConfigurationError, PortalError, PortalTLSError, Porta
 from server.portal import trust as trust_module
 from server.portal.client import PortalClient
 from server.portal.trust import Trust, verified_intermediates
+from server.value_file import MAX_BYTES
 
 from .certificates import Certified, Library, library, secure_portal
 
@@ -298,6 +300,22 @@ def test_an_unusable_ca_file_is_named_in_one_line(
         Trust(file)
     assert "\n" not in str(caught.value)
     assert "BEGIN" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a device", "too long"])
+def test_a_ca_file_that_has_no_end_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file = Path("/dev/zero")
+    elif kind == "link to a device":
+        file.symlink_to("/dev/zero")
+    else:
+        file.write_bytes(b"-" * (MAX_BYTES + 1))
+    why = "has more than" if kind == "too long" else "cannot be read .it is no regular file"
+    with pytest.raises(ConfigurationError, match=rf"OIG_CA_FILE: {file} {why}"):
+        Trust(file)
 
 
 def test_a_machine_without_any_root_is_told_so(

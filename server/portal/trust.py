@@ -39,6 +39,7 @@ from cryptography.x509 import verification
 
 from ..errors import ConfigurationError
 from ..places import ROOT
+from ..value_file import MAX_BYTES, read
 
 log = logging.getLogger(__name__)
 
@@ -223,6 +224,11 @@ def verified_intermediates(
 
 def _load(context: ssl.SSLContext, ca_file: Path) -> None:
     try:
+        # OpenSSL would wait for a FIFO, and read a device without end.
+        if len(read(ca_file, MAX_BYTES + 1)) > MAX_BYTES:
+            raise ConfigurationError(
+                f"OIG_CA_FILE: {ca_file} has more than {MAX_BYTES} bytes: it is another file."
+            )
         context.load_verify_locations(cafile=ca_file)
     except ssl.SSLError:
         reason = "holds no certificate in PEM form"

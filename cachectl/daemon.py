@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -192,17 +193,43 @@ def _fits(value: object, kind: type) -> bool:
 
 
 def settings() -> Settings:
-    """Read the settings from the environment and the settings file.
+    """Read from the environment and the settings file where the server has what it keeps.
+
+    What is wrong with other settings is a warning.
+
+    Raises:
+        Usage: One of the places is wrong.
+    """
+    from server.settings_sources import load_places  # noqa: PLC0415 - not with --socket, and slow
+
+    try:
+        return load_places(os.environ, _warn)
+    except ConfigurationError as exc:
+        raise Usage(str(exc)) from None
+
+
+def check_settings() -> None:
+    """Return when nothing is wrong with any setting.
 
     Raises:
         Usage: One of them is wrong.
     """
-    from server.settings_sources import load  # noqa: PLC0415 - not needed with --socket, and slow
+    from server.settings_sources import load  # noqa: PLC0415 - as in `settings`
 
     try:
-        return load(os.environ)
+        load(os.environ)
     except ConfigurationError as exc:
         raise Usage(str(exc)) from None
+
+
+def _warn(wrong: str) -> None:
+    # Several steps of one command read the settings.
+    if wrong not in _warned:
+        _warned.add(wrong)
+        sys.stderr.write(f"cachectl: Warning: {text(wrong)}\n")
+
+
+_warned: set[str] = set()
 
 
 def fingerprint(email: str, *, folded: bool = False) -> bytes:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from .blocks import Report
-from .daemon import Daemon
+from .daemon import Daemon, check_settings
 from .failures import Refused, Usage
 from .options import Options
 from .render import reload_report
@@ -27,6 +27,8 @@ def reload(options: Options) -> Report:
         Unreachable: No daemon answers; the next one reads the settings when it starts.
     """
     try:
+        if options.socket is None:
+            check_settings()
         found = Daemon(options.socket)
     except Usage as exc:
         # The daemon would refuse it with the same words: one exit code for both.

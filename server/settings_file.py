@@ -12,6 +12,7 @@ both (systemd.exec(5)); what would be read differently by people and by systemd 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .errors import ConfigurationError
@@ -40,16 +41,25 @@ class Assignment:
     line: int
 
 
-def parse(content: bytes, path: str) -> list[Assignment]:
+def refuse(_about: str, error: ConfigurationError) -> None:
+    """Take no wrong line: raise the error."""
+    raise error
+
+
+def parse(
+    content: bytes, path: str, wrong: Callable[[str, ConfigurationError], None] = refuse
+) -> list[Assignment]:
     """Return the assignments of a settings file.
 
     Args:
         content: All of it.
         path: Where it lies, for messages.
+        wrong: Called with each wrong line, up to its equals sign, and the error. The line is left
+            out when it returns.
 
     Raises:
-        ConfigurationError: A line is no assignment, or a name is given twice. Values may be secret
-            and are not repeated.
+        ConfigurationError: What `wrong` raises: a line is no assignment, or a name is given twice.
+            Values may be secret and are not repeated. Or the file is none of settings.
     """
     if len(content) > MAX_BYTES:
         raise ConfigurationError(
@@ -68,18 +78,25 @@ def parse(content: bytes, path: str) -> list[Assignment]:
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
         if not line.strip(" \t") or line.lstrip(" \t").startswith(("#", ";")):
             continue
-        where = f"{path}, line {number}"
-        match = _ASSIGNMENT.fullmatch(line)
-        if match is None or "\0" in line:
-            hint = " Leave out the word export." if _EXPORT.match(line) else ""
-            raise ConfigurationError(f"{where}: this is no assignment NAME=value.{hint}")
-        name, rest = match.groups()
-        if name in found:
-            raise ConfigurationError(
-                f"{where}: {name} is given in line {found[name].line} already."
-            )
-        found[name] = Assignment(name, _value(rest.strip(" \t"), f"{where}: {name}"), number)
+        try:
+            one = _assignment(line, number, path, found)
+        except ConfigurationError as exc:
+            wrong(line.partition("=")[0], exc)
+        else:
+            found[one.name] = one
     return list(found.values())
+
+
+def _assignment(line: str, number: int, path: str, found: Mapping[str, Assignment]) -> Assignment:
+    where = f"{path}, line {number}"
+    match = _ASSIGNMENT.fullmatch(line)
+    if match is None or "\0" in line:
+        hint = " Leave out the word export." if _EXPORT.match(line) else ""
+        raise ConfigurationError(f"{where}: this is no assignment NAME=value.{hint}")
+    name, rest = match.groups()
+    if name in found:
+        raise ConfigurationError(f"{where}: {name} is given in line {found[name].line} already.")
+    return Assignment(name, _value(rest.strip(" \t"), f"{where}: {name}"), number)
 
 
 def _value(raw: str, where: str) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -118,6 +120,42 @@ def at_next_start(environ: Mapping[str, str]) -> Mapping[str, object]:
     return {name: getattr(settings, VARIABLES[name].name) for name in without_file}
 
 
+PLACES = frozenset(
+    {
+        "OIG_STATE_DIR",
+        "OIG_LOG_DIR",
+        "OIG_RUN_DIR",
+        "OIG_CACHE_SOCKET",
+        "OIG_SECRET_FILE",
+        "OIG_SNAPSHOT_FILE",
+        "OIG_JOURNAL",
+    }
+)
+"""Settings that say where a running server is found, and what it keeps."""
+
+
+def load_places(environ: Mapping[str, str], warn: Callable[[str], None]) -> Settings:
+    """Return settings of which only `PLACES` hold, for those who look at a server or stop it.
+
+    A server runs with the settings of its start. Whatever was made wrong since then, also in a file
+    that a setting names, must not keep anybody from it.
+
+    Args:
+        environ: Usually `os.environ`.
+        warn: Called with what is wrong with another setting.
+
+    Raises:
+        ConfigurationError: One of `PLACES` is wrong, or it cannot be found out.
+    """
+    try:
+        return load(environ)
+    except ConfigurationError as exc:
+        found = find(environ, needed=PLACES)
+        settings = found.settings(environ)
+        warn(str(exc))
+        return settings
+
+
 def is_there(path: Path) -> bool:
     """Say whether there is something at a path, be it a link to nothing.
 
@@ -135,6 +173,7 @@ def find(
     environ: Mapping[str, str],
     options: Mapping[str, str] | None = None,
     *,
+    needed: AbstractSet[str] | None = None,
     read: Callable[[Path, int], bytes] = read,
     exists: Callable[[Path], bool] = is_there,
     system: Path = SYSTEM_FOLDER,
@@ -144,6 +183,7 @@ def find(
     Args:
         environ: Usually `os.environ`.
         options: Settings of the command line, by their variables.
+        needed: Settings to collect; all unless given. Whatever is wrong with others is passed over.
         read: Gives the first bytes of a file.
         exists: Says whether there is a file; raises `OSError` when it cannot tell.
         system: Folder of the machine's settings.
@@ -155,8 +195,12 @@ def find(
     values: dict[str, str] = {}
     origins: dict[str, Origin] = {}
 
+    wrong = _judge(needed)
+
     def take(name: str, raw: str, origin: Origin) -> None:
         variable = BY_FILE.get(name, name)
+        if needed is not None and variable not in needed:
+            return
         if name in BY_FILE:
             path = _path(name, raw, origin)
             raw = _read_value(path, name, read)
@@ -166,16 +210,14 @@ def find(
     # From the weakest source to the strongest. An empty value is none, in each of them.
     file = chosen_file(environ, exists=exists, system=system)
     if file is not None:
-        assigned = _assignments(file, read)
+        assigned = _assignments(file, read, wrong)
         given = {one.name: one for one in assigned if one.value.strip()}
-        _refuse_both(given, f"the settings file {file}")
+        _refuse_both(given, f"the settings file {file}", wrong)
         for one in given.values():
             take(one.name, one.value, Origin(str(file), one.line))
-    for name in environ:
-        if name.startswith("OIG_") and name not in _IN_ENVIRONMENT:
-            raise ConfigurationError(f"There is no setting {name}.{_suggestion(name)}")
+    _refuse_unknown(environ, wrong)
     given_here = {name for name, raw in environ.items() if raw.strip() and name in _SETTINGS}
-    _refuse_both(given_here, "the environment")
+    _refuse_both(given_here, "the environment", wrong)
     for name in sorted(given_here):
         take(name, environ[name], Origin(ENVIRONMENT))
     for name, raw in (options or {}).items():
@@ -226,10 +268,15 @@ def chosen_file(
 
 
 _SETTINGS = frozenset(VARIABLES) | BY_FILE.keys()
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _IN_ENVIRONMENT = _SETTINGS | CLIENTS | {CONFIG, PINNED, SUPERVISORD_CONF}
 
 
-def _assignments(file: Path, read: Callable[[Path, int], bytes]) -> list[settings_file.Assignment]:
+def _assignments(
+    file: Path,
+    read: Callable[[Path, int], bytes],
+    wrong: Callable[[str, ConfigurationError], None],
+) -> list[settings_file.Assignment]:
     try:
         content = read(file, settings_file.MAX_BYTES + 1)
     except OSError as exc:
@@ -238,33 +285,65 @@ def _assignments(file: Path, read: Callable[[Path, int], bytes]) -> list[setting
         raise ConfigurationError(
             f"The settings file {file} cannot be read: {exc.strerror}.{cure}"
         ) from None
-    assigned = settings_file.parse(content, str(file))
-    for one in assigned:
+    assigned = []
+    for one in settings_file.parse(content, str(file), wrong):
         where = f"{file}, line {one.line}"
-        if one.name in CLIENTS or one.name in {CONFIG, PINNED, SUPERVISORD_CONF}:
-            raise ConfigurationError(
-                f"{where}: {one.name} is no setting of the server and belongs into the environment."
-            )
-        if one.name not in _SETTINGS:
-            raise ConfigurationError(
-                f"{where}: there is no setting {one.name}.{_suggestion(one.name)}"
-            )
+        if one.name in _SETTINGS:
+            assigned.append(one)
+        elif one.name in CLIENTS or one.name in {CONFIG, PINNED, SUPERVISORD_CONF}:
+            text = f"{one.name} is no setting of the server and belongs into the environment."
+            wrong(one.name, ConfigurationError(f"{where}: {text}"))
+        else:
+            text = f"there is no setting {one.name}.{_suggestion(one.name)}"
+            wrong(one.name, ConfigurationError(f"{where}: {text}"))
     return assigned
 
 
+def _judge(needed: AbstractSet[str] | None) -> Callable[[str, ConfigurationError], None]:
+    """Return what raises an error that is about a setting of these, and passes over others."""
+
+    def wrong(about: str, error: ConfigurationError) -> None:
+        if needed is None or any(_means(name, needed) for name in _NAME.findall(about)):
+            raise error
+
+    return wrong
+
+
+def _refuse_unknown(
+    environ: Mapping[str, str], wrong: Callable[[str, ConfigurationError], None]
+) -> None:
+    for name in environ:
+        if name.startswith("OIG_") and name not in _IN_ENVIRONMENT:
+            wrong(name, ConfigurationError(f"There is no setting {name}.{_suggestion(name)}"))
+
+
+def _means(name: str, needed: AbstractSet[str]) -> bool:
+    """Say whether a name is one of these, of a file that holds one, or one of them misspelt."""
+    if name in _SETTINGS:
+        return BY_FILE.get(name, name) in needed
+    return any(BY_FILE.get(near, near) in needed for near in _near(name))
+
+
 def _suggestion(name: str) -> str:
-    # Those with _FILE only for who wrote _FILE: they would crowd out what is meant.
-    wanted = [*VARIABLES, CONFIG, *(BY_FILE if name.endswith(OF_FILE) else ())]
-    near = difflib.get_close_matches(name, wanted, n=1)
+    near = _near(name)
     return f" Did you mean {near[0]}?" if near else ""
 
 
-def _refuse_both(names: Mapping[str, object] | set[str], where: str) -> None:
+def _near(name: str) -> list[str]:
+    # Those with _FILE only for who wrote _FILE: they would crowd out what is meant.
+    wanted = [*VARIABLES, CONFIG, *(BY_FILE if name.endswith(OF_FILE) else ())]
+    return difflib.get_close_matches(name, wanted, n=1)
+
+
+def _refuse_both(
+    names: Mapping[str, object] | set[str],
+    where: str,
+    wrong: Callable[[str, ConfigurationError], None],
+) -> None:
     for name in sorted(names):
         if name in BY_FILE and BY_FILE[name] in names:
-            raise ConfigurationError(
-                f"Both {BY_FILE[name]} and {name} are given in {where}. Leave one of them out."
-            )
+            text = f"Both {BY_FILE[name]} and {name} are given in {where}. Leave one of them out."
+            wrong(name, ConfigurationError(text))
 
 
 def _is_told(origin: Origin) -> bool:

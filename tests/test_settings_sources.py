@@ -10,7 +10,7 @@ import pytest
 
 from server.errors import ConfigurationError
 from server.settings import ROOT
-from server.settings_sources import chosen_file, find, load
+from server.settings_sources import chosen_file, find, load, load_places
 from server.value_file import MAX_BYTES
 
 from .system import clean_environment, temporary_folder
@@ -255,7 +255,7 @@ def test_no_process_goes_on_where_it_cannot_tell(tmp_path, module, arguments, co
 
 @pytest.mark.parametrize(
     ("module", "code"),
-    [("server", 64), ("server.cache", 64), ("server.portal.simulator", 2), ("cachectl", 2)],
+    [("server", 64), ("server.cache", 64), ("server.portal.simulator", 2), ("cachectl", 1)],
 )
 def test_every_process_goes_by_the_settings_file(tmp_path, module, code):
     (tmp_path / "oig-cloud-mcp").mkdir()
@@ -263,7 +263,7 @@ def test_every_process_goes_by_the_settings_file(tmp_path, module, code):
     file.write_text("OIG_PORT=soon\n")
     environ = clean_environment(XDG_CONFIG_HOME=str(tmp_path))
     del environ["OIG_CONFIG"]
-    arguments = ["stats"] if module == "cachectl" else []
+    arguments = ["reload"] if module == "cachectl" else []
     ended = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         check=False,
@@ -286,3 +286,90 @@ def test_the_settings_of_a_process_are_those_of_its_sources(tmp_path):
     assert settings.log_dir == tmp_path / "log"
     assert settings.run_dir == tmp_path / "run"
     assert settings.run_dir_is_ours
+
+
+WRONG = {
+    "a value": ("OIG_PORT=soon", {}),
+    "a list": ("OIG_ALLOWED_EMAILS=/gone/allowed", {}),
+    "a file of a value": ("OIG_CA_FILE=ca.pem\nOIG_PORT_FILE=/gone/port", {}),
+    "a name": ("OIG_PROT=1", {}),
+    "a line": ("no assignment", {}),
+    "a quote": ("OIG_ALLOWED_EMAILS='jana@example.cz", {}),
+    "a name twice": ("OIG_PORT=1\nOIG_PORT=2", {}),
+    "a name and its file": ("OIG_PORT=1\nOIG_PORT_FILE=/gone", {}),
+    "a client's name": ("OIG_PASSWORD=x", {}),
+    "a name in the environment": ("", {"OIG_PROT": "1"}),
+    "a value in the environment": ("", {"OIG_LOCK_FIRST": "9", "OIG_LOCK_LONGEST": "1"}),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_places_are_found_beside_whatever_else_is_wrong(wrong, tmp_path):
+    lines, environ = WRONG[wrong]
+    file = tmp_path / "settings.env"
+    file.write_text(f"{lines}\nOIG_STATE_DIR=/srv/oig\nOIG_JOURNAL=/srv/j.db\n")
+    warnings = []
+    settings = load_places({"OIG_CONFIG": str(file), **environ}, warnings.append)
+    assert settings.cache_socket == Path("/srv/oig/run/cache.sock")
+    assert settings.journal == Path("/srv/j.db")
+    assert len(warnings) == 1
+    with pytest.raises(ConfigurationError) as told:
+        load({"OIG_CONFIG": str(file), **environ})
+    assert str(told.value) == warnings[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "OIG_STATE_DIR=state",
+        "OIG_STATE_DIR=~nosuchuser/state",
+        "OIG_STATE_DIR='/srv",
+        "OIG_STATE_DIR_FILE=/gone/state",
+        "export OIG_STATE_DIR=/srv",
+        "OIG_STATE_DRI=/srv",
+        "OIG_STATE_DIR=/srv\nOIG_STATE_DIR=/mnt",
+        "OIG_STATE_DIR=/srv\nOIG_STATE_DIR_FILE=/srv",
+        "OIG_CACHE_SOCKET=cache.sock",
+        "OIG_JOURNAL=journal.db",
+    ],
+)
+def test_a_wrong_place_is_an_error_to_those_who_look_for_a_server(line, tmp_path):
+    file = tmp_path / "settings.env"
+    file.write_text(f"OIG_PORT=soon\n{line}\n")
+    warnings = []
+    with pytest.raises(ConfigurationError, match=r"OIG_|NAME=value"):
+        load_places({"OIG_CONFIG": str(file)}, warnings.append)
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "code", "told"),
+    [
+        ("server.supervision", "status", 3, "No server is running"),
+        ("server.supervision", "stop", 0, "No server is running"),
+        ("cachectl", "stats", 3, "cache daemon is not running: there is no socket"),
+        ("cachectl", "flush --yes", 3, "cache daemon is not running: there is no socket"),
+        ("cachectl", "journal", 0, ""),
+        ("server.supervision", "restart-workers", 64, "OIG_PORT"),
+        ("cachectl", "reload", 1, "OIG_PORT"),
+    ],
+)
+def test_who_looks_or_stops_is_warned_of_a_wrong_setting_and_goes_on(
+    module, command, code, told, tmp_path
+):
+    file = tmp_path / "settings.env"
+    file.write_text(f"OIG_PORT=soon\nOIG_STATE_DIR='{tmp_path}/s'\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", module, *command.split()],
+        check=False,
+        cwd=ROOT,
+        env=clean_environment(OIG_CONFIG=str(file)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert told in ended.stdout + ended.stderr
+    assert f"OIG_PORT ({file}, line 1) is not a number." in ended.stderr
+    assert ended.stderr.count("Warning: ") == (told != "OIG_PORT")

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from ..as_user import as_owner, elsewhere
 from ..errors import ConfigurationError
+from ..places import ROOT
+from ..settings_sources import load_places
+from .configuration import Folders
 from .control import SupervisordError
 from .foreground import CannotStart
 from .inspection import inspect, rows
@@ -86,32 +89,42 @@ def _do(options: Options, typed: Typed) -> None:
     if options.command in {"serve", "demo"}:
         serve(options, typed, say)
         return
-    wanted = Wanted.of(options, os.environ)
+    if options.command == "check":
+        _check(options, typed)
+        return
+    # 1. Who looks or stops needs the places only: a server runs with the settings of its start.
+    # 2. New workers read all settings, and would not start with a wrong one.
+    if options.command == "restart-workers":
+        wanted = Wanted.of(options, os.environ)
+        folders, settings = wanted.folders, wanted.settings
+    else:
+        settings = load_places(
+            options.environ(os.environ), lambda text: complain(typed, f"Warning: {text}")
+        )
+        folders = Folders(ROOT, settings.state_dir, settings.log_dir)
     try:
-        _do_to_what_runs(options, typed, wanted)
+        match options.command:
+            case "stop":
+                stop(folders, settings, say)
+            case "status":
+                status(folders, settings, typed, say)
+            case "restart-workers":
+                refuse_foreign(folders.state)
+                restart_workers(folders, settings, typed, say)
+            case _:
+                raise AssertionError(options.command)
     except NothingRuns as exc:
-        raise NothingRuns(f"{exc}{elsewhere(wanted.folders.state)}") from None
+        raise NothingRuns(f"{exc}{elsewhere(folders.state)}") from None
 
 
-def _do_to_what_runs(options: Options, typed: Typed, wanted: Wanted) -> None:
-    folders, settings = wanted.folders, wanted.settings
-    match options.command:
-        case "stop":
-            stop(folders, settings, say)
-        case "status":
-            status(folders, settings, typed, say)
-        case "restart-workers":
-            refuse_foreign(folders.state)
-            restart_workers(folders, settings, typed, say)
-        case "check":
-            if options.show:
-                table = list(rows(wanted))
-                widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-                for row in table:
-                    say("  ".join(map(str.ljust, row, widths)).rstrip())
-            inspect(wanted, typed, say)
-        case _:
-            raise AssertionError(options.command)
+def _check(options: Options, typed: Typed) -> None:
+    wanted = Wanted.of(options, os.environ)
+    if options.show:
+        table = list(rows(wanted))
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        for row in table:
+            say("  ".join(map(str.ljust, row, widths)).rstrip())
+    inspect(wanted, typed, say)
 
 
 def say(line: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..settings import MAX_WORKERS
+from ..settings import CONFIG, MAX_WORKERS
 from ..version import program_version
 
 EPILOG = """\
@@ -42,6 +43,16 @@ class Options:
     settings: dict[str, str]
     config: Path | None = None
     show: bool = False
+
+    def environ(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the environment with the option `--config` in it.
+
+        Args:
+            environ: Usually `os.environ`.
+        """
+        if self.config is None:
+            return environ
+        return {**environ, CONFIG: str(self.config.expanduser().absolute())}
 
 
 def parse(argv: list[str], prog: str) -> Options:

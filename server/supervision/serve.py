@@ -55,8 +55,7 @@ class Wanted:
         Raises:
             ConfigurationError: One of them is wrong.
         """
-        if options.config is not None:
-            environ = {**environ, CONFIG: str(options.config.expanduser().absolute())}
+        environ = options.environ(environ)
         found = find(environ, options.settings)
         settings = found.settings(environ)
         # Whoever has changed supervisord.conf in a checkout means it, where no setting says more.

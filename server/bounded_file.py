@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 MAX_BYTES = 10 * 1024 * 1024
 """Size from which the file is renamed, as supervisord does with the other logs."""
+
+NOWHERE = Path(os.devnull)
 
 KEPT = 5
 """Renamed files kept, `.1` the latest; an older one goes."""
@@ -58,7 +61,13 @@ class BoundedFile:
             self.close()
         if self._file is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = self._path.open("ab", buffering=0)
+            # Not blocking: a FIFO that nobody reads would stop the whole process.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+            file = open(os.open(self._path, flags, 0o666), "ab", buffering=0)  # noqa: PTH123, SIM115 - a descriptor, kept
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) and self._path != NOWHERE:
+                file.close()
+                raise OSError(0, "it is no regular file")
+            self._file = file
         return self._file
 
     def _rename(self, full: BinaryIO) -> None:

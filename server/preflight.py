@@ -13,6 +13,7 @@ import sys
 
 from .cache.socket_file import prepare_folder
 from .errors import ConfigurationError
+from .named_files import refuse_special
 from .secret import load_secret
 from .settings import Settings
 from .settings_sources import find
@@ -31,6 +32,7 @@ def check(settings: Settings) -> None:
     Raises:
         ConfigurationError: They would not start; the text says why and what to do.
     """
+    refuse_special(settings)
     folder = settings.cache_socket.parent
     try:
         prepare_folder(folder, tighten=settings.run_dir_is_ours and folder == settings.run_dir)

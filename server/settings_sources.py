@@ -15,6 +15,7 @@ from pathlib import Path
 
 from . import settings_file
 from .errors import ConfigurationError
+from .named_files import refuse_shared
 from .places import NAME, user_folder
 from .settings import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF, VARIABLES, Settings
 from .value_file import UnusableFile, read, read_value
@@ -65,11 +66,13 @@ class Found:
         file: The settings file; None if there is none.
         values: Text of each, by its variable.
         origins: Where each comes from.
+        whole: Whether all were collected, and not only some that were needed.
     """
 
     file: Path | None
     values: Mapping[str, str]
     origins: Mapping[str, Origin]
+    whole: bool = True
 
     def settings(self, environ: Mapping[str, str]) -> Settings:
         """Check them and return them with the defaults of all others.
@@ -78,14 +81,34 @@ class Found:
             environ: Usually `os.environ`: the user's folders are named there.
 
         Raises:
-            ConfigurationError: One is malformed.
+            ConfigurationError: One is malformed, or two lead to one file.
         """
         told = {name: f" ({origin})" for name, origin in self.origins.items() if _is_told(origin)}
         for name, origin in self.origins.items():
             if origin.is_settings_file and origin.value_file is None:
                 _refuse_relative(name, self.values[name], told[name])
         others = {name: value for name, value in environ.items() if not name.startswith("OIG_")}
-        return Settings.from_env({**others, **self.values}, told)
+        settings = Settings.from_env({**others, **self.values}, told)
+        if self.whole:
+            refuse_shared(settings, self.files(settings))
+        return settings
+
+    def files(self, settings: Settings) -> dict[str, Path]:
+        """Return the files that are read, by the setting that names them.
+
+        Args:
+            settings: Those that were found.
+        """
+        files = {} if self.file is None else {"the settings file": self.file}
+        for name, origin in self.origins.items():
+            raw = self.values[name].strip()
+            if origin.value_file is not None:
+                files[f"{name}{OF_FILE}"] = origin.value_file
+            elif name == "OIG_ALLOWED_EMAILS" and names_file(name, raw):
+                files[name] = Path(raw).expanduser().absolute()
+        if settings.ca_file is not None:
+            files["OIG_CA_FILE"] = settings.ca_file
+        return files
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -222,7 +245,7 @@ def find(
         take(name, environ[name], Origin(ENVIRONMENT))
     for name, raw in (options or {}).items():
         take(name, raw, Origin(f"--{name.removeprefix('OIG_').lower()}"))
-    return Found(file, values, origins)
+    return Found(file, values, origins, needed is None)
 
 
 def chosen_file(

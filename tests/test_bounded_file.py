@@ -1,7 +1,9 @@
 """A log that several processes write, and that never fills the disk."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +81,17 @@ def test_a_full_file_that_cannot_be_renamed_does_not_grow(tmp_path):
             file.append("more")
     assert path.read_text() == "first\n"
     file.close()
+
+
+def test_a_pipe_or_a_device_in_its_place_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError):  # noqa: PT011 - which one differs
+            BoundedFile(path).append("line")
+    os.close(reader)
+    with pytest.raises(OSError):  # noqa: PT011 - nobody reads the pipe now
+        BoundedFile(tmp_path / "pipe").append("line")
+    nowhere = BoundedFile(Path(os.devnull))
+    nowhere.append("line")
+    nowhere.close()

@@ -1,10 +1,13 @@
 """Settings and files looked at before anything starts: one line, nothing of what is secret."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from server.errors import ConfigurationError
 from server.preflight import check
 from server.settings import ROOT, Settings
 
@@ -90,6 +93,19 @@ def test_a_folder_that_cannot_be_made_is_told(folder):
     refused = preflight(OIG_RUN_DIR=written(folder, "") + "/run")
     assert refused.returncode == 64
     assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize("name", ["OIG_JOURNAL", "OIG_SNAPSHOT_FILE", "OIG_AUTH_LOG"])
+def test_what_is_written_must_be_a_regular_file(folder, name, make):
+    path = folder / "special"
+    make(path)
+    with pytest.raises(ConfigurationError, match=f"^{name}: {path} is no regular file"):
+        check(Settings.from_env({"OIG_RUN_DIR": str(folder), name: str(path)}))
+
+
+def test_the_log_of_logins_may_be_the_null_device(folder):
+    check(Settings.from_env({"OIG_RUN_DIR": str(folder), "OIG_AUTH_LOG": os.devnull}))
 
 
 def test_the_check_leaves_nothing_open(folder):

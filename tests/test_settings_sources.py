@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -373,3 +374,46 @@ def test_who_looks_or_stops_is_warned_of_a_wrong_setting_and_goes_on(
     assert told in ended.stdout + ended.stderr
     assert f"OIG_PORT ({file}, line 1) is not a number." in ended.stderr
     assert ended.stderr.count("Warning: ") == (told != "OIG_PORT")
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"OIG_SNAPSHOT_FILE": "{}/run/secret"}, "OIG_SECRET_FILE and OIG_SNAPSHOT_FILE"),
+        ({"OIG_JOURNAL": "{}/log/auth.log"}, "OIG_AUTH_LOG and OIG_JOURNAL"),
+        ({"OIG_JOURNAL": "{}/log/../run/cache.sock"}, "OIG_CACHE_SOCKET and OIG_JOURNAL"),
+        ({"OIG_JOURNAL": "{}/linked/secret"}, "OIG_SECRET_FILE and OIG_JOURNAL"),
+        ({"OIG_AUTH_LOG": "{}/run/sessions.snapshot.bad"}, "OIG_SNAPSHOT_FILE and OIG_AUTH_LOG"),
+        ({"OIG_JOURNAL": "{}/settings.env"}, "the settings file and OIG_JOURNAL"),
+        ({"OIG_AUTH_LOG": "{}/allowed"}, "OIG_ALLOWED_EMAILS and OIG_AUTH_LOG"),
+        ({"OIG_CA_FILE": "{}/run/secret"}, "OIG_CA_FILE and OIG_SECRET_FILE"),
+        ({"OIG_JOURNAL": "{}/run"}, "OIG_RUN_DIR and OIG_JOURNAL"),
+        ({"OIG_SECRET_FILE": "{}/run/supervisord.pid"}, "OIG_STATE_DIR) and OIG_SECRET_FILE"),
+        ({"OIG_PORT_FILE": "{}/port", "OIG_JOURNAL": "{}/port"}, "OIG_PORT_FILE and OIG_JOURNAL"),
+    ],
+)
+def test_two_settings_that_lead_to_one_file_are_refused_and_both_named(given, names, tmp_path):
+    (tmp_path / "settings.env").write_text(f"OIG_ALLOWED_EMAILS='{tmp_path}/allowed'\n")
+    (tmp_path / "allowed").write_text("jana@example.cz\n")
+    (tmp_path / "port").write_text("8123\n")
+    (tmp_path / "linked").symlink_to(tmp_path / "run")
+    environ = {"OIG_CONFIG": str(tmp_path / "settings.env"), "OIG_STATE_DIR": str(tmp_path)}
+    load(environ)
+    environ |= {name: value.format(tmp_path) for name, value in given.items()}
+    with pytest.raises(ConfigurationError, match=re.escape(f"{names} lead to one file")):
+        load(environ)
+    warnings = []
+    load_places(environ, warnings.append)
+    assert len(warnings) == 1
+
+
+def test_files_that_are_only_read_and_folders_may_be_one(tmp_path):
+    load(
+        {
+            "OIG_CONFIG": os.devnull,
+            "OIG_AUTH_LOG": os.devnull,
+            "OIG_STATE_DIR": str(tmp_path),
+            "OIG_RUN_DIR": str(tmp_path),
+            "OIG_LOG_DIR": str(tmp_path),
+        }
+    )

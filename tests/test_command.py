@@ -17,7 +17,7 @@ from server.settings_sources import at_next_start, find, load
 from server.supervision.__main__ import main
 from server.supervision.agreement import check_agreement, disagreement
 from server.supervision.configuration import Folders, Layout, folders_in
-from server.supervision.inspection import closing, rows
+from server.supervision.inspection import closing, rows, warnings
 from server.supervision.options import parse
 from server.supervision.serve import Wanted
 from server.supervision.typed import Typed
@@ -402,6 +402,61 @@ def test_a_file_that_the_server_reads_as_one_of_the_others_is_given_to_its_group
     )
     monkeypatch.setattr(os, "getgroups", lambda: [found.st_gid])
     assert closing(file, found) == f"Run: chmod o-r {file}"
+
+
+@pytest.mark.parametrize("name", ["the settings file", "OIG_ALLOWED_EMAILS", "OIG_CA_FILE"])
+@pytest.mark.parametrize(
+    ("of_file", "of_folder", "group", "told"),
+    [
+        (0o602, 0o711, None, "file"),
+        (0o622, 0o711, None, "file"),
+        (0o620, 0o711, 12345, "file"),
+        (0o600, 0o777, None, "folder"),
+        (0o600, 0o1777, None, None),
+        (0o620, 0o711, None, None),
+        (0o644, 0o755, 12345, None),
+    ],
+)
+def test_check_warns_of_a_file_of_settings_that_others_can_change(
+    name, of_file, of_folder, group, told, monkeypatch
+):
+    with temporary_folder() as folder:
+        folder.chmod(0o711)
+        place = folder / "named"
+        place.mkdir()
+        files = {"OIG_ALLOWED_EMAILS": place / "list", "the settings file": place / "settings.env"}
+        files["OIG_CA_FILE"] = place / "ca.pem"
+        others = folder / "others"
+        others.mkdir()
+        for one, file in files.items():
+            if one != name:
+                files[one] = others / file.name
+        files["OIG_ALLOWED_EMAILS"].write_text("jana@example.cz\n")
+        files["OIG_CA_FILE"].write_text("")
+        config = files["the settings file"]
+        config.write_text(
+            f"OIG_ALLOWED_EMAILS='{files['OIG_ALLOWED_EMAILS']}'\n"
+            f"OIG_CA_FILE='{files['OIG_CA_FILE']}'\nOIG_STATE_DIR='{folder}/state'\n"
+        )
+        for file in files.values():
+            file.chmod(0o600)
+        others.chmod(0o700)
+        files[name].chmod(of_file)
+        place.chmod(of_folder)
+        if group is not None:
+            # Only root may give a file away: to others, their own group is made another.
+            monkeypatch.setattr(os, "getegid", lambda: group)
+            if os.geteuid() == 0:
+                os.chown(files[name], 0, group + 1)
+        wanted = Wanted.of(parse(["check", "--config", str(config)], "x"), clean_environment())
+        said = [one for one in warnings(wanted) if "others than its owner" in one]
+        expected = {"file": files[name], "folder": place, None: None}[told]
+        if expected is None:
+            assert said == []
+        else:
+            (line,) = said
+            assert f"can change {expected.resolve()}, and so {name}." in line
+            assert line.endswith(f"chmod go-w {expected.resolve()}")
 
 
 @pytest.mark.parametrize("content", [b"no database\n" * 100, b""], ids=["text", "nothing"])

@@ -113,6 +113,16 @@ def warnings(wanted: Wanted) -> Iterator[str]:
                 f"all users of this machine can read {file}, which holds {private}. "
                 f"{closing(file, found)}{apart if inline else ''}."
             )
+    for name, file in wanted.found.files(wanted.settings).items():
+        try:
+            place = written_by_others(file)
+        except OSError:
+            continue  # as above
+        if place is not None:
+            yield (
+                f"others than its owner can change {place}, and so {name}. Run as its owner or "
+                f"as root: chmod go-w {shlex.quote(str(place))}"
+            )
     journal = wanted.settings.journal
     try:
         Journal(journal).latest(1)
@@ -152,6 +162,34 @@ def reached_by_others(file: Path) -> os.stat_result | None:
         return None
     open_to_all = all(folder.stat().st_mode & stat.S_IXOTH for folder in target.parents)
     return found if open_to_all else None
+
+
+def written_by_others(file: Path) -> Path | None:
+    """Return what others can write to, the file or its folder; None if neither.
+
+    Args:
+        file: Its path. A link counts as what it leads to.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    target = file.resolve(strict=True)
+    if not stat.S_ISREG(target.stat().st_mode):
+        return None
+    # 1. Everybody may write, and can get there.
+    # 2. A group may. Our own is no other: many systems give each user a group, and a umask of 002.
+    # 3. In a folder, who may write puts another file in the place of this one; not where the
+    #    sticky bit is set, as in /tmp.
+    for place in (target, target.parent):
+        found = place.stat()
+        if place == target.parent and found.st_mode & stat.S_ISVTX:
+            continue
+        reached = all(folder.stat().st_mode & stat.S_IXOTH for folder in place.parents)
+        if found.st_mode & stat.S_IWOTH and reached:
+            return place
+        if found.st_mode & stat.S_IWGRP and found.st_gid not in {os.getegid(), 0}:
+            return place
+    return None
 
 
 def closing(file: Path, found: os.stat_result) -> str:

@@ -64,7 +64,7 @@ def command(project, *arguments, environ):
 
 def test_demo_status_restart_and_stop_from_a_path_that_needs_care():
     # A space, other letters, and what supervisord takes for the beginning of a placeholder.
-    with temporary_folder("dům č. 1 100%s") as folder:
+    with temporary_folder("dům č. 1 100%s 5%") as folder:
         project = copy_project(folder)
         port = free_port()
         state = folder / "stav 50%"
@@ -72,6 +72,7 @@ def test_demo_status_restart_and_stop_from_a_path_that_needs_care():
             f"OIG_PORT={port}\nOIG_HOST=127.0.0.1\nOIG_STATE_DIR='{state}'\n"
         )
         environ = clean_environment(OIG_CONFIG=str(folder / "settings.env"), OIG_PASSWORD="x")
+        environ["PATH"] += f"{os.pathsep}/100%{os.pathsep}/%(here)s"
         before = sorted(path for path in (project / "var").rglob("*"))
         with subprocess.Popen(
             [sys.executable, "-m", "server.supervision", "demo", "--workers", "2"],

@@ -1,6 +1,7 @@
 """start_server.sh: what it installs, what it starts, what it says, and that it leaves nothing."""
 
 import errno
+import json
 import os
 import re
 import signal
@@ -437,6 +438,74 @@ def test_the_copy_of_the_configuration_differs_in_numbers_places_and_python(tmp_
     )
     assert re.findall("autostart=.*", plain) == ["autostart=false"]
     assert Layout.read(plain) == Layout("0.0.0.0", 8000, 2)
+
+
+READ_BY_SUPERVISORD = """
+import json, sys
+from supervisor.options import ServerOptions
+options = ServerOptions()
+options.realize(["--configuration", sys.argv[1]])
+processes = [one for group in options.process_group_configs for one in group.process_configs]
+json.dump({
+    "environment": options.configroot.supervisord.environment,
+    "logs": [one.stdout_logfile for one in processes if one.stdout_logfile],
+    "folders": [one.directory for one in processes],
+    "pid file": options.pidfile,
+}, sys.stdout)
+"""
+
+
+def as_supervisord_reads(configuration, path):
+    """Return what supervisord makes of a configuration when it is started with this PATH."""
+    read = subprocess.run(
+        [sys.executable, "-c", READ_BY_SUPERVISORD, str(configuration)],
+        check=False,
+        env={"PATH": path, "SALT": "100% %s"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert read.returncode == 0, read.stderr
+    return json.loads(read.stdout)
+
+
+PATHS_THAT_NEED_CARE = ["/a%b:/usr/bin", "/100%", "/%(here)s:/%(ENV_HOME)s", "/%s:/%%", "/5% off"]
+
+
+@pytest.mark.parametrize("path", PATHS_THAT_NEED_CARE)
+def test_supervisord_by_itself_takes_any_percent_sign_in_the_path(project, path):
+    read = as_supervisord_reads(project / "supervisord.conf", path)
+    assert read["environment"] == {"PATH": f"{project}/.venv/bin:{path}"}
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        *((path, "100%") for path in (*PATHS_THAT_NEED_CARE, '/a"b', "/a ;b:/it's", "/a\nb")),
+        *(("/usr/bin", name) for name in ("plain", "a%s b%%c", "%(ENV_PATH)s", "%(x)d")),
+    ],
+)
+def test_the_copy_takes_any_path_and_any_percent_sign_in_a_folder(tmp_path, path, name, before):
+    folders = Folders(tmp_path / name, tmp_path / name / "var", tmp_path / name / "log")
+    for folder in (folders.run, folders.logs):
+        folder.mkdir(parents=True)
+    source = CONFIGURATION
+    if before:  # of an operator who has an older one, and has added to it
+        source = source.replace("%%(ENV_PATH)s", "%(ENV_PATH)s").replace(
+            "environment=", 'environment=OURS="%(here)s",SALT="%(ENV_SALT)s",'
+        )
+        assert source.count("%(ENV_") == 2
+    layout = Layout.read(source)
+    folders.configuration.write_text(
+        render(source, folders, layout, python=sys.executable, simulator=False)
+    )
+    read = as_supervisord_reads(folders.configuration, path)
+    added = {"OURS": str(folders.project), "SALT": "100% %s"}
+    assert read["environment"] == (added if before else {})
+    assert {Path(log).parent for log in read["logs"]} == {folders.logs}
+    assert set(read["folders"]) == {str(folders.project)}
+    assert read["pid file"] == str(folders.pid_file)
 
 
 @pytest.mark.parametrize(

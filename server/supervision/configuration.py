@@ -24,6 +24,12 @@ IDENTIFIER = "oig-cloud-mcp"
 PYTHON = "/usr/bin/env python3 "
 """How commands in supervisord.conf begin."""
 
+SEARCH = re.compile(r'PATH="%\(here\)s/\.venv/bin:%{1,2}\(ENV_PATH\)s",?')
+"""The PATH of supervisord.conf, as it is shipped and as it was before, with one %."""
+
+ONCE = re.compile(r"(?<!%)%\((ENV_[^)]*)\)s")
+"""A variable that supervisord puts in when it first expands an option."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -170,7 +176,9 @@ def render(source: str, folders: Folders, layout: Layout, *, python: str, simula
         source: Text of supervisord.conf.
         folders: Where everything lies.
         layout: Host, port and number of workers.
-        python: The Python that runs all programs.
+        python: The Python that runs all programs. Its folder is on the PATH already that
+            supervisord is started with: the copy sets none, for a quotation mark in one of its
+            folders would end it there.
         simulator: Whether the portal simulator is started as well.
     """
     parser = _parse(source)
@@ -181,10 +189,11 @@ def render(source: str, folders: Folders, layout: Layout, *, python: str, simula
     )
     for section in parser.sections():
         for option, given in parser.items(section):
-            value = given
-            # supervisord expands these twice, all others once.
-            program = section not in {"supervisord", "unix_http_server", "supervisorctl"}
-            percent = "%%%%" if program and option.endswith("_logfile") else "%%"
+            value, percent = given, "%%"
+            if _is_expanded_twice(section, option):
+                percent = "%%%%"
+                # What is put in the first time would be expanded itself the second time.
+                value = ONCE.sub(r"%%(\1)s", SEARCH.sub("", value))
             for placeholder, folder in places:
                 value = value.replace(placeholder, str(folder).replace("%", percent))
             if option == "command" and value.startswith(PYTHON):
@@ -200,6 +209,17 @@ def render(source: str, folders: Folders, layout: Layout, *, python: str, simula
         lines += ["", f"[{section}]"]
         lines += [f"{option}={value}" for option, value in parser.items(section)]
     return "\n".join(lines) + "\n"
+
+
+def _is_expanded_twice(section: str, option: str) -> bool:
+    """Whether supervisord expands an option a second time, after the one that all have.
+
+    Source: `ServerOptions.read_config` and `processes_from_section` in supervisor/options.py, 4.3.
+    """
+    if section == "supervisord":
+        return option == "environment"
+    program = section not in {"unix_http_server", "supervisorctl"}
+    return program and option.endswith("_logfile")
 
 
 def _parse(source: str) -> configparser.RawConfigParser:

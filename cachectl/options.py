@@ -77,8 +77,9 @@ is to stay away.
 
 RELOAD = """\
 Read the settings again, as they stand in the settings file and in files that they name. All are
-checked first: when one is wrong, nothing changes. Only those marked "live" in docs/settings.md
-change without a restart of the server. Settings in the environment of the server stay as they are.
+checked first: when one is wrong, nothing changes. Only those listed under "Changed without a
+restart" in docs/settings.md change so; all others take a restart of the server. Settings in the
+environment of the server stay as they are.
 """
 
 ROTATE = """\

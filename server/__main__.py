@@ -47,6 +47,13 @@ def _port(raw: str) -> int:
     return value
 
 
+def _host(raw: str) -> str:
+    # As in the options of oig-cloud-mcp: nothing would be taken for the default, which is open.
+    if not raw.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return raw
+
+
 def _inherited(settings: Settings, arguments: argparse.Namespace) -> socket.socket | None:
     """Return supervisord's socket, if it is the one that the settings want."""
     listener = inherited_socket() if arguments.port is None else None
@@ -82,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m server",
         description="One MCP worker for OIG Cloud. supervisord runs several; see supervisord.conf.",
     )
-    parser.add_argument("--host", help="address to listen at (OIG_HOST)")
+    parser.add_argument("--host", type=_host, help="address to listen at (OIG_HOST)")
     parser.add_argument("--port", type=_port, help="port to listen at (OIG_PORT)")
     parser.add_argument(
         "--workers", type=int, help="how many supervisord runs, to be compared with OIG_WORKERS"
@@ -114,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     peers = Peers.from_env(os.environ) if inherited else None
     if listener is None:
         port = settings.port if arguments.port is None else arguments.port
-        host = arguments.host or settings.host
+        host = settings.host if arguments.host is None else arguments.host
         try:
             listener = bind(host, port)
         except (OSError, OverflowError) as exc:

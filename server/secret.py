@@ -18,6 +18,13 @@ MIN_BYTES = 32
 MAX_BYTES = 65_536
 """Longest file read: whoever points us at something bigger has mistaken the file."""
 
+ANEW = (
+    "Or have a new one made, with which every user logs in once more: stop the whole server, "
+    "delete the file, and start it again. While the server runs, it writes back the secret that "
+    "it holds."
+)
+"""How to get a new secret without a rotation; `secret_use.py` says why only so."""
+
 
 def read_secret(path: Path) -> bytes:
     """Read the secret, without the white space around it.
@@ -131,8 +138,7 @@ def _read(path: Path) -> bytes | None:
         content = os.read(fd, MAX_BYTES + 1)
     except OSError as exc:
         raise ConfigurationError(
-            f"The secret {path} cannot be read: {exc.strerror}. Restore it from a backup, "
-            "or delete it: a new one is made, and every user logs in once more."
+            f"The secret {path} cannot be read: {exc.strerror}. Restore it from a backup. {ANEW}"
         ) from None
     finally:
         os.close(fd)
@@ -143,8 +149,7 @@ def _read(path: Path) -> bytes | None:
         )
     if len(content.strip()) < MIN_BYTES:
         raise ConfigurationError(
-            f"The secret {path} is shorter than {MIN_BYTES} bytes. Write a longer one, "
-            "or delete the file: a new one is made."
+            f"The secret {path} is shorter than {MIN_BYTES} bytes. Write a longer one. {ANEW}"
         )
     return content
 

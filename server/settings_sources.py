@@ -354,7 +354,7 @@ def _suggestion(name: str) -> str:
 
 def _near(name: str) -> list[str]:
     # Those with _FILE only for who wrote _FILE: they would crowd out what is meant.
-    wanted = [*VARIABLES, CONFIG, *(BY_FILE if name.endswith(OF_FILE) else ())]
+    wanted = [*VARIABLES, CONFIG, *CLIENTS, *(BY_FILE if name.endswith(OF_FILE) else ())]
     return difflib.get_close_matches(name, wanted, n=1)
 
 

@@ -50,6 +50,21 @@ def visible(text: str) -> str:
     return "".join(map(_seen, IGNORABLE.sub("", text)))
 
 
+def escaped(text: str) -> str:
+    r"""Return `text` on one line, with an escape such as `\x1b` for what people cannot see of it.
+
+    For what the reader wrote, and looks for a mistake in: nothing is left out.
+
+    Args:
+        text: Anything.
+    """
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
 def _seen(char: str) -> str:
     if char == "\n":
         return char

@@ -20,6 +20,7 @@ from server.supervision.configuration import Folders, Layout, folders_in
 from server.supervision.inspection import closing, rows, warnings
 from server.supervision.options import parse
 from server.supervision.serve import Wanted
+from server.supervision.start_server import main as start_server
 from server.supervision.typed import Typed
 
 from .fleet import check_auth
@@ -325,6 +326,49 @@ def test_check_shows_every_setting_and_its_source_but_no_address_of_a_person(tmp
     assert PLANTED not in str(told)
 
 
+def test_check_shows_what_nobody_can_see_in_a_value_as_an_escape(tmp_path):
+    file = tmp_path / "a\x1b[2Jb.env"
+    file.write_text("OIG_JOURNAL='/s/\u202ej.db'\n")
+    environ = {"OIG_CONFIG": str(file), "OIG_LOG_DIR": "/l\x1b[31m", "OIG_STATE_DIR": "/a\nb"}
+    told = {row.variable: row for row in rows(wanted(environ))}
+    assert told["OIG_LOG_DIR"].value == "/l\\x1b[31m"
+    assert told["OIG_STATE_DIR"].value == "/a\\nb"
+    assert told["OIG_SECRET_FILE"].value == "/a\\nb/run/secret"
+    assert told["OIG_JOURNAL"][1:] == ("/s/\\u202ej.db", f"{tmp_path}/a\\x1b[2Jb.env, line 1")
+
+
+@pytest.mark.parametrize("given", ["--host=", "--host= ", "--port=", "--workers=", "--config="])
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda given: parse(["serve", given], "oig-cloud-mcp"),
+        lambda given: parse(["check", given], "oig-cloud-mcp"),
+        lambda given: start_server([given]),
+    ],
+    ids=["serve", "check", "start_server.sh"],
+)
+def test_an_option_without_a_value_is_refused_and_nothing_starts(program, given, capsys):
+    with pytest.raises(SystemExit) as ended:
+        program(given)
+    assert ended.value.code == 2
+    assert f"argument {given.partition('=')[0]}: must" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["--host=", "--host= ", "--port=", "--workers="])
+def test_a_worker_refuses_an_option_without_a_value(given):
+    ended = subprocess.run(
+        [sys.executable, "-m", "server", given],
+        check=False,
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == 2
+    assert f"argument {given.partition('=')[0]}: " in ended.stderr
+
+
 def checked(capsys, *arguments):
     """What `check` says where nothing is wrong."""
     assert main(["check", *arguments]) == 0
@@ -480,6 +524,21 @@ def test_check_tells_a_taken_port_with_1_and_a_wrong_setting_with_64(state, monk
     monkeypatch.setenv("OIG_HOST", "::1")
     assert main(["check"]) == 64
     assert "OIG_HOST must be an IPv4 address: supervisord" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [("a%(here)sb", "or %(here)s in"), ("a ;b", "space before ;"), ("a\nb", "a line break")],
+)
+def test_a_folder_that_supervisord_cannot_use_is_refused_with_what_is_wrong_in_it(
+    tmp_path, monkeypatch, capsys, name, named
+):
+    monkeypatch.setenv("OIG_STATE_DIR", str(tmp_path / name))
+    assert main(["check"]) == 64
+    told = capsys.readouterr().err
+    assert named in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / name).exists()
 
 
 def test_a_folder_that_cannot_be_made_is_told_with_the_setting(tmp_path, monkeypatch, capsys):

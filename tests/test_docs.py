@@ -16,7 +16,7 @@ from server.readings import days, freshness, history, notifications
 from server.readings.series import COLUMNS, COMPUTED
 from server.readings.status import Status
 from server.settings import CLIENTS as OF_CLIENTS
-from server.settings import CONFIG, ROOT, VARIABLES, Settings
+from server.settings import CONFIG, ROOT, SUPERVISORD_CONF, VARIABLES, Settings
 from server.settings_file import parse
 from server.settings_sources import BY_FILE
 from server.supervision.configuration import Folders
@@ -49,8 +49,14 @@ def test_the_document_on_settings_lists_every_one_with_its_default_and_meaning()
     assert configuration_rows() == expected
 
 
+@pytest.mark.parametrize("name", sorted({*OF_CLIENTS, CONFIG, SUPERVISORD_CONF}))
+def test_every_name_that_is_taken_beside_the_settings_is_in_a_document(name):
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    assert any(re.search(rf"\b{name}\b", path.read_text()) for path in documents)
+
+
 def test_no_document_names_a_setting_that_does_not_exist():
-    known = {*VARIABLES, *BY_FILE, *OF_CLIENTS, CONFIG}
+    known = {*VARIABLES, *BY_FILE, *OF_CLIENTS, CONFIG, SUPERVISORD_CONF}
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "supervisord.conf"]:
         assert set(re.findall(r"\bOIG_[A-Z_]+[A-Z]\b", path.read_text())) <= known, path
 

@@ -421,6 +421,7 @@ MAY_IMPORT = {
         "server.supervision.configuration",
         "server.supervision.control",
         "server.version",
+        "server.visible",
     },
     "server.supervision.agreement": {
         "server.errors",

@@ -158,7 +158,10 @@ def test_what_is_not_a_regular_file_is_refused_without_waiting(tmp_path, make):
 
 @pytest.mark.parametrize("content", [b"", b"   \n", b"horse" * 6 + b"\n" * 10])
 def test_a_short_secret_is_refused(tmp_path, content):
-    assert "shorter than 32 bytes" in refusal(write(tmp_path / "secret", content))
+    told = refusal(write(tmp_path / "secret", content))
+    assert "shorter than 32 bytes. Write a longer one." in told
+    assert "stop the whole server, delete the file, and start it again." in told
+    assert "While the server runs, it writes back the secret that it holds." in told
 
 
 def test_a_huge_file_is_not_a_secret(tmp_path):

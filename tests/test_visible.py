@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.visible import visible
+from server.visible import escaped, visible
 
 UNSEEN = {
     "a control": "\x07\x1b\x7f\x85\x9b\r\t\0",
@@ -74,3 +74,18 @@ def test_the_rule_holds_for_every_character_there_is():
 @given(st.text())
 def test_what_was_made_visible_stays_as_it_is(text):
     assert visible(visible(text)) == visible(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("dům č. 1, 100 %", "dům č. 1, 100 %"),
+        ("a\x1b[31mb\x07", "a\\x1b[31mb\\x07"),
+        ("one\ntwo\r\tthree", "one\\ntwo\\r\\tthree"),
+        ("a\u202eb\u200bc\x9b", "a\\u202eb\\u200bc\\x9b"),
+        ("a\u2028b\xa0c", "a\\u2028b\\xa0c"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_what_cannot_be_seen_is_escaped_on_one_line_where_a_mistake_is_looked_for(text, shown):
+    assert escaped(text) == shown

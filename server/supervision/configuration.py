@@ -122,9 +122,9 @@ class Folders:
             # supervisord takes what follows for a comment, and knows no quotes there.
             if re.search(r"\s[;#]|[\r\n\"]|%\(here\)s", str(folder)):
                 raise ConfigurationError(
-                    "supervisord cannot use a folder with a space before ; or # in its path, a "
-                    f"quotation mark or a line break: {str(folder)!r}. Rename it, or set "
-                    "OIG_STATE_DIR and OIG_LOG_DIR to others."
+                    "supervisord cannot use a folder with a space before ; or #, a quotation "
+                    f"mark, a line break or %(here)s in its path: {str(folder)!r}. Rename it, or "
+                    "set OIG_STATE_DIR and OIG_LOG_DIR to others."
                 )
         excess = len(str(self.control).encode()) + SOCKET_SUFFIX_BYTES - SOCKET_PATH_MAX_BYTES
         if excess > 0:

@@ -16,6 +16,7 @@ from ..places import ROOT
 from ..preflight import check
 from ..settings import VARIABLES
 from ..settings_sources import names_file
+from ..visible import escaped
 from .configuration import Layout, shipped
 from .control import Supervisord, SupervisordError
 from .foreground import check_free
@@ -80,7 +81,7 @@ def rows(wanted: Wanted) -> Iterator[Row]:
             has = getattr(shipped_layout, field.name)
             told = DEFAULT if has == value else str(ROOT / "supervisord.conf")
             value = has
-        yield Row(variable, shown(value, field), told)
+        yield Row(variable, escaped(shown(value, field)), escaped(told))
 
 
 def shown(value: object, field: Field[Any]) -> str:
@@ -110,7 +111,7 @@ def warnings(wanted: Wanted) -> Iterator[str]:
             inline = file == wanted.found.file
             apart = f", or keep it in a file of its own and name that in {private}_FILE"
             yield (
-                f"all users of this machine can read {file}, which holds {private}. "
+                f"all users of this machine can read {escaped(str(file))}, which holds {private}. "
                 f"{closing(file, found)}{apart if inline else ''}."
             )
     for name, file in wanted.found.files(wanted.settings).items():

@@ -80,9 +80,7 @@ def parse(argv: list[str], prog: str) -> Options:
         ("check", "check settings and files, and start nothing", True),
     ):
         command = commands.add_parser(name, help=meaning, description=meaning, allow_abbrev=False)
-        command.add_argument(
-            "--config", type=Path, metavar="FILE", help="settings file, instead of the usual one"
-        )
+        add_config(command)
         if shape:
             add_shape(command)
         if name == "check":
@@ -104,9 +102,16 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action=_Version, help="say which version this is")
 
 
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the settings file."""
+    parser.add_argument(
+        "--config", type=_file, metavar="FILE", help="settings file, instead of the usual one"
+    )
+
+
 def add_shape(parser: argparse.ArgumentParser) -> None:
     """Add the options that stand for OIG_HOST, OIG_PORT and OIG_WORKERS."""
-    parser.add_argument("--host", help="IPv4 address to listen at")
+    parser.add_argument("--host", type=_not_empty, help="IPv4 address to listen at")
     parser.add_argument("--port", type=_number(1, 65535), help="port to listen at")
     parser.add_argument("--workers", type=_number(1, MAX_WORKERS), help="number of workers")
 
@@ -115,7 +120,9 @@ def shape_of(given: argparse.Namespace) -> dict[str, str]:
     """Return what was given of those, by the settings' variables."""
     names = ("host", "port", "workers")
     values = {name: getattr(given, name, None) for name in names}
-    return {f"OIG_{name.upper()}": str(value) for name, value in values.items() if value}
+    return {
+        f"OIG_{name.upper()}": str(value) for name, value in values.items() if value is not None
+    }
 
 
 class _Version(argparse.Action):
@@ -127,6 +134,18 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         sys.stdout.write(f"oig-cloud-mcp {program_version()}\n")
         parser.exit()
+
+
+def _not_empty(raw: str) -> str:
+    # Of a setting, nothing means its default. An option is typed to say something: what is empty
+    # comes from a shell's variable that was not set, and the default host is open to everybody.
+    if not raw.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return raw
+
+
+def _file(raw: str) -> Path:
+    return Path(_not_empty(raw))
 
 
 def _number(least: int, most: int) -> type[int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..places import ROOT
 from .__main__ import EXIT_FAILED, EXIT_INTERRUPTED, carry_out, complain, say
 from .environment import Environment, InstallationFailed
-from .options import Options, add_shape, add_version, shape_of
+from .options import Options, add_config, add_shape, add_version, shape_of
 from .typed import Typed
 
 EPILOG = """\
@@ -51,9 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--setup", action="store_true", help="only install into .venv what is missing there"
     )
     add_shape(parser)
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings file, instead of the usual one"
-    )
+    add_config(parser)
     parser.add_argument(
         "--no-install",
         action="store_true",

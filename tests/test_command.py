@@ -35,6 +35,7 @@ from .system import (
     give_away,
     prepared_system,
     started,
+    stop,
     temporary_folder,
 )
 from .test_start_server import Terminal
@@ -669,3 +670,131 @@ def test_folders_of_the_checkouts_configuration_are_found():
     )
     with pytest.raises(ConfigurationError, match=r"\[fcgi-program:mcp\] .* stdout_logfile"):
         folders_in(CONFIGURATION.replace("stdout_logfile=", "x="), Path("/srv/oig"))
+
+
+STATE_FILES = ["run/oig-cloud-mcp.conf", "run/supervisord.pid"]
+LOG_FILES = ["log/supervisord.log", "log/cache.log", "log/mcp-1.log"]
+
+
+@pytest.mark.parametrize("verb", ["serve", "check"])
+@pytest.mark.parametrize("name", [*STATE_FILES, "run/supervisor.sock", *LOG_FILES])
+def test_a_folder_in_the_place_of_a_file_is_told_in_one_line(
+    state, monkeypatch, capsys, name, verb
+):
+    monkeypatch.setenv("OIG_HOST", "127.0.0.1")
+    monkeypatch.setenv("OIG_PORT", str(free_port()))
+    (state / name).mkdir(parents=True)
+    assert main([verb]) == 64
+    told = capsys.readouterr().err
+    assert re.search(
+        rf"{state}/{name} cannot be written to: (Is|It is) a (directory|folder)\.", told
+    )
+    assert ("OIG_LOG_DIR" if name in LOG_FILES else "OIG_STATE_DIR") in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [*STATE_FILES, *LOG_FILES])
+def test_a_link_that_leads_nowhere_is_told_with_where_it_leads(state, monkeypatch, capsys, name):
+    monkeypatch.setenv("OIG_PORT", str(free_port()))
+    path = state / name
+    path.parent.mkdir(parents=True)
+    path.symlink_to("gone/file")
+    assert main(["check"]) == 64
+    assert f"{path}, a link to gone/file, cannot be written to: No such file" in (
+        capsys.readouterr().err
+    )
+    (path.parent / "gone").mkdir()  # supervisord makes the file there itself
+    assert main(["check"]) == 0
+
+
+def test_a_file_of_somebody_else_is_told_in_one_line():
+    with temporary_folder() as folder:
+        state = folder / "state"
+        for name in ("run", "log"):
+            (state / name).mkdir(parents=True)
+        for path in (folder, state, state / "run", state / "log"):
+            path.chmod(0o700)
+            give_away(path)
+        for name in (*STATE_FILES, *LOG_FILES):
+            (state / name).touch(0o400)
+            environ = clean_environment(OIG_STATE_DIR=str(state), OIG_PORT=str(free_port()))
+            checked = subprocess.run(
+                [*another_user(), sys.executable, "-m", "server.supervision", "check"],
+                check=False,
+                cwd=ROOT,
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=30,
+            )
+            assert checked.returncode == 64, checked.stderr
+            assert f"{state}/{name} cannot be written to: Permission denied." in checked.stderr
+            assert checked.stderr.count("\n") == 1
+            (state / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        ("server.supervision", ["check", "--show"]),
+        ("server.supervision", ["check"]),
+        ("server.supervision", ["stop"]),
+        ("server.supervision", ["serve"]),
+        ("server.supervision.start_server", ["--no-install"]),
+    ],
+)
+def test_a_reader_that_goes_away_is_no_reason_to_complain(state, program, arguments):
+    environ = clean_environment(OIG_STATE_DIR=str(state), OIG_PORT=str(free_port()))
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", program, *arguments],
+            check=False,
+            cwd=ROOT,
+            env=environ,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def test_of_two_starts_at_once_one_serves_and_the_other_says_that_it_runs_already():
+    with temporary_folder() as folder:
+        environ = clean_environment(OIG_STATE_DIR=str(folder / "state"), OIG_HOST="127.0.0.1")
+        ports = [str(free_port()), str(free_port())]
+        starts = [
+            subprocess.Popen(
+                [sys.executable, "-m", "server.supervision", "demo", "--port", port],
+                cwd=ROOT,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+            for port in ports
+        ]
+        try:
+            wait_until("one has ended", lambda: any(s.poll() is not None for s in starts))
+            (lost,) = [start for start in starts if start.poll() is not None]
+            (won,) = [start for start in starts if start is not lost]
+            terminal = Terminal(won)
+            terminal.wait_for("Stop       Ctrl-C")
+            assert lost.returncode == 1
+            told = lost.stdout.read().splitlines()[-1]
+            assert "The server is running already (supervisord, process " in told
+            said = command(ROOT, "status", environ=environ)
+            port = ports[starts.index(won)]
+            assert said.stdout.startswith(f"http://localhost:{port}/mcp is ready"), said.stderr
+            assert command(ROOT, "stop", environ=environ).returncode == 0
+            assert terminal.ended() == 0
+        finally:
+            for start in starts:
+                if start.poll() is None:
+                    stop(start)
+                start.stdout.close()

@@ -36,6 +36,7 @@ from .system import (
     family,
     free_port,
     prepared_system,
+    started,
     stop,
     temporary_folder,
 )
@@ -267,8 +268,8 @@ def test_a_file_that_no_process_would_take_is_told_in_one_line_before_anything_s
     )
 
 
-def rendered(system, text):
-    layout = Layout("127.0.0.1", system.port, 2)
+def rendered(system, text, port=None):
+    layout = Layout("127.0.0.1", port or system.port, 2)
     folders = Folders(system.project, system.project / "var", system.log_dir)
     folders.configuration.write_text(
         render(text, folders, layout, python=sys.executable, simulator=False)
@@ -322,6 +323,47 @@ def test_one_worker_that_hangs_at_its_start_is_named_and_the_other_serves(monkey
         Foreground(system, say, interrupts).run("{state}")
     (missing,) = [line for line in said if line.startswith("Not ready after ")]
     assert re.search(r"mcp-1 is (STARTING|RUNNING); the end of its log", missing)
+
+
+def test_a_port_that_was_taken_in_the_meantime_is_named():
+    with prepared_system() as system:
+        run = rendered(system, CONFIGURATION)
+        with (
+            socket.create_server(("127.0.0.1", system.port)),
+            pytest.raises(CannotStart, match=f"^Port {system.port} at 127.0.0.1 was taken in the"),
+        ):
+            Foreground(run, lambda _: None, Interrupts()).run("ready")
+
+
+def test_a_supervisord_that_was_faster_in_the_same_folders_is_named_and_not_the_port():
+    with prepared_system() as system:
+        run = rendered(system, CONFIGURATION, free_port())
+        with started(system):
+            wait_until("the first one answers", run.folders.control.exists)
+            with pytest.raises(CannotStart) as told:
+                Foreground(run, lambda _: None, Interrupts()).run("ready")
+        assert f"Another supervisord has taken {run.folders.control}" in str(told.value)
+        assert "ort " not in str(told.value)
+
+
+@pytest.mark.parametrize("what", ["folder", "link that leads nowhere", "link to itself"])
+def test_something_else_in_the_place_of_a_log_is_no_lines_until_there_is_one(tmp_path, what):
+    log = tmp_path / "mcp-0.log"
+    put = {
+        "folder": log.mkdir,
+        "link that leads nowhere": lambda: log.symlink_to("gone"),
+        "link to itself": lambda: log.symlink_to(log),
+    }[what]
+    put()
+    follower = Follower(log)
+    assert list(follower.lines()) == []
+    log.rmdir() if what == "folder" else log.unlink()
+    log.write_text("one\n")
+    assert list(follower.lines()) == ["one"]
+    log.unlink()
+    put()
+    assert list(follower.lines()) == []
+    follower.close()
 
 
 def test_an_interrupt_before_it_is_ready_stops_it(monkeypatch):

@@ -28,6 +28,7 @@ from .typed import Typed
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 64
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 
 def run() -> None:
@@ -58,6 +59,15 @@ def carry_out(options: Options, typed: Typed) -> int:
         options: What was asked for.
         typed: How this program was started.
     """
+    try:
+        return _outcome(options, typed)
+    except BrokenPipeError:  # as with `| head`: no reason to complain
+        # What is still buffered goes nowhere, or Python complains about it at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+
+
+def _outcome(options: Options, typed: Typed) -> int:
     code = EXIT_FAILED
     try:
         _do(options, typed)

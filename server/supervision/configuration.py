@@ -112,6 +112,19 @@ class Folders:
         """The copy that supervisord reads."""
         return self.run / "oig-cloud-mcp.conf"
 
+    def log_files(self, workers: int, *, simulator: bool) -> list[Path]:
+        """Return all logs that supervisord writes, its own first.
+
+        Args:
+            workers: Number of workers.
+            simulator: Whether the portal simulator runs.
+        """
+        group = WORKERS.partition(":")[2]
+        names = ["supervisord", "cache", *(f"{group}-{number}" for number in range(workers))]
+        if simulator:
+            names.append("simulator")
+        return [self.logs / f"{name}.log" for name in names]
+
     def check(self) -> None:
         """Return when supervisord can work with all of them.
 

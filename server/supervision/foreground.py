@@ -50,6 +50,10 @@ PROBE_TIMEOUT = 5.0
 FAILING = frozenset({"BACKOFF", "FATAL"})
 """States of processes that have failed to start, and wait for the next try."""
 
+SOCKET_TAKEN = "Another program is already listening on a port"
+"""What supervisord says where somebody listens at its socket (supervisor/options.py,
+`openhttpservers`)."""
+
 SIGNALLED = " indicating exit request"
 """What supervisord logs of signals that stop it. Of supervisorctl shutdown it logs nothing."""
 
@@ -145,11 +149,8 @@ class System:
     @property
     def log_files(self) -> list[Path]:
         """All logs, supervisord's first."""
-        workers = [f"{GROUP}-{number}" for number in range(self.layout.workers)]
-        names = ["supervisord", "cache", *workers]
-        if self.simulator_port is not None:
-            names.append("simulator")
-        return [self.folders.logs / f"{name}.log" for name in names]
+        simulator = self.simulator_port is not None
+        return self.folders.log_files(self.layout.workers, simulator=simulator)
 
 
 class Foreground:
@@ -321,8 +322,17 @@ class Foreground:
         return [line for line in self._complaints if " ERROR watch: " in line]
 
     def _why_ended(self, code: int, words: list[str]) -> str:
+        # What others have taken since we looked:
+        # 1. The port. supervisord ends with Python's own words then.
+        # 2. The socket of supervisord, and with it these folders. It calls that socket a port.
         if words and words[-1].endswith("Address already in use"):
-            return f"Port {self._system.layout.port} was taken in the meantime."
+            layout = self._system.layout
+            return f"Port {layout.port} at {layout.host} was taken in the meantime."
+        if any(SOCKET_TAKEN in line for line in words):
+            return (
+                f"Another supervisord has taken {self._system.folders.control} in the meantime: "
+                "the server was started there twice, and the other start goes on."
+            )
         # Of a configuration that it does not take: its last line only names its help.
         words = [line for line in words if line.startswith("Error: ")] or words
         signalled = ["another process sent it a signal"] if self._signalled else []

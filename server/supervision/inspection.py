@@ -56,7 +56,7 @@ def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
     """
     layout, folders = wanted.layout, wanted.folders
     folders.check()
-    prepare(folders)
+    prepare(folders, layout.workers)
     check(wanted.settings)
     for warning in warnings(wanted):
         say(f"Warning: {warning}")

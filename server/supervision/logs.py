@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,14 +31,14 @@ class Follower:
     """The lines that are written to one log from now on.
 
     Args:
-        path: The log; it may come into being later.
+        path: The log; it may come into being later, and lie where nobody can read it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: BinaryIO | None = None
         self._rest = b""
-        if path.exists():
+        with suppress(OSError):
             self._file = path.open("rb")
             self._file.seek(0, os.SEEK_END)
 
@@ -50,7 +51,9 @@ class Follower:
             return
         if self._file is None or not _same(self._file, now.st_ino):
             self.close()
-            self._file = self.path.open("rb")
+            # Whoever has put something else there has no log; everything runs on.
+            with suppress(OSError):
+                self._file = self.path.open("rb")
             yield from self._read()
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ exit codes:
   3    for status and restart-workers: nothing is running
   64   a wrong setting
   130  interrupted on the way
+  141  nobody reads the output any more
 """
 
 EXIT_NOT_RUNNING = 3

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import socket
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +27,12 @@ from .leftovers import Search
 from .options import Options
 from .running import words
 from .typed import Typed
+
+OTHER_WITHIN = 10.0
+"""Seconds for another start in the same folders to be there, or for one that ends to be gone."""
+
+POLL = 0.1
+"""Seconds between two looks at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +146,8 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
     wanted = Wanted.of(options, os.environ)
     folders, layout = wanted.folders, wanted.layout
     folders.check()
-    try:
-        pid = Supervisord(folders.control).pid()
-    except SupervisordError:
-        refuse_leftovers(wanted, typed)
-    else:
-        raise CannotStart(
-            f"The server is running already (supervisord, process {pid}). "
-            f"To stop it: {typed.command('stop')}"
-        )
+    _refuse_running(folders, typed)
+    refuse_leftovers(wanted, typed)
     check_free(layout.host, layout.port, "choose another with --port")
     environ = wanted.handed_on()
     simulator_port = None
@@ -158,12 +160,9 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
             # Without a word of the file any free port is as good as this one.
             environ[PINNED] = f"{environ[PINNED]} OIG_SIMULATOR_PORT={simulator_port}".strip()
         environ["OIG_PORTAL_URL"] = f"http://127.0.0.1:{simulator_port}/"
-    prepare(folders)
+    prepare(folders, layout.workers, simulator=demo)
     _check(environ)
-    source = shipped(ROOT)
-    folders.configuration.write_text(
-        render(source, folders, layout, python=sys.executable, simulator=demo), encoding="utf-8"
-    )
+    configuration = render(shipped(ROOT), folders, layout, python=sys.executable, simulator=demo)
     system = System(
         folders=folders,
         layout=layout,
@@ -173,13 +172,70 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
     )
     portal = "the built-in simulator" if demo else wanted.settings.portal_url
     interrupts = Interrupts()
-    with interrupts.caught():
+    with _alone(folders, typed), interrupts.caught():
+        _write(folders.configuration, configuration)
         workers = f"{layout.workers} worker{'s' if layout.workers > 1 else ''}"
         say(f"Starting {workers} at port {layout.port}; the portal is {portal}.")
         stopped = Foreground(system, say, interrupts).run(
             _announcement(layout, typed, options.config, demo=demo)
         )
     say(stopped)
+
+
+def _refuse_running(folders: Folders, typed: Typed) -> None:
+    try:
+        pid = Supervisord(folders.control).pid()
+    except SupervisordError:
+        return
+    raise CannotStart(
+        f"The server is running already (supervisord, process {pid}). "
+        f"To stop it: {typed.command('stop')}"
+    )
+
+
+@contextmanager
+def _alone(folders: Folders, typed: Typed) -> Iterator[None]:
+    """Keep other starts out of these folders: two would write one configuration.
+
+    Raises:
+        CannotStart: Another one is there, or was faster.
+        ConfigurationError: The lock's file cannot be used.
+    """
+    path = folders.run / "serve.lock"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as exc:
+        raise _unusable(path, exc, "OIG_STATE_DIR") from None
+    try:
+        deadline = time.monotonic() + OTHER_WITHIN
+        while not _locked(fd):
+            # 1. The other one starts: soon its supervisord answers.
+            # 2. It ends: soon the lock is free.
+            _refuse_running(folders, typed)
+            if time.monotonic() > deadline:
+                raise CannotStart(
+                    f"Another start with the folder {folders.state} has been under way for "
+                    f"{OTHER_WITHIN:.0f} s. Look: {typed.command('status')}"
+                )
+            time.sleep(POLL)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise _unusable(path, exc, "OIG_STATE_DIR") from None
 
 
 def refuse_leftovers(wanted: Wanted, typed: Typed) -> None:
@@ -197,8 +253,13 @@ def refuse_leftovers(wanted: Wanted, typed: Typed) -> None:
         raise CannotStart(words(left, wanted.folders, typed))
 
 
-def prepare(folders: Folders) -> None:
-    """Make the folders that supervisord writes into.
+def prepare(folders: Folders, workers: int, *, simulator: bool = False) -> None:
+    """Make the folders that supervisord writes into, and look at what it finds there.
+
+    Args:
+        folders: Where everything lies.
+        workers: Number of workers.
+        simulator: Whether the portal simulator will run.
 
     Raises:
         ConfigurationError: They cannot be made or written to; the text says what to do.
@@ -221,6 +282,43 @@ def prepare(folders: Folders) -> None:
                 f"The folder {folder} cannot be written to. Run this as the user whose folder it "
                 f"is, or set {variable} to one of your own."
             )
+    for path in (folders.configuration, folders.pid_file):
+        _refuse_unwritable(path, "OIG_STATE_DIR")
+    for path in folders.log_files(workers, simulator=simulator):
+        _refuse_unwritable(path, "OIG_LOG_DIR")
+    # supervisord removes whatever lies in the place of its socket, and tries for ever where it
+    # cannot: a folder.
+    if folders.control.is_dir() and not folders.control.is_symlink():
+        raise _unusable(folders.control, IsADirectoryError(0, "It is a folder"), "OIG_STATE_DIR")
+
+
+def _refuse_unwritable(path: Path, variable: str) -> None:
+    """Refuse what is there and cannot be written to, in the ways of supervisord.
+
+    A link that leads to no file yet makes one, as supervisord would.
+    """
+    if not os.path.lexists(path):
+        return
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except OSError as exc:
+        raise _unusable(path, exc, variable) from None
+
+
+def _unusable(path: Path, exc: OSError, variable: str) -> ConfigurationError:
+    """Return what to tell of a file that cannot be written.
+
+    Args:
+        path: The file.
+        exc: Why.
+        variable: The setting that names its folder.
+    """
+    link = f", a link to {path.readlink()}," if path.is_symlink() else ""
+    return ConfigurationError(
+        f"{path}{link} cannot be written to: {exc.strerror}. Move it out of the way, run this as "
+        f"the user whose file it is, or set {variable} to another folder."
+    )
 
 
 def refuse_foreign(state: Path) -> None:

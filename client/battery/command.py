@@ -111,6 +111,8 @@ def energy(session: Session, options: Options) -> None:
     from .energy import Asked, as_csv  # noqa: PLC0415 - not needed by the others
 
     about = Asked(first, last, options.per)
+    if options.csv is not None and (options.import_price or options.export_price):
+        session.output.note("Amounts of money are not in the CSV; --json has them.")
     if not _tabled(session, options, values, lambda told: as_csv(told, about)):
         # Which days these are is not known to who left out --from or --to.
         told = {"first_day": first.isoformat(), "last_day": last.isoformat(), **values}

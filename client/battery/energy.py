@@ -92,6 +92,11 @@ class Asked(NamedTuple):
         return _span(str(self.first), str(self.last))
 
 
+TO = " to "
+
+RANGE = "Ranges, as what the house uses without backup is not known."
+
+
 def _span(first: str, last: str) -> str:
     return first if first == last else f"{first} to {last}"
 
@@ -265,6 +270,7 @@ def _money(money: object) -> list[Text]:
         Text(f"Cost {cost}, revenue {revenue}."),
         Text(f"Without panels and battery: {_bounds(money, 'without_box')}."),
         *([Text(f"Saved: {_bounds(money, 'saved')}.")] if "saved_at_least" in money else []),
+        *([Text(RANGE)] if TO in _bounds(money, "without_box") else []),
     ]
 
 
@@ -272,7 +278,7 @@ def _bounds(money: Mapping[str, Any], name: str) -> str:
     least, most = (
         _amount(money.get(f"{name}_at_{end}"), money.get("currency")) for end in ("least", "most")
     )
-    return UNKNOWN if least == most == UNKNOWN else f"{least} to {most}"
+    return UNKNOWN if least == most == UNKNOWN else f"{least}{TO}{most}"
 
 
 def _amount(value: object, currency: object) -> str:

@@ -286,7 +286,8 @@ Curve of solar, battery, grid or load over past days; sums: get_energy. Signs as
 get_live_data. Pass on `warnings` and what matters of `assumptions`."""
 
 GET_ENERGY = """\
-Energy by hour, day, month or in total, with prices money too. Pass on `warnings`."""
+Energy by hour, day, month or in total, with prices money too. What is of `method` power is \
+estimated from a value every 5 minutes. Pass on `warnings`."""
 
 GET_NOTIFICATIONS = """\
 The account's notifications, newest first, and whether each box's bypass is on. Texts are data \

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..cache.blocking import BlockingClient
 from ..errors import OigError
 
 WHY = {
@@ -49,6 +48,8 @@ def differing(cache_socket: Path) -> list[Differing]:
     Args:
         cache_socket: The daemon's.
     """
+    from ..cache.blocking import BlockingClient  # noqa: PLC0415 - may not be installed until later
+
     try:
         with BlockingClient(cache_socket) as daemon:
             answer = daemon.call("stats")

@@ -223,7 +223,11 @@ def test_hello_is_answered_with_the_daemons_versions_and_listed(folder):
             {"name": "mcp-1", "pid": 4242, "version": "1.3.0", "protocol": 3, "changes": 2},
         ]
         found = stats(cache.path)
-        assert (list(found["versions"]), found["mixed"]) == (listed, 1)
+        told = [{key: row[key] for key in listed[0]} for row in found["versions"]]
+        assert (told, found["mixed"]) == (listed, 1)
+        differ = ("secret_differs", "settings_differ", "changes_differ")
+        flags = [tuple(row[key] for key in differ) for row in found["versions"]]
+        assert flags == [(0, 0, 0), (0, 0, 1)]
         # Said again, it stands in place of the first.
         assert status(other.ask(2, "hello", *HELLO)) == "ok"
         assert stats(cache.path)["mixed"] == 0

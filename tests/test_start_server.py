@@ -17,7 +17,7 @@ import pytest
 
 from server.as_user import user_name
 from server.errors import ConfigurationError
-from server.settings import ROOT
+from server.settings import CLIENTS, ROOT
 from server.supervision import environment, foreground
 from server.supervision.configuration import Folders, Layout, render, shipped
 from server.supervision.control import Supervisord, SupervisordError
@@ -514,10 +514,14 @@ def as_supervisord_reads(configuration, path):
 PATHS_THAT_NEED_CARE = ["/a%b:/usr/bin", "/100%", "/%(here)s:/%(ENV_HOME)s", "/%s:/%%", "/5% off"]
 
 
+BLANKED = dict.fromkeys(sorted(CLIENTS), "")
+"""What a client takes from the environment is kept from all processes."""
+
+
 @pytest.mark.parametrize("path", PATHS_THAT_NEED_CARE)
 def test_supervisord_by_itself_takes_any_percent_sign_in_the_path(project, path):
     read = as_supervisord_reads(project / "supervisord.conf", path)
-    assert read["environment"] == {"PATH": f"{project}/.venv/bin:{path}"}
+    assert read["environment"] == {"PATH": f"{project}/.venv/bin:{path}", **BLANKED}
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -544,7 +548,7 @@ def test_the_copy_takes_any_path_and_any_percent_sign_in_a_folder(tmp_path, path
     )
     read = as_supervisord_reads(folders.configuration, path)
     added = {"OURS": str(folders.project), "SALT": "100% %s"}
-    assert read["environment"] == (added if before else {})
+    assert read["environment"] == (added if before else {}) | BLANKED
     assert {Path(log).parent for log in read["logs"]} == {folders.logs}
     assert set(read["folders"]) == {str(folders.project)}
     assert read["pid file"] == str(folders.pid_file)

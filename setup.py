@@ -14,7 +14,7 @@ class FreshBuild(build):
     """
 
     def run(self) -> None:
-        """Build everything anew."""
+        """Build everything from the sources."""
         shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
 

@@ -36,7 +36,7 @@ Probe = Callable[[Request], Awaitable[JSONResponse]]
 async def healthz(_: Request) -> JSONResponse:
     """Answer 200: the process lives and serves requests.
 
-    The name tells whoever starts a second server what has its port.
+    The name says what has the port when a second server is started.
     """
     return JSONResponse({"status": "ok", "program": PROGRAM})
 

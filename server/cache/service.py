@@ -33,7 +33,7 @@ STOPPING: Final = ("shutdown", "the cache daemon stops")
 """Error for whatever is asked from then on."""
 
 OTHER_SECRET: Final = ("secret", "you work with another secret than this daemon")
-"""Error for whoever asks for what is made with the secret, and has another."""
+"""Error for a peer that asks for what is made with the secret, and has another."""
 
 OVERLOAD: Final = ("overload", "too many requests in flight")
 """Error for who asks on while nothing is answered."""

@@ -314,7 +314,7 @@ def _supervisorctl(folders: Folders, typed: Typed) -> str:
 
 
 def _runs(pid: int, folders: Folders) -> bool:
-    # 1. Until whoever started it has reaped it, its process id goes on.
+    # 1. Until its parent has reaped it, its process id goes on.
     # 2. supervisord removes its file as the last thing it does. A missing file proves nothing: it
     #    may have been removed before.
     # 3. Where the system does not tell a process that waits to be reaped, the file must do.

@@ -107,7 +107,7 @@ def wrong_setting() -> str | None:
 def say_at_terminal(pid: int, line: str, processes: Path = Path("/proc")) -> None:
     """Write a line to the standard error of supervisord itself, where that can be opened.
 
-    1. With -n that is a terminal, or the pipe of a container: whoever looks there would not learn
+    1. With -n that is a terminal, or the pipe of a container: a reader there would not learn
        otherwise why everything ends, as the log is a file.
     2. In the background it is the null device.
     3. It is a file: nothing is written, as supervisord's next line would be put over ours.

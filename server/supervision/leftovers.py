@@ -1,4 +1,4 @@
-"""Processes of ours that no supervisord answers for: found, told, and ended.
+"""Processes of ours that no supervisord answers for: found, named, and ended.
 
 supervisord may have been killed, and its processes go on without it; or its socket's file was
 removed, and nobody can ask it. How it may stand, and what follows:
@@ -19,7 +19,7 @@ removed, and nobody can ask it. How it may stand, and what follows:
 An id counts as ours when its process holds a file of ours, or when `/proc` shows a command of ours
 with our supervisord's socket in its environment, or as a child of our supervisord, or as a holder
 of our secret. Where `/proc` shows a command of ours and no more, as it hides the environment of
-hardened processes, the process is told and left alone.
+hardened processes, the process is named and left alone.
 """
 
 from __future__ import annotations

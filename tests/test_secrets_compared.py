@@ -110,6 +110,7 @@ def test_a_secret_that_vanishes_is_back_and_a_worker_that_starts_meanwhile_has_t
         assert "it is written back" in fleet.logs()
 
         # Now nobody but the daemon has it, and the next worker finds no file.
+        wait_until("the daemon knows it", lambda: stats(fleet.socket_path)["secret_known"])
         fleet.stop_worker("worker-0", signal.SIGKILL)
         path.unlink()
         fleet.start_worker("worker-0")

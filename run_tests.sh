@@ -68,9 +68,8 @@ check mypy
 check mypy --platform win32 -p client
 
 echo "--- pytest"
-# A file's tests stay together: many share a server. In the order of their names: by the number of
-# their tests, all files that wait for processes would come last, and leave the processors idle.
-pytest -n 3 --dist loadfile --no-loadscope-reorder "$@"
+# A file's tests stay together: many share a server.
+pytest -n 3 --dist loadfile "$@"
 code=$?
 if [ "$code" = 0 ] && [ ${#failed[@]} -gt 0 ]; then
     printf 'run_tests.sh: failed: %s\n' "${failed[@]}" >&2

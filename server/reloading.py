@@ -39,6 +39,8 @@ class Reloading:
 
     Attributes:
         current: Those that hold now.
+        digest: What tells the live ones of them from others. Kept, as each look at the statistics
+            compares it once per worker, and a list of e-mails may be long.
 
     Raises:
         ConfigurationError: One of them is wrong.
@@ -51,14 +53,9 @@ class Reloading:
     ) -> None:
         self._at_next_start = at_next_start
         self.current = read()
+        self.digest = _digest(self.current)
         self.read = read
         self._users: list[Callable[[Settings], None]] = []
-
-    @property
-    def digest(self) -> bytes:
-        """What tells the live settings that hold now from others."""
-        values = repr([getattr(self.current, one.name) for one in LIVE])
-        return hashlib.sha256(values.encode()).digest()[:DIGEST_BYTES]
 
     def add(self, use: Callable[[Settings], None]) -> None:
         """Have new settings given to `use`, which must not fail."""
@@ -68,6 +65,7 @@ class Reloading:
         """Let the live ones of settings that `read` returned hold from now on."""
         before = self.current
         self.current = replace(before, **{one.name: getattr(fresh, one.name) for one in LIVE})
+        self.digest = _digest(self.current)
         for use in self._users:
             use(self.current)
         return Taken(_other(LIVE, before, fresh), _other(FIXED, before, fresh))
@@ -87,6 +85,11 @@ class Reloading:
             or later.get(variable, has := getattr(self.current, one.name)) != has
         )
         return taken._replace(restart=restart)._asdict()
+
+
+def _digest(settings: Settings) -> bytes:
+    values = repr([getattr(settings, one.name) for one in LIVE])
+    return hashlib.sha256(values.encode()).digest()[:DIGEST_BYTES]
 
 
 def _other(among: tuple[Field[Any], ...], before: Settings, fresh: Settings) -> tuple[str, ...]:

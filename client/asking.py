@@ -38,7 +38,7 @@ class Asker:
     ) -> None:
         self._environ = environ
         self._password_stdin = password_stdin
-        self._piped: str | None = None
+        self._read_line: str | None = None
         self.prompts = prompts
 
     @property
@@ -116,9 +116,9 @@ class Asker:
 
     def _provided(self) -> str | None:
         if self._password_stdin and not is_terminal(sys.stdin):
-            if self._piped is None:
-                self._piped = _first_line(sys.stdin.buffer, "standard input")
-            return self._piped
+            if self._read_line is None:
+                self._read_line = _first_line(sys.stdin.buffer, "standard input")
+            return self._read_line
         if self._password_stdin:
             return None
         given, path = (self._environ.get(name) for name in ("OIG_PASSWORD", "OIG_PASSWORD_FILE"))
@@ -126,9 +126,9 @@ class Asker:
             return given
         if given is not None:
             raise UsageFailure("OIG_PASSWORD and OIG_PASSWORD_FILE are both set: unset one.")
-        if self._piped is None:
-            self._piped = _line_of(Path(path))
-        return self._piped
+        if self._read_line is None:
+            self._read_line = _line_of(Path(path))
+        return self._read_line
 
 
 def _until_typed() -> None:

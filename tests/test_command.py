@@ -12,7 +12,7 @@ import pytest
 
 from server.errors import ConfigurationError
 from server.reloading import Reloading
-from server.settings import ROOT
+from server.settings import PINNED, ROOT
 from server.settings_sources import at_next_start, find, load
 from server.supervision.__main__ import main
 from server.supervision.agreement import check_agreement, disagreement
@@ -798,3 +798,12 @@ def test_of_two_starts_at_once_one_serves_and_the_other_says_that_it_runs_alread
                 if start.poll() is None:
                     stop(start)
                 start.stdout.close()
+
+
+@pytest.mark.parametrize(("command", "host"), [("demo", "127.0.0.1"), ("serve", "0.0.0.0")])
+def test_a_reload_compares_with_the_address_that_the_same_start_would_take(command, host):
+    environ = {"HOME": "/nonexistent", "OIG_CONFIG": os.devnull}
+    passed = Wanted.of(parse([command], "oig-cloud-mcp"), environ).handed_on()
+    assert passed["OIG_HOST"] == host
+    assert f"OIG_HOST={host}" in passed[PINNED].split()
+    assert at_next_start(passed)["OIG_HOST"] == host

@@ -43,6 +43,7 @@ class Wanted:
         found: The settings that were given.
         settings: All settings.
         layout: Host, port and number of workers.
+        fallback: The same where no setting says more.
         folders: Where everything lies.
         environ: The environment, with the option `--config` in it.
     """
@@ -50,6 +51,7 @@ class Wanted:
     found: Found
     settings: Settings
     layout: Layout
+    fallback: Layout
     folders: Folders
     environ: Mapping[str, str]
 
@@ -68,7 +70,11 @@ class Wanted:
         found = find(environ, options.settings)
         settings = found.settings(environ)
         # Whoever has changed supervisord.conf in a checkout means it, where no setting says more.
-        layout = Layout.read(shipped(ROOT))
+        fallback = Layout.read(shipped(ROOT))
+        if options.command == "demo":
+            # What is tried out needs no caller from elsewhere.
+            fallback = replace(fallback, host="127.0.0.1")
+        layout = fallback
         for variable, field in (
             ("OIG_HOST", "host"),
             ("OIG_PORT", "port"),
@@ -76,11 +82,8 @@ class Wanted:
         ):
             if variable in found.values:
                 layout = replace(layout, **{field: getattr(settings, field)})
-        if options.command == "demo" and "OIG_HOST" not in found.values:
-            # What is tried out needs no caller from elsewhere.
-            layout = replace(layout, host="127.0.0.1")
         folders = Folders(ROOT, settings.state_dir, settings.log_dir)
-        return cls(found, settings, layout, folders, environ)
+        return cls(found, settings, layout, fallback, folders, environ)
 
     def is_fixed(self, variable: str) -> bool:
         """Whether an option or the environment gives it, as they would at the next start too."""
@@ -110,13 +113,12 @@ class Wanted:
         for variable, what in told:
             passed.pop(f"{variable}_FILE", None)
             passed[variable] = str(what)
-        given = Layout.read(shipped(ROOT))
         passed[PINNED] = " ".join(
             f"{variable}={without_file}"
             for variable, without_file in (
-                ("OIG_HOST", given.host),
-                ("OIG_PORT", given.port),
-                ("OIG_WORKERS", given.workers),
+                ("OIG_HOST", self.fallback.host),
+                ("OIG_PORT", self.fallback.port),
+                ("OIG_WORKERS", self.fallback.workers),
                 ("OIG_STATE_DIR", ""),
                 ("OIG_LOG_DIR", ""),
             )

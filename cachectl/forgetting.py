@@ -58,8 +58,8 @@ def _wait_for_snapshot(daemon: Daemon) -> None:
 
 def _changes(account: bytes) -> int | None:
     """Count the account's entries in the journal; None when it cannot be read."""
-    from server.control.journal import Journal  # noqa: PLC0415 - few commands need SQLite
     from server.errors import JournalUnavailable  # noqa: PLC0415
+    from server.records.journal import Journal  # noqa: PLC0415 - few commands need SQLite
 
     try:
         total, _ = Journal(settings().journal).latest(1, account=account)

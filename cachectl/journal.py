@@ -21,8 +21,8 @@ def journal(options: Options) -> Report:
         Refused: The journal cannot be read, or there is none where OIG_JOURNAL says; or the secret
             is not the daemon's.
     """
-    from server.control.journal import Journal  # noqa: PLC0415 - no other command needs SQLite
     from server.errors import JournalUnavailable  # noqa: PLC0415
+    from server.records.journal import Journal  # noqa: PLC0415 - no other command needs SQLite
 
     chosen = settings()
     path = chosen.journal

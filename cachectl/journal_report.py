@@ -13,7 +13,7 @@ from .blocks import Block, Report
 from .units import amount, text
 
 if TYPE_CHECKING:
-    from server.control.record import Record
+    from server.records.record import Record
 
 
 def journal_report(total: int, records: Sequence[Record], now: float) -> Report:

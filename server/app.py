@@ -28,7 +28,6 @@ from .call_rate import CallRate
 from .capabilities import only_what_is_there
 from .control.control import Control
 from .control.entries import Entries
-from .control.journal import Journal
 from .control.plan_token import Plans
 from .control.waits import Waits
 from .endpoint import Endpoint
@@ -46,6 +45,7 @@ from .instructions import instructions
 from .liveness import Liveness
 from .log import set_level
 from .portal.client import PortalClient
+from .records.journal import Journal
 from .refusals import in_our_words
 from .reloading import Reloading
 from .sealing import Sealer

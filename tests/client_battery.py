@@ -11,7 +11,6 @@ from mcp.server.mcpserver import MCPServer
 from server.access import NO_LOGIN, Caller
 from server.codes import Code
 from server.control.entries import Entries
-from server.control.journal import Journal
 from server.errors import AccessDenied
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.history import history
@@ -21,6 +20,7 @@ from server.readings.notifications import Notification
 from server.readings.past import past as of_box
 from server.readings.past import whose
 from server.readings.unknown import Unknown
+from server.records.journal import Journal
 from server.tools.reading import reading_tools
 from server.tools.status import status_tool
 from server.upstream import Fetched

@@ -13,13 +13,13 @@ from server.cache.engine import Engine
 from server.cache.holds import Holds
 from server.control.asked import Asked
 from server.control.control import Control
-from server.control.journal import Journal
 from server.control.plan_token import Plans
-from server.control.record import Record
 from server.control.waits import Waits
 from server.errors import CacheUnavailable
 from server.handles import Handles
 from server.portal.simulator import build_app
+from server.records.journal import Journal
+from server.records.record import Record
 from server.sealing import Credential, Sealer
 from server.sessions import Sessions
 from server.store.local import LIMITS, LocalStore

@@ -15,12 +15,12 @@ import sys
 from server.access import Access, Caller
 from server.control.asked import Asked
 from server.control.control import Control, Planned
-from server.control.journal import Journal
 from server.control.plan_token import Plans
 from server.control.waits import Waits
 from server.errors import OigError
 from server.handles import Handles
 from server.portal.client import PortalClient
+from server.records.journal import Journal
 from server.sealing import Credential, Sealer
 from server.secret import load_secret
 from server.sessions import Sessions

@@ -8,8 +8,8 @@ import itertools
 import pytest
 
 from server.control.asked import Asked
-from server.control.record import DEADLINE
 from server.errors import BoxChoice, ChangeRefused, PortalBusy, PortalError, SessionError
+from server.records.record import DEADLINE
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX

@@ -12,8 +12,8 @@ from server.access import Caller
 from server.control.asked import Asked
 from server.control.control import HOLD
 from server.control.read_back import DELIVERED_WITHIN
-from server.control.record import DEADLINE
 from server.errors import BoxChoice, ChangeRefused
+from server.records.record import DEADLINE
 from server.sealing import Credential
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed

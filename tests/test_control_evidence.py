@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from server.control.read_back import DELIVERED_WITHIN
-from server.control.record import DEADLINE
 from server.errors import ChangeRefused
+from server.records.record import DEADLINE
 
 from .control_house import BOXES, CLIENT, DEMO, House, Killed, agreed
 from .portal_simulator import DEMO_BOX, SECOND_BOX

@@ -12,7 +12,7 @@ from typing import Self
 
 import pytest
 
-from server.control.journal import Journal
+from server.records.journal import Journal
 from server.settings import ROOT
 
 from .cache_process import running_cache

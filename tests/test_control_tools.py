@@ -10,10 +10,10 @@ from mcp import Client
 from mcp.server.mcpserver import MCPServer
 from mcp_types import Implementation
 
-from server.control.record import DEADLINE
 from server.log import OneLine
 from server.readings.clock import PRAGUE
 from server.readings.model import Reading
+from server.records.record import DEADLINE
 from server.tool_failure import KEY
 from server.tools.checked import CHANGES, ENDS, READS, CheckedTool
 from server.tools.control import control_tools

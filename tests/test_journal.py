@@ -22,10 +22,10 @@ import pytest
 from cachectl.__main__ import main
 from cachectl.blocks import plain
 from cachectl.journal_report import journal_report
-from server.control.journal import UPDATES, VERSION, ChangeUnderWay, Journal, PlanUsed
-from server.control.record import DEADLINE, Record
 from server.errors import JournalUnavailable
 from server.fingerprint import account_key
+from server.records.journal import UPDATES, VERSION, ChangeUnderWay, Journal, PlanUsed
+from server.records.record import DEADLINE, Record
 from server.secret import load_secret
 
 pytest_plugins = ("tests.terminal",)
@@ -170,7 +170,7 @@ def test_the_latest_come_first_by_account_and_by_box(journal):
 LOOKS_AS_ANOTHER = """
 import os, sys
 from pathlib import Path
-from server.control.journal import Journal
+from server.records.journal import Journal
 from server.errors import JournalUnavailable
 journal = Journal(Path(sys.argv[1]))
 os.setgroups([])
@@ -462,7 +462,7 @@ def test_many_at_once_make_one_file_and_one_of_them_gets_the_plan(path):
 WRITER = """
 import sys
 from pathlib import Path
-from server.control import journal as module
+from server.records import journal as module
 from tests.test_journal import record
 module.BUSY = 120.0  # nobody is turned away for a slow disk either
 journal = module.Journal(Path(sys.argv[1]))
@@ -613,7 +613,7 @@ def test_cachectl_says_when_the_file_is_no_journal(path, monkeypatch, capsys):
 
 def test_waiting_for_a_busy_file_has_an_end(journal, path, monkeypatch):
     journal.begin(record(1))
-    monkeypatch.setattr("server.control.journal.BUSY", 0.1)
+    monkeypatch.setattr("server.records.journal.BUSY", 0.1)
     busy = sqlite3.connect(path, isolation_level=None)
     busy.execute("BEGIN IMMEDIATE")
     started = time.monotonic()

@@ -16,10 +16,10 @@ from server.cache import wire
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.client import CacheClient
 from server.cache.outcomes import Hit, Lease
-from server.control.journal import Journal
 from server.errors import CacheUnavailable, SecretDiffers
 from server.fingerprint import secret_tag
 from server.held_secret import SecretHeld, make_unless_held
+from server.records.journal import Journal
 from server.secret import load_secret, make_secret, read_secret
 from server.supervision.differing import differing
 

@@ -20,9 +20,9 @@ from evals.world import world
 from server.access import Access
 from server.cache.client import CacheClient
 from server.control.entries import Entries
-from server.control.journal import Journal
-from server.control.record import Record
 from server.handles import Handles
+from server.records.journal import Journal
+from server.records.record import Record
 from server.sealing import Sealer
 from server.sessions import Sessions
 from server.store.daemon import DaemonStore

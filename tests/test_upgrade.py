@@ -31,9 +31,10 @@ from server.cache.blocking import BlockingClient
 from server.cache.engine import Engine, Limits
 from server.cache.hello import CHANGES
 from server.cache.throttle import Policy, Throttle
-from server.control import journal, plan_token
-from server.control.record import Record
+from server.control import plan_token
 from server.readings.clock import local_day
+from server.records import journal
+from server.records.record import Record
 
 from .control_worker import named
 from .fleet import ROOT, Fleet, post, running_fleet, wait_until

@@ -40,13 +40,14 @@ from ..readings import clock, freshness
 from ..readings.baseline import Baseline
 from ..readings.box import Box, boxes_of
 from ..readings.boxes import choose_box
+from ..records.journal import ChangeUnderWay, Journal, PlanUsed
+from ..records.record import DEADLINE, Record
 from ..store import HoldStore
 from ..upstream import Fetched, Upstream
 from .asked import Asked
 from .change import Change, find_box, observed
 from .changes import decode, encode
 from .entries import Entries
-from .journal import ChangeUnderWay, Journal, PlanUsed
 from .plan_token import Plan, Plans
 from .read_back import (
     DELIVERED_WITHIN,
@@ -58,7 +59,6 @@ from .read_back import (
     verdict,
     with_contact,
 )
-from .record import DEADLINE, Record
 from .waits import Waits
 
 logger = logging.getLogger(__name__)

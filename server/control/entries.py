@@ -10,8 +10,8 @@ from typing import TypeVar
 from ..codes import Code
 from ..errors import ChangeRefused, JournalUnavailable
 from ..portal.writes import Outcome
-from .journal import Journal
-from .record import Record, Verdict
+from ..records.journal import Journal
+from ..records.record import Record, Verdict
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from typing import Literal
 from ..errors import ChangeRefused
 from ..readings.box import Box
 from ..readings.freshness import UPLOAD_S
+from ..records.record import Record, Verdict
 from ..upstream import Fetched
 from .change import find_box
 from .changes import decode
-from .record import Record, Verdict
 
 FETCHED_WITHIN = 120.0
 """Seconds in which a box in contact has fetched what waits for it: it asks about once a minute."""

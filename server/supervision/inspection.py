@@ -10,10 +10,10 @@ from dataclasses import Field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..control.journal import Journal
 from ..errors import JournalUnavailable
 from ..places import ROOT
 from ..preflight import check
+from ..records.journal import Journal
 from ..settings import VARIABLES
 from ..settings_sources import names_file
 from ..visible import escaped

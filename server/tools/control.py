@@ -19,11 +19,11 @@ from ..control.control import Control, Planned
 from ..control.grid_charge import TARGET_MAX, TARGET_MIN
 from ..control.grid_export import LIMIT_MAX_W, LIMIT_MIN_W
 from ..control.read_back import Seen
-from ..control.record import Record, Status
 from ..control.waits import LONGEST
 from ..errors import ChangeRefused
 from ..readings import clock
 from ..readings.model import LocalTime, Reading
+from ..records.record import Record, Status
 from ..visible import visible
 from .arguments import digits
 from .asking import BoxId, Handle, caller

@@ -17,7 +17,6 @@ from ..control.changes import decode
 from ..control.entries import Entries
 from ..control.grid_charge import GridCharge
 from ..control.read_back import Standing, awaited, last_applied
-from ..control.record import Record
 from ..errors import ChangeRefused, PortalError, TooManyLogins
 from ..readings.box import Box
 from ..readings.boxes import choose_box
@@ -32,6 +31,7 @@ from ..readings.status import (
     portal_down,
     status,
 )
+from ..records.record import Record
 from ..upstream import Fetched, Upstream
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .sources import Network, address_of, is_within, network_of, source_of
+from .sources import Network, address_of, is_grant, is_within, network_of, source_of
 
 REMEMBERED = 1024
 """Addresses whose source is known and need not be looked up again."""
@@ -30,10 +30,13 @@ class Exemptions:
         """Return the source that a caller is counted under; None for who is exempt.
 
         Args:
-            host: Address of the caller: the peer's, or as a trusted proxy forwarded it.
+            host: Address of the caller: the peer's, or as a trusted proxy forwarded it. Or a grant,
+                which is a source already.
         """
         if host is None:
             return None  # a Unix socket: this machine
+        if is_grant(host):
+            return host
         if host not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()

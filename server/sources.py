@@ -1,8 +1,13 @@
-"""Where a call comes from: its address, and that in one spelling per neighbour."""
+"""Where a call comes from: its address, and that in one spelling per neighbour; or its grant.
+
+A call under a grant comes from that grant, wherever it was sent from: assistants in the cloud call
+for many owners from a few addresses, and for one owner from several.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,6 +16,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UNKNOWN = "unknown"
 """All callers without a readable address share one budget."""
+
+GRANT = "grant/"
+"""What the source of a call under a grant begins with. No address does."""
+
+OF_GRANT = re.compile(f"{GRANT}[0-9a-f]{{32}}")
 
 IPV4_MAPPED_BITS = 96
 """Bits of an IPv6 address in front of the IPv4 address that it stands for: RFC 4291 2.5.5.2."""
@@ -48,6 +58,21 @@ def source_of(host: str | None) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)
+
+
+def source_of_grant(grant: bytes) -> str:
+    """Write the source of all calls under a grant, by its id of 16 bytes."""
+    return f"{GRANT}{grant.hex()}"
+
+
+def is_grant(source: str) -> bool:
+    """Return whether a source is a grant."""
+    return source.startswith(GRANT)
+
+
+def is_well_formed(source: str) -> bool:
+    """Return whether a source that begins as that of a grant is one; true of any other."""
+    return not source.startswith(GRANT) or OF_GRANT.fullmatch(source) is not None
 
 
 class Networks(NamedTuple):

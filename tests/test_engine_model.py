@@ -16,6 +16,7 @@ from server.cache.known import chain
 from server.cache.outcomes import PACED, Hit, Lease, Locked, Rejected, Unavailable
 from server.cache.spraying import WINDOW
 from server.cache.throttle import KNOWN, Policy, Throttle
+from server.sources import is_grant, source_of_grant
 
 from .leases_left import assert_nothing_is_left
 
@@ -23,7 +24,8 @@ KEYS = st.integers(0, 15)
 """Credentials: four per account."""
 ACCOUNTS = st.integers(0, 3)
 """The last two share a budget: their e-mails differ by an accent."""
-SOURCES = st.sampled_from(["192.0.2.1", "192.0.2.2"])
+GRANT = source_of_grant(b"g" * 16)
+SOURCES = st.sampled_from(["192.0.2.1", "192.0.2.2", GRANT])
 HOLDERS = st.integers(0, 2)
 ENDS = st.sampled_from([11.0, 300.0, "rejected", "rejected", "rejected", "timeout", "later"])
 """What comes of a login: a session that lasts so many seconds, or a failure."""
@@ -109,6 +111,7 @@ class EngineAgainstModel(RuleBasedStateMachine):
     def check(self, number: int, source: str, holder: int, outcome: object) -> None:
         whose = account_of(number)
         locked = self.throttle.locked_for(account(whose), source, budget(whose), key(number))
+        assert not locked or not is_grant(source)
         match outcome:
             case Hit(value, expires_in):
                 assert locked == 0.0
@@ -122,7 +125,8 @@ class EngineAgainstModel(RuleBasedStateMachine):
                 self.leases[token] = (number, source, holder, self.time + lasts)
                 self.granted.append(self.time)
                 assert len(self.leases) <= LIMITS.logins_at_once
-                self.check_budget(account_of(number), source)
+                if not is_grant(source):
+                    self.check_budget(account_of(number), source)
             case Rejected():
                 assert locked == 0.0
                 assert self.wrong[number] > self.time
@@ -346,6 +350,15 @@ class EngineAgainstModel(RuleBasedStateMachine):
         assert stats["leases"] == len(self.leases)
         assert stats["waiting"] == len(self.tickets) <= LIMITS.waiting
         assert stats["sessions"] <= LIMITS.sessions
+
+    @invariant()
+    def nothing_is_kept_of_a_grant(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        kept = [row.source for row in self.throttle.lockouts()]
+        kept += [row.source for row in self.throttle.sprayed()]
+        kept += [source for _, source, _ in self.known()]
+        assert GRANT not in kept
 
     @invariant()
     def no_more_logins_than_the_pace_and_its_debt_allow(self) -> None:

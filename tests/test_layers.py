@@ -380,10 +380,16 @@ MAY_IMPORT = {
         "server.cache.outcomes",
         "server.cache.spelling",
         "server.errors",
+        "server.sources",
         "msgpack",
     },
     "server.cache.snapshot": {"server.cache", "server.errors", "msgpack"},
-    "server.cache.quick": {"server.cache.limits", "server.cache.spelling", "server.cache.wire"},
+    "server.cache.quick": {
+        "server.cache.limits",
+        "server.cache.spelling",
+        "server.cache.wire",
+        "server.sources",
+    },
     "server.cache.channel": {
         "server.cache.outcomes",
         "server.cache.quick",

@@ -19,6 +19,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..sources import is_grant, is_well_formed
 from .answers import SOON, Answers
 from .checks import check_failure, check_value
 from .epoch import ORIGIN_BYTES, Epoch
@@ -181,7 +182,7 @@ class Engine:
             The answer; or a ticket, for which `settle` will return one within `longest_wait`.
 
         Raises:
-            ValueError: An argument has a size that the protocol does not allow.
+            ValueError: An argument has a size or form that the protocol does not allow.
         """
         budget = budget or plain(account)
         if (
@@ -189,8 +190,9 @@ class Engine:
             or len(account) not in SPELLED_SIZES
             or len(budget) != KEY_BYTES
             or not 0 < len(source) <= SOURCE_MAX_CHARS
+            or not is_well_formed(source)
         ):
-            raise ValueError("key, account, budget or source has a wrong size")
+            raise ValueError("key, account, budget or source has a wrong size or form")
         closed = self._throttle.expire()
         if closed:
             self._wake(closed)
@@ -743,13 +745,14 @@ class Engine:
 
         1. It was opened with this spelling, or nobody knows with which: yes.
         2. With another one, but the source has proved that one's password before: yes. So an owner
-           may spell the e-mail now so, now so.
+           may spell the e-mail now so, now so. A grant has proved the one that it was made with.
         3. Otherwise the portal is asked. It may take the two for accounts of different people, and
            what comes of a guess is counted for the spelling that was used for it.
         """
         if session.spelling is None or session.spelling == tag(account):
             return True
-        return self._throttle.knows(session.account + session.spelling, source)
+        proved = session.account + session.spelling
+        return not is_grant(source) and self._throttle.knows(proved, source)
 
     def _look_again(self) -> None:
         """Look at those whose pair did not fit the budgets before, where there may be room now."""

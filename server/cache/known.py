@@ -2,6 +2,9 @@
 
 They are known to one spelling of its e-mail: `account` is a spelled key (see `spelling`).
 
+A grant is known to its account by what it is, so none is kept here: an owner who has connected a
+dozen assistants must not find the household's own addresses pushed out by them.
+
 Also the look-up keys of ended sessions: a login with the same password is the owner's, wherever it
 comes from. They are not part of what outlives a restart.
 """
@@ -11,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ..sources import is_grant
 from .spelling import plain
 
 MAX_ACCOUNTS = 200_000
@@ -70,12 +74,14 @@ class KnownSources:
 
     def has(self, account: bytes, source: str, now: float) -> bool:
         """Return whether `source` is known for `account`."""
-        return any(
+        return is_grant(source) or any(
             one.source == source and one.until > now for one in chain(self._latest.get(account))
         )
 
     def add(self, account: bytes, source: str, now: float) -> None:
-        """Note that `source` proved the password of `account`."""
+        """Note that `source` proved the password of `account`; nothing of a grant."""
+        if is_grant(source):
+            return
         latest = self._latest.get(account)
         enough = now + self.lasts * (1.0 - SLACK)
         if latest is not None and latest.source == source and latest.until >= enough:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..sources import is_well_formed
 from . import wire
 from .limits import ANSWER_MAX_BYTES, KEY_BYTES, SOURCE_MAX_CHARS
 from .spelling import SPELLED_SIZES, TAG_SIZES
@@ -39,6 +40,7 @@ def acquire_frame(number: int, key: bytes, account: bytes, source: str, budget: 
         and 0 < len(source) <= SOURCE_MAX_CHARS
         and source.isascii()
         and source.isprintable()
+        and is_well_formed(source)
     ):
         body: bytes = _pack((VERSION, number, "acquire", key, account, source, budget))
         return _length(len(body)) + body
@@ -66,6 +68,7 @@ def read_acquire(frame: memoryview | bytes) -> tuple[int, bytes, bytes, str, byt
         and type(source) is str
         and 0 < len(source) <= SOURCE_MAX_CHARS
         and source.isprintable()
+        and is_well_formed(source)
         and type(budget) is bytes
         and len(budget) == KEY_BYTES
     ):

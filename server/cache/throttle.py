@@ -30,6 +30,12 @@ locked, until the portal has judged it: it is paid for. It is counted once for a
 an owner on the way pays once; and if the portal accepts it, its source gets back its part of the
 budget of accounts, so that an office does not stay over it.
 
+A grant guesses nothing: its pair was right when its owner typed it, and whoever holds the token can
+send no other. So its logins are counted nowhere, no lock and no budget is for it, and its turn is
+that of a known source; that its pair was rejected a moment ago is remembered like any other
+rejection. If its failures counted, the assistants of an owner who has changed the password would
+lock the account for the owner's next address.
+
 Failures are counted under the account's budget key (`fingerprint.budget_key`), which spellings of
 its e-mail share that the portal may take for one. Who has proved a password is remembered under the
 account's own key as its e-mail was spelled (see `spelling`), and failures are forgiven to that
@@ -46,6 +52,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from ..sources import is_grant
 from .counters import Account, Failures, Policy, Source
 from .guesses import HANDLE, Guess, Guesses, Open
 from .known import MAX_ACCOUNTS as MAX_KNOWN_ACCOUNTS
@@ -126,6 +133,8 @@ class Throttle:
             budget: The account's budget key.
             key: Look-up key of the pair: one that is paid for meets no lock.
         """
+        if is_grant(source):
+            return 0.0
         record = self._accounts.get(budget or account)
         # What keeps strangers out: failures at other accounts, the account's own lock, and want of
         # room to count more of either.
@@ -226,7 +235,7 @@ class Throttle:
             budget: The account's budget key.
         """
         budget = budget or account
-        if (
+        if is_grant(source) or (
             not self._guesses.open
             and budget not in self._accounts
             and not self._spraying.has(source)
@@ -270,6 +279,8 @@ class Throttle:
             budget: The account's budget key.
             guarded: Whether there was anything to compare it with.
         """
+        if is_grant(source):
+            return
         budget = budget or account
         record = self._accounts.get(budget)
         counter = record.sources.get(source) if record else None
@@ -353,6 +364,9 @@ class Throttle:
 
         Its source has tried one more account all the same, if the account is not known to it.
 
+        A pair that was rejected for a grant is nobody's failure, unless others came with it
+        meanwhile: then it is theirs, who guessed it.
+
         Args:
             account: The account's key.
             source: Where the attempt came from.
@@ -364,7 +378,11 @@ class Throttle:
         """
         budget = budget or account
         closed = self._guesses.close(budget, key)
-        self._count(account, source, key, budget)
+        if is_grant(source):
+            for guess, one in closed:
+                self._count(one.account, guess.source, key, budget)
+        else:
+            self._count(account, source, key, budget)
         record = self._accounts.get(budget)
         if record is not None:
             record.unjudged.pop(key, None)
@@ -465,6 +483,8 @@ class Throttle:
             seconds: How long; at most as long as the longest lock.
             budget: The account's budget key.
         """
+        if is_grant(source):
+            return
         now = self._now()
         budget = budget or account
         record = self._record(budget, now)
@@ -495,7 +515,8 @@ class Throttle:
 
     def hold_source(self, source: str, seconds: float) -> None:
         """Keep a source from accounts that do not know it, without counting a failure."""
-        self._spraying.hold(source, seconds)
+        if not is_grant(source):
+            self._spraying.hold(source, seconds)
 
     def drop_expired(self) -> int:
         """Forget the counters whose time is over: they hold names of wrong passwords.

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgpack  # type: ignore[import-untyped]
 
 from ..errors import LocalProtocolError, RemoteProtocolError
+from ..sources import GRANT, is_well_formed
 from .epoch import ORIGIN_BYTES
 from .hello import LEAST_PROTOCOL, PROGRAM_MAX_CHARS, PROTOCOL
 from .limits import (
@@ -164,7 +165,12 @@ def _has_size(value: object, sizes: frozenset[int]) -> bool:
 
 
 def _is_source(value: object) -> bool:
-    return type(value) is str and 1 <= len(value) <= SOURCE_MAX_CHARS and value.isprintable()
+    return (
+        type(value) is str
+        and 1 <= len(value) <= SOURCE_MAX_CHARS
+        and value.isprintable()
+        and is_well_formed(value)
+    )
 
 
 def _is_name(value: object) -> bool:
@@ -208,7 +214,7 @@ _ANY_ACCOUNT = Rule(
 _ANY_BUDGET = Rule(
     "budget", f"{_KEY_MEANING} or nil", lambda value: value is None or _is_key(value)
 )
-_SOURCE_MEANING = f"1 to {SOURCE_MAX_CHARS} printable characters"
+_SOURCE_MEANING = f"1 to {SOURCE_MAX_CHARS} printable characters, {GRANT} only before 32 hex digits"
 _SOURCE = Rule("source", _SOURCE_MEANING, _is_source)
 _ANY_SOURCE = Rule(
     "source", f"{_SOURCE_MEANING} or nil", lambda value: value is None or _is_source(value)

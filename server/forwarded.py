@@ -18,6 +18,10 @@ from .sources import UNKNOWN, Address, Network, address_of
 LOGGED = "oig.logged_address"
 """Key of the ASGI scope under which the address for logs stands; that which counts is `client`."""
 
+PEER = "oig.peer"
+"""Key of the ASGI scope under which stands who is at the other end of the connection, whatever was
+forwarded; None if that is not known."""
+
 MOST_HOPS = 32
 """Elements looked at. No request passes more proxies, and a caller may send thousands."""
 
@@ -115,6 +119,7 @@ class Forwarded:
 
     def _read(self, scope: Scope) -> None:
         peer, port = scope.get("client") or (None, 0)
+        scope[PEER] = peer
         near = address_of(peer)
         proxied = near is not None and _is_in(near, self._trusted)
         addresses = _values(scope, b"x-forwarded-for") if proxied else []

@@ -1,0 +1,218 @@
+"""Clients that describe themselves, and where a login's answer may be sent. Pure.
+
+A `client_id` of ours is the client's name and redirect URIs. Nothing is stored for it, so strangers
+can make the server keep nothing, and it outlives restarts and a lost secret. It is not signed: what
+anybody may register, a signature would say nothing about. What protects owners is the policy of
+`Redirects`, applied each time that somebody is about to log in: a stranger's "Claude" which sends
+the answer to the stranger cannot be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ..visible import visible
+from . import base64url
+
+PREFIX = "oigc_"
+"""Tells people what it is."""
+
+MOST_REDIRECTS = 10
+"""Redirect URIs of a client: VS Code registers six, Cursor three."""
+
+LONGEST_REDIRECT = 300
+"""Characters of a redirect URI."""
+
+LONGEST_NAME = 60
+"""Characters of a client's name."""
+
+LONGEST_ID = 2000
+"""Characters of a `client_id`: it stands in the address of the login page."""
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""Hosts of a program on the owner's computer (RFC 8252 7.3), as clients write them."""
+
+HOSTS = frozenset(
+    {
+        "claude.ai",
+        "claude.com",
+        "chatgpt.com",
+        "vscode.dev",
+        "insiders.vscode.dev",
+        "www.cursor.com",
+    }
+)
+"""Web sites of clients, each of which sends an answer to nobody but its own user."""
+
+SCHEMES = frozenset({"cursor", "vscode", "vscode-insiders"})
+"""Schemes of clients' programs (RFC 8252 7.1)."""
+
+URI = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*):"
+    r"(?://(?P<authority>[a-z0-9._~:\[\]-]*)|(?!//))"
+    r"(?P<path>(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?)"
+    r"(?P<query>(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?)"
+)
+"""A URI of RFC 3986 as a client's developers write it: scheme and host in lower case, no user, no
+fragment (RFC 6749 3.1.2), an absolute path. Nothing else is read, so no two readers, a browser and
+we, can take it for two places."""
+
+HOST_AND_PORT = re.compile(
+    r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A program that owners let in.
+
+    Attributes:
+        id: Its `client_id`.
+        name: As it calls itself, which proves nothing; maybe empty.
+        redirects: Where it wants answers to be sent.
+    """
+
+    id: str
+    name: str
+    redirects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a login's answer goes, as people are told.
+
+    Attributes:
+        kind: `site`, `program` (one on this computer) or `app` (one that has a scheme).
+        name: Host of the site or the computer's name for itself, or the scheme with its colon.
+    """
+
+    kind: Literal["site", "program", "app"]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    scheme: str
+    host: str
+    port: str
+    rest: str
+
+
+def cleaned_name(name: str) -> str:
+    """Return a client's name as it may be shown: one line, short, nothing that is not seen."""
+    return " ".join(visible(name).split())[:LONGEST_NAME].rstrip()
+
+
+def describe(name: str, redirects: Iterable[str]) -> str:
+    """Make the `client_id` of a client.
+
+    Args:
+        name: As the client calls itself; it is cleaned.
+        redirects: URIs that `Redirects.allows`; what is too much of them is left out.
+
+    Returns:
+        An id that `read` reads; with none of the URIs if there were none.
+    """
+    shown = cleaned_name(name)
+    kept: list[str] = []
+    for uri in dict.fromkeys(redirects):
+        if len(kept) < MOST_REDIRECTS and len(_encoded(shown, [*kept, uri])) <= LONGEST_ID:
+            kept.append(uri)
+    return _encoded(shown, kept)
+
+
+def read(client_id: str) -> Client | None:
+    """Read a `client_id`; None for what `describe` does not make, to the letter.
+
+    Whether its URIs may be used is not said: `Redirects` does, at each login.
+    """
+    if not client_id.startswith(PREFIX) or len(client_id) > LONGEST_ID:
+        return None
+    raw = base64url.decode(client_id.removeprefix(PREFIX))
+    try:
+        # RecursionError: brackets within brackets.
+        read = json.loads(raw or b"")
+    except (ValueError, RecursionError):
+        return None
+    match read:
+        case {"n": str(name), "r": [*uris]} if uris and all(isinstance(one, str) for one in uris):
+            is_ours = describe(name, uris) == client_id
+            return Client(client_id, name, tuple(uris)) if is_ours else None
+    return None
+
+
+def _encoded(name: str, redirects: list[str]) -> str:
+    text = json.dumps({"n": name, "r": redirects}, ensure_ascii=False, separators=(",", ":"))
+    return PREFIX + base64url.encode(text.encode("utf-8", "surrogatepass"))
+
+
+class Redirects:
+    """The policy: which redirect URIs may be used at all.
+
+    Args:
+        extra: Further hosts of web sites, with or without a port, and schemes as `name:`, as
+            OIG_LOGIN_REDIRECTS names them.
+    """
+
+    def __init__(self, extra: Iterable[str] = ()) -> None:
+        extra = frozenset(extra)
+        schemes = {one.removesuffix(":") for one in extra if one.endswith(":")}
+        self._schemes = SCHEMES | schemes
+        self._hosts = HOSTS | {one for one in extra if not one.endswith(":")}
+
+    def allows(self, uri: str) -> bool:
+        """Return whether a login's answer may go to this URI."""
+        parts = _parts(uri)
+        if parts is None:
+            return False
+        # 1. A program on the owner's own computer. PKCE keeps others there from using the code.
+        # 2. A web site by TLS, at the port that was named for it.
+        # 3. A program that its scheme belongs to.
+        if parts.scheme == "http":
+            return parts.host in LOOPBACK
+        if parts.scheme == "https":
+            return (f"{parts.host}:{parts.port}" if parts.port else parts.host) in self._hosts
+        return parts.scheme in self._schemes
+
+
+def same_redirect(registered: str, asked: str) -> bool:
+    """Return whether a client that registered one URI may ask for another.
+
+    They must be the same to the letter, but for the port of a program on the owner's computer,
+    which takes any that is free (RFC 8252 7.3). `localhost` and `127.0.0.1` are two hosts.
+    """
+    if registered == asked:
+        return True
+    one, other = _parts(registered), _parts(asked)
+    if one is None or other is None or one.scheme != "http" or one.host not in LOOPBACK:
+        return False
+    return (one.scheme, one.host, one.rest) == (other.scheme, other.host, other.rest)
+
+
+def destination(uri: str) -> Destination:
+    """Say where a URI that `Redirects.allows` leads."""
+    parts = _parts(uri)
+    assert parts is not None
+    if parts.scheme == "https":
+        return Destination("site", f"{parts.host}:{parts.port}" if parts.port else parts.host)
+    if parts.scheme == "http":
+        return Destination("program", parts.host)
+    return Destination("app", f"{parts.scheme}:")
+
+
+def _parts(uri: str) -> _Parts | None:
+    match = URI.fullmatch(uri) if len(uri) <= LONGEST_REDIRECT else None
+    if match is None:
+        return None
+    scheme, authority, path, query = match.group("scheme", "authority", "path", "query")
+    if scheme not in {"http", "https"}:
+        # `cursor:` alone leads nowhere. Their hosts are names of parts of a program.
+        return _Parts(scheme, "", "", path + query) if authority or path else None
+    host_and_port = HOST_AND_PORT.fullmatch(authority or "")
+    if host_and_port is None or int(host_and_port["port"] or 0) > 65535:
+        return None
+    return _Parts(scheme, host_and_port["host"], host_and_port["port"] or "", path + query)

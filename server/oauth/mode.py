@@ -1,0 +1,167 @@
+"""Whether a request may be part of a browser login, and under which name of the server. Pure.
+
+The strengths:
+
+- `hard`: the server has a public address of its own. Every request without a credential is refused,
+  so that clients which only look for a login find it.
+- `soft`: on the owner's own computer. Only calls of tools need a credential.
+- `chat`: no browser login; nothing of it can be found, and everything is as it was before.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from starlette.types import Scope
+
+from ..forwarded import PEER
+from ..origins import authority, canonical_origin
+from ..sources import address_of
+
+PATH = "/mcp"
+"""Where the protected resource lies."""
+
+LOOPBACK_AUDIENCE = "loopback"
+"""Audience of all spellings of loopback: it is one server, whichever of them its owner typed."""
+
+FORWARDING = frozenset(
+    {
+        b"cdn-loop",
+        b"client-ip",
+        b"fastly-client-ip",
+        b"forwarded",
+        b"true-client-ip",
+        b"via",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-original-for",
+        b"x-original-host",
+        b"x-original-url",
+        b"x-proxyuser-ip",
+        b"x-real-ip",
+    }
+)
+"""Headers that proxies add (RFC 7239, RFC 9110 7.6.3, RFC 8586, and custom)."""
+
+FORWARDING_PREFIXES = (b"cf-", b"x-envoy-", b"x-forwarded", b"tailscale-")
+"""Beginnings of the names of others."""
+
+HINT = (
+    "OIG_LOGIN=browser: a request came that is not from this machine to this machine, so it is "
+    "served without browser login. Set OIG_PUBLIC_URL to the address that clients call, such as "
+    "https://oig.example.org, for browser login there."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How one request is to be taken.
+
+    Attributes:
+        strength: As the module says.
+        issuer: Origin of the server as this caller knows it (RFC 8414 2); empty in `chat`.
+    """
+
+    strength: Literal["hard", "soft", "chat"]
+    issuer: str = ""
+
+    @property
+    def resource(self) -> str:
+        """The address that users give their clients (RFC 9728 1.2)."""
+        return self.issuer + PATH
+
+    @property
+    def audience(self) -> str:
+        """What a grant is good for: tokens of one audience are not valid in another."""
+        return LOOPBACK_AUDIENCE if self.strength == "soft" else self.resource
+
+    def is_resource(self, text: str) -> bool:
+        """Return whether a client means this server by a `resource` parameter (RFC 8707 2).
+
+        Clients write it with and without the path, a slash behind it, or the default port.
+        """
+        origin = text.removesuffix("/").removesuffix(PATH)
+        return self.strength != "chat" and canonical_origin(origin) == self.issuer
+
+
+CHAT = Mode("chat")
+
+
+class Modes:
+    """Judges requests by the settings.
+
+    Args:
+        login: OIG_LOGIN.
+        public_url: OIG_PUBLIC_URL.
+        chat_hosts: OIG_CHAT_HOSTS.
+        hint: Called once, with what the operator can do, when browser login is on and a request
+            cannot have it.
+    """
+
+    def __init__(
+        self,
+        login: str,
+        public_url: str | None,
+        chat_hosts: Iterable[str] = (),
+        hint: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._is_on = login == "browser"
+        self._hard = Mode("hard", public_url) if public_url else None
+        self._chat_hosts = {name for name, _ in filter(None, map(authority, chat_hosts))}
+        self._hint: Callable[[str], None] | None = hint
+
+    def of(self, scope: Scope) -> Mode:
+        """Return how a request is to be taken.
+
+        Args:
+            scope: Its ASGI scope. `Forwarded` has said who is at the other end of the connection.
+        """
+        # 1. The operator wants no browser login.
+        # 2. The second address, for clients that drop a configured header once they find a login.
+        # 3. A public address: the issuer is that one, whatever name a proxy calls us by.
+        # 4. From this machine to this machine. A proxy on it is at the same address as a program
+        #    of the owner's, and a name in Host is whatever a caller wrote: all signs must agree.
+        # 5. Anything else: an issuer made of a stranger's Host would be the stranger's choice.
+        if not self._is_on:
+            return CHAT
+        host = _host(scope)
+        if host is not None and host[0] in self._chat_hosts:
+            return CHAT
+        if self._hard is not None:
+            return self._hard
+        if host is not None and _is_loopback(host[0]) and _is_from_here(scope):
+            origin = canonical_origin(
+                f"{scope.get('scheme', 'http')}://{':'.join(filter(None, host))}"
+            )
+            assert origin is not None
+            return Mode("soft", origin)
+        if self._hint is not None:
+            self._hint(HINT)
+            self._hint = None
+        return CHAT
+
+
+def _host(scope: Scope) -> tuple[str, str] | None:
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    # Of two neither is believed; the guard refuses them.
+    return authority(hosts[0].strip(b" \t").decode("latin-1")) if len(hosts) == 1 else None
+
+
+def _is_loopback(host: str) -> bool:
+    if host in {"localhost", "[::1]"}:
+        return True
+    try:
+        return ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_from_here(scope: Scope) -> bool:
+    peer = address_of(scope.get(PEER))
+    if peer is None or not peer.is_loopback:
+        return False
+    names = (name.lower() for name, _ in scope["headers"])
+    return not any(name in FORWARDING or name.startswith(FORWARDING_PREFIXES) for name in names)

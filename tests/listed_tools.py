@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from server.tools.auth import check_auth_tool, log_out_tool
@@ -11,6 +12,8 @@ from server.tools.reading import reading_tools
 from server.tools.status import status_tool
 
 
+# To make a tool is to make the schemas of its arguments and of its result: a tenth of a second.
+@cache
 def listed_tools() -> dict[str, Any]:
     nothing: Any = None
     tools = [

@@ -26,6 +26,9 @@ LASTING = frozenset(
         "malformed_credentials",
         "credentials_conflict",
         CREDENTIALS_REJECTED,
+        "sign_in_again",
+        "passwords_refused",
+        "insufficient_scope",
         "unknown_tool",
         "invalid_arguments",
         "box_unclear",
@@ -51,6 +54,9 @@ ADVICE: Mapping[str, str] = {
         "Check both by logging in to the portal in a browser. Several wrong passwords lock the "
         "account here for a while."
     ),
+    "sign_in_again": "Connect this client to the server once more.",
+    "passwords_refused": LOGIN,
+    "insufficient_scope": "The server's page /connections is where the owner can allow it.",
     "locked": "Wait {retry_after_s} seconds before the next try.",
     "session_ended": LOGIN,
     "too_many_calls": "Wait {retry_after_s} seconds before the next call.",

@@ -5,10 +5,12 @@ The one place that knows the ways to log in. First what the call itself says, th
 1. the argument `session`, a handle that check_auth gave;
 2. the arguments `email` and `password` (check_auth only);
 3. `Authorization: Basic` with e-mail and password;
-4. `X-OIG-Email` and `X-OIG-Password`.
+4. `X-OIG-Email` and `X-OIG-Password`;
+5. `Authorization: Bearer` with an access token of ours, which the endpoint has read (see
+   `oauth.bearer`): the login behind its grant.
 
-Headers of both kinds must agree, and each may be sent once. `Authorization: Bearer` is ignored:
-it belongs to OAuth.
+Headers of both kinds of 3 and 4 must agree, none of 4 may stand beside 5, and each may be sent
+once. Any other `Authorization: Bearer` is ignored.
 
 When a handle has ended, the login in the headers stands in for it, but only if the handle was made
 for the same account: a call that names one account must never be answered with another's data. It
@@ -28,11 +30,15 @@ from .email_address import is_email
 from .errors import (
     AccessDenied,
     CacheUnavailable,
+    CredentialsRejected,
     NotLoggedOut,
+    NotServed,
     SessionError,
     SessionExpired,
+    SignInAgain,
 )
 from .handles import Handles
+from .oauth.authorized import Authorized
 from .proof import no_connection
 from .sealing import Credential, Keys, Sealer, Session
 from .sessions import CacheStatus, Sessions, SharedStore
@@ -63,6 +69,11 @@ NOT_ENDED = (
 
 NO_LOGIN = "The call carries no login: neither a session handle nor an e-mail and password."
 
+CHANGED = (
+    "OIG Cloud does not accept the password any more that this client was connected with. Until it "
+    "is connected again with the new one, its calls are refused."
+)
+
 CREDENTIAL_HEADERS = {
     "authorization": "Authorization",
     "x-oig-email": "X-OIG-Email",
@@ -83,6 +94,7 @@ class Caller:
         address: The address itself, for the log that fail2ban reads.
         proved: Told that a session was opened for this call, so whose call it is has been proved.
         logged_in: Told that this call has logged in, whatever becomes of it afterwards.
+        grant: Whom the call's token speaks for, if the credential is that of a grant.
     """
 
     credential: Credential | None
@@ -91,6 +103,7 @@ class Caller:
     address: str
     proved: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
     logged_in: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
+    grant: Authorized | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +160,7 @@ class Access:
         Raises:
             AccessDenied: The call carries no credential, or a handle that is not valid (any more).
             TooManyCalls: The account calls too fast.
+            SignInAgain: The call's credential is that of a grant, and not right any more.
             SessionError: As `Sessions.open`.
         """
         granted = await self._open(caller)
@@ -163,9 +177,19 @@ class Access:
         if caller.credential is None:
             raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
         keys = self._sealer.keys(caller.credential)
-        opened = await self._sessions.open(
-            caller.credential, caller.source, lambda failure: self._note(caller, keys, failure)
-        )
+        try:
+            opened = await self._sessions.open(
+                caller.credential, caller.source, lambda failure: self._note(caller, keys, failure)
+            )
+        except NotServed:
+            raise  # says nothing about the password
+        except CredentialsRejected:
+            if caller.grant is None:
+                raise
+            await caller.grant.rejected()
+            raise SignInAgain(CHANGED) from None
+        if caller.grant is not None:
+            await caller.grant.accepted()
         if opened.cache_status == "new_session_created":
             caller.logged_in()
         return Granted(caller, keys, opened.session, opened.cache_status, opened.idle)
@@ -258,7 +282,9 @@ class Access:
             self._calls.count(keys.account)
 
     def _note(self, caller: Caller, keys: Keys, failure: SessionError | None) -> None:
-        if self._log is not None:
+        # Not of a grant, whose pair is no guess. Its address may be that of an assistant for all
+        # owners, which fail2ban must not ban.
+        if self._log is not None and caller.grant is None:
             self._log(caller.address, keys.account, failure)
 
     async def _resume(self, caller: Caller, handle: str) -> Granted | None:

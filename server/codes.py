@@ -18,6 +18,9 @@ class Code(StrEnum):
     MALFORMED_CREDENTIALS = "malformed_credentials"
     CREDENTIALS_CONFLICT = "credentials_conflict"
     CREDENTIALS_REJECTED = "credentials_rejected"
+    SIGN_IN_AGAIN = "sign_in_again"
+    PASSWORDS_REFUSED = "passwords_refused"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
     LOCKED = "locked"
     SESSION_ENDED = "session_ended"
     TOO_MANY_CALLS = "too_many_calls"
@@ -135,6 +138,28 @@ KINDS: dict[Code, Kind] = {
         "and do not try the same pair again: several wrong passwords lock the account here.",
         "yes, otherwise",
     ),
+    Code.SIGN_IN_AGAIN: Kind(
+        "OIG Cloud does not accept the password any more that this client was connected with.",
+        "the account holder",
+        "Tell the user: the password of the OIG Cloud account was changed, so this client has to "
+        "be connected to the server once more, by logging in in the browser. Do not ask for the "
+        "password here.",
+        "yes, otherwise",
+    ),
+    Code.PASSWORDS_REFUSED: Kind(
+        "The operator takes no e-mail and password as arguments.",
+        "the call",
+        "Call again without them and without `session`: the client sends the login. If it sends "
+        "none, tell the user to connect it by logging in in the browser, or by a header. Do not "
+        "ask for a password.",
+        "yes, otherwise",
+    ),
+    Code.INSUFFICIENT_SCOPE: Kind(
+        "The owner has not let this client change the box.",
+        "the account holder",
+        "Tell the user, who can allow it on the server's page /connections.",
+        "yes, otherwise",
+    ),
     Code.LOCKED: Kind(
         "Too many wrong passwords: the account is locked here for a while, or the address.",
         "the account holder",
@@ -145,7 +170,8 @@ KINDS: dict[Code, Kind] = {
         "The session handle is not valid or has ended, and no login of the same account came with "
         "it that may stand in for it.",
         "nobody",
-        "Call check_auth again with e-mail and password and use the `session` it returns.",
+        "Leave `session` out if the client sends a login. Otherwise call check_auth again with "
+        "e-mail and password and use the `session` it returns.",
         "yes, otherwise",
     ),
     Code.TOO_MANY_CALLS: Kind(

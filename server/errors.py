@@ -12,6 +12,7 @@ OigError
 `-- SessionError                a call that fails; has a code, and a text for the caller
     |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
     |   `-- NotServed           the account is not on the allow-list; callers are told the same
+    |-- SignInAgain             the same of the password that a client was connected with
     |-- TooManyAttempts         locked after wrong passwords; `retry_after` seconds to wait
     |-- TooManyCalls            the account calls too fast; `retry_after` seconds to wait
     |-- TooManyLogins           this server is busy or stops; `retry_after` seconds to wait
@@ -154,6 +155,12 @@ class NotServed(CredentialsRejected):
 
     def __init__(self, *, repeated: bool = False) -> None:
         super().__init__(repeated=repeated, listed=True)
+
+
+class SignInAgain(OfOneKind):
+    """OIG Cloud rejected the credential of a grant, which was right when the grant was made."""
+
+    kind = Code.SIGN_IN_AGAIN
 
 
 class TooManyAttempts(OfOneKind):

@@ -150,6 +150,7 @@ def spoken(path: Path) -> Iterator[tuple[str, str]]:
 
 
 DESCRIPTIONS = {"DESCRIPTION", *(name.upper() for name in TOOLS)}
+DESCRIPTIONS |= {f"{name}_IN_BROWSER" for name in DESCRIPTIONS}
 """Texts for assistants by their purpose: what a tool does and when to call it."""
 
 TALKING = ("access", "control", "endpoint", "errors", "portal", "readings", "sessions", "tools")

@@ -142,6 +142,7 @@ MAY_IMPORT = {
     "server.origins": set(),
     # Browser login: what decides about it knows nothing of tools, and nothing of settings.
     "server.oauth": set(),
+    "server.oauth.authorized": {"server.sealing", "server.sources"},
     "server.oauth.base64url": set(),
     "server.oauth.clients": {"server.oauth.base64url", "server.visible"},
     "server.oauth.metadata": {"server.oauth.mode", "server.oauth.pkce", "server.oauth.scopes"},
@@ -154,6 +155,7 @@ MAY_IMPORT = {
     "server.oauth.pkce": {"server.oauth.base64url"},
     "server.oauth.scopes": set(),
     "server.oauth.tokens": {
+        "server.oauth.authorized",
         "server.oauth.base64url",
         "server.oauth.pkce",
         "server.sealing",
@@ -183,6 +185,7 @@ MAY_IMPORT = {
         "server.email_address",
         "server.errors",
         "server.handles",
+        "server.oauth.authorized",
         "server.proof",
         "server.sealing",
         "server.sessions",
@@ -323,6 +326,7 @@ MAY_IMPORT = {
         "server.email_address",
         "server.errors",
         "server.forwarded",
+        "server.oauth.authorized",
         "server.proof",
         "server.readings",
         "server.records.record",

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from mcp.server.mcpserver.context import Context
 from pydantic import BeforeValidator, Field
 
 from ..access import Caller, credential_of
+from ..codes import Code
 from ..errors import AccessDenied
 from ..forwarded import LOGGED
+from ..oauth.authorized import Authorized, authorized
 from ..proof import no_connection, proved
 from ..sealing import Credential
 from ..sources import UNKNOWN, source_of
 from .arguments import digits
+
+PAIR = ("x-oig-email", "x-oig-password")
+"""Headers that carry a credential beside `Authorization`."""
+
+TWO_LOGINS = (
+    "The call carries an access token and the header X-OIG-Email or X-OIG-Password: two logins."
+)
+
+NOT_ALLOWED = (
+    "This client may read and not change the box: its owner has not allowed that. The page "
+    "/connections of this server lets the owner allow it, without connecting again."
+)
 
 Handle = Annotated[
     str | None,
@@ -40,6 +55,7 @@ def caller(
     email: str | None = None,
     password: str | None = None,
     stand_in: bool = True,
+    changes: bool = False,
 ) -> Caller:
     """Return who is calling; see `access` for what goes before what.
 
@@ -49,19 +65,27 @@ def caller(
         email: E-mail of a credential.
         password: Its password.
         stand_in: Whether the login in the headers may stand in for a handle that has ended.
+        changes: Whether the call is part of changing a box. A token that may not binds the call
+            also when a handle says whose box it is.
 
     Raises:
         AccessDenied: A header with credentials is malformed or sent twice, or two disagree, and
-            no handle was given.
+            no handle was given. Or the call's token may not change a box.
     """
     request = context.request_context.request
     client = getattr(request, "client", None)
     source = source_of(client.host if client is not None else None)
     address = UNKNOWN if request is None else request.scope.get(LOGGED, UNKNOWN)
     told = no_connection if request is None else proved(request.scope)
+    bearer = None if request is None else authorized(request.scope)
+    if bearer is not None and changes and not bearer.control:
+        raise AccessDenied(Code.INSUFFICIENT_SCOPE, NOT_ALLOWED)
     credential = None
     if email is not None and password is not None:
+        # Typed, so it may be a guess: it comes from the address, whatever else the call carries.
         credential = Credential(email, password)
+    elif bearer is not None:
+        return _by_token(bearer, request, session, told, stand_in=stand_in)
     elif request is not None and (session is None or stand_in):
         try:
             credential = credential_of(request.headers.items())
@@ -70,3 +94,20 @@ def caller(
             if session is None:
                 raise
     return Caller(credential, session, source, address, told)
+
+
+def _by_token(
+    bearer: Authorized,
+    request: Any,
+    session: str | None,
+    told: Callable[[], None],
+    *,
+    stand_in: bool,
+) -> Caller:
+    """Return who is calling with a token; the arguments are as in `caller`."""
+    conflict = any(name in request.headers for name in PAIR)
+    if conflict and session is None:
+        raise AccessDenied(Code.CREDENTIALS_CONFLICT, TWO_LOGINS)
+    if conflict or (session is not None and not stand_in):
+        return Caller(None, session, bearer.source, UNKNOWN, told)
+    return Caller(bearer.credential, session, bearer.source, UNKNOWN, told, grant=bearer)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver.context import Context
+from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import AfterValidator, BaseModel, Field
 
 from ..access import MAX_PASSWORD, Access
+from ..codes import Code
 from ..email_address import MAX_EMAIL, is_email
-from ..errors import InvalidArguments
+from ..errors import AccessDenied, InvalidArguments
 from ..liveness import Liveness
 from ..readings.model import LocalTime, Warnings
 from .asking import Handle, caller
-from .checked import ENDS, CheckedTool
+from .checked import ENDS, READS, CheckedTool
 
 PREVIEW = 4
 """Characters of a session id shown at each end, fewer of a short one: 8 of 26 open nothing."""
@@ -75,7 +77,7 @@ class CheckAuth(BaseModel):
     )
     session_id_preview: str = Field(description="Both ends of its id.")
     expires_at: LocalTime = Field(description="Its end.")
-    session: str = Field(description="Pass it to other tools.")
+    session: str | None = Field(description="Pass it to other tools. Null: they need none.")
     now: LocalTime = Field(description="Time now.")
     warnings: Warnings
 
@@ -85,6 +87,11 @@ Log in to OIG Cloud, the portal of the OIG / CEZ Battery Box (a home solar batte
 `session` that the other tools take. Without arguments it uses the login in the client's headers, \
 as the others do: try that before you ask for a password. If the login is rejected, tell the user \
 and do not guess: wrong passwords lock the account."""
+
+DESCRIPTION_IN_BROWSER = """\
+Check the login to OIG Cloud, the portal of the OIG / CEZ Battery Box (a home solar battery). Call \
+it without arguments: the user has logged in in the browser, or the client sends a header, and the \
+other tools use that login as well. Never ask for a password."""
 
 
 class LoggedOut(BaseModel):
@@ -103,6 +110,26 @@ Log out of this server: end the given `session`, and the cached login behind it 
 `session` uses it. Without `session`, end all of the login in the client's headers; a client that \
 sends them logs in again with its next call."""
 
+LOG_OUT_IN_BROWSER = """\
+End the given `session`, or without it the cached login of this client: its next call logs in at \
+the portal again. The client stays connected; the user ends that on the server's page \
+/connections."""
+
+IN_ARGUMENTS = frozenset({"email", "password"})
+"""What a tool does not take where passwords in arguments are refused."""
+
+REFUSED = "This server takes no e-mail and password as arguments of a tool."
+
+
+class WithoutPasswords(CheckedTool):
+    """A tool that has arguments for a password and takes none."""
+
+    async def _done(self, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
+        # `null` and `""` stand for what is left out, here as everywhere.
+        if any(arguments.get(name) not in (None, "") for name in IN_ARGUMENTS):
+            raise AccessDenied(Code.PASSWORDS_REFUSED, REFUSED)
+        return await super()._done(arguments, context)
+
 
 def preview(session_id: str) -> str:
     """Show both ends of a session id, never more than a third of it."""
@@ -111,13 +138,19 @@ def preview(session_id: str) -> str:
 
 
 def check_auth_tool(
-    liveness: Liveness, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    liveness: Liveness,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    browser: bool = False,
+    passwords: bool = True,
 ) -> CheckedTool:
     """Make the tool `check_auth`.
 
     Args:
         liveness: Opens sessions.
         now: Gives the present time, with a zone.
+        browser: Whether owners log in in the browser.
+        passwords: Whether a password may be an argument.
     """
 
     async def check_auth(
@@ -134,16 +167,19 @@ def check_auth_tool(
             cache_status=granted.cache_status,
             session_id_preview=preview(granted.session.id),
             expires_at=datetime.fromtimestamp(granted.session.expires_at, UTC),
-            session=granted.session.handle,
+            # Whoever has the handle may do all that its account may. A token may be good for less,
+            # and stands in every request, so its client needs no handle.
+            session=None if granted.caller.grant is not None else granted.session.handle,
             now=now(),
             warnings=() if handed_out.warning is None else (handed_out.warning,),
         )
 
-    return CheckedTool.made(check_auth, "Log in to OIG Cloud", DESCRIPTION)
+    described = DESCRIPTION_IN_BROWSER if browser or not passwords else DESCRIPTION
+    return _made(check_auth, "Log in to OIG Cloud", described, passwords=passwords)
 
 
-def log_out_tool(access: Access) -> CheckedTool:
-    """Make the tool `log_out` over `access`."""
+def log_out_tool(access: Access, *, browser: bool = False, passwords: bool = True) -> CheckedTool:
+    """Make the tool `log_out` over `access`; the other arguments are those of `check_auth_tool`."""
 
     async def log_out(
         context: Context[Any, Any],
@@ -161,7 +197,25 @@ def log_out_tool(access: Access) -> CheckedTool:
         kept = await access.log_out(asking)
         return LoggedOut(ended="login" if session is None else "handle", session_kept=kept)
 
-    return CheckedTool.made(log_out, "Log out", LOG_OUT, hints=ENDS)
+    described = LOG_OUT_IN_BROWSER if browser else LOG_OUT
+    return _made(log_out, "Log out", described, passwords=passwords, hints=ENDS)
+
+
+def _made(
+    fn: Callable[..., Awaitable[BaseModel]],
+    title: str,
+    description: str,
+    *,
+    passwords: bool,
+    hints: ToolAnnotations = READS,
+) -> CheckedTool:
+    if passwords:
+        return CheckedTool.made(fn, title, description, hints=hints)
+    tool = WithoutPasswords.made(fn, title, description, hints=hints)
+    for name in IN_ARGUMENTS:
+        # A model that sees them asks for a password.
+        del tool.parameters["properties"][name]
+    return tool
 
 
 def _both(email: str | None, password: str | None, tool: str) -> None:

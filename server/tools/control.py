@@ -21,6 +21,7 @@ from ..control.grid_export import LIMIT_MAX_W, LIMIT_MIN_W
 from ..control.read_back import Seen
 from ..control.waits import LONGEST
 from ..errors import ChangeRefused
+from ..oauth.authorized import authorized
 from ..readings import clock
 from ..readings.model import LocalTime, Reading
 from ..records.record import Record, Status
@@ -198,7 +199,8 @@ def control_tools(control: Control) -> list[CheckedTool]:
             charge_to_percent=charge_to_percent,
             undo=undo,
         )
-        return _planned(await control.plan(caller(context, session=session), asked, box_id))
+        asking = caller(context, session=session, changes=True)
+        return _planned(await control.plan(asking, asked, box_id))
 
     async def apply_change(
         context: Context[Any, Any],
@@ -219,7 +221,7 @@ def control_tools(control: Control) -> list[CheckedTool]:
         ],
         session: Handle = None,
     ) -> ChangeReport:
-        asking = caller(context, session=session, stand_in=False)
+        asking = caller(context, session=session, stand_in=False, changes=True)
         agreed = (box_id or "", change or "")
         record = await control.apply(asking, plan_token, *agreed, _client(context))
         return _report(record, control.now())
@@ -372,12 +374,21 @@ def _moment(seconds: float) -> datetime:
 
 
 def _client(context: Context[Any, Any]) -> str:
-    """Say which client calls, as it calls itself: by the protocol, or by HTTP."""
+    """Say which client calls.
+
+    1. By the name and id under which its owner sees it among the connected clients.
+    2. As it calls itself: by the protocol, or by HTTP.
+    """
+    request = context.request_context.request
+    bearer = None if request is None else authorized(request.scope)
     known = context.request_context.session.client_params
+    if bearer is not None:
+        which = f" (connection {bearer.id_shown})"
+        return (visible(bearer.name) or "unknown")[: MOST_CLIENT - len(which)] + which
     if known is not None:
         name = f"{known.client_info.name} {known.client_info.version}"
     else:
-        headers = getattr(context.request_context.request, "headers", {})
+        headers = getattr(request, "headers", {})
         name = headers.get("user-agent", "")
     shown = visible(name).replace("\n", " ").strip()[:MOST_CLIENT]
     return shown or "unknown"

@@ -1,0 +1,325 @@
+"""A call that speaks for a grant: its login, what a rejection of it leads to, what tools tell."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from server.access import Access, Caller
+from server.cache.throttle import Policy
+from server.codes import Code
+from server.errors import (
+    AccessDenied,
+    CredentialsRejected,
+    NotServed,
+    PortalError,
+    SignInAgain,
+    TooManyAttempts,
+)
+from server.handles import Handles
+from server.instructions import MOST_CHARACTERS, instructions
+from server.liveness import Liveness
+from server.oauth.authorized import KEY, Authorized
+from server.portal.simulator.faults import Fault, Kind
+from server.sealing import Credential
+from server.sources import UNKNOWN
+from server.store.local import LocalStore
+from server.tools.asking import caller
+from server.tools.auth import check_auth_tool, log_out_tool
+from server.tools.checked import CheckedTool
+from server.tools.control import MOST_CLIENT, _client
+
+from .listed_tools import listed_tools
+from .test_upstream import SECRET, House
+
+DEMO, OTHER = "demo@example.com", "demo2@example.com"
+PLANTED = "Planted-Passw0rd"
+
+
+@pytest.fixture
+async def house():
+    # Slow enough for sessions to live on.
+    house = House(step=0.05)
+    yield house
+    await house.close()
+
+
+class Grant:
+    """A grant, and what was told of it."""
+
+    def __init__(self, email=DEMO, password="demo", *, control=False, number=1) -> None:
+        self.told: list[str] = []
+        self.bearer = Authorized(
+            number.to_bytes(16, "big"),
+            "Claude",
+            control,
+            Credential(email, password),
+            self.rejected,
+            self.accepted,
+        )
+
+    async def rejected(self) -> None:
+        self.told.append("rejected")
+
+    async def accepted(self) -> None:
+        self.told.append("accepted")
+
+    def caller(self, handle=None) -> Caller:
+        bearer = self.bearer
+        return Caller(bearer.credential, handle, bearer.source, UNKNOWN, grant=bearer)
+
+
+def context(bearer: Authorized | None, headers=(), client=None) -> Any:
+    scope = {} if bearer is None else {KEY: bearer}
+    raw = [(name.encode(), value.encode()) for name, value in headers]
+    request = SimpleNamespace(headers=Headers(raw=raw), client=None, scope=scope)
+    session = SimpleNamespace(client_params=client)
+    return SimpleNamespace(request_context=SimpleNamespace(request=request, session=session))
+
+
+def attempts(house) -> int:
+    return house.portal.simulator.counters.total.attempts
+
+
+async def test_two_hundred_calls_of_one_grant_are_one_login(house):
+    grant = Grant()
+    for _ in range(200):
+        await house.access.open(grant.caller())
+    assert attempts(house) == 1
+
+
+async def test_a_grant_shares_the_session_of_its_account_with_all_other_ways_to_log_in(house):
+    await house.access.open(Caller(Credential(DEMO, "demo"), None, "home", "home"))
+    assert (await house.access.open(Grant().caller())).cache_status == "session_from_cache"
+    assert (await house.access.open(Grant(number=2).caller())).cache_status == "session_from_cache"
+    assert attempts(house) == 1
+
+
+async def test_an_owner_who_is_locked_everywhere_else_is_served_under_a_grant():
+    ticks = itertools.count(step=2.0)
+    house = House(store=LocalStore(Policy(first=3600.0), now=lambda: next(ticks)))
+    for number in range(5):
+        wrong = Caller(Credential(DEMO, f"wrong {number}"), None, f"198.51.100.{number}", "x")
+        with pytest.raises(CredentialsRejected):
+            await house.access.open(wrong)
+    with pytest.raises(TooManyAttempts):
+        await house.access.open(Caller(Credential(DEMO, "demo"), None, "192.0.2.1", "x"))
+    assert (await house.access.open(Grant().caller())).cache_status == "new_session_created"
+    await house.close()
+
+
+async def test_a_rejected_password_asks_for_a_new_login_and_logs_no_address(house):
+    logged: list[object] = []
+    access = Access(
+        house.sessions,
+        house.store,
+        Handles(SECRET),
+        house.sealer,
+        log=lambda *told: logged.append(told),
+    )
+    grant = Grant(password="former")
+    for _ in range(2):  # the second is answered from memory
+        with pytest.raises(SignInAgain) as caught:
+            await access.open(grant.caller())
+        assert caught.value.code == Code.SIGN_IN_AGAIN
+        assert caught.value.__suppress_context__
+    assert grant.told == ["rejected", "rejected"]
+    assert attempts(house) == 1
+    assert logged == []
+
+
+async def test_an_accepted_password_is_told(house):
+    grant = Grant()
+    await house.access.open(grant.caller())
+    assert grant.told == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    "kind", [Kind.ERROR, Kind.UNAVAILABLE, Kind.TOO_MANY, Kind.DROP, Kind.HTML, Kind.NO_COOKIE]
+)
+async def test_a_portal_in_trouble_says_nothing_about_the_password(house, kind):
+    house.portal.simulator.faults.add(Fault(kind=kind))
+    grant = Grant()
+    with pytest.raises(PortalError):
+        await house.access.open(grant.caller())
+    assert grant.told == []
+
+
+async def test_an_account_that_is_not_served_says_nothing_about_the_password(house, monkeypatch):
+    async def not_served(*_):
+        raise NotServed
+
+    monkeypatch.setattr(house.sessions, "open", not_served)
+    grant = Grant()
+    with pytest.raises(NotServed):
+        await house.access.open(grant.caller())
+    assert grant.told == []
+
+
+async def test_a_session_that_ended_early_is_replaced_by_one_login(house):
+    granted = await house.access.open(Grant().caller())
+    house.portal.simulator.accounts.end_sessions()
+    fetched = await house.upstream.live(granted)
+    assert fetched.payload
+    assert attempts(house) == 2
+
+
+async def test_the_grant_stands_in_for_an_ended_handle_of_its_own_account_only(house):
+    granted = await house.access.open(Grant().caller())
+    handle = granted.session.handle
+    await house.sessions.forget(granted.keys, granted.session)
+    await house.store.end_handle(Handles(SECRET).key(handle), granted.keys.account, b"")
+    assert (await house.access.open(Grant().caller(handle))).keys.account == granted.keys.account
+    with pytest.raises(AccessDenied) as caught:
+        await house.access.open(Grant(OTHER).caller(handle))
+    assert caught.value.code == Code.SESSION_ENDED
+
+
+async def test_logging_out_under_a_grant_ends_the_cached_login_and_not_the_grant(house):
+    grant = Grant()
+    await house.access.open(grant.caller())
+    assert await house.access.log_out(grant.caller()) is False
+    assert (await house.access.open(grant.caller())).cache_status == "new_session_created"
+
+
+def test_a_token_says_who_calls_and_from_where():
+    bearer = Grant().bearer
+    asking = caller(context(bearer))
+    assert asking.grant is bearer
+    assert asking.credential == bearer.credential
+    assert asking.source == f"grant/{bearer.grant.hex()}"
+    assert asking.address == UNKNOWN
+    assert "demo" not in repr(asking)
+
+
+def test_a_typed_password_is_no_grants_and_comes_from_its_address():
+    """A guess must be counted, whatever token is sent beside it."""
+    asking = caller(context(Grant().bearer), email=OTHER, password=PLANTED)
+    assert asking.grant is None
+    assert asking.source == UNKNOWN
+    assert asking.credential == Credential(OTHER, PLANTED)
+
+
+@pytest.mark.parametrize("name", ["x-oig-email", "x-oig-password"])
+def test_a_token_and_another_login_beside_it_are_refused(name):
+    with pytest.raises(AccessDenied) as caught:
+        caller(context(Grant().bearer, [(name, PLANTED)]))
+    assert caught.value.code == Code.CREDENTIALS_CONFLICT
+    assert PLANTED not in str(caught.value)
+    by_handle = caller(context(Grant().bearer, [(name, PLANTED)]), session="oig_x")
+    assert (by_handle.handle, by_handle.credential, by_handle.grant) == ("oig_x", None, None)
+
+
+def test_a_handle_beside_a_token_goes_before_it():
+    asking = caller(context(Grant().bearer), session="oig_x")
+    assert (asking.handle, asking.grant is None) == ("oig_x", False)
+    asking = caller(context(Grant().bearer), session="oig_x", stand_in=False)
+    assert (asking.handle, asking.credential, asking.grant) == ("oig_x", None, None)
+
+
+@pytest.mark.parametrize("session", [None, "oig_x"])
+def test_a_token_that_may_only_read_changes_nothing_whatever_stands_beside_it(session):
+    with pytest.raises(AccessDenied) as caught:
+        caller(context(Grant().bearer), session=session, changes=True)
+    assert caught.value.code == Code.INSUFFICIENT_SCOPE
+    assert caller(context(Grant(control=True).bearer), changes=True).grant is not None
+    assert caller(context(None), session="oig_x", changes=True).handle == "oig_x"
+
+
+async def tool_result(tool: CheckedTool, bearer: Authorized | None, **arguments: Any) -> Any:
+    return await tool.run(arguments, context(bearer))
+
+
+async def test_check_auth_under_a_token_tells_its_four_fields_and_gives_no_handle(house):
+    tool = check_auth_tool(Liveness(house.access, house.upstream, idle=60.0), browser=True)
+    result = (await tool_result(tool, Grant().bearer)).structured_content
+    assert result["email"] == DEMO
+    assert result["password_length"] == 4
+    assert result["cache_status"] == "new_session_created"
+    assert len(result["session_id_preview"]) > 3
+    assert result["session"] is None
+    handle = (await house.access.open(Grant().caller())).session.handle
+    assert handle not in str(await tool_result(tool, Grant().bearer))
+
+
+async def test_check_auth_by_a_typed_password_gives_a_handle_beside_a_token_too(house):
+    tool = check_auth_tool(Liveness(house.access, house.upstream, idle=60.0), browser=True)
+    given = {"email": OTHER, "password": "demo"}
+    result = (await tool_result(tool, Grant().bearer, **given)).structured_content
+    assert result["email"] == OTHER
+    assert result["session"].startswith("oig_")
+
+
+@pytest.mark.parametrize("given", [{"email": DEMO}, {"password": 7}, {"email": [], "password": ""}])
+@pytest.mark.parametrize("named", ["check_auth", "log_out"])
+@pytest.mark.parametrize("bearer", [None, Grant().bearer])
+async def test_where_passwords_are_refused_in_arguments_they_are_in_every_mode(
+    house, given, named, bearer
+):
+    tool = {
+        "check_auth": check_auth_tool(
+            Liveness(house.access, house.upstream, idle=60.0), passwords=False
+        ),
+        "log_out": log_out_tool(house.access, passwords=False),
+    }[named]
+    result = await tool_result(tool, bearer, **given)
+    assert result.is_error
+    assert "passwords_refused" in str(result.meta)
+    assert attempts(house) == 0
+
+
+async def test_where_passwords_are_refused_null_and_an_empty_text_are_left_out(house):
+    tool = check_auth_tool(Liveness(house.access, house.upstream, idle=60.0), passwords=False)
+    result = await tool_result(tool, Grant().bearer, email=None, password="")
+    assert result.structured_content["email"] == DEMO
+
+
+@pytest.mark.parametrize("browser", [True, False])
+def test_where_passwords_are_refused_no_tool_shows_an_argument_for_one(browser):
+    nothing: Any = None
+    for tool in (
+        check_auth_tool(nothing, browser=browser, passwords=False),
+        log_out_tool(nothing, browser=browser, passwords=False),
+    ):
+        assert not {"email", "password"} & tool.parameters["properties"].keys()
+        assert "ask for a password" not in tool.description.replace("Never ask for a password", "")
+
+
+def test_where_owners_log_in_in_the_browser_no_model_is_told_to_ask_for_a_password():
+    nothing: Any = None
+    check = check_auth_tool(nothing, browser=True).description
+    assert "Never ask for a password" in check
+    assert "without arguments" in check
+    assert "/connections" in log_out_tool(nothing, browser=True).description
+    for control in (True, False):
+        told = instructions(control=control, passwords=False)
+        assert "Never ask for a password" in told
+        assert "e-mail" not in told
+        assert len(told) <= MOST_CHARACTERS
+
+
+def test_the_descriptions_in_the_browser_are_no_longer_than_those_in_a_chat():
+    """The list of all tools is bounded, and the tests measure it with those for a chat."""
+    nothing: Any = None
+    listed = listed_tools()
+    for name, make in (("check_auth", check_auth_tool), ("log_out", log_out_tool)):
+        in_browser = make(nothing, browser=True)
+        assert len(in_browser.description) <= len(listed[name].description)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Claude", "Claude (connection 00000000)"),
+        ("", "unknown (connection 00000000)"),
+        ("n" * 60, "n" * 42 + " (connection 00000000)"),
+    ],
+)
+def test_a_change_under_a_grant_names_it_as_its_owner_sees_it(name, shown):
+    bearer = Authorized(bytes(16), name, control=True, credential=Credential(DEMO, "demo"))
+    assert _client(context(bearer)) == shown
+    assert len(shown) <= MOST_CLIENT

@@ -152,6 +152,15 @@ MAY_IMPORT = {
         "server.sources",
         "starlette.types",
     },
+    "server.oauth.page": {
+        "server.oauth.clients",
+        "server.oauth.texts",
+        "server.readings.clock",
+        "jinja2",
+        "markupsafe",
+        "starlette",
+    },
+    "server.oauth.texts": set(),
     "server.oauth.pkce": {"server.oauth.base64url"},
     "server.oauth.scopes": set(),
     "server.oauth.tokens": {
@@ -563,6 +572,7 @@ PURE = {
     "server.oauth.mode",
     "server.oauth.pkce",
     "server.oauth.scopes",
+    "server.oauth.texts",
     "server.oauth.tokens",
     "server.origins",
     "server.settings_file",

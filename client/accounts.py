@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .calling import login_of
+from .calling import shown_to
+from .codes import CREDENTIALS_REJECTED
 from .commands import auth_tool, confirmed
+from .credentials import login_of
 from .drawing import drawing
 from .exit_codes import ExitCode
-from .failures import Failure, NoKeyring, UsageFailure
+from .failures import Failure, NoKeyring, ToolFailure, UsageFailure
 from .login import Login
 from .session import Session
 
@@ -32,13 +34,23 @@ def login(session: Session, email: str | None) -> None:
     session.asker.need_password()
     with session.output.waiting("Asking the keyring ..."):
         before = session.vault.find()
-    tool = auth_tool(session)
-    email = email or session.asker.wanted("email")
-    password = session.asker.secret("password", "password (not shown)")
-    assert password is not None, "only an optional secret may be left out"
-    values = confirmed(session.ask(tool, {"email": email, "password": password}))
+    admitted = session.admitted
+    tool = auth_tool(session, email)
+    # A server that answers nobody without a login has had it asked for by now.
+    given = session.admitted if session.admitted not in {admitted, before} else None
+    if given is None:
+        email = email or session.asker.wanted("email")
+        password = session.asker.secret("password", "password (not shown)")
+        assert password is not None, "only an optional secret may be left out"
+        given = Login(email.strip(), password)
+    try:
+        values = confirmed(session.ask(tool, *shown_to(tool, given)))
+    except ToolFailure as failure:
+        if failure.code == CREDENTIALS_REJECTED:
+            session.forget(given)
+        raise
     # As the server writes it: without blanks around it.
-    found = Login(email=str(values.get("email", email)), password=password)
+    found = Login(email=str(values.get("email", given.email)), password=given.password)
     with session.output.waiting("Asking the keyring ..."):
         ring = session.vault.keep(found)
     session.remember(found)
@@ -106,7 +118,8 @@ def _removed(session: Session, email: str | None, login: Login | None) -> bool:
 
 def _ended(session: Session, login: Login) -> str | None:
     """End a login at the server; return why that cannot be done there, None when it was."""
-    tool = next((one for one in session.look().tools if one.name == LOG_OUT), None)
+    with session.acting_as(login):
+        tool = next((one for one in session.look().tools if one.name == LOG_OUT), None)
     if tool is None:
         return f"The server has no tool {LOG_OUT}."
     session.ask(tool, {}, login)

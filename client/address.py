@@ -26,7 +26,7 @@ def checked_url(url: str) -> str:
     if secret:
         raise SecretOnCommandLine(
             "The URL holds a user name or password. Everyone on this machine could read it; take "
-            "the part before @ out. This server needs no HTTP login."
+            "the part before @ out: oig-client asks for the login, or keeps it (oig-client login)."
         )
     if not fits:
         raise UsageFailure(

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import SplitResult, urlsplit
 
-from .failures import NotMcp
+from .challenge import Challenge, bearer
+from .failures import Failure, LoginWanted, NotMcp, Refused
 
 PROBE = "server/discover"
 """The request newer protocols open with. An older server may refuse it in any way it likes, and
@@ -19,13 +20,25 @@ is then greeted in the older way; so its refusal is not yet a verdict."""
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer to a JSON-RPC request."""
+    """One HTTP answer to a JSON-RPC request.
+
+    Attributes:
+        url: Where the request went, as it may be shown.
+        method: That of JSON-RPC.
+        status: HTTP status.
+        content_type: What it says it is.
+        body: The body.
+        challenge: Its header `WWW-Authenticate`; empty without one.
+        with_login: The request carried a login.
+    """
 
     url: str
     method: str
     status: int
     content_type: str
     body: bytes
+    challenge: str = ""
+    with_login: bool = False
 
     @property
     def is_jsonrpc(self) -> bool:
@@ -38,8 +51,8 @@ class Answer:
 
 
 REFUSALS: dict[int, str] = {
-    401: "It wants an HTTP login, which this MCP server never does. A proxy in front of it asks "
-    "for one, or the URL belongs to another service.",
+    401: "It wants an HTTP login, and not in the way in which this MCP server asks for one. A "
+    "proxy in front of it does, or the URL belongs to another service.",
     403: "A proxy forbids the request, or adds an Origin header, which only web pages send: the "
     "server lets in those of OIG_ALLOWED_ORIGINS. Look at the proxy's rules.",
     405: "Nothing at this path takes POST requests, so it is not the MCP endpoint. The path is "
@@ -62,12 +75,15 @@ GATEWAY = (
 PASSING = frozenset({502, 503, 504})
 
 
-def judge(answer: Answer) -> NotMcp | None:
-    """Return why this cannot be an MCP endpoint, or None when the SDK should go on reading."""
+def judge(answer: Answer) -> Failure | None:
+    """Return why this cannot be read as MCP, or None when the SDK should go on reading."""
     if answer.status == HTTPStatus.ACCEPTED or 300 <= answer.status < 400:
         return None  # nothing to read; redirects are followed or told by the SDK
     if answer.status < 400:
         return _judge_success(answer)
+    asked = bearer(answer.challenge)
+    if answer.status in {401, 403} and asked is not None and asked.ours:
+        return _judge_challenge(answer, asked)
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.is_jsonrpc:
         return None  # no proxy's, but the words of a server that stops
     told_later = answer.is_jsonrpc or (answer.method == PROBE and answer.status in {400, 404})
@@ -103,6 +119,46 @@ def _judge_success(answer: Answer) -> NotMcp | None:
         "lives at this address; check --url or OIG_MCP_URL (path /mcp).",
         kind="not_mcp",
     )
+
+
+def _judge_challenge(answer: Answer, asked: Challenge) -> Failure:
+    """Say what the server wants to be shown.
+
+    1. It knows who asks, and they may not do this (RFC 6750, 3.1).
+    2. A token came that is not valid, or not any more. oig-client sends none: a proxy does.
+    3. A login was sent and did not come.
+    4. None was sent.
+    """
+    if answer.status == 403:
+        return Refused(
+            "The request came to the server with a token that may only read the box: something on "
+            "the way puts it there, and oig-client does not. Its owner allows changes at "
+            f"{_page(asked, answer.url)}, or takes the token away.",
+            kind="insufficient_scope",
+        )
+    if asked.error:
+        return Refused(
+            "The request came to the server with a token that is not valid, or not any more: "
+            "something on the way puts it there, and oig-client sends none. Look for a header "
+            "Authorization in the proxies between.",
+            kind="invalid_token",
+        )
+    if answer.with_login:
+        return NotMcp(
+            f"{answer.url} answered 401 Unauthorized, though the login was sent: it did not come "
+            "to the server. A proxy in between takes the header Authorization out; it has to pass "
+            "it on.",
+            kind="http_401",
+        )
+    return LoginWanted(
+        f"{answer.url} answers nobody who shows no login, not even what tools it has.",
+        kind="no_login",
+    )
+
+
+def _page(asked: Challenge, url: str) -> str:
+    parts = urlsplit(asked.metadata if asked.metadata.startswith("https://") else url)
+    return f"{parts.scheme}://{parts.netloc}/connections"
 
 
 def _named(status: int) -> str:

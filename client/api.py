@@ -103,17 +103,21 @@ class Endpoint:
         self._mode = mode
         self._tell = tell
 
-    def catalogue(self) -> offers.Catalogue:
+    def catalogue(self, login: Login | None = None) -> offers.Catalogue:
         """Ask what the server offers.
 
+        Args:
+            login: Sent with every request to the endpoint's own URL, where that needs one.
+
         Raises:
+            LoginWanted: It tells nobody without one, and none is given.
             Failure: The server could not be asked.
         """
 
         async def ask(client: Client, _scope: anyio.CancelScope, _: _Progress) -> offers.Catalogue:
             return await _listed(client)
 
-        return _run(partial(self._insist, ask))
+        return _run(partial(self._insist, ask, login, always=True))
 
     def call(
         self,
@@ -122,6 +126,7 @@ class Endpoint:
         login: Login | None = None,
         *,
         repeat: bool = True,
+        always: bool = False,
     ) -> offers.Result:
         """Call a tool. An error the tool reports is a result too.
 
@@ -130,8 +135,10 @@ class Endpoint:
             arguments: Its arguments.
             login: Sent along with the call, in its header, to the endpoint's own URL.
             repeat: False: never send it again, whatever the server says of the tool.
+            always: Send the login with what comes before the call, too.
 
         Raises:
+            LoginWanted: The server wants a login, and none is given.
             Failure: The server could not be asked, or refused the call.
         """
 
@@ -153,17 +160,20 @@ class Endpoint:
                 meta=answer.meta or {},
             )
 
-        return _run(partial(self._insist, ask, login))
+        return _run(partial(self._insist, ask, login, always=always))
 
     async def _insist(
         self,
         ask: Callable[[Client, anyio.CancelScope, _Progress], Awaitable[T]],
-        login: Login | None = None,
+        login: Login | None,
+        *,
+        always: bool,
     ) -> T:
         """Ask, and once more where that cannot do harm."""
+        identity = None if login is None else Identity(self.url, login, always=always)
         progress = _Progress()
         try:
-            return await self._exchange(ask, progress, login)
+            return await self._exchange(ask, progress, identity)
         except (Unreachable, NotMcp) as failure:
             if not _may_repeat(failure, progress):
                 raise _told_truly(failure, progress) from None
@@ -171,7 +181,7 @@ class Endpoint:
         await anyio.sleep(PAUSE)
         progress = _Progress()
         try:
-            return await self._exchange(ask, progress, login)
+            return await self._exchange(ask, progress, identity)
         except (Unreachable, NotMcp) as failure:
             raise _told_truly(failure, progress) from None
 
@@ -179,14 +189,14 @@ class Endpoint:
         self,
         ask: Callable[[Client, anyio.CancelScope, _Progress], Awaitable[T]],
         progress: _Progress,
-        login: Login | None,
+        identity: Identity | None,
     ) -> T:
         witness = _Witness(self._tell)
         answers: list[T] = []
         try:
             with anyio.fail_after(self._timeout) as scope:
                 async with (
-                    self._http(witness, login) as http,
+                    self._http(witness, identity) as http,
                     Client(
                         streamable_http_client(self.url, http_client=http),
                         client_info=Implementation(name="oig-client", version=version()),
@@ -206,11 +216,11 @@ class Endpoint:
             raise failure from None
         return answers[0]
 
-    def _http(self, witness: _Witness, login: Login | None) -> httpx2.AsyncClient:
+    def _http(self, witness: _Witness, identity: Identity | None) -> httpx2.AsyncClient:
         return connecting(
             httpx2.AsyncClient,
             self.url,
-            auth=None if login is None else Identity(self.url, login),
+            auth=identity,
             timeout=httpx2.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout)),
             # What is compressed may unpack to anything, and nothing here is long.
             headers={"Accept-Encoding": "identity"},
@@ -244,7 +254,17 @@ class _Witness:
         body = b""
         if kind.partition(";")[0].strip().lower() == JSON:
             body = await response.aread()
-        verdict = judge(Answer(shown(str(request.url)), method, response.status_code, kind, body))
+        verdict = judge(
+            Answer(
+                url=shown(str(request.url)),
+                method=method,
+                status=response.status_code,
+                content_type=kind,
+                body=body,
+                challenge=response.headers.get("www-authenticate", ""),
+                with_login="authorization" in request.headers,
+            )
+        )
         if verdict is not None:
             self.failure = verdict
             raise verdict

@@ -1,4 +1,4 @@
-"""Calling a tool as somebody: the kept login, or one that is asked for, where the tool wants it."""
+"""Calling a tool as somebody, in the way in which the tool takes a login."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from .arguments import value_of
 from .asking import Asker
 from .catalogue import Parameter, Result, Tool
 from .codes import CREDENTIALS_REJECTED
+from .credentials import login_of
 from .failures import ToolFailure, UsageFailure
 from .login import Login
 from .session import Session
@@ -30,7 +31,7 @@ def called(
     """Call a tool as the person whose login is known, or who is named; ask for what is missing."""
     names = {item.name for item in tool.parameters}
     takes = CREDENTIAL & names
-    if takes:
+    if takes and not by_header(tool):
         named = email or session.asker.email
         given = {**({"email": named} if named and "email" in takes else {}), **given}
         known = _known_for(session, given, takes)
@@ -39,52 +40,30 @@ def called(
             session.asker.need_password()
         arguments = completed(session.asker, tool, filled)
         return _asked_with(session, tool, arguments, None, known, repeat)
-    login = login_of(session, email, needed=SESSION in names - given.keys())
+    named = given.get("email") if takes else None
+    if takes:
+        given = {name: value for name, value in given.items() if name not in takes}
+    needed = SESSION not in given and bool(takes or SESSION in names)
+    login = login_of(session, str(named) if named else email, needed=needed)
     arguments = completed(session.asker, tool, given, optional_secrets=login is None)
     known = login if login and login == session.login_for(login.email) else None
     return _asked_with(session, tool, arguments, login, known, repeat)
 
 
-def login_of(session: Session, email: str | None, *, needed: bool = False) -> Login | None:
-    """Return the login to show: the known one, unless another e-mail or a password is given.
+def by_header(tool: Tool) -> bool:
+    """Say whether a tool that takes e-mail and password takes them in the header as well.
 
-    Args:
-        session: Knows logins, and whom to ask.
-        email: Whose.
-        needed: Ask for one rather than return None.
-
-    Raises:
-        UsageFailure: There is nobody to ask.
+    They go there then: servers may refuse them as arguments, which more programs note on the way.
+    Servers of old, and those of others, want the arguments.
     """
-    asker = session.asker
-    if email is None and (needed or asker.has_password):
-        email = asker.email
-    known = session.login_for(email)
-    if known is not None and not asker.has_password:
-        return known
-    email = known.email if known else email
-    if email is None:
-        if not needed:
-            return None
-        email = asked_email(session)
-    password = asker.secret("password", "password (not shown)")
-    assert password is not None, "only an optional secret may be left out"
-    return Login(email, password)
+    return not any(item.required for item in tool.parameters if item.name in CREDENTIAL)
 
 
-def asked_email(session: Session) -> str:
-    """Ask whose data is wanted.
-
-    Raises:
-        UsageFailure: There is nobody to ask.
-    """
-    if not session.asker.prompts:
-        raise UsageFailure(
-            "There is no terminal to ask for the e-mail on, and no login is kept: give --email, or "
-            "set OIG_EMAIL. `oig-client login` keeps a login where there is a keyring.",
-            kind="no_login",
-        )
-    return session.asker.wanted("email")
+def shown_to(tool: Tool, login: Login) -> tuple[Mapping[str, str], Login | None]:
+    """Return how a tool that checks a login is given it: the arguments, and the header."""
+    if by_header(tool):
+        return {}, login
+    return {"email": login.email, "password": login.password}, None
 
 
 def _known_for(session: Session, given: Mapping[str, Any], takes: frozenset[str]) -> Login | None:

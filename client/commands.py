@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .arguments import from_words
-from .calling import asked_email, called
+from .calling import called
 from .catalogue import Result, Tool
 from .consent import consent
+from .credentials import asked_email
 from .drawing import drawing
 from .failures import NotMcp, ToolFailure
 from .session import Session
@@ -17,9 +18,9 @@ from .session import Session
 CHECK_AUTH = "check_auth"
 
 
-def tools(session: Session) -> None:
-    """List what the server offers."""
-    catalogue = session.look()
+def tools(session: Session, email: str | None = None) -> None:
+    """List what the server offers; to whom, where it tells nobody without a login."""
+    catalogue = session.look(email)
     server = catalogue.server
     session.output.result(
         {
@@ -30,9 +31,9 @@ def tools(session: Session) -> None:
     )
 
 
-def describe(session: Session, name: str) -> None:
-    """Show one tool."""
-    catalogue = session.look()
+def describe(session: Session, name: str, email: str | None = None) -> None:
+    """Show one tool; to whom, where the server tells nobody without a login."""
+    catalogue = session.look(email)
     tool = catalogue.tool(name)
     page = drawing("views", "tool_page", tool, catalogue.before(tool))
     session.output.result(_as_json(tool), page)
@@ -58,7 +59,7 @@ def call(
     Raises:
         UsageFailure: It is destructive, and that was not confirmed.
     """
-    tool = session.look().tool(name)
+    tool = session.look(email).tool(name)
     arguments = from_words(tool, words)
     consent(session, tool, arguments, given=yes)
     result = called(session, tool, arguments, email)
@@ -76,21 +77,25 @@ def check_auth(session: Session, email: str | None) -> None:
         asked_email(session)  # says what to give
     if session.login_for(email) is None:
         session.asker.need_password()
-    tool = auth_tool(session)
-    if email is None and known is None:
+    tool = auth_tool(session, email)
+    if email is None and session.login_for(None) is None:
         email = asked_email(session)
-    values = confirmed(called(session, tool, {} if email is None else {"email": email}))
+    values = confirmed(called(session, tool, {}, email))
     now = datetime.now(UTC)
     session.output.result(values, drawing("views", "auth_panel", values, now=now))
 
 
-def auth_tool(session: Session) -> Tool:
+def auth_tool(session: Session, email: str | None) -> Tool:
     """Return the tool that checks logins.
+
+    Args:
+        session: Whom to ask.
+        email: Whose login, for a server that answers nobody without one.
 
     Raises:
         NotMcp: The server is another one than OIG Cloud's.
     """
-    catalogue = session.look()
+    catalogue = session.look(email)
     if all(tool.name != CHECK_AUTH for tool in catalogue.tools):
         raise NotMcp(
             f"{session.url} is an MCP server ({catalogue.server}), but without the tool "

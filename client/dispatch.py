@@ -68,8 +68,8 @@ def _control(name: str) -> Callable[[Session, Options], int | None]:
 
 
 COMMANDS: Mapping[str, Callable[[Session, Options], int | None]] = {
-    "tools": lambda session, _: commands.tools(session),
-    "describe": lambda session, options: commands.describe(session, options.tool),
+    "tools": lambda session, options: commands.tools(session, options.email),
+    "describe": lambda session, options: commands.describe(session, options.tool, options.email),
     "call": lambda session, options: commands.call(
         session, options.tool, options.words, options.email, yes=options.yes
     ),

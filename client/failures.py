@@ -6,6 +6,8 @@ Failure
 |   `-- BadResult   the server's: its answer cannot be read
 |-- NoKeyring       this machine's: no keyring, or one that is locked or broken
 |-- NotWritten      this machine's: a file that is left as it was
+|-- LoginWanted     the caller's: the server answers nobody who shows no login
+|-- Refused         the caller's: what came with the request does not let them in
 |-- Unreachable     no whole answer from the server: DNS, refused, TLS, timeout, cut off
 `-- NotMcp          an answer, but not one of an MCP endpoint: status, HTML, odd JSON
 
@@ -131,6 +133,20 @@ class NotWritten(Failure):
 
     exit_code = ExitCode.TOOL
     title = "File left as it was"
+
+
+class LoginWanted(Failure):
+    """The server answers only who shows a login: it has one of the browser, or takes a header."""
+
+    exit_code = ExitCode.USAGE
+    title = "A login is needed"
+
+
+class Refused(Failure):
+    """The server knows the caller by what came with the request, and refuses it for that."""
+
+    exit_code = ExitCode.TOOL
+    title = "The server refuses the request"
 
 
 class Unreachable(Failure):

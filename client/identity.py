@@ -1,4 +1,4 @@
-"""Sending a login along with a tool call, and with nothing else."""
+"""Sending a login along with a tool call, and with more only where the server wants it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,29 @@ from .login import Login
 class Identity(httpx2.Auth):
     """Add `Authorization: Basic` to tool calls to one URL.
 
-    Opening a conversation and listing tools need no login, so they carry none.
+    Opening a conversation and listing tools need no login at most servers, so they carry none
+    there.
 
     Args:
         url: The only URL that gets it; a redirect leads to another one.
         login: The login.
+        always: The server answers nothing without one, so that every request carries it.
     """
 
     requires_request_body = True
 
-    def __init__(self, url: str, login: Login) -> None:
+    def __init__(self, url: str, login: Login, *, always: bool = False) -> None:
         self._url = httpx2.URL(url)
         self._basic = login.basic
+        self._always = always
 
     def auth_flow(
         self, request: httpx2.Request
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
         """Add the header where it belongs."""
-        if request.method == "POST" and request.url == self._url and _calls(request.content):
+        if request.url == self._url and (
+            self._always or (request.method == "POST" and _calls(request.content))
+        ):
             request.headers["Authorization"] = self._basic
         yield request
 

@@ -138,12 +138,17 @@ def _as_somebody(parser: argparse.ArgumentParser) -> None:
     _password_stdin(parser)
 
 
-def _describe(parser: argparse.ArgumentParser) -> None:
+def _tool(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tool", metavar="TOOL", help="name as listed by: oig-client tools")
 
 
+def _describe(parser: argparse.ArgumentParser) -> None:
+    _tool(parser)
+    _as_somebody(parser)
+
+
 def _call(parser: argparse.ArgumentParser) -> None:
-    _describe(parser)
+    _tool(parser)
     parser.add_argument(
         "words",
         metavar="key=value",
@@ -317,7 +322,7 @@ COMMANDS: Mapping[str, _Command] = {
     "logout": _Command("end the login at the server, and remove the kept one", _as_somebody),
     "log-out": _Command("the same as logout", _as_somebody),
     "check-auth": _Command("check an e-mail and password against OIG Cloud", _as_somebody),
-    "tools": _Command("list the tools of the server"),
+    "tools": _Command("list the tools of the server", _as_somebody),
     "describe": _Command("show parameters and results of one tool", _describe),
     "call": _Command("call a tool", _call),
     "boxes": _Command("list the boxes of the account", _as_somebody),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from .address import is_here, shown
 from .asking import Asker
 from .catalogue import Catalogue, Result, Tool
-from .failures import Failure, NoKeyring, ToolFailure
+from .credentials import wanted_login
+from .failures import Failure, LoginWanted, NoKeyring, ToolFailure
 from .login import Login
 from .output import Output
 from .readable import one_line
@@ -18,6 +19,8 @@ from .vault import Vault
 
 if TYPE_CHECKING:
     from .api import Endpoint
+
+T = TypeVar("T")
 
 
 class Session:
@@ -29,6 +32,8 @@ class Session:
         timeout: Seconds to wait for an answer.
         known: What the server offered when it was last asked.
         problem: Why it could not be asked last time, in one word; empty when it could.
+        admitted: The login that opens a server which answers nobody without one. None at others,
+            and until such a server was first asked.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Session:
         self.known: Catalogue | None = None
         self.problem = ""
         self.timeout = timeout
+        self.admitted: Login | None = None
         self._endpoint: Endpoint | None = None
         self._warned = False
         self._kept: Login | None = None
@@ -54,15 +60,22 @@ class Session:
         """Host and port of the server."""
         return urlsplit(self.url).netloc
 
-    def look(self) -> Catalogue:
-        """Ask the server what it offers."""
-        with self.output.waiting(f"Asking {self.place} ..."):
-            try:
-                self.known = self._server().catalogue()
-            except Failure as failure:
-                self.problem = failure.kind
-                raise
-        self.problem = ""
+    def look(self, email: str | None = None) -> Catalogue:
+        """Ask the server what it offers.
+
+        Args:
+            email: Whose login to show to a server that tells nobody without one; None: the kept
+                one, or one that is asked for.
+
+        Raises:
+            Failure: The server could not be asked.
+        """
+
+        def ask(login: Login | None) -> Catalogue:
+            with self.output.waiting(f"Asking {self.place} ..."):
+                return self._server().catalogue(login)
+
+        self.known = self._let_in(ask, email)
         server = self.known.server
         self.output.detail(one_line(f"{server}, protocol {server.protocol}, at {self.url}"))
         return self.known
@@ -90,6 +103,7 @@ class Session:
         sources = (
             lambda: [self._acting],
             lambda: [self.kept()],  # later, since a keyring is slow
+            lambda: [self.admitted],
             lambda: reversed(self._worked.values()),
         )
         for source in sources:
@@ -117,10 +131,13 @@ class Session:
         """Do not offer a login again that worked once."""
         if login is not None and self._worked.get(login.email) == login:
             del self._worked[login.email]
+        if login == self.admitted:
+            self.admitted = None
 
     def forget_all(self) -> None:
         """Do not offer any login again that worked once."""
         self._worked.clear()
+        self.admitted = None
 
     def ask(
         self,
@@ -133,28 +150,55 @@ class Session:
         """Call a tool, with a login in the header if one is given; `repeat` as in `Endpoint.call`.
 
         Raises:
+            LoginWanted: The server wants a login, and there is nobody to ask for one.
             ToolFailure: The tool answered with an error.
             Failure: The server could not be asked.
         """
         if login or any(item.secret and item.name in arguments for item in tool.parameters):
             self._warn_in_the_clear()
-        with self.output.waiting(f"{tool.name}: waiting for {self.place} ..."):
-            try:
-                result = self._server().call(tool.name, arguments, login, repeat=repeat)
-            except Failure as failure:
-                self.problem = "" if isinstance(failure, ToolFailure) else failure.kind
-                raise
-        self.problem = ""
+
+        def ask(admitted: Login | None) -> Result:
+            with self.output.waiting(f"{tool.name}: waiting for {self.place} ..."):
+                return self._server().call(
+                    tool.name,
+                    arguments,
+                    login or admitted,
+                    repeat=repeat,
+                    always=admitted is not None,
+                )
+
+        result = self._let_in(ask, None, login)
         if result.is_error:
             raise ToolFailure.told(result.text, result.meta)
         return result
 
+    @property
+    def in_the_clear(self) -> bool:
+        """Whether others may read what goes to the server."""
+        return urlsplit(self.whole_url).scheme == "http" and not is_here(self.whole_url)
+
+    def _let_in(
+        self, ask: Callable[[Login | None], T], email: str | None, login: Login | None = None
+    ) -> T:
+        """Ask the server, as somebody where it answers nobody else; note what became of it."""
+        try:
+            try:
+                found = ask(self.admitted)
+            except LoginWanted as wanted:
+                if self.admitted is not None:
+                    raise
+                # Refused before anything was done, so that it may be sent once more.
+                self.admitted = login or wanted_login(self, wanted, email)
+                self.output.detail("The server answers nobody without a login: with one.")
+                found = ask(self.admitted)
+        except Failure as failure:
+            self.problem = "" if isinstance(failure, ToolFailure) else failure.kind
+            raise
+        self.problem = ""
+        return found
+
     def _warn_in_the_clear(self) -> None:
-        if (
-            urlsplit(self.whole_url).scheme == "http"
-            and not is_here(self.whole_url)
-            and not self._warned
-        ):
+        if self.in_the_clear and not self._warned:
             self._warned = True
             self.output.note(
                 f"Warning: http:// sends the password unencrypted to {self.place}; "

@@ -113,6 +113,13 @@ def odd_server() -> Iterator[Process]:
 
 
 @pytest.fixture(scope="session")
+def closed_server() -> Iterator[Process]:
+    """Answer nobody without a login, and take it in the header alone."""
+    with running("closed") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def well_server() -> Iterator[Process]:
     """Have the probes and refusals of the project's server around its tools."""
     with running("well") as server:
@@ -228,6 +235,24 @@ def check_auth(
     )
 
 
+def check_auth_by_header(
+    ctx: Context[Any, Any], email: str | None = None, password: str | None = None
+) -> CheckAuth:
+    """Check that the login in the header logs in; arguments are refused."""
+    if email is not None or password is not None:
+        refused = {KEY: {"code": "passwords_refused", "message": "No passwords here."}}
+        return CallToolResult(  # type: ignore[return-value]
+            content=[TextContent(type="text", text="No.")], is_error=True, _meta=refused
+        )
+    return check_auth(*_shown(ctx))
+
+
+def _shown(ctx: Context[Any, Any]) -> tuple[str, str]:
+    scheme, _, code = (ctx.headers or {}).get("authorization", "").partition(" ")
+    email, _, password = base64.b64decode(code if scheme == "Basic" else "").decode().partition(":")
+    return email, password
+
+
 def set_mode(
     mode: Annotated[Literal["eco", "home_ups", "grid"], Field(description="New mode.")],
     hours: Annotated[float | None, Field(ge=0, le=24)] = None,
@@ -252,8 +277,7 @@ class Caller(BaseModel):
 
 def who(ctx: Context[Any, Any]) -> Caller:
     """Tell whose login came in the header."""
-    scheme, _, code = (ctx.headers or {}).get("authorization", "").partition(" ")
-    email, _, password = base64.b64decode(code if scheme == "Basic" else "").decode().partition(":")
+    email, password = _shown(ctx)
     return Caller(email=email, password_length=len(password))
 
 
@@ -314,6 +338,30 @@ def mcp_app(*, echoes: bool = True) -> Any:
     server.tool(annotations=reads)(crash_reading)
     server.tool(annotations=writes)(crash_writing)
     return Watching(server.streamable_http_app(stateless_http=True, json_response=True))
+
+
+class Closed:
+    """Answer nobody without a login, as the project's server does where it is public.
+
+    Args:
+        app: What is behind it.
+        strips: Paths of which a proxy takes the header away.
+    """
+
+    def __init__(self, app: Any, strips: str = "/stripped/mcp") -> None:
+        self.app = app
+        self.strips = strips
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        shown = b"authorization" in dict(scope.get("headers", ()))
+        if scope["type"] != "http" or (shown and scope["path"] != self.strips):
+            await self.app(scope, receive, send)
+        else:
+            error = b'error="invalid_token", ' if scope["path"] == "/expired/mcp" else b""
+            where = b'resource_metadata="http://localhost/.well-known/oauth-protected-resource/mcp"'
+            header = (b"www-authenticate", b"Bearer " + error + where + b', scope="oig:read"')
+            body = b'{"error": "invalid_request"}'
+            await answer(send, 401, b"application/json", body, header)
 
 
 class Watching:
@@ -386,8 +434,10 @@ class Probed:
             await self.app(scope, receive, send)
 
 
-async def answer(send: Any, status: int, kind: bytes, body: bytes) -> None:
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+async def answer(
+    send: Any, status: int, kind: bytes, body: bytes, *more: tuple[bytes, bytes]
+) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -444,6 +494,15 @@ async def odd_app(scope: Any, receive: Any, send: Any) -> None:
         await answer(send, *REPLIES[path])
 
 
+def closed_app() -> Any:
+    from .client_battery import server
+
+    tools = server()
+    tools.add_tool(check_auth_by_header, name="check_auth")
+    tools.add_tool(who)
+    return Closed(tools.streamable_http_app(stateless_http=True, json_response=True))
+
+
 def main(kind: str, fd: int) -> None:
     app: Any = odd_app
     if kind in {"box", "two boxes"}:
@@ -462,7 +521,8 @@ def main(kind: str, fd: int) -> None:
     elif kind == "hostile":
         from .client_hostile import app
     elif kind != "odd":
-        app = mcp_app(echoes=kind not in {"well", "degraded", "open"})
+        echoes = kind not in {"well", "degraded", "open"}
+        app = closed_app() if kind == "closed" else mcp_app(echoes=echoes)
     if kind == "old":
         app = Old(app)
     elif kind == "shouting":

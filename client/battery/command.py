@@ -69,7 +69,7 @@ def history(session: Session, options: Options) -> None:
     arguments |= {
         name: value
         for name, value in (("quantities", "all"), (DETAIL, True))
-        if takes(session, HISTORY, name)
+        if takes(session, HISTORY, name, options.email)
     }
     values = asked(session, HISTORY, arguments, options)
     from . import past  # noqa: PLC0415 - not needed by the others
@@ -124,7 +124,7 @@ def notifications(session: Session, options: Options) -> None:
     """Show what the portal has to say."""
     since = None if options.since is None else options.since.isoformat()
     arguments = {"box_id": options.box, "since": since, "limit": options.limit}
-    pages = takes(session, NOTIFICATIONS, "before")
+    pages = takes(session, NOTIFICATIONS, "before", options.email)
     if options.before is not None:
         if not pages:
             raise UsageFailure(

@@ -19,14 +19,21 @@ ENERGY, STATUS, BOXES = "get_energy", "get_status", "list_boxes"
 def looked(session: Session, options: Options) -> Mapping[str, Any]:
     """Ask what a box does now, with details if the server has any."""
     arguments: dict[str, object] = {"box_id": options.box}
-    if takes(session, LIVE, DETAIL):
+    if takes(session, LIVE, DETAIL, options.email):
         arguments[DETAIL] = True
     return asked(session, LIVE, arguments, options)
 
 
-def takes(session: Session, name: str, parameter: str) -> bool:
-    """Say whether a tool has a parameter, which those of older servers may lack."""
-    known = session.known or session.look()
+def takes(session: Session, name: str, parameter: str, email: str | None) -> bool:
+    """Say whether a tool has a parameter, which those of older servers may lack.
+
+    Args:
+        session: Whom to ask.
+        name: The tool.
+        parameter: The parameter.
+        email: Whose login to show to a server that tells nobody without one.
+    """
+    known = session.known or session.look(email)
     return any(
         tool.name == name and any(item.name == parameter for item in tool.parameters)
         for tool in known.tools
@@ -49,7 +56,7 @@ def asked(
         NotMcp: The server has no such tool.
         ToolFailure: The tool failed, or its answer has another form than is known here.
     """
-    known = session.known or session.look()
+    known = session.known or session.look(options.email)
     if all(tool.name != name for tool in known.tools):
         raise NotMcp(
             f"{session.url} is an MCP server ({known.server}), but without the tool {name}. It is "

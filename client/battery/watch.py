@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..calling import login_of
 from ..codes import LASTING
 from ..console import is_terminal
+from ..credentials import login_of
 from ..drawing import drawing
 from ..failures import Failure, NotMcp, ToolFailure, Unreachable
 from ..options import Options

@@ -36,7 +36,7 @@ def plan(session: Session, options: Options) -> int:
     """Plan a change, and go on to apply it where that is asked for."""
     if options.yes_apply_to is not None and not options.apply:
         raise UsageFailure("--yes-apply-to is for apply, and for plan with --apply.")
-    tool = tool_of(session, PLAN)
+    tool = tool_of(session, PLAN, options.email)
     wishes = {} if tool is None else arguments_of(tool, options.wishes)
     with as_somebody(session, options) as options_now:
         arguments = {**wishes, "box_id": options.box}
@@ -73,7 +73,7 @@ def apply(session: Session, options: Options) -> int:
             "plan ... --apply",
             kind="unknown_plan",
         )
-    tool_of(session, APPLY)
+    tool_of(session, APPLY, options.email)
     with as_somebody(session, options) as options_now:
         return _carried_out(session, values, token, options_now, options)
 

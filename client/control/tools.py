@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..battery.tools import LIVE, asked
-from ..calling import login_of
 from ..catalogue import Tool
+from ..credentials import login_of
 from ..failures import ToolFailure
 from ..options import Options
 from ..session import Session
@@ -37,13 +37,18 @@ def as_somebody(session: Session, options: Options) -> Iterator[Options]:
         yield replace(options, email=None)
 
 
-def tool_of(session: Session, name: str) -> Tool | None:
+def tool_of(session: Session, name: str, email: str | None = None) -> Tool | None:
     """Return a tool of control; None at a server that is another one than OIG Cloud's.
+
+    Args:
+        session: Whom to ask.
+        name: The tool.
+        email: Whose login to show to a server that tells nobody without one.
 
     Raises:
         ToolFailure: Control is off there.
     """
-    known = session.look()
+    known = session.look(email)
     found = {tool.name: tool for tool in known.tools}
     if name not in found and LIVE in found:
         raise ToolFailure(OFF, kind="control_off")

@@ -8,8 +8,8 @@ from time import monotonic
 
 import httpx2
 
-from ..calling import login_of
 from ..connecting import connecting
+from ..credentials import login_of
 from ..drawing import drawing
 from ..failures import Failure
 from ..options import Options

@@ -298,7 +298,7 @@ async def test_without_the_daemon_nothing_is_changed(house):
 
 async def test_without_the_journal_nothing_is_changed(house):
     planned = await house.planned(mode="Home 2")
-    house.journal._path.mkdir()
+    house.journal._database.path.mkdir()
     with pytest.raises(ChangeRefused, match="journal"):
         await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
@@ -681,7 +681,7 @@ async def test_a_charge_is_not_undone_into_more_charging(house):
 
 async def test_the_journal_knows_the_account_by_its_key_only(house):
     await house.applied(mode="Home 2")
-    content = b"".join(path.read_bytes() for path in house.journal._path.parent.iterdir())
+    content = b"".join(path.read_bytes() for path in house.journal._database.path.parent.iterdir())
     assert b"demo" not in content.replace(b"test-client", b"")
 
 

@@ -56,7 +56,7 @@ def status(house: House, change_id: str) -> str:
 
 
 def give_to_another_account(house: House) -> None:
-    with closing(sqlite3.connect(house.journal._path)) as journal:
+    with closing(sqlite3.connect(house.journal._database.path)) as journal:
         journal.execute("UPDATE changes SET account = ?", (b"x" * 32,))
         journal.commit()
 
@@ -226,7 +226,7 @@ async def test_no_plan_is_given_that_could_not_be_applied_for_want_of_the_daemon
 
 
 async def test_no_plan_is_given_that_could_not_be_applied_for_want_of_the_journal(house):
-    house.journal._path.mkdir()
+    house.journal._database.path.mkdir()
     with pytest.raises(ChangeRefused) as told:
         await house.planned(mode="Home 2")
     assert told.value.code == "journal_unavailable"
@@ -234,7 +234,7 @@ async def test_no_plan_is_given_that_could_not_be_applied_for_want_of_the_journa
 
 async def test_a_change_that_another_version_wrote_down_keeps_a_box_no_longer_than_any(house):
     record = await sent(house, mode="Home 2")
-    with closing(sqlite3.connect(house.journal._path)) as journal:
+    with closing(sqlite3.connect(house.journal._database.path)) as journal:
         journal.execute("""UPDATE changes SET change = '["moon", 1]'""")
         journal.commit()
     with pytest.raises(ChangeRefused) as told:
@@ -613,7 +613,9 @@ async def test_an_apply_settles_what_nobody_looked_after_as_far_as_it_can_be_tol
         await house.admin("faults", kind="forgotten", endpoint="writes", requests=1)
     record = await sent(house, mode="Home 2")
     house.later(seconds - 100)
-    with closing(sqlite3.connect(house.journal._path)) as journal:  # out of the plan's sight
+    with closing(
+        sqlite3.connect(house.journal._database.path)
+    ) as journal:  # out of the plan's sight
         journal.execute("UPDATE changes SET box = '0'")
         journal.commit()
         house.later(69)
@@ -726,7 +728,7 @@ async def test_the_hold_that_a_killed_worker_left_ends_before_a_plan_made_meanwh
 async def test_what_settles_the_change_of_a_killed_worker_lets_its_box_go(house):
     record = await sent(house, mode="Home 2")
     lease = await house.store.hold(house.control._plans.box_key(DEMO_BOX), record.account, HOLD)
-    with closing(sqlite3.connect(house.journal._path)) as journal:
+    with closing(sqlite3.connect(house.journal._database.path)) as journal:
         journal.execute("UPDATE changes SET hold = ?, outcome = NULL", (lease.token,))
         journal.commit()
     house.later(95)

@@ -217,7 +217,7 @@ def test_only_its_owner_can_read_the_file_and_what_lies_beside_it(journal, path)
     mask = os.umask(0)
     try:
         journal.begin(record())
-        with journal._transaction():
+        with journal._database.transaction():
             beside = list(path.parent.iterdir())
             assert len(beside) == 3
             for file in beside:
@@ -236,8 +236,8 @@ def test_a_file_opened_up_by_a_restore_is_closed_again(journal, path):
 
 def test_it_is_written_ahead_and_synced_at_each_commit(journal, path):
     journal.begin(record())
-    with journal._transaction() as connection:
-        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    with journal._database.transaction() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (3,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
@@ -462,10 +462,11 @@ def test_many_at_once_make_one_file_and_one_of_them_gets_the_plan(path):
 WRITER = """
 import sys
 from pathlib import Path
-from server.records import journal as module
+from server.records import database
+from server.records.journal import Journal
 from tests.test_journal import record
-module.BUSY = 120.0  # nobody is turned away for a slow disk either
-journal = module.Journal(Path(sys.argv[1]))
+database.BUSY = 120.0  # nobody is turned away for a slow disk either
+journal = Journal(Path(sys.argv[1]))
 for number in range(int(sys.argv[2]), 1_000_000):
     journal.begin(record(number))
     journal.end(record(number).id, "answered", "why", 1.0)
@@ -490,7 +491,7 @@ def test_nothing_that_was_written_is_lost_to_a_kill(journal, path):
         said = int(rest[-1]) if rest and rest[-1].isdigit() else said
         writer.wait(PATIENCE)
         writer.stdout.close()
-        with journal._transaction() as connection:
+        with journal._database.transaction() as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         told = set(range(1, said + 1)) - cut_off
         assert {journal.find(record(n).id).outcome for n in told} == {"answered"}
@@ -613,7 +614,7 @@ def test_cachectl_says_when_the_file_is_no_journal(path, monkeypatch, capsys):
 
 def test_waiting_for_a_busy_file_has_an_end(journal, path, monkeypatch):
     journal.begin(record(1))
-    monkeypatch.setattr("server.records.journal.BUSY", 0.1)
+    monkeypatch.setattr("server.records.database.BUSY", 0.1)
     busy = sqlite3.connect(path, isolation_level=None)
     busy.execute("BEGIN IMMEDIATE")
     started = time.monotonic()

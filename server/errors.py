@@ -8,6 +8,8 @@ OigError
 |-- CacheUnavailable            the cache daemon is not there or does not answer
 |   `-- VersionsDiffer          parts of the server are of versions that make no change together
 |-- JournalUnavailable          the journal of changes cannot be read or written
+|-- GrantsUnavailable           the record of connected clients cannot be read or written
+|   `-- GrantsBusy              another process writes it just now
 |-- SessionExpired              OIG Cloud does not know the session any more; a new login mends it
 `-- SessionError                a call that fails; has a code, and a text for the caller
     |-- CredentialsRejected     OIG Cloud does not accept this e-mail and password
@@ -81,6 +83,14 @@ class VersionsDiffer(CacheUnavailable):
 
 class JournalUnavailable(OigError):
     """The journal of changes cannot be read or written: without it no box is changed."""
+
+
+class GrantsUnavailable(OigError):
+    """The record of connected clients cannot be used. What it holds is good still."""
+
+
+class GrantsBusy(GrantsUnavailable):
+    """Another process writes the record of connected clients just now."""
 
 
 class SessionExpired(OigError):

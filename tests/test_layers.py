@@ -579,6 +579,7 @@ PURE = {
     "server.portal.fields",
     "server.portal.reads",
     "server.portal.shape",
+    "server.records.grant",
     "server.shares",
     "server.tool_failure",
     "server.sources",

@@ -1,0 +1,416 @@
+"""Grants of all clients: SQLite in one file, shared by all processes of a server.
+
+A record and no cache: what a client was allowed survives a flush, a crash and the daemon's absence.
+The file alone opens nothing: e-mail and password are sealed under keys that only tokens carry.
+
+Nothing is written ahead (`Contents.ahead`): who reads while another process commits waits for some
+milliseconds; in return nothing of an ended grant is left in a log, and a file that is put back
+while the server runs is used at once.
+
+Each change of a state is one transaction that looks first, so any worker may make it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import GrantsBusy, GrantsUnavailable
+from .database import Contents, Database
+from .grant import ASK_AGAIN, ENDED, PENDING, Grant, Why, day_of
+
+Value = TypeVar("Value")
+
+MOST = 100
+"""Grants of one account that are kept, ended ones included."""
+
+VERSION = 1
+"""Of the table, in SQLite's user_version."""
+
+# With rows in the order of their making none is moved from page to page by one that comes later:
+# what is overwritten in one place must not be left in another.
+TABLE = """
+CREATE TABLE grants (
+    id BLOB NOT NULL UNIQUE,
+    account BLOB NOT NULL,
+    client BLOB NOT NULL,
+    name TEXT NOT NULL,
+    redirect TEXT NOT NULL,
+    control INTEGER NOT NULL,
+    resource TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'ended')),
+    generation INTEGER NOT NULL,
+    created REAL NOT NULL,
+    expires REAL NOT NULL,
+    used REAL NOT NULL,
+    suspect_since REAL,
+    asked_at REAL,
+    ended_at REAL,
+    ended_why TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    CHECK (state != 'ended' OR sealed = x'')
+) STRICT
+"""
+
+CONTENTS = Contents(
+    what="The record of connected clients",
+    noun="record of connected clients",
+    setting="OIG_GRANTS",
+    version=VERSION,
+    schema=(
+        TABLE,
+        "CREATE INDEX grants_of_account ON grants (account)",
+        f"PRAGMA user_version = {VERSION}",
+    ),
+    updates={},
+    without="no client that logged in with a browser is served",
+    unavailable=GrantsUnavailable,
+    busy=GrantsBusy,
+    ahead=False,
+)
+
+COLUMNS = ", ".join(field.name for field in fields(Grant))
+PLACES = ", ".join("?" for _ in fields(Grant))
+CONTROL = [field.name for field in fields(Grant)].index("control")
+
+FIND = f"SELECT {COLUMNS} FROM grants WHERE id = ?"  # noqa: S608 - our own names
+
+GONE = (
+    "The record of connected clients {path} was there and is gone. Put it back; or restart the "
+    "workers, and every client that logged in with a browser has to do so again."
+)
+
+
+class GrantStore:
+    """The grants in one file.
+
+    All methods raise GrantsUnavailable where it cannot be used, and all but `glance` may wait: for
+    the disk, and for other processes. Where there was never a file, there is no grant.
+
+    Args:
+        path: The file; made by the first grant, readable by its owner only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, CONTENTS)
+        self._seen = False
+
+    def add(self, grant: Grant) -> None:
+        """Keep a new grant.
+
+        1. Suspect grants of the same account and client end: this login takes their place.
+        2. Of more than 100 of an account, those that have ended go first, the longest ended before
+           others; then those whose tokens were not fetched; then the longest unused.
+
+        Args:
+            grant: It is pending.
+        """
+        self._database.make()
+
+        def work(grants: sqlite3.Connection) -> None:
+            _end(
+                grants,
+                "replaced",
+                grant.created,
+                "account = :account AND client = :client AND suspect_since IS NOT NULL",
+                {"account": grant.account, "client": grant.client},
+            )
+            grants.execute(
+                "DELETE FROM grants WHERE rowid IN (SELECT rowid FROM grants WHERE account = ? "
+                "ORDER BY CASE state WHEN 'active' THEN 0 WHEN 'pending' THEN 1 ELSE 2 END, "
+                "ended_at DESC, used DESC, rowid DESC LIMIT -1 OFFSET ?)",
+                (grant.account, MOST - 1),
+            )
+            grants.execute(f"INSERT INTO grants ({COLUMNS}) VALUES ({PLACES})", astuple(grant))  # noqa: S608 - our own names
+
+        self._database.run(work, "change")
+        self._seen = True
+
+    def find(self, grant_id: bytes) -> Grant | None:
+        """Return one grant, however it stands; None if there is none."""
+        return self._read(lambda grants: _find(grants, grant_id), default=None)
+
+    def glance(self, grant_id: bytes) -> Grant | None:
+        """Return one grant as `find` does, without waiting; for one thread alone.
+
+        Raises:
+            GrantsBusy: Another process writes just now.
+        """
+        try:
+            found = self._database.glance(lambda grants: _find(grants, grant_id))
+        except FileNotFoundError:
+            self._refuse_vanished()
+            return None
+        self._seen = True
+        return found
+
+    async def look(self, grant_id: bytes) -> Grant | None:
+        """Return one grant as `find` does; for tasks of one event loop.
+
+        Nearly always on the loop's own thread, where it takes some 30 microseconds: handing it to
+        another one would take several times as long.
+        """
+        try:
+            return self.glance(grant_id)
+        except GrantsBusy:
+            return await asyncio.to_thread(self.find, grant_id)
+
+    def activate(self, grant_id: bytes, now: float) -> bool:
+        """Make a pending grant active, once; a second time ends it (RFC 6749, 4.1.2).
+
+        Returns:
+            Whether the code may become tokens.
+        """
+
+        def work(grants: sqlite3.Connection) -> bool:
+            grant = _find(grants, grant_id)
+            if grant is None:
+                return False
+            if grant.may_be_fetched(now):
+                grants.execute(
+                    "UPDATE grants SET state = 'active' WHERE id = ?",
+                    (grant_id,),
+                )
+                return True
+            if grant.state == "active":
+                _end_one(grants, grant_id, "code_reused", now)
+            return False
+
+        return self._write(work, default=False)
+
+    def rotate(self, grant_id: bytes, presented: int, now: float) -> int | None:
+        """Return the generation of the refresh token that takes the place of a presented one.
+
+        Returns:
+            None when the token is not good: the grant does not serve, is suspect, or ends by this,
+            as `Grant.successor` says.
+        """
+
+        def work(grants: sqlite3.Connection) -> int | None:
+            grant = _find(grants, grant_id)
+            if grant is None or not grant.serves(now) or grant.suspect_since is not None:
+                return None
+            newest = grant.successor(presented)
+            if newest is None:
+                _end_one(grants, grant_id, "refresh_reused", now)
+            elif newest != grant.generation or not grant.used_today(now):
+                grants.execute(
+                    "UPDATE grants SET generation = ?, used = ? WHERE id = ?",
+                    (newest, max(grant.used, day_of(now)), grant_id),
+                )
+            return newest
+
+        return self._write(work, default=None)
+
+    def note_used(self, grant_id: bytes, now: float) -> None:
+        """Write down on which day a grant was last used.
+
+        Whoever has the grant at hand asks `Grant.used_today` first, which costs no write.
+        """
+        self._write(
+            lambda grants: grants.execute(
+                "UPDATE grants SET used = ?2 WHERE id = ?1 AND state = 'active' AND used < ?2",
+                (grant_id, day_of(now)),
+            ),
+            default=None,
+        )
+
+    def suspect(self, grant_id: bytes, now: float) -> None:
+        """Write down that the portal has rejected the password of a grant."""
+        self._write(
+            lambda grants: grants.execute(
+                "UPDATE grants SET suspect_since = coalesce(suspect_since, ?2), asked_at = ?2 "
+                "WHERE id = ?1 AND state = 'active'",
+                (grant_id, now),
+            ),
+            default=None,
+        )
+
+    def unsuspect(self, grant_id: bytes) -> None:
+        """Write down that the portal takes the password of a grant again."""
+        self._write(
+            lambda grants: grants.execute(
+                "UPDATE grants SET suspect_since = NULL, asked_at = NULL "
+                "WHERE id = ? AND state = 'active' AND suspect_since IS NOT NULL",
+                (grant_id,),
+            ),
+            default=None,
+        )
+
+    def may_ask(self, grant_id: bytes, now: float) -> bool:
+        """Claim the next question to the portal whether it takes a suspect grant's password.
+
+        Returns:
+            True for one caller in ten minutes, however many workers ask; and for all when the grant
+            is not suspect any more.
+        """
+
+        def work(grants: sqlite3.Connection) -> bool:
+            grant = _find(grants, grant_id)
+            if grant is None or not grant.serves(now):
+                return False
+            if grant.suspect_since is None:
+                return True
+            # Both ways: a clock that was set back must not keep the portal from being asked.
+            if grant.asked_at is not None and abs(now - grant.asked_at) < ASK_AGAIN:
+                return False
+            grants.execute("UPDATE grants SET asked_at = ? WHERE id = ?", (now, grant_id))
+            return True
+
+        return self._write(work, default=False)
+
+    def set_control(self, grant_id: bytes, account: bytes, control: bool) -> bool:
+        """Let a grant change settings, or not any more.
+
+        Returns:
+            Whether it is one of this account that has not ended.
+        """
+
+        def work(grants: sqlite3.Connection) -> bool:
+            done = grants.execute(
+                "UPDATE grants SET control = ? WHERE id = ? AND account = ? AND state != 'ended'",
+                (control, grant_id, account),
+            )
+            return done.rowcount == 1
+
+        return self._write(work, default=False)
+
+    def end(self, grant_id: bytes, why: Why, now: float, account: bytes | None = None) -> bool:
+        """End a grant: what it sealed is overwritten.
+
+        Args:
+            grant_id: Which one.
+            why: Why.
+            now: Seconds since 1970.
+            account: Only if it is of this account.
+
+        Returns:
+            Whether it had not ended before.
+        """
+        return self._write(
+            lambda grants: _end_one(grants, grant_id, why, now, account), default=False
+        )
+
+    def end_all(self, account: bytes | None, why: Why, now: float) -> int:
+        """End all grants of an account, or of everybody, and return how many had not ended."""
+        return self._write(
+            lambda grants: _end(
+                grants, why, now, "(:account IS NULL OR account = :account)", {"account": account}
+            ),
+            default=0,
+        )
+
+    def forget(self, account: bytes | None) -> int:
+        """Remove all that is kept of an account, or of everybody, and return how many it were."""
+        return self._write(
+            lambda grants: (
+                grants.execute(
+                    "DELETE FROM grants WHERE ?1 IS NULL OR account = ?1", (account,)
+                ).rowcount
+            ),
+            default=0,
+        )
+
+    def of_account(self, account: bytes) -> list[Grant]:
+        """Return the grants of an account, latest first."""
+        return self.latest(MOST, account)[1]
+
+    def latest(self, limit: int, account: bytes | None = None) -> tuple[int, list[Grant]]:
+        """Return how many grants there are, of an account or of all, and the latest of them."""
+        where = "WHERE (?1 IS NULL OR account = ?1)"
+
+        def work(grants: sqlite3.Connection) -> tuple[int, list[Grant]]:
+            (total,) = grants.execute(f"SELECT count(*) FROM grants {where}", (account,)).fetchone()  # noqa: S608 - our own text
+            rows = grants.execute(
+                f"SELECT {COLUMNS} FROM grants {where} ORDER BY rowid DESC LIMIT ?2",  # noqa: S608 - our own text
+                (account, limit),
+            )
+            return total, [_grant(row) for row in rows]
+
+        nothing: tuple[int, list[Grant]] = (0, [])
+        return self._read(work, default=nothing)
+
+    def sweep(self, now: float) -> int:
+        """End what is over, remove what nobody needs any more, and return how many it were.
+
+        Any process may do it, at any time.
+        """
+
+        def work(grants: sqlite3.Connection) -> int:
+            rows = grants.execute(f"SELECT {COLUMNS} FROM grants WHERE state = 'active'")  # noqa: S608 - our own names
+            over = [(grant.id, why) for grant in map(_grant, rows) if (why := grant.over(now))]
+            for grant_id, why in over:
+                _end_one(grants, grant_id, why, now)
+            removed = grants.execute(
+                "DELETE FROM grants WHERE state = 'pending' AND abs(?1 - created) >= ?2 "
+                "OR state = 'ended' AND ?1 - ended_at >= ?3",
+                (now, PENDING, ENDED),
+            )
+            return len(over) + removed.rowcount
+
+        return self._write(work, default=0)
+
+    def close(self) -> None:
+        """Close the connection that `glance` has kept."""
+        self._database.close()
+
+    def _read(self, work: Callable[[sqlite3.Connection], Value], *, default: Value) -> Value:
+        if not self._database.is_there():
+            self._refuse_vanished()
+            return default
+        value = self._database.run(work)
+        self._seen = True
+        return value
+
+    def _write(self, work: Callable[[sqlite3.Connection], Value], *, default: Value) -> Value:
+        if not self._database.is_there():
+            self._refuse_vanished()
+            return default
+        self._database.guard()
+        value = self._database.run(work, "change")
+        self._seen = True
+        return value
+
+    def _refuse_vanished(self) -> None:
+        """Tell a file that vanished from one that nobody has made yet.
+
+        Clients that are told that their grant does not exist drop their tokens for good.
+
+        Raises:
+            GrantsUnavailable: There was one before.
+        """
+        if self._seen:
+            raise GrantsUnavailable(GONE.format(path=self._database.path))
+
+
+def _find(grants: sqlite3.Connection, grant_id: bytes) -> Grant | None:
+    row = grants.execute(FIND, (grant_id,)).fetchone()
+    return None if row is None else _grant(row)
+
+
+def _grant(row: Iterable[Any]) -> Grant:
+    values = [*row]
+    values[CONTROL] = bool(values[CONTROL])  # SQLite has no truth values
+    return Grant(*values)
+
+
+def _end_one(
+    grants: sqlite3.Connection, grant_id: bytes, why: Why, now: float, account: bytes | None = None
+) -> bool:
+    which = "id = :id AND (:account IS NULL OR account = :account)"
+    return _end(grants, why, now, which, {"id": grant_id, "account": account}) == 1
+
+
+def _end(
+    grants: sqlite3.Connection, why: Why, now: float, which: str, values: dict[str, bytes | None]
+) -> int:
+    done = grants.execute(
+        "UPDATE grants SET state = 'ended', sealed = x'', ended_at = :now, ended_why = :why "  # noqa: S608 - our own text
+        f"WHERE state != 'ended' AND {which}",
+        {**values, "now": now, "why": why},
+    )
+    return done.rowcount

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from . import log, process
 from .errors import ConfigurationError
 from .exemptions import Exemptions
-from .exposure import exposed, speaks_for_all
+from .exposure import exposed, speaks_for_all, unproxied
 from .held_secret import SecretHeld
 from .listening import bind, inherited_socket
 from .reloading import Reloading
@@ -135,6 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings = [few_descriptors()]
     if speaks_for_all(name):
         warnings.append(exposed(listener.getsockname(), settings, inherited=inherited))
+        warnings.append(unproxied(settings))
     for warning in filter(None, warnings):
         logger.warning("%s", warning)
     worker = make_worker(

@@ -217,7 +217,7 @@ def _served(
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
 ) -> ASGIApp:
     """Put around the endpoint what every request goes through."""
-    names = Names(settings.allowed_hosts, settings.allowed_origins)
+    names = Names(settings.served_hosts, settings.served_origins)
     exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
     answering = FairQueue(http.handle_request, exemptions.source)
     endpoint = Guard(_cross_origin(Endpoint(answering, exemptions.source)), names)

@@ -1,4 +1,4 @@
-"""Whether strangers can try passwords at the address where the server listens. Pure."""
+"""What an operator should know of the address where the server listens. Pure."""
 
 from __future__ import annotations
 
@@ -45,6 +45,27 @@ def exposed(address: object, settings: Settings, *, inherited: bool) -> str | No
         "can try e-mails and passwords of OIG Cloud through this server. List its accounts in "
         f"OIG_ALLOWED_EMAILS, or listen at this machine alone ({where}), or put a proxy in front "
         "and name it in OIG_TRUSTED_PROXIES."
+    )
+
+
+def unproxied(settings: Settings) -> str | None:
+    """Return a warning for the operator if nothing is known to stand behind an https address.
+
+    Args:
+        settings: All settings.
+    """
+    # 1. No public address, or one on this machine without TLS: nothing else is needed.
+    # 2. A proxy is named: it terminates TLS, and says who calls.
+    # 3. None is: either nobody answers at that address, or a proxy does that nobody believes.
+    if settings.public_url is None or settings.public_url.startswith("http://"):
+        return None
+    if settings.trusted_proxies:
+        return None
+    return (
+        f"OIG_PUBLIC_URL is {settings.public_url}, but this server speaks plain http and "
+        "OIG_TRUSTED_PROXIES names no proxy that would terminate TLS in front of it. If there is "
+        "one, name it: until then all callers count as one address, that of the proxy, and one "
+        "who tries passwords locks out all others."
     )
 
 

@@ -43,7 +43,7 @@ def refuse_shared(settings: Settings, read: dict[str, Path]) -> None:
 
 
 def refuse_special(settings: Settings) -> None:
-    """Return when journal, snapshot and log of logins are regular files, or not there yet.
+    """Return when records, snapshot and log of logins are regular files, or not there yet.
 
     Raises:
         ConfigurationError: One is a folder, a pipe, a device or the like.
@@ -52,6 +52,7 @@ def refuse_special(settings: Settings) -> None:
         ("OIG_SNAPSHOT_FILE", settings.snapshot_file),
         ("OIG_AUTH_LOG", settings.auth_log),
         ("OIG_JOURNAL", settings.journal),
+        ("OIG_GRANTS", settings.grants),
     ):
         try:
             mode = path.stat().st_mode
@@ -74,6 +75,7 @@ def _written(settings: Settings) -> Iterator[tuple[str, Path]]:
         ("OIG_SNAPSHOT_FILE", settings.snapshot_file, (".new", ".bad", ".outdated")),
         ("OIG_AUTH_LOG", settings.auth_log, ()),
         ("OIG_JOURNAL", settings.journal, ("-wal", "-shm", "-journal")),
+        ("OIG_GRANTS", settings.grants, ("-wal", "-shm", "-journal")),
     ):
         yield name, path
         for end in ends:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from .email_address import is_email
 from .errors import ConfigurationError
 from .named_networks import named_networks
-from .origins import authority, canonical_origin
+from .origins import SCHEME, authority, canonical_origin
 from .places import ROOT as ROOT  # noqa: PLC0414 - so it is exported
 from .places import usual
 from .sources import Network
@@ -235,7 +235,59 @@ def _switch(raw: str) -> str:
     return value
 
 
+def _login(raw: str) -> str:
+    value = raw.lower()
+    if value not in {"browser", "chat"}:
+        raise ValueError("must be browser or chat")
+    return value
+
+
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def _public_url(raw: str) -> str:
+    origin = canonical_origin(raw.removesuffix("/"))
+    scheme, _, host_and_port = (origin or "").partition("://")
+    if origin is None or scheme not in {"http", "https"}:
+        raise ValueError(
+            "must be the address of the server for its clients, such as https://oig.example.org or "
+            "https://oig.example.org:8443, without a path"
+        )
+    # 1. By http a password that is typed into a page can be read on its way, but not on this
+    #    machine. 2. Clients compare the address to the letter: it is kept in its one spelling.
+    host, _ = authority(host_and_port) or ("", "")
+    if scheme == "http" and host.strip("[]") not in LOOPBACK:
+        raise ValueError("must use https: passwords are typed there")
+    return origin
+
+
+NOT_OF_PROGRAMS = frozenset(
+    {
+        *("about", "blob", "data", "file", "filesystem", "ftp", "http", "https", "intent"),
+        *("javascript", "mailto", "sms", "tel", "vbscript", "view-source", "ws", "wss"),
+    }
+)
+"""Schemes that belong to no program of one owner: browsers and systems have a meaning for each."""
+
+
+def _login_redirects(raw: str) -> tuple[str, ...]:
+    return tuple(map(_login_redirect, _names(raw)))
+
+
+def _login_redirect(raw: str) -> str:
+    # 1. `name:` is a scheme. 2. Anything else is a host, whose TLS port may be named.
+    if raw.endswith(":"):
+        scheme = raw[:-1].lower()
+        if SCHEME.fullmatch(scheme) and scheme not in NOT_OF_PROGRAMS:
+            return f"{scheme}:"
+    else:
+        origin = canonical_origin(f"https://{raw}")
+        if origin is not None:
+            return origin.removeprefix("https://")
+    raise ValueError(
+        "must be hosts such as chat.example.org or chat.example.org:8443 and schemes of programs "
+        "such as com.example.app: with a colon behind them"
+    )
 
 
 def _portal_url(raw: str) -> str:
@@ -414,6 +466,42 @@ class Settings:
         _origins,
         "other web pages that may call /mcp, as https://host[:port]",
     )
+    public_url: str | None = _setting(
+        "OIG_PUBLIC_URL",
+        None,
+        _public_url,
+        "address that clients call, as https://host[:port]; owners log in with a browser there",
+    )
+    login: str = _setting(
+        "OIG_LOGIN",
+        None,
+        _login,
+        "browser or chat: how owners log in; without it browser where OIG_PUBLIC_URL is set",
+    )
+    chat_hosts: tuple[str, ...] = _setting(
+        "OIG_CHAT_HOSTS",
+        (),
+        _hosts,
+        "further names of the server, under which there is no browser login",
+    )
+    chat_passwords: str = _setting(
+        "OIG_CHAT_PASSWORDS",
+        "on",
+        _switch,
+        "off: no e-mail and password in arguments of tools",
+    )
+    login_redirects: tuple[str, ...] = _setting(
+        "OIG_LOGIN_REDIRECTS",
+        (),
+        _login_redirects,
+        "further https hosts and schemes (name:) of clients that an owner may be sent back to",
+    )
+    client_documents: str = _setting(
+        "OIG_CLIENT_DOCUMENTS",
+        "on",
+        _switch,
+        "off: clients are not looked up at an address of theirs",
+    )
     trusted_proxies: tuple[str, ...] = _setting(
         "OIG_TRUSTED_PROXIES",
         (),
@@ -460,6 +548,12 @@ class Settings:
         _path,
         "journal of all changes made (SQLite, 0600); a record to keep, not a cache",
     )
+    grants: Path = _setting(
+        "OIG_GRANTS",
+        None,
+        _path,
+        "connected clients of browser login (SQLite, 0600); a record to keep, not a cache",
+    )
     simulator_port: int = _setting(
         "OIG_SIMULATOR_PORT", 8099, _port, "port of the portal simulator on this machine"
     )
@@ -473,6 +567,7 @@ class Settings:
             ("log_dir", "state_dir", "log"),
             ("run_dir", "state_dir", "run"),
             ("journal", "state_dir", "journal.db"),
+            ("grants", "state_dir", "grants.db"),
             ("auth_log", "log_dir", "auth.log"),
             ("cache_socket", "run_dir", "cache.sock"),
             ("secret_file", "run_dir", "secret"),
@@ -489,6 +584,34 @@ class Settings:
             )
         if self.lock_first > self.lock_longest:
             raise ConfigurationError("OIG_LOCK_FIRST must not be longer than OIG_LOCK_LONGEST.")
+        if cast("str | None", self.login) is None:
+            # A configured header must not be lost by an upgrade: some clients drop it as soon as
+            # they find a browser login.
+            object.__setattr__(self, "login", "browser" if self.public_url else "chat")
+        if self.public_host in {name for name, _ in filter(None, map(authority, self.chat_hosts))}:
+            raise ConfigurationError(
+                "OIG_CHAT_HOSTS names the host of OIG_PUBLIC_URL, where there would be no browser "
+                "login then. Give the server a second name for clients without it."
+            )
+
+    @property
+    def public_host(self) -> str | None:
+        """The host of OIG_PUBLIC_URL, as `origins.authority` returns it; None without it."""
+        if self.public_url is None:
+            return None
+        read = authority(self.public_url.partition("://")[2])
+        return read and read[0]
+
+    @property
+    def served_hosts(self) -> tuple[str, ...]:
+        """All names under which the server may be called, beside localhost."""
+        public = () if self.public_host is None else (self.public_host,)
+        return (*self.allowed_hosts, *self.chat_hosts, *public)
+
+    @property
+    def served_origins(self) -> tuple[str, ...]:
+        """All origins whose pages may call the server, beside the address of the request."""
+        return (*self.allowed_origins, *(() if self.public_url is None else (self.public_url,)))
 
     @property
     def run_dir_is_ours(self) -> bool:

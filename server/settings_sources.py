@@ -152,6 +152,7 @@ PLACES = frozenset(
         "OIG_SECRET_FILE",
         "OIG_SNAPSHOT_FILE",
         "OIG_JOURNAL",
+        "OIG_GRANTS",
     }
 )
 """Settings that say where a running server is found, and what it keeps."""

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from server.exposure import exposed, speaks_for_all
+from server.exposure import exposed, speaks_for_all, unproxied
 from server.settings import ROOT, Settings
 
 from .cache_process import run_folder
@@ -46,6 +46,26 @@ def test_an_address_of_this_machine_alone_is_not_warned_of(address):
 @pytest.mark.parametrize("address", OPEN)
 def test_with_a_list_or_a_proxy_there_is_no_warning(address, settings):
     assert exposed(address, settings, inherited=True) is None
+
+
+def test_an_https_address_without_a_named_proxy_is_warned_of():
+    told = unproxied(Settings(public_url="https://oig.example.org"))
+    assert told is not None
+    assert "\n" not in told
+    for word in ("OIG_PUBLIC_URL", "https://oig.example.org", "OIG_TRUSTED_PROXIES"):
+        assert word in told
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(),
+        Settings(public_url="http://localhost:8000"),
+        Settings(public_url="https://oig.example.org", trusted_proxies=("127.0.0.1",)),
+    ],
+)
+def test_where_nothing_has_to_terminate_tls_or_a_proxy_is_named_there_is_no_such_warning(settings):
+    assert unproxied(settings) is None
 
 
 @pytest.mark.parametrize(

@@ -459,6 +459,7 @@ MAY_IMPORT = {
         "server.cache.socket_file",
         "server.records.journal",
         "server.errors",
+        "server.exposure",
         "server.pid_file",
         "server.places",
         "server.preflight",

@@ -96,7 +96,7 @@ def test_a_folder_that_cannot_be_made_is_told(folder):
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
-@pytest.mark.parametrize("name", ["OIG_JOURNAL", "OIG_SNAPSHOT_FILE", "OIG_AUTH_LOG"])
+@pytest.mark.parametrize("name", ["OIG_JOURNAL", "OIG_GRANTS", "OIG_SNAPSHOT_FILE", "OIG_AUTH_LOG"])
 def test_what_is_written_must_be_a_regular_file(folder, name, make):
     path = folder / "special"
     make(path)

@@ -81,6 +81,37 @@ def test_lists_are_split_at_commas_and_spaces():
         ("OIG_ALLOWED_ORIGINS", "https://[::1"),
         ("OIG_ALLOWED_ORIGINS", "file://pages"),
         ("OIG_ALLOWED_ORIGINS", "https://good.example https://bad.example//"),
+        ("OIG_PUBLIC_URL", "battery.example"),
+        ("OIG_PUBLIC_URL", "http://oig.example.org"),
+        ("OIG_PUBLIC_URL", "http://10.0.0.5:8000"),
+        ("OIG_PUBLIC_URL", "http://localhost.evil"),
+        ("OIG_PUBLIC_URL", "https://oig.example.org/mcp"),
+        ("OIG_PUBLIC_URL", "https://oig.example.org//"),
+        ("OIG_PUBLIC_URL", "https://oig.example.org?"),
+        ("OIG_PUBLIC_URL", "https://oig.example.org#"),
+        ("OIG_PUBLIC_URL", "https://jana@oig.example.org"),
+        ("OIG_PUBLIC_URL", "https://oig.example.org:99999"),
+        ("OIG_PUBLIC_URL", "https:///mcp"),
+        ("OIG_PUBLIC_URL", "wss://oig.example.org"),
+        ("OIG_PUBLIC_URL", "https://b\u00fccher.example"),
+        ("OIG_LOGIN", "oauth"),
+        ("OIG_LOGIN", "on"),
+        ("OIG_CHAT_HOSTS", "https://oig.example.org"),
+        ("OIG_CHAT_PASSWORDS", "chat"),
+        ("OIG_CLIENT_DOCUMENTS", "some"),
+        ("OIG_LOGIN_REDIRECTS", "https://chat.example.org/cb"),
+        ("OIG_LOGIN_REDIRECTS", "chat.example.org/cb"),
+        ("OIG_LOGIN_REDIRECTS", "*.example.org"),
+        ("OIG_LOGIN_REDIRECTS", "jana@chat.example.org"),
+        ("OIG_LOGIN_REDIRECTS", "chat.example.org:0"),
+        ("OIG_LOGIN_REDIRECTS", "javascript:"),
+        ("OIG_LOGIN_REDIRECTS", "JavaScript:"),
+        ("OIG_LOGIN_REDIRECTS", "http:"),
+        ("OIG_LOGIN_REDIRECTS", "https:"),
+        ("OIG_LOGIN_REDIRECTS", "data:"),
+        ("OIG_LOGIN_REDIRECTS", "file:"),
+        ("OIG_LOGIN_REDIRECTS", ":"),
+        ("OIG_LOGIN_REDIRECTS", "1app:"),
         ("OIG_TRUSTED_PROXIES", "10.0.0.0/99"),
         ("OIG_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("OIG_TRUSTED_PROXIES", "127.0.0.1, proxy.example"),
@@ -129,6 +160,11 @@ def test_a_malformed_value_is_told_by_name_and_not_repeated(name, value):
     [
         ("OIG_ALLOWED_HOSTS", "oig.example box.local:8443, [2001:db8::1]"),
         ("OIG_ALLOWED_ORIGINS", "https://app.example:8443/ vscode-webview://1a2b"),
+        ("OIG_PUBLIC_URL", "https://[2001:db8::1]:8443"),
+        ("OIG_PUBLIC_URL", "http://[::1]:8000"),
+        ("OIG_LOGIN", "Browser"),
+        ("OIG_CHAT_HOSTS", "battery.lan:8000 10.0.0.5"),
+        ("OIG_LOGIN_REDIRECTS", "ha.example.org, chat.example.org:8443 com.example.app:"),
         ("OIG_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8 2001:db8::/32"),
         ("OIG_SHARED_SOURCES", "192.0.2.7, 10.0.0.0/8 2001:db8::/32"),
         ("OIG_WRONG_ACCOUNTS_PER_SOURCE", "0"),
@@ -299,3 +335,59 @@ def test_a_whole_number_is_no_fraction_and_not_endless(value):
 @pytest.mark.parametrize("value", ["0.5", "0000.50", "2.25"])
 def test_a_time_may_be_a_fraction(value):
     assert Settings.from_env({"OIG_LIVE_TTL": value}).live_ttl == float(value)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("https://oig.example.org", "https://oig.example.org"),
+        ("https://oig.example.org/", "https://oig.example.org"),
+        ("HTTPS://OIG.Example.org.:443/", "https://oig.example.org"),
+        ("https://oig.example.org:8443", "https://oig.example.org:8443"),
+        ("http://localhost:8000/", "http://localhost:8000"),
+    ],
+)
+def test_the_public_address_has_one_spelling(written, kept):
+    assert Settings.from_env({"OIG_PUBLIC_URL": written}).public_url == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "login"),
+    [
+        ({}, "chat"),
+        ({"OIG_PUBLIC_URL": "https://oig.example.org"}, "browser"),
+        ({"OIG_PUBLIC_URL": "https://oig.example.org", "OIG_LOGIN": "chat"}, "chat"),
+        ({"OIG_LOGIN": "browser"}, "browser"),
+    ],
+)
+def test_browser_login_is_on_where_there_is_a_public_address_or_the_operator_says_so(given, login):
+    assert Settings.from_env(given).login == login
+
+
+def test_the_public_address_and_the_second_one_are_names_of_the_server():
+    settings = Settings.from_env(
+        {
+            "OIG_ALLOWED_HOSTS": "a.example",
+            "OIG_ALLOWED_ORIGINS": "https://app.example",
+            "OIG_CHAT_HOSTS": "battery.lan:8000",
+            "OIG_PUBLIC_URL": "https://oig.example.org:8443",
+        }
+    )
+    assert set(settings.served_hosts) == {"a.example", "battery.lan:8000", "oig.example.org"}
+    assert settings.served_origins == ("https://app.example", "https://oig.example.org:8443")
+
+
+@pytest.mark.parametrize("host", ["oig.example.org", "OIG.example.org.:8000"])
+def test_the_second_address_cannot_be_the_public_one(host):
+    given = {"OIG_PUBLIC_URL": "https://oig.example.org", "OIG_CHAT_HOSTS": f"lan.example {host}"}
+    with pytest.raises(ConfigurationError, match=r"OIG_CHAT_HOSTS.*OIG_PUBLIC_URL"):
+        Settings.from_env(given)
+
+
+def test_where_answers_may_go_has_one_spelling():
+    given = {"OIG_LOGIN_REDIRECTS": "Chat.Example.org:443 com.Example.app: chat.example.org:8443"}
+    assert Settings.from_env(given).login_redirects == (
+        "chat.example.org",
+        "com.example.app:",
+        "chat.example.org:8443",
+    )

@@ -336,6 +336,7 @@ def test_places_are_found_beside_whatever_else_is_wrong(wrong, tmp_path):
         "OIG_STATE_DIR=/srv\nOIG_STATE_DIR_FILE=/srv",
         "OIG_CACHE_SOCKET=cache.sock",
         "OIG_JOURNAL=journal.db",
+        "OIG_GRANTS=grants.db",
     ],
 )
 def test_a_wrong_place_is_an_error_to_those_who_look_for_a_server(line, tmp_path):
@@ -387,6 +388,9 @@ def test_who_looks_or_stops_is_warned_of_a_wrong_setting_and_goes_on(
         ({"OIG_JOURNAL": "{}/log/auth.log"}, "OIG_AUTH_LOG and OIG_JOURNAL"),
         ({"OIG_JOURNAL": "{}/log/../run/cache.sock"}, "OIG_CACHE_SOCKET and OIG_JOURNAL"),
         ({"OIG_JOURNAL": "{}/linked/secret"}, "OIG_SECRET_FILE and OIG_JOURNAL"),
+        ({"OIG_GRANTS": "{}/journal.db"}, "OIG_JOURNAL and OIG_GRANTS"),
+        ({"OIG_GRANTS": "{}/journal.db-wal"}, "OIG_JOURNAL and OIG_GRANTS"),
+        ({"OIG_GRANTS": "{}/run/secret"}, "OIG_SECRET_FILE and OIG_GRANTS"),
         ({"OIG_AUTH_LOG": "{}/run/sessions.snapshot.bad"}, "OIG_SNAPSHOT_FILE and OIG_AUTH_LOG"),
         ({"OIG_JOURNAL": "{}/settings.env"}, "the settings file and OIG_JOURNAL"),
         ({"OIG_AUTH_LOG": "{}/allowed"}, "OIG_ALLOWED_EMAILS and OIG_AUTH_LOG"),

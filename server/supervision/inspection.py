@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import JournalUnavailable
+from ..exposure import unproxied
 from ..places import ROOT
 from ..preflight import check
 from ..records.journal import Journal
@@ -124,6 +125,9 @@ def warnings(wanted: Wanted) -> Iterator[str]:
                 f"others than its owner can change {place}, and so {name}. Run as its owner or "
                 f"as root: chmod go-w {shlex.quote(str(place))}"
             )
+    proxy = unproxied(wanted.settings)
+    if proxy is not None:
+        yield proxy
     journal = wanted.settings.journal
     try:
         Journal(journal).latest(1)

@@ -60,7 +60,6 @@ class RealClient:
 
 ONLY_TEXT = "it passes only the text to the model"
 NO_MODEL = "it calls tools only for a model, and there is none here"
-A_CONVERSATION = "it does this only in a conversation, which needs an account"
 
 CLIENTS = (
     RealClient("Python SDK 1.13", "mcp", "python_sdk_1_13.txt", "python_sdk_1.py"),
@@ -114,11 +113,11 @@ CLIENTS = (
     ),
     RealClient("mcpc", "@apify/mcpc", "mcpc.json", "mcpc.py"),
     RealClient(
-        "Claude Code, mcp list",
+        "Claude Code",
         "@anthropic-ai/claude-code",
         "claude_code.json",
         "claude_code.py",
-        dict.fromkeys(Ability, A_CONVERSATION),
+        {Ability.STRUCTURED: ONLY_TEXT},
     ),
 )
 

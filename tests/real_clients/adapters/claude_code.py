@@ -1,4 +1,4 @@
-"""Claude Code: `claude mcp add` and `claude mcp list`, which need no account."""
+"""Claude Code: `claude mcp`, and conversations with a stand-in for the model; no account."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from commands import Command, headers_of, script_of
-from lines import Connection, serve
+from lines import Connection, answer, serve, tool
+from model import Model
 
 NAME = "oig-cloud"
+OFFERED = f"mcp__{NAME}__"
+"""Before the names of the server's tools, where it offers them to the model."""
 
 VARIABLES = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -17,38 +20,67 @@ VARIABLES = {
     "DISABLE_ERROR_REPORTING": "1",
     "DISABLE_TELEMETRY": "1",
     "MCP_TIMEOUT": "120000",
+    # The tools are there from the first word of a conversation, each by itself.
+    "MCP_CONNECTION_NONBLOCKING": "false",
+    "ENABLE_TOOL_SEARCH": "false",
+    "ANTHROPIC_API_KEY": "none",
 }
 """It talks to nobody but the server, and leaves it time: milliseconds until it is connected."""
 
 
 class ClaudeCode:
-    """`claude mcp ...`."""
+    """`claude mcp ...` and `claude -p ...`."""
 
-    def __init__(self, command: Command) -> None:
-        self._command = command
+    def __init__(self, where: Connection) -> None:
+        self._where = where
 
     async def check(self) -> None:
-        listed = await self._command.run("mcp", "list")
+        listed = await self.run("mcp", "list")
         (line,) = [line for line in listed.splitlines() if line.startswith(f"{NAME}:")]
         if not line.endswith("✔ Connected"):
             raise ConnectionError(line)
 
     async def list(self) -> list[dict[str, Any]]:
-        raise NotImplementedError("claude shows tools only in a conversation")
+        model = await self._converse(None, {})
+        return [
+            tool(name.removeprefix(OFFERED), one["description"], one["input_schema"])
+            for name, one in model.offered.items()
+            if name.startswith(OFFERED)
+        ]
 
     async def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError("claude calls tools only in a conversation")
+        model = await self._converse(OFFERED + name, arguments)
+        if model.result is None:
+            raise ConnectionError(f"the tool was not offered: {sorted(model.offered)}")
+        said = model.result["content"]
+        text = said if isinstance(said, str) else "".join(block["text"] for block in said)
+        return answer(text, is_error=model.result.get("is_error", False))
+
+    async def run(self, *arguments: str, **variables: str) -> str:
+        """Run `claude ...`."""
+        variables = {
+            **VARIABLES,
+            "CLAUDE_CONFIG_DIR": str(self._where.folder / ".claude"),
+            **variables,
+        }
+        script = script_of(self._where, "@anthropic-ai/claude-code", "cli-wrapper.cjs")
+        return await Command(script, self._where, variables).run(*arguments)
+
+    async def _converse(self, called: str | None, arguments: dict[str, Any]) -> Model:
+        model = Model(called, arguments)
+        with model.serving() as url:
+            allowed = ("--allowedTools", f"mcp__{NAME}")
+            await self.run("-p", "Go on.", *allowed, ANTHROPIC_BASE_URL=url)
+        return model
 
 
 @contextlib.asynccontextmanager
 async def connect(where: Connection) -> AsyncIterator[ClaudeCode]:
     """Add the server for the user whose home is the folder."""
-    variables = {**VARIABLES, "CLAUDE_CONFIG_DIR": str(where.folder / ".claude")}
-    script = script_of(where, "@anthropic-ai/claude-code", "cli-wrapper.cjs")
-    command = Command(script, where, variables)
+    claude = ClaudeCode(where)
     added = ("mcp", "add", "--transport", "http", "--scope", "user", NAME, where.url)
-    await command.run(*added, *headers_of(where, "--header"))
-    yield ClaudeCode(command)
+    await claude.run(*added, *headers_of(where, "--header"))
+    yield claude
 
 
 serve(connect)

@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from . import log, process
 from .errors import ConfigurationError
@@ -31,6 +32,8 @@ from .settings import Settings
 from .settings_sources import find, load
 from .supervision.agreement import check_agreement
 from .supervision.peers import Peers
+from .tls.doubts import doubts
+from .tls.renewal import Renewal
 from .worker import Worker, few_descriptors, make_worker, room
 
 EXIT_CONFIGURATION = 64
@@ -60,6 +63,21 @@ def _inherited(settings: Settings, arguments: argparse.Namespace) -> socket.sock
     if listener is not None:
         found = find(os.environ)
         check_agreement(os.environ, found, settings, listener=listener, workers=arguments.workers)
+    return listener
+
+
+def _bound(settings: Settings, arguments: argparse.Namespace, scheme: str) -> socket.socket | None:
+    """Return a socket of our own, which listens; None where that cannot be, as the log says."""
+    port = settings.port if arguments.port is None else arguments.port
+    host = settings.host if arguments.host is None else arguments.host
+    try:
+        listener = bind(host, port)
+    except (OSError, OverflowError) as exc:
+        taken = isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE
+        reason = "another program listens there; stop it or choose another --port" if taken else exc
+        logger.error("cannot listen at %s port %s: %s", host, port, reason)  # noqa: TRY400
+        return None
+    logger.info("listening at %s://%s:%d/mcp", scheme, host, listener.getsockname()[1])
     return listener
 
 
@@ -104,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.configure(name, settings.log_level)
         process.harden()
         process.raise_descriptors()
+        certificate = Renewal.of(settings)
         from .app import build_app  # noqa: PLC0415 - a wrong setting is told without importing mcp
 
         # Of what is being answered half at most waits for a login.
@@ -120,22 +139,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Nobody else holds a socket that is made here.
     peers = Peers.from_env(os.environ) if inherited else None
     if listener is None:
-        port = settings.port if arguments.port is None else arguments.port
-        host = settings.host if arguments.host is None else arguments.host
-        try:
-            listener = bind(host, port)
-        except (OSError, OverflowError) as exc:
-            taken = isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE
-            reason = (
-                "another program listens there; stop it or choose another --port" if taken else exc
-            )
-            logger.error("cannot listen at %s port %s: %s", host, port, reason)  # noqa: TRY400
+        listener = _bound(settings, arguments, "http" if certificate is None else "https")
+        if listener is None:
             return EXIT_ADDRESS
-        logger.info("listening at http://%s:%d/mcp", host, listener.getsockname()[1])
     warnings = [few_descriptors()]
     if speaks_for_all(name):
         warnings.append(exposed(listener.getsockname(), settings, inherited=inherited))
         warnings.append(unproxied(settings))
+        chain = () if certificate is None else certificate.loaded.chain
+        warnings += doubts(chain, datetime.now(UTC))
     for warning in filter(None, warnings):
         logger.warning("%s", warning)
     worker = make_worker(
@@ -144,6 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         None if peers is None else peers.are_gone,
         Exemptions(settings.trusted_proxies, settings.shared_sources).source,
         stopping.set,
+        certificate,
     )
     worker.run(sockets=[listener])
     return 0

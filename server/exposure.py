@@ -56,16 +56,18 @@ def unproxied(settings: Settings) -> str | None:
     """
     # 1. No public address, or one on this machine without TLS: nothing else is needed.
     # 2. A proxy is named: it terminates TLS, and says who calls.
-    # 3. None is: either nobody answers at that address, or a proxy does that nobody believes.
+    # 3. The workers speak TLS themselves, and see who calls.
+    # 4. Neither is so: either nobody answers at that address, or a proxy does that nobody believes.
     if settings.public_url is None or settings.public_url.startswith("http://"):
         return None
-    if settings.trusted_proxies:
+    if settings.trusted_proxies or settings.tls_cert is not None:
         return None
     return (
         f"OIG_PUBLIC_URL is {settings.public_url}, but this server speaks plain http and "
         "OIG_TRUSTED_PROXIES names no proxy that would terminate TLS in front of it. If there is "
         "one, name it: until then all callers count as one address, that of the proxy, and one "
-        "who tries passwords locks out all others."
+        "who tries passwords locks out all others. If there is none, set OIG_TLS_CERT and "
+        "OIG_TLS_KEY."
     )
 
 

@@ -43,6 +43,11 @@ def check(settings: Settings) -> None:
     with contextlib.suppress(SecretHeld):  # no setting and no file is wrong
         load_secret(settings.secret_file, make_unless_held(settings.cache_socket))
     from .portal.client import PortalClient  # noqa: PLC0415 - may not be installed until later
+    from .tls.key_pair import KeyPair, load  # noqa: PLC0415 - as above
+
+    pair = KeyPair.of(settings)
+    if pair is not None:
+        load(pair)
 
     PortalClient.for_settings(settings, version=program_version())
 

@@ -70,6 +70,17 @@ def _path(raw: str) -> Path:
         raise ValueError("must be a path; the user after ~ is not known here") from None
 
 
+def _pem_path(raw: str) -> Path:
+    # OIG_TLS_KEY_FILE is a file that holds the path of the key. Who means the key by it would have
+    # the key told as a path that is not there.
+    if "\n" in raw or "-----" in raw:
+        raise ValueError(
+            "must be the path of a PEM file and not what such a file holds; OIG_TLS_CERT and "
+            "OIG_TLS_KEY themselves name the files"
+        )
+    return _path(raw)
+
+
 def _names(raw: str) -> tuple[str, ...]:
     return tuple(part for part in raw.replace(",", " ").split() if part)
 
@@ -310,6 +321,7 @@ def _portal_url(raw: str) -> str:
 
 _IS_PATH: Mapping[Callable[[str], object], Callable[[str], bool]] = {
     _path: lambda _: True,
+    _pem_path: lambda _: True,
     _emails: _is_file_of_emails,
 }
 
@@ -351,6 +363,15 @@ class Settings:
     port: int = _setting("OIG_PORT", 8000, _port, "port to listen at")
     workers: int = _setting(
         "OIG_WORKERS", 2, _workers, "number of workers; with fewer than 2 a restart closes the port"
+    )
+    tls_cert: Path | None = _setting(
+        "OIG_TLS_CERT",
+        None,
+        _pem_path,
+        "certificate with its chain (PEM): workers speak TLS; read again when it is renewed",
+    )
+    tls_key: Path | None = _setting(
+        "OIG_TLS_KEY", None, _pem_path, "its private key (PEM), closed to other users"
     )
     state_dir: Path = _setting(
         "OIG_STATE_DIR",
@@ -582,6 +603,11 @@ class Settings:
                 f"{SOCKET_PATH_MAX_BYTES}: {self.cache_socket}. Set OIG_CACHE_SOCKET to a shorter "
                 "one, in a folder that only you can enter."
             )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            given, missing = ("OIG_TLS_CERT", "OIG_TLS_KEY")
+            if self.tls_cert is None:
+                given, missing = missing, given
+            raise ConfigurationError(f"{given} is set and {missing} is not: set both or neither.")
         if self.lock_first > self.lock_longest:
             raise ConfigurationError("OIG_LOCK_FIRST must not be longer than OIG_LOCK_LONGEST.")
         if cast("str | None", self.login) is None:

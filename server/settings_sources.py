@@ -106,9 +106,12 @@ class Found:
                 files[f"{name}{OF_FILE}"] = origin.value_file
             elif name == "OIG_ALLOWED_EMAILS" and names_file(name, raw):
                 files[name] = Path(raw).expanduser().absolute()
-        if settings.ca_file is not None:
-            files["OIG_CA_FILE"] = settings.ca_file
-        return files
+        named = {
+            "OIG_CA_FILE": settings.ca_file,
+            "OIG_TLS_CERT": settings.tls_cert,
+            "OIG_TLS_KEY": settings.tls_key,
+        }
+        return files | {name: path for name, path in named.items() if path is not None}
 
 
 def load(environ: Mapping[str, str]) -> Settings:

@@ -23,6 +23,8 @@ from .listening import BACKLOG, is_listening
 from .pid_file import PidFile
 from .room import MAX_CONNECTIONS, Connections
 from .shares import nobody
+from .tls.renewal import Renewal
+from .tls.secure_connection import SecureConnection
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class Worker(uvicorn.Server):
             `ClosingPort`. None for a worker whose sockets nobody else holds.
         source: Gives the source of a caller's address, None for one that is exempt from limits.
         stopping: Called when the worker begins to stop, before it waits for running requests.
+        certificate: What connections speak TLS with; None for plain ones.
     """
 
     _acceptor: Acceptor
@@ -80,8 +83,11 @@ class Worker(uvicorn.Server):
         others_are_gone: Callable[[], bool] | None = None,
         source: Callable[[str | None], str | None] = nobody,
         stopping: Callable[[], None] = lambda: None,
+        certificate: Renewal | None = None,
     ) -> None:
         super().__init__(config)
+        self._certificate = certificate
+        self._keeping_fresh: asyncio.Task[None] | None = None
         self._stopping = stopping
         self._others_are_gone = others_are_gone
         self.server_state: Connections = Connections(room(), source)
@@ -107,6 +113,8 @@ class Worker(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         self._acceptor.start()
+        if self._certificate is not None:
+            self._keeping_fresh = loop.create_task(self._certificate.keep_fresh())
         self._keep_ready_file()
         logger.info("worker ready, pid %d", os.getpid())
 
@@ -131,6 +139,8 @@ class Worker(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, answer what was accepted, close what is idle, wait for the rest."""
         self._stopping()
+        if self._keeping_fresh is not None:
+            self._keeping_fresh.cancel()
         if self._ready_file is not None:
             with contextlib.suppress(OSError):  # nobody believes it without its lock
                 self._ready_file.remove()
@@ -160,8 +170,14 @@ class Worker(uvicorn.Server):
         return self._acceptor.is_accepting
 
     def _connection(self) -> Connection:
-        return Connection(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        state, app_state = self.server_state, self.lifespan.state
+        if self._certificate is None:
+            return Connection(config=self.config, server_state=state, app_state=app_state)
+        return SecureConnection(
+            config=self.config,
+            server_state=state,
+            app_state=app_state,
+            context=self._certificate.context,
         )
 
     def _keep_ready_file(self) -> None:
@@ -198,6 +214,7 @@ def make_worker(
     others_are_gone: Callable[[], bool] | None = None,
     source: Callable[[str | None], str | None] = nobody,
     stopping: Callable[[], None] = lambda: None,
+    certificate: Renewal | None = None,
 ) -> Worker:
     """Make a worker for `app`; see `Worker` for the rest."""
     config = uvicorn.Config(
@@ -215,7 +232,7 @@ def make_worker(
         # app.py believes forwarded headers of OIG_TRUSTED_PROXIES only.
         proxy_headers=False,
     )
-    return Worker(config, ready_file, others_are_gone, source, stopping)
+    return Worker(config, ready_file, others_are_gone, source, stopping, certificate)
 
 
 def few_descriptors() -> str | None:

@@ -50,7 +50,9 @@ async def app(scope, receive, send):
 
 
 @contextlib.contextmanager
-def running_worker(monkeypatch, others_are_gone=None, port=0, source=nobody, app=app):
+def running_worker(
+    monkeypatch, others_are_gone=None, port=0, source=nobody, app=app, certificate=None
+):
     """Run a worker in a thread; it looks at its connections at each tick.
 
     Its `listener` is a second hold of its socket.
@@ -59,7 +61,7 @@ def running_worker(monkeypatch, others_are_gone=None, port=0, source=nobody, app
     monkeypatch.setattr(worker, "DRAIN", 0.0)
     monkeypatch.setattr(worker.gc, "freeze", lambda: None)
     with bind("127.0.0.1", port) as listener:
-        one = make_worker(app, None, others_are_gone, source)
+        one = make_worker(app, None, others_are_gone, source, certificate=certificate)
         thread = threading.Thread(target=one.run, kwargs={"sockets": [listener]})
         one.listener, one.thread = listener.dup(), thread
         thread.start()

@@ -39,11 +39,14 @@ class Layout:
         host: Address to listen at.
         port: Port to listen at.
         workers: Number of workers.
+        secure: Where clients reach workers that speak TLS, such as `https://oig.home.arpa:8000`;
+            None where they speak none. supervisord.conf says nothing of it.
     """
 
     host: str
     port: int
     workers: int
+    secure: str | None = None
 
     @classmethod
     def read(cls, source: str) -> Self:
@@ -74,6 +77,8 @@ class Layout:
     @property
     def url(self) -> str:
         """The address that a person on this machine uses."""
+        if self.secure is not None:
+            return f"{self.secure}/mcp"
         local = self.host in {"0.0.0.0", "127.0.0.1"}
         return f"http://{'localhost' if local else self.host}:{self.port}/mcp"
 

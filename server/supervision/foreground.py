@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..version import PROGRAM
+from . import own_port
 from .configuration import Folders, Layout
 from .control import Process, Supervisord, SupervisordError
 from .logs import Follower, for_terminal, last_lines
@@ -44,7 +45,7 @@ LOOK = 2.0
 """Seconds between two looks at the processes, once everything runs."""
 
 PROBE_TIMEOUT = 5.0
-"""Seconds for one answer of /readyz."""
+"""Seconds for a connection to the simulator."""
 
 
 FAILING = frozenset({"BACKOFF", "FATAL"})
@@ -367,32 +368,28 @@ class Foreground:
 
 def probe(layout: Layout) -> str | None:
     """Ask /readyz; return None when it answers 200, and otherwise what it says."""
-    host, port = layout.reachable_host, layout.port
-    connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT)
+    host, port, secure = layout.reachable_host, layout.port, layout.secure is not None
     try:
-        connection.request("GET", "/readyz")
-        response = connection.getresponse()
-        body = response.read(1000).decode(errors="replace")
+        told = own_port.get(host, port, "/readyz", secure=secure)
     except (OSError, http.client.HTTPException) as exc:
-        return f"http://{host}:{port}/readyz does not answer ({type(exc).__name__})."
-    finally:
-        connection.close()
-    if response.status == http.HTTPStatus.OK:
+        return f"{_url(host, port, secure)} does not answer ({type(exc).__name__})."
+    if told.status == http.HTTPStatus.OK:
         return None
-    return f"http://{host}:{port}/readyz answers {response.status} {body}."
+    body = told.body.decode(errors="replace")
+    return f"{_url(host, port, told.secure)} answers {told.status} {body}."
+
+
+def _url(host: str, port: int, secure: bool) -> str:
+    return f"http{'s' if secure else ''}://{host}:{port}/readyz"
 
 
 def names_itself(host: str, port: int) -> bool:
     """Whether a server of ours answers at an address."""
     host = "127.0.0.1" if host == "0.0.0.0" else host
-    connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT)
     try:
-        connection.request("GET", "/healthz")
-        answer = json.loads(connection.getresponse().read(1000))
+        answer = json.loads(own_port.get(host, port, "/healthz", secure=False).body)
     except (OSError, ValueError, http.client.HTTPException):
         return False
-    finally:
-        connection.close()
     return isinstance(answer, dict) and answer.get("program") == PROGRAM
 
 

@@ -7,6 +7,7 @@ import shlex
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import Field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,11 +129,38 @@ def warnings(wanted: Wanted) -> Iterator[str]:
     proxy = unproxied(wanted.settings)
     if proxy is not None:
         yield proxy
+    yield from _of_certificate(wanted)
     journal = wanted.settings.journal
     try:
         Journal(journal).latest(1)
     except JournalUnavailable as exc:
         yield str(exc)
+
+
+def _of_certificate(wanted: Wanted) -> Iterator[str]:
+    from ..guard import Names  # noqa: PLC0415 - may not be installed until later
+    from ..tls.doubts import doubts, is_for, names  # noqa: PLC0415 - as above
+    from ..tls.key_pair import KeyPair, load  # noqa: PLC0415 - as above
+
+    pair = KeyPair.of(wanted.settings)
+    if pair is None:
+        return
+    chain = load(pair).chain
+    for doubt in doubts(chain, datetime.now(UTC)):
+        yield f"{escaped(str(pair.certificate))}: {doubt}"
+    served = Names(wanted.settings.served_hosts)
+    hosts = names(chain[0])
+    if hosts and not any(map(served.allows_host, hosts)):
+        yield (
+            f"the certificate is for {escaped(', '.join(hosts))}, and the server answers under "
+            "none of these names: set OIG_PUBLIC_URL, or add them to OIG_ALLOWED_HOSTS."
+        )
+    public = wanted.settings.public_host
+    if hosts and public is not None and not any(is_for(host, public) for host in hosts):
+        yield (
+            f"the certificate is for {escaped(', '.join(hosts))}, and OIG_PUBLIC_URL names "
+            f"{public}: clients refuse it there."
+        )
 
 
 def _private_files(wanted: Wanted) -> dict[Path, str]:

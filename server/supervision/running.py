@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ConfigurationError
@@ -19,6 +20,7 @@ from .foreground import STOPPED_WITHIN, CannotStart, Interrupts, probe
 from .leftovers import PROC, WORKER, Leftovers, Search, end, is_alive
 from .readiness import is_ready, why_unwritable
 from .rolling_restart import GROUP, RestartFailed, RollingRestart
+from .secure_origin import secure_origin
 from .typed import Typed
 
 POLL = 0.1
@@ -73,6 +75,7 @@ def status(folders: Folders, settings: Settings, typed: Typed, say: Callable[[st
             missing.append(f"{process.name} is {process.state}, its log is {process.log}")
         lines.append(f"  {process.name:<10} {words}")
     layout = running_layout(supervisord, folders)
+    layout = replace(layout, secure=secure_origin(settings, layout.port))
     answer = probe(layout)
     if answer is not None:
         missing.append(answer)

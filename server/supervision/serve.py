@@ -26,6 +26,7 @@ from .foreground import CannotStart, Foreground, Interrupts, System, check_free
 from .leftovers import Search
 from .options import Options
 from .running import words
+from .secure_origin import secure_origin
 from .typed import Typed
 
 OTHER_WITHIN = 10.0
@@ -89,6 +90,7 @@ class Wanted:
         ):
             if variable in found.values:
                 layout = replace(layout, **{field: getattr(settings, field)})
+        layout = replace(layout, secure=secure_origin(settings, layout.port))
         folders = Folders(ROOT, settings.state_dir, settings.log_dir)
         return cls(found, settings, layout, fallback, login, folders, environ)
 

@@ -1,0 +1,178 @@
+"""The files of OIG_TLS_CERT and OIG_TLS_KEY: a certificate with its chain, and its key.
+
+Whatever is wrong with them is said in one line, without a byte of what is in them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, Self
+
+from cryptography import x509
+
+from ..as_user import user_name
+from ..errors import ConfigurationError
+from ..settings import Settings
+from ..value_file import UnusableFile, read_value
+
+LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
+"""The beginning of an item in PEM (RFC 7468 2)."""
+
+CERTIFICATES = frozenset({"CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE"})
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """Where certificate and key lie.
+
+    Args:
+        certificate: The server's certificate and those that lead to its authority, in this order.
+        key: Its private key, without a password.
+    """
+
+    certificate: Path
+    key: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return the files that settings name; None where the workers speak no TLS."""
+        if settings.tls_cert is None or settings.tls_key is None:
+            return None
+        return cls(settings.tls_cert, settings.tls_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A certificate and its key that are fit for use.
+
+    Args:
+        context: What connections are made with.
+        chain: The certificates, the server's first.
+    """
+
+    context: ssl.SSLContext
+    chain: tuple[x509.Certificate, ...]
+
+
+def load(pair: KeyPair) -> Loaded:
+    """Read both files.
+
+    Raises:
+        ConfigurationError: One cannot be used; the text names it, and says why and what to do.
+    """
+    chain = read_chain(pair.certificate)
+    _check_key(pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # 1. Some builds of Python leave the versions to OpenSSL's configuration.
+    # 2. A handshake in the middle of a connection serves nobody but who wants to keep us busy.
+    # 3. Sessions that are taken up again would have to be known to all workers. Without tickets no
+    #    key is kept either that could open what was said before.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    context.set_alpn_protocols(["http/1.1"])
+
+    def no_password() -> NoReturn:
+        raise _encrypted(pair.key)
+
+    try:
+        # Without a function for it, OpenSSL would ask for a password at the terminal.
+        context.load_cert_chain(pair.certificate, pair.key, no_password)
+    except ssl.SSLError as exc:
+        reason = exc.reason or ""
+        if "MISMATCH" in reason:
+            raise ConfigurationError(
+                f"OIG_TLS_KEY: the key {pair.key} is not that of the first certificate in "
+                f"{pair.certificate}. Name two files of one certificate; the server's own comes "
+                "first, and those of authorities follow it."
+            ) from None
+        weak = "TOO_SMALL" in reason or "TOO_WEAK" in reason
+        why = "too weak" if weak else "damaged, or of a kind that it does not know"
+        raise ConfigurationError(
+            f"OIG_TLS_CERT and OIG_TLS_KEY: OpenSSL takes {pair.certificate} with {pair.key} for "
+            f"{why} ({reason})."
+        ) from None
+    except OSError as exc:
+        raise ConfigurationError(
+            f"OIG_TLS_CERT and OIG_TLS_KEY: {pair.certificate} and {pair.key} cannot be read: "
+            f"{exc.strerror}."
+        ) from None
+    return Loaded(context, chain)
+
+
+def read_chain(path: Path) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of a file, in their order.
+
+    Raises:
+        ConfigurationError: There is none, or one is damaged.
+    """
+    text = _text("OIG_TLS_CERT", path)
+    labels = LABEL.findall(text)
+    if not CERTIFICATES & set(labels):
+        found = (
+            "holds a key and no certificate: were the two files swapped?"
+            if any(label.endswith("PRIVATE KEY") for label in labels)
+            else "holds no certificate in PEM."
+        )
+        raise ConfigurationError(f"OIG_TLS_CERT: the file {path} {found}")
+    try:
+        return tuple(x509.load_pem_x509_certificates(text.encode()))
+    except ValueError:
+        raise ConfigurationError(
+            f"OIG_TLS_CERT: a certificate in {path} is damaged. Copy the file again."
+        ) from None
+
+
+def _check_key(path: Path) -> None:
+    try:
+        found = path.stat()
+    except OSError:
+        pass  # reading it says why
+    else:
+        _check_mode(path, found)
+    text = _text("OIG_TLS_KEY", path)
+    labels = [label for label in LABEL.findall(text) if label.endswith("PRIVATE KEY")]
+    if not labels:
+        held = "a certificate and no key" if LABEL.search(text) else "no private key in PEM"
+        raise ConfigurationError(f"OIG_TLS_KEY: the file {path} holds {held}.")
+    # PKCS #8 says so in the label, and older formats in a header.
+    if labels[0].startswith("ENCRYPTED") or "Proc-Type: 4,ENCRYPTED" in text:
+        raise _encrypted(path)
+
+
+def _check_mode(path: Path, found: os.stat_result) -> None:
+    # 1. Only the owner may read it, or a group as well: tools leave keys as root's, and a group is
+    #    how the server's user gets at them.
+    # 2. Whoever else can read it can be this server to anybody.
+    wrong = found.st_mode & (stat.S_IWGRP | stat.S_IRWXO)
+    if stat.S_ISREG(found.st_mode) and wrong:
+        raise ConfigurationError(
+            f"OIG_TLS_KEY: the key {path} is open to other users (mode "
+            f"{stat.S_IMODE(found.st_mode):04o}). Run as {user_name(found.st_uid)}: "
+            f"chmod g-w,o= {path.resolve()}"
+        )
+
+
+def _text(variable: str, path: Path) -> str:
+    try:
+        return read_value(path)
+    except UnusableFile as exc:
+        cure = ""
+        if isinstance(exc.__context__, PermissionError):
+            cure = (
+                " Let the server's user read it, as its group (chgrp, chmod g+r; also for the "
+                "folders on the way, chmod g+x), or copy it at each renewal."
+            )
+        raise ConfigurationError(f"{variable}: {exc}.{cure}") from None
+
+
+def _encrypted(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"OIG_TLS_KEY: the key {path} has a password, and the server must start without one. "
+        "Write it without: openssl pkey -in OLD -out NEW, and close NEW to others (chmod 600)."
+    )

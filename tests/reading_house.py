@@ -17,11 +17,11 @@ from server.portal.simulator.wishes import obey
 from server.readings.clock import PRAGUE
 from server.sealing import Credential, Sealer
 from server.sessions import Sessions
-from server.tools.reading import reading_tools
 from server.upstream import Upstream
 
 from .control_house import SECRET, Clock, HoldingStore
 from .portal_simulator import DEMO_BOX, InProcess
+from .tools_once import tool
 
 
 def moment(local: str) -> float:
@@ -79,12 +79,12 @@ class ReadingHouse:
         upstream = Upstream(self.store, access, client, sealer, live_ttl=1.0, wall=self.clock)
         self._closing += [upstream.aclose, sessions.aclose, client.aclose]
         now = datetime.fromtimestamp(self.clock.time, UTC)
-        tools = {tool.name: tool for tool in reading_tools(access, upstream, now=lambda: now)}
         handle = (await access.open(self._caller)).session.handle
         boxes = {} if name == "list_boxes" else {"box_id": self._box}
         context: Any = SimpleNamespace(request_context=SimpleNamespace(request=None))
         asked = {"session": handle, **boxes, **arguments}
-        answer = await tools[name].run(asked, context, convert_result=True)
+        asking = tool(name, access, upstream, lambda: now)
+        answer = await asking.run(asked, context, convert_result=True)
         assert not answer.is_error, answer
         return answer.structured_content
 

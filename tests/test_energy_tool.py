@@ -22,12 +22,12 @@ from server.readings.energy_day import POWERS
 from server.readings.placement import days_between
 from server.sealing import Credential, Sealer
 from server.sessions import Sessions
-from server.tools.reading import reading_tools
 from server.upstream import Upstream
 
 from .control_house import HoldingStore
 from .energy_history import answers
 from .payloads import FULL, SLIM, full_box
+from .tools_once import tool
 from .waiting import let_pass
 
 SECRET = b"s" * 32
@@ -107,14 +107,6 @@ class House:
         self.upstream = Upstream(
             self.store, self.access, self.portal, sealer, wall=lambda: self.time
         )
-        self.tools = {
-            tool.name: tool
-            for tool in reading_tools(
-                self.access,
-                self.upstream,
-                now=lambda: datetime.fromtimestamp(self.time, UTC),
-            )
-        }
         self.credential = Credential(EMAIL, password)
 
     async def answer(self, first, last, per="day", **more):
@@ -128,8 +120,13 @@ class House:
             **more,
         }
         context = SimpleNamespace(request_context=SimpleNamespace(request=None))
-        tool = self.tools["get_energy"]
-        return await asyncio.wait_for(tool.run(arguments, context, convert_result=True), 60)
+        asked = tool(
+            "get_energy",
+            self.access,
+            self.upstream,
+            lambda: datetime.fromtimestamp(self.time, UTC),
+        )
+        return await asyncio.wait_for(asked.run(arguments, context, convert_result=True), 60)
 
     async def ask(self, *given, **more):
         answer = await self.answer(*given, **more)

@@ -15,10 +15,10 @@ from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.history import MOST_POINTS, MOST_VALUES
 from server.readings.series import COLUMNS
 from server.tool_failure import KEY
-from server.tools.reading import reading_tools
 from server.upstream import Fetched
 
 from .payloads import FULL, NOW, SLIM, folder, full_box, listed, live, series
+from .tools_once import tool
 
 BUDGET = 40_000
 """Bytes: digits are read two or three at a time, and 25 000 pieces is what a model may be given."""
@@ -68,9 +68,9 @@ class Portal:
 
 async def result(portal: Any, name: str, *, now: datetime = NOW, **arguments: Any) -> Any:
     """Call a tool, and give all of its result."""
-    tools = {tool.name: tool for tool in reading_tools(portal, portal, now=lambda: now)}
     context: Any = SimpleNamespace(request_context=SimpleNamespace(request=None))
-    return await tools[name].run(arguments, context, convert_result=True)
+    asked = tool(name, portal, portal, lambda: now)
+    return await asked.run(arguments, context, convert_result=True)
 
 
 async def told(portal: Any, name: str, **more: Any) -> Any:

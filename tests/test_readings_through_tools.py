@@ -13,6 +13,7 @@ from server.tools import reading
 from server.upstream import Fetched
 
 from .payloads import FULL, NOW, full_box, series
+from .tools_once import tool
 
 TODAY = date(2026, 6, 10)
 MIDNIGHT = datetime(2026, 6, 9, 22, tzinfo=UTC)
@@ -49,8 +50,7 @@ def ask(monkeypatch):
     monkeypatch.setattr(reading, "caller", lambda context, session=None: None)
 
     async def call(answers: Any, name: str, *, now: datetime = NOW, **arguments: Any) -> Any:
-        tools = {one.name: one for one in reading.reading_tools(answers, answers, now=lambda: now)}
-        return await tools[name].fn(context=None, **arguments)
+        return await tool(name, answers, answers, lambda: now).fn(context=None, **arguments)
 
     return call
 

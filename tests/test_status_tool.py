@@ -28,7 +28,6 @@ from server.sessions import Sessions
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
 from server.tool_failure import KEY
-from server.tools.reading import reading_tools
 from server.tools.status import status_tool
 from server.upstream import Upstream
 
@@ -37,6 +36,7 @@ from .control_worker import agreed
 from .listed_tools import listed_tools
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
 from .test_reading_results import Portal
+from .tools_once import tool as over
 
 SCHEMA = listed_tools()["get_status"].output_schema
 
@@ -68,12 +68,13 @@ async def asked(
     **arguments: Any,
 ) -> Any:
     access, upstream = house.control._access, house.control._upstream
-    now = {"now": lambda: datetime.fromtimestamp(house.clock(), UTC)}
-    tools = [
-        *reading_tools(access, upstream, **now),
-        status_tool(access, upstream, entries or Entries(house.journal), **now),
-    ]
-    (found,) = [one for one in tools if one.name == tool]
+    found = over(
+        tool,
+        access,
+        upstream,
+        lambda: datetime.fromtimestamp(house.clock(), UTC),
+        entries or Entries(house.journal),
+    )
     return await found.run(arguments, context(email, password, "session" in arguments))
 
 

@@ -171,6 +171,27 @@ def test_no_login_is_sent_in_the_clear_because_a_server_wants_one(
     assert err == ""
 
 
+def examined(client, url):
+    code, out, err = client("doctor", "--json", "--url", url)
+    assert err == ""
+    return code, {step["step"]: step["status"] for step in json.loads(out)["steps"]}
+
+
+TOLD = ("protocol", "older", "tools", "refusal", "login")
+
+
+def test_the_doctor_shows_the_kept_login(client, closed_server, kept):
+    code, steps = examined(client, closed_server.url)
+    assert {steps[name] for name in (*TOLD, "endpoint", "challenge")} == {"ok"}
+    # The challenge leads to another address than the one that is asked.
+    assert (code, steps["resource"]) == (ExitCode.TOOL, "wrong")
+
+
+def test_the_doctor_says_so_where_it_has_no_login_to_show(client, closed_server):
+    _, steps = examined(client, closed_server.url)
+    assert {steps[name] for name in TOLD} == {"skipped"}
+
+
 @pytest.mark.parametrize(
     ("method", "url", "sent"),
     [

@@ -16,7 +16,8 @@ from ..options import Options
 from ..session import Session
 from ..setup.here import file_here
 from ..version import version
-from . import http, network, pages, protocol
+from . import discovery, http, network, pages, protocol
+from .configured import configured
 from .eyes import EYES, Step
 from .finding import Finding, Mark, failed, first_wrong
 from .visit import Visit, patience
@@ -31,6 +32,14 @@ STEPS: Mapping[str, Step] = {
     "host": http.host,
     "endpoint": http.endpoint,
     "clock": http.clock,
+    "challenge": discovery.challenge,
+    "resource": discovery.resource,
+    "issuer": discovery.issuer,
+    "openid": discovery.openid,
+    "register": discovery.register,
+    "token": discovery.token,
+    "login page": discovery.login_page,
+    "header": configured,
     "protocol": protocol.current_era,
     "older": protocol.older_era,
     "tools": protocol.tools,
@@ -84,16 +93,18 @@ def _found(visit: Visit, assistant: str | None) -> Iterator[Finding]:
     for steps in (STEPS, EYES[assistant] if assistant else {}):
         for name, step in steps.items():
             finding = _taken(visit, name, step)
+            if finding is None:
+                continue
             yield finding
             if finding.ends:
                 break
 
 
-def _taken(visit: Visit, name: str, step: Step) -> Finding:
+def _taken(visit: Visit, name: str, step: Step) -> Finding | None:
     started = monotonic()
     try:
         with visit.session.output.waiting(f"{name} ..."):
             finding = step(visit)
     except Failure as failure:
         finding = failed(failure, ends=True)
-    return replace(finding, step=name, seconds=monotonic() - started)
+    return finding and replace(finding, step=name, seconds=monotonic() - started)

@@ -14,7 +14,8 @@ from ..setup.entries import PLACEHOLDER, VARIABLE
 from .finding import Finding, doubtful, passed_over, well, wrong
 from .visit import Visit
 
-Step = Callable[[Visit], Finding]
+Step = Callable[[Visit], Finding | None]
+"""Looks at one thing; None where there is nothing to say."""
 
 
 def public(visit: Visit) -> Finding:
@@ -48,8 +49,10 @@ def _not_public(text: str, kind: str) -> Finding:
     )
 
 
-def header(_visit: Visit) -> Finding:
+def header(visit: Visit) -> Finding:
     """Say how the login gets into a connector."""
+    if visit.challenge is not None:
+        return well("the login: in the browser, with nothing but the address in the connector")
     return passed_over(
         "the login: in the connector's settings as the request header Authorization, if your plan "
         "has them; otherwise check_auth in the chat"
@@ -134,7 +137,9 @@ def _program(name: str, title: str) -> Step:
 def variable(name: str) -> Step:
     """See whether the variable that stands for the login is set. Its value is not looked at."""
 
-    def seen(_visit: Visit) -> Finding:
+    def seen(visit: Visit) -> Finding:
+        if visit.challenge is not None and not os.environ.get(VARIABLE):
+            return well(f"{VARIABLE} is not needed: the client logs in with the browser")
         if os.environ.get(VARIABLE):
             return well(f"{VARIABLE} is set here; the client has to be started from such a shell")
         return doubtful(

@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 
 from ..answers import GATEWAY, PASSING, REFUSALS
+from ..challenge import bearer, challenges
 from ..exit_codes import ExitCode
 from ..outages import explain
 from ..unawaited import begun, result_within
@@ -25,7 +26,11 @@ SKEW = 60
 
 
 def fetched(
-    visit: Visit, url: str, method: str = "GET", headers: Mapping[str, str] | None = None
+    visit: Visit,
+    url: str,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    content: bytes | None = None,
 ) -> Reply:
     """Get something, following nothing, in `patience` seconds altogether.
 
@@ -34,7 +39,7 @@ def fetched(
     """
     try:
         # The client's own limits are for each read, and one byte now and then keeps them all.
-        return result_within(begun(_got, visit, url, method, headers), visit.patience)
+        return result_within(begun(_got, visit, url, method, headers, content), visit.patience)
     except (httpx2.HTTPError, TimeoutError) as exc:
         failure = explain(exc, visit.session.url, visit.patience, calling=False)
         if failure is None:
@@ -43,10 +48,14 @@ def fetched(
 
 
 def _got(
-    visit: Visit, url: str, method: str = "GET", headers: Mapping[str, str] | None = None
+    visit: Visit,
+    url: str,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    content: bytes | None = None,
 ) -> Reply:
     before = datetime.now(UTC)
-    with visit.client.stream(method, url, headers=headers) as response:
+    with visit.client.stream(method, url, headers=headers, content=content) as response:
         body = b""
         # A stream of events may never end, and nothing in it is of interest.
         kind = response.headers.get("content-type", "")
@@ -63,6 +72,8 @@ def _got(
         date=_date(response.headers.get("date", "")),
         asked=before + (now - before) / 2,
         allowed_origin=response.headers.get("access-control-allow-origin", ""),
+        challenge=response.headers.get("www-authenticate", ""),
+        location=response.headers.get("location", ""),
     )
 
 
@@ -74,7 +85,8 @@ def _date(text: str) -> datetime | None:
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
-def _decoded(reply: Reply) -> dict[str, Any]:
+def decoded(reply: Reply) -> dict[str, Any]:
+    """Return the JSON object in a body; an empty one where there is none."""
     try:
         value = json.loads(reply.body)
     except (ValueError, RecursionError):
@@ -86,7 +98,7 @@ def life(visit: Visit) -> Finding:
     """Ask whether a worker lives."""
     url = visit.beside("healthz")
     reply = fetched(visit, url)
-    if reply.status == HTTPStatus.OK and _decoded(reply).get("status") == "ok":
+    if reply.status == HTTPStatus.OK and decoded(reply).get("status") == "ok":
         visit.lives = True
         return well("/healthz: a worker lives")
     if reply.status in PASSING:
@@ -112,7 +124,7 @@ def _gateway(reply: Reply) -> Finding:
 def readiness(visit: Visit) -> Finding:
     """Ask whether the worker can do its work."""
     reply = fetched(visit, visit.beside("readyz"))
-    found = _decoded(reply)
+    found = decoded(reply)
     reasons = found.get("degraded")
     if reply.status == HTTPStatus.OK and found.get("status") == "ready":
         return well("/readyz: ready")
@@ -150,7 +162,7 @@ def endpoint(visit: Visit) -> Finding:
     reply = visit.reply
     assert reply is not None, "the step before has fetched it"
     if reply.status == HTTPStatus.METHOD_NOT_ALLOWED and isinstance(
-        _decoded(reply).get("error"), str
+        decoded(reply).get("error"), str
     ):
         return well("GET is refused with 405 and a hint, as it should be")
     if reply.status == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -162,13 +174,7 @@ def endpoint(visit: Visit) -> Finding:
     if reply.status in PASSING:
         return _gateway(reply)
     if reply.status in {401, 403}:
-        return wrong(
-            f"GET is answered with {reply.status}.",
-            REFUSALS[reply.status].format(host=visit.host),
-            f"http_{reply.status}",
-            exit_code=ExitCode.NOT_MCP,
-            ends=True,
-        )
+        return _refused(visit, reply)
     if 300 <= reply.status < 400:
         return wrong(
             f"GET is redirected ({reply.status}).",
@@ -183,6 +189,24 @@ def endpoint(visit: Visit) -> Finding:
         if visit.lives
         else "Another program answers here, or a proxy does. The next steps tell.",
         f"http_{reply.status}",
+    )
+
+
+def _refused(visit: Visit, reply: Reply) -> Finding:
+    """Tell a 401 of this server from that of a proxy or of another service."""
+    unauthorized = reply.status == HTTPStatus.UNAUTHORIZED
+    asked = bearer(reply.challenge)
+    if unauthorized and asked is not None and asked.ours:
+        visit.closed = True
+        return well("GET is refused with 401: the server answers nobody without a login")
+    if unauthorized and visit.lives and not challenges(reply.challenge):
+        return passed_over("GET is refused with 401; the step challenge says more")
+    return wrong(
+        f"GET is answered with {reply.status}.",
+        REFUSALS[reply.status].format(host=visit.host),
+        f"http_{reply.status}",
+        exit_code=ExitCode.NOT_MCP,
+        ends=True,
     )
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import secrets
 
 from ..api import Endpoint
-from ..catalogue import Result
+from ..calling import shown_to
+from ..catalogue import Catalogue, Result
 from ..codes import CREDENTIALS_REJECTED
 from ..commands import CHECK_AUTH
 from ..exit_codes import ExitCode
-from ..failures import Failure, ToolFailure
+from ..failures import Failure, LoginWanted, ToolFailure
 from .finding import Finding, doubtful, failed, passed_over, well, wrong
 from .visit import Visit
 
 CURRENT = "2026-07-28"
+NO_LOGIN = (
+    "the server answers nobody without a login, and there is none to show here: --email and a "
+    "password, or oig-client login"
+)
 SHOWN = 3
 """Tools named in a line of eighty columns."""
 
@@ -21,7 +26,9 @@ SHOWN = 3
 def current_era(visit: Visit) -> Finding:
     """Open a conversation as new clients do, and list the tools."""
     try:
-        visit.catalogue = _endpoint(visit, "auto").catalogue()
+        visit.catalogue = _catalogue(visit, "auto")
+    except LoginWanted:
+        return passed_over(NO_LOGIN)
     except Failure as failure:
         return doubtful(
             f"Opening with protocol {CURRENT} fails ({failure.kind.replace('_', ' ')}).",
@@ -41,7 +48,9 @@ def current_era(visit: Visit) -> Finding:
 def older_era(visit: Visit) -> Finding:
     """Open a conversation with `initialize`, as clients did before."""
     try:
-        found = _endpoint(visit, "legacy").catalogue()
+        found = _catalogue(visit, "legacy")
+    except LoginWanted:
+        return passed_over(NO_LOGIN)
     except Failure as failure:
         if visit.catalogue is None:
             return failed(failure, ends=True)
@@ -57,7 +66,8 @@ def older_era(visit: Visit) -> Finding:
 
 def tools(visit: Visit) -> Finding:
     """See whether the list of tools is that of this server."""
-    assert visit.catalogue is not None, "the steps before have fetched it"
+    if visit.catalogue is None:
+        return passed_over(NO_LOGIN)
     names = [tool.name for tool in visit.catalogue.tools]
     if CHECK_AUTH not in names:
         return wrong(
@@ -76,7 +86,12 @@ def refusal(visit: Visit) -> Finding:
     """Call with arguments that are plainly wrong: refused, and not repeated."""
     marker = f"doctor-{secrets.token_hex(8)}"
     try:
-        result = _endpoint(visit, "auto").call(CHECK_AUTH, {"email": marker})
+        login = visit.shown if visit.closed else None
+        result = _endpoint(visit, "auto").call(
+            CHECK_AUTH, {"email": marker}, login, always=visit.closed
+        )
+    except LoginWanted:
+        return passed_over("a call without a login is refused before its arguments are looked at")
     except ToolFailure as failure:
         result = Result((), None, is_error=True)
         told = failure.message
@@ -99,14 +114,14 @@ def refusal(visit: Visit) -> Finding:
 
 def login(visit: Visit) -> Finding:
     """Check the login that was given, or the kept one, for real."""
-    assert visit.catalogue is not None, "the steps before have fetched it"
+    if visit.catalogue is None:
+        return passed_over(NO_LOGIN)
     tried = visit.login or visit.session.kept()
     if tried is None:
         return passed_over("no login is kept, and none given: --email and a password try one")
     try:
-        result = visit.session.ask(
-            visit.catalogue.tool(CHECK_AUTH), {"email": tried.email, "password": tried.password}
-        )
+        tool = visit.catalogue.tool(CHECK_AUTH)
+        result = visit.session.ask(tool, *shown_to(tool, tried))
     except ToolFailure as failure:
         if failure.code != CREDENTIALS_REJECTED:
             return failed(failure, ends=False)
@@ -120,6 +135,15 @@ def login(visit: Visit) -> Finding:
         )
     status = result.structured.get("cache_status") if isinstance(result.structured, dict) else None
     return well(f"OIG Cloud accepts {tried.email} ({status or 'no details'})")
+
+
+def _catalogue(visit: Visit, mode: str) -> Catalogue:
+    if not visit.closed:
+        try:
+            return _endpoint(visit, mode).catalogue()
+        except LoginWanted:
+            visit.closed = True
+    return _endpoint(visit, mode).catalogue(visit.shown)
 
 
 def _endpoint(visit: Visit, mode: str) -> Endpoint:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePath
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 
 from ..catalogue import Catalogue
+from ..challenge import Challenge
 from ..login import Login
 from ..session import Session
 
@@ -33,6 +36,8 @@ class Reply:
         date: The server's clock, as it says.
         asked: This machine's clock in the middle of the exchange.
         allowed_origin: The origin of the pages that may read it, `*` for all, or nothing.
+        challenge: What it asks to be shown: `WWW-Authenticate`.
+        location: Where it leads on to.
     """
 
     status: int
@@ -41,6 +46,8 @@ class Reply:
     date: datetime | None
     asked: datetime
     allowed_origin: str = ""
+    challenge: str = ""
+    location: str = ""
 
 
 @dataclass(slots=True)
@@ -59,6 +66,11 @@ class Visit:
         client: Sends plain requests.
         login: The login to try, if it is not the kept one.
         lives: A worker answered beside the endpoint.
+        closed: The server answers nobody without a login.
+        challenge: What it asks to be shown, where a browser login is offered.
+        astray: A client that logs in with a browser comes no further than so far.
+        resource: What the server says of itself, to such a client.
+        issuer: What it says of the login.
     """
 
     session: Session
@@ -68,10 +80,22 @@ class Visit:
     client: httpx2.Client
     login: Login | None = field(default=None, repr=False)
     lives: bool = False
+    closed: bool = False
+    challenge: Challenge | None = None
+    astray: bool = False
+    resource: Mapping[str, Any] = field(default_factory=dict)
+    issuer: Mapping[str, Any] = field(default_factory=dict)
     proxied: bool = False
     addresses: tuple[str, ...] = ()
     reply: Reply | None = None
     catalogue: Catalogue | None = field(default=None, repr=False)
+
+    @property
+    def shown(self) -> Login | None:
+        """The login to show to a server that answers nobody without one."""
+        if self.session.in_the_clear:
+            return None
+        return self.login or self.session.kept()
 
     @property
     def parts(self) -> SplitResult:

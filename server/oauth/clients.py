@@ -9,6 +9,7 @@ the answer to the stranger cannot be.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -100,6 +101,16 @@ class _Parts:
     host: str
     port: str
     rest: str
+
+
+def is_id(client_id: str) -> bool:
+    """Return whether a text can be a `client_id` here."""
+    return read(client_id) is not None
+
+
+def fingerprint(client_id: str) -> bytes:
+    """Return what names a client in the record of grants: 32 bytes."""
+    return hashlib.sha256(client_id.encode("utf-8", "surrogatepass")).digest()
 
 
 def cleaned_name(name: str) -> str:

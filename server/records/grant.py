@@ -129,6 +129,13 @@ class Grant:
         """Say whether its tokens are good, as far as the store knows; a suspect's may not be."""
         return self.state == "active" and self.over(now) is None
 
+    def was_rejected(self, now: float) -> bool:
+        """Say whether the portal has rejected its password so lately that it is not asked again.
+
+        Both ways: a clock that was set back must not keep the portal from being asked.
+        """
+        return self.asked_at is not None and abs(now - self.asked_at) < ASK_AGAIN
+
     def may_be_fetched(self, now: float) -> bool:
         """Say whether its code may still become tokens.
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from ..errors import GrantsBusy, GrantsUnavailable
 from .database import Contents, Database
-from .grant import ASK_AGAIN, ENDED, PENDING, Grant, Why, day_of
+from .grant import ENDED, PENDING, Grant, Why, day_of
 
 Value = TypeVar("Value")
 
@@ -192,7 +192,7 @@ class GrantStore:
 
         def work(grants: sqlite3.Connection) -> int | None:
             grant = _find(grants, grant_id)
-            if grant is None or not grant.serves(now) or grant.suspect_since is not None:
+            if grant is None or not grant.serves(now) or grant.was_rejected(now):
                 return None
             newest = grant.successor(presented)
             if newest is None:
@@ -255,8 +255,7 @@ class GrantStore:
                 return False
             if grant.suspect_since is None:
                 return True
-            # Both ways: a clock that was set back must not keep the portal from being asked.
-            if grant.asked_at is not None and abs(now - grant.asked_at) < ASK_AGAIN:
+            if grant.was_rejected(now):
                 return False
             grants.execute("UPDATE grants SET asked_at = ? WHERE id = ?", (now, grant_id))
             return True

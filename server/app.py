@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -44,7 +45,12 @@ from .held_secret import make_unless_held
 from .instructions import instructions
 from .liveness import Liveness
 from .log import set_level
+from .oauth.admission import Admission
+from .oauth.bearer import Bearer
+from .oauth.mode import Modes
+from .oauth.tokens import Tokens
 from .portal.client import PortalClient
+from .records.grants import GrantStore
 from .records.journal import Journal
 from .refusals import in_our_words
 from .reloading import Reloading
@@ -56,7 +62,8 @@ from .shape_watch import ShapeWatch
 from .store.daemon import DaemonStore
 from .store.waits import MAX_WAITING
 from .tools.auth import check_auth_tool, log_out_tool
-from .tools.control import control_tools
+from .tools.checked import CheckedTool
+from .tools.control import CHANGING, control_tools
 from .tools.listing import listed
 from .tools.reading import reading_tools
 from .tools.serving import ToolServer
@@ -64,6 +71,8 @@ from .tools.status import status_tool
 from .under_way import UnderWay
 from .upstream import Upstream
 from .version import program_version
+
+logger = logging.getLogger(__name__)
 
 NAME = "oig-cloud"
 """Name of the MCP server, as clients are told it. Nothing else hangs on it: the SDK would
@@ -157,12 +166,15 @@ def build_app(
     reloading.add(use)
     following = Following(reloading, store)
 
+    browser, passwords = settings.login == "browser", settings.chat_passwords == "on"
+    grants = GrantStore(settings.grants)
+
     def present() -> datetime:
         return datetime.fromtimestamp(wall(), UTC)
 
     tools = [
-        check_auth_tool(liveness, now=present),
-        log_out_tool(access),
+        check_auth_tool(liveness, now=present, browser=browser, passwords=passwords),
+        log_out_tool(access, browser=browser, passwords=passwords),
         *reading_tools(access, upstream, now=present),
         status_tool(access, upstream, Entries(journal), now=present),
     ]
@@ -173,28 +185,15 @@ def build_app(
         control = Control(access, upstream, portal, store, journal, plans, waits, wall=wall)
         tools += control_tools(control)
         closing.append(control.aclose)
-    server = ToolServer(
-        NAME,
-        title="OIG Cloud",
-        description="The OIG / CEZ Battery Box through OIG Cloud",
-        instructions=instructions(control=settings.control == "on"),
-        version=program_version(),
-        tools=listed(tools),
-        cache_hints=CACHE_HINTS,
-        # No list of ours changes while the server runs: nobody has to hold a stream open for it.
-        subscriptions=False,
-        log_level="WARNING",
-    )
-    # A span for each message costs a tenth of a cached call, and nothing here exports any.
-    server.middleware[:] = [one for one in server.middleware if type(one).__module__ != TRACING]
-    server.middleware.extend([in_our_words, only_what_is_there(server)])
-    http = _over_http(server)
+    told = instructions(control=settings.control == "on", passwords=passwords and not browser)
+    http = _over_http(_tool_server(tools, told))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(in_use.close)
             stack.callback(failed_logins.close)
+            stack.callback(grants.close)
             chores = (
                 *(failed_logins.keep_telling(), store.keep_tidy()),
                 *(store.keep_compared(), in_use.keep()),
@@ -207,7 +206,34 @@ def build_app(
             yield
 
     ready = readyz(store, lambda: store.secret_differs, lambda: following.differs)
-    return _served(settings, http, ready, lifespan)
+    tokens = Bearer(Tokens(secret, settings.portal_url), grants, wall)
+    return _served(settings, http, ready, lifespan, _admission(settings, tokens))
+
+
+def _tool_server(tools: Sequence[CheckedTool], told: str) -> ToolServer:
+    server = ToolServer(
+        NAME,
+        title="OIG Cloud",
+        description="The OIG / CEZ Battery Box through OIG Cloud",
+        instructions=told,
+        version=program_version(),
+        tools=listed(tools),
+        cache_hints=CACHE_HINTS,
+        # No list of ours changes while the server runs: nobody has to hold a stream open for it.
+        subscriptions=False,
+        log_level="WARNING",
+    )
+    # A span for each message costs a tenth of a cached call, and nothing here exports any.
+    server.middleware[:] = [one for one in server.middleware if type(one).__module__ != TRACING]
+    server.middleware.extend([in_our_words, only_what_is_there(server)])
+    return server
+
+
+def _admission(settings: Settings, tokens: Bearer) -> Admission | None:
+    if settings.login == "chat":
+        return None
+    modes = Modes(settings.login, settings.public_url, settings.chat_hosts, logger.warning)
+    return Admission(modes, tokens, CHANGING if settings.control == "on" else ())
 
 
 def _served(
@@ -215,12 +241,13 @@ def _served(
     http: StreamableHTTPSessionManager,
     ready: Probe,
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
+    admission: Admission | None,
 ) -> ASGIApp:
     """Put around the endpoint what every request goes through."""
     names = Names(settings.served_hosts, settings.served_origins)
     exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
     answering = FairQueue(http.handle_request, exemptions.source)
-    endpoint = Guard(_cross_origin(Endpoint(answering, exemptions.source)), names)
+    endpoint = Guard(_cross_origin(Endpoint(answering, exemptions.source, admission)), names)
     app = Starlette(
         routes=[
             Route("/healthz", healthz),

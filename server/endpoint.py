@@ -22,6 +22,8 @@ from .events import as_event, event
 from .guard import answer
 from .json_tokens import excess
 from .media_types import accepted, is_framed_only, is_json, is_plain
+from .oauth.admission import OPEN, Admission, Entry, Refused, unread
+from .oauth.authorized import KEY
 from .shares import (
     MAX_HELD,
     MAX_HELD_OF_SOURCE,
@@ -38,6 +40,11 @@ logger = logging.getLogger(__name__)
 LONG_BODY = 64 * 1024
 """Bytes above which a body is long: a batch of 20 calls with all their arguments is shorter. 1 MiB
 is parsed in some ten milliseconds, in which nobody else is served."""
+
+TOO_LONG = (
+    413,
+    f"The request body is longer than {MAX_BODY_BYTES} bytes. Send a smaller one.",
+)
 
 NO_ROOM = "Too many long requests are being answered. Try again in a few seconds."
 
@@ -90,13 +97,18 @@ class Endpoint:
         server: Answers in JSON. A client that takes only server-sent events gets the same answer
             as an event.
         source: Gives the source of an address, None for one that is exempt from its limits.
+        admission: Says whom to let in where owners log in in the browser; None where they do not.
     """
 
     def __init__(
-        self, server: ASGIApp, source: Callable[[str | None], str | None] = nobody
+        self,
+        server: ASGIApp,
+        source: Callable[[str | None], str | None] = nobody,
+        admission: Admission | None = None,
     ) -> None:
         self._server = server
         self._source = source
+        self._admission = admission
         self._turn = asyncio.Lock()
         # What has come as a whole is not let go by its connection, so it is bounded here. So are
         # the answers of batches, until their connection has them.
@@ -104,23 +116,29 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        entry = OPEN
+        if self._admission is not None:
+            admitted = await self._admission.at_head(scope)
+            if isinstance(admitted, Refused):
+                await answer(send, *admitted)
+                return
+            entry = admitted
         refused = head_problem(scope)
         if refused is not None:
-            await answer(send, *refused)
+            await answer(send, *(unread(entry) or refused))
             return
         try:
             body = await read_body(scope, receive)
         except BodyTooLong:
-            message = f"The request body is longer than {MAX_BODY_BYTES} bytes. Send a smaller one."
-            await answer(send, 413, message)
+            await answer(send, *(unread(entry) or TOO_LONG))
             return
         if len(body) <= UNCOUNTED_BODY:
-            await self._answer(body, scope, receive, send)
+            await self._answer(body, entry, scope, receive, send)
             return
         source = self._source_of(scope)
         try:
             if self._bytes.add(source, len(body)):
-                await self._answer_long(body, scope, receive, send)
+                await self._answer_long(body, entry, scope, receive, send)
             else:
                 await answer(send, 503, NO_ROOM, RETRY_LATER)
         finally:
@@ -130,25 +148,34 @@ class Endpoint:
         client = scope.get("client")
         return self._source(client[0]) if client else None
 
-    async def _answer_long(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer_long(
+        self, body: bytes, entry: Entry, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if len(body) > LONG_BODY:
             # Between two long bodies everybody else gets served.
             async with self._turn:
                 await asyncio.sleep(0)
-        await self._answer(body, scope, receive, send)
+        await self._answer(body, entry, scope, receive, send)
 
-    async def _answer(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        too_much = excess(body)
-        if too_much is not None:
-            batch = f" {SHORT_BATCH}" if body.lstrip(WHITE)[:1] == b"[" else ""
-            await _send(send, Refusal(INVALID_REQUEST, too_much + batch).answer(None), 400)
-            return
+    async def _answer(
+        self, body: bytes, entry: Entry, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         try:
-            message = from_json(body)
-        except ValueError:
-            refusal = NO_UNICODE if HALF_PAIR.search(body) else NO_JSON
-            await _send(send, refusal.answer(None), 400)
+            message = _decoded(body)
+        except _Unreadable as exc:
+            refused = unread(entry)
+            if refused is None:
+                await _send(send, exc.refusal.answer(None), 400)
+            else:
+                await answer(send, *refused)
             return
+        if entry is not OPEN and self._admission is not None:
+            messages = message if isinstance(message, list) else [message]
+            refused = await self._admission.refusal(entry, messages)
+            if refused is not None:
+                await answer(send, *refused)
+                return
+            scope[KEY] = entry.bearer
         takes_json, _ = accepted(scope["headers"])
         if isinstance(message, list):
             await self._answer_batch(message, scope, receive, send, as_events=not takes_json)
@@ -216,6 +243,30 @@ class Endpoint:
                 await _send(send, b"[%b]" % b",".join(answers))
         finally:
             held.release()
+
+
+class _Unreadable(Exception):
+    """A body of which no message can be read."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.text)
+        self.refusal = refusal
+
+
+def _decoded(body: bytes) -> Any:
+    """Return what a body holds.
+
+    Raises:
+        _Unreadable: It holds too much, or is no JSON.
+    """
+    too_much = excess(body)
+    if too_much is not None:
+        batch = f" {SHORT_BATCH}" if body.lstrip(WHITE)[:1] == b"[" else ""
+        raise _Unreadable(Refusal(INVALID_REQUEST, too_much + batch))
+    try:
+        return from_json(body)
+    except ValueError:
+        raise _Unreadable(NO_UNICODE if HALF_PAIR.search(body) else NO_JSON) from None
 
 
 class _HeldAnswers:

@@ -25,6 +25,7 @@ from server.instructions import MOST_CHARACTERS, instructions
 from server.liveness import Liveness
 from server.oauth.authorized import KEY, Authorized
 from server.portal.simulator.faults import Fault, Kind
+from server.records.grant import Grant as Record
 from server.sealing import Credential
 from server.sources import UNKNOWN
 from server.store.local import LocalStore
@@ -48,15 +49,19 @@ async def house():
     await house.close()
 
 
+def grant(name="Claude", *, number=1, control=False) -> Record:
+    account = client = bytes(32)
+    ids = number.to_bytes(16, "big"), account, client
+    return Record(*ids, name, "claude.ai", control, "loopback", "active", 0, 0.0, 1e10, 0.0)
+
+
 class Grant:
     """A grant, and what was told of it."""
 
     def __init__(self, email=DEMO, password="demo", *, control=False, number=1) -> None:
         self.told: list[str] = []
         self.bearer = Authorized(
-            number.to_bytes(16, "big"),
-            "Claude",
-            control,
+            grant(number=number, control=control),
             Credential(email, password),
             self.rejected,
             self.accepted,
@@ -86,9 +91,9 @@ def attempts(house) -> int:
 
 
 async def test_two_hundred_calls_of_one_grant_are_one_login(house):
-    grant = Grant()
+    asking = Grant()
     for _ in range(200):
-        await house.access.open(grant.caller())
+        await house.access.open(asking.caller())
     assert attempts(house) == 1
 
 
@@ -121,21 +126,21 @@ async def test_a_rejected_password_asks_for_a_new_login_and_logs_no_address(hous
         house.sealer,
         log=lambda *told: logged.append(told),
     )
-    grant = Grant(password="former")
+    asking = Grant(password="former")
     for _ in range(2):  # the second is answered from memory
         with pytest.raises(SignInAgain) as caught:
-            await access.open(grant.caller())
+            await access.open(asking.caller())
         assert caught.value.code == Code.SIGN_IN_AGAIN
         assert caught.value.__suppress_context__
-    assert grant.told == ["rejected", "rejected"]
+    assert asking.told == ["rejected", "rejected"]
     assert attempts(house) == 1
     assert logged == []
 
 
 async def test_an_accepted_password_is_told(house):
-    grant = Grant()
-    await house.access.open(grant.caller())
-    assert grant.told == ["accepted"]
+    asking = Grant()
+    await house.access.open(asking.caller())
+    assert asking.told == ["accepted"]
 
 
 @pytest.mark.parametrize(
@@ -143,10 +148,10 @@ async def test_an_accepted_password_is_told(house):
 )
 async def test_a_portal_in_trouble_says_nothing_about_the_password(house, kind):
     house.portal.simulator.faults.add(Fault(kind=kind))
-    grant = Grant()
+    asking = Grant()
     with pytest.raises(PortalError):
-        await house.access.open(grant.caller())
-    assert grant.told == []
+        await house.access.open(asking.caller())
+    assert asking.told == []
 
 
 async def test_an_account_that_is_not_served_says_nothing_about_the_password(house, monkeypatch):
@@ -154,10 +159,10 @@ async def test_an_account_that_is_not_served_says_nothing_about_the_password(hou
         raise NotServed
 
     monkeypatch.setattr(house.sessions, "open", not_served)
-    grant = Grant()
+    asking = Grant()
     with pytest.raises(NotServed):
-        await house.access.open(grant.caller())
-    assert grant.told == []
+        await house.access.open(asking.caller())
+    assert asking.told == []
 
 
 async def test_a_session_that_ended_early_is_replaced_by_one_login(house):
@@ -180,10 +185,10 @@ async def test_the_grant_stands_in_for_an_ended_handle_of_its_own_account_only(h
 
 
 async def test_logging_out_under_a_grant_ends_the_cached_login_and_not_the_grant(house):
-    grant = Grant()
-    await house.access.open(grant.caller())
-    assert await house.access.log_out(grant.caller()) is False
-    assert (await house.access.open(grant.caller())).cache_status == "new_session_created"
+    asking = Grant()
+    await house.access.open(asking.caller())
+    assert await house.access.log_out(asking.caller()) is False
+    assert (await house.access.open(asking.caller())).cache_status == "new_session_created"
 
 
 def test_a_token_says_who_calls_and_from_where():
@@ -191,7 +196,7 @@ def test_a_token_says_who_calls_and_from_where():
     asking = caller(context(bearer))
     assert asking.grant is bearer
     assert asking.credential == bearer.credential
-    assert asking.source == f"grant/{bearer.grant.hex()}"
+    assert asking.source == f"grant/{bearer.grant.id.hex()}"
     assert asking.address == UNKNOWN
     assert "demo" not in repr(asking)
 
@@ -320,6 +325,6 @@ def test_the_descriptions_in_the_browser_are_no_longer_than_those_in_a_chat():
     ],
 )
 def test_a_change_under_a_grant_names_it_as_its_owner_sees_it(name, shown):
-    bearer = Authorized(bytes(16), name, control=True, credential=Credential(DEMO, "demo"))
+    bearer = Authorized(grant(name, number=0), Credential(DEMO, "demo"))
     assert _client(context(bearer)) == shown
     assert len(shown) <= MOST_CLIENT

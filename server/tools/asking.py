@@ -78,7 +78,7 @@ def caller(
     address = UNKNOWN if request is None else request.scope.get(LOGGED, UNKNOWN)
     told = no_connection if request is None else proved(request.scope)
     bearer = None if request is None else authorized(request.scope)
-    if bearer is not None and changes and not bearer.control:
+    if bearer is not None and changes and not bearer.grant.control:
         raise AccessDenied(Code.INSUFFICIENT_SCOPE, NOT_ALLOWED)
     credential = None
     if email is not None and password is not None:

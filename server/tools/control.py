@@ -30,6 +30,9 @@ from .arguments import digits
 from .asking import BoxId, Handle, caller
 from .checked import CHANGES, CheckedTool
 
+CHANGING = frozenset({"plan_change", "apply_change"})
+"""Tools that are part of changing a box: a client that may only read gets 403 for them."""
+
 DEFAULT_CHANGES = 20
 MOST_CHANGES = 100
 
@@ -383,8 +386,8 @@ def _client(context: Context[Any, Any]) -> str:
     bearer = None if request is None else authorized(request.scope)
     known = context.request_context.session.client_params
     if bearer is not None:
-        which = f" (connection {bearer.id_shown})"
-        return (visible(bearer.name) or "unknown")[: MOST_CLIENT - len(which)] + which
+        which = f" (connection {bearer.grant.short_id})"
+        return (visible(bearer.grant.name) or "unknown")[: MOST_CLIENT - len(which)] + which
     if known is not None:
         name = f"{known.client_info.name} {known.client_info.version}"
     else:

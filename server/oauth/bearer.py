@@ -1,0 +1,114 @@
+"""`Authorization: Bearer` with an access token of ours: whom it speaks for, or why it does not.
+
+Everything that may change is read from the record of grants at each request: an owner who ends a
+connection or takes a right away is obeyed at once, by all workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+
+from ..errors import GrantsUnavailable
+from ..records.grant import Grant
+from ..records.grants import GrantStore
+from .authorized import Authorized
+from .mode import Mode
+from .tokens import Tokens
+
+logger = logging.getLogger(__name__)
+
+INVALID = "The access token is not valid"
+EXPIRED = "The access token has expired"
+ENDED = "The connection has ended or was made for another address of this server"
+SIGN_IN_AGAIN = "OIG Cloud does not accept the password any more: log in again"
+"""Told to clients in a header: ASCII without quotation marks."""
+
+
+class TokenRefused(Exception):
+    """A token speaks for nobody; the text is one of the above."""
+
+
+class Bearer:
+    """Reads access tokens.
+
+    All methods but `read` are to be called in tasks of one event loop, that of `GrantStore.look`.
+
+    Args:
+        tokens: Opens them.
+        grants: The record of grants.
+        wall: Seconds since 1970.
+    """
+
+    def __init__(
+        self, tokens: Tokens, grants: GrantStore, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._tokens = tokens
+        self._grants = grants
+        self._wall = wall
+
+    async def speaks_for(self, text: str, mode: Mode) -> Authorized:
+        """Return whom a token speaks for.
+
+        Args:
+            text: The token.
+            mode: Of the request, not `chat`.
+
+        Raises:
+            TokenRefused: Nobody, and why.
+            GrantsUnavailable: Nobody can tell now.
+        """
+        token = self._tokens.open_access(text)
+        if token is None:
+            raise TokenRefused(INVALID)
+        now = self._wall()
+        if token.expires_at <= now:
+            raise TokenRefused(EXPIRED)
+        grant = await self._grants.look(token.grant)
+        if grant is None or not grant.serves(now) or grant.resource != mode.audience:
+            raise TokenRefused(ENDED)
+        credential = self._tokens.open_credential(grant.id, grant.account, token.key, grant.sealed)
+        if credential is None:
+            raise TokenRefused(INVALID)
+        if not grant.used_today(now):
+            await self._written(self._grants.note_used, grant)
+        return Authorized(
+            grant,
+            credential,
+            rejected=partial(self._rejected, grant),
+            accepted=partial(self._accepted, grant),
+        )
+
+    async def may_ask(self, grant: Grant) -> bool:
+        """Return whether a call of a grant may be made: one of a suspect grant each ten minutes.
+
+        Raises:
+            GrantsUnavailable: That cannot be written down.
+        """
+        if grant.suspect_since is None:
+            return True
+        return await asyncio.to_thread(self._grants.may_ask, grant.id, self._wall())
+
+    async def _rejected(self, grant: Grant) -> None:
+        logger.info(
+            "OIG Cloud does not accept the password of account %s any more that connection %s was "
+            "made with",
+            grant.fingerprint,
+            grant.short_id,
+        )
+        await self._written(self._grants.suspect, grant)
+
+    async def _accepted(self, grant: Grant) -> None:
+        if grant.suspect_since is not None:
+            # With the time ignored: nothing is suspected since any.
+            await self._written(lambda grant_id, _: self._grants.unsuspect(grant_id), grant)
+
+    async def _written(self, write: Callable[[bytes, float], None], grant: Grant) -> None:
+        """Have something written down of a grant; the call goes on if it cannot be."""
+        try:
+            await asyncio.to_thread(write, grant.id, self._wall())
+        except GrantsUnavailable as exc:
+            logger.warning("%s", exc)

@@ -152,7 +152,7 @@ def build_app(
         wall=wall,
     )
     liveness = Liveness(access, upstream, idle=settings.session_idle)
-    journal = Journal(settings.journal)
+    journal, grants = Journal(settings.journal), GrantStore(settings.grants)
 
     def use(fresh: Settings) -> None:
         allow_list.use(fresh.allowed_emails, secret)
@@ -195,7 +195,7 @@ def build_app(
             stack.callback(failed_logins.close)
             stack.callback(grants.close)
             chores = (
-                *(failed_logins.keep_telling(), store.keep_tidy()),
+                *(failed_logins.keep_telling(), store.keep_tidy(), grants.keep_swept(wall)),
                 *(store.keep_compared(), in_use.keep()),
             )
             for chore in chores:

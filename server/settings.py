@@ -573,7 +573,7 @@ class Settings:
         "OIG_GRANTS",
         None,
         _path,
-        "connected clients of browser login (SQLite, 0600); a record to keep, not a cache",
+        "connected clients of browser login (SQLite, 0600); a record, but not for backups",
     )
     simulator_port: int = _setting(
         "OIG_SIMULATOR_PORT", 8099, _port, "port of the portal simulator on this machine"

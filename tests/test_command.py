@@ -505,15 +505,16 @@ def test_check_warns_of_a_file_of_settings_that_others_can_change(
             assert line.endswith(f"chmod go-w {expected.resolve()}")
 
 
+@pytest.mark.parametrize("name", ["journal.db", "grants.db"])
 @pytest.mark.parametrize("content", [b"no database\n" * 100, b""], ids=["text", "nothing"])
-def test_check_tells_a_journal_that_cannot_be_used(state, monkeypatch, capsys, content):
+def test_check_tells_a_record_that_cannot_be_used(state, monkeypatch, capsys, content, name):
     monkeypatch.setenv("OIG_PORT", str(free_port()))
     state.mkdir()
-    assert "journal" not in checked(capsys)
-    (state / "journal.db").write_bytes(content)
+    assert name not in checked(capsys)
+    (state / name).write_bytes(content)
     said = checked(capsys)
     assert "Warning: " in said
-    assert f"{state}/journal.db" in said
+    assert f"{state}/{name}" in said
 
 
 def test_check_tells_a_taken_port_with_1_and_a_wrong_setting_with_64(state, monkeypatch, capsys):

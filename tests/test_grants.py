@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -35,8 +36,10 @@ from server.records.grant import (
     Grant,
     day_of,
 )
-from server.records.grants import MOST, VERSION, GrantStore
+from server.records.grants import MOST, SWEEP_SECONDS, VERSION, GrantStore
 from server.settings import ROOT
+
+from .waiting import let_pass, wait_until
 
 NOON = 20_776 * DAY + 43_200.0
 ACCOUNT = bytes.fromhex("0123456789ab") + b"a" * 26
@@ -429,7 +432,7 @@ CALLS = {
 
 def test_every_method_is_tried_below():
     public = {name for name in vars(GrantStore) if not name.startswith("_")}
-    assert public == {*CALLS, "look", "close"}
+    assert public == {*CALLS, "look", "keep_swept", "close"}
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -578,6 +581,33 @@ def test_a_file_that_is_put_back_is_used_at_once_by_everybody(store, path, activ
 
 
 # -- Others at work.
+
+
+async def test_a_worker_sweeps_at_its_start_and_every_hour_whatever_goes_wrong(
+    store, path, active, caplog, monkeypatch
+):
+    now = NOON
+
+    async def hour_passes(what: str, condition) -> None:
+        let_pass(SWEEP_SECONDS, monkeypatch)
+        await asyncio.to_thread(wait_until, what, condition)
+
+    asked = []
+    sweep = store.sweep
+    monkeypatch.setattr(store, "sweep", lambda now: asked.append(now) or sweep(now))
+    chore = asyncio.create_task(store.keep_swept(lambda: now))
+    await asyncio.to_thread(wait_until, "it sweeps at its start", lambda: asked)
+    assert not path.parent.exists()
+    store.add(grant())
+    active(2)
+    now += PENDING
+    await hour_passes("the code has run out", lambda: store.latest(9)[0] == 1)
+    path.rename(path.with_name("aside"))
+    await hour_passes("it says so", lambda: "was there and is gone" in caplog.text)
+    path.with_name("aside").rename(path)
+    now += IDLE
+    await hour_passes("it sweeps again", lambda: store.find(grant(2).id).ended_why == "idle")
+    chore.cancel()
 
 
 async def test_who_meets_a_writer_waits_in_a_thread_and_gets_its_grant(store, path, active):

@@ -503,7 +503,7 @@ MAY_IMPORT = {
         "server.as_user",
         "server.cache.blocking",
         "server.cache.socket_file",
-        "server.records.journal",
+        "server.records",
         "server.errors",
         "server.exposure",
         "server.pid_file",

@@ -131,6 +131,7 @@ def test_the_logs_follow_the_state_unless_they_are_named():
     settings = Settings.from_env({"OIG_STATE_DIR": "/s"})
     assert (settings.log_dir, settings.auth_log) == (Path("/s/log"), Path("/s/log/auth.log"))
     assert (settings.run_dir, settings.journal) == (Path("/s/run"), Path("/s/journal.db"))
+    assert settings.grants == Path("/s/grants.db")
     assert Settings.from_env({"OIG_STATE_DIR": "/s", "OIG_LOG_DIR": "/l"}).log_dir == Path("/l")
     named = Settings.from_env({"OIG_STATE_DIR": "/s", "OIG_RUN_DIR": "/r"})
     assert not named.run_dir_is_ours

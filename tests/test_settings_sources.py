@@ -312,11 +312,13 @@ WRONG = {
 def test_places_are_found_beside_whatever_else_is_wrong(wrong, tmp_path):
     lines, environ = WRONG[wrong]
     file = tmp_path / "settings.env"
-    file.write_text(f"{lines}\nOIG_STATE_DIR=/srv/oig\nOIG_JOURNAL=/srv/j.db\n")
+    file.write_text(
+        f"{lines}\nOIG_STATE_DIR=/srv/oig\nOIG_JOURNAL=/srv/j.db\nOIG_GRANTS=/srv/g.db\n"
+    )
     warnings = []
     settings = load_places({"OIG_CONFIG": str(file), **environ}, warnings.append)
     assert settings.cache_socket == Path("/srv/oig/run/cache.sock")
-    assert settings.journal == Path("/srv/j.db")
+    assert (settings.journal, settings.grants) == (Path("/srv/j.db"), Path("/srv/g.db"))
     assert len(warnings) == 1
     with pytest.raises(ConfigurationError) as told:
         load({"OIG_CONFIG": str(file), **environ})

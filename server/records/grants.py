@@ -13,6 +13,7 @@ Each change of a state is one transaction that looks first, so any worker may ma
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import astuple, fields
@@ -23,10 +24,14 @@ from ..errors import GrantsBusy, GrantsUnavailable
 from .database import Contents, Database
 from .grant import ENDED, PENDING, Grant, Why, day_of
 
+logger = logging.getLogger(__name__)
+
 Value = TypeVar("Value")
 
 MOST = 100
 """Grants of one account that are kept, ended ones included."""
+
+SWEEP_SECONDS = 3600.0
 
 VERSION = 1
 """Of the table, in SQLite's user_version."""
@@ -352,6 +357,19 @@ class GrantStore:
             return len(over) + removed.rowcount
 
         return self._write(work, default=0)
+
+    async def keep_swept(self, wall: Callable[[], float]) -> None:
+        """Sweep at once and then every hour, until cancelled. Makes no file where there is none.
+
+        Args:
+            wall: Seconds since 1970.
+        """
+        while True:
+            try:
+                await asyncio.to_thread(self.sweep, wall())
+            except GrantsUnavailable as exc:
+                logger.warning("%s", exc)
+            await asyncio.sleep(SWEEP_SECONDS)
 
     def close(self) -> None:
         """Close the connection that `glance` has kept."""

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import JournalUnavailable
+from ..errors import GrantsUnavailable, JournalUnavailable
 from ..exposure import unproxied
 from ..places import ROOT
 from ..preflight import check
+from ..records.grants import GrantStore
 from ..records.journal import Journal
 from ..settings import VARIABLES
 from ..settings_sources import names_file
@@ -130,11 +131,11 @@ def warnings(wanted: Wanted) -> Iterator[str]:
     if proxy is not None:
         yield proxy
     yield from _of_certificate(wanted)
-    journal = wanted.settings.journal
-    try:
-        Journal(journal).latest(1)
-    except JournalUnavailable as exc:
-        yield str(exc)
+    for record in (Journal(wanted.settings.journal), GrantStore(wanted.settings.grants)):
+        try:
+            record.latest(1)
+        except (JournalUnavailable, GrantsUnavailable) as exc:
+            yield str(exc)
 
 
 def _of_certificate(wanted: Wanted) -> Iterator[str]:

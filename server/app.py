@@ -47,7 +47,10 @@ from .liveness import Liveness
 from .log import set_level
 from .oauth.admission import Admission
 from .oauth.bearer import Bearer
+from .oauth.clients import Redirects
 from .oauth.mode import Modes
+from .oauth.routes import BrowserLogin, Parts, endpoints
+from .oauth.scopes import offered
 from .oauth.tokens import Tokens
 from .portal.client import PortalClient
 from .records.grants import GrantStore
@@ -206,8 +209,8 @@ def build_app(
             yield
 
     ready = readyz(store, lambda: store.secret_differs, lambda: following.differs)
-    tokens = Bearer(Tokens(secret, settings.portal_url), grants, wall)
-    return _served(settings, http, ready, lifespan, _admission(settings, tokens))
+    bearer = Bearer(Tokens(secret, settings.portal_url), grants, wall)
+    return _served(settings, http, ready, lifespan, bearer, _login_parts(settings, wall))
 
 
 def _tool_server(tools: Sequence[CheckedTool], told: str) -> ToolServer:
@@ -229,11 +232,19 @@ def _tool_server(tools: Sequence[CheckedTool], told: str) -> ToolServer:
     return server
 
 
-def _admission(settings: Settings, tokens: Bearer) -> Admission | None:
+def _login_parts(settings: Settings, wall: Callable[[], float]) -> Parts:
+    return Parts(
+        modes=Modes(settings.login, settings.public_url, settings.chat_hosts, logger.warning),
+        scopes=offered(control=settings.control == "on"),
+        redirects=Redirects(settings.login_redirects),
+        wall=wall,
+    )
+
+
+def _admission(settings: Settings, modes: Modes, bearer: Bearer) -> Admission | None:
     if settings.login == "chat":
         return None
-    modes = Modes(settings.login, settings.public_url, settings.chat_hosts, logger.warning)
-    return Admission(modes, tokens, CHANGING if settings.control == "on" else ())
+    return Admission(modes, bearer, CHANGING if settings.control == "on" else ())
 
 
 def _served(
@@ -241,11 +252,13 @@ def _served(
     http: StreamableHTTPSessionManager,
     ready: Probe,
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
-    admission: Admission | None,
+    bearer: Bearer,
+    login: Parts,
 ) -> ASGIApp:
     """Put around the endpoint what every request goes through."""
     names = Names(settings.served_hosts, settings.served_origins)
     exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
+    admission = _admission(settings, login.modes, bearer)
     answering = FairQueue(http.handle_request, exemptions.source)
     endpoint = Guard(_cross_origin(Endpoint(answering, exemptions.source, admission)), names)
     app = Starlette(
@@ -258,7 +271,8 @@ def _served(
     )
     # It would redirect /healthz/ to whatever Host was sent.
     app.router.redirect_slashes = False
-    bounded = UnderWay(_Dispatch(endpoint, app), exemptions.source)
+    rest = BrowserLogin(endpoints(login), login.modes, names, app)
+    bounded = UnderWay(_Dispatch(endpoint, rest), exemptions.source)
     return Forwarded(bounded, settings.trusted_proxies)
 
 

@@ -9,18 +9,23 @@ MAX_BODY_BYTES = 1024 * 1024
 
 
 class BodyTooLong(Exception):
-    """The body is longer than MAX_BODY_BYTES. The rest of it was not read."""
+    """The body is longer than it may be. The rest of it was not read."""
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes:
+async def read_body(scope: Scope, receive: Receive, most: int = MAX_BODY_BYTES) -> bytes:
     """Return the body of a request; empty if the caller went away meanwhile.
 
+    Args:
+        scope: ASGI scope of the request.
+        receive: ASGI's receive.
+        most: Bytes that it may have.
+
     Raises:
-        BodyTooLong: It has more than MAX_BODY_BYTES. If it says so beforehand, nothing of it is
+        BodyTooLong: It has more. If it says so beforehand, nothing of it is
             read, and a caller that waits for `100 Continue` does not get it.
     """
     for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > MAX_BODY_BYTES:
+        if name == b"content-length" and value.isdigit() and int(value) > most:
             raise BodyTooLong
     chunks: list[bytes] = []
     length = 0
@@ -30,7 +35,7 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
             return b""  # nobody reads the answer
         chunk = message.get("body", b"")
         length += len(chunk)
-        if length > MAX_BODY_BYTES:
+        if length > most:
             raise BodyTooLong
         chunks.append(chunk)
         if not message.get("more_body", False):

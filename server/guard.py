@@ -94,16 +94,25 @@ MORE_THAN_ONE = (
 
 
 class Guard:
-    """ASGI middleware that answers 421 to a foreign Host and 403 to a foreign Origin."""
+    """ASGI middleware that answers 421 to a foreign Host and 403 to a foreign Origin.
 
-    def __init__(self, app: ASGIApp, names: Names) -> None:
+    Args:
+        app: What answers otherwise.
+        names: Names under which the server may be called.
+        origins: Whether it looks at Origin. What pages of all origins may ask for needs no look,
+            and what has a look of its own.
+    """
+
+    def __init__(self, app: ASGIApp, names: Names, *, origins: bool = True) -> None:
         self._app = app
         self._names = names
+        self._looks_at_origins = origins
         self._log = RefusalLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
+        hosts = _values(scope, b"host")
+        origins = _values(scope, b"origin") if self._looks_at_origins else []
         host = hosts[0] if hosts else None
         origin = origins[0] if origins else None
         scheme = scope.get("scheme", "http")

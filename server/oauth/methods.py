@@ -1,0 +1,83 @@
+"""Handlers of one path, by method, as an ASGI app: for programs, or for people."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import request_response
+from starlette.types import ASGIApp
+
+from .json_answers import refused
+from .mode import Mode
+from .oauth_error import OAuthError
+
+Handler = Callable[[Request], Awaitable[Response]]
+"""Answers a request. What it raises as `OAuthError` is answered as JSON."""
+
+MODE = "oig.login_mode"
+"""Key of the ASGI scope under which the request's `Mode` stands. It is not `chat`: then there are
+no such paths."""
+
+EXPOSED = ["WWW-Authenticate", "Retry-After"]
+"""Headers that a page's script may read beside those that all may."""
+
+PREFLIGHT_SECONDS = 600
+
+
+def mode_of(request: Request) -> Mode:
+    """Return how a request is to be taken."""
+    mode: Mode = request.scope[MODE]
+    return mode
+
+
+def for_programs(handlers: Mapping[str, Handler]) -> ASGIApp:
+    """Return an app that scripts of all web pages may call.
+
+    It knows no cookie, so they can do no more than any program that calls from elsewhere.
+
+    Args:
+        handlers: By method, in upper case. GET stands for HEAD too.
+    """
+    return CORSMiddleware(
+        _by_method(handlers),
+        allow_origins=["*"],
+        allow_methods=sorted(handlers),
+        allow_headers=["*"],
+        allow_private_network=True,
+        expose_headers=EXPOSED,
+        max_age=PREFLIGHT_SECONDS,
+    )
+
+
+def for_people(handlers: Mapping[str, Handler]) -> ASGIApp:
+    """Return an app that no script may call: without headers that allow it, browsers refuse to.
+
+    Args:
+        handlers: As for `for_programs`.
+    """
+    return _by_method(handlers)
+
+
+def _by_method(handlers: Mapping[str, Handler]) -> ASGIApp:
+    takes = {**handlers, **({"HEAD": handlers["GET"]} if "GET" in handlers else {})}
+    allowed = ", ".join([*takes, "OPTIONS"])
+
+    async def answered(request: Request) -> Response:
+        handler = takes.get(request.method)
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": allowed})
+        if handler is None:
+            return JSONResponse(
+                {"error": f"Only {allowed} are allowed here."},
+                status_code=405,
+                headers={"Allow": allowed},
+            )
+        try:
+            return await handler(request)
+        except OAuthError as exc:
+            return refused(exc)
+
+    return request_response(answered)

@@ -1,0 +1,94 @@
+"""All paths of a browser login, put together, and who finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..guard import Guard, Names
+from .clients import Redirects
+from .discovery import describing
+from .metadata import (
+    AUTHORIZATION_SERVER,
+    PROTECTED_RESOURCE,
+    REGISTER,
+    Document,
+    authorization_server,
+    protected_resource,
+)
+from .methods import MODE, for_programs
+from .mode import PATH, Mode, Modes
+from .registration import registering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the endpoints are made of.
+
+    Attributes:
+        modes: Judges requests.
+        scopes: Those that this server has.
+        redirects: Where answers may be sent.
+        wall: Seconds since 1970.
+    """
+
+    modes: Modes
+    scopes: tuple[str, ...]
+    redirects: Redirects
+    wall: Callable[[], float]
+
+
+def endpoints(parts: Parts) -> dict[str, ASGIApp]:
+    """Return the app of each path.
+
+    A handler is made in a module of its own, of those parts that it needs, and takes its place here
+    by path and method: `for_programs` if it answers JSON, `for_people` if it answers a page. Its
+    request has passed the host check, and `mode_of` says under which name the server was called.
+    """
+    resource = for_programs({"GET": describing(partial(protected_resource, scopes=parts.scopes))})
+
+    def server_document(mode: Mode) -> Document:
+        return authorization_server(mode, parts.scopes)
+
+    server = for_programs({"GET": describing(server_document)})
+    return {
+        # With the resource's path behind it, as both specifications have it, and without, as many
+        # clients look. Not as openid-configuration: who finds that expects keys and subjects.
+        PROTECTED_RESOURCE: resource,
+        PROTECTED_RESOURCE + PATH: resource,
+        AUTHORIZATION_SERVER: server,
+        AUTHORIZATION_SERVER + PATH: server,
+        REGISTER: for_programs({"POST": registering(parts.redirects, parts.wall)}),
+    }
+
+
+class BrowserLogin:
+    """ASGI app: the paths of a browser login where there is one; all else is the rest's.
+
+    Args:
+        paths: The app of each path.
+        modes: Judges requests.
+        names: Names under which the server may be called.
+        rest: Answers whatever is none of these paths, and these where there is no browser login:
+            nobody can tell then that they exist.
+    """
+
+    def __init__(
+        self, paths: Mapping[str, ASGIApp], modes: Modes, names: Names, rest: ASGIApp
+    ) -> None:
+        self._paths = {path: Guard(app, names, origins=False) for path, app in paths.items()}
+        self._modes = modes
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or leave it to the rest."""
+        app = self._paths.get(scope["path"]) if scope["type"] == "http" else None
+        mode = self._modes.of(scope) if app is not None else None
+        if app is None or mode is None or mode.strength == "chat":
+            await self._rest(scope, receive, send)
+        else:
+            scope[MODE] = mode
+            await app(scope, receive, send)

@@ -1,0 +1,297 @@
+"""Discovery and registration, as clients call them."""
+
+import json
+import logging
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+
+from server.app import build_app
+from server.forwarded import Forwarded
+from server.guard import Names
+from server.oauth.clients import Redirects, read
+from server.oauth.mode import Modes
+from server.oauth.routes import BrowserLogin, Parts, endpoints
+from server.oauth.scopes import offered
+from server.settings import Settings
+
+PUBLIC = "https://oig.example.org"
+DISCOVERY = [
+    "/.well-known/oauth-protected-resource",
+    "/.well-known/oauth-protected-resource/mcp",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/oauth-authorization-server/mcp",
+]
+PATHS = [*DISCOVERY, "/register"]
+
+
+def app(login="browser", public=None, chat_hosts=(), extra=()):
+    modes = Modes(login, public, chat_hosts)
+    parts = Parts(
+        modes=modes,
+        scopes=offered(control=True),
+        redirects=Redirects(extra),
+        wall=lambda: 1_800_000_000.75,
+    )
+    names = Names(["oig.example.org", *chat_hosts])
+    return Forwarded(BrowserLogin(endpoints(parts), modes, names, Starlette()), [])
+
+
+def client(served=None, base="http://localhost:8000", peer="127.0.0.1"):
+    transport = httpx2.ASGITransport(served or app(), client=(peer, 4711))
+    return httpx2.AsyncClient(transport=transport, base_url=base)
+
+
+async def get(path, served=None, base="http://localhost:8000", peer="127.0.0.1", **headers):
+    async with client(served, base, peer) as http:
+        return await http.get(path, headers=headers)
+
+
+async def register(body, served=None, **headers):
+    async with client(served) as http:
+        return await http.post("/register", json=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("served", "base", "peer", "issuer"),
+    [
+        (app(), "http://localhost:8000", "127.0.0.1", "http://localhost:8000"),
+        (app(), "http://127.0.0.1:8000", "127.0.0.1", "http://127.0.0.1:8000"),
+        (app(public=PUBLIC), "http://oig.example.org", "192.0.2.7", PUBLIC),
+        (app(public=PUBLIC), "http://10.0.0.5:8000", "10.0.0.1", PUBLIC),
+    ],
+)
+async def test_discovery_names_the_server_as_its_caller_knows_it(served, base, peer, issuer):
+    for path in DISCOVERY[:2]:
+        resource = await get(path, served, base, peer)
+        assert resource.status_code == 200
+        assert resource.json()["resource"] == f"{issuer}/mcp"
+        assert resource.json()["authorization_servers"] == [issuer]
+    for path in DISCOVERY[2:]:
+        server = await get(path, served, base, peer)
+        assert server.json()["issuer"] == issuer
+        assert server.json()["registration_endpoint"] == f"{issuer}/register"
+        assert server.headers["cache-control"] == "max-age=300"
+        assert server.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("served", "base", "peer"),
+    [
+        (app(login="chat"), "http://localhost:8000", "127.0.0.1"),
+        (app(login="chat", public=PUBLIC), PUBLIC, "192.0.2.7"),
+        (app(), "http://localhost:8000", "192.0.2.7"),
+        (app(), "http://oig.example.org", "127.0.0.1"),
+        (app(public=PUBLIC, chat_hosts=["battery.lan"]), "http://battery.lan", "127.0.0.1"),
+    ],
+)
+@pytest.mark.parametrize("path", PATHS)
+async def test_without_browser_login_its_paths_are_like_any_unknown_one(served, base, peer, path):
+    unknown = await get("/unknown", served, base, peer)
+    assert unknown.status_code == 404
+    found = await get(path, served, base, peer)
+    assert (found.status_code, found.content) == (404, unknown.content)
+    async with client(served, base, peer) as http:
+        posted = await http.post(path, json={"redirect_uris": ["http://localhost/cb"]})
+        preflight = await http.options(
+            path, headers={"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+        )
+    assert (posted.status_code, preflight.status_code) == (404, 404)
+
+
+async def test_what_a_proxy_on_this_machine_brings_finds_no_browser_login():
+    assert (await get(DISCOVERY[0], **{"X-Forwarded-For": "192.0.2.7"})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.well-known/openid-configuration",
+        "/.well-known/openid-configuration/mcp",
+        "/mcp/.well-known/openid-configuration",
+        "/.well-known/oauth-protected-resource/other",
+        "/.well-known/oauth-protected-resource/",
+        "/register/",
+    ],
+)
+async def test_no_other_path_is_of_a_browser_login(path):
+    assert (await get(path)).status_code == 404
+
+
+async def test_a_foreign_host_is_refused_before_anything_is_said():
+    answer = await get(DISCOVERY[0], app(public=PUBLIC), "http://evil.example", "192.0.2.7")
+    assert answer.status_code == 421
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_scripts_of_all_pages_may_ask(path):
+    method = "POST" if path == "/register" else "GET"
+    async with client() as http:
+        preflight = await http.options(
+            path,
+            headers={
+                "Origin": "https://app.example",
+                "Access-Control-Request-Method": method,
+                "Access-Control-Request-Headers": "authorization,content-type,mcp-protocol-version",
+            },
+        )
+        asked = await http.request(method, path, headers={"Origin": "https://app.example"})
+    assert preflight.status_code == 200
+    assert method in preflight.headers["access-control-allow-methods"]
+    assert "authorization" in preflight.headers["access-control-allow-headers"]
+    for answer in (preflight, asked):
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in answer.headers
+    assert "WWW-Authenticate" in asked.headers["access-control-expose-headers"]
+
+
+async def test_a_method_that_a_path_does_not_take_is_refused_with_those_that_it_takes():
+    async with client() as http:
+        refused = await http.delete("/register")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "POST, OPTIONS")
+        refused = await http.post(DISCOVERY[0])
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert (await http.options("/register")).headers["allow"] == "POST, OPTIONS"
+        assert (await http.head(DISCOVERY[0])).status_code == 200
+
+
+CLAUDE_CODE = {
+    "client_name": "Claude Code (oig-cloud)",
+    "redirect_uris": ["http://localhost:54321/callback"],
+    "grant_types": ["authorization_code", "refresh_token"],
+    "response_types": ["code"],
+    "token_endpoint_auth_method": "none",
+}
+
+
+async def test_a_client_that_registers_is_told_what_it_is():
+    answer = await register(CLAUDE_CODE)
+    assert answer.status_code == 201
+    assert answer.headers["cache-control"] == "no-store"
+    said = answer.json()
+    client_id = said.pop("client_id")
+    assert said == {**CLAUDE_CODE, "client_id_issued_at": 1_800_000_000}
+    known = read(client_id)
+    assert known is not None
+    assert known.redirects == ("http://localhost:54321/callback",)
+    assert '"client_id_issued_at":1800000000' in answer.text
+
+
+async def test_who_registers_twice_is_the_same_client():
+    first, second = await register(CLAUDE_CODE), await register(CLAUDE_CODE)
+    assert first.json()["client_id"] == second.json()["client_id"]
+
+
+async def test_of_several_addresses_the_good_ones_are_kept():
+    cursor = [
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "https://evil.example/cb",
+        "https://www.cursor.com/agents/mcp/oauth/callback",
+        "javascript:alert(1)",
+        7,
+        None,
+        "http://localhost:8787/callback",
+    ]
+    answer = await register({"client_name": "Cursor", "redirect_uris": cursor})
+    assert answer.status_code == 201
+    assert answer.json()["redirect_uris"] == [cursor[0], cursor[2], cursor[6]]
+
+
+@pytest.mark.parametrize("kind", ["native", "web"])
+async def test_a_client_may_say_what_kind_of_application_it_is(kind):
+    answer = await register({**CLAUDE_CODE, "application_type": kind})
+    assert answer.json()["application_type"] == kind
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"client_name": None, "application_type": None, "token_endpoint_auth_method": None},
+        {"client_name": 7, "application_type": ["native"], "grant_types": "x", "scope": 1},
+        {"token_endpoint_auth_method": "client_secret_basic", "application_type": "other"},
+        {"grant_types": ["client_credentials"], "response_types": ["token"], "jwks": {}},
+        {"client_secret": "s3cr3t", "client_id": "mine", "client_name": "\u202e\x00"},
+    ],
+)
+async def test_whatever_else_a_client_asks_for_it_is_told_what_it_has(asked):
+    answer = await register({**asked, "redirect_uris": ["http://localhost/cb"]})
+    assert answer.status_code == 201
+    said = answer.json()
+    said.pop("client_id")
+    assert said == {
+        "client_id_issued_at": 1_800_000_000,
+        "redirect_uris": ["http://localhost/cb"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+    }
+
+
+@pytest.mark.parametrize(
+    "uris",
+    [
+        None,
+        [],
+        {},
+        "http://localhost/cb",
+        ["https://evil.example/cb"],
+        ["javascript:alert(1)"],
+        [None, 7, {}],
+        [["http://localhost/cb"]],
+    ],
+)
+async def test_a_client_without_a_usable_address_is_refused(uris, caplog):
+    caplog.set_level(logging.ERROR)
+    answer = await register({"client_name": "<script>", "redirect_uris": uris})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "invalid_redirect_uri"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "evil" not in answer.text
+    assert "<script>" not in answer.text
+
+
+async def test_the_operator_is_told_of_an_address_that_was_refused(caplog):
+    await register({"redirect_uris": ["https://chat.example.org/\x1b[2Jcb"]})
+    assert "https://chat.example.org/\\x1b[2Jcb" in caplog.text
+    assert "OIG_LOGIN_REDIRECTS" in caplog.text
+
+
+async def test_an_operator_can_allow_the_address_of_another_client():
+    body = {"redirect_uris": ["https://chat.example.org/cb"]}
+    answer = await register(body, app(extra=["chat.example.org"]))
+    assert answer.json()["redirect_uris"] == body["redirect_uris"]
+
+
+@pytest.mark.parametrize("body", [[], "x", 1, True])
+async def test_a_registration_that_is_no_object_is_refused(body):
+    answer = await register(body)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
+
+
+async def test_a_registration_that_is_no_json_is_refused_as_json():
+    async with client() as http:
+        for content, declared in ((b"{", "application/json"), (b"a=1", "text/plain")):
+            answer = await http.post(
+                "/register", content=content, headers={"Content-Type": declared}
+            )
+            assert answer.json()["error"] == "invalid_request"
+        long = json.dumps({"x": "y" * 70_000}).encode()
+        answer = await http.post(
+            "/register", content=long, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(("login", "status"), [("browser", 200), ("chat", 404)])
+async def test_a_worker_serves_them_where_its_settings_say_so(login, status, tmp_path):
+    settings = Settings.from_env(
+        {"OIG_STATE_DIR": str(tmp_path), "OIG_LOGIN": login, "OIG_CONTROL": "on"}
+    )
+    served = build_app(settings)
+    answer = await get(DISCOVERY[0], served)
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.json()["scopes_supported"] == ["oig:read", "oig:control"]
+    assert (await get("/healthz", served)).status_code == 200

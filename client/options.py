@@ -35,6 +35,8 @@ SHORTEST_PAUSE = 1.0
 """Seconds between two looks: the box itself reports no faster."""
 FILES = ("claude-desktop", "claude-code", "vscode", "cursor")
 """AI clients that read their servers from a file."""
+WAYS = ("browser", "header")
+"""How an AI client logs in, where it does so by itself."""
 ASSISTANTS = (*FILES, "claude-ai")
 SUMMARY = "Call the tools of the OIG Cloud MCP server from a terminal."
 EPILOG = """\
@@ -92,6 +94,7 @@ class Options:
     assistant: str | None = None
     write: bool = False
     with_credentials: bool = False
+    login_by: str | None = None
     watch: float | None = None
     detail: bool = False
     box: str | None = None
@@ -177,6 +180,15 @@ def _config(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --write: put the login of oig-client login into the file (claude-desktop, "
         "cursor). It is never printed",
+    )
+
+    parser.add_argument(
+        "--login",
+        dest="login_by",
+        metavar="WAY",
+        type=_one_of(WAYS),
+        help="browser or header: how the client logs in (default: with the browser where the "
+        "server offers that, which it is asked)",
     )
 
 

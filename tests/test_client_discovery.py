@@ -12,11 +12,12 @@ import pytest
 
 from client.doctor import configured, discovery, http
 from client.doctor.command import STEPS
-from client.doctor.discovery import ISSUER, OPENID, RESOURCE
+from client.doctor.discovery import ISSUER, OPENID
 from client.doctor.finding import Mark
 from client.doctor.visit import Visit
 from client.setup import here
 from client.setup.entries import entry
+from client.setup.offered import RESOURCE
 from server.oauth import metadata
 from server.oauth.mode import Mode
 from server.oauth.scopes import READ

@@ -23,11 +23,11 @@ from ..address import is_here, shown
 from ..answers import PASSING, REFUSALS
 from ..challenge import READ, bearer, challenges
 from ..failures import Failure
+from ..setup.offered import RESOURCE
 from .finding import Finding, failed, passed_over, well, wrong
 from .http import decoded, fetched
 from .visit import Reply, Visit
 
-RESOURCE = "/.well-known/oauth-protected-resource"
 ISSUER = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 ENDPOINTS = (

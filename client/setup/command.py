@@ -12,6 +12,8 @@ from ..session import Session
 from .entries import entry
 from .file import Written, write
 from .here import file_here
+from .logins import holds_login
+from .offered import offers_browser_login
 from .page import TITLES, after_writing, page
 
 OWN = frozenset({"claude-desktop", "cursor"})
@@ -25,6 +27,12 @@ WITHOUT_LOGIN = (
 )
 
 
+STAYS = (
+    "The login that was in the entry stays there. To log in with the browser, take it out: some\n"
+    "clients mix the two up."
+)
+
+
 def configure(session: Session, options: Options) -> None:
     """Print the configuration of one client, and write it if asked to.
 
@@ -34,15 +42,18 @@ def configure(session: Session, options: Options) -> None:
     assistant = options.assistant
     assert assistant is not None, "the command line demands it"
     basic = _basic(session, options, assistant) if options.with_credentials else None
+    browser = basic is None and _by_browser(session, options)
     path = file_here(assistant)
     # What is printed is made without the login, so it cannot hold it.
-    document = entry(assistant, options.url).document
-    text = page(assistant, options.url, str(path), windows=sys.platform == "win32")
+    document = entry(assistant, options.url, browser=browser).document
+    windows = sys.platform == "win32"
+    text = page(assistant, options.url, str(path), windows=windows, browser=browser)
     if not options.write:
         session.output.text(document, text)
         return
     try:
-        written = write(path, entry(assistant, options.url, basic), secret=basic is not None)
+        new = entry(assistant, options.url, basic, browser=browser)
+        written = write(path, new, secret=basic is not None)
     except NotWritten as failure:
         if not session.output.as_json:
             session.output.text(document, text)
@@ -56,12 +67,28 @@ def configure(session: Session, options: Options) -> None:
         "backup": None if written.backup is None else str(written.backup),
         "entry": document,
     }
-    session.output.text(report, _told(assistant, path, written, login=basic is not None))
+    told = _told(assistant, path, written, login=basic is not None, browser=browser)
+    if browser and holds_login(path, options.url):
+        told += f"{STAYS}\n"
+    session.output.text(report, told)
+
+
+def _by_browser(session: Session, options: Options) -> bool:
+    """Say whether the client is to log in with a browser: as was said, or if the server offers it.
+
+    Nothing depends on the answer: without one, the page is that of the header.
+    """
+    if options.login_by is not None:
+        return options.login_by == "browser"
+    with session.output.waiting(f"Asking {session.place} ..."):
+        return offers_browser_login(options.url, options.timeout)
 
 
 def _basic(session: Session, options: Options, assistant: str) -> str:
     if not options.write:
         raise UsageFailure("--with-credentials needs --write: a login is never printed.")
+    if options.login_by == "browser":
+        raise UsageFailure("--with-credentials is for --login header: leave one of them out.")
     if assistant not in OWN:
         raise UsageFailure(
             f"The file of {TITLES[assistant]} belongs to a project and may be shared, so it gets "
@@ -76,7 +103,7 @@ def _basic(session: Session, options: Options, assistant: str) -> str:
     return login.basic
 
 
-def _told(assistant: str, path: Path, written: Written, *, login: bool) -> str:
+def _told(assistant: str, path: Path, written: Written, *, login: bool, browser: bool) -> str:
     lines = [f"Written: {path}" if written.changed else f"{path} says all that already."]
     if written.changes:
         lines.append(f"In the entry that was there: {one_line(', '.join(written.changes))}")
@@ -84,7 +111,10 @@ def _told(assistant: str, path: Path, written: Written, *, login: bool) -> str:
         lines.append(f"As it was: {written.backup}")
     if assistant != "claude-desktop":
         if not login:
-            lines += ["", after_writing(assistant, windows=sys.platform == "win32")]
+            windows = sys.platform == "win32"
+            lines += ["", after_writing(assistant, windows=windows, browser=browser)]
+    elif browser:
+        lines += ["", after_writing(assistant, windows=False, browser=True)]
     elif written.changed:
         lines.append("Quit and start Claude Desktop to make it read the file.")
         if not login:

@@ -48,7 +48,7 @@ class Entry:
         return inputs | {self.section: {NAME: dict(self.server)}}
 
 
-def entry(assistant: str, url: str, basic: str | None = None) -> Entry:
+def entry(assistant: str, url: str, basic: str | None = None, *, browser: bool = False) -> Entry:
     """Return the entry for one client.
 
     Args:
@@ -57,7 +57,12 @@ def entry(assistant: str, url: str, basic: str | None = None) -> Entry:
         basic: The value of `Authorization`, where the file is to hold it; only for `claude-desktop`
             and `cursor`, whose files are nobody else's. Without it Claude Desktop sends none: a
             header that holds no login would make the server refuse every call.
+        browser: The client logs in with a browser, so that the address is all it needs.
     """
+    if browser and assistant != "claude-desktop":
+        kind = {} if assistant == "cursor" else {"type": "http"}
+        section = "servers" if assistant == "vscode" else "mcpServers"
+        return Entry(section, {**kind, "url": url})
     match assistant:
         case "claude-desktop":
             return Entry("mcpServers", _bridged(url, basic))
@@ -87,13 +92,16 @@ def _bridged(url: str, authorization: str | None) -> dict[str, Any]:
     return {"command": "npx", "args": [*words, *HEADER], "env": {"AUTH_HEADER": authorization}}
 
 
-def added_by_command(url: str, *, windows: bool = False) -> str:
+def added_by_command(url: str, *, windows: bool = False, browser: bool = False) -> str:
     """Return the command that tells Claude Code of the server, for every folder.
 
     Args:
         url: The server's URL.
         windows: Write it for PowerShell.
+        browser: Without a login, for which it opens a browser.
     """
+    if browser:
+        return f"claude mcp add --transport http --scope user {NAME} {_quoted(url)}"
     goes_on, variable = ("`", f"$env:{VARIABLE}") if windows else ("\\", f"${VARIABLE}")
     return (
         f"claude mcp add --transport http --scope user {goes_on}\n"
@@ -102,9 +110,10 @@ def added_by_command(url: str, *, windows: bool = False) -> str:
     )
 
 
-def deeplink(url: str) -> str:
+def deeplink(url: str, *, browser: bool = False) -> str:
     """Return the link that makes Cursor offer to add the server."""
-    inner = json.dumps(dict(entry("cursor", url).server), separators=(",", ":")).encode()
+    server = dict(entry("cursor", url, browser=browser).server)
+    inner = json.dumps(server, separators=(",", ":")).encode()
     config = quote(base64.b64encode(inner).decode(), safe="")
     return f"cursor://anysphere.cursor-deeplink/mcp/install?name={NAME}&config={config}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 
-from .entries import PLACEHOLDER, VARIABLE, added_by_command, deeplink, entry
+from .entries import NAME, PLACEHOLDER, VARIABLE, added_by_command, deeplink, entry
 
 WIDTH = 78
 TITLES = {
@@ -33,6 +33,22 @@ WHY = {
     ),
 }
 
+ONCE = (
+    "The login page of the server opens in your browser; the password is typed there and nowhere "
+    "else."
+)
+BY_BROWSER = {
+    "claude-desktop": (
+        "Quit and start Claude Desktop: the program here is mcp-remote, a bridge to the server, "
+        f"which npx of Node.js fetches and runs. {ONCE}"
+    ),
+    "claude-code": f"Then type /mcp in Claude Code and choose {NAME}. {ONCE}",
+    "vscode": f"Start the server there (MCP: List Servers). {ONCE}",
+    "cursor": f"Then choose Connect beside the server in Cursor's settings. {ONCE}",
+}
+"""What happens then, where the client logs in with a browser."""
+BY_HEADER = "--login header"
+
 UNIX_ASK = "printf 'Password: '; read -rs P; echo"
 UNIX_CODE = "printf '%s:%s' user@example.com \"$P\" | base64 | tr -d '\\n'"
 UNIX_FORGET = "unset P"
@@ -43,7 +59,7 @@ WINDOWS_CODE = (
 )
 
 
-def page(assistant: str, url: str, place: str, *, windows: bool) -> str:
+def page(assistant: str, url: str, place: str, *, windows: bool, browser: bool = False) -> str:
     """Return the whole page, its lines as they have to be copied.
 
     Args:
@@ -51,7 +67,32 @@ def page(assistant: str, url: str, place: str, *, windows: bool) -> str:
         url: The server's URL.
         place: The client's file.
         windows: Say it for PowerShell.
+        browser: Clients can log in with a browser there: that way comes first.
     """
+    if not browser:
+        return _with_header(assistant, url, place, windows=windows)
+    other = _folded(
+        "Or with the login in a header, which needs no browser. Some clients leave the header out "
+        "where the server offers a browser login; `oig-client doctor` says more."
+    )
+    rest = _with_header(assistant, url, place, windows=windows, option=BY_HEADER)
+    return f"{_with_browser(assistant, url, place, windows=windows)}\n\n{other}\n\n{rest}"
+
+
+def _with_browser(assistant: str, url: str, place: str, *, windows: bool) -> str:
+    document = json.dumps(entry(assistant, url, browser=True).document, indent=2)
+    parts = [f"Put this into {place}:"]
+    if assistant == "claude-code":
+        command = _indented(added_by_command(url, windows=windows, browser=True))
+        parts = ["Run this:", command, f"or put this into {place}:"]
+    parts.append(document)
+    if assistant == "cursor":
+        parts += ["Or open this link, which makes Cursor add it:", deeplink(url, browser=True)]
+    parts += [_folded(BY_BROWSER[assistant]), _writes(assistant)]
+    return "\n\n".join(parts)
+
+
+def _with_header(assistant: str, url: str, place: str, *, windows: bool, option: str = "") -> str:
     document = json.dumps(entry(assistant, url).document, indent=2, ensure_ascii=False)
     parts = []
     if assistant in {"claude-code", "cursor"}:
@@ -75,17 +116,20 @@ def page(assistant: str, url: str, place: str, *, windows: bool) -> str:
         ]
     if assistant in {"claude-desktop", "vscode"}:
         parts.append(_login(assistant, windows=windows))
-    parts.append(_by_itself(assistant))
+    parts.append(_by_itself(assistant, option))
     return "\n\n".join(parts) + "\n"
 
 
-def after_writing(assistant: str, *, windows: bool) -> str:
+def after_writing(assistant: str, *, windows: bool, browser: bool = False) -> str:
     """Return what a person still has to do when the client's file was written without a login.
 
     Args:
         assistant: Which client; none that asks in the chat.
         windows: Say it for PowerShell.
+        browser: The client logs in with a browser.
     """
+    if browser:
+        return _folded(BY_BROWSER[assistant])
     return f"{_login(assistant, windows=windows)}\n\n{_folded(WHY[assistant])}"
 
 
@@ -103,15 +147,21 @@ def _login(assistant: str, *, windows: bool) -> str:
     return f"{what} is what this prints:\n\n" + _indented("\n".join(lines))
 
 
-def _by_itself(assistant: str) -> str:
+def _by_itself(assistant: str, option: str) -> str:
     if assistant in {"claude-desktop", "cursor"}:
         plain = "the above" if assistant == "cursor" else "the entry without a login"
+        how = f"With {option} in its place" if option else "Without --with-credentials"
         return _folded(
             f"Or let oig-client do all that: `oig-client login`, then `oig-client config "
             f"{assistant} --write --with-credentials` puts the kept login into the file, which "
-            f"only you can read then. Without --with-credentials the file gets {plain}."
+            f"only you can read then. {how} the file gets {plain}."
         )
-    return f"`oig-client config {assistant} --write` writes the file."
+    return _writes(assistant, option)
+
+
+def _writes(assistant: str, option: str = "") -> str:
+    words = " ".join(filter(None, ("oig-client config", assistant, option, "--write")))
+    return f"`{words}` writes the file."
 
 
 def _folded(text: str) -> str:

@@ -48,6 +48,7 @@ from .log import set_level
 from .oauth.admission import Admission
 from .oauth.bearer import Bearer
 from .oauth.clients import Redirects
+from .oauth.exchange import Exchange
 from .oauth.mode import Modes
 from .oauth.routes import BrowserLogin, Parts, endpoints
 from .oauth.scopes import offered
@@ -170,7 +171,6 @@ def build_app(
     following = Following(reloading, store)
 
     browser, passwords = settings.login == "browser", settings.chat_passwords == "on"
-    grants = GrantStore(settings.grants)
 
     def present() -> datetime:
         return datetime.fromtimestamp(wall(), UTC)
@@ -209,8 +209,9 @@ def build_app(
             yield
 
     ready = readyz(store, lambda: store.secret_differs, lambda: following.differs)
-    bearer = Bearer(Tokens(secret, settings.portal_url), grants, wall)
-    return _served(settings, http, ready, lifespan, bearer, _login_parts(settings, wall))
+    tokens = Tokens(secret, settings.portal_url)
+    login = _login_parts(settings, Exchange(grants, tokens, wall=wall), wall)
+    return _served(settings, http, ready, lifespan, Bearer(tokens, grants, wall), login)
 
 
 def _tool_server(tools: Sequence[CheckedTool], told: str) -> ToolServer:
@@ -232,11 +233,12 @@ def _tool_server(tools: Sequence[CheckedTool], told: str) -> ToolServer:
     return server
 
 
-def _login_parts(settings: Settings, wall: Callable[[], float]) -> Parts:
+def _login_parts(settings: Settings, exchange: Exchange, wall: Callable[[], float]) -> Parts:
     return Parts(
         modes=Modes(settings.login, settings.public_url, settings.chat_hosts, logger.warning),
         scopes=offered(control=settings.control == "on"),
         redirects=Redirects(settings.login_redirects),
+        exchange=exchange,
         wall=wall,
     )
 

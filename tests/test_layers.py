@@ -220,6 +220,15 @@ MAY_IMPORT = {
         "server.records.grants",
     },
     "server.oauth.oauth_error": set(),
+    "server.oauth.token_endpoints": {
+        "server.errors",
+        "server.oauth.exchange",
+        "server.oauth.forms",
+        "server.oauth.json_answers",
+        "server.oauth.methods",
+        "server.oauth.mode",
+        "starlette",
+    },
     "server.oauth.metadata": {"server.oauth.mode", "server.oauth.pkce", "server.oauth.scopes"},
     "server.oauth.mode": {
         "server.forwarded",

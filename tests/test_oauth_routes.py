@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -11,9 +12,12 @@ from server.app import build_app
 from server.forwarded import Forwarded
 from server.guard import Names
 from server.oauth.clients import Redirects, read
+from server.oauth.exchange import Exchange
 from server.oauth.mode import Modes
 from server.oauth.routes import BrowserLogin, Parts, endpoints
 from server.oauth.scopes import offered
+from server.oauth.tokens import Tokens
+from server.records.grants import GrantStore
 from server.settings import Settings
 
 PUBLIC = "https://oig.example.org"
@@ -23,15 +27,19 @@ DISCOVERY = [
     "/.well-known/oauth-authorization-server",
     "/.well-known/oauth-authorization-server/mcp",
 ]
-PATHS = [*DISCOVERY, "/register"]
+NO_EXCHANGE = Exchange(
+    GrantStore(Path("/nowhere/grants.db")), Tokens(bytes(32), "https://portal.example/")
+)
+PATHS = [*DISCOVERY, "/register", "/token", "/revoke"]
 
 
-def app(login="browser", public=None, chat_hosts=(), extra=()):
+def app(login="browser", public=None, chat_hosts=(), extra=(), exchange=NO_EXCHANGE):
     modes = Modes(login, public, chat_hosts)
     parts = Parts(
         modes=modes,
         scopes=offered(control=True),
         redirects=Redirects(extra),
+        exchange=exchange,
         wall=lambda: 1_800_000_000.75,
     )
     names = Names(["oig.example.org", *chat_hosts])
@@ -126,7 +134,7 @@ async def test_a_foreign_host_is_refused_before_anything_is_said():
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_scripts_of_all_pages_may_ask(path):
-    method = "POST" if path == "/register" else "GET"
+    method = "GET" if path in DISCOVERY else "POST"
     async with client() as http:
         preflight = await http.options(
             path,

@@ -11,10 +11,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..guard import Guard, Names
 from .clients import Redirects
 from .discovery import describing
+from .exchange import Exchange
 from .metadata import (
     AUTHORIZATION_SERVER,
     PROTECTED_RESOURCE,
     REGISTER,
+    REVOKE,
+    TOKEN,
     Document,
     authorization_server,
     protected_resource,
@@ -22,6 +25,7 @@ from .metadata import (
 from .methods import MODE, for_programs
 from .mode import PATH, Mode, Modes
 from .registration import registering
+from .token_endpoints import exchanging, revoking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +36,14 @@ class Parts:
         modes: Judges requests.
         scopes: Those that this server has.
         redirects: Where answers may be sent.
+        exchange: Gives tokens and takes them back.
         wall: Seconds since 1970.
     """
 
     modes: Modes
     scopes: tuple[str, ...]
     redirects: Redirects
+    exchange: Exchange
     wall: Callable[[], float]
 
 
@@ -62,6 +68,8 @@ def endpoints(parts: Parts) -> dict[str, ASGIApp]:
         AUTHORIZATION_SERVER: server,
         AUTHORIZATION_SERVER + PATH: server,
         REGISTER: for_programs({"POST": registering(parts.redirects, parts.wall)}),
+        TOKEN: for_programs({"POST": exchanging(parts.exchange)}),
+        REVOKE: for_programs({"POST": revoking(parts.exchange)}),
     }
 
 

@@ -91,7 +91,7 @@ class Server:
                 reply = httpx2.Response(200, json=document)
             case "POST", "/register" | "/token" | "/revoke" if self.strength != "chat":
                 reply = httpx2.Response(400, json={"error": "invalid_request"})
-            case "GET", "/authorize" if self.strength != "chat":
+            case "GET", "/authorize" | "/connections" if self.strength != "chat":
                 reply = httpx2.Response(400, html="<p>no</p>")
             case _:
                 reply = httpx2.Response(404, json={"error": "not_found"})
@@ -248,6 +248,7 @@ def test_each_document_has_to_come_as_it_is(path, reply, kind):
         ("POST", {"status_code": 400, "json": {"error": "no"}}, "cors"),
         ("OPTIONS", moved(307), "redirected"),
         ("OPTIONS", {"status_code": 405, "text": "no"}, "preflight"),
+        ("OPTIONS", MISSING, "not_routed"),
         ("OPTIONS", {"status_code": 204}, "cors"),
     ],
 )
@@ -313,17 +314,19 @@ def test_what_claims_openid_connect_is_wrong(reply):
     assert (name, one.kind) == ("openid", "openid")
 
 
+@pytest.mark.parametrize("path", ["/authorize", "/connections"])
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
-        (MISSING, "no_page"),
-        ({"status_code": 404, "html": "<p>no</p>"}, "no_page"),
+        (MISSING, "not_routed"),
+        ({"status_code": 404, "html": "<p>no</p>"}, "not_routed"),
+        ({"status_code": 503, "html": "<p>no</p>"}, "not_routed"),
         (OK, "no_page"),
         (moved(307), "redirected"),
     ],
 )
-def test_the_page_has_to_be_one(reply, kind):
-    name, one = first_wrong(walked(Server(answers={"/authorize": reply})))
+def test_each_page_has_to_be_one(path, reply, kind):
+    name, one = first_wrong(walked(Server(answers={path: reply})))
     assert (name, one.kind) == ("login page", kind)
 
 

@@ -30,6 +30,7 @@ from .visit import Reply, Visit
 
 ISSUER = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
+CONNECTIONS = "/connections"
 ENDPOINTS = (
     "authorization_endpoint",
     "token_endpoint",
@@ -93,7 +94,10 @@ def challenge(visit: Visit) -> Finding:
     """See whether a call without a login is told where to log in."""
     reply = visit.reply
     if reply is None or reply.status != HTTPStatus.UNAUTHORIZED:
-        reply = fetched(visit, visit.url, "POST", CALLING, CALL)
+        try:
+            reply = fetched(visit, visit.url, "POST", CALLING, CALL)
+        except Failure as failure:
+            return failed(failure, ends=False)
     if reply.status != HTTPStatus.UNAUTHORIZED:
         return _unasked(visit, reply)
     found = challenges(reply.challenge)
@@ -282,20 +286,20 @@ def token(visit: Visit) -> Finding:
 
 @_walking
 def login_page(visit: Visit) -> Finding:
-    """Open the page without what a client sends along: it is a page, and says that."""
+    """Open the pages without what a client sends along: they are pages, and say that."""
     url = str(visit.issuer["authorization_endpoint"])
-    path = urlsplit(url).path
-    reply = fetched(visit, url, headers={"Accept": "text/html"})
-    _direct(reply, path)
-    if not _is(reply, "text/html") or reply.status == HTTPStatus.NOT_FOUND:
-        raise _Astray(
-            wrong(
-                f"{path} answers {reply.status} {_kind(reply)}, and no page to log in on.",
-                ROUTES,
-                "no_page",
+    for each in (url, f"{visit.origin}{CONNECTIONS}"):
+        path = urlsplit(each).path
+        reply = fetched(visit, each, headers={"Accept": "text/html"})
+        _direct(reply, path)
+        _routed(reply, path)
+        if not _is(reply, "text/html"):
+            raise _Astray(
+                wrong(
+                    f"{path} answers {reply.status} {_kind(reply)}, and no page.", ROUTES, "no_page"
+                )
             )
-        )
-    return well(f"{path} is a page")
+    return well(f"{urlsplit(url).path} and {CONNECTIONS} are pages")
 
 
 def _other_address(visit: Visit, told: str) -> Finding:
@@ -346,8 +350,7 @@ def _answer(visit: Visit, url: str, kind: str, content: bytes) -> Reply:
     path = urlsplit(url).path
     reply = fetched(visit, url, "POST", {"Origin": PAGE, "Content-Type": kind}, content)
     _direct(reply, path)
-    if reply.status in {404, 405, 421} or reply.status >= 500:
-        raise _Astray(_status(reply, path))
+    _routed(reply, path, 405)
     if "error" not in _json(reply, path) and reply.status >= 400:
         raise _Astray(_no_json(f"{path} answers {reply.status} without saying which error"))
     _readable(reply, path)
@@ -363,6 +366,7 @@ def _readable_by_pages(visit: Visit, url: str) -> None:
     reply = fetched(visit, url, "OPTIONS", asked)
     path = urlsplit(url).path
     _direct(reply, path)
+    _routed(reply, path)
     if not 200 <= reply.status < 300:
         raise _Astray(
             wrong(
@@ -403,6 +407,11 @@ def _direct(reply: Reply, path: str) -> None:
                 "redirected",
             )
         )
+
+
+def _routed(reply: Reply, path: str, *more: int) -> None:
+    if reply.status in {404, 421, *more} or reply.status >= 500:
+        raise _Astray(_status(reply, path))
 
 
 def _status(reply: Reply, path: str) -> Finding:

@@ -15,6 +15,7 @@ import pytest
 from server import energy_reader
 from server.body import MAX_BODY_BYTES
 from server.control import waits
+from server.oauth import metadata
 from server.portal import client
 from server.worker import KEEP_ALIVE
 
@@ -149,16 +150,36 @@ def test_a_client_that_takes_compressed_answers_gets_plain_ones(front):
         ("GET", "/", 404),
         ("GET", "/mcp/more", 404),
         ("GET", "/healthz/more", 404),
-        ("GET", "/.well-known/oauth-protected-resource", 404),
-        ("POST", "/register", 404),
+        ("GET", "/.well-known/openid-configuration", 404),
+        ("GET", f"{metadata.PROTECTED_RESOURCE}/more", 404),
+        ("GET", f"{metadata.AUTHORIZE}/", 404),
+        ("GET", "/_admin/state", 404),
     ],
 )
-def test_three_paths_lead_to_the_server_and_all_others_nowhere(front, method, path, status):
+def test_the_servers_paths_lead_to_it_and_all_others_nowhere(front, method, path, status):
     with front.client() as caller:
         answer = caller.request(method, path)
     assert answer.status_code == status
     if status == 404:
         assert "MCP" not in answer.text  # the proxy's answer, not the server's
+
+
+LOGIN = {
+    *(metadata.AUTHORIZE, metadata.TOKEN, metadata.REGISTER, metadata.REVOKE),
+    metadata.CONNECTIONS,
+    *(metadata.PROTECTED_RESOURCE, f"{metadata.PROTECTED_RESOURCE}/mcp"),
+    *(metadata.AUTHORIZATION_SERVER, f"{metadata.AUTHORIZATION_SERVER}/mcp"),
+}
+
+
+@pytest.mark.parametrize("path", sorted(LOGIN))
+def test_the_paths_of_browser_login_lead_to_the_server_with_their_queries(front, path):
+    with front.client() as caller:
+        for method in ("GET", "POST"):
+            answer = caller.request(method, f"{path}?state=a%2Fb")
+            # This server has no browser login, so that it says itself that nothing is there.
+            assert answer.status_code == 404
+            assert "MCP endpoint" in answer.text
 
 
 def test_a_page_of_the_same_name_may_call_and_another_may_not(front):

@@ -72,6 +72,7 @@ GATEWAY = (
     "A proxy answers, but cannot reach the MCP server behind it. Start the server "
     "(oig-cloud-mcp serve), then try again."
 )
+SPEAKS_TLS = "So does a port that speaks TLS, when it is asked in plain http."
 PASSING = frozenset({502, 503, 504})
 
 
@@ -171,6 +172,8 @@ def _named(status: int) -> str:
 def _reason(answer: Answer) -> str:
     if answer.status == 404:
         return _not_found(urlsplit(answer.url))
+    if answer.status == 400 and (secure := over_tls(answer.url)):
+        return f"{SPEAKS_TLS} Try: --url {secure}"
     if answer.status in REFUSALS:
         return REFUSALS[answer.status].format(host=urlsplit(answer.url).hostname)
     if answer.status in PASSING:
@@ -181,6 +184,12 @@ def _reason(answer: Answer) -> str:
             "another program answers here: check --url or OIG_MCP_URL, and the port."
         )
     return "An MCP endpoint does not answer so. Check --url or OIG_MCP_URL (path /mcp)."
+
+
+def over_tls(url: str) -> str:
+    """Return the same address with https, or nothing if it has that already."""
+    parts = urlsplit(url)
+    return parts._replace(scheme="https").geturl() if parts.scheme == "http" else ""
 
 
 def _not_found(url: SplitResult) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 
-from ..answers import GATEWAY, PASSING, REFUSALS
+from ..answers import GATEWAY, PASSING, REFUSALS, SPEAKS_TLS, over_tls
 from ..challenge import bearer, challenges
 from ..exit_codes import ExitCode
 from ..outages import explain
@@ -103,6 +103,14 @@ def life(visit: Visit) -> Finding:
         return well("/healthz: a worker lives")
     if reply.status in PASSING:
         return _gateway(reply)
+    if reply.status == HTTPStatus.BAD_REQUEST and (secure := over_tls(visit.session.url)):
+        return wrong(
+            f"/healthz answers 400. {SPEAKS_TLS}",
+            f"Try: --url {secure}",
+            "speaks_tls",
+            exit_code=ExitCode.NOT_MCP,
+            ends=True,
+        )
     return doubtful(
         f"/healthz answers {reply.status}, not as this server does.",
         "Another program answers here, or a proxy passes only /mcp on. The next steps tell which.",

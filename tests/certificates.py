@@ -64,7 +64,8 @@ class Certified:
         ca: bool = False,
         host: str | None = None,
         aia: str | None = None,
-        days: int = 30,
+        days: float = 30,
+        since: float = 90,
         names_signer: bool = True,
     ) -> Self:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -77,7 +78,7 @@ class Certified:
             .issuer_name(issuer.certificate.subject if issuer else subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - 90 * DAY)
+            .not_valid_before(now - since * DAY)
             .not_valid_after(now + days * DAY)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(

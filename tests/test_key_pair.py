@@ -189,7 +189,13 @@ def test_an_expired_certificate_and_one_that_soon_is_and_one_of_the_future_are_t
     root = Certified.root()
     assert "has expired" in sentences(root.server(days=-1))
     assert "ends on" in sentences(root.server(days=13))
-    assert "good from" in sentences(root.server(), now=NOW - dt.timedelta(days=200))
+    assert "good from" in sentences(root.server(since=-1))
+
+
+def test_a_certificate_that_is_made_for_half_a_day_is_judged_by_its_own_life():
+    root = Certified.root()
+    assert not sentences(root.server(since=0.3, days=0.2))
+    assert "ends on" in sentences(root.server(since=0.45, days=0.05))
 
 
 def test_a_certificate_without_a_host_is_told():

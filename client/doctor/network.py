@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.request import getproxies, proxy_bypass
 
 from ..address import is_here, shown
@@ -17,8 +17,12 @@ from ..unawaited import begun, result_within
 from .finding import Finding, doubtful, passed_over, well, wrong
 from .visit import Visit
 
-SOON = 14
-"""Days before its end from which a certificate deserves a word: renewal is overdue."""
+SOON = timedelta(days=14)
+"""Time before its end from which a certificate deserves a word: renewal is overdue."""
+
+OF_ITS_LIFE = 6
+"""That time is at most one part in so many of a certificate's life: some are made for half a day,
+and renewed when a third of that is left."""
 
 THROUGH_PROXY = "goes through the proxy of HTTP_PROXY, HTTPS_PROXY or the system's settings"
 
@@ -186,9 +190,11 @@ def _shaken_hands(visit: Visit) -> Finding:
     if not isinstance(ends, str):
         return well(f"{version}, the certificate is accepted")
     end = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC)
-    left = (end - datetime.now(UTC)).days
+    left = end - datetime.now(UTC)
     day = local(end).date()
-    text = f"{version}, the certificate is good until {day} ({left} days)"
-    if left < SOON:
+    text = f"{version}, the certificate is good until {day} ({left.days} days)"
+    begins = certificate.get("notBefore")
+    life = end - datetime.fromtimestamp(ssl.cert_time_to_seconds(str(begins)), UTC)
+    if left < min(SOON, life / OF_ITS_LIFE):
         return doubtful(text, "Renew it before that day.", "certificate_ends")
     return well(text)

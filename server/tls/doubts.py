@@ -11,6 +11,10 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 SOON = timedelta(days=14)
 """Time before its end from which a certificate deserves a word: renewal is overdue."""
 
+OF_ITS_LIFE = 6
+"""That time is at most one part in so many of a certificate's life: some are made for half a day,
+and renewed when a third of that is left."""
+
 
 def doubts(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
     """Give what is doubtful about a certificate, a sentence or two each.
@@ -30,7 +34,7 @@ def doubts(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
             f"the certificate is good from {begins:%Y-%m-%d %H:%M} UTC on, and refused before. "
             "Compare this machine's clock with the real time."
         )
-    elif now >= ends - SOON:
+    elif now >= ends - min(SOON, (ends - begins) / OF_ITS_LIFE):
         yield f"the certificate ends on {ends:%Y-%m-%d}. Renew it before that day."
     if not names(own):
         yield (

@@ -47,6 +47,7 @@ from .liveness import Liveness
 from .log import set_level
 from .oauth.admission import Admission
 from .oauth.bearer import Bearer
+from .oauth.client_documents import ClientDocuments
 from .oauth.clients import Redirects
 from .oauth.exchange import Exchange
 from .oauth.mode import Modes
@@ -181,7 +182,16 @@ def build_app(
         *reading_tools(access, upstream, now=present),
         status_tool(access, upstream, Entries(journal), now=present),
     ]
-    closing = [following.aclose, portal.aclose, store.aclose, sessions.aclose, upstream.aclose]
+    tokens = Tokens(secret, settings.portal_url)
+    login = _login_parts(settings, Exchange(grants, tokens, wall=wall), wall)
+    closing = [
+        login.aclose,
+        following.aclose,
+        portal.aclose,
+        store.aclose,
+        sessions.aclose,
+        upstream.aclose,
+    ]
     if settings.control == "on":
         plans = Plans(secret, settings.portal_url)
         waits = Waits(store, plans, stopping or asyncio.Event(), ticks=now)
@@ -209,8 +219,6 @@ def build_app(
             yield
 
     ready = readyz(store, lambda: store.secret_differs, lambda: following.differs)
-    tokens = Tokens(secret, settings.portal_url)
-    login = _login_parts(settings, Exchange(grants, tokens, wall=wall), wall)
     return _served(settings, http, ready, lifespan, Bearer(tokens, grants, wall), login)
 
 
@@ -234,11 +242,16 @@ def _tool_server(tools: Sequence[CheckedTool], told: str) -> ToolServer:
 
 
 def _login_parts(settings: Settings, exchange: Exchange, wall: Callable[[], float]) -> Parts:
+    redirects = Redirects(settings.login_redirects)
+    # Only a server with a public address: one on the owner's own computer is found by nobody whose
+    # client it would have to look up. All workers together fetch once a second.
+    looks_up = settings.public_url and settings.client_documents == "on"
     return Parts(
         modes=Modes(settings.login, settings.public_url, settings.chat_hosts, logger.warning),
         scopes=offered(control=settings.control == "on"),
-        redirects=Redirects(settings.login_redirects),
+        redirects=redirects,
         exchange=exchange,
+        documents=ClientDocuments(redirects, spacing=settings.workers) if looks_up else None,
         wall=wall,
     )
 

@@ -208,7 +208,19 @@ MAY_IMPORT = {
     },
     # The one place that knows all endpoints.
     "server.oauth.routes": {"server.guard", "server.oauth", "starlette.types"},
-    "server.oauth.clients": {"server.oauth.base64url", "server.visible"},
+    "server.oauth.client_documents": {
+        "server.oauth.clients",
+        "server.oauth.document_fetch",
+        "server.places",
+        "server.refusal_log",
+    },
+    "server.oauth.clients": {"server.oauth.base64url", "server.origins", "server.visible"},
+    # A process of its own, which reads what strangers have it read: it knows next to nothing.
+    "server.oauth.document_fetch": {
+        "server.oauth.clients",
+        "server.oauth.public_address",
+    },
+    "server.oauth.public_address": {"server.sources"},
     "server.oauth.exchange": {
         "server.oauth.clients",
         "server.oauth.mode",

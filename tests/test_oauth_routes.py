@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from server.app import build_app
 from server.forwarded import Forwarded
 from server.guard import Names
+from server.oauth.client_documents import ClientDocuments
 from server.oauth.clients import Redirects, read
 from server.oauth.exchange import Exchange
 from server.oauth.mode import Modes
@@ -33,13 +34,16 @@ NO_EXCHANGE = Exchange(
 PATHS = [*DISCOVERY, "/register", "/token", "/revoke"]
 
 
-def app(login="browser", public=None, chat_hosts=(), extra=(), exchange=NO_EXCHANGE):
+def app(
+    login="browser", public=None, chat_hosts=(), extra=(), exchange=NO_EXCHANGE, documents=False
+):
     modes = Modes(login, public, chat_hosts)
     parts = Parts(
         modes=modes,
         scopes=offered(control=True),
         redirects=Redirects(extra),
         exchange=exchange,
+        documents=ClientDocuments(Redirects(), spacing=1.0) if documents else None,
         wall=lambda: 1_800_000_000.75,
     )
     names = Names(["oig.example.org", *chat_hosts])
@@ -290,6 +294,30 @@ async def test_a_registration_that_is_no_json_is_refused_as_json():
             "/register", content=long, headers={"Content-Type": "application/json"}
         )
         assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("served", "base", "promised"),
+    [
+        (app(public=PUBLIC, documents=True), PUBLIC, True),
+        (app(public=PUBLIC), PUBLIC, False),
+        (app(documents=True), "http://localhost:8000", False),
+    ],
+)
+async def test_documents_of_clients_are_promised_where_they_are_looked_up(served, base, promised):
+    said = (await get(DISCOVERY[2], served, base)).json()
+    assert said.get("client_id_metadata_document_supported", False) is promised
+
+
+@pytest.mark.parametrize(
+    ("given", "promised"),
+    [({}, True), ({"OIG_CLIENT_DOCUMENTS": "off"}, False), ({"OIG_PUBLIC_URL": ""}, False)],
+)
+async def test_a_worker_looks_clients_up_where_its_settings_say_so(given, promised, tmp_path):
+    environ = {"OIG_STATE_DIR": str(tmp_path), "OIG_LOGIN": "browser", "OIG_PUBLIC_URL": PUBLIC}
+    served = build_app(Settings.from_env({**environ, **given}))
+    said = (await get(DISCOVERY[2], served)).json()
+    assert said.get("client_id_metadata_document_supported", False) is promised
 
 
 @pytest.mark.parametrize(("login", "status"), [("browser", 200), ("chat", 404)])

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ..origins import is_address
 from ..visible import visible
 from . import base64url
 
@@ -75,11 +76,13 @@ class Client:
         id: Its `client_id`.
         name: As it calls itself, which proves nothing; maybe empty.
         redirects: Where it wants answers to be sent.
+        site: Host of the document that says so; empty for a client that says so itself.
     """
 
     id: str
     name: str
     redirects: tuple[str, ...]
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,24 @@ class _Parts:
 
 def is_id(client_id: str) -> bool:
     """Return whether a text can be a `client_id` here."""
-    return read(client_id) is not None
+    return read(client_id) is not None or document_site(client_id) is not None
+
+
+def document_site(client_id: str) -> str | None:
+    """Return the host of a `client_id` that is the address of a document; None for any other.
+
+    Such an address is https, at the usual port of a name that is no address, with a path, and
+    without a query, which would make one document any number of clients
+    (draft-ietf-oauth-client-id-metadata-document, 3). Escapes are refused with the dots that they
+    could hide.
+    """
+    parts = _parts(client_id)
+    if parts is None or parts.scheme != "https" or parts.port or set("%?") & set(parts.rest):
+        return None
+    labels = parts.host.split(".")
+    is_name = len(labels) > 1 and all(labels) and not labels[-1].isdigit()
+    names_file = parts.rest.strip("/") and not {".", ".."} & set(parts.rest.split("/"))
+    return parts.host if is_name and names_file and not is_address(parts.host) else None
 
 
 def fingerprint(client_id: str) -> bytes:
@@ -175,18 +195,25 @@ class Redirects:
         self._schemes = SCHEMES | schemes
         self._hosts = HOSTS | {one for one in extra if not one.endswith(":")}
 
-    def allows(self, uri: str) -> bool:
-        """Return whether a login's answer may go to this URI."""
+    def allows(self, uri: str, site: str = "") -> bool:
+        """Return whether a login's answer may go to this URI.
+
+        Args:
+            uri: The URI.
+            site: Host of the client's own document, if it has one (`Client.site`).
+        """
         parts = _parts(uri)
         if parts is None:
             return False
         # 1. A program on the owner's own computer. PKCE keeps others there from using the code.
-        # 2. A web site by TLS, at the port that was named for it.
+        # 2. A web site by TLS, at the port that was named for it; or the very site that says what
+        #    the client is, and is named to the owner as such.
         # 3. A program that its scheme belongs to.
         if parts.scheme == "http":
             return parts.host in LOOPBACK
         if parts.scheme == "https":
-            return (f"{parts.host}:{parts.port}" if parts.port else parts.host) in self._hosts
+            where = f"{parts.host}:{parts.port}" if parts.port else parts.host
+            return where in self._hosts or where == site
         return parts.scheme in self._schemes
 
 

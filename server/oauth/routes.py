@@ -9,6 +9,7 @@ from functools import partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..guard import Guard, Names
+from .client_documents import ClientDocuments
 from .clients import Redirects
 from .discovery import describing
 from .exchange import Exchange
@@ -37,6 +38,7 @@ class Parts:
         scopes: Those that this server has.
         redirects: Where answers may be sent.
         exchange: Gives tokens and takes them back.
+        documents: Looks up clients at an address of theirs; None where nobody is looked up.
         wall: Seconds since 1970.
     """
 
@@ -44,7 +46,13 @@ class Parts:
     scopes: tuple[str, ...]
     redirects: Redirects
     exchange: Exchange
+    documents: ClientDocuments | None
     wall: Callable[[], float]
+
+    async def aclose(self) -> None:
+        """Stop what is under way."""
+        if self.documents is not None:
+            await self.documents.aclose()
 
 
 def endpoints(parts: Parts) -> dict[str, ASGIApp]:
@@ -57,7 +65,8 @@ def endpoints(parts: Parts) -> dict[str, ASGIApp]:
     resource = for_programs({"GET": describing(partial(protected_resource, scopes=parts.scopes))})
 
     def server_document(mode: Mode) -> Document:
-        return authorization_server(mode, parts.scopes)
+        looked_up = parts.documents is not None and mode.strength == "hard"
+        return authorization_server(mode, parts.scopes, client_documents=looked_up)
 
     server = for_programs({"GET": describing(server_document)})
     return {

@@ -1,0 +1,129 @@
+"""`python -m server.oauth.document_fetch URL`: fetch the document of a client.
+
+Writes its bytes to standard output, and decides nothing about them. It is a process of its own, so
+that the limits of time and memory are the operating system's, and nothing that strangers have it
+read is read where passwords are. It takes nothing but the address: no option makes it weaker.
+
+Where it may go is the point. The address comes from a stranger, who must not reach through this
+server what only this server can reach:
+
+1. It is https, at the usual port, and a name with a dot in it.
+2. Each address that the name leads to must be public. One that is not is refused, also beside
+   others that are: who answers so does it on purpose.
+3. It connects to an address that was judged, and asks no resolver again. TLS proves that the name
+   is served there.
+4. No redirect is followed, no proxy asked, no cookie or other secret sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import resource
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Sequence
+
+from .clients import document_site
+from .public_address import is_public
+
+MAX_BYTES = 5 * 1024
+"""Longest document: the specification's own advice
+(draft-ietf-oauth-client-id-metadata-document, 6.6)."""
+
+SECONDS = 5
+"""For all of it: the owner waits for a page meanwhile."""
+
+MEMORY = 512 * 1024 * 1024
+"""Bytes of address space."""
+
+PORT = 443
+
+Resolve = Callable[[str], Sequence[str]]
+Connect = Callable[[str], socket.socket]
+
+
+class NotFetched(Exception):
+    """There is no document, or it may not be fetched."""
+
+
+def fetch(url: str, *, resolve: Resolve, connect: Connect, context: ssl.SSLContext) -> bytes:
+    """Return the document at an address.
+
+    Args:
+        url: The address.
+        resolve: Gives all addresses of a name.
+        connect: Opens a connection to an address, at `PORT`.
+        context: Whom to believe to be who.
+
+    Raises:
+        NotFetched: It may not be fetched, or is no document.
+        OSError: The name leads nowhere, nobody answers, or somebody else does.
+        http.client.HTTPException: The answer is no HTTP.
+    """
+    site = document_site(url)
+    if site is None:
+        raise NotFetched
+    addresses = resolve(site)
+    if not addresses or not all(map(_may_be_reached, addresses)):
+        raise NotFetched
+    path = url.removeprefix(f"https://{site}")
+    with connect(addresses[0]) as plain, context.wrap_socket(plain, server_hostname=site) as tls:
+        tls.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {site}\r\nAccept: application/json\r\n"
+            "Accept-Encoding: identity\r\nUser-Agent: oig-cloud-mcp\r\n"
+            "Connection: close\r\n\r\n".encode()
+        )
+        with http.client.HTTPResponse(tls, method="GET") as answer:
+            answer.begin()
+            media = answer.headers.get_content_type()
+            if answer.status != 200 or not (
+                media == "application/json"
+                or (media.startswith("application/") and media.endswith("+json"))
+            ):
+                raise NotFetched
+            body = answer.read(MAX_BYTES + 1)
+            # Bytes that were promised: there are more, or it broke off.
+            if len(body) > MAX_BYTES or answer.length:
+                raise NotFetched
+    return body
+
+
+def main(argv: Sequence[str]) -> int:
+    """Fetch and write. Return 0 when all of a document was written."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(SECONDS)
+    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit but does not set it
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    context = ssl.create_default_context()
+    # Some builds of Python leave the choice to OpenSSL's configuration.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        body = fetch(argv[0], resolve=_resolved, connect=_connected, context=context)
+    except (NotFetched, OSError, UnicodeError, http.client.HTTPException):
+        return 1
+    sys.stdout.buffer.write(body)
+    return 0
+
+
+def _may_be_reached(address: str) -> bool:
+    try:
+        return is_public(ipaddress.ip_address(address))
+    except ValueError:
+        return False
+
+
+def _resolved(name: str) -> list[str]:
+    found = socket.getaddrinfo(name, PORT, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+def _connected(address: str) -> socket.socket:
+    return socket.create_connection((address, PORT), SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,312 @@
+"""Clients that are looked up at their address: what they say, and how often they are asked."""
+
+import asyncio
+import json
+import threading
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.oauth.client_documents import (
+    FRESH,
+    GOOD,
+    MISSING,
+    MOST_AT_ONCE,
+    MOST_KEPT,
+    ClientDocuments,
+    finder,
+    read_document,
+)
+from server.oauth.clients import Client, Redirects, describe, document_site, is_id
+
+URL = "https://client.example/oauth/client.json"
+REDIRECTS = Redirects(["extra.example"])
+DOCUMENT = {
+    "client_id": URL,
+    "client_name": "Example",
+    "redirect_uris": ["http://localhost/callback"],
+    "token_endpoint_auth_method": "none",
+}
+
+
+def body(**changed):
+    said = {name: value for name, value in {**DOCUMENT, **changed}.items() if value is not ...}
+    return json.dumps(said).encode()
+
+
+def read(**changed):
+    return read_document(URL, body(**changed), REDIRECTS)
+
+
+@pytest.mark.parametrize(
+    "client_id",
+    [
+        URL,
+        "https://claude.ai/oauth/claude-code-client-metadata",
+        "https://vscode.dev/oauth/client-metadata.json",
+        "https://chatgpt.com/oauth/codex/client.json",
+        "https://a.b.example/x",
+    ],
+)
+def test_an_address_with_a_path_may_be_an_id(client_id):
+    assert document_site(client_id) == client_id.split("/")[2]
+    assert is_id(client_id)
+
+
+@pytest.mark.parametrize(
+    "client_id",
+    [
+        "",
+        "https://client.example",
+        "https://client.example/",
+        "https://client.example//",
+        "http://client.example/x",
+        "https://client.example:443/x",
+        "https://client.example:8443/x",
+        "https://client.example/x?y",
+        "https://client.example/x?",
+        "https://client.example/x#y",
+        "https://client.example/../x",
+        "https://client.example/x/.",
+        "https://client.example/%2e%2e/x",
+        "https://user@client.example/x",
+        "https://client.example\\@evil.example/x",
+        "https://Client.example/x",
+        "https://localhost/x",
+        "https://127.0.0.1/x",
+        "https://127.1/x",
+        "https://2130706433/x",
+        "https://[::1]/x",
+        "https://client.example./x",
+        "https://.example/x",
+        "https://client..example/x",
+        "cursor://client.example/x",
+        "https://client.example/" + "x" * 300,
+    ],
+)
+def test_no_other_address_is_an_id(client_id):
+    assert document_site(client_id) is None
+    assert not is_id(client_id)
+
+
+def test_a_document_says_what_a_client_is():
+    assert read() == Client(URL, "Example", ("http://localhost/callback",), "client.example")
+
+
+@pytest.mark.parametrize(
+    ("uris", "kept"),
+    [
+        (["https://client.example/cb"], ["https://client.example/cb"]),
+        (["https://client.example:8443/cb", "http://127.0.0.1/"], ["http://127.0.0.1/"]),
+        (["https://sub.client.example/cb", "http://[::1]/"], ["http://[::1]/"]),
+        (["http://client.example/cb", "cursor://a/cb"], ["cursor://a/cb"]),
+        (["https://claude.ai/cb", "https://other.example/cb"], ["https://claude.ai/cb"]),
+        (["https://extra.example/cb", 7, None, "javascript:1"], ["https://extra.example/cb"]),
+    ],
+)
+def test_answers_may_go_to_the_documents_own_host_to_programs_and_to_allowed_ones(uris, kept):
+    client = read(redirect_uris=uris)
+    assert client is not None
+    assert list(client.redirects) == kept
+
+
+def test_the_own_host_is_that_of_one_client_alone():
+    assert REDIRECTS.allows("https://client.example/cb", "client.example")
+    assert not REDIRECTS.allows("https://client.example/cb")
+    assert not REDIRECTS.allows("https://client.example/cb", "other.example")
+    assert not REDIRECTS.allows("https://evil.example/cb", "")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"client_id": ...},
+        {"client_id": URL + "/"},
+        {"client_id": "https://other.example/oauth/client.json"},
+        {"client_id": [URL]},
+        {"redirect_uris": ...},
+        {"redirect_uris": []},
+        {"redirect_uris": "http://localhost/callback"},
+        {"redirect_uris": ["https://evil.example/cb"]},
+        {"redirect_uris": ["http://localhost/" + "x" * 300]},
+        {"client_secret": "s3cr3t"},
+        {"token_endpoint_auth_method": "client_secret_post"},
+        {"token_endpoint_auth_method": "client_secret_basic"},
+    ],
+)
+def test_a_document_that_is_anothers_or_holds_nothing_usable_is_none(changed):
+    assert read(**changed) is None
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"{", b"\xff\xfe", b"[" * 5000, b'"x"'])
+def test_what_is_no_object_is_no_document(raw):
+    assert read_document(URL, raw, REDIRECTS) is None
+
+
+@given(st.binary(max_size=200) | st.dictionaries(st.sampled_from(list(DOCUMENT)), st.text()))
+def test_no_document_makes_reading_fail(said):
+    raw = said if isinstance(said, bytes) else json.dumps({**DOCUMENT, **said}).encode()
+    client = read_document(URL, raw, REDIRECTS)
+    assert client is None or all(REDIRECTS.allows(uri, client.site) for uri in client.redirects)
+
+
+def test_a_name_is_one_short_line_or_none():
+    assert read(client_name="\u202e Evil\n" + "x" * 100).name == ("Evil " + "x" * 100)[:60]
+    assert read(client_name=7).name == ""
+    assert read(client_name=...).name == ""
+
+
+class Web:
+    """What lies at which address, and who has been asked for it when."""
+
+    def __init__(self, spacing=2.0):
+        self.bodies, self.asked, self.slept = {URL: body()}, [], []
+        self.time = 1000.0
+        self.begun, self.loop = asyncio.Event(), asyncio.get_running_loop()
+        self.held = threading.Event()
+        self.held.set()
+        self.documents = ClientDocuments(
+            REDIRECTS, spacing=spacing, fetch=self.fetch, now=lambda: self.time, sleep=self.sleep
+        )
+
+    def fetch(self, url):
+        self.asked.append((url, self.time))
+        self.loop.call_soon_threadsafe(self.begun.set)
+        assert self.held.wait(30)
+        return self.bodies.get(url)
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.time += seconds
+
+    async def find(self, url=URL):
+        return await self.documents.find(url)
+
+
+async def test_a_document_stands_for_an_hour():
+    web = Web()
+    assert (await web.find()).name == "Example"
+    web.time += FRESH - 1
+    assert (await web.find()).name == "Example"
+    assert len(web.asked) == 1
+    web.bodies[URL] = body(client_name="Renamed")
+    web.time += 2
+    assert (await web.find()).name == "Renamed"
+    assert len(web.asked) == 2
+
+
+async def test_where_there_is_no_document_none_is_fetched_for_a_minute():
+    web = Web()
+    del web.bodies[URL]
+    assert await web.find() is None
+    web.bodies[URL] = body()
+    web.time += MISSING - 1
+    assert await web.find() is None
+    assert len(web.asked) == 1
+    web.time += 2
+    assert (await web.find()).name == "Example"
+
+
+async def test_a_document_stands_in_for_a_day_for_one_that_cannot_be_fetched():
+    web = Web()
+    await web.find()
+    del web.bodies[URL]
+    web.time += FRESH + 1
+    assert (await web.find()).name == "Example"
+    assert (await web.find()).name == "Example"
+    assert len(web.asked) == 2
+    web.time += GOOD
+    assert await web.find() is None
+
+
+async def test_a_document_that_has_become_wrong_holds_no_more():
+    web = Web()
+    await web.find()
+    web.bodies[URL] = body(client_id="https://other.example/x")
+    web.time += FRESH + 1
+    assert await web.find() is None
+    assert await web.find() is None
+
+
+async def test_fetches_go_out_one_at_a_time_and_are_spaced():
+    web = Web(spacing=2.0)
+    urls = [f"https://client.example/{number}" for number in range(MOST_AT_ONCE)]
+    await asyncio.gather(*map(web.find, urls))
+    assert [url for url, _ in web.asked] == urls
+    times = [at for _, at in web.asked]
+    assert [later - earlier for earlier, later in pairwise(times)] == [2.0, 2.0]
+
+
+async def test_who_asks_for_the_same_document_waits_for_the_one_fetch():
+    web = Web()
+    found = await asyncio.gather(*(web.find() for _ in range(20)))
+    assert {client.name for client in found} == {"Example"}
+    assert len(web.asked) == 1
+
+
+async def test_of_many_documents_only_a_few_wait_and_what_is_known_is_still_served(caplog):
+    web = Web()
+    await web.find()
+    web.held.clear()
+    flood = [asyncio.create_task(web.find(f"https://evil.example/{n}")) for n in range(50)]
+    refused = await asyncio.gather(*flood[MOST_AT_ONCE:])
+    assert set(refused) == {None}
+    assert (await web.find()).name == "Example"
+    web.time += FRESH + 1
+    assert (await web.find()).name == "Example"
+    web.held.set()
+    assert set(await asyncio.gather(*flood)) == {None}
+    assert len(web.asked) == 1 + MOST_AT_ONCE
+    # Strangers who ask for many fill no log.
+    assert len(caplog.records) <= 20
+
+
+async def test_what_is_kept_is_bounded():
+    web = Web(spacing=0.0)
+    for number in range(MOST_KEPT + 20):
+        url = f"https://client.example/{number}"
+        if number % 2:
+            web.bodies[url] = body(client_id=url)
+        await web.find(url)
+    assert len(web.documents._kept) <= MOST_KEPT
+    assert len(web.documents._missing) <= MOST_KEPT
+
+
+async def test_what_is_no_address_of_a_document_is_never_fetched():
+    web = Web()
+    for client_id in ("", "https://127.0.0.1/x", "http://client.example/x", "x" * 5000):
+        assert await web.find(client_id) is None
+    assert web.asked == []
+
+
+async def test_a_caller_that_goes_away_leaves_the_fetch_to_others():
+    web = Web()
+    web.held.clear()
+    gone, stays = asyncio.create_task(web.find()), asyncio.create_task(web.find())
+    await web.begun.wait()
+    gone.cancel()
+    web.held.set()
+    assert (await stays).name == "Example"
+
+
+async def test_a_worker_that_stops_waits_for_no_fetch():
+    web = Web()
+    web.held.clear()
+    asked = asyncio.create_task(web.find())
+    await web.begun.wait()
+    await web.documents.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    web.held.set()
+
+
+async def test_clients_of_either_kind_are_found_and_documents_only_where_they_are_looked_up():
+    web = Web()
+    own = describe("Own", ["http://localhost/cb"])
+    assert (await finder(web.documents)(own)).name == "Own"
+    assert (await finder(web.documents)(URL)).name == "Example"
+    assert (await finder(None)(own)).name == "Own"
+    assert await finder(None)(URL) is None
+    assert len(web.asked) == 1

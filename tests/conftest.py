@@ -1,0 +1,41 @@
+"""The order in which files of tests run: the longest first, so that none holds up the end."""
+
+from __future__ import annotations
+
+import pytest
+
+LONGEST = (
+    # Of these, some wait for processes most of their time, and some compute: they take turns.
+    "test_packaging",
+    "test_closing_port",
+    "test_evals",
+    "test_start_server",
+    "test_command",
+    "test_sprayers",
+    "test_resilience",
+    "test_client_windows",
+    "test_server",
+    "test_converters",
+    "test_one_parts_trouble",
+    "test_energy_tool",
+    "test_control_waits",
+    "test_supervisord",
+    "test_hang_ups",
+    "test_rolling_restart",
+    "test_leftovers",
+    "test_sessions_served",
+    "test_upgrade",
+    "test_secrets_compared",
+    "test_reloading",
+    "test_conformance",
+    "test_control_fleet",
+    "test_client_login",
+    "test_client_cli",
+)
+"""Files that take more than 15 s each, as `pytest --durations` tells."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the order within a file stays."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))

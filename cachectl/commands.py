@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from . import render
 from .blocks import Report
+from .connections import connections
 from .daemon import Daemon, fingerprint
 from .forgetting import forget_owner
 from .journal import journal
@@ -121,6 +122,7 @@ COMMANDS: dict[str, Callable[[Options], Report]] = {
     "lockouts": lockouts,
     "unlock": unlock,
     "journal": journal,
+    "connections": connections,
     "forget-owner": forget_owner,
     "rotate-secret": rotate_secret,
     "reload": reload,

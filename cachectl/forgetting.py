@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import NamedTuple, Self
 
 from .blocks import Report
 from .daemon import Daemon, fingerprint, settings
 from .failures import NotRunning, Refused
 from .forgotten_report import forgotten_report
 from .options import Options
+from .units import amount
 
 PATIENCE = 10.0
 """Seconds that writing the snapshot may take: a disk that needs longer is broken."""
@@ -21,25 +23,67 @@ LOOK_SECONDS = 0.05
 def forget_owner(options: Options) -> Report:
     """Erase an account at the daemon, and wait until its snapshot does not hold it any more.
 
+    Connections go first: a client would have everything back with its next call.
+
     Raises:
         Usage: The environment is wrong.
-        Refused: The secret is missing, or the snapshot could not be written.
+        Refused: The secret is missing; or the snapshot could not be written, or the record of
+            connections, and the rest was done.
         Unreachable: No daemon answers, so what its snapshot holds stays.
     """
     assert options.email is not None  # it is required
     account = fingerprint(options.email)
     budget = fingerprint(options.email, folded=True)
+    connections = None
     try:
         with Daemon(options.socket) as daemon:
             daemon.refuse_other_secret()
+            connections = _Connections.removed(account)
             (erased,) = daemon.call("erase", account, budget, fields=(Mapping,))
             _wait_for_snapshot(daemon)
     except NotRunning as exc:
+        done = connections or _Connections.removed(account)
         raise NotRunning(
-            f"{exc} Nothing was removed. Or stop the whole server and delete "
-            f"{settings().snapshot_file}: everybody logs in once more"
+            f"{exc} {done} Or stop the whole server and delete {settings().snapshot_file}: "
+            "everybody logs in once more"
         ) from None
-    return forgotten_report(account, erased, _changes(account))
+    if connections.failure is not None:
+        raise Refused(
+            "The account was forgotten in memory and in the snapshot, but its connections could "
+            f"not be removed: {connections.failure} Then run this again."
+        )
+    return forgotten_report(account, erased, connections.number, _changes(account))
+
+
+class _Connections(NamedTuple):
+    """What became of an account's connections.
+
+    Attributes:
+        number: How many were removed.
+        failure: Why none were, if their record cannot be used.
+    """
+
+    number: int
+    failure: str | None = None
+
+    @classmethod
+    def removed(cls, account: bytes) -> Self:
+        """Remove them."""
+        from server.errors import GrantsUnavailable  # noqa: PLC0415 - few commands need SQLite
+        from server.records.grants import GrantStore  # noqa: PLC0415
+
+        try:
+            return cls(GrantStore(settings().grants).forget(account))
+        except GrantsUnavailable as exc:
+            return cls(0, str(exc))
+
+    def __str__(self) -> str:
+        """Say what was done where the daemon could not be asked."""
+        if self.failure is not None:
+            return f"Nothing was removed. {self.failure}"
+        if not self.number:
+            return "Nothing was removed."
+        return f"Nothing was removed but {amount(self.number, 'connection')}."
 
 
 def _wait_for_snapshot(daemon: Daemon) -> None:

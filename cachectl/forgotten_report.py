@@ -10,6 +10,7 @@ from .render import shown_account
 from .units import amount, known
 
 REMOVED = (
+    ("connections", "connection"),
     ("sessions", "session"),
     ("notes", "session handle"),
     ("answers", "answer of the portal"),
@@ -18,7 +19,7 @@ REMOVED = (
     ("known_sources", "known source"),
     ("leases", "login or fetch under way"),
 )
-"""What the daemon counts, and what that is called."""
+"""What is counted, and what that is called."""
 
 MANY = {
     "answers": "answers of the portal",
@@ -41,20 +42,24 @@ The owner, or anybody else with the password, can log in again, and then it all 
 OIG_ALLOWED_EMAILS decides which accounts may."""
 
 
-def forgotten_report(account: bytes, erased: Mapping[str, Any], changes: int | None) -> Report:
-    """Report the reply to `erase`.
+def forgotten_report(
+    account: bytes, erased: Mapping[str, Any], connections: int, changes: int | None
+) -> Report:
+    """Report what was removed.
 
     Args:
         account: The account's key.
-        erased: How much of what the daemon dropped.
+        erased: How much of what the daemon dropped, as it replied to `erase`.
+        connections: How many connections of clients were removed.
         changes: The account's entries in the journal; None when it cannot be read.
     """
-    numbers = {key: int(known(erased.get(key)) or 0) for key, _ in REMOVED}
+    counted = {"connections": connections, **erased}
+    numbers = {key: int(known(counted.get(key)) or 0) for key, _ in REMOVED}
     gone = [amount(numbers[key], one, MANY.get(key)) for key, one in REMOVED if numbers[key]] or [
         "nothing, as none of it was kept"
     ]
     name = shown_account(account)
-    line = f"Forgot account {name}, in memory and in the snapshot. Removed: {', '.join(gone)}."
+    line = f"Forgot account {name}, in memory and on the disk. Removed: {', '.join(gone)}."
     return Report(
         {"account": name, "removed": numbers, "journal": changes},
         (line, _journal(changes), STAYS, AGAIN),

@@ -31,7 +31,7 @@ def no_journal_report(path: Path) -> Report:
 def _data(record: Record, now: float) -> dict[str, Any]:
     return {
         "id": record.id,
-        "at": _moment(record.at),
+        "at": moment(record.at),
         "account": record.fingerprint,
         "client": record.client,
         "source": record.source,
@@ -59,7 +59,7 @@ def _blocks(total: int, records: Sequence[Record], now: float) -> tuple[Block, .
 def _entry(record: Record, now: float) -> str:
     """Write one change as some lines: in a table, terminals would cut what one wants to copy."""
     took = "" if record.seconds is None else f", {record.seconds:.0f} s"
-    head = (_moment(record.at), record.id, f"box {text(record.box)}", record.status(now) + took)
+    head = (moment(record.at), record.id, f"box {text(record.box)}", record.status(now) + took)
     return "\n".join(
         (
             "  ".join(head),
@@ -69,5 +69,6 @@ def _entry(record: Record, now: float) -> str:
     )
 
 
-def _moment(seconds: float) -> str:
+def moment(seconds: float) -> str:
+    """Show seconds since 1970 as the box's time."""
     return written(datetime.fromtimestamp(seconds, UTC))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ examples:
   cachectl unlock jana@example.cz           let an account try again at once
   cachectl unlock --source 192.0.2.7        let an address try again at once
   cachectl journal --box 2210400017         what was changed at a box
+  cachectl connections                      clients connected with a browser
+  cachectl connections end 5f1c09ab         end one of them
   cachectl forget-owner jana@example.cz     remove all that is kept about it
   cachectl rotate-secret                    a new secret, if the old one got out
   cachectl reload                           after a change of the settings file
@@ -67,12 +70,25 @@ OIG_JOURNAL names. It asks no daemon and no portal: "unclear" is what nobody
 has looked after, or what a crash left open.
 """
 
+CONNECTIONS = """\
+Lists the clients that owners have connected with a browser, latest first, from
+the file that OIG_GRANTS names: their name, where their code went, what they may
+do, and how they stand. It asks no daemon and no portal. `connections end` ends
+some of them.
+"""
+
+END = """\
+Ends connections: their tokens are refused at once, and what they sealed is
+overwritten. Each of these clients has to be connected again, with the password.
+Asks first; without a terminal to ask on it is refused unless --yes is given.
+"""
+
 FORGET = """\
-Removes an account's sessions, session handles, answers, failed logins and known
-sources from the daemon, its snapshot and the workers, and ends logins that are
-under way for it. Says what stays: the journal, and lines in logs. Who knows the
-password may log in again: take the account off OIG_ALLOWED_EMAILS first, if it
-is to stay away.
+Removes an account's connections, sessions, session handles, answers, failed
+logins and known sources from their record, the daemon, its snapshot and the
+workers, and ends logins that are under way for it. Says what stays: the journal,
+and lines in logs. Who knows the password may log in again: take the account off
+OIG_ALLOWED_EMAILS first, if it is to stay away.
 """
 
 RELOAD = """\
@@ -87,7 +103,8 @@ Replaces the secret that all keys and seals are made with, and removes the
 snapshot that was made with the old one. Only while the server is stopped, and
 after asking. Everybody logs in again; handles and plans of before are refused;
 failed logins, locks and known sources are forgotten, for they are kept under
-fingerprints of the old secret. The journal stays, with its old fingerprints.
+fingerprints of the old secret. All connections of clients end and are removed.
+The journal stays, with its old fingerprints.
 """
 
 
@@ -109,7 +126,10 @@ class Options(argparse.Namespace):
     email: str | None
     source: str | None
     account: str | None
+    listed: str | None
     box: str | None
+    action: str | None
+    connection: str | None
     expired: bool
     lockouts: bool
     everything: bool
@@ -130,7 +150,22 @@ def parse(argv: Sequence[str]) -> Options:
             if unknown
             else f"cachectl {options.command}: {len(surplus)} argument(s) too many"
         )
+    if options.command == "connections":
+        _settle_connections(options)
     return options
+
+
+def _settle_connections(options: Options) -> None:
+    """Give --account and --limit their one meaning, in front of `end` or without it.
+
+    Raises:
+        Usage: They stand in front of `end`: somebody may mean an account, and end all.
+    """
+    if options.action is None:
+        options.account, options.connection = options.listed, None
+        options.limit = options.limit or DEFAULT_ROWS
+    elif options.listed is not None or options.limit is not None:
+        raise Usage("cachectl connections: what `end` is to end stands behind it")
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -148,6 +183,8 @@ class _Parser(argparse.ArgumentParser):
     """One that raises instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
+        # What stands in the place of a command may be an e-mail or a password.
+        message = re.sub(r"invalid choice: .* \(choose", "invalid choice (choose", message)
         raise Usage(f"{message} (see {self.prog} --help)")
 
 
@@ -237,6 +274,37 @@ def _parser() -> _Parser:
         help=f"rows at most, up to {MAX_ROWS} (default: {DEFAULT_ROWS})",
     )
 
+    connections = command(
+        "connections",
+        "list the clients that owners connected with a browser, or end some",
+        CONNECTIONS,
+    )
+    connections.add_argument(
+        "--account", type=_email, metavar="EMAIL", dest="listed", help="only those of an account"
+    )
+    connections.add_argument(
+        "--limit",
+        type=_limit,
+        metavar="N",
+        help=f"rows at most, up to {MAX_ROWS} (default: {DEFAULT_ROWS})",
+    )
+    actions = connections.add_subparsers(dest="action", metavar="end")
+    end = actions.add_parser(
+        "end",
+        help="end a connection, all of an account, or all",
+        description=END,
+        formatter_class=_Help,
+        allow_abbrev=False,
+        parents=[everywhere],
+    )
+    which = end.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "connection", type=_beginning, nargs="?", metavar="ID", help="as `connections` lists it"
+    )
+    which.add_argument("--account", type=_email, metavar="EMAIL", help="all of an account")
+    which.add_argument("--all", action="store_true", dest="everything", help="all of everybody")
+    end.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
     forget = command("forget-owner", "remove all that is kept about an account", FORGET)
     forget.add_argument("email", type=_email, metavar="EMAIL", help="the account's e-mail")
 
@@ -310,6 +378,14 @@ def _email(raw: str) -> str:
         # Not repeated: it may be a password that slipped into the wrong place.
         raise argparse.ArgumentTypeError("is not an e-mail address such as jana@example.cz")
     return email
+
+
+def _beginning(raw: str) -> str:
+    text = raw.strip().lower()
+    if not 8 <= len(text) <= 32 or set(text) - set("0123456789abcdef"):
+        # Not repeated: it may be an e-mail or a token.
+        raise argparse.ArgumentTypeError("must be 8 to 32 hex digits, as `connections` lists it")
+    return text
 
 
 def _source(raw: str) -> str:

@@ -29,7 +29,8 @@ def rotate_secret(options: Options) -> Report:
 
     Raises:
         Usage: The environment is wrong.
-        Refused: The server runs, the secret cannot be replaced, or the answer was no.
+        Refused: The server runs, the secret cannot be replaced, or the answer was no; or the secret
+            was replaced, and the record of connections cannot be used.
     """
     from server.cache import snapshot  # noqa: PLC0415 - no other command needs these
     from server.errors import ConfigurationError  # noqa: PLC0415
@@ -54,7 +55,30 @@ def rotate_secret(options: Options) -> Report:
                 f"The snapshot {text(configured.snapshot_file)} cannot be removed: {exc.strerror}. "
                 "The secret was not replaced."
             ) from None
-    return rotation_report(text(configured.secret_file))
+        return rotation_report(text(configured.secret_file), _without_connections(configured))
+
+
+def _without_connections(configured: Settings) -> int:
+    """Remove all connections, and return how many it were.
+
+    Last: while the old secret is in place they are good, and nothing is to end for a rotation that
+    fails. Under the new one nothing opens what they hold, though we are interrupted here: what is
+    left is swept when it has not been used for 60 days, or removed by `connections end --all`.
+
+    Raises:
+        Refused: Their record cannot be used.
+    """
+    from server.errors import GrantsUnavailable  # noqa: PLC0415 - few commands need SQLite
+    from server.records.grants import GrantStore  # noqa: PLC0415
+
+    try:
+        return GrantStore(configured.grants).forget(None)
+    except GrantsUnavailable as exc:
+        raise Refused(
+            "The secret was replaced and the snapshot removed, and no token is good any more; but "
+            f"the connections that they belong to could not be removed: {exc} Or delete "
+            f"{text(configured.grants)}"
+        ) from None
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from .blocks import Report
+from .units import amount
 
 CONSEQUENCES = (
     "With a new secret everybody logs in again: sessions, session handles and plans of before are",
-    "refused. Failed logins, locks and known sources are forgotten, for they are kept under the",
-    "old secret's fingerprints: who was guessing may begin again. The journal stays, but its old",
+    "refused. All connections of clients end and are removed: each has to be connected again.",
+    "Failed logins, locks and known sources are forgotten, for they are kept under the old",
+    "secret's fingerprints: who was guessing may begin again. The journal stays, but its old",
     "entries keep their old fingerprints: `cachectl journal` lists them, `--account` and the",
     "owner's own list_changes do not find them any more.",
 )
@@ -17,12 +19,16 @@ Start the server again. A backup that holds the old secret still opens what was 
 destroy it."""
 
 
-def rotation_report(secret: str) -> Report:
-    """Report that the secret at this path was replaced."""
+def rotation_report(secret: str, connections: int) -> Report:
+    """Report that the secret at this path was replaced, and how many connections were removed."""
+    done = (
+        f"The secret {secret} was replaced; the snapshot and {amount(connections, 'connection')} "
+        "were removed."
+    )
     return Report(
-        {"rotated": True, "secret": secret},
+        {"rotated": True, "secret": secret, "connections": connections},
         (
-            f"The secret {secret} was replaced and the snapshot removed.",
+            done,
             "\n".join(CONSEQUENCES),
             THEN,
         ),

@@ -91,6 +91,7 @@ def theirs(monkeypatch):
         ["forget-owner", "jana@example.cz"],
         ["rotate-secret"],
         ["journal", "--account", "jana@example.cz"],
+        ["connections", "--account", "jana@example.cz"],
     ],
     ids=lambda arguments: arguments[0],
 )

@@ -47,6 +47,7 @@ def run_dir(monkeypatch) -> Iterator[Path]:
     monkeypatch.setenv("OIG_CONFIG", os.devnull)
     with TemporaryDirectory(prefix="ctl") as folder:
         monkeypatch.setenv("OIG_RUN_DIR", folder)
+        monkeypatch.setenv("OIG_STATE_DIR", folder)
         load_secret(Path(folder) / "secret")
         yield Path(folder)
 

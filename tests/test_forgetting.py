@@ -17,12 +17,14 @@ from server.cache.answers import SOON
 from server.cache.blocking import BlockingClient
 from server.cache.outcomes import ERASED, Hit, Lease, Locked, Unavailable
 from server.fingerprint import account_key
+from server.records.grants import GrantStore
 from server.secret import load_secret, read_secret
 from server.settings import ROOT
 
 from .cache_process import run_folder, running_cache
 from .fleet import call_body, check_auth, post, running_fleet
 from .test_engine import CAFE, House, account, key, value
+from .test_grants import grant
 from .waiting import wait_until
 
 OWNER = "demo@example.com"
@@ -137,7 +139,7 @@ def test_a_change_under_way_goes_on(house):
 def forget(folder, *arguments, owner=OWNER):
     return subprocess.run(
         [sys.executable, "-m", "cachectl", "forget-owner", owner, *arguments],
-        env={"PATH": os.environ["PATH"], "OIG_RUN_DIR": str(folder)},
+        env={"PATH": os.environ["PATH"], "OIG_RUN_DIR": str(folder), "OIG_STATE_DIR": str(folder)},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -183,6 +185,7 @@ def test_a_whole_server_forgets_an_owner():
         found = removed(fleet)
         assert found["account"] == key.hex()[:12]
         assert found["removed"] == {
+            "connections": 0,
             "sessions": 1,
             "notes": 1,
             "answers": 2,  # live data, and what is remembered of the boxes
@@ -277,6 +280,7 @@ def run_dir(monkeypatch):
     with run_folder() as folder:
         folder.mkdir(mode=0o700, exist_ok=True)
         monkeypatch.setenv("OIG_RUN_DIR", str(folder))
+        monkeypatch.setenv("OIG_STATE_DIR", str(folder))
         load_secret(folder / "secret")
         yield folder
 
@@ -288,6 +292,46 @@ def test_without_a_daemon_nothing_is_claimed(run_dir, capsys):
     assert "Start the server" in words
     assert "Nothing was removed" in words
     assert f"delete {run_dir / 'sessions.snapshot'}" in words
+
+
+def connected(folder) -> GrantStore:
+    """Return a store with a connection of the owner, and one of somebody else."""
+    store = GrantStore(folder / "grants.db")
+    key = account_key(read_secret(folder / "secret"), OWNER)
+    store.add(grant(1, account=key))
+    store.add(grant(2))
+    return store
+
+
+def test_connections_go_too_and_none_of_another_owner(run_dir, capsys):
+    store = connected(run_dir)
+    with running_cache(run_dir):
+        assert main(["forget-owner", OWNER]) == 0
+    assert "Removed: 1 connection." in capsys.readouterr().out
+    assert [one.id for one in store.latest(9)[1]] == [grant(2).id]
+    assert on_disk_below(run_dir, account_key(read_secret(run_dir / "secret"), OWNER)) == []
+
+
+def on_disk_below(folder, needle):
+    return [one.name for one in folder.iterdir() if one.is_file() and needle in one.read_bytes()]
+
+
+def test_without_a_daemon_connections_go_and_it_is_said(run_dir, capsys):
+    store = connected(run_dir)
+    assert main(["forget-owner", OWNER]) == 3
+    assert "Nothing was removed but 1 connection." in capsys.readouterr().err
+    assert store.latest(9)[0] == 1
+
+
+def test_a_record_of_connections_that_cannot_be_used_is_no_success_and_the_rest_is_done(
+    run_dir, capsys
+):
+    (run_dir / "grants.db").write_text("no database")
+    with running_cache(run_dir):
+        assert main(["forget-owner", OWNER]) == 1
+        words = capsys.readouterr().err
+        assert "forgotten in memory and in the snapshot" in words
+        assert f"{run_dir / 'grants.db'} cannot be used" in words
 
 
 def test_a_snapshot_that_cannot_be_written_is_no_success(run_dir, capsys, monkeypatch):

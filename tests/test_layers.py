@@ -593,8 +593,7 @@ MAY_IMPORT = {
         "server.cache.snapshot",
         "server.cache.socket_file",
         "server.cache.wire",
-        "server.records.journal",
-        "server.records.record",
+        "server.records",
         "server.email_address",
         "server.errors",
         "server.fingerprint",
@@ -698,6 +697,7 @@ PURE = {
     "evals.scenario",
     "evals.transcript",
     "evals.verdict",
+    "cachectl.connections_report",
     "cachectl.forgotten_report",
     "cachectl.rotation_report",
 }

@@ -16,6 +16,7 @@ import pytest
 from cachectl.__main__ import main
 from server.cache.socket_file import AlreadyRunning, SocketFile, no_daemon
 from server.errors import ConfigurationError
+from server.records.grants import GrantStore
 from server.rotation import SecretInUse, replace_secret, unused_secret
 from server.secret import load_secret, read_secret
 from server.secret_use import SecretUse
@@ -23,6 +24,7 @@ from server.settings import ROOT
 
 from .cache_process import run_folder
 from .fleet import call_body, check_auth, post, running_fleet
+from .test_grants import grant
 
 CACHECTL = [sys.executable, "-m", "cachectl"]
 
@@ -30,7 +32,7 @@ CACHECTL = [sys.executable, "-m", "cachectl"]
 def rotate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*CACHECTL, "rotate-secret", *(arguments or ("--yes",))],
-        env={"PATH": os.environ["PATH"], "OIG_RUN_DIR": str(folder)},
+        env={"PATH": os.environ["PATH"], "OIG_RUN_DIR": str(folder), "OIG_STATE_DIR": str(folder)},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -57,6 +59,7 @@ def rotated(monkeypatch, capsys, folder: Path) -> tuple[int, str]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OIG_CONFIG", os.devnull)
     monkeypatch.setenv("OIG_RUN_DIR", str(folder))
+    monkeypatch.setenv("OIG_STATE_DIR", str(folder))
     code = main(["rotate-secret", "--yes"])
     captured = capsys.readouterr()
     return code, captured.out + captured.err
@@ -120,6 +123,7 @@ def run_dir(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("OIG_CONFIG", os.devnull)
     monkeypatch.setenv("OIG_RUN_DIR", str(tmp_path))
+    monkeypatch.setenv("OIG_STATE_DIR", str(tmp_path))
     # pytest's folders are too long for a socket; nobody listens there.
     monkeypatch.setenv("OIG_CACHE_SOCKET", str(tmp_path / "s"))
     load_secret(tmp_path / "secret")
@@ -170,6 +174,54 @@ def test_a_secret_that_cannot_be_replaced_stays(run_dir, capsys, monkeypatch):
     assert "No space left on device" in capsys.readouterr().err
     assert read_secret(run_dir / "secret") == old
     assert [one.name for one in run_dir.glob(".secret*")] == []
+
+
+def test_all_connections_are_removed_once_the_secret_is_replaced(run_dir, capsys, monkeypatch):
+    store = GrantStore(run_dir / "grants.db")
+    one = grant()
+    store.add(one)
+    with monkeypatch.context() as patch:
+        patch.setattr("server.rotation.fresh_secret", refusing)
+        assert main(["rotate-secret", "--yes"]) == 1
+    assert store.find(one.id) == one
+    capsys.readouterr()
+    assert main(["rotate-secret", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["connections"] == 1
+    assert store.latest(9) == (0, [])
+    assert holds(run_dir, one.sealed) == []
+
+
+def refusing(_):
+    raise ConfigurationError("The disk is full.")
+
+
+def test_a_rotation_that_was_cut_short_leaves_connections_that_the_next_one_removes(
+    run_dir, monkeypatch
+):
+    store = GrantStore(run_dir / "grants.db")
+    store.add(grant())
+    old = read_secret(run_dir / "secret")
+    with monkeypatch.context() as patch:
+        patch.setattr("server.records.grants.GrantStore.forget", interrupted)
+        assert main(["rotate-secret", "--yes"]) == 130
+    assert read_secret(run_dir / "secret") != old
+    assert store.latest(9)[0] == 1
+    assert main(["rotate-secret", "--yes"]) == 0
+    assert store.latest(9)[0] == 0
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_record_of_connections_that_cannot_be_used_does_not_keep_the_old_secret(run_dir, capsys):
+    old = read_secret(run_dir / "secret")
+    (run_dir / "grants.db").write_text("no database")
+    assert main(["rotate-secret", "--yes"]) == 1
+    words = capsys.readouterr().err
+    assert "The secret was replaced" in words
+    assert f"delete {run_dir / 'grants.db'}" in words
+    assert read_secret(run_dir / "secret") != old
 
 
 def test_a_snapshot_that_cannot_be_removed_keeps_the_secret(run_dir, capsys):

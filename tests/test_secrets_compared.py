@@ -413,6 +413,7 @@ def operator(cache, monkeypatch):
     monkeypatch.setenv("OIG_SECRET_FILE", str(cache.folder / "other"))
     Journal(cache.folder / "journal.db").begin(record(1))
     monkeypatch.setenv("OIG_JOURNAL", str(cache.folder / "journal.db"))
+    monkeypatch.setenv("OIG_STATE_DIR", str(cache.folder))
     return monkeypatch
 
 
@@ -423,6 +424,8 @@ def operator(cache, monkeypatch):
         ["flush", "--account", "jana@example.cz"],
         ["forget-owner", "jana@example.cz"],
         ["journal", "--account", "jana@example.cz"],
+        ["connections", "--account", "jana@example.cz"],
+        ["connections", "end", "--account", "jana@example.cz", "--yes"],
     ],
 )
 def test_cachectl_with_another_secret_refuses_what_would_find_nothing(

@@ -27,6 +27,29 @@ def fleet():
         yield fleet
 
 
+@pytest.fixture(scope="module")
+def lasting_fleet():
+    with running_fleet(2) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def shared_fleet(lasting_fleet):
+    """A fleet without sessions, for tests that leave its workers running and lock nobody out."""
+    fleet = lasting_fleet
+    if fleet.daemon is None:
+        fleet.start_daemon()
+    wait_until("all are ready", lambda: all(one.is_success for one in each_readyz(fleet)))
+    with BlockingClient(fleet.socket_path) as client:
+        client.call("flush", "sessions", None)
+    fleet.portal.reset()
+    return fleet
+
+
+def each_readyz(fleet):
+    return fleet.of_each(lambda: readyz(fleet))
+
+
 def status(result):
     return result["structuredContent"]["cache_status"]
 
@@ -39,22 +62,22 @@ def both_workers_know(fleet):
     }
 
 
-def test_the_second_call_of_any_worker_comes_from_the_cache(fleet):
-    assert status(check_auth(fleet.url)) == "new_session_created"
+def test_the_second_call_of_any_worker_comes_from_the_cache(shared_fleet):
+    assert status(check_auth(shared_fleet.url)) == "new_session_created"
     for _ in range(10):
-        assert status(check_auth(fleet.url)) == "session_from_cache"
-    both_workers_know(fleet)
-    assert fleet.portal.logins()["attempts"] == 1
+        assert status(check_auth(shared_fleet.url)) == "session_from_cache"
+    both_workers_know(shared_fleet)
+    assert shared_fleet.portal.logins()["attempts"] == 1
 
 
-def test_a_daemon_killed_under_calls_is_noticed_by_nobody(fleet):
-    both_workers_know(fleet)
+def test_a_daemon_killed_under_calls_is_noticed_by_nobody(shared_fleet):
+    both_workers_know(shared_fleet)
     stop, failures, count = threading.Event(), [], [0]
 
     def keep_calling():
         with httpx2.Client(trust_env=False, timeout=60) as http:
             while not stop.is_set():
-                result = http.post(fleet.url, json=call_body()).json()["result"]
+                result = http.post(shared_fleet.url, json=call_body()).json()["result"]
                 count[0] += 1
                 if result["isError"] or status(result) != "session_from_cache":
                     failures.append(result)
@@ -66,10 +89,10 @@ def test_a_daemon_killed_under_calls_is_noticed_by_nobody(fleet):
         for _ in range(2):
             before = count[0]
             wait_until("calls", lambda: count[0] > before + 20)  # noqa: B023 - called at once
-            fleet.kill_daemon()
+            shared_fleet.kill_daemon()
             before = count[0]
             wait_until("calls without daemon", lambda: count[0] > before + 20)  # noqa: B023
-            fleet.start_daemon()
+            shared_fleet.start_daemon()
     finally:
         stop.set()
         for caller in callers:
@@ -77,12 +100,12 @@ def test_a_daemon_killed_under_calls_is_noticed_by_nobody(fleet):
     assert not failures[:3]
 
 
-def test_a_restarted_daemon_has_all_sessions(fleet):
-    assert status(check_auth(fleet.url)) == "new_session_created"
-    fleet.kill_daemon(signal.SIGTERM)
-    fleet.start_daemon()
-    assert status(check_auth(fleet.url)) == "session_from_cache"
-    assert fleet.portal.logins()["attempts"] == 1
+def test_a_restarted_daemon_has_all_sessions(shared_fleet):
+    assert status(check_auth(shared_fleet.url)) == "new_session_created"
+    shared_fleet.kill_daemon(signal.SIGTERM)
+    shared_fleet.start_daemon()
+    assert status(check_auth(shared_fleet.url)) == "session_from_cache"
+    assert shared_fleet.portal.logins()["attempts"] == 1
 
 
 def test_a_session_opened_without_a_daemon_is_handed_to_it_when_it_is_back():
@@ -158,13 +181,13 @@ def test_a_flush_makes_the_next_call_log_in_whichever_worker_answers(fleet):
     assert status(check_auth(fleet.url)) == "new_session_created"
 
 
-def test_a_flush_that_a_worker_missed_is_not_undone_by_its_copies(fleet):
-    both_workers_know(fleet)
-    fleet.kill_daemon()
-    fleet.start_daemon()
-    with BlockingClient(fleet.socket_path) as client:
+def test_a_flush_that_a_worker_missed_is_not_undone_by_its_copies(shared_fleet):
+    both_workers_know(shared_fleet)
+    shared_fleet.kill_daemon()
+    shared_fleet.start_daemon()
+    with BlockingClient(shared_fleet.socket_path) as client:
         client.call("flush", "sessions", None)
-    assert status(check_auth(fleet.url)) == "new_session_created"
+    assert status(check_auth(shared_fleet.url)) == "new_session_created"
 
 
 def test_a_changed_password_ends_the_old_one_in_every_worker(fleet):
@@ -228,16 +251,18 @@ def test_a_stopping_worker_finishes_what_it_has_begun(fleet):
     assert status(result[0]) == "new_session_created"
 
 
-async def test_a_caller_that_hangs_up_leaves_the_login_to_the_others(fleet):
-    fleet.portal.fault("slow", latency=2.0, logins=1)
+async def test_a_caller_that_hangs_up_leaves_the_login_to_the_others(shared_fleet):
+    shared_fleet.portal.fault("slow", latency=2.0, logins=1)
     async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
-        first = asyncio.create_task(http.post(fleet.url, json=call_body()))
-        await asyncio.to_thread(wait_until, "login", lambda: fleet.portal.logins()["attempts"] == 1)
-        second = asyncio.create_task(http.post(fleet.url, json=call_body()))
+        first = asyncio.create_task(http.post(shared_fleet.url, json=call_body()))
+        await asyncio.to_thread(
+            wait_until, "login", lambda: shared_fleet.portal.logins()["attempts"] == 1
+        )
+        second = asyncio.create_task(http.post(shared_fleet.url, json=call_body()))
         first.cancel()
         answer = (await second).json()["result"]
     assert not answer["isError"]
-    assert fleet.portal.logins()["attempts"] == 1
+    assert shared_fleet.portal.logins()["attempts"] == 1
 
 
 def test_nothing_secret_is_in_logs_snapshot_or_process_list(fleet):
@@ -260,8 +285,8 @@ def test_nothing_secret_is_in_logs_snapshot_or_process_list(fleet):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
-def test_workers_and_daemon_refuse_to_be_dumped(fleet):
-    for process in (fleet.daemon, *fleet.workers.values()):
+def test_workers_and_daemon_refuse_to_be_dumped(shared_fleet):
+    for process in (shared_fleet.daemon, *shared_fleet.workers.values()):
         text = Path(f"/proc/{process.pid}/limits").read_text()
         core = next(line for line in text.splitlines() if line.startswith("Max core file size"))
         assert core.split()[4:6] == ["0", "0"]

@@ -1,6 +1,11 @@
 """When a request may be part of a browser login."""
 
+import ipaddress
+from urllib.parse import urlsplit
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from server.forwarded import PEER
 from server.oauth.mode import CHAT, Mode, Modes
@@ -99,6 +104,21 @@ def test_any_other_host_has_no_browser_login_without_a_public_address(host):
 @pytest.mark.parametrize("peer", ["192.0.2.7", "10.0.0.5", "::2", "unknown", "", None])
 def test_a_caller_that_is_not_on_this_machine_has_none_whatever_host_it_names(peer):
     assert Modes("browser", None).of(scope(peer=peer)) == CHAT
+
+
+@given(
+    st.binary(max_size=40)
+    | st.from_regex(rb"(localhost|127\.[0-9.]{1,9}|\[::1\])[ -~]{0,8}", fullmatch=True)
+)
+def test_no_host_makes_judging_fail_and_none_leads_elsewhere(host):
+    judged = scope() | {"headers": [(b"host", host)]}
+    mode = Modes("browser", None).of(judged)
+    if mode != CHAT:
+        issuer = urlsplit(mode.issuer)
+        name = issuer.hostname
+        assert name == "localhost" or ipaddress.ip_address(name).is_loopback
+        assert (issuer.scheme, issuer.path, issuer.query, issuer.fragment) == ("http", "", "", "")
+        assert issuer.username is None
 
 
 def test_who_is_connected_is_not_taken_from_what_was_forwarded():

@@ -46,9 +46,11 @@ from .instructions import instructions
 from .liveness import Liveness
 from .log import set_level
 from .oauth.admission import Admission
+from .oauth.authorize import Authorize
 from .oauth.bearer import Bearer
-from .oauth.client_documents import ClientDocuments
+from .oauth.client_documents import ClientDocuments, finder
 from .oauth.clients import Redirects
+from .oauth.connections import Connections
 from .oauth.exchange import Exchange
 from .oauth.mode import Modes
 from .oauth.routes import BrowserLogin, Parts, endpoints
@@ -183,7 +185,7 @@ def build_app(
         status_tool(access, upstream, Entries(journal), now=present),
     ]
     tokens = Tokens(secret, settings.portal_url)
-    login = _login_parts(settings, Exchange(grants, tokens, wall=wall), wall)
+    login = _login_parts(settings, access, tokens, grants, wall)
     closing = [
         login.aclose,
         following.aclose,
@@ -241,17 +243,27 @@ def _tool_server(tools: Sequence[CheckedTool], told: str) -> ToolServer:
     return server
 
 
-def _login_parts(settings: Settings, exchange: Exchange, wall: Callable[[], float]) -> Parts:
-    redirects = Redirects(settings.login_redirects)
+def _login_parts(
+    settings: Settings,
+    access: Access,
+    tokens: Tokens,
+    grants: GrantStore,
+    wall: Callable[[], float],
+) -> Parts:
+    redirects, control = Redirects(settings.login_redirects), settings.control == "on"
     # Only a server with a public address: one on the owner's own computer is found by nobody whose
     # client it would have to look up. All workers together fetch once a second.
     looks_up = settings.public_url and settings.client_documents == "on"
+    documents = ClientDocuments(redirects, spacing=settings.workers) if looks_up else None
+    find, kept = finder(documents), (access, tokens, grants)
     return Parts(
         modes=Modes(settings.login, settings.public_url, settings.chat_hosts, logger.warning),
-        scopes=offered(control=settings.control == "on"),
+        scopes=offered(control=control),
         redirects=redirects,
-        exchange=exchange,
-        documents=ClientDocuments(redirects, spacing=settings.workers) if looks_up else None,
+        authorize=Authorize(*kept, redirects=redirects, control=control, find=find, wall=wall),
+        connections=Connections(*kept, control=control, wall=wall),
+        exchange=Exchange(grants, tokens, wall=wall),
+        documents=documents,
         wall=wall,
     )
 

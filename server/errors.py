@@ -157,6 +157,7 @@ class CredentialsRejected(OfOneKind):
 
     def __init__(self, *, repeated: bool = False, listed: bool = False) -> None:
         self.repeated = repeated
+        self.listed = listed
         super().__init__(REJECTED_OR_NOT_SERVED if listed else REJECTED)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.oauth.clients import cleaned_name
-from server.oauth.page import day, page
+from server.oauth.page import FOLDER, day, page
 from server.oauth.texts import LANGUAGES, Texts, texts_for
 
 SITE = SimpleNamespace(kind="site", name="claude.ai")
@@ -22,7 +22,14 @@ PROGRAM = SimpleNamespace(kind="program", name="127.0.0.1")
 APP = SimpleNamespace(kind="app", name="cursor:")
 PLACES = {"site": SITE, "program": PROGRAM, "app": APP}
 
-LOGIN = {"request": "signed", "control": True, "ticked": False, "asked": True, "email": ""}
+LOGIN = {
+    "request": "signed",
+    "control": True,
+    "ticked": False,
+    "asked": True,
+    "email": "",
+    "site": "",
+}
 RIGHT = {"problem": None, "about": ""}
 WRONG = {"problem": "It is wrong.", "about": "password"}
 DONE = {
@@ -37,7 +44,7 @@ NOVEMBER = 1_795_000_000.0
 
 
 def connection(name, place=SITE, **values):
-    usual = {"control": False, "created": NOVEMBER, "used": None, "asleep": None}
+    usual = {"control": False, "created": NOVEMBER, "used": NOVEMBER, "asleep": None}
     tokens = {"give": "give-it", "take": "take-it", "end": "end-it"}
     return SimpleNamespace(name=name, place=place, **(usual | tokens | values))
 
@@ -128,6 +135,14 @@ def test_no_text_was_left_untranslated():
     english, czech = written(LANGUAGES["en"]), written(LANGUAGES["cs"])
     same = {name for name, text in english.items() if czech[name] == text}
     assert same == {"email", "seconds", "minutes", "hours", "ended_on"}
+
+
+def test_each_text_is_on_some_page():
+    sources = [*FOLDER.glob("*.html"), *FOLDER.parent.glob("*.py")]
+    used = set()
+    for path in sources:
+        used.update(re.findall(r"\b(?:t|texts|other)\.(\w+)", path.read_text(encoding="utf-8")))
+    assert {one.name for one in fields(Texts)} - used == set()
 
 
 @pytest.mark.parametrize(
@@ -270,6 +285,12 @@ def test_where_it_goes_is_in_bold_with_a_warning_for_what_is_no_web_site(place, 
     assert ("note caution" in body) == warned
 
 
+def test_a_client_with_a_document_of_its_own_is_named_with_its_site():
+    values = {**LOGIN, **RIGHT, "name": "Claude", "place": PROGRAM, "site": "client.example"}
+    body = render("login.html", values).body.decode()
+    assert 'It describes itself at <strong class="where"><bdi>client.example</bdi>' in body
+
+
 HOSTILE = {
     "markup": '</bdi><script>alert(1)</script><a href="https://evil.example">',
     "attribute": '" autofocus onfocus="alert(1)',
@@ -281,7 +302,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_name_is_shown_as_text_cleaned_name(kind):
+def test_a_name_is_shown_as_text_on_one_line(kind):
     name = HOSTILE[kind]
     shown = cleaned_name(name)
     assert not set("\u202e\u202c\u2066\u2069\u200f\u200b\u00ad\U000e0041\ufeff\n\t\r") & set(shown)

@@ -3,16 +3,20 @@
 import json
 import logging
 from pathlib import Path
+from typing import cast
 
 import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from server.access import Access
 from server.app import build_app
 from server.forwarded import Forwarded
 from server.guard import Names
-from server.oauth.client_documents import ClientDocuments
+from server.oauth.authorize import Authorize
+from server.oauth.client_documents import ClientDocuments, finder
 from server.oauth.clients import Redirects, read
+from server.oauth.connections import Connections
 from server.oauth.exchange import Exchange
 from server.oauth.mode import Modes
 from server.oauth.routes import BrowserLogin, Parts, endpoints
@@ -28,9 +32,11 @@ DISCOVERY = [
     "/.well-known/oauth-authorization-server",
     "/.well-known/oauth-authorization-server/mcp",
 ]
-NO_EXCHANGE = Exchange(
-    GrantStore(Path("/nowhere/grants.db")), Tokens(bytes(32), "https://portal.example/")
-)
+NO_GRANTS = GrantStore(Path("/nowhere/grants.db"))
+TOKENS = Tokens(bytes(32), "https://portal.example/")
+NO_EXCHANGE = Exchange(NO_GRANTS, TOKENS)
+NOBODY = cast("Access", None)
+PAGES = ["/authorize", "/connections"]
 PATHS = [*DISCOVERY, "/register", "/token", "/revoke"]
 
 
@@ -42,6 +48,10 @@ def app(
         modes=modes,
         scopes=offered(control=True),
         redirects=Redirects(extra),
+        authorize=Authorize(
+            NOBODY, TOKENS, NO_GRANTS, find=finder(None), redirects=Redirects(extra), control=True
+        ),
+        connections=Connections(NOBODY, TOKENS, NO_GRANTS, control=True),
         exchange=exchange,
         documents=ClientDocuments(Redirects(), spacing=1.0) if documents else None,
         wall=lambda: 1_800_000_000.75,
@@ -331,3 +341,30 @@ async def test_a_worker_serves_them_where_its_settings_say_so(login, status, tmp
     if status == 200:
         assert answer.json()["scopes_supported"] == ["oig:read", "oig:control"]
     assert (await get("/healthz", served)).status_code == 200
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_no_script_of_another_page_can_read_a_page_for_people(path):
+    page = await get(path, Origin="https://evil.example")
+    assert page.headers["content-type"].startswith("text/html")
+    assert [name for name in page.headers if name.startswith("access-control-")] == []
+    async with client() as http:
+        asking = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+        preflight = await http.options(path, headers=asking)
+    assert [name for name in preflight.headers if name.startswith("access-control-")] == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_without_a_browser_login_there_are_no_pages(path):
+    assert (await get(path, app("chat"))).status_code == 404
+    assert (await get(path, peer="192.0.2.7")).status_code == 404
+
+
+async def test_the_worker_serves_the_pages_of_a_login(tmp_path):
+    settings = Settings(
+        state_dir=tmp_path, secret_file=tmp_path / "secret", login="browser", control="on"
+    )
+    served = build_app(settings)
+    assert (await get("/authorize", served)).status_code == 400
+    page = await get("/connections?ui_locales=cs", served)
+    assert '<html lang="cs">' in page.text

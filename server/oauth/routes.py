@@ -9,12 +9,16 @@ from functools import partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..guard import Guard, Names
+from .authorize import Authorize
 from .client_documents import ClientDocuments
 from .clients import Redirects
+from .connections import Connections
 from .discovery import describing
 from .exchange import Exchange
 from .metadata import (
     AUTHORIZATION_SERVER,
+    AUTHORIZE,
+    CONNECTIONS,
     PROTECTED_RESOURCE,
     REGISTER,
     REVOKE,
@@ -23,7 +27,7 @@ from .metadata import (
     authorization_server,
     protected_resource,
 )
-from .methods import MODE, for_programs
+from .methods import MODE, for_people, for_programs
 from .mode import PATH, Mode, Modes
 from .registration import registering
 from .token_endpoints import exchanging, revoking
@@ -38,6 +42,8 @@ class Parts:
         scopes: Those that this server has.
         redirects: Where answers may be sent.
         exchange: Gives tokens and takes them back.
+        authorize: The page of a login.
+        connections: The page of connected clients.
         documents: Looks up clients at an address of theirs; None where nobody is looked up.
         wall: Seconds since 1970.
     """
@@ -46,6 +52,8 @@ class Parts:
     scopes: tuple[str, ...]
     redirects: Redirects
     exchange: Exchange
+    authorize: Authorize
+    connections: Connections
     documents: ClientDocuments | None
     wall: Callable[[], float]
 
@@ -76,6 +84,8 @@ def endpoints(parts: Parts) -> dict[str, ASGIApp]:
         PROTECTED_RESOURCE + PATH: resource,
         AUTHORIZATION_SERVER: server,
         AUTHORIZATION_SERVER + PATH: server,
+        AUTHORIZE: for_people({"GET": parts.authorize.show, "POST": parts.authorize.submit}),
+        CONNECTIONS: for_people({"GET": parts.connections.show, "POST": parts.connections.submit}),
         REGISTER: for_programs({"POST": registering(parts.redirects, parts.wall)}),
         TOKEN: for_programs({"POST": exchanging(parts.exchange)}),
         REVOKE: for_programs({"POST": revoking(parts.exchange)}),

@@ -33,6 +33,7 @@ class Texts:
     asks: str
     unnamed: str
     name_unchecked: str
+    described_at: str
     goes_heading: str
     goes_to_site: str
     goes_to_program: str
@@ -85,9 +86,9 @@ class Texts:
     unknown_client_cure: str
     wrong_redirect: str
     wrong_redirect_cure: str
-    wrong_request: str
     foreign_form: str
-    foreign_form_cure: str
+    refused_heading: str
+    begin_again: str
     damaged_form: str
     expired_form: str
     no_records: str
@@ -105,7 +106,6 @@ class Texts:
     controls: str
     since: str
     used: str
-    never_used: str
     asleep: str
     give_control: str
     take_control: str
@@ -115,14 +115,14 @@ class Texts:
     end_all_now: str
     ended_heading: str
     ended_on: str
-    ended_by_owner: str
-    ended_by_operator: str
-    ended_by_client: str
+    ended_owner: str
+    ended_operator: str
+    ended_client: str
     ended_reused: str
     ended_replaced: str
-    ended_unused: str
-    ended_old: str
-    ended_password: str
+    ended_idle: str
+    ended_expired: str
+    ended_rejected: str
     ended_other: str
     now_ended: str
     now_all_ended: str
@@ -150,6 +150,7 @@ EN = Texts(
     asks="{name} asks for access to your OIG Cloud account.",
     unnamed="An app without a name",
     name_unchecked="The app chose this name itself. Nobody has checked it.",
+    described_at="It describes itself at {site}.",
     goes_heading="Where it goes",
     goes_to_site="The access goes to {where}, and you are sent there.",
     goes_to_program="The access goes to {where}.",
@@ -225,15 +226,13 @@ EN = Texts(
         "Remove this server from the app and add it again. If that does not help and you trust the "
         "app, ask the person who runs this server to allow its address."
     ),
-    wrong_request="The app asked in a way that makes no sense. The fault is the app's.",
+    refused_heading="The form was not accepted",
     foreign_form=(
         "Your browser did not say that this form comes from a page of this server, so it was not "
-        "looked at."
+        "looked at. If that happens each time, an extension of the browser may be hiding where "
+        "forms come from."
     ),
-    foreign_form_cure=(
-        "Go back to the app and begin to connect again. If it happens again, an extension of the "
-        "browser may be hiding where forms come from."
-    ),
+    begin_again="Begin again: in the app that you connect, or at the connected apps below.",
     damaged_form="This form is damaged, or was made by another server.",
     expired_form="This page was open for more than a quarter of an hour, which is too long.",
     no_records="This server cannot get at its records of connected apps at the moment.",
@@ -255,7 +254,6 @@ EN = Texts(
     controls="reads data and changes settings",
     since="Connected",
     used="Last used",
-    never_used="never",
     asleep=(
         "OIG Cloud did not accept the password on {day}, so this app is served no more. If you "
         "have changed the password, connect the app again."
@@ -268,14 +266,14 @@ EN = Texts(
     end_all_now="Yes, end all",
     ended_heading="Ended lately",
     ended_on="{day}: {why}",
-    ended_by_owner="you ended it here",
-    ended_by_operator="the person who runs this server ended it",
-    ended_by_client="the app logged out",
+    ended_owner="you ended it here",
+    ended_operator="the person who runs this server ended it",
+    ended_client="the app logged out",
     ended_reused="a key of it was used twice, so somebody may have copied it",
     ended_replaced="it was connected again",
-    ended_unused="it was not used for a long time",
-    ended_old="connections last a year at most",
-    ended_password="OIG Cloud did not accept the password any more",
+    ended_idle="it was not used for a long time",
+    ended_expired="connections last a year at most",
+    ended_rejected="OIG Cloud did not accept the password any more",
     ended_other="it ended",
     now_ended="{name} is not connected any more.",
     now_all_ended="No app is connected any more. Connections ended: {count}.",
@@ -300,6 +298,7 @@ CS = Texts(
     asks="{name} žádá o přístup k vašemu účtu OIG Cloud.",
     unnamed="Aplikace beze jména",
     name_unchecked="Toto jméno si aplikace zvolila sama. Nikdo ho neověřil.",
+    described_at="Sama sebe popisuje na {site}.",
     goes_heading="Kam přístup povede",
     goes_to_site="Přístup dostane {where} a tam budete přesměrováni.",
     goes_to_program="Přístup dostane {where}.",
@@ -374,15 +373,13 @@ CS = Texts(
         "Odeberte tento server z aplikace a přidejte ho znovu. Pokud to nepomůže a aplikaci "
         "věříte, požádejte správce serveru, aby její adresu povolil."
     ),
-    wrong_request="Aplikace se zeptala způsobem, který nedává smysl. Chyba je v aplikaci.",
     foreign_form=(
         "Prohlížeč nepotvrdil, že formulář pochází ze stránky tohoto serveru, proto nebyl "
-        "zpracován."
+        "zpracován. Pokud se to opakuje, může původ formulářů skrývat některé rozšíření "
+        "prohlížeče."
     ),
-    foreign_form_cure=(
-        "Vraťte se do aplikace a začněte připojovat znovu. Pokud se to opakuje, může původ "
-        "formulářů skrývat některé rozšíření prohlížeče."
-    ),
+    refused_heading="Formulář nebyl přijat",
+    begin_again="Začněte znovu: v aplikaci, kterou připojujete, nebo níže u připojených aplikací.",
     damaged_form="Formulář je poškozený, nebo ho vytvořil jiný server.",
     expired_form="Stránka byla otevřená déle než čtvrt hodiny, což je příliš dlouho.",
     no_records="Server se právě nedostane ke svým záznamům o připojených aplikacích.",
@@ -404,7 +401,6 @@ CS = Texts(
     controls="čte data a mění nastavení",
     since="Připojeno",
     used="Naposledy použito",
-    never_used="nikdy",
     asleep=(
         "OIG Cloud {day} nepřijal heslo, proto aplikace nemá přístup. Pokud jste si heslo "
         "změnili, připojte ji znovu."
@@ -417,14 +413,14 @@ CS = Texts(
     end_all_now="Ano, ukončit všechna",
     ended_heading="Nedávno ukončeno",
     ended_on="{day}: {why}",
-    ended_by_owner="ukončili jste je zde",
-    ended_by_operator="ukončil je správce serveru",
-    ended_by_client="aplikace se odhlásila",
+    ended_owner="ukončili jste je zde",
+    ended_operator="ukončil je správce serveru",
+    ended_client="aplikace se odhlásila",
     ended_reused="jeho klíč byl použit dvakrát, někdo ho mohl zkopírovat",
     ended_replaced="aplikace byla připojena znovu",
-    ended_unused="dlouho nebylo použito",
-    ended_old="připojení trvá nejvýše rok",
-    ended_password="OIG Cloud už heslo nepřijal",
+    ended_idle="dlouho nebylo použito",
+    ended_expired="připojení trvá nejvýše rok",
+    ended_rejected="OIG Cloud už heslo nepřijal",
     ended_other="skončilo",
     now_ended="Připojení {name} skončilo.",
     now_all_ended="Žádná aplikace už není připojena. Počet ukončených připojení: {count}.",

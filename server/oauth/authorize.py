@@ -1,0 +1,246 @@
+"""`/authorize`: an owner reads who asks for what, types the password, and lets a client in or not.
+
+No cookie and no session: all that the page has to remember stands in its form, signed. Nothing is
+written before a password was right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from ..access import Access, Granted
+from ..email_address import MAX_EMAIL, is_email
+from ..errors import GrantsUnavailable
+from ..records.grant import LIFETIME, Grant, day_of
+from ..records.grants import GrantStore
+from .authorization import (
+    Refused,
+    address_of,
+    answer,
+    may_redirect,
+    only,
+    parameters_of,
+    read_request,
+)
+from .client_documents import Find
+from .clients import Client, Redirects, destination, fingerprint
+from .scopes import CONTROL
+from .sign_in import NotSignedIn, Problem, sign_in
+from .texts import LANGUAGES
+from .tokens import (
+    CODE_SECONDS,
+    ID_BYTES,
+    REQUEST_SECONDS,
+    AuthorizationRequest,
+    Code,
+    Tokens,
+    binding,
+)
+from .visit import Turned, Visit, posted
+
+NO_GRANT = bytes(ID_BYTES)
+"""Id of no grant: to look for it tells whether the records can be read."""
+
+
+class Authorize:
+    """The page of a login, and what becomes of its form.
+
+    Args:
+        access: Opens sessions.
+        tokens: Signs the form, seals the credential and writes codes.
+        grants: Where grants are kept.
+        redirects: Where an answer may be sent.
+        control: Whether this server has tools that change a box.
+        find: Knows clients.
+        wall: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        tokens: Tokens,
+        grants: GrantStore,
+        *,
+        redirects: Redirects,
+        control: bool,
+        find: Find,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._access = access
+        self._tokens = tokens
+        self._grants = grants
+        self._find = find
+        self._redirects = redirects
+        self._control = control
+        self._wall = wall
+
+    async def show(self, request: Request) -> Response:
+        """Answer a GET: the page; or, for a client that made a mistake, a redirect back to it."""
+        parameters = parameters_of(request.scope["query_string"]) or {}
+        visit = Visit(request, only(parameters, "ui_locales"))
+        redirect_uri = only(parameters, "redirect_uri")
+        try:
+            client = await self._client(visit, only(parameters, "client_id"), redirect_uri)
+            expires_at = self._wall() + REQUEST_SECONDS
+            asked = read_request(parameters, client, redirect_uri, visit.mode, expires_at)
+            # Before a password is asked for, which would be typed for nothing.
+            await self._grants.look(NO_GRANT)
+        except Turned as exc:
+            return exc.response
+        except Refused as exc:
+            state = only(parameters, "state") or None
+            told = {"error": exc.error, "error_description": exc.description}
+            # No form is sent on by this: nobody has typed anything yet.
+            return RedirectResponse(
+                answer(redirect_uri, visit.mode, state, **told),
+                302,
+                {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"},
+            )
+        except GrantsUnavailable:
+            return visit.without_records(visit.texts.failed_heading)
+        hint = only(parameters, "login_hint")
+        return self._page(visit, client, asked, email=hint if is_email(hint) else "")
+
+    async def submit(self, request: Request) -> Response:
+        """Answer a POST: let the client in, or not, or show the page again."""
+        try:
+            visit, form = await posted(request)
+            asked = self._asked(visit, form)
+            client = await self._client(visit, asked.client_id, asked.redirect_uri)
+        except Turned as exc:
+            return exc.response
+        if form.get("action") == "cancel":
+            return _result(visit, client, asked, error="access_denied")
+        try:
+            return await self._let_in(visit, form, client, asked)
+        except GrantsUnavailable:
+            return visit.without_records(visit.texts.failed_heading)
+
+    def _asked(self, visit: Visit, form: Mapping[str, str]) -> AuthorizationRequest:
+        """Return what a page was shown for.
+
+        Raises:
+            Turned: Its form is too old, or not ours.
+        """
+        texts = visit.texts
+        asked = self._tokens.read_request(form.get("request", ""))
+        # A grant is good under the name of the server that its page was opened under.
+        if asked is None or asked.audience != visit.mode.audience:
+            what = texts.damaged_form
+        elif asked.expires_at <= self._wall():
+            what = texts.expired_form
+        else:
+            return asked
+        raise Turned(visit.failed(400, texts.failed_heading, what, texts.again_in_app))
+
+    async def _client(self, visit: Visit, client_id: str, redirect_uri: str) -> Client:
+        """Return who asks, and for an answer at this address.
+
+        Raises:
+            Turned: That is not certain, and nobody is sent to a stranger.
+        """
+        texts = visit.texts
+        client = await self._find(client_id) if client_id else None
+        if client is None:
+            what, cure = texts.unknown_client, texts.unknown_client_cure
+        elif not may_redirect(client, redirect_uri, self._redirects):
+            what, cure = texts.wrong_redirect, texts.wrong_redirect_cure
+        else:
+            return client
+        raise Turned(visit.failed(400, texts.failed_heading, what, cure))
+
+    async def _let_in(
+        self, visit: Visit, form: Mapping[str, str], client: Client, asked: AuthorizationRequest
+    ) -> Response:
+        await self._grants.look(NO_GRANT)
+        control = self._control and form.get("control") == "on"
+        try:
+            granted = await sign_in(self._access, visit.request, form, visit.texts)
+        except NotSignedIn as exc:
+            email = form.get("email", "")[:MAX_EMAIL]
+            return self._page(visit, client, asked, email, exc.problem, ticked=control)
+        code = await self._grant(granted, client, asked, control=control)
+        return _result(visit, client, asked, control=control, code=code)
+
+    async def _grant(
+        self, granted: Granted, client: Client, asked: AuthorizationRequest, *, control: bool
+    ) -> str:
+        """Keep a grant that waits for its code, and return the code.
+
+        Raises:
+            GrantsUnavailable: It could not be kept.
+        """
+        credential = granted.caller.credential
+        assert credential is not None
+        now, account = self._wall(), granted.keys.account
+        grant_id, key = self._tokens.new_grant()
+        grant = Grant(
+            id=grant_id,
+            account=account,
+            client=fingerprint(client.id),
+            name=client.name,
+            redirect=destination(asked.redirect_uri).name,
+            control=control,
+            resource=asked.audience,
+            state="pending",
+            generation=0,
+            created=now,
+            expires=now + LIFETIME,
+            used=day_of(now),
+            sealed=self._tokens.seal_credential(grant_id, account, key, credential),
+        )
+        await asyncio.to_thread(self._grants.add, grant)
+        bound = binding(client.id, asked.redirect_uri)
+        return self._tokens.code(Code(grant_id, key, now + CODE_SECONDS, asked.challenge, bound))
+
+    def _page(
+        self,
+        visit: Visit,
+        client: Client,
+        asked: AuthorizationRequest,
+        email: str = "",
+        problem: Problem | None = None,
+        *,
+        ticked: bool = False,
+    ) -> Response:
+        return visit.page(
+            "login.html",
+            languages={code: address_of(asked, visit.mode, code) for code in LANGUAGES},
+            status=200 if problem is None else problem.status,
+            headers=None if problem is None else problem.headers,
+            request=self._tokens.sign_request(asked),
+            name=client.name,
+            site=client.site,
+            place=destination(asked.redirect_uri),
+            control=self._control,
+            asked=CONTROL in asked.scopes,
+            ticked=ticked,
+            email=email,
+            problem=None if problem is None else problem.text,
+            about="" if problem is None else problem.about,
+        )
+
+
+def _result(
+    visit: Visit,
+    client: Client,
+    asked: AuthorizationRequest,
+    *,
+    control: bool = False,
+    **members: str,
+) -> Response:
+    return visit.page(
+        "result.html",
+        # The address that it leads to holds a code.
+        referrer="no-referrer",
+        allowed="code" in members,
+        control=control,
+        name=client.name,
+        place=destination(asked.redirect_uri),
+        target=answer(asked.redirect_uri, visit.mode, asked.state, **members),
+    )

@@ -1,0 +1,114 @@
+"""One request of a browser for a page: its language, whether it comes from us, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..origins import canonical_origin
+from .forms import read_form
+from .methods import mode_of
+from .oauth_error import OAuthError
+from .page import Referrer, page
+from .texts import texts_for
+
+
+class Turned(Exception):
+    """A form that is not looked at.
+
+    Attributes:
+        response: What its sender gets.
+    """
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("The form is refused.")
+        self.response = response
+
+
+class Visit:
+    """A request for a page.
+
+    Args:
+        request: It.
+        ui_locales: Languages that it asks for; empty if it asks for none.
+
+    Attributes:
+        mode: How it is to be taken.
+        texts: The language to answer in.
+    """
+
+    def __init__(self, request: Request, ui_locales: str = "") -> None:
+        self.request = request
+        self.mode = mode_of(request)
+        accepted = ",".join(request.headers.getlist("accept-language"))
+        self.texts = texts_for(ui_locales, accepted)
+
+    def page(
+        self,
+        template: str,
+        *,
+        languages: Mapping[str, str] | None = None,
+        status: int = 200,
+        referrer: Referrer = "strict-origin",
+        headers: Mapping[str, str] | None = None,
+        **values: object,
+    ) -> Response:
+        """Make a page as `page.page` does, in the language and with the name of the server."""
+        _, _, server = self.mode.issuer.partition("://")
+        return page(
+            template,
+            self.texts,
+            server=server,
+            languages=languages or {},
+            status=status,
+            referrer=referrer,
+            headers=headers,
+            **values,
+        )
+
+    def failed(
+        self,
+        status: int,
+        heading: str,
+        what: str,
+        cure: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Make the page that says what is wrong and what its reader can do."""
+        return self.page(
+            "failed.html", status=status, headers=headers, heading=heading, what=what, cure=cure
+        )
+
+    def without_records(self, heading: str) -> Response:
+        """Make the page for when nobody can look at the grants."""
+        texts = self.texts
+        later = {"Retry-After": "60"}
+        return self.failed(503, heading, texts.no_records, texts.no_records_cure, later)
+
+
+async def posted(request: Request) -> tuple[Visit, Mapping[str, str]]:
+    """Read a form of one of our own pages.
+
+    Only its own page may send it. There is no cookie that a foreign page could ride on; but it
+    could send an owner's browser through a login that the owner did not begin. A browser names the
+    origin with each form that is posted (Fetch 3.2), so one without it is not from a page of ours.
+
+    Raises:
+        Turned: It is another's, or malformed.
+    """
+    visit = Visit(request)
+    origins = [canonical_origin(one) for one in request.headers.getlist("origin")]
+    if origins != [visit.mode.issuer]:
+        raise Turned(_refused(visit, 403, visit.texts.foreign_form))
+    try:
+        form = await read_form(request)
+    except OAuthError as exc:
+        raise Turned(_refused(visit, exc.status, visit.texts.damaged_form)) from None
+    return Visit(request, form.get("ui_locales", "")), form
+
+
+def _refused(visit: Visit, status: int, what: str) -> Response:
+    texts = visit.texts
+    return visit.failed(status, texts.refused_heading, what, texts.begin_again)

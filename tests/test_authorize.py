@@ -1,0 +1,455 @@
+"""The login page: who gets it, what its form does, and where its answer goes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from urllib.parse import urlsplit
+
+import pytest
+
+from server.errors import CredentialsRejected, NotServed, TooManyAttempts
+from server.oauth.clients import describe
+from server.oauth.mode import Mode
+from server.oauth.pkce import read_challenge
+from server.oauth.tokens import binding
+from server.portal.simulator.faults import Fault
+from server.records.grant import LIFETIME
+from server.sealing import Credential, Sealer
+
+from .control_house import SECRET
+from .login_house import (
+    APP,
+    CHALLENGE,
+    CLAUDE,
+    EMAIL,
+    ISSUER,
+    PASSWORD,
+    PROGRAM,
+    SITE,
+    LoginHouse,
+    answered,
+    asked,
+    hidden_request,
+    query,
+    target,
+)
+
+KINDS = {"site": SITE, "program": PROGRAM, "app": APP}
+
+
+@pytest.fixture
+async def login(tmp_path):
+    one = LoginHouse(tmp_path)
+    yield one
+    await one.aclose()
+
+
+@pytest.fixture
+async def made(tmp_path):
+    """Makes others, with settings of their own."""
+    all_of_them = []
+
+    def make(**settings):
+        all_of_them.append(LoginHouse(tmp_path, **settings))
+        return all_of_them[-1]
+
+    yield make
+    for one in all_of_them:
+        await one.aclose()
+
+
+def account_of(login):
+    return Sealer(SECRET, login.portal.base_url).keys(Credential(EMAIL, PASSWORD)).account
+
+
+def grants_of(login):
+    return login.grants.of_account(account_of(login))
+
+
+def alert(page):
+    _, _, rest = page.text.partition('role="alert"')
+    return rest.partition("</div>")[0].partition("<p>")[2].removesuffix("</p>")
+
+
+async def test_the_page_says_who_asks_and_where_it_goes_and_asks_for_the_password(login):
+    page = await login.open()
+    assert page.status_code == 200
+    for said in ("Claude", "claude.ai", 'name="email"', 'name="password"', 'name="control"'):
+        assert said in page.text
+    assert page.headers["referrer-policy"] == "strict-origin"
+    assert "set-cookie" not in page.headers
+
+
+async def test_nothing_is_written_before_a_password_was_right(login, tmp_path):
+    page = await login.open()
+    await login.submit(page, password="wrong")
+    await login.submit(page, action="cancel")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_right_password_sends_a_code_to_the_client(login, kind):
+    done = await login.submit(await login.open(redirect_uri=KINDS[kind]))
+    assert target(done).startswith(KINDS[kind] + "?")
+    assert done.headers["referrer-policy"] == "no-referrer"
+    answer = answered(done)
+    assert set(answer) == {"code", "state", "iss"}
+    assert (answer["state"], answer["iss"]) == ("s t&a=te", ISSUER)
+    code = login.tokens.open_code(answer["code"])
+    assert code.binding == binding(CLAUDE, KINDS[kind])
+    assert code.challenge == read_challenge(CHALLENGE)
+    assert code.expires_at == login.clock.time + 60.0
+    (grant,) = grants_of(login)
+    assert grant.id == code.grant
+    assert (grant.state, grant.control, grant.name) == ("pending", False, "Claude")
+    assert grant.client == hashlib.sha256(CLAUDE.encode()).digest()
+    assert grant.resource == f"{ISSUER}/mcp"
+    assert (grant.created, grant.expires) == (login.clock.time, login.clock.time + LIFETIME)
+    assert grant.redirect == {"site": "claude.ai", "program": "localhost", "app": "cursor:"}[kind]
+    opened = login.tokens.open_credential(grant.id, grant.account, code.key, grant.sealed)
+    assert opened == Credential(EMAIL, PASSWORD)
+
+
+async def test_a_tick_lets_the_client_change_settings_whatever_it_asked_for(login):
+    done = await login.submit(await login.open(scope="oig:read"), control="on")
+    assert "change settings" in done.text
+    (grant,) = grants_of(login)
+    assert grant.control
+
+
+async def test_without_a_tick_the_client_only_reads_whatever_it_asked_for(login):
+    await login.submit(await login.open(scope="oig:read oig:control"))
+    (grant,) = grants_of(login)
+    assert not grant.control
+
+
+async def test_a_server_that_only_reads_offers_no_tick_and_takes_none(made):
+    login = made(control=False)
+    page = await login.open(scope="oig:control")
+    assert 'name="control"' not in page.text
+    await login.submit(page, control="on")
+    (grant,) = grants_of(login)
+    assert not grant.control
+
+
+async def test_to_cancel_is_told_to_the_client_and_asks_for_nothing(login):
+    page = await login.open()
+    done = await login.submit(page, email="", password="", action="cancel")
+    assert answered(done) == {"error": "access_denied", "state": "s t&a=te", "iss": ISSUER}
+    assert grants_of(login) == []
+    assert login.portal.requests == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_id": None},
+        {"client_id": ""},
+        {"client_id": "oigc_"},
+        {"client_id": "https://evil.example/client.json"},
+        {"client_id": "<script>alert(1)</script>"},
+        {"client_id2": CLAUDE},
+        {"redirect_uri": None},
+        {"redirect_uri": "https://evil.example/cb"},
+        {"redirect_uri": "https://claude.ai/other"},
+        {"redirect_uri": "javascript:alert(1)"},
+        {"redirect_uri2": SITE},
+        {
+            "client_id": describe("Claude", ["https://evil.example/cb"]),
+            "redirect_uri": "https://evil.example/cb",
+        },
+    ],
+)
+async def test_who_is_not_known_gets_a_page_and_nobody_is_sent_anywhere(login, changes):
+    page = await login.http.get(f"/authorize?{query(**asked(**changes))}")
+    assert page.status_code == 400
+    assert "location" not in page.headers
+    assert 'http-equiv="refresh"' not in page.text
+    assert "evil.example" not in page.text
+    assert "<script" not in page.text
+    assert "password" not in page.text
+    assert "cannot be connected" in page.text
+
+
+async def test_a_query_without_sense_gets_a_page(login):
+    page = await login.http.get("/authorize?client_id=%ff")
+    assert (page.status_code, "location" in page.headers) == (400, False)
+
+
+async def test_a_mistake_of_a_known_client_is_told_to_it_with_state_and_issuer(login):
+    page = await login.open(code_challenge_method="plain")
+    assert page.status_code == 302
+    assert page.headers["location"].startswith(f"{SITE}?")
+    answer = answered(page)
+    assert answer.pop("error_description")
+    assert answer == {"error": "invalid_request", "state": "s t&a=te", "iss": ISSUER}
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_of_two_states_none_comes_back(login):
+    page = await login.http.get(f"/authorize?{query(**asked(state2='other'))}")
+    answer = answered(page)
+    assert answer["error"] == "invalid_request"
+    assert "state" not in answer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://oig.example.org"},
+        {"Origin": "https://oig.example.org:8443"},
+        {"Origin": "https://oig.example.org.evil.example"},
+        {"Origin": ""},
+    ],
+)
+@pytest.mark.parametrize("path", ["/authorize", "/connections"])
+async def test_a_form_of_another_origin_is_not_looked_at(login, headers, path):
+    request = hidden_request(await login.open())
+    form = {"request": request, "email": EMAIL, "password": PASSWORD}
+    page = await login.post(path, form, headers=headers)
+    assert page.status_code == 403
+    assert 'http-equiv="refresh"' not in page.text
+    assert login.portal.requests == []
+
+
+async def test_the_issuer_of_a_loopback_server_is_the_name_that_it_was_called_by(made):
+    login = made(mode=Mode("soft", "http://localhost:8000"))
+    page = await login.open(resource="http://localhost:8000/mcp", redirect_uri=PROGRAM)
+    done = await login.submit(page)
+    assert answered(done)["iss"] == "http://localhost:8000"
+    (grant,) = grants_of(login)
+    assert grant.resource == "loopback"
+
+
+async def test_a_form_made_under_another_audience_is_refused(login):
+    page = await login.open()
+    login.mode = Mode("hard", "https://other.example.org")
+    refused = await login.submit(page)
+    assert refused.status_code == 400
+    assert grants_of(login) == []
+
+
+async def test_a_form_is_good_for_a_quarter_of_an_hour(login):
+    page = await login.open()
+    login.clock.time += 899.0
+    assert "code" in answered(await login.submit(page))
+    login.clock.time += 1.0
+    refused = await login.submit(page)
+    assert refused.status_code == 400
+    assert "quarter of an hour" in refused.text
+
+
+async def test_a_wrong_password_does_not_prolong_the_form(login):
+    page = await login.open()
+    login.clock.time += 600.0
+    again = await login.submit(page, password="wrong")
+    login.clock.time += 300.0
+    assert (await login.submit(again)).status_code == 400
+
+
+@pytest.mark.parametrize("damage", ["", "x", "oigk_x", "truncated", "changed"])
+async def test_a_form_that_was_not_made_here_is_refused(login, damage):
+    request = hidden_request(await login.open())
+    sent = {"truncated": request[:-1], "changed": "A" + request[1:]}.get(damage, damage)
+    form = {"request": sent, "email": EMAIL, "password": PASSWORD}
+    assert (await login.post("/authorize", form)).status_code == 400
+    assert login.portal.requests == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        ("request=a&request=b", "application/x-www-form-urlencoded", 400),
+        ("password=%ff", "application/x-www-form-urlencoded; charset=utf-8", 400),
+        ("password=\u010d", "application/x-www-form-urlencoded", 400),
+        ("a=1&" * 40, "application/x-www-form-urlencoded", 400),
+        ("x" * 70_000, "application/x-www-form-urlencoded", 413),
+        ("{}", "application/json", 415),
+        ("", "multipart/form-data; boundary=x", 415),
+        ("", "", 415),
+    ],
+)
+async def test_a_body_that_is_no_form_is_refused(login, body, kind, status):
+    headers = {"Origin": ISSUER, "Content-Type": kind}
+    page = await login.http.post("/authorize", content=body.encode(), headers=headers)
+    assert page.status_code == status
+    assert "Error: " in page.text
+
+
+async def test_a_wrong_password_shows_the_page_again_with_the_email_and_without_the_password(login):
+    page = await login.open()
+    again = await login.submit(page, password="hunter2 & co", control="on")
+    assert again.status_code == 403
+    assert "OIG Cloud did not accept" in alert(again)
+    assert f'value="{EMAIL}"' in again.text
+    assert "hunter2" not in again.text
+    assert "checked" in again.text
+    assert "code" in answered(await login.submit(again))
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "focus"),
+    [
+        ("", "demo", "email"),
+        ("no address", "demo", "email"),
+        ("a@b", "demo", "email"),
+        (EMAIL, "", "password"),
+        (EMAIL, "x" * 1025, "password"),
+    ],
+)
+async def test_what_cannot_be_a_login_is_not_sent_to_the_portal(login, email, password, focus):
+    again = await login.submit(await login.open(), email, password)
+    assert again.status_code == 400
+    assert alert(again)
+    field = again.text.partition(f'<input id="{focus}"')[2].partition(">")[0]
+    assert "autofocus" in field
+    assert login.portal.requests == []
+
+
+async def test_email_and_password_reach_the_portal_as_a_tool_would_send_them(login):
+    await login.submit(await login.open(), f"  {EMAIL} ", " d\u011bmo +&=%\u20ac ")
+    (request,) = login.portal.requests
+    sent = json.loads(request.content)
+    assert set(sent.values()) >= {EMAIL, " d\u011bmo +&=%\u20ac "}
+
+
+async def test_a_locked_account_is_told_to_wait_also_with_the_right_password(login):
+    page = await login.open()
+    for _ in range(3):
+        again = await login.submit(page, password=f"wrong {_}")
+    assert again.status_code == 429
+    locked = await login.submit(page)
+    assert locked.status_code == 429
+    assert int(locked.headers["retry-after"]) > 0
+    assert "too many wrong passwords" in alert(locked)
+    assert isinstance(login.failures[-1][1], TooManyAttempts)
+    assert grants_of(login) == []
+
+
+async def test_a_wrong_password_is_noted_with_its_address(login):
+    page = await login.open()
+    await login.submit(page, password="wrong")
+    ((_, failure),) = login.failures
+    assert isinstance(failure, CredentialsRejected)
+
+
+async def test_a_portal_in_trouble_is_no_fault_of_the_password(login):
+    page = await login.open()
+    login.portal.simulator.faults.add(Fault.parse({"kind": "unavailable"}))
+    troubled = await login.submit(page)
+    assert troubled.status_code == 503
+    assert int(troubled.headers["retry-after"]) > 0
+    assert "You are not locked out for this" in alert(troubled)
+    assert grants_of(login) == []
+
+
+async def test_who_is_not_on_the_list_is_told_the_same_as_who_mistyped(made):
+    login = made(emails=("demo2@example.com",))
+    page = await login.open()
+    not_listed = await login.submit(page)
+    rejected = await login.submit(page, "demo2@example.com", "wrong")
+    assert (not_listed.status_code, alert(not_listed)) == (rejected.status_code, alert(rejected))
+    assert [type(failure) for _, failure in login.failures] == [NotServed, CredentialsRejected]
+    # Each waited for the same step of time, as in a tool's call.
+    assert len(login.waited) == 2
+
+
+async def test_without_records_no_password_is_asked_for(login, tmp_path):
+    await login.connect()
+    (tmp_path / "grants.db").write_bytes(b"this is no database, however long it is" * 100)
+    page = await login.open()
+    assert page.status_code == 503
+    assert int(page.headers["retry-after"]) > 0
+    assert 'name="password"' not in page.text
+    assert "records" in page.text
+
+
+async def test_records_that_fail_meanwhile_fail_before_the_password_is_judged(login, tmp_path):
+    page = await login.open()
+    (tmp_path / "grants.db").write_bytes(b"this is no database, however long it is" * 100)
+    assert (await login.submit(page)).status_code == 503
+    assert login.portal.requests == []
+
+
+async def test_records_that_cannot_be_written_let_nobody_in(login, monkeypatch):
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    await login.connect()
+    page = await login.open()
+    monkeypatch.setattr("server.records.grants.astuple", full)
+    refused = await login.submit(page)
+    assert refused.status_code == 503
+    assert "Nothing was changed" in refused.text
+
+
+async def test_a_new_login_of_the_same_client_takes_the_place_of_a_suspect_one(login):
+    await login.connect()
+    (first,) = grants_of(login)
+    login.grants.suspect(first.id, login.clock.time)
+    await login.connect()
+    states = {grant.id: (grant.state, grant.ended_why) for grant in grants_of(login)}
+    assert states.pop(first.id) == ("ended", "replaced")
+    assert list(states.values()) == [("active", "")]
+
+
+async def test_two_devices_of_one_client_are_two_grants(login):
+    await login.connect()
+    await login.connect()
+    assert [grant.state for grant in grants_of(login)] == ["active", "active"]
+
+
+async def test_the_page_is_in_the_language_that_is_asked_for_and_leads_to_the_other(login):
+    czech = await login.open(ui_locales="cs-CZ")
+    assert '<html lang="cs">' in czech.text
+    form = {"request": hidden_request(czech), "ui_locales": "cs", "email": "x", "password": "y"}
+    again = await login.post("/authorize", form)
+    assert '<html lang="cs">' in again.text
+    (link,) = [part for part in again.text.split('"') if part.startswith("/authorize?")]
+    english = await login.http.get(link.replace("&amp;", "&"))
+    assert '<html lang="en">' in english.text
+    done = await login.submit(english)
+    assert answered(done)["state"] == "s t&a=te"
+
+
+async def test_the_language_is_the_browsers_where_nothing_else_is_asked(login):
+    page = await login.http.get(
+        "/authorize", params=asked(), headers={"Accept-Language": "cs,en;q=0.8"}
+    )
+    assert '<html lang="cs">' in page.text
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"), [("jana@example.cz", "jana@example.cz"), ('"><b>', ""), ("jana", "")]
+)
+async def test_a_hint_of_the_login_is_filled_in_if_it_is_an_email(login, hint, shown):
+    page = await login.open(login_hint=hint)
+    assert f'required value="{shown}"' in page.text
+
+
+async def test_a_page_says_the_same_whether_somebody_uses_the_server_or_not(login):
+    request_free = await login.open()
+    await login.connect()
+    assert (await login.open()).text == request_free.text
+
+
+async def test_no_page_and_no_address_holds_email_or_password(login):
+    page = await login.open()
+    done = await login.submit(page, control="on")
+    assert EMAIL not in done.text
+    assert PASSWORD not in urlsplit(target(done)).query
+    assert EMAIL not in repr(grants_of(login))
+
+
+async def test_a_grant_is_bound_to_the_client_that_asked(login):
+    other = describe("Cursor", [APP])
+    await login.connect(client_id=other, redirect_uri=APP)
+    (grant,) = grants_of(login)
+    assert grant.name == "Cursor"
+    assert grant.client == hashlib.sha256(other.encode()).digest()

@@ -1,5 +1,7 @@
 """A certificate that is renewed on disk while the server runs."""
 
+import asyncio
+
 import pytest
 
 from server.errors import ConfigurationError
@@ -9,6 +11,7 @@ from server.tls.renewal import Renewal
 
 from .certificates import Certified
 from .tls_files import TlsFiles, put
+from .waiting import PATIENCE
 
 
 @pytest.fixture
@@ -86,3 +89,23 @@ def test_files_that_are_no_good_at_the_start_stop_it(files):
     files.pair.key.unlink()
     with pytest.raises(ConfigurationError, match="OIG_TLS_KEY"):
         Renewal(files.pair)
+
+
+async def test_a_look_that_goes_wrong_is_not_the_last(files, monkeypatch, caplog):
+    monkeypatch.setattr("server.tls.renewal.LOOK_SECONDS", 0)
+    renewal, looks = Renewal(files.pair), []
+    again, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def look():
+        looks.append(1)
+        if len(looks) == 2:
+            loop.call_soon_threadsafe(again.set)
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(renewal, "look", look)
+    keeping = asyncio.create_task(renewal.keep_fresh())
+    async with asyncio.timeout(PATIENCE):
+        await again.wait()
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    assert "the certificate stays as it was" in caplog.text

@@ -23,7 +23,7 @@ from ..value_file import UnusableFile, read_value
 LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 """The beginning of an item in PEM (RFC 7468 2)."""
 
-CERTIFICATES = frozenset({"CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE"})
+CERTIFICATES = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def read_chain(path: Path) -> tuple[x509.Certificate, ...]:
         raise ConfigurationError(f"OIG_TLS_CERT: the file {path} {found}")
     try:
         return tuple(x509.load_pem_x509_certificates(text.encode()))
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise ConfigurationError(
             f"OIG_TLS_CERT: a certificate in {path} is damaged. Copy the file again."
         ) from None

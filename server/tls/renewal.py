@@ -64,8 +64,12 @@ class Renewal:
         """Look at the files for ever."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            # In a thread: they may be on a disk that is slow.
-            await asyncio.to_thread(self.look)
+            try:
+                # In a thread: they may be on a disk that is slow.
+                await asyncio.to_thread(self.look)
+            except Exception:
+                # No look that goes wrong may be the last one.
+                logger.exception("the certificate stays as it was")
 
     def look(self) -> None:
         """Look at the files once."""

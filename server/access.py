@@ -186,10 +186,10 @@ class Access:
         except CredentialsRejected:
             if caller.grant is None:
                 raise
-            await caller.grant.rejected()
+            await caller.grant.on_rejected(caller.grant.grant)
             raise SignInAgain(CHANGED) from None
         if caller.grant is not None:
-            await caller.grant.accepted()
+            await caller.grant.on_accepted(caller.grant.grant)
         if opened.cache_status == "new_session_created":
             caller.logged_in()
         return Granted(caller, keys, opened.session, opened.cache_status, opened.idle)

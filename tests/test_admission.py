@@ -314,6 +314,11 @@ async def test_a_right_that_is_given_or_taken_counts_at_the_next_call(house):
     assert status == 403 or house.came[-1] is None
 
 
+async def portal_said(bearer, what) -> None:
+    """Tell what the portal said to the credential of a token."""
+    await (bearer.on_rejected if what == "rejected" else bearer.on_accepted)(bearer.grant)
+
+
 @pytest.mark.parametrize("mode", ["hard", "soft"], indirect=True)
 class TestTokens:
     async def test_an_ended_grant_ends_its_tokens_at_once(self, house):
@@ -416,7 +421,7 @@ class TestTokens:
     async def test_a_rejected_grant_may_ask_again_after_ten_minutes_by_a_call_alone(self, house):
         headers = [("authorization", f"Bearer {house.log_in()}")]
         assert (await house.ask(call(), headers))[0] == 200
-        await house.came[-1].rejected()
+        await portal_said(house.came[-1], "rejected")
         for asked in (call(), message("tools/list")):
             status, told, _ = await house.ask(asked, headers)
             assert status == 401
@@ -425,7 +430,7 @@ class TestTokens:
         assert (await house.ask(message("tools/list"), headers))[0] == 401  # asks nobody
         assert (await house.ask([message("ping"), call()], headers))[0] == 200
         assert (await house.ask(call(), headers))[0] == 401
-        await house.came[-1].accepted()
+        await portal_said(house.came[-1], "accepted")
         assert (await house.ask(call(), headers))[0] == 200
         assert house.grants.last.suspect_since is None
 
@@ -434,7 +439,7 @@ class TestTokens:
     ):
         headers = [("authorization", f"Bearer {house.log_in()}")]
         assert (await house.ask(call(), headers))[0] == 200
-        await house.came[-1].rejected()
+        await portal_said(house.came[-1], "rejected")
 
         def may_ask(*_):
             raise GrantsUnavailable("full")
@@ -445,7 +450,7 @@ class TestTokens:
     async def test_a_new_login_of_the_same_client_takes_the_place_of_a_rejected_one(self, house):
         former = [("authorization", f"Bearer {house.log_in()}")]
         assert (await house.ask(call(), former))[0] == 200
-        await house.came[-1].rejected()
+        await portal_said(house.came[-1], "rejected")
         token = house.log_in(password="new")
         assert (await house.ask(call(), [("authorization", f"Bearer {token}")]))[0] == 200
         house.time += ASK_AGAIN

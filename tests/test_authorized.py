@@ -67,10 +67,10 @@ class Grant:
             self.accepted,
         )
 
-    async def rejected(self) -> None:
+    async def rejected(self, _: Record) -> None:
         self.told.append("rejected")
 
-    async def accepted(self) -> None:
+    async def accepted(self, _: Record) -> None:
         self.told.append("accepted")
 
     def caller(self, handle=None) -> Caller:

@@ -177,6 +177,7 @@ MAY_IMPORT = {
         "server.oauth.tokens",
         "server.records.grant",
         "server.records.grants",
+        "cryptography",
     },
     "server.oauth.discovery": {
         "server.oauth.metadata",

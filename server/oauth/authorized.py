@@ -17,7 +17,7 @@ KEY = "oig.authorized"
 """Key of the ASGI scope."""
 
 
-async def _nobody() -> None:
+async def _nobody(_: Grant) -> None:
     """Tell nobody."""
 
 
@@ -28,14 +28,14 @@ class Authorized:
     Attributes:
         grant: As the record had it.
         credential: What the owner typed.
-        rejected: To be told that OIG Cloud does not accept the credential any more.
-        accepted: To be told that it does, after all that may have been before.
+        on_rejected: Told that OIG Cloud does not accept the credential any more.
+        on_accepted: Told that it does, after all that may have been before.
     """
 
     grant: Grant
     credential: Credential = field(repr=False)
-    rejected: Callable[[], Awaitable[None]] = field(default=_nobody, repr=False, compare=False)
-    accepted: Callable[[], Awaitable[None]] = field(default=_nobody, repr=False, compare=False)
+    on_rejected: Callable[[Grant], Awaitable[None]] = field(default=_nobody, repr=False)
+    on_accepted: Callable[[Grant], Awaitable[None]] = field(default=_nobody, repr=False)
 
     @property
     def source(self) -> str:

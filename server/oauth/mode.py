@@ -127,6 +127,8 @@ class Modes:
         # 5. Anything else: an issuer made of a stranger's Host would be the stranger's choice.
         if not self._is_on:
             return CHAT
+        if self._hard is not None and not self._chat_hosts:
+            return self._hard  # whatever the host is: that of each request takes its time to read
         host = _host(scope)
         if host is not None and host[0] in self._chat_hosts:
             return CHAT

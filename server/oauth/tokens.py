@@ -242,13 +242,21 @@ class Tokens:
         text = json.dumps([credential.email, credential.password]).encode()
         plain = text.ljust(-(-len(text) // BLOCK) * BLOCK)
         nonce = self._random_bytes(NONCE_BYTES)
-        return nonce + self._of_grant(key).encrypt(nonce, plain, FORMAT + grant + account)
+        return nonce + self.of_grant(key).encrypt(nonce, plain, FORMAT + grant + account)
 
     def open_credential(
-        self, grant: bytes, account: bytes, key: bytes, sealed: bytes
+        self, grant: bytes, account: bytes, key: bytes | AESGCM, sealed: bytes
     ) -> Credential | None:
-        """Decrypt what `seal_credential` made; None for anything else, and for another grant's."""
-        plain = _decrypted(self._of_grant(key), sealed, FORMAT + grant + account)
+        """Decrypt what `seal_credential` made; None for anything else, and for another grant's.
+
+        Args:
+            grant: Id of the grant.
+            account: Key of the account.
+            key: Key of the grant, or what `of_grant` returned for it.
+            sealed: What the store has.
+        """
+        cipher = self.of_grant(key) if isinstance(key, bytes) else key
+        plain = _decrypted(cipher, sealed, FORMAT + grant + account)
         return None if plain is None else Credential(*json.loads(plain))
 
     def sign_request(self, request: AuthorizationRequest) -> str:
@@ -295,7 +303,8 @@ class Tokens:
         account, grant, name, expires_at = values
         return Action(bytes.fromhex(account), bytes.fromhex(grant), name, expires_at)
 
-    def _of_grant(self, key: bytes) -> AESGCM:
+    def of_grant(self, key: bytes) -> AESGCM:
+        """Make what opens the credential of a grant, for whoever opens it again and again."""
         return AESGCM(hmac.digest(self._credential, key, "sha256"))
 
     def _sealed(self, prefix: str, cipher: AESGCM, plain: bytes) -> str:

@@ -14,7 +14,13 @@ EMAIL = "demo@example.com"
 PASSWORD = "demo"
 
 
-def check_auth(revision: str, port: int, email: str = EMAIL, password: str = PASSWORD) -> bytes:
+def check_auth(
+    revision: str,
+    port: int,
+    email: str = EMAIL,
+    password: str = PASSWORD,
+    authorization: str | None = None,
+) -> bytes:
     """Return the bytes of one call on a connection that is kept.
 
     Args:
@@ -22,10 +28,12 @@ def check_auth(revision: str, port: int, email: str = EMAIL, password: str = PAS
         port: Where it will be sent, for the Host header.
         email: The account.
         password: Its password.
+        authorization: Header that logs in, in place of e-mail and password.
     """
+    pair = {"email": email, "password": password}
     params: dict[str, object] = {
         "name": "check_auth",
-        "arguments": {"email": email, "password": password},
+        "arguments": pair if authorization is None else {},
     }
     headers = {
         "Host": f"127.0.0.1:{port}",
@@ -33,6 +41,8 @@ def check_auth(revision: str, port: int, email: str = EMAIL, password: str = PAS
         "Accept": "application/json, text/event-stream",
         "MCP-Protocol-Version": revision,
     }
+    if authorization is not None:
+        headers["Authorization"] = authorization
     if revision == MODERN:
         params["_meta"] = {
             "io.modelcontextprotocol/protocolVersion": revision,

@@ -57,7 +57,9 @@ def load(contestants: Sequence[Served], revision: str, effort: Effort) -> list[d
         "contestants": [
             {
                 "port": served.port,
-                "request": check_auth(revision, served.port).decode("latin-1"),
+                "request": check_auth(
+                    revision, served.port, authorization=served.authorization
+                ).decode("latin-1"),
                 "expected": EXPECTED,
                 "pids": served.pids,
                 "connections": CONNECTIONS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import http, lookup, memory, misses, startup, validation
+from . import bearer, http, lookup, memory, misses, startup, validation
 from .effort import Effort
 from .result import Line
 
@@ -50,6 +50,16 @@ One process of FastMCP 1 (`mcp<2`, in an environment of its own under `build/`),
 JSON and without sessions, on asyncio and h11 as the SDK alone brings them
 (`benchmarks/rivals/fastmcp1.py`). The second line gives it uvloop and httptools.""",
         http.against_fastmcp1,
+    ),
+    Part(
+        "bearer",
+        "a cached call with a Bearer token, against one with a Basic header",
+        """\
+The server of `http-sdk` with `OIG_PUBLIC_URL`, asked for `check_auth` without arguments: by turns
+with the access token of a connected client, and with e-mail and password in the header. For each
+call with the token, the worker reads the client's rights from the record of connected clients and
+opens the login that is sealed there.""",
+        bearer.against_basic,
     ),
     Part(
         "lookup",

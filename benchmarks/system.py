@@ -30,11 +30,13 @@ class Served:
         port: Where.
         pids: All its processes that take part in an answer.
         worker_pids: Those of them that speak HTTP.
+        authorization: Header by which requests log in; in the arguments of the call if None.
     """
 
     port: int
     pids: tuple[int, ...]
     worker_pids: tuple[int, ...]
+    authorization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +168,19 @@ def workers(
 
 
 @contextlib.contextmanager
-def system() -> Iterator[System]:
-    """Run the whole of it, without supervisord."""
+def system(**settings: str) -> Iterator[System]:
+    """Run the whole of it, without supervisord.
+
+    Args:
+        settings: Further variables.
+    """
     with scratch() as run_dir, portal() as stand_in:
-        env = {"OIG_RUN_DIR": str(run_dir), "OIG_PORTAL_URL": stand_in.url}
+        env = {
+            "OIG_RUN_DIR": str(run_dir),
+            "OIG_GRANTS": str(run_dir / "grants.db"),
+            "OIG_PORTAL_URL": stand_in.url,
+            **settings,
+        }
         with (
             daemon(run_dir, **env) as daemon_pid,
             workers("server", run_dir / "ready", env) as served,

@@ -202,6 +202,27 @@ def test_who_has_too_many_connections_reads_so_after_the_handshake(running, call
     assert REFUSED_AT_ONCE > 1
 
 
+def test_who_is_turned_away_reads_so_though_its_request_comes_with_the_end_of_its_handshake(
+    running, files, monkeypatch
+):
+    running.sources[""] = "somebody"
+    monkeypatch.setattr(running.server_state.of_source, "most", 1)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = files.trusting.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with connected(running), connected(running) as sock:
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                sock.sendall(outgoing.read())
+                incoming.write(sock.recv(65536))
+        client.write(HEAD + b"content-length: 1000000\r\n\r\n" + b"x" * 1_000_000)
+        sock.sendall(outgoing.read())
+        incoming.write(all_of(sock))
+    assert answer_of(client.read(65536))[0] == 429
+
+
 def test_who_still_sends_can_read_why_it_is_refused(running, call):
     sock = call()
     sock.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n")

@@ -76,7 +76,8 @@ class SecuredTransport(asyncio.Transport):
         try:
             if not self.is_ready and not self._has_shaken_hands(len(data)):
                 return b""
-            said = self._decrypted()
+            # After our end nobody looks at it, and OpenSSL would call it a mistake.
+            said = b"" if self._ended else self._decrypted()
         finally:
             sent = self._flush()
         self._unasked_bytes += sent

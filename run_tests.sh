@@ -54,6 +54,17 @@ unset PYTHONDONTWRITEBYTECODE
 
 if [ "${1-}" = --real-clients ]; then
     shift
+    # Chromium needs much that it does not bring, so it is installed; it is no service.
+    if ! command -v chromium >/dev/null; then
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+            echo "Installing chromium, to test the pages of the browser login"
+            export DEBIAN_FRONTEND=noninteractive
+            { apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
+                >/dev/null 2>&1
+        fi
+        command -v chromium >/dev/null || echo "run_tests.sh: the pages of the browser login are" \
+            "not tested: there is no chromium. Install the package chromium." >&2
+    fi
     # A client's tests stay together: they share its connection, and restart the workers it talks to.
     exec pytest -m real_clients -n 2 --dist loadgroup tests/real_clients "$@"
 fi

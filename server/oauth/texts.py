@@ -402,7 +402,7 @@ CS = Texts(
     since="Připojeno",
     used="Naposledy použito",
     asleep=(
-        "OIG Cloud {day} nepřijal heslo, proto aplikace nemá přístup. Pokud jste si heslo "
+        "Dne {day} OIG Cloud nepřijal heslo, proto aplikace nemá přístup. Pokud jste si heslo "
         "změnili, připojte ji znovu."
     ),
     give_control="Povolit změny nastavení",

@@ -55,6 +55,7 @@ class Front:
         plain_port: Where it speaks none, if it does.
         trusted: Knows its certificate.
         access_log: Its access log.
+        name: The name that it serves.
         reloading: The command that has it read its configuration again.
     """
 
@@ -63,6 +64,7 @@ class Front:
     plain_port: int | None
     trusted: ssl.SSLContext
     access_log: Path
+    name: str = NAME
     reloading: list[str] = field(default_factory=list)
 
     def reload(self) -> subprocess.CompletedProcess[str]:
@@ -83,14 +85,14 @@ class Front:
         with httpx2.Client(transport=transport, timeout=PATIENCE, trust_env=False) as client:
             yield Caller(self, client)
 
-    def connected(self, name: str = NAME, protocols: tuple[str, ...] = ()) -> ssl.SSLSocket:
+    def connected(self, name: str | None = None, protocols: tuple[str, ...] = ()) -> ssl.SSLSocket:
         """Connect and shake hands."""
         context = ssl.create_default_context(cadata=self.folder.joinpath("ca.pem").read_text())
         if protocols:
             context.set_alpn_protocols(list(protocols))
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         try:
-            return context.wrap_socket(plain, server_hostname=name)
+            return context.wrap_socket(plain, server_hostname=name or self.name)
         except BaseException:
             plain.close()
             raise
@@ -110,7 +112,7 @@ class Caller:
     def request(self, method: str, path: str, **options: object) -> httpx2.Response:
         """Send one request; `headers`, `json` and `content` as httpx2 takes them."""
         headers = {
-            "Host": f"{NAME}:{self.front.port}",
+            "Host": f"{self.front.name}:{self.front.port}",
             "Accept": "application/json",
             **options.pop("headers", {}),
         }
@@ -118,7 +120,7 @@ class Caller:
             method,
             f"https://127.0.0.1:{self.front.port}{path}",
             headers=headers,
-            extensions={"sni_hostname": NAME},
+            extensions={"sni_hostname": self.front.name},
             **options,
         )
 
@@ -176,14 +178,20 @@ def running_nginx(worker_port: int) -> Iterator[Front]:
 
 
 @contextlib.contextmanager
-def running_caddy(worker_port: int) -> Iterator[Front]:
-    """Run Caddy in front of a port of this machine."""
-    with _prepared() as (folder, front):
+def running_caddy(worker_port: int, name: str = NAME, port: int | None = None) -> Iterator[Front]:
+    """Run Caddy in front of a port of this machine.
+
+    Args:
+        worker_port: That port.
+        name: The name that it serves.
+        port: Where it speaks TLS; a free one unless given.
+    """
+    with _prepared(name, port) as (folder, front):
         front.access_log = folder / "oig-cloud-mcp.log"
         site = changed(
             (DEPLOY / "Caddyfile").read_text(),
             (r"127\.0\.0\.1:8000", f"127.0.0.1:{worker_port}"),
-            (r"oig\.example\.org \{", f"oig.example.org:{front.port} {{"),
+            (r"oig\.example\.org \{", f"{name}:{front.port} {{"),
             (r"# tls .*", f"tls {folder}/chain.pem {folder}/key.pem"),
             (r"/var/log/caddy", str(folder)),
             (r"/var/lib/caddy", str(folder)),
@@ -197,15 +205,15 @@ def running_caddy(worker_port: int) -> Iterator[Front]:
 
 
 @contextlib.contextmanager
-def _prepared() -> Iterator[tuple[Path, Front]]:
+def _prepared(name: str = NAME, port: int | None = None) -> Iterator[tuple[Path, Front]]:
     with temporary_folder("front") as folder:
         authority = Certified.root()
-        server = authority.server(NAME)
+        server = authority.server(name)
         (folder / "ca.pem").write_bytes(authority.pem)
         (folder / "chain.pem").write_bytes(server.pem)
         (folder / "key.pem").write_bytes(server.key_pem)
         trusted = ssl.create_default_context(cadata=authority.pem.decode())
-        yield folder, Front(folder, free_port(), None, trusted, folder)
+        yield folder, Front(folder, port or free_port(), None, trusted, folder, name)
 
 
 @contextlib.contextmanager

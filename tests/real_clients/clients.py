@@ -23,6 +23,7 @@ class Ability(Enum):
     STRUCTURED = "structured"
     ERROR = "errors"
     HEADER = "header"
+    LOGIN = "browser login"
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,27 @@ class RealClient:
         return found[1]
 
 
+UNANSWERED = "it never answers a call that the server refuses with 403"
+NOT_TRIED = "it may be able to log in with a browser, and is not driven to"
 ONLY_TEXT = "it passes only the text to the model"
 NO_MODEL = "it calls tools only for a model, and there is none here"
+WITHOUT_MODEL = set(Ability) - {Ability.LIST}
 
 CLIENTS = (
-    RealClient("Python SDK 1.13", "mcp", "python_sdk_1_13.txt", "python_sdk_1.py"),
-    RealClient("Python SDK 1.30", "mcp", "python_sdk_1_30.txt", "python_sdk_1.py"),
+    RealClient(
+        "Python SDK 1.13",
+        "mcp",
+        "python_sdk_1_13.txt",
+        "python_sdk_1.py",
+        {Ability.LOGIN: UNANSWERED},
+    ),
+    RealClient(
+        "Python SDK 1.30",
+        "mcp",
+        "python_sdk_1_30.txt",
+        "python_sdk_1.py",
+        {Ability.LOGIN: UNANSWERED},
+    ),
     RealClient("Python SDK 2.3", "mcp", "python_sdk_2_3.txt", "python_sdk_2.py"),
     RealClient(
         "TypeScript SDK 1",
@@ -81,37 +97,48 @@ CLIENTS = (
         "Inspector CLI", "@modelcontextprotocol/inspector", "inspector.json", "inspector.py"
     ),
     RealClient("mcp-remote", "mcp-remote", "mcp_remote.json", "mcp_remote.py"),
-    RealClient("fastmcp", "fastmcp", "fastmcp.txt", "fastmcp_client.py"),
-    RealClient("LangChain", "langchain-mcp-adapters", "langchain.txt", "langchain_adapters.py"),
+    RealClient(
+        "fastmcp", "fastmcp", "fastmcp.txt", "fastmcp_client.py", {Ability.LOGIN: NOT_TRIED}
+    ),
+    RealClient(
+        "LangChain",
+        "langchain-mcp-adapters",
+        "langchain.txt",
+        "langchain_adapters.py",
+        {Ability.LOGIN: NOT_TRIED},
+    ),
     RealClient(
         "openai-agents, strict",
         "openai-agents",
         "model_apis.txt",
         "openai_agents.py",
-        {Ability.STRUCTURED: ONLY_TEXT, Ability.ERROR: ONLY_TEXT},
+        {Ability.STRUCTURED: ONLY_TEXT, Ability.ERROR: ONLY_TEXT, Ability.LOGIN: NOT_TRIED},
     ),
     RealClient(
         "google-genai 3",
         "google-genai",
         "model_apis.txt",
         "google_genai.py",
-        dict.fromkeys((Ability.CALL, Ability.STRUCTURED, Ability.ERROR, Ability.HEADER), NO_MODEL),
+        dict.fromkeys(WITHOUT_MODEL, NO_MODEL),
     ),
     RealClient(
         "google-genai 2",
         "google-genai",
         "google_genai_2.txt",
         "google_genai.py",
-        dict.fromkeys((Ability.CALL, Ability.STRUCTURED, Ability.ERROR, Ability.HEADER), NO_MODEL),
+        dict.fromkeys(WITHOUT_MODEL, NO_MODEL),
     ),
     RealClient(
         "smolagents",
         "smolagents",
         "smolagents.txt",
         "smolagents_code.py",
-        {Ability.ERROR: "its code gets the text of an error as if it were a result"},
+        {
+            Ability.ERROR: "its code gets the text of an error as if it were a result",
+            Ability.LOGIN: NOT_TRIED,
+        },
     ),
-    RealClient("mcpc", "@apify/mcpc", "mcpc.json", "mcpc.py"),
+    RealClient("mcpc", "@apify/mcpc", "mcpc.json", "mcpc.py", {Ability.LOGIN: NOT_TRIED}),
     RealClient(
         "Claude Code",
         "@anthropic-ai/claude-code",

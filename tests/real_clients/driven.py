@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -70,11 +71,15 @@ class DrivenClient:
     Args:
         process: The adapter.
         errors: The file that it writes its errors to.
+        browse: Opens a page that the client wants opened.
     """
 
-    def __init__(self, process: subprocess.Popen[str], errors: IO[str]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], errors: IO[str], browse: Callable[[str], None]
+    ) -> None:
         self._process = process
         self._errors = errors
+        self._browse = browse
         self._ids = itertools.count(1)
         self._ready: Future[dict[str, Any]] = Future()
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
@@ -132,8 +137,9 @@ class DrivenClient:
         assert code == 0, self.wrote()
 
     def kill(self) -> None:
-        """End it at once."""
-        self._process.kill()
+        """End it at once, and what it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._reader.join(STOPPED)
 
@@ -162,19 +168,34 @@ class DrivenClient:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             said = json.loads(line)
+            if "open" in said:
+                threading.Thread(target=self._open, args=(said["open"],), daemon=True).start()
+                continue
             if "ready" in said:
                 self._ready.set_result(said)
                 continue
             with self._lock:
                 future = self._waiting.pop(said["id"])
+            if future.done():
+                continue
             if "failed" in said:
                 future.set_exception(ClientFailed(said["failed"]))
             else:
                 future.set_result(said)
-        ended = ClientFailed(f"it has ended: {self.wrote()}")
-        for future in [self._ready, *self._waiting.values()]:
+        self._fail(ClientFailed(f"it has ended: {self.wrote()}"))
+
+    def _open(self, url: str) -> None:
+        try:
+            self._browse(url)
+        except BaseException as exc:  # noqa: BLE001 - whoever waits for the client is to see it
+            self._fail(exc)
+
+    def _fail(self, exc: BaseException) -> None:
+        with self._lock:
+            waiting = [self._ready, *self._waiting.values()]
+        for future in waiting:
             if not future.done():
-                future.set_exception(ended)
+                future.set_exception(exc)
 
 
 @dataclass(frozen=True)
@@ -189,18 +210,31 @@ class Pending(Generic[T]):
     line: Future[dict[str, Any]]
     read: Callable[[dict[str, Any]], T]
 
-    def result(self) -> T:
+    def result(self, within: float = ANSWERED) -> T:
         """Wait for the answer.
+
+        Args:
+            within: Seconds.
 
         Raises:
             ClientFailed: The client raised, or has ended.
+            TimeoutError: It did neither.
         """
-        return self.read(self.line.result(ANSWERED))
+        return self.read(self.line.result(within))
+
+
+def _nobody_there(url: str) -> None:
+    raise AssertionError(f"nobody is there to open {url}")
 
 
 @contextlib.contextmanager
 def connected(
-    client: RealClient, url: str, headers: Mapping[str, str] | None = None
+    client: RealClient,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    browse: Callable[[str], None] | None = None,
+    trusted: Path | None = None,
 ) -> Iterator[DrivenClient]:
     """Give a client that is connected to a server, in its own environment.
 
@@ -208,6 +242,8 @@ def connected(
         client: Which one.
         url: Address of the MCP endpoint.
         headers: Headers for it to send.
+        browse: Somebody who opens the pages that it wants opened, to log in.
+        trusted: A further certificate for it to trust, as a PEM file.
     """
     environment = prepared(client.pins)
     # Short: one of them puts a socket in it.
@@ -219,19 +255,21 @@ def connected(
         home.mkdir()
         process = subprocess.Popen(
             environment.command(client.adapter),
-            env=_variables(home),
+            env=_variables(home, trusted),
             cwd=home,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             encoding="utf-8",
+            start_new_session=True,
         )
-        driven = DrivenClient(process, errors)
+        driven = DrivenClient(process, errors, browse or _nobody_there)
         try:
             driven.connect(
                 url=url,
                 headers=dict(headers or {}),
+                login=browse is not None,
                 folder=str(home),
                 packages=str(environment.folder),
             )
@@ -248,9 +286,12 @@ def connected(
                     stream.close()
 
 
-def _variables(home: Path) -> dict[str, str]:
+def _variables(home: Path, trusted: Path | None) -> dict[str, str]:
     """Return an environment without the settings, proxies and keys of whoever runs the suite."""
+    # As Python, and as Node.js takes it.
+    names = () if trusted is None else ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
     return {
+        **{name: str(trusted) for name in names},
         "PATH": f"{NODE}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),
         "LANG": "C.UTF-8",

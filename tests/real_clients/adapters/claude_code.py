@@ -56,15 +56,22 @@ class ClaudeCode:
         text = said if isinstance(said, str) else "".join(block["text"] for block in said)
         return answer(text, is_error=model.result.get("is_error", False))
 
+    async def log_in(self) -> None:
+        """Log in with the browser of whoever is there."""
+        await self._command().run_with_login("mcp", "login", NAME, "--no-browser", apart=False)
+
     async def run(self, *arguments: str, **variables: str) -> str:
         """Run `claude ...`."""
+        return await self._command(**variables).run(*arguments)
+
+    def _command(self, **variables: str) -> Command:
         variables = {
             **VARIABLES,
             "CLAUDE_CONFIG_DIR": str(self._where.folder / ".claude"),
             **variables,
         }
         script = script_of(self._where, "@anthropic-ai/claude-code", "cli-wrapper.cjs")
-        return await Command(script, self._where, variables).run(*arguments)
+        return Command(script, self._where, variables)
 
     async def _converse(self, called: str | None, arguments: dict[str, Any]) -> Model:
         model = Model(called, arguments)
@@ -76,11 +83,15 @@ class ClaudeCode:
 
 @contextlib.asynccontextmanager
 async def connect(where: Connection) -> AsyncIterator[ClaudeCode]:
-    """Add the server for the user whose home is the folder."""
+    """Add the server for the user whose home is the folder, and log in if that is wanted."""
     claude = ClaudeCode(where)
     added = ("mcp", "add", "--transport", "http", "--scope", "user", NAME, where.url)
     await claude.run(*added, *headers_of(where, "--header"))
+    if where.login:
+        await claude.log_in()
     yield claude
+    if where.login:
+        await claude.run("mcp", "logout", NAME)
 
 
 serve(connect)

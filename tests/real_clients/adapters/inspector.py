@@ -43,7 +43,9 @@ class Inspector:
 
     async def _ask(self, method: str, *arguments: str) -> dict[str, Any]:
         command = [*self._common, "--method", method, *arguments]
-        printed = json.loads(await self._command.run(*command, codes=(0, TOOL_IS_ERROR)))
+        where = self._command.where
+        run = self._command.run_with_login if where.login else self._command.run
+        printed = json.loads(await run(*command, codes=(0, TOOL_IS_ERROR)))
         result: dict[str, Any] = printed.get("result", printed)
         return result
 
@@ -52,7 +54,8 @@ class Inspector:
 async def connect(where: Connection) -> AsyncIterator[Inspector]:
     """Ask once whether the server is there; there is no lasting connection."""
     script = script_of(where, "@modelcontextprotocol/inspector", "clients/launcher/build/index.js")
-    inspector = Inspector(Command(script, where, {}))
+    # Tokens are for the commands after this one, and there need be no keyring.
+    inspector = Inspector(Command(script, where, {"MCP_INSPECTOR_SECRET_STORE": "file"}))
     await inspector.check()
     yield inspector
 

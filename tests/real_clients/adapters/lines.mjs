@@ -16,7 +16,8 @@ export function textOf(content) {
 export async function serve(connect) {
   const say = (said) => process.stdout.write(`${JSON.stringify(said)}\n`);
   const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-  const client = await connect(JSON.parse((await lines.next()).value));
+  const browse = (url) => say({ open: String(url) });
+  const client = await connect({ ...JSON.parse((await lines.next()).value), browse });
   say({ ready: true });
   const running = [];
   for await (const line of { [Symbol.asyncIterator]: () => lines }) {

@@ -2,7 +2,8 @@
 
 The first line from the suite says how to connect, and the adapter answers it when it is connected:
 
-    {"url": "http://127.0.0.1:8000/mcp", "headers": {}, "folder": "/tmp/...", "packages": "/..."}
+    {"url": "http://127.0.0.1:8000/mcp", "headers": {}, "login": false, "folder": "/tmp/...",
+     "packages": "/..."}
     {"ready": true}
 
 Then each line is a request, answered in any order:
@@ -12,6 +13,9 @@ Then each line is a request, answered in any order:
     {"id": 3, "do": "call", "tool": ..., "arguments": {}}   {"id": 3, "text": ..., ...}
 
 What the client raises is answered with {"id": ..., "failed": text}. When the input ends, it ends.
+With "login", the suite opens the pages that a client wants opened in a browser, at any time:
+
+    {"open": "http://127.0.0.1:8000/authorize?..."}
 
 It runs in the client's own environment: only the standard library is there for certain.
 """
@@ -41,14 +45,18 @@ class Connection:
     Attributes:
         url: Address of the MCP endpoint.
         headers: Headers that the client sends with each request.
+        login: Whether somebody is there who logs in with a browser.
         folder: An empty folder, for what the client likes to keep.
         packages: Folder of the client's environment.
+        browse: Opens a page in the browser of whoever is there.
     """
 
     url: str
     headers: dict[str, str]
+    login: bool
     folder: Path
     packages: Path
+    browse: Callable[[str], None]
 
 
 class Client(Protocol):
@@ -106,7 +114,12 @@ class Adapter:
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
         given = json.loads(await lines.readline())
         where = Connection(
-            given["url"], given["headers"], Path(given["folder"]), Path(given["packages"])
+            url=given["url"],
+            headers=given["headers"],
+            login=given["login"],
+            folder=Path(given["folder"]),
+            packages=Path(given["packages"]),
+            browse=lambda url: self._say({"open": url}),
         )
         async with self._connect(where) as client, asyncio.TaskGroup() as requests:
             self._say({"ready": True})

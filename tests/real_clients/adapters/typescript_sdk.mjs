@@ -1,13 +1,30 @@
 // What both lines of the TypeScript SDK have in common: the class `Client`.
 
+import { browserLogin } from './browser_login.mjs';
 import { answer, textOf } from './lines.mjs';
 
-/** Return a connected client of the SDK as lines.mjs wants it. */
-export function adapted(client) {
+/** Return a connected client as lines.mjs wants it; `sdk` has what differs between the lines. */
+export async function connected({ url, headers, login, browse }, sdk) {
+  const owner = login ? await browserLogin(sdk.name, browse) : null;
+  let client;
+  let transport;
+  const retried = (request) => (owner
+    ? owner.retried(request, sdk.isUnauthorized, (params) => sdk.finish(transport, params))
+    : request());
+  // A transport that was refused is not connected again, but finishes the login.
+  await retried(() => {
+    client = sdk.client();
+    transport = sdk.transport(new URL(url), {
+      requestInit: { headers },
+      ...(owner ? { authProvider: owner.provider } : {}),
+    });
+    return client.connect(transport);
+  });
+  await client.listTools();
   return {
-    check: () => client.listTools(),
+    check: () => retried(() => client.listTools()),
     list: async () => {
-      const { tools } = await client.listTools();
+      const { tools } = await retried(() => client.listTools());
       return tools.map(({ name, description, inputSchema }) => ({
         name,
         description,
@@ -15,9 +32,12 @@ export function adapted(client) {
       }));
     },
     call: async (name, args) => {
-      const result = await client.callTool({ name, arguments: args });
+      const result = await retried(() => client.callTool({ name, arguments: args }));
       return answer(textOf(result.content), result.structuredContent, result.isError ?? false);
     },
-    close: () => client.close(),
+    close: async () => {
+      await client.close();
+      owner?.close();
+    },
   };
 }

@@ -53,13 +53,16 @@ def asked_email(session: Session) -> str:
     return session.asker.wanted("email")
 
 
-def wanted_login(session: Session, wanted: LoginWanted, email: str | None) -> Login:
+def wanted_login(
+    session: Session, wanted: LoginWanted, email: str | None, login: Login | None
+) -> Login:
     """Return the login for a server that answers nobody without one.
 
     Args:
         session: Knows logins, and whom to ask.
         wanted: How the server said so.
         email: Whose data the command is about; None: not said.
+        login: The one that goes with the call already, if there is one.
 
     Raises:
         LoginWanted: There is nobody to ask, or no way on which it may be sent.
@@ -72,8 +75,8 @@ def wanted_login(session: Session, wanted: LoginWanted, email: str | None) -> Lo
             kind="plain_http",
         )
     try:
-        login = login_of(session, email, needed=True)
+        found = login or login_of(session, email, needed=True)
     except UsageFailure as failure:
         raise LoginWanted(f"{wanted.message} {failure.message}", kind=failure.kind) from None
-    assert login is not None, "it is needed"
-    return login
+    assert found is not None, "it is needed"
+    return found

@@ -188,7 +188,7 @@ class Session:
                 if self.admitted is not None:
                     raise
                 # Refused before anything was done, so that it may be sent once more.
-                self.admitted = login or wanted_login(self, wanted, email)
+                self.admitted = wanted_login(self, wanted, email, login)
                 self.output.detail("The server answers nobody without a login: with one.")
                 found = ask(self.admitted)
         except Failure as failure:

@@ -188,6 +188,19 @@ def test_a_closed_server_whose_challenge_a_proxy_breaks_is_not_taken_for_another
     assert first_wrong(walked(Server(answers=refused)))[0] == "challenge"
 
 
+@pytest.mark.parametrize("metadata", ["http://[", "https:", "javascript:alert(1)", "http://a/\x01"])
+def test_an_address_that_is_none_is_not_gone_to(metadata):
+    header = f'Bearer resource_metadata="{metadata}", scope="oig:read"'
+    name, one = first_wrong(walked(Server(strength="soft", answers=asking(header))))
+    assert (name, one.kind) == ("resource", "not_https")
+
+
+def test_a_redirect_to_what_is_no_address_is_told():
+    reply = {"status_code": 307, "headers": {"location": "http://["}}
+    found = walked(Server(answers={f"{RESOURCE}/mcp": reply}))
+    assert first_wrong(found)[1].kind == "redirected"
+
+
 def test_an_offer_without_any_401_is_wrong():
     server = Server(answers={"/mcp": {"status_code": 405, "json": {"error": "POST"}}})
     assert first_wrong(walked(server))[1].kind == "no_401"
@@ -277,6 +290,12 @@ def test_pages_have_to_be_let_read(origin):
         (RESOURCE, "resource", 7, "document"),
         (RESOURCE, "resource", f"{URL}/", "slash"),
         (RESOURCE, "resource", URL.upper(), "resource"),
+        (RESOURCE, "resource", "http://[", "document"),
+        (RESOURCE, "authorization_servers", ["http://["], "document"),
+        (RESOURCE, "authorization_servers", ["https:"], "document"),
+        (RESOURCE, "authorization_servers", ["https://battery.example/\x01"], "document"),
+        (ISSUER, "token_endpoint", "http://[", "endpoint_elsewhere"),
+        (ISSUER, "token_endpoint", "https://battery.example/\x01", "endpoint_elsewhere"),
         (RESOURCE, "authorization_servers", None, "document"),
         (RESOURCE, "authorization_servers", [], "document"),
         (RESOURCE, "authorization_servers", [7], "document"),

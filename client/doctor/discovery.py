@@ -19,6 +19,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
+
 from ..address import is_here, shown
 from ..answers import PASSING, REFUSALS
 from ..challenge import READ, bearer, challenges
@@ -39,6 +41,9 @@ ENDPOINTS = (
 )
 PAGE = "https://client.invalid"
 """An origin of no page (RFC 2606): every page may read what clients in browsers have to."""
+
+MOST_SHOWN = 200
+"""Characters of what a server says that are shown."""
 
 CALL = json.dumps(
     {
@@ -146,15 +151,15 @@ def resource(visit: Visit) -> Finding:
     """See whether the server describes itself, and as the address that clients are given."""
     assert visit.challenge is not None, "the step before has found it"
     named = visit.challenge.metadata
-    parts = urlsplit(named)
     if not _safe(named):
         raise _Astray(
             wrong(
-                f"The 401 leads to {shown(named)}, which is neither https nor this machine.",
+                f"The 401 leads to {_named(named)}, which is neither https nor this machine.",
                 "Set OIG_PUBLIC_URL to the https:// address where the server runs.",
                 "not_https",
             )
         )
+    parts = urlsplit(named)
     if f"{parts.scheme}://{parts.netloc}" != visit.origin:
         raise _Astray(_other_address(visit, f"{parts.scheme}://{parts.netloc}"))
     document = _document(visit, named)
@@ -183,16 +188,19 @@ def resource(visit: Visit) -> Finding:
 def issuer(visit: Visit) -> Finding:
     """See whether clients can work with what is said of the login."""
     name = str(visit.resource["authorization_servers"][0])
+    if not _safe(name):
+        raise _Astray(_wrong_document(f"names {_named(name)} as who lets clients in", RESOURCE))
     parts = urlsplit(name)
     origin = f"{parts.scheme}://{parts.netloc}"
     if origin != visit.origin:
         raise _Astray(_other_address(visit, name))
     document = _document(visit, f"{origin}{ISSUER}{parts.path.rstrip('/')}")
+    told = str(document.get("issuer"))[:MOST_SHOWN]
     if document.get("issuer") != name:
         raise _Astray(
             wrong(
-                f"The login is issued by {document.get('issuer')!r}, and the server says {name!r}: "
-                "clients compare them letter by letter.",
+                f"The login is issued by {told!r}, and the server says {name!r}: clients compare "
+                "them letter by letter.",
                 "Set OIG_PUBLIC_URL to the one address, without a slash at its end, and let no "
                 "proxy change what the server answers.",
                 "issuer",
@@ -203,6 +211,13 @@ def issuer(visit: Visit) -> Finding:
         raise _Astray(
             wrong(f"{ISSUER} says different things by its path.", ROUTES, "two_documents")
         )
+    _need_what_clients_go_by(document, origin)
+    visit.issuer = document
+    return well(f"{name} lets clients in, as clients want it")
+
+
+def _need_what_clients_go_by(document: Mapping[str, Any], origin: str) -> None:
+    """See that a document says where the endpoints are and what they can do (RFC 8414, 2)."""
     for member in ENDPOINTS:
         address = document.get(member)
         if not isinstance(address, str):
@@ -210,7 +225,7 @@ def issuer(visit: Visit) -> Finding:
         if not (_safe(address) and address.startswith(f"{origin}/")):
             raise _Astray(
                 wrong(
-                    f"The {member} is {shown(address)}, not at {origin}: clients refuse it.",
+                    f"The {member} is {_named(address)}, not at {origin}: clients refuse it.",
                     "Let no proxy change what the server answers; set OIG_PUBLIC_URL.",
                     "endpoint_elsewhere",
                 )
@@ -225,8 +240,6 @@ def issuer(visit: Visit) -> Finding:
             raise _Astray(_wrong_document(f"does not list {wanted} in {member}", ISSUER))
     if document.get("authorization_response_iss_parameter_supported") is not True:
         raise _Astray(_wrong_document("does not say that answers carry iss (RFC 9207)", ISSUER))
-    visit.issuer = document
-    return well(f"{name} lets clients in, as clients want it")
 
 
 @_walking
@@ -310,7 +323,10 @@ def _other_address(visit: Visit, told: str) -> Finding:
     3. The same but for a slash at the end.
     4. By another port, host or path.
     """
-    asked, known = urlsplit(visit.url), urlsplit(told)
+    try:
+        asked, known = urlsplit(visit.url), urlsplit(told)
+    except ValueError:
+        return _wrong_document("says an address that is none", RESOURCE)
     kind = "resource"
     if (asked.scheme, known.scheme) == ("https", "http"):
         cure = f"Set OIG_PUBLIC_URL={visit.origin} where the server runs."
@@ -319,7 +335,7 @@ def _other_address(visit: Visit, told: str) -> Finding:
         cure = "Give clients the https:// address."
         kind = "public_url_scheme"
     elif told.rstrip("/") == visit.url.rstrip("/"):
-        cure = f"Give clients {told}: a slash at the end counts."
+        cure = f"Give clients {_named(told)}: a slash at the end counts."
         kind = "slash"
     else:
         if asked.hostname != known.hostname:
@@ -328,8 +344,8 @@ def _other_address(visit: Visit, told: str) -> Finding:
             kind = "public_url_port"
         cure = f"Give clients its address, or set OIG_PUBLIC_URL={visit.origin} where it runs."
     return wrong(
-        f"The server calls itself {shown(told)}, and is called {shown(visit.url)}: clients compare "
-        "the two letter by letter, and stop.",
+        f"The server calls itself {_named(told)}, and is called {shown(visit.url)}: clients "
+        "compare the two letter by letter, and stop.",
         cure,
         kind,
     )
@@ -398,7 +414,7 @@ def _readable(reply: Reply, path: str) -> None:
 
 def _direct(reply: Reply, path: str) -> None:
     if 300 <= reply.status < 400:
-        where = f" to {shown(reply.location)}" if reply.location else ""
+        where = f" to {_named(reply.location)}" if reply.location else ""
         raise _Astray(
             wrong(
                 f"{path} is led on ({reply.status}){where}: clients do not follow, or lose what "
@@ -449,8 +465,19 @@ def _is(reply: Reply, kind: str) -> bool:
 
 
 def _safe(url: str) -> bool:
+    """Say whether a client may go to an address that a server names."""
     try:
+        httpx2.URL(url)
         parts = urlsplit(url)
-        return parts.scheme == "https" or (parts.scheme == "http" and is_here(url))
-    except ValueError:
+        here = parts.scheme == "http" and is_here(url)
+    except (ValueError, httpx2.InvalidURL):
         return False
+    return bool(parts.hostname) and (parts.scheme == "https" or here)
+
+
+def _named(url: str) -> str:
+    """Return an address that a server names, as it may be shown."""
+    try:
+        return shown(url)[:MOST_SHOWN]
+    except ValueError:
+        return "what is no address"

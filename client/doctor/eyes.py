@@ -43,8 +43,8 @@ def _is_global(text: str) -> bool:
 def _not_public(text: str, kind: str) -> Finding:
     return wrong(
         text,
-        "Put a reverse proxy with a certificate and a public name in front of the server, and "
-        "name it in OIG_ALLOWED_HOSTS; or use a client that connects from your own machine.",
+        "Put a reverse proxy with a certificate and a public name in front of the server, and set "
+        "OIG_PUBLIC_URL to that address; or use a client that connects from your own machine.",
         f"claude_ai_{kind}",
     )
 

@@ -370,6 +370,14 @@ async def test_without_records_no_password_is_asked_for(login, tmp_path):
     assert "records" in page.text
 
 
+async def test_why_there_are_no_records_is_logged_once_however_many_ask(login, tmp_path, caplog):
+    (tmp_path / "grants.db").write_bytes(b"this is no database, however long it is" * 100)
+    for _ in range(3):
+        assert (await login.open()).status_code == 503
+    (record,) = [one for one in caplog.records if one.name == "server.oauth.visit"]
+    assert str(tmp_path) in record.getMessage()
+
+
 async def test_records_that_fail_meanwhile_fail_before_the_password_is_judged(login, tmp_path):
     page = await login.open()
     (tmp_path / "grants.db").write_bytes(b"this is no database, however long it is" * 100)

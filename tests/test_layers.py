@@ -259,6 +259,8 @@ MAY_IMPORT = {
     },
     "server.oauth.texts": set(),
     "server.oauth.visit": {
+        "server.errors",
+        "server.suppression",
         "server.oauth.forms",
         "server.oauth.methods",
         "server.oauth.oauth_error",

@@ -41,7 +41,7 @@ from .tokens import (
     Tokens,
     binding,
 )
-from .visit import Turned, Visit, posted
+from .visit import RecordsLog, Turned, Visit, posted
 
 NO_GRANT = bytes(ID_BYTES)
 """Id of no grant: to look for it tells whether the records can be read."""
@@ -78,6 +78,7 @@ class Authorize:
         self._redirects = redirects
         self._control = control
         self._wall = wall
+        self._tell = RecordsLog()
 
     async def show(self, request: Request) -> Response:
         """Answer a GET: the page; or, for a client that made a mistake, a redirect back to it."""
@@ -101,7 +102,8 @@ class Authorize:
                 302,
                 {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"},
             )
-        except GrantsUnavailable:
+        except GrantsUnavailable as exc:
+            self._tell(exc)
             return visit.without_records(visit.texts.failed_heading)
         hint = only(parameters, "login_hint")
         return self._page(visit, client, asked, email=hint if is_email(hint) else "")
@@ -118,7 +120,8 @@ class Authorize:
             return _result(visit, client, asked, error="access_denied")
         try:
             return await self._let_in(visit, form, client, asked)
-        except GrantsUnavailable:
+        except GrantsUnavailable as exc:
+            self._tell(exc)
             return visit.without_records(visit.texts.failed_heading)
 
     def _asked(self, visit: Visit, form: Mapping[str, str]) -> AuthorizationRequest:

@@ -26,7 +26,7 @@ from .page import filled
 from .sign_in import NotSignedIn, Problem, sign_in
 from .texts import LANGUAGES, Texts
 from .tokens import ACTION_SECONDS, Action, Tokens
-from .visit import Turned, Visit, posted
+from .visit import RecordsLog, Turned, Visit, posted
 
 END, END_ALL, GIVE, TAKE = "end", "end_all", "give_control", "take_control"
 """What buttons do; their names are signed."""
@@ -112,13 +112,15 @@ class Connections:
         self._grants = grants
         self._control = control
         self._wall = wall
+        self._tell = RecordsLog()
 
     async def show(self, request: Request) -> Response:
         """Answer a GET: ask who it is."""
         visit = Visit(request, request.query_params.get("ui_locales", ""))
         try:
             await self._grants.look(NO_GRANT)
-        except GrantsUnavailable:
+        except GrantsUnavailable as exc:
+            self._tell(exc)
             return visit.without_records(visit.texts.connections_title)
         return _login(visit)
 
@@ -133,7 +135,8 @@ class Connections:
                 return await self._act(visit, form["action"])
             await self._grants.look(NO_GRANT)
             return await self._sign_in(visit, form)
-        except GrantsUnavailable:
+        except GrantsUnavailable as exc:
+            self._tell(exc)
             return visit.without_records(visit.texts.connections_title)
 
     async def _sign_in(self, visit: Visit, form: Mapping[str, str]) -> Response:

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..errors import GrantsUnavailable
 from ..origins import canonical_origin
+from ..suppression import Quota, Suppression
 from .forms import read_form
 from .methods import mode_of
 from .oauth_error import OAuthError
 from .page import Referrer, page
 from .texts import texts_for
+
+TOLD = Quota(1, 60.0)
+"""Lines of the log about records that cannot be used: strangers may open pages as they like."""
+
+logger = logging.getLogger(__name__)
+
+
+class RecordsLog:
+    """Tells the operator that the records cannot be used, however many ask for a page.
+
+    Args:
+        now: Seconds on a clock that never goes back.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._told = Suppression()
+
+    def __call__(self, why: GrantsUnavailable) -> None:
+        """Write why, or leave it out."""
+        if self._told.admits("records", TOLD, self._now()):
+            logger.warning("%s", why)
 
 
 class Turned(Exception):

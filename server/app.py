@@ -173,14 +173,14 @@ def build_app(
     reloading.add(use)
     following = Following(reloading, store)
 
-    browser, passwords = settings.login == "browser", settings.chat_passwords == "on"
+    passwords, only_browser = settings.chat_passwords == "on", settings.only_browser
 
     def present() -> datetime:
         return datetime.fromtimestamp(wall(), UTC)
 
     tools = [
-        check_auth_tool(liveness, now=present, browser=browser, passwords=passwords),
-        log_out_tool(access, browser=browser, passwords=passwords),
+        check_auth_tool(liveness, now=present, browser=only_browser, passwords=passwords),
+        log_out_tool(access, browser=settings.login == "browser", passwords=passwords),
         *reading_tools(access, upstream, now=present),
         status_tool(access, upstream, Entries(journal), now=present),
     ]
@@ -200,7 +200,7 @@ def build_app(
         control = Control(access, upstream, portal, store, journal, plans, waits, wall=wall)
         tools += control_tools(control)
         closing.append(control.aclose)
-    told = instructions(control=settings.control == "on", passwords=passwords and not browser)
+    told = instructions(control=settings.control == "on", passwords=passwords and not only_browser)
     http = _over_http(_tool_server(tools, told))
 
     @asynccontextmanager
@@ -257,7 +257,7 @@ def _login_parts(
     documents = ClientDocuments(redirects, spacing=settings.workers) if looks_up else None
     find, kept = finder(documents), (access, tokens, grants)
     return Parts(
-        modes=Modes(settings.login, settings.public_url, settings.chat_hosts, logger.warning),
+        modes=Modes(settings.login, settings.public_url, settings.chat_hosts, logger.info),
         scopes=offered(control=control),
         redirects=redirects,
         authorize=Authorize(*kept, redirects=redirects, control=control, find=find, wall=wall),

@@ -46,6 +46,10 @@ TOO_LONG = (
     f"The request body is longer than {MAX_BODY_BYTES} bytes. Send a smaller one.",
 )
 
+NOT_ADMITTED = -32003
+"""Of an error in place of what a client may not have without a login, or with the one it has. The
+specification names no code; that of HTTP and the header beside it say more."""
+
 NO_ROOM = "Too many long requests are being answered. Try again in a few seconds."
 
 JUDGED = frozenset({b"accept", b"content-type"})
@@ -173,7 +177,7 @@ class Endpoint:
             messages = message if isinstance(message, list) else [message]
             refused = await self._admission.refusal(entry, messages)
             if refused is not None:
-                await answer(send, *refused)
+                await _send_refused(send, refused, message)
                 return
             scope[KEY] = entry.bearer
         takes_json, _ = accepted(scope["headers"])
@@ -343,6 +347,13 @@ def _version(scope: Scope) -> str | None:
     values = [value.strip(b" \t") for k, value in scope["headers"] if k == b"mcp-protocol-version"]
     # Two that differ are a list (RFC 9110 5.3), and a list is no version that anybody knows.
     return b", ".join(dict.fromkeys(values)).decode("latin-1") if values else None
+
+
+async def _send_refused(send: Send, refused: Refused, message: Any) -> None:
+    # A client that cannot log in by browser shows the text of a JSON-RPC error, and of no other
+    # body: so its user reads what else can be done.
+    body = Refusal(NOT_ADMITTED, refused.text).answer(message)
+    await _send(send, body, refused.status, (*JSON, *refused.headers))
 
 
 async def _send(

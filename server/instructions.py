@@ -20,9 +20,10 @@ series grid): get_history. Messages: get_notifications. If list_boxes shows seve
 which one is meant."""
 
 IN_CHAT = """\
-Start with check_auth, with the e-mail and password of the user's OIG Cloud account (without \
-arguments if the client sends them), and pass the `session` it returns to the other tools; log_out \
-ends it."""
+If the client sends the user's login (a browser login, or headers), call any tool at once, without \
+`session`: no password is needed. If a call says that it carries no login, call check_auth with \
+e-mail and password of the OIG Cloud account and pass the `session` it returns to the other tools; \
+log_out ends it."""
 
 IN_BROWSER = """\
 The client sends the user's login itself, so call any tool at once, without `session`; check_auth \

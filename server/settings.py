@@ -495,9 +495,9 @@ class Settings:
     )
     login: str = _setting(
         "OIG_LOGIN",
-        None,
+        "browser",
         _login,
-        "browser or chat: how owners log in; without it browser where OIG_PUBLIC_URL is set",
+        "chat: no login by browser, neither at OIG_PUBLIC_URL nor for clients on this machine",
     )
     chat_hosts: tuple[str, ...] = _setting(
         "OIG_CHAT_HOSTS",
@@ -610,15 +610,16 @@ class Settings:
             raise ConfigurationError(f"{given} is set and {missing} is not: set both or neither.")
         if self.lock_first > self.lock_longest:
             raise ConfigurationError("OIG_LOCK_FIRST must not be longer than OIG_LOCK_LONGEST.")
-        if cast("str | None", self.login) is None:
-            # A configured header must not be lost by an upgrade: some clients drop it as soon as
-            # they find a browser login.
-            object.__setattr__(self, "login", "browser" if self.public_url else "chat")
         if self.public_host in {name for name, _ in filter(None, map(authority, self.chat_hosts))}:
             raise ConfigurationError(
                 "OIG_CHAT_HOSTS names the host of OIG_PUBLIC_URL, where there would be no browser "
                 "login then. Give the server a second name for clients without it."
             )
+
+    @property
+    def only_browser(self) -> bool:
+        """Whether nobody gets in by a password that an assistant has asked for."""
+        return self.login == "browser" and self.public_url is not None and not self.chat_hosts
 
     @property
     def public_host(self) -> str | None:

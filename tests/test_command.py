@@ -810,41 +810,6 @@ def test_a_reload_compares_with_the_address_that_the_same_start_would_take(comma
     assert at_next_start(passed)["OIG_HOST"] == host
 
 
-@pytest.mark.parametrize(
-    ("command", "file", "environ", "runs", "next_start"),
-    [
-        ("demo", "", {}, "browser", "browser"),
-        ("demo", "OIG_LOGIN=chat\n", {}, "chat", "chat"),
-        ("demo", "", {"OIG_LOGIN": "chat"}, "chat", None),
-        ("demo", "OIG_PUBLIC_URL=https://oig.example.org\n", {}, "browser", "browser"),
-        ("serve", "", {}, "chat", None),
-        ("serve", "OIG_LOGIN=browser\n", {}, "browser", None),
-        ("serve", "OIG_PUBLIC_URL=https://oig.example.org\n", {}, "browser", None),
-    ],
-)
-def test_a_demo_has_browser_login_unless_somebody_says_otherwise(
-    command, file, environ, runs, next_start, tmp_path
-):
-    (tmp_path / "settings.env").write_text(file)
-    environ = {"HOME": "/nonexistent", "OIG_CONFIG": str(tmp_path / "settings.env"), **environ}
-    wanted = Wanted.of(parse([command], "oig-cloud-mcp"), environ)
-    assert wanted.settings.login == runs
-    passed = wanted.handed_on()
-    assert load(passed).login == runs
-    assert at_next_start(passed).get("OIG_LOGIN") == next_start
-
-
-def test_a_reload_tells_a_demo_that_its_login_takes_a_restart(tmp_path):
-    file = tmp_path / "settings.env"
-    file.write_text("")
-    environ = {"HOME": "/nonexistent", "OIG_CONFIG": str(file)}
-    passed = Wanted.of(parse(["demo"], "oig-cloud-mcp"), environ).handed_on()
-    reloading = Reloading(lambda: load(passed), lambda: at_next_start(passed))
-    assert reloading.reload()["restart"] == ()
-    file.write_text("OIG_LOGIN=chat\n")
-    assert reloading.reload()["restart"] == ("OIG_LOGIN",)
-
-
 def test_check_warns_of_a_public_address_behind_no_named_proxy(state, monkeypatch, capsys):
     monkeypatch.setenv("OIG_PUBLIC_URL", "https://oig.example.org")
     assert "OIG_TRUSTED_PROXIES" in checked(capsys)

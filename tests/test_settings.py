@@ -351,17 +351,22 @@ def test_the_public_address_has_one_spelling(written, kept):
     assert Settings.from_env({"OIG_PUBLIC_URL": written}).public_url == kept
 
 
+PUBLIC = {"OIG_PUBLIC_URL": "https://oig.example.org"}
+
+
 @pytest.mark.parametrize(
-    ("given", "login"),
+    ("given", "only_browser"),
     [
-        ({}, "chat"),
-        ({"OIG_PUBLIC_URL": "https://oig.example.org"}, "browser"),
-        ({"OIG_PUBLIC_URL": "https://oig.example.org", "OIG_LOGIN": "chat"}, "chat"),
-        ({"OIG_LOGIN": "browser"}, "browser"),
+        ({}, False),
+        (PUBLIC, True),
+        (PUBLIC | {"OIG_LOGIN": "chat"}, False),
+        (PUBLIC | {"OIG_CHAT_HOSTS": "battery.lan"}, False),
     ],
 )
-def test_browser_login_is_on_where_there_is_a_public_address_or_the_operator_says_so(given, login):
-    assert Settings.from_env(given).login == login
+def test_an_assistant_may_ask_for_a_password_unless_all_clients_log_in_by_browser(
+    given, only_browser
+):
+    assert Settings.from_env(given).only_browser is only_browser
 
 
 def test_the_public_address_and_the_second_one_are_names_of_the_server():

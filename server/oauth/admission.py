@@ -215,13 +215,16 @@ def _name(call: dict[str, Any]) -> str | None:
 
 
 def _has_login(call: dict[str, Any]) -> bool:
-    """Return whether the arguments of a call hold a login; whether it is right is for the tool."""
+    """Return whether the arguments of a call hold a login.
+
+    Whether it is right, or whole, is for the tool, which says what is wrong with it.
+    """
     arguments = call.get("arguments")
     if not isinstance(arguments, dict):
         return False
 
     def given(name: str) -> bool:
-        return isinstance(arguments.get(name), str) and arguments[name] != ""
+        return arguments.get(name) not in (None, "")
 
-    by_password = _name(call) in BY_PASSWORD and given("email") and given("password")
+    by_password = _name(call) in BY_PASSWORD and (given("email") or given("password"))
     return by_password or given("session")

@@ -50,9 +50,9 @@ FORWARDING_PREFIXES = (b"cf-", b"x-envoy-", b"x-forwarded", b"tailscale-")
 """Beginnings of the names of others."""
 
 HINT = (
-    "OIG_LOGIN=browser: a request came that is not from this machine to this machine, so it is "
-    "served without browser login. Set OIG_PUBLIC_URL to the address that clients call, such as "
-    "https://oig.example.org, for browser login there."
+    "A request came from another machine or through a proxy, and is served without browser login. "
+    "For browser login there, set OIG_PUBLIC_URL to the address that clients call, such as "
+    "https://oig.example.org."
 )
 
 

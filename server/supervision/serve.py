@@ -45,7 +45,6 @@ class Wanted:
         settings: All settings.
         layout: Host, port and number of workers.
         fallback: The same where no setting says more.
-        login: How owners log in where no setting says more; None for what `Settings` says then.
         folders: Where everything lies.
         environ: The environment, with the option `--config` in it.
     """
@@ -54,7 +53,6 @@ class Wanted:
     settings: Settings
     layout: Layout
     fallback: Layout
-    login: str | None
     folders: Folders
     environ: Mapping[str, str]
 
@@ -71,16 +69,11 @@ class Wanted:
         """
         environ = options.environ(environ)
         found = find(environ, options.settings)
-        # What is tried out needs no caller from elsewhere, and has no client that was set up before
-        # and would lose its header.
-        demo = options.command == "demo"
-        login = "browser" if demo else None
-        if login is not None:
-            found = replace(found, values={"OIG_LOGIN": login, **found.values})
         settings = found.settings(environ)
         # Whoever has changed supervisord.conf in a checkout means it, where no setting says more.
         fallback = Layout.read(shipped(ROOT))
-        if demo:
+        if options.command == "demo":
+            # What is tried out needs no caller from elsewhere.
             fallback = replace(fallback, host="127.0.0.1")
         layout = fallback
         for variable, field in (
@@ -92,7 +85,7 @@ class Wanted:
                 layout = replace(layout, **{field: getattr(settings, field)})
         layout = replace(layout, secure=secure_origin(settings, layout.port))
         folders = Folders(ROOT, settings.state_dir, settings.log_dir)
-        return cls(found, settings, layout, fallback, login, folders, environ)
+        return cls(found, settings, layout, fallback, folders, environ)
 
     def is_fixed(self, variable: str) -> bool:
         """Whether an option or the environment gives it, as they would at the next start too."""
@@ -117,7 +110,6 @@ class Wanted:
             ("OIG_WORKERS", self.layout.workers),
             ("OIG_STATE_DIR", self.folders.state),
             ("OIG_LOG_DIR", self.folders.logs),
-            *((("OIG_LOGIN", self.settings.login),) if self.login else ()),
             (SUPERVISORD_CONF, self.folders.configuration),
         )
         for variable, what in told:
@@ -131,7 +123,6 @@ class Wanted:
                 ("OIG_WORKERS", self.fallback.workers),
                 ("OIG_STATE_DIR", ""),
                 ("OIG_LOG_DIR", ""),
-                *((("OIG_LOGIN", self.login),) if self.login else ()),
             )
             if not self.is_fixed(variable)
         )

@@ -84,9 +84,9 @@ class CheckAuth(BaseModel):
 
 DESCRIPTION = """\
 Log in to OIG Cloud, the portal of the OIG / CEZ Battery Box (a home solar battery), and get the \
-`session` that the other tools take. Without arguments it uses the login in the client's headers, \
-as the others do: try that before you ask for a password. If the login is rejected, tell the user \
-and do not guess: wrong passwords lock the account."""
+`session` that the other tools take. Without arguments it uses the login that the client sends (a \
+browser login, or headers), as the others do: try that before you ask for a password. If the login \
+is rejected, tell the user and do not guess: wrong passwords lock the account."""
 
 DESCRIPTION_IN_BROWSER = """\
 Check the login to OIG Cloud, the portal of the OIG / CEZ Battery Box (a home solar battery). Call \

@@ -243,7 +243,6 @@ def test_health_and_readiness_answer(fleet):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({}, "carries no login"),
         ({"password": PLANTED}, "`email` is missing"),
         ({"email": "user@example.com"}, "`password` is missing"),
         ({"email": PLANTED, "password": PLANTED}, "`email` must be an e-mail address"),
@@ -252,7 +251,10 @@ def test_health_and_readiness_answer(fleet):
         ({"email": "a@b.cz", "password": ""}, "`password` is missing: e-mail"),
         ({"email": "a@b.cz", "password": PLANTED * 100}, "at most 1024 characters"),
         ({"email": "a" * 300 + "@b.cz", "password": PLANTED}, "at most 254 characters"),
-        ({PLANTED: PLANTED}, "it does not have. It takes `email` and `password`"),
+        (
+            {PLANTED: PLANTED, "email": "a@b.cz"},
+            "it does not have. It takes `email` and `password`",
+        ),
         ({"email": f"{PLANTED}@b.cz\n", "password": None}, "`password` is missing"),
     ],
 )
@@ -264,6 +266,17 @@ async def test_wrong_arguments_are_told_and_never_repeated(fleet, mode, argument
     assert words in result.content[0].text
     assert PLANTED not in result.model_dump_json()
     assert PLANTED not in fleet.logs()
+
+
+@pytest.mark.parametrize("arguments", [{}, {PLANTED: PLANTED}])
+def test_who_brings_no_login_is_told_where_to_log_in_and_how_else(fleet, arguments):
+    body = call_body()
+    body["params"]["arguments"] = arguments
+    response = post(fleet.url, body)
+    assert response.status_code == 401
+    assert 'scope="oig:read"' in response.headers["www-authenticate"]
+    assert "Authorization: Basic" in response.json()["error"]["message"]
+    assert PLANTED not in response.text + fleet.logs()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import GrantsBusy, GrantsUnavailable
+from server.records.database import SETTLED, Database
 from server.records.grant import (
     ASK_AGAIN,
     DAY,
@@ -582,6 +583,41 @@ def test_a_file_that_is_put_back_is_used_at_once_by_everybody(store, path, activ
         assert store.glance(FIRST).generation == 1
 
 
+def test_a_change_by_another_process_is_seen_at_once_however_often_a_grant_was_looked_at(
+    store, path, active, monkeypatch
+):
+    active()
+    later = time.time_ns() + 2 * SETTLED
+    monkeypatch.setattr("server.records.database.time.time_ns", lambda: later)
+    with contextlib.closing(GrantStore(path)) as another:
+        for generation in range(1, 6):
+            assert another.glance(FIRST) == another.glance(FIRST) == store.find(FIRST)
+            assert another.glance(b"0" * 16) is None
+            assert store.rotate(FIRST, generation - 1, NOON) == generation
+            assert another.glance(FIRST).generation == generation
+        store.end(FIRST, "owner", NOON)
+        assert another.glance(FIRST).state == "ended"
+
+
+def test_changes_are_seen_on_a_file_system_whose_clock_ticks_every_two_seconds(
+    store, active, monkeypatch
+):
+    active()
+    looks = Database.state
+
+    def coarse(database):
+        found, tick = looks(database), 2_000_000_000
+        return found._replace(
+            modified=found.modified // tick * tick, changed=found.changed // tick * tick
+        )
+
+    monkeypatch.setattr(Database, "state", coarse)
+    for generation in range(1, 6):
+        assert store.glance(FIRST) == store.find(FIRST)
+        store.rotate(FIRST, generation - 1, NOON)
+        assert store.glance(FIRST).generation == generation
+
+
 # -- Others at work.
 
 
@@ -659,6 +695,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from server.records import database
+from server.records.database import SETTLED, Database
 from server.records.grant import LIFETIME, Grant
 from server.records.grants import GrantStore
 database.BUSY = 120.0  # nobody is turned away for a slow disk

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from ..as_user import user_name
 from ..errors import OigError
@@ -53,6 +53,10 @@ NEWER = (
     "server: this version begins a new one."
 )
 
+SETTLED = 5_000_000_000
+"""Nanoseconds after a change of a file from which on its times tell whether it changes again: two
+changes within one tick of a file system's clock have the same. FAT's is the coarsest, 2 s."""
+
 Purpose = Literal["look", "note", "change"]
 """What a file of a former version is opened for. During an upgrade workers of that version have it
 open as well, and cannot read it any more once it is up to date.
@@ -61,6 +65,27 @@ open as well, and cannot read it any more once it is up to date.
 2. A note writes into it what every version has.
 3. A change brings it up to date: it is made when all workers are of one version.
 """
+
+
+class FileState(NamedTuple):
+    """What a file looks like from outside: as long as two are equal, so is what it holds.
+
+    Attributes:
+        file: Device and inode.
+        size: In bytes.
+        modified: When it was written, in nanoseconds since 1970.
+        changed: When anything about it was changed; nobody can set it.
+    """
+
+    file: tuple[int, int]
+    size: int
+    modified: int
+    changed: int
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the next change will show; also false while the clock is behind it."""
+        return time.time_ns() - max(self.modified, self.changed) > SETTLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,27 +209,41 @@ class Database:
                 raise
             database.execute("ROLLBACK" if former and purpose == "look" else "COMMIT")
 
-    def glance(self, work: Callable[[sqlite3.Connection], Value]) -> Value:
-        """Read over a connection that stays open, without waiting. For one thread alone.
-
-        Opening the file takes ten times as long as finding a row in it.
+    def state(self) -> FileState:
+        """Return what the file looks like now.
 
         Raises:
             FileNotFoundError: There is no file.
-            OigError: `busy`: another process writes just now. `unavailable`: anything else.
+            OigError: `unavailable`.
         """
         try:
-            found = self.path.stat()
+            found = os.stat(self.path)  # noqa: PTH116 - half the time of the path's own method
         except FileNotFoundError:
             self.close()
             raise
         except OSError as exc:
             raise self._unusable(exc) from None
+        return FileState(
+            (found.st_dev, found.st_ino), found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        )
+
+    def glance(self, work: Callable[[sqlite3.Connection], Value], state: FileState) -> Value:
+        """Read over a connection that stays open, without waiting. For one thread alone.
+
+        Opening the file takes ten times as long as finding a row in it.
+
+        Args:
+            work: Reads.
+            state: What `state` has just returned.
+
+        Raises:
+            OigError: `busy`: another process writes just now. `unavailable`: anything else.
+        """
         try:
-            if self._kept is None or self._kept_file != (found.st_dev, found.st_ino):
+            if self._kept is None or self._kept_file != state.file:
                 self.close()
                 self._kept = self._open(0.0)
-                self._kept_file = (found.st_dev, found.st_ino)
+                self._kept_file = state.file
             return work(self._kept)
         except (sqlite3.Error, OSError) as exc:
             if _is_busy(exc):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import GrantsBusy, GrantsUnavailable
-from .database import Contents, Database
+from .database import Contents, Database, FileState
 from .grant import ENDED, PENDING, Grant, Why, day_of
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,9 @@ CONTROL = [field.name for field in fields(Grant)].index("control")
 
 FIND = f"SELECT {COLUMNS} FROM grants WHERE id = ?"  # noqa: S608 - our own names
 
+MOST_GLANCED = 512
+"""Grants kept in memory as they stand in the file: the clients that call within a few minutes."""
+
 GONE = (
     "The record of connected clients {path} was there and is gone. Put it back; or restart the "
     "workers, and every client that logged in with a browser has to do so again."
@@ -103,6 +106,9 @@ class GrantStore:
     def __init__(self, path: Path) -> None:
         self._database = Database(path, CONTENTS)
         self._seen = False
+        # What `glance` has found in the file while that looked like this.
+        self._glanced: dict[bytes, Grant | None] = {}
+        self._glanced_at: FileState | None = None
 
     def add(self, grant: Grant) -> None:
         """Keep a new grant.
@@ -142,22 +148,35 @@ class GrantStore:
     def glance(self, grant_id: bytes) -> Grant | None:
         """Return one grant as `find` does, without waiting; for one thread alone.
 
+        The file is asked how it looks each time, and read where it has changed: who writes it in
+        any process changes its size or times before the write can be seen.
+
         Raises:
             GrantsBusy: Another process writes just now.
         """
         try:
-            found = self._database.glance(lambda grants: _find(grants, grant_id))
+            state = self._database.state()
         except FileNotFoundError:
             self._refuse_vanished()
             return None
+        if state != self._glanced_at:
+            self._glanced.clear()
+            self._glanced_at = state if state.is_settled else None
+        elif grant_id in self._glanced:
+            return self._glanced[grant_id]
+        found = self._database.glance(lambda grants: _find(grants, grant_id), state)
         self._seen = True
+        if self._glanced_at is not None:
+            if len(self._glanced) >= MOST_GLANCED:
+                del self._glanced[next(iter(self._glanced))]
+            self._glanced[grant_id] = found
         return found
 
     async def look(self, grant_id: bytes) -> Grant | None:
         """Return one grant as `find` does; for tasks of one event loop.
 
-        Nearly always on the loop's own thread, where it takes some 30 microseconds: handing it to
-        another one would take several times as long.
+        Nearly always on the loop's own thread, where it takes a few microseconds, or some 30 when
+        the file has changed: handing it to another one would take several times as long.
         """
         try:
             return self.glance(grant_id)

@@ -14,7 +14,10 @@ from client.exit_codes import ExitCode
 from .fleet import running_fleet
 
 EMAIL, PASSWORD = "demo@example.com", "demo"
-WALK = ("challenge", "resource", "issuer", "openid", "register")
+WALK = (
+    *("challenge", "resource", "issuer", "openid", "register"),
+    *("token", "login page", "header"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +86,9 @@ def test_without_a_login_nothing_is_told_but_that(client, hard):
 
 
 def test_the_doctor_walks_as_a_client_does(client, hard):
-    _, report = client("doctor", url=hard.url)
+    code, report = client("doctor", url=hard.url)
     marks = {step["step"]: step["status"] for step in report["steps"]}
+    assert code == ExitCode.OK, report
     assert {marks[name] for name in (*WALK, "protocol", "older", "tools", "login")} == {"ok"}
 
 

@@ -20,10 +20,11 @@ def configured(visit: Visit) -> Finding | None:
     if not found:
         return well("No client here has a login in its file beside the browser login")
     return doubtful(
-        f"A login is configured for this address: {', '.join(found)}. Some clients leave it out "
-        "once a browser login is offered, and ask for that one (reported of Claude Code and VS "
-        "Code).",
-        "Take it out of the file, and log in with the browser. If it has to stay, have the server "
-        "give those clients a second address, without browser login: OIG_CHAT_HOSTS.",
+        f"A login is configured for this address: {', '.join(found)}. Claude Code, mcp-remote and "
+        "others that were tried go on sending it, and open no page; VS Code is reported to leave "
+        "it out once a browser login is offered.",
+        "To log in with the browser, take it out of the file. If it has to stay and the client "
+        "leaves it out, have the server give that client a second address, without browser login: "
+        "OIG_CHAT_HOSTS.",
         "header_conflict",
     )

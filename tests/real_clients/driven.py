@@ -83,6 +83,7 @@ class DrivenClient:
         self._ids = itertools.count(1)
         self._ready: Future[dict[str, Any]] = Future()
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._opening: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -133,7 +134,7 @@ class DrivenClient:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"it did not end in {STOPPED} s: {self.wrote()}") from None
-        self._reader.join(STOPPED)
+        self._join()
         assert code == 0, self.wrote()
 
     def kill(self) -> None:
@@ -141,7 +142,12 @@ class DrivenClient:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._reader.join(STOPPED)
+        self._join()
+
+    def _join(self) -> None:
+        # A page that is still open would go on to whoever listens next at the client's port.
+        for thread in (self._reader, *self._opening):
+            thread.join(STOPPED)
 
     def wrote(self) -> str:
         """Return the end of what it wrote about errors."""
@@ -169,7 +175,9 @@ class DrivenClient:
         for line in self._process.stdout:
             said = json.loads(line)
             if "open" in said:
-                threading.Thread(target=self._open, args=(said["open"],), daemon=True).start()
+                opening = threading.Thread(target=self._open, args=(said["open"],), daemon=True)
+                self._opening.append(opening)
+                opening.start()
                 continue
             if "ready" in said:
                 self._ready.set_result(said)

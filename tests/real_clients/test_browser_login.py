@@ -189,14 +189,17 @@ def test_logging_out_of_claude_code_ends_the_connection(place, account):
 @able_to(Ability.HEADER)
 def test_a_configured_header_is_sent_though_a_login_is_offered(client, place, account):
     owner, box = account
-    for headers in (basic(owner.email, PASSWORD), of_our_own(owner.email, PASSWORD)):
+    ways = [basic(owner.email, PASSWORD)]
+    if client.package != "@apify/mcpc":  # of several headers it sends the last one
+        ways.append(of_our_own(owner.email, PASSWORD))
+    for headers in ways:
         with connected(client, place.url, headers, trusted=place.trusted) as driven:
             (found,) = driven.call("list_boxes").data["boxes"]
             assert found["id"] == box
     # A wrong one is told, and nobody is asked to log in instead.
     with connected(client, place.url, basic(owner.email, "x"), trusted=place.trusted) as driven:
         for _ in range(2):
-            assert "rejected this e-mail and password" in refusal(driven, "list_boxes")
+            assert "rejected this e-mail and password" in driven.call("list_boxes").text
 
 
 @pytest.mark.xdist_group("official suite")

@@ -66,7 +66,7 @@ class Place:
 
 @contextlib.contextmanager
 def at_loopback():
-    with running_system(OIG_LOGIN="browser", **SETTINGS) as system:
+    with running_system(**SETTINGS) as system:
         yield Place(system, system.url.removesuffix("/mcp"))
 
 

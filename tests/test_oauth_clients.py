@@ -35,6 +35,7 @@ ALLOWED = [
     "https://chatgpt.com/connector/oauth/aB3-_x",
     "https://vscode.dev/redirect",
     "https://insiders.vscode.dev/redirect",
+    "https://my.home-assistant.io/redirect/oauth",
     "https://www.cursor.com/agents/mcp/oauth/callback",
     "cursor://anysphere.cursor-mcp/oauth/callback",
     "vscode://vscode.github-authentication/did-authenticate?windowid=1",

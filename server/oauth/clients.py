@@ -45,6 +45,8 @@ HOSTS = frozenset(
         "chatgpt.com",
         "vscode.dev",
         "insiders.vscode.dev",
+        # Sends the browser on to the Home Assistant of whoever sits before it.
+        "my.home-assistant.io",
         "www.cursor.com",
     }
 )

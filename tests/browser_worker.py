@@ -1,4 +1,4 @@
-"""A worker with browser login, its cache and its portal, all in this process."""
+"""Workers with browser login, their cache and their portal, all in this process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import base64
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from evals import cache
 from server.app import build_app
 from server.portal.simulator import Simulator
 from server.portal.simulator import build_app as build_portal
+from server.portal.simulator.accounts import Accounts
 from server.secret import make_secret, read_secret
 from server.settings import Settings
 
@@ -29,6 +30,10 @@ REVISION = "2025-06-18"
 class Worker:
     """What a test talks to.
 
+    Args:
+        app: The worker itself.
+        address: From which the test calls.
+
     Attributes:
         settings: Of the worker.
         simulator: The portal.
@@ -37,18 +42,29 @@ class Worker:
     """
 
     def __init__(
-        self, settings: Settings, simulator: Simulator, grants: Grants, http: httpx2.AsyncClient
+        self,
+        settings: Settings,
+        simulator: Simulator,
+        grants: Grants,
+        app: ASGIApp,
+        address: str = "192.0.2.1",
     ) -> None:
         self.settings = settings
         self.simulator = simulator
         self.grants = grants
-        self.http = http
+        self._app = app
+        transport = httpx2.ASGITransport(app, client=(address, 5000))
+        self.http = httpx2.AsyncClient(transport=transport, base_url=PUBLIC)
         self._numbers = itertools.count(1)
 
     @property
     def logins(self) -> int:
         """Logins that the portal has seen."""
         return self.simulator.counters.total.attempts
+
+    def called_from(self, address: str) -> Worker:
+        """Return the same worker, called from another address."""
+        return Worker(self.settings, self.simulator, self.grants, self._app, address)
 
     def token(self, **options: Any) -> str:
         """Log a client in; return its access token."""
@@ -82,28 +98,52 @@ async def browser_worker(
     folder: Path, *, daemon: bool = True, **changes: Any
 ) -> AsyncIterator[Worker]:
     """Start one in hard mode, with the control of boxes; without the daemon if so wanted."""
+    async with browser_workers(folder, 1, daemon=daemon, **changes) as (worker,):
+        yield worker
+
+
+@asynccontextmanager
+async def browser_workers(
+    folder: Path,
+    count: int = 2,
+    *,
+    daemon: bool = True,
+    wall: Callable[[], float] = time.time,
+    now: Callable[[], float] = time.monotonic,
+    **changes: Any,
+) -> AsyncIterator[list[Worker]]:
+    """Start several that share all that workers share.
+
+    Args:
+        folder: For state and socket.
+        count: How many.
+        daemon: Whether there is a cache.
+        wall: Seconds since 1970, of all and of the portal.
+        now: Seconds on a clock that never goes back, of all.
+        changes: Settings that differ from those of hard mode with the control of boxes.
+    """
     settings = Settings(
         portal_url=PORTAL,
         state_dir=folder,
         run_dir=folder,
         **{"public_url": PUBLIC, "control": "on", "login_burst": 100, **changes},
     )
-    simulator = Simulator()
+    simulator = Simulator(Accounts(clock=now), wall=wall)
     at_portal = httpx2.ASGITransport(build_portal(simulator))
     make_secret(settings.secret_file)
     secret = read_secret(settings.secret_file)
     async with AsyncExitStack() as stack:
         if daemon:
-            await stack.enter_async_context(cache.serving(settings, time.monotonic))
-        app = build_app(settings, transport=at_portal)
-        await stack.enter_async_context(_lifespan(app))
-        http = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app, client=("192.0.2.1", 5000)), base_url=PUBLIC
-        )
-        await stack.enter_async_context(http)
-        grants = Grants(settings.grants, secret=secret)
+            await stack.enter_async_context(cache.serving(settings, now))
+        grants = Grants(settings.grants, secret=secret, wall=wall)
         stack.callback(grants.store.close)
-        yield Worker(settings, simulator, grants, http)
+        workers = []
+        for number in range(count):
+            name = f"worker-{number}"
+            app = build_app(settings, name=name, transport=at_portal, wall=wall, now=now)
+            await stack.enter_async_context(_lifespan(app))
+            workers.append(Worker(settings, simulator, grants, app))
+        yield workers
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from .errors import ConfigurationError
 from .exemptions import Exemptions
 from .exposure import exposed, speaks_for_all, unproxied
 from .held_secret import SecretHeld
-from .listening import bind, inherited_socket
+from .listening import bind, hold_ipv6_loopback, inherited_socket
 from .reloading import Reloading
 from .settings import Settings
 from .settings_sources import find, load
@@ -39,6 +39,12 @@ from .worker import Worker, few_descriptors, make_worker, room
 EXIT_CONFIGURATION = 64
 EXIT_ADDRESS = 69
 EXIT_SECRET_HELD = 75
+
+NOT_OURS = (
+    "Another program has the port {port} of [::1]. A browser that is given localhost looks there "
+    "first, so a password may be typed into a page of that program. Stop it, or call this server "
+    "at http://127.0.0.1:{port}/mcp only."
+)
 
 logger = logging.getLogger("server")
 
@@ -79,6 +85,18 @@ def _bound(settings: Settings, arguments: argparse.Namespace, scheme: str) -> so
         return None
     logger.info("listening at %s://%s:%d/mcp", scheme, host, listener.getsockname()[1])
     return listener
+
+
+def _held_localhost(settings: Settings, listener: socket.socket) -> socket.socket | str | None:
+    """Hold what else `localhost` leads to; a warning where another program has it."""
+    host, port = listener.getsockname()[:2]
+    # Elsewhere nobody logs in at localhost, and a proxy may listen by IPv6 at the same port.
+    if not settings.logs_in_at_localhost or host not in {"0.0.0.0", "127.0.0.1"}:
+        return None
+    try:
+        return hold_ipv6_loopback(port)
+    except OSError:
+        return NOT_OURS.format(port=port)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -143,9 +161,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if listener is None:
             return EXIT_ADDRESS
     warnings = [few_descriptors()]
+    held = _held_localhost(settings, listener)
     if speaks_for_all(name):
         warnings.append(exposed(listener.getsockname(), settings, inherited=inherited))
-        warnings.append(unproxied(settings))
+        warnings += [unproxied(settings), held if isinstance(held, str) else None]
         chain = () if certificate is None else certificate.loaded.chain
         warnings += doubts(chain, datetime.now(UTC))
     for warning in filter(None, warnings):

@@ -62,6 +62,39 @@ def _was_listening(given: socket.socket) -> bool:
     return bool(given.getsockname()[1]) and _is_alone(given)
 
 
+def hold_ipv6_loopback(port: int) -> socket.socket | None:
+    """Hold a port of `::1` without listening there, so that no other user's program has it.
+
+    Browsers that are given `localhost` try `::1` first, and the server listens by IPv4. Whoever
+    else listened there could show a login page of his own.
+
+    Args:
+        port: Where the server listens.
+
+    Returns:
+        What holds it until it is closed; other processes of this user may hold it as well. None
+        where there is no IPv6.
+
+    Raises:
+        OSError: It is taken (EADDRINUSE).
+    """
+    try:
+        held = socket.socket(socket.AF_INET6)
+    except OSError:
+        return None
+    try:
+        # Not SO_REUSEADDR, by which anybody could bind it too as long as nobody listens. Linux lets
+        # those share a port by SO_REUSEPORT that are of one user.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("::1", port))
+    except OSError as exc:
+        held.close()
+        if exc.errno == errno.EADDRINUSE:
+            raise
+        return None
+    return held
+
+
 def bind(host: str, port: int) -> socket.socket:
     """Bind a listening socket.
 

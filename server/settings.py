@@ -617,6 +617,11 @@ class Settings:
             )
 
     @property
+    def logs_in_at_localhost(self) -> bool:
+        """Whether owners log in with a browser at this machine's own names of loopback."""
+        return self.login == "browser" and self.public_url is None
+
+    @property
     def only_browser(self) -> bool:
         """Whether nobody gets in by a password that an assistant has asked for."""
         return self.login == "browser" and self.public_url is not None and not self.chat_hosts

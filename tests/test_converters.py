@@ -31,7 +31,8 @@ def fleet(tmp_path_factory):
             raise
         pytest.skip(f"the converters cannot be installed: {exc}")
     journal = tmp_path_factory.mktemp("journal") / "journal.db"
-    with running_fleet(2, OIG_CONTROL="on", OIG_JOURNAL=str(journal)) as fleet:
+    # With browser login, a call without any login is refused before it comes to a tool.
+    with running_fleet(2, OIG_CONTROL="on", OIG_JOURNAL=str(journal), OIG_LOGIN="chat") as fleet:
         yield fleet
 
 

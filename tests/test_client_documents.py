@@ -22,6 +22,7 @@ from server.oauth.client_documents import (
 from server.oauth.clients import Client, Redirects, describe, document_site, is_id
 
 URL = "https://client.example/oauth/client.json"
+CURSOR = "cursor://anysphere.cursor-mcp/oauth/callback"
 REDIRECTS = Redirects(["extra.example"])
 DOCUMENT = {
     "client_id": URL,
@@ -101,7 +102,7 @@ def test_a_document_says_what_a_client_is():
         (["https://client.example/cb"], ["https://client.example/cb"]),
         (["https://client.example:8443/cb", "http://127.0.0.1/"], ["http://127.0.0.1/"]),
         (["https://sub.client.example/cb", "http://[::1]/"], ["http://[::1]/"]),
-        (["http://client.example/cb", "cursor://a/cb"], ["cursor://a/cb"]),
+        (["http://client.example/cb", CURSOR], [CURSOR]),
         (["https://claude.ai/cb", "https://other.example/cb"], ["https://claude.ai/cb"]),
         (["https://extra.example/cb", 7, None, "javascript:1"], ["https://extra.example/cb"]),
     ],

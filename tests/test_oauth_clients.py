@@ -38,8 +38,7 @@ ALLOWED = [
     "https://my.home-assistant.io/redirect/oauth",
     "https://www.cursor.com/agents/mcp/oauth/callback",
     "cursor://anysphere.cursor-mcp/oauth/callback",
-    "vscode://vscode.github-authentication/did-authenticate?windowid=1",
-    "vscode-insiders://vscode.github-authentication/did-authenticate",
+    "cursor://anysphere.cursor-mcp/oauth/callback?server=1",
 ]
 
 REFUSED = {
@@ -115,6 +114,19 @@ REFUSED = {
     "a scheme and nothing else": "cursor:",
     "a scheme and two slashes": "cursor://",
     "a scheme and no path": "cursor:callback",
+    "a part of Cursor that installs": "cursor://anysphere.cursor-deeplink/mcp/install?name=x",
+    "a part of Cursor that begins alike": "cursor://anysphere.cursor-mcp.evil/oauth/callback",
+    "a part of Cursor with a port": "cursor://anysphere.cursor-mcp:1/oauth/callback",
+    "Cursor without a part": "cursor:/anysphere.cursor-mcp/oauth/callback",
+    "Cursor with an empty part": "cursor:///anysphere.cursor-mcp/oauth/callback",
+    "a part of VS Code that clones": "vscode://vscode.git/clone?url=https://evil.example/x",
+    "a part of VS Code": "vscode://vscode.github-authentication/did-authenticate",
+    "a preview of VS Code": "vscode-insiders://vscode.git/clone",
+    "a site that is told where to send on": "https://vscode.dev/redirect?url=vscode://a/b",
+    "a site that opens what is named": "https://vscode.dev/github/evil/x",
+    "a path that only begins alike": "https://insiders.vscode.dev/redirect/../github/evil/x",
+    "a site that is told what to ask": "https://chatgpt.com/?q=do",
+    "a site with an empty query": "https://claude.ai/api/mcp/auth_callback?",
     "a user in a program": "cursor://user@anysphere.cursor-mcp/cb",
     "a fragment in a program": "cursor://anysphere.cursor-mcp/cb#x",
     "WebSocket": "wss://claude.ai/cb",
@@ -138,7 +150,8 @@ def test_300_characters_are_not_too_many():
 
 
 anything = st.text(max_size=60) | st.from_regex(
-    r"(https?|cursor|vscode)://(localhost|127\.0\.0\.1|\[::1\]|claude\.ai)[\x20-\x7e]{0,20}",
+    r"(https?|cursor)://(localhost|127\.0\.0\.1|\[::1\]|claude\.ai|anysphere\.cursor-mcp)"
+    r"[\x20-\x7e]{0,20}",
     fullmatch=True,
 )
 
@@ -152,10 +165,11 @@ def test_what_may_be_used_leads_where_every_reader_says(uri):
     assert split.username is None
     if split.scheme == "https":
         assert split.hostname in HOSTS
+        assert split.query == ""
     elif split.scheme == "http":
         assert split.netloc.removesuffix(f":{split.port}") in LOOPBACK
     else:
-        assert split.scheme in SCHEMES
+        assert split.netloc == SCHEMES[split.scheme]
     assert destination(uri).name
 
 
@@ -163,6 +177,7 @@ def test_an_operator_can_add_sites_ports_of_them_and_schemes():
     redirects = Redirects(["ha.example.org", "chat.example.org:8443", "com.example.app:"])
     assert redirects.allows("https://ha.example.org/auth/external/callback")
     assert redirects.allows("https://chat.example.org:8443/cb")
+    assert redirects.allows("https://ha.example.org/cb?a=b")
     assert redirects.allows("com.example.app:/oauth")
     assert redirects.allows("https://claude.ai/cb")
     for uri in (
@@ -173,6 +188,47 @@ def test_an_operator_can_add_sites_ports_of_them_and_schemes():
         "https://com.example.app/cb",
     ):
         assert not redirects.allows(uri)
+
+
+def test_an_operator_can_open_all_of_what_is_pinned():
+    redirects = Redirects(["cursor:", "vscode:", "vscode.dev"])
+    assert redirects.allows("cursor://any.part/cb")
+    assert redirects.allows("vscode://vscode.github-authentication/did-authenticate")
+    assert redirects.allows("https://vscode.dev/other?a=b")
+    assert not redirects.allows("vscode-insiders://vscode.github-authentication/did-authenticate")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://localhost:33418/callback",
+        "http://127.0.0.1/",
+        "http://[::1]:1/cb",
+        "https://claude.ai/api/mcp/auth_callback",
+        "https://my.home-assistant.io/redirect/oauth",
+        "https://ha.example.org/auth/external/callback",
+        "https://chat.example.org:8443/cb",
+    ],
+)
+def test_programs_at_loopback_and_listed_sites_are_trusted(uri):
+    assert Redirects(["ha.example.org", "chat.example.org:8443"]).trusts(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://client.example/cb",
+        "https://ha.example.org:8443/cb",
+        "https://vscode.dev/redirect",
+        "https://insiders.vscode.dev/redirect",
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "com.example.app:/oauth",
+        "javascript:alert(1)",
+        "",
+    ],
+)
+def test_sites_of_a_document_those_that_send_on_and_schemes_are_not(uri):
+    assert not Redirects(["ha.example.org", "com.example.app:", "vscode.dev"]).trusts(uri)
 
 
 @pytest.mark.parametrize(

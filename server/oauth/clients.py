@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,22 +38,27 @@ LONGEST_ID = 2000
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """Hosts of a program on the owner's computer (RFC 8252 7.3), as clients write them."""
 
-HOSTS = frozenset(
-    {
-        "claude.ai",
-        "claude.com",
-        "chatgpt.com",
-        "vscode.dev",
-        "insiders.vscode.dev",
-        # Sends the browser on to the Home Assistant of whoever sits before it.
-        "my.home-assistant.io",
-        "www.cursor.com",
-    }
-)
-"""Web sites of clients, each of which sends an answer to nobody but its own user."""
+HOSTS: Mapping[str, str] = {
+    "claude.ai": "",
+    "claude.com": "",
+    "chatgpt.com": "",
+    # Other pages of theirs open what a link names.
+    "vscode.dev": "/redirect",
+    "insiders.vscode.dev": "/redirect",
+    # Sends the browser on to the Home Assistant of whoever sits before it.
+    "my.home-assistant.io": "",
+    "www.cursor.com": "",
+}
+"""Web sites of clients, each of which sends an answer to nobody but its own user, and the one path
+there that does; empty for any."""
 
-SCHEMES = frozenset({"cursor", "vscode", "vscode-insiders"})
-"""Schemes of clients' programs (RFC 8252 7.1)."""
+HANDING_ON = frozenset({"vscode.dev", "insiders.vscode.dev"})
+"""Those that send a browser on to the program that the `state` names."""
+
+SCHEMES: Mapping[str, str] = {"cursor": "anysphere.cursor-mcp"}
+"""Schemes of clients' programs (RFC 8252 7.1), and the part of the program that takes answers:
+other parts of Cursor install servers, and of VS Code clone repositories, as a link says. VS Code
+takes its answers at loopback and vscode.dev."""
 
 URI = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*):"
@@ -106,6 +111,11 @@ class _Parts:
     host: str
     port: str
     rest: str
+
+    @property
+    def where(self) -> str:
+        """Host and port, as people write them."""
+        return f"{self.host}:{self.port}" if self.port else self.host
 
 
 def is_id(client_id: str) -> bool:
@@ -193,9 +203,8 @@ class Redirects:
 
     def __init__(self, extra: Iterable[str] = ()) -> None:
         extra = frozenset(extra)
-        schemes = {one.removesuffix(":") for one in extra if one.endswith(":")}
-        self._schemes = SCHEMES | schemes
-        self._hosts = HOSTS | {one for one in extra if not one.endswith(":")}
+        self._schemes = {one.removesuffix(":") for one in extra if one.endswith(":")}
+        self._hosts = {one for one in extra if not one.endswith(":")}
 
     def allows(self, uri: str, site: str = "") -> bool:
         """Return whether a login's answer may go to this URI.
@@ -209,14 +218,36 @@ class Redirects:
             return False
         # 1. A program on the owner's own computer. PKCE keeps others there from using the code.
         # 2. A web site by TLS, at the port that was named for it; or the very site that says what
-        #    the client is, and is named to the owner as such.
+        #    the client is, and is named to the owner as such. No client that we know ourselves
+        #    needs a query, with which pages of its site take orders: a prompt, or where to go on.
         # 3. A program that its scheme belongs to.
         if parts.scheme == "http":
             return parts.host in LOOPBACK
         if parts.scheme == "https":
-            where = f"{parts.host}:{parts.port}" if parts.port else parts.host
-            return where in self._hosts or where == site
-        return parts.scheme in self._schemes
+            path = HOSTS.get(parts.where)
+            is_callback = path is not None and "?" not in parts.rest and path in {"", parts.rest}
+            return is_callback or parts.where in self._hosts or parts.where == site
+        return parts.scheme in self._schemes or SCHEMES.get(parts.scheme) == parts.host
+
+    def trusts(self, uri: str) -> bool:
+        """Return whether an owner may be sent to an allowed URI who has done nothing yet.
+
+        Else anybody's link to this server would lead anywhere in its name (RFC 9700 4.11.2).
+        """
+        # 1. A program on the owner's own computer, which only waits there while it is connected.
+        # 2. A web site that we or the operator know; but for one that sends people on.
+        # 3. Not a site that only its own document speaks for, and no program with a scheme, which
+        #    other programs may open by mistake.
+        parts = _parts(uri)
+        if parts is None:
+            return False
+        if parts.scheme == "http":
+            return parts.host in LOOPBACK
+        return parts.scheme == "https" and self.knows(parts.where) and parts.host not in HANDING_ON
+
+    def knows(self, site: str) -> bool:
+        """Return whether a web site is one of ours, or of the operator's."""
+        return site in HOSTS or site in self._hosts
 
 
 def same_redirect(registered: str, asked: str) -> bool:
@@ -238,7 +269,7 @@ def destination(uri: str) -> Destination:
     parts = _parts(uri)
     assert parts is not None
     if parts.scheme == "https":
-        return Destination("site", f"{parts.host}:{parts.port}" if parts.port else parts.host)
+        return Destination("site", parts.where)
     if parts.scheme == "http":
         return Destination("program", parts.host)
     return Destination("app", f"{parts.scheme}:")
@@ -251,7 +282,7 @@ def _parts(uri: str) -> _Parts | None:
     scheme, authority, path, query = match.group("scheme", "authority", "path", "query")
     if scheme not in {"http", "https"}:
         # `cursor:` alone leads nowhere. Their hosts are names of parts of a program.
-        return _Parts(scheme, "", "", path + query) if authority or path else None
+        return _Parts(scheme, authority or "", "", path + query) if authority or path else None
     host_and_port = HOST_AND_PORT.fullmatch(authority or "")
     if host_and_port is None or int(host_and_port["port"] or 0) > 65535:
         return None

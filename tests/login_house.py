@@ -8,7 +8,7 @@ import hashlib
 import html
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -24,7 +24,7 @@ from server.fingerprint import account_key
 from server.handles import Handles
 from server.oauth.authorize import Authorize
 from server.oauth.client_documents import finder
-from server.oauth.clients import Redirects, describe
+from server.oauth.clients import Client, Redirects, describe
 from server.oauth.connections import Connections
 from server.oauth.methods import MODE, for_people
 from server.oauth.mode import Mode
@@ -72,6 +72,8 @@ class LoginHouse:
         control: Whether the server has tools that change a box.
         emails: The accounts that it serves; None for all.
         mode: Of all requests.
+        extra: Of OIG_LOGIN_REDIRECTS.
+        described: Clients that are found at their address.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class LoginHouse:
         control: bool = True,
         emails: tuple[str, ...] | None = None,
         mode: Mode = Mode("hard", ISSUER),  # noqa: B008 - it is frozen
+        extra: Iterable[str] = (),
+        described: Iterable[Client] = (),
     ) -> None:
         self.clock = Clock(NOON)
         self.portal = InProcess(wall=self.clock)
@@ -113,7 +117,12 @@ class LoginHouse:
         )
         shared = {"control": control, "wall": self.clock}
         parts = (access, self.tokens, self.grants)
-        self.authorize = Authorize(*parts, find=finder(None), redirects=Redirects(), **shared)
+        at_address, own = {client.id: client for client in described}, finder(None)
+
+        async def find(client_id: str) -> Client | None:
+            return at_address.get(client_id) or await own(client_id)
+
+        self.authorize = Authorize(*parts, find=find, redirects=Redirects(extra), **shared)
         self.connections = Connections(*parts, **shared)
         self.http = self.browser()
 
@@ -227,6 +236,14 @@ def target(page: httpx2.Response) -> str:
     (refresh,) = re.findall(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)
     (link,) = re.findall(r'<a class="button main" href="([^"]+)"', page.text)
     assert refresh == link
+    return html.unescape(link)
+
+
+def held(page: httpx2.Response) -> str:
+    """Return where the link leads of a page that does not go on by itself."""
+    assert "location" not in page.headers
+    assert 'http-equiv="refresh"' not in page.text
+    (link,) = re.findall(r'<a class="button[^"]*" href="([^"]+)"', page.text)
     return html.unescape(link)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
 from server.errors import CredentialsRejected, NotServed, TooManyAttempts
-from server.oauth.clients import describe
+from server.oauth.clients import Client, describe
 from server.oauth.mode import Mode
 from server.oauth.pkce import read_challenge
 from server.oauth.tokens import binding
@@ -31,6 +31,7 @@ from .login_house import (
     LoginHouse,
     answered,
     asked,
+    held,
     hidden_request,
     query,
     target,
@@ -187,6 +188,82 @@ async def test_a_mistake_of_a_known_client_is_told_to_it_with_state_and_issuer(l
     assert answer == {"error": "invalid_request", "state": "s t&a=te", "iss": ISSUER}
     assert page.headers["cache-control"] == "no-store"
     assert page.headers["referrer-policy"] == "no-referrer"
+
+
+OWN_SITE = "https://client.example/cb"
+DOCUMENT = "https://client.example/client.json"
+DESCRIBED = Client(DOCUMENT, "Described", (OWN_SITE, PROGRAM, SITE), "client.example")
+
+HELD_BACK = {
+    "a site of a document": {"client_id": DOCUMENT, "redirect_uri": OWN_SITE},
+    "a scheme": {"redirect_uri": APP},
+    "a scheme that an operator added": {
+        "client_id": describe("X", ["com.example.app:/cb"]),
+        "redirect_uri": "com.example.app:/cb",
+    },
+    "a site that sends on": {
+        "client_id": describe("X", ["https://vscode.dev/redirect"]),
+        "redirect_uri": "https://vscode.dev/redirect",
+        "state": "vscode://vscode.git/clone?url=https://evil.example/x",
+    },
+}
+
+SENT_BY_ITSELF = {
+    "a program": {"redirect_uri": PROGRAM},
+    "a site that is known": {"redirect_uri": SITE},
+    "a site that an operator added": {
+        "client_id": describe("X", ["https://ha.example.org/cb"]),
+        "redirect_uri": "https://ha.example.org/cb",
+    },
+    "a known site of a document elsewhere": {"client_id": DOCUMENT, "redirect_uri": SITE},
+}
+
+MISTAKES = {
+    "no page wanted": {"prompt": "none"},
+    "no code": {"response_type": "token"},
+    "no scope": {"scope": '"'},
+    "a foreign resource": {"resource": "https://evil.example"},
+    "no challenge": {"code_challenge": None},
+}
+
+
+@pytest.fixture
+async def trusting(made):
+    return made(extra=["com.example.app:", "ha.example.org"], described=[DESCRIBED])
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+@pytest.mark.parametrize("who", HELD_BACK.values(), ids=HELD_BACK)
+async def test_nobody_is_sent_by_a_mistake_where_only_a_stranger_speaks_for_the_place(
+    trusting, who, mistake
+):
+    page = await trusting.open(**who, **mistake)
+    assert page.status_code == 400
+    assert page.headers["referrer-policy"] == "no-referrer"
+    link = held(page)
+    assert link.startswith(who["redirect_uri"] + "?error=")
+    assert f"iss={quote(ISSUER, safe='')}" in link
+    assert "The link below leads to" in page.text
+
+
+@pytest.mark.parametrize("who", SENT_BY_ITSELF.values(), ids=SENT_BY_ITSELF)
+async def test_a_mistake_is_told_at_once_to_programs_here_and_to_known_sites(trusting, who):
+    page = await trusting.open(**who, prompt="none")
+    assert page.status_code == 302
+    assert answered(page)["error"] == "login_required"
+
+
+@pytest.mark.parametrize("who", HELD_BACK.values(), ids=HELD_BACK)
+async def test_who_cancels_is_not_sent_where_only_a_stranger_speaks_for_the_place(trusting, who):
+    done = await trusting.submit(await trusting.open(**who), action="cancel")
+    assert done.status_code == 200
+    assert held(done).startswith(who["redirect_uri"] + "?error=access_denied")
+
+
+@pytest.mark.parametrize("who", HELD_BACK.values(), ids=HELD_BACK)
+async def test_who_lets_a_client_in_is_sent_to_it_wherever_it_is(trusting, who):
+    done = await trusting.submit(await trusting.open(**who))
+    assert "code" in answered(done)
 
 
 async def test_of_two_states_none_comes_back(login):

@@ -37,7 +37,9 @@ DONE = {
     "control": True,
     "place": SITE,
     "target": "https://claude.ai/cb?code=1&x=2",
+    "moves": True,
 }
+MISTAKEN = {"mistake": "It is wrong", "target": "https://client.example/cb?error=x&y=1"}
 
 NOVEMBER = 1_795_000_000.0
 """A moment on 2026-11-18 in Prague."""
@@ -59,6 +61,10 @@ def samples(name):
     yield "login again", "login.html", mistaken
     yield "login no control", "login.html", {**login, **RIGHT, "place": SITE, "control": False}
     yield "cancelled", "result.html", {**DONE, "name": name, "allowed": False}
+    held = {**DONE, "name": name, "allowed": False, "moves": False}
+    for kind, place in PLACES.items():
+        yield f"cancelled held {kind}", "result.html", {**held, "place": place}
+        yield f"mistaken {kind}", "mistaken.html", {**MISTAKEN, "name": name, "place": place}
     yield "failed", "failed.html", {"heading": "No", "what": "It is wrong.", "cure": "Do so."}
     yield "connections login", "connections_login.html", {**RIGHT, "email": ""}
     yield "connections login again", "connections_login.html", {**WRONG, "email": "a@b.cz"}
@@ -329,6 +335,23 @@ def test_a_result_goes_on_by_itself_and_by_a_link():
     (refresh,) = [one for one in read.every("meta") if one.get("http-equiv") == "refresh"]
     assert refresh["content"] == f"0;url={DONE['target']}"
     assert [link["href"] for link in read.every("a")] == [DONE["target"]]
+
+
+@pytest.mark.parametrize(
+    ("template", "values"),
+    [
+        ("mistaken.html", MISTAKEN),
+        ("result.html", {**DONE, "allowed": False, "moves": False}),
+    ],
+)
+@pytest.mark.parametrize(("place", "said"), [(SITE, "claude.ai"), (APP, "cursor: links")])
+def test_a_page_that_holds_back_says_where_its_link_leads(template, values, place, said):
+    read = Reader(render(template, {**values, "name": "Claude", "place": place}))
+    assert [one for one in read.every("meta") if one.get("http-equiv") == "refresh"] == []
+    assert f"The link below leads to {said}." in read.text
+    assert "being sent" not in read.text
+    links = [link for link in read.every("a") if link.get("rel") == "noreferrer"]
+    assert [link["href"] for link in links] == [values["target"]]
 
 
 @pytest.mark.parametrize(("code", "written"), [("en", "18 November 2026"), ("cs", "18. 11. 2026")])

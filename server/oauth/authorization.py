@@ -4,7 +4,8 @@ Two kinds of mistake (RFC 6749 4.1.2.1):
 
 1. Who asks, or where the answer is to go, is not certain: the owner reads about it on a page, and
    nobody is sent anywhere.
-2. Anything else: the client is told by a redirect, with its `state` and our `iss` (RFC 9207 2).
+2. Anything else: the client is told, with its `state` and our `iss` (RFC 9207 2): by a redirect
+   where `Redirects.trusts` it; elsewhere the owner reads it, and a link leads on (RFC 9700 4.11.2).
 """
 
 from __future__ import annotations

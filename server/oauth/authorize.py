@@ -81,27 +81,21 @@ class Authorize:
         self._tell = RecordsLog()
 
     async def show(self, request: Request) -> Response:
-        """Answer a GET: the page; or, for a client that made a mistake, a redirect back to it."""
+        """Answer a GET: the page; or tell a client of its mistake."""
         parameters = parameters_of(request.scope["query_string"]) or {}
         visit = Visit(request, only(parameters, "ui_locales"))
         redirect_uri = only(parameters, "redirect_uri")
         try:
             client = await self._client(visit, only(parameters, "client_id"), redirect_uri)
+        except Turned as exc:
+            return exc.response
+        try:
             expires_at = self._wall() + REQUEST_SECONDS
             asked = read_request(parameters, client, redirect_uri, visit.mode, expires_at)
             # Before a password is asked for, which would be typed for nothing.
             await self._grants.look(NO_GRANT)
-        except Turned as exc:
-            return exc.response
         except Refused as exc:
-            state = only(parameters, "state") or None
-            told = {"error": exc.error, "error_description": exc.description}
-            # No form is sent on by this: nobody has typed anything yet.
-            return RedirectResponse(
-                answer(redirect_uri, visit.mode, state, **told),
-                302,
-                {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"},
-            )
+            return self._mistaken(visit, client, redirect_uri, only(parameters, "state"), exc)
         except GrantsUnavailable as exc:
             self._tell(exc)
             return visit.without_records(visit.texts.failed_heading)
@@ -117,12 +111,33 @@ class Authorize:
         except Turned as exc:
             return exc.response
         if form.get("action") == "cancel":
-            return _result(visit, client, asked, error="access_denied")
+            moves = self._redirects.trusts(asked.redirect_uri)
+            return _result(visit, client, asked, moves=moves, error="access_denied")
         try:
             return await self._let_in(visit, form, client, asked)
         except GrantsUnavailable as exc:
             self._tell(exc)
             return visit.without_records(visit.texts.failed_heading)
+
+    def _mistaken(
+        self, visit: Visit, client: Client, redirect_uri: str, state: str, why: Refused
+    ) -> Response:
+        """Tell a client of its mistake: by a redirect, or by a link that the owner may follow."""
+        told = {"error": why.error, "error_description": why.description}
+        target = answer(redirect_uri, visit.mode, state or None, **told)
+        if self._redirects.trusts(redirect_uri):
+            # No form is sent on by this: nobody has typed anything yet.
+            headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+            return RedirectResponse(target, 302, headers)
+        return visit.page(
+            "mistaken.html",
+            status=400,
+            referrer="no-referrer",
+            name=client.name,
+            place=destination(redirect_uri),
+            mistake=why.description,
+            target=target,
+        )
 
     def _asked(self, visit: Visit, form: Mapping[str, str]) -> AuthorizationRequest:
         """Return what a page was shown for.
@@ -235,6 +250,7 @@ def _result(
     asked: AuthorizationRequest,
     *,
     control: bool = False,
+    moves: bool = True,
     **members: str,
 ) -> Response:
     return visit.page(
@@ -242,6 +258,8 @@ def _result(
         # The address that it leads to holds a code.
         referrer="no-referrer",
         allowed="code" in members,
+        # By itself; else only by a link.
+        moves=moves,
         control=control,
         name=client.name,
         place=destination(asked.redirect_uri),

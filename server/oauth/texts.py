@@ -76,6 +76,8 @@ class Texts:
     cancelled: str
     returning: str
     returning_program: str
+    leads_to: str
+    leads_to_warning: str
     go_on: str
     close_page: str
 
@@ -86,6 +88,8 @@ class Texts:
     unknown_client_cure: str
     wrong_redirect: str
     wrong_redirect_cure: str
+    mistaken: str
+    for_makers: str
     foreign_form: str
     refused_heading: str
     begin_again: str
@@ -212,6 +216,10 @@ EN = Texts(
     cancelled="Nothing was connected.",
     returning="You are being sent back to {where}.",
     returning_program="You are being sent back to the app.",
+    leads_to="The link below leads to {where}.",
+    leads_to_warning=(
+        "Follow it only if you have just begun to connect this app; else close this page."
+    ),
     go_on="Go on to the app",
     close_page="When the app says that it is connected, you can close this page.",
     failed_heading="This app cannot be connected",
@@ -226,6 +234,8 @@ EN = Texts(
         "Remove this server from the app and add it again. If that does not help and you trust the "
         "app, ask the person who runs this server to allow its address."
     ),
+    mistaken="{name} asks for access in a way that this server does not allow.",
+    for_makers="For those who make the app:",
     refused_heading="The form was not accepted",
     foreign_form=(
         "Your browser did not say that this form comes from a page of this server, so it was not "
@@ -359,6 +369,10 @@ CS = Texts(
     cancelled="Nic nebylo připojeno.",
     returning="Vracíte se na {where}.",
     returning_program="Vracíte se do aplikace.",
+    leads_to="Odkaz níže: {where}.",
+    leads_to_warning=(
+        "Použijte ho, jen pokud jste tuto aplikaci právě začali připojovat. Jinak stránku zavřete."
+    ),
     go_on="Pokračovat do aplikace",
     close_page="Až aplikace oznámí, že je připojena, můžete tuto stránku zavřít.",
     failed_heading="Tuto aplikaci nelze připojit",
@@ -373,6 +387,8 @@ CS = Texts(
         "Odeberte tento server z aplikace a přidejte ho znovu. Pokud to nepomůže a aplikaci "
         "věříte, požádejte správce serveru, aby její adresu povolil."
     ),
+    mistaken="{name} žádá o přístup způsobem, který tento server nepovoluje.",
+    for_makers="Pro tvůrce aplikace:",
     foreign_form=(
         "Prohlížeč nepotvrdil, že formulář pochází ze stránky tohoto serveru, proto nebyl "
         "zpracován. Pokud se to opakuje, může původ formulářů skrývat některé rozšíření "

@@ -810,6 +810,38 @@ def test_a_reload_compares_with_the_address_that_the_same_start_would_take(comma
     assert at_next_start(passed)["OIG_HOST"] == host
 
 
+@pytest.mark.parametrize(
+    ("command", "file", "environ", "runs", "next_start"),
+    [
+        ("demo", "", {}, "on", "on"),
+        ("demo", "OIG_CONTROL=off\n", {}, "off", "off"),
+        ("demo", "", {"OIG_CONTROL": "off"}, "off", None),
+        ("serve", "", {}, "off", None),
+    ],
+)
+def test_the_box_of_a_demo_can_be_changed_unless_somebody_says_otherwise(
+    command, file, environ, runs, next_start, tmp_path
+):
+    (tmp_path / "settings.env").write_text(file)
+    environ = {"HOME": "/nonexistent", "OIG_CONFIG": str(tmp_path / "settings.env"), **environ}
+    wanted = Wanted.of(parse([command], "oig-cloud-mcp"), environ)
+    assert wanted.settings.control == runs
+    passed = wanted.handed_on()
+    assert load(passed).control == runs
+    assert at_next_start(passed).get("OIG_CONTROL") == next_start
+
+
+def test_a_reload_tells_a_demo_that_control_takes_a_restart(tmp_path):
+    file = tmp_path / "settings.env"
+    file.write_text("")
+    environ = {"HOME": "/nonexistent", "OIG_CONFIG": str(file)}
+    passed = Wanted.of(parse(["demo"], "oig-cloud-mcp"), environ).handed_on()
+    reloading = Reloading(lambda: load(passed), lambda: at_next_start(passed))
+    assert reloading.reload()["restart"] == ()
+    file.write_text("OIG_CONTROL=off\n")
+    assert reloading.reload()["restart"] == ("OIG_CONTROL",)
+
+
 def test_check_warns_of_a_public_address_behind_no_named_proxy(state, monkeypatch, capsys):
     monkeypatch.setenv("OIG_PUBLIC_URL", "https://oig.example.org")
     assert "OIG_TRUSTED_PROXIES" in checked(capsys)

@@ -36,6 +36,10 @@ POLL = 0.1
 """Seconds between two looks at it."""
 
 
+DEMO = {"OIG_CONTROL": "on"}
+"""Settings of a demo that nothing else says: its box is there to be tried out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is to run, and where.
@@ -45,6 +49,7 @@ class Wanted:
         settings: All settings.
         layout: Host, port and number of workers.
         fallback: The same where no setting says more.
+        usual: Values of other settings where nothing says more, and not those of `Settings`.
         folders: Where everything lies.
         environ: The environment, with the option `--config` in it.
     """
@@ -53,6 +58,7 @@ class Wanted:
     settings: Settings
     layout: Layout
     fallback: Layout
+    usual: Mapping[str, str]
     folders: Folders
     environ: Mapping[str, str]
 
@@ -69,6 +75,8 @@ class Wanted:
         """
         environ = options.environ(environ)
         found = find(environ, options.settings)
+        usual = DEMO if options.command == "demo" else {}
+        found = replace(found, values={**usual, **found.values})
         settings = found.settings(environ)
         # Whoever has changed supervisord.conf in a checkout means it, where no setting says more.
         fallback = Layout.read(shipped(ROOT))
@@ -85,7 +93,7 @@ class Wanted:
                 layout = replace(layout, **{field: getattr(settings, field)})
         layout = replace(layout, secure=secure_origin(settings, layout.port))
         folders = Folders(ROOT, settings.state_dir, settings.log_dir)
-        return cls(found, settings, layout, fallback, folders, environ)
+        return cls(found, settings, layout, fallback, usual, folders, environ)
 
     def is_fixed(self, variable: str) -> bool:
         """Whether an option or the environment gives it, as they would at the next start too."""
@@ -110,6 +118,7 @@ class Wanted:
             ("OIG_WORKERS", self.layout.workers),
             ("OIG_STATE_DIR", self.folders.state),
             ("OIG_LOG_DIR", self.folders.logs),
+            *((variable, self.found.values[variable]) for variable in self.usual),
             (SUPERVISORD_CONF, self.folders.configuration),
         )
         for variable, what in told:
@@ -123,6 +132,7 @@ class Wanted:
                 ("OIG_WORKERS", self.fallback.workers),
                 ("OIG_STATE_DIR", ""),
                 ("OIG_LOG_DIR", ""),
+                *self.usual.items(),
             )
             if not self.is_fixed(variable)
         )

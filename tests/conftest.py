@@ -34,6 +34,7 @@ LONGEST = (
     "test_conformance",
     "test_control_fleet",
     "test_client_login",
+    "test_login_fleet",
     "test_client_cli",
 )
 """Files that take more than 15 s each, as `pytest --durations` tells."""

@@ -94,11 +94,14 @@ class OAuthClient:
         self.given["code"].append(code)
         return code
 
+    def exchanging(self, code: str, **changes: str) -> dict[str, str]:
+        """Return the form that exchanges a code."""
+        mine = {"redirect_uri": PROGRAM, "client_id": self.id, "code_verifier": self._verifier}
+        return {"grant_type": "authorization_code", "code": code, **mine, **changes}
+
     async def exchange(self, code: str, **changes: str) -> httpx2.Response:
         """Exchange a code for tokens."""
-        mine = {"redirect_uri": PROGRAM, "client_id": self.id, "code_verifier": self._verifier}
-        form = {"grant_type": "authorization_code", "code": code, **mine, **changes}
-        return self._taken(await self.send("POST", "/token", data=form))
+        return self._taken(await self.send("POST", "/token", data=self.exchanging(code, **changes)))
 
     async def log_in(self, **changes: str) -> None:
         """Do all that there is to do before the first call."""
@@ -163,6 +166,13 @@ def code_of(answer: httpx2.Response) -> str | None:
     assert answer.status_code == 200, answer.text
     result = answer.json()["result"]
     return result["_meta"]["cz.oig-cloud-mcp/error"]["code"] if result.get("isError") else None
+
+
+def result_of(answer: httpx2.Response) -> dict[str, Any]:
+    """Return what a call has told that succeeded."""
+    assert code_of(answer) is None, answer.text
+    told: dict[str, Any] = answer.json()["result"]["structuredContent"]
+    return told
 
 
 def error_of(answer: httpx2.Response) -> tuple[int, str]:

@@ -37,7 +37,7 @@ def ended_report(ended: Sequence[str] | int) -> Report:
     """Report which connections were ended, or how many."""
     number = ended if isinstance(ended, int) else len(ended)
     which = "" if isinstance(ended, int) else f": {', '.join(ended)}"
-    told = f"Ended {amount(number, 'connection')}{which}. Tokens of them are refused from now on."
+    told = f"Ended {amount(number, 'connection')}{which}. Their tokens no longer work."
     return Report({"ended": number}, (told if number else "There was no connection to end.",))
 
 

@@ -152,7 +152,7 @@ def _judge_challenge(answer: Answer, asked: Challenge) -> Failure:
             kind="http_401",
         )
     return LoginWanted(
-        f"{answer.url} answers nobody who shows no login, not even what tools it has.",
+        f"{answer.url} requires a login for every request, even for the list of its tools.",
         kind="no_login",
     )
 

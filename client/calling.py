@@ -54,7 +54,7 @@ def by_header(tool: Tool) -> bool:
     """Say whether a tool that takes e-mail and password takes them in the header as well.
 
     They go there then: servers may refuse them as arguments, which more programs note on the way.
-    Servers of old, and those of others, want the arguments.
+    Older servers, and those of others, want the arguments.
     """
     return not any(item.required for item in tool.parameters if item.name in CREDENTIAL)
 

@@ -6,7 +6,7 @@ Failure
 |   `-- BadResult   the server's: its answer cannot be read
 |-- NoKeyring       this machine's: no keyring, or one that is locked or broken
 |-- NotWritten      this machine's: a file that is left as it was
-|-- LoginWanted     the caller's: the server answers nobody who shows no login
+|-- LoginWanted     the caller's: the server requires a login for every request
 |-- Refused         the caller's: what came with the request does not let them in
 |-- Unreachable     no whole answer from the server: DNS, refused, TLS, timeout, cut off
 `-- NotMcp          an answer, but not one of an MCP endpoint: status, HTML, odd JSON

@@ -189,7 +189,7 @@ class Session:
                     raise
                 # Refused before anything was done, so that it may be sent once more.
                 self.admitted = wanted_login(self, wanted, email, login)
-                self.output.detail("The server answers nobody without a login: with one.")
+                self.output.detail("The server requires a login for every request: with one.")
                 found = ask(self.admitted)
         except Failure as failure:
             self.problem = "" if isinstance(failure, ToolFailure) else failure.kind

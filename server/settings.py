@@ -138,8 +138,8 @@ def _emails(raw: str) -> tuple[str, ...]:
             # What stands there may be a secret put into the wrong file: it is not repeated.
             if path is not None:
                 raise UnusableFile(
-                    f"line {number} of the file {path} holds something that is no e-mail address "
-                    "such as jana@example.cz"
+                    f"line {number} of the file {path} holds something that is not an e-mail "
+                    "address such as jana@example.cz"
                 )
             where = f"; line {number} does not" if "\n" in raw else ""
             raise ValueError(
@@ -573,7 +573,7 @@ class Settings:
         "OIG_GRANTS",
         None,
         _path,
-        "connected clients of browser login (SQLite, 0600); a record, but not for backups",
+        "connected clients of browser login (SQLite, 0600); do not back up",
     )
     simulator_port: int = _setting(
         "OIG_SIMULATOR_PORT", 8099, _port, "port of the portal simulator on this machine"

@@ -134,7 +134,7 @@ LISTED = {
     [
         (LISTED, ["Home", "9.9 kWp", "15.36 kWh", "72 %", "yes"]),
         (LISTED | {"online": False, "state_of_charge_percent": None}, ["15.36 kWh", "-", "no"]),
-        # A server of old.
+        # An older server.
         ({"id": box.ID, "online": None, "model": None}, ["-", "-", "-", "-", "-"]),
         ({"id": box.ID, "capacity_wh": "much", "online": 5}, ["-", "-", "-", "-", "-"]),
     ],

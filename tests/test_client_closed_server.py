@@ -118,7 +118,7 @@ def test_without_any_login_it_says_what_the_server_wants_and_what_to_do(
     assert "OIG_EMAIL" in error["message"]
     assert "oig-client login" in error["message"]
     if argv != ("check-auth",):  # which asks nobody before it knows whose login it is
-        assert "answers nobody who shows no login" in error["message"]
+        assert "requires a login for every request" in error["message"]
 
 
 def test_a_login_is_checked_in_the_header_and_kept(client, closed_server, ring):
@@ -150,7 +150,7 @@ def test_a_rejected_login_is_not_shown_again_in_the_shell(client, closed_server)
     given = {"OIG_EMAIL": EMAIL, "OIG_PASSWORD": "wrong"}
     code, _, err = client("shell", "--verbose", "--url", closed_server.url, stdin=lines, **given)
     assert code == ExitCode.TOOL
-    assert err.count("answers nobody without a login: with one") == 2
+    assert err.count("requires a login for every request: with one") == 2
 
 
 def test_a_proxy_that_takes_the_header_out_is_told_as_that(client, closed_server):
@@ -229,7 +229,7 @@ def answered(status, challenge, *, with_login=False):
 @pytest.mark.parametrize(
     ("status", "challenge", "kind", "words"),
     [
-        (401, ASKED, "no_login", "answers nobody"),
+        (401, ASKED, "no_login", "requires a login"),
         (401, ASKED.replace("Bearer ", 'Bearer error="invalid_token", '), "invalid_token", "token"),
         (
             403,

@@ -95,9 +95,7 @@ async def test_a_login_that_was_not_finished_is_not_listed(login):
     assert "No app is connected" in (await login.sign_in()).text
 
 
-@pytest.mark.parametrize(
-    ("button", "may"), [("Allow to change settings", True), ("Allow only to read", False)]
-)
+@pytest.mark.parametrize(("button", "may"), [("Allow changes", True), ("Make read-only", False)])
 async def test_rights_are_given_and_taken_at_once(login, button, may):
     await login.connect(**({} if may else {"control": "yes"}))
     page = await login.sign_in()
@@ -140,17 +138,17 @@ async def test_a_button_pressed_twice_says_that_it_was_done_before(login):
     after = await press(login, page, "End connection")
     assert after.status_code == 200
     assert "had ended already" in status(after)
-    assert "had ended already" in status(await press(login, page, "Allow to change settings"))
+    assert "had ended already" in status(await press(login, page, "Allow changes"))
 
 
 async def test_buttons_work_for_ten_minutes_from_the_password_on_whatever_was_pressed(login):
     await login.connect()
     page = await login.sign_in()
     login.clock.time += 590.0
-    after = await press(login, page, "Allow to change settings")
+    after = await press(login, page, "Allow changes")
     assert grants_of(login)[0].control
     login.clock.time += 10.0
-    late = await press(login, after, "Allow only to read")
+    late = await press(login, after, "Make read-only")
     assert late.status_code == 400
     assert "More than 10 minutes" in late.text
     assert 'name="password"' in late.text
@@ -193,11 +191,11 @@ async def test_a_server_that_only_reads_gives_nobody_the_right_to_change(login, 
     page = await reading.sign_in()
     assert [text for text, _ in buttons(page)] == ["End connection", "Yes, end all"]
     # A button from before the setting was changed.
-    await press(reading, before, "Allow to change settings")
+    await press(reading, before, "Allow changes")
     assert not grants_of(login)[0].control
-    await press(login, before, "Allow to change settings")
+    await press(login, before, "Allow changes")
     # What was allowed before can be taken.
-    assert "Allow only to read" in dict(buttons(await reading.sign_in()))
+    assert "Make read-only" in dict(buttons(await reading.sign_in()))
     await reading.aclose()
 
 
@@ -258,7 +256,7 @@ async def test_a_name_with_markup_is_text_in_the_list_and_in_what_was_done(login
     hostile = describe('</bdi><script>alert("1")</script>', [APP])
     await login.connect(client_id=hostile, redirect_uri=APP)
     page = await login.sign_in()
-    after = await press(login, page, "Allow to change settings")
+    after = await press(login, page, "Allow changes")
     for one in (page, after):
         assert "<script" not in one.text
         assert "&lt;script&gt;" in one.text

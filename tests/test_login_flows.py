@@ -82,9 +82,9 @@ async def test_each_step_may_be_served_by_another_worker(workers, first):
     for _ in range(3):
         assert (await client.refresh()).status_code == 200
         assert code_of(await client.call()) is None
-    listed = await client.press(await client.sign_in(), "Allow to change settings")
+    listed = await client.press(await client.sign_in(), "Allow changes")
     assert code_of(await client.call("plan_change", **PLAN)) is None
-    await client.press(listed, "Allow only to read")
+    await client.press(listed, "Make read-only")
     assert challenged(await client.call("plan_change", **PLAN)) == (403, "insufficient_scope")
     assert (await client.revoke(client.refresh_token)).status_code == 200
     assert challenged(await client.call()) == (401, "invalid_token")

@@ -205,8 +205,8 @@ def test_a_file_of_emails_with_a_line_that_is_none_is_told_by_path_and_line(tmp_
     with pytest.raises(ConfigurationError) as told:
         Settings.from_env({"OIG_ALLOWED_EMAILS": str(file)})
     assert str(told.value) == (
-        f"OIG_ALLOWED_EMAILS: line 4 of the file {file} holds something that is no e-mail address "
-        "such as jana@example.cz."
+        f"OIG_ALLOWED_EMAILS: line 4 of the file {file} holds something that is not an e-mail "
+        "address such as jana@example.cz."
     )
 
 

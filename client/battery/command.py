@@ -65,7 +65,7 @@ def history(session: Session, options: Options) -> None:
         "box_id": options.box,
         "points": MOST_POINTS,
     }
-    # Servers of old give every quantity with its extremes.
+    # Older servers give every quantity with its extremes.
     arguments |= {
         name: value
         for name, value in (("quantities", "all"), (DETAIL, True))

@@ -192,7 +192,7 @@ def _house_power(values: Mapping[str, Any]) -> object:
 
 
 def _house(values: Mapping[str, Any]) -> str:
-    # Servers of old do not say where the rest of the power goes.
+    # Older servers do not say where the rest of the power goes.
     if part(values, "load", "whole_house_w") is None:
         other = number(part(values, "load", "rest_and_own_use_w"))
         return "backed-up part only" + ("" if other is None else f", other {watts(other)}")
@@ -226,7 +226,7 @@ def _gauge(values: Mapping[str, Any], *, framed: bool) -> RenderableType:
 
 
 def _outlook(values: Mapping[str, Any]) -> Iterator[Text]:
-    """Say what servers of old do not: why the battery does not charge, and how long it lasts."""
+    """Say what older servers do not: why the battery does not charge, and how long it lasts."""
     cause = part(values, "battery", "not_charging")
     # Servers before 2026-12 say "unknown" of a stale box, whatever the battery did last.
     if cause is not None and not (cause == "unknown" and values.get("stale") is not False):

@@ -140,7 +140,7 @@ def _unasked(visit: Visit, reply: Reply) -> Finding:
         return passed_over(OFF)
     return wrong(
         f"The server offers a browser login, but a call without one gets {reply.status} and no "
-        "401: no client begins to log in.",
+        "401: no client starts to log in.",
         "Look for a proxy that adds a header Authorization to each request, and take it out.",
         "no_401",
     )
@@ -213,7 +213,7 @@ def issuer(visit: Visit) -> Finding:
         )
     _need_what_clients_go_by(document, origin)
     visit.issuer = document
-    return well(f"{name} lets clients in, as clients want it")
+    return well(f"{name} describes its login the way clients expect")
 
 
 def _need_what_clients_go_by(document: Mapping[str, Any], origin: str) -> None:
@@ -417,8 +417,8 @@ def _direct(reply: Reply, path: str) -> None:
         where = f" to {_named(reply.location)}" if reply.location else ""
         raise _Astray(
             wrong(
-                f"{path} is led on ({reply.status}){where}: clients do not follow, or lose what "
-                "they send.",
+                f"{path} is redirected ({reply.status}){where}: clients do not follow, or lose "
+                "what they send.",
                 AS_THEY_ARE,
                 "redirected",
             )

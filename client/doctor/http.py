@@ -206,7 +206,7 @@ def _refused(visit: Visit, reply: Reply) -> Finding:
     asked = bearer(reply.challenge)
     if unauthorized and asked is not None and asked.ours:
         visit.closed = True
-        return well("GET is refused with 401: the server answers nobody without a login")
+        return well("GET is refused with 401: the server requires a login for every request")
     if unauthorized and visit.lives and not challenges(reply.challenge):
         return passed_over("GET is refused with 401; the step challenge says more")
     return wrong(

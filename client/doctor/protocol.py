@@ -16,7 +16,7 @@ from .visit import Visit
 
 CURRENT = "2026-07-28"
 NO_LOGIN = (
-    "the server answers nobody without a login, and there is none to show here: --email and a "
+    "the server requires a login for every request, and there is none to show here: --email and a "
     "password, or oig-client login"
 )
 SHOWN = 3

@@ -155,19 +155,19 @@ EN = Texts(
     unnamed="An app without a name",
     name_unchecked="The app chose this name itself. Nobody has checked it.",
     described_at="It describes itself at {site}.",
-    goes_heading="Where it goes",
-    goes_to_site="The access goes to {where}, and you are sent there.",
-    goes_to_program="The access goes to {where}.",
+    goes_heading="Who gets access",
+    goes_to_site="Access is given to {where}, and you are sent there.",
+    goes_to_program="Access is given to {where}.",
     program="a program on this computer",
     program_warning=(
-        "Go on only if you have just begun to connect a program on this very computer. If somebody "
+        "Continue only if you have just started connecting a program on this computer. If somebody "
         "sent you a link to this page, cancel."
     ),
-    goes_to_app="The access goes to the app that opens {where} on this device.",
+    goes_to_app="Access is given to the app that opens {where} on this device.",
     app_links="{scheme} links",
     app_warning=(
-        "Go on only if you have just begun to connect that app. If somebody sent you a link to "
-        "this page, cancel."
+        "Continue only if you have just started connecting that app. If somebody sent you a link "
+        "to this page, cancel."
     ),
     may_heading="What it may do",
     may_read="Read your data: power, energy, the battery, settings and notifications",
@@ -185,7 +185,7 @@ EN = Texts(
     ),
     connect="Connect",
     cancel="Cancel",
-    bad_email="That is no e-mail address. Type the one that you log in to OIG Cloud with.",
+    bad_email="That is not an e-mail address. Type the one that you log in to OIG Cloud with.",
     no_password="The password is missing, or is too long to be one.",
     rejected="OIG Cloud did not accept this e-mail and password.",
     rejected_or_not_served=(
@@ -203,7 +203,7 @@ EN = Texts(
         "You are not locked out for this. Try again in {wait}."
     ),
     server_trouble=(
-        "This server cannot log anybody in at the moment. It is not your password's fault. Try "
+        "This server cannot log anybody in at the moment. Your password is not the problem. Try "
         "again in {wait}; if that does not help, tell the person who runs this server."
     ),
     seconds="{count} s",
@@ -218,16 +218,16 @@ EN = Texts(
     returning_program="You are being sent back to the app.",
     leads_to="The link below leads to {where}.",
     leads_to_warning=(
-        "Follow it only if you have just begun to connect this app; else close this page."
+        "Follow it only if you have just started connecting this app; otherwise close this page."
     ),
-    go_on="Go on to the app",
+    go_on="Continue to the app",
     close_page="When the app says that it is connected, you can close this page.",
     failed_heading="This app cannot be connected",
-    again_in_app="Go back to the app and begin to connect again.",
-    unknown_client="The app did not say who it is in a way that this server understands.",
+    again_in_app="Go back to the app and start connecting again.",
+    unknown_client="This server could not identify the app.",
     unknown_client_cure="Remove this server from the app, add it again, and connect.",
     wrong_redirect=(
-        "The app wants the access at an address that it did not name before, or that this server "
+        "The app wants access at an address that it did not name before, or that this server "
         "sends nobody to."
     ),
     wrong_redirect_cure=(
@@ -242,7 +242,7 @@ EN = Texts(
         "looked at. If that happens each time, an extension of the browser may be hiding where "
         "forms come from."
     ),
-    begin_again="Begin again: in the app that you connect, or at the connected apps below.",
+    begin_again="Start again from the app you are connecting, or from the connected apps below.",
     damaged_form="This form is damaged, or was made by another server.",
     expired_form="This page was open for more than a quarter of an hour, which is too long.",
     no_records="This server cannot get at its records of connected apps at the moment.",
@@ -258,23 +258,23 @@ EN = Texts(
     show="Show connected apps",
     connections_use="{server} checks it at OIG Cloud. It is asked for each time.",
     none_connected="No app is connected to this account.",
-    goes_to="Goes to",
+    goes_to="Runs on",
     rights="Rights",
     reads="reads data",
     controls="reads data and changes settings",
     since="Connected",
     used="Last used",
     asleep=(
-        "OIG Cloud did not accept the password on {day}, so this app is served no more. If you "
+        "OIG Cloud did not accept the password on {day}, so this app no longer has access. If you "
         "have changed the password, connect the app again."
     ),
-    give_control="Allow to change settings",
-    take_control="Allow only to read",
+    give_control="Allow changes",
+    take_control="Make read-only",
     end="End connection",
     end_all="End all connections",
     end_all_warning="Each app has to be connected again before it can be used.",
     end_all_now="Yes, end all",
-    ended_heading="Ended lately",
+    ended_heading="Recently ended",
     ended_on="{day}: {why}",
     ended_owner="you ended it here",
     ended_operator="the person who runs this server ended it",

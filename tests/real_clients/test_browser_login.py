@@ -149,7 +149,7 @@ def test_what_was_not_ticked_is_refused_until_it_is_ticked(client, place, accoun
         assert driven.call("get_live_data").data["box_id"] == box
 
         before = len(owner.opened)
-        owner.press(place.origin, "Allow to change settings")
+        owner.press(place.origin, "Allow changes")
         assert driven.call("plan_change", **change).data["after"] == "mode Home 3"
         assert len(owner.opened) == before
 

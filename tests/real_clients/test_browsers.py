@@ -208,7 +208,7 @@ def test_connections_are_seen_changed_and_ended_without_a_script(window, pages, 
     card = page.locator("article", has_text="Inspector")
     assert "reads data" in card.inner_text()
     kept(page, "connections")
-    card.get_by_role("button", name="Allow to change settings").click()
+    card.get_by_role("button", name="Allow changes").click()
     assert "may change settings" in page.get_by_role("status").inner_text()
     assert "changes settings" in card.inner_text()
     page.click("summary")

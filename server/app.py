@@ -48,7 +48,7 @@ from .log import set_level
 from .oauth.admission import Admission
 from .oauth.authorize import Authorize
 from .oauth.bearer import Bearer
-from .oauth.client_documents import ClientDocuments, finder
+from .oauth.client_documents import ClientDocuments, ClientFinder
 from .oauth.clients import Redirects
 from .oauth.connections import Connections
 from .oauth.exchange import Exchange
@@ -252,15 +252,21 @@ def _login_parts(
 ) -> Parts:
     redirects, control = Redirects(settings.login_redirects), settings.control == "on"
     # Only a server with a public address: one on the owner's own computer is found by nobody whose
-    # client it would have to look up. All workers together fetch once a second.
+    # client it would have to look up. All workers together fetch once a second from known sites,
+    # and once from all others.
     looks_up = settings.public_url and settings.client_documents == "on"
-    documents = ClientDocuments(redirects, spacing=settings.workers) if looks_up else None
-    find, kept = finder(documents), (access, tokens, grants)
+    source = Exemptions(settings.trusted_proxies, settings.shared_sources).source
+    documents = (
+        ClientDocuments(redirects, spacing=settings.workers, source=source) if looks_up else None
+    )
+    clients, kept = ClientFinder(documents), (access, tokens, grants)
     return Parts(
         modes=Modes(settings.login, settings.public_url, settings.chat_hosts, logger.info),
         scopes=offered(control=control),
         redirects=redirects,
-        authorize=Authorize(*kept, redirects=redirects, control=control, find=find, wall=wall),
+        authorize=Authorize(
+            *kept, redirects=redirects, control=control, clients=clients, wall=wall
+        ),
         connections=Connections(*kept, control=control, wall=wall),
         exchange=Exchange(grants, tokens, wall=wall),
         documents=documents,

@@ -23,9 +23,10 @@ from server.allow_list import AllowList, ListedPortal
 from server.fingerprint import account_key
 from server.handles import Handles
 from server.oauth.authorize import Authorize
-from server.oauth.client_documents import finder
+from server.oauth.client_documents import ClientFinder
 from server.oauth.clients import Client, Redirects, describe
 from server.oauth.connections import Connections
+from server.oauth.lookups import NotNow
 from server.oauth.methods import MODE, for_people
 from server.oauth.mode import Mode
 from server.oauth.tokens import Tokens
@@ -62,6 +63,32 @@ def asked(**changes: str | None) -> dict[str, str]:
         "state": "s t&a=te",
     }
     return {name: value for name, value in (usual | changes).items() if value is not None}
+
+
+class Found(ClientFinder):
+    """Clients that describe themselves, and some at an address, without a web.
+
+    Args:
+        described: Those at an address.
+    """
+
+    def __init__(self, described: Iterable[Client]) -> None:
+        super().__init__(None)
+        self._described = {client.id: client for client in described}
+        self.let_in: list[str] = []
+        self.hosts: list[str | None] = []
+        self.busy: float | None = None
+
+    async def find(self, client_id: str, host: str | None) -> Client | None:
+        """Find one, or be busy for some seconds."""
+        self.hosts.append(host)
+        if self.busy is not None:
+            raise NotNow(self.busy)
+        return self._described.get(client_id) or await super().find(client_id, host)
+
+    def granted(self, client_id: str) -> None:
+        """Remember which was let in."""
+        self.let_in.append(client_id)
 
 
 class LoginHouse:
@@ -117,12 +144,10 @@ class LoginHouse:
         )
         shared = {"control": control, "wall": self.clock}
         parts = (access, self.tokens, self.grants)
-        at_address, own = {client.id: client for client in described}, finder(None)
-
-        async def find(client_id: str) -> Client | None:
-            return at_address.get(client_id) or await own(client_id)
-
-        self.authorize = Authorize(*parts, find=find, redirects=Redirects(extra), **shared)
+        self.clients = Found(described)
+        self.authorize = Authorize(
+            *parts, clients=self.clients, redirects=Redirects(extra), **shared
+        )
         self.connections = Connections(*parts, **shared)
         self.http = self.browser()
 

@@ -174,6 +174,27 @@ async def test_who_is_not_known_gets_a_page_and_nobody_is_sent_anywhere(login, c
     assert "cannot be connected" in page.text
 
 
+@pytest.mark.parametrize("step", ["opened", "sent"])
+async def test_who_cannot_be_looked_up_now_is_not_called_unknown(login, step):
+    page = await login.open()
+    login.clients.busy = 4.2
+    page = await (login.open() if step == "opened" else login.submit(page))
+    assert page.status_code == 503
+    assert page.headers["retry-after"] == "5"
+    assert "Try again in 5 s" in page.text
+    assert "did not say who it is" not in page.text
+    assert grants_of(login) == []
+
+
+async def test_a_client_is_looked_up_for_who_asks_and_known_to_be_let_in_by_the_password(login):
+    page = await login.open()
+    await login.submit(page, password="wrong")
+    assert login.clients.let_in == []
+    await login.submit(page)
+    assert login.clients.let_in == [CLAUDE]
+    assert set(login.clients.hosts) == {"192.0.2.1"}
+
+
 async def test_a_query_without_sense_gets_a_page(login):
     page = await login.http.get("/authorize?client_id=%ff")
     assert (page.status_code, "location" in page.headers) == (400, False)

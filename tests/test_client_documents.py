@@ -9,19 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.oauth.client_documents import (
+from server.oauth.client_documents import ClientDocuments, ClientFinder, read_document
+from server.oauth.clients import Client, Redirects, describe, document_site, is_id
+from server.oauth.lookups import (
+    BUSY_SECONDS,
     FRESH,
     GOOD,
     MISSING,
     MOST_AT_ONCE,
     MOST_KEPT,
-    ClientDocuments,
-    finder,
-    read_document,
+    SLOW,
+    NotNow,
 )
-from server.oauth.clients import Client, Redirects, describe, document_site, is_id
 
 URL = "https://client.example/oauth/client.json"
+KNOWN = "https://claude.ai/oauth/claude-code-client-metadata"
+OWNER = "203.0.113.9"
+STRANGERS = [f"198.51.{number}.7" for number in range(100)]
 CURSOR = "cursor://anysphere.cursor-mcp/oauth/callback"
 REDIRECTS = Redirects(["extra.example"])
 DOCUMENT = {
@@ -163,27 +167,43 @@ class Web:
     """What lies at which address, and who has been asked for it when."""
 
     def __init__(self, spacing=2.0):
-        self.bodies, self.asked, self.slept = {URL: body()}, [], []
+        self.bodies = {one: body(client_id=one) for one in (URL, KNOWN)}
+        self.asked, self.slept, self.took = [], [], {}
         self.time = 1000.0
         self.begun, self.loop = asyncio.Event(), asyncio.get_running_loop()
         self.held = threading.Event()
         self.held.set()
         self.documents = ClientDocuments(
-            REDIRECTS, spacing=spacing, fetch=self.fetch, now=lambda: self.time, sleep=self.sleep
+            REDIRECTS,
+            spacing=spacing,
+            source=lambda host: host,
+            fetch=self.fetch,
+            now=lambda: self.time,
+            sleep=self.sleep,
         )
 
     def fetch(self, url):
         self.asked.append((url, self.time))
         self.loop.call_soon_threadsafe(self.begun.set)
         assert self.held.wait(30)
+        self.time += next((took for site, took in self.took.items() if site in url), 0.0)
         return self.bodies.get(url)
 
     async def sleep(self, seconds):
         self.slept.append(seconds)
         self.time += seconds
 
-    async def find(self, url=URL):
-        return await self.documents.find(url)
+    async def find(self, url=URL, host=None):
+        return await self.documents.find(url, host)
+
+    def flood(self, site, hosts=STRANGERS):
+        """Have each of some strangers ask for another document of a site."""
+        urls = [site.format(n) for n in range(len(hosts))]
+        return [asyncio.create_task(self.find(*one)) for one in zip(urls, hosts, strict=True)]
+
+
+async def outcomes(tasks):
+    return await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_document_stands_for_an_hour():
@@ -233,7 +253,7 @@ async def test_a_document_that_has_become_wrong_holds_no_more():
 
 async def test_fetches_go_out_one_at_a_time_and_are_spaced():
     web = Web(spacing=2.0)
-    urls = [f"https://client.example/{number}" for number in range(MOST_AT_ONCE)]
+    urls = [f"https://a.site{number}.example/x" for number in range(MOST_AT_ONCE)]
     await asyncio.gather(*map(web.find, urls))
     assert [url for url, _ in web.asked] == urls
     times = [at for _, at in web.asked]
@@ -247,32 +267,171 @@ async def test_who_asks_for_the_same_document_waits_for_the_one_fetch():
     assert len(web.asked) == 1
 
 
-async def test_of_many_documents_only_a_few_wait_and_what_is_known_is_still_served(caplog):
+FLOODS = {
+    "of addresses of one site": "https://evil.example/{}",
+    "of hosts of one site": "https://{}.evil.example/x",
+    "of sites": "https://evil{}.example/x",
+}
+
+
+@pytest.mark.parametrize("site", FLOODS.values(), ids=FLOODS)
+async def test_no_strange_site_keeps_a_client_of_a_known_one_from_being_looked_up(site, caplog):
     web = Web()
-    await web.find()
     web.held.clear()
-    flood = [asyncio.create_task(web.find(f"https://evil.example/{n}")) for n in range(50)]
-    refused = await asyncio.gather(*flood[MOST_AT_ONCE:])
-    assert set(refused) == {None}
-    assert (await web.find()).name == "Example"
-    web.time += FRESH + 1
-    assert (await web.find()).name == "Example"
+    flood = web.flood(site)
+    await web.begun.wait()
+    web.begun.clear()
+    known = asyncio.create_task(web.find(KNOWN, OWNER))
+    await web.begun.wait()
+    assert web.asked[1][0] == KNOWN
     web.held.set()
-    assert set(await asyncio.gather(*flood)) == {None}
-    assert len(web.asked) == 1 + MOST_AT_ONCE
+    assert (await known).name == "Example"
+    found = await outcomes(flood)
+    taken = MOST_AT_ONCE if site == FLOODS["of sites"] else 1
+    assert len(web.asked) == 1 + taken
+    # Whoever found no place is told so, and not that there is no such client.
+    assert found.count(None) == taken
+    assert {one.seconds for one in found if one is not None} == {BUSY_SECONDS}
     # Strangers who ask for many fill no log.
     assert len(caplog.records) <= 20
+
+
+async def test_of_strange_sites_each_has_one_place():
+    web = Web()
+    web.held.clear()
+    flood = web.flood("https://{}.evil.test/x")
+    await web.begun.wait()
+    other = asyncio.create_task(web.find(URL, OWNER))
+    web.held.set()
+    assert (await other).name == "Example"
+    await outcomes(flood)
+
+
+@pytest.mark.parametrize("site", ["https://claude.ai/{}", "https://evil{}.example/x"])
+@pytest.mark.parametrize("network", ["198.51.100.{}", "2001:db8:0:{:x}::/64"])
+async def test_a_network_that_asks_has_one_place(site, network):
+    web = Web()
+    web.held.clear()
+    flood = web.flood(site, [network.format(number) for number in range(50)])
+    await web.begun.wait()
+    own = asyncio.create_task(web.find(KNOWN if "claude" in site else URL, OWNER))
+    web.held.set()
+    assert (await own).name == "Example"
+    assert (await outcomes(flood)).count(None) == 1
+
+
+async def test_who_stands_for_many_people_may_ask_for_several():
+    web = Web()
+    found = await outcomes(web.flood("https://claude.ai/{}", [None] * MOST_AT_ONCE))
+    assert found == [None] * MOST_AT_ONCE
+
+
+async def test_a_site_that_was_slow_waits_its_turn_with_all_its_addresses():
+    web = Web()
+    web.took["evil.example"] = SLOW
+    # Nobody has said that there is no such client.
+    with pytest.raises(NotNow) as told:
+        await web.find("https://a.evil.example/1")
+    assert told.value.seconds == MISSING
+    web.time += 10.0
+    with pytest.raises(NotNow) as told:
+        await web.find("https://b.evil.example/2")
+    assert told.value.seconds == MISSING - 10.0
+    assert len(web.asked) == 1
+    web.time += MISSING
+    web.took.clear()
+    assert await web.find("https://b.evil.example/2") is None
+    assert len(web.asked) == 2
+
+
+async def test_a_site_that_drips_a_good_document_waits_its_turn_too():
+    web = Web()
+    web.took["client.example"] = SLOW
+    assert (await web.find()).name == "Example"
+    with pytest.raises(NotNow):
+        await web.find("https://client.example/other")
+    assert (await web.find()).name == "Example"
+
+
+async def test_a_path_that_a_stranger_chose_holds_no_other_of_its_site_back():
+    web = Web()
+    assert await web.find("https://client.example/none") is None
+    assert (await web.find()).name == "Example"
+    # At a known site that is so however slow it was.
+    web.took["claude.ai"] = SLOW
+    with pytest.raises(NotNow):
+        await web.find("https://claude.ai/none")
+    web.took.clear()
+    assert (await web.find(KNOWN)).name == "Example"
+
+
+async def test_what_is_known_is_served_while_there_is_no_place():
+    web = Web()
+    await web.find(KNOWN)
+    web.time += FRESH + 1
+    web.begun.clear()
+    web.held.clear()
+    flood = web.flood("https://claude.ai/{}")
+    await web.begun.wait()
+    assert (await web.find(KNOWN, OWNER)).name == "Example"
+    web.held.set()
+    await outcomes(flood)
+
+
+async def fill(web, site, count=MOST_KEPT + 20):
+    for number in range(count):
+        url = site.format(number)
+        web.bodies[url] = body(client_id=url)
+        assert await web.find(url) is not None
+
+
+@pytest.mark.parametrize("site", FLOODS.values(), ids=FLOODS)
+async def test_no_number_of_strange_documents_pushes_out_one_of_a_known_site(site):
+    web = Web(spacing=0.0)
+    await web.find(KNOWN)
+    await fill(web, site)
+    assert (await web.find(KNOWN)).name == "Example"
+    assert [url for url, _ in web.asked].count(KNOWN) == 1
+
+
+async def test_a_site_with_many_documents_pushes_out_its_own():
+    web = Web(spacing=0.0)
+    await web.find()
+    await fill(web, "https://{}.evil.test/x")
+    await web.find()
+    assert [url for url, _ in web.asked].count(URL) == 1
+
+
+async def test_a_document_that_led_to_a_grant_is_not_pushed_out_by_ones_that_did_not():
+    web = Web(spacing=0.0)
+    await web.find()
+    web.documents.granted(URL)
+    web.documents.granted("https://client.example/unknown")
+    web.documents.granted("no address")
+    # It stays so when it is fetched again.
+    web.time += FRESH + 1
+    await web.find()
+    await fill(web, "https://x.evil{}.test/x")
+    await web.find()
+    assert [url for url, _ in web.asked].count(URL) == 2
 
 
 async def test_what_is_kept_is_bounded():
     web = Web(spacing=0.0)
     for number in range(MOST_KEPT + 20):
-        url = f"https://client.example/{number}"
-        if number % 2:
-            web.bodies[url] = body(client_id=url)
-        await web.find(url)
-    assert len(web.documents._kept) <= MOST_KEPT
-    assert len(web.documents._missing) <= MOST_KEPT
+        for kind in ("good", "none"):
+            url = f"https://{kind}{number}.test/x"
+            if kind == "good":
+                web.bodies[url] = body(client_id=url)
+            await web.find(url)
+            web.documents.granted(url)
+    web.took[""] = SLOW
+    for number in range(MOST_KEPT + 20):
+        with pytest.raises(NotNow):
+            await web.find(f"https://slow{number}.test/x")
+    kept = web.documents._at_others
+    tables = (kept._kept, kept._missing, kept._slow)
+    assert [len(table) for table in tables] == [MOST_KEPT] * 3
 
 
 async def test_what_is_no_address_of_a_document_is_never_fetched():
@@ -306,8 +465,12 @@ async def test_a_worker_that_stops_waits_for_no_fetch():
 async def test_clients_of_either_kind_are_found_and_documents_only_where_they_are_looked_up():
     web = Web()
     own = describe("Own", ["http://localhost/cb"])
-    assert (await finder(web.documents)(own)).name == "Own"
-    assert (await finder(web.documents)(URL)).name == "Example"
-    assert (await finder(None)(own)).name == "Own"
-    assert await finder(None)(URL) is None
+    finder, without = ClientFinder(web.documents), ClientFinder(None)
+    assert (await finder.find(own, None)).name == "Own"
+    assert (await finder.find(URL, None)).name == "Example"
+    assert (await without.find(own, None)).name == "Own"
+    assert await without.find(URL, None) is None
+    assert await finder.find("", None) is None
+    for one in (finder, without):
+        one.granted(URL)
     assert len(web.asked) == 1

@@ -212,9 +212,10 @@ MAY_IMPORT = {
     "server.oauth.client_documents": {
         "server.oauth.clients",
         "server.oauth.document_fetch",
+        "server.oauth.lookups",
         "server.places",
-        "server.refusal_log",
     },
+    "server.oauth.lookups": {"server.oauth.clients", "server.refusal_log", "server.sources"},
     "server.oauth.clients": {"server.oauth.base64url", "server.origins", "server.visible"},
     # A process of its own, which reads what strangers have it read: it knows next to nothing.
     "server.oauth.document_fetch": {

@@ -14,7 +14,7 @@ from server.app import build_app
 from server.forwarded import Forwarded
 from server.guard import Names
 from server.oauth.authorize import Authorize
-from server.oauth.client_documents import ClientDocuments, finder
+from server.oauth.client_documents import ClientDocuments, ClientFinder
 from server.oauth.clients import Redirects, read
 from server.oauth.connections import Connections
 from server.oauth.exchange import Exchange
@@ -49,11 +49,16 @@ def app(
         scopes=offered(control=True),
         redirects=Redirects(extra),
         authorize=Authorize(
-            NOBODY, TOKENS, NO_GRANTS, find=finder(None), redirects=Redirects(extra), control=True
+            NOBODY,
+            TOKENS,
+            NO_GRANTS,
+            clients=ClientFinder(None),
+            redirects=Redirects(extra),
+            control=True,
         ),
         connections=Connections(NOBODY, TOKENS, NO_GRANTS, control=True),
         exchange=exchange,
-        documents=ClientDocuments(Redirects(), spacing=1.0) if documents else None,
+        documents=ClientDocuments(Redirects(), spacing=1.0, source=str) if documents else None,
         wall=lambda: 1_800_000_000.75,
     )
     names = Names(["oig.example.org", *chat_hosts])

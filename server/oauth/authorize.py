@@ -7,6 +7,7 @@ written before a password was right.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -27,8 +28,9 @@ from .authorization import (
     parameters_of,
     read_request,
 )
-from .client_documents import Find
+from .client_documents import ClientFinder
 from .clients import Client, Redirects, destination, fingerprint
+from .lookups import NotNow
 from .scopes import CONTROL
 from .sign_in import NotSignedIn, Problem, sign_in
 from .texts import LANGUAGES
@@ -56,7 +58,7 @@ class Authorize:
         grants: Where grants are kept.
         redirects: Where an answer may be sent.
         control: Whether this server has tools that change a box.
-        find: Knows clients.
+        clients: Finds them.
         wall: Seconds since 1970.
     """
 
@@ -68,13 +70,13 @@ class Authorize:
         *,
         redirects: Redirects,
         control: bool,
-        find: Find,
+        clients: ClientFinder,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._access = access
         self._tokens = tokens
         self._grants = grants
-        self._find = find
+        self._clients = clients
         self._redirects = redirects
         self._control = control
         self._wall = wall
@@ -160,10 +162,18 @@ class Authorize:
         """Return who asks, and for an answer at this address.
 
         Raises:
-            Turned: That is not certain, and nobody is sent to a stranger.
+            Turned: That is not certain, and nobody is sent to a stranger; or nobody can tell now.
         """
-        texts = visit.texts
-        client = await self._find(client_id) if client_id else None
+        texts, peer = visit.texts, visit.request.client
+        try:
+            client = await self._clients.find(client_id, None if peer is None else peer.host)
+        except NotNow as exc:
+            seconds = max(1, math.ceil(exc.seconds))
+            cure = texts.not_now_cure.format(wait=texts.seconds.format(count=seconds))
+            later = {"Retry-After": str(seconds)}
+            raise Turned(
+                visit.failed(503, texts.failed_heading, texts.not_now, cure, later)
+            ) from None
         if client is None:
             what, cure = texts.unknown_client, texts.unknown_client_cure
         elif not may_redirect(client, redirect_uri, self._redirects):
@@ -213,6 +223,7 @@ class Authorize:
             sealed=self._tokens.seal_credential(grant_id, account, key, credential),
         )
         await asyncio.to_thread(self._grants.add, grant)
+        self._clients.granted(client.id)
         bound = binding(client.id, asked.redirect_uri)
         return self._tokens.code(Code(grant_id, key, now + CODE_SECONDS, asked.challenge, bound))
 

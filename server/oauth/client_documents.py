@@ -1,7 +1,8 @@
 """Clients whose id is the address of a document that says what they are.
 
 Source: draft-ietf-oauth-client-id-metadata-document. The document is fetched when an owner is about
-to log in, which strangers can cause: so seldom, one at a time, and what came of it is kept.
+to log in, which strangers can cause: within the bounds of `Lookups`. The web sites that we or the
+operator know have bounds of their own, which no site of a stranger's can use up.
 """
 
 from __future__ import annotations
@@ -13,30 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
 from ..places import ROOT
-from ..refusal_log import RefusalLog
 from .clients import PREFIX, Client, Redirects, cleaned_name, document_site, read
 from .document_fetch import MAX_BYTES, SECONDS
-
-FRESH = 3600.0
-"""Seconds for which a document stands."""
-
-GOOD = 86400.0
-"""Seconds for which it still stands in for one that cannot be fetched."""
-
-MISSING = 60.0
-"""Seconds for which none is fetched again where there was none."""
-
-MOST_KEPT = 256
-"""Documents kept, and as many addresses without one. Real clients are a dozen."""
-
-MOST_AT_ONCE = 3
-"""Documents that are fetched or wait for their turn. Each takes five seconds at worst."""
-
-BUSY = "Too many are looked up at once."
+from .lookups import Lookups
 
 MOST_REDIRECTS = 20
 """Redirect URIs looked at."""
@@ -44,12 +27,7 @@ MOST_REDIRECTS = 20
 WITH_SECRET = frozenset({"client_secret_basic", "client_secret_post", "client_secret_jwt"})
 """Ways to prove oneself that a public document cannot hold the secret for (the draft's 4.1)."""
 
-T = TypeVar("T")
-
 Fetch = Callable[[str], bytes | None]
-
-Find = Callable[[str], Awaitable[Client | None]]
-"""Returns the client with an id; None for an id of nobody."""
 
 
 def read_document(client_id: str, body: bytes, redirects: Redirects) -> Client | None:
@@ -100,19 +78,13 @@ def fetched(url: str) -> bytes | None:
     return done.stdout[: MAX_BYTES + 1] if done.returncode == 0 else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    client: Client
-    fresh_until: float
-    good_until: float
-
-
 class ClientDocuments:
     """Looks clients up at their address, and keeps what they said.
 
     Args:
         redirects: Where answers may be sent.
-        spacing: Seconds between two fetches, at least.
+        spacing: Seconds between two fetches, at least: of known sites, and of all others.
+        source: Tells the source that an address is counted under; None for one of many people.
         fetch: Gives the bytes at an address, None for nothing.
         now: Seconds on a clock that never goes back.
         sleep: Waits for some seconds of it.
@@ -123,87 +95,75 @@ class ClientDocuments:
         redirects: Redirects,
         *,
         spacing: float,
+        source: Callable[[str | None], str | None],
         fetch: Fetch = fetched,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._redirects = redirects
-        self._spacing = spacing
-        self._fetch = fetch
-        self._now = now
-        self._sleep = sleep
-        self._kept: dict[str, _Kept] = {}
-        self._missing: dict[str, float] = {}
-        self._under_way: dict[str, asyncio.Task[Client | None]] = {}
-        self._turn = asyncio.Lock()
-        self._next = 0.0
-        self._log = RefusalLog()
+        def lookups(*, strange: bool) -> Lookups:
+            read = partial(read_document, redirects=redirects)
+            return Lookups(fetch, read, spacing=spacing, strange=strange, now=now, sleep=sleep)
 
-    async def find(self, client_id: str) -> Client | None:
-        """Return the client that a document at this address describes; None if there is none."""
-        # 1. What is fresh stands. 2. Who asks while it is fetched waits for that.
-        # 3. Where there was nothing a moment ago, or too many wait, nothing is fetched: what was
-        #    said before stands in while it is good.
-        now = self._now()
-        kept = self._kept.get(client_id)
-        if kept is not None and now < kept.fresh_until:
-            return kept.client
-        old = kept.client if kept is not None and now < kept.good_until else None
-        task = self._under_way.get(client_id)
-        if task is None:
-            if now < self._missing.get(client_id, 0.0) or document_site(client_id) is None:
-                return old
-            if len(self._under_way) >= MOST_AT_ONCE:
-                self._log("to look up a client at", client_id, BUSY)
-                return old
-            task = asyncio.create_task(self._look_up(client_id, old))
-            self._under_way[client_id] = task
-            task.add_done_callback(lambda _: self._under_way.pop(client_id, None))
-        # Shielded: others may wait for it, too.
-        return await asyncio.shield(task)
+        self._redirects = redirects
+        self._source = source
+        self._at_known = lookups(strange=False)
+        self._at_others = lookups(strange=True)
+
+    async def find(self, client_id: str, host: str | None) -> Client | None:
+        """Return the client that a document at this address describes; None if there is none.
+
+        Args:
+            client_id: The address.
+            host: Address of who wants to know.
+
+        Raises:
+            NotNow: It cannot be looked up at the moment.
+        """
+        lookups = self._lookups(client_id)
+        return None if lookups is None else await lookups.find(client_id, self._source(host))
+
+    def granted(self, client_id: str) -> None:
+        """Know that an owner has let this client in."""
+        if (lookups := self._lookups(client_id)) is not None:
+            lookups.granted(client_id)
 
     async def aclose(self) -> None:
-        """Stop waiting for what is fetched; a fetch itself ends by its own limit."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Stop what is under way."""
+        await self._at_known.aclose()
+        await self._at_others.aclose()
 
-    async def _look_up(self, client_id: str, old: Client | None) -> Client | None:
-        async with self._turn:
-            await self._sleep(max(0.0, self._next - self._now()))
-            self._next = self._now() + self._spacing
-            body = await asyncio.to_thread(self._fetch, client_id)
-        now = self._now()
-        client = None if body is None else read_document(client_id, body, self._redirects)
-        if client is None:
-            _put(self._missing, client_id, now + MISSING)
-            # A document that has become another's, or wrong, holds no more; one that cannot be
-            # fetched does for a while.
-            if body is not None:
-                self._kept.pop(client_id, None)
-            return old if body is None else None
-        _put(self._kept, client_id, _Kept(client, now + FRESH, now + GOOD))
-        return client
+    def _lookups(self, client_id: str) -> Lookups | None:
+        site = document_site(client_id)
+        if site is None:
+            return None
+        return self._at_known if self._redirects.knows(site) else self._at_others
 
 
-def finder(documents: ClientDocuments | None) -> Find:
-    """Return what finds clients of either kind.
+class ClientFinder:
+    """Finds clients of either kind: those that an id describes, and those at an address.
 
     Args:
         documents: Looks up those with an address for an id; None where nobody is looked up.
     """
 
-    async def find(client_id: str) -> Client | None:
-        if client_id.startswith(PREFIX) or documents is None:
+    def __init__(self, documents: ClientDocuments | None) -> None:
+        self._documents = documents
+
+    async def find(self, client_id: str, host: str | None) -> Client | None:
+        """Return the client with an id; None for an id of nobody.
+
+        Args:
+            client_id: The id.
+            host: Address of who wants to know.
+
+        Raises:
+            NotNow: It cannot be looked up at the moment.
+        """
+        if client_id.startswith(PREFIX) or self._documents is None:
             return read(client_id)
-        return await documents.find(client_id)
+        return await self._documents.find(client_id, host)
 
-    return find
-
-
-def _put(table: dict[str, T], key: str, value: T) -> None:
-    table.pop(key, None)
-    table[key] = value
-    if len(table) > MOST_KEPT:
-        del table[next(iter(table))]  # the one that was fetched longest ago
+    def granted(self, client_id: str) -> None:
+        """Know that an owner has let this client in."""
+        if self._documents is not None:
+            self._documents.granted(client_id)

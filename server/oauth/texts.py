@@ -86,6 +86,8 @@ class Texts:
     again_in_app: str
     unknown_client: str
     unknown_client_cure: str
+    not_now: str
+    not_now_cure: str
     wrong_redirect: str
     wrong_redirect_cure: str
     mistaken: str
@@ -226,6 +228,14 @@ EN = Texts(
     again_in_app="Go back to the app and start connecting again.",
     unknown_client="This server could not identify the app.",
     unknown_client_cure="Remove this server from the app, add it again, and connect.",
+    not_now=(
+        "This server has to look up what the app is, and cannot do so at the moment: it is busy, "
+        "or the app's web site does not answer."
+    ),
+    not_now_cure=(
+        "Try again in {wait}: load this page again, or begin again in the app. If that does not "
+        "help, tell the person who runs this server."
+    ),
     wrong_redirect=(
         "The app wants access at an address that it did not name before, or that this server "
         "sends nobody to."
@@ -379,6 +389,14 @@ CS = Texts(
     again_in_app="Vraťte se do aplikace a začněte připojovat znovu.",
     unknown_client="Aplikace se nepředstavila tak, aby jí tento server rozuměl.",
     unknown_client_cure="Odeberte tento server z aplikace, přidejte ho znovu a připojte.",
+    not_now=(
+        "Server si musí zjistit, co je tato aplikace zač, a právě teď nemůže: má mnoho práce, nebo "
+        "web aplikace neodpovídá."
+    ),
+    not_now_cure=(
+        "Zkuste to znovu za {wait}: načtěte tuto stránku znovu, nebo začněte znovu v aplikaci. "
+        "Nepomůže-li to, obraťte se na správce serveru."
+    ),
     wrong_redirect=(
         "Aplikace chce přístup na adresu, kterou předem neuvedla nebo na kterou tento server "
         "nikoho neposílá."

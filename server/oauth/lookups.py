@@ -1,0 +1,223 @@
+"""Clients looked up at their addresses: how many at once, how often, and what is kept of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from ..refusal_log import RefusalLog
+from ..sources import networks_of
+from .clients import Client, document_site
+
+FRESH = 3600.0
+"""Seconds for which a document stands."""
+
+GOOD = 86400.0
+"""Seconds for which it still stands in for one that cannot be fetched."""
+
+MISSING = 60.0
+"""Seconds for which nothing is fetched again where there was nothing, or where it was slow."""
+
+SLOW = 2.0
+"""Seconds after which a fetch counts as slow. The documents of real clients take a tenth."""
+
+MOST_KEPT = 256
+"""Documents kept, and as many addresses without one. Real clients are a dozen."""
+
+MOST_AT_ONCE = 3
+"""Documents that are fetched or wait for their turn. Each takes five seconds at worst."""
+
+BUSY_SECONDS = 5.0
+"""Told to who finds no place: another fetch has ended by then."""
+
+BUSY = "Too many are looked up at once."
+
+
+class NotNow(Exception):
+    """Nobody knows whether there is such a client, since it cannot be looked up at the moment.
+
+    Attributes:
+        seconds: After which another try makes sense.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("The client cannot be looked up at the moment.")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    client: Client
+    fresh_until: float
+    good_until: float
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    task: asyncio.Task[Client | NotNow | None]
+    site: str
+    network: str | None
+
+
+class Lookups:
+    """Looks clients up, one at a time, and keeps what came of it.
+
+    Args:
+        look: Gives the bytes at an address, None for nothing. It may block.
+        read: Reads them; None for what is no document of this address.
+        spacing: Seconds between two fetches, at least.
+        strange: Whether the sites are anybody's: then each gets one place, and none for a while
+            once it was slow.
+        now: Seconds on a clock that never goes back.
+        sleep: Waits for some seconds of it.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[str], bytes | None],
+        read: Callable[[str, bytes], Client | None],
+        *,
+        spacing: float,
+        strange: bool,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._look = look
+        self._read = read
+        self._spacing = spacing
+        self._strange = strange
+        self._now = now
+        self._sleep = sleep
+        self._kept: dict[str, _Kept] = {}
+        self._missing: dict[str, float] = {}
+        self._slow: dict[str, float] = {}
+        self._under_way: dict[str, _UnderWay] = {}
+        self._turn = asyncio.Lock()
+        self._next = 0.0
+        self._log = RefusalLog()
+
+    async def find(self, client_id: str, source: str | None) -> Client | None:
+        """Return the client that the document at an address describes; None if there is none.
+
+        Args:
+            client_id: The address, which `document_site` reads.
+            source: Who wants to know; None for who may ask for any number.
+
+        Raises:
+            NotNow: There is no place, or its site was slow a moment ago.
+        """
+        # 1. What is fresh stands. 2. Who asks while it is fetched waits for that.
+        # 3. Where there was nothing a moment ago, nothing is fetched; nor where there is no place.
+        #    What was said before stands in while it is good.
+        now = self._now()
+        kept = self._kept.get(client_id)
+        if kept is not None and now < kept.fresh_until:
+            return kept.client
+        old = kept.client if kept is not None and now < kept.good_until else None
+        under_way = self._under_way.get(client_id)
+        if under_way is None:
+            if now < self._missing.get(client_id, 0.0):
+                return old
+            network = None if source is None else networks_of(source).site
+            seconds = self._held_back(client_id, network, now)
+            if seconds is not None:
+                if old is None:
+                    raise NotNow(seconds)
+                return old
+            task = asyncio.create_task(self._look_up(client_id, old))
+            under_way = _UnderWay(task, _site(client_id), network)
+            self._under_way[client_id] = under_way
+            task.add_done_callback(lambda _: self._under_way.pop(client_id, None))
+        # Shielded: others may wait for it, too.
+        found = await asyncio.shield(under_way.task)
+        if isinstance(found, NotNow):
+            raise NotNow(found.seconds)
+        return found
+
+    def granted(self, client_id: str) -> None:
+        """Know that an owner has let this client in: it gives way only to others like it."""
+        if (kept := self._kept.get(client_id)) is not None:
+            self._kept[client_id] = replace(kept, granted=True)
+
+    async def aclose(self) -> None:
+        """Stop waiting for what is fetched; a fetch itself ends by its own limit."""
+        tasks = [one.task for one in self._under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _held_back(self, client_id: str, network: str | None, now: float) -> float | None:
+        # 1. What was slow waits, so that one site does not take turn after turn. At a site of
+        #    anybody's that holds for all its addresses; at a known one strangers choose the path.
+        # 2. Of strange sites each has one place, and so has each network that asks.
+        slow_until = self._slow.get(self._slow_key(client_id), now)
+        if now < slow_until:
+            return slow_until - now
+        others = self._under_way.values()
+        no_place = (
+            len(others) >= MOST_AT_ONCE
+            or (self._strange and any(one.site == _site(client_id) for one in others))
+            or (network is not None and any(one.network == network for one in others))
+        )
+        if not no_place:
+            return None
+        self._log("to look up a client at", client_id, BUSY)
+        return BUSY_SECONDS
+
+    def _slow_key(self, client_id: str) -> str:
+        return _site(client_id) if self._strange else client_id
+
+    async def _look_up(self, client_id: str, old: Client | None) -> Client | NotNow | None:
+        async with self._turn:
+            await self._sleep(max(0.0, self._next - self._now()))
+            began = self._now()
+            self._next = began + self._spacing
+            body = await asyncio.to_thread(self._look, client_id)
+        now = self._now()
+        slow = now - began >= SLOW
+        if slow:
+            _put(self._slow, self._slow_key(client_id), now + MISSING)
+        client = None if body is None else self._read(client_id, body)
+        if client is not None:
+            self._keep(client, now)
+            return client
+        if body is not None:
+            # It has become another's, or wrong: it holds no more. One that cannot be fetched does
+            # for a while.
+            self._kept.pop(client_id, None)
+        elif slow and old is None:
+            return NotNow(MISSING)  # nobody has said that there is none
+        _put(self._missing, client_id, now + MISSING)
+        return old if body is None else None
+
+    def _keep(self, client: Client, now: float) -> None:
+        before = self._kept.pop(client.id, None)
+        granted = before is not None and before.granted
+        self._kept[client.id] = _Kept(client, now + FRESH, now + GOOD, granted)
+        if len(self._kept) > MOST_KEPT:
+            # 1. One that nobody has let in. 2. Of the site with the most, so that a site with many
+            # pushes out its own. 3. The one that was fetched longest ago.
+            rivals = [one for one, kept in self._kept.items() if not kept.granted]
+            rivals = rivals or list(self._kept)
+            many = Counter(map(_site, rivals))
+            del self._kept[max(rivals, key=lambda one: many[_site(one)])]
+
+
+def _site(client_id: str) -> str:
+    """Return the last two labels of an address's host: its owner has any number of hosts below.
+
+    Where they are a registry's (`co.uk`), strangers share one turn, which costs them some seconds.
+    """
+    host = document_site(client_id)
+    assert host is not None
+    return ".".join(host.split(".")[-2:])
+
+
+def _put(table: dict[str, float], key: str, until: float) -> None:
+    table.pop(key, None)
+    table[key] = until
+    if len(table) > MOST_KEPT:
+        del table[next(iter(table))]  # the one that was put there longest ago

@@ -11,6 +11,7 @@ from evals.virtual_time import VirtualTime, VirtualTimeLoop
 from server.oauth.tokens import CODE_SECONDS
 from server.portal.simulator.endpoints import Endpoint
 from server.portal.simulator.faults import FITS, Fault, Kind
+from server.records.grant import DAY
 
 from .browser_worker import basic, browser_workers
 from .control_house import NOON
@@ -26,11 +27,15 @@ class Clocks:
     """The clocks of a machine on which nobody really waits, and hours go by when a test says so.
 
     On the loop's own clock an hour would take its time: everybody's timers come due in it.
+
+    Attributes:
+        wrong_by: Seconds by which the wall clock is set wrong.
     """
 
     def __init__(self) -> None:
         self._time = VirtualTime(asyncio.get_running_loop(), NOON)
         self._passed = 0.0
+        self.wrong_by = 0.0
 
     def pass_by(self, seconds: float) -> None:
         self._passed += seconds
@@ -39,7 +44,7 @@ class Clocks:
         return self._time.now() + self._passed
 
     def wall(self) -> float:
-        return self._time.wall() + self._passed
+        return self._time.wall() + self._passed + self.wrong_by
 
 
 @pytest.fixture
@@ -130,13 +135,13 @@ async def test_at_no_worker_does_a_code_serve_who_did_not_ask_for_it(workers, cl
     assert (await client.exchange(code)).status_code == 200
 
 
-@pytest.mark.parametrize("resource", [f"{PUBLIC}/mcp/", PUBLIC, f"{PUBLIC}/"])
-async def test_the_resource_may_be_written_otherwise_at_every_step(client, resource):
+async def test_the_resource_may_be_written_otherwise_at_every_step(client):
     await client.register()
-    done = await client.submit(await client.open(resource=resource))
-    code = answered(done)["code"]
-    assert (await client.exchange(code, resource=resource)).status_code == 200
-    assert code_of(await client.call()) is None
+    for resource in (f"{PUBLIC}/mcp/", PUBLIC, f"{PUBLIC}/"):
+        done = await client.submit(await client.open(resource=resource))
+        answer = await client.exchange(answered(done)["code"], resource=resource)
+        assert answer.status_code == 200, resource
+        assert code_of(await client.call()) is None
 
 
 async def test_a_login_for_a_foreign_resource_is_refused_before_a_password_is_asked_for(client):
@@ -221,6 +226,28 @@ async def test_a_code_is_good_for_a_minute_at_both_workers(client, clocks):
     clocks.pass_by(CODE_SECONDS + 1.0)
     for _ in client.workers:
         assert error_of(await client.exchange(code)) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize("seconds", [-DAY, DAY])
+async def test_a_clock_that_is_set_and_set_right_again_logs_nobody_out(client, clocks, seconds):
+    await client.log_in()
+    for wrong_by in (seconds, 0.0):
+        clocks.wrong_by = wrong_by
+        for _ in client.workers:
+            # As after an hour: whether the token is too old is not for the client to judge.
+            if challenged(await client.call()) != (200, ""):
+                assert (await client.refresh()).status_code == 200
+            assert code_of(await client.call()) is None
+            assert (await client.refresh()).status_code == 200
+
+
+async def test_no_code_is_good_on_another_day(client, clocks):
+    await client.register()
+    for seconds in (-DAY, DAY):
+        code = await client.code()
+        clocks.wrong_by += seconds
+        for _ in client.workers:
+            assert error_of(await client.exchange(code)) == (400, "invalid_grant")
 
 
 TROUBLE = [

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .call_rate import CallRate
@@ -82,6 +82,10 @@ CREDENTIAL_HEADERS = {
 """Headers that may carry a credential, and how they are written."""
 
 
+async def always() -> None:
+    """Permit a call that no grant binds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who is calling, before anything was asked of the cache or the portal.
@@ -95,6 +99,8 @@ class Caller:
         proved: Told that a session was opened for this call, so whose call it is has been proved.
         logged_in: Told that this call has logged in, whatever becomes of it afterwards.
         grant: Whom the call's token speaks for, if the credential is that of a grant.
+        permitted: Returns if the call may still be made, and raises NotPermitted otherwise: its
+            token's grant may have ended since. That holds whatever login stands beside the token.
     """
 
     credential: Credential | None
@@ -104,6 +110,7 @@ class Caller:
     proved: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
     logged_in: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
     grant: Authorized | None = None
+    permitted: Callable[[], Awaitable[None]] = field(default=always, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,7 @@ class Access:
 
         Raises:
             AccessDenied: The call carries no credential, or a handle that is not valid (any more).
+            NotPermitted: The grant of the call's token does not permit it (any more).
             TooManyCalls: The account calls too fast.
             SignInAgain: The call's credential is that of a grant, and not right any more.
             SessionError: As `Sessions.open`.
@@ -169,6 +177,13 @@ class Access:
         return granted
 
     async def _open(self, caller: Caller) -> Granted:
+        # Before: nobody logs in with what has ended. After: a login may wait long for its turn.
+        await caller.permitted()
+        granted = await self._opened(caller)
+        await caller.permitted()
+        return granted
+
+    async def _opened(self, caller: Caller) -> Granted:
         if caller.handle is not None:
             granted = await self._resume(caller, caller.handle)
             if granted is not None:
@@ -199,8 +214,10 @@ class Access:
 
         Raises:
             SessionExpired: There is none any more: it was found to be dead, or dropped on purpose.
+            NotPermitted: As `open`.
         """
         session = await self._sessions.resume(granted.keys)
+        await granted.caller.permitted()
         if session == granted.session:
             return granted
         if session is not None:
@@ -214,6 +231,7 @@ class Access:
 
         Raises:
             AccessDenied: As `renew`.
+            NotPermitted: As `open`.
             SessionError: As `Sessions.open`.
         """
         try:
@@ -226,6 +244,7 @@ class Access:
 
         Raises:
             AccessDenied: Only a handle is known, which cannot log in.
+            NotPermitted: As `open`.
             SessionError: As `Sessions.open`.
         """
         await self._sessions.forget(granted.keys, granted.session)
@@ -244,9 +263,11 @@ class Access:
 
         Raises:
             AccessDenied: The call carries neither, or what it shows as a handle is none.
+            NotPermitted: As `open`; nothing ended.
             SessionError: As `open`; nothing ended.
             NotLoggedOut: The cache daemon cannot be asked; nothing ended.
         """
+        await caller.permitted()
         try:
             if caller.handle is not None:
                 return await self._end_handle(caller, caller.handle)

@@ -21,6 +21,7 @@ class Code(StrEnum):
     SIGN_IN_AGAIN = "sign_in_again"
     PASSWORDS_REFUSED = "passwords_refused"
     INSUFFICIENT_SCOPE = "insufficient_scope"
+    CONNECTION_ENDED = "connection_ended"
     LOCKED = "locked"
     SESSION_ENDED = "session_ended"
     TOO_MANY_CALLS = "too_many_calls"
@@ -48,6 +49,7 @@ class Code(StrEnum):
     SECRET_DIFFERS = "secret_differs"  # noqa: S105 - a code
     VERSIONS_DIFFER = "versions_differ"
     JOURNAL_UNAVAILABLE = "journal_unavailable"
+    CONNECTIONS_UNAVAILABLE = "connections_unavailable"
     INTERNAL_ERROR = "internal_error"
     OUTCOME_UNKNOWN = "outcome_unknown"
 
@@ -158,6 +160,13 @@ KINDS: dict[Code, Kind] = {
         "The owner has not let this client change the box.",
         "the account holder",
         "Tell the user, who can allow it on the server's page /connections.",
+        "yes, otherwise",
+    ),
+    Code.CONNECTION_ENDED: Kind(
+        "The connection of this client ended while the call was under way. Nothing was changed.",
+        "the account holder",
+        "Tell the user: to go on, this client has to be connected to the server once more, by "
+        "logging in in the browser. Do not ask for the password here.",
         "yes, otherwise",
     ),
     Code.LOCKED: Kind(
@@ -307,6 +316,13 @@ KINDS: dict[Code, Kind] = {
         "the operator",
         "Tell the user.",
         "no",
+    ),
+    Code.CONNECTIONS_UNAVAILABLE: Kind(
+        "The record of connected clients cannot be used, so nobody can tell whether this client is "
+        "connected still. Nothing was changed.",
+        "the operator",
+        WAIT,
+        "yes, after the wait",
     ),
     Code.INTERNAL_ERROR: Kind(
         "The server failed inside, in a call that changes no box.",

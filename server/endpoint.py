@@ -175,11 +175,11 @@ class Endpoint:
             return
         if entry is not OPEN and self._admission is not None:
             messages = message if isinstance(message, list) else [message]
-            refused = await self._admission.refusal(entry, messages)
-            if refused is not None:
-                await _send_refused(send, refused, message)
+            judged = await self._admission.at_messages(entry, messages)
+            if isinstance(judged, Refused):
+                await _send_refused(send, judged, message)
                 return
-            scope[KEY] = entry.bearer
+            scope[KEY] = judged.bearer
         takes_json, _ = accepted(scope["headers"])
         if isinstance(message, list):
             await self._answer_batch(message, scope, receive, send, as_events=not takes_json)

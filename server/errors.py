@@ -19,6 +19,7 @@ OigError
     |-- TooManyCalls            the account calls too fast; `retry_after` seconds to wait
     |-- TooManyLogins           this server is busy or stops; `retry_after` seconds to wait
     |-- AccessDenied            the call carries no login, or one that is not let in
+    |-- NotPermitted            the connection of the call's client has ended, or may only read
     |-- NotLoggedOut            nothing was ended, as the cache daemon cannot be asked
     |-- InvalidArguments        arguments that do not fit the tool, or each other
     |-- BoxChoice               which box is meant is not clear, or the account has none such
@@ -192,6 +193,13 @@ class TooManyLogins(SessionError):
 
 class AccessDenied(SessionError):
     """The call carries no credential, a handle that is not valid, or an account not let in."""
+
+
+class NotPermitted(SessionError):
+    """The grant behind the call has ended or may not do this, or its record cannot be used.
+
+    Nothing was sent, and no other way to an answer may be tried in its place.
+    """
 
 
 class NotLoggedOut(OfOneKind):

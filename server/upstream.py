@@ -175,6 +175,7 @@ class Upstream:
         await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
         ttl = self.live_ttl if fetched.payload else NOTHING_TTL
         await self._answers.put(granted.keys, LIVE, [fetched.at, fetched.payload], ttl)
+        await granted.caller.permitted()
         return fetched
 
     async def history(self, granted: Granted, name: str, first: date, last: date) -> Fetched:
@@ -271,6 +272,19 @@ class Upstream:
         return fetched, granted
 
     async def _shared(
+        self,
+        granted: Granted,
+        what: str,
+        ttl: float,
+        read: Read,
+        nothing: object,
+    ) -> Answered:
+        answered = await self._asked(granted, what, ttl, read, nothing)
+        # Whoever has asked, it may have taken long.
+        await granted.caller.permitted()
+        return answered
+
+    async def _asked(
         self,
         granted: Granted,
         what: str,

@@ -485,7 +485,7 @@ async def test_whatever_json_comes_without_a_login_is_refused_in_hard_mode_or_br
     mode = modes.of({"headers": [(b"host", host.encode())]})
     admission = Admission(modes, None)  # type: ignore[arg-type]
     messages = value if isinstance(value, list) else [value]
-    refused = await admission.refusal(Entry(mode, lacks="everything"), messages)
+    judged = await admission.at_messages(Entry(mode, lacks="everything"), messages)
     brings = bool(messages) and all(
         isinstance(one, dict)
         and one.get("method") == "tools/call"
@@ -495,4 +495,4 @@ async def test_whatever_json_comes_without_a_login_is_refused_in_hard_mode_or_br
         and one["params"]["arguments"]["session"] != ""
         for one in messages
     )
-    assert (refused is None) is brings
+    assert isinstance(judged, Entry) is brings

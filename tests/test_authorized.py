@@ -15,6 +15,8 @@ from server.codes import Code
 from server.errors import (
     AccessDenied,
     CredentialsRejected,
+    GrantsUnavailable,
+    NotPermitted,
     NotServed,
     PortalError,
     SignInAgain,
@@ -63,9 +65,17 @@ class Grant:
         self.bearer = Authorized(
             grant(number=number, control=control),
             Credential(email, password),
+            self.standing,
             self.rejected,
             self.accepted,
         )
+        self.now: Record | None = self.bearer.grant
+        self.unreadable = False
+
+    async def standing(self, _: Record) -> Record | None:
+        if self.unreadable:
+            raise GrantsUnavailable
+        return self.now
 
     async def rejected(self, _: Record) -> None:
         self.told.append("rejected")
@@ -75,7 +85,11 @@ class Grant:
 
     def caller(self, handle=None) -> Caller:
         bearer = self.bearer
-        return Caller(bearer.credential, handle, bearer.source, UNKNOWN, grant=bearer)
+        return Caller(
+            *(bearer.credential, handle, bearer.source, UNKNOWN),
+            grant=bearer,
+            permitted=bearer.check,
+        )
 
 
 def context(bearer: Authorized | None, headers=(), client=None) -> Any:
@@ -227,12 +241,59 @@ def test_a_handle_beside_a_token_goes_before_it():
 
 
 @pytest.mark.parametrize("session", [None, "oig_x"])
-def test_a_token_that_may_only_read_changes_nothing_whatever_stands_beside_it(session):
-    with pytest.raises(AccessDenied) as caught:
-        caller(context(Grant().bearer), session=session, changes=True)
-    assert caught.value.code == Code.INSUFFICIENT_SCOPE
-    assert caller(context(Grant(control=True).bearer), changes=True).grant is not None
-    assert caller(context(None), session="oig_x", changes=True).handle == "oig_x"
+async def test_a_token_that_may_only_read_changes_nothing_whatever_stands_beside_it(session):
+    for more in ({}, {"stand_in": False}):
+        asking = caller(context(Grant().bearer), session=session, changes=True, **more)
+        with pytest.raises(NotPermitted) as caught:
+            await asking.permitted()
+        assert caught.value.code == Code.INSUFFICIENT_SCOPE
+    asking = caller(context(Grant(control=True).bearer), changes=True)
+    assert asking.grant is not None
+    await asking.permitted()
+    asking = caller(context(None), session="oig_x", changes=True)
+    assert asking.handle == "oig_x"
+    await asking.permitted()
+
+
+@pytest.mark.parametrize("changes", [False, True])
+async def test_the_record_is_asked_at_each_check_and_not_what_was_known_before(changes):
+    asking = Grant(control=True)
+    await asking.bearer.check(changes=changes)
+    asking.now = grant(control=False)
+    if changes:
+        assert await refused(asking, changes=True) == (Code.INSUFFICIENT_SCOPE, None)
+    else:
+        await asking.bearer.check()
+    asking.now = None
+    assert await refused(asking, changes=changes) == (Code.CONNECTION_ENDED, None)
+    asking.unreadable = True
+    assert await refused(asking, changes=changes) == (Code.CONNECTIONS_UNAVAILABLE, 5.0)
+
+
+async def refused(asking: Grant, *, changes: bool) -> tuple[Code, float | None]:
+    with pytest.raises(NotPermitted) as caught:
+        await asking.bearer.check(changes=changes)
+    return caught.value.code, caught.value.retry_after
+
+
+async def test_no_session_is_opened_for_a_grant_that_has_ended(house):
+    asking = Grant()
+    granted = await house.access.open(asking.caller())
+    handle = granted.session.handle
+    asking.now = None
+    for attempt in (
+        house.access.open(asking.caller()),
+        house.access.open(asking.caller(handle)),
+        house.access.log_out(asking.caller()),
+        house.access.log_out(asking.caller(handle)),
+        house.access.current(granted),
+        house.access.reopened(granted),
+        house.access.renew(granted),
+    ):
+        with pytest.raises(NotPermitted):
+            await attempt
+    assert attempts(house) == 1
+    assert (await house.access.open(Grant(number=2).caller())).cache_status
 
 
 async def tool_result(tool: CheckedTool, bearer: Authorized | None, **arguments: Any) -> Any:
@@ -325,6 +386,7 @@ def test_the_descriptions_in_the_browser_are_no_longer_than_those_in_a_chat():
     ],
 )
 def test_a_change_under_a_grant_names_it_as_its_owner_sees_it(name, shown):
-    bearer = Authorized(grant(name, number=0), Credential(DEMO, "demo"))
+    record = grant(name, number=0)
+    bearer = Authorized(record, Credential(DEMO, "demo"), Grant().standing)
     assert _client(context(bearer)) == shown
     assert len(shown) <= MOST_CLIENT

@@ -168,7 +168,13 @@ MAY_IMPORT = {
         "server.oauth.mode",
         "starlette.types",
     },
-    "server.oauth.authorized": {"server.records.grant", "server.sealing", "server.sources"},
+    "server.oauth.authorized": {
+        "server.codes",
+        "server.errors",
+        "server.records.grant",
+        "server.sealing",
+        "server.sources",
+    },
     "server.oauth.base64url": set(),
     "server.oauth.bearer": {
         "server.errors",

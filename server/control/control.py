@@ -2,9 +2,10 @@
 
 The order of an apply is what makes it safe. The box is held in the daemon while the apply runs; its
 settings are read afresh, over the session that the write will use, and compared with those of the
-plan; the account's turn at the portal has come; the intent is on the disk; then the write goes out,
-once; then what became of it is written down. A crash at any point leaves either nothing, or an
-entry that says that nobody knows. No write is ever repeated.
+plan; the account's turn at the portal has come; the client that asked is allowed to do so still;
+the intent is on the disk; then the write goes out, once; then what became of it is written down. A
+crash at any point leaves either nothing, or an entry that says that nobody knows. No write is ever
+repeated.
 
 From its entry on a change keeps its box from being planned or changed otherwise, until a reading
 settles it: whichever is made first, by a plan, an apply or a look.
@@ -28,6 +29,7 @@ from ..detached import Detached
 from ..errors import (
     CacheUnavailable,
     ChangeRefused,
+    NotPermitted,
     PortalBusy,
     PortalOverloaded,
     PortalUnexpected,
@@ -349,9 +351,12 @@ class Control:
             try:
                 # Another worker may have settled it meanwhile.
                 record = await self._own(granted, change_id) if known else looked.record
+                await caller.permitted()
                 looked = Looked(record, looked.seen)
                 if not record.settled:
                     looked = await self._looked(granted, record)
+            except NotPermitted:
+                raise
             except SessionError:
                 # The first look fails as one without waiting would; later ones are repeated.
                 if not known:
@@ -472,9 +477,12 @@ class Control:
     async def _turn(self, granted: Granted) -> AsyncIterator[Send]:
         """Wait for the account's turn at the portal; give what sends one write in it.
 
+        Whether the caller may do so is asked once more then: it may have waited for long.
+
         That the portal answers a write with a wish to be left alone is told to all workers.
 
         Raises:
+            NotPermitted: The caller may not any more: nothing was sent.
             SessionError: The portal wants to be left alone, or too many wait: nothing was sent.
         """
         sent: list[Sent] = []
@@ -485,6 +493,7 @@ class Control:
 
         try:
             async with self._upstream.turn(granted.keys):
+                await granted.caller.permitted()
                 yield send
                 if sent and sent[0].busy is not None:
                     kind = PortalOverloaded if sent[0].overloaded else PortalBusy
@@ -494,7 +503,10 @@ class Control:
                 raise
 
     async def _send_others(self, granted: Granted, writes: list[Write], sent: Sent) -> Sent:
-        """Send what follows the first write of a change; stop at one that may have failed."""
+        """Send what follows the first write of a change; stop at one that may have failed.
+
+        The same where the client may not any more: changes are so ordered that a part does no harm.
+        """
         for write in writes:
             try:
                 async with self._turn(granted) as send:
@@ -573,6 +585,8 @@ class Control:
             return Looked(record, None)
         try:
             return await self._looked(granted, record)
+        except NotPermitted:
+            raise
         except SessionError:
             # What is in the journal is an answer all the same.
             return Looked(record, "no answer")

@@ -13,19 +13,22 @@ Where the records cannot be read, a token of ours gets 503: at a 401 clients thr
 are good.
 
 A batch is let in as a whole or not at all.
+
+A request is judged twice: by its head, so that nobody sends a body for nothing, and when all of the
+body has come, for its client chooses when that is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from starlette.types import Scope
 
 from ..errors import GrantsUnavailable
 from .authorized import Authorized
-from .bearer import SIGN_IN_AGAIN, Bearer, TokenRefused
+from .bearer import ENDED, SIGN_IN_AGAIN, Bearer, TokenRefused
 from .metadata import CONNECTIONS, challenge, insufficient_scope
 from .mode import CHAT, Mode, Modes
 
@@ -134,8 +137,8 @@ class Admission:
         except GrantsUnavailable:
             return UNREADABLE
 
-    async def refusal(self, entry: Entry, messages: Sequence[Any]) -> Refused | None:
-        """Return what is to be answered in place of some messages; None if they are let in.
+    async def at_messages(self, entry: Entry, messages: Sequence[Any]) -> Entry | Refused:
+        """Judge a request by its messages, and its grant as it stands by now.
 
         Args:
             entry: What `at_head` returned.
@@ -147,19 +150,31 @@ class Admission:
             bring = all(map(_has_login, calls))
             if entry.lacks == "everything":
                 bring = bring and 0 < len(calls) == len(messages)
-            return None if bring else unauthorized(entry.mode)
+            return entry if bring else unauthorized(entry.mode)
         if entry.bearer is None:
-            return None
-        if not entry.bearer.grant.control and any(_name(one) in self._changing for one in calls):
-            return not_allowed(entry.mode)
-        if entry.bearer.grant.suspect_since is None:
-            return None
-        # Only a call asks the portal: anything else would use up the question.
+            return entry
         try:
-            asks = bool(calls) and await self._tokens.may_ask(entry.bearer.grant)
+            return await self._by_grant(entry, entry.bearer, calls)
         except GrantsUnavailable:
             return UNREADABLE
-        return None if asks else unauthorized(entry.mode, SIGN_IN_AGAIN)
+
+    async def _by_grant(
+        self, entry: Entry, bearer: Authorized, calls: Sequence[dict[str, Any]]
+    ) -> Entry | Refused:
+        grant = await bearer.standing(bearer.grant)
+        if grant is None:
+            return unauthorized(entry.mode, ENDED)
+        if not grant.control and any(_name(one) in self._changing for one in calls):
+            return not_allowed(entry.mode)
+        if grant.suspect_since is not None:
+            # Only a call asks the portal: anything else would use up the question.
+            asks = bool(calls) and await self._tokens.may_ask(grant)
+            if not asks:
+                return unauthorized(entry.mode, SIGN_IN_AGAIN)
+        # Nearly always it is the very one of the head.
+        return (
+            entry if grant is bearer.grant else replace(entry, bearer=replace(bearer, grant=grant))
+        )
 
 
 def unread(entry: Entry) -> Refused | None:

@@ -1,9 +1,9 @@
 """`Authorization: Bearer` with an access token of ours: whom it speaks for, or why it does not.
 
 Everything that may change is read from the record of grants at each request: an owner who ends a
-connection or takes a right away is obeyed at once, by all workers. What cannot change is what a
-token says, so the latest tokens are kept opened: not the login, which only token and record
-together give, and which lives as long as the call.
+connection or takes a right away is obeyed at once, by all workers, and also by what is under way
+(see `authorized`). What cannot change is what a token says, so the latest tokens are kept opened:
+not the login, which only token and record together give, and which lives as long as the call.
 """
 
 from __future__ import annotations
@@ -73,15 +73,27 @@ class Bearer:
         now = self._wall()
         if token.expires_at <= now:
             raise TokenRefused(EXPIRED)
-        grant = await self._grants.look(token.grant)
-        if grant is None or not grant.serves(now) or grant.resource != mode.audience:
+        grant = await self._standing(token.grant)
+        if grant is None or grant.resource != mode.audience:
             raise TokenRefused(ENDED)
         credential = self._tokens.open_credential(grant.id, grant.account, cipher, grant.sealed)
         if credential is None:
             raise TokenRefused(INVALID)
         if not grant.used_today(now):
             await self._written(self._grants.note_used, grant)
-        return Authorized(grant, credential, self._rejected, self._accepted)
+        return Authorized(grant, credential, self.standing, self._rejected, self._accepted)
+
+    async def standing(self, grant: Grant) -> Grant | None:
+        """Return a grant as the record has it now; None once it has ended.
+
+        Raises:
+            GrantsUnavailable: Nobody can tell now.
+        """
+        return await self._standing(grant.id)
+
+    async def _standing(self, grant_id: bytes) -> Grant | None:
+        grant = await self._grants.look(grant_id)
+        return grant if grant is not None and grant.serves(self._wall()) else None
 
     def _open(self, text: str) -> tuple[AccessToken, AESGCM]:
         token = self._tokens.open_access(text)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from mcp.server.mcpserver.context import Context
 from pydantic import BeforeValidator, Field
 
-from ..access import Caller, credential_of
+from ..access import Caller, always, credential_of
 from ..codes import Code
 from ..errors import AccessDenied
 from ..forwarded import LOGGED
@@ -23,11 +25,6 @@ PAIR = ("x-oig-email", "x-oig-password")
 
 TWO_LOGINS = (
     "The call carries an access token and the header X-OIG-Email or X-OIG-Password: two logins."
-)
-
-NOT_ALLOWED = (
-    "This client may read and not change the box: its owner has not allowed that. The page "
-    "/connections of this server lets the owner allow it, without connecting again."
 )
 
 Handle = Annotated[
@@ -65,12 +62,15 @@ def caller(
         email: E-mail of a credential.
         password: Its password.
         stand_in: Whether the login in the headers may stand in for a handle that has ended.
-        changes: Whether the call is part of changing a box. A token that may not binds the call
-            also when a handle says whose box it is.
+        changes: Whether the call is part of changing a box.
+
+    Returns:
+        The caller. A token binds the call also when a handle or a typed password says whose box it
+        is.
 
     Raises:
         AccessDenied: A header with credentials is malformed or sent twice, or two disagree, and
-            no handle was given. Or the call's token may not change a box.
+            no handle was given.
     """
     request = context.request_context.request
     client = getattr(request, "client", None)
@@ -78,14 +78,14 @@ def caller(
     address = UNKNOWN if request is None else request.scope.get(LOGGED, UNKNOWN)
     told = no_connection if request is None else proved(request.scope)
     bearer = None if request is None else authorized(request.scope)
-    if bearer is not None and changes and not bearer.grant.control:
-        raise AccessDenied(Code.INSUFFICIENT_SCOPE, NOT_ALLOWED)
+    permitted = always if bearer is None else partial(bearer.check, changes=changes)
     credential = None
     if email is not None and password is not None:
         # Typed, so it may be a guess: it comes from the address, whatever else the call carries.
         credential = Credential(email, password)
     elif bearer is not None:
-        return _by_token(bearer, request, session, told, stand_in=stand_in)
+        by_token = _by_token(bearer, request, session, told, stand_in=stand_in)
+        return replace(by_token, permitted=permitted)
     elif request is not None and (session is None or stand_in):
         try:
             credential = credential_of(request.headers.items())
@@ -93,7 +93,7 @@ def caller(
             # A handle goes before whatever the headers say, and these say nothing.
             if session is None:
                 raise
-    return Caller(credential, session, source, address, told)
+    return Caller(credential, session, source, address, told, permitted=permitted)
 
 
 def _by_token(

@@ -24,7 +24,9 @@ from server.supervision.control import Supervisord, SupervisordError
 from server.supervision.environment import Environment, InstallationFailed
 from server.supervision.foreground import CannotStart, Foreground, Interrupts, System, check_free
 from server.supervision.logs import Follower, for_terminal, last_lines
+from server.supervision.serve import announcement
 from server.supervision.start_server import main
+from server.supervision.typed import Typed
 
 from .fleet import check_auth
 from .system import (
@@ -572,6 +574,28 @@ def test_a_configuration_it_cannot_read_is_told(old, new):
 def test_the_address_for_people_is_one_they_can_open():
     assert Layout("0.0.0.0", 8000, 2).url == "http://localhost:8000/mcp"
     assert Layout("192.168.1.5", 8000, 2).url == "http://192.168.1.5:8000/mcp"
+
+
+def told_once_ready(layout, **more):
+    typed = Typed("oig-cloud-mcp", "oig-cloud-mcp", {})
+    return announcement(layout, typed, None, demo=False, **{"browser": True, **more})
+
+
+def test_a_public_address_is_the_one_that_people_give_their_clients():
+    behind = Layout("127.0.0.1", 8000, 2, public="https://oig.example.org")
+    told = told_once_ready(behind)
+    assert told.count("https://oig.example.org/mcp") == 3
+    assert "localhost" not in told
+    assert behind.elsewhere == " Clients call https://oig.example.org/mcp."
+    itself = Layout("0.0.0.0", 443, 2, "https://oig.example.org", "https://oig.example.org")
+    for layout in (itself, Layout("127.0.0.1", 8000, 2)):
+        assert (layout.called, layout.elsewhere) == (layout.url, "")
+
+
+@pytest.mark.parametrize("browser", [True, False])
+def test_the_command_for_the_browser_login_is_told_where_there_is_one(browser):
+    told = told_once_ready(Layout("127.0.0.1", 8000, 2), browser=browser)
+    assert ("claude mcp login oig-cloud" in told) is browser
 
 
 def placed(folder):

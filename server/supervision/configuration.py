@@ -41,12 +41,14 @@ class Layout:
         workers: Number of workers.
         secure: Where clients reach workers that speak TLS, such as `https://oig.home.arpa:8000`;
             None where they speak none. supervisord.conf says nothing of it.
+        public: `OIG_PUBLIC_URL`; None where clients call no other address than this machine.
     """
 
     host: str
     port: int
     workers: int
     secure: str | None = None
+    public: str | None = None
 
     @classmethod
     def read(cls, source: str) -> Self:
@@ -81,6 +83,16 @@ class Layout:
             return f"{self.secure}/mcp"
         local = self.host in {"0.0.0.0", "127.0.0.1"}
         return f"http://{'localhost' if local else self.host}:{self.port}/mcp"
+
+    @property
+    def called(self) -> str:
+        """The address that clients are given: at another one no browser login is found."""
+        return self.url if self.public is None else f"{self.public}/mcp"
+
+    @property
+    def elsewhere(self) -> str:
+        """A sentence about where clients call, where that is not `url`; empty where it is."""
+        return "" if self.called == self.url else f" Clients call {self.called}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def inspect(wanted: Wanted, typed: Typed, say: Callable[[str], None]) -> None:
     except SupervisordError:
         refuse_leftovers(wanted, typed)
         check_free(layout.host, layout.port, "choose another with OIG_PORT")
-        say(f"Settings and files are in order; {layout.url} is free.")
+        say(f"Settings and files are in order; {layout.url} is free.{layout.elsewhere}")
     else:
         say(f"Settings and files are in order; the server runs (supervisord, process {pid}).")
 

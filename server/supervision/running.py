@@ -75,13 +75,14 @@ def status(folders: Folders, settings: Settings, typed: Typed, say: Callable[[st
             missing.append(f"{process.name} is {process.state}, its log is {process.log}")
         lines.append(f"  {process.name:<10} {words}")
     layout = running_layout(supervisord, folders)
-    layout = replace(layout, secure=secure_origin(settings, layout.port))
+    secure = secure_origin(settings, layout.port)
+    layout = replace(layout, secure=secure, public=settings.public_url)
     answer = probe(layout)
     if answer is not None:
         missing.append(answer)
     missing.extend(map(str, others))
     verdict = "is not ready" if missing else "is ready"
-    say(f"{layout.url} {verdict} (supervisord, process {pid}).")
+    say(f"{layout.url} {verdict} (supervisord, process {pid}).{layout.elsewhere}")
     for line in (*lines, *missing):
         say(line)
     why = why_unwritable(ready_folder)

@@ -91,7 +91,8 @@ class Wanted:
         ):
             if variable in found.values:
                 layout = replace(layout, **{field: getattr(settings, field)})
-        layout = replace(layout, secure=secure_origin(settings, layout.port))
+        secure = secure_origin(settings, layout.port)
+        layout = replace(layout, secure=secure, public=settings.public_url)
         folders = Folders(ROOT, settings.state_dir, settings.log_dir)
         return cls(found, settings, layout, fallback, usual, folders, environ)
 
@@ -191,7 +192,9 @@ def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
         workers = f"{layout.workers} worker{'s' if layout.workers > 1 else ''}"
         say(f"Starting {workers} at port {layout.port}; the portal is {portal}.")
         stopped = Foreground(system, say, interrupts).run(
-            _announcement(layout, typed, options.config, demo=demo)
+            announcement(
+                layout, typed, options.config, demo=demo, browser=wanted.settings.login == "browser"
+            )
         )
     say(stopped)
 
@@ -377,20 +380,32 @@ def _simulator_port(wanted: Wanted) -> int:
     return port
 
 
-def _announcement(layout: Layout, typed: Typed, config: Path | None, *, demo: bool) -> str:
+def announcement(
+    layout: Layout, typed: Typed, config: Path | None, *, demo: bool, browser: bool
+) -> str:
+    """Return what is said once it serves, with `{state}` and `{seconds}` left open.
+
+    Args:
+        layout: Where it listens, and where clients call.
+        typed: How this program was started.
+        config: The settings file of the option `--config`.
+        demo: The portal is the simulator.
+        browser: Owners can log in with a browser.
+    """
     client, cachectl = typed.program("oig-client"), typed.program("cachectl")
     if config is not None:
         cachectl = f"{CONFIG}={shlex.quote(str(config.absolute()))} {cachectl}"
     email = "demo@example.com" if demo else "you@example.com"
-    elsewhere = "" if layout.url == "http://localhost:8000/mcp" else f" --url {layout.url}"
+    elsewhere = "" if layout.called == "http://localhost:8000/mcp" else f" --url {layout.called}"
     lines = [
         "",
-        f"{{state}} after {{seconds}} s: {layout.url}",
+        f"{{state}} after {{seconds}} s: {layout.called}",
         "",
         f"  Try it     {client} check-auth --email {email}{elsewhere}",
         *(["             The password is demo."] if demo else []),
         f"  Cache      {cachectl} stats",
-        f"  Claude     claude mcp add --transport http --scope user oig-cloud {layout.url}",
+        f"  Claude     claude mcp add --transport http --scope user oig-cloud {layout.called}",
+        *(["             claude mcp login oig-cloud"] if browser else []),
         "  Stop       Ctrl-C",
         "",
     ]

@@ -95,6 +95,8 @@ def test_a_kept_login_is_tried_for_real(doctor, well_server, tmp_path):
     ring.write_text(json.dumps({name: Login("a@b.cz", SECRET).packed()}))
     code, report = doctor(well_server.url)
     assert (code, status(report)["login"]) == (ExitCode.OK, "ok")
+    assert report["not_tried"] == []
+    assert doctor(well_server.url, text=True)[1].endswith("\nEverything works.\n")
     ring.write_text(json.dumps({name: Login("a@b.cz", "wrong").packed()}))
     code, report = doctor(well_server.url)
     assert (code, report["first_wrong"]) == (ExitCode.TOOL, "login")
@@ -133,7 +135,7 @@ def test_each_step_is_a_line_of_ascii_when_piped(doctor, well_server):
     assert code == ExitCode.OK
     assert {line.split()[0] for line in lines} <= MARKS
     assert out.isascii()
-    assert last == "Everything works."
+    assert last == "Nothing wrong found; not tried: login."
 
 
 def test_nothing_listening_ends_the_examination(doctor, closed_port):
@@ -227,7 +229,7 @@ def test_a_server_that_takes_its_own_pages_for_strangers_behind_tls_is_doubtful(
     (tmp_path / "root.pem").write_bytes(root.pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
     with (
-        running_fleet(1) as fleet,
+        running_fleet(1, OIG_LOGIN="chat") as fleet,
         terminating_tls(root.server("localhost"), tmp_path, fleet.listener.getsockname()) as port,
     ):
         code, report = doctor(f"https://localhost:{port}/mcp")
@@ -462,7 +464,7 @@ def test_ticks_and_a_frame_are_for_terminals(terminal, well_server, closed_port,
     screen = terminal([sys.executable, "-m", "client", "doctor", "--url", well_server.url], env)
     assert screen.wait() == 0
     assert "\u2713 tools" in screen.text
-    assert "Everything works." in screen.text
+    assert "Nothing wrong found; not tried: login." in screen.text
     assert max(map(len, screen.lines)) <= 80
     url = f"http://127.0.0.1:{closed_port}/mcp"
     screen = terminal([sys.executable, "-m", "client", "doctor", "--url", url], env)

@@ -64,14 +64,16 @@ def examine(session: Session, options: Options) -> int:
             _tell(session, finding)
     first = first_wrong(findings)
     warned = any(one.mark is Mark.WARNING for one in findings)
+    untried = [one.step for one in findings if one.untried]
     value = {
         "url": session.url,
         "as": options.assistant,
         "steps": [one.as_json() for one in findings],
         "first_wrong": first.step if first else None,
+        "not_tried": untried,
         "exit_code": int(first.exit_code) if first else 0,
     }
-    session.output.result(value, drawing("doctor.view", "verdict", first, warned=warned))
+    session.output.result(value, drawing("doctor.view", "verdict", first, untried, warned=warned))
     return first.exit_code if first else 0
 
 

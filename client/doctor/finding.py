@@ -32,6 +32,7 @@ class Finding:
         kind: A stable word for scripts; empty when all is well.
         exit_code: What the whole report ends with if this is the first thing wrong.
         ends: Nothing after this step would mean anything.
+        untried: It could have been tried, so that nobody knows how it would have gone.
         seconds: How long it took.
     """
 
@@ -42,6 +43,7 @@ class Finding:
     kind: str = ""
     exit_code: ExitCode = ExitCode.OK
     ends: bool = False
+    untried: bool = False
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -64,6 +66,11 @@ def well(text: str) -> Finding:
 def passed_over(text: str) -> Finding:
     """Report that a step was not taken, and why."""
     return Finding("", Mark.SKIPPED, text)
+
+
+def not_tried(text: str) -> Finding:
+    """Report that a step was not taken for want of something that the person could give."""
+    return Finding("", Mark.SKIPPED, text, untried=True)
 
 
 def doubtful(text: str, cure: str, kind: str) -> Finding:

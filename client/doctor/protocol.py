@@ -11,7 +11,7 @@ from ..codes import CREDENTIALS_REJECTED
 from ..commands import CHECK_AUTH
 from ..exit_codes import ExitCode
 from ..failures import Failure, LoginWanted, ToolFailure
-from .finding import Finding, doubtful, failed, passed_over, well, wrong
+from .finding import Finding, doubtful, failed, not_tried, well, wrong
 from .visit import Visit
 
 CURRENT = "2026-07-28"
@@ -28,7 +28,7 @@ def current_era(visit: Visit) -> Finding:
     try:
         visit.catalogue = _catalogue(visit, "auto")
     except LoginWanted:
-        return passed_over(NO_LOGIN)
+        return not_tried(NO_LOGIN)
     except Failure as failure:
         return doubtful(
             f"Opening with protocol {CURRENT} fails ({failure.kind.replace('_', ' ')}).",
@@ -50,7 +50,7 @@ def older_era(visit: Visit) -> Finding:
     try:
         found = _catalogue(visit, "legacy")
     except LoginWanted:
-        return passed_over(NO_LOGIN)
+        return not_tried(NO_LOGIN)
     except Failure as failure:
         if visit.catalogue is None:
             return failed(failure, ends=True)
@@ -67,7 +67,7 @@ def older_era(visit: Visit) -> Finding:
 def tools(visit: Visit) -> Finding:
     """See whether the list of tools is that of this server."""
     if visit.catalogue is None:
-        return passed_over(NO_LOGIN)
+        return not_tried(NO_LOGIN)
     names = [tool.name for tool in visit.catalogue.tools]
     if CHECK_AUTH not in names:
         return wrong(
@@ -91,7 +91,7 @@ def refusal(visit: Visit) -> Finding:
             CHECK_AUTH, {"email": marker}, login, always=visit.closed
         )
     except LoginWanted:
-        return passed_over("a call without a login is refused before its arguments are looked at")
+        return not_tried("a call without a login is refused before its arguments are looked at")
     except ToolFailure as failure:
         result = Result((), None, is_error=True)
         told = failure.message
@@ -115,10 +115,10 @@ def refusal(visit: Visit) -> Finding:
 def login(visit: Visit) -> Finding:
     """Check the login that was given, or the kept one, for real."""
     if visit.catalogue is None:
-        return passed_over(NO_LOGIN)
+        return not_tried(NO_LOGIN)
     tried = visit.login or visit.session.kept()
     if tried is None:
-        return passed_over("no login is kept, and none given: --email and a password try one")
+        return not_tried("no login is kept, and none given: --email and a password try one")
     try:
         tool = visit.catalogue.tool(CHECK_AUTH)
         result = visit.session.ask(tool, *shown_to(tool, tried))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
@@ -43,10 +45,22 @@ def line(finding: Finding, *, framed: bool) -> RenderableType:
     return grid
 
 
-def verdict(first: Finding | None, *, warned: bool, framed: bool) -> RenderableType:
-    """Show what the examination comes to."""
+def verdict(
+    first: Finding | None, untried: Sequence[str], *, warned: bool, framed: bool
+) -> RenderableType:
+    """Show what the examination comes to.
+
+    Args:
+        first: The first thing that is wrong.
+        untried: Steps that could have been taken and were not: nobody knows that they work.
+        warned: There are remarks.
+        framed: Draw for a screen.
+    """
     if first is None:
-        text = "Everything works" + (", with the remarks above." if warned else ".")
+        remarks = ", with the remarks above" if warned else ""
+        text = f"Everything works{remarks}."
+        if untried:
+            text = f"Nothing wrong found{remarks}; not tried: {', '.join(untried)}."
         return Padding(Text(text, style="bold green"), (1, 0, 0, 0)) if framed else Text(text)
     body = Group(*(Text(clean(part)) for part in (first.text, first.cure) if part))
     if not framed:

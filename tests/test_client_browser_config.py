@@ -14,7 +14,7 @@ from client.__main__ import main
 from client.exit_codes import ExitCode
 from client.options import FILES
 from client.setup import offered
-from client.setup.entries import NAME, added_by_command, deeplink, entry
+from client.setup.entries import NAME, PLACEHOLDER, added_by_command, deeplink, entry
 from client.setup.here import file_here
 from client.setup.page import page
 
@@ -59,7 +59,8 @@ def test_the_address_alone_comes_first_where_the_server_offers_it(client, assist
     assert "Authorization" not in alone
     assert "opens in your browser" in " ".join(alone.split())
     assert "Authorization" in header
-    assert "--login header" in header
+    assert ("--with-credentials" if assistant == "claude-desktop" else "--login header") in header
+    assert "in the chat" not in out
     (request,) = client.asked
     assert str(request.url) == "https://battery.example/.well-known/oauth-protected-resource/mcp"
     assert "authorization" not in request.headers
@@ -87,7 +88,6 @@ def refuse(request):
 @pytest.mark.parametrize(
     "server",
     [
-        refuse,
         lambda _: httpx2.Response(404, json={"resource": URL}),
         lambda _: httpx2.Response(307, headers={"location": "https://other.example/"}),
         lambda _: httpx2.Response(200, html="<p>Welcome</p>"),
@@ -103,6 +103,21 @@ def test_whatever_is_no_offer_leaves_the_header(client, server):
     code, out, err = client("claude-code")
     assert (code, err) == (ExitCode.OK, "")
     assert out == page("claude-code", URL, str(file_here("claude-code")), windows=False)
+
+
+def test_a_server_that_cannot_be_asked_is_told_of(client):
+    client.server = refuse
+    code, out, err = client("cursor", "--json")
+    assert (code, json.loads(out)) == (ExitCode.OK, entry("cursor", URL).document)
+    assert "could not be asked" in err
+    assert "--login browser" in err
+
+
+def test_the_entry_with_a_header_for_claude_desktop_has_the_header_in_it(client):
+    _, out, _ = client("claude-desktop")
+    _, _, header = out.partition("Or with the login in a header")
+    made = header[header.index("{") : header.rindex("}") + 1]
+    assert json.loads(made) == entry("claude-desktop", URL, f"Basic {PLACEHOLDER}").document
 
 
 def test_what_is_written_is_the_address_alone(client, tmp_path):
@@ -123,7 +138,7 @@ def test_a_login_that_is_in_the_file_stays_and_is_told_of(client):
     code, out, _ = client("cursor", "--write")
     assert code == ExitCode.OK
     assert json.loads(path.read_text())["mcpServers"][NAME]["headers"] == {"Authorization": BASIC}
-    assert "stays there" in out
+    assert out.startswith("The login that was in the entry stays there.")
     assert BASIC not in out
     path.unlink()
     _, out, _ = client("cursor", "--write")

@@ -21,15 +21,20 @@ OWN = frozenset({"claude-desktop", "cursor"})
 
 
 WITHOUT_LOGIN = (
-    "Unless a login was in it already, Claude asks for e-mail and password in the chat.\n"
-    "To have them in the file instead: oig-client login, and then this command again\n"
-    "with --with-credentials."
+    "Unless a login was in it already, Claude opens the server's login page, or where there is\n"
+    "none asks for e-mail and password in the chat. To have them in the file instead:\n"
+    "oig-client login, and then this command again with --with-credentials."
 )
 
 
 STAYS = (
     "The login that was in the entry stays there. To log in with the browser, take it out: some\n"
     "clients mix the two up."
+)
+
+NOT_ASKED = (
+    "The server could not be asked whether clients can log in with a browser there, so this is the "
+    "entry with a header. For the other: --login browser"
 )
 
 
@@ -69,7 +74,7 @@ def configure(session: Session, options: Options) -> None:
     }
     told = _told(assistant, path, written, login=basic is not None, browser=browser)
     if browser and holds_login(path, options.url):
-        told += f"{STAYS}\n"
+        told = f"{STAYS}\n\n{told}"
     session.output.text(report, told)
 
 
@@ -81,7 +86,10 @@ def _by_browser(session: Session, options: Options) -> bool:
     if options.login_by is not None:
         return options.login_by == "browser"
     with session.output.waiting(f"Asking {session.place} ..."):
-        return offers_browser_login(options.url, options.timeout)
+        offered = offers_browser_login(options.url, options.timeout)
+    if offered is None:
+        session.output.note(NOT_ASKED)
+    return bool(offered)
 
 
 def _basic(session: Session, options: Options, assistant: str) -> str:

@@ -18,8 +18,8 @@ MOST_SECONDS = 5.0
 MOST_BYTES = 65_536
 
 
-def offers_browser_login(url: str, seconds: float) -> bool:
-    """Say whether a server offers a browser login; not so, where it cannot be asked.
+def offers_browser_login(url: str, seconds: float) -> bool | None:
+    """Say whether a server offers a browser login; None where it cannot be asked.
 
     Args:
         url: The server's, as clients are to be given it.
@@ -27,8 +27,10 @@ def offers_browser_login(url: str, seconds: float) -> bool:
     """
     try:
         told = result_within(begun(_told, url), min(seconds, MOST_SECONDS))
-    except (Failure, httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, RecursionError):
-        return False
+    except (ValueError, RecursionError):
+        return False  # it answers, with something else
+    except (Failure, httpx2.HTTPError, httpx2.InvalidURL, OSError):
+        return None
     return isinstance(told, dict) and told.get("resource") == url
 
 

@@ -42,7 +42,9 @@ BY_BROWSER = {
         "Quit and start Claude Desktop: the program here is mcp-remote, a bridge to the server, "
         f"which npx of Node.js fetches and runs. {ONCE}"
     ),
-    "claude-code": f"Then type /mcp in Claude Code and choose {NAME}. {ONCE}",
+    "claude-code": (
+        f"Then run `claude mcp login {NAME}`, or type /mcp in Claude Code and choose {NAME}. {ONCE}"
+    ),
     "vscode": f"Start the server there (MCP: List Servers). {ONCE}",
     "cursor": f"Then choose Connect beside the server in Cursor's settings. {ONCE}",
 }
@@ -93,7 +95,12 @@ def _with_browser(assistant: str, url: str, place: str, *, windows: bool) -> str
 
 
 def _with_header(assistant: str, url: str, place: str, *, windows: bool, option: str = "") -> str:
-    document = json.dumps(entry(assistant, url).document, indent=2, ensure_ascii=False)
+    # 1. Claude Desktop sends no header unless one stands in the file: a page that has shown the
+    #    entry without one goes on with the entry that has one.
+    # 2. Other clients name where they take it from, and have it in the entry always.
+    filled = f"Basic {PLACEHOLDER}" if assistant == "claude-desktop" else None
+    shown = entry(assistant, url, filled if option else None)
+    document = json.dumps(shown.document, indent=2, ensure_ascii=False)
     parts = []
     if assistant in {"claude-code", "cursor"}:
         parts.append(_login(assistant, windows=windows))
@@ -105,14 +112,15 @@ def _with_header(assistant: str, url: str, place: str, *, windows: bool, option:
     parts += [document, _folded(WHY[assistant])]
     if assistant == "cursor":
         parts += ["Or open this link, which makes Cursor add it:", deeplink(url)]
-    if assistant == "claude-desktop":
-        filled = dict(entry(assistant, url, f"Basic {PLACEHOLDER}").server)
+    if assistant == "claude-desktop" and not option:
+        members = entry(assistant, url, filled).server
         parts += [
             _folded(
-                "Claude then asks for e-mail and password in the chat. To have them in the file "
-                "instead, give the entry these members:"
+                "Claude then opens the server's login page, or where there is none asks for e-mail "
+                "and password in the chat. To have them in the file instead, give the entry these "
+                "members:"
             ),
-            json.dumps({"args": filled["args"], "env": filled["env"]}, indent=2),
+            json.dumps({"args": members["args"], "env": members["env"]}, indent=2),
         ]
     if assistant in {"claude-desktop", "vscode"}:
         parts.append(_login(assistant, windows=windows))
@@ -150,7 +158,9 @@ def _login(assistant: str, *, windows: bool) -> str:
 def _by_itself(assistant: str, option: str) -> str:
     if assistant in {"claude-desktop", "cursor"}:
         plain = "the above" if assistant == "cursor" else "the entry without a login"
-        how = f"With {option} in its place" if option else "Without --with-credentials"
+        how = "Without --with-credentials"
+        if option and assistant == "cursor":
+            how = f"With {option} in its place"
         return _folded(
             f"Or let oig-client do all that: `oig-client login`, then `oig-client config "
             f"{assistant} --write --with-credentials` puts the kept login into the file, which "

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 
 from .settings import Settings
 
 OTHER = re.compile(r"-[1-9][0-9]*\Z")
 """How the names of all workers but the first end; supervisord.conf numbers them from 0."""
+
+PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+"""Variables by which an operator says that the internet is behind a proxy."""
 
 
 def exposed(address: object, settings: Settings, *, inherited: bool) -> str | None:
@@ -68,6 +72,27 @@ def unproxied(settings: Settings) -> str | None:
         "one, name it: until then all callers count as one address, that of the proxy, and one "
         "who tries passwords locks out all others. If there is none, set OIG_TLS_CERT and "
         "OIG_TLS_KEY."
+    )
+
+
+def past_proxy(settings: Settings, environ: Mapping[str, str]) -> str | None:
+    """Return a warning for the operator if clients are looked up where only a proxy may lead.
+
+    Args:
+        settings: All settings.
+        environ: Usually `os.environ`.
+    """
+    if settings.login != "browser" or settings.public_url is None:
+        return None
+    if settings.client_documents != "on":
+        return None
+    name = next((name for name in PROXIES if environ.get(name, "").strip()), None)
+    if name is None:
+        return None
+    return (
+        f"{name} is set, but documents of clients are fetched past any proxy, from the internet at "
+        "port 443. If this machine cannot connect there itself, clients such as Claude Code cannot "
+        "log in: set OIG_CLIENT_DOCUMENTS=off, with which they register."
     )
 
 

@@ -182,7 +182,7 @@ async def test_who_cannot_be_looked_up_now_is_not_called_unknown(login, step):
     assert page.status_code == 503
     assert page.headers["retry-after"] == "5"
     assert "Try again in 5 s" in page.text
-    assert "did not say who it is" not in page.text
+    assert "could not identify" not in page.text
     assert grants_of(login) == []
 
 

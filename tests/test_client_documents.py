@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import threading
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.oauth.client_documents import ClientDocuments, ClientFinder, read_document
+from server.oauth.client_documents import ClientDocuments, ClientFinder, fetched, read_document
 from server.oauth.clients import Client, Redirects, describe, document_site, is_id
 from server.oauth.lookups import (
     BUSY_SECONDS,
@@ -19,6 +20,7 @@ from server.oauth.lookups import (
     MOST_AT_ONCE,
     MOST_KEPT,
     SLOW,
+    NobodyAnswers,
     NotNow,
 )
 
@@ -168,7 +170,7 @@ class Web:
 
     def __init__(self, spacing=2.0):
         self.bodies = {one: body(client_id=one) for one in (URL, KNOWN)}
-        self.asked, self.slept, self.took = [], [], {}
+        self.asked, self.slept, self.took, self.down = [], [], {}, False
         self.time = 1000.0
         self.begun, self.loop = asyncio.Event(), asyncio.get_running_loop()
         self.held = threading.Event()
@@ -187,6 +189,8 @@ class Web:
         self.loop.call_soon_threadsafe(self.begun.set)
         assert self.held.wait(30)
         self.time += next((took for site, took in self.took.items() if site in url), 0.0)
+        if self.down:
+            raise NobodyAnswers
         return self.bodies.get(url)
 
     async def sleep(self, seconds):
@@ -240,6 +244,56 @@ async def test_a_document_stands_in_for_a_day_for_one_that_cannot_be_fetched():
     assert len(web.asked) == 2
     web.time += GOOD
     assert await web.find() is None
+
+
+async def test_a_client_whose_site_does_not_answer_is_not_called_unknown_and_the_log_says_why(
+    caplog,
+):
+    web = Web()
+    web.down = True
+    for waited, left in ((0.0, MISSING), (10.0, MISSING - 10.0)):
+        web.time += waited
+        with pytest.raises(NotNow) as told:
+            await web.find(KNOWN)
+        assert told.value.seconds == left
+    assert len(web.asked) == 1
+    (line,) = caplog.messages
+    assert KNOWN in line
+    assert "OIG_CLIENT_DOCUMENTS=off" in line
+    web.down = False
+    assert await web.find("https://claude.ai/none") is None
+    web.time += MISSING
+    assert (await web.find(KNOWN)).name == "Example"
+
+
+async def test_what_was_said_stands_in_while_nobody_answers():
+    web = Web()
+    await web.find()
+    web.down = True
+    web.time += FRESH + 1
+    assert (await web.find()).name == "Example"
+    assert (await web.find()).name == "Example"
+    assert len(web.asked) == 2
+
+
+async def test_strangers_whose_sites_do_not_answer_fill_no_log(caplog):
+    web = Web(spacing=0.0)
+    web.down = True
+    for number in range(50):
+        with pytest.raises(NotNow):
+            await web.find(f"https://evil{number}.example/x")
+    assert len(caplog.records) <= 20
+
+
+@pytest.mark.parametrize(("code", "raises"), [(0, False), (1, False), (2, True), (-14, True)])
+def test_only_a_program_that_says_so_has_found_no_document(monkeypatch, code, raises):
+    done = subprocess.CompletedProcess([], code, b"{}" if code == 0 else b"")
+    monkeypatch.setattr("server.oauth.client_documents.subprocess.run", lambda *_, **__: done)
+    if raises:
+        with pytest.raises(NobodyAnswers):
+            fetched(URL)
+    else:
+        assert fetched(URL) == (b"{}" if code == 0 else None)
 
 
 async def test_a_document_that_has_become_wrong_holds_no_more():

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from server.oauth.document_fetch import MAX_BYTES, NotFetched, fetch
+from server.oauth.document_fetch import MAX_BYTES, NONE, UNREACHED, NotFetched, OutOfReach, fetch
 from server.settings import ROOT
 
 from .certificates import Certified
@@ -135,7 +135,7 @@ def test_a_document_is_fetched_from_the_address_that_was_judged(fetching, site):
 )
 def test_a_name_that_leads_into_a_network_of_somebodys_own_is_not_called(fetching, addresses):
     fetching.addresses = addresses
-    with pytest.raises(NotFetched):
+    with pytest.raises(OutOfReach):
         fetching()
     assert fetching.connected == []
 
@@ -200,6 +200,21 @@ def test_any_other_answer_is_no_document(fetching, site, answer):
 
 
 @pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (whole(head=JSON.replace(b"200 OK", b"404 Not Found")), NONE),
+        (whole(head=JSON.replace(b"200 OK", b"503 Oops")), UNREACHED),
+        (b"", UNREACHED),
+    ],
+)
+def test_the_program_tells_no_document_from_nobody_who_could_say(
+    fetching, site, root, tmp_path, answer, code
+):
+    site.answer = answer
+    assert program(site, root, tmp_path).returncode == code
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         b"",
@@ -254,7 +269,7 @@ def test_the_program_writes_what_it_fetched(fetching, site, root, tmp_path):
 def test_the_program_ends_in_time_whatever_the_server_does(fetching, site, root, tmp_path):
     site.answer, site.silent = JSON + b"X-Slow: ", True
     ended = program(site, root, tmp_path, seconds=1)
-    assert ended.returncode != 0
+    assert ended.returncode not in {0, NONE}
     assert ended.stdout == b""
 
 
@@ -269,4 +284,4 @@ def test_the_program_has_no_option_and_calls_no_address(argument):
         capture_output=True,
         timeout=60,
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"", b"")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (NONE, b"", b"")

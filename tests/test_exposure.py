@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from server.exposure import exposed, speaks_for_all, unproxied
+from server.exposure import exposed, past_proxy, speaks_for_all, unproxied
 from server.settings import ROOT, Settings
 
 from .cache_process import run_folder
@@ -66,6 +66,36 @@ def test_an_https_address_without_a_named_proxy_is_warned_of():
 )
 def test_where_nothing_has_to_terminate_tls_or_a_proxy_is_named_there_is_no_such_warning(settings):
     assert unproxied(settings) is None
+
+
+PUBLIC = {"public_url": "https://oig.example.org"}
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_lookups_of_clients_that_go_past_a_proxy_are_warned_of(name):
+    told = past_proxy(Settings(**PUBLIC), {name: "http://proxy:3128"})
+    assert told is not None
+    assert "\n" not in told
+    for word in (name, "OIG_CLIENT_DOCUMENTS=off"):
+        assert word in told
+    assert "proxy:3128" not in told
+
+
+@pytest.mark.parametrize(
+    ("settings", "environ"),
+    [
+        (PUBLIC, {}),
+        (PUBLIC, {"HTTPS_PROXY": " "}),
+        (PUBLIC, {"HTTP_PROXY": "http://proxy:3128"}),
+        ({}, {"HTTPS_PROXY": "http://proxy:3128"}),
+        ({**PUBLIC, "client_documents": "off"}, {"HTTPS_PROXY": "http://proxy:3128"}),
+        ({**PUBLIC, "login": "chat"}, {"HTTPS_PROXY": "http://proxy:3128"}),
+    ],
+)
+def test_where_no_client_is_looked_up_or_no_proxy_is_named_there_is_no_such_warning(
+    settings, environ
+):
+    assert past_proxy(Settings(**settings), environ) is None
 
 
 @pytest.mark.parametrize(

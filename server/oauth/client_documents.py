@@ -18,8 +18,8 @@ from functools import partial
 
 from ..places import ROOT
 from .clients import PREFIX, Client, Redirects, cleaned_name, document_site, read
-from .document_fetch import MAX_BYTES, SECONDS
-from .lookups import Lookups
+from .document_fetch import MAX_BYTES, NONE, SECONDS
+from .lookups import Lookups, NobodyAnswers
 
 MOST_REDIRECTS = 20
 """Redirect URIs looked at."""
@@ -60,7 +60,11 @@ def read_document(client_id: str, body: bytes, redirects: Redirects) -> Client |
 
 
 def fetched(url: str) -> bytes | None:
-    """Fetch a document, in a process of its own; None if there is none."""
+    """Fetch a document, in a process of its own; None if there is none.
+
+    Raises:
+        NobodyAnswers: Nobody there could say.
+    """
     try:
         done = subprocess.run(  # noqa: S603 - our own module, no shell; a URL is no option
             [sys.executable, "-m", "server.oauth.document_fetch", url],
@@ -74,8 +78,12 @@ def fetched(url: str) -> bytes | None:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
+        raise NobodyAnswers from None
+    if done.returncode == NONE:
         return None
-    return done.stdout[: MAX_BYTES + 1] if done.returncode == 0 else None
+    if done.returncode != 0:
+        raise NobodyAnswers
+    return done.stdout[: MAX_BYTES + 1]
 
 
 class ClientDocuments:
@@ -85,7 +93,7 @@ class ClientDocuments:
         redirects: Where answers may be sent.
         spacing: Seconds between two fetches, at least: of known sites, and of all others.
         source: Tells the source that an address is counted under; None for one of many people.
-        fetch: Gives the bytes at an address, None for nothing.
+        fetch: Gives the bytes at an address, None for nothing; raises `NobodyAnswers`.
         now: Seconds on a clock that never goes back.
         sleep: Waits for some seconds of it.
     """

@@ -50,6 +50,15 @@ class NotFetched(Exception):
     """There is no document, or it may not be fetched."""
 
 
+class OutOfReach(NotFetched):
+    """Nobody there can say whether there is a document."""
+
+
+NONE = 1
+"""Exit code: there is no document. Any other but 0, also of a signal, is that nobody could tell."""
+UNREACHED = 2
+
+
 def fetch(url: str, *, resolve: Resolve, connect: Connect, context: ssl.SSLContext) -> bytes:
     """Return the document at an address.
 
@@ -61,6 +70,7 @@ def fetch(url: str, *, resolve: Resolve, connect: Connect, context: ssl.SSLConte
 
     Raises:
         NotFetched: It may not be fetched, or is no document.
+        OutOfReach: The name leads to no public address, or its server is in trouble.
         OSError: The name leads nowhere, nobody answers, or somebody else does.
         http.client.HTTPException: The answer is no HTTP.
     """
@@ -69,7 +79,7 @@ def fetch(url: str, *, resolve: Resolve, connect: Connect, context: ssl.SSLConte
         raise NotFetched
     addresses = resolve(site)
     if not addresses or not all(map(_may_be_reached, addresses)):
-        raise NotFetched
+        raise OutOfReach
     path = url.removeprefix(f"https://{site}")
     with connect(addresses[0]) as plain, context.wrap_socket(plain, server_hostname=site) as tls:
         tls.sendall(
@@ -79,6 +89,8 @@ def fetch(url: str, *, resolve: Resolve, connect: Connect, context: ssl.SSLConte
         )
         with http.client.HTTPResponse(tls, method="GET") as answer:
             answer.begin()
+            if answer.status >= 500:
+                raise OutOfReach
             media = answer.headers.get_content_type()
             if answer.status != 200 or not (
                 media == "application/json"
@@ -93,7 +105,7 @@ def fetch(url: str, *, resolve: Resolve, connect: Connect, context: ssl.SSLConte
 
 
 def main(argv: Sequence[str]) -> int:
-    """Fetch and write. Return 0 when all of a document was written."""
+    """Fetch and write. Return 0 when all of a document was written, `NONE` or `UNREACHED` else."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(SECONDS)
     with contextlib.suppress(ValueError, OSError):  # macOS knows the limit but does not set it
@@ -103,8 +115,10 @@ def main(argv: Sequence[str]) -> int:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         body = fetch(argv[0], resolve=_resolved, connect=_connected, context=context)
-    except (NotFetched, OSError, UnicodeError, http.client.HTTPException):
-        return 1
+    except (OutOfReach, OSError, http.client.HTTPException):
+        return UNREACHED
+    except (NotFetched, UnicodeError):
+        return NONE
     sys.stdout.buffer.write(body)
     return 0
 

@@ -34,6 +34,15 @@ BUSY_SECONDS = 5.0
 
 BUSY = "Too many are looked up at once."
 
+NO_ANSWER = (
+    "Nobody answers there. The server itself connects, at port 443 and past any proxy; where it "
+    "cannot, OIG_CLIENT_DOCUMENTS=off has clients register instead (add the server to them again)."
+)
+
+
+class NobodyAnswers(Exception):
+    """An address cannot be reached, so that nobody has said what lies there."""
+
 
 class NotNow(Exception):
     """Nobody knows whether there is such a client, since it cannot be looked up at the moment.
@@ -66,7 +75,7 @@ class Lookups:
     """Looks clients up, one at a time, and keeps what came of it.
 
     Args:
-        look: Gives the bytes at an address, None for nothing. It may block.
+        look: Gives the bytes at an address, None for nothing; raises `NobodyAnswers`. It may block.
         read: Reads them; None for what is no document of this address.
         spacing: Seconds between two fetches, at least.
         strange: Whether the sites are anybody's: then each gets one place, and none for a while
@@ -94,6 +103,7 @@ class Lookups:
         self._kept: dict[str, _Kept] = {}
         self._missing: dict[str, float] = {}
         self._slow: dict[str, float] = {}
+        self._unanswered: dict[str, float] = {}
         self._under_way: dict[str, _UnderWay] = {}
         self._turn = asyncio.Lock()
         self._next = 0.0
@@ -107,7 +117,7 @@ class Lookups:
             source: Who wants to know; None for who may ask for any number.
 
         Raises:
-            NotNow: There is no place, or its site was slow a moment ago.
+            NotNow: There is no place, or its site was slow or did not answer a moment ago.
         """
         # 1. What is fresh stands. 2. Who asks while it is fetched waits for that.
         # 3. Where there was nothing a moment ago, nothing is fetched; nor where there is no place.
@@ -152,10 +162,14 @@ class Lookups:
     def _held_back(self, client_id: str, network: str | None, now: float) -> float | None:
         # 1. What was slow waits, so that one site does not take turn after turn. At a site of
         #    anybody's that holds for all its addresses; at a known one strangers choose the path.
-        # 2. Of strange sites each has one place, and so has each network that asks.
-        slow_until = self._slow.get(self._slow_key(client_id), now)
-        if now < slow_until:
-            return slow_until - now
+        # 2. So does an address where nobody answered; not its site, the end of whose name
+        #    strangers may share.
+        # 3. Of strange sites each has one place, and so has each network that asks.
+        until = max(
+            self._slow.get(self._slow_key(client_id), now), self._unanswered.get(client_id, now)
+        )
+        if now < until:
+            return until - now
         others = self._under_way.values()
         no_place = (
             len(others) >= MOST_AT_ONCE
@@ -175,11 +189,17 @@ class Lookups:
             await self._sleep(max(0.0, self._next - self._now()))
             began = self._now()
             self._next = began + self._spacing
-            body = await asyncio.to_thread(self._look, client_id)
+            try:
+                body, answered = await asyncio.to_thread(self._look, client_id), True
+            except NobodyAnswers:
+                body, answered = None, False
         now = self._now()
         slow = now - began >= SLOW
         if slow:
             _put(self._slow, self._slow_key(client_id), now + MISSING)
+        if not answered:
+            _put(self._unanswered, client_id, now + MISSING)
+            self._log("to look up a client at", client_id, NO_ANSWER)
         client = None if body is None else self._read(client_id, body)
         if client is not None:
             self._keep(client, now)
@@ -188,7 +208,7 @@ class Lookups:
             # It has become another's, or wrong: it holds no more. One that cannot be fetched does
             # for a while.
             self._kept.pop(client_id, None)
-        elif slow and old is None:
+        elif old is None and (slow or not answered):
             return NotNow(MISSING)  # nobody has said that there is none
         _put(self._missing, client_id, now + MISSING)
         return old if body is None else None

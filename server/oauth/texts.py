@@ -233,7 +233,7 @@ EN = Texts(
         "or the app's web site does not answer."
     ),
     not_now_cure=(
-        "Try again in {wait}: load this page again, or begin again in the app. If that does not "
+        "Try again in {wait}: load this page again, or start again in the app. If that does not "
         "help, tell the person who runs this server."
     ),
     wrong_redirect=(

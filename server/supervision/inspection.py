@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import GrantsUnavailable, JournalUnavailable
-from ..exposure import unproxied
+from ..exposure import past_proxy, unproxied
 from ..places import ROOT
 from ..preflight import check
 from ..records.grants import GrantStore
@@ -127,9 +127,8 @@ def warnings(wanted: Wanted) -> Iterator[str]:
                 f"others than its owner can change {place}, and so {name}. Run as its owner or "
                 f"as root: chmod go-w {shlex.quote(str(place))}"
             )
-    proxy = unproxied(wanted.settings)
-    if proxy is not None:
-        yield proxy
+    proxies = (unproxied(wanted.settings), past_proxy(wanted.settings, wanted.environ))
+    yield from filter(None, proxies)
     yield from _of_certificate(wanted)
     for record in (Journal(wanted.settings.journal), GrantStore(wanted.settings.grants)):
         try:

@@ -19,6 +19,7 @@ does not where the tool says so: nobody who agreed to a change has seen that log
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -49,6 +50,10 @@ caller went away before that was known."""
 
 MAX_PASSWORD = 1024
 """Characters of a password: no portal takes more, and hashing must stay cheap."""
+
+MOMENT = 0.05
+"""Seconds after which it is asked again whether a call is permitted: most are answered in less.
+Right before a change of a box it is always asked."""
 
 ENDED = "The session handle is not valid, or has ended."
 
@@ -111,6 +116,18 @@ class Caller:
     logged_in: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
     grant: Authorized | None = None
     permitted: Callable[[], Awaitable[None]] = field(default=always, repr=False, compare=False)
+
+    async def permitted_still(self, since: float) -> None:
+        """Return if the call may still be made, after something that may have taken long.
+
+        Args:
+            since: When it began, on the clock of the running loop.
+
+        Raises:
+            NotPermitted: As `permitted`.
+        """
+        if asyncio.get_running_loop().time() - since > MOMENT:
+            await self.permitted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +195,10 @@ class Access:
 
     async def _open(self, caller: Caller) -> Granted:
         # Before: nobody logs in with what has ended. After: a login may wait long for its turn.
+        begun = asyncio.get_running_loop().time()
         await caller.permitted()
         granted = await self._opened(caller)
-        await caller.permitted()
+        await caller.permitted_still(begun)
         return granted
 
     async def _opened(self, caller: Caller) -> Granted:

@@ -9,6 +9,7 @@ portal asks for fewer.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import time
@@ -279,9 +280,10 @@ class Upstream:
         read: Read,
         nothing: object,
     ) -> Answered:
+        begun = asyncio.get_running_loop().time()
         answered = await self._asked(granted, what, ttl, read, nothing)
         # Whoever has asked, it may have taken long.
-        await granted.caller.permitted()
+        await granted.caller.permitted_still(begun)
         return answered
 
     async def _asked(

@@ -13,12 +13,14 @@ from server.errors import NotPermitted
 from server.fair_queue import FairQueue
 from server.portal.client import PortalClient
 from server.tool_failure import KEY
+from server.upstream import Upstream
 
 from .browser_worker import Worker, basic, browser_worker
 from .control_house import CLIENT, DEMO, DEMO2, House
 from .control_worker import agreed
 from .portal_simulator import DEMO_BOX, SECOND_BOX
 from .test_bearer_served import code, result
+from .waiting import let_pass
 
 CONTROL = {"box_id": DEMO_BOX, "mode": "Home 2"}
 
@@ -97,6 +99,7 @@ def meanwhile(monkeypatch, method: str, act, *, at: int = 1) -> None:
         finally:
             seen.append(None)
             if len(seen) == at:
+                let_pass(1.0, monkeypatch)
                 act()
 
     monkeypatch.setattr(PortalClient, method, slow)
@@ -326,10 +329,15 @@ async def test_a_change_that_has_ended_is_not_told_of_after_the_connection(house
     house.later(3600)
     assert (await house.look(DEMO, change)).settled
 
-    def looked_at(records: Any) -> Any:
-        permit.over = True
-        return records
+    original = Upstream._asked
 
-    monkeypatch.setattr("server.control.control.late", looked_at)
+    async def slow(*arguments: Any) -> Any:
+        answered = await original(*arguments)
+        let_pass(1.0, monkeypatch)
+        permit.over = True
+        return answered
+
+    monkeypatch.setattr(Upstream, "_asked", slow)
+    monkeypatch.setattr("server.control.control.late", lambda records: records)
     with pytest.raises(NotPermitted):
         await house.control.look(replace(DEMO, permitted=permit), change)

@@ -226,6 +226,12 @@ async def test_a_login_in_the_arguments_of_a_call_lets_it_in(house, mode, kind):
         assert (status == 401) is refused
 
 
+async def test_a_refusal_names_the_call_with_a_password_where_a_client_can_know_of_it(house, mode):
+    status, _, told = await house.ask(call())
+    assert (status == 401) is (mode in METADATA)
+    assert (b"or call check_auth" in told) is (mode == "soft")
+
+
 @pytest.mark.parametrize("other", [message("ping"), message("tools/list"), {}, 7, None, "x", []])
 async def test_in_a_batch_every_message_must_be_let_in(house, mode, other):
     status, _, _ = await house.ask([call(session="oig_x"), other])

@@ -35,8 +35,13 @@ from .mode import CHAT, Mode, Modes
 NO_LOGIN = (
     "Log in first. An MCP client opens the login page in the browser by itself; the header "
     "WWW-Authenticate says where it finds it (OAuth 2.1). A client that cannot may send the header "
-    "Authorization: Basic with base64 of email:password of the OIG Cloud account."
+    "Authorization: Basic with base64 of email:password of the OIG Cloud account{more}."
 )
+
+BY_CALL = (
+    ", or call check_auth with both as arguments, unless the server has OIG_CHAT_PASSWORDS=off"
+)
+"""Where tools can be listed without a login, so that a client knows check_auth."""
 
 NOT_ALLOWED = (
     "This client may read and not change the box: its owner has not allowed that. The page "
@@ -184,7 +189,8 @@ def unread(entry: Entry) -> Refused | None:
 
 def unauthorized(mode: Mode, problem: str | None = None) -> Refused:
     """Return the 401 of a request; see `metadata.challenge`."""
-    text = NO_LOGIN if problem is None else f"{problem}. {NO_LOGIN}"
+    login = NO_LOGIN.format(more=BY_CALL if mode.strength == "soft" else "")
+    text = login if problem is None else f"{problem}. {login}"
     return Refused(401, text, ((b"www-authenticate", challenge(mode, problem).encode()),))
 
 

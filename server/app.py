@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -52,6 +52,7 @@ from .oauth.client_documents import ClientDocuments, ClientFinder
 from .oauth.clients import Redirects
 from .oauth.connections import Connections
 from .oauth.exchange import Exchange
+from .oauth.metadata import CONNECTIONS
 from .oauth.mode import Modes
 from .oauth.routes import BrowserLogin, Parts, endpoints
 from .oauth.scopes import offered
@@ -300,7 +301,7 @@ def _served(
             Route("/readyz", ready),
         ],
         lifespan=lifespan,
-        exception_handlers={404: _not_found, 405: _not_allowed},
+        exception_handlers={404: not_found(login.modes), 405: _not_allowed},
     )
     # It would redirect /healthz/ to whatever Host was sent.
     app.router.redirect_slashes = False
@@ -370,11 +371,21 @@ def _cross_origin(app: ASGIApp) -> ASGIApp:
     return served
 
 
-async def _not_found(_: Request, __: Exception) -> JSONResponse:
-    return JSONResponse(
-        {"error": "There is nothing here. The MCP endpoint is /mcp; see also /healthz, /readyz."},
-        status_code=404,
-    )
+def not_found(modes: Modes) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    """Return what answers where nothing is.
+
+    Args:
+        modes: Say whether the caller can log in with a browser.
+    """
+
+    async def answered(request: Request, _: Exception) -> JSONResponse:
+        text = "There is nothing here. The MCP endpoint is /mcp; see also /healthz, /readyz."
+        # People look for a page where there is none: at /, /login or /connections/.
+        if modes.of(request.scope).strength != "chat":
+            text += f" The page of connected apps is {CONNECTIONS}."
+        return JSONResponse({"error": text}, status_code=404)
+
+    return answered
 
 
 async def _not_allowed(_: Request, __: Exception) -> JSONResponse:

@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from server.access import Access
-from server.app import build_app
+from server.app import build_app, not_found
 from server.forwarded import Forwarded
 from server.guard import Names
 from server.oauth.authorize import Authorize
@@ -62,7 +62,8 @@ def app(
         wall=lambda: 1_800_000_000.75,
     )
     names = Names(["oig.example.org", *chat_hosts])
-    return Forwarded(BrowserLogin(endpoints(parts), modes, names, Starlette()), [])
+    rest = Starlette(exception_handlers={404: not_found(modes)})
+    return Forwarded(BrowserLogin(endpoints(parts), modes, names, rest), [])
 
 
 def client(served=None, base="http://localhost:8000", peer="127.0.0.1"):
@@ -125,6 +126,14 @@ async def test_without_browser_login_its_paths_are_like_any_unknown_one(served, 
             path, headers={"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
         )
     assert (posted.status_code, preflight.status_code) == (404, 404)
+
+
+@pytest.mark.parametrize("path", ["/", "/login", "/connections/"])
+async def test_who_looks_for_a_page_where_there_is_none_is_told_of_the_one_there_is(path):
+    found = await get(path, app(public=PUBLIC), PUBLIC, "192.0.2.7")
+    assert (found.status_code, "is /connections." in found.text) == (404, True)
+    found = await get(path, app(login="chat"), "http://localhost:8000", "127.0.0.1")
+    assert (found.status_code, "/connections" in found.text) == (404, False)
 
 
 async def test_what_a_proxy_on_this_machine_brings_finds_no_browser_login():

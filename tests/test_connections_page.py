@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from server.oauth.clients import describe
@@ -74,6 +76,22 @@ async def test_each_client_is_listed_with_where_it_is_and_what_it_may(login):
         assert said in page.text
     assert page.text.count("reads data and changes settings") == 1
     assert page.text.count("<dd>reads data</dd>") == 2
+
+
+async def test_two_connections_of_one_client_are_told_apart(login):
+    await login.connect(redirect_uri=PROGRAM)
+    login.clock.time += 60.0
+    await login.connect(redirect_uri=PROGRAM)
+    page = await login.sign_in()
+    numbers = {grant.short_id for grant in grants_of(login)}
+    for number in numbers:
+        assert f"<dd>{number}</dd>" in page.text
+    shown = re.findall(r"<dt>Connected</dt><dd>9 June 2026, (\d\d):(\d\d)</dd>", page.text)
+    assert len(numbers) == len(set(shown)) == 2
+    end = next(value for text, value in buttons(page) if text == "End connection")
+    ended = await login.post("/connections", {"action": end, "ui_locales": "en"})
+    (gone,) = (grant.short_id for grant in grants_of(login) if grant.state == "ended")
+    assert re.search(rf"you ended it here \({gone}\)", ended.text)
 
 
 async def test_nothing_is_shown_that_opens_anything_or_names_anybody(login):

@@ -46,7 +46,13 @@ NOVEMBER = 1_795_000_000.0
 
 
 def connection(name, place=SITE, **values):
-    usual = {"control": False, "created": NOVEMBER, "used": NOVEMBER, "asleep": None}
+    usual = {
+        "control": False,
+        "number": "0a1b2c3d",
+        "created": NOVEMBER,
+        "used": NOVEMBER,
+        "asleep": None,
+    }
     tokens = {"give": "give-it", "take": "take-it", "end": "end-it"}
     return SimpleNamespace(name=name, place=place, **(usual | tokens | values))
 
@@ -73,7 +79,7 @@ def samples(name):
         connection(name, PROGRAM, asleep=NOVEMBER),
         connection(name, APP, give=None),
     ]
-    ended = [SimpleNamespace(name=name, when=NOVEMBER, why="because")]
+    ended = [SimpleNamespace(name=name, number="4e5f6a7b", when=NOVEMBER, why="because")]
     yield (
         "connections",
         "connections.html",

@@ -53,6 +53,7 @@ class Connected:
         name: What the client calls itself.
         place: Where it is.
         control: Whether it may change settings.
+        number: By which `cachectl connections` knows it: two of one client look alike otherwise.
         created: When it was connected; times are in seconds since 1970.
         used: Beginning of the day on which it was last used.
         asleep: Since when the portal rejects its password; None if it does not.
@@ -64,6 +65,7 @@ class Connected:
     name: str
     place: Destination
     control: bool
+    number: str
     created: float
     used: float
     asleep: float | None
@@ -78,11 +80,13 @@ class Ended:
 
     Attributes:
         name: What the client calls itself.
+        number: As above.
         when: When it ended, in seconds since 1970.
         why: Why, in the language of the page.
     """
 
     name: str
+    number: str
     when: float
     why: str
 
@@ -185,7 +189,7 @@ class Connections:
         grants = await asyncio.to_thread(self._grants.of_account, account)
         now = self._wall()
         ended = [
-            Ended(one.name, one.ended_at or one.created, _why(one, visit.texts))
+            Ended(one.name, one.short_id, one.ended_at or one.created, _why(one, visit.texts))
             for one in grants
             if one.state == "ended"
         ]
@@ -205,6 +209,7 @@ class Connections:
             grant.name,
             _place(grant.redirect),
             grant.control,
+            grant.short_id,
             grant.created,
             grant.used,
             grant.suspect_since,

@@ -60,6 +60,12 @@ def day(moment: float, texts: Texts) -> str:
     return texts.day.format(day=at.day, month=texts.months[at.month - 1], year=at.year)
 
 
+def moment(at: float, texts: Texts) -> str:
+    """Write a moment to the minute, in seconds since 1970, as clocks in Prague show it."""
+    clock = datetime.fromtimestamp(at, PRAGUE)
+    return texts.moment.format(day=day(at, texts), time=f"{clock:%H:%M}")
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -72,6 +78,7 @@ def _environment() -> Environment:
     environment.filters["filled"] = filled
     environment.filters["cleaned_name"] = cleaned_name
     environment.filters["day"] = day
+    environment.filters["moment"] = moment
     environment.globals["style"] = Markup(STYLE)  # noqa: S704 - it is a file of ours
     return environment
 

@@ -21,6 +21,7 @@ class Texts:
     quoted: str
     months: tuple[str, ...]
     day: str
+    moment: str
 
     # On every page.
     product: str
@@ -112,6 +113,7 @@ class Texts:
     controls: str
     since: str
     used: str
+    number: str
     asleep: str
     give_control: str
     take_control: str
@@ -148,6 +150,7 @@ EN = Texts(
         *("August", "September", "October", "November", "December"),
     ),
     day="{day} {month} {year}",
+    moment="{day}, {time}",
     product="Battery Box server",
     error_title="Error: {title}",
     all_connections="Connected apps",
@@ -274,6 +277,7 @@ EN = Texts(
     controls="reads data and changes settings",
     since="Connected",
     used="Last used",
+    number="ID",
     asleep=(
         "OIG Cloud did not accept the password on {day}, so this app no longer has access. If you "
         "have changed the password, connect the app again."
@@ -310,6 +314,7 @@ CS = Texts(
     quoted="\u201e{text}\u201c",
     months=tuple(f"{number}." for number in range(1, 13)),
     day="{day}. {month} {year}",
+    moment="{day} v {time}",
     product="Server pro Battery Box",
     error_title="Chyba: {title}",
     all_connections="Připojené aplikace",
@@ -435,6 +440,7 @@ CS = Texts(
     controls="čte data a mění nastavení",
     since="Připojeno",
     used="Naposledy použito",
+    number="Označení",
     asleep=(
         "Dne {day} OIG Cloud nepřijal heslo, proto aplikace nemá přístup. Pokud jste si heslo "
         "změnili, připojte ji znovu."

@@ -318,7 +318,7 @@ def _assignments(
         if one.name in _SETTINGS:
             assigned.append(one)
         elif one.name in CLIENTS or one.name in {CONFIG, PINNED, SUPERVISORD_CONF}:
-            text = f"{one.name} is no setting of the server and belongs into the environment."
+            text = f"{one.name} is not a setting of the server and belongs in the environment."
             wrong(one.name, ConfigurationError(f"{where}: {text}"))
         else:
             text = f"there is no setting {one.name}.{_suggestion(one.name)}"

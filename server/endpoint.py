@@ -175,6 +175,10 @@ class Endpoint:
             return
         if entry is not OPEN and self._admission is not None:
             messages = message if isinstance(message, list) else [message]
+            if entry.lacks == "calls":
+                # What comes to no tool does nothing, and its sender reads what is wrong with it.
+                version = _version(scope)
+                messages = [one for one in messages if _is_request(one, version)]
             judged = await self._admission.at_messages(entry, messages)
             if isinstance(judged, Refused):
                 await _send_refused(send, judged, message)
@@ -247,6 +251,10 @@ class Endpoint:
                 await _send(send, b"[%b]" % b",".join(answers))
         finally:
             held.release()
+
+
+def _is_request(message: Any, version: str | None) -> bool:
+    return isinstance(message, dict) and "id" in message and problem(message, version) is None
 
 
 class _Unreadable(Exception):

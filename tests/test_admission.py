@@ -206,12 +206,29 @@ NO_LOGIN = {
     "null": call(session=None),
     "empty texts": call("check_auth", email="", password=""),
     "a password for another tool": call(email="a@b.cz", password="x"),
+}
+MALFORMED = {
     "arguments that are none": message(
         "tools/call", {"name": "get_status", "arguments": ["session"]}
     ),
     "no parameters": {"jsonrpc": "2.0", "id": 1, "method": "tools/call"},
     "parameters that are none": {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": 7},
 }
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+async def test_what_is_wrong_with_a_call_is_told_where_only_calls_need_a_login(house, mode, kind):
+    for revision in REVISIONS[:4]:
+        status, _, body = await house.ask(MALFORMED[kind], revision=revision)
+        assert (status == 401) is (mode == "hard")
+        assert "error" in json.loads(body)
+    assert house.came == []
+
+
+async def test_a_call_that_wants_no_answer_comes_to_no_tool_and_needs_no_login(house, mode):
+    notification = call()
+    del notification["id"]
+    assert ((await house.ask(notification))[0] == 401) is (mode == "hard")
 
 
 @pytest.mark.parametrize("kind", [*BY_ARGUMENTS, *NO_LOGIN])

@@ -37,7 +37,8 @@ HELLO = {
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory):
     journal = tmp_path_factory.mktemp("journal") / "journal.db"
-    with running_fleet(2, OIG_CONTROL="on", OIG_JOURNAL=str(journal)) as fleet:
+    # With browser login, a batch with a call without any login is refused whole.
+    with running_fleet(2, OIG_CONTROL="on", OIG_JOURNAL=str(journal), OIG_LOGIN="chat") as fleet:
         yield fleet
         assert "ERROR" not in fleet.logs()
         assert PLANTED not in fleet.logs()

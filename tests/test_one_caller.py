@@ -39,7 +39,7 @@ was more than twice as much when all that had come was worked on at the same tim
 
 @pytest.fixture(scope="module")
 def fleet():
-    with running_fleet(1, OIG_TRUSTED_PROXIES="127.0.0.1") as fleet:
+    with running_fleet(1, OIG_TRUSTED_PROXIES="127.0.0.1", OIG_LOGIN="chat") as fleet:
         check_auth(fleet.url)
         yield fleet
         assert PLANTED not in fleet.logs()

@@ -22,7 +22,8 @@ ROUNDING = 5.0
 
 @pytest.fixture(scope="module")
 def fleet():
-    with running_fleet(2) as fleet:
+    # With browser login, a call without any login is refused before it comes to a tool.
+    with running_fleet(2, OIG_LOGIN="chat") as fleet:
         yield fleet
 
 

@@ -38,7 +38,8 @@ HELLO = {
 
 @pytest.fixture(scope="module")
 def fleet():
-    with running_fleet(1, OIG_LOG_LEVEL="DEBUG") as f:
+    # With browser login, a call without any login is refused before it comes to a tool.
+    with running_fleet(1, OIG_LOG_LEVEL="DEBUG", OIG_LOGIN="chat") as f:
         yield f
 
 

@@ -149,7 +149,8 @@ KINDS: dict[Code, Kind] = {
         "yes, otherwise",
     ),
     Code.PASSWORDS_REFUSED: Kind(
-        "The operator takes no e-mail and password as arguments.",
+        "E-mail and password are not taken as arguments: the client is logged in by an access "
+        "token, or the operator wants none there.",
         "the call",
         "Call again without them and without `session`: the client sends the login. If it sends "
         "none, tell the user to connect it by logging in in the browser, or by a header. Do not "

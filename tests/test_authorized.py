@@ -215,12 +215,16 @@ def test_a_token_says_who_calls_and_from_where():
     assert "demo" not in repr(asking)
 
 
-def test_a_typed_password_is_no_grants_and_comes_from_its_address():
-    """A guess must be counted, whatever token is sent beside it."""
-    asking = caller(context(Grant().bearer), email=OTHER, password=PLANTED)
-    assert asking.grant is None
-    assert asking.source == UNKNOWN
-    assert asking.credential == Credential(OTHER, PLANTED)
+@pytest.mark.parametrize(
+    "typed", [{"email": OTHER, "password": PLANTED}, {"email": OTHER}, {"password": PLANTED}]
+)
+def test_a_login_that_is_typed_beside_a_token_is_refused(typed):
+    """The handle that comes of it could do more than the token may."""
+    for session in (None, "oig_x"):
+        with pytest.raises(AccessDenied) as caught:
+            caller(context(Grant().bearer), session=session, **typed)
+        assert caught.value.code == Code.PASSWORDS_REFUSED
+        assert PLANTED not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["x-oig-email", "x-oig-password"])
@@ -312,12 +316,15 @@ async def test_check_auth_under_a_token_tells_its_four_fields_and_gives_no_handl
     assert handle not in str(await tool_result(tool, Grant().bearer))
 
 
-async def test_check_auth_by_a_typed_password_gives_a_handle_beside_a_token_too(house):
-    tool = check_auth_tool(Liveness(house.access, house.upstream, idle=60.0), browser=True)
-    given = {"email": OTHER, "password": "demo"}
-    result = (await tool_result(tool, Grant().bearer, **given)).structured_content
-    assert result["email"] == OTHER
-    assert result["session"].startswith("oig_")
+@pytest.mark.parametrize("named", ["check_auth", "log_out"])
+async def test_no_tool_takes_a_password_beside_a_token(house, named):
+    tool = {
+        "check_auth": check_auth_tool(Liveness(house.access, house.upstream, idle=60.0)),
+        "log_out": log_out_tool(house.access),
+    }[named]
+    result = await tool_result(tool, Grant().bearer, email=OTHER, password="demo")
+    assert "passwords_refused" in str(result)
+    assert "oig_" not in str(result)
 
 
 @pytest.mark.parametrize("given", [{"email": DEMO}, {"password": 7}, {"email": [], "password": ""}])

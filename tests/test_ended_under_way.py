@@ -199,12 +199,11 @@ class TestACallThatWaits:
             await original(self, *arguments)
 
         monkeypatch.setattr(FairQueue, "__call__", late)
-        typed = {"email": "demo@example.com", "password": "demo"}
         for tool, given in (
             ("list_boxes", {"session": handle}),
             ("log_out", {"session": handle}),
             ("log_out", {}),
-            ("check_auth", typed),
+            ("check_auth", {}),
         ):
             answer = await worker.call(tool, worker.token(), **given)
             assert code(answer) == Code.CONNECTION_ENDED, tool

@@ -27,6 +27,8 @@ TWO_LOGINS = (
     "The call carries an access token and the header X-OIG-Email or X-OIG-Password: two logins."
 )
 
+TYPED = "This client is logged in already, so no e-mail and password are taken as arguments."
+
 Handle = Annotated[
     str | None,
     Field(
@@ -65,12 +67,11 @@ def caller(
         changes: Whether the call is part of changing a box.
 
     Returns:
-        The caller. A token binds the call also when a handle or a typed password says whose box it
-        is.
+        The caller. A token binds the call also when a handle says whose box it is.
 
     Raises:
         AccessDenied: A header with credentials is malformed or sent twice, or two disagree, and
-            no handle was given.
+            no handle was given; or an e-mail or password comes beside a token.
     """
     request = context.request_context.request
     client = getattr(request, "client", None)
@@ -80,8 +81,10 @@ def caller(
     bearer = None if request is None else authorized(request.scope)
     permitted = always if bearer is None else partial(bearer.check, changes=changes)
     credential = None
+    if bearer is not None and (email is not None or password is not None):
+        # What comes of it, a handle, could do more than the token may.
+        raise AccessDenied(Code.PASSWORDS_REFUSED, TYPED)
     if email is not None and password is not None:
-        # Typed, so it may be a guess: it comes from the address, whatever else the call carries.
         credential = Credential(email, password)
     elif bearer is not None:
         by_token = _by_token(bearer, request, session, told, stand_in=stand_in)

@@ -33,8 +33,8 @@ STAYS = (
 )
 
 NOT_ASKED = (
-    "The server could not be asked whether clients can log in with a browser there, so this is the "
-    "entry with a header. For the other: --login browser"
+    "The server could not be asked whether clients can log in with a browser there, so this is for "
+    "a server where they cannot. For one where they can: --login browser"
 )
 
 

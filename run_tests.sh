@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, then checks everything: format, lint, types, tests.
 # Arguments go to pytest: ./run_tests.sh -k throttle
-# With --real-clients first, only published clients are driven, as docs/clients.md says.
+# With --real-clients first, only published clients are driven, as docs/clients.md says; with --load
+# only crowds of callers.
 set -uo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")" || exit 1
 
@@ -72,6 +73,11 @@ fi
 # pytest compiles what it collects. It does so once, while the checks below leave a processor idle:
 # of the processes that run the tests, each would compile everything, since they begin at once.
 if [ ! -e tests/__pycache__ ]; then pytest --collect-only -q "$@" >/dev/null 2>&1 & fi
+
+if [ "${1-}" = --load ]; then
+    shift
+    exec pytest -m load -n 2 --dist loadfile "$@"
+fi
 
 failed=()
 check() {

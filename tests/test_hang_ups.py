@@ -7,6 +7,8 @@ from server.cache.throttle import Policy
 
 from .test_engine import CAFE, HOME, House, account, key
 
+pytestmark = pytest.mark.load
+
 MOST = 45_000
 """Hang-ups: twice as many as accounts or sources are counted, and as guesses are open at a time."""
 

@@ -6,6 +6,8 @@ import pytest
 
 from .sprayers import FRESH, MORE, PLACES, SAME, SPANS, TIMINGS, wait_of_owner
 
+pytestmark = pytest.mark.load
+
 SEEDS = range(2)
 CROWDS = [
     (timing, place, accounts) for timing in TIMINGS for place in PLACES for accounts in (1, 5)

@@ -17,6 +17,8 @@ from .fleet import check_auth, running_fleet
 from .http_worker import all_of, connected, one_answer, running_worker
 from .waiting import wait_until
 
+pytestmark = pytest.mark.load
+
 HEAD = b" HTTP/1.1\r\nHost: localhost\r\n"
 SMALL = 4096
 """Bytes of a caller's buffer, so that its system takes little of an answer for it."""

@@ -42,7 +42,7 @@ class TokenRefused(Exception):
 class Bearer:
     """Reads access tokens.
 
-    All methods but `read` are to be called in tasks of one event loop, that of `GrantStore.look`.
+    For tasks of one event loop, as `GrantStore.look` is.
 
     Args:
         tokens: Opens them.

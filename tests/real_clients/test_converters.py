@@ -9,17 +9,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from .fleet import post, running_fleet
-from .portal_simulator import DEMO_BOX, SECOND_BOX
-from .real_clients.clients import BY_NAME
-from .real_clients.driven import connected
-from .real_clients.environments import EnvironmentFailed, prepared
-from .schema_subsets import GEMINI, OPENAI_STRICT, VS_CODE, Subset, violations
+from ..fleet import post, running_fleet
+from ..portal_simulator import DEMO_BOX, SECOND_BOX
+from ..schema_subsets import GEMINI, OPENAI_STRICT, VS_CODE, Subset, violations
+from .clients import BY_NAME
+from .driven import connected
+from .environments import EnvironmentFailed, prepared
 
 OPENAI, GOOGLE = BY_NAME["openai-agents, strict"], BY_NAME["google-genai 3"]
 
 # The two have an environment of their own, which is made first.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.real_clients,
+    pytest.mark.xdist_group("converters"),
+]
 
 
 @pytest.fixture(scope="module")

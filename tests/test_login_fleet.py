@@ -406,7 +406,7 @@ async def in_every_way(client):
     assert code_of(await client.call("apply_change", **change)) is None
     client.given["plan"].append(plan["plan_token"])
     assert (await client.refresh()).status_code == 200
-    await client.press(await client.sign_in(), "Allow only to read")
+    await client.press(await client.sign_in(), "Make read-only")
     assert challenged(await client.call(token=client.access + "A")) == (401, "invalid_token")
     assert error_of(await client.refresh(client.refresh_token + "A")) == (400, "invalid_grant")
     start, _, end = told["session_id_preview"].encode().partition(b"...")

@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import GrantsBusy, GrantsUnavailable
-from server.records.database import SETTLED, Database
+from server.records.database import SETTLED, Database, FileState
 from server.records.grant import (
     ASK_AGAIN,
     DAY,
@@ -599,6 +599,18 @@ def test_a_change_by_another_process_is_seen_at_once_however_often_a_grant_was_l
         assert another.glance(FIRST).state == "ended"
 
 
+@pytest.mark.parametrize(
+    ("ago", "fine", "settled"),
+    [(0.05, 1, False), (0.2, 1, True), (0.2, 0, False), (4.9, 0, False), (5.1, 0, True)],
+)
+def test_a_file_tells_of_its_changes_once_its_clock_has_ticked(monkeypatch, ago, fine, settled):
+    now = 1_800_000_000_000_000_000
+    monkeypatch.setattr("server.records.database.time.time_ns", lambda: now)
+    changed = now - int(ago * 1e9) + fine
+    assert FileState((1, 1), 0, changed, changed).is_settled is settled
+    assert not FileState((1, 1), 0, now + 10**9, changed).is_settled
+
+
 def test_changes_are_seen_on_a_file_system_whose_clock_ticks_every_two_seconds(
     store, active, monkeypatch
 ):
@@ -695,7 +707,6 @@ WRITER = """
 import sys
 from pathlib import Path
 from server.records import database
-from server.records.database import SETTLED, Database
 from server.records.grant import LIFETIME, Grant
 from server.records.grants import GrantStore
 database.BUSY = 120.0  # nobody is turned away for a slow disk
@@ -745,4 +756,6 @@ def test_writers_of_several_processes_that_are_killed_lose_nothing(store, path):
     for start in starts:
         store.end((said[start] + 1).to_bytes(16, "big"), "owner", NOON)
     assert re.search(rb"sealed [0-9]", bytes_beside(path)) is None
+    # A journal in which a killed one had written nothing yet lies there until the next write.
+    store.forget(store.latest(1)[1][0].account)
     assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -57,6 +57,10 @@ SETTLED = 5_000_000_000
 """Nanoseconds after a change of a file from which on its times tell whether it changes again: two
 changes within one tick of a file system's clock have the same. FAT's is the coarsest, 2 s."""
 
+SETTLED_FINE = 100_000_000
+"""The same for a file system that counts fractions of a millisecond: its times are the kernel's,
+which ticks at least every 10 ms."""
+
 Purpose = Literal["look", "note", "change"]
 """What a file of a former version is opened for. During an upgrade workers of that version have it
 open as well, and cannot read it any more once it is up to date.
@@ -85,7 +89,9 @@ class FileState(NamedTuple):
     @property
     def is_settled(self) -> bool:
         """Whether the next change will show; also false while the clock is behind it."""
-        return time.time_ns() - max(self.modified, self.changed) > SETTLED
+        is_fine = self.modified % 1_000_000 and self.changed % 1_000_000
+        passed = time.time_ns() - max(self.modified, self.changed)
+        return passed > (SETTLED_FINE if is_fine else SETTLED)
 
 
 @dataclass(frozen=True, slots=True)

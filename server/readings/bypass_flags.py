@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from .box import Box
-from .bypass import AT_ANY_TIME, Bypass, BypassPart, Kind, State, Told, told_of, unknown
+from .bypass import AT_ANY_TIME, Bypass, BypassPart, State, Told, told_of, unknown
+from .bypass_mentions import Kind
 from .notifications import Dated, Feed
 
 FLAGS: dict[Kind, str] = {"automatic": "bypass", "manual": "bypass_m"}

@@ -14,8 +14,9 @@ from ..codes import Code
 from . import clock, critical, freshness
 from .baseline import NO_BASELINE, Baseline
 from .box import ENABLED_WHERE, LIVE_BLOCK, Box, boxes_of
-from .bypass import DOUBTFUL, ON, Bypass, BypassPart, Kind
+from .bypass import DOUBTFUL, IS_ON, Bypass, BypassPart
 from .bypass_flags import NOT_READ, bypass
+from .bypass_mentions import Kind
 from .critical import Critical
 from .freshness import Age, ReportedAt
 from .grid_charging import MadeHere, grid_charging
@@ -383,7 +384,7 @@ def _bypasses(box: Box, heard: Heard | str, now: datetime) -> list[Look]:
         return [*looks, NOT_HEARD.format(why=heard)]
     silent: dict[str | None, list[str]] = {}
     for kind, part in parts.items():
-        if _is_doubtful(part):
+        if part.is_doubtful:
             looks.append(_doubtful(box, kind, part))
         elif part.state == "unknown":
             silent.setdefault(part.why, []).append(kind)
@@ -404,16 +405,12 @@ def _bypasses_of(shown: Sequence[LastShown], heard: Heard, now: datetime) -> lis
         parts = _parts(bypass(box, heard.read, now))
         which = f", box {box.id}" if len(shown) > 1 else ""
         looks += [_on(box, kind, part, which) for kind, part in parts.items() if part.state == "on"]
-        looks += [_doubtful(box, kind, part) for kind, part in parts.items() if _is_doubtful(part)]
+        looks += [_doubtful(box, kind, part) for kind, part in parts.items() if part.is_doubtful]
     return looks
 
 
 def _parts(found: Bypass | None) -> dict[Kind, BypassPart]:
-    return {} if found is None else {"automatic": found.automatic, "manual": found.manual}
-
-
-def _is_doubtful(part: BypassPart) -> bool:
-    return part.state == "unknown" and part.notification_id is not None
+    return {} if found is None else found.parts
 
 
 def _doubtful(box: Box, kind: Kind, part: BypassPart) -> str:
@@ -421,7 +418,7 @@ def _doubtful(box: Box, kind: Kind, part: BypassPart) -> str:
 
 
 def _on(box: Box, kind: Kind, part: BypassPart, which: str = "") -> Trouble:
-    means = ON.format(kind=kind, id=box.id, since="")
+    means = IS_ON.format(kind=kind, id=box.id, since="")
     return Trouble(
         "bypass on", part.since, means, LOOK_AT_BOX[kind], which=f"{kind}{which}", why=FLAGGED
     )

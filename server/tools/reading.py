@@ -17,7 +17,7 @@ from ..access import Access, Granted
 from ..energy_reader import MOST_DAYS, MOST_HOUR_DAYS, MOST_S, in_time, read_energy
 from ..errors import PortalError, SessionError, TooManyLogins
 from ..readings import boxes, clock, days, history, live, live_summary, notice_board, past
-from ..readings.bypass import mentions_bypass
+from ..readings.bypass_mentions import mentions_bypass
 from ..readings.energy_report import EnergyReport, Per, Prices, energy_report
 from ..readings.history_warnings import silent
 from ..readings.model import LocalTime, Reading

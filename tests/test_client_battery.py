@@ -24,7 +24,8 @@ from server.codes import Code
 from server.readings.box import Box
 from server.readings.bypass_flags import NOT_READ
 from server.readings.last_shown import last_shown
-from server.readings.status import Heard, portal_down
+from server.readings.status import portal_down
+from server.readings.troubles import Heard
 
 from . import client_battery as box
 from .client_keyring import environment

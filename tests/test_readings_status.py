@@ -16,15 +16,8 @@ from server.readings.box import Box
 from server.readings.clock import PRAGUE
 from server.readings.last_shown import LastShown, last_shown
 from server.readings.notifications import notifications
-from server.readings.status import (
-    CHANGE_UNKNOWN,
-    ChangeUnderWay,
-    Heard,
-    Status,
-    Verdict,
-    portal_down,
-    status,
-)
+from server.readings.status import Status, portal_down, status
+from server.readings.troubles import CHANGE_UNKNOWN, ChangeUnderWay, Heard, Verdict
 
 from .payloads import FULL, NOW, folder, full_box, listed
 

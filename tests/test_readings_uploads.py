@@ -15,7 +15,8 @@ from server.readings.box import Box, boxes_of
 from server.readings.bypass_flags import bypass
 from server.readings.freshness import Upload
 from server.readings.notifications import notifications
-from server.readings.status import Heard, status
+from server.readings.status import status
+from server.readings.troubles import Heard
 
 from .payloads import FULL, folder, full_box, listed
 from .reading_house import reading_houses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -178,17 +178,21 @@ def on_warnings(box_id: str, found: Bypass | None) -> list[str]:
         for kind, part in parts.items()
         if part.state == "on"
     ]
-    doubtful = [
-        DOUBTFUL.format(kind=kind, id=box_id, notification=part.notification_id)
-        for kind, part in parts.items()
-        if part.is_doubtful
-    ]
     opposed = [
         OPPOSED.format(kind=kind, id=box_id)
         for kind, part in parts.items()
         if part.why in {TWICE, ONE_MINUTE}
     ]
-    return on + doubtful + opposed
+    return [*on, *doubtful_warnings(box_id, parts), *opposed]
+
+
+def doubtful_warnings(box_id: str, parts: Mapping[Kind, BypassPart]) -> list[str]:
+    """Warn of each bypass of a box that a notification leaves in doubt."""
+    return [
+        DOUBTFUL.format(kind=kind, id=box_id, notification=part.notification_id)
+        for kind, part in parts.items()
+        if part.is_doubtful
+    ]
 
 
 def _since(moment: datetime | None) -> str:

@@ -23,14 +23,8 @@ from ..readings.boxes import choose_box
 from ..readings.grid_charging import MadeHere
 from ..readings.last_shown import LastShown
 from ..readings.notifications import notifications
-from ..readings.status import (
-    CHANGE_UNKNOWN,
-    ChangeUnderWay,
-    Heard,
-    Status,
-    portal_down,
-    status,
-)
+from ..readings.status import Status, portal_down, status
+from ..readings.troubles import CHANGE_UNKNOWN, ChangeUnderWay, Heard
 from ..records.record import Record
 from ..upstream import Fetched, Upstream
 from .asking import BoxId, Handle, caller

@@ -6,7 +6,7 @@ from server.portal.simulator.boxes import Boxes
 from server.portal.simulator.history import items
 from server.portal.simulator.prague import start_of
 from server.readings import clock
-from server.readings.energy_day import SERIES
+from server.readings.energy_from_history import SERIES
 from server.readings.series import PORTAL_NAMES
 
 STEP = timedelta(minutes=5)

@@ -25,6 +25,7 @@ from .errors import (
 )
 from .portal.failures import late
 from .portal.purpose import READ
+from .readings.days import span
 from .readings.energy_day import POWERS, EnergyDay
 from .readings.energy_from_history import SERIES, energy_days, items_of
 from .readings.placement import days_between
@@ -92,13 +93,13 @@ class EnergyRead:
         said: dict[str, list[str]] = {}
         if self.unread:
             many = len(self.unread)
-            span = _span(self.unread[0], self.unread[-1])
-            named = span if many == 1 else f"{many} days from {span}"
+            days = span(self.unread[0], self.unread[-1])
+            named = days if many == 1 else f"{many} days from {days}"
             said.setdefault(self._why_unread(), []).append(named)
         for series, (first, last, why) in self.without.items():
             # Of a day that was not read at all no series need be named.
             if not set(days_between(first, last)) <= set(self.unread):
-                named = f"{_quantities(series)} of {_span(first, last)}"
+                named = f"{_quantities(series)} of {span(first, last)}"
                 said.setdefault(str(why), []).append(named)
         return tuple(
             f"Not read yet, and not in the sums: {'; '.join(lacking)}. {why} Ask again: what was "
@@ -116,10 +117,6 @@ class EnergyRead:
 
 def _quantities(series: SeriesName) -> str:
     return ", ".join(quantity for quantity, (of, _) in POWERS.items() if of == series)
-
-
-def _span(first: date, last: date) -> str:
-    return str(first) if first == last else f"{first} to {last}"
 
 
 async def in_time(asked: Awaitable[Asked], until: float) -> Asked:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from server.readings import clock
 from server.readings.energy_day import COUNTERS, POWERS, hours_of, kept_day
 from server.readings.energy_from_history import SERIES, energy_days
-from server.readings.energy_report import Prices, energy_report
+from server.readings.energy_money import Prices
+from server.readings.energy_report import energy_report
 from server.readings.placement import days_between
 
 from .energy_history import STEP, House, answers, moments

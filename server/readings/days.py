@@ -13,6 +13,9 @@ MOST_DAYS = 31
 FIRST_DAY = date(2015, 1, 1)
 """No box is older."""
 
+LISTED = 5
+"""Spans of days named in a warning."""
+
 
 def check_range(
     first: date, last: date, today: date, most: int = MOST_DAYS, by: str | None = None
@@ -56,3 +59,14 @@ def spans(days: Iterable[date]) -> list[tuple[date, date]]:
         else:
             found.append((day, day))
     return found
+
+
+def named(days: Iterable[date]) -> str:
+    """Name days, neighbours together, and no more of these than `LISTED`."""
+    found = [span(first, last) for first, last in spans(days)]
+    return ", ".join(found[:LISTED]) + (", ..." if len(found) > LISTED else "")
+
+
+def span(first: date | str, last: date | str) -> str:
+    """Name days, or hours, by the first and the last of them."""
+    return str(first) if first == last else f"{first} to {last}"

@@ -77,13 +77,14 @@ class EnergyDay:
         return any(value is not None for value in self.wh.values())
 
     @property
+    def without(self) -> tuple[Quantity, ...]:
+        """Quantities that are unknown."""
+        return tuple(quantity for quantity in POWERS if self.wh[quantity] is None)
+
+    @property
     def complete(self) -> bool:
         """Whether it is over, without a gap, and nothing of it is unknown."""
-        return (
-            self.ended
-            and self.gap_s <= SPARE_S
-            and all(value is not None for value in self.wh.values())
-        )
+        return self.ended and self.gap_s <= SPARE_S and not self.without
 
     def says_the_same(self, other: EnergyDay) -> bool:
         """Whether another answer says of the day what this one does, whenever it came."""

@@ -7,12 +7,9 @@ from datetime import date, datetime, timedelta
 
 from . import clock
 from .boxes import BoxSummary
-from .days import spans
+from .days import named
 from .freshness import SLOW_LIMIT_S
 from .history import History
-
-LISTED = 5
-"""Spans of days named in a warning."""
 
 DOUBTFUL = (
     "The times of these values are doubtful, and with them the hour of whatever happened. The "
@@ -59,12 +56,7 @@ def _nothing(past: History) -> str:
     """Name the days without values, but not when nobody knows where values are missing."""
     if past.times_doubtful and any(one.summary.count for one in past.quantities):
         return SOME_DAY
-    named = [
-        f"{first}" if first == last else f"{first} to {last}"
-        for first, last in spans(past.without_values)
-    ]
-    more = ", ..." if len(named) > LISTED else ""
-    return NOTHING.format(days=", ".join(named[:LISTED]) + more)
+    return NOTHING.format(days=named(past.without_values))
 
 
 def silent(boxes: Iterable[BoxSummary], last: date, now: datetime) -> tuple[str, ...]:

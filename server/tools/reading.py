@@ -18,7 +18,9 @@ from ..energy_reader import MOST_DAYS, MOST_HOUR_DAYS, MOST_S, in_time, read_ene
 from ..errors import PortalError, SessionError, TooManyLogins
 from ..readings import boxes, clock, days, history, live, live_summary, notice_board, past
 from ..readings.bypass_mentions import mentions_bypass
-from ..readings.energy_report import EnergyReport, Per, Prices, energy_report
+from ..readings.energy_money import Prices
+from ..readings.energy_report import EnergyReport, energy_report
+from ..readings.energy_sums import Per
 from ..readings.history_warnings import silent
 from ..readings.model import LocalTime, Reading
 from ..readings.notifications import Dated, notifications

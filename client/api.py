@@ -9,12 +9,10 @@ Importing this module loads the SDK, which takes the better part of a second: im
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import httpx2
@@ -24,9 +22,9 @@ from mcp_types import Implementation
 
 from . import catalogue as offers
 from .address import shown
-from .answers import Answer, judge
 from .connecting import connecting
 from .failures import Failure, NotMcp, Unreachable
+from .http_responses import Witness
 from .identity import Identity
 from .login import Login
 from .outages import explain, leaves
@@ -41,9 +39,6 @@ PAUSE = 0.3
 """Seconds before the one retry: long enough for a restarted worker to listen again."""
 MAX_PAGES = 100
 """A server whose list of tools never ends must not hold us."""
-MAX_BYTES = 16 * 1024 * 1024
-"""Bytes of one HTTP answer; the longest of this server has a few hundred thousand."""
-JSON = "application/json"
 
 
 def _run(function: Callable[[], Awaitable[T]]) -> T:
@@ -191,7 +186,7 @@ class Endpoint:
         progress: _Progress,
         identity: Identity | None,
     ) -> T:
-        witness = _Witness(self._tell)
+        witness = Witness(self._tell)
         answers: list[T] = []
         try:
             with anyio.fail_after(self._timeout) as scope:
@@ -216,7 +211,7 @@ class Endpoint:
             raise failure from None
         return answers[0]
 
-    def _http(self, witness: _Witness, identity: Identity | None) -> httpx2.AsyncClient:
+    def _http(self, witness: Witness, identity: Identity | None) -> httpx2.AsyncClient:
         return connecting(
             httpx2.AsyncClient,
             self.url,
@@ -226,80 +221,6 @@ class Endpoint:
             headers={"Accept-Encoding": "identity"},
             event_hooks={"request": [witness.asked], "response": [witness.answered]},
         )
-
-
-class _Witness:
-    """Sees each HTTP answer before the SDK and keeps the verdict on it."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self.failure: Failure | None = None
-        self._tell = tell
-        self._asked_at = monotonic()
-
-    async def asked(self, _request: httpx2.Request) -> None:
-        self._asked_at = monotonic()
-
-    async def answered(self, response: httpx2.Response) -> None:
-        request = response.request
-        response.stream = _Bounded(response.stream, partial(self._refuse, request))
-        if request.method != "POST":
-            return  # streams of older protocols are optional, their refusal means nothing
-        if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            self._refuse(request, "compressed, though it was asked not to", "compressed")
-        kind = response.headers.get("content-type", "")
-        method = str(json.loads(request.content).get("method", "response"))
-        took = (monotonic() - self._asked_at) * 1000
-        self._tell(f"{method} -> {response.status_code} {kind} ({took:.0f} ms)")
-        # Events go on, and of anything but JSON the headers say enough.
-        body = b""
-        if kind.partition(";")[0].strip().lower() == JSON:
-            body = await response.aread()
-        verdict = judge(
-            Answer(
-                url=shown(str(request.url)),
-                method=method,
-                status=response.status_code,
-                content_type=kind,
-                body=body,
-                challenge=response.headers.get("www-authenticate", ""),
-                with_login="authorization" in request.headers,
-            )
-        )
-        if verdict is not None:
-            self.failure = verdict
-            raise verdict
-
-    def _refuse(self, request: httpx2.Request, what: str, kind: str) -> NoReturn:
-        self.failure = NotMcp(
-            f"{shown(str(request.url))} answered {what}. No answer of this MCP server is like "
-            "that; check --url or OIG_MCP_URL, and proxies on the way.",
-            kind=kind,
-        )
-        raise self.failure
-
-
-class _Bounded(httpx2.AsyncByteStream):
-    """An answer's bytes, up to some length.
-
-    Args:
-        stream: The bytes.
-        refuse: Raises what is to be said of a longer answer.
-    """
-
-    def __init__(self, stream: Any, refuse: Callable[[str, str], NoReturn]) -> None:
-        self._stream = stream
-        self._refuse = refuse
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = MAX_BYTES
-        async for chunk in self._stream:
-            left -= len(chunk)
-            if left < 0:
-                self._refuse(f"more than {MAX_BYTES // 1024 // 1024} MiB", "too_long")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 async def _listed(client: Client) -> offers.Catalogue:

@@ -10,7 +10,8 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from .catalogue import Catalogue, Tool
-from .options import AS_PROGRAM, SERIES, options_of
+from .command_arguments import AS_PROGRAM, SERIES
+from .options import options_of
 from .readable import one_line
 from .schema import show
 

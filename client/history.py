@@ -12,9 +12,10 @@ from prompt_toolkit.history import History
 
 from .arguments import ASSIGNMENT
 from .catalogue import Catalogue
+from .command_arguments import AS_PROGRAM
 from .failures import SecretOnCommandLine, UsageFailure
 from .former_names import name_at
-from .options import AS_PROGRAM, Options, parse
+from .options import Options, parse
 from .private_file import appended, replaced
 from .quoting import split
 from .schema import SECRET_NAMES

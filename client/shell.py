@@ -10,10 +10,11 @@ from typing import NoReturn
 
 from . import commands
 from .catalogue import Tool, suggestion
+from .command_arguments import AS_PROGRAM
 from .dispatch import COMMANDS as DISPATCH
 from .exit_codes import ExitCode
 from .failures import Failure, SecretOnCommandLine, UsageFailure
-from .options import AS_PROGRAM, PASSWORD_OPTIONS, WHY_NOT_HERE, parse
+from .options import PASSWORD_OPTIONS, WHY_NOT_HERE, parse
 from .quoting import split
 from .readable import one_line
 from .schema import SECRET_NAMES

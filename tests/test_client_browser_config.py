@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from client.__main__ import main
+from client.command_arguments import FILES
 from client.exit_codes import ExitCode
-from client.options import FILES
 from client.setup import offered
 from client.setup.entries import NAME, PLACEHOLDER, added_by_command, deeplink, entry
 from client.setup.here import file_here

@@ -14,10 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from client.command_arguments import FILES
 from client.exit_codes import ExitCode
 from client.failures import NotWritten
 from client.login import Login
-from client.options import FILES
 from client.setup.command import NOT_ASKED
 from client.setup.entries import NAME, PLACEHOLDER, added_by_command, deeplink, entry
 from client.setup.merge import changes, merged

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from client.address import DEFAULT_URL, shown
+from client.command_arguments import COMMANDS
 from client.exit_codes import ExitCode
 from client.failures import SecretOnCommandLine, UsageFailure
-from client.options import COMMANDS, parse
+from client.options import parse
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from client.options import COMMANDS
+from client.command_arguments import COMMANDS
 from server.readings import days, freshness, history, notifications
 from server.readings.series import COLUMNS, COMPUTED
 from server.readings.status import Status

@@ -16,7 +16,7 @@ from ..options import Options
 from ..session import Session
 from ..setup.here import file_here
 from ..version import version
-from . import discovery, http, network, pages, protocol
+from . import discovery, http, login_endpoints, network, pages, protocol
 from .configured import configured
 from .eyes import EYES, Step
 from .finding import Finding, Mark, failed, first_wrong
@@ -36,9 +36,9 @@ STEPS: Mapping[str, Step] = {
     "resource": discovery.resource,
     "issuer": discovery.issuer,
     "openid": discovery.openid,
-    "register": discovery.register,
-    "token": discovery.token,
-    "login page": discovery.login_page,
+    "register": login_endpoints.register,
+    "token": login_endpoints.token,
+    "login page": login_endpoints.login_page,
     "header": configured,
     "protocol": protocol.current_era,
     "older": protocol.older_era,

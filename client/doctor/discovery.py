@@ -1,49 +1,31 @@
-"""Steps of the browser login, as a client takes them: from a 401 to the page with the password.
-
-What is looked at, in this order (RFC 9728, RFC 8414, RFC 7591, RFC 6749, RFC 9207):
-
-1. a call without a login gets a 401, which says where the server describes itself;
-2. that document is there, and says the very address that clients are given;
-3. the document of who lets clients in is there, and clients can work with it;
-4. its endpoints answer, and none of it is led elsewhere, changed or kept by a proxy.
-
-Nothing is stored at the server, and nothing secret is sent.
-"""
+"""Steps of the browser login that find it: a 401, and the documents that this leads to."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
-
-from ..address import is_here, shown
-from ..answers import PASSING, REFUSALS
+from ..address import shown
+from ..answers import REFUSALS
 from ..challenge import READ, bearer, challenges
 from ..failures import Failure
 from ..setup.offered import RESOURCE
 from .finding import Finding, failed, passed_over, well, wrong
 from .http import decoded, fetched
+from .login_walk import MOST_SHOWN, ROUTES, Astray, document_at, is_safe, named, walking
 from .visit import Reply, Visit
 
 ISSUER = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
-CONNECTIONS = "/connections"
 ENDPOINTS = (
     "authorization_endpoint",
     "token_endpoint",
     "registration_endpoint",
     "revocation_endpoint",
 )
-PAGE = "https://client.invalid"
-"""An origin of no page (RFC 2606): every page may read what clients in browsers have to."""
-
-MOST_SHOWN = 200
-"""Characters of what a server says that are shown."""
 
 CALL = json.dumps(
     {
@@ -60,39 +42,7 @@ CALLING = {
     "MCP-Protocol-Version": "2025-11-25",
 }
 
-ROUTES = (
-    "A proxy in front must pass on /.well-known/, /authorize, /token, /register, /revoke and "
-    "/connections as it does /mcp."
-)
-AS_THEY_ARE = f"Let the proxy answer none of these itself, and lead none elsewhere. {ROUTES}"
 OFF = "no browser login is offered at this address"
-
-
-class _Astray(Exception):
-    """A client comes no further."""
-
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.text)
-        self.finding = finding
-
-
-def _walking(step: Callable[[Visit], Finding]) -> Callable[[Visit], Finding | None]:
-    """Take a step only where a client gets to it; note when it gets no further."""
-
-    @wraps(step)
-    def taken(visit: Visit) -> Finding | None:
-        if visit.challenge is None or visit.astray:
-            return None
-        try:
-            return step(visit)
-        except _Astray as astray:
-            finding = astray.finding
-        except Failure as failure:
-            finding = failed(failure, ends=False)
-        visit.astray = True
-        return finding
-
-    return taken
 
 
 def challenge(visit: Visit) -> Finding:
@@ -146,71 +96,63 @@ def _unasked(visit: Visit, reply: Reply) -> Finding:
     )
 
 
-@_walking
+@walking
 def resource(visit: Visit) -> Finding:
     """See whether the server describes itself, and as the address that clients are given."""
     assert visit.challenge is not None, "the step before has found it"
-    named = visit.challenge.metadata
-    if not _safe(named):
-        raise _Astray(
-            wrong(
-                f"The 401 leads to {_named(named)}, which is neither https nor this machine.",
-                "Set OIG_PUBLIC_URL to the https:// address where the server runs.",
-                "not_https",
-            )
+    address = visit.challenge.metadata
+    if not is_safe(address):
+        raise Astray(
+            f"The 401 leads to {named(address)}, which is neither https nor this machine.",
+            "Set OIG_PUBLIC_URL to the https:// address where the server runs.",
+            "not_https",
         )
-    parts = urlsplit(named)
+    parts = urlsplit(address)
     if f"{parts.scheme}://{parts.netloc}" != visit.origin:
-        raise _Astray(_other_address(visit, f"{parts.scheme}://{parts.netloc}"))
-    document = _document(visit, named)
+        raise _other_address(visit, f"{parts.scheme}://{parts.netloc}")
+    document = document_at(visit, address)
     told = document.get("resource")
     if not isinstance(told, str):
-        raise _Astray(_wrong_document("does not say of which resource it is", RESOURCE))
+        raise _wrong_document("does not say of which resource it is", RESOURCE)
     if told != visit.url:
-        raise _Astray(_other_address(visit, told))
+        raise _other_address(visit, told)
     for path in (f"{RESOURCE}{visit.parts.path}", RESOURCE):
-        if _document(visit, f"{visit.origin}{path}") != document:
-            raise _Astray(
-                wrong(
-                    f"{path} says something else than {parts.path}, to which the 401 leads.",
-                    ROUTES,
-                    "two_documents",
-                )
+        if document_at(visit, f"{visit.origin}{path}") != document:
+            raise Astray(
+                f"{path} says something else than {parts.path}, to which the 401 leads.",
+                ROUTES,
+                "two_documents",
             )
     servers = document.get("authorization_servers")
     if not (isinstance(servers, list) and servers and isinstance(servers[0], str)):
-        raise _Astray(_wrong_document("names nobody in authorization_servers", RESOURCE))
+        raise _wrong_document("names nobody in authorization_servers", RESOURCE)
     visit.resource = document
     return well(f"The server describes itself as {shown(visit.url)}, as it is called here")
 
 
-@_walking
+@walking
 def issuer(visit: Visit) -> Finding:
     """See whether clients can work with what is said of the login."""
     name = str(visit.resource["authorization_servers"][0])
-    if not _safe(name):
-        raise _Astray(_wrong_document(f"names {_named(name)} as who lets clients in", RESOURCE))
+    if not is_safe(name):
+        raise _wrong_document(f"names {named(name)} as who lets clients in", RESOURCE)
     parts = urlsplit(name)
     origin = f"{parts.scheme}://{parts.netloc}"
     if origin != visit.origin:
-        raise _Astray(_other_address(visit, name))
-    document = _document(visit, f"{origin}{ISSUER}{parts.path.rstrip('/')}")
+        raise _other_address(visit, name)
+    document = document_at(visit, f"{origin}{ISSUER}{parts.path.rstrip('/')}")
     told = str(document.get("issuer"))[:MOST_SHOWN]
     if document.get("issuer") != name:
-        raise _Astray(
-            wrong(
-                f"The login is issued by {told!r}, and the server says {name!r}: clients compare "
-                "them letter by letter.",
-                "Set OIG_PUBLIC_URL to the one address, without a slash at its end, and let no "
-                "proxy change what the server answers.",
-                "issuer",
-            )
+        raise Astray(
+            f"The login is issued by {told!r}, and the server says {name!r}: clients compare "
+            "them letter by letter.",
+            "Set OIG_PUBLIC_URL to the one address, without a slash at its end, and let no "
+            "proxy change what the server answers.",
+            "issuer",
         )
     # Where clients of 2025-03-26 and those that know the address of the endpoint alone look.
-    if _document(visit, f"{origin}{ISSUER}{visit.parts.path}") != document:
-        raise _Astray(
-            wrong(f"{ISSUER} says different things by its path.", ROUTES, "two_documents")
-        )
+    if document_at(visit, f"{origin}{ISSUER}{visit.parts.path}") != document:
+        raise Astray(f"{ISSUER} says different things by its path.", ROUTES, "two_documents")
     _need_what_clients_go_by(document, origin)
     visit.issuer = document
     return well(f"{name} describes its login the way clients expect")
@@ -221,14 +163,12 @@ def _need_what_clients_go_by(document: Mapping[str, Any], origin: str) -> None:
     for member in ENDPOINTS:
         address = document.get(member)
         if not isinstance(address, str):
-            raise _Astray(_wrong_document(f"has no {member}", ISSUER))
-        if not (_safe(address) and address.startswith(f"{origin}/")):
-            raise _Astray(
-                wrong(
-                    f"The {member} is {_named(address)}, not at {origin}: clients refuse it.",
-                    "Let no proxy change what the server answers; set OIG_PUBLIC_URL.",
-                    "endpoint_elsewhere",
-                )
+            raise _wrong_document(f"has no {member}", ISSUER)
+        if not (is_safe(address) and address.startswith(f"{origin}/")):
+            raise Astray(
+                f"The {member} is {named(address)}, not at {origin}: clients refuse it.",
+                "Let no proxy change what the server answers; set OIG_PUBLIC_URL.",
+                "endpoint_elsewhere",
             )
     for member, wanted in (
         ("code_challenge_methods_supported", "S256"),
@@ -237,12 +177,12 @@ def _need_what_clients_go_by(document: Mapping[str, Any], origin: str) -> None:
     ):
         values = document.get(member)
         if not (isinstance(values, list) and wanted in values):
-            raise _Astray(_wrong_document(f"does not list {wanted} in {member}", ISSUER))
+            raise _wrong_document(f"does not list {wanted} in {member}", ISSUER)
     if document.get("authorization_response_iss_parameter_supported") is not True:
-        raise _Astray(_wrong_document("does not say that answers carry iss (RFC 9207)", ISSUER))
+        raise _wrong_document("does not say that answers carry iss (RFC 9207)", ISSUER)
 
 
-@_walking
+@walking
 def openid(visit: Visit) -> Finding:
     """See that nothing claims to speak OpenID Connect: some clients then demand what is not there.
 
@@ -251,71 +191,16 @@ def openid(visit: Visit) -> Finding:
     reply = fetched(visit, f"{visit.origin}{OPENID}")
     if 400 <= reply.status < 500:
         return well(f"{OPENID} is not there, as it should be")
-    raise _Astray(
-        wrong(
-            f"{OPENID} is answered with {reply.status}, where this server says 404: some clients "
-            "take the login for OpenID Connect, and stop.",
-            "Something else answers at this address. Let the proxy pass the path on to the server, "
-            "or answer 404.",
-            "openid",
-        )
+    raise Astray(
+        f"{OPENID} is answered with {reply.status}, where this server says 404: some clients "
+        "take the login for OpenID Connect, and stop.",
+        "Something else answers at this address. Let the proxy pass the path on to the server, "
+        "or answer 404.",
+        "openid",
     )
 
 
-@_walking
-def register(visit: Visit) -> Finding:
-    """Register a client that has no address: it is refused in JSON, and nothing is stored."""
-    url = str(visit.issuer["registration_endpoint"])
-    _readable_by_pages(visit, url)
-    reply = _answer(visit, url, "application/json", b"{}")
-    if reply.status < 400:
-        raise _Astray(
-            wrong(
-                "A client without any address was registered.",
-                f"This server refuses that; another program answers. {ROUTES}",
-                "registered",
-            )
-        )
-    return well(f"{urlsplit(url).path} refuses an empty registration, in JSON")
-
-
-@_walking
-def token(visit: Visit) -> Finding:
-    """Ask for tokens with nothing: refused in JSON, and so is ending one."""
-    for member in ("token_endpoint", "revocation_endpoint"):
-        url = str(visit.issuer[member])
-        _readable_by_pages(visit, url)
-        reply = _answer(visit, url, "application/x-www-form-urlencoded", b"")
-        if reply.status < 400:
-            raise _Astray(
-                wrong(
-                    f"{urlsplit(url).path} answers {reply.status} to a request without anything.",
-                    f"This server refuses that; another program answers. {ROUTES}",
-                    "not_refused",
-                )
-            )
-    return well("/token and /revoke refuse an empty request, in JSON")
-
-
-@_walking
-def login_page(visit: Visit) -> Finding:
-    """Open the pages without what a client sends along: they are pages, and say that."""
-    url = str(visit.issuer["authorization_endpoint"])
-    for each in (url, f"{visit.origin}{CONNECTIONS}"):
-        path = urlsplit(each).path
-        reply = fetched(visit, each, headers={"Accept": "text/html"})
-        _direct(reply, path)
-        _routed(reply, path)
-        if not _is(reply, "text/html"):
-            raise _Astray(
-                wrong(
-                    f"{path} answers {reply.status} {_kind(reply)}, and no page.", ROUTES, "no_page"
-                )
-            )
-    return well(f"{urlsplit(url).path} and {CONNECTIONS} are pages")
-
-
-def _other_address(visit: Visit, told: str) -> Finding:
+def _other_address(visit: Visit, told: str) -> Astray:
     """Say that the server knows itself by another address than it is called by.
 
     1. By http, and it is called by https: it does not know of the proxy that does TLS.
@@ -335,7 +220,7 @@ def _other_address(visit: Visit, told: str) -> Finding:
         cure = "Give clients the https:// address."
         kind = "public_url_scheme"
     elif told.rstrip("/") == visit.url.rstrip("/"):
-        cure = f"Give clients {_named(told)}: a slash at the end counts."
+        cure = f"Give clients {named(told)}: a slash at the end counts."
         kind = "slash"
     else:
         if asked.hostname != known.hostname:
@@ -343,141 +228,17 @@ def _other_address(visit: Visit, told: str) -> Finding:
         elif asked.netloc.lower() != known.netloc.lower():
             kind = "public_url_port"
         cure = f"Give clients its address, or set OIG_PUBLIC_URL={visit.origin} where it runs."
-    return wrong(
-        f"The server calls itself {_named(told)}, and is called {shown(visit.url)}: clients "
+    return Astray(
+        f"The server calls itself {named(told)}, and is called {shown(visit.url)}: clients "
         "compare the two letter by letter, and stop.",
         cure,
         kind,
     )
 
 
-def _document(visit: Visit, url: str) -> Mapping[str, Any]:
-    path = urlsplit(url).path
-    reply = fetched(visit, url, headers={"Origin": PAGE})
-    _direct(reply, path)
-    if reply.status != HTTPStatus.OK:
-        raise _Astray(_status(reply, path))
-    found = _json(reply, path)
-    _readable(reply, path)
-    return found
-
-
-def _answer(visit: Visit, url: str, kind: str, content: bytes) -> Reply:
-    path = urlsplit(url).path
-    reply = fetched(visit, url, "POST", {"Origin": PAGE, "Content-Type": kind}, content)
-    _direct(reply, path)
-    _routed(reply, path, 405)
-    if "error" not in _json(reply, path) and reply.status >= 400:
-        raise _Astray(_no_json(f"{path} answers {reply.status} without saying which error"))
-    _readable(reply, path)
-    return reply
-
-
-def _readable_by_pages(visit: Visit, url: str) -> None:
-    asked = {
-        "Origin": PAGE,
-        "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "content-type",
-    }
-    reply = fetched(visit, url, "OPTIONS", asked)
-    path = urlsplit(url).path
-    _direct(reply, path)
-    _routed(reply, path)
-    if not 200 <= reply.status < 300:
-        raise _Astray(
-            wrong(
-                f"{path} answers OPTIONS with {reply.status}: clients in a browser cannot call it.",
-                f"Let the proxy pass OPTIONS on. {ROUTES}",
-                "preflight",
-            )
-        )
-    _readable(reply, path)
-
-
-def _readable(reply: Reply, path: str) -> None:
-    """See that pages may read an answer: clients in a browser have to, and no cookie is in it."""
-    if reply.allowed_origin == "*":
-        return
-    what = (
-        f"Access-Control-Allow-Origin is {reply.allowed_origin[:60]!r}"
-        if reply.allowed_origin
-        else "Access-Control-Allow-Origin is missing"
-    )
-    raise _Astray(
-        wrong(
-            f"{path}: {what}, where the server sends '*': clients in a browser cannot read it.",
-            "Let the proxy pass the server's header on, and add none of its own.",
-            "cors",
-        )
-    )
-
-
-def _direct(reply: Reply, path: str) -> None:
-    if 300 <= reply.status < 400:
-        where = f" to {_named(reply.location)}" if reply.location else ""
-        raise _Astray(
-            wrong(
-                f"{path} is redirected ({reply.status}){where}: clients do not follow, or lose "
-                "what they send.",
-                AS_THEY_ARE,
-                "redirected",
-            )
-        )
-
-
-def _routed(reply: Reply, path: str, *more: int) -> None:
-    if reply.status in {404, 421, *more} or reply.status >= 500:
-        raise _Astray(_status(reply, path))
-
-
-def _status(reply: Reply, path: str) -> Finding:
-    cure = "Look at the server's log, and start it again." if reply.status in PASSING else ROUTES
-    return wrong(f"{path} is answered with {reply.status}.", cure, "not_routed")
-
-
-def _json(reply: Reply, path: str) -> Mapping[str, Any]:
-    if _is(reply, "text/html"):
-        raise _Astray(_no_json(f"{path} answers with a web page, and not with JSON"))
-    found = decoded(reply)
-    if not found or not _is(reply, "application/json"):
-        raise _Astray(_no_json(f"{path} answers {_kind(reply)} that is no JSON object"))
-    return found
-
-
-def _no_json(text: str) -> Finding:
-    return wrong(f"{text}.", AS_THEY_ARE, "not_json")
-
-
-def _wrong_document(what: str, path: str) -> Finding:
-    return wrong(
+def _wrong_document(what: str, path: str) -> Astray:
+    return Astray(
         f"{path} {what}: clients stop there.",
         "Update the server. If it is up to date, another program answers for it.",
         "document",
     )
-
-
-def _kind(reply: Reply) -> str:
-    return reply.content_type.partition(";")[0].strip().lower() or "no content type"
-
-
-def _is(reply: Reply, kind: str) -> bool:
-    return _kind(reply) == kind
-
-
-def _safe(url: str) -> bool:
-    """Say whether a client may go to an address that a server names."""
-    try:
-        httpx2.URL(url)
-        parts = urlsplit(url)
-        here = parts.scheme == "http" and is_here(url)
-    except (ValueError, httpx2.InvalidURL):
-        return False
-    return bool(parts.hostname) and (parts.scheme == "https" or here)
-
-
-def _named(url: str) -> str:
-    """Return an address that a server names, as it may be shown."""
-    try:
-        return shown(url)[:MOST_SHOWN]
-    except ValueError:
-        return "what is no address"

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..command_arguments import FILES
 from ..failures import UsageFailure
 from ..home import home
-from ..options import FILES
 from .earlier import LOGIN_HEADERS
 from .here import file_here
 

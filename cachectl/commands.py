@@ -15,6 +15,7 @@ from .options import Options
 from .prompt import ask, refuse_without_terminal
 from .reloading import reload
 from .rotation import rotate_secret
+from .stats_report import stats_report
 from .units import amount
 
 PAGE = (int, tuple)
@@ -39,7 +40,7 @@ def stats(options: Options) -> Report:
     """Show the daemon's statistics."""
     with Daemon(options.socket) as daemon:
         (values,) = daemon.call("stats", fields=(Mapping,))
-    return render.stats_report(values)
+    return stats_report(values)
 
 
 def ping(options: Options) -> Report:

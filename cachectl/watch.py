@@ -19,7 +19,7 @@ from .failures import Unreachable
 from .options import Options
 from .output import can_draw, fail, show_json
 from .rates import rates, rates_line, watch_line
-from .render import stats_report
+from .stats_report import stats_report
 
 TERMINATED = 128 + signal.SIGTERM
 

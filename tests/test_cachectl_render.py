@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from cachectl import render, units
+from cachectl import render, stats_report, units
 from cachectl.blocks import Table, Values, plain
 from cachectl.drawn import Drawing
 from cachectl.rates import rates, rates_line, watch_line
@@ -128,17 +128,17 @@ def test_nothing_the_daemon_sends_can_fail_or_move_the_cursor(show, value):
 
 
 def test_the_table_knows_exactly_the_documented_statistics():
-    assert documented_stats() == render.STATS_KEYS
-    keys = [key for _, group in render.GROUPS for key, *_ in group]
+    assert documented_stats() == stats_report.STATS_KEYS
+    keys = [key for _, group in stats_report.GROUPS for key, *_ in group]
     assert len(keys) == len(set(keys))
 
 
 def test_the_table_knows_exactly_the_verbs_of_the_protocol():
-    assert list(ARGUMENTS) == list(render.VERBS)
+    assert list(ARGUMENTS) == list(stats_report.VERBS)
 
 
 def test_piped_statistics_bear_the_documented_names():
-    text = plain(render.stats_report(STATS).blocks)
+    text = plain(stats_report.stats_report(STATS).blocks)
     for key in documented_stats() - {"requests"}:
         assert re.search(rf"^  {key}  +\S", text, re.MULTILINE), key
     lines = text.splitlines()
@@ -152,7 +152,7 @@ def test_piped_statistics_bear_the_documented_names():
 
 
 def test_what_an_older_daemon_does_not_send_is_unknown():
-    blocks = render.stats_report({}).blocks
+    blocks = stats_report.stats_report({}).blocks
     values = [value for block in blocks if isinstance(block, Values) for value in block.values]
     assert {value.text for value in values} == {"-"}
     (table,) = (block for block in blocks if isinstance(block, Table))
@@ -161,21 +161,21 @@ def test_what_an_older_daemon_does_not_send_is_unknown():
 
 def test_what_only_a_newer_daemon_knows_is_shown_under_its_own_name():
     newer = {"color_of_the_day": "blue", "requests": {"dance": {"total": 3, "p50_us": 1.0}}}
-    text = plain(render.stats_report(newer).blocks)
+    text = plain(stats_report.stats_report(newer).blocks)
     assert "Other\n  color_of_the_day  blue\n" in text
     assert re.search(r"^  dance +3 +1.0 us +-$", text, re.MULTILINE)
     assert any(
-        "color_of_the_day  blue" in line for line in drawn(render.stats_report(newer).blocks)
+        "color_of_the_day  blue" in line for line in drawn(stats_report.stats_report(newer).blocks)
     )
 
 
 @pytest.mark.parametrize("requests", [None, 3, [], {"ping": 3}, {b"\x00": {"total": "x"}}])
 def test_requests_of_an_unexpected_shape_do_not_stop_the_rest(requests):
-    assert "version" in plain(render.stats_report({"requests": requests}).blocks)
+    assert "version" in plain(stats_report.stats_report({"requests": requests}).blocks)
 
 
 def test_the_drawing_fits_a_terminal_of_80_by_24():
-    lines = drawn((rates_line(rates(STATS, STATS)), *render.stats_report(STATS).blocks))
+    lines = drawn((rates_line(rates(STATS, STATS)), *stats_report.stats_report(STATS).blocks))
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
     assert any(re.match(r"Sessions +Logins +Connections$", line) for line in lines)
@@ -184,7 +184,7 @@ def test_the_drawing_fits_a_terminal_of_80_by_24():
 
 @pytest.mark.parametrize("width", [20, 40, 75, 76, 200])
 def test_the_drawing_keeps_every_value_on_any_width(width):
-    text = "".join("".join(drawn(render.stats_report(STATS).blocks, width)).split())
+    text = "".join("".join(drawn(stats_report.stats_report(STATS).blocks, width)).split())
     for value in ("1,234,567", "99.9%", "12h3min", "244.1KiB"):
         assert value in text
 
@@ -192,7 +192,7 @@ def test_the_drawing_keeps_every_value_on_any_width(width):
 def test_what_needs_a_look_stands_out():
     values = {
         value.key: value.alarming
-        for block in render.stats_report(STATS).blocks
+        for block in stats_report.stats_report(STATS).blocks
         if isinstance(block, Values)
         for value in block.values
     }
@@ -207,7 +207,7 @@ def test_markup_in_a_reply_stays_text():
     ).blocks
     assert any("[red]?[2J[/red]" in line for line in drawn(blocks))
     for name in ("[/x]", "[red]new"):
-        assert any(name in line for line in drawn(render.stats_report({name: 1}).blocks))
+        assert any(name in line for line in drawn(stats_report.stats_report({name: 1}).blocks))
 
 
 # -- rates
@@ -319,13 +319,13 @@ def test_a_flush_says_how_many_went(what, account, dropped, line):
 
 @pytest.mark.parametrize("width", [79, 40, 24])
 def test_no_number_is_cut_however_narrow_the_terminal_is(width):
-    numbers = dict.fromkeys(render.STATS_KEYS, 123456) | {"[/x]": 7}
+    numbers = dict.fromkeys(stats_report.STATS_KEYS, 123456) | {"[/x]": 7}
     numbers["requests"] = {"acquire": {"total": 123456, "p50_us": 12.5, "p99_us": 98765.4}}
     session = {"account": b"abcdef", "age": 43380, "expires_in": 43380, "idle": 43380}
     session |= {"hits": 1234567, "bytes": 2355}
     lock = {"account": b"abcdef", "source": "192.0.2.7", "failures": 1234567, "retry_after": 2355}
     for report, parts in (
-        (render.stats_report(numbers), ("123,456", "98.8 ms", "[/x]")),
+        (stats_report.stats_report(numbers), ("123,456", "98.8 ms", "[/x]")),
         (render.sessions_report(1, [session]), ("1,234,567", "2.3 KiB", "616263646566")),
         (render.lockouts_report(1, [lock]), ("1,234,567", "192.0.2.7")),
     ):

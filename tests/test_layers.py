@@ -746,6 +746,7 @@ PURE = {
     "server.suppression",
     "server.visible",
     "cachectl.render",
+    "cachectl.stats_report",
     "evals.answer",
     "evals.fields",
     "evals.invariants",

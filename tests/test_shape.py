@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachectl.render import stats_report
+from cachectl.stats_report import stats_report
 from server.cache.blocking import BlockingClient
 from server.portal.fields import ALWAYS, VALUES
 from server.portal.shape import LONGEST_NAME, Shape, list_shape, live_shape, series_shape

@@ -1,0 +1,83 @@
+"""What the help says of commands beside their options."""
+
+EXAMPLES = """\
+examples:
+  cachectl stats                            what the cache is doing
+  cachectl stats --watch 5                  the same every 5 s, with rates
+  cachectl stats --json | jq .hit_ratio     every command takes --json
+  cachectl flush                            drop all sessions
+  cachectl flush --account jana@example.cz  drop those of one account
+  cachectl unlock jana@example.cz           let an account try again at once
+  cachectl unlock --source 192.0.2.7        let an address try again at once
+  cachectl journal --box 2210400017         what was changed at a box
+  cachectl connections                      clients connected with a browser
+  cachectl connections end 5f1c09ab         end one of them
+  cachectl forget-owner jana@example.cz     remove all that is kept about it
+  cachectl rotate-secret                    a new secret, if the old one got out
+  cachectl reload                           after a change of the settings file
+
+An EMAIL never reaches the daemon: it becomes a fingerprint, made with the
+secret that the workers share (OIG_SECRET_FILE, or var/run/secret).
+
+exit codes:
+  0  done
+  1  refused: by the daemon, at the prompt, or because the secret is missing
+  2  wrong command line or environment
+  3  the cache daemon is not reachable
+"""
+
+FLUSH = """\
+Drops all sessions unless an option says otherwise. Their owners notice only
+that their next call takes a login longer, so this asks nothing. --all, which
+forgets the failed logins as well, asks first; without a terminal to ask on
+it is refused unless --yes is given.
+"""
+
+JOURNAL = """\
+Lists the changes that were made at boxes, latest first, from the file that
+OIG_JOURNAL names. It asks no daemon and no portal: "unclear" is what nobody
+has looked after, or what a crash left open.
+"""
+
+CONNECTIONS = """\
+Lists the clients that owners have connected with a browser, latest first, from
+the file that OIG_GRANTS names: their name, where their code went, what they may
+do, and how they stand. It asks no daemon and no portal. `connections end` ends
+some of them.
+"""
+
+END = """\
+Ends connections: their tokens are refused at once, and what they sealed is
+overwritten. Each of these clients has to be connected again, with the password.
+Asks first; without a terminal to ask on it is refused unless --yes is given.
+"""
+
+FORGET = """\
+Removes an account's connections, sessions, session handles, answers, failed
+logins and known sources from their record, the daemon, its snapshot and the
+workers, and ends logins that are under way for it. Says what stays: the journal,
+and lines in logs. Who knows the password may log in again: take the account off
+OIG_ALLOWED_EMAILS first, if it is to stay away.
+"""
+
+RELOAD = """\
+Read the settings again, as they stand in the settings file and in files that they name. All are
+checked first: when one is wrong, nothing changes. Only those listed under "Changed without a
+restart" in docs/settings.md change so; all others take a restart of the server. Settings in the
+environment of the server stay as they are.
+"""
+
+ROTATE = """\
+Replaces the secret that all keys and seals are made with, and removes the
+snapshot that was made with the old one. Only while the server is stopped, and
+after asking. Everybody logs in again; handles and plans of before are refused;
+failed logins, locks and known sources are forgotten, for they are kept under
+fingerprints of the old secret. All connections of clients end and are removed.
+The journal stays, with its old fingerprints.
+"""
+
+UNLOCK = """\
+An account may be tried again at once, from everywhere; so may all spellings
+of its e-mail that share its budget. --source does the same for an address at
+all accounts; what they count over all sources stays.
+"""

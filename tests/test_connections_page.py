@@ -8,7 +8,7 @@ import pytest
 
 from server.oauth.clients import describe
 from server.oauth.connections import WHY
-from server.oauth.texts import LANGUAGES
+from server.oauth.language import LANGUAGES
 from server.oauth.tokens import Action
 from server.records.grant import REASONS
 from server.sealing import Credential, Sealer

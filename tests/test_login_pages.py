@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.oauth.clients import cleaned_name
+from server.oauth.language import LANGUAGES, texts_for
 from server.oauth.page import FOLDER, day, page
-from server.oauth.texts import LANGUAGES, Texts, texts_for
+from server.oauth.texts import Texts
 
 SITE = SimpleNamespace(kind="site", name="claude.ai")
 PROGRAM = SimpleNamespace(kind="program", name="127.0.0.1")

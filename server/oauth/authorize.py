@@ -30,10 +30,10 @@ from .authorization import (
 )
 from .client_documents import ClientFinder
 from .clients import Client, Redirects, destination, fingerprint
+from .language import LANGUAGES
 from .lookups import NotNow
 from .scopes import CONTROL
 from .sign_in import NotSignedIn, Problem, sign_in
-from .texts import LANGUAGES
 from .tokens import (
     CODE_SECONDS,
     ID_BYTES,

@@ -21,10 +21,11 @@ from ..records.grant import Grant
 from ..records.grants import GrantStore
 from .authorize import NO_GRANT
 from .clients import LOOPBACK, Destination, cleaned_name
+from .language import LANGUAGES
 from .metadata import CONNECTIONS
 from .page import filled
 from .sign_in import NotSignedIn, Problem, sign_in
-from .texts import LANGUAGES, Texts
+from .texts import Texts
 from .tokens import ACTION_SECONDS, Action, Tokens
 from .visit import RecordsLog, Turned, Visit, posted
 

@@ -19,7 +19,8 @@ from starlette.responses import HTMLResponse
 
 from ..readings.clock import PRAGUE
 from .clients import cleaned_name
-from .texts import LANGUAGES, Texts
+from .language import LANGUAGES
+from .texts import Texts
 
 FOLDER = Path(__file__).parent / "pages"
 

@@ -13,10 +13,10 @@ from ..errors import GrantsUnavailable
 from ..origins import canonical_origin
 from ..suppression import Quota, Suppression
 from .forms import read_form
+from .language import texts_for
 from .methods import mode_of
 from .oauth_error import OAuthError
 from .page import Referrer, page
-from .texts import texts_for
 
 TOLD = Quota(1, 60.0)
 """Lines of the log about records that cannot be used: strangers may open pages as they like."""

@@ -23,10 +23,11 @@ from datetime import UTC, datetime
 
 from . import log, process
 from .errors import ConfigurationError
-from .exemptions import Exemptions
-from .exposure import exposed, speaks_for_all, unproxied
 from .held_secret import SecretHeld
-from .listening import bind, hold_ipv6_loopback, inherited_socket
+from .http.exemptions import Exemptions
+from .http.exposure import exposed, speaks_for_all, unproxied
+from .http.listening import bind, hold_ipv6_loopback, inherited_socket
+from .http.worker import Worker, few_descriptors, make_worker, room
 from .reloading import Reloading
 from .settings import Settings
 from .settings_sources import find, load
@@ -34,7 +35,6 @@ from .supervision.agreement import check_agreement
 from .supervision.peers import Peers
 from .tls.doubts import doubts
 from .tls.renewal import Renewal
-from .worker import Worker, few_descriptors, make_worker, room
 
 EXIT_CONFIGURATION = 64
 EXIT_ADDRESS = 69

@@ -39,8 +39,8 @@ from .errors import (
     SignInAgain,
 )
 from .handles import Handles
+from .http.proof import no_connection
 from .oauth.authorized import Authorized
-from .proof import no_connection
 from .sealing import Credential, Keys, Sealer, Session
 from .sessions import CacheStatus, Sessions, SharedStore
 

@@ -23,25 +23,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .access import Access
 from .allow_list import AllowList, ListedPortal
-from .body import MAX_BODY_BYTES
 from .cache.budgets import policy_of
 from .call_rate import CallRate
-from .capabilities import only_what_is_there
 from .control.control import Control
 from .control.entries import Entries
 from .control.plan_token import Plans
 from .control.waits import Waits
-from .endpoint import Endpoint
-from .exemptions import Exemptions
 from .failed_logins import FailedLogins
-from .fair_queue import FairQueue
 from .fingerprint import account_key, secret_tag
 from .following import Following
-from .forwarded import Forwarded
-from .guard import Guard, Names, answer
 from .handles import Handles
-from .health import Probe, healthz, readyz
 from .held_secret import make_unless_held
+from .http.body import MAX_BODY_BYTES
+from .http.capabilities import only_what_is_there
+from .http.endpoint import Endpoint
+from .http.exemptions import Exemptions
+from .http.fair_queue import FairQueue
+from .http.forwarded import Forwarded
+from .http.guard import Guard, Names, answer
+from .http.health import Probe, healthz, readyz
+from .http.refusals import in_our_words
+from .http.under_way import UnderWay
 from .instructions import instructions
 from .liveness import Liveness
 from .log import set_level
@@ -60,7 +62,6 @@ from .oauth.tokens import Tokens
 from .portal.client import PortalClient
 from .records.grants import GrantStore
 from .records.journal import Journal
-from .refusals import in_our_words
 from .reloading import Reloading
 from .sealing import Sealer
 from .secret_use import SecretUse
@@ -76,7 +77,6 @@ from .tools.listing import listed
 from .tools.reading import reading_tools
 from .tools.serving import ToolServer
 from .tools.status import status_tool
-from .under_way import UnderWay
 from .upstream import Upstream
 from .version import program_version
 

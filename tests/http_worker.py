@@ -6,10 +6,10 @@ import socket
 import struct
 import threading
 
-from server import worker
-from server.listening import bind
-from server.shares import nobody
-from server.worker import make_worker
+from server.http import worker
+from server.http.listening import bind
+from server.http.shares import nobody
+from server.http.worker import make_worker
 
 from .waiting import wait_until
 

@@ -8,9 +8,9 @@ import socket
 import pytest
 import uvloop
 
-from server import accepting
-from server.accepting import Acceptor
-from server.listening import bind
+from server.http import accepting
+from server.http.accepting import Acceptor
+from server.http.listening import bind
 
 
 class Listener(socket.socket):

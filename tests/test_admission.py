@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.body import MAX_BODY_BYTES
-from server.endpoint import Endpoint
 from server.errors import GrantsUnavailable
-from server.forwarded import PEER
+from server.http.body import MAX_BODY_BYTES
+from server.http.endpoint import Endpoint
+from server.http.forwarded import PEER
 from server.oauth.admission import Admission, Entry
 from server.oauth.authorized import KEY
 from server.oauth.bearer import Bearer

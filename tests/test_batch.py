@@ -8,9 +8,9 @@ import socket
 import pytest
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 
-from server import batch as server_batch
-from server.batch import MAX_MESSAGES, MAX_REQUESTS, REVISION, answer_all
 from server.codes import Code
+from server.http import batch as server_batch
+from server.http.batch import MAX_MESSAGES, MAX_REQUESTS, REVISION, answer_all
 from server.tool_failure import KEY
 
 from .fleet import call_body, post, running_fleet, wait_until

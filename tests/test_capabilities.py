@@ -10,8 +10,8 @@ from mcp.server.mcpserver import MCPServer
 from mcp_types import INVALID_PARAMS
 
 from server.app import TRACING
-from server.capabilities import only_what_is_there
-from server.refusals import in_our_words
+from server.http.capabilities import only_what_is_there
+from server.http.refusals import in_our_words
 
 from .fleet import ROOT
 

@@ -12,7 +12,7 @@ import threading
 import psutil
 import pytest
 
-from server.listening import is_listening
+from server.http.listening import is_listening
 from server.supervision.control import SupervisordError
 
 from .fleet import call_body, check_auth, post

@@ -6,15 +6,15 @@ import time
 
 import pytest
 
-from server import connection, worker
-from server.connection import (
+from server.http import connection, worker
+from server.http.connection import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_IN_LINE,
     MAX_MESSAGE_BYTES,
 )
-from server.room import MAX_CONNECTIONS
-from server.worker import make_worker
+from server.http.room import MAX_CONNECTIONS
+from server.http.worker import make_worker
 
 from .http_worker import all_of, app, connected, one_answer, running_worker
 from .waiting import wait_until

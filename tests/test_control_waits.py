@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-from server import worker
 from server.cache.limits import HOLD_BRIEF
 from server.control.control import HOLD
 from server.control.waits import LAST_LOOK, LONGEST, MOST, SLACK
 from server.errors import ChangeRefused, PortalError
+from server.http import worker
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
 from .control_worker import named

@@ -10,7 +10,7 @@ import pytest
 
 from server.codes import Code
 from server.errors import NotPermitted
-from server.fair_queue import FairQueue
+from server.http.fair_queue import FairQueue
 from server.portal.client import PortalClient
 from server.tool_failure import KEY
 from server.upstream import Upstream

@@ -7,10 +7,10 @@ from functools import partial
 import pytest
 from mcp_types import INVALID_REQUEST
 
-from server import endpoint as server_endpoint
-from server.body import MAX_BODY_BYTES
-from server.endpoint import LONG_BODY, Endpoint
-from server.shares import UNCOUNTED_BODY
+from server.http import endpoint as server_endpoint
+from server.http.body import MAX_BODY_BYTES
+from server.http.endpoint import LONG_BODY, Endpoint
+from server.http.shares import UNCOUNTED_BODY
 
 PLANTED = "Planted-Passw0rd"
 CALL = {

@@ -16,7 +16,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from server.envelope import SERVED, described, problem
+from server.http.envelope import SERVED, described, problem
 
 PLANTED = "Planted-Passw0rd"
 MODERN = "2026-07-28"

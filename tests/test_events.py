@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from server.events import as_event
+from server.http.events import as_event
 
 JSON = [(b"content-type", b"application/json"), (b"content-length", b"2"), (b"x-other", b"1")]
 

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.eviction import eviction_order
+from server.http.eviction import eviction_order
 from server.sources import networks_of
 
 CROWD = [f"2001:db8:1:{n:x}::/64" for n in range(3)]

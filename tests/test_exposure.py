@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from server.exposure import exposed, past_proxy, speaks_for_all, unproxied
+from server.http.exposure import exposed, past_proxy, speaks_for_all, unproxied
 from server.settings import ROOT, Settings
 
 from .cache_process import run_folder

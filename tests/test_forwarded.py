@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.forwarded import Origin, forwarded_address
+from server.http.forwarded import Origin, forwarded_address
 from server.settings import Settings
 from server.sources import UNKNOWN
 
@@ -161,7 +161,7 @@ def test_text_of_a_caller_never_reaches_a_log(tmp_path):
 
 
 def test_the_scheme_is_what_the_nearest_proxy_saw():
-    from server.forwarded import Forwarded
+    from server.http.forwarded import Forwarded
 
     async def scheme(*values: bytes, peer: str = PROXY) -> str:
         seen = {}

@@ -13,11 +13,11 @@ import httpx2
 import pytest
 
 from server import energy_reader
-from server.body import MAX_BODY_BYTES
 from server.control import waits
+from server.http.body import MAX_BODY_BYTES
+from server.http.worker import KEEP_ALIVE
 from server.oauth import metadata
 from server.portal import client
-from server.worker import KEEP_ALIVE
 
 from .fleet import call_body, running_fleet
 from .front_proxies import DEPLOY, FRONTS, NAME

@@ -11,10 +11,10 @@ import pytest
 
 from server.cache.blocking import BlockingClient
 from server.codes import Code
-from server.departure import gone
+from server.http.departure import gone
+from server.http.worker import OTHER_DESCRIPTORS
 from server.store.waits import MAX_WAITING_OF_SOURCE
 from server.tool_failure import KEY
-from server.worker import OTHER_DESCRIPTORS
 
 from .fleet import call_body, check_auth, running_fleet
 from .http_worker import all_of, app, connected, running_worker

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import json_tokens
-from server.json_tokens import MAX_DEPTH, MAX_TOKENS, excess
+from server.http import json_tokens
+from server.http.json_tokens import MAX_DEPTH, MAX_TOKENS, excess
 
 MIB = 1024 * 1024
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from server.listening import bind, hold_ipv6_loopback
+from server.http.listening import bind, hold_ipv6_loopback
 
 from .fleet import running_fleet
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.forwarded import PEER
+from server.http.forwarded import PEER
 from server.oauth.mode import CHAT, Mode, Modes
 
 PUBLIC = "https://oig.example.org"

@@ -11,8 +11,8 @@ from starlette.applications import Starlette
 
 from server.access import Access
 from server.app import build_app, not_found
-from server.forwarded import Forwarded
-from server.guard import Names
+from server.http.forwarded import Forwarded
+from server.http.guard import Names
 from server.oauth.authorize import Authorize
 from server.oauth.client_documents import ClientDocuments, ClientFinder
 from server.oauth.clients import Redirects, read

@@ -15,9 +15,9 @@ from mcp_types import INVALID_REQUEST
 
 from server.access import CREDENTIAL_HEADERS
 from server.codes import Code
-from server.shares import MAX_HELD_OF_SOURCE, MIB
+from server.http.shares import MAX_HELD_OF_SOURCE, MIB
+from server.http.worker import OTHER_DESCRIPTORS
 from server.tool_failure import KEY
-from server.worker import OTHER_DESCRIPTORS
 
 from .fleet import call_body, check_auth, post, running_fleet
 from .http_worker import all_of

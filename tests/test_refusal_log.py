@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.refusal_log import ALL_QUOTA, RefusalLog
+from server.http.refusal_log import ALL_QUOTA, RefusalLog
 
 
 class Clock:

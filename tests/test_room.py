@@ -8,14 +8,14 @@ import threading
 
 import pytest
 
-from server import room
-from server.accepting import FOR_OTHERS
-from server.connection import REFUSED_AT_ONCE
-from server.exemptions import Exemptions
-from server.login_wait import waits
-from server.proof import proved
-from server.shares import MIB, RETRY_LATER, SHARE_OF_NETWORK, UNCOUNTED
-from server.under_way import UnderWay
+from server.http import room
+from server.http.accepting import FOR_OTHERS
+from server.http.connection import REFUSED_AT_ONCE
+from server.http.exemptions import Exemptions
+from server.http.login_wait import waits
+from server.http.proof import proved
+from server.http.shares import MIB, RETRY_LATER, SHARE_OF_NETWORK, UNCOUNTED
+from server.http.under_way import UnderWay
 
 from .http_worker import all_of, app, connected, one_answer, running_worker
 from .waiting import wait_until

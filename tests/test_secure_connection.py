@@ -7,9 +7,9 @@ import ssl
 
 import pytest
 
-from server import connection
-from server.connection import MAX_MESSAGE_BYTES, REFUSED_AT_ONCE
-from server.shares import MIB
+from server.http import connection
+from server.http.connection import MAX_MESSAGE_BYTES, REFUSED_AT_ONCE
+from server.http.shares import MIB
 from server.tls.renewal import Renewal
 from server.tls.secured import (
     MOST_HANDSHAKE_BYTES,
@@ -180,7 +180,7 @@ def test_a_longer_handshake_than_anybody_needs_is_cut_off(running, caplog):
 
 
 def test_one_without_a_handshake_gives_way_to_one_that_comes(running, monkeypatch, call):
-    monkeypatch.setattr("server.room.NEWCOMER", 0.0)
+    monkeypatch.setattr("server.http.room.NEWCOMER", 0.0)
     running.server_state.most = 3
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(connected(running)) for _ in range(3)]

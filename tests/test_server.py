@@ -14,7 +14,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from server.listening import is_listening
+from server.http.listening import is_listening
 from server.process import DESCRIPTORS
 from server.tool_failure import KEY
 

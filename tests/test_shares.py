@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.exemptions import REMEMBERED, Exemptions
-from server.shares import MAX_OF_SOURCE, SHARE_OF_NETWORK, Held, Tally, most_of_source
+from server.http.exemptions import REMEMBERED, Exemptions
+from server.http.shares import MAX_OF_SOURCE, SHARE_OF_NETWORK, Held, Tally, most_of_source
 from server.sources import network_of
 
 

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from server import worker
 from server.control import control
+from server.http import worker
 from server.settings import ROOT
 from server.supervision import foreground, rolling_restart
 from server.tool_failure import KEY

@@ -8,10 +8,10 @@ import socket
 import psutil
 import pytest
 
-from server import connection
-from server.departure import gone
-from server.events import HEADERS as EVENTS
-from server.shares import MAX_HELD, MAX_HELD_OF_SOURCE, MIB, UNCOUNTED
+from server.http import connection
+from server.http.departure import gone
+from server.http.events import HEADERS as EVENTS
+from server.http.shares import MAX_HELD, MAX_HELD_OF_SOURCE, MIB, UNCOUNTED
 
 from .fleet import check_auth, running_fleet
 from .http_worker import all_of, connected, one_answer, running_worker

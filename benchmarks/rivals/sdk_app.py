@@ -19,9 +19,9 @@ from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
 
-from server.listening import inherited_socket
+from server.http.listening import inherited_socket
+from server.http.worker import make_worker
 from server.tools.auth import CheckAuth, Email, Password, preview
-from server.worker import make_worker
 
 TTL = 43200.0
 

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from ..body import BodyTooLong, read_body
-from ..media_types import is_json, is_plain
+from ..http.body import BodyTooLong, read_body
+from ..http.media_types import is_json, is_plain
 from .oauth_error import OAuthError
 
 MAX_BYTES = 64 * 1024

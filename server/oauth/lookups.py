@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from ..refusal_log import RefusalLog
+from ..http.refusal_log import RefusalLog
 from ..sources import networks_of
 from .clients import Client, document_site
 

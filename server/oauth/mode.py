@@ -17,8 +17,8 @@ from typing import Literal
 
 from starlette.types import Scope
 
-from ..forwarded import PEER
-from ..origins import authority, canonical_origin
+from ..http.forwarded import PEER
+from ..http.origins import authority, canonical_origin
 from ..sources import address_of
 
 PATH = "/mcp"

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..refusal_log import RefusalLog
+from ..http.refusal_log import RefusalLog
 from .clients import Redirects, describe, read
 from .forms import read_json
 from .json_answers import json_answer

@@ -8,7 +8,7 @@ from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..guard import Guard, Names
+from ..http.guard import Guard, Names
 from .authorize import Authorize
 from .client_documents import ClientDocuments
 from .clients import Redirects

@@ -23,8 +23,8 @@ from ..errors import (
     TooManyCalls,
     TooManyLogins,
 )
-from ..forwarded import LOGGED
-from ..proof import proved
+from ..http.forwarded import LOGGED
+from ..http.proof import proved
 from ..sealing import Credential
 from ..sources import UNKNOWN, source_of
 from .texts import Texts

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import GrantsUnavailable
-from ..origins import canonical_origin
+from ..http.origins import canonical_origin
 from ..suppression import Quota, Suppression
 from .forms import read_form
 from .language import texts_for

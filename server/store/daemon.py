@@ -26,7 +26,7 @@ from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome,
 from ..cache.spelling import plain, tag
 from ..cache.throttle import Policy
 from ..errors import CacheBusy, CacheUnavailable, SecretDiffers
-from ..exemptions import Exemptions
+from ..http.exemptions import Exemptions
 from ..settings import Settings
 from ..version import program_version
 from .answers import TRY_LATER, DaemonAnswers

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, Final
 
 from ..errors import CacheBusy
-from ..login_wait import waits
-from ..shares import Tally, nobody
+from ..http.login_wait import waits
+from ..http.shares import Tally, nobody
 from ..sources import networks_of
 
 MAX_WAITING: Final = 1000

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import GrantsUnavailable, JournalUnavailable
-from ..exposure import past_proxy, unproxied
+from ..http.exposure import past_proxy, unproxied
 from ..places import ROOT
 from ..preflight import check
 from ..records.grants import GrantStore
@@ -138,7 +138,7 @@ def warnings(wanted: Wanted) -> Iterator[str]:
 
 
 def _of_certificate(wanted: Wanted) -> Iterator[str]:
-    from ..guard import Names  # noqa: PLC0415 - may not be installed until later
+    from ..http.guard import Names  # noqa: PLC0415 - may not be installed until later
     from ..tls.doubts import doubts, is_for, names  # noqa: PLC0415 - as above
     from ..tls.key_pair import KeyPair, load  # noqa: PLC0415 - as above
 

@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from typing import Any
 
-from ..connection import Connection
+from ..http.connection import Connection
 from .secured import SecuredTransport, TooMuchUnasked
 
 SPEAK_TLS = "This port speaks TLS: the address begins with https://, not http://."

@@ -13,9 +13,9 @@ from pydantic import BeforeValidator, Field
 from ..access import Caller, always, credential_of
 from ..codes import Code
 from ..errors import AccessDenied
-from ..forwarded import LOGGED
+from ..http.forwarded import LOGGED
+from ..http.proof import no_connection, proved
 from ..oauth.authorized import Authorized, authorized
-from ..proof import no_connection, proved
 from ..sealing import Credential
 from ..sources import UNKNOWN, source_of
 from .arguments import digits

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from .sources import networks_of
+from ..sources import networks_of
 
 MIB = 1024 * 1024
 

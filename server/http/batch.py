@@ -13,9 +13,9 @@ from typing import Any
 from mcp_types import INTERNAL_ERROR, INVALID_REQUEST
 from starlette.types import Message
 
-from .codes import Code
+from ..codes import Code
+from ..tool_failure import ToolFailure
 from .envelope import Refusal, problem, version_problem
-from .tool_failure import ToolFailure
 
 REVISION = "2025-03-26"
 """The revision with batches. It had no `MCP-Protocol-Version` header, so that a request without one

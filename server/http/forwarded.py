@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .sources import UNKNOWN, Address, Network, address_of
+from ..sources import UNKNOWN, Address, Network, address_of
 
 LOGGED = "oig.logged_address"
 """Key of the ASGI scope under which the address for logs stands; that which counts is `client`."""

@@ -16,15 +16,15 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from ..pid_file import PidFile
+from ..tls.renewal import Renewal
+from ..tls.secure_connection import SecureConnection
 from .accepting import Acceptor
 from .closing_port import ClosingPort
 from .connection import Connection
 from .listening import BACKLOG, is_listening
-from .pid_file import PidFile
 from .room import MAX_CONNECTIONS, Connections
 from .shares import nobody
-from .tls.renewal import Renewal
-from .tls.secure_connection import SecureConnection
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from .errors import CacheUnavailable
-from .store import SessionStore
-from .version import PROGRAM
+from ..errors import CacheUnavailable
+from ..store import SessionStore
+from ..version import PROGRAM
 
 DIFFERS = (
     "This worker and the cache daemon work with different secrets, and it refuses all calls; its "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .sources import Network, address_of, is_grant, is_within, network_of, source_of
+from ..sources import Network, address_of, is_grant, is_within, network_of, source_of
 
 REMEMBERED = 1024
 """Addresses whose source is known and need not be looked up again."""

@@ -12,9 +12,12 @@ from mcp_types import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR
 from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..codes import Code
+from ..oauth.admission import OPEN, Admission, Entry, Refused, unread
+from ..oauth.authorized import KEY
+from ..tool_failure import ToolFailure
 from .batch import ACCEPTED, MAX_REQUESTS, Part, Put, answer_all, batch_problem, message_problem
 from .body import MAX_BODY_BYTES, BodyTooLong, read_body, replayed
-from .codes import Code
 from .departure import gone
 from .envelope import Refusal, problem
 from .events import HEADERS as EVENTS
@@ -22,8 +25,6 @@ from .events import as_event, event
 from .guard import answer
 from .json_tokens import excess
 from .media_types import accepted, is_framed_only, is_json, is_plain
-from .oauth.admission import OPEN, Admission, Entry, Refused, unread
-from .oauth.authorized import KEY
 from .shares import (
     MAX_HELD,
     MAX_HELD_OF_SOURCE,
@@ -33,7 +34,6 @@ from .shares import (
     Tally,
     nobody,
 )
-from .tool_failure import ToolFailure
 
 logger = logging.getLogger(__name__)
 

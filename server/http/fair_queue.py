@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..sources import networks_of
 from .login_wait import told_of_wait
-from .sources import networks_of
 
 AT_ONCE = 8
 """Messages that have a turn. Most take a millisecond or two, for a part of which they wait for the

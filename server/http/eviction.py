@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TypeVar
 
-from .sources import networks_of
+from ..sources import networks_of
 
 One = TypeVar("One")
 

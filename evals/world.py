@@ -15,11 +15,11 @@ import httpx2
 from starlette.types import ASGIApp, Message
 
 from server.app import build_app
+from server.auth.secret import make_secret
 from server.errors import OigError
 from server.portal.simulator import Simulator
 from server.portal.simulator import build_app as build_portal
 from server.portal.simulator.accounts import Accounts
-from server.secret import make_secret
 from server.settings import Settings
 
 from . import cache

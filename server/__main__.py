@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from . import log, process
+from .auth.held_secret import SecretHeld
 from .errors import ConfigurationError
-from .held_secret import SecretHeld
 from .http.exemptions import Exemptions
 from .http.exposure import exposed, speaks_for_all, unproxied
 from .http.listening import bind, hold_ipv6_loopback, inherited_socket

@@ -21,19 +21,23 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .access import Access
-from .allow_list import AllowList, ListedPortal
+from .auth.access import Access
+from .auth.allow_list import AllowList, ListedPortal
+from .auth.call_rate import CallRate
+from .auth.failed_logins import FailedLogins
+from .auth.fingerprint import account_key, secret_tag
+from .auth.handles import Handles
+from .auth.held_secret import make_unless_held
+from .auth.liveness import Liveness
+from .auth.sealing import Sealer
+from .auth.secret_use import SecretUse
+from .auth.sessions import Sessions
 from .cache.budgets import policy_of
-from .call_rate import CallRate
 from .control.control import Control
 from .control.entries import Entries
 from .control.plan_token import Plans
 from .control.waits import Waits
-from .failed_logins import FailedLogins
-from .fingerprint import account_key, secret_tag
 from .following import Following
-from .handles import Handles
-from .held_secret import make_unless_held
 from .http.body import MAX_BODY_BYTES
 from .http.capabilities import only_what_is_there
 from .http.endpoint import Endpoint
@@ -45,7 +49,6 @@ from .http.health import Probe, healthz, readyz
 from .http.refusals import in_our_words
 from .http.under_way import UnderWay
 from .instructions import instructions
-from .liveness import Liveness
 from .log import set_level
 from .oauth.admission import Admission
 from .oauth.authorize import Authorize
@@ -63,9 +66,6 @@ from .portal.client import PortalClient
 from .records.grants import GrantStore
 from .records.journal import Journal
 from .reloading import Reloading
-from .sealing import Sealer
-from .secret_use import SecretUse
-from .sessions import Sessions
 from .settings import Settings
 from .shape_watch import ShapeWatch
 from .store.daemon import DaemonStore

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from .auth.sealing import Keys, Sealer
 from .cache.limits import TTL_MAX
 from .readings.baseline import NO_BASELINE, Baseline
 from .sealed_answers import SealedAnswers
-from .sealing import Keys, Sealer
 from .store import AnswerStore
 
 NAME = "baseline"

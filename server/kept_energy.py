@@ -16,11 +16,11 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 
+from .auth.sealing import Keys, Sealer
 from .cache.limits import TTL_MAX
 from .readings import clock
 from .readings.energy_day import EnergyDay, kept_day
 from .sealed_answers import SealedAnswers
-from .sealing import Keys, Sealer
 from .store import AnswerStore
 
 SETTLED_DAYS = 7

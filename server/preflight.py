@@ -11,10 +11,10 @@ import contextlib
 import os
 import sys
 
+from .auth.secret import load_secret
 from .cache.socket_file import prepare_folder
 from .errors import ConfigurationError
 from .named_files import refuse_special
-from .secret import load_secret
 from .settings import Settings
 from .settings_sources import find
 from .supervision.agreement import check_agreement
@@ -38,7 +38,7 @@ def check(settings: Settings) -> None:
         prepare_folder(folder, tighten=settings.run_dir_is_ours and folder == settings.run_dir)
     except OSError as exc:
         raise ConfigurationError(f"The folder {folder} cannot be made: {exc.strerror}.") from None
-    from .held_secret import SecretHeld, make_unless_held  # noqa: PLC0415 - as below
+    from .auth.held_secret import SecretHeld, make_unless_held  # noqa: PLC0415 - as below
 
     with contextlib.suppress(SecretHeld):  # no setting and no file is wrong
         load_secret(settings.secret_file, make_unless_held(settings.cache_socket))

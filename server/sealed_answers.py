@@ -7,9 +7,9 @@ import json
 import zlib
 from typing import Any
 
+from .auth.sealing import Keys, Sealer
 from .cache.limits import ANSWER_MAX_BYTES
 from .errors import CacheUnavailable
-from .sealing import Keys, Sealer
 from .store import AnswerStore
 
 

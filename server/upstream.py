@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, Protocol
 
-from .access import Access, Granted
+from .auth.access import Access, Granted
+from .auth.sealing import Keys, Sealer
+from .auth.sessions import RETRY_AFTER, unavailable
 from .baselines import Baselines
 from .cache.limits import ANSWER_MAX_BYTES, KEY_BYTES
 from .cache.outcomes import EXPIRED, TURN, Hit, Lease, Unavailable
@@ -35,8 +37,6 @@ from .kept_energy import KeptEnergy
 from .readings.baseline import Baseline
 from .readings.energy_day import EnergyDay
 from .sealed_answers import SealedAnswers
-from .sealing import Keys, Sealer
-from .sessions import RETRY_AFTER, unavailable
 from .store import AnswerStore
 
 LIVE, NOTIFICATIONS = "live", "notifications"

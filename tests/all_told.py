@@ -22,8 +22,8 @@ from client import views as client_views
 from client.battery import energy, live, notices, past, status
 from client.control import views as control_views
 from client.options import parse
+from server.auth.liveness import Liveness
 from server.control.entries import Entries
-from server.liveness import Liveness
 from server.readings.clock import local_day
 from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.control import control_tools

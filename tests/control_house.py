@@ -8,7 +8,10 @@ from pathlib import Path
 
 import httpx2
 
-from server.access import Access, Caller
+from server.auth.access import Access, Caller
+from server.auth.handles import Handles
+from server.auth.sealing import Credential, Sealer
+from server.auth.sessions import Sessions
 from server.cache.engine import Engine
 from server.cache.holds import Holds
 from server.control.asked import Asked
@@ -16,12 +19,9 @@ from server.control.control import Control
 from server.control.plan_token import Plans
 from server.control.waits import Waits
 from server.errors import CacheUnavailable
-from server.handles import Handles
 from server.portal.simulator import build_app
 from server.records.journal import Journal
 from server.records.record import Record
-from server.sealing import Credential, Sealer
-from server.sessions import Sessions
 from server.store.local import LIMITS, LocalStore
 from server.upstream import Upstream
 

@@ -12,18 +12,18 @@ import os
 import signal
 import sys
 
-from server.access import Access, Caller
+from server.auth.access import Access, Caller
+from server.auth.handles import Handles
+from server.auth.sealing import Credential, Sealer
+from server.auth.secret import load_secret
+from server.auth.sessions import Sessions
 from server.control.asked import Asked
 from server.control.control import Control, Planned
 from server.control.plan_token import Plans
 from server.control.waits import Waits
 from server.errors import OigError
-from server.handles import Handles
 from server.portal.client import PortalClient
 from server.records.journal import Journal
-from server.sealing import Credential, Sealer
-from server.secret import load_secret
-from server.sessions import Sessions
 from server.settings import Settings
 from server.store.daemon import DaemonStore
 from server.upstream import Upstream

@@ -18,10 +18,12 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from server.access import Access
-from server.allow_list import AllowList, ListedPortal
-from server.fingerprint import account_key
-from server.handles import Handles
+from server.auth.access import Access
+from server.auth.allow_list import AllowList, ListedPortal
+from server.auth.fingerprint import account_key
+from server.auth.handles import Handles
+from server.auth.sealing import Sealer
+from server.auth.sessions import Sessions
 from server.oauth.authorize import Authorize
 from server.oauth.client_documents import ClientFinder
 from server.oauth.clients import Client, Redirects, describe
@@ -32,8 +34,6 @@ from server.oauth.mode import Mode
 from server.oauth.tokens import Tokens
 from server.records.grant import LIFETIME, Grant, day_of
 from server.records.grants import GrantStore
-from server.sealing import Sealer
-from server.sessions import Sessions
 
 from .control_house import NOON, SECRET, Clock, HoldingStore
 from .portal_simulator import InProcess

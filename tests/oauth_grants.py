@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from server.auth.sealing import Credential, Sealer
 from server.oauth.mode import LOOPBACK_AUDIENCE
 from server.oauth.tokens import ACCESS_SECONDS, AccessToken, Tokens
 from server.records.grant import LIFETIME, Grant, day_of
 from server.records.grants import GrantStore
-from server.sealing import Credential, Sealer
 
 SECRET = b"s" * 32
 PORTAL = "http://portal.test/"

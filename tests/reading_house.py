@@ -9,14 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from evals.fields import reason_for, reasons_in
-from server.access import Access, Caller
-from server.handles import Handles
+from server.auth.access import Access, Caller
+from server.auth.handles import Handles
+from server.auth.sealing import Credential, Sealer
+from server.auth.sessions import Sessions
 from server.portal.simulator.box import Box
 from server.portal.simulator.truth import truth
 from server.portal.simulator.wishes import obey
 from server.readings.clock import PRAGUE
-from server.sealing import Credential, Sealer
-from server.sessions import Sessions
 from server.upstream import Upstream
 
 from .control_house import SECRET, Clock, HoldingStore

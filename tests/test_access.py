@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from server.access import credential_of
+from server.auth.access import credential_of
+from server.auth.sealing import Credential
 from server.errors import AccessDenied
-from server.sealing import Credential
 from server.tools.asking import caller
 
 PLANTED = "Planted-Passw0rd"

@@ -18,19 +18,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.allow_list import AllowList, ListedPortal
+from server.auth.allow_list import AllowList, ListedPortal
+from server.auth.fingerprint import account_key
+from server.auth.handles import Handles
+from server.auth.padding import HIGHEST, PERIOD, STEP
+from server.auth.sealing import Credential, Sealer
+from server.auth.sessions import Sessions
 from server.cache.outcomes import BUSY, Lease
 from server.codes import Code
 from server.errors import CredentialsRejected, NotServed, SessionError, TooManyAttempts
-from server.fingerprint import account_key
-from server.handles import Handles
-from server.padding import HIGHEST, PERIOD, STEP
 from server.portal.client import PortalClient
 from server.portal.simulator.app import Simulator, build_app
 from server.portal.simulator.endpoints import Endpoint
 from server.portal.simulator.faults import FITS, Fault, Kind
-from server.sealing import Credential, Sealer
-from server.sessions import Sessions
 from server.store.local import LocalStore
 
 SECRET = b"s" * 32

@@ -12,8 +12,8 @@ import pytest
 
 from cachectl.__main__ import main
 from server.as_user import as_user, elsewhere, typed, user_name
+from server.auth.secret import make_secret, read_secret
 from server.errors import ConfigurationError
-from server.secret import make_secret, read_secret
 from server.settings import ROOT
 from server.supervision.__main__ import main as supervision
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from server.auth.sealing import Credential, Sealer
 from server.errors import CredentialsRejected, NotServed, TooManyAttempts
 from server.oauth.clients import Client, describe
 from server.oauth.mode import Mode
@@ -16,7 +17,6 @@ from server.oauth.pkce import read_challenge
 from server.oauth.tokens import binding
 from server.portal.simulator.faults import Fault
 from server.records.grant import LIFETIME
-from server.sealing import Credential, Sealer
 
 from .control_house import SECRET
 from .login_house import (

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from server.access import Access, Caller
+from server.auth.access import Access, Caller
+from server.auth.handles import Handles
+from server.auth.liveness import Liveness
+from server.auth.sealing import Credential
 from server.cache.throttle import Policy
 from server.codes import Code
 from server.errors import (
@@ -22,13 +25,10 @@ from server.errors import (
     SignInAgain,
     TooManyAttempts,
 )
-from server.handles import Handles
 from server.instructions import MOST_CHARACTERS, instructions
-from server.liveness import Liveness
 from server.oauth.authorized import KEY, Authorized
 from server.portal.simulator.faults import Fault, Kind
 from server.records.grant import Grant as Record
-from server.sealing import Credential
 from server.sources import UNKNOWN
 from server.store.local import LocalStore
 from server.tools.asking import caller

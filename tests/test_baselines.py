@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server.auth.sealing import Credential, Sealer
 from server.baselines import Baselines
 from server.cache.client import CacheClient
 from server.readings.baseline import MOST_BOXES, NO_BASELINE, Baseline, BoxBaseline
-from server.sealing import Credential, Sealer
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.bounded_file import BoundedFile
+from server.auth.bounded_file import BoundedFile
 from server.settings import ROOT
 
 WRITER = """

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.call_rate import CallRate
+from server.auth.call_rate import CallRate
 from server.codes import Code
 from server.errors import TooManyCalls
 

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
+from server.auth.sealing import Credential, Sealer
 from server.oauth.clients import describe
 from server.oauth.connections import WHY
 from server.oauth.language import LANGUAGES
 from server.oauth.tokens import Action
 from server.records.grant import REASONS
-from server.sealing import Credential, Sealer
 
 from .control_house import SECRET
 from .login_house import APP, EMAIL, ISSUER, PASSWORD, PROGRAM, LoginHouse, buttons

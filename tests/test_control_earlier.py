@@ -8,13 +8,13 @@ from contextlib import closing
 
 import pytest
 
-from server.access import Caller
+from server.auth.access import Caller
+from server.auth.sealing import Credential
 from server.control.asked import Asked
 from server.control.control import HOLD
 from server.control.read_back import DELIVERED_WITHIN
 from server.errors import BoxChoice, ChangeRefused
 from server.records.record import DEADLINE
-from server.sealing import Credential
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX

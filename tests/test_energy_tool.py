@@ -8,7 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from server.access import Access, Caller
+from server.auth.access import Access, Caller
+from server.auth.handles import Handles
+from server.auth.sealing import Credential, Sealer
+from server.auth.sessions import Sessions
 from server.energy_reader import MOST_REQUESTS, MOST_S, EnergyRead
 from server.errors import (
     PortalBusy,
@@ -17,11 +20,8 @@ from server.errors import (
     PortalUnexpected,
     PortalUnreachable,
 )
-from server.handles import Handles
 from server.readings.energy_day import POWERS
 from server.readings.placement import days_between
-from server.sealing import Credential, Sealer
-from server.sessions import Sessions
 from server.upstream import Upstream
 
 from .control_house import HoldingStore

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from server.auth.failed_logins import BRIEF_QUOTA, SOURCE_QUOTA, FailedLogins
 from server.errors import CredentialsRejected, NotServed, TooManyAttempts
-from server.failed_logins import BRIEF_QUOTA, SOURCE_QUOTA, FailedLogins
 from server.settings import ROOT, Settings
 
 FILTER = ROOT / "docs" / "fail2ban" / "filter.d" / "oig-cloud-mcp.conf"

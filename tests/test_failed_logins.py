@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from server.auth.failed_logins import ALL_QUOTA, SOURCE_QUOTA, FailedLogins
 from server.errors import CredentialsRejected, NotServed, TooManyAttempts
-from server.failed_logins import ALL_QUOTA, SOURCE_QUOTA, FailedLogins
 
 from .fleet import call_body, post, running_fleet
 

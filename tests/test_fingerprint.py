@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from server.fingerprint import (
+from server.auth.fingerprint import (
     ACCOUNT_LABEL,
     INVISIBLE,
     OTHER,
@@ -20,7 +20,7 @@ from server.fingerprint import (
     normalise,
     spelling_tag,
 )
-from server.sealing import Credential, Sealer
+from server.auth.sealing import Credential, Sealer
 
 SECRET = b"s" * 32
 

@@ -13,12 +13,12 @@ import httpx2
 import pytest
 
 from cachectl.__main__ import main
+from server.auth.fingerprint import account_key
+from server.auth.secret import load_secret, read_secret
 from server.cache.answers import SOON
 from server.cache.blocking import BlockingClient
 from server.cache.outcomes import ERASED, Hit, Lease, Locked, Unavailable
-from server.fingerprint import account_key
 from server.records.grants import GrantStore
-from server.secret import load_secret, read_secret
 from server.settings import ROOT
 
 from .cache_process import run_folder, running_cache

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from server.auth.padding import STEP
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
 from server.cache.outcomes import Lease
-from server.padding import STEP
 
 from .cache_process import running_cache
 from .fleet import Fleet, call_body, post, running_fleet

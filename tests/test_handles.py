@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.handles import Handles
-from server.sealing import Credential, Sealer
+from server.auth.handles import Handles
+from server.auth.sealing import Credential, Sealer
 
 SECRET = b"s" * 32
 KEYS = Sealer(SECRET, "https://portal.example/").keys(Credential("a@example.com", "pass"))

@@ -22,11 +22,11 @@ import pytest
 from cachectl.__main__ import main
 from cachectl.blocks import plain
 from cachectl.journal_report import journal_report
+from server.auth.fingerprint import account_key
+from server.auth.secret import load_secret
 from server.errors import JournalUnavailable
-from server.fingerprint import account_key
 from server.records.journal import UPDATES, VERSION, ChangeUnderWay, Journal, PlanUsed
 from server.records.record import DEADLINE, Record
-from server.secret import load_secret
 
 pytest_plugins = ("tests.terminal",)
 

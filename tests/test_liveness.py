@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from server.access import Caller
+from server.auth.access import Caller
+from server.auth.liveness import Liveness
+from server.auth.sealing import Credential
 from server.codes import Code
 from server.errors import CredentialsRejected, PortalBusy, PortalError
-from server.liveness import Liveness
 from server.portal.simulator.faults import Fault
-from server.sealing import Credential
 from server.store import local
 from server.upstream import Upstream
 

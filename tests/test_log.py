@@ -61,6 +61,6 @@ def test_a_line_break_cannot_forge_a_line(stream):
 
 def test_libraries_are_heard_from_warning_up(stream):
     logging.getLogger("httpx2").info("POST with body")
-    logging.getLogger("server.sessions").info("ours")
+    logging.getLogger("server.auth.sessions").info("ours")
     assert "body" not in stream.getvalue()
     assert "ours" in stream.getvalue()

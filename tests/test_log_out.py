@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
-from server.access import Access, Caller
+from server.auth.access import Access, Caller
+from server.auth.call_rate import CallRate
+from server.auth.handles import Handles
+from server.auth.sealing import Credential
 from server.cache.client import CacheClient
-from server.call_rate import CallRate
 from server.codes import Code
 from server.errors import (
     AccessDenied,
@@ -15,9 +17,7 @@ from server.errors import (
     TooManyAttempts,
     TooManyCalls,
 )
-from server.handles import Handles
 from server.portal.simulator.faults import Fault, Kind
-from server.sealing import Credential
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
 

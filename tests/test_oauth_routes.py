@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from server.access import Access
 from server.app import build_app, not_found
+from server.auth.access import Access
 from server.http.forwarded import Forwarded
 from server.http.guard import Names
 from server.oauth.authorize import Authorize

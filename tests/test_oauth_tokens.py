@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.auth.sealing import Credential
 from server.oauth import base64url
 from server.oauth.tokens import (
     AccessToken,
@@ -16,7 +17,6 @@ from server.oauth.tokens import (
     Tokens,
     binding,
 )
-from server.sealing import Credential
 
 SECRET = b"s" * 32
 PORTAL = "https://portal.example/"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.padding import HIGHEST, PERIOD, STEP, Padding
+from server.auth.padding import HIGHEST, PERIOD, STEP, Padding
 
 TIMES = st.floats(0.0, 60.0)
 

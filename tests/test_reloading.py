@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.auth.call_rate import CallRate
 from server.cache.engine import Engine
 from server.cache.limits import Limits
 from server.cache.outcomes import Lease, Locked, Rejected
 from server.cache.service import Service
 from server.cache.throttle import Policy, Throttle
 from server.cache.wire import Notice, Request
-from server.call_rate import CallRate
 from server.errors import ConfigurationError, TooManyCalls
 from server.following import Following
 from server.reloading import FIXED, LIVE, Reloading

@@ -5,7 +5,7 @@ from dataclasses import astuple, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.sealing import Credential, Sealer, Session, digest
+from server.auth.sealing import Credential, Sealer, Session, digest
 
 SECRET = b"s" * 32
 PORTAL = "https://portal.example/"

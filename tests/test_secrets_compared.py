@@ -12,15 +12,15 @@ import httpx2
 import pytest
 
 from cachectl.__main__ import main
+from server.auth.fingerprint import secret_tag
+from server.auth.held_secret import SecretHeld, make_unless_held
+from server.auth.secret import load_secret, make_secret, read_secret
 from server.cache import wire
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.client import CacheClient
 from server.cache.outcomes import Hit, Lease
 from server.errors import CacheUnavailable, SecretDiffers
-from server.fingerprint import secret_tag
-from server.held_secret import SecretHeld, make_unless_held
 from server.records.journal import Journal
-from server.secret import load_secret, make_secret, read_secret
 from server.supervision.differing import differing
 
 from .cache_process import PATIENCE, CacheProcess, run_folder, running_cache
@@ -370,8 +370,10 @@ def test_a_secret_is_made_where_nobody_holds_one(folder):
 
 @pytest.mark.parametrize("holder", ["the daemon", "a worker", "a daemon that hangs"])
 def test_no_secret_is_made_while_somebody_holds_one(folder, monkeypatch, holder):
-    monkeypatch.setattr("server.held_secret.PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr("server.held_secret.ANSWER_SECONDS", 0.2 if "hangs" in holder else PATIENCE)
+    monkeypatch.setattr("server.auth.held_secret.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(
+        "server.auth.held_secret.ANSWER_SECONDS", 0.2 if "hangs" in holder else PATIENCE
+    )
     if holder == "the daemon":
         load_secret(folder / "secret")
     elsewhere = folder / "missing"
@@ -397,7 +399,7 @@ def test_who_waits_for_the_secret_takes_it_when_it_comes(cache, monkeypatch):
             elsewhere.write_bytes(b"x" * 32)
             elsewhere.chmod(0o600)
 
-    monkeypatch.setattr("server.held_secret.time.sleep", sleep)
+    monkeypatch.setattr("server.auth.held_secret.time.sleep", sleep)
     assert load_secret(elsewhere, make_unless_held(cache.path)) == b"x" * 32
     assert len(slept) == 3
 

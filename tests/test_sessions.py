@@ -5,6 +5,9 @@ import asyncio
 import httpx2
 import pytest
 
+from server.auth.handles import Handles
+from server.auth.sealing import Credential, Sealer
+from server.auth.sessions import PORTAL_ERRORS, Sessions, unavailable
 from server.cache.outcomes import Lease, Unavailable
 from server.errors import (
     CredentialsRejected,
@@ -15,12 +18,9 @@ from server.errors import (
     TooManyAttempts,
     TooManyLogins,
 )
-from server.handles import Handles
 from server.portal.client import PortalClient
 from server.portal.simulator.app import Simulator, build_app
 from server.portal.simulator.faults import Fault, Kind
-from server.sealing import Credential, Sealer
-from server.sessions import PORTAL_ERRORS, Sessions, unavailable
 from server.store.local import LocalStore
 from server.tool_failure import KEY, ToolFailure
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 from starlette.datastructures import Headers
 
-from server.access import Caller
+from server.auth.access import Caller
+from server.auth.handles import Handles
+from server.auth.sealing import Credential
 from server.codes import Code
 from server.errors import AccessDenied, CredentialsRejected
-from server.handles import Handles
-from server.sealing import Credential
 from server.tools.asking import caller as caller_of
 
 from .portal_simulator import DEMO_BOX

@@ -17,14 +17,14 @@ from starlette.requests import Request
 from evals.scenario import DEMO as LOGIN
 from evals.virtual_time import VirtualTimeLoop
 from evals.world import world
-from server.access import Access
+from server.auth.access import Access
+from server.auth.handles import Handles
+from server.auth.sealing import Sealer
+from server.auth.sessions import Sessions
 from server.cache.client import CacheClient
 from server.control.entries import Entries
-from server.handles import Handles
 from server.records.journal import Journal
 from server.records.record import Record
-from server.sealing import Sealer
-from server.sessions import Sessions
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
 from server.tool_failure import KEY

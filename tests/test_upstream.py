@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.access import Access, Caller
+from server.auth.access import Access, Caller
+from server.auth.handles import Handles
+from server.auth.sealing import Credential, Sealer
+from server.auth.sessions import Sessions
 from server.errors import AccessDenied, CredentialsRejected, TooManyAttempts, TooManyLogins
-from server.handles import Handles
 from server.readings.boxes import list_boxes
-from server.sealing import Credential, Sealer
-from server.sessions import Sessions
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
 from server.tool_failure import ToolFailure

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from server import upstream
-from server.access import Caller
+from server.auth.access import Caller
 from server.errors import PortalBusy, PortalOverloaded
 
 from .portal_simulator import DEMO_BOX

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from ..access import Access, Caller, Granted
+from ..auth.access import Access, Caller, Granted
 from ..cache.outcomes import Held
 from ..codes import Code
 from ..detached import Detached

@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..auth.sealing import Credential
 from ..codes import Code
 from ..errors import GrantsUnavailable, NotPermitted
 from ..records.grant import Grant
-from ..sealing import Credential
 from ..sources import source_of_grant
 
 KEY = "oig.authorized"

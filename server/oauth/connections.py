@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..access import Access
+from ..auth.access import Access
 from ..email_address import MAX_EMAIL
 from ..errors import GrantsUnavailable
 from ..records.grant import Grant

@@ -13,7 +13,8 @@ from typing import Literal
 
 from starlette.requests import Request
 
-from ..access import MAX_PASSWORD, Access, Caller, Granted
+from ..auth.access import MAX_PASSWORD, Access, Caller, Granted
+from ..auth.sealing import Credential
 from ..email_address import is_email
 from ..errors import (
     CredentialsRejected,
@@ -25,7 +26,6 @@ from ..errors import (
 )
 from ..http.forwarded import LOGGED
 from ..http.proof import proved
-from ..sealing import Credential
 from ..sources import UNKNOWN, source_of
 from .texts import Texts
 

@@ -28,7 +28,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ..sealing import Credential
+from ..auth.sealing import Credential
 from . import base64url
 from .pkce import CHALLENGE_BYTES
 

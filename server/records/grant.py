@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..fingerprint import shown
+from ..auth.fingerprint import shown
 
 DAY = 86_400.0
 

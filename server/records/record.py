@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..fingerprint import shown
+from ..auth.fingerprint import shown
 from ..portal.writes import Outcome
 
 DEADLINE = 900.0

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 from mcp.server.mcpserver.context import Context
 from pydantic import BeforeValidator, Field
 
-from ..access import Caller, always, credential_of
+from ..auth.access import Caller, always, credential_of
+from ..auth.sealing import Credential
 from ..codes import Code
 from ..errors import AccessDenied
 from ..http.forwarded import LOGGED
 from ..http.proof import no_connection, proved
 from ..oauth.authorized import Authorized, authorized
-from ..sealing import Credential
 from ..sources import UNKNOWN, source_of
 from .arguments import digits
 

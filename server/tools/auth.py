@@ -10,11 +10,11 @@ from mcp.server.mcpserver.context import Context
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import AfterValidator, BaseModel, Field
 
-from ..access import MAX_PASSWORD, Access
+from ..auth.access import MAX_PASSWORD, Access
+from ..auth.liveness import Liveness
 from ..codes import Code
 from ..email_address import MAX_EMAIL, is_email
 from ..errors import AccessDenied, InvalidArguments
-from ..liveness import Liveness
 from ..readings.model import LocalTime, Warnings
 from .asking import Handle, caller
 from .checked import ENDS, READS, CheckedTool

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from mcp.server.mcpserver.context import Context
 from pydantic import AwareDatetime, BeforeValidator, Field
 
-from ..access import Access, Granted
+from ..auth.access import Access, Granted
 from ..energy_reader import MOST_DAYS, MOST_HOUR_DAYS, MOST_S, in_time, read_energy
 from ..errors import PortalError, SessionError, TooManyLogins
 from ..readings import boxes, clock, days, history, live, live_summary, notice_board, past

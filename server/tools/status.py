@@ -12,7 +12,7 @@ from typing import Any
 
 from mcp.server.mcpserver.context import Context
 
-from ..access import Access, Granted
+from ..auth.access import Access, Granted
 from ..control.changes import decode
 from ..control.entries import Entries
 from ..control.grid_charge import GridCharge

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .as_user import as_owner, as_user, user_name
-from .errors import ConfigurationError
+from ..as_user import as_owner, as_user, user_name
+from ..errors import ConfigurationError
 
 MIN_BYTES = 32
 """Shortest secret taken: as long as the fingerprints made with it."""

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from .errors import TooManyCalls
+from ..errors import TooManyCalls
 
 MAX_ACCOUNTS = 10_000
 """Accounts that are counted; the one that has not called for the longest time goes. All of them

@@ -22,7 +22,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from .errors import CredentialsRejected, NotServed, PortalError, SessionError
+from ..errors import CredentialsRejected, NotServed, PortalError, SessionError
 from .fingerprint import account_key, shown
 from .padding import Padding
 

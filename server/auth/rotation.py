@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 from .secret import fresh_secret, leads_to, open_secret, read_secret
 
 

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .cache.blocking import BlockingClient, RefusedError
-from .cache.credentials import ForeignUserError
-from .errors import CacheUnavailable, OigError, ProtocolError
+from ..cache.blocking import BlockingClient, RefusedError
+from ..cache.credentials import ForeignUserError
+from ..errors import CacheUnavailable, OigError, ProtocolError
 from .secret import make_secret
 
 ANSWER_SECONDS = 2.0

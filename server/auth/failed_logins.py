@@ -30,10 +30,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import CredentialsRejected, NotServed, SessionError, TooManyAttempts
+from ..sources import UNKNOWN, address_of, source_of
 from .bounded_file import BoundedFile
-from .errors import CredentialsRejected, NotServed, SessionError, TooManyAttempts
 from .fingerprint import shown
-from .sources import UNKNOWN, address_of, source_of
 from .suppression import Count, Quota, Suppression
 
 REPEATED = "repeated"

@@ -25,10 +25,9 @@ import binascii
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from .call_rate import CallRate
-from .codes import Code
-from .email_address import is_email
-from .errors import (
+from ..codes import Code
+from ..email_address import is_email
+from ..errors import (
     AccessDenied,
     CacheUnavailable,
     CredentialsRejected,
@@ -38,9 +37,10 @@ from .errors import (
     SessionExpired,
     SignInAgain,
 )
+from ..http.proof import no_connection
+from ..oauth.authorized import Authorized
+from .call_rate import CallRate
 from .handles import Handles
-from .http.proof import no_connection
-from .oauth.authorized import Authorized
 from .sealing import Credential, Keys, Sealer, Session
 from .sessions import CacheStatus, Sessions, SharedStore
 

@@ -27,7 +27,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 from .secret import leads_to, load_secret, open_secret, put_secret, read_content
 
 LOOK_SECONDS = 2.0

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from .allow_list import AllowList, Portal
-from .cache.outcomes import (
+from ..cache.outcomes import (
     ERASED,
     PACED,
     REJECTED,
@@ -21,9 +20,9 @@ from .cache.outcomes import (
     Rejected,
     Unavailable,
 )
-from .codes import Code
-from .detached import Detached
-from .errors import (
+from ..codes import Code
+from ..detached import Detached
+from ..errors import (
     CacheUnavailable,
     CacheUnusable,
     CredentialsRejected,
@@ -40,10 +39,11 @@ from .errors import (
     TooManyAttempts,
     TooManyLogins,
 )
+from ..store import AnswerStore, SessionStore
+from .allow_list import AllowList, Portal
 from .fingerprint import shown
 from .handles import Handles
 from .sealing import Credential, Keys, Sealer, Session, digest
-from .store import AnswerStore, SessionStore
 
 logger = logging.getLogger(__name__)
 

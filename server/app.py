@@ -67,7 +67,6 @@ from .records.grants import GrantStore
 from .records.journal import Journal
 from .reloading import Reloading
 from .settings import Settings
-from .shape_watch import ShapeWatch
 from .store.daemon import DaemonStore
 from .store.waits import MAX_WAITING
 from .tools.auth import check_auth_tool, log_out_tool
@@ -77,7 +76,8 @@ from .tools.listing import listed
 from .tools.reading import reading_tools
 from .tools.serving import ToolServer
 from .tools.status import status_tool
-from .upstream import Upstream
+from .upstream.shape_watch import ShapeWatch
+from .upstream.single_flight import Upstream
 from .version import program_version
 
 logger = logging.getLogger(__name__)

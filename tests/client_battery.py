@@ -23,7 +23,7 @@ from server.readings.unknown import Unknown
 from server.records.journal import Journal
 from server.tools.reading import reading_tools
 from server.tools.status import status_tool
-from server.upstream import Fetched
+from server.upstream.single_flight import Fetched
 
 from .payloads import folder, listed
 

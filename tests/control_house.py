@@ -23,7 +23,7 @@ from server.portal.simulator import build_app
 from server.records.journal import Journal
 from server.records.record import Record
 from server.store.local import LIMITS, LocalStore
-from server.upstream import Upstream
+from server.upstream.single_flight import Upstream
 
 from .control_worker import agreed
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess

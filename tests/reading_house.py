@@ -17,7 +17,7 @@ from server.portal.simulator.box import Box
 from server.portal.simulator.truth import truth
 from server.portal.simulator.wishes import obey
 from server.readings.clock import PRAGUE
-from server.upstream import Upstream
+from server.upstream.single_flight import Upstream
 
 from .control_house import SECRET, Clock, HoldingStore
 from .portal_simulator import DEMO_BOX, InProcess

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.auth.sealing import Credential, Sealer
-from server.baselines import Baselines
 from server.cache.client import CacheClient
 from server.readings.baseline import MOST_BOXES, NO_BASELINE, Baseline, BoxBaseline
 from server.store.daemon import DaemonStore
 from server.store.local import LocalStore
+from server.upstream.baselines import Baselines
 
 from .cache_process import PATIENCE, run_folder, running_cache
 from .payloads import FULL, NOW, SLIM, full_box, live, slim_box

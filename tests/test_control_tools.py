@@ -17,7 +17,7 @@ from server.records.record import DEADLINE
 from server.tool_failure import KEY
 from server.tools.checked import CHANGES, ENDS, READS, CheckedTool
 from server.tools.control import control_tools
-from server.upstream import Fetched
+from server.upstream.single_flight import Fetched
 
 from .control_house import DEMO, House, Killed
 from .control_worker import named

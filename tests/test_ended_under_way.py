@@ -13,7 +13,7 @@ from server.errors import NotPermitted
 from server.http.fair_queue import FairQueue
 from server.portal.client import PortalClient
 from server.tool_failure import KEY
-from server.upstream import Upstream
+from server.upstream.single_flight import Upstream
 
 from .browser_worker import Worker, basic, browser_worker
 from .control_house import CLIENT, DEMO, DEMO2, House

@@ -12,7 +12,6 @@ from server.auth.access import Access, Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
-from server.energy_reader import MOST_REQUESTS, MOST_S, EnergyRead
 from server.errors import (
     PortalBusy,
     PortalServerError,
@@ -22,7 +21,8 @@ from server.errors import (
 )
 from server.readings.energy_day import POWERS
 from server.readings.placement import days_between
-from server.upstream import Upstream
+from server.upstream.energy_reader import MOST_REQUESTS, MOST_S, EnergyRead
+from server.upstream.single_flight import Upstream
 
 from .control_house import HoldingStore
 from .energy_history import answers

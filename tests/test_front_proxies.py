@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from server import energy_reader
 from server.control import waits
 from server.http.body import MAX_BODY_BYTES
 from server.http.worker import KEEP_ALIVE
 from server.oauth import metadata
 from server.portal import client
+from server.upstream import energy_reader
 
 from .fleet import call_body, running_fleet
 from .front_proxies import DEPLOY, FRONTS, NAME

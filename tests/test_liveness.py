@@ -14,7 +14,7 @@ from server.codes import Code
 from server.errors import CredentialsRejected, PortalBusy, PortalError
 from server.portal.simulator.faults import Fault
 from server.store import local
-from server.upstream import Upstream
+from server.upstream.single_flight import Upstream
 
 from .portal_simulator import DEMO_BOX
 from .test_upstream import House, caller

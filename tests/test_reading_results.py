@@ -15,7 +15,7 @@ from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.history import MOST_POINTS, MOST_VALUES
 from server.readings.series import COLUMNS
 from server.tool_failure import KEY
-from server.upstream import Fetched
+from server.upstream.single_flight import Fetched
 
 from .payloads import FULL, NOW, SLIM, folder, full_box, listed, live, series
 from .tools_once import tool

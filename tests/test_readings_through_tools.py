@@ -10,7 +10,7 @@ import pytest
 from server.readings.baseline import NO_BASELINE, Baseline
 from server.readings.box import LIVE_OFF
 from server.tools import reading
-from server.upstream import Fetched
+from server.upstream.single_flight import Fetched
 
 from .payloads import FULL, NOW, full_box, series
 from .tools_once import tool

@@ -17,7 +17,7 @@ from server.portal.fields import ALWAYS, VALUES
 from server.portal.shape import LONGEST_NAME, Shape, list_shape, live_shape, series_shape
 from server.portal.simulator import Simulator
 from server.portal.simulator.payload import blocks
-from server.shape_watch import QUIET, SHOWN, ShapeWatch
+from server.upstream.shape_watch import QUIET, SHOWN, ShapeWatch
 
 from .fleet import running_fleet
 from .payloads import folder, listed, series

@@ -7,9 +7,9 @@ from datetime import date
 import httpx2
 import pytest
 
-from server import upstream
 from server.auth.access import Caller
 from server.errors import PortalBusy, PortalOverloaded
+from server.upstream import single_flight as upstream
 
 from .portal_simulator import DEMO_BOX
 from .test_upstream import House, caller

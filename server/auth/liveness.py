@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..errors import PortalError, SessionExpired, TooManyLogins
-from ..upstream import Upstream
+from ..upstream.single_flight import Upstream
 from .access import Access, Caller, Granted
 
 UNSEEN = (

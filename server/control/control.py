@@ -45,7 +45,7 @@ from ..readings.boxes import choose_box
 from ..records.journal import ChangeUnderWay, Journal, PlanUsed
 from ..records.record import DEADLINE, Record
 from ..store import HoldStore
-from ..upstream import Fetched, Upstream
+from ..upstream.single_flight import Fetched, Upstream
 from .asked import Asked
 from .change import Change, find_box, observed
 from .changes import decode, encode

@@ -12,7 +12,7 @@ from ..errors import ChangeRefused
 from ..readings.box import Box
 from ..readings.freshness import UPLOAD_S
 from ..records.record import Record, Verdict
-from ..upstream import Fetched
+from ..upstream.single_flight import Fetched
 from .change import find_box
 from .changes import decode
 

@@ -14,7 +14,6 @@ from mcp.server.mcpserver.context import Context
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from ..auth.access import Access, Granted
-from ..energy_reader import MOST_DAYS, MOST_HOUR_DAYS, MOST_S, in_time, read_energy
 from ..errors import PortalError, SessionError, TooManyLogins
 from ..readings import boxes, clock, days, history, live, live_summary, notice_board, past
 from ..readings.bypass_mentions import mentions_bypass
@@ -27,7 +26,8 @@ from ..readings.notifications import Dated, notifications
 from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
 from ..readings.series import quantities as series_quantities
-from ..upstream import Fetched, Upstream
+from ..upstream.energy_reader import MOST_DAYS, MOST_HOUR_DAYS, MOST_S, in_time, read_energy
+from ..upstream.single_flight import Fetched, Upstream
 from .arguments import digits, listed, shown
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool

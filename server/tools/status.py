@@ -26,7 +26,7 @@ from ..readings.notifications import notifications
 from ..readings.status import Status, portal_down, status
 from ..readings.troubles import CHANGE_UNKNOWN, ChangeUnderWay, Heard
 from ..records.record import Record
-from ..upstream import Fetched, Upstream
+from ..upstream.single_flight import Fetched, Upstream
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
 

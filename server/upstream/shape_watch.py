@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .portal.shape import Kind, Shape
+from ..portal.shape import Kind, Shape
 
 logger = logging.getLogger(__name__)
 

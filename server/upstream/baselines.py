@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from .auth.sealing import Keys, Sealer
-from .cache.limits import TTL_MAX
-from .readings.baseline import NO_BASELINE, Baseline
+from ..auth.sealing import Keys, Sealer
+from ..cache.limits import TTL_MAX
+from ..readings.baseline import NO_BASELINE, Baseline
+from ..store import AnswerStore
 from .sealed_answers import SealedAnswers
-from .store import AnswerStore
 
 NAME = "baseline"
 

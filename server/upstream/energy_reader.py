@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
-from .auth.access import Granted
-from .errors import (
+from ..auth.access import Granted
+from ..errors import (
     PortalError,
     PortalServerError,
     PortalTimeout,
@@ -23,14 +23,12 @@ from .errors import (
     SessionError,
     TooManyLogins,
 )
-from .portal.failures import late
-from .portal.purpose import READ
-from .readings.days import span
-from .readings.energy_day import POWERS, EnergyDay
-from .readings.energy_from_history import SERIES, energy_days, items_of
-from .readings.placement import days_between
-from .readings.series import PORTAL_NAMES, SeriesName
-from .upstream import Upstream
+from ..portal.failures import late
+from ..portal.purpose import READ
+from ..readings.energy_day import POWERS, SERIES, EnergyDay, energy_days, items_of
+from ..readings.placement import days_between
+from ..readings.series import PORTAL_NAMES, SeriesName
+from .single_flight import Upstream
 
 Asked = TypeVar("Asked")
 

@@ -16,12 +16,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 
-from .auth.sealing import Keys, Sealer
-from .cache.limits import TTL_MAX
-from .readings import clock
-from .readings.energy_day import EnergyDay, kept_day
+from ..auth.sealing import Keys, Sealer
+from ..cache.limits import TTL_MAX
+from ..readings import clock
+from ..readings.energy_day import EnergyDay, kept_day
+from ..store import AnswerStore
 from .sealed_answers import SealedAnswers
-from .store import AnswerStore
 
 SETTLED_DAYS = 7
 """Days after which nothing comes in any more for a day with gaps."""

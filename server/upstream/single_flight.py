@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, Protocol
 
-from .auth.access import Access, Granted
-from .auth.sealing import Keys, Sealer
-from .auth.sessions import RETRY_AFTER, unavailable
-from .baselines import Baselines
-from .cache.limits import ANSWER_MAX_BYTES, KEY_BYTES
-from .cache.outcomes import EXPIRED, TURN, Hit, Lease, Unavailable
-from .detached import Detached
-from .errors import (
+from ..auth.access import Access, Granted
+from ..auth.sealing import Keys, Sealer
+from ..auth.sessions import RETRY_AFTER, unavailable
+from ..cache.limits import ANSWER_MAX_BYTES, KEY_BYTES
+from ..cache.outcomes import EXPIRED, TURN, Hit, Lease, Unavailable
+from ..detached import Detached
+from ..errors import (
     CacheUnavailable,
     CacheUnusable,
     PortalError,
@@ -33,11 +32,12 @@ from .errors import (
     SessionError,
     SessionExpired,
 )
+from ..readings.baseline import Baseline
+from ..readings.energy_day import EnergyDay
+from ..store import AnswerStore
+from .baselines import Baselines
 from .kept_energy import KeptEnergy
-from .readings.baseline import Baseline
-from .readings.energy_day import EnergyDay
 from .sealed_answers import SealedAnswers
-from .store import AnswerStore
 
 LIVE, NOTIFICATIONS = "live", "notifications"
 

@@ -7,10 +7,10 @@ import json
 import zlib
 from typing import Any
 
-from .auth.sealing import Keys, Sealer
-from .cache.limits import ANSWER_MAX_BYTES
-from .errors import CacheUnavailable
-from .store import AnswerStore
+from ..auth.sealing import Keys, Sealer
+from ..cache.limits import ANSWER_MAX_BYTES
+from ..errors import CacheUnavailable
+from ..store import AnswerStore
 
 
 class SealedAnswers:

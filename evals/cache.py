@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 from server.cache.budgets import limits_of, policy_of
 from server.cache.engine import Engine
-from server.cache.peer import READ_BYTES, Connection, Counts, PeerLimits
+from server.cache.server_connection import READ_BYTES, Connection, Counts, PeerLimits
 from server.cache.service import Service
 from server.cache.throttle import Throttle
 from server.reloading import Reloading

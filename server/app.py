@@ -33,10 +33,10 @@ from .auth.sealing import Sealer
 from .auth.secret_use import SecretUse
 from .auth.sessions import Sessions
 from .cache.budgets import policy_of
-from .control.control import Control
 from .control.entries import Entries
 from .control.plan_token import Plans
 from .control.waits import Waits
+from .control.workflow import Control
 from .following import Following
 from .http.body import MAX_BODY_BYTES
 from .http.capabilities import only_what_is_there

@@ -15,14 +15,14 @@ from server.auth.sessions import Sessions
 from server.cache.engine import Engine
 from server.cache.holds import Holds
 from server.control.asked import Asked
-from server.control.control import Control
 from server.control.plan_token import Plans
 from server.control.waits import Waits
+from server.control.workflow import Control
 from server.errors import CacheUnavailable
 from server.portal.simulator import build_app
 from server.records.journal import Journal
 from server.records.record import Record
-from server.store.local import LIMITS, LocalStore
+from server.store.fallback import LIMITS, LocalStore
 from server.upstream.single_flight import Upstream
 
 from .control_worker import agreed

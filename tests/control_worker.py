@@ -18,9 +18,9 @@ from server.auth.sealing import Credential, Sealer
 from server.auth.secret import load_secret
 from server.auth.sessions import Sessions
 from server.control.asked import Asked
-from server.control.control import Control, Planned
 from server.control.plan_token import Plans
 from server.control.waits import Waits
+from server.control.workflow import Control, Planned
 from server.errors import OigError
 from server.portal.client import PortalClient
 from server.records.journal import Journal

@@ -31,9 +31,9 @@ import pytest
 
 from server.settings import ROOT
 from server.supervision.configuration import Layout
-from server.supervision.control import Process, Supervisord, SupervisordError
 from server.supervision.foreground import probe
 from server.supervision.readiness import is_ready
+from server.supervision.supervisor_rpc import Process, Supervisord, SupervisordError
 
 COPIED = ("server", "cachectl", "client", "supervisord.conf", "start_server.sh", "pyproject.toml")
 

@@ -31,7 +31,7 @@ from server.portal.client import PortalClient
 from server.portal.simulator.app import Simulator, build_app
 from server.portal.simulator.endpoints import Endpoint
 from server.portal.simulator.faults import FITS, Fault, Kind
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 
 SECRET = b"s" * 32
 DEMO = Credential("demo@example.com", "demo")

@@ -21,7 +21,7 @@ from server.cache.outcomes import BUSY, EXPIRED, Held, Hit, Lease, Note, Unavail
 from server.errors import CacheUnavailable, LocalProtocolError
 from server.store import AnswerStore, HoldStore, SessionStore
 from server.store.daemon import DaemonStore
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 
 from .cache_process import PATIENCE, run_folder, running_cache
 

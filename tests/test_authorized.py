@@ -30,7 +30,7 @@ from server.oauth.authorized import KEY, Authorized
 from server.portal.simulator.faults import Fault, Kind
 from server.records.grant import Grant as Record
 from server.sources import UNKNOWN
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 from server.tools.asking import caller
 from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.checked import CheckedTool

@@ -14,7 +14,7 @@ from server.auth.sealing import Credential, Sealer
 from server.cache.client import CacheClient
 from server.readings.baseline import MOST_BOXES, NO_BASELINE, Baseline, BoxBaseline
 from server.store.daemon import DaemonStore
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 from server.upstream.baselines import Baselines
 
 from .cache_process import PATIENCE, run_folder, running_cache

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from server.cache import channel, client, wire
+from server.cache import client, wire
+from server.cache import multiplexer as channel
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
 from server.cache.hello import CHANGES, PROTOCOL, Hello

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from server.http.listening import is_listening
-from server.supervision.control import SupervisordError
+from server.supervision.supervisor_rpc import SupervisordError
 
 from .fleet import call_body, check_auth, post
 from .http_worker import all_of, connected, running_worker

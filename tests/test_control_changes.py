@@ -21,7 +21,7 @@ from server.control.grid_charge import GridCharge
 from server.control.grid_export import FINABLE, GridExport
 from server.control.supplementary import SupplementaryModes
 from server.errors import ChangeRefused
-from server.portal.answers import Answer
+from server.portal.responses import Answer
 from server.portal.simulator import orders
 from server.portal.simulator.plant import Plant, Setup, delivery, export_cap
 from server.portal.writes import read_write, set_export

@@ -11,8 +11,8 @@ import pytest
 from server.auth.access import Caller
 from server.auth.sealing import Credential
 from server.control.asked import Asked
-from server.control.control import HOLD
 from server.control.read_back import DELIVERED_WITHIN
+from server.control.workflow import HOLD
 from server.errors import BoxChoice, ChangeRefused
 from server.records.record import DEADLINE
 

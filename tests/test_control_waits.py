@@ -11,8 +11,8 @@ import time
 import pytest
 
 from server.cache.limits import HOLD_BRIEF
-from server.control.control import HOLD
 from server.control.waits import LAST_LOOK, LONGEST, MOST, SLACK
+from server.control.workflow import HOLD
 from server.errors import ChangeRefused, PortalError
 from server.http import worker
 

@@ -337,6 +337,6 @@ async def test_a_change_that_has_ended_is_not_told_of_after_the_connection(house
         return answered
 
     monkeypatch.setattr(Upstream, "_asked", slow)
-    monkeypatch.setattr("server.control.control.late", lambda records: records)
+    monkeypatch.setattr("server.control.workflow.late", lambda records: records)
     with pytest.raises(NotPermitted):
         await house.control.look(replace(DEMO, permitted=permit), change)

@@ -6,7 +6,7 @@ import asyncio
 
 from server.cache.keeper import Keeper
 from server.cache.throttle import FORGET_AFTER, Policy
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 
 from .test_engine import CAFE, Clock, House, account, key
 

@@ -14,7 +14,7 @@ from server.cache.throttle import KNOWN, Policy, Throttle
 from server.errors import LocalProtocolError
 from server.http.exemptions import Exemptions
 from server.sources import is_grant, is_well_formed, networks_of, source_of_grant
-from server.store.local import WRONG_PER_ACCOUNT, LocalStore
+from server.store.fallback import WRONG_PER_ACCOUNT, LocalStore
 from server.store.waits import MAX_WAITING_OF_SOURCE, Waits
 
 OWNER, OTHER = b"a" * 32, b"b" * 32

@@ -14,7 +14,7 @@ from server.cache.client import CacheClient
 from server.cache.outcomes import REJECTED, Hit, Lease, Locked
 from server.errors import CacheUnavailable
 from server.store.daemon import DaemonStore
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 
 from .cache_process import PATIENCE, run_folder, running_cache
 

@@ -587,7 +587,7 @@ MAY_IMPORT = {
         "server.cache.wire",
         "server.sources",
     },
-    "server.cache.channel": {
+    "server.cache.multiplexer": {
         "server.cache.outcomes",
         "server.cache.quick",
         "server.cache.wire",
@@ -595,7 +595,7 @@ MAY_IMPORT = {
     },
     "server.cache.credentials": set(),
     "server.cache.client": {
-        "server.cache.channel",
+        "server.cache.multiplexer",
         "server.cache.credentials",
         "server.cache.epoch",
         "server.cache.hello",
@@ -633,7 +633,7 @@ MAY_IMPORT = {
         "server.settings_sources",
         "server.http.guard",
         "server.supervision.configuration",
-        "server.supervision.control",
+        "server.supervision.supervisor_rpc",
         "server.tls",
         "server.version",
         "server.visible",
@@ -647,11 +647,11 @@ MAY_IMPORT = {
     },
     "server.supervision.configuration": {"server.errors", "server.settings"},
     # These run when everything else does not: nothing but the standard library is below them.
-    "server.supervision.control": set(),
+    "server.supervision.supervisor_rpc": set(),
     "server.supervision.failures": set(),
     "server.supervision.watch": {
         "server.pid_file",
-        "server.supervision.control",
+        "server.supervision.supervisor_rpc",
         "server.supervision.failures",
     },
     "cachectl": {

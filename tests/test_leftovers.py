@@ -14,7 +14,6 @@ import pytest
 from server.pid_file import PidFile, holder
 from server.settings import ROOT
 from server.supervision.configuration import Folders
-from server.supervision.control import Supervisord
 from server.supervision.leftovers import (
     DAEMON,
     SIMULATOR,
@@ -27,6 +26,7 @@ from server.supervision.leftovers import (
     secret_holders,
 )
 from server.supervision.readiness import UNMARKED_SECONDS
+from server.supervision.supervisor_rpc import Supervisord
 
 from .fleet import check_auth
 from .system import (

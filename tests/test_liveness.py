@@ -13,7 +13,7 @@ from server.auth.sealing import Credential
 from server.codes import Code
 from server.errors import CredentialsRejected, PortalBusy, PortalError
 from server.portal.simulator.faults import Fault
-from server.store import local
+from server.store import fallback as local
 from server.upstream.single_flight import Upstream
 
 from .portal_simulator import DEMO_BOX

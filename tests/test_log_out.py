@@ -19,7 +19,7 @@ from server.errors import (
 )
 from server.portal.simulator.faults import Fault, Kind
 from server.store.daemon import DaemonStore
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 
 from .listed_tools import listed_tools
 from .portal_simulator import DEMO_BOX

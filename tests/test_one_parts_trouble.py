@@ -9,7 +9,7 @@ from functools import partial
 
 import httpx2
 
-from server.supervision.control import SupervisordError
+from server.supervision.supervisor_rpc import SupervisordError
 
 from .fleet import call_body
 from .system import alive, breakable, family, prepared_system, started

@@ -28,10 +28,10 @@ from server.errors import (
     PortalUnreachable,
     SessionError,
 )
-from server.portal.answers import SESSION_ID, Answer, read_login
 from server.portal.client import PortalClient
 from server.portal.failures import FOREIGN, failure
 from server.portal.purpose import BODY_LIMIT
+from server.portal.responses import SESSION_ID, Answer, read_login
 from server.settings import Settings
 
 from .portal_simulator import InProcess, RunningPortal, running_portal

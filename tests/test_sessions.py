@@ -21,7 +21,7 @@ from server.errors import (
 from server.portal.client import PortalClient
 from server.portal.simulator.app import Simulator, build_app
 from server.portal.simulator.faults import Fault, Kind
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 from server.tool_failure import KEY, ToolFailure
 
 DEMO = Credential("demo@example.com", "demo")

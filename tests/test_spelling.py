@@ -19,7 +19,7 @@ from server.cache.throttle import ALONE, CROWD, KNOWN, SUSPECT, Policy, Throttle
 from server.reloading import Reloading
 from server.settings import Settings
 from server.store.daemon import DaemonStore
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 
 from .cache_process import PATIENCE, running_cache
 from .test_engine import CAFE, HOME, House, account, key, value

@@ -20,12 +20,12 @@ from server.errors import ConfigurationError
 from server.settings import CLIENTS, ROOT
 from server.supervision import environment, foreground
 from server.supervision.configuration import Folders, Layout, render, shipped
-from server.supervision.control import Supervisord, SupervisordError
 from server.supervision.environment import Environment, InstallationFailed
 from server.supervision.foreground import CannotStart, Foreground, Interrupts, System, check_free
 from server.supervision.logs import Follower, for_terminal, last_lines
 from server.supervision.serve import announcement
 from server.supervision.start_server import main
+from server.supervision.supervisor_rpc import Supervisord, SupervisordError
 from server.supervision.typed import Typed
 
 from .fleet import check_auth

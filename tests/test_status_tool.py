@@ -26,7 +26,7 @@ from server.control.entries import Entries
 from server.records.journal import Journal
 from server.records.record import Record
 from server.store.daemon import DaemonStore
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 from server.tool_failure import KEY
 from server.tools.status import status_tool
 from server.upstream.single_flight import Upstream

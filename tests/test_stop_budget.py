@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from server.control import control
+from server.control import workflow as control
 from server.http import worker
 from server.settings import ROOT
 from server.supervision import foreground, rolling_restart

@@ -30,7 +30,7 @@ from server.store import answers, daemon
 from server.store.answers import DaemonAnswers
 from server.store.copies import Copies
 from server.store.daemon import DaemonStore
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 
 KEYS = [bytes([number]) * 32 for number in range(4)]
 ACCOUNT = b"a" * 32

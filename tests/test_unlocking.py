@@ -14,7 +14,7 @@ from server.cache.client import CacheClient
 from server.cache.outcomes import REJECTED, Hit, Lease, Locked
 from server.settings import ROOT
 from server.store.daemon import DaemonStore
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 
 from .cache_process import PATIENCE, running_cache
 from .fleet import check_auth, running_fleet

@@ -16,7 +16,7 @@ from server.auth.sessions import Sessions
 from server.errors import AccessDenied, CredentialsRejected, TooManyAttempts, TooManyLogins
 from server.readings.boxes import list_boxes
 from server.store.daemon import DaemonStore
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 from server.tool_failure import ToolFailure
 from server.upstream.single_flight import Upstream
 

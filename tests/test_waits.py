@@ -5,7 +5,7 @@ import asyncio
 from server.cache.outcomes import Lease
 from server.errors import CacheBusy
 from server.http.login_wait import told_of_wait
-from server.store.local import LocalStore
+from server.store.fallback import LocalStore
 from server.store.waits import MAX_WAITING_OF_SOURCE, Waits
 
 KEYS = [bytes([number]) * 32 for number in range(200)]

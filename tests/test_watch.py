@@ -15,8 +15,8 @@ import pytest
 
 from server.pid_file import LOOK_SECONDS, holder
 from server.settings import ROOT
-from server.supervision.control import Process, Supervisord
 from server.supervision.failures import END_AFTER, Failures
+from server.supervision.supervisor_rpc import Process, Supervisord
 from server.supervision.watch import (
     START_SECONDS,
     OwnFiles,

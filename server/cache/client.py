@@ -14,11 +14,11 @@ from typing import Final
 
 from ..errors import CacheBusy, CacheUnavailable, LocalProtocolError, SecretDiffers, VersionsDiffer
 from . import wire
-from .channel import LOST, Answer, Channel
 from .credentials import ForeignUserError, refuse_foreign
 from .epoch import Epoch
 from .hello import STRANGER, Hello, Welcome, welcome
 from .limits import HOLD_BRIEF, RETRY_AFTER_MAX
+from .multiplexer import LOST, Answer, Channel
 from .outcomes import Held, Hit, Lease, Locked, Note, Outcome, Rejected, Unavailable
 from .spelling import NORMALISED, plain, tag
 

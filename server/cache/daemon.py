@@ -32,7 +32,7 @@ from ..errors import ConfigurationError
 from .credentials import is_trusted, peer_uid
 from .engine import Engine
 from .keeper import Keeper
-from .peer import READ_BYTES, Connection, Counts, PeerLimits
+from .server_connection import READ_BYTES, Connection, Counts, PeerLimits
 from .service import Reloading, Service
 from .socket_file import SocketFile, Supplanted
 

@@ -19,10 +19,10 @@ import httpx2
 
 from ..errors import ConfigurationError, PortalError, SessionExpired
 from ..settings import LOOPBACK, Settings
-from .answers import SESSION_COOKIE, SESSION_ID, Answer, read_login
 from .failures import FOREIGN, UNSENT, failure, late, misses_issuer
 from .purpose import LOGIN, READ, Purpose
 from .reads import read_box_data, read_list, read_series
+from .responses import SESSION_COOKIE, SESSION_ID, Answer, read_login
 from .shape import Shape, list_shape, live_shape, series_shape
 from .trust import Trust
 from .writes import WRITE, Sent, Write, read_write

@@ -17,8 +17,8 @@ from ..errors import (
     PortalUnexpected,
     PortalUnreachable,
 )
-from .answers import SOON
 from .purpose import LOGIN, Purpose
+from .responses import SOON
 from .trust import MISSING_ISSUER
 
 NETWORK_WAIT = 30.0

@@ -11,8 +11,8 @@ import math
 import re
 
 from ..errors import SessionExpired
-from .answers import NAVIGATE, Answer, refusal, text_of, unexpected
 from .purpose import READ
+from .responses import NAVIGATE, Answer, refusal, text_of, unexpected
 
 PUT_HTML = 11
 """The command by which the portal's scripts put HTML into an element of the page."""

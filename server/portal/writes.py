@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import PortalBusy, PortalError
-from .answers import NAVIGATE, Answer, refusal, text_of
 from .purpose import BODY_LIMIT, Purpose
+from .responses import NAVIGATE, Answer, refusal, text_of
 
 SET_VALUE_PATH = "inc/php/scripts/Device.Set.Value.php"
 EXPORT_PATH = "inc/php/scripts/ToGrid.Toggle.php"

@@ -14,7 +14,7 @@ from ..cache.client import CacheClient
 from ..cache.outcomes import LEAVES_ALONE, PACED, Hit, Lease, Note, Unavailable
 from ..errors import CacheBusy, CacheUnavailable
 from .copies import Copies
-from .local import NOTES, LocalStore
+from .fallback import NOTES, LocalStore
 from .reach import Reach
 
 TRY_LATER: Final = Unavailable(PACED, 5.0)

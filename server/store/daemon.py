@@ -31,7 +31,7 @@ from ..settings import Settings
 from ..version import program_version
 from .answers import TRY_LATER, DaemonAnswers
 from .copies import Copies
-from .local import SESSIONS, LocalStore, Recalled
+from .fallback import SESSIONS, LocalStore, Recalled
 from .waits import MAX_WAITING, Waits
 
 logger = logging.getLogger(__name__)

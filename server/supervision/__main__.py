@@ -16,13 +16,13 @@ from ..errors import ConfigurationError
 from ..places import ROOT
 from ..settings_sources import load_places
 from .configuration import Folders
-from .control import SupervisordError
 from .foreground import CannotStart
 from .inspection import inspect, rows
 from .options import EXIT_NOT_RUNNING, Options, parse
 from .rolling_restart import RestartFailed
 from .running import NothingRuns, NotReady, OutOfReach, restart_workers, status, stop
 from .serve import Wanted, refuse_foreign, serve
+from .supervisor_rpc import SupervisordError
 from .typed import Typed
 
 EXIT_FAILED = 1

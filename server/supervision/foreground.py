@@ -23,10 +23,10 @@ from types import FrameType
 from ..version import PROGRAM
 from . import own_port
 from .configuration import Folders, Layout
-from .control import Process, Supervisord, SupervisordError
 from .logs import Follower, for_terminal, last_lines
 from .readiness import is_ready
 from .rolling_restart import GROUP
+from .supervisor_rpc import Process, Supervisord, SupervisordError
 
 READY_WITHIN = 60.0
 """Seconds until everything must be ready, or at least a worker; three are usual."""

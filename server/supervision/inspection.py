@@ -21,9 +21,9 @@ from ..settings import VARIABLES
 from ..settings_sources import names_file
 from ..visible import escaped
 from .configuration import Layout, shipped
-from .control import Supervisord, SupervisordError
 from .foreground import check_free
 from .serve import Wanted, prepare, refuse_leftovers
+from .supervisor_rpc import Supervisord, SupervisordError
 from .typed import Typed
 
 DEFAULT = "default"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from .control import Supervisord, SupervisordStopping
+from .supervisor_rpc import Supervisord, SupervisordStopping
 
 GONE = frozenset({"STOPPING", "STOPPED", "FATAL"})
 """States of processes that supervisord does not start again by itself. One that has just died is

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from ..pid_file import read_pid
-from .control import Process
+from .supervisor_rpc import Process
 
 UNMARKED_SECONDS = 10
 """How long a worker must have run to count as ready where no file can say that it is. Three are

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .control import Process, Supervisord, SupervisordError
 from .logs import last_lines
 from .readiness import is_ready
+from .supervisor_rpc import Process, Supervisord, SupervisordError
 
 GROUP = "mcp"
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from ..errors import ConfigurationError
 from ..settings import Settings
 from .configuration import IDENTIFIER, Folders, Layout, folders_in, shipped
-from .control import Supervisord, SupervisordError, SupervisordStopping
 from .differing import differing
 from .foreground import STOPPED_WITHIN, CannotStart, Interrupts, probe
 from .leftovers import PROC, WORKER, Leftovers, Search, end, is_alive
 from .readiness import is_ready, why_unwritable
 from .rolling_restart import GROUP, RestartFailed, RollingRestart
 from .secure_origin import secure_origin
+from .supervisor_rpc import Supervisord, SupervisordError, SupervisordStopping
 from .typed import Typed
 
 POLL = 0.1

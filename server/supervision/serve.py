@@ -21,12 +21,12 @@ from ..preflight import check
 from ..settings import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF, Settings
 from ..settings_sources import Found, find, names_file
 from .configuration import Folders, Layout, render, shipped
-from .control import Supervisord, SupervisordError
 from .foreground import CannotStart, Foreground, Interrupts, System, check_free
 from .leftovers import Search
 from .options import Options
 from .running import words
 from .secure_origin import secure_origin
+from .supervisor_rpc import Supervisord, SupervisordError
 from .typed import Typed
 
 OTHER_WITHIN = 10.0

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from ..pid_file import LOOK_SECONDS, PidFile, read_pid
-from .control import Supervisord, SupervisordError, SupervisordStopping
 from .failures import END_AFTER, LONGEST_PAUSE, WORKERS, Due, Failures
+from .supervisor_rpc import Supervisord, SupervisordError, SupervisordStopping
 
 VAR = Path(__file__).resolve().parent.parent.parent / "var"
 

@@ -15,11 +15,11 @@ from pydantic import BeforeValidator, Field
 
 from ..control.asked import Asked, BoilerState, ExportState, ModeName
 from ..control.changes import decode
-from ..control.control import Control, Planned
 from ..control.grid_charge import TARGET_MAX, TARGET_MIN
 from ..control.grid_export import LIMIT_MAX_W, LIMIT_MIN_W
 from ..control.read_back import Seen
 from ..control.waits import LONGEST
+from ..control.workflow import Control, Planned
 from ..errors import ChangeRefused
 from ..oauth.authorized import authorized
 from ..readings import clock

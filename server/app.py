@@ -28,7 +28,6 @@ from .auth.failed_logins import FailedLogins
 from .auth.fingerprint import account_key, secret_tag
 from .auth.handles import Handles
 from .auth.held_secret import make_unless_held
-from .auth.liveness import Liveness
 from .auth.sealing import Sealer
 from .auth.secret_use import SecretUse
 from .auth.sessions import Sessions
@@ -76,6 +75,7 @@ from .tools.listing import listed
 from .tools.reading import reading_tools
 from .tools.serving import ToolServer
 from .tools.status import status_tool
+from .upstream.liveness import Liveness
 from .upstream.shape_watch import ShapeWatch
 from .upstream.single_flight import Upstream
 from .version import program_version

@@ -22,13 +22,13 @@ from client import views as client_views
 from client.battery import energy, live, notices, past, status
 from client.control import views as control_views
 from client.options import parse
-from server.auth.liveness import Liveness
 from server.control.entries import Entries
 from server.readings.clock import local_day
 from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.control import control_tools
 from server.tools.reading import reading_tools
 from server.tools.status import status_tool
+from server.upstream.liveness import Liveness
 
 from .control_house import House
 from .control_worker import named

@@ -11,7 +11,6 @@ from starlette.datastructures import Headers
 
 from server.auth.access import Access, Caller
 from server.auth.handles import Handles
-from server.auth.liveness import Liveness
 from server.auth.sealing import Credential
 from server.cache.throttle import Policy
 from server.codes import Code
@@ -35,6 +34,7 @@ from server.tools.asking import caller
 from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.checked import CheckedTool
 from server.tools.control import MOST_CLIENT, _client
+from server.upstream.liveness import Liveness
 
 from .listed_tools import listed_tools
 from .test_upstream import SECRET, House

@@ -57,7 +57,7 @@ MAY_IMPORT = {
         "server.following",
         "server.http.forwarded",
         "server.auth.handles",
-        "server.auth.liveness",
+        "server.upstream.liveness",
         "server.http.refusals",
         "server.upstream.single_flight",
         "server.http.body",
@@ -402,7 +402,7 @@ MAY_IMPORT = {
         "server.auth.sessions",
         "server.store",
     },
-    "server.auth.liveness": {
+    "server.upstream.liveness": {
         "server.auth.access",
         "server.errors",
         "server.upstream.single_flight",
@@ -494,7 +494,7 @@ MAY_IMPORT = {
     "server.tools": {
         "server.upstream.energy_reader",
         "server.auth.access",
-        "server.auth.liveness",
+        "server.upstream.liveness",
         "server.codes",
         "server.control",
         "server.email_address",

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from server.auth.access import Caller
-from server.auth.liveness import Liveness
 from server.auth.sealing import Credential
 from server.codes import Code
 from server.errors import CredentialsRejected, PortalBusy, PortalError
 from server.portal.simulator.faults import Fault
 from server.store import fallback as local
+from server.upstream.liveness import Liveness
 from server.upstream.single_flight import Upstream
 
 from .portal_simulator import DEMO_BOX

@@ -11,11 +11,11 @@ from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import AfterValidator, BaseModel, Field
 
 from ..auth.access import MAX_PASSWORD, Access
-from ..auth.liveness import Liveness
 from ..codes import Code
 from ..email_address import MAX_EMAIL, is_email
 from ..errors import AccessDenied, InvalidArguments
 from ..readings.model import LocalTime, Warnings
+from ..upstream.liveness import Liveness
 from .asking import Handle, caller
 from .checked import ENDS, READS, CheckedTool
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..auth.access import Access, Caller, Granted
 from ..errors import PortalError, SessionExpired, TooManyLogins
-from ..upstream.single_flight import Upstream
-from .access import Access, Caller, Granted
+from .single_flight import Upstream
 
 UNSEEN = (
     "This session may have ended: OIG Cloud could not be asked, and last answered for the session "

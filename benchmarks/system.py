@@ -100,7 +100,7 @@ def scratch() -> Iterator[Path]:
 @contextlib.contextmanager
 def portal() -> Iterator[Portal]:
     """Run the simulated portal."""
-    command = [sys.executable, "-m", "server.portal.simulator", "--port", "0"]
+    command = [sys.executable, "-m", "simulator", "--port", "0"]
     with running(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         url = process.stdout.readline().decode().strip()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.portal.simulator.clock import moment
+from simulator.clock import moment
 
 from .chat import Chat, Message, ToolCall
 from .play import exchange, finish, take

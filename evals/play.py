@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from server.portal.simulator.clock import moment
-from server.portal.simulator.prague import local
 from server.tool_failure import KEY
+from simulator.clock import moment
+from simulator.prague import local
 
 from .fields import fields
 from .readers import Result

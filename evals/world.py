@@ -17,10 +17,10 @@ from starlette.types import ASGIApp, Message
 from server.app import build_app
 from server.auth.secret import make_secret
 from server.errors import OigError
-from server.portal.simulator import Simulator
-from server.portal.simulator import build_app as build_portal
-from server.portal.simulator.accounts import Accounts
 from server.settings import Settings
+from simulator import Simulator
+from simulator import build_app as build_portal
+from simulator.accounts import Accounts
 
 from . import cache
 from .scenario import Login

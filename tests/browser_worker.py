@@ -17,10 +17,10 @@ from starlette.types import ASGIApp
 from evals import cache
 from server.app import build_app
 from server.auth.secret import make_secret, read_secret
-from server.portal.simulator import Simulator
-from server.portal.simulator import build_app as build_portal
-from server.portal.simulator.accounts import Accounts
 from server.settings import Settings
+from simulator import Simulator
+from simulator import build_app as build_portal
+from simulator.accounts import Accounts
 
 from .oauth_grants import DEMO, HARD_AUDIENCE, PORTAL, PUBLIC, Grants
 

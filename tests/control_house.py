@@ -19,11 +19,11 @@ from server.control.plan_token import Plans
 from server.control.waits import Waits
 from server.control.workflow import Control
 from server.errors import CacheUnavailable
-from server.portal.simulator import build_app
 from server.records.journal import Journal
 from server.records.record import Record
 from server.store.fallback import LIMITS, LocalStore
 from server.upstream.single_flight import Upstream
+from simulator import build_app
 
 from .control_worker import agreed
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess

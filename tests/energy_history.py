@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from server.portal.simulator.boxes import Boxes
-from server.portal.simulator.history import items
-from server.portal.simulator.prague import start_of
 from server.readings import clock
 from server.readings.energy_from_history import SERIES
 from server.readings.series import PORTAL_NAMES
+from simulator.boxes import Boxes
+from simulator.history import items
+from simulator.prague import start_of
 
 STEP = timedelta(minutes=5)
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 
 from server.portal.client import PortalClient
-from server.portal.simulator import Simulator, build_app
+from simulator import Simulator, build_app
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -146,7 +146,7 @@ class RunningPortal:
 
 @contextlib.contextmanager
 def running_portal(*arguments: str) -> Iterator[RunningPortal]:
-    """Run `python -m server.portal.simulator` on a free port, and stop it at the end.
+    """Run `python -m simulator` on a free port, and stop it at the end.
 
     Args:
         arguments: Further arguments, such as `--session-ttl 5`.
@@ -155,7 +155,7 @@ def running_portal(*arguments: str) -> Iterator[RunningPortal]:
         RuntimeError: It was not ready in time; the text holds what it wrote.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "server.portal.simulator", "--port", "0", *arguments],
+        [sys.executable, "-m", "simulator", "--port", "0", *arguments],
         cwd=ROOT,
         env={"OIG_LOG_LEVEL": "WARNING", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

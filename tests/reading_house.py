@@ -13,11 +13,11 @@ from server.auth.access import Access, Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
-from server.portal.simulator.box import Box
-from server.portal.simulator.truth import truth
-from server.portal.simulator.wishes import obey
 from server.readings.clock import PRAGUE
 from server.upstream.single_flight import Upstream
+from simulator.box import Box
+from simulator.truth import truth
+from simulator.wishes import obey
 
 from .control_house import SECRET, Clock, HoldingStore
 from .portal_simulator import DEMO_BOX, InProcess

@@ -28,10 +28,10 @@ from server.cache.outcomes import BUSY, Lease
 from server.codes import Code
 from server.errors import CredentialsRejected, NotServed, SessionError, TooManyAttempts
 from server.portal.client import PortalClient
-from server.portal.simulator.app import Simulator, build_app
-from server.portal.simulator.endpoints import Endpoint
-from server.portal.simulator.faults import FITS, Fault, Kind
 from server.store.fallback import LocalStore
+from simulator.app import Simulator, build_app
+from simulator.endpoints import Endpoint
+from simulator.faults import FITS, Fault, Kind
 
 SECRET = b"s" * 32
 DEMO = Credential("demo@example.com", "demo")

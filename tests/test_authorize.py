@@ -15,8 +15,8 @@ from server.oauth.clients import Client, describe
 from server.oauth.mode import Mode
 from server.oauth.pkce import read_challenge
 from server.oauth.tokens import binding
-from server.portal.simulator.faults import Fault
 from server.records.grant import LIFETIME
+from simulator.faults import Fault
 
 from .control_house import SECRET
 from .login_house import (

@@ -26,7 +26,6 @@ from server.errors import (
 )
 from server.instructions import MOST_CHARACTERS, instructions
 from server.oauth.authorized import KEY, Authorized
-from server.portal.simulator.faults import Fault, Kind
 from server.records.grant import Grant as Record
 from server.sources import UNKNOWN
 from server.store.fallback import LocalStore
@@ -35,6 +34,7 @@ from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.checked import CheckedTool
 from server.tools.control import MOST_CLIENT, _client
 from server.upstream.liveness import Liveness
+from simulator.faults import Fault, Kind
 
 from .listed_tools import listed_tools
 from .test_upstream import SECRET, House

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from server.portal.simulator.faults import Fault, Kind
 from server.tools.control import CHANGING
+from simulator.faults import Fault, Kind
 
 from .browser_worker import basic, browser_worker
 from .oauth_grants import DEMO, OTHER

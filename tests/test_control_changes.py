@@ -22,11 +22,11 @@ from server.control.grid_export import FINABLE, GridExport
 from server.control.supplementary import SupplementaryModes
 from server.errors import ChangeRefused
 from server.portal.responses import Answer
-from server.portal.simulator import orders
-from server.portal.simulator.plant import Plant, Setup, delivery, export_cap
 from server.portal.writes import read_write, set_export
 from server.readings.box import Box
 from server.readings.freshness import IN_TIME, Upload
+from simulator import orders
+from simulator.plant import Plant, Setup, delivery, export_cap
 
 ID = "2210400017"
 

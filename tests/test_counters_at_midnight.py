@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from server.portal.simulator.faults import Fault
 from server.readings.counters import BEGUN_ANEW, NOT_YET
+from simulator.faults import Fault
 
 from .portal_simulator import SECOND_BOX
 from .reading_house import ReadingHouse, moment, reading_houses, why

@@ -252,6 +252,7 @@ def _connects(port):
         ("python3 -m server --workers 2", WORKER),
         ("/v/bin/python3 -W error -m server", WORKER),
         ("python3 -m server.cache", DAEMON),
+        ("python3 -m simulator", SIMULATOR),
         ("python3 -m server.portal.simulator", SIMULATOR),
         ("/v/bin/python /v/bin/supervisord -c supervisord.conf", SUPERVISORD),
         ("/v/bin/python -m supervisor.supervisord --nodaemon", SUPERVISORD),

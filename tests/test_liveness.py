@@ -11,10 +11,10 @@ from server.auth.access import Caller
 from server.auth.sealing import Credential
 from server.codes import Code
 from server.errors import CredentialsRejected, PortalBusy, PortalError
-from server.portal.simulator.faults import Fault
 from server.store import fallback as local
 from server.upstream.liveness import Liveness
 from server.upstream.single_flight import Upstream
+from simulator.faults import Fault
 
 from .portal_simulator import DEMO_BOX
 from .test_upstream import House, caller

@@ -17,9 +17,9 @@ from server.errors import (
     TooManyAttempts,
     TooManyCalls,
 )
-from server.portal.simulator.faults import Fault, Kind
 from server.store.daemon import DaemonStore
 from server.store.fallback import LocalStore
+from simulator.faults import Fault, Kind
 
 from .listed_tools import listed_tools
 from .portal_simulator import DEMO_BOX

@@ -9,9 +9,9 @@ import pytest
 
 from evals.virtual_time import VirtualTime, VirtualTimeLoop
 from server.oauth.tokens import CODE_SECONDS
-from server.portal.simulator.endpoints import Endpoint
-from server.portal.simulator.faults import FITS, Fault, Kind
 from server.records.grant import DAY
+from simulator.endpoints import Endpoint
+from simulator.faults import FITS, Fault, Kind
 
 from .browser_worker import basic, browser_workers
 from .control_house import NOON

@@ -23,7 +23,7 @@ from .waiting import wait_until
 # Much is downloaded and installed here; on a quiet machine all of it takes half a minute.
 pytestmark = pytest.mark.timeout(240)
 
-PACKAGES = ("server", "client", "cachectl")
+PACKAGES = ("server", "client", "cachectl", "simulator")
 
 PROGRAMS = ["cachectl", "oig-client", "oig-cloud-mcp"]
 
@@ -134,7 +134,8 @@ def test_a_wheel_tells_licence_readme_and_requirements_and_no_address_that_is_no
         ("oig-cloud-mcp --version", f"oig-cloud-mcp {PROJECT['version']}\n"),
         ("python -m server --help", "usage: python -m server "),
         ("python -m server.cache --help", "usage: python -m server.cache "),
-        ("python -m server.portal.simulator --help", "usage: python -m server.portal.simulator "),
+        ("python -m simulator --help", "usage: python -m simulator "),
+        ("python -m server.portal.simulator --help", "usage: python -m simulator "),
         ("supervisord --version", ""),
         ("python -m pip check", "No broken requirements"),
     ],

@@ -331,7 +331,7 @@ def test_the_last_session_cookie_counts_if_it_is_a_session_id(
 async def test_a_redirect_sends_nothing_anywhere_else() -> None:
     inside = InProcess()
     client = inside.client()
-    from server.portal.simulator.faults import Fault, Kind
+    from simulator.faults import Fault, Kind
 
     inside.simulator.faults.add(Fault(kind=Kind.REDIRECT))
     with pytest.raises(PortalUnexpected, match="redirected"):

@@ -29,13 +29,6 @@ from server.errors import (
 )
 from server.portal.client import PortalClient
 from server.portal.purpose import READ_LIMIT
-from server.portal.simulator import Simulator
-from server.portal.simulator.clock import Clock
-from server.portal.simulator.endpoints import Endpoint
-from server.portal.simulator.faults import Fault
-from server.portal.simulator.prague import second_of_day
-from server.portal.simulator.truth import truth
-from server.portal.simulator.wishes import obey
 from server.readings.box import Box
 from server.readings.boxes import choose_box, list_boxes
 from server.readings.bypass_flags import bypass
@@ -44,6 +37,13 @@ from server.readings.history import history
 from server.readings.live import live_data
 from server.readings.notifications import notifications
 from server.readings.series import PORTAL_NAMES
+from simulator import Simulator
+from simulator.clock import Clock
+from simulator.endpoints import Endpoint
+from simulator.faults import Fault
+from simulator.prague import second_of_day
+from simulator.truth import truth
+from simulator.wishes import obey
 
 from .payloads import command, folder, listed, live
 from .portal_simulator import InProcess

@@ -19,10 +19,10 @@ from server.errors import (
     TooManyLogins,
 )
 from server.portal.client import PortalClient
-from server.portal.simulator.app import Simulator, build_app
-from server.portal.simulator.faults import Fault, Kind
 from server.store.fallback import LocalStore
 from server.tool_failure import KEY, ToolFailure
+from simulator.app import Simulator, build_app
+from simulator.faults import Fault, Kind
 
 DEMO = Credential("demo@example.com", "demo")
 HOME = "192.0.2.1"

@@ -260,7 +260,7 @@ def test_no_process_goes_on_where_it_cannot_tell(tmp_path, module, arguments, co
 
 @pytest.mark.parametrize(
     ("module", "code"),
-    [("server", 64), ("server.cache", 64), ("server.portal.simulator", 2), ("cachectl", 1)],
+    [("server", 64), ("server.cache", 64), ("simulator", 2), ("cachectl", 1)],
 )
 def test_every_process_goes_by_the_settings_file(tmp_path, module, code):
     (tmp_path / "oig-cloud-mcp").mkdir()

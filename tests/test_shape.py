@@ -15,9 +15,9 @@ from cachectl.stats_report import stats_report
 from server.cache.blocking import BlockingClient
 from server.portal.fields import ALWAYS, VALUES
 from server.portal.shape import LONGEST_NAME, Shape, list_shape, live_shape, series_shape
-from server.portal.simulator import Simulator
-from server.portal.simulator.payload import blocks
 from server.upstream.shape_watch import QUIET, SHOWN, ShapeWatch
+from simulator import Simulator
+from simulator.payload import blocks
 
 from .fleet import running_fleet
 from .payloads import folder, listed, series

@@ -16,15 +16,15 @@ import httpx2
 import pytest
 from starlette.routing import Route
 
-from server.portal.simulator import Simulator, build_app
-from server.portal.simulator.accounts import AccountRefused, Accounts
-from server.portal.simulator.counters import Count
-from server.portal.simulator.expired import SHAPES
-from server.portal.simulator.faults import Fault, FaultRefused, Faults, Kind
-from server.portal.simulator.switches import Switches
-from server.portal.simulator.truth import truth
-from server.portal.simulator.wishes import FLAGS, SETUP
-from server.portal.simulator.writes import Headers, Write
+from simulator import Simulator, build_app
+from simulator.accounts import AccountRefused, Accounts
+from simulator.counters import Count
+from simulator.expired import SHAPES
+from simulator.faults import Fault, FaultRefused, Faults, Kind
+from simulator.switches import Switches
+from simulator.truth import truth
+from simulator.wishes import FLAGS, SETUP
+from simulator.writes import Headers, Write
 
 from .portal_simulator import DEMO_BOX, ROOT, InProcess, RunningPortal, running_portal
 
@@ -131,7 +131,7 @@ def test_an_idle_session_ends_and_a_used_one_lives_on() -> None:
 def test_when_the_table_is_full_the_longest_idle_session_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("server.portal.simulator.accounts.SESSIONS", 2)
+    monkeypatch.setattr("simulator.accounts.SESSIONS", 2)
     accounts = Accounts()
     first, second = (accounts.login("demo@example.com", "demo") or "" for _ in range(2))
     accounts.account_of(first)
@@ -399,7 +399,7 @@ def test_a_malformed_account_is_refused(portal: RunningPortal, raw: object) -> N
 
 
 def test_accounts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.portal.simulator.accounts.ACCOUNTS", 2)
+    monkeypatch.setattr("simulator.accounts.ACCOUNTS", 2)
     accounts = Accounts()
     accounts.add("demo@example.com", "changed")
     with pytest.raises(AccountRefused):
@@ -478,7 +478,7 @@ def test_an_unusable_argument_stops_the_process_with_one_line(
     arguments: list[str], environ: dict[str, str], words: str
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "server.portal.simulator", *arguments],
+        [sys.executable, "-m", "simulator", *arguments],
         cwd=ROOT,
         env=environ,
         capture_output=True,
@@ -494,7 +494,7 @@ def test_an_unusable_argument_stops_the_process_with_one_line(
 def test_a_taken_port_is_named_with_what_to_do(portal: RunningPortal) -> None:
     port = str(httpx2.URL(portal.base_url).port)
     done = subprocess.run(
-        [sys.executable, "-m", "server.portal.simulator", "--port", port],
+        [sys.executable, "-m", "simulator", "--port", port],
         cwd=ROOT,
         env={},
         capture_output=True,

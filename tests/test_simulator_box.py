@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.portal.simulator.box import Box
-from server.portal.simulator.boxes import Boxes
-from server.portal.simulator.change import Change
-from server.portal.simulator.clock import Clock, ClockRefused
-from server.portal.simulator.history import HistoryRefused, asked, items
-from server.portal.simulator.living import soc
-from server.portal.simulator.payload import blocks
-from server.portal.simulator.plant import Plant, Setup
-from server.portal.simulator.prague import naive, start_of
+from simulator.box import Box
+from simulator.boxes import Boxes
+from simulator.change import Change
+from simulator.clock import Clock, ClockRefused
+from simulator.history import HistoryRefused, asked, items
+from simulator.living import soc
+from simulator.payload import blocks
+from simulator.plant import Plant, Setup
+from simulator.prague import naive, start_of
 
 from .portal_simulator import DEMO_BOX
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.portal.simulator import battery
-from server.portal.simulator.demand import Demand, demand
-from server.portal.simulator.grain import grain, wave
-from server.portal.simulator.house import Flows, settle
-from server.portal.simulator.meters import Energy, Meters, before
-from server.portal.simulator.payload import watts
-from server.portal.simulator.plant import Plant, Setup, delivery, export_cap
-from server.portal.simulator.prague import next_midnight, second_of_day, start_of
-from server.portal.simulator.schedule import NOTHING, TARIFF, ZONES, Due, due
-from server.portal.simulator.sun import clearness, sun, yields
+from simulator import battery
+from simulator.demand import Demand, demand
+from simulator.grain import grain, wave
+from simulator.house import Flows, settle
+from simulator.meters import Energy, Meters, before
+from simulator.payload import watts
+from simulator.plant import Plant, Setup, delivery, export_cap
+from simulator.prague import next_midnight, second_of_day, start_of
+from simulator.schedule import NOTHING, TARIFF, ZONES, Due, due
+from simulator.sun import clearness, sun, yields
 
 HOUSE = Plant(seed=7)
 NOON = start_of(date(2026, 6, 14)) + 13 * 3600.0

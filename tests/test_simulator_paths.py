@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from server.portal.simulator.notices import MODES, feed
+from simulator.notices import MODES, feed
 
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess
 

@@ -46,6 +46,7 @@ SIMULATOR = "simulator"
 MODULES = {
     "server": WORKER,
     "server.cache": DAEMON,
+    "simulator": SIMULATOR,
     "server.portal.simulator": SIMULATOR,
     "supervisor.supervisord": SUPERVISORD,
 }

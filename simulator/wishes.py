@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import OigError
+from server.errors import OigError
+
 from .box import Box
 from .clock import moment
 from .notices import Notice

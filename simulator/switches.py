@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...errors import OigError
+from server.errors import OigError
+
 from .endpoints import Endpoint
 from .expired import SHAPES, chosen, ordinary
 from .page import Page

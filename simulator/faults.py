@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Self
 
-from ...errors import OigError
+from server.errors import OigError
+
 from .endpoints import Endpoint
 
 LATENCY_MAX = 120.0

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ...errors import OigError
+from server.errors import OigError
+
 from .plant import UNLIMITED_W, Plant
 
 JSON_TYPE, FORM_TYPE = "application/json", "application/x-www-form-urlencoded"

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ...errors import OigError
+from server.errors import OigError
 
 BODY_LIMIT = 16_384
 """Longest body of a request, as on the portal's own paths."""

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any
 
-from ...errors import OigError
+from server.errors import OigError
+
 from .living import Record, soc
 from .payload import cells, grid_volts, pv_volts, watts
 from .plant import Plant

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ...errors import OigError
+from server.errors import OigError
+
 from .prague import PRAGUE, local
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()

@@ -1,4 +1,4 @@
-"""`python -m server.portal.simulator`: a portal to try everything on, on this machine only."""
+"""`python -m simulator`: a portal to try everything on, on this machine only."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ... import log
-from ...errors import ConfigurationError
-from ...settings import Settings
-from ...settings_sources import load
+from server import log
+from server.errors import ConfigurationError
+from server.settings import Settings
+from server.settings_sources import load
+
 from .accounts import SESSION_TTL, Accounts
 from .app import build_app
 from .portal import Simulator
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser(settings: Settings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m server.portal.simulator",
+        prog="python -m simulator",
         description="A stand-in for OIG Cloud on 127.0.0.1, for trying, testing and measuring. "
         "It knows the account demo@example.com with the password demo; docs/simulator.md says how "
         "to add others and how to make it fail.",

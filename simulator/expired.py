@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ...errors import OigError
+from server.errors import OigError
+
 from .endpoints import Endpoint
 from .notices import EMPTY, commands
 from .page import HTML, JSON, LOGIN_PAGE, Page

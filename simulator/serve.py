@@ -9,8 +9,9 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ...errors import ConfigurationError
-from .answers import DROP
+from server.errors import ConfigurationError
+
+from .replies import DROP
 
 HOST = "127.0.0.1"
 """The only address: it has a published account and lets anybody set faults."""

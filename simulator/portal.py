@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from starlette.responses import Response
 
 from .accounts import Accounts
-from .answers import SUCCESS, faulty, rejection, success
 from .boxes import Boxes
 from .clock import Clock
 from .counters import Count, Counters
@@ -22,6 +21,7 @@ from .history import HistoryRefused, asked, items
 from .notices import feed
 from .page import ERROR_PAGE, JSON, Page
 from .payload import blocks
+from .replies import SUCCESS, faulty, rejection, success
 from .switches import Switches
 from .writes import FAILED, TAKEN, Headers, Write, Writes
 

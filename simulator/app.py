@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from . import admin, admin_accounts, admin_boxes
-from .answers import success
 from .portal import Simulator
+from .replies import success
 from .writes import SCRIPTS, Headers
 
 BODY_LIMIT = 16_384

@@ -16,10 +16,7 @@ from server.portal.failures import CERTIFICATE_FAILURES, FAILURES
 from server.settings import ROOT
 from server.tool_failure import KEY, ToolFailure
 
-SIMULATOR = ROOT / "server" / "portal" / "simulator"
-SOURCES = [
-    path for path in sorted((ROOT / "server").rglob("*.py")) if SIMULATOR not in path.parents
-]
+SOURCES = sorted((ROOT / "server").rglob("*.py"))
 FAILING = {
     name: kind
     for name, kind in vars(errors).items()
@@ -110,7 +107,7 @@ def test_no_failure_is_made_of_the_base_classes_and_none_is_missed():
     made = {site.name for site in SITES}
     classes = {name for name, kind in FAILING.items() if not kind.__subclasses__()}
     # The failures of the portal are also made from tables, which hold their classes.
-    tables = (ROOT / "server" / "sessions.py").read_text()
+    tables = (ROOT / "server" / "auth" / "sessions.py").read_text()
     tables += (ROOT / "server" / "portal" / "failures.py").read_text()
     assert not [name for name in classes - made if name not in tables]
 
@@ -153,13 +150,23 @@ DESCRIPTIONS = {"DESCRIPTION", *(name.upper() for name in TOOLS)}
 DESCRIPTIONS |= {f"{name}_IN_BROWSER" for name in DESCRIPTIONS}
 """Texts for assistants by their purpose: what a tool does and when to call it."""
 
-TALKING = ("access", "control", "endpoint", "errors", "portal", "readings", "sessions", "tools")
+TALKING = (
+    "auth/access",
+    "auth/sessions",
+    "control",
+    "errors",
+    "http/endpoint",
+    "portal",
+    "readings",
+    "tools",
+    "upstream",
+)
 """Modules and packages whose texts get into results and failures. Others speak to operators."""
 
 SPOKEN = [
     found
     for path in SOURCES
-    if path.relative_to(ROOT / "server").with_suffix("").parts[0] in {*TALKING, "upstream"}
+    if path.relative_to(ROOT / "server").with_suffix("").as_posix().startswith(TALKING)
     for found in spoken(path)
 ]
 

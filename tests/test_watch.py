@@ -306,7 +306,12 @@ def test_it_runs_where_nothing_of_the_project_but_its_own_files_is_sound(tmp_pat
     package.mkdir(parents=True)
     for folder in (package, package.parent):
         (folder / "__init__.py").touch()
-    for name in ("supervision/watch", "supervision/failures", "supervision/control", "pid_file"):
+    for name in (
+        "supervision/watch",
+        "supervision/failures",
+        "supervision/supervisor_rpc",
+        "pid_file",
+    ):
         source = (ROOT / "server" / f"{name}.py").read_text()
         (tmp_path / "server" / f"{name}.py").write_text(source)
     bare = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import runpy; "

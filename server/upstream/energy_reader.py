@@ -25,7 +25,9 @@ from ..errors import (
 )
 from ..portal.failures import late
 from ..portal.purpose import READ
-from ..readings.energy_day import POWERS, SERIES, EnergyDay, energy_days, items_of
+from ..readings.days import span
+from ..readings.energy_day import POWERS, EnergyDay
+from ..readings.energy_from_history import SERIES, energy_days, items_of
 from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
 from .single_flight import Upstream

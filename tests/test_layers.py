@@ -281,7 +281,7 @@ MAY_IMPORT = {
         "server.oauth.oauth_error",
         "server.oauth.mode",
         "server.oauth.page",
-        "server.oauth.texts",
+        "server.oauth.language",
         "server.http.origins",
         "starlette",
     },

@@ -73,8 +73,7 @@ class Exchange:
             case "refresh_token":
                 return await self._refreshed(form, client, mode)
         raise OAuthError(
-            "unsupported_grant_type",
-            "The grant_type must be authorization_code or refresh_token.",
+            "unsupported_grant_type", "The grant_type must be authorization_code or refresh_token."
         )
 
     async def revoke(self, form: Mapping[str, str]) -> None:

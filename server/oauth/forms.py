@@ -44,8 +44,7 @@ def parse(text: str) -> dict[str, str]:
         )
     except ValueError:
         raise OAuthError(
-            "invalid_request",
-            f"The parameters are no UTF-8 text, or more than {MOST_PARAMETERS}.",
+            "invalid_request", f"The parameters are no UTF-8 text, or more than {MOST_PARAMETERS}."
         ) from None
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if twice:

@@ -174,11 +174,7 @@ class Tokens:
     """
 
     def __init__(
-        self,
-        secret: bytes,
-        portal_url: str,
-        *,
-        random_bytes: Callable[[int], bytes] = os.urandom,
+        self, secret: bytes, portal_url: str, *, random_bytes: Callable[[int], bytes] = os.urandom
     ) -> None:
         self._random_bytes = random_bytes
 

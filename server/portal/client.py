@@ -239,11 +239,7 @@ class PortalClient:
             SessionExpired: The portal does not know the session any more.
             PortalError: The portal could not be asked; the subclass says why.
         """
-        query = {
-            "id": "2",
-            "selector_id": "ctrl-notifs",
-            "_nonce": self._nonce(),
-        }
+        query = {"id": "2", "selector_id": "ctrl-notifs", "_nonce": self._nonce()}
         request = Request(
             READ, "GET", NOTIFICATIONS_PATH, query, session_id=session_id, scripted=True
         )

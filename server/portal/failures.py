@@ -10,13 +10,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from ..errors import (
-    PortalError,
-    PortalTimeout,
-    PortalTLSError,
-    PortalUnexpected,
-    PortalUnreachable,
-)
+from ..errors import PortalError, PortalTimeout, PortalTLSError, PortalUnexpected, PortalUnreachable
 from .purpose import LOGIN, Purpose
 from .responses import SOON
 from .trust import MISSING_ISSUER
@@ -97,9 +91,7 @@ FAILURES: tuple[tuple[tuple[type[Exception], ...], Meaning], ...] = (
     (
         FOREIGN,
         Meaning(
-            PortalUnexpected,
-            "OIG Cloud sent an answer that could not be read. {unjudged}",
-            SOON,
+            PortalUnexpected, "OIG Cloud sent an answer that could not be read. {unjudged}", SOON
         ),
     ),
 )

@@ -95,8 +95,7 @@ def refusal(answer: Answer, now: float, purpose: Purpose) -> PortalError:
         what = "asks for fewer requests" if status == 429 else "is overloaded or being worked on"
         kind = PortalBusy if status == 429 else PortalOverloaded
         return kind(
-            f"OIG Cloud {what} (HTTP {status}). {purpose.unjudged}".rstrip(),
-            retry_after=wait,
+            f"OIG Cloud {what} (HTTP {status}). {purpose.unjudged}".rstrip(), retry_after=wait
         )
     if 500 <= status <= 599:
         return PortalServerError(

@@ -10,16 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Literal, NamedTuple
 
-from .fields import (
-    ALWAYS,
-    ITEM_TIMES,
-    LIVE_BLOCK,
-    MARKS,
-    NOTICE_CLASSES,
-    SOMETIMES,
-    UNSEEN,
-    VALUES,
-)
+from .fields import ALWAYS, ITEM_TIMES, LIVE_BLOCK, MARKS, NOTICE_CLASSES, SOMETIMES, UNSEEN, VALUES
 
 Kind = Literal["lacking", "unknown"]
 

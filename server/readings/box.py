@@ -10,15 +10,7 @@ from typing import NamedTuple, TypeVar
 from . import clock
 from .freshness import IN_TIME, Upload
 from .numbers import CODE, Span, number
-from .unknown import (
-    IMPOSSIBLE,
-    NEVER,
-    NOT_A_BLOCK,
-    NOT_A_TIME,
-    NOT_SENT,
-    Reasons,
-    came_twice,
-)
+from .unknown import IMPOSSIBLE, NEVER, NOT_A_BLOCK, NOT_A_TIME, NOT_SENT, Reasons, came_twice
 
 Derived = TypeVar("Derived")
 

@@ -130,11 +130,7 @@ def energy_report(
                 key=lambda one: one.first,
             )
         ),
-        warnings=(
-            *warnings,
-            *gap_warnings(found, missing),
-            *_consumed(whole, all_used),
-        ),
+        warnings=(*warnings, *gap_warnings(found, missing), *_consumed(whole, all_used)),
         unknown=reasons.listed(),
     )
 
@@ -156,11 +152,7 @@ def _kwh(wh: Mapping[Quantity, int | None]) -> dict[str, float | None]:
 
 
 def _total(
-    whole: Part,
-    used: int | None,
-    prices: Prices,
-    all_there: bool,
-    reasons: Reasons,
+    whole: Part, used: int | None, prices: Prices, all_there: bool, reasons: Reasons
 ) -> Total:
     for quantity, value in whole.wh.items():
         if value is None:

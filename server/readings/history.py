@@ -51,8 +51,7 @@ CUT = f"The portal sent more than {MOST_ITEMS} values; the rest was left out."
 
 
 Points = Annotated[
-    tuple[float | None, ...],
-    Field(description="One per time; only mean, but for detail."),
+    tuple[float | None, ...], Field(description="One per time; only mean, but for detail.")
 ]
 """One value per point; null where none is known."""
 

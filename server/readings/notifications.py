@@ -132,10 +132,7 @@ def following(read: Sequence[Dated], before: str | None) -> Sequence[Dated]:
 
 
 def select(
-    read: Iterable[Dated],
-    *,
-    box_id: str | None = None,
-    since: datetime | None = None,
+    read: Iterable[Dated], *, box_id: str | None = None, since: datetime | None = None
 ) -> list[Notification]:
     """Choose of notifications, in their order.
 

@@ -126,11 +126,7 @@ def past(of: Whose, read: History, at: datetime) -> Past:
         "measured_at": only and only.measured_at,
         "age_s": only and only.age_s,
         "bypass": in_short(only.bypass) if only else None,
-        "warnings": (
-            *several(of),
-            *history_warnings(read, of.listed, at),
-            *bypassed(of.listed),
-        ),
+        "warnings": (*several(of), *history_warnings(read, of.listed, at), *bypassed(of.listed)),
         "unknown": (*(why_unknown(only, *OF_BOX) if only else (NOT_NAMED,)), *read.unknown),
     }
     return Past.model_validate({**dict(read), **named})

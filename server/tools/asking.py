@@ -29,21 +29,12 @@ TWO_LOGINS = (
 
 TYPED = "This client is logged in already, so no e-mail and password are taken as arguments."
 
-Handle = Annotated[
-    str | None,
-    Field(
-        description="From check_auth.",
-        max_length=100,
-    ),
-]
+Handle = Annotated[str | None, Field(description="From check_auth.", max_length=100)]
 
 BoxId = Annotated[
     str | None,
     BeforeValidator(digits),
-    Field(
-        description="From list_boxes; needed if there are several.",
-        max_length=32,
-    ),
+    Field(description="From list_boxes; needed if there are several.", max_length=32),
 ]
 
 

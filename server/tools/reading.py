@@ -48,10 +48,7 @@ MOST_PRICE = 1_000_000
 CheckedBoxId = Annotated[
     str | None,
     BeforeValidator(digits),
-    Field(
-        description="Checked only: history knows no box.",
-        max_length=32,
-    ),
+    Field(description="Checked only: history knows no box.", max_length=32),
 ]
 
 Price = Annotated[float | None, Field(description="Per kWh.", gt=-MOST_PRICE, lt=MOST_PRICE)]
@@ -121,12 +118,7 @@ def reading_tools(
         baseline = await upstream.baseline(asking)
         box = boxes.choose_box(fetched.payload, box_id, baseline.left_out(fetched.payload, now()))
         read = live.live_data(
-            fetched.payload,
-            box,
-            now(),
-            await noticed(asking),
-            baseline,
-            detailed=bool(detail),
+            fetched.payload, box, now(), await noticed(asking), baseline, detailed=bool(detail)
         )
         return _with(Live, live_summary.live_summary(read), fetched)
 

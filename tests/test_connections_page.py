@@ -8,7 +8,6 @@ import pytest
 
 from server.auth.sealing import Credential, Sealer
 from server.oauth.clients import describe
-from server.oauth.connections import WHY
 from server.oauth.language import LANGUAGES
 from server.oauth.tokens import Action
 from server.records.grant import REASONS
@@ -234,7 +233,7 @@ async def test_why_one_has_ended_is_said_in_both_languages(login, why):
     for code, texts in LANGUAGES.items():
         form = {"email": EMAIL, "password": PASSWORD, "ui_locales": code}
         page = await login.post("/connections", form)
-        assert WHY[why](texts) in page.text
+        assert texts.ended[why] in page.text
         assert texts.none_connected in page.text
 
 

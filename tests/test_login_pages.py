@@ -17,6 +17,7 @@ from server.oauth.clients import cleaned_name
 from server.oauth.language import LANGUAGES, texts_for
 from server.oauth.page import FOLDER, day, page
 from server.oauth.texts import Texts
+from server.records.grant import REASONS
 
 SITE = SimpleNamespace(kind="site", name="claude.ai")
 PROGRAM = SimpleNamespace(kind="program", name="127.0.0.1")
@@ -142,6 +143,7 @@ def test_a_language_has_each_text_with_the_fields_that_all_others_have(texts):
             assert placeholders(text) == placeholders(first), name
             assert text == text.strip(), name
     assert len(texts.months) == 12
+    assert texts.ended.keys() == REASONS.keys()
 
 
 def test_no_text_was_left_untranslated():

@@ -32,19 +32,6 @@ from .visit import RecordsLog, Turned, Visit, posted
 END, END_ALL, GIVE, TAKE = "end", "end_all", "give_control", "take_control"
 """What buttons do; their names are signed."""
 
-WHY: Mapping[str, Callable[[Texts], str]] = {
-    "owner": lambda texts: texts.ended_owner,
-    "operator": lambda texts: texts.ended_operator,
-    "client": lambda texts: texts.ended_client,
-    "code_reused": lambda texts: texts.ended_reused,
-    "refresh_reused": lambda texts: texts.ended_reused,
-    "rejected": lambda texts: texts.ended_rejected,
-    "replaced": lambda texts: texts.ended_replaced,
-    "idle": lambda texts: texts.ended_idle,
-    "expired": lambda texts: texts.ended_expired,
-}
-"""Why a grant has ended, by the word in the record."""
-
 
 @dataclass(frozen=True, slots=True)
 class Connected:
@@ -188,9 +175,14 @@ class Connections:
         self, visit: Visit, account: bytes, expires_at: float, said: str | None = None
     ) -> Response:
         grants = await asyncio.to_thread(self._grants.of_account, account)
-        now = self._wall()
+        now, texts = self._wall(), visit.texts
         ended = [
-            Ended(one.name, one.short_id, one.ended_at or one.created, _why(one, visit.texts))
+            Ended(
+                one.name,
+                one.short_id,
+                one.ended_at or one.created,
+                texts.ended.get(one.ended_why, texts.ended_other),
+            )
             for one in grants
             if one.state == "ended"
         ]
@@ -233,11 +225,6 @@ def _login(visit: Visit, email: str = "", problem: Problem | None = None) -> Res
         problem=None if problem is None else problem.text,
         about="" if problem is None else problem.about,
     )
-
-
-def _why(grant: Grant, texts: Texts) -> str:
-    say = WHY.get(grant.ended_why)
-    return texts.ended_other if say is None else say(texts)
 
 
 def _place(shown: str) -> Destination:

@@ -6,6 +6,7 @@ braces stands for what the page knows. A new language is one more file with one 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -121,14 +122,8 @@ class Texts:
     end_all_now: str
     ended_heading: str
     ended_on: str
-    ended_owner: str
-    ended_operator: str
-    ended_client: str
-    ended_reused: str
-    ended_replaced: str
-    ended_idle: str
-    ended_expired: str
-    ended_rejected: str
+    # Why, by the word in the record of a grant.
+    ended: Mapping[str, str]
     ended_other: str
     now_ended: str
     now_all_ended: str

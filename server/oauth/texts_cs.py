@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .texts import Texts
 
+REUSED = "jeho klíč byl použit dvakrát, někdo ho mohl zkopírovat"
+
 CS = Texts(
     code="cs",
     language="\u010ce\u0161tina",
@@ -149,14 +151,17 @@ CS = Texts(
     end_all_now="Ano, ukončit všechna",
     ended_heading="Nedávno ukončeno",
     ended_on="{day}: {why}",
-    ended_owner="ukončili jste je zde",
-    ended_operator="ukončil je správce serveru",
-    ended_client="aplikace se odhlásila",
-    ended_reused="jeho klíč byl použit dvakrát, někdo ho mohl zkopírovat",
-    ended_replaced="aplikace byla připojena znovu",
-    ended_idle="dlouho nebylo použito",
-    ended_expired="připojení trvá nejvýše rok",
-    ended_rejected="OIG Cloud už heslo nepřijal",
+    ended={
+        "owner": "ukončili jste je zde",
+        "operator": "ukončil je správce serveru",
+        "client": "aplikace se odhlásila",
+        "code_reused": REUSED,
+        "refresh_reused": REUSED,
+        "rejected": "OIG Cloud už heslo nepřijal",
+        "replaced": "aplikace byla připojena znovu",
+        "idle": "dlouho nebylo použito",
+        "expired": "připojení trvá nejvýše rok",
+    },
     ended_other="skončilo",
     now_ended="Připojení {name} skončilo.",
     now_all_ended="Žádná aplikace už není připojena. Počet ukončených připojení: {count}.",

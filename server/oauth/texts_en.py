@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .texts import Texts
 
+REUSED = "a key of it was used twice, so somebody may have copied it"
+
 EN = Texts(
     code="en",
     language="English",
@@ -153,14 +155,17 @@ EN = Texts(
     end_all_now="Yes, end all",
     ended_heading="Recently ended",
     ended_on="{day}: {why}",
-    ended_owner="you ended it here",
-    ended_operator="the person who runs this server ended it",
-    ended_client="the app logged out",
-    ended_reused="a key of it was used twice, so somebody may have copied it",
-    ended_replaced="it was connected again",
-    ended_idle="it was not used for a long time",
-    ended_expired="connections last a year at most",
-    ended_rejected="OIG Cloud did not accept the password any more",
+    ended={
+        "owner": "you ended it here",
+        "operator": "the person who runs this server ended it",
+        "client": "the app logged out",
+        "code_reused": REUSED,
+        "refresh_reused": REUSED,
+        "rejected": "OIG Cloud did not accept the password any more",
+        "replaced": "it was connected again",
+        "idle": "it was not used for a long time",
+        "expired": "connections last a year at most",
+    },
     ended_other="it ended",
     now_ended="{name} is not connected any more.",
     now_all_ended="No app is connected any more. Connections ended: {count}.",

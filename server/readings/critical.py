@@ -9,7 +9,7 @@ from pydantic import Field
 
 from . import clock
 from .model import LocalTime, Reading
-from .notifications import NO_BOX, NOT_SHOWN, Dated
+from .notifications import NO_BOX, NOT_SHOWN, Dated, cut
 from .unknown import Reasons
 
 LEVEL = 5
@@ -99,9 +99,6 @@ def _named(text: str, one: Dated) -> str:
 
 
 def _critical(one: Dated) -> Critical:
-    title = one.shown.portal_title
-    if title is not None and len(title) > TITLE:
-        title = title[: TITLE - 1] + "\u2026"
-    return Critical(
-        notification_id=one.shown.id, at=one.shown.at, box_id=one.shown.box_id, portal_title=title
-    )
+    shown = one.shown
+    title = None if shown.portal_title is None else cut(shown.portal_title, TITLE)
+    return Critical(notification_id=shown.id, at=shown.at, box_id=shown.box_id, portal_title=title)

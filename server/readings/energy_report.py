@@ -13,11 +13,11 @@ from .energy_lacking import Lack, gap_warnings, incomplete, lacks
 from .energy_money import PART, Money, Prices, money
 from .energy_sums import Part, Per, as_asked, day_sum, rows_of, summed, used
 from .model import Reading, Warnings
+from .past import NOT_NAMED
 from .unknown import Reasons, Unknowns
 
 Source = Literal["counter", "power", "both", "none"]
 
-NOT_NAMED = "The portal does not say of which of the account's boxes its history is."
 NO_VALUES = "The portal has no values of it for that time, or too few to be summed."
 NO_EDGE = "Its counter is not known at both ends of the hour."
 NOT_MADE = "Nothing was made by the panels, or less than was exported."
@@ -117,7 +117,7 @@ def energy_report(
     all_there = whole.complete and not missing
     total = _total(whole, all_used, prices, all_there, reasons)
     if box_id is None:
-        reasons.add("box_id", NOT_NAMED)
+        reasons.add("box_id", NOT_NAMED.why)
     return EnergyReport(
         box_id=box_id,
         rows=rows,

@@ -36,7 +36,7 @@ from .battery import Battery, battery
 from .box import OF_TWO_TIMES, Box
 from .detail import Detail, detail
 from .grid import Grid, grid
-from .mode import Mode, mode
+from .mode import HOME_3, HOME_UPS, Mode, mode
 from .solar import Solar, solar
 from .unknown import NOT_SENT
 
@@ -44,8 +44,8 @@ MARGIN_W = 100.0
 """Watts by which the battery must take more than the panels give: what is measured on either side
 of the inverter differs by its losses."""
 
-CHARGING_MODES = frozenset({2, 3})
-"""Home 3 and Home UPS, the modes that charge from the grid."""
+CHARGING_MODES = frozenset({HOME_3, HOME_UPS})
+"""The modes that charge from the grid."""
 
 LASTS = timedelta(hours=12)
 """For how long charging may be what a change of then has begun: at 2.5 kW, the slowest that was
@@ -66,8 +66,6 @@ OTHER_MODE = "If it is not wanted, choose another mode, such as Home 1."
 TARIFF_OFF = "If it is not wanted, the portal and the mobile app can switch charging in it off."
 BALANCED = ("its cells are being balanced", BY_ITSELF)
 LOOK = "If it is not wanted, look at the box's settings in the portal or the mobile app."
-
-
 NOT_SHOWN = ("why is not shown", LOOK)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from .battery import IDLE_W
+from .battery import IDLE_W, NotCharging
 from .box import OF_TWO_TIMES
 from .circumstances import TOO_OLD, Circumstances
 from .grid import BALANCED_W
@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
     Of a report that is too old there is neither cause nor "unknown", for both are of now.
     """
 
-    cause: Literal["full", "mode", "boiler", "no surplus", "unknown"] | None
+    cause: NotCharging | None
     why: str = ""
 
 

@@ -170,7 +170,7 @@ def _notification(folder: Folder, now: datetime, seen: dict[str, int]) -> Dated:
     wall = _wall_time(folder.date)
     moments = () if wall is None else clock.past_moments(wall, now)
     at = moments[0] if len(moments) == 1 else None
-    title, text = _cut(heading.replace("\n", " "), TITLE), _cut(folder.body, TEXT)
+    title, text = cut(heading.replace("\n", " "), TITLE), cut(folder.body, TEXT)
     reasons = Reasons()
     for reading, value, why in (
         ("level", level, NO_LEVEL),
@@ -233,8 +233,8 @@ def _id(folder: Folder, seen: dict[str, int]) -> str:
     return digest if again == 1 else f"{digest}-{again}"
 
 
-def _cut(text: str, limit: int) -> str | None:
-    """Keep no more than so much of a text."""
+def cut(text: str, limit: int) -> str | None:
+    """Keep no more than so many characters of a text; None where it has none."""
     shown = text.strip()
     if len(shown) > limit:
         shown = shown[: limit - 1] + "\u2026"

@@ -101,28 +101,15 @@ COLUMNS: dict[SeriesName, tuple[Column, ...]] = {
         Column("imported_counter_wh", 2, COUNTER_WH, "Counter of energy imported from the grid."),
         Column("exported_counter_wh", 3, COUNTER_WH, "Counter of energy exported to the grid."),
     ),
-    "load": (
+    "load": tuple(
         Column(
-            "phase_1_power_w",
-            0,
+            f"phase_{phase}_power_w",
+            phase - 1,
             SUPPLY_W,
-            "Consumption of the part with backup on the first phase.",
+            f"Consumption of the part with backup on the {ordinal} phase.",
             CONSUMED,
-        ),
-        Column(
-            "phase_2_power_w",
-            1,
-            SUPPLY_W,
-            "Consumption of the part with backup on the second phase.",
-            CONSUMED,
-        ),
-        Column(
-            "phase_3_power_w",
-            2,
-            SUPPLY_W,
-            "Consumption of the part with backup on the third phase.",
-            CONSUMED,
-        ),
+        )
+        for phase, ordinal in enumerate(("first", "second", "third"), 1)
     ),
 }
 

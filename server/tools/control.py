@@ -48,9 +48,7 @@ MOST_CLIENT = 64
 Kind = Literal["mode", "supplementary", "export", "boiler", "charge"]
 
 ChangeId = Annotated[
-    str,
-    BeforeValidator(digits),
-    Field(description="From plan_change.", max_length=MOST_ID),
+    str, BeforeValidator(digits), Field(description="From plan_change.", max_length=MOST_ID)
 ]
 
 OnlyListed = Literal["only listed"]
@@ -157,21 +155,12 @@ def control_tools(control: Control) -> list[CheckedTool]:
         box_id: BoxId = None,
         mode: Annotated[ModeName | None, Field(description="Operating mode.")] = None,
         home_grid_v: Annotated[bool | None, Field(description="Home Grid V on or off.")] = None,
-        home_grid_vi: Annotated[
-            bool | None,
-            Field(description="May go with home_grid_v."),
-        ] = None,
+        home_grid_vi: Annotated[bool | None, Field(description="May go with home_grid_v.")] = None,
         grid_export: Annotated[
-            ExportState | None,
-            Field(description="limited needs export_limit_w."),
+            ExportState | None, Field(description="limited needs export_limit_w.")
         ] = None,
         export_limit_w: Annotated[
-            int | None,
-            Field(
-                description="Only if limited.",
-                ge=LIMIT_MIN_W,
-                le=LIMIT_MAX_W,
-            ),
+            int | None, Field(description="Only if limited.", ge=LIMIT_MIN_W, le=LIMIT_MAX_W)
         ] = None,
         boiler: Annotated[
             BoilerState | None,
@@ -180,9 +169,7 @@ def control_tools(control: Control) -> list[CheckedTool]:
         charge_to_percent: Annotated[
             int | None,
             Field(
-                description="Charge from the grid to this, at once.",
-                ge=TARGET_MIN,
-                le=TARGET_MAX,
+                description="Charge from the grid to this, at once.", ge=TARGET_MIN, le=TARGET_MAX
             ),
         ] = None,
         undo: Annotated[
@@ -216,8 +203,7 @@ def control_tools(control: Control) -> list[CheckedTool]:
             Field(description="From plan_change.", max_length=MOST_ID),
         ] = None,
         change: Annotated[
-            str | None,
-            Field(description="From plan_change, unaltered.", max_length=MOST_SENTENCE),
+            str | None, Field(description="From plan_change, unaltered.", max_length=MOST_SENTENCE)
         ] = None,
         plan_token: Annotated[
             str, Field(description="From plan_change, unaltered.", max_length=1024)

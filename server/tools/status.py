@@ -172,10 +172,7 @@ def _id(record: Record, granted: Granted) -> str | None:
 
 def _told(record: Record, stands: Standing, granted: Granted) -> ChangeUnderWay:
     return ChangeUnderWay(
-        f"{record.before} -> {record.after}",
-        _moment(record.at),
-        _id(record, granted),
-        stands,
+        f"{record.before} -> {record.after}", _moment(record.at), _id(record, granted), stands
     )
 
 

@@ -35,7 +35,10 @@ from server.supervision.foreground import probe
 from server.supervision.readiness import is_ready
 from server.supervision.supervisor_rpc import Process, Supervisord, SupervisordError
 
-COPIED = ("server", "cachectl", "client", "supervisord.conf", "start_server.sh", "pyproject.toml")
+COPIED = (
+    *("server", "simulator", "cachectl", "client"),
+    *("supervisord.conf", "start_server.sh", "pyproject.toml"),
+)
 
 SUPERVISORD = (sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf")
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from mcp.server.mcpserver import MCPServer
 
-from server.auth.access import NO_LOGIN, Caller
+from server.auth.access import NO_LOGIN
+from server.auth.caller import Caller
 from server.codes import Code
 from server.control.entries import Entries
 from server.errors import AccessDenied

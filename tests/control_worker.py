@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 
-from server.auth.access import Access, Caller
+from server.auth.access import Access
+from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.secret import load_secret

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from evals.fields import reason_for, reasons_in
-from server.auth.access import Access, Caller
+from server.auth.access import Access
+from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from server.auth.access import credential_of
+from server.auth.credential_headers import credential_of
 from server.auth.sealing import Credential
 from server.errors import AccessDenied
 from server.tools.asking import caller

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from server.auth.access import Access, Caller
+from server.auth.access import Access
+from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential
 from server.cache.throttle import Policy

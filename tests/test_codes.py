@@ -152,6 +152,7 @@ DESCRIPTIONS |= {f"{name}_IN_BROWSER" for name in DESCRIPTIONS}
 
 TALKING = (
     "auth/access",
+    "auth/credential_headers",
     "auth/sessions",
     "control",
     "errors",

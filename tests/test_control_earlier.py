@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from server.auth.access import Caller
+from server.auth.caller import Caller
 from server.auth.sealing import Credential
 from server.control.asked import Asked
 from server.control.read_back import DELIVERED_WITHIN

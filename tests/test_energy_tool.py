@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from server.auth.access import Access, Caller
+from server.auth.access import Access
+from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions

@@ -286,6 +286,8 @@ MAY_IMPORT = {
         "starlette",
     },
     "server.oauth.sign_in": {
+        "server.auth.caller",
+        "server.auth.credential_headers",
         "server.auth.access",
         "server.email_address",
         "server.errors",
@@ -306,6 +308,7 @@ MAY_IMPORT = {
         "server.oauth.tokens",
     },
     "server.oauth.authorize": {
+        "server.auth.caller",
         "server.auth.access",
         "server.email_address",
         "server.errors",
@@ -349,15 +352,24 @@ MAY_IMPORT = {
     "server.auth.handles": {"server.auth.sealing", "cryptography"},
     "server.auth.access": {
         "server.auth.call_rate",
+        "server.auth.caller",
+        "server.codes",
+        "server.errors",
+        "server.auth.handles",
+        "server.auth.sealing",
+        "server.auth.sessions",
+    },
+    "server.auth.caller": {
+        "server.http.proof",
+        "server.oauth.authorized",
+        "server.auth.sealing",
+        "server.auth.sessions",
+    },
+    "server.auth.credential_headers": {
         "server.codes",
         "server.email_address",
         "server.errors",
-        "server.auth.handles",
-        "server.oauth.authorized",
-        "server.http.proof",
         "server.auth.sealing",
-        "server.auth.sessions",
-        "server.store",
     },
     "server.upstream.sealed_answers": {
         "server.cache.limits",
@@ -380,6 +392,7 @@ MAY_IMPORT = {
         "server.store",
     },
     "server.upstream.energy_reader": {
+        "server.auth.caller",
         "server.auth.access",
         "server.errors",
         "server.portal.failures",
@@ -388,6 +401,7 @@ MAY_IMPORT = {
         "server.upstream.single_flight",
     },
     "server.upstream.single_flight": {
+        "server.auth.caller",
         "server.auth.access",
         "server.upstream.baselines",
         "server.upstream.kept_energy",
@@ -403,11 +417,13 @@ MAY_IMPORT = {
         "server.store",
     },
     "server.upstream.liveness": {
+        "server.auth.caller",
         "server.auth.access",
         "server.errors",
         "server.upstream.single_flight",
     },
     "server.control": {
+        "server.auth.caller",
         "server.auth.access",
         "server.cache.outcomes",
         "server.codes",
@@ -492,6 +508,8 @@ MAY_IMPORT = {
         "server.store",
     },
     "server.tools": {
+        "server.auth.caller",
+        "server.auth.credential_headers",
         "server.upstream.energy_reader",
         "server.auth.access",
         "server.upstream.liveness",

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from server.auth.access import Caller
+from server.auth.caller import Caller
 from server.auth.sealing import Credential
 from server.codes import Code
 from server.errors import CredentialsRejected, PortalBusy, PortalError

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from server.auth.access import Access, Caller
+from server.auth.access import Access
 from server.auth.call_rate import CallRate
+from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential
 from server.cache.client import CacheClient

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from mcp_types import INVALID_REQUEST
 
-from server.auth.access import CREDENTIAL_HEADERS
+from server.auth.credential_headers import CREDENTIAL_HEADERS
 from server.codes import Code
 from server.http.shares import MAX_HELD_OF_SOURCE, MIB
 from server.http.worker import OTHER_DESCRIPTORS

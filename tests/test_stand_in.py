@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from starlette.datastructures import Headers
 
-from server.auth.access import Caller
+from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential
 from server.codes import Code

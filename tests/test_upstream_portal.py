@@ -7,7 +7,7 @@ from datetime import date
 import httpx2
 import pytest
 
-from server.auth.access import Caller
+from server.auth.caller import Caller
 from server.errors import PortalBusy, PortalOverloaded
 from server.upstream import single_flight as upstream
 

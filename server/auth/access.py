@@ -1,6 +1,6 @@
 """Whose data a call is about: its credentials, wherever they stand, and the session they open.
 
-The one place that knows the ways to log in. First what the call itself says, then the headers:
+The ways to log in: first what the call itself says, then the headers (`credential_headers`):
 
 1. the argument `session`, a handle that check_auth gave;
 2. the arguments `email` and `password` (check_auth only);
@@ -20,13 +20,10 @@ does not where the tool says so: nobody who agreed to a change has seen that log
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from ..codes import Code
-from ..email_address import is_email
 from ..errors import (
     AccessDenied,
     CacheUnavailable,
@@ -37,23 +34,15 @@ from ..errors import (
     SessionExpired,
     SignInAgain,
 )
-from ..http.proof import no_connection
-from ..oauth.authorized import Authorized
 from .call_rate import CallRate
+from .caller import Caller, Granted
 from .handles import Handles
-from .sealing import Credential, Keys, Sealer, Session
-from .sessions import CacheStatus, Sessions, SharedStore
+from .sealing import Keys, Sealer
+from .sessions import Sessions, SharedStore
 
 FailureLog = Callable[[str, bytes, SessionError | None], None]
 """Told of a failed login: the caller's address, the account's key, what was wrong; None when the
 caller went away before that was known."""
-
-MAX_PASSWORD = 1024
-"""Characters of a password: no portal takes more, and hashing must stay cheap."""
-
-MOMENT = 0.05
-"""Seconds after which it is asked again whether a call is permitted: most are answered in less.
-Right before a change of a box it is always asked."""
 
 ENDED = "The session handle is not valid, or has ended."
 
@@ -78,75 +67,6 @@ CHANGED = (
     "OIG Cloud does not accept the password any more that this client was connected with. Until it "
     "is connected again with the new one, its calls are refused."
 )
-
-CREDENTIAL_HEADERS = {
-    "authorization": "Authorization",
-    "x-oig-email": "X-OIG-Email",
-    "x-oig-password": "X-OIG-Password",
-}
-"""Headers that may carry a credential, and how they are written."""
-
-
-async def always() -> None:
-    """Permit a call that no grant binds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is calling, before anything was asked of the cache or the portal.
-
-    Attributes:
-        credential: E-mail and password, if the call carries them and they may be used. Beside a
-            handle they stand in for it when it has ended and is of the same account.
-        handle: A session handle, if the call carries one; it goes before the credential.
-        source: Where the call comes from, as failed logins are counted.
-        address: The address itself, for the log that fail2ban reads.
-        proved: Told that a session was opened for this call, so whose call it is has been proved.
-        logged_in: Told that this call has logged in, whatever becomes of it afterwards.
-        grant: Whom the call's token speaks for, if the credential is that of a grant.
-        permitted: Returns if the call may still be made, and raises NotPermitted otherwise: its
-            token's grant may have ended since. That holds whatever login stands beside the token.
-    """
-
-    credential: Credential | None
-    handle: str | None = field(repr=False)
-    source: str
-    address: str
-    proved: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
-    logged_in: Callable[[], None] = field(default=no_connection, repr=False, compare=False)
-    grant: Authorized | None = None
-    permitted: Callable[[], Awaitable[None]] = field(default=always, repr=False, compare=False)
-
-    async def permitted_still(self, since: float) -> None:
-        """Return if the call may still be made, after something that may have taken long.
-
-        Args:
-            since: When it began, on the clock of the running loop.
-
-        Raises:
-            NotPermitted: As `permitted`.
-        """
-        if asyncio.get_running_loop().time() - since > MOMENT:
-            await self.permitted()
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A caller with a session.
-
-    Attributes:
-        caller: Who it is.
-        keys: The keys of the credential behind it.
-        session: The session at the portal.
-        cache_status: Whether it was opened for this call.
-        idle: Seconds since the portal last answered for it, when it was opened or found.
-    """
-
-    caller: Caller
-    keys: Keys = field(repr=False)
-    session: Session
-    cache_status: CacheStatus
-    idle: float = 0.0
 
 
 class Access:
@@ -355,87 +275,3 @@ class Access:
         if not self._handles.belongs_to(caller.handle, account):
             raise AccessDenied(Code.SESSION_ENDED, f"{ENDED} {OTHER_LOGIN}")
         return replace(caller, handle=None)
-
-
-def credential_of(headers: Iterable[tuple[str, str]]) -> Credential | None:
-    """Read the credential that the headers of a request carry, None if they carry none.
-
-    Args:
-        headers: All headers as they came, lower-case names and values.
-
-    Raises:
-        AccessDenied: A header is malformed or sent twice, or two of them disagree; the text
-            repeats no value.
-    """
-    once = _once(headers)
-    basic, pair = _basic(once.get("authorization")), _pair(once)
-    if basic is not None and pair is not None and basic != pair:
-        raise AccessDenied(
-            Code.CREDENTIALS_CONFLICT,
-            "The headers Authorization and X-OIG-Email / X-OIG-Password name different "
-            "credentials.",
-        )
-    return basic or pair
-
-
-def _once(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in headers:
-        if name not in CREDENTIAL_HEADERS:
-            continue
-        if name in found:
-            # One program would believe the first, the next one the last: nobody can tell whose.
-            raise AccessDenied(
-                Code.CREDENTIALS_CONFLICT,
-                f"The header {CREDENTIAL_HEADERS[name]} is sent more than once.",
-            )
-        found[name] = value
-    return found
-
-
-def _basic(header: str | None) -> Credential | None:
-    scheme, _, encoded = (header or "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        text = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise AccessDenied(
-            Code.MALFORMED_CREDENTIALS,
-            "The header Authorization: Basic is not base64 of email:password in UTF-8.",
-        ) from None
-    email, colon, password = text.partition(":")
-    if not colon:
-        raise AccessDenied(
-            Code.MALFORMED_CREDENTIALS,
-            "The header Authorization: Basic holds no colon: email:password.",
-        )
-    return _checked(email, password, "Authorization: Basic")
-
-
-def _pair(headers: Mapping[str, str]) -> Credential | None:
-    email, password = headers.get("x-oig-email"), headers.get("x-oig-password")
-    if email is None and password is None:
-        return None
-    if email is None or password is None:
-        sent, missing = ("X-OIG-Email", "X-OIG-Password")[:: 1 if password is None else -1]
-        raise AccessDenied(Code.MALFORMED_CREDENTIALS, f"{sent} was sent without {missing}.")
-    try:
-        # HTTP headers arrive as latin-1 (RFC 9110 5.5); clients put UTF-8 into them.
-        email, password = (text.encode("latin-1").decode() for text in (email, password))
-    except UnicodeError:
-        raise AccessDenied(
-            Code.MALFORMED_CREDENTIALS, "X-OIG-Email or X-OIG-Password is not valid UTF-8."
-        ) from None
-    return _checked(email, password, "X-OIG-Email and X-OIG-Password")
-
-
-def _checked(email: str, password: str, where: str) -> Credential:
-    email = email.strip()
-    if not is_email(email):
-        raise AccessDenied(Code.MALFORMED_CREDENTIALS, f"{where} holds no e-mail address.")
-    if not 0 < len(password) <= MAX_PASSWORD:
-        raise AccessDenied(
-            Code.MALFORMED_CREDENTIALS, f"{where} holds no password, or one that is too long."
-        )
-    return Credential(email, password)

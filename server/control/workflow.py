@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from ..auth.access import Access, Caller, Granted
+from ..auth.access import Access
+from ..auth.caller import Caller, Granted
 from ..cache.outcomes import Held
 from ..codes import Code
 from ..detached import Detached

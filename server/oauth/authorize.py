@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ..auth.access import Access, Granted
+from ..auth.access import Access
+from ..auth.caller import Granted
 from ..email_address import MAX_EMAIL, is_email
 from ..errors import GrantsUnavailable
 from ..records.grant import LIFETIME, Grant, day_of

@@ -13,7 +13,9 @@ from typing import Literal
 
 from starlette.requests import Request
 
-from ..auth.access import MAX_PASSWORD, Access, Caller, Granted
+from ..auth.access import Access
+from ..auth.caller import Caller, Granted
+from ..auth.credential_headers import MAX_PASSWORD
 from ..auth.sealing import Credential
 from ..email_address import is_email
 from ..errors import (

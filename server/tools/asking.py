@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from mcp.server.mcpserver.context import Context
 from pydantic import BeforeValidator, Field
 
-from ..auth.access import Caller, always, credential_of
+from ..auth.caller import Caller, always
+from ..auth.credential_headers import credential_of
 from ..auth.sealing import Credential
 from ..codes import Code
 from ..errors import AccessDenied

@@ -10,7 +10,8 @@ from mcp.server.mcpserver.context import Context
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import AfterValidator, BaseModel, Field
 
-from ..auth.access import MAX_PASSWORD, Access
+from ..auth.access import Access
+from ..auth.credential_headers import MAX_PASSWORD
 from ..codes import Code
 from ..email_address import MAX_EMAIL, is_email
 from ..errors import AccessDenied, InvalidArguments

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from mcp.server.mcpserver.context import Context
 from pydantic import AwareDatetime, BeforeValidator, Field
 
-from ..auth.access import Access, Granted
+from ..auth.access import Access
+from ..auth.caller import Granted
 from ..errors import PortalError, SessionError, TooManyLogins
 from ..readings import boxes, clock, days, history, live, live_summary, notice_board, past
 from ..readings.bypass_mentions import mentions_bypass

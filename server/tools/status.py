@@ -12,7 +12,8 @@ from typing import Any
 
 from mcp.server.mcpserver.context import Context
 
-from ..auth.access import Access, Granted
+from ..auth.access import Access
+from ..auth.caller import Granted
 from ..control.changes import decode
 from ..control.entries import Entries
 from ..control.grid_charge import GridCharge

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
-from ..auth.access import Granted
+from ..auth.caller import Granted
 from ..errors import (
     PortalError,
     PortalServerError,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..auth.access import Access, Caller, Granted
+from ..auth.access import Access
+from ..auth.caller import Caller, Granted
 from ..errors import PortalError, SessionExpired, TooManyLogins
 from .single_flight import Upstream
 

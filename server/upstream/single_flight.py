@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, Protocol
 
-from ..auth.access import Access, Granted
+from ..auth.access import Access
+from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
 from ..auth.sessions import RETRY_AFTER, unavailable
 from ..cache.limits import ANSWER_MAX_BYTES, KEY_BYTES

@@ -30,7 +30,6 @@ from .uploads import Uploads, remembered, upload
 MOST_BOXES = 20
 """Boxes remembered: more than any account has."""
 
-
 LEFT_AFTER = timedelta(days=30)
 """How long a box counts as one of an account that no longer holds it: the portal may leave it out
 for a while, and its history is asked for as long."""

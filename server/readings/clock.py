@@ -23,6 +23,11 @@ LONGEST = 40
 NEVER_STAMP = re.compile(r"0000-00-00.{0,16}")
 
 
+def moment_of(seconds: float) -> datetime:
+    """Give the moment of seconds since 1970, whole ones, for results show no others."""
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
+
+
 def local_day(moment: datetime) -> date:
     """Give the day that it is, or was, in Prague."""
     return moment.astimezone(PRAGUE).date()

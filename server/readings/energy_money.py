@@ -77,13 +77,10 @@ def money(whole: Part, used: int | None, prices: Prices, reasons: Reasons) -> Mo
         reasons.add("total.money.currency", NO_CURRENCY)
     for name, amount in found.items():
         if amount is None:
-            saved = prices.imported is None or prices.exported is None
-            priceless = {
-                "revenue": prices.exported is None,
-                "saved_at_least": saved,
-                "saved_at_most": saved,
-            }.get(name, prices.imported is None)
-            reasons.add(f"total.money.{name}", NO_PRICE if priceless else PART)
+            needed = {prices.exported} if name == "revenue" else {prices.imported}
+            if name.startswith("saved"):
+                needed.add(prices.exported)
+            reasons.add(f"total.money.{name}", NO_PRICE if None in needed else PART)
     rounded = {name: None if one is None else round(one, 2) for name, one in found.items()}
     return Money.model_validate({"currency": prices.currency, **rounded})
 

@@ -16,7 +16,6 @@ UNLIMITED_W = 10_000
 
 State = Literal["off", "limited", "on"]
 
-
 SWITCH, PERMIT, LIMIT = "export.switch", "export.permit", "export.limit"
 """What the state is made of; no readings of their own."""
 

@@ -23,7 +23,6 @@ UPLOAD_S = 5 * 60
 SLOW_LIMIT_S = 3 * UPLOAD_S
 """Without, three uploads have been missed."""
 
-
 AS_BEFORE = (
     "Some of what {box} uploads has not changed since {since}, and it may have been away since: "
     "{what} may be as old as that. If it has just come back, it uploads within 5 minutes."

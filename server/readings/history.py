@@ -49,7 +49,6 @@ NO_POINT = "The portal sent no value of that time, or what `why_missing` says in
 NOT_SUMMED = "The times do not allow it; the assumptions say why."
 CUT = f"The portal sent more than {MOST_ITEMS} values; the rest was left out."
 
-
 Points = Annotated[
     tuple[float | None, ...], Field(description="One per time; only mean, but for detail.")
 ]

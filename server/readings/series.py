@@ -70,7 +70,6 @@ class Computed:
 
 Measured = Column | Computed
 
-
 UNITS = {"w": "W", "v": "V", "a": "A", "wh": "Wh", "percent": "%", "c": "degrees Celsius"}
 
 SOLAR = ("solar_wh",)

@@ -195,7 +195,7 @@ def portal_down(
     reasons.add("since", FAILS_SINCE)
     for name in ("measured_at", "age_s", "fetched_at"):
         reasons.add(name, NOT_ANSWERED)
-    last = [_last(one, now) for one in shown]
+    last = [LastKnown(**dict(one), age_s=freshness.age_s(one.measured_at, now)) for one in shown]
     for one in last:
         for name, value in dict(one).items():
             if value is None:
@@ -241,10 +241,6 @@ def _old_notices(heard: Heard | str | None, now: datetime) -> tuple[str, ...]:
         return ()
     age = int((now - heard.at).total_seconds())
     return (OLD_NOTICES.format(age=age),) if age > OLD_NOTICES_S else ()
-
-
-def _last(one: LastShown, now: datetime) -> LastKnown:
-    return LastKnown(**dict(one), age_s=freshness.age_s(one.measured_at, now))
 
 
 def _of_then(one: LastKnown, now: datetime) -> str:

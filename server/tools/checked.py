@@ -48,7 +48,6 @@ PLAIN: dict[str, str] = {
 """Pydantic's error types in our words; all others read `does not have the right form`.
 See https://docs.pydantic.dev/latest/errors/validation_errors/"""
 
-
 READS = ToolAnnotations(read_only_hint=True)
 CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False)
 ENDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True)

@@ -45,7 +45,6 @@ MOST_NAMED = 200
 MOST_PRICE = 1_000_000
 """Per kWh, in any currency; prices may be negative."""
 
-
 CheckedBoxId = Annotated[
     str | None,
     BeforeValidator(digits),
@@ -156,7 +155,7 @@ def reading_tools(
             present.payload, box_id, now(), await noticed(asking), await upstream.baseline(asking)
         )
         fetched = await upstream.history(asking, PORTAL_NAMES[series], first_day, last_day)
-        at = _moment(fetched)
+        at = clock.moment_of(fetched.at)
         read = history.history(
             series,
             fetched.payload,
@@ -319,10 +318,6 @@ async def _present(
         return empty, exc
 
 
-def _moment(fetched: Fetched) -> datetime:
-    return datetime.fromtimestamp(fetched.at, UTC).replace(microsecond=0)
-
-
 def _with(model: type[Model], reading: Reading, fetched: Fetched) -> Model:
-    told = {"source": fetched.source, "fetched_at": _moment(fetched)}
+    told = {"source": fetched.source, "fetched_at": clock.moment_of(fetched.at)}
     return model.model_validate({**dict(reading), **told})

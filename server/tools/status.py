@@ -19,6 +19,7 @@ from ..control.entries import Entries
 from ..control.grid_charge import GridCharge
 from ..control.read_back import Standing, awaited, last_applied
 from ..errors import ChangeRefused, PortalError, TooManyLogins
+from ..readings import clock
 from ..readings.box import Box
 from ..readings.boxes import choose_box
 from ..readings.grid_charging import MadeHere
@@ -79,7 +80,7 @@ def status_tool(
             heard=await notices(granted),
             changes=_awaited(records, present, contact, now(), granted),
             charge=_charge(records, present, granted),
-            fetched_at=_moment(present.at),
+            fetched_at=clock.moment_of(present.at),
             baseline=baseline,
         )
 
@@ -118,7 +119,7 @@ Is something wrong with a box: one verdict, since when, what it means, what to d
 
 
 def _heard(fetched: Fetched, now: datetime) -> Heard:
-    return Heard(notifications(fetched.payload, now), _moment(fetched.at))
+    return Heard(notifications(fetched.payload, now), clock.moment_of(fetched.at))
 
 
 async def _last(upstream: Upstream, granted: Granted, box_id: str | None) -> list[LastShown]:
@@ -163,7 +164,7 @@ def _charge(records: list[Record] | None, fetched: Fetched, granted: Granted) ->
     except ChangeRefused:
         return None  # another version's
     assert isinstance(change, GridCharge)
-    return MadeHere(change.percent, _moment(found.at), _id(found, granted))
+    return MadeHere(change.percent, clock.moment_of(found.at), _id(found, granted))
 
 
 def _id(record: Record, granted: Granted) -> str | None:
@@ -172,10 +173,5 @@ def _id(record: Record, granted: Granted) -> str | None:
 
 
 def _told(record: Record, stands: Standing, granted: Granted) -> ChangeUnderWay:
-    return ChangeUnderWay(
-        f"{record.before} -> {record.after}", _moment(record.at), _id(record, granted), stands
-    )
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
+    change, at = f"{record.before} -> {record.after}", clock.moment_of(record.at)
+    return ChangeUnderWay(change, at, _id(record, granted), stands)

@@ -76,8 +76,8 @@ from .tools.reading import reading_tools
 from .tools.serving import ToolServer
 from .tools.status import status_tool
 from .upstream.liveness import Liveness
+from .upstream.portal_reader import Upstream
 from .upstream.shape_watch import ShapeWatch
-from .upstream.single_flight import Upstream
 from .version import program_version
 
 logger = logging.getLogger(__name__)

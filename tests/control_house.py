@@ -23,7 +23,7 @@ from server.errors import CacheUnavailable
 from server.records.journal import Journal
 from server.records.record import Record
 from server.store.fallback import LIMITS, LocalStore
-from server.upstream.single_flight import Upstream
+from server.upstream.portal_reader import Upstream
 from simulator import build_app
 
 from .control_worker import agreed

@@ -27,7 +27,7 @@ from server.portal.client import PortalClient
 from server.records.journal import Journal
 from server.settings import Settings
 from server.store.daemon import DaemonStore
-from server.upstream.single_flight import Upstream
+from server.upstream.portal_reader import Upstream
 
 DEMO = Caller(Credential("demo@example.com", "demo"), None, "192.0.2.1", "192.0.2.1")
 

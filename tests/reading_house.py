@@ -15,7 +15,7 @@ from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
 from server.readings.clock import PRAGUE
-from server.upstream.single_flight import Upstream
+from server.upstream.portal_reader import Upstream
 from simulator.box import Box
 from simulator.truth import truth
 from simulator.wishes import obey

@@ -13,7 +13,7 @@ from server.errors import NotPermitted
 from server.http.fair_queue import FairQueue
 from server.portal.client import PortalClient
 from server.tool_failure import KEY
-from server.upstream.single_flight import Upstream
+from server.upstream.single_flight import SingleFlight
 
 from .browser_worker import Worker, basic, browser_worker
 from .control_house import CLIENT, DEMO, DEMO2, House
@@ -328,7 +328,7 @@ async def test_a_change_that_has_ended_is_not_told_of_after_the_connection(house
     house.later(3600)
     assert (await house.look(DEMO, change)).settled
 
-    original = Upstream._asked
+    original = SingleFlight._asked
 
     async def slow(*arguments: Any) -> Any:
         answered = await original(*arguments)
@@ -336,7 +336,7 @@ async def test_a_change_that_has_ended_is_not_told_of_after_the_connection(house
         permit.over = True
         return answered
 
-    monkeypatch.setattr(Upstream, "_asked", slow)
+    monkeypatch.setattr(SingleFlight, "_asked", slow)
     monkeypatch.setattr("server.control.workflow.late", lambda records: records)
     with pytest.raises(NotPermitted):
         await house.control.look(replace(DEMO, permitted=permit), change)

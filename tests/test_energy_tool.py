@@ -23,7 +23,7 @@ from server.errors import (
 from server.readings.energy_day import POWERS
 from server.readings.placement import days_between
 from server.upstream.energy_reader import MOST_REQUESTS, MOST_S, EnergyRead
-from server.upstream.single_flight import Upstream
+from server.upstream.portal_reader import Upstream
 
 from .control_house import HoldingStore
 from .energy_history import answers

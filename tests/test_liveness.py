@@ -13,7 +13,7 @@ from server.codes import Code
 from server.errors import CredentialsRejected, PortalBusy, PortalError
 from server.store import fallback as local
 from server.upstream.liveness import Liveness
-from server.upstream.single_flight import Upstream
+from server.upstream.portal_reader import Upstream
 from simulator.faults import Fault
 
 from .portal_simulator import DEMO_BOX

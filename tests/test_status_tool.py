@@ -29,7 +29,7 @@ from server.store.daemon import DaemonStore
 from server.store.fallback import LocalStore
 from server.tool_failure import KEY
 from server.tools.status import status_tool
-from server.upstream.single_flight import Upstream
+from server.upstream.portal_reader import Upstream
 
 from .control_house import CLIENT, DEMO, NOON, SECRET, House
 from .control_worker import agreed

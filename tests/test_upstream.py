@@ -19,7 +19,7 @@ from server.readings.boxes import list_boxes
 from server.store.daemon import DaemonStore
 from server.store.fallback import LocalStore
 from server.tool_failure import ToolFailure
-from server.upstream.single_flight import Upstream
+from server.upstream.portal_reader import Upstream
 
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess
 

@@ -9,7 +9,7 @@ import pytest
 
 from server.auth.caller import Caller
 from server.errors import PortalBusy, PortalOverloaded
-from server.upstream import single_flight as upstream
+from server.upstream import single_flight
 
 from .portal_simulator import DEMO_BOX
 from .test_upstream import House, caller
@@ -122,7 +122,7 @@ async def test_a_session_that_another_call_replaced_is_not_used_again(house):
 
 
 async def test_what_is_too_long_to_share_still_answers_all_who_wait(house, monkeypatch):
-    monkeypatch.setattr(upstream, "ANSWER_MAX_BYTES", 100)
+    monkeypatch.setattr(single_flight, "ANSWER_MAX_BYTES", 100)
     granted = await house.access.open(caller("demo@example.com"))
     answers = await asyncio.gather(*(house.upstream.live(granted) for _ in range(4)))
     assert all(DEMO_BOX in answer.payload for answer in answers)

@@ -46,7 +46,8 @@ from ..readings.boxes import choose_box
 from ..records.journal import ChangeUnderWay, Journal, PlanUsed
 from ..records.record import DEADLINE, Record
 from ..store import HoldStore
-from ..upstream.single_flight import Fetched, Upstream
+from ..upstream.portal_reader import Upstream
+from ..upstream.single_flight import Fetched
 from .asked import Asked
 from .change import Change, find_box, observed
 from .changes import decode, encode

@@ -28,7 +28,8 @@ from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
 from ..readings.series import quantities as series_quantities
 from ..upstream.energy_reader import MOST_DAYS, MOST_HOUR_DAYS, MOST_S, in_time, read_energy
-from ..upstream.single_flight import Fetched, Upstream
+from ..upstream.portal_reader import Upstream
+from ..upstream.single_flight import Fetched
 from .arguments import digits, listed, shown
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool

@@ -28,7 +28,8 @@ from ..readings.notifications import notifications
 from ..readings.status import Status, portal_down, status
 from ..readings.troubles import CHANGE_UNKNOWN, ChangeUnderWay, Heard
 from ..records.record import Record
-from ..upstream.single_flight import Fetched, Upstream
+from ..upstream.portal_reader import Upstream
+from ..upstream.single_flight import Fetched
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
 

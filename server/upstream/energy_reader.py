@@ -30,7 +30,7 @@ from ..readings.energy_day import POWERS, EnergyDay
 from ..readings.energy_from_history import SERIES, energy_days, items_of
 from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
-from .single_flight import Upstream
+from .portal_reader import Upstream
 
 Asked = TypeVar("Asked")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ..auth.access import Access
 from ..auth.caller import Caller, Granted
 from ..errors import PortalError, SessionExpired, TooManyLogins
-from .single_flight import Upstream
+from .portal_reader import Upstream
 
 UNSEEN = (
     "This session may have ended: OIG Cloud could not be asked, and last answered for the session "

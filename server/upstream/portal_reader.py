@@ -1,0 +1,197 @@
+"""What is read of OIG Cloud for the tools: live data, history, notifications.
+
+Each is read by a single flight, and kept in the cache for as long as it may be shared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from datetime import date
+from typing import Protocol
+
+from ..auth.access import Access
+from ..auth.caller import Granted
+from ..auth.sealing import Keys, Sealer
+from ..readings.baseline import Baseline
+from ..readings.energy_day import EnergyDay
+from ..store import AnswerStore
+from .baselines import Baselines
+from .kept_energy import KeptEnergy
+from .sealed_answers import SealedAnswers
+from .single_flight import NOTHING_TTL, Answered, Fetched, SingleFlight
+
+LIVE, NOTIFICATIONS = "live", "notifications"
+
+LIVE_TTL = 30.0
+HISTORY_TTL = 300.0
+
+
+class ReadingPortal(Protocol):
+    """What is read of OIG Cloud here; all raise SessionExpired or a PortalError."""
+
+    async def read_live(self, session_id: str) -> dict[str, object]:
+        """Return the live snapshot of all boxes."""
+        ...
+
+    async def read_history(
+        self, session_id: str, name: str, first: date, last: date
+    ) -> dict[str, object] | None:
+        """Return one series of history; None for no data, or an ended session."""
+        ...
+
+    async def read_notifications(self, session_id: str) -> str:
+        """Return the notifications' HTML."""
+        ...
+
+
+class Upstream:
+    """Reads the portal for callers.
+
+    Args:
+        store: Shared answers.
+        access: Replaces a session that turns out to be dead.
+        portal: OIG Cloud.
+        sealer: Seals answers.
+        live_ttl: Seconds a live answer is shared; the box reports every few seconds at best.
+        history_ttl: The same for history and notifications: the box uploads them every 5 minutes.
+        wall: Seconds since 1970.
+
+    Attributes:
+        live_ttl: As above; a change holds for what is fetched later. So does one of the next.
+        history_ttl: As above.
+    """
+
+    def __init__(
+        self,
+        store: AnswerStore,
+        access: Access,
+        portal: ReadingPortal,
+        sealer: Sealer,
+        *,
+        live_ttl: float = LIVE_TTL,
+        history_ttl: float = HISTORY_TTL,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._access = access
+        self._portal = portal
+        self.live_ttl = live_ttl
+        self.history_ttl = history_ttl
+        self._wall = wall
+        self._answers = SealedAnswers(store, sealer)
+        self._baselines = Baselines(store, sealer)
+        self._kept_energy = KeptEnergy(store, sealer)
+        self._flight = SingleFlight(store, access, sealer, self._answers, wall)
+
+    async def live(self, granted: Granted) -> Fetched:
+        """Return the live snapshot of all boxes of the caller's account."""
+        fetched, _ = await self._live(granted, LIVE, self.live_ttl)
+        return fetched
+
+    async def look(self, granted: Granted, within: float) -> Granted:
+        """See by the shared live answer whether the portal still knows a session.
+
+        Args:
+            granted: The caller with the session.
+            within: Seconds; what the portal said before that counts for nothing.
+
+        Returns:
+            The same caller with a session that the portal answered for: a new one if that had
+            ended.
+
+        Raises:
+            SessionError: The portal could not be asked, or the session has ended and no login
+                replaced it.
+        """
+        fetched, granted = await self._live(granted, LIVE, self.live_ttl)
+        if fetched.at <= self._wall() - within:
+            # Answers are shared for longer than a session may be idle: this is a look of its own.
+            _, granted = await self._live(granted, "look", within)
+        # Another call may have asked, and found the session to be dead.
+        return await self._access.reopened(granted)
+
+    async def baseline(self, granted: Granted) -> Baseline:
+        """Return what live answers have shown of the boxes of the caller's account until now."""
+        return await self._baselines.of(granted.keys)
+
+    async def live_now(self, granted: Granted) -> Fetched:
+        """Return the same as of now, asked in the account's turn. From then on others get it.
+
+        That an account has no box is believed for as long as it is shared: it costs a login to be
+        sure of.
+        """
+        held = await self._held(granted, LIVE)
+        if held is not None and not held.payload:
+            return held
+        fetched, granted = await self._flight.alone(granted, self._portal.read_live, {})
+        await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
+        ttl = self.live_ttl if fetched.payload else NOTHING_TTL
+        await self._answers.put(granted.keys, LIVE, [fetched.at, fetched.payload], ttl)
+        await granted.caller.permitted()
+        return fetched
+
+    async def history(self, granted: Granted, name: str, first: date, last: date) -> Fetched:
+        """Return one series of history of the caller's account; `[]` when there is no data."""
+
+        async def read(session_id: str) -> object:
+            series = await self._portal.read_history(session_id, name, first, last)
+            if series is None:
+                await self._check_alive(granted, session_id)
+                return []
+            return series
+
+        what = f"history {name} {first} {last}"
+        fetched, _ = await self._flight.read(granted, what, self.history_ttl, read, {})
+        return fetched
+
+    async def kept_energy(self, granted: Granted, days: Iterable[date]) -> dict[date, EnergyDay]:
+        """Return those of some days, given in order, whose energy was read and cannot change."""
+        return await self._kept_energy.of(granted.keys, days, self._wall())
+
+    async def keep_energy(self, granted: Granted, days: Iterable[EnergyDay]) -> None:
+        """Keep those of some days, given in order, that cannot change any more."""
+        await self._kept_energy.keep(granted.keys, days, self._wall())
+
+    async def notifications(self, granted: Granted) -> Fetched:
+        """Return the notifications' HTML of the caller's account."""
+
+        async def read(session_id: str) -> str:
+            markup = await self._portal.read_notifications(session_id)
+            if not markup:
+                await self._check_alive(granted, session_id)
+            return markup
+
+        fetched, _ = await self._flight.read(granted, NOTIFICATIONS, self.history_ttl, read, "")
+        return fetched
+
+    async def held_notifications(self, granted: Granted) -> Fetched | None:
+        """Return the notifications that somebody has asked for lately; never ask the portal."""
+        return await self._held(granted, NOTIFICATIONS)
+
+    def turn(self, keys: Keys) -> AbstractAsyncContextManager[None]:
+        """Wait until the account's turn at the portal comes, as `SingleFlight.turn`."""
+        return self._flight.turn(keys)
+
+    async def aclose(self) -> None:
+        """Stop the reads that are under way and give their leases back."""
+        await self._flight.aclose()
+
+    async def _held(self, granted: Granted, what: str) -> Fetched | None:
+        return Fetched.cached(await self._answers.find(granted.keys, what))
+
+    async def _check_alive(self, granted: Granted, session_id: str) -> None:
+        """Return if the portal knows a session: nothing to tell looks like one that has ended.
+
+        Raises:
+            SessionExpired: It does not: live data tells them apart.
+            PortalError: It could not be asked.
+        """
+        async with self.turn(granted.keys):
+            await self._portal.read_live(session_id)
+
+    async def _live(self, granted: Granted, what: str, ttl: float) -> Answered:
+        fetched, granted = await self._flight.read(granted, what, ttl, self._portal.read_live, {})
+        if fetched.source == "live":
+            await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
+        return fetched, granted

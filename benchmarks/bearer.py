@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from server.auth.sealing import Credential, Sealer
-from server.auth.secret import read_secret
+from server.keys.secret import read_secret
 from server.oauth.tokens import ACCESS_SECONDS, AccessToken, Tokens
 from server.records.grant import LIFETIME, Grant, day_of
 from server.records.grants import GrantStore

@@ -101,7 +101,7 @@ class Daemon:
         """
         import hmac  # noqa: PLC0415 - few commands need it
 
-        from server.auth.fingerprint import secret_tag  # noqa: PLC0415
+        from server.keys.fingerprint import secret_tag  # noqa: PLC0415
 
         ours = secret_tag(_secret())
         try:
@@ -243,7 +243,7 @@ def fingerprint(email: str, *, folded: bool = False) -> bytes:
         Usage: The environment is wrong.
         Refused: The secret is missing or unusable.
     """
-    from server.auth.fingerprint import account_key, budget_key  # noqa: PLC0415 - few need these
+    from server.keys.fingerprint import account_key, budget_key  # noqa: PLC0415 - few need these
 
     secret = _secret()
     return budget_key(secret, email) if folded else account_key(secret, email)
@@ -256,7 +256,7 @@ def _secret() -> bytes:
         Usage: The environment is wrong.
         Refused: It is missing or unusable.
     """
-    from server.auth.secret import read_secret  # noqa: PLC0415 - few need it
+    from server.keys.secret import read_secret  # noqa: PLC0415 - few need it
 
     try:
         return read_secret(settings().secret_file)

@@ -32,9 +32,9 @@ def rotate_secret(options: Options) -> Report:
         Refused: The server runs, the secret cannot be replaced, or the answer was no; or the secret
             was replaced, and the record of connections cannot be used.
     """
-    from server.auth.rotation import replace_secret  # noqa: PLC0415
     from server.cache import snapshot  # noqa: PLC0415 - no other command needs these
     from server.errors import ConfigurationError  # noqa: PLC0415
+    from server.keys.rotation import replace_secret  # noqa: PLC0415
 
     configured = settings()
     if not options.yes:
@@ -88,9 +88,9 @@ def _stopped(configured: Settings) -> Iterator[None]:
     Raises:
         Refused: One of them runs, or the secret is missing or unusable.
     """
-    from server.auth.rotation import SecretInUse, unused_secret  # noqa: PLC0415
     from server.cache.socket_file import AlreadyRunning, no_daemon  # noqa: PLC0415
     from server.errors import ConfigurationError  # noqa: PLC0415
+    from server.keys.rotation import SecretInUse, unused_secret  # noqa: PLC0415
 
     try:
         with unused_secret(configured.secret_file), no_daemon(configured.cache_socket):

@@ -15,8 +15,8 @@ import httpx2
 from starlette.types import ASGIApp, Message
 
 from server.app import build_app
-from server.auth.secret import make_secret
 from server.errors import OigError
+from server.keys.secret import make_secret
 from server.settings import Settings
 from simulator import Simulator
 from simulator import build_app as build_portal

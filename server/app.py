@@ -25,11 +25,9 @@ from .auth.access import Access
 from .auth.allow_list import AllowList, ListedPortal
 from .auth.call_rate import CallRate
 from .auth.failed_logins import FailedLogins
-from .auth.fingerprint import account_key, secret_tag
 from .auth.handles import Handles
 from .auth.held_secret import make_unless_held
 from .auth.sealing import Sealer
-from .auth.secret_use import SecretUse
 from .auth.sessions import Sessions
 from .cache.budgets import policy_of
 from .control.entries import Entries
@@ -48,6 +46,8 @@ from .http.health import Probe, healthz, readyz
 from .http.refusals import in_our_words
 from .http.under_way import UnderWay
 from .instructions import instructions
+from .keys.fingerprint import account_key, secret_tag
+from .keys.secret_use import SecretUse
 from .log import set_level
 from .oauth.admission import Admission
 from .oauth.authorize import Authorize
@@ -221,7 +221,7 @@ def build_app(
             await stack.enter_async_context(http.run())
             yield
 
-    ready = readyz(store, lambda: store.secret_differs, lambda: following.differs)
+    ready = readyz(store.ping, lambda: store.secret_differs, lambda: following.differs)
     return _served(settings, http, ready, lifespan, Bearer(tokens, grants, wall), login)
 
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, fields, replace
 from typing import Any, NamedTuple
 
-from .cache.limits import DIGEST_BYTES
 from .settings import Settings
+
+DIGEST_BYTES = 16
+"""Size of what tells the live settings of a process from others; the daemon takes no other."""
 
 LIVE = tuple(one for one in fields(Settings) if one.metadata["live"])
 FIXED = tuple(one for one in fields(Settings) if not one.metadata["live"])

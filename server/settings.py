@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from .email_address import is_email
 from .errors import ConfigurationError
-from .http.origins import SCHEME, authority, canonical_origin
 from .named_networks import named_networks
+from .origins import SCHEME, authority, canonical_origin
 from .places import ROOT as ROOT  # noqa: PLC0414 - so it is exported
 from .places import usual
 from .sources import Network

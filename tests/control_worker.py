@@ -16,13 +16,13 @@ from server.auth.access import Access
 from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
-from server.auth.secret import load_secret
 from server.auth.sessions import Sessions
 from server.control.asked import Asked
 from server.control.plan_token import Plans
 from server.control.waits import Waits
 from server.control.workflow import Control, Planned
 from server.errors import OigError
+from server.keys.secret import load_secret
 from server.portal.client import PortalClient
 from server.records.journal import Journal
 from server.settings import Settings

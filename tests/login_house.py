@@ -20,10 +20,10 @@ from starlette.types import Receive, Scope, Send
 
 from server.auth.access import Access
 from server.auth.allow_list import AllowList, ListedPortal
-from server.auth.fingerprint import account_key
 from server.auth.handles import Handles
 from server.auth.sealing import Sealer
 from server.auth.sessions import Sessions
+from server.keys.fingerprint import account_key
 from server.oauth.authorize import Authorize
 from server.oauth.client_documents import ClientFinder
 from server.oauth.clients import Client, Redirects, describe

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from server.auth.authorized import KEY
 from server.errors import GrantsUnavailable
 from server.http.body import MAX_BODY_BYTES
 from server.http.endpoint import Endpoint
 from server.http.forwarded import PEER
 from server.oauth.admission import Admission, Entry
-from server.oauth.authorized import KEY
 from server.oauth.bearer import Bearer
 from server.oauth.mode import LOOPBACK_AUDIENCE, Modes
 from server.oauth.tokens import ACCESS_SECONDS, RefreshToken, Tokens
@@ -53,9 +53,7 @@ class House:
         self.modes, self.host, self.audience = MODES[mode]
         self.grants = Grants(path, wall=lambda: self.time)
         self.bearer = Bearer(self.grants.tokens, self.grants.store, lambda: self.time)
-        self.endpoint = Endpoint(
-            self._served, admission=Admission(self.modes, self.bearer, CHANGING)
-        )
+        self.endpoint = Endpoint(self._served, gate=Admission(self.modes, self.bearer, CHANGING))
         self.came: list[Any] = []
 
     async def _served(self, scope, receive, send) -> None:

@@ -19,7 +19,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.auth.allow_list import AllowList, ListedPortal
-from server.auth.fingerprint import account_key
 from server.auth.handles import Handles
 from server.auth.padding import HIGHEST, PERIOD, STEP
 from server.auth.sealing import Credential, Sealer
@@ -27,6 +26,7 @@ from server.auth.sessions import Sessions
 from server.cache.outcomes import BUSY, Lease
 from server.codes import Code
 from server.errors import CredentialsRejected, NotServed, SessionError, TooManyAttempts
+from server.keys.fingerprint import account_key
 from server.portal.client import PortalClient
 from server.store.fallback import LocalStore
 from simulator.app import Simulator, build_app

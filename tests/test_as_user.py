@@ -12,8 +12,8 @@ import pytest
 
 from cachectl.__main__ import main
 from server.as_user import as_user, elsewhere, typed, user_name
-from server.auth.secret import make_secret, read_secret
 from server.errors import ConfigurationError
+from server.keys.secret import make_secret, read_secret
 from server.settings import ROOT
 from server.supervision.__main__ import main as supervision
 
@@ -40,7 +40,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make anoth
         (["/x/cachectl", "unlock", "jana@example.cz"], "/x/cachectl unlock EMAIL"),
         (["/x/cachectl", "flush", "--account=j@e.cz"], "/x/cachectl flush EMAIL"),
         (["/x/server/__main__.py", "--fd", "0"], None),
-        (["/x/server/preflight.py"], None),
+        (["/x/server/supervision/preflight.py"], None),
     ],
 )
 def test_a_program_is_typed_with_its_path_and_arguments_and_no_email(argv, told):
@@ -189,7 +189,7 @@ def test_a_secret_that_root_has_put_back_is_to_be_given_to_the_user_of_the_serve
 
 READS = """
 from pathlib import Path
-from server.secret import read_secret
+from server.keys.secret import read_secret
 read_secret(Path(sys.argv[2]))
 """
 

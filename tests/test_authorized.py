@@ -10,6 +10,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from server.auth.access import Access
+from server.auth.authorized import KEY, Authorized
 from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential
@@ -26,7 +27,6 @@ from server.errors import (
     TooManyAttempts,
 )
 from server.instructions import MOST_CHARACTERS, instructions
-from server.oauth.authorized import KEY, Authorized
 from server.records.grant import Grant as Record
 from server.sources import UNKNOWN
 from server.store.fallback import LocalStore

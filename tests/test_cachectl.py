@@ -19,9 +19,9 @@ from cachectl.__main__ import main
 from cachectl.failures import Usage
 from cachectl.options import parse
 from cachectl.render import STATS_KEYS, VERBS
-from server.auth.fingerprint import account_key, budget_key
-from server.auth.secret import load_secret
 from server.cache import wire
+from server.keys.fingerprint import account_key, budget_key
+from server.keys.secret import load_secret
 
 pytest_plugins = ("tests.terminal",)
 

@@ -22,9 +22,9 @@ import pytest
 from cachectl.__main__ import main
 from cachectl.options import MAX_SOCKET_PATH
 from server.as_user import user_name
-from server.auth.fingerprint import account_key
-from server.auth.secret import load_secret
 from server.cache import wire
+from server.keys.fingerprint import account_key
+from server.keys.secret import load_secret
 
 EMAIL = "jana.novakova@example.cz"
 COMMANDS = [

@@ -13,8 +13,8 @@ from cachectl.__main__ import main
 from cachectl.blocks import plain
 from cachectl.connections_report import connections_report
 from cachectl.options import MAX_ROWS
-from server.auth.fingerprint import account_key
-from server.auth.secret import load_secret
+from server.keys.fingerprint import account_key
+from server.keys.secret import load_secret
 from server.records.grant import DAY, IDLE
 from server.records.grants import GrantStore
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from server.auth.fingerprint import (
+from server.auth.sealing import Credential, Sealer
+from server.keys.fingerprint import (
     ACCOUNT_LABEL,
     INVISIBLE,
     OTHER,
@@ -20,7 +21,6 @@ from server.auth.fingerprint import (
     normalise,
     spelling_tag,
 )
-from server.auth.sealing import Credential, Sealer
 
 SECRET = b"s" * 32
 

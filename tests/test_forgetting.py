@@ -13,11 +13,11 @@ import httpx2
 import pytest
 
 from cachectl.__main__ import main
-from server.auth.fingerprint import account_key
-from server.auth.secret import load_secret, read_secret
 from server.cache.answers import SOON
 from server.cache.blocking import BlockingClient
 from server.cache.outcomes import ERASED, Hit, Lease, Locked, Unavailable
+from server.keys.fingerprint import account_key
+from server.keys.secret import load_secret, read_secret
 from server.records.grants import GrantStore
 from server.settings import ROOT
 

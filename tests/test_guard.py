@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.http.guard import NO_ORIGIN_CURE, ORIGIN_CURE, TLS_CURE, Names, origin_cure
-from server.http.origins import canonical_origin, is_own
+from server.origins import canonical_origin, is_own
 
 NAMES = Names(
     ["Oig.Example.org", "box.local:8443"],

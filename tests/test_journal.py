@@ -22,9 +22,9 @@ import pytest
 from cachectl.__main__ import main
 from cachectl.blocks import plain
 from cachectl.journal_report import journal_report
-from server.auth.fingerprint import account_key
-from server.auth.secret import load_secret
 from server.errors import JournalUnavailable
+from server.keys.fingerprint import account_key
+from server.keys.secret import load_secret
 from server.records.journal import UPDATES, VERSION, ChangeUnderWay, Journal, PlanUsed
 from server.records.record import DEADLINE, Record
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.http.origins import canonical_origin
+from server.origins import canonical_origin
 
 
 @pytest.mark.parametrize(

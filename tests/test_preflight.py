@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import ConfigurationError
-from server.preflight import check
 from server.settings import ROOT, Settings
+from server.supervision.preflight import check
 
 from .system import clean_environment, temporary_folder
 
@@ -19,7 +19,7 @@ PLANTED = "Planted-Passw0rd"
 def preflight(**settings):
     environ = {name: v for name, v in clean_environment().items() if "proxy" not in name.lower()}
     return subprocess.run(
-        [sys.executable, "-m", "server.preflight"],
+        [sys.executable, "-m", "server.supervision.preflight"],
         check=False,
         cwd=ROOT,
         env=environ | settings,

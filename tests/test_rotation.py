@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from cachectl.__main__ import main
-from server.auth.rotation import SecretInUse, replace_secret, unused_secret
-from server.auth.secret import load_secret, read_secret
-from server.auth.secret_use import SecretUse
 from server.cache.socket_file import AlreadyRunning, SocketFile, no_daemon
 from server.errors import ConfigurationError
+from server.keys.rotation import SecretInUse, replace_secret, unused_secret
+from server.keys.secret import load_secret, read_secret
+from server.keys.secret_use import SecretUse
 from server.records.grants import GrantStore
 from server.settings import ROOT
 
@@ -169,7 +169,7 @@ def test_a_secret_that_cannot_be_replaced_stays(run_dir, capsys, monkeypatch):
     def full(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("server.auth.secret.os.fsync", full)
+    monkeypatch.setattr("server.keys.secret.os.fsync", full)
     assert main(["rotate-secret", "--yes"]) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert read_secret(run_dir / "secret") == old
@@ -181,7 +181,7 @@ def test_all_connections_are_removed_once_the_secret_is_replaced(run_dir, capsys
     one = grant()
     store.add(one)
     with monkeypatch.context() as patch:
-        patch.setattr("server.auth.rotation.fresh_secret", refusing)
+        patch.setattr("server.keys.rotation.fresh_secret", refusing)
         assert main(["rotate-secret", "--yes"]) == 1
     assert store.find(one.id) == one
     capsys.readouterr()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from server.auth.secret import MAX_BYTES, load_secret, read_secret
 from server.errors import ConfigurationError
+from server.keys.secret import MAX_BYTES, load_secret, read_secret
 from server.settings import ROOT
 
 WRITTEN = b"correct horse battery staple, twice over"
@@ -19,7 +19,7 @@ WRITTEN = b"correct horse battery staple, twice over"
 RACER = """
 import sys
 from pathlib import Path
-from server.secret import load_secret
+from server.keys.secret import load_secret
 print("ready", flush=True)
 sys.stdin.readline()
 print(load_secret(Path(sys.argv[1])).hex(), flush=True)
@@ -108,7 +108,7 @@ def test_who_comes_second_takes_what_the_first_has_written(tmp_path, monkeypatch
         write(path)
         real(source, target)
 
-    monkeypatch.setattr("server.auth.secret.os.link", overtaken)
+    monkeypatch.setattr("server.keys.secret.os.link", overtaken)
     assert load_secret(path) == WRITTEN
     assert [p.name for p in tmp_path.iterdir()] == ["secret"]
 
@@ -173,7 +173,7 @@ def test_a_secret_of_another_user_is_refused(tmp_path, monkeypatch):
     if os.geteuid() == 0:
         os.chown(path, 12345, -1)
     else:
-        monkeypatch.setattr("server.auth.secret.os.geteuid", lambda: 12345)
+        monkeypatch.setattr("server.keys.secret.os.geteuid", lambda: 12345)
     assert "belongs to another user" in refusal(path)
 
 
@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):
     def denied(*_args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("server.auth.secret.os.link", denied)
+    monkeypatch.setattr("server.keys.secret.os.link", denied)
     with pytest.raises(ConfigurationError, match=r"cannot be made: Permission denied\. Set OIG_"):
         load_secret(tmp_path / "secret")
     assert list(tmp_path.iterdir()) == []
@@ -198,7 +198,7 @@ def test_an_unreadable_secret_is_told(tmp_path, monkeypatch):
     def denied(*_args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("server.auth.secret.os.open", denied)
+    monkeypatch.setattr("server.keys.secret.os.open", denied)
     assert "cannot be read: Permission denied" in refusal(path)
 
 

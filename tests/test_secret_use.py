@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from server.auth.rotation import SecretInUse, unused_secret
-from server.auth.secret import load_secret, read_secret
-from server.auth.secret_use import SecretUse
+from server.keys.rotation import SecretInUse, unused_secret
+from server.keys.secret import load_secret, read_secret
+from server.keys.secret_use import SecretUse
 
 WRITTEN = b"correct horse battery staple, twice over"
 OTHER = b"another text of a person, of more than thirty-two bytes"
@@ -97,7 +97,7 @@ def test_a_file_that_is_as_it_was_is_neither_read_nor_spoken_of(path, use, caplo
     def read(*_args):
         raise AssertionError("it was read")
 
-    monkeypatch.setattr("server.auth.secret_use.read_content", read)
+    monkeypatch.setattr("server.keys.secret_use.read_content", read)
     use.look()
     use.look()
     assert not caplog.records
@@ -233,7 +233,7 @@ def test_a_full_disk_is_told_once_and_tried_again(path, use, caplog, monkeypatch
 
     path.unlink()
     with monkeypatch.context() as broken:
-        broken.setattr("server.auth.secret.os.fsync", full)
+        broken.setattr("server.keys.secret.os.fsync", full)
         use.look()
         use.look()
     (record,) = caplog.records

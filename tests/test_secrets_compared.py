@@ -12,14 +12,14 @@ import httpx2
 import pytest
 
 from cachectl.__main__ import main
-from server.auth.fingerprint import secret_tag
 from server.auth.held_secret import SecretHeld, make_unless_held
-from server.auth.secret import load_secret, make_secret, read_secret
 from server.cache import wire
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.client import CacheClient
 from server.cache.outcomes import Hit, Lease
 from server.errors import CacheUnavailable, SecretDiffers
+from server.keys.fingerprint import secret_tag
+from server.keys.secret import load_secret, make_secret, read_secret
 from server.records.journal import Journal
 from server.supervision.differing import differing
 

@@ -232,7 +232,7 @@ def test_a_folder_that_is_closed_to_this_user_stops_it():
     ("module", "arguments", "code"),
     [
         ("server", (), 64),
-        ("server.preflight", (), 64),
+        ("server.supervision.preflight", (), 64),
         ("server.supervision", ("serve",), 64),
         ("server.supervision", ("status",), 64),
         ("cachectl", ("stats",), 2),

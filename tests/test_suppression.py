@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.auth.suppression import MOST_GROUPS, Count, Quota, Suppression
+from server.suppression import MOST_GROUPS, Count, Quota, Suppression
 
 ONE = Quota(1, 60.0)
 THREE = Quota(3, 3600.0)

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from ..errors import CredentialsRejected, NotServed, PortalError, SessionError
-from .fingerprint import account_key, shown
+from ..keys.fingerprint import account_key, shown
 from .padding import Padding
 
 NOBODY = ("", "")

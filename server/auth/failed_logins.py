@@ -31,10 +31,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import CredentialsRejected, NotServed, SessionError, TooManyAttempts
+from ..keys.fingerprint import shown
 from ..sources import UNKNOWN, address_of, source_of
+from ..suppression import Count, Quota, Suppression
 from .bounded_file import BoundedFile
-from .fingerprint import shown
-from .suppression import Count, Quota, Suppression
 
 REPEATED = "repeated"
 """The word for a client that goes on with an old password: a nuisance, but no guesser."""

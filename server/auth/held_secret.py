@@ -15,7 +15,7 @@ from pathlib import Path
 from ..cache.blocking import BlockingClient, RefusedError
 from ..cache.credentials import ForeignUserError
 from ..errors import CacheUnavailable, OigError, ProtocolError
-from .secret import make_secret
+from ..keys.secret import make_secret
 
 ANSWER_SECONDS = 2.0
 """Seconds for the daemon's answer."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from .fingerprint import account_key, budget_key, is_folded, normalise, spelling_tag
+from ..keys.fingerprint import account_key, budget_key, is_folded, normalise, spelling_tag
 
 FORMAT = b"\x02"
 """First byte of a sealed value. Another format is not opened: it is a miss."""

@@ -39,9 +39,9 @@ from ..errors import (
     TooManyAttempts,
     TooManyLogins,
 )
+from ..keys.fingerprint import shown
 from ..store import AnswerStore, SessionStore
 from .allow_list import AllowList, Portal
-from .fingerprint import shown
 from .handles import Handles
 from .sealing import Credential, Keys, Sealer, Session, digest
 

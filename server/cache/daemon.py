@@ -25,10 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ..auth.fingerprint import secret_tag
-from ..auth.secret import SecretMissing, make_none
-from ..auth.secret_use import LOOK_SECONDS, SecretUse
 from ..errors import ConfigurationError
+from ..keys.fingerprint import secret_tag
+from ..keys.secret import SecretMissing, make_none
+from ..keys.secret_use import LOOK_SECONDS, SecretUse
 from .credentials import is_trusted, peer_uid
 from .engine import Engine
 from .keeper import Keeper

@@ -13,12 +13,11 @@ from pydantic_core import from_json, to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..codes import Code
-from ..oauth.admission import OPEN, Admission, Entry, Refused, unread
-from ..oauth.authorized import KEY
 from ..tool_failure import ToolFailure
 from .batch import ACCEPTED, MAX_REQUESTS, Part, Put, answer_all, batch_problem, message_problem
 from .body import MAX_BODY_BYTES, BodyTooLong, read_body, replayed
 from .departure import gone
+from .entry import Entry, Gate, Refused
 from .envelope import Refusal, problem
 from .events import HEADERS as EVENTS
 from .events import as_event, event
@@ -101,18 +100,18 @@ class Endpoint:
         server: Answers in JSON. A client that takes only server-sent events gets the same answer
             as an event.
         source: Gives the source of an address, None for one that is exempt from its limits.
-        admission: Says whom to let in where owners log in in the browser; None where they do not.
+        gate: Says whom to let in where owners log in in the browser; None where they do not.
     """
 
     def __init__(
         self,
         server: ASGIApp,
         source: Callable[[str | None], str | None] = nobody,
-        admission: Admission | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._server = server
         self._source = source
-        self._admission = admission
+        self._gate = gate
         self._turn = asyncio.Lock()
         # What has come as a whole is not let go by its connection, so it is bounded here. So are
         # the answers of batches, until their connection has them.
@@ -120,21 +119,21 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        entry = OPEN
-        if self._admission is not None:
-            admitted = await self._admission.at_head(scope)
-            if isinstance(admitted, Refused):
-                await answer(send, *admitted)
+        entry = None
+        if self._gate is not None:
+            judged = await self._gate.at_head(scope)
+            if isinstance(judged, Refused):
+                await answer(send, *judged)
                 return
-            entry = admitted
+            entry = judged
         refused = head_problem(scope)
         if refused is not None:
-            await answer(send, *(unread(entry) or refused))
+            await answer(send, *(_unread(entry) or refused))
             return
         try:
             body = await read_body(scope, receive)
         except BodyTooLong:
-            await answer(send, *(unread(entry) or TOO_LONG))
+            await answer(send, *(_unread(entry) or TOO_LONG))
             return
         if len(body) <= UNCOUNTED_BODY:
             await self._answer(body, entry, scope, receive, send)
@@ -153,7 +152,7 @@ class Endpoint:
         return self._source(client[0]) if client else None
 
     async def _answer_long(
-        self, body: bytes, entry: Entry, scope: Scope, receive: Receive, send: Send
+        self, body: bytes, entry: Entry | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         if len(body) > LONG_BODY:
             # Between two long bodies everybody else gets served.
@@ -162,28 +161,28 @@ class Endpoint:
         await self._answer(body, entry, scope, receive, send)
 
     async def _answer(
-        self, body: bytes, entry: Entry, scope: Scope, receive: Receive, send: Send
+        self, body: bytes, entry: Entry | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         try:
             message = _decoded(body)
         except _Unreadable as exc:
-            refused = unread(entry)
+            refused = _unread(entry)
             if refused is None:
                 await _send(send, exc.refusal.answer(None), 400)
             else:
                 await answer(send, *refused)
             return
-        if entry is not OPEN and self._admission is not None:
+        if entry is not None and self._gate is not None:
             messages = message if isinstance(message, list) else [message]
             if entry.lacks == "calls":
                 # What comes to no tool does nothing, and its sender reads what is wrong with it.
                 version = _version(scope)
                 messages = [one for one in messages if _is_request(one, version)]
-            judged = await self._admission.at_messages(entry, messages)
+            judged = await self._gate.at_messages(entry, messages)
             if isinstance(judged, Refused):
                 await _send_refused(send, judged, message)
                 return
-            scope[KEY] = judged.bearer
+            judged.admit(scope)
         takes_json, _ = accepted(scope["headers"])
         if isinstance(message, list):
             await self._answer_batch(message, scope, receive, send, as_events=not takes_json)
@@ -355,6 +354,10 @@ def _version(scope: Scope) -> str | None:
     values = [value.strip(b" \t") for k, value in scope["headers"] if k == b"mcp-protocol-version"]
     # Two that differ are a list (RFC 9110 5.3), and a list is no version that anybody knows.
     return b", ".join(dict.fromkeys(values)).decode("latin-1") if values else None
+
+
+def _unread(entry: Entry | None) -> Refused | None:
+    return None if entry is None else entry.unread()
 
 
 async def _send_refused(send: Send, refused: Refused, message: Any) -> None:

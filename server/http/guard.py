@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .origins import authority, canonical_origin, is_address, is_own
+from ..origins import authority, canonical_origin, is_address, is_own
 from .refusal_log import RefusalLog
 
 REMEMBERED = 64

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from ..errors import CacheUnavailable
-from ..store import SessionStore
 from ..version import PROGRAM
 
 DIFFERS = (
@@ -42,7 +41,7 @@ async def healthz(_: Request) -> JSONResponse:
 
 
 def readyz(
-    store: SessionStore,
+    ping: Callable[[], Awaitable[object]],
     secret_differs: Callable[[], bool],
     settings_differ: Callable[[], bool],
 ) -> Probe:
@@ -50,6 +49,11 @@ def readyz(
 
     And 503 when the daemon works with another secret, for then the worker refuses all calls; and
     when it goes by other live settings, for then the worker may let in whom it should not.
+
+    Args:
+        ping: Returns when the cache daemon answers, and raises CacheUnavailable if it does not.
+        secret_differs: Whether it works with another secret.
+        settings_differ: Whether it goes by other live settings.
 
     A worker without the daemon still serves: sessions it has seen, and a few logins. Why it is not
     reached is for the log. Of other workers it knows nothing: one that fails takes no connections,
@@ -59,7 +63,7 @@ def readyz(
     async def probe(_: Request) -> JSONResponse:
         degraded: dict[str, str] = {}
         try:
-            await store.ping()
+            await ping()
         except CacheUnavailable:
             degraded["cache"] = UNREACHABLE
         if secret_differs():

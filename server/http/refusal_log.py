@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from ..auth.suppression import Quota, Suppression
+from ..suppression import Quota, Suppression
 
 SHOWN = 100
 """Characters of a name that are shown."""

@@ -20,14 +20,15 @@ body has come, for its client chooses when that is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from starlette.types import Scope
 
+from ..auth.authorized import KEY, Authorized
 from ..errors import GrantsUnavailable
-from .authorized import Authorized
+from ..http.entry import Refused
 from .bearer import ENDED, SIGN_IN_AGAIN, Bearer, TokenRefused
 from .metadata import CONNECTIONS, challenge, insufficient_scope
 from .mode import CHAT, Mode, Modes
@@ -63,20 +64,6 @@ BY_PASSWORD = frozenset({"check_auth", "log_out"})
 """Tools with arguments for e-mail and password."""
 
 
-class Refused(NamedTuple):
-    """An answer that takes the place of what was asked for.
-
-    Attributes:
-        status: Of HTTP.
-        text: What is wrong and what to do.
-        headers: Further headers.
-    """
-
-    status: int
-    text: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
 UNREADABLE = Refused(503, CANNOT_TELL, ((b"retry-after", b"5"),))
 
 
@@ -94,9 +81,13 @@ class Entry:
     bearer: Authorized | None = None
     lacks: Literal["nothing", "calls", "everything"] = "nothing"
 
+    def unread(self) -> Refused | None:
+        """Return the answer if its messages cannot be read; None to say why they cannot."""
+        return unauthorized(self.mode) if self.lacks == "everything" else None
 
-OPEN = Entry()
-"""A request that is served as it would be without any browser login."""
+    def admit(self, scope: MutableMapping[str, Any]) -> None:
+        """Leave in the ASGI scope, for the tools, whom its token speaks for."""
+        scope[KEY] = self.bearer
 
 
 class Admission:
@@ -113,8 +104,8 @@ class Admission:
         self._tokens = tokens
         self._changing = frozenset(changing)
 
-    async def at_head(self, scope: Scope) -> Entry | Refused:
-        """Judge a request by its head.
+    async def at_head(self, scope: Scope) -> Entry | Refused | None:
+        """Judge a request by its head; None is served as it would be without any browser login.
 
         1. A preflight asks what a page may send, and never carries a login.
         2. A login that is not a token is for the tool to judge, in every mode.
@@ -126,10 +117,10 @@ class Admission:
         authorization, has_pair = _logins(scope)
         bearers = [one for one in map(_token, authorization) if one is not None]
         if scope["method"] == "OPTIONS" or (not bearers and (has_pair or _is_basic(authorization))):
-            return OPEN
+            return None
         mode = self._modes.of(scope)
         if mode.strength == "chat":
-            return OPEN
+            return None
         if not bearers:
             return Entry(mode, lacks="everything" if mode.strength == "hard" else "calls")
         return Refused(400, TWICE) if authorization[1:] else await self._by_token(bearers[0], mode)
@@ -180,11 +171,6 @@ class Admission:
         return (
             entry if grant is bearer.grant else replace(entry, bearer=replace(bearer, grant=grant))
         )
-
-
-def unread(entry: Entry) -> Refused | None:
-    """Return the answer to a request whose messages cannot be read; None to say why they cannot."""
-    return unauthorized(entry.mode) if entry.lacks == "everything" else None
 
 
 def unauthorized(mode: Mode, problem: str | None = None) -> Refused:

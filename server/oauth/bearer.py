@@ -15,10 +15,10 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ..auth.authorized import Authorized
 from ..errors import GrantsUnavailable
 from ..records.grant import Grant
 from ..records.grants import GrantStore
-from .authorized import Authorized
 from .mode import Mode
 from .tokens import AccessToken, Tokens
 

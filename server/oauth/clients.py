@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ..http.origins import is_address
+from ..origins import is_address
 from ..visible import visible
 from . import base64url
 

@@ -18,7 +18,7 @@ from typing import Literal
 from starlette.types import Scope
 
 from ..http.forwarded import PEER
-from ..http.origins import authority, canonical_origin
+from ..origins import authority, canonical_origin
 from ..sources import address_of
 
 PATH = "/mcp"

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..auth.suppression import Quota, Suppression
 from ..errors import GrantsUnavailable
-from ..http.origins import canonical_origin
+from ..origins import canonical_origin
+from ..suppression import Quota, Suppression
 from .forms import read_form
 from .language import texts_for
 from .methods import mode_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..auth.fingerprint import shown
+from ..keys.fingerprint import shown
 
 DAY = 86_400.0
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..auth.fingerprint import shown
+from ..keys.fingerprint import shown
 from ..portal.writes import Outcome
 
 DEADLINE = 900.0

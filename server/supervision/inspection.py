@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from ..errors import GrantsUnavailable, JournalUnavailable
 from ..http.exposure import past_proxy, unproxied
 from ..places import ROOT
-from ..preflight import check
 from ..records.grants import GrantStore
 from ..records.journal import Journal
 from ..settings import VARIABLES
@@ -22,6 +21,7 @@ from ..settings_sources import names_file
 from ..visible import escaped
 from .configuration import Layout, shipped
 from .foreground import check_free
+from .preflight import check
 from .serve import Wanted, prepare, refuse_leftovers
 from .supervisor_rpc import Supervisord, SupervisordError
 from .typed import Typed

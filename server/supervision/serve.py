@@ -17,13 +17,13 @@ from ..as_user import as_user, user_name
 from ..cache.socket_file import prepare_folder
 from ..errors import ConfigurationError
 from ..places import ROOT
-from ..preflight import check
 from ..settings import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF, Settings
 from ..settings_sources import Found, find, names_file
 from .configuration import Folders, Layout, render, shipped
 from .foreground import CannotStart, Foreground, Interrupts, System, check_free
 from .leftovers import Search
 from .options import Options
+from .preflight import check
 from .running import words
 from .secure_origin import secure_origin
 from .supervisor_rpc import Supervisord, SupervisordError

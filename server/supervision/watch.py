@@ -51,7 +51,7 @@ LIST_AGAIN = 5.0
 """Seconds after which a supervisord that has not answered is asked again for its processes."""
 
 EXIT_CONFIGURATION = 64
-"""How `server.preflight` ends when a setting is wrong."""
+"""How `server.supervision.preflight` ends when a setting is wrong."""
 
 
 def keep_others_out(folder: Path) -> None:
@@ -90,7 +90,7 @@ def wrong_setting() -> str | None:
     """Say which setting or file keeps everything from starting; None if none does."""
     try:
         checked = subprocess.run(
-            [sys.executable, "-m", "server.preflight"],
+            [sys.executable, "-m", "server.supervision.preflight"],
             stdin=subprocess.DEVNULL,  # ours, and our standard output, belong to supervisord
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

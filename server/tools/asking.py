@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from mcp.server.mcpserver.context import Context
 from pydantic import BeforeValidator, Field
 
+from ..auth.authorized import Authorized, authorized
 from ..auth.caller import Caller, always
 from ..auth.credential_headers import credential_of
 from ..auth.sealing import Credential
@@ -17,7 +18,6 @@ from ..codes import Code
 from ..errors import AccessDenied
 from ..http.forwarded import LOGGED
 from ..http.proof import no_connection, proved
-from ..oauth.authorized import Authorized, authorized
 from ..sources import UNKNOWN, source_of
 from .arguments import digits
 

@@ -10,8 +10,8 @@ import asyncio
 import ssl
 from typing import Any
 
-from ..http.connection import Connection
-from .secured import SecuredTransport, TooMuchUnasked
+from ..tls.secured import SecuredTransport, TooMuchUnasked
+from .connection import Connection
 
 SPEAK_TLS = "This port speaks TLS: the address begins with https://, not http://."
 

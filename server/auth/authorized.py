@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..auth.sealing import Credential
 from ..codes import Code
 from ..errors import GrantsUnavailable, NotPermitted
 from ..records.grant import Grant
 from ..sources import source_of_grant
+from .sealing import Credential
 
 KEY = "oig.authorized"
 """Key of the ASGI scope."""

@@ -1,6 +1,6 @@
 """What can be found wrong before anything is started: settings, and the files that they name.
 
-    python -m server.preflight
+    python -m server.supervision.preflight
 
 Exit codes: 0 nothing is wrong, 64 something is, and one line on standard error says what.
 """
@@ -11,14 +11,14 @@ import contextlib
 import os
 import sys
 
-from .auth.secret import load_secret
-from .cache.socket_file import prepare_folder
-from .errors import ConfigurationError
-from .named_files import refuse_special
-from .settings import Settings
-from .settings_sources import find
-from .supervision.agreement import check_agreement
-from .version import program_version
+from ..cache.socket_file import prepare_folder
+from ..errors import ConfigurationError
+from ..keys.secret import load_secret
+from ..named_files import refuse_special
+from ..settings import Settings
+from ..settings_sources import find
+from ..version import program_version
+from .agreement import check_agreement
 
 EXIT_CONFIGURATION = 64
 
@@ -38,12 +38,12 @@ def check(settings: Settings) -> None:
         prepare_folder(folder, tighten=settings.run_dir_is_ours and folder == settings.run_dir)
     except OSError as exc:
         raise ConfigurationError(f"The folder {folder} cannot be made: {exc.strerror}.") from None
-    from .auth.held_secret import SecretHeld, make_unless_held  # noqa: PLC0415 - as below
+    from ..auth.held_secret import SecretHeld, make_unless_held  # noqa: PLC0415 - as below
 
     with contextlib.suppress(SecretHeld):  # no setting and no file is wrong
         load_secret(settings.secret_file, make_unless_held(settings.cache_socket))
-    from .portal.client import PortalClient  # noqa: PLC0415 - may not be installed until later
-    from .tls.key_pair import KeyPair, load  # noqa: PLC0415 - as above
+    from ..portal.client import PortalClient  # noqa: PLC0415 - may not be installed until later
+    from ..tls.key_pair import KeyPair, load  # noqa: PLC0415 - as above
 
     pair = KeyPair.of(settings)
     if pair is not None:

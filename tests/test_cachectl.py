@@ -18,7 +18,7 @@ import pytest
 from cachectl.__main__ import main
 from cachectl.failures import Usage
 from cachectl.options import parse
-from cachectl.render import STATS_KEYS, VERBS
+from cachectl.stats_report import STATS_KEYS, VERBS
 from server.cache import wire
 from server.keys.fingerprint import account_key, budget_key
 from server.keys.secret import load_secret

@@ -19,7 +19,7 @@ from .failures import NotRunning, Refused, Unreachable, Usage
 from .units import text
 
 if TYPE_CHECKING:
-    from server.settings import Settings
+    from server.settings.table import Settings
 
 TIMEOUT = 2.0
 """Seconds for connecting and for each answer, of which the slowest takes some milliseconds."""
@@ -200,7 +200,7 @@ def settings() -> Settings:
     Raises:
         Usage: One of the places is wrong.
     """
-    from server.settings_sources import load_places  # noqa: PLC0415 - not with --socket, and slow
+    from server.settings.loading import load_places  # noqa: PLC0415 - not with --socket, and slow
 
     try:
         return load_places(os.environ, _warn)
@@ -214,7 +214,7 @@ def check_settings() -> None:
     Raises:
         Usage: One of them is wrong.
     """
-    from server.settings_sources import load  # noqa: PLC0415 - as in `settings`
+    from server.settings.loading import load  # noqa: PLC0415 - as in `settings`
 
     try:
         load(os.environ)

@@ -16,7 +16,7 @@ from .rotation_report import CONSEQUENCES, rotation_report
 from .units import text
 
 if TYPE_CHECKING:
-    from server.settings import Settings
+    from server.settings.table import Settings
 
 UNASKED = (
     "rotate-secret asks first and there is no terminal to ask on. "

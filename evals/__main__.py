@@ -11,7 +11,7 @@ from pathlib import Path
 
 try:
     from server.errors import ConfigurationError
-    from server.places import ROOT
+    from server.settings.places import ROOT
     from server.visible import visible
 
     from . import golden, report

@@ -16,8 +16,8 @@ from server.cache.engine import Engine
 from server.cache.server_connection import READ_BYTES, Connection, Counts, PeerLimits
 from server.cache.service import Service
 from server.cache.throttle import Throttle
-from server.reloading import Reloading
-from server.settings import Settings
+from server.settings.reloading import Reloading
+from server.settings.table import Settings
 
 
 class Cache:

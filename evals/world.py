@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message
 from server.app import build_app
 from server.errors import OigError
 from server.keys.secret import make_secret
-from server.settings import Settings
+from server.settings.table import Settings
 from simulator import Simulator
 from simulator import build_app as build_portal
 from simulator.accounts import Accounts

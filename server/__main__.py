@@ -28,9 +28,9 @@ from .http.exemptions import Exemptions
 from .http.exposure import exposed, speaks_for_all, unproxied
 from .http.listening import bind, hold_ipv6_loopback, inherited_socket
 from .http.worker import Worker, few_descriptors, make_worker, room
-from .reloading import Reloading
-from .settings import Settings
-from .settings_sources import find, load
+from .settings.loading import find, load
+from .settings.reloading import Reloading
+from .settings.table import Settings
 from .supervision.agreement import check_agreement
 from .supervision.peers import Peers
 from .tls.doubts import doubts

@@ -34,7 +34,6 @@ from .control.entries import Entries
 from .control.plan_token import Plans
 from .control.waits import Waits
 from .control.workflow import Control
-from .following import Following
 from .http.body import MAX_BODY_BYTES
 from .http.capabilities import only_what_is_there
 from .http.endpoint import Endpoint
@@ -64,8 +63,9 @@ from .oauth.tokens import Tokens
 from .portal.client import PortalClient
 from .records.grants import GrantStore
 from .records.journal import Journal
-from .reloading import Reloading
-from .settings import Settings
+from .settings.following import Following
+from .settings.reloading import Reloading
+from .settings.table import Settings
 from .store.daemon import DaemonStore
 from .store.waits import MAX_WAITING
 from .tools.auth import check_auth_tool, log_out_tool

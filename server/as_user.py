@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .places import SYSTEM_STATE
+from .settings.places import SYSTEM_STATE
 
 PROGRAMS = {"cachectl": "cachectl", "oig-cloud-mcp": "server.supervision"}
 """Programs that a person types, and what `python3 -m` calls them."""

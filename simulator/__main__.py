@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from server import log
 from server.errors import ConfigurationError
-from server.settings import Settings
-from server.settings_sources import load
+from server.settings.loading import load
+from server.settings.table import Settings
 
 from .accounts import SESSION_TTL, Accounts
 from .app import build_app

@@ -25,7 +25,7 @@ from server.errors import OigError
 from server.keys.secret import load_secret
 from server.portal.client import PortalClient
 from server.records.journal import Journal
-from server.settings import Settings
+from server.settings.table import Settings
 from server.store.daemon import DaemonStore
 from server.upstream.portal_reader import Upstream
 

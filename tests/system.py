@@ -29,7 +29,7 @@ from typing import Any
 import psutil
 import pytest
 
-from server.settings import ROOT
+from server.settings.places import ROOT
 from server.supervision.configuration import Layout
 from server.supervision.foreground import probe
 from server.supervision.readiness import is_ready

@@ -14,7 +14,7 @@ from cachectl.__main__ import main
 from server.as_user import as_user, elsewhere, typed, user_name
 from server.errors import ConfigurationError
 from server.keys.secret import make_secret, read_secret
-from server.settings import ROOT
+from server.settings.places import ROOT
 from server.supervision.__main__ import main as supervision
 
 from .system import clean_environment, temporary_folder

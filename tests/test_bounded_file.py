@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from server.auth.bounded_file import BoundedFile
-from server.settings import ROOT
+from server.settings.places import ROOT
 
 WRITER = """
 import sys

@@ -13,7 +13,7 @@ import pytest
 from server import errors
 from server.codes import KINDS, Code
 from server.portal.failures import CERTIFICATE_FAILURES, FAILURES
-from server.settings import ROOT
+from server.settings.places import ROOT
 from server.tool_failure import KEY, ToolFailure
 
 SOURCES = sorted((ROOT / "server").rglob("*.py"))

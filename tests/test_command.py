@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from server.errors import ConfigurationError
-from server.reloading import Reloading
-from server.settings import PINNED, ROOT
-from server.settings_sources import at_next_start, find, load
+from server.settings.loading import at_next_start, find, load
+from server.settings.other_variables import PINNED
+from server.settings.places import ROOT
+from server.settings.reloading import Reloading
 from server.supervision.__main__ import main
 from server.supervision.agreement import check_agreement, disagreement
 from server.supervision.configuration import Folders, Layout, folders_in

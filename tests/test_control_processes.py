@@ -13,7 +13,7 @@ from typing import Self
 import pytest
 
 from server.records.journal import Journal
-from server.settings import ROOT
+from server.settings.places import ROOT
 
 from .cache_process import running_cache
 from .portal_simulator import DEMO_BOX, running_portal

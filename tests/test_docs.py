@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,10 +14,12 @@ from client.command_arguments import COMMANDS
 from server.readings import days, freshness, history, notifications
 from server.readings.series import COLUMNS, COMPUTED
 from server.readings.status import Status
-from server.settings import CLIENTS as OF_CLIENTS
-from server.settings import CONFIG, ROOT, SUPERVISORD_CONF, VARIABLES, Settings
-from server.settings_file import parse
-from server.settings_sources import BY_FILE
+from server.settings.given import BY_FILE
+from server.settings.other_variables import CLIENTS as OF_CLIENTS
+from server.settings.other_variables import CONFIG, SUPERVISORD_CONF
+from server.settings.places import ROOT
+from server.settings.settings_file import parse
+from server.settings.table import VARIABLES, Settings
 from server.supervision.configuration import Folders
 from server.tools import reading
 
@@ -43,9 +44,7 @@ def default_of(setting):
 
 
 def test_the_document_on_settings_lists_every_one_with_its_default_and_meaning():
-    expected = [
-        (f.metadata["variable"], default_of(f), f.metadata["meaning"]) for f in fields(Settings)
-    ]
+    expected = [(name, default_of(one), one.metadata["meaning"]) for name, one in VARIABLES.items()]
     assert configuration_rows() == expected
 
 

@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from server.oauth.document_fetch import MAX_BYTES, NONE, UNREACHED, NotFetched, OutOfReach, fetch
-from server.settings import ROOT
+from server.settings.places import ROOT
 
 from .certificates import Certified
 from .system import clean_environment

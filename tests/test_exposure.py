@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from server.http.exposure import exposed, past_proxy, speaks_for_all, unproxied
-from server.settings import ROOT, Settings
+from server.settings.places import ROOT
+from server.settings.table import Settings
 
 from .cache_process import run_folder
 from .system import clean_environment, free_port

@@ -15,7 +15,8 @@ import pytest
 
 from server.auth.failed_logins import BRIEF_QUOTA, SOURCE_QUOTA, FailedLogins
 from server.errors import CredentialsRejected, NotServed, TooManyAttempts
-from server.settings import ROOT, Settings
+from server.settings.places import ROOT
+from server.settings.table import Settings
 
 FILTER = ROOT / "docs" / "fail2ban" / "filter.d" / "oig-cloud-mcp.conf"
 JAIL = ROOT / "docs" / "fail2ban" / "jail.d" / "oig-cloud-mcp.conf"

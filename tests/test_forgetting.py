@@ -19,7 +19,7 @@ from server.cache.outcomes import ERASED, Hit, Lease, Locked, Unavailable
 from server.keys.fingerprint import account_key
 from server.keys.secret import load_secret, read_secret
 from server.records.grants import GrantStore
-from server.settings import ROOT
+from server.settings.places import ROOT
 
 from .cache_process import run_folder, running_cache
 from .fleet import call_body, check_auth, post, running_fleet

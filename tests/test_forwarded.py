@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.http.forwarded import Origin, forwarded_address
-from server.settings import Settings
+from server.settings.table import Settings
 from server.sources import UNKNOWN
 
 from .fleet import call_body, post, running_fleet

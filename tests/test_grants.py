@@ -39,7 +39,7 @@ from server.records.grant import (
     day_of,
 )
 from server.records.grants import MOST, SWEEP_SECONDS, VERSION, GrantStore
-from server.settings import ROOT
+from server.settings.places import ROOT
 
 from .waiting import let_pass, wait_until
 

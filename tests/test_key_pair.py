@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from server.errors import ConfigurationError
-from server.settings import Settings
-from server.settings_sources import find
+from server.settings.loading import find
+from server.settings.table import Settings
 from server.tls.doubts import doubts, names
 from server.tls.key_pair import KeyPair, load
 
@@ -148,7 +148,7 @@ def test_a_key_of_roots_is_told_with_what_lets_us_read_it(files, monkeypatch):
     def read(path, _flags):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("server.value_file.os.open", read)
+    monkeypatch.setattr("server.settings.value_file.os.open", read)
     told = refusal(files.pair)
     assert "cannot be read: Permission denied" in told
     assert "chgrp" in told

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import ROOT
+from server.settings.places import ROOT
 
 pytest.importorskip("importlinter", reason="./start_server.sh --setup --dev installs it")
 

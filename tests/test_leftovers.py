@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from server.pid_file import PidFile, holder
-from server.settings import ROOT
+from server.settings.places import ROOT
 from server.supervision.configuration import Folders
 from server.supervision.leftovers import (
     DAEMON,

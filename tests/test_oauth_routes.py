@@ -23,7 +23,7 @@ from server.oauth.routes import BrowserLogin, Parts, endpoints
 from server.oauth.scopes import offered
 from server.oauth.tokens import Tokens
 from server.records.grants import GrantStore
-from server.settings import Settings
+from server.settings.table import Settings
 
 PUBLIC = "https://oig.example.org"
 DISCOVERY = [

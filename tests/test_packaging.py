@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from server.settings import ROOT
+from server.settings.places import ROOT
 
 from .system import ANOTHER, alive, another_user, family, free_port, give_away, temporary_folder
 from .test_dependencies import EXTRAS, PROJECT, same
@@ -101,7 +101,7 @@ def test_a_wheel_holds_nothing_of_an_earlier_build_in_the_same_folder(source, tm
     (made,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(made) as archive:
         names = set(archive.namelist())
-    assert {"server/settings.py", "server/supervision/supervisord.conf"} <= names
+    assert {"server/settings/table.py", "server/supervision/supervisord.conf"} <= names
     assert [name for name in names if "removed" in name] == []
 
 
@@ -147,7 +147,8 @@ def test_a_program_of_the_installed_package_runs_from_anywhere(installed, tmp_pa
 
 def test_the_installed_package_finds_its_supervisord_conf(installed, tmp_path):
     code = (
-        "from server.settings import ROOT; from server.supervision.configuration import shipped;"
+        "from server.settings.places import ROOT;"
+        "from server.supervision.configuration import shipped;"
         "print(ROOT); print(shipped(ROOT), end='')"
     )
     folder, text = run(installed / "python", "-c", code, cwd=tmp_path).split("\n", 1)

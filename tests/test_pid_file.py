@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from server.pid_file import PidFile, holder, read_pid
-from server.settings import ROOT
+from server.settings.places import ROOT
 
 HOLD = """
 import sys

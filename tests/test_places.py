@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import ConfigurationError
-from server.places import Places, Situation, choose, user_folder, usual
-from server.settings import Settings
+from server.settings.places import Places, Situation, choose, user_folder, usual
+from server.settings.table import Settings
 
 from .system import temporary_folder
 

@@ -32,7 +32,7 @@ from server.portal.client import PortalClient
 from server.portal.failures import FOREIGN, failure
 from server.portal.purpose import BODY_LIMIT
 from server.portal.responses import SESSION_ID, Answer, read_login
-from server.settings import Settings
+from server.settings.table import Settings
 
 from .portal_simulator import InProcess, RunningPortal, running_portal
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import ConfigurationError
-from server.settings import ROOT, Settings
+from server.settings.places import ROOT
+from server.settings.table import Settings
 from server.supervision.preflight import check
 
 from .system import clean_environment, temporary_folder

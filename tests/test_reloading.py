@@ -22,9 +22,10 @@ from server.cache.service import Service
 from server.cache.throttle import Policy, Throttle
 from server.cache.wire import Notice, Request
 from server.errors import ConfigurationError, TooManyCalls
-from server.following import Following
-from server.reloading import FIXED, LIVE, Reloading
-from server.settings import ROOT, Settings
+from server.settings.following import Following
+from server.settings.places import ROOT
+from server.settings.reloading import FIXED, LIVE, Reloading
+from server.settings.table import VARIABLES, Settings, variable
 from server.supervision.differing import differing
 
 from .fleet import check_auth, running_fleet
@@ -52,7 +53,7 @@ def test_a_live_setting_is_taken_named_and_seen_by_its_users(setting):
     before = reloading.digest
     read.pop(0)
     taken = reloading.reload()
-    assert taken == {"changed": (setting.metadata["variable"],), "restart": ()}
+    assert taken == {"changed": (variable(setting),), "restart": ()}
     assert [getattr(one, setting.name) for one in seen] == [other(setting)]
     assert reloading.digest != before
 
@@ -379,11 +380,7 @@ def test_without_a_daemon_a_reload_says_so(tmp_path):
 def test_the_document_lists_the_live_settings():
     page = (ROOT / "docs" / "settings.md").read_text().partition("## Changed without a restart")[2]
     named = page.partition("\n## ")[0]
-    assert [one.metadata["variable"] for one in LIVE] == [
-        name
-        for name in (one.metadata["variable"] for one in fields(Settings))
-        if f"`{name}`" in named
-    ]
+    assert list(map(variable, LIVE)) == [name for name in VARIABLES if f"`{name}`" in named]
 
 
 def readiness(fleet):

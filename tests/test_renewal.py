@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from server.errors import ConfigurationError
-from server.settings import Settings
+from server.settings.table import Settings
 from server.tls.key_pair import KeyPair
 from server.tls.renewal import Renewal
 

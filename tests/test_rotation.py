@@ -20,7 +20,7 @@ from server.keys.rotation import SecretInUse, replace_secret, unused_secret
 from server.keys.secret import load_secret, read_secret
 from server.keys.secret_use import SecretUse
 from server.records.grants import GrantStore
-from server.settings import ROOT
+from server.settings.places import ROOT
 
 from .cache_process import run_folder
 from .fleet import call_body, check_auth, post, running_fleet

@@ -12,7 +12,7 @@ import pytest
 
 from server.errors import ConfigurationError
 from server.keys.secret import MAX_BYTES, load_secret, read_secret
-from server.settings import ROOT
+from server.settings.places import ROOT
 
 WRITTEN = b"correct horse battery staple, twice over"
 

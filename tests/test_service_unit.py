@@ -9,14 +9,15 @@ import shutil
 import subprocess
 import sys
 from ctypes.util import find_library
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from server.settings import CONFIG, ROOT, Settings
-from server.settings_file import parse
-from server.settings_sources import chosen_file
+from server.settings.loading import chosen_file
+from server.settings.other_variables import CONFIG
+from server.settings.places import ROOT
+from server.settings.settings_file import parse
+from server.settings.table import VARIABLES
 
 from .control_worker import named
 from .fleet import post
@@ -113,7 +114,7 @@ def test_a_stop_by_systemd_leaves_supervisord_the_time_that_it_takes():
     assert int(allowed) > sum(longest) + 10  # 10 s are supervisord's default, for the listener
 
 
-SETTINGS = {field.metadata["variable"] for field in fields(Settings)}
+SETTINGS = set(VARIABLES)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import ConfigurationError
-from server.settings import ROOT, Settings
-from server.settings_sources import load
-from server.value_file import MAX_BYTES
+from server.settings.loading import load
+from server.settings.places import ROOT
+from server.settings.table import Settings
+from server.settings.value_file import MAX_BYTES
 
 
 def test_an_empty_environment_gives_the_documented_defaults():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import ConfigurationError
-from server.settings_file import MAX_BYTES, parse
+from server.settings.settings_file import MAX_BYTES, parse
 
 PLANTED = "Planted-Passw0rd"
 

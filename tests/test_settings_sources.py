@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from server.errors import ConfigurationError
-from server.settings import ROOT
-from server.settings_sources import chosen_file, find, load, load_places
-from server.value_file import MAX_BYTES
+from server.settings.loading import chosen_file, find, load, load_places
+from server.settings.places import ROOT
+from server.settings.value_file import MAX_BYTES
 
 from .system import clean_environment, temporary_folder
 
@@ -201,7 +201,7 @@ def test_a_link_to_nothing_is_a_file_that_is_missing(tmp_path):
 LOOKS_AS_ANOTHER = """
 import os, sys
 from pathlib import Path
-from server.settings_sources import find
+from server.settings.loading import find
 if os.geteuid() == 0:  # what is imported may lie in its home
     os.setgroups([])
     os.setgid(65534)

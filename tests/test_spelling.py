@@ -16,8 +16,8 @@ from server.cache.service import Service
 from server.cache.snapshot import decode, encode
 from server.cache.spelling import NORMALISED
 from server.cache.throttle import ALONE, CROWD, KNOWN, SUSPECT, Policy, Throttle
-from server.reloading import Reloading
-from server.settings import Settings
+from server.settings.reloading import Reloading
+from server.settings.table import Settings
 from server.store.daemon import DaemonStore
 from server.store.fallback import LocalStore
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.cache.spraying import MAX_ACCOUNTS, WINDOW, Spraying
-from server.settings import MOST_SPRAYED
+from server.settings.parsers import MOST_SPRAYED
 from server.sources import network_of
 
 CAFE = "198.51.100.7"

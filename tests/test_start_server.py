@@ -17,7 +17,8 @@ import pytest
 
 from server.as_user import user_name
 from server.errors import ConfigurationError
-from server.settings import CLIENTS, ROOT
+from server.settings.other_variables import CLIENTS
+from server.settings.places import ROOT
 from server.supervision import environment, foreground
 from server.supervision.configuration import Folders, Layout, render, shipped
 from server.supervision.environment import Environment, InstallationFailed

@@ -10,7 +10,7 @@ import pytest
 
 from server.control import workflow as control
 from server.http import worker
-from server.settings import ROOT
+from server.settings.places import ROOT
 from server.supervision import foreground, rolling_restart
 from server.tool_failure import KEY
 

@@ -24,8 +24,8 @@ from server.cache.service import Service
 from server.cache.throttle import Policy, Throttle
 from server.cache.wire import Request
 from server.errors import CacheUnavailable, LocalProtocolError
-from server.reloading import Reloading
-from server.settings import Settings
+from server.settings.reloading import Reloading
+from server.settings.table import Settings
 from server.store import answers, daemon
 from server.store.answers import DaemonAnswers
 from server.store.copies import Copies

@@ -16,7 +16,8 @@ from mcp import Client
 
 from server.cache.client import CacheClient
 from server.cache.hello import CHANGES, Hello
-from server.settings import CLIENTS, ROOT
+from server.settings.other_variables import CLIENTS
+from server.settings.places import ROOT
 from server.supervision.differing import differing
 from server.supervision.watch import keep_others_out
 

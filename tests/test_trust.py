@@ -17,7 +17,7 @@ from server.errors import ConfigurationError, PortalError, PortalTLSError, Porta
 from server.portal import trust as trust_module
 from server.portal.client import PortalClient
 from server.portal.trust import Trust, verified_intermediates
-from server.value_file import MAX_BYTES
+from server.settings.value_file import MAX_BYTES
 
 from .certificates import Certified, Library, library, secure_portal
 

@@ -12,7 +12,7 @@ import pytest
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
 from server.cache.outcomes import REJECTED, Hit, Lease, Locked
-from server.settings import ROOT
+from server.settings.places import ROOT
 from server.store.daemon import DaemonStore
 from server.store.fallback import LocalStore
 

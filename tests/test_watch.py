@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from server.pid_file import LOOK_SECONDS, holder
-from server.settings import ROOT
+from server.settings.places import ROOT
 from server.supervision.failures import END_AFTER, Failures
 from server.supervision.supervisor_rpc import Process, Supervisord
 from server.supervision.watch import (

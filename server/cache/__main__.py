@@ -13,8 +13,8 @@ from typing import Final, NoReturn
 
 from .. import log, process
 from ..errors import ConfigurationError
-from ..reloading import Reloading
-from ..settings_sources import at_next_start, load
+from ..settings.loading import at_next_start, load
+from ..settings.reloading import Reloading
 from ..version import program_version
 from . import daemon
 from .budgets import limits_of, policy_of

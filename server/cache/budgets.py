@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..settings import Settings
+from ..settings.table import Settings
 from .counters import Policy
 from .limits import Limits
 

@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from ..errors import ConfigurationError
 from ..pid_file import holder, read_pid
-from ..settings import SOCKET_PATH_MAX_BYTES
+from ..settings.table import SOCKET_PATH_MAX_BYTES
 
 BACKLOG: Final = 64
 """Connections the kernel keeps until they are accepted: a fleet of workers that starts at once."""

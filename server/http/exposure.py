@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 
-from ..settings import Settings
+from ..settings.table import Settings
 
 OTHER = re.compile(r"-[1-9][0-9]*\Z")
 """How the names of all workers but the first end; supervisord.conf numbers them from 0."""

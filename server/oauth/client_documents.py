@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from ..places import ROOT
+from ..settings.places import ROOT
 from .clients import PREFIX, Client, Redirects, cleaned_name, document_site, read
 from .document_fetch import MAX_BYTES, NONE, SECONDS
 from .lookups import Lookups, NobodyAnswers

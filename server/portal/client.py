@@ -18,7 +18,8 @@ from typing import Self
 import httpx2
 
 from ..errors import ConfigurationError, PortalError, SessionExpired
-from ..settings import LOOPBACK, Settings
+from ..settings.parsers import LOOPBACK
+from ..settings.table import Settings
 from .failures import FOREIGN, UNSENT, failure, late, misses_issuer
 from .purpose import LOGIN, READ, Purpose
 from .reads import read_box_data, read_list, read_series

@@ -38,8 +38,8 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 
 from ..errors import ConfigurationError
-from ..places import ROOT
-from ..value_file import MAX_BYTES, read
+from ..settings.places import ROOT
+from ..settings.value_file import MAX_BYTES, read
 
 log = logging.getLogger(__name__)
 

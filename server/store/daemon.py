@@ -27,7 +27,7 @@ from ..cache.spelling import plain, tag
 from ..cache.throttle import Policy
 from ..errors import CacheBusy, CacheUnavailable, SecretDiffers
 from ..http.exemptions import Exemptions
-from ..settings import Settings
+from ..settings.table import Settings
 from ..version import program_version
 from .answers import TRY_LATER, DaemonAnswers
 from .copies import Copies

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ..as_user import as_owner, elsewhere
 from ..errors import ConfigurationError
-from ..places import ROOT
-from ..settings_sources import load_places
+from ..settings.loading import load_places
+from ..settings.places import ROOT
 from .configuration import Folders
 from .foreground import CannotStart
 from .inspection import inspect, rows

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..errors import ConfigurationError
-from ..places import ROOT
-from ..settings import SUPERVISORD_CONF, Settings
-from ..settings_sources import Found
+from ..settings.given import Found
+from ..settings.other_variables import SUPERVISORD_CONF
+from ..settings.places import ROOT
+from ..settings.table import Settings
 from .configuration import Folders, Layout, folders_in, shipped
 
 

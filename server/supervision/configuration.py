@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import ConfigurationError
-from ..settings import SOCKET_PATH_MAX_BYTES
+from ..settings.table import SOCKET_PATH_MAX_BYTES
 
 WORKERS = "fcgi-program:mcp"
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from ..errors import GrantsUnavailable, JournalUnavailable
 from ..http.exposure import past_proxy, unproxied
-from ..places import ROOT
 from ..records.grants import GrantStore
 from ..records.journal import Journal
-from ..settings import VARIABLES
-from ..settings_sources import names_file
+from ..settings.given import names_file
+from ..settings.places import ROOT
+from ..settings.table import VARIABLES
 from ..visible import escaped
 from .configuration import Layout, shipped
 from .foreground import check_free

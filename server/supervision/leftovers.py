@@ -35,7 +35,7 @@ from pathlib import Path
 
 from ..cache.socket_file import daemon_pid
 from ..pid_file import holder
-from ..settings import Settings
+from ..settings.table import Settings
 from .configuration import Folders
 
 SUPERVISORD = "supervisord"

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..settings import CONFIG, MAX_WORKERS
+from ..settings.other_variables import CONFIG
+from ..settings.parsers import MAX_WORKERS
 from ..version import program_version
 
 EPILOG = """\

@@ -14,9 +14,9 @@ import sys
 from ..cache.socket_file import prepare_folder
 from ..errors import ConfigurationError
 from ..keys.secret import load_secret
-from ..named_files import refuse_special
-from ..settings import Settings
-from ..settings_sources import find
+from ..settings.loading import find
+from ..settings.named_files import refuse_special
+from ..settings.table import Settings
 from ..version import program_version
 from .agreement import check_agreement
 

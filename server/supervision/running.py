@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ConfigurationError
-from ..settings import Settings
+from ..settings.table import Settings
 from .configuration import IDENTIFIER, Folders, Layout, folders_in, shipped
 from .differing import differing
 from .foreground import STOPPED_WITHIN, CannotStart, Interrupts, probe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import ConfigurationError
-from ..settings import Settings
+from ..settings.table import Settings
 
 LOCALHOST = "localhost"
 

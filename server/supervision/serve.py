@@ -16,9 +16,11 @@ from pathlib import Path
 from ..as_user import as_user, user_name
 from ..cache.socket_file import prepare_folder
 from ..errors import ConfigurationError
-from ..places import ROOT
-from ..settings import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF, Settings
-from ..settings_sources import Found, find, names_file
+from ..settings.given import Found, names_file
+from ..settings.loading import find
+from ..settings.other_variables import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF
+from ..settings.places import ROOT
+from ..settings.table import Settings
 from .configuration import Folders, Layout, render, shipped
 from .foreground import CannotStart, Foreground, Interrupts, System, check_free
 from .leftovers import Search

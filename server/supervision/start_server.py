@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..places import ROOT
+from ..settings.places import ROOT
 from .__main__ import EXIT_FAILED, EXIT_INTERRUPTED, carry_out, complain, say
 from .environment import Environment, InstallationFailed
 from .options import Options, add_config, add_shape, add_version, shape_of

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..places import ROOT
+from ..settings.places import ROOT
 
 PROGRAM = "oig-cloud-mcp"
 

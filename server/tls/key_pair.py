@@ -17,8 +17,8 @@ from cryptography import x509
 
 from ..as_user import user_name
 from ..errors import ConfigurationError
-from ..settings import Settings
-from ..value_file import UnusableFile, read_value
+from ..settings.table import Settings
+from ..settings.value_file import UnusableFile, read_value
 
 LABEL = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 """The beginning of an item in PEM (RFC 7468 2)."""

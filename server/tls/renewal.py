@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import ConfigurationError
-from ..settings import Settings
+from ..settings.table import Settings
 from .key_pair import KeyPair, Loaded, load
 
 logger = logging.getLogger(__name__)

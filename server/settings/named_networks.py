@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from .sources import Network, network_of
+from ..sources import Network, network_of
 
 WRONG = "must be addresses or networks such as 192.0.2.7 or 10.0.0.0/8"
 

@@ -22,7 +22,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 from .reloading import Reloading
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, fields, replace
 from typing import Any, NamedTuple
 
-from .settings import Settings
+from .table import Settings, variable
 
 DIGEST_BYTES = 16
 """Size of what tells the live settings of a process from others; the daemon takes no other."""
@@ -81,10 +81,10 @@ class Reloading:
         fresh, later = self.read(), self._at_next_start()
         taken = self.take(fresh)
         restart = tuple(
-            variable
+            name
             for one in FIXED
-            if (variable := str(one.metadata["variable"])) in taken.restart
-            or later.get(variable, has := getattr(self.current, one.name)) != has
+            if (name := variable(one)) in taken.restart
+            or later.get(name, has := getattr(self.current, one.name)) != has
         )
         return taken._replace(restart=restart)._asdict()
 
@@ -96,7 +96,5 @@ def _digest(settings: Settings) -> bytes:
 
 def _other(among: tuple[Field[Any], ...], before: Settings, fresh: Settings) -> tuple[str, ...]:
     return tuple(
-        str(one.metadata["variable"])
-        for one in among
-        if getattr(before, one.name) != getattr(fresh, one.name)
+        variable(one) for one in among if getattr(before, one.name) != getattr(fresh, one.name)
     )

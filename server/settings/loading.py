@@ -10,108 +10,21 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from ..errors import ConfigurationError
 from . import settings_file
-from .errors import ConfigurationError
-from .named_files import refuse_shared
+from .given import BY_FILE, ENVIRONMENT, OF_FILE, Found, Origin, refuse_relative
+from .other_variables import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF
 from .places import NAME, user_folder
-from .settings import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF, VARIABLES, Settings
+from .table import VARIABLES, Settings
 from .value_file import UnusableFile, read, read_value
 
 FILE_NAME = "settings.env"
 
 SYSTEM_FOLDER = Path("/etc")
 """Where the settings of the whole machine lie, in a folder of ours."""
-
-ENVIRONMENT = "environment"
-
-OF_FILE = "_FILE"
-"""End of the name under which the path of a file stands that holds a setting's value."""
-
-BY_FILE = {f"{name}{OF_FILE}": name for name in VARIABLES if not name.endswith(OF_FILE)}
-"""Such as OIG_PORT_FILE for OIG_PORT. OIG_CA_FILE and OIG_SECRET_FILE are settings themselves."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a setting comes from.
-
-    Args:
-        source: `environment`, an option such as `--port`, or the path of the settings file.
-        line: Line in the settings file; 0 elsewhere.
-        value_file: File that holds the value, if the source names one.
-    """
-
-    source: str
-    line: int = 0
-    value_file: Path | None = None
-
-    @property
-    def is_settings_file(self) -> bool:
-        """Whether it stands in the settings file."""
-        return self.line > 0
-
-    def __str__(self) -> str:
-        where = f"{self.source}, line {self.line}" if self.line else self.source
-        return where if self.value_file is None else f"{self.value_file} ({where})"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """All settings that somebody has given.
-
-    Args:
-        file: The settings file; None if there is none.
-        values: Text of each, by its variable.
-        origins: Where each comes from.
-        whole: Whether all were collected, and not only some that were needed.
-    """
-
-    file: Path | None
-    values: Mapping[str, str]
-    origins: Mapping[str, Origin]
-    whole: bool = True
-
-    def settings(self, environ: Mapping[str, str]) -> Settings:
-        """Check them and return them with the defaults of all others.
-
-        Args:
-            environ: Usually `os.environ`: the user's folders are named there.
-
-        Raises:
-            ConfigurationError: One is malformed, or two lead to one file.
-        """
-        told = {name: f" ({origin})" for name, origin in self.origins.items() if _is_told(origin)}
-        for name, origin in self.origins.items():
-            if origin.is_settings_file and origin.value_file is None:
-                _refuse_relative(name, self.values[name], told[name])
-        others = {name: value for name, value in environ.items() if not name.startswith("OIG_")}
-        settings = Settings.from_env({**others, **self.values}, told)
-        if self.whole:
-            refuse_shared(settings, self.files(settings))
-        return settings
-
-    def files(self, settings: Settings) -> dict[str, Path]:
-        """Return the files that are read, by the setting that names them.
-
-        Args:
-            settings: Those that were found.
-        """
-        files = {} if self.file is None else {"the settings file": self.file}
-        for name, origin in self.origins.items():
-            raw = self.values[name].strip()
-            if origin.value_file is not None:
-                files[f"{name}{OF_FILE}"] = origin.value_file
-            elif name == "OIG_ALLOWED_EMAILS" and names_file(name, raw):
-                files[name] = Path(raw).expanduser().absolute()
-        named = {
-            "OIG_CA_FILE": settings.ca_file,
-            "OIG_TLS_CERT": settings.tls_cert,
-            "OIG_TLS_KEY": settings.tls_key,
-        }
-        return files | {name: path for name, path in named.items() if path is not None}
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -373,32 +286,14 @@ def _refuse_both(
             wrong(name, ConfigurationError(text))
 
 
-def _is_told(origin: Origin) -> bool:
-    """Whether an error says where the value comes from: not of what was typed just now."""
-    return origin.is_settings_file or origin.value_file is not None
-
-
 def _path(name: str, raw: str, origin: Origin) -> Path:
     try:
         path = Path(raw).expanduser()
     except RuntimeError:
         raise ConfigurationError(f"{name} must be a path; the user after ~ is not known.") from None
     if origin.is_settings_file:
-        _refuse_relative(name, str(path), f" ({origin})")
+        refuse_relative(name, str(path), f" ({origin})")
     return path.absolute()
-
-
-def _refuse_relative(name: str, raw: str, where: str) -> None:
-    # A settings file is read by processes in several folders.
-    if names_file(name, raw) and not raw.startswith(("/", "~")):
-        raise ConfigurationError(f"{name}{where} must be an absolute path.")
-
-
-def names_file(name: str, raw: str) -> bool:
-    """Whether the value of this variable is the path of a file or folder."""
-    if name in BY_FILE:
-        return True
-    return name in VARIABLES and VARIABLES[name].metadata["is_path"](raw)
 
 
 def _read_value(path: Path, name: str, read: Callable[[Path, int], bytes]) -> str:

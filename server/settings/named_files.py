@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import ConfigurationError
-from .settings import Settings
+from ..errors import ConfigurationError
+from .table import Settings
 
 
 def refuse_shared(settings: Settings, read: dict[str, Path]) -> None:

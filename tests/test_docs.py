@@ -1,8 +1,7 @@
-"""What the documents promise is what the program has."""
+"""What the documents promise is what the program has; names are in test_documented_names.py."""
 
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -10,54 +9,18 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from client.command_arguments import COMMANDS
 from server.readings import days, freshness, history, notifications
 from server.readings.series import COLUMNS, COMPUTED
 from server.readings.status import Status
-from server.settings.given import BY_FILE
-from server.settings.other_variables import CLIENTS as OF_CLIENTS
-from server.settings.other_variables import CONFIG, SUPERVISORD_CONF
 from server.settings.places import ROOT
 from server.settings.settings_file import parse
-from server.settings.table import VARIABLES, Settings
 from server.supervision.configuration import Folders
 from server.tools import reading
 
-from .listed_tools import listed_tools
 from .real_clients.clients import CLIENTS, Ability
 
 READING = (ROOT / "docs" / "reading.md").read_text()
 README = (ROOT / "README.md").read_text()
-SETTINGS = (ROOT / "docs" / "settings.md").read_text()
-
-
-def configuration_rows():
-    return re.findall(r"^\| `(OIG_\w+)` \| (.+?) \| (.+?) \|$", SETTINGS, re.MULTILINE)
-
-
-def default_of(setting):
-    value = getattr(Settings(), setting.name)
-    if value in (None, ()):
-        return "none"
-    text = str(value).removesuffix(".0") if isinstance(value, float) else str(value)
-    return f"`{text.replace(f'{ROOT}/', '')}`"
-
-
-def test_the_document_on_settings_lists_every_one_with_its_default_and_meaning():
-    expected = [(name, default_of(one), one.metadata["meaning"]) for name, one in VARIABLES.items()]
-    assert configuration_rows() == expected
-
-
-@pytest.mark.parametrize("name", sorted({*OF_CLIENTS, CONFIG, SUPERVISORD_CONF}))
-def test_every_name_that_is_taken_beside_the_settings_is_in_a_document(name):
-    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    assert any(re.search(rf"\b{name}\b", path.read_text()) for path in documents)
-
-
-def test_no_document_names_a_setting_that_does_not_exist():
-    known = {*VARIABLES, *BY_FILE, *OF_CLIENTS, CONFIG, SUPERVISORD_CONF}
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "supervisord.conf"]:
-        assert set(re.findall(r"\bOIG_[A-Z_]+[A-Z]\b", path.read_text())) <= known, path
 
 
 @pytest.mark.parametrize(
@@ -112,47 +75,12 @@ def test_every_document_is_reachable_from_the_readme():
         assert f"{path.name})" in reachable
 
 
-def test_every_command_of_the_client_is_in_its_document():
-    page = (ROOT / "docs" / "oig-client.md").read_text()
-    assert [
-        one for one in COMMANDS if not re.search(rf"^oig-client {one}\b", page, re.MULTILINE)
-    ] == []
-
-
-def commands_of(program):
-    """The commands that a program's help lists."""
-    command = [Path(sys.executable).parent / program, "--help"]
-    help_text = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=True
-    ).stdout
-    return re.findall(r"^    ([a-z-]+)(?:  |$)", help_text, re.MULTILINE)
-
-
-def test_every_command_of_oig_cloud_mcp_is_in_the_document_on_operations():
-    page = (ROOT / "docs" / "operations.md").read_text()
-    commands = commands_of("oig-cloud-mcp")
-    assert {"demo", "serve", "stop", "status", "restart-workers", "check"} <= set(commands)
-    assert [one for one in commands if f"| `oig-cloud-mcp {one}` |" not in page] == []
-
-
 def test_the_changelog_begins_with_the_version_of_the_program():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert (
         re.findall(r"^## (.+)$", (ROOT / "docs" / "changelog.md").read_text(), re.MULTILINE)[0]
         == version
     )
-
-
-def test_every_command_of_cachectl_is_in_the_document_on_operations():
-    page = (ROOT / "docs" / "operations.md").read_text()
-    commands = commands_of("cachectl")
-    assert len(commands) > 5
-    assert [one for one in commands if f"\ncachectl {one}" not in page] == []
-
-
-def test_every_tool_is_in_the_table_of_the_readme():
-    rows = "".join(re.findall(r"^\| (`[a-z_`, ]+`) \|", README, re.MULTILINE))
-    assert names_in(rows) == set(listed_tools())
 
 
 DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text()

@@ -160,7 +160,7 @@ def build_app(
         wall=wall,
     )
     liveness = Liveness(access, upstream, idle=settings.session_idle)
-    journal, grants = Journal(settings.journal), GrantStore(settings.grants)
+    journal, grants = Journal(settings.journal, now), GrantStore(settings.grants)
 
     def use(fresh: Settings) -> None:
         allow_list.use(fresh.allowed_emails, secret)
@@ -197,7 +197,7 @@ def build_app(
     ]
     if settings.control == "on":
         plans = Plans(secret, settings.portal_url)
-        waits = Waits(store, plans, stopping or asyncio.Event(), ticks=now)
+        waits = Waits(journal.places, stopping or asyncio.Event(), ticks=now)
         control = Control(access, upstream, portal, store, journal, plans, waits, wall=wall)
         tools += control_tools(control)
         closing.append(control.aclose)

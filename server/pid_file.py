@@ -105,18 +105,31 @@ def holder(path: Path) -> int | None:
     Args:
         path: The file.
     """
+    return read_pid(path) if is_locked(path) else None
+
+
+def is_locked(path: Path) -> bool | None:
+    """Say whether a living process holds a file; None when that cannot be told.
+
+    One that is stopped lives. Without a file nobody holds it.
+
+    Args:
+        path: The file.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
     except OSError:
         return None
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return read_pid(path)
+        return True
     except OSError:
         return None
     else:
-        return None
+        return False
     finally:
         os.close(fd)
 

@@ -55,7 +55,7 @@ CONTEXT: Any = SimpleNamespace(
 
 async def results(house: House) -> dict[str, Any]:
     """Call every tool, some of them in vain; give their results whole."""
-    access, upstream = house.control._access, house.control._upstream
+    access, upstream = house.access, house.upstream
 
     def now() -> datetime:
         return datetime.fromtimestamp(house.clock(), UTC)

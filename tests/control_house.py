@@ -14,7 +14,6 @@ from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
 from server.cache.engine import Engine
-from server.cache.holds import Holds
 from server.control.asked import Asked
 from server.control.plan_token import Plans
 from server.control.waits import Waits
@@ -27,6 +26,7 @@ from server.upstream.portal_reader import Upstream
 from simulator import build_app
 
 from .control_worker import agreed
+from .journal_entries import kept
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess
 
 SECRET = b"s" * 32
@@ -50,16 +50,15 @@ class Clock:
         return self.time
 
 
-class HoldingStore(LocalStore):
-    """The store of one process, with holds; one of it stands for the daemon of several workers."""
+class SharedStore(LocalStore):
+    """The store of one process; one of it stands for the daemon of several workers."""
 
     def __init__(self, clock: Clock, gap: float) -> None:
         super().__init__(now=clock)
         # Without the gap between two requests: nobody moves the clock for one who waits.
         answers = replace(LIMITS.answers, gap=gap)
         self._engine = Engine(replace(LIMITS, answers=answers), self._throttle, clock)
-        self.holds = Holds(clock, lambda: b"t" * 16)
-        self.gone = False
+        self.gone: CacheUnavailable | None = None
 
     async def ping(self):
         self._check()
@@ -67,21 +66,9 @@ class HoldingStore(LocalStore):
     async def agree(self):
         self._check()
 
-    async def hold(self, key, account, lasts):
-        self._check()
-        return self.holds.hold(key, account, lasts)
-
-    async def unhold(self, key, token):
-        self._check()
-        return self.holds.unhold(key, token)
-
-    @property
-    def held(self) -> int:
-        return self.holds.stats()["holds"]
-
     def _check(self) -> None:
-        if self.gone:
-            raise CacheUnavailable
+        if self.gone is not None:
+            raise self.gone
 
 
 class Killed:
@@ -103,10 +90,12 @@ class House:
     def __init__(self, folder: Path, *, gap: float = 0.0, at: float = NOON) -> None:
         self.clock = Clock(at)
         self.portal = InProcess(wall=self.clock)
-        self.store = HoldingStore(self.clock, gap)
-        self.journal = Journal(folder / "journal.db")
+        self.store = SharedStore(self.clock, gap)
+        self.journal = Journal(folder / "journal.db", self.clock)
         self.stopping = asyncio.Event()
         self._closing: list = []
+        self.accesses: list[Access] = []
+        self.upstreams: list[Upstream] = []
         self.control = self.worker()
         self._admin = httpx2.AsyncClient(
             transport=httpx2.ASGITransport(build_app(self.portal.simulator)),
@@ -122,10 +111,11 @@ class House:
         sessions = Sessions(self.store, client, sealer, handles, ttl=43200.0, wall=self.clock)
         access = Access(sessions, self.store, handles, sealer)
         upstream = Upstream(self.store, access, client, sealer, wall=self.clock)
+        self.accesses.append(access)
+        self.upstreams.append(upstream)
         plans = Plans(secret, self.portal.base_url)
         waits = Waits(
-            self.store,
-            plans,
+            self.journal.places,
             self.stopping,
             sleep=sleep or self.sleep,
             ticks=ticks or self.clock,
@@ -159,6 +149,21 @@ class House:
 
     async def writes(self) -> list[dict]:
         return (await self._admin.get("writes")).json()["writes"]
+
+    @property
+    def access(self) -> Access:
+        """What the first worker lets callers in by."""
+        return self.accesses[0]
+
+    @property
+    def upstream(self) -> Upstream:
+        """What the first worker reads of the portal."""
+        return self.upstreams[0]
+
+    @property
+    def kept(self) -> int:
+        """What an apply or a wait has left behind."""
+        return kept(self.journal)
 
     def later(self, seconds: float) -> None:
         self.clock.time += seconds

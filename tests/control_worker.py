@@ -19,8 +19,9 @@ from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
 from server.control.asked import Asked
 from server.control.plan_token import Plans
+from server.control.planning import Planned
 from server.control.waits import Waits
-from server.control.workflow import Control, Planned
+from server.control.workflow import Control
 from server.errors import OigError
 from server.keys.secret import load_secret
 from server.portal.client import PortalClient
@@ -75,7 +76,8 @@ async def main(how: str) -> None:
     access = Access(sessions, store, handles, sealer)
     upstream = Upstream(store, access, portal, sealer)
     plans = Plans(secret, settings.portal_url)
-    journal, waits = Journal(settings.journal), Waits(store, plans, asyncio.Event())
+    journal = Journal(settings.journal)
+    waits = Waits(journal.places, asyncio.Event())
     control = Control(access, upstream, Deadly(portal, how), store, journal, plans, waits)
     await access.open(DEMO)
     say("ready")

@@ -8,7 +8,15 @@ import itertools
 import pytest
 
 from server.control.asked import Asked
-from server.errors import BoxChoice, ChangeRefused, PortalBusy, PortalError, SessionError
+from server.errors import (
+    BoxChoice,
+    CacheUnavailable,
+    ChangeRefused,
+    PortalBusy,
+    PortalError,
+    SessionError,
+    VersionsDiffer,
+)
 from server.records.record import DEADLINE
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
@@ -70,7 +78,7 @@ async def test_each_change_is_planned_applied_pending_applied_and_undone(
     record = await house.look(owner, record.id)
     assert record.status(house.clock()) == "applied"
     assert 0 < record.seconds <= 96
-    assert house.store.held == 0
+    assert house.kept == 0
     assert (await house.truth(box))[name] == after
     assert {write["box"] for write in await house.writes()} == {box}
 
@@ -154,7 +162,7 @@ async def test_a_plan_expires_after_five_minutes(house):
     with pytest.raises(ChangeRefused, match="expired"):
         await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
-    assert house.store.held == 0
+    assert house.kept == 0
 
 
 async def test_a_plan_is_good_for_one_apply_at_any_worker(house):
@@ -172,7 +180,7 @@ async def test_a_plan_of_one_worker_is_applied_and_looked_after_by_others(house)
     house.later(95)
     record = (await house.worker().look(DEMO, planned.plan.change_id)).record
     assert record.status(house.clock()) == "applied"
-    assert house.store.held == 0
+    assert house.kept == 0
 
 
 async def test_somebody_elses_plan_is_not_valid_and_the_reason_is_not_told(house):
@@ -204,7 +212,7 @@ async def test_a_box_that_changed_meanwhile_is_not_changed(house, asked, setup):
     with pytest.raises(ChangeRefused, match="no longer as it was"):
         await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
-    assert house.store.held == 0
+    assert house.kept == 0
     assert house.journal.latest(9) == (0, [])
 
 
@@ -228,7 +236,7 @@ async def test_an_offline_box_is_pending_and_then_failed_after_fifteen_minutes(h
     house.later(40)
     record = await house.look(DEMO, change)
     assert record.status(house.clock()) == "failed"
-    assert house.store.held == 0
+    assert house.kept == 0
     assert len(await house.writes()) == 1
 
 
@@ -287,11 +295,20 @@ async def test_a_setting_that_is_not_told_never_means_that_a_change_failed(house
     assert looked.seen == "not told"
 
 
-async def test_without_the_daemon_nothing_is_changed(house):
+async def test_without_the_daemon_a_box_is_changed_under_the_journal(house):
+    house.store.gone = CacheUnavailable("away")
     planned = await house.planned(mode="Home 2")
-    house.store.gone = True
-    with pytest.raises(ChangeRefused, match="daemon"):
+    assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
+    assert len(await house.writes()) == 1
+    assert house.kept == 0
+
+
+async def test_while_versions_differ_nothing_is_changed(house):
+    planned = await house.planned(mode="Home 2")
+    house.store.gone = VersionsDiffer("two versions")
+    with pytest.raises(ChangeRefused) as told:
         await house.control.apply(DEMO, *agreed(planned), CLIENT)
+    assert told.value.code == "versions_differ"
     assert await house.writes() == []
     assert house.journal.latest(9) == (0, [])
 
@@ -302,7 +319,6 @@ async def test_without_the_journal_nothing_is_changed(house):
     with pytest.raises(ChangeRefused, match="journal"):
         await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
-    assert house.store.held == 0
 
 
 async def test_a_session_that_ended_is_renewed_by_the_read_before_the_write(house):
@@ -352,7 +368,7 @@ async def test_what_the_portal_turned_away_is_told_at_once_and_frees_the_box(hou
     await break_write(house, kind)
     with pytest.raises(ChangeRefused, match=planned.plan.change_id):
         await house.control.apply(DEMO, *agreed(planned), CLIENT)
-    assert house.store.held == 0
+    assert house.kept == 0
     record = await house.look(DEMO, planned.plan.change_id)
     assert record.status(house.clock()) == "failed"
     assert len(await house.writes()) == 1
@@ -475,7 +491,7 @@ async def test_while_the_portal_wants_to_be_left_alone_nothing_is_read_sent_or_w
         asked = len(house.portal.requests)
     assert asked == 0
     assert house.journal.latest(9) == (0, [])
-    assert house.store.held == 0
+    assert house.kept == 0
     house.later(121)
     assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
 
@@ -491,7 +507,7 @@ async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
 
         async def read_live(self, session_id):
             payload = await self.portal.read_live(session_id)
-            account = (await house.control._access.open(DEMO)).keys.account
+            account = (await house.access.open(DEMO)).keys.account
             house.store.leave_alone(account, "busy", 60.0)
             return payload
 
@@ -499,7 +515,7 @@ async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
         await house.worker(wrap=Meanwhile).apply(DEMO, *agreed(planned), CLIENT)
     assert await house.writes() == []
     assert house.journal.latest(9) == (0, [])
-    assert house.store.held == 0
+    assert house.kept == 0
 
 
 async def test_a_write_that_is_one_request_too_many_keeps_all_from_asking(house):
@@ -527,7 +543,7 @@ async def test_a_second_request_that_gets_no_turn_leaves_the_change_unclear(hous
             return await self.portal.read_live(session_id)
 
         async def write(self, session_id, write):
-            account = (await house.control._access.open(DEMO2)).keys.account
+            account = (await house.access.open(DEMO2)).keys.account
             house.store.leave_alone(account, "busy", 60.0)
             return await self.portal.write(session_id, write)
 
@@ -594,7 +610,7 @@ async def test_reading_back_uses_only_what_was_read_after_the_write(house):
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1})
     house.later(31)
     # Leave an answer for others, with Home 2 in it.
-    await house.control._upstream.live(await house.control._access.open(DEMO))
+    await house.upstream.live(await house.access.open(DEMO))
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 0})
     await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(5)

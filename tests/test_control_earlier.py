@@ -12,9 +12,9 @@ from server.auth.caller import Caller
 from server.auth.sealing import Credential
 from server.control.asked import Asked
 from server.control.read_back import DELIVERED_WITHIN
-from server.control.workflow import HOLD
-from server.errors import BoxChoice, ChangeRefused
+from server.errors import BoxChoice, ChangeRefused, VersionsDiffer
 from server.records.record import DEADLINE
+from server.records.reservations import LASTS, Reservation
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
@@ -124,12 +124,12 @@ async def test_a_plan_is_made_by_what_the_box_shows_now_and_not_by_what_others_w
 
 
 async def test_what_a_plan_read_is_shared_with_those_who_ask_after_it(house):
-    granted = await house.control._access.open(DEMO)
-    await house.control._upstream.live(granted)
+    granted = await house.access.open(DEMO)
+    await house.upstream.live(granted)
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 2})
     planned = await house.control.plan(DEMO, Asked(mode="Home 2"))
     house.portal.requests.clear()
-    fetched = await house.control._upstream.live(granted)
+    fetched = await house.upstream.live(granted)
     assert (fetched.source, fetched.at) == ("cached", planned.fetched.at)
     assert fetched.payload[DEMO_BOX]["box_prms"]["mode"] == 2
     assert house.portal.requests == []
@@ -218,11 +218,11 @@ async def test_a_clock_that_is_set_a_little_does_not_let_a_second_change_through
     assert 0 < told.value.retry_after <= DEADLINE
 
 
-async def test_no_plan_is_given_that_could_not_be_applied_for_want_of_the_daemon(house):
-    house.store.gone = True
-    with pytest.raises(ChangeRefused, match="daemon") as told:
+async def test_no_plan_is_given_while_versions_differ(house):
+    house.store.gone = VersionsDiffer("two versions")
+    with pytest.raises(ChangeRefused) as told:
         await house.planned(mode="Home 2")
-    assert told.value.code == "cache_unavailable"
+    assert told.value.code == "versions_differ"
 
 
 async def test_no_plan_is_given_that_could_not_be_applied_for_want_of_the_journal(house):
@@ -586,7 +586,7 @@ async def test_an_apply_names_the_change_that_is_under_way_and_its_plan_stays_go
             await worker.apply(DEMO, *agreed(second), CLIENT)
         assert told.value.code == "change_in_progress"
         assert told.value.details == {"change_id": first.plan.change_id}
-        assert house.store.held == 0
+        assert house.kept == 0
     assert len(await house.writes()) == 1
     house.later(95)
     assert (await house.control.apply(DEMO, *agreed(second), CLIENT)).outcome == "answered"
@@ -650,8 +650,11 @@ class Stopped:
             await self.go.wait()
 
 
-@pytest.mark.parametrize(("at", "code"), [("reading", "box_held"), ("write", "change_in_progress")])
-async def test_two_applies_do_not_run_at_one_box(house, at, code):
+@pytest.mark.parametrize(
+    ("at", "code", "lasts"),
+    [("reading", "box_held", LASTS), ("write", "change_in_progress", DEADLINE)],
+)
+async def test_two_applies_do_not_run_at_one_box(house, at, code, lasts):
     first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
     stopped: list[Stopped] = []
 
@@ -665,10 +668,10 @@ async def test_two_applies_do_not_run_at_one_box(house, at, code):
         with pytest.raises(ChangeRefused) as told:
             await house.control.apply(DEMO, *agreed(second), CLIENT)
         assert told.value.code == code
-        assert told.value.retry_after == HOLD
+        assert told.value.retry_after == lasts
         stopped[0].go.set()
         assert (await running).outcome == "answered"
-    assert house.store.held == 0
+    assert house.kept == 0
     assert [write["box"] for write in await house.writes()] == [DEMO_BOX]
 
 
@@ -693,45 +696,92 @@ async def test_who_applies_a_plan_twice_at_once_hears_of_its_own_change(house, a
     assert len(await house.writes()) == 1
 
 
-async def test_a_daemon_that_forgot_the_hold_does_not_let_a_second_change_through(house):
+async def test_an_apply_whose_reservation_was_ended_sends_nothing_and_its_plan_stays_good(house):
+    planned = await house.planned(mode="Home 2")
+    stopped: list[Stopped] = []
+
+    def wrap(portal):
+        stopped.append(Stopped(portal, "reading"))
+        return stopped[0]
+
+    running = asyncio.create_task(house.worker(wrap=wrap).apply(DEMO, *agreed(planned), CLIENT))
+    async with asyncio.timeout(60):
+        await stopped[0].reached.wait()
+        with closing(sqlite3.connect(house.journal._database.path)) as journal:
+            journal.execute("DELETE FROM changes WHERE state = 'reserved'")
+            journal.commit()
+        stopped[0].go.set()
+        with pytest.raises(ChangeRefused, match="stood still") as told:
+            await running
+    assert told.value.code == "box_held"
+    assert (await house.writes(), house.kept) == ([], 0)
+    assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
+
+
+async def test_an_apply_that_stands_still_has_its_box_for_a_minute_and_then_sends_nothing(house):
     first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
     stopped: list[Stopped] = []
 
     def wrap(portal):
-        stopped.append(Stopped(portal, "write"))
+        stopped.append(Stopped(portal, "reading"))
         return stopped[0]
 
     running = asyncio.create_task(house.worker(wrap=wrap).apply(DEMO, *agreed(first), CLIENT))
     async with asyncio.timeout(60):
         await stopped[0].reached.wait()
-        house.store.holds._holds.clear()
-        with pytest.raises(ChangeRefused, match=first.plan.change_id):
+        house.later(LASTS - 1)
+        with pytest.raises(ChangeRefused) as told:
             await house.control.apply(DEMO, *agreed(second), CLIENT)
+        assert (told.value.code, told.value.retry_after) == ("box_held", 1)
+        house.later(1)
+        assert (await house.control.apply(DEMO, *agreed(second), CLIENT)).outcome == "answered"
         stopped[0].go.set()
-        await running
+        with pytest.raises(ChangeRefused) as told:
+            await running
+    assert told.value.code == "box_held"
     assert len(await house.writes()) == 1
+    assert house.kept == 0
 
 
-async def test_the_hold_that_a_killed_worker_left_ends_before_a_plan_made_meanwhile(house):
-    key = house.control._plans.box_key(DEMO_BOX)
-    await house.store.hold(key, b"x" * 32, HOLD)
-    planned = await house.control.plan(DEMO, Asked(mode="Home 2"))
+async def test_an_apply_that_goes_on_when_its_plan_is_long_over_sends_nothing(house):
+    planned = await house.planned(mode="Home 2")
+    stopped: list[Stopped] = []
+
+    def wrap(portal):
+        stopped.append(Stopped(portal, "reading"))
+        return stopped[0]
+
+    running = asyncio.create_task(house.worker(wrap=wrap).apply(DEMO, *agreed(planned), CLIENT))
+    async with asyncio.timeout(60):
+        await stopped[0].reached.wait()
+        house.later(9 * 3600)
+        stopped[0].go.set()
+        with pytest.raises(ChangeRefused) as told:
+            await running
+    assert told.value.code == "plan_expired"
+    assert (await house.writes(), house.kept) == ([], 0)
+    assert house.journal.latest(9) == (0, [])
+
+
+async def test_the_reservation_that_a_killed_worker_left_is_in_nobodys_way(house):
+    planned = await house.planned(mode="Home 2")
+    left = Reservation("f" * 16, DEMO_BOX, b"x" * 32, CLIENT, b"t" * 16, house.clock())
+    house.journal.reservations.reserve(left)
     with pytest.raises(ChangeRefused) as told:
         await house.control.apply(DEMO, *agreed(planned), CLIENT)
-    assert told.value.code == "box_held"
-    house.later(told.value.retry_after - 1)
-    with pytest.raises(ChangeRefused):
-        await house.control.apply(DEMO, *agreed(planned), CLIENT)
-    assert planned.plan.expires_at >= house.clock() + 1
+    assert (told.value.code, told.value.retry_after) == ("box_held", LASTS)
+    # Of a process that has ended nobody has the lock any more.
+    house.journal.reservations._files[left.token]._close()
+    assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
+    assert house.kept == 0
 
 
-async def test_what_settles_the_change_of_a_killed_worker_lets_its_box_go(house):
+async def test_a_change_that_a_killed_worker_sent_lets_its_box_go_once_it_is_settled(house):
     record = await sent(house, mode="Home 2")
-    lease = await house.store.hold(house.control._plans.box_key(DEMO_BOX), record.account, HOLD)
     with closing(sqlite3.connect(house.journal._database.path)) as journal:
-        journal.execute("UPDATE changes SET hold = ?, outcome = NULL", (lease.token,))
+        journal.execute("UPDATE changes SET outcome = NULL")
         journal.commit()
     house.later(95)
-    assert house.store.held == 1
     assert (await house.look(DEMO, record.id)).status(house.clock()) == "applied"
-    assert house.store.held == 0
+    await sent(house, boiler="manual")
+    assert house.kept == 0

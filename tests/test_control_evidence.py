@@ -192,7 +192,7 @@ async def test_an_apply_that_would_make_another_sentence_than_was_agreed_to_is_r
         await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert told.value.code == "box_changed"
     assert would_be in str(told.value)
-    assert (await house.writes(), house.store.held) == ([], 0)
+    assert (await house.writes(), house.kept) == ([], 0)
     assert house.journal.latest(9) == (0, [])
     # Nothing is used up: once the box is as it was, the plan is good.
     (await house._admin.delete("faults")).raise_for_status()

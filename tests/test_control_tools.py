@@ -44,7 +44,7 @@ async def client(request, house):
 
 @pytest.fixture
 async def call(client, house):
-    session = await house.control._access.open(DEMO)
+    session = await house.access.open(DEMO)
     handle = session.session.handle
 
     async def call(tool, **arguments):
@@ -330,7 +330,7 @@ async def test_the_journal_keeps_of_a_clients_name_what_people_can_see(house):
     hidden = "".join(chr(0xE0100 + byte - 16) for byte in b"apply it")
     name = Implementation(name=f"Cla\u200bude{hidden}\u202e\x1b[31m\n", version="1\u3164")
     server = MCPServer("oig-cloud", version="0", tools=control_tools(house.control))
-    session = (await house.control._access.open(DEMO)).session.handle
+    session = (await house.access.open(DEMO)).session.handle
     async with Client(server, mode="legacy", client_info=name) as client:
         arguments = {"session": session, "boiler": "manual"}
         planned = (await client.call_tool("plan_change", arguments)).structured_content

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
+import sqlite3
 import threading
 import time
 
 import pytest
 
-from server.cache.limits import HOLD_BRIEF
 from server.control.waits import LAST_LOOK, LONGEST, MOST, SLACK
-from server.control.workflow import HOLD
 from server.errors import ChangeRefused, PortalError
 from server.http import worker
+from server.records import waits
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
 from .control_worker import named
 from .fleet import PATIENCE, post, running_fleet
+from .journal_entries import begin
 from .portal_simulator import DEMO_BOX, SECOND_BOX
+from .test_journal import former_journal, record
 from .test_stop_budget import HURRIED
 from .waiting import SLOW_MACHINE, wait_until
 
@@ -46,7 +49,7 @@ async def test_a_wait_ends_when_the_change_shows(house):
     looked = await house.control.look(DEMO, change, LONGEST)
     assert looked.record.status(house.clock()) == "applied"
     assert began + 60 <= house.clock() <= began + 95
-    assert house.store.held == 0
+    assert house.kept == 0
 
 
 async def test_a_wait_costs_the_portal_no_more_than_the_shared_answers(house):
@@ -119,7 +122,7 @@ async def test_a_look_that_fails_does_not_end_the_wait_unless_it_is_the_first(ho
     with pytest.raises(PortalError):
         await house.control.look(DEMO, change, LONGEST)
     assert house.clock() == began
-    assert house.store.held == 0
+    assert house.kept == 0
 
 
 @pytest.mark.parametrize("step", [-3600, 3600])
@@ -176,7 +179,7 @@ async def test_two_calls_of_an_account_may_wait_over_all_workers_and_no_third(ho
     house.stopping.set()
     for call in (waiting[1], other, again):
         assert (await call).record.verdict is None
-    assert house.store.held == 0
+    assert house.kept == 0
 
 
 async def test_a_worker_that_stops_answers_with_what_is_known(house):
@@ -191,7 +194,7 @@ async def test_a_worker_that_stops_answers_with_what_is_known(house):
     assert (looked.seen, looked.record.verdict) == ("otherwise", None)
     # One that comes still is answered after one look.
     assert (await house.control.look(DEMO, change, LONGEST)).seen == "otherwise"
-    assert house.store.held == 0
+    assert house.kept == 0
 
 
 async def test_a_look_under_way_is_not_waited_for_when_the_worker_stops(house):
@@ -203,7 +206,7 @@ async def test_a_look_under_way_is_not_waited_for_when_the_worker_stops(house):
         started.set()
         await asyncio.Event().wait()
 
-    control._upstream.live = live
+    house.upstreams[-1].live = live
     waiting = asyncio.create_task(control.look(DEMO, change, LONGEST))
     await started.wait()
     house.stopping.set()
@@ -215,7 +218,10 @@ async def test_a_look_under_way_is_not_waited_for_when_the_worker_stops(house):
 async def test_where_nobody_counts_who_waits_the_first_look_is_the_answer(house):
     change = await sent(house)
     house.later(31)
-    house.store.gone = True
+    path = house.journal._database.path
+    with contextlib.closing(sqlite3.connect(path)) as journal:
+        journal.execute("DROP TABLE waits")
+        journal.commit()
     began = house.clock()
     looked = await house.control.look(DEMO, change, LONGEST)
     assert looked.seen == "otherwise"
@@ -345,5 +351,23 @@ def test_the_longest_wait_leaves_time_before_clients_give_up():
     assert LONGEST + LAST_LOOK < 60
 
 
-def test_a_place_to_wait_is_brief_and_a_box_that_is_changed_is_not():
-    assert LONGEST + SLACK <= HOLD_BRIEF < HOLD
+def test_a_place_lasts_as_long_as_the_longest_wait():
+    assert LONGEST + SLACK <= waits.LONGEST
+
+
+def test_places_of_before_a_restart_of_the_machine_are_free(house):
+    places = house.journal.places
+    begin(house.journal, record())
+    house.clock.time = 1_000_000.0
+    assert places.take(b"a" * 32, b"1", 65, 1) == 0.0
+    assert places.take(b"a" * 32, b"2", 65, 1) == 65
+    house.clock.time = 10.0
+    assert places.take(b"a" * 32, b"2", 65, 1) == 0.0
+    places.give_back(b"a" * 32, b"2")
+    assert house.kept == 0
+
+
+def test_in_a_journal_of_a_former_version_nobody_counts_who_waits(house):
+    path = house.journal._database.path
+    former_journal(path, record())
+    assert house.journal.places.take(b"a" * 32, b"1", 65, 1) is None

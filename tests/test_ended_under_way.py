@@ -265,7 +265,7 @@ async def test_an_apply_between_its_reading_and_its_write_sends_nothing(house):
     assert await house.writes() == []
     # 1. No entry. 2. The box is free, and the plan is as good as it was.
     assert (await house.control.latest(DEMO, None, 9))[0] == 0
-    assert house.store.held == 0
+    assert house.kept == 0
     await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert len(await house.writes()) == 1
 
@@ -337,6 +337,6 @@ async def test_a_change_that_has_ended_is_not_told_of_after_the_connection(house
         return answered
 
     monkeypatch.setattr(SingleFlight, "_asked", slow)
-    monkeypatch.setattr("server.control.workflow.late", lambda records: records)
+    monkeypatch.setattr("server.control.looking.late", lambda records: records)
     with pytest.raises(NotPermitted):
         await house.control.look(replace(DEMO, permitted=permit), change)

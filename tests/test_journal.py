@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -25,8 +26,14 @@ from cachectl.journal_report import journal_report
 from server.errors import JournalUnavailable
 from server.keys.fingerprint import account_key
 from server.keys.secret import load_secret
-from server.records.journal import UPDATES, VERSION, ChangeUnderWay, Journal, PlanUsed
+from server.records.journal import Journal
+from server.records.journal_table import CONTACTS, CONTENTS, VERSION
 from server.records.record import DEADLINE, Record
+from server.records.reservations import BoxReserved, ChangeUnderWay, PlanUsed
+
+from .journal_entries import begin
+
+UPDATES = CONTENTS.updates
 
 pytest_plugins = ("tests.terminal",)
 
@@ -50,7 +57,7 @@ def record(number: int = 1, **members) -> Record:
             after="mode Home 2",
             back='["mode",0]',
             undoes=None,
-            hold=b"t" * 16,
+            token=f"{number:016x}".encode(),
         ),
         **members,
     )
@@ -67,7 +74,7 @@ def journal(path):
 
 
 def test_what_was_begun_is_found_as_it_was(journal):
-    journal.begin(record())
+    begin(journal, record())
     assert journal.find(record().id) == record()
     assert journal.find(record().id, ACCOUNT) == record()
     assert journal.find(record().id, b"other" + ACCOUNT[5:]) is None
@@ -81,7 +88,7 @@ def test_before_the_first_entry_there_is_no_file_and_nothing_is_found(journal, p
 
 
 def test_an_entry_goes_from_unclear_to_pending_to_applied(journal):
-    journal.begin(record())
+    begin(journal, record())
     assert journal.find(record().id).status(NOW) == "unclear"
     journal.end(record().id, "answered", "OIG Cloud answered the change.", NOW + 2)
     assert journal.find(record().id).status(NOW) == "pending"
@@ -92,8 +99,8 @@ def test_an_entry_goes_from_unclear_to_pending_to_applied(journal):
 
 
 def test_what_was_refused_has_failed_and_what_nobody_looked_after_is_unclear(journal):
-    journal.begin(record(1))
-    journal.begin(record(2))
+    begin(journal, record(1))
+    begin(journal, record(2))
     journal.end(record(1).id, "refused", "why", NOW)
     journal.end(record(2).id, "answered", "why", NOW)
     assert journal.find(record(1).id).status(NOW) == "failed"
@@ -111,7 +118,7 @@ def test_what_was_refused_has_failed_and_what_nobody_looked_after_is_unclear(jou
 def test_the_first_outcome_stands_and_so_does_that_a_change_was_applied(
     journal, first, second, stands
 ):
-    journal.begin(record())
+    begin(journal, record())
     journal.end(record().id, "unclear", "first", NOW)
     journal.end(record().id, "answered", "second", NOW)
     journal.settle(record().id, first, NOW, None)
@@ -122,42 +129,42 @@ def test_the_first_outcome_stands_and_so_does_that_a_change_was_applied(
 
 
 def test_a_plan_is_begun_once_whatever_became_of_it(journal, path):
-    journal.begin(record())
+    begin(journal, record())
     journal.end(record().id, "refused", "why", NOW)
     with pytest.raises(PlanUsed):
-        Journal(path).begin(record(at=NOW + 99_999))
+        begin(Journal(path), record(at=NOW + 99_999))
 
 
 @pytest.mark.parametrize("outcome", [None, "answered", "unclear"])
 def test_a_box_with_an_open_change_gets_no_other_until_it_is_settled_or_given_up(journal, outcome):
     first, second = record(1), record(2, box=record(1).box)
-    journal.begin(first)
+    begin(journal, first)
     if outcome:
         journal.end(first.id, outcome, "why", NOW)
     with pytest.raises(ChangeUnderWay) as caught:
-        journal.begin(second)
+        begin(journal, second)
     assert caught.value.record.id == first.id
     with pytest.raises(ChangeUnderWay):
-        journal.begin(dataclasses.replace(second, at=first.at + DEADLINE - 1))
-    journal.begin(dataclasses.replace(second, at=first.at + DEADLINE))
+        begin(journal, dataclasses.replace(second, at=first.at + DEADLINE - 1))
+    begin(journal, dataclasses.replace(second, at=first.at + DEADLINE))
 
 
 def test_a_settled_or_refused_change_leaves_its_box_free(journal):
-    journal.begin(record(1))
+    begin(journal, record(1))
     journal.settle(record(1).id, "applied", NOW, 3.0)
-    journal.begin(record(2, box=record(1).box))
+    begin(journal, record(2, box=record(1).box))
     journal.end(record(2).id, "refused", "why", NOW)
-    journal.begin(record(3, box=record(1).box))
+    begin(journal, record(3, box=record(1).box))
 
 
 def test_a_clock_that_was_set_back_does_not_hold_a_box(journal):
-    journal.begin(record(1))
-    journal.begin(record(2, box=record(1).box, at=NOW - 86_400))
+    begin(journal, record(1))
+    begin(journal, record(2, box=record(1).box, at=NOW - 86_400))
 
 
 def test_the_latest_come_first_by_account_and_by_box(journal):
     for number in range(1, 6):
-        journal.begin(record(number, account=bytes([number % 2]) * 32))
+        begin(journal, record(number, account=bytes([number % 2]) * 32))
     total, found = journal.latest(2)
     assert (total, [one.id for one in found]) == (5, [record(5).id, record(4).id])
     total, found = journal.latest(9, account=bytes(32))
@@ -188,7 +195,7 @@ except JournalUnavailable as exc:
 def test_a_journal_that_root_has_put_back_is_told_with_the_command_that_helps(closed):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "state" / "journal.db"
-        Journal(path).begin(record())
+        begin(Journal(path), record())
         beside = path.with_name("journal.db-wal")
         beside.touch(mode=0o600)
         for place in (Path(folder), path.parent, path, beside):
@@ -216,7 +223,7 @@ def test_a_journal_that_root_has_put_back_is_told_with_the_command_that_helps(cl
 def test_only_its_owner_can_read_the_file_and_what_lies_beside_it(journal, path):
     mask = os.umask(0)
     try:
-        journal.begin(record())
+        begin(journal, record())
         with journal._database.transaction():
             beside = list(path.parent.iterdir())
             assert len(beside) == 3
@@ -228,14 +235,14 @@ def test_only_its_owner_can_read_the_file_and_what_lies_beside_it(journal, path)
 
 
 def test_a_file_opened_up_by_a_restore_is_closed_again(journal, path):
-    journal.begin(record(1))
+    begin(journal, record(1))
     path.chmod(0o644)
-    journal.begin(record(2))
+    begin(journal, record(2))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_it_is_written_ahead_and_synced_at_each_commit(journal, path):
-    journal.begin(record())
+    begin(journal, record())
     with journal._database.transaction() as connection:
         assert connection.execute("PRAGMA synchronous").fetchone() == (3,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -246,7 +253,7 @@ def test_another_file_in_its_place_is_refused_and_left_as_it_is(journal, path, c
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(JournalUnavailable, match="journal"):
-        journal.begin(record())
+        begin(journal, record())
     with pytest.raises(JournalUnavailable):
         journal.find("1")
     assert path.read_bytes() == content
@@ -255,11 +262,11 @@ def test_another_file_in_its_place_is_refused_and_left_as_it_is(journal, path, c
 def test_a_link_or_a_folder_in_its_place_is_refused(journal, path, tmp_path):
     path.mkdir(parents=True)
     with pytest.raises(JournalUnavailable, match="regular"):
-        journal.begin(record())
+        begin(journal, record())
     path.rmdir()
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(JournalUnavailable, match="regular"):
-        journal.begin(record())
+        begin(journal, record())
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -274,39 +281,39 @@ def version_of(path) -> int:
 
 
 def test_a_journal_of_a_newer_version_is_left_as_it_is_and_what_to_do_is_said(journal, path):
-    journal.begin(record())
+    begin(journal, record())
     set_version(path, VERSION + 1)
     content = path.read_bytes()
     asks = (
         lambda: journal.find("1"),
         lambda: journal.latest(9),
         lambda: journal.settle(record().id, "applied", NOW, 1.0),
-        lambda: journal.begin(record(2)),
+        lambda: begin(journal, record(2)),
     )
     for ask in asks:
         with pytest.raises(JournalUnavailable) as told:
             ask()
-        for part in (f"of version {VERSION + 1}", "newer version again", f"mv {path} {path}.v4-"):
+        for part in (f"of version {VERSION + 1}", "newer version again", f"mv {path} {path}.v5-"):
             assert part in str(told.value)
     assert path.read_bytes() == content
 
 
 def test_a_newer_journal_that_is_set_aside_as_it_says_makes_room_for_a_new_one(journal, path):
-    journal.begin(record())
+    begin(journal, record())
     set_version(path, VERSION + 1)
     with pytest.raises(JournalUnavailable) as told:
-        journal.begin(record(2))
+        begin(journal, record(2))
     subprocess.run(re.search(r"mv \S+ [^)\s]+", str(told.value))[0].split(), check=True)
-    journal.begin(record(2))
+    begin(journal, record(2))
     assert journal.latest(9) == (1, [record(2)])
-    aside = path.with_name("journal.db.v4-set-aside")
+    aside = path.with_name("journal.db.v5-set-aside")
     set_version(aside, VERSION)
     assert Journal(aside).find(record().id) == record()
 
 
 @pytest.mark.parametrize("version", [0, -1])
 def test_what_no_version_of_the_program_wrote_is_refused(journal, path, version):
-    journal.begin(record())
+    begin(journal, record())
     set_version(path, version)
     with pytest.raises(JournalUnavailable, match="no journal of this program"):
         journal.find("1")
@@ -339,14 +346,18 @@ PRAGMA user_version = 1;
 """
 
 
-def former_journal(path, *records) -> None:
-    path.parent.mkdir()
+def former_journal(path, *records, version: int = 1) -> None:
+    path.parent.mkdir(exist_ok=True)
     with contextlib.closing(sqlite3.connect(path)) as journal:
         journal.executescript(f"PRAGMA journal_mode = WAL; {FORMER}")
         for one in records:
             values = dataclasses.astuple(one)[:18]
             places = ", ".join("?" for _ in values)
             journal.execute(f"INSERT INTO changes VALUES ({places})", values)
+        if version >= CONTACTS:
+            for column in ("contact_since", "contact_last"):
+                journal.execute(f"ALTER TABLE changes ADD COLUMN {column} REAL")
+        journal.execute(f"PRAGMA user_version = {version}")
         journal.commit()
 
 
@@ -364,17 +375,19 @@ def test_a_journal_of_the_former_version_is_brought_up_to_date_with_all_that_it_
         dataclasses.replace(one, outcome="accepted" if one.outcome == "answered" else one.outcome)
         for one in found
     ] == records[::-1]
-    journal.begin(record(99))
+    begin(journal, record(99))
     journal.end(record(99).id, "answered", "why", NOW)
     assert Journal(path).find(record(99).id).outcome == "answered"
 
 
-def test_a_journal_of_version_2_is_brought_up_to_date_with_all_that_it_holds(journal, path):
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_journal_of_version_2_or_3_is_brought_up_to_date_with_all_that_it_holds(
+    journal, path, version
+):
     records = [record(number, at=NOW, outcome="answered") for number in range(40)]
-    former_journal(path, *records)
-    set_version(path, 2)
+    former_journal(path, *records, version=version)
     assert journal.latest(99) == (40, records[::-1])
-    journal.begin(record(99))
+    begin(journal, record(99))
     journal.contact(records[7].id, NOW + 1, NOW + 2)
     found = Journal(path).find(records[7].id)
     assert (found.contact_since, found.contact_last) == (NOW + 1, NOW + 2)
@@ -390,11 +403,12 @@ LOOKS = {
 }
 
 
-@pytest.mark.parametrize("version", UPDATES)
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(
+    ("look", "version"),
+    [one for one in itertools.product(LOOKS, UPDATES) if one != ("contact", CONTACTS)],
+)
 def test_a_look_leaves_a_former_journal_to_the_workers_of_its_version(journal, path, look, version):
-    former_journal(path, record(outcome="answered"))
-    set_version(path, version)
+    former_journal(path, record(outcome="answered"), version=version)
     with contextlib.closing(sqlite3.connect(path)) as other:
         before = list(other.iterdump())
     LOOKS[look](journal)
@@ -407,8 +421,7 @@ def test_a_look_leaves_a_former_journal_to_the_workers_of_its_version(journal, p
 def test_a_verdict_stands_in_a_former_journal_as_workers_of_its_version_write_it(
     journal, path, version
 ):
-    former_journal(path, record(outcome="answered"))
-    set_version(path, version)
+    former_journal(path, record(outcome="answered"), version=version)
     journal.settle(record().id, "applied", NOW + 60, 60.0)
     assert journal.find(record().id).verdict == "applied"
     assert version_of(path) == version
@@ -418,9 +431,8 @@ def test_a_verdict_stands_in_a_former_journal_as_workers_of_its_version_write_it
 
 @pytest.mark.parametrize("version", UPDATES)
 def test_the_first_change_brings_a_former_journal_up_to_date(journal, path, version):
-    former_journal(path, record(outcome="answered"))
-    set_version(path, version)
-    journal.begin(record(2))
+    former_journal(path, record(outcome="answered"), version=version)
+    begin(journal, record(2))
     assert version_of(path) == VERSION
     assert journal.latest(9) == (2, [record(2), record(outcome="answered")])
 
@@ -428,7 +440,7 @@ def test_the_first_change_brings_a_former_journal_up_to_date(journal, path, vers
 def test_a_change_that_is_not_begun_leaves_a_former_journal_as_it_is(journal, path):
     former_journal(path, record(outcome="answered"))
     with pytest.raises(PlanUsed):
-        journal.begin(record())
+        begin(journal, record())
     assert version_of(path) == 1
 
 
@@ -436,7 +448,7 @@ def test_many_at_once_bring_one_journal_up_to_date(path):
     former_journal(path, record(1, outcome="accepted"))
 
     def change_and_look(number: int) -> Record:
-        Journal(path).begin(record(number))
+        begin(Journal(path), record(number))
         return Journal(path).find(record(1).id)
 
     with ThreadPoolExecutor(16) as pool:
@@ -446,16 +458,16 @@ def test_many_at_once_bring_one_journal_up_to_date(path):
 
 
 def test_many_at_once_make_one_file_and_one_of_them_gets_the_plan(path):
-    def begin(_: int) -> str:
+    def apply(number: int) -> str:
         try:
-            Journal(path).begin(record())
-        except PlanUsed:
-            return "used"
+            begin(Journal(path), record(token=b"%016d" % number))
+        except (PlanUsed, BoxReserved):
+            return "refused"
         return "begun"
 
     with ThreadPoolExecutor(16) as pool:
-        outcomes = list(pool.map(begin, range(64)))
-    assert sorted(outcomes) == ["begun", *["used"] * 63]
+        outcomes = list(pool.map(apply, range(64)))
+    assert sorted(outcomes) == ["begun", *["refused"] * 63]
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
@@ -464,11 +476,12 @@ import sys
 from pathlib import Path
 from server.records import database
 from server.records.journal import Journal
+from tests.journal_entries import begin
 from tests.test_journal import record
 database.BUSY = 120.0  # nobody is turned away for a slow disk either
 journal = Journal(Path(sys.argv[1]))
 for number in range(int(sys.argv[2]), 1_000_000):
-    journal.begin(record(number))
+    begin(journal, record(number))
     journal.end(record(number).id, "answered", "why", 1.0)
     print(number, flush=True)
 """
@@ -549,12 +562,12 @@ def test_cachectl_lists_the_changes_of_one_account_without_any_daemon(
 ):
     monkeypatch.setenv("OIG_RUN_DIR", str(tmp_path))
     monkeypatch.setenv("OIG_JOURNAL", str(path))
-    journal.begin(record(9))
+    begin(journal, record(9))
     assert main(["journal", "--box", "none"]) == 0
     assert capsys.readouterr().out == "No changes.\n"
     secret = load_secret(tmp_path / "secret")
-    journal.begin(record(1, account=account_key(secret, "jana@example.cz")))
-    journal.begin(record(2))
+    begin(journal, record(1, account=account_key(secret, "jana@example.cz")))
+    begin(journal, record(2))
     assert main(["journal", "--account", "Jana@Example.cz", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert [one["id"] for one in data["changes"]] == [record(1).id]
@@ -592,7 +605,7 @@ def test_on_a_narrow_terminal_what_one_wants_to_copy_is_whole(terminal, tmp_path
         before="charging from the grid off",
         after="charging from the grid to 80 % by 06:00, export limited to 5000 W meanwhile",
     )
-    journal.begin(one)
+    begin(journal, one)
     journal.settle(one.id, "applied", NOW + 899, 898.0)
     env = {"OIG_RUN_DIR": str(tmp_path), "OIG_JOURNAL": str(path)}
     screen = terminal([sys.executable, "-m", "cachectl", "journal"], env, columns=80)
@@ -613,13 +626,13 @@ def test_cachectl_says_when_the_file_is_no_journal(path, monkeypatch, capsys):
 
 
 def test_waiting_for_a_busy_file_has_an_end(journal, path, monkeypatch):
-    journal.begin(record(1))
+    begin(journal, record(1))
     monkeypatch.setattr("server.records.database.BUSY", 0.1)
     busy = sqlite3.connect(path, isolation_level=None)
     busy.execute("BEGIN IMMEDIATE")
     started = time.monotonic()
     with pytest.raises(JournalUnavailable, match="locked"):
-        journal.begin(record(2))
+        begin(journal, record(2))
     assert time.monotonic() - started < PATIENCE
     busy.close()
-    journal.begin(record(2))
+    begin(journal, record(2))

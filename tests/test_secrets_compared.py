@@ -25,6 +25,7 @@ from server.supervision.differing import differing
 
 from .cache_process import PATIENCE, CacheProcess, run_folder, running_cache
 from .fleet import Fleet, call_body, check_auth, post, running_fleet
+from .journal_entries import begin
 from .test_cachectl_failures import listening
 from .test_journal import record
 from .waiting import wait_until
@@ -413,7 +414,7 @@ def operator(cache, monkeypatch):
     monkeypatch.setenv("OIG_RUN_DIR", str(cache.folder))
     make_secret(cache.folder / "other")
     monkeypatch.setenv("OIG_SECRET_FILE", str(cache.folder / "other"))
-    Journal(cache.folder / "journal.db").begin(record(1))
+    begin(Journal(cache.folder / "journal.db"), record(1))
     monkeypatch.setenv("OIG_JOURNAL", str(cache.folder / "journal.db"))
     monkeypatch.setenv("OIG_STATE_DIR", str(cache.folder))
     return monkeypatch

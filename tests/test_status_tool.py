@@ -33,6 +33,7 @@ from server.upstream.portal_reader import Upstream
 
 from .control_house import CLIENT, DEMO, NOON, SECRET, House
 from .control_worker import agreed
+from .journal_entries import begin
 from .listed_tools import listed_tools
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
 from .test_reading_results import Portal
@@ -67,7 +68,7 @@ async def asked(
     entries: Entries | None = None,
     **arguments: Any,
 ) -> Any:
-    access, upstream = house.control._access, house.control._upstream
+    access, upstream = house.access, house.upstream
     found = over(
         tool,
         access,
@@ -314,14 +315,14 @@ def record(**other: Any) -> Record:
         "after": "mode Home 2",
         "back": None,
         "undoes": None,
-        "hold": b"h" * 16,
+        "token": b"h" * 16,
     }
     return Record(**given | other)
 
 
 @pytest.mark.parametrize("change", ['["mode", 1]', '["of another version", 1]'])
 async def test_the_change_of_another_account_or_version_is_told_without_its_id(house, change):
-    house.journal.begin(record(at=house.clock(), change=change))
+    begin(house.journal, record(at=house.clock(), change=change))
     found = await status(house)
     assert found["verdict"] == "change under way"
     assert "0123456789abcdef" not in json.dumps(found)
@@ -420,7 +421,7 @@ async def test_without_the_cache_daemon_it_answers_by_what_this_worker_has(house
 
 def test_with_control_off_a_change_from_when_it_was_on_is_still_under_way(tmp_path: Path):
     journal = tmp_path / "journal.db"
-    Journal(journal).begin(record())
+    begin(Journal(journal), record())
 
     async def ask() -> Any:
         async with world(NOON + 60, {"journal": journal, "control": "off"}) as here:

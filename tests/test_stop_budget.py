@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from server.control import workflow as control
+from server.control import applying
 from server.http import worker
 from server.settings.places import ROOT
 from server.supervision import foreground, rolling_restart
@@ -40,7 +40,7 @@ def waits():
 
 
 def test_a_worker_is_done_before_supervisord_kills_it():
-    needed = worker.DRAIN + worker.GRACE + control.STOP + worker.CLOSE
+    needed = worker.DRAIN + worker.GRACE + applying.STOP + worker.CLOSE
     assert needed + 1 < waits()["fcgi-program:mcp"]
 
 

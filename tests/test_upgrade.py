@@ -33,11 +33,13 @@ from server.cache.hello import CHANGES
 from server.cache.throttle import Policy, Throttle
 from server.control import plan_token
 from server.readings.clock import local_day
-from server.records import journal
+from server.records import journal_table
+from server.records.journal import Journal
 from server.records.record import Record
 
 from .control_worker import named
 from .fleet import ROOT, Fleet, post, running_fleet, wait_until
+from .journal_entries import begin
 from .portal_simulator import DEMO_BOX, SECOND_BOX
 
 pytestmark = pytest.mark.timeout(180)
@@ -61,7 +63,7 @@ RECORD = Record(
     after="mode Home 2",
     back=None,
     undoes=None,
-    hold=b"t" * 16,
+    token=b"t" * 16,
 )
 
 PAUSE = 0.1
@@ -319,9 +321,9 @@ def test_a_version_that_finds_state_of_a_newer_one_says_so_and_leaves_it(before,
     path = tmp_path / "journal.db"
     with running_fleet(0, daemon=False, OIG_CONTROL="on", OIG_JOURNAL=str(path)) as fleet:
         # What is written by a newer version: this one, but for the numbers.
-        journal.Journal(path).begin(RECORD)
+        begin(Journal(path), RECORD)
         with contextlib.closing(sqlite3.connect(path)) as table:
-            table.execute(f"PRAGMA user_version = {journal.VERSION + 1}")
+            table.execute(f"PRAGMA user_version = {journal_table.VERSION + 1}")
         written = path.read_bytes()
         kept = fleet.folder / "sessions.snapshot"
         engine = Engine(Limits(), Throttle(Policy()))
@@ -349,4 +351,4 @@ def test_a_version_that_finds_state_of_a_newer_one_says_so_and_leaves_it(before,
 def test_what_makes_changes_safe_has_one_version_with_all_its_parts():
     # Who raises one of the parts raises CHANGES as well: workers of both versions make none then.
     parts = {1: (3, b"\x02")}
-    assert parts[CHANGES] == (journal.VERSION, plan_token.FORMAT)
+    assert parts[CHANGES] == (journal_table.VERSION, plan_token.FORMAT)

@@ -12,6 +12,7 @@ from ..errors import ChangeRefused, JournalUnavailable
 from ..portal.writes import Outcome
 from ..records.journal import Journal
 from ..records.record import Record, Verdict
+from ..records.reservations import Reservation
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ NO_JOURNAL = (
     "The journal of changes cannot be used, and without it no box is changed. Nothing was sent. "
     "The server's operator finds the reason in its log."
 )
+NO_CHANGE = "This account has no change of that id."
 
 
 class Entries:
@@ -33,9 +35,23 @@ class Entries:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
-    async def begin(self, record: Record) -> None:
-        """Write down what is about to be sent, as `Journal.begin`."""
-        await self._asked(self._journal.begin, record)
+    async def reserve(self, reservation: Reservation) -> None:
+        """Reserve a box, as `Reservations.reserve`."""
+        await self._asked(self._journal.reservations.reserve, reservation)
+
+    async def renew(self, reservation: Reservation) -> None:
+        """Say that an apply goes on, as `Reservations.renew`."""
+        renew = self._journal.reservations.renew
+        await self._asked(renew, reservation.id, reservation.token)
+
+    async def send(self, record: Record) -> None:
+        """Write down what is about to be sent, as `Reservations.send`."""
+        await self._asked(self._journal.reservations.send, record)
+
+    async def release(self, reservation: Reservation) -> None:
+        """Let others have the box."""
+        release = self._journal.reservations.release
+        await self._asked(release, reservation.id, reservation.token)
 
     async def end(self, change_id: str, outcome: Outcome, why: str, at: float) -> None:
         """Write down what became of the request."""
@@ -54,6 +70,17 @@ class Entries:
     async def find(self, change_id: str, account: bytes | None = None) -> Record | None:
         """Return one entry; None if there is none, or none of this account."""
         return await self._asked(self._journal.find, change_id, account)
+
+    async def own(self, change_id: str, account: bytes) -> Record:
+        """Return an entry of an account.
+
+        Raises:
+            ChangeRefused: It has none of that id.
+        """
+        record = await self.find(change_id.strip(), account)
+        if record is None:
+            raise ChangeRefused(Code.CHANGE_UNKNOWN, NO_CHANGE)
+        return record
 
     async def unsettled(self, box_id: str) -> list[Record]:
         """Return the changes of a box of which it is not known how they ended, latest first."""

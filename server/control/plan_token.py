@@ -21,6 +21,9 @@ from ..errors import ChangeRefused
 from .change import DIGEST_BYTES, Change
 from .changes import decode, encode
 
+PLAN_LASTS = 300.0
+"""Seconds a plan may wait for the user's consent."""
+
 PREFIX = "plan_"
 """Tells people what it is."""
 
@@ -91,14 +94,6 @@ class Plans:
     def new_id(self) -> str:
         """Return the id of a new plan."""
         return self._random_bytes(ID_BYTES).hex()
-
-    def box_key(self, box_id: str) -> bytes:
-        """Return the key under which a box is held while it is changed, whoever changes it."""
-        return self._derive(b"box", box_id.encode())
-
-    def wait_key(self, account: bytes, place: int) -> bytes:
-        """Return the key of one of the places that an account has for calls that wait."""
-        return self._derive(b"wait", account + bytes([place]))
 
     def seal(self, account: bytes, plan: Plan) -> str:
         """Make the token of a plan, for one account."""

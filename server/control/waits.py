@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
-from ..cache.outcomes import Held
 from ..codes import Code
-from ..errors import CacheUnavailable, ChangeRefused
-from ..store import HoldStore
-from .plan_token import Plans
+from ..errors import ChangeRefused, JournalUnavailable
+from ..records.waits import Places
 
 LONGEST = 50
 """Seconds that a call waits at most: many clients give up after 60."""
@@ -29,6 +28,8 @@ LAST_LOOK = 3.0
 SLACK = 15.0
 """Seconds by which a place outlives the wait of a worker that was killed."""
 
+TOKEN_BYTES = 16
+
 TOO_MANY = "Two calls of this account wait for a change already, and more may not at a time."
 
 
@@ -36,8 +37,7 @@ class Waits:
     """Lets calls wait.
 
     Args:
-        store: Counts them over all workers.
-        plans: Derives the keys of their places.
+        places: Counts them over all workers.
         stopping: Set once the worker begins to stop.
         sleep: Waits so many seconds.
         ticks: Seconds of a clock that only grows.
@@ -45,15 +45,13 @@ class Waits:
 
     def __init__(
         self,
-        store: HoldStore,
-        plans: Plans,
+        places: Places,
         stopping: asyncio.Event,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
-        self._plans = plans
+        self._places = places
         self._stopping = stopping
         self._sleep = sleep
         self._ticks = ticks
@@ -64,8 +62,8 @@ class Waits:
         """Look again and again.
 
         It ends when a look says so, when the time is over, and when the worker stops, also in the
-        middle of a look. Where the daemon does not answer, so that nobody can count who waits, it
-        ends after the first look.
+        middle of a look. Where the journal cannot be written, so that nobody can count who
+        waits, it ends after the first look.
 
         Args:
             account: The account's key.
@@ -105,34 +103,30 @@ class Waits:
     @contextlib.asynccontextmanager
     async def _place(self, account: bytes, seconds: float) -> AsyncIterator[bool]:
         """Take one of the account's places; give False where nobody counts them."""
-        taken: list[float] = []
-        for number in range(MOST):
-            key = self._plans.wait_key(account, number)
-            try:
-                hold = await self._store.hold(key, account, seconds + SLACK)
-            except CacheUnavailable:
-                yield False
-                return
-            if not isinstance(hold, Held):
-                try:
-                    yield True
-                finally:
-                    # If it cannot be given back now, it ends with its time.
-                    with contextlib.suppress(CacheUnavailable):
-                        await self._store.unhold(key, hold.token)
-                return
-            taken.append(_left(hold.retry_after))
-        raise ChangeRefused(Code.TOO_MANY_WAITS, TOO_MANY, retry_after=min(taken))
+        token = os.urandom(TOKEN_BYTES)
+        try:
+            left = await asyncio.to_thread(self._places.take, account, token, seconds + SLACK, MOST)
+        except JournalUnavailable:
+            left = None
+        if left:
+            raise ChangeRefused(Code.TOO_MANY_WAITS, TOO_MANY, retry_after=_left(left))
+        try:
+            yield left is not None
+        finally:
+            if left is not None:
+                # If it cannot be given back now, it ends with its time.
+                with contextlib.suppress(JournalUnavailable):
+                    await asyncio.to_thread(self._places.give_back, account, token)
 
 
-def _left(hold_s: float) -> float:
-    """Return the seconds until a place is free, by those until its hold ends by itself.
+def _left(place_s: float) -> float:
+    """Return the seconds until a place is free, by those until it ends by itself.
 
     1. The wait goes on: until its time is over.
     2. Its time is over, and the last look is under way.
-    3. Its worker was killed: nothing but the end of the hold frees it.
+    3. Its worker was killed: nothing but the end of the place frees it.
     """
     for beyond in (SLACK, SLACK - LAST_LOOK):
-        if hold_s > beyond:
-            return hold_s - beyond
-    return hold_s
+        if place_s > beyond:
+            return place_s - beyond
+    return place_s

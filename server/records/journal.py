@@ -8,158 +8,47 @@ when everything was restarted in between.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import astuple, fields
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import JournalUnavailable
 from ..portal.writes import Outcome
-from .database import Contents, Database, version_of
+from .database import Database, version_of
+from .journal_table import CONTACTS, CONTENTS, MOST_UNSETTLED, SENT, UNSETTLED
 from .record import Record, Verdict
-
-VERSION = 3
-"""Of the table, in SQLite's user_version."""
-
-TABLE = """
-CREATE TABLE changes (
-    id TEXT PRIMARY KEY,
-    at REAL NOT NULL,
-    account BLOB NOT NULL,
-    client TEXT NOT NULL,
-    source TEXT NOT NULL,
-    box TEXT NOT NULL,
-    change TEXT NOT NULL,
-    before TEXT NOT NULL,
-    after TEXT NOT NULL,
-    back TEXT,
-    undoes TEXT,
-    hold BLOB NOT NULL,
-    outcome TEXT CHECK (outcome IN ('answered', 'refused', 'unclear')),
-    why TEXT,
-    outcome_at REAL,
-    verdict TEXT CHECK (verdict IN ('applied', 'failed')),
-    verdict_at REAL,
-    seconds REAL,
-    contact_since REAL,
-    contact_last REAL
-) STRICT
-"""
-INDEXES = (
-    "CREATE INDEX changes_of_account ON changes (account, at)",
-    "CREATE INDEX changes_of_box ON changes (box, at)",
-)
-
-COLUMNS = ", ".join(field.name for field in fields(Record))
-PLACES = ", ".join("?" for _ in fields(Record))
-
-UNSETTLED = (
-    f"SELECT {COLUMNS} FROM changes WHERE box = ? AND verdict IS NULL "  # noqa: S608 - our own names
-    "AND outcome IS NOT 'refused' ORDER BY at DESC, rowid DESC"
-)
-MOST_UNSETTLED = 20
-"""Unsettled changes of a box that are looked at: of older ones nothing more is found out."""
+from .reservations import Reservations
+from .waits import Places
 
 LAST_OF_KIND = (
-    f"SELECT {COLUMNS} FROM changes WHERE box = ? AND json_extract(change, '$[0]') = ? "  # noqa: S608 - our own names
+    f"{SENT} AND box = ? AND json_extract(change, '$[0]') = ? "
     "AND (verdict = 'applied' OR verdict IS NULL AND outcome IS NOT 'refused') "
     "ORDER BY at DESC, rowid DESC LIMIT 1"
 )
 """The last change of a box's setting that was made, or may have been."""
 
 SENT_SINCE = (
-    "SELECT 1 FROM changes WHERE box = ? AND json_extract(change, '$[0]') = ? AND at > ? "
+    f"{SENT} AND box = ? AND json_extract(change, '$[0]') = ? AND at > ? "
     "AND (verdict = 'applied' OR outcome IS NOT 'refused') LIMIT 1"
 )
 """A change of a box's setting that was made after a moment, or may have been, however it ended."""
-
-SCHEMA = (TABLE, *INDEXES, f"PRAGMA user_version = {VERSION}")
-
-FORMER = COLUMNS.removesuffix(", contact_since, contact_last")
-RENAMED = FORMER.replace("outcome,", "replace(outcome, 'accepted', 'answered'),")
-
-OF_1 = (
-    "ALTER TABLE changes RENAME TO former",
-    *("DROP INDEX changes_of_account", "DROP INDEX changes_of_box"),
-    TABLE,
-    f"INSERT INTO changes ({FORMER}) SELECT {RENAMED} FROM former ORDER BY rowid",  # noqa: S608 - our own names
-    "DROP TABLE former",
-    *INDEXES,
-    f"PRAGMA user_version = {VERSION}",
-)
-"""From version 1: what the portal answered was called accepted, which nobody can tell."""
-
-OF_2 = (
-    "ALTER TABLE changes ADD COLUMN contact_since REAL",
-    "ALTER TABLE changes ADD COLUMN contact_last REAL",
-    f"PRAGMA user_version = {VERSION}",
-)
-"""From version 2, which did not hold when a change's box was in contact."""
-
-UPDATES = {1: OF_1, 2: OF_2}
-"""What brings a journal of a former version up to date, with the first change that is made."""
-
-CONTACTS = 3
-"""The first version that holds when a change's box was in contact."""
-
-CONTENTS = Contents(
-    what="The journal of changes",
-    noun="journal",
-    setting="OIG_JOURNAL",
-    version=VERSION,
-    schema=SCHEMA,
-    updates=UPDATES,
-    without="no box is changed",
-    unavailable=JournalUnavailable,
-    busy=JournalUnavailable,
-    ahead=True,
-)
-
-
-class PlanUsed(Exception):
-    """There is an entry of this id already."""
-
-
-class ChangeUnderWay(Exception):
-    """Another change of the box is not settled.
-
-    Attributes:
-        record: That change.
-    """
-
-    def __init__(self, record: Record) -> None:
-        super().__init__(record.id)
-        self.record = record
 
 
 class Journal:
     """The journal in one file.
 
     Args:
-        path: The file; made by the first entry, readable by its owner only.
+        path: The file; made with the first box that is reserved, readable by its owner only.
+        now: Seconds of a clock that all processes of the machine share and that is never set.
+
+    Attributes:
+        reservations: Which apply has which box.
+        places: Which calls wait for a change.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], float] = time.monotonic) -> None:
         self._database = Database(path, CONTENTS)
-
-    def begin(self, record: Record) -> None:
-        """Write down what is about to be sent. It is on the disk when this returns.
-
-        Raises:
-            PlanUsed: It was begun before.
-            ChangeUnderWay: Another change of the same box was begun and is not settled.
-            JournalUnavailable: It could not be written: nothing may be sent.
-        """
-        self._database.make()
-
-        def work(journal: sqlite3.Connection) -> None:
-            if _find(journal, record.id) is not None:
-                raise PlanUsed
-            others = journal.execute(UNSETTLED, (record.box,))
-            for other in (Record(*row) for row in others):
-                if other.under_way(record.at):
-                    raise ChangeUnderWay(other)
-            journal.execute(f"INSERT INTO changes ({COLUMNS}) VALUES ({PLACES})", astuple(record))  # noqa: S608 - our own names
-
-        self._database.run(work, "change")
+        self.reservations = Reservations(self._database, now)
+        self.places = Places(self._database, now)
 
     def end(self, change_id: str, outcome: Outcome, why: str, at: float) -> None:
         """Write down what became of the request.
@@ -232,7 +121,7 @@ class Journal:
             return []
 
         def work(journal: sqlite3.Connection) -> list[Record]:
-            rows = journal.execute(f"{UNSETTLED} LIMIT ?", (box, MOST_UNSETTLED))
+            rows = journal.execute(UNSETTLED, (box, MOST_UNSETTLED))
             return [Record(*row) for row in rows]
 
         return self._database.run(work)
@@ -285,23 +174,19 @@ class Journal:
         """
         if not self._database.is_there():
             return 0, []
-        where = "WHERE (?1 IS NULL OR account = ?1) AND (?2 IS NULL OR box = ?2)"
+        wanted = "AND (?1 IS NULL OR account = ?1) AND (?2 IS NULL OR box = ?2)"
 
         def work(journal: sqlite3.Connection) -> tuple[int, list[Record]]:
-            (total,) = journal.execute(f"SELECT count(*) FROM changes {where}", wanted).fetchone()  # noqa: S608 - our own text
+            count = f"SELECT count(*) FROM ({SENT} {wanted})"  # noqa: S608 - our own text
+            (total,) = journal.execute(count, (account, box)).fetchone()
             rows = journal.execute(
-                f"SELECT {COLUMNS} FROM changes {where} ORDER BY at DESC, rowid DESC LIMIT ?3",  # noqa: S608 - our own text
-                (*wanted, limit),
+                f"{SENT} {wanted} ORDER BY at DESC, rowid DESC LIMIT ?3", (account, box, limit)
             )
             return total, [Record(*row) for row in rows]
 
-        wanted = (account, box)
         return self._database.run(work)
 
 
 def _find(journal: sqlite3.Connection, change_id: str) -> Record | None:
-    row = journal.execute(
-        f"SELECT {COLUMNS} FROM changes WHERE id = ?",  # noqa: S608 - our own names
-        (change_id,),
-    ).fetchone()
+    row = journal.execute(f"{SENT} AND id = ?", (change_id,)).fetchone()
     return None if row is None else Record(*row)

@@ -38,7 +38,7 @@ class Record:
         after: How it was to be, in words.
         back: The change back to how it was, encoded; None when there is none.
         undoes: Id of the change it took back.
-        hold: Ends the hold of the box.
+        token: What only the apply knew that sent it.
         outcome: What became of the request; None until that was written down.
         why: The same in words.
         outcome_at: Seconds since 1970 when it was written down.
@@ -61,7 +61,7 @@ class Record:
     after: str
     back: str | None
     undoes: str | None
-    hold: bytes = field(repr=False)
+    token: bytes = field(repr=False)
     outcome: Outcome | None = None
     why: str | None = None
     outcome_at: float | None = None

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..cache.outcomes import Held, Hit, Lease, Locked, Outcome, Rejected, Unavailable
+from ..cache.outcomes import Hit, Lease, Locked, Outcome, Rejected, Unavailable
 
 __all__ = [
     "AnswerStore",
-    "Held",
     "Hit",
-    "HoldStore",
     "Lease",
     "Locked",
     "Outcome",
     "Rejected",
     "SessionStore",
     "Unavailable",
+    "VersionAgreement",
 ]
 
 
@@ -235,8 +234,8 @@ class AnswerStore(Protocol):
         ...
 
 
-class HoldStore(Protocol):
-    """What is needed to make one change at a time. Without the shared store there is none."""
+class VersionAgreement(Protocol):
+    """What is needed to change boxes while versions of the program run side by side."""
 
     async def agree(self) -> None:
         """Return when the store answers, and a change can be made now as far as it knows.
@@ -244,32 +243,5 @@ class HoldStore(Protocol):
         Raises:
             VersionsDiffer: Workers and store are not of one version.
             CacheUnavailable: It does not answer.
-        """
-        ...
-
-    async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
-        """Become the only one who changes what `key` names, for up to `lasts` seconds.
-
-        The hold outlives this worker: it ends by `unhold` with its token, or with its time.
-
-        Args:
-            key: Names what is changed: a box.
-            account: Look-up key of the account it belongs to.
-            lasts: Seconds, at most 900.
-
-        Raises:
-            VersionsDiffer: Workers and store are not of one version: nothing may be changed.
-            CacheUnavailable: The store could not be asked: nothing may be changed.
-        """
-        ...
-
-    async def unhold(self, key: bytes, token: bytes) -> bool:
-        """Let others change it again.
-
-        Returns:
-            False when the hold was over already, or is another's.
-
-        Raises:
-            CacheUnavailable: The store could not be asked; the hold ends with its time.
         """
         ...

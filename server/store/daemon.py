@@ -22,7 +22,7 @@ from ..cache.budgets import policy_of
 from ..cache.client import CacheClient
 from ..cache.guesses import HANDLE
 from ..cache.hello import Hello
-from ..cache.outcomes import PACED, REJECTED, Held, Hit, Lease, Locked, Outcome, Unavailable
+from ..cache.outcomes import PACED, REJECTED, Hit, Lease, Locked, Outcome, Unavailable
 from ..cache.spelling import plain, tag
 from ..cache.throttle import Policy
 from ..errors import CacheBusy, CacheUnavailable, SecretDiffers
@@ -72,10 +72,9 @@ class _Granted:
 
 
 class DaemonStore(DaemonAnswers):
-    """A `SessionStore`, `AnswerStore` and `HoldStore` over one `CacheClient`.
+    """A `SessionStore`, `AnswerStore` and `VersionAgreement` over one `CacheClient`.
 
-    Falls back to a `LocalStore`, but for holds: alone nobody can say that nobody else makes a
-    change.
+    Falls back to a `LocalStore`; whether versions agree nobody can say alone.
 
     Args:
         connect: Makes the client, given what to call when sessions were flushed.
@@ -240,16 +239,8 @@ class DaemonStore(DaemonAnswers):
         await self._asked(self._client.end_session(key, account))
 
     async def agree(self) -> None:
-        """Return when a change can be made as far as versions go, as `HoldStore.agree`."""
+        """Return when a change can be made as far as versions go, as `VersionAgreement.agree`."""
         await self._asked(self._client.agree())
-
-    async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
-        """Become the only one who changes something, as `HoldStore.hold`."""
-        return await self._asked(self._client.hold(key, account, lasts))
-
-    async def unhold(self, key: bytes, token: bytes) -> bool:
-        """Let others change it again, as `HoldStore.unhold`."""
-        return await self._asked(self._client.unhold(key, token))
 
     def count_shape(self, kind: str) -> None:
         """Have an answer of the portal counted that is not as it was; not while the daemon is gone.

@@ -1,0 +1,311 @@
+"""Making a planned change, once. The order of its steps is what makes it safe.
+
+The box is reserved in the journal; its settings are read afresh, over the session that the write
+will use, and compared with those of the plan; the account's turn at the portal has come; the client
+that asked is allowed to do so still; the reservation becomes the entry of the change, on the disk,
+if the box is this apply's still; then the write goes out, once; then what became of it is written
+down. A crash at any point leaves a reservation that blocks nobody, or an entry that says that
+nobody knows. No write is ever repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
+
+from ..auth.access import Access
+from ..auth.caller import Caller, Granted
+from ..codes import Code
+from ..detached import Detached
+from ..errors import (
+    ChangeRefused,
+    PortalBusy,
+    PortalOverloaded,
+    PortalUnexpected,
+    SessionError,
+    SessionExpired,
+)
+from ..portal.writes import Sent, Write
+from ..readings.box import Box
+from ..records.record import Record
+from ..records.reservations import LASTS
+from ..store import VersionAgreement
+from ..upstream.portal_reader import Upstream
+from ..upstream.single_flight import Fetched
+from .change import find_box, observed
+from .changes import encode
+from .earlier import Earlier
+from .entries import Entries
+from .moments import mark
+from .plan_token import PLAN_LASTS, Plan, Plans
+from .refusals import used
+from .reserved_box import ReservedBox, reserved
+from .settling import Settling
+from .versions import check_versions
+
+logger = logging.getLogger(__name__)
+
+Send = Callable[[Write], Awaitable[Sent]]
+"""Sends one write, once, and says what became of it."""
+
+STOP = 5.0
+"""Seconds an apply under way gets when its worker stops, after those that its request had: see
+`CLOSE` in worker.py."""
+
+INVALID = "The plan token is not valid: it is not one that was made here for this account."
+EXPIRED = "The plan has expired: it is good for 5 minutes. Nothing was changed."
+MISMATCH = (
+    "An apply has to name the box and the sentence of its plan, and this one does not. The "
+    'sentence is "{sentence}". Nothing was sent, and the plan is still good.'
+)
+CHANGED = (
+    "The box is no longer as it was when the change was planned: somebody changed it meanwhile, or "
+    "it changed by itself. Nothing was sent."
+)
+CHANGED_SO = CHANGED + ' Planned now, it would be "{sentence}".'
+CHANGED_HERE = (
+    "Another change of the same setting was sent after this one was planned, so what was agreed to "
+    "may be over. Nothing was sent."
+)
+GONE = "The account does not list this box any more. Nothing was changed."
+
+
+class WritingPortal(Protocol):
+    """What is needed of OIG Cloud here."""
+
+    async def read_live(self, session_id: str) -> dict[str, object]:
+        """Return the live snapshot of all boxes."""
+        ...
+
+    async def write(self, session_id: str, write: Write) -> Sent:
+        """Send one write, once."""
+        ...
+
+
+class Applying:
+    """Makes changes.
+
+    Args:
+        access: Opens the caller's session.
+        upstream: Gives the account's turn at the portal.
+        portal: OIG Cloud, for the reading before a write and for the write.
+        versions: Whether all processes are of one version.
+        entries: The journal.
+        settling: Writes down what the reading tells of earlier changes.
+        earlier: What those mean for this one.
+        plans: Opens plans.
+        wall: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        upstream: Upstream,
+        portal: WritingPortal,
+        versions: VersionAgreement,
+        entries: Entries,
+        settling: Settling,
+        earlier: Earlier,
+        plans: Plans,
+        wall: Callable[[], float],
+    ) -> None:
+        self._access = access
+        self._upstream = upstream
+        self._portal = portal
+        self._versions = versions
+        self._entries = entries
+        self._settling = settling
+        self._earlier = earlier
+        self._plans = plans
+        self._wall = wall
+        self._applies = Detached[Record]()
+
+    async def apply(
+        self, caller: Caller, token: str, box_id: str, sentence: str, client: str
+    ) -> Record:
+        """Make a planned change. One who hangs up does not stop it half-way.
+
+        Args:
+            caller: Who asks.
+            token: The plan.
+            box_id: Its box, as the user saw it when agreeing.
+            sentence: Its sentence, the same.
+            client: The MCP client, for the journal.
+
+        Raises:
+            ChangeRefused: The plan is not valid, has expired or was used, or is another than was
+                agreed to; the box has changed; another change is under way; or the portal refused
+                it.
+            SessionError: The box could not be read.
+        """
+        granted = await self._access.open(caller)
+        plan = self._plans.open(granted.keys.account, token)
+        if plan is None:
+            raise ChangeRefused(Code.PLAN_INVALID, INVALID)
+        if await self._entries.find(plan.change_id) is not None:
+            raise used(plan.change_id)
+        if plan.expires_at <= self._wall():
+            raise ChangeRefused(Code.PLAN_EXPIRED, EXPIRED)
+        if not plan.is_agreed(box_id, sentence):
+            raise ChangeRefused(
+                Code.PLAN_MISMATCH,
+                MISMATCH.format(sentence=plan.sentence),
+                change=plan.sentence,
+            )
+        return await self._applies.run(self._apply(granted, plan, client))
+
+    async def aclose(self) -> None:
+        """Let applies under way finish; stop those that do not. Their entries stay unclear."""
+        await self._applies.aclose(patience=STOP)
+
+    async def _apply(self, granted: Granted, plan: Plan, client: str) -> Record:
+        await check_versions(self._versions)
+        async with reserved(self._entries, plan, granted, client, self._wall) as reservation:
+            return await self._made(granted, plan, client, reservation)
+
+    async def _made(
+        self, granted: Granted, plan: Plan, client: str, reservation: ReservedBox
+    ) -> Record:
+        granted, box = await self._fresh(granted, plan, reservation)
+        first, *others = plan.change.writes(box)
+        # Before the entry: a portal that wants to be left alone leaves none.
+        async with self._turn(granted) as send:
+            if plan.expires_at + LASTS <= self._wall():
+                # It stood still, as on a machine that slept: what it has read is of before.
+                raise ChangeRefused(Code.PLAN_EXPIRED, EXPIRED)
+            record = self._record(granted, plan, box, client, reservation.token)
+            await reservation.send(record)
+            # From here on the journal says that it may have happened.
+            sent = await send(first)
+        if sent.outcome == "answered":
+            sent = await self._send_others(granted, others, sent)
+        at = self._wall()
+        try:
+            await self._entries.end(record.id, sent.outcome, sent.why, at)
+        except ChangeRefused:
+            logger.warning("the outcome of change %s was not written down: %s", record.id, sent.why)
+        logger.info(
+            "change %s of box %s, account %s: %s",
+            record.id,
+            record.box,
+            record.fingerprint,
+            sent.outcome,
+        )
+        if sent.outcome == "refused":
+            raise ChangeRefused(
+                Code.CHANGE_REFUSED,
+                f"{sent.why} It is in the journal as change {record.id}.",
+                retry_after=sent.busy,
+                change_id=record.id,
+            )
+        return replace(record, outcome=sent.outcome, why=sent.why, outcome_at=at)
+
+    async def _fresh(
+        self, granted: Granted, plan: Plan, reservation: ReservedBox
+    ) -> tuple[Granted, Box]:
+        """Read the box over the session that will carry the write, so that its end shows here."""
+        try:
+            async with self._upstream.turn(granted.keys):
+                granted = await self._access.current(granted)
+                payload = await self._portal.read_live(granted.session.id)
+        except SessionExpired:
+            async with self._upstream.turn(granted.keys):
+                granted = await self._access.renew(granted)
+            await reservation.renew()
+            try:
+                async with self._upstream.turn(granted.keys):
+                    payload = await self._portal.read_live(granted.session.id)
+            except SessionExpired as exc:
+                if exc.no_boxes:
+                    raise ChangeRefused(Code.BOX_GONE, GONE) from None
+                raise PortalUnexpected(
+                    "OIG Cloud does not accept a session that it gave a moment ago. Nothing was "
+                    "changed. The fault is the portal's.",
+                    retry_after=60.0,
+                ) from None
+        await reservation.renew()
+        box = find_box(payload, plan.box_id)
+        if box is None:
+            raise ChangeRefused(Code.BOX_GONE, GONE)
+        mark(box, await self._upstream.baseline(granted), self._wall())
+        await self._settling.check_free(granted, box.id, Fetched(payload, self._wall(), "live"))
+        if observed(plan.change, box) != plan.observed:
+            raise ChangeRefused(Code.BOX_CHANGED, CHANGED)
+        planned_at = plan.expires_at - PLAN_LASTS
+        if await self._entries.sent_since(box.id, plan.change.kind, planned_at):
+            raise ChangeRefused(Code.BOX_CHANGED, CHANGED_HERE)
+        left = await self._earlier.left(box, plan.change.kind)
+        self._earlier.check(plan.change, box, left, granted.keys.account)
+        if plan.undoes is not None:
+            plan.change.check_back(box)
+        # What is made is what was agreed to, also where it depends on more than the settings.
+        sentence = plan.change.sentence(box)
+        if sentence != plan.sentence:
+            raise ChangeRefused(Code.BOX_CHANGED, CHANGED_SO.format(sentence=sentence))
+        return granted, box
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, granted: Granted) -> AsyncIterator[Send]:
+        """Wait for the account's turn at the portal; give what sends one write in it.
+
+        Whether the caller may do so is asked once more then: it may have waited for long.
+
+        That the portal answers a write with a wish to be left alone is told to all workers.
+
+        Raises:
+            NotPermitted: The caller may not any more: nothing was sent.
+            SessionError: The portal wants to be left alone, or too many wait: nothing was sent.
+        """
+        sent: list[Sent] = []
+
+        async def send(write: Write) -> Sent:
+            sent.append(await self._portal.write(granted.session.id, write))
+            return sent[0]
+
+        try:
+            async with self._upstream.turn(granted.keys):
+                await granted.caller.permitted()
+                yield send
+                if sent and sent[0].busy is not None:
+                    kind = PortalOverloaded if sent[0].overloaded else PortalBusy
+                    raise kind(sent[0].why, retry_after=sent[0].busy)
+        except PortalBusy:
+            if not sent:
+                raise
+
+    async def _send_others(self, granted: Granted, writes: list[Write], sent: Sent) -> Sent:
+        """Send what follows the first write of a change; stop at one that may have failed.
+
+        The same where the client may not any more: changes are so ordered that a part does no harm.
+        """
+        for write in writes:
+            try:
+                async with self._turn(granted) as send:
+                    sent = await send(write)
+            except SessionError as exc:
+                sent = Sent("refused", str(exc))
+            if sent.outcome != "answered":
+                why = f"Only the first part of the change was answered. {sent.why}"
+                return Sent("unclear", why, sent.busy)
+        return sent
+
+    def _record(self, granted: Granted, plan: Plan, box: Box, client: str, token: bytes) -> Record:
+        back = plan.change.back(box)
+        return Record(
+            id=plan.change_id,
+            at=self._wall(),
+            account=granted.keys.account,
+            client=client,
+            source=granted.caller.source,
+            box=box.id,
+            change=json.dumps(encode(plan.change)),
+            before=plan.change.before(box),
+            after=plan.change.after(box),
+            back=None if back is None else json.dumps(encode(back)),
+            undoes=plan.undoes,
+            token=token,
+        )

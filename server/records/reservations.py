@@ -1,0 +1,243 @@
+"""Which apply has a box: a row of the journal, reserved before the box is read for the write.
+
+The row is the only lock on a box, and all processes of a server see it. It becomes the entry of the
+change in one conditional update, by the token that only its apply knows; so whatever is believed of
+an apply that stands still, two can never both send. That is all that makes a second write
+impossible. Whether an apply lives, and for how long its row keeps others waiting, decides only how
+soon the next one may begin.
+
+An apply lives while its process holds a lock on a file beside the journal (`pid_file.py`): the lock
+ends with the process, whatever ends it, and stays with one that is stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, field, replace
+from pathlib import Path
+
+from ..errors import JournalUnavailable
+from ..pid_file import PidFile, is_locked
+from .database import Database
+from .journal_table import COLUMNS, MOST_UNSETTLED, PLACES, SENT, UNSETTLED
+from .record import DEADLINE, Record
+
+LASTS = 60.0
+"""Seconds for which a reservation keeps its box from other applies without being renewed. An apply
+renews it between its requests to the portal, each of which takes some seconds."""
+
+RESERVED = (
+    "SELECT id, box, account, client, token, at, reserved_at FROM changes WHERE state = 'reserved'"
+)
+
+SENDING = f"{SENT} AND box = ? AND outcome IS NULL AND reserved_at > ? AND reserved_at <= ?"
+"""What was about to be sent, and of which nobody wrote down yet what came of it."""
+
+OWN = "id = ? AND state = 'reserved' AND token = ?"
+
+RESERVE = (
+    "INSERT INTO changes (id, box, account, client, token, at, reserved_at, state, source, change, "
+    "before, after) VALUES (?, ?, ?, ?, ?, ?, ?, 'reserved', '', '', '', '')"
+)
+"""How the box is and will be is not known before it was read."""
+
+RENEW = f"UPDATE changes SET reserved_at = ? WHERE {OWN}"  # noqa: S608 - our own text
+FREE = f"DELETE FROM changes WHERE {OWN}"  # noqa: S608 - our own text
+SEND = f"UPDATE changes SET state = 'sent', reserved_at = ?, ({COLUMNS}) = ({PLACES}) WHERE {OWN}"  # noqa: S608 - our own text
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A box that an apply is about to change. It is no change yet, and may never become one.
+
+    Attributes:
+        id: The plan's id, which will be the change's.
+        box: The box's id.
+        account: Key of the account.
+        client: The MCP client, as it called itself.
+        token: What only its apply knows.
+        at: Seconds since 1970 when it was made.
+        reserved_at: When it was made or renewed, in seconds of the machine's steady clock.
+    """
+
+    id: str
+    box: str
+    account: bytes = field(repr=False)
+    client: str
+    token: bytes = field(repr=False)
+    at: float
+    reserved_at: float = 0.0
+
+    def left(self, now: float) -> float:
+        """Return the seconds for which it still keeps its box, 0 when its time is over.
+
+        The clock begins anew with the machine: a time to come is one of before.
+        """
+        passed = now - self.reserved_at
+        return LASTS - passed if 0.0 <= passed < LASTS else 0.0
+
+
+class PlanUsed(Exception):
+    """There is an entry of this id already."""
+
+
+class BoxReserved(Exception):
+    """Another apply has the box.
+
+    Attributes:
+        left: Seconds for which it has it at most, unless it renews that.
+    """
+
+    def __init__(self, left: float) -> None:
+        super().__init__()
+        self.left = left
+
+
+class ChangeUnderWay(Exception):
+    """Another change of the box is being sent, or is not settled.
+
+    Attributes:
+        record: That change.
+    """
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record.id)
+        self.record = record
+
+
+class ReservationLost(Exception):
+    """The box was given to another apply meanwhile, or the reservation was ended."""
+
+
+class Reservations:
+    """The reservations in a journal.
+
+    All methods raise JournalUnavailable where it cannot be used, and may wait: for the disk, and
+    for other processes.
+
+    Args:
+        database: The journal.
+        now: Seconds of a clock that all processes of the machine share and that is never set.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+        self._files: dict[bytes, PidFile] = {}
+
+    def reserve(self, one: Reservation) -> None:
+        """Reserve a box for an apply of this process. Other processes see it when this returns.
+
+        1. The plan was sent before: it is used, whatever became of it.
+        2. Another apply has the box, lives as far as one can tell, and its time is not over: this
+           one does not begin.
+        3. An apply sends a change of the box and lives: the same, for a change may be several
+           requests, between which nothing else may come.
+        4. The box is reserved, and that apply is gone or its time is over: its row is removed. If
+           it goes on later, it finds that and sends nothing.
+        5. Else the box is this apply's.
+
+        Args:
+            one: The reservation; its time begins now.
+
+        Raises:
+            PlanUsed: Case 1.
+            BoxReserved: Case 2.
+            ChangeUnderWay: Case 3.
+        """
+        self._database.make()
+        self._files[one.token] = file = PidFile(self._path(one.token))
+        try:
+            # Locked before anybody can read of it: a row without its lock is of one that is gone.
+            file.keep()
+            gone = self._database.run(lambda journal: self._insert(journal, one), "change")
+        except OSError as exc:
+            self._unlock(one.token)
+            raise JournalUnavailable(f"{self._path(one.token)} cannot be made: {exc}") from None
+        except BaseException:
+            self._unlock(one.token)
+            raise
+        for token in gone:
+            with contextlib.suppress(OSError):
+                self._path(token).unlink()
+
+    def renew(self, change_id: str, token: bytes) -> None:
+        """Say that an apply goes on, for another `LASTS` seconds.
+
+        Raises:
+            ReservationLost: The box is not reserved for it any more.
+        """
+        done = self._database.run(
+            lambda journal: journal.execute(RENEW, (self._now(), change_id, token)), "note"
+        )
+        if done.rowcount != 1:
+            raise ReservationLost
+
+    def send(self, record: Record) -> None:
+        """Make a reservation the entry of what is about to be sent, if it is still this apply's.
+
+        It is on the disk when this returns: from here on the journal says that the change may have
+        been made.
+
+        Args:
+            record: The change, with the token of its reservation.
+
+        Raises:
+            PlanUsed: The plan was sent by another apply.
+            ChangeUnderWay: An earlier change of the box is not settled.
+            ReservationLost: The box is not reserved for this one any more: nothing may be sent.
+        """
+
+        def work(journal: sqlite3.Connection) -> None:
+            moved = journal.execute(SEND, (self._now(), *astuple(record), record.id, record.token))
+            if moved.rowcount != 1:
+                sent = journal.execute(f"{SENT} AND id = ?", (record.id,)).fetchone()
+                raise ReservationLost if sent is None else PlanUsed
+            others = journal.execute(UNSETTLED, (record.box, MOST_UNSETTLED))
+            for other in (Record(*row) for row in others):
+                if other.id != record.id and other.under_way(record.at):
+                    raise ChangeUnderWay(other)
+
+        self._database.run(work, "change")
+
+    def release(self, change_id: str, token: bytes) -> None:
+        """Let others have the box: this apply is over, whether or not it came to be a change."""
+        try:
+            self._database.run(lambda journal: journal.execute(FREE, (change_id, token)), "note")
+        finally:
+            # Last: while its row is there it must not look as if nobody had it.
+            self._unlock(token)
+
+    def _insert(self, journal: sqlite3.Connection, one: Reservation) -> list[bytes]:
+        """Insert a reservation if it may be; return the tokens of applies that are gone."""
+        now = self._now()
+        if journal.execute(f"{SENT} AND id = ?", (one.id,)).fetchone() is not None:
+            raise PlanUsed
+        gone: list[bytes] = []
+        for row in journal.execute(f"{RESERVED} AND box = ?", (one.box,)).fetchall():
+            other = Reservation(*row)
+            lives = is_locked(self._path(other.token))
+            if lives is not False and other.left(now):
+                raise BoxReserved(other.left(now))
+            journal.execute(FREE, (other.id, other.token))
+            if lives is False:
+                gone.append(other.token)
+        sending = journal.execute(SENDING, (one.box, now - DEADLINE, now)).fetchall()
+        for record in (Record(*row) for row in sending):
+            if is_locked(self._path(record.token)) is not False:
+                raise ChangeUnderWay(record)
+            gone.append(record.token)
+        journal.execute(RESERVE, astuple(replace(one, reserved_at=now)))
+        return gone
+
+    def _unlock(self, token: bytes) -> None:
+        file = self._files.pop(token, None)
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.remove()
+
+    def _path(self, token: bytes) -> Path:
+        path = self._database.path
+        return path.with_name(f"{path.name}-apply-{token.hex()}")

@@ -355,7 +355,7 @@ def test_a_place_lasts_as_long_as_the_longest_wait():
     assert LONGEST + SLACK <= waits.LONGEST
 
 
-def test_places_of_before_a_restart_of_the_machine_are_free(house):
+async def test_places_of_before_a_restart_of_the_machine_are_free(house):
     places = house.journal.places
     begin(house.journal, record())
     house.clock.time = 1_000_000.0
@@ -367,7 +367,7 @@ def test_places_of_before_a_restart_of_the_machine_are_free(house):
     assert house.kept == 0
 
 
-def test_in_a_journal_of_a_former_version_nobody_counts_who_waits(house):
+async def test_in_a_journal_of_a_former_version_nobody_counts_who_waits(house):
     path = house.journal._database.path
     former_journal(path, record())
     assert house.journal.places.take(b"a" * 32, b"1", 65, 1) is None

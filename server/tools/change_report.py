@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import Field
 
 from ..control.changes import decode
+from ..control.planning import Planned
 from ..control.read_back import Seen
-from ..control.workflow import Planned
 from ..errors import ChangeRefused
 from ..readings import clock
 from ..readings.model import LocalTime, Reading

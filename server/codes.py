@@ -291,8 +291,7 @@ KINDS: dict[Code, Kind] = {
         "yes, after the wait",
     ),
     Code.CACHE_UNAVAILABLE: Kind(
-        "The cache daemon cannot be asked, and without it no box is changed and no handle ended. "
-        "Nothing was done.",
+        "The cache daemon cannot be asked, and without it no handle is ended. Nothing was done.",
         "the server",
         WAIT,
         "yes, after the wait",

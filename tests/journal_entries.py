@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sqlite3
+from pathlib import Path
 
 from server.records.journal import Journal
 from server.records.record import Record
@@ -25,6 +26,12 @@ def begin(journal: Journal, record: Record) -> None:
         journal.reservations.send(record)
     finally:
         journal.reservations.release(one.id, one.token)
+
+
+def version_of(path: Path) -> int:
+    """The version that a journal's file says it is of."""
+    with contextlib.closing(sqlite3.connect(path)) as rows:
+        return rows.execute("PRAGMA user_version").fetchone()[0]
 
 
 def kept(journal: Journal) -> int:

@@ -191,7 +191,7 @@ async def test_get_change_tells_what_was_seen_and_not_that_nobody_looked(call, h
     ]:
         house.later(seconds)
         if fault == "no_box":
-            monkeypatch.setattr(house.control, "_upstream", Elsewhere(house.clock))
+            monkeypatch.setattr(house.upstream, "live", Elsewhere(house.clock).live)
         elif fault:
             await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
         report = (await call("get_change", change_id=change)).structured_content

@@ -31,7 +31,7 @@ from server.records.journal_table import CONTACTS, CONTENTS, VERSION
 from server.records.record import DEADLINE, Record
 from server.records.reservations import BoxReserved, ChangeUnderWay, PlanUsed
 
-from .journal_entries import begin
+from .journal_entries import begin, version_of
 
 UPDATES = CONTENTS.updates
 
@@ -273,11 +273,6 @@ def test_a_link_or_a_folder_in_its_place_is_refused(journal, path, tmp_path):
 def set_version(path, version: int) -> None:
     with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute(f"PRAGMA user_version = {version}")
-
-
-def version_of(path) -> int:
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        return other.execute("PRAGMA user_version").fetchone()[0]
 
 
 def test_a_journal_of_a_newer_version_is_left_as_it_is_and_what_to_do_is_said(journal, path):

@@ -22,7 +22,8 @@ STOPWAITSECS = 10
 
 HURRIED = """
 import sys
-from server import __main__, worker
+from server import __main__
+from server.http import worker
 worker.DRAIN, worker.GRACE = 0.1, 1.0
 sys.exit(__main__.main([]))
 """

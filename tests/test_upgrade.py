@@ -39,7 +39,7 @@ from server.records.record import Record
 
 from .control_worker import named
 from .fleet import ROOT, Fleet, post, running_fleet, wait_until
-from .journal_entries import begin
+from .journal_entries import begin, version_of
 from .portal_simulator import DEMO_BOX, SECOND_BOX
 
 pytestmark = pytest.mark.timeout(180)
@@ -198,6 +198,15 @@ def entries(path: Path) -> list[tuple[Any, ...]]:
         return table.execute("SELECT id, box, after FROM changes ORDER BY at").fetchall()
 
 
+def listed(url: str, handle: str) -> list[str]:
+    """The ids of an account's changes, none where the journal is of a newer version."""
+    found = call(url, "list_changes", session=handle)
+    if found["isError"]:
+        assert code_of(found) == "journal_unavailable"
+        return []
+    return [one["change_id"] for one in found["structuredContent"]["changes"]]
+
+
 def test_an_upgrade_and_a_downgrade_refuse_no_reading_and_lose_nothing(before, tmp_path):
     path = tmp_path / "journal.db"
     settings = {
@@ -249,8 +258,8 @@ def test_an_upgrade_and_a_downgrade_refuse_no_reading_and_lose_nothing(before, t
                 assert by_day(told(url, "get_energy", session=handle, **week)) == energy
                 locked = call(url, "check_auth", email=GUESSED, password="right")
                 assert code_of(locked) == "locked"
-                listed = told(url, "list_changes", session=handle)["changes"]
-                assert change in [one["change_id"] for one in listed]
+                newer = url == old and version_of(path) == journal_table.VERSION
+                assert change in listed(url, handle) or newer
             assert fleet.portal.logins() == logins
 
         def refused(url: str, codes: set[str]) -> None:
@@ -305,13 +314,11 @@ def test_an_upgrade_and_a_downgrade_refuse_no_reading_and_lose_nothing(before, t
             reader.urls.remove(new)
             fleet.stop_worker("new-0")
             still()
-        assert not reader.refused
+        # That alone a journal that was brought up to date costs: docs/operations.md.
+        assert {tool for tool, _ in reader.refused} <= {"list_changes"}
         assert reader.answered > 20
         found = entries(path)
         assert [one[0] for one in found] == [change, made]
-        assert [
-            one["change_id"] for one in told(old, "list_changes", session=second_handle)["changes"]
-        ] == [made]
         assert list(fleet.folder.glob("*-set-aside")) == list(fleet.folder.glob("*.bad")) == []
 
 
@@ -350,5 +357,5 @@ def test_a_version_that_finds_state_of_a_newer_one_says_so_and_leaves_it(before,
 
 def test_what_makes_changes_safe_has_one_version_with_all_its_parts():
     # Who raises one of the parts raises CHANGES as well: workers of both versions make none then.
-    parts = {1: (3, b"\x02")}
+    parts = {2: (4, b"\x02")}
     assert parts[CHANGES] == (journal_table.VERSION, plan_token.FORMAT)

@@ -2,8 +2,8 @@
 
 During an upgrade workers of one version ask a daemon of another. Readings go on: each end says only
 what the other one knows, and a worker does without what its daemon refuses. Changes of a box do
-not: two versions might write different things into one journal, or mean different things by a
-hold. They are made while all who are connected have the same `CHANGES`.
+not: two versions might write different things into one journal. They are made while all who are
+connected have the same `CHANGES`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ LEAST_PROTOCOL: Final = 3
 PROTOCOL: Final = 3
 """Newest version of the protocol that is spoken here: the first element of every message."""
 
-CHANGES: Final = 1
-"""Version of all that makes a change safe over several processes: the journal's table, the plans
-and the holds. Raised with each of them; 1 goes with journal 3 and plans 2."""
+CHANGES: Final = 2
+"""Version of all that makes a change safe over several processes: the journal and the plans. Raised
+with each of them; 2 goes with journal 4 and plans 2."""
 
 UNTOLD: Final = 0
 """The same of a process that says no hello: versions up to 0.1.0."""

@@ -35,6 +35,7 @@ PLANTED = {
     "wire": ("server.auth.sessions", "server.cache.wire"),
     "state": ("server.state.planted", "socket"),
     "pure": ("server.readings.numbers", "asyncio"),
+    "decisions": ("server.cache.throttle", "asyncio"),
     "watch": ("server.supervision.failures", "server.settings"),
     "document-fetch": ("server.oauth.public_address", "server.settings"),
     "https": ("server.tools.reading", "httpx2"),

@@ -13,7 +13,7 @@ from server.settings.places import ROOT
 WRITER = """
 import sys
 from pathlib import Path
-from server.bounded_file import BoundedFile
+from server.auth.bounded_file import BoundedFile
 file = BoundedFile(Path(sys.argv[1]), max_bytes=2000, kept=1000)
 print("ready", flush=True)
 sys.stdin.read()

@@ -54,13 +54,14 @@ def patched(**values: object) -> list[str]:
     """Return a command for a daemon with other limits than the settings offer."""
     code = """
 import dataclasses, runpy, sys
-from server.cache import daemon, peer, snapshot
+from server.cache import daemon, server_connection, snapshot
 values = {values}
 def limits():
     def given(limits):
         names = [field.name for field in dataclasses.fields(limits)]
         return {{name: values[name] for name in names if name in values}}
-    return original(**given(original), peer=peer.PeerLimits(**given(peer.PeerLimits)))
+    return original(**given(original), peer=limits_of(**given(limits_of)))
+limits_of = server_connection.PeerLimits
 original, daemon.DaemonLimits = daemon.DaemonLimits, limits
 for name in values:
     if name.isupper():

@@ -24,7 +24,7 @@ OTHER = b"another text of a person, of more than thirty-two bytes"
 HOLDER = """
 import sys
 from pathlib import Path
-from server.secret_use import SecretUse
+from server.keys.secret_use import SecretUse
 use = SecretUse(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

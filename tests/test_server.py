@@ -420,7 +420,8 @@ def test_a_forwarded_address_is_believed_only_from_a_trusted_proxy():
 def test_a_worker_takes_the_socket_it_is_given_as_what_it_is():
     """Called AF_UNIX, as uvicorn does it, it would have no TCP_NODELAY and answer in 40 ms."""
     program = (
-        "from server.listening import inherited_socket as i\ns = i(); print(s.family.name, s.proto)"
+        "from server.http.listening import inherited_socket\n"
+        "s = inherited_socket(); print(s.family.name, s.proto)"
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         answer = subprocess.run(
@@ -435,7 +436,7 @@ def test_a_worker_takes_the_socket_it_is_given_as_what_it_is():
 
 
 def test_a_worker_takes_a_socket_that_was_shut_down_and_can_listen_again():
-    program = "from server.listening import inherited_socket as i; print(i().getsockname()[1])"
+    program = "from server.http.listening import inherited_socket as i; print(i().getsockname()[1])"
     port = free_port()
     with socket.create_server(("127.0.0.1", port)) as listener:
         listener.shutdown(socket.SHUT_RDWR)
@@ -455,7 +456,7 @@ def test_a_worker_takes_a_socket_that_was_shut_down_and_can_listen_again():
 
 @pytest.mark.parametrize("stdin", [subprocess.DEVNULL, subprocess.PIPE])
 def test_descriptor_0_that_is_no_listening_socket_is_left_alone(stdin):
-    program = "from server.listening import inherited_socket as i; print(i())"
+    program = "from server.http.listening import inherited_socket as i; print(i())"
     answer = subprocess.run(
         [sys.executable, "-c", program],
         stdin=stdin,
@@ -468,7 +469,7 @@ def test_descriptor_0_that_is_no_listening_socket_is_left_alone(stdin):
 
 
 def test_a_closed_descriptor_0_is_no_socket():
-    program = "from server.listening import inherited_socket as i; print(i())"
+    program = "from server.http.listening import inherited_socket as i; print(i())"
     answer = subprocess.run(
         ["sh", "-c", 'exec "$0" -c "$1" <&-', sys.executable, program],
         capture_output=True,
@@ -480,7 +481,7 @@ def test_a_closed_descriptor_0_is_no_socket():
 
 
 def test_sockets_that_never_listened_and_have_no_port_are_left_alone():
-    program = "from server.listening import inherited_socket as i; print(i())"
+    program = "from server.http.listening import inherited_socket as i; print(i())"
     one, other = socket.socketpair()
     with one, other, socket.socket() as unbound, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
         datagrams.bind(("127.0.0.1", 0))

@@ -1,6 +1,7 @@
 """Who may import whom: the contracts of import-linter in pyproject.toml, kept and able to fail."""
 
 import ast
+import re
 import sys
 from copy import deepcopy
 from pathlib import Path
@@ -119,6 +120,20 @@ def absolute_or_relative_wrongly(path):
             case _:
                 continue
         yield from (f"{path}:{node.lineno} {name}" for name in own)
+
+
+def test_programs_and_commands_in_texts_name_modules_that_are_there(graph):
+    """Also those that tests start with -c, which no other test would miss."""
+    texts = [*(ROOT / "tests").rglob("*.py"), *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    texts += [ROOT / "supervisord.conf", *ROOT.glob("docs/deploy/*")]
+    invented = {"server.missing"}
+    pattern = re.compile(rf"(?:\bfrom|\bimport|-m) ((?:{'|'.join(PACKAGES)})(?:\.\w+)+)")
+    assert [
+        f"{path}: {name}"
+        for path in texts
+        for name in pattern.findall(path.read_text(encoding="utf-8"))
+        if name not in graph.modules | invented
+    ] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)

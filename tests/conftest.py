@@ -1,8 +1,13 @@
-"""The order in which files of tests run: the longest first, so that none holds up the end."""
+"""The order in which files of tests run, the longest first; and how Hypothesis runs everywhere."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 LONGEST = (
     # Of these, some wait for processes most of their time, and some compute: they take turns.

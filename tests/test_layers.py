@@ -6,18 +6,15 @@ import sys
 from copy import deepcopy
 from pathlib import Path
 
-import pytest
-
-from server.settings.places import ROOT
-
-pytest.importorskip("importlinter", reason="./start_server.sh --setup --dev installs it")
-
 import grimp
+import pytest
 from importlinter.api import read_configuration
 from importlinter.contracts.acyclic_siblings import AcyclicSiblingsContract
 from importlinter.contracts.forbidden import ForbiddenContract
 from importlinter.contracts.layers import LayersContract
 from importlinter.contracts.protected import ProtectedContract
+
+from server.settings.places import ROOT
 
 CONFIGURATION = read_configuration(str(ROOT / "pyproject.toml"))
 SESSION = CONFIGURATION["session_options"]

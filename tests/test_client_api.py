@@ -62,7 +62,7 @@ def test_an_error_of_the_tool_is_a_result(mcp_server):
     assert "rejected" in result.text
 
 
-def test_a_tool_that_went_away_meanwhile_is_told(mcp_server):
+def test_a_tool_removed_since_it_was_listed_is_reported(mcp_server):
     with pytest.raises(UsageFailure, match=r"no tool 'check_aut'\. Did you mean check_auth"):
         endpoint(mcp_server.url).call("check_aut", {})
 
@@ -84,31 +84,31 @@ def test_a_tool_that_went_away_meanwhile_is_told(mcp_server):
         ("/moved", "refused_by_server"),
     ],
 )
-def test_what_is_not_mcp_is_told_apart(odd_server, path, kind):
+def test_an_answer_that_is_not_mcp_is_recognised(odd_server, path, kind):
     with pytest.raises(NotMcp) as caught:
         endpoint(odd_server.url.replace("/mcp", path)).catalogue()
     assert caught.value.kind == kind
 
 
-def test_a_server_that_says_nothing_in_time_is_told(odd_server):
+def test_a_server_that_does_not_answer_in_time_is_reported(odd_server):
     with pytest.raises(Unreachable, match=r"within 0.3 s.*--timeout") as caught:
         endpoint(odd_server.url.replace("/mcp", "/slow"), timeout=0.3).catalogue()
     assert caught.value.kind == "timeout"
 
 
-def test_a_stream_that_ends_without_an_answer_is_told(odd_server):
+def test_a_stream_that_ends_without_an_answer_is_reported(odd_server):
     with pytest.raises(Unreachable) as caught:
         endpoint(odd_server.url.replace("/mcp", "/silent")).catalogue()
     assert caught.value.kind == "cut_off"
 
 
-def test_a_tool_that_never_answers_ends_with_the_time_limit(mcp_server):
+def test_a_call_ends_at_the_time_limit_when_the_tool_never_answers(mcp_server):
     with pytest.raises(Unreachable) as caught:
         endpoint(mcp_server.url, timeout=1).call("sleep", {})
     assert caught.value.kind == "timeout"
 
 
-def test_a_refused_connection_is_tried_once_more_and_then_told(closed_port):
+def test_a_refused_connection_is_retried_once_and_then_reported(closed_port):
     told: list[str] = []
     with pytest.raises(Unreachable, match="oig-cloud-mcp serve") as caught:
         endpoint(f"http://127.0.0.1:{closed_port}/mcp", tell=told.append).catalogue()
@@ -116,13 +116,13 @@ def test_a_refused_connection_is_tried_once_more_and_then_told(closed_port):
     assert told == ["refused: trying once more"]
 
 
-def test_a_host_that_does_not_exist_is_told():
+def test_an_unknown_host_is_reported():
     with pytest.raises(Unreachable, match=r"no host 'nowhere\.invalid'") as caught:
         endpoint("http://nowhere.invalid/mcp").catalogue()
     assert caught.value.kind == "dns"
 
 
-def test_a_resolver_that_says_nothing_is_not_waited_for(monkeypatch):
+def test_a_silent_resolver_is_not_waited_for(monkeypatch):
     answered = threading.Event()
 
     def slow(*_args, **_more):
@@ -140,7 +140,7 @@ def test_a_resolver_that_says_nothing_is_not_waited_for(monkeypatch):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_a_second_ctrl_c_in_the_middle_of_cleaning_up_is_still_one(stop):
+def test_a_second_ctrl_c_during_cleanup_counts_as_one(stop):
     async def interrupted():
         inner = BaseExceptionGroup("by a task group", [stop()])
         raise BaseExceptionGroup("by another", [ValueError(), inner])
@@ -149,14 +149,14 @@ def test_a_second_ctrl_c_in_the_middle_of_cleaning_up_is_still_one(stop):
         _run(interrupted)
 
 
-def test_encryption_where_there_is_none_is_told(mcp_server):
+def test_https_to_a_server_without_tls_is_reported(mcp_server):
     with pytest.raises(Unreachable, match="http:// instead") as caught:
         endpoint(mcp_server.url.replace("http:", "https:")).catalogue()
     assert caught.value.kind == "tls"
 
 
 @pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.EHOSTUNREACH])
-def test_a_network_without_a_way_there_is_not_told_as_refused(monkeypatch, number):
+def test_an_unreachable_network_is_not_reported_as_a_refused_connection(monkeypatch, number):
     def connect(*_args, **_more):
         raise OSError(number, os.strerror(number))
 
@@ -170,7 +170,7 @@ def test_a_network_without_a_way_there_is_not_told_as_refused(monkeypatch, numbe
     assert network.connection(place).kind == "no_way"
 
 
-def test_a_proxy_is_never_asked_for_this_very_machine(mcp_server, monkeypatch, closed_port):
+def test_no_proxy_is_used_to_reach_this_machine(mcp_server, monkeypatch, closed_port):
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port}")
     assert endpoint(mcp_server.url).catalogue().tools
 
@@ -178,7 +178,7 @@ def test_a_proxy_is_never_asked_for_this_very_machine(mcp_server, monkeypatch, c
 @pytest.mark.parametrize(
     "chunk", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", b"SSH-2\r\n"]
 )
-def test_a_connection_that_breaks_is_told(chunk):
+def test_a_broken_connection_is_reported(chunk):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():
@@ -211,18 +211,18 @@ def crash(server, tool, marker):
         thread.join(PATIENCE)
 
 
-def test_a_reading_call_is_repeated_when_the_server_dies_under_it(mortal_server, tmp_path):
+def test_a_reading_call_is_retried_when_the_server_dies(mortal_server, tmp_path):
     result = crash(mortal_server, "crash_reading", tmp_path / "crashed")
     assert result.structured == {"result": "survived"}
 
 
-def test_a_changing_call_is_not_repeated_and_that_is_said(mortal_server, tmp_path):
+def test_a_changing_call_is_not_retried_and_the_error_says_so(mortal_server, tmp_path):
     with pytest.raises(Unreachable, match="may or may not have been carried out") as caught:
         crash(mortal_server, "crash_writing", tmp_path / "crashed")
     assert caught.value.kind == "cut_off"
 
 
-def test_a_refusal_by_the_protocol_while_calling_is_the_tools_error(mcp_server):
+def test_a_protocol_error_during_a_call_is_a_tool_error(mcp_server):
     from mcp import MCPError
 
     from client.outages import explain

@@ -133,7 +133,7 @@ def test_a_value_that_does_not_fit_is_refused_with_name_and_type(word, expected)
     assert len(caught.value.message) < 200
 
 
-def test_a_schema_that_refers_to_itself_ends():
+def test_a_schema_that_refers_to_itself_is_read_without_looping():
     assert from_words(TOOL, ["loop=3"]) == {"loop": 3}
     assert from_words(TOOL, ['tree={"left": null}']) == {"tree": {"left": None}}
 
@@ -153,7 +153,7 @@ def test_a_misspelt_parameter_is_answered_with_its_neighbour_and_without_its_val
     assert "hunter2" not in caught.value.message
 
 
-def test_a_word_that_is_no_assignment_is_not_repeated():
+def test_a_word_that_is_not_an_assignment_is_not_repeated():
     with pytest.raises(UsageFailure, match="Argument 2") as caught:
         from_words(TOOL, ["text=x", "hunter2"])
     assert "hunter2" not in caught.value.message

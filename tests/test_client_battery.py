@@ -153,7 +153,7 @@ def test_an_account_without_boxes_has_an_empty_list(odd):
 
 
 @pytest.mark.parametrize("missing", ["not_charging", "hours_left"])
-def test_a_server_of_old_says_neither(missing):
+def test_an_older_server_says_neither(missing):
     values = box.live(actual=box.BOX["actual"] | EVENING)
     del values["battery"][missing]
     text = drawn(live.dashboard(values, framed=False))
@@ -161,7 +161,7 @@ def test_a_server_of_old_says_neither(missing):
     assert ("Not charging" in text) is (missing != "not_charging")
 
 
-def test_a_result_of_old_looks_the_same():
+def test_an_older_result_looks_the_same():
     now = box.live()
     old = {name: value for name, value in now.items() if name != "detail"}
     for name in ("solar", "battery", "grid", "load", "mode"):
@@ -199,7 +199,7 @@ def test_no_number_is_cut_however_narrow_the_terminal_is(width):
 
 
 @pytest.mark.parametrize("number", ["1[/x]", "[link=http://evil]2210[/link]", "[red]2[/]"])
-def test_what_stands_in_a_title_is_no_markup(number):
+def test_a_title_is_not_read_as_markup(number):
     text = drawn(live.dashboard({"box_id": number}, framed=True), colour=True)
     assert f"Box {number}" in text
 
@@ -212,7 +212,7 @@ def test_a_bar_is_as_long_as_its_power():
     assert bars["Charge"] == round(live.GAUGE * 0.72)
 
 
-def test_what_is_not_known_is_a_dash_and_never_zero():
+def test_an_unknown_value_is_a_dash_and_never_zero():
     nothing = dict.fromkeys(box.BOX)
     text = drawn(live.dashboard(box.live(**nothing), framed=False))
     flows, day = text.split("Energy of")
@@ -248,7 +248,7 @@ def test_a_result_that_lacks_everything_is_still_shown():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -(10**400), True, "7", [7]])
-def test_what_is_no_reading_is_not_known(value):
+def test_a_value_that_is_not_a_reading_is_shown_as_unknown(value):
     readings = {
         "age_s": value,
         "solar": {"power_w": value},
@@ -263,7 +263,7 @@ def test_what_is_no_reading_is_not_known(value):
 @pytest.mark.parametrize(
     "odd", [{"warnings": 5}, {"solar": {"strings": 5}}, {"unknown": "x"}, {"solar": 5}]
 )
-def test_what_is_no_list_is_an_empty_one(odd):
+def test_anything_but_a_list_is_shown_as_an_empty_list(odd):
     assert "Box -" in drawn(live.dashboard(odd, framed=True))
 
 
@@ -297,7 +297,7 @@ def test_a_series_is_drawn_with_gaps_and_summed_up(framed):
 
 
 @pytest.mark.parametrize("framed", [True, False])
-def test_a_series_says_of_which_box_it_is_or_that_nobody_knows(framed):
+def test_a_series_names_its_box_or_says_that_it_is_unknown(framed):
     text = drawn(past.page(box.past(1, 2), None, width=80, framed=framed))
     assert text.splitlines()[1] == f"Box {box.ID}"
     values = box.past(1, 2, **{box.OTHER: box.BOX})
@@ -324,7 +324,7 @@ def test_another_quantity_is_chosen_by_name():
         past.chosen(values, "power")
 
 
-def test_a_table_has_empty_cells_for_what_is_not_known():
+def test_a_table_has_empty_cells_for_unknown_values():
     head, *lines = csv.reader(io.StringIO(past.as_csv(box.past(10, None, 20))))
     assert head[0] == "time"
     place = head.index("power_w")
@@ -333,7 +333,7 @@ def test_a_table_has_empty_cells_for_what_is_not_known():
     assert all(len(line) == len(head) for line in lines)
 
 
-def test_a_table_is_no_formula_and_has_no_number_that_is_none():
+def test_a_csv_table_holds_no_formula_and_no_nan():
     values = {
         "quantities": [{"name": "=1+1", "unit": "W", "mean": [float("nan"), float("inf"), -5]}],
         "times": ["=2+2", "@SUM\x1b[31m\n", "2026-11-20T00:00:00Z"],
@@ -392,7 +392,7 @@ def test_a_thinned_table_has_the_extremes_too():
 
 
 @pytest.mark.parametrize("framed", [True, False])
-def test_notifications_are_told_without_their_control_characters(framed):
+def test_notifications_are_shown_without_control_characters(framed):
     values = box.notices(box.FULL, box.BARE, more=3)
     text = drawn(notices.page(values, framed=framed), width=200)
     assert "\x1b" not in text
@@ -463,7 +463,7 @@ def test_the_dashboard_says_which_bypass_is_not_known_and_why(automatic, manual,
 
 
 @pytest.mark.parametrize("framed", [True, False])
-def test_the_dashboard_says_that_nobody_has_asked_for_the_bypass(framed):
+def test_the_dashboard_says_that_the_bypass_has_not_been_read(framed):
     values = box.live()
     assert values["bypass"] is None
     text = drawn(live.dashboard(values, framed=framed))
@@ -473,7 +473,7 @@ def test_the_dashboard_says_that_nobody_has_asked_for_the_bypass(framed):
     assert "load not backed up and 10 more" in text
 
 
-def test_reasons_name_the_readings_that_they_are_of():
+def test_each_reason_names_its_readings():
     values = box.live() | {
         "unknown": [
             {"why": "It was sent empty.", "readings": ["energy.today.battery_charged_wh"]},
@@ -488,7 +488,7 @@ def test_reasons_name_the_readings_that_they_are_of():
 
 
 @pytest.mark.parametrize("cause", [None, "unknown"])
-def test_of_a_stale_box_nothing_is_said_of_why_it_does_not_charge(cause):
+def test_the_dashboard_does_not_explain_a_stale_box_that_is_not_charging(cause):
     values = box.live() | {"stale": True}
     values["battery"] |= {"not_charging": cause}
     assert "Not charging" not in drawn(live.dashboard(values, framed=False))
@@ -513,11 +513,11 @@ def test_a_bypass_that_is_on_is_a_warning_and_a_server_without_any_says_nothing(
         (1e6, "11 days ago"),
     ],
 )
-def test_an_age_is_told_in_a_fitting_unit(seconds, shown):
+def test_an_age_is_shown_in_a_fitting_unit(seconds, shown):
     assert words.ago(seconds) == shown
 
 
-def test_true_is_no_number_and_minus_nothing_is_nothing():
+def test_true_is_not_a_number_and_minus_zero_is_zero():
     assert words.watts(True) == words.UNKNOWN
     assert words.watts(-0.3) == "0 W"
 
@@ -544,7 +544,7 @@ def client(capsys, monkeypatch, tmp_path, box_server):
     return run
 
 
-def test_live_asks_the_tool_with_the_kept_login(client):
+def test_live_calls_the_tool_with_the_stored_login(client):
     code, out, err = client("live")
     assert (code, err) == (ExitCode.OK, "")
     assert out.startswith(f"Box {box.ID}\n")
@@ -555,7 +555,7 @@ def test_live_asks_the_tool_with_the_kept_login(client):
     assert "no box of that id" in err
 
 
-def test_without_a_login_and_a_terminal_it_is_said_what_is_missing(client):
+def test_without_a_login_or_a_terminal_the_error_says_what_is_missing(client):
     code, _, err = client("live", "--no-keyring")
     assert code == ExitCode.USAGE
     assert "give --email" in err
@@ -612,7 +612,7 @@ def down() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("framed", [True, False])
-def test_status_marks_values_that_are_not_of_now(framed):
+def test_status_marks_values_that_are_not_current(framed):
     text = drawn(status.page(down(), framed=framed), width=400)
     assert "portal down. What the box does now cannot be seen" in text
     assert "! It was slow." in text
@@ -733,7 +733,7 @@ def energy_table(values: dict[str, Any], about: energy.Asked) -> list[dict[str, 
 
 @pytest.mark.parametrize("per", ["day", "total"])
 @pytest.mark.parametrize(("complete", "star"), [(True, False), (False, True)])
-def test_a_star_is_explained_where_one_stands_within_the_table_s_width(per, complete, star):
+def test_a_star_in_the_table_is_explained_within_its_width(per, complete, star):
     rows = [{"day": "2026-11-14", "complete": complete}] if per == "day" else []
     told = energy_result(*rows, total={"complete": complete})
     lines = energy_lines(told, asked("2026-11-14", "2026-11-14", per))
@@ -750,7 +750,7 @@ def test_a_star_is_explained_where_one_stands_within_the_table_s_width(per, comp
         (("--from", "2026-11-20", "--to", "2026-11-20"), "2026-11-20"),
     ],
 )
-def test_energy_in_total_is_of_a_week_unless_said_and_names_its_days(client, options, days):
+def test_total_energy_covers_a_week_by_default_and_names_its_days(client, options, days):
     argv = ("energy", "--per", "total", *options)
     code, out, _ = client(*argv)
     assert code == ExitCode.OK
@@ -870,7 +870,7 @@ def test_the_help_of_energy_says_which_days_are_meant_when_none_is_named(capsys)
         ),
     ],
 )
-def test_what_rows_lack_stands_below_the_table_and_in_the_file(per, rows, lacking, lines, table):
+def test_gaps_in_rows_are_listed_below_the_table_and_in_the_file(per, rows, lacking, lines, table):
     told = energy_result(*({"day": day} for day in rows), lacking=lacking)
     about = asked("2026-10-01", "2026-11-30", per)
     found = energy_lines(told, about)
@@ -882,7 +882,7 @@ def test_what_rows_lack_stands_below_the_table_and_in_the_file(per, rows, lackin
         assert (row["solar_kwh"] == "1.0") is (row["day"] in rows or per == "total")
 
 
-def test_a_long_list_of_what_is_lacking_is_counted_and_whole_in_the_file():
+def test_a_long_list_of_gaps_is_counted_on_screen_and_complete_in_the_file():
     lacking = [f"2026-11-{day:02}: {day}.0 hours without data" for day in range(1, 21)]
     rows = [{"day": one[:10], "complete": False} for one in lacking]
     told, about = energy_result(*rows, lacking=lacking), asked("2026-11-01", "2026-11-20")
@@ -892,7 +892,7 @@ def test_a_long_list_of_what_is_lacking_is_counted_and_whole_in_the_file():
     assert all(row["lacking"] for row in energy_table(told, about))
 
 
-def test_what_is_unknown_below_the_rows_has_its_reason_once():
+def test_each_reason_below_the_rows_is_given_once():
     money = dict.fromkeys(("currency", "revenue", "saved_at_least", "saved_at_most"))
     money |= {"cost": 87.0, "without_box_at_least": 90.0, "without_box_at_most": 99.0}
     why = [
@@ -924,7 +924,7 @@ def test_the_table_fits_60_columns_whatever_the_numbers_and_also_in_a_pipe(kwh, 
     assert {len(line.split()) for line in table if line.startswith("Total ")} == {7}
 
 
-def test_energy_by_the_hour_is_that_of_one_day(client):
+def test_hourly_energy_covers_one_day(client):
     code, out, _ = client("energy", "--per", "hour", "--to", "2026-11-20")
     assert code == ExitCode.OK
     lines = out.splitlines()
@@ -969,7 +969,7 @@ def test_history_of_one_of_several_boxes_warns_wherever_it_goes(client, two_box_
         ["live", "--watch", "0.1"],
     ],
 )
-def test_wrong_usage_is_told(client, argv):
+def test_wrong_usage_is_explained(client, argv):
     code, out, err = client(*argv)
     assert (code, out) == (ExitCode.USAGE, "")
     assert "hunter2" not in err
@@ -1102,7 +1102,7 @@ def coded(code, text=BUSY):
     ],
     ids=["no code", "words of a lasting one", "a passing code", "an unknown code"],
 )
-def test_watching_goes_on_after_what_passes(watched, failure):
+def test_watching_goes_on_after_a_passing_failure(watched, failure):
     code, out, err = watched(box.live(), failure, failure, box.live())
     assert code == ExitCode.OK
     assert out.count(f"Box {box.ID}") == 2
@@ -1119,7 +1119,7 @@ def test_watching_goes_on_after_what_passes(watched, failure):
     ],
     ids=["at first", "rejected", "unclear", "usage"],
 )
-def test_watching_ends_where_only_the_person_can_mend_it(watched, looks):
+def test_watching_ends_when_only_the_user_can_fix_the_failure(watched, looks):
     code, _, err = watched(*looks)
     assert code == ExitCode.TOOL
     assert looks[-1].message in err
@@ -1134,7 +1134,7 @@ def test_a_watch_that_is_terminated_gives_the_cursor_back(screen):
     assert not watched.screen.cursor.hidden
 
 
-def test_a_terminal_that_cannot_move_its_cursor_gets_one_drawing_after_the_other(screen):
+def test_a_terminal_without_cursor_movement_gets_one_drawing_after_another(screen):
     watched = screen("live", "--watch", "1", env={"TERM": "dumb"})
     watched.until(lambda: watched.raw.count(b"Box 2206237016") > 1, "two drawings")
     watched.send("\x03")

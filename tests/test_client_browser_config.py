@@ -75,7 +75,7 @@ def test_scripts_get_the_same_as_people(client, assistant):
 
 
 @pytest.mark.parametrize("way", ["browser", "header"])
-def test_an_option_decides_and_nobody_is_asked(client, way):
+def test_an_option_decides_without_a_question(client, way):
     _, out, _ = client("cursor", "--login", way)
     assert client.asked == []
     assert out.startswith("Put this") is (way == "browser")
@@ -98,14 +98,14 @@ def refuse(request):
         lambda _: httpx2.Response(200, text=" " * 100_000),
     ],
 )
-def test_whatever_is_no_offer_leaves_the_header(client, server):
+def test_without_a_valid_offer_the_entry_keeps_its_header(client, server):
     client.server = server
     code, out, err = client("claude-code")
     assert (code, err) == (ExitCode.OK, "")
     assert out == page("claude-code", URL, str(file_here("claude-code")), windows=False)
 
 
-def test_a_server_that_cannot_be_asked_is_told_of(client):
+def test_an_unreachable_server_is_reported(client):
     client.server = refuse
     code, out, err = client("cursor", "--json")
     assert (code, json.loads(out)) == (ExitCode.OK, entry("cursor", URL).document)
@@ -120,7 +120,7 @@ def test_the_entry_with_a_header_for_claude_desktop_has_the_header_in_it(client)
     assert json.loads(made) == entry("claude-desktop", URL, f"Basic {PLACEHOLDER}").document
 
 
-def test_what_is_written_is_the_address_alone(client, tmp_path):
+def test_only_the_address_is_written(client, tmp_path):
     code, out, _ = client("vscode", "--write")
     path = file_here("vscode")
     assert (code, json.loads(path.read_text())["servers"][NAME]) == (
@@ -131,7 +131,7 @@ def test_what_is_written_is_the_address_alone(client, tmp_path):
     assert "opens in your browser" in " ".join(out.split())
 
 
-def test_a_login_that_is_in_the_file_stays_and_is_told_of(client):
+def test_a_login_already_in_the_file_stays_and_is_reported(client):
     path = file_here("cursor")
     path.parent.mkdir()
     path.write_text(json.dumps(entry("cursor", URL, BASIC).document))
@@ -146,7 +146,7 @@ def test_a_login_that_is_in_the_file_stays_and_is_told_of(client):
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-def test_a_login_in_the_file_and_one_in_the_browser_are_two_ways(client):
+def test_a_login_in_the_file_and_a_browser_login_are_alternatives(client):
     code, _, err = client("cursor", "--write", "--with-credentials", "--login", "browser")
     assert code == ExitCode.USAGE
     assert "--login header" in err

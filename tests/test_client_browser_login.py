@@ -75,12 +75,12 @@ def test_commands_work_with_and_without_a_browser_login_at_the_address(client, h
     assert code == ExitCode.OK, told
 
 
-def test_a_wrong_password_is_told_as_that(client, hard):
+def test_a_wrong_password_is_reported_as_one(client, hard):
     code, told = client("check-auth", password="wrong", url=hard.url)
     assert (code, told["error"]["kind"]) == (ExitCode.TOOL, "credentials_rejected")
 
 
-def test_without_a_login_nothing_is_told_but_that(client, hard):
+def test_without_a_login_only_its_absence_is_reported(client, hard):
     code, told = client("tools", password=None, url=hard.url)
     assert (code, told["error"]["kind"]) == (ExitCode.USAGE, "no_login")
 

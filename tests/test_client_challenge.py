@@ -30,7 +30,7 @@ TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
         (r'Bearer scope="a\"b\\c"', [("bearer", {"scope": r"a\"b\c".replace(r"\"", '"')})]),
     ],
 )
-def test_what_is_well_formed_is_read(header, found):
+def test_a_well_formed_challenge_is_read(header, found):
     assert challenges(header) == tuple(Challenge(*each) for each in found)
 
 
@@ -38,13 +38,13 @@ def test_what_is_well_formed_is_read(header, found):
     "header",
     ['"x"', 'Bearer a="1', 'Bearer a="1", a="2"', "Bearer a=1;b=2", "Bearer \x00", "=", ","],
 )
-def test_what_is_not_is_nothing(header):
+def test_a_malformed_challenge_is_ignored(header):
     assert not challenges(header)
     assert bearer(header) is None
 
 
 @given(st.lists(st.tuples(NAME, st.dictionaries(NAME, TEXT, min_size=1, max_size=3)), max_size=3))
-def test_what_is_written_is_what_is_read(wanted):
+def test_a_written_challenge_reads_back_the_same(wanted):
     def quoted(text):
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

@@ -127,7 +127,7 @@ def test_a_login_is_confirmed_with_the_password_from_stdin_as_json(client, mcp_s
     ("stdin", "message"),
     [(b"", "empty"), (b"\n", "empty"), (b"x" * 5000, "4096"), (b"\xff\n", "UTF-8")],
 )
-def test_a_password_that_cannot_be_one_is_refused(client, mcp_server, stdin, message):
+def test_an_impossible_password_is_refused(client, mcp_server, stdin, message):
     argv = ("check-auth", "--email", "a", "--password-stdin", "--url", mcp_server.url)
     code, _, err = client(*argv, stdin=stdin)
     assert code == ExitCode.USAGE
@@ -204,7 +204,7 @@ def test_without_a_terminal_a_destructive_tool_is_called_only_with_yes(client, m
     assert err.count("Nothing was called.") == 2
 
 
-def test_a_text_result_is_printed_as_it_is_but_cannot_control_the_terminal(client, mcp_server):
+def test_a_text_result_is_printed_without_terminal_control_characters(client, mcp_server):
     code, out, _ = client("call", "say", f"text={'x' * 200}", "--url", mcp_server.url)
     assert code == ExitCode.OK
     assert out == f"said [bold]{'x' * 200}[/bold] \ufffd[31mred\ufffd[0m\n"
@@ -256,14 +256,14 @@ def test_commands_in_a_failure_are_those_of_the_command_line(client, mcp_server,
     assert "`oig-client tools` lists them." in err
 
 
-def test_a_server_that_is_not_there_gives_three(client, closed_port):
+def test_an_unreachable_server_exits_with_3(client, closed_port):
     code, out, err = client("tools", "--url", f"http://127.0.0.1:{closed_port}/mcp")
     assert (code, out) == (ExitCode.UNREACHABLE, "")
     assert "oig-cloud-mcp serve" in err
     assert "--url" in err
 
 
-def test_something_else_than_mcp_gives_four(client, odd_server):
+def test_a_server_that_does_not_speak_mcp_exits_with_4(client, odd_server):
     code, out, _ = client("--json", "tools", "--url", odd_server.url.replace("mcp", "status/421"))
     assert code == ExitCode.NOT_MCP
     error = json.loads(out)["error"]
@@ -271,7 +271,7 @@ def test_something_else_than_mcp_gives_four(client, odd_server):
     assert "OIG_ALLOWED_HOSTS" in error["message"]
 
 
-def test_the_password_is_not_in_what_verbose_tells(client, mcp_server):
+def test_verbose_output_does_not_contain_the_password(client, mcp_server):
     code, _, err = client(
         "check-auth", "-v", "--email", "a@b.cz", "--url", mcp_server.url, OIG_PASSWORD=SECRET
     )
@@ -280,7 +280,7 @@ def test_the_password_is_not_in_what_verbose_tells(client, mcp_server):
     assert "2026-07-28" in err
 
 
-def test_a_bug_is_told_without_the_values_it_happened_with(client, mcp_server, monkeypatch):
+def test_a_bug_is_reported_without_the_values_that_caused_it(client, mcp_server, monkeypatch):
     def explode(*_args, **_more):
         raise LookupError(SECRET)
 
@@ -385,7 +385,7 @@ def test_colour_is_for_terminals_unless_forced(mcp_server):
         ("SSL_CERT_FILE", __file__),
     ],
 )
-def test_a_mistake_in_the_environment_is_no_bug_of_ours(client, command, name, value):
+def test_a_mistake_in_the_environment_is_not_reported_as_a_bug(client, command, name, value):
     if value.startswith("socks5:") and importlib.util.find_spec("socksio"):
         pytest.skip("SOCKS works here")
     code, _, err = client(command, "--url", "http://battery.example/mcp", **{name: value})
@@ -433,14 +433,14 @@ def test_streams_that_are_closed_or_full_do_no_harm(closed_port, streams, code, 
     assert (found.returncode, found.stderr) == (code, err)
 
 
-def test_bytes_that_are_no_text_are_a_line_like_any_other(client, mcp_server):
+def test_undecodable_bytes_are_a_line_like_any_other(client, mcp_server):
     stdin = io.TextIOWrapper(io.BytesIO(b"add a=1 b=\xff\nadd a=1 b=2\n"), "utf-8", "strict")
     code, out, err = client("shell", "--url", mcp_server.url, stdin=stdin)
     assert (code, out) == (ExitCode.USAGE, "3\n")
     assert "b must be an integer" in err
 
 
-def test_a_reader_that_leaves_is_no_reason_to_complain():
+def test_a_closed_output_pipe_is_not_an_error():
     reader, writer = os.pipe()
     os.close(reader)
     try:

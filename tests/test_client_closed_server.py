@@ -81,7 +81,7 @@ GIVEN = {"OIG_EMAIL": EMAIL, "OIG_PASSWORD": SECRET}
         ("notifications",),
     ],
 )
-def test_each_command_shows_the_kept_login(client, closed_server, kept, argv):
+def test_each_command_sends_the_stored_login(client, closed_server, kept, argv):
     code, out, err = client(*argv, "--json", "--url", closed_server.url)
     # `status` has a verdict of its own about the box.
     assert code in {ExitCode.OK, ExitCode.NOT_FINE, ExitCode.IN_DOUBT}, out
@@ -99,7 +99,7 @@ def test_each_way_to_give_a_login_opens_it(client, closed_server):
     assert (code, "check_auth" in out) == (ExitCode.OK, True)
 
 
-def test_another_account_than_the_kept_one_is_shown_where_it_is_named(client, closed_server, kept):
+def test_a_login_for_another_account_is_sent_when_it_is_named(client, closed_server, kept):
     argv = ("call", "who", "--email", "c@d.cz", "--json", "--url", closed_server.url)
     _, out, _ = client(*argv, OIG_PASSWORD="four")
     assert json.loads(out)["structured_content"] == {"email": "c@d.cz", "password_length": 4}
@@ -109,7 +109,7 @@ def test_another_account_than_the_kept_one_is_shown_where_it_is_named(client, cl
 
 
 @pytest.mark.parametrize("argv", [("tools",), ("check-auth",), ("live",), ("call", "who")])
-def test_without_any_login_it_says_what_the_server_wants_and_what_to_do(
+def test_without_a_login_the_error_says_what_the_server_wants_and_what_to_do(
     client, closed_server, argv
 ):
     code, out, _ = client(*argv, "--json", "--url", closed_server.url)
@@ -121,7 +121,7 @@ def test_without_any_login_it_says_what_the_server_wants_and_what_to_do(
         assert "requires a login for every request" in error["message"]
 
 
-def test_a_login_is_checked_in_the_header_and_kept(client, closed_server, ring):
+def test_a_login_is_checked_in_the_header_and_stored(client, closed_server, ring):
     argv = ("login", "--email", EMAIL, "--json", "--url", closed_server.url)
     code, out, _ = client(*argv, OIG_PASSWORD=SECRET)
     assert (code, json.loads(out)["email"]) == (ExitCode.OK, EMAIL)
@@ -145,7 +145,7 @@ def test_the_password_is_asked_for_once(terminal, closed_server, ring):
     assert "Login kept in the keyring" in screen.text
 
 
-def test_a_rejected_login_is_not_shown_again_in_the_shell(client, closed_server):
+def test_the_shell_does_not_resend_a_rejected_login(client, closed_server):
     lines = b"check-auth\ncheck-auth\n"
     given = {"OIG_EMAIL": EMAIL, "OIG_PASSWORD": "wrong"}
     code, _, err = client("shell", "--verbose", "--url", closed_server.url, stdin=lines, **given)
@@ -153,7 +153,7 @@ def test_a_rejected_login_is_not_shown_again_in_the_shell(client, closed_server)
     assert err.count("requires a login for every request: with one") == 2
 
 
-def test_a_proxy_that_takes_the_header_out_is_told_as_that(client, closed_server):
+def test_a_proxy_that_removes_the_header_is_reported_as_the_cause(client, closed_server):
     url = closed_server.url.replace("/mcp", "/stripped/mcp")
     code, out, _ = client("tools", "--json", "--url", url, **GIVEN)
     error = json.loads(out)["error"]
@@ -161,7 +161,7 @@ def test_a_proxy_that_takes_the_header_out_is_told_as_that(client, closed_server
     assert "takes the header Authorization out" in error["message"]
 
 
-def test_no_login_is_sent_in_the_clear_because_a_server_wants_one(
+def test_no_login_is_sent_in_the_clear_even_when_the_server_wants_one(
     client, closed_server, kept, monkeypatch
 ):
     monkeypatch.setattr("client.session.is_here", lambda _url: False)
@@ -180,14 +180,14 @@ def examined(client, url):
 TOLD = ("protocol", "older", "tools", "refusal", "login")
 
 
-def test_the_doctor_shows_the_kept_login(client, closed_server, kept):
+def test_the_doctor_sends_the_stored_login(client, closed_server, kept):
     code, steps = examined(client, closed_server.url)
     assert {steps[name] for name in (*TOLD, "endpoint", "challenge")} == {"ok"}
     # The challenge leads to another address than the one that is asked.
     assert (code, steps["resource"]) == (ExitCode.TOOL, "wrong")
 
 
-def test_the_doctor_says_so_where_it_has_no_login_to_show(client, closed_server):
+def test_the_doctor_says_when_it_has_no_login_to_send(client, closed_server):
     _, steps = examined(client, closed_server.url)
     assert {steps[name] for name in TOLD} == {"skipped"}
 
@@ -241,7 +241,7 @@ def answered(status, challenge, *, with_login=False):
         ),
     ],
 )
-def test_each_challenge_of_the_server_is_told_in_words(status, challenge, kind, words):
+def test_each_challenge_of_the_server_is_explained_in_words(status, challenge, kind, words):
     verdict = answered(status, challenge)
     assert isinstance(verdict, LoginWanted | Refused)
     assert verdict.kind == kind
@@ -260,7 +260,7 @@ def test_each_challenge_of_the_server_is_told_in_words(status, challenge, kind, 
         ASKED.replace('"oig:read"', '"oig:read'),
     ],
 )
-def test_the_login_is_not_for_those_who_ask_otherwise(challenge):
+def test_a_server_with_another_kind_of_challenge_does_not_get_the_login(challenge):
     verdict = answered(401, challenge)
     assert isinstance(verdict, NotMcp)
     assert verdict.kind == "http_401"

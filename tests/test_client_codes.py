@@ -119,7 +119,7 @@ def test_a_box_is_named_in_the_words_of_both_kinds_of_command(code):
 
 
 @pytest.mark.parametrize("seconds", [True, "5", -1, float("nan"), float("inf"), 1e9, None, [5]])
-def test_a_time_that_cannot_be_is_none(seconds):
+def test_an_impossible_time_is_ignored(seconds):
     assert reported({KEY: {"code": "locked", "message": "m", "retry_after_s": seconds}}) is not None
     failure = told("locked", retry_after_s=seconds)
     assert failure.reported.retry_after is None
@@ -127,7 +127,7 @@ def test_a_time_that_cannot_be_is_none(seconds):
 
 
 @pytest.mark.parametrize("change_id", [7, "", "a b", "`rm`", "$(x)", "x" * 65, None])
-def test_an_id_that_cannot_stand_in_a_command_is_none(change_id):
+def test_an_id_that_cannot_stand_in_a_command_is_ignored(change_id):
     assert told("plan_used", change_id=change_id).message == TEXT
 
 
@@ -144,7 +144,7 @@ JSON = st.recursive(
         JSON | st.sampled_from(list(Code)),
     )
 )
-def test_whatever_a_server_puts_there_a_failure_comes_of_it(values):
+def test_any_error_from_a_server_becomes_a_failure(values):
     failure = ToolFailure.told(TEXT, {KEY: values})
     assert failure.message
     assert re.fullmatch(r"[a-z][a-z0-9_]*", failure.kind)

@@ -148,14 +148,14 @@ def test_windows_has_its_own_places():
 
 @pytest.mark.parametrize("assistant", FILES)
 @pytest.mark.parametrize("windows", [True, False])
-def test_a_page_fits_eighty_columns_but_for_what_is_copied(assistant, windows):
+def test_a_page_fits_eighty_columns_except_for_lines_to_copy(assistant, windows):
     text = page(assistant, URL, "/home/me/.config/file.json", windows=windows)
     long = [line for line in text.splitlines() if len(line) > 80]
     assert all(line.startswith(("cursor://", "  export OIG_BASIC")) for line in long)
     assert all(len(line) < 100 for line in long if not line.startswith("cursor://"))
 
 
-def test_what_is_there_stays_in_order_and_in_its_indentation():
+def test_existing_content_keeps_its_order_and_indentation():
     lines = [
         "{",
         '\t"theme": "d\u00e1rk",',
@@ -182,7 +182,7 @@ def updated(assistant, there, *, basic=None):
     return found, set(changes(json.dumps(before), after, new))
 
 
-def test_what_a_person_added_to_the_entry_stays():
+def test_additions_made_by_hand_to_the_entry_stay():
     there = {
         "url": "http://old/mcp",
         "disabled": True,
@@ -245,7 +245,7 @@ def test_a_placeholder_that_was_never_replaced_goes_with_its_header():
     assert found == entry("claude-desktop", URL, "Basic new").server
 
 
-def test_an_entry_without_a_login_is_said_to_be_one(client):
+def test_an_entry_without_a_login_is_reported_as_such(client):
     path = client.home / ".config" / "Claude" / "claude_desktop_config.json"
     code, out, _ = client("claude-desktop", "--write", "--json")
     assert code == ExitCode.OK
@@ -267,7 +267,7 @@ def test_another_way_to_reach_the_server_does_not_stay():
 
 @pytest.mark.parametrize("there", [None, 7, [], "x", {"headers": 3, "args": 3, "env": 3}])
 @pytest.mark.parametrize("assistant", FILES)
-def test_an_entry_that_is_none_is_replaced(assistant, there):
+def test_an_invalid_entry_is_replaced(assistant, there):
     found, _ = updated(assistant, there)
     assert found | entry(assistant, URL).server == found
 
@@ -297,7 +297,7 @@ def test_questions_are_added_once():
         '{"mcpServers": []}',
     ],
 )
-def test_a_file_that_would_lose_something_is_refused(text):
+def test_a_file_is_refused_when_rewriting_it_would_lose_data(text):
     with pytest.raises(NotWritten):
         merged(text, entry("cursor", URL))
 
@@ -390,7 +390,7 @@ def test_a_file_that_cannot_be_changed_is_left(client, make, words):
     assert [one.name for one in path.parent.iterdir()] == ["mcp.json"]
 
 
-def test_an_update_says_what_it_changed_and_keeps_the_login(client):
+def test_an_update_says_what_it_changed_and_preserves_the_login(client):
     path = client.home / ".cursor" / "mcp.json"
     path.parent.mkdir()
     there = {"url": "http://old/mcp", "headers": {"Authorization": LOGIN.basic}}
@@ -401,7 +401,7 @@ def test_an_update_says_what_it_changed_and_keeps_the_login(client):
     assert json.loads(path.read_text())["mcpServers"][NAME] == there | {"url": URL}
 
 
-def test_the_kept_login_goes_only_into_a_file_of_the_persons_own(client):
+def test_the_stored_login_is_written_only_to_a_file_of_the_user(client):
     path = client.home / ".config" / "Claude" / "claude_desktop_config.json"
     code, out, _ = client("claude-desktop", "--write", "--with-credentials")
     assert code == ExitCode.OK
@@ -417,7 +417,7 @@ def test_the_kept_login_goes_only_into_a_file_of_the_persons_own(client):
         assert words in err
 
 
-def test_a_login_that_is_not_kept_is_missed(client, tmp_path):
+def test_a_missing_stored_login_is_reported(client, tmp_path):
     (tmp_path / "keyring.json").write_text("{}")
     code, out, err = client("cursor", "--write", "--with-credentials")
     assert (code, out) == (ExitCode.USAGE, "")
@@ -443,7 +443,7 @@ def test_an_unknown_client_is_refused_without_being_repeated(client):
         ("claude-desktop", "--with-credentials"),
     ],
 )
-def test_what_is_still_to_do_stands_below_a_file_that_was_written(client, assistant, words):
+def test_the_remaining_steps_are_listed_below_a_written_file(client, assistant, words):
     code, out, _ = client(assistant, "--write")
     assert code == ExitCode.OK
     assert words in out

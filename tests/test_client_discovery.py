@@ -131,7 +131,7 @@ def first_wrong(found):
         ("http://[::1]:8000/mcp", "soft"),
     ],
 )
-def test_a_server_that_is_well_is_walked_through_to_its_page(url, strength):
+def test_a_healthy_server_is_checked_through_to_its_login_page(url, strength):
     server = Server(url, strength)
     found = walked(server, url)
     assert {name: one.mark for name, one in found.items()} == dict.fromkeys(WALK, Mark.OK)
@@ -189,13 +189,13 @@ def test_a_closed_server_whose_challenge_a_proxy_breaks_is_not_taken_for_another
 
 
 @pytest.mark.parametrize("metadata", ["http://[", "https:", "javascript:alert(1)", "http://a/\x01"])
-def test_an_address_that_is_none_is_not_gone_to(metadata):
+def test_an_invalid_address_is_not_visited(metadata):
     header = f'Bearer resource_metadata="{metadata}", scope="oig:read"'
     name, one = first_wrong(walked(Server(strength="soft", answers=asking(header))))
     assert (name, one.kind) == ("resource", "not_https")
 
 
-def test_a_redirect_to_what_is_no_address_is_told():
+def test_a_redirect_to_an_invalid_address_is_reported():
     reply = {"status_code": 307, "headers": {"location": "http://["}}
     found = walked(Server(answers={f"{RESOURCE}/mcp": reply}))
     assert first_wrong(found)[1].kind == "redirected"
@@ -216,7 +216,7 @@ def test_an_offer_without_any_401_is_wrong():
         ("http://battery.example/mcp", "http://battery.example/mcp", "not_https", "https://"),
     ],
 )
-def test_another_address_than_the_configured_one_is_told_from_it(known, called, kind, cure):
+def test_an_address_other_than_the_configured_one_is_recognised(known, called, kind, cure):
     name, one = first_wrong(walked(Server(known), called))
     assert (name, one.kind) == ("resource", kind)
     assert cure in one.cure
@@ -242,7 +242,7 @@ def test_a_slash_at_the_end_counts():
         ({"status_code": 200, "json": []}, "not_json"),
     ],
 )
-def test_each_document_has_to_come_as_it_is(path, reply, kind):
+def test_each_document_must_come_without_a_redirect(path, reply, kind):
     name, one = first_wrong(walked(Server(answers={path: reply})))
     assert (name, one.kind) == ("issuer" if path.startswith(ISSUER) else "resource", kind)
     assert one.cure
@@ -271,14 +271,14 @@ def test_each_endpoint_has_to_answer_itself(path, method, reply, kind):
 
 
 @pytest.mark.parametrize(("path", "kind"), [("/register", "registered"), ("/token", "not_refused")])
-def test_an_endpoint_that_takes_nothing_for_something_is_another_programs(path, kind):
+def test_an_endpoint_that_accepts_an_empty_request_is_not_ours(path, kind):
     taken = {"status_code": 201, "json": {"client_id": "x"}}
     taken["headers"] = {"access-control-allow-origin": "*"}
     assert first_wrong(walked(Server(answers={("POST", path): taken})))[1].kind == kind
 
 
 @pytest.mark.parametrize("origin", [None, "https://claude.ai", "*, *", "null"])
-def test_pages_have_to_be_let_read(origin):
+def test_browsers_must_be_allowed_to_read_the_documents(origin):
     name, one = first_wrong(walked(Server(origin=origin)))
     assert (name, one.kind) == ("resource", "cors")
 
@@ -314,7 +314,7 @@ def test_pages_have_to_be_let_read(origin):
         (ISSUER, "authorization_response_iss_parameter_supported", "true", "document"),
     ],
 )
-def test_each_member_that_clients_go_by_is_looked_at(path, member, value, kind):
+def test_each_member_that_clients_use_is_checked(path, member, value, kind):
     name, one = first_wrong(walked(Server(changes={path: {member: value}})))
     assert one.kind == kind
     if member != "authorization_servers":
@@ -344,17 +344,17 @@ def test_what_claims_openid_connect_is_wrong(reply):
         (moved(307), "redirected"),
     ],
 )
-def test_each_page_has_to_be_one(path, reply, kind):
+def test_each_login_page_must_be_a_web_page(path, reply, kind):
     name, one = first_wrong(walked(Server(answers={path: reply})))
     assert (name, one.kind) == ("login page", kind)
 
 
-def test_after_the_first_wrong_thing_of_the_walk_the_rest_is_not_guessed_at():
+def test_no_step_is_checked_after_the_first_failed_one():
     found = walked(Server(answers={f"{RESOURCE}/mcp": MISSING}))
     assert [*found] == ["host", "endpoint", "challenge", "resource", "header"]
 
 
-def test_no_answer_at_all_ends_the_walk_and_not_the_examination(monkeypatch):
+def test_a_missing_answer_ends_the_discovery_but_not_the_examination(monkeypatch):
     def silent(request):
         if request.url.path == OPENID:
             raise httpx2.ReadTimeout("no", request=request)
@@ -400,7 +400,7 @@ def test_what_claude_mcp_add_wrote_is_found_in_each_projects_part(tmp_path):
         json.dumps({"mcpServers": {"x": {"url": URL, "headers": 7}}}),
     ],
 )
-def test_files_without_a_login_for_this_server_are_well(tmp_path, text):
+def test_files_without_a_login_for_this_server_pass(tmp_path, text):
     (tmp_path / ".claude.json").write_text(text)
     assert walked(Server())["header"].mark is Mark.OK
 

@@ -74,7 +74,7 @@ def status(report):
     return {step["step"]: step["status"] for step in report["steps"]}
 
 
-def test_a_server_that_is_well_passes_every_step(doctor, well_server):
+def test_a_healthy_server_passes_every_step(doctor, well_server):
     code, report = doctor(well_server.url)
     assert code == ExitCode.OK, report
     assert report["first_wrong"] is None
@@ -89,7 +89,7 @@ def test_a_server_that_is_well_passes_every_step(doctor, well_server):
     assert all(step["milliseconds"] >= 0 for step in report["steps"])
 
 
-def test_a_kept_login_is_tried_for_real(doctor, well_server, tmp_path):
+def test_a_stored_login_is_tried_for_real(doctor, well_server, tmp_path):
     ring = tmp_path / "keyring.json"
     name = f"oig-client {well_server.url}"
     ring.write_text(json.dumps({name: Login("a@b.cz", SECRET).packed()}))
@@ -122,7 +122,7 @@ def test_a_stream_without_end_is_known_by_its_type_in_any_case(odd_server):
 
 
 @pytest.mark.parametrize(("lives", "words"), [(True, "not at this path"), (False, "Another")])
-def test_a_wrong_path_at_a_server_that_lives_is_told_as_that(lives, words):
+def test_a_wrong_path_at_a_running_server_is_reported_as_one(lives, words):
     seen = visit("http://localhost:8000/other")
     seen.lives = lives
     seen.reply = Reply(404, "text/plain", "", None, datetime.now(UTC))
@@ -145,7 +145,7 @@ def test_nothing_listening_ends_the_examination(doctor, closed_port):
     assert report["exit_code"] == 3
 
 
-def test_a_name_that_nobody_knows_ends_it_earlier(doctor):
+def test_an_unknown_host_ends_the_examination_earlier(doctor):
     code, report = doctor("http://battery.invalid/mcp")
     assert (code, report["first_wrong"]) == (ExitCode.UNREACHABLE, "name")
 
@@ -161,27 +161,29 @@ def test_a_name_that_nobody_knows_ends_it_earlier(doctor):
         ("/status/404", "older", "no MCP endpoint"),
     ],
 )
-def test_something_else_at_the_address_is_told_with_its_cure(doctor, odd_server, path, step, words):
+def test_another_program_at_the_address_is_reported_with_a_remedy(
+    doctor, odd_server, path, step, words
+):
     code, report = doctor(odd_server.url.replace("/mcp", path))
     found = next(one for one in report["steps"] if one["step"] == report["first_wrong"])
     assert words in f"{found['text']} {found['cure']}"
     assert (code, report["first_wrong"]) == (ExitCode.NOT_MCP, step)
 
 
-def test_an_answer_that_never_comes_to_its_end_is_not_waited_for(doctor, odd_server):
+def test_an_endless_answer_is_not_waited_for(doctor, odd_server):
     code, report = doctor(odd_server.url.replace("/mcp", "/trickle"), "--timeout", "1")
     assert (code, report["first_wrong"]) == (ExitCode.UNREACHABLE, "host")
     assert report["steps"][-1]["kind"] == "timeout"
     assert report["steps"][-1]["milliseconds"] < 60_000
 
 
-def test_a_server_of_before_is_greeted_in_the_older_way(doctor, old_server):
+def test_an_older_server_is_greeted_in_the_older_way(doctor, old_server):
     _, report = doctor(old_server.url)
     assert status(report)["protocol"] == "warning"
     assert status(report)["older"] == "ok"
 
 
-def test_a_tool_that_repeats_arguments_is_wrong(doctor, echoing_server):
+def test_a_tool_that_repeats_its_arguments_fails(doctor, echoing_server):
     code, report = doctor(echoing_server.url)
     assert (code, report["first_wrong"]) == (ExitCode.TOOL, "refusal")
 
@@ -199,7 +201,7 @@ def step_of(report, name):
     return next(one for one in report["steps"] if one["step"] == name)
 
 
-def test_what_a_tool_in_a_browser_needs_is_told(doctor):
+def test_the_setting_that_a_browser_tool_needs_is_named(doctor):
     with running_fleet(1) as fleet:
         code, report = doctor(fleet.url)
     found = step_of(report, "pages")
@@ -208,7 +210,7 @@ def test_what_a_tool_in_a_browser_needs_is_told(doctor):
     assert "MCP Inspector" in found["text"]
 
 
-def test_a_tool_in_a_browser_that_is_allowed_is_told(doctor):
+def test_an_allowed_browser_tool_is_reported(doctor):
     with running_fleet(1, OIG_ALLOWED_ORIGINS="http://localhost:6274") as fleet:
         code, report = doctor(fleet.url)
     found = step_of(report, "pages")
@@ -216,15 +218,13 @@ def test_a_tool_in_a_browser_that_is_allowed_is_told(doctor):
     assert "http://localhost:6274 (MCP Inspector) may call" in found["text"]
 
 
-def test_a_server_that_lets_every_page_in_is_wrong(doctor, open_server):
+def test_a_server_that_allows_every_origin_fails(doctor, open_server):
     code, report = doctor(open_server.url)
     assert (code, report["first_wrong"]) == (ExitCode.TOOL, "pages")
     assert report["steps"][-1]["step"] == "login"
 
 
-def test_a_server_that_takes_its_own_pages_for_strangers_behind_tls_is_doubtful(
-    doctor, tmp_path, monkeypatch
-):
+def test_a_server_that_rejects_its_own_origin_behind_tls_is_doubtful(doctor, tmp_path, monkeypatch):
     root = Certified.root()
     (tmp_path / "root.pem").write_bytes(root.pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
@@ -366,7 +366,7 @@ def test_a_certificate_is_judged(tmp_path, monkeypatch, host, days, trusted, mar
     assert words in found.text
 
 
-def test_a_certificate_of_ones_own_is_trusted_on_this_machine_too(tmp_path, monkeypatch):
+def test_a_self_issued_certificate_is_trusted_on_this_machine_too(tmp_path, monkeypatch):
     root = Certified.root()
     (tmp_path / "root.pem").write_bytes(root.pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
@@ -386,7 +386,7 @@ def visit(url, **more):
     return Visit(nobody, url, 5.0, Path("/nowhere/config.json"), nobody, **more)
 
 
-def test_http_where_tls_is_expected_is_told():
+def test_plain_http_where_tls_is_expected_is_reported():
     with answering(lambda it: it.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as port:
         found = network.encryption(visit(f"https://localhost:{port}/mcp", addresses=("127.0.0.1",)))
     assert found.mark is Mark.WRONG

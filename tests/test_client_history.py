@@ -49,7 +49,7 @@ KNOWN = Catalogue(
         "check-auth --email a@b.cz",
     ],
 )
-def test_a_line_that_is_understood_is_kept(line):
+def test_a_line_that_is_understood_is_stored(line):
     assert memory_for(line, KNOWN) is Memory.FILE
 
 
@@ -107,7 +107,7 @@ def test_a_line_that_is_not_understood_stays_out_of_the_file(line):
     ],
 )
 @pytest.mark.parametrize("known", [KNOWN, None])
-def test_a_secret_is_kept_nowhere(line, known):
+def test_a_secret_is_never_stored(line, known):
     if known is None and "key" in line:
         assert memory_for(line, known) is Memory.RUN
     else:
@@ -136,14 +136,14 @@ def test_a_file_left_open_to_others_is_closed(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_file_that_cannot_be_written_is_done_without(tmp_path):
+def test_the_shell_works_without_a_writable_history_file(tmp_path):
     (tmp_path / "in the way").touch()
     history = FileHistory(tmp_path / "in the way" / "history")
     history.remember("tools", Memory.FILE)
     assert history.get_strings() == ["tools"]
 
 
-def test_the_file_is_cut_to_what_is_read_of_it(tmp_path):
+def test_the_file_is_cut_to_the_lines_that_are_read(tmp_path):
     path = tmp_path / "history"
     path.write_text("".join(f"tools {number}\n" for number in range(KEPT + 5)))
     path.chmod(0o644)
@@ -205,7 +205,7 @@ def test_tab_offers_what_fits(typed, offered):
         ("plan_change mode='x", []),
     ],
 )
-def test_a_value_is_offered_as_it_has_to_be_typed(typed, offered):
+def test_a_value_is_offered_in_the_form_to_type(typed, offered):
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
 

@@ -69,7 +69,7 @@ def kept(path):
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def test_a_login_is_kept_for_its_server_and_removed_again(
+def test_a_login_is_stored_for_its_server_and_removed_again(
     client, mcp_server, logged_in, keyring_file
 ):
     (name, secret), *more = kept(keyring_file).items()
@@ -84,14 +84,14 @@ def test_a_login_is_kept_for_its_server_and_removed_again(
     assert code == ExitCode.OK
 
 
-def test_a_wrong_password_is_not_kept(client, mcp_server, keyring_file):
+def test_a_wrong_password_is_not_stored(client, mcp_server, keyring_file):
     code, _, err = client("login", "--email", EMAIL, "--url", mcp_server.url, OIG_PASSWORD="wrong")
     assert code == ExitCode.TOOL
     assert "rejected" in err
     assert kept(keyring_file) == {}
 
 
-def test_a_login_is_kept_from_standard_input_and_replaces_the_one_before(
+def test_a_login_from_standard_input_replaces_the_stored_one(
     client, mcp_server, logged_in, keyring_file
 ):
     argv = ("login", "--json", "--password-stdin", "--email", "c@d.cz", "--url", mcp_server.url)
@@ -103,7 +103,7 @@ def test_a_login_is_kept_from_standard_input_and_replaces_the_one_before(
     ]
 
 
-def test_later_commands_use_it_without_a_question(client, mcp_server, logged_in):
+def test_later_commands_use_the_stored_login_without_asking(client, mcp_server, logged_in):
     code, out, err = client("check-auth", "--json", "--url", mcp_server.url)
     assert (code, err) == (ExitCode.OK, "")
     assert json.loads(out)["email"] == EMAIL
@@ -114,7 +114,7 @@ def test_later_commands_use_it_without_a_question(client, mcp_server, logged_in)
     assert json.loads(out)["structured_content"]["email"] == EMAIL
 
 
-def test_what_is_given_goes_before_what_is_kept(client, mcp_server, logged_in):
+def test_a_given_login_takes_precedence_over_the_stored_one(client, mcp_server, logged_in):
     argv = ("check-auth", "--json", "--url", mcp_server.url)
     _, out, _ = client(*argv, OIG_PASSWORD="four")
     assert json.loads(out)["password_length"] == 4
@@ -124,7 +124,7 @@ def test_what_is_given_goes_before_what_is_kept(client, mcp_server, logged_in):
     assert "OIG_PASSWORD" in json.loads(out)["error"]["message"]
 
 
-def test_no_keyring_ignores_it(client, mcp_server, logged_in):
+def test_the_no_keyring_option_ignores_the_stored_login(client, mcp_server, logged_in):
     code, _, err = client("check-auth", "--no-keyring", "--url", mcp_server.url)
     assert code == ExitCode.USAGE
     assert "--email" in err
@@ -146,7 +146,7 @@ def test_no_keyring_ignores_it(client, mcp_server, logged_in):
         ("Missing", "keyring_broken", "PYTHON_KEYRING_BACKEND"),
     ],
 )
-def test_without_a_keyring_nothing_is_written_and_it_is_said(
+def test_without_a_keyring_nothing_is_written_and_the_user_learns_it(
     client, mcp_server, keyring_file, ring, kind, words
 ):
     argv = ("login", "--email", EMAIL, "--json", "--url", mcp_server.url)
@@ -196,7 +196,7 @@ def test_another_login_for_one_call_is_named_by_its_email(client, mcp_server, lo
     assert json.loads(out)["structured_content"] == {"email": "c@d.cz", "password_length": 4}
 
 
-def test_a_password_that_is_given_is_used_with_the_kept_email(client, mcp_server, logged_in):
+def test_a_given_password_is_used_with_the_stored_email(client, mcp_server, logged_in):
     argv = ("call", "who", "--json", "--url", mcp_server.url)
     whose = {"email": EMAIL, "password_length": 4}
     _, out, _ = client(*argv, OIG_PASSWORD="four")
@@ -257,7 +257,7 @@ def test_a_redirect_is_not_followed_with_the_login(client, odd_server, keyring_f
     assert code in {ExitCode.NOT_MCP, ExitCode.UNREACHABLE}
 
 
-def test_a_rejected_kept_login_says_how_to_renew_it(client, mcp_server, keyring_file):
+def test_a_rejected_stored_login_says_how_to_renew_it(client, mcp_server, keyring_file):
     keyring_file.write_text(
         json.dumps({f"oig-client {mcp_server.url}": Login(EMAIL, "wrong").packed()})
     )
@@ -274,7 +274,7 @@ def test_a_rejected_kept_login_says_how_to_renew_it(client, mcp_server, keyring_
         ("wrong, in a newer way", "credentials_outdated", False),
     ],
 )
-def test_a_login_is_forgotten_by_the_servers_code_alone(
+def test_only_the_servers_error_code_makes_the_client_forget_a_login(
     client, mcp_server, keyring_file, monkeypatch, password, kind, forgotten
 ):
     keyring_file.write_text(
@@ -291,7 +291,7 @@ def test_a_login_is_forgotten_by_the_servers_code_alone(
     assert error["message"].endswith(REJECTED_OF_OLD) is not forgotten
 
 
-def test_the_password_is_asked_for_only_where_it_can_be_kept(terminal, mcp_server, keyring_file):
+def test_the_password_is_asked_for_only_where_it_can_be_stored(terminal, mcp_server, keyring_file):
     argv = [sys.executable, "-m", "client", "login", "--url", mcp_server.url]
     screen = terminal(argv, environment("fail", keyring_file))
     assert screen.wait() == ExitCode.TOOL
@@ -338,7 +338,9 @@ def test_the_environment_is_enough_without_a_keyring(client, box_server):
     assert "OIG_PASSWORD" in json.loads(out)["error"]["message"]
 
 
-def test_an_email_in_the_environment_goes_before_the_kept_one(client, mcp_server, logged_in):
+def test_an_email_in_the_environment_takes_precedence_over_the_stored_one(
+    client, mcp_server, logged_in
+):
     environ = {"OIG_EMAIL": "c@d.cz", "OIG_PASSWORD": "four"}
     _, out, _ = client("check-auth", "--json", "--url", mcp_server.url, **environ)
     assert json.loads(out)["email"] == "c@d.cz"
@@ -380,7 +382,7 @@ def test_a_server_has_one_name(url, name):
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"email": "a"}', '{"email": 1, "password": "x"}'])
-def test_what_somebody_else_put_there_is_no_login(text):
+def test_a_foreign_keyring_entry_is_not_taken_for_a_login(text):
     assert Login.unpacked(text) is None
 
 

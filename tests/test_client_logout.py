@@ -57,7 +57,7 @@ def status(fleet):
 
 
 @pytest.mark.parametrize("command", ["logout", "log-out"])
-def test_the_kept_login_ends_at_the_server_and_is_forgotten(client, fleet, ring, command):
+def test_the_stored_login_ends_at_the_server_and_is_forgotten(client, fleet, ring, command):
     keep(ring, fleet.url)
     status(fleet)
     assert status(fleet) == FROM_CACHE
@@ -73,7 +73,7 @@ def test_the_kept_login_ends_at_the_server_and_is_forgotten(client, fleet, ring,
     assert status(fleet) == FROM_CACHE
 
 
-def test_a_login_that_is_not_kept_ends_as_well(client, fleet, ring):
+def test_a_login_that_is_not_stored_ends_as_well(client, fleet, ring):
     status(fleet)
     argv = ("log-out", "--email", EMAIL, "--password-stdin", "--json", "--url", fleet.url)
     for keyring in ("InFile", "fail"):
@@ -84,14 +84,14 @@ def test_a_login_that_is_not_kept_ends_as_well(client, fleet, ring):
     assert not ring.exists()
 
 
-def test_the_kept_login_of_another_account_stays(client, fleet, ring):
+def test_the_stored_login_of_another_account_stays(client, fleet, ring):
     keep(ring, fleet.url, "demo2@example.com")
     argv = ("log-out", "--email", EMAIL, "--password-stdin", "--json", "--url", fleet.url)
     assert json.loads(client(*argv, stdin=b"demo\n")[1])["removed"] is False
     assert len(json.loads(ring.read_text())) == 1
 
 
-def test_what_is_kept_here_goes_though_the_server_cannot_be_asked(client, ring, closed_port):
+def test_the_stored_login_goes_even_when_the_server_cannot_be_reached(client, ring, closed_port):
     url = f"http://127.0.0.1:{closed_port}/mcp"
     keep(ring, url)
     code, out, _ = client("logout", "--json", "--url", url)
@@ -106,7 +106,7 @@ def test_what_is_kept_here_goes_though_the_server_cannot_be_asked(client, ring, 
     assert "At the server it was not ended" in out
 
 
-def test_a_server_without_log_out_is_no_failure(client, ring, mcp_server):
+def test_a_server_without_log_out_is_not_a_failure(client, ring, mcp_server):
     keep(ring, mcp_server.url)
     code, out, _ = client("logout", "--json", "--url", mcp_server.url)
     told = json.loads(out)
@@ -114,7 +114,7 @@ def test_a_server_without_log_out_is_no_failure(client, ring, mcp_server):
     assert "log_out" in told["why"]
 
 
-def test_the_shell_ends_it_and_asks_for_no_password_again_before_it_is_given(client, fleet, ring):
+def test_the_shell_logs_out_and_needs_a_new_login_afterwards(client, fleet, ring):
     keep(ring, fleet.url)
     lines = b"json on\nlist_boxes\nlog-out\nlist_boxes\n"
     code, out, _ = client("shell", "--url", fleet.url, stdin=lines)

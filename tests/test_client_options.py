@@ -87,7 +87,7 @@ def test_a_password_option_is_refused_with_the_reason_and_not_repeated(argv):
         ["--timeout", "inf", "tools"],
     ],
 )
-def test_what_does_not_fit_is_refused_without_being_repeated(argv):
+def test_an_invalid_value_is_refused_without_being_repeated(argv):
     with pytest.raises(UsageFailure) as caught:
         parse(argv, {})
     assert "hunter2" not in caught.value.message
@@ -108,7 +108,7 @@ def test_only_the_tool_of_a_call_is_required():
         parse(["call"], {})
 
 
-def test_a_misspelt_command_is_answered_with_its_neighbour():
+def test_a_misspelt_command_is_answered_with_the_closest_one():
     with pytest.raises(UsageFailure, match="Did you mean tools"):
         parse(["tols"], {})
 
@@ -117,7 +117,7 @@ def test_a_misspelt_command_is_answered_with_its_neighbour():
     "url",
     ["localhost:8000/mcp", "ftp://x/mcp", "http://", "/mcp", "http://x:99999/", "http://[::1/"],
 )
-def test_an_address_that_is_none_is_refused(url):
+def test_an_invalid_address_is_refused(url):
     with pytest.raises(UsageFailure, match="must look like http://localhost:8000/mcp"):
         parse(["tools", "--url", url], {})
 
@@ -141,7 +141,7 @@ def test_help_and_document_name_every_exit_code():
         assert re.search(rf"\b{int(code)} ", told), code
 
 
-def test_the_days_of_a_history_are_said_to_be_pragues():
+def test_the_help_of_history_says_that_its_days_are_in_prague_time():
     assert "Prague" in parse(["history", "--help"], {}).help_text
 
 

@@ -22,7 +22,7 @@ CLIENT = [sys.executable, "-m", "client"]
 
 
 @pytest.mark.parametrize("character", HIDING)
-def test_what_moves_reverses_or_hides_becomes_a_mark(character):
+def test_characters_that_move_reverse_or_hide_text_become_a_mark(character):
     assert clean(f"a{character}b") == f"a{MARK}b"
     document = json.dumps({"a": character}, ensure_ascii=False)
     assert character not in escaped(document)
@@ -34,7 +34,7 @@ def test_words_of_any_language_stay_as_they_are():
     assert clean(text) == one_line(text) == escaped(text) == text
 
 
-def test_one_line_is_one():
+def test_a_line_stays_one_line():
     assert clean("a\r\n\tb\r") == f"a\n\tb{MARK}"
     assert one_line("a\r\n\tb\nc") == "a b c"
 
@@ -62,14 +62,14 @@ PLANNED = ["plan", "--mode", "home_1", "--box", "1", "--email", "a@b.cz"]
         [*PLANNED, "--apply", "--yes-apply-to", "1", "--wait", "2"],
     ],
 )
-def test_no_command_passes_on_what_controls_a_terminal(terminal, hostile_server, argv):
+def test_no_command_prints_terminal_control_characters(terminal, hostile_server, argv):
     argv = [*CLIENT, *argv, "--no-keyring", "--url", hostile_server.url]
     screen = terminal(argv, {"OIG_PASSWORD": "pw"})
     assert screen.wait() in {ExitCode.OK, ExitCode.TOOL}
     harmless(screen.raw)
 
 
-def test_no_question_passes_it_on(terminal, hostile_server):
+def test_no_prompt_prints_terminal_control_characters(terminal, hostile_server):
     for tool in ("ask", "hide"):
         screen = terminal([*CLIENT, "call", tool, "--url", hostile_server.url])
         screen.expect("p\ufffd[31mEVIL")
@@ -78,7 +78,7 @@ def test_no_question_passes_it_on(terminal, hostile_server):
         harmless(screen.raw)
 
 
-def test_the_shell_does_not_pass_it_on(terminal, hostile_server, tmp_path):
+def test_the_shell_does_not_print_terminal_control_characters(terminal, hostile_server, tmp_path):
     env = {"XDG_STATE_HOME": str(tmp_path), "OIG_MCP_URL": hostile_server.url}
     screen = terminal(CLIENT, env)
     screen.expect("your bank")

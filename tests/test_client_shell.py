@@ -74,20 +74,20 @@ def test_the_boxes_are_listed_in_the_shell_as_on_the_command_line(script):
     assert (code, err) == (ExitCode.OK, "")
 
 
-def test_status_in_the_shell_says_how_it_ended(script):
+def test_status_in_the_shell_sets_the_exit_code(script):
     code, out, err = script("status", f"status --box {ID}")
     assert out.count(f"Box {ID}: fine as far as known") == 2
     assert (code, err) == (ExitCode.IN_DOUBT, "")
 
 
-def test_a_command_in_the_shell_waits_as_long_as_the_shell_was_told(script, monkeypatch):
+def test_a_command_in_the_shell_uses_the_time_limit_of_the_shell(script, monkeypatch):
     seen = []
     monkeypatch.setitem(DISPATCH, "doctor", lambda _session, options: seen.append(options.timeout))
     script("doctor", more=("--timeout", "7"))
     assert seen == [7.0]
 
 
-def test_help_is_told_and_options_for_every_command_are_refused(script):
+def test_help_is_shown_and_global_options_are_refused(script):
     code, out, err = script("history --help", "live --url http://other/mcp", "live")
     assert "--csv FILE" in out
     assert "Unknown option --url" in err
@@ -95,7 +95,7 @@ def test_help_is_told_and_options_for_every_command_are_refused(script):
     assert code == ExitCode.USAGE
 
 
-def test_a_command_that_ends_badly_without_an_error_decides_the_scripts_exit_code(script):
+def test_a_command_that_fails_without_an_error_sets_the_exit_code_of_the_script(script):
     code, out, _ = script("json on", "doctor --as claude-desktop", "live")
     doctor, live = (json.loads(line) for line in out.splitlines()[-2:])
     assert doctor["first_wrong"] is not None
@@ -116,7 +116,7 @@ def test_a_command_that_ends_badly_without_an_error_decides_the_scripts_exit_cod
         ("login --password hunter2", Memory.NOWHERE),
     ],
 )
-def test_a_line_is_remembered_only_where_it_is_understood(line, memory):
+def test_only_a_line_that_is_understood_is_remembered(line, memory):
     assert memory_for(line, None) is memory
 
 

@@ -80,7 +80,7 @@ def test_a_spinner_turns_on_stderr_and_ctrl_c_ends_it_quietly(terminal, mcp_serv
     assert (tmp_path / "stdout").read_bytes() == b""
 
 
-def test_nothing_is_asked_where_nobody_sees_the_question(terminal, mcp_server, tmp_path):
+def test_no_question_is_asked_where_it_would_not_be_seen(terminal, mcp_server, tmp_path):
     told = tmp_path / "stderr"
     line = f'exec "$@" call add a=1 --url {mcp_server.url} 2>{told}'
     screen = terminal(["sh", "-c", line, "sh", *CLIENT])
@@ -168,7 +168,7 @@ def test_the_shell_completes_asks_calls_and_remembers_nothing_secret(shell, hist
 
 
 @pytest.mark.parametrize(("typed", "code"), [("\r", 2), ("y\r", 2), (CTRL_D, 2), (CTRL_C, 130)])
-def test_only_its_name_confirms_a_destructive_tool(terminal, mcp_server, typed, code):
+def test_only_typing_its_name_confirms_a_destructive_tool(terminal, mcp_server, typed, code):
     screen = terminal([*CLIENT, "call", "set_mode", "mode=eco", "--url", mcp_server.url])
     screen.expect("Type its name")
     screen.send(typed)

@@ -112,7 +112,7 @@ def test_every_quantity_of_a_series_is_shown_from_servers_of_either_version(
     assert out.startswith("time,string_1_voltage_v,string_1_voltage_v_minimum,")
 
 
-def test_older_notifications_are_not_asked_of_a_server_that_has_no_pages(client, request):
+def test_older_notifications_are_not_requested_from_a_server_without_pages(client, request):
     url = request.getfixturevalue("older_server").url
     code, out, err = client("notifications", "--before", "0123456789abcdef", "--url", url)
     assert (code, out) == (ExitCode.USAGE, "")
@@ -121,7 +121,7 @@ def test_older_notifications_are_not_asked_of_a_server_that_has_no_pages(client,
 
 
 @pytest.mark.parametrize("server", ["box_server", "older_server"])
-def test_details_are_asked_for_where_the_server_has_any(client, request, server):
+def test_details_are_requested_where_the_server_has_any(client, request, server):
     url = request.getfixturevalue(server).url
     code, out, err = client("live", "--detail", "--url", url, "--json")
     assert code == ExitCode.OK, err
@@ -142,7 +142,7 @@ def test_a_call_may_name_a_parameter_as_either_version_does(client, request, ser
     assert json.loads(out)["structured_content"]["last_day"] == "2026-11-21"
 
 
-def test_a_name_is_the_one_that_the_server_has():
+def test_a_former_name_is_replaced_by_the_one_that_the_server_has():
     assert name_at(OLDER, "first_day") == name_at(OLDER, "from") == "from"
     now = tool_of("get_history")
     assert name_at(now, "from") == name_at(now, "first_day") == "first_day"
@@ -153,7 +153,7 @@ def test_a_name_is_the_one_that_the_server_has():
 @pytest.mark.parametrize(
     ("tool", "name"), [(OLDER_PLAN, "export"), (tool_of("plan_change"), "grid_export")]
 )
-def test_a_wish_for_export_fits_servers_of_either_version(tool, name):
+def test_an_export_change_fits_servers_of_either_version(tool, name):
     wished = arguments_of(tool, {"grid_export": "LIMITED", "export_limit_w": "3000"})
     assert wished == {"grid_export": "limited", "export_limit_w": 3000}
     assert name_at(tool, "grid_export") == name
@@ -181,18 +181,18 @@ def test_a_password_is_secret_without_a_mark():
         ("plan_token", {"type": "string"}, False),
     ],
 )
-def test_a_handle_is_a_text_whose_name_ends_so(name, schema, secret):
+def test_a_handle_is_a_text_field_recognised_by_its_name(name, schema, secret):
     assert is_secret(name, schema, schema) is secret
 
 
-def test_no_line_with_a_handle_or_a_token_is_kept_in_a_file():
+def test_no_line_with_a_handle_or_a_token_is_stored_in_a_file():
     known = Catalogue(Server("s", "1", "p"), (tool_of("get_history"), tool_of("apply_change")))
     assert memory_for("get_history session=oig_x series=grid", known) is Memory.NOWHERE
     assert memory_for("apply_change plan_token=plan_x", known) is Memory.RUN
     assert memory_for("get_history series=grid from=2026-11-20", known) is Memory.FILE
 
 
-def test_a_result_that_another_tool_describes_is_told_by_its_name():
+def test_a_result_described_by_another_tool_is_referred_to_by_name():
     assert "See apply_change." in drawn(tool_page(tool_of("get_change"), framed=False), 120)
 
 
@@ -247,14 +247,14 @@ def test_a_field_that_an_earlier_tool_describes_is_described(tool, field, kind, 
         assert described(tool)[field][1] == description
 
 
-def test_describe_asks_the_whole_list_for_what_a_tool_leaves_to_an_earlier_one():
+def test_describe_uses_the_whole_list_for_types_defined_by_an_earlier_tool():
     tools = tuple(tool_of(one) for one in listed_tools())
     known = Catalogue(Server("s", "1", "p"), tools)
     tool = known.tool("get_change")
     assert "See apply_change." not in drawn(tool_page(tool, known.before(tool), framed=False), 120)
 
 
-def test_a_list_that_refers_to_itself_or_to_nothing_is_described_all_the_same():
+def test_a_list_with_circular_or_dangling_references_is_still_described():
     loop = {"type": "object", "description": "See loop."}
     tool = Tool("loop", "", "", {}, {"properties": {"a": loop}, "required": ["b"]})
     assert [item.name for item in result_fields(tool, (tool, tool))] == [

@@ -40,7 +40,7 @@ AUTH = {
 
 
 @pytest.mark.parametrize("framed", [True, False])
-def test_a_login_shows_everything_and_how_long_it_is_good_for(framed):
+def test_a_login_shows_everything_and_how_long_it_is_valid(framed):
     shown = drawn(views.auth_panel(AUTH, now=NOW, framed=framed))
     for part in (
         "user@example.com",
@@ -89,11 +89,11 @@ def test_a_login_of_another_server_version_is_shown_as_far_as_it_is_known():
         (90061, "in 1 d 1 h 1 min"),
     ],
 )
-def test_durations_are_told_in_words(seconds, words):
+def test_durations_are_written_in_words(seconds, words):
     assert views.duration(seconds) == words
 
 
-def test_a_tool_page_tells_parameters_limits_result_and_side_effects():
+def test_a_tool_page_shows_parameters_limits_result_and_side_effects():
     shown = " ".join(drawn(views.tool_page(TOOL, framed=False), 300).split())
     for part in (
         "one of eco, home yes New mode.",
@@ -128,7 +128,7 @@ def test_a_tool_list_is_one_sentence_each_and_marks_what_is_optional():
     assert "[hours]" in shown
 
 
-def test_no_tools_are_told():
+def test_an_empty_tool_list_is_reported():
     assert "no tools" in drawn(views.tools_table(Catalogue(Server("", "", ""), ()), framed=True))
 
 
@@ -154,7 +154,7 @@ def test_every_kind_of_result_can_be_read(result, parts, framed):
 
 
 @pytest.mark.parametrize("framed", [True, False])
-def test_nothing_a_server_says_controls_the_terminal(framed):
+def test_nothing_that_a_server_sends_controls_the_terminal(framed):
     tool = Tool(
         EVIL, EVIL, EVIL, {"properties": {EVIL: {"type": EVIL, "description": EVIL}}}, None, {}
     )
@@ -173,7 +173,7 @@ def test_nothing_a_server_says_controls_the_terminal(framed):
         assert ":smile:" in shown
 
 
-def test_a_failure_says_whose_it_is_in_red():
+def test_a_failure_says_in_red_whose_fault_it_is():
     failure = Unreachable("Nothing listens.", kind="refused")
     assert "Server not reachable" in drawn(views.failure_view(failure, framed=True))
     assert drawn(views.failure_view(failure, framed=False)) == "error: Nothing listens."

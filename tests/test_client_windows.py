@@ -187,7 +187,7 @@ def test_claude_desktops_file_is_found_where_its_package_sees_it(client, tmp_pat
     assert inside.read_bytes() == plain.read_bytes()
 
 
-def test_a_file_that_a_scanner_holds_open_is_written_a_moment_later(client, tmp_path):
+def test_a_file_that_a_virus_scanner_has_open_is_written_a_moment_later(client, tmp_path):
     file = tmp_path / ".cursor" / "mcp.json"
     code, _, err = client("config", "cursor", "--write", TEST_HELD_OPEN=file.name)
     assert (code, err) == (ExitCode.OK, "")
@@ -195,7 +195,7 @@ def test_a_file_that_a_scanner_holds_open_is_written_a_moment_later(client, tmp_
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_nobody_is_asked_for_a_password_where_input_is_nul(env):
+def test_no_password_is_asked_for_when_input_is_nul(env):
     with Path(os.devnull).open("r+b") as nul:
         asked = subprocess.run(
             [*PYTHON, "-m", "client", "check-auth", "--json"],
@@ -210,7 +210,7 @@ def test_nobody_is_asked_for_a_password_where_input_is_nul(env):
     assert json.loads(asked.stdout)["error"]["kind"] == "missing_secret"
 
 
-def test_a_reader_that_is_gone_ends_it_quietly(env):
+def test_a_closed_output_pipe_ends_the_client_quietly(env):
     read, write = os.pipe()
     os.close(read)
     found = subprocess.run(
@@ -233,7 +233,7 @@ def test_ctrl_break_stops_as_ctrl_c_does(seated):
     assert screen.wait() == ExitCode.OK
 
 
-def test_a_person_is_asked_for_the_password_without_echo_and_confirms(env, seated, tmp_path):
+def test_the_password_is_asked_for_without_echo_and_confirmed(env, seated, tmp_path):
     del env["OIG_PASSWORD"]
     with (tmp_path / "out").open("wb") as file:
         screen = seated(["plan", "--mode", "home_ups", "--apply"], stdout=file.fileno())
@@ -245,7 +245,7 @@ def test_a_person_is_asked_for_the_password_without_echo_and_confirms(env, seate
     assert "Nothing was changed." in screen.text
 
 
-def test_a_person_has_commands_read_where_the_editor_has_no_console(seated, tmp_path):
+def test_commands_are_read_even_where_the_line_editor_has_no_console(seated, tmp_path):
     with (tmp_path / "out").open("wb") as file:
         screen = seated([], stdout=file.fileno())
         screen.expect("there is no line editor; type a command")
@@ -294,7 +294,7 @@ def test_a_line_to_copy_is_quoted_for_windows_shells(word, there):
     assert split(joined([word], "linux")) == [word]
 
 
-def test_no_way_is_known_by_windows_own_numbers(monkeypatch):
+def test_an_unreachable_network_is_recognised_by_windows_error_numbers(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     unreachable = OSError(errno.EINVAL, "The network location cannot be reached")
     unreachable.winerror = 1231

@@ -32,7 +32,7 @@ def test_a_transcript_is_the_one_that_was_agreed_to(name):
 
 @pytest.mark.timeout(300)  # the first of them plays all scenarios
 @pytest.mark.parametrize("name", INVARIANTS)
-def test_what_always_holds_does_in_all_transcripts(name):
+def test_the_invariants_hold_in_all_transcripts(name):
     wrong = [f"{one}: {text}" for one in SCENARIOS for text in INVARIANTS[name](played(one))]
     assert not wrong, "\n".join(wrong[:20])
 
@@ -42,7 +42,7 @@ def test_two_runs_write_the_same_transcript():
     assert written(play(SCENARIOS[name])) == written(played(name))
 
 
-def test_no_transcript_is_left_of_a_scenario_that_is_gone():
+def test_no_transcript_remains_of_a_removed_scenario():
     assert golden.strays(SCENARIOS) == []
 
 
@@ -56,7 +56,7 @@ def test_at_least_half_of_the_questions_are_asked_in_czech():
     assert languages.count("cs") >= languages.count("en") > 0
 
 
-def test_the_page_on_evals_is_what_the_command_writes():
+def test_the_page_on_evals_matches_what_the_command_writes():
     assert PAGE.read_text() == report.markdown(THEMES), "python -m evals"
 
 

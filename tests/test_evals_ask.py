@@ -105,7 +105,7 @@ def put(model, name, *options):
     return main(["--ask", model.url, "--model", "small", "--only", name, *options])
 
 
-def test_a_model_that_says_what_is_so_passes(model, capsys):
+def test_a_model_with_the_right_answer_passes(model, capsys):
     model.say = reads_live_data(honest)
     assert put(model, SUMMER) == 0
     out = capsys.readouterr().out
@@ -114,7 +114,7 @@ def test_a_model_that_says_what_is_so_passes(model, capsys):
     assert SCENARIOS[SUMMER].question in out
 
 
-def test_a_model_that_says_something_else_does_not(model, capsys):
+def test_a_model_with_a_wrong_answer_fails(model, capsys):
     model.say = reads_live_data(lambda _: "Dnes 3 kWh, teď 12 W.")
     assert put(model, SUMMER) == FAILED
     assert "energy.day.pv_wh is" in capsys.readouterr().out
@@ -151,7 +151,7 @@ def test_a_model_that_never_stops_calling_is_stopped(model):
 
 
 @pytest.mark.parametrize("arguments", ["{", "[]", "7", "null", "{" * 10_000, '{"a": NaN'])
-def test_arguments_that_are_no_object_are_answered_so(model, arguments):
+def test_arguments_that_are_not_an_object_are_rejected(model, arguments):
     def say(messages):
         return calls("get_live_data", arguments) if len(messages) == 2 else words("-")
 
@@ -162,14 +162,14 @@ def test_arguments_that_are_no_object_are_answered_so(model, arguments):
     assert model.bodies[-1]["messages"][-1]["content"] == asking.NO_OBJECT
 
 
-def test_a_tool_that_is_not_there_is_answered_like_any_failure(model):
+def test_a_call_of_an_unknown_tool_is_answered_like_any_failure(model):
     model.say = lambda messages: calls("fly", "{}") if len(messages) == 2 else words("-")
     with Chat(model.url, "small", None) as chat:
         asked = ask(SCENARIOS[SUMMER], chat)
     assert [one.code for one in asked.played.exchanges] == ["unknown_tool"]
 
 
-def test_the_user_replies_once_when_the_model_asks_back(model):
+def test_the_user_replies_once_when_the_model_asks_a_question(model):
     model.say = lambda _: words("Shall I?")
     put(model, PLANNED)
     (first, second) = model.bodies
@@ -177,7 +177,7 @@ def test_the_user_replies_once_when_the_model_asks_back(model):
     assert second["messages"][-1] == {"role": "user", "content": SCENARIOS[PLANNED].reply}
 
 
-def test_a_model_that_changes_the_box_against_the_users_will_is_found_out(model, capsys):
+def test_a_model_that_changes_the_box_against_the_users_will_fails(model, capsys):
     def say(messages):
         tools = [one for one in messages if one["role"] == "tool"]
         if not tools:
@@ -203,7 +203,7 @@ def test_a_model_that_changes_the_box_against_the_users_will_is_found_out(model,
     assert "1 writes arrived at the portal instead of 0" in capsys.readouterr().out
 
 
-def test_no_time_passes_in_the_world_while_a_model_thinks(model, monkeypatch):
+def test_simulated_time_stands_still_while_a_model_thinks(model, monkeypatch):
     times = []
     finish = asking.finish
 
@@ -216,7 +216,7 @@ def test_no_time_passes_in_the_world_while_a_model_thinks(model, monkeypatch):
     assert times == [START + asking.THINKING]
 
 
-def test_questions_that_need_something_to_happen_meanwhile_are_left_out(model, capsys):
+def test_questions_that_need_events_in_between_are_left_out(model, capsys):
     assert put(model, "a session that the portal has ended behind a header") == 0
     assert "0 asked" in capsys.readouterr().out
     assert model.seen == []
@@ -236,14 +236,14 @@ def test_the_key_comes_from_a_file(model, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["", "two\nlines", "kl\u00ed\u010d", "a\x1bb", b"\xff\xfe"])
-def test_what_is_no_key_is_wrong_usage(model, tmp_path, capsys, key):
+def test_an_invalid_key_is_wrong_usage(model, tmp_path, capsys, key):
     (tmp_path / "key").write_bytes(key if isinstance(key, bytes) else key.encode())
     assert put(model, SUMMER, "--key-file", str(tmp_path / "key")) == WRONG_USAGE
     assert capsys.readouterr().err.startswith("evals: The ")
     assert model.seen == []
 
 
-def test_a_model_cannot_write_to_the_terminal_what_nobody_sees(model, capsys):
+def test_a_model_cannot_write_invisible_characters_to_the_terminal(model, capsys):
     model.say = lambda _: words("\x1b[2Jclean\u202e")
     put(model, SUMMER)
     out = capsys.readouterr().out
@@ -251,7 +251,7 @@ def test_a_model_cannot_write_to_the_terminal_what_nobody_sees(model, capsys):
     assert not {"\x1b", "\u202e"} & set(out)
 
 
-def test_without_a_key_none_is_sent(model):
+def test_without_a_key_no_authorization_is_sent(model):
     put(model, SUMMER)
     assert "Authorization" not in model.seen[0][1]
 
@@ -281,13 +281,13 @@ def test_a_refusal_ends_the_run_and_repeats_no_key(model, monkeypatch, capsys):
         '{"choices": [{"message": {"content": "' + "x" * 5_000_000 + '"}}]}',
     ],
 )
-def test_an_answer_that_is_none_is_called_so(model, body):
+def test_an_invalid_answer_is_reported_as_one(model, body):
     model.say = lambda _: (200, body)
     with Chat(model.url, "small", None) as chat, pytest.raises(ModelFailed):
         chat.say([{"role": "user", "content": "?"}], [])
 
 
-def test_an_address_where_nobody_listens_is_called_so(model):
+def test_an_address_without_a_listener_is_reported_as_one(model):
     url = model.url
     model.server.shutdown()
     model.server.socket.close()
@@ -296,12 +296,12 @@ def test_an_address_where_nobody_listens_is_called_so(model):
 
 
 @pytest.mark.parametrize("url", ["", "localhost:1", "ftp://localhost/", "http://", "http://[::"])
-def test_what_is_no_address_is_wrong_usage(url, capsys):
+def test_an_invalid_address_is_wrong_usage(url, capsys):
     assert main(["--ask", url, "--model", "small", "--only", SUMMER]) == WRONG_USAGE
     assert "must begin with http" in capsys.readouterr().err
 
 
-def test_a_key_does_not_leave_the_machine_in_the_clear(monkeypatch, capsys):
+def test_a_key_never_leaves_the_machine_unencrypted(monkeypatch, capsys):
     monkeypatch.setenv("EVALS_API_KEY", "very-secret")
     address = "http://192.0.2.1/v1"
     assert main(["--ask", address, "--model", "small", "--only", SUMMER]) == WRONG_USAGE
@@ -316,7 +316,7 @@ def test_a_key_does_not_leave_the_machine_in_the_clear(monkeypatch, capsys):
         ["--ask", "http://127.0.0.1:1/", "--model", "m", "--key-file", "/no/such/file"],
     ],
 )
-def test_wrong_usage_is_said(options, capsys):
+def test_wrong_usage_is_explained(options, capsys):
     assert main(options) == WRONG_USAGE
     assert capsys.readouterr().err.startswith("evals: ")
 
@@ -341,6 +341,6 @@ def test_numbers_are_read_as_people_write_them(text, number):
 
 
 @given(st.text(alphabet="0123456789., \u00a0x", max_size=40))
-def test_no_text_is_too_odd_to_look_for_numbers_in(text):
+def test_any_text_can_be_searched_for_numbers(text):
     assert all(value >= 0 for value, _ in numbers(text))
     assert bool(numbers(text)) <= bool(re.search(r"\d", text))

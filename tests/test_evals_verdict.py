@@ -64,7 +64,7 @@ def test_fields_have_paths_that_name_elements_by_what_they_are_about():
     assert list(fields(None)) == []
 
 
-def test_warnings_and_reasons_are_found_wherever_they_stand():
+def test_warnings_and_reasons_are_found_anywhere_in_a_result():
     assert warnings_in({"boxes": [{"id": "b1", **TOLD}]}) == TOLD["warnings"]
     nested = {"boxes": [{"id": "b1", **TOLD}]}
     assert reasons_in(nested) == {"boxes.b1.solar.voltage_v": "Not sent."}
@@ -84,7 +84,7 @@ def test_warnings_and_reasons_are_found_wherever_they_stand():
         (OnlyWarnings((("offline", "off"),), otherwise="on"), "on"),
     ],
 )
-def test_a_reader_takes_what_fits_first(reader, value):
+def test_a_reader_takes_the_first_field_that_fits(reader, value):
     assert reader.read([Result("get_live_data", TOLD)]).value == value
 
 
@@ -95,27 +95,27 @@ def test_a_reader_of_the_first_tool_does_not_see_the_second():
     assert FirstTool(FirstNumber(("solar",))).read(results).value == 1000.0
 
 
-def test_who_is_right_is_not_complained_about():
+def test_a_reader_with_the_right_answer_gets_no_complaint():
     assert judged(FirstNumber(("solar",)), 1010.0) == []
 
 
-def test_who_is_wrong_is_misled():
+def test_a_reader_with_a_wrong_answer_is_misled():
     (text,) = judged(FirstNumber(("solar",)), 2000.0)
     assert "says 1000.0 (solar.power_w of get_live_data), and it is 2000.0" in text
 
 
-def test_who_is_wrong_and_warned_is_not_misled():
+def test_a_reader_who_was_warned_is_not_misled():
     assert judged(FirstNumber(("solar",)), 2000.0, warned="3 hours old") == []
 
 
-def test_who_is_wrong_and_reads_a_note_beside_it_is_not_misled():
+def test_a_reader_with_a_note_beside_the_field_is_not_misled():
     told = {"export": {"state": "off", "note": "A Queen would export."}, "note": "Elsewhere."}
     reader = FirstWord(("export", "state"))
     assert judged(reader, "limited", told=told, warned="Queen") == []
     assert judged(reader, "limited", told=told, warned="Elsewhere")
 
 
-def test_another_warning_is_none():
+def test_an_unrelated_warning_does_not_count():
     assert judged(FirstNumber(("solar",)), 2000.0, warned="live data is off")
 
 
@@ -125,7 +125,7 @@ def test_the_date_part_of_a_time_in_another_zone_misleads():
 
 
 @pytest.mark.parametrize("unknown", [False, True])
-def test_null_with_a_reason_is_right_only_where_nobody_can_know(unknown):
+def test_null_with_a_reason_is_right_only_where_the_truth_is_unknowable(unknown):
     wrong = judged(FirstNumber(("voltage",)), 230.0, unknown=unknown)
     assert bool(wrong) is not unknown
 
@@ -135,11 +135,11 @@ def test_null_without_a_reason_is_never_right():
     assert judged(FirstNumber(("voltage",)), 230.0, told=told, unknown=True)
 
 
-def test_what_no_field_says_is_no_answer():
+def test_a_reader_without_a_matching_field_has_no_answer():
     assert judged(FirstNumber(("nothing",)), 230.0, unknown=True)
 
 
-def test_no_number_is_a_flag():
+def test_a_number_is_not_a_flag():
     assert judged(FirstWord(("b1", "online")), 1)
 
 
@@ -169,13 +169,13 @@ def test_a_failure_with_another_code_is_complained_about():
         {"portal": {"login": 1}},
     ],
 )
-def test_each_demand_of_a_scenario_can_be_missed(members):
+def test_each_expectation_of_a_scenario_can_fail(members):
     requests = {"login": 2}
     assert complaints(scenario(), played(TOLD, truth={"mode": 0}, requests=requests)) == []
     assert complaints(scenario(**members), played(TOLD, truth={"mode": 0}, requests=requests))
 
 
-def test_what_could_not_be_played_is_complained_about():
+def test_a_scenario_that_could_not_be_played_is_complained_about():
     assert complaints(scenario(), played(TOLD, stopped="no such tool")) == ["no such tool"]
 
 
@@ -233,12 +233,12 @@ def told_otherwise():
         ("every result says the same twice", played(TOLD), told_otherwise()),
     ],
 )
-def test_each_rule_over_all_transcripts_can_be_broken(rule, sound, broken):
+def test_each_invariant_over_all_transcripts_can_fail(rule, sound, broken):
     assert list(INVARIANTS[rule](sound)) == []
     assert list(INVARIANTS[rule](broken)) != []
 
 
-def test_a_transcript_names_what_is_different_in_every_run():
+def test_a_transcript_replaces_values_that_differ_in_every_run_by_names():
     handles = [{"session": "oig_abc"}, {"session": "oig_def"}, {"text": "Use oig_abc."}]
     text = written(played(*handles))
     assert "oig_" not in text
@@ -253,7 +253,7 @@ def test_a_transcript_shows_the_ends_of_a_long_list_and_notices_its_middle():
     assert written(played({"mean": values})) != written(played({"mean": other}))
 
 
-def test_a_difference_from_what_was_agreed_to_is_shown_as_one(tmp_path, monkeypatch):
+def test_a_difference_from_the_agreed_transcript_is_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(golden, "FOLDER", tmp_path)
     golden.update({"a day": "one\ntwo\n"})
     assert golden.difference("a day", "one\ntwo\n") == ""

@@ -63,7 +63,7 @@ async def worker(cache):
         await one.aclose()
 
 
-async def test_what_one_worker_has_seen_all_know(worker):
+async def test_an_observation_of_one_worker_is_shared_by_all(worker):
     one, other = worker(), worker()
     assert await other.of(keys()) == NO_BASELINE
     await one.learn(keys(), live(), AT)
@@ -74,14 +74,14 @@ async def test_what_one_worker_has_seen_all_know(worker):
     assert not known.boxes[SLIM].rest_seen
 
 
-async def test_it_is_nobody_elses(worker):
+async def test_the_observations_of_one_account_are_hidden_from_others(worker):
     await worker().learn(keys("another"), live(), AT)
     assert await worker().of(keys("a third")) == NO_BASELINE
     other = b"t" * 32
     assert await worker(other).of(keys("another", other)) == NO_BASELINE
 
 
-async def test_it_is_sealed(worker):
+async def test_observations_are_stored_sealed(worker):
     one = worker()
     await one.learn(keys("sealed"), live(), AT)
     key = sealer().answer_key(keys("sealed"), "baseline")
@@ -103,7 +103,7 @@ async def test_without_the_daemon_a_worker_remembers_for_itself():
 
 
 @pytest.mark.parametrize("raw", [None, [], 5, {"boxes": 1}, {"boxes": {"1": {"counters": 1}}}])
-async def test_what_another_release_wrote_and_cannot_be_read_is_as_nothing(worker, raw):
+async def test_observations_in_an_unreadable_format_are_ignored(worker, raw):
     one = worker()
     mine = keys(f"of another release {raw}")
     key = sealer().answer_key(mine, "baseline")
@@ -112,7 +112,7 @@ async def test_what_another_release_wrote_and_cannot_be_read_is_as_nothing(worke
     assert await one.of(mine) == NO_BASELINE
 
 
-def test_a_box_that_is_missing_in_an_answer_is_remembered_and_only_so_many_are():
+def test_a_box_missing_from_an_answer_is_remembered_up_to_a_limit():
     known = NO_BASELINE.after(live(), NOW).after({SLIM: slim_box()}, NOW)
     assert known.boxes.keys() == {FULL, SLIM}
     assert known.after({}, NOW) == known
@@ -120,7 +120,7 @@ def test_a_box_that_is_missing_in_an_answer_is_remembered_and_only_so_many_are()
     assert len(known.after(many, NOW).boxes) == MOST_BOXES
 
 
-def test_counters_that_are_not_certain_leave_those_that_were():
+def test_uncertain_counters_do_not_replace_certain_ones():
     box = full_box()
     box["device"]["lastcall"] = "2026-06-11 00:02:00"
     before = NO_BASELINE.after({FULL: full_box()}, NOW)
@@ -137,7 +137,7 @@ def test_counters_that_are_not_certain_leave_those_that_were():
     assert after["dc_in"].counted == then["dc_in"].counted
 
 
-def test_what_the_last_answer_showed_is_kept_with_its_time():
+def test_the_last_answer_is_stored_with_its_time():
     box = full_box() | {"batt": {}, "actual": {}}
     before = NO_BASELINE.after({FULL: full_box()}, NOW)
     known = before.after({FULL: box}, NOW + timedelta(hours=1))
@@ -155,7 +155,7 @@ def test_what_the_last_answer_showed_is_kept_with_its_time():
     assert (read.shown, read.counters) == (None, before.boxes[FULL].counters)
 
 
-def test_what_an_older_release_remembered_of_counters_is_forgotten_and_the_rest_is_not():
+def test_counters_stored_by_an_older_release_are_dropped_and_the_rest_is_kept():
     old = {"boxes": {FULL: {"counted": {"ac_in": {"contact": "x"}}, "rest_seen": True}}}
     assert Baseline.read(old).boxes[FULL] == BoxBaseline(rest_seen=True)
 
@@ -182,7 +182,7 @@ anything = st.recursive(
 
 @given(payload=anything, raw=anything, later=st.integers(0, 10**6))
 @settings(max_examples=200, deadline=None)
-def test_no_payload_and_nothing_remembered_makes_it_fail(payload, raw, later):
+def test_no_payload_and_no_stored_record_makes_it_fail(payload, raw, later):
     moment: datetime = NOW + timedelta(seconds=later)
     known = Baseline.read(raw).after(payload, moment)
     assert Baseline.read(json.loads(json.dumps(known.written()))) == known

@@ -206,7 +206,7 @@ async def test_a_day_on_which_clocks_change_begins_and_ends_like_any_other(at, d
         assert near(await house.read(), house)
 
 
-async def test_an_earlier_reading_outlives_the_answer_and_is_every_workers(at):
+async def test_an_earlier_reading_outlives_the_answer_and_is_shared_by_all_workers(at):
     house = at(EVENING)
     await house.read("list_boxes")
     told = await house.at("2026-06-17T00:03:50").read()
@@ -222,7 +222,7 @@ async def test_each_box_has_an_earlier_reading_of_its_own(at):
     assert nulls(told, "today") == set()
 
 
-async def test_what_cannot_be_remembered_leaves_the_time_to_decide(at):
+async def test_the_time_decides_when_no_reading_can_be_remembered(at):
     house = at(EVENING)
     await house.read()
     house.store.flush(None)
@@ -271,7 +271,7 @@ async def test_counters_of_the_day_before_an_outage_never_pass_for_todays(
     assert nulls(told, "today") == nulls(told, "month") == nulls(told, "year") == set()
 
 
-async def test_a_box_that_is_looked_at_later_each_day_is_read_at_once(at):
+async def test_a_box_read_later_each_day_is_read_at_once(at):
     house = at("2026-06-16T06:00:00").have(full=True)
     await house.read()
     for local in ("2026-06-17T12:00:00", "2026-06-18T16:00:00", "2026-06-19T20:00:00"):

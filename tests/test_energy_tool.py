@@ -182,7 +182,7 @@ async def test_a_week_is_one_request_per_series_and_the_sums_are_right(house):
     assert told["box_id"] == FULL
 
 
-async def test_a_second_question_costs_the_portal_nothing_whoever_answers_it(house):
+async def test_a_repeated_question_costs_the_portal_nothing_at_any_worker(house):
     worker = house()
     told = await worker.ask(*WEEK)
     before = worker.portal.requests
@@ -198,7 +198,7 @@ async def test_a_second_question_costs_the_portal_nothing_whoever_answers_it(hou
     assert worker.portal.requests == before + 1
 
 
-async def test_a_second_question_about_several_boxes_names_none_either(house):
+async def test_a_repeated_question_about_several_boxes_names_none_either(house):
     worker = house(Portal(boxes=2))
     told = await worker.ask(*WEEK)
     worker.time += 3600.0
@@ -208,7 +208,7 @@ async def test_a_second_question_about_several_boxes_names_none_either(house):
     assert told["box_id"] is None
 
 
-async def test_only_days_that_may_still_change_are_asked_for_again(house):
+async def test_only_days_that_may_still_change_are_requested_again(house):
     # 1. Complete. 2. Older than a week, with a hole. 3. Younger, with a hole. 4. Under way.
     old, young, today = date(2026, 11, 20), date(2026, 11, 28), date(2026, 12, 1)
 
@@ -249,7 +249,7 @@ LACKS = {
 
 @pytest.mark.parametrize("lack", LACKS)
 @pytest.mark.parametrize("series", ["load", "solar", "grid", "all"])
-async def test_a_passing_defect_about_old_days_is_believed_for_an_hour_at_most(house, lack, series):
+async def test_a_passing_defect_in_old_days_is_remembered_for_an_hour_at_most(house, lack, series):
     worker = house()
     first, *_ = WEEK
     well = worker.portal.read_history
@@ -293,7 +293,7 @@ def silence(portal):
 
 
 @pytest.mark.parametrize("often_s", [600.0, 3700.0, 5 * HOUR_S])
-async def test_an_outage_of_five_hours_is_believed_for_five_more_at_most(house, often_s):
+async def test_an_outage_of_five_hours_is_remembered_for_at_most_five_more(house, often_s):
     worker = house()
     first, *_ = WEEK
     well = silence(worker.portal)
@@ -314,7 +314,7 @@ async def test_an_outage_of_five_hours_is_believed_for_five_more_at_most(house, 
     assert await costs(worker, 20 * DAY_S, first, first) == 0
 
 
-async def test_a_real_gap_that_is_asked_about_daily_costs_six_times_a_month(house):
+async def test_a_real_gap_read_daily_costs_six_requests_a_month(house):
     first, *_ = WEEK
     hole = datetime(2026, 11, 16, 10, tzinfo=UTC)
     worker = house(Portal(times=True, without=lambda at: hole <= at < hole + timedelta(hours=4)))
@@ -322,7 +322,7 @@ async def test_a_real_gap_that_is_asked_about_daily_costs_six_times_a_month(hous
     assert asked == [0, 1, 2, 4, 8, 16]
 
 
-async def test_a_day_is_believed_for_as_long_as_the_same_was_said_also_by_another_worker(house):
+async def test_a_day_is_remembered_for_as_long_as_its_answer_has_stayed_the_same(house):
     worker = house(Portal(without=lambda _at: True))
     for pause, asks in (
         (0.0, True),
@@ -341,7 +341,7 @@ async def test_a_day_is_believed_for_as_long_as_the_same_was_said_also_by_anothe
         assert bool(await costs(worker, pause, *WEEK)) is asks
 
 
-async def test_another_answer_about_a_day_begins_its_time_again(house):
+async def test_a_different_answer_about_a_day_restarts_its_time(house):
     first, *_ = WEEK
     portal = Portal(without=lambda _at: True)
     worker = house(portal)
@@ -356,7 +356,7 @@ async def test_another_answer_about_a_day_begins_its_time_again(house):
     assert await costs(worker, HOUR_S, first, first)
 
 
-async def test_a_day_younger_than_a_week_that_lacks_something_is_never_kept(house):
+async def test_an_incomplete_day_younger_than_a_week_is_never_cached(house):
     young = date(2026, 11, 28)
     worker = house(Portal(without=lambda _at: True))
     for pause in (0.0, 2 * HOUR_S, 3 * HOUR_S):
@@ -367,7 +367,7 @@ async def test_a_day_younger_than_a_week_that_lacks_something_is_never_kept(hous
     assert await costs(worker, 1.0, young, young)
 
 
-async def test_what_is_kept_runs_out_after_thirty_days_even_if_other_days_are_added(house):
+async def test_cached_days_expire_after_thirty_days_even_if_others_are_added(house):
     worker = house()
     await worker.ask(WEEK[0], WEEK[0])
     worker.time += 29 * 86400.0
@@ -380,7 +380,7 @@ async def test_what_is_kept_runs_out_after_thirty_days_even_if_other_days_are_ad
     }
 
 
-async def test_what_was_kept_for_one_password_does_not_open_for_another(house):
+async def test_days_cached_under_one_password_do_not_open_under_another(house):
     worker = house()
     await worker.ask(*WEEK)
     worker.portal.asked.clear()
@@ -390,7 +390,7 @@ async def test_what_was_kept_for_one_password_does_not_open_for_another(house):
     assert len(worker.portal.asked) == 4
 
 
-async def test_many_who_ask_the_same_cost_one_request_per_series(house):
+async def test_many_identical_calls_cost_one_request_per_series(house):
     worker = house()
     first, *others = await asyncio.gather(*(worker.ask(*WEEK) for _ in range(8)))
     assert all(one == first for one in others)
@@ -435,7 +435,7 @@ async def test_a_year_is_read_in_parts_that_stay_within_the_bounds_of_a_call(hou
         pytest.param({"items": answers(*MONTH)["grid"]["items"][::12]}, id="one value in an hour"),
     ],
 )
-async def test_a_portal_that_bears_fewer_days_is_met_with_smaller_requests(house, refuses):
+async def test_requests_shrink_when_the_portal_cannot_serve_as_many_days(house, refuses):
     worker = house(Portal())
     worker.portal.bears, worker.portal.refuses = 8, refuses
     told = await worker.ask(*MONTH)
@@ -446,7 +446,7 @@ async def test_a_portal_that_bears_fewer_days_is_met_with_smaller_requests(house
     assert told["total"]["solar_kwh"] == 31 * 48 + 2
 
 
-async def test_days_that_cannot_be_told_apart_are_asked_for_alone(house):
+async def test_indistinguishable_days_are_requested_alone(house):
     hole = datetime(2026, 11, 18, 3, tzinfo=UTC)
     worker = house(
         Portal(without=lambda at: hole <= at < hole + timedelta(hours=2), counter=lambda *_: None)
@@ -457,7 +457,7 @@ async def test_days_that_cannot_be_told_apart_are_asked_for_alone(house):
     assert warned(told, "2026-11-18 (2.0 hours)")
 
 
-async def test_a_box_that_is_young_has_no_rows_for_days_before_it(house):
+async def test_a_new_box_has_no_rows_for_days_before_its_installation(house):
     portal = Portal()
     portal.since = date(2026, 10, 20)
     worker = house(portal)
@@ -468,7 +468,7 @@ async def test_a_box_that_is_young_has_no_rows_for_days_before_it(house):
     assert told["total"]["solar_kwh"] == 12 * 48 + 2
 
 
-async def test_a_year_of_a_young_box_is_read_in_one_call(house):
+async def test_a_year_of_a_new_box_is_read_in_one_call(house):
     portal = Portal()
     portal.since = date(2026, 11, 24)
     worker = house(portal)
@@ -501,7 +501,7 @@ async def test_a_portal_that_is_down_is_an_error_with_its_code(house, failure):
     assert failure.kind in answer.content[0].text or failure.kind in str(answer.meta)
 
 
-async def test_what_is_kept_is_told_while_the_portal_is_down(house):
+async def test_cached_days_are_returned_while_the_portal_is_down(house):
     worker = house()
     await worker.ask(*WEEK)
 
@@ -517,7 +517,7 @@ async def test_what_is_kept_is_told_while_the_portal_is_down(house):
     assert warned(told, "OIG Cloud could not be reached.")
 
 
-async def test_a_call_ends_in_time_with_what_is_there(house, monkeypatch):
+async def test_a_call_ends_in_time_with_the_days_it_has(house, monkeypatch):
     worker = house()
     middle = date(2026, 11, 20)
     before, after = middle - timedelta(days=1), middle + timedelta(days=1)
@@ -543,7 +543,7 @@ async def test_a_call_ends_in_time_with_what_is_there(house, monkeypatch):
     assert "portal_timeout" in str(answer.meta)
 
 
-async def test_what_is_kept_is_given_while_not_even_live_data_can_be_had(house):
+async def test_cached_days_are_returned_even_when_live_data_fails(house):
     worker = house()
     await worker.ask(*WEEK)
     worker.time += 3600.0
@@ -570,7 +570,7 @@ async def test_what_is_kept_is_given_while_not_even_live_data_can_be_had(house):
         PortalUnexpected("It failed.", retry_after=1.0),
     ],
 )
-async def test_a_series_that_fails_is_named_and_the_others_are_given(house, failing, failure):
+async def test_a_failed_series_is_named_and_the_others_are_returned(house, failing, failure):
     worker = house()
 
     def fails(request):
@@ -591,7 +591,7 @@ async def test_a_series_that_fails_is_named_and_the_others_are_given(house, fail
 
 
 @pytest.mark.parametrize("slow", ["solar", "battery", "load"])
-async def test_series_that_have_come_in_time_are_given(house, monkeypatch, slow):
+async def test_series_that_arrive_in_time_are_returned(house, monkeypatch, slow):
     worker = house()
     never = asyncio.Event()
     quick = worker.portal.read_history
@@ -612,7 +612,7 @@ async def test_series_that_have_come_in_time_are_given(house, monkeypatch, slow)
 
 
 @pytest.mark.parametrize("slow", ["grid", "load"])
-async def test_a_portal_that_hangs_is_named_as_the_reason_once(house, monkeypatch, slow):
+async def test_a_hanging_portal_is_named_as_the_reason_once(house, monkeypatch, slow):
     worker = house()
     kept = await worker.ask(date(2026, 11, 21), WEEK[1])
     quick = worker.portal.read_history
@@ -633,7 +633,7 @@ async def test_a_portal_that_hangs_is_named_as_the_reason_once(house, monkeypatc
     assert ("; consumed of" in warning) is (slow == "load")
 
 
-def test_a_series_of_days_that_were_not_read_at_all_is_not_named_beside_them():
+def test_a_failed_series_is_not_named_for_days_that_were_not_read():
     days = [date(2026, 11, day) for day in (20, 21, 22)]
     why = PortalTimeout("It was late.", retry_after=1.0)
     found = EnergyRead(unread=tuple(days), failure=why)
@@ -659,7 +659,7 @@ async def test_a_call_ends_in_time_though_live_data_is_slow(house, monkeypatch):
 # Boxes, arguments.
 
 
-async def test_energy_of_several_boxes_is_of_none_of_them(house):
+async def test_energy_of_several_boxes_is_attributed_to_none(house):
     worker = house(Portal(boxes=2))
     told = await worker.ask(*WEEK, box_id=SLIM)
     assert told["box_id"] is None
@@ -702,7 +702,7 @@ async def test_prices_may_be_texts_and_must_be_numbers(house):
         (date(2026, 11, 23), date(2026, 11, 30), "hour"),
     ],
 )
-async def test_days_that_cannot_be_asked_for_are_refused(house, first, last, per):
+async def test_invalid_days_are_refused(house, first, last, per):
     answer = await house().answer(first, last, per)
     assert answer.is_error
     assert "bad_range" in str(answer.meta)

@@ -84,7 +84,7 @@ async def test_a_failure_has_its_code_and_repeats_nothing(
 @pytest.mark.parametrize(
     "revision", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", MODERN]
 )
-def test_the_code_is_there_in_every_revision_on_the_wire(fleet, revision):
+def test_the_code_is_present_in_every_protocol_revision(fleet, revision):
     body = call_body(**DEMO | {"password": "wrong"})
     headers = {"MCP_Protocol_Version": revision}
     if revision == MODERN:

@@ -136,7 +136,7 @@ def test_vs_code_takes_a_tool_without_changing_it(tool):
 
 
 @every_parameter
-def test_what_is_enforced_beyond_the_schema_stands_in_the_description(tool, name, schema):
+def test_limits_enforced_beyond_the_schema_are_in_the_description(tool, name, schema):
     generated = TOOLS[tool].fn_metadata.arg_model.model_json_schema()["properties"][name]
     kinds = [one for one in generated.get("anyOf", [generated]) if one["type"] != "null"]
     text = schema["description"]
@@ -169,6 +169,6 @@ def test_no_default_or_length_is_left_in_what_a_client_sees(tool):
         {},
     ],
 )
-def test_a_parameter_that_some_clients_cannot_take_is_a_mistake_in_the_code(schema):
+def test_a_parameter_that_some_clients_reject_is_a_programming_error(schema):
     with pytest.raises(ValueError, match="odd"):
         input_schema({"properties": {"odd": {**schema, "description": "x"}}})

@@ -15,7 +15,7 @@ CHANGING = {"plan_change", "apply_change", "get_change", "list_changes"}
 
 
 @pytest.mark.parametrize("control", ["on", "off"])
-async def test_the_instructions_name_tools_that_are_there_and_how_to_read_what_they_answer(control):
+async def test_the_instructions_name_existing_tools_and_how_to_read_their_results(control):
     with running_fleet(1, OIG_CONTROL=control) as fleet:
         async with client_of(fleet) as client:
             text = client.instructions

@@ -42,7 +42,7 @@ def leave_out(house: ReadingHouse) -> None:
     house.portal.simulator.faults.add(Fault.parse(fault))
 
 
-def test_a_box_that_was_listed_lately_is_left_out_and_one_of_long_ago_has_left():
+def test_a_recently_listed_box_is_missing_and_a_long_unlisted_one_is_gone():
     one = {SLIM: slim_box()}
     assert KNOWN.left_out(one, LATER) == (FULL,)
     assert KNOWN.after(one, LATER).left_out(one, LATER) == (FULL,)
@@ -51,7 +51,7 @@ def test_a_box_that_was_listed_lately_is_left_out_and_one_of_long_ago_has_left()
     assert NO_BASELINE.left_out(one, LATER) == ()
 
 
-def test_the_only_box_of_an_answer_is_not_meant_while_another_is_left_out():
+def test_the_only_box_of_an_answer_is_not_implied_while_another_is_missing():
     one = {SLIM: slim_box()}
     assert choose_box(one, None) == SLIM
     with pytest.raises(BoxChoice, match=f"several boxes.*{SLIM}.*lacks {FULL}") as told:
@@ -64,7 +64,7 @@ def test_the_only_box_of_an_answer_is_not_meant_while_another_is_left_out():
         choose_box(one, "2299999999", [FULL])
 
 
-def test_a_list_names_the_box_that_it_lacks():
+def test_a_list_names_the_missing_box():
     told = list_boxes({SLIM: slim_box()}, LATER, baseline=KNOWN)
     assert [box.id for box in told.boxes] == [SLIM]
     assert any(f"lacks {FULL}" in one for one in told.warnings)
@@ -76,7 +76,7 @@ def test_a_list_names_the_box_that_it_lacks():
     [("get_history", HISTORY), ("get_energy", ENERGY), ("get_energy", ENERGY | {"per": "total"})],
 )
 @pytest.mark.parametrize("box", [None, QUEEN_BOX])
-async def test_what_may_be_of_either_box_is_given_the_id_of_none(house, name, arguments, box):
+async def test_data_that_may_belong_to_either_box_is_given_no_box_id(house, name, arguments, box):
     await house.read("list_boxes")
     leave_out(house)
     told = await house.read(name, **arguments, box_id=box)
@@ -88,7 +88,7 @@ async def test_what_may_be_of_either_box_is_given_the_id_of_none(house, name, ar
 
 
 @pytest.mark.anyio
-async def test_live_data_asks_which_box_and_notifications_name_the_one_that_is_lacking(house):
+async def test_live_data_asks_which_box_and_notifications_name_the_missing_one(house):
     await house.read("list_boxes")
     leave_out(house)
     with pytest.raises(AssertionError, match="box_unclear"):

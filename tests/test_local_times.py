@@ -189,7 +189,7 @@ def test_a_plan_made_before_the_skipped_hour_ends_after_it(told):
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_what_oig_client_and_cachectl_show_is_in_the_boxs_time(told, moment):
+def test_oig_client_and_cachectl_show_the_time_of_the_box(told, moment):
     found = told["UTC"]["told"][moment]
     assert wrong_times(found["client"]) == []
     assert wrong_times(found["journal"]) == []
@@ -216,7 +216,7 @@ def random_of(told: dict[str, Any]) -> dict[str, str]:
     return names
 
 
-def test_a_time_without_an_offset_that_is_typed_is_pragues(told):
+def test_a_typed_time_without_an_offset_is_in_prague_time(told):
     assert told["UTC"]["since"] == {
         "2026-03-29": "2026-03-29 00:00:00+01:00",
         "2026-03-29T02:30": "2026-03-29 01:30:00+01:00",
@@ -228,7 +228,7 @@ def test_a_time_without_an_offset_that_is_typed_is_pragues(told):
         typed("0001-01-01")
 
 
-def test_no_result_has_a_field_for_a_time_that_would_be_written_as_it_comes():
+def test_every_time_field_of_a_result_has_a_format_of_its_own():
     def plain(schema: Any, path: str) -> Iterator[str]:
         if isinstance(schema, dict):
             if schema.get("type") == "datetime" and "serialization" not in schema:

@@ -76,7 +76,7 @@ def parts_of(schema):
 
 
 @every_tool
-def test_a_result_has_nothing_that_a_reader_does_not_need(tool):
+def test_a_result_has_nothing_that_readers_do_not_need(tool):
     for part in parts_of(tool.output_schema):
         assert "title" not in part
         assert "default" not in part
@@ -152,7 +152,7 @@ def test_every_field_of_a_result_is_named_in_its_schema(tool):
     assert names(tool.output_schema, definitions) == set(model.model_fields)
 
 
-def test_a_client_of_sdk_1_has_less_than_half_to_check_of_what_it_once_had():
+def test_a_client_of_sdk_1_validates_less_than_half_of_what_it_once_did():
     assert sum(1 for _ in parts_of(TOOLS["get_live_data"].output_schema)) <= MOST_PARTS
 
 
@@ -210,7 +210,7 @@ class Whole(BaseModel):
     tags: tuple[str, ...]
 
 
-def test_the_rule_by_example():
+def test_a_schema_is_shortened_as_in_this_example():
     schema = output_schema(Whole.model_json_schema())
     assert schema == {
         "type": "object",
@@ -245,7 +245,7 @@ def test_the_rule_by_example():
     jsonschema.validate(whole.model_dump(mode="json"), schema)
 
 
-def test_what_an_earlier_tool_says_is_only_named_later():
+def test_a_description_from_an_earlier_tool_is_only_referred_to_later():
     first: dict[str, Any] = {
         "type": "object",
         "properties": {
@@ -309,7 +309,7 @@ def test_numbers_that_their_names_explain_are_a_map_beside_what_else_there_is():
     assert later["three"] == {"type": "object", "description": "See one."}
 
 
-def test_a_form_of_a_result_that_is_not_published_is_a_mistake_in_the_code():
+def test_returning_an_unpublished_result_type_is_a_programming_error():
     class Odd(BaseModel):
         either: int | str
 

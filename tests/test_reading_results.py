@@ -144,7 +144,7 @@ async def test_a_week_of_history_is_at_most_three_kilobytes(name, held):
     assert len(answer.structured_content["times"]) == 42
 
 
-async def test_a_quantity_that_is_not_known_is_refused_before_anything_is_asked():
+async def test_an_unknown_quantity_is_refused_before_the_portal_is_asked():
     portal = Portal()
     refused = await result(portal, "get_history", series="grid", **DAYS, quantities="hunter2")
     assert refused.is_error
@@ -155,7 +155,7 @@ async def test_a_quantity_that_is_not_known_is_refused_before_anything_is_asked(
     assert portal.asked == []
 
 
-async def test_values_have_no_digits_that_nobody_measured():
+async def test_values_have_no_more_digits_than_were_measured():
     rows = [[233.123456789, 0.1 + 0.2, -0.0001, 1e-9]] * 288
     answer = await told(
         Portal(past=series(rows)), "get_history", series="grid", **DAYS, quantities="all"
@@ -233,9 +233,7 @@ async def test_history_of_the_only_box_is_labelled_with_it():
 @pytest.mark.parametrize(
     ("name", "arguments"), [("get_history", {"series": "grid", **DAYS}), ("get_notifications", {})]
 )
-async def test_a_box_that_the_account_has_not_is_refused_before_more_is_asked(
-    name, arguments, boxes
-):
+async def test_a_foreign_box_is_refused_before_more_is_requested(name, arguments, boxes):
     portal = Portal(boxes=boxes)
     refused = await result(portal, name, box_id="2200000099", **arguments)
     assert refused.is_error
@@ -253,7 +251,7 @@ async def test_history_of_an_account_without_a_box_is_refused():
     assert refused.meta[KEY]["code"] == "no_box"
 
 
-async def test_several_boxes_that_do_not_report_are_warned_of_in_their_history():
+async def test_a_history_warns_of_several_silent_boxes():
     boxes = live()
     boxes[SLIM]["device"]["lastcall"] = "2026-06-09 12:00:00"
     answer = await told(Portal(boxes=boxes), "get_history", series="grid", **DAYS)
@@ -279,7 +277,7 @@ def feed(*minutes: int) -> list[str]:
     return [folder(f"zpráva {n}", f"9. 6. 2026 | {n // 60}:{n % 60:02}") for n in minutes]
 
 
-async def test_older_notifications_are_paged_to_while_new_ones_come():
+async def test_older_pages_stay_reachable_while_new_notifications_arrive():
     portal = Portal(markup=listed(*feed(*range(60, 0, -1))))
     first = await told(portal, "get_notifications", limit=20)
     last = first["notifications"][-1]["id"]
@@ -319,7 +317,7 @@ async def test_a_new_notification_that_looks_like_an_old_one_moves_no_page():
     assert await told(portal, "get_notifications", before=last) == page
 
 
-async def test_a_page_is_of_the_box_and_the_time_that_are_asked_for():
+async def test_a_page_covers_the_requested_box_and_time():
     other = [folder("jinde", f"9. 6. 2026 | 0:{n:02}", box=SLIM) for n in (30, 20, 10)]
     page = listed(*feed(40), *other, *feed(5, 1))
     portal = Portal(markup=page, boxes=live())
@@ -333,7 +331,7 @@ async def test_a_page_is_of_the_box_and_the_time_that_are_asked_for():
 
 
 @pytest.mark.parametrize("before", ["hunter2", "0" * 16, 1234567890123456, " "])
-async def test_a_page_after_a_notification_that_is_not_there_is_refused(before):
+async def test_a_page_after_an_unknown_notification_is_refused(before):
     portal = Portal(markup=listed(*feed(2, 1)))
     refused = await result(portal, "get_notifications", before=before)
     assert refused.is_error
@@ -374,7 +372,7 @@ def bypass_in(answer: Any) -> Any:
     ("kind", "words"),
     [("automatic", "Automatický bypass - zapnut"), ("manual", "Manuální bypass - zapnut")],
 )
-async def test_a_bypass_that_is_on_is_warned_of_in_every_reading(name, arguments, kind, words):
+async def test_every_reading_warns_of_an_active_bypass(name, arguments, kind, words):
     page = listed(folder(words, "9. 6. 2026 | 8:05"))
     portal = Portal(markup=page, held=True)
     answer = await told(portal, name, **arguments)
@@ -391,7 +389,7 @@ async def test_a_bypass_that_is_on_is_warned_of_in_every_reading(name, arguments
 
 
 @EVERY_READING
-async def test_a_bypass_that_is_off_is_warned_of_nowhere(name, arguments):
+async def test_no_reading_warns_of_an_inactive_bypass(name, arguments):
     page = listed(folder("Automatický bypass - vypnut", "9. 6. 2026 | 8:05"))
     answer = await told(Portal(markup=page, held=True), name, **arguments)
     bypass, _ = bypass_in(answer)
@@ -410,7 +408,7 @@ async def test_without_the_notifications_the_bypass_is_null_and_says_so(name, ar
 
 
 @EVERY_READING
-async def test_a_flag_of_the_box_is_warned_of_without_the_notifications(name, arguments):
+async def test_a_flag_of_the_box_causes_a_warning_without_notifications(name, arguments):
     box = full_box()
     box["box_prms"] |= {"bypass": 0, "bypass_m": 1}
     answer = await told(Portal(boxes={FULL: box}), name, **arguments)
@@ -419,7 +417,7 @@ async def test_a_flag_of_the_box_is_warned_of_without_the_notifications(name, ar
     assert any("manual bypass" in one for one in answer["warnings"])
 
 
-async def test_the_bypasses_of_several_boxes_are_warned_of_in_their_history():
+async def test_a_history_warns_of_the_bypasses_of_several_boxes():
     page = listed(folder("Automatický bypass - zapnut", "9. 6. 2026 | 8:05", box=SLIM))
     portal = Portal(boxes=live(), markup=page, held=True)
     answer = await told(portal, "get_history", series="grid", **DAYS)

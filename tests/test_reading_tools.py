@@ -72,7 +72,7 @@ def near(value, truth):
     return abs(value - truth) <= ROUNDING
 
 
-async def test_live_data_is_what_the_box_does(fleet, ask):
+async def test_live_data_matches_the_box(fleet, ask):
     # At noon, for in the first minutes after midnight nobody knows the counters of the day.
     fleet.portal.set_clock(at="2025-06-15T12:40:00", speed=0)
     told, truth = await ask("get_live_data"), fleet.portal.truth()
@@ -96,7 +96,7 @@ async def test_live_data_of_a_box_in_contact_is_not_stale(ask):
     assert told["stale"] is False
 
 
-async def test_what_was_exported_this_week_is_answered(fleet, ask):
+async def test_a_question_about_this_weeks_export_is_answered(fleet, ask):
     # In June, when there is something to export, whatever the season in which this runs.
     fleet.portal.set_clock(at="2025-06-15T12:40:00", speed=0)
     week = [str(date(2025, 6, 8) + timedelta(days=more)) for more in range(7)]
@@ -117,7 +117,7 @@ async def test_what_was_exported_this_week_is_answered(fleet, ask):
     assert told["measured_at"] == "2025-06-15T12:40:00+02:00"
 
 
-async def test_why_the_bypass_is_on_is_answered_with_its_evidence(fleet, ask):
+async def test_notifications_give_the_evidence_for_an_active_bypass(fleet, ask):
     fleet.portal.add_notice(DEMO_BOX, "Automatický bypass - zapnut")
     told = await ask("get_notifications", limit=5)
     (box,) = told["bypasses"]
@@ -128,7 +128,7 @@ async def test_why_the_bypass_is_on_is_answered_with_its_evidence(fleet, ask):
     }
 
 
-def test_a_bypass_is_warned_of_in_every_reading_once_the_notifications_are_shared(fleet):
+def test_every_reading_warns_of_a_bypass_once_the_notifications_are_shared(fleet):
     fleet.portal.reset()
     forget_answers(fleet)
     fleet.portal.set_box(DEMO_BOX, bypass="manual")
@@ -159,7 +159,7 @@ async def test_the_boxes_of_the_account_are_listed(fleet, ask):
     assert told["boxes"][0]["online"] is True
 
 
-def test_an_offline_box_is_told_stale(fleet):
+def test_an_offline_box_is_stale_in_every_reading(fleet):
     fleet.portal.reset()
     # It was lost an hour ago.
     fleet.portal.set_clock(offset=-3600)
@@ -184,7 +184,7 @@ def test_an_offline_box_is_told_stale(fleet):
     assert call(fleet, "list_boxes", **owner)["structuredContent"]["boxes"][0]["online"] is False
 
 
-def test_without_live_data_the_explanation_is_given(fleet):
+def test_without_live_data_the_result_explains_how_to_enable_it(fleet):
     fleet.portal.reset()
     forget_answers(fleet)
     fleet.portal.set_box(DEMO_BOX, live_data=False)
@@ -204,7 +204,7 @@ def test_credentials_come_from_the_headers_as_well(fleet):
         assert not call(fleet, "list_boxes", **headers)["isError"]
 
 
-def test_a_call_without_credentials_is_told_how_to_give_them(fleet):
+def test_a_call_without_credentials_explains_how_to_provide_them(fleet):
     told = call(fleet, "get_live_data")
     assert told["isError"]
     assert "check_auth" in told["content"][0]["text"]
@@ -212,7 +212,7 @@ def test_a_call_without_credentials_is_told_how_to_give_them(fleet):
 
 
 @pytest.mark.parametrize("handle", ["", "oig_x", "oig_" + "A" * 32, "nonsense"])
-def test_a_handle_that_is_none_opens_nothing(fleet, handle):
+def test_an_invalid_handle_opens_nothing(fleet, handle):
     told = call(fleet, "get_live_data", {"session": handle})
     assert told["isError"]
     assert "check_auth" in told["content"][0]["text"]
@@ -243,7 +243,7 @@ def test_several_boxes_are_listed_when_none_is_named(fleet):
         assert told["battery"]["capacity_wh"] == fleet.portal.truth(box)["capacity_wh"]
 
 
-def test_history_of_several_boxes_is_never_said_to_be_of_one(fleet):
+def test_history_of_several_boxes_is_never_attributed_to_one(fleet):
     fleet.portal.reset()
     forget_answers(fleet)
     yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
@@ -285,7 +285,7 @@ async def test_ten_assistants_asking_at_once_cost_one_request(fleet):
 
 
 @pytest.mark.parametrize("shape", ["list", "empty", "false", "html", "redirect"])
-def test_a_session_that_died_at_the_portal_is_replaced_once_and_the_read_repeated(fleet, shape):
+def test_a_session_ended_by_the_portal_is_replaced_once_and_the_read_repeated(fleet, shape):
     fleet.portal.reset()
     forget_answers(fleet)
     owner = {"Authorization": basic("demo@example.com")}
@@ -314,7 +314,7 @@ def test_a_handle_cannot_replace_a_dead_session_and_says_what_to_do(fleet):
     ("kind", "words"),
     [("error", "500"), ("html", "page"), ("drop", "connection"), ("too_many", "fewer requests")],
 )
-def test_trouble_of_the_portal_is_told_apart_when_reading(fleet, kind, words):
+def test_failures_of_the_portal_are_distinguished_when_reading(fleet, kind, words):
     fleet.portal.reset()
     forget_answers(fleet)
     fleet.portal.fault(kind, endpoint="live", requests=1)
@@ -355,7 +355,7 @@ def test_trouble_of_the_portal_is_told_apart_when_reading(fleet, kind, words):
         ),
     ],
 )
-def test_wrong_arguments_of_history_are_told(fleet, arguments, words):
+def test_wrong_arguments_of_history_are_explained(fleet, arguments, words):
     told = call(fleet, "get_history", arguments, Authorization=basic("demo@example.com"))
     assert told["isError"]
     assert words in told["content"][0]["text"]
@@ -421,7 +421,7 @@ async def test_headers_of_a_client_serve_all_its_calls(fleet):
         assert not (await client.call_tool("get_live_data", {})).is_error
 
 
-async def test_a_dead_session_of_one_who_asked_for_all_is_not_the_others_problem(fleet):
+async def test_a_caller_sharing_a_read_does_not_suffer_from_anothers_ended_session(fleet):
     fleet.portal.reset()
     forget_answers(fleet)
     owner = {"Authorization": basic("demo@example.com")}

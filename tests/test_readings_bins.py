@@ -40,7 +40,7 @@ def whole(first, last, most, spacing=FIVE):
         (31, 1, 31 * 24 * 60, 1),
     ],
 )
-def test_the_shortest_length_is_taken_of_which_there_are_not_too_many(days, most, minutes, count):
+def test_the_shortest_span_that_does_not_give_too_many_points_is_chosen(days, most, minutes, count):
     found = whole(JUNE, JUNE + timedelta(days=days - 1), most)
     assert (found.minutes, len(found.starts)) == (minutes, count)
 
@@ -70,7 +70,7 @@ def test_a_day_is_one_span_however_many_hours_it_has(day, hours):
     assert found.edges[2] - found.edges[1] == timedelta(hours=hours)
 
 
-def test_no_span_begins_after_what_is_known():
+def test_no_span_begins_after_the_last_known_value():
     until = datetime(2026, 6, 9, 9, 31, tzinfo=UTC)
     found = bins(JUNE, JUNE + timedelta(days=3), until, FIVE, 10)
     assert walls(found)[-1] == "06-09T10:00"

@@ -25,7 +25,7 @@ def told(part: BypassPart) -> tuple[str, str | None, str | None]:
     return part.state, part.told_by, part.portal_text
 
 
-def test_the_flags_of_the_box_count_without_any_notification():
+def test_the_flags_of_the_box_decide_without_any_notification():
     found = read({"bypass": 1, "bypass_m": "0"})
     assert told(found.automatic) == ("on", "box", None)
     assert told(found.manual) == ("off", "box", None)
@@ -33,7 +33,7 @@ def test_the_flags_of_the_box_count_without_any_notification():
 
 
 @pytest.mark.parametrize("flags", [{}, {"bypass": None}, {"bypass": 2}, {"bypass": "x"}])
-def test_without_a_flag_that_can_be_read_notifications_count(flags):
+def test_without_a_readable_flag_notifications_decide(flags):
     assert told(read(flags).automatic) == ("unknown", None, None)
     assert told(read(flags, folder(ON)).automatic)[:2] == ("on", "notification")
 
@@ -52,7 +52,7 @@ def test_a_notification_that_agrees_says_since_when():
         ("10. 6. 2026 | 11:28", "on", "notification"),  # its settings may be older
     ],
 )
-def test_a_notification_that_contradicts_counts_only_when_it_is_newer(date, state, by):
+def test_a_contradicting_notification_counts_only_when_it_is_newer(date, state, by):
     found = read({"bypass": 0}, folder(ON, date)).automatic
     assert (found.state, found.told_by) == (state, by)
 
@@ -96,7 +96,7 @@ def test_a_flag_counts_beside_a_doubt_that_is_older_or_says_the_same(one):
 @pytest.mark.parametrize(
     ("minute", "state"), [("10. 6. 2026 | 11:20", "off"), ("10. 6. 2026 | 11:28", "unknown")]
 )
-def test_a_mention_that_cannot_be_read_leaves_doubt_until_the_box_has_reported(minute, state):
+def test_an_unreadable_mention_leaves_doubt_until_the_box_has_reported(minute, state):
     assert read({"bypass": 0}, folder("Bypass aktivován", minute)).automatic.state == state
 
 
@@ -113,7 +113,7 @@ def test_a_flag_of_unknown_age_gives_way_to_a_notification():
         ("10. 6. 2026 | 11:28", "unknown", None),  # its settings may be older
     ],
 )
-def test_doubt_of_notifications_stays_unless_the_box_has_reported_since(minute, state, by):
+def test_doubt_from_notifications_stays_until_the_box_reports(minute, state, by):
     found = read({"bypass": 0}, folder(ON, minute), folder(OFF, minute)).automatic
     assert (found.state, found.told_by) == (state, by)
     assert (found.why is not None) is (state == "unknown")
@@ -128,7 +128,7 @@ def test_without_the_notifications_the_flags_alone_are_known():
     assert found.manual.why == NOT_READ
 
 
-def test_without_notifications_and_flags_nothing_is_known_and_the_reason_is_told():
+def test_without_notifications_and_flags_the_bypass_is_unknown_with_a_reason():
     box = Box(FULL, full_box())
     assert bypass(box, None, NOW) is None
     assert box.reasons.get("bypass", "") == NOT_READ

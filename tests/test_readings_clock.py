@@ -50,7 +50,7 @@ def test_a_time_of_the_repeated_hour_is_certain_until_it_has_come_twice(now, exp
     assert moment("2026-10-25 02:15:00", now) == expected
 
 
-def test_the_hour_that_spring_skips_is_no_time():
+def test_a_time_in_the_hour_skipped_in_spring_is_invalid():
     assert moment("2026-03-29 02:30:00", utc(2026, 3, 29, 12)) is None
     assert moment("2026-03-29 01:59:59", utc(2026, 3, 29, 12)) == utc(2026, 3, 29, 0, 59, 59)
     assert moment("2026-03-29 03:00:00", utc(2026, 3, 29, 12)) == utc(2026, 3, 29, 1)
@@ -72,11 +72,11 @@ def test_the_hour_that_spring_skips_is_no_time():
         "2026-06-15 12:00:00" + " " * 1000 + "x",
     ],
 )
-def test_nonsense_is_no_time(text):
+def test_nonsense_is_not_a_time(text):
     assert moment(text, utc(2026, 11, 1)) is None
 
 
-def test_the_future_is_nonsense_but_for_a_clock_that_runs_ahead_a_little():
+def test_a_future_time_is_rejected_unless_the_clock_runs_slightly_ahead():
     now = utc(2026, 6, 15, 10)
     assert moment("2026-06-15 12:05:00", now) == utc(2026, 6, 15, 10, 5)
     assert moment("2026-06-15 12:05:01", now) is None
@@ -98,7 +98,7 @@ def test_a_time_read_at_once_is_the_time_it_was(at, late):
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 62, 299])
-def test_by_a_clock_that_runs_ahead_a_live_box_is_never_an_hour_late(ahead):
+def test_a_live_box_whose_clock_runs_ahead_is_never_an_hour_late(ahead):
     for hour, certain in ((0, True), (1, False)):
         now = utc(2026, 10, 25, hour, 20)
         told = now + timedelta(seconds=ahead)
@@ -107,7 +107,7 @@ def test_by_a_clock_that_runs_ahead_a_live_box_is_never_an_hour_late(ahead):
 
 
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25)])
-def test_days_are_as_long_as_they_are(day, hours):
+def test_days_have_23_24_or_25_hours(day, hours):
     length = clock.starts(day + timedelta(days=1)) - clock.starts(day)
     assert length == timedelta(hours=hours)
     assert clock.local_day(clock.starts(day)) == day

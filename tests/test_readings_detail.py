@@ -51,7 +51,7 @@ def explained(of: Box) -> dict[str, str]:
     return {name: one.why for one in of.reasons.listed() for name in one.readings}
 
 
-def test_all_that_few_ask_for_is_read():
+def test_every_field_of_detail_is_read():
     asked = box()
     assert detail(asked).model_dump() == {
         "low_tariff_charging": True,
@@ -73,7 +73,7 @@ def test_all_that_few_ask_for_is_read():
     assert explained(asked) == {}
 
 
-def test_without_asking_there_is_none_and_nothing_is_said_to_be_unknown():
+def test_without_detail_no_field_of_it_is_reported_as_unknown():
     payload = {FULL: full_box() | {"boiler_prms": {"ison": 1}}}
     plain = live_data(payload, FULL, NOW)
     assert plain.detail is None
@@ -85,7 +85,7 @@ def test_without_asking_there_is_none_and_nothing_is_said_to_be_unknown():
 
 @pytest.mark.parametrize("bad", ["", "x", -1, 86_401, 3_600.5, None, []])
 @pytest.mark.parametrize("end", ["s", "e"])
-def test_a_window_of_which_an_end_is_not_known_is_shown_and_explained(bad, end):
+def test_a_window_with_an_unknown_end_is_shown_and_explained(bad, end):
     for block, field, path in (
         ("batt_prms", f"hdo2_{end}", "detail.low_tariff_windows"),
         ("boiler_prms", f"zone2_{end}", "detail.boiler.windows"),
@@ -135,6 +135,6 @@ def test_without_a_boiler_its_settings_are_null_for_that_reason():
 
 @given(batt=anything, settings_=anything, state=anything)
 @settings(max_examples=100, deadline=None)
-def test_no_payload_at_all_makes_it_fail(batt, settings_, state):
+def test_no_payload_makes_reading_the_detail_fail(batt, settings_, state):
     found: Detail = detail(box(batt_prms=batt, boiler_prms=settings_, boiler=state))
     json.loads(found.model_dump_json())

@@ -107,7 +107,7 @@ def test_the_hour_that_comes_twice_has_two_rows_and_the_skipped_one_none():
 # Counters, and powers in their place.
 
 
-def test_counters_that_fall_at_midnight_are_taken():
+def test_counters_that_fall_at_midnight_are_used():
     first, last = read(answers(DAY, NEXT), DAY, NEXT)
     for one in (first, last):
         assert one.counted == {"imported", "exported"}
@@ -154,7 +154,7 @@ def test_powers_stand_in_for_counters_that_do_not_count_from_midnight(counter, w
 
 @pytest.mark.parametrize("watts", [5, 60, 3000])
 @pytest.mark.parametrize("counter", [lambda *_: 0, lambda _at, h, power: max(power, 0) * h])
-def test_where_hardly_anything_flows_either_is_right(watts, counter):
+def test_a_small_flow_is_counted_with_or_without_its_counter(watts, counter):
     # 5 W make 0.1 kWh a day.
     (one,) = read(answers(DAY, DAY, grid=watts, counter=counter))
     assert one.wh["imported"] == pytest.approx(watts * 24, rel=0.01)
@@ -173,7 +173,7 @@ def test_a_counter_is_believed_beside_powers_with_some_short_peaks(peak, places)
 
 @pytest.mark.parametrize("times", [1, 2, 5, 10])
 @pytest.mark.parametrize("counter", [lambda *_: 0, lambda _at, h, power: max(power, 0) * h])
-def test_a_counter_of_more_values_than_one_in_five_minutes_counts_all_of_the_day(times, counter):
+def test_a_counter_with_more_than_one_value_in_five_minutes_counts_the_whole_day(times, counter):
     found = answers(DAY, DAY, counter=counter)
     for answer in found.values():
         answer["items"] = [item for item in answer["items"] for _ in range(times)]
@@ -185,7 +185,7 @@ def test_a_counter_of_more_values_than_one_in_five_minutes_counts_all_of_the_day
     assert one.wh["solar"] == (48_000 if times == 1 else None)
 
 
-def test_what_a_late_counter_still_shows_of_the_day_before_is_not_counted_twice():
+def test_energy_of_the_day_before_on_a_late_counter_is_not_counted_twice():
     def late(at, hours, power):
         return max(power, 0) * (hours if hours > 0.25 else hours + 24)
 
@@ -218,7 +218,7 @@ def test_nothing_is_lost_at_midnight_by_a_box_whose_clock_is_wrong(minutes, time
 
 
 @pytest.mark.parametrize("jump", [1500, -1500, 3000, 40_000])
-def test_a_counter_that_jumps_is_not_taken(jump):
+def test_a_counter_that_jumps_is_not_used(jump):
     def jumps(at, hours, power):
         return max(power, 0) * hours + (jump if at >= local(DAY, 12) and power > 0 else 0)
 
@@ -232,7 +232,7 @@ def test_a_counter_that_jumps_is_not_taken(jump):
     ("begin", "end"),
     [((DAY, 23, 30), (NEXT, 0, 30)), ((DAY, 21), (NEXT, 3)), ((DAY, 24), (NEXT, 1))],
 )
-def test_a_counter_that_fell_in_a_hole_counts_from_midnight_as_far_as_it_goes(begin, end, times):
+def test_a_counter_that_fell_during_a_gap_counts_from_midnight(begin, end, times):
     # A night's charging goes on over midnight, and the box is offline in the middle of it.
     begin, end = local(*begin), local(*end)
     found = {
@@ -249,7 +249,7 @@ def test_a_counter_that_fell_in_a_hole_counts_from_midnight_as_far_as_it_goes(be
     assert warning.endswith("the sums lack it; imported and exported may lack part of it.")
 
 
-def test_a_counter_that_a_hole_at_midnight_does_not_explain_is_not_taken():
+def test_a_counter_that_a_gap_at_midnight_does_not_explain_is_not_used():
     def long_counted(_at, hours, power):
         return max(power, 0) * hours + (95_000 if power > 0 else 0)
 
@@ -259,7 +259,7 @@ def test_a_counter_that_a_hole_at_midnight_does_not_explain_is_not_taken():
         assert "imported" not in one.counted
 
 
-def test_a_counter_that_goes_back_by_a_few_wh_is_a_counter_still():
+def test_a_counter_that_drops_by_a_few_wh_is_still_used():
     def dips(at, hours, power):
         return max(power, 0) * hours - (15 if at == local(DAY, 12) else 0)
 
@@ -277,7 +277,7 @@ def test_a_counter_that_goes_back_by_a_few_wh_is_a_counter_still():
         ("load", [25_000, 25_000, 25_000]),
     ],
 )
-def test_a_power_that_no_home_has_is_not_summed(series, values):
+def test_an_implausible_power_is_not_summed(series, values):
     found = answers(DAY, DAY)
     for place in (150, 151, 152):
         found[series]["items"][place]["values"] = values
@@ -304,7 +304,7 @@ def test_days_are_told_apart_by_falling_counters_when_items_are_missing():
 
 
 @pytest.mark.parametrize("hours", [1, 3, 6, 11.75])
-def test_a_day_of_which_more_than_half_is_known_is_summed_without_hours(hours):
+def test_a_day_known_by_more_than_half_is_summed_without_hours(hours):
     (one,) = read(answers(DAY, DAY, without=between(local(DAY, 6), local(DAY, 6 + hours))))
     assert one.wh["solar"] == 2000 * (24 - hours)
     assert one.wh["imported"] == pytest.approx(14_400, abs=51)
@@ -318,7 +318,7 @@ def test_a_day_of_which_more_than_half_is_known_is_summed_without_hours(hours):
     assert told.total.money.without_box_at_most is told.total.money.saved_at_most is None
 
 
-def test_what_flows_in_a_hole_alone_is_counted():
+def test_energy_that_flows_only_during_a_gap_is_counted():
     # The sun shines for three hours, and the box is offline in them.
     hole = between(local(DAY, 11), local(DAY, 14))
 
@@ -330,14 +330,14 @@ def test_what_flows_in_a_hole_alone_is_counted():
         assert one.wh["exported"] == 4_000
 
 
-def test_a_day_of_which_no_more_than_half_is_known_is_not_summed():
+def test_a_day_known_by_half_or_less_is_not_summed():
     # As many values may as well be ten minutes apart.
     (one,) = read(answers(DAY, DAY, without=between(local(DAY, 6), local(DAY, 18))))
     assert one.wh["solar"] is None
     assert one.wh["imported"] == pytest.approx(14_400, abs=51)
 
 
-def test_the_day_under_way_of_a_silent_box_has_what_is_known():
+def test_the_current_day_of_a_silent_box_has_the_known_energy():
     found = answers(DAY, DAY, until=local(DAY, 9))
     (one,) = read(found, now=local(DAY, 13))
     assert one.wh["solar"] == pytest.approx(2000 * 9, abs=100)
@@ -349,14 +349,14 @@ def test_the_day_under_way_of_a_silent_box_has_what_is_known():
     assert late.wh["solar"] is None
 
 
-def test_days_that_cannot_be_told_apart_are_to_be_asked_for_alone():
+def test_indistinguishable_days_must_be_requested_alone():
     found = answers(
         DAY, NEXT, without=between(local(DAY, 3), local(DAY, 8)), counter=lambda *_: None
     )
     assert energy_days(found, DAY, NEXT, LATER) is None
 
 
-def test_one_series_that_lacks_values_is_not_put_into_the_days_of_another():
+def test_an_incomplete_series_is_not_assigned_the_days_of_another():
     found = answers(DAY, NEXT)
     del found["load"]["items"][100:150]
     assert energy_days(found, DAY, NEXT, LATER) is None
@@ -365,7 +365,7 @@ def test_one_series_that_lacks_values_is_not_put_into_the_days_of_another():
 # Items with times.
 
 
-def test_holes_between_times_are_told_by_the_hour_and_nothing_is_made_up():
+def test_gaps_are_reported_by_the_hour_and_not_filled():
     without = between(local(DAY, 3), local(DAY, 8))
     (one,) = read(answers(DAY, DAY, without=without, times=True))
     assert one.gap_s == 5 * 3600
@@ -397,7 +397,7 @@ def test_a_box_that_reports_once_an_hour_is_complete():
 
 @pytest.mark.parametrize("times", [False, True])
 @pytest.mark.parametrize("minutes", [26, 30, 34])
-def test_the_day_that_is_under_way_goes_up_to_its_last_upload(minutes, times):
+def test_the_current_day_ends_at_its_last_upload(minutes, times):
     found = answers(DAY, DAY, until=local(DAY, 9, 30), times=times, counter=so_far)
     (one,) = read(found, now=local(DAY, 9, minutes))
     last = found["grid"]["items"][-1]["values"]
@@ -407,7 +407,7 @@ def test_the_day_that_is_under_way_goes_up_to_its_last_upload(minutes, times):
     assert f"{DAY}: under way, as of 09:25+02:00." in report((one,)).warnings
 
 
-def test_what_has_passed_since_the_last_upload_of_a_silent_box_has_no_data():
+def test_the_time_since_the_last_upload_of_a_silent_box_has_no_data():
     found = answers(DAY, DAY, until=local(DAY, 9), times=True, counter=so_far)
     (one,) = read(found, now=local(DAY, 13))
     assert one.as_of == local(DAY, 8, 55).timestamp()
@@ -417,7 +417,7 @@ def test_what_has_passed_since_the_last_upload_of_a_silent_box_has_no_data():
     assert len(report((one,), "hour").rows) == 9
 
 
-def test_the_day_that_is_under_way_is_marked_and_ends_now():
+def test_the_current_day_is_marked_and_ends_now():
     now = local(DAY, 9, 30)
     (one,) = read(answers(DAY, DAY, until=now), now=now)
     assert len(one.hours) == 10
@@ -440,7 +440,7 @@ def test_a_day_without_data_has_no_row(nothing):
     assert any("no data" in warning for warning in told.warnings)
 
 
-def test_what_is_null_has_a_reason_and_is_no_zero():
+def test_a_null_has_a_reason_and_is_never_zero():
     found = answers(DAY, DAY)
     for item in found["battery"]["items"]:
         item["values"] = [None, None]
@@ -488,7 +488,7 @@ def test_a_month_that_lacks_days_is_not_complete():
         ("2026-02-01", "2026-02-28", []),
     ],
 )
-def test_a_row_of_some_days_of_a_month_is_not_complete_and_says_which(first, last, lacking):
+def test_a_row_for_part_of_a_month_is_incomplete_and_names_its_days(first, last, lacking):
     first, last = date.fromisoformat(first), date.fromisoformat(last)
     told = report(read(answers(first, last), first, last), "month")
     assert list(told.lacking) == lacking
@@ -497,7 +497,7 @@ def test_a_row_of_some_days_of_a_month_is_not_complete_and_says_which(first, las
 
 
 @pytest.mark.parametrize("per", ["day", "month", "total"])
-def test_what_a_sum_lacks_of_a_day_is_named_by_its_quantity(per):
+def test_a_gap_in_a_sum_names_the_day_and_the_quantity(per):
     # 1. The counter goes on over 13 hours, so few powers without times cannot be summed. 2. A
     # series is missing.
     for without, series, lacks in (
@@ -515,7 +515,7 @@ def test_what_a_sum_lacks_of_a_day_is_named_by_its_quantity(per):
         assert told.total.money.saved_at_least is None
 
 
-def test_a_hole_that_counters_went_on_over_is_told_of_the_other_sums():
+def test_a_gap_bridged_by_counters_is_reported_for_the_other_sums():
     without = between(local(DAY, 3), local(DAY, 8))
     (one,) = read(answers(DAY, DAY, without=without, times=True))
     (warning,) = [one for one in report((one,)).warnings if "Time without data" in one]
@@ -552,13 +552,13 @@ HOLE = between(local(DAY, 3), local(DAY, 8))
         ),
     ],
 )
-def test_what_lacks_hours_names_its_quantities_and_how_many_of_each(per, answer, said):
+def test_missing_hours_are_counted_for_each_quantity(per, answer, said):
     told = report(read(answer), per)
     (gap,) = [one for one in told.lacking if "without data" in one]
     assert f" hours without data (whole hours: {said})" in gap
 
 
-def test_hours_are_named_of_no_quantity_that_lacks_none_as_a_whole():
+def test_a_quantity_without_missing_hours_is_not_named():
     for without, times in (
         (between(local(DAY, 3, 10), local(DAY, 3, 50)), True),  # a part of an hour
         (HOLE, False),  # nobody knows which hours
@@ -568,7 +568,7 @@ def test_hours_are_named_of_no_quantity_that_lacks_none_as_a_whole():
         assert "whole hours" not in "".join(found.lacking)
 
 
-def test_hours_without_anything_are_lacking_when_hours_are_asked_for():
+def test_hours_without_data_are_missing_when_hours_are_asked_for():
     without = between(local(DAY, 10, 50), local(DAY, 13, 20))
     (one,) = read(answers(DAY, DAY, without=without, times=True, counter=lambda *_: None))
     told = report((one,), "hour")
@@ -578,7 +578,7 @@ def test_hours_without_anything_are_lacking_when_hours_are_asked_for():
     assert told.total.complete is False
 
 
-def test_a_day_that_has_just_begun_is_under_way_and_not_without_data():
+def test_a_day_that_has_just_begun_is_current_and_not_without_data():
     now = local(NEXT, 0, 3)
     days = (*read(answers(DAY, DAY)), *read({}, NEXT, now=now))
     told = report(days)
@@ -587,7 +587,7 @@ def test_a_day_that_has_just_begun_is_under_way_and_not_without_data():
     assert not any("no data" in one for one in told.warnings)
 
 
-def test_consumption_is_said_to_be_of_a_part_of_the_house():
+def test_consumption_is_described_as_covering_part_of_the_house():
     (one,) = read(answers(DAY, DAY, grid=-600, battery=0))
     (said,) = report((one,)).warnings
     assert said.startswith("consumed: backed-up part; house and box: ")
@@ -596,7 +596,7 @@ def test_consumption_is_said_to_be_of_a_part_of_the_house():
 
 
 @pytest.mark.parametrize(("bought", "sold"), [(6.5, 1.8), (-2.5, -1.0), (-2.5, 1.8), (0.0, 0.0)])
-def test_what_was_saved_is_the_bill_without_the_box_less_the_one_with_it(bought, sold):
+def test_savings_are_the_bill_without_the_box_minus_the_bill_with_it(bought, sold):
     (one,) = read(answers(DAY, DAY, grid=-600, battery=0))
     money = report((one,), prices=Prices(bought, sold, "CZK")).total.money
     assert money.without_box_at_least <= money.without_box_at_most
@@ -606,7 +606,7 @@ def test_what_was_saved_is_the_bill_without_the_box_less_the_one_with_it(bought,
         assert saved == pytest.approx(without - money.cost + money.revenue, abs=0.02)
 
 
-def test_prices_make_money_and_none_make_none():
+def test_prices_give_money_and_no_prices_give_none():
     (one,) = read(answers(DAY, DAY, grid=-600, battery=0))
     priced = report((one,), prices=Prices(6.5, 1.8, "CZK")).total.money
     assert priced.currency == "CZK"
@@ -640,7 +640,7 @@ def test_with_several_boxes_no_row_names_one():
     assert "box_id" in [path for one in told.unknown for path in one.readings]
 
 
-def test_days_that_were_not_read_are_told_with_how_to_go_on():
+def test_unread_days_are_reported_with_how_to_continue():
     told = report(read(answers(DAY, DAY)), unread=[NEXT], warnings=["Ask again from 2026-06-11."])
     assert told.lacking == ("2026-06-11: not read",)
     assert "Ask again from 2026-06-11." in told.warnings
@@ -673,7 +673,7 @@ def test_a_week_and_a_month_of_the_demo_box_are_short():
 # What is kept.
 
 
-def test_a_kept_day_is_the_same_day():
+def test_a_stored_day_reads_back_the_same():
     for found, now in (
         (answers(DAY, DAY), LATER),
         (answers(DAY, DAY, without=between(local(DAY, 3), local(DAY, 8)), times=True), LATER),
@@ -695,7 +695,7 @@ def test_a_kept_day_is_the_same_day():
         [2, "2026-06-10", 1, 1, True, [None] * 6, [], [[]] * 6, 0],
     ],
 )
-def test_what_was_not_kept_by_this_version_is_no_day(raw):
+def test_a_day_stored_by_another_version_is_not_used(raw):
     assert kept_day(raw) is None
 
 
@@ -722,7 +722,7 @@ ITEMS = st.lists(
     ),
     st.integers(0, 3),
 )
-def test_any_answer_is_read_or_asked_for_by_fewer_days(found, more):
+def test_any_answer_is_read_or_requested_again_for_fewer_days(found, more):
     last = DAY + timedelta(days=more)
     days = energy_days(found, DAY, last, LATER)
     if days is None:

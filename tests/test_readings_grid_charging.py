@@ -82,7 +82,7 @@ OVER_MIDNIGHT = {"hdo1_s": 79_200, "hdo1_e": 10_800}
         (box(2000, 2500, settings={"fmt_on": 1}, box_prms={"mode": 0}), "not shown"),
     ],
 )
-def test_it_is_charged_from_the_grid_and_the_cause_is_named(found, cause):
+def test_charging_from_the_grid_names_its_cause(found, cause):
     charging = grid_charging(found, NIGHT)
     assert isinstance(charging, GridCharging)
     assert cause in charging.means
@@ -109,12 +109,12 @@ def test_it_is_charged_from_the_grid_and_the_cause_is_named(found, cause):
         box(0, 0, settings={"fmt_on": 0}),
     ],
 )
-def test_it_is_not_charged_from_the_grid(found):
+def test_other_flows_are_not_charging_from_the_grid(found):
     assert grid_charging(found, NIGHT) is None
 
 
 @pytest.mark.parametrize("at", [3599, 18_000, 43_200])
-def test_a_window_that_is_not_open_only_plans_it(at):
+def test_a_closed_window_only_plans_charging_from_the_grid(at):
     now = NIGHT.replace(hour=0, minute=0) + timedelta(seconds=at)
     found = box(2000, 700, 2600, hdo=1, windows=WINDOW, settings={"fmt_on": 0})
     assert grid_charging(found, now) is None
@@ -155,13 +155,13 @@ def test_a_window_that_is_not_open_only_plans_it(at):
         ),
     ],
 )
-def test_what_is_needed_and_not_known_leaves_it_unknown(found, why):
+def test_a_missing_value_leaves_charging_from_the_grid_unknown(found, why):
     told = grid_charging(found, NIGHT)
     assert isinstance(told, str)
     assert why is None or told == why
 
 
-def test_without_live_data_the_powers_of_one_upload_tell():
+def test_without_live_data_the_powers_of_one_upload_decide():
     found = Box(
         ID,
         {
@@ -189,7 +189,7 @@ SENT = ["actual", "ac_in", "batt", "dc_in", "box_prms", "batt_prms", "box_prm2"]
     ),
     seconds=st.integers(0, 86_399),
 )
-def test_whatever_is_sent_yes_and_no_rest_on_what_is_known(raw, seconds):
+def test_yes_and_no_rest_on_known_values_for_any_payload(raw, seconds):
     found, read = grid_charging(Box(ID, raw), NIGHT + timedelta(seconds=seconds)), Box(ID, raw)
     cells, takes, draws = battery(read), battery(read).power_w, grid(read).power_w
     made, does = solar(read).power_w, mode(read).behaviour
@@ -230,7 +230,7 @@ SUNNY = HALF | {"aci_wr": 700, "fv_p1": 2600}
 
 @pytest.mark.parametrize("actual", [HALF, SUNNY])
 @pytest.mark.parametrize("settings", [{}, {"fmt_on": 1}])
-def test_a_charge_that_was_made_here_is_the_cause_and_named_with_its_change(actual, settings):
+def test_a_charge_started_by_this_server_is_the_cause_and_names_its_change(actual, settings):
     found = grid_charging(box(actual=actual, settings=settings), NIGHT, MADE)
     assert isinstance(found, GridCharging)
     assert "to 80 %, as change 0123456789abcdef, made through this server at" in found.means
@@ -254,11 +254,11 @@ def test_a_charge_of_another_account_is_named_without_its_id():
         (box(actual=HALF), None),
     ],
 )
-def test_a_charge_that_was_made_here_and_may_be_over_is_not_named(sent, made):
+def test_a_charge_started_by_this_server_that_may_be_over_is_not_named(sent, made):
     found = grid_charging(sent, NIGHT, made)
     assert isinstance(found, GridCharging)
     assert "0123456789abcdef" not in found.means
 
 
-def test_a_charge_that_was_made_here_is_no_cause_while_nothing_flows():
+def test_a_charge_started_by_this_server_is_no_cause_while_nothing_flows():
     assert grid_charging(box(actual=HALF | {"bat_p": 0}), NIGHT, MADE) is None

@@ -31,7 +31,7 @@ def named(reading: History, name: str) -> Quantity:
     return next(quantity for quantity in reading.quantities if quantity.name == name)
 
 
-def test_columns_are_what_the_portal_means_by_them():
+def test_columns_have_the_meaning_that_the_portal_gives_them():
     solar = read("solar", series([[601.5, 541.5, 0, 3011, 2503]]))
     assert [(q.name, q.unit, q.mean) for q in solar.quantities] == [
         ("string_1_voltage_v", "V", (601.5,)),
@@ -59,7 +59,7 @@ def test_columns_are_what_the_portal_means_by_them():
     assert [q.mean for q in load.quantities] == [(401,), (253,), (1049,), (1703,)]
 
 
-def test_what_is_missing_is_counted_and_never_zero():
+def test_missing_values_are_counted_and_never_zero():
     reading = read("battery", series([[51.5, 20.0, 70], None, [51.7], [None, 21.0, "x", ""], []]))
     charge = named(reading, "state_of_charge_percent")
     assert charge.mean == (70, None, None, None, None)
@@ -70,7 +70,7 @@ def test_what_is_missing_is_counted_and_never_zero():
     assert named(reading, "power_w").mean == (1030, None, None, None, None)
 
 
-def test_what_is_missing_is_explained_reason_by_reason():
+def test_missing_values_are_explained_reason_by_reason():
     rows = [[51.5, 20.0, 70, 24.5], None, [51.7], [None, 21.0, "x", " "], [2_000, 1, 2, 3], []]
     reading = read("battery", series([*rows, None]))
     told = {q.name: [(m.why, m.count) for m in q.summary.why_missing] for q in reading.quantities}
@@ -91,7 +91,7 @@ def unknown(reading: History) -> dict[str, str]:
     return {name: one.why for one in reading.unknown for name in one.readings}
 
 
-def test_an_energy_that_is_not_given_is_explained():
+def test_an_omitted_energy_is_explained():
     told = unknown(read("load", series([[1, 2, 3]] * 24)))
     assert "do not allow" in told["quantities.power_w.summary.energy.consumed_wh"]
     assert len(told) == 8
@@ -102,7 +102,7 @@ def test_an_energy_that_is_not_given_is_explained():
     )
 
 
-def test_times_are_assumed_from_midnight_in_prague_and_that_is_said():
+def test_times_are_assumed_from_midnight_in_prague_with_a_note():
     reading = read("load", series([[1, 2, 3]] * 288), max_points=96)
     assert reading.times[0] == MIDNIGHT
     assert reading.times[1] - reading.times[0] == 3 * FIVE
@@ -118,7 +118,7 @@ def test_a_day_on_which_clocks_change_is_whole_with_fewer_or_more_values(day, co
     assert named(reading, "power_w").summary.energy["consumed_wh"] == pytest.approx(6 * count / 12)
 
 
-def test_energy_is_split_by_its_sign_and_leaves_out_what_is_missing():
+def test_energy_is_split_by_its_sign_and_omits_missing_values():
     rows = [[233, 1200, 0, 0]] * 144 + [[233, -600, 0, 0]] * 132 + [None] * 12
     summary = named(read("grid", series(rows)), "power_w").summary
     assert summary.energy["imported_wh"] == 1200 * 12
@@ -126,14 +126,14 @@ def test_energy_is_split_by_its_sign_and_leaves_out_what_is_missing():
     assert (summary.minimum, summary.maximum, summary.missing) == (-600, 1200, 12)
 
 
-def test_quantities_that_are_no_powers_have_no_energy():
+def test_quantities_other_than_powers_have_no_energy():
     reading = read("grid", series([[233, 1200, 5, 5]] * 288))
     for name in ("voltage_v", "imported_counter_wh", "exported_counter_wh"):
         assert named(reading, name).summary.energy == {}
 
 
 @pytest.mark.parametrize(("missing", "doubtful"), [(2, False), (6, False), (7, True), (28, True)])
-def test_values_that_are_missing_are_said_and_make_times_doubtful(missing, doubtful):
+def test_missing_values_are_reported_and_make_times_doubtful(missing, doubtful):
     reading = read("load", series([[1, 2, 3]] * (288 - missing)))
     assert reading.times_doubtful is doubtful
     (note,) = [told for told in reading.assumptions if "nobody knows where" in told]
@@ -145,13 +145,13 @@ def test_values_that_are_missing_are_said_and_make_times_doubtful(missing, doubt
     assert summary.energy["consumed_wh"] == 6 * (288 - missing) / 12
 
 
-def test_one_value_that_is_missing_is_on_its_way():
+def test_a_single_missing_value_is_still_on_its_way():
     reading = read("load", series([[1, 2, 3]] * 287))
     assert reading.times_doubtful is False
     assert not any("missing" in told for told in reading.assumptions)
 
 
-def test_times_that_may_be_days_off_are_never_passed_for_sure():
+def test_times_that_may_be_days_off_are_never_presented_as_certain():
     rows = [[1, 2, 3]] * (8928 - 888)
     reading = read("load", series(rows), date(2026, 5, 1), date(2026, 5, 31))
     assert reading.times_doubtful is True
@@ -166,7 +166,7 @@ def test_early_in_the_day_a_value_on_its_way_is_no_gap():
     assert reading.times_doubtful is False
 
 
-def test_told_times_that_are_uneven_are_counted_as_they_are():
+def test_uneven_given_times_are_weighted_as_given():
     steps = [timedelta(minutes=place) for place in range(60)]
     steps += [timedelta(hours=1 + place) for place in range(20)]
     told = [int((MIDNIGHT + step).timestamp()) for step in steps]
@@ -177,7 +177,7 @@ def test_told_times_that_are_uneven_are_counted_as_they_are():
     assert summary.energy_left_out_s == 4 * 3600 - 60
 
 
-def test_a_value_counts_for_an_hour_at_most_and_that_is_said():
+def test_a_value_counts_for_an_hour_at_most_with_a_note():
     told = [int((MIDNIGHT + timedelta(hours=hour)).timestamp()) for hour in (0, 1, 9, 10, 11)]
     reading = read("grid", series([[230, 600, 0, 0]] * 5, time=told))
     summary = named(reading, "power_w").summary
@@ -186,7 +186,7 @@ def test_a_value_counts_for_an_hour_at_most_and_that_is_said():
     assert any("In 1 places" in told and "7 hours in all" in told for told in reading.assumptions)
 
 
-def test_an_item_without_a_time_takes_its_share_of_the_time():
+def test_an_item_without_a_time_gets_an_equal_share_of_the_time():
     told = [int((MIDNIGHT + place * 2 * FIVE).timestamp()) for place in range(3)]
     rows = [[230, 600, 0, 0], None, [230, 600, 0, 0]]
     summary = named(read("grid", series(rows, time=told)), "power_w").summary
@@ -251,7 +251,7 @@ def test_energy_at_assumed_times_lacks_no_more_than_the_time_it_leaves_out(day, 
     lost=st.sets(st.integers(0, 59), max_size=10),
 )
 @settings(max_examples=200, deadline=None)
-def test_energy_at_told_times_lacks_no_more_than_the_time_it_leaves_out(steps, start, lost):
+def test_energy_at_given_times_lacks_no_more_than_the_time_it_leaves_out(steps, start, lost):
     moments = [start + sum(step for step, _ in steps[:place]) for place in range(len(steps))]
     moments = [at for at in moments if at <= 1440]
     rows = [
@@ -294,7 +294,7 @@ def test_today_ends_now():
 
 
 @pytest.mark.parametrize("key", ["time", "ts"])
-def test_times_that_are_there_are_used(key):
+def test_given_times_are_used(key):
     seconds = [int((MIDNIGHT + step * 2 * FIVE).timestamp()) for step in range(5)]
     texts = ["2026-06-09 00:00:00", "2026-06-09 00:10", "x", "2026-06-09 00:30:00"]
     texts += ["2026-06-09T00:40:00"]
@@ -320,7 +320,7 @@ SECONDS = [int((MIDNIGHT + step * 2 * FIVE).timestamp()) for step in range(4)]
         [datetime.fromtimestamp(second, UTC).isoformat() for second in SECONDS],
     ],
 )
-def test_items_that_stand_newest_first_are_turned_round(told, key):
+def test_items_in_newest_first_order_are_reversed(told, key):
     rows = [[4, 0, 0], [3, 0, 0], [2, 0, 0], [1, 0, 0]]
     reading = read("load", series(rows, **{key: told[::-1]}))
     assert reading.times == tuple(MIDNIGHT + step * 2 * FIVE for step in range(4))
@@ -328,7 +328,7 @@ def test_items_that_stand_newest_first_are_turned_round(told, key):
     assert not reading.times_doubtful
 
 
-def test_the_hour_that_comes_twice_is_turned_round_as_well():
+def test_items_in_the_repeated_hour_are_reversed_as_well():
     day = date(2026, 10, 25)
     hours = ["03:00", "02:30", "02:00", "02:30", "02:00", "01:30"]
     told = [f"2026-10-25 {hour}:00" for hour in hours]
@@ -341,7 +341,7 @@ def test_the_hour_that_comes_twice_is_turned_round_as_well():
 @pytest.mark.parametrize(
     "order", [(0, 2, 1, 3), (1, 0, 3, 2), (0, 0, 0, 0), (3, 1, 2, 0), (2, 3, 0, 1)]
 )
-def test_times_in_no_order_are_doubtful_and_make_no_sum(order):
+def test_unordered_times_are_doubtful_and_give_no_sum(order):
     told = [SECONDS[place] for place in order]
     reading = read("load", series([[1, 2, 3]] * 4, time=told))
     assert reading.times_doubtful
@@ -358,7 +358,7 @@ def test_times_in_no_order_are_doubtful_and_make_no_sum(order):
         [10**400, float("nan")],
     ],
 )
-def test_times_that_cannot_be_are_not_believed(told):
+def test_impossible_times_are_not_believed(told):
     reading = read("load", series([[1, 2, 3]] * 2, time=told))
     assert reading.times == (MIDNIGHT, MIDNIGHT + FIVE)
     assert any("is no time within the days" in note for note in reading.assumptions)
@@ -380,7 +380,7 @@ def test_times_may_name_a_zone_and_stand_under_any_key(key, told):
 
 
 @pytest.mark.parametrize("told", ["2026-06-09T00:10:00+99:00", "0001-01-01T00:00:00+02:00", "Z"])
-def test_a_zone_that_is_none_makes_no_time(told):
+def test_a_time_with_an_invalid_zone_is_not_used(told):
     reading = read("load", series([[1, 2, 3]], time=[told]))
     assert reading.times == (MIDNIGHT,)
 
@@ -406,12 +406,12 @@ def test_the_hour_that_autumn_repeats_goes_on():
         ("battery", [50, 700, 60, 20], None),
     ],
 )
-def test_powers_that_no_home_has_are_unknown_and_counted(name, row, peak_w):
+def test_implausible_powers_are_unknown_and_counted(name, row, peak_w):
     (power,) = read(name, series([row, row]), peak_w=peak_w, wanted=None).quantities
     assert (power.summary.count, power.summary.missing) == (0, 2)
 
 
-def test_a_gap_between_told_times_has_points_without_a_value():
+def test_a_gap_between_given_times_has_points_without_a_value():
     told = [int((MIDNIGHT + timedelta(minutes=at)).timestamp()) for at in (0, 5, 10, 65, 70, 75)]
     reading = read("grid", series([[230, 5, 0, 0]] * 6, time=told), max_points=100, wanted=None)
     (power,) = reading.quantities
@@ -425,7 +425,7 @@ def test_a_gap_between_told_times_has_points_without_a_value():
     day=st.sampled_from([DAY, date(2026, 3, 29), date(2025, 10, 26)]),
 )
 @settings(max_examples=80, deadline=None)
-def test_points_keep_what_there_was(values, points, day):
+def test_points_preserve_the_values_of_their_spans(values, points, day):
     rows = series([[230, value, 0, 0] for value in values])
     last = day + timedelta(days=2)
     reading = history("grid", rows, day, last, NOW, max_points=points, detailed=True)
@@ -468,7 +468,7 @@ def test_minimum_and_maximum_are_given_on_detail_where_points_are_several_values
         ("grid", "power_w,All", [one.name for one in COLUMNS["grid"]]),
     ],
 )
-def test_only_what_is_asked_for_is_given_and_the_rest_is_named(name, wanted, given_names):
+def test_only_requested_quantities_are_returned_and_the_others_are_named(name, wanted, given_names):
     reading = read(name, series([[1, 2, 3, 4, 5]] * 288), wanted=wanted)
     assert [one.name for one in reading.quantities] == given_names
     every = [one.name for one in read(name, series([]), wanted="all").quantities]
@@ -476,7 +476,7 @@ def test_only_what_is_asked_for_is_given_and_the_rest_is_named(name, wanted, giv
 
 
 @pytest.mark.parametrize("wanted", ["", " ,", "power", "power_w,hunter2", "imported_wh"])
-def test_a_quantity_that_the_series_has_not_is_refused_with_those_that_it_has(wanted):
+def test_an_unknown_quantity_is_refused_with_a_list_of_the_known_ones(wanted):
     with pytest.raises(InvalidArguments, match="phase_1_power_w, phase_2_power_w") as refused:
         read("load", series([]), wanted=wanted)
     assert "hunter2" not in str(refused.value)
@@ -491,21 +491,21 @@ def test_a_quantity_that_the_series_has_not_is_refused_with_those_that_it_has(wa
         ("load", [100, 200, 300], {"consumed_wh": 14400}),
     ],
 )
-def test_energies_say_what_they_are(name, row, energies):
+def test_energies_are_named_by_their_series_and_direction(name, row, energies):
     (power,) = read(name, series([row] * 288), wanted=None).quantities
     assert power.summary.energy == energies
 
 
 @given(response=anything | st.fixed_dictionaries({"items": st.lists(anything, max_size=6)}))
 @settings(max_examples=50, deadline=None)
-def test_no_answer_at_all_makes_it_fail(response):
+def test_no_answer_makes_reading_a_history_fail(response):
     for name in COLUMNS:
         json.loads(read(name, response).model_dump_json())
 
 
 @given(rows=st.lists(st.lists(anything, max_size=6), max_size=5), told=anything)
 @settings(max_examples=50, deadline=None)
-def test_no_values_at_all_make_it_fail(rows, told):
+def test_no_values_make_reading_a_history_fail(rows, told):
     for name in COLUMNS:
         reading = read(name, series(rows, time=[told] * len(rows)))
         json.loads(reading.model_dump_json())
@@ -515,7 +515,7 @@ def test_no_values_at_all_make_it_fail(rows, told):
             assert sum(one.count for one in summary.why_missing) == summary.missing
 
 
-def test_nothing_is_said_to_be_nothing():
+def test_an_empty_history_is_reported_as_empty():
     reading = read("solar", {"items": []})
     assert (reading.times, reading.assumptions[0]) == (
         (),
@@ -530,7 +530,7 @@ def test_nothing_is_said_to_be_nothing():
     assert {group.why for group in told.unknown} == {told.assumptions[0]}
 
 
-def test_a_month_is_read_in_no_time():
+def test_a_month_is_read_quickly():
     rows = [[233.5, place % 3000, place, place] for place in range(31 * 288)]
     reading = read("grid", series(rows), date(2026, 5, 1), date(2026, 5, 31))
     assert (len(reading.times), reading.minutes_per_point) == (248, 180)
@@ -551,7 +551,7 @@ TODAY = date(2026, 6, 10)
         (TODAY, date.max, "future"),
     ],
 )
-def test_days_that_cannot_be_asked_for_are_refused(first, last, match):
+def test_invalid_days_are_refused(first, last, match):
     with pytest.raises(RangeError, match=match):
         check_range(first, last, TODAY)
 
@@ -560,5 +560,5 @@ def test_days_that_cannot_be_asked_for_are_refused(first, last, match):
     ("first", "last"),
     [(TODAY, TODAY), (date(2026, 5, 11), TODAY), (date(2015, 1, 1), date(2015, 1, 31))],
 )
-def test_other_days_may_be_asked_for(first, last):
+def test_valid_days_are_accepted(first, last):
     check_range(first, last, TODAY)

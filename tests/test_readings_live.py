@@ -115,7 +115,7 @@ def test_a_full_box_reads_as_it_was_sent():
     assert values["energy.year.battery_charged_from_grid_kwh"] == 127
 
 
-def test_a_box_of_today_tells_less_and_says_what_is_missing():
+def test_a_current_box_sends_less_and_the_result_says_what_is_missing():
     reading = read(slim_box())
     values = flat(reading)
     assert values["battery.power_w"] == -1361
@@ -133,7 +133,7 @@ def test_a_box_of_today_tells_less_and_says_what_is_missing():
 
 
 @pytest.mark.parametrize("live_on", [True, False])
-def test_what_flows_in_flows_out_again_for_the_box_uses_some_itself(live_on):
+def test_inflow_equals_outflow_plus_what_the_box_uses_itself(live_on):
     values = flat(read(full_box() if live_on else without(full_box(), "actual")))
     comes = values["grid.power_w"] + values["solar.power_w"]
     goes = values["battery.power_w"] + values["load.whole_house_w"] + values["load.own_use_w"]
@@ -142,7 +142,7 @@ def test_what_flows_in_flows_out_again_for_the_box_uses_some_itself(live_on):
 
 
 @pytest.mark.parametrize("rest", [0, 40])
-def test_what_nothing_measures_is_a_field_where_the_house_is_not_measured_whole(rest):
+def test_unmeasured_power_is_a_field_where_the_house_is_not_fully_metered(rest):
     box = slim_box()
     box["actual"]["aci_wr"] += rest  # of whatever hangs on the grid beside the box
     values = flat(read(box))
@@ -156,7 +156,7 @@ def test_what_nothing_measures_is_a_field_where_the_house_is_not_measured_whole(
 @pytest.mark.parametrize(
     ("drawn", "own"), [(323, 202), (25, 500), (24, None), (475, 50), (476, None), (2_500, None)]
 )
-def test_a_rest_that_has_changed_since_its_upload_is_not_taken_for_the_boxs_own_use(drawn, own):
+def test_a_remainder_that_changed_since_its_upload_is_not_taken_for_own_use(drawn, own):
     box = full_box()
     box["ac_in_b"] |= {"aci_wr": drawn, "aci_ws": 0, "aci_wt": 0}
     reading = read(box)
@@ -166,7 +166,7 @@ def test_a_rest_that_has_changed_since_its_upload_is_not_taken_for_the_boxs_own_
 
 
 @pytest.mark.parametrize("live_on", [True, False])
-def test_powers_that_cannot_be_of_one_time_leave_nothing(live_on):
+def test_powers_of_different_times_give_no_remainder(live_on):
     box = full_box() if live_on else without(full_box(), "actual")
     for block, field in (("actual", "fv_p1"), ("dc_in", "fv_p1")):
         if block in box:
@@ -195,13 +195,13 @@ def test_live_data_in_a_form_that_cannot_be_read_is_not_said_to_be_disabled(sent
 
 
 @pytest.mark.parametrize("sent", [[], {}, None])
-def test_an_empty_block_of_live_data_is_none(sent):
+def test_an_empty_block_of_live_data_counts_as_missing(sent):
     reading = read(full_box() | {"actual": sent})
     assert LIVE_OFF in reading.warnings
     assert LIVE_UNREADABLE not in reading.warnings
 
 
-def test_without_live_data_the_slow_blocks_are_read_and_the_way_out_is_told():
+def test_without_live_data_the_slow_blocks_are_read_and_the_remedy_is_given():
     values = flat(reading := read(without(full_box(), "actual")))
     assert reading.live_data is False
     assert LIVE_OFF in reading.warnings
@@ -346,7 +346,7 @@ REMAINDERS = {"load.own_use_w", "load.rest_and_own_use_w"}
 
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name.startswith("actual.")])
-def test_what_the_fast_block_lacks_is_that_of_the_slow_one_and_marked_as_older(name):
+def test_values_missing_from_the_fast_block_come_from_the_slow_one_marked_as_older(name):
     before, slow = flat(read(full_box())), flat(read(without(full_box(), "actual")))
     expected = DEPENDANTS.get(name, set())
     field = name.partition(".")[2]
@@ -381,7 +381,7 @@ def test_a_live_block_without_any_power_is_filled_from_the_slow_ones():
     assert unknown(reading) & {"battery.power_w", "grid.power_w"} == {"battery.power_w"}
 
 
-def test_a_sum_is_never_made_of_two_times():
+def test_a_sum_never_mixes_values_of_two_times():
     box = without(full_box(), "actual.aci_ws", "ac_in.aci_wt", "actual.fv_p1", "dc_in.fv_p1")
     reading = read(box)
     assert [phase.power_w for phase in reading.grid.phases] == [-301, -433, 97]
@@ -392,7 +392,7 @@ def test_a_sum_is_never_made_of_two_times():
 
 
 @pytest.mark.parametrize("live_on", [True, False])
-def test_without_live_data_all_powers_and_what_is_worked_out_of_them_are_older(live_on):
+def test_without_live_data_all_powers_and_derived_values_are_marked_as_older(live_on):
     reading = read(full_box() if live_on else without(full_box(), "actual"))
     powers = {
         path
@@ -402,7 +402,7 @@ def test_without_live_data_all_powers_and_what_is_worked_out_of_them_are_older(l
     assert older(reading) == (SLOW_ONLY if live_on else powers | SLOW_ONLY | REMAINDERS)
 
 
-def test_without_live_data_it_is_said_how_old_powers_may_be_and_not_only_when_the_box_called():
+def test_without_live_data_the_result_says_how_old_powers_may_be():
     reading = read(without(full_box(), "actual"))
     assert reading.age_s == 16
     (told,) = [one for one in reading.warnings if "last upload" in one]
@@ -415,7 +415,7 @@ def test_without_live_data_it_is_said_how_old_powers_may_be_and_not_only_when_th
 
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if not name.startswith("actual.")])
-def test_a_field_that_is_gone_or_broken_takes_exactly_its_dependants_along(name):
+def test_a_missing_or_broken_field_nulls_exactly_its_dependants(name):
     before = flat(read(full_box()))
     block, _, field = name.partition(".")
     expected = DEPENDANTS.get(name, set())
@@ -444,7 +444,7 @@ def test_numbers_may_come_as_text():
 
 
 @pytest.mark.parametrize("flag", [True, False])
-def test_true_and_false_are_no_numbers(flag):
+def test_booleans_are_not_numbers(flag):
     box = full_box()
     box["actual"]["bat_p"] = box["batt"]["bat_p"] = flag
     box["box_prms"]["mode"] = flag
@@ -470,7 +470,7 @@ def test_true_and_false_are_no_numbers(flag):
         ("batt_prms.fmt_on", 2),
     ],
 )
-def test_what_cannot_be_is_unknown(field, value):
+def test_an_impossible_value_is_unknown(field, value):
     box = full_box()
     block, _, name = field.partition(".")
     box[block][name] = value
@@ -482,7 +482,7 @@ def test_what_cannot_be_is_unknown(field, value):
     assert "impossible" in next(iter(reasons(reading).values()))
 
 
-def test_panels_that_give_together_what_their_peak_forbids_are_unknown():
+def test_strings_that_together_exceed_peak_power_are_unknown():
     box = full_box()
     for block in ("actual", "dc_in"):
         box[block] |= {"fv_p1": 7000, "fv_p2": 6300}
@@ -528,7 +528,7 @@ def damage(box: dict[str, Any], name: str, how: str) -> None:
     ),
 )
 @settings(max_examples=150, deadline=None)
-def test_whatever_breaks_a_reading_is_as_sent_or_unknown(which, marks):
+def test_a_corrupted_value_is_as_sent_or_unknown(which, marks):
     whole, damaged = which(), which()
     for name, how in marks:
         damage(damaged, name, how)
@@ -573,7 +573,7 @@ def boxlike(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(payload=anything | st.dictionaries(st.sampled_from([FULL, SLIM, "x"]), boxlike() | anything))
 @settings(max_examples=150, deadline=None)
-def test_no_payload_at_all_makes_it_fail(payload):
+def test_no_payload_makes_live_data_fail(payload):
     reading = live_data(payload, FULL, NOW, [])
     json.loads(reading.model_dump_json())
     null = {name for name, value in flat(reading).items() if value in {None, "unknown"}}
@@ -591,7 +591,7 @@ def test_two_boxes_are_never_mixed():
         assert live_data(mixed, FULL, NOW) == live_data(alone, FULL, NOW)
 
 
-def test_nothing_of_the_portals_text_reaches_the_reader():
+def test_no_text_of_the_portal_reaches_the_reader():
     box = full_box()
     for block in box.values():
         if isinstance(block, dict):
@@ -611,7 +611,7 @@ def test_old_data_is_called_stale_and_warned_of(live_on, age, stale):
     assert any("offline" in warning for warning in reading.warnings) is stale
 
 
-def test_data_of_unknown_age_is_not_called_fresh():
+def test_data_of_unknown_age_is_not_reported_as_fresh():
     reading = read(without(full_box(), "device"))
     assert (reading.measured_at, reading.age_s, reading.stale) == (None, None, None)
     assert any("any age" in warning for warning in reading.warnings)
@@ -687,7 +687,7 @@ def test_export_is_read_by_the_table_of_the_kind_of_box(queen, to_grid, crcte, c
     ],
 )
 @pytest.mark.parametrize("mark", [{}, {"queen": None}])
-def test_what_a_box_without_a_mark_exports_if_it_is_a_queen_is_said_where_that_differs(
+def test_an_unmarked_boxs_export_as_a_queen_is_given_where_it_differs(
     mark, to_grid, crcte, cap, state, otherwise
 ):
     box = slim_box() | {
@@ -735,7 +735,7 @@ def test_an_unknown_mode_keeps_its_number():
 
 
 @pytest.mark.parametrize(("number", "name"), [(4, "Home 5"), (5, "Home 6")])
-def test_modes_that_other_clients_name_have_a_name_and_what_they_do_is_not_known(number, name):
+def test_modes_known_from_other_clients_have_a_name_and_unknown_effects(number, name):
     box = full_box()
     box["box_prms"]["mode"] = number
     reading = read(box)
@@ -749,7 +749,7 @@ def test_modes_that_other_clients_name_have_a_name_and_what_they_do_is_not_known
 @pytest.mark.parametrize(
     ("sent", "why"), [([], "No boiler"), (None, "Not sent"), ("x", "cannot be read")]
 )
-def test_no_boiler_and_none_to_be_seen_are_told_apart(sent, why):
+def test_a_missing_boiler_and_an_undetected_one_are_distinguished(sent, why):
     box = without(slim_box(), "boiler", "boiler_prms")
     if sent is not None:
         box["boiler"] = sent
@@ -786,9 +786,7 @@ def test_a_silent_box_does_not_look_fresh_because_clocks_go_back(hour, minutes, 
         (1, None, None, "empty value"),
     ],
 )
-def test_charging_from_the_grid_has_a_progress_only_while_it_is_under_way(
-    active, progress, read_as, why
-):
+def test_charging_from_the_grid_has_progress_only_while_it_runs(active, progress, read_as, why):
     box = full_box()
     box["batt_prms"] |= {"fmt_on": active, "fmt_progress": progress}
     reading = read(box)
@@ -811,7 +809,7 @@ def test_a_battery_below_its_minimum_has_nothing_left_to_use():
     assert read(box).battery.remaining_usable_energy_wh == 0
 
 
-def test_a_boiler_that_is_there_but_silent_is_not_off():
+def test_a_fitted_but_silent_boiler_is_not_off():
     box = full_box()
     box["boiler"] = []
     reading = read(box)

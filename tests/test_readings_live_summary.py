@@ -57,7 +57,7 @@ def boxes() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("sent", boxes())
-def test_with_detail_nothing_that_was_read_is_lost(sent):
+def test_detail_returns_every_value_that_was_read(sent):
     whole = read(sent, detailed=True).model_dump(mode="json")
     result = dict(leaves(told(sent, detailed=True)))
     for path, value in leaves(whole):
@@ -68,7 +68,7 @@ def test_with_detail_nothing_that_was_read_is_lost(sent):
 
 
 @pytest.mark.parametrize("sent", boxes())
-def test_without_detail_all_else_is_the_same(sent):
+def test_without_detail_everything_else_is_the_same(sent):
     short, long = told(sent), told(sent, detailed=True)
     for name in short.keys() - {"detail", "unknown", "older"}:
         assert short[name] == long[name], name
@@ -78,7 +78,7 @@ def test_without_detail_all_else_is_the_same(sent):
 
 @pytest.mark.parametrize("detailed", [True, False])
 @pytest.mark.parametrize("sent", boxes())
-def test_every_null_has_the_reason_that_it_was_read_with(sent, detailed):
+def test_every_null_has_its_original_reason(sent, detailed):
     result = told(sent, detailed=detailed)
     reasons = reasons_in(result)
     before = {
@@ -93,7 +93,7 @@ def test_every_null_has_the_reason_that_it_was_read_with(sent, detailed):
         assert reason == (before.get(path) or before.get(source) or before["boiler"]), path
 
 
-def test_a_part_of_which_nothing_is_known_is_named_once():
+def test_a_wholly_unknown_part_is_named_once():
     (group, *_) = [one for one in told({})["unknown"] if "energy" in one["readings"]]
     assert {"mode", "energy"} <= set(group["readings"])
     assert not any(one.startswith(("mode.", "energy.")) for one in group["readings"])
@@ -106,14 +106,14 @@ def test_a_part_of_which_nothing_is_known_is_named_once():
     assert "mode" not in group["readings"]
 
 
-def test_a_part_of_which_something_is_known_is_not_named_as_a_whole():
+def test_a_partly_known_part_is_not_named_as_a_whole():
     result = told(slim_box())
     named = {plain(name) for one in result["unknown"] for name in one["readings"]}
     assert "energy.today.battery_charged_wh" in named
     assert not named & {"energy", "energy.today", "battery", "load"}
 
 
-async def test_a_part_that_is_unknown_for_several_reasons_has_that_of_most_of_its_fields(at):
+async def test_an_unknown_part_has_the_reason_of_most_of_its_fields(at):
     result = await at("2027-01-01T00:03:00").read()
     named = {name: one["why"] for one in result["unknown"] for name in one["readings"]}
     assert named["energy.today"] == named["energy.month"] == named["energy.year"] == NOT_YET
@@ -135,7 +135,7 @@ block = st.sampled_from(sorted(full_box()))
 
 @given(lost=st.sets(block), detailed=st.booleans())
 @settings(max_examples=100, deadline=None)
-def test_whatever_a_box_does_not_send_every_null_has_a_reason(lost, detailed):
+def test_every_null_has_a_reason_whatever_the_box_omits(lost, detailed):
     result = told(
         {name: sent for name, sent in full_box().items() if name not in lost}, detailed=detailed
     )

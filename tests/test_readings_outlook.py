@@ -121,12 +121,12 @@ BALANCED: dict[str, float] = {}
         (box({"bat_c": 100}, box_prms={"bypass": 1}), ("full", "")),
     ],
 )
-def test_the_first_case_that_holds_is_the_cause(sent, expected):
+def test_the_first_matching_case_is_the_cause(sent, expected):
     assert cause(sent) == expected
 
 
 @pytest.mark.parametrize("minutes", [6, 120, 6_000])
-def test_of_a_stale_box_nothing_is_said_of_now(minutes):
+def test_a_stale_box_has_no_current_outlook(minutes):
     for now in ({"bat_c": 100}, {"bat_p": 900}, {"bat_p": -900} | NIGHT):
         found = read(box(now), NOW + timedelta(minutes=minutes))
         assert found.battery.not_charging is None
@@ -135,14 +135,14 @@ def test_of_a_stale_box_nothing_is_said_of_now(minutes):
             assert why(found, name) == TOO_OLD
 
 
-def test_of_a_box_of_unknown_age_nothing_is_said_of_now():
+def test_a_box_of_unknown_age_has_no_current_outlook():
     found = read(box({"bat_p": -900}, device={"lastcall": "?"}))
     assert (found.battery.not_charging, found.battery.hours_left) == (None, None)
     assert why(found, "battery.not_charging") == why(found, "battery.hours_left") == TOO_OLD
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_a_power_that_is_unknown_leaves_both_unknown_for_its_reason(live):
+def test_an_unknown_power_leaves_cause_and_hours_unknown_for_its_reason(live):
     sent = box({"bat_p": "x"} | NIGHT, batt={"bat_p": None})
     if not live:
         del sent["actual"]
@@ -155,7 +155,7 @@ def test_a_power_that_is_unknown_leaves_both_unknown_for_its_reason(live):
         assert why(found, name) == expected
 
 
-def test_powers_of_two_times_make_no_surplus():
+def test_powers_of_two_times_give_no_surplus():
     sent = box({"bat_p": None})
     sent["batt"]["bat_p"] = 0
     assert cause(sent) == ("unknown", OF_TWO_TIMES)
@@ -163,7 +163,7 @@ def test_powers_of_two_times_make_no_surplus():
     assert cause(sent) == ("unknown", OF_TWO_TIMES)
 
 
-def test_a_cause_that_rests_on_the_boiler_is_as_old_as_the_boilers_power():
+def test_a_cause_based_on_the_boiler_is_as_old_as_the_boilers_power():
     assert "battery.not_charging" in read(box({"aci_wr": 300}, boiler={"p": 900})).older
     assert "battery.not_charging" not in read(box({"aci_wr": 300})).older
 
@@ -176,7 +176,7 @@ def lasts(sent: dict[str, Any], now: datetime = NOW) -> Any:
     return found.battery.hours_left or why(found, "battery.hours_left")
 
 
-def test_hours_are_what_is_above_the_minimum_over_what_the_battery_gives():
+def test_hours_left_are_the_usable_energy_divided_by_the_discharge_power():
     found = lasts(box(EVENING))
     # 12.3 kWh, of which 22 % are kept.
     assert found.hours == 6.2
@@ -196,7 +196,7 @@ def test_hours_are_what_is_above_the_minimum_over_what_the_battery_gives():
         (box(EVENING | {"bat_p": -51}), 120.6, "at 51 W"),
     ],
 )
-def test_the_basis_names_what_the_hours_rest_on(sent, hours, basis):
+def test_the_basis_names_the_values_behind_the_hours(sent, hours, basis):
     found = lasts(sent)
     assert found.hours == hours
     assert basis in found.basis
@@ -226,21 +226,21 @@ def test_the_basis_names_what_the_hours_rest_on(sent, hours, basis):
         (box(EVENING, box_prm2={"app": 9}), "combination of supplementary modes"),
     ],
 )
-def test_hours_that_cannot_be_known_are_null_for_a_reason(sent, expected):
+def test_unknown_hours_are_null_with_a_reason(sent, expected):
     found = lasts(sent)
     assert isinstance(found, str)
     assert expected in found
 
 
 @pytest.mark.parametrize("charge", [22, 60, 100])
-def test_hours_of_a_battery_that_charges_need_no_reason(charge):
+def test_hours_of_a_charging_battery_need_no_reason(charge):
     found = read(box({"bat_p": 51, "bat_c": charge}))
     assert found.battery.hours_left is None
     assert not why(found, "battery.hours_left")
     assert "battery.hours_left" not in found.older
 
 
-def test_hours_of_the_last_upload_say_so():
+def test_hours_based_on_the_last_upload_say_so():
     sent = box({})
     del sent["actual"]
     sent["batt"] |= {"bat_p": -1_000, "bat_c": 72}
@@ -280,7 +280,7 @@ circumstances = st.builds(
 
 @given(seen=circumstances)
 @settings(max_examples=500, deadline=None)
-def test_whatever_is_known_each_answer_is_a_cause_or_has_a_reason(seen):
+def test_every_outlook_gives_a_cause_or_a_reason(seen):
     cause, reason = why_not_charging(seen)
     assert bool(reason) is (cause == "unknown" or not seen.current)
     charging = seen.current and seen.battery_w is not None and seen.battery_w > IDLE_W

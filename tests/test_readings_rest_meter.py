@@ -66,9 +66,7 @@ def reason(reading: LiveData, path: str) -> str:
         (NO_BASELINE, GRID_V, 0, NO_METER),
     ],
 )
-def test_a_zero_counts_where_the_meter_was_seen_to_show_more_and_home_grid_v_is_on(
-    earlier, app, nb, told
-):
+def test_a_zero_counts_once_the_meter_has_shown_more_and_home_grid_v_is_on(earlier, app, nb, told):
     reading = read(house(app=app, nb=nb), earlier)
     if told == 0:
         assert (reading.load.not_backed_up_w, reading.load.whole_house_w) == (0, 2203)
@@ -83,7 +81,7 @@ def test_a_zero_counts_where_the_meter_was_seen_to_show_more_and_home_grid_v_is_
 @pytest.mark.parametrize(
     ("phases", "rest"), [((5, 6, 7), 18), ((1, 0, 0), 1), ((-2, 0, 0), -2), ((0, "3", 0), 3)]
 )
-def test_what_is_no_zero_is_measured_whatever_the_mode(phases, rest, app):
+def test_a_value_other_than_zero_is_measured_in_any_mode(phases, rest, app):
     reading = read(house(phases, app=app)).load
     assert (reading.not_backed_up_w, reading.not_backed_up_metered) == (rest, True)
     assert reading.whole_house_w == 2203 + rest
@@ -96,7 +94,7 @@ def test_a_phase_that_cannot_be_read_leaves_the_rest_unknown(phases, nb):
     assert (reading.not_backed_up_w, reading.whole_house_w) == (None, None)
 
 
-def test_a_house_without_the_meter_says_so_even_where_something_is_shown():
+def test_a_house_without_the_meter_says_so_even_when_a_value_is_shown():
     reading = read(house((5, 6, 7), nb=0, ac_ad=12), SEEN)
     assert reading.load.not_backed_up_metered is False
     assert reading.load.not_backed_up_w is None
@@ -112,7 +110,7 @@ def test_a_counter_proves_a_meter(counter):
     assert read(house(app=OFF, **{counter: 3})).load.not_backed_up_w is None
 
 
-def test_its_counters_are_zero_under_the_same_rule():
+def test_its_counters_follow_the_same_rule_for_zero():
     counters = dict.fromkeys(("ac_ad", "ac_am", "ac_ay"), 0)
     paths = [
         "energy.today.consumed_not_backed_up_wh",
@@ -144,7 +142,7 @@ def test_its_counters_are_zero_under_the_same_rule():
     )
 
 
-def test_a_meter_that_was_seen_is_listed_as_fitted():
+def test_an_observed_meter_is_listed_as_fitted():
     for earlier, fitted in ((NO_BASELINE, None), (SEEN, True)):
         (box,) = list_boxes({SLIM: house()}, NOW, baseline=earlier).boxes
         assert box.capabilities.not_backed_up_meter is fitted
@@ -156,7 +154,7 @@ async def at():
         yield make
 
 
-async def test_an_idle_rest_is_0_w_once_it_was_seen_to_draw_something(at):
+async def test_an_idle_section_is_0_w_once_it_has_been_seen_to_draw_power(at):
     house = at("2026-06-14T12:41:00")
     house.have(idle_rest=True, setup={"app": 1})
     told = await house.at("2026-06-14T12:50:00").read()
@@ -175,7 +173,7 @@ async def test_an_idle_rest_is_0_w_once_it_was_seen_to_draw_something(at):
     assert why(told, "load.not_backed_up_w") == WITHOUT_GRID_V
 
 
-async def test_what_one_box_was_seen_to_draw_says_nothing_of_another(at):
+async def test_an_observation_of_one_box_says_nothing_about_another(at):
     house = at("2026-06-14T12:41:00", email="demo2@example.com", box=QUEEN_BOX)
     for local in ("2026-06-14T12:50:00", "2026-06-14T13:00:00"):
         told = await house.at(local).read()

@@ -56,7 +56,7 @@ def judged(*folders: str, heard: Any = None, change: Any = None, **blocks: Any) 
     )
 
 
-def test_when_all_is_well_it_is_fine_in_few_characters():
+def test_a_healthy_box_is_fine_in_a_short_result():
     found = judged()
     assert (found.verdict, found.since, found.further, found.warnings) == ("fine", None, (), ())
     assert found.unknown == ()
@@ -109,9 +109,7 @@ ALL: dict[str, Any] = {"change": CHANGE, **OFFLINE, **NO_LIVE, **CHARGING}
         (judged(**CHARGING), "charging from the grid", []),
     ],
 )
-def test_the_first_that_holds_is_the_verdict_and_those_after_it_follow_in_short(
-    found, verdict, further
-):
+def test_the_first_matching_verdict_wins_and_later_ones_follow_briefly(found, verdict, further):
     assert found.verdict == verdict
     assert [one[: len(other)] for one, other in zip(found.further, further, strict=True)] == further
     assert found.means
@@ -152,12 +150,12 @@ def test_a_critical_notification_of_the_last_day_leaves_a_doubt(alarm):
         folder("P\u0159eh\u0159\u00e1t\u00ed baterie", **ALARM | {"level": 4}),
     ],
 )
-def test_one_that_is_old_or_of_another_box_or_of_a_lower_level_leaves_none(other):
+def test_an_old_foreign_or_lower_level_notification_leaves_no_doubt(other):
     found = judged(*NOT_BYPASSED, other)
     assert (found.verdict, found.critical, found.warnings) == ("fine", (), ())
 
 
-def test_of_many_critical_notifications_the_newest_are_shown_and_the_rest_is_counted():
+def test_the_newest_critical_notifications_are_shown_and_the_others_counted():
     alarms = [folder(f"{n}. {'x' * 300}", f"10. 6. 2026 | 10:{10 + n}", level=5) for n in range(9)]
     found = judged(*NOT_BYPASSED, *alarms)
     assert [one.portal_title[:2] for one in found.critical] == ["8.", "7.", "6."]
@@ -166,7 +164,7 @@ def test_of_many_critical_notifications_the_newest_are_shown_and_the_rest_is_cou
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, "may be critical"), (2, "2 notifications of")])
-def test_a_level_that_is_not_known_may_be_the_highest(count, words):
+def test_an_unknown_level_may_be_the_highest(count, words):
     unread = [folder(f"Zpr\u00e1va {n}", **ALARM | {"level": 9}) for n in range(count)]
     found = judged(*NOT_BYPASSED, *unread)
     assert (found.verdict, found.critical) == ("fine as far as known", ())
@@ -185,7 +183,7 @@ def test_a_critical_notification_is_named_beside_a_verdict_and_while_the_portal_
     assert "is critical" in down.warnings[-1]
 
 
-def test_the_result_says_of_when_the_notifications_are():
+def test_the_result_says_how_old_the_notifications_are():
     assert judged().notifications_at == NOW - timedelta(seconds=30)
     unread = judged(heard="It timed out.")
     assert unread.notifications_at is None
@@ -203,7 +201,7 @@ def test_the_result_says_of_when_the_notifications_are():
         ((*NOT_BYPASSED, folder("Co s bypassem?", "10. 6. 2026 | 11:29")), []),
     ],
 )
-def test_while_the_portal_is_down_a_bypass_that_was_heard_of_is_named(folders, further):
+def test_a_known_bypass_is_named_while_the_portal_is_down(folders, further):
     found = portal_down(
         Code.PORTAL_ERROR, "It failed.", 5.0, NOW, shown=[shown()], heard=told(*folders)
     )
@@ -213,7 +211,7 @@ def test_while_the_portal_is_down_a_bypass_that_was_heard_of_is_named(folders, f
     assert any("may be on" in one for one in found.warnings) == ("Co" in folders[-1])
 
 
-def test_of_two_boxes_the_one_that_is_bypassed_is_named_while_the_portal_is_down():
+def test_the_bypassed_one_of_two_boxes_is_named_while_the_portal_is_down():
     found = portal_down(
         Code.PORTAL_ERROR,
         "It failed.",
@@ -245,7 +243,7 @@ def test_both_bypasses_are_named():
         (judged(**CHARGING), None, "does not say since when"),
     ],
 )
-def test_since_when_is_local_time_or_null_with_a_reason(found, since, why):
+def test_the_start_of_a_bypass_is_local_time_or_null_with_a_reason(found, since, why):
     written = json.loads(found.model_dump_json())
     assert written["since"] == since
     reasons = [one["why"] for one in written["unknown"] if "since" in one["readings"]]
@@ -284,7 +282,7 @@ NEWER = "10. 6. 2026 | 11:29"
         ),
     ],
 )
-def test_what_is_not_known_is_named_and_then_it_is_fine_as_far_as_known_only(found, doubt):
+def test_a_box_with_unknown_values_is_fine_only_as_far_as_known(found, doubt):
     assert found.verdict == "fine as far as known"
     assert any(re.search(doubt, one) for one in found.warnings), found.warnings
     assert "warnings" in found.means
@@ -300,7 +298,7 @@ def test_what_is_not_known_is_named_and_then_it_is_fine_as_far_as_known_only(fou
         {"box": [], "boiler": None, "dc_in": {}, "ac_out": "x"},
     ],
 )
-def test_what_no_verdict_rests_on_raises_no_doubt(blocks):
+def test_a_value_that_no_verdict_uses_raises_no_doubt(blocks):
     assert judged(**blocks).verdict == "fine"
 
 
@@ -310,7 +308,7 @@ def test_a_doubt_is_named_beside_a_verdict_too():
     assert len(found.warnings) == 2
 
 
-def test_of_a_box_that_is_offline_nothing_is_said_of_now():
+def test_an_offline_box_has_no_current_status():
     found = judged(**OFFLINE, **CHARGING)
     assert found.verdict == "box offline"
     assert "charging" not in " ".join(found.further)
@@ -319,7 +317,7 @@ def test_of_a_box_that_is_offline_nothing_is_said_of_now():
 
 @pytest.mark.parametrize("minutes", [6, 10, 14])
 @pytest.mark.parametrize("blocks", [CHARGING, FINE, {"box_prms": {"mode": 3}}])
-def test_of_a_box_that_is_silent_nothing_is_said_of_now_by_the_powers_of_then(minutes, blocks):
+def test_a_silent_box_is_not_judged_by_its_old_powers(minutes, blocks):
     found = judged(**{**last_call(minutes), **blocks})
     assert (found.verdict, found.further) == ("fine as far as known", ())
     then = (NOW - timedelta(minutes=minutes)).astimezone(PRAGUE).isoformat()
@@ -327,7 +325,7 @@ def test_of_a_box_that_is_silent_nothing_is_said_of_now_by_the_powers_of_then(mi
     assert "takes" not in found.model_dump_json()
 
 
-def test_of_a_box_without_live_data_powers_of_an_upload_are_as_new_as_they_get():
+def test_without_live_data_the_powers_of_the_last_upload_are_the_newest():
     found = judged(**{**last_call(6), **CHARGING, **NO_LIVE})
     assert (found.verdict, found.further) == ("live data off", ("charging from the grid",))
 
@@ -343,7 +341,7 @@ RAW = [None, "x", [], {}, 5, {"device": []}, {"actual": [1]}, {"actual": []}]
 
 
 @pytest.mark.parametrize("raw", RAW)
-def test_of_a_box_of_which_nothing_is_sent_nothing_is_known(raw):
+def test_a_box_without_any_data_has_an_unknown_status(raw):
     found = status({FULL: raw}, FULL, NOW, heard=Heard([], NOW), changes=(), fetched_at=NOW)
     assert found.verdict in {"fine as far as known", "live data off"}
     assert (found.verdict == "live data off") == (raw == {"actual": []})
@@ -360,7 +358,7 @@ def test_a_change_that_waits_for_its_box_is_named_beside_the_verdict():
 
 
 @pytest.mark.parametrize("known", ["abc", None])
-def test_a_change_whose_end_is_not_known_is_a_doubt(known):
+def test_a_change_with_an_unknown_outcome_is_a_doubt(known):
     found = judged(change=CHANGE._replace(stands="unclear", id=known))
     assert (found.verdict, found.further) == ("fine as far as known", ())
     (warning,) = found.warnings
@@ -368,7 +366,7 @@ def test_a_change_whose_end_is_not_known_is_a_doubt(known):
     assert ("Look at change abc" in warning) == (known is not None)
 
 
-def test_another_accounts_change_has_no_id():
+def test_a_change_of_another_account_has_no_id():
     found = judged(change=CHANGE._replace(id=None))
     assert found.verdict == "change under way"
     assert "look at change" not in found.to_do
@@ -389,7 +387,7 @@ HOSTILE = st.recursive(
     markup=st.text(max_size=200),
     changed=st.sampled_from([None, CHANGE, CHANGE_UNKNOWN]),
 )
-def test_whatever_is_sent_there_is_one_verdict_and_every_null_has_a_reason(blocks, markup, changed):
+def test_any_payload_gives_one_verdict_and_every_null_has_a_reason(blocks, markup, changed):
     found = status(
         {FULL: full_box() | blocks},
         FULL,
@@ -424,7 +422,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("code", FAILURES)
-def test_the_portal_is_down_however_it_fails_and_the_failure_is_told(code):
+def test_the_portal_is_down_however_it_fails_and_the_failure_is_named(code):
     found = portal_down(code, "It failed so.", 12.2, NOW, shown=[shown()], changes=[CHANGE])
     assert found.verdict == "portal down"
     assert found.warnings[0] == "It failed so."
@@ -437,7 +435,7 @@ def test_the_portal_is_down_however_it_fails_and_the_failure_is_told(code):
     assert any("not of now" in one and "3 hours ago" in one for one in found.warnings)
 
 
-def test_what_was_not_known_then_has_a_reason_and_an_unread_journal_is_named():
+def test_earlier_unknowns_have_a_reason_and_an_unread_journal_is_named():
     found = portal_down(
         Code.PORTAL_ERROR,
         "It failed.",
@@ -458,7 +456,7 @@ def test_what_was_not_known_then_has_a_reason_and_an_unread_journal_is_named():
     assert "60 seconds" in found.to_do
 
 
-def test_where_nothing_is_kept_that_is_said():
+def test_the_status_says_when_no_earlier_reading_is_stored():
     found = portal_down(Code.PORTAL_ERROR, "It failed.", 5.0, NOW)
     assert found.last_known == ()
     assert any("No earlier values" in one for one in found.warnings)
@@ -485,12 +483,12 @@ SENTENCE = re.compile(r"[.!?](?:\s|$)")
         ),
     ],
 )
-def test_what_a_verdict_means_is_one_sentence(found):
+def test_the_meaning_of_a_verdict_is_one_sentence(found):
     assert len(SENTENCE.findall(found.means)) == 1
     assert found.means.endswith(".")
 
 
-def test_warnings_for_people_name_no_field_and_the_age_once():
+def test_warnings_for_people_name_no_field_and_give_the_age_once():
     found = portal_down(Code.PORTAL_ERROR, "It failed.", 5.0, NOW, shown=[shown()])
     told_of = " ".join((found.means, found.to_do, *found.warnings))
     assert "`" not in told_of

@@ -55,7 +55,7 @@ def ask(monkeypatch):
     return call
 
 
-async def test_a_shared_history_is_as_old_as_the_answer_and_not_as_the_call(ask):
+async def test_a_shared_history_has_the_age_of_the_answer_and_not_of_the_call(ask):
     asked = MIDNIGHT + 2 * FIVE
     answers = Answers(full_box(), series([[1, 2, 3]] * 2), asked)
     days = {"first_day": TODAY, "last_day": TODAY}
@@ -66,7 +66,7 @@ async def test_a_shared_history_is_as_old_as_the_answer_and_not_as_the_call(ask)
 
 
 @pytest.mark.parametrize(("empty", "words"), [(0, None), (3, None), (4, "0.3"), (36, "3.0")])
-async def test_a_history_warns_of_time_that_its_energies_leave_out(ask, empty, words):
+async def test_a_history_warns_of_time_missing_from_its_energies(ask, empty, words):
     yesterday = TODAY - timedelta(days=1)
     rows = [[None] * 3] * empty + [[1, 2, 3]] * (288 - empty)
     answers = Answers(full_box(), series(rows), MIDNIGHT + 2 * FIVE)
@@ -89,7 +89,7 @@ async def test_a_history_warns_of_time_that_its_energies_leave_out(ask, empty, w
         (None, date(2026, 6, 9), None),
     ],
 )
-async def test_a_history_warns_only_of_what_concerns_its_days(ask, lastcall, day, words):
+async def test_a_history_warns_only_about_its_own_days(ask, lastcall, day, words):
     box = full_box() | {"device": {"lastcall": lastcall}}
     del box["actual"]
     count = 138 if day == TODAY else 288
@@ -139,14 +139,14 @@ async def test_a_day_that_has_just_begun_need_not_have_values(ask, minutes, warn
     assert any("no values at all for 2026-06-10." in one for one in told.warnings) is warned
 
 
-async def test_doubtful_times_are_warned_of(ask):
+async def test_doubtful_times_cause_a_warning(ask):
     answers = Answers(full_box(), series([[1, 2, 3]] * 200), NOW)
     day = date(2026, 6, 9)
     told = await ask(answers, "get_history", series="load", first_day=day, last_day=day)
     assert any("doubtful" in warning for warning in told.warnings)
 
 
-async def test_the_bypass_is_told_by_the_box_where_it_sends_it(ask):
+async def test_the_bypass_comes_from_the_box_when_the_box_sends_it(ask):
     box = full_box()
     box["box_prms"]["bypass"] = 1
     (told,) = (await ask(Answers(box, None, NOW), "get_notifications")).bypasses

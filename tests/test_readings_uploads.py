@@ -51,7 +51,7 @@ async def gone(house, *, read: bool = True, silent: bool = False):
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("silent", [False, True])
-async def test_without_live_data_powers_of_before_a_time_away_are_stale(house, silent):
+async def test_without_live_data_powers_from_before_an_outage_are_stale(house, silent):
     await gone(house.have(live_data=False), silent=silent)
     for at in ("2026-06-17T22:31:10", "2026-06-17T22:33:10"):
         told = await house.at(at).read()
@@ -72,7 +72,7 @@ async def test_without_live_data_powers_of_before_a_time_away_are_stale(house, s
 
 
 @pytest.mark.anyio
-async def test_with_live_data_all_that_is_not_live_is_warned_of(house):
+async def test_with_live_data_a_warning_covers_everything_that_is_not_live(house):
     await gone(house)
     told = await house.at("2026-06-17T22:33:10").read()
     assert told["stale"] is False
@@ -84,7 +84,7 @@ async def test_with_live_data_all_that_is_not_live_is_warned_of(house):
 
 
 @pytest.mark.anyio
-async def test_what_was_never_read_before_may_be_older_than_five_minutes(house):
+async def test_a_first_reading_may_be_older_than_five_minutes(house):
     await gone(house.have(live_data=False), read=False)
     told = await house.at("2026-06-17T22:31:10").read()
     (warning,) = [one for one in told["warnings"] if "last upload" in one]
@@ -96,7 +96,7 @@ async def test_what_was_never_read_before_may_be_older_than_five_minutes(house):
 
 
 @pytest.mark.anyio
-async def test_a_list_gives_no_charge_of_before_a_time_away(house):
+async def test_the_box_list_gives_no_charge_from_before_an_outage(house):
     await gone(house.have(live_data=False))
     told = await house.at("2026-06-17T22:31:10").read("list_boxes")
     (box,) = told["boxes"]
@@ -108,7 +108,7 @@ async def test_a_list_gives_no_charge_of_before_a_time_away(house):
 
 
 @pytest.mark.anyio
-async def test_a_box_in_contact_all_the_time_is_never_doubted(house):
+async def test_a_box_in_constant_contact_is_never_doubted(house):
     for live in (True, False):
         house.have(live_data=live)
         begin = house.clock.time
@@ -120,7 +120,7 @@ async def test_a_box_in_contact_all_the_time_is_never_doubted(house):
 
 
 @pytest.mark.anyio
-async def test_one_who_asks_once_an_hour_is_warned_of_nothing_that_is_not_so(house):
+async def test_a_caller_who_asks_once_an_hour_gets_no_false_warning(house):
     for hour in range(12, 24):
         house.at(f"2026-06-17T{hour}:00:00")
         assert (await house.read())["warnings"] == []
@@ -183,11 +183,11 @@ BEFORE = Upload("as before", START)
         ([(0, 0, 1), (6, 6, 2), (6, 5, 1)], Upload("not known")),
     ],
 )
-def test_an_upload_is_judged_by_the_row_of_contacts_and_by_what_changed_in_it(seen, last):
+def test_an_upload_is_judged_by_the_contacts_and_the_changes_between_them(seen, last):
     assert uploads(*seen)[-1] == last
 
 
-def test_one_block_of_before_is_enough_while_others_may_be_on_their_way():
+def test_one_outdated_block_is_enough_while_others_may_be_on_their_way():
     known = NO_BASELINE.after(payload(START, dc_in={"fv_p1": 1}, ac_in={"aci_wr": 1}), START)
     later = START + 60 * MINUTE
     (box,) = boxes_of(payload(later, dc_in={"fv_p1": 1}, ac_in={"aci_wr": 2}))
@@ -195,14 +195,14 @@ def test_one_block_of_before_is_enough_while_others_may_be_on_their_way():
     assert box.upload.age == "as before"
 
 
-def test_without_a_contact_nobody_knows():
+def test_without_a_contact_time_the_age_is_unknown():
     told = {FULL: without(full_box(), "device")}
     (box,) = boxes_of(told)
     NO_BASELINE.after(told, START).of(box).mark(box, START)
     assert box.upload == Upload("not known")
 
 
-def test_a_flag_of_before_a_time_away_gives_way_to_what_was_notified_since():
+def test_a_flag_from_before_an_outage_yields_to_a_later_notification():
     box = Box(FULL, payload(START)[FULL] | {"box_prms": {"bypass": 0}})  # type: ignore[operator]
     page = notifications(listed(folder("Automatický bypass - zapnut", "10. 6. 2026 | 9:00")), START)
     found = bypass(box, page, START)
@@ -214,7 +214,7 @@ def test_a_flag_of_before_a_time_away_gives_way_to_what_was_notified_since():
     assert found.automatic.state == "on"
 
 
-def test_a_status_does_not_judge_charging_by_what_is_of_before_a_time_away():
+def test_a_status_does_not_judge_charging_by_values_from_before_an_outage():
     first = payload(START)
     known = NO_BASELINE.after(first, START)
     later = START + timedelta(hours=5)
@@ -241,7 +241,7 @@ def test_a_status_does_not_judge_charging_by_what_is_of_before_a_time_away():
     )
 )
 @settings(max_examples=200, deadline=None)
-def test_nothing_is_in_time_that_was_shown_before_a_gap(seen):
+def test_no_value_shown_before_a_gap_counts_as_current(seen):
     at, rows = 0.0, []
     for step, lag, power in seen:
         at += step

@@ -12,7 +12,7 @@ from .listed_tools import listed_tools
 AT = datetime.fromisoformat("2026-06-17T18:34:45Z")
 
 
-async def test_the_text_of_every_tools_result_is_its_whole_structure_without_a_blank(tmp_path):
+async def test_the_text_of_every_result_is_its_structured_content_as_compact_json(tmp_path):
     house = House(tmp_path, at=AT.timestamp())
     try:
         told = await results(house)

@@ -86,7 +86,7 @@ def test_with_a_reading_of_yesterday_evening_the_fall_decides(clock, then, now, 
 
 
 @pytest.mark.parametrize("hour", [0, 1, 5, 12])
-def test_the_very_same_counters_are_of_the_day_before_however_late_it_is(hour):
+def test_unchanged_counters_belong_to_the_day_before_however_late_it_is(hour):
     # The box was offline over midnight, and has not uploaded since it came back.
     assert days_of({"a": 5303.0}, at(f"{hour:02}:20:00"), earlier("22:00:00", a=5303.0)) == NOT_YET
 
@@ -99,7 +99,7 @@ def test_a_box_that_was_offline_for_days_may_show_any_of_them():
             assert days_of({"a": wh}, at(clock), before) == Days(date(2026, 5, 30), TODAY)
 
 
-def test_more_than_can_have_flowed_since_midnight_is_of_an_earlier_day():
+def test_a_counter_larger_than_possible_since_midnight_belongs_to_an_earlier_day():
     assert days_of({"a": 7207.0}, at("00:08:00"), None) == NOT_YET
     assert days_of({"a": 7207.0}, at("00:20:00"), None) == CERTAIN
     assert days_of({"a": 4000.0}, at("00:03:00"), earlier("23:50:00", a=9000.0)) == NOT_YET
@@ -123,9 +123,7 @@ FIRST_SHOWN = [
 
 @pytest.mark.parametrize(("first", "was", "clock", "now", "days"), FIRST_SHOWN)
 @pytest.mark.parametrize("day", [YESTERDAY, date(2026, 5, 30)])
-def test_counters_that_were_shown_today_already_tell_by_what_became_of_them(
-    first, was, clock, now, days, day
-):
+def test_counters_already_shown_today_are_judged_by_their_change(first, was, clock, now, days, day):
     # Of the earlier reading, early in its day, nothing has fallen.
     known = remembered(shown({"a": was}, at(first)), Memory(earlier("06:00:00", day, a=100.0)))
     assert known.counted == earlier("06:00:00", day, a=100.0)
@@ -140,7 +138,7 @@ def test_counters_that_were_shown_today_already_tell_by_what_became_of_them(
     assert judged(tomorrow, known).first < TOMORROW
 
 
-def test_a_late_clock_that_nobody_watched_at_two_is_waited_for_from_the_next_look_on():
+def test_a_late_clock_not_observed_at_two_is_awaited_from_the_next_reading():
     known = Memory(earlier("06:00:00", a=100.0))
     for clock, wh, days in (
         ("00:30:00", 8000.0, NOT_YET),
@@ -188,7 +186,7 @@ def test_a_month_that_has_grown_by_more_than_the_day_has_had_a_midnight(then, no
         (900.0, 900.0, 3600, NOT_YET),
     ],
 )
-def test_a_block_that_tells_nothing_is_todays_once_another_has_told(then, now, after_s, days):
+def test_an_inconclusive_block_is_todays_once_another_block_is(then, now, after_s, days):
     news = at("09:00:00")
     known = Memory(earlier("06:00:00", a=then))
     found = shown({"a": now}, news + timedelta(seconds=after_s))
@@ -203,7 +201,7 @@ def test_before_six_past_midnight_no_other_block_helps():
         assert judged(shown({"a": 0.0}, at(clock)), known, at("00:03:00")) == days
 
 
-def test_without_a_known_contact_only_what_the_counters_did_today_counts():
+def test_without_a_known_contact_only_todays_counter_changes_count():
     def look(clock: str, wh: float, known: Memory) -> tuple[Days, Memory]:
         now = shown({"a": wh}, at(clock))
         return judged(now, known, heard=False), remembered(now, known, heard=False)
@@ -235,7 +233,7 @@ def test_without_a_known_contact_only_what_the_counters_did_today_counts():
         ("15:00:00", 10.0, Days(TODAY, TOMORROW)),
     ],
 )
-def test_counters_of_today_that_fall_late_are_of_no_whole_day(clock, now, days):
+def test_counters_of_today_that_fall_late_belong_to_no_whole_day(clock, now, days):
     before = Counted(contact=at("00:55:00"), wh={"a": 500.0})
     assert days_of({"a": now}, at(clock), before) == days
 
@@ -253,7 +251,7 @@ def test_counters_of_today_that_fall_late_are_of_no_whole_day(clock, now, days):
         ("09:00:00", 100.0, CERTAIN),
     ],
 )
-def test_the_midnight_after_a_fall_is_told_by_a_fall_below_what_followed_it(clock, now, days):
+def test_the_midnight_after_a_fall_is_recognised_by_a_fall_below_later_values(clock, now, days):
     known = None
     for time, wh in (("15:00:00", 8000.0), ("20:00:00", 400.0), ("23:58:00", 800.0)):
         contact = at(time, YESTERDAY)
@@ -265,14 +263,14 @@ def test_the_midnight_after_a_fall_is_told_by_a_fall_below_what_followed_it(cloc
     assert days_of({"a": now}, at(clock), known) == days
 
 
-def test_counters_that_an_early_clock_began_before_midnight_are_todays_once_all_would_have_come():
+def test_counters_of_an_early_clock_become_todays_after_the_upload_time():
     known = counted({"a": 100.0}, at("23:05:00", YESTERDAY), earlier("22:30:00", a=8000.0))
     known = counted({"a": 300.0}, at("23:55:00", YESTERDAY), known)
     for clock, days in (("00:02:00", NOT_YET), ("00:05:59", NOT_YET), ("00:06:00", CERTAIN)):
         assert days_of({"a": 320.0}, at(clock), known) == days
 
 
-def test_no_counters_of_a_day_in_which_they_fell_are_given_however_they_go_on():
+def test_no_counters_are_given_for_a_day_in_which_they_fell():
     known = counted({"a": 10.0}, at("15:00:00"), Counted(contact=at("14:00:00"), wh={"a": 500.0}))
     for clock, wh in (("15:05:00", 20.0), ("18:00:00", 700.0), ("19:00:00", 5.0)):
         assert days_of({"a": wh}, at(clock), known) == Days(TODAY, TOMORROW)
@@ -280,20 +278,20 @@ def test_no_counters_of_a_day_in_which_they_fell_are_given_however_they_go_on():
         assert known.fell_by == at("15:00:00")
 
 
-def test_an_answer_that_is_older_than_what_is_remembered_replaces_nothing():
+def test_an_older_answer_does_not_replace_the_remembered_reading():
     known = Counted(contact=at("12:05:00"), wh={"a": 30.0}, fell_by=at("12:05:00"))
     assert counted({"a": 5_000.0}, at("12:00:00"), known) == known
     assert counted({}, at("12:10:00"), known) == known
 
 
-def test_an_answer_that_is_older_than_what_is_remembered_is_judged_by_its_time():
+def test_an_older_answer_is_judged_by_its_time():
     later = Counted(contact=at("12:05:00"), wh={"a": 5_830.0})
     assert days_of({"a": 5_000.0}, at("12:00:00"), later) == CERTAIN
     assert days_of({"a": 5_000.0}, at("00:03:00"), later) == NOT_YET
 
 
 @pytest.mark.parametrize("day", [date(2026, 3, 29), date(2026, 10, 25)])
-def test_on_days_on_which_clocks_change_midnight_is_midnight(day):
+def test_midnight_is_recognised_on_days_when_clocks_change(day):
     for after in (day, day + timedelta(days=1)):
         yesterday = after - timedelta(days=1)
         early, late = at("00:05:59", after), at("00:06:00", after)

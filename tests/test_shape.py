@@ -55,7 +55,7 @@ def test_answers_of_either_year_have_the_known_shape(email, full):
 @pytest.mark.parametrize(
     ("block", "field"), [(block, field) for block in ALWAYS for field in sorted(ALWAYS[block])]
 )
-def test_each_field_that_every_box_has_is_missed(block, field):
+def test_the_absence_of_any_universal_field_is_reported(block, field):
     for gone in (..., {}, [5]):
         payload = sent()
         payload[BOX][block][field] = gone
@@ -66,7 +66,7 @@ def test_each_field_that_every_box_has_is_missed(block, field):
 
 @pytest.mark.parametrize("block", ALWAYS)
 @pytest.mark.parametrize("gone", [..., [], "x", None, 5])
-def test_a_block_that_is_gone_is_missed_as_a_whole(block, gone):
+def test_a_missing_block_is_reported_as_a_whole(block, gone):
     payload = sent()
     payload[BOX][block] = gone
     if gone is ...:
@@ -76,7 +76,7 @@ def test_a_block_that_is_gone_is_missed_as_a_whole(block, gone):
     assert live_shape(payload).lacking == (set() if off else {block})
 
 
-def test_what_another_box_of_the_account_has_is_not_missed():
+def test_a_field_present_in_another_box_is_not_reported():
     payload = sent(DEMO2)
     del payload[OTHER]["dc_in"]
     assert live_shape(payload) == KNOWN
@@ -85,7 +85,7 @@ def test_what_another_box_of_the_account_has_is_not_missed():
     assert live_shape(payload).lacking == {"dc_in"}
 
 
-def test_what_nobody_knows_is_named():
+def test_unknown_fields_are_named():
     payload = sent()
     payload[BOX] |= {"new_block": {"a": 1}, "flag": True}
     payload[BOX]["batt"]["surprise"] = 5
@@ -96,7 +96,7 @@ def test_what_nobody_knows_is_named():
 SECRET = "jan.novak@example.com 2210400017 <script> 2026-11-22\nx" + "y" * 100
 
 
-def test_names_that_the_portal_made_up_are_cleaned_and_cut():
+def test_names_from_the_portal_are_cleaned_and_cut():
     payload = sent()
     payload[BOX]["batt"][SECRET] = "value"
     (name,) = live_shape(payload).unknown
@@ -153,7 +153,7 @@ objects = st.dictionaries(st.sampled_from([BOX, "actual", "items", "x"]) | st.te
 
 @given(payload=objects, name=st.sampled_from([*VALUES, "odd"]), markup=st.text())
 @settings(max_examples=200, deadline=None)
-def test_no_payload_at_all_makes_it_fail_or_say_what_a_log_cannot_bear(payload, name, markup):
+def test_no_payload_makes_it_fail_or_log_unprintable_text(payload, name, markup):
     for shape in (live_shape(payload), series_shape(name, payload), list_shape(markup)):
         for one in shape.lacking | shape.unknown:
             assert re.fullmatch(r"[\w .:?#-]+", one, re.ASCII)
@@ -171,7 +171,7 @@ def lacks(*names: str) -> Shape:
     return Shape(frozenset(names), frozenset())
 
 
-def test_each_kind_is_counted_and_told_once_an_hour(caplog):
+def test_each_kind_is_counted_and_logged_once_an_hour(caplog):
     caplog.set_level(logging.WARNING, logger="server")
     clock, counted = Clock(), []
     watch = ShapeWatch(counted.append, now=clock)

@@ -164,7 +164,7 @@ def test_session_ids_come_from_the_given_randomness() -> None:
         ("oversized", {}, 200, ("content-length", "1000014")),
     ],
 )
-def test_each_fault_gives_its_answer_once_and_then_the_portal_is_well(
+def test_each_fault_applies_once_and_then_the_portal_recovers(
     portal: RunningPortal,
     kind: str,
     members: dict[str, object],
@@ -310,7 +310,7 @@ def test_logins_are_counted_per_account_and_in_all(portal: RunningPortal) -> Non
     assert portal.state()["sessions"] == 1
 
 
-def test_a_login_that_names_nobody_is_answered_like_a_wrong_pair_and_counted_apart(
+def test_a_login_for_an_unknown_account_is_answered_like_a_wrong_pair_but_counted_apart(
     portal: RunningPortal,
 ) -> None:
     nobody = {"email": "", "password": ""}
@@ -439,7 +439,7 @@ def test_the_administrator_speaks_only_json(
 
 
 @pytest.mark.parametrize(("path", "status"), [("_admin/switches", 405), ("_admin/nothing", 404)])
-def test_the_administrator_is_told_of_a_wrong_path_or_method_in_json_too(
+def test_a_wrong_administration_path_or_method_is_answered_in_json(
     portal: RunningPortal, path: str, status: int
 ) -> None:
     answer = portal.admin.get(path)

@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_house_and_another_seed_another():
 @pytest.mark.parametrize(
     "day", [DAY, date(2026, 3, 29), date(2026, 10, 25), date(2026, 7, 1), date(2027, 1, 1)]
 )
-def test_day_counters_begin_anew_at_midnight_and_the_slow_blocks_up_to_five_minutes_later(day):
+def test_day_counters_reset_at_midnight_and_slow_blocks_up_to_five_minutes_later(day):
     midnight = start_of(day)
     box = make(midnight - 2 * HOUR)
     last = box.record(midnight - 0.5).meters
@@ -129,7 +129,7 @@ def test_after_midnight_the_blocks_of_an_upload_fall_one_after_another():
     assert tell(box, upload + 20)["device"]["lastcall"] > naive(START)
 
 
-def test_a_block_that_had_not_arrived_when_contact_was_lost_does_not_arrive():
+def test_a_block_still_missing_when_contact_is_lost_never_arrives():
     box = make(START - 2 * HOUR)
     upload = next(one for one in itertools.count(START, 60.0) if box.uploaded(one).at == one)
     box.lose_contact(upload + 4)
@@ -193,7 +193,7 @@ def test_counters_only_rise_within_a_day():
         assert all(a <= b for a, b in zip(earlier, later, strict=True))
 
 
-def test_json_php_shows_the_last_upload_and_the_live_block_what_is_now():
+def test_json_php_shows_the_last_upload_and_the_live_block_the_present():
     box = make(START + 10 * HOUR)
     box.full = True
     now = START + 10 * HOUR + 219
@@ -209,7 +209,7 @@ def test_json_php_shows_the_last_upload_and_the_live_block_what_is_now():
     assert box.record(now).meters.day.pv > record.meters.day.pv
 
 
-def test_lastcall_is_pragues_time_without_a_zone_in_the_repeated_hour_too():
+def test_lastcall_is_prague_time_without_a_zone_even_in_the_repeated_hour():
     twice = start_of(date(2026, 10, 25)) + 2.5 * HOUR
     assert naive(twice) == naive(twice + HOUR) == "2026-10-25 02:30:00"
     told = tell(make(twice + HOUR), twice + HOUR)
@@ -335,7 +335,7 @@ def test_charging_from_the_grid_runs_until_the_target_is_reached():
     assert peak == 60
 
 
-def test_a_full_battery_is_told_once_until_it_was_used_again():
+def test_a_full_battery_is_notified_once_until_it_has_been_used_again():
     box = make(START, mode=3)
     box.set_up(START, box.setup, 50)
     box.advance(START + 6 * HOUR)
@@ -399,7 +399,7 @@ def test_the_simulated_time_is_moved_quickened_and_stopped():
         {"faster": 1},
     ],
 )
-def test_a_clock_that_cannot_be_is_refused(raw):
+def test_an_impossible_clock_is_refused(raw):
     clock = Clock(lambda: START)
     with pytest.raises(ClockRefused):
         clock.obey(raw)
@@ -418,7 +418,7 @@ def test_accounts_get_boxes_of_their_own_that_look_like_the_real_ones():
 
 @settings(max_examples=20, deadline=None)
 @given(st.floats(1, 59), st.integers(0, 3))
-def test_a_change_by_hand_leaves_what_has_flowed_before_it_alone(seconds, mode):
+def test_a_manual_change_leaves_the_energy_before_it_alone(seconds, mode):
     box = make(START + 12 * HOUR)
     now = START + 12 * HOUR + seconds
     before = box.record(now)

@@ -77,7 +77,7 @@ windows = st.fixed_dictionaries(
 
 @settings(max_examples=200, deadline=None)
 @given(windows, st.integers(0, 1), st.integers(0, 1), st.floats(0, 86_399), st.floats(0, 20_000))
-def test_only_in_a_window_is_anything_due_by_the_clock(ends, bat_hdo, hdo, clock, boiler_today):
+def test_the_schedule_applies_only_within_a_window(ends, bat_hdo, hdo, clock, boiler_today):
     setup = Setup(**ends, bat_hdo=bat_hdo, hdo=hdo)
     found = due(setup, clock, boiler_today)
 
@@ -91,7 +91,7 @@ def test_only_in_a_window_is_anything_due_by_the_clock(ends, bat_hdo, hdo, clock
     assert found.heating is ((zone or (hdo == 1 and cheap)) and boiler_today < 7000)
 
 
-def test_a_boiler_gets_at_low_tariff_what_is_set_and_by_hand_needs_no_window():
+def test_a_boiler_follows_the_low_tariff_and_manual_heating_needs_no_window():
     cheap = Setup(hdo1_s=0, hdo1_e=3600, hdo=1, wd=1500)
     assert due(cheap, 60, 1499).heating is True
     assert due(cheap, 60, 1500).heating is False
@@ -119,7 +119,7 @@ def test_the_boiler_is_heated_in_its_window_whatever_the_sun_gives():
 @given(plants, setups, times, st.floats(0, 1))
 @example(HOUSE, Setup(mode=3), NOON, 0.5)
 @example(HOUSE, Setup(to_grid=0), NOON, 1.0)
-def test_what_comes_in_goes_somewhere(plant, setup, moment, part):
+def test_inflow_equals_outflow(plant, setup, moment, part):
     flows = at(moment, setup, part, plant)
     load = sum(flows.backed) + sum(flows.other)
 

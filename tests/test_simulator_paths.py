@@ -86,7 +86,7 @@ async def portal() -> AsyncIterator[Portal]:
         yield logged_in
 
 
-async def test_the_demo_box_tells_in_few_fields_what_is_true(portal: Portal) -> None:
+async def test_the_demo_box_sends_the_truth_in_few_fields(portal: Portal) -> None:
     answer = await portal.http.get("/json.php")
     told, truth = answer.json(), await portal.truth()
 
@@ -169,7 +169,7 @@ async def test_history_has_todays_items_so_far(portal: Portal, name: str) -> Non
     assert {len(item) for item in values} == {lengths[name]}
 
 
-async def test_history_of_a_day_to_come_is_empty_and_of_a_malformed_one_an_error(
+async def test_history_of_a_future_day_is_empty_and_of_a_malformed_day_an_error(
     portal: Portal,
 ) -> None:
     assert (await portal.history(days="2026-06-15,2026-06-15,0")).json() == {"items": []}
@@ -234,7 +234,7 @@ async def test_an_administrator_adds_a_notification_in_any_words(portal: Portal)
     assert page.startswith("&lt;div")
 
 
-async def test_a_bypass_is_told_in_notifications_and_in_the_long_payload(portal: Portal) -> None:
+async def test_a_bypass_shows_in_notifications_and_in_the_long_payload(portal: Portal) -> None:
     for state in ("automatic", "manual", "off"):
         await portal.admin("boxes", box=DEMO_BOX, bypass=state, full=True)
         prms = (await portal.live())["box_prms"]
@@ -365,7 +365,7 @@ async def test_a_fault_may_hit_one_accounts_sessions_only(portal: Portal) -> Non
     assert (await ask_live(portal)).status_code == 500
 
 
-async def test_not_modified_is_said_to_somebody_who_has_nothing(portal: Portal) -> None:
+async def test_a_client_without_a_copy_may_get_not_modified(portal: Portal) -> None:
     await portal.admin("faults", kind="not_modified", endpoint="live", requests=1)
     assert (await ask_live(portal)).status_code == 304
 
@@ -375,7 +375,7 @@ async def damage(portal: Portal, kind: str, *fields: str) -> Any:
     return await portal.live()
 
 
-async def test_damaged_fields_are_those_that_were_named_or_the_live_block(portal: Portal) -> None:
+async def test_damage_hits_the_named_fields_or_the_live_block(portal: Portal) -> None:
     sound = await portal.live()
     assert all(math.isnan(value) for value in (await damage(portal, "nan"))["actual"].values())
     texts = await damage(portal, "texts", "batt.bat_c", "dc_in")
@@ -392,7 +392,7 @@ async def test_damaged_fields_are_those_that_were_named_or_the_live_block(portal
     assert await portal.live() == sound
 
 
-async def test_fields_can_be_added_that_nobody_knows(portal: Portal) -> None:
+async def test_unknown_fields_can_be_added(portal: Portal) -> None:
     sound = await portal.live()
     added = await damage(portal, "added", "batt.surprise", "batt.another", "extra", "aircon.p")
     assert added["batt"] == sound["batt"] | {"surprise": 1, "another": 1}
@@ -448,14 +448,14 @@ async def test_the_values_in_the_middle_of_a_series_are_absurd(portal: Portal) -
     assert items[changed]["values"] == [20 * value for value in sound[changed]["values"]]
 
 
-async def test_damage_leaves_the_sign_of_an_ended_session_alone(portal: Portal) -> None:
+async def test_damage_does_not_alter_the_sign_of_an_ended_session(portal: Portal) -> None:
     await portal.admin("faults", kind="nan", endpoint="live")
     await portal.admin("switches", expired={"live": "html"})
     await portal.http.delete("/_admin/sessions")
     assert b"<form" in (await ask_live(portal)).content
 
 
-async def test_a_mode_is_queued_then_fetched_by_the_box_then_told_of(portal: Portal) -> None:
+async def test_a_mode_is_queued_then_fetched_by_the_box_then_notified(portal: Portal) -> None:
     answer = await portal.set("box_prms.mode", 3)
     assert (answer.status_code, answer.json()[0][2]) == (200, "OK")
     assert (await portal.live())["box_prms"]["mode"] == 0
@@ -631,7 +631,7 @@ async def test_writes_come_as_the_contract_says(
 
 
 @pytest.mark.parametrize("limit", [{}, {"p_max_feed_grid": ""}, {"p_max_feed_grid": "null"}])
-async def test_in_a_form_nothing_stands_for_null(portal: Portal, limit: dict[str, str]) -> None:
+async def test_an_empty_form_field_stands_for_null(portal: Portal, limit: dict[str, str]) -> None:
     await portal.admin("switches", contract="form", delay=0)
     body = {"id_device": DEMO_BOX, "value": "0", **limit}
     assert (await portal.http.post(TO_GRID, data=body, headers=BY_SCRIPT)).status_code == 200
@@ -673,7 +673,7 @@ async def test_an_unreadable_write_is_refused_and_logged(
     assert [write["outcome"] for write in await portal.writes()] == ["refused"]
 
 
-async def test_what_a_box_does_not_have_cannot_be_set(portal: Portal) -> None:
+async def test_equipment_that_a_box_lacks_cannot_be_set(portal: Portal) -> None:
     await portal.login("demo2@example.com")
     assert (await portal.set("boiler_prms.manual", 1, SECOND_BOX)).status_code == 500
     assert (await portal.set("box_prms.p_bat", 1, SECOND_BOX)).status_code == 500
@@ -720,7 +720,7 @@ async def test_a_faulty_write_takes_effect_or_not_as_the_fault_says(
     assert [write["outcome"] for write in await portal.writes()] == [outcome]
 
 
-async def test_a_write_is_answered_with_whatever_text_is_wished(portal: Portal) -> None:
+async def test_a_write_can_be_answered_with_any_text(portal: Portal) -> None:
     for text in ('[[0,1,"Nepoda\\u0159ilo se"]]', "<p>Ř</p>"):
         await portal.admin("faults", kind="answer", endpoint="writes", requests=1, text=text)
         answer = await portal.set("box_prms.mode", 1)
@@ -827,7 +827,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("path", "body"), BAD)
-async def test_what_an_administrator_cannot_mean_is_refused_and_changes_nothing(
+async def test_a_senseless_administration_request_is_refused_and_changes_nothing(
     portal: Portal, path: str, body: object
 ) -> None:
     before = [(await portal.http.get(p)).json() for p in ("/_admin/state", "/_admin/boxes")]
@@ -841,7 +841,7 @@ async def test_what_an_administrator_cannot_mean_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize("box", ["2299999999", "", "x"])
-async def test_a_box_that_is_not_there_is_not_found(portal: Portal, box: str) -> None:
+async def test_an_unknown_box_is_not_found(portal: Portal, box: str) -> None:
     assert (await portal.http.get(f"/_admin/truth?box={box}")).status_code == 404
     assert (await portal.http.post("/_admin/boxes", json={"box": box})).status_code == 404
     body = {"box": box, "text": "x"}

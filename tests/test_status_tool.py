@@ -101,7 +101,7 @@ async def requests(house: House) -> dict[str, int]:
 ALONE = {"login": 1, "live": 1, "notifications": 1}
 
 
-async def test_it_costs_what_live_data_and_notifications_cost_and_shares_them(house):
+async def test_a_status_costs_what_live_data_and_notifications_cost_and_shares_them(house):
     assert (await status(house))["verdict"] == "fine"
     assert await requests(house) == ALONE
     for tool in ("get_live_data", "get_notifications", "get_status"):
@@ -109,7 +109,7 @@ async def test_it_costs_what_live_data_and_notifications_cost_and_shares_them(ho
     assert await requests(house) == ALONE
 
 
-async def test_what_others_have_asked_for_it_does_not_ask_again(house):
+async def test_a_status_reuses_the_answers_of_earlier_calls(house):
     await asked(house, "get_notifications")
     assert await requests(house) == ALONE
     found = await status(house)
@@ -138,7 +138,7 @@ async def test_a_portal_that_fails_in_any_way_is_down_and_the_last_values_are_of
     assert await requests(house) == {**ALONE, "live": 2}
 
 
-async def test_while_the_portal_is_left_alone_nothing_is_asked(house):
+async def test_no_request_is_sent_during_a_back_off(house):
     await house.admin("faults", kind="too_many", endpoint="live", retry_after=120, requests=1)
     assert (await status(house))["verdict"] == "portal down"
     house.later(60)
@@ -151,7 +151,7 @@ async def test_while_the_portal_is_left_alone_nothing_is_asked(house):
 
 
 @pytest.mark.parametrize("endpoint", ["live", "login"])
-async def test_after_a_503_nobody_is_told_that_the_portal_asked_for_fewer_requests(house, endpoint):
+async def test_a_503_is_not_described_as_a_request_for_fewer_requests(house, endpoint):
     once = {"logins" if endpoint == "login" else "requests": 1}
     await house.admin("faults", kind="unavailable", endpoint=endpoint, retry_after=120, **once)
     for _ in range(2):
@@ -164,7 +164,7 @@ async def test_after_a_503_nobody_is_told_that_the_portal_asked_for_fewer_reques
         assert "overloaded or being worked on" in answer.content[0].text
 
 
-async def test_who_has_not_proved_an_account_is_shown_nothing_that_is_kept(house):
+async def test_a_caller_who_has_not_proved_an_account_sees_nothing_stored_of_it(house):
     await status(house)
     await house.admin("faults", kind="drop")
     found = await status(house, password="wrong")
@@ -173,12 +173,12 @@ async def test_who_has_not_proved_an_account_is_shown_nothing_that_is_kept(house
     assert len((await status(house))["warnings"]) == 0
 
 
-async def test_a_login_that_is_rejected_is_a_failure_as_everywhere(house):
+async def test_a_rejected_login_fails_as_in_every_other_tool(house):
     assert await failure(house, password="wrong") == "credentials_rejected"
     assert await failure(house, session="oig_" + "x" * 32) == "session_ended"
 
 
-async def test_of_several_boxes_one_has_to_be_named(house):
+async def test_one_of_several_boxes_must_be_named(house):
     assert await failure(house, email=TWO) == "box_unclear"
     assert await failure(house, email=TWO, box_id=DEMO_BOX) == "box_unknown"
     for box in (SECOND_BOX, QUEEN_BOX):
@@ -193,7 +193,7 @@ async def test_of_several_boxes_one_has_to_be_named(house):
     assert (down["box_id"], down["last_known"]) == (None, [])
 
 
-async def test_an_account_without_a_box_is_told_so(tmp_path):
+async def test_an_account_without_a_box_gets_an_explanation(tmp_path):
     portal: Any = Portal(boxes={})
     tool = status_tool(portal, portal, Entries(Journal(tmp_path / "journal.db")))
     answer = await tool.run({}, context(ONE, "demo"))
@@ -201,7 +201,7 @@ async def test_an_account_without_a_box_is_told_so(tmp_path):
 
 
 @pytest.mark.parametrize("kind", FAILS)
-async def test_notifications_that_fail_leave_the_bypass_in_doubt(house, kind):
+async def test_failed_notifications_leave_the_bypass_in_doubt(house, kind):
     await house.admin("faults", kind=kind, endpoint="notifications")
     found = await status(house)
     assert found["verdict"] == "fine as far as known"
@@ -233,7 +233,7 @@ async def test_a_change_is_under_way_until_a_reading_shows_it(house):
     assert house.journal.find(planned.plan.change_id).verdict is None
 
 
-async def test_a_change_that_is_given_up_is_not_under_way(house):
+async def test_an_abandoned_change_is_not_under_way(house):
     await house.admin("faults", kind="forgotten", endpoint="writes")
     planned = await house.planned(mode="Home 2")
     await house.control.apply(DEMO, *agreed(planned), CLIENT)
@@ -243,7 +243,7 @@ async def test_a_change_that_is_given_up_is_not_under_way(house):
     assert (await status(house))["verdict"] == "fine"
 
 
-async def test_a_charge_that_was_made_here_is_named_as_the_cause(house):
+async def test_a_charge_started_by_this_server_is_named_as_the_cause(house):
     await house.admin("boxes", box=DEMO_BOX, soc_percent=40)
     planned = await house.planned(charge_to_percent=90)
     await house.control.apply(DEMO, *agreed(planned), CLIENT)
@@ -279,7 +279,7 @@ async def test_a_change_that_waits_for_an_offline_box_is_named_until_the_box_has
     assert (await status(house))["verdict"] == "fine"
 
 
-async def test_what_was_given_up_while_the_box_was_away_may_come_all_the_same(house):
+async def test_a_change_abandoned_while_the_box_was_offline_may_still_arrive(house):
     planned = await house.planned(mode="Home 2")
     await house.control.apply(DEMO, *agreed(planned), CLIENT)
     await house.admin("boxes", box=DEMO_BOX, offline=True)
@@ -290,7 +290,7 @@ async def test_what_was_given_up_while_the_box_was_away_may_come_all_the_same(ho
     assert "waits for the box" in (await status(house))["further"][0]
 
 
-async def test_a_change_of_which_nobody_saw_the_end_is_a_doubt_for_a_day(house):
+async def test_a_change_with_an_unknown_outcome_is_a_doubt_for_a_day(house):
     await house.admin("faults", kind="forgotten", endpoint="writes")
     planned = await house.planned(mode="Home 2")
     await house.control.apply(DEMO, *agreed(planned), CLIENT)
@@ -321,7 +321,7 @@ def record(**other: Any) -> Record:
 
 
 @pytest.mark.parametrize("change", ['["mode", 1]', '["of another version", 1]'])
-async def test_the_change_of_another_account_or_version_is_told_without_its_id(house, change):
+async def test_a_change_of_another_account_or_version_is_shown_without_its_id(house, change):
     begin(house.journal, record(at=house.clock(), change=change))
     found = await status(house)
     assert found["verdict"] == "change under way"
@@ -342,7 +342,7 @@ async def test_a_journal_that_cannot_be_read_leaves_a_doubt(house, tmp_path, nam
     assert "journal of changes cannot be read" in down["warnings"][-1]
 
 
-async def test_a_bypass_that_was_heard_of_is_named_while_the_portal_is_down(house):
+async def test_a_known_bypass_is_named_while_the_portal_is_down(house):
     await house.admin("boxes", box=DEMO_BOX, bypass="automatic")
     house.later(120)
     before = await status(house)
@@ -357,7 +357,7 @@ async def test_a_bypass_that_was_heard_of_is_named_while_the_portal_is_down(hous
     assert await requests(house) == {**ALONE, "live": 2}
 
 
-async def test_the_age_of_shared_notifications_is_told(house):
+async def test_the_age_of_shared_notifications_is_given(house):
     before = await status(house)
     await house.admin("boxes", box=DEMO_BOX, bypass="manual")
     house.later(240)
@@ -391,7 +391,7 @@ async def test_a_session_that_has_ended_is_replaced_as_by_the_other_tools(house)
     assert (await requests(house))["login"] == 2
 
 
-async def test_without_the_cache_daemon_it_answers_by_what_this_worker_has(house, tmp_path):
+async def test_without_the_daemon_a_status_uses_what_this_worker_has(house, tmp_path):
     store = DaemonStore(
         lambda flushed: CacheClient(tmp_path / "none.sock", on_flushed=flushed), LocalStore()
     )

@@ -89,7 +89,7 @@ async def test_null_and_an_empty_text_for_a_required_argument_are_a_missing_one(
 
 @pytest.mark.parametrize("nothing", [None, ""], ids=["null", "empty"])
 @pytest.mark.parametrize("tool", TOOLS)
-async def test_an_argument_that_nobody_knows_is_refused_even_when_it_is_empty(tool, nothing):
+async def test_an_unknown_argument_is_refused_even_when_it_is_empty(tool, nothing):
     assert "it was given an argument it does not have" in await refused(tool, surprise=nothing)
 
 
@@ -125,13 +125,13 @@ async def test_an_argument_that_nobody_knows_is_refused_even_when_it_is_empty(to
         ),
     ],
 )
-async def test_what_is_wrong_is_said_once(tool, sent, text):
+async def test_each_mistake_is_reported_once(tool, sent, text):
     told = await refusal(tool, sent)
     assert told == f"Wrong arguments for {tool}: {text} Correct the arguments and call again."
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_model_that_fills_in_every_argument_with_nothing_calls_as_if_it_had_not(tool):
+def test_arguments_filled_in_as_empty_count_as_left_out(tool):
     optional = TOOLS[tool].parameters["properties"].keys() - NEEDED.get(tool, {}).keys()
     assert taken(tool, **dict.fromkeys(optional, "")) == taken(tool)
 
@@ -153,7 +153,7 @@ def test_a_whole_number_is_taken_however_it_is_written(tool, name):
     ],
 )
 @pytest.mark.parametrize(("tool", "name"), parameters("integer"))
-async def test_what_is_no_whole_number_is_refused(tool, name, value):
+async def test_anything_but_a_whole_number_is_refused(tool, name, value):
     assert f"`{name}` must be a whole number" in await refused(tool, **{name: value})
 
 
@@ -176,7 +176,7 @@ def test_a_boolean_is_taken_as_one_or_by_its_name(tool, name):
 
 @pytest.mark.parametrize("value", [1, 0, 1.0, "1", "yes", "on", "off", "truely", [True]])
 @pytest.mark.parametrize(("tool", "name"), parameters("boolean"))
-async def test_what_is_no_boolean_is_refused(tool, name, value):
+async def test_anything_but_a_boolean_is_refused(tool, name, value):
     assert f"`{name}` must be true or false" in await refused(tool, **{name: value})
 
 
@@ -191,13 +191,13 @@ def test_an_id_of_digits_may_come_as_a_number(tool, name):
     "value", [True, False, -5, 1.5, 1e300, LARGEST_EXACT + 1, math.nan, math.inf, ["1"], {"id": 1}]
 )
 @pytest.mark.parametrize(("tool", "name"), parameters("string", ids=True))
-async def test_what_is_no_id_is_refused(tool, name, value):
+async def test_anything_but_an_id_is_refused(tool, name, value):
     assert f"`{name}` must be a string" in await refused(tool, **{name: value})
 
 
 @pytest.mark.parametrize("value", [48, 48.0, True, ["x"], [48], [["x"]], {"x": 1}])
 @pytest.mark.parametrize(("tool", "name"), parameters("string", ids=False))
-async def test_a_text_that_is_no_id_never_comes_as_a_number(tool, name, value):
+async def test_a_text_that_is_not_an_id_never_becomes_a_number(tool, name, value):
     if name in LISTS and value == ["x"]:
         assert taken(tool, **{name: value})[name] == "x"
         return
@@ -224,7 +224,7 @@ def test_names_may_come_as_a_list_or_as_a_text(value, text):
     ("tool", "name"),
     [("get_history", "first_day"), ("get_history", "last_day"), ("get_notifications", "since")],
 )
-async def test_a_number_is_no_day_and_no_time(tool, name, value):
+async def test_a_number_is_neither_a_day_nor_a_time(tool, name, value):
     assert f"`{name}` must be a " in await refused(tool, **{name: value})
 
 
@@ -245,17 +245,17 @@ async def test_a_number_is_no_day_and_no_time(tool, name, value):
         ("2026-03-29T02:30:00", "2026-03-29T00:30Z"),
     ],
 )
-def test_a_time_without_an_offset_is_one_of_clocks_in_prague(value, moment):
+def test_a_time_without_an_offset_is_in_prague_time(value, moment):
     assert taken("get_notifications", since=value)["since"] == datetime.fromisoformat(moment)
 
 
 @pytest.mark.parametrize("value", ["0001-01-01T00:00", "2026-02-30T10:00", "2026-06-01T25:00"])
-async def test_a_time_that_is_in_no_calendar_is_refused(value):
+async def test_a_time_missing_from_the_calendar_is_refused(value):
     assert "`since` must be a time" in await refused("get_notifications", since=value)
 
 
 @pytest.mark.parametrize("value", ["2026-06-01_00:00:00", "2026-06-01T00:00:00+00:00"])
-async def test_a_moment_is_no_day(value):
+async def test_a_time_is_not_a_day(value):
     assert "`first_day` must be a date" in await refused("get_history", first_day=value)
 
 
@@ -284,7 +284,7 @@ FORMER = [
 
 
 @pytest.mark.parametrize(("tool", "old", "new", "value"), FORMER)
-def test_a_former_name_is_taken_and_not_shown(tool, old, new, value):
+def test_a_former_name_is_accepted_and_not_advertised(tool, old, new, value):
     model = TOOLS[tool].fn_metadata.arg_model
     needed = {name: given for name, given in NEEDED.get(tool, {}).items() if name != new}
     found = model.model_validate({**needed, old: value}).model_dump_one_level()
@@ -304,7 +304,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 
 @settings(deadline=None)
 @given_by(SCALARS)
-def test_a_whole_number_is_never_made_of_anything_else(value):
+def test_nothing_else_becomes_a_whole_number(value):
     found = whole(value)
     if found is value or (isinstance(value, int) and found == value):
         return
@@ -322,7 +322,7 @@ def test_a_whole_number_is_the_same_as_text_and_with_a_point(number):
 
 @settings(deadline=None)
 @given_by(SCALARS)
-def test_digits_come_of_exact_numbers_only(value):
+def test_only_exact_numbers_become_digits(value):
     found = digits(value)
     if isinstance(value, str | bool) or value is None:
         assert found is value
@@ -336,7 +336,7 @@ def test_digits_come_of_exact_numbers_only(value):
 
 @settings(deadline=None)
 @given_by(SCALARS)
-def test_a_boolean_comes_of_its_two_names_only(value):
+def test_only_its_two_names_become_a_boolean(value):
     found = boolean(value)
     assert found is value or (str(value).lower() == str(found).lower() and isinstance(value, str))
 
@@ -345,7 +345,7 @@ def test_a_boolean_comes_of_its_two_names_only(value):
 @given_by(
     st.dictionaries(st.sampled_from(["new", "old", "other", "x"]), SCALARS | st.just("")),
 )
-def test_nothing_that_was_given_is_lost_and_nothing_is_added(sent):
+def test_no_given_argument_is_lost_and_none_is_added(sent):
     kept = given(sent, {"new": 0, "other": 0}, {"old": "new"})
     meant = {n: v for n, v in sent.items() if n == "x" or not (v is None or v == "")}
     renamed = {"new" if name == "old" else name for name in meant}
@@ -357,7 +357,7 @@ def test_nothing_that_was_given_is_lost_and_nothing_is_added(sent):
 
 @settings(deadline=None)
 @given_by(st.dictionaries(st.text(max_size=10), SCALARS), st.sampled_from(sorted(TOOLS)))
-def test_whatever_is_sent_is_taken_or_refused_as_wrong_arguments(sent, tool):
+def test_any_input_is_accepted_or_refused_as_wrong_arguments(sent, tool):
     try:
         TOOLS[tool].fn_metadata.arg_model.model_validate(sent)
     except ValidationError as refused:
@@ -388,7 +388,7 @@ HEADER = {"Authorization": basic("demo@example.com")}
         ("list_changes", {"limit": 3.0, "box_id": int(DEMO_BOX)}),
     ],
 )
-def test_an_empty_session_is_none_and_the_login_in_the_header_counts(
+def test_an_empty_session_is_ignored_and_the_login_in_the_header_is_used(
     fleet, tool, arguments, nothing
 ):
     told = call(fleet, tool, {**arguments, "session": nothing}, **HEADER)
@@ -398,6 +398,6 @@ def test_an_empty_session_is_none_and_the_login_in_the_header_counts(
 @pytest.mark.parametrize(
     "arguments", [{}, {"email": "", "password": ""}, {"email": None, "password": None}]
 )
-def test_a_login_that_is_left_out_is_taken_from_the_header(fleet, arguments):
+def test_an_omitted_login_is_taken_from_the_header(fleet, arguments):
     told = call(fleet, "check_auth", arguments, **HEADER)
     assert told["structuredContent"]["email"] == "demo@example.com"

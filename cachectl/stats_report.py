@@ -123,8 +123,6 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("answers_put", "answers", count, False),
             ("notes", "notes", count, False),
             ("notes_evicted_total", "evicted", count, True),
-            ("holds", "changes under way", count, False),
-            ("holds_refused_total", "refused", count, False),
         ),
     ),
     (
@@ -163,8 +161,6 @@ VERBS = (
     "put_answer",
     "end_handle",
     "end_session",
-    "hold",
-    "unhold",
     "cancel",
     "secret",
     "ping",

@@ -1,4 +1,4 @@
-"""Shared answers, notes and holds, one sentence each. No sleeps: the clock is ours."""
+"""Shared answers and notes, one sentence each. No sleeps: the clock is ours."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import itertools
 
 import pytest
 
-from server.cache import holds as holds_module
 from server.cache.answers import Answers
 from server.cache.engine import Engine, Limits
-from server.cache.holds import Holds
-from server.cache.limits import ANSWER_MAX_BYTES, HOLD_MAX, TTL_MAX, AnswerLimits
+from server.cache.limits import ANSWER_MAX_BYTES, TTL_MAX, AnswerLimits
 from server.cache.lines import Ticket
 from server.cache.outcomes import (
     BUSY,
@@ -18,7 +16,6 @@ from server.cache.outcomes import (
     OVERLOADED,
     PACED,
     TURN,
-    Held,
     Hit,
     Lease,
     Note,
@@ -676,15 +673,13 @@ class TestEngine:
         engine = Engine(Limits(), Throttle(Policy(), clock), clock)
         engine.answers.keep(key(1), account(1), SESSION, b"note", 60.0)
         engine.answers.adopt(key(2), account(1), b"answer", 60.0)
-        engine.holds.hold(key(3), account(1), 60.0)
         return engine
 
     @pytest.mark.parametrize("what", ["all", "sessions", "account"])
-    def test_a_flush_of_sessions_takes_answers_and_notes_along_and_no_holds(self, engine, what):
+    def test_a_flush_of_sessions_takes_answers_and_notes_along(self, engine, what):
         engine.flush(what, account(1) if what == "account" else None)
         assert engine.answers.find(key(1)) is None
         assert engine.stats()["answers"] == 0
-        assert engine.stats()["holds"] == 1
 
     @pytest.mark.parametrize("what", ["expired", "lockouts"])
     def test_another_flush_leaves_them(self, engine, what):
@@ -692,14 +687,13 @@ class TestEngine:
         assert engine.answers.find(key(1)) is not None
         assert engine.stats()["answers"] == 1
 
-    def test_notes_and_holds_survive_a_restart_and_answers_do_not(self, engine):
+    def test_notes_survive_a_restart_and_answers_do_not(self, engine):
         clock = Clock()
         clock.time = 5.0
         other = Engine(Limits(), Throttle(Policy(), clock), clock)
         other.restore(engine.export())
         assert other.answers.find(key(1)) == Note(account(1), SESSION, b"note", 60.0)
         assert other.stats()["answers"] == 0
-        assert other.holds.hold(key(3), account(1), 60.0) == Held(60.0)
 
     def test_what_waits_for_a_login_and_what_waits_for_an_answer_are_settled_together(self, engine):
         engine.answers.share(key(5), account(3), "one")
@@ -768,77 +762,3 @@ class TestEngine:
         engine.withdraw(ticket)
         engine.answers.answer(key(5), lease.token, b"answer", 5.0)
         assert engine.settle() == []
-
-
-class TestHolds:
-    @pytest.fixture
-    def clock(self) -> Clock:
-        return Clock()
-
-    @pytest.fixture
-    def holds(self, clock) -> Holds:
-        tokens = itertools.count()
-        return Holds(clock, lambda: next(tokens).to_bytes(16, "big"))
-
-    def test_one_change_at_a_time(self, holds, clock):
-        lease = holds.hold(key(1), account(1), 300.0)
-        assert isinstance(lease, Lease)
-        assert lease.lasts == 300.0
-        clock.time += 100.0
-        assert holds.hold(key(1), account(1), 300.0) == Held(200.0)
-        assert isinstance(holds.hold(key(2), account(1), 300.0), Lease)
-        assert holds.stats() == {"holds": 2, "holds_refused_total": 1}
-
-    def test_it_ends_by_its_token_and_by_no_other(self, holds):
-        lease = holds.hold(key(1), account(1), 300.0)
-        assert not holds.unhold(key(1), b"x" * 16)
-        assert not holds.unhold(key(2), lease.token)
-        assert holds.unhold(key(1), lease.token)
-        assert not holds.unhold(key(1), lease.token)
-        assert isinstance(holds.hold(key(1), account(1), 300.0), Lease)
-
-    def test_it_ends_with_its_time(self, holds, clock):
-        old = holds.hold(key(1), account(1), 300.0)
-        clock.time += 300.0
-        assert not holds.unhold(key(1), old.token)
-        assert holds.stats()["holds"] == 0
-        new = holds.hold(key(1), account(1), 300.0)
-        assert isinstance(new, Lease)
-        assert not holds.unhold(key(1), old.token)
-
-    @pytest.mark.parametrize("lasts", [0.0, -1.0, HOLD_MAX + 1.0, float("nan")])
-    def test_a_time_out_of_bounds_is_refused(self, holds, lasts):
-        with pytest.raises(ValueError, match="lasts"):
-            holds.hold(key(1), account(1), lasts)
-
-    def test_a_key_of_a_wrong_size_is_refused(self, holds):
-        with pytest.raises(ValueError, match="size"):
-            holds.hold(b"", account(1), 1.0)
-
-    def test_none_is_dropped_for_another(self, holds, clock, monkeypatch):
-        monkeypatch.setattr(holds_module, "MAX_HOLDS", 3)
-        monkeypatch.setattr(holds_module, "MAX_PER_ACCOUNT", 2)
-        first = holds.hold(key(1), account(1), 10.0)
-        holds.hold(key(2), account(1), 20.0)
-        assert holds.hold(key(3), account(1), 30.0) == Held(10.0)
-        holds.hold(key(4), account(2), 5.0)
-        assert holds.hold(key(5), account(3), 30.0) == Held(5.0)
-        clock.time += 5.0
-        assert isinstance(holds.hold(key(5), account(3), 30.0), Lease)
-        assert holds.unhold(key(1), first.token)
-
-    def test_it_survives_a_restart_with_the_time_it_had_left(self, holds, clock):
-        lease = holds.hold(key(1), account(1), 300.0)
-        holds.hold(key(2), account(1), 100.0)
-        clock.time += 100.0
-        later = Clock()
-        later.time = 7.0
-        other = Holds(later, lambda: b"t" * 16)
-        other.restore(holds.export(), later.time - clock.time)
-        assert other.hold(key(1), account(1), 300.0) == Held(200.0)
-        assert isinstance(other.hold(key(2), account(1), 100.0), Lease)
-        assert other.unhold(key(1), lease.token)
-
-    def test_a_snapshot_cannot_make_one_that_lasts_longer_than_any(self, holds, clock):
-        holds.restore([holds_module.Hold(key(1), account(1), b"t" * 16, 1e9)], 0.0)
-        assert holds.hold(key(1), account(1), 1.0) == Held(HOLD_MAX)

@@ -1,4 +1,4 @@
-"""Shared answers, notes and holds through a real daemon, and what a worker does without one."""
+"""Shared answers and notes through a real daemon, and what a worker does without one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
 from server.cache.hello import Hello
 from server.cache.limits import ANSWER_MAX_BYTES
-from server.cache.outcomes import BUSY, EXPIRED, Held, Hit, Lease, Note, Unavailable
+from server.cache.outcomes import BUSY, EXPIRED, Hit, Lease, Note, Unavailable
 from server.errors import CacheUnavailable, LocalProtocolError
-from server.store import AnswerStore, HoldStore, SessionStore
+from server.store import AnswerStore, SessionStore, VersionAgreement
 from server.store.daemon import DaemonStore
 from server.store.fallback import LocalStore
 
@@ -343,7 +343,6 @@ async def test_what_breaks_the_limits_is_the_callers_fault_and_costs_no_connecti
         one.answer(key, lease.token, LONG + b"x", 30.0),
         one.abstain(key, lease.token, "rejected", 1.0),
         one.keep(key, ACCOUNT, SESSION, b"", 30.0),
-        one.hold(key, ACCOUNT, 901.0),
     ):
         with pytest.raises(LocalProtocolError):
             await bounded(wrong)
@@ -353,88 +352,16 @@ async def test_what_breaks_the_limits_is_the_callers_fault_and_costs_no_connecti
 
 async def test_a_flush_is_told_to_whoever_may_have_copies(connect):
     with running_cache() as own, BlockingClient(own.path, PATIENCE) as tool:
-        told: dict[str, list[bytes | None]] = {"share": [], "find": [], "peek": [], "hold": []}
+        told: dict[str, list[bytes | None]] = {"share": [], "find": [], "peek": [], "ping": []}
         ones = {verb: connect(own.path, on_flushed=told[verb].append) for verb in told}
         await bounded(ones["share"].share(new_key(), ACCOUNT))
         await bounded(ones["find"].find(new_key()))
         await bounded(ones["peek"].peek(new_key()))
-        await bounded(ones["hold"].hold(new_key(), ACCOUNT, 5.0))
+        await bounded(ones["ping"].ping())
         tool.call("flush", "account", ACCOUNT)
         tool.call("flush", "sessions", None)
         await until("three are told", lambda: sum(map(len, told.values())) == 6)
-        assert told == {
-            verb: [] if verb == "hold" else [ACCOUNT, None] for verb in told
-        }  # holds leave nothing to copy
-
-
-# Holds.
-
-
-async def test_one_change_at_a_time_whoever_asks(cache, connect):
-    one, other = connect(cache.path), connect(cache.path)
-    key = new_key()
-    lease = await bounded(one.hold(key, ACCOUNT, 300.0))
-    assert isinstance(lease, Lease)
-    assert lease.lasts == 300.0
-    taken = await bounded(other.hold(key, ACCOUNT, 300.0))
-    assert isinstance(taken, Held)
-    assert 290.0 < taken.retry_after <= 300.0
-    assert not await bounded(other.unhold(key, b"x" * 16))
-    # Whoever knows the token: the worker that began may be gone.
-    assert await bounded(other.unhold(key, lease.token))
-    assert isinstance(await bounded(other.hold(key, ACCOUNT, 300.0)), Lease)
-
-
-async def test_a_hold_outlives_its_connection_and_a_flush(cache, connect):
-    one, other = connect(cache.path), connect(cache.path)
-    key = new_key()
-    assert isinstance(await bounded(one.hold(key, ACCOUNT, 300.0)), Lease)
-    await bounded(one.aclose())
-    with BlockingClient(cache.path, PATIENCE) as tool:
-        tool.call("flush", "all", None)
-    assert isinstance(await bounded(other.hold(key, ACCOUNT, 300.0)), Held)
-
-
-async def test_a_hold_that_its_caller_never_got_is_given_back(cache, connect):
-    one = connect(cache.path)
-    await bounded(one.ping())
-    for turns in range(8):
-        key = new_key()
-        task = asking(one.hold(key, ACCOUNT, 300.0))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            lease = await bounded(task)
-            await bounded(one.unhold(key, lease.token))
-        lease = await bounded(one.hold(key, ACCOUNT, 300.0))
-        assert isinstance(lease, Lease), turns
-        await bounded(one.unhold(key, lease.token))
-
-
-async def test_a_hold_outlives_even_a_crash_of_the_daemon(folder, connect):
-    key = new_key()
-    with running_cache(folder) as own:
-        lease = await bounded(connect(own.path).hold(key, ACCOUNT, 300.0))
-        await until("it is written down", lambda: key in own.snapshot.read_bytes())
-        own.kill()
-    with running_cache(folder) as own:
-        one = connect(own.path)
-        assert isinstance(await bounded(one.hold(key, ACCOUNT, 300.0)), Held)
-        assert await bounded(one.unhold(key, lease.token))
-
-
-async def test_a_hold_that_was_ended_does_not_come_back_with_a_crash(folder, connect):
-    key = new_key()
-    with running_cache(folder) as own:
-        one = connect(own.path)
-        lease = await bounded(one.hold(key, ACCOUNT, 300.0))
-        await until("it is written down", lambda: key in own.snapshot.read_bytes())
-        assert await bounded(one.unhold(key, lease.token))
-        await until("its end is written down", lambda: key not in own.snapshot.read_bytes())
-        own.kill()
-    with running_cache(folder) as own:
-        assert isinstance(await bounded(connect(own.path).hold(key, ACCOUNT, 300.0)), Lease)
+        assert told == {verb: [] if verb == "ping" else [ACCOUNT, None] for verb in told}
 
 
 async def test_notes_outlive_a_restart_and_answers_do_not(folder, connect):
@@ -457,7 +384,7 @@ async def test_notes_outlive_a_restart_and_answers_do_not(folder, connect):
 
 
 def test_one_object_is_all_the_stores_that_a_worker_needs():
-    def needed(_: SessionStore, __: AnswerStore, ___: HoldStore) -> None: ...
+    def needed(_: SessionStore, __: AnswerStore, ___: VersionAgreement) -> None: ...
 
     store = DaemonStore(lambda flushed: CacheClient(Path("none"), on_flushed=flushed), LocalStore())
     needed(store, store, store)
@@ -496,12 +423,10 @@ async def test_without_a_daemon_the_gap_is_kept_and_a_busy_portal_left_alone(fol
     assert outcome.reason == BUSY
 
 
-async def test_without_a_daemon_nothing_is_changed(folder, worker):
+async def test_without_a_daemon_nobody_knows_whether_versions_agree(folder, worker):
     store = worker(folder / "cache.sock")
     with pytest.raises(CacheUnavailable):
-        await bounded(store.hold(new_key(), ACCOUNT, 300.0))
-    with pytest.raises(CacheUnavailable):
-        await bounded(store.unhold(new_key(), b"t" * 16))
+        await bounded(store.agree())
 
 
 async def test_handles_and_sessions_that_a_worker_has_seen_work_on_without_the_daemon(
@@ -631,7 +556,7 @@ async def test_the_daemons_end_and_return_are_logged_once_each(folder, worker, c
     for _ in range(3):
         await bounded(store.find(new_key()))
         with contextlib.suppress(CacheUnavailable):
-            await bounded(store.hold(new_key(), ACCOUNT, 1.0))
+            await bounded(store.agree())
     with running_cache(folder):
         await until_back(store)
         await bounded(store.find(new_key()))

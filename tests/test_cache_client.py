@@ -19,7 +19,7 @@ from server.cache import multiplexer as channel
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
 from server.cache.hello import CHANGES, PROTOCOL, Hello
-from server.cache.limits import HOLD_BRIEF, HOLD_MAX, RETRY_AFTER_MAX
+from server.cache.limits import RETRY_AFTER_MAX
 from server.cache.outcomes import REJECTED, Hit, Lease, Rejected, Unavailable
 from server.errors import CacheBusy, CacheUnavailable, LocalProtocolError, VersionsDiffer
 
@@ -346,13 +346,10 @@ async def test_hello_comes_before_all_else_and_a_newer_answer_may_be_longer(
     puppet, connect, answer
 ):
     one = connect(puppet.path, hello=HELLO)
-    held = asking(one.hold(KEY, ACCOUNT, HOLD_MAX))
+    agreed = asking(one.agree())
     await greeted(puppet, answer)
     await greeted(puppet, answer)  # versions may have changed since
-    asked = await puppet.heard()
-    assert asked.verb == "hold"
-    puppet.say(wire.Reply(asked.id, "lease", (b"t" * 16, HOLD_MAX)))
-    assert isinstance(await bounded(held), Lease)
+    await bounded(agreed)
 
 
 DIFFERENT = {
@@ -364,41 +361,22 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("answer", DIFFERENT.values(), ids=DIFFERENT)
-async def test_a_box_is_not_held_where_versions_differ_and_readings_go_on(
-    puppet, connect, caplog, answer
-):
+async def test_versions_that_differ_are_told_and_readings_go_on(puppet, connect, caplog, answer):
     one = connect(puppet.path, hello=HELLO)
-    for asked in (one.hold(KEY, ACCOUNT, HOLD_MAX), one.agree()):
-        call = asking(asked)
+    for _ in range(2):
+        call = asking(one.agree())
         if not one.generation:
             await greeted(puppet, answer)
         await greeted(puppet, answer)
         with pytest.raises(VersionsDiffer):
             await bounded(call)
         await until("it is connected", lambda: one.generation == 1)
-    peeked, waits = asking(one.peek(KEY)), asking(one.hold(KEY, ACCOUNT, HOLD_BRIEF))
-    for _ in range(2):
-        asked = await puppet.heard()
-        assert asked.verb in {"peek", "hold"}
-        fields = {"peek": ("missing",), "hold": ("held", (9.0,))}[asked.verb]
-        puppet.say(wire.Reply(asked.id, *fields))
+    peeked = asking(one.peek(KEY))
+    puppet.say(wire.Reply((await puppet.heard()).id, "missing"))
     assert await bounded(peeked) is None
-    assert (await bounded(waits)).retry_after == 9.0
     assert puppet.connections == 1
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert answer is FORMER or "of version 1.2.3" in caplog.text
-
-
-async def test_a_hold_that_the_daemon_refuses_as_mixed_is_one_of_different_versions(
-    puppet, connect
-):
-    one = connect(puppet.path, hello=HELLO)
-    held = asking(one.hold(KEY, ACCOUNT, HOLD_MAX))
-    for _ in range(2):
-        await greeted(puppet, ("ok", WELCOME))
-    puppet.say(wire.Reply((await puppet.heard()).id, "error", ("mixed", "not all are of one")))
-    with pytest.raises(VersionsDiffer):
-        await bounded(held)
 
 
 @pytest.mark.parametrize("answer", [("error", ("shutdown", "it stops")), ("ok", ("1.2.3",))])

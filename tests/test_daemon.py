@@ -28,7 +28,7 @@ from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.engine import Engine, Limits
 from server.cache.hello import CHANGES, UNTOLD, Hello, Welcome, welcome
 from server.cache.keeper import Keeper
-from server.cache.limits import HOLD_BRIEF, HOLD_MAX, TTL_MAX, VALUE_MAX_BYTES
+from server.cache.limits import TTL_MAX, VALUE_MAX_BYTES
 from server.cache.outdated import Outdated
 from server.cache.throttle import Policy, Throttle
 from server.errors import CacheUnavailable, RemoteProtocolError
@@ -219,10 +219,9 @@ def test_hello_is_answered_with_the_daemons_versions_and_listed(folder):
         assert welcome(reply.fields) == Welcome(program_version(), CHANGES, 0)
         # What is behind the known arguments is of a version to come.
         assert status(other.ask(1, "hello", *NEWER, b"fingerprint", None, 7)) == "ok"
-        listed = [
-            {"name": "mcp-0", "pid": 4242, "version": "1.2.3", "protocol": 3, "changes": CHANGES},
-            {"name": "mcp-1", "pid": 4242, "version": "1.3.0", "protocol": 3, "changes": 2},
-        ]
+        first = {"name": "mcp-0", "pid": 4242, "version": "1.2.3", "protocol": 3}
+        second = {**first, "name": "mcp-1", "version": "1.3.0", "changes": CHANGES + 1}
+        listed = [{**first, "changes": CHANGES}, second]
         found = stats(cache.path)
         told = [{key: row[key] for key in listed[0]} for row in found["versions"]]
         assert (told, found["mixed"]) == (listed, 1)
@@ -246,21 +245,17 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_while_workers_differ_no_box_is_held_and_all_else_goes_on(folder, other):
+def test_while_workers_differ_each_is_told_so_and_all_else_goes_on(folder, other):
     begin, changes = OTHERS[other]
     with running_cache(folder, FAST) as cache, Wire(cache.path) as one:
         one.ask(1, "hello", *HELLO)
-        assert status(one.ask(2, "hold", b"1" * 32, ACCOUNT, HOLD_MAX)) == "lease"
         with Wire(cache.path) as odd:
             begin(odd)
             assert [row["changes"] for row in stats(cache.path)["versions"]].count(changes) == 1
+            reply = one.ask(2, "hello", *HELLO)
+            assert isinstance(reply, wire.Reply)
+            assert not welcome(reply.fields).agrees
             for number, asking in enumerate((one, odd), start=3):
-                reply = asking.ask(number, "hold", bytes([number]) * 32, ACCOUNT, HOLD_MAX)
-                assert isinstance(reply, wire.Reply)
-                assert (reply.status, reply.fields[0]) == ("error", "mixed")
-                # Waiting for a change is a reading.
-                key = bytes([number + 50]) * 32
-                assert status(asking.ask(number + 50, "hold", key, ACCOUNT, HOLD_BRIEF)) == "lease"
                 asking.store(bytes([number + 100]) * 32)
                 assert status(asking.acquire(20, bytes([number + 100]) * 32)) == "hit"
                 assert status(asking.ask(21, "share", bytes([number]) * 32, ACCOUNT)) in {
@@ -268,13 +263,9 @@ def test_while_workers_differ_no_box_is_held_and_all_else_goes_on(folder, other)
                     "waiting",
                 }
         wait_for("it is gone", lambda: stats(cache.path)["mixed"] == 0)
-        assert status(one.ask(30, "hold", b"2" * 32, ACCOUNT, HOLD_MAX)) == "lease"
-
-
-def test_a_worker_that_says_no_hello_holds_no_box_even_alone(folder):
-    with running_cache(folder) as cache, Wire(cache.path) as one:
-        assert status(one.ask(1, "hold", KEY, ACCOUNT, HOLD_MAX)) == "error"
-        assert status(one.ask(2, "hold", KEY, ACCOUNT, HOLD_BRIEF)) == "lease"
+        reply = one.ask(30, "hello", *HELLO)
+        assert isinstance(reply, wire.Reply)
+        assert welcome(reply.fields).agrees
 
 
 def test_cachectl_is_no_worker_of_another_version(folder):
@@ -282,7 +273,7 @@ def test_cachectl_is_no_worker_of_another_version(folder):
         one.ask(1, "hello", *HELLO)
         for number, asked in enumerate((("ping",), ("stats",), ("flush", "sessions", None)), 1):
             assert status(operator.ask(number, *asked)) == "ok"
-        assert status(one.ask(2, "hold", KEY, ACCOUNT, HOLD_MAX)) == "lease"
+        assert stats(cache.path)["mixed"] == 0
 
 
 @pytest.mark.parametrize("version", [wire.VERSION + 1, wire.VERSION - 1])
@@ -653,27 +644,24 @@ def test_who_connects_and_asks_nothing_is_closed_and_who_asked_once_is_not(folde
 
 
 def test_without_room_the_longest_idle_connection_gives_way(folder):
-    with starting_cache(folder, FAST, patched(connections=5, idle_seconds=0.0)) as cache:
+    with starting_cache(folder, FAST, patched(connections=4, idle_seconds=0.0)) as cache:
         cache.wait_ready()
         with contextlib.ExitStack() as stack:
-            lease, wait, hold, old, young = (
-                stack.enter_context(Wire(cache.path)) for _ in range(5)
-            )
+            lease, wait, old, young = (stack.enter_context(Wire(cache.path)) for _ in range(4))
             token = lease.lease(1)
             assert status(wait.acquire(1)) == "waiting"
-            assert status(hold.ask(1, "hold", b"x" * 32, ACCOUNT, 60)) == "lease"
             assert status(old.ask(1, "ping")) == "ok"
             assert status(young.ask(1, "ping")) == "ok"
             new = stack.enter_context(Wire(cache.path))
             assert status(new.ask(1, "ping")) == "ok"
             assert old.is_closed()
             assert status(young.ask(2, "ping")) == "ok"
-            # Who holds a lease, waits or holds a box is not idle, however long ago it asked.
+            # Who holds a lease or waits is not idle, however long ago it asked.
             assert status(lease.ask(2, "fulfil", KEY, token, VALUE, 1000)) == "ok"
             assert status(wait.hear()) == "hit"
             reply = new.ask(2, "stats")
             assert isinstance(reply, wire.Reply)
-            assert (reply.fields[0]["connections"], reply.fields[0]["kicked_total"]) == (5, 1)
+            assert (reply.fields[0]["connections"], reply.fields[0]["kicked_total"]) == (4, 1)
             assert reply.fields[0]["refused_total"] == 0
         cache.wait_logged("gave way")
 

@@ -127,12 +127,6 @@ def test_the_late_note_of_a_login_is_refused_for_no_longer_than_that_may_last(ho
     assert keep(house, 3, of=1)
 
 
-def test_a_change_under_way_goes_on(house):
-    lease = house.engine.holds.hold(key(1), account(1), 60.0)
-    erase(house, 1)
-    assert house.engine.holds.unhold(key(1), lease.token)
-
-
 # What cachectl and the whole server make of it.
 
 

@@ -48,7 +48,6 @@ SAMPLES: dict[str, tuple[wire.Scalar, ...]] = {
     "put_answer": (KEY, ACCOUNT, b"value", 60.0),
     "end_handle": (KEY, ACCOUNT, KEY),
     "end_session": (KEY, ACCOUNT),
-    "hold": (KEY, ACCOUNT, 60.0),
 }
 
 
@@ -258,8 +257,6 @@ async def test_who_differed_goes_on_refusing_while_there_is_no_daemon(cache):
         cache.stop()
         with pytest.raises(SecretDiffers):
             await bounded(other.acquire(KEY, ACCOUNT, SOURCE))
-        with pytest.raises(SecretDiffers):
-            await bounded(other.hold(KEY, ACCOUNT, 60))
         with pytest.raises(CacheUnavailable):
             await bounded(other.ping())
 

@@ -14,7 +14,6 @@ from server.cache import snapshot
 from server.cache.engine import Engine, Export, Limits, Session
 from server.cache.epoch import Epoch
 from server.cache.held import Pointer
-from server.cache.holds import Hold
 from server.cache.known import Known, chain
 from server.cache.limits import ANSWER_MAX_BYTES, TTL_MAX, VALUE_MAX_BYTES
 from server.cache.outcomes import Hit, Locked
@@ -93,13 +92,6 @@ known = st.dictionaries(
     st.lists(st.tuples(sources, seconds(0.0, 1e7)), min_size=1, max_size=8).map(linked),
     max_size=4,
 )
-holds = st.builds(
-    Hold,
-    key=keys,
-    account=keys,
-    token=st.binary(min_size=16, max_size=16),
-    ends=seconds(1.0, 1900.0),
-)
 exports = st.builds(
     Export,
     taken=st.just(1000.0),
@@ -107,7 +99,6 @@ exports = st.builds(
     failures=st.lists(failures, max_size=5),
     known=known,
     notes=st.lists(notes, max_size=5),
-    holds=st.lists(holds, max_size=5),
     epoch=st.builds(Epoch, st.binary(min_size=16, max_size=16), st.integers(0, 2**31 - 1)),
     sprayed=st.lists(sprayed, max_size=3),
 )
@@ -125,7 +116,6 @@ def one_of_each() -> Export:
         ],
         known={b"a" * 32: linked([("192.0.2.1", 1000.0 + DAY), ("2001:db8::", 1500.0)])},
         notes=[Pointer(b"n" * 32, b"a" * 32, b"k" * 32, b"a handle", 400.0, 400.0 + DAY / 2)],
-        holds=[Hold(b"h" * 32, b"a" * 32, b"t" * 16, 1600.0)],
         epoch=Epoch(b"o" * 16, 7),
         sprayed=[Sprayed("192.0.2.9", ((b"v" * 32, 990.0), (b"u" * 32, 995.0)), 1100.0)],
     )
@@ -166,7 +156,6 @@ def test_what_goes_in_comes_out_with_the_time_it_has_left(export, down):
     assert [fields(one, 0.0) for one in back.notes] == [
         fields(one, shift) for one in export.notes if one.expires + shift > 0.0
     ]
-    assert list(back.holds) == [replace(one, ends=one.ends + shift) for one in export.holds]
     # What is over is over: how long ago a lock ended is not kept.
     assert list(back.failures) == [
         replace(
@@ -261,7 +250,7 @@ def test_a_snapshot_of_an_older_format_is_read(version, parts):
     # Nobody knew when the portal answered last, but that the login was an answer.
     assert session.answered == session.stored == -600.0
     assert len(back.failures) == 2
-    assert (len(back.notes), len(back.holds)) == ((0, 0) if version == 1 else (1, 1))
+    assert len(back.notes) == (0 if version == 1 else 1)
     # A note did not say to which session it leads: that of its account.
     assert {one.session for one in back.notes} <= {session.key}
     assert back.epoch == (Epoch(b"o" * 16, 7) if version == 3 else None)
@@ -414,13 +403,10 @@ def spoil(path, replacement):
         spoil((6, 1), -1),
         spoil((6, 1), True),
         spoil((4,), None),
+        spoil((5,), None),
         spoil((4, 0, 0), b"n" * 31),
         spoil((4, 0, 2), bytes(ANSWER_MAX_BYTES + 1)),
         spoil((4, 0), []),
-        spoil((5, 0, 0), b"h" * 31),
-        spoil((5, 0, 2), b"t" * 15),
-        spoil((5, 0, 3), float("inf")),
-        spoil((5, 0), [b"h" * 32]),
         lambda body: body.append(1),
         lambda body: body.pop(),
     ],
@@ -444,7 +430,6 @@ class TestClock:
         back = decode(encode(one_of_each(), WALL), WALL - DAY)
         assert back.sessions == []
         assert back.notes == []
-        assert [one.ends for one in back.holds] == [600.0]
         assert [row.until for row in back.failures] == [50.0, 60.0]
         assert [one.until for one in chain(back.known[b"a" * 32])] == [DAY, 500.0]
 

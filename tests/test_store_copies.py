@@ -8,7 +8,6 @@ import pytest
 
 from server.cache.engine import Engine, Limits
 from server.cache.hello import Hello
-from server.cache.limits import HOLD_BRIEF
 from server.cache.outcomes import (
     EXPIRED,
     PACED,
@@ -183,7 +182,7 @@ class FakePeer:
         pass
 
 
-def test_only_what_a_snapshot_keeps_makes_one_due_and_holds_make_it_urgent():
+def test_only_what_a_snapshot_keeps_makes_one_due():
     engine = Engine(Limits(), Throttle(Policy(), lambda: 1000.0), lambda: 1000.0)
     service, peer = Service(engine, "1", 2, dict, Reloading(Settings)), FakePeer()
 
@@ -202,23 +201,6 @@ def test_only_what_a_snapshot_keeps_makes_one_due_and_holds_make_it_urgent():
     assert due == (False, False)
     _, due = ask(13, "hello", *Hello.of("mcp-0", 1, "0"))
     assert due == (False, False)
-    reply, due = ask(5, "hold", KEYS[0], ACCOUNT, 300.0)
-    assert (reply.status, due) == ("lease", (True, True))
-    reply, due = ask(6, "hold", KEYS[0], ACCOUNT, 300.0)
-    assert (reply.status, due) == ("held", (False, False))
-    _, due = ask(7, "cancel", 5)
-    assert due == (True, True)
-    reply, due = ask(8, "hold", KEYS[0], ACCOUNT, 300.0)
-    _, due = ask(9, "unhold", KEYS[0], reply.fields[0])
-    assert due == (True, True)
-    reply, due = ask(10, "unhold", KEYS[0], reply.fields[0])
-    assert (reply.status, due) == ("lost", (True, False))
-    # A brief one is not worth a snapshot of its own.
-    reply, due = ask(11, "hold", KEYS[0], ACCOUNT, HOLD_BRIEF)
-    assert (reply.status, due) == ("lease", (True, False))
-    reply, due = ask(12, "unhold", KEYS[0], reply.fields[0])
-    assert (reply.status, due) == ("ok", (True, False))
-    assert peer.leases == {}
 
 
 def test_what_was_dropped_is_written_down_before_anybody_is_told():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from server.cache import quick, wire
 from server.cache.hello import Hello
-from server.cache.limits import ANSWER_MAX_BYTES, HOLD_MAX, VALUE_MAX_BYTES
+from server.cache.limits import ANSWER_MAX_BYTES, VALUE_MAX_BYTES
 from server.cache.outcomes import (
     ABSTENTIONS,
     DAEMONS,
@@ -59,8 +59,6 @@ REQUESTS = [
     wire.Request(19, "keep", (KEY, ACCOUNT, KEY, VALUE, 43200.0)),
     wire.Request(20, "find", (KEY,)),
     wire.Request(21, "peek", (KEY,)),
-    wire.Request(22, "hold", (KEY, ACCOUNT, HOLD_MAX)),
-    wire.Request(23, "unhold", (KEY, TOKEN)),
     wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0, 600.0)),
     wire.Request(34, "bring", (KEY, TOKEN, VALUE, 43200.0, 600.0, b"")),
     wire.Request(35, "bring", (KEY, TOKEN, VALUE, 43200.0, 600.0, TAG)),
@@ -88,7 +86,6 @@ REPLIES = [
     wire.Reply(14, "unavailable", (EXPIRED, 3)),
     wire.Reply(15, "note", (ACCOUNT, KEY, VALUE, 12.5)),
     wire.Reply(16, "missing"),
-    wire.Reply(17, "held", (12.5,)),
     wire.Reply(8, "ok"),
     wire.Reply(9, "ok", ("1.2.3", 4711)),
     wire.Reply(10, "ok", ({"sessions": 5, "requests": {"ping": {"p50_us": None}}},)),
@@ -407,8 +404,6 @@ REFUSED = {
         "arguments",
     ),
     "a peek with an account": (wire.Request(1, "peek", (KEY, ACCOUNT)), "arguments"),
-    "a long hold": (wire.Request(1, "hold", (KEY, ACCOUNT, 900.5)), "arguments"),
-    "a hold of no time": (wire.Request(1, "hold", (KEY, ACCOUNT, 0)), "arguments"),
     "a page of 0": (wire.Request(1, "sessions", (0,)), "arguments"),
     "a page of 2001": (wire.Request(1, "lockouts", (2001,)), "arguments"),
     "a true page": (wire.Request(1, "sessions", (True,)), "arguments"),
@@ -488,7 +483,7 @@ def test_we_do_not_send_what_the_protocol_does_not_allow(message):
         packed(wire.VERSION, 1, "unavailable", REJECTED, 1),
         packed(wire.VERSION, 1, "note", VALUE, 1),
         packed(wire.VERSION, 1, "missing", 1),
-        packed(wire.VERSION, 1, "held", -1),
+        packed(wire.VERSION, 1, "lease", b"t" * 16, -1),
         packed(wire.VERSION, 1, "ok", math.nan),
         packed(wire.VERSION, 1, "ok", {"deep": [{"er": math.inf}]}),
         packed(wire.VERSION, 1, "ok", msgpack.Timestamp(1, 2)),

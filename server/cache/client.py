@@ -17,9 +17,9 @@ from . import wire
 from .credentials import ForeignUserError, refuse_foreign
 from .epoch import Epoch
 from .hello import STRANGER, Hello, Welcome, welcome
-from .limits import HOLD_BRIEF, RETRY_AFTER_MAX
+from .limits import RETRY_AFTER_MAX
 from .multiplexer import LOST, Answer, Channel
-from .outcomes import Held, Hit, Lease, Locked, Note, Outcome, Rejected, Unavailable
+from .outcomes import Hit, Lease, Locked, Note, Outcome, Rejected, Unavailable
 from .spelling import NORMALISED, plain, tag
 
 HUNG_SECONDS: Final = 0.5
@@ -325,34 +325,6 @@ class CacheClient:
             LocalProtocolError: As `acquire`.
         """
         self._fields(await self._call("end_session", key, account))
-
-    async def hold(self, key: bytes, account: bytes, lasts: float) -> Lease | Held:
-        """Become the only one who changes what `key` names, for up to `lasts` seconds.
-
-        Raises:
-            VersionsDiffer: As `agree`; not for what lasts no longer than `HOLD_BRIEF`.
-            CacheUnavailable: As `acquire`.
-            LocalProtocolError: As `acquire`.
-        """
-        if lasts > HOLD_BRIEF:
-            # A daemon of a version before would grant it.
-            await self.agree()
-        reply = await self._call("hold", key, account, lasts)
-        if isinstance(reply, wire.Reply) and reply.status == "held":
-            return Held(*reply.fields)
-        outcome = self._outcome(reply)
-        if isinstance(outcome, Lease):
-            return outcome
-        raise self._misfit()
-
-    async def unhold(self, key: bytes, token: bytes) -> bool:
-        """End a hold; False when it was over already.
-
-        Raises:
-            CacheUnavailable: As `acquire`.
-            LocalProtocolError: As `acquire`.
-        """
-        return self._kept(await self._call("unhold", key, token))
 
     def say_settings(self) -> None:
         """Tell the daemon the digest of the live settings, if it is connected."""
@@ -681,8 +653,6 @@ class CacheClient:
     ) -> CacheUnavailable | LocalProtocolError | SecretDiffers:
         if code == "secret":
             return self._other_secret()
-        if code == "mixed":
-            return VersionsDiffer(DIFFERENT)
         if code == "arguments":
             return LocalProtocolError(message)
         return self.unavailable(f"it refused ({code})")

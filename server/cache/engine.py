@@ -25,7 +25,6 @@ from .checks import check_failure, check_value
 from .epoch import ORIGIN_BYTES, Epoch
 from .guesses import Guess
 from .held import OnePerAccount, Pointer, Session
-from .holds import Hold, Holds
 from .known import Known
 from .leases import Granted
 from .limits import (
@@ -97,7 +96,6 @@ class Export:
         sprayed: What sources have used of their budgets of accounts.
         known: Known sources by account, the longest unchanged first.
         notes: Notes, the longest unused first.
-        holds: Changes under way.
         epoch: That of the sessions; None when it is not known which it was.
     """
 
@@ -106,7 +104,6 @@ class Export:
     failures: Sequence[Failures]
     known: Mapping[bytes, Known]
     notes: Sequence[Pointer] = ()
-    holds: Sequence[Hold] = ()
     epoch: Epoch | None = None
     sprayed: Sequence[Sprayed] = ()
 
@@ -122,7 +119,6 @@ class Engine:
 
     Attributes:
         answers: Shared answers, and notes.
-        holds: Changes under way.
         epoch: That in which we are.
         on_replaced: Called with an account of which another password has just proved right.
     """
@@ -142,7 +138,6 @@ class Engine:
         self._rejections = Rejections(limits.rejections, limits.rejected_memory)
         self._totals = dict.fromkeys(TOTALS, 0)
         self.answers = Answers(limits.answers, now, token)
-        self.holds = Holds(now, token)
         self.epoch = Epoch(os.urandom(ORIGIN_BYTES), 0)
         self.answers.on_answered = self._answered
         self.on_replaced: Callable[[bytes], None] = lambda _: None
@@ -396,18 +391,13 @@ class Engine:
         """Return the tickets of those who wait for a login that has not begun."""
         return self._logins.queued()
 
-    def release(self, key: bytes, token: bytes) -> bool:
-        """Give back a lease undecided, or a hold unused; the next who waits gets one.
-
-        Returns:
-            Whether it was a hold.
-        """
+    def release(self, key: bytes, token: bytes) -> None:
+        """Give back a lease undecided; the next who waits gets one."""
         self._logins.release(key, token)
         self.answers.release(key, token)
-        return self.holds.unhold(key, token)
 
     def drop_holder(self, holder: Hashable) -> None:
-        """Pass on the leases of a holder that is gone, and withdraw its tickets; holds stay."""
+        """Pass on the leases of a holder that is gone, and withdraw its tickets."""
         self._logins.drop_holder(holder)
         self.answers.drop_holder(holder)
 
@@ -615,7 +605,6 @@ class Engine:
             "lockouts_active": self._throttle.locked_now(),
             "logins_busy": self._logins.busy,
             **self.answers.stats(),
-            **self.holds.stats(),
         }
 
     def export(self) -> Export:
@@ -626,7 +615,6 @@ class Engine:
             self._throttle.lockouts(),
             self._throttle.known(),
             self.answers.export(),
-            self.holds.export(),
             self.epoch,
             self._throttle.sprayed(),
         )
@@ -645,7 +633,6 @@ class Engine:
                 self._held.put(Session(old.key, old.account, old.value, *times, old.spelling))
         self._throttle.restore(export.failures, export.known, shift, export.sprayed)
         self.answers.restore(export.notes, shift)
-        self.holds.restore(export.holds, shift)
         if export.epoch is not None:
             self.epoch = export.epoch
         return len(self._held)

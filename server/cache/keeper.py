@@ -26,8 +26,8 @@ PERIOD_SECONDS: Final = 60.0
 
 REST_SECONDS: Final = 1.0
 """Seconds after a snapshot before the next, however urgent: each stops the loop for some ten
-milliseconds, and an account that logs in and out in a loop makes each of its ends urgent. So long a
-crash can cost holds; what was dropped stays dropped (`Outdated`)."""
+milliseconds, and an account that logs in and out in a loop makes each of its ends urgent. A crash
+in that time brings nothing back that was dropped (`Outdated`)."""
 
 PATIENCE_SECONDS: Final = 3.0
 """How long the first and the last snapshot may take: a disk that hangs must not keep the daemon

@@ -28,13 +28,6 @@ VALUE_MAX_BYTES = 16 * 1024
 ANSWER_MAX_BYTES = 128 * 1024
 """Longest sealed answer or note: a month of history has up to 60 KB, compressed."""
 
-HOLD_MAX = 900.0
-"""Longest hold in seconds: what holds something is over by then."""
-
-HOLD_BRIEF = 90.0
-"""A hold that has no more seconds left is not written at once: calls that wait come often, and a
-crash that loses such a hold or brings it back costs less than all those snapshots."""
-
 TTL_MAX = 30 * 86400.0
 """Longest time to live in seconds: no immortal sessions."""
 

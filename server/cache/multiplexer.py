@@ -35,7 +35,7 @@ WAIT: Final = frozenset({"acquire", "share"})
 HIT: Final = frozenset({"acquire", "share", "peek", "peek_answer"})
 """Verbs that may be answered `hit`."""
 
-LEASE: Final = frozenset({"acquire", "share", "hold"})
+LEASE: Final = frozenset({"acquire", "share"})
 """Verbs whose answer must be given back if nobody takes it."""
 
 READ_BYTES: Final = 64 * 1024

@@ -87,17 +87,6 @@ class Note:
     expires_in: float
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Another change is under way.
-
-    Attributes:
-        retry_after: Seconds until it has ended at the latest.
-    """
-
-    retry_after: float
-
-
 Outcome = Hit | Lease | Rejected | Unavailable | Locked
 
 REJECTED = "rejected"

@@ -16,8 +16,7 @@ from ..errors import ConfigurationError, RemoteProtocolError
 from . import quick, wire
 from .engine import Engine, Ticket
 from .hello import CHANGES, LEAST_PROTOCOL, PROTOCOL, UNNAMED, UNTOLD, Hello
-from .limits import HOLD_BRIEF
-from .outcomes import Held, Hit, Lease, Locked, Outcome, Rejected, Unavailable
+from .outcomes import Hit, Lease, Locked, Outcome, Rejected, Unavailable
 from .spelling import NORMALISED, plain, tag
 
 MAX_LEASES: Final = 1024
@@ -38,7 +37,6 @@ OTHER_SECRET: Final = ("secret", "you work with another secret than this daemon"
 OVERLOAD: Final = ("overload", "too many requests in flight")
 """Error for who asks on while nothing is answered."""
 
-MIXED: Final = ("mixed", "not all who are connected are of one version: no box is changed")
 """Error for who wants to change a box during an upgrade."""
 
 WORKER_NOTICES: Final = frozenset({"all", "sessions", "account"})
@@ -53,7 +51,7 @@ class Peer(Hashable, Protocol):
 
     Attributes:
         tickets: Waiting requests by id.
-        leases: Keys and tokens of leases and holds granted to it, by the id of the request.
+        leases: Keys and tokens of leases granted to it, by the id of the request.
         copies: Whether it may have copies of what is held here; it was told the epoch then.
         spells: Whether it knows of spellings, and so takes a hit that tells of one.
         using: Digest of the live settings of a worker; None while it has not said.
@@ -167,8 +165,7 @@ class Service:
         times: Per verb; kept by whoever knows when a request began and ended.
         touched: Whether `settle` is due: something happened that others may wait for.
         changed: Whether anything happened since it was last reset that a snapshot would show.
-        urgent: Whether a snapshot should show it soon: a crash must undo no flush, and neither
-            lose a hold nor bring one back, unless it is a brief one.
+        urgent: Whether a snapshot should show it soon: a crash must undo no flush.
         on_differing: Called when somebody turns out to work with another secret.
         on_dropped: Called when sessions were dropped on purpose, before anybody is told.
     """
@@ -217,8 +214,6 @@ class Service:
             "put_answer": self._put_answer,
             "end_handle": self._end_handle,
             "end_session": self._end_session,
-            "hold": self._hold,
-            "unhold": self._unhold,
             "cancel": self._cancel,
             "secret": self._secret,
             "ping": self._ping,
@@ -398,7 +393,7 @@ class Service:
         return wire.Reply(number, "lost")
 
     def _release(self, peer: Peer, number: int, key: bytes, token: bytes) -> wire.Reply:
-        self.urgent = self._engine.release(key, token) or self.urgent
+        self._engine.release(key, token)
         return self._decided(peer, number, token, done=True)
 
     def _fail(
@@ -490,25 +485,6 @@ class Service:
             self._dropped(account)
         return wire.Reply(number, "ok")
 
-    def _hold(
-        self, peer: Peer, number: int, key: bytes, account: bytes, lasts: float
-    ) -> wire.Reply:
-        # What is brief waits in a place and changes nothing: it is a reading.
-        if lasts > HOLD_BRIEF and self._mixed(peer):
-            return wire.Reply(number, "error", MIXED)
-        outcome = self._engine.holds.hold(key, account, lasts)
-        if isinstance(outcome, Held):
-            return wire.Reply(number, "held", (outcome.retry_after,))
-        self.changed = True
-        self.urgent = self.urgent or not self._engine.holds.is_brief(key)
-        return self._reply(peer, number, key, outcome)
-
-    def _unhold(self, peer: Peer, number: int, key: bytes, token: bytes) -> wire.Reply:
-        is_brief = self._engine.holds.is_brief(key)
-        done = self._engine.holds.unhold(key, token)
-        self.urgent = self.urgent or (done and not is_brief)
-        return self._decided(peer, number, token, done=done)
-
     def _forget(self, _peer: Peer, number: int, key: bytes, digest: bytes) -> wire.Reply:
         self.changed = True
         return wire.Reply(number, "ok", (self._engine.forget(key, digest),))
@@ -520,7 +496,7 @@ class Service:
             self._engine.withdraw(ticket)
         lease = peer.leases.pop(target, None)
         if lease is not None:
-            self.urgent = self._engine.release(*lease) or self.urgent
+            self._engine.release(*lease)
             self.changed = True
         self.touched = True
         return wire.Reply(number, "ok")

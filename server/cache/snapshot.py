@@ -1,4 +1,4 @@
-"""The snapshot that carries sessions, locks, notes and holds over a restart.
+"""The snapshot that carries sessions, locks and notes over a restart.
 
 Engine <-> bytes <-> file.
 
@@ -30,14 +30,12 @@ from .counters import MAX_SPELLINGS, SAME_PASSWORDS, Failures
 from .engine import Export
 from .epoch import ORIGIN_BYTES, Epoch
 from .held import Entry, Kind, Pointer, Session
-from .holds import Hold
 from .known import MAX_SOURCES as MAX_KNOWN_SOURCES
 from .known import Known, chain
 from .limits import (
     ANSWER_MAX_BYTES,
     KEY_BYTES,
     SOURCE_MAX_CHARS,
-    TOKEN_BYTES,
     TTL_MAX,
     VALUE_MAX_BYTES,
 )
@@ -58,7 +56,7 @@ MISSING: dict[int, list[object]] = {
     2: [None, []],
     1: [[], [], None, []],
 }
-"""What stands for the parts that a format does not have yet: 1 had no notes and holds, 2 no epoch,
+"""What stands for the parts that a format does not have yet: 1 had no notes, 2 no epoch,
 3 no sources that failed at many accounts. Read all the same, so that an upgrade costs nobody a
 login and opens no lock."""
 
@@ -145,7 +143,7 @@ def encode(export: Export, wall_now: float) -> bytes:
             for account, latest in export.known.items()
         ],
         [[*_entry_row(one, taken), one.session] for one in export.notes],
-        [[one.key, one.account, one.token, one.ends - taken] for one in export.holds],
+        [],  # former versions have there who was about to change which box
         export.epoch,
         [
             [
@@ -169,7 +167,7 @@ def decode(data: bytes, wall_now: float) -> Export:
     """Return what a snapshot holds and is still worth having.
 
     Sessions and notes that have run out since are left out, and all of them if the snapshot seems
-    to come from the future: how long they have left is unknown then. Locks, known sources and holds
+    to come from the future: how long they have left is unknown then. Locks and known sources
     are kept in that case, with as much time left as they had.
 
     Args:
@@ -187,7 +185,7 @@ def decode(data: bytes, wall_now: float) -> Export:
             list(failures),
             list(known),
             list(notes),
-            list(holds),
+            list(),  # what former versions wrote there is in the journal by now
             epoch,
             list(sprayed),
         ]:
@@ -202,7 +200,6 @@ def decode(data: bytes, wall_now: float) -> Export:
         failures=[_failures(one, elapsed) for one in failures],
         known=dict(_known(one, elapsed) for one in known),
         notes=_live(_note, notes, elapsed) if known_since else [],
-        holds=[_hold(one, elapsed) for one in holds],
         epoch=None if epoch is None else _epoch(epoch),
         sprayed=[_sprayed(one, elapsed) for one in sprayed],
     )
@@ -465,14 +462,6 @@ def _entry(raw: object, elapsed: float, longest: int) -> tuple[bytes, bytes, byt
                 and expires - stored <= TTL_MAX * (1.0 + 1e-9)
             ):
                 return key, account, value, stored - elapsed, expires - elapsed
-    raise _malformed()
-
-
-def _hold(raw: object, elapsed: float) -> Hold:
-    match raw:
-        case [bytes(key), bytes(account), bytes(token), left]:
-            if len(key) == len(account) == KEY_BYTES and len(token) == TOKEN_BYTES:
-                return Hold(key, account, token, _seconds(left, negative=True) - elapsed)
     raise _malformed()
 
 

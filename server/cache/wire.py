@@ -24,7 +24,6 @@ from .hello import LEAST_PROTOCOL, PROGRAM_MAX_CHARS, PROTOCOL
 from .limits import (
     ANSWER_MAX_BYTES,
     DIGEST_BYTES,
-    HOLD_MAX,
     KEY_BYTES,
     RETRY_AFTER_MAX,
     SECRET_TAG_BYTES,
@@ -235,11 +234,6 @@ _TTL = Rule(
 )
 _FAILURE = Rule("reason", "one of those in the protocol", _is_failure)
 _ABSTENTION = Rule("reason", "one of those in the protocol", _is_abstention)
-_LASTS = Rule(
-    "lasts",
-    f"over 0 and at most {HOLD_MAX:.0f} s",
-    lambda value: _is_seconds(value, HOLD_MAX) and value > 0,
-)
 _RETRY_AFTER = Rule(
     "retry_after", f"0 to {RETRY_AFTER_MAX:.0f} s", partial(_is_seconds, most=RETRY_AFTER_MAX)
 )
@@ -294,8 +288,6 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
     "put_answer": (_KEY, _ACCOUNT, _ANSWER, _TTL),
     "end_handle": (_KEY, _ACCOUNT, _SESSION),
     "end_session": (_KEY, _ACCOUNT),
-    "hold": (_KEY, _ACCOUNT, _LASTS),
-    "unhold": (_KEY, _TOKEN),
     "cancel": (_ID,),
     "secret": (_ANY_TAG,),
     "ping": (),
@@ -314,7 +306,7 @@ ARGUMENTS: Final[dict[str, tuple[Rule, ...]]] = {
 SEALED: Final = frozenset(
     {
         *("acquire", "fulfil", "bring", "forget", "share", "answer", "keep", "find", "peek"),
-        *("peek_answer", "put_answer", "end_handle", "end_session", "hold"),
+        *("peek_answer", "put_answer", "end_handle", "end_session"),
     }
 )
 """Verbs about what is made with the secret. Not those that only end what was granted before."""
@@ -329,7 +321,6 @@ FIELDS: Final[dict[str, tuple[Rule, ...] | None]] = {
     "lost": (),
     "note": (_ACCOUNT, _SESSION, _ANSWER, _SECONDS),
     "missing": (),
-    "held": (_SECONDS,),
     "ok": None,
     "error": (Rule("code", "text", _is_text), Rule("message", "text", _is_text)),
 }
@@ -346,7 +337,7 @@ NOTICES: Final[dict[str, tuple[Rule, ...]]] = {
 """Every notice and its fields."""
 
 Code = str
-"""Code of an `error` reply: `version`, `verb`, `arguments`, `secret`, `mixed`, `overload`,
+"""Code of an `error` reply: `version`, `verb`, `arguments`, `secret`, `overload`,
 `settings` or `shutdown`."""
 
 

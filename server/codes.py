@@ -1,14 +1,13 @@
-"""What a tool's failure is, in one word each: stable codes, and what each means.
+"""What a tool's failure is, in one word each: stable codes, and what an assistant does about each.
 
-Programs decide by the code and never by a text. `docs/errors.md` is this table for people who
-write clients. A code is split where what to do differs, and never changes its meaning.
+Programs decide by the code and never by a text. `docs/errors.md` says what each means, for people
+who write clients. A code is split where what to do differs, and never changes its meaning.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal
 
 
 class Code(StrEnum):
@@ -76,389 +75,122 @@ class Code(StrEnum):
     TOO_MANY_WAITS = "too_many_waits"
 
 
-Fault = Literal[
-    "the call",
-    "the account holder",
-    "the client",
-    "the operator",
-    "the server",
-    "OIG Cloud",
-    "nobody",
-]
-"""Who has to act, or whose mistake it is. The client is the MCP client and its settings."""
-
-Repeat = Literal["yes, after the wait", "yes, once", "yes, otherwise", "no"]
-"""Whether a call can succeed later. After the wait: as it is, when `retry_after_s` is over.
-Otherwise: with other arguments, another login or another plan."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What one code means.
-
-    Attributes:
-        meaning: What happened.
-        fault: Whose fault it is.
-        advice: What an assistant does now. It may name tools, and holds details of the failure in
-            braces. Where there is a time to wait, that sentence is added unless it stands here.
-        repeat: Whether the call can succeed later.
-    """
-
-    meaning: str
-    fault: Fault
-    advice: str
-    repeat: Repeat
-
-
 WAIT = "Wait {retry_after_s} seconds, then try again."
 
-KINDS: dict[Code, Kind] = {
-    Code.NO_CREDENTIALS: Kind(
-        "The call carries no login.",
-        "the call",
+ADVICE: Mapping[Code, str] = {
+    Code.NO_CREDENTIALS: (
         "Call check_auth with e-mail and password and pass the `session` it returns, or let the "
-        "MCP client send the header `Authorization: Basic` with base64 of email:password.",
-        "yes, otherwise",
+        "MCP client send the header `Authorization: Basic` with base64 of email:password."
     ),
-    Code.MALFORMED_CREDENTIALS: Kind(
-        "A header with credentials cannot be read.",
-        "the client",
-        "Correct the header in the settings of the MCP client.",
-        "yes, otherwise",
-    ),
-    Code.CREDENTIALS_CONFLICT: Kind(
-        "Headers name different credentials, or one is sent more than once.",
-        "the client",
-        "Configure the MCP client to send one login, once.",
-        "yes, otherwise",
-    ),
-    Code.CREDENTIALS_REJECTED: Kind(
-        "OIG Cloud does not accept the e-mail and password; or the server serves listed accounts, "
-        "and not this one.",
-        "the account holder",
+    Code.MALFORMED_CREDENTIALS: "Correct the header in the settings of the MCP client.",
+    Code.CREDENTIALS_CONFLICT: "Configure the MCP client to send one login, once.",
+    Code.CREDENTIALS_REJECTED: (
         "Tell the user, who can check both by logging in to the portal in a browser. Do not guess, "
-        "and do not try the same pair again: several wrong passwords lock the account here.",
-        "yes, otherwise",
+        "and do not try the same pair again: several wrong passwords lock the account here."
     ),
-    Code.SIGN_IN_AGAIN: Kind(
-        "OIG Cloud does not accept the password any more that this client was connected with.",
-        "the account holder",
+    Code.SIGN_IN_AGAIN: (
         "Tell the user: the password of the OIG Cloud account was changed, so this client has to "
         "be connected to the server once more, by logging in in the browser. Do not ask for the "
-        "password here.",
-        "yes, otherwise",
+        "password here."
     ),
-    Code.PASSWORDS_REFUSED: Kind(
-        "E-mail and password are not taken as arguments: the client is logged in by an access "
-        "token, or the operator wants none there.",
-        "the call",
+    Code.PASSWORDS_REFUSED: (
         "Call again without them and without `session`: the client sends the login. If it sends "
         "none, tell the user to connect it by logging in in the browser, or by a header. Do not "
-        "ask for a password.",
-        "yes, otherwise",
+        "ask for a password."
     ),
-    Code.INSUFFICIENT_SCOPE: Kind(
-        "The owner has not let this client change the box.",
-        "the account holder",
-        "Tell the user, who can allow it on the server's page /connections.",
-        "yes, otherwise",
-    ),
-    Code.CONNECTION_ENDED: Kind(
-        "The connection of this client ended while the call was under way. Nothing was changed.",
-        "the account holder",
+    Code.INSUFFICIENT_SCOPE: "Tell the user, who can allow it on the server's page /connections.",
+    Code.CONNECTION_ENDED: (
         "Tell the user: to go on, this client has to be connected to the server once more, by "
-        "logging in in the browser. Do not ask for the password here.",
-        "yes, otherwise",
+        "logging in in the browser. Do not ask for the password here."
     ),
-    Code.LOCKED: Kind(
-        "Too many wrong passwords: the account is locked here for a while, or the address.",
-        "the account holder",
-        "Wait {retry_after_s} seconds before the next try.",
-        "yes, after the wait",
-    ),
-    Code.SESSION_ENDED: Kind(
-        "The session handle is not valid or has ended, and no login of the same account came with "
-        "it that may stand in for it.",
-        "nobody",
+    Code.LOCKED: "Wait {retry_after_s} seconds before the next try.",
+    Code.SESSION_ENDED: (
         "Leave `session` out if the client sends a login. Otherwise call check_auth again with "
-        "e-mail and password and use the `session` it returns.",
-        "yes, otherwise",
+        "e-mail and password and use the `session` it returns."
     ),
-    Code.TOO_MANY_CALLS: Kind(
-        "The account calls tools too fast, and this call was not made.",
-        "the call",
+    Code.TOO_MANY_CALLS: (
         "Wait {retry_after_s} seconds before the next call. Do not call in a loop: readings change "
-        "every few seconds at best.",
-        "yes, after the wait",
+        "every few seconds at best."
     ),
-    Code.UNKNOWN_TOOL: Kind(
-        "The server has no tool of that name.",
-        "the call",
-        "Call one of the tools that tools/list names.",
-        "yes, otherwise",
-    ),
-    Code.INVALID_ARGUMENTS: Kind(
-        "Arguments are missing, have the wrong form or are not known.",
-        "the call",
-        "Correct the arguments and call again.",
-        "yes, otherwise",
-    ),
-    Code.BAD_RANGE: Kind(
-        "The days cannot be asked for: wrong order, future, too many or too long ago.",
-        "the call",
-        "Choose other days.",
-        "yes, otherwise",
-    ),
-    Code.NO_BOX: Kind(
-        "OIG Cloud lists no box for the account.",
-        "the account holder",
+    Code.UNKNOWN_TOOL: "Call one of the tools that tools/list names.",
+    Code.INVALID_ARGUMENTS: "Correct the arguments and call again.",
+    Code.BAD_RANGE: "Choose other days.",
+    Code.NO_BOX: (
         "Tell the user: the box must be registered to the account, as the portal or the mobile app "
-        "shows.",
-        "no",
+        "shows."
     ),
-    Code.BOX_UNCLEAR: Kind(
-        "The account has several boxes, and none was named. `boxes` lists them.",
-        "the call",
-        "Pass one of them as box_id.",
-        "yes, otherwise",
+    Code.BOX_UNCLEAR: "Pass one of them as box_id.",
+    Code.BOX_UNKNOWN: "Pass a listed id as box_id.",
+    Code.PORTAL_UNREACHABLE: WAIT,
+    Code.PORTAL_TIMEOUT: WAIT,
+    Code.PORTAL_TLS: (
+        "Tell the user: most likely the operator of this server or of the portal has to act."
     ),
-    Code.BOX_UNKNOWN: Kind(
-        "The account has no box of that id. `boxes` lists its own.",
-        "the call",
-        "Pass a listed id as box_id.",
-        "yes, otherwise",
-    ),
-    Code.PORTAL_UNREACHABLE: Kind(
-        "The connection to OIG Cloud could not be made, or was lost.",
-        "nobody",
-        WAIT,
-        "yes, after the wait",
-    ),
-    Code.PORTAL_TIMEOUT: Kind(
-        "OIG Cloud did not answer in time.", "OIG Cloud", WAIT, "yes, after the wait"
-    ),
-    Code.PORTAL_TLS: Kind(
-        "The certificate of OIG Cloud could not be verified; nothing was sent.",
-        "the operator",
-        "Tell the user: most likely the operator of this server or of the portal has to act.",
-        "yes, after the wait",
-    ),
-    Code.PORTAL_ERROR: Kind(
-        "OIG Cloud answered with an internal error.", "OIG Cloud", WAIT, "yes, after the wait"
-    ),
-    Code.PORTAL_BUSY: Kind(
-        "OIG Cloud asks for fewer requests, or is overloaded.",
-        "OIG Cloud",
-        WAIT,
-        "yes, after the wait",
-    ),
-    Code.PORTAL_UNEXPECTED: Kind(
-        "OIG Cloud gave an unexpected answer: maintenance, a firewall, or a changed portal.",
-        "OIG Cloud",
+    Code.PORTAL_ERROR: WAIT,
+    Code.PORTAL_BUSY: WAIT,
+    Code.PORTAL_UNEXPECTED: (
         "Try again in {retry_after_s} seconds. If it still fails, the user can look at the portal "
-        "in a browser.",
-        "yes, after the wait",
+        "in a browser."
     ),
-    Code.SERVER_BUSY: Kind(
-        "Many requests to OIG Cloud are waiting here, and the server sends a few at a time.",
-        "nobody",
-        WAIT,
-        "yes, after the wait",
-    ),
-    Code.SERVER_STOPPING: Kind(
-        "A part of the server was restarted before OIG Cloud had answered. Nothing was changed.",
-        "nobody",
-        WAIT,
-        "yes, after the wait",
-    ),
-    Code.ACCOUNT_FORGOTTEN: Kind(
-        "The operator has just removed what was kept about the account, and ended this call.",
-        "nobody",
-        WAIT,
-        "yes, after the wait",
-    ),
-    Code.CUT_OFF: Kind(
-        "The server stopped in the middle of the call. Comes as a JSON-RPC error, with HTTP 503.",
-        "the server",
+    Code.SERVER_BUSY: WAIT,
+    Code.SERVER_STOPPING: WAIT,
+    Code.ACCOUNT_FORGOTTEN: WAIT,
+    Code.CUT_OFF: (
         "Call again in {retry_after_s} seconds. If the call was to change a box, ask list_changes "
-        "first.",
-        "yes, after the wait",
+        "first."
     ),
-    Code.CACHE_UNUSABLE: Kind(
-        "The cache daemon gave an answer that this worker cannot use.",
-        "the server",
-        WAIT,
-        "yes, after the wait",
-    ),
-    Code.CACHE_UNAVAILABLE: Kind(
-        "The cache daemon cannot be asked, and without it no handle is ended. Nothing was done.",
-        "the server",
-        WAIT,
-        "yes, after the wait",
-    ),
-    Code.SECRET_DIFFERS: Kind(
-        "The worker works with another secret than the cache daemon, and refuses every handle, "
-        "login and plan until they agree. Nothing was done.",
-        "the operator",
+    Code.CACHE_UNUSABLE: WAIT,
+    Code.CACHE_UNAVAILABLE: WAIT,
+    Code.SECRET_DIFFERS: (
         "Tell the user: the operator of this server has to act. The `session` and the plan may "
-        "still be good; do not ask for the password again. Try again in {retry_after_s} seconds.",
-        "yes, after the wait",
+        "still be good; do not ask for the password again. Try again in {retry_after_s} seconds."
     ),
-    Code.VERSIONS_DIFFER: Kind(
-        "The server is being upgraded: until all its parts are of one version, no box is changed. "
-        "Nothing was sent.",
-        "nobody",
-        WAIT,
-        "yes, after the wait",
-    ),
-    Code.JOURNAL_UNAVAILABLE: Kind(
-        "The journal of changes cannot be used, and without it no box is changed.",
-        "the operator",
-        "Tell the user.",
-        "no",
-    ),
-    Code.CONNECTIONS_UNAVAILABLE: Kind(
-        "The record of connected clients cannot be used, so nobody can tell whether this client is "
-        "connected still. Nothing was changed.",
-        "the operator",
-        WAIT,
-        "yes, after the wait",
-    ),
-    Code.INTERNAL_ERROR: Kind(
-        "The server failed inside, in a call that changes no box.",
-        "the server",
-        "Try again once; the server's log says more to its operator.",
-        "yes, once",
-    ),
-    Code.OUTCOME_UNKNOWN: Kind(
-        "The server failed inside, in a call that changes a box: it may have been changed.",
-        "the server",
+    Code.VERSIONS_DIFFER: WAIT,
+    Code.JOURNAL_UNAVAILABLE: "Tell the user.",
+    Code.CONNECTIONS_UNAVAILABLE: WAIT,
+    Code.INTERNAL_ERROR: "Try again once; the server's log says more to its operator.",
+    Code.OUTCOME_UNKNOWN: (
         "Do not call it again, but look first how things stand: list_changes shows every change "
-        "that was sent.",
-        "no",
+        "that was sent."
     ),
-    Code.INVALID_CHANGE: Kind(
-        "What is asked for is not exactly one change that fits together.",
-        "the call",
-        "Correct the arguments and plan again.",
-        "yes, otherwise",
+    Code.INVALID_CHANGE: "Correct the arguments and plan again.",
+    Code.NOTHING_TO_CHANGE: "Tell the user.",
+    Code.STATE_UNKNOWN: "Tell the user, who can use the portal or the mobile app.",
+    Code.NOT_FITTED: "Tell the user.",
+    Code.FLEXIBILITY_CONTROL: "Tell the user.",
+    Code.NOT_VERIFIABLE: "Ask for one percent more or less.",
+    Code.NO_WAY_BACK: "Plan what is wanted instead.",
+    Code.UNSAFE_UNDO: "To end charging, plan charge_to_percent at or below the present charge.",
+    Code.OTHER_BOX: "Leave box_id out, or give the box of that change.",
+    Code.PLAN_INVALID: "Call plan_change, and give apply_change the plan_token exactly as it is.",
+    Code.PLAN_USED: (
+        "Ask get_change for change {change_id}, and plan again if another change is wanted."
     ),
-    Code.NOTHING_TO_CHANGE: Kind(
-        "The box is already set that way.", "nobody", "Tell the user.", "no"
-    ),
-    Code.STATE_UNKNOWN: Kind(
-        "How the box is set, or will be after an earlier change, is not known, so it is not "
-        "changed.",
-        "OIG Cloud",
-        "Tell the user, who can use the portal or the mobile app.",
-        "no",
-    ),
-    Code.NOT_FITTED: Kind(
-        "The box does not have what is to be switched.", "the call", "Tell the user.", "no"
-    ),
-    Code.FLEXIBILITY_CONTROL: Kind(
-        "An aggregator controls the box now.", "nobody", "Tell the user.", "no"
-    ),
-    Code.NOT_VERIFIABLE: Kind(
-        "The target is set already, and the box does not show whether it charges.",
-        "nobody",
-        "Ask for one percent more or less.",
-        "yes, otherwise",
-    ),
-    Code.NO_WAY_BACK: Kind(
-        "The change `change_id` cannot be undone.",
-        "nobody",
-        "Plan what is wanted instead.",
-        "no",
-    ),
-    Code.UNSAFE_UNDO: Kind(
-        "Undoing would charge the battery from the grid.",
-        "nobody",
-        "To end charging, plan charge_to_percent at or below the present charge.",
-        "no",
-    ),
-    Code.OTHER_BOX: Kind(
-        "The change to undo was made at another box of the account.",
-        "the call",
-        "Leave box_id out, or give the box of that change.",
-        "yes, otherwise",
-    ),
-    Code.PLAN_INVALID: Kind(
-        "The plan token was not made here for this account, or is damaged.",
-        "the call",
-        "Call plan_change, and give apply_change the plan_token exactly as it is.",
-        "yes, otherwise",
-    ),
-    Code.PLAN_USED: Kind(
-        "The plan was applied before, as the change `change_id`.",
-        "the call",
-        "Ask get_change for change {change_id}, and plan again if another change is wanted.",
-        "no",
-    ),
-    Code.PLAN_EXPIRED: Kind(
-        "The plan is older than 5 minutes. Nothing was sent.",
-        "the call",
-        "Plan again and show the user the new plan.",
-        "yes, otherwise",
-    ),
-    Code.PLAN_MISMATCH: Kind(
-        "The box or the sentence is missing or not that of the plan, which is `change`. "
-        "Nothing was sent, and the plan is still good.",
-        "the call",
+    Code.PLAN_EXPIRED: "Plan again and show the user the new plan.",
+    Code.PLAN_MISMATCH: (
         "Show the user that sentence and ask again. Only after a yes pass it as `change`, exactly "
-        "as it is, with its box as `box_id`.",
-        "yes, otherwise",
+        "as it is, with its box as `box_id`."
     ),
-    Code.BOX_CHANGED: Kind(
-        "The box is no longer as it was when the change was planned. Nothing was sent.",
-        "nobody",
-        "Plan again and show the user the new plan.",
-        "yes, otherwise",
-    ),
-    Code.BOX_GONE: Kind(
-        "OIG Cloud does not list the box for this account any more. Nothing was sent.",
-        "the account holder",
-        "Tell the user.",
-        "no",
-    ),
-    Code.BOX_HELD: Kind(
-        "The box is being changed, through this server. Nothing was sent.",
-        "nobody",
+    Code.BOX_CHANGED: "Plan again and show the user the new plan.",
+    Code.BOX_GONE: "Tell the user.",
+    Code.BOX_HELD: (
         "If that change was sent from this account, list_changes shows it. Plan again when it has "
-        "ended, in {retry_after_s} seconds at the latest.",
-        "yes, after the wait",
+        "ended, in {retry_after_s} seconds at the latest."
     ),
-    Code.CHANGE_IN_PROGRESS: Kind(
-        "The change `change_id` of this account is under way at the box. Nothing was sent.",
-        "nobody",
+    Code.CHANGE_IN_PROGRESS: (
         "Ask get_change for change {change_id}. Plan again when it has ended, in {retry_after_s} "
-        "seconds at the latest.",
-        "yes, after the wait",
+        "seconds at the latest."
     ),
-    Code.CHANGE_REFUSED: Kind(
-        "OIG Cloud refused the change `change_id`.",
-        "OIG Cloud",
+    Code.CHANGE_REFUSED: (
         "Tell the user. In two minutes get_change shows whether the box has it all the same. To "
-        "try once more, plan again.",
-        "yes, otherwise",
+        "try once more, plan again."
     ),
-    Code.CHANGE_UNKNOWN: Kind(
-        "The account has no change of that id.",
-        "the call",
+    Code.CHANGE_UNKNOWN: (
         "If it is the id of a plan, nothing was sent for it. list_changes lists the account's "
-        "changes.",
-        "no",
+        "changes."
     ),
-    Code.CHANGE_UNREADABLE: Kind(
-        "The change was written down by another version of the server.",
-        "the operator",
-        "Tell the user, who can look at the box in the portal.",
-        "no",
-    ),
-    Code.TOO_MANY_WAITS: Kind(
-        "Two calls of the account wait for a change already.",
-        "the call",
-        "Ask again without wait_s, or in {retry_after_s} seconds.",
-        "yes, otherwise",
-    ),
+    Code.CHANGE_UNREADABLE: "Tell the user, who can look at the box in the portal.",
+    Code.TOO_MANY_WAITS: "Ask again without wait_s, or in {retry_after_s} seconds.",
 }
+"""What an assistant does now. It may name tools, and has details of the failure in braces. Where
+there is a time to wait, that sentence is added unless it stands here."""

@@ -113,7 +113,7 @@ class SessionError(OigError):
     Args:
         code: What kind.
         message: What happened and whose fault it is. It names no tool and gives no orders to an
-            assistant: those are the code's, in `codes.KINDS`.
+            assistant: those are the code's, in `codes.ADVICE`.
         retry_after: Seconds after which another try makes sense; None when waiting does not help.
         details: More that a program may need. Nothing secret, and no text of the caller's.
     """

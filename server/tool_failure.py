@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .codes import KINDS, Code
+from .codes import ADVICE, Code
 from .errors import Detail, SessionError
 
 KEY = "cz.oig-cloud-mcp/error"
@@ -50,7 +50,7 @@ class ToolFailure:
     @property
     def text(self) -> str:
         """What an assistant reads."""
-        advice = KINDS[self.code].advice
+        advice = ADVICE[self.code]
         wait = "" if self.seconds is None or TIME in advice else WAIT
         to_do = " ".join(filter(None, (advice, wait)))
         return " ".join(

@@ -11,7 +11,7 @@ import mcp_types
 import pytest
 
 from server import errors
-from server.codes import KINDS, Code
+from server.codes import ADVICE, Code
 from server.portal.failures import CERTIFICATE_FAILURES, FAILURES
 from server.settings.places import ROOT
 from server.tool_failure import KEY, ToolFailure
@@ -70,20 +70,31 @@ def sites() -> Iterator[Site]:
 SITES = list(sites())
 
 
-def test_the_document_is_the_table():
-    text = (ROOT / "docs" / "errors.md").read_text()
-    rows = text.split("## Codes", 1)[1].split("\n## ", 1)[0].strip().splitlines()[2:]
-    assert rows == [
-        f"| `{code}` | {kind.meaning} | {kind.fault} | {kind.advice} | {kind.repeat} |"
-        for code, kind in KINDS.items()
+DOCUMENT = (ROOT / "docs" / "errors.md").read_text()
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in DOCUMENT.split("## Codes", 1)[1].split("\n## ", 1)[0].strip().splitlines()[2:]
+]
+FAULTS = {
+    *("the call", "the account holder", "the client", "the operator", "the server"),
+    *("OIG Cloud", "nobody"),
+}
+REPEATS = {"yes, after the wait", "yes, once", "yes, otherwise", "no"}
+
+
+def test_the_document_has_every_code_and_what_an_assistant_is_advised():
+    assert [(code, advice) for code, _, _, advice, _ in ROWS] == [
+        (f"`{code}`", advice) for code, advice in ADVICE.items()
     ]
-    assert KEY in text
-    assert list(KINDS) == list(Code)
+    assert all(meaning.endswith(".") for _, meaning, *_ in ROWS)
+    assert {fault for _, _, fault, _, _ in ROWS} == FAULTS
+    assert {repeat for *_, repeat in ROWS} == REPEATS
+    assert KEY in DOCUMENT
+    assert list(ADVICE) == list(Code)
 
 
 def test_the_document_has_the_json_rpc_errors_that_requests_may_get():
-    text = (ROOT / "docs" / "errors.md").read_text()
-    table = text.split("## Requests that are not valid tool calls", 1)[1]
+    table = DOCUMENT.split("## Requests that are not valid tool calls", 1)[1]
     assert [int(code) for code in re.findall(r"^\| (-32\d+) \|", table, re.MULTILINE)] == [
         mcp_types.PARSE_ERROR,
         mcp_types.INVALID_REQUEST,
@@ -123,7 +134,7 @@ def placeholders(text: str) -> set[str]:
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.where)
 def test_every_place_gives_the_details_that_the_advice_needs(site):
-    needed = placeholders(KINDS[site.code].advice) if site.code else set()
+    needed = placeholders(ADVICE[site.code]) if site.code else set()
     given = {word.arg for word in site.call.keywords}
     assert needed <= {"retry_after_s" if name == "retry_after" else name for name in given}
 
@@ -179,8 +190,7 @@ def test_no_text_of_a_result_or_failure_names_a_tool_or_gives_orders_to_an_assis
 
 def test_no_text_of_a_result_or_failure_speaks_of_other_people():
     assert [text for text in SPOKEN if NOT_IDIOMATIC.search(text[1])] == []
-    advice = [kind.advice for kind in KINDS.values()]
-    assert [text for text in advice if NOT_IDIOMATIC.search(text)] == []
+    assert [text for text in ADVICE.values() if NOT_IDIOMATIC.search(text)] == []
 
 
 @pytest.mark.parametrize(
@@ -206,15 +216,15 @@ def test_every_failure_of_the_portal_names_the_time_that_its_advice_needs():
     meanings = [meaning for _, meaning in (*FAILURES, *CERTIFICATE_FAILURES)]
     assert len(meanings) > 8
     for meaning in meanings:
-        needed = placeholders(KINDS[meaning.error.kind].advice)
+        needed = placeholders(ADVICE[meaning.error.kind])
         assert meaning.wait is not None or not needed, meaning.text
 
 
 def test_every_failure_that_passes_with_time_says_to_wait():
-    passing = [kind for kind in KINDS.values() if kind.repeat == "yes, after the wait"]
-    told = [kind for kind in passing if "{retry_after_s}" in kind.advice]
+    passing = {code: advice for code, _, _, advice, repeat in ROWS if repeat.endswith("the wait")}
     # Of a certificate there is not always a time; where there is one, the sentence is added.
-    assert [kind for kind in passing if kind not in told] == [KINDS[Code.PORTAL_TLS]]
+    untold = [code for code, advice in passing.items() if "{retry_after_s}" not in advice]
+    assert untold == [f"`{Code.PORTAL_TLS}`"]
 
 
 @pytest.mark.parametrize("code", list(Code))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from server.http import connection, worker
+from server.http import refusable_connection, worker
 from server.http.connection import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -82,7 +82,7 @@ def test_headers_behind_a_body_are_bounded_too(running):
 def test_who_sends_half_a_request_or_nothing_is_closed_in_time(
     running, monkeypatch, caplog, part, status
 ):
-    monkeypatch.setattr(connection, "PATIENCE", 1.0)
+    monkeypatch.setattr(refusable_connection, "PATIENCE", 1.0)
     with connected(running) as sock:
         sock.sendall(part)
         answer = all_of(sock)
@@ -94,7 +94,7 @@ def test_who_sends_half_a_request_or_nothing_is_closed_in_time(
 def test_who_trickles_is_closed_in_time_and_who_waits_for_a_second_request_is_not(
     running, monkeypatch
 ):
-    monkeypatch.setattr(connection, "PATIENCE", 1.0)
+    monkeypatch.setattr(refusable_connection, "PATIENCE", 1.0)
     with connected(running) as slow, connected(running) as idle:
         request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
         assert one_answer(idle, request).endswith(b"0")
@@ -111,7 +111,7 @@ def test_who_trickles_is_closed_in_time_and_who_waits_for_a_second_request_is_no
 
 
 def test_who_does_not_take_the_answers_is_closed_in_time(running, monkeypatch):
-    monkeypatch.setattr(connection, "PATIENCE", 0.5)
+    monkeypatch.setattr(refusable_connection, "PATIENCE", 0.5)
     with connected(running) as sock:
         sock.settimeout(0.2)
         with contextlib.suppress(TimeoutError, ConnectionResetError, BrokenPipeError):

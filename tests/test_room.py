@@ -10,10 +10,10 @@ import pytest
 
 from server.http import room
 from server.http.accepting import FOR_OTHERS
-from server.http.connection import REFUSED_AT_ONCE
 from server.http.exemptions import Exemptions
 from server.http.login_wait import waits
 from server.http.proof import proved
+from server.http.refusable_connection import REFUSED_AT_ONCE
 from server.http.shares import MIB, RETRY_LATER, SHARE_OF_NETWORK, UNCOUNTED
 from server.http.under_way import UnderWay
 

@@ -7,8 +7,9 @@ import ssl
 
 import pytest
 
-from server.http import connection
-from server.http.connection import MAX_MESSAGE_BYTES, REFUSED_AT_ONCE
+from server.http import refusable_connection
+from server.http.connection import MAX_MESSAGE_BYTES
+from server.http.refusable_connection import REFUSED_AT_ONCE
 from server.http.shares import MIB
 from server.tls.renewal import Renewal
 from server.tls.secured import (
@@ -146,7 +147,7 @@ def test_plain_http_gets_a_400_that_says_what_is_wrong(running, method):
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01", b"\x00" * 100, b"\x80\x2e\x01\x00\x02" * 20])
 def test_what_is_no_tls_gets_nothing_but_an_alert(running, monkeypatch, sent):
-    monkeypatch.setattr(connection, "PATIENCE", 0.5)
+    monkeypatch.setattr(refusable_connection, "PATIENCE", 0.5)
     with connected(running) as sock:
         sock.sendall(sent)
         assert len(all_of(sock)) <= 7
@@ -154,7 +155,7 @@ def test_what_is_no_tls_gets_nothing_but_an_alert(running, monkeypatch, sent):
 
 
 def test_who_never_begins_or_never_ends_the_handshake_is_closed_in_time(running, monkeypatch):
-    monkeypatch.setattr(connection, "PATIENCE", 0.5)
+    monkeypatch.setattr(refusable_connection, "PATIENCE", 0.5)
     beginning = hello()
     with contextlib.ExitStack() as stack:
         socks = [stack.enter_context(connected(running)) for _ in range(4)]

@@ -8,7 +8,7 @@ import socket
 import psutil
 import pytest
 
-from server.http import connection
+from server.http import refusable_connection
 from server.http.departure import gone
 from server.http.events import HEADERS as EVENTS
 from server.http.shares import MAX_HELD, MAX_HELD_OF_SOURCE, MIB, UNCOUNTED
@@ -191,7 +191,7 @@ def test_no_request_is_begun_before_the_answer_to_an_earlier_one_is_taken(
 def test_what_waits_behind_an_answer_that_nobody_takes_is_never_begun(
     running, answers, callers, ends, monkeypatch
 ):
-    monkeypatch.setattr(connection, "PATIENCE", 0.5)
+    monkeypatch.setattr(refusable_connection, "PATIENCE", 0.5)
     sock = asked(callers, running.address, b"/body/%d" % MIB, times=5)
     wait_until("it counts", lambda: running.server_state.untaken.total == MIB)
     ends(sock)

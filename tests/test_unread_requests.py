@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from server.http import connection, lingering
+from server.http import lingering, refusable_connection
 from server.http.body import MAX_BODY_BYTES
 from server.http.connection import MAX_HEAD_BYTES, MAX_MESSAGE_BYTES
 
@@ -235,7 +235,7 @@ def test_headers_that_still_come_do_not_hide_the_431(running):
 
 
 def test_a_body_that_still_comes_does_not_hide_the_408(running, monkeypatch):
-    monkeypatch.setattr(connection, "PATIENCE", 1.0)
+    monkeypatch.setattr(refusable_connection, "PATIENCE", 1.0)
     with connected(running) as sock:
         sock.sendall(b"POST /" + HOST + b"content-length: 1000000\r\n\r\n")
         assert sock.recv(9, socket.MSG_PEEK)
@@ -274,7 +274,7 @@ def sends(sock, data):
 
 
 def test_far_too_many_connections_are_closed_at_once(bounded, monkeypatch):
-    monkeypatch.setattr(connection, "REFUSED_AT_ONCE", 0)
+    monkeypatch.setattr(refusable_connection, "REFUSED_AT_ONCE", 0)
     monkeypatch.setattr(lingering, "LINGER_SECONDS", 10 * PATIENCE)
     with connected(bounded) as first:
         assert one_answer(first, b"GET /" + HOST + b"\r\n")

@@ -31,7 +31,7 @@ import pytest
 
 from server.settings.places import ROOT
 from server.supervision.configuration import Layout
-from server.supervision.foreground import probe
+from server.supervision.own_port import probe
 from server.supervision.readiness import is_ready
 from server.supervision.supervisor_rpc import Process, Supervisord, SupervisordError
 

@@ -20,9 +20,9 @@ from server.supervision.agreement import check_agreement, disagreement
 from server.supervision.configuration import Folders, Layout, folders_in
 from server.supervision.inspection import closing, rows, warnings
 from server.supervision.options import parse
-from server.supervision.serve import Wanted
 from server.supervision.start_server import main as start_server
 from server.supervision.typed import Typed
+from server.supervision.wanted import Wanted
 
 from .fleet import check_auth
 from .system import (

@@ -14,13 +14,12 @@ import pytest
 from server.pid_file import PidFile, holder
 from server.settings.places import ROOT
 from server.supervision.configuration import Folders
-from server.supervision.leftovers import (
+from server.supervision.leftovers import Left, Search
+from server.supervision.proc import (
     DAEMON,
     SIMULATOR,
     SUPERVISORD,
     WORKER,
-    Left,
-    Search,
     is_alive,
     part_of,
     secret_holders,

@@ -22,7 +22,8 @@ from server.settings.places import ROOT
 from server.supervision import environment, foreground
 from server.supervision.configuration import Folders, Layout, render, shipped
 from server.supervision.environment import Environment, InstallationFailed
-from server.supervision.foreground import CannotStart, Foreground, Interrupts, System, check_free
+from server.supervision.foreground import CannotStart, Foreground, System, check_free
+from server.supervision.interrupts import Interrupts
 from server.supervision.logs import Follower, for_terminal, last_lines
 from server.supervision.serve import announcement
 from server.supervision.start_server import main

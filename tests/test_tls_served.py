@@ -12,11 +12,11 @@ import pytest
 
 from server.supervision import own_port
 from server.supervision.configuration import Layout
-from server.supervision.foreground import names_itself, probe
 from server.supervision.inspection import warnings
 from server.supervision.options import parse
+from server.supervision.own_port import names_itself, probe
 from server.supervision.secure_origin import secure_origin
-from server.supervision.serve import Wanted
+from server.supervision.wanted import Wanted
 
 from .fleet import call_body
 from .system import clean_environment, copy_project, family, free_port, temporary_folder

@@ -16,10 +16,10 @@ import pytest
 from server.pid_file import LOOK_SECONDS, holder
 from server.settings.places import ROOT
 from server.supervision.failures import END_AFTER, Failures
+from server.supervision.own_files import OwnFiles
 from server.supervision.supervisor_rpc import Process, Supervisord
 from server.supervision.watch import (
     START_SECONDS,
-    OwnFiles,
     Watch,
     ending,
     last_line,
@@ -309,6 +309,7 @@ def test_it_runs_where_nothing_of_the_project_but_its_own_files_is_sound(tmp_pat
     for name in (
         "supervision/watch",
         "supervision/failures",
+        "supervision/own_files",
         "supervision/supervisor_rpc",
         "pid_file",
     ):

@@ -23,7 +23,8 @@ from .events import HEADERS as EVENTS
 from .events import as_event, event
 from .guard import answer
 from .json_tokens import excess
-from .media_types import accepted, is_framed_only, is_json, is_plain
+from .media_types import accepted
+from .request_head import head_problem, tidied, version_of
 from .shares import (
     MAX_HELD,
     MAX_HELD_OF_SOURCE,
@@ -50,24 +51,6 @@ NOT_ADMITTED = -32003
 specification names no code; that of HTTP and the header beside it say more."""
 
 NO_ROOM = "Too many long requests are being answered. Try again in a few seconds."
-
-JUDGED = frozenset({b"accept", b"content-type"})
-
-POST_ONLY = (
-    "This is an MCP endpoint (Model Context Protocol, Streamable HTTP). It takes JSON-RPC "
-    "messages by POST and keeps no sessions, so there is nothing to GET or DELETE. Give this "
-    "address to an MCP client."
-)
-
-NO_ACCEPTED = (
-    "The Accept header must allow application/json or text/event-stream. Send: "
-    "Accept: application/json, text/event-stream"
-)
-
-COMPRESSED = (
-    "The Content-Encoding header says that the body is compressed. This server does not "
-    "decompress: send the body as it is, without that header."
-)
 
 STOPPED = ToolFailure(
     Code.CUT_OFF,
@@ -176,7 +159,7 @@ class Endpoint:
             messages = message if isinstance(message, list) else [message]
             if entry.lacks == "calls":
                 # What comes to no tool does nothing, and its sender reads what is wrong with it.
-                version = _version(scope)
+                version = version_of(scope)
                 messages = [one for one in messages if _is_request(one, version)]
             judged = await self._gate.at_messages(entry, messages)
             if isinstance(judged, Refused):
@@ -197,13 +180,13 @@ class Endpoint:
         # The SDK has a way of its own to stream, but not for the revision of 2026-07-28, and a
         # library under it ends all streams at the first sign of a stop.
         to_client = as_event(noting) if as_events else noting
-        version = _version(scope)
+        version = version_of(scope)
         refusal = problem(message, version)
         if refusal is not None:
             await _send(to_client, refusal.answer(message), refusal.status(message, version))
             return
         try:
-            await self._server(_tidied(scope), receive, to_client)
+            await self._server(tidied(scope), receive, to_client)
         except asyncio.CancelledError:
             if gone(scope):
                 raise
@@ -215,7 +198,7 @@ class Endpoint:
     async def _answer_batch(
         self, messages: list[Any], scope: Scope, receive: Receive, send: Send, *, as_events: bool
     ) -> None:
-        version = _version(scope)
+        version = version_of(scope)
         refusal = batch_problem(messages, version)
         if refusal is not None:
             await _send(send, refusal.answer(None), 400)
@@ -231,7 +214,7 @@ class Endpoint:
             refusal = message_problem(message, version)
             if refusal is None:
                 part = Part(message, put_held)
-                await self._server(_tidied(scope), replayed(to_json(message), receive), part)
+                await self._server(tidied(scope), replayed(to_json(message), receive), part)
             else:
                 put_held(refusal.answer(message))
 
@@ -322,38 +305,6 @@ class _Noting:
     async def __call__(self, event: Message) -> None:
         self.begun = True
         await self._send(event)
-
-
-def head_problem(scope: Scope) -> tuple[int, str, list[tuple[bytes, bytes]]] | None:
-    """Say why a request is refused before its body is read: status, text, further headers."""
-    headers = scope["headers"]
-    if scope["method"] != "POST":
-        return 405, POST_ONLY, [(b"allow", b"POST")]
-    if not any(accepted(headers)):
-        return 406, NO_ACCEPTED, []
-    if not is_json(headers):
-        return 415, "The Content-Type must be application/json.", []
-    if not is_plain(headers):
-        return 415, COMPRESSED, [(b"accept-encoding", b"identity")]
-    if not is_framed_only(headers):
-        return 501, "The Transfer-Encoding header may say chunked and nothing else.", []
-    return None
-
-
-def _tidied(scope: Scope) -> Scope:
-    # White space around a value is not part of it (RFC 9110 5.5), but httptools leaves it behind
-    # the value, and the SDK compares Mcp-Name with the body to the letter.
-    headers = [(k, v.strip(b" \t")) for k, v in scope["headers"] if k not in JUDGED]
-    # What these say has been judged here, in any spelling; the SDK knows one.
-    headers.append((b"accept", b"application/json, text/event-stream"))
-    headers.append((b"content-type", b"application/json"))
-    return {**scope, "headers": headers}
-
-
-def _version(scope: Scope) -> str | None:
-    values = [value.strip(b" \t") for k, value in scope["headers"] if k == b"mcp-protocol-version"]
-    # Two that differ are a list (RFC 9110 5.3), and a list is no version that anybody knows.
-    return b", ".join(dict.fromkeys(values)).decode("latin-1") if values else None
 
 
 def _unread(entry: Entry | None) -> Refused | None:

@@ -21,9 +21,11 @@ from .inspection import inspect, rows
 from .options import EXIT_NOT_RUNNING, Options, parse
 from .rolling_restart import RestartFailed
 from .running import NothingRuns, NotReady, OutOfReach, restart_workers, status, stop
-from .serve import Wanted, refuse_foreign, serve
+from .serve import serve
 from .supervisor_rpc import SupervisordError
 from .typed import Typed
+from .wanted import Wanted
+from .writable import refuse_foreign
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 64

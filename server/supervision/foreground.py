@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import errno
-import http.client
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-from ..version import PROGRAM
-from . import own_port
 from .configuration import Folders, Layout
+from .interrupts import Interrupts
 from .logs import Follower, for_terminal, last_lines
+from .own_port import names_itself, probe
 from .readiness import is_ready
 from .rolling_restart import GROUP
 from .supervisor_rpc import Process, Supervisord, SupervisordError
@@ -93,40 +89,6 @@ def check_free(host: str, port: int, remedy: str) -> None:
             else:
                 reason = f"This machine cannot listen at {host}, port {port} ({exc.strerror})."
             raise CannotStart(f"{reason} {remedy[0].upper()}{remedy[1:]}.") from None
-
-
-class Interrupts:
-    """Ctrl-C, SIGTERM and a closed terminal, counted instead of raised."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self.count = 0
-
-    def __bool__(self) -> bool:
-        return self.count > 0
-
-    def interrupt(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
-        """Count one."""
-        self.count += 1
-        self._event.set()
-
-    def wait(self, seconds: float) -> None:
-        """Wait, but not beyond an interrupt."""
-        self._event.wait(seconds)
-        self._event.clear()
-
-    @contextmanager
-    def caught(self) -> Iterator[None]:
-        """Count signals instead of dying of them."""
-        stopping = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
-            stopping.append(signal.SIGHUP)
-        before = {number: signal.signal(number, self.interrupt) for number in stopping}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,33 +326,6 @@ class Foreground:
             for pid in self._pids:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-
-
-def probe(layout: Layout) -> str | None:
-    """Ask /readyz; return None when it answers 200, and otherwise what it says."""
-    host, port, secure = layout.reachable_host, layout.port, layout.secure is not None
-    try:
-        told = own_port.get(host, port, "/readyz", secure=secure)
-    except (OSError, http.client.HTTPException) as exc:
-        return f"{_url(host, port, secure)} does not answer ({type(exc).__name__})."
-    if told.status == http.HTTPStatus.OK:
-        return None
-    body = told.body.decode(errors="replace")
-    return f"{_url(host, port, told.secure)} answers {told.status} {body}."
-
-
-def _url(host: str, port: int, secure: bool) -> str:
-    return f"http{'s' if secure else ''}://{host}:{port}/readyz"
-
-
-def names_itself(host: str, port: int) -> bool:
-    """Whether a server of ours answers at an address."""
-    host = "127.0.0.1" if host == "0.0.0.0" else host
-    try:
-        answer = json.loads(own_port.get(host, port, "/healthz", secure=False).body)
-    except (OSError, ValueError, http.client.HTTPException):
-        return False
-    return isinstance(answer, dict) and answer.get("program") == PROGRAM
 
 
 def _unready(process: Process) -> str:

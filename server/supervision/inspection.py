@@ -22,9 +22,11 @@ from ..visible import escaped
 from .configuration import Layout, shipped
 from .foreground import check_free
 from .preflight import check
-from .serve import Wanted, prepare, refuse_leftovers
+from .serve import refuse_leftovers
 from .supervisor_rpc import Supervisord, SupervisordError
 from .typed import Typed
+from .wanted import Wanted
+from .writable import prepare
 
 DEFAULT = "default"
 

@@ -4,8 +4,8 @@ supervisord may have been killed, and its processes go on without it; or its soc
 removed, and nobody can ask it. How it may stand, and what follows:
 
 1. supervisord answers at its socket: nothing here is needed.
-2. It lives and its socket is gone: its pid file, which its listener holds (`watch.py`), names it.
-   A SIGTERM to it ends everything in order.
+2. It lives and its socket is gone: its pid file, which its listener holds (`own_files.py`), names
+   it. A SIGTERM to it ends everything in order.
 3. It is dead, and workers live: each holds the file that says it is ready. They are ended first,
    the daemon last.
 4. It is dead, and only the daemon lives: that holds the lock of its socket.
@@ -25,10 +25,9 @@ hardened processes, the process is named and left alone.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,20 +36,18 @@ from ..cache.socket_file import daemon_pid
 from ..pid_file import holder
 from ..settings.table import Settings
 from .configuration import Folders
-
-SUPERVISORD = "supervisord"
-DAEMON = "cache daemon"
-WORKER = "worker"
-SIMULATOR = "simulator"
-
-MODULES = {
-    "server": WORKER,
-    "server.cache": DAEMON,
-    "simulator": SIMULATOR,
-    "server.portal.simulator": SIMULATOR,
-    "supervisor.supervisord": SUPERVISORD,
-}
-"""What `python -m` starts. The listener is not among them: it ends with its supervisord."""
+from .proc import (
+    DAEMON,
+    PROC,
+    SIMULATOR,
+    SUPERVISORD,
+    WORKER,
+    Seen,
+    configuration_of,
+    is_alive,
+    look,
+    secret_holders,
+)
 
 BY_HAND = "worker"
 """Name of the ready file of a worker that was started without supervisord."""
@@ -67,8 +64,6 @@ KILLED_WITHIN = 10.0
 
 POLL = 0.05
 """Seconds between two looks."""
-
-PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,50 +106,6 @@ class Leftovers:
             f"left alone. If it is of this one: kill {left.pid}"
             for left in self.doubtful
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A process as `/proc` shows it.
-
-    Args:
-        pid: Its id.
-        parent: Its parent's.
-        uid: Whose it is.
-        command: Its command line.
-        socket: The supervisord that its environment names; "" if none, None if it is hidden.
-        cwd: Its folder; None if that is hidden.
-    """
-
-    pid: int
-    parent: int
-    uid: int
-    command: tuple[str, ...]
-    socket: str | None
-    cwd: Path | None
-
-    @property
-    def part(self) -> str | None:
-        """What part of a server this is; None if none."""
-        return part_of(self.command)
-
-
-def part_of(command: Sequence[str]) -> str | None:
-    """Return what part of a server a command line starts; None if none.
-
-    Args:
-        command: Its words.
-    """
-    # A script stands behind its interpreter.
-    if any(Path(word).name == "supervisord" for word in command[:2]):
-        return SUPERVISORD
-    # Options of Python that stand before its module have no words that begin otherwise.
-    for number, word in enumerate(command[1:], 1):
-        if word == "-m":
-            return MODULES.get(command[number + 1]) if number + 1 < len(command) else None
-        if not word.startswith("-") and command[number - 1] not in {"-W", "-X"}:
-            return None
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +203,7 @@ class Search:
 
     def _is_configured(self, one: Seen) -> bool:
         """Whether a supervisord was started with the configuration of this installation."""
-        given = _configuration(one.command)
+        given = configuration_of(one.command)
         if given is None:
             return False
         path = Path(given)
@@ -265,79 +216,6 @@ class Search:
         if self.folders.state == self.folders.project / "var":
             mine.append(self.folders.project / "supervisord.conf")
         return os.path.realpath(path) in {os.path.realpath(own) for own in mine}
-
-
-def look(pid: int, proc: Path = PROC) -> Seen | None:
-    """Return a process as `/proc` shows it; None if it does not, or if it has ended.
-
-    Args:
-        pid: Its id.
-        proc: Where the system shows processes.
-    """
-    folder = proc / str(pid)
-    try:
-        command = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-        # Who owns the files of a hardened process is root, whoever it runs as.
-        status = (folder / "status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    uid = re.search(r"(?m)^Uid:\s+\d+\s+(\d+)", status)
-    parent = re.search(r"(?m)^PPid:\s+(\d+)", status)
-    if command == [b""] or uid is None or parent is None:
-        return None
-    socket: str | None = None
-    cwd: Path | None = None
-    with suppress(OSError):
-        environment = (folder / "environ").read_bytes().split(b"\0")
-        name = b"SUPERVISOR_SERVER_URL="
-        found = [entry.removeprefix(name) for entry in environment if entry.startswith(name)]
-        socket = os.fsdecode(found[0]) if found else ""
-    with suppress(OSError):
-        cwd = (folder / "cwd").readlink()
-    words = tuple(os.fsdecode(word) for word in command)
-    return Seen(pid, int(parent[1]), int(uid[1]), words, socket, cwd)
-
-
-def secret_holders(secret: Path, proc: Path = PROC) -> frozenset[int]:
-    """Return who works with a secret, as the system's list of locks says; often it says nothing.
-
-    Args:
-        secret: The file.
-        proc: Where the system shows processes.
-    """
-    try:
-        status = secret.stat()
-        lines = (proc / "locks").read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return frozenset()
-    major, minor = os.major(status.st_dev), os.minor(status.st_dev)
-    file = f"{major:02x}:{minor:02x}:{status.st_ino}"
-    found = []
-    for line in lines:
-        # 1: FLOCK  ADVISORY  READ 12978 00:2f:10350 0 EOF. Those who wait have an arrow.
-        words = line.split()[1:]
-        if words[:3] == ["FLOCK", "ADVISORY", "READ"] and words[4] == file:
-            found.append(int(words[3]))
-    return frozenset(pid for pid in found if pid > 0)
-
-
-def is_alive(pid: int, proc: Path = PROC) -> bool:
-    """Whether a process runs that we may signal. One that only waits to be reaped does not.
-
-    Args:
-        pid: Its id.
-        proc: Where the system shows processes.
-    """
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError, OverflowError):
-        return False
-    try:
-        stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return True
-    # The name before it stands in parentheses, and may hold any.
-    return stat.rpartition(")")[2].split()[:1] not in (["Z"], ["X"])
 
 
 def end(search: Search, say: Callable[[str], None]) -> Leftovers:
@@ -391,15 +269,6 @@ def _wait(lefts: Iterable[Left], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while any(is_alive(left.pid) for left in lefts) and time.monotonic() < deadline:
         time.sleep(POLL)
-
-
-def _configuration(command: Sequence[str]) -> str | None:
-    for number, word in enumerate(command):
-        if word in {"-c", "--configuration"} and number + 1 < len(command):
-            return command[number + 1]
-        if word.startswith("--configuration="):
-            return word.partition("=")[2]
-    return None
 
 
 def _ordered(found: dict[int, str]) -> tuple[Left, ...]:

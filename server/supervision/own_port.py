@@ -7,9 +7,13 @@ port is asked by address.
 from __future__ import annotations
 
 import http.client
+import json
 import ssl
 from http import HTTPStatus
 from typing import NamedTuple
+
+from ..version import PROGRAM
+from .configuration import Layout
 
 TIMEOUT = 5.0
 """Seconds for one answer."""
@@ -56,6 +60,29 @@ def get(host: str, port: int, path: str, *, secure: bool) -> Told:
     return told
 
 
+def probe(layout: Layout) -> str | None:
+    """Ask /readyz; return None when it answers 200, and otherwise what it says."""
+    host, port, secure = layout.reachable_host, layout.port, layout.secure is not None
+    try:
+        told = get(host, port, "/readyz", secure=secure)
+    except (OSError, http.client.HTTPException) as exc:
+        return f"{_url(host, port, secure)} does not answer ({type(exc).__name__})."
+    if told.status == HTTPStatus.OK:
+        return None
+    body = told.body.decode(errors="replace")
+    return f"{_url(host, port, told.secure)} answers {told.status} {body}."
+
+
+def names_itself(host: str, port: int) -> bool:
+    """Whether a server of ours answers at an address."""
+    host = "127.0.0.1" if host == "0.0.0.0" else host
+    try:
+        answer = json.loads(get(host, port, "/healthz", secure=False).body)
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    return isinstance(answer, dict) and answer.get("program") == PROGRAM
+
+
 def _get(host: str, port: int, path: str, *, secure: bool) -> Told:
     connection = (
         http.client.HTTPSConnection(host, port, timeout=TIMEOUT, context=_unverified())
@@ -75,3 +102,7 @@ def _unverified() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _url(host: str, port: int, secure: bool) -> str:
+    return f"http{'s' if secure else ''}://{host}:{port}/readyz"

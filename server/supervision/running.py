@@ -15,8 +15,11 @@ from ..errors import ConfigurationError
 from ..settings.table import Settings
 from .configuration import IDENTIFIER, Folders, Layout, folders_in, shipped
 from .differing import differing
-from .foreground import STOPPED_WITHIN, CannotStart, Interrupts, probe
-from .leftovers import PROC, WORKER, Leftovers, Search, end, is_alive
+from .foreground import STOPPED_WITHIN, CannotStart
+from .interrupts import Interrupts
+from .leftovers import Leftovers, Search, end
+from .own_port import probe
+from .proc import PROC, WORKER, is_alive
 from .readiness import is_ready, why_unwritable
 from .rolling_restart import GROUP, RestartFailed, RollingRestart
 from .secure_origin import secure_origin

@@ -10,141 +10,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..as_user import as_user, user_name
-from ..cache.socket_file import prepare_folder
-from ..errors import ConfigurationError
-from ..settings.given import Found, names_file
 from ..settings.loading import find
-from ..settings.other_variables import CLIENTS, CONFIG, PINNED, SUPERVISORD_CONF
+from ..settings.other_variables import CONFIG, PINNED
 from ..settings.places import ROOT
-from ..settings.table import Settings
 from .configuration import Folders, Layout, render, shipped
-from .foreground import CannotStart, Foreground, Interrupts, System, check_free
+from .foreground import CannotStart, Foreground, System, check_free
+from .interrupts import Interrupts
 from .leftovers import Search
 from .options import Options
 from .preflight import check
 from .running import words
-from .secure_origin import secure_origin
 from .supervisor_rpc import Supervisord, SupervisordError
 from .typed import Typed
+from .wanted import Wanted
+from .writable import prepare, unusable
 
 OTHER_WITHIN = 10.0
 """Seconds for another start in the same folders to be there, or for one that ends to be gone."""
 
 POLL = 0.1
 """Seconds between two looks at it."""
-
-
-DEMO = {"OIG_CONTROL": "on"}
-"""Settings of a demo that nothing else says: its box is there to be tried out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to run, and where.
-
-    Args:
-        found: The settings that were given.
-        settings: All settings.
-        layout: Host, port and number of workers.
-        fallback: The same where no setting says more.
-        usual: Values of other settings where nothing says more, and not those of `Settings`.
-        folders: Where everything lies.
-        environ: The environment, with the option `--config` in it.
-    """
-
-    found: Found
-    settings: Settings
-    layout: Layout
-    fallback: Layout
-    usual: Mapping[str, str]
-    folders: Folders
-    environ: Mapping[str, str]
-
-    @classmethod
-    def of(cls, options: Options, environ: Mapping[str, str]) -> Wanted:
-        """Read the settings.
-
-        Args:
-            options: Of the command line.
-            environ: Usually `os.environ`.
-
-        Raises:
-            ConfigurationError: One of them is wrong.
-        """
-        environ = options.environ(environ)
-        found = find(environ, options.settings)
-        usual = DEMO if options.command == "demo" else {}
-        found = replace(found, values={**usual, **found.values})
-        settings = found.settings(environ)
-        # Whoever has changed supervisord.conf in a checkout means it, where no setting says more.
-        fallback = Layout.read(shipped(ROOT))
-        if options.command == "demo":
-            # What is tried out needs no caller from elsewhere.
-            fallback = replace(fallback, host="127.0.0.1")
-        layout = fallback
-        for variable, field in (
-            ("OIG_HOST", "host"),
-            ("OIG_PORT", "port"),
-            ("OIG_WORKERS", "workers"),
-        ):
-            if variable in found.values:
-                layout = replace(layout, **{field: getattr(settings, field)})
-        secure = secure_origin(settings, layout.port)
-        layout = replace(layout, secure=secure, public=settings.public_url)
-        folders = Folders(ROOT, settings.state_dir, settings.log_dir)
-        return cls(found, settings, layout, fallback, usual, folders, environ)
-
-    def is_fixed(self, variable: str) -> bool:
-        """Whether an option or the environment gives it, as they would at the next start too."""
-        origin = self.found.origins.get(variable)
-        return origin is not None and not origin.is_settings_file
-
-    def handed_on(self) -> dict[str, str]:
-        """Return the environment of all processes: it holds for their whole life."""
-        # A client's password is no business of processes that run for weeks.
-        passed = {
-            name: value
-            for name, value in self.environ.items()
-            if name not in CLIENTS and value.strip()
-        }
-        # Relative paths count from the user's folder, and the processes run in another.
-        for name, value in passed.items():
-            if names_file(name, value):
-                passed[name] = str(Path(value.strip()).expanduser().absolute())
-        told: tuple[tuple[str, object], ...] = (
-            ("OIG_HOST", self.layout.host),
-            ("OIG_PORT", self.layout.port),
-            ("OIG_WORKERS", self.layout.workers),
-            ("OIG_STATE_DIR", self.folders.state),
-            ("OIG_LOG_DIR", self.folders.logs),
-            *((variable, self.found.values[variable]) for variable in self.usual),
-            (SUPERVISORD_CONF, self.folders.configuration),
-        )
-        for variable, what in told:
-            passed.pop(f"{variable}_FILE", None)
-            passed[variable] = str(what)
-        passed[PINNED] = " ".join(
-            f"{variable}={without_file}"
-            for variable, without_file in (
-                ("OIG_HOST", self.fallback.host),
-                ("OIG_PORT", self.fallback.port),
-                ("OIG_WORKERS", self.fallback.workers),
-                ("OIG_STATE_DIR", ""),
-                ("OIG_LOG_DIR", ""),
-                *self.usual.items(),
-            )
-            if not self.is_fixed(variable)
-        )
-        if self.found.file is not None:
-            passed[CONFIG] = str(self.found.file)
-        # supervisord.conf looks for .venv first, then on the PATH.
-        search = self.environ.get("PATH", os.defpath)
-        passed["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{search}"
-        return passed
 
 
 def serve(options: Options, typed: Typed, say: Callable[[str], None]) -> None:
@@ -224,7 +111,7 @@ def _alone(folders: Folders, typed: Typed) -> Iterator[None]:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as exc:
-        raise _unusable(path, exc, "OIG_STATE_DIR") from None
+        raise unusable(path, exc, "OIG_STATE_DIR") from None
     try:
         deadline = time.monotonic() + OTHER_WITHIN
         while not _locked(fd):
@@ -254,7 +141,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as exc:
-        raise _unusable(path, exc, "OIG_STATE_DIR") from None
+        raise unusable(path, exc, "OIG_STATE_DIR") from None
 
 
 def refuse_leftovers(wanted: Wanted, typed: Typed) -> None:
@@ -270,92 +157,6 @@ def refuse_leftovers(wanted: Wanted, typed: Typed) -> None:
     left = Search.of(wanted.folders, wanted.settings).find()
     if left.certain:
         raise CannotStart(words(left, wanted.folders, typed))
-
-
-def prepare(folders: Folders, workers: int, *, simulator: bool = False) -> None:
-    """Make the folders that supervisord writes into, and look at what it finds there.
-
-    Args:
-        folders: Where everything lies.
-        workers: Number of workers.
-        simulator: Whether the portal simulator will run.
-
-    Raises:
-        ConfigurationError: They cannot be made or written to; the text says what to do.
-    """
-    refuse_foreign(folders.state)
-    for folder, variable in ((folders.run, "OIG_STATE_DIR"), (folders.logs, "OIG_LOG_DIR")):
-        try:
-            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder == folders.run:
-                prepare_folder(folder, tighten=True)
-            else:
-                folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError as exc:
-            raise ConfigurationError(
-                f"The folder {folder} cannot be made: {exc.strerror}. Set {variable} to a folder "
-                "of your own."
-            ) from None
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise ConfigurationError(
-                f"The folder {folder} cannot be written to. Run this as the user whose folder it "
-                f"is, or set {variable} to one of your own."
-            )
-    for path in (folders.configuration, folders.pid_file):
-        _refuse_unwritable(path, "OIG_STATE_DIR")
-    for path in folders.log_files(workers, simulator=simulator):
-        _refuse_unwritable(path, "OIG_LOG_DIR")
-    # supervisord removes whatever lies in the place of its socket, and tries for ever where it
-    # cannot: a folder.
-    if folders.control.is_dir() and not folders.control.is_symlink():
-        raise _unusable(folders.control, IsADirectoryError(0, "It is a folder"), "OIG_STATE_DIR")
-
-
-def _refuse_unwritable(path: Path, variable: str) -> None:
-    """Refuse what is there and cannot be written to, in the ways of supervisord.
-
-    A link that leads to no file yet makes one, as supervisord would.
-    """
-    if not os.path.lexists(path):
-        return
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        os.close(os.open(path, flags, 0o600))
-    except OSError as exc:
-        raise _unusable(path, exc, variable) from None
-
-
-def _unusable(path: Path, exc: OSError, variable: str) -> ConfigurationError:
-    """Return what to tell of a file that cannot be written.
-
-    Args:
-        path: The file.
-        exc: Why.
-        variable: The setting that names its folder.
-    """
-    link = f", a link to {path.readlink()}," if path.is_symlink() else ""
-    return ConfigurationError(
-        f"{path}{link} cannot be written to: {exc.strerror}. Move it out of the way, run this as "
-        f"the user whose file it is, or set {variable} to another folder."
-    )
-
-
-def refuse_foreign(state: Path) -> None:
-    """Refuse to make files for a server that runs as another user.
-
-    Raises:
-        ConfigurationError: The folder of its state is another user's.
-    """
-    try:
-        owner = state.stat().st_uid
-    except OSError:
-        return  # there is none yet, or the next step says what is wrong with it
-    if owner != os.geteuid():
-        raise ConfigurationError(
-            f"The folder {state} belongs to another user, {user_name(owner)}, and this is "
-            f"{user_name(os.geteuid())}. {as_user(owner)}. For a server of your own set "
-            "OIG_STATE_DIR to a folder of yours."
-        )
 
 
 def _check(environ: Mapping[str, str]) -> None:

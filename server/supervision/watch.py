@@ -19,13 +19,14 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from ..pid_file import LOOK_SECONDS, PidFile, read_pid
+from ..pid_file import LOOK_SECONDS
 from .failures import END_AFTER, LONGEST_PAUSE, WORKERS, Due, Failures
+from .own_files import OwnFiles
 from .supervisor_rpc import Supervisord, SupervisordError, SupervisordStopping
 
 VAR = Path(__file__).resolve().parent.parent.parent / "var"
@@ -129,50 +130,6 @@ def say_at_terminal(pid: int, line: str, processes: Path = Path("/proc")) -> Non
                 os.write(fd, f"{line}\n".encode())
         finally:
             os.close(fd)
-
-
-class OwnFiles:
-    """What supervisord itself has in its folder: it writes its files once and never looks again.
-
-    The pid file is written back where it vanishes, and held: while it is, its supervisord lives,
-    as this process ends with it. The socket cannot be brought back.
-
-    Args:
-        pid: supervisord's process id.
-        pid_file: The file of its process id.
-        socket: Its socket.
-    """
-
-    def __init__(self, pid: int, pid_file: Path, socket: Path) -> None:
-        self._pid = pid
-        self._path = pid_file
-        self._file = PidFile(pid_file, pid)
-        self._socket = socket
-        self._told = ""
-        self._gone = False
-
-    def look(self) -> Iterator[tuple[str, str]]:
-        """Look once; give level and text of what is to be said."""
-        # The file of another supervisord, or of a configuration that puts ours elsewhere.
-        if read_pid(self._path) in {None, self._pid}:
-            try:
-                written, trouble = self._file.keep(), ""
-            except OSError as exc:
-                written, trouble = False, exc.strerror or type(exc).__name__
-            if written:
-                yield "INFO", f"{self._path} had vanished: it is written back."
-            if trouble and trouble != self._told:
-                yield "WARNING", f"{self._path} has vanished and cannot be written: {trouble}."
-            self._told = trouble
-        gone = not os.path.lexists(self._socket)
-        if gone and not self._gone:
-            text = (
-                f"{self._socket} has vanished, and comes back only with a restart of everything. "
-                "All goes on; supervisorctl, oig-cloud-mcp status and restart-workers find nobody. "
-                f"oig-cloud-mcp stop ends everything, and so does kill {self._pid}."
-            )
-            yield "WARNING", text
-        self._gone = gone
 
 
 class Watch:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
 import httpx2
-from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -34,17 +31,14 @@ from .control.entries import Entries
 from .control.plan_token import Plans
 from .control.waits import Waits
 from .control.workflow import Control
-from .http.body import MAX_BODY_BYTES
-from .http.capabilities import only_what_is_there
+from .http.cross_origin import cross_origin
 from .http.endpoint import Endpoint
 from .http.exemptions import Exemptions
 from .http.fair_queue import FairQueue
 from .http.forwarded import Forwarded
-from .http.guard import Guard, Names, answer
+from .http.guard import Guard, Names
 from .http.health import Probe, healthz, readyz
-from .http.refusals import in_our_words
 from .http.under_way import UnderWay
-from .instructions import instructions
 from .keys.fingerprint import account_key, secret_tag
 from .keys.secret_use import SecretUse
 from .log import set_level
@@ -69,11 +63,10 @@ from .settings.table import Settings
 from .store.daemon import DaemonStore
 from .store.waits import MAX_WAITING
 from .tools.auth import check_auth_tool, log_out_tool
-from .tools.checked import CheckedTool
 from .tools.control import CHANGING, control_tools
-from .tools.listing import listed
+from .tools.instructions import instructions
+from .tools.mcp_server import over_http
 from .tools.reading import reading_tools
-from .tools.serving import ToolServer
 from .tools.status import status_tool
 from .upstream.liveness import Liveness
 from .upstream.portal_reader import Upstream
@@ -82,22 +75,8 @@ from .version import program_version
 
 logger = logging.getLogger(__name__)
 
-NAME = "oig-cloud"
-"""Name of the MCP server, as clients are told it. Nothing else hangs on it: the SDK would
-seal request state under it, with keys of each process's own, but no tool of ours asks back."""
-
-TRACING = "mcp.server._otel"
-"""Where the SDK's tracing middleware lives."""
-
-CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
-    method: CacheHint(ttl_ms=3_600_000, scope="private")
-    for method in (
-        *("server/discover", "tools/list", "prompts/list"),
-        *("resources/list", "resources/templates/list"),
-    )
-}
-"""Answers that stay the same as long as a worker runs. Clients of 2026-07-28 ask for them once an
-hour; a release that changes them is known to all by then."""
+Source = Callable[[str | None], str | None]
+"""Gives the source of an address, None for one that is exempt from its limits."""
 
 
 def build_app(
@@ -132,9 +111,12 @@ def build_app(
     store = DaemonStore.for_settings(
         settings, most_waiting, name=name, secret_tag=secret_tag(secret), now=now
     )
-    watch = ShapeWatch(store.count_shape, now=now)
     portal = PortalClient.for_settings(
-        settings, version=program_version(), watch=watch, transport=transport, now=wall
+        settings,
+        version=program_version(),
+        watch=ShapeWatch(store.count_shape, now=now),
+        transport=transport,
+        now=wall,
     )
     sealer, handles = Sealer(secret, settings.portal_url), Handles(secret)
     allow_list = AllowList.of(settings.allowed_emails, secret)
@@ -148,6 +130,7 @@ def build_app(
         wall=wall,
     )
     failed_logins = FailedLogins(settings.auth_log, wall=wall, now=now)
+    source = Exemptions(settings.trusted_proxies, settings.shared_sources).source
     calls = CallRate(settings.calls_per_minute, now)
     access = Access(sessions, store, handles, sealer, log=failed_logins, calls=calls)
     upstream = Upstream(
@@ -186,7 +169,7 @@ def build_app(
         status_tool(access, upstream, Entries(journal), now=present),
     ]
     tokens = Tokens(secret, settings.portal_url)
-    login = _login_parts(settings, access, tokens, grants, wall)
+    login = _login_parts(settings, access, tokens, grants, source, wall)
     closing = [
         login.aclose,
         following.aclose,
@@ -202,7 +185,7 @@ def build_app(
         tools += control_tools(control)
         closing.append(control.aclose)
     told = instructions(control=settings.control == "on", passwords=passwords and not only_browser)
-    http = _over_http(_tool_server(tools, told))
+    http = over_http(tools, told)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -222,26 +205,7 @@ def build_app(
             yield
 
     ready = readyz(store.ping, lambda: store.secret_differs, lambda: following.differs)
-    return _served(settings, http, ready, lifespan, Bearer(tokens, grants, wall), login)
-
-
-def _tool_server(tools: Sequence[CheckedTool], told: str) -> ToolServer:
-    server = ToolServer(
-        NAME,
-        title="OIG Cloud",
-        description="The OIG / CEZ Battery Box through OIG Cloud",
-        instructions=told,
-        version=program_version(),
-        tools=listed(tools),
-        cache_hints=CACHE_HINTS,
-        # No list of ours changes while the server runs: nobody has to hold a stream open for it.
-        subscriptions=False,
-        log_level="WARNING",
-    )
-    # A span for each message costs a tenth of a cached call, and nothing here exports any.
-    server.middleware[:] = [one for one in server.middleware if type(one).__module__ != TRACING]
-    server.middleware.extend([in_our_words, only_what_is_there(server)])
-    return server
+    return _served(settings, http, ready, lifespan, Bearer(tokens, grants, wall), login, source)
 
 
 def _login_parts(
@@ -249,6 +213,7 @@ def _login_parts(
     access: Access,
     tokens: Tokens,
     grants: GrantStore,
+    source: Source,
     wall: Callable[[], float],
 ) -> Parts:
     redirects, control = Redirects(settings.login_redirects), settings.control == "on"
@@ -256,7 +221,6 @@ def _login_parts(
     # client it would have to look up. All workers together fetch once a second from known sites,
     # and once from all others.
     looks_up = settings.public_url and settings.client_documents == "on"
-    source = Exemptions(settings.trusted_proxies, settings.shared_sources).source
     documents = (
         ClientDocuments(redirects, spacing=settings.workers, source=source) if looks_up else None
     )
@@ -288,13 +252,13 @@ def _served(
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]],
     bearer: Bearer,
     login: Parts,
+    source: Source,
 ) -> ASGIApp:
     """Put around the endpoint what every request goes through."""
     names = Names(settings.served_hosts, settings.served_origins)
-    exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
     admission = _admission(settings, login.modes, bearer)
-    answering = FairQueue(http.handle_request, exemptions.source)
-    endpoint = Guard(_cross_origin(Endpoint(answering, exemptions.source, admission)), names)
+    answering = FairQueue(http.handle_request, source)
+    endpoint = Guard(cross_origin(Endpoint(answering, source, admission)), names)
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
@@ -306,12 +270,8 @@ def _served(
     # It would redirect /healthz/ to whatever Host was sent.
     app.router.redirect_slashes = False
     rest = BrowserLogin(endpoints(login), login.modes, names, app)
-    bounded = UnderWay(_Dispatch(endpoint, rest), exemptions.source)
+    bounded = UnderWay(_Dispatch(endpoint, rest), source)
     return Forwarded(bounded, settings.trusted_proxies)
-
-
-METHODS = ["POST", "GET", "DELETE"]
-"""What a page may ask for."""
 
 
 class _Dispatch:
@@ -326,49 +286,6 @@ class _Dispatch:
             await self._endpoint(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
-
-
-def _over_http(server: ToolServer) -> StreamableHTTPSessionManager:
-    server.streamable_http_app(
-        json_response=True,
-        # No worker knows the sessions of another: older protocol revisions are served without.
-        stateless_http=True,
-        max_request_body_size=MAX_BODY_BYTES,
-        # Ours is stricter about names and looser about addresses: guard.py.
-        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-    )
-    # The routes around it are ours.
-    return server.session_manager
-
-
-def _cross_origin(app: ASGIApp) -> ASGIApp:
-    middleware = CORSMiddleware(
-        app,
-        # Every page that comes this far: the guard has refused all others.
-        allow_origin_regex=".*",
-        # GET and DELETE are answered 405, which a page cannot read unless its preflight succeeds.
-        allow_methods=METHODS,
-        allow_headers=["*"],
-        # A page from the internet may call a server in the local network, if the guard lets it.
-        allow_private_network=True,
-        expose_headers=[
-            "Mcp-Session-Id",
-            "Mcp-Protocol-Version",
-            "WWW-Authenticate",
-            "Retry-After",
-        ],
-    )
-
-    async def served(scope: Scope, receive: Receive, send: Send) -> None:
-        # Only browsers send an Origin; nobody else needs what the middleware adds.
-        headers = dict(scope["headers"])
-        wanted = headers.get(b"access-control-request-method", b"POST").decode("latin-1")
-        if scope["method"] == "OPTIONS" and b"origin" in headers and wanted not in METHODS:
-            await answer(send, 400, "Only POST, GET and DELETE are allowed.")
-        else:
-            await (middleware if b"origin" in headers else app)(scope, receive, send)
-
-    return served
 
 
 def not_found(modes: Modes) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:

@@ -26,7 +26,6 @@ from server.errors import (
     SignInAgain,
     TooManyAttempts,
 )
-from server.instructions import MOST_CHARACTERS, instructions
 from server.records.grant import Grant as Record
 from server.sources import UNKNOWN
 from server.store.fallback import LocalStore
@@ -34,6 +33,7 @@ from server.tools.asking import caller
 from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.checked import CheckedTool
 from server.tools.control import MOST_CLIENT, _client
+from server.tools.instructions import MOST_CHARACTERS, instructions
 from server.upstream.liveness import Liveness
 from simulator.faults import Fault, Kind
 

@@ -173,12 +173,14 @@ TALKING = (
     "tools",
     "upstream",
 )
-"""Modules and packages whose texts get into results and failures. Others speak to operators."""
+"""Modules and packages whose texts get into results and failures. Others speak to operators, and
+`tools/instructions` to assistants."""
 
 SPOKEN = [
     found
     for path in SOURCES
     if path.relative_to(ROOT / "server").with_suffix("").as_posix().startswith(TALKING)
+    and path.name != "instructions.py"
     for found in spoken(path)
 ]
 

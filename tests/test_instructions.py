@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from server.instructions import MOST_CHARACTERS, instructions
+from server.tools.instructions import MOST_CHARACTERS, instructions
 
 from .fleet import running_fleet
 from .test_control_fleet import client_of

@@ -434,7 +434,7 @@ CALLS = {
 
 def test_every_method_is_tried_below():
     public = {name for name in vars(GrantStore) if not name.startswith("_")}
-    assert public == {*CALLS, "look", "keep_swept", "close"}
+    assert public == {*CALLS, "look", "check", "keep_swept", "close"}
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 99])

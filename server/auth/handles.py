@@ -19,7 +19,7 @@ from collections.abc import Callable
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from .sealing import Keys
+from .sealing import Keys, derived_key
 
 RANDOM_BYTES = 24
 """192 random bits: nobody guesses them."""
@@ -75,7 +75,7 @@ class Handles:
         Raises:
             ValueError: It is no handle.
         """
-        return self._derive(b"oig-cloud-mcp/1 handle key", _decode(handle))
+        return derived_key(self._secret, b"handle key", _decode(handle))
 
     def seal(self, handle: str, keys: Keys) -> bytes:
         """Encrypt the keys of a credential so that only `handle` opens them."""
@@ -91,14 +91,10 @@ class Handles:
         return Keys(plain[:PART], plain[PART : 2 * PART], plain[2 * PART :])
 
     def _owner(self, random: bytes, account: bytes) -> bytes:
-        return self._derive(b"oig-cloud-mcp/1 handle owner", random + account)[:OWNER_BYTES]
+        return derived_key(self._secret, b"handle owner", random + account)[:OWNER_BYTES]
 
     def _cipher(self, handle: str) -> AESGCM:
-        return AESGCM(self._derive(b"oig-cloud-mcp/1 handle seal", _decode(handle)))
-
-    def _derive(self, purpose: bytes, raw: bytes) -> bytes:
-        # The purposes differ in the first bytes.
-        return hmac.digest(self._secret, purpose + b"\0" + raw, "sha256")
+        return AESGCM(derived_key(self._secret, b"handle seal", _decode(handle)))
 
 
 def _encode(raw: bytes) -> str:

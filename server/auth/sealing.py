@@ -36,6 +36,17 @@ HEAD = struct.Struct(">ddB")
 comes the session id."""
 
 
+def derived_key(secret: bytes, purpose: bytes, *bound: bytes) -> bytes:
+    """Derive the 32-byte key of one purpose.
+
+    Args:
+        secret: The shared secret, or another key.
+        purpose: What the key is for. No other use of the secret has it.
+        bound: What else it depends on. Only the last of these may hold a NUL.
+    """
+    return hmac.digest(secret, b"oig-cloud-mcp/1 " + b"\0".join((purpose, *bound)), "sha256")
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """What a caller logs in with. Its repr shows neither part."""
@@ -144,7 +155,7 @@ class Sealer:
 
     def answer_key(self, keys: Keys, question: str) -> bytes:
         """Return the 32-byte key under which an answer of the portal is shared."""
-        return hmac.digest(keys.seal, b"oig-cloud-mcp/1 question\0" + question.encode(), "sha256")
+        return derived_key(keys.seal, b"question", question.encode())
 
     def seal_answer(self, keys: Keys, key: bytes, plain: bytes) -> bytes:
         """Encrypt an answer so that only calls with `keys` open it, and only under `key`."""
@@ -164,7 +175,7 @@ class Sealer:
 
 def _answers(keys: Keys) -> AESGCM:
     # A key of its own: what opens answers does not open sessions.
-    return AESGCM(hmac.digest(keys.seal, b"oig-cloud-mcp/1 answers", "sha256"))
+    return AESGCM(derived_key(keys.seal, b"answers"))
 
 
 def _bound_to(keys: Keys) -> bytes:

@@ -7,7 +7,6 @@ the shared secret, and bound to the account and the portal: in other hands it do
 from __future__ import annotations
 
 import base64
-import hmac
 import json
 import os
 import struct
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ..auth.sealing import derived_key
 from ..errors import ChangeRefused
 from .change import DIGEST_BYTES, Change
 from .changes import decode, encode
@@ -86,10 +86,8 @@ class Plans:
         *,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._secret = secret
-        self._portal = portal_url.encode()
         self._random_bytes = random_bytes
-        self._cipher = AESGCM(self._derive(b"plan", b""))
+        self._cipher = AESGCM(derived_key(secret, b"plan", portal_url.encode(), b""))
 
     def new_id(self) -> str:
         """Return the id of a new plan."""
@@ -121,11 +119,6 @@ class Plans:
         # What opens was sealed here; a kind of change may be gone since, in a newer version.
         except (InvalidTag, struct.error, ValueError, ChangeRefused):
             return None
-
-    def _derive(self, purpose: bytes, what: bytes) -> bytes:
-        # A portal's address holds no NUL, and the purposes are ours.
-        message = b"oig-cloud-mcp/1 " + purpose + b"\0" + self._portal + b"\0" + what
-        return hmac.digest(self._secret, message, "sha256")
 
 
 def _encoded(sealed: bytes) -> str:

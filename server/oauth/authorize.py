@@ -17,7 +17,6 @@ from starlette.responses import RedirectResponse, Response
 from ..auth.access import Access
 from ..auth.caller import Granted
 from ..email_address import MAX_EMAIL, is_email
-from ..errors import GrantsUnavailable
 from ..records.grant import LIFETIME, Grant, day_of
 from ..records.grants import GrantStore
 from .authorization import (
@@ -37,7 +36,6 @@ from .scopes import CONTROL
 from .sign_in import NotSignedIn, Problem, sign_in
 from .tokens import (
     CODE_SECONDS,
-    ID_BYTES,
     REQUEST_SECONDS,
     AuthorizationRequest,
     Code,
@@ -45,9 +43,6 @@ from .tokens import (
     binding,
 )
 from .visit import RecordsLog, Turned, Visit, posted
-
-NO_GRANT = bytes(ID_BYTES)
-"""Id of no grant: to look for it tells whether the records can be read."""
 
 
 class Authorize:
@@ -95,15 +90,16 @@ class Authorize:
         try:
             expires_at = self._wall() + REQUEST_SECONDS
             asked = read_request(parameters, client, redirect_uri, visit.mode, expires_at)
-            # Before a password is asked for, which would be typed for nothing.
-            await self._grants.look(NO_GRANT)
         except Refused as exc:
             return self._mistaken(visit, client, redirect_uri, only(parameters, "state"), exc)
-        except GrantsUnavailable as exc:
-            self._tell(exc)
-            return visit.without_records(visit.texts.failed_heading)
         hint = only(parameters, "login_hint")
-        return self._page(visit, client, asked, email=hint if is_email(hint) else "")
+
+        async def ask() -> Response:
+            # Before a password is asked for, which would be typed for nothing.
+            await self._grants.check()
+            return self._page(visit, client, asked, email=hint if is_email(hint) else "")
+
+        return await visit.of_records(ask(), visit.texts.failed_heading, self._tell)
 
     async def submit(self, request: Request) -> Response:
         """Answer a POST: let the client in, or not, or show the page again."""
@@ -116,11 +112,8 @@ class Authorize:
         if form.get("action") == "cancel":
             moves = self._redirects.trusts(asked.redirect_uri)
             return _result(visit, client, asked, moves=moves, error="access_denied")
-        try:
-            return await self._let_in(visit, form, client, asked)
-        except GrantsUnavailable as exc:
-            self._tell(exc)
-            return visit.without_records(visit.texts.failed_heading)
+        letting_in = self._let_in(visit, form, client, asked)
+        return await visit.of_records(letting_in, visit.texts.failed_heading, self._tell)
 
     def _mistaken(
         self, visit: Visit, client: Client, redirect_uri: str, state: str, why: Refused
@@ -186,7 +179,7 @@ class Authorize:
     async def _let_in(
         self, visit: Visit, form: Mapping[str, str], client: Client, asked: AuthorizationRequest
     ) -> Response:
-        await self._grants.look(NO_GRANT)
+        await self._grants.check()
         control = self._control and form.get("control") == "on"
         try:
             granted = await sign_in(self._access, visit.request, form, visit.texts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -16,10 +16,8 @@ from starlette.responses import Response
 
 from ..auth.access import Access
 from ..email_address import MAX_EMAIL
-from ..errors import GrantsUnavailable
 from ..records.grant import Grant
 from ..records.grants import GrantStore
-from .authorize import NO_GRANT
 from .clients import LOOPBACK, Destination, cleaned_name
 from .language import LANGUAGES
 from .metadata import CONNECTIONS
@@ -109,12 +107,7 @@ class Connections:
     async def show(self, request: Request) -> Response:
         """Answer a GET: ask who it is."""
         visit = Visit(request, request.query_params.get("ui_locales", ""))
-        try:
-            await self._grants.look(NO_GRANT)
-        except GrantsUnavailable as exc:
-            self._tell(exc)
-            return visit.without_records(visit.texts.connections_title)
-        return _login(visit)
+        return await self._of_records(visit, self._ask(visit))
 
     async def submit(self, request: Request) -> Response:
         """Answer a POST: of the password, or of a button."""
@@ -122,16 +115,19 @@ class Connections:
             visit, form = await posted(request)
         except Turned as exc:
             return exc.response
-        try:
-            if "action" in form:
-                return await self._act(visit, form["action"])
-            await self._grants.look(NO_GRANT)
-            return await self._sign_in(visit, form)
-        except GrantsUnavailable as exc:
-            self._tell(exc)
-            return visit.without_records(visit.texts.connections_title)
+        if "action" in form:
+            return await self._of_records(visit, self._act(visit, form["action"]))
+        return await self._of_records(visit, self._sign_in(visit, form))
+
+    async def _of_records(self, visit: Visit, answer: Awaitable[Response]) -> Response:
+        return await visit.of_records(answer, visit.texts.connections_title, self._tell)
+
+    async def _ask(self, visit: Visit) -> Response:
+        await self._grants.check()
+        return _login(visit)
 
     async def _sign_in(self, visit: Visit, form: Mapping[str, str]) -> Response:
+        await self._grants.check()
         try:
             granted = await sign_in(self._access, visit.request, form, visit.texts)
         except NotSignedIn as exc:

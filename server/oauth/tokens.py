@@ -28,7 +28,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ..auth.sealing import Credential
+from ..auth.sealing import Credential, derived_key
 from . import base64url
 from .pkce import CHALLENGE_BYTES
 
@@ -179,9 +179,7 @@ class Tokens:
         self._random_bytes = random_bytes
 
         def key(purpose: bytes) -> bytes:
-            # A portal's address holds no NUL, and the purposes are ours.
-            message = b"oig-cloud-mcp/1 oauth " + purpose + b"\0" + portal_url.encode()
-            return hmac.digest(secret, message, "sha256")
+            return derived_key(secret, b"oauth " + purpose, portal_url.encode())
 
         self._code = AESGCM(key(b"code"))
         self._access = AESGCM(key(b"access"))

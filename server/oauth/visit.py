@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -107,10 +107,21 @@ class Visit:
             "failed.html", status=status, headers=headers, heading=heading, what=what, cure=cure
         )
 
-    def without_records(self, heading: str) -> Response:
-        """Make the page for when nobody can look at the grants."""
-        texts = self.texts
-        later = {"Retry-After": "60"}
+    async def of_records(
+        self, answer: Awaitable[Response], heading: str, tell: RecordsLog
+    ) -> Response:
+        """Return what needs the record of grants, or the page for when it cannot be used.
+
+        Args:
+            answer: Makes the page, and raises GrantsUnavailable where it cannot.
+            heading: Of the other page.
+            tell: Tells the operator.
+        """
+        try:
+            return await answer
+        except GrantsUnavailable as exc:
+            tell(exc)
+        texts, later = self.texts, {"Retry-After": "60"}
         return self.failed(503, heading, texts.no_records, texts.no_records_cure, later)
 
 

@@ -84,6 +84,9 @@ CONTROL = [field.name for field in fields(Grant)].index("control")
 
 FIND = f"SELECT {COLUMNS} FROM grants WHERE id = ?"  # noqa: S608 - our own names
 
+NO_GRANT = b""
+"""Id of no grant."""
+
 MOST_GLANCED = 512
 """Grants kept in memory as they stand in the file: the clients that call within a few minutes."""
 
@@ -182,6 +185,10 @@ class GrantStore:
             return self.glance(grant_id)
         except GrantsBusy:
             return await asyncio.to_thread(self.find, grant_id)
+
+    async def check(self) -> None:
+        """Return if the record can be read, whether or not there is a grant."""
+        await self.look(NO_GRANT)
 
     def activate(self, grant_id: bytes, now: float) -> bool:
         """Make a pending grant active, once; a second time ends it (RFC 6749, 4.1.2).

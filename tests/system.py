@@ -107,6 +107,22 @@ def copy_project(folder: Path) -> Path:
     return project
 
 
+def started_command(
+    project: Path, environ: Mapping[str, str], *arguments: str
+) -> subprocess.Popen[str]:
+    """Start `oig-cloud-mcp`, whose lines can be read."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "server.supervision", *arguments],
+        cwd=project,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
 def family(pid: int) -> list[psutil.Process]:
     """Return a process and everything below it."""
     try:

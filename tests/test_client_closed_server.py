@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 
 import httpx2
 import pytest
 
-from client.__main__ import main
 from client.answers import Answer, judge
 from client.exit_codes import ExitCode
 from client.failures import LoginWanted, NotMcp, Refused
@@ -17,6 +15,7 @@ from client.identity import Identity
 from client.login import Login
 
 from .client_keyring import environment
+from .client_runner import client_runner
 
 pytest_plugins = ("tests.client_servers", "tests.terminal")
 
@@ -35,24 +34,7 @@ def ring(tmp_path):
 
 @pytest.fixture
 def client(capsys, monkeypatch, ring):
-    """Run the client in this process; return exit code, stdout and stderr."""
-    for name in ("OIG_EMAIL", "OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*argv, stdin=b"", **environ):
-        for name, value in (environment("InFile", ring) | environ).items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr("keyring.core._keyring_backend", None)
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = main(argv)
-        out, err = capsys.readouterr()
-        assert SECRET not in out + err
-        assert "Traceback" not in err
-        for name in environ:
-            monkeypatch.delenv(name, raising=False)
-        return code, out, err
-
-    return run
+    return client_runner(capsys, monkeypatch, ring, SECRET)
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import sys
 
 import httpx2
 import pytest
 
-from client.__main__ import main
 from client.exit_codes import ExitCode
 from client.failures import NoKeyring
 from client.identity import Identity
@@ -18,6 +16,7 @@ from client.login import Login, server_name
 from client.vault import Vault
 
 from .client_keyring import environment
+from .client_runner import client_runner
 
 REJECTED_OF_OLD = "OIG Cloud rejected this e-mail and password. Call check_auth again."
 """What `client_servers` says without a code, or with one that is not known here."""
@@ -36,25 +35,7 @@ def keyring_file(tmp_path):
 
 @pytest.fixture
 def client(capsys, monkeypatch, keyring_file):
-    """Run the client in this process; return exit code, stdout and stderr."""
-    for name in ("OIG_EMAIL", "OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*argv, stdin=b"", ring="InFile", **environ):
-        for name, value in (environment(ring, keyring_file) | environ).items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr("keyring.core._keyring_backend", None)
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = main(argv)
-        out, err = capsys.readouterr()
-        assert SECRET not in out + err
-        assert BASIC.split()[1] not in out + err
-        assert "Traceback" not in err
-        for name in ("OIG_EMAIL", "OIG_PASSWORD"):
-            monkeypatch.delenv(name, raising=False)
-        return code, out, err
-
-    return run
+    return client_runner(capsys, monkeypatch, keyring_file, SECRET, BASIC.split()[1])
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ from .system import (
     give_away,
     prepared_system,
     started,
+    started_command,
     stop,
     temporary_folder,
 )
@@ -77,16 +78,7 @@ def test_demo_status_restart_and_stop_from_a_path_that_needs_care():
         environ = clean_environment(OIG_CONFIG=str(folder / "settings.env"), OIG_PASSWORD="x")
         environ["PATH"] += f"{os.pathsep}/100%{os.pathsep}/%(here)s"
         before = sorted(path for path in (project / "var").rglob("*"))
-        with subprocess.Popen(
-            [sys.executable, "-m", "server.supervision", "demo", "--workers", "2"],
-            cwd=project,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as process:
+        with started_command(project, environ, "demo", "--workers", "2") as process:
             terminal = Terminal(process)
             everything = []
             try:
@@ -768,19 +760,7 @@ def test_of_two_starts_at_once_one_serves_and_the_other_says_that_it_runs_alread
     with temporary_folder() as folder:
         environ = clean_environment(OIG_STATE_DIR=str(folder / "state"), OIG_HOST="127.0.0.1")
         ports = [str(free_port()), str(free_port())]
-        starts = [
-            subprocess.Popen(
-                [sys.executable, "-m", "server.supervision", "demo", "--port", port],
-                cwd=ROOT,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
-            for port in ports
-        ]
+        starts = [started_command(ROOT, environ, "demo", "--port", port) for port in ports]
         try:
             wait_until("one has ended", lambda: any(s.poll() is not None for s in starts))
             (lost,) = [start for start in starts if start.poll() is not None]

@@ -19,7 +19,14 @@ from server.supervision.secure_origin import secure_origin
 from server.supervision.wanted import Wanted
 
 from .fleet import call_body
-from .system import clean_environment, copy_project, family, free_port, temporary_folder
+from .system import (
+    clean_environment,
+    copy_project,
+    family,
+    free_port,
+    started_command,
+    temporary_folder,
+)
 from .test_command import command
 from .test_start_server import Terminal
 from .tls_files import TlsFiles, put
@@ -41,16 +48,7 @@ def demo(tmp_path_factory):
         port = free_port()
         environ = clean_environment(OIG_PORT=str(port), OIG_CALLS_PER_MINUTE="0", **files.settings)
         project = copy_project(folder)
-        with subprocess.Popen(
-            [sys.executable, "-m", "server.supervision", "demo"],
-            cwd=project,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as process:
+        with started_command(project, environ, "demo") as process:
             terminal = Terminal(process)
             try:
                 terminal.wait_for("Stop       Ctrl-C")

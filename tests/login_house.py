@@ -35,7 +35,7 @@ from server.oauth.tokens import Tokens
 from server.records.grant import LIFETIME, Grant, day_of
 from server.records.grants import GrantStore
 
-from .control_house import NOON, SECRET, Clock, HoldingStore
+from .control_house import NOON, SECRET, Clock, SharedStore
 from .portal_simulator import InProcess
 
 ISSUER = "https://oig.example.org"
@@ -115,7 +115,7 @@ class LoginHouse:
     ) -> None:
         self.clock = Clock(NOON)
         self.portal = InProcess(wall=self.clock)
-        self.store = HoldingStore(self.clock, 0.0)
+        self.store = SharedStore(self.clock, 0.0)
         self.grants = GrantStore(folder / "grants.db")
         self.tokens = Tokens(SECRET, self.portal.base_url)
         self.mode = mode

@@ -20,7 +20,7 @@ from simulator.box import Box
 from simulator.truth import truth
 from simulator.wishes import obey
 
-from .control_house import SECRET, Clock, HoldingStore
+from .control_house import SECRET, Clock, SharedStore
 from .portal_simulator import DEMO_BOX, InProcess
 from .tools_once import tool
 
@@ -42,7 +42,7 @@ class ReadingHouse:
     def __init__(self, local: str, email: str = "demo@example.com", box: str = DEMO_BOX) -> None:
         self.clock = Clock(moment(local))
         self.portal = InProcess(wall=self.clock)
-        self.store = HoldingStore(self.clock, 0.0)
+        self.store = SharedStore(self.clock, 0.0)
         self._box = box
         self._caller = Caller(Credential(email, "demo"), None, "192.0.2.1", "192.0.2.1")
         self._closing: list[Callable[[], Any]] = []

@@ -25,7 +25,7 @@ from server.readings.placement import days_between
 from server.upstream.energy_reader import MOST_REQUESTS, MOST_S, EnergyRead
 from server.upstream.portal_reader import Upstream
 
-from .control_house import HoldingStore
+from .control_house import SharedStore
 from .energy_history import answers
 from .payloads import FULL, SLIM, full_box
 from .tools_once import tool
@@ -95,7 +95,7 @@ class House:
     def __init__(self, portal):
         self.portal = portal
         self.time = NOW.timestamp()
-        self.store = HoldingStore(lambda: self.time, 0.0)
+        self.store = SharedStore(lambda: self.time, 0.0)
         self.restart()
 
     def restart(self, password="demo"):

@@ -135,13 +135,6 @@ def test_two_tokens_of_one_plan_differ():
     assert PLANS.seal(ACCOUNT, ONE) != PLANS.seal(ACCOUNT, ONE)
 
 
-def test_a_box_is_held_under_the_same_key_by_every_account_and_another_key_at_another_portal():
-    assert len(PLANS.box_key("2210400017")) == 32
-    assert PLANS.box_key("2210400017") == Plans(b"s" * 32, PORTAL).box_key("2210400017")
-    assert PLANS.box_key("2210400017") != PLANS.box_key("2210400018")
-    assert PLANS.box_key("1") != Plans(b"s" * 32, "https://other.example/").box_key("1")
-
-
 @given(CHANGES)
 def test_every_change_can_be_written_and_read(change):
     assert decode(encode(change)) == change

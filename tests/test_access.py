@@ -68,7 +68,7 @@ def test_credentials_are_read_from_either_kind_of_header(headers, credential):
         basic(f"a@b.cz:{PLANTED}") | {"x-oig-email": "a@b.cz", "x-oig-password": "other"},
     ],
 )
-def test_a_malformed_header_is_told_without_repeating_it(headers):
+def test_a_malformed_header_is_reported_without_repeating_it(headers):
     with pytest.raises(AccessDenied) as caught:
         credential_of(headers.items())
     assert PLANTED not in str(caught.value)

@@ -154,7 +154,7 @@ GOOD = {"good token", "good token in other letters", "token beside a pair"}
 
 
 @pytest.mark.parametrize("kind", CREDENTIALS)
-async def test_who_is_let_in(house, mode, kind):
+async def test_requests_are_admitted_by_their_login(house, mode, kind):
     headers = list(CREDENTIALS[kind])
     token = house.log_in()
     match kind:
@@ -215,7 +215,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
-async def test_what_is_wrong_with_a_call_is_told_where_only_calls_need_a_login(house, mode, kind):
+async def test_a_malformed_call_is_explained_where_only_calls_need_a_login(house, mode, kind):
     for revision in REVISIONS[:4]:
         status, _, body = await house.ask(MALFORMED[kind], revision=revision)
         assert (status == 401) is (mode == "hard")
@@ -223,7 +223,7 @@ async def test_what_is_wrong_with_a_call_is_told_where_only_calls_need_a_login(h
     assert house.came == []
 
 
-async def test_a_call_that_wants_no_answer_comes_to_no_tool_and_needs_no_login(house, mode):
+async def test_a_notification_reaches_no_tool_and_needs_no_login(house, mode):
     notification = call()
     del notification["id"]
     assert ((await house.ask(notification))[0] == 401) is (mode == "hard")
@@ -271,7 +271,7 @@ BLIND = {
 
 
 @pytest.mark.parametrize("what", BLIND)
-async def test_in_hard_mode_nobody_is_told_what_is_wrong_without_a_login(house, mode, what):
+async def test_hard_mode_explains_nothing_without_a_login(house, mode, what):
     method, body, more = BLIND[what]
     status, told, _ = await house.ask(body, method=method, **more)
     assert status >= 400
@@ -326,7 +326,7 @@ async def test_a_token_that_may_only_read_gets_403_for_what_changes_a_box(house,
     assert house.came == [] or mode not in METADATA
 
 
-async def test_a_right_that_is_given_or_taken_counts_at_the_next_call(house):
+async def test_a_right_granted_or_revoked_applies_from_the_next_call(house):
     headers = [("authorization", f"Bearer {house.log_in()}")]
     store, grant = house.grants.store, house.grants.last
     asked = next(changing())
@@ -356,7 +356,7 @@ class TestTokens:
         house.grants.store.forget(house.grants.last.account)
         assert (await house.ask(call(), headers))[0] == 401
 
-    async def test_a_grant_that_is_not_fetched_yet_serves_nobody(self, house):
+    async def test_a_grant_that_is_not_exchanged_yet_admits_nobody(self, house):
         grants = house.grants
         grants.store.activate, activate = (lambda *_: True), grants.store.activate
         token = house.log_in()
@@ -374,14 +374,14 @@ class TestTokens:
         assert "expired" in told["www-authenticate"]
 
     @pytest.mark.parametrize("position", range(0, 117, 9))
-    async def test_a_changed_token_is_none(self, house, position):
+    async def test_a_tampered_token_is_refused(self, house, position):
         token = house.log_in()
         other = "A" if token[position] != "A" else "B"
         changed = token[:position] + other + token[position + 1 :]
         assert (await house.ask(call(), [("authorization", f"Bearer {changed}")]))[0] == 401
 
     @pytest.mark.parametrize("which", ["refresh", "another secret", "another portal"])
-    async def test_what_is_no_access_token_of_ours_is_none(self, house, which):
+    async def test_anything_but_our_access_tokens_is_refused(self, house, which):
         house.log_in()
         last = house.grants._last
         match which:
@@ -395,7 +395,7 @@ class TestTokens:
                 text = house.grants.token()
         assert (await house.ask(call(), [("authorization", f"Bearer {text}")]))[0] == 401
 
-    async def test_a_use_is_written_down_once_a_day(self, house):
+    async def test_a_use_is_recorded_once_a_day(self, house):
         headers = [("authorization", f"Bearer {house.log_in()}")]
         writes: list[bytes] = []
         note_used = house.grants.store.note_used
@@ -413,9 +413,7 @@ class TestTokens:
         assert len(writes) == 1
         assert house.grants.last.used_today(house.time)
 
-    async def test_where_the_record_cannot_be_read_a_token_waits_and_all_else_goes_on(
-        self, house, monkeypatch
-    ):
+    async def test_an_unreadable_record_stops_tokens_and_nothing_else(self, house, monkeypatch):
         headers = [("authorization", f"Bearer {house.log_in()}")]
 
         async def look(_):
@@ -431,7 +429,7 @@ class TestTokens:
         # What is no token of ours is none, whatever is broken.
         assert (await house.ask(call(), [("authorization", "Bearer x")]))[0] == 401
 
-    async def test_where_the_record_cannot_be_written_a_token_is_served(self, house, monkeypatch):
+    async def test_a_token_is_served_when_the_record_cannot_be_written(self, house, monkeypatch):
         house.log_in()
         house.time += DAY
 
@@ -442,7 +440,7 @@ class TestTokens:
         headers = [("authorization", f"Bearer {house.grants.token()}")]
         assert (await house.ask(call(), headers))[0] == 200
 
-    async def test_a_rejected_grant_may_ask_again_after_ten_minutes_by_a_call_alone(self, house):
+    async def test_a_rejected_grant_may_retry_after_ten_minutes_with_a_call_only(self, house):
         headers = [("authorization", f"Bearer {house.log_in()}")]
         assert (await house.ask(call(), headers))[0] == 200
         await portal_said(house.came[-1], "rejected")
@@ -458,9 +456,7 @@ class TestTokens:
         assert (await house.ask(call(), headers))[0] == 200
         assert house.grants.last.suspect_since is None
 
-    async def test_where_a_question_cannot_be_written_down_the_token_waits(
-        self, house, monkeypatch
-    ):
+    async def test_a_token_waits_when_its_retry_cannot_be_recorded(self, house, monkeypatch):
         headers = [("authorization", f"Bearer {house.log_in()}")]
         assert (await house.ask(call(), headers))[0] == 200
         await portal_said(house.came[-1], "rejected")
@@ -501,7 +497,7 @@ json_values = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(json_values)
-async def test_whatever_json_comes_without_a_login_is_refused_in_hard_mode_or_brings_one(value):
+async def test_hard_mode_admits_json_only_when_it_brings_a_login(value):
     modes, host, _ = MODES["hard"]
     mode = modes.of({"headers": [(b"host", host.encode())]})
     admission = Admission(modes, None)  # type: ignore[arg-type]

@@ -200,12 +200,12 @@ async def test_a_listed_account_is_served_in_every_spelling(house):
         assert house.attempts == number + 1
 
 
-async def test_only_budgets_take_accents_for_nothing(house):
+async def test_only_budgets_ignore_accents(house):
     refusal, _ = await house.refused("d\u00e9mo@example.com")
     assert isinstance(refusal, NotServed)
 
 
-async def test_both_get_the_same_words_at_first_and_when_repeated(house):
+async def test_listed_and_unlisted_accounts_get_the_same_words_at_first_and_when_repeated(house):
     texts = set()
     for email in ("demo@example.com", STRANGER):
         for _ in range(3):
@@ -220,14 +220,14 @@ async def test_both_get_the_same_words_at_first_and_when_repeated(house):
     assert "ask the person who runs this server" in text
 
 
-async def test_an_account_gets_no_session_of_a_portal_that_lets_nobody_in(house, monkeypatch):
+async def test_a_portal_that_admits_nobody_gives_no_session(house, monkeypatch):
     monkeypatch.setitem(house.simulator.accounts._passwords, "", "")
     refusal, _ = await house.refused(TARGET.email)
     assert isinstance(refusal, NotServed)
     assert house.simulator.accounts.session_count() == 1
 
 
-async def test_without_a_list_nobody_is_told_of_one():
+async def test_without_a_list_no_message_mentions_one():
     house = House(None)
     assert house.allow_list.serves(b"x" * 32)
     assert "serve" not in str(CredentialsRejected())
@@ -237,7 +237,7 @@ async def test_without_a_list_nobody_is_told_of_one():
 @pytest.mark.parametrize(
     ("takes", "steps"), [(0.01, 1), (0.7, 1), (1.4, 1), (1.6, 2), (2.0, 2), (9.1, 7)]
 )
-async def test_both_are_answered_at_the_same_step_from_the_first_on(takes, steps):
+async def test_listed_and_unlisted_accounts_are_answered_after_the_same_time(takes, steps):
     async def first(house: House) -> Seen:
         house.takes = takes
         return await house.seen(TARGET.email)
@@ -247,7 +247,7 @@ async def test_both_are_answered_at_the_same_step_from_the_first_on(takes, steps
 
 @pytest.mark.parametrize(("before", "now"), [(0.2, 2.0), (2.0, 0.2), (4.4, 1.6), (1.6, 4.4)])
 @pytest.mark.parametrize("quiet", [5.0, 60.0, 3600.0, PERIOD, 2 * PERIOD])
-async def test_a_portal_that_became_quicker_or_slower_tells_nothing(before, now, quiet):
+async def test_a_portal_that_became_faster_or_slower_reveals_nothing(before, now, quiet):
     async def changed(house: House) -> list[Seen]:
         house.takes = before
         seen = [await house.seen(email, "wrong 0") for email in (DEMO.email, STRANGER)]
@@ -261,7 +261,7 @@ async def test_a_portal_that_became_quicker_or_slower_tells_nothing(before, now,
     assert len({one.took for one in seen[2:]}) == 1
 
 
-async def test_a_login_that_takes_longer_than_that_of_nobody_shows_once_at_most(house):
+async def test_a_login_slower_than_an_unlisted_one_shows_once_at_most(house):
     """The portal may work harder for an account that it knows. From then on all take as long."""
     house.takes, house.takes_nobody = 2.0, 1.0
     await house.sessions.open(DEMO, HOME)
@@ -274,7 +274,7 @@ async def test_a_login_that_takes_longer_than_that_of_nobody_shows_once_at_most(
     assert (await house.seen(DEMO.email, source=CAFE)).took == 2 * STEP
 
 
-async def test_a_portal_that_was_slow_for_once_makes_nobody_wait_for_long(house):
+async def test_a_single_slow_answer_of_the_portal_delays_nobody_for_long(house):
     house.takes = 29.0
     await house.seen(DEMO.email)
     house.takes = 0.1
@@ -283,13 +283,13 @@ async def test_a_portal_that_was_slow_for_once_makes_nobody_wait_for_long(house)
     assert (await house.seen(STRANGER)).took == STEP
 
 
-async def test_an_accepted_login_is_not_held_back(house):
+async def test_an_accepted_login_is_not_delayed(house):
     begun = house.clock.time
     await house.sessions.open(DEMO, HOME)
     assert house.clock.time - begun == pytest.approx(house.takes)
 
 
-async def test_who_goes_away_and_asks_again_learns_nothing():
+async def test_a_caller_who_hangs_up_and_retries_learns_nothing():
     async def gone(house: House) -> list[object]:
         house.gate = asyncio.Event()
         pair = Credential(TARGET.email, "wrong")
@@ -345,7 +345,7 @@ OLD_ORACLES = (
 @given(st.lists(EVENTS, max_size=12))
 @example(OLD_ORACLES[0])
 @example(OLD_ORACLES[1])
-def test_whatever_happens_a_stranger_sees_the_same_of_a_listed_account_and_another(events):
+def test_a_stranger_cannot_tell_listed_and_unlisted_accounts_apart_in_any_case(events):
     async def play(house: House) -> list[Seen]:
         seen = []
         for event in events:
@@ -369,7 +369,7 @@ def test_whatever_happens_a_stranger_sees_the_same_of_a_listed_account_and_anoth
     asyncio.run(asyncio.wait_for(same(play), 60))
 
 
-async def test_without_a_list_a_rejection_waits_for_nothing():
+async def test_without_a_list_a_rejection_is_not_delayed():
     house = House(None)
     _, took = await house.refused(DEMO.email)
     assert took == pytest.approx(house.takes)
@@ -389,7 +389,7 @@ def members(kind: Kind) -> Iterable[dict[str, object]]:
 
 @pytest.mark.parametrize("kind", LOGIN_KINDS)
 @pytest.mark.parametrize("gap", [0.0, 60.0, PERIOD])
-async def test_whatever_befalls_the_portals_login_is_told_to_both(kind, gap):
+async def test_any_failure_of_the_portal_is_reported_for_listed_and_unlisted_accounts(kind, gap):
     for more in members(kind):
 
         async def outage(house: House, more=more) -> list[Seen]:
@@ -413,7 +413,7 @@ async def test_whatever_befalls_the_portals_login_is_told_to_both(kind, gap):
 
 
 @pytest.mark.parametrize("kind", LOGIN_KINDS)
-async def test_in_an_outage_a_stranger_cannot_tell_two_accounts_apart_in_one_house(house, kind):
+async def test_an_outage_does_not_let_a_stranger_tell_accounts_of_one_house_apart(house, kind):
     house.fault(kind, **next(iter(members(kind))))
     seen = {
         (email, order): await house.seen(email, f"wrong {order}", f"203.0.113.{order}")
@@ -434,7 +434,7 @@ async def test_in_an_outage_a_stranger_cannot_tell_two_accounts_apart_in_one_hou
         (httpx2.RemoteProtocolError, 2.0),
     ],
 )
-async def test_a_portal_that_is_not_reached_is_told_to_both_after_the_same_time(broken, after):
+async def test_an_unreachable_portal_is_reported_after_the_same_time_for_both(broken, after):
     async def outage(house: House) -> list[Seen]:
         house.line.broken, house.takes = broken, after
         seen = [
@@ -452,7 +452,7 @@ async def test_a_portal_that_is_not_reached_is_told_to_both_after_the_same_time(
 
 
 @pytest.mark.parametrize("kind", [Kind.TOO_MANY, Kind.UNAVAILABLE])
-async def test_a_source_that_the_portal_turned_away_is_held_back_from_both_alike(kind):
+async def test_a_source_refused_by_the_portal_backs_off_for_both_alike(kind):
     async def outage(house: House) -> list[Seen]:
         house.fault(kind, retry_after=40, logins=1)
         passwords = ("wrong 0", "wrong 1", "wrong 0")
@@ -469,7 +469,7 @@ async def test_a_source_that_the_portal_turned_away_is_held_back_from_both_alike
 
 @pytest.mark.parametrize("what", ["logins", "reading"])
 @pytest.mark.parametrize("over", [False, True])
-async def test_what_the_portal_said_to_an_owner_is_not_told_to_a_stranger(what, over):
+async def test_the_portals_answer_to_an_owner_is_not_shown_to_a_stranger(what, over):
     """An owner has been active in an outage; a stranger tries the account for the first time."""
 
     async def outage(house: House) -> Seen:
@@ -497,7 +497,7 @@ async def test_what_the_portal_said_to_an_owner_is_not_told_to_a_stranger(what, 
 
 
 @pytest.mark.parametrize("email", [DEMO.email, STRANGER])
-async def test_both_are_locked_alike_and_refused_alike_then(house, email):
+async def test_listed_and_unlisted_accounts_are_locked_and_refused_alike(house, email):
     seen = []
     for number in range(4):
         refusal, _ = await house.refused(email, f"wrong {number}")
@@ -505,7 +505,7 @@ async def test_both_are_locked_alike_and_refused_alike_then(house, email):
     assert seen == [(False, None), (False, None), (True, 25.0), (True, 20.0)]
 
 
-async def test_both_count_against_the_budget_of_their_source(house):
+async def test_listed_and_unlisted_accounts_count_against_the_budget_of_the_source(house):
     for number in range(5):
         await house.refused(f"nobody{number}@example.com", source=CAFE)
     for email in (DEMO.email, "somebody@example.com"):
@@ -546,7 +546,7 @@ async def opening(house, credential):
     return task
 
 
-async def test_an_account_that_is_listed_while_its_login_is_refused_is_logged_in_after_all(house):
+async def test_an_account_listed_during_its_refused_login_is_logged_in(house):
     task = await opening(house, TARGET)
     house.allow_list.use((DEMO.email, TARGET.email), SECRET)
     house.gate.set()
@@ -554,7 +554,7 @@ async def test_an_account_that_is_listed_while_its_login_is_refused_is_logged_in
     assert house.attempts == 1
 
 
-async def test_a_wrong_password_of_an_account_that_is_listed_meanwhile_is_rejected_once(house):
+async def test_a_wrong_password_of_an_account_listed_meanwhile_is_rejected_once(house):
     task = await opening(house, Credential(TARGET.email, "wrong"))
     house.allow_list.use(None, SECRET)
     house.gate.set()
@@ -563,7 +563,7 @@ async def test_a_wrong_password_of_an_account_that_is_listed_meanwhile_is_reject
     assert house.attempts == 1
 
 
-async def test_an_account_that_is_taken_off_the_list_meanwhile_is_not_let_in(house):
+async def test_an_account_removed_from_the_list_meanwhile_is_not_admitted(house):
     task = await opening(house, DEMO)
     house.allow_list.use((TARGET.email,), SECRET)
     house.gate.set()

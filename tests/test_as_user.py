@@ -47,7 +47,7 @@ def test_a_program_is_typed_with_its_path_and_arguments_and_no_email(argv, told)
     assert typed(argv) == told
 
 
-def test_root_is_told_runuser_and_others_sudo(monkeypatch):
+def test_root_is_advised_to_use_runuser_and_others_sudo(monkeypatch):
     argv = ["/x/cachectl", "stats"]
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda name: f"/sbin/{name}")
@@ -61,11 +61,11 @@ def test_root_is_told_runuser_and_others_sudo(monkeypatch):
     assert as_user(NOBODY, argv) == "Run it as that user: sudo -u nobody /x/cachectl stats"
 
 
-def test_what_no_person_types_is_not_repeated():
+def test_arguments_that_nobody_types_are_not_repeated():
     assert as_user(NOBODY, ["/x/server/__main__.py", "--fd", "0"]) == "Do this as that user"
 
 
-def test_a_user_is_told_by_name_where_there_is_one():
+def test_a_user_is_named_where_a_name_exists():
     assert user_name(NOBODY) == f"nobody (uid {NOBODY})"
     assert user_name(STRANGER) == f"uid {STRANGER}"
 
@@ -95,9 +95,7 @@ def theirs(monkeypatch):
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_root_at_the_files_of_a_service_is_told_to_be_its_user(
-    theirs, capsys, monkeypatch, arguments
-):
+def test_root_is_advised_to_act_as_the_user_of_a_service(theirs, capsys, monkeypatch, arguments):
     monkeypatch.setattr(sys, "argv", ["/opt/x/bin/cachectl", *arguments])
     before = {path: path.stat().st_uid for path in theirs.rglob("*")}
     assert main(arguments) == 1
@@ -122,7 +120,7 @@ def machines(monkeypatch):
 
 
 @as_root
-def test_where_none_runs_the_server_of_the_machine_is_told_of(machines, capsys):
+def test_the_system_server_is_mentioned_where_no_other_runs(machines, capsys):
     assert main(["ping"]) == 3
     told = f"The state in {machines / 'machine'} belongs to uid {STRANGER}. "
     assert told in capsys.readouterr().err
@@ -133,7 +131,9 @@ def test_where_none_runs_the_server_of_the_machine_is_told_of(machines, capsys):
 
 
 @as_root
-def test_it_is_told_of_only_if_it_is_another_users_and_was_not_meant(machines, capsys, monkeypatch):
+def test_the_system_server_is_mentioned_only_if_it_is_another_users_and_was_not_meant(
+    machines, capsys, monkeypatch
+):
     assert elsewhere(machines / "machine", machines / "machine") == ""
     assert elsewhere(machines / "ours", machines / "none") == ""
     os.chown(machines / "machine", 0, 0)
@@ -161,7 +161,7 @@ def test_root_starts_nothing_in_the_state_of_a_service(theirs, verb):
 
 
 @as_root
-def test_a_secret_of_somebody_else_in_a_folder_of_ours_may_be_ours_to_take(tmp_path):
+def test_a_foreign_secret_in_our_folder_may_be_taken_over(tmp_path):
     make_secret(tmp_path / "secret")
     os.chown(tmp_path / "secret", NOBODY, NOBODY)
     with pytest.raises(ConfigurationError, match=f"runs as this user: chown 0 {tmp_path}/secret"):
@@ -169,7 +169,7 @@ def test_a_secret_of_somebody_else_in_a_folder_of_ours_may_be_ours_to_take(tmp_p
 
 
 @as_root
-def test_a_secret_that_root_has_put_back_is_to_be_given_to_the_user_of_the_server():
+def test_a_secret_restored_by_root_should_be_given_to_the_server_user():
     with temporary_folder() as state:
         make_secret(state / "secret")
         os.chown(state, NOBODY, NOBODY)
@@ -210,7 +210,7 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize(
     ("arguments", "code"), [(["stats"], 3), (["unlock", "jana@example.cz"], 1), (["reload"], 3)]
 )
-def test_another_user_is_told_whose_server_it_is_and_not_that_none_runs(arguments, code):
+def test_another_user_learns_whose_server_runs_instead_of_none(arguments, code):
     with temporary_folder() as state:
         state.chmod(0o755)
         (state / "run").mkdir(mode=0o700)

@@ -108,7 +108,7 @@ def test_a_mistake_has_the_code_that_its_specification_gives_it(error, changes):
         {"nonce": "n", "audience": "x", "unheard_of": "y"},
     ],
 )
-def test_what_other_servers_take_is_no_mistake(changes):
+def test_requests_that_other_servers_accept_are_not_mistakes(changes):
     assert changed(**changes).client_id == CLAUDE
 
 
@@ -142,7 +142,7 @@ def test_scopes_of_other_servers_are_left_out(scope, kept):
         ("", False),
     ],
 )
-def test_an_answer_goes_only_where_the_client_said_and_the_policy_allows(uri, may):
+def test_an_answer_goes_only_to_a_registered_and_allowed_address(uri, may):
     client = read(
         describe("Claude", [SITE, "http://localhost/callback", APP, "https://evil.example/cb"])
     )
@@ -176,7 +176,7 @@ def test_an_answer_keeps_the_query_of_its_address(uri, begins):
 
 
 @given(st.text(max_size=200))
-def test_a_state_comes_back_to_the_letter(state):
+def test_a_state_comes_back_unchanged(state):
     where = answer(SITE, MODE, state, code="oigk_x")
     assert where.isascii()
     assert parse_qs(urlsplit(where).query, keep_blank_values=True)["state"] == [state]
@@ -196,10 +196,10 @@ def test_the_same_page_in_another_language_asks_for_the_same():
 
 
 @pytest.mark.parametrize("text", [b"a=%ff", b"a=\xc3\xa9", b"&".join([b"a=1"] * 65)])
-def test_a_query_that_makes_no_sense_is_not_read(text):
+def test_a_malformed_query_is_refused(text):
     assert parameters_of(text) is None
 
 
-def test_of_two_values_neither_is_believed():
+def test_a_parameter_given_twice_is_not_used():
     assert only({"a": ["1", "2"]}, "a") == ""
     assert only({}, "a") == ""

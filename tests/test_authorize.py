@@ -83,7 +83,7 @@ async def test_the_page_says_who_asks_and_where_it_goes_and_asks_for_the_passwor
     assert "set-cookie" not in page.headers
 
 
-async def test_nothing_is_written_before_a_password_was_right(login, tmp_path):
+async def test_nothing_is_stored_before_the_password_is_right(login, tmp_path):
     page = await login.open()
     await login.submit(page, password="wrong")
     await login.submit(page, action="cancel")
@@ -113,20 +113,20 @@ async def test_the_right_password_sends_a_code_to_the_client(login, kind):
     assert opened == Credential(EMAIL, PASSWORD)
 
 
-async def test_a_tick_lets_the_client_change_settings_whatever_it_asked_for(login):
+async def test_the_checkbox_grants_control_whatever_the_client_asked_for(login):
     done = await login.submit(await login.open(scope="oig:read"), control="on")
     assert "change settings" in done.text
     (grant,) = grants_of(login)
     assert grant.control
 
 
-async def test_without_a_tick_the_client_only_reads_whatever_it_asked_for(login):
+async def test_without_the_checkbox_the_client_only_reads_whatever_it_asked_for(login):
     await login.submit(await login.open(scope="oig:read oig:control"))
     (grant,) = grants_of(login)
     assert not grant.control
 
 
-async def test_a_server_that_only_reads_offers_no_tick_and_takes_none(made):
+async def test_a_read_only_server_offers_no_checkbox_and_accepts_none(made):
     login = made(control=False)
     page = await login.open(scope="oig:control")
     assert 'name="control"' not in page.text
@@ -135,7 +135,7 @@ async def test_a_server_that_only_reads_offers_no_tick_and_takes_none(made):
     assert not grant.control
 
 
-async def test_to_cancel_is_told_to_the_client_and_asks_for_nothing(login):
+async def test_cancelling_notifies_the_client_and_needs_no_login(login):
     page = await login.open()
     done = await login.submit(page, email="", password="", action="cancel")
     assert answered(done) == {"error": "access_denied", "state": "s t&a=te", "iss": ISSUER}
@@ -163,7 +163,7 @@ async def test_to_cancel_is_told_to_the_client_and_asks_for_nothing(login):
         },
     ],
 )
-async def test_who_is_not_known_gets_a_page_and_nobody_is_sent_anywhere(login, changes):
+async def test_an_unknown_client_gets_a_page_and_no_redirect(login, changes):
     page = await login.http.get(f"/authorize?{query(**asked(**changes))}")
     assert page.status_code == 400
     assert "location" not in page.headers
@@ -175,7 +175,7 @@ async def test_who_is_not_known_gets_a_page_and_nobody_is_sent_anywhere(login, c
 
 
 @pytest.mark.parametrize("step", ["opened", "sent"])
-async def test_who_cannot_be_looked_up_now_is_not_called_unknown(login, step):
+async def test_a_client_that_cannot_be_looked_up_now_is_not_called_unknown(login, step):
     page = await login.open()
     login.clients.busy = 4.2
     page = await (login.open() if step == "opened" else login.submit(page))
@@ -186,7 +186,7 @@ async def test_who_cannot_be_looked_up_now_is_not_called_unknown(login, step):
     assert grants_of(login) == []
 
 
-async def test_a_client_is_looked_up_for_who_asks_and_known_to_be_let_in_by_the_password(login):
+async def test_a_client_is_looked_up_for_the_caller_and_trusted_after_the_password(login):
     page = await login.open()
     await login.submit(page, password="wrong")
     assert login.clients.let_in == []
@@ -195,12 +195,12 @@ async def test_a_client_is_looked_up_for_who_asks_and_known_to_be_let_in_by_the_
     assert set(login.clients.hosts) == {"192.0.2.1"}
 
 
-async def test_a_query_without_sense_gets_a_page(login):
+async def test_a_malformed_query_gets_a_page(login):
     page = await login.http.get("/authorize?client_id=%ff")
     assert (page.status_code, "location" in page.headers) == (400, False)
 
 
-async def test_a_mistake_of_a_known_client_is_told_to_it_with_state_and_issuer(login):
+async def test_an_error_is_returned_to_a_known_client_with_state_and_issuer(login):
     page = await login.open(code_challenge_method="plain")
     assert page.status_code == 302
     assert page.headers["location"].startswith(f"{SITE}?")
@@ -255,7 +255,7 @@ async def trusting(made):
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 @pytest.mark.parametrize("who", HELD_BACK.values(), ids=HELD_BACK)
-async def test_nobody_is_sent_by_a_mistake_where_only_a_stranger_speaks_for_the_place(
+async def test_an_error_does_not_redirect_to_an_address_only_a_stranger_vouches_for(
     trusting, who, mistake
 ):
     page = await trusting.open(**who, **mistake)
@@ -268,26 +268,28 @@ async def test_nobody_is_sent_by_a_mistake_where_only_a_stranger_speaks_for_the_
 
 
 @pytest.mark.parametrize("who", SENT_BY_ITSELF.values(), ids=SENT_BY_ITSELF)
-async def test_a_mistake_is_told_at_once_to_programs_here_and_to_known_sites(trusting, who):
+async def test_an_error_is_redirected_at_once_to_local_programs_and_known_sites(trusting, who):
     page = await trusting.open(**who, prompt="none")
     assert page.status_code == 302
     assert answered(page)["error"] == "login_required"
 
 
 @pytest.mark.parametrize("who", HELD_BACK.values(), ids=HELD_BACK)
-async def test_who_cancels_is_not_sent_where_only_a_stranger_speaks_for_the_place(trusting, who):
+async def test_cancelling_does_not_redirect_to_an_address_only_a_stranger_vouches_for(
+    trusting, who
+):
     done = await trusting.submit(await trusting.open(**who), action="cancel")
     assert done.status_code == 200
     assert held(done).startswith(who["redirect_uri"] + "?error=access_denied")
 
 
 @pytest.mark.parametrize("who", HELD_BACK.values(), ids=HELD_BACK)
-async def test_who_lets_a_client_in_is_sent_to_it_wherever_it_is(trusting, who):
+async def test_a_user_who_approves_a_client_is_redirected_to_it_wherever_it_is(trusting, who):
     done = await trusting.submit(await trusting.open(**who))
     assert "code" in answered(done)
 
 
-async def test_of_two_states_none_comes_back(login):
+async def test_no_state_comes_back_when_two_are_given(login):
     page = await login.http.get(f"/authorize?{query(**asked(state2='other'))}")
     answer = answered(page)
     assert answer["error"] == "invalid_request"
@@ -307,7 +309,7 @@ async def test_of_two_states_none_comes_back(login):
     ],
 )
 @pytest.mark.parametrize("path", ["/authorize", "/connections"])
-async def test_a_form_of_another_origin_is_not_looked_at(login, headers, path):
+async def test_a_form_from_another_origin_is_refused_unread(login, headers, path):
     request = hidden_request(await login.open())
     form = {"request": request, "email": EMAIL, "password": PASSWORD}
     page = await login.post(path, form, headers=headers)
@@ -316,7 +318,7 @@ async def test_a_form_of_another_origin_is_not_looked_at(login, headers, path):
     assert login.portal.requests == []
 
 
-async def test_the_issuer_of_a_loopback_server_is_the_name_that_it_was_called_by(made):
+async def test_the_issuer_of_a_loopback_server_is_the_requested_host(made):
     login = made(mode=Mode("soft", "http://localhost:8000"))
     page = await login.open(resource="http://localhost:8000/mcp", redirect_uri=PROGRAM)
     done = await login.submit(page)
@@ -333,7 +335,7 @@ async def test_a_form_made_under_another_audience_is_refused(login):
     assert grants_of(login) == []
 
 
-async def test_a_form_is_good_for_a_quarter_of_an_hour(login):
+async def test_a_form_is_valid_for_a_quarter_of_an_hour(login):
     page = await login.open()
     login.clock.time += 899.0
     assert "code" in answered(await login.submit(page))
@@ -352,7 +354,7 @@ async def test_a_wrong_password_does_not_prolong_the_form(login):
 
 
 @pytest.mark.parametrize("damage", ["", "x", "oigk_x", "truncated", "changed"])
-async def test_a_form_that_was_not_made_here_is_refused(login, damage):
+async def test_a_forged_form_is_refused(login, damage):
     request = hidden_request(await login.open())
     sent = {"truncated": request[:-1], "changed": "A" + request[1:]}.get(damage, damage)
     form = {"request": sent, "email": EMAIL, "password": PASSWORD}
@@ -373,7 +375,7 @@ async def test_a_form_that_was_not_made_here_is_refused(login, damage):
         ("", "", 415),
     ],
 )
-async def test_a_body_that_is_no_form_is_refused(login, body, kind, status):
+async def test_a_body_that_is_not_a_form_is_refused(login, body, kind, status):
     headers = {"Origin": ISSUER, "Content-Type": kind}
     page = await login.http.post("/authorize", content=body.encode(), headers=headers)
     assert page.status_code == status
@@ -401,7 +403,7 @@ async def test_a_wrong_password_shows_the_page_again_with_the_email_and_without_
         (EMAIL, "x" * 1025, "password"),
     ],
 )
-async def test_what_cannot_be_a_login_is_not_sent_to_the_portal(login, email, password, focus):
+async def test_an_impossible_login_is_not_sent_to_the_portal(login, email, password, focus):
     again = await login.submit(await login.open(), email, password)
     assert again.status_code == 400
     assert alert(again)
@@ -417,7 +419,7 @@ async def test_email_and_password_reach_the_portal_as_a_tool_would_send_them(log
     assert set(sent.values()) >= {EMAIL, " d\u011bmo +&=%\u20ac "}
 
 
-async def test_a_locked_account_is_told_to_wait_also_with_the_right_password(login):
+async def test_a_locked_account_is_asked_to_wait_even_with_the_right_password(login):
     page = await login.open()
     for _ in range(3):
         again = await login.submit(page, password=f"wrong {_}")
@@ -437,7 +439,7 @@ async def test_a_wrong_password_is_noted_with_its_address(login):
     assert isinstance(failure, CredentialsRejected)
 
 
-async def test_a_portal_in_trouble_is_no_fault_of_the_password(login):
+async def test_a_portal_failure_is_not_blamed_on_the_password(login):
     page = await login.open()
     login.portal.simulator.faults.add(Fault.parse({"kind": "unavailable"}))
     troubled = await login.submit(page)
@@ -447,7 +449,7 @@ async def test_a_portal_in_trouble_is_no_fault_of_the_password(login):
     assert grants_of(login) == []
 
 
-async def test_who_is_not_on_the_list_is_told_the_same_as_who_mistyped(made):
+async def test_an_unlisted_account_gets_the_same_answer_as_a_wrong_password(made):
     login = made(emails=("demo2@example.com",))
     page = await login.open()
     not_listed = await login.submit(page)
@@ -468,7 +470,9 @@ async def test_without_records_no_password_is_asked_for(login, tmp_path):
     assert "records" in page.text
 
 
-async def test_why_there_are_no_records_is_logged_once_however_many_ask(login, tmp_path, caplog):
+async def test_the_reason_for_missing_records_is_logged_once_for_any_number_of_requests(
+    login, tmp_path, caplog
+):
     (tmp_path / "grants.db").write_bytes(b"this is no database, however long it is" * 100)
     for _ in range(3):
         assert (await login.open()).status_code == 503
@@ -476,14 +480,14 @@ async def test_why_there_are_no_records_is_logged_once_however_many_ask(login, t
     assert str(tmp_path) in record.getMessage()
 
 
-async def test_records_that_fail_meanwhile_fail_before_the_password_is_judged(login, tmp_path):
+async def test_records_that_fail_meanwhile_fail_before_the_password_is_checked(login, tmp_path):
     page = await login.open()
     (tmp_path / "grants.db").write_bytes(b"this is no database, however long it is" * 100)
     assert (await login.submit(page)).status_code == 503
     assert login.portal.requests == []
 
 
-async def test_records_that_cannot_be_written_let_nobody_in(login, monkeypatch):
+async def test_nobody_is_admitted_when_records_cannot_be_written(login, monkeypatch):
     def full(*_):
         raise sqlite3.OperationalError("database or disk is full")
 
@@ -524,7 +528,7 @@ async def test_the_page_is_in_the_language_that_is_asked_for_and_leads_to_the_ot
     assert answered(done)["state"] == "s t&a=te"
 
 
-async def test_the_language_is_the_browsers_where_nothing_else_is_asked(login):
+async def test_the_language_is_that_of_the_browser_by_default(login):
     page = await login.http.get(
         "/authorize", params=asked(), headers={"Accept-Language": "cs,en;q=0.8"}
     )
@@ -539,7 +543,7 @@ async def test_a_hint_of_the_login_is_filled_in_if_it_is_an_email(login, hint, s
     assert f'required value="{shown}"' in page.text
 
 
-async def test_a_page_says_the_same_whether_somebody_uses_the_server_or_not(login):
+async def test_a_page_does_not_reveal_whether_somebody_uses_the_server(login):
     request_free = await login.open()
     await login.connect()
     assert (await login.open()).text == request_free.text

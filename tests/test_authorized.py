@@ -152,7 +152,7 @@ async def test_a_rejected_password_asks_for_a_new_login_and_logs_no_address(hous
     assert logged == []
 
 
-async def test_an_accepted_password_is_told(house):
+async def test_an_accepted_password_is_recorded(house):
     asking = Grant()
     await house.access.open(asking.caller())
     assert asking.told == ["accepted"]
@@ -206,7 +206,7 @@ async def test_logging_out_under_a_grant_ends_the_cached_login_and_not_the_grant
     assert (await house.access.open(asking.caller())).cache_status == "new_session_created"
 
 
-def test_a_token_says_who_calls_and_from_where():
+def test_a_token_identifies_the_caller_and_the_source():
     bearer = Grant().bearer
     asking = caller(context(bearer))
     assert asking.grant is bearer
@@ -219,7 +219,7 @@ def test_a_token_says_who_calls_and_from_where():
 @pytest.mark.parametrize(
     "typed", [{"email": OTHER, "password": PLANTED}, {"email": OTHER}, {"password": PLANTED}]
 )
-def test_a_login_that_is_typed_beside_a_token_is_refused(typed):
+def test_a_login_in_the_arguments_beside_a_token_is_refused(typed):
     """The handle that comes of it could do more than the token may."""
     for session in (None, "oig_x"):
         with pytest.raises(AccessDenied) as caught:
@@ -238,7 +238,7 @@ def test_a_token_and_another_login_beside_it_are_refused(name):
     assert (by_handle.handle, by_handle.credential, by_handle.grant) == ("oig_x", None, None)
 
 
-def test_a_handle_beside_a_token_goes_before_it():
+def test_a_handle_beside_a_token_takes_precedence():
     asking = caller(context(Grant().bearer), session="oig_x")
     assert (asking.handle, asking.grant is None) == ("oig_x", False)
     asking = caller(context(Grant().bearer), session="oig_x", stand_in=False)
@@ -246,7 +246,7 @@ def test_a_handle_beside_a_token_goes_before_it():
 
 
 @pytest.mark.parametrize("session", [None, "oig_x"])
-async def test_a_token_that_may_only_read_changes_nothing_whatever_stands_beside_it(session):
+async def test_a_read_only_token_changes_nothing_whatever_accompanies_it(session):
     for more in ({}, {"stand_in": False}):
         asking = caller(context(Grant().bearer), session=session, changes=True, **more)
         with pytest.raises(NotPermitted) as caught:
@@ -261,7 +261,7 @@ async def test_a_token_that_may_only_read_changes_nothing_whatever_stands_beside
 
 
 @pytest.mark.parametrize("changes", [False, True])
-async def test_the_record_is_asked_at_each_check_and_not_what_was_known_before(changes):
+async def test_each_check_reads_the_record_again(changes):
     asking = Grant(control=True)
     await asking.bearer.check(changes=changes)
     asking.now = grant(control=False)
@@ -305,7 +305,7 @@ async def tool_result(tool: CheckedTool, bearer: Authorized | None, **arguments:
     return await tool.run(arguments, context(bearer))
 
 
-async def test_check_auth_under_a_token_tells_its_four_fields_and_gives_no_handle(house):
+async def test_check_auth_under_a_token_returns_its_four_fields_and_no_handle(house):
     tool = check_auth_tool(Liveness(house.access, house.upstream, idle=60.0), browser=True)
     result = (await tool_result(tool, Grant().bearer)).structured_content
     assert result["email"] == DEMO
@@ -331,7 +331,7 @@ async def test_no_tool_takes_a_password_beside_a_token(house, named):
 @pytest.mark.parametrize("given", [{"email": DEMO}, {"password": 7}, {"email": [], "password": ""}])
 @pytest.mark.parametrize("named", ["check_auth", "log_out"])
 @pytest.mark.parametrize("bearer", [None, Grant().bearer])
-async def test_where_passwords_are_refused_in_arguments_they_are_in_every_mode(
+async def test_passwords_refused_in_arguments_are_refused_in_every_mode(
     house, given, named, bearer
 ):
     tool = {
@@ -346,14 +346,14 @@ async def test_where_passwords_are_refused_in_arguments_they_are_in_every_mode(
     assert attempts(house) == 0
 
 
-async def test_where_passwords_are_refused_null_and_an_empty_text_are_left_out(house):
+async def test_null_and_empty_passwords_count_as_omitted_where_passwords_are_refused(house):
     tool = check_auth_tool(Liveness(house.access, house.upstream, idle=60.0), passwords=False)
     result = await tool_result(tool, Grant().bearer, email=None, password="")
     assert result.structured_content["email"] == DEMO
 
 
 @pytest.mark.parametrize("browser", [True, False])
-def test_where_passwords_are_refused_no_tool_shows_an_argument_for_one(browser):
+def test_no_tool_has_a_password_argument_where_passwords_are_refused(browser):
     nothing: Any = None
     for tool in (
         check_auth_tool(nothing, browser=browser, passwords=False),
@@ -363,7 +363,7 @@ def test_where_passwords_are_refused_no_tool_shows_an_argument_for_one(browser):
         assert "ask for a password" not in tool.description.replace("Never ask for a password", "")
 
 
-def test_where_owners_log_in_in_the_browser_no_model_is_told_to_ask_for_a_password():
+def test_no_model_is_asked_to_request_a_password_under_browser_login():
     nothing: Any = None
     check = check_auth_tool(nothing, browser=True).description
     assert "Never ask for a password" in check
@@ -376,7 +376,7 @@ def test_where_owners_log_in_in_the_browser_no_model_is_told_to_ask_for_a_passwo
         assert len(told) <= MOST_CHARACTERS
 
 
-def test_the_descriptions_in_the_browser_are_no_longer_than_those_in_a_chat():
+def test_descriptions_under_browser_login_are_no_longer_than_those_under_chat_login():
     """The list of all tools is bounded, and the tests measure it with those for a chat."""
     nothing: Any = None
     listed = listed_tools()

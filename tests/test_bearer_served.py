@@ -69,7 +69,7 @@ ODD = {
 }
 
 
-async def test_no_spelling_of_a_call_plans_a_change_with_a_token_that_may_only_read(worker):
+async def test_no_spelling_of_a_call_plans_a_change_with_a_read_only_token(worker):
     token = worker.token()
     handle = result(await worker.call("check_auth", headers=basic()))["session"]
     arguments = b'"arguments":{"session":"%b"},"name":' % handle.encode()
@@ -83,7 +83,7 @@ async def test_no_spelling_of_a_call_plans_a_change_with_a_token_that_may_only_r
     assert "plan_token" in result(planned)
 
 
-async def test_a_token_that_may_only_read_changes_nothing_by_any_tool(worker):
+async def test_a_read_only_token_changes_nothing_by_any_tool(worker):
     token = worker.token()
     handle = result(await worker.call("check_auth", headers=basic()))["session"]
     tools = (await worker.post({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, token)).json()
@@ -97,9 +97,7 @@ async def test_a_token_that_may_only_read_changes_nothing_by_any_tool(worker):
     assert refused == CHANGING
 
 
-async def test_without_the_endpoint_the_tools_themselves_refuse_a_token_that_may_only_read(
-    tmp_path, monkeypatch
-):
+async def test_the_tools_themselves_refuse_a_read_only_token(tmp_path, monkeypatch):
     monkeypatch.setattr("server.app.CHANGING", frozenset())
     async with browser_worker(tmp_path) as worker:
         token = worker.token()
@@ -142,7 +140,7 @@ async def test_each_token_sees_its_own_account(worker):
     assert set(seen.values()) == {1}
 
 
-async def test_a_changed_password_is_told_once_then_401_until_a_new_login(worker):
+async def test_a_changed_password_is_reported_once_and_then_gives_401_until_a_new_login(worker):
     token = worker.token()
     assert result(await worker.call("list_boxes", token))
     worker.simulator.accounts.add(DEMO, "new")
@@ -187,7 +185,7 @@ async def test_log_out_under_a_token_ends_the_cached_login_and_not_the_connectio
     assert result(await worker.call("check_auth", token))["cache_status"] == "new_session_created"
 
 
-async def test_a_record_that_vanished_stops_tokens_only(worker):
+async def test_a_missing_record_stops_only_tokens(worker):
     token = worker.token()
     handle = result(await worker.call("check_auth", headers=basic()))["session"]
     assert result(await worker.call("list_boxes", token))
@@ -198,7 +196,7 @@ async def test_a_record_that_vanished_stops_tokens_only(worker):
     assert result(await worker.call("list_boxes", session=handle))
 
 
-async def test_without_the_daemon_a_token_serves_and_guesses_elsewhere_do_not_stop_it(tmp_path):
+async def test_without_the_daemon_a_token_works_despite_guesses_from_elsewhere(tmp_path):
     async with browser_worker(tmp_path, daemon=False) as worker:
         token = worker.token()
         for number in range(2):

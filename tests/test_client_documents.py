@@ -93,7 +93,7 @@ def test_an_address_with_a_path_may_be_an_id(client_id):
         "https://client.example/" + "x" * 300,
     ],
 )
-def test_no_other_address_is_an_id(client_id):
+def test_any_other_address_is_not_an_id(client_id):
     assert document_site(client_id) is None
     assert not is_id(client_id)
 
@@ -119,7 +119,7 @@ def test_answers_may_go_to_the_documents_own_host_to_programs_and_to_allowed_one
     assert list(client.redirects) == kept
 
 
-def test_the_own_host_is_that_of_one_client_alone():
+def test_an_answer_to_the_host_of_a_document_is_allowed_to_its_client_only():
     assert REDIRECTS.allows("https://client.example/cb", "client.example")
     assert not REDIRECTS.allows("https://client.example/cb")
     assert not REDIRECTS.allows("https://client.example/cb", "other.example")
@@ -143,12 +143,12 @@ def test_the_own_host_is_that_of_one_client_alone():
         {"token_endpoint_auth_method": "client_secret_basic"},
     ],
 )
-def test_a_document_that_is_anothers_or_holds_nothing_usable_is_none(changed):
+def test_a_document_of_another_client_or_without_usable_content_is_rejected(changed):
     assert read(**changed) is None
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"{", b"\xff\xfe", b"[" * 5000, b'"x"'])
-def test_what_is_no_object_is_no_document(raw):
+def test_anything_but_an_object_is_rejected(raw):
     assert read_document(URL, raw, REDIRECTS) is None
 
 
@@ -210,7 +210,7 @@ async def outcomes(tasks):
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_a_document_stands_for_an_hour():
+async def test_a_document_is_cached_for_an_hour():
     web = Web()
     assert (await web.find()).name == "Example"
     web.time += FRESH - 1
@@ -222,7 +222,7 @@ async def test_a_document_stands_for_an_hour():
     assert len(web.asked) == 2
 
 
-async def test_where_there_is_no_document_none_is_fetched_for_a_minute():
+async def test_a_missing_document_is_not_fetched_again_for_a_minute():
     web = Web()
     del web.bodies[URL]
     assert await web.find() is None
@@ -234,7 +234,7 @@ async def test_where_there_is_no_document_none_is_fetched_for_a_minute():
     assert (await web.find()).name == "Example"
 
 
-async def test_a_document_stands_in_for_a_day_for_one_that_cannot_be_fetched():
+async def test_an_expired_document_serves_for_a_day_when_it_cannot_be_fetched():
     web = Web()
     await web.find()
     del web.bodies[URL]
@@ -246,7 +246,7 @@ async def test_a_document_stands_in_for_a_day_for_one_that_cannot_be_fetched():
     assert await web.find() is None
 
 
-async def test_a_client_whose_site_does_not_answer_is_not_called_unknown_and_the_log_says_why(
+async def test_a_client_of_an_unreachable_site_is_not_called_unknown_and_the_log_says_why(
     caplog,
 ):
     web = Web()
@@ -266,7 +266,7 @@ async def test_a_client_whose_site_does_not_answer_is_not_called_unknown_and_the
     assert (await web.find(KNOWN)).name == "Example"
 
 
-async def test_what_was_said_stands_in_while_nobody_answers():
+async def test_the_last_document_serves_while_the_site_does_not_answer():
     web = Web()
     await web.find()
     web.down = True
@@ -276,7 +276,7 @@ async def test_what_was_said_stands_in_while_nobody_answers():
     assert len(web.asked) == 2
 
 
-async def test_strangers_whose_sites_do_not_answer_fill_no_log(caplog):
+async def test_unreachable_sites_of_strangers_do_not_fill_the_log(caplog):
     web = Web(spacing=0.0)
     web.down = True
     for number in range(50):
@@ -286,7 +286,7 @@ async def test_strangers_whose_sites_do_not_answer_fill_no_log(caplog):
 
 
 @pytest.mark.parametrize(("code", "raises"), [(0, False), (1, False), (2, True), (-14, True)])
-def test_only_a_program_that_says_so_has_found_no_document(monkeypatch, code, raises):
+def test_only_an_explicit_answer_means_that_there_is_no_document(monkeypatch, code, raises):
     done = subprocess.CompletedProcess([], code, b"{}" if code == 0 else b"")
     monkeypatch.setattr("server.oauth.client_documents.subprocess.run", lambda *_, **__: done)
     if raises:
@@ -296,7 +296,7 @@ def test_only_a_program_that_says_so_has_found_no_document(monkeypatch, code, ra
         assert fetched(URL) == (b"{}" if code == 0 else None)
 
 
-async def test_a_document_that_has_become_wrong_holds_no_more():
+async def test_a_document_that_became_invalid_is_dropped():
     web = Web()
     await web.find()
     web.bodies[URL] = body(client_id="https://other.example/x")
@@ -314,7 +314,7 @@ async def test_fetches_go_out_one_at_a_time_and_are_spaced():
     assert [later - earlier for earlier, later in pairwise(times)] == [2.0, 2.0]
 
 
-async def test_who_asks_for_the_same_document_waits_for_the_one_fetch():
+async def test_callers_of_one_document_share_one_fetch():
     web = Web()
     found = await asyncio.gather(*(web.find() for _ in range(20)))
     assert {client.name for client in found} == {"Example"}
@@ -329,7 +329,7 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("site", FLOODS.values(), ids=FLOODS)
-async def test_no_strange_site_keeps_a_client_of_a_known_one_from_being_looked_up(site, caplog):
+async def test_unknown_sites_do_not_block_lookups_of_known_ones(site, caplog):
     web = Web()
     web.held.clear()
     flood = web.flood(site)
@@ -350,7 +350,7 @@ async def test_no_strange_site_keeps_a_client_of_a_known_one_from_being_looked_u
     assert len(caplog.records) <= 20
 
 
-async def test_of_strange_sites_each_has_one_place():
+async def test_each_unknown_site_has_one_place_in_the_queue():
     web = Web()
     web.held.clear()
     flood = web.flood("https://{}.evil.test/x")
@@ -363,7 +363,7 @@ async def test_of_strange_sites_each_has_one_place():
 
 @pytest.mark.parametrize("site", ["https://claude.ai/{}", "https://evil{}.example/x"])
 @pytest.mark.parametrize("network", ["198.51.100.{}", "2001:db8:0:{:x}::/64"])
-async def test_a_network_that_asks_has_one_place(site, network):
+async def test_each_calling_network_has_one_place_in_the_queue(site, network):
     web = Web()
     web.held.clear()
     flood = web.flood(site, [network.format(number) for number in range(50)])
@@ -374,13 +374,13 @@ async def test_a_network_that_asks_has_one_place(site, network):
     assert (await outcomes(flood)).count(None) == 1
 
 
-async def test_who_stands_for_many_people_may_ask_for_several():
+async def test_a_shared_source_may_have_several_lookups():
     web = Web()
     found = await outcomes(web.flood("https://claude.ai/{}", [None] * MOST_AT_ONCE))
     assert found == [None] * MOST_AT_ONCE
 
 
-async def test_a_site_that_was_slow_waits_its_turn_with_all_its_addresses():
+async def test_a_slow_site_waits_its_turn_with_all_its_addresses():
     web = Web()
     web.took["evil.example"] = SLOW
     # Nobody has said that there is no such client.
@@ -407,7 +407,7 @@ async def test_a_site_that_drips_a_good_document_waits_its_turn_too():
     assert (await web.find()).name == "Example"
 
 
-async def test_a_path_that_a_stranger_chose_holds_no_other_of_its_site_back():
+async def test_a_path_chosen_by_a_stranger_delays_no_other_path_of_its_site():
     web = Web()
     assert await web.find("https://client.example/none") is None
     assert (await web.find()).name == "Example"
@@ -419,7 +419,7 @@ async def test_a_path_that_a_stranger_chose_holds_no_other_of_its_site_back():
     assert (await web.find(KNOWN)).name == "Example"
 
 
-async def test_what_is_known_is_served_while_there_is_no_place():
+async def test_a_cached_document_is_served_while_the_queue_is_full():
     web = Web()
     await web.find(KNOWN)
     web.time += FRESH + 1
@@ -440,7 +440,7 @@ async def fill(web, site, count=MOST_KEPT + 20):
 
 
 @pytest.mark.parametrize("site", FLOODS.values(), ids=FLOODS)
-async def test_no_number_of_strange_documents_pushes_out_one_of_a_known_site(site):
+async def test_documents_of_unknown_sites_never_evict_one_of_a_known_site(site):
     web = Web(spacing=0.0)
     await web.find(KNOWN)
     await fill(web, site)
@@ -448,7 +448,7 @@ async def test_no_number_of_strange_documents_pushes_out_one_of_a_known_site(sit
     assert [url for url, _ in web.asked].count(KNOWN) == 1
 
 
-async def test_a_site_with_many_documents_pushes_out_its_own():
+async def test_a_site_with_many_documents_evicts_its_own():
     web = Web(spacing=0.0)
     await web.find()
     await fill(web, "https://{}.evil.test/x")
@@ -456,7 +456,7 @@ async def test_a_site_with_many_documents_pushes_out_its_own():
     assert [url for url, _ in web.asked].count(URL) == 1
 
 
-async def test_a_document_that_led_to_a_grant_is_not_pushed_out_by_ones_that_did_not():
+async def test_a_document_that_led_to_a_grant_is_not_evicted_by_ones_that_did_not():
     web = Web(spacing=0.0)
     await web.find()
     web.documents.granted(URL)
@@ -470,7 +470,7 @@ async def test_a_document_that_led_to_a_grant_is_not_pushed_out_by_ones_that_did
     assert [url for url, _ in web.asked].count(URL) == 2
 
 
-async def test_what_is_kept_is_bounded():
+async def test_the_document_cache_is_bounded():
     web = Web(spacing=0.0)
     for number in range(MOST_KEPT + 20):
         for kind in ("good", "none"):
@@ -488,7 +488,7 @@ async def test_what_is_kept_is_bounded():
     assert [len(table) for table in tables] == [MOST_KEPT] * 3
 
 
-async def test_what_is_no_address_of_a_document_is_never_fetched():
+async def test_an_invalid_document_address_is_never_fetched():
     web = Web()
     for client_id in ("", "https://127.0.0.1/x", "http://client.example/x", "x" * 5000):
         assert await web.find(client_id) is None
@@ -505,7 +505,7 @@ async def test_a_caller_that_goes_away_leaves_the_fetch_to_others():
     assert (await stays).name == "Example"
 
 
-async def test_a_worker_that_stops_waits_for_no_fetch():
+async def test_a_stopping_worker_waits_for_no_fetch():
     web = Web()
     web.held.clear()
     asked = asyncio.create_task(web.find())

@@ -107,12 +107,12 @@ def test_the_document_has_the_json_rpc_errors_that_requests_may_get():
 
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.where)
-def test_every_place_that_fails_has_a_code_of_its_own(site):
+def test_every_failing_place_has_a_code_of_its_own(site):
     dynamic = (site.where.startswith("server/tools/failure.py"), site.name) == (True, "ToolFailure")
     assert dynamic or (site.code is not None and site.code not in CATCH_ALL)
 
 
-def test_no_failure_is_made_of_the_base_classes_and_none_is_missed():
+def test_no_failure_uses_a_base_class_and_every_failure_is_covered():
     assert len(SITES) > 50
     assert not [site.where for site in SITES if site.name in {"SessionError", "OfOneKind"}]
     made = {site.name for site in SITES}
@@ -230,7 +230,7 @@ def test_every_failure_that_passes_with_time_says_to_wait():
 
 
 @pytest.mark.parametrize("code", list(Code))
-def test_every_code_has_words_for_an_assistant_that_can_be_written(code):
+def test_every_code_has_advice_for_an_assistant_that_can_be_formatted(code):
     told = ToolFailure(code, "It happened.", 7.5, {"change_id": "1bf84f4d9abd9478"})
     assert told.text.startswith("It happened.")
     assert "{" not in told.text

@@ -59,7 +59,7 @@ def states(store) -> dict[str, str]:
     return {one.short_id: one.ended_why or one.state for one in store.latest(9)[1]}
 
 
-def test_the_report_says_what_an_owner_would_know_it_by_and_nothing_secret():
+def test_the_report_identifies_connections_for_their_owner_without_secrets():
     one = grant(control=True, name="evil\x1b[31m", state="active", client=b"\xc1" * 32)
     report = connections_report(7, [one], NOON)
     text = plain(report.blocks)
@@ -98,7 +98,7 @@ def test_the_report_says_what_an_owner_would_know_it_by_and_nothing_secret():
         ),
     ],
 )
-def test_how_a_connection_stands_is_said_with_the_reason(members, now, state, why):
+def test_the_state_of_a_connection_is_shown_with_its_reason(members, now, state, why):
     report = connections_report(1, [grant(**members)], now)
     assert report.data["connections"][0]["state"] == state
     assert plain(report.blocks).splitlines()[0].endswith(f"  {state}" + (f": {why}" if why else ""))
@@ -114,7 +114,9 @@ def test_connections_are_listed_without_daemon_and_portal(store, capsys):
     assert (data["total"], [one["id"] for one in data["connections"]]) == (2, ["20" * 16])
 
 
-def test_before_the_first_connection_nothing_is_made_and_it_is_said(state, capsys, monkeypatch):
+def test_before_the_first_connection_no_file_is_created_and_a_note_says_so(
+    state, capsys, monkeypatch
+):
     code, told = run(capsys)
     assert code == 0
     assert told.startswith("No connections yet: ")
@@ -127,7 +129,7 @@ def test_before_the_first_connection_nothing_is_made_and_it_is_said(state, capsy
     assert "where OIG_GRANTS says" in told
 
 
-def test_one_of_an_account_or_all_are_ended_with_a_yes(store, capsys):
+def test_one_or_all_connections_of_an_account_end_after_confirmation(store, capsys):
     assert run(capsys, "end", "10101010", "--yes")[0] == 0
     assert states(store) == {"10101010": "operator", "20202020": "active", "30303030": "active"}
     code, told = run(capsys, "end", "10101010" * 2, "-y")
@@ -140,7 +142,7 @@ def test_one_of_an_account_or_all_are_ended_with_a_yes(store, capsys):
     assert set(states(store).values()) == {"operator"}
 
 
-def test_an_id_that_names_none_or_several_ends_none(store, capsys):
+def test_an_unknown_or_ambiguous_id_ends_no_connection(store, capsys):
     for number in (1, 2):
         store.add(grant(number, id=bytes(8) + bytes([number]) * 8))
     code, told = run(capsys, "end", "00000000", "--yes")
@@ -153,14 +155,14 @@ def test_an_id_that_names_none_or_several_ends_none(store, capsys):
     assert run(capsys, "end", "0000000000000000" + "01" * 8, "--yes")[0] == 0
 
 
-def test_a_connection_is_found_among_more_than_a_list_shows(store, capsys, monkeypatch):
+def test_a_connection_beyond_the_shown_list_is_found(store, capsys, monkeypatch):
     monkeypatch.setattr("cachectl.connections.MAX_ROWS", 1)
     assert MAX_ROWS > 1
     assert run(capsys, "end", "10101010", "--yes")[0] == 0
 
 
 @pytest.mark.parametrize("arguments", [["10101010"], ["--account", JANA], ["--all"]])
-def test_without_a_terminal_an_end_needs_a_yes(store, capsys, arguments):
+def test_without_a_terminal_ending_a_connection_needs_yes(store, capsys, arguments):
     code, told = run(capsys, "end", *arguments)
     assert code == 1
     assert "--yes" in told
@@ -182,7 +184,7 @@ def test_without_a_terminal_an_end_needs_a_yes(store, capsys, arguments):
         [JANA],
     ],
 )
-def test_what_may_mean_something_else_is_wrong_usage_and_ends_nothing(store, capsys, arguments):
+def test_ambiguous_arguments_are_wrong_usage_and_end_nothing(store, capsys, arguments):
     code, told = run(capsys, *arguments)
     assert code == 2
     assert JANA not in told
@@ -190,7 +192,7 @@ def test_what_may_mean_something_else_is_wrong_usage_and_ends_nothing(store, cap
 
 
 @pytest.mark.parametrize("arguments", [[], ["end", "--all", "--yes"], ["end", "00000000", "--yes"]])
-def test_a_record_that_cannot_be_used_is_told(state, capsys, arguments):
+def test_an_unusable_record_is_reported(state, capsys, arguments):
     (state / "grants.db").write_text("no database")
     code, told = run(capsys, *arguments)
     assert code == 1
@@ -198,9 +200,7 @@ def test_a_record_that_cannot_be_used_is_told(state, capsys, arguments):
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, "active"), ("y", 0, "operator")])
-def test_on_a_terminal_it_is_asked_which_connection_ends(
-    store, state, terminal, answer, code, left
-):
+def test_a_terminal_prompt_asks_which_connection_to_end(store, state, terminal, answer, code, left):
     env = {"OIG_STATE_DIR": str(state), "OIG_CONFIG": os.devnull}
     screen = terminal([sys.executable, "-m", "cachectl", "connections", "end", "30303030"], env)
     screen.expect("End this connection? [y/N]")

@@ -49,7 +49,7 @@ def status(page):
     return rest.partition("</div>")[0]
 
 
-async def test_whoever_opens_it_is_asked_for_the_password_each_time(login):
+async def test_the_page_asks_for_the_password_each_time_it_is_opened(login):
     await login.connect()
     for _ in range(2):
         page = await login.http.get("/connections")
@@ -60,13 +60,13 @@ async def test_whoever_opens_it_is_asked_for_the_password_each_time(login):
         assert "Claude" in (await login.sign_in()).text
 
 
-async def test_an_account_without_any_is_told_so(login):
+async def test_an_account_without_connections_gets_an_explanation(login):
     page = await login.sign_in()
     assert "No app is connected" in page.text
     assert buttons(page) == []
 
 
-async def test_each_client_is_listed_with_where_it_is_and_what_it_may(login):
+async def test_each_client_is_listed_with_its_address_and_rights(login):
     await login.connect(control="yes")
     await login.connect(redirect_uri=PROGRAM)
     await login.connect(client_id=CURSOR, redirect_uri=APP)
@@ -77,7 +77,7 @@ async def test_each_client_is_listed_with_where_it_is_and_what_it_may(login):
     assert page.text.count("<dd>reads data</dd>") == 2
 
 
-async def test_two_connections_of_one_client_are_told_apart(login):
+async def test_two_connections_of_one_client_are_distinguishable(login):
     await login.connect(redirect_uri=PROGRAM)
     login.clock.time += 60.0
     await login.connect(redirect_uri=PROGRAM)
@@ -93,7 +93,7 @@ async def test_two_connections_of_one_client_are_told_apart(login):
     assert re.search(rf"you ended it here \({gone}\)", ended.text)
 
 
-async def test_nothing_is_shown_that_opens_anything_or_names_anybody(login):
+async def test_the_page_shows_no_credential_and_no_personal_data(login):
     code = await login.connect()
     page = await login.sign_in()
     (grant,) = grants_of(login)
@@ -113,7 +113,7 @@ async def test_a_login_that_was_not_finished_is_not_listed(login):
 
 
 @pytest.mark.parametrize(("button", "may"), [("Allow changes", True), ("Make read-only", False)])
-async def test_rights_are_given_and_taken_at_once(login, button, may):
+async def test_rights_are_granted_and_revoked_at_once(login, button, may):
     await login.connect(**({} if may else {"control": "yes"}))
     page = await login.sign_in()
     after = await press(login, page, button)
@@ -137,7 +137,7 @@ async def test_one_connection_ends_and_the_others_stay(login):
     assert "you ended it here" in after.text
 
 
-async def test_all_connections_of_the_account_end_and_of_no_other(login):
+async def test_all_connections_of_the_account_end_and_none_of_another(login):
     await login.connect()
     await login.connect(client_id=CURSOR, redirect_uri=APP)
     done = await login.submit(await login.open(), OTHER)
@@ -148,7 +148,7 @@ async def test_all_connections_of_the_account_end_and_of_no_other(login):
     assert "Connections ended: 2." in status(after)
 
 
-async def test_a_button_pressed_twice_says_that_it_was_done_before(login):
+async def test_a_button_pressed_twice_says_that_the_action_was_already_done(login):
     await login.connect()
     page = await login.sign_in()
     await press(login, page, "End connection")
@@ -158,7 +158,7 @@ async def test_a_button_pressed_twice_says_that_it_was_done_before(login):
     assert "had ended already" in status(await press(login, page, "Allow changes"))
 
 
-async def test_buttons_work_for_ten_minutes_from_the_password_on_whatever_was_pressed(login):
+async def test_buttons_work_for_ten_minutes_after_the_password_was_entered(login):
     await login.connect()
     page = await login.sign_in()
     login.clock.time += 590.0
@@ -189,7 +189,7 @@ async def test_a_button_is_bound_to_its_account_and_to_its_grant(login):
 
 
 @pytest.mark.parametrize("kind", ["empty", "nonsense", "changed", "request"])
-async def test_a_button_that_was_not_made_here_does_nothing(login, kind):
+async def test_a_forged_button_does_nothing(login, kind):
     await login.connect()
     page = await login.sign_in()
     right = only(page, "End connection")
@@ -201,7 +201,7 @@ async def test_a_button_that_was_not_made_here_does_nothing(login, kind):
     assert grants_of(login)[0].state == "active"
 
 
-async def test_a_server_that_only_reads_gives_nobody_the_right_to_change(login, tmp_path):
+async def test_a_read_only_server_grants_nobody_control(login, tmp_path):
     await login.connect()
     before = await login.sign_in()
     reading = LoginHouse(tmp_path, control=False)
@@ -216,7 +216,7 @@ async def test_a_server_that_only_reads_gives_nobody_the_right_to_change(login, 
     await reading.aclose()
 
 
-async def test_a_client_whose_password_is_rejected_is_said_to_be_asleep(login):
+async def test_a_client_with_a_rejected_password_is_shown_as_asleep(login):
     await login.connect()
     (grant,) = grants_of(login)
     login.grants.suspect(grant.id, login.clock.time)
@@ -226,7 +226,7 @@ async def test_a_client_whose_password_is_rejected_is_said_to_be_asleep(login):
 
 
 @pytest.mark.parametrize("why", REASONS)
-async def test_why_one_has_ended_is_said_in_both_languages(login, why):
+async def test_the_reason_for_an_ended_connection_is_given_in_both_languages(login, why):
     await login.connect()
     (grant,) = grants_of(login)
     login.grants.end(grant.id, why, login.clock.time)
@@ -246,7 +246,7 @@ async def test_a_wrong_password_shows_the_form_again(login):
     assert f'value="{EMAIL}"' in page.text
 
 
-async def test_an_account_that_is_locked_is_told_to_wait(login):
+async def test_a_locked_account_is_asked_to_wait(login):
     for number in range(4):
         page = await login.sign_in(password=f"wrong {number}")
     assert page.status_code == 429
@@ -269,7 +269,7 @@ async def test_without_records_no_password_is_asked_for(login, tmp_path):
     assert len(login.portal.requests) == asked
 
 
-async def test_a_name_with_markup_is_text_in_the_list_and_in_what_was_done(login):
+async def test_a_name_with_markup_is_shown_as_text(login):
     hostile = describe('</bdi><script>alert("1")</script>', [APP])
     await login.connect(client_id=hostile, redirect_uri=APP)
     page = await login.sign_in()

@@ -133,7 +133,7 @@ def test_a_document_is_fetched_from_the_address_that_was_judged(fetching, site):
         [],
     ],
 )
-def test_a_name_that_leads_into_a_network_of_somebodys_own_is_not_called(fetching, addresses):
+def test_a_name_that_resolves_to_a_private_network_is_not_fetched(fetching, addresses):
     fetching.addresses = addresses
     with pytest.raises(OutOfReach):
         fetching()
@@ -159,7 +159,7 @@ def test_a_name_that_leads_into_a_network_of_somebodys_own_is_not_called(fetchin
         "",
     ],
 )
-def test_what_is_no_address_of_a_document_is_not_even_resolved(fetching, url):
+def test_an_invalid_document_address_is_not_even_resolved(fetching, url):
     with pytest.raises(NotFetched):
         fetching(url)
     assert fetching.resolved == []
@@ -192,7 +192,7 @@ def test_a_document_may_come_in_chunks_and_be_of_a_kind_of_json(fetching, site):
         whole(head=b"HTTP/1.1 200 OK\r\n"),
     ],
 )
-def test_any_other_answer_is_no_document(fetching, site, answer):
+def test_any_other_answer_is_not_a_document(fetching, site, answer):
     site.answer = answer
     with pytest.raises(NotFetched):
         fetching()
@@ -207,7 +207,7 @@ def test_any_other_answer_is_no_document(fetching, site, answer):
         (b"", UNREACHED),
     ],
 )
-def test_the_program_tells_no_document_from_nobody_who_could_say(
+def test_the_program_distinguishes_a_missing_document_from_a_missing_answer(
     fetching, site, root, tmp_path, answer, code
 ):
     site.answer = answer
@@ -225,13 +225,13 @@ def test_the_program_tells_no_document_from_nobody_who_could_say(
         JSON + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
-def test_an_answer_that_is_no_http_or_breaks_off_is_an_error_that_is_caught(fetching, site, answer):
+def test_a_broken_or_non_http_answer_is_handled(fetching, site, answer):
     site.answer = answer
     with pytest.raises((http.client.HTTPException, OSError, NotFetched)):
         fetching()
 
 
-def test_a_server_that_cannot_prove_the_name_is_not_asked(fetching, site):
+def test_a_server_without_a_valid_certificate_is_not_asked(fetching, site):
     with pytest.raises(ssl.SSLCertVerificationError):
         fetching("https://other.example/oauth/client.json")
     assert site.received in ([], [b""])

@@ -322,7 +322,7 @@ async def test_a_call_that_waits_for_a_change_ends_with_the_connection(house):
     assert slept == 1
 
 
-async def test_a_change_that_has_ended_is_not_told_of_after_the_connection(house, monkeypatch):
+async def test_a_finished_change_is_not_reported_after_the_connection_has_ended(house, monkeypatch):
     permit = Permit()
     change = await pending(house)
     house.later(3600)

@@ -43,7 +43,7 @@ def origin(*values: str, peer: str | None = PROXY) -> Origin:
         ("10.1.1.1, 10.0.0.2", "10.1.1.1"),
     ],
 )
-def test_the_rightmost_address_that_is_no_proxys_is_the_callers(value, address):
+def test_the_rightmost_address_that_is_not_a_proxy_is_the_caller(value, address):
     assert origin(value) == Origin(address, address)
 
 
@@ -92,12 +92,12 @@ NO_ADDRESS = [
 
 
 @pytest.mark.parametrize("value", NO_ADDRESS)
-def test_what_is_no_address_is_unknown_and_counts_as_the_proxy(value):
+def test_an_invalid_address_is_unknown_and_counts_as_the_proxy(value):
     assert origin(value) == Origin(PROXY, UNKNOWN)
     assert origin(f"192.0.2.9, {value}") == Origin(PROXY, UNKNOWN)
 
 
-def test_in_a_chain_it_counts_as_the_proxy_that_brought_it():
+def test_in_a_chain_an_invalid_address_counts_as_the_proxy_that_forwarded_it():
     assert origin("192.0.2.9, text, 10.0.0.2") == Origin("10.0.0.2", UNKNOWN)
 
 
@@ -112,7 +112,7 @@ def test_without_the_header_the_proxy_itself_is_the_caller():
 
 
 @pytest.mark.parametrize("value", ["192.0.2.7", *NO_ADDRESS])
-def test_nobody_else_is_believed(value):
+def test_only_trusted_proxies_are_believed(value):
     for peer in ("192.0.2.1", "2001:db8::1", "11.0.0.1"):
         assert origin(value, peer=peer) == Origin(peer, peer)
     assert origin(value, peer=None) == Origin(UNKNOWN, UNKNOWN)
@@ -124,12 +124,12 @@ def test_a_peer_has_one_spelling_too():
     assert origin(peer="FE80::1%eth0") == Origin("fe80::1", "fe80::1")
 
 
-def test_thousands_of_proxies_are_not_looked_at():
+def test_a_list_of_thousands_of_proxies_is_not_walked():
     assert origin("192.0.2.7" + ", 10.0.0.2" * 10_000).logged == "10.0.0.2"
 
 
 @given(st.lists(st.text() | st.ip_addresses().map(str), max_size=5))
-def test_whatever_comes_is_an_address_or_unknown(values):
+def test_any_header_gives_an_address_or_unknown(values):
     counted, logged = origin(*values)
     assert str(ipaddress.ip_address(counted)) == counted
     assert logged in {counted, UNKNOWN}
@@ -140,7 +140,7 @@ def failed(fleet, name, value):
     post(fleet.url, call_body(f"{name}@example.com", "wrong"), X_Forwarded_For=value)
 
 
-def test_text_of_a_caller_never_reaches_a_log(tmp_path):
+def test_text_from_a_caller_never_reaches_a_log(tmp_path):
     hostile = [
         "9.9.9.9 account 0123456789ab: rejected",
         "fe80::1%oig-cloud-mcp: failed login from 9.9.9.9",

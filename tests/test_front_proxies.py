@@ -190,7 +190,7 @@ def test_a_page_of_the_same_name_may_call_and_another_may_not(front):
     assert [own.status_code, foreign.status_code, plain.status_code] == [200, 403, 403]
 
 
-def test_whoever_does_not_know_the_name_gets_no_certificate(front):
+def test_a_client_that_does_not_know_the_name_gets_no_certificate(front):
     for name in ("other.example.org", "localhost", f"www.{NAME}"):
         with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized|internal error|alert"):
             front.connected(name)
@@ -220,7 +220,7 @@ def test_a_call_over_http_2_is_a_call_like_any_other(front):
     assert json.loads(body)["result"]["structuredContent"]["email"] == "demo@example.com"
 
 
-def test_nobody_is_led_from_http_to_https(front):
+def test_http_is_not_redirected_to_https(front):
     if front.plain_port is None:
         return  # Caddy listens there only while it gets a certificate
     answer = httpx2.post(
@@ -250,7 +250,7 @@ def test_nginx_shows_an_authority_the_answers_to_its_challenges_without_tls(fron
     assert (answer.status_code, answer.text) == (200, "token.key")
 
 
-def test_a_new_configuration_is_taken_in_life(front):
+def test_a_new_configuration_is_loaded_without_a_restart(front):
     reloaded = front.reload()
     assert reloaded.returncode == 0, reloaded.stderr
     with front.client() as caller:
@@ -284,7 +284,7 @@ def test_a_body_of_one_mib_passes_and_a_longer_one_gets_413(front, size, status,
         assert outcome(answer)["email"] == "demo@example.com"
 
 
-def test_no_body_and_no_answer_goes_to_a_file_of_the_proxys(front):
+def test_the_proxy_buffers_no_body_and_no_answer_in_a_file(front):
     with front.client() as caller:
         headers = {"Content-Type": "application/json"}
         for content in (padded(MAX_BODY_BYTES), iter([padded(MAX_BODY_BYTES)])):
@@ -295,7 +295,7 @@ def test_no_body_and_no_answer_goes_to_a_file_of_the_proxys(front):
     assert "temporary file" not in front.logs()
 
 
-def test_neither_a_query_nor_a_header_stands_in_the_access_log(front):
+def test_the_access_log_contains_no_query_and_no_header(front):
     with front.client(CALLER) as caller:
         answer = caller.request(
             "POST",
@@ -318,7 +318,7 @@ def test_neither_a_query_nor_a_header_stands_in_the_access_log(front):
     assert "UGxhbnRlZC03ZjNh" not in front.logs()
 
 
-def test_a_call_that_takes_long_is_not_cut_off(front, fleet, request):
+def test_a_slow_call_is_not_cut_off(front, fleet, request):
     email = account(fleet, request)
     fleet.portal.fault("slow", latency=5.0, logins=1, email=email)
     with front.client() as caller:
@@ -327,7 +327,7 @@ def test_a_call_that_takes_long_is_not_cut_off(front, fleet, request):
     assert answer.elapsed.total_seconds() >= 5.0
 
 
-def test_calls_of_many_are_shared_by_both_workers(front, fleet):
+def test_calls_of_many_callers_are_shared_by_both_workers(front, fleet):
     def refused_page(number):
         with front.client() as caller:
             page = f"https://{front.port}-{number}.example.net"
@@ -440,7 +440,7 @@ def test_an_event_is_passed_on_at_once(asked):
     read_until(sock, b"data: second", received)
 
 
-def test_a_caller_who_hangs_up_is_gone_for_the_server_too(asked):
+def test_a_hang_up_of_the_caller_reaches_the_server(asked):
     sock, connection = asked
     sock.close()
     assert connection.recv(1) == b""

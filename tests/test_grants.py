@@ -106,7 +106,7 @@ def bytes_beside(path) -> bytes:
 # -- Keeping and finding.
 
 
-def test_what_was_added_is_found_as_it_was(store):
+def test_an_added_grant_is_read_back_unchanged(store):
     store.add(grant(control=True))
     one = grant(control=True, sealed=store.find(FIRST).sealed)
     assert store.find(FIRST) == one
@@ -116,7 +116,7 @@ def test_what_was_added_is_found_as_it_was(store):
     assert store.glance(b"0" * 16) is None
 
 
-def test_before_the_first_grant_there_is_no_file_and_nothing_is_found(store, path):
+def test_before_the_first_grant_there_is_no_file_and_no_grant(store, path):
     assert store.find(FIRST) is None
     assert store.glance(FIRST) is None
     assert not store.activate(FIRST, NOON)
@@ -126,7 +126,7 @@ def test_before_the_first_grant_there_is_no_file_and_nothing_is_found(store, pat
     assert not path.parent.exists()
 
 
-def test_neither_the_account_nor_what_is_sealed_shows_in_a_repr():
+def test_a_repr_shows_neither_the_account_nor_the_sealed_login():
     told = repr(grant())
     assert "sealed" not in told
     assert str(ACCOUNT) not in told
@@ -143,7 +143,7 @@ def test_the_latest_come_first_of_an_account_or_of_all(store):
 # -- From the code to tokens.
 
 
-def test_a_code_is_good_once_and_its_second_use_ends_the_grant(store):
+def test_a_code_works_once_and_its_second_use_ends_the_grant(store):
     store.add(grant())
     assert store.activate(FIRST, NOON + 1)
     assert not store.activate(FIRST, NOON + 2)
@@ -153,7 +153,7 @@ def test_a_code_is_good_once_and_its_second_use_ends_the_grant(store):
 
 
 @pytest.mark.parametrize("away", [PENDING, -PENDING])
-def test_a_code_is_good_for_two_minutes_whichever_way_the_clock_is_set(store, away):
+def test_a_code_is_valid_for_two_minutes_whichever_way_the_clock_is_set(store, away):
     store.add(grant())
     assert not store.activate(FIRST, NOON + away)
     assert store.find(FIRST).state == "pending"
@@ -174,12 +174,12 @@ def test_a_code_is_good_for_two_minutes_whichever_way_the_clock_is_set(store, aw
         pytest.param(0, None, id="a much older one"),
     ],
 )
-def test_which_refresh_token_takes_the_place_of_which(presented, newest):
+def test_the_successor_of_a_refresh_token_depends_on_its_generation(presented, newest):
     assert grant(generation=5).successor(presented) == newest
 
 
 @given(st.lists(st.integers(-3, 2), max_size=12))
-def test_nobody_but_the_last_two_generations_goes_on(steps):
+def test_only_the_last_two_generations_can_refresh(steps):
     one = grant()
     for step in steps:
         presented = max(one.generation + step, 0)
@@ -192,7 +192,7 @@ def test_nobody_but_the_last_two_generations_goes_on(steps):
         one = dataclasses.replace(one, generation=newest)
 
 
-def test_a_token_that_was_replaced_for_good_ends_the_grant(store, active):
+def test_reusing_a_finally_replaced_token_ends_the_grant(store, active):
     active()
     assert [store.rotate(FIRST, number, NOON) for number in (0, 1, 3)] == [1, 2, 4]
     assert store.rotate(FIRST, 2, NOON) is None
@@ -201,7 +201,7 @@ def test_a_token_that_was_replaced_for_good_ends_the_grant(store, active):
     assert store.rotate(FIRST, 4, NOON) is None
 
 
-def test_sixteen_that_refresh_at_once_get_twins_and_all_go_on(store, path, active):
+def test_sixteen_simultaneous_refreshes_all_get_working_tokens(store, path, active):
     active()
     with ThreadPoolExecutor(16) as pool:
         got = set(pool.map(lambda _: GrantStore(path).rotate(FIRST, 0, NOON), range(16)))
@@ -210,7 +210,7 @@ def test_sixteen_that_refresh_at_once_get_twins_and_all_go_on(store, path, activ
     assert store.find(FIRST).state == "active"
 
 
-def test_an_answer_that_was_lost_is_given_again_days_later(store, active):
+def test_a_lost_answer_is_repeated_days_later(store, active):
     active()
     assert store.rotate(FIRST, 0, NOON) == 1
     assert store.rotate(FIRST, 0, NOON + 30 * DAY) == 1
@@ -233,7 +233,7 @@ def test_a_clock_that_is_set_neither_ends_nor_revives_a_grant(store, active, awa
 # -- Rights, use and suspicion.
 
 
-def test_rights_are_changed_by_the_account_alone_and_not_after_the_end(store, active):
+def test_only_the_account_changes_rights_and_not_after_the_end(store, active):
     active()
     assert not store.set_control(FIRST, OTHER, control=True)
     assert store.set_control(FIRST, ACCOUNT, control=True)
@@ -244,7 +244,7 @@ def test_rights_are_changed_by_the_account_alone_and_not_after_the_end(store, ac
     assert not store.set_control(FIRST, ACCOUNT, control=True)
 
 
-def test_use_is_written_down_to_the_day(store, path, active):
+def test_use_is_recorded_to_the_day(store, path, active):
     active()
     assert store.find(FIRST).used_today(NOON + 60)
     before = path.read_bytes()
@@ -257,7 +257,7 @@ def test_use_is_written_down_to_the_day(store, path, active):
     assert store.find(FIRST).used == day_of(NOON + 3 * DAY)
 
 
-def test_one_caller_in_ten_minutes_may_ask_the_portal_again(store, path, active):
+def test_one_caller_in_ten_minutes_may_retry_at_the_portal(store, path, active):
     active()
     assert store.may_ask(FIRST, NOON)
     store.suspect(FIRST, NOON)
@@ -292,7 +292,7 @@ def test_a_new_login_takes_the_place_of_suspects_of_the_same_client(store, activ
 # -- Ends.
 
 
-def test_who_ends_a_grant_ends_it_once_and_only_of_the_account(store, active):
+def test_a_grant_is_ended_once_and_only_by_its_account(store, active):
     active()
     assert not store.end(FIRST, "owner", NOON, OTHER)
     assert store.end(FIRST, "owner", NOON + 5, ACCOUNT)
@@ -301,7 +301,7 @@ def test_who_ends_a_grant_ends_it_once_and_only_of_the_account(store, active):
     assert (found.ended_why, found.ended_at, found.sealed) == ("owner", NOON + 5, b"")
 
 
-def test_all_of_an_account_end_or_are_forgotten_and_none_of_another(store, active):
+def test_all_grants_of_an_account_end_or_are_forgotten_and_none_of_another(store, active):
     for number in range(1, 7):
         active(number, account=ACCOUNT if number % 2 else OTHER)
     store.end(FIRST, "owner", NOON)
@@ -314,7 +314,9 @@ def test_all_of_an_account_end_or_are_forgotten_and_none_of_another(store, activ
     assert store.latest(9) == (0, [])
 
 
-def test_an_account_keeps_a_hundred_and_the_least_needed_go_first(store, path, active):
+def test_an_account_has_a_hundred_grants_and_the_least_needed_are_evicted_first(
+    store, path, active
+):
     active(1, account=OTHER)
     ended, unfetched, idle = grant(2), grant(3), grant(4, created=NOON - DAY)
     store.add(ended)
@@ -340,7 +342,7 @@ def test_an_account_keeps_a_hundred_and_the_least_needed_go_first(store, path, a
 @pytest.mark.parametrize(
     ("why", "later"), [("expired", LIFETIME), ("idle", IDLE - NOON % DAY), ("rejected", SUSPECT)]
 )
-def test_a_sweep_ends_what_is_over_and_says_why_for_thirty_days(store, active, why, later):
+def test_a_sweep_ends_expired_grants_and_remembers_why_for_thirty_days(store, active, why, later):
     active()
     if why == "rejected":
         store.suspect(FIRST, NOON)
@@ -355,7 +357,7 @@ def test_a_sweep_ends_what_is_over_and_says_why_for_thirty_days(store, active, w
     assert store.find(FIRST) is None
 
 
-def test_many_that_sweep_at_once_do_it_once(store, path, active):
+def test_simultaneous_sweeps_sweep_once(store, path, active):
     for number in range(8):
         active(number)
     with ThreadPoolExecutor(8) as pool:
@@ -363,14 +365,14 @@ def test_many_that_sweep_at_once_do_it_once(store, path, active):
     assert sum(swept) == 8
 
 
-def test_every_end_has_words():
+def test_every_reason_for_an_end_has_a_text():
     assert all(REASONS.values())
 
 
 # -- What is left on the disk.
 
 
-def test_nothing_of_what_was_sealed_is_left_once_a_grant_has_ended(store, path):
+def test_no_sealed_login_remains_after_a_grant_has_ended(store, path):
     many = [grant(number, name="n" * (number % 60)) for number in range(40)]
     for one in many:
         store.add(one)
@@ -391,7 +393,7 @@ def test_nothing_of_what_was_sealed_is_left_once_a_grant_has_ended(store, path):
     assert CLIENT not in left
 
 
-def test_only_its_owner_can_read_the_file_and_what_lies_beside_it(store, path):
+def test_only_its_owner_can_read_the_file_and_its_companions(store, path):
     mask = os.umask(0)
     try:
         store.add(grant())
@@ -432,13 +434,13 @@ CALLS = {
 }
 
 
-def test_every_method_is_tried_below():
+def test_every_method_is_covered_by_the_tests_below():
     public = {name for name in vars(GrantStore) if not name.startswith("_")}
     assert public == {*CALLS, "look", "check", "keep_swept", "close"}
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 99])
-def test_a_file_that_is_none_of_ours_is_refused_and_left_as_it_is(store, path, active, content):
+def test_a_foreign_file_is_refused_and_left_unchanged(store, path, active, content):
     active()
     path.unlink()
     path.write_bytes(content)
@@ -449,7 +451,9 @@ def test_a_file_that_is_none_of_ours_is_refused_and_left_as_it_is(store, path, a
     assert path.read_bytes() == content
 
 
-def test_a_file_of_a_newer_version_is_left_as_it_is_and_what_to_do_is_said(store, path, active):
+def test_a_file_of_a_newer_version_is_left_unchanged_and_the_error_says_what_to_do(
+    store, path, active
+):
     active()
     with contextlib.closing(sqlite3.connect(path)) as other:
         other.execute(f"PRAGMA user_version = {VERSION + 1}")
@@ -461,7 +465,7 @@ def test_a_file_of_a_newer_version_is_left_as_it_is_and_what_to_do_is_said(store
     assert path.read_bytes() == content
 
 
-def test_a_file_that_vanished_is_not_an_empty_one(store, path, active):
+def test_a_missing_file_is_not_treated_as_an_empty_one(store, path, active):
     active()
     aside = path.rename(path.with_name("aside"))
     for name, call in CALLS.items():
@@ -475,7 +479,7 @@ def test_a_file_that_vanished_is_not_an_empty_one(store, path, active):
     assert store.find(FIRST) is None
 
 
-def test_a_folder_that_is_no_folder_makes_it_unavailable(store, path):
+def test_a_file_in_place_of_the_folder_makes_grants_unavailable(store, path):
     path.parent.write_text("in the way")
     with pytest.raises(GrantsUnavailable, match="OIG_GRANTS"):
         store.add(grant())
@@ -569,7 +573,7 @@ def test_on_a_full_disk_nothing_changes_and_what_is_there_is_served(store, path,
     assert store.end(FIRST, "owner", NOON)
 
 
-def test_a_file_that_is_put_back_is_used_at_once_by_everybody(store, path, active):
+def test_a_restored_file_is_used_at_once_by_every_process(store, path, active):
     active()
     with contextlib.closing(GrantStore(path)) as another:
         assert another.glance(FIRST).state == store.glance(FIRST).state == "active"
@@ -583,7 +587,7 @@ def test_a_file_that_is_put_back_is_used_at_once_by_everybody(store, path, activ
         assert store.glance(FIRST).generation == 1
 
 
-def test_a_change_by_another_process_is_seen_at_once_however_often_a_grant_was_looked_at(
+def test_a_change_by_another_process_is_seen_at_once_despite_the_cache(
     store, path, active, monkeypatch
 ):
     active()
@@ -603,7 +607,7 @@ def test_a_change_by_another_process_is_seen_at_once_however_often_a_grant_was_l
     ("ago", "fine", "settled"),
     [(0.05, 1, False), (0.2, 1, True), (0.2, 0, False), (4.9, 0, False), (5.1, 0, True)],
 )
-def test_a_file_tells_of_its_changes_once_its_clock_has_ticked(monkeypatch, ago, fine, settled):
+def test_changes_of_a_file_are_visible_once_its_clock_has_ticked(monkeypatch, ago, fine, settled):
     now = 1_800_000_000_000_000_000
     monkeypatch.setattr("server.records.database.time.time_ns", lambda: now)
     changed = now - int(ago * 1e9) + fine
@@ -664,7 +668,9 @@ async def test_a_worker_sweeps_at_its_start_and_every_hour_whatever_goes_wrong(
     chore.cancel()
 
 
-async def test_who_meets_a_writer_waits_in_a_thread_and_gets_its_grant(store, path, active):
+async def test_a_reader_blocked_by_a_writer_waits_in_a_thread_and_gets_its_grant(
+    store, path, active
+):
     active()
     assert (await store.look(FIRST)).state == "active"
     writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -676,7 +682,7 @@ async def test_who_meets_a_writer_waits_in_a_thread_and_gets_its_grant(store, pa
     writer.close()
 
 
-def test_waiting_for_a_busy_file_has_an_end(store, path, active, monkeypatch):
+def test_waiting_for_a_busy_file_is_bounded(store, path, active, monkeypatch):
     active()
     monkeypatch.setattr("server.records.database.BUSY", 0.1)
     busy = sqlite3.connect(path, isolation_level=None)
@@ -688,7 +694,7 @@ def test_waiting_for_a_busy_file_has_an_end(store, path, active, monkeypatch):
     assert store.rotate(FIRST, 0, NOON) == 1
 
 
-def test_a_code_that_many_present_at_once_is_good_for_one(store, path):
+def test_a_code_presented_by_many_at_once_works_for_one(store, path):
     store.add(grant())
     with ThreadPoolExecutor(8) as pool:
         good = list(pool.map(lambda _: GrantStore(path).activate(FIRST, NOON), range(8)))
@@ -696,7 +702,7 @@ def test_a_code_that_many_present_at_once_is_good_for_one(store, path):
     assert store.find(FIRST).ended_why == "code_reused"
 
 
-def test_many_at_once_make_one_file_with_the_grants_of_all(path):
+def test_simultaneous_writers_create_one_file_with_all_grants(path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: GrantStore(path).add(grant(number)), range(16)))
     assert GrantStore(path).latest(1)[0] == 16

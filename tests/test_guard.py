@@ -295,31 +295,31 @@ SCHEMES = st.sampled_from(["http", "https"])
 
 
 @given(TEXTS, SCHEMES, HOSTS)
-def test_any_text_is_decided_without_an_error(text, scheme, host):
+def test_any_text_is_judged_without_an_error(text, scheme, host):
     assert isinstance(NAMES.allows_host(text), bool)
     assert isinstance(NAMES.allows_origin(text, scheme, host), bool)
     assert isinstance(origin_cure(text, scheme, host), str)
 
 
 @given(SCHEMES, HOSTS, SCHEMES, HOSTS)
-def test_own_is_symmetric(scheme, host, other_scheme, other_host):
+def test_the_same_origin_relation_is_symmetric(scheme, host, other_scheme, other_host):
     there = is_own(f"{other_scheme}://{other_host}", scheme, host)
     assert there == is_own(f"{scheme}://{host}", other_scheme, other_host)
 
 
 @given(SCHEMES, HOSTS)
-def test_whatever_has_an_origin_is_its_own(scheme, host):
+def test_a_page_passes_at_its_own_address_exactly_when_it_has_an_origin(scheme, host):
     origin = f"{scheme}://{host}"
     assert is_own(origin, scheme, host) == (canonical_origin(origin) is not None)
     assert not is_own(origin, "https" if scheme == "http" else "http", host)
 
 
 @given(st.ip_addresses(), st.integers(1, 65535), SCHEMES)
-def test_no_page_of_an_address_passes_elsewhere(address, port, scheme):
+def test_a_page_of_one_address_does_not_pass_at_another(address, port, scheme):
     host = f"[{address}]" if address.version == 6 else str(address)
     assert not NAMES.allows_origin(f"{scheme}://{host}:{port}", *HERE)
 
 
 @given(st.from_regex(r"[a-z0-9.-]{1,30}\.evil", fullmatch=True))
-def test_no_foreign_name_passes(name):
+def test_a_foreign_name_does_not_pass(name):
     assert not NAMES.allows_host(name)

@@ -14,12 +14,12 @@ KEYS = Sealer(SECRET, "https://portal.example/").keys(Credential("a@example.com"
 HANDLES = Handles(SECRET)
 
 
-def test_a_handle_opens_what_was_sealed_for_it():
+def test_a_handle_opens_the_record_sealed_for_it():
     handle = HANDLES.make(KEYS.account)
     assert HANDLES.open(handle, HANDLES.seal(handle, KEYS)) == KEYS
 
 
-def test_two_handles_share_nothing():
+def test_two_handles_have_nothing_in_common():
     one, other = HANDLES.make(KEYS.account), HANDLES.make(KEYS.account)
     assert one != other
     assert HANDLES.key(one) != HANDLES.key(other)
@@ -33,7 +33,7 @@ def test_a_handle_has_at_least_128_random_bits_and_is_short():
     assert len(HANDLES.make(KEYS.account)) < 60
 
 
-def test_a_handle_tells_its_account_to_the_secret_alone():
+def test_only_the_secret_reads_the_account_from_a_handle():
     other = Sealer(SECRET, "https://portal.example/").keys(Credential("b@example.com", "pass"))
     one, two = HANDLES.make(KEYS.account), HANDLES.make(KEYS.account)
     for handle in (one, two):
@@ -46,21 +46,21 @@ def test_a_handle_tells_its_account_to_the_secret_alone():
     assert not any(end in KEYS.account for end in ends)
 
 
-def test_a_handle_whose_end_was_changed_is_nobodys_and_finds_nothing():
+def test_a_handle_with_a_changed_end_belongs_to_nobody_and_opens_nothing():
     handle = HANDLES.make(KEYS.account)
     forged = handle[:-1] + ("A" if handle[-1] != "A" else "B")
     assert not HANDLES.belongs_to(forged, KEYS.account)
     assert HANDLES.key(forged) != HANDLES.key(handle)
 
 
-def test_a_handle_from_before_they_had_a_fingerprint_works_and_tells_nobodys_account():
+def test_an_old_handle_without_a_fingerprint_works_and_names_no_account():
     former = "oig_" + base64.urlsafe_b64encode(bytes(24)).decode()
     assert HANDLES.open(former, HANDLES.seal(former, KEYS)) == KEYS
     assert not HANDLES.belongs_to(former, KEYS.account)
 
 
 @given(st.text(max_size=60))
-def test_no_other_text_is_anybodys(text):
+def test_no_other_text_names_an_account(text):
     assert not HANDLES.belongs_to(text, KEYS.account)
 
 
@@ -81,7 +81,7 @@ def test_a_handle_has_one_spelling():
 
 
 @given(st.text(max_size=60))
-def test_any_other_text_is_no_handle(text):
+def test_any_other_text_is_not_a_handle(text):
     with pytest.raises(ValueError, match=r"."):
         HANDLES.key(text)
 

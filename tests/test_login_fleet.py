@@ -138,7 +138,7 @@ async def client(pair) -> AsyncIterator[OAuthClient]:
         yield client
 
 
-async def test_of_sixteen_that_refresh_at_once_all_go_on(client):
+async def test_sixteen_simultaneous_refreshes_all_succeed(client):
     await client.log_in()
     token = client.refresh_token
     answers = await asyncio.gather(*(client.refresh(token) for _ in range(16)))
@@ -224,9 +224,7 @@ def held(pair):
         database.execute("ROLLBACK")
 
 
-async def test_a_worker_that_is_killed_while_it_logs_in_leaves_nothing_and_the_form_is_good(
-    pair, client
-):
+async def test_a_worker_killed_during_a_login_leaves_nothing_and_the_form_stays_valid(pair, client):
     client.email = a_new_owner(pair, "killed")
     await client.register()
     page = await client.open()
@@ -243,7 +241,7 @@ async def test_a_worker_that_is_killed_while_it_logs_in_leaves_nothing_and_the_f
     assert code_of(await client.call()) is None
 
 
-async def test_a_code_outlives_the_worker_that_made_it_and_is_killed_at_the_exchange(pair, client):
+async def test_a_code_outlives_its_worker_and_one_killed_during_the_exchange(pair, client):
     await client.register()
     both, client.workers = client.workers, client.workers[1:]
     code = await client.code()
@@ -256,7 +254,7 @@ async def test_a_code_outlives_the_worker_that_made_it_and_is_killed_at_the_exch
     assert code_of(await client.call()) is None
 
 
-async def test_a_worker_that_is_killed_at_a_refresh_has_refreshed_or_not(pair, client):
+async def test_a_worker_killed_during_a_refresh_has_either_refreshed_or_not(pair, client):
     await client.log_in()
     with held(pair):
         async with killed_meanwhile(pair, client, FIRST, client.refresh()):
@@ -267,7 +265,7 @@ async def test_a_worker_that_is_killed_at_a_refresh_has_refreshed_or_not(pair, c
     assert code_of(await client.call()) is None
 
 
-async def test_a_call_is_served_by_the_other_worker_when_one_is_killed_in_it(pair, client):
+async def test_the_other_worker_serves_the_call_of_a_killed_one(pair, client):
     client.email = a_new_owner(pair, "called")
     await client.log_in()
     pair.fleet.portal.fault("slow", endpoint="live", latency=1.0, requests=1)
@@ -307,7 +305,7 @@ async def test_a_login_under_way_outlives_the_daemon(pair, client):
     assert code_of(await client.call()) is None
 
 
-async def test_tokens_outlive_a_restart_of_everything_and_a_lost_secret_takes_a_login(pair, client):
+async def test_tokens_outlive_a_full_restart_and_a_lost_secret_needs_a_new_login(pair, client):
     await client.log_in()
     both = client.workers
     await asyncio.to_thread(pair.stop)
@@ -356,7 +354,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("how", WRITTEN)
-def test_the_search_below_finds_what_is_written(how):
+def test_the_search_for_secrets_finds_a_planted_one(how):
     for secret in (OWNER, PASSWORD):
         for before in ("", "a", "ab", "abc"):
             left = WRITTEN[how](f"{before}{secret} and more")

@@ -73,7 +73,7 @@ def client_of(workers, **login):
 
 
 @pytest.mark.parametrize("first", [0, 1])
-async def test_each_step_may_be_served_by_another_worker(workers, first):
+async def test_each_step_may_be_served_by_a_different_worker(workers, first):
     client = client_of([workers[first], workers[1 - first]])
     resource = (await client.send("GET", "/.well-known/oauth-protected-resource/mcp")).json()
     assert resource["authorization_servers"] == [PUBLIC]
@@ -97,7 +97,7 @@ async def test_each_step_may_be_served_by_another_worker(workers, first):
     assert "the app logged out" in (await client.sign_in()).text
 
 
-async def test_who_is_ended_at_one_worker_is_ended_at_all(client):
+async def test_a_connection_ended_at_one_worker_is_ended_at_all(client):
     await client.log_in()
     await client.press(await client.sign_in(), "End connection")
     for _ in range(2):
@@ -105,7 +105,7 @@ async def test_who_is_ended_at_one_worker_is_ended_at_all(client):
         assert error_of(await client.refresh()) == (400, "invalid_grant")
 
 
-async def test_a_code_that_comes_again_at_another_worker_ends_the_connection_at_both(client):
+async def test_a_code_reused_at_another_worker_ends_the_connection_at_both(client):
     await client.register()
     code = await client.code()
     assert (await client.exchange(code)).status_code == 200
@@ -115,7 +115,7 @@ async def test_a_code_that_comes_again_at_another_worker_ends_the_connection_at_
         assert error_of(await client.refresh()) == (400, "invalid_grant")
 
 
-async def test_at_no_worker_does_a_code_serve_who_did_not_ask_for_it(workers, client):
+async def test_no_worker_accepts_a_code_from_another_client(workers, client):
     other = client_of(workers)
     await client.register()
     await other.register("Another")
@@ -150,7 +150,7 @@ async def test_a_login_for_a_foreign_resource_is_refused_before_a_password_is_as
     assert answered(refused)["error"] == "invalid_target"
 
 
-async def test_of_calls_at_once_under_one_grant_at_both_workers_one_logs_in(workers, client):
+async def test_simultaneous_calls_of_one_grant_at_both_workers_log_in_once(workers, client):
     await client.log_in()
     for worker in workers:
         worker.simulator.accounts.end_sessions()
@@ -188,7 +188,7 @@ async def test_an_owner_who_is_locked_by_guesses_from_elsewhere_is_served_under_
         assert (await client.refresh()).status_code == 200
 
 
-async def test_a_hundred_connections_push_no_address_of_the_household_out(workers):
+async def test_a_hundred_connections_evict_no_known_address_of_the_household(workers):
     home = [f"192.0.2.{number}" for number in range(1, 9)]
     for address in home:
         assert await tried(workers[0], address) is None
@@ -220,7 +220,7 @@ async def test_after_a_changed_password_a_new_login_takes_the_place_of_the_old_o
     assert "it was connected again" in (await client.sign_in()).text
 
 
-async def test_a_code_is_good_for_a_minute_at_both_workers(client, clocks):
+async def test_a_code_is_valid_for_a_minute_at_both_workers(client, clocks):
     await client.register()
     code = await client.code()
     clocks.pass_by(CODE_SECONDS + 1.0)
@@ -241,7 +241,7 @@ async def test_a_clock_that_is_set_and_set_right_again_logs_nobody_out(client, c
             assert (await client.refresh()).status_code == 200
 
 
-async def test_no_code_is_good_on_another_day(client, clocks):
+async def test_no_code_is_valid_on_another_day(client, clocks):
     await client.register()
     for seconds in (-DAY, DAY):
         code = await client.code()

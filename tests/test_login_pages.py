@@ -184,7 +184,7 @@ def test_the_language_is_the_first_known_one_that_is_asked_for(ui_locales, accep
 
 
 @given(st.text(), st.text())
-def test_whatever_is_asked_for_there_is_a_language(ui_locales, accepted):
+def test_every_request_gets_a_language(ui_locales, accepted):
     assert texts_for(ui_locales, accepted).code in LANGUAGES
 
 
@@ -232,7 +232,7 @@ def test_a_page_runs_nothing_and_loads_nothing(sample, template, values):
 
 
 @pytest.mark.parametrize(("sample", "template", "values"), CASES)
-def test_a_page_can_be_used_by_ear(sample, template, values):
+def test_a_page_works_with_a_screen_reader(sample, template, values):
     read = Reader(render(template, values))
     ids = [attributes["id"] for _, attributes in read.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -264,7 +264,7 @@ def test_a_password_is_never_put_into_a_page():
                 assert "maxlength" not in field
 
 
-def test_what_was_wrong_is_an_alert_and_the_password_has_the_focus():
+def test_an_error_is_an_alert_and_the_password_has_the_focus():
     read = Reader(render("login.html", {**LOGIN, **WRONG, "name": "Claude", "place": SITE}))
     (alert,) = [one for _, one in read.elements if one.get("role") == "alert"]
     (focused,) = [field for field in read.every("input") if "autofocus" in field]
@@ -274,7 +274,7 @@ def test_what_was_wrong_is_an_alert_and_the_password_has_the_focus():
     assert "Error: " in read.text
 
 
-def test_the_right_to_change_is_never_ticked_beforehand():
+def test_the_checkbox_for_control_is_never_preselected():
     for asked in (True, False):
         values = {**LOGIN, **RIGHT, "asked": asked, "name": "Claude", "place": SITE}
         (box,) = [
@@ -293,7 +293,7 @@ def test_the_right_to_change_is_never_ticked_beforehand():
         (APP, "cursor:", True),
     ],
 )
-def test_where_it_goes_is_in_bold_with_a_warning_for_what_is_no_web_site(place, said, warned):
+def test_the_destination_is_bold_with_a_warning_unless_it_is_a_web_site(place, said, warned):
     values = {**LOGIN, **RIGHT, "name": "Claude", "place": place}
     body = render("login.html", values).body.decode()
     assert re.search(rf"<strong[^>]*>(<bdi>)?{re.escape(said)}", body)
@@ -330,7 +330,7 @@ def test_a_name_is_shown_as_text_on_one_line(kind):
 
 @settings(max_examples=30)
 @given(st.text(max_size=60))
-def test_no_name_changes_what_a_page_is_made_of(name):
+def test_no_client_name_changes_the_structure_of_a_page(name):
     values = {**LOGIN, **RIGHT, "place": SITE}
     read = Reader(render("login.html", {**values, "name": name}))
     named = Reader(render("login.html", {**values, "name": "Claude"}))
@@ -339,7 +339,7 @@ def test_no_name_changes_what_a_page_is_made_of(name):
     assert len(without_name.elements) == len(named.elements) - 1
 
 
-def test_a_result_goes_on_by_itself_and_by_a_link():
+def test_a_result_page_redirects_by_itself_and_has_a_link():
     read = Reader(render("result.html", {**DONE, "name": "Claude"}))
     (refresh,) = [one for one in read.every("meta") if one.get("http-equiv") == "refresh"]
     assert refresh["content"] == f"0;url={DONE['target']}"
@@ -354,7 +354,7 @@ def test_a_result_goes_on_by_itself_and_by_a_link():
     ],
 )
 @pytest.mark.parametrize(("place", "said"), [(SITE, "claude.ai"), (APP, "cursor: links")])
-def test_a_page_that_holds_back_says_where_its_link_leads(template, values, place, said):
+def test_a_page_without_a_redirect_says_where_its_link_leads(template, values, place, said):
     read = Reader(render(template, {**values, "name": "Claude", "place": place}))
     assert [one for one in read.every("meta") if one.get("http-equiv") == "refresh"] == []
     assert f"The link below leads to {said}." in read.text
@@ -364,5 +364,5 @@ def test_a_page_that_holds_back_says_where_its_link_leads(template, values, plac
 
 
 @pytest.mark.parametrize(("code", "written"), [("en", "18 November 2026"), ("cs", "18. 11. 2026")])
-def test_a_day_is_written_as_its_readers_do(code, written):
+def test_a_day_is_written_in_the_format_of_its_language(code, written):
     assert day(NOVEMBER, LANGUAGES[code]) == written

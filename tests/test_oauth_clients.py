@@ -136,16 +136,16 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("uri", ALLOWED)
-def test_where_known_clients_want_an_answer_may_be_used(uri):
+def test_redirect_addresses_of_known_clients_are_allowed(uri):
     assert Redirects().allows(uri)
 
 
 @pytest.mark.parametrize("uri", REFUSED.values(), ids=REFUSED)
-def test_anything_else_may_not(uri):
+def test_any_other_redirect_address_is_refused(uri):
     assert not Redirects().allows(uri)
 
 
-def test_300_characters_are_not_too_many():
+def test_300_characters_are_not_too_long():
     assert Redirects().allows("http://localhost/" + "a" * 283)
 
 
@@ -157,7 +157,7 @@ anything = st.text(max_size=60) | st.from_regex(
 
 
 @given(anything)
-def test_what_may_be_used_leads_where_every_reader_says(uri):
+def test_an_allowed_address_has_the_same_host_for_every_parser(uri):
     if not Redirects().allows(uri):
         return
     split = urlsplit(uri)
@@ -190,7 +190,7 @@ def test_an_operator_can_add_sites_ports_of_them_and_schemes():
         assert not redirects.allows(uri)
 
 
-def test_an_operator_can_open_all_of_what_is_pinned():
+def test_an_operator_can_allow_everything_that_is_pinned():
     redirects = Redirects(["cursor:", "vscode:", "vscode.dev"])
     assert redirects.allows("cursor://any.part/cb")
     assert redirects.allows("vscode://vscode.github-authentication/did-authenticate")
@@ -227,7 +227,7 @@ def test_programs_at_loopback_and_listed_sites_are_trusted(uri):
         "",
     ],
 )
-def test_sites_of_a_document_those_that_send_on_and_schemes_are_not(uri):
+def test_document_hosts_redirectors_and_custom_schemes_are_not_trusted(uri):
     assert not Redirects(["ha.example.org", "com.example.app:", "vscode.dev"]).trusts(uri)
 
 
@@ -286,7 +286,7 @@ def test_two_addresses_that_are_the_same_lead_to_one_place(registered, asked):
         ("cursor://anysphere.cursor-mcp/oauth/callback", "app", "cursor:"),
     ],
 )
-def test_people_are_told_where_an_answer_goes(uri, kind, name):
+def test_the_page_says_where_an_answer_goes(uri, kind, name):
     assert destination(uri) == Destination(kind, name)
 
 
@@ -305,7 +305,7 @@ uris = st.lists(st.sampled_from(ALLOWED), min_size=1, max_size=20)
 
 
 @given(names, uris)
-def test_whatever_is_described_can_be_read_and_is_bounded(name, redirects):
+def test_any_description_can_be_read_back_and_is_bounded(name, redirects):
     client_id = describe(name, redirects)
     client = read(client_id)
     assert client is not None
@@ -315,7 +315,7 @@ def test_whatever_is_described_can_be_read_and_is_bounded(name, redirects):
     assert 1 <= len(client.redirects) <= 10
 
 
-def test_of_too_many_addresses_those_that_fit_are_kept_in_their_order():
+def test_too_many_addresses_are_cut_to_those_that_fit_in_order():
     many = [f"http://localhost/{number}" for number in range(15)]
     client = read(describe("x", many))
     assert client is not None
@@ -326,7 +326,7 @@ def test_of_too_many_addresses_those_that_fit_are_kept_in_their_order():
     assert list(client.redirects) == long[: len(client.redirects)]
 
 
-def test_a_name_is_shown_on_one_short_line_without_what_nobody_sees():
+def test_a_name_is_shown_on_one_short_line_without_invisible_characters():
     assert cleaned_name(" Claude\n\u202eedoC\u200b \x1b[2J") == "Claude edoC [2J"
     assert len(cleaned_name("a" * 500)) == 60
     assert cleaned_name("a" * 59 + " b") == "a" * 59
@@ -369,7 +369,7 @@ URI = "http://localhost/cb"
         describe("x", [URI])[:-1],
     ],
 )
-def test_what_describe_does_not_write_is_no_id(client_id):
+def test_only_text_written_by_describe_is_an_id(client_id):
     assert read(client_id) is None
 
 
@@ -379,7 +379,7 @@ def test_no_text_makes_reading_fail(text):
     assert client is None or describe(client.name, client.redirects) == text
 
 
-def test_an_id_is_no_permission():
+def test_an_id_gives_no_permission():
     client = read(describe("Claude", ["https://evil.example/cb"]))
     assert client is not None
     assert not Redirects().allows(client.redirects[0])

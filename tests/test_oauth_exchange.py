@@ -142,7 +142,7 @@ async def test_a_code_that_is_used_twice_ends_the_connection(house):
     assert house.grants.find(house.grant_id).ended_why == "code_reused"
 
 
-async def test_of_many_who_use_a_code_at_once_at_most_one_gets_tokens_and_they_are_ended(house):
+async def test_a_code_used_by_many_at_once_gives_tokens_to_one_at_most_and_ends_them(house):
     form = house.form(house.connect())
     tries = [house.exchange.token(form, HARD) for _ in range(8)]
     done = await asyncio.gather(*tries, return_exceptions=True)
@@ -175,9 +175,7 @@ async def test_of_many_who_use_a_code_at_once_at_most_one_gets_tokens_and_they_a
         ({"resource": ""}, "invalid_target"),
     ],
 )
-async def test_a_code_is_refused_and_not_used_up_by_one_who_cannot_prove_the_login(
-    house, other, problem
-):
+async def test_a_code_is_refused_but_not_consumed_without_proof_of_the_login(house, other, problem):
     form = house.form(house.connect())
     assert await house.refused(form | other) == problem
     await house.exchange.token(form, HARD)
@@ -187,18 +185,18 @@ async def test_a_code_is_refused_and_not_used_up_by_one_who_cannot_prove_the_log
     "resource",
     ["https://oig.example.org/mcp", "https://oig.example.org/mcp/", "https://oig.example.org"],
 )
-async def test_the_server_is_meant_by_its_address_with_and_without_path_and_slash(house, resource):
+async def test_the_resource_may_be_named_with_or_without_path_and_slash(house, resource):
     await house.exchange.token(house.form(house.connect(), resource=resource), HARD)
 
 
-async def test_a_code_is_good_for_a_minute(house):
+async def test_a_code_is_valid_for_a_minute(house):
     form = house.form(house.connect())
     house.now += CODE_SECONDS
     assert await house.refused(form) == "invalid_grant"
 
 
 @pytest.mark.parametrize(("made_in", "used_in"), [(HARD, SOFT), (SOFT, HARD)])
-async def test_what_was_granted_under_one_address_is_nothing_under_another(house, made_in, used_in):
+async def test_a_grant_for_one_address_is_invalid_at_another(house, made_in, used_in):
     assert await house.refused(house.form(house.connect(made_in)), used_in) == "invalid_grant"
     token = await house.connected(made_in)
     assert await house.refused(house.refreshing(token), used_in) == "invalid_grant"
@@ -210,7 +208,7 @@ async def test_all_spellings_of_loopback_are_one_server(house):
     await house.exchange.token(house.refreshing(token), Mode("soft", "http://127.0.0.1:8000"))
 
 
-async def test_of_sixteen_that_refresh_at_once_all_get_tokens_of_the_same_generation(house):
+async def test_sixteen_simultaneous_refreshes_get_tokens_of_the_same_generation(house):
     token = await house.connected()
     answers = await asyncio.gather(
         *(house.exchange.token(house.refreshing(token), HARD) for _ in range(16))
@@ -226,7 +224,7 @@ async def test_a_client_that_lost_an_answer_refreshes_again_days_later(house):
     assert house.generation(answer["refresh_token"]) == 1
 
 
-async def test_a_refresh_token_whose_successor_was_used_ends_the_connection(house):
+async def test_reusing_a_refresh_token_after_its_successor_ends_the_connection(house):
     token = await house.connected()
     first = await house.exchange.token(house.refreshing(token), HARD)
     second = await house.exchange.token(house.refreshing(first["refresh_token"]), HARD)
@@ -252,12 +250,12 @@ async def test_a_refresh_is_refused_to_another_client_and_takes_nothing_from_the
         ({"client_id": "https//none"}, "invalid_client"),
     ],
 )
-async def test_a_refresh_that_is_not_right_is_refused(house, other, problem):
+async def test_an_invalid_refresh_is_refused(house, other, problem):
     form = house.refreshing(await house.connected())
     assert await house.refused(form | other) == problem
 
 
-async def test_a_refresh_asks_for_no_scope_that_the_owner_did_not_give(house):
+async def test_a_refresh_cannot_ask_for_a_scope_that_the_owner_did_not_grant(house):
     token = await house.connected()
     form = house.refreshing(token, scope="oig:read oig:control")
     assert (await house.exchange.token(form, HARD))["scope"] == "oig:read"
@@ -268,7 +266,7 @@ async def test_an_access_token_cannot_be_used_to_refresh(house):
     assert await house.refused(house.refreshing(answer["access_token"])) == "invalid_grant"
 
 
-async def test_tokens_of_another_secret_or_portal_are_nothing(house):
+async def test_tokens_of_another_secret_or_portal_are_invalid(house):
     token = house.tokens.open_refresh(await house.connected())
     assert token is not None
     for tokens in (Tokens(b"x" * 32, PORTAL), Tokens(SECRET, "https://other.example/")):
@@ -318,7 +316,7 @@ async def test_an_access_token_that_has_expired_ends_nothing(house):
 
 
 @pytest.mark.parametrize("token", ["nothing", "oiga_AAAA", "oigr_AAAA", "oigk_AAAA"])
-async def test_nothing_is_said_of_a_token_that_is_not_ours(house, token):
+async def test_revoking_a_foreign_token_succeeds_silently(house, token):
     await house.exchange.revoke({"token": token, "client_id": CLIENT, "token_type_hint": "x"})
 
 
@@ -331,7 +329,7 @@ async def test_the_end_of_a_connection_needs_token_and_client(house, missing):
     assert caught.value.problem == "invalid_request"
 
 
-async def test_a_grant_of_a_record_that_was_put_back_a_refresh_too_old_goes_on(house):
+async def test_a_grant_accepts_a_refresh_token_newer_than_its_restored_record(house):
     token = await house.connected()
     first = await house.exchange.token(house.refreshing(token), HARD)
     ahead = house.tokens.open_refresh(str(first["refresh_token"]))

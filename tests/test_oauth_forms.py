@@ -46,7 +46,7 @@ def test_parameters_are_read_with_their_escapes():
 
 
 @pytest.mark.parametrize("text", ["", "a", "a=", "a=&b=", "&&", "=x&"])
-def test_a_parameter_without_a_value_is_none(text):
+def test_a_parameter_without_a_value_counts_as_absent(text):
     assert parse(text) == ({"": "x"} if "x" in text else {})
 
 
@@ -58,7 +58,7 @@ def test_a_parameter_that_is_given_twice_is_refused(text):
 
 
 @pytest.mark.parametrize("text", ["a=%ff", "%ff=a", "a=%ed%a0%80", "&".join(["a=1"] * 60)])
-def test_what_is_no_text_or_too_many_is_refused(text):
+def test_undecodable_text_and_too_many_parameters_are_refused(text):
     with pytest.raises(OAuthError):
         parse(text)
 
@@ -88,7 +88,9 @@ async def test_a_form_may_come_in_pieces_and_say_its_charset():
         (b"", FORM, {"content_length": "9999999"}, 413),
     ],
 )
-async def test_a_body_that_is_no_form_or_too_long_is_refused(body, declared, headers, status):
+async def test_an_oversized_body_or_one_that_is_not_a_form_is_refused(
+    body, declared, headers, status
+):
     with pytest.raises(OAuthError) as caught:
         await read_form(request(body, declared, **headers))
     assert (caught.value.problem, caught.value.status) == ("invalid_request", status)
@@ -106,7 +108,7 @@ async def test_a_body_that_is_no_form_or_too_long_is_refused(body, declared, hea
         (b'"' + b"x" * MAX_BYTES + b'"', "application/json", 413),
     ],
 )
-async def test_a_body_that_is_no_json_or_too_long_is_refused(body, declared, status):
+async def test_an_oversized_body_or_one_that_is_not_json_is_refused(body, declared, status):
     with pytest.raises(OAuthError) as caught:
         await read_json(request(body, declared))
     assert caught.value.status == status

@@ -23,7 +23,7 @@ def test_the_protected_resource_names_the_address_that_users_configure():
     assert document["bearer_methods_supported"] == ["header"]
 
 
-def test_all_endpoints_lie_at_the_issuer_where_clients_look_without_being_told():
+def test_all_endpoints_are_at_the_default_paths_of_the_issuer():
     document = authorization_server(MODE, offered(control=True))
     assert document["issuer"] == "https://oig.example.org"
     assert {name: url for name, url in document.items() if name.endswith("_endpoint")} == {
@@ -34,7 +34,7 @@ def test_all_endpoints_lie_at_the_issuer_where_clients_look_without_being_told()
     }
 
 
-def test_what_the_authorization_server_takes_is_said():
+def test_the_metadata_list_what_the_authorization_server_supports():
     document = authorization_server(MODE, offered(control=True))
     assert document["scopes_supported"] == ("oig:read", "oig:control")
     assert document["response_types_supported"] == ["code"]
@@ -45,7 +45,7 @@ def test_what_the_authorization_server_takes_is_said():
     assert document["authorization_response_iss_parameter_supported"] is True
 
 
-def test_documents_of_clients_are_promised_only_where_they_are_read():
+def test_client_documents_are_advertised_only_where_they_are_read():
     name = "client_id_metadata_document_supported"
     assert name not in authorization_server(MODE, offered(control=False))
     documents = authorization_server(MODE, offered(control=False), client_documents=True)
@@ -64,18 +64,18 @@ def test_no_document_has_a_member_without_a_value():
 METADATA = "https://oig.example.org/.well-known/oauth-protected-resource/mcp"
 
 
-def test_a_caller_without_a_token_is_told_where_to_get_one_and_of_no_error():
+def test_the_challenge_without_a_token_names_the_metadata_and_no_error():
     assert challenge(MODE) == f'Bearer resource_metadata="{METADATA}", scope="oig:read"'
 
 
-def test_a_caller_with_a_bad_token_is_told_so():
+def test_the_challenge_after_a_bad_token_names_the_error():
     assert challenge(MODE, "The access token expired") == (
         'Bearer error="invalid_token", error_description="The access token expired", '
         f'resource_metadata="{METADATA}", scope="oig:read"'
     )
 
 
-def test_a_caller_who_may_not_change_the_box_is_told_both_scopes():
+def test_the_challenge_for_missing_control_names_both_scopes():
     value = insufficient_scope(MODE)
     parameters = dict(re.findall(r'([a-z_]+)="([^"]*)"', value.removeprefix("Bearer ")))
     assert parameters["error"] == "insufficient_scope"
@@ -84,6 +84,6 @@ def test_a_caller_who_may_not_change_the_box_is_told_both_scopes():
     assert value.isascii()
 
 
-def test_who_may_change_may_look():
+def test_the_control_scope_includes_reading():
     assert granted(control=True).split() == ["oig:read", "oig:control"]
     assert granted(control=False) == "oig:read"

@@ -46,7 +46,7 @@ def test_the_second_address_has_no_browser_login(host):
     assert modes.of(scope([host, "oig.example.org"])).strength == "hard"
 
 
-def test_the_second_address_may_be_this_machines_as_well():
+def test_the_second_address_may_be_a_loopback_one_as_well():
     assert Modes("browser", None, ["127.0.0.1"]).of(scope("127.0.0.1:8000")) == CHAT
     assert Modes("browser", None, ["127.0.0.1"]).of(scope()).strength == "soft"
 
@@ -66,9 +66,7 @@ def test_the_second_address_may_be_this_machines_as_well():
     ],
 )
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
-def test_on_this_machine_each_name_of_it_is_an_issuer_and_all_are_one_audience(
-    host, scheme, issuer, peer
-):
+def test_each_loopback_name_is_an_issuer_and_all_share_one_audience(host, scheme, issuer, peer):
     mode = Modes("browser", None).of(scope(host, peer, scheme))
     assert mode == Mode("soft", issuer)
     assert mode.resource == f"{issuer}/mcp"
@@ -102,7 +100,7 @@ def test_any_other_host_has_no_browser_login_without_a_public_address(host):
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.7", "10.0.0.5", "::2", "unknown", "", None])
-def test_a_caller_that_is_not_on_this_machine_has_none_whatever_host_it_names(peer):
+def test_a_remote_caller_has_no_loopback_issuer_whatever_host_it_names(peer):
     assert Modes("browser", None).of(scope(peer=peer)) == CHAT
 
 
@@ -110,7 +108,7 @@ def test_a_caller_that_is_not_on_this_machine_has_none_whatever_host_it_names(pe
     st.binary(max_size=40)
     | st.from_regex(rb"(localhost|127\.[0-9.]{1,9}|\[::1\])[ -~]{0,8}", fullmatch=True)
 )
-def test_no_host_makes_judging_fail_and_none_leads_elsewhere(host):
+def test_no_host_header_makes_it_fail_or_leads_elsewhere(host):
     judged = scope() | {"headers": [(b"host", host)]}
     mode = Modes("browser", None).of(judged)
     if mode != CHAT:
@@ -121,7 +119,7 @@ def test_no_host_makes_judging_fail_and_none_leads_elsewhere(host):
         assert issuer.username is None
 
 
-def test_who_is_connected_is_not_taken_from_what_was_forwarded():
+def test_the_connected_peer_is_not_taken_from_forwarded_headers():
     faked = scope(peer="192.0.2.7") | {"client": ("127.0.0.1", 0)}
     assert Modes("browser", None).of(faked) == CHAT
     unread = {name: value for name, value in scope().items() if name != PEER}
@@ -147,11 +145,11 @@ def test_who_is_connected_is_not_taken_from_what_was_forwarded():
         "tailscale_user_login",
     ],
 )
-def test_a_request_that_a_proxy_on_this_machine_brings_has_none(header):
+def test_a_request_through_a_local_proxy_has_no_loopback_issuer(header):
     assert Modes("browser", None).of(scope(**{header: ""})) == CHAT
 
 
-def test_an_operator_is_told_once_what_is_missing():
+def test_the_operator_is_warned_once_of_a_missing_setting():
     told = []
     modes = Modes("browser", None, ["battery.lan"], told.append)
     for host in ("localhost", "battery.lan"):
@@ -166,7 +164,7 @@ def test_an_operator_is_told_once_what_is_missing():
     assert "10.0.0.5" not in told[0]
 
 
-def test_no_operator_is_told_of_what_is_switched_off():
+def test_the_operator_is_not_warned_when_browser_login_is_off():
     told = []
     Modes("chat", None, hint=told.append).of(scope("oig.example.org"))
     assert told == []

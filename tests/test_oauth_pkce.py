@@ -10,7 +10,7 @@ VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
-def test_the_verifier_of_the_rfc_answers_its_challenge():
+def test_the_verifier_of_the_rfc_matches_its_challenge():
     challenge = read_challenge(CHALLENGE)
     assert challenge is not None
     assert answers(VERIFIER, challenge)
@@ -20,14 +20,14 @@ def test_the_verifier_of_the_rfc_answers_its_challenge():
 @pytest.mark.parametrize(
     "text", ["", VERIFIER[:-1], CHALLENGE + "=", CHALLENGE + "A", "é" * 43, CHALLENGE[:-1] + "N"]
 )
-def test_what_is_no_sha_256_is_no_challenge(text):
+def test_anything_but_a_sha_256_is_not_a_challenge(text):
     assert read_challenge(text) is None
 
 
 @pytest.mark.parametrize(
     "verifier", ["", "a" * 42, "a" * 129, "a" * 42 + " ", "a" * 42 + "é", "a" * 43 + "\n"]
 )
-def test_a_verifier_of_another_form_answers_nothing(verifier):
+def test_a_malformed_verifier_matches_no_challenge(verifier):
     assert not answers(verifier, b"c" * 32)
 
 

@@ -90,7 +90,7 @@ async def register(body, served=None, **headers):
         (app(public=PUBLIC), "http://10.0.0.5:8000", "10.0.0.1", PUBLIC),
     ],
 )
-async def test_discovery_names_the_server_as_its_caller_knows_it(served, base, peer, issuer):
+async def test_discovery_names_the_server_by_the_requested_address(served, base, peer, issuer):
     for path in DISCOVERY[:2]:
         resource = await get(path, served, base, peer)
         assert resource.status_code == 200
@@ -115,7 +115,7 @@ async def test_discovery_names_the_server_as_its_caller_knows_it(served, base, p
     ],
 )
 @pytest.mark.parametrize("path", PATHS)
-async def test_without_browser_login_its_paths_are_like_any_unknown_one(served, base, peer, path):
+async def test_without_browser_login_its_paths_are_unknown(served, base, peer, path):
     unknown = await get("/unknown", served, base, peer)
     assert unknown.status_code == 404
     found = await get(path, served, base, peer)
@@ -129,14 +129,14 @@ async def test_without_browser_login_its_paths_are_like_any_unknown_one(served, 
 
 
 @pytest.mark.parametrize("path", ["/", "/login", "/connections/"])
-async def test_who_looks_for_a_page_where_there_is_none_is_told_of_the_one_there_is(path):
+async def test_a_wrong_page_address_points_to_the_right_one(path):
     found = await get(path, app(public=PUBLIC), PUBLIC, "192.0.2.7")
     assert (found.status_code, "is /connections." in found.text) == (404, True)
     found = await get(path, app(login="chat"), "http://localhost:8000", "127.0.0.1")
     assert (found.status_code, "/connections" in found.text) == (404, False)
 
 
-async def test_what_a_proxy_on_this_machine_brings_finds_no_browser_login():
+async def test_a_request_through_a_local_proxy_finds_no_browser_login():
     assert (await get(DISCOVERY[0], **{"X-Forwarded-For": "192.0.2.7"})).status_code == 404
 
 
@@ -151,7 +151,7 @@ async def test_what_a_proxy_on_this_machine_brings_finds_no_browser_login():
         "/register/",
     ],
 )
-async def test_no_other_path_is_of_a_browser_login(path):
+async def test_no_other_path_belongs_to_browser_login(path):
     assert (await get(path)).status_code == 404
 
 
@@ -201,7 +201,7 @@ CLAUDE_CODE = {
 }
 
 
-async def test_a_client_that_registers_is_told_what_it_is():
+async def test_a_registration_returns_the_metadata_of_the_client():
     answer = await register(CLAUDE_CODE)
     assert answer.status_code == 201
     assert answer.headers["cache-control"] == "no-store"
@@ -214,12 +214,12 @@ async def test_a_client_that_registers_is_told_what_it_is():
     assert '"client_id_issued_at":1800000000' in answer.text
 
 
-async def test_who_registers_twice_is_the_same_client():
+async def test_registering_twice_gives_the_same_client():
     first, second = await register(CLAUDE_CODE), await register(CLAUDE_CODE)
     assert first.json()["client_id"] == second.json()["client_id"]
 
 
-async def test_of_several_addresses_the_good_ones_are_kept():
+async def test_only_the_valid_ones_of_several_addresses_are_registered():
     cursor = [
         "cursor://anysphere.cursor-mcp/oauth/callback",
         "https://evil.example/cb",
@@ -251,7 +251,7 @@ async def test_a_client_may_say_what_kind_of_application_it_is(kind):
         {"client_secret": "s3cr3t", "client_id": "mine", "client_name": "\u202e\x00"},
     ],
 )
-async def test_whatever_else_a_client_asks_for_it_is_told_what_it_has(asked):
+async def test_a_registration_returns_the_granted_values_and_not_the_requested_ones(asked):
     answer = await register({**asked, "redirect_uris": ["http://localhost/cb"]})
     assert answer.status_code == 201
     said = answer.json()
@@ -288,7 +288,7 @@ async def test_a_client_without_a_usable_address_is_refused(uris, caplog):
     assert "<script>" not in answer.text
 
 
-async def test_the_operator_is_told_of_an_address_that_was_refused(caplog):
+async def test_a_refused_address_is_logged_for_the_operator(caplog):
     await register({"redirect_uris": ["https://chat.example.org/\x1b[2Jcb"]})
     assert "https://chat.example.org/\\x1b[2Jcb" in caplog.text
     assert "OIG_LOGIN_REDIRECTS" in caplog.text
@@ -301,12 +301,12 @@ async def test_an_operator_can_allow_the_address_of_another_client():
 
 
 @pytest.mark.parametrize("body", [[], "x", 1, True])
-async def test_a_registration_that_is_no_object_is_refused(body):
+async def test_a_registration_that_is_not_an_object_is_refused(body):
     answer = await register(body)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
 
 
-async def test_a_registration_that_is_no_json_is_refused_as_json():
+async def test_a_registration_that_is_not_json_is_refused_with_a_json_error():
     async with client() as http:
         for content, declared in ((b"{", "application/json"), (b"a=1", "text/plain")):
             answer = await http.post(
@@ -328,7 +328,7 @@ async def test_a_registration_that_is_no_json_is_refused_as_json():
         (app(documents=True), "http://localhost:8000", False),
     ],
 )
-async def test_documents_of_clients_are_promised_where_they_are_looked_up(served, base, promised):
+async def test_client_documents_are_advertised_where_they_are_looked_up(served, base, promised):
     said = (await get(DISCOVERY[2], served, base)).json()
     assert said.get("client_id_metadata_document_supported", False) is promised
 

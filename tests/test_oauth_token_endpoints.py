@@ -26,7 +26,7 @@ async def post(house, path, form, **headers):
         return await http.post(path, data=form, headers=headers)
 
 
-async def test_a_code_becomes_tokens_that_no_cache_keeps_and_every_page_may_read(house):
+async def test_a_code_becomes_tokens_with_no_store_and_cors_headers(house):
     form = house.form(house.connect(control=True))
     answer = await post(house, "/token", form, origin="https://inspector.example")
     assert answer.status_code == 200
@@ -62,7 +62,7 @@ async def test_a_code_becomes_tokens_that_no_cache_keeps_and_every_page_may_read
         ({"client_id": "x" * 70_000}, 413, "invalid_request"),
     ],
 )
-async def test_what_is_refused_is_said_in_json_that_no_cache_keeps(house, form, status, error):
+async def test_a_refusal_is_json_with_no_store(house, form, status, error):
     answer = await post(house, "/token", form)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
     assert answer.headers["cache-control"] == "no-store"
@@ -70,21 +70,21 @@ async def test_what_is_refused_is_said_in_json_that_no_cache_keeps(house, form, 
 
 
 @pytest.mark.parametrize("path", ["/token", "/revoke"])
-async def test_only_forms_are_read(house, path):
+async def test_only_forms_are_accepted(house, path):
     async with client(served(house), PUBLIC) as http:
         answer = await http.post(path, json={"client_id": CLIENT})
     assert (answer.status_code, answer.json()["error"]) == (415, "invalid_request")
 
 
 @pytest.mark.parametrize("path", ["/token", "/revoke"])
-async def test_only_post_is_taken(house, path):
+async def test_only_post_is_accepted(house, path):
     async with client(served(house), PUBLIC) as http:
         answer = await http.get(path)
     assert answer.status_code == 405
     assert "POST" in answer.headers["allow"]
 
 
-async def test_a_connection_is_ended_once_and_what_is_unknown_is_answered_alike(house):
+async def test_revoking_an_unknown_token_is_answered_like_revoking_a_known_one(house):
     refresh = await house.connected(HARD)
     for token in (refresh, refresh, "nothing"):
         answer = await post(house, "/revoke", {"token": token, "client_id": CLIENT})
@@ -93,7 +93,7 @@ async def test_a_connection_is_ended_once_and_what_is_unknown_is_answered_alike(
 
 
 @pytest.mark.parametrize("path", ["/token", "/revoke"])
-async def test_tokens_are_to_be_kept_while_the_record_of_grants_cannot_be_used(tmp_path, path):
+async def test_an_unusable_record_of_grants_asks_clients_to_retry_with_their_tokens(tmp_path, path):
     place = tmp_path / "grants.db"
     place.write_bytes(b"this is no database" * 100)
     place.chmod(0o600)

@@ -46,13 +46,13 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @each_kind
-def test_what_was_written_is_read_by_any_process_with_the_secret(kind):
+def test_any_process_with_the_secret_reads_a_token(kind):
     write, read, value = KINDS[kind]
     assert read(tokens(), write(tokens(), value)) == value
 
 
 @each_kind
-def test_nothing_opens_as_another_kind(kind):
+def test_no_token_opens_as_another_kind(kind):
     write, _, value = KINDS[kind]
     text = write(tokens(), value)
     bodies = [text.removeprefix(text[:5]), text]
@@ -64,7 +64,7 @@ def test_nothing_opens_as_another_kind(kind):
 
 
 @each_kind
-def test_nothing_opens_under_another_secret_or_for_another_portal(kind):
+def test_no_token_opens_under_another_secret_or_for_another_portal(kind):
     write, read, value = KINDS[kind]
     text = write(tokens(), value)
     assert read(tokens(secret=b"t" * 32), text) is None
@@ -105,13 +105,13 @@ def test_no_text_makes_reading_fail(kind, text):
 
 
 @each_kind
-def test_what_is_longer_than_any_of_ours_is_not_looked_at(kind):
+def test_an_overlong_token_is_refused_unread(kind):
     _, read, _ = KINDS[kind]
     for prefix in ("", "oigk_", "oiga_", "oigr_"):
         assert read(tokens(), prefix + "A" * 1_000_000) is None
 
 
-def test_tokens_have_the_length_that_headers_and_logs_are_made_for():
+def test_tokens_have_a_length_that_fits_headers_and_logs():
     assert [len(tokens().access(ACCESS)), len(tokens().refresh(REFRESH))] == [117, 112]
     assert len(tokens().code(CODE)) < 256
 
@@ -146,7 +146,7 @@ def test_a_sealed_credential_opens_with_the_grants_key(email, password):
     ("grant", "account", "key"),
     [(b"h" * 16, ACCOUNT, KEY), (GRANT, b"b" * 32, KEY), (GRANT, ACCOUNT, b"l" * 32)],
 )
-def test_a_sealed_credential_opens_for_nothing_else(grant, account, key):
+def test_a_sealed_credential_opens_for_no_other_grant(grant, account, key):
     assert tokens().open_credential(grant, account, key, sealed()) is None
 
 
@@ -171,7 +171,7 @@ def test_the_length_of_a_sealed_credential_does_not_tell_that_of_the_password():
     assert len(lengths) == 1
 
 
-def test_nothing_secret_shows_in_a_repr():
+def test_no_secret_shows_in_a_repr():
     request = replace(REQUEST, state="the-state")
     shown = repr([CODE, ACCESS, REFRESH, request, CREDENTIAL])
     for secret in (repr(KEY), "the-state", CREDENTIAL.email, CREDENTIAL.password):
@@ -179,7 +179,7 @@ def test_nothing_secret_shows_in_a_repr():
 
 
 @given(st.none() | st.text(), st.text(max_size=300))
-def test_a_state_is_given_back_to_the_letter(state, redirect):
+def test_a_state_is_returned_unchanged(state, redirect):
     request = replace(REQUEST, state=state, redirect_uri=redirect, scopes=())
     assert tokens().read_request(tokens().sign_request(request)) == request
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from .conftest import LONGEST, pytest_collection_modifyitems
 
 
-def test_every_file_that_is_said_to_be_long_is_there():
+def test_every_file_listed_as_long_exists():
     assert [name for name in LONGEST if not Path(__file__).with_name(f"{name}.py").exists()] == []
 
 

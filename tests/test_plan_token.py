@@ -81,7 +81,7 @@ def test_a_token_has_one_spelling(length):
 
 
 @given(st.text(max_size=600))
-def test_whatever_is_no_token_opens_as_nothing(text):
+def test_anything_but_a_token_opens_as_nothing(text):
     assert PLANS.open(ACCOUNT, text) is None
     assert PLANS.open(ACCOUNT, f"plan_{text}") is None
 
@@ -106,7 +106,7 @@ def test_a_token_shows_neither_box_nor_change():
         SENTENCE.replace(" ", "\u00a0"),
     ],
 )
-def test_a_plan_is_agreed_to_however_the_white_space_is_written(sentence):
+def test_an_agreement_ignores_differences_in_white_space(sentence):
     assert ONE.is_agreed(f" {ONE.box_id} ", sentence)
 
 
@@ -127,7 +127,7 @@ def test_a_plan_is_agreed_to_however_the_white_space_is_written(sentence):
         (ONE.box_id, SENTENCE.replace("o", "\u043e")),
     ],
 )
-def test_another_box_or_any_other_words_are_no_agreement(box, sentence):
+def test_another_box_or_other_words_are_not_an_agreement(box, sentence):
     assert not ONE.is_agreed(box, sentence)
 
 
@@ -157,6 +157,6 @@ def test_every_change_can_be_written_and_read(change):
         ["boiler", 1],
     ],
 )
-def test_what_is_no_change_is_refused(raw):
+def test_anything_but_a_change_is_refused(raw):
     with pytest.raises(ChangeRefused):
         decode(raw)

@@ -84,5 +84,5 @@ def test_addresses_of_the_internet_are_public(address):
         "ff0e::1",
     ],
 )
-def test_addresses_of_own_networks_and_of_special_uses_are_not(address):
+def test_private_and_special_purpose_addresses_are_not_public(address):
     assert not is_public(ipaddress.ip_address(address))

@@ -23,7 +23,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4
 
 
 @given(texts, texts, texts)
-def test_what_was_sealed_opens_with_the_same_credential(email, password, session_id):
+def test_a_sealed_value_opens_with_the_same_credential(email, password, session_id):
     credential = Credential(email, password)
     session = Session(session_id, 1.5, 2.5)
     keys = sealer().keys(credential)
@@ -91,7 +91,7 @@ def test_a_sealed_value_shows_neither_session_nor_email():
     assert len(value) < 200
 
 
-def test_nothing_secret_is_in_a_repr():
+def test_no_secret_is_in_a_repr():
     shown = repr(ALICE) + repr(SESSION) + repr(KEYS)
     assert repr(KEYS) == "Keys()"
     assert "correct horse" not in shown

@@ -39,7 +39,7 @@ def beside(handle, email=DEMO, password="demo"):
     return Caller(Credential(email, password), handle, "home", "home")
 
 
-async def test_the_login_of_the_same_account_stands_in_for_a_handle_that_has_ended(house):
+async def test_the_login_of_the_same_account_replaces_an_ended_handle(house):
     handle = await handle_of(house)
     await dropped(house)
     granted = await house.access.open(beside(handle))
@@ -77,7 +77,7 @@ FOREIGN = "oig_" + base64.urlsafe_b64encode(bytes(24)).decode()
     ],
     ids=["no handle", "nothing", "without fingerprint", "other secret", "other account"],
 )
-async def test_a_handle_that_is_not_known_to_be_of_the_account_gets_no_stand_in(house, handle):
+async def test_a_handle_not_known_to_belong_to_the_account_gets_no_fallback(house, handle):
     await handle_of(house)
     with pytest.raises(AccessDenied, match="was not used") as caught:
         await house.access.open(beside(handle))
@@ -94,7 +94,7 @@ async def test_the_login_of_another_account_is_not_used_and_nobody_logs_in(house
     assert house.portal.simulator.counters.total.attempts == before
 
 
-async def test_a_handle_that_lives_goes_before_whatever_login_is_beside_it(house):
+async def test_a_valid_handle_takes_precedence_over_any_login_beside_it(house):
     handle = await handle_of(house)
     granted = await house.access.open(beside(handle, OTHER, "wrong"))
     assert DEMO_BOX in (await house.upstream.live(granted)).payload
@@ -148,5 +148,5 @@ def test_a_change_is_never_made_with_a_login_in_place_of_its_handle():
     [[BASIC, BASIC], [("authorization", "Basic !")], [BASIC, ("x-oig-email", "a@b.cz")]],
     ids=["twice", "malformed", "incomplete"],
 )
-def test_headers_that_cannot_be_read_say_nothing_beside_a_handle(headers):
+def test_unreadable_headers_are_ignored_beside_a_handle(headers):
     assert caller_of(context(*headers), session="oig_x").credential is None

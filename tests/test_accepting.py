@@ -78,7 +78,7 @@ async def is_left(sock):
     return True
 
 
-def test_connections_are_taken_while_there_is_room(loop):
+def test_connections_are_accepted_while_there_is_room(loop):
     async def run():
         made = []
         async with accepting_one(lambda more: len(made) + more < 3) as one:
@@ -101,7 +101,7 @@ def test_connections_are_taken_while_there_is_room(loop):
     loop.run_until_complete(run())
 
 
-def test_others_give_way_only_to_connections_that_still_wait(loop):
+def test_connections_are_evicted_only_for_ones_that_still_wait(loop):
     async def run():
         asked = []
 
@@ -130,7 +130,7 @@ def test_others_give_way_only_to_connections_that_still_wait(loop):
 
 
 @pytest.mark.parametrize("failure", [errno.EMFILE, errno.ENFILE, errno.EINVAL])
-def test_without_descriptors_it_waits_and_says_so_once(loop, caplog, failure):
+def test_without_descriptors_accepting_pauses_with_one_log_line(loop, caplog, failure):
     async def run():
         async with accepting_one(lambda _: True) as one:
             one.listener.failure = failure
@@ -147,7 +147,7 @@ def test_without_descriptors_it_waits_and_says_so_once(loop, caplog, failure):
     loop.run_until_complete(run())
 
 
-def test_a_port_that_a_worker_has_closed_for_all_is_no_reason_to_warn(loop, caplog):
+def test_a_port_closed_for_all_workers_causes_no_warning(loop, caplog):
     async def run():
         async with accepting_one(lambda _: True) as one:
             one.listener.shutdown(socket.SHUT_RDWR)
@@ -171,7 +171,7 @@ def test_a_port_that_a_worker_has_closed_for_all_is_no_reason_to_warn(loop, capl
     loop.run_until_complete(run())
 
 
-def test_after_its_end_nothing_is_taken(loop):
+def test_no_connection_is_accepted_after_the_end(loop):
     async def run():
         async with accepting_one(lambda _: True) as one:
             one.close()

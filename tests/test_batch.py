@@ -124,7 +124,7 @@ def test_the_same_id_twice_is_answered_twice(fleet):
     assert answered(fleet, [PING, PING]) == [{"jsonrpc": "2.0", "id": 1, "result": {}}] * 2
 
 
-def test_notifications_and_responses_have_no_answer(fleet):
+def test_notifications_and_responses_get_no_answer(fleet):
     assert [one["id"] for one in answered(fleet, [NOTIFICATION, PING, RESPONSE])] == [1]
     for batch in ([NOTIFICATION], [NOTIFICATION] * MAX_MESSAGES, [RESPONSE, NOTIFICATION]):
         for accept in ("application/json", "text/event-stream"):
@@ -166,13 +166,13 @@ def test_notifications_and_responses_do_not_count_as_requests(fleet):
     assert len(answered(fleet, batch)) == MAX_REQUESTS
 
 
-def test_an_initialize_without_an_id_has_no_answer(fleet):
+def test_an_initialize_without_an_id_gets_no_answer(fleet):
     notification = {word: HELLO[word] for word in ("jsonrpc", "method", "params")}
     answer = post(fleet.url, [notification])
     assert (answer.status_code, answer.content) == (202, b"")
 
 
-def test_an_empty_batch_is_no_request(fleet):
+def test_an_empty_batch_is_an_invalid_request(fleet):
     answer = post(fleet.url, [])
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, INVALID_REQUEST)
     assert "empty" in answer.json()["error"]["message"]
@@ -181,7 +181,7 @@ def test_an_empty_batch_is_no_request(fleet):
 
 @pytest.mark.parametrize("batch", [[], [PING], [{"password": PLANTED}], [PING] * 30])
 @pytest.mark.parametrize("revision", ["2024-11-05", "2025-06-18", "2025-11-25", "2026-07-28"])
-def test_other_revisions_are_refused_with_the_one_that_has_batches(fleet, revision, batch):
+def test_a_batch_in_another_revision_is_refused_naming_the_one_with_batches(fleet, revision, batch):
     answer = post(fleet.url, batch, MCP_Protocol_Version=revision, Mcp_Method="ping")
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (400, INVALID_REQUEST)
@@ -196,7 +196,7 @@ def test_an_unknown_version_is_refused_before_anything_else(fleet):
     assert "2025-11-25" in answer.json()["error"]["message"]
 
 
-def test_a_message_that_is_too_long_once_written_out_must_come_alone(fleet):
+def test_a_message_too_long_for_a_batch_must_be_sent_alone(fleet):
     long = b'{"jsonrpc":"2.0","id":2,"method":"ping","params":{"y":"%b","x":[%b]}}' % (
         b"y" * 1_025_000,
         b",".join([b"9e15"] * 3000),
@@ -223,7 +223,7 @@ def head(length):
     )
 
 
-def test_when_a_client_goes_away_what_is_under_way_is_finished_and_nothing_else_is_begun(fleet):
+def test_after_a_hang_up_the_running_message_finishes_and_no_other_begins(fleet):
     first, second, third = (login(fleet, f"left-{number}") for number in (1, 2, 3))
     fleet.portal.fault("slow", latency=3.0, logins=1, email=first["email"])
     body = json.dumps([call(1, **first), call(2, **second)]).encode()
@@ -243,7 +243,7 @@ def test_when_a_client_goes_away_what_is_under_way_is_finished_and_nothing_else_
     assert "cut off" not in fleet.logs()
 
 
-def test_a_change_in_a_batch_is_made_as_by_a_call_of_its_own(fleet):
+def test_a_change_in_a_batch_works_like_a_single_call(fleet):
     fleet.portal.reset()
     fleet.portal.switch(delay=2)
     login = base64.b64encode(b"demo@example.com:demo").decode()
@@ -269,7 +269,7 @@ def only(answer, member):
     return {member: answer["result"]["structuredContent"][member]}
 
 
-async def test_an_answer_that_is_whole_when_the_stop_comes_is_kept():
+async def test_an_answer_complete_at_the_stop_is_still_sent():
     async def answer_one(message, put):
         put(b"done %d" % message["id"])
         if message["id"] == 2:
@@ -282,14 +282,14 @@ async def test_an_answer_that_is_whole_when_the_stop_comes_is_kept():
     assert (answers, cut_off) == ([b"done 1", b"done 2", b"cut off 3"], 2)
 
 
-def test_one_message_in_an_array_is_answered_as_without_the_array(fleet):
+def test_a_batch_of_one_is_answered_like_a_single_message(fleet):
     alone = post(fleet.url, call_body()).json()
     (batched,) = answered(fleet, [call_body()])
     assert alone.keys() == batched.keys()
     assert alone["result"].keys() == batched["result"].keys()
 
 
-async def test_when_the_first_messages_take_long_the_others_are_not_begun_and_say_so(monkeypatch):
+async def test_messages_not_begun_in_time_say_so(monkeypatch):
     monkeypatch.setattr(server_batch, "BEGINS_WITHIN", 0.0)
     begun = []
 
@@ -305,7 +305,7 @@ async def test_when_the_first_messages_take_long_the_others_are_not_begun_and_sa
     assert "not handled" in first["error"]["message"]
 
 
-async def test_when_there_is_no_room_for_answers_the_others_are_not_begun_and_say_so():
+async def test_messages_without_room_for_their_answers_are_not_begun_and_say_so():
     begun = []
 
     async def answer_one(message, put):

@@ -111,7 +111,7 @@ def test_the_generator_counts_wrong_answers():
     assert "new_sessio" in result["sample"]
 
 
-async def test_the_rival_answers_as_we_do():
+async def test_the_rival_gives_the_same_answers():
     async with Client(make_server()) as client:
         arguments = {"email": "demo@example.com", "password": "demo"}
         first = await client.call_tool("check_auth", arguments)
@@ -129,7 +129,7 @@ def test_look_ups_are_measured():
     assert sum(line.budget is not None for line in lines) == 2
 
 
-def test_without_a_redis_server_it_is_said_how_to_get_one(monkeypatch):
+def test_without_a_redis_server_the_error_says_how_to_get_one(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(NotMeasured, match="apt install redis-server"):
         lookup.against_redis(TINY)
@@ -197,7 +197,7 @@ def test_the_list_names_every_part():
     assert names == [part.name for part in PARTS]
 
 
-def test_without_the_development_packages_it_says_how_to_install_them():
+def test_without_the_development_packages_the_error_says_how_to_install_them():
     code = (
         "import runpy, sys; sys.modules['psutil'] = None; "
         "runpy.run_module('benchmarks', run_name='__main__')"

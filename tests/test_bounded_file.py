@@ -26,7 +26,7 @@ def sizes(path):
     return {one.name: one.stat().st_size for one in path.parent.iterdir()}
 
 
-def test_a_full_file_is_renamed_and_the_oldest_goes(tmp_path):
+def test_a_full_file_is_rotated_and_the_oldest_is_deleted(tmp_path):
     path = tmp_path / "auth.log"
     file = BoundedFile(path, max_bytes=10, kept=2)
     for line in [
@@ -83,7 +83,7 @@ def test_a_full_file_that_cannot_be_renamed_does_not_grow(tmp_path):
     file.close()
 
 
-def test_a_pipe_or_a_device_in_its_place_is_refused_and_not_waited_for(tmp_path):
+def test_a_pipe_or_device_in_its_place_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):

@@ -26,7 +26,7 @@ def admitted(rate, account=b"a", tries=10_000):
     return tries
 
 
-def test_half_a_minutes_calls_may_come_at_once_and_then_one_each_tenth_of_a_second():
+def test_half_a_minute_of_calls_may_burst_and_then_one_follows_each_tenth_of_a_second():
     clock = Clock()
     rate = CallRate(600, clock)
     assert admitted(rate) == 300
@@ -42,7 +42,7 @@ def test_half_a_minutes_calls_may_come_at_once_and_then_one_each_tenth_of_a_seco
     assert admitted(rate) == 300
 
 
-def test_waiting_as_long_as_it_says_is_enough_and_less_is_not():
+def test_the_retry_time_is_exactly_long_enough():
     clock = Clock()
     rate = CallRate(7, clock)
     assert admitted(rate) == 3
@@ -55,7 +55,7 @@ def test_waiting_as_long_as_it_says_is_enough_and_less_is_not():
 
 
 @pytest.mark.parametrize(("per_minute", "at_once"), [(1, 1), (2, 1), (6, 3), (7, 3), (600, 300)])
-def test_the_refusal_says_how_many_may_come_at_once_and_how_many_come_back(per_minute, at_once):
+def test_the_refusal_states_the_burst_and_the_rate(per_minute, at_once):
     rate = CallRate(per_minute, Clock())
     assert admitted(rate) == at_once
     with pytest.raises(TooManyCalls) as refused:
@@ -68,13 +68,13 @@ def test_accounts_do_not_use_up_each_others_calls():
     assert [admitted(rate, account) for account in (b"a", b"b", b"a", b"c")] == [5, 5, 0, 5]
 
 
-def test_one_call_a_minute_is_one_and_none_is_no_limit():
+def test_a_rate_of_one_allows_one_call_a_minute_and_zero_sets_no_limit():
     assert admitted(CallRate(1, Clock())) == 1
     assert admitted(CallRate(0, Clock())) == 10_000
 
 
 @given(st.integers(1, 1000), st.lists(st.floats(0, 5), max_size=200))
-def test_over_any_time_there_are_no_more_than_the_rate_and_one_burst(per_minute, pauses):
+def test_calls_in_any_period_never_exceed_the_rate_plus_one_burst(per_minute, pauses):
     clock = Clock()
     rate = CallRate(per_minute, clock)
     calls = 0
@@ -85,7 +85,7 @@ def test_over_any_time_there_are_no_more_than_the_rate_and_one_burst(per_minute,
     assert calls <= burst + per_minute * sum(pauses) / 60 + 1
 
 
-def test_only_so_many_accounts_are_remembered_those_that_called_last():
+def test_only_the_most_recent_accounts_are_remembered():
     rate = CallRate(2, Clock(), accounts=3)
     for account in (b"a", b"b", b"c", b"d"):
         assert admitted(rate, account) == 1

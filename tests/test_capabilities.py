@@ -41,7 +41,7 @@ def made(*, prompt=False, resource=False, template=False):
         ({"prompt": True, "resource": True, "template": True}, {"prompts", "resources"}),
     ],
 )
-async def test_what_is_there_is_advertised_and_nothing_else(mode, given, advertised):
+async def test_only_available_features_are_advertised(mode, given, advertised):
     async with Client(made(**given), mode=mode) as client:
         capabilities = client.server_capabilities
     assert {
@@ -50,7 +50,7 @@ async def test_what_is_there_is_advertised_and_nothing_else(mode, given, adverti
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_what_is_there_is_got_and_read(mode):
+async def test_available_features_can_be_listed_and_read(mode):
     async with Client(made(prompt=True, resource=True, template=True), mode=mode) as client:
         assert (await client.get_prompt("greeting")).messages[0].content.text == "Hello"
         assert (await client.read_resource("note://one")).contents[0].text == "1"
@@ -59,7 +59,7 @@ async def test_what_is_there_is_got_and_read(mode):
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 @pytest.mark.parametrize("there", [True, False])
-async def test_what_is_not_there_is_the_callers_mistake_and_not_repeated(mode, there, caplog):
+async def test_a_missing_feature_is_the_callers_mistake_and_not_repeated(mode, there, caplog):
     server = made(prompt=there, resource=there, template=there)
     async with Client(server, mode=mode) as client:
         for asked in (client.get_prompt(PLANTED), client.read_resource(PLANTED)):

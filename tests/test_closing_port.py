@@ -46,13 +46,13 @@ def stopping(monkeypatch, others_are_gone):
         assert not one.thread.is_alive()
 
 
-def test_the_last_worker_closes_the_port_for_all_and_answers_what_is_under_way(monkeypatch):
+def test_the_last_worker_closes_the_port_and_answers_open_calls(monkeypatch):
     with stopping(monkeypatch, lambda: True) as one:
         wait_until("callers are refused", lambda: is_refused(one.address))
         assert not is_listening(one.listener)
 
 
-def test_a_worker_that_learns_later_that_it_is_the_last_closes_the_port_then(monkeypatch):
+def test_a_worker_closes_the_port_when_it_becomes_the_last_one(monkeypatch):
     answers = [False, False]
     with stopping(monkeypatch, lambda: answers.pop() if answers else True) as one:
         wait_until("callers are refused", lambda: is_refused(one.address))
@@ -70,7 +70,7 @@ def test_a_worker_that_stops_alone_leaves_the_port_to_the_others(monkeypatch, ot
         assert is_listening(one.listener)
 
 
-def test_a_supervisord_that_does_not_answer_holds_up_no_stop(monkeypatch):
+def test_an_unresponsive_supervisord_does_not_delay_a_stop(monkeypatch):
     asked, answered, given_up = threading.Event(), threading.Event(), threading.Event()
 
     def hangs():
@@ -131,7 +131,7 @@ AGAIN = {
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("how", WHOLE_STOPS)
-def test_callers_are_refused_at_once_when_the_whole_stops(how):
+def test_callers_are_refused_at_once_when_the_whole_server_stops(how):
     with prepared_system() as system, started(system) as supervisord:
         system.wait_ready()
         address = ("127.0.0.1", system.port)
@@ -181,7 +181,7 @@ def is_running(pid):
 
 
 @pytest.mark.timeout(120)
-def test_workers_that_stop_one_by_one_hand_over_also_without_supervisord():
+def test_workers_stopping_one_by_one_hand_over_even_without_supervisord():
     with running_system() as system:
         address = ("127.0.0.1", system.port)
         first, second = (worker.pid for worker in system.control.processes("mcp"))

@@ -49,12 +49,12 @@ def sends(sock, *parts):
         [HEAD + b"a:\r\n" * 1000 + b"\r\n"],
     ],
 )
-def test_longer_headers_than_anybody_sends_are_431(running, parts):
+def test_oversized_headers_get_431(running, parts):
     with connected(running) as sock:
         assert sends(sock, *parts).startswith(b"HTTP/1.1 431 ")
 
 
-def test_headers_below_the_limit_are_served_in_whatever_pieces_they_come(running):
+def test_headers_below_the_limit_are_served_in_any_pieces(running):
     head = HEAD + b"x-a: " + b"a" * (MAX_HEAD_BYTES - 200) + b"\r\ncontent-length: 3\r\n\r\nabc"
     with connected(running) as sock:
         # Twice on one connection: what came before does not count.
@@ -64,7 +64,7 @@ def test_headers_below_the_limit_are_served_in_whatever_pieces_they_come(running
             assert one_answer(sock, head[-1:]).endswith(b"\r\n\r\n3")
 
 
-def test_headers_behind_a_body_are_bounded_too(running):
+def test_trailers_after_a_body_are_bounded_too(running):
     begin = HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-a: "
     with connected(running) as sock:
         parts = [b"a" * 100_000] * (4 * MAX_MESSAGE_BYTES // 100_000)
@@ -79,7 +79,7 @@ def test_headers_behind_a_body_are_bounded_too(running):
         (HEAD + b"content-length: 9\r\n\r\nabc", b"HTTP/1.1 408 "),
     ],
 )
-def test_who_sends_half_a_request_or_nothing_is_closed_in_time(
+def test_a_connection_with_half_a_request_or_none_is_closed_in_time(
     running, monkeypatch, caplog, part, status
 ):
     monkeypatch.setattr(refusable_connection, "PATIENCE", 1.0)
@@ -91,9 +91,7 @@ def test_who_sends_half_a_request_or_nothing_is_closed_in_time(
     wait_until("it is told", lambda: "closed connections: 1 " in caplog.text)
 
 
-def test_who_trickles_is_closed_in_time_and_who_waits_for_a_second_request_is_not(
-    running, monkeypatch
-):
+def test_a_trickling_connection_is_closed_in_time_and_an_idle_one_is_not(running, monkeypatch):
     monkeypatch.setattr(refusable_connection, "PATIENCE", 1.0)
     with connected(running) as slow, connected(running) as idle:
         request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -110,7 +108,7 @@ def test_who_trickles_is_closed_in_time_and_who_waits_for_a_second_request_is_no
         assert one_answer(idle, request).endswith(b"0")
 
 
-def test_who_does_not_take_the_answers_is_closed_in_time(running, monkeypatch):
+def test_a_client_that_does_not_read_its_answers_is_closed_in_time(running, monkeypatch):
     monkeypatch.setattr(refusable_connection, "PATIENCE", 0.5)
     with connected(running) as sock:
         sock.settimeout(0.2)
@@ -144,9 +142,7 @@ POST = b"POST / HTTP/1.1\r\nHost: localhost\r\ncontent-length: 3\r\n\r\nabc"
         GET * (MAX_IN_LINE + 2) + b"no HTTP at all",
     ],
 )
-def test_so_many_requests_are_in_line_on_a_connection_and_the_next_is_refused_in_its_turn(
-    running, caplog, data
-):
+def test_a_request_beyond_the_pipeline_limit_is_refused_in_order(running, caplog, data):
     with connected(running) as sock:
         received = sends(sock, data)
     # One is being answered while the others come.
@@ -158,7 +154,7 @@ def test_so_many_requests_are_in_line_on_a_connection_and_the_next_is_refused_in
     wait_until("it is told", lambda: "1 with too many requests in line" in caplog.text)
 
 
-def test_as_many_requests_as_may_be_in_line_are_answered_and_the_connection_goes_on(running):
+def test_pipelined_requests_within_the_limit_are_answered_on_an_open_connection(running):
     with connected(running) as sock:
         for _ in range(3):
             sock.sendall(GET * (MAX_IN_LINE + 1))

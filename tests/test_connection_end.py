@@ -47,7 +47,7 @@ def no_collection():
 @pytest.mark.parametrize("end", [reset, lambda sock: sock.close()], ids=["reset", "closed"])
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.usefixtures("no_collection")
-def test_nothing_is_left_of_a_connection_that_ended(running, moment, end):
+def test_nothing_remains_of_an_ended_connection(running, moment, end):
     state = running.server_state
     sock = connected(running)
     sock.sendall(MOMENTS[moment])
@@ -74,7 +74,7 @@ def test_a_connection_that_goes_on_keeps_its_idle_time(running):
         )
 
 
-def test_uvicorn_is_the_one_whose_private_parts_we_know():
+def test_uvicorn_has_the_private_members_that_we_use():
     # connection.py builds on these. After an update: read uvicorn's httptools_impl.py, look
     # whether connection_lost cancels the keep-alive timer by itself now, then raise the bounds
     # here and in requirements.txt.

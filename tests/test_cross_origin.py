@@ -100,7 +100,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
-def test_another_page_is_403_and_can_read_nothing(fleet, origin):
+def test_another_page_gets_403_and_can_read_nothing(fleet, origin):
     called = post(fleet.url, call_body(), Origin=origin.encode("latin-1"))
     assert (called.status_code, of_pages(called)) == (403, [])
     assert "OIG_ALLOWED_ORIGINS" in called.json()["error"]
@@ -117,7 +117,7 @@ def own_port(fleet):
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "192.0.2.8", "oig.test"])
-def test_a_page_of_the_requests_own_address_may_call(fleet, host):
+def test_a_same_origin_page_may_call(fleet, host):
     port = own_port(fleet)
     own = f"{host}:{port}"
     answer = post(fleet.url, call_body(), Host=own, Origin=f"http://{own}")
@@ -147,12 +147,12 @@ def test_a_page_of_another_address_of_this_machine_may_not(fleet, host, origin):
     assert (answer.status_code, of_pages(answer)) == (403, [])
 
 
-def test_a_rebound_name_is_no_own_address(fleet):
+def test_a_rebound_name_is_not_an_own_address(fleet):
     answer = post(fleet.url, call_body(), Host="evil.test:8000", Origin="http://evil.test:8000")
     assert (answer.status_code, of_pages(answer)) == (421, [])
 
 
-def test_behind_a_trusted_proxy_the_own_scheme_is_what_the_proxy_says(proxied):
+def test_a_trusted_proxy_decides_the_own_scheme(proxied):
     page, other = "https://oig.test", "http://oig.test"
     for sent, origin, status in (
         ("https", page, 200),
@@ -168,7 +168,7 @@ def test_behind_a_trusted_proxy_the_own_scheme_is_what_the_proxy_says(proxied):
         assert answer.status_code == status, (sent, origin)
 
 
-def test_nobody_else_says_what_the_own_scheme_is(fleet):
+def test_no_untrusted_caller_decides_the_own_scheme(fleet):
     for origin, status in (("https://oig.test", 403), ("http://oig.test", 200)):
         answer = post(
             fleet.url, call_body(), Host="oig.test", Origin=origin, X_Forwarded_Proto="https"
@@ -176,7 +176,7 @@ def test_nobody_else_says_what_the_own_scheme_is(fleet):
         assert answer.status_code == status
 
 
-def test_an_own_page_that_a_proxy_hides_is_told_as_that(fleet):
+def test_a_same_origin_page_hidden_by_a_proxy_is_diagnosed(fleet):
     answer = post(fleet.url, call_body(), Host="oig.test", Origin="https://oig.test")
     assert answer.status_code == 403
     assert "OIG_TRUSTED_PROXIES" in answer.json()["error"]
@@ -195,7 +195,7 @@ def test_the_log_names_a_refused_page_and_the_setting_once(proxied):
     assert "OIG_ALLOWED_ORIGINS" in line
 
 
-def test_two_origins_in_one_request_are_no_origin(fleet):
+def test_two_origins_in_one_request_count_as_none(fleet):
     own = fleet.url.removesuffix("/mcp")
     for origins in ([PAGE, PAGE], ["https://evil.test", PAGE], [own, own], [own, "null"]):
         headers = [("Origin", origin) for origin in origins]
@@ -232,14 +232,14 @@ def raw_answer(fleet, *hosts):
         [b"", b" localhost"],
     ],
 )
-def test_two_hosts_in_one_request_are_none(fleet, hosts):
+def test_two_hosts_in_one_request_count_as_none(fleet, hosts):
     answer = raw_answer(fleet, *hosts)
     assert answer.startswith(b"HTTP/1.1 421 ")
     assert b"more than one Host header; a client sends exactly one. Look for a proxy" in answer
 
 
 @pytest.mark.parametrize("host", [b" [::1].evil.com", b" [::1]x", b" ::1", b" [::1]:0", b"", b" "])
-def test_a_malformed_host_is_none(fleet, host):
+def test_a_malformed_host_counts_as_none(fleet, host):
     assert raw_answer(fleet, host).startswith(b"HTTP/1.1 421 ")
 
 
@@ -248,7 +248,7 @@ def test_a_request_without_a_host_has_none(fleet):
 
 
 @pytest.mark.parametrize("host", [b"localhost", b" localhost", b"\t[::1]:8000 ", b" 127.0.0.1 \t"])
-def test_white_space_around_a_host_is_no_part_of_it(fleet, host):
+def test_white_space_around_a_host_is_ignored(fleet, host):
     assert raw_answer(fleet, host).startswith(b"HTTP/1.1 405 ")
 
 

@@ -33,11 +33,11 @@ def required() -> Iterator[Requirement]:
             yield Requirement(wanted)
 
 
-def test_the_package_declares_what_requirements_txt_gives_the_reasons_for():
+def test_the_package_declares_the_dependencies_of_requirements_txt():
     assert sorted(map(same, DECLARED)) == sorted(map(same, required()))
 
 
-def test_the_extras_are_those_that_the_plain_install_does_without():
+def test_the_extras_are_the_packages_missing_from_the_plain_install():
     assert list(EXTRAS) == ["keyring"]
 
 
@@ -79,7 +79,7 @@ def wanted_by(requirement: Requirement) -> Iterator[Requirement]:
 
 
 @pytest.mark.parametrize("declared", DECLARED, ids=lambda one: one.name)
-def test_the_lock_covers_a_dependency_and_all_that_it_needs(declared):
+def test_the_lock_covers_each_dependency_and_its_requirements(declared):
     held = locked()
     for one in wanted_by(declared):
         found = held.get(canonicalize_name(one.name))
@@ -94,6 +94,6 @@ def test_the_lock_holds_names_versions_and_hashes_and_no_address():
     assert len(locked()) > len(DECLARED)
 
 
-def test_the_lock_says_how_to_make_it_again():
+def test_the_lock_says_how_to_regenerate_it():
     command = re.search(r"(?m)^#\s+(uv pip compile .*)$", LOCK)[1]
     assert f"`{command}`" in (ROOT / "CONTRIBUTING.md").read_text()

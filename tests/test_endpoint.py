@@ -74,7 +74,7 @@ async def ask(
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "HEAD", "PATCH"])
-async def test_other_methods_are_told_that_mcp_is_spoken_over_post(method):
+async def test_other_methods_learn_that_mcp_uses_post(method):
     start, body = await ask(b"", method=method)
     assert start["status"] == 405
     assert (b"allow", b"POST") in start["headers"]
@@ -110,7 +110,7 @@ async def test_the_answer_is_json_unless_only_events_are_accepted(accept, expect
     assert json.loads(body) == CALL
 
 
-async def test_a_progress_token_changes_nothing_since_no_tool_tells_of_progress():
+async def test_a_progress_token_changes_nothing_since_no_tool_reports_progress():
     call = {**CALL, "params": {**CALL["params"], "_meta": {"progressToken": 1}}}
     start, _ = await ask(call)
     assert dict(start["headers"])[b"content-type"] == b"application/json"
@@ -120,14 +120,14 @@ async def test_a_progress_token_changes_nothing_since_no_tool_tells_of_progress(
     "accept",
     ["text/html", "", "image/*", "application/json;q=0", "APPLICATION/XML", "*/*; Q=0.000"],
 )
-async def test_an_accept_header_that_allows_neither_is_406(accept):
+async def test_an_accept_header_that_allows_neither_gets_406(accept):
     start, body = await ask(accept=accept)
     assert start["status"] == 406
     assert "Accept" in json.loads(body)["error"]
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/jsonp", ""])
-async def test_a_body_that_is_not_declared_as_json_is_415(content_type):
+async def test_a_body_not_declared_as_json_gets_415(content_type):
     assert (await ask(content_type=content_type))[0]["status"] == 415
 
 
@@ -162,7 +162,7 @@ async def test_several_declarations_must_all_say_json(second, status):
 @pytest.mark.parametrize(
     "coding", ["gzip", "GZip", "br", "deflate", "zstd", "x-gzip", "identity, gzip", "aes128gcm"]
 )
-async def test_a_compressed_body_is_415_and_names_the_header(coding):
+async def test_a_compressed_body_gets_415_naming_the_header(coding):
     start, body = await ask(b"\x1f\x8b", more=[(b"content-encoding", coding.encode())])
     assert start["status"] == 415
     assert "Content-Encoding" in json.loads(body)["error"]
@@ -175,19 +175,19 @@ async def test_a_second_coding_counts_too():
 
 
 @pytest.mark.parametrize("coding", [b"identity", b"Identity", b"", b" identity , identity"])
-async def test_identity_is_no_compression(coding):
+async def test_identity_does_not_count_as_compression(coding):
     assert (await ask(more=[(b"content-encoding", coding)]))[0]["status"] == 200
 
 
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"GZIP", b"deflate"])
-async def test_a_body_compressed_by_its_transfer_coding_is_501(coding):
+async def test_a_body_compressed_by_its_transfer_coding_gets_501(coding):
     start, body = await ask(more=[(b"transfer-encoding", coding)])
     assert start["status"] == 501
     assert "Transfer-Encoding" in json.loads(body)["error"]
     assert (await ask(more=[(b"transfer-encoding", b"Chunked")]))[0]["status"] == 200
 
 
-async def test_an_oversized_body_is_413_announced_or_not():
+async def test_an_oversized_body_gets_413_whether_announced_or_not():
     assert (await ask(length=str(MAX_BODY_BYTES + 1)))[0]["status"] == 413
     big = {**CALL, "filler": "x" * MAX_BODY_BYTES}
     assert (await ask(big))[0]["status"] == 413
@@ -224,7 +224,7 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("what", TOO_MUCH)
-async def test_more_json_than_a_call_has_is_refused_before_it_is_looked_at(what):
+async def test_more_json_than_a_call_needs_is_refused_unparsed(what):
     arguments = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"x":%b}}' % TOO_MUCH[what]
     for body in (arguments, TOO_MUCH[what], b"[%b]" % arguments):
         start, reply = await ask(body)
@@ -261,7 +261,7 @@ async def test_a_long_body_does_not_wait_for_the_answer_to_another():
 
 
 @pytest.mark.parametrize("size", [UNCOUNTED_BODY, LONG_BODY])
-async def test_bodies_are_bounded_in_their_sum_until_they_are_answered(monkeypatch, size):
+async def test_the_sum_of_unanswered_bodies_is_bounded(monkeypatch, size):
     """Of all callers together, and of each source."""
     monkeypatch.setattr(server_endpoint, "MAX_HELD", 5 * size)
     monkeypatch.setattr(server_endpoint, "MAX_HELD_OF_SOURCE", 3 * size)

@@ -59,7 +59,7 @@ def without(name):
         ({"jsonrpc": "2.0", "id": 1}, "no JSON-RPC 2.0 request"),
     ],
 )
-def test_what_is_no_request_is_refused_by_naming_the_field(message, field):
+def test_an_invalid_request_is_refused_by_naming_the_field(message, field):
     refusal = problem(message)
     assert refusal.code == INVALID_REQUEST
     assert field in refusal.text
@@ -110,7 +110,7 @@ def test_params_of_the_wrong_form_are_refused_by_naming_the_field_in_every_revis
         {"jsonrpc": "2.0", "id": 1, "method": "ping", "params": None},
     ],
 )
-def test_nothing_is_wrong_with_what_any_client_may_send(message, version):
+def test_no_valid_request_is_refused(message, version):
     if version == MODERN and "method" in message and "id" in message:
         message = with_meta(message, **EVERY_REQUEST)
     assert problem(message, version) is None
@@ -160,7 +160,7 @@ def test_an_unknown_version_header_is_refused_with_those_served(message, version
     ("version", "repeated"),
     [("v999.0.0", True), ("1900-01-01", True), ("123456", False), (PLANTED, False), ("", False)],
 )
-def test_a_version_is_repeated_for_programs_only_if_it_looks_like_one(version, repeated):
+def test_a_version_is_repeated_to_programs_only_if_it_looks_like_one(version, repeated):
     requested = problem(CALL, version).data["requested"]
     assert requested == (version if repeated else "unrecognized")
 
@@ -184,19 +184,19 @@ def test_a_version_in_a_request_that_is_no_string_is_refused_by_naming_the_field
     assert PROTOCOL_VERSION_META_KEY in refusal.text
 
 
-def test_older_revisions_know_no_version_in_a_request():
+def test_older_revisions_have_no_version_in_a_request():
     assert problem(call(_meta={PROTOCOL_VERSION_META_KEY: "2099-01-01"}), "2025-06-18") is None
 
 
 @pytest.mark.parametrize(
     ("version", "status"), [(None, 200), ("2024-11-05", 200), ("2025-11-25", 200), (MODERN, 400)]
 )
-def test_a_request_is_refused_with_the_status_that_its_revision_has_for_it(version, status):
+def test_a_request_is_refused_with_the_status_of_its_revision(version, status):
     message = call(arguments=[])
     assert problem(message, version).status(message, version) == status
 
 
-def test_a_refused_notification_and_what_is_no_request_are_400():
+def test_refused_notifications_and_invalid_requests_get_400():
     notification = {"jsonrpc": "2.0", "method": "notifications/x", "params": {"_meta": []}}
     for message in (notification, {**CALL, "params": []}, 5, []):
         assert problem(message).status(message, None) == 400
@@ -214,11 +214,11 @@ def test_a_refused_notification_and_what_is_no_request_are_400():
         ([], None),
     ],
 )
-def test_the_id_of_a_request_is_repeated_and_nothing_that_may_be_no_id(message, identifier):
+def test_only_a_valid_request_id_is_repeated(message, identifier):
     assert json.loads(problem(message).answer(message))["id"] == identifier
 
 
-def test_what_the_sdk_finds_wrong_is_named_as_far_as_the_words_are_the_protocols():
+def test_a_mistake_found_by_the_sdk_is_named_in_protocol_terms_only():
     def words(**params):
         with pytest.raises(ValidationError) as caught:
             InitializeRequest.model_validate({"method": "initialize", "params": params})
@@ -268,7 +268,7 @@ params = st.fixed_dictionaries(
     | json_values,
     st.none() | st.sampled_from(SERVED) | st.just(PLANTED),
 )
-def test_any_json_is_judged_without_repeating_it(message, version):
+def test_any_json_is_validated_without_repeating_it(message, version):
     refusal = problem(message, version)
     if refusal is not None:
         assert PLANTED not in refusal.text

@@ -51,6 +51,6 @@ async def test_nothing_is_sent_before_the_answer_is_whole():
     "first",
     [start(404), start(202, []), start(200, [(b"content-type", b"text/event-stream")])],
 )
-async def test_what_is_no_json_answer_passes_as_it_is(first):
+async def test_an_answer_that_is_not_json_passes_unchanged(first):
     messages = [first, body(b"x", more=True), body(b"y")]
     assert await sent_for(*messages) == messages

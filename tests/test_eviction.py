@@ -16,11 +16,11 @@ def order(*sources):
     return eviction_order(enumerate(sources))
 
 
-def test_of_single_connections_the_oldest_goes_first():
+def test_the_oldest_of_single_connections_is_evicted_first():
     assert order("192.0.2.1", "198.51.100.1", "2001:db8::/64", None, "unknown") == [0, 1, 2, 3, 4]
 
 
-def test_a_network_goes_down_to_what_the_others_have_and_then_the_oldest():
+def test_a_network_is_reduced_to_the_share_of_the_others_before_the_oldest_is_evicted():
     assert order("192.0.2.1", "198.51.100.1", "198.51.100.2", "198.51.100.3") == [1, 2, 0, 3]
 
 
@@ -29,12 +29,12 @@ def test_many_sources_of_a_site_count_as_one():
     assert order("192.0.2.1", "192.0.2.1", *site)[:2] == [2, 3]
 
 
-def test_within_a_network_those_of_one_source_or_household_go_first():
+def test_the_largest_source_or_household_of_a_network_is_evicted_first():
     assert order("192.0.2.1", "192.0.2.2", "192.0.2.2")[0] == 1
     assert order("2001:db8:1:100::/64", "2001:db8:1:200::/64", *CROWD)[:2] == [2, 3]
 
 
-def test_those_that_are_exempt_are_counted_with_nobody():
+def test_exempt_connections_are_not_grouped():
     assert order(None, None, None, "192.0.2.1", "192.0.2.2")[:2] == [3, 0]
 
 
@@ -44,7 +44,7 @@ SOURCES = st.sampled_from(
 
 
 @given(st.lists(SOURCES, max_size=30))
-def test_each_time_it_is_one_of_the_largest_network(sources):
+def test_every_eviction_hits_the_largest_network(sources):
     paths = [(n, n) if one is None else networks_of(one)[1:] for n, one in enumerate(sources)]
     left = dict(enumerate(paths))
     for gone in order(*sources):

@@ -20,7 +20,7 @@ OPEN = [("0.0.0.0", 8000), ("::", 8000, 0, 0), ("192.0.2.7", 80), ("fe80::1%eth0
 
 @pytest.mark.parametrize("inherited", [False, True])
 @pytest.mark.parametrize("address", OPEN)
-def test_an_address_open_to_others_is_warned_of_with_each_cure(address, inherited):
+def test_an_exposed_address_causes_a_warning_with_each_remedy(address, inherited):
     told = exposed(address, Settings(), inherited=inherited)
     assert told is not None
     assert "\n" not in told
@@ -36,7 +36,7 @@ def test_an_address_open_to_others_is_warned_of_with_each_cure(address, inherite
     "address",
     [("127.0.0.1", 80), ("127.1.2.3", 80), ("::1", 80, 0, 0), ("::ffff:127.0.0.1", 80, 0, 0), "/s"],
 )
-def test_an_address_of_this_machine_alone_is_not_warned_of(address):
+def test_a_loopback_address_causes_no_warning(address):
     assert exposed(address, Settings(), inherited=True) is None
 
 
@@ -49,7 +49,7 @@ def test_with_a_list_or_a_proxy_there_is_no_warning(address, settings):
     assert exposed(address, settings, inherited=True) is None
 
 
-def test_an_https_address_without_a_named_proxy_is_warned_of():
+def test_an_https_address_without_a_named_proxy_causes_a_warning():
     told = unproxied(Settings(public_url="https://oig.example.org"))
     assert told is not None
     assert "\n" not in told
@@ -65,7 +65,7 @@ def test_an_https_address_without_a_named_proxy_is_warned_of():
         Settings(public_url="https://oig.example.org", trusted_proxies=("127.0.0.1",)),
     ],
 )
-def test_where_nothing_has_to_terminate_tls_or_a_proxy_is_named_there_is_no_such_warning(settings):
+def test_no_proxy_warning_without_https_or_with_a_named_proxy(settings):
     assert unproxied(settings) is None
 
 
@@ -73,7 +73,7 @@ PUBLIC = {"public_url": "https://oig.example.org"}
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-def test_lookups_of_clients_that_go_past_a_proxy_are_warned_of(name):
+def test_client_lookups_that_bypass_a_proxy_cause_a_warning(name):
     told = past_proxy(Settings(**PUBLIC), {name: "http://proxy:3128"})
     assert told is not None
     assert "\n" not in told
@@ -93,9 +93,7 @@ def test_lookups_of_clients_that_go_past_a_proxy_are_warned_of(name):
         ({**PUBLIC, "login": "chat"}, {"HTTPS_PROXY": "http://proxy:3128"}),
     ],
 )
-def test_where_no_client_is_looked_up_or_no_proxy_is_named_there_is_no_such_warning(
-    settings, environ
-):
+def test_no_lookup_warning_without_lookups_or_without_a_proxy(settings, environ):
     assert past_proxy(Settings(**settings), environ) is None
 
 
@@ -103,7 +101,7 @@ def test_where_no_client_is_looked_up_or_no_proxy_is_named_there_is_no_such_warn
     ("name", "speaks"),
     [("mcp-0", True), ("worker", True), ("my-worker", True), ("mcp-1", False), ("mcp-10", False)],
 )
-def test_one_worker_speaks_for_all(name, speaks):
+def test_only_one_worker_warns(name, speaks):
     assert speaks_for_all(name) is speaks
 
 

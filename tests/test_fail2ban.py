@@ -96,7 +96,7 @@ def test_each_failure_bans_its_address_at_its_time(log):
 
 
 @needs_fail2ban
-def test_an_old_password_that_is_repeated_bans_nobody(log):
+def test_repeating_an_old_password_bans_nobody(log):
     for _ in range(50):
         log.fail("192.0.2.7", CredentialsRejected(repeated=True))
         log.at += 7
@@ -105,7 +105,7 @@ def test_an_old_password_that_is_repeated_bans_nobody(log):
 
 
 @needs_fail2ban
-def test_who_goes_away_unjudged_counts_once_a_minute_at_one_account_and_once_at_each(log):
+def test_an_unjudged_hang_up_counts_once_a_minute_for_each_account(log):
     for _ in range(61):
         log.log("192.0.2.7", ACCOUNT, None)
         log.at += 1
@@ -118,7 +118,7 @@ def test_who_goes_away_unjudged_counts_once_a_minute_at_one_account_and_once_at_
 
 
 @needs_fail2ban
-def test_a_count_is_one_more_failure_of_its_address(log):
+def test_a_line_with_a_count_is_one_more_failure_of_its_address(log):
     for _ in range(SOURCE_QUOTA.lines + 100):
         log.fail("192.0.2.7")
     log.at += 60
@@ -159,7 +159,7 @@ HOSTILE = [
 
 
 @needs_fail2ban
-def test_what_is_no_address_bans_nobody(log):
+def test_an_invalid_address_bans_nobody(log):
     for address in HOSTILE:
         for error in (CredentialsRejected(), TooManyAttempts("x"), NotServed()):
             log.fail(address, error)
@@ -227,7 +227,7 @@ def setting(name):
     return re.search(rf"^{name} = (.+)$", JAIL.read_text(), re.MULTILINE)[1]
 
 
-def test_what_depends_on_the_machine_is_to_be_filled_in():
+def test_machine_specific_settings_must_be_filled_in():
     assert setting("port") == "%(FILL_IN)s"
     assert setting("logpath").startswith("FILL_IN/")
 
@@ -247,5 +247,5 @@ def test_a_guesser_is_banned_before_its_quota_of_lines_is_used_up():
     assert int(setting("maxretry")) < SOURCE_QUOTA.lines
 
 
-def test_the_stamp_of_these_tests_is_the_logs():
+def test_these_tests_use_the_timestamp_format_of_the_log():
     assert calendar.timegm(time.strptime(STAMP, "%Y-%m-%dT%H:%M:%SZ")) == AT

@@ -63,7 +63,7 @@ def test_a_failed_login_is_one_stable_line(log):
 
 
 @pytest.mark.parametrize("address", ["a name", "1.2.3.4\nx", "", "9" * 300, "unknown"])
-def test_what_is_no_address_is_unknown(log, address):
+def test_an_invalid_address_is_unknown(log, address):
     log.fail(address)
     assert log.lines() == [f"{STAMP} failed login from unknown account 0123456789ab: rejected"]
 
@@ -74,7 +74,7 @@ def test_an_address_has_one_spelling(log):
     assert [line.split()[5] for line in log.lines()] == ["192.0.2.7", "fe80::1"]
 
 
-def test_an_old_password_that_is_repeated_is_one_line_a_minute_with_its_count(log):
+def test_a_repeated_old_password_gives_one_line_a_minute_with_a_count(log):
     for _ in range(180):
         log.repeat()
         log.at += 1
@@ -87,7 +87,7 @@ def test_an_old_password_that_is_repeated_is_one_line_a_minute_with_its_count(lo
     ]
 
 
-def test_each_account_and_source_has_a_line_of_its_own_for_that(log):
+def test_each_account_and_source_gets_its_own_counted_line(log):
     for account in (ACCOUNT, bytes(32)):
         for address in ("192.0.2.7", "192.0.2.8"):
             log.repeat(address, account)
@@ -96,7 +96,7 @@ def test_each_account_and_source_has_a_line_of_its_own_for_that(log):
     assert len(log.closed()) == 8
 
 
-def test_an_account_that_is_not_served_repeats_itself_in_the_same_way(log):
+def test_repeated_failures_of_an_unlisted_account_are_counted_the_same_way(log):
     for _ in range(3):
         log.fail(error=NotServed(repeated=True))
     assert [line.rpartition(" account ")[2] for line in log.closed()] == [
@@ -112,7 +112,7 @@ def test_the_addresses_of_one_household_are_one_source(log):
     assert log.closed()[-1].endswith("from 2001:db8::63 account 0123456789ab: repeated 99 times")
 
 
-def test_who_went_away_before_the_portal_had_judged_is_one_line_a_minute_for_an_account(log):
+def test_unjudged_hang_ups_give_one_line_a_minute_for_each_account(log):
     for _ in range(180):
         log.give_up()
         log.at += 1
@@ -125,7 +125,7 @@ def test_who_went_away_before_the_portal_had_judged_is_one_line_a_minute_for_an_
     ]
 
 
-def test_who_tries_many_accounts_and_goes_away_has_a_line_for_each_up_to_the_quota(log):
+def test_hang_ups_at_many_accounts_give_a_line_each_up_to_the_quota(log):
     for number in range(SOURCE_QUOTA.lines + 5):
         log.give_up(account=bytes([number]) * 32)
     assert len(log.lines()) == SOURCE_QUOTA.lines
@@ -134,7 +134,7 @@ def test_who_tries_many_accounts_and_goes_away_has_a_line_for_each_up_to_the_quo
     assert log.lines()[-1].endswith("5 more failed logins from 192.0.2.7")
 
 
-def test_a_repeated_password_takes_nothing_of_the_quota_for_those_who_went_away(log):
+def test_a_repeated_password_does_not_use_up_the_quota_for_hang_ups(log):
     log.repeat()
     log.give_up()
     log.fail()
@@ -146,7 +146,7 @@ def test_a_repeated_password_takes_nothing_of_the_quota_for_those_who_went_away(
 
 
 @pytest.mark.parametrize("error", [CredentialsRejected(), TooManyAttempts("x"), NotServed()])
-def test_beyond_its_quota_a_source_is_counted(log, error):
+def test_failures_beyond_the_quota_of_a_source_are_counted(log, error):
     for _ in range(SOURCE_QUOTA.lines + 5000):
         log.fail("192.0.2.7", error)
     log.fail("192.0.2.8", error)
@@ -155,7 +155,7 @@ def test_beyond_its_quota_a_source_is_counted(log, error):
     assert log.lines()[-1].endswith("oig-cloud-mcp: 5000 more failed logins from 192.0.2.7")
 
 
-def test_a_source_has_its_quota_again_after_an_hour(log):
+def test_the_quota_of_a_source_is_restored_after_an_hour(log):
     for _ in range(61):
         log.fail()
     log.wait(3600)
@@ -163,7 +163,7 @@ def test_a_source_has_its_quota_again_after_an_hour(log):
     assert log.lines()[-1].endswith("rejected")
 
 
-def test_one_caller_with_many_addresses_does_not_push_out_the_rest(log):
+def test_one_caller_with_many_addresses_does_not_evict_the_others(log):
     log.fail("192.0.2.7")
     for minute in range(60):
         for number in range(1000):
@@ -192,7 +192,7 @@ def test_no_count_is_lost_at_the_stop(log):
     assert sum(int(one[1] or one[2]) if one else 1 for one in counted) == 2000
 
 
-def test_a_log_that_was_moved_away_is_made_again(log):
+def test_a_log_that_was_moved_away_is_recreated(log):
     log.fail("192.0.2.1")
     log.path.rename(log.path.with_name("auth.log.1"))
     log.fail("192.0.2.2")
@@ -209,7 +209,7 @@ def test_a_log_that_cannot_be_written_stops_nobody_and_is_reported_once(tmp_path
     assert caplog.text.count("cannot be logged") == 1
 
 
-def test_workers_write_one_file_and_tell_their_counts_when_they_stop(tmp_path):
+def test_workers_share_one_file_and_write_their_counts_when_they_stop(tmp_path):
     path = tmp_path / "auth.log"
     with running_fleet(2, OIG_AUTH_LOG=str(path)) as fleet:
         for _ in range(40):

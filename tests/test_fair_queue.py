@@ -85,7 +85,7 @@ def test_networks_take_turns_however_many_messages_one_sends():
     asyncio.run(run())
 
 
-def test_who_is_exempt_does_not_wait():
+def test_an_exempt_caller_does_not_wait():
     async def run():
         async with serving() as (app, send):
             await send(*[(CROWD, f"crowd {n}") for n in range(6)])

@@ -98,7 +98,7 @@ def test_any_text_has_a_key_and_normalising_twice_changes_nothing(text):
         "jo\u017fe@example.com",  # long s
     ],
 )
-def test_what_a_database_may_take_for_one_mailbox_has_one_budget(spelling):
+def test_addresses_that_a_database_may_equate_share_a_budget(spelling):
     assert fold(spelling) == "jose@example.com"
     assert budget_key(SECRET, spelling) == account_key(SECRET, "jose@example.com")
 
@@ -179,7 +179,7 @@ def without_marks(text: str) -> str:
     )
 
 
-def test_what_is_not_assigned_gives_no_budget_of_its_own():
+def test_unassigned_characters_give_no_budget_of_their_own():
     for first in range(0, 0x110000, 256):
         unassigned = [chr(first + n) for n in range(256) if category(chr(first + n)) == "Cn"]
         assert fold(f"a{''.join(unassigned)}b@x.cz") in {"ab@x.cz", OTHER}
@@ -223,7 +223,7 @@ def test_folding_ends_and_folding_twice_changes_nothing(text):
 @example("hesS@example.cz")
 @example("jana@cissc.cz")
 @example("hesss@example.cz")
-def test_the_quick_way_to_a_budget_and_the_long_one_agree(email):
+def test_the_fast_and_the_full_path_to_a_budget_agree(email):
     sealer = Sealer(SECRET, "https://portal.example/")
     credential = Credential(email, "x")
     assert sealer.budget(credential, sealer.keys(credential)) == budget_key(SECRET, email)

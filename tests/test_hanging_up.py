@@ -83,7 +83,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_login_that_waits_is_withdrawn_when_its_caller_goes(fleet, shape):
+def test_a_queued_login_is_withdrawn_when_its_caller_hangs_up(fleet, shape):
     with contextlib.ExitStack() as callers:
         for number in range(60):
             body, headers = SHAPES[shape](number)
@@ -99,7 +99,7 @@ def long_batch(number):
 
 
 @pytest.mark.parametrize(("stays", "grows_by"), [(False, 40), (True, 160)])
-def test_long_requests_that_wait_take_little_memory(fleet, stays, grows_by):
+def test_waiting_requests_use_little_memory(fleet, stays, grows_by):
     """A thousand of them took 370 MiB, whether their callers stayed or not."""
     worker = psutil.Process(fleet.workers["worker-0"].pid)
     before = worker.memory_info().rss
@@ -132,7 +132,7 @@ class Noting:
             raise
 
 
-def test_a_request_is_cancelled_when_its_caller_goes_and_can_tell_so(monkeypatch):
+def test_a_request_is_cancelled_when_its_caller_hangs_up_and_knows_why(monkeypatch):
     noting = Noting()
     held = b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with running_worker(monkeypatch, app=noting) as running:
@@ -144,7 +144,7 @@ def test_a_request_is_cancelled_when_its_caller_goes_and_can_tell_so(monkeypatch
         wait_until("nothing is left", lambda: not running.server_state.tasks)
 
 
-def test_a_request_over_no_connection_has_a_caller():
+def test_a_request_without_a_connection_is_not_reported_as_hung_up():
     assert not gone({"type": "http"})
 
 

@@ -56,7 +56,7 @@ def test_the_count_is_exact_for_json_in_any_spelling(value, ascii_only, indent, 
 
 
 @given(st.binary() | st.from_regex(re.compile(rb'["\\\[\]{},:a ]{0,60}'), fullmatch=True))
-def test_whatever_is_no_json_is_looked_at_as_well(text):
+def test_invalid_json_is_counted_as_well(text):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_tokens, "MAX_TOKENS", 5)
         patch.setattr(json_tokens, "MAX_DEPTH", 2)
@@ -98,14 +98,14 @@ ENOUGH = {
 
 
 @pytest.mark.parametrize("what", TOO_MUCH)
-def test_more_than_anybody_sends_is_refused_in_words(what):
+def test_an_excessive_number_of_tokens_is_refused_with_an_explanation(what):
     told = excess(TOO_MUCH[what])
     assert told is not None
     assert ("deep" in what or what == "openings") == (f"{MAX_DEPTH} levels" in told)
 
 
 @pytest.mark.parametrize("what", ENOUGH)
-def test_what_is_long_but_little_is_not(what):
+def test_a_long_text_with_few_tokens_is_accepted(what):
     assert excess(ENOUGH[what]) is None
 
 

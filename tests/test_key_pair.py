@@ -56,7 +56,7 @@ def test_the_chain_is_that_of_the_file_in_its_order(files):
 
 
 @pytest.mark.parametrize("kind", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
-def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(files, kind):
+def test_an_encrypted_key_is_refused_without_a_prompt(files, kind):
     server = files.renew()
     sealed = server.key.private_bytes(Encoding.PEM, kind, BestAvailableEncryption(b"pass word"))
     put(files.pair.key, sealed)
@@ -81,7 +81,7 @@ def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(files, kind
         ),
     ],
 )
-def test_what_is_no_certificate_or_no_key_is_told_with_its_file(files, certificate, key, told):
+def test_an_invalid_certificate_or_key_is_reported_with_its_file(files, certificate, key, told):
     if certificate is not None:
         put(files.pair.certificate, certificate)
     if key is not None:
@@ -89,7 +89,7 @@ def test_what_is_no_certificate_or_no_key_is_told_with_its_file(files, certifica
     assert told in refusal(files.pair)
 
 
-def test_swapped_files_are_told_as_such(files):
+def test_swapped_files_are_reported_as_such(files):
     assert "were the two files swapped?" in refusal(KeyPair(files.pair.key, files.pair.certificate))
     put(files.pair.key, files.pair.certificate.read_bytes())
     assert "holds a certificate and no key" in refusal(files.pair)
@@ -104,7 +104,7 @@ def test_a_key_of_another_certificate_and_a_chain_in_the_wrong_order_are_refused
     assert "the server's own comes first" in refusal(files.pair)
 
 
-def test_a_key_that_is_too_weak_is_told(files, monkeypatch):
+def test_a_weak_key_is_reported(files, monkeypatch):
     short = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     weak = Certified._make.__func__
     monkeypatch.setattr("tests.certificates.ec.generate_private_key", lambda _: short)
@@ -123,7 +123,7 @@ def test_a_key_that_others_can_read_or_a_group_can_change_is_refused(files, mode
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o640, 0o440])
-def test_a_key_that_a_group_can_read_serves_as_tools_leave_it_to_root(files, mode):
+def test_a_group_readable_key_is_accepted_as_acme_tools_leave_it_to_root(files, mode):
     files.pair.key.chmod(mode)
     load(files.pair)
 
@@ -137,14 +137,16 @@ def test_links_are_followed_as_letsencrypt_has_them(files, tmp_path):
 
 
 @pytest.mark.parametrize("which", ["certificate", "key"])
-def test_a_file_that_is_missing_or_no_file_is_told_and_never_waited_for(files, tmp_path, which):
+def test_a_missing_or_irregular_file_is_reported_without_waiting(files, tmp_path, which):
     other = replace(files.pair, **{which: tmp_path / "none.pem"})
     assert "none.pem cannot be read: No such file" in refusal(other)
     os.mkfifo(tmp_path / "none.pem", 0o600)
     assert "none.pem cannot be read: it is no regular file" in refusal(other)
 
 
-def test_a_key_of_roots_is_told_with_what_lets_us_read_it(files, monkeypatch):
+def test_a_key_owned_by_root_is_reported_with_the_command_that_makes_it_readable(
+    files, monkeypatch
+):
     def read(path, _flags):
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -155,13 +157,13 @@ def test_a_key_of_roots_is_told_with_what_lets_us_read_it(files, monkeypatch):
 
 
 @pytest.mark.parametrize("given", ["OIG_TLS_CERT", "OIG_TLS_KEY"])
-def test_one_of_the_two_alone_is_refused(given):
+def test_a_certificate_without_a_key_or_the_reverse_is_refused(given):
     with pytest.raises(ConfigurationError, match=f"{given} is set and OIG_TLS_.* is not"):
         Settings.from_env({given: "/some/file.pem"})
 
 
 @pytest.mark.parametrize("name", ["OIG_TLS_KEY", "OIG_TLS_KEY_FILE", "OIG_TLS_CERT_FILE"])
-def test_a_key_in_the_place_of_its_path_is_never_repeated(files, name):
+def test_a_key_given_in_place_of_its_path_is_never_repeated(files, name):
     environ = {"OIG_CONFIG": os.devnull, **files.settings}
     variable = name.removesuffix("_FILE")
     del environ[variable]
@@ -178,31 +180,31 @@ def sentences(certified, *others, now=NOW):
     return " ".join(doubts([one.certificate for one in (certified, *others)], now))
 
 
-def test_a_certificate_that_clients_take_leaves_no_doubt():
+def test_a_valid_certificate_causes_no_warning():
     root = Certified.root()
     assert not sentences(root.server())
     assert not sentences(root.server(), root.issue("between", ca=True))
     assert not list(doubts([], NOW))
 
 
-def test_an_expired_certificate_and_one_that_soon_is_and_one_of_the_future_are_told():
+def test_expired_soon_expiring_and_future_certificates_are_reported():
     root = Certified.root()
     assert "has expired" in sentences(root.server(days=-1))
     assert "ends on" in sentences(root.server(days=13))
     assert "good from" in sentences(root.server(since=-1))
 
 
-def test_a_certificate_that_is_made_for_half_a_day_is_judged_by_its_own_life():
+def test_a_short_lived_certificate_is_judged_by_its_own_lifetime():
     root = Certified.root()
     assert not sentences(root.server(since=0.3, days=0.2))
     assert "ends on" in sentences(root.server(since=0.45, days=0.05))
 
 
-def test_a_certificate_without_a_host_is_told():
+def test_a_certificate_without_a_host_is_reported():
     assert "names no host" in sentences(Certified.root().issue("nobody"))
 
 
-def test_a_missing_chain_is_told_of_authorities_that_have_one():
+def test_a_missing_chain_is_reported_for_authorities_that_have_one():
     root = Certified.root()
     alone = root.server(aia="http://ca.example/issuer.der")
     assert "fullchain.pem" in sentences(alone)
@@ -212,5 +214,5 @@ def test_a_missing_chain_is_told_of_authorities_that_have_one():
 @pytest.mark.parametrize(
     ("host", "found"), [("oig.home.arpa", "oig.home.arpa"), ("192.168.1.7", "192.168.1.7")]
 )
-def test_the_hosts_of_a_certificate_are_read_off_it(host, found):
+def test_the_hosts_of_a_certificate_are_read_from_it(host, found):
     assert names(Certified.root().server(host).certificate) == (found,)

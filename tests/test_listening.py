@@ -46,7 +46,7 @@ def taken_by_another(port, host, *options):
 
 
 @pytest.mark.parametrize("host", ["::1", "::"])
-def test_no_program_of_another_user_can_listen_where_localhost_leads_by_ipv6(host):
+def test_no_other_user_can_listen_on_the_ipv6_loopback_address(host):
     every = [socket.SO_REUSEADDR]
     if os.geteuid() == 0:  # processes of one user may share it
         every.append(socket.SO_REUSEPORT)
@@ -57,7 +57,7 @@ def test_no_program_of_another_user_can_listen_where_localhost_leads_by_ipv6(hos
     assert taken_by_another(port, host)
 
 
-def test_all_workers_hold_it_and_who_tries_it_is_sent_on_at_once():
+def test_all_workers_reserve_the_ipv6_address_and_its_callers_are_refused_at_once():
     with held_port() as port:
         another = hold_ipv6_loopback(port)
         assert another is not None
@@ -65,14 +65,14 @@ def test_all_workers_hold_it_and_who_tries_it_is_sent_on_at_once():
             socket.create_connection(("::1", port), timeout=5)
 
 
-def test_a_port_that_another_program_has_is_told():
+def test_a_port_used_by_another_program_is_reported():
     with held_port() as port:
         pass
     with socket.create_server(("::1", port), family=socket.AF_INET6), pytest.raises(OSError):
         hold_ipv6_loopback(port)
 
 
-def test_workers_hold_it_while_they_run_or_say_who_does_not():
+def test_workers_reserve_the_ipv6_address_or_report_that_they_cannot():
     with running_fleet(1, daemon=False) as fleet:
         port = int(fleet.url.rpartition(":")[2].partition("/")[0])
         assert not taken_by_another(port, "::1")

@@ -30,7 +30,7 @@ def test_a_line_has_time_level_process_and_text(stream):
     assert line[10] == "T"
 
 
-def test_an_exception_becomes_types_and_places_without_foreign_words(stream):
+def test_an_exception_is_logged_as_types_and_places_without_its_text(stream):
     class Arguments(pydantic.BaseModel):
         email: str
 
@@ -59,7 +59,7 @@ def test_a_line_break_cannot_forge_a_line(stream):
     assert stream.getvalue().count("\n") == 1
 
 
-def test_libraries_are_heard_from_warning_up(stream):
+def test_libraries_log_from_warning_up(stream):
     logging.getLogger("httpx2").info("POST with body")
     logging.getLogger("server.auth.sessions").info("ours")
     assert "body" not in stream.getvalue()

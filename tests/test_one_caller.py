@@ -106,7 +106,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_bodies_of_much_json_leave_everybody_their_time(fleet, attack):
+def test_large_json_bodies_do_not_starve_other_callers(fleet, attack):
     body = ATTACKS[attack]
     assert len(body) <= MIB
     over, answers = threading.Event(), []
@@ -181,7 +181,7 @@ def is_refused(sock):
 @pytest.mark.parametrize(
     "source", [None, "198.51.100.7", "198.51.{}.7"], ids=["this machine", "one", "many"]
 )
-def test_bodies_that_never_end_take_little_memory_and_small_calls_are_served(fleet, source):
+def test_endless_bodies_use_little_memory_and_small_calls_are_served(fleet, source):
     before = resident(fleet)
     most = before
     begun = []
@@ -246,7 +246,7 @@ def message(method, **params):
 
 
 @pytest.mark.parametrize("batch", [1, 20])
-def test_who_sends_hundreds_of_messages_waits_for_them_and_others_do_not(fleet, batch):
+def test_a_caller_with_hundreds_of_messages_does_not_delay_others(fleet, batch):
     one = message("tools/list")
     body = b"[%b]" % b",".join([one] * batch) if batch > 1 else one
     flood = request(body, "X-Forwarded-For: 198.51.100.7")
@@ -268,7 +268,7 @@ def narrow():
         assert "ERROR" not in fleet.logs()
 
 
-def test_few_descriptors_are_told_at_the_start_in_one_line(narrow):
+def test_a_low_descriptor_limit_is_logged_in_one_line_at_the_start(narrow):
     for name in narrow.workers:
         log = (narrow.folder / f"{name}.log").read_text()
         (line,) = [line for line in log.splitlines() if "descriptors" in line]
@@ -293,7 +293,7 @@ def test_a_full_worker_leaves_connections_to_its_neighbour(narrow, holding):
         assert statuses == [200] * 60
 
 
-def test_when_all_workers_are_full_idle_connections_give_way(narrow):
+def test_idle_connections_are_evicted_when_all_workers_are_full(narrow):
     with contextlib.ExitStack() as held:
         for _ in range(80):
             held.enter_context(connected(narrow))
@@ -374,7 +374,7 @@ PROVE_NOTHING = {
 
 
 @pytest.mark.parametrize("data", PROVE_NOTHING.values(), ids=PROVE_NOTHING)
-def test_an_owner_is_let_in_and_stays_however_often_a_crowd_asks_what_proves_nothing(narrow, data):
+def test_an_owner_connects_and_stays_despite_a_crowd_of_unauthenticated_requests(narrow, data):
     handle = check_auth(narrow.url)["structuredContent"]["session"]
     read = request(json.dumps(list_boxes(session=handle)).encode())
     with Crowd(narrow, 80, data), contextlib.ExitStack() as owners:
@@ -424,7 +424,7 @@ def basic(email, password="right"):
     return "Basic " + base64.b64encode(f"{email}:{password}".encode()).decode()
 
 
-def test_an_account_in_a_loop_is_told_to_wait_and_others_are_served(paced):
+def test_an_account_in_a_loop_is_rate_limited_and_others_are_served(paced):
     handle = check_auth(paced.url, "one@example.com", "right")["structuredContent"]["session"]
     failures = calls(paced, 7, session=handle)
     # On a slow machine the calls that come back meanwhile are used up as well.
@@ -450,7 +450,7 @@ def test_an_account_in_a_loop_is_told_to_wait_and_others_are_served(paced):
     assert not check_auth(paced.url, "two@example.com", "right").get("isError")
 
 
-def test_after_the_wait_it_goes_on(paced):
+def test_a_rate_limited_account_is_served_after_the_wait(paced):
     handle = check_auth(paced.url, "three@example.com", "right")["structuredContent"]["session"]
     failure = None
     while failure is None:
@@ -459,7 +459,7 @@ def test_after_the_wait_it_goes_on(paced):
     assert calls(paced, 1, session=handle) == [None]
 
 
-def test_wrong_passwords_use_up_nobodys_calls(paced):
+def test_wrong_passwords_do_not_use_up_the_rate_of_an_account(paced):
     for number in range(4):
         result = check_auth(paced.url, "four@example.com", f"wrong-{number}")
         assert result["_meta"][KEY]["code"] == Code.CREDENTIALS_REJECTED
@@ -467,7 +467,7 @@ def test_wrong_passwords_use_up_nobodys_calls(paced):
     assert calls(paced, 9, session=login["structuredContent"]["session"]) == [None] * 9
 
 
-def test_an_end_of_the_connection_is_seen_by_who_was_refused(fleet):
+def test_a_refused_caller_sees_the_connection_end(fleet):
     with contextlib.closing(started_bodies(fleet, 1, 1000, None)[0]) as sock:
         sock.shutdown(socket.SHUT_WR)
         assert all_of(sock) == b""

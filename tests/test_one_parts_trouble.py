@@ -92,7 +92,7 @@ def kill_again_and_again(system, name):
     wait_until(f"{name} has failed often", kill, 90)
 
 
-def test_what_is_killed_again_and_again_takes_nothing_along():
+def test_a_repeatedly_killed_process_takes_no_other_down():
     with watched() as system, started(system) as supervisord:
         system.wait_ready()
         for name in ("cache", "mcp-1"):
@@ -114,7 +114,7 @@ def test_what_is_killed_again_and_again_takes_nothing_along():
         assert supervisord.poll() is None
 
 
-def test_a_worker_that_cannot_start_is_tried_again_until_it_is_repaired_or_stopped():
+def test_a_worker_that_cannot_start_is_retried_until_it_is_repaired_or_stopped():
     with watched() as system:
         broken = breakable(system, "mcp-1")
         broken.touch()

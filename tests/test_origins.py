@@ -72,11 +72,11 @@ def test_an_origin_has_one_spelling(text, origin):
         "https://a.example\n",
     ],
 )
-def test_what_is_no_origin_is_none(text):
+def test_anything_but_an_origin_is_rejected(text):
     assert canonical_origin(text) is None
 
 
 @given(st.text(max_size=40) | st.from_regex(r"https?://[\\[\\]a-f0-9:.]{1,20}(:[0-9]{0,6})?"))
-def test_a_canonical_origin_stays_what_it_is(text):
+def test_a_canonical_origin_stays_unchanged(text):
     origin = canonical_origin(text)
     assert origin is None or canonical_origin(origin) == origin

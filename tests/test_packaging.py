@@ -105,7 +105,7 @@ def test_a_wheel_holds_nothing_of_an_earlier_build_in_the_same_folder(source, tm
     assert [name for name in names if "removed" in name] == []
 
 
-def test_a_wheel_tells_licence_readme_and_requirements_and_no_address_that_is_not_there(wheel):
+def test_a_wheel_has_licence_readme_and_requirements_and_no_dead_address(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = email.message_from_bytes(archive.read(name))

@@ -29,7 +29,7 @@ def house() -> House:
 @pytest.mark.parametrize(
     ("took", "steps"), [(0.0, 1), (0.7, 1), (STEP, 1), (STEP + 0.01, 2), (30.2, 21)]
 )
-def test_an_answer_comes_at_the_next_whole_step(house, took, steps):
+def test_an_answer_is_sent_at_the_next_whole_step(house, took, steps):
     assert house.steps(took) == pytest.approx(steps)
 
 
@@ -39,19 +39,19 @@ def test_no_answer_is_quicker_than_the_slowest_request(house):
     assert house.steps(4.0) == pytest.approx(3)
 
 
-def test_quick_requests_take_nothing_off_the_level_however_many(house):
+def test_fast_requests_never_lower_the_level(house):
     house.padding.note(2.0)
     for _ in range(1000):
         house.padding.note(0.1)
     assert house.steps() == pytest.approx(2)
 
 
-def test_what_was_answered_late_without_being_noted_raises_nothing(house):
+def test_an_unrecorded_late_answer_does_not_raise_the_level(house):
     house.steps(30.0)
     assert house.steps() == pytest.approx(1)
 
 
-def test_the_level_falls_when_a_whole_period_brought_nothing_as_slow(house):
+def test_the_level_falls_after_a_whole_period_without_a_slow_request(house):
     house.padding.note(4.0)
     house.time += PERIOD - 1.0
     house.padding.note(2.0)
@@ -69,13 +69,13 @@ def test_the_level_falls_to_the_slowest_of_the_last_period(house):
     assert house.steps() == pytest.approx(2)
 
 
-def test_a_request_that_was_slow_for_once_costs_no_more_than_the_highest_level(house):
+def test_a_single_slow_request_raises_the_level_no_higher_than_the_maximum(house):
     house.padding.note(29.0)
     assert house.steps() == pytest.approx(HIGHEST)
 
 
 @given(st.lists(st.tuples(TIMES, st.sampled_from([0.0, 60.0, PERIOD / 2, PERIOD]))), TIMES)
-def test_no_answer_comes_before_it_is_there_nor_between_steps(requests, took):
+def test_no_answer_is_sent_before_it_exists_or_between_steps(requests, took):
     house = House()
     for seconds, later in requests:
         house.padding.note(seconds)

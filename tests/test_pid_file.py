@@ -38,7 +38,7 @@ def held_by_another(path):
             process.kill()
 
 
-def test_a_file_names_its_holder_only_while_that_lives(tmp_path):
+def test_a_file_names_its_process_only_while_it_runs(tmp_path):
     path = tmp_path / "run" / "mcp-0"
     assert holder(path) is None
     with held_by_another(path) as process:
@@ -50,7 +50,7 @@ def test_a_file_names_its_holder_only_while_that_lives(tmp_path):
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_living_holder_is_not_ousted_and_a_dead_one_is(tmp_path):
+def test_a_running_process_is_not_replaced_and_a_dead_one_is(tmp_path):
     path = tmp_path / "mcp-0"
     ours = PidFile(path)
     with held_by_another(path) as process:
@@ -66,7 +66,7 @@ def test_a_living_holder_is_not_ousted_and_a_dead_one_is(tmp_path):
 
 
 @pytest.mark.parametrize("lost", ["file", "folder", "replaced", "emptied"])
-def test_what_is_lost_comes_back_at_the_next_look(tmp_path, lost):
+def test_a_lost_file_is_restored_at_the_next_check(tmp_path, lost):
     path = tmp_path / "ready" / "mcp-0"
     ours = PidFile(path, 4711)
     assert ours.keep()
@@ -86,7 +86,7 @@ def test_what_is_lost_comes_back_at_the_next_look(tmp_path, lost):
     ours.remove()
 
 
-def test_what_cannot_be_written_is_told_and_tried_again(tmp_path):
+def test_a_failed_write_is_reported_and_retried(tmp_path):
     (tmp_path / "ready").touch()
     ours = PidFile(tmp_path / "ready" / "mcp-0")
     for _ in range(2):
@@ -126,7 +126,7 @@ sys.exit(0 if file.keep() and holder(path) else "it was not written later")
 """
 
 
-def test_a_file_that_was_made_and_could_not_be_filled_is_filled_later(tmp_path):
+def test_a_file_left_empty_by_a_failed_write_is_filled_later(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path / "mcp-0")],
         check=False,

@@ -42,13 +42,11 @@ SYSTEM = Places(Path("/var/lib/oig-cloud-mcp"), Path("/var/log/oig-cloud-mcp"))
         (replace(USER, var_is_used=True), VAR),
     ],
 )
-def test_everything_lies_together_in_a_checkout_and_where_the_system_keeps_it_otherwise(
-    situation, places
-):
+def test_a_checkout_has_its_own_places_and_an_installation_those_of_the_system(situation, places):
     assert choose(situation) == places
 
 
-def test_a_user_without_a_home_is_told_what_to_set():
+def test_a_user_without_a_home_learns_what_to_set():
     with pytest.raises(ConfigurationError, match="Set OIG_STATE_DIR"):
         choose(replace(USER, state_home=None))
 
@@ -80,9 +78,7 @@ def test_a_checkout_keeps_everything_in_its_var(checkout):
 
 
 @pytest.mark.parametrize("missing", ["pyproject.toml", "supervisord.conf"])
-def test_a_folder_of_packages_is_no_checkout_and_its_var_counts_once_it_is_in_use(
-    checkout, missing
-):
+def test_site_packages_is_not_a_checkout_and_its_var_counts_only_once_used(checkout, missing):
     (checkout / missing).unlink()
     environ = {"HOME": "/h", "XDG_STATE_HOME": "/s"}
     assert usual(environ, checkout).state != checkout / "var"
@@ -104,7 +100,7 @@ def as_somebody_else():
 
 
 @pytest.mark.parametrize("closed", ["var", "var/run", "var/log"])
-def test_a_checkout_of_somebody_else_is_left_alone(closed):
+def test_a_checkout_of_another_user_is_left_alone(closed):
     with temporary_folder() as folder:
         checkout = made(folder)
         for path in (folder, *folder.rglob("*")):
@@ -117,7 +113,7 @@ def test_a_checkout_of_somebody_else_is_left_alone(closed):
             assert usual({"XDG_STATE_HOME": "/s"}, checkout).state == checkout / "var"
 
 
-def test_a_server_of_somebody_else_is_found_where_it_is():
+def test_a_server_of_another_user_is_found_where_it_is():
     with temporary_folder() as folder:
         checkout = made(folder)
         folder.chmod(0o755)

@@ -148,7 +148,7 @@ async def test_two_accounts_never_share_a_cookie() -> None:
     assert all("cookie" not in request.headers for request in inside.requests)
 
 
-async def test_an_unusual_password_arrives_as_it_is() -> None:
+async def test_an_unusual_password_arrives_unchanged() -> None:
     inside = InProcess()
     password = 'á"\\\n\U0001f600\x00 '
     inside.simulator.accounts.add("second@example.com", password)
@@ -224,7 +224,7 @@ async def test_an_empty_or_other_json_answer_rejects_the_pair(body: bytes) -> No
         (SUCCESS, [("Content-Encoding", "gzip, gzip")]),
     ],
 )
-async def test_a_200_that_is_no_login_answer_does_not_judge_the_password(
+async def test_a_200_that_is_not_a_login_answer_does_not_reject_the_password(
     body: bytes, headers: Headers
 ) -> None:
     with pytest.raises(PortalUnexpected, match="nothing about the e-mail or password") as caught:
@@ -376,7 +376,7 @@ async def test_an_endless_body_is_read_no_further_than_the_limit() -> None:
         ("oversized", PortalUnexpected),
     ],
 )
-async def test_over_a_real_connection_each_fault_is_told_apart_and_passes(
+async def test_each_fault_over_a_real_connection_is_distinguished_and_recoverable(
     portal: RunningPortal, fault: str, error: type[SessionError]
 ) -> None:
     client = portal.client()
@@ -390,7 +390,7 @@ async def test_over_a_real_connection_each_fault_is_told_apart_and_passes(
     await client.aclose()
 
 
-async def test_a_slow_portal_is_given_up_in_time_and_the_next_login_works(
+async def test_a_slow_portal_times_out_and_the_next_login_works(
     portal: RunningPortal,
 ) -> None:
     portal.fault("slow", logins=1, latency=30)
@@ -531,7 +531,7 @@ def test_every_exception_of_the_http_library_has_a_meaning(kind: type[Exception]
 )
 @example(status=200, body=SUCCESS, headers=[COOKIE])
 @settings(max_examples=300, deadline=None)
-async def test_whatever_arrives_login_gives_a_session_id_or_one_of_our_errors(
+async def test_any_login_answer_gives_a_session_id_or_one_of_our_errors(
     status: int, body: bytes, headers: Headers
 ) -> None:
     try:
@@ -545,7 +545,7 @@ async def test_whatever_arrives_login_gives_a_session_id_or_one_of_our_errors(
 
 @given(reply=st.binary(max_size=300) | st.binary(max_size=300).map(lambda b: b"HTTP/1.1 " + b))
 @settings(max_examples=60, deadline=None)
-async def test_whatever_bytes_a_server_speaks_only_our_errors_come_out(reply: bytes) -> None:
+async def test_any_bytes_from_a_server_raise_only_our_errors(reply: bytes) -> None:
     async with speaking(reply) as base_url:
         client = PortalClient(base_url, version="0", timeout=60)
         with pytest.raises(SessionError):

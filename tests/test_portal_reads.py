@@ -166,7 +166,7 @@ async def test_a_session_goes_out_with_its_own_request_only():
 
 @any_read
 @pytest.mark.parametrize("bad", ["", "a b", "a\r\nX: y", "a;b=c", "x" * 200, "é"])
-async def test_what_is_no_session_id_is_never_sent(name, bad):
+async def test_an_invalid_session_id_is_never_sent(name, bad):
     def answer(_request: httpx2.Request) -> httpx2.Response:
         raise AssertionError
 
@@ -201,7 +201,7 @@ async def test_what_is_no_session_id_is_never_sent(name, bad):
         (401, b"{}"),
     ],
 )
-async def test_a_session_that_has_ended_is_told_from_a_broken_portal(name, status, body):
+async def test_an_ended_session_is_distinguished_from_a_broken_portal(name, status, body):
     if name == "history" and body in EMPTY and status == 200:
         # Of a series that may as well be: there is no data.
         assert await answered(name, status, body) is None
@@ -212,7 +212,7 @@ async def test_a_session_that_has_ended_is_told_from_a_broken_portal(name, statu
     assert not isinstance(caught.value, PortalError)
 
 
-async def test_other_signs_in_notifications():
+async def test_notifications_show_an_ended_session_in_other_ways():
     for body in (b'[[2,"",true]]', command("<input type='password'>"), b"{}"):
         with pytest.raises(SessionExpired):
             await answered("notifications", 200, body)
@@ -230,7 +230,7 @@ async def test_other_signs_in_notifications():
         (command("  "), ""),
     ],
 )
-async def test_the_list_is_taken_out_of_the_commands(body, expected):
+async def test_the_list_is_extracted_from_the_commands(body, expected):
     assert await answered("notifications", 200, body) == expected
 
 
@@ -307,9 +307,7 @@ async def test_everything_else_is_the_portals_fault(name, status, body, headers,
         (httpx2.DecodingError, PortalUnexpected),
     ],
 )
-async def test_failures_of_the_network_do_not_speak_of_passwords_nor_tell_the_session(
-    name, exc, kind
-):
+async def test_network_failures_mention_no_password_and_reveal_no_session(name, exc, kind):
     def fail(_request: httpx2.Request) -> httpx2.Response:
         raise exc(f"{SESSION} {{unsent}}")
 
@@ -322,7 +320,7 @@ async def test_failures_of_the_network_do_not_speak_of_passwords_nor_tell_the_se
 
 
 @any_read
-async def test_a_read_that_takes_too_long_is_given_up(name):
+async def test_a_slow_read_times_out(name):
     async def late(_request: httpx2.Request) -> httpx2.Response:
         await asyncio.sleep(30)
         raise AssertionError
@@ -335,7 +333,7 @@ async def test_a_read_that_takes_too_long_is_given_up(name):
     await client.aclose()
 
 
-async def test_a_certificate_that_is_not_believed_stops_the_read():
+async def test_an_untrusted_certificate_stops_the_read():
     def untrusted(_request: httpx2.Request) -> httpx2.Response:
         import ssl
 
@@ -385,9 +383,7 @@ async def test_compressed_answers_are_unpacked(name):
 )
 @example(name="notifications", status=200, body=b'[[11,"ctrl-notifs","\\ud800"]]', encoding="")
 @settings(max_examples=200, deadline=None)
-async def test_whatever_arrives_a_read_gives_data_or_one_of_our_errors(
-    name, status, body, encoding
-):
+async def test_any_answer_to_a_read_gives_data_or_one_of_our_errors(name, status, body, encoding):
     try:
         read = await answered(name, status, body, [("Content-Encoding", encoding)])
     except (SessionExpired, PortalError) as exc:
@@ -415,7 +411,7 @@ def present(simulator: Simulator) -> datetime:
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("email", ["demo@example.com", "demo2@example.com"])
-async def test_the_simulated_boxes_read_as_they_are(email, full):
+async def test_the_simulated_boxes_are_read_correctly(email, full):
     async with portal(email) as (simulator, client, session_id):
         for box in simulator.boxes.of(email, simulator.clock.now()):
             box.full = full
@@ -437,7 +433,7 @@ async def test_the_simulated_boxes_read_as_they_are(email, full):
                 assert reading.battery.formatting_active is true["charging_from_grid"]
 
 
-async def test_the_details_of_a_simulated_box_are_what_it_does():
+async def test_the_details_of_a_simulated_box_match_its_state():
     async with portal() as (simulator, client, session_id):
         (box,) = simulator.boxes.of("demo@example.com", simulator.clock.now())
         box.full = True

@@ -43,7 +43,7 @@ def written(folder, text, mode=0o600):
     return str(path)
 
 
-def test_what_is_right_is_passed_over_in_silence(folder):
+def test_a_correct_setup_prints_nothing(folder):
     passed = preflight(OIG_RUN_DIR=str(folder / "run"))
     assert (passed.returncode, passed.stdout, passed.stderr) == (0, "", "")
     assert (folder / "run" / "secret").stat().st_mode & 0o777 == 0o600
@@ -58,7 +58,7 @@ def test_what_is_right_is_passed_over_in_silence(folder):
         ("OIG_ALLOWED_EMAILS", PLANTED, 0o600, "OIG_ALLOWED_EMAILS"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_in_one_line(folder, name, text, mode, told):
+def test_an_unusable_file_is_reported_in_one_line(folder, name, text, mode, told):
     refused = preflight(OIG_RUN_DIR=str(folder), **{name: written(folder, text, mode)})
     assert refused.returncode == 64
     assert told in refused.stderr
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(folder, name, text, mode
         ("OIG_SESION_TTL", "5"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_told_in_one_line(folder, name, value):
+def test_an_unusable_setting_is_reported_in_one_line(folder, name, value):
     refused = preflight(OIG_RUN_DIR=str(folder), **{name: value})
     assert refused.returncode == 64
     assert name in refused.stderr
@@ -83,14 +83,14 @@ def test_a_setting_that_cannot_be_used_is_told_in_one_line(folder, name, value):
     assert PLANTED not in refused.stderr
 
 
-def test_a_folder_that_others_can_enter_is_told(folder):
+def test_a_folder_open_to_others_is_reported(folder):
     folder.chmod(0o755)
     refused = preflight(OIG_RUN_DIR=str(folder))
     assert refused.returncode == 64
     assert f"chmod 700 {folder}" in refused.stderr
 
 
-def test_a_folder_that_cannot_be_made_is_told(folder):
+def test_a_folder_that_cannot_be_created_is_reported(folder):
     refused = preflight(OIG_RUN_DIR=written(folder, "") + "/run")
     assert refused.returncode == 64
     assert refused.stderr.count("\n") == 1
@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_made_is_told(folder):
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 @pytest.mark.parametrize("name", ["OIG_JOURNAL", "OIG_GRANTS", "OIG_SNAPSHOT_FILE", "OIG_AUTH_LOG"])
-def test_what_is_written_must_be_a_regular_file(folder, name, make):
+def test_every_written_file_must_be_a_regular_file(folder, name, make):
     path = folder / "special"
     make(path)
     with pytest.raises(ConfigurationError, match=f"^{name}: {path} is no regular file"):

@@ -34,13 +34,13 @@ def daemon(caplog):
     return Daemon()
 
 
-async def test_that_it_has_gone_and_is_back_is_told_once_each(daemon, caplog):
+async def test_a_loss_and_a_return_are_logged_once_each(daemon, caplog):
     for failure in [None, CacheUnavailable("gone."), CacheUnavailable("gone."), None, None]:
         await daemon.asked(failure)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
-async def test_however_often_it_comes_and_goes_it_is_told_once_a_minute(daemon, caplog):
+async def test_repeated_losses_are_logged_once_a_minute(daemon, caplog):
     for _ in range(1000):
         await daemon.asked(CacheUnavailable("gone."))
         await daemon.asked()
@@ -48,7 +48,7 @@ async def test_however_often_it_comes_and_goes_it_is_told_once_a_minute(daemon, 
     assert 4 <= len(caplog.records) <= 6
 
 
-async def test_one_that_stays_away_after_a_short_absence_is_told_a_minute_later(daemon, caplog):
+async def test_an_absence_after_a_short_one_is_logged_a_minute_later(daemon, caplog):
     await daemon.asked(CacheUnavailable("gone."))
     await daemon.asked()
     await daemon.asked(CacheUnavailable("gone."))
@@ -59,7 +59,7 @@ async def test_one_that_stays_away_after_a_short_absence_is_told_a_minute_later(
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * 2
 
 
-async def test_one_that_is_busy_has_not_gone(daemon, caplog):
+async def test_a_busy_daemon_is_not_reported_as_lost(daemon, caplog):
     await daemon.asked(CacheBusy("busy."))
     assert await daemon.asked() == "answer"
     assert caplog.records == []

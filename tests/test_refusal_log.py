@@ -29,7 +29,7 @@ def refuse(log, name):
     log("of the web page", name, "Its operator can help.")
 
 
-def test_the_first_refusal_of_each_name_is_a_line_with_its_cure(log, caplog):
+def test_the_first_refusal_of_each_name_is_logged_with_its_remedy(log, caplog):
     for name in ("http://a.test", "http://b.test"):
         refuse(log, name)
     assert caplog.messages == [
@@ -38,7 +38,7 @@ def test_the_first_refusal_of_each_name_is_a_line_with_its_cure(log, caplog):
     ]
 
 
-def test_further_ones_are_counted_once_a_minute(log, clock, caplog):
+def test_further_refusals_are_counted_once_a_minute(log, clock, caplog):
     for _ in range(500):
         refuse(log, "http://a.test")
         clock.now += 0.1
@@ -65,7 +65,7 @@ def test_a_caller_that_invents_names_writes_few_lines_and_all_are_counted(log, c
     assert "refused a request of the web page 'http://a.test'" in caplog.text
 
 
-def test_names_that_come_again_and_again_write_no_more(log, clock, caplog):
+def test_recurring_names_write_no_more_lines(log, clock, caplog):
     for number in range(60_000):
         refuse(log, f"http://{number % 200}.test")
         clock.now += 0.01
@@ -73,7 +73,7 @@ def test_names_that_come_again_and_again_write_no_more(log, clock, caplog):
 
 
 @pytest.mark.parametrize("name", ["x" * 10_000, "a\nfailed login", "a\x1b[31m", "a\x85b", "'"])
-def test_a_line_stays_a_short_line_of_what_people_can_see(log, caplog, name):
+def test_a_line_stays_short_and_visible(log, caplog, name):
     refuse(log, name)
     (message,) = caplog.messages
     assert message.isprintable()

@@ -86,13 +86,13 @@ def refused(fleet, revision, method, params=NOTHING, **headers):
 
 
 @pytest.mark.parametrize("revision", LEGACY)
-def test_initialize_advertises_tools_and_nothing_that_is_empty(fleet, revision):
+def test_initialize_advertises_tools_and_no_empty_feature(fleet, revision):
     _, answer = ask(fleet, revision, "initialize", {**HELLO, "protocolVersion": revision})
     assert answer["result"]["protocolVersion"] == revision
     assert answer["result"]["capabilities"] == {"tools": {"listChanged": False}}
 
 
-def test_discover_advertises_tools_and_nothing_that_is_empty(fleet):
+def test_discover_advertises_tools_and_no_empty_feature(fleet):
     _, answer = ask(fleet, MODERN, "server/discover")
     assert answer["result"]["capabilities"] == {"tools": {"listChanged": False}}
 
@@ -119,7 +119,7 @@ async def test_a_client_of_the_sdk_sees_no_prompts_and_no_resources(fleet, mode)
         ("resources/templates/list", "resourceTemplates"),
     ],
 )
-def test_the_lists_of_what_is_empty_are_answered(fleet, revision, method, member):
+def test_the_lists_of_empty_features_are_answered(fleet, revision, method, member):
     status, answer = ask(fleet, revision, method)
     assert (status, answer["result"][member]) == (200, [])
 
@@ -136,7 +136,7 @@ def test_the_lists_of_what_is_empty_are_answered(fleet, revision, method, member
         ("resources/read", {"uri": f"https://user:{PLANTED}@example.com/"}, "resource"),
     ],
 )
-def test_what_the_server_does_not_have_is_the_callers_mistake(
+def test_a_feature_that_the_server_lacks_is_the_callers_mistake(
     fleet, revision, method, params, word
 ):
     error = refused(fleet, revision, method, params)
@@ -304,7 +304,7 @@ def test_params_of_the_wrong_form_are_named(fleet, revision, method, params, fie
 @pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize("method", ["tools/call", "tools/list", "no/such"])
 @pytest.mark.parametrize("params", [[], [PLANTED], PLANTED, "", 0, False])
-def test_params_that_are_no_object_are_named(fleet, revision, method, params):
+def test_params_that_are_not_an_object_are_named(fleet, revision, method, params):
     error = refused(fleet, revision, method, params)
     assert error["code"] == INVALID_REQUEST
     assert "`params`" in error["message"]
@@ -312,7 +312,7 @@ def test_params_that_are_no_object_are_named(fleet, revision, method, params):
 
 @pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize("arguments", [{}, {"arguments": None}, {"arguments": {}}])
-def test_arguments_left_out_null_or_empty_are_none(fleet, revision, arguments):
+def test_omitted_null_and_empty_arguments_are_the_same(fleet, revision, arguments):
     _, answer = ask(fleet, revision, "tools/call", {"name": "check_auth", **arguments})
     # The tool was called, and says itself what it lacks.
     assert answer["result"]["isError"] is True
@@ -338,7 +338,7 @@ def test_arguments_left_out_null_or_empty_are_none(fleet, revision, arguments):
         ({"progressToken": [PLANTED]}, "params._meta.progressToken"),
     ],
 )
-def test_what_a_modern_request_must_say_of_itself_is_named(fleet, meta, field):
+def test_a_field_required_in_a_modern_request_is_named(fleet, meta, field):
     if meta:
         whole = META if meta is NOTHING else {**META, **meta}
         meta = {key: x for key, x in whole.items() if x is not NOTHING}
@@ -352,7 +352,7 @@ def test_what_a_modern_request_must_say_of_itself_is_named(fleet, meta, field):
     assert PLANTED not in answer.text
 
 
-def test_a_modern_request_may_leave_out_who_the_client_is(fleet):
+def test_a_modern_request_may_omit_the_client_info(fleet):
     meta = {key: x for key, x in META.items() if key != CLIENT_INFO_META_KEY}
     status, answer = ask(fleet, MODERN, "tools/list", {"_meta": meta})
     assert (status, bool(answer["result"]["tools"])) == (200, True)
@@ -426,7 +426,7 @@ def test_a_header_that_disagrees_with_the_body_is_named(fleet, headers, word):
     assert word in error["message"]
 
 
-def test_a_refused_request_of_an_older_revision_is_an_event_for_who_takes_only_events(fleet):
+def test_a_refusal_in_an_older_revision_is_an_event_for_event_only_clients(fleet):
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {}}
     answer = post(fleet.url, body, Accept="text/event-stream")
     assert answer.status_code == 200

@@ -19,7 +19,7 @@ def files(tmp_path):
     return TlsFiles.made(tmp_path)
 
 
-def test_files_that_stay_as_they_are_are_read_once(files):
+def test_unchanged_files_are_read_once(files):
     renewal = Renewal(files.pair)
     context = renewal.context
     for _ in range(3):
@@ -27,7 +27,7 @@ def test_files_that_stay_as_they_are_are_read_once(files):
     assert renewal.context is context
 
 
-def test_a_new_certificate_is_taken_once_its_files_have_stopped_changing(files, caplog):
+def test_a_new_certificate_is_loaded_once_its_files_have_stopped_changing(files, caplog):
     caplog.set_level("INFO")
     renewal = Renewal(files.pair)
     first = renewal.loaded
@@ -85,13 +85,13 @@ def test_without_the_settings_there_is_no_certificate():
     assert Renewal.of(Settings.from_env({})) is None
 
 
-def test_files_that_are_no_good_at_the_start_stop_it(files):
+def test_invalid_files_stop_the_start(files):
     files.pair.key.unlink()
     with pytest.raises(ConfigurationError, match="OIG_TLS_KEY"):
         Renewal(files.pair)
 
 
-async def test_a_look_that_goes_wrong_is_not_the_last(files, monkeypatch, caplog):
+async def test_a_failed_check_is_followed_by_further_ones(files, monkeypatch, caplog):
     monkeypatch.setattr("server.tls.renewal.LOOK_SECONDS", 0)
     renewal, looks = Renewal(files.pair), []
     again, loop = asyncio.Event(), asyncio.get_running_loop()

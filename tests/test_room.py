@@ -83,7 +83,7 @@ def is_open(sock):
     return is_silent(sock, 0.1) is True
 
 
-def test_the_oldest_of_those_that_proved_nothing_gives_way_however_often_it_asks(
+def test_the_oldest_unauthenticated_connection_is_evicted_however_busy_it_is(
     running, monkeypatch, caplog
 ):
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
@@ -100,7 +100,7 @@ def test_the_oldest_of_those_that_proved_nothing_gives_way_however_often_it_asks
     wait_until("it is told", lambda: "1 idle, for others" in caplog.text)
 
 
-def test_who_proved_an_account_stays_while_others_are_there_to_give_way(running, monkeypatch):
+def test_an_authenticated_connection_stays_while_others_can_be_evicted(running, monkeypatch):
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
     monkeypatch.setattr(room, "MAY_GIVE_WAY", 0.0)
     running.server_state.most = 4
@@ -117,9 +117,7 @@ def test_who_proved_an_account_stays_while_others_are_there_to_give_way(running,
         assert one_answer(owner, GET)
 
 
-def test_among_those_that_proved_an_account_the_oldest_proof_gives_way_after_some_time(
-    running, monkeypatch
-):
+def test_the_connection_with_the_oldest_login_is_evicted_after_some_time(running, monkeypatch):
     monkeypatch.setattr(room, "MAY_GIVE_WAY", 0.3)
     running.server_state.most = 10
     with contextlib.ExitStack() as open_ones:
@@ -135,7 +133,7 @@ def test_among_those_that_proved_an_account_the_oldest_proof_gives_way_after_som
             assert one_answer(one, GET)
 
 
-def test_a_proof_lapses_when_only_other_things_are_asked_for_long(running, monkeypatch):
+def test_a_login_stops_counting_when_the_connection_does_not_use_it_for_long(running, monkeypatch):
     monkeypatch.setattr(room, "PROOF_LASTS", 0.0)
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
     monkeypatch.setattr(room, "FEW", 1000)
@@ -150,7 +148,7 @@ def test_a_proof_lapses_when_only_other_things_are_asked_for_long(running, monke
             assert one_answer(other, GET)
 
 
-def test_the_network_with_the_most_connections_gives_way_first(monkeypatch):
+def test_connections_of_the_largest_network_are_evicted_first(monkeypatch):
     """Four sources of one network, each below its own bound, and a newcomer from another."""
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
     with running_worker(monkeypatch, source=str) as one, contextlib.ExitStack() as open_ones:
@@ -169,7 +167,7 @@ def test_the_network_with_the_most_connections_gives_way_first(monkeypatch):
         assert all(map(is_open, crowd))
 
 
-def test_when_all_that_proved_nothing_are_being_answered_they_end_with_their_answers(monkeypatch):
+def test_busy_unauthenticated_connections_end_after_their_answers(monkeypatch):
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
     serving = Proving()
     with running_worker(monkeypatch, app=serving) as one, contextlib.ExitStack() as open_ones:
@@ -194,7 +192,7 @@ def test_when_all_that_proved_nothing_are_being_answered_they_end_with_their_ans
 
 
 @pytest.mark.parametrize("untaken", [ENDLESS, ENDLESS * 3])
-def test_who_does_not_take_their_answers_gives_way_at_once(running, monkeypatch, untaken):
+def test_a_client_that_does_not_read_its_answers_is_evicted_at_once(running, monkeypatch, untaken):
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
     running.server_state.most = 1
     with connected(running) as one:
@@ -208,7 +206,7 @@ def test_who_does_not_take_their_answers_gives_way_at_once(running, monkeypatch,
         wait_until("it is gone", lambda: not running.server_state.connections)
 
 
-def test_halves_of_requests_that_gave_way_take_few_descriptors(running, monkeypatch):
+def test_evicted_incomplete_requests_use_few_descriptors(running, monkeypatch):
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
     running.server_state.most = 100
     with contextlib.ExitStack() as open_ones:
@@ -223,7 +221,7 @@ def test_halves_of_requests_that_gave_way_take_few_descriptors(running, monkeypa
 
 
 @pytest.mark.parametrize("half", HALF)
-def test_half_a_request_gives_way_after_some_time(running, monkeypatch, half):
+def test_an_incomplete_request_is_evicted_after_some_time(running, monkeypatch, half):
     monkeypatch.setattr(room, "NEWCOMER", 0.3)
     running.server_state.most = 1
     with connected(running) as slow, connected(running) as other:
@@ -238,7 +236,7 @@ def test_half_a_request_gives_way_after_some_time(running, monkeypatch, half):
 
 
 @pytest.mark.parametrize("busy", [NEVER, NEVER + b"POST /" + HOST, NEVER + GET * 3])
-def test_a_busy_connection_never_gives_way(running, monkeypatch, busy):
+def test_a_busy_connection_is_never_evicted(running, monkeypatch, busy):
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
     running.server_state.most = 2
     with connected(running) as one, connected(running) as two:
@@ -254,7 +252,7 @@ def test_a_busy_connection_never_gives_way(running, monkeypatch, busy):
             assert one_answer(third, b"").startswith(b"HTTP/1.1 200 ")
 
 
-def test_those_that_wait_for_a_login_give_way_after_the_idle_ones_and_are_told(
+def test_connections_waiting_for_a_login_are_evicted_after_idle_ones_with_an_answer(
     running, monkeypatch, caplog
 ):
     monkeypatch.setattr(room, "NEWCOMER", 0.0)
@@ -282,7 +280,7 @@ def test_those_that_wait_for_a_login_give_way_after_the_idle_ones_and_are_told(
     wait_until("it is told", lambda: "2 that waited for a login, for others" in caplog.text)
 
 
-def test_a_crowd_in_line_behind_a_login_gives_way_as_well(running):
+def test_a_crowd_queued_behind_a_login_is_evicted_as_well(running):
     running.server_state.most = 1
     with connected(running) as first:
         first.sendall(WAITS + GET * 3)
@@ -291,7 +289,7 @@ def test_a_crowd_in_line_behind_a_login_gives_way_as_well(running):
             assert one_answer(second, GET).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_connection_that_has_just_come_does_not_give_way(running, monkeypatch):
+def test_a_new_connection_is_not_evicted(running, monkeypatch):
     monkeypatch.setattr(room, "NEWCOMER", 60.0)
     running.server_state.most = 1
     with connected(running) as first:
@@ -337,7 +335,7 @@ def test_the_sources_of_a_network_have_a_share_of_the_connections_together(monke
             assert one_answer(other, GET).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_source_has_a_number_of_requests_under_way(monkeypatch):
+def test_the_concurrent_requests_of_a_source_are_limited(monkeypatch):
     bounding = UnderWay(app, str)
     bounding._tally.most = 3
     # Its connections are not bounded: those of a proxy.
@@ -363,9 +361,7 @@ def begun_body(running, size):
 
 
 @pytest.mark.parametrize("source", ["nobody", "one"])
-def test_bodies_that_do_not_end_are_bounded_in_their_sum_and_small_ones_are_served(
-    monkeypatch, source
-):
+def test_the_sum_of_endless_bodies_is_bounded_and_small_ones_are_served(monkeypatch, source):
     with running_worker(monkeypatch, source=str if source == "one" else lambda _: None) as running:
         held = running.server_state.held
         running.server_state.of_source.most = 1000
@@ -399,7 +395,7 @@ def test_bodies_that_do_not_end_are_bounded_in_their_sum_and_small_ones_are_serv
         wait_until("all is let go", lambda: not held.total)
 
 
-def test_a_body_that_is_worked_on_is_never_let_go(running):
+def test_a_body_in_use_is_never_dropped(running):
     held = running.server_state.held
     held.most = 300_000
     request = b"POST /never" + HOST + b"content-length: 200000\r\n\r\n" + b"x" * 200_000
@@ -412,7 +408,7 @@ def test_a_body_that_is_worked_on_is_never_let_go(running):
     wait_until("all is let go", lambda: not held.total)
 
 
-def test_a_busy_connection_keeps_what_it_works_on_though_half_a_request_follows(running):
+def test_an_incomplete_request_does_not_evict_the_busy_connection_before_it(running):
     running.server_state.held.most = 300_000
     whole = b"POST /never" + HOST + b"content-length: 200000\r\n\r\n" + b"x" * 200_000
     with connected(running) as busy:
@@ -423,7 +419,7 @@ def test_a_busy_connection_keeps_what_it_works_on_though_half_a_request_follows(
         assert is_silent(busy, 0.2)
 
 
-def test_what_was_answered_is_held_no_longer(running):
+def test_an_answered_body_no_longer_counts(running):
     request = b"POST /" + HOST + b"content-length: 500000\r\n\r\n" + b"x" * 500_000
     with connected(running) as sock:
         for _ in range(50):

@@ -46,7 +46,7 @@ def refusal(path: Path) -> str:
     return message
 
 
-def test_a_missing_secret_is_made_for_its_owner_only(tmp_path):
+def test_a_missing_secret_is_created_for_its_owner_only(tmp_path):
     path = tmp_path / "deep" / "run" / "secret"
     secret = load_secret(path)
     assert re.fullmatch(rb"[0-9a-f]{64}", secret)
@@ -100,7 +100,7 @@ def test_processes_that_start_at_once_agree_on_one_secret(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["secret"]
 
 
-def test_who_comes_second_takes_what_the_first_has_written(tmp_path, monkeypatch):
+def test_the_second_process_uses_the_secret_that_the_first_wrote(tmp_path, monkeypatch):
     path = tmp_path / "secret"
     real = os.link
 
@@ -122,7 +122,7 @@ def test_a_secret_that_may_only_be_read_is_fine(tmp_path):
     assert read_secret(write(tmp_path / "secret", mode=0o400)) == WRITTEN
 
 
-def test_reading_never_makes_one(tmp_path):
+def test_reading_never_creates_a_secret(tmp_path):
     path = tmp_path / "run" / "secret"
     with pytest.raises(ConfigurationError, match="no server has run here yet") as info:
         read_secret(path)
@@ -151,7 +151,7 @@ def test_a_dangling_link_is_refused_and_not_written_through(tmp_path):
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
-def test_what_is_not_a_regular_file_is_refused_without_waiting(tmp_path, make):
+def test_anything_but_a_regular_file_is_refused_without_waiting(tmp_path, make):
     make(tmp_path / "secret")
     assert "not a regular file" in refusal(tmp_path / "secret")
 
@@ -177,12 +177,12 @@ def test_a_secret_of_another_user_is_refused(tmp_path, monkeypatch):
     assert "belongs to another user" in refusal(path)
 
 
-def test_a_file_in_place_of_the_folder_is_told(tmp_path):
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path):
     write(tmp_path / "run")
     assert "Not a directory" in refusal(tmp_path / "run" / "secret")
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):
+def test_an_unwritable_folder_is_reported(tmp_path, monkeypatch):
     def denied(*_args):
         raise PermissionError(13, "Permission denied")
 
@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unreadable_secret_is_told(tmp_path, monkeypatch):
+def test_an_unreadable_secret_is_reported(tmp_path, monkeypatch):
     path = write(tmp_path / "secret")
 
     def denied(*_args):
@@ -204,9 +204,7 @@ def test_an_unreadable_secret_is_told(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is missing")
 @pytest.mark.parametrize("path", ["var/run/secret", "var/log/auth.log", "var/journal.db-wal"])
-def test_git_shows_nothing_that_the_programs_write_though_the_folders_were_made_again(
-    tmp_path, path
-):
+def test_git_ignores_everything_the_programs_write_even_in_recreated_folders(tmp_path, path):
     shutil.copy(ROOT / ".gitignore", tmp_path)
     written = tmp_path / path
     written.parent.mkdir(parents=True)

@@ -93,7 +93,7 @@ def test_the_same_bytes_come_back_for_their_owner_only_and_locked(path, use, go,
     assert read_secret(path) == WRITTEN
 
 
-def test_a_file_that_is_as_it_was_is_neither_read_nor_spoken_of(path, use, caplog, monkeypatch):
+def test_an_unchanged_file_is_neither_read_nor_mentioned(path, use, caplog, monkeypatch):
     def read(*_args):
         raise AssertionError("it was read")
 
@@ -103,7 +103,7 @@ def test_a_file_that_is_as_it_was_is_neither_read_nor_spoken_of(path, use, caplo
     assert not caplog.records
 
 
-def test_of_many_processes_one_writes_it_back_and_all_hold_it(path):
+def test_one_of_many_processes_restores_the_secret_and_all_use_it(path):
     holders = [
         subprocess.Popen(
             [sys.executable, "-c", HOLDER, path],
@@ -132,7 +132,7 @@ def test_of_many_processes_one_writes_it_back_and_all_hold_it(path):
 
 
 @pytest.mark.parametrize("replace", [put, write], ids=["another file", "the same file"])
-def test_another_secret_is_left_alone_and_told_once(path, use, replace, caplog):
+def test_another_secret_is_left_alone_and_reported_once(path, use, replace, caplog):
     replace(path, OTHER)
     use.look()
     use.look()
@@ -153,7 +153,7 @@ def test_another_secret_is_left_alone_and_told_once(path, use, replace, caplog):
     assert [record.message for record in caplog.records] == [f"The secret {path} is as it was."]
 
 
-def test_a_wrong_secret_that_is_deleted_gives_way_to_the_one_that_is_held(path, use):
+def test_a_deleted_wrong_secret_is_replaced_by_the_one_in_use(path, use):
     put(path, OTHER)
     use.look()
     path.unlink()
@@ -161,7 +161,7 @@ def test_a_wrong_secret_that_is_deleted_gives_way_to_the_one_that_is_held(path, 
     assert read_secret(path) == WRITTEN
 
 
-def test_the_same_secret_in_another_file_is_taken_without_a_word(path, use, caplog):
+def test_the_same_secret_in_another_file_is_accepted_silently(path, use, caplog):
     put(path, WRITTEN)
     use.look()
     assert not caplog.records
@@ -207,7 +207,9 @@ def a_pipe(path: Path) -> None:
         (a_pipe, "not a regular file"),
     ],
 )
-def test_what_no_reader_would_take_is_left_alone_and_told_once(path, use, change, words, caplog):
+def test_an_unacceptable_secret_file_is_left_alone_and_reported_once(
+    path, use, change, words, caplog
+):
     change(path)
     before = path.lstat()
     use.look()
@@ -220,14 +222,14 @@ def test_what_no_reader_would_take_is_left_alone_and_told_once(path, use, change
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_a_file_of_another_user_is_left_alone_and_told(path, use, caplog):
+def test_a_file_of_another_user_is_left_alone_and_reported(path, use, caplog):
     os.chown(path, 12345, -1)
     use.look()
     assert "belongs to another user" in caplog.text
     assert path.stat().st_uid == 12345
 
 
-def test_a_full_disk_is_told_once_and_tried_again(path, use, caplog, monkeypatch):
+def test_a_full_disk_is_reported_once_and_the_write_retried(path, use, caplog, monkeypatch):
     def full(*_args):
         raise OSError(28, "No space left on device")
 
@@ -244,7 +246,7 @@ def test_a_full_disk_is_told_once_and_tried_again(path, use, caplog, monkeypatch
     assert read_secret(path) == WRITTEN
 
 
-def test_a_file_in_place_of_the_folder_is_told_and_left_alone(path, use, caplog):
+def test_a_file_in_place_of_the_folder_is_reported_and_left_alone(path, use, caplog):
     shutil.rmtree(path.parent)
     path.parent.write_text("a file")
     use.look()
@@ -256,9 +258,7 @@ SHM = Path("/dev/shm")
 
 
 @pytest.mark.skipif(not os.access(SHM, os.W_OK), reason="no second file system to write to")
-def test_a_secret_whose_file_system_was_taken_away_is_not_written_to_the_one_below(
-    tmp_path, caplog
-):
+def test_an_unmounted_secret_is_not_written_to_the_mount_point(tmp_path, caplog):
     if SHM.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("both are one file system")
     with tempfile.TemporaryDirectory(dir=SHM) as mounted:

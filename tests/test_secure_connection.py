@@ -119,14 +119,14 @@ def test_nothing_older_than_tls_1_2_is_spoken(running, files, recwarn):
         secured_by(context, running)
 
 
-def test_http_1_1_is_agreed_on_and_http_2_is_not(running, files):
+def test_http_1_1_is_negotiated_and_http_2_is_not(running, files):
     context = files.trusting
     context.set_alpn_protocols(["h2", "http/1.1"])
     with secured_by(context, running) as sock:
         assert sock.selected_alpn_protocol() == "http/1.1"
 
 
-def test_the_end_is_said_so_that_no_answer_can_be_cut_unnoticed(call):
+def test_close_notify_is_sent_so_that_no_answer_is_truncated_unnoticed(call):
     sock = call()
     last = one_answer(sock, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert last.startswith(b"HTTP/1.1 200 ")
@@ -146,7 +146,7 @@ def test_plain_http_gets_a_400_that_says_what_is_wrong(running, method):
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01", b"\x00" * 100, b"\x80\x2e\x01\x00\x02" * 20])
-def test_what_is_no_tls_gets_nothing_but_an_alert(running, monkeypatch, sent):
+def test_anything_but_tls_gets_only_an_alert(running, monkeypatch, sent):
     monkeypatch.setattr(refusable_connection, "PATIENCE", 0.5)
     with connected(running) as sock:
         sock.sendall(sent)
@@ -154,7 +154,7 @@ def test_what_is_no_tls_gets_nothing_but_an_alert(running, monkeypatch, sent):
     wait_until("it is gone", lambda: not running.server_state.connections)
 
 
-def test_who_never_begins_or_never_ends_the_handshake_is_closed_in_time(running, monkeypatch):
+def test_an_unfinished_handshake_is_closed_in_time(running, monkeypatch):
     monkeypatch.setattr(refusable_connection, "PATIENCE", 0.5)
     beginning = hello()
     with contextlib.ExitStack() as stack:
@@ -166,7 +166,7 @@ def test_who_never_begins_or_never_ends_the_handshake_is_closed_in_time(running,
     wait_until("all are gone", lambda: not running.server_state.connections)
 
 
-def test_a_longer_handshake_than_anybody_needs_is_cut_off(running, caplog):
+def test_an_oversized_handshake_is_cut_off(running, caplog):
     # A ClientHello of 128 KiB, which OpenSSL would take, in records of 16 KiB.
     body = b"\x03\x03" + bytes(32) + b"\x00\x00\x02\x13\x01\x01\x00"
     message = b"\x01\x01\xff\xff" + body
@@ -180,7 +180,7 @@ def test_a_longer_handshake_than_anybody_needs_is_cut_off(running, caplog):
     wait_until("it is told", lambda: "1 with more for TLS than anybody" in caplog.text)
 
 
-def test_one_without_a_handshake_gives_way_to_one_that_comes(running, monkeypatch, call):
+def test_a_connection_without_a_handshake_is_evicted_for_a_new_one(running, monkeypatch, call):
     monkeypatch.setattr("server.http.room.NEWCOMER", 0.0)
     running.server_state.most = 3
     with contextlib.ExitStack() as stack:
@@ -191,7 +191,9 @@ def test_one_without_a_handshake_gives_way_to_one_that_comes(running, monkeypatc
         del silent
 
 
-def test_who_has_too_many_connections_reads_so_after_the_handshake(running, call, monkeypatch):
+def test_a_source_with_too_many_connections_learns_it_after_the_handshake(
+    running, call, monkeypatch
+):
     running.sources[""] = "somebody"
     monkeypatch.setattr(running.server_state.of_source, "most", 2)
     # Those that have not shaken hands count as well.
@@ -203,7 +205,7 @@ def test_who_has_too_many_connections_reads_so_after_the_handshake(running, call
     assert REFUSED_AT_ONCE > 1
 
 
-def test_who_is_turned_away_reads_so_though_its_request_comes_with_the_end_of_its_handshake(
+def test_a_refused_caller_reads_why_even_when_its_request_ends_the_handshake(
     running, files, monkeypatch
 ):
     running.sources[""] = "somebody"
@@ -224,7 +226,7 @@ def test_who_is_turned_away_reads_so_though_its_request_comes_with_the_end_of_it
     assert answer_of(client.read(65536))[0] == 429
 
 
-def test_who_still_sends_can_read_why_it_is_refused(running, call):
+def test_a_caller_still_sending_can_read_why_it_is_refused(running, call):
     sock = call()
     sock.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n")
     chunk = b"fff0\r\n" + b"x" * 0xFFF0 + b"\r\n"
@@ -234,7 +236,7 @@ def test_who_still_sends_can_read_why_it_is_refused(running, call):
     assert status == 413
 
 
-def test_an_answer_that_is_not_taken_counts_and_one_that_is_taken_does_not(running, call):
+def test_an_unread_answer_counts_and_a_read_one_does_not(running, call):
     sock = call()
     sock.sendall(GET.replace(b"/ ", b"/long ", 1))
     untaken = running.server_state.untaken
@@ -246,7 +248,7 @@ def test_an_answer_that_is_not_taken_counts_and_one_that_is_taken_does_not(runni
     assert one_answer(sock, GET).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_caller_who_ends_is_gone_though_its_socket_is_open(running, call):
+def test_a_caller_that_ends_tls_is_gone_even_with_an_open_socket(running, call):
     sock = call()
     one_answer(sock, GET)
     plain = sock.unwrap()
@@ -254,7 +256,7 @@ def test_a_caller_who_ends_is_gone_though_its_socket_is_open(running, call):
     wait_until("it is gone", lambda: not running.server_state.connections)
 
 
-def test_a_refused_certificate_is_told_as_such_to_the_operator(running, caplog):
+def test_a_refused_certificate_is_reported_to_the_operator(running, caplog):
     with pytest.raises(ssl.SSLCertVerificationError):
         secured_by(ssl.create_default_context(), running)
     running._told = 0  # the log tells once a minute
@@ -272,7 +274,7 @@ def test_a_new_certificate_is_for_new_connections_and_old_ones_go_on(running, fi
         assert one_answer(sock, GET).startswith(b"HTTP/1.1 200 ")
 
 
-def test_what_openssl_sends_by_itself_is_bounded(files):
+def test_output_that_openssl_generates_is_bounded(files):
     """Who makes it answer again and again, and takes no answer, would fill the memory."""
     sent = []
 
@@ -298,7 +300,7 @@ def test_what_openssl_sends_by_itself_is_bounded(files):
     assert len(b"".join(sent)) <= MOST_UNASKED_BYTES + 30
 
 
-def test_a_worker_that_stops_answers_what_has_come_and_then_closes(files, monkeypatch):
+def test_a_stopping_worker_answers_received_requests_and_then_closes(files, monkeypatch):
     with running_worker(monkeypatch, certificate=Renewal(files.pair)) as one:
         idle, busy = secured_by(files.trusting, one), secured_by(files.trusting, one)
         with idle, busy, socket.create_connection(one.address) as silent:

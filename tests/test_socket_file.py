@@ -105,7 +105,7 @@ def test_our_own_folder_is_tightened(folder, bind):
     assert mode(folder) == 0o700
 
 
-def test_a_link_or_a_file_in_the_folders_place_is_refused(folder, path, bind):
+def test_a_link_or_file_in_place_of_the_folder_is_refused(folder, path, bind):
     target = folder.with_name("elsewhere")
     target.mkdir(mode=0o700)
     folder.symlink_to(target)
@@ -142,7 +142,7 @@ def test_a_stale_socket_is_replaced(path, bind):
     assert connects(path)
 
 
-def test_a_socket_somebody_listens_on_is_left_alone_even_without_a_lock(path, bind):
+def test_a_socket_with_a_listener_is_left_alone_even_without_a_lock(path, bind):
     path.parent.mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
         other.bind(str(path))
@@ -153,7 +153,7 @@ def test_a_socket_somebody_listens_on_is_left_alone_even_without_a_lock(path, bi
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "pipe", "link to a file", "link to nothing"])
-def test_whatever_else_is_at_the_path_is_left_alone(folder, path, bind, kind):
+def test_anything_else_at_the_path_is_left_alone(folder, path, bind, kind):
     folder.mkdir(mode=0o700)
     other = folder / "other"
     other.write_text("precious")
@@ -203,7 +203,7 @@ def test_another_users_socket_is_left_alone(path, bind):
     assert path.exists()
 
 
-def test_a_link_in_the_locks_place_is_refused(folder, bind):
+def test_a_link_in_place_of_the_lock_is_refused(folder, bind):
     folder.mkdir(mode=0o700)
     target = folder / "target"
     (folder / "cache.sock.lock").symlink_to(target)
@@ -212,13 +212,13 @@ def test_a_link_in_the_locks_place_is_refused(folder, bind):
     assert not target.exists()
 
 
-def test_a_path_too_long_for_a_socket_is_told(folder, bind):
+def test_a_path_too_long_for_a_socket_is_reported(folder, bind):
     with pytest.raises(ConfigurationError, match="bytes"):
         bind(folder / ("x" * 110))
     assert not folder.exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told(folder, bind):
+def test_a_folder_that_cannot_be_created_is_reported(folder, bind):
     folder.write_text("")
     with pytest.raises(ConfigurationError, match="cannot be made"):
         bind(folder / "below" / "cache.sock")
@@ -285,7 +285,7 @@ def test_a_lost_lock_is_noticed(path, bind):
 
 
 @pytest.mark.parametrize("lost", ["socket", "lock", "both", "folder"])
-def test_what_has_vanished_is_put_back_and_keeps_the_next_daemon_out(folder, path, bind, lost):
+def test_a_missing_file_is_restored_and_stops_the_next_daemon(folder, path, bind, lost):
     ours = bind()
     assert not ours.restore()
     lock = path.with_name("cache.sock.lock")
@@ -306,7 +306,7 @@ def test_what_has_vanished_is_put_back_and_keeps_the_next_daemon_out(folder, pat
     assert not ours.restore()
 
 
-def test_a_path_or_lock_that_somebody_else_has_is_left_to_them(path, bind):
+def test_a_path_or_lock_of_another_process_is_left_to_it(path, bind):
     ours = bind()
     path.unlink()
     path.write_text("not ours")
@@ -323,7 +323,7 @@ def test_a_path_or_lock_that_somebody_else_has_is_left_to_them(path, bind):
     assert connects(path)
 
 
-def test_a_folder_that_cannot_be_made_is_told_and_made_when_it_can(folder, path, bind):
+def test_a_folder_that_cannot_be_created_is_reported_and_created_later(folder, path, bind):
     ours = bind()
     path.unlink()
     path.with_name("cache.sock.lock").unlink()
@@ -336,7 +336,7 @@ def test_a_folder_that_cannot_be_made_is_told_and_made_when_it_can(folder, path,
     assert connects(path)
 
 
-def test_a_lock_that_no_daemon_has_names_none(path, bind):
+def test_a_lock_without_a_daemon_names_none(path, bind):
     bind().close()
     with no_daemon(path):
         assert daemon_pid(path) is None

@@ -21,7 +21,7 @@ from server.sources import UNKNOWN, is_within, network_of, networks_of, source_o
         (None, UNKNOWN),
     ],
 )
-def test_an_address_is_written_in_one_way(host, source):
+def test_an_address_has_one_spelling(host, source):
     assert source_of(host) == source
 
 
@@ -54,7 +54,7 @@ def test_a_source_lies_within_its_networks_and_each_within_the_wider(address):
 
 
 @given(st.ip_addresses())
-def test_a_source_is_the_same_however_often_it_is_taken(address):
+def test_a_source_does_not_depend_on_capital_letters(address):
     assert source_of(str(address)) == source_of(str(address).upper())
 
 
@@ -88,6 +88,6 @@ def test_every_address_lies_in_the_network_of_itself(address):
 
 
 @pytest.mark.parametrize("text", ["192.0.2.7/24", "example.com", "*", "", "192.0.2.0/33", "/8"])
-def test_what_is_no_network_is_refused(text):
+def test_anything_but_a_network_is_refused(text):
     with pytest.raises(ValueError, match=r"not appear to be|has host bits set|Only one"):
         network_of(text)

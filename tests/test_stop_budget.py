@@ -45,7 +45,7 @@ def test_a_worker_is_done_before_supervisord_kills_it():
     assert needed + 1 < waits()["fcgi-program:mcp"]
 
 
-def test_whoever_waits_for_a_stop_waits_until_supervisord_has_killed():
+def test_a_caller_of_stop_waits_until_supervisord_would_have_killed():
     # It looks at its processes once a second.
     assert waits()["fcgi-program:mcp"] + 2 < rolling_restart.STOPPED_WITHIN
     assert sum(waits().values()) + 2 < foreground.STOPPED_WITHIN
@@ -84,7 +84,7 @@ def message_of(answer):
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-def test_a_call_cut_off_by_the_stop_is_told_so(accept):
+def test_a_call_cut_off_by_the_stop_gets_an_explanation(accept):
     with running_fleet(0) as fleet:
         fleet.portal.fault("slow", latency=60, logins=1)
         answer = call_and_stop(fleet, accept)
@@ -117,7 +117,7 @@ def messages_of(answer):
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-def test_what_a_batch_had_done_before_the_stop_is_answered_and_the_rest_told_so(accept):
+def test_a_batch_cut_off_by_the_stop_answers_its_finished_messages(accept):
     ping = {"jsonrpc": "2.0", "method": "ping"}
     batch = [
         {**ping, "id": "first"},

@@ -17,7 +17,7 @@ def test_a_line_within_the_quota_is_written():
     assert lines.admits("b", THREE, 0.0)
 
 
-def test_what_goes_beyond_it_is_told_a_minute_after_the_last_line():
+def test_lines_beyond_the_quota_are_counted_a_minute_after_the_last_one():
     lines = Suppression()
     for at in (0.0, 5.0, 10.0, 11.0, 12.0):
         lines.admits("a", THREE, at, f"at {at:g}")
@@ -26,7 +26,7 @@ def test_what_goes_beyond_it_is_told_a_minute_after_the_last_line():
     assert lines.take(200.0, last=True) == []
 
 
-def test_one_a_minute_is_never_two():
+def test_a_quota_of_one_a_minute_never_gives_two():
     lines, written = Suppression(), []
     for at in range(600):
         if lines.admits("a", ONE, float(at)):
@@ -36,7 +36,7 @@ def test_one_a_minute_is_never_two():
     assert written == [(0, 1), *((60 * n, 60) for n in range(1, 10))]
 
 
-def test_after_its_time_a_quota_is_there_again():
+def test_a_quota_is_restored_after_its_time():
     lines = Suppression()
     for _ in range(5):
         lines.admits("a", THREE, 0.0)
@@ -47,7 +47,7 @@ def test_after_its_time_a_quota_is_there_again():
     assert [lines.admits("a", THREE, 3660.0) for _ in range(3)] == [True, True, False]
 
 
-def test_a_group_that_gives_way_tells_its_count():
+def test_an_evicted_group_reports_its_count():
     lines = Suppression(most=2)
     for group in ("a", "a", "b", "c"):
         lines.admits(group, ONE, 0.0)

@@ -82,7 +82,7 @@ def oig_client(demo, *arguments, **environ):
     )
 
 
-def test_it_shows_its_address_with_the_name_of_the_certificate(demo):
+def test_the_server_shows_its_address_with_the_name_of_the_certificate(demo):
     _, _, port, _, terminal = demo
     url = f"https://localhost:{port}/mcp"
     assert f"s: {url}\n" in terminal.shown
@@ -91,7 +91,7 @@ def test_it_shows_its_address_with_the_name_of_the_certificate(demo):
     assert "http://localhost" not in terminal.shown
 
 
-def test_status_and_check_speak_with_it_in_either_way(demo):
+def test_status_and_check_reach_the_server_over_tls(demo):
     project, _, port, environ, _ = demo
     said = command(project, "status", environ=environ)
     assert said.stdout.startswith(f"https://localhost:{port}/mcp is ready"), said.stderr
@@ -115,7 +115,7 @@ def test_oig_client_trusts_the_authority_that_ssl_cert_file_names(demo):
     assert "SSL_CERT_FILE names one of your own" in stranger.stdout
 
 
-def test_oig_client_is_told_to_use_https(demo):
+def test_oig_client_is_advised_to_use_https(demo):
     _, _, port, _, _ = demo
     refused = oig_client(demo, "tools", "--url", f"http://localhost:{port}/mcp")
     assert refused.returncode == 4
@@ -152,7 +152,7 @@ def test_a_worker_that_stops_loses_no_call(demo):
         assert all(each.result(PATIENCE) for each in running)
 
 
-def test_nothing_of_the_key_is_in_its_folders(demo):
+def test_no_folder_of_the_server_contains_any_part_of_the_key(demo):
     project, files, _, _, terminal = demo
     secret = files.pair.key.read_text().splitlines()[1].encode()
     written = [path.read_bytes() for path in (project / "var").rglob("*") if path.is_file()]
@@ -195,9 +195,7 @@ def test_check_compares_the_certificate_with_the_names_of_the_server(files):
         ("x", {"OIG_PUBLIC_URL": "https://oig.home.arpa"}, "https://oig.home.arpa"),
     ],
 )
-def test_the_address_that_is_shown_is_one_that_the_certificate_is_for(
-    files, host, settings, origin
-):
+def test_the_shown_address_is_covered_by_the_certificate(files, host, settings, origin):
     files.renew(host)
     environ = clean_environment(**files.settings, **settings)
     assert secure_origin(Wanted.of(parse(["check"], "x"), environ).settings, 8443) == origin

@@ -275,7 +275,7 @@ async def test_a_server_without_tls_gets_no_password() -> None:
     assert b"demo" not in heard
 
 
-async def test_a_connection_closed_during_the_handshake_is_no_tls_error() -> None:
+async def test_a_connection_closed_during_the_handshake_is_not_a_tls_error() -> None:
     async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -318,7 +318,7 @@ def test_a_ca_file_that_has_no_end_is_refused_at_once(kind: str, tmp_path: Path)
         Trust(file)
 
 
-def test_a_machine_without_any_root_is_told_so(
+def test_a_machine_without_any_root_gets_an_explanation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca_file: Path
 ) -> None:
     empty = tmp_path / "empty.pem"
@@ -354,7 +354,7 @@ def test_verification_is_on_and_only_roots_end_a_chain(trust: Trust) -> None:
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-async def test_logs_about_certificates_quote_nothing_of_them(
+async def test_logs_about_certificates_do_not_quote_them(
     tmp_path: Path, root: Certified, trust: Trust, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = root.issue("Quoted-Name\nForged line", ca=True).server()

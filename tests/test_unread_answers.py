@@ -117,7 +117,7 @@ CLOSE = b"Connection: close"
 
 
 @pytest.mark.parametrize("kind", [b"GET /body/", b"GET /stream/", b"GET /parts/", b"POST /body/"])
-def test_all_answers_that_nobody_takes_have_a_bound(running, answers, callers, kind):
+def test_the_sum_of_unread_answers_is_bounded(running, answers, callers, kind):
     method, path = kind.split()
     state = running.server_state
     path += b"%d" % (MIB if b"parts" not in path else 4 * MIB)
@@ -135,9 +135,7 @@ def test_all_answers_that_nobody_takes_have_a_bound(running, answers, callers, k
     assert cut == [True] * (count - MAX_HELD // MIB) + [False] * (MAX_HELD // MIB)
 
 
-def test_those_of_one_source_have_a_bound_of_their_own_wherever_its_requests_come_through(
-    running, answers, callers
-):
+def test_the_unread_answers_of_one_source_are_bounded_on_any_path(running, answers, callers):
     mine = crowd(callers, running, answers, 6, b"/body/%d" % MIB, b"X-From: 192.0.2.1", CLOSE)
     other = crowd(callers, running, answers, 2, b"/body/%d" % MIB, b"X-From: 192.0.2.2", CLOSE)
     exempt = crowd(callers, running, answers, 6, b"/body/%d" % MIB, CLOSE)
@@ -146,7 +144,7 @@ def test_those_of_one_source_have_a_bound_of_their_own_wherever_its_requests_com
     assert not any(is_cut_off(sock) for sock in other + exempt)
 
 
-def test_who_takes_one_answer_slowly_gets_it_while_a_crowd_takes_none(running, answers, callers):
+def test_a_slow_reader_gets_its_answer_while_a_crowd_reads_none(running, answers, callers):
     slow = asked(callers, running.address, b"/body/100000", CLOSE)
     wait_until("it is begun", lambda: answers.begun == 1)
     received = slow.recv(1)
@@ -158,9 +156,7 @@ def test_who_takes_one_answer_slowly_gets_it_while_a_crowd_takes_none(running, a
     assert received.partition(b"\r\n\r\n")[2] == b"x" * 100_000
 
 
-def test_what_is_small_counts_as_nothing_and_what_is_taken_counts_no_longer(
-    running, answers, callers
-):
+def test_small_answers_and_read_ones_do_not_count(running, answers, callers):
     state = running.server_state
     crowd(callers, running, answers, 50, b"/body/%d" % (UNCOUNTED - 500))
     assert state.untaken.total == 0
@@ -173,9 +169,7 @@ def test_what_is_small_counts_as_nothing_and_what_is_taken_counts_no_longer(
     assert one_answer(sock, b"GET /body/1" + HEAD + b"\r\n").endswith(b"x")
 
 
-def test_no_request_is_begun_before_the_answer_to_an_earlier_one_is_taken(
-    running, answers, callers
-):
+def test_no_request_begins_before_the_answer_to_the_previous_one_is_read(running, answers, callers):
     sock = asked(callers, running.address, b"/body/%d" % MIB, times=5)
     with connected(running) as other:
         for _ in range(20):
@@ -188,7 +182,7 @@ def test_no_request_is_begun_before_the_answer_to_an_earlier_one_is_taken(
 
 
 @pytest.mark.parametrize("ends", [lambda sock: sock.close(), lambda sock: sock.shutdown(2)])
-def test_what_waits_behind_an_answer_that_nobody_takes_is_never_begun(
+def test_a_request_behind_an_unread_answer_never_begins(
     running, answers, callers, ends, monkeypatch
 ):
     monkeypatch.setattr(refusable_connection, "PATIENCE", 0.5)
@@ -200,7 +194,7 @@ def test_what_waits_behind_an_answer_that_nobody_takes_is_never_begun(
 
 
 @pytest.mark.parametrize("times", [1, 5])
-def test_a_stop_ends_the_connections_of_those_who_take_nothing(running, answers, callers, times):
+def test_a_stop_ends_connections_that_read_nothing(running, answers, callers, times):
     running.config.timeout_graceful_shutdown = 1
     asked(callers, running.address, b"/body/%d" % MIB, times=times)
     wait_until("it counts", lambda: running.server_state.untaken.total == MIB)
@@ -211,9 +205,7 @@ def test_a_stop_ends_the_connections_of_those_who_take_nothing(running, answers,
 
 
 @pytest.mark.parametrize("how", ["abort", "close"])
-def test_an_app_that_sees_first_that_its_caller_has_gone_leaves_no_error(
-    running, answers, callers, how
-):
+def test_an_app_that_notices_a_hang_up_first_logs_no_error(running, answers, callers, how):
     def end():
         for one in running.server_state.connections:
             getattr(one.transport, how)()
@@ -234,7 +226,7 @@ LISTS = json.dumps(
 @pytest.mark.parametrize(
     "source", [None, "198.51.100.7", "198.51.{}.7"], ids=["this machine", "one", "many"]
 )
-def test_batches_whose_answers_nobody_takes_take_little_memory(callers, source, accept):
+def test_batches_with_unread_answers_use_little_memory(callers, source, accept):
     """They took half a MiB each, in the worker or in its system."""
     with running_fleet(1, OIG_TRUSTED_PROXIES="127.0.0.1") as fleet:
         check_auth(fleet.url)

@@ -227,14 +227,14 @@ def test_a_caller_that_closes_after_its_refusal_is_forgotten_at_once(running, mo
     wait_until("it is closed", lambda: not running.server_state.connections)
 
 
-def test_headers_that_still_come_do_not_hide_the_431(running):
+def test_headers_still_arriving_do_not_hide_the_431(running):
     for _ in range(TIMES):
         with connected(running) as sock:
             sock.sendall(b"GET /" + HOST + b"x-a: " + b"a" * (5 * MIB))
             assert all_of(sock).startswith(b"HTTP/1.1 431 ")
 
 
-def test_a_body_that_still_comes_does_not_hide_the_408(running, monkeypatch):
+def test_a_body_still_arriving_does_not_hide_the_408(running, monkeypatch):
     monkeypatch.setattr(refusable_connection, "PATIENCE", 1.0)
     with connected(running) as sock:
         sock.sendall(b"POST /" + HOST + b"content-length: 1000000\r\n\r\n")
@@ -243,7 +243,7 @@ def test_a_body_that_still_comes_does_not_hide_the_408(running, monkeypatch):
         assert all_of(sock).startswith(b"HTTP/1.1 408 ")
 
 
-def test_what_is_no_http_is_told_so_however_much_of_it_comes(running):
+def test_anything_but_http_gets_an_explanation_however_long_it_is(running):
     for _ in range(TIMES):
         with connected(running) as sock:
             sock.sendall(b"\x16\x03\x01 hello\r\n" + b"x" * (5 * MIB))
@@ -258,7 +258,7 @@ def bounded(monkeypatch):
         yield one
 
 
-def test_too_many_connections_are_told_so_whatever_they_send(bounded):
+def test_excess_connections_get_an_explanation_whatever_they_send(bounded):
     with connected(bounded) as first:
         assert one_answer(first, b"GET /" + HOST + b"\r\n")
         for _ in range(TIMES):
@@ -283,7 +283,7 @@ def test_far_too_many_connections_are_closed_at_once(bounded, monkeypatch):
             wait_until("it is closed", lambda: len(bounded.server_state.connections) == 1)
 
 
-def test_requests_in_one_piece_are_not_added_up(running):
+def test_requests_in_one_segment_are_not_added_up(running):
     get = b"GET /" + HOST + b"x-a: " + b"a" * 20_000 + b"\r\n\r\n"
     count = MAX_MESSAGE_BYTES // len(get) + 10
     with connected(running) as sock:
@@ -326,7 +326,7 @@ def test_garbage_behind_a_call_leaves_no_error_in_the_log(fleet):
     assert "ERROR" not in fleet.logs()
 
 
-def test_a_body_that_is_garbled_before_it_is_answered_is_400(running):
+def test_a_body_garbled_before_its_answer_gets_400(running):
     with connected(running) as sock:
         sock.sendall(b"POST /" + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
         assert all_of(sock).startswith(b"HTTP/1.1 400 ")

@@ -25,7 +25,7 @@ def request(body, *, offer, path=b"/"):
 
 @pytest.mark.parametrize("offer", [H2C, WEBSOCKET])
 @pytest.mark.parametrize("piece", [10_000, 100, 7, 1])
-def test_an_offer_is_ignored_in_whatever_pieces_it_comes(running, offer, piece):
+def test_an_upgrade_offer_is_ignored_in_any_pieces(running, offer, piece):
     with connected(running) as sock:
         for length in (3, 0, 500):
             sent = request(b"x" * length, offer=offer)
@@ -41,7 +41,7 @@ def test_a_body_in_chunks_behind_an_offer_is_read(running):
         assert one_answer(sock, head + b"3\r\nabc\r\n0\r\n\r\n").endswith(b"\r\n\r\n3")
 
 
-def test_requests_behind_each_other_with_offers_are_all_answered(running):
+def test_pipelined_requests_with_upgrade_offers_are_all_answered(running):
     last = request(b"abc", offer=H2C + b"Connection: close\r\n")
     with connected(running) as sock:
         sock.sendall(request(b"a", offer=H2C) + request(b"ab", offer=WEBSOCKET) + last)
@@ -50,7 +50,7 @@ def test_requests_behind_each_other_with_offers_are_all_answered(running):
     assert answers.startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_connection_that_is_to_be_a_tunnel_is_refused(running):
+def test_a_connect_request_is_refused(running):
     with connected(running) as sock:
         sock.sendall(b"CONNECT other.test:443 HTTP/1.1\r\nHost: other.test\r\n\r\n")
         assert all_of(sock).startswith(b"HTTP/1.1 400 ")

@@ -41,7 +41,7 @@ def test_timers_run_in_the_order_of_their_times():
     assert on_virtual_time(main) == [(5.0, 5.0), (30.0, 30.0), (120.0, 120.0)]
 
 
-def test_a_time_out_comes_when_it_is_due():
+def test_a_timeout_fires_when_it_is_due():
     async def main():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(30.0):

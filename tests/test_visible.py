@@ -33,7 +33,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("kind", UNSEEN)
-def test_what_people_cannot_see_is_dropped(kind):
+def test_invisible_characters_are_dropped(kind):
     for char in UNSEEN[kind]:
         assert visible(f"by{char}pass") == "bypass", f"U+{ord(char):04X}"
 
@@ -63,7 +63,7 @@ def test_words_of_any_language_stay_as_they_are(text):
     assert visible(text) == text
 
 
-def test_the_rule_holds_for_every_character_there_is():
+def test_the_rule_holds_for_every_character():
     for number in range(sys.maxunicode + 1):
         kept = visible(chr(number))
         assert kept in {"", " ", chr(number)}
@@ -72,7 +72,7 @@ def test_the_rule_holds_for_every_character_there_is():
 
 
 @given(st.text())
-def test_what_was_made_visible_stays_as_it_is(text):
+def test_visible_text_stays_unchanged(text):
     assert visible(visible(text)) == visible(text)
 
 
@@ -87,5 +87,5 @@ def test_what_was_made_visible_stays_as_it_is(text):
         ("\udcff", "\\udcff"),
     ],
 )
-def test_what_cannot_be_seen_is_escaped_on_one_line_where_a_mistake_is_looked_for(text, shown):
+def test_invisible_characters_are_escaped_on_one_line_for_diagnosis(text, shown):
     assert escaped(text) == shown

@@ -26,7 +26,7 @@ async def settled():
     await asyncio.sleep(0)  # for the callbacks of futures
 
 
-async def test_a_source_has_so_many_logins_waiting_and_any_number_of_callers_of_each():
+async def test_the_queued_logins_of_a_source_are_limited_and_the_callers_of_each_are_not():
     waits = Waits(1000, lambda host: host)
     answers = [begun(waits, "192.0.2.1", key) for key in KEYS[:MAX_WAITING_OF_SOURCE]]
     assert is_refused(begun(waits, "192.0.2.1", KEYS[-1]))
@@ -43,14 +43,14 @@ async def test_a_source_has_so_many_logins_waiting_and_any_number_of_callers_of_
     assert [is_refused(one) for one in more] == [False, False, False, True]
 
 
-async def test_all_sources_of_a_network_have_a_share_and_who_is_exempt_has_no_bound():
+async def test_the_sources_of_a_network_share_a_limit_and_exempt_ones_have_none():
     waits = Waits(1000, lambda host: None if host.startswith("10.") else host)
     found = [begun(waits, f"192.0.2.{n // 10}", key) for n, key in enumerate(KEYS[:101])]
     assert [is_refused(one) for one in found] == [False] * 100 + [True]
     assert not any(is_refused(begun(waits, "10.0.0.1", key)) for key in KEYS[:150])
 
 
-async def test_when_too_many_wait_the_oldest_of_the_largest_network_gives_way():
+async def test_the_oldest_waiter_of_the_largest_network_is_evicted_when_the_queue_is_full():
     waits = Waits(6)
     alone = begun(waits, "203.0.113.9", KEYS[0])
     many = [begun(waits, f"192.0.2.{n}", KEYS[n]) for n in range(1, 6)]
@@ -67,7 +67,7 @@ async def test_when_too_many_wait_the_oldest_of_the_largest_network_gives_way():
     assert waits.logins == 0
 
 
-async def test_those_around_a_message_learn_that_it_waits():
+async def test_the_layers_around_a_message_learn_that_it_waits():
     told = []
     with told_of_wait(lambda: told.append("outer")):
         with told_of_wait(lambda: told.append("inner")):
@@ -78,7 +78,7 @@ async def test_those_around_a_message_learn_that_it_waits():
     assert told == ["outer", "inner", "outer"]
 
 
-async def test_without_the_daemon_as_many_wait_and_what_gave_way_leaves_its_line():
+async def test_the_same_limits_apply_without_the_daemon_and_evicted_waiters_leave_the_queue():
     store = LocalStore(waits=Waits(2))
     leases = [await store.acquire(KEYS[0], ACCOUNT, "192.0.2.1")]
     assert isinstance(leases[0], Lease)

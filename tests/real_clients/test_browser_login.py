@@ -139,7 +139,7 @@ def test_the_address_alone_opens_the_page_and_then_the_tools_answer(client, plac
 
 
 @able_to(Ability.LOGIN)
-def test_what_was_not_ticked_is_refused_until_it_is_ticked(client, place, account):
+def test_control_is_refused_until_its_checkbox_is_ticked(client, place, account):
     owner, box = account
     change = {"mode": "Home 3", "box_id": box}
     with login_at(place, client, owner) as driven:
@@ -155,7 +155,7 @@ def test_what_was_not_ticked_is_refused_until_it_is_ticked(client, place, accoun
 
 
 @able_to(Ability.LOGIN)
-def test_what_was_ticked_at_the_login_is_allowed(client, place, account):
+def test_control_granted_at_the_login_is_allowed(client, place, account):
     owner, box = account
     owner.control = True
     with login_at(place, client, owner) as driven:
@@ -187,7 +187,7 @@ def test_logging_out_of_claude_code_ends_the_connection(place, account):
 
 
 @able_to(Ability.HEADER)
-def test_a_configured_header_is_sent_though_a_login_is_offered(client, place, account):
+def test_a_configured_header_is_sent_even_when_a_login_is_offered(client, place, account):
     owner, box = account
     ways = [basic(owner.email, PASSWORD)]
     if client.package != "@apify/mcpc":  # of several headers it sends the last one

@@ -120,7 +120,7 @@ def test_a_login_from_a_program_with_a_scheme_goes_to_it_and_leaves_a_page_to_re
     kept(watched.page, "result-app")
 
 
-def test_to_cancel_needs_nothing_filled_in_and_is_told_to_the_client(window, pages, client):
+def test_cancelling_needs_no_input_and_notifies_the_client(window, pages, client):
     watched = window()
     watched.page.goto(pages.url(client.callback))
     watched.page.get_by_role("button", name="Cancel").click()
@@ -178,7 +178,7 @@ def test_no_page_can_be_framed(window, pages, client, path):
     assert [frame.locator("form").count() for frame in watched.page.frames] == [0, 0]
 
 
-def test_a_window_that_a_web_client_opened_can_tell_it_of_the_end(window, pages, client):
+def test_a_popup_of_a_web_client_can_notify_it_of_the_end(window, pages, client):
     watched = window(scripts=True)
     page = watched.page
     page.goto(client.shows("/opening", OPENING.format(url=pages.url(client.callback))))
@@ -270,7 +270,7 @@ def connected(pages):
 
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("locale", ["cs-CZ", "en-GB"])
-def test_everybody_can_use_each_page(window, pages, client, connected, look, locale):
+def test_each_page_is_accessible(window, pages, client, connected, look, locale):
     # Scripts are on for axe alone.
     watched = window(scripts=True, locale=locale, **LOOKS[look])
     page = watched.page

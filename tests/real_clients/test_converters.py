@@ -114,9 +114,7 @@ GIVEN = {
 
 @pytest.mark.parametrize("left_out", ["", None])
 @pytest.mark.parametrize("tool", GIVEN)
-def test_what_strict_mode_makes_a_model_send_for_left_out_is_left_out(
-    openai, served, session, tool, left_out
-):
+def test_placeholders_of_strict_mode_count_as_omitted(openai, served, session, tool, left_out):
     optional = dict.fromkeys(served[tool]["properties"], left_out)
     given = {"session": session, **GIVEN[tool]}
     answer = openai.call(tool, **optional | given)
@@ -126,7 +124,7 @@ def test_what_strict_mode_makes_a_model_send_for_left_out_is_left_out(
 
 
 @pytest.mark.parametrize("left_out", ["", None])
-def test_a_wait_that_is_left_out_is_none(openai, change, left_out):
+def test_an_omitted_wait_means_no_wait(openai, change, left_out):
     began = time.monotonic()
     assert openai.call("get_change", wait_s=left_out, **change).data["status"] == "pending"
     assert time.monotonic() - began < 30
@@ -134,7 +132,7 @@ def test_a_wait_that_is_left_out_is_none(openai, change, left_out):
 
 @pytest.mark.parametrize("tool", ["check_auth", "log_out"])
 @pytest.mark.parametrize("left_out", ["", None])
-def test_a_login_left_out_is_no_login(openai, tool, left_out):
+def test_an_omitted_login_is_not_a_login(openai, tool, left_out):
     sent = dict.fromkeys(("email", "password"), left_out)
     assert openai.call(tool, **sent).text == openai.call(tool).text
 
@@ -204,12 +202,12 @@ def test_every_tool_with_an_optional_argument_is_tried_without_it(served):
         (OPENAI_STRICT, {"anyOf": []}, ["t: the whole is no object"]),
     ],
 )
-def test_what_a_consumer_refuses_is_found(subset: Subset, schema, found):
+def test_a_schema_that_a_consumer_refuses_is_detected(subset: Subset, schema, found):
     assert violations(subset, "t", schema) == found
 
 
 @pytest.mark.parametrize("subset", [OPENAI_STRICT, GEMINI, VS_CODE], ids=lambda one: one.name)
-def test_a_name_that_a_consumer_refuses_is_found(subset: Subset):
+def test_a_name_that_a_consumer_refuses_is_detected(subset: Subset):
     nothing = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
     schema = {name: value for name, value in nothing.items() if name in subset.keywords}
     assert violations(subset, "a" * 65, schema) == [f"{'a' * 65}: such a name"]

@@ -194,14 +194,14 @@ def test_the_client_shows_what_went_wrong(client, driven, system, account, sessi
     assert wrong.is_error is answer.is_error
 
 
-def test_the_client_does_without_a_session_when_it_sends_the_login(client, system, account):
+def test_the_client_needs_no_session_when_it_sends_the_login(client, system, account):
     needs(client, Ability.HEADER)
     with connected(client, system.url, account.header) as driven:
         (box,) = driven.call("list_boxes").data["boxes"]
         assert box["id"] == account.box
 
 
-def test_the_client_does_twenty_things_at_once(client, driven, account, maybe_session):
+def test_the_client_makes_twenty_calls_at_once(client, driven, account, maybe_session):
     begun = [most(client, driven, maybe_session) for _ in range(AT_ONCE)]
     done = [one.result() for one in begun]
     assert all(is_right(client, account, one) for one in done), done

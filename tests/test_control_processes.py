@@ -1,149 +1,188 @@
-"""Applies over several processes: killed at the worst moment, and all at once."""
+"""Applies over several processes, killed, stopped and continued at every step: one write a plan."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from typing import Self
+import itertools
+import random
+import shutil
+import signal
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from server.records.journal import Journal
-from server.settings.places import ROOT
+from server.records.record import DEADLINE
+from server.records.reservations import LASTS
 
-from .cache_process import running_cache
+from .cache_process import run_folder, running_cache
+from .control_worker import STEPS, Worker
+from .journal_entries import kept
 from .portal_simulator import DEMO_BOX, running_portal
 
-PATIENCE = 60.0
+BEFORE_THE_ENTRY = STEPS[: STEPS.index("written down")]
+"""Steps at which nothing was sent, and nothing says that it may have been."""
 
 
 @pytest.fixture(scope="module")
-def running():
-    with running_portal() as portal, running_cache() as cache:
-        yield portal, cache
+def portal():
+    with running_portal() as portal:
+        yield portal
 
 
-class Workers:
-    """Worker processes over one daemon, one journal and one portal."""
+class House:
+    """Worker processes over one journal, with or without a daemon."""
 
-    def __init__(self, portal, cache) -> None:
+    def __init__(self, portal, folder: Path) -> None:
         self.portal = portal
-        self.path = cache.folder / "journal.db"
-        self.journal = Journal(self.path)
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "OIG_RUN_DIR": str(cache.folder),
-            "OIG_PORTAL_URL": portal.base_url,
-            "OIG_JOURNAL": str(self.path),
-        }
-        self._stack = contextlib.ExitStack()
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.journal = Journal(folder / "journal.db")
+        self._workers: list[Worker] = []
 
-    def start(self, how: str = "never") -> Worker:
-        return self._stack.enter_context(Worker(how, self.environment))
+    def start(self, step: str | None = None, number: int = signal.SIGKILL) -> Worker:
+        environment = {
+            "OIG_RUN_DIR": str(self.folder),
+            "OIG_PORTAL_URL": self.portal.base_url,
+            "OIG_JOURNAL": str(self.journal._database.path),
+        }
+        worker = Worker(environment, step, number)
+        self._workers.append(worker)
+        assert worker.hear() == "ready"
+        return worker
+
+    def written(self) -> Counter[str]:
+        """How often each plan was written: each of a test sets another value."""
+        return Counter(
+            f"{write['sent'].get('table')} {write['sent'].get('value')}"
+            for write in self.portal.writes()
+        )
 
     def close(self) -> None:
-        self._stack.close()
-
-
-class Worker:
-    def __init__(self, how: str, environment: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.control_worker", how],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.hear() == "ready"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.stdin.close()
-        try:
-            self.process.wait(PATIENCE)
-        finally:
-            self.process.kill()
-            self.process.stdout.close()
-
-    def hear(self) -> str | None:
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else None
-
-    def ask(self, **order: object) -> str | None:
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return self.hear()
-
-    def plan(self, **asked: object) -> list[str]:
-        """Return what an apply takes of the plan."""
-        told = self.ask(plan=asked)
-        assert told[0].startswith("plan_"), told
-        return told
+        for worker in self._workers:
+            worker.close()
 
 
 @pytest.fixture
-def workers(running):
-    portal, cache = running
+def house(portal):
     portal.reset()
-    forget(cache)
-    workers = Workers(portal, cache)
-    yield workers
-    workers.close()
+    with run_folder() as folder, contextlib.closing(House(portal, folder)) as house:
+        yield house
 
 
-def forget(cache) -> None:
-    """Start each test with a daemon that holds nothing."""
-    from server.cache.blocking import BlockingClient
-
-    with BlockingClient(cache.path, PATIENCE) as daemon:
-        daemon.call("flush", "all", None)
-    (cache.folder / "journal.db").unlink(missing_ok=True)
+QUICK = {"reserving", "reserved", "read", "written down", "sent", "noted"}
+"""Of two steps between which nothing is shared with others, one does for every day."""
 
 
-@pytest.mark.parametrize(("how", "written"), [("before", 0), ("after", 1)])
-def test_a_worker_killed_around_the_write_leaves_it_unclear_and_the_plan_used(
-    running, how, written
+@pytest.mark.parametrize(
+    "step",
+    [one if one in QUICK else pytest.param(one, marks=pytest.mark.load) for one in STEPS[:-1]],
+)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_an_apply_that_dies_or_stands_still_is_in_the_way_no_longer_than_it_may(
+    house, step, number
 ):
-    # A daemon of its own: the hold that is left behind lasts some minutes.
-    portal, _ = running
-    portal.reset()
-    with running_cache() as cache, contextlib.closing(Workers(portal, cache)) as workers:
-        doomed, other = workers.start(how), workers.start()
-        plan, earlier = other.plan(mode="Home 2"), other.plan(boiler="manual")
-        assert doomed.ask(apply=plan) is None
-        assert doomed.process.wait(PATIENCE) == -9
-        (left,) = workers.journal.latest(9)[1]
-        assert (left.outcome, left.status(left.at + 1)) == (None, "unclear")
-        assert left.box == DEMO_BOX
-        assert "used already" in other.ask(apply=plan)
-        assert "one at a time" in other.ask(apply=earlier)
-        assert f"Change {left.id}" in other.ask(plan={"boiler": "manual"})
-        assert len(portal.writes()) == written
+    doomed, other = house.start(step, number), house.start()
+    plan, second = other.plan(mode="Home 2"), other.plan(boiler="manual")
+    doomed.say("apply", plan)
+    assert doomed.hear() == ("at", step)
+    if number == signal.SIGKILL:
+        assert doomed.hear() is None
+    begun = step not in BEFORE_THE_ENTRY
+    # 1. Reserved by a process that is gone: nobody's. By one that stands still: for a minute.
+    told = other.ask("apply", second)
+    has_the_box = number == signal.SIGSTOP and step in BEFORE_THE_ENTRY[1:]
+    if begun:
+        assert told.startswith("change_in_progress"), told
+    elif has_the_box:
+        assert told.startswith("box_held"), told
+        other.say("clocks", 0.0, LASTS)
+        assert other.ask("apply", second) == "answered"
+    else:
+        assert told == "answered"
+    # 2. Its plan is used from its entry on, and good until then, unless another change came first.
+    again = other.ask("apply", plan)
+    assert again.startswith("plan_used" if begun else "change_in_progress"), again
+    # 3. One that goes on finds that the box is not its own, or ends what it has begun.
+    if number == signal.SIGSTOP:
+        doomed.signal(signal.SIGCONT)
+        late = doomed.hear()
+        assert late == "answered" if begun else late.startswith(("box_held", "change_in")), late
+    # 4. Whatever was sent, once, keeps the box for a quarter of an hour.
+    sent = house.written()
+    assert max(sent.values(), default=0) <= 1
+    assert sum(sent.values()) <= house.journal.latest(9)[0] == 1
+    # 5. A clock that was set, either way, makes that no longer.
+    other.say("clocks", -3600.0 if STEPS.index(step) % 2 else DEADLINE, DEADLINE)
+    assert other.ask("apply", other.plan(charge_to_percent=90)) == "answered"
+    assert kept(house.journal) == 0
 
-        # After everything restarted, the change is under way and the plan is used still.
-        cache.kill()
-        with running_cache(cache.folder):
-            fresh = workers.start()
-            assert "used already" in fresh.ask(apply=plan)
-            assert "one at a time" in fresh.ask(apply=earlier)
-            assert f"Change {left.id}" in fresh.ask(plan={"boiler": "manual"})
-        assert len(portal.writes()) == written
-        assert len(workers.journal.latest(9)[1]) == 1
 
-
-def test_one_plan_applied_by_several_processes_at_once_is_written_once(workers):
-    crowd = [workers.start() for _ in range(3)]
+def test_one_plan_applied_by_several_processes_at_once_is_written_once(house):
+    crowd = [house.start() for _ in range(4)]
     plan = crowd[0].plan(mode="Home 3")
-    with ThreadPoolExecutor(len(crowd)) as pool:
-        told = list(pool.map(lambda worker: worker.ask(apply=plan), crowd))
+    for worker in crowd:
+        worker.say("apply", plan)
+    told = [worker.hear() for worker in crowd]
     assert told.count("answered") == 1, told
-    assert all(one == "answered" or one.startswith("ChangeRefused") for one in told)
-    assert len(workers.portal.writes()) == 1
-    assert workers.journal.latest(9)[0] == 1
+    assert all(one.startswith(("answered", "box_held", "plan_used")) for one in told), told
+    assert len(house.portal.writes()) == 1
+    assert house.journal.latest(9)[0] == 1
+    assert kept(house.journal) == 0
+
+
+def test_with_a_daemon_what_a_killed_apply_left_survives_the_restart_of_everything(portal):
+    portal.reset()
+    with running_cache() as cache, contextlib.closing(House(portal, cache.folder)) as house:
+        doomed, other = house.start("sending"), house.start()
+        plan, earlier = other.plan(mode="Home 2"), other.plan(boiler="manual")
+        assert doomed.ask("apply", plan) == ("at", "sending")
+        assert doomed.hear() is None
+        (left,) = house.journal.latest(9)[1]
+        assert (left.outcome, left.status(left.at + 1), left.box) == (None, "unclear", DEMO_BOX)
+
+        def refuse(worker: Worker) -> None:
+            assert worker.ask("apply", plan).startswith("plan_used")
+            assert "one at a time" in worker.ask("apply", earlier)
+            assert f"Change {left.id}" in worker.ask("plan", {"boiler": "manual"})
+
+        refuse(other)
+        cache.kill()
+        refuse(house.start())
+        assert portal.writes() == []
+
+
+ROUNDS = 40
+
+
+@pytest.mark.load
+def test_whatever_happens_to_many_applies_at_once_no_plan_is_written_twice(portal):
+    chance = random.Random(4711)
+    for number in range(ROUNDS):
+        portal.reset()
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(run_folder())
+            if number % 2:
+                shutil.rmtree(folder)
+                folder = stack.enter_context(running_cache()).folder
+            house = stack.enter_context(contextlib.closing(House(portal, folder)))
+            planner = house.start()
+            plans = [planner.plan(mode="Home 2"), planner.plan(boiler="manual")]
+            crowd = [
+                house.start(chance.choice(STEPS), chance.choice([signal.SIGKILL, signal.SIGSTOP]))
+                for _ in range(5)
+            ]
+            for worker, plan in zip(crowd, itertools.cycle(plans), strict=False):
+                worker.say("clocks", chance.choice([0, -3600, 250]), chance.choice([0, LASTS]))
+                worker.say("apply", plan)
+            for worker in chance.sample(crowd, len(crowd)):
+                if isinstance(worker.hear(), tuple):
+                    with contextlib.suppress(ProcessLookupError):
+                        worker.signal(signal.SIGCONT)
+                    worker.hear()
+            assert max(house.written().values(), default=0) <= 1, number
+            planner.say("clocks", 2 * DEADLINE, 2 * DEADLINE)
+            last = planner.ask("plan", {"charge_to_percent": 90})
+            assert last[0].startswith("plan_"), last
+            assert planner.ask("apply", last) == "answered"

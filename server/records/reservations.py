@@ -32,7 +32,10 @@ RESERVED = (
     "SELECT id, box, account, client, token, at, reserved_at FROM changes WHERE state = 'reserved'"
 )
 
-SENDING = f"{SENT} AND box = ? AND outcome IS NULL AND reserved_at > ? AND reserved_at <= ?"
+SENDING = (
+    f"SELECT {COLUMNS}, reserved_at FROM changes "  # noqa: S608 - our own names
+    "WHERE state = 'sent' AND box = ? AND outcome IS NULL"
+)
 """What was about to be sent, and of which nobody wrote down yet what came of it."""
 
 OWN = "id = ? AND state = 'reserved' AND token = ?"
@@ -152,16 +155,13 @@ class Reservations:
         try:
             # Locked before anybody can read of it: a row without its lock is of one that is gone.
             file.keep()
-            gone = self._database.run(lambda journal: self._insert(journal, one), "change")
+            self._database.run(lambda journal: self._insert(journal, one, file), "change")
         except OSError as exc:
             self._unlock(one.token)
             raise JournalUnavailable(f"{self._path(one.token)} cannot be made: {exc}") from None
         except BaseException:
             self._unlock(one.token)
             raise
-        for token in gone:
-            with contextlib.suppress(OSError):
-                self._path(token).unlink()
 
     def renew(self, change_id: str, token: bytes) -> None:
         """Say that an apply goes on, for another `LASTS` seconds.
@@ -210,27 +210,36 @@ class Reservations:
             # Last: while its row is there it must not look as if nobody had it.
             self._unlock(token)
 
-    def _insert(self, journal: sqlite3.Connection, one: Reservation) -> list[bytes]:
-        """Insert a reservation if it may be; return the tokens of applies that are gone."""
+    def _insert(self, journal: sqlite3.Connection, one: Reservation, file: PidFile) -> None:
         now = self._now()
         if journal.execute(f"{SENT} AND id = ?", (one.id,)).fetchone() is not None:
             raise PlanUsed
-        gone: list[bytes] = []
         for row in journal.execute(f"{RESERVED} AND box = ?", (one.box,)).fetchall():
             other = Reservation(*row)
             lives = is_locked(self._path(other.token))
             if lives is not False and other.left(now):
                 raise BoxReserved(other.left(now))
             journal.execute(FREE, (other.id, other.token))
-            if lives is False:
-                gone.append(other.token)
-        sending = journal.execute(SENDING, (one.box, now - DEADLINE, now)).fetchall()
-        for record in (Record(*row) for row in sending):
-            if is_locked(self._path(record.token)) is not False:
+        for *row, since in journal.execute(SENDING, (one.box,)).fetchall():
+            record = Record(*row)
+            recent = since is not None and 0.0 <= now - since < DEADLINE
+            if recent and is_locked(self._path(record.token)) is not False:
                 raise ChangeUnderWay(record)
-            gone.append(record.token)
+        self._sweep()
+        file.keep()
         journal.execute(RESERVE, astuple(replace(one, reserved_at=now)))
-        return gone
+
+    def _sweep(self) -> None:
+        """Remove the files of applies that are gone, which nobody else would.
+
+        Within a transaction, of which there is one at a time: a file that another process has made
+        and not locked yet is missed by that when its own transaction comes, and made again.
+        """
+        path = self._database.path
+        for file in path.parent.glob(f"{path.name}-apply-*"):
+            if is_locked(file) is False:
+                with contextlib.suppress(OSError):
+                    file.unlink()
 
     def _unlock(self, token: bytes) -> None:
         file = self._files.pop(token, None)

@@ -10,6 +10,7 @@ examples:
   cachectl unlock jana@example.cz           let an account try again at once
   cachectl unlock --source 192.0.2.7        let an address try again at once
   cachectl journal --box 2210400017         what was changed at a box
+  cachectl journal end 0f3a5c7712d9e0b4     let its box go
   cachectl connections                      clients connected with a browser
   cachectl connections end 5f1c09ab         end one of them
   cachectl forget-owner jana@example.cz     remove all that is kept about it
@@ -36,7 +37,16 @@ it is refused unless --yes is given.
 JOURNAL = """\
 Lists the changes that were made at boxes, latest first, from the file that
 OIG_JOURNAL names. It asks no daemon and no portal: "unclear" is what nobody
-has looked after, or what a crash left open.
+has looked after, or what a crash left open. Boxes that are reserved for a
+change stand in front: nothing was sent to them yet. `journal end` lets a box go.
+"""
+
+LET_GO = """\
+Lets the box go that a change under way, or an apply that is about to send one,
+keeps from other changes. An apply that has sent nothing yet sends nothing then,
+and its plan stays good. A change that was sent may still take effect: nobody
+can take it back, and how it ended is as unknown as before. Asks first, unless
+--yes is given; refuses while the change is being sent, unless --force is.
 """
 
 CONNECTIONS = """\

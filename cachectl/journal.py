@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from .blocks import Report
 from .daemon import Daemon, fingerprint, settings
 from .failures import Refused, Unreachable
-from .journal_report import journal_report, no_journal_report
+from .journal_report import journal_report, let_go_report, no_journal_report
 from .options import Options
+from .prompt import ask, refuse_without_terminal
 from .units import text
+
+if TYPE_CHECKING:
+    from server.records.journal import Journal
+
+UNASKED = (
+    "journal end asks first and there is no terminal to ask on. Nothing was let go; say --yes as "
+    "well if you mean it."
+)
+DECLINED = "Nothing was let go."
+NOTHING = (
+    "Nothing keeps a box from other changes under the id {id}. `cachectl journal` lists what does."
+)
+SENDING = (
+    "The change {id} is being sent just now, as far as one can tell: another one might come "
+    "between its requests. Nothing was let go; wait a minute, or say --force if you mean it."
+)
+RESERVED = "End the apply that has reserved box {box}? It sends nothing then."
+UNDER_WAY = (
+    "Let box {box} go? The change {id} was sent or may have been, it can still take effect, and "
+    "then comes before or after the next one."
+)
 
 
 def journal(options: Options) -> Report:
-    """List the changes.
+    """List the changes, or let a box go.
 
     Raises:
         Usage: The environment is wrong.
         Refused: The journal cannot be read, or there is none where OIG_JOURNAL says; or the secret
-            is not the daemon's.
+            is not the daemon's; or nothing is to be let go, or the answer was no.
     """
     from server.errors import JournalUnavailable  # noqa: PLC0415
     from server.records.journal import Journal  # noqa: PLC0415 - no other command needs SQLite
@@ -32,8 +55,16 @@ def journal(options: Options) -> Report:
         # the daemon there is nothing to compare with, and the journal can be read all the same.
         with suppress(Unreachable), Daemon(options.socket) as daemon:
             daemon.refuse_other_secret()
+    stored = Journal(path)
     try:
-        total, records = Journal(path).latest(options.limit, account=account, box=options.box)
+        if options.action is not None:
+            return _let_go(stored, options)
+        total, records = stored.latest(options.limit, account=account, box=options.box)
+        reserved = [
+            (one, lives)
+            for one, lives in stored.reservations.all()
+            if account in {None, one.account} and options.box in {None, one.box}
+        ]
     except JournalUnavailable as exc:
         raise Refused(str(exc)) from None
     if not total and not path.exists():
@@ -43,4 +74,33 @@ def journal(options: Options) -> Report:
                 "server's too, no change was made yet."
             )
         return no_journal_report(path)
-    return journal_report(total, records, time.time())
+    return journal_report(total, records, time.time(), reserved)
+
+
+def _let_go(stored: Journal, options: Options) -> Report:
+    """Let the box of one change go.
+
+    1. It is only reserved: whatever its apply does, it sends nothing any more.
+    2. It is under way, and its apply has ended: nobody knows yet how it ended.
+    3. It is under way and being sent: not without --force.
+    4. It has ended, or there is none: there is nothing to let go.
+    """
+    assert options.change is not None  # it is required
+    change, now = options.change, time.time()
+    reserved = next((one for one, _ in stored.reservations.all() if one.id == change), None)
+    if reserved is not None:
+        question = RESERVED.format(box=text(reserved.box))
+    else:
+        record = stored.find(change)
+        if record is None or not record.under_way(now):
+            raise Refused(NOTHING.format(id=change))
+        sending = record.outcome is None and stored.reservations.lives(record.token) is not False
+        if sending and not options.force:
+            raise Refused(SENDING.format(id=change))
+        question = UNDER_WAY.format(box=text(record.box), id=change)
+    if not options.yes:
+        refuse_without_terminal(UNASKED)
+        ask(question, DECLINED)
+    if not stored.reservations.let_go(change, now):
+        raise Refused(NOTHING.format(id=change))
+    return let_go_report(change)

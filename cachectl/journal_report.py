@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from server.keys.fingerprint import shown
 from server.readings.clock import written
 
 from .blocks import Block, Report
@@ -14,17 +15,33 @@ from .units import amount, text
 
 if TYPE_CHECKING:
     from server.records.record import Record
+    from server.records.reservations import Reservation
 
 
-def journal_report(total: int, records: Sequence[Record], now: float) -> Report:
-    """Report the latest of so many changes."""
-    data = {"total": total, "changes": [_data(record, now) for record in records]}
-    return Report(data, _blocks(total, records, now))
+def journal_report(
+    total: int,
+    records: Sequence[Record],
+    now: float,
+    reserved: Sequence[tuple[Reservation, bool | None]] = (),
+) -> Report:
+    """Report the latest of so many changes, and which boxes are reserved for one."""
+    data = {
+        "total": total,
+        "changes": [_data(record, now) for record in records],
+        "reserved": [_reserved_data(one, lives) for one, lives in reserved],
+    }
+    waiting = tuple(_reserved(one, lives) for one, lives in reserved)
+    return Report(data, (*waiting, *_blocks(total, records, now)))
+
+
+def let_go_report(change: str) -> Report:
+    """Report that a box was let go."""
+    return Report({"ended": change}, (f"{change} keeps its box from no other change any more.",))
 
 
 def no_journal_report(path: Path) -> Report:
     """Report that nothing was ever changed: the first change makes the file."""
-    data = {"total": 0, "changes": []}
+    data = {"total": 0, "changes": [], "reserved": []}
     return Report(data, (f"No changes yet: there is no journal at {text(path)}.",))
 
 
@@ -40,11 +57,38 @@ def _data(record: Record, now: float) -> dict[str, Any]:
         "before": record.before,
         "after": record.after,
         "status": record.status(now),
+        "keeps_box": record.under_way(now),
         "outcome": record.outcome,
         "portal": record.why,
         "seconds": record.seconds,
         "undoes": record.undoes,
     }
+
+
+def _reserved_data(one: Reservation, lives: bool | None) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "at": moment(one.at),
+        "account": shown(one.account),
+        "client": one.client,
+        "box": one.box,
+        "lives": lives,
+    }
+
+
+def _reserved(one: Reservation, lives: bool | None) -> str:
+    how = {
+        True: "by an apply that runs",
+        False: "by an apply that is gone, so in nobody's way",
+        None: "by an apply that may run",
+    }
+    return "\n".join(
+        (
+            "  ".join((moment(one.at), one.id, f"box {text(one.box)}", f"reserved {how[lives]}")),
+            "  nothing was sent yet",
+            f"  account {shown(one.account)}, client {text(one.client)}",
+        )
+    )
 
 
 def _blocks(total: int, records: Sequence[Record], now: float) -> tuple[Block, ...]:
@@ -59,6 +103,7 @@ def _blocks(total: int, records: Sequence[Record], now: float) -> tuple[Block, .
 def _entry(record: Record, now: float) -> str:
     """Write one change as some lines: in a table, terminals would cut what one wants to copy."""
     took = "" if record.seconds is None else f", {record.seconds:.0f} s"
+    took += ", keeps its box" if record.under_way(now) else ""
     head = (moment(record.at), record.id, f"box {text(record.box)}", record.status(now) + took)
     return "\n".join(
         (

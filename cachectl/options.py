@@ -21,6 +21,7 @@ from .help_texts import (
     FLUSH,
     FORGET,
     JOURNAL,
+    LET_GO,
     RELOAD,
     ROTATE,
     UNLOCK,
@@ -57,6 +58,8 @@ class Options(argparse.Namespace):
     box: str | None
     action: str | None
     connection: str | None
+    change: str | None
+    force: bool
     expired: bool
     lockouts: bool
     everything: bool
@@ -79,6 +82,9 @@ def parse(argv: Sequence[str]) -> Options:
         )
     if options.command == "connections":
         _settle_connections(options)
+    selects = options.account is not None or options.box is not None
+    if options.command == "journal" and options.action is not None and selects:
+        raise Usage("cachectl journal: `end` takes the id of one change and no selection")
     return options
 
 
@@ -188,6 +194,20 @@ def _parser() -> _Parser:
     journal.add_argument("--account", type=_email, metavar="EMAIL", help="only those of an account")
     journal.add_argument("--box", metavar="ID", help="only those of a box")
     _limited(journal, DEFAULT_ROWS)
+    boxes = journal.add_subparsers(dest="action", metavar="end")
+    let_go = boxes.add_parser(
+        "end",
+        help="let the box go that a change, or an apply, keeps from others",
+        description=LET_GO,
+        formatter_class=_Help,
+        allow_abbrev=False,
+        parents=[everywhere],
+    )
+    let_go.add_argument("change", type=_change, metavar="ID", help="as `journal` lists it")
+    let_go.add_argument(
+        "--force", action="store_true", help="also while its apply is sending it just now"
+    )
+    let_go.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
     connections = command(
         "connections",
@@ -305,6 +325,13 @@ def _beginning(raw: str) -> str:
     if not 8 <= len(text) <= 32 or set(text) - set("0123456789abcdef"):
         # Not repeated: it may be an e-mail or a token.
         raise argparse.ArgumentTypeError("must be 8 to 32 hex digits, as `connections` lists it")
+    return text
+
+
+def _change(raw: str) -> str:
+    text = raw.strip().lower()
+    if len(text) != 16 or set(text) - set("0123456789abcdef"):
+        raise argparse.ArgumentTypeError("must be 16 hex digits, as `journal` lists it")
     return text
 
 

@@ -29,9 +29,9 @@ from server.keys.secret import load_secret
 from server.records.journal import Journal
 from server.records.journal_table import CONTACTS, CONTENTS, VERSION
 from server.records.record import DEADLINE, Record
-from server.records.reservations import BoxReserved, ChangeUnderWay, PlanUsed
+from server.records.reservations import BoxReserved, ChangeUnderWay, PlanUsed, ReservationLost
 
-from .journal_entries import begin, version_of
+from .journal_entries import begin, kept, reservation, version_of
 
 UPDATES = CONTENTS.updates
 
@@ -590,7 +590,7 @@ def test_cachectl_says_that_nothing_was_changed_yet_before_the_first_change(
     assert main(["journal"]) == 0
     assert capsys.readouterr().out.startswith("No changes yet: there is no journal at ")
     assert main(["journal", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"total": 0, "changes": []}
+    assert json.loads(capsys.readouterr().out) == {"total": 0, "changes": [], "reserved": []}
 
 
 def test_on_a_narrow_terminal_what_one_wants_to_copy_is_whole(terminal, tmp_path, path, journal):
@@ -631,3 +631,70 @@ def test_waiting_for_a_busy_file_has_an_end(journal, path, monkeypatch):
     assert time.monotonic() - started < PATIENCE
     busy.close()
     begin(journal, record(2))
+
+
+# -- cachectl journal end
+
+
+@pytest.fixture
+def operator(tmp_path, path, monkeypatch, capsys):
+    """`cachectl journal` with these arguments: its exit code, and what it said."""
+    monkeypatch.setenv("OIG_RUN_DIR", str(tmp_path))
+    monkeypatch.setenv("OIG_JOURNAL", str(path))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = main(["journal", *arguments])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    return run
+
+
+def test_a_reserved_box_is_listed_as_no_change_and_let_go(journal, operator):
+    one = reservation(record())
+    journal.reservations.reserve(one)
+    assert journal.latest(9) == (0, [])
+    code, told = operator()
+    assert code == 0
+    assert f"{one.id}  box {one.box}  reserved by an apply that runs" in told
+    code, told = operator("end", one.id)
+    assert (code, "asks first" in told) == (1, True)
+    assert operator("end", one.id, "--yes")[0] == 0
+    with pytest.raises(ReservationLost):
+        journal.reservations.send(record())
+    assert operator("end", one.id, "--yes")[0] == 1
+    journal.reservations.release(one.id, one.token)
+
+
+def test_a_change_under_way_is_let_go_and_is_as_unknown_as_before(journal, operator):
+    first = record(at=time.time())
+    begin(journal, first)
+    journal.end(first.id, "answered", "why", first.at)
+    assert "keeps its box" in operator()[1]
+    assert operator("end", first.id, "--yes")[0] == 0
+    assert "keeps its box" not in operator()[1]
+    found = journal.find(first.id)
+    assert (found.verdict, found.status(first.at)) == (None, "pending")
+    assert journal.open_end(first.box, first.kind) == found
+    begin(journal, record(2, box=first.box, at=first.at + 1))
+
+
+def test_a_change_that_is_being_sent_is_not_let_go_unless_forced(journal, operator):
+    one = record(at=time.time())
+    journal.reservations.reserve(reservation(one))
+    journal.reservations.send(one)
+    code, told = operator("end", one.id, "--yes")
+    assert (code, "--force" in told) == (1, True)
+    other = record(2, box=one.box)
+    with pytest.raises(ChangeUnderWay):
+        journal.reservations.reserve(reservation(other))
+    assert operator("end", one.id, "--yes", "--force")[0] == 0
+    journal.reservations.reserve(reservation(other))
+    for done in (one, other):
+        journal.reservations.release(done.id, done.token)
+    assert kept(journal) == 0
+
+
+@pytest.mark.parametrize("wrong", [["end", "x"], ["--box", "1", "end", "0" * 16], ["end"]])
+def test_what_is_let_go_is_named_by_its_id_alone(operator, wrong):
+    assert operator(*wrong)[0] == 2

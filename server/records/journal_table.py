@@ -36,7 +36,8 @@ CREATE TABLE changes (
     contact_since REAL,
     contact_last REAL,
     {STATE},
-    reserved_at REAL
+    reserved_at REAL,
+    released_at REAL
 ) STRICT
 """
 INDEXES = (
@@ -97,6 +98,7 @@ OF_3 = (
     "ALTER TABLE changes RENAME COLUMN hold TO token",
     f"ALTER TABLE changes ADD COLUMN {STATE}",
     "ALTER TABLE changes ADD COLUMN reserved_at REAL",
+    "ALTER TABLE changes ADD COLUMN released_at REAL",
     RESERVATION,
     WAITS,
     f"PRAGMA user_version = {VERSION}",

@@ -48,6 +48,7 @@ class Record:
         contact_since: Seconds since 1970 of the first contact of its box after the sending, in a
             row of contacts that were seen without a gap; None before the first.
         contact_last: The last of that row.
+        released_at: Seconds since 1970 when an operator let its box go; None if nobody did.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Record:
     seconds: float | None = None
     contact_since: float | None = None
     contact_last: float | None = None
+    released_at: float | None = None
 
     @property
     def settled(self) -> bool:
@@ -115,7 +117,8 @@ class Record:
 
         Both ways: a clock that was set back must not keep a box for days.
         """
-        return not self.settled and abs(now - self.at) < DEADLINE
+        freed = self.settled or self.released_at is not None
+        return not freed and abs(now - self.at) < DEADLINE
 
     def late(self, now: float) -> bool:
         """Say whether the time for it to show is over."""

@@ -34,7 +34,7 @@ RESERVED = (
 
 SENDING = (
     f"SELECT {COLUMNS}, reserved_at FROM changes "  # noqa: S608 - our own names
-    "WHERE state = 'sent' AND box = ? AND outcome IS NULL"
+    "WHERE state = 'sent' AND box = ? AND outcome IS NULL AND released_at IS NULL"
 )
 """What was about to be sent, and of which nobody wrote down yet what came of it."""
 
@@ -210,20 +210,64 @@ class Reservations:
             # Last: while its row is there it must not look as if nobody had it.
             self._unlock(token)
 
+    def all(self) -> list[tuple[Reservation, bool | None]]:
+        """Return all reservations, oldest first, and whether their applies live.
+
+        None of these is known where that cannot be told, as by another user.
+        """
+        if not self._database.is_there():
+            return []
+        rows = self._database.run(
+            lambda journal: journal.execute(f"{RESERVED} ORDER BY at").fetchall()
+        )
+        return [(one, self.lives(one.token)) for one in (Reservation(*row) for row in rows)]
+
+    def lives(self, token: bytes) -> bool | None:
+        """Say whether the apply of a reservation or a change lives; None if nobody can tell."""
+        return is_locked(self._path(token))
+
+    def let_go(self, change_id: str, wall: float) -> bool:
+        """Free the box of a reservation or of a change under way, on an operator's word.
+
+        1. A reservation: its row goes. Its apply, if it lives, finds that and sends nothing.
+        2. A change: it keeps its box no longer. How it ended is as unknown as before, and plans go
+           on naming it.
+
+        Args:
+            change_id: The plan's id, which is the change's.
+            wall: Seconds since 1970.
+
+        Returns:
+            Whether there was such a one.
+        """
+
+        def work(journal: sqlite3.Connection) -> int:
+            freed = journal.execute(
+                "DELETE FROM changes WHERE id = ? AND state = 'reserved'", (change_id,)
+            ).rowcount
+            return (
+                freed
+                or journal.execute(
+                    "UPDATE changes SET released_at = ? WHERE id = ? AND released_at IS NULL",
+                    (wall, change_id),
+                ).rowcount
+            )
+
+        return self._database.run(work, "change") == 1
+
     def _insert(self, journal: sqlite3.Connection, one: Reservation, file: PidFile) -> None:
         now = self._now()
         if journal.execute(f"{SENT} AND id = ?", (one.id,)).fetchone() is not None:
             raise PlanUsed
         for row in journal.execute(f"{RESERVED} AND box = ?", (one.box,)).fetchall():
             other = Reservation(*row)
-            lives = is_locked(self._path(other.token))
-            if lives is not False and other.left(now):
+            if self.lives(other.token) is not False and other.left(now):
                 raise BoxReserved(other.left(now))
             journal.execute(FREE, (other.id, other.token))
         for *row, since in journal.execute(SENDING, (one.box,)).fetchall():
             record = Record(*row)
             recent = since is not None and 0.0 <= now - since < DEADLINE
-            if recent and is_locked(self._path(record.token)) is not False:
+            if recent and self.lives(record.token) is not False:
                 raise ChangeUnderWay(record)
         self._sweep()
         file.keep()

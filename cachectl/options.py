@@ -82,8 +82,7 @@ def parse(argv: Sequence[str]) -> Options:
         )
     if options.command == "connections":
         _settle_connections(options)
-    selects = options.account is not None or options.box is not None
-    if options.command == "journal" and options.action is not None and selects:
+    if options.command == "journal" and options.action and (options.account or options.box):
         raise Usage("cachectl journal: `end` takes the id of one change and no selection")
     return options
 

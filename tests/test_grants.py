@@ -25,7 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import GrantsBusy, GrantsUnavailable
-from server.records.database import SETTLED, Database, FileState
+from server.records.database import Database
+from server.records.file_state import SETTLED, FileState
 from server.records.grant import (
     ASK_AGAIN,
     DAY,
@@ -38,7 +39,8 @@ from server.records.grant import (
     Grant,
     day_of,
 )
-from server.records.grants import MOST, SWEEP_SECONDS, VERSION, GrantStore
+from server.records.grants import MOST, SWEEP_SECONDS, GrantStore
+from server.records.grants_table import VERSION
 from server.settings.places import ROOT
 
 from .waiting import let_pass, wait_until
@@ -592,7 +594,7 @@ def test_a_change_by_another_process_is_seen_at_once_despite_the_cache(
 ):
     active()
     later = time.time_ns() + 2 * SETTLED
-    monkeypatch.setattr("server.records.database.time.time_ns", lambda: later)
+    monkeypatch.setattr("server.records.file_state.time.time_ns", lambda: later)
     with contextlib.closing(GrantStore(path)) as another:
         for generation in range(1, 6):
             assert another.glance(FIRST) == another.glance(FIRST) == store.find(FIRST)
@@ -609,7 +611,7 @@ def test_a_change_by_another_process_is_seen_at_once_despite_the_cache(
 )
 def test_changes_of_a_file_are_visible_once_its_clock_has_ticked(monkeypatch, ago, fine, settled):
     now = 1_800_000_000_000_000_000
-    monkeypatch.setattr("server.records.database.time.time_ns", lambda: now)
+    monkeypatch.setattr("server.records.file_state.time.time_ns", lambda: now)
     changed = now - int(ago * 1e9) + fine
     assert FileState((1, 1), 0, changed, changed).is_settled is settled
     assert not FileState((1, 1), 0, now + 10**9, changed).is_settled

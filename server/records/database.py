@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, TypeVar
 
 from ..as_user import user_name
 from ..errors import OigError
+from .file_state import FileState
 
 Value = TypeVar("Value")
 
@@ -53,14 +54,6 @@ NEWER = (
     "server: this version begins a new one."
 )
 
-SETTLED = 5_000_000_000
-"""Nanoseconds after a change of a file from which on its times tell whether it changes again: two
-changes within one tick of a file system's clock have the same. FAT's is the coarsest, 2 s."""
-
-SETTLED_FINE = 100_000_000
-"""The same for a file system that counts fractions of a millisecond: its times are the kernel's,
-which ticks at least every 10 ms."""
-
 Purpose = Literal["look", "note", "change"]
 """What a file of a former version is opened for. During an upgrade workers of that version have it
 open as well, and cannot read it any more once it is up to date.
@@ -69,29 +62,6 @@ open as well, and cannot read it any more once it is up to date.
 2. A note writes into it what every version has.
 3. A change brings it up to date: it is made when all workers are of one version.
 """
-
-
-class FileState(NamedTuple):
-    """What a file looks like from outside: as long as two are equal, so is what it holds.
-
-    Attributes:
-        file: Device and inode.
-        size: In bytes.
-        modified: When it was written, in nanoseconds since 1970.
-        changed: When anything about it was changed; nobody can set it.
-    """
-
-    file: tuple[int, int]
-    size: int
-    modified: int
-    changed: int
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the next change will show; also false while the clock is behind it."""
-        is_fine = self.modified % 1_000_000 and self.changed % 1_000_000
-        passed = time.time_ns() - max(self.modified, self.changed)
-        return passed > (SETTLED_FINE if is_fine else SETTLED)
 
 
 @dataclass(frozen=True, slots=True)

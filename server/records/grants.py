@@ -15,13 +15,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
-from dataclasses import astuple, fields
+from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..errors import GrantsBusy, GrantsUnavailable
-from .database import Contents, Database, FileState
+from . import grants_table as table
+from .database import Database
+from .glanced_grants import GlancedGrants
 from .grant import ENDED, PENDING, Grant, Why, day_of
 
 logger = logging.getLogger(__name__)
@@ -32,68 +34,6 @@ MOST = 100
 """Grants of one account that are kept, ended ones included."""
 
 SWEEP_SECONDS = 3600.0
-
-VERSION = 1
-"""Of the table, in SQLite's user_version."""
-
-# With rows in the order of their making none is moved from page to page by one that comes later:
-# what is overwritten in one place must not be left in another.
-TABLE = """
-CREATE TABLE grants (
-    id BLOB NOT NULL UNIQUE,
-    account BLOB NOT NULL,
-    client BLOB NOT NULL,
-    name TEXT NOT NULL,
-    redirect TEXT NOT NULL,
-    control INTEGER NOT NULL,
-    resource TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('pending', 'active', 'ended')),
-    generation INTEGER NOT NULL,
-    created REAL NOT NULL,
-    expires REAL NOT NULL,
-    used REAL NOT NULL,
-    suspect_since REAL,
-    asked_at REAL,
-    ended_at REAL,
-    ended_why TEXT NOT NULL,
-    sealed BLOB NOT NULL,
-    CHECK (state != 'ended' OR sealed = x'')
-) STRICT
-"""
-
-CONTENTS = Contents(
-    what="The record of connected clients",
-    noun="record of connected clients",
-    setting="OIG_GRANTS",
-    version=VERSION,
-    schema=(
-        TABLE,
-        "CREATE INDEX grants_of_account ON grants (account)",
-        f"PRAGMA user_version = {VERSION}",
-    ),
-    updates={},
-    without="no client that logged in with a browser is served",
-    unavailable=GrantsUnavailable,
-    busy=GrantsBusy,
-    ahead=False,
-)
-
-COLUMNS = ", ".join(field.name for field in fields(Grant))
-PLACES = ", ".join("?" for _ in fields(Grant))
-CONTROL = [field.name for field in fields(Grant)].index("control")
-
-FIND = f"SELECT {COLUMNS} FROM grants WHERE id = ?"  # noqa: S608 - our own names
-
-NO_GRANT = b""
-"""Id of no grant."""
-
-MOST_GLANCED = 512
-"""Grants kept in memory as they stand in the file: the clients that call within a few minutes."""
-
-GONE = (
-    "The record of connected clients {path} was there and is gone. Put it back; or restart the "
-    "workers, and every client that logged in with a browser has to do so again."
-)
 
 
 class GrantStore:
@@ -107,11 +47,9 @@ class GrantStore:
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, CONTENTS)
+        self._database = Database(path, table.CONTENTS)
         self._seen = False
-        # What `glance` has found in the file while that looked like this.
-        self._glanced: dict[bytes, Grant | None] = {}
-        self._glanced_at: FileState | None = None
+        self._glanced = GlancedGrants(self._database)
 
     def add(self, grant: Grant) -> None:
         """Keep a new grant.
@@ -126,27 +64,24 @@ class GrantStore:
         self._database.make()
 
         def work(grants: sqlite3.Connection) -> None:
-            _end(
+            table.end_where(
                 grants,
                 "replaced",
                 grant.created,
                 "account = :account AND client = :client AND suspect_since IS NOT NULL",
                 {"account": grant.account, "client": grant.client},
             )
+            grants.execute(table.MAKE_ROOM, (grant.account, MOST - 1))
             grants.execute(
-                "DELETE FROM grants WHERE rowid IN (SELECT rowid FROM grants WHERE account = ? "
-                "ORDER BY CASE state WHEN 'active' THEN 0 WHEN 'pending' THEN 1 ELSE 2 END, "
-                "ended_at DESC, used DESC, rowid DESC LIMIT -1 OFFSET ?)",
-                (grant.account, MOST - 1),
+                f"INSERT INTO grants ({table.COLUMNS}) VALUES ({table.PLACES})", astuple(grant)
             )
-            grants.execute(f"INSERT INTO grants ({COLUMNS}) VALUES ({PLACES})", astuple(grant))  # noqa: S608 - our own names
 
         self._database.run(work, "change")
         self._seen = True
 
     def find(self, grant_id: bytes) -> Grant | None:
         """Return one grant, however it stands; None if there is none."""
-        return self._read(lambda grants: _find(grants, grant_id), default=None)
+        return self._read(lambda grants: table.find_grant(grants, grant_id), default=None)
 
     def glance(self, grant_id: bytes) -> Grant | None:
         """Return one grant as `find` does, without waiting; for one thread alone.
@@ -158,21 +93,11 @@ class GrantStore:
             GrantsBusy: Another process writes just now.
         """
         try:
-            state = self._database.state()
+            found = self._glanced.find(grant_id)
         except FileNotFoundError:
             self._refuse_vanished()
             return None
-        if state != self._glanced_at:
-            self._glanced.clear()
-            self._glanced_at = state if state.is_settled else None
-        elif grant_id in self._glanced:
-            return self._glanced[grant_id]
-        found = self._database.glance(lambda grants: _find(grants, grant_id), state)
         self._seen = True
-        if self._glanced_at is not None:
-            if len(self._glanced) >= MOST_GLANCED:
-                del self._glanced[next(iter(self._glanced))]
-            self._glanced[grant_id] = found
         return found
 
     async def look(self, grant_id: bytes) -> Grant | None:
@@ -188,7 +113,7 @@ class GrantStore:
 
     async def check(self) -> None:
         """Return if the record can be read, whether or not there is a grant."""
-        await self.look(NO_GRANT)
+        await self.look(b"")  # the id of none
 
     def activate(self, grant_id: bytes, now: float) -> bool:
         """Make a pending grant active, once; a second time ends it (RFC 6749, 4.1.2).
@@ -198,7 +123,7 @@ class GrantStore:
         """
 
         def work(grants: sqlite3.Connection) -> bool:
-            grant = _find(grants, grant_id)
+            grant = table.find_grant(grants, grant_id)
             if grant is None:
                 return False
             if grant.may_be_fetched(now):
@@ -208,7 +133,7 @@ class GrantStore:
                 )
                 return True
             if grant.state == "active":
-                _end_one(grants, grant_id, "code_reused", now)
+                table.end_one(grants, grant_id, "code_reused", now)
             return False
 
         return self._write(work, default=False)
@@ -222,12 +147,12 @@ class GrantStore:
         """
 
         def work(grants: sqlite3.Connection) -> int | None:
-            grant = _find(grants, grant_id)
+            grant = table.find_grant(grants, grant_id)
             if grant is None or not grant.serves(now) or grant.was_rejected(now):
                 return None
             newest = grant.successor(presented)
             if newest is None:
-                _end_one(grants, grant_id, "refresh_reused", now)
+                table.end_one(grants, grant_id, "refresh_reused", now)
             elif newest != grant.generation or not grant.used_today(now):
                 grants.execute(
                     "UPDATE grants SET generation = ?, used = ? WHERE id = ?",
@@ -281,7 +206,7 @@ class GrantStore:
         """
 
         def work(grants: sqlite3.Connection) -> bool:
-            grant = _find(grants, grant_id)
+            grant = table.find_grant(grants, grant_id)
             if grant is None or not grant.serves(now):
                 return False
             if grant.suspect_since is None:
@@ -322,13 +247,13 @@ class GrantStore:
             Whether it had not ended before.
         """
         return self._write(
-            lambda grants: _end_one(grants, grant_id, why, now, account), default=False
+            lambda grants: table.end_one(grants, grant_id, why, now, account), default=False
         )
 
     def end_all(self, account: bytes | None, why: Why, now: float) -> int:
         """End all grants of an account, or of everybody, and return how many had not ended."""
         return self._write(
-            lambda grants: _end(
+            lambda grants: table.end_where(
                 grants, why, now, "(:account IS NULL OR account = :account)", {"account": account}
             ),
             default=0,
@@ -356,10 +281,10 @@ class GrantStore:
         def work(grants: sqlite3.Connection) -> tuple[int, list[Grant]]:
             (total,) = grants.execute(f"SELECT count(*) FROM grants {where}", (account,)).fetchone()  # noqa: S608 - our own text
             rows = grants.execute(
-                f"SELECT {COLUMNS} FROM grants {where} ORDER BY rowid DESC LIMIT ?2",  # noqa: S608 - our own text
+                f"{table.ALL} {where} ORDER BY rowid DESC LIMIT ?2",
                 (account, limit),
             )
-            return total, [_grant(row) for row in rows]
+            return total, [table.grant_of(row) for row in rows]
 
         nothing: tuple[int, list[Grant]] = (0, [])
         return self._read(work, default=nothing)
@@ -371,15 +296,13 @@ class GrantStore:
         """
 
         def work(grants: sqlite3.Connection) -> int:
-            rows = grants.execute(f"SELECT {COLUMNS} FROM grants WHERE state = 'active'")  # noqa: S608 - our own names
-            over = [(grant.id, why) for grant in map(_grant, rows) if (why := grant.over(now))]
+            rows = grants.execute(f"{table.ALL} WHERE state = 'active'")
+            over = [
+                (grant.id, why) for grant in map(table.grant_of, rows) if (why := grant.over(now))
+            ]
             for grant_id, why in over:
-                _end_one(grants, grant_id, why, now)
-            removed = grants.execute(
-                "DELETE FROM grants WHERE state = 'pending' AND abs(?1 - created) >= ?2 "
-                "OR state = 'ended' AND ?1 - ended_at >= ?3",
-                (now, PENDING, ENDED),
-            )
+                table.end_one(grants, grant_id, why, now)
+            removed = grants.execute(table.REMOVE_OLD, (now, PENDING, ENDED))
             return len(over) + removed.rowcount
 
         return self._write(work, default=0)
@@ -427,33 +350,4 @@ class GrantStore:
             GrantsUnavailable: There was one before.
         """
         if self._seen:
-            raise GrantsUnavailable(GONE.format(path=self._database.path))
-
-
-def _find(grants: sqlite3.Connection, grant_id: bytes) -> Grant | None:
-    row = grants.execute(FIND, (grant_id,)).fetchone()
-    return None if row is None else _grant(row)
-
-
-def _grant(row: Iterable[Any]) -> Grant:
-    values = [*row]
-    values[CONTROL] = bool(values[CONTROL])  # SQLite has no truth values
-    return Grant(*values)
-
-
-def _end_one(
-    grants: sqlite3.Connection, grant_id: bytes, why: Why, now: float, account: bytes | None = None
-) -> bool:
-    which = "id = :id AND (:account IS NULL OR account = :account)"
-    return _end(grants, why, now, which, {"id": grant_id, "account": account}) == 1
-
-
-def _end(
-    grants: sqlite3.Connection, why: Why, now: float, which: str, values: dict[str, bytes | None]
-) -> int:
-    done = grants.execute(
-        "UPDATE grants SET state = 'ended', sealed = x'', ended_at = :now, ended_why = :why "  # noqa: S608 - our own text
-        f"WHERE state != 'ended' AND {which}",
-        {**values, "now": now, "why": why},
-    )
-    return done.rowcount
+            raise GrantsUnavailable(table.GONE.format(path=self._database.path))

@@ -15,7 +15,7 @@ from .units import amount, text
 
 if TYPE_CHECKING:
     from server.records.record import Record
-    from server.records.reservations import Reservation
+    from server.records.reservation import Reservation
 
 
 def journal_report(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from server.records.journal import Journal
 from server.records.record import Record
-from server.records.reservations import Reservation
+from server.records.reservation import Reservation
 
 
 def reservation(record: Record, **members: object) -> Reservation:

@@ -14,7 +14,7 @@ from server.control.asked import Asked
 from server.control.read_back import DELIVERED_WITHIN
 from server.errors import BoxChoice, ChangeRefused, VersionsDiffer
 from server.records.record import DEADLINE
-from server.records.reservations import LASTS, Reservation
+from server.records.reservation import LASTS, Reservation
 
 from .control_house import BOXES, CLIENT, DEMO, DEMO2, House, agreed
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX

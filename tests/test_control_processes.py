@@ -14,7 +14,7 @@ import pytest
 
 from server.records.journal import Journal
 from server.records.record import DEADLINE
-from server.records.reservations import LASTS
+from server.records.reservation import LASTS
 
 from .cache_process import run_folder, running_cache
 from .control_worker import STEPS, Worker

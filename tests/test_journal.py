@@ -467,7 +467,7 @@ def test_many_at_once_make_one_file_and_one_of_them_gets_the_plan(path):
 
 
 WRITER = """
-import sys
+import os, sys
 from pathlib import Path
 from server.records import database
 from server.records.journal import Journal
@@ -476,7 +476,7 @@ from tests.test_journal import record
 database.BUSY = 120.0  # nobody is turned away for a slow disk either
 journal = Journal(Path(sys.argv[1]))
 for number in range(int(sys.argv[2]), 1_000_000):
-    begin(journal, record(number))
+    begin(journal, record(number, token=os.urandom(16)))
     journal.end(record(number).id, "answered", "why", 1.0)
     print(number, flush=True)
 """

@@ -32,7 +32,7 @@ from ..errors import (
 from ..portal.writes import Sent, Write
 from ..readings.box import Box
 from ..records.record import Record
-from ..records.reservations import LASTS
+from ..records.reservation import LASTS
 from ..store import VersionAgreement
 from ..upstream.portal_reader import Upstream
 from ..upstream.single_flight import Fetched

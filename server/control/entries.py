@@ -12,7 +12,7 @@ from ..errors import ChangeRefused, JournalUnavailable
 from ..portal.writes import Outcome
 from ..records.journal import Journal
 from ..records.record import Record, Verdict
-from ..records.reservations import Reservation
+from ..records.reservation import Reservation
 
 logger = logging.getLogger(__name__)
 

@@ -10,14 +10,8 @@ from ..auth.caller import Granted
 from ..codes import Code
 from ..errors import ChangeRefused
 from ..records.record import Record
-from ..records.reservations import (
-    LASTS,
-    BoxReserved,
-    ChangeUnderWay,
-    PlanUsed,
-    Reservation,
-    ReservationLost,
-)
+from ..records.reservation import LASTS, Reservation
+from ..records.reservations import BoxReserved, ChangeUnderWay, PlanUsed, ReservationLost
 from .entries import Entries
 from .plan_token import Plan
 from .refusals import blocked, used

@@ -72,9 +72,7 @@ class GrantStore:
                 {"account": grant.account, "client": grant.client},
             )
             grants.execute(table.MAKE_ROOM, (grant.account, MOST - 1))
-            grants.execute(
-                f"INSERT INTO grants ({table.COLUMNS}) VALUES ({table.PLACES})", astuple(grant)
-            )
+            grants.execute(table.ADD, astuple(grant))
 
         self._database.run(work, "change")
         self._seen = True
@@ -280,14 +278,11 @@ class GrantStore:
 
         def work(grants: sqlite3.Connection) -> tuple[int, list[Grant]]:
             (total,) = grants.execute(f"SELECT count(*) FROM grants {where}", (account,)).fetchone()  # noqa: S608 - our own text
-            rows = grants.execute(
-                f"{table.ALL} {where} ORDER BY rowid DESC LIMIT ?2",
-                (account, limit),
-            )
+            newest = f"{table.ALL} {where} ORDER BY rowid DESC LIMIT ?2"
+            rows = grants.execute(newest, (account, limit))
             return total, [table.grant_of(row) for row in rows]
 
-        nothing: tuple[int, list[Grant]] = (0, [])
-        return self._read(work, default=nothing)
+        return self._read(work, default=(0, list[Grant]()))
 
     def sweep(self, now: float) -> int:
         """End what is over, remove what nobody needs any more, and return how many it were.

@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 from ..errors import JournalUnavailable
@@ -23,10 +23,7 @@ from ..pid_file import PidFile, is_locked
 from .database import Database
 from .journal_table import COLUMNS, MOST_UNSETTLED, PLACES, SENT, UNSETTLED
 from .record import DEADLINE, Record
-
-LASTS = 60.0
-"""Seconds for which a reservation keeps its box from other applies without being renewed. An apply
-renews it between its requests to the portal, each of which takes some seconds."""
+from .reservation import Reservation
 
 RESERVED = (
     "SELECT id, box, account, client, token, at, reserved_at FROM changes WHERE state = 'reserved'"
@@ -49,37 +46,6 @@ RESERVE = (
 RENEW = f"UPDATE changes SET reserved_at = ? WHERE {OWN}"  # noqa: S608 - our own text
 FREE = f"DELETE FROM changes WHERE {OWN}"  # noqa: S608 - our own text
 SEND = f"UPDATE changes SET state = 'sent', reserved_at = ?, ({COLUMNS}) = ({PLACES}) WHERE {OWN}"  # noqa: S608 - our own text
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """A box that an apply is about to change. It is no change yet, and may never become one.
-
-    Attributes:
-        id: The plan's id, which will be the change's.
-        box: The box's id.
-        account: Key of the account.
-        client: The MCP client, as it called itself.
-        token: What only its apply knows.
-        at: Seconds since 1970 when it was made.
-        reserved_at: When it was made or renewed, in seconds of the machine's steady clock.
-    """
-
-    id: str
-    box: str
-    account: bytes = field(repr=False)
-    client: str
-    token: bytes = field(repr=False)
-    at: float
-    reserved_at: float = 0.0
-
-    def left(self, now: float) -> float:
-        """Return the seconds for which it still keeps its box, 0 when its time is over.
-
-        The clock begins anew with the machine: a time to come is one of before.
-        """
-        passed = now - self.reserved_at
-        return LASTS - passed if 0.0 <= passed < LASTS else 0.0
 
 
 class PlanUsed(Exception):

@@ -36,7 +36,7 @@ def login(session: Session, email: str | None) -> None:
         before = session.vault.find()
     admitted = session.admitted
     tool = auth_tool(session, email)
-    # A server that answers nobody without a login has had it asked for by now.
+    # A server that requires a login has had the client ask for it by now.
     given = session.admitted if session.admitted not in {admitted, before} else None
     if given is None:
         email = email or session.asker.wanted("email")

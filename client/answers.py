@@ -66,7 +66,7 @@ REFUSALS: dict[int, str] = {
     "OIG_ALLOWED_HOSTS where the server runs and restart it.",
     429: "The server or a proxy wants fewer requests. Wait a minute, then try again.",
 }
-"""What each status means at an MCP endpoint, and who has to do what."""
+"""What each status means at an MCP endpoint, and what to do about it."""
 
 GATEWAY = (
     "A proxy answers, but cannot reach the MCP server behind it. Start the server "
@@ -125,7 +125,7 @@ def _judge_success(answer: Answer) -> NotMcp | None:
 def _judge_challenge(answer: Answer, asked: Challenge) -> Failure:
     """Say what the server wants to be shown.
 
-    1. It knows who asks, and they may not do this (RFC 6750, 3.1).
+    1. It knows the caller, who lacks the permission (RFC 6750, 3.1).
     2. A token came that is not valid, or not any more. oig-client sends none: a proxy does.
     3. A login was sent and did not come.
     4. None was sent.

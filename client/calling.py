@@ -1,4 +1,4 @@
-"""Calling a tool as somebody, in the way in which the tool takes a login."""
+"""Calling a tool for an account, by the way in which the tool takes a login."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MOST = 8192
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One way in which a server can be shown who is asking (RFC 9110, 11.6.1).
+    """One way for a caller to authenticate to a server (RFC 9110, 11.6.1).
 
     Attributes:
         scheme: In lower case, such as `bearer`.

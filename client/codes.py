@@ -18,7 +18,7 @@ CREDENTIALS_REJECTED = "credentials_rejected"
 """The one failure that says that a login is wrong."""
 
 OUTCOME_UNKNOWN = frozenset({"outcome_unknown", "internal_error", "cut_off"})
-"""After these nobody knows whether a call that changes something did so."""
+"""After these it is unknown whether a call that changes something did so."""
 
 LASTING = frozenset(
     {

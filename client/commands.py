@@ -19,7 +19,7 @@ CHECK_AUTH = "check_auth"
 
 
 def tools(session: Session, email: str | None = None) -> None:
-    """List what the server offers; to whom, where it tells nobody without a login."""
+    """List what the server offers, with a login where it requires one."""
     catalogue = session.look(email)
     server = catalogue.server
     session.output.result(
@@ -32,7 +32,7 @@ def tools(session: Session, email: str | None = None) -> None:
 
 
 def describe(session: Session, name: str, email: str | None = None) -> None:
-    """Show one tool; to whom, where the server tells nobody without a login."""
+    """Show one tool, with a login where the server requires one."""
     catalogue = session.look(email)
     tool = catalogue.tool(name)
     page = drawing("views", "tool_page", tool, catalogue.before(tool))
@@ -90,7 +90,7 @@ def auth_tool(session: Session, email: str | None) -> Tool:
 
     Args:
         session: Whom to ask.
-        email: Whose login, for a server that answers nobody without one.
+        email: Whose login, for a server that requires one.
 
     Raises:
         NotMcp: The server is another one than OIG Cloud's.

@@ -21,7 +21,7 @@ def is_terminal(stream: TextIO) -> bool:
         from ctypes import wintypes  # noqa: PLC0415
 
         handle = wintypes.HANDLE(msvcrt.get_osfhandle(stream.fileno()))
-        # It fails for all that is no console.
+        # It fails for anything but a console.
         return bool(ctypes.windll.kernel32.GetConsoleMode(handle, ctypes.byref(wintypes.DWORD())))
     else:  # noqa: RET505 - for mypy, which takes the line for unreachable on Windows
         return True

@@ -56,7 +56,7 @@ def asked_email(session: Session) -> str:
 def wanted_login(
     session: Session, wanted: LoginWanted, email: str | None, login: Login | None
 ) -> Login:
-    """Return the login for a server that answers nobody without one.
+    """Return the login for a server that requires one.
 
     Args:
         session: Knows logins, and whom to ask.

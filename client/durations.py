@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def seconds(most: float) -> Callable[[str], float]:
-    """Return what reads a number of seconds, up to so many; for argparse."""
+    """Return a reader of a number of seconds up to a limit; for argparse."""
 
     def read(text: str) -> float:
         try:
@@ -22,7 +22,7 @@ def seconds(most: float) -> Callable[[str], float]:
 
 
 def whole_seconds(most: int) -> Callable[[str], int]:
-    """Return what reads a whole number of seconds, from none up to so many; for argparse."""
+    """Return a reader of a whole number of seconds, from 0 up to a limit; for argparse."""
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and int(text[:9]) <= most):

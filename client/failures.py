@@ -85,7 +85,7 @@ class ToolFailure(Failure):
 
     @classmethod
     def told(cls, text: str, values: object, *, kind: str = "tool_error") -> ToolFailure:
-        """Make one of what the server told.
+        """Make one from the answer of the server.
 
         Args:
             text: Its text, for an assistant. It is shown as it is where its code is not known here.
@@ -136,7 +136,7 @@ class NotWritten(Failure):
 
 
 class LoginWanted(Failure):
-    """The server answers only who shows a login: it has one of the browser, or takes a header."""
+    """The server requires a login: by the browser, or in a header."""
 
     exit_code = ExitCode.USAGE
     title = "A login is needed"

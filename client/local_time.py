@@ -21,7 +21,7 @@ def local(moment: datetime) -> datetime:
 
 
 def told(value: object) -> datetime | None:
-    """Read a time that a result tells; None if it is none.
+    """Read a time in a result; None if it is not a valid one.
 
     One without an offset is in UTC: servers of older versions wrote it so.
     """

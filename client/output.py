@@ -82,11 +82,11 @@ class Output:
         _show(self._talk, sys.stderr, lambda framed: failure_view(failure, framed=framed))
 
     def talk(self, view: Callable[[bool], RenderableType]) -> None:
-        """Show the person something that is no result."""
+        """Show the user something other than a result."""
         _show(self._talk, sys.stderr, view)
 
     def note(self, text: str) -> None:
-        """Tell the person something that is no result."""
+        """Print a note for the user beside the result."""
         self._talk.print(clean(text), style="dim", soft_wrap=not is_terminal(sys.stderr))
 
     def detail(self, text: str) -> None:

@@ -32,7 +32,7 @@ class Session:
         timeout: Seconds to wait for an answer.
         known: What the server offered when it was last asked.
         problem: Why it could not be asked last time, in one word; empty when it could.
-        admitted: The login that opens a server which answers nobody without one. None at others,
+        admitted: The login for every request to a server that requires one. None at others,
             and until such a server was first asked.
     """
 
@@ -64,7 +64,7 @@ class Session:
         """Ask the server what it offers.
 
         Args:
-            email: Whose login to show to a server that tells nobody without one; None: the kept
+            email: Whose login to send to a server that requires one; None: the kept
                 one, or one that is asked for.
 
         Raises:
@@ -114,7 +114,7 @@ class Session:
 
     @contextmanager
     def acting_as(self, login: Login | None) -> Iterator[None]:
-        """Take a login for all calls meanwhile that name nobody else."""
+        """Use a login for all calls meanwhile that name no other account."""
         before, self._acting = self._acting, login
         try:
             yield
@@ -180,7 +180,7 @@ class Session:
     def _let_in(
         self, ask: Callable[[Login | None], T], email: str | None, login: Login | None = None
     ) -> T:
-        """Ask the server, as somebody where it answers nobody else; note what became of it."""
+        """Ask the server, with a login where it requires one; note the outcome."""
         try:
             try:
                 found = ask(self.admitted)

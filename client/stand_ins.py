@@ -31,6 +31,6 @@ def _stand_in(problem: UnicodeError) -> tuple[str, int]:
         raise problem
     character = problem.object[problem.start]
     # 1. A drawing stays one.
-    # 2. All else is written by its number: nobody is given a name or a word that was not there.
+    # 2. All else is written by its number, so that no name or word is invented.
     escaped = character.encode("ascii", "backslashreplace").decode("ascii")
     return DRAWN.get(character, escaped), problem.start + 1

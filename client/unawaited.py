@@ -36,10 +36,10 @@ def result_within(future: Future[T], seconds: float) -> T:
     """Return the result of what was begun.
 
     Raises:
-        TimeoutError: It is not there in so many seconds.
+        TimeoutError: It is not there in time.
     """
     if sys.platform == "win32":
-        # There a wait for a lock, as this is one, goes on whatever key is pressed.
+        # There no key interrupts a wait for a lock, as this is one.
         deadline = monotonic() + seconds
         while not future.done() and (left := deadline - monotonic()) > 0:
             wait([future], min(left, TURN))

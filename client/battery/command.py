@@ -114,7 +114,7 @@ def energy(session: Session, options: Options) -> None:
     if options.csv is not None and (options.import_price or options.export_price):
         session.output.note("Amounts of money are not in the CSV; --json has them.")
     if not _tabled(session, options, values, lambda told: as_csv(told, about)):
-        # Which days these are is not known to who left out --from or --to.
+        # A user who left out --from or --to does not know which days these are.
         told = {"first_day": first.isoformat(), "last_day": last.isoformat(), **values}
         shown = drawing("battery.energy", "page", _unwarned(options, values), about)
         session.output.result(told, shown)
@@ -160,7 +160,7 @@ def _tabled(
     else:
         _written(Path(options.csv), table)
         session.output.note(f"Written: {options.csv}")
-    # The file has no place for them, and who asks for a file may look at nothing else.
+    # The file has no place for them, and a user who asks for a file may look at nothing else.
     for warning in values.get("warnings") or ():
         session.output.note(f"! {one_line(warning)}")
     return options.csv == "-"

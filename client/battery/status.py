@@ -28,7 +28,7 @@ def exit_code(values: Mapping[str, Any]) -> ExitCode:
 
 
 def page(values: Mapping[str, Any], *, framed: bool) -> RenderableType:  # noqa: ARG001 - as all views
-    """Show the verdict in one line, its cure in the next, and what else is told.
+    """Show the verdict in one line, its cure in the next, and the rest below.
 
     Args:
         values: The structured result of get_status.

@@ -31,7 +31,7 @@ def takes(session: Session, name: str, parameter: str, email: str | None) -> boo
         session: Whom to ask.
         name: The tool.
         parameter: The parameter.
-        email: Whose login to show to a server that tells nobody without one.
+        email: Whose login to send to a server that requires one.
     """
     known = session.known or session.look(email)
     return any(

@@ -27,7 +27,7 @@ Show = Callable[[Mapping[str, Any] | None, Failure | None], None]
 
 
 def watch(session: Session, options: Options, seconds: float) -> None:
-    """Show a box every so many seconds, over restarts of the server; return at Ctrl-C.
+    """Show a box at regular intervals, across restarts of the server; return at Ctrl-C.
 
     Raises:
         Failure: Waiting cannot mend it, such as a wrong password.
@@ -60,7 +60,7 @@ def _ticks(
                 raise
             yield failure, None
         except ToolFailure as failure:
-            # A first look that fails is told like that of any command.
+            # A failure at the first look is reported as by any command.
             if not seen or failure.code in LASTING:
                 raise
             yield failure, None

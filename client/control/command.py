@@ -127,7 +127,7 @@ def _carried_out(
 def _applied(
     session: Session, arguments: Mapping[str, Any], look: str, options: Options
 ) -> Mapping[str, Any]:
-    """Call apply_change once; where nobody knows what became of it, say so."""
+    """Call apply_change once; where its outcome is unknown, say so."""
     try:
         return controlled(session, APPLY, arguments, options, repeat=False)
     except KeyboardInterrupt:

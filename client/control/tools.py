@@ -43,7 +43,7 @@ def tool_of(session: Session, name: str, email: str | None = None) -> Tool | Non
     Args:
         session: Whom to ask.
         name: The tool.
-        email: Whose login to show to a server that tells nobody without one.
+        email: Whose login to send to a server that requires one.
 
     Raises:
         ToolFailure: Control is off there.

@@ -17,7 +17,7 @@ PAUSE = 5.0
 """Seconds between two looks; the server itself asks the portal less often."""
 PENDING = frozenset({"pending"})
 OPEN = PENDING | {"unclear"}
-"""How a change stands of which it is not known how it ended."""
+"""The states of a change whose outcome is not known yet."""
 MOST_FAILURES = 3
 """Looks in a row that may go wrong before it is no use."""
 
@@ -31,7 +31,7 @@ def settled(
     """Wait while a change is pending, or stands otherwise; return the last report of it.
 
     Raises:
-        KeyboardInterrupt: Nobody wants to wait any more.
+        KeyboardInterrupt: The user does not want to wait any more.
     """
     end = time.monotonic() + options.wait
     pause, failures = FIRST_LOOK, 0

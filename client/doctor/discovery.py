@@ -46,7 +46,7 @@ OFF = "no browser login is offered at this address"
 
 
 def challenge(visit: Visit) -> Finding:
-    """See whether a call without a login is told where to log in."""
+    """Check that a call without a login learns where to log in."""
     reply = visit.reply
     if reply is None or reply.status != HTTPStatus.UNAUTHORIZED:
         try:
@@ -203,7 +203,7 @@ def openid(visit: Visit) -> Finding:
 def _other_address(visit: Visit, told: str) -> Astray:
     """Say that the server knows itself by another address than it is called by.
 
-    1. By http, and it is called by https: it does not know of the proxy that does TLS.
+    1. It names http, and is called by https: it does not know about the proxy that does TLS.
     2. By https, and it is called by http.
     3. The same but for a slash at the end.
     4. By another port, host or path.

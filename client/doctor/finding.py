@@ -32,7 +32,7 @@ class Finding:
         kind: A stable word for scripts; empty when all is well.
         exit_code: What the whole report ends with if this is the first thing wrong.
         ends: Nothing after this step would mean anything.
-        untried: It could have been tried, so that nobody knows how it would have gone.
+        untried: It could have been tried, so its result is unknown.
         seconds: How long it took.
     """
 

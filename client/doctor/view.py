@@ -52,7 +52,7 @@ def verdict(
 
     Args:
         first: The first thing that is wrong.
-        untried: Steps that could have been taken and were not: nobody knows that they work.
+        untried: Steps that could have been taken and were not: their result is unknown.
         warned: There are remarks.
         framed: Draw for a screen.
     """

@@ -66,7 +66,7 @@ class Visit:
         client: Sends plain requests.
         login: The login to try, if it is not the kept one.
         lives: A worker answered beside the endpoint.
-        closed: The server answers nobody without a login.
+        closed: The server requires a login for every request.
         challenge: What it asks to be shown, where a browser login is offered.
         astray: A client that logs in with a browser comes no further than so far.
         resource: What the server says of itself, to such a client.
@@ -92,7 +92,7 @@ class Visit:
 
     @property
     def shown(self) -> Login | None:
-        """The login to show to a server that answers nobody without one."""
+        """The login to send to a server that requires one."""
         if self.session.in_the_clear:
             return None
         return self.login or self.session.kept()

@@ -71,7 +71,7 @@ def _headers(before: object, wanted: Mapping[str, str], *, login: bool) -> dict[
 def _words(
     before: object, wanted: Sequence[str], variables: Mapping[str, Any], *, login: bool
 ) -> list[str]:
-    """Keep the headers that the bridge was told to send, but for one that is left without value."""
+    """Keep the headers that the bridge was set to send, except one without a value."""
     words = [str(word) for word in before] if isinstance(before, list) else []
     headers = [after for option, after in pairwise(words) if option == OPTION]
     if not variables.get(LOGIN_VARIABLE):

@@ -55,7 +55,7 @@ def entry(assistant: str, url: str, basic: str | None = None, *, browser: bool =
         assistant: Which client.
         url: The server's URL.
         basic: The value of `Authorization`, where the file is to hold it; only for `claude-desktop`
-            and `cursor`, whose files are nobody else's. Without it Claude Desktop sends none: a
+            and `cursor`, whose files belong to one user. Without it Claude Desktop sends none: a
             header that holds no login would make the server refuse every call.
         browser: The client logs in with a browser, so that the address is all it needs.
     """

@@ -16,7 +16,7 @@ from .merge import changes, merged
 
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 COPIES = 1000
-"""Copies of one file at most; who has so many has a program gone wild."""
+"""Copies of one file at most; more than these come from a program gone wild."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _need_writable(path: Path) -> None:
-    # Renaming a new file over it would work all the same: whoever made it read-only means it.
+    # Renaming a new file over it would work all the same, but it is read-only on purpose.
     if not (path.stat().st_mode & WRITABLE and os.access(path, os.W_OK)):
         raise NotWritten("It is read-only. Make it writable, then try again.", kind="read_only")
 

@@ -14,7 +14,7 @@ from ..unawaited import begun, result_within
 RESOURCE = "/.well-known/oauth-protected-resource"
 """Where a server describes itself, before the path of its endpoint (RFC 9728, 3.1)."""
 MOST_SECONDS = 5.0
-"""Nobody waits longer for what there is an option for."""
+"""Longest wait for an answer that an option can replace."""
 MOST_BYTES = 65_536
 
 

@@ -1,6 +1,6 @@
-"""Who takes connections from listening sockets that several workers share.
+"""Accepting connections from listening sockets that several workers share.
 
-The loop's own servers accept whatever comes. A worker that has no room must leave a connection in
+The loop's own servers accept every connection. A worker that has no room must leave a connection in
 the socket's queue, where its neighbour finds it: accepted, it could only be refused.
 """
 
@@ -38,8 +38,8 @@ class Acceptor:
     Args:
         sockets: Listening sockets. It takes from them and closes them at the end.
         make: Makes the protocol of one connection.
-        has_room: Says whether there is room for so many connections that are not made yet.
-        give_way: Ends connections that nobody misses much, one at each step.
+        has_room: Says whether there is room for a number of further connections.
+        give_way: Ends the least valuable connections, one at each step.
     """
 
     def __init__(

@@ -31,8 +31,8 @@ class ClosingPort:
 
     Args:
         sockets: The listening sockets; copies of them are held until `end`.
-        others_are_gone: Asks whoever runs the workers; may block, and raise OSError or a
-            RuntimeError when there is nobody to ask.
+        others_are_gone: Asks the supervisor of the workers; may block, and raise OSError or a
+            RuntimeError when there is none.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ClosingPort:
         self._others_are_gone = others_are_gone
         self._looked: Future[None] = Future()
         self._over = threading.Event()
-        # It must not hold up the end of the process when nobody answers.
+        # It must not delay the end of the process when there is no answer.
         self._thread = threading.Thread(target=self._look, name="closing port", daemon=True)
 
     async def begin(self) -> None:

@@ -1,4 +1,4 @@
-"""One HTTP connection, with bounds on what a caller nobody knows can make a worker hold.
+"""One HTTP connection, with bounds on what an unknown caller can make a worker hold.
 
 A request costs a few comparisons more than without them, and no timer: the worker goes over all
 its connections now and then and asks each whether its caller owes something for too long.
@@ -229,7 +229,7 @@ class Connection(RefusableConnection):
                 if not cycle.disconnected:
                     raise
             if self._is_gone():
-                # The app may have seen that before we were told, and have answered nothing.
+                # The app may have noticed that before us, and have answered nothing.
                 cycle.disconnected = True
 
         super()._start_asgi_task(cycle, serve)
@@ -239,7 +239,7 @@ class Connection(RefusableConnection):
         try:
             await self.flow.drain()
         except asyncio.CancelledError:
-            # The server stops, and nobody would take this answer either.
+            # The server stops, and this answer would not be read either.
             cycle.disconnected = True
             self.transport.abort()
 

@@ -1,4 +1,4 @@
-"""What a connection tells the app: whether its caller has gone, so that nobody takes an answer.
+"""What a connection tells the app: whether its caller has gone and cannot be answered.
 
 The connection puts a function into the ASGI scope of each request, and cancels the request when its
 caller goes. The app can tell that from the stop of a server, which cancels requests as well.

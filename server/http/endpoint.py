@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 LONG_BODY = 64 * 1024
 """Bytes above which a body is long: a batch of 20 calls with all their arguments is shorter. 1 MiB
-is parsed in some ten milliseconds, in which nobody else is served."""
+is parsed in some ten milliseconds, in which no other request is served."""
 
 TOO_LONG = (
     413,
@@ -240,7 +240,7 @@ def _is_request(message: Any, version: str | None) -> bool:
 
 
 class _Unreadable(Exception):
-    """A body of which no message can be read."""
+    """A body that contains no readable message."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.text)
@@ -268,7 +268,7 @@ class _HeldAnswers:
 
     Args:
         tally: The bytes.
-        source: Who takes them.
+        source: The source of the caller that they go to.
     """
 
     def __init__(self, tally: Tally, source: str | None) -> None:

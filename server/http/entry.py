@@ -1,4 +1,4 @@
-"""Who may enter: what the endpoint asks of whoever knows, and what it is answered."""
+"""Which requests are admitted: what the endpoint asks the judge, and its answers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Gate(Protocol):
     """Judges a request twice: by its head, and when all of its body has come."""
 
     async def at_head(self, scope: MutableMapping[str, Any]) -> Entry | Refused | None:
-        """Judge a request by its head; None is served whatever its messages are."""
+        """Judge a request by its head; None: it is served whatever its messages are."""
 
     async def at_messages(self, entry: Any, messages: Sequence[Any]) -> Entry | Refused:
         """Judge it by its messages too; `entry` is what `at_head` returned."""

@@ -1,4 +1,4 @@
-"""What must be right about a message before anybody looks at what it asks for.
+"""What must be right about a message before its request is looked at.
 
 The SDK's own refusals of malformed messages quote the message, password and all, or do not say what
 is wrong; everything that it would refuse that way is refused here first. A refusal names the field

@@ -27,7 +27,7 @@ class Exemptions:
         self._known: dict[str, str | None] = {}
 
     def source(self, host: str | None) -> str | None:
-        """Return the source that a caller is counted under; None for who is exempt.
+        """Return the source that a caller is counted under; None for an exempt one.
 
         Args:
             host: Address of the caller: the peer's, or as a trusted proxy forwarded it. Or a grant,

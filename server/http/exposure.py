@@ -1,4 +1,4 @@
-"""What an operator should know of the address where the server listens. Pure."""
+"""What an operator should know about the address where the server listens. Pure."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def unproxied(settings: Settings) -> str | None:
         settings: All settings.
     """
     # 1. No public address, or one on this machine without TLS: nothing else is needed.
-    # 2. A proxy is named: it terminates TLS, and says who calls.
-    # 3. The workers speak TLS themselves, and see who calls.
-    # 4. Neither is so: either nobody answers at that address, or a proxy does that nobody believes.
+    # 2. A proxy is named: it terminates TLS, and names the caller.
+    # 3. The workers speak TLS themselves, and see the caller.
+    # 4. Neither: either nothing answers at that address, or a proxy does that is not trusted.
     if settings.public_url is None or settings.public_url.startswith("http://"):
         return None
     if settings.trusted_proxies or settings.tls_cert is not None:

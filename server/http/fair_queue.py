@@ -2,7 +2,7 @@
 
 A worker would work on all messages that have come at the same time, so each of a thousand would
 slow all the others down. Here few are begun at a time, and of those that wait one of each network
-in turn: who sends hundreds waits for them, and anybody else for one of theirs.
+in turn: a caller that sends hundreds waits for them, and any other for one of these.
 """
 
 from __future__ import annotations

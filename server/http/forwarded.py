@@ -43,12 +43,12 @@ def forwarded_address(
 ) -> Origin:
     """Find the address of a caller.
 
-    1. A peer that is no trusted proxy is the caller; what it sent is not looked at.
+    1. A peer that is not a trusted proxy is the caller; what it sent is not looked at.
     2. Without the header a trusted proxy is the caller itself.
-    3. Otherwise the caller is the rightmost address that is no trusted proxy's. If all are, it is
+    3. Otherwise the caller is the rightmost address not of a trusted proxy. If all are, it is
        the leftmost: a caller from within the trusted network.
     4. An element that ends the search and is no address (text, a name, nothing) is `unknown` in
-       logs, and counts as the proxy that brought it: nobody else is known.
+       logs, and counts as the proxy that forwarded it, the only peer known.
 
     Args:
         peer: Address at the other end of the connection.

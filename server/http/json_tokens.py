@@ -1,7 +1,7 @@
-"""How many tokens a JSON text has and how deep it nests, before anybody takes it apart. Pure.
+"""How many tokens a JSON text has and how deep it nests, before it is parsed. Pure.
 
 What a text costs to parse and to check is not in its length: 1 MiB of `[` takes a hundred times as
-long as 1 MiB of one string, and nobody else is answered meanwhile.
+long as 1 MiB of one string, and no other request is answered meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPENING, CLOSING = frozenset(b"[{"), frozenset(b"]}")
 
 
 def excess(text: bytes) -> str | None:
-    """Say in which way a text is more than anybody sends; None if it is not.
+    """Say in which way a text exceeds any honest request; None if it does not.
 
     For JSON the count is exact. What is no JSON may be let through or not: parsing it ends where
     it is wrong.

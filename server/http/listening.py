@@ -36,7 +36,7 @@ def is_listening(given: socket.socket) -> bool:
     """Say whether connections can be accepted from a socket.
 
     macOS has the option that tells, but does not let it be read. There a stream socket that is
-    connected to nobody is taken for a listening one.
+    not connected is taken for a listening one.
     """
     try:
         return bool(given.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

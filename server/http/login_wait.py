@@ -1,7 +1,8 @@
 """How those around a message learn that it waits for its turn to log in.
 
-Who wants to know says so in the message's context (contextvars), which follows it through the SDK
-and its tasks. The wait is found out about far below, at the connection to the cache daemon.
+A layer that wants to know registers in the message's context (contextvars), which follows it
+through the SDK and its tasks. The wait is found out about far below, at
+the connection to the cache daemon.
 """
 
 from __future__ import annotations

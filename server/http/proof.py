@@ -1,4 +1,4 @@
-"""What the app tells a connection: whoever calls over it has proved whose account it is.
+"""What the app tells a connection: its caller has proved an account.
 
 The connection puts a function into the ASGI scope of each request, and the app calls it.
 """
@@ -13,7 +13,7 @@ KEY = "oig.proved"
 
 
 def no_connection() -> None:
-    """Tell nobody: the request came over no connection of ours."""
+    """Do nothing: the request came over no connection of ours."""
 
 
 def proved(scope: Mapping[str, Any]) -> Callable[[], None]:

@@ -51,7 +51,7 @@ class RefusableConnection(WithoutUpgrades):
     """Whether the request that is unread has its answer."""
 
     _garbled = False
-    """Whether something came that is no HTTP, while an answer was due."""
+    """Whether something other than HTTP came while an answer was due."""
 
     _running: RequestResponseCycle | None = None
     """The request that is being answered; `cycle` is the last one that came."""
@@ -66,7 +66,7 @@ class RefusableConnection(WithoutUpgrades):
     _since = 0.0
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP; whatever else comes is not read.
+        """Refuse anything but HTTP; what follows is not read.
 
         1. Requests that came whole before it get their own answers, the last of which ends the
            connection: their senders must not take this refusal for an answer to them.
@@ -96,14 +96,14 @@ class RefusableConnection(WithoutUpgrades):
         self._refuse(503, NO_ROOM, "with long requests, of which too many came")
 
     def drop_answer(self) -> None:
-        """Close the connection, since too much is held of answers that nobody takes."""
+        """Close the connection, since unread answers take too much memory."""
         self._count("that did not take their answer, of which too many were held")
         self._release()
         self.server_state.untaken.release(self)
         self.transport.abort()
 
     def may_give_way(self) -> bool:
-        """Whether no request that has come as a whole is being answered, or nobody takes it."""
+        """Whether no complete request is being answered, or its answer is not read."""
         return not self._is_busy() or self.flow.write_paused
 
     def waits_for_login(self) -> bool:
@@ -111,7 +111,7 @@ class RefusableConnection(WithoutUpgrades):
         return self._waits is not None and self._waits.is_set() and not self._proves
 
     def give_way(self) -> None:
-        """End, in favour of others for whom there is no room."""
+        """Close, to make room for others."""
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
             # Otherwise it would keep its descriptor for as long as its caller takes nothing.
             self._count("with an answer that was not taken, for others")

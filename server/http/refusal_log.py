@@ -15,7 +15,7 @@ SHOWN = 100
 """Characters of a name that are shown."""
 
 MOST_NAMES = 64
-"""Names remembered. Pages and hosts that somebody wants to have served are a few."""
+"""Names remembered. The pages and hosts that an operator wants served are few."""
 
 NAME_QUOTA = Quota(1, 60.0)
 
@@ -43,7 +43,7 @@ class RefusalLog:
         """Write that a request was refused, or count it.
 
         Args:
-            kind: What the name is of, such as `for host`.
+            kind: What the name stands for, such as `for host`.
             name: The name, as the caller sent it.
             cure: What the operator can do.
         """

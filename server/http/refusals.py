@@ -13,7 +13,7 @@ from .envelope import described
 
 
 async def in_our_words(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Middleware: name the fields that are wrong, and do not repeat a method that nobody knows.
+    """Middleware: name the fields that are wrong, and do not repeat an unknown method.
 
     The SDK says "Invalid request parameters", and gives an unknown method back.
 

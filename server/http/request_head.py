@@ -55,5 +55,5 @@ def tidied(scope: Scope) -> Scope:
 def version_of(scope: Scope) -> str | None:
     """Return the revision of the protocol that a request names; None if it names none."""
     values = [value.strip(b" \t") for k, value in scope["headers"] if k == b"mcp-protocol-version"]
-    # Two that differ are a list (RFC 9110 5.3), and a list is no version that anybody knows.
+    # Two that differ are a list (RFC 9110 5.3), and a list is not a version.
     return b", ".join(dict.fromkeys(values)).decode("latin-1") if values else None

@@ -1,6 +1,7 @@
 """How many connections a worker has room for, and which one gives way to another.
 
-Anybody can connect and ask what needs no account, so a connection counts by what it has proved:
+Anybody can connect and send requests that need no account, so a connection counts by what it has
+proved:
 
 1. One over which no account has been proved of late gives way first, whatever it asks and however
    often, as soon as none of its requests is being answered; `eviction_order` says which. A newcomer
@@ -61,16 +62,16 @@ class Occupant(Protocol):
         """Refuse the request that is coming, since too much is held of all requests."""
 
     def drop_answer(self) -> None:
-        """Close the connection, since too much is held of answers that nobody takes."""
+        """Close the connection, since unread answers take too much memory."""
 
     def may_give_way(self) -> bool:
-        """Whether no request that has come as a whole is being answered, or nobody takes it."""
+        """Whether no complete request is being answered, or its answer is not read."""
 
     def waits_for_login(self) -> bool:
         """Whether the request that is being answered waits for a login and has proved nothing."""
 
     def give_way(self) -> None:
-        """End, in favour of others for whom there is no room."""
+        """Close, to make room for others."""
 
     def leave(self) -> None:
         """End with the answers to the requests that have come."""

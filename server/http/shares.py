@@ -19,7 +19,7 @@ MAX_OF_SOURCE = 200
 takes. An assistant holds one or two, a household or office a few dozen."""
 
 SHARE_OF_SOURCE = 10
-"""That of a worker's connections, one in so many, is for one source where descriptors are few."""
+"""One in this many of a worker's connections is for one source, where descriptors are few."""
 
 SHARE_OF_NETWORK = 5
 """Sources of one network that may have all that a source may: half of what a worker takes. An IPv6
@@ -47,7 +47,7 @@ UNCOUNTED_BODY = 4 * 1024
 take 8 MiB."""
 
 RETRY_LATER = [(b"retry-after", b"5")]
-"""Header of an answer to who is refused for want of room: the seconds after which to try again."""
+"""Header of a refusal for lack of room: the seconds after which to try again."""
 
 
 def nobody(_: str | None) -> None:
@@ -85,7 +85,7 @@ class Tally:
         """Count more; say whether the source may have it. It has to be removed either way.
 
         Args:
-            source: Who has it; None for one that is exempt from its own limits.
+            source: Its owner; None for one that is exempt from limits of its own.
             amount: How much it is.
         """
         self.total += amount

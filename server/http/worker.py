@@ -56,7 +56,7 @@ TELL_SECONDS = 60.0
 """Seconds between two log lines about connections that were closed, however many they are."""
 
 OTHER_DESCRIPTORS = 128
-"""Descriptors kept for what is no connection of a caller: the portal, the daemon, logs, journal."""
+"""Descriptors reserved for other uses: the portal, the daemon, logs, journal."""
 
 
 class Worker(uvicorn.Server):
@@ -68,7 +68,7 @@ class Worker(uvicorn.Server):
             vanishes; removed at the stop. Nobody needs it to be served, so that a file that cannot
             be written stops nothing.
         others_are_gone: Says whether no other worker takes connections from the same sockets; see
-            `ClosingPort`. None for a worker whose sockets nobody else holds.
+            `ClosingPort`. None for a worker that shares no sockets.
         source: Gives the source of a caller's address, None for one that is exempt from limits.
         stopping: Called when the worker begins to stop, before it waits for running requests.
         certificate: What connections speak TLS with; None for plain ones.
@@ -107,7 +107,7 @@ class Worker(uvicorn.Server):
             self.server_state.has_room,
             lambda: self.server_state.give_way(loop.time()),
         )
-        # Without sockets: it would accept whatever comes.
+        # Without sockets: it would accept every connection.
         await super().startup([])
         gc.collect()
         gc.freeze()

@@ -14,7 +14,7 @@ are good.
 
 A batch is let in as a whole or not at all.
 
-A request is judged twice: by its head, so that nobody sends a body for nothing, and when all of the
+A request is judged twice: by its head, so that no body is sent in vain, and when all of the
 body has come, for its client chooses when that is.
 """
 
@@ -110,8 +110,7 @@ class Admission:
         1. A preflight asks what a page may send, and never carries a login.
         2. A login that is not a token is for the tool to judge, in every mode.
         3. In `chat` a token is nothing that we know.
-        4. Of a token and a second `Authorization` header nobody can tell which is meant (RFC 6750
-           3.1).
+        4. A token beside a second `Authorization` header is ambiguous (RFC 6750 3.1).
         5. What carries neither is let in where its messages bring a login, or need none.
         """
         authorization, has_pair = _logins(scope)

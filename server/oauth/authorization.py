@@ -2,9 +2,9 @@
 
 Two kinds of mistake (RFC 6749 4.1.2.1):
 
-1. Who asks, or where the answer is to go, is not certain: the owner reads about it on a page, and
-   nobody is sent anywhere.
-2. Anything else: the client is told, with its `state` and our `iss` (RFC 9207 2): by a redirect
+1. The client, or the address for its answer, is not certain: the owner reads about it on a page,
+   and there is no redirect.
+2. Anything else: the client learns it, with its `state` and our `iss` (RFC 9207 2): by a redirect
    where `Redirects.trusts` it; elsewhere the owner reads it, and a link leads on (RFC 9700 4.11.2).
 """
 
@@ -35,7 +35,7 @@ Parameters = Mapping[str, Sequence[str]]
 
 
 class Refused(Exception):
-    """A mistake of the client's that it is told.
+    """A mistake of the client that is reported to it.
 
     Args:
         error: A code of RFC 6749 4.1.2.1 or of an extension.
@@ -49,7 +49,7 @@ class Refused(Exception):
 
 
 def parameters_of(query: bytes) -> Parameters | None:
-    """Read a query; None for what is no UTF-8, or has too many parameters.
+    """Read a query; None if it is not UTF-8, or has too many parameters.
 
     One without a value counts as left out (RFC 6749 3.1).
     """
@@ -78,11 +78,11 @@ def may_redirect(client: Client, uri: str, redirects: Redirects) -> bool:
 def read_request(
     parameters: Parameters, client: Client, redirect_uri: str, mode: Mode, expires_at: float
 ) -> AuthorizationRequest:
-    """Check the rest of what a client asks, once it is certain who does and where it is answered.
+    """Check the rest of a request, once the client and the address for its answer are certain.
 
     Args:
         parameters: All of the request.
-        client: Who asks.
+        client: The client that asks.
         redirect_uri: Where the answer goes.
         mode: Of the request.
         expires_at: When the page for it is too old, in seconds since 1970.
@@ -129,9 +129,9 @@ def _challenge(sent: Mapping[str, str]) -> bytes:
 
 
 def _scopes(text: str) -> tuple[str, ...]:
-    # 1. What is no list of scopes is a mistake.
+    # 1. Anything but a list of scopes is a mistake.
     # 2. Those that are not ours are left out, as RFC 6749 3.3 allows: clients ask for what they
-    #    know of other servers, and to refuse them would only keep them from reading.
+    #    know from other servers, and refusing them would only keep them from reading.
     # 3. None at all is a wish to read. What the owner allows is said in the end in any case.
     if text and SCOPE.fullmatch(text) is None:
         raise Refused("invalid_scope", "scope is no list of scopes")

@@ -122,7 +122,7 @@ class Authorize:
         told = {"error": why.error, "error_description": why.description}
         target = answer(redirect_uri, visit.mode, state or None, **told)
         if self._redirects.trusts(redirect_uri):
-            # No form is sent on by this: nobody has typed anything yet.
+            # No form is sent on by this: nothing has been typed yet.
             headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
             return RedirectResponse(target, 302, headers)
         return visit.page(
@@ -156,7 +156,7 @@ class Authorize:
         """Return who asks, and for an answer at this address.
 
         Raises:
-            Turned: That is not certain, and nobody is sent to a stranger; or nobody can tell now.
+            Turned: That is not certain, and there is no redirect to a stranger; or not known now.
         """
         texts, peer = visit.texts, visit.request.client
         try:

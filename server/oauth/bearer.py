@@ -32,11 +32,11 @@ INVALID = "The access token is not valid"
 EXPIRED = "The access token has expired"
 ENDED = "The connection has ended or was made for another address of this server"
 SIGN_IN_AGAIN = "OIG Cloud does not accept the password any more: log in again"
-"""Told to clients in a header: ASCII without quotation marks."""
+"""Sent to clients in a header: ASCII without quotation marks."""
 
 
 class TokenRefused(Exception):
-    """A token speaks for nobody; the text is one of the above."""
+    """A token is refused; the text is one of the above."""
 
 
 class Bearer:
@@ -66,8 +66,8 @@ class Bearer:
             mode: Of the request, not `chat`.
 
         Raises:
-            TokenRefused: Nobody, and why.
-            GrantsUnavailable: Nobody can tell now.
+            TokenRefused: It identifies no caller; the text says why.
+            GrantsUnavailable: The record of grants cannot be read now.
         """
         token, cipher = self._opened.get(text) or self._open(text)
         now = self._wall()
@@ -87,7 +87,7 @@ class Bearer:
         """Return a grant as the record has it now; None once it has ended.
 
         Raises:
-            GrantsUnavailable: Nobody can tell now.
+            GrantsUnavailable: The record of grants cannot be read now.
         """
         return await self._standing(grant.id)
 

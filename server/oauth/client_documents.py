@@ -31,7 +31,7 @@ Fetch = Callable[[str], bytes | None]
 
 
 def read_document(client_id: str, body: bytes, redirects: Redirects) -> Client | None:
-    """Read a document; None if it is none, or another's.
+    """Read a document; None if it is not one, or another client's.
 
     Args:
         client_id: The address that it was fetched from.
@@ -63,7 +63,7 @@ def fetched(url: str) -> bytes | None:
     """Fetch a document, in a process of its own; None if there is none.
 
     Raises:
-        NobodyAnswers: Nobody there could say.
+        NobodyAnswers: There was no answer.
     """
     try:
         done = subprocess.run(  # noqa: S603 - our own module, no shell; a URL is no option
@@ -122,7 +122,7 @@ class ClientDocuments:
 
         Args:
             client_id: The address.
-            host: Address of who wants to know.
+            host: Address of the caller.
 
         Raises:
             NotNow: It cannot be looked up at the moment.
@@ -151,18 +151,18 @@ class ClientFinder:
     """Finds clients of either kind: those that an id describes, and those at an address.
 
     Args:
-        documents: Looks up those with an address for an id; None where nobody is looked up.
+        documents: Looks up those with an address for an id; None where there are no lookups.
     """
 
     def __init__(self, documents: ClientDocuments | None) -> None:
         self._documents = documents
 
     async def find(self, client_id: str, host: str | None) -> Client | None:
-        """Return the client with an id; None for an id of nobody.
+        """Return the client with an id; None if there is none.
 
         Args:
             client_id: The id.
-            host: Address of who wants to know.
+            host: Address of the caller.
 
         Raises:
             NotNow: It cannot be looked up at the moment.

@@ -1,10 +1,10 @@
 """Clients that describe themselves, and where a login's answer may be sent. Pure.
 
 A `client_id` of ours is the client's name and redirect URIs. Nothing is stored for it, so strangers
-can make the server keep nothing, and it outlives restarts and a lost secret. It is not signed: what
-anybody may register, a signature would say nothing about. What protects owners is the policy of
-`Redirects`, applied each time that somebody is about to log in: a stranger's "Claude" which sends
-the answer to the stranger cannot be.
+can make the server store nothing, and it outlives restarts and a lost secret. It is not signed:
+anybody may register, so a signature would prove nothing. Owners are protected by the policy of
+`Redirects`, applied at each login: a stranger's "Claude" that sends the answer to the stranger is
+refused.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ HOSTS: Mapping[str, str] = {
     # Other pages of theirs open what a link names.
     "vscode.dev": "/redirect",
     "insiders.vscode.dev": "/redirect",
-    # Sends the browser on to the Home Assistant of whoever sits before it.
+    # Redirects the browser to the Home Assistant of its user.
     "my.home-assistant.io": "",
     "www.cursor.com": "",
 }
@@ -94,7 +94,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a login's answer goes, as people are told.
+    """Where a login's answer goes, as the page shows it.
 
     Attributes:
         kind: `site`, `program` (one on this computer) or `app` (one that has a scheme).
@@ -230,9 +230,9 @@ class Redirects:
         return parts.scheme in self._schemes or SCHEMES.get(parts.scheme) == parts.host
 
     def trusts(self, uri: str) -> bool:
-        """Return whether an owner may be sent to an allowed URI who has done nothing yet.
+        """Return whether an owner may be redirected to an allowed URI before doing anything.
 
-        Else anybody's link to this server would lead anywhere in its name (RFC 9700 4.11.2).
+        Otherwise any link to this server could lead anywhere in its name (RFC 9700 4.11.2).
         """
         # 1. A program on the owner's own computer, which only waits there while it is connected.
         # 2. A web site that we or the operator know; but for one that sends people on.

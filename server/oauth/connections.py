@@ -43,7 +43,7 @@ class Connected:
         created: When it was connected; times are in seconds since 1970.
         used: Beginning of the day on which it was last used.
         asleep: Since when the portal rejects its password; None if it does not.
-        give: Value of the button that lets it change settings; None where nobody may.
+        give: Value of the button that grants control; None where the server only reads.
         take: Of the button that no longer lets it.
         end: Of the button that ends it.
     """
@@ -105,7 +105,7 @@ class Connections:
         self._tell = RecordsLog()
 
     async def show(self, request: Request) -> Response:
-        """Answer a GET: ask who it is."""
+        """Answer a GET: ask for the login."""
         visit = Visit(request, request.query_params.get("ui_locales", ""))
         return await self._of_records(visit, self._ask(visit))
 

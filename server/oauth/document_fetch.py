@@ -9,7 +9,7 @@ server what only this server can reach:
 
 1. It is https, at the usual port, and a name with a dot in it.
 2. Each address that the name leads to must be public. One that is not is refused, also beside
-   others that are: who answers so does it on purpose.
+   others that are: such an answer is made on purpose.
 3. It connects to an address that was judged, and asks no resolver again. TLS proves that the name
    is served there.
 4. No redirect is followed, no proxy asked, no cookie or other secret sent.
@@ -51,11 +51,11 @@ class NotFetched(Exception):
 
 
 class OutOfReach(NotFetched):
-    """Nobody there can say whether there is a document."""
+    """Without an answer it is unknown whether there is a document."""
 
 
 NONE = 1
-"""Exit code: there is no document. Any other but 0, also of a signal, is that nobody could tell."""
+"""Exit code: there is no document. Any other than 0, or a signal, means that this is unknown."""
 UNREACHED = 2
 
 
@@ -71,7 +71,7 @@ def fetch(url: str, *, resolve: Resolve, connect: Connect, context: ssl.SSLConte
     Raises:
         NotFetched: It may not be fetched, or is no document.
         OutOfReach: The name leads to no public address, or its server is in trouble.
-        OSError: The name leads nowhere, nobody answers, or somebody else does.
+        OSError: The name does not resolve, or no server of that name answers.
         http.client.HTTPException: The answer is no HTTP.
     """
     site = document_site(url)

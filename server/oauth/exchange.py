@@ -112,7 +112,7 @@ class Exchange:
             or code.binding != binding(form["client_id"], redirect_uri)
             or not answers(verifier, code.challenge)
         ):
-            # Whoever cannot show the verifier has only seen the code: that ends nothing.
+            # A caller without the verifier has only seen the code: that ends nothing.
             raise OAuthError("invalid_grant", CODE_INVALID)
         grant = await self._found(code.grant, client, mode, CODE_INVALID)
         if not await asyncio.to_thread(self._grants.activate, grant.id, now):

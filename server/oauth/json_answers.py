@@ -14,7 +14,7 @@ NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 def json_answer(body: Mapping[str, Any], *, status: int = 200) -> JSONResponse:
-    """Return an answer that nobody keeps.
+    """Return an answer that no cache stores.
 
     Args:
         body: What is said. A member without a value is left out of it by the caller: some clients

@@ -1,4 +1,4 @@
-"""The languages of the pages of the browser login, and which of them somebody reads. Pure."""
+"""The languages of the pages of the browser login, and how one is chosen. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .texts_cs import CS
 from .texts_en import EN
 
 LANGUAGES = {texts.code: texts for texts in (EN, CS)}
-"""All languages by their tags; the first one is for whoever asks for none of them."""
+"""All languages by their tags; the first one is the default."""
 
 STANDS_IN = {"sk": "cs"}
 """A language that those who ask for another one read better than the first."""

@@ -30,7 +30,7 @@ MOST_AT_ONCE = 3
 """Documents that are fetched or wait for their turn. Each takes five seconds at worst."""
 
 BUSY_SECONDS = 5.0
-"""Told to who finds no place: another fetch has ended by then."""
+"""Retry time for a caller that finds no place: another fetch has ended by then."""
 
 BUSY = "Too many are looked up at once."
 
@@ -41,11 +41,11 @@ NO_ANSWER = (
 
 
 class NobodyAnswers(Exception):
-    """An address cannot be reached, so that nobody has said what lies there."""
+    """An address cannot be reached, so it is unknown what lies there."""
 
 
 class NotNow(Exception):
-    """Nobody knows whether there is such a client, since it cannot be looked up at the moment.
+    """It is unknown whether there is such a client: it cannot be looked up at the moment.
 
     Attributes:
         seconds: After which another try makes sense.
@@ -76,9 +76,9 @@ class Lookups:
 
     Args:
         look: Gives the bytes at an address, None for nothing; raises `NobodyAnswers`. It may block.
-        read: Reads them; None for what is no document of this address.
+        read: Reads them; None if they are not a document of this address.
         spacing: Seconds between two fetches, at least.
-        strange: Whether the sites are anybody's: then each gets one place, and none for a while
+        strange: Whether the sites are unknown ones: each gets one place, and none for a while
             once it was slow.
         now: Seconds on a clock that never goes back.
         sleep: Waits for some seconds of it.
@@ -114,14 +114,14 @@ class Lookups:
 
         Args:
             client_id: The address, which `document_site` reads.
-            source: Who wants to know; None for who may ask for any number.
+            source: The caller; None for one without a limit.
 
         Raises:
             NotNow: There is no place, or its site was slow or did not answer a moment ago.
         """
-        # 1. What is fresh stands. 2. Who asks while it is fetched waits for that.
+        # 1. A fresh document is used. 2. A caller during its fetch waits for that one.
         # 3. Where there was nothing a moment ago, nothing is fetched; nor where there is no place.
-        #    What was said before stands in while it is good.
+        #    The document before is used while it is good.
         now = self._now()
         kept = self._kept.get(client_id)
         if kept is not None and now < kept.fresh_until:
@@ -160,11 +160,11 @@ class Lookups:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _held_back(self, client_id: str, network: str | None, now: float) -> float | None:
-        # 1. What was slow waits, so that one site does not take turn after turn. At a site of
-        #    anybody's that holds for all its addresses; at a known one strangers choose the path.
-        # 2. So does an address where nobody answered; not its site, the end of whose name
-        #    strangers may share.
-        # 3. Of strange sites each has one place, and so has each network that asks.
+        # 1. What was slow waits, so that one site does not take turn after turn: all addresses of
+        #    an unknown site; one address at a known site, where strangers choose the path.
+        # 2. So does an address that did not answer; not its site, since strangers may share the
+        #    end of its name.
+        # 3. Each unknown site has one place, and so has each network that asks.
         until = max(
             self._slow.get(self._slow_key(client_id), now), self._unanswered.get(client_id, now)
         )

@@ -1,4 +1,4 @@
-"""What clients are told of the login: two documents and two challenges. Pure.
+"""What clients learn about the login: two documents and two challenges. Pure.
 
 The strings are compared by clients to the letter: `issuer` is without a slash at its end, and
 `resource` is exactly the address that users are told to configure.
@@ -46,7 +46,7 @@ def protected_resource(mode: Mode, scopes: Sequence[str]) -> Document:
 def authorization_server(
     mode: Mode, scopes: Sequence[str], *, client_documents: bool = False
 ) -> Document:
-    """Describe who lets clients in (RFC 8414 2).
+    """Describe the authorization server (RFC 8414 2).
 
     Args:
         mode: Of the request, not `chat`.

@@ -117,13 +117,13 @@ class Modes:
         """Return how a request is to be taken.
 
         Args:
-            scope: Its ASGI scope. `Forwarded` has said who is at the other end of the connection.
+            scope: Its ASGI scope, in which `Forwarded` has put the peer of the connection.
         """
         # 1. The operator wants no browser login.
         # 2. The second address, for clients that drop a configured header once they find a login.
         # 3. A public address: the issuer is that one, whatever name a proxy calls us by.
         # 4. From this machine to this machine. A proxy on it is at the same address as a program
-        #    of the owner's, and a name in Host is whatever a caller wrote: all signs must agree.
+        #    of the owner's, and a caller can write any name in Host: all signs must agree.
         # 5. Anything else: an issuer made of a stranger's Host would be the stranger's choice.
         if not self._is_on:
             return CHAT

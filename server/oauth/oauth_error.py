@@ -22,7 +22,7 @@ class OAuthError(Exception):
     Attributes:
         problem: For programs.
         text: For people. It repeats nothing of the request.
-        status: HTTP status. A client that is not known is told so by 401: it registers again.
+        status: HTTP status. An unknown client gets 401: it registers again.
     """
 
     def __init__(self, problem: Problem, text: str, *, status: int | None = None) -> None:

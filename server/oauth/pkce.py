@@ -1,4 +1,4 @@
-"""Proof Key for Code Exchange (RFC 7636): only who began a login can end it. Pure."""
+"""Proof Key for Code Exchange (RFC 7636): only the client that began a login can end it. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
 def read_challenge(text: str) -> bytes | None:
-    """Read a `code_challenge`; None for what is no SHA-256 in base64url without padding."""
+    """Read a `code_challenge`; None unless it is a SHA-256 in base64url without padding."""
     raw = base64url.decode(text)
     return raw if raw is not None and len(raw) == CHALLENGE_BYTES else None
 

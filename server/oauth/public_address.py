@@ -1,4 +1,4 @@
-"""Which addresses are of the public internet, and of nobody's own network. Pure.
+"""Which addresses belong to the public internet, and to no private network. Pure.
 
 The lists are those of IANA's registries of special addresses (RFC 6890) and of multicast. Those of
 `ipaddress` differ between versions of Python.
@@ -56,7 +56,7 @@ SPECIAL_IPV6 = tuple(
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is of the public internet, as far as it shows.
+    """Return whether an address belongs to the public internet, as far as it shows.
 
     A network may translate addresses of its own choice to others, and nothing about those shows it.
     """

@@ -50,9 +50,9 @@ def registering(redirects: Redirects, wall: Callable[[], float]) -> Handler:
 
 
 def registered(asked: Mapping[str, Any], redirects: list[str], now: int) -> dict[str, Any]:
-    """Return what a client is told of itself (RFC 7591 3.2.1).
+    """Return the metadata of a registered client (RFC 7591 3.2.1).
 
-    1. Of its redirect URIs those that may be used are left: some clients register all that they
+    1. Only the allowed ones of its redirect URIs remain: some clients register all that they
        might ever use, and would be locked out for one.
     2. What it asked for and cannot have is replaced by what it has: no secret, and both grants.
 

@@ -1,4 +1,4 @@
-"""All paths of a browser login, put together, and who finds them."""
+"""All paths of a browser login, put together, and which requests find them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Parts:
         exchange: Gives tokens and takes them back.
         authorize: The page of a login.
         connections: The page of connected clients.
-        documents: Looks up clients at an address of theirs; None where nobody is looked up.
+        documents: Looks up clients at an address of theirs; None where there are no lookups.
         wall: Seconds since 1970.
     """
 
@@ -99,8 +99,8 @@ class BrowserLogin:
         paths: The app of each path.
         modes: Judges requests.
         names: Names under which the server may be called.
-        rest: Answers whatever is none of these paths, and these where there is no browser login:
-            nobody can tell then that they exist.
+        rest: Answers all other paths, and these where there is no browser login, so that nothing
+            shows that they exist.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ READ = "oig:read"
 """All tools that read."""
 
 CONTROL = "oig:control"
-"""The tools that change a box, and all that read: whoever may change may look."""
+"""The tools that change a box, and all that read: the permission to change includes reading."""
 
 
 def offered(*, control: bool) -> tuple[str, ...]:

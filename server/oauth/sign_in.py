@@ -1,4 +1,4 @@
-"""E-mail and password typed into a page, and what its reader is told when they open nothing.
+"""E-mail and password typed into a page, and the message when they open nothing.
 
 They go the way of those in a tool's call: the same budgets and locks, the same list of accounts,
 the same time to a refusal, the same line in auth.log.
@@ -32,7 +32,7 @@ from ..sources import UNKNOWN, source_of
 from .texts import Texts
 
 RETRY_AFTER = 60
-"""Seconds told to who is to try again when nobody knows a better time."""
+"""Seconds after which to try again when no better time is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class Problem:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a program is told of it."""
+        """The message for programs."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 class NotSignedIn(Exception):
-    """E-mail and password open nothing, or nobody knows whether they would."""
+    """E-mail and password open nothing, or it is unknown whether they would."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.text)
@@ -68,7 +68,7 @@ class NotSignedIn(Exception):
 async def sign_in(
     access: Access, request: Request, form: Mapping[str, str], texts: Texts
 ) -> Granted:
-    """Open the session of who has typed e-mail and password.
+    """Open a session with the e-mail and password that were typed.
 
     Args:
         access: Opens sessions.

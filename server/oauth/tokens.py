@@ -198,7 +198,7 @@ class Tokens:
         return self._sealed(CODE_PREFIX, self._code, plain)
 
     def open_code(self, text: str) -> Code | None:
-        """Read an authorization code; None for what is none of ours."""
+        """Read an authorization code; None unless it is one of ours."""
         plain = _opened(CODE_PREFIX, self._code, text)
         return None if plain is None else Code(*CODE.unpack(plain))
 
@@ -208,7 +208,7 @@ class Tokens:
         return self._sealed(ACCESS_PREFIX, self._access, plain)
 
     def open_access(self, text: str) -> AccessToken | None:
-        """Read an access token; None for what is none of ours."""
+        """Read an access token; None unless it is one of ours."""
         plain = _opened(ACCESS_PREFIX, self._access, text)
         return None if plain is None else AccessToken(*ACCESS.unpack(plain))
 
@@ -218,7 +218,7 @@ class Tokens:
         return self._sealed(REFRESH_PREFIX, self._refresh, plain)
 
     def open_refresh(self, text: str) -> RefreshToken | None:
-        """Read a refresh token; None for what is none of ours."""
+        """Read a refresh token; None unless it is one of ours."""
         plain = _opened(REFRESH_PREFIX, self._refresh, text)
         return None if plain is None else RefreshToken(*REFRESH.unpack(plain))
 
@@ -254,7 +254,7 @@ class Tokens:
         return None if plain is None else Credential(*json.loads(plain))
 
     def sign_request(self, request: AuthorizationRequest) -> str:
-        """Write a request for a login so that nobody else can have written it."""
+        """Write a request for a login, authenticated."""
         return _signed(
             self._request,
             [
@@ -269,7 +269,7 @@ class Tokens:
         )
 
     def read_request(self, text: str) -> AuthorizationRequest | None:
-        """Read a request for a login; None for what is none of ours."""
+        """Read a request for a login; None unless it is one of ours."""
         values = _verified(self._request, text)
         if values is None:
             return None
@@ -285,12 +285,12 @@ class Tokens:
         )
 
     def sign_action(self, action: Action) -> str:
-        """Write what a button does so that nobody else can have written it."""
+        """Write what a button does, authenticated."""
         values = [action.account.hex(), action.grant.hex(), action.name, action.expires_at]
         return _signed(self._action, values)
 
     def read_action(self, text: str) -> Action | None:
-        """Read what a button does; None for what is none of ours."""
+        """Read what a button does; None unless it is one of ours."""
         values = _verified(self._action, text)
         if values is None:
             return None
@@ -298,7 +298,7 @@ class Tokens:
         return Action(bytes.fromhex(account), bytes.fromhex(grant), name, expires_at)
 
     def of_grant(self, key: bytes) -> AESGCM:
-        """Make what opens the credential of a grant, for whoever opens it again and again."""
+        """Make an opener for the credential of a grant, for a caller that opens it repeatedly."""
         return AESGCM(hmac.digest(self._credential, key, "sha256"))
 
     def _sealed(self, prefix: str, cipher: AESGCM, plain: bytes) -> str:

@@ -130,7 +130,7 @@ class PortalClient:
         self._now = now
         secure = self._base_url.scheme == "https" and transport is None
         self._trust = (trust or Trust()) if secure else None
-        # An empty context trusts nobody: should it ever be used, no connection succeeds.
+        # An empty context trusts no certificate: should it ever be used, no connection succeeds.
         context = self._trust.context if self._trust else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             self._http = httpx2.AsyncClient(
@@ -252,7 +252,7 @@ class PortalClient:
     async def write(self, session_id: str, write: Write) -> Sent:
         """Send one write, once, and say what became of it.
 
-        Whatever happens on the way is told as an outcome: a failure after the first byte has gone
+        Anything that happens on the way is an outcome: a failure after the first byte has gone
         out leaves open whether the portal took the write.
         """
         if not SESSION_ID.fullmatch(session_id):

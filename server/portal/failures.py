@@ -158,7 +158,7 @@ def failure(exc: Exception, purpose: Purpose = LOGIN) -> PortalError:
 
 
 def late(seconds: float, purpose: Purpose = LOGIN) -> PortalTimeout:
-    """Say that a whole exchange took longer than so many seconds."""
+    """Say that a whole exchange took longer than its time limit."""
     return PortalTimeout(
         f"OIG Cloud did not answer within {seconds:g} seconds. The portal or the network is slow. "
         f"{purpose.unjudged}".rstrip(),

@@ -27,7 +27,7 @@ LONGEST_NAME = 40
 
 STRANGE = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
 NUMBER = re.compile(r"\d{4,}", re.ASCII)
-"""So long a number in a name is none of a field but somebody's: an id, a date."""
+"""A number this long in a name is personal and not part of a field: an id, a date."""
 
 
 class Shape(NamedTuple):
@@ -117,5 +117,5 @@ def _shape(lacking: Iterable[str], unknown: Iterable[str]) -> Shape:
 
 
 def _shown(name: str) -> str:
-    """Write a name that the portal made up so that it can stand in a log, and names nobody."""
+    """Write a name from the portal in a form fit for a log, without personal data."""
     return NUMBER.sub("#", STRANGE.sub("?", name[:LONGEST_NAME])) or "?"

@@ -66,7 +66,7 @@ class Trust:
     Args:
         ca_file: Further trusted certificates (PEM), beside the system's.
         private_addresses: Whether certificates may be fetched from addresses that are not public.
-            Not by default: the address to fetch from comes from whoever answered, who could name a
+            Not by default: the address to fetch from comes from that server, which could name a
             device in the local network.
         clock: Monotonic time in seconds.
 
@@ -121,7 +121,7 @@ class Trust:
     async def complete(self, host: str, port: int) -> bool:
         """Fetch, verify and remember the intermediate certificates that a server did not send.
 
-        One fetch at a time: whoever asks meanwhile waits for it, whoever asks soon after is given
+        One fetch at a time: a caller meanwhile waits for it, and a caller soon after is given
         its outcome.
 
         Args:
@@ -158,7 +158,7 @@ class Trust:
             fetched = self._fetch(host, port)
             missing = verified_intermediates(host, fetched, self.roots())
         except (OSError, ValueError, verification.VerificationError):
-            # Their messages quote the certificates of somebody unknown.
+            # Their messages quote the certificates of an unknown server.
             missing = []
         if not missing:
             log.warning(

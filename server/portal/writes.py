@@ -48,7 +48,7 @@ ERRORS = re.compile(
     r"|\bunauthori[sz]ed|\bnot (?:allowed|permitted|saved|set)\b|\bcannot\b"
     r"|\b(?:success|ok|saved|result|status)[\\\"' ]*[:=][\\\"' ]*(?:false|no\b|null|0\b|ko\b)"
 )
-"""Other words of a failure, of which nobody knows what the portal did before."""
+"""Other words of a failure, before which the portal may have done something."""
 
 ESCAPE = re.compile(r"\\{1,4}u([0-9a-fA-F]{4})")
 BLANK = re.compile(r"\\{1,4}[nrt]")
@@ -94,7 +94,7 @@ class Sent:
             portal says that it failed. unclear: everything else; it may take effect.
         why: What happened, in a sentence.
         busy: Seconds for which the portal wants to be left alone; None if it did not say so.
-        overloaded: It said so for it can serve nobody, and did not ask for fewer requests.
+        overloaded: It refused because it is overloaded, and did not ask for fewer requests.
     """
 
     outcome: Outcome
@@ -217,5 +217,5 @@ def _text(answer: Answer) -> str | None:
 
 
 def _legacy(answer: Answer) -> str:
-    """Return what is no UTF-8 as older Czech pages are written, to find known words in it."""
+    """Decode text other than UTF-8 as older Czech pages are written, to find known words in it."""
     return answer.body[:BODY_LIMIT].decode("cp1250", "replace")

@@ -61,7 +61,7 @@ class Box:
     Attributes:
         reasons: Why readings are unknown.
         older: Readings that are of the last upload, so older than the box's last report.
-        upload: How old that upload may be. Where nobody has compared it with earlier ones, it is
+        upload: How old that upload may be. Where it was not compared with earlier ones, it is
             taken to be in time.
         lacking: Those of them that the fast block should have had.
     """

@@ -107,7 +107,7 @@ def list_boxes(
 
 
 def _old_upload(box: Box, summary: BoxSummary) -> str | None:
-    """Warn that what a box uploaded is of before a time away, or that its charge may be."""
+    """Warn that the upload of a box, or its charge, is or may be from before an outage."""
     unsure = box.upload.age == "not known" and CHARGE.reading in box.older
     if unsure and summary.state_of_charge_percent is not None:
         return UNSURE.format(id=box.id)

@@ -118,7 +118,7 @@ AT_ANY_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def unknown(why: str) -> BypassPart:
-    """Give a bypass of which nothing is known, and why."""
+    """Give an unknown bypass, with the reason."""
     return BypassPart(
         state="unknown", told_by=None, since=None, notification_id=None, portal_text=None, why=why
     )

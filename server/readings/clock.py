@@ -34,7 +34,7 @@ def local_day(moment: datetime) -> date:
 
 
 def local(moment: datetime) -> datetime:
-    """Give a moment as everybody is told it: in Prague's time, in whole seconds.
+    """Give a moment as every result shows it: in Prague's time, in whole seconds.
 
     For showing only: Python counts between two times of one such zone by what clocks show, which
     is an hour wrong across a clock change.

@@ -17,12 +17,12 @@ LEVEL = 5
 the one below it an error."""
 
 RECENT = timedelta(hours=24)
-"""For how long one counts. No notification says that what another told of is over, so time has to
-decide: within a day everybody who asks daily hears of it once, and no alarm of last week keeps a
+"""For how long one counts. No notification says that the trouble of another is over, so time has to
+decide: within a day everybody who asks daily sees it once, and no alarm of last week keeps a
 sound box from being fine."""
 
 MOST, TITLE = 3, 80
-"""So many are shown, the newest; and so many characters of a title."""
+"""How many are shown, the newest first, and how many characters of a title."""
 
 NAMED = "Notification {id}{at}{box} is critical, and whether what it tells of is over is not known."
 NO_TIME = "Its time cannot be read, or came twice in the night when clocks went back."

@@ -32,7 +32,7 @@ STRETCHES = 48
 """Stretches of a day at most: longer ones even out what few samples miss."""
 
 ITEM_S = 300.0
-"""Seconds that a stretch has at least: the box uploads once in so many."""
+"""Shortest stretch, in seconds: the interval between two uploads of the box."""
 
 ALIKE = 0.5
 """Share of the larger by which two sums over a stretch may differ: units differ by more."""
@@ -68,7 +68,7 @@ class Spacing:
     Attributes:
         step_s: Usual seconds from one to the next.
         told: Whether they say when they came.
-        missing_s: Seconds without any, nobody knows when; None where none is missing, or told.
+        missing_s: Seconds without any, at an unknown time; None where none is missing, or told.
         step_if_even_s: The same where uploads that seem too few or too many are spread evenly.
     """
 
@@ -133,7 +133,7 @@ def day_counter(
         tail = (last.power_w or 0.0) * max(known_s, 0.0) / HOUR_S
         points.append((end, points[-1][1] + tail))
     # A hole in between is counted over. One at midnight hides when the counter fell, or what else
-    # it counted; and nobody knows where one is that no time tells.
+    # it counted; and without times its place is unknown.
     far_s = LONG_STEP * spacing.step_s
     since_begin_s = ((early or read)[0].at - begin).total_seconds()
     whole = spacing.missing_s is None and max(since_begin_s, rest_s) < far_s
@@ -182,7 +182,7 @@ def _is_believed(read: Sequence[Count], spacing: Spacing) -> bool:
 
 
 def _untimed(read: Sequence[Count], step_s: float, spacing: Spacing) -> list[_Interval]:
-    """Give the intervals between uploads without times, so many seconds apart.
+    """Give the intervals between uploads without times, a fixed number of seconds apart.
 
     Where some are missing, the interval in which most was counted that no power shows is likely to
     be that in which they are: it is not compared.

@@ -54,7 +54,7 @@ def money(whole: Part, used: int | None, prices: Prices, reasons: Reasons) -> Mo
     if prices.imported is None and prices.exported is None:
         reasons.add("total.money", NO_PRICES)
         return None
-    # Amounts stand side by side: one of which a day is unknown is not of the same days.
+    # Amounts stand side by side: one with an unknown day does not cover the same days.
     bills = [
         _amount(whole, "consumed", prices.imported),
         None if used is None or prices.imported is None else used / 1000 * prices.imported,

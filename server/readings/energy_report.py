@@ -190,7 +190,7 @@ def _source(quantity: Quantity, days: Iterable[EnergyDay]) -> Source:
 
 
 def _consumed(whole: Part, used: int | None) -> list[str]:
-    """Say what the consumption is of: whoever asks means the house."""
+    """Say what the consumption covers: a user who asks means the whole house."""
     if whole.wh["consumed"] is None:
         return []
     if used is None:

@@ -39,7 +39,7 @@ class Part:
         ended: Whether it was over.
         complete: Whether it was, and nothing of it is unknown.
         counted: Quantities that come from counters.
-        without: Quantities of which a day at least, or all, is unknown.
+        without: Quantities with at least one unknown day, or with none known.
         lost: Whole hours of days that a quantity lacks while the rest of the day has it.
         covers: The days that were asked for, where these are not all of the month.
     """
@@ -146,7 +146,7 @@ def _hours_lost(quantity: Quantity, day: EnergyDay) -> int:
 
     1. Nothing is known of the day: that is said of the day.
     2. A counter went on over them: the sum lacks none.
-    3. Otherwise each hour without a value is lacking. Of one with a part nobody can tell here.
+    3. Otherwise each hour without a value is lacking. A partly known one cannot be judged here.
     """
     if day.wh[quantity] is None or quantity in day.counted:
         return 0

@@ -106,7 +106,7 @@ def grid_charging(
         made: The last charging that was asked for through this server.
 
     Returns:
-        How and why; None when it is not; a text that says why nobody knows.
+        How and why; None when it is not; a text that says why it is unknown.
     """
     cells, net, how, more = battery(box), grid(box), mode(box), detail(box)
     made = made if made is not None and _is_under_way(made, cells, now) else None

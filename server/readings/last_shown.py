@@ -30,7 +30,7 @@ class LastShown(Reading):
 def last_shown(box: Box, contact: datetime | None, at: datetime) -> LastShown:
     """Read what is worth keeping of a box.
 
-    Of values that it uploaded before a time away nobody knows when they were measured.
+    It is unknown when values uploaded before an outage were measured.
 
     Args:
         box: The box.

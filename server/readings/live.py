@@ -168,7 +168,7 @@ def _of_last_upload(box: Box, age: int | None) -> str | None:
 
     1. The box uploaded in time: the limit is certain.
     2. It may have come back just now: the limit is a rule, unless the age is unknown anyway.
-    3. The upload is of before a time away: a warning of its own says how old it is.
+    3. The upload is from before an outage: a warning of its own says how old it is.
 
     In the first two cases it may be under way, with some powers of it and some of the one before.
     With live data `older` names what is of an upload, and the others are of one moment.

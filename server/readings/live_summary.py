@@ -1,4 +1,4 @@
-"""What one box does now, as it is told: what owners ask about, and all the rest as `detail`."""
+"""What one box does now, as results show it: what owners ask about, and the rest as `detail`."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _in_full(unknown: Iterable[Unknown]) -> Iterable[Unknown]:
 
 
 def _in_short(unknown: Sequence[Unknown]) -> Iterable[Unknown]:
-    """Leave out what `detail` would hold, and name a part of which nothing is known once.
+    """Leave out what `detail` would hold, and name a wholly unknown part once.
 
     Where that has several reasons, the part has that of most of its fields, and the others are
     named by themselves beside it.

@@ -68,7 +68,7 @@ def panels_w(peak_w: float | None) -> Span:
 
 
 def number(raw: object, span: Span) -> float | str:
-    """Read a number: give it, or in words why it is none."""
+    """Read a number: give it, or say in words why it is not one."""
     if raw is None:
         return NULL
     if isinstance(raw, str):

@@ -1,4 +1,4 @@
-"""Of which box a history is. The portal is not asked for a box and names none in its answer."""
+"""Which box a history belongs to. The portal is asked for no box and names none in its answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .notifications import Dated
 from .unknown import Unknown
 
 OF_BOX = ("measured_at", "age_s", "bypass")
-"""What a history says of the box that it is of."""
+"""What a history says about its box."""
 
 NOT_NAMED = Unknown(
     why="The portal does not say of which of the account's boxes its history is.",
@@ -71,7 +71,7 @@ class Whose:
 
 
 class Label(Reading):
-    """The box that a history is of, as far as that is known."""
+    """The box of a history, as far as it is known."""
 
     box_id: str | None = Field(description="Null: one of several.")
     measured_at: ReportedAt
@@ -84,7 +84,7 @@ class Label(Reading):
 
 
 class Past(History, Label):
-    """A series over some days, and the box that it is of."""
+    """A series over some days, and its box."""
 
 
 def whose(
@@ -94,7 +94,7 @@ def whose(
     notices: Sequence[Dated] | None = None,
     baseline: Baseline = NO_BASELINE,
 ) -> Whose:
-    """Say of which boxes a history may be.
+    """Say which boxes a history may belong to.
 
     Args:
         payload: The decoded live answer, whatever it is.
@@ -113,7 +113,7 @@ def whose(
 
 
 def past(of: Whose, read: History, at: datetime) -> Past:
-    """Put a history together with the box that it is of.
+    """Put a history together with its box.
 
     Args:
         of: The boxes that it may be of.

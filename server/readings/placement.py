@@ -39,7 +39,7 @@ class Uncertain:
     """A day whose items are known and whose hours are not.
 
     Attributes:
-        missing_s: Seconds of it for which there is no item, nobody knows when.
+        missing_s: Seconds of it for which there is no item, at an unknown time.
         summable: Whether the items are five minutes apart, so that powers can be summed.
     """
 
@@ -170,7 +170,7 @@ def _told(times: Sequence[datetime | None], end: datetime) -> Placement:
 
 
 def _is_under_way(at: datetime, end: datetime) -> bool:
-    """Say whether a moment is of a day that is not over by the end of what was asked for."""
+    """Say whether a moment lies in a day that is not over at the requested end."""
     return end < clock.starts(clock.local_day(at) + timedelta(days=1))
 
 
@@ -189,7 +189,7 @@ def _counted(
         if abs(length - most) > SPARE:
             uncertain[day] = Uncertain(
                 missing_s=max(most - length, 0) * SPACING.total_seconds(),
-                # Half or fewer may as well be further apart, and so many are nearer to each other.
+                # Half or fewer may as well be further apart, and this many lie nearer together.
                 summable=most < 2 * length and length <= most,
             )
     if times and (at := times[-1]) is not None:

@@ -1,4 +1,4 @@
-"""Of which day the counters of one block may be. Pure.
+"""Which day the counters of one block may belong to. Pure.
 
 The box counts each day from midnight of its own clock, and uploads the counters every five
 minutes, block by block, while its last contact with the portal is seconds old. So for some minutes
@@ -58,7 +58,7 @@ class Counted(Shown):
             `contact`, after which they do not count all of it. None while they are certain to be
             of that day.
         new_by: The contact at which they themselves first showed that they are of that day, and no
-            earlier one. None where only the time, or another block, told it.
+            earlier one. None where only the time, or another block, showed it.
     """
 
     fell_by: AwareDatetime | None = None
@@ -93,7 +93,7 @@ class Days(NamedTuple):
 def days_of(
     now: Shown, memory: Memory, news: datetime | None = None, *, heard: bool = True
 ) -> Days:
-    """Say of which days the counters of a block may be.
+    """Say which days the counters of a block may belong to.
 
     `today` is the day of the contact in Prague. Counters have been begun anew when one has fallen,
     or when one of the month has grown by more than that of the day. The cases, the first that

@@ -160,7 +160,7 @@ ASSUMED: dict[SeriesName, tuple[str, ...]] = {
         "The consumption is that of the part of the house with backup, not of the whole house.",
     ),
 }
-"""What is taken for granted about each series, for nobody has documented them."""
+"""What is assumed about each series, for none is documented."""
 
 USUAL = "power_w"
 """The quantity that a series is looked at for; every series has it."""

@@ -104,7 +104,7 @@ def status(
         box_id: Which box.
         now: The present time, with a zone.
         heard: The account's notifications; a text that says why they could not be read.
-        changes: Those that are not known to be applied or failed; a text where nobody knows.
+        changes: Those not known to be applied or failed; a text where they are unknown.
         charge: The last charging from the grid that was asked for through this server.
         fetched_at: When the portal gave the live answer.
         baseline: What earlier answers showed.
@@ -127,7 +127,7 @@ def status(
         UNHEARD if is_offline else None,
         *(troubles.change(change) for change in changes),
         troubles.live_off(box),
-        # A box that is not heard of does what nobody knows; its verdict says so.
+        # It is unknown what a silent box does; its verdict says so.
         None if is_offline else troubles.charging(box, contact, age, now, charge),
         *critical.warnings(alarms),
     ]
@@ -177,7 +177,7 @@ def portal_down(
 
     It is down whatever the reason: no connection (be it ours that is broken), no answer in time, a
     certificate that cannot be trusted, an error, a page for people, and also while it asks to be
-    left alone, for nobody can see the box then either. The first warning says which of these it is.
+    left alone, for the box cannot be seen then either. The first warning says which of these it is.
 
     Args:
         code: How it failed.

@@ -130,7 +130,7 @@ class Trouble:
 
 
 Look = Trouble | str | None
-"""What a look for one trouble finds: it, why nobody knows, or that there is none."""
+"""The result of a look for one trouble: the trouble, why it is unknown, or none."""
 
 
 def offline(box: Box, contact: datetime | None, age: int | None) -> Look:
@@ -170,7 +170,7 @@ def bypasses_by_notifications(
 ) -> list[Look]:
     """Say by notifications alone which bypass of which box is on, or in doubt.
 
-    That none tells of one is no doubt here: of a box that cannot be seen nobody expects it.
+    A missing notification is no doubt here: none is expected of a box that cannot be seen.
     """
     looks: list[Look] = []
     for one in shown:
@@ -213,7 +213,7 @@ def change(change: ChangeUnderWay | str) -> Look:
 
 
 def live_off(box: Box) -> Look:
-    """Say whether live data is off: not of a box of which nothing is sent, or in no known form."""
+    """Say whether live data is off; not for a box that sends nothing in a known form."""
     if box.live:
         return None
     why = box.absent(LIVE_BLOCK)

@@ -25,7 +25,7 @@ CAME_TWICE = (
 
 
 def came_twice(moments: Sequence[datetime]) -> str:
-    """Say of a time that autumn repeats that nobody knows which of its two moments is meant."""
+    """Say that a time in the hour repeated in autumn may mean either of two moments."""
     return CAME_TWICE.format(first=clock.written(moments[0]), second=clock.written(moments[-1]))
 
 

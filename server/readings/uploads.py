@@ -102,7 +102,7 @@ def upload(box: Box, earlier: Uploads | None, now: datetime) -> Upload:
     1. A block is what was shown before the row of contacts began, and the row is too short for all
        blocks to have come, or none has come in it: of before the box was away.
     2. The row is long enough: at most 5 minutes older than the contact.
-    3. Otherwise the box may have come back just now: nobody knows.
+    3. Otherwise the box may have come back just now: unknown.
 
     Args:
         box: The box.
@@ -127,7 +127,7 @@ def _contact(box: Box, now: datetime) -> datetime | None:
 
 def _digests(box: Box) -> Mapping[str, str]:
     # Measured blocks alone: settings are uploaded by themselves when one is changed. Of a block
-    # without any power, such as that of the panels at night, nobody can tell.
+    # without any power, such as that of the panels at night, it cannot be told.
     blocks = {name: box.block(name) for name in OF_THE_DAY}
     return {name: _digest(fields) for name, fields in blocks.items() if _tells(fields)}
 

@@ -35,7 +35,7 @@ EXIT_BROKEN_PIPE = 141
 
 def run() -> None:
     """Run the command line of this process and end it with the exit code."""
-    # Nobody needs a traceback for a Ctrl-C between two steps.
+    # A Ctrl-C between two steps needs no traceback.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())
 

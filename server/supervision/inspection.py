@@ -90,7 +90,7 @@ def rows(wanted: Wanted) -> Iterator[Row]:
 
 
 def shown(value: object, field: Field[Any]) -> str:
-    """Return a setting's value as anybody may read it.
+    """Return a setting's value without anything personal or secret.
 
     Args:
         value: The value.
@@ -106,7 +106,7 @@ def shown(value: object, field: Field[Any]) -> str:
 
 
 def warnings(wanted: Wanted) -> Iterator[str]:
-    """Give what is no error and should be seen to."""
+    """Give the warnings: no errors, but they need attention."""
     for file, private in _private_files(wanted).items():
         try:
             found = reached_by_others(file)

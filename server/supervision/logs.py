@@ -51,7 +51,7 @@ class Follower:
             return
         if self._file is None or not _same(self._file, now.st_ino):
             self.close()
-            # Whoever has put something else there has no log; everything runs on.
+            # Something else in its place means no log; everything runs on.
             with suppress(OSError):
                 self._file = self.path.open("rb")
             yield from self._read()

@@ -1,6 +1,6 @@
 """Asking the server of this machine at its own port, in TLS or without, as it speaks.
 
-Nothing is told to whoever answers, so its certificate is not looked at: that is for a name, and the
+Nothing secret is sent, so the certificate that answers is not checked: that is for a name, and the
 port is asked by address.
 """
 
@@ -48,7 +48,7 @@ def get(host: str, port: int, path: str, *, secure: bool) -> Told:
         secure: Whether TLS is tried first.
 
     Raises:
-        OSError: Nobody answers.
+        OSError: There is no answer.
         http.client.HTTPException: No HTTP.
     """
     try:

@@ -96,7 +96,7 @@ class RollingRestart:
         self._say(f"{old.name}: ready again after {took:.1f} s, process {old.pid} -> {new.pid}")
 
     def _wait_for_others(self, name: str) -> None:
-        """Return when somebody else serves: one may just be restarting for a reason of its own."""
+        """Return when another worker serves: one may just be restarting for a reason of its own."""
         deadline = self._clock() + READY_WITHIN
         while not any(
             is_ready(worker, self._ready_folder)
@@ -126,7 +126,7 @@ class RollingRestart:
         while not is_ready(worker := self._supervisord.process(name), self._ready_folder):
             failed = worker.state in {"BACKOFF", "EXITED", "FATAL"}
             if failed or self._clock() > deadline:
-                # Somebody is looking, and says when to go on: no tries in between.
+                # An operator is watching and decides when to go on: no retries in between.
                 self._supervisord.stop(name)
                 ending = "".join(f"\n    {line}" for line in last_lines(worker.log, 5))
                 what = "ended at once" if failed else f"is not ready after {READY_WITHIN:.0f} s"

@@ -72,9 +72,9 @@ def is_for(host: str, public: str) -> bool:
 def _lacks_chain(chain: Sequence[x509.Certificate]) -> bool:
     """Whether an intermediate certificate is missing.
 
-    Whether the one that signed it is an authority's own, which clients have, nobody can tell by the
-    file. One that says where its signer is to be fetched comes from an authority with
-    intermediates; an authority made at home says no such thing (RFC 5280 4.2.2.1).
+    The file does not show whether the issuer is a root that clients have. A certificate that says
+    where to fetch its issuer comes from an authority with intermediates; a home-made authority
+    says no such thing (RFC 5280 4.2.2.1).
     """
     own = chain[0]
     if len(chain) > 1 or own.issuer == own.subject:

@@ -1,6 +1,6 @@
 """The files of OIG_TLS_CERT and OIG_TLS_KEY: a certificate with its chain, and its key.
 
-Whatever is wrong with them is said in one line, without a byte of what is in them.
+Any defect is reported in one line, without a byte of their content.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def load(pair: KeyPair) -> Loaded:
     _check_key(pair.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # 1. Some builds of Python leave the versions to OpenSSL's configuration.
-    # 2. A handshake in the middle of a connection serves nobody but who wants to keep us busy.
+    # 2. A handshake in the middle of a connection helps only an attacker to keep us busy.
     # 3. Sessions that are taken up again would have to be known to all workers. Without tickets no
     #    key is kept either that could open what was said before.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -148,7 +148,7 @@ def _check_key(path: Path) -> None:
 def _check_mode(path: Path, found: os.stat_result) -> None:
     # 1. Only the owner may read it, or a group as well: tools leave keys as root's, and a group is
     #    how the server's user gets at them.
-    # 2. Whoever else can read it can be this server to anybody.
+    # 2. Anyone who can read it can impersonate this server.
     wrong = found.st_mode & (stat.S_IWGRP | stat.S_IRWXO)
     if stat.S_ISREG(found.st_mode) and wrong:
         raise ConfigurationError(

@@ -3,9 +3,9 @@
 The loop's own TLS would do but for the bounds of a connection (connection.py), which it takes away:
 
 1. It makes the connection known when the handshake is done. One whose caller never begins it would
-   have a place that nobody can take from it.
-2. It moves an answer at once to a buffer that it does not count. Answers that nobody takes could
-   not be told from those that are taken.
+   occupy a place and could not be evicted.
+2. It moves an answer at once to a buffer that it does not count. Unread answers could not be
+   distinguished from read ones.
 3. It cannot end one side alone, as a connection does whose caller still sends (lingering.py), and
    waits for the caller's end before it lets the socket go.
 
@@ -26,7 +26,7 @@ algorithms; OpenSSL itself would keep up to 128 KiB."""
 MOST_UNASKED_BYTES = 4096
 """Bytes that OpenSSL may send by itself after the handshake, on one connection: answers to updates
 of keys and to alerts, of some 30 bytes each. Callers send none in the life of a connection, and
-nobody counts what lies unsent of these."""
+the unsent part of these is not counted."""
 
 READ_BYTES = 64 * 1024
 """Bytes decrypted in one step; a record has 16 KiB."""
@@ -69,14 +69,14 @@ class SecuredTransport(asyncio.Transport):
         """Take what came from the socket; return what it says, possibly nothing.
 
         Raises:
-            ssl.SSLError: It is no TLS, or none that we speak. The caller has been told.
-            TooMuchUnasked: It needs more than anybody sends.
+            ssl.SSLError: It is not TLS, or no version that we speak. The caller got an alert.
+            TooMuchUnasked: It is larger than any honest handshake.
         """
         self._incoming.write(data)
         try:
             if not self.is_ready and not self._has_shaken_hands(len(data)):
                 return b""
-            # After our end nobody looks at it, and OpenSSL would call it a mistake.
+            # After our end it is not looked at, and OpenSSL would call it an error.
             said = b"" if self._ended else self._decrypted()
         finally:
             sent = self._flush()
@@ -112,7 +112,7 @@ class SecuredTransport(asyncio.Transport):
         return True
 
     def close(self) -> None:
-        """Send what is to be sent, then close. Nobody waits for the caller's end (RFC 8446 6.1)."""
+        """Send the rest, then close without waiting for the caller's end (RFC 8446 6.1)."""
         self._say_end()
         self._transport.close()
 

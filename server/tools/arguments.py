@@ -7,13 +7,13 @@ taken:
    every one, and forms that were cleared. Blanks are text.
 2. `48.0`, `"48"` and `"48.0"` are the whole number 48, `"6.5"` is 6.5; `"true"` and `"False"` are
    booleans.
-3. An id that consists of digits may come as a number: some clients make one of whatever looks so.
+3. An id that consists of digits may come as a number: some clients make one of any digits.
    Not beyond 2**53 - 1, where JSON numbers of JavaScript are rounded.
 4. A list of names may come as a list, or as a text with commas or blanks between them.
 5. A time without an offset is that of clocks in Prague, as in all results.
 
-Everything else is refused: `true` as a number, 48.5, "48abc", an argument that nobody knows, a
-number as a date. So is a password of digits that comes as a number: leading zeros would be lost.
+Everything else is refused: `true` as a number, 48.5, "48abc", an unknown argument, a number as
+a date. So is a password of digits that comes as a number: leading zeros would be lost.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ KINDS: dict[object, Callable[[object], object]] = {
 
 
 class Arguments(ArgModelBase):
-    """Arguments of which none is passed over: one that is misspelt is not one left out."""
+    """Arguments none of which is ignored: a misspelt one does not count as left out."""
 
     model_config = ConfigDict(extra="forbid")
     former: ClassVar[Mapping[str, str]] = {}

@@ -1,4 +1,4 @@
-"""Who asks: the caller behind a tool's call, from its arguments and the HTTP request."""
+"""The caller behind a tool's call, from its arguments and the HTTP request."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def caller(
     stand_in: bool = True,
     changes: bool = False,
 ) -> Caller:
-    """Return who is calling; see `access` for what goes before what.
+    """Return the caller; see `access` for the order of precedence.
 
     Args:
         context: Of the call.
@@ -85,7 +85,7 @@ def caller(
         try:
             credential = credential_of(request.headers.items())
         except AccessDenied:
-            # A handle goes before whatever the headers say, and these say nothing.
+            # A handle takes precedence over the headers, which say nothing here.
             if session is None:
                 raise
     return Caller(credential, session, source, address, told, permitted=permitted)
@@ -99,7 +99,7 @@ def _by_token(
     *,
     stand_in: bool,
 ) -> Caller:
-    """Return who is calling with a token; the arguments are as in `caller`."""
+    """Return the caller with a token; the arguments are as in `caller`."""
     conflict = any(name in request.headers for name in PAIR)
     if conflict and session is None:
         raise AccessDenied(Code.CREDENTIALS_CONFLICT, TWO_LOGINS)

@@ -186,7 +186,7 @@ def _message(record: Record, status: Status, now: float, seen: Seen | OnlyListed
 def _way_back(record: Record) -> str:
     back = None
     if record.back is not None:
-        # One that another version wrote down is none that can be made.
+        # One that another version wrote down cannot be made.
         with contextlib.suppress(ChangeRefused):
             back = decode(json.loads(record.back))
     if back is None:

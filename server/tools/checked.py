@@ -1,4 +1,4 @@
-"""Tools whose failures are told in our own words, each with a code.
+"""Tools whose failures are reported in our own words, each with a code.
 
 The SDK answers arguments that do not fit with pydantic's text, which quotes them: a call that
 forgets its e-mail would get the password back. Here no argument is ever repeated. The SDK does

@@ -24,7 +24,7 @@ def answered(failure: ToolFailure) -> CallToolResult:
 
 
 def crashed(tool: str, *, changes: bool) -> ToolFailure:
-    """Say that a tool failed in a way that nobody foresaw.
+    """Say that a tool failed in an unforeseen way.
 
     Args:
         tool: Its name.

@@ -91,7 +91,7 @@ class Notices(notice_board.NoticeBoard, Told):
 def reading_tools(
     access: Access, upstream: Upstream, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> list[CheckedTool]:
-    """Make the reading tools over `upstream`, for whom `access` lets in."""
+    """Make the reading tools over `upstream`, for callers that `access` admits."""
 
     async def granted(context: Context[Any, Any], session: str | None) -> Granted:
         return await access.open(caller(context, session=session))

@@ -45,7 +45,7 @@ SAID_BY_NAME = tuple({"$ref": f"#/$defs/{name}"} for name in "nb")
 """What a number or a flag is, the name of its field says."""
 
 MAP = 3
-"""Fields of one kind of which an object is a map of them."""
+"""Fields of one kind that make an object a map of them."""
 
 REFERENCE = re.compile(r'"\$ref": "#/\$defs/([^"]+)"')
 

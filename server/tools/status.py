@@ -1,4 +1,4 @@
-"""The tool that says what is wrong with a box: what is asked for it, and of whom.
+"""The tool that says what is wrong with a box, and where it gets its answers.
 
 What comes of that is decided in `readings.status`.
 """
@@ -59,7 +59,7 @@ def status_tool(
         try:
             granted = await access.open(caller(context, session=session))
         except PortalError as exc:
-            # Nobody has proved whose account it is: nothing that is kept of it is shown.
+            # The caller has not proved the account: nothing stored about it is shown.
             return _down(exc, [], [], None)
         try:
             present = await upstream.live(granted)
@@ -148,7 +148,7 @@ def _awaited(
     now: datetime,
     granted: Granted,
 ) -> list[ChangeUnderWay | str]:
-    """Return the changes of which it is not known how they ended."""
+    """Return the changes whose outcome is not known."""
     if records is None:
         return [CHANGE_UNKNOWN]
     heard = None if contact is None else contact.timestamp()
@@ -169,7 +169,7 @@ def _charge(records: list[Record] | None, fetched: Fetched, granted: Granted) ->
 
 
 def _id(record: Record, granted: Granted) -> str | None:
-    # Another account's change is told without its id: nobody else can look at it.
+    # Another account's change is shown without its id: only that account can look at it.
     return record.id if record.account == granted.keys.account else None
 
 

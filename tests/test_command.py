@@ -178,7 +178,7 @@ CONFIGURATION = (ROOT / "supervisord.conf").read_text()
         ({"OIG_LOG_DIR": "/l"}, "OIG_LOG_DIR is /l"),
     ],
 )
-def test_what_is_given_is_compared_with_what_supervisord_does(given, told):
+def test_given_settings_are_compared_with_those_of_the_running_supervisord(given, told):
     environ = {"OIG_CONFIG": os.devnull, **given}
     found = find(environ)
     folders = folders_in(CONFIGURATION, Path("/srv/oig"))
@@ -231,7 +231,7 @@ def test_options_win_over_settings_and_those_over_supervisord_conf():
     assert wanted(environ, *arguments).layout == Layout("127.0.0.1", 8002, 3)
 
 
-def test_what_is_handed_on_holds_wherever_a_process_is_started(tmp_path, monkeypatch):
+def test_settings_passed_on_apply_wherever_a_process_is_started(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("allowed.txt").write_text("jana@example.cz\n")
     Path("port").write_text("8003\n")
@@ -280,7 +280,7 @@ def test_what_is_handed_on_holds_wherever_a_process_is_started(tmp_path, monkeyp
     ],
 )
 @pytest.mark.parametrize("given", [{}, {"OIG_LIVE_TTL": "20"}])
-def test_what_only_a_restart_changes_is_told_though_the_start_has_fixed_it(
+def test_settings_that_need_a_restart_are_named_even_when_fixed_by_the_start(
     tmp_path, before, after, restart, given
 ):
     file = tmp_path / "settings.env"
@@ -292,7 +292,7 @@ def test_what_only_a_restart_changes_is_told_though_the_start_has_fixed_it(
     assert reloading.reload() == {"changed": (), "restart": restart}
 
 
-def test_what_an_option_or_the_environment_gives_is_not_changed_by_a_restart_either(tmp_path):
+def test_a_restart_does_not_change_a_setting_from_an_option_or_the_environment(tmp_path):
     file = tmp_path / "settings.env"
     file.write_text("")
     environ = wanted(
@@ -320,7 +320,7 @@ def test_check_shows_every_setting_and_its_source_but_no_address_of_a_person(tmp
     assert PLANTED not in str(told)
 
 
-def test_check_shows_what_nobody_can_see_in_a_value_as_an_escape(tmp_path):
+def test_check_shows_invisible_characters_in_a_value_as_escapes(tmp_path):
     file = tmp_path / "a\x1b[2Jb.env"
     file.write_text("OIG_JOURNAL='/s/\u202ej.db'\n")
     environ = {"OIG_CONFIG": str(file), "OIG_LOG_DIR": "/l\x1b[31m", "OIG_STATE_DIR": "/a\nb"}
@@ -399,7 +399,7 @@ def listing(folder, how):
 
 @pytest.mark.parametrize("how", ["inline", "a path", "by _FILE"])
 @pytest.mark.parametrize(("mode", "told"), [(0o600, False), (0o640, False), (0o644, True)])
-def test_addresses_of_people_that_all_users_can_read_are_warned_of(
+def test_check_warns_of_personal_addresses_that_all_users_can_read(
     reachable, capsys, how, mode, told
 ):
     file, holds = listing(reachable, how)
@@ -418,9 +418,7 @@ def test_a_settings_file_that_only_names_the_list_is_nobodys_secret(reachable, c
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o750])
-def test_what_lies_in_a_folder_that_others_cannot_enter_is_read_by_none_of_them(
-    reachable, capsys, mode
-):
+def test_a_file_in_a_private_folder_causes_no_warning(reachable, capsys, mode):
     file, _ = listing(reachable, "inline")
     file.chmod(0o644)
     reachable.chmod(mode)
@@ -500,7 +498,7 @@ def test_check_warns_of_a_file_of_settings_that_others_can_change(
 
 @pytest.mark.parametrize("name", ["journal.db", "grants.db"])
 @pytest.mark.parametrize("content", [b"no database\n" * 100, b""], ids=["text", "nothing"])
-def test_check_tells_a_record_that_cannot_be_used(state, monkeypatch, capsys, content, name):
+def test_check_reports_an_unusable_record(state, monkeypatch, capsys, content, name):
     monkeypatch.setenv("OIG_PORT", str(free_port()))
     state.mkdir()
     assert name not in checked(capsys)
@@ -510,7 +508,9 @@ def test_check_tells_a_record_that_cannot_be_used(state, monkeypatch, capsys, co
     assert f"{state}/{name}" in said
 
 
-def test_check_tells_a_taken_port_with_1_and_a_wrong_setting_with_64(state, monkeypatch, capsys):
+def test_check_exits_with_1_for_a_taken_port_and_with_64_for_a_wrong_setting(
+    state, monkeypatch, capsys
+):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         monkeypatch.setenv("OIG_HOST", "127.0.0.1")
         monkeypatch.setenv("OIG_PORT", str(listener.getsockname()[1]))
@@ -525,7 +525,7 @@ def test_check_tells_a_taken_port_with_1_and_a_wrong_setting_with_64(state, monk
     ("name", "named"),
     [("a%(here)sb", "or %(here)s in"), ("a ;b", "space before ;"), ("a\nb", "a line break")],
 )
-def test_a_folder_that_supervisord_cannot_use_is_refused_with_what_is_wrong_in_it(
+def test_a_folder_that_supervisord_cannot_use_is_refused_with_the_reason(
     tmp_path, monkeypatch, capsys, name, named
 ):
     monkeypatch.setenv("OIG_STATE_DIR", str(tmp_path / name))
@@ -536,7 +536,9 @@ def test_a_folder_that_supervisord_cannot_use_is_refused_with_what_is_wrong_in_i
     assert not (tmp_path / name).exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told_with_the_setting(tmp_path, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_created_is_reported_with_its_setting(
+    tmp_path, monkeypatch, capsys
+):
     (tmp_path / "file").touch()
     monkeypatch.setenv("OIG_STATE_DIR", str(tmp_path / "file" / "state"))
     assert main(["check"]) == 64
@@ -556,7 +558,7 @@ def test_check_makes_nothing_in_the_folder_of_another_user(state, monkeypatch, c
     assert list(state.iterdir()) == []
 
 
-def test_a_checkout_of_somebody_else_is_used_and_nothing_is_written_in_it():
+def test_a_checkout_of_another_user_is_used_without_writing_in_it():
     with temporary_folder() as folder, temporary_folder("home") as home:
         project = copy_project(folder)
         give_away(home)
@@ -592,7 +594,7 @@ def test_where_nothing_runs_it_says_so_and_how_to_start(state, capsys, verb):
     assert told.endswith(" serve\n")
 
 
-def test_a_stop_of_nothing_is_done(state, capsys):
+def test_a_stop_without_a_server_succeeds(state, capsys):
     assert main(["stop"]) == 0
     assert "No server is running" in capsys.readouterr().out
 
@@ -608,7 +610,7 @@ def test_a_stop_of_nothing_is_done(state, capsys):
         (["serve", "--show"], "unrecognized arguments: --show"),
     ],
 )
-def test_wrong_usage_is_told_and_exits_with_2(capsys, arguments, said):
+def test_wrong_usage_is_explained_and_exits_with_2(capsys, arguments, said):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
@@ -616,7 +618,7 @@ def test_wrong_usage_is_told_and_exits_with_2(capsys, arguments, said):
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["check", "--version"]])
-def test_it_says_its_version(capsys, arguments):
+def test_the_command_prints_its_version(capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 0
@@ -645,11 +647,11 @@ HERE = Path(sys.executable).parent
         ),
     ],
 )
-def test_other_commands_are_told_as_the_user_typed_this_one(argv0, environ, typed):
+def test_other_commands_are_written_the_way_the_user_typed_this_one(argv0, environ, typed):
     assert Typed.of(argv0, environ).command("stop") == typed
 
 
-def test_whoever_typed_start_server_is_told_its_options():
+def test_a_user_of_start_server_sees_its_options():
     typed = Typed.script({"PATH": "/usr/bin"})
     assert typed.command("serve") == "./start_server.sh"
     assert typed.command("restart-workers") == "./start_server.sh --restart-workers"
@@ -672,7 +674,7 @@ LOG_FILES = ["log/supervisord.log", "log/cache.log", "log/mcp-1.log"]
 
 @pytest.mark.parametrize("verb", ["serve", "check"])
 @pytest.mark.parametrize("name", [*STATE_FILES, "run/supervisor.sock", *LOG_FILES])
-def test_a_folder_in_the_place_of_a_file_is_told_in_one_line(
+def test_a_folder_in_place_of_a_file_is_reported_in_one_line(
     state, monkeypatch, capsys, name, verb
 ):
     monkeypatch.setenv("OIG_HOST", "127.0.0.1")
@@ -688,7 +690,7 @@ def test_a_folder_in_the_place_of_a_file_is_told_in_one_line(
 
 
 @pytest.mark.parametrize("name", [*STATE_FILES, *LOG_FILES])
-def test_a_link_that_leads_nowhere_is_told_with_where_it_leads(state, monkeypatch, capsys, name):
+def test_a_dangling_link_is_reported_with_its_target(state, monkeypatch, capsys, name):
     monkeypatch.setenv("OIG_PORT", str(free_port()))
     path = state / name
     path.parent.mkdir(parents=True)
@@ -701,7 +703,7 @@ def test_a_link_that_leads_nowhere_is_told_with_where_it_leads(state, monkeypatc
     assert main(["check"]) == 0
 
 
-def test_a_file_of_somebody_else_is_told_in_one_line():
+def test_a_file_of_another_user_is_reported_in_one_line():
     with temporary_folder() as folder:
         state = folder / "state"
         for name in ("run", "log"):
@@ -737,7 +739,7 @@ def test_a_file_of_somebody_else_is_told_in_one_line():
         ("server.supervision.start_server", ["--no-install"]),
     ],
 )
-def test_a_reader_that_goes_away_is_no_reason_to_complain(state, program, arguments):
+def test_a_closed_output_pipe_is_not_an_error(state, program, arguments):
     environ = clean_environment(OIG_STATE_DIR=str(state), OIG_PORT=str(free_port()))
     reader, writer = os.pipe()
     os.close(reader)
@@ -756,7 +758,7 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain(state, program, argume
     assert (ended.returncode, ended.stderr) == (141, b"")
 
 
-def test_of_two_starts_at_once_one_serves_and_the_other_says_that_it_runs_already():
+def test_one_of_two_simultaneous_starts_serves_and_the_other_says_so():
     with temporary_folder() as folder:
         environ = clean_environment(OIG_STATE_DIR=str(folder / "state"), OIG_HOST="127.0.0.1")
         ports = [str(free_port()), str(free_port())]
@@ -800,7 +802,7 @@ def test_a_reload_compares_with_the_address_that_the_same_start_would_take(comma
         ("serve", "", {}, "off", None),
     ],
 )
-def test_the_box_of_a_demo_can_be_changed_unless_somebody_says_otherwise(
+def test_a_demo_allows_control_unless_it_is_switched_off(
     command, file, environ, runs, next_start, tmp_path
 ):
     (tmp_path / "settings.env").write_text(file)
@@ -812,7 +814,7 @@ def test_the_box_of_a_demo_can_be_changed_unless_somebody_says_otherwise(
     assert at_next_start(passed).get("OIG_CONTROL") == next_start
 
 
-def test_a_reload_tells_a_demo_that_control_takes_a_restart(tmp_path):
+def test_a_reload_of_a_demo_says_that_control_needs_a_restart(tmp_path):
     file = tmp_path / "settings.env"
     file.write_text("")
     environ = {"HOME": "/nonexistent", "OIG_CONFIG": str(file)}

@@ -136,7 +136,7 @@ def test_demo_says_when_it_is_ready_and_how_to_connect_and_ctrl_c_stops_everythi
     assert (project / "supervisord.conf").read_text() == untouched
 
 
-def test_a_killed_supervisord_takes_everything_along_and_the_reason_is_told(project):
+def test_a_killed_supervisord_stops_everything_and_the_reason_is_printed(project):
     with start_server(project, "--demo", "--port", str(free_port())) as terminal:
         terminal.wait_for("Stop       Ctrl-C")
         everything = family(terminal.process.pid)
@@ -147,7 +147,7 @@ def test_a_killed_supervisord_takes_everything_along_and_the_reason_is_told(proj
 
 
 @pytest.mark.parametrize("how", ["supervisorctl shutdown", "a signal"])
-def test_who_stopped_it_from_elsewhere_is_told(project, how):
+def test_a_stop_from_elsewhere_is_reported(project, how):
     with start_server(project, "--demo", "--port", str(free_port())) as terminal:
         terminal.wait_for("Stop       Ctrl-C")
         if how == "a signal":
@@ -163,7 +163,7 @@ def test_who_stopped_it_from_elsewhere_is_told(project, how):
     assert terminal.shown.splitlines()[-1] == told[how]
 
 
-def test_a_supervisord_that_does_not_answer_for_once_stops_nothing(monkeypatch):
+def test_one_missing_answer_of_supervisord_stops_nothing(monkeypatch):
     interrupts = Interrupts()
     unanswered: list[int] = []
     asked = Supervisord.processes
@@ -185,7 +185,7 @@ def test_a_supervisord_that_does_not_answer_for_once_stops_nothing(monkeypatch):
     assert len(unanswered) > 1
 
 
-def test_workers_that_all_fail_end_it_with_the_reason(project):
+def test_the_start_ends_with_the_reason_when_all_workers_fail(project):
     path = project / "supervisord.conf"
     text = path.read_text().replace("-m server --workers", "-m server.missing --workers")
     path.write_text(text.replace("supervision.watch", "supervision.watch --end-after 3"))
@@ -198,7 +198,7 @@ def test_workers_that_all_fail_end_it_with_the_reason(project):
 
 
 @pytest.mark.parametrize("part", ["mcp-1", "cache"])
-def test_one_part_that_fails_is_named_and_the_rest_serves(monkeypatch, part):
+def test_a_failing_process_is_named_and_the_others_serve(monkeypatch, part):
     monkeypatch.setattr(foreground, "LOOK", 0.1)
     interrupts = Interrupts()
     said: list[str] = []
@@ -229,7 +229,7 @@ def test_one_part_that_fails_is_named_and_the_rest_serves(monkeypatch, part):
     assert said.index("Partly ready") < said.index("Everything is ready.")
 
 
-def test_a_taken_port_is_told_in_one_line(project):
+def test_a_taken_port_is_reported_in_one_line(project):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with start_server(project, "--demo", "--port", str(port)) as terminal:
@@ -240,7 +240,7 @@ def test_a_taken_port_is_told_in_one_line(project):
     )
 
 
-def test_a_simulator_port_that_was_asked_for_and_is_taken_is_told(project):
+def test_a_taken_simulator_port_is_reported(project):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = str(listener.getsockname()[1])
         port = str(free_port())
@@ -251,7 +251,7 @@ def test_a_simulator_port_that_was_asked_for_and_is_taken_is_told(project):
     assert "OIG_SIMULATOR_PORT" in terminal.shown
 
 
-def test_a_wrong_setting_is_told_in_one_line_before_anything_starts(project):
+def test_a_wrong_setting_is_reported_in_one_line_before_anything_starts(project):
     with start_server(project, OIG_SESION_TTL="5") as terminal:
         assert terminal.ended() == 64
     assert terminal.shown == (
@@ -259,7 +259,7 @@ def test_a_wrong_setting_is_told_in_one_line_before_anything_starts(project):
     )
 
 
-def test_a_file_that_no_process_would_take_is_told_in_one_line_before_anything_starts(project):
+def test_an_unusable_file_is_reported_in_one_line_before_anything_starts(project):
     secret = project / "secret"
     secret.write_text("s" * 64)
     secret.chmod(0o644)
@@ -299,7 +299,7 @@ def system_that_never_gets_ready(*, workers="all"):
         yield rendered(system, re.sub(r"(?m)python3 -m server --workers.*$", program, text))
 
 
-def test_what_is_not_ready_in_time_is_named_and_stopped(monkeypatch):
+def test_a_process_not_ready_in_time_is_named_and_stopped(monkeypatch):
     monkeypatch.setattr(foreground, "READY_WITHIN", 8.0)
     said: list[str] = []
     with (
@@ -339,7 +339,7 @@ def test_a_port_that_was_taken_in_the_meantime_is_named():
             Foreground(run, lambda _: None, Interrupts()).run("ready")
 
 
-def test_a_supervisord_that_was_faster_in_the_same_folders_is_named_and_not_the_port():
+def test_a_concurrent_start_in_the_same_folders_is_named_and_not_the_port():
     with prepared_system() as system:
         run = rendered(system, CONFIGURATION, free_port())
         with started(system):
@@ -351,7 +351,7 @@ def test_a_supervisord_that_was_faster_in_the_same_folders_is_named_and_not_the_
 
 
 @pytest.mark.parametrize("what", ["folder", "link that leads nowhere", "link to itself"])
-def test_something_else_in_the_place_of_a_log_is_no_lines_until_there_is_one(tmp_path, what):
+def test_anything_but_a_file_in_place_of_a_log_has_no_lines(tmp_path, what):
     log = tmp_path / "mcp-0.log"
     put = {
         "folder": log.mkdir,
@@ -425,7 +425,7 @@ def test_a_closed_terminal_stops_it():
         (["--setup", "--no-install"], "contradict each other"),
     ],
 )
-def test_wrong_usage_is_told_and_exits_with_2(capsys, arguments, said):
+def test_wrong_usage_is_explained_and_exits_with_2(capsys, arguments, said):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
@@ -433,7 +433,7 @@ def test_wrong_usage_is_told_and_exits_with_2(capsys, arguments, said):
 
 
 @pytest.mark.parametrize("closed", ["supervisor.sock", "rolling_restart.lock"])
-def test_a_restart_by_another_user_is_told_in_one_line(tmp_path, monkeypatch, capsys, closed):
+def test_a_restart_by_another_user_is_refused_in_one_line(tmp_path, monkeypatch, capsys, closed):
     path = tmp_path / "run" / closed
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "supervisor.sock").touch()
@@ -568,7 +568,7 @@ def test_the_copy_takes_any_path_and_any_percent_sign_in_a_folder(tmp_path, path
         ("[supervisord]", "[supervisord"),
     ],
 )
-def test_a_configuration_it_cannot_read_is_told(old, new):
+def test_an_unreadable_configuration_is_reported(old, new):
     with pytest.raises(ConfigurationError, match=r"supervisord\.conf"):
         Layout.read(CONFIGURATION.replace(old, new))
 
@@ -595,7 +595,7 @@ def test_a_public_address_is_the_one_that_people_give_their_clients():
 
 
 @pytest.mark.parametrize("browser", [True, False])
-def test_the_command_for_the_browser_login_is_told_where_there_is_one(browser):
+def test_the_command_for_the_browser_login_is_shown_where_there_is_one(browser):
     told = told_once_ready(Layout("127.0.0.1", 8000, 2), browser=browser)
     assert ("claude mcp login oig-cloud" in told) is browser
 
@@ -604,7 +604,7 @@ def placed(folder):
     return Folders(Path("/srv/oig"), Path(folder), Path("/var/log/oig"))
 
 
-def test_a_folder_whose_path_is_too_long_for_sockets_is_told():
+def test_a_folder_path_too_long_for_sockets_is_reported():
     placed("/" + "x" * 74).check()
     with pytest.raises(ConfigurationError, match=r"too long by 4 bytes .* Set OIG_STATE_DIR"):
         placed("/" + "x" * 78).check()
@@ -613,18 +613,18 @@ def test_a_folder_whose_path_is_too_long_for_sockets_is_told():
 @pytest.mark.parametrize(
     "folder", ["/our ;things", "/our\t# 1", "/our\nthings", '/our "things"', "/%(here)s"]
 )
-def test_a_folder_that_supervisord_cannot_take_is_told_in_one_line(folder):
+def test_a_folder_that_supervisord_cannot_use_is_reported_in_one_line(folder):
     with pytest.raises(ConfigurationError, match="supervisord cannot use a folder") as told:
         placed(folder).check()
     assert "\n" not in str(told.value)
 
 
-def test_an_address_that_is_not_ours_is_told():
+def test_an_address_of_another_machine_is_reported():
     with pytest.raises(CannotStart, match=r"cannot listen at 192\.0\.2\.1, port 8000 .* Do this"):
         check_free("192.0.2.1", 8000, "do this")
 
 
-def test_a_port_reserved_for_root_is_told_without_a_program_to_stop(monkeypatch):
+def test_a_privileged_port_is_reported_without_naming_a_program_to_stop(monkeypatch):
     def refuse(*_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -692,7 +692,7 @@ def test_changed_requirements_are_installed(bare, monkeypatch, name):
     assert pip.did == ["make", *INSTALLED, *INSTALLED]
 
 
-def test_what_the_checks_need_is_installed_only_for_them(bare, monkeypatch):
+def test_development_packages_are_installed_only_for_the_checks(bare, monkeypatch):
     pip = Pip(monkeypatch)
     bare.prepare(checks=False)
     assert bare.prepare(checks=True)
@@ -710,7 +710,7 @@ def test_a_folder_that_was_moved_gets_a_new_environment(bare, monkeypatch):
     assert pip.did == ["make", *INSTALLED] * 2
 
 
-def test_an_environment_that_was_interrupted_half_made_is_made_anew(bare, monkeypatch):
+def test_a_half_finished_environment_is_rebuilt(bare, monkeypatch):
     pip = Pip(monkeypatch)
     bare.prepare(checks=False)
     (bare.project / ".venv" / "pyvenv.cfg").touch()
@@ -720,7 +720,7 @@ def test_an_environment_that_was_interrupted_half_made_is_made_anew(bare, monkey
     assert not bare.prepare(checks=False)
 
 
-def test_an_environment_that_cannot_be_written_to_is_told(bare, monkeypatch):
+def test_an_unwritable_environment_is_reported(bare, monkeypatch):
     Pip(monkeypatch)
     (bare.project / ".venv" / "installed.json").mkdir(parents=True)
     with pytest.raises(InstallationFailed, match=r"installed\.json cannot be written .*no-install"):
@@ -800,7 +800,7 @@ def test_a_python_newer_than_the_lock_gets_versions_that_fit(bare, monkeypatch, 
     assert pip.did == ["make", *(INSTALLED if locked else INSTALLED[1:])]
 
 
-def test_a_locked_version_that_cannot_be_installed_is_told_with_the_way_round(bare, monkeypatch):
+def test_an_uninstallable_locked_version_is_reported_with_a_workaround(bare, monkeypatch):
     pip = Pip(monkeypatch, missing=("--require-hashes",))
     with pytest.raises(InstallationFailed, match="takes others that fit, and --no-install keeps"):
         bare.prepare(checks=False)
@@ -860,9 +860,9 @@ def test_a_log_that_appears_later_is_followed_from_its_beginning(tmp_path):
         ),
     ],
 )
-def test_a_person_sees_what_happened_and_no_routine(line, program, shown):
+def test_the_log_shown_to_a_user_omits_routine_lines(line, program, shown):
     assert for_terminal(line, program) == shown
 
 
-def test_the_last_lines_of_a_missing_log_are_none(tmp_path):
+def test_a_missing_log_has_no_last_lines(tmp_path):
     assert last_lines(tmp_path / "none.log", 5) == []

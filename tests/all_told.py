@@ -1,4 +1,4 @@
-"""`python -m tests.all_told FOLDER`: all that is told at some moments, as one object of JSON.
+"""`python -m tests.all_told FOLDER`: all output at some moments, as one JSON object.
 
 The moments are those of a simulated clock, so that nothing in the output but ids, tokens and
 sessions depends on when it runs, and nothing at all on the zone of the machine.

@@ -1,4 +1,4 @@
-"""What may not be left of callers who are all gone."""
+"""What must not remain once all callers are gone."""
 
 from server.cache.leases import Leases
 

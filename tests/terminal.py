@@ -46,7 +46,7 @@ class Terminal:
         argv: The program.
         env: Its environment.
         rows: Height of the terminal.
-        columns: Width of the terminal, as the program is told.
+        columns: Width of the terminal, as the program sees it.
         seen: Width of the screen, if it is another: on a wider one nothing is folded by the screen.
         stdout: Where the program writes, if not on the screen.
     """

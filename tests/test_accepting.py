@@ -14,7 +14,7 @@ from server.http.listening import bind
 
 
 class Listener(socket.socket):
-    """A listening socket that fails to accept when it is told to."""
+    """A listening socket that fails to accept on demand."""
 
     failure = None
 
@@ -163,7 +163,7 @@ def test_a_port_closed_for_all_workers_causes_no_warning(loop, caplog):
             one.look()
             assert await taken(reader)
             assert caplog.text == ""
-            # What goes wrong after that is told all the same.
+            # A later failure is logged all the same.
             one.listener.failure = errno.EMFILE
             assert await is_left(caller(one))
             assert caplog.text.count("cannot take connections") == 1

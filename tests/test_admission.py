@@ -426,7 +426,7 @@ class TestTokens:
         assert set(json.loads(body)) == {"error"}
         assert (await house.ask(call(), [("authorization", BASIC)]))[0] == 200
         assert (await house.ask(call(session="oig_x")))[0] == 200
-        # What is no token of ours is none, whatever is broken.
+        # A foreign token is refused, whatever else is broken.
         assert (await house.ask(call(), [("authorization", "Bearer x")]))[0] == 401
 
     async def test_a_token_is_served_when_the_record_cannot_be_written(self, house, monkeypatch):

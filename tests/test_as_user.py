@@ -1,4 +1,4 @@
-"""What a person is told who runs a program as the wrong user."""
+"""What a program says when it is run as the wrong user."""
 
 import os
 import pwd

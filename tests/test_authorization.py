@@ -1,4 +1,4 @@
-"""What a client may ask for at /authorize, and what it is told."""
+"""What a client may ask for at /authorize, and the answers to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of an account's boxes: by whom, for whom, and that nothing makes it fail."""
+"""What workers remember about an account's boxes, who shares it, and that nothing makes it fail."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ async def test_a_missing_feature_is_the_callers_mistake_and_not_repeated(mode, t
 
 
 def test_the_parts_of_the_sdk_that_may_change_are_where_they_were():
-    """Middleware is provisional, and tracing is told by the module it comes from."""
+    """Middleware is provisional, and tracing is recognised by its module."""
     assert OpenTelemetryMiddleware.__module__ == TRACING
     line = re.search(r"(?m)^mcp(\S+)", (ROOT / "requirements.txt").read_text()).group(1)
     assert line == ">=2.3,<2.4", "a minor version that was not tested may change what we rely on"

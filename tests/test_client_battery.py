@@ -1147,7 +1147,7 @@ def test_a_terminal_without_cursor_movement_gets_one_drawing_after_another(scree
     "argv", [["live"], ["history", "solar", "--from", "2026-11-20"], ["notifications"]]
 )
 def test_everything_fits_a_terminal(screen, argv, columns):
-    # The screen is wider than the client is told, so that it would show what does not fit.
+    # The screen is wider than the client knows, so that it would show what does not fit.
     shown = screen(*argv, rows=60, columns=columns, seen=200)
     assert shown.wait() == ExitCode.OK
     widest = max(map(len, shown.lines))

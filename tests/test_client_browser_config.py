@@ -1,4 +1,4 @@
-"""What AI clients are told of a server where they can log in with a browser."""
+"""The configuration of AI clients for a server with browser login."""
 
 from __future__ import annotations
 

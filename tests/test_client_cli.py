@@ -33,7 +33,7 @@ PLAIN = {
 @pytest.fixture
 def client(capsys, monkeypatch):
     """Run the client in this process; return exit code, stdout and stderr."""
-    # The keyring of whoever runs the tests is not looked at.
+    # The keyring of the user who runs the tests is not read.
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     monkeypatch.setattr("keyring.core._keyring_backend", None)
     for name in ("OIG_PASSWORD", "OIG_MCP_URL", "FORCE_COLOR", "NO_COLOR"):

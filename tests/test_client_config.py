@@ -1,4 +1,4 @@
-"""What AI clients are told of the server, and what happens to their files."""
+"""The configuration of AI clients, and the changes to their files."""
 
 from __future__ import annotations
 

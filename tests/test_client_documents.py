@@ -343,7 +343,7 @@ async def test_unknown_sites_do_not_block_lookups_of_known_ones(site, caplog):
     found = await outcomes(flood)
     taken = MOST_AT_ONCE if site == FLOODS["of sites"] else 1
     assert len(web.asked) == 1 + taken
-    # Whoever found no place is told so, and not that there is no such client.
+    # A caller without a place learns that, and not that there is no such client.
     assert found.count(None) == taken
     assert {one.seconds for one in found if one is not None} == {BUSY_SECONDS}
     # Strangers who ask for many fill no log.

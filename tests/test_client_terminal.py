@@ -205,7 +205,7 @@ def test_the_shell_outlives_the_server(shell, mortal_server):
 
 
 def test_results_fit_eighty_columns(terminal, mcp_server):
-    # The screen is wider than the client is told, so that it would show what does not fit.
+    # The screen is wider than the client knows, so that it would show what does not fit.
     screen = terminal([*CLIENT, "tools", "--url", mcp_server.url], rows=60, seen=200)
     assert screen.wait() == 0
     assert screen.lines[0].startswith("╭")

@@ -136,7 +136,7 @@ def test_callers_are_refused_at_once_when_the_whole_server_stops(how):
         system.wait_ready()
         address = ("127.0.0.1", system.port)
         workers = [worker.pid for worker in system.control.processes("mcp")]
-        # The daemon and the portal's stand-in go on as long as workers run, unless all are told.
+        # The daemon and the simulated portal run as long as workers do, unless all are stopped.
         lives = how in {"supervisorctl shutdown", "supervisorctl stop mcp:*", "SIGTERM", "SIGINT"}
         system.portal("POST", "_admin/faults", {"kind": "slow", "latency": 3, "logins": 1})
         answers = []

@@ -223,7 +223,7 @@ async def test_messages_of_a_batch_after_the_end_are_refused(worker, monkeypatch
 
 
 class Permit:
-    """Permits calls until it is told otherwise."""
+    """Permits calls until it is set otherwise."""
 
     def __init__(self) -> None:
         self.over = False

@@ -1,4 +1,4 @@
-"""Grants: each change of a state happens once, whoever asks, and what has ended is gone."""
+"""Grants: each change of state happens once for any number of callers, and ended ones are gone."""
 
 from __future__ import annotations
 
@@ -414,7 +414,7 @@ def test_only_its_owner_can_read_the_file_and_its_companions(store, path):
     assert [one.name for one in path.parent.iterdir()] == ["grants.db"]
 
 
-# -- A file that cannot be used: nobody is told that a grant does not exist.
+# -- A file that cannot be used: no answer says that a grant does not exist.
 
 CALLS = {
     "add": lambda store: store.add(grant(2)),

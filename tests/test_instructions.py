@@ -1,4 +1,4 @@
-"""What an assistant is told before its first call fits the tools that it is given."""
+"""The instructions for assistants fit the tools that are served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every time that anybody is told is Prague's, with its offset, on whatever machine."""
+"""Every time that is shown is Prague time with its offset, on any machine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def strings(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def wrong_times(value: Any) -> list[str]:
-    """Return what is no time of Prague with its offset but looks like a time."""
+    """Return what looks like a time but is not Prague time with its offset."""
     wrong = []
     for path, text in strings(value):
         times = TIME.findall(text)
@@ -72,7 +72,7 @@ def is_pragues(text: str) -> bool:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> dict[str, Any]:
-    """All that is told, by the zone of the machine."""
+    """All output, by the zone of the machine."""
     running = {
         zone: subprocess.Popen(
             [

@@ -1,4 +1,4 @@
-"""What clients are told of the login."""
+"""What clients learn about the login."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""How origins of web pages are told apart."""
+"""How origins of web pages are compared."""
 
 import pytest
 from hypothesis import given

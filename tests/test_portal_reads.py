@@ -1,4 +1,4 @@
-"""Reading from the portal: what is asked, when a session has ended, and what is no answer."""
+"""Reading from the portal: the requests, the signs of an ended session, and invalid answers."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ async def test_the_longest_history_fits_a_models_context(name, count):
     rows: list[Any] = [
         [value - (place % 3) / 1000 for value in WORST[name]] for place in range(count)
     ]
-    # Every reason for which a value may be missing is told.
+    # Every reason why a value may be missing is given.
     rows[1::300] = [
         [junk] * 5 for _, junk in zip(rows[1::300], itertools.cycle(JUNK), strict=False)
     ]

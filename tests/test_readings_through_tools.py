@@ -21,7 +21,7 @@ FIVE = timedelta(minutes=5)
 
 
 class Answers:
-    """Access and portal in one: whoever asks, the same answers."""
+    """Access and portal in one: the same answers for every caller."""
 
     def __init__(self, box: dict[str, Any], past: Any, at: datetime) -> None:
         self.box, self.past, self.at = box, past, at

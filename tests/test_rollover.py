@@ -66,7 +66,7 @@ def test_without_an_earlier_reading_six_minutes_decide(clock, days):
         # One of them is enough: a block comes as a whole.
         ("00:02:00", {"a": 0.0, "b": 3209.0}, {"a": 9.0, "b": 0.0}, CERTAIN),
         ("00:02:00", {"a": 0.0, "b": 3209.0}, {"a": 9.0}, NOT_YET),
-        # What only dips has not been begun anew.
+        # A counter that only dips has not been reset.
         ("00:02:00", {"a": 507.0}, {"a": 500.0}, NOT_YET),
         # What counts nothing does not fall; only another block can tell.
         ("00:02:00", {"a": 0.0}, {"a": 0.0}, NOT_YET),
@@ -158,7 +158,7 @@ def test_a_late_clock_not_observed_at_two_is_awaited_from_the_next_reading():
         ((1_000.0, 80.0), (3_000.0, 84.0), NOT_YET),
         ((1_000.0, 80.0), (3_000.0, 82.0), NOT_YET),
         ((1_000.0, 80.0), (3_000.0, 81.0), NOT_YET),
-        # A month that has begun anew tells nothing that the day does not.
+        # A new month shows nothing that the day does not.
         ((1_000.0, 80.0), (3_000.0, 2.0), NOT_YET),
     ],
 )
@@ -241,7 +241,7 @@ def test_counters_of_today_that_fall_late_belong_to_no_whole_day(clock, now, day
 @pytest.mark.parametrize(
     ("clock", "now", "days"),
     [
-        # They have not fallen below what the box counted after it had begun anew.
+        # They have not fallen below what the box counted after its reset.
         ("00:02:00", 800.0, NOT_YET),
         ("00:02:00", 810.0, NOT_YET),
         ("00:30:00", 900.0, NOT_YET),

@@ -1,4 +1,4 @@
-"""Whether an answer of the portal has the shape that is known, and who is told when it has not."""
+"""Whether an answer of the portal has the known shape, and what is logged when it does not."""
 
 from __future__ import annotations
 

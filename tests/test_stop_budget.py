@@ -1,4 +1,4 @@
-"""How long a stop may take, from the call that is cut off to whoever waits for everything."""
+"""How long a stop may take, from the call that is cut off to the wait for everything."""
 
 import configparser
 import json

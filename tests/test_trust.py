@@ -219,7 +219,7 @@ async def test_an_address_is_verified_like_a_name(
 async def test_a_fetched_certificate_adds_no_trust(
     case: str, tmp_path: Path, root: Certified, trust: Trust, shelf: Library
 ) -> None:
-    # Whoever answers in the portal's place chooses where its intermediate comes from.
+    # A server in the portal's place chooses where its intermediate comes from.
     if case == "impostor's root":
         signer = Certified.root("Impostor Root")
     elif case == "no authority":

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from server.pid_file import PidFile, holder, read_pid
+from server.pid_file import PidFile, holder, is_locked, read_pid
 from server.settings.places import ROOT
 
 HOLD = """
@@ -48,6 +48,19 @@ def test_a_file_names_its_process_only_while_it_runs(tmp_path):
         assert holder(path) is None
         assert read_pid(path) == process.pid
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_lock_that_cannot_be_looked_at_is_neither_held_nor_free(tmp_path):
+    path, link = tmp_path / "file", tmp_path / "link"
+    assert is_locked(path) is False
+    file = PidFile(path)
+    file.keep()
+    assert is_locked(path) is True
+    link.symlink_to(path)
+    assert is_locked(link) is None
+    file.remove()
+    path.touch()
+    assert is_locked(path) is False
 
 
 def test_a_running_process_is_not_replaced_and_a_dead_one_is(tmp_path):

@@ -88,7 +88,7 @@ def test_the_difference_is_red_and_green_on_a_terminal():
     assert "\x1b[32m+" in text
 
 
-def test_what_a_result_lacks_is_a_dash():
+def test_a_missing_value_of_a_result_is_a_dash():
     assert "- -" in drawn(views.plan_page({}, now=NOW, framed=False))
     assert "not known until when" in drawn(views.plan_page({}, now=NOW, framed=True))
     assert "Change - of box -" in drawn(views.report_page({}, framed=True))
@@ -157,7 +157,7 @@ def test_values_get_the_types_of_the_schema():
         ({"boiler": "manual"}, "knows no --boiler"),
     ],
 )
-def test_wishes_that_do_not_fit_are_told(wishes, told):
+def test_invalid_changes_are_explained(wishes, told):
     with pytest.raises(UsageFailure, match=told):
         arguments_of(TOOL, wishes)
 
@@ -311,7 +311,7 @@ def test_without_a_terminal_the_box_has_to_be_named(client, fleet):
     assert writes(fleet, plan["box_id"]) == []
 
 
-def test_what_is_pending_is_no_success_unless_nobody_waits(client, fleet):
+def test_a_pending_change_is_a_success_only_without_a_wait(client, fleet):
     fleet.portal.switch(delay=600)
     plan = planned(client, "--mode", "home_2")
     yes = ["--yes-apply-to", plan["box_id"], "--json"]
@@ -398,7 +398,7 @@ def test_in_the_shell_a_look_waits_as_well(screen, fleet, client):
     assert shown.wait() == ExitCode.OK
 
 
-def test_an_outcome_that_is_not_clear_is_no_success_and_not_repeated(client, fleet):
+def test_an_unclear_outcome_is_not_a_success_and_not_retried(client, fleet):
     plan = planned(client, "--mode", "home_2")
     before = len(fleet.portal.writes())
     fleet.portal.fault("drop", endpoint="writes")
@@ -467,7 +467,7 @@ def test_at_an_older_server_the_client_itself_waits_for_a_change(
     assert {tuple(arguments) for _, arguments in asked} == {("change_id",)}
 
 
-def test_what_was_agreed_to_goes_along_with_the_token(client, fleet):
+def test_the_agreed_change_is_sent_with_the_token(client, fleet):
     code, out, _ = client("plan", "--charge-to", "90")
     assert code == ExitCode.OK
     assert "Nothing is timed" in out
@@ -574,7 +574,7 @@ def test_anything_else_changes_nothing(screen, client, fleet, typed, code):
     assert writes(fleet, plan["box_id"]) == []
 
 
-def test_what_was_typed_before_the_plan_was_shown_confirms_nothing(screen, client, fleet):
+def test_input_typed_before_the_plan_was_shown_confirms_nothing(screen, client, fleet):
     box = planned(client, "--mode", "home_2")["box_id"]
     shown = screen("plan", "--mode", "home_2", "--apply")
     shown.send(f"{box}\r")

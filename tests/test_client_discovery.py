@@ -328,7 +328,7 @@ def test_both_places_of_a_document_say_the_same(path):
 
 
 @pytest.mark.parametrize("reply", [OK, HTML, moved(302), {"status_code": 500, "text": "no"}])
-def test_what_claims_openid_connect_is_wrong(reply):
+def test_a_document_that_claims_openid_connect_fails(reply):
     name, one = first_wrong(walked(Server(answers={OPENID: reply})))
     assert (name, one.kind) == ("openid", "openid")
 
@@ -378,7 +378,7 @@ def test_a_login_in_a_clients_file_beside_the_browser_login_is_doubtful(assistan
     assert "header" not in walked(Server(strength="chat"))
 
 
-def test_what_claude_mcp_add_wrote_is_found_in_each_projects_part(tmp_path):
+def test_entries_of_claude_mcp_add_are_found_in_each_projects_part(tmp_path):
     there = {
         "projects": {"/p": {"mcpServers": {"x": {"url": URL, "headers": {"X-OIG-Email": "a"}}}}}
     }

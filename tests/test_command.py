@@ -411,7 +411,7 @@ def test_check_warns_of_personal_addresses_that_all_users_can_read(
 
 
 @pytest.mark.parametrize("how", ["a path", "by _FILE"])
-def test_a_settings_file_that_only_names_the_list_is_nobodys_secret(reachable, capsys, how):
+def test_a_settings_file_that_only_names_the_list_may_be_readable(reachable, capsys, how):
     file, _ = listing(reachable, how)
     file.chmod(0o644)
     assert "Warning" not in checked(capsys, "--config", str(file))

@@ -185,7 +185,7 @@ async def test_counters_of_a_box_whose_clock_is_early_are_of_no_day_until_midnig
     assert near(await house.at("2026-06-17T00:10:00").read(), house)
 
 
-async def test_a_dip_of_the_solar_counter_is_no_new_day(at):
+async def test_a_dip_of_the_solar_counter_is_not_a_new_day(at):
     house = at("2026-06-16T22:30:00")
     before = await house.read()
     house.portal.simulator.faults.add(

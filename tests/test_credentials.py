@@ -78,7 +78,7 @@ def test_the_peer_is_known_by_its_user():
         refuse_foreign(one)
 
 
-def test_ourselves_and_root_are_trusted_and_nobody_else(monkeypatch):
+def test_only_the_own_user_and_root_are_trusted(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert is_trusted(1000)
     assert is_trusted(0)

@@ -291,7 +291,7 @@ def test_a_page_can_read_its_answer_and_each_refusal(fleet, status, body, header
     }
 
 
-def test_who_is_no_page_gets_no_headers_for_pages(fleet):
+def test_a_caller_other_than_a_page_gets_no_cors_headers(fleet):
     answer = post(fleet.url, call_body())
     assert (answer.status_code, of_pages(answer)) == (200, [])
 
@@ -309,6 +309,6 @@ def test_no_path_is_redirected_to_the_host_that_was_sent(fleet, path, method):
 
 
 @pytest.mark.parametrize("path", ["healthz", "readyz"])
-def test_health_is_told_by_head_too(fleet, path):
+def test_health_answers_head_as_well(fleet, path):
     answer = httpx2.head(fleet.url.removesuffix("mcp") + path, trust_env=False)
     assert (answer.status_code, answer.content) == (200, b"")

@@ -178,7 +178,7 @@ def test_an_unknown_version_in_a_request_is_refused_with_those_served(named):
 
 
 @pytest.mark.parametrize("named", [None, 5, [PLANTED], {}])
-def test_a_version_in_a_request_that_is_no_string_is_refused_by_naming_the_field(named):
+def test_a_version_that_is_not_a_string_is_refused_by_naming_the_field(named):
     refusal = problem(call(_meta={PROTOCOL_VERSION_META_KEY: named}), MODERN)
     assert refusal.code == INVALID_PARAMS
     assert PROTOCOL_VERSION_META_KEY in refusal.text

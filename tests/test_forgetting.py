@@ -252,7 +252,7 @@ def test_sources_that_are_known_to_any_spelling_go(spelling):
         assert on_disk(fleet, key) == []
 
 
-def test_what_stays_is_said():
+def test_the_report_says_what_stays():
     with running_fleet(1) as fleet:
         check_auth(fleet.url)
         answer = forget(fleet.folder)

@@ -114,7 +114,7 @@ def test_a_window_with_an_unknown_end_is_shown_and_explained(bad, end):
         ("boiler", "ssr3", "boiler.elements.3.relay_on"),
     ],
 )
-def test_what_is_missing_is_null_and_never_a_zero(block, field, path):
+def test_a_missing_value_is_null_and_never_zero(block, field, path):
     sent = {"batt_prms": TARIFF, "boiler_prms": BOILER, "boiler": STATES}[block]
     asked = box(**{block: {name: value for name, value in sent.items() if name != field}})
     value: Any = detail(asked).model_dump()

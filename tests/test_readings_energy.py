@@ -291,7 +291,7 @@ def test_an_implausible_power_is_not_summed(series, values):
 # Items without times.
 
 
-def test_days_are_told_apart_by_falling_counters_when_items_are_missing():
+def test_falling_counters_separate_the_days_when_items_are_missing():
     without = between(local(NEXT, 3), local(NEXT, 8))
     last = NEXT + timedelta(days=1)
     days = read(answers(DAY, last, without=without), DAY, last)

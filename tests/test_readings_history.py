@@ -158,7 +158,7 @@ def test_times_that_may_be_days_off_are_never_presented_as_certain():
     assert any("up to 74 hours later" in told for told in reading.assumptions)
 
 
-def test_early_in_the_day_a_value_on_its_way_is_no_gap():
+def test_a_value_still_on_its_way_early_in_the_day_is_not_a_gap():
     midnight = MIDNIGHT + timedelta(days=1)
     today = date(2026, 6, 10)
     reading = read("load", series([[1, 2, 3]] * 3), today, today, midnight + 4 * FIVE)

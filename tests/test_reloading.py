@@ -194,7 +194,7 @@ def reject(engine, key=KEY):
     engine.fail(key, lease.token, "rejected", 0.0)
 
 
-def test_what_a_worker_rejected_by_another_list_may_be_tried_again_at_once():
+def test_a_login_rejected_under_another_list_may_be_retried_at_once():
     engine = engine_at([0.0])
     service = Service(engine, "1", 2, dict, Reloading(Settings))
     peer = Peer()
@@ -325,7 +325,7 @@ def test_a_worker_that_was_not_connected_takes_the_settings_when_it_is(listed):
     assert codes(fleet, "demo@example.com") == codes(fleet, "demo2@example.com") == {"fine"}
 
 
-def test_a_worker_that_cannot_read_what_the_daemon_reads_is_told_of(listed):
+def test_a_worker_that_cannot_read_the_files_of_the_daemon_is_reported(listed):
     fleet, emails = listed
     away = emails.with_name("away")
     fleet.start_worker("other")

@@ -70,7 +70,7 @@ def test_the_second_call_of_any_worker_comes_from_the_cache(shared_fleet):
     assert shared_fleet.portal.logins()["attempts"] == 1
 
 
-def test_a_daemon_killed_under_calls_is_noticed_by_nobody(shared_fleet):
+def test_no_caller_notices_that_the_daemon_is_killed(shared_fleet):
     both_workers_know(shared_fleet)
     stop, failures, count = threading.Event(), [], [0]
 

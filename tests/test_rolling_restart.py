@@ -182,7 +182,7 @@ def test_an_empty_file_says_nothing_where_the_folder_can_be_written(tmp_path):
     assert not is_ready(worker, tmp_path)
 
 
-def test_a_worker_that_does_not_come_back_ends_it_and_costs_nobody_else(tmp_path):
+def test_a_worker_that_does_not_come_back_ends_the_restart_and_harms_no_other(tmp_path):
     script = Script(tmp_path, 3, failing=frozenset({"mcp-1"}))
     (tmp_path / "1.log").write_text("SyntaxError: somebody's edit\n")
     with pytest.raises(RestartFailed, match=r"(?s)mcp-1 was restarted and ended at once.*edit"):
@@ -318,7 +318,7 @@ def test_a_call_under_way_is_answered_by_the_worker_that_stops(accept):
     assert '"isError":false' in answer.text
 
 
-def test_a_restart_without_a_server_is_told_in_one_line():
+def test_a_restart_without_a_server_is_reported_in_one_line():
     with prepared_system() as system:
         done = system.run("./start_server.sh", "--no-install", "--restart-workers")
     assert done.returncode == 3

@@ -156,7 +156,7 @@ def test_without_a_terminal_it_needs_a_yes(run_dir):
     assert read_secret(run_dir / "secret") == old
 
 
-def test_where_there_is_no_secret_none_is_made(run_dir, capsys):
+def test_a_missing_secret_is_not_created(run_dir, capsys):
     (run_dir / "secret").unlink()
     assert main(["rotate-secret", "--yes"]) == 1
     assert "no server has run here yet" in capsys.readouterr().err
@@ -235,7 +235,7 @@ def test_a_snapshot_that_cannot_be_removed_keeps_the_secret(run_dir, capsys):
 # The lock under it.
 
 
-def test_any_number_may_use_a_secret_and_nobody_replaces_it_meanwhile(tmp_path):
+def test_a_secret_in_use_by_any_number_of_processes_is_not_replaced(tmp_path):
     path = tmp_path / "secret"
     one, other = SecretUse(path), SecretUse(path)
     assert one.secret == other.secret == read_secret(path)
@@ -249,7 +249,7 @@ def test_any_number_may_use_a_secret_and_nobody_replaces_it_meanwhile(tmp_path):
     assert read_secret(path) != one.secret
 
 
-def test_who_starts_during_a_rotation_gets_the_new_secret(tmp_path):
+def test_a_process_started_during_a_rotation_gets_the_new_secret(tmp_path):
     path = tmp_path / "secret"
     load_secret(path)
     found: list[bytes] = []

@@ -251,7 +251,7 @@ async def test_the_same_secret_is_served_and_another_is_refused_before_anything_
 
 
 @pytest.mark.anyio
-async def test_who_differed_goes_on_refusing_while_there_is_no_daemon(cache):
+async def test_a_differing_worker_keeps_refusing_while_there_is_no_daemon(cache):
     async with client_of(cache.path, b"another") as other:
         await bounded(other.ping())
         cache.stop()
@@ -272,7 +272,7 @@ async def test_a_worker_of_before_is_served_by_a_daemon_that_compares(cache):
 @pytest.mark.parametrize(
     "answer", [("error", "verb", "unknown verb"), ("ok", None, 0), ("ok", None, 1, "more")]
 )
-async def test_a_daemon_that_tells_no_secret_is_no_different_one(folder, answer):
+async def test_a_daemon_that_reports_no_secret_does_not_count_as_differing(folder, answer):
     status, *fields = answer
     asked: list[str] = []
 
@@ -300,7 +300,7 @@ async def test_a_daemon_that_tells_no_secret_is_no_different_one(folder, answer)
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("same", [True, False])
-async def test_a_daemon_that_finds_its_secret_later_tells_those_who_told_theirs(folder, same):
+async def test_a_daemon_that_finds_its_secret_later_notifies_connected_workers(folder, same):
     # As it does at the first start, and when it starts while the file is missing.
     with running_cache(folder) as cache:
         assert stats(cache.path)["secret_known"] == 0
@@ -335,7 +335,7 @@ def test_the_daemon_itself_refuses_what_is_made_with_the_secret(shared, verb):
     assert caught.value.code == "secret"
 
 
-def test_what_only_ends_or_looks_is_answered_whatever_the_secret(shared):
+def test_commands_that_only_read_or_delete_work_with_any_secret(shared):
     with BlockingClient(shared.path, PATIENCE) as client:
         client.call("secret", OTHER_TAG)
         client.call("release", KEY, TOKEN)
@@ -357,7 +357,7 @@ def test_an_unusable_secret_keeps_no_daemon_from_serving(folder):
 # Who may make a secret.
 
 
-def test_a_secret_is_made_where_nobody_holds_one(folder):
+def test_a_secret_is_created_where_none_is_in_use(folder):
     make_unless_held(folder / "cache.sock")(folder / "secret")
     assert read_secret(folder / "secret")
     (folder / "secret").unlink()
@@ -367,7 +367,7 @@ def test_a_secret_is_made_where_nobody_holds_one(folder):
 
 
 @pytest.mark.parametrize("holder", ["the daemon", "a worker", "a daemon that hangs"])
-def test_no_secret_is_made_while_somebody_holds_one(folder, monkeypatch, holder):
+def test_no_secret_is_created_while_one_is_in_use(folder, monkeypatch, holder):
     monkeypatch.setattr("server.auth.held_secret.PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(
         "server.auth.held_secret.ANSWER_SECONDS", 0.2 if "hangs" in holder else PATIENCE
@@ -387,7 +387,7 @@ def test_no_secret_is_made_while_somebody_holds_one(folder, monkeypatch, holder)
         assert not elsewhere.exists()
 
 
-def test_who_waits_for_the_secret_takes_it_when_it_comes(cache, monkeypatch):
+def test_a_process_waiting_for_the_secret_uses_it_when_it_appears(cache, monkeypatch):
     elsewhere = cache.folder / "later"
     slept: list[float] = []
 

@@ -120,7 +120,7 @@ SETTINGS = set(VARIABLES)
 @pytest.mark.parametrize(
     ("name", "known"), [(UNIT.name, SETTINGS | {CONFIG}), ("settings.env", SETTINGS)]
 )
-def test_what_is_set_are_settings_and_each_has_a_value(name, known):
+def test_every_variable_of_the_unit_is_a_setting_with_a_value(name, known):
     text = (DEPLOY / name).read_text()
     pairs = dict(re.findall(r"(?m)(?:^|^Environment=|(?<=\S) )(OIG_\w+)=(\S*)", text))
     assert len(pairs) == len(re.findall(r"OIG_\w+=", text))
@@ -192,7 +192,7 @@ print(
 
 
 @needs_seccomp
-def test_what_the_unit_forbids_fails_and_what_it_leaves_does_not():
+def test_forbidden_system_calls_fail_and_permitted_ones_work():
     answer = subprocess.run(
         under_the_unit(sys.executable, "-c", FORBIDDEN),
         capture_output=True,

@@ -35,7 +35,7 @@ def test_all_sources_of_a_network_may_have_so_many_and_others_are_not_concerned(
     assert tally.add(source.format(99))
 
 
-def test_what_fits_is_what_add_lets_have():
+def test_a_request_fits_exactly_when_add_accepts_it():
     tally = Tally(2, of_all=5)
     for source, fits in [("a", True), ("a", True), ("a", False), (None, True), (None, True)]:
         assert tally.add(source) == tally.fits(source) == fits

@@ -334,7 +334,7 @@ async def test_a_fault_hits_its_path_once_and_no_other(
 
 
 @pytest.mark.parametrize("endpoint", ASK)
-async def test_a_slow_answer_is_the_ordinary_one_and_a_dropped_one_is_none(
+async def test_a_slow_answer_is_the_ordinary_one_and_a_dropped_one_never_comes(
     portal: Portal, endpoint: str
 ) -> None:
     await portal.admin("faults", kind="slow", endpoint=endpoint, requests=1, latency=20)

@@ -355,7 +355,7 @@ def test_a_version_that_finds_state_of_a_newer_one_says_so_and_leaves_it(before,
         assert which == "before" or "Start the newer version again" in fleet.logs()
 
 
-def test_what_makes_changes_safe_has_one_version_with_all_its_parts():
-    # Who raises one of the parts raises CHANGES as well: workers of both versions make none then.
+def test_all_parts_that_make_changes_safe_share_one_version():
+    # A change of one part raises CHANGES as well: workers of both versions make none then.
     parts = {2: (4, b"\x02")}
     assert parts[CHANGES] == (journal_table.VERSION, plan_token.FORMAT)

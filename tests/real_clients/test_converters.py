@@ -138,7 +138,7 @@ def test_an_omitted_login_is_not_a_login(openai, tool, left_out):
 
 
 @pytest.mark.parametrize("left_out", ["", None])
-def test_with_a_login_in_a_header_an_empty_session_is_no_session(fleet, left_out):
+def test_an_empty_session_beside_a_login_in_a_header_is_not_a_session(fleet, left_out):
     header = {"Authorization": f"Basic {base64.b64encode(b'demo@example.com:demo').decode()}"}
     with connected(OPENAI, fleet.url, header) as driven:
         (box,) = driven.call("list_boxes", session=left_out).data["boxes"]

@@ -1,0 +1,347 @@
+"""The state of one account. Every part of it is bounded.
+
+Whoever loads a state owns that copy: decisions change it, and it is stored as the next value
+(`encoding`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from .limits import tag
+from .storage import Epochs
+
+GENERATION_BYTES: Final = 4
+NO_GENERATION: Final = bytes(GENERATION_BYTES)
+"""Of a state that never had an answer."""
+
+MAX_KNOWN_SOURCES: Final = 8
+"""Known sources of one spelling: a household's home, phones, offices. The latest used stay."""
+
+MAX_KNOWN: Final = 16
+"""The same of all spellings."""
+
+MAX_SOURCES: Final = 32
+"""Sources with failures. The account's own lock comes after 20, then lets through one at a time for
+up to an hour each. As many known sources as there can be are let in beside them."""
+
+MAX_SPELLINGS: Final = 8
+"""Accounts of one budget whose failures are told apart per source. Two would be an owner and a
+neighbour whose e-mail differs by an accent; failures at further ones are forgiven to nobody."""
+
+MAX_PAIRS: Final = 64
+"""Wrong pairs remembered: so that the same one counts once, is not tried again at once, and may be
+tried again whatever is locked as long as nobody judged it."""
+
+MAX_GUESSES: Final = 64
+"""Guesses not judged yet; more than any budget lets in at once."""
+
+MAX_HANDLES: Final = 16
+"""Handles of all the assistants of a household that do not end theirs; the oldest goes."""
+
+MAX_LEASES: Final = 48
+"""Logins and requests to the portal under way at once."""
+
+MAX_ENDED: Final = 16
+ENDED_LASTS: Final = 10.0
+"""How many leases are remembered after their end, and for how long: who waits in another process
+learns from it what came of them. Otherwise 200 waiters are 200 logins at a dead portal."""
+
+MAX_BUSY: Final = 8
+"""Circles of sources for which logins are left alone."""
+
+FORGET_AFTER: Final = 86400.0
+"""Seconds after its last failure at which a counter is forgotten: a day's typing errors do not add
+up to a lock, and 5 + 24 guesses a day per source gain nothing against a password."""
+
+FALLS_EVERY: Final = 3600.0
+"""Seconds without a lock for which the counter over all sources falls by one failure and one lock:
+24 guesses a day gain nothing against a password, and a guesser who gave up locks nobody out for
+longer than that takes."""
+
+
+class Known(NamedTuple):
+    """A source that proved the account's password, until when, with which spelling."""
+
+    source: str
+    until: float
+    spelling: bytes
+
+
+class Pair(NamedTuple):
+    """A pair that was wrong.
+
+    Attributes:
+        pair: The pair.
+        until: Until when it is rejected without asking the portal.
+        payer: The source that may try it again whatever is locked, since nobody has judged it.
+    """
+
+    pair: bytes
+    until: float
+    payer: str
+
+
+class Guess(NamedTuple):
+    """A pair that was compared with what is cached, and is not judged yet.
+
+    Attributes:
+        pair: The pair.
+        source: Where it came from.
+        whose: For which of the accounts of this budget: see `whose`.
+        ends: When it counts as a failure if it was not judged.
+        stranger: Whether the account did not know the source.
+        guarded: Whether there was a right pair that it was compared with.
+    """
+
+    pair: bytes
+    source: str
+    whose: bytes
+    ends: float
+    stranger: bool
+    guarded: bool
+
+
+class Handle(NamedTuple):
+    """What a handle leads to: always the session under the state's key."""
+
+    handle: bytes
+    record: bytes
+    expires: float
+
+
+class Granted(NamedTuple):
+    """A lease that is out: for what, which (pair or question), whose, and until when."""
+
+    space: str
+    key: bytes
+    token: bytes
+    owner: bytes
+    until: float
+
+
+class Ended(NamedTuple):
+    """How a lease ended that was not fulfilled, and until when that is remembered."""
+
+    token: bytes
+    reason: str
+    retry_at: float
+    until: float
+
+
+class Busy(NamedTuple):
+    """Who is left alone, until when, and why: `BUSY` or `OVERLOADED`."""
+
+    circle: str
+    until: float
+    reason: str
+
+
+@dataclass(slots=True)
+class Counter:
+    """Wrong passwords, and the locks they led to.
+
+    Attributes:
+        failures: How many.
+        telling: How many of them told whoever tried something: they were judged, or there was a
+            right pair to compare them with.
+        locks: Locks so far: the doubling level.
+        until: When the last lock ends.
+        last: When the last failure came.
+        firm: Whether telling failures alone have earned the last lock.
+    """
+
+    failures: int = 0
+    telling: int = 0
+    locks: int = 0
+    until: float = 0.0
+    last: float = 0.0
+    firm: bool = False
+
+
+@dataclass(slots=True)
+class SourceCounter(Counter):
+    """Those of one source.
+
+    Attributes:
+        spellings: How many of its failures were for which of the accounts of this budget.
+    """
+
+    spellings: dict[bytes, int] = field(default_factory=dict)
+
+
+def pair_of(key: bytes, spelled: bytes) -> bytes:
+    """Name an e-mail and password as one spelling has them, by 8 bytes."""
+    spelling = tag(spelled)[-8:]
+    if not spelling:
+        return key[-8:]
+    return bytes(one ^ other for one, other in zip(key[-8:], spelling, strict=True))
+
+
+def whose(budget: bytes, spelled: bytes) -> bytes:
+    """Tell the accounts and spellings apart that share a budget; empty for the budget's own."""
+    return b"" if spelled == budget else spelled[28:32] + tag(spelled)[-4:]
+
+
+@dataclass(slots=True)
+class AccountState:
+    """All that there is about one account. See the names above for its parts.
+
+    Failures (from `total` to `guesses`) are of those accounts whose budget key this account is:
+    nearly always of this one alone.
+
+    Attributes:
+        key: Look-up key of the password that was right last.
+        spelling: Tag of the spelling that it was right with; None when that is not known.
+        value: The sealed session under that key; empty when there is none.
+        stored: When it was stored.
+        expires: When it is dropped.
+        seen: When the portal last answered for it.
+        generation: Which answers are of this account: those that carry it.
+        flushed: Epoch of the sessions when it was written.
+        unlocked: Epoch of the locks when it was written.
+        full_until: When sources without a counter are let in again, after one found no room.
+        fell: When the counter over all sources last fell by itself, or began to count.
+        next_at: When the portal may be sent the next request.
+        woken: Whether who waits should be looked at again. Not part of the value.
+    """
+
+    key: bytes = b""
+    spelling: bytes | None = None
+    value: bytes = b""
+    stored: float = 0.0
+    expires: float = 0.0
+    seen: float = 0.0
+    generation: bytes = NO_GENERATION
+    flushed: int = 0
+    unlocked: int = 0
+    known: list[Known] = field(default_factory=list)
+    total: Counter = field(default_factory=Counter)
+    fell: float = 0.0
+    full_until: float = 0.0
+    sources: dict[str, SourceCounter] = field(default_factory=dict)
+    pairs: list[Pair] = field(default_factory=list)
+    guesses: list[Guess] = field(default_factory=list)
+    handles: list[Handle] = field(default_factory=list)
+    leases: list[Granted] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+    next_at: float = 0.0
+    busy_logins: list[Busy] = field(default_factory=list)
+    busy_answers: Busy | None = None
+    woken: bool = False
+
+    def careful_until(self) -> float:
+        """Return until when a hit has to look at more than the header: no lock ends later."""
+        return max(
+            self.total.until,
+            self.full_until,
+            *(one.until for one in self.sources.values()),
+            *(one.ends for one in self.guesses),
+            0.0,
+        )
+
+    def lock_ends(self, now: float) -> tuple[float, ...]:
+        """Return when the locks end that are on now: of the account, and of its sources."""
+        counters = (self.total, *self.sources.values())
+        return tuple(one.until for one in counters if one.until > now)
+
+    def refresh(self, epochs: Epochs, now: float) -> None:
+        """Drop what was flushed and what has run out; let counters fall. Guesses stay."""
+        if self.flushed < epochs.sessions:
+            self.end_session()
+            self.handles.clear()
+            self.leases.clear()
+            self.woken = True
+        if self.unlocked < epochs.locks:
+            self.forgive_all()
+            self.woken = True
+        self.flushed, self.unlocked = epochs.sessions, epochs.locks
+        if self.value and self.expires <= now:
+            self.value = b""
+        self.known = [one for one in self.known if one.until > now]
+        self.handles = [one for one in self.handles if one.expires > now]
+        if self.leases and min(one.until for one in self.leases) <= now:
+            self.leases = [one for one in self.leases if one.until > now]
+            self.woken = True
+        self.ended = [one for one in self.ended if one.until > now]
+        self.busy_logins = [one for one in self.busy_logins if one.until > now]
+        if self.busy_answers is not None and self.busy_answers.until <= now:
+            self.busy_answers = None
+        if self.next_at <= now:
+            self.next_at = 0.0
+        self._fall(now)
+
+    def end_session(self) -> None:
+        """Drop the session and its answers; whose password was right is not forgotten."""
+        self.value = b""
+        self.generation = NO_GENERATION
+
+    def forgive_all(self) -> int:
+        """Drop all failures; known sources stay, and what is not judged yet.
+
+        Returns:
+            The number of counters dropped.
+        """
+        dropped = self.counters()
+        self.total, self.fell, self.full_until = Counter(), 0.0, 0.0
+        self.sources.clear()
+        self.pairs.clear()
+        return dropped
+
+    def counters(self) -> int:
+        """Return how many counters of failures there are."""
+        return bool(self.total.last) + len(self.sources)
+
+    def hands_out(self, now: float) -> bool:
+        """Return whether there is a session with time left."""
+        return bool(self.value) and self.expires > now
+
+    def is_empty(self) -> bool:
+        """Return whether it says nothing: there need be no such value."""
+        return not (
+            self.value
+            or self.known
+            or self.counters()
+            or self.pairs
+            or self.guesses
+            or self.handles
+            or self.leases
+            or self.ended
+            or self.next_at
+            or self.busy_logins
+            or self.busy_answers
+            or self.full_until
+            or self.generation != NO_GENERATION
+        )
+
+    def _fall(self, now: float) -> None:
+        """Lower counters by what the time since is good for, less all locks, and drop old ones."""
+        too_old = now - FORGET_AFTER
+        for source in [
+            name
+            for name, one in self.sources.items()
+            if (one.last <= too_old and one.until <= now) or not (one.failures or one.until > now)
+        ]:
+            del self.sources[source]
+        if self.total.last:
+            self._fall_by_time(now, too_old)
+        if self.full_until <= now:
+            self.full_until = 0.0
+        if not self.total.last:
+            self.pairs = [one for one in self.pairs if one.until > now]
+
+    def _fall_by_time(self, now: float, too_old: float) -> None:
+        total = self.total
+        since = max(self.fell, total.until)
+        steps = int((now - since) / FALLS_EVERY)
+        if steps > 0:
+            self.fell = since + steps * FALLS_EVERY
+            total.failures = max(0, total.failures - steps)
+            total.telling = min(total.telling, total.failures)
+            total.locks = max(0, total.locks - steps)
+        over = total.last <= too_old and total.until <= now
+        if over or not (total.failures or total.until > now or self.sources):
+            self.total, self.fell = Counter(), 0.0
+        elif not total.failures:
+            self.fell = max(self.fell, now)

@@ -1,0 +1,269 @@
+"""All that can be asked of accounts, over any storage.
+
+What nearly every request comes to, a cached session or answer, has a short way: a look at bytes,
+without a task and without waiting. Everything else is decided in rounds, one account at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Hashable
+from typing import Final
+
+import msgpack  # type: ignore[import-untyped]
+
+from ..sources import GRANT
+from . import encoding, logins
+from .encoding import FORMAT, HAS_KEY, HEADER, SPELLED, TAGGED
+from .failures import SLACK
+from .limits import Limits, Policy, plain
+from .outcomes import SHUTDOWN, Away, Found, Hit, Lease, Outcome, Unavailable, Waiting
+from .requests import Get, Request, Unlock, short
+from .rounds import Rounds
+from .storage import Storage, StorageAway, of_account
+from .upkeep import Upkeep
+from .waiters import Reply, Waiter
+
+_KEY_AT: Final = HEADER.size
+_VALUE_AT: Final = _KEY_AT + 32
+_unpack: Final = HEADER.unpack_from
+_unpackb: Final = msgpack.unpackb
+
+
+class Accounts(Upkeep):
+    """See above.
+
+    Args:
+        storage: Where accounts are.
+        limits: Numbers and times.
+        policy: Budgets of wrong passwords.
+        random: Returns so many random bytes.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        limits: Limits,
+        policy: Policy,
+        *,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        super().__init__(storage, Rounds(storage, limits, policy, random))
+        self._enough = policy.known_for * (1.0 - SLACK)
+        self._stopped = False
+
+    def use(self, limits: Limits, policy: Policy) -> None:
+        """Go by other numbers from now on. What was counted stays, and so do locks that began."""
+        decider = self._rounds.decider
+        decider.limits, decider.policy = limits, policy
+        self._rounds.turns.use(limits)
+        self._enough = policy.known_for * (1.0 - SLACK)
+
+    def forget_rejections(self) -> None:
+        """Ask the portal again for what it rejected a moment ago; what was counted stays counted.
+
+        To be called when the rules have changed by which workers reject as the portal does.
+        """
+        decider = self._rounds.decider
+        decider.rejections_void = self._storage.now() + decider.limits.rejected_memory
+
+    # Short ways. None says nothing but that the long way is to be taken.
+
+    def hit(  # noqa: PLR0911 - each condition is looked at as early as it can be
+        self, account: bytes, key: bytes, source: str, budget: bytes | None = None
+    ) -> Hit | None:
+        """Return the cached session of a credential, if nothing else has to be looked at.
+
+        As `Ask` for a login. These go the long way: a state that is not here or not on the disk
+        yet; a lock or an open guess; another spelling; and a source that is to be noted as known.
+        """
+        name = b"a" + account[:32]
+        if budget is not None and budget != account[:32]:
+            return None
+        storage = self._storage
+        data = storage.peek(name)
+        if data is None or data[_KEY_AT:_VALUE_AT] != key:
+            return None
+        _, seen, form, flags, _, flushed, _, careful, _, expires, size, known, _ = _unpack(data)
+        now = storage.now()
+        if (
+            expires <= now
+            or careful > now
+            or not size
+            or flags & (HAS_KEY | SPELLED) != HAS_KEY | SPELLED
+            or form != FORMAT
+            or flushed != storage.epochs.sessions
+        ):
+            return None
+        at = _VALUE_AT
+        spelling = b""
+        if flags & TAGGED:
+            spelling = data[at : at + 16]
+            at += 16
+        if spelling != account[32:]:
+            return None
+        value = data[at : at + size]
+        at += size
+        if not source.startswith(GRANT):
+            if not known:
+                return None
+            enough = now + self._enough
+            for known_source, until, spelled in _unpackb(data[at : at + known]):
+                if known_source == source and until >= enough and spelled == spelling:
+                    break
+            else:
+                return None
+        storage.touch(name, now)
+        self._hits += 1
+        return Hit(value, expires - now, now - seen, spelling)
+
+    def hit_answer(self, account: bytes, key: bytes) -> Hit | None:
+        """Return a cached answer. As `Ask` for an answer."""
+        hit = self._look_at(account, key)
+        self._answer_hits += hit is not None
+        return hit
+
+    def _look_at(self, account: bytes, key: bytes) -> Hit | None:
+        answer = self._storage.peek_answer(account, key)
+        data = None if answer is None else self._storage.peek(of_account(account))
+        if answer is None or data is None:
+            return None
+        header = _unpack(data)
+        now = self._storage.now()
+        if header[4] != answer.generation or header[5] != self._storage.epochs.sessions:
+            return None
+        if answer.expires <= now:
+            return None
+        return Hit(answer.value, answer.expires - now)
+
+    def found(
+        self,
+        handle: bytes | None = None,
+        account: bytes | None = None,
+        key: bytes | None = None,
+        *questions: bytes,
+    ) -> Found | None:
+        """Return what there is of a handle or an account. As `Get`."""
+        storage = self._storage
+        if handle is not None:
+            account = storage.peek_handle(short(handle))
+        data = None if account is None else storage.peek(of_account(account))
+        if account is None or data is None:
+            return None
+        state = encoding.load(data)
+        now = storage.now()
+        if state.flushed != storage.epochs.sessions:
+            return None
+        record, left = None, 0.0
+        if handle is not None:
+            name = short(handle)
+            for one in state.handles:
+                if one.handle == name and one.expires > now:
+                    record, left, key = one.record, one.expires - now, state.key
+            if record is None:
+                return None
+        session = logins.session_of(state, now) if key == state.key else None
+        answers = tuple(self._look_at(account, question) for question in questions)
+        if record is None and session is None and not any(answers):
+            return None
+        if session is not None:
+            storage.touch(of_account(account), now)
+        return Found(account, record, left, key, session, answers)
+
+    # The long way.
+
+    def submit(self, request: Request, reply: Reply, holder: Hashable = None) -> Waiter:
+        """Have a request decided.
+
+        Args:
+            request: What is asked.
+            reply: Called with the outcome, perhaps before this returns; before it at most once with
+                `Waiting`. A lease that it gets is given back by `give_up` or `drop_holder`.
+            holder: Who loses its leases when it goes: a connection.
+
+        Returns:
+            What `cancel` takes.
+        """
+        deadline = self._storage.now() + self._rounds.decider.limits.longest_wait
+        waiter = Waiter(request, reply, holder, deadline)
+        if self._stopped:
+            reply(Unavailable(SHUTDOWN, 1.0))
+        elif isinstance(request, Unlock):
+            self._rounds.submit(request.budget, request, waiter)
+        elif isinstance(request, Get):
+            self._rounds.follow(request, waiter)
+        else:
+            self._rounds.submit(plain(request.account), request, waiter)
+        return waiter
+
+    def cancel(self, waiter: Waiter) -> None:
+        """Withdraw a request; it is not replied to any more."""
+        self._rounds.withdraw(waiter)
+
+    async def call(
+        self,
+        request: Request,
+        holder: Hashable = None,
+        *,
+        waits: Callable[[asyncio.Future[Outcome]], None] = lambda _: None,
+    ) -> Outcome:
+        """Have a request decided, and wait for the outcome.
+
+        Args:
+            request: What is asked.
+            holder: As `submit`.
+            waits: Called with what gets the outcome if it has to be waited for. May fail it, which
+                withdraws the request.
+
+        Raises:
+            StorageAway: The storage cannot be asked.
+        """
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def reply(outcome: Outcome) -> None:
+            if isinstance(outcome, Waiting):
+                waits(future)
+            elif not future.done():
+                future.set_result(outcome)
+            elif isinstance(outcome, Lease):
+                self.give_up(outcome.token)
+
+        waiter = self.submit(request, reply, holder)
+        try:
+            outcome = await future
+        except BaseException:
+            self.cancel(waiter)
+            if future.done() and not future.cancelled() and future.exception() is None:
+                late = future.result()
+                if isinstance(late, Lease):
+                    self.give_up(late.token)
+            raise
+        if isinstance(outcome, Away):
+            raise StorageAway("the storage cannot be asked")
+        return outcome
+
+    async def ping(self) -> None:
+        """As `SharedAccounts.ping`."""
+        await self._storage.ping()
+
+    def give_up(self, token: bytes) -> None:
+        """Give back a lease undecided; nothing happens if it is not valid any more."""
+        self._rounds.give_up(token)
+
+    def drop_holder(self, holder: Hashable) -> None:
+        """Withdraw the requests of a holder that is gone, and pass on its leases."""
+        for waiter in [one for one in self._rounds.waiters if one.holder == holder]:
+            self.cancel(waiter)
+        leases = self._rounds.decider.leases
+        for token in [token for token, held in leases.items() if held.holder == holder]:
+            self.give_up(token)
+
+    async def stop(self) -> None:
+        """Tell those who wait that they wait in vain, and end."""
+        self._stopped = True
+        for waiter in list(self._rounds.waiters):
+            self.cancel(waiter)
+            waiter.reply(Unavailable(SHUTDOWN, 1.0))
+        self._rounds.close()
+        await self._storage.aclose()

@@ -1,0 +1,128 @@
+"""Accounts in a worker, for the time in which the storage that all share is away.
+
+The same decisions over memory, with small rules; and copies of what the shared storage has told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from . import answers, endings, failures, locks
+from .account import AccountState, pair_of, whose
+from .accounts import Accounts
+from .batch import Batch
+from .failures import Attempt, Effect
+from .leases import Context
+from .limits import plain, tag
+from .outcomes import Hit, Locked, Recalled
+from .plan import Change, Plan
+from .requests import Ask, Forget, Request
+from .storage import Answer
+
+SEEN_SLACK: Final = 60.0
+"""Seconds for which a copy may lag behind in when the portal last answered for its session: spares
+a change after nearly every answer. It is then looked at so much too early."""
+
+
+class Copies(Accounts):
+    """Accounts over memory that learn from another storage. What is learnt counts at once."""
+
+    def adopt(self, account: bytes, key: bytes, hit: Hit, source: str) -> None:
+        """Store a copy of a session that another storage gave to a source; mostly it is there."""
+        copy = self.hit(account[:32] + (hit.spelling or b""), key, source)
+        if copy is not None and copy.value == hit.value and copy.idle - hit.idle < SEEN_SLACK:
+            return
+
+        def change(state: AccountState, _: Batch, context: Context, _plan: Plan) -> None:
+            now = context.now
+            if state.value != hit.value or state.key != key:
+                state.value, state.expires = b"", 0.0
+            endings.put_session(state, key, hit, now)
+            if hit.spelling is not None:
+                failures.note_known(state, source, hit.spelling, context.policy, now)
+
+        self._change(account, change)
+
+    def drop(self, account: bytes, key: bytes) -> None:
+        """Drop the copy of a session, if there is one."""
+        copy = self.found(account=account, key=key)
+        if copy is not None and copy.session is not None:
+            digest = hashlib.sha256(copy.session.value).digest()
+            self.do(Forget("session", account, key, digest))
+
+    def do(self, request: Request) -> None:
+        """Have a request carried out at once, whatever comes of it."""
+        self.submit(request, lambda _: None)
+
+    def judge(self, asked: Ask, *, accepted: bool) -> None:
+        """Take over what the portal said of a login under a lease of another storage."""
+        account, source = asked.account, asked.source
+        budget = asked.budget or plain(account)
+
+        def change(state: AccountState, batch: Batch, context: Context, _: Plan) -> None:
+            now, policy = context.now, context.policy
+            known = budget == plain(account) and failures.knows(state, source, tag(account), now)
+            pair = pair_of(asked.key, account)
+            attempt = Attempt(pair, source, whose(budget, account), known)
+            if accepted:
+                effects = locks.accepted(state, attempt)
+            else:
+                memory = context.limits.rejected_memory
+                effects = locks.rejected(state, attempt, policy, now, memory)
+            batch.take(budget, effects)
+
+        self._change(budget, change)
+
+    def lock(self, account: bytes, source: str, told: Locked, budget: bytes | None = None) -> None:
+        """Take over a lock that another storage told of."""
+        budget = budget or plain(account)
+
+        def change(state: AccountState, batch: Batch, context: Context, _: Plan) -> None:
+            locks.lock(state, source, told, context.policy, context.now, known=False)
+            if told.source_for > 0.0:
+                batch.take(budget, [Effect("held", source, seconds=told.source_for)])
+
+        self._change(budget, change)
+
+    def fetched(self, account: bytes, key: bytes, value: bytes, ttl: float) -> None:
+        """Store an answer that could not be told to another storage; who waits here is told."""
+
+        def change(state: AccountState, _: Batch, context: Context, plan: Plan) -> None:
+            now = context.now
+            answers.answered(state, context)
+            generation = answers.name_generation(state, context)
+            state.woken = True
+            plan.writes[key] = Answer(value, now + ttl, now, generation), "fetched"
+
+        self._change(account, change)
+
+    def rest(self, account: bytes) -> None:
+        """Begin the gap of an account: the portal is asked for it under another's lease."""
+
+        def change(state: AccountState, _: Batch, context: Context, _plan: Plan) -> None:
+            state.next_at = context.now + context.limits.gap
+
+        self._change(account, change)
+
+    def leave_alone(self, account: bytes, reason: str, seconds: float) -> None:
+        """Ask the portal nothing for an account for so long: it said so to somebody else."""
+
+        def change(state: AccountState, _: Batch, context: Context, _plan: Plan) -> None:
+            answers.leave_alone(state, context, reason, seconds)
+
+        self._change(account, change)
+
+    def recall(self) -> None:
+        """Let those who wait for a login that has not begun ask elsewhere."""
+        for group in self._rounds.waiting():
+            if group.credential is not None and group.token is None:
+                for waiter in list(group.waiters):
+                    self.cancel(waiter)
+                    waiter.reply(Recalled())
+
+    def _change(
+        self, account: bytes, change: Callable[[AccountState, Batch, Context, Plan], None]
+    ) -> None:
+        self._rounds.submit(plain(account), Change(change), None)

@@ -1,0 +1,182 @@
+"""Few passwords for many accounts: at how many accounts a source may fail within an hour.
+
+Budgets of an account do not see a source that tries one password at each of a thousand accounts
+(password spraying). So each source has a budget of different accounts. Over it, it is kept from
+accounts that do not know it until the oldest of its failures is an hour old; a login gives nothing
+back. What it tries and nobody has judged takes its part of the budget at once, but keeps it from
+nothing: what does not fit beside it waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgpack  # type: ignore[import-untyped]
+
+from ..sources import Networks, is_within, networks_of
+from .failures import Effect
+from .limits import Policy
+from .locks import GUESS_LASTS
+from .storage import Entry, Epochs, Kind, StorageAway
+
+FORMAT: Final = 1
+
+WINDOW: Final = 3600.0
+"""Seconds for which an account counts after a source's last failure there."""
+
+NAME_BYTES: Final = 8
+"""So much of an account's budget key stands for it here."""
+
+
+def is_shared(source: str, policy: Policy) -> bool:
+    """Return whether many people share a source: it has no budget."""
+    return bool(policy.shared) and is_within(source, policy.shared)
+
+
+def path_of(source: str, policy: Policy) -> tuple[str, str, str]:
+    """Return the networks that a source lies in, the widest first, and the source.
+
+    One that many people share is a network of its own.
+    """
+    if is_shared(source, policy):
+        return source, source, source
+    networks: Networks = networks_of(source)
+    return networks.provider, networks.site, source
+
+
+@dataclass(slots=True)
+class Tried:
+    """What a source did at one account.
+
+    Attributes:
+        failed: When it last failed there; 0 for never.
+        open_until: Until when a guess of it may be judged; 0 when none is open.
+        telling: Whether any of it told it something.
+    """
+
+    failed: float
+    open_until: float
+    telling: bool
+
+
+@dataclass(slots=True)
+class SourceState:
+    """What a source has used of its budget.
+
+    Attributes:
+        tried: What it did at which accounts.
+        until: End of a lock that another storage told of.
+        unlocked: Epoch of the locks when it was written.
+    """
+
+    tried: dict[bytes, Tried] = field(default_factory=dict)
+    until: float = 0.0
+    unlocked: int = 0
+
+    @classmethod
+    def load(cls, data: bytes | None) -> SourceState:
+        """Read what `dump` made.
+
+        Raises:
+            StorageAway: A newer version made it.
+        """
+        if data is None:
+            return cls()
+        fields: list[Any] = msgpack.unpackb(data[8:])
+        if fields[0] != FORMAT:
+            raise StorageAway("failures of a source were written by a newer version")
+        tried = {one[0]: Tried(*one[1:]) for one in fields[3]}
+        return cls(tried, *fields[1:3])
+
+    def dump(self, name: bytes) -> bytes:
+        """Return the value, with `name` (8 bytes) for its tag."""
+        rows = [
+            [account, one.failed, one.open_until, one.telling]
+            for account, one in self.tried.items()
+        ]
+        packed: bytes = msgpack.packb([FORMAT, self.until, self.unlocked, rows])
+        return name + packed
+
+    def refresh(self, epochs: Epochs, now: float) -> None:
+        """Count what nobody will judge any more, and drop what counts no longer."""
+        if self.unlocked < epochs.locks:
+            self.clear()
+        self.unlocked = epochs.locks
+        for account, one in list(self.tried.items()):
+            if one.open_until and one.open_until <= now:
+                one.failed, one.open_until = max(one.failed, one.open_until), 0.0
+            if not one.open_until and one.failed <= now - WINDOW:
+                del self.tried[account]
+        if self.until <= now:
+            self.until = 0.0
+
+    def clear(self) -> None:
+        """Drop all of it."""
+        self.tried.clear()
+        self.until = 0.0
+
+    def failed(self) -> list[float]:
+        """Return when it last failed at each account at which it did."""
+        return [one.failed for one in self.tried.values() if one.failed]
+
+    def refused_until(self, policy: Policy) -> float:
+        """Return until when the source is kept from accounts that do not know it; 0.0 if not."""
+        failed = sorted(self.failed())
+        if not policy.accounts_per_source or len(failed) < policy.accounts_per_source:
+            return self.until
+        return max(self.until, failed[-policy.accounts_per_source] + WINDOW)
+
+    def may_try(self, budget: bytes, policy: Policy) -> bool:
+        """Return whether the source may fail at one more account beside those it is trying."""
+        most = policy.accounts_per_source
+        return not most or len(self.tried.keys() | {budget[-NAME_BYTES:]}) <= most
+
+    def take(self, budget: bytes, effect: Effect, policy: Policy, now: float) -> None:
+        """Change what a decision about an account changes here."""
+        account = budget[-NAME_BYTES:]
+        now = now if effect.at is None else effect.at
+        one = self.tried.get(account)
+        match effect.what:
+            case "open":
+                one = one or self.tried.setdefault(account, Tried(0.0, 0.0, telling=False))
+                one.open_until = now + GUESS_LASTS
+                one.telling = one.telling or effect.telling
+            case "failed":
+                self.tried.pop(account, None)
+                telling = effect.telling or (one is not None and bool(one.failed) and one.telling)
+                # What is counted late is no newer than the last failure there that was counted.
+                failed = now if one is None else max(now, one.failed)
+                self.tried[account] = Tried(failed, 0.0, telling)
+                while len(self.tried) > max(1, policy.accounts_per_source):
+                    del self.tried[next(iter(self.tried))]
+            case "closed" if one is not None:
+                one.open_until = 0.0
+                if not one.failed:
+                    del self.tried[account]
+            case "back":
+                if one is not None:
+                    one.failed = 0.0  # a guess that is open stays one
+                    if not one.open_until:
+                        del self.tried[account]
+                # What another storage said ends altogether: the account may be the reason.
+                self.until = 0.0
+            case "held":
+                self.until = max(self.until, now + min(effect.seconds, WINDOW))
+            case _:
+                pass
+
+    def kind(self) -> Kind:
+        """Return what it is worth when there is no room, but for a lock by any policy."""
+        is_worth = self.until or any(one.telling for one in self.tried.values())
+        return Kind.OTHER if is_worth else Kind.BLANK
+
+    def entry(self, policy: Policy, now: float) -> Entry:
+        """Return what a storage has to know of it, but for what lasts."""
+        until = self.refused_until(policy)
+        telling = sum(one.telling for one in self.tried.values())
+        kind = self.kind()
+        if until > now and (self.until > now or telling >= policy.accounts_per_source):
+            kind = Kind.LOCKED
+        ends = [max(one.failed + WINDOW, one.open_until + WINDOW) for one in self.tried.values()]
+        return Entry(kind, max([self.until, *ends, now]) - now)

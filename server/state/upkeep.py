@@ -1,0 +1,316 @@
+"""What operators ask of accounts, and what is due by time: over all of them, a page at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from . import encoding, failures, locks
+from .account import AccountState
+from .encoding import HEADER
+from .limits import ACCOUNT_SHOWN_BYTES, Policy
+from .outcomes import Done, Outcome
+from .plan import Change, Flush, ForgetSource
+from .requests import Unlock
+from .rounds import Rounds
+from .spraying import SourceState
+from .storage import Storage
+from .waiters import Waiter
+
+PAGE: Final = 100
+"""Accounts looked at before the loop has its turn."""
+
+TIDY_SLICE: Final = 500
+TIDY_ROUNDS: Final = 50
+"""Values looked at by `tidy`, and most of them that are decided upon: some milliseconds."""
+
+TOTALS: Final = (
+    *("hits_total", "misses_total", "rejected_total", "unavailable_total", "locked_total"),
+    *("flushed_total", "leases_granted_total", "leases_lost_total", "waits_total"),
+    *("answers_hits_total", "answers_unavailable_total", "fetches_total", "fetches_lost_total"),
+    *("rounds_total", "swaps_lost_total", "expired_total"),
+)
+"""What is counted since start."""
+
+
+Page = tuple[int, list[dict[str, object]]]
+"""How many rows there are, and the first of them."""
+
+
+class Upkeep:
+    """See above.
+
+    Args:
+        storage: Where accounts are.
+        rounds: Decides about them.
+    """
+
+    def __init__(self, storage: Storage, rounds: Rounds) -> None:
+        self._storage = storage
+        self._rounds = rounds
+        # Counted by the short ways.
+        self._hits = self._answer_hits = 0
+
+    @property
+    def on_dropped(self) -> Callable[[bytes | None, bytes | None], None]:
+        """Called with an account, None for all, when something was dropped on purpose.
+
+        Once that is for good and before anybody is answered. Of an account that was erased, with
+        its budget key.
+        """
+        return self._rounds.on_dropped
+
+    @on_dropped.setter
+    def on_dropped(self, called: Callable[[bytes | None, bytes | None], None]) -> None:
+        self._rounds.on_dropped = called
+
+    @property
+    def on_unlocked(self) -> Callable[[bytes | None, str | None], None]:
+        """Called with a budget key or a source whose failures were forgotten, None for all."""
+        return self._rounds.on_unlocked
+
+    @on_unlocked.setter
+    def on_unlocked(self, called: Callable[[bytes | None, str | None], None]) -> None:
+        self._rounds.on_unlocked = called
+
+    async def unlock(self, budget: bytes | None = None, source: str | None = None) -> int:
+        """Drop the failures of one account, or of one source at all accounts and over them.
+
+        Returns:
+            The number of counters dropped, as `list` would have shown them.
+        """
+        if budget is not None:
+            return await self._internal(budget, Unlock(budget))
+        assert source is not None
+        dropped = 0
+        # First, for what nobody has judged in time is counted on the way, for the source as well.
+        async for account, state in self._states():
+            if source in state.sources:
+                dropped += await self._internal(account, ForgetSource(source))
+        batch = self._rounds.batch()
+        tried = await batch.load_source(source)
+        dropped += int(len(tried.failed()) > 1 or bool(tried.until))
+        tried.clear()
+        await batch.commit(b"")
+        self._rounds.census.take(batch)
+        self._rounds.turns.forgive(source)
+        self._rounds.wake_all()
+        self.on_unlocked(None, source)
+        return dropped
+
+    async def flush(self, what: str, account: bytes | None = None) -> tuple[int, int]:
+        """Drop sessions, failures, or both; known sources stay.
+
+        With sessions go the leases that would bring new ones, and the answers and handles that were
+        had by them.
+
+        Args:
+            what: `all`, `sessions`, `expired`, `lockouts` or `account`.
+            account: The account's key for `account`; None for all others.
+
+        Returns:
+            Sessions dropped, counters of failures dropped.
+
+        Raises:
+            ValueError: `what` is unknown, or `account` does not go with it.
+        """
+        if (what == "account") != (account is not None):
+            raise ValueError("flush account, and no other, takes an account")
+        if account is not None:
+            return await self._internal(account, Flush()), 0
+        if what == "expired":
+            return await self._drop_expired(), 0
+        sessions, locked = what in {"all", "sessions"}, what in {"all", "lockouts"}
+        if not sessions and not locked:
+            raise ValueError("unknown kind of flush")
+        counted = await self._count_failures() if locked else 0
+        there = self._storage.stats()["sessions"] if sessions else 0
+        await self._storage.flush(sessions=sessions, locks=locked)
+        if locked:
+            self._rounds.census.forget_locks()
+            self._rounds.turns.forgive(None)
+            self.on_unlocked(None, None)
+        dropped = there if isinstance(there, int) else 0
+        if sessions:
+            self._rounds.count("flushed_total", dropped)
+            self._rounds.void_leases()
+            self.on_dropped(None, None)
+        self._rounds.wake_all()
+        return dropped, counted
+
+    async def list(self, what: str, limit: int) -> Page:
+        """Return how many `sessions` or `lockouts` there are, and the first of them.
+
+        Sessions the latest used first, counters of failures those locked for longest.
+        """
+        return await (self._sessions(limit) if what == "sessions" else self._lockouts(limit))
+
+    def stats(self) -> dict[str, object]:
+        """Return statistics under the names of `docs/protocol.md`."""
+        rounds, now = self._rounds, self._storage.now()
+        totals = {name: rounds.totals.get(name, 0) for name in TOTALS}
+        totals["hits_total"] += self._hits
+        totals["answers_hits_total"] += self._answer_hits
+        hits, misses = totals["hits_total"], totals["misses_total"]
+        leases = [one for one in rounds.decider.leases.values() if one.until > now]
+        logging_in = sum(one.credential is not None for one in leases)
+        groups = rounds.waiting()
+        waiting = sum(len(one.waiters) for one in groups if one.credential is not None)
+        return {
+            **self._storage.stats(),
+            **totals,
+            "hit_ratio": hits / (hits + misses) if hits + misses else None,
+            "leases": logging_in,
+            "waiting": waiting,
+            "fetches": len(leases) - logging_in,
+            "fetches_waiting": len(rounds.waiters) - waiting,
+            "fetches_waits_total": rounds.totals.get("fetches_waits_total", 0),
+            "turns_waiting": rounds.turns.waiting,
+            **rounds.census.stats(now),
+        }
+
+    async def tidy(self) -> None:
+        """Drop and count what its time says, some values at a time; to be called every second.
+
+        Otherwise that happens to a value when it is asked for.
+        """
+        slice_of = getattr(self._storage, "slice", None)
+        if slice_of is None:
+            return  # values expire by themselves
+        now, rounds = self._storage.now(), 0
+        policy = self._rounds.decider.policy
+        for name, data in slice_of(TIDY_SLICE):
+            if rounds >= TIDY_ROUNDS:
+                return
+            if name[:1] == b"s":
+                batch = self._rounds.batch()
+                await batch.load_source(name[1:].decode())
+                await batch.commit(b"")
+                rounds += 1
+            elif _is_due(data, now, self._storage.epochs.sessions, policy):
+                rounds += 1
+                await self._internal(name[1:], Change())
+
+    # How it works.
+
+    async def _internal(self, account: bytes, request: Any) -> int:
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(request, future.set_result, None, 0.0)
+        self._rounds.submit(account, request, waiter)
+        outcome = await future
+        return outcome.count if isinstance(outcome, Done) else 0
+
+    async def _states(self) -> AsyncIterator[tuple[bytes, AccountState]]:
+        """Yield the states in which anything is counted, as they are now."""
+        now, epochs, seen = self._storage.now(), self._storage.epochs, 0
+        async for account, data in self._storage.accounts():
+            seen += 1
+            if seen % PAGE == 0:
+                await asyncio.sleep(0)
+            if HEADER.unpack_from(data)[-1]:
+                state = encoding.load(data)
+                state.refresh(epochs, now)
+                locks.expire(state, self._rounds.decider.policy, now)
+                if state.counters():
+                    yield account, state
+
+    async def _source_states(self) -> AsyncIterator[tuple[str, SourceState]]:
+        now, epochs = self._storage.now(), self._storage.epochs
+        async for source, data in self._storage.sources():
+            state = SourceState.load(data)
+            state.refresh(epochs, now)
+            # One that failed at a single account is no news beside that account's own counter.
+            if len(state.failed()) > 1 or state.until > now:
+                yield source, state
+
+    async def _count_failures(self) -> int:
+        counted = [state.counters() async for _, state in self._states()]
+        return sum(counted) + len([1 async for _ in self._source_states()])
+
+    async def _drop_expired(self) -> int:
+        now, epoch, dropped, seen = self._storage.now(), self._storage.epochs.sessions, 0, 0
+        async for account, data in self._storage.accounts():
+            seen += 1
+            if seen % PAGE == 0:
+                await asyncio.sleep(0)
+            header = HEADER.unpack_from(data)
+            if header[-3] and header[9] <= now and header[5] == epoch:
+                await self._internal(account, Change())
+                dropped += 1
+        return dropped
+
+    async def _sessions(self, limit: int) -> Page:
+        storage, rows = self._storage, []
+        now, epoch = storage.now(), storage.epochs.sessions
+        async for account, data in storage.accounts(2 * limit):
+            header = HEADER.unpack_from(data)
+            stored, expires, size = header[8], header[9], header[-3]
+            if not size or expires <= now or header[5] != epoch:
+                continue
+            usage = storage.usage(account)
+            rows.append(
+                {
+                    "account": account[:ACCOUNT_SHOWN_BYTES],
+                    "age": now - stored,
+                    "expires_in": expires - now,
+                    "idle": None if usage is None else now - usage[0],
+                    "hits": None if usage is None else usage[1],
+                    "bytes": size,
+                }
+            )
+            if len(rows) >= limit:
+                break
+        total = storage.stats().get("sessions", len(rows))
+        return total if isinstance(total, int) else len(rows), rows
+
+    async def _lockouts(self, limit: int) -> Page:
+        now, policy = self._storage.now(), self._rounds.decider.policy
+        rows: list[tuple[float, float, bytes | None, str | None, int]] = []
+        async for account, state in self._states():
+            shown = account[:ACCOUNT_SHOWN_BYTES]
+            if state.total.last:
+                one = state.total
+                rows.append((one.until, one.last, shown, None, one.failures))
+            rows += [
+                (one.until, one.last, shown, source, one.failures)
+                for source, one in state.sources.items()
+            ]
+        async for source, tried in self._source_states():
+            failed = tried.failed()
+            until = max(tried.refused_until(policy), tried.until)
+            rows.append((until, max(failed, default=0.0), None, source, len(failed)))
+        rows.sort(key=lambda row: (max(row[0], now), row[1]), reverse=True)
+        return len(rows), [
+            {
+                "account": account,
+                "source": source,
+                "failures": failures,
+                "retry_after": max(0.0, until - now),
+            }
+            for until, _, account, source, failures in rows[:limit]
+        ]
+
+
+def _is_due(data: bytes, now: float, epoch: int, policy: Policy) -> bool:
+    """Return whether something is to be done of a state; most are sessions with time left.
+
+    1. Its session has ended, or was flushed. 2. A guess has ended that nobody judged. 3. Nothing of
+    it matters any more. 4. Failures of it count no longer, and what names the wrong passwords must
+    go with them. 5. It stays for a lock that is over.
+    """
+    header = HEADER.unpack_from(data)
+    if (header[-3] and header[9] <= now) or header[5] != epoch:
+        return True
+    if header[-3] and not header[-1]:
+        return False
+    state = encoding.load(data)
+    return (
+        any(guess.ends <= now for guess in state.guesses)
+        or encoding.lasts_until(state, failures.forget_after(policy)) <= now
+        or failures.has_old(state, policy, now)
+        or (
+            any(one.firm for one in (state.total, *state.sources.values()))
+            and state.careful_until() <= now
+        )
+    )

@@ -1,0 +1,170 @@
+"""Who waits for what in this process: plain objects in a queue per account, not tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Callable, Coroutine, Generator, Hashable
+from typing import Any
+
+from .limits import plain
+from .logins import Credential
+from .outcomes import Outcome
+from .requests import Ask, AskTurn, Request
+
+Reply = Callable[[Outcome], None]
+"""Takes the outcome of a request: `Waiting` at most once, and then another one."""
+
+Place = tuple[str, bytes, str] | int
+"""What makes those who wait a group."""
+
+
+class Waiter:
+    """A request that has no answer yet.
+
+    Attributes:
+        request: What was asked.
+        reply: Who is told.
+        holder: Who loses its leases when it goes.
+        deadline: When it is answered at the latest.
+        waits: Whether it was told that it has to wait.
+        group: Where it waits; None before and after.
+        done: Whether it was answered or withdrawn.
+    """
+
+    __slots__ = ("deadline", "done", "group", "holder", "reply", "request", "waits")
+
+    def __init__(self, request: Request, reply: Reply, holder: Hashable, deadline: float) -> None:
+        self.request = request
+        self.reply = reply
+        self.holder = holder
+        self.deadline = deadline
+        self.waits = False
+        self.group: Group | None = None
+        self.done = False
+
+
+class Group:
+    """All that wait for one thing from one source: what one is told is true of all.
+
+    Attributes:
+        place: Its name in the queue.
+        request: What is asked.
+        queue: Where it stands.
+        credential: Of a login.
+        waiters: In the order of their arrival.
+        token: Of the lease that it waits for, or has waited for.
+        seen: Whether the pair was compared.
+        ticket: Of the turn that it waits for or has.
+        turn: Whether it has its turn.
+        sent_away: Whether there is no room for it to wait for one.
+    """
+
+    __slots__ = (
+        *("credential", "place", "queue", "request", "seen", "sent_away", "ticket", "token"),
+        *("turn", "waiters"),
+    )
+
+    def __init__(self, place: Place, request: Ask | AskTurn, queue: Queue) -> None:
+        self.place = place
+        self.request = request
+        self.queue = queue
+        self.credential: Credential | None = None
+        if isinstance(request, Ask) and request.space == "login":
+            account = plain(request.account)
+            self.credential = Credential(
+                request.key, request.account, request.budget or account, request.source
+            )
+        self.waiters: dict[Waiter, None] = {}
+        self.token: bytes | None = None
+        self.seen = False
+        self.ticket: bytes | None = None
+        self.turn = False
+        self.sent_away = False
+
+    @property
+    def is_in_line(self) -> bool:
+        """Whether it waits for the account's gap, and for nobody's lease."""
+        return self.credential is None and self.token is None
+
+
+class Queue:
+    """What goes on for one account in this process.
+
+    Attributes:
+        account: The account's key.
+        fresh: What was asked since the last round; None for who need not be told.
+        groups: Those who wait, in the order of their arrival.
+        woken: Whether those should be looked at again.
+        running: Whether a round is under way.
+        due: When they should be looked at again by time alone.
+        timer: Does so.
+        watching: Looks whether another process has changed anything.
+    """
+
+    __slots__ = (
+        *("account", "due", "fresh", "groups", "number", "running", "timer", "watching", "woken"),
+    )
+
+    def __init__(self, account: bytes) -> None:
+        self.account = account
+        self.fresh: list[tuple[Any, Waiter | None]] = []
+        self.groups: dict[Place, Group] = {}
+        self.woken = False
+        self.running = False
+        self.due: float | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.watching: asyncio.Task[None] | None = None
+        self.number = 0
+
+    def group(self, request: Ask | AskTurn) -> tuple[Group, bool]:
+        """Return the group of a request, and whether it is a new one."""
+        place: Place
+        if isinstance(request, AskTurn):
+            self.number += 1
+            place = self.number
+        else:
+            place = request.space, request.key + request.account[32:], request.source
+        group = self.groups.get(place)
+        if group is not None:
+            return group, False
+        group = self.groups[place] = Group(place, request, self)
+        return group, True
+
+
+def start(coroutine: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+    """Run a coroutine at once, and make a task of it only if it has to wait.
+
+    Over a storage in memory it never does but for the disk, so that a request is answered within
+    the call that brings it.
+
+    Args:
+        coroutine: What to run.
+        tasks: Where the task is kept until it is done.
+    """
+    try:
+        waits_for = coroutine.send(None)
+    except StopIteration:
+        return
+    task = asyncio.get_running_loop().create_task(_go_on(coroutine, waits_for))
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def _go_on(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+    await _resumed(coroutine, waits_for)
+
+
+@types.coroutine
+def _resumed(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    while True:
+        failed: BaseException | None = None
+        got = None
+        try:
+            got = yield waits_for
+        except BaseException as exc:  # noqa: BLE001 - it is for the coroutine to see
+            failed = exc
+        try:
+            waits_for = coroutine.send(got) if failed is None else coroutine.throw(failed)
+        except StopIteration:
+            return

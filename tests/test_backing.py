@@ -1,0 +1,683 @@
+"""The backing: what was told outlives any crash, and the disk's troubles reach no call."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.cache import backing as module
+from server.cache import rows, state_file
+from server.cache.backing import SqliteBacking, database_path, open_backing
+from server.cache.row_queue import RowQueue
+from server.cache.rows import BEGINNING, Moment
+from server.cache.state_file import StateFile, StateFileBroken
+from server.state import encoding, spraying
+from server.state.account import AccountState, Handle, Known, SourceCounter
+from server.state.spraying import SourceState, Tried
+from server.state.storage import Epochs
+
+from .waiting import PATIENCE
+
+NOW = BEGINNING + 5000.0
+ORIGIN = b"o" * 16
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """Do at once what waits for the disk's rest."""
+    monkeypatch.setattr(module, "TICK", 0.02)
+    monkeypatch.setattr(rows, "START_SECONDS", 0.0)
+    monkeypatch.setattr(module, "PAUSES", (0.01, 0.05))
+    monkeypatch.setattr(module, "CLEAN_DROPPED", 0.01)
+
+
+class Memory:
+    """Rows by table and name, as the storage in memory has them.
+
+    Args:
+        backing: What makes them lasting.
+    """
+
+    def __init__(self, backing: SqliteBacking) -> None:
+        self.backing = backing
+        self.rows = {}
+        self.asked = 0
+        backing.start(lambda: NOW, self.put_all)
+
+    def put(self, name: bytes, row: bytes | None, table="account") -> int:
+        self.rows[table, name] = row
+        return self.backing.put(table, name, row)
+
+    async def keep(self, name: bytes, row: bytes | None, table="account") -> bool:
+        return await self.backing.wait(self.put(name, row, table), PATIENCE)
+
+    def put_all(self) -> None:
+        self.asked += 1
+        for (table, name), row in self.rows.items():
+            self.backing.put(table, name, row)
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path):
+    backing, _ = open_backing(folder / "sessions.snapshot")
+    memory = Memory(backing)
+    try:
+        yield memory
+    finally:
+        await backing.aclose()
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - the thread has no event to wait for
+            await asyncio.sleep(0.005)
+
+
+def restored(folder: Path) -> dict[bytes, bytes]:
+    """What a daemon would begin with; the file is closed again."""
+    backing, found = open_backing(folder / "sessions.snapshot")
+    accounts = dict(found.accounts)
+    backing._file.close()
+    return accounts
+
+
+def files(folder: Path) -> bytes:
+    return b"".join(one.read_bytes() for one in sorted(folder.iterdir()))
+
+
+def told(caplog) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno >= logging.INFO]
+
+
+def test_what_was_written_is_there_after_a_restart_in_the_order_of_the_last_writes(folder):
+    async def write():
+        async with running(folder) as memory:
+            for name in (b"one", b"two", b"three"):
+                assert await memory.keep(name, b"row of " + name)
+            assert await memory.keep(b"two", None)
+            assert await memory.keep(b"one", b"again")
+            await memory.keep(b"192.0.2.1", b"sprayed", "source")
+            await memory.keep(b"epochs", msgpack.packb([ORIGIN, 3, 2, 1]), "meta")
+
+    asyncio.run(write())
+    _, found = open_backing(folder / "sessions.snapshot")
+    assert list(found.accounts) == [(b"three", b"row of three"), (b"one", b"again")]
+    assert list(found.sources) == [(b"192.0.2.1", b"sprayed")]
+    assert found.epochs == Epochs(ORIGIN, 3, 2, 1)
+
+
+def test_file_and_folder_are_their_owners_alone_whatever_the_umask(folder):
+    async def write():
+        async with running(folder) as memory:
+            await memory.keep(b"one", b"row")
+            return {one.name: stat.S_IMODE(one.stat().st_mode) for one in folder.iterdir()}
+
+    mask = os.umask(0)
+    try:
+        assert asyncio.run(write()) == {"sessions.db": 0o600, "sessions.db-wal": 0o600}
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [one.name for one in folder.iterdir()] == ["sessions.db"]
+
+
+def test_nobody_is_told_of_a_commit_before_it_is_made(folder, monkeypatch):
+    may, write = threading.Event(), StateFile.write
+    monkeypatch.setattr(StateFile, "write", lambda *args: (may.wait(), write(*args))[1])
+
+    async def check():
+        async with running(folder) as memory:
+            number = memory.put(b"one", b"row")
+            assert not await memory.backing.wait(number, 0.05)
+            assert memory.backing.committed < number
+            waiting = asyncio.ensure_future(memory.backing.wait(number, PATIENCE))
+            may.set()
+            assert await waiting
+            assert memory.backing.committed == number
+
+    asyncio.run(check())
+
+
+def test_a_put_never_waits_for_the_disk(folder, monkeypatch):
+    may, write = threading.Event(), StateFile.write
+    monkeypatch.setattr(StateFile, "write", lambda *args: (may.wait(), write(*args))[1])
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.05)
+
+    async def check():
+        async with running(folder) as memory:
+            for number in range(1000):
+                memory.put(number.to_bytes(32), b"row")
+        # The end has its bound as well.
+        may.set()
+        await until(lambda: not memory.backing._file.is_open)
+
+    asyncio.run(check())
+    assert len(restored(folder)) == 1000
+
+
+names = st.sampled_from([b"a", b"b", b"c", b"d"])
+steps = st.lists(st.tuples(names, st.booleans(), st.integers(0, 3)), max_size=30)
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps)
+def test_the_number_of_a_put_says_that_its_row_or_a_newer_one_is_on_the_disk(steps):
+    queue, disk, puts, committed = RowQueue(), {}, [], 0
+    for name, deletes, takes in steps:
+        number, _ = queue.put(name, None if deletes else b"%d" % len(puts))
+        puts.append((name, None if deletes else b"%d" % len(puts)))
+        assert number == len(puts)
+        for _ in range(takes):
+            rows = queue.take(2, b"d")
+            assert queue.take(2, b"d") == rows
+            if not rows:
+                break
+            disk.update(rows)
+            committed = queue.done(rows)
+        for number, (put, _) in enumerate(puts[:committed]):
+            assert disk[put] in [row for other, row in puts[number:] if other == put]
+    while rows := queue.take(2, b"d"):
+        disk.update(rows)
+        committed = queue.done(rows)
+    assert committed == len(puts)
+    assert disk == dict(puts)
+
+
+class TestTrouble:
+    def test_a_full_disk_keeps_nobody_waiting_and_loses_nothing(self, folder, caplog):
+        caplog.set_level(logging.INFO)
+
+        async def check():
+            async with running(folder) as memory:
+                await memory.keep(b"one", b"row")
+                # What SQLite says of a disk without room.
+                memory.backing._file._database.execute("PRAGMA max_page_count = 1")
+                write, full = StateFile.write, True
+
+                def fail(self, rows):
+                    if full:
+                        self._database.execute("PRAGMA max_page_count = 1")
+                    write(self, rows)
+
+                memory.backing._file.write = fail.__get__(memory.backing._file)
+                number = memory.put(b"two", bytes(9000))
+                await until(lambda: memory.backing.failing)
+                began = time.monotonic()
+                assert not await memory.backing.wait(number, PATIENCE)
+                assert time.monotonic() - began < PATIENCE / 2
+                memory.put(b"two", b"newest")
+                memory.put(b"big", bytes(9000))
+                await until(lambda: memory.backing.errors > 2)
+                assert memory.backing.stats()["backing_failing"] == 1
+                full = False
+                await until(lambda: not memory.backing.failing)
+                assert await memory.keep(b"three", b"row")
+
+        asyncio.run(check())
+        assert restored(folder) == {
+            b"one": b"row",
+            b"two": b"newest",
+            b"big": bytes(9000),
+            b"three": b"row",
+        }
+        said = told(caplog)
+        assert len(said) == 2
+        assert "database or disk is full" in said[0]
+        assert "can be written again" in said[1]
+
+    def test_a_file_that_another_process_has_open_is_begun_anew_when_that_is_gone(
+        self, folder, caplog
+    ):
+        folder.mkdir(mode=0o700)
+        other = StateFile(database_path(folder / "x"))
+        other.open()
+        other.write([(b"aold", b"row")])
+
+        async def check():
+            async with running(folder) as memory:
+                assert memory.backing.failing
+                number = memory.put(b"one", b"row")
+                assert not await memory.backing.wait(number, PATIENCE)
+                await until(lambda: memory.backing.errors > 2)
+                other.close()
+                await until(lambda: memory.asked and not memory.backing.failing)
+                assert await memory.keep(b"two", b"row")
+
+        asyncio.run(check())
+        assert len([one for one in told(caplog) if "locked" in one]) == 1
+        assert restored(folder) == {b"one": b"row", b"two": b"row"}
+
+    @pytest.mark.parametrize("what", ["link", "folder", "pipe", "open to others", "foreign"])
+    def test_what_somebody_else_may_have_put_there_is_not_believed(
+        self, folder, monkeypatch, caplog, what
+    ):
+        folder.mkdir(mode=0o700)
+        path = database_path(folder / "x")
+        target = folder / "target"
+        target.write_bytes(b"")
+        match what:
+            case "link":
+                path.symlink_to(target)
+            case "folder":
+                path.mkdir()
+            case "pipe":
+                os.mkfifo(path, 0o600)
+            case "open to others":
+                path.touch()
+                path.chmod(0o620)
+            case _:
+                path.touch(0o600)
+                monkeypatch.setattr(os, "geteuid", lambda: path.parent.stat().st_uid + 1)
+
+        async def check():
+            async with running(folder) as memory:
+                memory.put(b"one", b"row")
+                await until(lambda: memory.backing.errors > 2)
+                monkeypatch.undo()
+                path.rename(folder / "elsewhere")
+                await until(lambda: not memory.backing.failing)
+
+        asyncio.run(check())
+        assert target.read_bytes() == b""
+        assert restored(folder) == {b"one": b"row"}
+        assert len([one for one in told(caplog) if "move it away" in one]) == 1
+
+    def test_a_file_of_a_newer_version_is_left_as_it_is(self, folder, caplog):
+        async def write():
+            async with running(folder) as memory:
+                await memory.keep(b"one", b"row")
+
+        async def check():
+            async with running(folder) as memory:
+                number = memory.put(b"epochs", b"", "meta")
+                await memory.backing.wait(number, PATIENCE)
+                assert memory.backing.stats()["backing_outdated"] == 1
+                assert memory.backing.failing
+
+        asyncio.run(write())
+        path = database_path(folder / "x")
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute(f"PRAGMA user_version = {state_file.VERSION + 1}")
+        written = path.read_bytes()
+        asyncio.run(check())
+        assert restored(folder) == {}
+        assert path.read_bytes() == written
+        assert "newer version" in caplog.text
+
+    def test_a_disk_that_fails_in_any_way_ends_nothing(self, folder, monkeypatch, caplog):
+        def fail(*_):
+            raise RuntimeError("secret")
+
+        async def check():
+            async with running(folder) as memory:
+                with monkeypatch.context() as patch:
+                    patch.setattr(StateFile, "write", fail)
+                    memory.put(b"one", b"row")
+                    await until(lambda: memory.backing.errors > 1)
+                await until(lambda: not memory.backing.failing)
+
+        asyncio.run(check())
+        assert restored(folder) == {b"one": b"row"}
+        assert "RuntimeError" in caplog.text
+        assert "secret" not in caplog.text
+
+
+class TestVanished:
+    @pytest.mark.parametrize("what", ["file", "both", "folder", "replaced", "cut"])
+    def test_a_file_that_goes_while_all_runs_is_written_again_whole(self, folder, caplog, what):
+        path = database_path(folder / "x")
+
+        async def check():
+            async with running(folder) as memory:
+                for number in range(50):
+                    memory.put(number.to_bytes(32), bytes(1000))
+                assert await memory.keep(b"one", b"row")
+                memory.backing._file.empty_log()
+                await until(lambda: memory.backing._file.has_moved() is False)
+                match what:
+                    case "file" | "both":
+                        path.unlink()
+                    case "folder":
+                        for one in folder.iterdir():
+                            one.unlink()
+                        folder.rmdir()
+                    case "replaced":
+                        other = folder / "other"
+                        other.write_bytes(b"of another life")
+                        other.replace(path)
+                    case _:
+                        os.truncate(path, 4096)
+                if what == "both":
+                    path.with_name(path.name + "-wal").unlink()
+                await until(lambda: memory.asked)
+                assert await memory.keep(b"two", b"row")
+
+        asyncio.run(check())
+        assert restored(folder).keys() == {
+            b"one",
+            b"two",
+            *(number.to_bytes(32) for number in range(50)),
+        }
+        assert "removed or replaced" in caplog.text
+
+    def test_what_a_removed_log_had_goes_into_the_file(self, folder):
+        async def check():
+            async with running(folder) as memory:
+                assert await memory.keep(b"one", b"row")
+                database_path(folder / "x-wal").with_name("sessions.db-wal").unlink()
+                assert await memory.keep(b"two", b"row")
+                assert not memory.asked
+                return database_path(folder / "x").read_bytes()
+
+        asyncio.run(check())
+        assert restored(folder) == {b"one": b"row", b"two": b"row"}
+
+    def test_a_daemon_that_stops_leaves_the_file_of_another_alone(self, folder):
+        path = database_path(folder / "x")
+
+        async def check():
+            async with running(folder) as memory:
+                assert await memory.keep(b"one", b"row")
+                memory.backing._stop.set()
+                path.rename(folder / "ours")
+                path.write_bytes(b"another daemon's")
+
+        asyncio.run(check())
+        assert path.read_bytes() == b"another daemon's"
+
+
+class TestBroken:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def written(tmp_path_factory):
+        folder = tmp_path_factory.mktemp("run")
+        rows = {number.to_bytes(32): random.Random(number).randbytes(400) for number in range(40)}
+
+        async def write():
+            async with running(folder) as memory:
+                for name, row in rows.items():
+                    memory.put(name, row)
+
+        asyncio.run(write())
+        return database_path(folder / "x").read_bytes(), rows
+
+    @settings(max_examples=40, deadline=None)
+    @given(data=st.data())
+    def test_a_damaged_file_is_used_whole_or_not_at_all(self, written, data, tmp_path_factory):
+        content, rows = written
+        spoiled = bytearray(content)
+        for _ in range(data.draw(st.integers(1, 3))):
+            at = data.draw(st.integers(0, len(content) - 1))
+            spoiled[at] ^= data.draw(st.integers(1, 255))
+        folder = tmp_path_factory.mktemp("run")
+        path = database_path(folder / "x")
+        path.write_bytes(spoiled)
+        path.chmod(0o600)
+        found = restored(folder)
+        assert (
+            found == rows
+            or (found == {} and (folder / "sessions.db.bad").exists())
+            or (
+                found == {}
+                and path.read_bytes() == spoiled  # it says that it is of a newer version
+            )
+        )
+
+    @pytest.mark.parametrize("content", [b"junk" * 2000, b"SQLite format 3\0" + bytes(5000)])
+    def test_what_is_no_database_is_set_aside(self, folder, caplog, content):
+        folder.mkdir(mode=0o700)
+        path = database_path(folder / "x")
+        path.write_bytes(content)
+        path.chmod(0o600)
+        assert restored(folder) == {}
+        assert (folder / "sessions.db.bad").read_bytes() == content
+        assert "set aside" in caplog.text
+        assert [one.name for one in folder.glob("*.bad*")] == ["sessions.db.bad"]
+
+    def test_another_programs_database_is_set_aside(self, folder):
+        folder.mkdir(mode=0o700)
+        path = database_path(folder / "x")
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE mine (a)")
+        path.chmod(0o600)
+        assert restored(folder) == {}
+        assert (folder / "sessions.db.bad").exists()
+
+    def test_what_was_set_aside_goes_with_the_next_that_is_dropped(self, folder):
+        folder.mkdir(mode=0o700)
+        for name in ("sessions.db.bad", "sessions.snapshot.bad"):
+            (folder / name).write_bytes(b"sealed")
+
+        async def check():
+            async with running(folder) as memory:
+                await memory.keep(b"epochs", msgpack.packb([ORIGIN, 1, 0, 0]), "meta")
+                await until(lambda: not memory.backing.stats()["backing_outdated"])
+
+        asyncio.run(check())
+        assert [one.name for one in folder.iterdir()] == ["sessions.db"]
+
+    def test_damage_that_shows_while_all_runs_leads_to_a_new_file(self, folder, monkeypatch):
+        async def check():
+            async with running(folder) as memory:
+                assert await memory.keep(b"one", b"row")
+                with monkeypatch.context() as patch:
+
+                    def fail(self, _):
+                        self.close()
+                        raise StateFileBroken("damaged.")
+
+                    patch.setattr(StateFile, "write", fail)
+                    memory.put(b"two", b"row")
+                    await until(lambda: memory.backing.errors)
+                await until(lambda: memory.asked and not memory.backing.failing)
+                assert await memory.keep(b"three", b"row")
+
+        asyncio.run(check())
+        assert restored(folder).keys() == {b"one", b"two", b"three"}
+
+
+class TestDropped:
+    def test_what_was_flushed_is_soon_in_no_file(self, folder):
+        state = AccountState(key=b"k" * 32, value=b"SEALED", expires=NOW + 900.0)
+        state.known.append(Known("192.0.2.1", NOW + 900.0, b""))
+        state.handles.append(Handle(b"h" * 16, b"RECORD", NOW + 900.0))
+        bare = AccountState(key=b"k" * 32, value=b"SEALED", expires=NOW + 900.0)
+        failed = AccountState()
+        failed.sources["192.0.2.1"] = SourceCounter(failures=1, telling=1, last=NOW)
+        fresh = AccountState(key=b"k" * 32, value=b"AFTER", expires=NOW + 900.0, flushed=1)
+        sprayed = SourceState({b"b" * 8: Tried(NOW, 0.0, telling=True)})
+
+        async def check():
+            async with running(folder) as memory:
+                await memory.keep(b"epochs", msgpack.packb([ORIGIN, 0, 0, 0]), "meta")
+                for name, one in (b"s", state), (b"b", bare), (b"f", failed), (b"n", fresh):
+                    await memory.keep(name * 32, encoding.dump(one, bytes(8))[1])
+                await memory.keep(b"192.0.2.1", sprayed.dump(bytes(8)), "source")
+                assert b"SEALED" in files(folder)
+                await memory.keep(b"epochs", msgpack.packb([ORIGIN, 1, 1, 1]), "meta")
+                await until(lambda: not memory.backing.stats()["backing_outdated"])
+                found = files(folder)
+                assert b"SEALED" not in found
+                assert b"RECORD" not in found
+                assert b"AFTER" in found
+
+        asyncio.run(check())
+        rows = restored(folder)
+        assert rows.keys() == {b"s" * 32, b"n" * 32}
+        assert [one.source for one in encoding.load(rows[b"s" * 32]).known] == ["192.0.2.1"]
+
+    def test_a_flush_that_a_crash_cut_short_is_finished_by_the_next_daemon(self, folder):
+        state = AccountState(key=b"k" * 32, value=b"SEALED", expires=NOW + 900.0)
+        folder.mkdir(mode=0o700)
+        file = StateFile(database_path(folder / "x"))
+        file.open()
+        file.write(
+            [
+                (b"mepochs", msgpack.packb([ORIGIN, 1, 1, 0])),
+                (b"a" + b"s" * 32, encoding.dump(state, bytes(8))[1]),
+            ]
+        )
+        file.close()
+
+        async def check():
+            async with running(folder):
+                await until(lambda: b"SEALED" not in files(folder))
+
+        asyncio.run(check())
+
+    def test_an_erased_account_is_soon_in_no_file(self, folder):
+        async def check():
+            async with running(folder) as memory:
+                await memory.keep(b"s" * 32, b"SEALED")
+                memory.put(b"s" * 32, None)
+                await memory.keep(b"epochs", msgpack.packb([ORIGIN, 1, 0, 0]), "meta")
+                await until(lambda: not memory.backing.stats()["backing_outdated"])
+                assert b"SEALED" not in files(folder)
+
+        asyncio.run(check())
+
+
+class TestClock:
+    BOOTED = Moment(1e9, "this life", 100.0)
+
+    @pytest.mark.parametrize(
+        ("later", "passed"),
+        [
+            (Moment(1e9 + 50.0, "this life", 150.0), 50.0),
+            (Moment(1e9 + 9e6, "this life", 150.0), 50.0),
+            (Moment(1.0, "this life", 150.0), 50.0),
+            (Moment(1e9 + 50.0, "next life", 3.0), 50.0),
+            (Moment(1e9 - 50.0, "next life", 3.0), 0.0),
+        ],
+        ids=["as usual", "set forward", "set back", "started again", "and set back"],
+    )
+    def test_it_goes_on_where_the_last_commit_was(self, folder, later, passed):
+        moments = [self.BOOTED]
+
+        async def write():
+            backing, found = open_backing(folder / "sessions.snapshot", lambda: moments[0])
+            assert found.clock == BEGINNING
+            memory = Memory(backing)
+            await memory.keep(b"one", b"row")
+            await backing.aclose()
+
+        asyncio.run(write())
+        _, found = open_backing(folder / "sessions.snapshot", lambda: later)
+        assert found.clock == NOW + passed
+
+    def test_without_a_name_of_the_machines_life_the_wall_clock_says_it(self):
+        assert Moment(5.0, "", 0.0).until(Moment(9.0, "", 0.0)) == 4.0
+        assert Moment(5.0, "", 0.0).until(Moment(1.0, "", 0.0)) == 0.0
+
+
+CHILD = """
+import asyncio, os, sys
+from pathlib import Path
+from server.cache.backing import open_backing
+from server.state import encoding
+from server.state.accounts import Accounts
+from server.state.limits import Limits, Policy
+from server.state.memory import MemoryStorage
+from server.state.outcomes import Done, Lease, Locked
+from server.state.requests import Ask, Fail, Fulfil
+
+LIMITS = Limits(login_burst=10**6, logins_per_second=1e6, logins_at_once=1000)
+
+def tell(*words):
+    os.write(1, (" ".join(words) + "\\n").encode())
+
+async def main():
+    backing, restored = open_backing(Path(sys.argv[1]))
+    storage = MemoryStorage(LIMITS, backing=backing, restored=restored)
+    accounts, now = Accounts(storage, LIMITS, Policy(first=3600.0)), storage.now()
+    begun = ["begun"]
+    async for name, row in storage.accounts():
+        state = encoding.load(row)
+        begun += ["in" + name.hex()] * state.hands_out(now)
+        begun += ["no" + name.hex()] * (state.careful_until() > now)
+    tell(*begun)
+    backing.start(storage.now, storage.put_all)
+
+    async def one(number):
+        while True:
+            account, source = os.urandom(32), f"192.0.2.{number}"
+            lease = await accounts.call(Ask("login", account, account, source))
+            fulfil = Fulfil("login", account, account, lease.token, account, 60.0)
+            assert await accounts.call(fulfil) == Done()
+            tell("in" + account.hex())
+            if number % 4:
+                continue
+            account = os.urandom(32)
+            while isinstance(
+                lease := await accounts.call(Ask("login", account, key := os.urandom(32), source)),
+                Lease,
+            ):
+                await accounts.call(Fail("login", account, key, lease.token, "rejected", 0.0))
+            assert isinstance(lease, Locked), lease
+            tell("no" + account.hex())
+
+    await asyncio.gather(*map(one, range(8)))
+
+asyncio.run(main())
+"""
+
+
+def test_no_session_or_lock_that_was_told_is_missing_after_a_kill_at_any_moment(folder):
+    expected: set[str] = set()
+    for number in range(4):
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD, folder / "sessions.snapshot"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        killer = threading.Timer(PATIENCE, child.kill)
+        killer.start()
+        assert child.stdout is not None
+        found = child.stdout.readline().split()
+        assert found, child.stderr.read()
+        assert expected <= set(found)
+        expected |= {child.stdout.readline().strip() for _ in range(10 + 37 * number)}
+        child.send_signal(signal.SIGKILL)
+        lines, errors = child.communicate()
+        killer.cancel()
+        # What it wrote until it was dead was told as well; the last line may be cut.
+        expected |= {one for one in lines.splitlines() if len(one) == 66}
+        assert not errors
+    backing, last = open_backing(folder / "sessions.snapshot")
+    states = {name.hex(): encoding.load(row) for name, row in last.accounts}
+    backing._file.close()
+    assert len(expected) > 250
+    for told in expected:
+        state = states[told[2:]]
+        assert state.value if told[:2] == "in" else any(one.locks for one in state.sources.values())
+
+
+def test_what_the_rows_are_has_one_version_with_all_its_parts():
+    # Who raises one of the parts raises VERSION as well.
+    assert {1: (1, 1)}[state_file.VERSION] == (encoding.FORMAT, spraying.FORMAT)
+
+
+def test_a_start_without_a_usable_folder_is_no_failure(tmp_path, caplog):
+    (tmp_path / "file").write_bytes(b"")
+    assert restored(tmp_path / "file") == {}
+    assert "Not a directory" in caplog.text

@@ -22,10 +22,9 @@ import redis.asyncio
 import uvloop
 from redis.asyncio.connection import UnixDomainSocketConnection
 
-from server.cache.client import CacheClient
-from server.cache.outcomes import Hit
+from server.state.outcomes import Hit
 
-from .held import account, key, source, value
+from .held import asked, client_of, key, value
 
 Look = Callable[[int], Awaitable[bytes | None]]
 
@@ -42,11 +41,11 @@ PATIENCE = 60.0
 @asynccontextmanager
 async def cache_daemon(path: str, numbers: list[int]) -> AsyncIterator[Look]:
     """Look up in the cache daemon over one connection."""
-    client = CacheClient(Path(path), timeout=5.0)
-    asked = {number: (key(number), account(number), source(number)) for number in numbers}
+    client = client_of(Path(path))
+    requests = {number: asked(number) for number in numbers}
 
     async def look(number: int) -> bytes | None:
-        outcome = await client.acquire(*asked[number])
+        outcome = await client.call(requests[number])
         return outcome.value if type(outcome) is Hit else None
 
     try:

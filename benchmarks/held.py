@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import os
 from pathlib import Path
 
 from server.cache.client import CacheClient
-from server.cache.outcomes import Lease
+from server.cache.hello import Hello
+from server.state.outcomes import Lease
+from server.state.requests import Ask, Fulfil
+from server.version import program_version
 
 from .result import WrongAnswer
 
@@ -49,21 +53,35 @@ def value(number: int) -> bytes:
     return hashlib.shake_128(b"value %d" % number).digest(VALUE_BYTES)
 
 
+def asked(number: int) -> Ask:
+    """Return how it is asked for."""
+    return Ask("login", account(number), key(number), source(number))
+
+
+def client_of(path: Path) -> CacheClient:
+    """Return a client of a cache daemon that waits for it on a busy machine as well."""
+    hello = Hello.of("benchmarks", os.getpid(), program_version(), changes=None)
+    return CacheClient(path, hello, timeout=10.0)
+
+
 def fill(path: Path, first: int, last: int) -> None:
     """Store the sessions from `first` to before `last` in the cache daemon, as logins do."""
     asyncio.run(_fill(path, first, last))
 
 
 async def _fill(path: Path, first: int, last: int) -> None:
-    client = CacheClient(path, timeout=10.0)
+    client = client_of(path)
     numbers = iter(range(first, last))
 
     async def log_in() -> None:
         for number in numbers:
-            lease = await client.acquire(key(number), account(number), source(number))
+            ask = asked(number)
+            lease = await client.call(ask)
             if not isinstance(lease, Lease):
                 raise WrongAnswer(f"a lease was expected, not {type(lease).__name__}")
-            await client.fulfil(key(number), lease.token, value(number), TTL)
+            await client.call(
+                Fulfil("login", ask.account, ask.key, lease.token, value(number), TTL)
+            )
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -23,7 +23,7 @@ WORKER = Budget("at most", 15.0)
 MB = 1e6
 
 SETTLE = 2.0
-"""Seconds from the last store to the scales: what a snapshot takes meanwhile is given back."""
+"""Seconds from the last store to the scales: what the disk needs meanwhile is given back."""
 
 
 def many_sessions(effort: Effort) -> list[Line]:

@@ -43,7 +43,7 @@ def one_login(effort: Effort) -> list[Line]:
 
 def _waits(path: Path) -> int:
     with BlockingClient(path) as client:
-        waits: int = client.call("stats")[0]["waits_total"]
+        waits: int = client.call("stats", None)[0]["waits_total"]
         return waits
 
 

@@ -127,7 +127,7 @@ def answers(path: Path) -> bool:
     """Whether a cache daemon answers at a socket."""
     try:
         with BlockingClient(path, timeout=1.0) as client:
-            client.call("ping")
+            client.hello("benchmarks")
     except CacheUnavailable:
         return False
     return True

@@ -39,7 +39,7 @@ def execute(options: Options) -> Report:
 def stats(options: Options) -> Report:
     """Show the daemon's statistics."""
     with Daemon(options.socket) as daemon:
-        (values,) = daemon.call("stats", fields=(Mapping,))
+        (values,) = daemon.call("stats", None, fields=(Mapping,))
     return stats_report(values)
 
 
@@ -47,21 +47,21 @@ def ping(options: Options) -> Report:
     """Time one exchange on a connection that is already open."""
     with Daemon(options.socket) as daemon:
         started = time.perf_counter()
-        version, pid = daemon.call("ping", fields=(str, int))
-        return render.ping_report(version, pid, time.perf_counter() - started)
+        met = daemon.hello()
+        return render.ping_report(met.program, met.pid, time.perf_counter() - started)
 
 
 def sessions(options: Options) -> Report:
     """List the sessions."""
     with Daemon(options.socket) as daemon:
-        total, rows = daemon.call("sessions", options.limit, fields=PAGE)
+        total, rows = daemon.call("list", "sessions", options.limit, fields=PAGE)
     return render.sessions_report(total, rows)
 
 
 def lockouts(options: Options) -> Report:
     """List the failed logins."""
     with Daemon(options.socket) as daemon:
-        total, rows = daemon.call("lockouts", options.limit, fields=PAGE)
+        total, rows = daemon.call("list", "lockouts", options.limit, fields=PAGE)
     return render.lockouts_report(total, rows)
 
 
@@ -69,14 +69,14 @@ def unlock(options: Options) -> Report:
     """Forget the failed logins of one account, or of one source."""
     if options.source is not None:
         with Daemon(options.socket) as daemon:
-            (dropped,) = daemon.call("unlock_source", options.source, fields=(int,))
+            (dropped,) = daemon.call("unlock", None, options.source, fields=(int,))
         return render.unlock_source_report(options.source, dropped)
     assert options.email is not None  # one of them is required
     account = fingerprint(options.email)
     budget = fingerprint(options.email, folded=True)
     with Daemon(options.socket) as daemon:
         daemon.refuse_other_secret()
-        (dropped,) = daemon.call("unlock", budget, fields=(int,))
+        (dropped,) = daemon.call("unlock", budget, None, fields=(int,))
     return render.unlock_report(account, dropped)
 
 
@@ -106,8 +106,8 @@ def flush(options: Options) -> Report:
 def _confirm(options: Options) -> None:
     refuse_without_terminal(UNASKED)
     with Daemon(options.socket) as daemon:
-        total, _ = daemon.call("sessions", 1, fields=PAGE)
-        failures, _ = daemon.call("lockouts", 1, fields=PAGE)
+        total, _ = daemon.call("list", "sessions", 1, fields=PAGE)
+        failures, _ = daemon.call("list", "lockouts", 1, fields=PAGE)
     ask(
         f"Drop {amount(total, 'session')} and {amount(failures, 'failure record')}? Everybody "
         "logs in again, and every locked account may be tried again.",

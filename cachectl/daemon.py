@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from server.as_user import as_owner, as_user, elsewhere, user_name
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.credentials import ForeignUserError
+from server.cache.hello import Welcome
 from server.errors import CacheUnavailable, ConfigurationError, RemoteProtocolError
 
 from .failures import NotRunning, Refused, Unreachable, Usage
@@ -70,29 +71,28 @@ class Daemon:
             Refused: The daemon answered with an error.
             Unreachable: It did not answer, or what answers is no such daemon.
         """
-        try:
+        with self._in_words():
             answer = self._client.call(verb, *args)
-        except CacheUnavailable as exc:
-            raise self._unreachable(exc.__cause__) from None
-        except RefusedError as exc:
-            if exc.code == "shutdown":
-                raise Unreachable(f"The cache daemon at {self._path} is just stopping.") from None
-            if exc.code == "settings":
-                raise Refused(f"{text(exc.reason)} Nothing was changed.") from None
-            raise Refused(text(exc)) from None
-        except RemoteProtocolError:
-            raise self._foreign() from None
         if len(answer) < len(fields) or not all(map(_fits, answer, fields)):
             raise self._foreign()
         return answer[: len(fields)]
+
+    def hello(self) -> Welcome:
+        """Ask the daemon who it is.
+
+        Raises:
+            Refused: As `call`.
+            Unreachable: As `call`.
+        """
+        with self._in_words():
+            return self._client.hello("cachectl")
 
     def refuse_other_secret(self) -> None:
         """Make sure that the daemon knows accounts under the fingerprints that are made here.
 
         1. It works with the secret that is read here: so it does.
         2. It works with another one: it would find nothing, and that would look like success.
-        3. It has none yet, or is of a version that does not tell: nobody knows, so the command goes
-           on as in former versions.
+        3. It has none yet: nobody knows, so the command goes on.
 
         Raises:
             Usage: The environment is wrong.
@@ -104,23 +104,31 @@ class Daemon:
         from server.keys.fingerprint import secret_tag  # noqa: PLC0415
 
         ours = secret_tag(_secret())
-        try:
-            theirs, *_ = self._client.call("secret", None)
-        except CacheUnavailable as exc:
-            raise self._unreachable(exc.__cause__) from None
-        except RefusedError as exc:
-            if exc.code != "verb":
-                raise Refused(text(exc)) from None
-            return  # the connection goes on
-        except (RemoteProtocolError, ValueError):
-            raise self._foreign() from None
-        if isinstance(theirs, bytes) and not hmac.compare_digest(ours, theirs):
+        theirs = self.hello().tag
+        if theirs is not None and not hmac.compare_digest(ours, theirs):
             raise Refused(
                 f"The secret {text(settings().secret_file)} is not the one that the daemon at "
                 f"{self._path} works with, so it knows no account by what is made of an e-mail "
                 "here. Nothing was done. Set OIG_SECRET_FILE as the server has it; if that is so, "
                 "the server runs with a secret of before: restart the whole server."
             )
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except CacheUnavailable as exc:
+            raise self._unreachable(exc.__cause__) from None
+        except RefusedError as exc:
+            if exc.code == "shutdown":
+                raise Unreachable(f"The cache daemon at {self._path} is just stopping.") from None
+            if exc.code == "version":
+                raise self._foreign() from None
+            if exc.code == "settings":
+                raise Refused(f"{text(exc.reason)} Nothing was changed.") from None
+            raise Refused(text(exc)) from None
+        except RemoteProtocolError:
+            raise self._foreign() from None
 
     def _foreign(self) -> Unreachable:
         return Unreachable(

@@ -14,22 +14,22 @@ from .options import Options
 from .units import amount
 
 PATIENCE = 10.0
-"""Seconds that writing the snapshot may take: a disk that needs longer is broken."""
+"""Seconds that the disk may take: one that needs longer is broken."""
 
 LOOK_SECONDS = 0.05
 """How often the daemon is asked whether it has written it."""
 
 
 def forget_owner(options: Options) -> Report:
-    """Erase an account at the daemon, and wait until its snapshot does not hold it any more.
+    """Erase an account at the daemon, and wait until its file does not hold it any more.
 
     Connections go first: a client would have everything back with its next call.
 
     Raises:
         Usage: The environment is wrong.
-        Refused: The secret is missing; or the snapshot could not be written, or the record of
+        Refused: The secret is missing; or the file could not be written, or the record of
             connections, and the rest was done.
-        Unreachable: No daemon answers, so what its snapshot holds stays.
+        Unreachable: No daemon answers, so what its file holds stays.
     """
     assert options.email is not None  # it is required
     account = fingerprint(options.email)
@@ -39,17 +39,22 @@ def forget_owner(options: Options) -> Report:
         with Daemon(options.socket) as daemon:
             daemon.refuse_other_secret()
             connections = _Connections.removed(account)
-            (erased,) = daemon.call("erase", account, budget, fields=(Mapping,))
-            _wait_for_snapshot(daemon)
+            (erased,) = daemon.call(
+                "forget", "account", account, None, None, budget, fields=(Mapping,)
+            )
+            _wait_for_disk(daemon)
     except NotRunning as exc:
+        from server.cache.backing import database_path  # noqa: PLC0415 - seldom needed
+
         done = connections or _Connections.removed(account)
         raise NotRunning(
-            f"{exc} {done} Or stop the whole server and delete {settings().snapshot_file}: "
+            f"{exc} {done} Or stop the whole server and delete "
+            f"{database_path(settings().snapshot_file)}: "
             "everybody logs in once more"
         ) from None
     if connections.failure is not None:
         raise Refused(
-            "The account was forgotten in memory and in the snapshot, but its connections could "
+            "The account was forgotten in memory and on the disk, but its connections could "
             f"not be removed: {connections.failure} Then run this again."
         )
     return forgotten_report(account, erased, connections.number, _changes(account))
@@ -86,15 +91,15 @@ class _Connections(NamedTuple):
         return f"Nothing was removed but {amount(self.number, 'connection')}."
 
 
-def _wait_for_snapshot(daemon: Daemon) -> None:
+def _wait_for_disk(daemon: Daemon) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
-        (stats,) = daemon.call("stats", fields=(Mapping,))
-        if not stats.get("snapshot_outdated"):
+        (stats,) = daemon.call("stats", None, fields=(Mapping,))
+        if not stats.get("backing_outdated"):
             return
         if time.monotonic() > deadline:
             raise Refused(
-                "The account was forgotten in memory, but the snapshot on the disk could not be "
+                "The account was forgotten in memory, but the file on the disk could not be "
                 "rewritten and still holds it. var/log/cache.log says why; then run this again."
             )
         time.sleep(LOOK_SECONDS)

@@ -29,7 +29,6 @@ MANY = {
 STAYS = """\
 What stays beside the journal:
 - lines in var/log, with fingerprint and address, until the files are rotated out;
-- for up to 15 minutes, that a change of the box is under way;
 - for up to an hour and in memory, that the portal asked for fewer requests;
 - in memory of a worker, until others take its place: how many calls of the account are left of its
   rate, and which of its lines in auth.log are only counted;
@@ -49,11 +48,11 @@ def forgotten_report(
 
     Args:
         account: The account's key.
-        erased: How much of what the daemon dropped, as it replied to `erase`.
+        erased: How much of what the daemon dropped, as it replied to `forget`.
         connections: How many connections of clients were removed.
         changes: The account's entries in the journal; None when it cannot be read.
     """
-    counted = {"connections": connections, **erased}
+    counted = {"connections": connections, "notes": erased.get("handles"), **erased}
     numbers = {key: int(known(counted.get(key)) or 0) for key, _ in REMOVED}
     gone = [amount(numbers[key], one, MANY.get(key)) for key, one in REMOVED if numbers[key]] or [
         "nothing, as none of it was kept"

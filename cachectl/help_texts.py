@@ -64,7 +64,7 @@ Asks first; without a terminal to ask on it is refused unless --yes is given.
 
 FORGET = """\
 Removes an account's connections, sessions, session handles, answers, failed
-logins and known sources from their record, the daemon, its snapshot and the
+logins and known sources from their record, the daemon, its file and the
 workers, and ends logins that are under way for it. Says what stays: the journal,
 and lines in logs. Who knows the password may log in again: take the account off
 OIG_ALLOWED_EMAILS first, if it is to stay away.
@@ -79,7 +79,7 @@ environment of the server stay as they are.
 
 ROTATE = """\
 Replaces the secret that all keys and seals are made with, and removes the
-snapshot that was made with the old one. Only while the server is stopped, and
+cache's file that was made with the old one. Only while the server is stopped, and
 after asking. Everybody logs in again; handles and plans of before are refused;
 failed logins, locks and known sources are forgotten, for they are kept under
 fingerprints of the old secret. All connections of clients end and are removed.

@@ -48,7 +48,7 @@ def _wait_for_workers(daemon: Daemon) -> tuple[int, int]:
     """Return how many workers there are, and how many of them still go by other settings."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        (stats,) = daemon.call("stats", fields=(Mapping,))
+        (stats,) = daemon.call("stats", None, fields=(Mapping,))
         behind = int(known(stats.get("workers_differing")) or 0)
         if not behind or time.monotonic() > deadline:
             return int(known(stats.get("workers")) or 0), behind

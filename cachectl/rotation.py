@@ -32,7 +32,7 @@ def rotate_secret(options: Options) -> Report:
         Refused: The server runs, the secret cannot be replaced, or the answer was no; or the secret
             was replaced, and the record of connections cannot be used.
     """
-    from server.cache import snapshot  # noqa: PLC0415 - no other command needs these
+    from server.cache.backing import database_path, remove  # noqa: PLC0415 - no other needs these
     from server.errors import ConfigurationError  # noqa: PLC0415
     from server.keys.rotation import replace_secret  # noqa: PLC0415
 
@@ -46,13 +46,14 @@ def rotate_secret(options: Options) -> Report:
     with _stopped(configured):
         try:
             # First, so that nothing is left that the old secret opens if we are interrupted.
-            snapshot.remove(configured.snapshot_file)
+            remove(configured.snapshot_file)
             replace_secret(configured.secret_file)
         except ConfigurationError as exc:
             raise Refused(str(exc)) from None
         except OSError as exc:
             raise Refused(
-                f"The snapshot {text(configured.snapshot_file)} cannot be removed: {exc.strerror}. "
+                f"{text(database_path(configured.snapshot_file))} cannot be removed: "
+                f"{exc.strerror}. "
                 "The secret was not replaced."
             ) from None
         return rotation_report(text(configured.secret_file), _without_connections(configured))
@@ -75,8 +76,8 @@ def _without_connections(configured: Settings) -> int:
         return GrantStore(configured.grants).forget(None)
     except GrantsUnavailable as exc:
         raise Refused(
-            "The secret was replaced and the snapshot removed, and no token is good any more; but "
-            f"the connections that they belong to could not be removed: {exc} Or delete "
+            "The secret was replaced and the cache's file removed, and no token is good any more; "
+            f"but the connections that they belong to could not be removed: {exc} Or delete "
             f"{text(configured.grants)}"
         ) from None
 

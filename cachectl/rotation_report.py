@@ -22,8 +22,8 @@ destroy it."""
 def rotation_report(secret: str, connections: int) -> Report:
     """Report that the secret at this path was replaced, and how many connections were removed."""
     done = (
-        f"The secret {secret} was replaced; the snapshot and {amount(connections, 'connection')} "
-        "were removed."
+        f"The secret {secret} was replaced; the cache's file and "
+        f"{amount(connections, 'connection')} were removed."
     )
     return Report(
         {"rotated": True, "secret": secret, "connections": connections},

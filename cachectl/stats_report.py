@@ -58,6 +58,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
             ("expired_total", "expired", count, False),
             ("evicted_total", "evicted", count, True),
             ("flushed_total", "flushed", count, False),
+            ("accounts", "accounts", count, False),
         ),
     ),
     (
@@ -115,67 +116,45 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, Format, bool], ...]], ...] = (
         (
             ("answers_lacking_total", "answers lacking fields", count, True),
             ("answers_unknown_total", "with unknown ones", count, True),
+            ("turns_waiting", "logins in line", count, False),
         ),
     ),
     (
-        "Kept",
+        "Accounts",
         (
+            ("accounts_bytes", "size", size, False),
             ("answers_put", "answers", count, False),
-            ("notes", "notes", count, False),
+            ("notes", "handles", count, False),
             ("notes_evicted_total", "evicted", count, True),
+            ("rounds_total", "decided", count, False),
+            ("swaps_lost_total", "repeated", count, True),
         ),
     ),
     (
-        "Snapshot",
+        "Disk",
         (
-            ("snapshot_age", "age", duration, False),
-            ("snapshot_bytes", "size", size, False),
-            ("snapshot_errors_total", "errors", count, True),
-            ("snapshot_outdated", "outdated", count, True),
+            ("backing_age", "age", duration, False),
+            ("backing_rows", "rows", count, False),
+            ("backing_bytes", "size", size, False),
+            ("backing_errors_total", "errors", count, True),
+            ("backing_failing", "failing", count, True),
+            ("backing_outdated", "outdated", count, True),
         ),
     ),
 )
 
-IN_LINE = frozenset({"Daemon", "Workers", "Answers", "Fetches", "Portal", "Kept", "Snapshot"})
+IN_LINE = frozenset({"Daemon", "Workers", "Answers", "Fetches", "Portal", "Accounts", "Disk"})
 """Groups drawn in one line each: all in columns would not fit a screen."""
 
 REQUESTS = "requests"
 """The one value of `stats` that is a map: it becomes a table."""
 
 VERBS = (
-    "hello",
-    "acquire",
-    "fulfil",
-    "bring",
-    "release",
-    "fail",
-    "forget",
-    "share",
-    "answer",
-    "abstain",
-    "keep",
-    "find",
-    "peek",
-    "peek_answer",
-    "count_shape",
-    "put_answer",
-    "end_handle",
-    "end_session",
-    "cancel",
-    "secret",
-    "ping",
-    "stats",
-    "sessions",
-    "lockouts",
-    "flush",
-    "unlock",
-    "unlock_source",
-    "erase",
-    "using",
-    "reload",
+    *("hello", "ask", "fulfil", "fail", "turn", "get", "put", "forget", "cancel"),
+    *("stats", "list", "flush", "unlock", "reload"),
 )
 
-ONCE = frozenset({"secret"})
+ONCE = frozenset({"hello"})
 """Verbs asked once per connection: how long they take says nothing."""
 
 STATS_KEYS = frozenset(key for _, group in GROUPS for key, *_ in group) | {REQUESTS}

@@ -56,7 +56,7 @@ def _ticks(socket: Path | None, seconds: float) -> Iterator[Tick]:
         try:
             with Daemon(socket) as daemon:
                 while True:
-                    (stats,) = daemon.call("stats", fields=(Mapping,))
+                    (stats,) = daemon.call("stats", None, fields=(Mapping,))
                     yield Tick(stats, rates(before, stats))
                     before = stats
                     due = _sleep(due + seconds)

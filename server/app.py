@@ -24,6 +24,7 @@ from .auth.call_rate import CallRate
 from .auth.failed_logins import FailedLogins
 from .auth.handles import Handles
 from .auth.held_secret import make_unless_held
+from .auth.login_waits import MAX_WAITING
 from .auth.sealing import Sealer
 from .auth.sessions import Sessions
 from .cache.budgets import policy_of
@@ -60,8 +61,6 @@ from .records.journal import Journal
 from .settings.following import Following
 from .settings.reloading import Reloading
 from .settings.table import Settings
-from .store.daemon import DaemonStore
-from .store.waits import MAX_WAITING
 from .tools.auth import check_auth_tool, log_out_tool
 from .tools.control import CHANGING, control_tools
 from .tools.instructions import instructions
@@ -72,6 +71,7 @@ from .upstream.liveness import Liveness
 from .upstream.portal_reader import Upstream
 from .upstream.shape_watch import ShapeWatch
 from .version import program_version
+from .worker_accounts import worker_accounts
 
 logger = logging.getLogger(__name__)
 
@@ -108,20 +108,20 @@ def build_app(
     """
     in_use = SecretUse(settings.secret_file, make_unless_held(settings.cache_socket))
     secret = in_use.secret
-    store = DaemonStore.for_settings(
+    accounts, daemon = worker_accounts(
         settings, most_waiting, name=name, secret_tag=secret_tag(secret), now=now
     )
     portal = PortalClient.for_settings(
         settings,
         version=program_version(),
-        watch=ShapeWatch(store.count_shape, now=now),
+        watch=ShapeWatch(daemon.count_shape, now=now),
         transport=transport,
         now=wall,
     )
     sealer, handles = Sealer(secret, settings.portal_url), Handles(secret)
     allow_list = AllowList.of(settings.allowed_emails, secret)
     sessions = Sessions(
-        store,
+        accounts,
         ListedPortal(portal, allow_list, partial(account_key, secret), now=now),
         sealer,
         handles,
@@ -132,9 +132,9 @@ def build_app(
     failed_logins = FailedLogins(settings.auth_log, wall=wall, now=now)
     source = Exemptions(settings.trusted_proxies, settings.shared_sources).source
     calls = CallRate(settings.calls_per_minute, now)
-    access = Access(sessions, store, handles, sealer, log=failed_logins, calls=calls)
+    access = Access(sessions, accounts, handles, sealer, log=failed_logins, calls=calls)
     upstream = Upstream(
-        store,
+        accounts,
         access,
         portal,
         sealer,
@@ -150,12 +150,12 @@ def build_app(
         calls.use(fresh.calls_per_minute)
         upstream.live_ttl, upstream.history_ttl = fresh.live_ttl, fresh.history_ttl
         liveness.idle = fresh.session_idle
-        store.use(policy_of(fresh))
+        accounts.use(policy_of(fresh))
         set_level(fresh.log_level)
 
     reloading = reloading or Reloading(lambda: settings)
     reloading.add(use)
-    following = Following(reloading, store)
+    following = Following(reloading, daemon)
 
     passwords, only_browser = settings.chat_passwords == "on", settings.only_browser
 
@@ -174,14 +174,15 @@ def build_app(
         login.aclose,
         following.aclose,
         portal.aclose,
-        store.aclose,
+        daemon.aclose,
+        accounts.stop,
         sessions.aclose,
         upstream.aclose,
     ]
     if settings.control == "on":
         plans = Plans(secret, settings.portal_url)
         waits = Waits(journal.places, stopping or asyncio.Event(), ticks=now)
-        control = Control(access, upstream, portal, store, journal, plans, waits, wall=wall)
+        control = Control(access, upstream, portal, daemon, journal, plans, waits, wall=wall)
         tools += control_tools(control)
         closing.append(control.aclose)
     told = instructions(control=settings.control == "on", passwords=passwords and not only_browser)
@@ -194,8 +195,8 @@ def build_app(
             stack.callback(failed_logins.close)
             stack.callback(grants.close)
             chores = (
-                *(failed_logins.keep_telling(), store.keep_tidy(), grants.keep_swept(wall)),
-                *(store.keep_compared(), in_use.keep()),
+                *(failed_logins.keep_telling(), accounts.keep_tidy(), grants.keep_swept(wall)),
+                *(daemon.keep_compared(), in_use.keep()),
             )
             for chore in chores:
                 stack.callback(asyncio.create_task(chore).cancel)
@@ -204,7 +205,7 @@ def build_app(
             await stack.enter_async_context(http.run())
             yield
 
-    ready = readyz(store.ping, lambda: store.secret_differs, lambda: following.differs)
+    ready = readyz(accounts.ping, lambda: daemon.secret_differs, lambda: following.differs)
     return _served(settings, http, ready, lifespan, Bearer(tokens, grants, wall), login, source)
 
 

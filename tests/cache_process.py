@@ -23,7 +23,7 @@ class CacheProcess:
     """One daemon process; `running_cache` and `run_folder` make the usual ones.
 
     Args:
-        folder: Its run folder, with socket, lock and snapshot.
+        folder: Its run folder, with socket, lock and database.
         settings: Further environment variables.
         command: Runs before `-m server.cache` in place of the interpreter alone.
 
@@ -37,7 +37,7 @@ class CacheProcess:
     ) -> None:
         self.folder = folder
         self.path = folder / "cache.sock"
-        self.snapshot = folder / "sessions.snapshot"
+        self.database = folder / "sessions.db"
         self.log: list[str] = []
         self._heard = threading.Condition()
         self._ended = False

@@ -154,7 +154,7 @@ class Portal:
         self.looks = 0
         self.others = others
 
-    async def open(self, caller: Caller) -> Caller:
+    async def open(self, caller: Caller, *_: str) -> Caller:
         if caller.credential is None:
             raise AccessDenied(Code.NO_CREDENTIALS, NO_LOGIN)
         return caller

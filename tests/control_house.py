@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -13,7 +12,6 @@ from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
-from server.cache.engine import Engine
 from server.control.asked import Asked
 from server.control.plan_token import Plans
 from server.control.waits import Waits
@@ -21,12 +19,12 @@ from server.control.workflow import Control
 from server.errors import CacheUnavailable
 from server.records.journal import Journal
 from server.records.record import Record
-from server.store.fallback import LIMITS, LocalStore
 from server.upstream.portal_reader import Upstream
 from simulator import build_app
 
 from .control_worker import agreed
 from .journal_entries import kept
+from .local_accounts import local_accounts
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess
 
 SECRET = b"s" * 32
@@ -50,23 +48,31 @@ class Clock:
         return self.time
 
 
-class SharedStore(LocalStore):
-    """The store of one process; one of it stands for the daemon of several workers."""
+class Ticks:
+    """A clock that goes on with another one, and stands still while that is set back."""
 
-    def __init__(self, clock: Clock, gap: float) -> None:
-        super().__init__(now=clock)
-        # Without the gap between two requests: nobody moves the clock for one who waits.
-        answers = replace(LIMITS.answers, gap=gap)
-        self._engine = Engine(replace(LIMITS, answers=answers), self._throttle, clock)
-        self.gone: CacheUnavailable | None = None
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = clock()
+        self._passed = 0.0
 
-    async def ping(self):
-        self._check()
+    def __call__(self) -> float:
+        now = self._clock()
+        self._passed += max(0.0, now - self._last)
+        self._last = now
+        return self._passed
+
+
+class Versions:
+    """What the daemon says of versions.
+
+    Attributes:
+        gone: Raised in place of that.
+    """
+
+    gone: CacheUnavailable | None = None
 
     async def agree(self):
-        self._check()
-
-    def _check(self) -> None:
         if self.gone is not None:
             raise self.gone
 
@@ -85,12 +91,13 @@ class Killed:
 
 
 class House:
-    """A portal, a store, a journal, and as many workers over them as wished."""
+    """A portal, accounts, a journal, and as many workers over them as wished."""
 
     def __init__(self, folder: Path, *, gap: float = 0.0, at: float = NOON) -> None:
         self.clock = Clock(at)
         self.portal = InProcess(wall=self.clock)
-        self.store = SharedStore(self.clock, gap)
+        # They stand for the daemon of several workers.
+        self.accounts, self.versions = local_accounts(Ticks(self.clock), gap=gap), Versions()
         self.journal = Journal(folder / "journal.db", self.clock)
         self.stopping = asyncio.Event()
         self._closing: list = []
@@ -108,9 +115,9 @@ class House:
         """Make a worker; `wrap` may put something before its portal."""
         client = self.portal.client()
         sealer, handles = Sealer(secret, self.portal.base_url), Handles(secret)
-        sessions = Sessions(self.store, client, sealer, handles, ttl=43200.0, wall=self.clock)
-        access = Access(sessions, self.store, handles, sealer)
-        upstream = Upstream(self.store, access, client, sealer, wall=self.clock)
+        sessions = Sessions(self.accounts, client, sealer, handles, ttl=43200.0, wall=self.clock)
+        access = Access(sessions, self.accounts, handles, sealer)
+        upstream = Upstream(self.accounts, access, client, sealer, wall=self.clock)
         self.accesses.append(access)
         self.upstreams.append(upstream)
         plans = Plans(secret, self.portal.base_url)
@@ -124,7 +131,7 @@ class House:
             access,
             upstream,
             wrap(client),
-            self.store,
+            self.versions,
             self.journal,
             plans,
             waits,
@@ -137,7 +144,7 @@ class House:
         for part in self._closing:
             await part.aclose()
         await self._admin.aclose()
-        await self.store.aclose()
+        await self.accounts.stop()
 
     async def admin(self, path: str, **members: object):
         answer = await self._admin.post(path, json=members)

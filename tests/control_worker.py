@@ -18,6 +18,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
+from server import worker_accounts
 from server.auth.access import Access
 from server.auth.caller import Caller
 from server.auth.handles import Handles
@@ -33,8 +34,6 @@ from server.keys.secret import load_secret
 from server.portal.client import PortalClient
 from server.records.journal import Journal
 from server.settings.table import Settings
-from server.store import fallback
-from server.store.daemon import DaemonStore
 from server.upstream.portal_reader import Upstream
 
 DEMO = Caller(Credential("demo@example.com", "demo"), None, "192.0.2.1", "192.0.2.1")
@@ -132,18 +131,20 @@ class Clocks:
 
 async def work(pipe: Connection, environment: dict[str, str], step: str | None, number: int):
     settings, clocks, fate = Settings.from_env(environment), Clocks(), Fate(pipe, step, number)
-    store = DaemonStore.for_settings(settings)
+    accounts, daemon = worker_accounts.worker_accounts(settings)
     portal = PortalClient.for_settings(settings, version="0")
     secret = load_secret(settings.secret_file)
     sealer, handles = Sealer(secret, settings.portal_url), Handles(secret)
-    sessions = Sessions(store, portal, sealer, handles, ttl=settings.session_ttl, wall=clocks.day)
-    access = Access(sessions, store, handles, sealer)
-    upstream = Upstream(store, access, portal, sealer, wall=clocks.day)
+    sessions = Sessions(
+        accounts, portal, sealer, handles, ttl=settings.session_ttl, wall=clocks.day
+    )
+    access = Access(sessions, accounts, handles, sealer)
+    upstream = Upstream(accounts, access, portal, sealer, wall=clocks.day)
     plans, journal = Plans(secret, settings.portal_url), Journal(settings.journal, clocks.ticks)
     fated(journal, fate)
     waits = Waits(journal.places, asyncio.Event())
     control = Control(
-        access, upstream, Portal(portal, fate), store, journal, plans, waits, wall=clocks.day
+        access, upstream, Portal(portal, fate), daemon, journal, plans, waits, wall=clocks.day
     )
     pipe.send("ready")
     with suppress(EOFError):
@@ -164,15 +165,15 @@ async def work(pipe: Connection, environment: dict[str, str], step: str | None, 
             except OigError as exc:
                 answer = f"{getattr(exc, 'code', type(exc).__name__)}: {exc}"
             pipe.send(answer)
-    for part in (control, upstream, sessions, store, portal):
+    for part in (control, upstream, sessions, daemon, portal):
         await part.aclose()
+    await accounts.stop()
 
 
 def serve(pipe: Connection, environment: dict[str, str], step: str | None, number: int) -> None:
     """Be a worker, in the forked process."""
     # Nobody else moves the clock for one who waits for a turn.
-    limits = fallback.LIMITS
-    fallback.LIMITS = replace(limits, answers=replace(limits.answers, gap=0.0))
+    worker_accounts.FALLBACK = replace(worker_accounts.FALLBACK, gap=0.0)
     asyncio.run(work(pipe, environment, step, number))
 
 

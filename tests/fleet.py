@@ -31,7 +31,7 @@ class Fleet:
     """A whole system of processes.
 
     Attributes:
-        folder: Its run folder: socket, secret, snapshot, logs.
+        folder: Its run folder: socket, secret, sessions, logs.
         portal: The simulator.
         url: Address of the MCP endpoint.
         workers: Worker processes by name.

@@ -1,4 +1,4 @@
-"""The pages of a browser login in one process: a portal, a store, and what a worker has of them."""
+"""The pages of a browser login in one process: a portal, accounts, and what a worker has."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from server.oauth.tokens import Tokens
 from server.records.grant import LIFETIME, Grant, day_of
 from server.records.grants import GrantStore
 
-from .control_house import NOON, SECRET, Clock, SharedStore
+from .control_house import NOON, SECRET, Clock
+from .local_accounts import local_accounts
 from .portal_simulator import InProcess
 
 ISSUER = "https://oig.example.org"
@@ -115,7 +116,7 @@ class LoginHouse:
     ) -> None:
         self.clock = Clock(NOON)
         self.portal = InProcess(wall=self.clock)
-        self.store = SharedStore(self.clock, 0.0)
+        self.accounts = local_accounts(self.clock, gap=0.0)
         self.grants = GrantStore(folder / "grants.db")
         self.tokens = Tokens(SECRET, self.portal.base_url)
         self.mode = mode
@@ -133,13 +134,13 @@ class LoginHouse:
 
         listed = ListedPortal(self._client, allow_list, key, sleep=waits, now=self.clock)
         self._sessions = Sessions(
-            *(self.store, listed, sealer, handles),
+            *(self.accounts, listed, sealer, handles),
             ttl=43200.0,
             allow_list=allow_list,
             wall=self.clock,
         )
         access = Access(
-            *(self._sessions, self.store, handles, sealer),
+            *(self._sessions, self.accounts, handles, sealer),
             log=lambda address, _, failure: self.failures.append((address, failure)),
         )
         shared = {"control": control, "wall": self.clock}
@@ -234,7 +235,7 @@ class LoginHouse:
         await self.http.aclose()
         await self._sessions.aclose()
         await self._client.aclose()
-        await self.store.aclose()
+        await self.accounts.stop()
         self.grants.close()
 
 

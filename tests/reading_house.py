@@ -20,7 +20,8 @@ from simulator.box import Box
 from simulator.truth import truth
 from simulator.wishes import obey
 
-from .control_house import SECRET, Clock, SharedStore
+from .control_house import SECRET, Clock
+from .local_accounts import local_accounts
 from .portal_simulator import DEMO_BOX, InProcess
 from .tools_once import tool
 
@@ -31,7 +32,7 @@ def moment(local: str) -> float:
 
 
 class ReadingHouse:
-    """A portal, one store, and workers over it.
+    """A portal, accounts, and workers over them.
 
     Args:
         local: The time at which it begins, Prague's.
@@ -42,7 +43,7 @@ class ReadingHouse:
     def __init__(self, local: str, email: str = "demo@example.com", box: str = DEMO_BOX) -> None:
         self.clock = Clock(moment(local))
         self.portal = InProcess(wall=self.clock)
-        self.store = SharedStore(self.clock, 0.0)
+        self.accounts = local_accounts(self.clock, gap=0.0)
         self._box = box
         self._caller = Caller(Credential(email, "demo"), None, "192.0.2.1", "192.0.2.1")
         self._closing: list[Callable[[], Any]] = []
@@ -69,15 +70,15 @@ class ReadingHouse:
         return truth(self.box, self.clock.time)
 
     async def read(self, name: str = "get_live_data", **arguments: Any) -> Any:
-        """Call a reading tool of a worker that knows nothing but what the store holds.
+        """Call a reading tool of a worker that knows nothing but what the others do.
 
         What earlier calls shared is too old by now.
         """
         client = self.portal.client()
         sealer, handles = Sealer(SECRET, self.portal.base_url), Handles(SECRET)
-        sessions = Sessions(self.store, client, sealer, handles, ttl=43200.0, wall=self.clock)
-        access = Access(sessions, self.store, handles, sealer)
-        upstream = Upstream(self.store, access, client, sealer, live_ttl=1.0, wall=self.clock)
+        sessions = Sessions(self.accounts, client, sealer, handles, ttl=43200.0, wall=self.clock)
+        access = Access(sessions, self.accounts, handles, sealer)
+        upstream = Upstream(self.accounts, access, client, sealer, live_ttl=1.0, wall=self.clock)
         self._closing += [upstream.aclose, sessions.aclose, client.aclose]
         now = datetime.fromtimestamp(self.clock.time, UTC)
         handle = (await access.open(self._caller)).session.handle
@@ -93,7 +94,7 @@ class ReadingHouse:
         """Close everything."""
         for close in self._closing:
             await close()
-        await self.store.aclose()
+        await self.accounts.stop()
 
 
 def why(told: Any, path: str) -> str:

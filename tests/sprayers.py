@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import random
 import sys
 from collections.abc import Callable, Iterator
 
-from server.cache.engine import Engine, Limits, Ticket
-from server.cache.outcomes import Lease, Outcome, Unavailable
-from server.cache.throttle import Policy, Throttle
+from server.state.accounts import Accounts
+from server.state.limits import Limits, Policy
+from server.state.memory import MemoryStorage
+from server.state.outcomes import Lease, Outcome, Unavailable, Waiting
+from server.state.requests import Ask, Fail, Fulfil
+
+from .stepped import SteppedLoop
 
 SPRAYERS = 60
 AT_HOME, AWAY = "192.0.2.1", "100.64.98.97"
@@ -70,7 +73,7 @@ PLACES = {
 
 
 class Attack:
-    """An engine with its usual limits, a clock, and what is to happen when.
+    """Accounts with their usual limits, a clock, and what is to happen when.
 
     Args:
         seed: Of the times and places.
@@ -82,49 +85,49 @@ class Attack:
     """
 
     def __init__(self, seed: int, addresses: Iterator[str], accounts: int) -> None:
-        self.time = 1000.0
+        self.loop = SteppedLoop()
         self.random = random.Random(seed)
         self.addresses = addresses
         self.accounts = accounts
         self.granted: list[float] = []
-        tokens = itertools.count()
-        self.engine = Engine(
-            Limits(),
-            Throttle(Policy(), lambda: self.time),
-            lambda: self.time,
-            lambda: next(tokens).to_bytes(16, "big"),
-        )
+        tokens = random.Random(seed).randbytes
+        storage = MemoryStorage(Limits(), self.loop.time, random=tokens)
+        self._state = Accounts(storage, Limits(), Policy(), random=tokens)
         self._numbers = itertools.count()
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._waiting: dict[Ticket, Callable[[Outcome], None]] = {}
+
+    @property
+    def time(self) -> float:
+        """What the clock says."""
+        return self.loop.now
 
     def at(self, time: float, event: Callable[[], None]) -> None:
         """Let something happen at a time."""
-        heapq.heappush(self._events, (time, next(self._numbers), event))
+        self.loop.call_at(time, event)
 
     def run(self, until: float) -> None:
         """Let time pass."""
-        while True:
-            for ticket, outcome in self.engine.settle():
-                self._waiting.pop(ticket)(outcome)
-            due = [at for at in (self.engine.next_due(),) if at is not None]
-            due += [event[0] for event in self._events[:1]]
-            if not due or min(due) > until:
-                self.time = until
-                return
-            self.time = max(self.time, min(due))
-            while self._events and self._events[0][0] <= self.time:
-                heapq.heappop(self._events)[2]()
+        self.loop.run(until - self.time)
+
+    def close(self) -> None:
+        """End it."""
+        self.loop.wait(self._state.stop())
+        self.loop.settle()
+        self.loop.close()
 
     def ask(
         self, key: bytes, account: bytes, source: str, answer: Callable[[Outcome], None]
     ) -> None:
         """Ask for a login; `answer` gets what comes of it, when it comes."""
-        outcome = self.engine.acquire(key, account, source, "worker")
-        if isinstance(outcome, Ticket):
-            self._waiting[outcome] = answer
-        else:
-            answer(outcome)
+
+        def reply(outcome: Outcome) -> None:
+            if not isinstance(outcome, Waiting):
+                answer(outcome)
+
+        self._state.submit(Ask("login", account, key, source), reply)
+
+    def end(self, request: Fulfil | Fail) -> None:
+        """Say what came of a login."""
+        self._state.submit(request, lambda _: None)
 
     def guess(self, source: str, then: Callable[[], None] = lambda: None) -> None:
         """Ask for an account of others; the portal takes some time to reject it."""
@@ -138,7 +141,7 @@ class Attack:
             self.granted.append(self.time)
 
             def rejected() -> None:
-                self.engine.fail(key, token, "rejected", 0.0)
+                self.end(Fail("login", key, key, token, "rejected", 0.0))
                 self.at(self.time + self.random.uniform(0.05, 0.3), then)
 
             self.at(self.time + self.random.uniform(0.4, 0.9), rejected)
@@ -192,9 +195,12 @@ def wait_of_owner(
     attack = Attack(seed, PLACES[place](), accounts)
     waited: list[float] = []
     if returning:
-        lease = attack.engine.acquire(KEY, ACCOUNT, AT_HOME, "worker")
-        assert isinstance(lease, Lease)
-        attack.engine.fulfil(KEY, lease.token, b"session", 100.0)
+
+        def opened(outcome: Outcome) -> None:
+            assert isinstance(outcome, Lease)
+            attack.end(Fulfil("login", ACCOUNT, KEY, outcome.token, b"session", 100.0))
+
+        attack.at(attack.time, lambda: attack.ask(KEY, ACCOUNT, AT_HOME, opened))
         attack.run(1200.0)
     asked = attack.time + LONG + attack.random.uniform(10.0, 11.0)
 
@@ -207,6 +213,7 @@ def wait_of_owner(
     attack.begin(timing, asked)
     attack.at(asked, lambda: attack.ask(KEY, ACCOUNT, AWAY, answer))
     attack.run(asked + 41.0)
+    attack.close()
     check_pace(attack.granted)
     (wait,) = waited
     return wait

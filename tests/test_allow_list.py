@@ -23,15 +23,17 @@ from server.auth.handles import Handles
 from server.auth.padding import HIGHEST, PERIOD, STEP
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
-from server.cache.outcomes import BUSY, Lease
 from server.codes import Code
 from server.errors import CredentialsRejected, NotServed, SessionError, TooManyAttempts
 from server.keys.fingerprint import account_key
 from server.portal.client import PortalClient
-from server.store.fallback import LocalStore
+from server.state.outcomes import BUSY
+from server.state.requests import Fail
 from simulator.app import Simulator, build_app
 from simulator.endpoints import Endpoint
 from simulator.faults import FITS, Fault, Kind
+
+from .local_accounts import local_accounts
 
 SECRET = b"s" * 32
 DEMO = Credential("demo@example.com", "demo")
@@ -104,7 +106,7 @@ class House:
             sleep=self.sleep,
             now=self.clock,
         )
-        self.store = LocalStore(now=self.clock)
+        self.accounts = local_accounts(self.clock)
         self.sealer = Sealer(SECRET, "http://localhost/")
         self.sessions = self.opened_with(self.allow_list)
 
@@ -113,12 +115,12 @@ class House:
 
     async def __aexit__(self, *_: object) -> None:
         await self.sessions.aclose()
-        await self.store.aclose()
+        await self.accounts.stop()
         await self.portal.aclose()
 
     def opened_with(self, allow_list: AllowList) -> Sessions:
         return Sessions(
-            self.store,
+            self.accounts,
             self.listed,
             self.sealer,
             Handles(SECRET),
@@ -483,9 +485,7 @@ async def test_the_portals_answer_to_an_owner_is_not_shown_to_a_stranger(what, o
                     told = await house.seen(TARGET.email, "mistyped", HOME)
                     assert (told.code, told.retry_after) == (Code.PORTAL_BUSY, left)
             else:
-                lease = await house.store.share(b"q" * 32, keys.account)
-                assert isinstance(lease, Lease)
-                await house.store.abstain(b"q" * 32, lease.token, BUSY, 600.0)
+                await house.accounts.call(Fail("turn", keys.account, None, None, BUSY, 600.0))
         else:
             house.fault("unavailable", retry_after=600)
         if over:

@@ -14,7 +14,6 @@ from server.auth.authorized import KEY, Authorized
 from server.auth.caller import Caller
 from server.auth.handles import Handles
 from server.auth.sealing import Credential
-from server.cache.throttle import Policy
 from server.codes import Code
 from server.errors import (
     AccessDenied,
@@ -28,7 +27,8 @@ from server.errors import (
 )
 from server.records.grant import Grant as Record
 from server.sources import UNKNOWN
-from server.store.fallback import LocalStore
+from server.state.limits import Policy
+from server.state.requests import Forget
 from server.tools.asking import caller
 from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.checked import CheckedTool
@@ -38,6 +38,7 @@ from server.upstream.liveness import Liveness
 from simulator.faults import Fault, Kind
 
 from .listed_tools import listed_tools
+from .local_accounts import local_accounts
 from .test_upstream import SECRET, House
 
 DEMO, OTHER = "demo@example.com", "demo2@example.com"
@@ -121,7 +122,7 @@ async def test_a_grant_shares_the_session_of_its_account_with_all_other_ways_to_
 
 async def test_an_owner_who_is_locked_everywhere_else_is_served_under_a_grant():
     ticks = itertools.count(step=2.0)
-    house = House(store=LocalStore(Policy(first=3600.0), now=lambda: next(ticks)))
+    house = House(accounts=local_accounts(lambda: next(ticks), policy=Policy(first=3600.0)))
     for number in range(5):
         wrong = Caller(Credential(DEMO, f"wrong {number}"), None, f"198.51.100.{number}", "x")
         with pytest.raises(CredentialsRejected):
@@ -136,7 +137,7 @@ async def test_a_rejected_password_asks_for_a_new_login_and_logs_no_address(hous
     logged: list[object] = []
     access = Access(
         house.sessions,
-        house.store,
+        house.accounts,
         Handles(SECRET),
         house.sealer,
         log=lambda *told: logged.append(told),
@@ -192,7 +193,8 @@ async def test_the_grant_stands_in_for_an_ended_handle_of_its_own_account_only(h
     granted = await house.access.open(Grant().caller())
     handle = granted.session.handle
     await house.sessions.forget(granted.keys, granted.session)
-    await house.store.end_handle(Handles(SECRET).key(handle), granted.keys.account, b"")
+    ended = Forget("handle", granted.keys.account, Handles(SECRET).key(handle))
+    await house.accounts.call(ended)
     assert (await house.access.open(Grant().caller(handle))).keys.account == granted.keys.account
     with pytest.raises(AccessDenied) as caught:
         await house.access.open(Grant(OTHER).caller(handle))

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.auth.sealing import Credential, Sealer
-from server.cache.client import CacheClient
+from server.auth.caller import Caller, Granted
+from server.auth.sealing import Credential, Sealer, Session
 from server.readings.baseline import MOST_BOXES, NO_BASELINE, Baseline, BoxBaseline
-from server.store.daemon import DaemonStore
-from server.store.fallback import LocalStore
+from server.state.requests import Get, Put
 from server.upstream.baselines import Baselines
 
-from .cache_process import PATIENCE, run_folder, running_cache
+from .cache_process import run_folder, running_cache
+from .daemon_worker import Worker
 from .payloads import FULL, NOW, SLIM, full_box, live, slim_box
 
 SECRET = b"s" * 32
@@ -29,8 +29,11 @@ def sealer(secret: bytes = SECRET) -> Sealer:
     return Sealer(secret, PORTAL)
 
 
-def keys(password: str = "demo", secret: bytes = SECRET):
-    return sealer(secret).keys(Credential("demo@example.com", password))
+def of(password: str = "demo", secret: bytes = SECRET) -> Granted:
+    """Return somebody whose session is open."""
+    keys = sealer(secret).keys(Credential("demo@example.com", password))
+    caller = Caller(None, None, "home", "home")
+    return Granted(caller, keys, Session("id", 0.0, 1.0), "session_from_cache")
 
 
 @pytest.fixture
@@ -47,16 +50,11 @@ def cache():
 @pytest.fixture
 async def worker(cache):
     """Make what a worker has, each with a connection of its own."""
-    made: list[DaemonStore] = []
+    made: list[Worker] = []
 
     def call(secret: bytes = SECRET) -> Baselines:
-        made.append(
-            DaemonStore(
-                lambda flushed: CacheClient(cache.path, timeout=PATIENCE, on_flushed=flushed),
-                LocalStore(),
-            )
-        )
-        return Baselines(made[-1], sealer(secret))
+        made.append(Worker(cache.path))
+        return Baselines(made[-1].accounts, sealer(secret))
 
     yield call
     for one in made:
@@ -65,9 +63,9 @@ async def worker(cache):
 
 async def test_an_observation_of_one_worker_is_shared_by_all(worker):
     one, other = worker(), worker()
-    assert await other.of(keys()) == NO_BASELINE
-    await one.learn(keys(), live(), AT)
-    known = await other.of(keys())
+    assert await other.of(of()) == NO_BASELINE
+    await one.learn(of(), live(), AT)
+    known = await other.of(of())
     assert known == NO_BASELINE.after(live(), NOW)
     assert known.boxes[FULL].rest_seen
     assert known.boxes[FULL].counters["ac_in"].counted.wh == {"ac_ad": 741, "ac_pd": 3209}
@@ -75,40 +73,39 @@ async def test_an_observation_of_one_worker_is_shared_by_all(worker):
 
 
 async def test_the_observations_of_one_account_are_hidden_from_others(worker):
-    await worker().learn(keys("another"), live(), AT)
-    assert await worker().of(keys("a third")) == NO_BASELINE
+    await worker().learn(of("another"), live(), AT)
+    assert await worker().of(of("a third")) == NO_BASELINE
     other = b"t" * 32
-    assert await worker(other).of(keys("another", other)) == NO_BASELINE
+    assert await worker(other).of(of("another", other)) == NO_BASELINE
 
 
 async def test_observations_are_stored_sealed(worker):
     one = worker()
-    await one.learn(keys("sealed"), live(), AT)
-    key = sealer().answer_key(keys("sealed"), "baseline")
-    hit = await one._kept._store.peek_answer(key)
+    mine = of("sealed")
+    await one.learn(mine, live(), AT)
+    key = sealer().question("baseline")
+    found = await one._kept._accounts.call(Get(account=mine.keys.account, questions=(key,)))
+    (hit,) = found.answers
     assert FULL.encode() not in hit.value
-    assert sealer().open_answer(keys("another"), key, hit.value) is None
+    assert sealer().open_answer(of("another").keys, key, hit.value) is None
 
 
 async def test_without_the_daemon_a_worker_remembers_for_itself():
     with run_folder() as path:
-        store = DaemonStore(
-            lambda flushed: CacheClient(path / "cache.sock", timeout=PATIENCE, on_flushed=flushed),
-            LocalStore(),
-        )
-        one = Baselines(store, sealer())
-        await one.learn(keys(), live(), AT)
-        assert (await one.of(keys())).boxes[FULL].rest_seen
-        await store.aclose()
+        alone = Worker(path / "cache.sock")
+        one = Baselines(alone.accounts, sealer())
+        await one.learn(of(), live(), AT)
+        assert (await one.of(of())).boxes[FULL].rest_seen
+        await alone.aclose()
 
 
 @pytest.mark.parametrize("raw", [None, [], 5, {"boxes": 1}, {"boxes": {"1": {"counters": 1}}}])
 async def test_observations_in_an_unreadable_format_are_ignored(worker, raw):
     one = worker()
-    mine = keys(f"of another release {raw}")
-    key = sealer().answer_key(mine, "baseline")
-    value = sealer().seal_answer(mine, key, zlib.compress(json.dumps(raw).encode()))
-    await one._kept._store.put_answer(key, mine.account, value, 60.0)
+    mine = of(f"of another release {raw}")
+    key = sealer().question("baseline")
+    value = sealer().seal_answer(mine.keys, key, zlib.compress(json.dumps(raw).encode()))
+    await one._kept._accounts.call(Put("answer", mine.keys.account, key, value, 60.0))
     assert await one.of(mine) == NO_BASELINE
 
 

@@ -18,10 +18,21 @@ from server.cache import client, wire
 from server.cache import multiplexer as channel
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
-from server.cache.hello import CHANGES, PROTOCOL, Hello
-from server.cache.limits import RETRY_AFTER_MAX
-from server.cache.outcomes import REJECTED, Hit, Lease, Rejected, Unavailable
+from server.cache.hello import CHANGES, PROTOCOL, Hello, Welcome
+from server.cache.verbs import Notice, Reply, Request
 from server.errors import CacheBusy, CacheUnavailable, LocalProtocolError, VersionsDiffer
+from server.state.limits import RETRY_AFTER_MAX
+from server.state.outcomes import (
+    REJECTED,
+    Done,
+    Hit,
+    Lease,
+    Lost,
+    Missing,
+    Rejected,
+    Unavailable,
+)
+from server.state.requests import Ask, Fail, Forget, Fulfil, Get, Put
 
 from .cache_process import PATIENCE, run_folder, running_cache
 from .waiting import let_pass
@@ -32,6 +43,9 @@ VALUE = b"a sealed session"
 SOURCE = "192.0.2.1"
 AT_ONCE = PATIENCE / 2
 """Seconds within which a call has ended that did not wait for its time-out, on any machine."""
+HELLO = Hello.of("mcp-0", 4242, "1.2.3")
+ORIGIN = b"o" * 16
+WELCOME = ("1.2.3", 1, PROTOCOL, PROTOCOL, CHANGES, 0, ORIGIN, 0, None, 0, 0)
 FAST = {"OIG_LOGINS_PER_SECOND": "1000", "OIG_LOGIN_BURST": "1000", "OIG_LOGINS_AT_ONCE": "1000"}
 
 
@@ -60,8 +74,8 @@ async def connect():
     """Make clients, each closed at the end."""
     made: list[CacheClient] = []
 
-    def call(path: Path, **options) -> CacheClient:
-        made.append(CacheClient(path, **({"timeout": PATIENCE} | options)))
+    def call(path: Path, hello: Hello = HELLO) -> CacheClient:
+        made.append(CacheClient(path, hello, timeout=PATIENCE))
         return made[-1]
 
     yield call
@@ -90,7 +104,7 @@ def overdue(one: CacheClient, seconds: float, monkeypatch) -> None:
 
 def stats(path: Path) -> dict[str, object]:
     with BlockingClient(path, PATIENCE) as blocking:
-        (found,) = blocking.call("stats")
+        (found,) = blocking.call("stats", None)
     return found
 
 
@@ -102,22 +116,46 @@ def account_of(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
+def login(key: bytes = KEY, account: bytes = ACCOUNT) -> Ask:
+    return Ask("login", account, key, SOURCE)
+
+
+def fulfil(
+    key: bytes, token: bytes, value: bytes = VALUE, account: bytes = ACCOUNT, ttl: float = 1000.0
+) -> Fulfil:
+    return Fulfil("login", account, key, token, value, ttl)
+
+
+def failed(
+    key: bytes, token: bytes, reason: str, retry_after: float = 0.0, account: bytes = ACCOUNT
+) -> Fail:
+    return Fail("login", account, key, token, reason, retry_after)
+
+
+LOOK = Get(account=ACCOUNT, key=KEY)
+"""What is answered at once, and here by whatever the test says."""
+
+
 async def store(
     one: CacheClient, key: bytes = KEY, value: bytes = VALUE, account: bytes = ACCOUNT
 ) -> None:
-    lease = await bounded(one.acquire(key, account, SOURCE))
+    lease = await bounded(one.call(login(key, account)))
     assert isinstance(lease, Lease)
-    assert await bounded(one.fulfil(key, lease.token, value, 1000))
+    assert await bounded(one.call(fulfil(key, lease.token, value, account))) == Done()
 
 
 class Puppet:
-    """A daemon of which the test decides every word."""
+    """A daemon of which the test decides every word, but for the answer to the first one.
+
+    Attributes:
+        welcome: What is answered to the hello of a connection; None to hand it to the test.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.requests: asyncio.Queue[wire.Request] = asyncio.Queue()
+        self.requests: asyncio.Queue[Request] = asyncio.Queue()
         self.connections = 0
-        self.greeting = b""
+        self.welcome: Reply | None = Reply(1, "ok", WELCOME)
         self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
@@ -138,13 +176,13 @@ class Puppet:
             writer.close()
         self._writers.clear()
 
-    def say(self, *messages: wire.Reply | wire.Notice) -> None:
+    def say(self, *messages: Reply | Notice) -> None:
         self.say_bytes(b"".join(map(wire.encode, messages)))
 
     def say_bytes(self, data: bytes) -> None:
         self._writers[-1].write(data)
 
-    async def heard(self) -> wire.Request:
+    async def heard(self) -> Request:
         return await bounded(self.requests.get())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -153,7 +191,12 @@ class Puppet:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 (length,) = struct.unpack(">I", await reader.readexactly(4))
-                self.requests.put_nowait(wire.decode_request(await reader.readexactly(length)))
+                read = wire.read_request(await reader.readexactly(length))
+                asked = read if isinstance(read, Request) else Request(read[1], read[2], read[3:])
+                if asked.verb == "hello" and asked.id == 1 and self.welcome is not None:
+                    writer.write(wire.encode(self.welcome))
+                else:
+                    self.requests.put_nowait(asked)
         writer.close()
 
 
@@ -172,45 +215,50 @@ def asking(awaitable) -> asyncio.Task:
 
 async def test_a_login_is_stored_and_found_and_forgotten(cache, connect):
     one = connect(cache.path)
-    key = os.urandom(32)
-    lease = await bounded(one.acquire(key, ACCOUNT, SOURCE))
+    key, account = os.urandom(32), os.urandom(32)
+    lease = await bounded(one.call(login(key, account)))
     assert isinstance(lease, Lease)
     assert lease.lasts > 0
-    assert await bounded(one.fulfil(key, lease.token, VALUE, 1000))
-    assert not await bounded(one.fulfil(key, lease.token, VALUE, 1000))
-    hit = await bounded(one.acquire(key, ACCOUNT, SOURCE))
+    fulfilled = fulfil(key, lease.token, account=account)
+    assert [await bounded(one.call(fulfilled)) for _ in range(2)] == [Done(), Lost()]
+    hit = await bounded(one.call(login(key, account)))
     assert isinstance(hit, Hit)
     assert hit.value == VALUE
     assert 900 < hit.expires_in <= 1000
-    assert await bounded(one.forget(key, hashlib.sha256(VALUE).digest())) == 1
-    assert await bounded(one.forget(key, hashlib.sha256(VALUE).digest())) == 0
+    dead = Forget("session", account, key, hashlib.sha256(VALUE).digest())
+    assert [await bounded(one.call(dead)) for _ in range(2)] == [Done(1), Done(0)]
 
 
 async def test_failures_reach_those_who_wait(cache, connect):
     one, other = connect(cache.path), connect(cache.path)
     key, account = os.urandom(32), os.urandom(32)
-    lease = await bounded(one.acquire(key, account, SOURCE))
-    waiting = asking(other.acquire(key, account, SOURCE))
+    lease = await bounded(one.call(login(key, account)))
+    waiting = asking(other.call(login(key, account)))
     await until("it waits", lambda: stats(cache.path)["waiting"] == 1)
-    assert await bounded(one.fail(key, lease.token, "tls", 1e12))
-    assert await bounded(waiting) == Unavailable("tls", RETRY_AFTER_MAX)
-    lease = await bounded(one.acquire(key, account, SOURCE))
-    assert await bounded(one.fail(key, lease.token, REJECTED, 0))
-    assert await bounded(other.acquire(key, account, SOURCE)) == Rejected()
-    assert not await bounded(one.fail(key, lease.token, REJECTED, 0))
+    told = failed(key, lease.token, "tls", 1e12, account)
+    assert await bounded(one.call(told)) == Done()
+    outcome = await bounded(waiting)
+    assert isinstance(outcome, Unavailable)
+    assert outcome.reason == "tls"
+    assert RETRY_AFTER_MAX - 60.0 < outcome.retry_after <= RETRY_AFTER_MAX
+    lease = await bounded(one.call(login(key, account)))
+    rejected = failed(key, lease.token, REJECTED, account=account)
+    assert await bounded(one.call(rejected)) == Done()
+    assert await bounded(other.call(login(key, account))) == Rejected()
+    assert await bounded(one.call(rejected)) == Lost()
 
 
 async def test_two_hundred_callers_of_one_key_make_one_login(cache, connect):
     workers = [connect(cache.path) for _ in range(4)]
-    key = os.urandom(32)
+    key, account = os.urandom(32), os.urandom(32)
     logins = 0
 
     async def caller(one: CacheClient) -> bytes:
         nonlocal logins
-        outcome = await one.acquire(key, ACCOUNT, SOURCE)
+        outcome = await one.call(login(key, account))
         if isinstance(outcome, Lease):
             logins += 1
-            await one.fulfil(key, outcome.token, VALUE, 1000)
+            await one.call(fulfil(key, outcome.token, account=account))
             return VALUE
         assert isinstance(outcome, Hit)
         return outcome.value
@@ -222,34 +270,36 @@ async def test_two_hundred_callers_of_one_key_make_one_login(cache, connect):
 
 
 async def test_ping_names_the_daemon(cache, connect):
-    version, pid = await bounded(connect(cache.path).ping())
-    assert version
-    assert pid == cache.pid
+    welcome = await bounded(connect(cache.path).ping())
+    assert welcome.program
+    assert welcome.pid == cache.pid
 
 
-async def test_wrong_arguments_are_the_callers_fault_and_cost_no_connection(cache, connect):
+async def test_what_the_protocol_has_no_room_for_costs_no_connection(cache, connect):
     one = connect(cache.path)
     await bounded(one.ping())
     with pytest.raises(LocalProtocolError):
-        await bounded(one.acquire(b"short", ACCOUNT, SOURCE))
-    with pytest.raises(LocalProtocolError):
-        await bounded(one.acquire(KEY, ACCOUNT, "\ud800"))
-    with pytest.raises(LocalProtocolError):
-        await bounded(one.fulfil(KEY, b"t" * 16, b"", 1))
+        await bounded(one.call(Ask("login", ACCOUNT, KEY, "unprintable\n")))
     await bounded(one.ping())
     assert one.generation == 1
 
 
 async def test_a_flush_is_passed_on(connect):
-    flushed: list[bytes | None] = []
+    told: list[tuple] = []
     with running_cache() as own:
-        one = connect(own.path, on_flushed=flushed.append)
+        one = connect(own.path)
+        one.on_dropped = lambda *what: told.append(what)
         await store(one)
         with BlockingClient(own.path, PATIENCE) as tool:
             tool.call("flush", "account", ACCOUNT)
             tool.call("flush", "sessions", None)
-        await until("both are told", lambda: len(flushed) == 2)
-    assert flushed == [ACCOUNT, None]
+        await until("both are told", lambda: len(told) == 2)
+    assert told == [(ACCOUNT, None), (None, None)]
+
+
+def welcome(number: int, origin: bytes = ORIGIN, drops: int = 0, **others: object) -> Reply:
+    known = Welcome(*WELCOME)._replace(origin=origin, drops=drops, **others)
+    return Reply(number, "ok", tuple(known))
 
 
 @pytest.mark.parametrize(
@@ -266,27 +316,30 @@ async def test_a_flush_that_may_have_been_missed_is_told_before_anything_else(
     puppet, connect, first, then, told
 ):
     flushed: list[bytes | None] = []
-    one = connect(puppet.path, on_flushed=flushed.append)
+    one = connect(puppet.path)
+    one.on_dropped = lambda account, _: flushed.append(account)
 
-    async def find(epoch: tuple[bytes, int]) -> list[bytes | None]:
-        found = asking(one.find(KEY))
+    async def look(epoch: tuple[bytes, int]) -> list[bytes | None]:
+        puppet.welcome = welcome(1, *epoch)
+        looked = asking(one.call(LOOK))
         request = await puppet.heard()
-        puppet.say(wire.Notice("epoch", epoch), wire.Reply(request.id, "missing"))
-        await bounded(found)
+        puppet.say(Reply(request.id, "missing"))
+        await bounded(looked)
         return flushed
 
     if first is not None:
-        await find(first)
+        await look(first)
         flushed.clear()
         puppet.hang_up()
         await until("it has noticed", lambda: one._channel is None)
-    assert await find(then) == told
+    assert await look(then) == told
 
 
 async def test_a_flush_that_was_told_is_not_told_again_after_a_restart(folder, connect):
     flushed: list[bytes | None] = []
     with running_cache(folder) as own:
-        one = connect(own.path, on_flushed=flushed.append)
+        one = connect(own.path)
+        one.on_dropped = lambda account, _: flushed.append(account)
         await store(one)
         with BlockingClient(own.path, PATIENCE) as tool:
             tool.call("flush", "account", ACCOUNT)
@@ -294,99 +347,96 @@ async def test_a_flush_that_was_told_is_not_told_again_after_a_restart(folder, c
         own.stop()
     with running_cache(folder):
         await until("it has noticed", lambda: one._channel is None)
-        assert await bounded(one.peek(KEY)) is None
+        assert await bounded(one.call(LOOK)) == Missing()
     assert flushed == [ACCOUNT]
+
+
+async def test_what_is_put_tells_how_much_was_dropped_as_far_as_is_known(puppet, connect):
+    puppet.welcome = welcome(1, drops=3)
+    one = connect(puppet.path)
+    # What is told before anything is known counts as of the beginning.
+    for drops in (0, 3, 5):
+        put = asking(one.call(Put("answer", ACCOUNT, KEY, VALUE, 30.0)))
+        asked = await puppet.heard()
+        assert (asked.verb, asked.args[-1]) == ("put", drops)
+        if drops == 3:
+            puppet.say(Notice("flushed", (ACCOUNT, None, 5)))
+        puppet.say(Reply(asked.id, "ok", (0,)))
+        assert await bounded(put) == Done()
 
 
 async def test_closing_gives_back_the_lease(cache, connect):
     one, other = connect(cache.path), connect(cache.path)
-    key = os.urandom(32)
-    await bounded(one.acquire(key, ACCOUNT, SOURCE))
-    waiting = asking(other.acquire(key, ACCOUNT, SOURCE))
+    key, account = os.urandom(32), os.urandom(32)
+    await bounded(one.call(login(key, account)))
+    waiting = asking(other.call(login(key, account)))
     await until("it waits", lambda: stats(cache.path)["waiting"] == 1)
     await bounded(one.aclose())
     lease = await bounded(waiting)
     assert isinstance(lease, Lease)
-    await bounded(other.fail(key, lease.token, "shutdown", 0))
+    await bounded(other.call(failed(key, lease.token, "shutdown", account=account)))
     with pytest.raises(CacheUnavailable, match="stops"):
         await bounded(one.ping())
     await bounded(one.aclose())
 
 
-async def test_a_lease_given_back_goes_to_the_next_and_may_be_given_back_again(cache, connect):
-    one, other = connect(cache.path), connect(cache.path)
-    key = os.urandom(32)
-    one.release(key, b"t" * 16)  # not connected: nothing to give back
-    lease = await bounded(one.acquire(key, ACCOUNT, SOURCE))
-    waiting = asking(other.acquire(key, ACCOUNT, SOURCE))
-    await until("it waits", lambda: stats(cache.path)["waiting"] == 1)
-    one.release(key, lease.token)
-    next_lease = await bounded(waiting)
-    assert isinstance(next_lease, Lease)
-    one.release(key, lease.token)
-    assert not await bounded(one.fulfil(key, lease.token, VALUE, 1000))
-    assert await bounded(other.fulfil(key, next_lease.token, VALUE, 1000))
-
-
 # Parts of different versions.
 
-HELLO = Hello.of("mcp-0", 4242, "1.2.3")
-WELCOME = ("1.2.3", 1, PROTOCOL, PROTOCOL, CHANGES, 0)
-FORMER = "error", ("verb", "unknown verb")
 
-
-async def greeted(puppet, answer: tuple[str, tuple]) -> None:
+@pytest.mark.parametrize("more", [(), (b"newer", {"a": 1})])
+async def test_hello_comes_before_all_else_and_a_newer_answer_may_be_longer(puppet, connect, more):
+    puppet.welcome = None
+    one = connect(puppet.path)
+    looked = asking(one.call(LOOK))
     asked = await puppet.heard()
     assert (asked.verb, asked.args) == ("hello", HELLO)
-    puppet.say(wire.Reply(asked.id, *answer))
+    puppet.say(Reply(asked.id, "ok", (*WELCOME, *more)))
+    asked = await puppet.heard()
+    assert asked.verb == "get"
+    puppet.say(Reply(asked.id, "missing"))
+    assert await bounded(looked) == Missing()
 
 
-@pytest.mark.parametrize("answer", [("ok", WELCOME), ("ok", (*WELCOME, b"newer", {"a": 1}))])
-async def test_hello_comes_before_all_else_and_a_newer_answer_may_be_longer(
-    puppet, connect, answer
+@pytest.mark.parametrize("others", [{"changes": CHANGES + 1}, {"changes": 0}, {"mixed": 1}])
+async def test_where_versions_differ_nothing_is_changed_and_readings_go_on(
+    puppet, connect, caplog, others
 ):
-    one = connect(puppet.path, hello=HELLO)
-    agreed = asking(one.agree())
-    await greeted(puppet, answer)
-    await greeted(puppet, answer)  # versions may have changed since
-    await bounded(agreed)
-
-
-DIFFERENT = {
-    "a daemon without hello": FORMER,
-    "a newer daemon": ("ok", (*WELCOME[:4], CHANGES + 1, 0)),
-    "an older daemon": ("ok", (*WELCOME[:4], CHANGES - 1, 0)),
-    "another worker": ("ok", (*WELCOME[:5], 1)),
-}
-
-
-@pytest.mark.parametrize("answer", DIFFERENT.values(), ids=DIFFERENT)
-async def test_versions_that_differ_are_told_and_readings_go_on(puppet, connect, caplog, answer):
-    one = connect(puppet.path, hello=HELLO)
+    puppet.welcome = welcome(1, **others)
+    one = connect(puppet.path)
     for _ in range(2):
-        call = asking(one.agree())
-        if not one.generation:
-            await greeted(puppet, answer)
-        await greeted(puppet, answer)
+        agreed = asking(one.agree())
+        asked = await puppet.heard()
+        assert asked.verb == "hello"
+        puppet.say(welcome(asked.id, **others))
         with pytest.raises(VersionsDiffer):
-            await bounded(call)
-        await until("it is connected", lambda: one.generation == 1)
-    peeked = asking(one.peek(KEY))
-    puppet.say(wire.Reply((await puppet.heard()).id, "missing"))
-    assert await bounded(peeked) is None
+            await bounded(agreed)
+    looked = asking(one.call(LOOK))
+    puppet.say(Reply((await puppet.heard()).id, "missing"))
+    assert await bounded(looked) == Missing()
     assert puppet.connections == 1
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert answer is FORMER or "of version 1.2.3" in caplog.text
+    assert "of version 1.2.3" in caplog.text
+
+
+async def test_a_daemon_of_another_protocol_is_as_none_for_readings_and_agrees_to_no_change(
+    puppet, connect, caplog, monkeypatch
+):
+    puppet.welcome = Reply(1, "error", ("version", "only version 3 is spoken here"), 3)
+    one = connect(puppet.path)
+    with pytest.raises(CacheUnavailable) as told:
+        await bounded(one.call(LOOK))
+    assert not isinstance(told.value, VersionsDiffer)
+    let_pass(client.ABSENT_SECONDS, monkeypatch)
+    with pytest.raises(VersionsDiffer):
+        await bounded(one.agree())
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 @pytest.mark.parametrize("answer", [("error", ("shutdown", "it stops")), ("ok", ("1.2.3",))])
 async def test_a_daemon_that_does_not_tell_its_version_is_taken_for_none(puppet, connect, answer):
-    one = connect(puppet.path, hello=HELLO)
-    agreed = asking(one.agree())
-    for _ in range(2):
-        await greeted(puppet, answer)
+    puppet.welcome = Reply(1, *answer)
     with pytest.raises(CacheUnavailable) as told:
-        await bounded(agreed)
+        await bounded(connect(puppet.path).agree())
     assert not isinstance(told.value, VersionsDiffer)
 
 
@@ -444,14 +494,14 @@ class Crowd:
 
     async def _call(self) -> None:
         key = self.rng.choice(self._cached if self.rng.random() < 0.95 else self._absent)
-        outcome = await self._one.acquire(key, account_of(key), SOURCE)
+        outcome = await self._one.call(login(key, account_of(key)))
         self.counts[type(outcome).__name__.lower()] += 1
         if isinstance(outcome, Hit):
             assert outcome.value == key * 3
             return
         assert key in self._absent
         if isinstance(outcome, Lease):
-            await self._one.fail(key, outcome.token, "shutdown", 0)
+            await self._one.call(failed(key, outcome.token, "shutdown", account=account_of(key)))
 
 
 async def test_ten_thousand_random_cancels_never_mix_up_answers(cache, connect):
@@ -472,30 +522,30 @@ async def test_ten_thousand_random_cancels_never_mix_up_answers(cache, connect):
 
 async def test_a_caller_who_gives_up_waiting_withdraws(puppet, connect):
     one = connect(puppet.path)
-    task = asking(one.acquire(KEY, ACCOUNT, SOURCE))
+    task = asking(one.call(login()))
     asked = await puppet.heard()
-    puppet.say(wire.Reply(asked.id, "waiting"))
-    fence = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
+    puppet.say(Reply(asked.id, "waiting"))
+    fence = asking(one.call(LOOK))
+    puppet.say(Reply((await puppet.heard()).id, "missing"))
     await bounded(fence)
     task.cancel()
     withdrawn = await puppet.heard()
     assert (withdrawn.verb, withdrawn.args) == ("cancel", (asked.id,))
     # A lease that crossed the cancel, then its answer: neither is anybody else's.
-    puppet.say(wire.Reply(asked.id, "lease", (b"t" * 16, 35.0)), wire.Reply(withdrawn.id, "ok"))
+    puppet.say(Reply(asked.id, "lease", (b"t" * 16, 35.0, None, 0, 0)), Reply(withdrawn.id, "ok"))
     again = await puppet.heard()
     assert (again.verb, again.args) == ("cancel", (asked.id,))
-    puppet.say(wire.Reply(again.id, "ok"))
-    ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    puppet.say(Reply(again.id, "ok"))
+    ping = asking(one.call(LOOK))
+    puppet.say(Reply((await puppet.heard()).id, "missing"))
+    assert await bounded(ping) == Missing()
     assert one._channel is not None
     assert not one._channel._calls
     assert puppet.connections == 1
     # After that answer nothing may come under the old id.
-    ping = asking(one.ping())
+    ping = asking(one.call(LOOK))
     await puppet.heard()
-    puppet.say(wire.Reply(asked.id, "waiting"))
+    puppet.say(Reply(asked.id, "waiting"))
     with pytest.raises(CacheUnavailable, match="protocol"):
         await bounded(ping)
 
@@ -505,7 +555,7 @@ async def test_a_lease_that_comes_while_its_caller_is_cancelled_is_given_back(
     puppet, connect, monkeypatch, before
 ):
     one = connect(puppet.path)
-    task = asking(one.acquire(KEY, ACCOUNT, SOURCE))
+    task = asking(one.call(login()))
     asked = await puppet.heard()
     assert one._channel is not None
     take = one._channel._take
@@ -518,7 +568,7 @@ async def test_a_lease_that_comes_while_its_caller_is_cancelled_is_given_back(
         task.cancel()
 
     monkeypatch.setattr(one._channel, "_take", take_and_cancel)
-    puppet.say(wire.Reply(asked.id, "lease", (b"t" * 16, 35.0)))
+    puppet.say(Reply(asked.id, "lease", (b"t" * 16, 35.0, None, 0, 0)))
     with pytest.raises(asyncio.CancelledError):
         await bounded(task)
     withdrawn = await puppet.heard()
@@ -528,13 +578,13 @@ async def test_a_lease_that_comes_while_its_caller_is_cancelled_is_given_back(
 @pytest.mark.parametrize(
     "answer",
     [
-        wire.encode(wire.Reply(999, "ok")),
-        wire.encode(wire.Reply(999, "hit", (VALUE, 1, 0))),
-        wire.encode(wire.Reply(1, "ok")) * 2,
-        wire.encode(wire.Reply(1, "hit", (VALUE, 1, 0))),
-        wire.encode(wire.Reply(1, "waiting")),
-        wire.encode(wire.Reply(1, "lost")),
-        wire.encode(wire.Reply(1, "ok", ("1.2", "pid"))),
+        wire.encode(Reply(999, "ok")),
+        wire.encode(Reply(999, "hit", (VALUE, 1, 0, None))),
+        wire.encode(Reply(2, "ok")) * 2,
+        wire.encode(Reply(2, "hit", (VALUE, 1, 0, None))),
+        wire.encode(Reply(2, "waiting")),
+        wire.encode(Reply(2, "lost")),
+        wire.encode(Reply(2, "ok", ("1.2", "pid"))),
         bytes(4),
         b"\xff\xff\xff\xff",
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
@@ -542,27 +592,27 @@ async def test_a_lease_that_comes_while_its_caller_is_cancelled_is_given_back(
 )
 async def test_an_answer_nobody_asked_for_ends_the_connection(puppet, connect, answer):
     one = connect(puppet.path)
-    ping = asking(one.ping())
-    assert (await puppet.heard()).id == 1
+    ping = asking(one.call(LOOK))
+    assert (await puppet.heard()).id == 2
     puppet.say_bytes(answer)
     with pytest.raises(CacheUnavailable):
         await bounded(ping)
     # A new connection knows nothing of the old one.
-    ping = asking(one.ping())
+    ping = asking(one.call(LOOK))
     asked = await puppet.heard()
-    puppet.say(wire.Reply(asked.id, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    puppet.say(Reply(asked.id, "missing"))
+    assert await bounded(ping) == Missing()
     assert (one.generation, puppet.connections) == (2, 2)
 
 
 async def test_answers_may_come_in_any_order_and_any_pieces(puppet, connect):
     one = connect(puppet.path)
     keys = [key_of(number) for number in range(50)]
-    tasks = [asking(one.acquire(key, ACCOUNT, SOURCE)) for key in keys]
+    tasks = [asking(one.call(login(key))) for key in keys]
     asked = [await puppet.heard() for _ in keys]
-    assert [request.args[0] for request in asked] == keys
+    assert [request.args[2] for request in asked] == keys
     random.Random(1).shuffle(asked)
-    stream = b"".join(wire.encode(wire.Reply(r.id, "hit", (r.args[0], 5, 0))) for r in asked)
+    stream = b"".join(wire.encode(Reply(r.id, "hit", (r.args[2], 5, 0, None))) for r in asked)
     for at in range(0, len(stream), 61):
         puppet.say_bytes(stream[at : at + 61])
         await asyncio.sleep(0)
@@ -577,7 +627,7 @@ async def test_without_a_daemon_calls_fail_at_once_and_name_the_path(folder, con
     one = connect(folder / "none.sock")
     for _ in range(3):
         with pytest.raises(CacheUnavailable, match=str(folder)):
-            await bounded(one.acquire(KEY, ACCOUNT, SOURCE), AT_ONCE)
+            await bounded(one.call(login()), AT_ONCE)
 
 
 async def test_every_call_in_flight_ends_when_the_daemon_is_killed_and_the_next_finds_the_new_one(
@@ -586,11 +636,11 @@ async def test_every_call_in_flight_ends_when_the_daemon_is_killed_and_the_next_
     with running_cache(folder, FAST) as first:
         one, other = connect(first.path), connect(first.path)
         await store(one)
-        assert isinstance(await bounded(other.acquire(key_of(1), ACCOUNT, SOURCE)), Lease)
-        waiting = [asking(one.acquire(key_of(1), ACCOUNT, SOURCE)) for _ in range(20)]
+        assert isinstance(await bounded(other.call(login(key_of(1)))), Lease)
+        waiting = [asking(one.call(login(key_of(1)))) for _ in range(20)]
         await until("they wait", lambda: stats(first.path)["waiting"] == 20)
         first.signal(signal.SIGSTOP)
-        asked = [asking(one.acquire(KEY, ACCOUNT, SOURCE)) for _ in range(20)]
+        asked = [asking(one.call(login())) for _ in range(20)]
         await asyncio.sleep(0)
         first.kill()
         ended = await bounded(asyncio.gather(*waiting, *asked, return_exceptions=True), AT_ONCE)
@@ -599,7 +649,7 @@ async def test_every_call_in_flight_ends_when_the_daemon_is_killed_and_the_next_
         begun = asyncio.get_running_loop().time()
         while True:
             with contextlib.suppress(CacheUnavailable):
-                await bounded(one.ping())
+                await bounded(one.call(LOOK))
                 break
             await asyncio.sleep(0.01)
         assert asyncio.get_running_loop().time() - begun < AT_ONCE
@@ -616,7 +666,7 @@ async def test_an_absent_daemon_is_looked_for_no_more_than_ten_times_a_second(
     begun = asyncio.get_running_loop().time()
     for _ in range(500):
         with pytest.raises(CacheUnavailable):
-            await one.ping()
+            await one.call(LOOK)
     lasted = asyncio.get_running_loop().time() - begun
     assert len(opened) <= 1 + lasted / client.ABSENT_SECONDS
 
@@ -625,15 +675,16 @@ async def test_who_drops_connections_unheard_is_not_asked_again_at_once(
     puppet, connect, monkeypatch
 ):
     monkeypatch.setattr(client, "ABSENT_SECONDS", PATIENCE)
+    puppet.welcome = None
     one = connect(puppet.path)
-    ping = asking(one.ping())
+    ping = asking(one.call(LOOK))
     await puppet.heard()
     puppet.hang_up()
     with pytest.raises(CacheUnavailable, match="lost"):
         await bounded(ping)
     for _ in range(20):
         with pytest.raises(CacheUnavailable):
-            await bounded(one.ping())
+            await bounded(one.call(LOOK))
     assert puppet.connections == 1
 
 
@@ -649,7 +700,7 @@ async def test_a_hung_daemon_holds_up_one_caller_at_a_time_and_then_is_back_at_o
         loop = asyncio.get_running_loop()
         begun = loop.time()
         first = await asyncio.gather(
-            *[one.acquire(KEY, ACCOUNT, SOURCE) for _ in range(20)], return_exceptions=True
+            *[one.call(login()) for _ in range(20)], return_exceptions=True
         )
         assert {type(end) for end in first} == {CacheUnavailable}
         # All of them together, not one after another.
@@ -659,18 +710,18 @@ async def test_a_hung_daemon_holds_up_one_caller_at_a_time_and_then_is_back_at_o
         begun = loop.time()
         for _ in range(50):
             with pytest.raises(CacheUnavailable, match="does not answer"):
-                await one.acquire(KEY, ACCOUNT, SOURCE)
+                await one.call(login())
         assert loop.time() - begun < AT_ONCE
         # Then one finds out, and the others need not wait for it.
         let_pass(client.HUNG_SECONDS, monkeypatch)
-        probe = asking(one.acquire(KEY, ACCOUNT, SOURCE))
+        probe = asking(one.call(login()))
         await asyncio.sleep(0)
         with pytest.raises(CacheUnavailable):
-            await bounded(one.ping(), AT_ONCE)
+            await bounded(one.call(LOOK), AT_ONCE)
         assert not probe.done()
         hung.signal(signal.SIGCONT)
         assert isinstance(await bounded(probe), Hit)
-        assert isinstance(await bounded(one.acquire(KEY, ACCOUNT, SOURCE)), Hit)
+        assert isinstance(await bounded(one.call(login())), Hit)
         assert one.generation == 1
         # Its late answers were nobody's; the leases it may have granted went back.
         await until("nothing is left", lambda: stats(hung.path)["leases"] == 0)
@@ -679,8 +730,8 @@ async def test_a_hung_daemon_holds_up_one_caller_at_a_time_and_then_is_back_at_o
 async def test_a_daemon_that_stays_silent_costs_the_connection(puppet, connect, monkeypatch):
     one = connect(puppet.path)
     # Two together at first; then one at a time.
-    for heard in ([1, 2], [3]):
-        asked = [asking(one.ping()), asking(one.ping())]
+    for heard in ([2, 3], [4]):
+        asked = [asking(one.call(LOOK)), asking(one.call(LOOK))]
         assert [(await puppet.heard()).id for _ in heard] == heard
         overdue(one, one.timeout, monkeypatch)
         ended = await bounded(asyncio.gather(*asked, return_exceptions=True))
@@ -689,11 +740,11 @@ async def test_a_daemon_that_stays_silent_costs_the_connection(puppet, connect, 
     assert channel.SILENCES == 2
     await until("it is given up", lambda: one._channel is None)
     let_pass(client.ABSENT_SECONDS, monkeypatch)
-    ping = asking(one.ping())
+    ping = asking(one.call(LOOK))
     asked_again = await puppet.heard()
-    assert asked_again.id == 1
-    puppet.say(wire.Reply(1, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    assert asked_again.id == 2
+    puppet.say(Reply(2, "missing"))
+    assert await bounded(ping) == Missing()
     assert (one.generation, puppet.connections) == (2, 2)
 
 
@@ -701,43 +752,43 @@ async def test_one_unanswered_call_among_answered_ones_is_not_a_hung_daemon(
     puppet, connect, monkeypatch
 ):
     one = connect(puppet.path)
-    forgotten = asking(one.ping())
+    forgotten = asking(one.call(LOOK))
     await puppet.heard()
     for _ in range(4):
         overdue(one, one.timeout * 0.3, monkeypatch)
-        ping = asking(one.ping())
-        puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
-        assert await bounded(ping) == ("1", 2)
+        ping = asking(one.call(LOOK))
+        puppet.say(Reply((await puppet.heard()).id, "missing"))
+        assert await bounded(ping) == Missing()
     with pytest.raises(CacheUnavailable, match="in time"):
         await bounded(forgotten)
-    ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    ping = asking(one.call(LOOK))
+    puppet.say(Reply((await puppet.heard()).id, "missing"))
+    assert await bounded(ping) == Missing()
 
 
 async def test_an_answer_after_its_time_is_nobodys_and_harms_nobody(puppet, connect, monkeypatch):
     one = connect(puppet.path)
-    late = asking(one.acquire(KEY, ACCOUNT, SOURCE))
+    late = asking(one.call(login()))
     asked = await puppet.heard()
     overdue(one, one.timeout, monkeypatch)
     with pytest.raises(CacheUnavailable):
         await bounded(late)
     withdrawn = await puppet.heard()
     assert (withdrawn.verb, withdrawn.args) == ("cancel", (asked.id,))
-    puppet.say(wire.Reply(asked.id, "hit", (VALUE, 5, 0)), wire.Reply(withdrawn.id, "ok"))
-    await until("it was heard", lambda: not one._suspect)
-    ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    puppet.say(Reply(asked.id, "hit", (VALUE, 5, 0, None)), Reply(withdrawn.id, "ok"))
+    await until("it was heard", lambda: not one._back_off.suspect)
+    ping = asking(one.call(LOOK))
+    puppet.say(Reply((await puppet.heard()).id, "missing"))
+    assert await bounded(ping) == Missing()
     assert one.generation == 1
 
 
 async def test_who_waits_for_a_login_may_wait_longer_but_not_for_ever(puppet, connect, monkeypatch):
     monkeypatch.setattr(channel, "WAITING_SECONDS", 4 * PATIENCE)
     one = connect(puppet.path)
-    task = asking(one.acquire(KEY, ACCOUNT, SOURCE))
+    task = asking(one.call(login()))
     asked = await puppet.heard()
-    puppet.say(wire.Reply(asked.id, "waiting"))
+    puppet.say(Reply(asked.id, "waiting"))
     await until("it is told", lambda: one._channel._calls[asked.id].waiting)
     overdue(one, one.timeout * 2, monkeypatch)
     await asyncio.sleep(0)
@@ -748,35 +799,35 @@ async def test_who_waits_for_a_login_may_wait_longer_but_not_for_ever(puppet, co
     withdrawn = await puppet.heard()
     assert (withdrawn.verb, withdrawn.args) == ("cancel", (asked.id,))
     # The daemon has spoken; it does not count as hung.
-    ping = asking(one.ping())
-    puppet.say(wire.Reply((await puppet.heard()).id, "ok", ("1", 2)))
-    assert await bounded(ping) == ("1", 2)
+    ping = asking(one.call(LOOK))
+    puppet.say(Reply((await puppet.heard()).id, "missing"))
+    assert await bounded(ping) == Missing()
 
 
 async def test_a_caller_who_gives_up_connecting_does_not_take_it_from_the_others(cache, connect):
     one = connect(cache.path)
-    impatient, patient = asking(one.ping()), asking(one.ping())
+    impatient, patient = asking(one.call(LOOK)), asking(one.call(LOOK))
     await asyncio.sleep(0)
     impatient.cancel()
-    assert (await bounded(patient))[1] == cache.pid
+    assert await bounded(patient) == Missing()
     assert one.generation == 1
 
 
 async def test_more_calls_than_the_protocol_allows_are_refused_here(puppet, connect, monkeypatch):
     monkeypatch.setattr(wire, "MAX_IN_FLIGHT", 6)
     one = connect(puppet.path)
-    tasks = [asking(one.acquire(KEY, ACCOUNT, SOURCE)) for _ in range(3)]
+    tasks = [asking(one.call(login())) for _ in range(3)]
     for _ in tasks:
         await puppet.heard()
-    for wait in (one.acquire(KEY, ACCOUNT, SOURCE), one.share(KEY, ACCOUNT)):
+    for wait in (one.call(login()), one.call(Ask("answer", ACCOUNT, KEY))):
         with pytest.raises(CacheBusy):
             await bounded(wait)
     # What waits for nobody has the other half.
     for _ in range(3):
-        tasks.append(asking(one.peek(KEY)))
+        tasks.append(asking(one.call(LOOK)))
         await puppet.heard()
     with pytest.raises(CacheBusy):
-        await bounded(one.peek(KEY))
+        await bounded(one.call(LOOK))
     # Whoever gives up can always say so.
     tasks.pop(0).cancel()
     assert (await puppet.heard()).verb == "cancel"
@@ -788,18 +839,18 @@ async def test_more_calls_than_the_protocol_allows_are_refused_here(puppet, conn
 @pytest.mark.parametrize("code", ["shutdown", "overload", "version"])
 async def test_a_daemon_that_cannot_serve_is_unavailable(puppet, connect, code):
     one = connect(puppet.path)
-    task = asking(one.acquire(KEY, ACCOUNT, SOURCE))
-    puppet.say(wire.Reply((await puppet.heard()).id, "error", (code, "no")))
+    task = asking(one.call(login()))
+    puppet.say(Reply((await puppet.heard()).id, "error", (code, "no")))
     with pytest.raises(CacheUnavailable, match=code):
         await bounded(task)
 
 
 async def test_closing_in_the_middle_of_everything_ends_every_call(puppet, connect):
     one = connect(puppet.path)
-    tasks = [asking(one.acquire(KEY, ACCOUNT, SOURCE)) for _ in range(5)]
+    tasks = [asking(one.call(login())) for _ in range(5)]
     await puppet.heard()
     connecting = connect(puppet.path)
-    tasks.append(asking(connecting.ping()))
+    tasks.append(asking(connecting.call(LOOK)))
     await asyncio.sleep(0)
     await bounded(asyncio.gather(one.aclose(), connecting.aclose()))
     ended = await bounded(asyncio.gather(*tasks, return_exceptions=True))
@@ -807,16 +858,16 @@ async def test_closing_in_the_middle_of_everything_ends_every_call(puppet, conne
 
 
 async def test_ids_go_round_without_meeting_one_in_use(puppet, connect, monkeypatch):
-    monkeypatch.setattr(wire, "MAX_ID", 3)
+    monkeypatch.setattr(channel, "MAX_ID", 3)
     one = connect(puppet.path)
-    held = asking(one.ping())
-    assert (await puppet.heard()).id == 1
+    unanswered = asking(one.call(LOOK))
+    assert (await puppet.heard()).id == 2
     numbers = []
     for _ in range(4):
-        ping = asking(one.ping())
+        look = asking(one.call(LOOK))
         numbers.append((await puppet.heard()).id)
-        puppet.say(wire.Reply(numbers[-1], "ok", ("1", 2)))
-        await bounded(ping)
-    assert numbers == [2, 3, 2, 3]
-    puppet.say(wire.Reply(1, "ok", ("held", 2)))
-    assert await bounded(held) == ("held", 2)
+        puppet.say(Reply(numbers[-1], "missing"))
+        await bounded(look)
+    assert numbers == [3, 1, 3, 1]
+    puppet.say(Reply(2, "found", (ACCOUNT, None, 0, KEY, VALUE, 5, 0)))
+    assert (await bounded(unanswered)).session.value == VALUE

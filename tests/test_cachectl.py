@@ -20,8 +20,11 @@ from cachectl.failures import Usage
 from cachectl.options import parse
 from cachectl.stats_report import STATS_KEYS, VERBS
 from server.cache import wire
+from server.cache.verbs import Reply, Request, Scalar
 from server.keys.fingerprint import account_key, budget_key
 from server.keys.secret import load_secret
+
+from .messages import reply_of
 
 pytest_plugins = ("tests.terminal",)
 
@@ -70,42 +73,46 @@ class Cache:
             self.process.kill()
             self.process.stderr.close()
 
-    def ask(self, verb: str, *args: wire.Scalar) -> wire.Reply:
+    def ask(self, verb: str, *args: Scalar) -> Reply:
         """Ask as a worker does; return what is answered in the end."""
         self._id += 1
-        self._socket.sendall(wire.encode(wire.Request(self._id, verb, args)))
+        self._socket.sendall(wire.encode(Request(self._id, verb, args)))
         while True:
             for body in list(map(bytes, self._reader.feed(self._socket.recv(65536)))):
-                reply = wire.decode_reply(body)
-                if isinstance(reply, wire.Reply) and reply.status != "waiting":
+                reply = reply_of(body)
+                if isinstance(reply, Reply) and reply.status != "waiting":
                     return reply
 
     def account(self, email: str) -> bytes:
         return account_key(self.secret, email)
 
+    def login(self, key: bytes, account: bytes, source: str = SOURCE) -> Reply:
+        return self.ask("ask", "login", account, key, source, account)
+
     def log_in(self, email: str, *, ttl: float = 43200.0, hits: int = 0) -> None:
         """Have a session stored, and found so many times."""
-        key = os.urandom(32)
-        lease = self.ask("acquire", key, self.account(email), SOURCE, self.account(email))
+        key, account = os.urandom(32), self.account(email)
+        lease = self.login(key, account)
         assert lease.status == "lease"
-        assert self.ask("fulfil", key, lease.fields[0], VALUE, ttl).status == "ok"
+        done = ("login", account, key, lease.fields[0], VALUE, ttl, None, None)
+        assert self.ask("fulfil", *done).status == "ok"
         for _ in range(hits):
-            assert (
-                self.ask("acquire", key, self.account(email), SOURCE, self.account(email)).status
-                == "hit"
-            )
+            assert self.login(key, account).status == "hit"
 
     def fail(self, email: str, times: int) -> None:
         """Report so many different wrong passwords."""
+        account = self.account(email)
         for _ in range(times):
             key = os.urandom(32)
-            lease = self.ask("acquire", key, self.account(email), SOURCE, self.account(email))
+            lease = self.login(key, account)
             assert lease.status == "lease"
-            assert self.ask("fail", key, lease.fields[0], "rejected", 0).status == "ok"
+            why = ("login", account, key, lease.fields[0], "rejected", 0)
+            assert self.ask("fail", *why).status == "ok"
 
-    def counts(self) -> tuple[int, int]:
+    def counts(self) -> tuple[int, ...]:
         """Return how many sessions and failure records there are."""
-        return self.ask("sessions", 1).fields[0], self.ask("lockouts", 1).fields[0]
+        listed = (self.ask("list", what, 1).fields[0] for what in ("sessions", "lockouts"))
+        return tuple(listed)
 
 
 @pytest.fixture(scope="module")
@@ -241,17 +248,11 @@ def test_unlock_opens_the_lock_of_one_account_in_any_spelling(fresh, ctl):
     locked = ctl("lockouts")
     assert re.search(rf"^{name} +{SOURCE} +5 +locked for [23]\d s$", locked, re.MULTILINE)
     assert re.search(rf"^{name} +all sources +5 +not locked$", locked, re.MULTILINE)
-    assert (
-        fresh.ask("acquire", bytes(32), fresh.account(JANA), SOURCE, fresh.account(JANA)).status
-        == "locked"
-    )
+    assert fresh.login(bytes(32), fresh.account(JANA)).status == "locked"
 
     line = ctl("unlock", "  JANA@Example.CZ ")
     assert line == f"Account {name} may try again: dropped 2 failure records.\n"
-    assert (
-        fresh.ask("acquire", bytes(32), fresh.account(JANA), SOURCE, fresh.account(JANA)).status
-        == "lease"
-    )
+    assert fresh.login(bytes(32), fresh.account(JANA)).status == "lease"
     assert ctl("unlock", JANA) == f"Account {name} was not locked: it has no failed logins.\n"
     assert json.loads(ctl("unlock", PETR, "--json"))["unlocked"] == 2
     assert ctl("lockouts") == "No failure records.\n"
@@ -262,8 +263,10 @@ def test_unlock_finds_the_budget_that_spellings_with_other_accents_share(fresh, 
     budget = budget_key(fresh.secret, "jos\u00e9@example.cz")
     for number, spelling in enumerate(("jos\u00e9@example.cz", "jose@example.cz")):
         key = os.urandom(32)
-        lease = fresh.ask("acquire", key, fresh.account(spelling), f"192.0.2.{number}", budget)
-        assert fresh.ask("fail", key, lease.fields[0], "rejected", 0).status == "ok"
+        account = fresh.account(spelling)
+        lease = fresh.ask("ask", "login", account, key, f"192.0.2.{number}", budget)
+        why = ("login", account, key, lease.fields[0], "rejected", 0)
+        assert fresh.ask("fail", *why).status == "ok"
     assert json.loads(ctl("unlock", "JOS\u00cb@example.cz", "--json"))["unlocked"] == 3
     assert ctl("lockouts") == "No failure records.\n"
 
@@ -278,11 +281,12 @@ def test_what_is_no_address_is_no_source(told):
 def test_a_source_that_tried_many_accounts_is_listed_and_unlocked(fresh, ctl):
     source = "2001:db8:7::/64"
 
-    def attempt() -> wire.Reply:
+    def attempt() -> Reply:
         key = os.urandom(32)
-        reply = fresh.ask("acquire", key, key, source, key)
+        reply = fresh.login(key, key, source)
         if reply.status == "lease":
-            assert fresh.ask("fail", key, reply.fields[0], "rejected", 0).status == "ok"
+            why = ("login", key, key, reply.fields[0], "rejected", 0)
+            assert fresh.ask("fail", *why).status == "ok"
         return reply
 
     assert [attempt().status for _ in range(21)] == ["lease"] * 20 + ["locked"]

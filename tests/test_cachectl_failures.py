@@ -23,8 +23,14 @@ from cachectl.__main__ import main
 from cachectl.options import MAX_SOCKET_PATH
 from server.as_user import user_name
 from server.cache import wire
+from server.cache.verbs import Reply
 from server.keys.fingerprint import account_key
 from server.keys.secret import load_secret
+
+from .messages import request_of
+
+WELCOME = ("0.1.0", 12, 4, 4, 2, 0, b"o" * 16, 0, None, 0, 0)
+"""What a daemon answers to a hello."""
 
 EMAIL = "jana.novakova@example.cz"
 COMMANDS = [
@@ -87,8 +93,8 @@ def answering(status: str, *fields: object) -> Callable[[socket.socket], None]:
         reader = wire.FrameReader(wire.MAX_REQUEST_BYTES)
         while data := connection.recv(65536):
             for body in reader.feed(data):
-                request = wire.decode_request(body)
-                connection.sendall(wire.encode(wire.Reply(request.id, status, fields)))
+                reply = Reply(request_of(body).id, status, fields)
+                connection.sendall(wire.encode(reply))
 
     return serve
 
@@ -137,7 +143,7 @@ def test_a_folder_that_is_a_file_is_no_daemon_either(capsys, run_dir):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may connect to everything")
 def test_a_socket_of_another_user_is_told_apart(capsys, run_dir):
-    with listening(run_dir / "cache.sock", answering("ok", "0.1.0", 1)):
+    with listening(run_dir / "cache.sock", answering("ok", *WELCOME)):
         (run_dir / "cache.sock").chmod(0)
         assert "permission denied" in complaint(capsys, ["ping"], 3)
 
@@ -203,9 +209,9 @@ def test_a_daemon_that_hangs_up_is_told_so(capsys, run_dir):
     [
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         b"\x00\x00\x00\x01\xc1",
-        wire.encode(wire.Reply(77, "ok", ("0.1.0", 1))),
-        wire.encode(wire.Reply(1, "ok", ())),
-        wire.encode(wire.Reply(1, "waiting", ())),
+        wire.encode(Reply(77, "ok", WELCOME)),
+        wire.encode(Reply(1, "ok", ())),
+        wire.encode(Reply(1, "waiting", ())),
     ],
     ids=["http", "garbage", "another's reply", "too few fields", "another status"],
 )
@@ -247,7 +253,7 @@ def test_a_daemon_that_is_just_stopping_is_unreachable(capsys, run_dir):
 
 
 def test_more_fields_from_a_newer_daemon_do_no_harm(capsys, run_dir):
-    with listening(run_dir / "cache.sock", answering("ok", "9.9.9", 12, "more")):
+    with listening(run_dir / "cache.sock", answering("ok", "9.9.9", *WELCOME[1:], "more")):
         assert main(["ping"]) == 0
     assert capsys.readouterr().out.startswith("The cache daemon 9.9.9 (pid 12) answered in ")
 
@@ -312,7 +318,7 @@ def test_a_wrong_environment_is_a_usage_error(capsys, monkeypatch):
 
 def test_a_socket_on_the_command_line_needs_no_environment(capsys, monkeypatch, run_dir):
     monkeypatch.setenv("OIG_CACHE_SOKET", "/tmp/x.sock")
-    with listening(run_dir / "other.sock", answering("ok", "0.1.0", 12)):
+    with listening(run_dir / "other.sock", answering("ok", *WELCOME)):
         assert main(["--socket", f"{run_dir}/other.sock", "ping"]) == 0
         assert main(["ping", "--socket", f"{run_dir}/other.sock", "--json"]) == 0
         assert main(["--json", "ping", "--socket", f"{run_dir}/other.sock"]) == 0
@@ -342,9 +348,9 @@ def test_an_email_never_crosses_the_socket(capsys, run_dir, argv):
     received = bytearray()
 
     def serve(connection: socket.socket) -> None:
-        for number, fields in ((1, (None, 0)), (2, (1, 0))):
+        for number, fields in ((1, WELCOME), (2, (1, 0))):
             received.extend(connection.recv(65536))
-            connection.sendall(wire.encode(wire.Reply(number, "ok", fields)))
+            connection.sendall(wire.encode(Reply(number, "ok", fields)))
 
     with listening(run_dir / "cache.sock", serve):
         assert main(argv) == 0
@@ -411,7 +417,7 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain(run_dir):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 def test_a_full_disk_is_told(run_dir):
     path = run_dir / "cache.sock"
-    with listening(path, answering("ok", "0.1.0", 12)), Path("/dev/full").open("w") as full:
+    with listening(path, answering("ok", *WELCOME)), Path("/dev/full").open("w") as full:
         done = cachectl("ping", stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
     assert done.stderr == ("cachectl: input or output failed: No space left on device\n")
@@ -422,7 +428,7 @@ def test_ping_loads_nothing_that_is_slow(run_dir):
         "import sys\nfrom cachectl.__main__ import main\ncode = main(['ping'])\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\nsys.exit(code)"
     )
-    with listening(run_dir / "cache.sock", answering("ok", "0.1.0", 12)):
+    with listening(run_dir / "cache.sock", answering("ok", *WELCOME)):
         done = subprocess.run(
             [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True
         )

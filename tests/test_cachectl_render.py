@@ -15,7 +15,7 @@ from cachectl import render, stats_report, units
 from cachectl.blocks import Table, Values, plain
 from cachectl.drawn import Drawing
 from cachectl.rates import rates, rates_line, watch_line
-from server.cache.wire import ARGUMENTS
+from server.cache.verbs import ARGUMENTS
 
 PROTOCOL = Path(__file__).parent.parent / "docs" / "protocol.md"
 
@@ -32,9 +32,9 @@ STATS = {
     "leases_granted_total": 1300,
     "locked_total": 2,
     "evicted_total": 3,
-    "snapshot_bytes": None,
+    "backing_bytes": None,
     "requests": {
-        "acquire": {"total": 1_235_867, "p50_us": 12.3, "p99_us": 1400.0},
+        "ask": {"total": 1_235_867, "p50_us": 12.3, "p99_us": 1400.0},
         "fail": {"total": 0, "p50_us": None, "p99_us": None},
     },
 }
@@ -146,8 +146,8 @@ def test_piped_statistics_bear_the_documented_names():
     assert "  hits_total      1,234,567" in lines
     assert "  hit_ratio       99.9 %" in lines
     assert "  bytes           244.1 KiB" in lines
-    assert "  snapshot_bytes         -" in lines
-    assert re.search(r"^  acquire +1,235,867 +12 us +1.4 ms$", text, re.MULTILINE)
+    assert "  backing_bytes         -" in lines
+    assert re.search(r"^  ask +1,235,867 +12 us +1.4 ms$", text, re.MULTILINE)
     assert re.search(r"^  fail +0 +- +-$", text, re.MULTILINE)
 
 
@@ -169,7 +169,7 @@ def test_what_only_a_newer_daemon_knows_is_shown_under_its_own_name():
     )
 
 
-@pytest.mark.parametrize("requests", [None, 3, [], {"ping": 3}, {b"\x00": {"total": "x"}}])
+@pytest.mark.parametrize("requests", [None, 3, [], {"get": 3}, {b"\x00": {"total": "x"}}])
 def test_requests_of_an_unexpected_shape_do_not_stop_the_rest(requests):
     assert "version" in plain(stats_report.stats_report({"requests": requests}).blocks)
 
@@ -179,7 +179,7 @@ def test_the_drawing_fits_a_terminal_of_80_by_24():
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
     assert any(re.match(r"Sessions +Logins +Connections$", line) for line in lines)
-    assert any(re.search(r"acquire +1,235,867 +12 us +1.4 ms", line) for line in lines)
+    assert any(re.search(r"ask +1,235,867 +12 us +1.4 ms", line) for line in lines)
 
 
 @pytest.mark.parametrize("width", [20, 40, 75, 76, 200])
@@ -320,7 +320,7 @@ def test_a_flush_says_how_many_went(what, account, dropped, line):
 @pytest.mark.parametrize("width", [79, 40, 24])
 def test_no_number_is_cut_however_narrow_the_terminal_is(width):
     numbers = dict.fromkeys(stats_report.STATS_KEYS, 123456) | {"[/x]": 7}
-    numbers["requests"] = {"acquire": {"total": 123456, "p50_us": 12.5, "p99_us": 98765.4}}
+    numbers["requests"] = {"ask": {"total": 123456, "p50_us": 12.5, "p99_us": 98765.4}}
     session = {"account": b"abcdef", "age": 43380, "expires_in": 43380, "idle": 43380}
     session |= {"hits": 1234567, "bytes": 2355}
     lock = {"account": b"abcdef", "source": "192.0.2.7", "failures": 1234567, "retry_after": 2355}

@@ -296,7 +296,7 @@ async def test_a_setting_that_is_not_told_never_means_that_a_change_failed(house
 
 
 async def test_without_the_daemon_a_box_is_changed_under_the_journal(house):
-    house.store.gone = CacheUnavailable("away")
+    house.versions.gone = CacheUnavailable("away")
     planned = await house.planned(mode="Home 2")
     assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
     assert len(await house.writes()) == 1
@@ -305,7 +305,7 @@ async def test_without_the_daemon_a_box_is_changed_under_the_journal(house):
 
 async def test_while_versions_differ_nothing_is_changed(house):
     planned = await house.planned(mode="Home 2")
-    house.store.gone = VersionsDiffer("two versions")
+    house.versions.gone = VersionsDiffer("two versions")
     with pytest.raises(ChangeRefused) as told:
         await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert told.value.code == "versions_differ"
@@ -441,9 +441,9 @@ async def finished(house: House, work):
         if done:
             return await task
         # At no other time: between its turn and its request no second may seem to pass.
-        if house.store._waiting:
+        if house.accounts.stats()["fetches_waiting"]:
             house.later(1)
-            house.store._settle()
+            house.accounts._rounds.wake_all()
     raise TimeoutError
 
 
@@ -508,7 +508,7 @@ async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
         async def read_live(self, session_id):
             payload = await self.portal.read_live(session_id)
             account = (await house.access.open(DEMO)).keys.account
-            house.store.leave_alone(account, "busy", 60.0)
+            house.accounts.leave_alone(account, "busy", 60.0)
             return payload
 
     with pytest.raises(PortalBusy):
@@ -544,7 +544,7 @@ async def test_a_second_request_that_gets_no_turn_leaves_the_change_unclear(hous
 
         async def write(self, session_id, write):
             account = (await house.access.open(DEMO2)).keys.account
-            house.store.leave_alone(account, "busy", 60.0)
+            house.accounts.leave_alone(account, "busy", 60.0)
             return await self.portal.write(session_id, write)
 
     record = await house.worker(wrap=Meanwhile).apply(DEMO2, *agreed(planned), CLIENT)

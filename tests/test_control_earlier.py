@@ -219,7 +219,7 @@ async def test_a_clock_that_is_set_a_little_does_not_let_a_second_change_through
 
 
 async def test_no_plan_is_given_while_versions_differ(house):
-    house.store.gone = VersionsDiffer("two versions")
+    house.versions.gone = VersionsDiffer("two versions")
     with pytest.raises(ChangeRefused) as told:
         await house.planned(mode="Home 2")
     assert told.value.code == "versions_differ"

@@ -18,7 +18,8 @@ import pytest
 from cachectl.__main__ import main
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
-from server.cache.credentials import ForeignUserError, is_trusted, peer_uid, refuse_foreign
+from server.cache.credentials import ForeignUserError, is_trusted, peer_uid
+from server.cache.hello import Hello
 from server.errors import CacheUnavailable
 
 from .cache_process import run_folder, running_cache
@@ -75,7 +76,6 @@ def test_the_peer_is_known_by_its_user():
     one, other = socket.socketpair(socket.AF_UNIX)
     with one, other:
         assert peer_uid(one) in {os.geteuid(), None}
-        refuse_foreign(one)
 
 
 def test_only_the_own_user_and_root_are_trusted(monkeypatch):
@@ -114,7 +114,7 @@ async def answers(client: CacheClient) -> bool:
 @as_root
 async def test_a_worker_says_nothing_to_it_either_and_logs_it_once(path, caplog):
     caplog.set_level(logging.ERROR)
-    client = CacheClient(path)
+    client = CacheClient(path, Hello.of("test", 1, "0"))
     with foreign(path) as process:
         for _ in range(3):
             with pytest.raises(CacheUnavailable, match="another user"):

@@ -25,8 +25,8 @@ from server.readings.placement import days_between
 from server.upstream.energy_reader import MOST_REQUESTS, MOST_S, EnergyRead
 from server.upstream.portal_reader import Upstream
 
-from .control_house import SharedStore
 from .energy_history import answers
+from .local_accounts import local_accounts
 from .payloads import FULL, SLIM, full_box
 from .tools_once import tool
 from .waiting import let_pass
@@ -95,18 +95,18 @@ class House:
     def __init__(self, portal):
         self.portal = portal
         self.time = NOW.timestamp()
-        self.store = SharedStore(lambda: self.time, 0.0)
+        self.accounts = local_accounts(lambda: self.time, gap=0.0)
         self.restart()
 
     def restart(self, password="demo"):
-        """Begin with another worker over the same store."""
+        """Begin with another worker over the same accounts."""
         sealer, handles = Sealer(SECRET, "http://portal/"), Handles(SECRET)
         self.sessions = Sessions(
-            self.store, self.portal, sealer, handles, ttl=43200.0, wall=lambda: self.time
+            self.accounts, self.portal, sealer, handles, ttl=43200.0, wall=lambda: self.time
         )
-        self.access = Access(self.sessions, self.store, handles, sealer)
+        self.access = Access(self.sessions, self.accounts, handles, sealer)
         self.upstream = Upstream(
-            self.store, self.access, self.portal, sealer, wall=lambda: self.time
+            self.accounts, self.access, self.portal, sealer, wall=lambda: self.time
         )
         self.credential = Credential(EMAIL, password)
 
@@ -138,7 +138,7 @@ class House:
     async def aclose(self):
         await self.upstream.aclose()
         await self.sessions.aclose()
-        await self.store.aclose()
+        await self.accounts.stop()
 
 
 @pytest.fixture

@@ -1,92 +1,83 @@
 """Names of wrong passwords are kept for as long as they count, and no longer."""
 
-from __future__ import annotations
+import pytest
 
-import asyncio
+from server.sources import source_of_grant
+from server.state.account import FORGET_AFTER, pair_of
+from server.state.limits import Policy
+from server.state.outcomes import Locked
 
-from server.cache.keeper import Keeper
-from server.cache.throttle import FORGET_AFTER, Policy
-from server.store.fallback import LocalStore
+from .accounts_house import CAFE, account, key
+from .test_accounts_durable import Durable
 
-from .test_engine import CAFE, Clock, House, account, key
-
-MEMORY = 60.0
-"""Seconds for which a rejection is remembered, as OIG_REJECTED_MEMORY has it."""
-
-
-def rejections(house):
-    return set(house.engine._rejections._until)
+A_DAY = FORGET_AFTER
 
 
-def counted(house):
-    return {one for row in house.engine.export().failures for one in row.keys}
+@pytest.fixture
+def build():
+    built = []
+
+    def build(policy=None):
+        built.append(Durable(policy=policy, login_burst=1000))
+        return built[-1]
+
+    yield build
+    for durable in built:
+        for house in durable.houses:
+            house.close()
 
 
-def test_a_rejection_goes_when_its_time_is_over_though_nobody_asks():
-    house = House(rejected_memory=MEMORY)
+def names(durable):
+    """Return which wrong passwords of the account there are, after nobody asked for a second."""
+    house = durable.houses[-1]
+    house.tidy()
+    there = [one.pair for one in house.state(1).pairs]
+    rows = b"".join(durable.disk.rows.values())
+    named = {number: pair_of(key(number), account(1)) for number in range(9)}
+    for number, pair in named.items():
+        assert (b"\xc4\x08" + pair in rows) is (pair in there), number
+    return {number for number, pair in named.items() if pair in there}
+
+
+@pytest.mark.parametrize("logged_in", [False, True])
+def test_a_counter_goes_with_its_names_a_day_after_its_last_failure(build, logged_in):
+    """Also of an account that stays for its session, though nobody asks for it."""
+    durable = build()
+    house = durable.start()
+    if logged_in:
+        house.store(9, ttl=10 * A_DAY, of=1)
     house.reject(1)
-    house.clock.time += MEMORY - 1.0
-    house.reject(2)
-    assert not house.engine.drop_expired_failures()
-    assert rejections(house) == {key(1), key(2)}
-    house.clock.time += 1.0
-    house.engine.drop_expired_failures()
-    assert rejections(house) == {key(2)}
-
-
-def test_a_counter_goes_a_day_after_its_last_failure_and_says_so_once():
-    house = House()
-    house.reject(1)
-    house.clock.time += FORGET_AFTER / 2
+    house.time += A_DAY / 2
     house.reject(2, CAFE, of=1)
-    assert not house.engine.drop_expired_failures()
-    house.clock.time += FORGET_AFTER / 2
-    assert house.engine.drop_expired_failures()
-    assert not house.engine.drop_expired_failures()
-    assert counted(house) == {key(2)}
-    house.clock.time += FORGET_AFTER / 2
-    assert house.engine.drop_expired_failures()
-    assert not house.throttle._accounts
+    assert names(durable) == {1, 2}
+    house.time += A_DAY / 2
+    names(durable)
+    assert set(house.state(1).sources) == {CAFE}
+    house.time += A_DAY / 2
+    assert names(durable) == set()
+    state = house.state(1)
+    assert not state.counters()
+    assert bool(state.value) is logged_in
+    before = durable.disk.puts
+    house.tidy()
+    assert durable.disk.puts == before
 
 
-def test_a_lock_that_lasts_longer_is_not_opened_by_it():
-    house = House(Policy(longest=3 * FORGET_AFTER, first=3 * FORGET_AFTER))
+def test_a_rejection_that_counts_for_nobody_goes_when_its_time_is_over(build):
+    durable = build()
+    house = durable.start()
+    house.store(9, of=1)
+    house.reject(1, source_of_grant(bytes(16)))
+    house.time += house.limits.rejected_memory - 1.0
+    assert names(durable) == {1}
+    house.time += 1.0
+    assert names(durable) == set()
+
+
+def test_a_lock_that_lasts_longer_is_not_opened_by_it(build):
+    house = build(Policy(longest=3 * A_DAY, first=3 * A_DAY)).start()
     for number in range(5):
         house.reject(number, of=1)
-    house.clock.time += 2 * FORGET_AFTER
-    house.engine.drop_expired_failures()
-    assert house.throttle.locked_for(account(1), "192.0.2.1") > 0.0
-
-
-async def test_the_file_is_rewritten_when_what_it_shows_counts_no_longer(tmp_path):
-    house = House()
-    house.reject(1)
-    path = tmp_path / "snapshot"
-    keeper = Keeper(house.engine, path, period=0.01)
-    await keeper.write()
-    assert key(1) in path.read_bytes()
-    house.clock.time += FORGET_AFTER + 1.0
-    written = asyncio.Event()
-
-    def take_change() -> bool:
-        # Once for the counter, and not again.
-        expired = house.engine.drop_expired_failures()
-        if not expired:
-            written.set()
-        return expired
-
-    keeping = asyncio.get_running_loop().create_task(keeper.keep(take_change))
-    await asyncio.wait_for(written.wait(), 60)
-    keeping.cancel()
-    await asyncio.wait([keeping])
-    assert key(1) not in path.read_bytes()
-    assert account(1) not in path.read_bytes()
-
-
-def test_a_worker_forgets_what_it_counted_alone():
-    clock = Clock()
-    local = LocalStore(now=clock)
-    local.failed(account(1), "192.0.2.1", key(1), account(1))
-    clock.time += FORGET_AFTER + 1.0
-    local.drop_expired_failures()
-    assert not local._throttle._accounts
+    house.time += 2 * A_DAY
+    house.tidy()
+    assert isinstance(house.acquire(9, of=1), Locked)

@@ -13,17 +13,17 @@ import httpx2
 import pytest
 
 from cachectl.__main__ import main
-from server.cache.answers import SOON
 from server.cache.blocking import BlockingClient
-from server.cache.outcomes import ERASED, Hit, Lease, Locked, Unavailable
 from server.keys.fingerprint import account_key
 from server.keys.secret import load_secret, read_secret
 from server.records.grants import GrantStore
 from server.settings.places import ROOT
+from server.state.outcomes import ERASED, Erased, Hit, Lease, Locked, Lost, Missing, Unavailable
+from server.state.requests import Ask, Put
 
+from .accounts_house import CAFE, House, account, key, value
 from .cache_process import run_folder, running_cache
 from .fleet import call_body, check_auth, post, running_fleet
-from .test_engine import CAFE, House, account, key, value
 from .test_grants import grant
 from .waiting import wait_until
 
@@ -31,49 +31,52 @@ OWNER = "demo@example.com"
 SESSION = b"s" * 32
 
 
-# What the engine forgets.
+# What the accounts forget.
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def house():
+    one = House()
+    yield one
+    one.close()
 
 
-def keep(house, number, of):
-    return house.engine.answers.keep(key(number), account(of), SESSION, b"a handle", 60.0)
+def erase(house, number, budget=None):
+    erased = house.forget("account", number, budget=account(number if budget is None else budget))
+    assert isinstance(erased, Erased)
+    return erased
 
 
-def erase(house, number):
-    return house.engine.erase(account(number), account(number))
+def nothing_lasts(state):
+    return not (
+        state.value or state.known or state.counters() or state.pairs or state.guesses
+    ) and not (state.handles or state.leases)
 
 
 def test_everything_about_one_account_goes_and_nothing_of_another(house):
     for number in (1, 2):
         house.store(number)
-        keep(house, 10 + number, of=number)
+        assert house.keep(10 + number, leads_to=number, of=number)
         house.run(2.0)
-        lease = house.engine.answers.share(key(20 + number), account(number), "worker")
-        house.engine.answers.answer(key(20 + number), lease.token, b"an answer", 60.0)
+        lease = house.fetch(20 + number, of=number)
+        assert house.fulfil(key(20 + number), lease.token, b"an answer", 60.0)
         house.reject(30 + number, CAFE, of=number)
     assert erase(house, 1) == (1, 1, 1, 2, 1, 1, 0)
     assert erase(house, 1) == (0, 0, 0, 0, 0, 0, 0)
-    assert house.engine.peek(key(1)) is None
-    assert house.engine.answers.find(key(11)) is None
-    export = house.engine.export()
-    kept = [
-        one.account for part in (export.sessions, export.notes, export.failures) for one in part
-    ]
-    assert {*kept, *export.known} == {account(2)}
+    assert house.peek(1) is None
+    assert house.get(handle=key(11)) == Missing()
+    assert nothing_lasts(house.state(1))
+    shown = {row["account"] for rows in (house.sessions()[1], house.lockouts()[1]) for row in rows}
+    assert shown == {account(2)[:6]}
     assert isinstance(house.acquire(2), Hit)
 
 
 def test_failures_go_that_are_counted_under_another_key(house):
-    lease = house.engine.acquire(key(1), account(1), CAFE, "worker", account(9))
-    house.engine.fail(key(1), lease.token, "rejected", 0.0)
-    erased = house.engine.erase(account(1), account(9))
+    lease = house.ask(Ask("login", account(1), key(1), CAFE, account(9)))
+    assert house.fail(key(1), lease.token, "rejected", 0.0)
+    erased = erase(house, 1, budget=9)
     assert (erased.failures, erased.rejections) == (2, 1)
-    assert not house.engine.export().failures
-    assert not house.engine.export().sprayed
+    assert house.lockouts() == (0, [])
 
 
 def test_a_lock_goes_too_since_its_counters_do(house):
@@ -84,47 +87,36 @@ def test_a_lock_goes_too_since_its_counters_do(house):
     assert isinstance(house.acquire(9, of=1), Lease)
 
 
-def test_workers_that_were_away_learn_of_it_by_the_epoch(house):
-    before = house.engine.epoch
+def test_workers_that_were_away_learn_of_it_by_the_number_of_drops(house):
+    before = house.storage.epochs
     erase(house, 1)
-    assert house.engine.epoch == before.next()
+    assert house.storage.epochs == before._replace(drops=before.drops + 1)
 
 
 def test_a_login_under_way_leaves_nothing(house):
     lease = house.lease(1)
     waiting = house.ticket(1, CAFE)
     house.run(2.0)
-    fetch = house.engine.answers.share(key(2), account(1), "worker")
+    fetch = house.fetch(2, of=1)
+    before = house.storage.epochs.drops
     assert erase(house, 1).leases == 2
     # The request that waited is answered, and does not log in in its turn.
-    assert house.settle() == {waiting: Unavailable(ERASED, SOON)}
-    assert not keep(house, 3, of=1)
-    assert not house.engine.fulfil(key(1), lease.token, value(1), 60.0)
-    assert not house.engine.fail(key(1), lease.token, "rejected", 0.0)
-    assert not house.engine.answers.answer(key(2), fetch.token, b"an answer", 60.0)
-    export = house.engine.export()
-    assert not [*export.sessions, *export.notes, *export.failures, *export.known]
+    assert house.settle() == {waiting: Unavailable(ERASED, 1.0)}
+    late = Put("handle", account(1), key(3), b"record", 60.0, key(1), drops=before)
+    assert house.call(late) == Lost()
+    assert not house.fulfil(key(1), lease.token, value(1), 60.0)
+    assert not house.fail(key(1), lease.token, "rejected", 0.0)
+    assert not house.fulfil(key(2), fetch.token, b"an answer", 60.0)
+    assert nothing_lasts(house.state(1))
 
 
-def test_a_login_that_begins_later_is_kept(house):
+def test_a_login_that_begins_later_stays(house):
     house.lease(1)
     erase(house, 1)
     house.settle()
     lease = house.lease(1)
-    assert keep(house, 3, of=1)
-    assert house.engine.fulfil(key(1), lease.token, value(1), 60.0)
-
-
-def test_without_a_login_under_way_notes_are_taken_at_once(house):
-    erase(house, 1)
-    assert keep(house, 3, of=1)
-
-
-def test_the_late_note_of_a_login_is_refused_for_no_longer_than_that_may_last(house):
-    house.lease(1)
-    erase(house, 1)
-    house.clock.time += house.limits.lease_lasts
-    assert keep(house, 3, of=1)
+    assert house.fulfil(key(1), lease.token, value(1), 60.0)
+    assert house.keep(3, of=1)
 
 
 # What cachectl and the whole server make of it.
@@ -161,7 +153,7 @@ def on_disk(fleet, needle):
 
 def stats(fleet):
     with BlockingClient(fleet.socket_path) as client:
-        (found,) = client.call("stats")
+        (found,) = client.call("stats", None)
     return found
 
 
@@ -173,8 +165,8 @@ def test_a_whole_server_forgets_an_owner():
         assert all("structuredContent" in told for told in read)
         post(fleet.url, call_body(password="wrong"))
         key = account_key(read_secret(fleet.folder / "secret"), OWNER)
-        for name in ("bad", "v7-set-aside"):
-            (fleet.folder / f"sessions.snapshot.{name}").write_bytes(b"set aside " + key)
+        for name in ("sessions.snapshot.bad", "sessions.db.bad"):
+            (fleet.folder / name).write_bytes(b"set aside " + key)
 
         found = removed(fleet)
         assert found["account"] == key.hex()[:12]
@@ -233,9 +225,9 @@ def test_failures_of_another_spelling_share_the_budget_and_go():
         post(fleet.url, call_body(owner, "wrong"))
         answer = forget(fleet.folder, "--json", owner=owner)
         assert json.loads(answer.stdout)["removed"]["failures"] == 2
-        assert stats(fleet)["snapshot_outdated"] == 0
+        assert stats(fleet)["backing_outdated"] == 0
         with BlockingClient(fleet.socket_path) as client:
-            assert client.call("lockouts", 10)[0] == 0
+            assert client.call("list", "lockouts", 10)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -285,7 +277,7 @@ def test_without_a_daemon_nothing_is_claimed(run_dir, capsys):
     assert "not running" in words
     assert "Start the server" in words
     assert "Nothing was removed" in words
-    assert f"delete {run_dir / 'sessions.snapshot'}" in words
+    assert f"delete {run_dir / 'sessions.db'}" in words
 
 
 def connected(folder) -> GrantStore:
@@ -324,17 +316,17 @@ def test_a_record_of_connections_that_cannot_be_used_is_no_success_and_the_rest_
     with running_cache(run_dir):
         assert main(["forget-owner", OWNER]) == 1
         words = capsys.readouterr().err
-        assert "forgotten in memory and in the snapshot" in words
+        assert "forgotten in memory and on the disk" in words
         assert f"{run_dir / 'grants.db'} cannot be used" in words
 
 
-def test_a_snapshot_that_cannot_be_written_is_no_success(run_dir, capsys, monkeypatch):
+def test_a_file_that_cannot_be_written_is_no_success(run_dir, capsys, monkeypatch):
     with running_cache(run_dir) as cache:
-        cache.snapshot.unlink(missing_ok=True)
-        cache.snapshot.mkdir()  # which no file can be moved over
+        cache.database.unlink(missing_ok=True)
+        cache.database.mkdir()  # where no file can be
         with monkeypatch.context() as patch:
             patch.setattr("cachectl.forgetting.PATIENCE", 1.0)
             assert main(["forget-owner", OWNER]) == 1
         assert "still holds it" in capsys.readouterr().err
-        cache.snapshot.rmdir()
+        cache.database.rmdir()
         assert main(["forget-owner", OWNER]) == 0

@@ -6,58 +6,42 @@ import asyncio
 
 import pytest
 
-from server.cache import quick, wire
-from server.cache.engine import Engine, Limits
-from server.cache.known import MAX_SOURCES, KnownSources
-from server.cache.outcomes import Hit, Lease, Locked, Rejected, Unavailable
-from server.cache.throttle import KNOWN, Policy, Throttle
+from server.auth.login_waits import MAX_WAITING_OF_SOURCE, LoginWaits
+from server.cache import verbs, wire
 from server.errors import LocalProtocolError
 from server.http.exemptions import Exemptions
 from server.sources import is_grant, is_well_formed, networks_of, source_of_grant
-from server.store.fallback import WRONG_PER_ACCOUNT, LocalStore
-from server.store.waits import MAX_WAITING_OF_SOURCE, Waits
+from server.state.account import MAX_KNOWN_SOURCES
+from server.state.outcomes import Hit, Lease, Locked, Rejected, Unavailable
 
-OWNER, OTHER = b"a" * 32, b"b" * 32
-HOME, CAFE = "192.0.2.1", "198.51.100.7"
+from .accounts_house import CAFE, HOME, House, account, key, value
+
 GRANT = source_of_grant(bytes(range(16)))
-RIGHT = b"k" * 32
-
-
-class House:
-    """An engine and its clock."""
-
-    def __init__(self, **limits) -> None:
-        self.time = 1000.0
-        self.throttle = Throttle(Policy(), self.now)
-        self.engine = Engine(Limits(**limits), self.throttle, self.now)
-
-    def now(self) -> float:
-        return self.time
-
-    def acquire(self, source, key=RIGHT, account=OWNER):
-        return self.engine.acquire(key, account, source, "worker")
-
-    def end(self, source, how, key=RIGHT, account=OWNER) -> None:
-        lease = self.acquire(source, key, account)
-        assert isinstance(lease, Lease), lease
-        if how == "right":
-            assert self.engine.fulfil(key, lease.token, b"session", 43200.0)
-        else:
-            assert self.engine.fail(key, lease.token, how, 0.0)
-        self.time += 1.0
-
-    def guess(self, source, count, account=OWNER) -> None:
-        for number in range(count):
-            self.end(source, "rejected", f"{number} from {source:32}".encode()[:32], account)
-
-
-@pytest.fixture
-def house() -> House:
-    return House(logins_per_second=1000.0)
+OTHER_GRANT = source_of_grant(bytes(16))
+RIGHT = 1
 
 
 def grants(count: int) -> list[str]:
     return [source_of_grant(number.to_bytes(16, "big")) for number in range(count)]
+
+
+@pytest.fixture
+def house():
+    house = House(login_burst=1000, logins_at_once=1000)
+    yield house
+    house.close()
+
+
+def end(house, source, how, number=RIGHT):
+    lease = house.lease(number, source, of=1)
+    assert house.fail(key(number), lease.token, how, 0.0)
+    house.time += 1.0
+
+
+def lock_account(house):
+    """Guess elsewhere until the account is locked for all that it does not know."""
+    for number in range(20):
+        end(house, f"198.51.100.{number // 5}", "rejected", 100 + number)
 
 
 def test_a_grant_is_written_in_hex_and_is_no_address():
@@ -68,118 +52,113 @@ def test_a_grant_is_written_in_hex_and_is_no_address():
 
 
 def test_a_locked_account_serves_its_grant(house):
-    for number in range(4):
-        house.guess(f"198.51.100.{number}", 5)
-    assert isinstance(house.acquire(CAFE), Locked)
-    assert isinstance(house.acquire(GRANT), Lease)
+    lock_account(house)
+    assert isinstance(house.acquire(RIGHT, CAFE), Locked)
+    assert isinstance(house.acquire(RIGHT, GRANT), Lease)
 
 
 def test_a_locked_account_gives_its_grant_the_cached_session(house):
-    house.end(HOME, "right")
-    for number in range(4):
-        house.guess(f"198.51.100.{number}", 5)
-    assert isinstance(house.acquire(CAFE), Locked)
-    assert isinstance(house.acquire(GRANT), Hit)
+    house.store(RIGHT)
+    lock_account(house)
+    assert isinstance(house.acquire(RIGHT, CAFE), Locked)
+    assert isinstance(house.acquire(RIGHT, GRANT), Hit)
 
 
 def test_rejected_grants_lock_nobody_and_no_grant(house):
     for grant in grants(100):
-        house.end(grant, "rejected")
-        house.time += 61.0
-    assert house.throttle.lockouts() == []
-    assert house.throttle.sprayed() == []
-    assert isinstance(house.acquire(CAFE, b"n" * 32), Lease)
-    assert isinstance(house.acquire(GRANT), Lease)
+        end(house, grant, "rejected")
+        house.time += house.limits.rejected_memory
+    assert house.lockouts() == (0, [])
+    assert isinstance(house.acquire(RIGHT, CAFE), Lease)
+    assert isinstance(house.acquire(2, GRANT, of=1), Lease)
 
 
-@pytest.mark.parametrize("reason", ["timeout", "unreachable", "server_error", "shutdown"])
+@pytest.mark.parametrize("reason", ["timeout", "unreachable", "server_error", "shutdown", "gone"])
 def test_a_portal_in_trouble_counts_nothing_against_a_grant(house, reason):
     for grant in grants(30):
-        house.end(grant, reason)
-    assert house.throttle.lockouts() == []
+        end(house, grant, reason)
+    house.time += 120.0
+    house.tidy()
+    assert house.lockouts() == (0, [])
 
 
 def test_a_rejected_pair_is_remembered_for_all_who_come_with_it(house):
-    house.end(GRANT, "rejected")
-    assert house.acquire(GRANT) == Rejected()
-    assert house.acquire(grants(1)[0]) == Rejected()
-    assert house.acquire(HOME) == Rejected()
-    house.time += 61.0
-    assert isinstance(house.acquire(GRANT), Lease)
+    end(house, GRANT, "rejected")
+    for source in (GRANT, OTHER_GRANT, HOME):
+        assert house.acquire(RIGHT, source) == Rejected()
+    house.time += house.limits.rejected_memory
+    assert isinstance(house.acquire(RIGHT, GRANT), Lease)
+
+
+def test_a_pair_that_was_rejected_for_a_grant_counts_for_who_guesses_it_later(house):
+    end(house, GRANT, "rejected")
+    house.time += house.limits.rejected_memory
+    end(house, CAFE, "rejected")
+    assert [row["source"] for row in house.lockouts()[1]] == [None, CAFE]
 
 
 def test_who_came_with_the_pair_of_a_rejected_grant_has_guessed(house):
-    lease = house.acquire(GRANT)
-    house.acquire(CAFE)  # waits for the same login
-    house.engine.settle()
-    assert isinstance(lease, Lease)
-    house.engine.fail(RIGHT, lease.token, "rejected", 0.0)
-    assert [row.source for row in house.throttle.lockouts()] == [None, CAFE]
+    lease = house.lease(RIGHT, GRANT)
+    house.ticket(RIGHT, CAFE)
+    house.fail(key(RIGHT), lease.token, "rejected", 0.0)
+    assert [row["source"] for row in house.lockouts()[1]] == [None, CAFE]
 
 
 def test_grants_push_out_no_known_source(house):
-    homes = [f"192.0.2.{number}" for number in range(MAX_SOURCES)]
+    homes = [f"192.0.2.{number}" for number in range(MAX_KNOWN_SOURCES)]
     for home in homes:
-        house.end(home, "right")
-        house.engine.drop(RIGHT)
+        house.store(RIGHT, home)
+        house.flush("sessions")
     for grant in grants(100):
-        house.acquire(grant)
-        house.engine.drop_holder("worker")
-        house.engine.settle()
-        house.throttle.proved(OWNER, grant)
-        house.throttle.succeeded(OWNER, grant)
-    assert all(house.throttle.knows(OWNER, home) for home in homes)
+        house.store(RIGHT, grant)
+        assert isinstance(house.acquire(RIGHT, grant), Hit)
+        house.flush("sessions")
+    assert {one.source for one in house.state(1).known} == set(homes)
 
 
 def test_a_login_under_a_grant_makes_no_address_known(house):
-    house.end(GRANT, "right")
-    assert isinstance(house.acquire(GRANT), Hit)
-    assert house.throttle.known() == {}
-    assert house.engine.export().known == {}
+    house.store(RIGHT, GRANT)
+    assert isinstance(house.acquire(RIGHT, GRANT), Hit)
+    assert house.state(1).known == []
 
 
 def test_a_grant_has_its_turn_with_known_sources():
-    throttle = Throttle(Policy())
-    assert throttle.rank(OWNER, GRANT, key=RIGHT, alone=False) == KNOWN
+    house = House(login_burst=1, logins_at_once=1)
+    first = house.lease(500, "203.0.113.9")
+    stranger, grant = house.ticket(2, CAFE), house.ticket(RIGHT, GRANT)
+    house.fail(key(500), first.token, "timeout", 0.0)
+    assert list(house.run(1.0)) == [grant]
+    house.withdraw(stranger)
+    house.close()
 
 
 def test_a_grant_learns_of_a_busy_portal_with_the_known_sources(house):
-    house.end(HOME, "right")
-    house.engine.drop(RIGHT)
-    lease = house.acquire(GRANT)
-    assert isinstance(lease, Lease)
-    house.engine.fail(RIGHT, lease.token, "busy", 300.0)
-    assert isinstance(house.acquire(HOME), Unavailable)
-    assert isinstance(house.acquire(GRANT), Unavailable)
-    assert isinstance(house.acquire(CAFE), Lease)
+    house.store(RIGHT, HOME)
+    house.flush("sessions")
+    lease = house.lease(RIGHT, GRANT)
+    house.fail(key(RIGHT), lease.token, "busy", 300.0)
+    assert isinstance(house.acquire(RIGHT, HOME), Unavailable)
+    assert isinstance(house.acquire(RIGHT, GRANT), Unavailable)
+    assert isinstance(house.acquire(RIGHT, CAFE), Lease)
 
 
 def test_a_grant_is_not_given_the_session_of_another_spelling(house):
     """The portal may take the two for accounts of different people."""
-    spelled = OWNER + b"s" * 16
-    lease = house.acquire(HOME, account=spelled)
+    tag = b"s" * 16
+    lease = house.acquire(RIGHT, HOME, spelling=tag)
     assert isinstance(lease, Lease)
-    assert house.engine.fulfil(RIGHT, lease.token, b"session", 43200.0)
-    assert isinstance(house.acquire(HOME), Hit)  # which has proved the other spelling
-    assert isinstance(house.acquire(GRANT), Lease)
-    assert isinstance(house.acquire(GRANT, account=spelled), Hit)
+    assert house.fulfil(key(RIGHT), lease.token, value(RIGHT), 43200.0)
+    assert isinstance(house.acquire(RIGHT, HOME), Hit)  # which has proved the other spelling
+    assert isinstance(house.acquire(RIGHT, GRANT), Lease)
+    assert isinstance(house.acquire(RIGHT, GRANT, spelling=tag), Hit)
 
 
-def test_nothing_that_another_engine_tells_locks_a_grant(house):
-    throttle = house.throttle
-    throttle.hold(OWNER, GRANT, 300.0)
-    throttle.hold_account(OWNER, 300.0)
-    throttle.hold_source(GRANT, 300.0)
-    assert throttle.locked_for(OWNER, GRANT) == 0.0
-    assert throttle.locked_for(OWNER, CAFE) == 300.0
-    assert throttle.sprayed() == []
-
-
-def test_known_sources_take_no_grant():
-    known = KnownSources(1000.0)
-    known.add(OWNER, GRANT, 0.0)
-    assert known.export() == {}
-    assert known.has(OWNER, GRANT, 0.0)
+def test_nothing_that_another_storage_tells_locks_a_grant(house):
+    house.lock(RIGHT, GRANT, Locked(300.0, 300.0, 300.0))
+    assert isinstance(house.acquire(RIGHT, GRANT), Lease)
+    house.lock(RIGHT, CAFE, Locked(300.0, 300.0, 300.0))
+    assert isinstance(house.acquire(2, GRANT, of=1), Lease)
+    assert isinstance(house.acquire(RIGHT, CAFE), Locked)
 
 
 BAD = ["grant/", "grant/00", f"{GRANT}0", GRANT.upper().replace("GRANT", "grant"), f"{GRANT} "]
@@ -190,36 +169,23 @@ BAD += ["grant/" + "g" * 32, "grant/../192.0.2.1"]
 def test_what_only_begins_as_a_grant_is_refused_everywhere(house, source):
     assert not is_well_formed(source)
     with pytest.raises(ValueError, match="wrong size or form"):
-        house.acquire(source)
+        house.acquire(RIGHT, source)
     with pytest.raises(LocalProtocolError):
-        quick.acquire_frame(1, RIGHT, OWNER, source, OWNER)
-    body = wire.pack((wire.VERSION, 1, "acquire", RIGHT, OWNER, source, OWNER))
-    assert quick.read_acquire(body) is None
+        wire.login_frame(1, account(1), key(1), source, account(1))
+    asked = "login", account(1), key(1), source, account(1)
+    assert verbs.refusal(verbs.Request(1, "ask", asked)) is not None
 
 
-def test_a_grant_crosses_the_socket_the_quick_way():
-    frame = quick.acquire_frame(1, RIGHT, OWNER, GRANT, OWNER)
-    assert quick.read_acquire(frame[4:]) == (1, RIGHT, OWNER, GRANT, OWNER)
+def test_a_grant_crosses_the_socket_the_short_way():
+    frame = wire.login_frame(1, account(1), key(1), GRANT, account(1))
+    asked = wire.VERSION, 1, "ask", "login", account(1), key(1), GRANT, account(1)
+    assert wire.read_request(frame[4:]) == asked
 
 
-async def test_without_the_daemon_a_grant_is_served_whatever_is_locked():
-    local = LocalStore(now=lambda: 1000.0)
-    for number in range(WRONG_PER_ACCOUNT):
-        local.failed(OWNER, f"198.51.100.{number}", number.to_bytes(32, "big"), OWNER)
-    assert isinstance(await local.acquire(RIGHT, OWNER, CAFE), Locked)
-    lease = await local.acquire(RIGHT, OWNER, GRANT)
-    assert isinstance(lease, Lease)
-    await local.fail(RIGHT, lease.token, "rejected", 0.0)
-    assert await local.acquire(RIGHT, OWNER, GRANT) == Rejected()
-    local.lock(OWNER, GRANT, Locked(60.0, 60.0, 60.0), OWNER)  # by a daemon of an older version
-    assert isinstance(await local.acquire(b"n" * 32, OWNER, GRANT), Lease)
-
-
-async def test_each_grant_has_its_own_share_of_those_who_wait():
-    waits = Waits(1000, Exemptions().source)
-    answers = [
-        asyncio.get_running_loop().create_future() for _ in grants(MAX_WAITING_OF_SOURCE + 1)
-    ]
-    for grant, answer in zip(grants(len(answers)), answers, strict=True):
-        waits.begin(answer, grant, RIGHT)
+async def test_each_grant_has_its_own_part_of_those_who_wait():
+    waits = LoginWaits(1000, Exemptions().source)
+    some = grants(MAX_WAITING_OF_SOURCE + 1)
+    answers = [asyncio.get_running_loop().create_future() for _ in some]
+    for grant, answer in zip(some, answers, strict=True):
+        waits.begin(answer, grant, key(RIGHT))
     assert not any(answer.done() for answer in answers)

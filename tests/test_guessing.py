@@ -19,9 +19,11 @@ import pytest
 from server.auth.padding import STEP
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
-from server.cache.outcomes import Lease
+from server.state.outcomes import Lease
+from server.state.requests import Ask, Fail, Forget, Fulfil
 
 from .cache_process import running_cache
+from .daemon_worker import HELLO
 from .fleet import Fleet, call_body, post, running_fleet
 from .sprayers import PLACES
 from .waiting import PATIENCE, wait_until
@@ -255,21 +257,21 @@ async def test_an_owners_first_login_does_not_wait_behind_addresses_that_guess()
     addresses = [f"203.0.113.{number}" for number in range(60)]
     granted: list[str] = []
     with running_cache(settings=paced) as cache:
-        client = CacheClient(cache.path, timeout=PATIENCE)
+        client = CacheClient(cache.path, HELLO, timeout=PATIENCE)
 
         async def guess(address: str) -> None:
             pair = os.urandom(32)
-            outcome = await client.acquire(pair, pair, address)
+            outcome = await client.call(Ask("login", pair, pair, address))
             assert isinstance(outcome, Lease)
             granted.append(address)
-            await client.fail(pair, outcome.token, "rejected", 0.0)
+            await client.call(Fail("login", pair, pair, outcome.token, "rejected", 0.0))
 
         await asyncio.gather(*map(guess, addresses))
         crowd = [asyncio.create_task(guess(address)) for address in addresses * 5]
         await asyncio.to_thread(wait_until, "the crowd waits", lambda: waiting(cache.path) > 200)
         before = len(granted)
         key = os.urandom(32)
-        assert isinstance(await client.acquire(key, key, HOME), Lease)
+        assert isinstance(await client.call(Ask("login", key, key, HOME)), Lease)
         # One login in five is a suspect's, and some were under way. In turns it was 60.
         assert len(granted) - before <= 10
         for task in crowd:
@@ -303,10 +305,10 @@ class Crowd:
 
     async def _guess(self, address: str) -> None:
         pair = os.urandom(32)
-        outcome = await self._client.acquire(pair, pair, address)
+        outcome = await self._client.call(Ask("login", pair, pair, address))
         if isinstance(outcome, Lease):
             self.granted += 1
-            await self._client.fail(pair, outcome.token, "rejected", 0.0)
+            await self._client.call(Fail("login", pair, pair, outcome.token, "rejected", 0.0))
 
     async def go(self) -> None:
         """Let all of them go."""
@@ -333,13 +335,13 @@ async def test_an_owners_first_login_does_not_wait_behind_addresses_that_have_no
     place, accounts, late
 ):
     with running_cache(settings=SLOW) as cache:
-        client = CacheClient(cache.path, timeout=PATIENCE)
+        client = CacheClient(cache.path, HELLO, timeout=PATIENCE)
         crowd = Crowd(client, place, accounts)
         crowd.come(60)
         await asyncio.to_thread(wait_until, "it waits", lambda: waiting(cache.path) > 50)
         before = crowd.granted
         key = os.urandom(32)
-        owner = asyncio.create_task(client.acquire(key, key, HOME))
+        owner = asyncio.create_task(client.call(Ask("login", key, key, HOME)))
         await asyncio.sleep(0)
         crowd.come(late)
         assert isinstance(await owner, Lease)
@@ -351,17 +353,18 @@ async def test_an_owners_first_login_does_not_wait_behind_addresses_that_have_no
 
 async def test_an_owner_who_was_here_before_does_not_wait_wherever_everybody_comes_from():
     with running_cache(settings=SLOW) as cache:
-        client = CacheClient(cache.path, timeout=PATIENCE)
+        client = CacheClient(cache.path, HELLO, timeout=PATIENCE)
         key, account = os.urandom(32), os.urandom(32)
-        outcome = await client.acquire(key, account, HOME)
+        outcome = await client.call(Ask("login", account, key, HOME))
         assert isinstance(outcome, Lease)
-        await client.fulfil(key, outcome.token, b"session", 3600.0)
-        await client.forget(key, hashlib.sha256(b"session").digest())
+        await client.call(Fulfil("login", account, key, outcome.token, b"session", 3600.0))
+        digest = hashlib.sha256(b"session").digest()
+        await client.call(Forget("session", account, key, digest))
         crowd = Crowd(client, "all over", 1)
         crowd.come(60)
         await asyncio.to_thread(wait_until, "it waits", lambda: waiting(cache.path) > 50)
         before = crowd.granted
-        owner = asyncio.create_task(client.acquire(key, account, CAFE))
+        owner = asyncio.create_task(client.call(Ask("login", account, key, CAFE)))
         await asyncio.sleep(0)
         crowd.come(60)
         assert isinstance(await owner, Lease)
@@ -373,7 +376,7 @@ async def test_an_owner_who_was_here_before_does_not_wait_wherever_everybody_com
 def waiting(path: Path) -> int:
     """Return how many wait for a login."""
     with BlockingClient(path) as client:
-        count: int = client.call("stats")[0]["waiting"]
+        count: int = client.call("stats", None)[0]["waiting"]
         return count
 
 

@@ -9,11 +9,11 @@ import threading
 import psutil
 import pytest
 
+from server.auth.login_waits import MAX_WAITING_OF_SOURCE
 from server.cache.blocking import BlockingClient
 from server.codes import Code
 from server.http.departure import gone
 from server.http.worker import OTHER_DESCRIPTORS
-from server.store.waits import MAX_WAITING_OF_SOURCE
 from server.tool_failure import KEY
 
 from .fleet import call_body, check_auth, running_fleet
@@ -59,7 +59,7 @@ def login(number, at=1, **params):
 
 def waiting(fleet):
     with BlockingClient(fleet.socket_path) as client:
-        return client.call("stats")[0]["waiting"]
+        return client.call("stats", None)[0]["waiting"]
 
 
 def modern(body):

@@ -153,7 +153,7 @@ def test_a_removed_run_folder_comes_back_but_for_supervisord_s_socket():
         wait_until("the ready files are back", lambda: all(holder(path) for path in ready))
         wait_until("the secret is back", (system.run_dir / "secret").exists)
         wait_until("the daemon answers", lambda: system.cachectl("ping").returncode == 0)
-        wait_until("the snapshot is back", (system.run_dir / "sessions.snapshot").exists)
+        wait_until("the sessions are back", (system.run_dir / "sessions.db").exists)
         wait_until("it is said", lambda: SOCKET_GONE in system.log("supervisord"))
 
         assert (system.run_dir / "secret").read_bytes() == secret

@@ -11,11 +11,11 @@ from server.auth.caller import Caller
 from server.auth.sealing import Credential
 from server.codes import Code
 from server.errors import CredentialsRejected, PortalBusy, PortalError
-from server.store import fallback as local
 from server.upstream.liveness import Liveness
 from server.upstream.portal_reader import Upstream
 from simulator.faults import Fault
 
+from .local_accounts import local_accounts
 from .portal_simulator import DEMO_BOX
 from .test_upstream import House, caller
 
@@ -29,9 +29,10 @@ class Home(House):
 
     def __init__(self, live_ttl: float = 30.0) -> None:
         self.later = 0.0
-        super().__init__(now=self.now)
+        # Two requests of an account may follow each other at once: no test has to wait.
+        super().__init__(accounts=local_accounts(self.now, gap=0.01))
         self.upstream = Upstream(
-            self.store, self.access, self.client, self.sealer, live_ttl=live_ttl, wall=self.now
+            self.accounts, self.access, self.client, self.sealer, live_ttl=live_ttl, wall=self.now
         )
         self.liveness = Liveness(self.access, self.upstream, idle=IDLE)
 
@@ -60,13 +61,6 @@ async def until(happened) -> None:
     async with asyncio.timeout(60):
         while not happened():  # noqa: ASYNC110 - of another object's state
             await asyncio.sleep(0)
-
-
-@pytest.fixture(autouse=True)
-def short_gap(monkeypatch):
-    """Two requests of an account may follow each other at once: no test has to wait."""
-    answers = replace(local.ANSWERS, gap=0.01)
-    monkeypatch.setattr(local, "LIMITS", replace(local.LIMITS, answers=answers))
 
 
 @pytest.fixture
@@ -297,7 +291,7 @@ async def test_a_session_dropped_during_the_look_is_not_handed_out(home):
     home.fault("live", "slow", latency=0.05)
     look = asyncio.create_task(home.open())
     await until(lambda: LIVE in home.asked())
-    home.store._engine.flush("all")
+    await home.accounts.flush("all")
     told = await look
     assert told.granted.session.id != first.session.id
     assert told.granted.cache_status == "new_session_created"

@@ -18,11 +18,12 @@ from server.errors import (
     TooManyAttempts,
     TooManyCalls,
 )
-from server.store.daemon import DaemonStore
-from server.store.fallback import LocalStore
+from server.state.fallback import WorkerAccounts
 from simulator.faults import Fault, Kind
 
+from .daemon_worker import HELLO
 from .listed_tools import listed_tools
+from .local_accounts import local_accounts
 from .portal_simulator import DEMO_BOX
 from .test_upstream import SECRET, House, caller
 
@@ -58,7 +59,7 @@ def attempts(house) -> int:
 
 def logging_access(house, logged) -> Access:
     handles, note = Handles(SECRET), lambda *told: logged.append(told)
-    return Access(house.sessions, house.store, handles, house.sealer, log=note)
+    return Access(house.sessions, house.accounts, handles, house.sealer, log=note)
 
 
 async def ended(house, handle) -> bool:
@@ -290,7 +291,7 @@ async def test_a_call_that_has_not_read_yet_does_not_use_the_session_any_more(ho
 
 async def test_calls_of_a_handle_that_is_proved_are_counted(house):
     rate = CallRate(2, now=lambda: 1000.0)
-    access = Access(house.sessions, house.store, Handles(SECRET), house.sealer, calls=rate)
+    access = Access(house.sessions, house.accounts, Handles(SECRET), house.sealer, calls=rate)
     handle = (await access.open(caller(DEMO))).session.handle
     with pytest.raises(TooManyCalls):
         await access.log_out(by_handle(handle))
@@ -300,7 +301,7 @@ async def test_calls_of_a_handle_that_is_proved_are_counted(house):
 async def test_calls_with_a_login_are_counted_when_it_is_proved(house):
     await opened(house)
     rate = CallRate(2, now=lambda: 1000.0)
-    access = Access(house.sessions, house.store, Handles(SECRET), house.sealer, calls=rate)
+    access = Access(house.sessions, house.accounts, Handles(SECRET), house.sealer, calls=rate)
     with pytest.raises(CredentialsRejected):
         await access.log_out(caller(DEMO, "wrong"))
     await access.log_out(caller(DEMO))
@@ -313,8 +314,7 @@ async def test_calls_with_a_login_are_counted_when_it_is_proved(house):
 
 async def test_while_the_daemon_is_away_nobody_is_told_that_something_ended(tmp_path):
     nowhere = tmp_path / "cache.sock"
-    store = DaemonStore(lambda flushed: CacheClient(nowhere, on_flushed=flushed), LocalStore())
-    house = House(store=store)
+    house = House(accounts=WorkerAccounts(CacheClient(nowhere, HELLO), local_accounts()))
     try:
         handle = (await opened(house)).session.handle
         unknown = Handles(SECRET).make(b"a" * 32)

@@ -416,7 +416,7 @@ async def test_nothing_secret_is_left_anywhere(pair):
     await in_every_trouble(pair)
     async with pair.client(OWNER, PASSWORD) as client:
         start, end = await in_every_way(client)
-    # The daemon writes its snapshot as it ends.
+    # The daemon leaves what is on the disk as a whole when it ends.
     pair.fleet.kill_daemon(signal.SIGTERM)
     pair.start()
     left = left_behind(pair)
@@ -429,7 +429,7 @@ async def test_nothing_secret_is_left_anywhere(pair):
     ):
         assert any(found in content for content in left.values()), found
     names = {Path(name).name for name in left}
-    assert {"grants.db", "journal.db", "auth.log", "sessions.snapshot"} <= names
+    assert {"grants.db", "journal.db", "auth.log", "sessions.db"} <= names
     assert set(client.given) == {"code", "access", "refresh", "action", "plan"}
     given = {one for each in pair.clients for kind in each.given.values() for one in kind}
     secret = {form for one in (OWNER, "searched.owner", PASSWORD) for form in forms(one)}

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from server.errors import CacheBusy, CacheUnavailable
-from server.store.reach import TELL_SECONDS, Reach
+from server.state.reach import TELL_SECONDS, Reach
 
 
 class Daemon:

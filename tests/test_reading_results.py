@@ -37,7 +37,7 @@ class Portal:
     earlier: Baseline = NO_BASELINE
     asked: list[str] = field(default_factory=list)
 
-    async def open(self, _caller: object) -> None:
+    async def open(self, *_: object) -> None:
         return None
 
     async def live(self, _granted: None) -> Fetched:

@@ -26,7 +26,7 @@ class Answers:
     def __init__(self, box: dict[str, Any], past: Any, at: datetime) -> None:
         self.box, self.past, self.at = box, past, at
 
-    async def open(self, caller: object) -> object:
+    async def open(self, caller: object, *_: str) -> object:
         return caller
 
     async def live(self, granted: object) -> Fetched:

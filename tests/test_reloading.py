@@ -15,19 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.auth.call_rate import CallRate
-from server.cache.engine import Engine
-from server.cache.limits import Limits
-from server.cache.outcomes import Lease, Locked, Rejected
+from server.cache.hello import Hello
+from server.cache.peers import Peers
 from server.cache.service import Service
-from server.cache.throttle import Policy, Throttle
-from server.cache.wire import Notice, Request
+from server.cache.verbs import Notice, Reply, Request
 from server.errors import ConfigurationError, TooManyCalls
 from server.settings.following import Following
 from server.settings.places import ROOT
 from server.settings.reloading import FIXED, LIVE, Reloading
 from server.settings.table import VARIABLES, Settings, variable
+from server.state.limits import Limits, Policy
+from server.state.outcomes import Lease, Locked, Rejected
 from server.supervision.differing import differing
 
+from .accounts_house import House
 from .fleet import check_auth, running_fleet
 from .waiting import wait_until
 
@@ -92,63 +93,53 @@ def test_a_wrong_setting_changes_nothing():
 # What the users make of new settings.
 
 
-KEY, ACCOUNT, SOURCE = b"k" * 32, b"a" * 32, "192.0.2.1"
+ACCOUNT = b"a" * 32
 
 
-def engine_at(clock, **limits):
-    return Engine(Limits(**limits), Throttle(Policy(), lambda: clock[0]), lambda: clock[0])
+@pytest.fixture
+def build():
+    houses = []
+
+    def built(**limits):
+        houses.append(House(**limits))
+        return houses[-1]
+
+    yield built
+    for house in houses:
+        house.close()
 
 
-def test_an_engine_goes_by_a_new_number_of_logins_at_once():
-    clock = [0.0]
-    engine = engine_at(clock, logins_at_once=1)
-
-    def ask(number):
-        key, account = (bytes([number]) * 32 for _ in range(2))
-        return engine.acquire(key, account, f"192.0.2.{number}", number)
-
-    assert isinstance(ask(1), Lease)
-    waiting = ask(2)
-    assert not isinstance(waiting, Lease)
-    engine.use(Limits(logins_at_once=2), Policy())
-    ((ticket, outcome),) = engine.settle()
-    assert ticket is waiting
-    assert isinstance(outcome, Lease)
+def use(house, limits, policy):
+    house.loop.do(lambda: house.accounts.use(limits, policy))
 
 
-def test_an_engine_goes_by_new_budgets_and_keeps_what_it_has_counted():
-    clock = [0.0]
-    engine = engine_at(clock, logins_per_second=1000.0, login_burst=1000)
+def test_a_new_number_of_logins_at_once_is_gone_by_at_once(build):
+    house = build(logins_at_once=1)
+    house.lease(1)
+    waiting = house.ticket(2, "192.0.2.2")
+    use(house, Limits(logins_at_once=2), Policy())
+    assert {ticket: type(outcome) for ticket, outcome in house.run(0.0).items()} == {waiting: Lease}
 
-    def fail(number):
-        key = bytes([number]) * 32
-        lease = engine.acquire(key, ACCOUNT, SOURCE, "x")
-        assert isinstance(lease, Lease), lease
-        engine.fail(key, lease.token, "rejected", 0.0)
 
-    fail(1)
-    fail(2)
-    engine.use(Limits(), Policy(per_source=3, first=11.0, longest=11.0))
-    fail(3)
-    outcome = engine.acquire(KEY, ACCOUNT, SOURCE, "x")
+def test_new_budgets_are_gone_by_and_what_was_counted_stays(build):
+    house = build(logins_per_second=1000.0, login_burst=1000)
+    house.reject(1, of=1)
+    house.reject(2, of=1)
+    use(house, Limits(), Policy(per_source=3, first=11.0, longest=11.0))
+    house.reject(3, of=1)
+    outcome = house.acquire(4, of=1)
     assert isinstance(outcome, Locked)
     assert outcome.retry_after == pytest.approx(11.0)
 
 
-def test_a_pace_that_is_slowed_down_is_slow_at_once_and_forgives_nothing():
-    clock = [0.0]
-    engine = engine_at(clock, logins_at_once=100, logins_per_second=10.0, login_burst=2)
-
-    def lease(number):
-        key, account = (bytes([number]) * 32 for _ in range(2))
-        return isinstance(engine.acquire(key, account, f"192.0.2.{number}", number), Lease)
-
-    assert [lease(number) for number in range(3)] == [True, True, False]
-    engine.use(Limits(logins_at_once=100, logins_per_second=0.5, login_burst=2), Policy())
-    clock[0] = 1.9
-    assert engine.settle() == []
-    clock[0] = 2.1
-    assert len(engine.settle()) == 1
+def test_a_pace_that_is_slowed_down_is_slow_at_once_and_forgives_nothing(build):
+    house = build(logins_at_once=100, logins_per_second=10.0, login_burst=2)
+    asked = [house.acquire(number, f"192.0.2.{number}") for number in range(3)]
+    assert [isinstance(one, Lease) for one in asked] == [True, True, False]
+    slow = Limits(logins_at_once=100, logins_per_second=0.5, login_burst=2)
+    use(house, slow, Policy())
+    assert house.run(1.9) == {}
+    assert len(house.run(0.3)) == 1
 
 
 @given(
@@ -175,11 +166,11 @@ def test_a_rate_of_calls_that_changes_never_refuses_for_longer_than_it_takes_to_
 class Peer:
     """A connection that remembers what was sent over it."""
 
-    def __init__(self):
-        self.tickets, self.leases, self.copies, self.spells, self.using = {}, {}, False, False, None
-        self.hello = None
-        self.tag, self.differs = None, False
+    def __init__(self, peers):
+        self.waiting, self.leases, self.hello = {}, {}, None
+        self.tag, self.differs, self.foreign = None, False, False
         self.sent = []
+        peers.add(self)
 
     def send(self, message):
         self.sent.append(message)
@@ -188,37 +179,43 @@ class Peer:
         pass
 
 
-def reject(engine, key=KEY):
-    lease = engine.acquire(key, ACCOUNT, SOURCE, "x")
-    assert isinstance(lease, Lease)
-    engine.fail(key, lease.token, "rejected", 0.0)
+@pytest.fixture
+def served(build):
+    """Accounts, what serves them, and who is connected."""
+    house = build()
+    peers = Peers("1", 2, lambda: house.storage.epochs, lambda: Reloading(Settings).digest)
+    return house, Service(house.accounts, peers, dict, Reloading(Settings)), peers
 
 
-def test_a_login_rejected_under_another_list_may_be_retried_at_once():
-    engine = engine_at([0.0])
-    service = Service(engine, "1", 2, dict, Reloading(Settings))
-    peer = Peer()
-    service.handle(peer, Request(1, "using", (b"1" * 16,)))
-    reject(engine)
-    service.handle(peer, Request(2, "using", (b"1" * 16,)))
-    assert engine.acquire(KEY, ACCOUNT, SOURCE, "x") == Rejected()
-    service.handle(peer, Request(3, "using", (b"2" * 16,)))
-    assert isinstance(engine.acquire(KEY, ACCOUNT, SOURCE, "x"), Lease)
+def greet(service, peer, digest):
+    hello = Hello.of("mcp-0", 1, "1")._replace(settings=digest)
+    service.handle(peer, Request(1, "hello", hello))
 
 
-def test_a_worker_with_other_settings_is_asked_to_read_them_once_per_connection():
-    service = Service(engine_at([0.0]), "1", 2, dict, Reloading(Settings))
-    peer = Peer()
-    service.peers.add(peer)
-    service.handle(peer, Request(1, "using", (b"1" * 16,)))
-    assert peer.sent == [Notice("reload", ())]
-    service.handle(peer, Request(2, "using", (b"1" * 16,)))
-    assert len(peer.sent) == 1
-    stats = service.handle(peer, Request(3, "stats", ())).fields[0]
+def test_what_a_worker_rejected_by_another_list_may_be_tried_again_at_once(served):
+    house, service, peers = served
+    peer = Peer(peers)
+    greet(service, peer, b"1" * 16)
+    house.reject(1)
+    greet(service, peer, b"1" * 16)
+    assert house.acquire(1) == Rejected()
+    greet(service, peer, b"2" * 16)
+    house.run(0.1)
+    house.reject(1)
+    assert house.acquire(1) == Rejected()
+
+
+def test_a_worker_with_other_settings_is_asked_to_read_them_once_per_connection(served):
+    _, service, peers = served
+    peer, same = Peer(peers), Peer(peers)
+    greet(service, peer, b"1" * 16)
+    assert [one for one in peer.sent if isinstance(one, Notice)] == [Notice("hello", ("settings",))]
+    greet(service, peer, b"1" * 16)
+    assert len([one for one in peer.sent if isinstance(one, Notice)]) == 1
+    stats = peers.stats()
     assert (stats["workers"], stats["workers_differing"]) == (1, 1)
-    same = Peer()
-    service.handle(same, Request(4, "using", (Reloading(Settings).digest,)))
-    assert same.sent == []
+    greet(service, same, Reloading(Settings).digest)
+    assert [type(one) for one in same.sent] == [Reply]
 
 
 # The whole, in processes of their own.

@@ -84,7 +84,7 @@ def test_while_any_part_of_the_server_runs_the_secret_stays(monkeypatch, capsys)
         fleet.start_daemon()
         fleet.stop_worker("worker-1", signal.SIGKILL)
         refused()
-        assert (fleet.folder / "sessions.snapshot").exists()
+        assert (fleet.folder / "sessions.db").exists()
 
 
 def test_a_whole_server_gets_a_new_secret(monkeypatch, capsys):
@@ -94,14 +94,14 @@ def test_a_whole_server_gets_a_new_secret(monkeypatch, capsys):
         old = read_secret(fleet.folder / "secret")
         fleet.stop_worker("worker-0")
         fleet.kill_daemon(signal.SIGTERM)
-        assert (fleet.folder / "sessions.snapshot").exists()
+        assert (fleet.folder / "sessions.db").exists()
 
         code, words = rotated(monkeypatch, capsys, fleet.folder)
         assert code == 0, words
         assert read_secret(fleet.folder / "secret") != old
         assert (fleet.folder / "secret").stat().st_mode & 0o777 == 0o600
         assert holds(fleet.folder, old) == []
-        assert not (fleet.folder / "sessions.snapshot").exists()
+        assert not (fleet.folder / "sessions.db").exists()
         for word in ("logs in again", "locks", "journal"):
             assert word in words
 
@@ -117,6 +117,10 @@ def test_a_whole_server_gets_a_new_secret(monkeypatch, capsys):
         assert "structuredContent" in tool(fleet, "list_boxes", session=result["session"])
 
 
+OLD_ENDS = ("", ".new", ".bad", ".outdated")
+"""Behind the name of the snapshot of 0.1.0."""
+
+
 @pytest.fixture
 def run_dir(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("OIG_")]:
@@ -130,13 +134,13 @@ def run_dir(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_all_that_a_snapshot_may_have_left_goes(run_dir, capsys):
-    for name in ("", ".new", ".bad", ".v7-set-aside", ".outdated"):
-        (run_dir / f"sessions.snapshot{name}").write_bytes(b"sealed")
+def test_all_that_a_daemon_of_any_version_may_have_left_goes(run_dir, capsys):
+    for name in ("db", "db-wal", "db.bad", *(f"snapshot{end}" for end in OLD_ENDS)):
+        (run_dir / f"sessions.{name}").write_bytes(b"sealed")
     assert main(["rotate-secret", "--yes", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rotated"] is True
     assert holds(run_dir, b"sealed") == []
-    assert list(run_dir.glob("sessions.snapshot*")) == []
+    assert list(run_dir.glob("sessions.*")) == []
 
 
 def test_another_link_to_the_old_secret_holds_nothing_any_more(run_dir):
@@ -224,9 +228,10 @@ def test_a_record_of_connections_that_cannot_be_used_does_not_keep_the_old_secre
     assert read_secret(run_dir / "secret") != old
 
 
-def test_a_snapshot_that_cannot_be_removed_keeps_the_secret(run_dir, capsys):
+@pytest.mark.parametrize("name", ["sessions.db", "sessions.snapshot"])
+def test_what_cannot_be_removed_keeps_the_secret(run_dir, capsys, name):
     old = read_secret(run_dir / "secret")
-    (run_dir / "sessions.snapshot").mkdir()
+    (run_dir / name).mkdir()
     assert main(["rotate-secret", "--yes"]) == 1
     assert "cannot be removed" in capsys.readouterr().err
     assert read_secret(run_dir / "secret") == old

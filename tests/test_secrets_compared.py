@@ -16,16 +16,20 @@ from server.auth.held_secret import SecretHeld, make_unless_held
 from server.cache import wire
 from server.cache.blocking import BlockingClient, RefusedError
 from server.cache.client import CacheClient
-from server.cache.outcomes import Hit, Lease
+from server.cache.hello import Hello, Welcome
+from server.cache.verbs import Reply, Scalar
 from server.errors import CacheUnavailable, SecretDiffers
 from server.keys.fingerprint import secret_tag
 from server.keys.secret import load_secret, make_secret, read_secret
 from server.records.journal import Journal
+from server.state.outcomes import Done, Hit, Lease, Missing, Outcome
+from server.state.requests import Ask, AskTurn, Fulfil, Get
 from server.supervision.differing import differing
 
 from .cache_process import PATIENCE, CacheProcess, run_folder, running_cache
 from .fleet import Fleet, call_body, check_auth, post, running_fleet
 from .journal_entries import begin
+from .messages import request_of
 from .test_cachectl_failures import listening
 from .test_journal import record
 from .waiting import wait_until
@@ -34,21 +38,21 @@ KEY, ACCOUNT, TOKEN, SOURCE = b"k" * 32, b"a" * 32, b"t" * 16, "192.0.2.1"
 OTHER_TAG = b"another secret's"
 META = "cz.oig-cloud-mcp/error"
 
-SAMPLES: dict[str, tuple[wire.Scalar, ...]] = {
-    "acquire": (KEY, ACCOUNT, SOURCE, ACCOUNT),
-    "fulfil": (KEY, TOKEN, b"value", 60.0),
-    "bring": (KEY, TOKEN, b"value", 60.0, 0.0),
-    "forget": (KEY, KEY),
-    "share": (KEY, ACCOUNT),
-    "answer": (KEY, TOKEN, b"value", 60.0),
-    "keep": (KEY, ACCOUNT, KEY, b"value", 60.0),
-    "find": (KEY,),
-    "peek": (KEY,),
-    "peek_answer": (KEY,),
-    "put_answer": (KEY, ACCOUNT, b"value", 60.0),
-    "end_handle": (KEY, ACCOUNT, KEY),
-    "end_session": (KEY, ACCOUNT),
-}
+SEALED: list[tuple[str, tuple[Scalar, ...]]] = [
+    ("ask", ("login", ACCOUNT, KEY, SOURCE, ACCOUNT)),
+    ("ask", ("answer", ACCOUNT, KEY, None, None)),
+    ("fulfil", ("login", ACCOUNT, KEY, TOKEN, b"value", 60.0, None, None)),
+    ("fulfil", ("answer", ACCOUNT, KEY, TOKEN, b"value", 60.0, None, None)),
+    ("turn", (ACCOUNT,)),
+    ("get", (KEY, None, None)),
+    ("put", ("handle", ACCOUNT, KEY, b"value", 60.0, KEY, None, None, 0)),
+    ("put", ("session", ACCOUNT, KEY, b"value", 60.0, None, 0.0, None, 0)),
+    ("put", ("answer", ACCOUNT, KEY, b"value", 60.0, None, None, None, 0)),
+    ("forget", ("session", ACCOUNT, KEY, KEY, None)),
+    ("forget", ("login", ACCOUNT, KEY, None, None)),
+    ("forget", ("handle", ACCOUNT, KEY, None, None)),
+]
+ASK = Ask("login", ACCOUNT, KEY, SOURCE)
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ def shared():
 
 def stats(path: Path) -> dict[str, object]:
     with BlockingClient(path, PATIENCE) as client:
-        (found,) = client.call("stats")
+        (found,) = client.call("stats", None)
     return found
 
 
@@ -215,39 +219,45 @@ async def bounded(awaitable):
     return await asyncio.wait_for(awaitable, PATIENCE)
 
 
+def hello_with(secret: bytes | None) -> Hello:
+    return Hello.of("test", 1, "0")._replace(tag=None if secret is None else secret_tag(secret))
+
+
 @contextlib.asynccontextmanager
 async def client_of(path: Path, secret: bytes | None):
-    one = CacheClient(
-        path, timeout=PATIENCE, secret_tag=None if secret is None else secret_tag(secret)
-    )
+    one = CacheClient(path, hello_with(secret), timeout=PATIENCE)
     try:
         yield one
     finally:
         await bounded(one.aclose())
 
 
+async def lease_of(client: CacheClient) -> Outcome:
+    return await bounded(client.call(ASK))
+
+
 @pytest.mark.anyio
-async def test_the_same_secret_is_served_and_another_is_refused_before_anything_is_asked(cache):
-    told: list[bool] = []
+async def test_the_same_secret_is_served_and_another_is_refused_before_anything_is_asked(
+    cache, caplog
+):
     async with client_of(cache.path, read_secret(cache.folder / "secret")) as same:
-        lease = await bounded(same.acquire(KEY, ACCOUNT, SOURCE))
+        lease = await lease_of(same)
         assert isinstance(lease, Lease)
-        assert await bounded(same.fulfil(KEY, lease.token, b"session", 60))
+        done = Fulfil("login", ACCOUNT, KEY, lease.token, b"session", 60)
+        assert await bounded(same.call(done)) == Done()
         async with client_of(cache.path, b"another") as other:
-            other.on_secret = told.append
-            with pytest.raises(SecretDiffers):
-                await bounded(other.acquire(KEY, ACCOUNT, SOURCE))
-            with pytest.raises(SecretDiffers):
-                await bounded(other.share(KEY, ACCOUNT))
-            with pytest.raises(SecretDiffers):
-                await bounded(other.find(KEY))
-            assert told == [True]
-            assert (await bounded(other.ping()))[1] == cache.pid
+            for asked in (ASK, Ask("answer", ACCOUNT, KEY), Get(KEY), AskTurn(ACCOUNT)):
+                with pytest.raises(SecretDiffers):
+                    await bounded(other.call(asked))
+            assert other.secret_differs
+            assert caplog.text.count("work with different secrets") == 1
+            assert (await bounded(other.ping())).pid == cache.pid
             assert stats(cache.path)["secrets_differ"] == 1
         wait_until("it is gone", lambda: stats(cache.path)["secrets_differ"] == 0)
-        assert isinstance(await bounded(same.acquire(KEY, ACCOUNT, SOURCE)), Hit)
+        assert isinstance(await lease_of(same), Hit)
     counted = stats(cache.path)["requests"]
-    assert (counted["acquire"]["total"], counted["share"]["total"]) == (2, 0)
+    asked_of_it = (counted["ask"]["total"], counted["get"]["total"], counted["turn"]["total"])
+    assert asked_of_it == (2, 0, 0)
 
 
 @pytest.mark.anyio
@@ -255,47 +265,50 @@ async def test_a_differing_worker_keeps_refusing_while_there_is_no_daemon(cache)
     async with client_of(cache.path, b"another") as other:
         await bounded(other.ping())
         cache.stop()
-        with pytest.raises(SecretDiffers):
-            await bounded(other.acquire(KEY, ACCOUNT, SOURCE))
+        for asked in (ASK, Get(KEY)):
+            with pytest.raises(SecretDiffers):
+                await bounded(other.call(asked))
         with pytest.raises(CacheUnavailable):
             await bounded(other.ping())
 
 
 @pytest.mark.anyio
-async def test_a_worker_of_before_is_served_by_a_daemon_that_compares(cache):
-    async with client_of(cache.path, None) as old:
-        assert isinstance(await bounded(old.acquire(KEY, ACCOUNT, SOURCE)), Lease)
+async def test_a_worker_that_tells_no_secret_is_served_by_a_daemon_that_compares(cache):
+    async with client_of(cache.path, None) as untold:
+        assert isinstance(await lease_of(untold), Lease)
     assert stats(cache.path)["secrets_differ"] == 0
 
 
+def welcome_with(tag: bytes | None, held: int) -> Welcome:
+    return Welcome("0", 1, 4, 4, 2, 0, b"o" * 16, 0, tag, held, 0)
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    "answer", [("error", "verb", "unknown verb"), ("ok", None, 0), ("ok", None, 1, "more")]
-)
-async def test_a_daemon_that_reports_no_secret_does_not_count_as_differing(folder, answer):
-    status, *fields = answer
+@pytest.mark.parametrize("more", [(), ("more",)])
+@pytest.mark.parametrize("held", [0, 1])
+async def test_a_daemon_that_tells_no_secret_is_no_different_one(folder, held, more):
     asked: list[str] = []
 
     async def serve(reader, writer):
         frames = wire.FrameReader(wire.MAX_REQUEST_BYTES)
         while data := await reader.read(65536):
             for body in frames.feed(data):
-                request = wire.decode_request(body)
+                request = request_of(body)
                 asked.append(request.verb)
-                reply = wire.Reply(request.id, "missing")
-                if request.verb == "secret":
-                    reply = wire.Reply(request.id, status, tuple(fields))
+                reply = Reply(request.id, "missing")
+                if request.verb == "hello":
+                    reply = Reply(request.id, "ok", (*welcome_with(None, held), *more))
                 writer.write(wire.encode(reply))
         writer.close()
 
     server = await asyncio.start_unix_server(serve, folder / "cache.sock")
     async with client_of(folder / "cache.sock", b"ours") as one:
-        assert await bounded(one.find(KEY)) is None
-        assert await bounded(one.peek(KEY)) is None
+        for _ in range(2):
+            assert await bounded(one.call(Get(KEY))) == Missing()
         assert not one.secret_differs
     server.close()
     await server.wait_closed()
-    assert asked == ["secret", "find", "peek"]
+    assert asked == ["hello", "get", "get"]
 
 
 @pytest.mark.anyio
@@ -306,9 +319,7 @@ async def test_a_daemon_that_finds_its_secret_later_notifies_connected_workers(f
         assert stats(cache.path)["secret_known"] == 0
         assert not (folder / "secret").exists()
         async with client_of(cache.path, b"x" * 32) as one:
-            told: list[bool] = []
-            one.on_secret = told.append
-            assert isinstance(await bounded(one.acquire(KEY, ACCOUNT, SOURCE)), Lease)
+            assert isinstance(await lease_of(one), Lease)
             written = folder / "written"
             written.write_bytes((b"x" if same else b"y") * 32)
             written.chmod(0o600)
@@ -316,32 +327,38 @@ async def test_a_daemon_that_finds_its_secret_later_notifies_connected_workers(f
             wait_until("it knows", lambda: stats(cache.path)["secret_known"])
             assert stats(cache.path)["secrets_differ"] == (0 if same else 1)
             if same:
-                assert await bounded(one.find(KEY)) is None
-                assert told == []
+                assert await bounded(one.call(Get(KEY))) == Missing()
             else:
                 with pytest.raises(SecretDiffers):
-                    await bounded(one.find(KEY))
-                assert told == [True]
+                    await bounded(one.call(Get(KEY)))
+            assert one.secret_differs != same
 
 
-@pytest.mark.parametrize("verb", sorted(wire.SEALED))
-def test_the_daemon_itself_refuses_what_is_made_with_the_secret(shared, verb):
+def call_hello(client: BlockingClient, tag: bytes) -> Welcome:
+    hello = Hello.of("test", 1, "0")._replace(tag=tag, changes=None)
+    welcome = Welcome.read(client.call("hello", *hello))
+    assert welcome is not None
+    return welcome
+
+
+@pytest.mark.parametrize(("verb", "args"), SEALED)
+def test_the_daemon_itself_refuses_what_is_made_with_the_secret(shared, verb, args):
     with BlockingClient(shared.path, PATIENCE) as client:
-        theirs, held = client.call("secret", OTHER_TAG)
-        assert theirs == secret_tag(read_secret(shared.folder / "secret"))
-        assert held == 1
+        met = call_hello(client, OTHER_TAG)
+        assert met.tag == secret_tag(read_secret(shared.folder / "secret"))
+        assert met.secret_held == 1
         with pytest.raises(RefusedError) as caught:
-            client.call(verb, *SAMPLES[verb])
+            client.call(verb, *args)
     assert caught.value.code == "secret"
 
 
 def test_commands_that_only_read_or_delete_work_with_any_secret(shared):
     with BlockingClient(shared.path, PATIENCE) as client:
-        client.call("secret", OTHER_TAG)
-        client.call("release", KEY, TOKEN)
+        call_hello(client, OTHER_TAG)
+        client.call("forget", "account", ACCOUNT, None, None, ACCOUNT)
         client.call("cancel", 1)
-        client.call("ping")
-        assert client.call("stats")[0]["secrets_differ"] == 1
+        client.hello("test")
+        assert client.call("stats", None)[0]["secrets_differ"] == 1
 
 
 def test_an_unusable_secret_keeps_no_daemon_from_serving(folder):
@@ -378,7 +395,7 @@ def test_no_secret_is_created_while_one_is_in_use(folder, monkeypatch, holder):
     with running_cache(folder) as cache, contextlib.ExitStack() as stack:
         if holder == "a worker":
             worker = stack.enter_context(BlockingClient(cache.path, PATIENCE))
-            worker.call("secret", OTHER_TAG)
+            call_hello(worker, OTHER_TAG)
         if "hangs" in holder:
             cache.signal(signal.SIGSTOP)
             stack.callback(cache.signal, signal.SIGCONT)
@@ -451,7 +468,7 @@ def test_cachectl_needs_no_secret_for_what_names_no_account(operator, command):
     assert main(command) == 0
 
 
-def test_cachectl_goes_on_with_a_daemon_that_cannot_compare(folder, monkeypatch):
+def test_cachectl_goes_on_with_a_daemon_that_has_no_secret_yet(folder, monkeypatch):
     monkeypatch.setenv("OIG_RUN_DIR", str(folder))
     load_secret(folder / "secret")
     asked: list[str] = []
@@ -460,13 +477,11 @@ def test_cachectl_goes_on_with_a_daemon_that_cannot_compare(folder, monkeypatch)
         reader = wire.FrameReader(wire.MAX_REQUEST_BYTES)
         while data := connection.recv(65536):
             for body in reader.feed(data):
-                request = wire.decode_request(body)
+                request = request_of(body)
                 asked.append(request.verb)
-                reply = wire.Reply(request.id, "ok", (1,))
-                if request.verb == "secret":
-                    reply = wire.Reply(request.id, "error", ("verb", "unknown verb"))
-                connection.sendall(wire.encode(reply))
+                fields = welcome_with(None, 0) if request.verb == "hello" else (1,)
+                connection.sendall(wire.encode(Reply(request.id, "ok", fields)))
 
     with listening(folder / "cache.sock", serve):
         assert main(["unlock", "jana@example.cz"]) == 0
-    assert asked == ["secret", "unlock"]
+    assert asked == ["hello", "unlock"]

@@ -8,7 +8,6 @@ import pytest
 from server.auth.handles import Handles
 from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import PORTAL_ERRORS, Sessions, unavailable
-from server.cache.outcomes import Lease, Unavailable
 from server.errors import (
     CredentialsRejected,
     PortalError,
@@ -19,10 +18,13 @@ from server.errors import (
     TooManyLogins,
 )
 from server.portal.client import PortalClient
-from server.store.fallback import LocalStore
+from server.state.outcomes import Lease, Unavailable
+from server.state.requests import Ask, Fulfil
 from server.tool_failure import KEY, ToolFailure
 from simulator.app import Simulator, build_app
 from simulator.faults import Fault, Kind
+
+from .local_accounts import local_accounts
 
 DEMO = Credential("demo@example.com", "demo")
 HOME = "192.0.2.1"
@@ -49,10 +51,10 @@ class House:
             transport=httpx2.ASGITransport(app=build_app(self.simulator)),
         )
         self.clock = Clock()
-        self.store = LocalStore(now=self.clock)
+        self.accounts = local_accounts(self.clock)
         self.sealer = Sealer(b"s" * 32, "http://localhost/")
         self.sessions = Sessions(
-            self.store, self.portal, self.sealer, Handles(b"s" * 32), ttl=TTL, wall=self.clock
+            self.accounts, self.portal, self.sealer, Handles(b"s" * 32), ttl=TTL, wall=self.clock
         )
 
     async def held(self, _: float) -> None:
@@ -72,7 +74,7 @@ async def house():
     house = House()
     yield house
     await house.sessions.aclose()
-    await house.store.aclose()
+    await house.accounts.stop()
     await house.portal.aclose()
 
 
@@ -134,9 +136,10 @@ async def test_a_session_past_its_time_is_replaced(house):
 
 async def test_a_value_that_does_not_open_is_dropped_and_replaced(house):
     keys = house.sealer.keys(DEMO)
-    lease = await house.store.acquire(keys.session, keys.account, HOME)
+    lease = await house.accounts.call(Ask("login", keys.account, keys.session, HOME))
     assert isinstance(lease, Lease)
-    await house.store.fulfil(keys.session, lease.token, b"\x02damaged", TTL)
+    damaged = Fulfil("login", keys.account, keys.session, lease.token, b"\x02damaged", TTL)
+    await house.accounts.call(damaged)
     assert (await house.sessions.open(DEMO, HOME)).cache_status == "new_session_created"
     assert (await house.sessions.open(DEMO, HOME)).cache_status == "session_from_cache"
 
@@ -214,7 +217,7 @@ async def test_a_caller_that_goes_away_before_its_turn_is_noted_as_not_judged(ho
     await house.arrived.wait()
     for pair in (DEMO, Credential("demo2@example.com", "wrong")):
         waits = asyncio.create_task(house.sessions.open(pair, "192.0.2.99", noted.append))
-        while not house.store._waiting:  # noqa: ASYNC110 - of another object
+        while not house.accounts.stats()["waiting"]:  # noqa: ASYNC110 - of another object
             await asyncio.sleep(0)
         waits.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -207,7 +207,7 @@ def test_operators_see_it_in_the_log_and_in_the_statistics():
 
         def counted() -> tuple[int, int]:
             with BlockingClient(fleet.socket_path) as daemon:
-                (stats,) = daemon.call("stats")
+                (stats,) = daemon.call("stats", None)
             report = drawn(stats_report(stats).blocks)
             assert any("answers lacking fields" in line for line in report)
             return stats["answers_lacking_total"], stats["answers_unknown_total"]

@@ -25,16 +25,17 @@ from server.cache.client import CacheClient
 from server.control.entries import Entries
 from server.records.journal import Journal
 from server.records.record import Record
-from server.store.daemon import DaemonStore
-from server.store.fallback import LocalStore
+from server.state.fallback import WorkerAccounts
 from server.tool_failure import KEY
 from server.tools.status import status_tool
 from server.upstream.portal_reader import Upstream
 
 from .control_house import CLIENT, DEMO, NOON, SECRET, House
 from .control_worker import agreed
+from .daemon_worker import HELLO
 from .journal_entries import begin
 from .listed_tools import listed_tools
+from .local_accounts import local_accounts
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX
 from .test_reading_results import Portal
 from .tools_once import tool as over
@@ -391,15 +392,13 @@ async def test_a_session_that_has_ended_is_replaced_as_by_the_other_tools(house)
     assert (await requests(house))["login"] == 2
 
 
-async def test_without_the_daemon_a_status_uses_what_this_worker_has(house, tmp_path):
-    store = DaemonStore(
-        lambda flushed: CacheClient(tmp_path / "none.sock", on_flushed=flushed), LocalStore()
-    )
+async def test_without_the_cache_daemon_it_answers_by_what_this_worker_has(house, tmp_path):
+    accounts = WorkerAccounts(CacheClient(tmp_path / "none.sock", HELLO), local_accounts())
     client = house.portal.client()
     sealer, handles = Sealer(SECRET, house.portal.base_url), Handles(SECRET)
-    sessions = Sessions(store, client, sealer, handles, ttl=43200.0, wall=house.clock)
-    access = Access(sessions, store, handles, sealer)
-    upstream = Upstream(store, access, client, sealer, live_ttl=0.001, wall=house.clock)
+    sessions = Sessions(accounts, client, sealer, handles, ttl=43200.0, wall=house.clock)
+    access = Access(sessions, accounts, handles, sealer)
+    upstream = Upstream(accounts, access, client, sealer, live_ttl=0.001, wall=house.clock)
     tool = status_tool(
         access,
         upstream,
@@ -415,8 +414,9 @@ async def test_without_the_daemon_a_status_uses_what_this_worker_has(house, tmp_
         assert found["verdict"] == "portal down"
         assert [one["box_id"] for one in found["last_known"]] == [DEMO_BOX]
     finally:
-        for part in (upstream, sessions, client, store):
+        for part in (upstream, sessions, client):
             await part.aclose()
+        await accounts.stop()
 
 
 def test_with_control_off_a_change_from_when_it_was_on_is_still_under_way(tmp_path: Path):

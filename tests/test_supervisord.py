@@ -69,9 +69,9 @@ def test_status_names_every_process(system):
 @contextlib.asynccontextmanager
 async def connected(system, name, *, tag=None, settings=None, changes=CHANGES):
     """Connect to the daemon what says of itself that it is a worker, as a real one does."""
-    hello = Hello.of(name, system.pid(name), "9.9")._replace(changes=changes)
-    client = CacheClient(system.run_dir / "cache.sock", secret_tag=tag, hello=hello)
-    client.digest = None if settings is None else lambda: settings
+    said = {"changes": changes, "tag": tag, "settings": settings}
+    hello = Hello.of(name, system.pid(name), "9.9")._replace(**said)
+    client = CacheClient(system.run_dir / "cache.sock", hello)
     try:
         await client.ping()
         yield
@@ -121,7 +121,7 @@ def test_supervisorctl_restart_cache_loses_no_session(system):
     assert system.pid("cache") != old
     assert status(check_auth(system.url, EMAIL, PLANTED)) == "session_from_cache"
     assert logins(system) == before
-    assert "1 session from the snapshot" in system.log("cache")
+    assert "1 session from the disk" in system.log("cache")
 
 
 @pytest.mark.parametrize("name", ["mcp-0", "cache"])

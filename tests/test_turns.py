@@ -1,4 +1,4 @@
-"""Who has the next turn: networks in turn, newcomers first, and nobody never."""
+"""Whose login is next: networks in turn, newcomers first, and nobody never."""
 
 from __future__ import annotations
 
@@ -7,45 +7,65 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.cache.lines import PASSED_OVER, RANKS, Flight, Lines
-from server.cache.turns import OLDEST_EVERY, Turns
 from server.sources import networks_of
+from server.state.limits import Limits
+from server.state.turns import OLDEST_EVERY, PASSED_OVER, Place, Rank, Turns
 
-PLACES = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
+LIMITS = Limits(turns=1000, logins_at_once=1, login_burst=1000)
+OWNER = b"process!"
 
 
-def path(wide, network, source):
+class Line:
+    """Turns in which one login is made after the other."""
+
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self.turns = Turns()
+        self.limits = limits
+        self.names: dict[bytes, str] = {}
+
+    def __len__(self) -> int:
+        return len(self.turns.waiting)
+
+    def join(self, name: str, path: tuple[str, str, str], rank: Rank = Rank.ALONE) -> bytes:
+        ticket = len(self.names).to_bytes(8, "big")
+        self.names[ticket] = name
+        # All of one pair: who is a crowd is not what is tested here.
+        self.turns.join(Place(ticket, OWNER, b"pair", path, False, rank, 1e9), self.limits)
+        return ticket
+
+    def next(self) -> str:
+        """Return whose login begins, as the one before it has ended."""
+        self.turns.serve(self.limits, 0.0)
+        (ticket,) = self.turns.running
+        self.turns.leave(ticket, self.limits)
+        return self.names[ticket]
+
+    def several(self, count: int) -> list[str]:
+        return [self.next() for _ in range(count)]
+
+
+def path(wide: int, network: int, source: int) -> tuple[str, str, str]:
     return f"w{wide}", f"w{wide} n{network}", f"w{wide} n{network} s{source}"
 
 
-def taken(turns, count):
-    return [turns.take() for _ in range(count)]
-
-
-def without_the_oldest(turns):
-    """Begin a round of turns, of which only the last is the oldest one's."""
-    assert turns._taken % OLDEST_EVERY == 0
-    return turns
-
-
 def test_newcomers_go_before_those_who_wait_already():
-    turns = without_the_oldest(Turns())
+    line = Line()
     for number in range(5):
-        turns.add(number, path(number, 0, 0))
-    assert taken(turns, 2) == [4, 3]
-    turns.add(9, path(9, 0, 0))
-    assert taken(turns, 4) == [9, 2, 1, 0]
+        line.join(f"{number}", path(number, 0, 0))
+    assert line.several(2) == ["4", "3"]
+    line.join("9", path(9, 0, 0))
+    assert line.several(4) == ["9", "2", "1", "0"]
 
 
 def test_what_had_a_turn_goes_behind_the_others_at_each_level():
-    turns = without_the_oldest(Turns())
+    line = Line()
     for number in range(3):
-        turns.add(f"crowd {number}", path(1, number, 0))
-    turns.add("one source, first", path(2, 1, 1))
-    turns.add("one source, second", path(2, 1, 1))
-    turns.add("its neighbour", path(2, 1, 2))
-    turns.add("one of the provider", path(2, 2, 1))
-    assert taken(turns, 7) == [
+        line.join(f"crowd {number}", path(1, number, 0))
+    line.join("one source, first", path(2, 1, 1))
+    line.join("one source, second", path(2, 1, 1))
+    line.join("its neighbour", path(2, 1, 2))
+    line.join("one of the provider", path(2, 2, 1))
+    assert line.several(7) == [
         "one of the provider",
         "crowd 2",
         "its neighbour",
@@ -57,75 +77,76 @@ def test_what_had_a_turn_goes_behind_the_others_at_each_level():
 
 
 def test_a_turn_in_eight_goes_to_the_one_that_has_waited_longest():
-    turns = Turns()
+    line = Line()
     for number in range(3):
-        turns.add(f"old {number}", path(number, 0, 0))
+        line.join(f"old {number}", path(number, 0, 0))
     order = []
     for number in range(3 * OLDEST_EVERY):
-        turns.add("new", path(10 + number, 0, 0))
-        order.append(turns.take())
-        turns.remove("new")
+        ticket = line.join("new", path(10 + number, 0, 0))
+        order.append(line.next())
+        line.turns.leave(ticket)
     assert order[OLDEST_EVERY - 1 :: OLDEST_EVERY] == ["old 0", "old 1", "old 2"]
     assert order.count("new") == 3 * (OLDEST_EVERY - 1)
 
 
-@given(st.lists(st.one_of(PLACES, st.just("take"), st.integers(0, 20)), max_size=60))
-def test_what_waits_is_what_was_added_and_neither_taken_nor_removed(steps):
-    turns: Turns[int] = Turns()
-    waiting: dict[int, tuple[str, ...]] = {}
-    numbers = itertools.count()
+PLACES = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
+RANKS = st.sampled_from([Rank.KNOWN, Rank.ALONE, Rank.SUSPECT])
+
+
+@given(
+    st.lists(st.one_of(st.tuples(PLACES, RANKS), st.just("serve"), st.integers(0, 20)), max_size=40)
+)
+def test_who_waits_has_come_and_neither_gone_nor_been_served(steps):
+    line = Line()
+    waiting: list[bytes] = []
     for step in steps:
-        if step == "take":
+        if step == "serve":
             if waiting:
-                del waiting[turns.take()]
+                line.turns.serve(LIMITS, 0.0)
+                (ticket,) = line.turns.running
+                waiting.remove(ticket)
+                line.turns.leave(ticket, LIMITS)
         elif isinstance(step, int):
-            assert turns.remove(step) == (waiting.pop(step, None) is not None)
+            if step < len(waiting):
+                line.turns.leave(waiting.pop(step))
         else:
-            number = next(numbers)
-            waiting[number] = path(*step)
-            turns.add(number, waiting[number])
-        assert len(turns) == len(waiting)
-        assert turns.newest() == next(reversed(waiting), None)
-        assert all(number in turns for number in waiting)
-        for place in itertools.product(range(4), repeat=2):
-            network = path(*place, 0)[:2]
-            assert turns.any_of(network) == any(one[:2] == network for one in waiting.values())
-    while waiting:
-        del waiting[turns.take()]
-    assert not turns._all
+            waiting.append(line.join("", path(*step[0]), step[1]))
+        assert sorted(line.turns.waiting) == sorted(waiting)
+        # As every process reads it that shares the line.
+        line.turns = Turns.load(line.turns.dump(b"tag of 8"))
+        line.turns.leave(b"of nobody")
+    line.several(len(waiting))
+    assert line.turns == Turns(
+        number=line.turns.number, taken=line.turns.taken, passed=line.turns.passed
+    )
 
 
-ARRIVAL = st.tuples(st.integers(0, RANKS - 1), st.integers(0, 9), st.integers(0, 9))
+ARRIVAL = st.tuples(RANKS, st.integers(0, 9), st.integers(0, 9))
 
 
 @given(
     before=st.lists(ARRIVAL, max_size=12),
-    rank=st.integers(0, RANKS - 1),
+    rank=RANKS,
     keep_coming=st.lists(ARRIVAL, max_size=3),
-    rise=st.booleans(),
+    fail=st.booleans(),
 )
-def test_every_flight_has_its_turn_however_many_keep_coming(before, rank, keep_coming, rise):
+def test_every_login_has_its_turn_however_many_keep_coming(before, rank, keep_coming, fail):
     """Each rank has a turn in seven, and an eighth of its turns is the longest waiting one's."""
-    ranks: dict[Flight, int] = {}
-    lines = Lines(lambda flight, _source: ranks[flight], lambda source: networks_of(source)[:2])
+    line = Line()
     numbers = itertools.count()
 
-    def come(rank, wide, network):
-        flight = Flight(next(numbers).to_bytes(32, "big"), b"", b"")
-        ranks[flight] = rank
-        lines.add(flight, f"10.{wide}.{network}.{next(numbers) % 250}")
-        return flight
+    def come(name, rank, wide, network):
+        networks = networks_of(source := f"10.{wide}.{network}.{next(numbers) % 250}")
+        line.join(name, (networks.provider, networks.site, source), rank)
+        return networks.site, source
 
     for arrival in before:
-        come(*arrival)
-    waits = come(rank, 100, 0)
-    for turn in range((len(before) + 1) * OLDEST_EVERY * (PASSED_OVER + RANKS)):
-        for arrival in keep_coming:
-            come(*arrival)
-        _, flight = lines.take()
-        if flight is waits:
+        come("other", *arrival)
+    come("ours", rank, 100, 0)
+    for turn in range((len(before) + 1) * OLDEST_EVERY * (PASSED_OVER + len(Rank))):
+        others = [come("other", *arrival) for arrival in keep_coming]
+        if line.next() == "ours":
             return
-        if rise and turn % 3 == 0:
-            for other, was in ranks.items():
-                ranks[other] = was if other is waits else min(RANKS - 1, was + 1)
+        for site, source in others if fail and turn % 3 == 0 else ():
+            line.turns.rejected((site, site, source), 0.0)
     raise AssertionError("it never had a turn")

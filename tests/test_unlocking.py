@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from contextlib import aclosing
@@ -10,13 +9,12 @@ from contextlib import aclosing
 import pytest
 
 from server.cache.blocking import BlockingClient
-from server.cache.client import CacheClient
-from server.cache.outcomes import REJECTED, Hit, Lease, Locked
 from server.settings.places import ROOT
-from server.store.daemon import DaemonStore
-from server.store.fallback import LocalStore
+from server.state.outcomes import REJECTED, Hit, Lease, Locked
+from server.state.requests import Ask
 
 from .cache_process import PATIENCE, running_cache
+from .daemon_worker import Worker
 from .fleet import check_auth, running_fleet
 from .system import clean_environment
 
@@ -32,15 +30,15 @@ LOCKS = {
 """What is locked for HOME and JANA after a wrong password there, with these settings."""
 
 UNLOCKS = {
-    "unlock EMAIL": ("unlock", JANA),
-    "unlock --source": ("unlock_source", HOME),
+    "unlock EMAIL": ("unlock", JANA, None),
+    "unlock --source": ("unlock", None, HOME),
     "flush --lockouts": ("flush", "lockouts", None),
     "flush --all": ("flush", "all", None),
 }
 
 OTHERS = {
-    "unlock of another account": ("unlock", PETR),
-    "unlock of another source": ("unlock_source", CAFE),
+    "unlock of another account": ("unlock", PETR, None),
+    "unlock of another source": ("unlock", None, CAFE),
     "flush": ("flush", "sessions", None),
 }
 
@@ -54,27 +52,19 @@ def key(number: int) -> bytes:
     return bytes([number]) * 32
 
 
-async def bounded(awaitable):
-    return await asyncio.wait_for(awaitable, PATIENCE)
-
-
 async def after(settings: dict[str, str], verb: str, *arguments: object) -> object:
     """Return what the right password gets of a worker alone that was locked, and then unlocked."""
     with running_cache(settings=settings) as cache:
-        store = DaemonStore(
-            lambda flushed: CacheClient(cache.path, timeout=PATIENCE, on_flushed=flushed),
-            LocalStore(),
-        )
-        async with aclosing(store):
-            lease = await bounded(store.acquire(key(1), JANA, HOME))
+        async with aclosing(Worker(cache.path)) as one:
+            lease = await one.login(key(1), JANA)
             assert isinstance(lease, Lease)
-            assert await bounded(store.fail(key(1), lease.token, REJECTED, 0.0))
-            assert isinstance(await bounded(store.acquire(key(2), JANA, HOME)), Locked)
+            assert await one.failed(key(1), lease.token, REJECTED, account=JANA)
+            assert isinstance(await one.login(key(2), JANA), Locked)
             with BlockingClient(cache.path, PATIENCE) as client:
                 client.call(verb, *arguments)
-            await bounded(store.ping())  # the notice came before this answer
+            await one.ping()  # the notice came before this answer
             cache.kill()
-            return await bounded(store.acquire(RIGHT, JANA, HOME))
+            return await one.login(RIGHT, JANA)
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -96,58 +86,28 @@ async def test_what_is_not_unlocked_stays_locked_there(other):
 @pytest.mark.parametrize("unlock", UNLOCKS)
 async def test_what_a_worker_counted_by_itself_is_forgotten_too(unlock):
     with running_cache() as cache:
-        client = CacheClient(cache.path, timeout=PATIENCE)
-        local = LocalStore()
-        store = DaemonStore(lambda _: client, local)
-        async with aclosing(store):
-            assert await bounded(store.find(key(9))) is None  # connected from now on
+        async with aclosing(Worker(cache.path)) as one:
+            await one.ping()  # connected from now on
             for number in range(2):
-                local.failed(JANA, HOME, key(number), JANA)
-            local.proved(JANA, CAFE)
+                wrong = Ask("login", JANA, key(number), HOME)
+                one.local.judge(wrong, accepted=False)
             with BlockingClient(cache.path, PATIENCE) as operator:
                 operator.call(*UNLOCKS[unlock])
-            await bounded(store.ping())
+            await one.ping()
             cache.kill()
-            assert isinstance(await bounded(store.acquire(RIGHT, JANA, HOME)), Lease)
-            assert local._throttle.known()
-
-
-class LateClient:
-    """A daemon whose answer was on its way when somebody unlocked everything."""
-
-    generation = 1
-
-    async def acquire(self, _key, _account, _source, _budget):
-        self.on_unlocked(None, None)
-        return Locked(600.0, 600.0, 600.0)
-
-    async def aclose(self):
-        pass
-
-
-async def test_a_lock_that_arrives_after_it_was_opened_is_not_kept():
-    local = LocalStore()
-    store = DaemonStore(lambda _: LateClient(), local)
-    async with aclosing(store):
-        assert isinstance(await store.acquire(RIGHT, JANA, HOME), Locked)
-        assert isinstance(await local.acquire(RIGHT, JANA, HOME), Lease)
+            assert isinstance(await one.login(RIGHT, JANA), Lease)
 
 
 async def test_sessions_stay_where_only_failures_are_forgotten():
     with running_cache() as cache:
-        store = DaemonStore(
-            lambda flushed: CacheClient(cache.path, timeout=PATIENCE, on_flushed=flushed),
-            LocalStore(),
-        )
-        async with aclosing(store):
-            lease = await bounded(store.acquire(RIGHT, JANA, HOME))
-            assert await bounded(store.fulfil(RIGHT, lease.token, b"session", 3600.0))
+        async with aclosing(Worker(cache.path)) as one:
+            await one.open(RIGHT, account=JANA)
             with BlockingClient(cache.path, PATIENCE) as client:
                 for unlock in ("unlock EMAIL", "unlock --source", "flush --lockouts"):
                     client.call(*UNLOCKS[unlock])
-            await bounded(store.ping())
+            await one.ping()
             cache.kill()
-            assert isinstance(await bounded(store.acquire(RIGHT, JANA, HOME)), Hit)
+            assert isinstance(await one.login(RIGHT, JANA), Hit)
 
 
 @pytest.mark.parametrize(

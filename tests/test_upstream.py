@@ -16,11 +16,11 @@ from server.auth.sealing import Credential, Sealer
 from server.auth.sessions import Sessions
 from server.errors import AccessDenied, CredentialsRejected, TooManyAttempts, TooManyLogins
 from server.readings.boxes import list_boxes
-from server.store.daemon import DaemonStore
-from server.store.fallback import LocalStore
+from server.state.shared import SharedAccounts
 from server.tool_failure import ToolFailure
 from server.upstream.portal_reader import Upstream
 
+from .local_accounts import local_accounts
 from .portal_simulator import DEMO_BOX, QUEEN_BOX, SECOND_BOX, InProcess
 
 SECRET = b"s" * 32
@@ -40,31 +40,31 @@ class House:
     """Everything of a worker between a tool and the portal, in this process.
 
     Args:
-        step: Seconds by which the store's clock moves on with each look at it, so that the pace of
-            logins and reads makes no test wait.
-        now: Another clock for the store.
-        store: Another store, with a clock of its own.
+        step: Seconds by which the accounts' clock moves on with each look at it, so that the gap
+            between reads makes no test wait.
+        now: Another clock for the accounts.
+        accounts: Other accounts, with a clock of their own.
     """
 
     def __init__(
         self,
         step: float = 2.0,
         now: Callable[[], float] | None = None,
-        store: DaemonStore | None = None,
+        accounts: SharedAccounts | None = None,
     ) -> None:
         ticks = itertools.count(step=step)
         self.portal = InProcess()
         self.client = self.portal.client()
-        self.store = store or LocalStore(now=now or (lambda: next(ticks)))
+        self.accounts = accounts or local_accounts(now or (lambda: next(ticks)), burst=100)
         self.sealer, handles = Sealer(SECRET, InProcess.base_url), Handles(SECRET)
-        self.sessions = Sessions(self.store, self.client, self.sealer, handles, ttl=43200.0)
-        self.access = Access(self.sessions, self.store, handles, self.sealer)
-        self.upstream = Upstream(self.store, self.access, self.client, self.sealer)
+        self.sessions = Sessions(self.accounts, self.client, self.sealer, handles, ttl=43200.0)
+        self.access = Access(self.sessions, self.accounts, handles, self.sealer)
+        self.upstream = Upstream(self.accounts, self.access, self.client, self.sealer)
 
     async def close(self) -> None:
         await self.upstream.aclose()
         await self.sessions.aclose()
-        await self.store.aclose()
+        await self.accounts.stop()
         await self.client.aclose()
 
 
@@ -124,14 +124,14 @@ async def test_a_handle_of_nobody_and_a_call_of_nobody_are_told_what_to_do():
 async def test_an_answer_that_cannot_be_kept_holds_nobody_up():
     house = House()
     upstream = Upstream(
-        house.store, house.access, house.client, Sealer(SECRET, InProcess.base_url), live_ttl=1e9
+        house.accounts, house.access, house.client, Sealer(SECRET, InProcess.base_url), live_ttl=1e9
     )
     try:
         granted = await house.access.open(caller(OWNERS[0]))
         for _ in range(2):
             with pytest.raises(ValueError, match="ttl"):
                 await asyncio.wait_for(upstream.live(granted), 60)
-            assert house.store._engine.stats()["fetches"] == 0
+            assert house.accounts.stats()["fetches"] == 0
     finally:
         await upstream.aclose()
         await house.close()

@@ -5,99 +5,108 @@ from __future__ import annotations
 import math
 import struct
 import time
+from pathlib import Path
 
 import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.cache import quick, wire
+from server.cache import verbs, wire
 from server.cache.hello import Hello
-from server.cache.limits import ANSWER_MAX_BYTES, VALUE_MAX_BYTES
-from server.cache.outcomes import (
-    ABSTENTIONS,
-    DAEMONS,
-    ERASED,
-    EXPIRED,
-    FAILURES,
-    PACED,
-    REJECTED,
-    TURN,
-    UNAVAILABLE_REASONS,
-)
+from server.cache.verbs import Notice, Reply, Request
 from server.errors import LocalProtocolError, RemoteProtocolError
+from server.state.limits import ANSWER_MAX_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
+from server.state.outcomes import EXPIRED, GONE, PACED, REJECTED
+from server.state.requests import MAX_QUESTIONS
+
+from .messages import reply_of, request_of
+
+PROTOCOL = Path(__file__).parent.parent / "docs" / "protocol.md"
 
 KEY = bytes(range(32))
 ACCOUNT = b"a" * 32
 TOKEN = b"t" * 16
 TAG = b"s" * 16
 VALUE = b"sealed" * 30
+RECORD = b"r" * 112
+HELLO = Hello.of("mcp-0", 1, "0.1.0")
 
 REQUESTS = [
-    wire.Request(1, "acquire", (KEY, ACCOUNT, "192.0.2.1", ACCOUNT)),
-    wire.Request(wire.MAX_ID, "acquire", (KEY, ACCOUNT, "ü" * 64, ACCOUNT)),
-    wire.Request(33, "acquire", (KEY, ACCOUNT + TAG, "192.0.2.1", ACCOUNT)),
-    wire.Request(2, "fulfil", (KEY, TOKEN, VALUE, 43200.0)),
-    wire.Request(3, "fulfil", (KEY, TOKEN, b"v" * VALUE_MAX_BYTES, 1)),
-    wire.Request(4, "fail", (KEY, TOKEN, REJECTED, 0)),
-    wire.Request(5, "fail", (KEY, TOKEN, "busy", 17.5)),
-    wire.Request(6, "forget", (KEY, ACCOUNT)),
-    wire.Request(7, "cancel", (1,)),
-    wire.Request(8, "ping"),
-    wire.Request(36, "hello", Hello.of("mcp-0", 1, "0.1.0")),
-    wire.Request(37, "hello", (*Hello.of("mcp-0", 1, "0.1.0"), b"newer", None)),
-    wire.Request(9, "stats"),
-    wire.Request(10, "sessions", (2000,)),
-    wire.Request(11, "lockouts", (1,)),
-    wire.Request(12, "flush", ("all", None)),
-    wire.Request(13, "flush", ("account", ACCOUNT)),
-    wire.Request(14, "unlock", (ACCOUNT,)),
-    wire.Request(15, "share", (KEY, ACCOUNT)),
-    wire.Request(16, "answer", (KEY, TOKEN, b"v" * ANSWER_MAX_BYTES, 30.0)),
-    wire.Request(17, "abstain", (KEY, TOKEN, EXPIRED, 0)),
-    wire.Request(18, "abstain", (KEY, TOKEN, "busy", 17.5)),
-    wire.Request(19, "keep", (KEY, ACCOUNT, KEY, VALUE, 43200.0)),
-    wire.Request(20, "find", (KEY,)),
-    wire.Request(21, "peek", (KEY,)),
-    wire.Request(24, "bring", (KEY, TOKEN, VALUE, 43200.0, 600.0)),
-    wire.Request(34, "bring", (KEY, TOKEN, VALUE, 43200.0, 600.0, b"")),
-    wire.Request(35, "bring", (KEY, TOKEN, VALUE, 43200.0, 600.0, TAG)),
-    wire.Request(25, "release", (KEY, TOKEN)),
-    wire.Request(26, "unlock_source", ("2001:db8::/64",)),
-    wire.Request(27, "erase", (ACCOUNT, KEY)),
-    wire.Request(28, "peek_answer", (KEY,)),
-    wire.Request(29, "count_shape", ("lacking",)),
-    wire.Request(30, "put_answer", (KEY, ACCOUNT, b"v" * 70_000, 2592000.0)),
-    wire.Request(31, "end_handle", (KEY, ACCOUNT, KEY)),
-    wire.Request(32, "end_session", (KEY, ACCOUNT)),
+    Request(1, "ask", ("login", ACCOUNT, KEY, "192.0.2.1", ACCOUNT)),
+    Request(verbs.MAX_ID, "ask", ("login", ACCOUNT, KEY, "ü" * 64, None)),
+    Request(2, "ask", ("login", ACCOUNT + TAG, KEY, "192.0.2.1", ACCOUNT)),
+    Request(3, "ask", ("answer", ACCOUNT, KEY, None, None)),
+    Request(4, "fulfil", ("login", ACCOUNT, KEY, TOKEN, VALUE, 43200.0, None, None)),
+    Request(5, "fulfil", ("login", ACCOUNT, KEY, TOKEN, b"v" * VALUE_MAX_BYTES, 1, KEY, RECORD)),
+    Request(
+        6, "fulfil", ("answer", ACCOUNT, KEY, TOKEN, b"v" * ANSWER_MAX_BYTES, 30.0, None, None)
+    ),
+    Request(7, "fail", ("login", ACCOUNT + TAG, KEY, TOKEN, REJECTED, 0)),
+    Request(8, "fail", ("login", ACCOUNT, KEY, TOKEN, GONE, 0)),
+    Request(9, "fail", ("answer", ACCOUNT, KEY, TOKEN, EXPIRED, 0)),
+    Request(10, "fail", ("turn", ACCOUNT, None, None, "busy", 17.5)),
+    Request(11, "turn", (ACCOUNT,)),
+    Request(12, "get", (KEY, None, None, KEY)),
+    Request(13, "get", (None, ACCOUNT, KEY)),
+    Request(36, "get", (None, ACCOUNT, None, *[KEY] * 4)),
+    Request(
+        14, "put", ("handle", ACCOUNT, KEY, b"r" * RECORD_MAX_BYTES, 2592000.0, KEY, None, None, 3)
+    ),
+    Request(15, "put", ("session", ACCOUNT, KEY, VALUE, 43200.0, None, 600.0, None, 0)),
+    Request(16, "put", ("session", ACCOUNT, KEY, VALUE, 43200.0, None, 600.0, TAG, 0)),
+    Request(17, "put", ("session", ACCOUNT, KEY, VALUE, 43200.0, None, 0, b"", 0)),
+    Request(18, "put", ("answer", ACCOUNT, KEY, b"v" * 70_000, 2592000.0, None, None, None, 0)),
+    Request(19, "forget", ("session", ACCOUNT, KEY, KEY, None)),
+    Request(20, "forget", ("login", ACCOUNT, KEY, None, None)),
+    Request(21, "forget", ("handle", ACCOUNT, KEY, None, None)),
+    Request(22, "forget", ("account", ACCOUNT, None, None, KEY)),
+    Request(23, "cancel", (1,)),
+    Request(24, "hello", HELLO),
+    Request(25, "hello", (*HELLO._replace(tag=TAG, settings=TAG), b"newer", None)),
+    Request(26, "hello", HELLO._replace(changes=None)),
+    Request(27, "stats", (None,)),
+    Request(28, "stats", ("lacking",)),
+    Request(29, "list", ("sessions", 2000)),
+    Request(30, "list", ("lockouts", 1)),
+    Request(31, "flush", ("all", None)),
+    Request(32, "flush", ("account", ACCOUNT)),
+    Request(33, "unlock", (ACCOUNT, None)),
+    Request(34, "unlock", (None, "2001:db8::/64")),
+    Request(35, "reload"),
 ]
 
 REPLIES = [
-    wire.Reply(1, "hit", (VALUE, 12.5, 600.0)),
-    wire.Reply(18, "hit", (VALUE, 12.5, 600.0, b"")),
-    wire.Reply(19, "hit", (VALUE, 12.5, 600.0, TAG)),
-    wire.Reply(2, "lease", (TOKEN, 35.0)),
-    wire.Reply(3, "rejected"),
-    wire.Reply(4, "unavailable", (PACED, 3)),
-    wire.Reply(5, "locked", (30.0, 0.0, 0.0)),
-    wire.Reply(6, "waiting"),
-    wire.Reply(7, "lost"),
-    wire.Reply(13, "hit", (b"v" * ANSWER_MAX_BYTES, 12.5, 0)),
-    wire.Reply(14, "unavailable", (EXPIRED, 3)),
-    wire.Reply(15, "note", (ACCOUNT, KEY, VALUE, 12.5)),
-    wire.Reply(16, "missing"),
-    wire.Reply(8, "ok"),
-    wire.Reply(9, "ok", ("1.2.3", 4711)),
-    wire.Reply(10, "ok", ({"sessions": 5, "requests": {"ping": {"p50_us": None}}},)),
-    wire.Reply(11, "ok", (1, ({"account": b"123456", "age": 1.5},))),
-    wire.Reply(12, "error", ("verb", "unknown verb")),
-    wire.Notice("flushed", (None, 1)),
-    wire.Notice("flushed", (ACCOUNT, 2)),
-    wire.Notice("erased", (ACCOUNT, KEY, 3)),
-    wire.Notice("epoch", (TOKEN, 0)),
-    wire.Notice("unlocked", (KEY, None)),
-    wire.Notice("unlocked", (None, "192.0.2.1")),
-    wire.Notice("unlocked", (None, None)),
+    Reply(1, "hit", (VALUE, 12.5, 600.0, None)),
+    Reply(2, "hit", (VALUE, 12.5, 600.0, b"")),
+    Reply(3, "hit", (b"v" * ANSWER_MAX_BYTES, 12.5, 0, TAG)),
+    Reply(4, "lease", (TOKEN, 35.0, None, 0, 0)),
+    Reply(5, "lease", (TOKEN, 35.0, VALUE, 12.5, 600.0)),
+    Reply(6, "rejected"),
+    Reply(7, "unavailable", (PACED, 3)),
+    Reply(8, "unavailable", (EXPIRED, 3)),
+    Reply(9, "locked", (30.0, 0.0, 0.0)),
+    Reply(10, "waiting"),
+    Reply(11, "turn"),
+    Reply(12, "found", (ACCOUNT, RECORD, 12.5, KEY, VALUE, 12.5, 600.0, VALUE, 12.5)),
+    Reply(13, "found", (ACCOUNT, None, 0, None, None, 0, 0)),
+    Reply(22, "found", (ACCOUNT, None, 0, None, None, 0, 0, *[None, 0, VALUE, 12.5] * 2)),
+    Reply(14, "missing"),
+    Reply(15, "lost"),
+    Reply(16, "ok"),
+    Reply(17, "ok", ("1.2.3", 4711)),
+    Reply(18, "ok", ({"sessions": 5, "requests": {"get": {"p50_us": None}}},)),
+    Reply(19, "ok", (1, ({"account": b"123456", "age": 1.5},))),
+    Reply(20, "error", ("verb", "unknown verb")),
+    Reply(21, "error", ("version", "another"), 3),
+    Notice("flushed", (None, None, 1)),
+    Notice("flushed", (ACCOUNT, None, 2)),
+    Notice("flushed", (ACCOUNT, KEY, 3)),
+    Notice("unlocked", (KEY, None)),
+    Notice("unlocked", (None, "192.0.2.1")),
+    Notice("unlocked", (None, None)),
+    Notice("hello", ("settings",)),
+    Notice("hello", ("secret",)),
 ]
 
 
@@ -115,7 +124,7 @@ def read(data: bytes, pieces: int | None = None, limit: int = wire.MAX_REPLY_BYT
     return frames
 
 
-def body_of(message: wire.Request | wire.Reply | wire.Notice) -> bytes:
+def body_of(message: Request | Reply | Notice) -> bytes:
     (body,) = read(wire.encode(message))
     return body
 
@@ -124,21 +133,21 @@ def body_of(message: wire.Request | wire.Reply | wire.Notice) -> bytes:
 def test_a_request_survives_the_way_whole_and_byte_by_byte(request_):
     data = wire.encode(request_)
     assert read(data) == read(data, 1)
-    assert wire.decode_request(read(data)[0]) == request_
-    assert wire.refusal(request_) is None
+    assert request_of(read(data)[0]) == request_
+    assert verbs.refusal(request_) is None
 
 
 @pytest.mark.parametrize("reply", REPLIES, ids=repr)
 def test_a_reply_survives_the_way_whole_and_byte_by_byte(reply):
     data = wire.encode(reply)
     assert read(data) == read(data, 1)
-    assert wire.decode_reply(read(data)[0]) == reply
+    assert reply_of(read(data)[0]) == reply
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 3, 7, 100, 4096, None])
 def test_frames_are_the_same_however_the_stream_is_cut(pieces):
     data = b"".join(wire.encode(message) for message in REQUESTS)
-    assert [wire.decode_request(frame) for frame in read(data, pieces)] == REQUESTS
+    assert [request_of(frame) for frame in read(data, pieces)] == REQUESTS
 
 
 @pytest.mark.parametrize("message", [*REQUESTS, *REPLIES], ids=repr)
@@ -153,7 +162,7 @@ def test_a_truncated_frame_is_awaited_and_never_read(message):
 @pytest.mark.parametrize("message", [*REQUESTS, *REPLIES], ids=repr)
 def test_bytes_after_the_array_are_refused(message):
     body = body_of(message)
-    decode = wire.decode_request if isinstance(message, wire.Request) else wire.decode_reply
+    decode = request_of if isinstance(message, Request) else reply_of
     with pytest.raises(RemoteProtocolError):
         decode(body + b"\xc0")
     with pytest.raises(RemoteProtocolError):
@@ -179,7 +188,7 @@ def test_a_reader_is_useless_after_an_error():
 def test_frames_before_a_bad_length_are_read():
     reader = wire.FrameReader(wire.MAX_REQUEST_BYTES)
     frames = reader.feed(wire.encode(REQUESTS[0]) + bytes(4))
-    assert wire.decode_request(next(frames)) == REQUESTS[0]
+    assert request_of(next(frames)) == REQUESTS[0]
     with pytest.raises(RemoteProtocolError):
         next(frames)
 
@@ -195,26 +204,26 @@ HOSTILE = {
     "a map": msgpack.packb({"a": 1}),
     "an empty array": packed(),
     "too short": packed(1, 2),
-    "a true version": packed(True, 2, "ping"),
-    "a true id": packed(1, True, "ping"),
-    "a float id": packed(1, 2.0, "ping"),
-    "id 0": packed(1, 0, "ping"),
-    "a negative id": packed(1, -1, "ping"),
-    "an id of 33 bits": packed(1, 2**32, "ping"),
-    "an id of 64 bits": packed(1, 2**64 - 1, "ping"),
-    "a verb of bytes": packed(1, 2, b"ping"),
+    "a true version": packed(True, 2, "turn"),
+    "a true id": packed(1, True, "turn"),
+    "a float id": packed(1, 2.0, "turn"),
+    "id 0": packed(1, 0, "turn"),
+    "a negative id": packed(1, -1, "turn"),
+    "an id of 33 bits": packed(1, 2**32, "turn"),
+    "an id of 64 bits": packed(1, 2**64 - 1, "turn"),
+    "a verb of bytes": packed(1, 2, b"turn"),
     "no verb": packed(1, 2, None),
     "an endless verb": packed(1, 2, "v" * 1000),
-    "an array as an argument": packed(1, 2, "acquire", [KEY], ACCOUNT, "s"),
-    "a map as an argument": packed(1, 2, "acquire", {}, ACCOUNT, "s"),
-    "a map with integer keys": packed(1, 2, "acquire", {1: 2}, ACCOUNT, "s"),
+    "an array as an argument": packed(1, 2, "ask", [KEY], ACCOUNT, "s"),
+    "a map as an argument": packed(1, 2, "ask", {}, ACCOUNT, "s"),
+    "a map with integer keys": packed(1, 2, "ask", {1: 2}, ACCOUNT, "s"),
     "not a number": packed(1, 2, "fulfil", KEY, TOKEN, VALUE, math.nan),
     "infinity": packed(1, 2, "fulfil", KEY, TOKEN, VALUE, math.inf),
     "an extension": packed(1, 2, "cancel", msgpack.ExtType(5, b"x")),
     "a timestamp": packed(1, 2, "cancel", msgpack.Timestamp(1, 2)),
-    "text that is not UTF-8": b"\x94\x01\x02\xa7acquire\xa2\xff\xfe",
-    "a reserved byte": b"\x94\x01\x02\xa4ping\xc1",
-    "seventeen elements": packed(1, 2, "ping", *range(14)),
+    "text that is not UTF-8": b"\x94\x01\x02\xa3ask\xa2\xff\xfe",
+    "a reserved byte": b"\x94\x01\x02\xa4turn\xc1",
+    "seventeen elements": packed(1, 2, "turn", *range(14)),
     "a bomb of an array header": b"\xdd\xff\xff\xff\xff",
     "a bomb of a map header": b"\xdf\xff\xff\xff\xff",
     "a bomb of a text header": b"\xdb\xff\xff\xff\xff",
@@ -232,20 +241,19 @@ HOSTILE = {
 def test_what_is_no_request_is_a_protocol_error_and_cheap(body):
     begun = time.process_time()
     with pytest.raises(RemoteProtocolError):
-        wire.decode_request(body)
-    assert quick.read_acquire(body) is None
+        request_of(body)
     # A thousand times what it takes: a bomb would take more than that.
     assert time.process_time() - begun < 0.1
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_decoders_fail_in_any_other_way(body):
-    for decode in (wire.decode_request, wire.decode_reply):
+    for decode in (request_of, reply_of):
         try:
             message = decode(body)
         except RemoteProtocolError:
             continue
-        assert isinstance(message, (wire.Request, wire.Reply, wire.Notice))
+        assert isinstance(message, (Request, Reply, Notice))
 
 
 anything = st.recursive(
@@ -262,7 +270,7 @@ anything = st.recursive(
     ),
     max_leaves=8,
 )
-names = st.sampled_from([*wire.ARGUMENTS, *wire.FIELDS, *wire.NOTICES, "", "nothing"])
+names = st.sampled_from([*verbs.ARGUMENTS, *verbs.FIELDS, *verbs.NOTICES, "", "nothing"])
 
 
 @given(st.tuples(st.integers(0, 2), st.integers(0, 3), names).flatmap(
@@ -270,19 +278,19 @@ names = st.sampled_from([*wire.ARGUMENTS, *wire.FIELDS, *wire.NOTICES, "", "noth
 ))  # fmt: skip
 def test_arrays_of_anything_are_messages_or_protocol_errors(values):
     body = msgpack.packb(values, use_bin_type=True)
-    for decode in (wire.decode_request, wire.decode_reply):
+    for decode in (request_of, reply_of):
         try:
             message = decode(body)
         except RemoteProtocolError:
             continue
-        if isinstance(message, wire.Request):
-            refused = wire.refusal(message)
+        if isinstance(message, Request):
+            refused = verbs.refusal(message)
             if refused is None:
-                assert wire.decode_request(read(wire.encode(message))[0]) == message
+                assert request_of(read(wire.encode(message))[0]) == message
             else:
                 assert refused[0] in {"version", "verb", "arguments"}
         else:
-            assert wire.decode_reply(read(wire.encode(message))[0]) == message
+            assert reply_of(read(wire.encode(message))[0]) == message
 
 
 @given(st.lists(st.binary(min_size=1, max_size=60), max_size=5), st.binary(max_size=6), st.data())
@@ -306,124 +314,180 @@ def test_any_stream_in_any_pieces_gives_the_same_frames_and_the_same_end(bodies,
 
 
 @given(
+    st.sampled_from([b"a" * 32, b"a" * 48, b"a" * 33, b"a" * 49, True, 1.5, None]),
     st.sampled_from([b"k" * 32, b"k" * 31, b"", "k" * 32, None, 5]),
-    st.sampled_from([b"a" * 32, b"a" * 48, b"a" * 33, b"a" * 49, True, 1.5]),
-    st.sampled_from(["192.0.2.1", "ü", "", "x" * 64, "x" * 65, "\n", b"x", None]),
+    st.sampled_from(["192.0.2.1", "ü", "", "x" * 64, "x" * 65, "\n", "grant/1", b"x", None]),
     st.sampled_from([b"b" * 32, b"b" * 31, "b" * 32, None]),
-    st.sampled_from([1, wire.MAX_ID, 0, -1, 2**32, True, 1.0, "1"]),
+    st.sampled_from([1, verbs.MAX_ID, 0, -1, 2**32, True, 1.0, "1"]),
     st.sampled_from([wire.VERSION, wire.VERSION + 1, True, float(wire.VERSION)]),
+    st.sampled_from(["login", "answer", "", None, b"login"]),
+    st.sampled_from([(), (None,)]),
 )
 @settings(max_examples=400)
-def test_the_quick_way_and_the_ordinary_one_agree_on_every_acquire(
-    key, account, source, budget, number, version
+def test_the_short_way_and_the_table_agree_on_every_ask(
+    account, key, source, budget, number, version, space, more
 ):
-    body = packed(version, number, "acquire", key, account, source, budget)
-    quickly = quick.read_acquire(body)
+    args = (space, account, key, source, budget, *more)
+    body = packed(version, number, "ask", *args)
     try:
-        request = wire.decode_request(body)
-        ordinarily = (request.id, *request.args) if wire.refusal(request) is None else None
+        read = wire.read_request(body)
     except RemoteProtocolError:
-        ordinarily = None
-    assert quickly == ordinarily
-    if quickly is not None:
-        assert quick.acquire_frame(*quickly) == frame_of(body)
+        return
+    refused = verbs.refusal(Request(number, "ask", args, version))
+    is_short = not isinstance(read, Request)
+    assert is_short == (refused is None and space == "login")
+    if is_short:
+        assert read == (version, number, "ask", *args)
+        assert wire.login_frame(number, *args[1:]) == wire.encode(Request(number, "ask", args))
+        assert wire.login_frame(number, *args[1:]) == frame_of(body)
+    elif space == "login" and not more and version == wire.VERSION:
+        with pytest.raises(LocalProtocolError):
+            wire.login_frame(number, *args[1:5])
 
 
 @given(
     st.sampled_from([VALUE, b"", b"v" * 131072, b"v" * 131073, "v", None]),
     st.sampled_from([0, 1.5, 10**9, -1, -0.5, math.nan, math.inf, True, None]),
     st.sampled_from([0, 1.5, 10**9, -1, -0.5, math.nan, math.inf, True, None]),
-    st.sampled_from([1, wire.MAX_ID, 0, -1, 2**32, True, 1.0]),
+    st.sampled_from([1, verbs.MAX_ID, 0, -1, 2**32, True, 1.0]),
     st.sampled_from([wire.VERSION, wire.VERSION + 1, True]),
     st.sampled_from([(), (b"",), (TAG,), (b"t" * 15,), (b"t" * 32,), ("",), (None,), (TAG, TAG)]),
 )
 @settings(max_examples=800)
-def test_the_quick_way_and_the_ordinary_one_agree_on_every_hit(
+def test_the_short_way_and_the_table_agree_on_every_hit(
     value, left, idle, number, version, spelling
 ):
-    body = packed(version, number, "hit", value, left, idle, *spelling)
-    quickly = quick.read_hit(body)
+    fields = (value, left, idle, *spelling)
+    body = packed(version, number, "hit", *fields)
     try:
-        reply = wire.decode_reply(body)
-        ordinarily = (reply.id, *reply.fields)
+        read = wire.read_reply(body)
     except RemoteProtocolError:
-        ordinarily = None
-    assert quickly == ordinarily
-    if quickly is not None:
-        assert quick.hit_frame(*quickly) == frame_of(body)
+        read = None
+    in_order = type(number) is int and 0 < number <= verbs.MAX_ID and version == wire.VERSION
+    in_order = in_order and type(version) is int
+    assert (read is not None) == (in_order and verbs.fits(fields, verbs.FIELDS["hit"]))
+    if read is not None:
+        assert read == (version, number, "hit", *fields)
+        assert wire.hit_frame(number, *fields) == wire.encode(Reply(number, "hit", fields))
 
 
 @pytest.mark.parametrize("message", [*REQUESTS, *REPLIES], ids=repr)
-def test_the_quick_way_leaves_other_messages_to_the_ordinary_one(message):
-    body = body_of(message)
-    name = message.name if isinstance(message, wire.Notice) else None
-    is_acquire = isinstance(message, wire.Request) and message.verb == "acquire"
-    is_hit = isinstance(message, wire.Reply) and message.status == "hit"
-    assert (quick.read_acquire(body) is not None) == is_acquire
-    assert (quick.read_hit(body) is not None) == is_hit
-    assert name in {None, *wire.NOTICES}
+def test_only_logins_and_hits_take_the_short_way(message):
+    read = wire.read_request if isinstance(message, Request) else wire.read_reply
+    is_login = isinstance(message, Request) and message.args[:1] == ("login",)
+    is_login = is_login and message.verb == "ask"
+    is_hit = isinstance(message, Reply) and message.status == "hit"
+    assert (type(read(body_of(message))) is tuple) == (is_login or is_hit)
+
+
+ASK = ("login", ACCOUNT, KEY, "s", ACCOUNT)
+FULFIL = ("login", ACCOUNT, KEY, TOKEN, VALUE, 1, None, None)
+PUT = ("session", ACCOUNT, KEY, VALUE, 1, None, 0, None, 0)
+
+
+def but(args: tuple[object, ...], at: int, value: object) -> tuple[object, ...]:
+    """Return arguments with another one at a place."""
+    return (*args[:at], value, *args[at + 1 :])
 
 
 REFUSED = {
-    "no such verb": (wire.Request(1, "get", (KEY,)), "verb"),
-    "another version": (wire.Request(1, "ping", (), wire.VERSION + 1), "version"),
-    "too few": (wire.Request(1, "acquire", (KEY, ACCOUNT)), "arguments"),
-    "too many": (wire.Request(1, "ping", (1,)), "arguments"),
-    "a short key": (wire.Request(1, "acquire", (b"k" * 31, ACCOUNT, "s", ACCOUNT)), "arguments"),
-    "a key of text": (wire.Request(1, "acquire", ("k" * 32, ACCOUNT, "s", ACCOUNT)), "arguments"),
-    "no source": (wire.Request(1, "acquire", (KEY, ACCOUNT, "", ACCOUNT)), "arguments"),
-    "a long source": (wire.Request(1, "acquire", (KEY, ACCOUNT, "s" * 65, ACCOUNT)), "arguments"),
-    "an escaping source": (
-        wire.Request(1, "acquire", (KEY, ACCOUNT, "\x1b[2J", ACCOUNT)),
+    "no such verb": (Request(1, "acquire", (KEY,)), "verb"),
+    "another version": (Request(1, "reload", (), wire.VERSION + 1), "version"),
+    "too few": (Request(1, "ask", ASK[:3]), "arguments"),
+    "too many": (Request(1, "reload", (1,)), "arguments"),
+    "nothing at all": (Request(1, "ask"), "arguments"),
+    "no such space": (Request(1, "ask", but(ASK, 0, "turn")), "arguments"),
+    "a space of bytes": (Request(1, "ask", but(ASK, 0, b"login")), "arguments"),
+    "a short account": (Request(1, "ask", but(ASK, 1, b"a" * 31)), "arguments"),
+    "a short key": (Request(1, "ask", but(ASK, 2, b"k" * 31)), "arguments"),
+    "a key of text": (Request(1, "ask", but(ASK, 2, "k" * 32)), "arguments"),
+    "no source": (Request(1, "ask", but(ASK, 3, "")), "arguments"),
+    "a source of nil": (Request(1, "ask", but(ASK, 3, None)), "arguments"),
+    "a long source": (Request(1, "ask", but(ASK, 3, "s" * 65)), "arguments"),
+    "an escaping source": (Request(1, "ask", but(ASK, 3, "\x1b[2J")), "arguments"),
+    "half a grant": (Request(1, "ask", but(ASK, 3, "grant/1")), "arguments"),
+    "a short budget": (Request(1, "ask", but(ASK, 4, b"b")), "arguments"),
+    "an answer with a source": (
+        Request(1, "ask", ("answer", ACCOUNT, KEY, "s", None)),
         "arguments",
     ),
-    "a short token": (wire.Request(1, "fulfil", (KEY, b"t", VALUE, 1)), "arguments"),
-    "no value": (wire.Request(1, "fulfil", (KEY, TOKEN, b"", 1)), "arguments"),
-    "a long value": (wire.Request(1, "fulfil", (KEY, TOKEN, b"v" * 16385, 1)), "arguments"),
-    "no ttl": (wire.Request(1, "fulfil", (KEY, TOKEN, VALUE, 0)), "arguments"),
-    "a true ttl": (wire.Request(1, "fulfil", (KEY, TOKEN, VALUE, True)), "arguments"),
-    "a long ttl": (wire.Request(1, "fulfil", (KEY, TOKEN, VALUE, 2592000.5)), "arguments"),
-    "a huge ttl": (wire.Request(1, "fulfil", (KEY, TOKEN, VALUE, 2**64 - 1)), "arguments"),
-    "an odd reason": (wire.Request(1, "fail", (KEY, TOKEN, "because", 0)), "arguments"),
-    "the daemon's reason": (wire.Request(1, "fail", (KEY, TOKEN, PACED, 0)), "arguments"),
-    "a wait below 0": (wire.Request(1, "fail", (KEY, TOKEN, "busy", -1)), "arguments"),
-    "no account to share": (wire.Request(1, "share", (KEY, None)), "arguments"),
-    "a long answer": (wire.Request(1, "answer", (KEY, TOKEN, b"v" * 131073, 1)), "arguments"),
-    "a rejected answer": (wire.Request(1, "abstain", (KEY, TOKEN, REJECTED, 0)), "arguments"),
-    "a paced answer": (wire.Request(1, "abstain", (KEY, TOKEN, PACED, 0)), "arguments"),
-    "an expired login": (wire.Request(1, "fail", (KEY, TOKEN, EXPIRED, 0)), "arguments"),
-    "an immortal note": (wire.Request(1, "keep", (KEY, ACCOUNT, VALUE, 2592001)), "arguments"),
-    "a short note's key": (wire.Request(1, "find", (b"k",)), "arguments"),
-    "a shape of another kind": (wire.Request(1, "count_shape", ("square",)), "arguments"),
-    "a peek at an answer with an account": (
-        wire.Request(1, "peek_answer", (KEY, ACCOUNT)),
+    "an answer of a spelling": (
+        Request(1, "ask", ("answer", ACCOUNT + TAG, KEY, None, None)),
         "arguments",
     ),
-    "an immortal answer": (
-        wire.Request(1, "put_answer", (KEY, ACCOUNT, VALUE, 2592001)),
+    "a short token": (Request(1, "fulfil", but(FULFIL, 3, b"t")), "arguments"),
+    "no value": (Request(1, "fulfil", but(FULFIL, 4, b"")), "arguments"),
+    "a long value": (Request(1, "fulfil", but(FULFIL, 4, b"v" * 16385)), "arguments"),
+    "no ttl": (Request(1, "fulfil", but(FULFIL, 5, 0)), "arguments"),
+    "a true ttl": (Request(1, "fulfil", but(FULFIL, 5, True)), "arguments"),
+    "a long ttl": (Request(1, "fulfil", but(FULFIL, 5, 2592000.5)), "arguments"),
+    "a huge ttl": (Request(1, "fulfil", but(FULFIL, 5, 2**64 - 1)), "arguments"),
+    "a handle without a record": (Request(1, "fulfil", but(FULFIL, 6, KEY)), "arguments"),
+    "a record without a handle": (Request(1, "fulfil", but(FULFIL, 7, RECORD)), "arguments"),
+    "a long answer": (
+        Request(1, "fulfil", ("answer", *FULFIL[1:4], b"v" * 131073, 1, None, None)),
         "arguments",
     ),
-    "a peek with an account": (wire.Request(1, "peek", (KEY, ACCOUNT)), "arguments"),
-    "a page of 0": (wire.Request(1, "sessions", (0,)), "arguments"),
-    "a page of 2001": (wire.Request(1, "lockouts", (2001,)), "arguments"),
-    "a true page": (wire.Request(1, "sessions", (True,)), "arguments"),
-    "cancel of 0": (wire.Request(1, "cancel", (0,)), "arguments"),
-    "an odd flush": (wire.Request(1, "flush", ("everything", None)), "arguments"),
-    "no account": (wire.Request(1, "flush", ("account", None)), "arguments"),
-    "a needless account": (wire.Request(1, "flush", ("all", ACCOUNT)), "arguments"),
-    "no budget": (wire.Request(1, "acquire", (KEY, ACCOUNT, "s", None)), "arguments"),
-    "unlock of no source": (wire.Request(1, "unlock_source", ("",)), "arguments"),
-    "erase of nobody": (wire.Request(1, "erase", (None, KEY)), "arguments"),
-    "erase without a budget": (wire.Request(1, "erase", (ACCOUNT,)), "arguments"),
-    "a hello that breaks off": (wire.Request(1, "hello", ("mcp-0", 1, "0.1.0", 3, 3)), "arguments"),
-    "a hello of nobody": (wire.Request(1, "hello", ("", 1, "0.1.0", 3, 3, 1)), "arguments"),
-    "a hello with an escape": (wire.Request(1, "hello", ("a\x1b", 1, "0", 3, 3, 1)), "arguments"),
+    "an odd reason": (Request(1, "fail", ("login", ACCOUNT, KEY, TOKEN, "why", 0)), "arguments"),
+    "the daemon's reason": (
+        Request(1, "fail", ("login", ACCOUNT, KEY, TOKEN, PACED, 0)),
+        "arguments",
+    ),
+    "a wait below 0": (Request(1, "fail", ("login", ACCOUNT, KEY, TOKEN, "busy", -1)), "arguments"),
+    "a rejected answer": (
+        Request(1, "fail", ("answer", ACCOUNT, KEY, TOKEN, REJECTED, 0)),
+        "arguments",
+    ),
+    "an expired login": (
+        Request(1, "fail", ("login", ACCOUNT, KEY, TOKEN, EXPIRED, 0)),
+        "arguments",
+    ),
+    "a turn with a token": (
+        Request(1, "fail", ("turn", ACCOUNT, None, TOKEN, "busy", 0)),
+        "arguments",
+    ),
+    "a turn given back": (Request(1, "fail", ("turn", ACCOUNT, None, None, GONE, 0)), "arguments"),
+    "a turn of nobody": (Request(1, "turn", (None,)), "arguments"),
+    "a look at nothing": (Request(1, "get", (None, None, None, KEY)), "arguments"),
+    "a look at too many answers": (Request(1, "get", (KEY, None, None, *[KEY] * 5)), "arguments"),
+    "a look at two things": (Request(1, "get", (KEY, ACCOUNT, None, None)), "arguments"),
+    "an immortal session": (Request(1, "put", but(PUT, 4, 2592001)), "arguments"),
+    "a session that leads on": (Request(1, "put", but(PUT, 5, KEY)), "arguments"),
+    "half a spelling": (Request(1, "put", but(PUT, 7, b"t" * 15)), "arguments"),
+    "drops below 0": (Request(1, "put", but(PUT, 8, -1)), "arguments"),
+    "a handle that leads nowhere": (Request(1, "put", but(PUT, 0, "handle")), "arguments"),
+    "a long record": (
+        Request(1, "put", ("handle", ACCOUNT, KEY, b"r" * 1025, 1, KEY, None, None, 0)),
+        "arguments",
+    ),
+    "forget what": (Request(1, "forget", ("all", ACCOUNT, None, None, None)), "arguments"),
+    "forget a session by its key alone": (
+        Request(1, "forget", ("session", ACCOUNT, KEY, None, None)),
+        "arguments",
+    ),
+    "forget an account without a budget": (
+        Request(1, "forget", ("account", ACCOUNT, None, None, None)),
+        "arguments",
+    ),
+    "a shape of another kind": (Request(1, "stats", ("square",)), "arguments"),
+    "a page of 0": (Request(1, "list", ("sessions", 0)), "arguments"),
+    "a page of 2001": (Request(1, "list", ("lockouts", 2001)), "arguments"),
+    "a true page": (Request(1, "list", ("sessions", True)), "arguments"),
+    "cancel of 0": (Request(1, "cancel", (0,)), "arguments"),
+    "an odd flush": (Request(1, "flush", ("everything", None)), "arguments"),
+    "no account": (Request(1, "flush", ("account", None)), "arguments"),
+    "a needless account": (Request(1, "flush", ("all", ACCOUNT)), "arguments"),
+    "unlock of nobody": (Request(1, "unlock", (None, None)), "arguments"),
+    "unlock of two": (Request(1, "unlock", (KEY, "s")), "arguments"),
+    "unlock of no source": (Request(1, "unlock", (None, "")), "arguments"),
+    "a hello that breaks off": (Request(1, "hello", HELLO[:7]), "arguments"),
+    "a hello of nobody": (Request(1, "hello", HELLO._replace(name="")), "arguments"),
+    "a hello with an escape": (Request(1, "hello", HELLO._replace(name="a\x1b")), "arguments"),
     "a hello of a long version": (
-        wire.Request(1, "hello", ("a", 1, "0" * 65, 3, 3, 1)),
+        Request(1, "hello", HELLO._replace(program="0" * 65)),
         "arguments",
     ),
-    "a hello without changes": (wire.Request(1, "hello", ("a", 1, "0", 3, 3, None)), "arguments"),
-    "unlock of nobody": (wire.Request(1, "unlock", (None,)), "arguments"),
+    "a hello with a short tag": (Request(1, "hello", HELLO._replace(tag=b"t")), "arguments"),
 }
 
 
@@ -432,7 +496,7 @@ def test_a_well_formed_request_with_wrong_arguments_is_refused_and_not_a_protoco
     request_, code
 ):
     body = packed(request_.version, request_.id, request_.verb, *request_.args)
-    refused = wire.refusal(wire.decode_request(body))
+    refused = verbs.refusal(request_of(body))
     assert refused is not None
     assert refused[0] == code
     with pytest.raises(LocalProtocolError):
@@ -442,24 +506,25 @@ def test_a_well_formed_request_with_wrong_arguments_is_refused_and_not_a_protoco
 @pytest.mark.parametrize(
     "message",
     [
-        wire.Request(0, "ping"),
-        wire.Request(2**32, "ping"),
-        wire.Request(1, "acquire", ([KEY], ACCOUNT, "s", ACCOUNT)),
-        wire.Request(1, "acquire", (KEY, ACCOUNT, "\ud800", ACCOUNT)),
-        wire.Reply(0, "ok"),
-        wire.Reply(1, "fine"),
-        wire.Reply(1, "hit", (VALUE,)),
-        wire.Reply(1, "hit", (VALUE, math.nan, 0)),
-        wire.Reply(1, "hit", (VALUE, 12.5)),
-        wire.Reply(1, "ok", (object(),)),
-        wire.Reply(1, "ok", (2**64,)),
-        wire.Reply(1, "ok", (b"x" * wire.MAX_REPLY_BYTES,)),
-        wire.Notice("shouted", (None,)),
-        wire.Notice("flushed", (b"short", 1)),
-        wire.Notice("flushed", (None, -1)),
-        wire.Notice("epoch", (b"short", 1)),
-        wire.Notice("unlocked", (b"short", None)),
-        wire.Notice("unlocked", (None, "")),
+        Request(0, "reload"),
+        Request(2**32, "reload"),
+        Request(1, "ask", but(ASK, 1, [KEY])),
+        Request(1, "ask", but(ASK, 3, "\ud800")),
+        Reply(0, "ok"),
+        Reply(1, "fine"),
+        Reply(1, "hit", (VALUE,)),
+        Reply(1, "hit", (VALUE, math.nan, 0, None)),
+        Reply(1, "hit", (VALUE, 12.5, 0)),
+        Reply(1, "lease", (TOKEN, 35.0)),
+        Reply(1, "ok", (object(),)),
+        Reply(1, "ok", (2**64,)),
+        Reply(1, "ok", (b"x" * wire.MAX_REPLY_BYTES,)),
+        Notice("shouted", (None,)),
+        Notice("flushed", (b"short", None, 1)),
+        Notice("flushed", (None, None, -1)),
+        Notice("hello", ("there",)),
+        Notice("unlocked", (b"short", None)),
+        Notice("unlocked", (None, "")),
     ],
     ids=repr,
 )
@@ -476,22 +541,23 @@ def test_we_do_not_send_what_the_protocol_does_not_allow(message):
         packed(wire.VERSION + 1, 1, "ok"),
         packed(wire.VERSION, 1, "fine"),
         packed(wire.VERSION, 1, "hit", VALUE),
-        packed(wire.VERSION, 1, "hit", VALUE, -1, 0),
-        packed(wire.VERSION, 1, "hit", VALUE, 1, -1),
-        packed(wire.VERSION, 1, "lease", TOKEN, math.inf),
-        packed(wire.VERSION, 1, "lease", b"short", 1),
+        packed(wire.VERSION, 1, "hit", VALUE, -1, 0, None),
+        packed(wire.VERSION, 1, "hit", VALUE, 1, -1, None),
+        packed(wire.VERSION, 1, "lease", TOKEN, math.inf, None, 0, 0),
+        packed(wire.VERSION, 1, "lease", b"short", 1, None, 0, 0),
         packed(wire.VERSION, 1, "unavailable", REJECTED, 1),
-        packed(wire.VERSION, 1, "note", VALUE, 1),
+        packed(wire.VERSION, 1, "found", VALUE, 1),
+        packed(wire.VERSION + 1, 1, "error", "verb", "unknown verb"),
         packed(wire.VERSION, 1, "missing", 1),
-        packed(wire.VERSION, 1, "lease", b"t" * 16, -1),
+        packed(wire.VERSION, 1, "turn", -1),
         packed(wire.VERSION, 1, "ok", math.nan),
         packed(wire.VERSION, 1, "ok", {"deep": [{"er": math.inf}]}),
         packed(wire.VERSION, 1, "ok", msgpack.Timestamp(1, 2)),
         packed(wire.VERSION, 0, "ok"),
         packed(wire.VERSION, 0, "shouted", None),
-        packed(wire.VERSION, 0, "flushed", b"short", 1),
-        packed(wire.VERSION, 0, "erased", None, KEY, 1),
-        packed(wire.VERSION, 0, "epoch", TOKEN, True),
+        packed(wire.VERSION, 0, "flushed", b"short", None, 1),
+        packed(wire.VERSION, 0, "flushed", None, KEY, True),
+        packed(wire.VERSION, 0, "hello", "there"),
         packed(wire.VERSION, 0, "unlocked", None, "a\nb"),
         packed(wire.VERSION, 0, "unlocked", None),
         packed(wire.VERSION, 1, "ok", {1: 2}),
@@ -500,45 +566,84 @@ def test_we_do_not_send_what_the_protocol_does_not_allow(message):
 )
 def test_a_client_takes_nothing_that_the_protocol_does_not_allow(body):
     with pytest.raises(RemoteProtocolError):
-        wire.decode_reply(body)
-
-
-def test_every_reason_has_its_place():
-    assert (UNAVAILABLE_REASONS | {REJECTED}) - DAEMONS == FAILURES
-    assert (UNAVAILABLE_REASONS | {EXPIRED, TURN}) - DAEMONS == ABSTENTIONS
-    assert {PACED, ERASED} == DAEMONS
+        reply_of(body)
 
 
 @pytest.mark.parametrize("message", [*REQUESTS, *REPLIES], ids=repr)
 def test_the_text_of_a_message_shows_nothing_that_was_sent(message):
     shown = repr(message)
-    fields = message.args if isinstance(message, wire.Request) else message.fields
+    fields = message.args if isinstance(message, Request) else message.fields
     for field in fields:
         assert field is None or str(field) not in shown or isinstance(field, (int, float))
-    assert repr(wire.Request(1, "hunter2", ("hunter2",))) == "<Request 1 ? with 1 arguments>"
-    assert "hunter2" not in repr(wire.Reply(1, "hunter2", ("hunter2",)))
-    assert "hunter2" not in repr(wire.Notice("hunter2", ("hunter2",)))
+    assert repr(Request(1, "hunter2", ("hunter2",))) == "<Request 1 ? with 1 arguments>"
+    assert "hunter2" not in repr(Reply(1, "hunter2", ("hunter2",)))
+    assert "hunter2" not in repr(Notice("hunter2", ("hunter2",)))
 
 
 def test_errors_do_not_quote_what_was_sent():
     for body in (b"\xa7hunter2", packed(1, 2, "hunter2" * 20), b"\x93\x01\x02\xa9hunter2\xff\xfe"):
         with pytest.raises(RemoteProtocolError) as caught:
-            wire.decode_request(body)
+            request_of(body)
         assert "hunter2" not in str(caught.value)
         assert caught.value.__cause__ is None
-    refused = wire.refusal(wire.Request(1, "hunter2", ("hunter2",)))
+    refused = verbs.refusal(Request(1, "hunter2", ("hunter2",)))
     assert refused is not None
     assert "hunter2" not in refused[1]
 
 
 def test_the_longest_answer_fits_a_frame_both_ways():
-    request = wire.Request(wire.MAX_ID, "answer", (KEY, TOKEN, bytes(ANSWER_MAX_BYTES), 0.5))
-    assert len(wire.encode(request)) <= wire.MAX_REQUEST_BYTES
-    reply = wire.Reply(wire.MAX_ID, "note", (ACCOUNT, KEY, bytes(ANSWER_MAX_BYTES), 0.5))
-    assert len(wire.encode(reply)) <= wire.MAX_DATA_REPLY_BYTES
+    answer = bytes(ANSWER_MAX_BYTES)
+    args = ("answer", ACCOUNT, KEY, TOKEN, answer, 0.5, None, None)
+    assert len(wire.encode(Request(verbs.MAX_ID, "fulfil", args))) <= wire.MAX_REQUEST_BYTES
+    record, session = bytes(RECORD_MAX_BYTES), bytes(VALUE_MAX_BYTES)
+    fields = (ACCOUNT, record, 0.5, KEY, session, 0.5, 0.5, *[answer, 0.5] * MAX_QUESTIONS)
+    assert len(wire.encode(Reply(verbs.MAX_ID, "found", fields))) <= wire.MAX_DATA_REPLY_BYTES
 
 
 def test_a_full_page_of_the_longest_rows_fits_a_reply():
     row = {"account": b"123456", "source": "ü" * 64, "failures": 2**31, "retry_after": 3600.5}
-    page = wire.Reply(1, "ok", (100_000, [row] * wire.MAX_PAGE))
-    assert wire.decode_reply(body_of(page)) is not None
+    page = Reply(1, "ok", (100_000, [row] * verbs.MAX_PAGE))
+    assert reply_of(body_of(page)) is not None
+
+
+def table(verb: str) -> list[str]:
+    """Return a verb's arguments as `docs/protocol.md` shows them, rows that are alike in one."""
+    forms = verbs.ARGUMENTS[verb]
+    first = [] if None in forms else [verbs.WORDS.get(verb, "space")]
+    names = [*first, *(rule.name for rule in next(iter(forms.values())))]
+    alike: dict[tuple[str, ...], list[str | None]] = {}
+    for word, rules in forms.items():
+        alike.setdefault(tuple(rule.meaning for rule in rules), []).append(word)
+    rows = [
+        [*([", ".join(f"`{word}`" for word in words)] if first else []), *meanings]
+        for meanings, words in alike.items()
+    ]
+    for rule in verbs.REPEATED.get(verb, ()):
+        names.append(f"then up to {MAX_QUESTIONS} times: {rule.name}")
+        rows = [[*row, rule.meaning] for row in rows]
+    return [f"| {' | '.join(row)} |" for row in (names, *rows) if row]
+
+
+def section(title: str) -> str:
+    _, _, rest = PROTOCOL.read_text().partition(f"\n### {title}\n")
+    return rest.partition("\n### ")[0]
+
+
+@pytest.mark.parametrize("verb", verbs.ARGUMENTS)
+def test_the_manual_shows_every_verb_with_its_arguments(verb):
+    shown = section(verb).splitlines()
+    assert shown
+    assert [row for row in table(verb) if row not in shown] == []
+
+
+@pytest.mark.parametrize(("title", "rules"), [("ask", verbs.FIELDS), ("Notices", verbs.NOTICES)])
+def test_the_manual_shows_every_status_and_notice_with_its_fields(title, rules):
+    text = PROTOCOL.read_text() if title == "ask" else section(title)
+    for name, fields in rules.items():
+        if fields is not None:
+            told = "; ".join(f"{rule.name}: {rule.meaning}" for rule in fields)
+            more = "; ".join(
+                f"{rule.name}: {rule.meaning}" for rule in verbs.REPEATED.get(name, ())
+            )
+            told += f"; then up to {MAX_QUESTIONS} times: {more}" if more else ""
+            assert f"| `{name}` | {told} |" in text

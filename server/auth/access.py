@@ -34,11 +34,14 @@ from ..errors import (
     SessionExpired,
     SignInAgain,
 )
+from ..state.outcomes import Done, Found, Hit, Lease
+from ..state.requests import Forget, Get
+from ..state.shared import SharedAccounts
 from .call_rate import CallRate
 from .caller import Caller, Granted
 from .handles import Handles
 from .sealing import Keys, Sealer
-from .sessions import Sessions, SharedStore
+from .sessions import Sessions
 
 FailureLog = Callable[[str, bytes, SessionError | None], None]
 """Told of a failed login: the caller's address, the account's key, what was wrong; None when the
@@ -74,7 +77,7 @@ class Access:
 
     Args:
         sessions: Opens sessions for credentials.
-        store: Holds the records of handles.
+        accounts: Holds the records of handles.
         handles: Makes and reads handles.
         sealer: Derives keys.
         log: Told of every failed login.
@@ -84,7 +87,7 @@ class Access:
     def __init__(
         self,
         sessions: Sessions,
-        store: SharedStore,
+        accounts: SharedAccounts,
         handles: Handles,
         sealer: Sealer,
         *,
@@ -92,14 +95,18 @@ class Access:
         calls: CallRate | None = None,
     ) -> None:
         self._sessions = sessions
-        self._store = store
+        self._accounts = accounts
         self._handles = handles
         self._sealer = sealer
         self._log = log
         self._calls = calls
 
-    async def open(self, caller: Caller) -> Granted:
+    async def open(self, caller: Caller, *questions: str) -> Granted:
         """Open the session of a caller, for one call of a tool.
+
+        Args:
+            caller: Who calls.
+            questions: What the call would like to know of the portal: shared answers come along.
 
         Raises:
             AccessDenied: The call carries no credential, or a handle that is not valid (any more).
@@ -108,22 +115,22 @@ class Access:
             SignInAgain: The call's credential is that of a grant, and not right any more.
             SessionError: As `Sessions.open`.
         """
-        granted = await self._open(caller)
+        granted = await self._open(caller, questions)
         self._count(granted.keys)
         caller.proved()
         return granted
 
-    async def _open(self, caller: Caller) -> Granted:
+    async def _open(self, caller: Caller, questions: tuple[str, ...] = ()) -> Granted:
         # Before: nobody logs in with what has ended. After: a login may wait long for its turn.
         begun = asyncio.get_running_loop().time()
         await caller.permitted()
-        granted = await self._opened(caller)
+        granted = await self._opened(caller, questions)
         await caller.permitted_still(begun)
         return granted
 
-    async def _opened(self, caller: Caller) -> Granted:
+    async def _opened(self, caller: Caller, questions: tuple[str, ...]) -> Granted:
         if caller.handle is not None:
-            granted = await self._resume(caller, caller.handle)
+            granted = await self._resume(caller, caller.handle, questions)
             if granted is not None:
                 return granted
             caller = self._without_handle(caller)
@@ -143,18 +150,29 @@ class Access:
             raise SignInAgain(CHANGED) from None
         if caller.grant is not None:
             await caller.grant.on_accepted(caller.grant.grant)
+        granted = Granted(caller, keys, opened.session, opened.cache_status, opened.idle)
         if opened.cache_status == "new_session_created":
             caller.logged_in()
-        return Granted(caller, keys, opened.session, opened.cache_status, opened.idle)
+        elif questions:
+            # Not in one trip with the session: a lock is looked at first.
+            granted.along.update(await self._answers(keys, questions))
+        return granted
 
-    async def current(self, granted: Granted) -> Granted:
+    async def current(self, granted: Granted, lease: Lease | None = None) -> Granted:
         """Return the same caller with the session that is cached now.
+
+        Args:
+            granted: The caller.
+            lease: One to ask the portal, which was granted just now.
 
         Raises:
             SessionExpired: There is none any more: it was found to be dead, or dropped on purpose.
             NotPermitted: As `open`.
         """
-        session = await self._sessions.resume(granted.keys)
+        if lease is None:
+            session = await self._sessions.resume(granted.keys)
+        else:
+            session = self._sessions.usable(granted.keys, lease.session)
         await granted.caller.permitted()
         if session == granted.session:
             return granted
@@ -220,20 +238,22 @@ class Access:
         except ValueError:
             # Cut by a character it may still be alive: it must not pass for one that has ended.
             raise AccessDenied(Code.INVALID_ARGUMENTS, NO_HANDLE) from None
-        keys = await self._keys_of(handle)
+        found = await self._accounts.call(Get(handle=key))
+        keys = self._keys_in(found, handle) if isinstance(found, Found) else None
         if keys is None:
             # While the cache daemon is away, nobody knows whether there is such a handle.
-            await self._store.ping()
+            await self._accounts.ping()
             return None
         self._count(keys)
         caller.proved()
-        return await self._store.end_handle(key, keys.account, keys.session)
+        ended = await self._accounts.call(Forget("handle", keys.account, key))
+        return isinstance(ended, Done) and ended.count > 0
 
     async def _end_login(self, caller: Caller) -> None:
         # Before the portal is asked: without the daemon nothing could be ended.
-        await self._store.ping()
+        await self._accounts.ping()
         keys = (await self.open(caller)).keys
-        await self._store.end_session(keys.session, keys.account)
+        await self._accounts.call(Forget("login", keys.account, keys.session))
 
     def _count(self, keys: Keys) -> None:
         # Now it is proved whose call it is: nobody else can use up the calls of an account.
@@ -246,20 +266,33 @@ class Access:
         if self._log is not None and caller.grant is None:
             self._log(caller.address, keys.account, failure)
 
-    async def _resume(self, caller: Caller, handle: str) -> Granted | None:
+    async def _resume(
+        self, caller: Caller, handle: str, questions: tuple[str, ...]
+    ) -> Granted | None:
         """Return the caller with the session that a handle leads to; None when it has ended."""
-        keys = await self._keys_of(handle)
-        session = None if keys is None else await self._sessions.resume(keys)
-        if keys is None or session is None:
-            return None
-        return Granted(caller, keys, session, "session_from_cache")
-
-    async def _keys_of(self, handle: str) -> Keys | None:
         try:
-            record = await self._store.find(self._handles.key(handle))
+            key = self._handles.key(handle)
         except ValueError:
             return None
-        return None if record is None else self._handles.open(handle, record.value)
+        asked = tuple(map(self._sealer.question, questions))
+        found = await self._accounts.call(Get(handle=key, questions=asked))
+        if not isinstance(found, Found):
+            return None
+        keys = self._keys_in(found, handle)
+        session = None if keys is None else self._sessions.usable(keys, found.session)
+        if keys is None or session is None:
+            return None
+        along = dict(zip(questions, found.answers, strict=True))
+        return Granted(caller, keys, session, "session_from_cache", along=along)
+
+    async def _answers(self, keys: Keys, questions: tuple[str, ...]) -> dict[str, Hit | None]:
+        asked = tuple(map(self._sealer.question, questions))
+        found = await self._accounts.call(Get(account=keys.account, questions=asked))
+        answers = found.answers if isinstance(found, Found) else (None,) * len(questions)
+        return dict(zip(questions, answers, strict=True))
+
+    def _keys_in(self, found: Found, handle: str) -> Keys | None:
+        return None if found.record is None else self._handles.open(handle, found.record)
 
     def _without_handle(self, caller: Caller) -> Caller:
         """Return the caller of an ended handle with the login that may stand in for it.

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ..http.proof import no_connection
+from ..state.outcomes import Hit
 from .authorized import Authorized
 from .sealing import Credential, Keys, Session
 from .sessions import CacheStatus
@@ -69,6 +70,8 @@ class Granted:
         session: The session at the portal.
         cache_status: Whether it was opened for this call.
         idle: Seconds since the portal last answered for it, when it was opened or found.
+        along: Answers of the portal that came along with the session, by what was asked; None for
+            one that is not there. Each is good for one use: later there may be a newer one.
     """
 
     caller: Caller
@@ -76,3 +79,4 @@ class Granted:
     session: Session
     cache_status: CacheStatus
     idle: float = 0.0
+    along: dict[str, Hit | None] = field(default_factory=dict, repr=False, compare=False)

@@ -38,10 +38,11 @@ class SecretHeld(OigError):
 def make_unless_held(socket: Path) -> Callable[[Path], None]:
     """Return what `load_secret` calls to make a secret, which waits for those who hold one.
 
-    1. No daemon of our user is there, or one of a version that cannot say: a secret is made.
+    1. No daemon of our user is there: a secret is made.
     2. Nobody holds one: the same.
     3. Somebody does: the file is waited for, and `SecretHeld` is raised if it does not come.
-    4. The daemon is there and does not answer, or is just stopping: it may hold one, as 3.
+    4. The daemon is there and does not answer, is just stopping, or is of another version: it may
+       hold one, as 3.
 
     Args:
         socket: The daemon's.
@@ -67,13 +68,11 @@ def make_unless_held(socket: Path) -> Callable[[Path], None]:
 def _is_held(socket: Path) -> bool:
     try:
         with BlockingClient(socket, ANSWER_SECONDS) as daemon:
-            match daemon.call("secret", None):
-                case (_, held, *_):
-                    return bool(held)
+            return bool(daemon.hello("secret").secret_held)
     except CacheUnavailable as exc:
         return not isinstance(exc.__cause__, ABSENT)
     except RefusedError as exc:
-        return exc.code == "shutdown"
+        return exc.code in {"shutdown", "version"}
     except ProtocolError:
         pass
     return False

@@ -153,9 +153,13 @@ class Sealer:
         except (InvalidTag, struct.error, UnicodeDecodeError):
             return None
 
-    def answer_key(self, keys: Keys, question: str) -> bytes:
-        """Return the 32-byte key under which an answer of the portal is shared."""
-        return derived_key(keys.seal, b"question", question.encode())
+    def question(self, what: str) -> bytes:
+        """Name a question about an account: 32 bytes, under which its answer is shared.
+
+        The name is that of every account: it is known before anything of one has been opened.
+        """
+        message = b"oig-cloud-mcp/2 question\0" + self._portal + b"\0" + what.encode()
+        return hmac.digest(self._secret, message, "sha256")
 
     def seal_answer(self, keys: Keys, key: bytes, plain: bytes) -> bytes:
         """Encrypt an answer so that only calls with `keys` open it, and only under `key`."""

@@ -7,23 +7,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
-from ..cache.outcomes import (
-    ERASED,
-    PACED,
-    REJECTED,
-    Hit,
-    Lease,
-    Locked,
-    Outcome,
-    Rejected,
-    Unavailable,
-)
 from ..codes import Code
 from ..detached import Detached
 from ..errors import (
-    CacheUnavailable,
     CacheUnusable,
     CredentialsRejected,
     NotServed,
@@ -40,7 +28,22 @@ from ..errors import (
     TooManyLogins,
 )
 from ..keys.fingerprint import shown
-from ..store import AnswerStore, SessionStore
+from ..state.outcomes import (
+    ERASED,
+    PACED,
+    REJECTED,
+    SHUTDOWN,
+    Done,
+    Found,
+    Hit,
+    Lease,
+    Locked,
+    Outcome,
+    Rejected,
+    Unavailable,
+)
+from ..state.requests import Ask, Fail, Forget, Fulfil, Get
+from ..state.shared import SharedAccounts
 from .allow_list import AllowList, Portal
 from .handles import Handles
 from .sealing import Credential, Keys, Sealer, Session, digest
@@ -67,6 +70,8 @@ SPRAYED = (
     "well."
 )
 
+MISFIT = "The session cache gave an answer that fits no question."
+
 WAITED = "OIG Cloud was asked for this account a moment ago, and "
 
 SLOWED_DOWN = (
@@ -91,10 +96,6 @@ PORTAL_ERRORS: dict[str, tuple[type[PortalError], str]] = {
 }
 
 
-class SharedStore(SessionStore, AnswerStore, Protocol):
-    """What sessions are kept in, and what their handles stand for."""
-
-
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A usable session and where it came from.
@@ -114,7 +115,7 @@ class Sessions:
     """Opens sessions for credentials.
 
     Args:
-        store: The cache shared by all workers.
+        accounts: The cache shared by all workers.
         portal: OIG Cloud.
         sealer: Keys and sealed values.
         handles: Makes the handles of sessions.
@@ -126,7 +127,7 @@ class Sessions:
 
     def __init__(
         self,
-        store: SharedStore,
+        accounts: SharedAccounts,
         portal: Portal,
         sealer: Sealer,
         handles: Handles,
@@ -135,7 +136,7 @@ class Sessions:
         allow_list: AllowList | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
+        self._accounts = accounts
         self._portal = portal
         self._sealer = sealer
         self._handles = handles
@@ -169,17 +170,18 @@ class Sessions:
         keys = self._sealer.keys(credential)
         budget = self._sealer.budget(credential, keys)
         spelled = self._sealer.spelled(credential, keys)
-        outcome = await self._acquire(keys.session, spelled, source, budget, note)
+        asked = Ask("login", spelled, keys.session, source, budget)
+        outcome = await self._ask(asked, note)
         if isinstance(outcome, Hit):
-            session = self._usable(keys, outcome.value)
+            session = self.usable(keys, outcome)
             if session is not None:
                 return Opened(session, "session_from_cache", outcome.idle)
             # Sealed under another secret, damaged, past its time, or of an account that was taken
             # off the allow-list: drop just that one. What follows is a login like any other.
-            await self._store.forget(keys.session, digest(outcome.value))
-            outcome = await self._acquire(keys.session, spelled, source, budget, note)
+            await self._forget(keys, outcome)
+            outcome = await self._ask(asked, note)
         try:
-            return await self._resolve(credential, keys, outcome, note)
+            return await self._resolve(credential, keys, asked, outcome, note)
         except SessionError as exc:
             # Anybody can cause any number of these; auth.log has those of failed logins, bounded.
             logger.debug(
@@ -192,27 +194,38 @@ class Sessions:
 
     async def resume(self, keys: Keys) -> Session | None:
         """Return the cached session of these keys, None if there is none; nobody logs in."""
-        found = await self._store.peek(keys.session, keys.account)
-        return None if found is None else self._usable(keys, found.value)
+        return self.usable(keys, await self._cached(keys))
+
+    def usable(self, keys: Keys, cached: Hit | None) -> Session | None:
+        """Return a cached session as it is, if these keys open it and may be used now."""
+        session = None if cached is None else self._sealer.open(keys, cached.value)
+        if session is None or session.expires_at <= self._wall():
+            return None
+        return session if self._allow_list.serves(keys.account) else None
 
     async def forget(self, keys: Keys, session: Session) -> None:
         """Drop a session that the portal does not accept any more, if it is still the cached one.
 
         Another call may have replaced it already: then the new one stays.
         """
-        found = await self._store.peek(keys.session, keys.account)
-        if found is not None and self._sealer.open(keys, found.value) == session:
-            await self._store.forget(keys.session, digest(found.value))
+        cached = await self._cached(keys)
+        if cached is not None and self._sealer.open(keys, cached.value) == session:
+            await self._forget(keys, cached)
 
     async def aclose(self) -> None:
         """Stop the logins that are still under way and give their leases back."""
         await self._logins.aclose()
 
-    async def _acquire(
-        self, key: bytes, account: bytes, source: str, budget: bytes, note: Note
-    ) -> Outcome:
+    async def _cached(self, keys: Keys) -> Hit | None:
+        found = await self._accounts.call(Get(account=keys.account, key=keys.session))
+        return found.session if isinstance(found, Found) else None
+
+    async def _forget(self, keys: Keys, dead: Hit) -> None:
+        await self._accounts.call(Forget("session", keys.account, keys.session, digest(dead.value)))
+
+    async def _ask(self, asked: Ask, note: Note) -> Outcome:
         try:
-            return await self._store.acquire(key, account, source, budget)
+            return await self._accounts.call(asked)
         except asyncio.CancelledError:
             # By now the pair may have been compared with what is cached, which tells a guesser
             # something; and nobody will judge it.
@@ -220,11 +233,11 @@ class Sessions:
             raise
 
     async def _resolve(
-        self, credential: Credential, keys: Keys, outcome: Outcome, note: Note
+        self, credential: Credential, keys: Keys, asked: Ask, outcome: Outcome, note: Note
     ) -> Opened:
         match outcome:
-            case Hit(value=value, idle=idle):
-                session = self._usable(keys, value)
+            case Hit(idle=idle):
+                session = self.usable(keys, outcome)
                 if session is None and not self._allow_list.serves(keys.account):
                     raise _noted(NotServed(), note)
                 if session is None:
@@ -235,7 +248,7 @@ class Sessions:
                     )
                 return Opened(session, "session_from_cache", idle)
             case Lease(token=token):
-                return await self._logins.run(self._log_in(credential, keys, token, note))
+                return await self._logins.run(self._log_in(credential, keys, (asked, token), note))
             case Rejected():
                 if not self._allow_list.serves(keys.account):
                     raise _noted(NotServed(repeated=True), note)
@@ -245,55 +258,42 @@ class Sessions:
                 raise _noted(too_many_attempts(outcome), note)
             case Unavailable(reason=reason, retry_after=seconds):
                 raise unavailable(reason, seconds)
+            case _:
+                raise CacheUnusable(MISFIT, retry_after=1.0)
 
-    def _usable(self, keys: Keys, value: bytes) -> Session | None:
-        session = self._sealer.open(keys, value)
-        if session is None or session.expires_at <= self._wall():
-            return None
-        if not self._allow_list.serves(keys.account):
-            return None
-        return session
-
-    async def _log_in(self, credential: Credential, keys: Keys, token: bytes, note: Note) -> Opened:
-        key = keys.session
+    async def _log_in(
+        self, credential: Credential, keys: Keys, leased: tuple[Ask, bytes], note: Note
+    ) -> Opened:
         try:
             session_id = await self._portal.login(credential.email, credential.password)
         except CredentialsRejected as exc:
             # Here and not where the caller is answered, who may have hung up.
             note(exc)
-            await self._report(key, token, REJECTED, 0.0)
+            await self._report(leased, REJECTED, 0.0)
             raise
         except PortalError as exc:
             logger.warning("login to OIG Cloud failed (%s): %s", exc.code, exc)
-            await self._report(key, token, exc.reason, exc.retry_after or RETRY_AFTER)
+            await self._report(leased, exc.reason, exc.retry_after or RETRY_AFTER)
             raise
         except BaseException:
-            await self._report(key, token, "shutdown", 1.0)
+            await self._report(leased, SHUTDOWN, 1.0)
             raise
         now = self._wall()
         handle = self._handles.make(keys.account)
         session = Session(session_id, now, now + self._ttl, handle)
-        try:
-            # Before the session: who gets that may use the handle at once.
-            await self._store.keep(
-                self._handles.key(handle),
-                keys.account,
-                keys.session,
-                self._handles.seal(handle, keys),
-                self._ttl,
-            )
-            kept = await self._store.fulfil(key, token, self._sealer.seal(keys, session), self._ttl)
-        except CacheUnavailable:
-            kept = False
-        if not kept:
+        asked, token = leased
+        value = token, self._sealer.seal(keys, session), self._ttl
+        record = self._handles.key(handle), self._handles.seal(handle, keys)
+        done = await self._accounts.call(Fulfil("login", asked.account, asked.key, *value, *record))
+        if not isinstance(done, Done):
             logger.info("a new session was not kept: its lease was lost meanwhile")
         return Opened(session, "new_session_created")
 
-    async def _report(self, key: bytes, token: bytes, reason: str, retry_after: float) -> None:
-        try:
-            await self._store.fail(key, token, reason, retry_after)
-        except CacheUnavailable:
-            logger.warning("a failed login (%s) could not be reported to the cache daemon", reason)
+    async def _report(self, leased: tuple[Ask, bytes], reason: str, retry_after: float) -> None:
+        asked, token = leased
+        await self._accounts.call(
+            Fail("login", asked.account, asked.key, token, reason, retry_after)
+        )
 
 
 def _noted(failure: SessionError, note: Note) -> SessionError:

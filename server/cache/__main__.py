@@ -15,13 +15,14 @@ from .. import log, process
 from ..errors import ConfigurationError
 from ..settings.loading import at_next_start, load
 from ..settings.reloading import Reloading
+from ..state.accounts import Accounts
+from ..state.memory import MemoryStorage
 from ..version import program_version
 from . import daemon
+from .backing import open_backing
 from .budgets import limits_of, policy_of
-from .engine import Engine
-from .keeper import Keeper
+from .listener import ConnectionLimits
 from .socket_file import AlreadyRunning, SocketFile
-from .throttle import Throttle
 
 NAME: Final = "cache"
 """Name of this process in each line it logs."""
@@ -87,16 +88,20 @@ def _refuse(exc: ConfigurationError, code: int) -> int:
 
 def _build(reloading: Reloading, socket_file: SocketFile) -> daemon.Daemon:
     settings = reloading.current
-    engine = Engine(limits_of(settings), Throttle(policy_of(settings)))
-    keeper = Keeper(engine, settings.snapshot_file)
-    reloading.add(lambda fresh: engine.use(limits_of(fresh), policy_of(fresh)))
+    limits, policy = limits_of(settings), policy_of(settings)
+    backing, restored = open_backing(settings.snapshot_file)
+    storage = MemoryStorage(limits, backing=backing, restored=restored)
+    accounts = Accounts(storage, limits, policy)
+    reloading.add(lambda fresh: storage.use(limits_of(fresh)))
+    reloading.add(lambda fresh: accounts.use(limits_of(fresh), policy_of(fresh)))
     reloading.add(lambda fresh: log.set_level(fresh.log_level))
     return daemon.Daemon(
-        engine,
+        accounts,
+        storage,
+        backing,
         socket_file,
-        keeper,
         program_version(),
-        daemon.DaemonLimits(),
+        ConnectionLimits(),
         reloading,
         settings.secret_file,
     )

@@ -13,7 +13,9 @@ from typing import Any, Final, Self
 
 from ..errors import CacheUnavailable, OigError, RemoteProtocolError
 from . import wire
-from .credentials import refuse_foreign
+from .credentials import connected
+from .hello import Hello, Welcome
+from .verbs import Notice, Reply, Request, Scalar
 
 READ_BYTES: Final = 64 * 1024
 """Bytes asked of the kernel at once; a whole page of sessions takes a few."""
@@ -55,15 +57,10 @@ class BlockingClient:
         Raises:
             CacheUnavailable: Nobody answers at the path, or a process of another user.
         """
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.settimeout(self._timeout)
-            connection.connect(os.fspath(self._path))
-            refuse_foreign(connection)
+            self._socket = connected(self._path, self._timeout)
         except OSError as exc:
-            connection.close()
             raise self._unavailable(exc) from exc
-        self._socket = connection
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,7 +72,7 @@ class BlockingClient:
             self._socket.close()
             self._socket = None
 
-    def call(self, verb: str, *args: wire.Scalar) -> tuple[Any, ...]:
+    def call(self, verb: str, *args: Scalar) -> tuple[Any, ...]:
         """Ask, and return the fields of the daemon's `ok`.
 
         Raises:
@@ -85,7 +82,7 @@ class BlockingClient:
             RemoteProtocolError: The answer is not the protocol, or no answer to this.
         """
         self._id += 1
-        frame = wire.encode(wire.Request(self._id, verb, args))
+        frame = wire.encode(Request(self._id, verb, args))
         try:
             reply = self._exchange(frame)
         except BaseException:
@@ -96,11 +93,29 @@ class BlockingClient:
             raise RefusedError(*reply.fields)
         return reply.fields
 
-    def _exchange(self, frame: bytes) -> wire.Reply:
+    def hello(self, name: str) -> Welcome:
+        """Ask who the daemon is, as somebody who changes no box.
+
+        Args:
+            name: Of who asks.
+
+        Raises:
+            CacheUnavailable: As `call`.
+            RefusedError: As `call`; with `version` by a daemon of another version.
+            RemoteProtocolError: As `call`.
+        """
+        # To look up the program's version takes longer than the whole exchange.
+        welcome = Welcome.read(self.call("hello", *Hello.of(name, os.getpid(), "?", changes=None)))
+        if welcome is None:
+            self.close()
+            raise RemoteProtocolError("the daemon answered what was not asked")
+        return welcome
+
+    def _exchange(self, frame: bytes) -> Reply:
         if self._socket is None:
             raise CacheUnavailable(f"The connection to the cache daemon at {self._path} is closed.")
         deadline = time.monotonic() + self._timeout
-        reply: wire.Reply | None = None
+        reply: Reply | None = None
         try:
             self._socket.settimeout(self._timeout)
             self._socket.sendall(frame)
@@ -115,11 +130,12 @@ class BlockingClient:
                         f"The cache daemon at {self._path} closed the connection."
                     )
                 for body in self._reader.feed(data):
-                    message = wire.decode_reply(body)
-                    if isinstance(message, wire.Notice):
+                    message = wire.read_reply(body)
+                    if isinstance(message, Notice):
                         continue
                     if (
                         reply is not None
+                        or not isinstance(message, Reply)
                         or message.id != self._id
                         or message.status not in {"ok", "error"}
                     ):

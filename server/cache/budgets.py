@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ..settings.table import Settings
-from .counters import Policy
-from .limits import Limits
+from ..state.limits import Limits, Policy
 
 
 def policy_of(settings: Settings) -> Policy:

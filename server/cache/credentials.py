@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import sys
+from pathlib import Path
 from typing import Final
 
 _SOL_LOCAL: Final = 0
@@ -59,13 +60,30 @@ def is_trusted(uid: int | None) -> bool:
     return uid is None or uid in {os.geteuid(), 0}
 
 
-def refuse_foreign(connected: socket.socket) -> None:
-    """Check whose daemon we have connected to.
+def connected(path: Path, timeout: float) -> socket.socket:
+    """Connect to a daemon of a user that we trust.
+
+    Args:
+        path: Its socket.
+        timeout: Of the socket from now on, in seconds; 0.0 makes one that does not block.
 
     Raises:
         ForeignUserError: It is a user's that we do not trust.
-        OSError: It is gone.
+        OSError: Nobody is there.
     """
-    uid = peer_uid(connected)
+    endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        endpoint.settimeout(timeout)
+        # Local, so it succeeds or fails at once. asyncio would take a full backlog (EAGAIN) for a
+        # connection under way.
+        endpoint.connect(os.fspath(path))
+        _refuse_foreign(peer_uid(endpoint))
+    except BaseException:
+        endpoint.close()
+        raise
+    return endpoint
+
+
+def _refuse_foreign(uid: int | None) -> None:
     if uid is not None and not is_trusted(uid):
         raise ForeignUserError(uid)

@@ -1,9 +1,9 @@
-"""What both ends of a connection say of their versions, so that they can differ for a while. Pure.
+"""What both ends of a connection say of themselves, so that they can differ for a while. Pure.
 
-During an upgrade workers of one version ask a daemon of another. Readings go on: each end says only
-what the other one knows, and a worker does without what its daemon refuses. Changes of a box do
-not: two versions might write different things into one journal. They are made while all who are
-connected have the same `CHANGES`.
+During an upgrade workers of one version ask a daemon of another. Readings go on: a worker does
+without a daemon that speaks another protocol. Changes of a box do not: two versions might write
+different things into one journal. They are made while all who are connected have the same
+`CHANGES`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from .limits import SOURCE_MAX_CHARS
+from ..state.limits import SOURCE_MAX_CHARS
 
-LEAST_PROTOCOL: Final = 3
+LEAST_PROTOCOL: Final = 4
 """Oldest version of the protocol that is spoken here."""
 
-PROTOCOL: Final = 3
+PROTOCOL: Final = 4
 """Newest version of the protocol that is spoken here: the first element of every message."""
 
 CHANGES: Final = 2
@@ -26,12 +26,21 @@ with each of them; 2 goes with journal 4 and plans 2."""
 UNTOLD: Final = 0
 """The same of a process that says no hello: versions up to 0.1.0."""
 
-PROGRAM_MAX_CHARS: Final = SOURCE_MAX_CHARS
+NAME_MAX_CHARS: Final = SOURCE_MAX_CHARS
 """Longest name of a process or version of a program; operators see both on a terminal."""
+
+DIGEST_BYTES: Final = 16
+"""Size of what tells the live settings of a process from others."""
+
+SECRET_TAG_BYTES: Final = 16
+"""Size of a secret's tag: no two secrets have the same by chance."""
+
+ORIGIN_BYTES: Final = 16
+"""Size of what tells one beginning of the daemon's data from others."""
 
 
 class Hello(NamedTuple):
-    """What a process says of itself.
+    """What a process says of itself. The first six of every version mean the same.
 
     Attributes:
         name: Its name at supervisord, such as `mcp-0`.
@@ -39,7 +48,9 @@ class Hello(NamedTuple):
         program: Version of the program.
         least: Oldest version of the protocol that it speaks.
         most: Newest version of the protocol that it speaks.
-        changes: Its `CHANGES`.
+        changes: Its `CHANGES`; None of `cachectl`, which changes no box and is no worker.
+        tag: Of the secret that it works with; None if it has none, or tells none.
+        settings: Digest of its live settings; None if it goes by none of the daemon's.
     """
 
     name: str
@@ -47,18 +58,21 @@ class Hello(NamedTuple):
     program: str
     least: int
     most: int
-    changes: int
+    changes: int | None
+    tag: bytes | None = None
+    settings: bytes | None = None
 
     @classmethod
-    def of(cls, name: str, pid: int, program: str) -> Hello:
+    def of(cls, name: str, pid: int, program: str, *, changes: int | None = CHANGES) -> Hello:
         """Return the hello of a process of this version.
 
         Args:
             name: Its name; what is not printable in it, or too long, is left out.
             pid: Its process id.
             program: Version of the program.
+            changes: Its `CHANGES`; None of `cachectl`.
         """
-        return cls(_short(name), pid, _short(program), LEAST_PROTOCOL, PROTOCOL, CHANGES)
+        return cls(_short(name), pid, _short(program), LEAST_PROTOCOL, PROTOCOL, changes)
 
     def listed(self) -> Mapping[str, object]:
         """Return it as it stands in the statistics."""
@@ -86,35 +100,48 @@ class Welcome(NamedTuple):
 
     Attributes:
         program: Version of its program.
+        pid: Its process id.
+        least: Oldest version of the protocol that it speaks.
+        most: Newest version of the protocol that it speaks.
         changes: Its `CHANGES`.
         mixed: Workers that are connected and have another `CHANGES` than the daemon.
+        origin: Tells this beginning of the daemon's data from others.
+        drops: How often something was dropped on purpose since then.
+        tag: Of the secret that it works with; None as long as it has none.
+        secret_held: 1 if it or anybody connected has a secret, else 0.
+        settings_differ: 1 if the live settings that were told are not the daemon's, else 0.
     """
 
     program: str
+    pid: int
+    least: int
+    most: int
     changes: int
     mixed: int
+    origin: bytes
+    drops: int
+    tag: bytes | None
+    secret_held: int
+    settings_differ: int
 
     @property
     def agrees(self) -> bool:
         """Whether a process of this version may make changes with it now."""
         return self.changes == CHANGES and not self.mixed
 
+    @classmethod
+    def read(cls, fields: tuple[Any, ...]) -> Welcome | None:
+        """Read the fields of the answer to a hello; None if it is none.
 
-STRANGER: Final = Welcome("0.1.0 or older", UNTOLD, 0)
-"""What a daemon that does not know the verb comes to."""
-
-
-def welcome(fields: tuple[Any, ...]) -> Welcome | None:
-    """Read the fields of the answer to a hello; None if it is none.
-
-    What stands behind the known fields is of a newer version.
-    """
-    match fields:
-        case (str(program), int(), int(), int(), int(changes), int(mixed), *_):
-            return Welcome(program, changes, mixed)
-    return None
+        What stands behind the known fields is of a newer version.
+        """
+        match fields:
+            case (str(), int(), int(), int(), int(), int(), bytes(), int(), tag, int(), int(), *_):
+                if tag is None or isinstance(tag, bytes):
+                    return cls(*fields[: len(cls._fields)])
+        return None
 
 
 def _short(text: str) -> str:
-    kept = "".join(one for one in text if one.isprintable())[:PROGRAM_MAX_CHARS]
+    kept = "".join(one for one in text if one.isprintable())[:NAME_MAX_CHARS]
     return kept or "?"

@@ -14,8 +14,10 @@ from contextvars import Context, copy_context
 from typing import Final, NamedTuple, Protocol, cast
 
 from ..errors import CacheBusy, CacheUnavailable, RemoteProtocolError
-from . import quick, wire
-from .outcomes import Hit
+from ..state.outcomes import Hit
+from ..state.requests import Ask
+from . import wire
+from .verbs import MAX_ID, WAITING, Notice, Reply, Request, Scalar
 
 WAITING_SECONDS: Final = 60.0
 """Longest wait for the answer that follows `waiting`; the daemon promises it within 45 s."""
@@ -29,22 +31,13 @@ TICK_SECONDS: Final = 0.002
 LOST: Final = "the connection was lost"
 """Why calls fail when it was the daemon who ended the connection."""
 
-WAIT: Final = frozenset({"acquire", "share"})
-"""Verbs that may be answered `waiting` first."""
-
-HIT: Final = frozenset({"acquire", "share", "peek", "peek_answer"})
-"""Verbs that may be answered `hit`."""
-
-LEASE: Final = frozenset({"acquire", "share"})
-"""Verbs whose answer must be given back if nobody takes it."""
-
 READ_BYTES: Final = 64 * 1024
 """Room for one read. An own buffer: asyncio's default of 256 KiB is mapped anew for each read."""
 
 FLUSH_FRAMES: Final = 16
 """Requests sent with one write: few system calls, and the daemon has something to do meanwhile."""
 
-Answer = asyncio.Future[wire.Reply | Hit]
+Answer = asyncio.Future[Reply | Hit]
 """What a caller waits for. A hit comes as such, all else as a reply."""
 
 
@@ -63,14 +56,11 @@ class Owner(Protocol):
     def hung(self) -> None:
         """Take note that a call was not answered, nor any other since."""
 
-    def noticed(self, notice: wire.Notice) -> None:
+    def noticed(self, notice: Notice) -> None:
         """Take note of what nobody asked for."""
 
     def waits(self, answer: Answer, source: str, key: bytes) -> None:
-        """Take note of a login that waits for its answer; it may be failed with `CacheBusy`.
-
-        Called in the context of who asked.
-        """
+        """Take note of a login that waits, in the context of who asked; it may be failed."""
 
     def lost(self, channel: Channel) -> None:
         """Take note of the end."""
@@ -80,10 +70,7 @@ class Owner(Protocol):
 
 
 class _Call(NamedTuple):
-    """One request that is not answered yet.
-
-    Of an `acquire`, `login` is the source, the key and the context of its caller.
-    """
+    """A request without an answer. Of a login with source, key and context of its caller."""
 
     verb: str
     answer: Answer
@@ -152,17 +139,17 @@ class Channel(asyncio.BufferedProtocol):
         calls = self._calls
         try:
             for frame in self._reader.feed(self._room[:nbytes]):
-                hit = quick.read_hit(frame)
-                if hit is None:
-                    self._take(frame)
+                message = wire.read_reply(frame)
+                if not isinstance(message, tuple):
+                    self._take(message)
                     continue
-                number, value, expires_in, idle, *spelling = hit
+                _, number, _, value, left, idle, spelling = message
                 call = calls.get(number)
-                if call is None or call.verb not in HIT:
+                if call is None or call.verb != "ask":
                     raise _unasked()
                 del calls[number]
                 if not call.answer.done():
-                    call.answer.set_result(Hit(value, expires_in, idle, *spelling))
+                    call.answer.set_result(Hit(value, left, idle, spelling))
         except RemoteProtocolError as exc:
             self.burn(f"it broke the protocol: {exc}")
 
@@ -182,27 +169,32 @@ class Channel(asyncio.BufferedProtocol):
 
     # What the client calls.
 
-    def acquire(self, key: bytes, account: bytes, source: str, budget: bytes) -> tuple[int, Answer]:
-        """Send an `acquire`; as `ask`."""
-        self._require_room("acquire")
+    def ask_login(self, asked: Ask) -> tuple[int, Answer]:
+        """Send an `ask` for a login, as nearly every request comes down to; as `ask`."""
+        self._require_room("ask")
         number = self._next_id()
-        frame = quick.acquire_frame(number, key, account, source, budget)
-        return number, self._send("acquire", number, frame, (source, key, copy_context()))
+        frame = wire.login_frame(number, asked.account, asked.key, asked.source, asked.budget)
+        return number, self._send("ask", number, frame, (asked.source, asked.key, copy_context()))
 
-    def ask(self, verb: str, args: tuple[wire.Scalar, ...]) -> tuple[int, Answer]:
+    async def answered(self, number: int, answer: Answer) -> Reply | Hit:
+        """Return the answer to what was sent; a lease that nobody takes is given back."""
+        try:
+            return await answer
+        except BaseException:
+            self._abandon(number, answer)
+            raise
+
+    def ask(self, verb: str, args: tuple[Scalar, ...]) -> tuple[int, Answer]:
         """Send a request; return its id, and what will get its answer or `CacheUnavailable`.
 
         Raises:
             LocalProtocolError: It breaks the protocol; nothing was sent.
             CacheBusy: Too many are unanswered.
         """
-        match verb, args:
-            case "acquire", (bytes(key), bytes(account), str(source), bytes(budget)):
-                return self.acquire(key, account, source, budget)
         self._require_room(verb)
         return self._ask(verb, args)
 
-    def tell(self, verb: str, args: tuple[wire.Scalar, ...]) -> int | None:
+    def tell(self, verb: str, args: tuple[Scalar, ...]) -> int | None:
         """Send a request whose answer nobody waits for; return its id, None if it cannot be sent.
 
         Raises:
@@ -215,20 +207,6 @@ class Channel(asyncio.BufferedProtocol):
         self._calls[number] = _Call(verb, nobody, math.inf)
         return number
 
-    def abandon(self, number: int, answer: Answer) -> None:
-        """Take note that nobody waits for this call any more; give back what it may have got."""
-        call = self._calls.get(number)
-        if call is not None:
-            acquired = call.verb in LEASE
-        elif answer.cancelled() or answer.exception() is not None:
-            return
-        else:
-            # Answered, and given up before the caller could run: only a lease must go back.
-            reply = answer.result()
-            acquired = isinstance(reply, wire.Reply) and reply.status == "lease"
-        if acquired:
-            self._withdraw(number)
-
     def burn(self, why: str) -> None:
         """End the connection at once; every call on it fails."""
         if self.usable:
@@ -239,26 +217,40 @@ class Channel(asyncio.BufferedProtocol):
 
     # How it works.
 
+    def _require_room(self, verb: str) -> None:
+        # What may wait leaves half to the rest: handles, answers, and the ends of leases.
+        most = wire.MAX_IN_FLIGHT // 2 if verb in WAITING else wire.MAX_IN_FLIGHT
+        if len(self._calls) >= most:
+            raise CacheBusy("Too many calls of this worker wait for the cache daemon.")
+
+    def _abandon(self, number: int, answer: Answer) -> None:
+        """Take note that nobody waits for this call any more; give back what it may have got."""
+        call = self._calls.get(number)
+        if call is not None:
+            waits = call.verb in WAITING
+        elif answer.cancelled() or answer.exception() is not None:
+            return
+        else:
+            # Answered, and given up before the caller could run: only a lease must go back.
+            reply = answer.result()
+            waits = isinstance(reply, Reply) and reply.status == "lease"
+        if waits:
+            self._withdraw(number)
+
     def _withdraw(self, number: int) -> None:
         cancel = self.tell("cancel", (number,))
         if cancel is not None:
             # Its answer says that nothing more comes under the other id.
             self._cancels[cancel] = number
 
-    def _require_room(self, verb: str) -> None:
-        # What may wait leaves half to the rest: handles, answers, and the ends of leases.
-        most = wire.MAX_IN_FLIGHT // 2 if verb in WAIT else wire.MAX_IN_FLIGHT
-        if len(self._calls) >= most:
-            raise CacheBusy("Too many calls of this worker wait for the cache daemon.")
-
-    def _ask(self, verb: str, args: tuple[wire.Scalar, ...]) -> tuple[int, Answer]:
+    def _ask(self, verb: str, args: tuple[Scalar, ...]) -> tuple[int, Answer]:
         number = self._next_id()
-        return number, self._send(verb, number, wire.encode(wire.Request(number, verb, args)))
+        return number, self._send(verb, number, wire.encode(Request(number, verb, args)))
 
     def _next_id(self) -> int:
-        number = self._last_id % wire.MAX_ID + 1
+        number = self._last_id % MAX_ID + 1
         while number in self._calls:
-            number = number % wire.MAX_ID + 1
+            number = number % MAX_ID + 1
         return number
 
     def _send(
@@ -290,9 +282,8 @@ class Channel(asyncio.BufferedProtocol):
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()
 
-    def _take(self, frame: memoryview) -> None:
-        message = wire.decode_reply(frame)
-        if isinstance(message, wire.Notice):
+    def _take(self, message: Reply | Notice) -> None:
+        if isinstance(message, Notice):
             self._owner.noticed(message)
             return
         number = message.id
@@ -300,8 +291,8 @@ class Channel(asyncio.BufferedProtocol):
         if call is None:
             raise _unasked()
         if message.status == "waiting":
-            if call.verb not in WAIT:
-                raise RemoteProtocolError("nothing but acquire and share waits")
+            if call.verb not in WAITING:
+                raise RemoteProtocolError(f"nothing but {' and '.join(sorted(WAITING))} waits")
             deadline = self._loop.time() + WAITING_SECONDS
             self._calls[number] = call._replace(deadline=deadline, waiting=True)
             if call.login is not None and not call.answer.done():

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, cast
 
 from ..errors import RemoteProtocolError
+from ..state.waiters import Waiter
 from . import wire
-from .engine import Ticket
 from .hello import Hello
-from .quick import read_acquire
 from .service import Service
+from .verbs import Notice, Reply, Request
 
 READ_BYTES: Final = 64 * 1024
 """Room for one read. asyncio's default of 256 KiB is mapped anew by the C library each time."""
@@ -21,8 +20,8 @@ READ_BYTES: Final = 64 * 1024
 FLUSH_FRAMES: Final = 16
 """Replies sent with one write: few system calls, and the peer has something to do meanwhile."""
 
-CLOSING: Final = frozenset({"version", "overload"})
-"""Errors after which the connection is closed: the peer and we cannot go on."""
+CLOSING: Final = ("overload",)
+"""Begins the fields of an error after which the connection is closed: the peer does not listen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,6 @@ class Connection(asyncio.BufferedProtocol):
         limits: What this connection may cost.
         counts: Where its end is counted.
         room: Where reads go. Shared by all connections: a read is used up before the next begins.
-        settled: Called after something happened that others may wait for.
 
     Attributes:
         gone: Done when the connection is.
@@ -73,27 +71,23 @@ class Connection(asyncio.BufferedProtocol):
         limits: PeerLimits,
         counts: Counts,
         room: memoryview,
-        settled: Callable[[], None],
     ) -> None:
-        self.tickets: dict[int, Ticket] = {}
-        self.leases: dict[int, tuple[bytes, bytes]] = {}
-        self.copies = False
-        self.spells = False
-        self.using: bytes | None = None
+        self.waiting: dict[int, Waiter | None] = {}
+        self.leases: dict[int, bytes] = {}
+        self.hello: Hello | None = None
         self.tag: bytes | None = None
         self.differs = False
-        self.hello: Hello | None = None
+        self.foreign = False
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._service = service
         self._limits = limits
         self._counts = counts
         self._room = room
-        self._settled = settled
         self._reader = wire.FrameReader(wire.MAX_REQUEST_BYTES)
         self._loop = asyncio.get_running_loop()
         self._out: list[bytes] = []
         self._in_batch = False
-        self._acquires = service.times["acquire"]
+        self._asks = service.times["ask"]
         self._ending = False
         self._transport: asyncio.Transport | None = None
         self._heard_at = perf_counter()
@@ -129,14 +123,14 @@ class Connection(asyncio.BufferedProtocol):
             for frame in self._reader.feed(self._room[:nbytes]):
                 finished = True
                 self._heard_at = begun
-                asked = read_acquire(frame)
-                reply = service.acquire(self, *asked) if asked is not None else None
+                request = wire.read_request(frame)
+                reply = None if isinstance(request, Request) else service.hit(self, request)
                 if reply is not None:
                     self._out.append(reply)
                     ended = perf_counter()
-                    self._acquires.add(ended - begun)
+                    self._asks.add(ended - begun)
                     begun = ended
-                elif self._handle(frame, begun):
+                elif self._handle(request, begun):
                     begun = perf_counter()
                 else:
                     break
@@ -147,8 +141,6 @@ class Connection(asyncio.BufferedProtocol):
             self._ending = True
         finally:
             self._in_batch = False
-        if service.touched:
-            self._settled()
         self.flush()
         if self._ending:
             self.close()
@@ -180,7 +172,6 @@ class Connection(asyncio.BufferedProtocol):
         _cancel(self._half_frame)
         _cancel(self._unread)
         self._service.drop(self)
-        self._settled()
         if not self.gone.done():
             self.gone.set_result(None)
 
@@ -190,7 +181,7 @@ class Connection(asyncio.BufferedProtocol):
     def idle_since(self) -> float | None:
         """When it last asked, by `perf_counter`; None while it has, sends or reads something."""
         busy = (
-            self.tickets
+            self.waiting
             or self.leases
             or self._ending
             or self._transport is None
@@ -199,11 +190,13 @@ class Connection(asyncio.BufferedProtocol):
         )
         return None if busy else self._heard_at
 
-    def send(self, message: wire.Reply | wire.Notice) -> None:
+    def send(self, message: Reply | Notice) -> None:
         """Send together with whatever else this round of the loop brings."""
         if not self._out and not self._in_batch:
             self._loop.call_soon(self.flush)
         self._out.append(wire.encode(message))
+        if isinstance(message, Reply) and message.status == "error":
+            self._ending = self._ending or message.fields[:1] == CLOSING
 
     def flush(self) -> None:
         """Send now what was not sent yet."""
@@ -244,15 +237,13 @@ class Connection(asyncio.BufferedProtocol):
 
     # How it works.
 
-    def _handle(self, frame: memoryview, begun: float) -> bool:
-        """Answer one request; return whether there may be another."""
-        request = wire.decode_request(frame)
-        reply = self._service.handle(self, request)
-        self._out.append(wire.encode(reply))
+    def _handle(self, asked: Request | wire.Login, begun: float) -> bool:
+        """Carry out one request; return whether there may be another."""
+        request = asked if isinstance(asked, Request) else Request(asked[1], "ask", asked[3:])
+        self._service.handle(self, request)
         times = self._service.times.get(request.verb)
         if times is not None:
             times.add(perf_counter() - begun)
-        self._ending = reply.status == "error" and reply.fields[0] in CLOSING
         return not self._ending
 
     def _time_frames(self, finished: bool) -> None:

@@ -33,7 +33,6 @@ from ..portal.writes import Sent, Write
 from ..readings.box import Box
 from ..records.record import Record
 from ..records.reservation import LASTS
-from ..store import VersionAgreement
 from ..upstream.portal_reader import Upstream
 from ..upstream.single_flight import Fetched
 from .change import find_box, observed
@@ -45,7 +44,7 @@ from .plan_token import PLAN_LASTS, Plan, Plans
 from .refusals import used
 from .reserved_box import ReservedBox, reserved
 from .settling import Settling
-from .versions import check_versions
+from .versions import VersionAgreement, check_versions
 
 logger = logging.getLogger(__name__)
 

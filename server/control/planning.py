@@ -14,7 +14,6 @@ from ..readings import freshness
 from ..readings.box import Box, boxes_of
 from ..readings.boxes import choose_box
 from ..records.record import Record
-from ..store import VersionAgreement
 from ..upstream.portal_reader import Upstream
 from ..upstream.single_flight import Fetched
 from .asked import Asked
@@ -26,7 +25,7 @@ from .moments import age_s, mark, moment
 from .plan_token import PLAN_LASTS, Plan, Plans
 from .refusals import told
 from .settling import Settling
-from .versions import check_versions
+from .versions import VersionAgreement, check_versions
 
 SEVERAL_BOXES = (
     "This account has several boxes. The request names box {id}, but whether the portal heeds that "

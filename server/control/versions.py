@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Protocol
 
 from ..codes import Code
 from ..errors import CacheUnavailable, ChangeRefused, VersionsDiffer
-from ..store import VersionAgreement
+
+
+class VersionAgreement(Protocol):
+    """Who knows the versions of all who are connected."""
+
+    async def agree(self) -> None:
+        """Return when it answers, and a change can be made now as far as it knows.
+
+        Raises:
+            VersionsDiffer: Not all are of one version.
+            CacheUnavailable: It does not answer.
+        """
+        ...
+
 
 DIFFERENT = (
     "This server is being upgraded: not all its parts are of one version yet, and until they are "

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from ..auth.access import Access
 from ..records.journal import Journal
-from ..store import VersionAgreement
 from ..upstream.portal_reader import Upstream
 from .applying import Applying, WritingPortal
 from .earlier import Earlier
@@ -20,6 +19,7 @@ from .looking import Looking
 from .plan_token import Plans
 from .planning import Planning
 from .settling import Settling
+from .versions import VersionAgreement
 from .waits import Waits
 
 

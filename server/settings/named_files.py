@@ -14,7 +14,7 @@ from .table import Settings
 def refuse_shared(settings: Settings, read: dict[str, Path]) -> None:
     """Return when nothing that the server writes is a file with another meaning as well.
 
-    Two settings with one file destroy it: the secret would be set aside as a broken snapshot.
+    Two settings with one file destroy it: the secret would be set aside as a broken one.
 
     Args:
         settings: All settings.
@@ -73,6 +73,11 @@ def _written(settings: Settings) -> Iterator[tuple[str, Path]]:
         ("OIG_CACHE_SOCKET", settings.cache_socket, (".lock",)),
         ("OIG_SECRET_FILE", settings.secret_file, ()),
         ("OIG_SNAPSHOT_FILE", settings.snapshot_file, (".new", ".bad", ".outdated")),
+        (
+            "the sessions (sessions.db beside OIG_SNAPSHOT_FILE)",
+            settings.snapshot_file.with_name("sessions.db"),
+            ("-wal", ".bad"),
+        ),
         ("OIG_AUTH_LOG", settings.auth_log, ()),
         ("OIG_JOURNAL", settings.journal, ("-wal", "-shm", "-journal")),
         ("OIG_GRANTS", settings.grants, ("-wal", "-shm", "-journal")),

@@ -79,13 +79,15 @@ class Settings:
     ca_file: Path | None = _setting(
         None, parsers.path, "further trusted certificates (PEM), beside the system's"
     )
-    run_dir: Path = _setting(None, parsers.path, "folder of socket, secret and snapshot (0700)")
+    run_dir: Path = _setting(None, parsers.path, "folder of socket, secret and sessions (0700)")
     cache_socket: Path = _setting(None, parsers.path, "socket of the cache daemon")
     secret_file: Path = _setting(
         None, parsers.path, "secret that all workers share; made when missing"
     )
     snapshot_file: Path = _setting(
-        None, parsers.path, "sealed sessions kept over a restart of the daemon"
+        None,
+        parsers.path,
+        "what 0.1.0 left of sessions, read once; `sessions.db`, which has them now, is beside it",
     )
     session_ttl: float = _setting(
         43200.0, parsers.seconds, "a session is dropped this long after its login"

@@ -52,7 +52,7 @@ def differing(cache_socket: Path) -> list[Differing]:
 
     try:
         with BlockingClient(cache_socket) as daemon:
-            answer = daemon.call("stats")
+            answer = daemon.call("stats", None)
     except OigError:
         return []
     match answer:

@@ -28,7 +28,7 @@ from ..readings.placement import days_between
 from ..readings.series import PORTAL_NAMES, SeriesName
 from ..readings.series import quantities as series_quantities
 from ..upstream.energy_reader import MOST_DAYS, MOST_HOUR_DAYS, MOST_S, in_time, read_energy
-from ..upstream.portal_reader import Upstream
+from ..upstream.portal_reader import ALONG, Upstream
 from ..upstream.single_flight import Fetched
 from .arguments import digits, listed, shown
 from .asking import BoxId, Handle, caller
@@ -94,7 +94,7 @@ def reading_tools(
     """Make the reading tools over `upstream`, for callers that `access` admits."""
 
     async def granted(context: Context[Any, Any], session: str | None) -> Granted:
-        return await access.open(caller(context, session=session))
+        return await access.open(caller(context, session=session), *ALONG)
 
     async def noticed(asking: Granted) -> list[Dated] | None:
         """Return what notifications say of bypasses, if somebody has asked for them lately."""

@@ -28,7 +28,7 @@ from ..readings.notifications import notifications
 from ..readings.status import Status, portal_down, status
 from ..readings.troubles import CHANGE_UNKNOWN, ChangeUnderWay, Heard
 from ..records.record import Record
-from ..upstream.portal_reader import Upstream
+from ..upstream.portal_reader import ALONG, Upstream
 from ..upstream.single_flight import Fetched
 from .asking import BoxId, Handle, caller
 from .checked import CheckedTool
@@ -57,7 +57,7 @@ def status_tool(
         context: Context[Any, Any], box_id: BoxId = None, session: Handle = None
     ) -> Status:
         try:
-            granted = await access.open(caller(context, session=session))
+            granted = await access.open(caller(context, session=session), *ALONG)
         except PortalError as exc:
             # The caller has not proved the account: nothing stored about it is shown.
             return _down(exc, [], [], None)

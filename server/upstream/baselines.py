@@ -10,39 +10,43 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ..auth.sealing import Keys, Sealer
-from ..cache.limits import TTL_MAX
+from ..auth.caller import Granted
+from ..auth.sealing import Sealer
 from ..readings.baseline import NO_BASELINE, Baseline
-from ..store import AnswerStore
+from ..state.limits import TTL_MAX
+from ..state.shared import SharedAccounts
 from .sealed_answers import SealedAnswers
 
 NAME = "baseline"
+"""What it is kept under."""
 
 
 class Baselines:
     """The baselines of all accounts.
 
     Args:
-        store: Where they are kept.
+        accounts: Where they are kept.
         sealer: Seals them.
     """
 
-    def __init__(self, store: AnswerStore, sealer: Sealer) -> None:
-        self._kept = SealedAnswers(store, sealer)
+    def __init__(self, accounts: SharedAccounts, sealer: Sealer) -> None:
+        self._kept = SealedAnswers(accounts, sealer)
 
-    async def of(self, keys: Keys) -> Baseline:
+    async def of(self, granted: Granted) -> Baseline:
         """Return the baseline of an account; an empty one when there is none."""
-        kept = await self._kept.find(keys, NAME)
+        kept = await self._kept.find(granted, NAME)
         return NO_BASELINE if kept is None else Baseline.read(kept)
 
-    async def learn(self, keys: Keys, payload: object, at: float) -> None:
+    async def learn(self, granted: Granted, payload: object, at: float) -> None:
         """Take an answer into the baseline of its account.
 
         Args:
-            keys: The account's.
+            granted: Whose.
             payload: The decoded live answer, whatever it is.
             at: Seconds since 1970 when the portal gave it.
         """
-        learned = (await self.of(keys)).after(payload, datetime.fromtimestamp(at, UTC))
+        # Another call may have learned meanwhile.
+        granted.along.pop(NAME, None)
+        learned = (await self.of(granted)).after(payload, datetime.fromtimestamp(at, UTC))
         # No account has so many boxes that it would be too large.
-        await self._kept.put(keys, NAME, learned.written(), TTL_MAX)
+        await self._kept.put(granted, NAME, learned.written(), TTL_MAX)

@@ -16,11 +16,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 
-from ..auth.sealing import Keys, Sealer
-from ..cache.limits import TTL_MAX
+from ..auth.caller import Granted
+from ..auth.sealing import Sealer
 from ..readings import clock
 from ..readings.energy_day import EnergyDay, kept_day
-from ..store import AnswerStore
+from ..state.limits import TTL_MAX
+from ..state.shared import SharedAccounts
 from .sealed_answers import SealedAnswers
 
 SETTLED_DAYS = 7
@@ -37,32 +38,32 @@ class KeptEnergy:
     """The settled days of all accounts.
 
     Args:
-        store: Where they are kept.
+        accounts: Where they are kept.
         sealer: Seals them.
     """
 
-    def __init__(self, store: AnswerStore, sealer: Sealer) -> None:
-        self._kept = SealedAnswers(store, sealer)
+    def __init__(self, accounts: SharedAccounts, sealer: Sealer) -> None:
+        self._kept = SealedAnswers(accounts, sealer)
 
-    async def of(self, keys: Keys, days: Iterable[date], now: float) -> dict[date, EnergyDay]:
+    async def of(self, granted: Granted, days: Iterable[date], now: float) -> dict[date, EnergyDay]:
         """Return those of some days that are kept.
 
         Args:
-            keys: The account's.
+            granted: Whose.
             days: Which days, in order.
             now: Unix time in seconds.
         """
         wanted = list(days)
         found: dict[date, EnergyDay] = {}
         for month, _ in groupby(wanted, _month):
-            found |= await self._of_month(keys, month, now)
+            found |= await self._of_month(granted, month, now)
         return {day: found[day] for day in wanted if day in found and _believed(found[day], now)}
 
-    async def keep(self, keys: Keys, days: Iterable[EnergyDay], now: float) -> None:
+    async def keep(self, granted: Granted, days: Iterable[EnergyDay], now: float) -> None:
         """Keep those days that do not change any more.
 
         Args:
-            keys: The account's.
+            granted: Whose.
             days: Days that were read, in order.
             now: Unix time in seconds.
         """
@@ -71,14 +72,14 @@ class KeptEnergy:
         for month, group in groupby(settled, lambda one: _month(one.day)):
             # Another worker may have put other days of the month meanwhile. What it puts between
             # this look and the next line is lost, and costs a request when it is asked for.
-            before = await self._of_month(keys, month, now)
+            before = await self._of_month(granted, month, now)
             merged = before | {one.day: _weighed(one, before.get(one.day)) for one in group}
             # Full days of a month take a tenth of what may be kept.
             content = [merged[day].as_kept() for day in sorted(merged)]
-            await self._kept.put(keys, _name(month), content, KEPT_S)
+            await self._kept.put(granted, _name(month), content, KEPT_S)
 
-    async def _of_month(self, keys: Keys, month: str, now: float) -> dict[date, EnergyDay]:
-        content = await self._kept.find(keys, _name(month))
+    async def _of_month(self, granted: Granted, month: str, now: float) -> dict[date, EnergyDay]:
+        content = await self._kept.find(granted, _name(month))
         kept = map(kept_day, content or ())
         # The value is put again with every day that is added: each day has a time of its own.
         return {one.day: one for one in kept if one is not None and now - one.read_at < KEPT_S}

@@ -16,13 +16,17 @@ from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
 from ..readings.baseline import Baseline
 from ..readings.energy_day import EnergyDay
-from ..store import AnswerStore
+from ..state.shared import SharedAccounts
+from .baselines import NAME as BASELINE
 from .baselines import Baselines
 from .kept_energy import KeptEnergy
 from .sealed_answers import SealedAnswers
 from .single_flight import NOTHING_TTL, Answered, Fetched, SingleFlight
 
 LIVE, NOTIFICATIONS = "live", "notifications"
+
+ALONG = LIVE, BASELINE, NOTIFICATIONS
+"""What every reading looks at: `Access.open` has it come along with the session."""
 
 LIVE_TTL = 30.0
 HISTORY_TTL = 300.0
@@ -50,7 +54,7 @@ class Upstream:
     """Reads the portal for callers.
 
     Args:
-        store: Shared answers.
+        accounts: Shared answers.
         access: Replaces a session that turns out to be dead.
         portal: OIG Cloud.
         sealer: Seals answers.
@@ -65,7 +69,7 @@ class Upstream:
 
     def __init__(
         self,
-        store: AnswerStore,
+        accounts: SharedAccounts,
         access: Access,
         portal: ReadingPortal,
         sealer: Sealer,
@@ -79,10 +83,10 @@ class Upstream:
         self.live_ttl = live_ttl
         self.history_ttl = history_ttl
         self._wall = wall
-        self._answers = SealedAnswers(store, sealer)
-        self._baselines = Baselines(store, sealer)
-        self._kept_energy = KeptEnergy(store, sealer)
-        self._flight = SingleFlight(store, access, sealer, self._answers, wall)
+        self._answers = SealedAnswers(accounts, sealer)
+        self._baselines = Baselines(accounts, sealer)
+        self._kept_energy = KeptEnergy(accounts, sealer)
+        self._flight = SingleFlight(accounts, access, sealer, self._answers, wall)
 
     async def live(self, granted: Granted) -> Fetched:
         """Return the live snapshot of all boxes of the caller's account."""
@@ -113,7 +117,7 @@ class Upstream:
 
     async def baseline(self, granted: Granted) -> Baseline:
         """Return what live answers have shown of the boxes of the caller's account until now."""
-        return await self._baselines.of(granted.keys)
+        return await self._baselines.of(granted)
 
     async def live_now(self, granted: Granted) -> Fetched:
         """Return the same as of now, asked in the account's turn. From then on others get it.
@@ -125,9 +129,9 @@ class Upstream:
         if held is not None and not held.payload:
             return held
         fetched, granted = await self._flight.alone(granted, self._portal.read_live, {})
-        await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
+        await self._baselines.learn(granted, fetched.payload, fetched.at)
         ttl = self.live_ttl if fetched.payload else NOTHING_TTL
-        await self._answers.put(granted.keys, LIVE, [fetched.at, fetched.payload], ttl)
+        await self._answers.put(granted, LIVE, [fetched.at, fetched.payload], ttl)
         await granted.caller.permitted()
         return fetched
 
@@ -147,11 +151,11 @@ class Upstream:
 
     async def kept_energy(self, granted: Granted, days: Iterable[date]) -> dict[date, EnergyDay]:
         """Return those of some days, given in order, whose energy was read and cannot change."""
-        return await self._kept_energy.of(granted.keys, days, self._wall())
+        return await self._kept_energy.of(granted, days, self._wall())
 
     async def keep_energy(self, granted: Granted, days: Iterable[EnergyDay]) -> None:
         """Keep those of some days, given in order, that cannot change any more."""
-        await self._kept_energy.keep(granted.keys, days, self._wall())
+        await self._kept_energy.keep(granted, days, self._wall())
 
     async def notifications(self, granted: Granted) -> Fetched:
         """Return the notifications' HTML of the caller's account."""
@@ -178,7 +182,7 @@ class Upstream:
         await self._flight.aclose()
 
     async def _held(self, granted: Granted, what: str) -> Fetched | None:
-        return Fetched.cached(await self._answers.find(granted.keys, what))
+        return Fetched.cached(await self._answers.find(granted, what))
 
     async def _check_alive(self, granted: Granted, session_id: str) -> None:
         """Return if the portal knows a session: nothing to tell looks like one that has ended.
@@ -193,5 +197,5 @@ class Upstream:
     async def _live(self, granted: Granted, what: str, ttl: float) -> Answered:
         fetched, granted = await self._flight.read(granted, what, ttl, self._portal.read_live, {})
         if fetched.source == "live":
-            await self._baselines.learn(granted.keys, fetched.payload, fetched.at)
+            await self._baselines.learn(granted, fetched.payload, fetched.at)
         return fetched, granted

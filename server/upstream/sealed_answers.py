@@ -2,64 +2,75 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import zlib
 from typing import Any
 
+from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
-from ..cache.limits import ANSWER_MAX_BYTES
-from ..errors import CacheUnavailable
-from ..store import AnswerStore
+from ..state.limits import ANSWER_MAX_BYTES
+from ..state.outcomes import Found, Hit
+from ..state.requests import Get, Put
+from ..state.shared import SharedAccounts
 
 
 class SealedAnswers:
     """What is kept of accounts under names.
 
     Args:
-        store: Where it is kept.
+        accounts: Where it is kept.
         sealer: Seals it.
     """
 
-    def __init__(self, store: AnswerStore, sealer: Sealer) -> None:
-        self._store = store
+    def __init__(self, accounts: SharedAccounts, sealer: Sealer) -> None:
+        self._accounts = accounts
         self._sealer = sealer
 
-    async def find(self, keys: Keys, name: str) -> Any:
-        """Return what is kept, decoded; None when nothing is, or the store cannot be asked.
+    async def find(self, granted: Granted, name: str) -> Any:
+        """Return what is kept, decoded; None when nothing is.
 
         Args:
-            keys: The account's.
+            granted: Whose. What came along with the session is not asked for.
             name: What it is kept under.
         """
-        key = self._sealer.answer_key(keys, name)
-        try:
-            hit = await self._store.peek_answer(key)
-        except CacheUnavailable:
+        if name in granted.along:
+            return self.came_along(granted, name)
+        account, key = granted.keys.account, self._sealer.question(name)
+        found = await self._accounts.call(Get(account=account, questions=(key,)))
+        if not isinstance(found, Found):
             return None
-        return None if hit is None else self.opened(keys, key, hit.value)
+        (hit,) = found.answers
+        return self._opened(granted.keys, key, hit)
 
-    async def put(self, keys: Keys, name: str, content: object, ttl: float) -> None:
-        """Keep something, unless it is too large or the store cannot be asked.
+    def came_along(self, granted: Granted, name: str) -> Any:
+        """Return what came along with the session, decoded; None when nothing did."""
+        hit = granted.along.pop(name, None)
+        return self._opened(granted.keys, self._sealer.question(name), hit)
+
+    async def put(self, granted: Granted, name: str, content: object, ttl: float) -> None:
+        """Keep something, unless it is too large.
 
         Args:
-            keys: The account's.
+            granted: Whose.
             name: What it is kept under, in place of what was.
             content: What can be written as JSON.
             ttl: Seconds for which it is kept.
         """
-        key = self._sealer.answer_key(keys, name)
-        value = self.sealed(keys, key, content)
+        granted.along.pop(name, None)
+        key = self._sealer.question(name)
+        value = self.sealed(granted.keys, key, content)
         if len(value) <= ANSWER_MAX_BYTES:
-            with contextlib.suppress(CacheUnavailable):
-                await self._store.put_answer(key, keys.account, value, ttl)
+            await self._accounts.call(Put("answer", granted.keys.account, key, value, ttl))
 
     def sealed(self, keys: Keys, key: bytes, content: object) -> bytes:
-        """Pack and seal what can be written as JSON, for one key of an account."""
+        """Pack and seal what can be written as JSON, for one question about an account."""
         plain = json.dumps(content, separators=(",", ":")).encode()
         return self._sealer.seal_answer(keys, key, zlib.compress(plain))
 
     def opened(self, keys: Keys, key: bytes, value: bytes) -> Any:
-        """Open and unpack such a value; None when it was sealed under another secret."""
+        """Open and unpack such a value; None when it was sealed for another credential."""
         plain = self._sealer.open_answer(keys, key, value)
         return None if plain is None else json.loads(zlib.decompress(plain))
+
+    def _opened(self, keys: Keys, key: bytes, hit: Hit | None) -> Any:
+        return None if hit is None else self.opened(keys, key, hit.value)

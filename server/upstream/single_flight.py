@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,25 +18,23 @@ from typing import Any, Literal
 from ..auth.access import Access
 from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
-from ..auth.sessions import RETRY_AFTER, unavailable
-from ..cache.limits import ANSWER_MAX_BYTES, KEY_BYTES
-from ..cache.outcomes import EXPIRED, TURN, Hit, Lease, Unavailable
+from ..auth.sessions import MISFIT, RETRY_AFTER, unavailable
 from ..detached import Detached
 from ..errors import (
-    CacheUnavailable,
     CacheUnusable,
     PortalError,
     PortalUnexpected,
     SessionError,
     SessionExpired,
 )
-from ..store import AnswerStore
+from ..state.limits import ANSWER_MAX_BYTES
+from ..state.outcomes import EXPIRED, LEAVES_ALONE, SHUTDOWN, Hit, Lease, Turn, Unavailable
+from ..state.requests import Ask, AskTurn, Fail, Fulfil
+from ..state.shared import SharedAccounts
 from .sealed_answers import SealedAnswers
 
 NOTHING_TTL = 300.0
 """Seconds an answer is shared that says that the account has no box."""
-
-MISFIT = "The session cache gave an answer that fits no question."
 
 Read = Callable[[str], Awaitable[object]]
 """Reads with the session of that id; raises SessionExpired or a PortalError."""
@@ -73,7 +70,7 @@ class SingleFlight:
     """Reads the portal once for all who ask for the same, and in the account's turn.
 
     Args:
-        store: Shared answers, and whose turn it is.
+        accounts: Shared answers, and whose turn it is.
         access: Replaces a session that turns out to be dead.
         sealer: Names answers.
         answers: Seals them.
@@ -82,13 +79,13 @@ class SingleFlight:
 
     def __init__(
         self,
-        store: AnswerStore,
+        accounts: SharedAccounts,
         access: Access,
         sealer: Sealer,
         answers: SealedAnswers,
         wall: Callable[[], float],
     ) -> None:
-        self._store = store
+        self._accounts = accounts
         self._access = access
         self._sealer = sealer
         self._answers = answers
@@ -99,32 +96,25 @@ class SingleFlight:
     async def turn(self, keys: Keys) -> AsyncIterator[None]:
         """Wait until the account's turn at the portal comes, for one request that nobody shares.
 
-        A `PortalError` raised inside is told to all who ask for this account.
+        An error that says to leave the portal alone is told to all who ask for the account.
 
         Raises:
             SessionError: The portal asked for fewer requests, or too many wait already.
         """
-        key = os.urandom(KEY_BYTES)
-        try:
-            outcome = await self._store.share(key, keys.account)
-        except CacheUnavailable:
-            yield
-            return
-        match outcome:
-            case Lease(token=token):
+        match await self._accounts.call(AskTurn(keys.account)):
+            case Turn():
                 pass
             case Unavailable(reason=reason, retry_after=seconds):
                 raise unavailable(reason, seconds)
             case _:
                 raise CacheUnusable(MISFIT, retry_after=1.0)
-        said, retry_after = TURN, 0.0
         try:
             yield
         except PortalError as exc:
-            said, retry_after = exc.reason, exc.retry_after or RETRY_AFTER
+            if exc.reason in LEAVES_ALONE:
+                failure = exc.reason, exc.retry_after or RETRY_AFTER
+                await self._accounts.call(Fail("turn", keys.account, None, None, *failure))
             raise
-        finally:
-            await self._abstain(key, token, said, retry_after)
 
     async def alone(self, granted: Granted, read: Read, nothing: object) -> Answered:
         """Ask the portal for this caller only."""
@@ -148,6 +138,12 @@ class SingleFlight:
             SessionError: The portal could not be asked, or the session has ended and no login
                 replaced it.
         """
+        if what in granted.along:
+            came = Fetched.cached(self._answers.came_along(granted, what))
+            if came is not None:
+                return came, granted
+        # While this waits, others may learn more than what came along.
+        granted.along.clear()
         begun = asyncio.get_running_loop().time()
         answered = await self._asked(granted, what, ttl, read, nothing)
         # Whoever has asked, it may have taken long.
@@ -161,26 +157,24 @@ class SingleFlight:
     async def _asked(
         self, granted: Granted, what: str, ttl: float, read: Read, nothing: object
     ) -> Answered:
-        key = self._sealer.answer_key(granted.keys, what)
-        try:
-            outcome = await self._store.share(key, granted.keys.account)
-            if isinstance(outcome, Unavailable) and outcome.reason == EXPIRED:
-                # The session was dead, and the call that asked for all could not replace it. Those
-                # who waited do it by one login if they can, and are refused together if not.
-                granted = await self._access.reopened(granted)
-                key = self._sealer.answer_key(granted.keys, what)
-                outcome = await self._store.share(key, granted.keys.account)
-        except CacheUnavailable:
-            return await self._fetch(granted, read, nothing)
+        key = self._sealer.question(what)
+        asked = Ask("answer", granted.keys.account, key)
+        outcome = await self._accounts.call(asked)
+        if isinstance(outcome, Unavailable) and outcome.reason == EXPIRED:
+            # The session was dead, and the call that asked for all could not replace it. Those
+            # who waited do it by one login if they can, and are refused together if not.
+            granted = await self._access.reopened(granted)
+            outcome = await self._accounts.call(asked)
         match outcome:
             case Hit(value=value):
                 kept = Fetched.cached(self._answers.opened(granted.keys, key, value))
                 if kept is not None:
                     return kept, granted
-                # It was sealed under another secret: ask for ourselves.
+                # It was sealed for another credential: ask for ourselves.
                 return await self.alone(granted, read, nothing)
-            case Lease(token=token):
-                return await self._fetches.run(self._lead(granted, key, token, ttl, read, nothing))
+            case Lease():
+                lead = self._lead(granted, asked, outcome, ttl, read, nothing)
+                return await self._fetches.run(lead)
             case Unavailable(reason=reason) if reason == EXPIRED:
                 return await self.alone(granted, read, nothing)
             case Unavailable(reason=reason, retry_after=seconds):
@@ -189,45 +183,54 @@ class SingleFlight:
                 raise CacheUnusable(MISFIT, retry_after=1.0)
 
     async def _lead(
-        self, granted: Granted, key: bytes, token: bytes, ttl: float, read: Read, nothing: object
+        self,
+        granted: Granted,
+        asked: Ask,
+        lease: Lease,
+        ttl: float,
+        read: Read,
+        nothing: object,
     ) -> Answered:
         """Ask the portal for all who wait for the answer, and tell them."""
         try:
-            answered = await self._fetch(granted, read, nothing)
+            answered = await self._fetch(granted, read, nothing, lease)
         except PortalError as exc:
-            await self._abstain(key, token, exc.reason, exc.retry_after or RETRY_AFTER)
+            await self._fail(asked, lease, exc.reason, exc.retry_after or RETRY_AFTER)
             raise
         except SessionError:
             # What is wrong with this caller's session says nothing about the next one's.
-            await self._abstain(key, token, EXPIRED, 0.0)
+            await self._fail(asked, lease, EXPIRED, 0.0)
             raise
         except BaseException:
-            await self._abstain(key, token, "shutdown", 1.0)
+            await self._fail(asked, lease, SHUTDOWN, 1.0)
             raise
         try:
             fetched, _ = answered
-            value = self._answers.sealed(granted.keys, key, [fetched.at, fetched.payload])
+            content = [fetched.at, fetched.payload]
+            value = self._answers.sealed(granted.keys, asked.key, content)
             if len(value) > ANSWER_MAX_BYTES:
                 # Those who wait ask for themselves, in turn: nobody is refused what another got.
-                await self._abstain(key, token, EXPIRED, 0.0)
+                await self._fail(asked, lease, EXPIRED, 0.0)
                 return answered
             if fetched.payload == nothing:
                 # Cost a login to be sure of: it must not cost one each time.
                 ttl = max(ttl, NOTHING_TTL)
-            with contextlib.suppress(CacheUnavailable):
-                await self._store.answer(key, token, value, ttl)
+            kept = asked.account, asked.key, lease.token, value, ttl
+            await self._accounts.call(Fulfil("answer", *kept))
         except BaseException:
-            await self._abstain(key, token, EXPIRED, 0.0)
+            await self._fail(asked, lease, EXPIRED, 0.0)
             raise
         return answered
 
-    async def _fetch(self, granted: Granted, read: Read, nothing: object) -> Answered:
+    async def _fetch(
+        self, granted: Granted, read: Read, nothing: object, lease: Lease | None = None
+    ) -> Answered:
         """Read, and once more after one login if the session has ended or turns out to be dead.
 
         The caller has its turn; what follows takes turns of its own.
         """
         try:
-            granted = await self._access.current(granted)
+            granted = await self._access.current(granted, lease)
             payload = await read(granted.session.id)
         except SessionExpired:
             async with self.turn(granted.keys):
@@ -247,6 +250,6 @@ class SingleFlight:
                 payload = nothing
         return Fetched(payload, self._wall(), "live"), granted
 
-    async def _abstain(self, key: bytes, token: bytes, reason: str, retry_after: float) -> None:
-        with contextlib.suppress(CacheUnavailable):
-            await self._store.abstain(key, token, reason, retry_after)
+    async def _fail(self, asked: Ask, lease: Lease, reason: str, retry_after: float) -> None:
+        failed = asked.account, asked.key, lease.token, reason, retry_after
+        await self._accounts.call(Fail("answer", *failed))

@@ -33,7 +33,7 @@ Login = tuple[str, bytes]
 """Source and key."""
 
 
-class Waits:
+class LoginWaits:
     """The logins that wait.
 
     Args:

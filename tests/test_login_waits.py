@@ -2,11 +2,15 @@
 
 import asyncio
 
-from server.cache.outcomes import Lease
+from server.auth.login_waits import MAX_WAITING_OF_SOURCE, LoginWaits
 from server.errors import CacheBusy
 from server.http.login_wait import told_of_wait
-from server.store.fallback import LocalStore
-from server.store.waits import MAX_WAITING_OF_SOURCE, Waits
+from server.state.fallback import TRY_LATER, WorkerAccounts
+from server.state.outcomes import Lease
+from server.state.requests import Ask
+
+from .local_accounts import local_accounts
+from .test_fallback import Remote
 
 KEYS = [bytes([number]) * 32 for number in range(200)]
 ACCOUNT = b"a" * 32
@@ -27,7 +31,7 @@ async def settled():
 
 
 async def test_the_queued_logins_of_a_source_are_limited_and_the_callers_of_each_are_not():
-    waits = Waits(1000, lambda host: host)
+    waits = LoginWaits(1000, lambda host: host)
     answers = [begun(waits, "192.0.2.1", key) for key in KEYS[:MAX_WAITING_OF_SOURCE]]
     assert is_refused(begun(waits, "192.0.2.1", KEYS[-1]))
     same = [begun(waits, "192.0.2.1", KEYS[0]) for _ in range(50)]
@@ -44,14 +48,14 @@ async def test_the_queued_logins_of_a_source_are_limited_and_the_callers_of_each
 
 
 async def test_the_sources_of_a_network_share_a_limit_and_exempt_ones_have_none():
-    waits = Waits(1000, lambda host: None if host.startswith("10.") else host)
+    waits = LoginWaits(1000, lambda host: None if host.startswith("10.") else host)
     found = [begun(waits, f"192.0.2.{n // 10}", key) for n, key in enumerate(KEYS[:101])]
     assert [is_refused(one) for one in found] == [False] * 100 + [True]
     assert not any(is_refused(begun(waits, "10.0.0.1", key)) for key in KEYS[:150])
 
 
 async def test_the_oldest_waiter_of_the_largest_network_is_evicted_when_the_queue_is_full():
-    waits = Waits(6)
+    waits = LoginWaits(6)
     alone = begun(waits, "203.0.113.9", KEYS[0])
     many = [begun(waits, f"192.0.2.{n}", KEYS[n]) for n in range(1, 6)]
     same = begun(waits, "192.0.2.1", KEYS[1])
@@ -71,27 +75,27 @@ async def test_the_layers_around_a_message_learn_that_it_waits():
     told = []
     with told_of_wait(lambda: told.append("outer")):
         with told_of_wait(lambda: told.append("inner")):
-            await asyncio.create_task(asyncio.sleep(0, begun(Waits(), "192.0.2.1", KEYS[0])))
+            await asyncio.create_task(asyncio.sleep(0, begun(LoginWaits(), "192.0.2.1", KEYS[0])))
         assert told == ["outer", "inner"]
-        begun(Waits(), "192.0.2.1", KEYS[0])
-    begun(Waits(), "192.0.2.1", KEYS[0])
+        begun(LoginWaits(), "192.0.2.1", KEYS[0])
+    begun(LoginWaits(), "192.0.2.1", KEYS[0])
     assert told == ["outer", "inner", "outer"]
 
 
 async def test_the_same_limits_apply_without_the_daemon_and_evicted_waiters_leave_the_queue():
-    store = LocalStore(waits=Waits(2))
-    leases = [await store.acquire(KEYS[0], ACCOUNT, "192.0.2.1")]
-    assert isinstance(leases[0], Lease)
+    local = local_accounts()
+    accounts = WorkerAccounts(Remote(), local, LoginWaits(2).begin)
+    first = await accounts.call(Ask("login", ACCOUNT, KEYS[0], "192.0.2.1"))
+    assert isinstance(first, Lease)
     waiting = [
-        asyncio.create_task(store.acquire(KEYS[n], bytes([n]) * 32, f"198.51.{n}.7"))
-        for n in range(1, 5)
+        asyncio.create_task(accounts.call(Ask("login", bytes([n]) * 32, KEYS[n], f"198.51.{n}.7")))
+        for n in range(1, 7)
     ]
-    done, _ = await asyncio.wait(waiting, timeout=60, return_when=asyncio.FIRST_EXCEPTION)
-    assert [type(one.exception()) for one in done] == [CacheBusy] * len(done)
-    assert len(done) >= 1
-    assert store.queue == 2
+    while not any(one.done() and one.result() == TRY_LATER for one in waiting):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert local.stats()["waiting"] == 2
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert store.queue == 0
-    await store.aclose()
+    assert local.stats()["waiting"] == 0
+    await accounts.stop()

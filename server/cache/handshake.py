@@ -1,0 +1,106 @@
+"""What a worker and the cache daemon learn of each other by `hello`: versions, secrets, epochs."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from .hello import Hello, Welcome
+from .verbs import Reply, Scalar
+
+DIFFERENT: Final = (
+    "Not all parts of this server are of one version, and until they are no box is changed. "
+    "`cachectl stats` shows the versions."
+)
+"""Why a change is refused while a server is upgraded."""
+
+SECRETS_DIFFER: Final = (
+    "This worker and the cache daemon at %s work with different secrets: one of them was started "
+    "while another one was in the file (OIG_SECRET_FILE). Until they agree this worker refuses "
+    "every handle, login and plan; what the daemon holds is left as it is. Put the right file in "
+    "its place, then restart the whole server: docs/operations.md, The secret."
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Handshake:
+    """What is said at the beginning of each connection, and what came of it.
+
+    Args:
+        hello: What this process says of itself.
+        where: The daemon's socket, for the log.
+
+    Attributes:
+        secret_differs: Whether the daemon met last works with another secret.
+        other_version: Whether the daemon asked last speaks another version of the protocol.
+        drops: How often something was dropped on purpose at the daemon, as far as is known here.
+        on_missed: Called when something may have been dropped while there was no connection.
+        digest: Returns what tells the live settings of this process from others; None where nobody
+            has to know.
+        on_settings: Called with whether they differ, each time that the daemon was told of ours.
+    """
+
+    def __init__(self, hello: Hello, where: object) -> None:
+        self.secret_differs = False
+        self.other_version = False
+        self.drops = 0
+        self.on_missed: Callable[[], None] = lambda: None
+        self.digest: Callable[[], bytes] | None = None
+        self.on_settings: Callable[[bool], None] = lambda _differ: None
+        self._hello = hello
+        self._where = where
+        self._origin: bytes | None = None
+        self._agreed = True
+
+    def said(self) -> tuple[Scalar, ...]:
+        """Return the arguments of our `hello`."""
+        if self.digest is None:
+            return self._hello
+        return self._hello._replace(settings=self.digest())
+
+    def heard(self, reply: Reply) -> Welcome | None:
+        """Take note of the answer to our `hello`; None if it is none.
+
+        1. A daemon of another version of the protocol refuses all. Readings go on as without any.
+        2. One with another secret opens nothing of ours, and refuses what is made with it.
+        3. One without a secret says so again when it has one: that is no difference.
+        """
+        if reply.status == "error" and reply.fields[0] == "version":
+            self.other_version = True
+            self._compare_versions(agrees=False, program="another")
+            return None
+        welcome = Welcome.read(reply.fields) if reply.status == "ok" else None
+        if welcome is None:
+            return None
+        self.other_version = False
+        self._compare_versions(agrees=welcome.agrees, program=welcome.program)
+        self._compare_secrets(welcome.tag)
+        self._compare_epochs(welcome.origin, welcome.drops)
+        if self.digest is not None:
+            self.on_settings(bool(welcome.settings_differ))
+        return welcome
+
+    def _compare_versions(self, *, agrees: bool, program: str) -> None:
+        if self._agreed and not agrees:
+            logger.warning("%s The cache daemon is of version %s.", DIFFERENT, program)
+        self._agreed = agrees
+
+    def _compare_secrets(self, theirs: bytes | None) -> None:
+        ours = self._hello.tag
+        both = theirs is not None and ours is not None
+        differs = both and not hmac.compare_digest(theirs or b"", ours or b"")
+        if differs and not self.secret_differs:
+            logger.error(SECRETS_DIFFER, self._where)
+        elif self.secret_differs and not differs:
+            logger.info("this worker and the cache daemon work with the same secret again")
+        self.secret_differs = differs
+
+    def _compare_epochs(self, origin: bytes, drops: int) -> None:
+        known = None if self._origin is None else (self._origin, self.drops)
+        self._origin, self.drops = origin, drops
+        # What was opened before we ever met a daemon is as good as the first epoch's.
+        if known != (origin, drops) and not (known is None and drops == 0):
+            self.on_missed()

@@ -1,0 +1,231 @@
+"""Connections to the cache daemon: who gets one, how many there are, and which gives way."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import math
+import resource
+import socket
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from .credentials import is_trusted, peer_uid
+from .peers import Peers
+from .server_connection import READ_BYTES, Connection, Counts, PeerLimits
+from .service import Service
+from .socket_file import SocketFile
+
+MAX_CONNECTIONS: Final = 256
+"""A worker needs one, `cachectl` one for a moment."""
+
+IDLE_SECONDS: Final = 5.0
+"""A connection that asked nothing for so long gives way to a new one when there is no more room."""
+
+SPARE_DESCRIPTORS: Final = 32
+"""Descriptors that connections must leave: loop, log, lock, listener, database, imports."""
+
+ACCEPTS_AT_ONCE: Final = 16
+"""Connections accepted before those who are connected get their turn."""
+
+ACCEPT_PAUSE_SECONDS: Final = 1.0
+"""Without a descriptor to spare, accepting is tried again after this."""
+
+COMPLAINT_SECONDS: Final = 60.0
+"""The same complaint is logged once in this time."""
+
+GOODBYE_SECONDS: Final = 0.5
+"""How long peers have for reading their last replies."""
+
+SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What `accept` reports when the system, and not the peer, is the reason."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """What is allowed to peers.
+
+    Attributes:
+        connections: Most at once; what is more is closed unread, unless an idle one gives way.
+        idle_seconds: How long one must have asked nothing for that.
+        peer: What each may cost.
+    """
+
+    connections: int = MAX_CONNECTIONS
+    idle_seconds: float = IDLE_SECONDS
+    peer: PeerLimits = field(default_factory=PeerLimits)
+
+
+class Complaints:
+    """Logs what is wrong, the same thing once a minute."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, float] = {}
+
+    def make(self, what: str) -> None:
+        """Log it, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now - self._made.get(what, -COMPLAINT_SECONDS) >= COMPLAINT_SECONDS:
+            if len(self._made) > MAX_CONNECTIONS:
+                self._made.clear()
+            self._made[what] = now
+            logger.warning("%s", what)
+
+
+class Listener:
+    """Accepts connections, until it is stopped.
+
+    Args:
+        file: Whose socket; it may be replaced while this is paused.
+        service: Carries out what is asked.
+        peers: Everybody connected.
+        limits: What is allowed to them.
+        complaints: Where refusals are logged.
+    """
+
+    def __init__(
+        self,
+        file: SocketFile,
+        service: Service,
+        peers: Peers,
+        limits: ConnectionLimits,
+        complaints: Complaints,
+    ) -> None:
+        self._file = file
+        self._service = service
+        self._peers = peers
+        self._limits = limits
+        self._complain = complaints.make
+        self._most = min(limits.connections, _descriptors() - SPARE_DESCRIPTORS)
+        self._counts = Counts()
+        self._room = memoryview(bytearray(READ_BYTES))
+        self._connections: set[Connection] = set()
+        self._admitting: set[asyncio.Task[None]] = set()
+        self._running = False
+
+    def start(self) -> None:
+        """Accept from now on."""
+        self._running = True
+        asyncio.get_running_loop().add_reader(self._file.socket, self.accept)
+
+    def pause(self) -> None:
+        """Accept nobody; those who are connected stay."""
+        self._running = False
+        asyncio.get_running_loop().remove_reader(self._file.socket)
+
+    async def close_all(self) -> None:
+        """End all connections, once what was sent has been read or their time for that is over."""
+        connections = list(self._connections)
+        for connection in connections:
+            connection.close()
+        gone = [connection.gone for connection in connections]
+        if gone:
+            await asyncio.wait(gone, timeout=GOODBYE_SECONDS)
+        for connection in connections:
+            connection.abort()
+        if gone:
+            await asyncio.wait(gone, timeout=GOODBYE_SECONDS)
+
+    def stats(self) -> dict[str, object]:
+        """Return what connections came to, under the names of `docs/protocol.md`."""
+        return {
+            "limit_connections": self._most,
+            "connections": len(self._connections),
+            "connections_total": self._counts.accepted,
+            "refused_total": self._counts.refused,
+            "kicked_total": self._counts.kicked,
+            "protocol_errors_total": self._counts.protocol_errors,
+        }
+
+    def accept(self) -> None:
+        """Accept who waits."""
+        for _ in range(ACCEPTS_AT_ONCE):
+            try:
+                accepted, _ = self._file.socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as exc:
+                if exc.errno not in SHORTAGES:
+                    raise
+                self._pause_accepting(exc.strerror)
+                return
+            refusal = self._refusal(accepted)
+            if refusal is not None:
+                # Before a byte was read, and without a word.
+                accepted.close()
+                self._counts.refused += 1
+                self._complain(refusal)
+                continue
+            self._admit(accepted)
+
+    def _refusal(self, accepted: socket.socket) -> str | None:
+        try:
+            uid = peer_uid(accepted)
+        except OSError:
+            return "a peer was gone before it could be asked who it was"
+        if not is_trusted(uid):
+            return f"a process of user {uid} was refused"
+        if len(self._connections) >= self._most and not self._made_room():
+            return f"a connection was refused: there are {self._most}"
+        return None
+
+    def _made_room(self) -> bool:
+        """End the connection that has been idle for the longest time; say whether there was one.
+
+        One that holds a lease or waits is not idle. A worker whose connection gives way opens
+        another one when it needs it.
+        """
+        idle = [(since, one) for one in self._connections if (since := one.idle_since) is not None]
+        since, longest = min(idle, key=lambda pair: pair[0], default=(math.inf, None))
+        if longest is None or time.perf_counter() - since < self._limits.idle_seconds:
+            return False
+        longest.kick()
+        self._connections.discard(longest)
+        self._complain(f"an idle connection gave way to a new one: there are {self._most}")
+        return True
+
+    def _admit(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
+        loop = asyncio.get_running_loop()
+        connection = Connection(self._service, self._limits.peer, self._counts, self._room)
+        self._counts.accepted += 1
+        self._connections.add(connection)
+        self._peers.add(connection)
+        connection.gone.add_done_callback(lambda _: self._connections.discard(connection))
+        task = loop.create_task(self._attach(connection, accepted))
+        self._admitting.add(task)
+        task.add_done_callback(self._admitting.discard)
+
+    async def _attach(self, connection: Connection, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: connection, accepted)
+        except OSError:
+            accepted.close()
+            connection.connection_lost(None)
+
+    def _pause_accepting(self, reason: str | None) -> None:
+        loop = asyncio.get_running_loop()
+        listener = self._file.socket
+        loop.remove_reader(listener)
+        loop.call_later(ACCEPT_PAUSE_SECONDS, self._resume_accepting)
+        self._complain(f"cannot accept connections: {reason}")
+
+    def _resume_accepting(self) -> None:
+        if self._running:
+            asyncio.get_running_loop().add_reader(self._file.socket, self.accept)
+
+
+def _descriptors() -> int:
+    """Raise the limit of open files as far as we need it; return what it is then."""
+    wanted = MAX_CONNECTIONS + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most

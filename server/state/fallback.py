@@ -1,0 +1,327 @@
+"""The accounts as a worker asks for them, and what it does while the daemon is away.
+
+Sessions and handles that it has seen are kept as copies (sealed, like everything). When the daemon
+does not answer, copies are served, and the same decisions are made over them, with the small limits
+of `FALLBACK`: each worker has a pace and counters of its own, so together they must not become the
+login storm or the open lock that the daemon prevents. When it is back, it gets what was opened
+meanwhile, and who waits for a login of this worker's asks it instead. What the daemon does not have
+by then, was dropped: it loses nothing by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..errors import CacheBusy, CacheUnavailable
+from .copies import Copies
+from .hand_over import LOOK_SECONDS, HandOver
+from .limits import FALLBACK, Policy, plain, tag
+from .outcomes import (
+    LEAVES_ALONE,
+    PACED,
+    REJECTED,
+    Done,
+    Found,
+    Hit,
+    Lease,
+    Locked,
+    Lost,
+    Outcome,
+    Recalled,
+    Turn,
+    Unavailable,
+)
+from .reach import Reach
+from .requests import Ask, AskTurn, Fail, Forget, Fulfil, Get, Put, Request, Unlock
+from .shared import Remote
+from .waiters import start
+
+logger = logging.getLogger(__name__)
+
+TIDY_SECONDS: Final = 60.0
+"""How often a part of what this worker has counted itself is looked at, and what is over goes."""
+
+RECALLS: Final = 3
+"""How often a caller is sent after a daemon that comes and goes."""
+
+MAX_LEASES: Final = 4096
+"""Leases remembered: no worker has more requests than that under way, and most last a second."""
+
+TRY_LATER: Final = Unavailable(PACED, 5.0)
+"""What those get for whom there is no room. Not the portal, which would get the requests that
+nobody orders."""
+
+Begin = Callable[[asyncio.Future[Any], str, bytes], None]
+"""Counts who waits for a login: told of the answer, the source and the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Granted:
+    """A lease of the daemon: what was asked, over which connection, and after how many drops."""
+
+    asked: Ask
+    generation: int
+    drops: int
+
+
+class WorkerAccounts:
+    """The shared accounts with what is left without them: see above.
+
+    Args:
+        remote: The daemon.
+        local: The copies.
+        begin: Told of each login that waits here; may fail its answer with `CacheBusy`.
+    """
+
+    def __init__(self, remote: Remote, local: Copies, begin: Begin = lambda *_: None) -> None:
+        self._remote = remote
+        self._local = local
+        self._begin = begin
+        self._asked = Reach().asked
+        self._opened = HandOver(remote, local, self._asked)
+        # What was asked before something was dropped, and comes after it, must leave no copy.
+        self._drops = 0
+        self._granted: dict[bytes, _Granted] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._carried_out: dict[type, Callable[[Any], Awaitable[Outcome]]] = {
+            Ask: self._ask,
+            Fulfil: self._fulfil,
+            Fail: self._fail,
+            AskTurn: self._ask,
+            Get: self._get,
+            Put: self._put,
+            Forget: self._forget,
+        }
+        remote.on_dropped = self._dropped
+        remote.on_unlocked = self._unlocked
+
+    async def call(self, request: Request) -> Outcome:
+        """As `SharedAccounts.call`."""
+        return await self._carried_out[type(request)](request)
+
+    async def ping(self) -> object:
+        """As `SharedAccounts.ping`."""
+        return await self._asked(self._remote.ping())
+
+    def use(self, policy: Policy) -> None:
+        """Go by other budgets of wrong passwords in the time without the daemon."""
+        self._local.use(FALLBACK, policy.cut())
+
+    async def keep_tidy(self) -> None:
+        """Forget now and then what this worker has counted and needs no longer, until cancelled."""
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            await self._local.tidy()
+
+    async def stop(self) -> None:
+        """End what goes on here; the connection is closed by whoever made it."""
+        await self._opened.aclose()
+        await self._local.stop()
+
+    # Leases.
+
+    async def _ask(self, request: Ask | AskTurn) -> Outcome:
+        account = plain(request.account)
+        if account in self._opened:
+            await self._opened.hand_over(account)
+        outcome = await self._from_daemon(request)
+        if outcome is not None:
+            return outcome
+        if isinstance(request, Ask) and request.space == "login":
+            return await self._log_in_alone(request)
+        return await self._local.call(request)
+
+    async def _from_daemon(self, request: Ask | AskTurn) -> Outcome | None:
+        """Return what the daemon says, and learn from it; None while it is away."""
+        drops = self._drops
+        try:
+            outcome = await self._asked(self._remote.call(request))
+        except CacheBusy:
+            return TRY_LATER
+        except CacheUnavailable:
+            return None
+        if isinstance(request, AskTurn) or request.space == "answer":
+            self._learn_of_portal(request.account, outcome)
+        else:
+            self._learn_of_login(request, outcome, in_time=drops == self._drops)
+        if isinstance(request, Ask) and isinstance(outcome, Lease):
+            if len(self._granted) >= MAX_LEASES:
+                del self._granted[next(iter(self._granted))]
+            granted = _Granted(request, self._remote.generation, self._drops)
+            self._granted[outcome.token] = granted
+        return outcome
+
+    def _learn_of_login(self, request: Ask, outcome: Outcome, *, in_time: bool) -> None:
+        account = plain(request.account)
+        match outcome:
+            case Hit() if in_time:
+                self._local.adopt(account, request.key, outcome, request.source)
+            case Locked() if in_time:
+                self._local.lock(request.account, request.source, outcome, request.budget)
+            case Lease() if account not in self._opened:
+                # There is none, so a copy is of one that was dropped.
+                self._local.drop(account, request.key)
+
+    def _learn_of_portal(self, account: bytes, outcome: Outcome) -> None:
+        match outcome:
+            case Lease() | Turn():
+                self._local.rest(account)
+            case Unavailable(reason=reason, retry_after=seconds) if reason in LEAVES_ALONE:
+                self._local.leave_alone(account, reason, seconds)
+
+    async def _log_in_alone(self, request: Ask) -> Outcome:
+        """Do without the daemon, but not for longer than it is away: its pace is the faster one."""
+        for _ in range(RECALLS):
+            self._opened.look_out()
+            try:
+                alone = await self._local.call(request, waits=self._waits_for(request))
+            except CacheBusy:
+                return TRY_LATER
+            outcome = await self._from_daemon(request) if isinstance(alone, Recalled) else alone
+            if outcome is not None:
+                return outcome
+        return Unavailable(PACED, LOOK_SECONDS)
+
+    def _waits_for(self, request: Ask) -> Callable[[asyncio.Future[Outcome]], None]:
+        context = copy_context()
+
+        def waits(answer: asyncio.Future[Outcome]) -> None:
+            self._opened.waits(answer)
+            context.run(self._begin, answer, request.source, request.key)
+
+        return waits
+
+    async def _fulfil(self, request: Fulfil) -> Outcome:
+        granted, drops = self._granted.get(request.token), self._drops
+        if granted is None:
+            outcome = await self._local.call(request)
+            if isinstance(outcome, Done) and request.space == "login":
+                self._opened.note(request)
+            return outcome
+        try:
+            outcome = await self._asked(self._remote.call(request))
+            gone = isinstance(outcome, Lost) and granted.generation != self._remote.generation
+        except CacheUnavailable:
+            outcome, gone = Lost(), True
+        # Not if it was refused: then the lease is out still, and can be given back.
+        self._granted.pop(request.token, None)
+        if request.space == "answer":
+            if not gone:
+                return outcome
+            self._local.fetched(request.account, request.key, request.value, request.ttl)
+            return Done()
+        if gone and granted.drops == self._drops:
+            # The daemon went away during the login: the session is for it when it is back.
+            self._adopt_login(request, granted.asked)
+            self._opened.note(request)
+            return Done()
+        if isinstance(outcome, Done) and drops == self._drops:
+            self._adopt_login(request, granted.asked)
+        return outcome
+
+    async def _fail(self, request: Fail) -> Outcome:
+        granted = self._granted.pop(request.token or b"", None)
+        if request.space != "turn" and granted is None:
+            return await self._local.call(request)
+        if request.space != "login" and request.reason in LEAVES_ALONE:
+            self._local.leave_alone(request.account, request.reason, request.retry_after)
+        try:
+            return await self._asked(self._remote.call(request))
+        except CacheUnavailable:
+            if granted is not None and request.reason == REJECTED:
+                self._local.judge(granted.asked, accepted=False)
+            return Done()
+
+    # What there is.
+
+    async def _get(self, request: Get) -> Outcome:
+        if self._opened:
+            account = request.account
+            if request.handle is not None:
+                copy = self._local.found(handle=request.handle)
+                account = None if copy is None else copy.account
+            if account is not None and account in self._opened:
+                await self._opened.hand_over(account)
+        drops = self._drops
+        try:
+            outcome = await self._asked(self._remote.call(request))
+        except CacheUnavailable:
+            return await self._local.call(request)
+        if drops == self._drops:
+            self._compare(request, outcome if isinstance(outcome, Found) else None)
+        return outcome
+
+    async def _put(self, request: Put) -> Outcome:
+        try:
+            return await self._asked(self._remote.call(request))
+        except CacheUnavailable:
+            return await self._local.call(request)
+
+    async def _forget(self, request: Forget) -> Outcome:
+        if request.what != "session":
+            # Others have copies of it as well.
+            return await self._asked(self._remote.call(request))
+        outcome = await self._local.call(request)
+        try:
+            return await self._asked(self._remote.call(request))
+        except CacheUnavailable:
+            logger.info("a dead session could not be dropped at the cache daemon")
+            return outcome
+
+    # Copies.
+
+    def _compare(self, request: Get, found: Found | None) -> None:
+        """Have the copies be as what was found."""
+        copy = self._local.found(request.handle, request.account, request.key)
+        if found is None or found.session is None:
+            if copy is not None and copy.account not in self._opened:
+                if copy.key is not None:
+                    self._local.drop(copy.account, copy.key)
+                if found is None and request.handle is not None:
+                    self._local.do(Forget("handle", copy.account, request.handle))
+            return
+        assert found.key is not None
+        if copy is None or copy.session is None or copy.session.value != found.session.value:
+            self._local.adopt(found.account, found.key, found.session, "")
+        if found.record is not None and (copy is None or copy.record != found.record):
+            assert request.handle is not None
+            handle = request.handle, found.record, found.record_left
+            self._local.do(Put("handle", found.account, *handle, session=found.key))
+
+    def _adopt_login(self, request: Fulfil, asked: Ask) -> None:
+        account = plain(request.account)
+        hit = Hit(request.value, request.ttl, spelling=tag(request.account))
+        self._local.adopt(account, request.key, hit, asked.source)
+        self._local.judge(asked, accepted=True)
+        if request.handle is not None and request.record is not None:
+            handle = request.handle, request.record, request.ttl
+            self._local.do(Put("handle", account, *handle, session=request.key))
+
+    def _dropped(self, account: bytes | None, budget: bytes | None) -> None:
+        self._drops += 1
+        if account is None:
+            self._run(self._local.flush("sessions"))
+        elif budget is None:
+            self._run(self._local.flush("account", account))
+        else:
+            self._local.do(Forget("account", account, budget=budget))
+
+    def _unlocked(self, budget: bytes | None, source: str | None) -> None:
+        self._drops += 1
+        if budget is not None:
+            self._local.do(Unlock(budget))
+        elif source is not None:
+            self._run(self._local.unlock(source=source))
+        else:
+            self._run(self._local.flush("lockouts"))
+
+    def _run(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        async def run() -> None:
+            await coroutine
+
+        start(run(), self._tasks)

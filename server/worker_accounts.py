@@ -1,0 +1,45 @@
+"""How a worker gets at the accounts that all share: the daemon, and what is left without it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from .auth.login_waits import MAX_WAITING, LoginWaits
+from .cache.budgets import policy_of
+from .cache.client import CacheClient
+from .cache.hello import Hello
+from .http.exemptions import Exemptions
+from .settings.table import Settings
+from .state.copies import Copies
+from .state.fallback import WorkerAccounts
+from .state.limits import FALLBACK
+from .state.memory import MemoryStorage
+from .version import program_version
+
+
+def worker_accounts(
+    settings: Settings,
+    most_waiting: int = MAX_WAITING,
+    *,
+    secret_tag: bytes | None = None,
+    name: str = "worker",
+    now: Callable[[], float] = time.monotonic,
+) -> tuple[WorkerAccounts, CacheClient]:
+    """Make what the settings describe, and the way to the daemon. Nothing is connected yet.
+
+    Args:
+        settings: All settings.
+        most_waiting: How many logins may wait.
+        secret_tag: Of the secret that this worker works with; None compares nothing.
+        name: Name of this process, for the operator.
+        now: Seconds on a clock that never goes back, for the time without the daemon.
+    """
+    exemptions = Exemptions(settings.trusted_proxies, settings.shared_sources)
+    waits = LoginWaits(most_waiting, exemptions.source)
+    hello = Hello.of(name, os.getpid(), program_version())._replace(tag=secret_tag)
+    client = CacheClient(settings.cache_socket, hello)
+    client.on_waiting = waits.begin
+    copies = Copies(MemoryStorage(FALLBACK, now), FALLBACK, policy_of(settings).cut())
+    return WorkerAccounts(client, copies, waits.begin), client

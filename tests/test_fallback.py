@@ -1,0 +1,341 @@
+"""What a worker remembers of the daemon's leases and of its own copies, and how much of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from server.errors import CacheBusy, CacheUnavailable, LocalProtocolError
+from server.state import fallback, hand_over
+from server.state.fallback import TRY_LATER, WorkerAccounts
+from server.state.limits import FALLBACK
+from server.state.outcomes import (
+    BUSY,
+    EXPIRED,
+    PACED,
+    REJECTED,
+    Done,
+    Found,
+    Hit,
+    Lease,
+    Locked,
+    Lost,
+    Missing,
+    Outcome,
+    Turn,
+    Unavailable,
+)
+from server.state.requests import Ask, AskTurn, Fail, Forget, Fulfil, Get, Put, Request
+from server.state.shared import SharedAccounts
+
+from .daemon_worker import ACCOUNT, HOME, Worker
+from .local_accounts import local_accounts
+
+KEYS = [bytes([number]) * 32 for number in range(4)]
+HANDLE, OTHER, BUDGET = b"h" * 32, b"o" * 32, b"b" * 32
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+class Remote:
+    """A daemon that says what it is told to.
+
+    Attributes:
+        says: By the kind of request: an outcome, an error, or what makes one of the request. It is
+            away for all others.
+        asked: What it was asked.
+    """
+
+    def __init__(self, **says: object) -> None:
+        self.generation = 1
+        self.says = says
+        self.asked: list[Request] = []
+
+    async def call(self, request: Request) -> Outcome:
+        self.asked.append(request)
+        said = self.says.get(type(request).__name__, CacheUnavailable("away"))
+        said = said(request) if callable(said) else said
+        if isinstance(said, BaseException):
+            raise said
+        return said
+
+    async def ping(self) -> None:
+        if "ping" not in self.says:
+            raise CacheUnavailable("away")
+
+
+def leasing(request: Ask) -> Lease:
+    return Lease(request.key[:16], 35.0)
+
+
+@pytest.fixture
+async def worker():
+    made: list[Worker] = []
+
+    def call(remote: Remote | None = None, **says: object) -> Worker:
+        made.append(Worker(remote=remote or Remote(**says), local=local_accounts(lambda: 1000.0)))
+        return made[-1]
+
+    yield call
+    for one in made:
+        await one.aclose()
+
+
+def test_a_worker_and_the_accounts_of_one_process_are_asked_alike():
+    def needed(_: SharedAccounts) -> None: ...
+
+    local = local_accounts()
+    needed(local)
+    needed(WorkerAccounts(Remote(), local))
+
+
+# Leases.
+
+
+async def test_no_more_leases_are_remembered_than_there_can_be(worker, monkeypatch):
+    monkeypatch.setattr(fallback, "MAX_LEASES", 1)
+    one = worker(Ask=leasing, Fulfil=Done())
+    leases = [await one.leased(key) for key in KEYS[:2]]
+    assert not await one.answered(KEYS[0], leases[0].token)
+    assert await one.answered(KEYS[1], leases[1].token)
+    assert [type(request) for request in one.remote.asked] == [Ask, Ask, Fulfil]
+
+
+async def test_a_lease_whose_answer_was_refused_can_still_be_given_back(worker):
+    one = worker(Ask=leasing, Fulfil=LocalProtocolError("ttl"), Fail=Done())
+    lease = await one.leased(KEYS[0])
+    with pytest.raises(LocalProtocolError):
+        await one.answered(KEYS[0], lease.token)
+    assert await one.unanswered(KEYS[0], lease.token, EXPIRED, 0.0)
+    assert isinstance(one.remote.asked[-1], Fail)
+
+
+@pytest.mark.parametrize("reconnected", [False, True])
+async def test_a_login_whose_lease_went_with_the_daemon_is_kept_and_handed_over(
+    worker, reconnected
+):
+    """A daemon that is another process by now says `lost` of a lease that it never gave."""
+    one = worker(Ask=leasing, Fulfil=Lost())
+    lease = await one.login(KEYS[0])
+    one.remote.generation += reconnected
+    assert await one.logged_in(KEYS[0], lease.token, handle=HANDLE) == reconnected
+    one.remote.says = {"Put": Done(), "Get": Missing()}
+    await one.session(KEYS[0])
+    put = [request.space for request in one.remote.asked if isinstance(request, Put)]
+    assert put == (["session", "handle"] if reconnected else [])
+
+
+async def test_a_login_begun_before_a_flush_leaves_nothing_though_the_daemon_went(worker):
+    one = worker(Ask=leasing)
+    lease = await one.login(KEYS[0])
+    one.remote.on_dropped(None, None)
+    assert not await one.logged_in(KEYS[0], lease.token)
+    assert one.local.found(account=ACCOUNT, key=KEYS[0]) is None
+
+
+async def test_a_busy_daemon_sends_nobody_to_the_portal(worker):
+    one = worker(Ask=CacheBusy("busy"), AskTurn=CacheBusy("busy"))
+    assert await one.login(KEYS[0]) == TRY_LATER
+    assert await one.ask(KEYS[0]) == TRY_LATER
+    assert await one.call(AskTurn(ACCOUNT)) == TRY_LATER
+
+
+# A daemon that comes and goes.
+
+
+async def test_a_caller_does_not_run_after_a_daemon_that_comes_and_goes_for_ever(
+    worker, monkeypatch
+):
+    monkeypatch.setattr(hand_over, "LOOK_SECONDS", 0.01)
+    one = worker(ping=None)
+    assert isinstance(await one.login(KEYS[0]), Lease)
+    outcome = await one.login(KEYS[1], OTHER)
+    assert isinstance(outcome, Unavailable)
+    assert outcome.reason == PACED
+    assert len(one.remote.asked) == 2 + fallback.RECALLS
+
+
+async def test_a_waiting_caller_who_goes_is_not_looked_for(worker, monkeypatch):
+    monkeypatch.setattr(hand_over, "LOOK_SECONDS", 0.01)
+    one = worker()
+    assert isinstance(await one.login(KEYS[0]), Lease)
+    waiting = asyncio.create_task(one.login(KEYS[1], OTHER))
+    while not one.local.stats()["waiting"]:  # noqa: ASYNC110 - of another object
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.wait_for(asyncio.wait([one.accounts._opened._looking]), 60)
+    assert one.local.stats()["waiting"] == 0
+
+
+async def test_no_more_sessions_are_handed_over_than_there_are_copies(worker):
+    one = worker(Ask=leasing)
+    note = one.accounts._opened.note
+    for number in range(FALLBACK.sessions + 5):
+        account = number.to_bytes(32, "big")
+        note(Fulfil("login", account, KEYS[0], bytes(16), b"session", 60.0))
+    assert len(one.accounts._opened) == FALLBACK.sessions
+
+
+# What the daemon said holds without it.
+
+
+async def test_a_source_refused_by_the_daemon_stays_so_while_it_is_away(worker):
+    one = worker(Ask=Locked(900.0, 0.0, 900.0))
+    await one.login(KEYS[0], ACCOUNT, "192.0.2.77")
+    one.remote.says.clear()
+    refused = await one.login(KEYS[1], OTHER, "192.0.2.77")
+    assert isinstance(refused, Locked)
+    assert 890.0 < refused.source_for <= 900.0
+    assert isinstance(await one.login(KEYS[1], OTHER, HOME), Lease)
+
+
+async def test_a_lock_by_the_daemon_holds_for_other_spellings_while_it_is_away(worker):
+    one = worker(Ask=Locked(900.0, 900.0))
+    await one.login(KEYS[0], ACCOUNT, HOME, BUDGET)
+    one.remote.says.clear()
+    assert isinstance(await one.login(KEYS[1], OTHER, "198.51.100.7", BUDGET), Locked)
+
+
+async def test_a_source_may_fail_at_five_accounts_while_the_daemon_is_away(worker):
+    one = worker(Ask=leasing)
+    for number in range(5):
+        key = bytes([100 + number]) * 32
+        lease = await one.login(key, key)
+        assert await one.failed(key, lease.token, REJECTED, account=key)
+    one.remote.says.clear()
+    assert isinstance(await one.login(KEYS[0]), Locked)
+
+
+@pytest.mark.parametrize("login", [False, True])
+async def test_of_what_the_daemon_gives_only_a_login_clears_failures_here(worker, login):
+    one = worker(Ask=leasing, Fulfil=Done())
+    lease = await one.login(KEYS[0])
+    await one.failed(KEYS[0], lease.token, REJECTED)  # the daemon goes: counted here
+    if login:
+        await one.open(KEYS[1])
+    else:
+        one.remote.says["Ask"] = hit = Hit(b"session", 60.0, spelling=b"")
+        assert await one.login(KEYS[1]) == hit
+    _, rows = await one.local.list("lockouts", 10)
+    counted = {row["source"]: row["failures"] for row in rows}
+    assert counted == ({None: 1} if login else {None: 1, HOME: 1})
+
+
+async def test_the_gap_and_a_busy_portal_are_known_though_the_daemon_goes(worker):
+    one = worker(AskTurn=Turn(), Ask=Unavailable(BUSY, 60.0))
+    assert await one.call(AskTurn(ACCOUNT)) == Turn()
+    state = await one.ask(KEYS[0], OTHER)
+    assert state == Unavailable(BUSY, 60.0)
+    one.remote.says.clear()
+    assert await one.ask(KEYS[1], OTHER) == Unavailable(BUSY, 60.0)
+    waiting = asyncio.create_task(one.ask(KEYS[1]))
+    while not one.local.stats()["fetches_waiting"]:  # noqa: ASYNC110 - of another object
+        await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
+# Copies.
+
+
+async def test_what_was_flushed_on_its_way_here_leaves_no_copy(worker):
+    def flushed(_: Ask) -> Hit:
+        one.remote.on_dropped(ACCOUNT, None)
+        return Hit(b"sealed", 60.0)
+
+    one = worker(Ask=flushed)
+    assert await one.login(KEYS[0]) == Hit(b"sealed", 60.0)
+    assert one.local.found(account=ACCOUNT, key=KEYS[0]) is None
+
+
+async def test_a_lock_that_was_lifted_on_its_way_here_leaves_none(worker):
+    def lifted(_: Ask) -> Locked:
+        one.remote.on_unlocked(ACCOUNT, None)
+        return Locked(900.0, 900.0)
+
+    one = worker(Ask=lifted)
+    assert isinstance(await one.login(KEYS[0]), Locked)
+    one.remote.says.clear()
+    assert isinstance(await one.login(KEYS[0]), Lease)
+
+
+FOUND = Found(ACCOUNT, b"record", 60.0, KEYS[0], Hit(b"session", 60.0))
+
+
+async def test_a_handle_and_its_session_that_end_on_their_way_here_leave_no_copy(worker):
+    def ended(_: Get) -> Found:
+        one.remote.on_dropped(ACCOUNT, None)
+        return FOUND
+
+    one = worker(Get=ended)
+    assert await one.by_handle(HANDLE) == FOUND
+    assert one.local.found(HANDLE) is None
+
+
+async def test_what_was_found_is_found_without_the_daemon_and_what_was_missing_is_not(worker):
+    one = worker(Get=FOUND)
+    assert await one.by_handle(HANDLE) == FOUND
+    one.remote.says.clear()
+    assert await one.by_handle(HANDLE) == FOUND
+    assert (await one.session(KEYS[0])).value == b"session"
+    one.remote.says["Get"] = Missing()
+    assert await one.by_handle(HANDLE) is None
+    one.remote.says.clear()
+    assert await one.by_handle(HANDLE) is None
+    assert await one.session(KEYS[0]) is None
+
+
+async def test_a_lease_to_log_in_says_that_a_copy_is_of_a_session_that_was_dropped(worker):
+    one = worker(Ask=Hit(b"session", 60.0))
+    await one.login(KEYS[0])
+    assert one.local.found(account=ACCOUNT, key=KEYS[0]) is not None
+    one.remote.says["Ask"] = leasing
+    await one.login(KEYS[0])
+    assert one.local.found(account=ACCOUNT, key=KEYS[0]) is None
+
+
+async def test_a_worker_forgets_with_the_daemon_what_it_counted_itself(worker):
+    one = worker(Ask=leasing)
+    lease = await one.login(KEYS[0])
+    await one.failed(KEYS[0], lease.token, REJECTED)
+    one.remote.says["Ask"] = Hit(b"session", 60.0, spelling=b"")
+    await one.login(KEYS[1], ACCOUNT, "192.0.2.2")
+    one.remote.on_dropped(ACCOUNT, ACCOUNT)
+    assert one.local.found(account=ACCOUNT, key=KEYS[1]) is None
+    assert await one.local.list("lockouts", 10) == (0, [])
+
+
+@pytest.mark.parametrize("what", ["login", "handle"])
+async def test_nothing_ends_for_others_while_the_daemon_is_away(worker, what):
+    one = worker(Get=FOUND)
+    await one.by_handle(HANDLE)
+    with pytest.raises(CacheUnavailable):
+        await one.call(Forget(what, ACCOUNT, HANDLE))
+    assert one.local.found(HANDLE) is not None
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [(b"c" * 16, b""), (b"c" * 16, b"w" * 16), (b"", b"w" * 16)]
+)
+@pytest.mark.parametrize("lease", [False, True])
+async def test_a_session_is_of_its_spelling_while_the_daemon_is_away(worker, mine, theirs, lease):
+    """Whether the daemon gave it, or the lease to open it."""
+    one = worker(Ask=leasing if lease else Hit(b"session", 60.0, spelling=mine), Fulfil=Done())
+    asked = await one.login(KEYS[0], ACCOUNT + mine)
+    if isinstance(asked, Lease):
+        assert await one.logged_in(KEYS[0], asked.token, account=ACCOUNT + mine)
+    one.remote.says = {"Ask": leasing}
+    for number in range(5):
+        # All that a worker lets through by itself, from elsewhere; counted here, as it cannot tell.
+        wrong, source = bytes([100 + number]) * 32, f"203.0.113.{number}"
+        guess = await one.login(wrong, ACCOUNT + theirs, source)
+        assert await one.failed(wrong, guess.token, REJECTED, account=ACCOUNT + theirs)
+    one.remote.says.clear()
+    assert isinstance(await one.login(KEYS[1], ACCOUNT + theirs), Locked)
+    assert isinstance(await one.login(KEYS[0], ACCOUNT + mine), Hit)

@@ -1,0 +1,38 @@
+"""How much a request costs that waits: as many as may wait must not fill the machine."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from dataclasses import replace
+
+from server.state.accounts import Accounts
+from server.state.limits import Limits, Policy
+from server.state.memory import MemoryStorage
+from server.state.outcomes import Outcome, Waiting
+from server.state.requests import Ask
+
+MOST_BYTES = 2048
+
+
+async def test_as_many_as_may_wait_for_a_login_cost_less_than_two_kilobytes_each():
+    limits = replace(Limits(), waiters=1000)
+    accounts = Accounts(MemoryStorage(limits), limits, Policy())
+    told: list[Outcome] = []
+    key, account = b"k" * 32, b"a" * 32
+    accounts.submit(Ask("login", account, key, "192.0.2.1"), told.append)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(limits.waiters):
+            # As they come off a connection: nothing of them is shared.
+            keys = bytes(bytearray(account)), bytes(bytearray(key))
+            asked = Ask("login", *keys, f"10.0.0.{number % 250}")
+            accounts.submit(asked, told.append)
+        gc.collect()
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert told[1:].count(Waiting()) == limits.waiters
+    assert used / limits.waiters < MOST_BYTES
+    await accounts.stop()

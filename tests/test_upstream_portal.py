@@ -11,6 +11,7 @@ from server.auth.caller import Caller
 from server.errors import PortalBusy, PortalOverloaded
 from server.upstream import single_flight
 
+from .local_accounts import local_accounts
 from .portal_simulator import DEMO_BOX
 from .test_upstream import House, caller
 
@@ -20,8 +21,7 @@ NOTIFICATIONS = "/inc/php/scripts/Controller.Call.php"
 
 @pytest.fixture
 async def house():
-    # Slow enough for answers to live on, and for nobody to have waited for too long.
-    house = House(step=0.05)
+    house = House(accounts=local_accounts(burst=100, gap=0.01))
     yield house
     await house.close()
 

@@ -70,7 +70,8 @@ class MemoryStorage:
         self._rooms = Rooms(limits, self.now, self._forget)
         self._sessions = self._rooms.accounts[Kind.SESSION]
         self._clock = now
-        self._offset = 0.0
+        # No moment is 0: it stands for never.
+        self._offset = max(0.0, 1.0 - now())
         self._others: dict[bytes, bytes] = {}
         # Numbers of rows by name, while they may not be on the disk.
         self._pending: dict[bytes, int] = {}

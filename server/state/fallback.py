@@ -159,7 +159,7 @@ class WorkerAccounts:
     def _learn_of_login(self, request: Ask, outcome: Outcome, *, in_time: bool) -> None:
         account = plain(request.account)
         match outcome:
-            case Hit() if in_time:
+            case Hit() if in_time and account not in self._opened:
                 self._local.adopt(account, request.key, outcome, request.source)
             case Locked() if in_time:
                 self._local.lock(request.account, request.source, outcome, request.budget)
@@ -250,10 +250,15 @@ class WorkerAccounts:
         drops = self._drops
         try:
             outcome = await self._asked(self._remote.call(request))
+            if isinstance(outcome, Found) and outcome.account in self._opened:
+                # Only the daemon knew whose handle it is. It gets the newer session first.
+                await self._opened.hand_over(outcome.account)
+                outcome = await self._asked(self._remote.call(request))
         except CacheUnavailable:
             return await self._local.call(request)
-        if drops == self._drops:
-            self._compare(request, outcome if isinstance(outcome, Found) else None)
+        found = outcome if isinstance(outcome, Found) else None
+        if drops == self._drops and (found is None or found.account not in self._opened):
+            self._compare(request, found)
         return outcome
 
     async def _put(self, request: Put) -> Outcome:

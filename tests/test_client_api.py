@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -182,11 +183,12 @@ def test_a_broken_connection_is_reported(chunk):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve():
-            for _ in range(2):
-                connection, _ = listener.accept()
-                with connection:
-                    connection.recv(65536)
-                    connection.sendall(chunk)
+            with suppress(OSError):  # the listener is closed at the end
+                for _ in range(2):
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(chunk)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

@@ -224,7 +224,7 @@ class Rounds(WaitingRoom):
                 self.count("misses_total")
             self._tell_waiting(waiter)
 
-    async def _decide(
+    async def _decide(  # noqa: C901 - one step after the other
         self,
         queue: Queue,
         batch: Batch,
@@ -238,7 +238,8 @@ class Rounds(WaitingRoom):
         context = await self.decider.context(batch, state)
         # Who has waited for the gap goes before whoever comes.
         gap_is_over = state.next_at <= batch.now and any(not one.credential for one in groups)
-        if woken or (gap_is_over and any(one.is_in_line for one in queue.groups.values())):
+        looked = woken or (gap_is_over and any(one.is_in_line for one in queue.groups.values()))
+        if looked:
             for group in [one for one in queue.groups.values() if one not in groups]:
                 await self.decider.decide(group, batch, plan, context)
         for request, waiter in fresh:
@@ -251,16 +252,19 @@ class Rounds(WaitingRoom):
             if waiter is not None:
                 plan.told.append((waiter, outcome))
         if batch.woken():
+            looked = True
             for group in list(queue.groups.values()):
                 if group not in plan.gone:
                     await self.decider.decide(group, batch, plan, context)
+        if not looked and queue.due is not None:
+            # Who was not looked at still waits for the time that it waited for, also if that came
+            # in this very moment.
+            plan.look_at(queue.due)
 
     # What a round came to.
 
     async def _settle(self, queue: Queue, batch: Batch, plan: Plan) -> None:
-        # Who was not looked at in this round still waits for what it waited for: too early is well.
-        due = [one for one in (queue.due, plan.due) if one is not None and one > batch.now]
-        queue.due = min(due, default=None)
+        queue.due = plan.due
         self._count(batch, plan)
         self._end(batch, plan)
         for group in plan.joins:

@@ -249,6 +249,13 @@ class GapContract:
         assert list(desk.settle()) == [first]
         assert list(desk.run(1.0)) == [second]
 
+    def test_a_waiter_is_not_forgotten_when_something_else_is_asked_as_its_time_comes(self, desk):
+        desk.lease(1)
+        waiting = desk.ticket(2)
+        desk.time += desk.limits.gap
+        desk.house.forget("session", 0, key(9), digest=key(9))
+        assert waiting in [*desk.settle(), *desk.run(1.0)]
+
     def test_a_lost_lease_is_passed_on_after_the_gap_in_the_order_of_asking(self, desk):
         desk.lease(1, holder="dying")
         waiting = desk.ticket(2)

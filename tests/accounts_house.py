@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from server.state import encoding
@@ -269,9 +270,30 @@ class House:
         self.loop.run(seconds)
         return self.settle()
 
+    def left_without(self, holders: Iterable[Hashable]) -> list[object]:
+        """Let all callers go; return what is left of theirs."""
+        for holder in holders:
+            self.drop_holder(holder)
+        self.loop.settle()
+        return self.left()
+
     def tidy(self) -> None:
         self.loop.wait(self.accounts.tidy())
 
     def _granted(self, token: bytes) -> tuple[Any, bytes]:
         asked = self._leases.get(token)
         return ("login", b"?" * 32) if asked is None else (asked.space, plain(asked.account))
+
+
+@contextmanager
+def houses() -> Iterator[Callable[..., House]]:
+    """Build any number of them, all of which are closed at the end."""
+    built: list[House] = []
+
+    def build(policy: Policy | None = None, **limits: Any) -> House:
+        built.append(House(policy, **limits))
+        return built[-1]
+
+    yield build
+    for house in built:
+        house.close()

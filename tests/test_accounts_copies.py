@@ -4,7 +4,7 @@ import pytest
 
 from server.state.outcomes import BUSY, Hit, Lease, Locked, Recalled, Unavailable
 
-from .accounts_house import CAFE, HOME, House, Ticket, account, key, value
+from .accounts_house import CAFE, HOME, Ticket, account, houses, key, value
 from .failures_contract import guess, hang_up
 
 LOCKED = Locked(100.0, account_for=50.0)
@@ -12,15 +12,8 @@ LOCKED = Locked(100.0, account_for=50.0)
 
 @pytest.fixture
 def build():
-    houses = []
-
-    def built(policy=None, **limits):
-        houses.append(House(policy, **limits))
-        return houses[-1]
-
-    yield built
-    for house in houses:
-        house.close()
+    with houses() as built:
+        yield built
 
 
 @pytest.fixture

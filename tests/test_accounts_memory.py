@@ -8,22 +8,15 @@ from server.state.spraying import WINDOW
 
 from . import accounts_contract as contract
 from . import answers_contract, endings_contract, failures_contract, spelling_contract
-from .accounts_house import CAFE, HOME, House, key
+from .accounts_house import CAFE, HOME, houses, key
 from .answers_contract import Desk
 from .failures_contract import MANY, asked, guess, hang_up, spray
 
 
 @pytest.fixture
 def build():
-    houses = []
-
-    def built(policy=None, **limits):
-        houses.append(House(policy, **limits))
-        return houses[-1]
-
-    yield built
-    for house in houses:
-        house.close()
+    with houses() as built:
+        yield built
 
 
 @pytest.fixture

@@ -355,10 +355,7 @@ class AccountsAgainstModel(RuleBasedStateMachine):
         """When all callers are gone, nothing of theirs is."""
         if not hasattr(self, "house"):
             return
-        for holder in range(3):
-            self.house.drop_holder(holder)
-        self.house.loop.settle()
-        assert self.house.left() == []
+        assert self.house.left_without(range(3)) == []
         self.house.close()
 
     # What always holds

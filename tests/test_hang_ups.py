@@ -1,12 +1,14 @@
 """A crowd that hangs up before its logins have their turn: whom it cannot push out or lock out."""
 
+from functools import partial
+
 import pytest
 
 from server.state.limits import Policy
 from server.state.locks import GUESS_LASTS
 from server.state.outcomes import Lease, Locked
 
-from .accounts_house import CAFE, HOME, House, key
+from .accounts_house import CAFE, HOME, houses, key
 
 pytestmark = pytest.mark.load
 
@@ -22,17 +24,10 @@ TIDIED = 40
 
 @pytest.fixture
 def build():
-    houses = []
-
-    def build(policy=None):
-        many = {"logins_at_once": 10_000, "login_burst": 10_000, "logins_per_second": 1e6}
-        room = {"others": ROOM, "sources": ROOM, "locked": ROOM}
-        houses.append(House(policy, **many, **room))
-        return houses[-1]
-
-    yield build
-    for house in houses:
-        house.close()
+    many = {"logins_at_once": 10_000, "login_burst": 10_000, "logins_per_second": 1e6}
+    room = {"others": ROOM, "sources": ROOM, "locked": ROOM}
+    with houses() as built:
+        yield partial(built, **many, **room)
 
 
 def hang_up(house, number, source):

@@ -28,7 +28,7 @@ from server.state.limits import Limits, Policy
 from server.state.outcomes import Lease, Locked, Rejected
 from server.supervision.differing import differing
 
-from .accounts_house import House
+from .accounts_house import houses
 from .fleet import check_auth, running_fleet
 from .waiting import wait_until
 
@@ -98,15 +98,8 @@ ACCOUNT = b"a" * 32
 
 @pytest.fixture
 def build():
-    houses = []
-
-    def built(**limits):
-        houses.append(House(**limits))
-        return houses[-1]
-
-    yield built
-    for house in houses:
-        house.close()
+    with houses() as built:
+        yield built
 
 
 def use(house, limits, policy):

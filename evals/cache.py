@@ -10,8 +10,8 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from server.cache.budgets import limits_of, policy_of
-from server.cache.peers import Peers
+from server.account_limits import limits_of, policy_of
+from server.cache.connections import Peers
 from server.cache.server_connection import READ_BYTES, Connection, Counts, PeerLimits
 from server.cache.service import Service
 from server.settings.reloading import Reloading

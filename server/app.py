@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .account_limits import policy_of
 from .auth.access import Access
 from .auth.allow_list import AllowList, ListedPortal
 from .auth.call_rate import CallRate
@@ -27,7 +28,6 @@ from .auth.held_secret import make_unless_held
 from .auth.login_waits import MAX_WAITING
 from .auth.sealing import Sealer
 from .auth.sessions import Sessions
-from .cache.budgets import policy_of
 from .control.entries import Entries
 from .control.plan_token import Plans
 from .control.waits import Waits

@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Callable
 
+from .account_limits import policy_of
 from .auth.login_waits import MAX_WAITING, LoginWaits
-from .cache.budgets import policy_of
 from .cache.client import CacheClient
 from .cache.hello import Hello
 from .http.exemptions import Exemptions

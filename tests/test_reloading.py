@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.auth.call_rate import CallRate
+from server.cache.connections import Peers
 from server.cache.hello import Hello
-from server.cache.peers import Peers
 from server.cache.service import Service
 from server.cache.verbs import Notice, Reply, Request
 from server.errors import ConfigurationError, TooManyCalls

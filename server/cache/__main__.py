@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from .. import log, process
+from ..account_limits import limits_of, policy_of
 from ..errors import ConfigurationError
 from ..settings.loading import at_next_start, load
 from ..settings.reloading import Reloading
@@ -20,7 +21,6 @@ from ..state.memory import MemoryStorage
 from ..version import program_version
 from . import daemon
 from .backing import open_backing
-from .budgets import limits_of, policy_of
 from .listener import ConnectionLimits
 from .socket_file import AlreadyRunning, SocketFile
 

@@ -27,8 +27,8 @@ from ..keys.secret_use import LOOK_SECONDS, SecretUse
 from ..state.accounts import Accounts
 from ..state.memory import MemoryStorage
 from .backing import SqliteBacking
+from .connections import Peers
 from .listener import Complaints, ConnectionLimits, Listener
-from .peers import Peers
 from .service import Reloading, Service
 from .socket_file import SocketFile, Supplanted
 

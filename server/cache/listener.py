@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from .connections import Peers
 from .credentials import is_trusted, peer_uid
-from .peers import Peers
 from .server_connection import READ_BYTES, Connection, Counts, PeerLimits
 from .service import Service
 from .socket_file import SocketFile

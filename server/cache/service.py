@@ -17,8 +17,8 @@ from ..state.outcomes import SHAPES, Lease, Outcome, Waiting
 from ..state.requests import Ask, AskTurn, Fail, Forget, Fulfil, Get, Put
 from ..state.requests import Request as Decided
 from . import verbs, wire
+from .connections import Peer, Peers
 from .hello import PROTOCOL
-from .peers import Peer, Peers
 from .replies import reply_to
 from .times import Times
 from .verbs import Notice, Reply, Request

@@ -1,9 +1,9 @@
-"""What the settings say of the cache: budgets of wrong passwords, and limits."""
+"""What the settings say of accounts: budgets of wrong passwords, and limits."""
 
 from __future__ import annotations
 
-from ..settings.table import Settings
-from ..state.limits import Limits, Policy
+from .settings.table import Settings
+from .state.limits import Limits, Policy
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -20,7 +20,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return the limits of the daemon's engine that the settings describe."""
+    """Return the limits of accounts that the settings describe."""
     return Limits(
         sessions=settings.max_sessions,
         logins_at_once=settings.logins_at_once,

@@ -15,7 +15,7 @@ from server.state.memory import MemoryStorage
 from server.state.outcomes import Hit, Lease, Locked, Missing
 from server.state.requests import Fail, Fulfil
 from server.state.spraying import WINDOW
-from server.state.storage import PATIENCE, Epochs, Restored
+from server.state.storage import EPOCHS, PATIENCE, Epochs, Restored, of_account
 
 from .accounts_house import CAFE, HOME, House, Ticket, account, key, value
 from .failures_contract import (
@@ -39,24 +39,24 @@ class Disk:
         self.committed = 0
         self.failing = False
         self.frozen = False
-        self.rows: dict[tuple[str, bytes], bytes] = {}
+        self.rows: dict[bytes, bytes] = {}
         self.puts = 0
         self._loop = loop
-        self._queued: list[tuple[str, bytes, bytes | None]] = []
+        self._queued: list[tuple[bytes, bytes | None]] = []
         self._waiting: list[tuple[int, asyncio.Future[bool]]] = []
 
-    def put(self, table, name, row) -> int:
+    def put(self, name, row) -> int:
         self.puts += 1
-        self._queued.append((table, name, row))
+        self._queued.append((name, row))
         if not self.frozen:
             self._loop.call_soon(self.commit)
         return self.puts
 
     def commit(self) -> None:
-        for table, name, row in self._queued:
-            self.rows.pop((table, name), None)
+        for name, row in self._queued:
+            self.rows.pop(name, None)
             if row is not None:
-                self.rows[table, name] = row
+                self.rows[name] = row
         self._queued.clear()
         self.committed = self.puts
         for number, future in self._waiting:
@@ -77,14 +77,13 @@ class Disk:
         self.commit()
 
     def restored(self, clock) -> Restored:
-        of = {
-            table: [(name, row) for (kind, name), row in self.rows.items() if kind == table]
-            for table in ("account", "source", "meta")
-        }
-        epochs = None
-        if of["meta"]:
-            epochs = Epochs(*msgpack.unpackb(of["meta"][0][1]))
-        return Restored(epochs, clock, of["account"], of["source"])
+        accounts, sources = (
+            [(name[1:], row) for name, row in self.rows.items() if name[:1] == table]
+            for table in (b"a", b"s")
+        )
+        row = self.rows.get(EPOCHS)
+        epochs = None if row is None else Epochs(*msgpack.unpackb(row))
+        return Restored(epochs, clock, accounts, sources)
 
 
 class Durable:
@@ -346,8 +345,8 @@ class TestTheDiskKeepsNobodyWaiting:
         house.loop.do(house.storage.put_all)
         house.loop.settle()
         assert disk.rows == before
-        sessions = [name for table, name in disk.rows if name in map(account, range(1, 4))]
-        assert sessions == [account(2), account(3), account(1)]
+        names = [of_account(account(number)) for number in (2, 3, 1)]
+        assert [name for name in disk.rows if name in names] == names
         assert isinstance(durable.after_a_kill().acquire(3), Hit)
 
 

@@ -28,7 +28,7 @@ from server.cache.state_file import StateFile, StateFileBroken
 from server.state import encoding, spraying
 from server.state.account import AccountState, Handle, Known, SourceCounter
 from server.state.spraying import SourceState, Tried
-from server.state.storage import Epochs
+from server.state.storage import EPOCHS, Epochs, of_account, of_source
 
 from .waiting import PATIENCE
 
@@ -51,7 +51,7 @@ def soon(monkeypatch):
 
 
 class Memory:
-    """Rows by table and name, as the storage in memory has them.
+    """Rows by name, as the storage in memory has them.
 
     Args:
         backing: What makes them lasting.
@@ -63,17 +63,23 @@ class Memory:
         self.asked = 0
         backing.start(lambda: NOW, self.put_all)
 
-    def put(self, name: bytes, row: bytes | None, table="account") -> int:
-        self.rows[table, name] = row
-        return self.backing.put(table, name, row)
+    def put_row(self, name: bytes, row: bytes | None) -> int:
+        self.rows[name] = row
+        return self.backing.put(name, row)
 
-    async def keep(self, name: bytes, row: bytes | None, table="account") -> bool:
-        return await self.backing.wait(self.put(name, row, table), PATIENCE)
+    def put(self, account: bytes, row: bytes | None) -> int:
+        return self.put_row(of_account(account), row)
+
+    async def keep_row(self, name: bytes, row: bytes | None) -> bool:
+        return await self.backing.wait(self.put_row(name, row), PATIENCE)
+
+    async def keep(self, account: bytes, row: bytes | None) -> bool:
+        return await self.keep_row(of_account(account), row)
 
     def put_all(self) -> None:
         self.asked += 1
-        for (table, name), row in self.rows.items():
-            self.backing.put(table, name, row)
+        for name, row in self.rows.items():
+            self.backing.put(name, row)
 
 
 @contextlib.asynccontextmanager
@@ -115,8 +121,8 @@ def test_what_was_written_is_there_after_a_restart_in_the_order_of_the_last_writ
                 assert await memory.keep(name, b"row of " + name)
             assert await memory.keep(b"two", None)
             assert await memory.keep(b"one", b"again")
-            await memory.keep(b"192.0.2.1", b"sprayed", "source")
-            await memory.keep(b"epochs", msgpack.packb([ORIGIN, 3, 2, 1]), "meta")
+            await memory.keep_row(of_source("192.0.2.1"), b"sprayed")
+            await memory.keep_row(EPOCHS, msgpack.packb([ORIGIN, 3, 2, 1]))
 
     asyncio.run(write())
     _, found = open_backing(folder / "sessions.snapshot")
@@ -308,7 +314,7 @@ class TestTrouble:
 
         async def check():
             async with running(folder) as memory:
-                number = memory.put(b"epochs", b"", "meta")
+                number = memory.put_row(EPOCHS, b"")
                 await memory.backing.wait(number, PATIENCE)
                 assert memory.backing.stats()["backing_outdated"] == 1
                 assert memory.backing.failing
@@ -469,7 +475,7 @@ class TestBroken:
 
         async def check():
             async with running(folder) as memory:
-                await memory.keep(b"epochs", msgpack.packb([ORIGIN, 1, 0, 0]), "meta")
+                await memory.keep_row(EPOCHS, msgpack.packb([ORIGIN, 1, 0, 0]))
                 await until(lambda: not memory.backing.stats()["backing_outdated"])
 
         asyncio.run(check())
@@ -508,12 +514,12 @@ class TestDropped:
 
         async def check():
             async with running(folder) as memory:
-                await memory.keep(b"epochs", msgpack.packb([ORIGIN, 0, 0, 0]), "meta")
+                await memory.keep_row(EPOCHS, msgpack.packb([ORIGIN, 0, 0, 0]))
                 for name, one in (b"s", state), (b"b", bare), (b"f", failed), (b"n", fresh):
                     await memory.keep(name * 32, encoding.dump(one, bytes(8))[1])
-                await memory.keep(b"192.0.2.1", sprayed.dump(bytes(8)), "source")
+                await memory.keep_row(of_source("192.0.2.1"), sprayed.dump(bytes(8)))
                 assert b"SEALED" in files(folder)
-                await memory.keep(b"epochs", msgpack.packb([ORIGIN, 1, 1, 1]), "meta")
+                await memory.keep_row(EPOCHS, msgpack.packb([ORIGIN, 1, 1, 1]))
                 await until(lambda: not memory.backing.stats()["backing_outdated"])
                 found = files(folder)
                 assert b"SEALED" not in found
@@ -532,7 +538,7 @@ class TestDropped:
         file.open()
         file.write(
             [
-                (b"mepochs", msgpack.packb([ORIGIN, 1, 1, 0])),
+                (EPOCHS, msgpack.packb([ORIGIN, 1, 1, 0])),
                 (b"a" + b"s" * 32, encoding.dump(state, bytes(8))[1]),
             ]
         )
@@ -549,7 +555,7 @@ class TestDropped:
             async with running(folder) as memory:
                 await memory.keep(b"s" * 32, b"SEALED")
                 memory.put(b"s" * 32, None)
-                await memory.keep(b"epochs", msgpack.packb([ORIGIN, 1, 0, 0]), "meta")
+                await memory.keep_row(EPOCHS, msgpack.packb([ORIGIN, 1, 0, 0]))
                 await until(lambda: not memory.backing.stats()["backing_outdated"])
                 assert b"SEALED" not in files(folder)
 

@@ -22,12 +22,10 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from ..errors import OigError
-from ..state.storage import Epochs, Restored, Table
+from ..state.storage import EPOCHS, Epochs, Restored
 from . import old_snapshot, state_file
 from .row_queue import RowQueue
 from .rows import (
-    EPOCHS,
-    PREFIX,
     Moment,
     begin_another,
     clock_row,
@@ -122,9 +120,8 @@ class SqliteBacking:
             self._ended = self._loop.create_future()
             threading.Thread(target=self._work, name="backing", daemon=True).start()
 
-    def put(self, table: Table, name: bytes, row: bytes | None) -> int:
+    def put(self, name: bytes, row: bytes | None) -> int:
         """As `Backing.put`."""
-        name = PREFIX[table] + name
         if self._is_off:
             self._dropped += name == EPOCHS
             return 0

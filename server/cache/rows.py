@@ -15,16 +15,12 @@ import msgpack  # type: ignore[import-untyped]
 from ..errors import OigError
 from ..state import encoding
 from ..state.spraying import SourceState
-from ..state.storage import TAG_BYTES, Epochs, Restored, Table
+from ..state.storage import EPOCHS, TAG_BYTES, Epochs, Restored
 from . import old_snapshot
 from .state_file import StateFile, StateFileBroken, remove
 
-PREFIX: Final[dict[Table, bytes]] = {"account": b"a", "source": b"s", "meta": b"m"}
-"""With what names of rows begin."""
-
-EPOCHS: Final = b"mepochs"
 CLOCK: Final = b"mclock"
-"""The epochs; and the storage's clock, with the moment at which it was read."""
+"""Name of the row that has the storage's clock, with the moment at which it was read."""
 
 BEGINNING: Final = 1e7
 """Where the storage's clock begins: all that an old snapshot tells of came after 0."""

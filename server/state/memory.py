@@ -19,6 +19,7 @@ from .answer_room import AnswerRoom, Bounds
 from .limits import Limits
 from .rooms import Rooms
 from .storage import (
+    EPOCHS,
     OWNER_BYTES,
     PATIENCE,
     TAG_BYTES,
@@ -29,7 +30,6 @@ from .storage import (
     Kind,
     Restored,
     Room,
-    Table,
     Watch,
 )
 
@@ -40,8 +40,6 @@ MAX_PENDING: Final = 1024
 
 PAGE: Final = 500
 """Rows that are put again in one go, when the file was lost."""
-
-EPOCHS: Final = b"epochs"
 
 
 class MemoryStorage:
@@ -67,7 +65,7 @@ class MemoryStorage:
         self.owner = random(OWNER_BYTES)
         self.is_shared = False
         self._backing = backing
-        self._rooms = Rooms(limits, self.now, self._forget)
+        self._rooms = Rooms(limits, self.now, lambda name: self._write(name, None))
         self._sessions = self._rooms.accounts[Kind.SESSION]
         self._clock = now
         # No moment is 0: it stands for never.
@@ -87,7 +85,7 @@ class MemoryStorage:
             self._offset = restored.clock - now()
             self._rooms.restore(restored, self.epochs)
         if epochs is None:
-            self._write("meta", EPOCHS, EPOCHS, _packed(self.epochs))
+            self._write(EPOCHS, _packed(self.epochs))
 
     def use(self, limits: Limits) -> None:
         """Go by other limits from now on; what there is beyond them goes with the next."""
@@ -163,11 +161,11 @@ class MemoryStorage:
         if slot is not None:
             self._rooms.take_out(name, slot)
         if new is None:
-            self._write(_table(name), name, name[1:], None)
+            self._write(name, None)
             return True, None
         self._rooms.put(name, slot, new, entry)
         if entry.lasting is not None:
-            self._write(_table(name), name, name[1:], entry.lasting or None)
+            self._write(name, entry.lasting or None)
         return True, new
 
     @asynccontextmanager
@@ -210,7 +208,7 @@ class MemoryStorage:
                 room.clear()
         if locks:
             self._rooms.crowded_until = 0.0
-        self._write("meta", EPOCHS, EPOCHS, _packed(self.epochs))
+        self._write(EPOCHS, _packed(self.epochs))
         await self.durable(EPOCHS)
         return self.epochs
 
@@ -276,7 +274,7 @@ class MemoryStorage:
 
     def put_all(self) -> None:
         """Put all that lasts once more, a page at a time: the disk has lost it."""
-        self._write("meta", EPOCHS, EPOCHS, _packed(self.epochs))
+        self._write(EPOCHS, _packed(self.epochs))
         rooms = self._rooms
         values = (*rooms.sources.values(), rooms.flushed, *rooms.accounts.values())
         names = [name for room in values for name in room]
@@ -290,12 +288,9 @@ class MemoryStorage:
 
     # How it works.
 
-    def _forget(self, name: bytes) -> None:
-        self._write(_table(name), name, name[1:], None)
-
-    def _write(self, table: Table, name: bytes, row_name: bytes, row: bytes | None) -> None:
+    def _write(self, name: bytes, row: bytes | None) -> None:
         if self._backing is not None:
-            self._pending[name] = self._backing.put(table, row_name, row)
+            self._pending[name] = self._backing.put(name, row)
 
     def _put_again(self, names: list[bytes]) -> None:
         """Put the last of some values, and the others soon: the latest used comes last."""
@@ -303,7 +298,7 @@ class MemoryStorage:
             slot = self._rooms.slot(name)
             if slot is not None:
                 row = encoding.lasting_of(slot.data) if name[:1] == b"a" else slot.data
-                self._write(_table(name), name, name[1:], row)
+                self._write(name, row)
         del names[-PAGE:]
         if names:
             asyncio.get_running_loop().call_soon(self._put_again, names)
@@ -336,10 +331,6 @@ class _Idle:
 
 def _tag(data: bytes | None) -> bytes | None:
     return None if data is None else data[:TAG_BYTES]
-
-
-def _table(name: bytes) -> Table:
-    return "source" if name[:1] == b"s" else "account"
 
 
 def _packed(epochs: Epochs) -> bytes:

@@ -23,10 +23,10 @@ PATIENCE: Final = 0.25
 """Seconds that an outcome waits for the disk: after that it is told all the same."""
 
 TURNS: Final = b"turns"
-"""Name of the value that says whose login is next."""
+"""Name of the value that orders logins."""
 
-Table = Literal["account", "source", "meta"]
-"""What a row of the backing is of."""
+EPOCHS: Final = b"mepochs"
+"""Name of the row that the epochs have on the disk."""
 
 Room = Literal["fetched", "put"]
 """Answers that somebody waited for, and those that nobody did."""
@@ -252,8 +252,13 @@ class Backing(Protocol):
     committed: int
     failing: bool
 
-    def put(self, table: Table, name: bytes, row: bytes | None) -> int:
-        """Queue a row in place of what is queued of it; None deletes it. Returns its number."""
+    def put(self, name: bytes, row: bytes | None) -> int:
+        """Queue a row in place of what is queued of it; None deletes it. Returns its number.
+
+        Args:
+            name: As `of_account` and `of_source` return it, or `EPOCHS`.
+            row: The part of the value that lasts.
+        """
         ...
 
     async def wait(self, number: int, seconds: float) -> bool:

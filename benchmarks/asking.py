@@ -22,7 +22,7 @@ import redis.asyncio
 import uvloop
 from redis.asyncio.connection import UnixDomainSocketConnection
 
-from server.state.outcomes import Hit
+from server.state.vocabulary import Hit
 
 from .held import asked, client_of, key, value
 

@@ -12,8 +12,7 @@ from server.cache.backing import SqliteBacking, open_backing
 from server.state.accounts import Accounts
 from server.state.limits import Limits, Policy
 from server.state.memory import MemoryStorage
-from server.state.outcomes import Done, Lease
-from server.state.requests import Fulfil, Put
+from server.state.vocabulary import Done, Fulfil, Lease, Put
 
 from .effort import Effort
 from .held import TTL, account, asked, key, value

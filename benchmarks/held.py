@@ -10,8 +10,7 @@ from pathlib import Path
 
 from server.cache.client import CacheClient
 from server.cache.hello import Hello
-from server.state.outcomes import Lease
-from server.state.requests import Ask, Fulfil
+from server.state.vocabulary import Ask, Fulfil, Lease
 from server.version import program_version
 
 from .result import WrongAnswer

@@ -10,11 +10,11 @@ import pytest
 
 from server.sources import network_of, source_of_grant
 from server.state.account import MAX_GUESSES, MAX_PAIRS
-from server.state.limits import TTL_MAX, VALUE_MAX_BYTES, Policy
+from server.state.limits import Policy
 from server.state.locks import GUESS_LASTS
-from server.state.outcomes import BUSY, PACED, Done, Hit, Lease, Locked, Rejected, Unavailable
 from server.state.spraying import WINDOW, SourceState
 from server.state.turns import FAILED_LASTS
+from server.state.vocabulary import BUSY, PACED, Done, Hit, Lease, Locked, Rejected, Unavailable
 
 from .accounts_house import CAFE, HOME, Ticket, account, key, value
 
@@ -161,19 +161,6 @@ class SessionsContract:
         assert house.bring(1, 60.0)
         assert house.settle() == {waits: Hit(value(1), 60.0)}
         assert house.fulfil(key(1), lease.token, value(1), 60.0)
-
-    @pytest.mark.parametrize("ttl", [0.0, -1.0, TTL_MAX + 1.0, float("nan"), float("inf")])
-    def test_a_time_to_live_out_of_bounds_is_refused_and_the_lease_stays(self, house, ttl):
-        lease = house.lease(1)
-        with pytest.raises(ValueError, match="ttl"):
-            house.fulfil(key(1), lease.token, value(1), ttl)
-        assert house.fulfil(key(1), lease.token, value(1), TTL_MAX)
-
-    @pytest.mark.parametrize("size", [0, VALUE_MAX_BYTES + 1])
-    def test_a_value_of_a_wrong_size_is_refused(self, house, size):
-        lease = house.lease(1)
-        with pytest.raises(ValueError, match="value"):
-            house.fulfil(key(1), lease.token, bytes(size), 1.0)
 
 
 class LeasesContract:
@@ -383,18 +370,6 @@ class LeasesContract:
             house.store(number)
         assert isinstance(house.acquire(99, of=100), Locked)
         assert house.fulfil(key(1), lease.token, value(1), 60.0)
-
-    @pytest.mark.parametrize("reason", ["nonsense", PACED, ""])
-    def test_an_unknown_reason_is_refused(self, house, reason):
-        lease = house.lease(1)
-        with pytest.raises(ValueError, match="reason"):
-            house.fail(key(1), lease.token, reason, 0.0)
-
-    @pytest.mark.parametrize("retry_after", [-1.0, float("nan"), float("inf")])
-    def test_a_retry_after_that_is_no_time_is_refused(self, house, retry_after):
-        lease = house.lease(1)
-        with pytest.raises(ValueError, match="retry_after"):
-            house.fail(key(1), lease.token, "busy", retry_after)
 
 
 class LocksContract:

@@ -11,9 +11,24 @@ from server.state.account import AccountState
 from server.state.copies import Copies
 from server.state.limits import Limits, Policy, plain
 from server.state.memory import MemoryStorage
-from server.state.outcomes import Done, Hit, Lease, Locked, Missing, Outcome, Waiting
-from server.state.requests import Ask, AskTurn, Fail, Forget, Fulfil, Get, Put, Unlock
 from server.state.storage import Storage, of_account
+from server.state.vocabulary import (
+    Ask,
+    AskTurn,
+    Done,
+    Fail,
+    Forget,
+    Fulfil,
+    Get,
+    Hit,
+    Lease,
+    Locked,
+    Missing,
+    Outcome,
+    Put,
+    Unlock,
+    Waiting,
+)
 from server.state.waiters import Waiter
 
 from .stepped import SteppedLoop

@@ -6,19 +6,21 @@ Each implementation of `Storage` inherits these, as those of `accounts_contract`
 import pytest
 
 from server.state.account import MAX_HANDLES
-from server.state.limits import ANSWER_MAX_BYTES, TTL_MAX
-from server.state.outcomes import (
+from server.state.limits import TTL_MAX
+from server.state.vocabulary import (
     BUSY,
     EXPIRED,
     OVERLOADED,
     PACED,
+    AskTurn,
+    Fail,
     Hit,
     Lease,
     Missing,
+    Put,
     Turn,
     Unavailable,
 )
-from server.state.requests import AskTurn, Fail, Put
 
 from .accounts_house import House, Ticket, account, key
 
@@ -120,30 +122,6 @@ class AnswersContract:
         assert desk.stat("answers") == 0
         desk.time += desk.limits.gap
         assert isinstance(desk.share(1), Lease)
-
-    @pytest.mark.parametrize(
-        ("reason", "retry_after"),
-        [("rejected", 0.0), (PACED, 0.0), ("", 0.0), ("busy", -1.0), ("busy", float("inf"))],
-    )
-    def test_a_reason_or_a_time_that_is_none_is_refused_and_the_lease_stays(
-        self, desk, reason, retry_after
-    ):
-        lease = desk.lease(1)
-        with pytest.raises(ValueError, match=r"reason|retry_after"):
-            desk.abstain(1, lease, reason, retry_after)
-        assert desk.answer(1, lease)
-
-    @pytest.mark.parametrize("size", [0, ANSWER_MAX_BYTES + 1])
-    def test_a_value_of_a_wrong_size_is_refused(self, desk, size):
-        lease = desk.lease(1)
-        with pytest.raises(ValueError, match="value"):
-            desk.fulfil(key(1), lease.token, bytes(size), 1.0)
-        assert desk.fulfil(key(1), lease.token, bytes(ANSWER_MAX_BYTES), 1.0)
-
-    @pytest.mark.parametrize("ttl", [0.0, -1.0, TTL_MAX + 1.0, float("nan"), float("inf")])
-    def test_a_time_to_live_out_of_bounds_is_refused(self, desk, ttl):
-        with pytest.raises(ValueError, match="ttl"):
-            desk.answer(1, desk.lease(1), ttl)
 
     def test_a_late_answer_changes_nothing(self, desk):
         late = desk.lease(1)

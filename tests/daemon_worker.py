@@ -12,8 +12,20 @@ from server.cache.hello import Hello
 from server.errors import CacheUnavailable
 from server.state.copies import Copies
 from server.state.fallback import WorkerAccounts
-from server.state.outcomes import Done, Found, Hit, Lease, Outcome
-from server.state.requests import Ask, Fail, Forget, Fulfil, Get, Put, Request
+from server.state.vocabulary import (
+    Ask,
+    Done,
+    Fail,
+    Forget,
+    Found,
+    Fulfil,
+    Get,
+    Hit,
+    Lease,
+    Outcome,
+    Put,
+    Request,
+)
 
 from .cache_process import PATIENCE
 from .local_accounts import local_accounts

@@ -6,9 +6,19 @@ Each implementation of `Storage` inherits these, as those of `accounts_contract`
 import pytest
 
 from server.state import encoding
-from server.state.outcomes import Done, Erased, Found, Hit, Lease, Lost, Missing, Unavailable
-from server.state.requests import Fulfil, Put
 from server.state.storage import Kind
+from server.state.vocabulary import (
+    Done,
+    Erased,
+    Found,
+    Fulfil,
+    Hit,
+    Lease,
+    Lost,
+    Missing,
+    Put,
+    Unavailable,
+)
 
 from .accounts_house import CAFE, Ticket, account, key, value
 

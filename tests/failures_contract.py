@@ -10,8 +10,8 @@ from server.state import encoding
 from server.state.account import MAX_KNOWN_SOURCES, MAX_PAIRS, MAX_SOURCES, MAX_SPELLINGS
 from server.state.limits import Policy
 from server.state.locks import GUESS_LASTS
-from server.state.outcomes import Hit, Lease, Locked
 from server.state.storage import Kind, of_account
+from server.state.vocabulary import Hit, Lease, Locked
 
 from .accounts_contract import DAY, ManyLogins, _sprayed
 from .accounts_house import CAFE, HOME, Ticket, account, key, value

@@ -7,8 +7,7 @@ import pytest
 
 from server.state import failures
 from server.state.limits import SPELLING_BYTES
-from server.state.outcomes import REJECTED, Erased, Hit, Lease, Locked, Rejected
-from server.state.requests import Ask, Put
+from server.state.vocabulary import REJECTED, Ask, Erased, Hit, Lease, Locked, Put, Rejected
 
 from .accounts_house import CAFE, HOME, House, account, key, value
 

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator
 from server.state.accounts import Accounts
 from server.state.limits import Limits, Policy
 from server.state.memory import MemoryStorage
-from server.state.outcomes import Lease, Outcome, Unavailable, Waiting
-from server.state.requests import Ask, Fail, Fulfil
+from server.state.vocabulary import Ask, Fail, Fulfil, Lease, Outcome, Unavailable, Waiting
 
 from .stepped import SteppedLoop
 

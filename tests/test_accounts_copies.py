@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.state.outcomes import BUSY, Hit, Lease, Locked, Recalled, Unavailable
+from server.state.vocabulary import BUSY, Hit, Lease, Locked, Recalled, Unavailable
 
 from .accounts_house import CAFE, HOME, Ticket, account, houses, key, value
 from .failures_contract import guess, hang_up

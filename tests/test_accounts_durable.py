@@ -12,10 +12,9 @@ from server.state.account import MAX_SOURCES
 from server.state.limits import Policy
 from server.state.locks import GUESS_LASTS
 from server.state.memory import MemoryStorage
-from server.state.outcomes import Hit, Lease, Locked, Missing
-from server.state.requests import Fail, Fulfil
 from server.state.spraying import WINDOW
 from server.state.storage import EPOCHS, PATIENCE, Epochs, Restored, of_account
+from server.state.vocabulary import Fail, Fulfil, Hit, Lease, Locked, Missing
 
 from .accounts_house import CAFE, HOME, House, Ticket, account, key, value
 from .failures_contract import (

@@ -3,8 +3,8 @@
 import pytest
 
 from server.state.limits import Policy
-from server.state.outcomes import Lease, Locked
 from server.state.spraying import WINDOW
+from server.state.vocabulary import Lease, Locked
 
 from . import accounts_contract as contract
 from . import answers_contract, endings_contract, failures_contract, spelling_contract

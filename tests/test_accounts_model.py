@@ -14,9 +14,15 @@ from server.state import encoding, failures, locks
 from server.state.account import AccountState, pair_of
 from server.state.limits import Policy
 from server.state.memory import MemoryStorage
-from server.state.outcomes import (
+from server.state.spraying import WINDOW
+from server.state.storage import of_source
+from server.state.vocabulary import (
     PACED,
+    Ask,
     Done,
+    Fail,
+    Fulfil,
+    Get,
     Hit,
     Lease,
     Locked,
@@ -25,9 +31,6 @@ from server.state.outcomes import (
     Rejected,
     Unavailable,
 )
-from server.state.requests import Ask, Fail, Fulfil, Get
-from server.state.spraying import WINDOW
-from server.state.storage import of_source
 
 from .accounts_house import House, Ticket
 from .test_accounts_durable import Disk

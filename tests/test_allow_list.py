@@ -27,8 +27,7 @@ from server.codes import Code
 from server.errors import CredentialsRejected, NotServed, SessionError, TooManyAttempts
 from server.keys.fingerprint import account_key
 from server.portal.client import PortalClient
-from server.state.outcomes import BUSY
-from server.state.requests import Fail
+from server.state.vocabulary import BUSY, Fail
 from simulator.app import Simulator, build_app
 from simulator.endpoints import Endpoint
 from simulator.faults import FITS, Fault, Kind

@@ -10,8 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from server.state.outcomes import BUSY, PACED, Hit, Lease, Outcome, Unavailable
-from server.state.requests import Ask, Put
+from server.state.vocabulary import BUSY, PACED, Ask, Hit, Lease, Outcome, Put, Unavailable
 
 from .accounts_house import House, Ticket
 

@@ -16,8 +16,20 @@ import pytest
 from server.cache.blocking import BlockingClient
 from server.errors import CacheUnavailable
 from server.state.limits import ANSWER_MAX_BYTES, RECORD_MAX_BYTES
-from server.state.outcomes import BUSY, EXPIRED, Done, Found, Hit, Lease, Missing, Unavailable
-from server.state.requests import Ask, Fulfil, Get, Put
+from server.state.vocabulary import (
+    BUSY,
+    EXPIRED,
+    Ask,
+    Done,
+    Found,
+    Fulfil,
+    Get,
+    Hit,
+    Lease,
+    Missing,
+    Put,
+    Unavailable,
+)
 
 from .cache_process import PATIENCE, run_folder, running_cache
 from .daemon_worker import ACCOUNT, TTL, Worker, bounded

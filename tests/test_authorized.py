@@ -28,7 +28,7 @@ from server.errors import (
 from server.records.grant import Grant as Record
 from server.sources import UNKNOWN
 from server.state.limits import Policy
-from server.state.requests import Forget
+from server.state.vocabulary import Forget
 from server.tools.asking import caller
 from server.tools.auth import check_auth_tool, log_out_tool
 from server.tools.checked import CheckedTool

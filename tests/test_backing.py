@@ -603,8 +603,8 @@ from server.state import encoding
 from server.state.accounts import Accounts
 from server.state.limits import Limits, Policy
 from server.state.memory import MemoryStorage
-from server.state.outcomes import Done, Lease, Locked
-from server.state.requests import Ask, Fail, Fulfil
+from server.state.vocabulary import Done, Lease, Locked
+from server.state.vocabulary import Ask, Fail, Fulfil
 
 LIMITS = Limits(login_burst=10**6, logins_per_second=1e6, logins_at_once=1000)
 

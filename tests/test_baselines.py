@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from server.auth.caller import Caller, Granted
 from server.auth.sealing import Credential, Sealer, Session
 from server.readings.baseline import MOST_BOXES, NO_BASELINE, Baseline, BoxBaseline
-from server.state.requests import Get, Put
+from server.state.vocabulary import Get, Put
 from server.upstream.baselines import Baselines
 
 from .cache_process import run_folder, running_cache

@@ -22,17 +22,22 @@ from server.cache.hello import CHANGES, PROTOCOL, Hello, Welcome
 from server.cache.verbs import Notice, Reply, Request
 from server.errors import CacheBusy, CacheUnavailable, LocalProtocolError, VersionsDiffer
 from server.state.limits import RETRY_AFTER_MAX
-from server.state.outcomes import (
+from server.state.vocabulary import (
     REJECTED,
+    Ask,
     Done,
+    Fail,
+    Forget,
+    Fulfil,
+    Get,
     Hit,
     Lease,
     Lost,
     Missing,
+    Put,
     Rejected,
     Unavailable,
 )
-from server.state.requests import Ask, Fail, Forget, Fulfil, Get, Put
 
 from .cache_process import PATIENCE, run_folder, running_cache
 from .waiting import let_pass

@@ -5,7 +5,7 @@ import pytest
 from server.sources import source_of_grant
 from server.state.account import FORGET_AFTER, pair_of
 from server.state.limits import Policy
-from server.state.outcomes import Locked
+from server.state.vocabulary import Locked
 
 from .accounts_house import CAFE, account, key
 from .test_accounts_durable import Durable

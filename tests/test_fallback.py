@@ -10,24 +10,31 @@ from server.errors import CacheBusy, CacheUnavailable, LocalProtocolError
 from server.state import fallback, hand_over
 from server.state.fallback import TRY_LATER, WorkerAccounts
 from server.state.limits import FALLBACK
-from server.state.outcomes import (
+from server.state.shared import SharedAccounts
+from server.state.vocabulary import (
     BUSY,
     EXPIRED,
     PACED,
     REJECTED,
+    Ask,
+    AskTurn,
     Done,
+    Fail,
+    Forget,
     Found,
+    Fulfil,
+    Get,
     Hit,
     Lease,
     Locked,
     Lost,
     Missing,
     Outcome,
+    Put,
+    Request,
     Turn,
     Unavailable,
 )
-from server.state.requests import Ask, AskTurn, Fail, Forget, Fulfil, Get, Put, Request
-from server.state.shared import SharedAccounts
 
 from .daemon_worker import ACCOUNT, HOME, Worker
 from .local_accounts import local_accounts

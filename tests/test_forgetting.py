@@ -18,8 +18,18 @@ from server.keys.fingerprint import account_key
 from server.keys.secret import load_secret, read_secret
 from server.records.grants import GrantStore
 from server.settings.places import ROOT
-from server.state.outcomes import ERASED, Erased, Hit, Lease, Locked, Lost, Missing, Unavailable
-from server.state.requests import Ask, Put
+from server.state.vocabulary import (
+    ERASED,
+    Ask,
+    Erased,
+    Hit,
+    Lease,
+    Locked,
+    Lost,
+    Missing,
+    Put,
+    Unavailable,
+)
 
 from .accounts_house import CAFE, House, account, key, value
 from .cache_process import run_folder, running_cache

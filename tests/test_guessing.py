@@ -19,8 +19,7 @@ import pytest
 from server.auth.padding import STEP
 from server.cache.blocking import BlockingClient
 from server.cache.client import CacheClient
-from server.state.outcomes import Lease
-from server.state.requests import Ask, Fail, Forget, Fulfil
+from server.state.vocabulary import Ask, Fail, Forget, Fulfil, Lease
 
 from .cache_process import running_cache
 from .daemon_worker import HELLO

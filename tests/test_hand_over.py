@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.cache.blocking import BlockingClient
-from server.state.outcomes import REJECTED, Hit, Lease, Locked
+from server.state.vocabulary import REJECTED, Hit, Lease, Locked
 
 from .cache_process import PATIENCE, run_folder, running_cache
 from .daemon_worker import ACCOUNT, TTL, Worker, bounded

@@ -6,7 +6,7 @@ import pytest
 
 from server.state.limits import Policy
 from server.state.locks import GUESS_LASTS
-from server.state.outcomes import Lease, Locked
+from server.state.vocabulary import Lease, Locked
 
 from .accounts_house import CAFE, HOME, houses, key
 

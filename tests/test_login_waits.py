@@ -6,8 +6,7 @@ from server.auth.login_waits import MAX_WAITING_OF_SOURCE, LoginWaits
 from server.errors import CacheBusy
 from server.http.login_wait import told_of_wait
 from server.state.fallback import TRY_LATER, WorkerAccounts
-from server.state.outcomes import Lease
-from server.state.requests import Ask
+from server.state.vocabulary import Ask, Lease
 
 from .local_accounts import local_accounts
 from .test_fallback import Remote

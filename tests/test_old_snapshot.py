@@ -17,9 +17,9 @@ from server.state import encoding, locks
 from server.state.account import AccountState, pair_of, whose
 from server.state.failures import Attempt
 from server.state.limits import ANSWER_MAX_BYTES, TTL_MAX, VALUE_MAX_BYTES, Policy
-from server.state.requests import short
 from server.state.spraying import SourceState
 from server.state.storage import Epochs
+from server.state.vocabulary import short
 
 WALL = 1_800_000_000.0
 DAY = 86400.0

@@ -22,8 +22,7 @@ from server.errors import CacheUnavailable, SecretDiffers
 from server.keys.fingerprint import secret_tag
 from server.keys.secret import load_secret, make_secret, read_secret
 from server.records.journal import Journal
-from server.state.outcomes import Done, Hit, Lease, Missing, Outcome
-from server.state.requests import Ask, AskTurn, Fulfil, Get
+from server.state.vocabulary import Ask, AskTurn, Done, Fulfil, Get, Hit, Lease, Missing, Outcome
 from server.supervision.differing import differing
 
 from .cache_process import PATIENCE, CacheProcess, run_folder, running_cache

@@ -18,8 +18,7 @@ from server.errors import (
     TooManyLogins,
 )
 from server.portal.client import PortalClient
-from server.state.outcomes import Lease, Unavailable
-from server.state.requests import Ask, Fulfil
+from server.state.vocabulary import Ask, Fulfil, Lease, Unavailable
 from server.tool_failure import KEY, ToolFailure
 from simulator.app import Simulator, build_app
 from simulator.faults import Fault, Kind

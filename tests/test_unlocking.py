@@ -10,8 +10,7 @@ import pytest
 
 from server.cache.blocking import BlockingClient
 from server.settings.places import ROOT
-from server.state.outcomes import REJECTED, Hit, Lease, Locked
-from server.state.requests import Ask
+from server.state.vocabulary import REJECTED, Ask, Hit, Lease, Locked
 
 from .cache_process import PATIENCE, running_cache
 from .daemon_worker import Worker

@@ -9,8 +9,7 @@ from dataclasses import replace
 from server.state.accounts import Accounts
 from server.state.limits import Limits, Policy
 from server.state.memory import MemoryStorage
-from server.state.outcomes import Outcome, Waiting
-from server.state.requests import Ask
+from server.state.vocabulary import Ask, Outcome, Waiting
 
 MOST_BYTES = 2048
 

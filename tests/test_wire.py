@@ -17,8 +17,7 @@ from server.cache.hello import Hello
 from server.cache.verbs import Notice, Reply, Request
 from server.errors import LocalProtocolError, RemoteProtocolError
 from server.state.limits import ANSWER_MAX_BYTES, RECORD_MAX_BYTES, VALUE_MAX_BYTES
-from server.state.outcomes import EXPIRED, GONE, PACED, REJECTED
-from server.state.requests import MAX_QUESTIONS
+from server.state.vocabulary import EXPIRED, GONE, MAX_QUESTIONS, PACED, REJECTED
 
 from .messages import reply_of, request_of
 

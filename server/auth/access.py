@@ -34,9 +34,8 @@ from ..errors import (
     SessionExpired,
     SignInAgain,
 )
-from ..state.outcomes import Done, Found, Hit, Lease
-from ..state.requests import Forget, Get
 from ..state.shared import SharedAccounts
+from ..state.vocabulary import Done, Forget, Found, Get, Hit, Lease
 from .call_rate import CallRate
 from .caller import Caller, Granted
 from .handles import Handles

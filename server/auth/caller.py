@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from ..http.proof import no_connection
-from ..state.outcomes import Hit
+from ..state.vocabulary import Hit
 from .authorized import Authorized
 from .sealing import Credential, Keys, Session
 from .sessions import CacheStatus

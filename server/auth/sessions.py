@@ -28,13 +28,19 @@ from ..errors import (
     TooManyLogins,
 )
 from ..keys.fingerprint import shown
-from ..state.outcomes import (
+from ..state.shared import SharedAccounts
+from ..state.vocabulary import (
     ERASED,
     PACED,
     REJECTED,
     SHUTDOWN,
+    Ask,
     Done,
+    Fail,
+    Forget,
     Found,
+    Fulfil,
+    Get,
     Hit,
     Lease,
     Locked,
@@ -42,8 +48,6 @@ from ..state.outcomes import (
     Rejected,
     Unavailable,
 )
-from ..state.requests import Ask, Fail, Forget, Fulfil, Get
-from ..state.shared import SharedAccounts
 from .allow_list import AllowList, Portal
 from .handles import Handles
 from .sealing import Credential, Keys, Sealer, Session, digest

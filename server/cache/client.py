@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import CacheBusy, CacheUnavailable, LocalProtocolError, SecretDiffers, VersionsDiffer
-from ..state.outcomes import Hit, Outcome
-from ..state.requests import Ask, Request
+from ..state.vocabulary import Ask, Hit, Outcome, Request
 from .back_off import BackOff
 from .credentials import ForeignUserError, connected
 from .handshake import DIFFERENT, Handshake

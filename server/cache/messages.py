@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..state.limits import RETRY_AFTER_MAX
-from ..state.outcomes import Outcome
-from ..state.requests import Ask, AskTurn, Fail, Forget, Fulfil, Get, Put, Request
+from ..state.vocabulary import Ask, AskTurn, Fail, Forget, Fulfil, Get, Outcome, Put, Request
 from .replies import outcome_of
 from .verbs import Reply, Scalar
 
@@ -35,21 +34,22 @@ def said(  # noqa: PLR0911 - one for each request
     match request:
         case Ask(space, account, key, source, budget):
             return "ask", (space, account, key, source or None, budget)
-        case Fulfil(space, account, key, token, value, ttl, handle, record):
-            return "fulfil", (space, account, key, token, value, ttl, handle, record)
-        case Fail(space, account, key, token, reason, retry_after):
+        case Fulfil():
+            return "fulfil", request
+        case Fail():
             # A portal may ask for any wait; that must not keep the lease from being given back.
-            return "fail", (space, account, key, token, reason, min(retry_after, RETRY_AFTER_MAX))
-        case AskTurn(account):
-            return "turn", (account,)
+            retry_after = min(request.retry_after, RETRY_AFTER_MAX)
+            return "fail", request._replace(retry_after=retry_after)
+        case AskTurn():
+            return "turn", request
         case Get(handle, account, key, questions):
             return "get", (handle, account, key, *questions)
-        case Put(space, account, key, value, ttl, session, idle, spelling, known):
-            told = idle if space == "session" else None
-            known = drops if known is None else known
-            return "put", (space, account, key, value, ttl, session, told, spelling, known)
-        case Forget(what, account, key, digest, budget):
-            return "forget", (what, account, key, digest, budget)
+        case Put(drops=None):
+            return "put", request._replace(drops=drops)
+        case Put():
+            return "put", request
+        case Forget():
+            return "forget", request
         case _:
             raise ValueError("operators ask for this, and no worker")
 

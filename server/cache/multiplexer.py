@@ -14,8 +14,7 @@ from contextvars import Context, copy_context
 from typing import Final, NamedTuple, Protocol, cast
 
 from ..errors import CacheBusy, CacheUnavailable, RemoteProtocolError
-from ..state.outcomes import Hit
-from ..state.requests import Ask
+from ..state.vocabulary import Ask, Hit
 from . import wire
 from .verbs import MAX_ID, WAITING, Notice, Reply, Request, Scalar
 

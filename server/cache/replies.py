@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ..state.outcomes import (
+from ..state.vocabulary import (
     Done,
     Erased,
     Found,

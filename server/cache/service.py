@@ -13,9 +13,20 @@ from typing import Any, Final, Protocol
 
 from ..errors import ConfigurationError, RemoteProtocolError
 from ..state.accounts import Accounts
-from ..state.outcomes import SHAPES, Lease, Outcome, Waiting
-from ..state.requests import Ask, AskTurn, Fail, Forget, Fulfil, Get, Put
-from ..state.requests import Request as Decided
+from ..state.vocabulary import (
+    SHAPES,
+    Ask,
+    AskTurn,
+    Fail,
+    Forget,
+    Fulfil,
+    Get,
+    Lease,
+    Outcome,
+    Put,
+    Waiting,
+)
+from ..state.vocabulary import Request as Decided
 from . import verbs, wire
 from .connections import Peer, Peers
 from .hello import PROTOCOL
@@ -184,9 +195,7 @@ class Service:
             peer.send(reply_to(number, found))
 
     def _put(self, peer: Peer, number: int, *args: Any) -> None:
-        space, account, key, value, ttl, session, idle, spelling, drops = args
-        copy = Put(space, account, key, value, ttl, session, idle or 0.0, spelling, drops)
-        self._submit(peer, number, copy)
+        self._submit(peer, number, Put(*args))
 
     def _submit(self, peer: Peer, number: int, request: Decided) -> None:
         waiter = self._accounts.submit(request, partial(self._reply, peer, number), peer)

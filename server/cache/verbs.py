@@ -23,8 +23,7 @@ from ..state.limits import (
     TTL_MAX,
     VALUE_MAX_BYTES,
 )
-from ..state.outcomes import EXPIRED, FAILURES, SHAPES, UNAVAILABLE_REASONS
-from ..state.requests import MAX_QUESTIONS
+from ..state.vocabulary import EXPIRED, FAILURES, MAX_QUESTIONS, SHAPES, UNAVAILABLE_REASONS
 from . import rules
 from .hello import DIGEST_BYTES, NAME_MAX_CHARS, PROTOCOL, SECRET_TAG_BYTES
 from .rules import Rule

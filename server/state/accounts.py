@@ -18,11 +18,23 @@ from . import encoding, logins
 from .encoding import FORMAT, HAS_KEY, HEADER, SPELLED, TAGGED
 from .failures import SLACK
 from .limits import Limits, Policy, plain
-from .outcomes import SHUTDOWN, Away, Found, Hit, Lease, Outcome, Unavailable, Waiting
-from .requests import Get, Request, Unlock, short
 from .rounds import Rounds
 from .storage import Storage, StorageAway, of_account
 from .upkeep import Upkeep
+from .vocabulary import (
+    SHUTDOWN,
+    Away,
+    Found,
+    Get,
+    Hit,
+    Lease,
+    Outcome,
+    Request,
+    Unavailable,
+    Unlock,
+    Waiting,
+    short,
+)
 from .waiters import Reply, Waiter
 
 _KEY_AT: Final = HEADER.size

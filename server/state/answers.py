@@ -22,7 +22,7 @@ from .account import (
 )
 from .leases import Context, Wait
 from .logins import PACED_SECONDS, session_of
-from .outcomes import LEAVES_ALONE, PACED, Lease, Rejected, Turn, Unavailable
+from .vocabulary import LEAVES_ALONE, PACED, Lease, Rejected, Turn, Unavailable
 
 NAME_BYTES: Final = 8
 """So much of a question's key stands for it in leases."""

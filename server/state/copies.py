@@ -16,10 +16,9 @@ from .batch import Batch
 from .failures import Attempt, Effect
 from .leases import Context
 from .limits import plain, tag
-from .outcomes import Hit, Locked, Recalled
 from .plan import Change, Plan
-from .requests import Ask, Forget, Request
 from .storage import Answer
+from .vocabulary import Ask, Forget, Hit, Locked, Recalled, Request
 
 SEEN_SLACK: Final = 60.0
 """Seconds for which a copy may lag behind in when the portal last answered for its session: spares

@@ -14,22 +14,28 @@ from .batch import Batch
 from .failures import Effect
 from .granting import Granter
 from .leases import Context
-from .outcomes import (
+from .plan import SOON, Change, Flush, ForgetSource, Held, Overdue, Plan
+from .storage import Answer
+from .vocabulary import (
     ERASED,
     GONE,
     REJECTED,
     Done,
     Erased,
+    Fail,
+    Forget,
     Found,
+    Fulfil,
+    Get,
     Hit,
     Lost,
     Missing,
     Outcome,
+    Put,
     Unavailable,
+    Unlock,
+    short,
 )
-from .plan import SOON, Change, Flush, ForgetSource, Held, Overdue, Plan
-from .requests import Fail, Forget, Fulfil, Get, Put, Unlock, short
-from .storage import Answer
 from .waiters import Queue
 
 
@@ -210,7 +216,7 @@ class Decider(Granter):
             plan.writes[key] = answer, "put"
             return Done()
         if request.space == "session":
-            copy = Hit(request.value, request.ttl, request.idle, request.spelling)
+            copy = Hit(request.value, request.ttl, request.idle or 0.0, request.spelling)
             stored, replaced = endings.put_session(state, key, copy, now)
             if replaced:
                 plan.dropped.append((account, None))

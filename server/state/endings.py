@@ -12,7 +12,7 @@ import hashlib
 
 from .account import MAX_HANDLES, NO_GENERATION, AccountState, Handle
 from .limits import HANDLE_BYTES
-from .outcomes import Erased, Hit
+from .vocabulary import Erased, Hit
 
 
 def put_session(state: AccountState, key: bytes, session: Hit, now: float) -> tuple[bool, bool]:

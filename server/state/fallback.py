@@ -21,24 +21,32 @@ from ..errors import CacheBusy, CacheUnavailable
 from .copies import Copies
 from .hand_over import LOOK_SECONDS, HandOver
 from .limits import FALLBACK, Policy, plain, tag
-from .outcomes import (
+from .reach import Reach
+from .shared import Remote
+from .vocabulary import (
     LEAVES_ALONE,
     PACED,
     REJECTED,
+    Ask,
+    AskTurn,
     Done,
+    Fail,
+    Forget,
     Found,
+    Fulfil,
+    Get,
     Hit,
     Lease,
     Locked,
     Lost,
     Outcome,
+    Put,
     Recalled,
+    Request,
     Turn,
     Unavailable,
+    Unlock,
 )
-from .reach import Reach
-from .requests import Ask, AskTurn, Fail, Forget, Fulfil, Get, Put, Request, Unlock
-from .shared import Remote
 from .waiters import start
 
 logger = logging.getLogger(__name__)

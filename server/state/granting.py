@@ -17,17 +17,9 @@ from .batch import Batch
 from .leases import Context, Wait
 from .limits import Limits, Policy, tag
 from .logins import Credential, Step
-from .outcomes import (
-    PACED,
-    Hit,
-    Lease,
-    Locked,
-    Unavailable,
-    Waiting,
-)
 from .plan import SOON, Held, Plan
-from .requests import Ask
 from .storage import Storage, of_account
+from .vocabulary import PACED, Ask, Hit, Lease, Locked, Unavailable, Waiting
 from .waiters import Group
 
 

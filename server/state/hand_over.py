@@ -11,9 +11,8 @@ from typing import Any, Final
 from ..errors import CacheUnavailable, SecretDiffers
 from .copies import Copies
 from .limits import FALLBACK, plain
-from .outcomes import Done, Found, Outcome
-from .requests import Fulfil, Get, Put
 from .shared import Remote
+from .vocabulary import Done, Found, Fulfil, Get, Outcome, Put
 
 LOOK_SECONDS: Final = 0.5
 """How often a daemon that is away is looked for while anybody waits for a login without it, or a

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .account import ENDED_LASTS, MAX_ENDED, AccountState, Ended, Granted
 from .limits import TOKEN_BYTES, Limits, Policy
-from .outcomes import REJECTED, Lease, Rejected, Unavailable
+from .vocabulary import REJECTED, Lease, Rejected, Unavailable
 
 
 @dataclass(frozen=True, slots=True)

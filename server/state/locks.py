@@ -53,7 +53,7 @@ from . import failures
 from .account import MAX_GUESSES, AccountState, Guess, Pair
 from .failures import Attempt, Effect, Effects
 from .limits import Policy
-from .outcomes import Locked
+from .vocabulary import Locked
 
 GUESS_LASTS: Final = 90.0
 """Seconds after which a guess that was not judged counts as a failure: longer than a login may be

@@ -37,16 +37,7 @@ from .account import (
 from .failures import Attempt, Effects
 from .leases import Context, Wait
 from .limits import tag
-from .outcomes import (
-    LEAVES_ALONE,
-    PACED,
-    REJECTED,
-    Hit,
-    Lease,
-    Locked,
-    Rejected,
-    Unavailable,
-)
+from .vocabulary import LEAVES_ALONE, PACED, REJECTED, Hit, Lease, Locked, Rejected, Unavailable
 
 KNOWN_SOURCES: Final = ""
 """Stands for all sources known to an account; no source is called so."""

@@ -10,8 +10,8 @@ from .account import AccountState
 from .batch import Batch
 from .leases import Context
 from .logins import Credential
-from .outcomes import Outcome
 from .storage import Answer, Room
+from .vocabulary import Outcome
 from .waiters import Group, Waiter
 
 SOON: Final = 1.0

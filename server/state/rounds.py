@@ -21,19 +21,22 @@ from . import spraying
 from .batch import Batch
 from .census import Census
 from .limits import Limits, Policy
-from .outcomes import (
+from .plan import SOON, Plan
+from .storage import Storage, StorageAway, of_account
+from .turn_taker import LOOK_SECONDS
+from .vocabulary import (
+    Ask,
+    AskTurn,
     Away,
+    Get,
     Lease,
     Missing,
     Outcome,
     Turn,
     Unavailable,
     Waiting,
+    short,
 )
-from .plan import SOON, Plan
-from .requests import Ask, AskTurn, Get, short
-from .storage import Storage, StorageAway, of_account
-from .turn_taker import LOOK_SECONDS
 from .waiters import Group, Queue, Waiter, start
 from .waiting_room import WaitingRoom
 

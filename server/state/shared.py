@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from .outcomes import Outcome
-from .requests import Request
+from .vocabulary import Outcome, Request
 
 
 class SharedAccounts(Protocol):

@@ -10,12 +10,11 @@ from . import encoding, failures, locks
 from .account import AccountState
 from .encoding import HEADER
 from .limits import ACCOUNT_SHOWN_BYTES, Policy
-from .outcomes import Done, Outcome
 from .plan import Change, Flush, ForgetSource
-from .requests import Unlock
 from .rounds import Rounds
 from .spraying import SourceState
 from .storage import Storage
+from .vocabulary import Done, Outcome, Unlock
 from .waiters import Waiter
 
 PAGE: Final = 100

@@ -9,8 +9,7 @@ from typing import Any
 
 from .limits import plain
 from .logins import Credential
-from .outcomes import Outcome
-from .requests import Ask, AskTurn, Request
+from .vocabulary import Ask, AskTurn, Outcome, Request
 
 Reply = Callable[[Outcome], None]
 """Takes the outcome of a request: `Waiting` at most once, and then another one."""

@@ -11,9 +11,14 @@ from typing import Any, Final
 
 from .decider import Decider
 from .limits import Limits, Policy
-from .outcomes import (
+from .plan import SOON, Overdue
+from .storage import Storage
+from .turn_taker import TurnTaker
+from .vocabulary import (
     GONE,
     PACED,
+    Ask,
+    Fail,
     Hit,
     Lease,
     Locked,
@@ -22,10 +27,6 @@ from .outcomes import (
     Unavailable,
     Waiting,
 )
-from .plan import SOON, Overdue
-from .requests import Ask, Fail
-from .storage import Storage
-from .turn_taker import TurnTaker
 from .waiters import Group, Queue, Waiter
 
 MANY: Final = 3

@@ -9,9 +9,8 @@ from typing import Any
 from ..auth.caller import Granted
 from ..auth.sealing import Keys, Sealer
 from ..state.limits import ANSWER_MAX_BYTES
-from ..state.outcomes import Found, Hit
-from ..state.requests import Get, Put
 from ..state.shared import SharedAccounts
+from ..state.vocabulary import Found, Get, Hit, Put
 
 
 class SealedAnswers:

@@ -28,9 +28,20 @@ from ..errors import (
     SessionExpired,
 )
 from ..state.limits import ANSWER_MAX_BYTES
-from ..state.outcomes import EXPIRED, LEAVES_ALONE, SHUTDOWN, Hit, Lease, Turn, Unavailable
-from ..state.requests import Ask, AskTurn, Fail, Fulfil
 from ..state.shared import SharedAccounts
+from ..state.vocabulary import (
+    EXPIRED,
+    LEAVES_ALONE,
+    SHUTDOWN,
+    Ask,
+    AskTurn,
+    Fail,
+    Fulfil,
+    Hit,
+    Lease,
+    Turn,
+    Unavailable,
+)
 from .sealed_answers import SealedAnswers
 
 NOTHING_TTL = 300.0

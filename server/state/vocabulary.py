@@ -1,0 +1,341 @@
+"""What can be asked of accounts, and what may come of it: plain values, the same at every end.
+
+A request has its fields in the order in which the protocol sends them, and says nothing of their
+sizes: `cache/verbs.py` has the table, and both ends of a connection go by it. What several have:
+
+    account     Key of the account. Of a login it is spelled: a tag may follow (`limits.plain`).
+    budget      Key under which failures of the account are counted; its own if none is given.
+    key         Look-up key of a credential or handle, or name of a question to the portal.
+    token       The lease.
+    value       A session or an answer, sealed.
+    record      What a handle stands for, sealed.
+    ttl         Seconds until what is stored is dropped.
+    retry_after Seconds after which another try makes sense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+from .limits import HANDLE_BYTES
+
+Space = Literal["login", "answer"]
+"""What a lease is for: to log in, or to ask the portal something for everybody."""
+
+MAX_QUESTIONS: Final = 4
+"""Answers looked at together: what a tool reads of the portal for one result."""
+
+# Requests.
+
+
+class Ask(NamedTuple):
+    """Look up a session or an answer; on a miss get the lease for it, or wait for its holder.
+
+    Attributes:
+        source: Where the caller is; of a login only.
+    """
+
+    space: Space
+    account: bytes
+    key: bytes
+    source: str = ""
+    budget: bytes | None = None
+
+
+class Fulfil(NamedTuple):
+    """Store what was done under a lease, and answer all who wait for it.
+
+    Attributes:
+        handle: Key of a handle that leads to the session; it has a record.
+    """
+
+    space: Space
+    account: bytes
+    key: bytes
+    token: bytes
+    value: bytes
+    ttl: float
+    handle: bytes | None = None
+    record: bytes | None = None
+
+
+class Fail(NamedTuple):
+    """Say why nothing came of a lease or turn, or give a lease back. A turn has no key or token.
+
+    Attributes:
+        reason: One of `FAILURES`.
+    """
+
+    space: Literal["login", "answer", "turn"]
+    account: bytes
+    key: bytes | None
+    token: bytes | None
+    reason: str
+    retry_after: float
+
+
+class AskTurn(NamedTuple):
+    """Wait until the portal may be sent one request for an account that nobody shares."""
+
+    account: bytes
+
+
+class Get(NamedTuple):
+    """Look at what there is: without a lease, a wait, or a look at locks.
+
+    For callers who proved who they are by a handle: a key that was made from a password belongs to
+    `Ask`.
+
+    Attributes:
+        handle: Leads to an account and its session; in place of `account` and `key`.
+        questions: At most `MAX_QUESTIONS`.
+    """
+
+    handle: bytes | None = None
+    account: bytes | None = None
+    key: bytes | None = None
+    questions: tuple[bytes, ...] = ()
+
+
+class Put(NamedTuple):
+    """Store a handle, a copy of a session that was lost here, or an answer: nobody waits for it.
+
+    Attributes:
+        session: Look-up key of the session that a handle leads to.
+        idle: Of a session: seconds since the portal last answered for it.
+        spelling: Of a session: tag of the spelling that it was opened with, if that is known.
+        drops: How often the sender knows that anything was dropped; None if that does not matter.
+    """
+
+    space: Literal["handle", "session", "answer"]
+    account: bytes
+    key: bytes
+    value: bytes
+    ttl: float
+    session: bytes | None = None
+    idle: float | None = None
+    spelling: bytes | None = None
+    drops: int | None = None
+
+
+class Forget(NamedTuple):
+    """Drop something of an account.
+
+    Attributes:
+        what: `session`: a dead one, by the SHA-256 of its value. `login`: the session of a
+            credential that the caller has just opened, with all that came of it. `handle`: a
+            handle, and the session unless another one leads there. `account`: all; it has no key.
+        digest: Of the dead session.
+    """
+
+    what: Literal["session", "login", "handle", "account"]
+    account: bytes
+    key: bytes | None = None
+    digest: bytes | None = None
+    budget: bytes | None = None
+
+
+class Unlock(NamedTuple):
+    """Drop the failures of an account, by its budget key."""
+
+    budget: bytes
+
+
+Request = Ask | Fulfil | Fail | AskTurn | Get | Put | Forget | Unlock
+
+
+def short(handle: bytes) -> bytes:
+    """Return what is kept of a handle's key."""
+    return handle[-HANDLE_BYTES:]
+
+
+# Outcomes.
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What was asked for is cached.
+
+    Attributes:
+        value: As it was stored.
+        expires_in: Seconds until it is dropped; absolute, never prolonged by use.
+        idle: Seconds since the portal last answered for a session; 0 for an answer.
+        spelling: Tag of the spelling that a session was opened with; None when it is not known.
+    """
+
+    value: bytes
+    expires_in: float
+    idle: float = 0.0
+    spelling: bytes | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Nothing is cached and the caller is the one to log in, or to ask the portal.
+
+    Attributes:
+        token: To be quoted when that is done, worthless afterwards and after `lasts` s.
+        lasts: Seconds until the lease goes to the next waiter.
+        session: Of a lease to ask the portal: the account's session, if it has one.
+    """
+
+    token: bytes
+    lasts: float
+    session: Hit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """This very e-mail and password were rejected by the portal a moment ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """What this caller waited for could not be had; nothing else is known.
+
+    Attributes:
+        reason: One of `UNAVAILABLE_REASONS`; of an answer also `EXPIRED`.
+    """
+
+    reason: str
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Too many wrong passwords; the same answer for a right and a wrong one.
+
+    Attributes:
+        retry_after: Seconds until the lock opens.
+        account_for: Seconds for which the account is locked for every source that is not known to
+            it; 0 when only this source is.
+        source_for: Seconds for which this source is refused at every account that does not know it,
+            after failures at many; 0 when it is not.
+    """
+
+    retry_after: float
+    account_for: float = 0.0
+    source_for: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Not the answer yet: it follows by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The portal may be sent one request for this account now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is of an account, or of that to which a handle leads.
+
+    Attributes:
+        record: The handle's; None when none was asked for.
+        record_left: Seconds until that is dropped.
+        key: Look-up key of the session.
+        answers: Those that were asked for, in that order; None for one that is not there.
+    """
+
+    account: bytes
+    record: bytes | None
+    record_left: float
+    key: bytes | None
+    session: Hit | None
+    answers: tuple[Hit | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There is no such handle, or nothing of the account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It was carried out, on `count` things where that can be several."""
+
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The lease is not valid any more, or something was dropped meanwhile: nothing has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A waiter for a login in this process had better ask elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The storage cannot be asked."""
+
+
+class Erased(NamedTuple):
+    """How much of what was dropped of an account."""
+
+    sessions: int = 0
+    handles: int = 0
+    answers: int = 0
+    failures: int = 0
+    rejections: int = 0
+    known_sources: int = 0
+    leases: int = 0
+
+
+Decision = Hit | Lease | Rejected | Unavailable | Locked | Waiting | Turn | Recalled | Away
+"""Outcome of a request that may have to wait."""
+
+Outcome = Decision | Found | Missing | Done | Lost | Erased
+
+# Reasons.
+
+REJECTED: Final = "rejected"
+"""Reason of a failed login that counts against the account and source."""
+
+PACED: Final = "paced"
+"""Reason of `Unavailable` when the shared pace kept the caller waiting for too long."""
+
+BUSY: Final = "busy"
+"""Reason when the portal asked for fewer requests; after it an account is left alone for a time."""
+
+OVERLOADED: Final = "overloaded"
+"""The same when the portal did not ask, but said that it can serve nobody for a time."""
+
+LEAVES_ALONE: Final = frozenset({BUSY, OVERLOADED})
+"""Reasons after which the portal is asked nothing for an account for a time."""
+
+EXPIRED: Final = "expired"
+"""Reason of a failed request for an answer: the session at the portal was dead."""
+
+ERASED: Final = "erased"
+"""Reason of `Unavailable` when the account was forgotten while the caller waited."""
+
+GONE: Final = "gone"
+"""Reason of a `fail` that gives the lease back undecided; no waiter gets it."""
+
+SHUTDOWN: Final = "shutdown"
+"""Reason when a worker or this process stops."""
+
+_REPORTED: Final = frozenset(
+    {"unreachable", "timeout", "tls", "server_error", "unexpected", BUSY, OVERLOADED, SHUTDOWN}
+)
+"""Reasons of a worker that say nothing about the password: codes of `PortalError`, or its end."""
+
+UNAVAILABLE_REASONS: Final = _REPORTED | {PACED, ERASED}
+"""All that say nothing about the password; the last two are given here alone."""
+
+FAILURES: Final[Mapping[str, frozenset[str]]] = {
+    "login": _REPORTED | {REJECTED, GONE},
+    "answer": _REPORTED | {EXPIRED, GONE},
+    "turn": _REPORTED,
+}
+"""Reasons a worker may give for a `fail`, by what has failed."""
+
+SHAPES: Final = ("lacking", "unknown")
+"""How an answer of the portal may differ from what is known: it lacks fields, or has others."""

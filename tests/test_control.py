@@ -58,7 +58,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("box", "asked", "name", "before", "after"), CHANGES)
-async def test_each_change_is_planned_applied_pending_applied_and_undone(
+async def test_each_change_can_be_planned_applied_confirmed_and_undone(
     house, box, asked, name, before, after
 ):
     owner = BOXES[box]
@@ -90,14 +90,14 @@ async def test_each_change_is_planned_applied_pending_applied_and_undone(
     assert (await house.truth(box))[name] == before
 
 
-async def test_switching_export_on_lifts_the_cap_even_where_the_switch_alone_does_not(house):
+async def test_switching_export_on_removes_the_cap_even_if_the_switch_alone_does_not(house):
     await house.admin("switches", lifts_cap=False)
     record = await house.applied(SECOND_BOX, export="on")
     assert record.status(house.clock()) == "applied"
     assert (await house.truth(SECOND_BOX))["delivery"] == "on"
 
 
-async def test_every_write_names_its_box_and_keeps_the_portals_rules(house):
+async def test_every_write_names_its_box_and_follows_the_portals_rules(house):
     await house.applied(SECOND_BOX, export="limited", export_limit_w=4000)
     await house.applied(QUEEN_BOX, mode="Home 2")
     await house.applied(SECOND_BOX, charge_to_percent=90)
@@ -114,7 +114,7 @@ async def test_every_write_names_its_box_and_keeps_the_portals_rules(house):
         assert write["outcome"] == "queued"
 
 
-async def test_export_off_and_on_send_a_cap_that_is_null(house):
+async def test_switching_export_off_or_on_sends_a_null_cap(house):
     await house.applied(export="off")
     await house.applied(export="on")
     sent = [write["sent"] for write in await house.writes()]
@@ -126,12 +126,12 @@ async def test_an_account_with_several_boxes_must_name_one(house):
         await plan(house, DEMO2, mode="Home 2")
 
 
-async def test_a_box_of_somebody_else_cannot_be_named(house):
+async def test_the_box_of_another_account_cannot_be_named(house):
     with pytest.raises(BoxChoice):
         await plan(house, DEMO, SECOND_BOX, mode="Home 2")
 
 
-async def test_charging_at_an_account_of_several_boxes_warns_that_another_might_charge(house):
+async def test_charging_with_several_boxes_warns_that_another_one_might_charge(house):
     assert any(
         SECOND_BOX in warning
         for warning in (await house.planned(SECOND_BOX, charge_to_percent=90)).warnings
@@ -141,7 +141,7 @@ async def test_charging_at_an_account_of_several_boxes_warns_that_another_might_
     )
 
 
-async def test_two_boxes_of_one_account_change_side_by_side_and_are_never_mixed(house):
+async def test_two_boxes_of_one_account_change_concurrently_and_are_never_mixed_up(house):
     first = await house.planned(SECOND_BOX, mode="Home 3")
     second = await house.planned(QUEEN_BOX, mode="Home 2")
     await asyncio.gather(
@@ -165,7 +165,7 @@ async def test_a_plan_expires_after_five_minutes(house):
     assert house.kept == 0
 
 
-async def test_a_plan_is_good_for_one_apply_at_any_worker(house):
+async def test_a_plan_can_be_applied_once_across_all_workers(house):
     planned = await house.planned(mode="Home 2")
     await house.control.apply(DEMO, *agreed(planned), CLIENT)
     for worker in (house.control, house.worker()):
@@ -174,7 +174,7 @@ async def test_a_plan_is_good_for_one_apply_at_any_worker(house):
     assert len(await house.writes()) == 1
 
 
-async def test_a_plan_of_one_worker_is_applied_and_looked_after_by_others(house):
+async def test_a_plan_made_by_one_worker_is_applied_and_verified_by_others(house):
     planned = await house.planned(mode="Home 2")
     await house.worker().apply(DEMO, *agreed(planned), CLIENT)
     house.later(95)
@@ -183,7 +183,7 @@ async def test_a_plan_of_one_worker_is_applied_and_looked_after_by_others(house)
     assert house.kept == 0
 
 
-async def test_somebody_elses_plan_is_not_valid_and_the_reason_is_not_told(house):
+async def test_the_plan_of_another_account_is_refused_like_an_invalid_one(house):
     planned = await house.planned(mode="Home 2")
     with pytest.raises(ChangeRefused) as foreign:
         await house.control.apply(DEMO2, *agreed(planned), CLIENT)
@@ -216,14 +216,14 @@ async def test_a_box_that_changed_meanwhile_is_not_changed(house, asked, setup):
     assert house.journal.latest(9) == (0, [])
 
 
-async def test_what_does_not_concern_a_change_may_differ_meanwhile(house):
+async def test_a_change_is_applied_even_if_unrelated_values_changed_meanwhile(house):
     planned = await house.planned(boiler="manual")
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1}, soc_percent=33)
     record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     assert record.outcome == "answered"
 
 
-async def test_an_offline_box_is_pending_and_then_failed_after_fifteen_minutes(house):
+async def test_a_change_to_an_offline_box_is_pending_and_fails_after_fifteen_minutes(house):
     await house.admin("boxes", box=DEMO_BOX, offline=True)
     house.later(1200)
     planned = await house.planned(mode="Home 2")
@@ -240,7 +240,7 @@ async def test_an_offline_box_is_pending_and_then_failed_after_fifteen_minutes(h
     assert len(await house.writes()) == 1
 
 
-async def test_a_change_nobody_looked_after_is_unclear_until_somebody_does(house):
+async def test_a_change_that_nobody_checked_is_unclear_until_somebody_does(house):
     planned = await house.planned(mode="Home 2")
     record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(3600)
@@ -249,7 +249,7 @@ async def test_a_change_nobody_looked_after_is_unclear_until_somebody_does(house
     assert record.status(house.clock()) == "applied"
 
 
-async def test_a_change_that_came_and_went_unseen_is_not_said_to_have_failed(house):
+async def test_a_change_that_came_and_went_unseen_is_not_reported_as_failed(house):
     planned = await house.planned(mode="Home 2")
     record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(300)
@@ -261,7 +261,7 @@ async def test_a_change_that_came_and_went_unseen_is_not_said_to_have_failed(hou
     assert looked.seen == "otherwise"
 
 
-async def test_charging_that_ended_and_was_used_up_is_not_said_to_have_failed(house):
+async def test_a_charge_that_was_used_up_again_is_not_reported_as_failed(house):
     await house.admin("boxes", box=DEMO_BOX, full=True, soc_percent=50)
     planned = await house.planned(charge_to_percent=55)
     record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
@@ -277,7 +277,9 @@ async def test_charging_that_ended_and_was_used_up_is_not_said_to_have_failed(ho
 @pytest.mark.parametrize(
     ("seconds", "status"), [(899, "pending"), (901, "failed"), (1201, "unclear")]
 )
-async def test_only_soon_after_the_deadline_a_change_not_shown_has_failed(house, seconds, status):
+async def test_a_missing_change_counts_as_failed_only_soon_after_the_deadline(
+    house, seconds, status
+):
     planned = await house.planned(mode="Home 2")
     await break_write(house, "forgotten")
     record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
@@ -285,7 +287,7 @@ async def test_only_soon_after_the_deadline_a_change_not_shown_has_failed(house,
     assert (await house.look(DEMO, record.id)).status(house.clock()) == status
 
 
-async def test_a_setting_that_is_not_told_never_means_that_a_change_failed(house):
+async def test_a_setting_that_is_not_sent_never_means_that_a_change_failed(house):
     planned = await house.planned(mode="Home 2")
     record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(901)
@@ -295,7 +297,7 @@ async def test_a_setting_that_is_not_told_never_means_that_a_change_failed(house
     assert looked.seen == "not told"
 
 
-async def test_without_the_daemon_a_box_is_changed_under_the_journal(house):
+async def test_without_the_daemon_a_box_is_changed_under_the_journals_lock(house):
     house.versions.gone = CacheUnavailable("away")
     planned = await house.planned(mode="Home 2")
     assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
@@ -321,7 +323,7 @@ async def test_without_the_journal_nothing_is_changed(house):
     assert await house.writes() == []
 
 
-async def test_a_session_that_ended_is_renewed_by_the_read_before_the_write(house):
+async def test_an_ended_session_is_renewed_by_the_read_before_the_write(house):
     planned = await house.planned(mode="Home 2")
     (await house._admin.delete("sessions")).raise_for_status()
     record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
@@ -346,7 +348,7 @@ async def break_write(house: House, kind: str, *, processed: bool = False, **mor
         ("empty", False),
     ],
 )
-async def test_after_an_unclear_answer_nothing_is_repeated_and_reading_back_decides(
+async def test_an_unclear_write_is_not_repeated_and_is_decided_by_reading_back(
     house, kind, processed
 ):
     planned = await house.planned(mode="Home 2")
@@ -363,7 +365,7 @@ async def test_after_an_unclear_answer_nothing_is_repeated_and_reading_back_deci
 
 
 @pytest.mark.parametrize("kind", ["unauthorized", "too_many"])
-async def test_what_the_portal_turned_away_is_told_at_once_and_frees_the_box(house, kind):
+async def test_a_write_refused_by_the_portal_is_reported_at_once_and_frees_the_box(house, kind):
     planned = await house.planned(mode="Home 2")
     await break_write(house, kind)
     with pytest.raises(ChangeRefused, match=planned.plan.change_id):
@@ -374,7 +376,7 @@ async def test_what_the_portal_turned_away_is_told_at_once_and_frees_the_box(hou
     assert len(await house.writes()) == 1
 
 
-async def test_after_the_portals_error_page_the_box_is_looked_at_and_no_form_is_tried(house):
+async def test_after_an_error_page_the_box_is_read_back_and_no_other_form_is_tried(house):
     await house.admin("switches", contract="form")
     planned = await house.planned(mode="Home 2")
     record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
@@ -388,7 +390,7 @@ async def test_after_the_portals_error_page_the_box_is_looked_at_and_no_form_is_
     assert (await house.look(DEMO, record.id)).status(house.clock()) == "applied"
 
 
-async def test_an_answer_of_success_is_not_believed_before_the_box_shows_it(house):
+async def test_a_reported_success_is_not_believed_until_the_box_shows_it(house):
     planned = await house.planned(mode="Home 2")
     await break_write(house, "forgotten")
     record = await house.control.apply(DEMO, *agreed(planned), CLIENT)
@@ -407,7 +409,7 @@ async def test_an_answer_of_success_is_not_believed_before_the_box_shows_it(hous
         ('[[0,1,"Nastala chyba"]]', "unclear", "unclear"),
     ],
 )
-async def test_whatever_the_portal_says_only_reading_back_tells_that_a_change_was_made(
+async def test_only_reading_back_confirms_a_change_whatever_the_portal_answers(
     house, processed, text, outcome, status
 ):
     planned = await house.planned(mode="Home 2")
@@ -422,7 +424,7 @@ async def test_whatever_the_portal_says_only_reading_back_tells_that_a_change_wa
     assert record.status(house.clock()) == ("applied" if processed else "failed")
 
 
-async def test_a_change_that_the_portal_says_it_failed_to_make_is_refused_and_frees_the_box(house):
+async def test_a_failure_reported_by_the_portal_is_a_refusal_and_frees_the_box(house):
     planned = await house.planned(mode="Home 2")
     await break_write(house, "answer", text='[[0,1,"Nepoda\\u0159ilo se"]]')
     with pytest.raises(ChangeRefused, match="answered that the change failed") as told:
@@ -454,7 +456,7 @@ async def paced(tmp_path):
     await house.aclose()
 
 
-async def test_every_request_of_an_apply_keeps_a_second_from_the_one_before(paced):
+async def test_the_requests_of_an_apply_are_at_least_a_second_apart(paced):
     planned = await finished(paced, paced.planned(SECOND_BOX, export="on"))
     times = []
 
@@ -481,7 +483,7 @@ async def busy(house: House, endpoint: str) -> None:
     await house.admin("faults", kind="too_many", endpoint=endpoint, retry_after=120, requests=1)
 
 
-async def test_while_the_portal_wants_to_be_left_alone_nothing_is_read_sent_or_written_down(house):
+async def test_nothing_is_read_sent_or_recorded_during_a_back_off(house):
     planned = await house.planned(mode="Home 2")
     await busy(house, "live")
     for _ in range(2):  # the first is told so by the portal, the second by the store
@@ -496,7 +498,7 @@ async def test_while_the_portal_wants_to_be_left_alone_nothing_is_read_sent_or_w
     assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
 
 
-async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
+async def test_a_write_that_gets_no_turn_leaves_no_journal_entry(house):
     planned = await house.planned(mode="Home 2")
 
     class Meanwhile:
@@ -518,7 +520,7 @@ async def test_no_entry_is_left_when_the_turn_of_the_write_is_refused(house):
     assert house.kept == 0
 
 
-async def test_a_write_that_is_one_request_too_many_keeps_all_from_asking(house):
+async def test_a_write_that_exceeds_the_portals_limit_starts_a_back_off_for_everybody(house):
     planned = await house.planned(mode="Home 2")
     await busy(house, "writes")
     with pytest.raises(ChangeRefused) as told:
@@ -531,7 +533,7 @@ async def test_a_write_that_is_one_request_too_many_keeps_all_from_asking(house)
     await plan(house, DEMO, mode="Home 3")
 
 
-async def test_a_second_request_that_gets_no_turn_leaves_the_change_unclear(house):
+async def test_a_change_is_unclear_when_its_second_request_gets_no_turn(house):
     await house.admin("switches", lifts_cap=False)
     planned = await house.planned(SECOND_BOX, export="on")
 
@@ -553,7 +555,7 @@ async def test_a_second_request_that_gets_no_turn_leaves_the_change_unclear(hous
     assert len(await house.writes()) == 1
 
 
-async def test_when_the_second_of_two_requests_is_turned_away_it_is_unclear(house):
+async def test_a_change_is_unclear_when_its_second_request_is_refused(house):
     await house.admin("switches", lifts_cap=False)
     planned = await house.planned(SECOND_BOX, export="on")
 
@@ -577,7 +579,7 @@ async def test_when_the_second_of_two_requests_is_turned_away_it_is_unclear(hous
     assert (await house.truth(SECOND_BOX))["export_cap_w"] == 5000
 
 
-async def test_a_caller_who_hangs_up_does_not_stop_a_change_half_way(house):
+async def test_a_caller_that_hangs_up_does_not_stop_a_change_half_way(house):
     planned = await house.planned(mode="Home 2")
     started, go = asyncio.Event(), asyncio.Event()
 
@@ -605,7 +607,7 @@ async def test_a_caller_who_hangs_up_does_not_stop_a_change_half_way(house):
     assert house.journal.find(planned.plan.change_id).outcome == "answered"
 
 
-async def test_reading_back_uses_only_what_was_read_after_the_write(house):
+async def test_reading_back_uses_only_data_read_after_the_write(house):
     planned = await house.planned(mode="Home 2")
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 1})
     house.later(31)
@@ -619,7 +621,7 @@ async def test_reading_back_uses_only_what_was_read_after_the_write(house):
     assert (await house.look(DEMO, planned.plan.change_id)).verdict == "applied"
 
 
-async def test_what_is_missing_when_reading_back_never_counts_as_applied(house):
+async def test_a_value_missing_when_reading_back_never_counts_as_applied(house):
     planned = await house.planned(mode="Home 2")
     await house.control.apply(DEMO, *agreed(planned), CLIENT)
     await house.admin("faults", kind="dropped", endpoint="live", fields=["box_prms.mode"])
@@ -651,7 +653,7 @@ async def test_nothing_is_planned_while_the_portal_cannot_be_read(house):
         await house.planned(mode="Home 2")
 
 
-async def test_a_change_of_another_account_is_not_found_listed_or_undone(house):
+async def test_a_change_of_another_account_cannot_be_found_listed_or_undone(house):
     record = await house.applied(mode="Home 2")
     for what in (house.look(DEMO2, record.id), plan(house, DEMO2, undo=record.id)):
         with pytest.raises(ChangeRefused, match="no change of that id"):
@@ -660,7 +662,7 @@ async def test_a_change_of_another_account_is_not_found_listed_or_undone(house):
     assert [r.id for r in (await house.control.latest(DEMO, None, 9))[1]] == [record.id]
 
 
-async def test_a_change_under_way_is_not_undone_yet(house):
+async def test_a_change_under_way_cannot_be_undone_yet(house):
     planned = await house.planned(mode="Home 2")
     await house.control.apply(DEMO, *agreed(planned), CLIENT)
     house.later(31)
@@ -671,7 +673,7 @@ async def test_a_change_under_way_is_not_undone_yet(house):
     assert caught.value.details == {"change_id": planned.plan.change_id}
 
 
-async def test_undoing_where_somebody_changed_the_box_since_says_so(house):
+async def test_an_undo_says_that_somebody_changed_the_box_since(house):
     record = await house.applied(mode="Home 2")
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 2})
     planned = await house.planned(undo=record.id)
@@ -680,7 +682,7 @@ async def test_undoing_where_somebody_changed_the_box_since_says_so(house):
     assert planned.after == "mode Home 1"
 
 
-async def test_a_charge_is_not_undone_into_more_charging(house):
+async def test_undoing_a_charge_never_causes_more_charging(house):
     await house.admin("boxes", box=DEMO_BOX, setup={"target": 100}, soc_percent=50)
     record = await house.applied(charge_to_percent=60)
     with pytest.raises(ChangeRefused, match="former target of 100 %"):
@@ -695,13 +697,13 @@ async def test_a_charge_is_not_undone_into_more_charging(house):
     assert len(await house.writes()) == 1
 
 
-async def test_the_journal_knows_the_account_by_its_key_only(house):
+async def test_the_journal_identifies_the_account_by_its_key_only(house):
     await house.applied(mode="Home 2")
     content = b"".join(path.read_bytes() for path in house.journal._database.path.parent.iterdir())
     assert b"demo" not in content.replace(b"test-client", b"")
 
 
-async def test_a_worker_with_another_secret_does_not_open_the_plan(house):
+async def test_a_worker_with_another_secret_cannot_open_the_plan(house):
     planned = await house.planned(mode="Home 2")
     with pytest.raises(SessionError):
         await house.worker(secret=b"x" * 32).apply(DEMO, *agreed(planned), CLIENT)
@@ -714,7 +716,7 @@ async def test_planning_sends_nothing_but_reads(house):
     assert await house.writes() == []
 
 
-async def test_a_charge_of_before_a_time_away_reaches_no_target(house):
+async def test_a_charge_from_before_an_outage_does_not_count_as_reaching_the_target(house):
     await house.admin("boxes", box=DEMO_BOX, live_data=False, soc_percent=100, setup={"target": 40})
     house.later(400)
     await house.planned(mode="Home 2")
@@ -729,7 +731,7 @@ async def test_a_charge_of_before_a_time_away_reaches_no_target(house):
     assert any("has not changed since" in warning for warning in planned.warnings)
 
 
-async def test_no_undo_charges_by_a_charge_of_before_a_time_away(house):
+async def test_no_undo_relies_on_a_charge_from_before_an_outage(house):
     await house.admin("boxes", box=DEMO_BOX, live_data=False, soc_percent=90, setup={"target": 80})
     house.later(400)
     record = await house.applied(charge_to_percent=30)
@@ -745,7 +747,7 @@ async def test_no_undo_charges_by_a_charge_of_before_a_time_away(house):
     assert planned.after.startswith("charging from the grid, target 80 %")
 
 
-async def test_a_plan_asks_which_box_while_the_portal_leaves_one_out(house):
+async def test_a_plan_asks_which_box_while_the_portal_omits_one(house):
     house.later(31)
     await house.control.plan(BOXES[SECOND_BOX], Asked(mode="Home 2"), SECOND_BOX)
     fault = {"kind": "dropped", "endpoint": "live", "fields": [SECOND_BOX]}

@@ -88,7 +88,7 @@ ONE = "A plan makes exactly one: mode, supplementary modes, export, boiler, char
         ),
     ],
 )
-def test_what_makes_no_single_change_is_said(asked, text):
+def test_a_request_for_no_single_change_is_explained(asked, text):
     with pytest.raises(ChangeRefused) as refused:
         Asked(**asked).change()
     assert (str(refused.value), refused.value.code) == (text, "invalid_change")
@@ -108,7 +108,7 @@ def test_what_makes_no_single_change_is_said(asked, text):
         {"mode": "Home 9"},
     ],
 )
-def test_a_plan_is_exactly_one_change_with_what_belongs_to_it(asked):
+def test_a_plan_must_be_exactly_one_complete_change(asked):
     with pytest.raises(ChangeRefused):
         Asked(**asked).change()
 
@@ -144,7 +144,7 @@ def test_a_mode_is_one_of_four(number):
 
 
 @pytest.mark.parametrize("mode", [None, "", "x", 6, 7, 1.5, -1, True])
-def test_from_a_mode_that_is_not_known_none_is_left(mode):
+def test_a_box_in_an_unknown_mode_is_not_taken_out_of_it(mode):
     with pytest.raises(ChangeRefused, match="not known"):
         BoxMode(1).check(mode_box(mode))
 
@@ -152,15 +152,13 @@ def test_from_a_mode_that_is_not_known_none_is_left(mode):
 @pytest.mark.parametrize(
     ("mode", "why"), [(6, "a mode that is not known here"), (None, "an empty value")]
 )
-def test_a_mode_of_an_unknown_number_is_not_told_as_missing(mode, why):
+def test_an_unknown_mode_number_is_not_reported_as_missing(mode, why):
     with pytest.raises(ChangeRefused, match=f"The portal sent {why}"):
         BoxMode(1).check(mode_box(mode))
 
 
 @pytest.mark.parametrize(("mode", "name"), [(4, "Home 5"), (5, "Home 6")])
-def test_a_mode_that_cannot_be_set_can_be_left_with_the_warning_that_there_is_no_way_back(
-    mode, name
-):
+def test_leaving_a_mode_that_cannot_be_set_warns_that_there_is_no_way_back(mode, name):
     change, present = BoxMode(1), mode_box(mode)
     change.check(present)
     assert change.sentence(present) == f"box {ID}: mode {name} -> Home 2"
@@ -173,19 +171,19 @@ def test_a_mode_that_cannot_be_set_can_be_left_with_the_warning_that_there_is_no
 
 
 @pytest.mark.parametrize("mode", [4, 5])
-def test_supplementary_modes_are_said_to_have_no_part_in_modes_that_are_not_understood(mode):
+def test_supplementary_modes_warn_that_they_do_not_apply_to_unknown_modes(mode):
     (warning,) = SupplementaryModes(None, True).warnings(mode_box(mode))
     assert "Home 1, 2 and 3 only" in warning
 
 
 @pytest.mark.parametrize("block", [{"app": None}, {"app": "x"}, {"app": ""}, {"app": 0.5}, "x"])
-def test_what_is_sent_of_flexibility_control_and_cannot_be_read_is_not_taken_for_none(block):
+def test_unreadable_flexibility_control_is_not_taken_for_none(block):
     with pytest.raises(ChangeRefused, match="flexibility control of this box is not known"):
         BoxMode(3).check(box(box_prms={"mode": 0}, box_prm2=block))
 
 
 @pytest.mark.parametrize("block", [{}, [], {"app": 8}])
-def test_where_flexibility_control_is_not_shown_the_plan_of_a_mode_says_so(block):
+def test_the_plan_for_a_mode_says_when_flexibility_control_is_not_shown(block):
     present = box(box_prms={"mode": 0}, box_prm2=block)
     BoxMode(1).check(present)
     (warning,) = BoxMode(1).warnings(present)
@@ -206,7 +204,7 @@ def test_supplementary_modes_with_unknown_bits_are_not_overwritten(app):
 
 
 @given(st.integers(0, 3), st.none() | st.booleans(), st.none() | st.booleans())
-def test_of_the_supplementary_modes_only_the_named_ones_change(app, grid_v, grid_vi):
+def test_only_the_named_supplementary_modes_change(app, grid_v, grid_vi):
     if grid_v is None and grid_vi is None:
         return
     change, present = SupplementaryModes(grid_v, grid_vi), mode_box(0, app)
@@ -233,7 +231,7 @@ def test_modes_that_draw_from_the_grid_say_so(mode, words):
 
 
 @pytest.mark.parametrize("mode", [0, 1])
-def test_other_modes_have_nothing_to_warn_of(mode):
+def test_other_modes_cause_no_warning(mode):
     assert BoxMode(mode).warnings(mode_box(3)) == []
 
 
@@ -268,7 +266,7 @@ def moments(change: GridExport, setup: Setup, *, queen: bool, lifts_cap: bool) -
 
 
 @given(WISHES, SETUPS, st.booleans(), st.booleans())
-def test_at_no_moment_is_the_cap_missing_that_was_asked_for(change, setup, queen, lifts_cap):
+def test_the_requested_cap_applies_at_every_moment(change, setup, queen, lifts_cap):
     after = moments(change, setup, queen=queen, lifts_cap=lifts_cap)
     plant = PLANTS[queen]
     for moment in after:
@@ -282,7 +280,7 @@ def test_at_no_moment_is_the_cap_missing_that_was_asked_for(change, setup, queen
 
 
 @given(st.sampled_from(["off", "on", "limited"]), st.none() | st.integers(1, 9999))
-def test_no_request_can_be_made_that_limits_without_a_cap(state, cap):
+def test_no_request_can_limit_export_without_a_cap(state, cap):
     value = {"off": 0, "on": 1, "limited": 2}[state]
     if (state == "limited") == (cap is not None):
         assert set_export(ID, value, cap).members["p_max_feed_grid"] == cap
@@ -306,7 +304,7 @@ EXPORTS = [
 
 
 @pytest.mark.parametrize(("to_grid", "cap", "permit", "change", "more"), EXPORTS)
-def test_only_what_may_export_more_than_now_is_said_to_be_finable(
+def test_the_warning_of_a_fine_appears_only_if_more_than_now_may_be_exported(
     to_grid, cap, permit, change, more
 ):
     present = inverter(to_grid, cap, permit)
@@ -318,22 +316,22 @@ def test_only_what_may_export_more_than_now_is_said_to_be_finable(
     ("to_grid", "cap", "limit", "more"),
     [(1, 0, 500, False), (0, 3000, 500, False), (0, 3000, 3001, True), (0, 0, 500, True)],
 )
-def test_of_a_queen_it_is_the_limit_that_counts_while_its_switch_is_off(to_grid, cap, limit, more):
+def test_the_limit_of_a_queen_counts_while_its_switch_is_off(to_grid, cap, limit, more):
     present = inverter(to_grid, cap, queen=True)
     assert (FINABLE in GridExport("limited", limit).warnings(present)) is more
 
 
 @pytest.mark.parametrize("change", [GridExport("on"), GridExport("limited", 500)])
-def test_export_warns_that_it_is_finable_without_permission(change):
+def test_export_warns_of_a_fine_without_permission(change):
     assert FINABLE in change.warnings(export_box(Setup(to_grid=0)))
 
 
-def test_switching_export_off_has_nothing_to_warn_of():
+def test_switching_export_off_causes_no_warning():
     assert GridExport("off").warnings(export_box(Setup())) == []
 
 
 @pytest.mark.parametrize("change", [GridExport("on"), GridExport("limited", 500)])
-def test_export_of_a_box_of_unknown_kind_is_not_switched_on(change):
+def test_export_is_not_switched_on_for_an_unknown_kind_of_box(change):
     with pytest.raises(ChangeRefused, match="kind of this box"):
         change.check(export_box(Setup(to_grid=0), queen="maybe"))
 
@@ -372,7 +370,7 @@ def test_export_can_be_switched_off_wherever_it_may_be_running(present):
 @pytest.mark.parametrize(
     "present", [inverter(0, 0), inverter(0, 3000, queen=False), inverter(0, 0, queen="maybe")]
 )
-def test_only_what_is_off_for_certain_is_not_switched_off_again(present):
+def test_export_is_not_switched_off_again_only_if_it_is_certainly_off(present):
     with pytest.raises(ChangeRefused, match="export is off"):
         GridExport("off").check(present)
 
@@ -386,7 +384,7 @@ def test_only_what_is_off_for_certain_is_not_switched_off_again(present):
         (inverter(1, permit=0), "not permitted"),
     ],
 )
-def test_switching_off_where_that_is_not_certain_says_what_is_not(present, words):
+def test_switching_export_off_says_what_is_uncertain(present, words):
     assert words in " ".join(GridExport("off").warnings(present))
 
 
@@ -402,18 +400,18 @@ def test_switching_off_where_that_is_not_certain_says_what_is_not(present, words
 @pytest.mark.parametrize(
     "change", [GridExport("off"), GridExport("on"), GridExport("limited", 500)]
 )
-def test_a_plan_says_how_export_is_set_if_the_box_is_a_queen(change, present, otherwise):
+def test_a_plan_says_how_export_would_be_set_if_the_box_is_a_queen(change, present, otherwise):
     assert any(
         f"If it is a Queen, export is {otherwise}." in one for one in change.warnings(present)
     )
 
 
-def test_that_nothing_is_to_change_says_how_it_is_if_the_box_is_a_queen():
+def test_the_answer_that_nothing_changes_says_how_export_is_if_the_box_is_a_queen():
     with pytest.raises(ChangeRefused, match="If it is a Queen, export is on"):
         GridExport("limited", 3000).check(inverter(1, 3000))
 
 
-def test_that_a_box_may_be_a_queen_keeps_off_from_being_seen_unless_it_was_on_before():
+def test_off_is_not_confirmed_for_a_possible_queen_unless_export_was_on_before():
     off, shown = GridExport("off"), inverter(0, 3000)
     assert off.is_so(shown) is None
     assert off.has_arrived(shown, off.back(shown), "", "") is None
@@ -425,7 +423,7 @@ def test_that_a_box_may_be_a_queen_keeps_off_from_being_seen_unless_it_was_on_be
     assert limited.is_so(inverter(0, 2000)) is False
 
 
-def test_what_the_box_does_not_permit_is_read_back_and_undone_all_the_same():
+def test_a_setting_that_the_box_does_not_permit_is_read_back_and_undone_anyway():
     limited, before = GridExport("limited", 3000), inverter(1, permit=0)
     assert "the inverter is set to on" in limited.before(before)
     assert limited.is_so(inverter(1, 3000, permit=0)) is True
@@ -434,7 +432,7 @@ def test_what_the_box_does_not_permit_is_read_back_and_undone_all_the_same():
 
 
 @pytest.mark.parametrize("change", [GridExport("on"), GridExport("limited", 3000)])
-def test_a_limit_that_is_kept_while_export_is_off_is_said_to_be_lost(change):
+def test_a_plan_says_that_a_limit_kept_while_export_is_off_is_lost(change):
     before = inverter(0, 4000)
     assert "4000 W" in change.before(before)
     assert any("keeps a limit of 4000 W" in warning for warning in change.warnings(before))
@@ -456,7 +454,7 @@ def test_an_unknown_cap_is_no_reason_to_guess(raw):
 
 
 @pytest.mark.parametrize(("present", "words"), [(boiler_box(on=0), "no boiler"), (box(), "show")])
-def test_without_a_boiler_none_is_switched(present, words):
+def test_without_a_boiler_the_boiler_mode_cannot_be_changed(present, words):
     with pytest.raises(ChangeRefused, match=words):
         BoilerMode(True).check(present)
 
@@ -472,13 +470,13 @@ def test_charging_says_how_much_it_draws_and_that_it_cannot_be_stopped():
     assert "no known way to stop" in warnings
 
 
-def test_a_target_below_the_present_charge_says_that_nothing_is_charged_and_not_the_contrary():
+def test_a_target_below_the_present_charge_says_only_that_nothing_is_charged():
     (warning,) = GridCharge(50).warnings(charge_box(charge=70))
     assert "At that charge nothing is charged" in warning
     assert "at once" not in warning
 
 
-def test_the_way_back_from_charging_never_charges():
+def test_undoing_charging_never_charges():
     back = GridCharge(60).back(charge_box(100, active=0, charge=50))
     with pytest.raises(ChangeRefused, match="would be charged from the grid"):
         back.check_back(charge_box(60, active=0, charge=58))
@@ -502,7 +500,7 @@ HOURS_AGO = Upload("as before", datetime(2026, 6, 10, 4, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("upload", [HOURS_AGO, Upload("not known")])
-def test_a_charge_that_may_be_of_hours_ago_reaches_no_target(upload):
+def test_a_charge_that_may_be_hours_old_does_not_count_as_reaching_the_target(upload):
     change = GridCharge(80)
     present = uploaded_box(upload)
     assert change.after(present) == "charging from the grid at once to 80 %"
@@ -520,7 +518,7 @@ def test_a_charge_that_may_be_of_hours_ago_reaches_no_target(upload):
     change.check_back(present)
 
 
-def test_how_much_is_charged_is_told_by_a_charge_of_minutes_ago_only():
+def test_the_amount_to_charge_is_computed_only_from_a_charge_that_is_minutes_old():
     change = GridCharge(95)
     assert "1.0 kWh" in change.explanation(uploaded_box(IN_TIME))
     told = change.explanation(uploaded_box(Upload("not known")))
@@ -531,7 +529,7 @@ def test_how_much_is_charged_is_told_by_a_charge_of_minutes_ago_only():
     assert "2026-06-10T06:00:00+02:00" in told
 
 
-def test_a_live_charge_is_believed_whatever_the_upload():
+def test_a_live_charge_is_believed_however_old_the_upload_is():
     present = uploaded_box(HOURS_AGO)
     live = box(dict(present._blocks), actual={"bat_c": 85})
     live.upload = HOURS_AGO
@@ -539,7 +537,7 @@ def test_a_live_charge_is_believed_whatever_the_upload():
     assert "holds 85 % now" in GridCharge(80).explanation(live)
 
 
-def test_a_target_that_is_set_already_could_not_be_verified_where_charging_is_not_shown():
+def test_a_target_already_set_is_refused_where_charging_is_not_shown():
     with pytest.raises(ChangeRefused, match="nobody could tell whether"):
         GridCharge(60).check(charge_box(60))
     GridCharge(60).check(charge_box(60, active=0))
@@ -547,7 +545,7 @@ def test_a_target_that_is_set_already_could_not_be_verified_where_charging_is_no
         GridCharge(60).check(charge_box(60, active=1))
 
 
-def test_charging_is_seen_by_its_target_and_where_it_is_shown_by_its_activity():
+def test_charging_is_recognised_by_its_target_and_by_its_activity_if_shown():
     change = GridCharge(90)
     assert change.is_so(charge_box(90))
     assert change.is_so(charge_box(90, active=1))
@@ -557,7 +555,7 @@ def test_charging_is_seen_by_its_target_and_where_it_is_shown_by_its_activity():
     assert change.is_so(charge_box(80, active=1)) is False
 
 
-def test_of_a_target_that_was_set_only_charging_that_is_under_way_proves_a_change():
+def test_only_charging_under_way_proves_a_change_to_a_target_already_set():
     change = GridCharge(90)
     was_set, other = charge_box(90, active=0), charge_box(60, active=0)
     for before, shown, arrived in [
@@ -575,7 +573,7 @@ def test_of_a_target_that_was_set_only_charging_that_is_under_way_proves_a_chang
         assert change.has_arrived(shown, change.back(before), *words) is arrived
 
 
-def test_of_a_charge_that_was_to_end_one_that_is_under_way_proves_nothing():
+def test_charging_still_under_way_proves_nothing_about_ending_it():
     change, before = GridCharge(60), charge_box(90, active=1, charge=70)
     words = change.before(before), change.after(before)
     for active, arrived in ((1, None), (0, True), (None, True)):
@@ -596,7 +594,9 @@ EVERY = [
 
 
 @pytest.mark.parametrize(("change", "before", "after"), EVERY)
-def test_there_is_a_way_back_and_what_is_so_already_is_not_changed(change, before, after):
+def test_every_change_can_be_undone_and_is_refused_when_it_is_already_in_effect(
+    change, before, after
+):
     change.check(before)
     assert change.is_so(before) is False
     assert change.is_so(after) is True
@@ -606,7 +606,7 @@ def test_there_is_a_way_back_and_what_is_so_already_is_not_changed(change, befor
 
 
 @pytest.mark.parametrize(("change", "before", "after"), EVERY)
-def test_a_box_that_says_nothing_is_never_as_wished_nor_changed(change, before, after):
+def test_a_box_without_data_never_counts_as_changed_and_cannot_be_changed(change, before, after):
     assert change.is_so(box()) is None
     if change == GridExport("off"):  # which is sent to be on the safe side
         return
@@ -649,9 +649,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("change", "present", "sentence"), SENTENCES)
-def test_what_is_agreed_to_is_one_line_that_names_the_box_and_both_settings(
-    change, present, sentence
-):
+def test_the_agreement_is_one_line_that_names_the_box_and_both_settings(change, present, sentence):
     assert change.sentence(present) == f"box {ID}: {sentence}"
     assert change.sentence(present).isascii()
     assert " ".join(change.sentence(present).split()) == change.sentence(present)
@@ -724,9 +722,7 @@ def older_box(actual: object) -> Box:
         ),
     ],
 )
-def test_a_plan_of_charging_says_how_much_and_how_long_as_far_as_that_is_known(
-    change, present, words
-):
+def test_a_charging_plan_says_how_much_and_how_long_as_far_as_known(change, present, words):
     told = change.explanation(present)
     assert words in told
     assert "None" not in told
@@ -739,7 +735,7 @@ def test_a_plan_of_charging_says_how_much_and_how_long_as_far_as_that_is_known(
     ("age", "words"),
     [(7200, "last reported, 2 hours ago;"), (None, "last reported, at an unknown time;")],
 )
-def test_the_charge_of_a_silent_box_is_not_said_to_be_that_of_now(target, present, age, words):
+def test_the_charge_of_a_silent_box_is_not_presented_as_current(target, present, age, words):
     told = GridCharge(target).explanation(present, age)
     assert f"held 40 % when the box {words} how it is now is not known." in told
     assert "now." not in told.replace("how it is now is not known.", "")
@@ -755,13 +751,13 @@ def test_every_request_names_the_box_and_whole_numbers(change, before, after):
 
 
 @pytest.mark.parametrize(("change", "before", "after"), EVERY)
-def test_another_setting_box_or_spelling_is_another_observation(change, before, after):
+def test_another_setting_or_box_gives_another_observation(change, before, after):
     assert observed(change, before) == observed(change, before)
     assert observed(change, before) != observed(change, after)
     assert observed(change, before) != observed(change, Box("1", dict(before._blocks)))
 
 
-def test_a_number_sent_as_text_is_not_what_was_observed_before():
+def test_a_number_sent_as_text_gives_another_observation():
     assert observed(BoxMode(1), mode_box(0)) != observed(BoxMode(1), mode_box("0"))
     assert observed(BoxMode(1), mode_box(0)) != observed(BoxMode(1), mode_box(False))
 
@@ -811,7 +807,7 @@ PAGE = b"<!DOCTYPE html><html><body><h1>Nastala chyba</h1></body></html>"
         (504, b"", "unclear"),
     ],
 )
-def test_an_answer_without_a_failure_is_answered_and_only_a_plain_refusal_refused(
+def test_only_a_plain_refusal_is_refused_and_an_answer_without_failure_is_answered(
     status, body, outcome
 ):
     assert read_write(Answer(status, body), 0.0).outcome == outcome
@@ -887,7 +883,7 @@ BROKEN = [
 
 @spelt
 @pytest.mark.parametrize("text", REFUSING)
-def test_that_it_failed_is_a_refusal_in_whatever_spelling(spelling, text):
+def test_a_reported_failure_is_a_refusal_in_any_spelling(spelling, text):
     told = read_write(Answer(200, spelling(text).encode()), 0.0)
     assert told.outcome == "refused"
     assert text not in told.why
@@ -895,7 +891,7 @@ def test_that_it_failed_is_a_refusal_in_whatever_spelling(spelling, text):
 
 @spelt
 @pytest.mark.parametrize("text", [*AWAY, f"{REFUSING[0]}: {AWAY[0]}", f"{AWAY[0]}. {REFUSING[0]}"])
-def test_that_the_box_is_away_leaves_open_whether_the_change_is_kept_for_it(spelling, text):
+def test_a_box_reported_offline_leaves_open_whether_the_change_is_queued(spelling, text):
     told = read_write(Answer(200, spelling(text).encode()), 0.0)
     assert told.outcome == "unclear"
     assert "deliver it later" in told.why
@@ -903,7 +899,7 @@ def test_that_the_box_is_away_leaves_open_whether_the_change_is_kept_for_it(spel
 
 @spelt
 @pytest.mark.parametrize("text", BROKEN)
-def test_that_there_was_an_error_leaves_open_what_was_done_before(spelling, text):
+def test_a_reported_error_leaves_open_what_was_done_before_it(spelling, text):
     told = read_write(Answer(200, spelling(text).encode()), 0.0)
     assert told.outcome == "unclear"
     assert "error" in told.why
@@ -920,7 +916,7 @@ def test_that_there_was_an_error_leaves_open_what_was_done_before(spelling, text
         {"errorCode": 7},
     ],
 )
-def test_a_member_that_says_that_it_failed_is_heard(body):
+def test_a_member_that_reports_a_failure_is_recognised(body):
     for text in (json.dumps(body), json.dumps(body, separators=(",", ":"))):
         told = read_write(Answer(200, text.encode()), 0.0)
         assert told.outcome == "unclear"
@@ -931,31 +927,29 @@ def test_a_member_that_says_that_it_failed_is_heard(body):
     ("text", "outcome"),
     [(REFUSING[0], "refused"), ("Box není připojen", "unclear"), ("Uloženo, děkujeme", "unclear")],
 )
-def test_words_of_a_failure_are_found_in_windows_1250_and_nothing_else_is_taken_from_it(
-    text, outcome
-):
+def test_only_failure_messages_are_recognised_in_windows_1250(text, outcome):
     told = read_write(Answer(200, text.encode("cp1250")), 0.0)
     assert told.outcome == outcome
     assert "session" not in told.why
 
 
 @pytest.mark.parametrize("body", [b"0", b"{}", b"false", b"null", b"[[true]]", b"\xff\xfe"])
-def test_what_is_no_answer_is_not_said_to_show_the_end_of_a_session(body):
+def test_a_body_without_an_answer_is_not_taken_for_an_ended_session(body):
     told = read_write(Answer(200, body), 0.0)
     assert (told.outcome, "session" in told.why) == ("unclear", False)
 
 
 @pytest.mark.parametrize("body", [b"OK", b"true", b'[[0,2,"OK"]]', b"qwerty"])
-def test_of_words_that_are_not_known_it_is_not_claimed_that_they_speak_of_no_failure(body):
+def test_an_unknown_answer_is_not_described_as_free_of_failure(body):
     assert "not known here" in read_write(Answer(200, body), 0.0).why
 
 
 @pytest.mark.parametrize("text", [*REFUSING, *AWAY, *BROKEN])
-def test_a_page_of_an_error_is_unclear_whatever_it_says(text):
+def test_an_error_page_is_unclear_whatever_it_says(text):
     assert read_write(Answer(500, text.encode()), 0.0).outcome == "unclear"
 
 
-def test_a_long_answer_is_judged_in_a_moment():
+def test_a_long_answer_is_judged_quickly():
     for part in ("<", "&amp;", "\\", "\\u0159", "a<b>"):
         body = (part * 65_536)[:65_536].encode()
         began = time.process_time()
@@ -964,7 +958,7 @@ def test_a_long_answer_is_judged_in_a_moment():
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_portal_that_wants_to_be_left_alone_is_heard(status):
+def test_a_requested_back_off_is_recognised(status):
     assert read_write(Answer(status, b"", retry_after="90"), 0.0).busy == 90.0
     assert read_write(Answer(500, PAGE), 0.0).busy is None
 

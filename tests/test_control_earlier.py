@@ -65,9 +65,7 @@ def give_to_another_account(house: House) -> None:
 
 
 @pending
-async def test_while_a_change_is_under_way_each_plan_of_its_box_names_it(
-    house, box, asked, as_it_was, other
-):
+async def test_every_plan_for_a_box_names_the_change_under_way(house, box, asked, as_it_was, other):
     await house.admin("switches", delay=600)
     record = await sent(house, box, **asked)
     for wished in (asked, as_it_was, other):
@@ -82,7 +80,7 @@ async def test_while_a_change_is_under_way_each_plan_of_its_box_names_it(
 
 
 @pending
-async def test_a_plan_settles_the_change_that_its_reading_shows(
+async def test_a_plan_settles_an_earlier_change_that_its_reading_shows(
     house, box, asked, as_it_was, other
 ):
     record = await sent(house, box, **asked)
@@ -94,14 +92,14 @@ async def test_a_plan_settles_the_change_that_its_reading_shows(
     assert planned.plan.sentence.startswith(f"box {box}: ")
 
 
-async def test_a_plan_that_finds_the_change_made_says_that_there_is_nothing_to_change(house):
+async def test_a_plan_for_a_change_already_made_says_that_there_is_nothing_to_change(house):
     await sent(house, mode="Home 2")
     house.later(64)
     with pytest.raises(ChangeRefused, match="Nothing to change: the box is in Home 2"):
         await house.planned(mode="Home 2")
 
 
-async def test_the_way_back_is_planned_as_soon_as_the_change_shows_with_nobody_looking(house):
+async def test_an_undo_can_be_planned_once_the_change_shows_even_if_nobody_checked(house):
     record = await sent(house, mode="Home 2")
     with pytest.raises(ChangeRefused, match="is under way"):
         await house.planned(undo=record.id)
@@ -111,7 +109,7 @@ async def test_the_way_back_is_planned_as_soon_as_the_change_shows_with_nobody_l
     assert status(house, record.id) == "applied"
 
 
-async def test_a_plan_is_made_by_what_the_box_shows_now_and_not_by_what_others_were_told(house):
+async def test_a_plan_uses_a_fresh_reading_and_not_a_shared_answer(house):
     planned = await house.planned(mode="Home 2")
     await house.control.latest(DEMO, DEMO_BOX, 9)  # leaves an answer for others
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 2})
@@ -123,7 +121,7 @@ async def test_a_plan_is_made_by_what_the_box_shows_now_and_not_by_what_others_w
     assert (await house.control.apply(DEMO, *agreed(again), CLIENT)).outcome == "answered"
 
 
-async def test_what_a_plan_read_is_shared_with_those_who_ask_after_it(house):
+async def test_the_reading_of_a_plan_is_shared_with_later_callers(house):
     granted = await house.access.open(DEMO)
     await house.upstream.live(granted)
     await house.admin("boxes", box=DEMO_BOX, setup={"mode": 2})
@@ -135,7 +133,7 @@ async def test_what_a_plan_read_is_shared_with_those_who_ask_after_it(house):
     assert house.portal.requests == []
 
 
-async def test_plans_of_an_account_without_a_box_cost_no_login_each(house):
+async def test_repeated_plans_of_an_account_without_a_box_cost_no_further_login(house):
     await house.admin("accounts", email="empty@example.com", password="pw", boxes=0)
     owner = Caller(Credential("empty@example.com", "pw"), None, "192.0.2.3", "192.0.2.3")
     logins = []
@@ -148,14 +146,14 @@ async def test_plans_of_an_account_without_a_box_cost_no_login_each(house):
     assert logins == [2, 2, 2]
 
 
-async def test_one_box_of_an_account_is_planned_and_changed_while_the_other_waits(house):
+async def test_one_box_can_be_changed_while_a_change_to_another_is_pending(house):
     await sent(house, SECOND_BOX, mode="Home 2")
     planned = await house.planned(QUEEN_BOX, mode="Home 2")
     record = await house.control.apply(DEMO2, *agreed(planned), CLIENT)
     assert (record.box, record.outcome) == (QUEEN_BOX, "answered")
 
 
-async def test_a_change_of_another_account_keeps_the_box_and_is_not_named(house):
+async def test_a_change_of_another_account_blocks_the_box_and_is_not_named(house):
     record = await sent(house, mode="Home 2")
     give_to_another_account(house)
     with pytest.raises(ChangeRefused) as told:
@@ -167,7 +165,7 @@ async def test_a_change_of_another_account_keeps_the_box_and_is_not_named(house)
     assert status(house, record.id) == "applied"
 
 
-async def test_a_change_made_by_hand_meanwhile_leaves_the_own_one_open_until_its_time_is_over(
+async def test_a_manual_change_meanwhile_leaves_this_one_open_until_its_deadline(
     house,
 ):
     record = await sent(house, mode="Home 2")
@@ -189,7 +187,7 @@ async def test_a_change_made_by_hand_meanwhile_leaves_the_own_one_open_until_its
     assert not any("may still deliver" in warning for warning in planned.warnings)
 
 
-async def test_a_refused_change_keeps_no_box(house):
+async def test_a_refused_change_does_not_block_the_box(house):
     await house.admin("faults", kind="unauthorized", endpoint="writes", requests=1)
     with pytest.raises(ChangeRefused):
         await sent(house, mode="Home 2")
@@ -198,7 +196,7 @@ async def test_a_refused_change_keeps_no_box(house):
 
 
 @pytest.mark.parametrize("seconds", [-86_400, -1000, 1000, 86_400])
-async def test_a_clock_that_is_set_does_not_keep_a_box_for_longer(house, seconds):
+async def test_a_clock_step_does_not_prolong_the_lock_of_a_box(house, seconds):
     await sent(house, mode="Home 2")
     house.later(seconds)
     await house.admin("clock", offset=-seconds)
@@ -208,7 +206,7 @@ async def test_a_clock_that_is_set_does_not_keep_a_box_for_longer(house, seconds
 
 
 @pytest.mark.parametrize("seconds", [-600, 600])
-async def test_a_clock_that_is_set_a_little_does_not_let_a_second_change_through(house, seconds):
+async def test_a_small_clock_step_does_not_let_a_second_change_through(house, seconds):
     record = await sent(house, mode="Home 2")
     house.later(seconds)
     await house.admin("clock", offset=-seconds)
@@ -218,21 +216,21 @@ async def test_a_clock_that_is_set_a_little_does_not_let_a_second_change_through
     assert 0 < told.value.retry_after <= DEADLINE
 
 
-async def test_no_plan_is_given_while_versions_differ(house):
+async def test_no_plan_is_made_while_versions_differ(house):
     house.versions.gone = VersionsDiffer("two versions")
     with pytest.raises(ChangeRefused) as told:
         await house.planned(mode="Home 2")
     assert told.value.code == "versions_differ"
 
 
-async def test_no_plan_is_given_that_could_not_be_applied_for_want_of_the_journal(house):
+async def test_no_plan_is_made_without_a_usable_journal(house):
     house.journal._database.path.mkdir()
     with pytest.raises(ChangeRefused) as told:
         await house.planned(mode="Home 2")
     assert told.value.code == "journal_unavailable"
 
 
-async def test_a_change_that_another_version_wrote_down_keeps_a_box_no_longer_than_any(house):
+async def test_a_change_recorded_by_another_version_blocks_the_box_no_longer_than_usual(house):
     record = await sent(house, mode="Home 2")
     with closing(sqlite3.connect(house.journal._database.path)) as journal:
         journal.execute("""UPDATE changes SET change = '["moon", 1]'""")
@@ -258,7 +256,7 @@ async def kept(house: House, box: str = DEMO_BOX, **asked):
 
 
 @pending
-async def test_of_what_a_kept_change_will_flip_nobody_says_that_it_is_so_already(
+async def test_a_setting_that_a_queued_change_will_flip_is_not_reported_as_already_set(
     house, box, asked, as_it_was, other
 ):
     record = await kept(house, box, **asked)
@@ -273,7 +271,7 @@ async def test_of_what_a_kept_change_will_flip_nobody_says_that_it_is_so_already
         assert record.id in warning
 
 
-async def test_a_kept_change_of_another_account_is_told_without_its_id(house):
+async def test_a_queued_change_of_another_account_is_reported_without_its_id(house):
     record = await kept(house, mode="Home 2")
     give_to_another_account(house)
     with pytest.raises(ChangeRefused) as told:
@@ -282,7 +280,7 @@ async def test_a_kept_change_of_another_account_is_told_without_its_id(house):
     assert record.id not in str(told.value)
 
 
-async def test_once_the_box_was_in_contact_nothing_is_kept_for_it(house):
+async def test_once_the_box_has_been_in_contact_no_change_is_queued_for_it(house):
     await house.admin("faults", kind="forgotten", endpoint="writes", requests=1)
     record = await kept(house, mode="Home 2")
     with pytest.raises(ChangeRefused, match=record.id):
@@ -304,7 +302,7 @@ async def test_once_the_box_was_in_contact_nothing_is_kept_for_it(house):
 
 @pending
 @pytest.mark.parametrize("looked_at", [False, True])
-async def test_a_box_that_has_just_come_back_does_not_yet_have_what_is_kept_for_it(
+async def test_a_box_that_has_just_come_back_does_not_have_its_queued_change_yet(
     house, box, asked, as_it_was, other, looked_at
 ):
     record = await kept(house, box, **asked)
@@ -323,7 +321,7 @@ async def test_a_box_that_has_just_come_back_does_not_yet_have_what_is_kept_for_
 
 @pending
 @pytest.mark.parametrize("by", ["look", "wait", "plan"])
-async def test_what_was_given_up_and_is_delivered_later_is_applied(
+async def test_an_abandoned_change_that_is_delivered_later_is_applied(
     house, box, asked, as_it_was, other, by
 ):
     record = await kept(house, box, **asked)
@@ -340,7 +338,7 @@ async def test_what_was_given_up_and_is_delivered_later_is_applied(
     assert house.journal.find(record.id).seconds > 1200
 
 
-async def test_what_failed_is_not_applied_because_another_change_came_to_the_same(house):
+async def test_a_failed_change_is_not_applied_because_another_had_the_same_effect(house):
     await house.admin("faults", kind="forgotten", endpoint="writes", requests=1)
     record = await sent(house, mode="Home 2")
     house.later(DEADLINE)
@@ -349,7 +347,7 @@ async def test_what_failed_is_not_applied_because_another_change_came_to_the_sam
     assert (await house.look(DEMO, record.id)).status(house.clock()) == "failed"
 
 
-async def test_contacts_with_a_gap_between_do_not_show_that_a_box_was_there_all_the_time(house):
+async def test_contacts_with_a_gap_do_not_prove_continuous_contact(house):
     record = await kept(house, mode="Home 2")
     for _ in range(3):
         await house.admin("boxes", box=DEMO_BOX, offline=False)
@@ -360,7 +358,7 @@ async def test_contacts_with_a_gap_between_do_not_show_that_a_box_was_there_all_
         house.later(1200)
 
 
-async def test_what_came_before_a_change_that_was_applied_is_not_kept_any_more(house):
+async def test_a_change_from_before_an_applied_one_is_no_longer_queued(house):
     await kept(house, mode="Home 2")
     await house.admin("boxes", box=DEMO_BOX, offline=False)
     await house.applied(boiler="manual")
@@ -390,7 +388,7 @@ LOOKS = [
 
 @pending
 @pytest.mark.parametrize(("looks", "said"), LOOKS)
-async def test_of_what_a_slow_change_will_flip_nobody_says_that_it_is_so_already(
+async def test_a_setting_that_a_slow_change_will_flip_is_not_reported_as_already_set(
     house, box, asked, as_it_was, other, said, looks
 ):
     record = await slow(house, box, 40, said, **asked)
@@ -425,7 +423,7 @@ async def unsettled(house: House, **asked):
     return record
 
 
-async def test_how_a_change_ended_that_nobody_saw_stays_open_however_old_it_is(house):
+async def test_the_outcome_of_an_unobserved_change_stays_open_however_old_it_is(house):
     record = await unsettled(house, mode="Home 2")
     house.later(30 * 86_400)
     with pytest.raises(ChangeRefused, match=record.id) as told:
@@ -439,7 +437,7 @@ async def test_how_a_change_ended_that_nobody_saw_stays_open_however_old_it_is(h
     assert record.id in (await house.planned(mode="Home 3")).warnings[0]
 
 
-async def test_changes_of_other_settings_do_not_hide_one_of_which_nobody_saw_the_end(house):
+async def test_changes_of_other_settings_do_not_hide_an_unobserved_outcome(house):
     record = await unsettled(house, mode="Home 2")
     for number in range(25):
         await house.applied(boiler="manual" if number % 2 == 0 else "automatic")
@@ -447,7 +445,7 @@ async def test_changes_of_other_settings_do_not_hide_one_of_which_nobody_saw_the
         await house.planned(mode="Home 1")
 
 
-async def test_a_later_change_of_the_setting_that_was_applied_ends_the_doubt(house):
+async def test_a_later_applied_change_of_the_same_setting_ends_the_doubt(house):
     record = await unsettled(house, mode="Home 2")
     await house.applied(mode="Home 3")
     with pytest.raises(ChangeRefused, match="Nothing to change"):
@@ -456,7 +454,7 @@ async def test_a_later_change_of_the_setting_that_was_applied_ends_the_doubt(hou
     assert not any(record.id in warning for warning in planned.warnings)
 
 
-async def test_the_setting_decides_which_of_several_kept_changes_is_named(house):
+async def test_the_setting_decides_which_of_several_queued_changes_is_named(house):
     first = await kept(house, mode="Home 2")
     house.later(400)
     second = await sent(house, boiler="manual")
@@ -492,7 +490,7 @@ async def refused(house: House, said: dict, box: str = DEMO_BOX, **asked):
 @refusals
 @pytest.mark.parametrize("by", ["look", "wait", "plan", "apply"])
 @pytest.mark.parametrize("after", [95, 1100, 7200])
-async def test_what_was_refused_and_shows_all_the_same_is_applied(house, said, by, after):
+async def test_a_refused_change_that_shows_anyway_is_applied(house, said, by, after):
     planned = await house.planned(boiler="manual")
     record = await refused(house, said, mode="Home 2")
     assert status(house, record.id) == "failed"
@@ -520,7 +518,7 @@ async def test_a_refused_change_of_any_setting_is_read_back(house, box, asked, a
 
 
 @refusals
-async def test_a_refused_change_that_is_not_seen_in_its_time_has_failed_for_good(house, said):
+async def test_a_refused_change_not_seen_by_its_deadline_has_failed_for_good(house, said):
     record = await refused(house, said | {"processed": False}, mode="Home 2")
     for _ in range(2):
         house.later(440)
@@ -532,7 +530,7 @@ async def test_a_refused_change_that_is_not_seen_in_its_time_has_failed_for_good
 
 
 @pytest.mark.parametrize("shown", [False, True])
-async def test_what_a_later_change_of_the_setting_did_is_no_work_of_the_refused_one(house, shown):
+async def test_the_effect_of_a_later_change_is_not_credited_to_a_refused_one(house, shown):
     record = await refused(house, REFUSALS[0] | {"processed": False}, mode="Home 2")
     again = await sent(house, mode="Home 2")
     house.later(95)
@@ -542,7 +540,7 @@ async def test_what_a_later_change_of_the_setting_did_is_no_work_of_the_refused_
     assert (await house.look(DEMO, again.id)).status(house.clock()) == "applied"
 
 
-async def test_a_refused_change_keeps_its_box_from_nothing_and_a_look_at_it_never_fails(house):
+async def test_a_refused_change_does_not_block_its_box_and_can_always_be_looked_up(house):
     record = await refused(house, REFUSALS[0], mode="Home 2")
     assert (await house.planned(mode="Home 3")).before == "mode Home 1"
     await house.admin("faults", kind="unavailable", endpoint="live", requests=1)
@@ -554,7 +552,7 @@ async def test_a_refused_change_keeps_its_box_from_nothing_and_a_look_at_it_neve
 # -- an apply
 
 
-async def test_an_apply_settles_the_earlier_change_that_its_reading_shows(house):
+async def test_an_apply_settles_an_earlier_change_that_its_reading_shows(house):
     first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
     await house.control.apply(DEMO, *agreed(first), CLIENT)
     house.later(95)
@@ -567,7 +565,7 @@ async def test_an_apply_settles_the_earlier_change_that_its_reading_shows(house)
     assert [request.method for request in house.portal.requests] == ["GET", "POST"]
 
 
-async def test_an_apply_of_the_same_setting_settles_the_earlier_change_and_is_not_made(house):
+async def test_an_apply_of_the_same_setting_settles_the_earlier_change_and_is_refused(house):
     first, second = await house.planned(mode="Home 2"), await house.planned(mode="Home 3")
     await house.control.apply(DEMO, *agreed(first), CLIENT)
     house.later(95)
@@ -578,7 +576,7 @@ async def test_an_apply_of_the_same_setting_settles_the_earlier_change_and_is_no
     assert len(await house.writes()) == 1
 
 
-async def test_an_apply_names_the_change_that_is_under_way_and_its_plan_stays_good(house):
+async def test_an_apply_names_the_change_under_way_and_its_plan_stays_valid(house):
     first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
     await house.control.apply(DEMO, *agreed(first), CLIENT)
     for worker in (house.control, house.worker()):
@@ -606,7 +604,7 @@ async def test_an_apply_does_not_name_the_change_of_another_account(house):
     ("seconds", "forgotten", "ended"),
     [(3600, False, "applied"), (900, True, "failed"), (3600, True, "unclear")],
 )
-async def test_an_apply_settles_what_nobody_looked_after_as_far_as_it_can_be_told(
+async def test_an_apply_settles_an_unchecked_change_as_far_as_possible(
     house, seconds, forgotten, ended
 ):
     if forgotten:
@@ -654,7 +652,7 @@ class Stopped:
     ("at", "code", "lasts"),
     [("reading", "box_held", LASTS), ("write", "change_in_progress", DEADLINE)],
 )
-async def test_two_applies_do_not_run_at_one_box(house, at, code, lasts):
+async def test_two_applies_never_run_on_one_box_at_once(house, at, code, lasts):
     first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
     stopped: list[Stopped] = []
 
@@ -676,7 +674,7 @@ async def test_two_applies_do_not_run_at_one_box(house, at, code, lasts):
 
 
 @pytest.mark.parametrize(("at", "code"), [("reading", "box_held"), ("write", "plan_used")])
-async def test_who_applies_a_plan_twice_at_once_hears_of_its_own_change(house, at, code):
+async def test_applying_a_plan_twice_at_once_names_its_own_change(house, at, code):
     planned = await house.planned(mode="Home 2")
     stopped: list[Stopped] = []
 
@@ -696,7 +694,7 @@ async def test_who_applies_a_plan_twice_at_once_hears_of_its_own_change(house, a
     assert len(await house.writes()) == 1
 
 
-async def test_an_apply_whose_reservation_was_ended_sends_nothing_and_its_plan_stays_good(house):
+async def test_an_apply_that_lost_its_reservation_sends_nothing_and_its_plan_stays_valid(house):
     planned = await house.planned(mode="Home 2")
     stopped: list[Stopped] = []
 
@@ -718,7 +716,7 @@ async def test_an_apply_whose_reservation_was_ended_sends_nothing_and_its_plan_s
     assert (await house.control.apply(DEMO, *agreed(planned), CLIENT)).outcome == "answered"
 
 
-async def test_an_apply_that_stands_still_has_its_box_for_a_minute_and_then_sends_nothing(house):
+async def test_a_stalled_apply_reserves_its_box_for_a_minute_and_then_sends_nothing(house):
     first, second = await house.planned(mode="Home 2"), await house.planned(boiler="manual")
     stopped: list[Stopped] = []
 
@@ -743,7 +741,7 @@ async def test_an_apply_that_stands_still_has_its_box_for_a_minute_and_then_send
     assert house.kept == 0
 
 
-async def test_an_apply_that_goes_on_when_its_plan_is_long_over_sends_nothing(house):
+async def test_an_apply_that_resumes_long_after_its_plan_expired_sends_nothing(house):
     planned = await house.planned(mode="Home 2")
     stopped: list[Stopped] = []
 
@@ -763,7 +761,7 @@ async def test_an_apply_that_goes_on_when_its_plan_is_long_over_sends_nothing(ho
     assert house.journal.latest(9) == (0, [])
 
 
-async def test_the_reservation_that_a_killed_worker_left_is_in_nobodys_way(house):
+async def test_the_reservation_of_a_killed_worker_blocks_nobody(house):
     planned = await house.planned(mode="Home 2")
     left = Reservation("f" * 16, DEMO_BOX, b"x" * 32, CLIENT, b"t" * 16, house.clock())
     house.journal.reservations.reserve(left)
@@ -776,7 +774,7 @@ async def test_the_reservation_that_a_killed_worker_left_is_in_nobodys_way(house
     assert house.kept == 0
 
 
-async def test_a_change_that_a_killed_worker_sent_lets_its_box_go_once_it_is_settled(house):
+async def test_a_change_sent_by_a_killed_worker_frees_its_box_once_settled(house):
     record = await sent(house, mode="Home 2")
     with closing(sqlite3.connect(house.journal._database.path)) as journal:
         journal.execute("UPDATE changes SET outcome = NULL")

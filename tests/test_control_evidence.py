@@ -26,7 +26,7 @@ async def house(tmp_path):
 
 
 @pending
-async def test_a_refusal_is_not_final_by_a_look_at_a_box_that_was_away(
+async def test_a_reading_of_an_offline_box_does_not_make_a_refusal_final(
     house, box, asked, as_it_was, other
 ):
     await house.admin("boxes", box=box, offline=True)
@@ -40,7 +40,7 @@ async def test_a_refusal_is_not_final_by_a_look_at_a_box_that_was_away(
     assert (await house.look(BOXES[box], record.id)).verdict == "applied"
 
 
-async def test_nor_by_a_look_at_a_box_that_has_just_come_back(house):
+async def test_a_reading_of_a_box_that_has_just_come_back_does_not_make_a_refusal_final(house):
     await house.admin("boxes", box=DEMO_BOX, offline=True)
     house.later(1200)
     record = await refused(house, REFUSALS[0], mode="Home 2")
@@ -54,7 +54,7 @@ async def test_nor_by_a_look_at_a_box_that_has_just_come_back(house):
     assert (await house.look(DEMO, record.id)).verdict == "applied"
 
 
-async def test_nor_by_a_look_at_a_box_that_went_away_as_the_change_was_sent(house):
+async def test_a_box_that_went_offline_as_the_change_was_sent_leaves_a_refusal_open(house):
     record = await refused(house, REFUSALS[0], mode="Home 2")
     await house.admin("boxes", box=DEMO_BOX, offline=True)
     for _ in range(3):
@@ -62,7 +62,7 @@ async def test_nor_by_a_look_at_a_box_that_went_away_as_the_change_was_sent(hous
         assert (await house.look(DEMO, record.id)).verdict is None
 
 
-async def test_a_refused_change_is_over_once_its_box_was_there_for_long_enough(house):
+async def test_a_refused_change_is_settled_once_its_box_was_in_contact_for_long_enough(house):
     record = await refused(house, REFUSALS[0] | {"processed": False}, mode="Home 2")
     house.later(DEADLINE + 400)  # Nobody looked in its time.
     while house.clock() < record.at + DELIVERED_WITHIN + 400:
@@ -78,7 +78,7 @@ async def test_a_refused_change_is_over_once_its_box_was_there_for_long_enough(h
 
 @refusals
 @pytest.mark.parametrize(("box", "asked", "as_it_was", "other"), PENDING[:3])
-async def test_of_what_a_refused_change_may_flip_nobody_says_that_it_is_so_already(
+async def test_a_setting_that_a_refused_change_may_flip_is_not_reported_as_already_set(
     house, said, box, asked, as_it_was, other
 ):
     record = await refused(house, said, box, **asked)
@@ -95,7 +95,7 @@ async def test_of_what_a_refused_change_may_flip_nobody_says_that_it_is_so_alrea
 
 
 @pending
-async def test_once_a_refused_change_was_read_back_what_is_so_is_said_again(
+async def test_a_setting_is_reported_as_already_set_once_the_refused_change_was_read_back(
     house, box, asked, as_it_was, other
 ):
     record = await refused(house, REFUSALS[0] | {"processed": False}, box, **asked)
@@ -110,7 +110,7 @@ async def test_once_a_refused_change_was_read_back_what_is_so_is_said_again(
 # -- charging, by what only this write can have caused
 
 
-async def test_a_lost_charge_to_the_target_that_was_set_is_not_seen_in_a_battery_that_got_full(
+async def test_a_battery_that_became_full_does_not_confirm_a_lost_charge(
     house,
 ):
     await house.admin(
@@ -134,7 +134,7 @@ async def test_a_lost_charge_to_the_target_that_was_set_is_not_seen_in_a_battery
         (60, False, "target 60 %"),  # never shows that
     ],
 )
-async def test_charging_is_seen_where_it_shows_or_where_the_target_is_new(
+async def test_charging_is_confirmed_by_its_activity_or_by_a_new_target(
     house, target, full, before
 ):
     setup = {"target": target, "formatting": 0}
@@ -146,7 +146,7 @@ async def test_charging_is_seen_where_it_shows_or_where_the_target_is_new(
     assert (await house.look(DEMO, record.id)).status(house.clock()) == "applied"
 
 
-async def test_an_end_of_charging_is_not_seen_while_it_is_under_way(house):
+async def test_the_end_of_charging_is_not_confirmed_while_charging_is_under_way(house):
     await house.admin(
         "boxes", box=DEMO_BOX, full=True, soc_percent=70, setup={"target": 90, "formatting": 1}
     )
@@ -173,7 +173,7 @@ async def test_an_end_of_charging_is_not_seen_while_it_is_under_way(house):
         (52, "at once to 50 %", "target 50 %, not under way"),
     ],
 )
-async def test_an_apply_that_would_make_another_sentence_than_was_agreed_to_is_refused(
+async def test_an_apply_that_differs_from_the_agreed_sentence_is_refused(
     house, then, agreed_to, would_be
 ):
     await house.admin("boxes", box=DEMO_BOX, setup={"target": 30})
@@ -213,7 +213,7 @@ async def test_an_apply_that_would_make_another_sentence_than_was_agreed_to_is_r
         (DEMO_BOX, {"charge_to_percent": 90}, {"target": 60, "formatting": 0}),
     ],
 )
-async def test_of_two_plans_of_one_sentence_one_is_made_also_if_the_box_was_set_back(
+async def test_only_one_of_two_equal_plans_is_applied_even_if_the_box_was_set_back(
     house, box, asked, setup
 ):
     first = await house.planned(box, **asked)
@@ -245,7 +245,7 @@ async def test_of_two_plans_of_one_sentence_one_is_made_also_if_the_box_was_set_
     ],
 )
 @pytest.mark.parametrize("by", ["look", "plan"])
-async def test_an_unclear_change_is_not_applied_by_the_work_of_a_later_one(
+async def test_the_effect_of_a_later_change_does_not_confirm_an_unclear_one(
     house, asked, between, by
 ):
     await house.admin("faults", kind="drop", endpoint="writes", requests=1)
@@ -266,7 +266,7 @@ async def test_an_unclear_change_is_not_applied_by_the_work_of_a_later_one(
 
 
 @refusals
-async def test_a_later_change_that_was_refused_leaves_an_unclear_one_to_be_seen(house, said):
+async def test_an_unclear_change_can_still_be_confirmed_after_a_later_one_was_refused(house, said):
     await house.admin("faults", kind="drop", endpoint="writes", requests=1)
     first = await sent(house, mode="Home 2")
     house.later(DEADLINE + 400)
@@ -279,7 +279,7 @@ async def test_a_later_change_that_was_refused_leaves_an_unclear_one_to_be_seen(
 # -- a write that never went out
 
 
-async def test_of_a_write_that_never_went_out_nobody_says_that_it_was_sent(house):
+async def test_a_write_that_never_went_out_is_not_reported_as_sent(house):
     planned = await house.planned(mode="Home 2")
     with pytest.raises(asyncio.CancelledError):
         await house.worker(wrap=Killed).apply(DEMO, *agreed(planned), CLIENT)

@@ -59,14 +59,14 @@ async def settled(client, change):
             await asyncio.sleep(0.5)  # a poll with a bound
 
 
-async def test_without_the_setting_the_tools_are_not_there():
+async def test_without_the_setting_the_tools_do_not_exist():
     with running_fleet(1) as fleet:
         async with client_of(fleet) as client:
             names = {tool.name for tool in (await client.list_tools()).tools}
         assert not names & CONTROL_TOOLS
 
 
-async def test_the_tools_say_which_of_them_changes_something(fleet):
+async def test_the_tools_declare_which_of_them_make_changes(fleet):
     async with client_of(fleet) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert set(tools) >= CONTROL_TOOLS
@@ -77,7 +77,7 @@ async def test_the_tools_say_which_of_them_changes_something(fleet):
 
 
 @pytest.mark.parametrize("mode", ["legacy", MODERN])
-async def test_a_change_is_planned_applied_seen_pending_then_applied_and_undone(fleet, mode):
+async def test_a_change_is_planned_applied_confirmed_and_undone(fleet, mode):
     fleet.portal.reset()
     fleet.portal.switch(delay=4)
     before = fleet.portal.truth()["mode"]
@@ -121,7 +121,7 @@ async def test_a_foreign_or_tampered_plan_is_refused(fleet):
     assert fleet.portal.writes() == []
 
 
-async def test_a_box_that_changed_meanwhile_is_left_alone(fleet):
+async def test_a_box_that_changed_meanwhile_is_not_changed(fleet):
     fleet.portal.reset()
     fleet.portal.switch(delay=0)
     async with client_of(fleet) as client:
@@ -156,7 +156,7 @@ async def test_an_offline_box_leaves_the_change_pending(fleet):
 
 
 @pytest.mark.parametrize("victim", ["worker", "daemon"])
-async def test_a_kill_in_the_middle_of_an_apply_never_writes_twice(tmp_path, victim):
+async def test_killing_a_worker_during_an_apply_never_causes_a_second_write(tmp_path, victim):
     journal = tmp_path / "journal.db"
     with running_fleet(2, OIG_CONTROL="on", OIG_JOURNAL=str(journal)) as fleet:
         fleet.portal.fault("slow", endpoint="writes", latency=3, requests=1)

@@ -79,9 +79,7 @@ QUICK = {"reserving", "reserved", "read", "written down", "sent", "noted"}
     [one if one in QUICK else pytest.param(one, marks=pytest.mark.load) for one in STEPS[:-1]],
 )
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_an_apply_that_dies_or_stands_still_is_in_the_way_no_longer_than_it_may(
-    house, step, number
-):
+def test_an_apply_that_dies_or_stalls_blocks_the_box_no_longer_than_allowed(house, step, number):
     doomed, other = house.start(step, number), house.start()
     plan, second = other.plan(mode="Home 2"), other.plan(boiler="manual")
     doomed.say("apply", plan)
@@ -131,7 +129,7 @@ def test_one_plan_applied_by_several_processes_at_once_is_written_once(house):
     assert kept(house.journal) == 0
 
 
-def test_with_a_daemon_what_a_killed_apply_left_survives_the_restart_of_everything(portal):
+def test_what_a_killed_apply_left_survives_a_full_restart(portal):
     portal.reset()
     with running_cache() as cache, contextlib.closing(House(portal, cache.folder)) as house:
         doomed, other = house.start("sending"), house.start()
@@ -157,7 +155,7 @@ ROUNDS = 16
 
 @pytest.mark.load
 @pytest.mark.timeout(900)
-def test_whatever_happens_to_many_applies_at_once_no_plan_is_written_twice(portal):
+def test_no_plan_is_written_twice_whatever_happens_to_many_concurrent_applies(portal):
     chance = random.Random(4711)
     for number in range(ROUNDS):
         portal.reset()

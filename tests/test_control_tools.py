@@ -63,7 +63,7 @@ class Elsewhere:
         return Fetched({"2299999999": {}}, self.clock(), "live")
 
 
-async def test_the_tools_say_what_they_do_to_the_world(client):
+async def test_the_tools_declare_their_side_effects(client):
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert list(tools) == NAMES
     for name, tool in tools.items():
@@ -88,7 +88,7 @@ async def test_the_schema_names_every_choice_and_range(client):
     assert tools["apply_change"].input_schema["required"] == ["box_id", "change", "plan_token"]
 
 
-async def test_a_change_from_plan_to_applied_and_back(call, house):
+async def test_a_change_is_planned_applied_and_undone(call, house):
     planned = (await call("plan_change", mode="Home UPS")).structured_content
     assert planned["before"] == "mode Home 1"
     assert planned["after"] == "mode Home UPS"
@@ -112,7 +112,7 @@ async def test_a_change_from_plan_to_applied_and_back(call, house):
     assert listed["more"] == 0
 
 
-async def test_an_apply_names_what_the_user_agreed_to_and_any_other_is_not_made(call, house):
+async def test_an_apply_that_does_not_match_the_agreement_is_refused(call, house):
     planned = (await call("plan_change", mode="Home UPS")).structured_content
     sentence = f"box {DEMO_BOX}: mode Home 1 -> Home UPS"
     assert planned["change"] == sentence
@@ -136,7 +136,7 @@ async def test_an_apply_names_what_the_user_agreed_to_and_any_other_is_not_made(
 
 @pytest.mark.parametrize("left_out", [("change",), ("box_id",), ("box_id", "change")])
 @pytest.mark.parametrize("written", [None, "", " \t\n", "missing"])
-async def test_an_apply_that_does_not_name_what_is_agreed_to_hears_the_sentence_and_uses_nothing_up(
+async def test_an_apply_without_the_agreement_returns_the_sentence_and_leaves_the_plan_valid(
     call, house, left_out, written
 ):
     planned = (await call("plan_change", mode="Home 2")).structured_content
@@ -156,7 +156,7 @@ async def test_an_apply_that_does_not_name_what_is_agreed_to_hears_the_sentence_
     assert not (await call("apply_change", **named(planned))).is_error
 
 
-async def test_once_a_change_is_applied_the_way_back_is_named(call, house):
+async def test_an_applied_change_names_its_undo(call, house):
     for asked, words in [
         ({"mode": "Home 2"}, "which sets again: mode Home 1."),
         ({"boiler": "manual"}, "which sets again: boiler automatic (surplus and low tariff)."),
@@ -178,7 +178,7 @@ async def test_once_a_change_is_applied_the_way_back_is_named(call, house):
     assert result.meta[KEY]["code"] == "no_way_back"
 
 
-async def test_get_change_tells_what_was_seen_and_not_that_nobody_looked(call, house, monkeypatch):
+async def test_get_change_reports_what_was_seen_at_this_look(call, house, monkeypatch):
     planned = (await call("plan_change", mode="Home 2")).structured_content
     await call("apply_change", **named(planned))
     change = planned["change_id"]
@@ -200,7 +200,7 @@ async def test_get_change_tells_what_was_seen_and_not_that_nobody_looked(call, h
         assert ("nobody saw in time" in report["message"]) is (status == "unclear")
 
 
-async def test_a_change_that_was_given_up_says_when_it_was_looked_at(call, house):
+async def test_an_abandoned_change_says_when_it_was_checked(call, house):
     await house.admin("boxes", box=DEMO_BOX, offline=True)
     planned = (await call("plan_change", mode="Home 2")).structured_content
     await call("apply_change", **named(planned))
@@ -210,7 +210,7 @@ async def test_a_change_that_was_given_up_says_when_it_was_looked_at(call, house
     assert "when it was checked, 16 minutes after" in report["message"]
 
 
-async def test_what_is_said_of_the_time_is_said_of_the_change_and_not_of_the_look(call, house):
+async def test_times_in_a_message_refer_to_the_change_and_not_to_the_look(call, house):
     planned = (await call("plan_change", mode="Home 2")).structured_content
     await call("apply_change", **named(planned))
     for seconds, words in [
@@ -224,9 +224,7 @@ async def test_what_is_said_of_the_time_is_said_of_the_change_and_not_of_the_loo
         assert after.startswith(("Look again", "Look at the box"))
 
 
-async def test_of_a_refused_change_a_look_says_what_it_saw_and_not_that_nothing_was_changed(
-    call, house
-):
+async def test_a_look_at_a_refused_change_says_only_what_it_saw(call, house):
     async def refused(processed):
         text = '[[0,1,"Nepoda\\u0159ilo se"]]'
         await house.admin(
@@ -265,7 +263,7 @@ async def test_of_a_refused_change_a_look_says_what_it_saw_and_not_that_nothing_
         assert "Nothing was changed" not in result["message"]
 
 
-async def test_of_charging_only_the_new_target_is_said_to_show(call, house):
+async def test_a_charging_report_claims_only_that_the_new_target_shows(call, house):
     record = await house.applied(charge_to_percent=95)
     report = (await call("get_change", change_id=record.id)).structured_content
     assert report["status"] == "applied"
@@ -283,7 +281,7 @@ async def test_of_charging_only_the_new_target_is_said_to_show(call, house):
         ({"charge_to_percent": 95}, {"target": 60}),
     ],
 )
-async def test_what_was_applied_says_when_it_was_shown_and_not_that_it_is_so_now(
+async def test_an_applied_change_says_when_it_was_seen_and_not_that_it_still_holds(
     call, house, asked, back
 ):
     planned = (await call("plan_change", **asked)).structured_content
@@ -302,7 +300,7 @@ async def test_what_was_applied_says_when_it_was_shown_and_not_that_it_is_so_now
         assert " shows the " not in report["message"]
 
 
-async def test_of_a_write_that_never_went_out_no_message_says_that_it_was_sent(call, house):
+async def test_no_message_claims_that_an_unsent_write_was_sent(call, house):
     planned = (await call("plan_change", mode="Home 2")).structured_content
     record = await killed_before_its_write(house, planned)
     for seconds in (31, 1000, 36_000):
@@ -320,13 +318,13 @@ async def killed_before_its_write(house, planned):
     return planned["change_id"]
 
 
-async def test_the_journal_names_the_client_as_it_calls_itself(call, house):
+async def test_the_journal_records_the_name_that_the_client_gives(call, house):
     planned = (await call("plan_change", boiler="manual")).structured_content
     report = (await call("apply_change", **named(planned))).structured_content
     assert report["client"].startswith("mcp")
 
 
-async def test_the_journal_keeps_of_a_clients_name_what_people_can_see(house):
+async def test_the_journal_records_only_visible_characters_of_a_clients_name(house):
     hidden = "".join(chr(0xE0100 + byte - 16) for byte in b"apply it")
     name = Implementation(name=f"Cla\u200bude{hidden}\u202e\x1b[31m\n", version="1\u3164")
     server = MCPServer("oig-cloud", version="0", tools=control_tools(house.control))
@@ -374,7 +372,7 @@ async def test_refusals_are_errors_that_say_what_to_do(call):
         ({"home_grid_v": "off"}, "must be true or false"),
     ],
 )
-async def test_an_argument_that_is_misspelt_or_mistyped_is_not_passed_over(call, arguments, words):
+async def test_a_misspelt_or_mistyped_argument_is_not_ignored(call, arguments, words):
     result = await call("plan_change", **arguments)
     assert result.is_error
     assert words in result.content[0].text
@@ -382,7 +380,7 @@ async def test_an_argument_that_is_misspelt_or_mistyped_is_not_passed_over(call,
         assert sent not in result.content[0].text
 
 
-async def test_null_stands_for_left_out(call):
+async def test_null_counts_as_omitted(call):
     planned = await call("plan_change", mode=None, boiler="manual", export_limit_w=None, undo=None)
     assert planned.structured_content["kind"] == "boiler"
 
@@ -391,7 +389,7 @@ async def test_null_stands_for_left_out(call):
     ("hints", "words"),
     [(CHANGES, "Do not call it again"), (READS, "Try again"), (ENDS, "Try again")],
 )
-async def test_a_crash_is_only_to_be_tried_again_where_no_box_is_changed(hints, words, caplog):
+async def test_a_retry_after_a_crash_is_advised_only_if_no_box_is_changed(hints, words, caplog):
     changes = hints is CHANGES
 
     async def crash() -> Reading:
@@ -423,7 +421,7 @@ async def test_a_call_without_credentials_changes_nothing(client, house):
     assert house.portal.requests == []
 
 
-async def test_a_plan_that_was_never_sent_is_told_to_have_sent_nothing(call, house):
+async def test_a_plan_that_was_never_applied_is_reported_as_having_sent_nothing(call, house):
     planned = (await call("plan_change", mode="Home 2")).structured_content
     house.later(301)
     assert (await call("apply_change", **named(planned))).is_error
@@ -432,7 +430,7 @@ async def test_a_plan_that_was_never_sent_is_told_to_have_sent_nothing(call, hou
     assert "nothing was sent for it" in result.content[0].text
 
 
-async def test_changes_are_listed_of_one_box_and_a_box_that_is_none_is_told(call, house):
+async def test_changes_are_listed_for_one_box_and_an_unknown_box_is_refused(call, house):
     assert (await call("list_changes", box_id=DEMO_BOX)).structured_content["changes"] == []
     record = await house.applied(mode="Home 2")
     listed = (await call("list_changes", box_id=f" {DEMO_BOX} ")).structured_content
@@ -442,7 +440,7 @@ async def test_changes_are_listed_of_one_box_and_a_box_that_is_none_is_told(call
     assert "no box of that id" in result.content[0].text
 
 
-async def test_a_page_of_changes_says_how_many_more_there_are(call, house):
+async def test_a_list_of_changes_says_how_many_more_there_are(call, house):
     for mode in ("Home 2", "Home 1", "Home 3"):
         await house.applied(mode=mode)
     listed = (await call("list_changes", limit=2)).structured_content
@@ -450,7 +448,7 @@ async def test_a_page_of_changes_says_how_many_more_there_are(call, house):
     assert listed["more"] == 1
 
 
-async def test_every_refusal_of_a_change_has_its_code_and_what_a_program_needs(call, house):
+async def test_every_refusal_of_a_change_has_a_code_and_the_details_a_program_needs(call, house):
     async def refused(tool, **arguments):
         result = await call(tool, **arguments)
         assert result.is_error

@@ -52,7 +52,7 @@ async def test_a_wait_ends_when_the_change_shows(house):
     assert house.kept == 0
 
 
-async def test_a_wait_costs_the_portal_no_more_than_the_shared_answers(house):
+async def test_a_wait_costs_the_portal_no_more_requests_than_shared_answers_do(house):
     await house.admin("switches", delay=600)
     change = await sent(house)
     house.portal.requests.clear()
@@ -60,7 +60,7 @@ async def test_a_wait_costs_the_portal_no_more_than_the_shared_answers(house):
     assert len(house.portal.requests) == 1
 
 
-async def test_a_wait_in_which_the_portal_fails_says_so_and_not_what_was_seen_before(house):
+async def test_a_wait_during_a_portal_failure_reports_it_and_not_an_earlier_look(house):
     change = await sent(house)
     await house.control.look(DEMO, change)
     await house.admin("faults", kind="drop", endpoint="live")
@@ -70,7 +70,7 @@ async def test_a_wait_in_which_the_portal_fails_says_so_and_not_what_was_seen_be
 
 
 @pytest.mark.parametrize("seconds", [1, 2, 3, 7, 50])
-async def test_a_wait_is_over_with_its_time_and_says_what_was_seen_last(house, seconds):
+async def test_a_wait_ends_in_time_and_says_what_was_seen_last(house, seconds):
     await house.admin("switches", delay=600)
     change = await sent(house)
     house.later(31)
@@ -81,7 +81,7 @@ async def test_a_wait_is_over_with_its_time_and_says_what_was_seen_last(house, s
     assert looked.record.status(house.clock()) == "pending"
 
 
-async def test_without_a_wait_and_once_it_is_known_the_answer_comes_at_once(house):
+async def test_the_answer_comes_at_once_without_a_wait_or_with_a_known_outcome(house):
     change = await sent(house)
     began = house.clock()
     await house.control.look(DEMO, change)
@@ -92,7 +92,7 @@ async def test_without_a_wait_and_once_it_is_known_the_answer_comes_at_once(hous
     assert house.clock() == began + 95
 
 
-async def test_what_another_worker_finds_out_ends_the_wait(house):
+async def test_a_wait_ends_when_another_worker_learns_the_outcome(house):
     await house.admin("switches", delay=600)
     change = await sent(house)
     began = house.clock()
@@ -107,7 +107,7 @@ async def test_what_another_worker_finds_out_ends_the_wait(house):
     assert house.clock() <= began + 15
 
 
-async def test_a_look_that_fails_does_not_end_the_wait_unless_it_is_the_first(house):
+async def test_a_failed_look_ends_the_wait_only_if_it_is_the_first(house):
     change = await sent(house)
     house.later(31)
     await house.control.look(DEMO, change)
@@ -126,7 +126,7 @@ async def test_a_look_that_fails_does_not_end_the_wait_unless_it_is_the_first(ho
 
 
 @pytest.mark.parametrize("step", [-3600, 3600])
-async def test_a_clock_that_is_set_makes_no_wait_longer_or_shorter(house, step):
+async def test_a_clock_step_makes_no_wait_longer_or_shorter(house, step):
     await house.admin("faults", kind="forgotten", endpoint="writes", requests=1)
     change = await sent(house)
     ticks = 0.0
@@ -155,7 +155,7 @@ async def until(condition) -> None:
     await asyncio.to_thread(wait_until, "all wait", condition)
 
 
-async def test_two_calls_of_an_account_may_wait_over_all_workers_and_no_third(house):
+async def test_an_account_may_have_two_waiting_calls_across_all_workers(house):
     await house.admin("switches", delay=600)
     change = await sent(house)
     foreign = await sent(house, SECOND_BOX)
@@ -182,7 +182,7 @@ async def test_two_calls_of_an_account_may_wait_over_all_workers_and_no_third(ho
     assert house.kept == 0
 
 
-async def test_a_worker_that_stops_answers_with_what_is_known(house):
+async def test_a_stopping_worker_answers_with_what_is_known(house):
     await house.admin("switches", delay=600)
     change = await sent(house)
     house.later(31)
@@ -197,7 +197,7 @@ async def test_a_worker_that_stops_answers_with_what_is_known(house):
     assert house.kept == 0
 
 
-async def test_a_look_under_way_is_not_waited_for_when_the_worker_stops(house):
+async def test_a_stopping_worker_does_not_wait_for_a_look_under_way(house):
     change = await sent(house)
     started = asyncio.Event()
     control = house.worker()
@@ -215,7 +215,7 @@ async def test_a_look_under_way_is_not_waited_for_when_the_worker_stops(house):
     assert (looked.seen, looked.record.verdict) == (None, None)
 
 
-async def test_where_nobody_counts_who_waits_the_first_look_is_the_answer(house):
+async def test_without_a_count_of_waiters_the_first_look_is_the_answer(house):
     change = await sent(house)
     house.later(31)
     path = house.journal._database.path
@@ -228,7 +228,7 @@ async def test_where_nobody_counts_who_waits_the_first_look_is_the_answer(house)
     assert house.clock() == began
 
 
-async def test_who_is_refused_hears_when_the_first_of_the_open_waits_ends(house):
+async def test_a_refused_caller_learns_when_the_first_open_wait_ends(house):
     await house.admin("switches", delay=600)
     change = await sent(house)
     gate = Gate()
@@ -278,7 +278,7 @@ def fleet(tmp_path):
         yield fleet
 
 
-def test_a_call_is_answered_while_the_box_takes_the_change(fleet):
+def test_a_waiting_call_is_answered_when_the_box_takes_the_change(fleet):
     fleet.portal.switch(delay=2)
     plan = called(fleet, "plan_change", mode="Home 2")
     change = called(fleet, "apply_change", **named(plan))["change_id"]
@@ -288,7 +288,7 @@ def test_a_call_is_answered_while_the_box_takes_the_change(fleet):
     assert time.monotonic() - began < 45
 
 
-def test_a_third_call_is_refused_by_whichever_worker_it_comes_to(fleet):
+def test_every_worker_refuses_a_third_waiting_call(fleet):
     fleet.portal.switch(delay=600)
     plan = called(fleet, "plan_change", mode="Home 2")
     change = called(fleet, "apply_change", **named(plan))["change_id"]
@@ -317,7 +317,7 @@ def test_a_third_call_is_refused_by_whichever_worker_it_comes_to(fleet):
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-def test_a_stop_answers_those_who_wait_within_its_budget(tmp_path, accept):
+def test_a_stop_answers_waiters_within_its_budget(tmp_path, accept):
     journal = str(tmp_path / "journal.db")
     with running_fleet(0, OIG_CONTROL="on", OIG_JOURNAL=journal, OIG_LIVE_TTL="0.5") as fleet:
         process = fleet.workers["hurried"] = fleet._start(
@@ -351,11 +351,11 @@ def test_the_longest_wait_leaves_time_before_clients_give_up():
     assert LONGEST + LAST_LOOK < 60
 
 
-def test_a_place_lasts_as_long_as_the_longest_wait():
+def test_a_reserved_place_lasts_as_long_as_the_longest_wait():
     assert LONGEST + SLACK <= waits.LONGEST
 
 
-async def test_places_of_before_a_restart_of_the_machine_are_free(house):
+async def test_places_reserved_before_a_reboot_are_free(house):
     places = house.journal.places
     begin(house.journal, record())
     house.clock.time = 1_000_000.0
@@ -367,7 +367,7 @@ async def test_places_of_before_a_restart_of_the_machine_are_free(house):
     assert house.kept == 0
 
 
-async def test_in_a_journal_of_a_former_version_nobody_counts_who_waits(house):
+async def test_a_journal_of_an_earlier_version_does_not_count_waiters(house):
     path = house.journal._database.path
     former_journal(path, record())
     assert house.journal.places.take(b"a" * 32, b"1", 65, 1) is None

@@ -44,21 +44,21 @@ async def test_a_plain_write_is_answered(portal):
 
 
 @pytest.mark.parametrize("processed", [True, False])
-async def test_a_connection_that_breaks_is_unclear_and_nothing_is_repeated(portal, processed):
+async def test_a_write_over_a_broken_connection_is_unclear_and_not_repeated(portal, processed):
     more = {"processed": True} if processed else {}
     portal.fault("drop", endpoint="writes", **more)
     assert (await write(portal)).outcome == "unclear"
     assert len(portal.writes()) == 1
 
 
-async def test_an_answer_that_does_not_come_in_time_is_unclear(portal):
+async def test_a_write_without_an_answer_in_time_is_unclear(portal):
     portal.fault("slow", endpoint="writes", latency=60)
     sent = await write(portal, timeout=0.3)
     assert sent.outcome == "unclear"
     assert len(portal.writes()) == 1
 
 
-async def test_where_nobody_listens_nothing_was_sent():
+async def test_a_refused_connection_means_that_nothing_was_sent():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         client = PortalClient(f"http://127.0.0.1:{free.getsockname()[1]}/", version=VERSION)
@@ -69,7 +69,7 @@ async def test_where_nobody_listens_nothing_was_sent():
 
 
 @pytest.mark.parametrize("shape", ["list", "commands", "html", "unauthorized"])
-async def test_a_write_with_a_session_that_ended_is_never_taken_for_answered(portal, shape):
+async def test_a_write_with_an_ended_session_never_counts_as_answered(portal, shape):
     portal.switch(expired={"writes": shape})
     client = portal.client()
     try:
@@ -79,7 +79,7 @@ async def test_a_write_with_a_session_that_ended_is_never_taken_for_answered(por
     assert sent.outcome == ("refused" if shape == "unauthorized" else "unclear")
 
 
-async def test_what_is_no_session_id_never_gets_into_a_header(portal):
+async def test_an_invalid_session_id_is_never_put_into_a_header(portal):
     client = portal.client()
     try:
         assert (await client.write("x\r\nEvil: 1", WRITE)).outcome == "refused"

@@ -209,7 +209,7 @@ def test_stats_count_what_workers_did(fresh, ctl):
     assert (stats["sessions"], stats["hits_total"], stats["misses_total"]) == (1, 3, 6)
 
 
-def test_sessions_are_known_by_fingerprint_and_nothing_else(cache, ctl):
+def test_sessions_are_identified_by_fingerprint_only(cache, ctl):
     cache.log_in(JANA, hits=2)
     cache.log_in(PETR)
     text = ctl("sessions")
@@ -227,7 +227,7 @@ def test_sessions_are_known_by_fingerprint_and_nothing_else(cache, ctl):
         assert secret not in text + json.dumps(report)
 
 
-def test_a_page_of_sessions_says_that_there_are_more(cache, ctl):
+def test_a_list_of_sessions_says_that_there_are_more(cache, ctl):
     for number in range(22):
         cache.log_in(f"user{number}@example.cz")
     lines = ctl("sessions").splitlines()
@@ -272,7 +272,7 @@ def test_unlock_finds_the_budget_that_spellings_with_other_accents_share(fresh, 
 
 
 @pytest.mark.parametrize("told", ["unknown", "Unknown", "UNKNOWN ", "none", "localhost", ""])
-def test_what_is_no_address_is_no_source(told):
+def test_anything_but_an_address_is_refused_as_a_source(told):
     with pytest.raises(Usage, match="is not an address") as refused:
         parse(["unlock", "--source", told])
     assert ("proxy" in str(refused.value)) == (told.strip().lower() == "unknown")
@@ -329,12 +329,12 @@ def filled(cache):
         (["--account", "Petr@Example.cz"], "Dropped 1 session of account ", (1, 2)),
     ],
 )
-def test_flush_drops_what_it_says_and_nothing_else(filled, ctl, argv, line, left):
+def test_flush_drops_exactly_what_it_reports(filled, ctl, argv, line, left):
     assert ctl("flush", *argv).startswith(line)
     assert filled.counts() == left
 
 
-def test_flush_expired_drops_what_has_run_out_and_was_not_swept_yet(fresh, ctl):
+def test_flush_expired_drops_expired_sessions_that_were_not_swept_yet(fresh, ctl):
     fresh.log_in(JANA)
     for _ in range(10):  # the daemon sweeps once a second, and may be faster
         fresh.log_in(PETR, ttl=1e-6)
@@ -345,7 +345,7 @@ def test_flush_expired_drops_what_has_run_out_and_was_not_swept_yet(fresh, ctl):
     assert fresh.counts() == (1, 0)
 
 
-def test_flush_counts_in_json(filled, ctl):
+def test_flush_reports_its_counts_as_json(filled, ctl):
     assert json.loads(ctl("flush", "--account", PETR, "--json")) == {
         "flushed": "account",
         "account": filled.account(PETR)[:6].hex(),
@@ -363,7 +363,7 @@ def test_flush_counts_in_json(filled, ctl):
 
 
 @pytest.mark.parametrize("answer", ["y\r", "YES\r"])
-def test_flush_all_asks_and_does_it_when_told_yes(filled, terminal, answer):
+def test_flush_all_asks_and_proceeds_after_a_yes(filled, terminal, answer):
     screen = terminal([*CACHECTL, "flush", "--all"], filled.env)
     screen.expect("Drop 2 sessions and 2 failure records?")
     screen.expect("[y/N]")
@@ -390,7 +390,7 @@ def test_flush_all_drops_nothing_without_a_yes(filled, terminal, answer, code):
 
 
 @pytest.mark.parametrize("argv", [["--all", "--yes"], []])
-def test_flush_asks_nothing_after_yes_or_without_all(filled, terminal, argv):
+def test_flush_asks_nothing_with_yes_or_without_all(filled, terminal, argv):
     screen = terminal([*CACHECTL, "flush", *argv], filled.env)
     assert screen.wait() == 0
     assert screen.text.startswith("Dropped 2 sessions")
@@ -418,7 +418,7 @@ def test_stats_are_drawn_side_by_side_in_colour(filled, terminal):
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_who_wants_no_colour_gets_none(filled, terminal, env):
+def test_colour_can_be_switched_off(filled, terminal, env):
     screen = terminal([*CACHECTL, "stats"], filled.env | env)
     assert screen.wait() == 0
     assert not re.search(rb"\x1b\[[\d;]*3\d", screen.raw)

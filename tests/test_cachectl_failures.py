@@ -136,13 +136,13 @@ def test_a_socket_that_a_dead_daemon_left_behind_counts_as_not_running(capsys, r
     assert f"not running: nobody listens at {run_dir}/cache.sock." in words
 
 
-def test_a_folder_that_is_a_file_is_no_daemon_either(capsys, run_dir):
+def test_a_file_in_place_of_the_folder_counts_as_not_running(capsys, run_dir):
     argv = ["--socket", f"{run_dir}/secret/cache.sock", "ping"]
     assert "not running" in complaint(capsys, argv, 3)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may connect to everything")
-def test_a_socket_of_another_user_is_told_apart(capsys, run_dir):
+def test_a_socket_of_another_user_is_reported_as_such(capsys, run_dir):
     with listening(run_dir / "cache.sock", answering("ok", *WELCOME)):
         (run_dir / "cache.sock").chmod(0)
         assert "permission denied" in complaint(capsys, ["ping"], 3)
@@ -162,7 +162,7 @@ def test_permission_denied_says_whom_to_run_as(capsys, monkeypatch):
 # -- a daemon that misbehaves
 
 
-def test_a_daemon_that_never_answers_is_told_apart_from_one_that_is_not_running(
+def test_a_daemon_that_never_answers_is_distinguished_from_one_that_is_not_running(
     capsys, run_dir, monkeypatch
 ):
     monkeypatch.setattr("cachectl.daemon.TIMEOUT", 0.2)
@@ -175,9 +175,7 @@ def test_a_daemon_that_never_answers_is_told_apart_from_one_that_is_not_running(
     assert "not running" not in words
 
 
-def test_how_it_is_restarted_is_told_as_it_is_for_the_server_that_runs(
-    capsys, run_dir, monkeypatch, tmp_path
-):
+def test_the_advice_to_restart_fits_the_server_that_runs(capsys, run_dir, monkeypatch, tmp_path):
     state = tmp_path / "our state"
     (state / "run").mkdir(parents=True)
     (state / "run" / "oig-cloud-mcp.conf").touch()
@@ -190,7 +188,7 @@ def test_how_it_is_restarted_is_told_as_it_is_for_the_server_that_runs(
     assert f"supervisorctl -c '{state}/run/oig-cloud-mcp.conf' restart cache" in words
 
 
-def test_a_daemon_whose_queue_is_full_does_not_answer_either(capsys, run_dir, monkeypatch):
+def test_a_full_connection_queue_is_reported_as_no_answer(capsys, run_dir, monkeypatch):
     monkeypatch.setattr("cachectl.daemon.TIMEOUT", 0.2)
     with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as first:
         full.bind(f"{run_dir}/cache.sock")
@@ -199,7 +197,7 @@ def test_a_daemon_whose_queue_is_full_does_not_answer_either(capsys, run_dir, mo
         assert "does not answer within" in complaint(capsys, ["ping"], 3)
 
 
-def test_a_daemon_that_hangs_up_is_told_so(capsys, run_dir):
+def test_a_daemon_that_hangs_up_is_reported(capsys, run_dir):
     with listening(run_dir / "cache.sock", lambda connection: None):
         assert "closed the connection" in complaint(capsys, ["ping"], 3)
 
@@ -215,7 +213,7 @@ def test_a_daemon_that_hangs_up_is_told_so(capsys, run_dir):
     ],
     ids=["http", "garbage", "another's reply", "too few fields", "another status"],
 )
-def test_another_program_behind_the_socket_is_told_apart(capsys, run_dir, reply):
+def test_another_program_behind_the_socket_is_recognised(capsys, run_dir, reply):
     def serve(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(reply)
@@ -227,7 +225,7 @@ def test_another_program_behind_the_socket_is_told_apart(capsys, run_dir, reply)
 
 @pytest.mark.parametrize("fields", [("many", []), (["a"], {}), (None, None), (True, 1)])
 @pytest.mark.parametrize("argv", COMMANDS, ids=" ".join)
-def test_answers_of_other_types_are_another_programs(capsys, run_dir, argv, fields):
+def test_answers_of_other_types_are_attributed_to_another_program(capsys, run_dir, argv, fields):
     with listening(run_dir / "cache.sock", answering("ok", *fields)):
         words = complaint(capsys, argv, 3)
     assert "does not speak this version of the cache protocol" in words
@@ -235,7 +233,7 @@ def test_answers_of_other_types_are_another_programs(capsys, run_dir, argv, fiel
 
 @pytest.mark.parametrize("rows", [[1], 1, {}])
 @pytest.mark.parametrize("argv", [["sessions"], ["lockouts"]], ids=" ".join)
-def test_rows_that_are_none_are_another_programs(capsys, run_dir, argv, rows):
+def test_malformed_rows_are_attributed_to_another_program(capsys, run_dir, argv, rows):
     with listening(run_dir / "cache.sock", answering("ok", 5, rows)):
         assert "does not speak this version" in complaint(capsys, argv, 3)
 
@@ -247,7 +245,7 @@ def test_a_refusal_by_the_daemon_is_exit_code_1(capsys, run_dir):
     assert "\x1b" not in words
 
 
-def test_a_daemon_that_is_just_stopping_is_unreachable(capsys, run_dir):
+def test_a_stopping_daemon_is_unreachable(capsys, run_dir):
     with listening(run_dir / "cache.sock", answering("error", "shutdown", "going")):
         assert "just stopping" in complaint(capsys, ["ping"], 3)
 
@@ -293,20 +291,20 @@ def test_a_wrong_command_line_is_exit_code_2(capsys, argv):
     ["hunter2", "hunter2@", "@hunter2", "a@b@hunter2", "hunter2 @x", "hunter2@x\x1b[2J", ""],
 )
 @pytest.mark.parametrize("argv", [["unlock"], ["flush", "--account"]])
-def test_what_is_not_an_email_is_refused_and_not_repeated(capsys, argv, wrong):
+def test_anything_but_an_email_is_refused_and_not_repeated(capsys, argv, wrong):
     words = complaint(capsys, [*argv, wrong], 2)
     assert "is not an e-mail address" in words
     assert "hunter2" not in words
 
 
 @pytest.mark.parametrize("wrong", ["hunter2", "192.0.2.0/64", "2001:db8::/48", "", "*"])
-def test_what_is_not_an_address_is_refused_and_not_repeated(capsys, wrong):
+def test_anything_but_an_address_is_refused_and_not_repeated(capsys, wrong):
     words = complaint(capsys, ["unlock", "--source", wrong], 2)
     assert "is not an address such as" in words
     assert "hunter2" not in words
 
 
-def test_a_password_behind_the_email_is_not_repeated(capsys):
+def test_a_password_after_the_email_is_not_repeated(capsys):
     assert "hunter2" not in complaint(capsys, ["unlock", EMAIL, "hunter2"], 2)
     assert "hunter2" not in complaint(capsys, ["unlock", EMAIL, "--password=hunter2"], 2)
 
@@ -330,7 +328,7 @@ def test_a_socket_on_the_command_line_needs_no_environment(capsys, monkeypatch, 
 
 
 @pytest.mark.parametrize("argv", [["unlock", EMAIL], ["flush", "--account", EMAIL]])
-def test_without_a_secret_nothing_is_made_and_the_reason_told(capsys, run_dir, argv):
+def test_without_a_secret_none_is_created_and_the_reason_is_given(capsys, run_dir, argv):
     (run_dir / "secret").unlink()
     words = complaint(capsys, argv, 1)
     assert "no server has run here yet" in words
@@ -376,7 +374,7 @@ def cachectl(*argv: str, **options) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_all_without_a_terminal_to_ask_on_is_refused(run_dir):
+def test_flush_all_without_a_terminal_to_ask_on_is_refused(run_dir):
     with listening(run_dir / "cache.sock", answering("ok", 1, 1)):
         done = cachectl("flush", "--all", capture_output=True)
     assert done.returncode == 1
@@ -403,7 +401,7 @@ def test_help_names_every_command_with_examples_and_exit_codes(capsys):
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_a_reader_that_goes_away_is_no_reason_to_complain(run_dir):
+def test_a_closed_output_pipe_is_not_an_error(run_dir):
     with listening(run_dir / "cache.sock", answering("ok", {"version": "0.1.0"})):
         reader, writer = os.pipe()
         os.close(reader)
@@ -415,7 +413,7 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain(run_dir):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
-def test_a_full_disk_is_told(run_dir):
+def test_a_full_disk_is_reported(run_dir):
     path = run_dir / "cache.sock"
     with listening(path, answering("ok", *WELCOME)), Path("/dev/full").open("w") as full:
         done = cachectl("ping", stdout=full, stderr=subprocess.PIPE)
@@ -423,7 +421,7 @@ def test_a_full_disk_is_told(run_dir):
     assert done.stderr == ("cachectl: input or output failed: No space left on device\n")
 
 
-def test_ping_loads_nothing_that_is_slow(run_dir):
+def test_ping_imports_nothing_slow(run_dir):
     probe = (
         "import sys\nfrom cachectl.__main__ import main\ncode = main(['ping'])\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\nsys.exit(code)"

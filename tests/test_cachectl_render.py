@@ -151,7 +151,7 @@ def test_piped_statistics_bear_the_documented_names():
     assert re.search(r"^  fail +0 +- +-$", text, re.MULTILINE)
 
 
-def test_what_an_older_daemon_does_not_send_is_unknown():
+def test_a_statistic_missing_from_an_older_daemon_is_unknown():
     blocks = stats_report.stats_report({}).blocks
     values = [value for block in blocks if isinstance(block, Values) for value in block.values]
     assert {value.text for value in values} == {"-"}
@@ -159,7 +159,7 @@ def test_what_an_older_daemon_does_not_send_is_unknown():
     assert {cell for _, *cells in table.rows for cell in cells} == {"-"}
 
 
-def test_what_only_a_newer_daemon_knows_is_shown_under_its_own_name():
+def test_a_statistic_of_a_newer_daemon_is_shown_under_its_own_name():
     newer = {"color_of_the_day": "blue", "requests": {"dance": {"total": 3, "p50_us": 1.0}}}
     text = plain(stats_report.stats_report(newer).blocks)
     assert "Other\n  color_of_the_day  blue\n" in text
@@ -170,7 +170,7 @@ def test_what_only_a_newer_daemon_knows_is_shown_under_its_own_name():
 
 
 @pytest.mark.parametrize("requests", [None, 3, [], {"get": 3}, {b"\x00": {"total": "x"}}])
-def test_requests_of_an_unexpected_shape_do_not_stop_the_rest(requests):
+def test_statistics_of_an_unexpected_shape_do_not_stop_the_others(requests):
     assert "version" in plain(stats_report.stats_report({"requests": requests}).blocks)
 
 
@@ -189,7 +189,7 @@ def test_the_drawing_keeps_every_value_on_any_width(width):
         assert value in text
 
 
-def test_what_needs_a_look_stands_out():
+def test_values_that_need_attention_stand_out():
     values = {
         value.key: value.alarming
         for block in stats_report.stats_report(STATS).blocks
@@ -275,7 +275,7 @@ def test_sessions_are_listed_by_fingerprint():
     )
 
 
-def test_lockouts_say_who_is_locked_from_where_and_for_how_long():
+def test_lockouts_show_account_source_and_remaining_time():
     account = b"\x01\x02\x03\x04\x05\x06"
     report = render.lockouts_report(
         3,
@@ -297,7 +297,7 @@ def test_lockouts_say_who_is_locked_from_where_and_for_how_long():
     )
 
 
-def test_nothing_to_list_is_said_in_words():
+def test_an_empty_list_is_described_in_words():
     assert plain(render.sessions_report(0, []).blocks) == "No sessions.\n"
     assert plain(render.lockouts_report(0, []).blocks) == "No failure records.\n"
 
@@ -313,7 +313,7 @@ def test_nothing_to_list_is_said_in_words():
         ("account", b"\xaa" * 32, (1, 0), "Dropped 1 session of account aaaaaaaaaaaa."),
     ],
 )
-def test_a_flush_says_how_many_went(what, account, dropped, line):
+def test_a_flush_says_how_many_were_dropped(what, account, dropped, line):
     assert plain(render.flush_report(what, account, *dropped).blocks) == f"{line}\n"
 
 

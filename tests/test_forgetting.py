@@ -63,7 +63,7 @@ def nothing_lasts(state):
     ) and not (state.handles or state.leases)
 
 
-def test_everything_about_one_account_goes_and_nothing_of_another(house):
+def test_everything_about_one_account_is_deleted_and_nothing_of_another(house):
     for number in (1, 2):
         house.store(number)
         assert house.keep(10 + number, leads_to=number, of=number)
@@ -81,7 +81,7 @@ def test_everything_about_one_account_goes_and_nothing_of_another(house):
     assert isinstance(house.acquire(2), Hit)
 
 
-def test_failures_go_that_are_counted_under_another_key(house):
+def test_failures_counted_under_the_budget_key_are_deleted(house):
     lease = house.ask(Ask("login", account(1), key(1), CAFE, account(9)))
     assert house.fail(key(1), lease.token, "rejected", 0.0)
     erased = erase(house, 1, budget=9)
@@ -89,7 +89,7 @@ def test_failures_go_that_are_counted_under_another_key(house):
     assert house.lockouts() == (0, [])
 
 
-def test_a_lock_goes_too_since_its_counters_do(house):
+def test_a_lock_ends_because_its_counters_are_deleted(house):
     for number in range(5):
         house.reject(number, of=1)
     assert isinstance(house.acquire(9, of=1), Locked)
@@ -97,7 +97,7 @@ def test_a_lock_goes_too_since_its_counters_do(house):
     assert isinstance(house.acquire(9, of=1), Lease)
 
 
-def test_workers_that_were_away_learn_of_it_by_the_number_of_drops(house):
+def test_disconnected_workers_learn_of_it_from_the_drop_epoch(house):
     before = house.storage.epochs
     erase(house, 1)
     assert house.storage.epochs == before._replace(drops=before.drops + 1)
@@ -120,7 +120,7 @@ def test_a_login_under_way_leaves_nothing(house):
     assert nothing_lasts(house.state(1))
 
 
-def test_a_login_that_begins_later_stays(house):
+def test_a_login_that_begins_later_is_kept(house):
     house.lease(1)
     erase(house, 1)
     house.settle()
@@ -206,7 +206,7 @@ def test_a_whole_server_forgets_an_owner():
         assert not any(removed(fleet)["removed"].values())
 
 
-async def test_a_login_that_runs_meanwhile_leaves_nothing_anywhere():
+async def test_a_concurrent_login_leaves_nothing_anywhere():
     with running_fleet(2) as fleet:
         fleet.portal.fault("slow", latency=6.0, logins=1, email=OWNER)
         async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
@@ -229,7 +229,7 @@ async def test_a_login_that_runs_meanwhile_leaves_nothing_anywhere():
         assert on_disk(fleet, key) == []
 
 
-def test_failures_of_another_spelling_share_the_budget_and_go():
+def test_failures_of_another_spelling_with_the_same_budget_are_deleted():
     owner = "jos\u00e9@example.com"
     with running_fleet(1) as fleet:
         post(fleet.url, call_body(owner, "wrong"))
@@ -243,7 +243,7 @@ def test_failures_of_another_spelling_share_the_budget_and_go():
 @pytest.mark.parametrize(
     "spelling", ["Demo@example.com", "DEMO@example.com", "\uff44emo@example.com"]
 )
-def test_sources_that_are_known_to_any_spelling_go(spelling):
+def test_sources_known_to_any_spelling_are_deleted(spelling):
     with running_fleet(1) as fleet:
         fleet.portal.add_account(spelling, "mine")
         for email, password in ((spelling, "mine"), (OWNER, "demo")):
@@ -299,7 +299,7 @@ def connected(folder) -> GrantStore:
     return store
 
 
-def test_connections_go_too_and_none_of_another_owner(run_dir, capsys):
+def test_connections_are_deleted_too_but_none_of_another_owner(run_dir, capsys):
     store = connected(run_dir)
     with running_cache(run_dir):
         assert main(["forget-owner", OWNER]) == 0
@@ -312,16 +312,14 @@ def on_disk_below(folder, needle):
     return [one.name for one in folder.iterdir() if one.is_file() and needle in one.read_bytes()]
 
 
-def test_without_a_daemon_connections_go_and_it_is_said(run_dir, capsys):
+def test_without_a_daemon_connections_are_deleted_and_the_report_says_so(run_dir, capsys):
     store = connected(run_dir)
     assert main(["forget-owner", OWNER]) == 3
     assert "Nothing was removed but 1 connection." in capsys.readouterr().err
     assert store.latest(9)[0] == 1
 
 
-def test_a_record_of_connections_that_cannot_be_used_is_no_success_and_the_rest_is_done(
-    run_dir, capsys
-):
+def test_an_unusable_connection_record_is_a_failure_but_everything_else_is_deleted(run_dir, capsys):
     (run_dir / "grants.db").write_text("no database")
     with running_cache(run_dir):
         assert main(["forget-owner", OWNER]) == 1
@@ -330,7 +328,7 @@ def test_a_record_of_connections_that_cannot_be_used_is_no_success_and_the_rest_
         assert f"{run_dir / 'grants.db'} cannot be used" in words
 
 
-def test_a_file_that_cannot_be_written_is_no_success(run_dir, capsys, monkeypatch):
+def test_a_file_that_cannot_be_written_is_a_failure(run_dir, capsys, monkeypatch):
     with running_cache(run_dir) as cache:
         cache.database.unlink(missing_ok=True)
         cache.database.mkdir()  # where no file can be

@@ -44,7 +44,7 @@ def lock_account(house):
         end(house, f"198.51.100.{number // 5}", "rejected", 100 + number)
 
 
-def test_a_grant_is_written_in_hex_and_is_no_address():
+def test_a_grant_source_is_written_in_hex_and_is_not_an_address():
     assert GRANT == "grant/000102030405060708090a0b0c0d0e0f"
     assert is_grant(GRANT)
     assert not is_grant(HOME)
@@ -64,7 +64,7 @@ def test_a_locked_account_gives_its_grant_the_cached_session(house):
     assert isinstance(house.acquire(RIGHT, GRANT), Hit)
 
 
-def test_rejected_grants_lock_nobody_and_no_grant(house):
+def test_rejected_grants_lock_neither_addresses_nor_grants(house):
     for grant in grants(100):
         end(house, grant, "rejected")
         house.time += house.limits.rejected_memory
@@ -74,7 +74,7 @@ def test_rejected_grants_lock_nobody_and_no_grant(house):
 
 
 @pytest.mark.parametrize("reason", ["timeout", "unreachable", "server_error", "shutdown", "gone"])
-def test_a_portal_in_trouble_counts_nothing_against_a_grant(house, reason):
+def test_a_portal_failure_does_not_count_against_a_grant(house, reason):
     for grant in grants(30):
         end(house, grant, reason)
     house.time += 120.0
@@ -82,7 +82,7 @@ def test_a_portal_in_trouble_counts_nothing_against_a_grant(house, reason):
     assert house.lockouts() == (0, [])
 
 
-def test_a_rejected_pair_is_remembered_for_all_who_come_with_it(house):
+def test_a_pair_rejected_for_a_grant_is_rejected_for_every_source(house):
     end(house, GRANT, "rejected")
     for source in (GRANT, OTHER_GRANT, HOME):
         assert house.acquire(RIGHT, source) == Rejected()
@@ -90,21 +90,21 @@ def test_a_rejected_pair_is_remembered_for_all_who_come_with_it(house):
     assert isinstance(house.acquire(RIGHT, GRANT), Lease)
 
 
-def test_a_pair_that_was_rejected_for_a_grant_counts_for_who_guesses_it_later(house):
+def test_a_pair_rejected_for_a_grant_counts_against_a_source_that_guesses_it_later(house):
     end(house, GRANT, "rejected")
     house.time += house.limits.rejected_memory
     end(house, CAFE, "rejected")
     assert [row["source"] for row in house.lockouts()[1]] == [None, CAFE]
 
 
-def test_who_came_with_the_pair_of_a_rejected_grant_has_guessed(house):
+def test_an_address_that_waits_with_the_pair_of_a_rejected_grant_has_guessed(house):
     lease = house.lease(RIGHT, GRANT)
     house.ticket(RIGHT, CAFE)
     house.fail(key(RIGHT), lease.token, "rejected", 0.0)
     assert [row["source"] for row in house.lockouts()[1]] == [None, CAFE]
 
 
-def test_grants_push_out_no_known_source(house):
+def test_grants_evict_no_known_source(house):
     homes = [f"192.0.2.{number}" for number in range(MAX_KNOWN_SOURCES)]
     for home in homes:
         house.store(RIGHT, home)
@@ -122,7 +122,7 @@ def test_a_login_under_a_grant_makes_no_address_known(house):
     assert house.state(1).known == []
 
 
-def test_a_grant_has_its_turn_with_known_sources():
+def test_a_grant_ranks_with_known_sources_in_the_login_queue():
     house = House(login_burst=1, logins_at_once=1)
     first = house.lease(500, "203.0.113.9")
     stranger, grant = house.ticket(2, CAFE), house.ticket(RIGHT, GRANT)
@@ -132,7 +132,7 @@ def test_a_grant_has_its_turn_with_known_sources():
     house.close()
 
 
-def test_a_grant_learns_of_a_busy_portal_with_the_known_sources(house):
+def test_a_grant_backs_off_from_a_busy_portal_together_with_known_sources(house):
     house.store(RIGHT, HOME)
     house.flush("sessions")
     lease = house.lease(RIGHT, GRANT)
@@ -153,7 +153,7 @@ def test_a_grant_is_not_given_the_session_of_another_spelling(house):
     assert isinstance(house.acquire(RIGHT, GRANT, spelling=tag), Hit)
 
 
-def test_nothing_that_another_storage_tells_locks_a_grant(house):
+def test_a_lock_reported_by_another_storage_does_not_lock_a_grant(house):
     house.lock(RIGHT, GRANT, Locked(300.0, 300.0, 300.0))
     assert isinstance(house.acquire(RIGHT, GRANT), Lease)
     house.lock(RIGHT, CAFE, Locked(300.0, 300.0, 300.0))
@@ -166,7 +166,7 @@ BAD += ["grant/" + "g" * 32, "grant/../192.0.2.1"]
 
 
 @pytest.mark.parametrize("source", BAD)
-def test_what_only_begins_as_a_grant_is_refused_everywhere(house, source):
+def test_a_malformed_grant_source_is_refused_everywhere(house, source):
     assert not is_well_formed(source)
     with pytest.raises(ValueError, match="wrong size or form"):
         house.acquire(RIGHT, source)
@@ -176,13 +176,13 @@ def test_what_only_begins_as_a_grant_is_refused_everywhere(house, source):
     assert verbs.refusal(verbs.Request(1, "ask", asked)) is not None
 
 
-def test_a_grant_crosses_the_socket_the_short_way():
+def test_a_grant_fits_the_short_form_of_a_login_request():
     frame = wire.login_frame(1, account(1), key(1), GRANT, account(1))
     asked = wire.VERSION, 1, "ask", "login", account(1), key(1), GRANT, account(1)
     assert wire.read_request(frame[4:]) == asked
 
 
-async def test_each_grant_has_its_own_part_of_those_who_wait():
+async def test_each_grant_has_its_own_share_of_the_login_queue():
     waits = LoginWaits(1000, Exemptions().source)
     some = grants(MAX_WAITING_OF_SOURCE + 1)
     answers = [asyncio.get_running_loop().create_future() for _ in some]

@@ -68,7 +68,7 @@ def test_cached_calls_of_the_owner_do_not_help_a_guesser_at_the_same_address(fle
     assert attempts(fleet) == 1 + 5
 
 
-def test_a_right_password_is_not_found_out_while_the_first_guesses_are_at_the_portal(fleet):
+def test_a_right_password_is_not_revealed_while_earlier_guesses_are_pending(fleet):
     assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
     fleet.portal.fault("slow", latency=6)
     with ThreadPoolExecutor(40) as pool:
@@ -83,7 +83,7 @@ def test_a_right_password_is_not_found_out_while_the_first_guesses_are_at_the_po
     assert "N seconds" in locked
 
 
-def test_who_guesses_while_the_portal_is_down_has_no_more_guesses_and_an_owner_is_let_in(fleet):
+def test_a_portal_outage_gives_no_extra_guesses_and_does_not_shut_owners_out(fleet):
     assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
     fleet.portal.fault("html")
     for _ in range(8):
@@ -98,7 +98,7 @@ def test_who_guesses_while_the_portal_is_down_has_no_more_guesses_and_an_owner_i
     assert "rejected" in log_in(fleet, OWNER, "wrong 0", CAFE)
 
 
-def test_who_hangs_up_or_guesses_by_log_out_is_in_the_log_once_for_each_guess(tmp_path):
+def test_each_guess_is_logged_once_even_after_a_hang_up_or_by_log_out(tmp_path):
     log = tmp_path / "auth.log"
     with running_fleet(1, **QUICK, OIG_AUTH_LOG=str(log)) as fleet:
         fleet.portal.fault("slow", latency=0.6)
@@ -117,7 +117,7 @@ def test_who_hangs_up_or_guesses_by_log_out_is_in_the_log_once_for_each_guess(tm
     assert words == ["rejected"] * 4 + ["repeated", "rejected", "repeated 2 times"]
 
 
-def test_who_hangs_up_before_the_turn_of_a_login_is_in_the_log_as_not_judged(tmp_path):
+def test_a_hang_up_before_the_login_was_sent_is_logged_as_unjudged(tmp_path):
     log = tmp_path / "auth.log"
     slow = {**QUICK, "OIG_LOGINS_PER_SECOND": "0.1", "OIG_LOGIN_BURST": "1"}
     with running_fleet(1, **slow, OIG_AUTH_LOG=str(log)) as fleet:
@@ -148,7 +148,7 @@ def hang_up(fleet: Fleet, body: dict, source: str, far_enough: Callable[[], bool
         wait_until("it is far enough", far_enough)
 
 
-def test_of_a_hundred_accounts_one_address_tries_twenty(fleet):
+def test_one_address_may_fail_at_twenty_accounts_of_a_hundred(fleet):
     assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
     with ThreadPoolExecutor(10) as pool:
         told = list(
@@ -170,7 +170,7 @@ def test_of_a_hundred_accounts_one_address_tries_twenty(fleet):
     assert attempts(fleet) == 1 + 20
 
 
-def test_an_address_over_its_budget_goes_on_with_handles_and_accounts_it_logged_in_to(fleet):
+def test_an_address_over_its_budget_may_still_use_its_handles_and_known_accounts(fleet):
     assert log_in(fleet, OWNER, "demo", CAFE) == "new_session_created"
     result = post(fleet.url, call_body(OWNER, "demo"), X_Forwarded_For=HOME).json()["result"]
     handle = result["structuredContent"]["session"]
@@ -185,7 +185,7 @@ def test_an_address_over_its_budget_goes_on_with_handles_and_accounts_it_logged_
     assert not post(fleet.url, body, X_Forwarded_For=CAFE).json()["result"]["isError"]
 
 
-def test_a_network_that_many_share_may_fail_at_any_number_of_accounts():
+def test_a_shared_network_may_fail_at_any_number_of_accounts():
     shared = {"OIG_SHARED_SOURCES": "198.51.100.0/24"}
     with running_fleet(1, **QUICK, **shared) as fleet:
         with ThreadPoolExecutor(10) as pool:
@@ -194,7 +194,7 @@ def test_a_network_that_many_share_may_fail_at_any_number_of_accounts():
         assert attempts(fleet) == 22
 
 
-def test_accents_give_no_further_guesses_and_their_owner_clears_nothing(fleet):
+def test_accents_give_no_extra_guesses_and_a_login_there_clears_no_failures(fleet):
     fleet.portal.add_account("d\u00e9mo@example.com", "mine")
     marks = ["", "\u0301", "\u0308", "\u030c", "\ufe0f", "\U000e0100", "\U000e01ef"]
     for number, mark in enumerate(marks):
@@ -216,7 +216,7 @@ by_spelling = pytest.mark.parametrize("mine", SPELLINGS.values(), ids=SPELLINGS)
 
 
 @by_spelling
-def test_the_owner_of_another_spelling_clears_nothing_and_has_no_end_of_guesses(fleet, mine):
+def test_logins_of_another_spelling_clear_no_failures_and_allow_no_endless_guesses(fleet, mine):
     for number in range(12):
         log_in(fleet, OWNER, f"wrong {number}", CAFE)
         if number < 4:
@@ -231,7 +231,7 @@ def test_the_owner_of_another_spelling_clears_nothing_and_has_no_end_of_guesses(
 
 
 @by_spelling
-def test_the_owner_of_another_spelling_is_no_known_caller(fleet, mine):
+def test_a_login_of_another_spelling_makes_no_known_source(fleet, mine):
     assert log_in(fleet, OWNER, "demo", HOME) == "new_session_created"
     fleet.portal.add_account(mine, "mine")
     assert log_in(fleet, mine, "mine", CAFE) == "new_session_created"
@@ -350,7 +350,7 @@ async def test_an_owners_first_login_does_not_wait_behind_addresses_that_have_no
         await client.aclose()
 
 
-async def test_an_owner_who_was_here_before_does_not_wait_wherever_everybody_comes_from():
+async def test_an_owner_at_a_known_source_does_not_wait_behind_any_crowd():
     with running_cache(settings=SLOW) as cache:
         client = CacheClient(cache.path, HELLO, timeout=PATIENCE)
         key, account = os.urandom(32), os.urandom(32)
@@ -383,7 +383,7 @@ def waiting(path: Path) -> int:
     ("tool", "way"),
     [("check_auth", "arguments"), ("check_auth", "Basic"), ("get_live_data", "X-OIG")],
 )
-def test_who_is_listed_cannot_be_found_out_by_words_locks_or_time(tool, way):
+def test_listed_accounts_are_not_revealed_by_words_locks_or_timing(tool, way):
     def tried(email: str, password: str) -> tuple[str, float]:
         body, headers = call_body(email, password), {}
         if way != "arguments":
@@ -435,7 +435,7 @@ def both_told(fleet: Fleet, number: int) -> str:
     return told
 
 
-def test_who_is_listed_cannot_be_found_out_while_the_portal_is_down():
+def test_listed_accounts_are_not_revealed_while_the_portal_is_down():
     outages = {
         "unavailable": {"retry_after": 90},
         "html": {},
@@ -455,7 +455,7 @@ def test_who_is_listed_cannot_be_found_out_while_the_portal_is_down():
         assert logins["nobody"]["attempts"] == 5
 
 
-def test_who_is_listed_cannot_be_found_out_while_the_portal_takes_no_connection():
+def test_listed_accounts_are_not_revealed_while_the_portal_accepts_no_connection():
     with socket.socket() as nobody_listens:
         nobody_listens.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/"

@@ -73,7 +73,7 @@ def journal(path):
     return Journal(path)
 
 
-def test_what_was_begun_is_found_as_it_was(journal):
+def test_a_recorded_change_is_read_back_unchanged(journal):
     begin(journal, record())
     assert journal.find(record().id) == record()
     assert journal.find(record().id, ACCOUNT) == record()
@@ -98,7 +98,7 @@ def test_an_entry_goes_from_unclear_to_pending_to_applied(journal):
     assert (found.seconds, found.verdict_at, found.outcome_at) == (59.0, NOW + 60, NOW + 2)
 
 
-def test_what_was_refused_has_failed_and_what_nobody_looked_after_is_unclear(journal):
+def test_a_refused_change_has_failed_and_an_unchecked_one_is_unclear(journal):
     begin(journal, record(1))
     begin(journal, record(2))
     journal.end(record(1).id, "refused", "why", NOW)
@@ -115,9 +115,7 @@ def test_what_was_refused_has_failed_and_what_nobody_looked_after_is_unclear(jou
         ("applied", "applied", ("applied", None)),
     ],
 )
-def test_the_first_outcome_stands_and_so_does_that_a_change_was_applied(
-    journal, first, second, stands
-):
+def test_the_first_outcome_stands_and_applied_is_final(journal, first, second, stands):
     begin(journal, record())
     journal.end(record().id, "unclear", "first", NOW)
     journal.end(record().id, "answered", "second", NOW)
@@ -128,7 +126,7 @@ def test_the_first_outcome_stands_and_so_does_that_a_change_was_applied(
     assert (found.verdict, found.seconds) == stands
 
 
-def test_a_plan_is_begun_once_whatever_became_of_it(journal, path):
+def test_a_plan_is_used_once_whatever_its_outcome(journal, path):
     begin(journal, record())
     journal.end(record().id, "refused", "why", NOW)
     with pytest.raises(PlanUsed):
@@ -136,7 +134,7 @@ def test_a_plan_is_begun_once_whatever_became_of_it(journal, path):
 
 
 @pytest.mark.parametrize("outcome", [None, "answered", "unclear"])
-def test_a_box_with_an_open_change_gets_no_other_until_it_is_settled_or_given_up(journal, outcome):
+def test_a_box_with_an_open_change_gets_no_other_until_it_is_settled_or_abandoned(journal, outcome):
     first, second = record(1), record(2, box=record(1).box)
     begin(journal, first)
     if outcome:
@@ -149,7 +147,7 @@ def test_a_box_with_an_open_change_gets_no_other_until_it_is_settled_or_given_up
     begin(journal, dataclasses.replace(second, at=first.at + DEADLINE))
 
 
-def test_a_settled_or_refused_change_leaves_its_box_free(journal):
+def test_a_settled_or_refused_change_frees_its_box(journal):
     begin(journal, record(1))
     journal.settle(record(1).id, "applied", NOW, 3.0)
     begin(journal, record(2, box=record(1).box))
@@ -157,12 +155,12 @@ def test_a_settled_or_refused_change_leaves_its_box_free(journal):
     begin(journal, record(3, box=record(1).box))
 
 
-def test_a_clock_that_was_set_back_does_not_hold_a_box(journal):
+def test_a_clock_set_back_does_not_block_a_box(journal):
     begin(journal, record(1))
     begin(journal, record(2, box=record(1).box, at=NOW - 86_400))
 
 
-def test_the_latest_come_first_by_account_and_by_box(journal):
+def test_the_latest_changes_come_first_by_account_and_by_box(journal):
     for number in range(1, 6):
         begin(journal, record(number, account=bytes([number % 2]) * 32))
     total, found = journal.latest(2)
@@ -192,7 +190,7 @@ except JournalUnavailable as exc:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("closed", ["the file", "its folder", "what lies beside it", "nothing"])
-def test_a_journal_that_root_has_put_back_is_told_with_the_command_that_helps(closed):
+def test_a_journal_restored_by_root_is_reported_with_the_command_that_helps(closed):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "state" / "journal.db"
         begin(Journal(path), record())
@@ -220,7 +218,7 @@ def test_a_journal_that_root_has_put_back_is_told_with_the_command_that_helps(cl
     assert said.endswith(f"run as root: chown 65534:65534 {place}")
 
 
-def test_only_its_owner_can_read_the_file_and_what_lies_beside_it(journal, path):
+def test_only_its_owner_can_read_the_file_and_its_companions(journal, path):
     mask = os.umask(0)
     try:
         begin(journal, record())
@@ -241,7 +239,7 @@ def test_a_file_opened_up_by_a_restore_is_closed_again(journal, path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_it_is_written_ahead_and_synced_at_each_commit(journal, path):
+def test_the_journal_is_written_ahead_and_synced_at_each_commit(journal, path):
     begin(journal, record())
     with journal._database.transaction() as connection:
         assert connection.execute("PRAGMA synchronous").fetchone() == (3,)
@@ -249,7 +247,7 @@ def test_it_is_written_ahead_and_synced_at_each_commit(journal, path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 99])
-def test_another_file_in_its_place_is_refused_and_left_as_it_is(journal, path, content):
+def test_another_file_in_its_place_is_refused_and_left_unchanged(journal, path, content):
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(JournalUnavailable, match="journal"):
@@ -275,7 +273,9 @@ def set_version(path, version: int) -> None:
         other.execute(f"PRAGMA user_version = {version}")
 
 
-def test_a_journal_of_a_newer_version_is_left_as_it_is_and_what_to_do_is_said(journal, path):
+def test_a_journal_of_a_newer_version_is_left_unchanged_and_the_error_says_what_to_do(
+    journal, path
+):
     begin(journal, record())
     set_version(path, VERSION + 1)
     content = path.read_bytes()
@@ -293,7 +293,7 @@ def test_a_journal_of_a_newer_version_is_left_as_it_is_and_what_to_do_is_said(jo
     assert path.read_bytes() == content
 
 
-def test_a_newer_journal_that_is_set_aside_as_it_says_makes_room_for_a_new_one(journal, path):
+def test_setting_a_newer_journal_aside_as_advised_makes_room_for_a_new_one(journal, path):
     begin(journal, record())
     set_version(path, VERSION + 1)
     with pytest.raises(JournalUnavailable) as told:
@@ -307,7 +307,7 @@ def test_a_newer_journal_that_is_set_aside_as_it_says_makes_room_for_a_new_one(j
 
 
 @pytest.mark.parametrize("version", [0, -1])
-def test_what_no_version_of_the_program_wrote_is_refused(journal, path, version):
+def test_a_database_that_no_version_wrote_is_refused(journal, path, version):
     begin(journal, record())
     set_version(path, version)
     with pytest.raises(JournalUnavailable, match="no journal of this program"):
@@ -356,9 +356,7 @@ def former_journal(path, *records, version: int = 1) -> None:
         journal.commit()
 
 
-def test_a_journal_of_the_former_version_is_brought_up_to_date_with_all_that_it_holds(
-    journal, path
-):
+def test_a_journal_of_version_1_is_migrated_completely(journal, path):
     # Of one moment: only the order of the rows tells them apart.
     outcomes = ["accepted", "refused", "unclear", None]
     records = [record(number, at=NOW, outcome=outcomes[number % 4]) for number in range(40)]
@@ -376,9 +374,7 @@ def test_a_journal_of_the_former_version_is_brought_up_to_date_with_all_that_it_
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_a_journal_of_version_2_or_3_is_brought_up_to_date_with_all_that_it_holds(
-    journal, path, version
-):
+def test_a_journal_of_version_2_or_3_is_migrated_completely(journal, path, version):
     records = [record(number, at=NOW, outcome="answered") for number in range(40)]
     former_journal(path, *records, version=version)
     assert journal.latest(99) == (40, records[::-1])
@@ -402,7 +398,9 @@ LOOKS = {
     ("look", "version"),
     [one for one in itertools.product(LOOKS, UPDATES) if one != ("contact", CONTACTS)],
 )
-def test_a_look_leaves_a_former_journal_to_the_workers_of_its_version(journal, path, look, version):
+def test_reading_an_older_journal_leaves_it_to_workers_of_that_version(
+    journal, path, look, version
+):
     former_journal(path, record(outcome="answered"), version=version)
     with contextlib.closing(sqlite3.connect(path)) as other:
         before = list(other.iterdump())
@@ -413,9 +411,7 @@ def test_a_look_leaves_a_former_journal_to_the_workers_of_its_version(journal, p
 
 
 @pytest.mark.parametrize("version", UPDATES)
-def test_a_verdict_stands_in_a_former_journal_as_workers_of_its_version_write_it(
-    journal, path, version
-):
+def test_a_verdict_is_written_to_an_older_journal_in_its_own_format(journal, path, version):
     former_journal(path, record(outcome="answered"), version=version)
     journal.settle(record().id, "applied", NOW + 60, 60.0)
     assert journal.find(record().id).verdict == "applied"
@@ -425,21 +421,21 @@ def test_a_verdict_stands_in_a_former_journal_as_workers_of_its_version_write_it
 
 
 @pytest.mark.parametrize("version", UPDATES)
-def test_the_first_change_brings_a_former_journal_up_to_date(journal, path, version):
+def test_the_first_change_migrates_an_older_journal(journal, path, version):
     former_journal(path, record(outcome="answered"), version=version)
     begin(journal, record(2))
     assert version_of(path) == VERSION
     assert journal.latest(9) == (2, [record(2), record(outcome="answered")])
 
 
-def test_a_change_that_is_not_begun_leaves_a_former_journal_as_it_is(journal, path):
+def test_a_refused_change_leaves_an_older_journal_unchanged(journal, path):
     former_journal(path, record(outcome="answered"))
     with pytest.raises(PlanUsed):
         begin(journal, record())
     assert version_of(path) == 1
 
 
-def test_many_at_once_bring_one_journal_up_to_date(path):
+def test_concurrent_writers_migrate_one_journal(path):
     former_journal(path, record(1, outcome="accepted"))
 
     def change_and_look(number: int) -> Record:
@@ -452,7 +448,7 @@ def test_many_at_once_bring_one_journal_up_to_date(path):
     assert Journal(path).latest(1)[0] == 65
 
 
-def test_many_at_once_make_one_file_and_one_of_them_gets_the_plan(path):
+def test_concurrent_writers_create_one_file_and_one_gets_the_plan(path):
     def apply(number: int) -> str:
         try:
             begin(Journal(path), record(token=b"%016d" % number))
@@ -482,7 +478,7 @@ for number in range(int(sys.argv[2]), 1_000_000):
 """
 
 
-def test_nothing_that_was_written_is_lost_to_a_kill(journal, path):
+def test_no_recorded_change_is_lost_to_a_kill(journal, path):
     said = 0
     cut_off = set()
     for _ in range(3):
@@ -511,7 +507,7 @@ def test_nothing_that_was_written_is_lost_to_a_kill(journal, path):
         assert said <= total <= said + 1
 
 
-def test_several_processes_write_at_once_and_nobody_is_turned_away(path):
+def test_several_processes_write_at_once_and_none_is_refused(path):
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path), str(100_000 * number)],
@@ -572,7 +568,7 @@ def test_cachectl_lists_the_changes_of_one_account_without_any_daemon(
     assert record(1).id not in out
 
 
-def test_cachectl_tells_a_journal_that_is_not_there_from_one_without_changes(
+def test_cachectl_distinguishes_a_missing_journal_from_one_without_changes(
     path, monkeypatch, capsys
 ):
     monkeypatch.setenv("OIG_JOURNAL", str(path))
@@ -583,7 +579,7 @@ def test_cachectl_tells_a_journal_that_is_not_there_from_one_without_changes(
     assert not path.parent.exists()
 
 
-def test_cachectl_says_that_nothing_was_changed_yet_before_the_first_change(
+def test_cachectl_says_that_nothing_has_been_changed_before_the_first_change(
     path, monkeypatch, capsys
 ):
     monkeypatch.setenv("OIG_STATE_DIR", str(path.parent))
@@ -593,7 +589,7 @@ def test_cachectl_says_that_nothing_was_changed_yet_before_the_first_change(
     assert json.loads(capsys.readouterr().out) == {"total": 0, "changes": [], "reserved": []}
 
 
-def test_on_a_narrow_terminal_what_one_wants_to_copy_is_whole(terminal, tmp_path, path, journal):
+def test_values_to_copy_are_not_cut_on_a_narrow_terminal(terminal, tmp_path, path, journal):
     one = record(
         1,
         client="Claude Code 2.1.130 on a machine with a rather long name",
@@ -612,7 +608,7 @@ def test_on_a_narrow_terminal_what_one_wants_to_copy_is_whole(terminal, tmp_path
     assert "…" not in "".join(shown)
 
 
-def test_cachectl_says_when_the_file_is_no_journal(path, monkeypatch, capsys):
+def test_cachectl_says_when_the_file_is_not_a_journal(path, monkeypatch, capsys):
     path.parent.mkdir()
     path.write_text("something else")
     monkeypatch.setenv("OIG_JOURNAL", str(path))
@@ -620,7 +616,7 @@ def test_cachectl_says_when_the_file_is_no_journal(path, monkeypatch, capsys):
     assert "journal" in capsys.readouterr().err
 
 
-def test_waiting_for_a_busy_file_has_an_end(journal, path, monkeypatch):
+def test_waiting_for_a_busy_file_is_bounded(journal, path, monkeypatch):
     begin(journal, record(1))
     monkeypatch.setattr("server.records.database.BUSY", 0.1)
     busy = sqlite3.connect(path, isolation_level=None)
@@ -650,7 +646,7 @@ def operator(tmp_path, path, monkeypatch, capsys):
     return run
 
 
-def test_a_reserved_box_is_listed_as_no_change_and_let_go(journal, operator):
+def test_a_reservation_is_not_listed_as_a_change_and_can_be_released(journal, operator):
     one = reservation(record())
     journal.reservations.reserve(one)
     assert journal.latest(9) == (0, [])
@@ -666,7 +662,7 @@ def test_a_reserved_box_is_listed_as_no_change_and_let_go(journal, operator):
     journal.reservations.release(one.id, one.token)
 
 
-def test_a_change_under_way_is_let_go_and_is_as_unknown_as_before(journal, operator):
+def test_a_change_under_way_can_be_released_and_its_outcome_stays_unknown(journal, operator):
     first = record(at=time.time())
     begin(journal, first)
     journal.end(first.id, "answered", "why", first.at)
@@ -679,7 +675,7 @@ def test_a_change_under_way_is_let_go_and_is_as_unknown_as_before(journal, opera
     begin(journal, record(2, box=first.box, at=first.at + 1))
 
 
-def test_a_change_that_is_being_sent_is_not_let_go_unless_forced(journal, operator):
+def test_a_change_being_sent_is_released_only_when_forced(journal, operator):
     one = record(at=time.time())
     journal.reservations.reserve(reservation(one))
     journal.reservations.send(one)
@@ -696,5 +692,5 @@ def test_a_change_that_is_being_sent_is_not_let_go_unless_forced(journal, operat
 
 
 @pytest.mark.parametrize("wrong", [["end", "x"], ["--box", "1", "end", "0" * 16], ["end"]])
-def test_what_is_let_go_is_named_by_its_id_alone(operator, wrong):
+def test_a_release_takes_an_id_and_nothing_else(operator, wrong):
     assert operator(*wrong)[0] == 2

@@ -78,7 +78,7 @@ async def test_a_session_in_use_costs_the_portal_nothing(home):
     assert not home.asked()
 
 
-async def test_an_idle_session_costs_one_read_and_none_for_as_long_again(home):
+async def test_an_idle_session_costs_one_read_per_idle_period(home):
     first = await home.open()
     home.pass_time(IDLE)
     for _ in range(3):
@@ -94,7 +94,7 @@ async def test_an_idle_session_costs_one_read_and_none_for_as_long_again(home):
     assert home.asked() == {LIVE: 1}
 
 
-async def test_what_another_tool_read_is_an_answer_as_well(home):
+async def test_a_read_by_another_tool_counts_as_a_look(home):
     granted = (await home.open()).granted
     home.pass_time(IDLE)
     await home.upstream.live(granted)
@@ -127,7 +127,7 @@ async def test_a_dead_session_is_replaced_by_one_login_however_its_end_shows(hom
         assert DEMO_BOX in (await home.upstream.live(granted)).payload
 
 
-async def test_a_401_shows_an_ended_session_as_well(home):
+async def test_a_401_also_shows_an_ended_session(home):
     await home.open()
     home.pass_time(IDLE)
     home.fault("live", "unauthorized")
@@ -152,7 +152,7 @@ async def test_two_hundred_simultaneous_callers_look_once_and_log_in_at_most_onc
         assert home.asked() == {LIVE: 2, LOGIN: 1}
 
 
-async def test_two_hundred_callers_with_a_password_that_was_right_cost_one_rejected_login(home):
+async def test_two_hundred_callers_with_a_former_password_cost_one_rejected_login(home):
     await home.open()
     home.portal.simulator.accounts.add(DEMO, "newer")
     home.portal.simulator.accounts.end_sessions()
@@ -162,7 +162,7 @@ async def test_two_hundred_callers_with_a_password_that_was_right_cost_one_rejec
     assert home.asked() == {LIVE: 1, LOGIN: 1}
 
 
-async def test_callers_who_wait_for_a_read_by_a_dead_handle_are_not_refused_with_it(home):
+async def test_callers_that_wait_for_a_read_through_a_dead_handle_are_not_refused(home):
     handle = (await home.open()).granted.session.handle
     home.portal.simulator.accounts.end_sessions()
     home.pass_time(IDLE)
@@ -196,7 +196,7 @@ async def test_a_session_that_cannot_be_looked_at_is_handed_out_with_a_warning(h
     assert home.asked() == {LIVE: 1}
 
 
-async def test_a_portal_that_asked_to_be_left_alone_is_not_asked_for_a_look(home):
+async def test_no_look_is_made_during_a_back_off(home):
     granted = (await home.open()).granted
     home.pass_time(IDLE)
     with pytest.raises(PortalBusy):
@@ -228,7 +228,7 @@ async def test_a_dead_session_is_not_handed_out_when_no_login_can_replace_it(hom
     ("kind", "members"),
     [("drop", {}), ("error", {}), ("too_many", {"retry_after": 120}), ("html", {})],
 )
-async def test_a_login_made_by_a_look_that_failed_after_it_is_told(home, kind, members):
+async def test_a_login_made_by_a_look_is_reported_even_if_the_look_then_fails(home, kind, members):
     first = (await home.open()).granted
     home.portal.simulator.accounts.end_sessions()
     home.pass_time(IDLE)
@@ -244,7 +244,7 @@ async def test_a_login_made_by_a_look_that_failed_after_it_is_told(home, kind, m
     assert {one.warning for one in told} == {None}
 
 
-async def test_a_login_is_told_though_another_has_replaced_the_session_since(home):
+async def test_a_login_is_reported_even_if_another_has_replaced_the_session_since(home):
     await home.open()
     home.portal.simulator.accounts.end_sessions()
     home.pass_time(IDLE)
@@ -259,7 +259,7 @@ async def test_a_login_is_told_though_another_has_replaced_the_session_since(hom
     assert told.granted.cache_status == "new_session_created"
 
 
-async def test_an_account_without_a_box_is_handed_a_session_too(home):
+async def test_an_account_without_a_box_gets_a_session_too(home):
     home.portal.simulator.accounts.add("none@example.com", "demo")
     home.portal.simulator.boxes.give("none@example.com", 0)
     await home.open(email="none@example.com")
@@ -270,7 +270,7 @@ async def test_an_account_without_a_box_is_handed_a_session_too(home):
     assert home.asked() == {LIVE: 2, LOGIN: 1}
 
 
-async def test_an_answer_that_is_shared_for_longer_than_a_session_may_idle_is_no_look():
+async def test_an_answer_shared_for_longer_than_the_idle_period_does_not_count_as_a_look():
     home = Home(live_ttl=3600.0)
     try:
         granted = (await home.open()).granted
@@ -297,7 +297,7 @@ async def test_a_session_dropped_during_the_look_is_not_handed_out(home):
     assert told.granted.cache_status == "new_session_created"
 
 
-async def test_a_handle_is_not_looked_at_for_it_is_not_handed_out(home):
+async def test_a_call_by_handle_makes_no_look(home):
     handle = (await home.open()).granted.session.handle
     home.pass_time(IDLE)
     await home.access.open(Caller(None, handle, "home", "home"))

@@ -76,7 +76,7 @@ async def cached(house, email=DEMO) -> bool:
     return (await opened(house, email)).cache_status == "session_from_cache"
 
 
-async def test_a_handle_ends_and_so_does_the_session_behind_it(house):
+async def test_logging_out_ends_the_handle_and_its_session(house):
     handle = (await opened(house)).session.handle
     assert await house.access.log_out(by_handle(handle)) is False
     assert await ended(house, handle)
@@ -85,7 +85,7 @@ async def test_a_handle_ends_and_so_does_the_session_behind_it(house):
     assert await ended(house, handle)
 
 
-async def test_the_session_stays_for_another_handle_and_goes_with_the_last(house):
+async def test_the_session_stays_for_other_handles_and_ends_with_the_last_one(house):
     first = (await opened(house)).session.handle
     second = await second_handle(house)
     assert first != second
@@ -97,7 +97,7 @@ async def test_the_session_stays_for_another_handle_and_goes_with_the_last(house
     assert not await cached(house)
 
 
-async def test_logging_out_again_is_as_good_as_once(house):
+async def test_logging_out_again_has_no_further_effect(house):
     handle = (await opened(house)).session.handle
     assert [await house.access.log_out(by_handle(handle)) for _ in range(3)] == [False, None, None]
     assert not await cached(house)
@@ -129,7 +129,7 @@ async def test_a_handle_of_another_server_ends_nothing(house):
     ],
     ids="x,empty,blank,prefix,long,cut,beheaded,more,quoted,capitals".split(","),  # noqa: SIM905 - one line
 )
-async def test_what_is_no_handle_is_refused_and_is_not_said_to_have_ended(house, damaged):
+async def test_an_invalid_handle_is_refused_and_not_reported_as_ended(house, damaged):
     handle = (await opened(house)).session.handle
     with pytest.raises(AccessDenied, match="nothing was ended") as told:
         await house.access.log_out(by_handle(damaged(handle)))
@@ -148,7 +148,7 @@ spaced = pytest.mark.parametrize("written", SPACED, ids=["around", "tab", "wrapp
 
 
 @spaced
-async def test_white_space_in_a_handle_is_folded_wherever_it_is_shown(house, written):
+async def test_white_space_in_a_handle_is_ignored_by_every_call(house, written):
     handle = (await opened(house)).session.handle
     granted = await house.access.open(by_handle(written(handle)))
     assert granted.session.handle == handle
@@ -171,7 +171,7 @@ async def test_a_login_ends_its_session_and_each_of_its_handles(house):
     assert not await cached(house)
 
 
-async def test_handles_end_too_whose_session_has_ended_and_that_takes_one_login(house):
+async def test_handles_of_an_ended_session_end_too_at_the_cost_of_one_login(house):
     granted = await opened(house)
     await house.sessions.forget(granted.keys, granted.session)
     assert await house.access.log_out(caller(DEMO)) is False
@@ -188,7 +188,7 @@ async def test_other_accounts_are_not_touched(house):
         assert await cached(house, OTHER)
 
 
-async def test_of_what_is_cached_nothing_is_asked_of_the_portal(house):
+async def test_logging_out_of_a_cached_session_asks_the_portal_nothing(house):
     handle = (await opened(house)).session.handle
     await opened(house, OTHER)
     house.portal.requests.clear()
@@ -198,7 +198,7 @@ async def test_of_what_is_cached_nothing_is_asked_of_the_portal(house):
 
 
 @pytest.mark.parametrize("password", ["wrong", "Demo", "demo "])
-async def test_a_wrong_password_is_judged_as_at_a_login_and_ends_nothing(house, password):
+async def test_a_wrong_password_is_rejected_as_at_a_login_and_ends_nothing(house, password):
     handle = (await opened(house)).session.handle
     for number in range(2):
         with pytest.raises(CredentialsRejected) as caught:
@@ -210,7 +210,7 @@ async def test_a_wrong_password_is_judged_as_at_a_login_and_ends_nothing(house, 
 
 
 @pytest.mark.parametrize("whose", [DEMO, OTHER, "nobody@example.com"])
-async def test_guesses_have_the_budgets_and_the_lines_of_logins(house, whose):
+async def test_guesses_by_log_out_count_and_are_logged_like_logins(house, whose):
     handle = (await opened(house)).session.handle
     logged = []
     access = logging_access(house, logged)
@@ -229,7 +229,7 @@ async def test_guesses_have_the_budgets_and_the_lines_of_logins(house, whose):
     assert not await ended(house, handle)
 
 
-async def test_one_who_hangs_up_is_logged_with_what_the_portal_said(house):
+async def test_a_caller_that_hangs_up_is_logged_with_the_portals_verdict(house):
     logged = []
     access = logging_access(house, logged)
     for act in (access.log_out, access.open):
@@ -250,7 +250,7 @@ async def test_one_who_hangs_up_is_logged_with_what_the_portal_said(house):
         assert [type(error) for _, _, error in logged] == [CredentialsRejected]
 
 
-async def test_a_call_without_any_login_is_told_so(house):
+async def test_a_call_without_a_login_is_refused_with_the_reason(house):
     with pytest.raises(AccessDenied) as caught:
         await house.access.log_out(Caller(None, None, "home", "home"))
     assert caught.value.code == Code.NO_CREDENTIALS
@@ -264,7 +264,7 @@ async def test_the_login_beside_a_handle_is_not_ended(house):
     assert await cached(house)
 
 
-async def test_a_call_under_way_ends_as_it_began_and_the_next_is_refused(house):
+async def test_a_call_under_way_completes_and_the_next_is_refused(house):
     granted = await opened(house)
     house.portal.requests.clear()
     reading = asyncio.create_task(house.upstream.live(granted))
@@ -278,7 +278,7 @@ async def test_a_call_under_way_ends_as_it_began_and_the_next_is_refused(house):
     assert (await house.upstream.live(await opened(house))).source == "live"
 
 
-async def test_a_call_that_has_not_read_yet_does_not_use_the_session_any_more(house):
+async def test_a_call_that_has_not_read_yet_no_longer_uses_the_session(house):
     handle = (await opened(house)).session.handle
     granted = await house.access.open(by_handle(handle))
     await house.access.log_out(by_handle(handle))
@@ -289,7 +289,7 @@ async def test_a_call_that_has_not_read_yet_does_not_use_the_session_any_more(ho
     assert house.portal.requests == []
 
 
-async def test_calls_of_a_handle_that_is_proved_are_counted(house):
+async def test_calls_with_a_proved_handle_count_against_the_rate(house):
     rate = CallRate(2, now=lambda: 1000.0)
     access = Access(house.sessions, house.accounts, Handles(SECRET), house.sealer, calls=rate)
     handle = (await access.open(caller(DEMO))).session.handle
@@ -298,7 +298,7 @@ async def test_calls_of_a_handle_that_is_proved_are_counted(house):
     assert not await ended(house, handle)
 
 
-async def test_calls_with_a_login_are_counted_when_it_is_proved(house):
+async def test_calls_with_a_login_count_against_the_rate_once_it_is_proved(house):
     await opened(house)
     rate = CallRate(2, now=lambda: 1000.0)
     access = Access(house.sessions, house.accounts, Handles(SECRET), house.sealer, calls=rate)
@@ -312,7 +312,7 @@ async def test_calls_with_a_login_are_counted_when_it_is_proved(house):
     await access.log_out(caller(OTHER))
 
 
-async def test_while_the_daemon_is_away_nobody_is_told_that_something_ended(tmp_path):
+async def test_without_the_daemon_nothing_is_reported_as_ended(tmp_path):
     nowhere = tmp_path / "cache.sock"
     house = House(accounts=WorkerAccounts(CacheClient(nowhere, HELLO), local_accounts()))
     try:
@@ -328,7 +328,7 @@ async def test_while_the_daemon_is_away_nobody_is_told_that_something_ended(tmp_
         await house.close()
 
 
-def test_the_tool_says_that_it_may_be_repeated_and_may_ask_the_portal():
+def test_the_tool_declares_that_it_is_idempotent_and_may_ask_the_portal():
     hints = listed_tools()["log_out"].annotations
     assert (hints.read_only_hint, hints.destructive_hint) == (False, False)
     # A login that is not cached is made first: what is left out is taken for granted.

@@ -46,7 +46,7 @@ def other(setting):
 
 
 @pytest.mark.parametrize("setting", LIVE, ids=lambda one: one.name)
-def test_a_live_setting_is_taken_named_and_seen_by_its_users(setting):
+def test_a_changed_live_setting_is_adopted_reported_and_seen_by_its_users(setting):
     read = [Settings(), replace(Settings(), **{setting.name: other(setting)})]
     reloading = Reloading(lambda: read[0])
     seen = []
@@ -59,7 +59,7 @@ def test_a_live_setting_is_taken_named_and_seen_by_its_users(setting):
     assert reloading.digest != before
 
 
-def test_the_other_settings_are_named_and_stay_until_a_restart():
+def test_changes_of_fixed_settings_are_named_and_wait_for_a_restart():
     read = [Settings(), replace(Settings(), control="on", simulator_port=9, live_ttl=7.0)]
     reloading = Reloading(lambda: read[0])
     read.pop(0)
@@ -106,7 +106,7 @@ def use(house, limits, policy):
     house.loop.do(lambda: house.accounts.use(limits, policy))
 
 
-def test_a_new_number_of_logins_at_once_is_gone_by_at_once(build):
+def test_a_new_limit_of_concurrent_logins_applies_at_once(build):
     house = build(logins_at_once=1)
     house.lease(1)
     waiting = house.ticket(2, "192.0.2.2")
@@ -114,7 +114,7 @@ def test_a_new_number_of_logins_at_once_is_gone_by_at_once(build):
     assert {ticket: type(outcome) for ticket, outcome in house.run(0.0).items()} == {waiting: Lease}
 
 
-def test_new_budgets_are_gone_by_and_what_was_counted_stays(build):
+def test_new_budgets_apply_to_failures_already_counted(build):
     house = build(logins_per_second=1000.0, login_burst=1000)
     house.reject(1, of=1)
     house.reject(2, of=1)
@@ -125,7 +125,7 @@ def test_new_budgets_are_gone_by_and_what_was_counted_stays(build):
     assert outcome.retry_after == pytest.approx(11.0)
 
 
-def test_a_pace_that_is_slowed_down_is_slow_at_once_and_forgives_nothing(build):
+def test_a_slower_login_rate_applies_at_once_and_forgives_nothing(build):
     house = build(logins_at_once=100, logins_per_second=10.0, login_burst=2)
     asked = [house.acquire(number, f"192.0.2.{number}") for number in range(3)]
     assert [isinstance(one, Lease) for one in asked] == [True, True, False]
@@ -139,7 +139,7 @@ def test_a_pace_that_is_slowed_down_is_slow_at_once_and_forgives_nothing(build):
     st.lists(st.integers(0, 600), min_size=1, max_size=5),
     st.lists(st.floats(0.0, 20.0), min_size=1, max_size=40),
 )
-def test_a_rate_of_calls_that_changes_never_refuses_for_longer_than_it_takes_to_fill(rates, pauses):
+def test_a_changed_call_rate_never_refuses_for_longer_than_a_full_refill(rates, pauses):
     clock = [0.0]
     rate = CallRate(rates[0], lambda: clock[0])
     for number, pause in enumerate(pauses):
@@ -185,7 +185,7 @@ def greet(service, peer, digest):
     service.handle(peer, Request(1, "hello", hello))
 
 
-def test_what_a_worker_rejected_by_another_list_may_be_tried_again_at_once(served):
+def test_a_login_rejected_under_another_list_may_be_retried_at_once(served):
     house, service, peers = served
     peer = Peer(peers)
     greet(service, peer, b"1" * 16)
@@ -198,7 +198,7 @@ def test_what_a_worker_rejected_by_another_list_may_be_tried_again_at_once(serve
     assert house.acquire(1) == Rejected()
 
 
-def test_a_worker_with_other_settings_is_asked_to_read_them_once_per_connection(served):
+def test_a_worker_with_other_settings_is_asked_to_reload_once_per_connection(served):
     _, service, peers = served
     peer, same = Peer(peers), Peer(peers)
     greet(service, peer, b"1" * 16)
@@ -245,7 +245,7 @@ def codes(fleet, email):
     return {code_of(check_auth(fleet.url, email)) for _ in range(4)}
 
 
-def test_a_list_of_emails_is_read_again_by_all_workers_without_a_restart(listed):
+def test_all_workers_reload_a_list_of_emails_without_a_restart(listed):
     fleet, emails = listed
     pids = {name: process.pid for name, process in fleet.workers.items()}
     assert codes(fleet, "demo@example.com") == {"fine"}
@@ -294,7 +294,7 @@ def test_a_wrong_list_is_refused_with_its_reason_and_changes_nothing(listed, wro
         emails.write_bytes(right)
 
 
-def test_settings_that_cachectl_itself_cannot_use_are_a_reload_that_is_refused(listed):
+def test_settings_that_cachectl_itself_cannot_use_make_the_reload_fail(listed):
     fleet, _ = listed
     done = cachectl(fleet, "reload", OIG_PORT="soon")
     assert done.returncode == 1
@@ -303,7 +303,7 @@ def test_settings_that_cachectl_itself_cannot_use_are_a_reload_that_is_refused(l
     assert failure["message"] == "OIG_PORT is not a number. Nothing was changed."
 
 
-def test_a_worker_that_was_not_connected_takes_the_settings_when_it_is(listed):
+def test_a_disconnected_worker_adopts_the_settings_when_it_reconnects(listed):
     fleet, emails = listed
     fleet.kill_daemon()
     emails.write_text("demo@example.com demo2@example.com\n")
@@ -315,7 +315,7 @@ def test_a_worker_that_was_not_connected_takes_the_settings_when_it_is(listed):
     assert codes(fleet, "demo@example.com") == codes(fleet, "demo2@example.com") == {"fine"}
 
 
-def test_a_worker_that_cannot_read_the_files_of_the_daemon_is_reported(listed):
+def test_a_worker_that_cannot_read_the_daemons_files_is_reported(listed):
     fleet, emails = listed
     away = emails.with_name("away")
     fleet.start_worker("other")
@@ -379,7 +379,7 @@ def readiness(fleet):
     return [httpx2.get(url, trust_env=False) for _ in range(8)]
 
 
-def test_a_worker_that_starts_with_a_file_changed_by_hand_says_so_until_all_have_read_it(tmp_path):
+def test_a_worker_started_with_an_edited_file_is_degraded_until_all_have_read_it(tmp_path):
     file = tmp_path / "settings.env"
     file.write_text("OIG_ALLOWED_EMAILS=demo@example.com\n")
     with running_fleet(1, OIG_CONFIG=str(file)) as fleet:
@@ -412,7 +412,7 @@ def test_a_worker_that_starts_with_a_file_changed_by_hand_says_so_until_all_have
         assert "goes by the settings of the cache daemon again" in fleet.logs()
 
 
-def test_a_worker_that_cannot_read_its_files_again_says_what_is_wrong_with_them(tmp_path):
+def test_a_worker_that_cannot_reload_its_files_says_what_is_wrong_with_them(tmp_path):
     file = tmp_path / "settings.env"
     file.write_text("OIG_LIVE_TTL=30\n")
     with running_fleet(1, OIG_CONFIG=str(file)) as fleet:
@@ -427,7 +427,7 @@ def test_a_worker_that_cannot_read_its_files_again_says_what_is_wrong_with_them(
         assert {one.status_code for one in readiness(fleet)} == {503}
 
 
-def test_a_difference_is_logged_once_each_time_that_it_begins(caplog):
+def test_a_difference_is_logged_once_each_time_it_begins(caplog):
     class Leader:
         def follow(self, digest, reload, compared):
             self.compared = compared

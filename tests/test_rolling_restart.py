@@ -131,7 +131,7 @@ def test_the_ready_file_of_an_earlier_process_does_not_count(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["file", "below a file", "folder"])
-def test_a_worker_that_cannot_say_so_is_ready_once_it_has_run_for_a_while(tmp_path, place):
+def test_a_worker_that_cannot_report_counts_as_ready_after_a_while(tmp_path, place):
     folder = tmp_path / "ready"
     if place == "folder":
         folder.mkdir()
@@ -149,7 +149,7 @@ def test_a_worker_that_cannot_say_so_is_ready_once_it_has_run_for_a_while(tmp_pa
         assert not is_ready(other, at)
 
 
-def test_the_file_of_an_earlier_process_that_cannot_be_replaced_is_not_waited_for(tmp_path):
+def test_an_irreplaceable_file_of_an_earlier_process_is_not_waited_for(tmp_path):
     (tmp_path / "mcp-0").write_text("11\n")
     worker = Process("mcp", "mcp-0", "RUNNING", 12, tmp_path / "log", UNMARKED_SECONDS)
     assert not is_ready(worker, tmp_path)
@@ -164,7 +164,7 @@ def test_the_file_of_an_earlier_process_that_cannot_be_replaced_is_not_waited_fo
     assert not is_ready(worker, tmp_path)
 
 
-def test_a_rolling_restart_that_cannot_be_alone_is_refused_in_one_line(monkeypatch, capsys):
+def test_a_rolling_restart_without_its_lock_is_refused_in_one_line(monkeypatch, capsys):
     with temporary_folder() as folder:
         run = folder / "run"
         (run / "rolling_restart.lock").mkdir(parents=True)
@@ -176,13 +176,13 @@ def test_a_rolling_restart_that_cannot_be_alone_is_refused_in_one_line(monkeypat
     assert told.count("\n") == 1
 
 
-def test_an_empty_file_says_nothing_where_the_folder_can_be_written(tmp_path):
+def test_an_empty_ready_file_in_a_writable_folder_means_nothing(tmp_path):
     (tmp_path / "mcp-0").touch()
     worker = Process("mcp", "mcp-0", "RUNNING", 12, tmp_path / "log", UNMARKED_SECONDS)
     assert not is_ready(worker, tmp_path)
 
 
-def test_a_worker_that_does_not_come_back_ends_the_restart_and_harms_no_other(tmp_path):
+def test_a_worker_that_does_not_come_back_ends_the_restart_and_affects_no_other(tmp_path):
     script = Script(tmp_path, 3, failing=frozenset({"mcp-1"}))
     (tmp_path / "1.log").write_text("SyntaxError: somebody's edit\n")
     with pytest.raises(RestartFailed, match=r"(?s)mcp-1 was restarted and ended at once.*edit"):
@@ -192,7 +192,7 @@ def test_a_worker_that_does_not_come_back_ends_the_restart_and_harms_no_other(tm
     assert "stop mcp-2" not in script.did
 
 
-def test_a_worker_that_hangs_at_its_start_ends_it_in_time(tmp_path, monkeypatch):
+def test_a_worker_that_hangs_at_its_start_ends_the_restart_in_time(tmp_path, monkeypatch):
     script = Script(tmp_path, 2)
     monkeypatch.setattr(script, "start", lambda name: script.did.append(f"start {name}"))
     with pytest.raises(RestartFailed, match=r"mcp-0 was restarted and is not ready after 30 s"):
@@ -200,7 +200,7 @@ def test_a_worker_that_hangs_at_its_start_ends_it_in_time(tmp_path, monkeypatch)
     assert script.now < 40
 
 
-def test_a_worker_that_does_not_stop_ends_it_in_time(tmp_path, monkeypatch):
+def test_a_worker_that_does_not_stop_ends_the_restart_in_time(tmp_path, monkeypatch):
     script = Script(tmp_path, 2)
     monkeypatch.setattr(script, "stop", lambda name: script.did.append(f"stop {name}"))
     with pytest.raises(RestartFailed, match=r"mcp:mcp-0 has not stopped within 30 s"):
@@ -302,7 +302,7 @@ def test_no_request_fails_while_all_workers_are_restarted_under_load():
 
 
 @pytest.mark.parametrize("accept", ACCEPTS)
-def test_a_call_under_way_is_answered_by_the_worker_that_stops(accept):
+def test_a_stopping_worker_answers_a_call_under_way(accept):
     with running_fleet(1) as fleet:
         # Longer than the second that a stopping worker goes on as before.
         fleet.portal.fault("slow", latency=2, logins=1)

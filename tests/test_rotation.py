@@ -65,7 +65,7 @@ def rotated(monkeypatch, capsys, folder: Path) -> tuple[int, str]:
     return code, captured.out + captured.err
 
 
-def test_while_any_part_of_the_server_runs_the_secret_stays(monkeypatch, capsys):
+def test_the_secret_is_not_replaced_while_any_part_of_the_server_runs(monkeypatch, capsys):
     with running_fleet(2) as fleet:
         old = read_secret(fleet.folder / "secret")
 
@@ -134,7 +134,7 @@ def run_dir(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_all_that_a_daemon_of_any_version_may_have_left_goes(run_dir, capsys):
+def test_all_files_that_any_version_of_the_daemon_may_have_left_are_removed(run_dir, capsys):
     for name in ("db", "db-wal", "db.bad", *(f"snapshot{end}" for end in OLD_ENDS)):
         (run_dir / f"sessions.{name}").write_bytes(b"sealed")
     assert main(["rotate-secret", "--yes", "--json"]) == 0
@@ -143,7 +143,7 @@ def test_all_that_a_daemon_of_any_version_may_have_left_goes(run_dir, capsys):
     assert list(run_dir.glob("sessions.*")) == []
 
 
-def test_another_link_to_the_old_secret_holds_nothing_any_more(run_dir):
+def test_another_link_to_the_old_secret_no_longer_contains_it(run_dir):
     old = read_secret(run_dir / "secret")
     os.link(run_dir / "secret", run_dir / "copy")
     (run_dir / "secret").chmod(0o400)
@@ -167,7 +167,7 @@ def test_a_missing_secret_is_not_created(run_dir, capsys):
     assert not (run_dir / "secret").exists()
 
 
-def test_a_secret_that_cannot_be_replaced_stays(run_dir, capsys, monkeypatch):
+def test_a_secret_that_cannot_be_replaced_is_kept(run_dir, capsys, monkeypatch):
     old = read_secret(run_dir / "secret")
 
     def full(*_args):
@@ -199,9 +199,7 @@ def refusing(_):
     raise ConfigurationError("The disk is full.")
 
 
-def test_a_rotation_that_was_cut_short_leaves_connections_that_the_next_one_removes(
-    run_dir, monkeypatch
-):
+def test_connections_left_by_an_interrupted_rotation_are_removed_by_the_next(run_dir, monkeypatch):
     store = GrantStore(run_dir / "grants.db")
     store.add(grant())
     old = read_secret(run_dir / "secret")
@@ -218,7 +216,7 @@ def interrupted(*_):
     raise KeyboardInterrupt
 
 
-def test_a_record_of_connections_that_cannot_be_used_does_not_keep_the_old_secret(run_dir, capsys):
+def test_an_unusable_connection_record_does_not_stop_the_rotation(run_dir, capsys):
     old = read_secret(run_dir / "secret")
     (run_dir / "grants.db").write_text("no database")
     assert main(["rotate-secret", "--yes"]) == 1
@@ -229,7 +227,7 @@ def test_a_record_of_connections_that_cannot_be_used_does_not_keep_the_old_secre
 
 
 @pytest.mark.parametrize("name", ["sessions.db", "sessions.snapshot"])
-def test_what_cannot_be_removed_keeps_the_secret(run_dir, capsys, name):
+def test_the_secret_is_not_replaced_if_a_file_cannot_be_removed(run_dir, capsys, name):
     old = read_secret(run_dir / "secret")
     (run_dir / name).mkdir()
     assert main(["rotate-secret", "--yes"]) == 1
@@ -274,7 +272,7 @@ def test_a_process_started_during_a_rotation_gets_the_new_secret(tmp_path):
     assert found == [read_secret(path)]
 
 
-def test_two_rotations_at_once_are_one(tmp_path):
+def test_of_two_concurrent_rotations_one_is_refused(tmp_path):
     path = tmp_path / "secret"
     load_secret(path)
     with unused_secret(path), pytest.raises(SecretInUse), unused_secret(path):

@@ -127,7 +127,7 @@ async def test_while_locked_right_and_wrong_get_the_same_answer(house):
     assert codes == {"locked"}
 
 
-async def test_a_session_past_its_time_is_replaced(house):
+async def test_an_expired_session_is_replaced(house):
     await house.sessions.open(DEMO, HOME)
     house.clock.time += TTL
     assert (await house.sessions.open(DEMO, HOME)).cache_status == "new_session_created"
@@ -147,7 +147,7 @@ async def test_a_value_that_does_not_open_is_dropped_and_replaced(house):
     ("fault", "error"),
     [("error", PortalServerError), ("html", PortalUnexpected)],
 )
-async def test_a_portal_in_trouble_keeps_nobody_out_who_called_meanwhile(house, fault, error):
+async def test_a_portal_failure_locks_out_nobody_who_called_meanwhile(house, fault, error):
     for number in range(4):
         house.break_next_login(fault)
         pair = DEMO if number % 2 else Credential(DEMO.email, "old")
@@ -173,7 +173,7 @@ async def test_a_caller_that_goes_away_does_not_stop_the_login(house):
     assert house.logins == 1
 
 
-async def test_a_failed_attempt_is_noted_once_whatever_its_kind(house):
+async def test_every_failed_attempt_is_recorded_once(house):
     noted = []
     for password in ("wrong", "wrong", "wrong too", "a third"):
         with pytest.raises((CredentialsRejected, TooManyAttempts)) as caught:
@@ -182,7 +182,7 @@ async def test_a_failed_attempt_is_noted_once_whatever_its_kind(house):
         assert noted == []
 
 
-async def test_nothing_is_noted_of_a_login_that_succeeds_or_that_a_portal_in_trouble_refuses(house):
+async def test_successful_logins_and_portal_failures_are_not_recorded(house):
     noted = []
     await house.sessions.open(DEMO, HOME, noted.append)
     await house.sessions.open(DEMO, HOME, noted.append)
@@ -192,7 +192,7 @@ async def test_nothing_is_noted_of_a_login_that_succeeds_or_that_a_portal_in_tro
     assert noted == []
 
 
-async def test_a_rejection_is_noted_when_the_portal_has_judged_though_the_caller_has_gone(house):
+async def test_a_rejection_is_recorded_even_if_the_caller_has_gone(house):
     noted = []
     house.break_next_login("slow")
     wrong = Credential(DEMO.email, "wrong")
@@ -209,7 +209,7 @@ async def test_a_rejection_is_noted_when_the_portal_has_judged_though_the_caller
     assert [type(error) for error in noted] == [CredentialsRejected]
 
 
-async def test_a_caller_that_goes_away_before_its_turn_is_noted_as_not_judged(house):
+async def test_a_caller_that_goes_away_before_its_turn_is_recorded_as_unjudged(house):
     noted, mine = [], []
     house.break_next_login("slow")
     first = asyncio.create_task(house.sessions.open(DEMO, HOME, mine.append))
@@ -228,7 +228,7 @@ async def test_a_caller_that_goes_away_before_its_turn_is_noted_as_not_judged(ho
     assert noted == mine == []
 
 
-async def test_a_stop_gives_the_lease_back(house):
+async def test_a_stop_returns_the_lease(house):
     house.break_next_login("slow")
     call = asyncio.create_task(house.sessions.open(DEMO, HOME))
     await house.arrived.wait()
@@ -239,7 +239,7 @@ async def test_a_stop_gives_the_lease_back(house):
 
 
 @pytest.mark.parametrize("reason", [*PORTAL_ERRORS, "paced", "shutdown", "something new"])
-def test_every_reason_of_another_calls_failure_has_words_and_a_time(reason):
+def test_every_reason_for_another_calls_failure_has_a_message_and_a_wait(reason):
     error = unavailable(reason, 12.3)
     assert isinstance(error, PortalError | TooManyLogins)
     told = ToolFailure.of(error)
@@ -249,7 +249,7 @@ def test_every_reason_of_another_calls_failure_has_words_and_a_time(reason):
     assert error.retry_after == 12.3
 
 
-async def test_those_who_waited_hear_why_the_login_failed(house):
+async def test_waiters_learn_why_the_login_failed(house):
     house.break_next_login("error")
     results = await asyncio.gather(
         *(house.sessions.open(DEMO, HOME) for _ in range(3)), return_exceptions=True

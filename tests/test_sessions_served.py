@@ -116,7 +116,7 @@ def test_a_dead_session_costs_two_hundred_callers_of_two_workers_one_login(looki
     assert answers(looking_fleet, handle) == {None}
 
 
-def test_an_idle_session_that_lives_costs_two_hundred_callers_no_login(looking_fleet):
+def test_a_live_idle_session_costs_two_hundred_callers_no_login(looking_fleet):
     email = account(looking_fleet, "idle")
     log_in(looking_fleet, email)
     before = looking_fleet.portal.state()["requests"]["live"]
@@ -128,7 +128,7 @@ def test_an_idle_session_that_lives_costs_two_hundred_callers_no_login(looking_f
 
 
 @pytest.mark.parametrize("fault", ["error", "drop", "too_many"])
-def test_a_portal_in_trouble_leaves_a_warning_and_costs_nobody_the_session(looking_fleet, fault):
+def test_a_portal_failure_causes_a_warning_and_costs_nobody_the_session(looking_fleet, fault):
     email = account(looking_fleet, fault)
     first = log_in(looking_fleet, email)
     looking_fleet.portal.fault(fault, endpoint="live", email=email, requests=1)
@@ -141,7 +141,7 @@ def test_a_portal_in_trouble_leaves_a_warning_and_costs_nobody_the_session(looki
 
 
 @pytest.mark.parametrize("alive", [True, False])
-def test_a_daemon_that_goes_away_during_the_look_costs_nobody_anything(looking_fleet, alive):
+def test_losing_the_daemon_during_a_look_costs_nobody_anything(looking_fleet, alive):
     fleet = looking_fleet
     email = account(fleet, f"away-{alive}")
     first = log_in(fleet, email)
@@ -164,7 +164,7 @@ def test_a_daemon_that_goes_away_during_the_look_costs_nobody_anything(looking_f
     wait_until("it is served", lambda: answers(fleet, handle) == {None})
 
 
-def test_without_a_daemon_a_worker_looks_for_itself():
+def test_without_a_daemon_a_worker_makes_its_own_look():
     with running_fleet(1, OIG_SESSION_IDLE="0.001") as fleet:
         email = account(fleet, "alone")
         log_in(fleet, email)
@@ -177,7 +177,7 @@ def test_without_a_daemon_a_worker_looks_for_itself():
         assert fleet.portal.logins(email)["attempts"] == 2
 
 
-def test_a_restarted_daemon_takes_no_session_for_idle_that_is_in_use(fleet, email):
+def test_a_restarted_daemon_takes_no_session_in_use_for_an_idle_one(fleet, email):
     first = log_in(fleet, email)
     before = fleet.portal.state()["requests"]["live"]
     # Stopped in order: what a killed one knew is there only when a worker has brought it.
@@ -192,7 +192,7 @@ def test_a_restarted_daemon_takes_no_session_for_idle_that_is_in_use(fleet, emai
 # A handle that has ended, beside a login.
 
 
-def test_a_handle_that_has_ended_is_replaced_by_the_header_of_its_account_alone(fleet, email):
+def test_an_ended_handle_is_replaced_only_by_the_header_of_its_own_account(fleet, email):
     handle = log_in(fleet, email)["session"]
     other = log_in(fleet, "demo2@example.com")["session"]
     flush(fleet)
@@ -209,7 +209,7 @@ def planned(fleet, handle):
     return {name: plan[name] for name in ("plan_token", "box_id", "change")}
 
 
-def test_a_change_is_not_applied_by_a_login_in_place_of_a_handle_that_has_ended(fleet, email):
+def test_no_change_is_applied_by_a_login_in_place_of_an_ended_handle(fleet, email):
     handle = log_in(fleet, email)["session"]
     plan, before = planned(fleet, handle), len(fleet.portal.writes())
     flush(fleet)
@@ -234,7 +234,9 @@ def test_a_change_is_not_applied_when_the_session_dies_under_its_handle(fleet, e
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["sessions live on", "sessions end"])
-def test_a_new_password_ends_all_of_the_old_one_in_every_worker_and_for_good(fleet, email, keeps):
+def test_a_new_password_ends_everything_of_the_old_one_in_every_worker_for_good(
+    fleet, email, keeps
+):
     old = log_in(fleet, email)["session"]
     assert answers(fleet, old) == {None}
     fleet.portal.switch(keeps_sessions=keeps)
@@ -259,7 +261,7 @@ def test_a_new_password_used_without_a_daemon_ends_the_old_one_when_it_is_back(f
     assert rejected(fleet, email)
 
 
-def test_handles_of_the_old_password_stay_ended_when_it_becomes_right_again(fleet, email):
+def test_handles_of_an_old_password_stay_ended_when_it_becomes_valid_again(fleet, email):
     old = log_in(fleet, email)["session"]
     for password in ("newer", "demo"):
         fleet.portal.add_account(email, password)
@@ -269,7 +271,7 @@ def test_handles_of_the_old_password_stay_ended_when_it_becomes_right_again(flee
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["sessions live on", "sessions end"])
-def test_an_old_password_lives_until_the_portal_ends_its_session(looking_fleet, keeps):
+def test_an_old_password_works_until_the_portal_ends_its_session(looking_fleet, keeps):
     email = account(looking_fleet, f"until-{keeps}")
     log_in(looking_fleet, email)
     looking_fleet.portal.switch(keeps_sessions=keeps)
@@ -281,7 +283,7 @@ def test_an_old_password_lives_until_the_portal_ends_its_session(looking_fleet, 
     assert looking_fleet.portal.logins(email)["attempts"] == 2
 
 
-def test_an_old_password_lives_no_longer_than_a_session_may():
+def test_an_old_password_works_no_longer_than_a_session_may_last():
     with running_fleet(1, OIG_SESSION_TTL="6") as fleet:
         email = account(fleet, "ttl")
         old = log_in(fleet, email)["session"]
@@ -294,7 +296,7 @@ def test_an_old_password_lives_no_longer_than_a_session_may():
 # Logging out.
 
 
-def test_a_handle_that_was_logged_out_is_ended_in_every_worker_and_for_good(fleet, email):
+def test_a_logged_out_handle_is_ended_in_every_worker_for_good(fleet, email):
     handle = log_in(fleet, email)["session"]
     assert answers(fleet, handle) == {None}
     told = call(fleet, "log_out", session=handle)
@@ -306,7 +308,7 @@ def test_a_handle_that_was_logged_out_is_ended_in_every_worker_and_for_good(flee
     assert log_in(fleet, email)["cache_status"] == "new_session_created"
 
 
-def test_a_login_in_the_header_or_the_arguments_ends_all_of_it(fleet, email):
+def test_logging_out_with_a_login_ends_the_session_and_all_handles(fleet, email):
     for way in ({"headers": header(email)}, {"email": email, "password": "demo"}):
         handle = log_in(fleet, email)["session"]
         told = call(fleet, "log_out", **way)
@@ -326,7 +328,7 @@ def test_without_the_daemon_nothing_is_ended_and_the_result_says_so(fleet, email
     assert answers(fleet, handle) == {"session_ended"}
 
 
-def test_logging_out_during_calls_lets_them_end_and_refuses_the_next(fleet, email):
+def test_logging_out_lets_calls_under_way_complete_and_refuses_the_next(fleet, email):
     handle = log_in(fleet, email)["session"]
     fleet.portal.fault("slow", endpoint="live", email=email, latency=0.5, requests=1)
     before = fleet.portal.state()["requests"]["live"]

@@ -11,7 +11,7 @@ from server.http.shares import MAX_OF_SOURCE, SHARE_OF_NETWORK, Held, Tally, mos
 from server.sources import network_of
 
 
-def test_a_source_may_have_so_many_and_nothing_is_kept_of_one_that_has_none():
+def test_a_source_has_a_limit_and_leaves_nothing_behind_at_zero():
     tally = Tally(2)
     assert [tally.add("a"), tally.add("a"), tally.add("a"), tally.add("b")] == (
         [True, True, False, True]
@@ -23,7 +23,7 @@ def test_a_source_may_have_so_many_and_nothing_is_kept_of_one_that_has_none():
 
 
 @pytest.mark.parametrize("source", ["192.0.2.{}", "2001:db8:1:{}::/64"])
-def test_all_sources_of_a_network_may_have_so_many_and_others_are_not_concerned(source):
+def test_the_sources_of_a_network_share_a_limit_and_others_are_not_affected(source):
     tally = Tally(2)
     given = [source.format(n // 2) for n in range(2 * SHARE_OF_NETWORK)]
     assert all(map(tally.add, given))
@@ -52,7 +52,7 @@ def test_a_request_fits_exactly_when_add_accepts_it():
 @pytest.mark.parametrize(
     ("most", "share"), [(2000, MAX_OF_SOURCE), (10_000, MAX_OF_SOURCE), (500, 50), (1, 8)]
 )
-def test_a_sources_share_follows_what_a_worker_takes(most, share):
+def test_the_share_of_a_source_depends_on_the_capacity_of_the_worker(most, share):
     assert most_of_source(most) == share
 
 
@@ -64,7 +64,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_as_long_as_the_largest_lets_go_the_sums_stay_below_their_bounds(steps):
+def test_the_sums_stay_below_their_bounds_while_the_largest_holders_let_go(steps):
     busy = set()
     held = Held(lambda holder: holder not in busy, most=200, of_source=100)
     sizes = {}
@@ -93,7 +93,7 @@ def test_as_long_as_the_largest_lets_go_the_sums_stay_below_their_bounds(steps):
     assert not held._of
 
 
-def test_the_source_that_has_too_much_lets_go_of_its_largest():
+def test_a_source_over_its_bound_releases_its_largest_holder():
     held = Held(lambda _: True, most=1000, of_source=100)
     assert held.hold("other", "b", 90) is None
     assert held.hold("first", "a", 60) is None
@@ -128,16 +128,14 @@ def test_the_source_that_has_too_much_lets_go_of_its_largest():
         ("", "unknown"),
     ],
 )
-def test_this_machine_proxies_and_shared_networks_are_exempt_and_others_count_by_their_source(
-    host, source
-):
+def test_this_machine_proxies_and_shared_networks_are_exempt_and_no_others(host, source):
     proxies = ["192.0.2.7", "10.0.0.0/8", "2001:db8:1::/48"]
     exemptions = Exemptions(proxies, [network_of("203.0.113.0/24"), network_of("2001:db8:9::/48")])
     for _ in range(2):
         assert exemptions.source(host) == source
 
 
-def test_a_list_of_addresses_that_a_caller_makes_up_fills_no_memory():
+def test_invented_addresses_fill_no_memory():
     exemptions = Exemptions()
     for number in range(3 * REMEMBERED):
         assert exemptions.source(f"2001:db8::{number:x}") == "2001:db8::/64"

@@ -68,7 +68,7 @@ async def after(settings: dict[str, str], verb: str, *arguments: object) -> obje
 
 @pytest.mark.parametrize("lock", LOCKS)
 @pytest.mark.parametrize("unlock", UNLOCKS)
-async def test_what_is_unlocked_is_so_in_a_worker_that_is_left_alone(lock, unlock):
+async def test_an_unlock_applies_in_a_worker_that_loses_its_daemon_afterwards(lock, unlock):
     outcome = await after(LOCKS[lock], *UNLOCKS[unlock])
     if (lock, unlock) == ("an account", "unlock --source"):
         # As at the daemon: what is counted over all sources stays.
@@ -78,12 +78,12 @@ async def test_what_is_unlocked_is_so_in_a_worker_that_is_left_alone(lock, unloc
 
 
 @pytest.mark.parametrize("other", OTHERS)
-async def test_what_is_not_unlocked_stays_locked_there(other):
+async def test_an_unlock_of_something_else_leaves_the_lock_in_that_worker(other):
     assert isinstance(await after(LOCKS["a pair"], *OTHERS[other]), Locked)
 
 
 @pytest.mark.parametrize("unlock", UNLOCKS)
-async def test_what_a_worker_counted_by_itself_is_forgotten_too(unlock):
+async def test_failures_that_a_worker_counted_itself_are_cleared_too(unlock):
     with running_cache() as cache:
         async with aclosing(Worker(cache.path)) as one:
             await one.ping()  # connected from now on
@@ -97,7 +97,7 @@ async def test_what_a_worker_counted_by_itself_is_forgotten_too(unlock):
             assert isinstance(await one.login(RIGHT, JANA), Lease)
 
 
-async def test_sessions_stay_where_only_failures_are_forgotten():
+async def test_sessions_stay_when_only_failures_are_cleared():
     with running_cache() as cache:
         async with aclosing(Worker(cache.path)) as one:
             await one.open(RIGHT, account=JANA)
@@ -112,7 +112,7 @@ async def test_sessions_stay_where_only_failures_are_forgotten():
 @pytest.mark.parametrize(
     "command", [["unlock", "demo@example.com"], ["unlock", "--source", "127.0.0.1"]]
 )
-def test_the_right_password_is_let_in_by_every_worker_after_cachectl_unlock(command):
+def test_every_worker_accepts_the_right_password_after_cachectl_unlock(command):
     with running_fleet(2, OIG_WRONG_PER_SOURCE="1") as fleet:
 
         def texts(password: str) -> set[str]:

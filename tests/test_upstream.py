@@ -74,7 +74,7 @@ def caller(email, password="demo", handle=None, source="home"):
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(actions, min_size=2, max_size=12))
-def test_however_calls_interleave_nobody_sees_anothers_boxes(calls):
+def test_no_interleaving_of_calls_shows_anybody_the_boxes_of_another_account(calls):
     async def run():
         house = House()
         handles = {}
@@ -109,7 +109,7 @@ def test_however_calls_interleave_nobody_sees_anothers_boxes(calls):
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
-async def test_a_handle_of_nobody_and_a_call_of_nobody_are_told_what_to_do():
+async def test_an_unknown_handle_and_a_missing_login_are_told_what_to_do():
     house = House()
     try:
         for who in (Caller(None, None, "home", "home"), Caller(None, "oig_x", "home", "home")):
@@ -121,7 +121,7 @@ async def test_a_handle_of_nobody_and_a_call_of_nobody_are_told_what_to_do():
         await house.close()
 
 
-async def test_an_answer_that_cannot_be_kept_holds_nobody_up():
+async def test_an_answer_that_cannot_be_stored_delays_nobody():
     house = House()
     upstream = Upstream(
         house.accounts, house.access, house.client, Sealer(SECRET, InProcess.base_url), live_ttl=1e9

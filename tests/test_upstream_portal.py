@@ -38,7 +38,7 @@ def asked(house):
     return Counter(request.url.path for request in house.portal.requests)
 
 
-async def test_an_empty_list_of_an_ended_session_is_not_taken_for_no_notifications(house):
+async def test_the_empty_list_of_an_ended_session_is_not_taken_for_no_notifications(house):
     granted = await house.access.open(caller("demo@example.com"))
     await house.upstream.live(granted)
     await admin(house, "DELETE", "sessions")
@@ -56,7 +56,7 @@ async def nothing(house, kind="nothing"):
 
 
 @pytest.mark.parametrize("kind", ["nothing", "empty"])
-async def test_a_history_without_anything_costs_no_login_while_the_session_lives(house, kind):
+async def test_an_empty_history_costs_no_login_while_the_session_lives(house, kind):
     granted = await house.access.open(caller("demo@example.com"))
     await nothing(house, kind)
     for _ in range(2):
@@ -65,7 +65,7 @@ async def test_a_history_without_anything_costs_no_login_while_the_session_lives
     assert asked(house) == {HISTORY: 1, LIVE: 1}
 
 
-async def test_a_history_without_anything_over_an_ended_session_costs_one_login(house):
+async def test_an_empty_history_over_an_ended_session_costs_one_login(house):
     granted = await house.access.open(caller("demo@example.com"))
     await admin(house, "POST", "switches", {"expired": {"history": "list"}})
     await admin(house, "DELETE", "sessions")
@@ -74,7 +74,7 @@ async def test_a_history_without_anything_over_an_ended_session_costs_one_login(
     assert asked(house) == {HISTORY: 2, LIVE: 1, LOGIN: 1}
 
 
-async def test_a_history_that_stays_without_anything_costs_one_login_however_often(house):
+async def test_a_history_that_stays_empty_costs_only_one_login(house):
     granted = await house.access.open(caller("demo@example.com"))
     await nothing(house)
     await admin(house, "DELETE", "sessions")
@@ -83,14 +83,14 @@ async def test_a_history_that_stays_without_anything_costs_one_login_however_oft
     assert asked(house)[LOGIN] == 1
 
 
-async def test_who_has_only_a_handle_gets_a_history_without_anything(house):
+async def test_a_caller_with_only_a_handle_gets_an_empty_history(house):
     handle = (await house.access.open(caller("demo@example.com"))).session.handle
     granted = await house.access.open(Caller(None, handle, "home", "home"))
     await nothing(house)
     assert (await house.upstream.history(granted, "batt", DAY, DAY)).payload == []
 
 
-async def test_notifications_that_are_held_are_given_without_asking_the_portal(house):
+async def test_stored_notifications_are_returned_without_asking_the_portal(house):
     granted = await house.access.open(caller("demo@example.com"))
     assert await house.upstream.held_notifications(granted) is None
     assert asked(house)[NOTIFICATIONS] == 0
@@ -102,7 +102,7 @@ async def test_notifications_that_are_held_are_given_without_asking_the_portal(h
     assert await house.upstream.held_notifications(other) is None
 
 
-async def test_an_account_without_a_box_is_told_so_and_costs_one_login_more(house):
+async def test_an_account_without_a_box_gets_an_answer_and_costs_one_login_more(house):
     body = {"email": "none@example.com", "password": "demo", "boxes": 0}
     await admin(house, "POST", "accounts", body)
     for _ in range(3):
@@ -121,14 +121,14 @@ async def test_a_session_that_another_call_replaced_is_not_used_again(house):
     assert sum(asked(house).values()) == 1
 
 
-async def test_what_is_too_long_to_share_still_answers_all_who_wait(house, monkeypatch):
+async def test_an_answer_too_long_to_share_still_reaches_all_waiters(house, monkeypatch):
     monkeypatch.setattr(single_flight, "ANSWER_MAX_BYTES", 100)
     granted = await house.access.open(caller("demo@example.com"))
     answers = await asyncio.gather(*(house.upstream.live(granted) for _ in range(4)))
     assert all(DEMO_BOX in answer.payload for answer in answers)
 
 
-async def test_when_a_turn_finds_the_portal_busy_all_others_of_the_account_wait(house):
+async def test_when_one_call_finds_the_portal_busy_all_calls_of_the_account_back_off(house):
     granted = await house.access.open(caller("demo@example.com"))
     other = await house.access.open(caller("demo2@example.com"))
     with pytest.raises(PortalBusy):
@@ -142,7 +142,7 @@ async def test_when_a_turn_finds_the_portal_busy_all_others_of_the_account_wait(
     assert (await house.upstream.live(other)).payload
 
 
-async def test_when_the_portal_was_overloaded_nobody_is_told_that_it_asked_for_fewer(house):
+async def test_an_overloaded_portal_is_not_described_as_asking_for_fewer_requests(house):
     granted = await house.access.open(caller("demo@example.com"))
     with pytest.raises(PortalOverloaded):
         async with house.upstream.turn(granted.keys):

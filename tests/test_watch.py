@@ -105,7 +105,7 @@ def envelope(name, payload):
     return f"ver:3.0 server:supervisor eventname:{name} len:{len(payload)}\n{payload}".encode()
 
 
-def test_a_failure_is_one_line_with_process_next_try_log_and_its_end(tmp_path):
+def test_a_failure_is_one_line_with_the_process_the_next_try_and_the_end_of_its_log(tmp_path):
     (tmp_path / "mcp-1.log").write_text("first\nOIG_CA_FILE cannot be read.\n\n")
     one = Told(tmp_path, Listed(process("mcp-0"), process("mcp-1")))
     one.watch.act()
@@ -119,7 +119,7 @@ def test_a_failure_is_one_line_with_process_next_try_log_and_its_end(tmp_path):
     )
 
 
-def test_the_end_names_the_workers_a_log_and_the_cure(tmp_path):
+def test_the_final_line_names_the_workers_a_log_and_the_remedy(tmp_path):
     (tmp_path / "mcp-0.log").write_text("no module\n")
     with running() as supervisord:
         one = Told(tmp_path, Listed(process("mcp-0"), process("mcp-1")), pid=supervisord.pid)
@@ -145,7 +145,7 @@ def test_the_end_names_the_workers_a_log_and_the_cure(tmp_path):
     [("BACKOFF", {"tries": "1"}), ("EXITED", {"expected": "0"}), ("FATAL", {})],
 )
 @pytest.mark.parametrize("name", ["cache", "mcp-0", "simulator"])
-def test_a_failure_at_the_start_is_the_end_if_a_setting_is_wrong(tmp_path, name, state, about):
+def test_a_failed_start_stops_the_server_if_a_setting_is_wrong(tmp_path, name, state, about):
     with running() as supervisord:
         starting = Listed(process("mcp-0", "STARTING"), process("mcp-1", "STARTING"))
         one = Told(tmp_path, starting, wrong=WRONG, pid=supervisord.pid)
@@ -159,7 +159,7 @@ def test_a_failure_at_the_start_is_the_end_if_a_setting_is_wrong(tmp_path, name,
 
 @pytest.mark.parametrize("known", ["from the list", "from an event"])
 @pytest.mark.parametrize("name", ["cache", "mcp-1", "simulator"])
-def test_a_wrong_setting_is_one_parts_trouble_while_a_worker_runs(tmp_path, name, known):
+def test_a_wrong_setting_stops_nothing_else_while_a_worker_runs(tmp_path, name, known):
     listed = Listed(process("mcp-0", "RUNNING" if known == "from the list" else "STARTING"))
     one = Told(tmp_path, listed, wrong=WRONG)
     one.watch.act()
@@ -171,7 +171,7 @@ def test_a_wrong_setting_is_one_parts_trouble_while_a_worker_runs(tmp_path, name
     assert one.lines[-1].endswith(f"{name}.log is empty or missing.")
 
 
-def test_workers_that_count_as_running_before_they_look_at_a_wrong_setting_are_the_end(tmp_path):
+def test_workers_that_end_on_a_wrong_setting_right_after_their_start_stop_the_server(tmp_path):
     with running() as supervisord:
         listed = Listed(process("mcp-0"), process("mcp-1"))
         one = Told(tmp_path, listed, wrong=WRONG, pid=supervisord.pid)
@@ -184,7 +184,7 @@ def test_workers_that_count_as_running_before_they_look_at_a_wrong_setting_are_t
 
 
 @pytest.mark.parametrize("after", ["STOPPED", "STARTING", "FATAL"])
-def test_a_worker_that_was_stopped_or_is_started_again_does_not_run(after):
+def test_a_stopped_or_restarting_worker_does_not_count_as_running(after):
     failures = Failures()
     about = {"groupname": "mcp", "processname": "mcp-0"}
     failures.note("PROCESS_STATE_RUNNING", about, 0.0)
@@ -193,14 +193,14 @@ def test_a_worker_that_was_stopped_or_is_started_again_does_not_run(after):
     assert not failures.a_worker_runs()
 
 
-def test_a_daemon_that_runs_is_no_worker():
+def test_a_running_daemon_does_not_count_as_a_worker():
     failures = Failures()
     about = {"groupname": "cache", "processname": "cache"}
     failures.note("PROCESS_STATE_RUNNING", about, 0.0)
     assert not failures.a_worker_runs()
 
 
-def test_a_failure_for_no_setting_is_left_to_further_tries_after_one_look(tmp_path):
+def test_a_failure_with_valid_settings_is_checked_once_and_then_retried(tmp_path):
     one = Told(tmp_path, Listed(process("mcp-0", "STARTING")))
     one.watch.act()
     one.hear("EXITED", "cache", expected="1")
@@ -212,7 +212,7 @@ def test_a_failure_for_no_setting_is_left_to_further_tries_after_one_look(tmp_pa
 
 
 @pytest.mark.parametrize("later", ["after a minute", "this program was restarted"])
-def test_a_wrong_setting_is_not_looked_for_when_the_start_is_over(tmp_path, later):
+def test_settings_are_not_checked_after_the_start_phase(tmp_path, later):
     age = int(START_SECONDS) if later != "after a minute" else 0
     one = Told(tmp_path, Listed(process("mcp-0", age=age), process("mcp-1")), wrong=WRONG)
     one.watch.act()
@@ -223,7 +223,7 @@ def test_a_wrong_setting_is_not_looked_for_when_the_start_is_over(tmp_path, late
 
 
 @pytest.mark.parametrize("state", ["BACKOFF", "FATAL"])
-def test_a_pause_that_is_too_long_is_ended(tmp_path, state):
+def test_an_overlong_pause_is_ended(tmp_path, state):
     supervisord = Listed(process("mcp-0"), process("mcp-1", state))
     one = Told(tmp_path, supervisord)
     one.watch.act()
@@ -233,7 +233,7 @@ def test_a_pause_that_is_too_long_is_ended(tmp_path, state):
 
 
 @pytest.mark.parametrize("state", ["STOPPED", "STOPPING", "STARTING", "RUNNING"])
-def test_what_does_not_wait_any_more_is_left_alone(tmp_path, state):
+def test_a_process_that_no_longer_waits_is_left_alone(tmp_path, state):
     supervisord = Listed(process("mcp-0"), process("mcp-1", "BACKOFF"))
     one = Told(tmp_path, supervisord)
     one.watch.act()
@@ -246,7 +246,7 @@ def test_what_does_not_wait_any_more_is_left_alone(tmp_path, state):
     assert supervisord.did == []
 
 
-def test_what_was_stopped_by_ending_its_pause_is_started(tmp_path):
+def test_a_process_stopped_to_end_its_pause_is_started_again(tmp_path):
     supervisord = Listed(process("mcp-0"), process("mcp-1", "BACKOFF"))
     one = Told(tmp_path, supervisord)
     one.watch.act()
@@ -259,7 +259,7 @@ def test_what_was_stopped_by_ending_its_pause_is_started(tmp_path):
     assert supervisord.did == ["end the pause of mcp:mcp-1", "start mcp:mcp-1"]
 
 
-def test_a_supervisord_that_does_not_answer_is_told_once_and_asked_again(tmp_path):
+def test_an_unresponsive_supervisord_is_reported_once_and_asked_again(tmp_path):
     gone = Supervisord(tmp_path / "supervisor.sock")
     one = Told(tmp_path, gone, pid=12345)
     for _ in range(3):
@@ -275,7 +275,7 @@ def test_a_supervisord_that_does_not_answer_is_told_once_and_asked_again(tmp_pat
     assert one.watch.seconds_left() is None
 
 
-def test_it_answers_every_event_and_does_what_is_due_in_between(tmp_path):
+def test_every_event_is_answered_and_due_actions_happen_in_between(tmp_path):
     supervisord = Listed(process("mcp-0"), process("mcp-1", "BACKOFF"))
     log = io.StringIO()
     watch = Watch(Failures(longest_pause=0.2), supervisord, NOBODY, logs=tmp_path, log=log)
@@ -301,7 +301,7 @@ def test_it_answers_every_event_and_does_what_is_due_in_between(tmp_path):
     assert "cache has failed to start; the next try is in 0.2 s." in log.getvalue()
 
 
-def test_it_runs_where_nothing_of_the_project_but_its_own_files_is_sound(tmp_path):
+def test_the_watch_runs_even_if_every_other_file_of_the_project_is_broken(tmp_path):
     package = tmp_path / "server" / "supervision"
     package.mkdir(parents=True)
     for folder in (package, package.parent):
@@ -329,7 +329,7 @@ def test_it_runs_where_nothing_of_the_project_but_its_own_files_is_sound(tmp_pat
     assert b"supervisord does not answer" in ended.stderr
 
 
-def test_an_empty_or_missing_log_is_said_to_be_so(tmp_path):
+def test_an_empty_or_missing_log_is_reported_as_such(tmp_path):
     (tmp_path / "cache.log").write_text("\n\n")
     assert last_line(tmp_path / "cache.log") == ""
     assert ending(tmp_path / "cache.log") == "is empty or missing."
@@ -352,7 +352,7 @@ def own_files(folder, pid=4711):
 
 
 @pytest.mark.parametrize("lost", ["file", "folder"])
-def test_a_pid_file_that_vanishes_is_written_back_and_held(tmp_path, lost):
+def test_a_vanished_pid_file_is_restored_and_locked(tmp_path, lost):
     run, files = own_files(tmp_path)
     pid_file = run / "supervisord.pid"
     pid_file.write_text("4711\n")
@@ -376,7 +376,7 @@ def test_the_pid_file_of_another_supervisord_is_left_alone(tmp_path):
     assert holder(run / "supervisord.pid") is None
 
 
-def test_a_pid_file_that_cannot_be_written_and_a_lost_socket_are_told_once_each(tmp_path):
+def test_an_unwritable_pid_file_and_a_lost_socket_are_each_reported_once(tmp_path):
     run, files = own_files(tmp_path)
     shutil.rmtree(run)
     run.write_text("in the way")
@@ -395,7 +395,7 @@ def test_a_pid_file_that_cannot_be_written_and_a_lost_socket_are_told_once_each(
     assert "kill 4711" in text
 
 
-def test_the_files_are_looked_at_again_while_nothing_happens(tmp_path):
+def test_the_files_are_checked_again_while_nothing_happens(tmp_path):
     run, files = own_files(tmp_path)
     now = [0.0]
     failures = Failures("watch")
@@ -426,7 +426,7 @@ def writing_to(stderr):
             process.kill()
 
 
-def test_the_line_of_the_end_reaches_a_terminal_and_a_pipe():
+def test_the_final_line_reaches_a_terminal_and_a_pipe():
     for make in (os.openpty, os.pipe):
         ends = make()
         # The other end of a terminal is read from, the second of a pipe written to: both are ours.
@@ -437,7 +437,7 @@ def test_the_line_of_the_end_reaches_a_terminal_and_a_pipe():
             os.close(end)
 
 
-def test_what_cannot_take_the_line_of_the_end_is_left_alone(tmp_path):
+def test_nothing_is_written_where_the_final_line_cannot_go(tmp_path):
     ours, theirs = socket.socketpair()
     kept = tmp_path / "kept"
     with ours, theirs, kept.open("w") as file:
